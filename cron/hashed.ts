@@ -1,0 +1,14 @@
+/**
+ * Returns a number from 0 to 2^32 - 1 that depends on nothing but the text: the same in every process and version.
+ * FNV-1a over UTF-16 code units, finished with MurmurHash3's mixer so that near seeds land far apart.
+ * Not for secrets.
+ */
+export function hashText(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i += 1) {
+    hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  }
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
+}

@@ -1,0 +1,130 @@
+import { bitsAbove, hasOf60, lowestBit, nextOf60 } from "./bits.ts";
+import type { CronFields } from "./cron-fields.ts";
+import { DEFAULT_DST_POLICY, type DstPolicy, LONGEST_GAP_SECONDS } from "./dst-policy.ts";
+import { dateOfDay, dayOfDate, daysInMonth } from "./local-time.ts";
+import { matchingDays } from "./month-days.ts";
+import { FIRST_SECOND, LAST_SECOND, LAST_YEAR, type Span, spanAt, zoneOffsets } from "./zone-offsets.ts";
+
+export type { DstPolicy } from "./dst-policy.ts";
+
+const DAY = 86_400;
+
+/**
+ * Returns the first fire time strictly later than `afterMs` (both epoch milliseconds), or null if there is none before
+ * the end of the year 2400. Instants before 1900 are taken as the start of 1900.
+ *
+ * The rule: days as POSIX has them; jobs in rhythm fire whenever the local wall
+ * clock matches; all others once per matching local time, as `dst` says where a local time is skipped or repeated.
+ * Every answer depends on `afterMs` alone, so that asking from inside a repeated hour gives no second fire.
+ * Throws a ScheduleError of field "timeZone" for an unknown zone, and RangeError if `afterMs` is not a number.
+ *
+ * Plan: offsets change rarely, so walk the spans between changes; in each, what remains is to find the first matching
+ * local second in a range (nextLocalSecond), and the rule only moves the ends of that range (see localStart, localEnd).
+ */
+export function nextFireTime(
+  fields: CronFields,
+  zone: string,
+  afterMs: number,
+  dst: DstPolicy = DEFAULT_DST_POLICY,
+): number | null {
+  if (Number.isNaN(afterMs)) throw new RangeError("afterMs is not a number.");
+  const offsets = zoneOffsets(zone);
+  let from = Math.max(Math.floor(afterMs / 1000) + 1, FIRST_SECOND);
+  while (from <= LAST_SECOND) {
+    const span = spanAt(offsets, from);
+    const earliest = localStart(span, fields.rhythm, dst);
+    const local = from <= span.start ? earliest : Math.max(from + span.offset, earliest);
+    const match = nextLocalSecond(fields, local);
+    const end = localEnd(span, fields.rhythm, dst);
+    if (match < end) return Math.max(match - span.offset, span.start) * 1000;
+    if (match === Number.POSITIVE_INFINITY) return null;
+    from = skipTo(span, local, match);
+  }
+  return null;
+}
+
+/**
+ * The first local second that a span answers for. After a gap whose times fire at its end that is the start of the
+ * gap; after an overlap of which the first pass fires, it is the end of the overlap.
+ */
+function localStart(span: Span, rhythm: boolean, dst: DstPolicy): number {
+  const jump = span.offset - span.offsetBefore;
+  const before = span.start + span.offsetBefore;
+  if (!rhythm && jump > 0 && jump <= LONGEST_GAP_SECONDS && dst.gap === "FIRE_AT_END") return before;
+  if (!rhythm && jump < 0 && dst.overlap === "FIRST") return before;
+  return span.start + span.offset;
+}
+
+/** The first local second that a span no longer answers for: an overlap's start if the second pass fires. */
+function localEnd(span: Span, rhythm: boolean, dst: DstPolicy): number {
+  const repeats = span.offsetAfter < span.offset;
+  return span.end + (!rhythm && repeats && dst.overlap === "SECOND" ? span.offsetAfter : span.offset);
+}
+
+/**
+ * Where to go on, given that nothing local matches from `local` until `match`: the next span, or, if the search did not
+ * start so near this span's end that the next may repeat its hours, two days before the match (no zone's offsets lie
+ * further apart), so that the years between are never computed.
+ */
+function skipTo(span: Span, local: number, match: number): number {
+  const farFromEnd = span.end + span.offset - local > 2 * DAY;
+  return farFromEnd ? Math.max(span.end, match - span.offset - 2 * DAY) : span.end;
+}
+
+/** Returns the first matching local second that is at least `from`, or Infinity if none is before LAST_YEAR ends. */
+export function nextLocalSecond(fields: CronFields, from: number): number {
+  let day = Math.floor(from / DAY);
+  const date = dateOfDay(day);
+  let year = date >> 9;
+  let month = (date >> 5) & 15;
+  const dayOfMonth = date & 31;
+  // The local day before the 1st of the month, to which a day of the month can be added.
+  let monthStart = day - dayOfMonth;
+  let days = 0;
+  if ((fields.months >>> month) & 1) {
+    days = matchingDays(fields, year, month, weekdayAfter(monthStart));
+    if ((days >>> dayOfMonth) & 1) {
+      const time = nextTimeOfDay(fields, from - day * DAY);
+      if (time >= 0) return day * DAY + time;
+    }
+    days = bitsAbove(days, dayOfMonth);
+  }
+  while (days === 0) {
+    const later = bitsAbove(fields.months, month);
+    if (later === 0) {
+      year += 1;
+      if (year > LAST_YEAR) return Number.POSITIVE_INFINITY;
+      month = lowestBit(fields.months);
+      monthStart = dayOfDate(year, month, 1) - 1;
+    } else {
+      for (const target = lowestBit(later); month < target; month += 1)
+        monthStart += daysInMonth(year, month);
+    }
+    days = matchingDays(fields, year, month, weekdayAfter(monthStart));
+  }
+  day = monthStart + lowestBit(days);
+  return day * DAY + nextTimeOfDay(fields, 0);
+}
+
+/** The weekday of the day after a local day. */
+function weekdayAfter(localDay: number): number {
+  return (((localDay + 5) % 7) + 7) % 7;
+}
+
+/** Returns the first matching second of the day that is at least `from`, or -1. */
+function nextTimeOfDay(fields: CronFields, from: number): number {
+  const hour = (from / 3600) | 0;
+  if ((fields.hours >>> hour) & 1) {
+    const minute = ((from - hour * 3600) / 60) | 0;
+    if (hasOf60(fields.minutesLow, fields.minutesHigh, minute)) {
+      const second = nextOf60(fields.secondsLow, fields.secondsHigh, from % 60);
+      if (second >= 0) return from - (from % 60) + second;
+    }
+    const next = nextOf60(fields.minutesLow, fields.minutesHigh, minute + 1);
+    if (next >= 0) return hour * 3600 + next * 60 + nextOf60(fields.secondsLow, fields.secondsHigh, 0);
+  }
+  const later = bitsAbove(fields.hours, hour);
+  if (later === 0) return -1;
+  const minute = nextOf60(fields.minutesLow, fields.minutesHigh, 0);
+  return lowestBit(later) * 3600 + minute * 60 + nextOf60(fields.secondsLow, fields.secondsHigh, 0);
+}

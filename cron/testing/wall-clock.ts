@@ -1,0 +1,49 @@
+/*
+ * The slow truth for tests: minutes of UTC, each formatted by Intl in a zone. Uses nothing of the code under test.
+ */
+
+/**
+ * A stretch of UTC minutes; `local[i]` is the wall clock `i` minutes after `startMs`, in minutes since 1970, and
+ * `first[i]` and `last[i]` are the first and the last minute with the same wall clock.
+ */
+export type WallClock = {
+  zone: string;
+  startMs: number;
+  local: Int32Array;
+  first: Int32Array;
+  last: Int32Array;
+};
+
+/** Minutes at each end of a wall clock that only tell what comes before and after; repeated days need two of them. */
+export const MARGIN_MINUTES = 2 * 1440;
+
+/** Formats every minute from two days before `dayMs` to two days and `days` after it. */
+export function readWallClock(zone: string, dayMs: number, days: number): WallClock {
+  const format = new Intl.DateTimeFormat("en-US", {
+    timeZone: zone,
+    calendar: "gregory",
+    hourCycle: "h23",
+    year: "numeric",
+    month: "2-digit",
+    day: "2-digit",
+    hour: "2-digit",
+    minute: "2-digit",
+  });
+  const startMs = Math.floor(dayMs / 60_000) * 60_000 - MARGIN_MINUTES * 60_000;
+  const local = Int32Array.from({ length: days * 1440 + 2 * MARGIN_MINUTES }, (_, minute) => {
+    const [month, day, year, hour, rest] = format
+      .format(startMs + minute * 60_000)
+      .split(/\D+/)
+      .map(Number);
+    return Date.UTC(year ?? 0, (month ?? 0) - 1, day, hour, rest) / 60_000;
+  });
+  const firstOf = new Map<number, number>();
+  const lastOf = new Map<number, number>();
+  local.forEach((wall, minute) => {
+    if (!firstOf.has(wall)) firstOf.set(wall, minute);
+    lastOf.set(wall, minute);
+  });
+  const first = local.map((wall) => firstOf.get(wall) ?? 0);
+  const last = local.map((wall) => lastOf.get(wall) ?? 0);
+  return { zone, startMs, local, first, last };
+}

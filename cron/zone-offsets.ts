@@ -1,0 +1,167 @@
+import { DAY_SECONDS, dayOfDate, isLeapYear, weekdayOf } from "./local-time.ts";
+import { canonicalZone } from "./zone.ts";
+
+/*
+ * Where a zone's offset from UTC changes, found by asking Intl.DateTimeFormat, a year at a time and only when asked.
+ *
+ * A year is probed every six days (no zone since 1900 has kept an offset for less than seven) and each change found
+ * is pinned to the second by bisection: about 0.15 ms. From 2100 on no zone has rules of its own for single years,
+ * so all years of one shape (leap or not, weekday of 1 January) share the changes of the first such year.
+ */
+
+/** A stretch of time during which one zone keeps one offset; all numbers are seconds. */
+export type Span = Readonly<{
+  /** First second (UTC) of the span. */
+  start: number;
+  /** First second (UTC) after the span. */
+  end: number;
+  /** What to add to UTC to get local time. */
+  offset: number;
+  /** The offset just before `start`; the same as `offset` where only the year ends. */
+  offsetBefore: number;
+  /** The offset from `end` on. */
+  offsetAfter: number;
+}>;
+
+/** First and last calendar year (UTC) of which offsets are known. */
+export const FIRST_YEAR = 1900;
+export const LAST_YEAR = 2400;
+
+const FIRST_REPEATING_YEAR = 2100;
+const PROBE_SECONDS = 6 * DAY_SECONDS;
+const MARGIN_SECONDS = 2 * DAY_SECONDS;
+
+/** One zone's spans, computed on demand and kept. */
+export type ZoneOffsets = {
+  readonly zone: string;
+  readonly clock: Intl.DateTimeFormat;
+  readonly years: (readonly Span[] | undefined)[];
+  /** The changes of repeating years by shape, relative to the start of the year. */
+  readonly shapes: (readonly Span[] | undefined)[];
+  /** The span answered last: most questions are about the present. */
+  latest: Span;
+};
+
+/** One entry for each zone asked for; canonicalZone bounds them to some 600. */
+const offsetsByZone = new Map<string, ZoneOffsets>();
+
+/** Returns the offsets of a zone. Throws a ScheduleError of field "timeZone" for an unknown one. */
+export function zoneOffsets(zone: string): ZoneOffsets {
+  const existing = offsetsByZone.get(zone);
+  if (existing !== undefined) return existing;
+  const clock = new Intl.DateTimeFormat("en-US", {
+    timeZone: canonicalZone(zone),
+    calendar: "gregory",
+    numberingSystem: "latn",
+    hourCycle: "h23",
+    year: "numeric",
+    month: "numeric",
+    day: "numeric",
+    hour: "numeric",
+    minute: "numeric",
+    second: "numeric",
+  });
+  const nowhere: Span = { start: 0, end: 0, offset: 0, offsetBefore: 0, offsetAfter: 0 };
+  const offsets: ZoneOffsets = { zone, clock, years: [], shapes: [], latest: nowhere };
+  offsetsByZone.set(zone, offsets);
+  return offsets;
+}
+
+/** Returns the span that contains a second of the years FIRST_YEAR to LAST_YEAR (UTC). Throws RangeError outside. */
+export function spanAt(offsets: ZoneOffsets, second: number): Span {
+  const { latest } = offsets;
+  if (second >= latest.start && second < latest.end) return latest;
+  const year = new Date(second * 1000).getUTCFullYear();
+  if (!(year >= FIRST_YEAR && year <= LAST_YEAR))
+    throw new RangeError(`No zone offsets at second ${second}.`);
+  for (const span of spansOfYear(offsets, year)) {
+    if (second < span.end) {
+      offsets.latest = span;
+      return span;
+    }
+  }
+  throw new RangeError(`No zone offset at second ${second}.`);
+}
+
+/** Returns the offset of a zone from UTC at an instant, in seconds; instants out of range take the nearest known. */
+export function offsetAt(zone: string, atMs: number): number {
+  const second = Math.floor(atMs / 1000);
+  return spanAt(zoneOffsets(zone), Math.min(Math.max(second, FIRST_SECOND), LAST_SECOND)).offset;
+}
+
+/** The first and last second for which offsets are known. */
+export const FIRST_SECOND = dayOfDate(FIRST_YEAR, 1, 1) * DAY_SECONDS;
+export const LAST_SECOND = dayOfDate(LAST_YEAR + 1, 1, 1) * DAY_SECONDS - 1;
+
+function spansOfYear(offsets: ZoneOffsets, year: number): readonly Span[] {
+  const known = offsets.years[year - FIRST_YEAR];
+  if (known !== undefined) return known;
+  const spans = year < FIRST_REPEATING_YEAR ? findSpans(offsets.clock, year) : repeatSpans(offsets, year);
+  offsets.years[year - FIRST_YEAR] = spans;
+  return spans;
+}
+
+function repeatSpans(offsets: ZoneOffsets, year: number): readonly Span[] {
+  const start = dayOfDate(year, 1, 1);
+  const shape = weekdayOf(start) * 2 + (isLeapYear(year) ? 1 : 0);
+  let model = offsets.shapes[shape];
+  if (model === undefined) {
+    model = findSpans(offsets.clock, year).map((span) => shiftSpan(span, -start * DAY_SECONDS));
+    offsets.shapes[shape] = model;
+  }
+  return model.map((span) => shiftSpan(span, start * DAY_SECONDS));
+}
+
+function shiftSpan(span: Span, by: number): Span {
+  return { ...span, start: span.start + by, end: span.end + by };
+}
+
+/**
+ * Returns the spans that touch a year. The first and the last end where the year does, unless the change is at most two
+ * days further: a repeated or skipped stretch of local time must not lose its beginning or end to the turn of the year.
+ */
+function findSpans(clock: Intl.DateTimeFormat, year: number): readonly Span[] {
+  const yearStart = dayOfDate(year, 1, 1) * DAY_SECONDS;
+  const yearEnd = dayOfDate(year + 1, 1, 1) * DAY_SECONDS;
+  const spans: Span[] = [];
+  let start = yearStart;
+  let probed = yearStart - MARGIN_SECONDS;
+  let offset = readOffset(clock, probed);
+  let offsetBefore = offset;
+  while (probed < yearEnd + MARGIN_SECONDS) {
+    const next = Math.min(probed + PROBE_SECONDS, yearEnd + MARGIN_SECONDS);
+    const offsetAfter = readOffset(clock, next);
+    if (offsetAfter !== offset) {
+      const change = findChange(clock, probed, next, offset);
+      if (change > yearStart) spans.push({ start, end: change, offset, offsetBefore, offsetAfter });
+      if (change >= yearEnd) return spans;
+      offsetBefore = offset;
+      offset = offsetAfter;
+      start = change;
+    }
+    probed = next;
+  }
+  spans.push({ start, end: yearEnd, offset, offsetBefore, offsetAfter: offset });
+  return spans;
+}
+
+/** Returns the first second after `before` whose offset is not `offset`; that of `after` is known not to be. */
+function findChange(clock: Intl.DateTimeFormat, before: number, after: number, offset: number): number {
+  let low = before;
+  let high = after;
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2);
+    if (readOffset(clock, middle) === offset) low = middle;
+    else high = middle;
+  }
+  return high;
+}
+
+/** Reads the offset off a formatted local time such as "3/28/2027, 02:30:00". */
+function readOffset(clock: Intl.DateTimeFormat, second: number): number {
+  const [month = 0, day = 0, year = 0, hour = 0, minute = 0, rest = 0] = clock
+    .format(second * 1000)
+    .split(/\D+/)
+    .map(Number);
+  return dayOfDate(year, month, day) * DAY_SECONDS + hour * 3600 + minute * 60 + rest - second;
+}
