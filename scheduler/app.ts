@@ -1,0 +1,61 @@
+import { createPool } from "../db/pool.ts";
+import { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
+import { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
+import { systemClock } from "../mesh/clock.ts";
+import { createGrpcClient } from "../mesh/grpc-client.ts";
+import { createGrpcServer } from "../mesh/grpc-server.ts";
+import type { Service } from "../mesh/lifecycle.ts";
+import { createLogger } from "../mesh/logger.ts";
+import { readConfig } from "./config.ts";
+import { createHandOver } from "./hand-over.ts";
+import { startHousekeeping } from "./housekeeping.ts";
+import { startLoop } from "./loop.ts";
+import { createScheduleCache } from "./schedule-cache.ts";
+import { createSchedulerService } from "./scheduler-service.ts";
+import { createTick } from "./tick.ts";
+
+const CACHED_SCHEDULES = 50_000;
+const CLOSE_GRACE_MS = 3_000;
+
+/** Makes a scheduler that serves and ticks. */
+export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
+  const config = readConfig(env);
+  const logger = createLogger("scheduler", env);
+  const clock = systemClock;
+  const database = createPool({
+    connectionString: config.databaseUrl,
+    max: config.databaseConnections,
+    applicationName: "easycron-scheduler",
+  });
+  const dispatcher = createGrpcClient(DispatcherService, {
+    addresses: config.dispatcherAddresses,
+    deadlineMs: 5_000,
+    idempotentMethods: ["getTrigger"],
+  });
+  const lanes = Math.max(2, config.dispatcherAddresses.length);
+  const handOver = createHandOver(dispatcher, { lanes, timeoutMs: 5_000 });
+  const schedules = createScheduleCache(CACHED_SCHEDULES);
+  const onTrouble = (jobUid: string, error: unknown) =>
+    logger.error({ jobUid, err: error }, "the next fire time cannot be computed; trying again in a minute");
+  const { lookAheadMs, tickMs } = config;
+  const tick = createTick({ database, handOver, schedules, clock, lookAheadMs, onTrouble });
+  const loop = startLoop(tick, { tickMs, logger });
+  const housekeeping = startHousekeeping({ database, clock, logger });
+  const parts = { database, dispatcher, handOver, schedules, clock, wake: loop.wake };
+  const server = createGrpcServer({ logger });
+  server.add(SchedulerService, createSchedulerService(parts));
+  const port = await server.listen(config.listen);
+  server.setServing(true);
+  logger.info({ port }, "serving");
+  return {
+    port,
+    close: async () => {
+      await server.close(CLOSE_GRACE_MS);
+      housekeeping.stop();
+      await loop.stop();
+      handOver.close();
+      dispatcher.close();
+      await database.close();
+    },
+  };
+}

@@ -1,0 +1,107 @@
+import { typeid } from "typeid-js";
+import { isUniqueViolation } from "../db/pool.ts";
+import { toSqlTime, toSqlTimeOrNull } from "../db/time.ts";
+import type { Job } from "../gen/easycron/v1/job_pb.ts";
+import { type CreateJobRequest, CreateJobRequestSchema } from "../gen/easycron/v1/job_service_pb.ts";
+import { failure } from "../mesh/errors.ts";
+import { compileSchedule, refuseNeverFiring } from "./compiled-schedule.ts";
+import { type JobRow, toSpecJson } from "./job.ts";
+import { checkRetryPolicy, withDefaults } from "./job-defaults.ts";
+import { jobByName, jobByUid, jobInsert } from "./jobs.sql.ts";
+import type { Parts } from "./parts.ts";
+import { findEarlierUse, fingerprintOf, type RequestUse, rememberUse } from "./request-id.ts";
+import { revisionInsert } from "./revisions.sql.ts";
+
+/** A specification that has been checked, with its defaults. */
+export interface CheckedSpec {
+  readonly job: Job;
+  readonly spec: string;
+  /** First fire time later than the given instant. */
+  nextAfter(afterMs: number): number | null;
+}
+
+/**
+ * Checks a job's schedules and policies as the scheduler understands them. Throws SCHEDULE_INVALID,
+ * SCHEDULE_NEVER_FIRES, TIME_ZONE_UNKNOWN or FIELD_INVALID.
+ */
+export function checkSpec(given: Job, uid: string): CheckedSpec {
+  const job = withDefaults(given);
+  checkRetryPolicy(job);
+  const schedule = compileSchedule(job.schedules, uid);
+  refuseNeverFiring(schedule, job.schedules);
+  return { job, spec: toSpecJson(job), nextAfter: schedule.nextAfter };
+}
+
+/**
+ * Creates a job; it fires from its first fire time later than now. Throws what `checkSpec` throws,
+ * JOB_ALREADY_EXISTS, and REQUEST_ID_REUSED. With `validateOnly` the row returned is not stored.
+ */
+export async function createJob(parts: Parts, projectId: string, request: CreateJobRequest): Promise<JobRow> {
+  const given = request.job;
+  if (given === undefined) throw failure("FIELD_INVALID", { field: "job", problem: "It is required." });
+  const use: RequestUse = {
+    projectId,
+    requestId: request.requestId,
+    fingerprint: fingerprintOf(CreateJobRequestSchema, request),
+  };
+  const earlier = await findEarlierUse(parts.database, use);
+  if (earlier !== undefined) return rowOf(parts, projectId, earlier.job_uid, given.name);
+  const uid = typeid("job").toString();
+  const checked = checkSpec(given, uid);
+  if (request.validateOnly) return dryRow(parts, projectId, uid, checked);
+  return (await insertJob(parts, projectId, uid, checked, use)) ?? createJob(parts, projectId, request);
+}
+
+async function rowOf(parts: Parts, projectId: string, uid: string, name: string): Promise<JobRow> {
+  const [row] = await parts.database.query(jobByUid, [projectId, uid]);
+  if (row === undefined) throw failure("JOB_NOT_FOUND", { job: name });
+  return row;
+}
+
+// Undefined when another call with the same request id came first.
+async function insertJob(
+  parts: Parts,
+  projectId: string,
+  uid: string,
+  checked: CheckedSpec,
+  use: RequestUse,
+): Promise<JobRow | undefined> {
+  const name = checked.job.name;
+  try {
+    const row = await parts.database.transaction(async (tx) => {
+      const now = parts.clock.now();
+      if (!(await rememberUse(tx, use, { jobUid: uid, nowMs: now }))) return undefined;
+      const cursor = toSqlTimeOrNull(checked.nextAfter(now));
+      await tx.query(jobInsert, [uid, projectId, name, cursor, toSqlTime(now)]);
+      await tx.query(revisionInsert, [uid, 1, checked.spec, toSqlTime(now)]);
+      return (await tx.query(jobByUid, [projectId, uid]))[0];
+    });
+    parts.wake();
+    return row;
+  } catch (error) {
+    if (isUniqueViolation(error, "jobs_live_name"))
+      throw failure("JOB_ALREADY_EXISTS", { job: name }, { cause: error });
+    throw error;
+  }
+}
+
+async function dryRow(parts: Parts, projectId: string, uid: string, checked: CheckedSpec): Promise<JobRow> {
+  const [taken] = await parts.database.query(jobByName, [projectId, checked.job.name]);
+  if (taken !== undefined) throw failure("JOB_ALREADY_EXISTS", { job: checked.job.name });
+  const now = parts.clock.now();
+  return {
+    uid,
+    project_id: projectId,
+    name: checked.job.name,
+    state: "ACTIVE",
+    revision: 1,
+    epoch: 1,
+    next_fire_time: checked.nextAfter(now),
+    last_fire_time: null,
+    last_seq: 0,
+    pause_note: "",
+    create_time: now,
+    update_time: now,
+    spec: checked.spec,
+  };
+}

@@ -1,0 +1,34 @@
+import type { Database } from "../db/pool.ts";
+import { toSqlTime } from "../db/time.ts";
+import type { Clock } from "../mesh/clock.ts";
+import type { Logger } from "../mesh/logger.ts";
+import { requestDeleteOlder } from "./requests.sql.ts";
+
+/** How long a request id is remembered. */
+export const REQUEST_MEMORY_MS = 24 * 3_600_000;
+const EVERY_MS = 600_000;
+
+/** Forgets request ids older than a day. Any number of schedulers may do so at once. */
+export async function forgetRequests(database: Database, nowMs: number): Promise<number> {
+  let forgotten = 0;
+  for (;;) {
+    const rows = await database.query(requestDeleteOlder, [toSqlTime(nowMs - REQUEST_MEMORY_MS)]);
+    forgotten += rows.length;
+    if (rows.length < 10_000) return forgotten;
+  }
+}
+
+/** Forgets every ten minutes; a failure is logged and made up for the next time. */
+export function startHousekeeping(parts: {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}): { stop(): void } {
+  const timer = setInterval(() => {
+    forgetRequests(parts.database, parts.clock.now()).catch((error: unknown) =>
+      parts.logger.warn({ err: error }, "old request ids were not forgotten"),
+    );
+  }, EVERY_MS);
+  timer.unref();
+  return { stop: () => clearInterval(timer) };
+}

@@ -1,0 +1,69 @@
+import { clone, create } from "@bufbuild/protobuf";
+import { durationFromMs, durationMs } from "@bufbuild/protobuf/wkt";
+import { type Job, JobSchema } from "../gen/easycron/v1/job_pb.ts";
+import {
+  CronDialect,
+  DstGap,
+  DstOverlap,
+  DstPolicySchema,
+  type Schedule,
+} from "../gen/easycron/v1/schedule_pb.ts";
+import { type RetryPolicy, RetryPolicySchema } from "../gen/easycron/v1/target_pb.ts";
+import { failure } from "../mesh/errors.ts";
+
+/** Attempts in all when a job does not say. */
+export const DEFAULT_MAX_ATTEMPTS = 8;
+/** First pause between attempts when a job does not say. */
+export const DEFAULT_MIN_BACKOFF_MS = 5_000;
+/** Longest pause between attempts when a job does not say. */
+export const DEFAULT_MAX_BACKOFF_MS = 3_600_000;
+/** How long after the effective time an attempt may still start when a job does not say. */
+export const DEFAULT_MAX_AGE_MS = 86_400_000;
+/** Longest time of one attempt when a job does not say. */
+export const DEFAULT_ATTEMPT_TIMEOUT_MS = 30_000;
+
+/**
+ * A copy with every default written out, so that a revision means the same for ever, whatever a later version's
+ * defaults are.
+ */
+export function withDefaults(given: Job): Job {
+  const job = clone(JobSchema, given);
+  for (const schedule of job.schedules) fillSchedule(schedule);
+  if (job.target?.kind.case === "webhook" && job.target.kind.value.method === "")
+    job.target.kind.value.method = "POST";
+  job.retryPolicy = fillRetryPolicy(job.retryPolicy);
+  job.attemptTimeout ??= durationFromMs(DEFAULT_ATTEMPT_TIMEOUT_MS);
+  return job;
+}
+
+function fillSchedule(schedule: Schedule): void {
+  if (schedule.timeZone === "") schedule.timeZone = "UTC";
+  if (schedule.kind.case === "cron" && schedule.kind.value.dialect === CronDialect.UNSPECIFIED) {
+    schedule.kind.value.dialect = CronDialect.STANDARD;
+  }
+  const dst = schedule.dstPolicy ?? create(DstPolicySchema);
+  schedule.dstPolicy = dst;
+  if (dst.gap === DstGap.UNSPECIFIED) dst.gap = DstGap.FIRE_AT_END;
+  if (dst.overlap === DstOverlap.UNSPECIFIED) dst.overlap = DstOverlap.FIRST;
+}
+
+function fillRetryPolicy(given: RetryPolicy | undefined): RetryPolicy {
+  const policy = given ?? create(RetryPolicySchema);
+  if (policy.maxAttempts === 0) policy.maxAttempts = DEFAULT_MAX_ATTEMPTS;
+  policy.minBackoff ??= durationFromMs(DEFAULT_MIN_BACKOFF_MS);
+  policy.maxBackoff ??= durationFromMs(DEFAULT_MAX_BACKOFF_MS);
+  policy.maxAge ??= durationFromMs(DEFAULT_MAX_AGE_MS);
+  return policy;
+}
+
+/** Checks what no single field's rule can: throws FIELD_INVALID when the longest pause is less than the first. */
+export function checkRetryPolicy(job: Job): void {
+  const policy = job.retryPolicy;
+  if (policy?.minBackoff === undefined || policy.maxBackoff === undefined) return;
+  const minMs = durationMs(policy.minBackoff);
+  const maxMs = durationMs(policy.maxBackoff);
+  if (maxMs >= minMs) return;
+  const field = "job.retryPolicy.maxBackoff";
+  const problem = `${maxMs / 1000}s is less than minBackoff, ${minMs / 1000}s; it must be at least that.`;
+  throw failure("FIELD_INVALID", { field, problem }, { violations: [{ field, description: problem }] });
+}

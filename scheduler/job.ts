@@ -1,0 +1,70 @@
+import { create, fromJsonString, toJsonString } from "@bufbuild/protobuf";
+import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { type Job, JobSchema, JobState } from "../gen/easycron/v1/job_pb.ts";
+
+/** Whether a job fires, as PostgreSQL spells it. */
+export type JobStateName = "ACTIVE" | "PAUSED" | "DELETED";
+
+/** A row of scheduler.jobs with the specification in force. Times are epoch milliseconds. */
+export interface JobRow {
+  readonly uid: string;
+  readonly project_id: string;
+  readonly name: string;
+  readonly state: JobStateName;
+  readonly revision: number;
+  /** Raised by every change; what was handed over under an older one is no longer wanted. */
+  readonly epoch: number;
+  /** The cursor: first fire time not yet handed over. */
+  readonly next_fire_time: number | null;
+  readonly last_fire_time: number | null;
+  readonly last_seq: number;
+  readonly pause_note: string;
+  readonly create_time: number;
+  readonly update_time: number;
+  /** The revision's specification as proto3 JSON text. */
+  readonly spec: string;
+}
+
+const STATES: Readonly<Record<JobStateName, JobState>> = {
+  ACTIVE: JobState.ACTIVE,
+  PAUSED: JobState.PAUSED,
+  DELETED: JobState.DELETED,
+};
+
+/** The specification that a revision keeps: the customer's fields, and nothing that is output only. */
+export function toSpecJson(job: Job): string {
+  const spec = create(JobSchema, {
+    schedules: job.schedules,
+    retryPolicy: job.retryPolicy,
+    attemptTimeout: job.attemptTimeout,
+    labels: job.labels,
+    ...(job.target === undefined ? {} : { target: job.target }),
+    ...(job.payload === undefined ? {} : { payload: job.payload }),
+  });
+  return toJsonString(JobSchema, spec);
+}
+
+/** Reads what `toSpecJson` wrote. A field that this version does not know is passed over. */
+export function fromSpecJson(spec: string): Job {
+  return fromJsonString(JobSchema, spec, { ignoreUnknownFields: true });
+}
+
+/** Names the present state of a job; differs after every change, and between two jobs that had the same name. */
+export function etagOf(row: Pick<JobRow, "uid" | "epoch">): string {
+  return `${row.uid.slice(-6)}-${row.epoch}`;
+}
+
+/** The job as customers see it. `nextFireTimeMs` is the first fire time later than now, not the cursor. */
+export function toJob(row: JobRow, nextFireTimeMs: number | null): Job {
+  const job = fromSpecJson(row.spec);
+  job.name = row.name;
+  job.uid = row.uid;
+  job.state = STATES[row.state];
+  job.revision = row.revision;
+  job.etag = etagOf(row);
+  job.pauseNote = row.pause_note;
+  job.createTime = timestampFromMs(row.create_time);
+  job.updateTime = timestampFromMs(row.update_time);
+  if (nextFireTimeMs !== null) job.nextFireTime = timestampFromMs(nextFireTimeMs) as Timestamp;
+  return job;
+}

@@ -1,0 +1,17 @@
+import type { Database } from "../db/pool.ts";
+import type { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
+import type { Clock } from "../mesh/clock.ts";
+import type { GrpcClient } from "../mesh/grpc-client.ts";
+import type { HandOver } from "./hand-over.ts";
+import type { ScheduleCache } from "./schedule-cache.ts";
+
+/** What the scheduler's operations stand on, made once in app.ts. */
+export interface Parts {
+  readonly database: Database;
+  readonly dispatcher: GrpcClient<typeof DispatcherService>;
+  readonly handOver: HandOver;
+  readonly schedules: ScheduleCache;
+  readonly clock: Clock;
+  /** Makes the loop look at once: a job may be due before its next tick. */
+  readonly wake: () => void;
+}

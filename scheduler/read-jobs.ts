@@ -1,0 +1,71 @@
+import type { Job } from "../gen/easycron/v1/job_pb.ts";
+import type { GetJobRequest, ListJobsRequest } from "../gen/easycron/v1/job_service_pb.ts";
+import { failure } from "../mesh/errors.ts";
+import { type JobRow, toJob } from "./job.ts";
+import { jobByName, jobsAfterName, jobUidsByName } from "./jobs.sql.ts";
+import type { Parts } from "./parts.ts";
+
+const DEFAULT_PAGE_SIZE = 50;
+
+/** The job as customers see it, its next fire time counted from now. */
+export function presentJob(parts: Parts, row: JobRow): Job {
+  const fires = row.state === "ACTIVE" && row.next_fire_time !== null;
+  return toJob(row, fires ? nextFireTimeOf(parts, row, row.next_fire_time) : null);
+}
+
+// The cursor runs ahead of now by the look-ahead; behind now it stands at what is owed.
+function nextFireTimeOf(parts: Parts, row: JobRow, cursorMs: number | null): number | null {
+  const now = parts.clock.now();
+  if (cursorMs !== null && cursorMs <= now) return cursorMs;
+  return parts.schedules.of(row).nextAfter(now);
+}
+
+/** Reads a job by name. Throws JOB_NOT_FOUND. */
+export async function readJob(
+  parts: Parts,
+  projectId: string,
+  request: Pick<GetJobRequest, "name">,
+): Promise<JobRow> {
+  const [row] = await parts.database.query(jobByName, [projectId, request.name]);
+  if (row === undefined) throw failure("JOB_NOT_FOUND", { job: request.name });
+  return row;
+}
+
+/** A page of jobs by name. Throws PAGE_TOKEN_INVALID. */
+export async function listJobs(
+  parts: Parts,
+  projectId: string,
+  request: ListJobsRequest,
+): Promise<{ jobs: Job[]; nextPageToken: string }> {
+  const size = request.pageSize === 0 ? DEFAULT_PAGE_SIZE : request.pageSize;
+  const after = request.pageToken === "" ? "" : readPageToken(request.pageToken);
+  const rows = await parts.database.query(jobsAfterName, [projectId, after, size + 1]);
+  const page = rows.slice(0, size);
+  const last = page.at(-1);
+  return {
+    jobs: page.map((row) => presentJob(parts, row)),
+    nextPageToken: rows.length > size && last !== undefined ? toPageToken(last.name) : "",
+  };
+}
+
+const TOKEN_PREFIX = "jobs:";
+
+function toPageToken(name: string): string {
+  return Buffer.from(TOKEN_PREFIX + name).toString("base64url");
+}
+
+function readPageToken(token: string): string {
+  const text = Buffer.from(token, "base64url").toString();
+  const name = text.slice(TOKEN_PREFIX.length);
+  if (!text.startsWith(TOKEN_PREFIX) || toPageToken(name) !== token) {
+    throw failure("PAGE_TOKEN_INVALID", { token });
+  }
+  return name;
+}
+
+/** The ids of all jobs of the project that have had this name. Throws JOB_NOT_FOUND instead of none. */
+export async function resolveJob(parts: Parts, projectId: string, name: string): Promise<string[]> {
+  const rows = await parts.database.query(jobUidsByName, [projectId, name]);
+  if (rows.length === 0) throw failure("JOB_NOT_FOUND", { job: name });
+  return rows.map((row) => row.uid);
+}

@@ -1,0 +1,54 @@
+import type { Queryable } from "../db/pool.ts";
+import { type CompiledSchedule, compileSchedule } from "./compiled-schedule.ts";
+import { fromSpecJson, type JobRow } from "./job.ts";
+import { revisionsByJob } from "./revisions.sql.ts";
+
+/** Compiled schedules by (job, revision). A revision never changes, so nothing here ever becomes wrong. */
+export interface ScheduleCache {
+  /** The schedule of a row that carries its specification. */
+  of(row: JobRow): CompiledSchedule;
+  /** The schedules of rows without specification, in their order; those missing are read in one statement. */
+  load(on: Queryable, rows: readonly Pick<JobRow, "uid" | "revision">[]): Promise<CompiledSchedule[]>;
+}
+
+/** Makes a cache of at most `maxEntries`; the one unused for longest gives way. */
+export function createScheduleCache(maxEntries: number): ScheduleCache {
+  const entries = new Map<string, CompiledSchedule>();
+
+  const keep = (key: string, compiled: CompiledSchedule): CompiledSchedule => {
+    entries.delete(key);
+    entries.set(key, compiled);
+    if (entries.size > maxEntries) {
+      for (const oldest of entries.keys()) {
+        entries.delete(oldest);
+        break;
+      }
+    }
+    return compiled;
+  };
+
+  const of = (uid: string, revision: number, spec: string): CompiledSchedule => {
+    const key = `${uid}/${revision}`;
+    return keep(key, entries.get(key) ?? compileSchedule(fromSpecJson(spec).schedules, uid));
+  };
+
+  return {
+    of: (row) => of(row.uid, row.revision, row.spec),
+    load: async (on, rows) => {
+      const missing = rows.filter((row) => !entries.has(`${row.uid}/${row.revision}`));
+      const read = new Map<string, CompiledSchedule>();
+      if (missing.length > 0) {
+        const values = [missing.map((row) => row.uid), missing.map((row) => row.revision)];
+        for (const found of await on.query(revisionsByJob, values)) {
+          read.set(found.job_uid, of(found.job_uid, found.revision, found.spec));
+        }
+      }
+      return rows.map((row) => {
+        const key = `${row.uid}/${row.revision}`;
+        const compiled = read.get(row.uid) ?? entries.get(key);
+        if (compiled === undefined) throw new Error(`Revision ${row.revision} of ${row.uid} has no row.`);
+        return keep(key, compiled);
+      });
+    },
+  };
+}

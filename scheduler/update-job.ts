@@ -1,0 +1,116 @@
+import { clone, create, equals, isFieldSet } from "@bufbuild/protobuf";
+import { toSqlTime } from "../db/time.ts";
+import { type Job, JobSchema } from "../gen/easycron/v1/job_pb.ts";
+import {
+  CreateJobRequestSchema,
+  type UpdateJobRequest,
+  UpdateJobRequestSchema,
+} from "../gen/easycron/v1/job_service_pb.ts";
+import { EasyCronError, failure } from "../mesh/errors.ts";
+import { lockJob, settleJob, writeChange } from "./change-job.ts";
+import { checkSpec, createJob } from "./create-job.ts";
+import { fromSpecJson, type JobRow } from "./job.ts";
+import { jobByUid } from "./jobs.sql.ts";
+import type { Parts } from "./parts.ts";
+import { findEarlierUse, fingerprintOf, type RequestUse, rememberUse } from "./request-id.ts";
+import { revisionInsert } from "./revisions.sql.ts";
+
+/** The fields of a job that an update may name, by their proto names. */
+const UPDATABLE = ["schedules", "target", "payload", "retry_policy", "attempt_timeout", "labels"] as const;
+
+/**
+ * Adds a revision with the fields that the mask names. A change that changes nothing adds none. Throws JOB_NOT_FOUND
+ * (unless `allowMissing`), ETAG_MISMATCH, UPDATE_MASK_INVALID, REQUEST_ID_REUSED and what `checkSpec` throws.
+ */
+export async function updateJob(parts: Parts, projectId: string, request: UpdateJobRequest): Promise<JobRow> {
+  const given = request.job;
+  if (given === undefined) throw failure("FIELD_INVALID", { field: "job", problem: "It is required." });
+  const fields = readMask(request, given);
+  try {
+    return await writeUpdate(parts, projectId, request, given, fields);
+  } catch (error) {
+    const missing = error instanceof EasyCronError && error.reason === "JOB_NOT_FOUND";
+    if (!missing || !request.allowMissing) throw error;
+    const { requestId, validateOnly } = request;
+    return createJob(
+      parts,
+      projectId,
+      create(CreateJobRequestSchema, { job: given, requestId, validateOnly }),
+    );
+  }
+}
+
+function readMask(request: UpdateJobRequest, given: Job): readonly string[] {
+  const paths = request.updateMask?.paths ?? [];
+  if (paths.length === 1 && paths[0] === "*") return UPDATABLE;
+  const wrong = paths.find((path) => !UPDATABLE.some((name) => name === path));
+  if (wrong !== undefined)
+    throw failure("UPDATE_MASK_INVALID", { path: wrong, accepted: UPDATABLE.join(", ") });
+  if (paths.length > 0) return paths;
+  return UPDATABLE.filter((name) => {
+    const field = JobSchema.fields.find((each) => each.name === name);
+    return field !== undefined && isFieldSet(given, field);
+  });
+}
+
+async function writeUpdate(
+  parts: Parts,
+  projectId: string,
+  request: UpdateJobRequest,
+  given: Job,
+  fields: readonly string[],
+): Promise<JobRow> {
+  const fingerprint = fingerprintOf(UpdateJobRequestSchema, request);
+  const use: RequestUse = { projectId, requestId: request.requestId, fingerprint };
+  const row = await parts.database.transaction(async (tx) => {
+    const earlier = await findEarlierUse(tx, use);
+    if (earlier !== undefined) return (await tx.query(jobByUid, [projectId, earlier.job_uid]))[0];
+    const before = await lockJob(tx, { projectId, name: given.name, etag: given.etag });
+    const merged = merge(fromSpecJson(before.spec), given, fields);
+    const checked = checkSpec(merged, before.uid);
+    const unchanged = equals(JobSchema, fromSpecJson(checked.spec), fromSpecJson(before.spec));
+    if (request.validateOnly)
+      return unchanged ? before : { ...before, spec: checked.spec, revision: before.revision + 1 };
+    if (!(await rememberUse(tx, use, { jobUid: before.uid, nowMs: parts.clock.now() }))) {
+      throw failure("SERVICE_UNAVAILABLE", { service: "scheduler" }, { retryAfterMs: 100 });
+    }
+    if (unchanged) return before;
+    const settled = await settleJob(tx, parts, before);
+    const revision = before.revision + 1;
+    await tx.query(revisionInsert, [before.uid, revision, checked.spec, toSqlTime(settled.changeTimeMs)]);
+    return writeChange(tx, settled, {
+      state: before.state,
+      revision,
+      nextFireTimeMs: before.state === "ACTIVE" ? checked.nextAfter(settled.afterMs) : null,
+      pauseNote: before.pause_note,
+    });
+  });
+  if (row === undefined) throw failure("JOB_NOT_FOUND", { job: given.name });
+  parts.wake();
+  return row;
+}
+
+function merge(before: Job, given: Job, fields: readonly string[]): Job {
+  const job = clone(JobSchema, before);
+  if (fields.includes("schedules")) job.schedules = given.schedules;
+  if (fields.includes("labels")) job.labels = given.labels;
+  replace(job, given, fields, "target", "target");
+  replace(job, given, fields, "payload", "payload");
+  replace(job, given, fields, "retry_policy", "retryPolicy");
+  replace(job, given, fields, "attempt_timeout", "attemptTimeout");
+  return job;
+}
+
+// A field that the mask names and the job leaves out is cleared: it goes back to its default.
+function replace<K extends "target" | "payload" | "retryPolicy" | "attemptTimeout">(
+  job: Job,
+  given: Job,
+  fields: readonly string[],
+  path: string,
+  key: K,
+): void {
+  if (!fields.includes(path)) return;
+  const value = given[key];
+  if (value === undefined) delete job[key];
+  else job[key] = value as Job[K] & {};
+}
