@@ -1,0 +1,80 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { nextLinks } from "./chain.ts";
+import type { CompiledSchedule } from "./compiled-schedule.ts";
+import type { JobRow } from "./job.ts";
+
+const START = Date.UTC(2026, 0, 1);
+
+const every = (ms: number): CompiledSchedule => ({
+  nextAfter: (after) => START + (Math.floor((after - START) / ms) + 1) * ms,
+  zoneOf: () => "UTC",
+  neverFiring: [],
+});
+
+const row = (change: Partial<JobRow> = {}): JobRow => ({
+  uid: "job_1",
+  project_id: "proj_1",
+  name: "payroll",
+  state: "ACTIVE",
+  revision: 1,
+  epoch: 1,
+  next_fire_time: START + 1_000,
+  last_fire_time: null,
+  last_seq: 0,
+  pause_note: "",
+  create_time: START,
+  update_time: START,
+  spec: "{}",
+  ...change,
+});
+
+describe("the chain of a job's fire times", () => {
+  test("hands over every fire time up to the horizon, the horizon included", () => {
+    const { events, position } = nextLinks(row(), every(1_000), START + 3_000, 100);
+    expect(events.map((event) => Number(event.nominalTimeMs) - START)).toEqual([1_000, 2_000, 3_000]);
+    expect(position).toEqual({ nextFireTimeMs: START + 4_000, lastFireTimeMs: START + 3_000, lastSeq: 3 });
+  });
+
+  test("links each fire time to the one before and the one after, with null at the beginning", () => {
+    const { events } = nextLinks(row(), every(1_000), START + 2_000, 100);
+    expect(events[0]).not.toHaveProperty("previousNominalTimeMs");
+    expect(events[0]?.nextNominalTimeMs).toBe(BigInt(START + 2_000));
+    expect(events[1]?.previousNominalTimeMs).toBe(BigInt(START + 1_000));
+  });
+
+  test("leaves the next one out when the schedule ends", () => {
+    const once: CompiledSchedule = { ...every(1_000), nextAfter: () => null };
+    const { events, position } = nextLinks(row(), once, START + 9_000, 100);
+    expect(events).toHaveLength(1);
+    expect(events[0]).not.toHaveProperty("nextNominalTimeMs");
+    expect(position.nextFireTimeMs).toBeNull();
+  });
+
+  test("is the same chain however the time is cut into turns", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 0, max: 20_000 }), { minLength: 1, maxLength: 12 }),
+        fc.integer({ min: 1, max: 7 }),
+        (steps, limit) => {
+          const horizon = START + steps.reduce((sum, step) => sum + step, 0);
+          let at = row();
+          let until = START;
+          const inTurns: unknown[] = [];
+          const turn = () => {
+            const { events, position } = nextLinks(at, every(1_000), until, limit);
+            inTurns.push(...events);
+            const { nextFireTimeMs, lastFireTimeMs, lastSeq } = position;
+            at = row({ next_fire_time: nextFireTimeMs, last_fire_time: lastFireTimeMs, last_seq: lastSeq });
+            return events.length;
+          };
+          for (const step of steps) {
+            until += step;
+            while (turn() > 0);
+          }
+          expect(inTurns).toEqual(nextLinks(row(), every(1_000), horizon, 1_000_000).events);
+        },
+      ),
+    );
+  });
+});
