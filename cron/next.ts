@@ -3,7 +3,15 @@ import type { CronFields } from "./cron-fields.ts";
 import { DEFAULT_DST_POLICY, type DstPolicy, LONGEST_GAP_SECONDS } from "./dst-policy.ts";
 import { dateOfDay, dayOfDate, daysInMonth } from "./local-time.ts";
 import { matchingDays } from "./month-days.ts";
-import { FIRST_SECOND, LAST_SECOND, LAST_YEAR, type Span, spanAt, zoneOffsets } from "./zone-offsets.ts";
+import {
+  FIRST_SECOND,
+  LAST_SECOND,
+  LAST_YEAR,
+  type Span,
+  skipTo,
+  spanAt,
+  zoneOffsets,
+} from "./zone-offsets.ts";
 
 export type { DstPolicy } from "./dst-policy.ts";
 
@@ -59,16 +67,6 @@ function localStart(span: Span, rhythm: boolean, dst: DstPolicy): number {
 function localEnd(span: Span, rhythm: boolean, dst: DstPolicy): number {
   const repeats = span.offsetAfter < span.offset;
   return span.end + (!rhythm && repeats && dst.overlap === "SECOND" ? span.offsetAfter : span.offset);
-}
-
-/**
- * Where to go on, given that nothing local matches from `local` until `match`: the next span, or, if the search did not
- * start so near this span's end that the next may repeat its hours, two days before the match (no zone's offsets lie
- * further apart), so that the years between are never computed.
- */
-function skipTo(span: Span, local: number, match: number): number {
-  const farFromEnd = span.end + span.offset - local > 2 * DAY;
-  return farFromEnd ? Math.max(span.end, match - span.offset - 2 * DAY) : span.end;
 }
 
 /** Returns the first matching local second that is at least `from`, or Infinity if none is before LAST_YEAR ends. */

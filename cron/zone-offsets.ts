@@ -83,10 +83,25 @@ export function spanAt(offsets: ZoneOffsets, second: number): Span {
   throw new RangeError(`No zone offset at second ${second}.`);
 }
 
+/**
+ * Returns where a search goes on (UTC) when nothing happens in local time from `local`, in `span`, until `event`.
+ *
+ * That is the next span, or, if `local` is not so near the end of this one that the next may repeat it, two days before
+ * the event (no zone's offsets lie further apart), so that the years between are never computed.
+ */
+export function skipTo(span: Span, local: number, event: number): number {
+  const farFromEnd = span.end + span.offset - local > 2 * DAY_SECONDS;
+  return farFromEnd ? Math.max(span.end, event - span.offset - 2 * DAY_SECONDS) : span.end;
+}
+
 /** Returns the offset of a zone from UTC at an instant, in seconds; instants out of range take the nearest known. */
 export function offsetAt(zone: string, atMs: number): number {
-  const second = Math.floor(atMs / 1000);
-  return spanAt(zoneOffsets(zone), Math.min(Math.max(second, FIRST_SECOND), LAST_SECOND)).offset;
+  return spanAt(zoneOffsets(zone), knownSecond(atMs)).offset;
+}
+
+/** Returns the second of an instant, or the nearest one for which offsets are known. */
+export function knownSecond(atMs: number): number {
+  return Math.min(Math.max(Math.floor(atMs / 1000), FIRST_SECOND), LAST_SECOND);
 }
 
 /** The first and last second for which offsets are known. */

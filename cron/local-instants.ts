@@ -1,0 +1,38 @@
+import { type DstPolicy, LONGEST_GAP_SECONDS } from "./dst-policy.ts";
+import { DAY_SECONDS } from "./local-time.ts";
+import { FIRST_SECOND, LAST_SECOND, type Span, spanAt, zoneOffsets } from "./zone-offsets.ts";
+
+/**
+ * Returns the instants (epoch seconds, ascending) at which something due at one local second of a zone fires: one, or
+ * none in a gap that is skipped or longer than three hours, or two in an overlap of which both passes are wanted.
+ * Throws RangeError within a day of, and beyond, the years 1900 to 2400.
+ */
+export function instantsOfLocal(zone: string, localSecond: number, dst: DstPolicy): number[] {
+  const passes: number[] = [];
+  let gapEnd: number | undefined;
+  for (const span of spansAround(zone, localSecond)) {
+    const instant = localSecond - span.offset;
+    if (instant >= span.start && instant < span.end && !passes.includes(instant)) passes.push(instant);
+    const jump = span.offset - span.offsetBefore;
+    const inGap = instant < span.start && localSecond - span.offsetBefore >= span.start;
+    if (inGap && jump <= LONGEST_GAP_SECONDS) gapEnd = span.start;
+  }
+  if (passes.length === 0) return dst.gap === "FIRE_AT_END" && gapEnd !== undefined ? [gapEnd] : [];
+  if (dst.overlap === "BOTH") return passes;
+  return dst.overlap === "FIRST" ? passes.slice(0, 1) : passes.slice(-1);
+}
+
+/** The spans in which a local second can lie: no offset is further than a day from UTC. */
+function spansAround(zone: string, localSecond: number): Span[] {
+  const first = localSecond - DAY_SECONDS;
+  if (!(first >= FIRST_SECOND && localSecond + DAY_SECONDS <= LAST_SECOND)) {
+    throw new RangeError("The local time is not from 1900 to 2400.");
+  }
+  const offsets = zoneOffsets(zone);
+  const spans = [spanAt(offsets, first)];
+  for (let last = spans[0]; last !== undefined && last.end <= localSecond + DAY_SECONDS; ) {
+    last = spanAt(offsets, last.end);
+    spans.push(last);
+  }
+  return spans;
+}

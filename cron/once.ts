@@ -1,0 +1,46 @@
+import { DEFAULT_DST_POLICY, type DstPolicy } from "./dst-policy.ts";
+import { ScheduleError } from "./errors.ts";
+import { instantsOfLocal } from "./local-instants.ts";
+import { DAY_SECONDS, dayOfDate, daysInMonth } from "./local-time.ts";
+
+/** Fires at single instants (epoch ms, ascending): one as a rule; none or two only for a local time that has them. */
+export type Once = Readonly<{ timesMs: readonly number[] }>;
+
+const LOCAL_TIME = /^(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2})(?::(\d{2}))?$/;
+const LOCAL_FORM = 'a local time from 1901 to 2399 such as "2027-03-28T02:30:00", without an offset';
+
+/** Makes a one-shot of an instant. Throws a ScheduleError of field "once.time" if it is not one. */
+export function createOnce(timeMs: number): Once {
+  if (!Number.isSafeInteger(timeMs)) {
+    throw new ScheduleError("once.time", String(timeMs), "is not a time", "whole milliseconds since 1970");
+  }
+  return { timesMs: [timeMs] };
+}
+
+/**
+ * Makes a one-shot of a local time ("2027-03-28T02:30:00") in a zone. A local time that is skipped or repeated there
+ * follows `dst`, as a cron job's would; under SKIP it may have no instant at all.
+ * Throws a ScheduleError of field "once.localTime" or "timeZone".
+ */
+export function createOnceLocal(localTime: string, zone: string, dst: DstPolicy = DEFAULT_DST_POLICY): Once {
+  const instants = instantsOfLocal(zone, parseLocalTime(localTime), dst);
+  return { timesMs: instants.map((second) => second * 1000) };
+}
+
+/** Returns the first of the times strictly later than `afterMs`, or null. */
+export function nextOnceTime(once: Once, afterMs: number): number | null {
+  return once.timesMs.find((time) => time > afterMs) ?? null;
+}
+
+function parseLocalTime(text: string): number {
+  const match = LOCAL_TIME.exec(text);
+  const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = (match?.slice(1) ?? []).map(
+    (part) => Number(part ?? 0),
+  );
+  const isDate =
+    year > 1900 && year < 2400 && month >= 1 && month <= 12 && day >= 1 && day <= daysInMonth(year, month);
+  if (match === null || !isDate || hour > 23 || minute > 59 || second > 59) {
+    throw new ScheduleError("once.localTime", text, "is not a local time", LOCAL_FORM);
+  }
+  return dayOfDate(year, month, day) * DAY_SECONDS + hour * 3600 + minute * 60 + second;
+}

@@ -1,0 +1,44 @@
+import { ScheduleError } from "./errors.ts";
+import { LAST_SECOND } from "./zone-offsets.ts";
+
+/** The shortest and the longest interval: one second and 365 days. */
+export const MIN_RATE_MS = 1_000;
+export const MAX_RATE_MS = 365 * 86_400_000;
+
+/** Fires at `anchorMs` and every `everyMs` after it; elapsed time, so a day is 24 hours in any zone. */
+export type Rate = Readonly<{ everyMs: number; anchorMs: number }>;
+
+/**
+ * Makes a rate of whole milliseconds. Throws a ScheduleError of field "rate.every" if the interval is not from 1 s to
+ * 365 d, or "rate.anchorTime" if the anchor is not a time.
+ */
+export function createRate(everyMs: number, anchorMs: number): Rate {
+  if (!Number.isInteger(everyMs) || everyMs < MIN_RATE_MS || everyMs > MAX_RATE_MS) {
+    throw new ScheduleError(
+      "rate.every",
+      `${everyMs / 1000}s`,
+      "is out of range",
+      "1s to 31536000s (365 days)",
+    );
+  }
+  if (!Number.isSafeInteger(anchorMs)) {
+    throw new ScheduleError(
+      "rate.anchorTime",
+      String(anchorMs),
+      "is not a time",
+      "whole milliseconds since 1970",
+    );
+  }
+  return { everyMs, anchorMs };
+}
+
+/**
+ * Returns the first `anchorMs + n * everyMs` (n from 0) that is strictly later than `afterMs`, or null past the year
+ * 2400. Each is computed from the anchor, so that nothing drifts.
+ */
+export function nextRateTime(rate: Rate, afterMs: number): number | null {
+  if (Number.isNaN(afterMs)) throw new RangeError("afterMs is not a number.");
+  if (afterMs < rate.anchorMs) return rate.anchorMs;
+  const next = rate.anchorMs + (Math.floor((afterMs - rate.anchorMs) / rate.everyMs) + 1) * rate.everyMs;
+  return next <= LAST_SECOND * 1000 ? next : null;
+}

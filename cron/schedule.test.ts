@@ -1,0 +1,73 @@
+import { expect, test } from "vitest";
+import { parseCalendar } from "./calendar-spec.ts";
+import { createOnce } from "./once.ts";
+import { createRate } from "./rate.ts";
+import { type Bounds, createCronSchedule, nextFire, nextOf, type Schedule } from "./schedule.ts";
+
+function times(schedules: Schedule[], after: string, count: number, bounds?: Bounds): string[] {
+  const found: string[] = [];
+  let next = nextOf(schedules, Date.parse(after), bounds);
+  while (next !== null && found.length < count) {
+    found.push(new Date(next).toISOString().slice(5, 19));
+    next = nextOf(schedules, next, bounds);
+  }
+  return found;
+}
+
+test("is the union of its schedules, the same instant from two of them firing once", () => {
+  const schedules: Schedule[] = [
+    createCronSchedule({ expression: "0 */6 * * *" }),
+    createCronSchedule({ expression: "0 12 * * *", timeZone: "UTC" }),
+    { kind: "rate", ...createRate(8 * 3_600_000, Date.UTC(2026, 0, 1)) },
+    { kind: "once", ...createOnce(Date.UTC(2026, 0, 1, 7)) },
+  ];
+  expect(times(schedules, "2026-01-01T00:00:00Z", 6)).toEqual([
+    "01-01T06:00:00",
+    "01-01T07:00:00",
+    "01-01T08:00:00",
+    "01-01T12:00:00",
+    "01-01T16:00:00",
+    "01-01T18:00:00",
+  ]);
+  const fire = nextFire(schedules, Date.UTC(2026, 0, 1, 11, 59));
+  expect(fire?.schedule).toBe(schedules[0]);
+});
+
+test("has no fire time without schedules", () => {
+  expect(nextOf([], 0)).toBeNull();
+});
+
+test("includes both of its bounds", () => {
+  const hourly: Schedule[] = [createCronSchedule({ expression: "@hourly" })];
+  const bounds = { startMs: Date.UTC(2026, 0, 1, 3), endMs: Date.UTC(2026, 0, 1, 5) };
+  expect(times(hourly, "2025-01-01T00:00:00Z", 9, bounds)).toEqual([
+    "01-01T03:00:00",
+    "01-01T04:00:00",
+    "01-01T05:00:00",
+  ]);
+  expect(times(hourly, "2026-01-01T03:00:00Z", 1, bounds)).toEqual(["01-01T04:00:00"]);
+  expect(times(hourly, "2025-01-01T00:00:00Z", 9, { ...bounds, endMs: bounds.endMs - 1 })).toHaveLength(2);
+  expect(times(hourly, "2026-01-01T05:00:00Z", 9, bounds)).toEqual([]);
+});
+
+test("fires when a calendar opens or closes", () => {
+  const calendar = parseCalendar({
+    timeZone: "Europe/Paris",
+    windows: [{ days: ["FRIDAY", "MONDAY"], start: "09:00", end: "17:30" }],
+    excludedDates: ["2026-03-30"],
+  });
+  const opens: Schedule[] = [{ kind: "calendarEdge", calendar, edge: "OPENS" }];
+  const closes: Schedule[] = [{ kind: "calendarEdge", calendar, edge: "CLOSES" }];
+  const after = "2026-03-26T00:00:00Z";
+  expect(times(opens, after, 3)).toEqual(["03-27T08:00:00", "04-03T07:00:00", "04-06T07:00:00"]);
+  expect(times(closes, after, 3)).toEqual(["03-27T16:30:00", "04-03T15:30:00", "04-06T15:30:00"]);
+  expect(times(opens, "2026-03-27T08:00:00Z", 1)).toEqual(["04-03T07:00:00"]);
+});
+
+test("takes UTC and the default policy unless told otherwise", () => {
+  const { timeZone, dst } = createCronSchedule({ expression: "@daily", dst: { overlap: "BOTH" } });
+  expect({ timeZone, dst }).toEqual({ timeZone: "UTC", dst: { gap: "FIRE_AT_END", overlap: "BOTH" } });
+  expect(() => createCronSchedule({ expression: "@daily", timeZone: "local" })).toThrow(
+    expect.objectContaining({ field: "timeZone" }),
+  );
+});

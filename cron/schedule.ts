@@ -1,0 +1,74 @@
+import { type Calendar, nextEdge } from "./calendar.ts";
+import type { CronFields } from "./cron-fields.ts";
+import { DEFAULT_DST_POLICY, type DstPolicy } from "./dst-policy.ts";
+import { type CronDialect, parseCron } from "./expression.ts";
+import { nextFireTime } from "./next.ts";
+import { nextOnceTime } from "./once.ts";
+import { nextRateTime } from "./rate.ts";
+import { canonicalZone } from "./zone.ts";
+
+/** One parsed schedule of a job. A job without any is run by hand only. */
+export type Schedule =
+  | Readonly<{ kind: "cron"; fields: CronFields; timeZone: string; dst: DstPolicy }>
+  | Readonly<{ kind: "rate"; everyMs: number; anchorMs: number }>
+  | Readonly<{ kind: "once"; timesMs: readonly number[] }>
+  | Readonly<{ kind: "calendarEdge"; calendar: Calendar; edge: "OPENS" | "CLOSES" }>;
+
+export type CronSchedule = Extract<Schedule, { kind: "cron" }>;
+
+/** When a job exists, both ends inclusive, in epoch ms: outside there are no fire times at all. */
+export type Bounds = Readonly<{ startMs?: number | undefined; endMs?: number | undefined }>;
+
+/** A fire time and the first of the schedules that has it. */
+export type Fire = Readonly<{ atMs: number; schedule: Schedule }>;
+
+export type CronScheduleSpec = Readonly<{
+  expression: string;
+  dialect?: CronDialect;
+  /** Decides what `H` stands for: the job's id. */
+  seed?: string;
+  timeZone?: string;
+  dst?: Partial<DstPolicy>;
+}>;
+
+/** Makes a cron schedule, in UTC and with the default policy unless told. Throws a ScheduleError. */
+export function createCronSchedule(spec: CronScheduleSpec): CronSchedule {
+  const { expression, dialect = "STANDARD", seed = "", timeZone = "UTC", dst = {} } = spec;
+  const fields = parseCron(expression, { dialect, seed });
+  return { kind: "cron", fields, timeZone: canonicalZone(timeZone), dst: { ...DEFAULT_DST_POLICY, ...dst } };
+}
+
+/** Returns the first fire time of one schedule strictly later than `afterMs` (epoch ms), or null. */
+export function nextOfSchedule(schedule: Schedule, afterMs: number): number | null {
+  switch (schedule.kind) {
+    case "cron":
+      return nextFireTime(schedule.fields, schedule.timeZone, afterMs, schedule.dst);
+    case "rate":
+      return nextRateTime(schedule, afterMs);
+    case "once":
+      return nextOnceTime(schedule, afterMs);
+    case "calendarEdge":
+      return nextEdge(schedule.calendar, schedule.edge, afterMs);
+  }
+}
+
+/**
+ * Returns the first fire time of any of the schedules strictly later than `afterMs` and within the bounds, or null.
+ * An instant that several schedules share is one fire time, because the next asked for is later than it.
+ */
+export function nextOf(schedules: readonly Schedule[], afterMs: number, bounds: Bounds = {}): number | null {
+  return nextFire(schedules, afterMs, bounds)?.atMs ?? null;
+}
+
+/** As `nextOf`, with the schedule it comes from. */
+export function nextFire(schedules: readonly Schedule[], afterMs: number, bounds: Bounds = {}): Fire | null {
+  const { startMs = Number.NEGATIVE_INFINITY, endMs = Number.POSITIVE_INFINITY } = bounds;
+  // Fire times are whole milliseconds, so strictly later than start - 1 is start or later.
+  const from = Math.max(afterMs, startMs - 1);
+  let first: Fire | null = null;
+  for (const schedule of schedules) {
+    const atMs = nextOfSchedule(schedule, from);
+    if (atMs !== null && atMs <= endMs && (first === null || atMs < first.atMs)) first = { atMs, schedule };
+  }
+  return first;
+}
