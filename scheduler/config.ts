@@ -1,0 +1,32 @@
+import {
+  addressList,
+  databaseUrl,
+  findUnknown,
+  integer,
+  listenAddress,
+  milliseconds,
+  readEnv,
+} from "../mesh/config.ts";
+
+const spec = {
+  /** Where the mesh reaches this scheduler. */
+  listen: listenAddress("EASYCRON_SCHEDULER_LISTEN"),
+  /** The database, under the role easycron_scheduler. */
+  databaseUrl: databaseUrl("DATABASE_URL"),
+  /** Most database connections at once. */
+  databaseConnections: integer("EASYCRON_SCHEDULER_DATABASE_CONNECTIONS", { default: 8, min: 2, max: 100 }),
+  /** The dispatchers. */
+  dispatcherAddresses: addressList("EASYCRON_DISPATCHER_ADDRESSES"),
+  /** How far ahead of its fire time a trigger is handed over. */
+  lookAheadMs: milliseconds("EASYCRON_SCHEDULER_LOOK_AHEAD_MS", { default: 5_000, min: 1_000, max: 9_000 }),
+  /** Pause between two looks at what is due. */
+  tickMs: milliseconds("EASYCRON_SCHEDULER_TICK_MS", { default: 250, min: 10, max: 900 }),
+};
+
+/** What the scheduler is told by its environment. */
+export type Config = ReturnType<typeof readConfig>;
+
+/** Reads the configuration; throws one ConfigError with every problem. */
+export function readConfig(env: NodeJS.ProcessEnv) {
+  return readEnv(env, spec, () => findUnknown(env, { room: "scheduler", spec }));
+}

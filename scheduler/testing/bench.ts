@@ -1,0 +1,136 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import pg from "pg";
+import { createPool } from "../../db/pool.ts";
+import { type Job, JobSchema } from "../../gen/easycron/v1/job_pb.ts";
+import { CreateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
+import { createDatabase } from "../../test/support/database.ts";
+import type { TriggerEventInit } from "../chain.ts";
+import { createJob } from "../create-job.ts";
+import type { HandOver } from "../hand-over.ts";
+import type { JobRow } from "../job.ts";
+import type { Parts } from "../parts.ts";
+import { createScheduleCache } from "../schedule-cache.ts";
+import { createTick, type Tick } from "../tick.ts";
+
+/** The project of every job here. */
+export const PROJECT = "proj_test";
+
+/** A trigger as the table has it, times as epoch milliseconds. */
+export interface TriggerRow {
+  readonly id: string;
+  readonly atMs: number;
+  readonly seq: number;
+  readonly revision: number;
+  readonly state: string;
+}
+
+/** The scheduler without its processes: real SQL, a clock that is set by hand, and a recording dispatcher. */
+export interface SchedulerBench {
+  readonly parts: Parts;
+  readonly tick: Tick;
+  /** Epoch milliseconds. */
+  setTime(ms: number): void;
+  /** From now on the dispatcher cannot be reached, or can again. */
+  setDispatcherDown(down: boolean): void;
+  createJob(job: MessageInitShape<typeof JobSchema>): Promise<JobRow>;
+  /** What is recorded for a job, by fire time. */
+  triggersOf(jobUid: string): Promise<TriggerRow[]>;
+  /** Records events as the dispatcher does, now. */
+  record(events: readonly TriggerEventInit[]): Promise<void>;
+  /** Makes a recorded trigger one whose attempt has started. */
+  start(triggerId: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+const RECORD = `
+  insert into dispatcher.triggers (id, fire_time, effective_time, due_time, project_id, job_uid, job_name, revision,
+    kind, state, seq, previous_fire_time, create_time)
+  select e.id, e.at, e.at, e.at, $8, e.job_uid, 'job', e.revision, 'SCHEDULED', 'PENDING', e.seq, e.previous, e.at
+    from unnest($1::text[], $2::timestamptz[], $3::text[], $4::integer[], $5::integer[], $6::integer[],
+                $7::timestamptz[]) as e (id, at, job_uid, revision, epoch, seq, previous)
+    join scheduler.lock_current($3, $5) as current on current.uid = e.job_uid and current.epoch = e.epoch
+  on conflict do nothing`;
+
+/** Opens a bench on a database of its own. */
+export async function openBench(startMs: number): Promise<SchedulerBench> {
+  const test = await createDatabase();
+  const database = createPool({ connectionString: test.url("scheduler"), max: 8, applicationName: "test" });
+  const dispatcher = new pg.Pool({ connectionString: test.url("dispatcher") });
+  let now = startMs;
+  let down = false;
+  const time = (ms: bigint | undefined) => (ms === undefined ? null : new Date(Number(ms)).toISOString());
+  const record = async (events: readonly TriggerEventInit[]) => {
+    await dispatcher.query(RECORD, [
+      events.map((event) => event.triggerId),
+      events.map((event) => time(event.nominalTimeMs)),
+      events.map((event) => event.jobUid),
+      events.map((event) => event.revision),
+      events.map((event) => event.epoch),
+      events.map((event) => event.seq),
+      events.map((event) => time(event.previousNominalTimeMs)),
+      PROJECT,
+    ]);
+  };
+  const handOver: HandOver = {
+    send: async (events) => {
+      if (down) throw new Error("The dispatcher is down.");
+      await record(events);
+    },
+    close: () => {},
+  };
+  const clock = { now: () => now };
+  const schedules = createScheduleCache(100);
+  const unused = new Proxy({}, { get: () => () => Promise.reject(new Error("Not part of this bench.")) });
+  const parts: Parts = {
+    database,
+    dispatcher: unused as Parts["dispatcher"],
+    handOver,
+    schedules,
+    clock,
+    wake: () => {},
+  };
+  const onTrouble = (_: string, error: unknown) => {
+    throw error;
+  };
+  return {
+    parts,
+    tick: createTick({ ...parts, lookAheadMs: 5_000, onTrouble }),
+    setTime: (ms) => {
+      now = ms;
+    },
+    setDispatcherDown: (value) => {
+      down = value;
+    },
+    createJob: (job) =>
+      createJob(parts, PROJECT, create(CreateJobRequestSchema, { job: create(JobSchema, job) as Job })),
+    triggersOf: async (jobUid) => {
+      const { rows } = await dispatcher.query(
+        `select id, extract(epoch from fire_time) * 1000 as at, seq, revision, state
+           from dispatcher.triggers where job_uid = $1 order by fire_time`,
+        [jobUid],
+      );
+      return rows.map(({ at, ...row }) => ({ ...row, atMs: Number(at) }));
+    },
+    record,
+    start: async (id) => {
+      await dispatcher.query(
+        `update dispatcher.triggers set state = 'RUNNING', attempt_count = 1 where id = $1`,
+        [id],
+      );
+    },
+    close: async () => {
+      await database.close();
+      await dispatcher.end();
+      await test.drop();
+    },
+  };
+}
+
+/** A job that fires every second. */
+export function everySecond(name: string): MessageInitShape<typeof JobSchema> {
+  return {
+    name,
+    schedules: [{ kind: { case: "cron", value: { expression: "* * * * * *", dialect: 2 } } }],
+    target: { kind: { case: "webhook", value: { url: "https://example.com/" } } },
+  };
+}

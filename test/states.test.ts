@@ -1,0 +1,44 @@
+import { readdir, readFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import type { DescEnum } from "@bufbuild/protobuf";
+import { describe, expect, test } from "vitest";
+import { JobStateSchema } from "../gen/easycron/v1/job_pb.ts";
+import { AttemptOutcomeSchema, TriggerStateSchema } from "../gen/easycron/v1/trigger_pb.ts";
+
+const root = resolve(import.meta.dirname, "..");
+
+/** The names of an enum's values without prefix, but for UNSPECIFIED. */
+function namesOf(schema: DescEnum): string[] {
+  const names = schema.values.map((value) => value.name.slice((schema.sharedPrefix ?? "").length).toUpperCase());
+  return names.filter((name) => name !== "UNSPECIFIED").sort();
+}
+
+/** The first column of the table below a heading of docs/states.md. */
+async function documented(heading: string): Promise<string[]> {
+  const text = await readFile(join(root, "docs/states.md"), "utf8");
+  const section = text.split(/^## /m).find((part) => part.startsWith(`${heading}\n`)) ?? "";
+  return [...section.matchAll(/^\| ([A-Z_]+) \|/gm)].map((match) => match[1] ?? "").sort();
+}
+
+/** The values that the migrations' CHECK on a column of a table allows, the latest one. */
+async function checked(table: string, column: string): Promise<string[]> {
+  const folder = join(root, "db/migrations");
+  const files = (await readdir(folder)).sort();
+  const text = (await Promise.all(files.map((file) => readFile(join(folder, file), "utf8")))).join("\n");
+  const body = text.split(`create table ${table} (`)[1]?.split("\n)")[0] ?? "";
+  const list = new RegExp(`^ *${column} text not null check \\(${column} in \\(([^)]*)\\)\\)`, "m").exec(body)?.[1] ?? "";
+  return [...list.matchAll(/'([A-Z_]+)'/g)].map((match) => match[1] ?? "").sort();
+}
+
+describe("states are the same in docs/states.md, the protos and the schema", () => {
+  test.each([
+    ["Job", JobStateSchema, "scheduler.jobs", "state"],
+    ["Trigger", TriggerStateSchema, "dispatcher.triggers", "state"],
+    ["Attempt", AttemptOutcomeSchema, "dispatcher.attempts", "outcome"],
+  ] as const)("%s", async (heading, schema, table, column) => {
+    const names = namesOf(schema);
+    expect(names.length).toBeGreaterThan(2);
+    expect(await documented(heading)).toEqual(names);
+    expect(await checked(table, column)).toEqual(names);
+  });
+});

@@ -1,0 +1,94 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { startMesh } from "../support/mesh.ts";
+import { startReceiver } from "../support/receiver.ts";
+import { randomFrom, seedOf } from "../support/seed.ts";
+import { createFleet, type Fleet } from "./fleet.ts";
+
+const JOBS = 90;
+/** How long after its change a job is watched. */
+const WATCH_MS = 3_500;
+
+let mesh: Awaited<ReturnType<typeof startMesh>>;
+let receiver: Awaited<ReturnType<typeof startReceiver>>;
+let fleet: Fleet;
+
+beforeAll(async () => {
+  receiver = await startReceiver();
+  mesh = await startMesh({ schedulers: 2, dispatchers: 2 });
+  fleet = await createFleet(mesh, receiver, JOBS);
+});
+afterAll(async () => {
+  await mesh?.stop();
+  await receiver?.stop();
+});
+
+const reached = (ms: number) => new Promise<void>((done) => setTimeout(done, Math.max(0, ms - Date.now())));
+
+/**
+ * Changes each of some jobs at a moment of its own around a fire time, from 250 ms before to 30 ms after, where a
+ * trigger is handed over, held in memory, being claimed or being sent. Returns when each call had returned.
+ */
+async function changeAtWorstMoments(names: readonly string[], change: (name: string) => Promise<unknown>) {
+  const random = randomFrom(seedOf("EASYCRON_CHANGE_SEED"));
+  const returned = new Map<string, number>();
+  await Promise.all(
+    names.map(async (name, index) => {
+      const fireMs = Math.ceil((Date.now() + 1_000) / 1_000) * 1_000 + (index % 3) * 1_000;
+      await reached(fireMs - 250 + random() * 280);
+      await change(name);
+      returned.set(name, Date.now());
+    }),
+  );
+  await reached(Math.max(...returned.values()) + WATCH_MS);
+  return returned;
+}
+
+/** The requests of a job for fire times later than the change's return. */
+function later(name: string, returned: ReadonlyMap<string, number>) {
+  const returnedMs = returned.get(name) ?? 0;
+  return receiver.requests.filter(({ job, nominalMs }) => job === name && nominalMs > returnedMs);
+}
+
+describe("once a change has returned, nothing starts under the old specification for a later fire time", () => {
+  const names = (kind: number) => [...fleet.jobs.keys()].filter((_, index) => index % 3 === kind);
+
+  test("PauseJob: nothing more arrives, and after ResumeJob the chain goes on without a hole", async () => {
+    const returned = await changeAtWorstMoments(names(0), (name) => fleet.client.jobs.pauseJob({ name }));
+    for (const name of names(0)) expect(later(name, returned)).toEqual([]);
+    await Promise.all(names(0).map((name) => fleet.client.jobs.resumeJob({ name })));
+    for (const name of names(0)) {
+      const request = await receiver.waitFor((requests) =>
+        requests.find(
+          ({ job, nominalMs }) => job === name && nominalMs > (returned.get(name) ?? 0) + WATCH_MS,
+        ),
+      );
+      const before = receiver.requests.filter(
+        ({ job, nominalMs }) => job === name && nominalMs < request.nominalMs,
+      );
+      expect(request.body.data.seq).toBe(new Set(before.map(({ id }) => id)).size + 1);
+    }
+  });
+
+  test("UpdateJob: what arrives is of the new revision", async () => {
+    const returned = await changeAtWorstMoments(names(1), (name) =>
+      fleet.client.jobs.updateJob({
+        job: { name, payload: { kind: { case: "stringValue", value: "new" } } },
+        updateMask: { paths: ["payload"] },
+      }),
+    );
+    for (const name of names(1)) {
+      const requests = later(name, returned);
+      expect(requests.length).toBeGreaterThanOrEqual(2);
+      for (const { body } of requests)
+        expect(body.data).toMatchObject({ payload: "new", job: { revision: 2 } });
+    }
+  });
+
+  test("DeleteJob: nothing more arrives, and the job is not found", async () => {
+    const returned = await changeAtWorstMoments(names(2), (name) => fleet.client.jobs.deleteJob({ name }));
+    for (const name of names(2)) {
+      expect(later(name, returned)).toEqual([]);
+      await expect(fleet.client.jobs.getJob({ name })).rejects.toMatchObject({ reason: "JOB_NOT_FOUND" });
+    }
+  });
+});

@@ -1,0 +1,57 @@
+import { afterEach, describe, expect, test } from "vitest";
+import { startMesh } from "../support/mesh.ts";
+import { startReceiver } from "../support/receiver.ts";
+import { randomFrom, seedOf } from "../support/seed.ts";
+import { accountFor, createFleet } from "./fleet.ts";
+
+const JOBS = 200;
+const WINDOW_MS = 30_000;
+
+const stops: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const stop of stops.splice(0).reverse()) await stop();
+});
+
+async function start(counts: { schedulers: number; dispatchers: number }) {
+  const receiver = await startReceiver();
+  stops.push(() => receiver.stop());
+  const mesh = await startMesh(counts);
+  stops.push(() => mesh.stop());
+  const fleet = await createFleet(mesh, receiver, JOBS);
+  const startMs = Math.ceil((Date.now() + 2_000) / 1_000) * 1_000;
+  return { mesh, receiver, fleet, startMs, endMs: startMs + WINDOW_MS };
+}
+
+const reached = (ms: number) => new Promise<void>((done) => setTimeout(done, Math.max(0, ms - Date.now())));
+
+describe("200 jobs fire every second for 30 seconds: every fire time has one trigger, none is missing", () => {
+  test("while the scheduler, then the dispatcher, are killed with -9 at random moments", async () => {
+    const random = randomFrom(seedOf("EASYCRON_KILL_SEED"));
+    const { mesh, receiver, fleet, startMs, endMs } = await start({ schedulers: 1, dispatchers: 1 });
+    for (const [index, service] of ["scheduler", "dispatcher", "scheduler", "dispatcher"].entries()) {
+      await reached(startMs + index * 7_000 + random() * 6_000);
+      await mesh.kill9(service as "scheduler" | "dispatcher", 0);
+    }
+    await reached(endMs);
+    const duplicates = await accountFor(fleet, receiver, startMs, endMs);
+    console.log(`kill -9 of scheduler and dispatcher: ${duplicates} duplicate deliveries of ${JOBS * 30}`);
+  });
+
+  test("while PostgreSQL is killed with -9 and comes back", async () => {
+    const random = randomFrom(seedOf("EASYCRON_KILL_SEED"));
+    const { mesh, receiver, fleet, startMs, endMs } = await start({ schedulers: 1, dispatchers: 1 });
+    for (const index of [0, 1]) {
+      await reached(startMs + index * 13_000 + random() * 10_000);
+      await mesh.kill9("postgres", 0);
+    }
+    await reached(endMs);
+    const duplicates = await accountFor(fleet, receiver, startMs, endMs);
+    console.log(`kill -9 of PostgreSQL: ${duplicates} duplicate deliveries of ${JOBS * 30}`);
+  });
+
+  test("with two schedulers and two dispatchers at once, and then nothing arrives twice", async () => {
+    const { receiver, fleet, startMs, endMs } = await start({ schedulers: 2, dispatchers: 2 });
+    await reached(endMs);
+    expect(await accountFor(fleet, receiver, startMs, endMs)).toBe(0);
+  });
+});
