@@ -1,0 +1,212 @@
+import { isIP } from "node:net";
+import { printable } from "./printable.ts";
+
+/** The environment is not usable. The message names every variable that is wrong, with its value and bound. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(problems.join(" "));
+    this.problems = problems;
+  }
+}
+
+/** One variable: its name, how its text becomes a value, and what it is when it is not set. */
+export interface Setting<T> {
+  readonly variable: string;
+  /** What would be right, as in "a whole number from 1 to 10". */
+  readonly bound: string;
+  /** The value, or undefined when the text is outside the bound. */
+  readonly parse: (text: string) => T | undefined;
+  /** Absent: the variable must be set. */
+  readonly default?: T;
+  /** The value is never shown. */
+  readonly secret?: boolean;
+}
+
+/** Settings by the names that the configuration gives them. */
+export type EnvSpec = Readonly<Record<string, Setting<unknown>>>;
+
+/** What `readEnv` returns for a specification. */
+export type EnvValues<S extends EnvSpec> = {
+  readonly [K in keyof S]: S[K] extends Setting<infer T> ? T : never;
+};
+
+/**
+ * Reads a frozen configuration. An empty variable counts as not set. `check` gets the values when each is right by
+ * itself, and returns what is wrong between them. Throws one ConfigError with every problem.
+ */
+export function readEnv<S extends EnvSpec>(
+  env: NodeJS.ProcessEnv,
+  spec: S,
+  check: (values: EnvValues<S>) => readonly string[] = () => [],
+): EnvValues<S> {
+  const problems: string[] = [];
+  const entries = Object.entries(spec).map(([name, setting]) => {
+    const result = readSetting(env[setting.variable], setting);
+    if ("problem" in result) problems.push(result.problem);
+    return [name, "value" in result ? result.value : undefined];
+  });
+  // The entries have the spec's keys, and each value came from the setting of its key.
+  const values = Object.freeze(Object.fromEntries(entries)) as EnvValues<S>;
+  if (problems.length === 0) problems.push(...check(values));
+  if (problems.length > 0) throw new ConfigError(problems);
+  return values;
+}
+
+function readSetting(
+  text: string | undefined,
+  setting: Setting<unknown>,
+): { value: unknown } | { problem: string } {
+  if (text === undefined || text === "") {
+    if ("default" in setting) return { value: setting.default };
+    return { problem: `${setting.variable} is not set; it must be ${setting.bound}.` };
+  }
+  const value = setting.parse(text);
+  if (value !== undefined) return { value };
+  const shown = setting.secret ? "(secret)" : `"${printable(text)}"`;
+  return { problem: `${setting.variable} is ${shown}; it must be ${setting.bound}.` };
+}
+
+/**
+ * Names every variable that begins with EASYCRON_ and that nobody reads: a misspelt one would be ignored silently.
+ * A name EASYCRON_<OTHER ROOM>_… is that room's to judge.
+ */
+export function findUnknown(
+  env: NodeJS.ProcessEnv,
+  known: { readonly room: string; readonly spec: EnvSpec },
+): string[] {
+  const own = Object.values(known.spec).map((setting) => setting.variable);
+  const accepted = new Set([...own, ...SHARED_VARIABLES]);
+  const others = ROOM_PREFIXES.filter((prefix) => prefix !== `EASYCRON_${known.room.toUpperCase()}_`);
+  return Object.keys(env)
+    .filter((name) => name.startsWith("EASYCRON_") && !accepted.has(name))
+    .filter((name) => !others.some((prefix) => name.startsWith(prefix)))
+    .map((name) => `${printable(name)} is set, and nothing reads it; ${known.room} reads ${own.join(", ")}.`);
+}
+
+const ROOM_PREFIXES = [
+  "EASYCRON_GATEWAY_",
+  "EASYCRON_SCHEDULER_",
+  "EASYCRON_DISPATCHER_",
+  "EASYCRON_PLUGINS_",
+];
+
+/** Variables that more than one process reads, or that belong to the supervisor; each may be in any environment. */
+const SHARED_VARIABLES: readonly string[] = [
+  "EASYCRON_DATA_DIR",
+  "EASYCRON_DEMO",
+  "EASYCRON_DISPATCHERS",
+  "EASYCRON_DISPATCHER_ADDRESSES",
+  "EASYCRON_EGRESS_ALLOW",
+  "EASYCRON_LOG_LEVEL",
+  "EASYCRON_MASTER_KEY",
+  "EASYCRON_OPERATOR_KEY_HASH",
+  "EASYCRON_PARENT_WATCH",
+  "EASYCRON_PLUGINS_ADDRESSES",
+  "EASYCRON_PORT",
+  "EASYCRON_SCHEDULERS",
+  "EASYCRON_SCHEDULER_ADDRESSES",
+];
+
+interface SettingOptions<T> {
+  readonly default?: T;
+  readonly secret?: boolean;
+}
+
+/** Any text that `parse` takes; what it throws becomes undefined. */
+export function parsed<T>(
+  variable: string,
+  bound: string,
+  parse: (text: string) => T | undefined,
+  options: SettingOptions<T> = {},
+): Setting<T> {
+  const safe = (text: string) => {
+    try {
+      return parse(text);
+    } catch {
+      return undefined;
+    }
+  };
+  return { variable, bound, parse: safe, ...options };
+}
+
+/** One of a few words. */
+export function oneOf<const T extends string>(
+  variable: string,
+  words: readonly T[],
+  options: SettingOptions<T> = {},
+): Setting<T> {
+  return parsed(
+    variable,
+    `one of ${words.join(", ")}`,
+    (text) => words.find((word) => word === text),
+    options,
+  );
+}
+
+/** Lowest and highest value, both allowed. */
+interface Bounds extends SettingOptions<number> {
+  readonly min: number;
+  readonly max: number;
+}
+
+/** A whole number. */
+export function integer(variable: string, { min, max, ...options }: Bounds): Setting<number> {
+  return bounded(variable, "a whole number", { min, max, ...options });
+}
+
+/** A duration in whole milliseconds; the name ends in _MS. */
+export function milliseconds(variable: `${string}_MS`, bounds: Bounds): Setting<number> {
+  return bounded(variable, "whole milliseconds", bounds);
+}
+
+/** A size in bytes; the name ends in _BYTES. */
+export function bytes(variable: `${string}_BYTES`, bounds: Bounds): Setting<number> {
+  return bounded(variable, "whole bytes", bounds);
+}
+
+function bounded(variable: string, what: string, { min, max, ...options }: Bounds): Setting<number> {
+  const parse = (text: string) => {
+    const value = /^-?\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+    return value >= min && value <= max ? value : undefined;
+  };
+  return parsed(variable, `${what} from ${min} to ${max}`, parse, options);
+}
+
+/** Where to listen: `host:port`, `[v6]:port`; port 0 takes any free one. */
+export function listenAddress(variable: string, options: SettingOptions<string> = {}): Setting<string> {
+  const parse = (text: string) => (parseHostPort(text) === undefined ? undefined : text);
+  return parsed(variable, "host:port, such as 127.0.0.1:8080", parse, options);
+}
+
+/** Whom to call: one or more `host:port`, separated by commas; either one name, or IP addresses of one family. */
+export function addressList(variable: string, options: SettingOptions<string[]> = {}): Setting<string[]> {
+  const parse = (text: string) => {
+    const parts = text.split(",").map((part) => part.trim());
+    const hosts = parts.map((part) => parseHostPort(part));
+    if (hosts.some((host) => host === undefined || host.port === 0)) return undefined;
+    const families = new Set(hosts.map((host) => isIP(host?.host ?? "")));
+    return families.size === 1 && (parts.length === 1 || !families.has(0)) ? parts : undefined;
+  };
+  const bound = "host:port, or several ip:port of one family separated by commas";
+  return parsed(variable, bound, parse, options);
+}
+
+/** A PostgreSQL connection string; a secret, as it holds a password. */
+export function databaseUrl(variable: string): Setting<string> {
+  const parse = (text: string) => {
+    const { protocol, pathname } = new URL(text);
+    return /^postgres(ql)?:$/.test(protocol) && pathname.length > 1 ? text : undefined;
+  };
+  return parsed(variable, "postgres://user:password@host:port/database", parse, { secret: true });
+}
+
+/** A host and a port of a `host:port` text; undefined when it is none. IPv6 addresses stand in brackets. */
+export function parseHostPort(text: string): { host: string; port: number } | undefined {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  return host === undefined || port > 65_535 ? undefined : { host, port };
+}

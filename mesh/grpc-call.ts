@@ -1,0 +1,147 @@
+import type { EventEmitter } from "node:events";
+import { create, type DescMethod, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import {
+  Metadata,
+  type ServerDuplexStream,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type sendUnaryData,
+} from "@grpc/grpc-js";
+import { EasyCronError, failure } from "./errors.ts";
+import type { CallContext } from "./grpc-service.ts";
+import { encodeStatusDetails, toStatus } from "./grpc-status.ts";
+import { readMessages, writeMessage } from "./grpc-stream.ts";
+import type { Logger } from "./logger.ts";
+import { newTraceparent, parseTraceparent } from "./trace.ts";
+
+type UnaryCall = ServerUnaryCall<object, Buffer>;
+type Duplex = ServerDuplexStream<object, Buffer>;
+type Writable = ServerWritableStream<object, Buffer>;
+type Call = UnaryCall | Duplex | Writable;
+type Init = MessageInitShape<DescMethod["output"]>;
+
+/** What every call of a server shares. */
+export interface CallParts {
+  readonly logger: Logger;
+  /** What ends each open stream; a closing server calls them all. */
+  readonly enders: Set<() => void>;
+}
+
+/** A unary method for grpc-js. */
+export function serveUnary(
+  method: DescMethod,
+  handler: (request: object, context: CallContext) => Promise<Init>,
+  parts: CallParts,
+): (call: UnaryCall, done: sendUnaryData<Buffer>) => void {
+  return (call, done) => {
+    const { context, finish } = openCall(call);
+    const answer = async () => encode(method, await handler(call.request, context));
+    answer()
+      .then(
+        (bytes) => done(null, bytes),
+        (error: unknown) => done(toServiceError(error, method, parts)),
+      )
+      .finally(finish);
+  };
+}
+
+/** A server-streaming method for grpc-js. */
+export function serveServerStream(
+  method: DescMethod,
+  handler: (request: object, context: CallContext) => AsyncIterable<Init>,
+  parts: CallParts,
+): (call: Writable) => void {
+  return (call) => {
+    const { context, abort, finish } = openCall(call);
+    parts.enders.add(abort);
+    void sendAll(call, method, () => handler(call.request, context), parts).finally(() => {
+      parts.enders.delete(abort);
+      finish();
+    });
+  };
+}
+
+/** A bidirectional method for grpc-js. */
+export function serveBidiStream(
+  method: DescMethod,
+  handler: (requests: AsyncIterable<object>, context: CallContext) => AsyncIterable<Init>,
+  parts: CallParts,
+): (call: Duplex) => void {
+  return (call) => {
+    const { context, finish } = openCall(call);
+    const reader = readMessages<object>(call);
+    parts.enders.add(reader.stop);
+    void sendAll(call, method, () => handler(untilCancelled(call, reader.messages), context), parts).finally(
+      () => {
+        parts.enders.delete(reader.stop);
+        finish();
+      },
+    );
+  };
+}
+
+async function* untilCancelled(call: Duplex, requests: AsyncIterable<object>): AsyncGenerator<object> {
+  yield* requests;
+  // Node ends a stream that is reset just like one that is finished, and tells the difference a moment later.
+  await new Promise((resolve) => setImmediate(resolve));
+  if (call.cancelled) throw failure("CANCELLED");
+}
+
+async function sendAll(
+  call: Duplex | Writable,
+  method: DescMethod,
+  respond: () => AsyncIterable<Init>,
+  parts: CallParts,
+): Promise<void> {
+  try {
+    for await (const response of respond()) {
+      await writeMessage(call, encode(method, response));
+      if (call.cancelled) break;
+    }
+    call.end();
+  } catch (error) {
+    call.emit("error", toServiceError(error, method, parts));
+  }
+}
+
+interface OpenCall {
+  readonly context: CallContext;
+  readonly abort: () => void;
+  readonly finish: () => void;
+}
+
+function openCall(call: Call): OpenCall {
+  const controller = new AbortController();
+  const abort = () => controller.abort(failure("CANCELLED"));
+  const events: EventEmitter = call;
+  events.once("cancelled", abort);
+  // A write after the peer is gone ends in "error"; the signal has told the handler already.
+  events.on("error", () => {});
+  const deadline = call.getDeadline();
+  const given = call.metadata.get("traceparent")[0]?.toString();
+  const context: CallContext = {
+    signal: controller.signal,
+    get deadlineMs() {
+      return deadline === Number.POSITIVE_INFINITY ? undefined : Math.max(0, Number(deadline) - Date.now());
+    },
+    traceparent: given !== undefined && parseTraceparent(given) ? given : newTraceparent(),
+  };
+  return { context, abort, finish: () => events.off("cancelled", abort) };
+}
+
+function encode(method: DescMethod, message: Init): Buffer {
+  const bytes = toBinary(method.output, create(method.output, message));
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function toServiceError(error: unknown, method: DescMethod, parts: CallParts) {
+  const known = EasyCronError.from(error);
+  if (known.reason === "INTERNAL") {
+    const { errorId } = known.metadata;
+    parts.logger.error({ errorId, method: method.name, err: known.cause ?? known }, "a call failed");
+  }
+  const sent = toStatus(known);
+  const metadata = new Metadata();
+  metadata.set("grpc-status-details-bin", encodeStatusDetails(sent));
+  return Object.assign(new Error(sent.message), { code: sent.code, details: sent.message, metadata });
+}

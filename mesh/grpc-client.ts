@@ -1,0 +1,209 @@
+import { isIP } from "node:net";
+import type {
+  DescMethod,
+  DescMethodBiDiStreaming,
+  DescMethodUnary,
+  DescService,
+  MessageInitShape,
+  MessageShape,
+} from "@bufbuild/protobuf";
+import { Client, type ClientDuplexStream, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
+import { parseHostPort } from "./config.ts";
+import { failure } from "./errors.ts";
+import { MAX_MESSAGE_BYTES } from "./grpc-server.ts";
+import { type GrpcMethod, toGrpcMethod } from "./grpc-service.ts";
+import { fromStatus } from "./grpc-status.ts";
+import { readMessages, writeMessage } from "./grpc-stream.ts";
+import { newTraceparent } from "./trace.ts";
+
+/** What one call may say beside its request. */
+export interface CallOptions {
+  /** Milliseconds from now; default: the client's. */
+  deadlineMs?: number | undefined;
+  /** Cancels the call. */
+  signal?: AbortSignal | undefined;
+  /** W3C traceparent to send; default: a new trace. */
+  traceparent?: string | undefined;
+}
+
+/** A bidirectional stream; it has no deadline. */
+export interface BidiStream<I, O> {
+  /** Sends; resolves when flow control allows more, rejects with the stream's error once it has ended. */
+  send(request: I): Promise<void>;
+  /** What the server answers, until it ends the stream; throws when that is an error. Iterated once. */
+  readonly responses: AsyncIterable<O>;
+  /** Says that no more requests follow. */
+  end(): void;
+  /** Gives up the stream; `responses` throws CANCELLED. */
+  cancel(): void;
+}
+
+type ClientMethod<M> =
+  M extends DescMethodUnary<infer I, infer O>
+    ? (request: MessageInitShape<I>, options?: CallOptions) => Promise<MessageShape<O>>
+    : M extends DescMethodBiDiStreaming<infer I, infer O>
+      ? (options?: Omit<CallOptions, "deadlineMs">) => BidiStream<MessageInitShape<I>, MessageShape<O>>
+      : never;
+
+/** A service's methods by their local names. Every error is an EasyCronError. */
+export type GrpcClient<D extends DescService> = {
+  [K in keyof D["method"]]: ClientMethod<D["method"][K]>;
+} & {
+  /** Closes the channel; calls in flight finish. */
+  close(): void;
+};
+
+/** Whom to call, and how. */
+export interface GrpcClientOptions {
+  /** `ip:port` of one family, any number; or one `name:port`, all of whose addresses are used. */
+  readonly addresses: readonly string[];
+  /** Milliseconds a unary call may take unless it says otherwise. */
+  readonly deadlineMs: number;
+  /** Local names of methods that are sent again when they fail with UNAVAILABLE: at most 4 times in all. */
+  readonly idempotentMethods?: readonly string[];
+}
+
+/** Makes a client that spreads its calls over the addresses in turn and reconnects after 100 ms to 1 s. */
+export function createGrpcClient<D extends DescService>(desc: D, options: GrpcClientOptions): GrpcClient<D> {
+  const client = new Client(toTarget(options.addresses), credentials.createInsecure(), {
+    "grpc.service_config": JSON.stringify(toServiceConfig(desc, options.idempotentMethods ?? [])),
+    "grpc.initial_reconnect_backoff_ms": 100,
+    "grpc.max_reconnect_backoff_ms": 1_000,
+    "grpc.dns_min_time_between_resolutions_ms": 5_000,
+    "grpc.keepalive_time_ms": 30_000,
+    "grpc.keepalive_timeout_ms": 10_000,
+    "grpc.keepalive_permit_without_calls": 1,
+    "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
+    "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
+    "grpc.use_local_subchannel_pool": 1,
+  });
+  const part = { client, service: desc.typeName, deadlineMs: options.deadlineMs };
+  const methods = desc.methods.map((method) => [method.localName, toMethod(method, part)]);
+  return { ...Object.fromEntries(methods), close: () => client.close() };
+}
+
+interface ClientPart {
+  readonly client: Client;
+  readonly service: string;
+  readonly deadlineMs: number;
+}
+
+function toMethod(method: DescMethod, part: ClientPart): unknown {
+  const definition = toGrpcMethod(method);
+  if (method.methodKind === "unary") {
+    return (request: object, options?: CallOptions) => callUnary(part, definition, request, options);
+  }
+  return (options?: CallOptions) => openStream(part, definition, options);
+}
+
+function callUnary(
+  part: ClientPart,
+  method: GrpcMethod,
+  request: object,
+  options: CallOptions = {},
+): Promise<object> {
+  return new Promise((resolve, reject) => {
+    if (options.signal?.aborted) return reject(failure("CANCELLED"));
+    const deadline = Date.now() + Math.min(options.deadlineMs ?? part.deadlineMs, MAX_DEADLINE_MS);
+    const cancel = () => call.cancel();
+    const done = (error: ServiceError | null, response?: object) => {
+      options.signal?.removeEventListener("abort", cancel);
+      if (error === null && response !== undefined) resolve(response);
+      else reject(fromStatus(error ?? { code: 13, details: "no answer" }, part.service));
+    };
+    const { path, requestSerialize, responseDeserialize } = method;
+    const metadata = toMetadata(options);
+    const call = part.client.makeUnaryRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      request,
+      metadata,
+      { deadline },
+      done,
+    );
+    options.signal?.addEventListener("abort", cancel);
+  });
+}
+
+function openStream(
+  part: ClientPart,
+  method: GrpcMethod,
+  options: CallOptions = {},
+): BidiStream<object, object> {
+  const { path, requestSerialize, responseDeserialize } = method;
+  const metadata = toMetadata(options);
+  const stream: ClientDuplexStream<object, object> = part.client.makeBidiStreamRequest(
+    path,
+    requestSerialize,
+    responseDeserialize,
+    metadata,
+  );
+  let ended: { readonly error: unknown } | undefined;
+  const cancel = () => stream.cancel();
+  stream.once("error", (error: ServiceError) => {
+    ended = { error: fromStatus(error, part.service) };
+  });
+  stream.once("status", () => {
+    ended ??= { error: failure("SERVICE_UNAVAILABLE", { service: part.service }, { retryAfterMs: 1_000 }) };
+    options.signal?.removeEventListener("abort", cancel);
+  });
+  options.signal?.addEventListener("abort", cancel);
+  if (options.signal?.aborted) cancel();
+  const reader = readMessages<object>(stream);
+  async function* receive(): AsyncGenerator<object> {
+    try {
+      yield* reader.messages;
+    } catch (error) {
+      throw ended?.error ?? error;
+    }
+  }
+  return {
+    send: async (request) => {
+      if (ended === undefined) await writeMessage(stream, request);
+      if (ended !== undefined) throw ended.error;
+    },
+    responses: receive(),
+    end: () => stream.end(),
+    cancel,
+  };
+}
+
+// Timers beyond 2^31-1 ms fire at once.
+const MAX_DEADLINE_MS = 86_400_000;
+
+function toMetadata(options: CallOptions): Metadata {
+  const metadata = new Metadata();
+  metadata.set("traceparent", options.traceparent ?? newTraceparent());
+  return metadata;
+}
+
+function toTarget(addresses: readonly string[]): string {
+  const families = new Set(addresses.map((address) => isIP(parseHostPort(address)?.host ?? "")));
+  const [family] = families;
+  if (families.size === 1 && family === 4) return `ipv4:${addresses.join(",")}`;
+  if (families.size === 1 && family === 6) return `ipv6:${addresses.join(",")}`;
+  if (addresses.length === 1) return `dns:///${addresses[0]}`;
+  throw new Error(
+    `Cannot call ${addresses.join(", ")}: several addresses must be IP addresses of one family.`,
+  );
+}
+
+function toServiceConfig(desc: DescService, idempotentMethods: readonly string[]): object {
+  const name = idempotentMethods.map((localName) => {
+    const method = desc.method[localName];
+    if (method === undefined) throw new Error(`${desc.typeName} has no method ${localName}.`);
+    return { service: desc.typeName, method: method.name };
+  });
+  const retryPolicy = {
+    maxAttempts: 4,
+    initialBackoff: "0.05s",
+    maxBackoff: "0.5s",
+    backoffMultiplier: 2,
+    retryableStatusCodes: ["UNAVAILABLE"],
+  };
+  return {
+    loadBalancingConfig: [{ round_robin: {} }],
+    methodConfig: name.length === 0 ? [] : [{ name, retryPolicy }],
+  };
+}

@@ -1,0 +1,19 @@
+/**
+ * The text as it may stand in a sentence, a log line or a header: control characters and lone surrogates escaped as
+ * \uXXXX, and cut to at most `maxLength` characters, the last of them "…".
+ */
+export function printable(text: string, maxLength = 100): string {
+  // Cut before escaping, so that an enormous value costs nothing.
+  const cut = text.length > maxLength;
+  const kept = cut ? text.slice(0, maxLength - 1).replace(HALF_PAIR, "") : text;
+  const escaped = kept.replace(UNPRINTABLE, toEscape);
+  if (!cut && escaped.length <= maxLength) return escaped;
+  return `${escaped.slice(0, maxLength - 1).replace(HALF_PAIR, "")}…`;
+}
+
+const UNPRINTABLE = /[\p{Cc}\p{Cs}\u2028\u2029]/gu;
+const HALF_PAIR = /[\ud800-\udbff]$/;
+
+function toEscape(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}
