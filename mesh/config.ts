@@ -35,7 +35,8 @@ export type EnvValues<S extends EnvSpec> = {
 
 /**
  * Reads a frozen configuration. An empty variable counts as not set. `check` gets the values when each is right by
- * itself, and returns what is wrong between them. Throws one ConfigError with every problem.
+ * itself, and returns sentences on what is wrong between them, or with the rest of the environment. Throws one
+ * ConfigError with every problem.
  */
 export function readEnv<S extends EnvSpec>(
   env: NodeJS.ProcessEnv,
@@ -70,8 +71,8 @@ function readSetting(
 }
 
 /**
- * Names every variable that begins with EASYCRON_ and that nobody reads: a misspelt one would be ignored silently.
- * A name EASYCRON_<OTHER ROOM>_… is that room's to judge.
+ * Names every variable EASYCRON_… that nobody reads, as a list of problems: a misspelt one would be ignored
+ * silently. A name EASYCRON_<OTHER ROOM>_… is that room's to judge.
  */
 export function findUnknown(
   env: NodeJS.ProcessEnv,
@@ -79,19 +80,16 @@ export function findUnknown(
 ): string[] {
   const own = Object.values(known.spec).map((setting) => setting.variable);
   const accepted = new Set([...own, ...SHARED_VARIABLES]);
-  const others = ROOM_PREFIXES.filter((prefix) => prefix !== `EASYCRON_${known.room.toUpperCase()}_`);
+  const others = ROOMS.filter((name) => name !== known.room).map((name) => `EASYCRON_${name.toUpperCase()}_`);
   return Object.keys(env)
     .filter((name) => name.startsWith("EASYCRON_") && !accepted.has(name))
     .filter((name) => !others.some((prefix) => name.startsWith(prefix)))
-    .map((name) => `${printable(name)} is set, and nothing reads it; ${known.room} reads ${own.join(", ")}.`);
+    .map(
+      (name) => `${printable(name)} is set, and nothing reads it; the ${known.room} reads ${own.join(", ")}.`,
+    );
 }
 
-const ROOM_PREFIXES = [
-  "EASYCRON_GATEWAY_",
-  "EASYCRON_SCHEDULER_",
-  "EASYCRON_DISPATCHER_",
-  "EASYCRON_PLUGINS_",
-];
+const ROOMS = ["gateway", "scheduler", "dispatcher", "plugins"];
 
 /** Variables that more than one process reads, or that belong to the supervisor; each may be in any environment. */
 const SHARED_VARIABLES: readonly string[] = [
