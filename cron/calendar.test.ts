@@ -166,7 +166,7 @@ describe("refuses", () => {
   });
 });
 
-test("opens and closes as a walk through the minutes of its zone says", () => {
+test("opens and closes as a walk through the minutes of its zone says", { timeout: 600_000 }, () => {
   const places = [
     ["America/New_York", "2026-11-01"],
     ["Australia/Lord_Howe", "2026-10-04"],

@@ -1,8 +1,5 @@
 import { hashText } from "./hashed.ts";
 
-/** The widest flexible window: one day. */
-export const MAX_FLEXIBLE_WINDOW_MS = 86_400_000;
-
 /**
  * Returns by how much a fire time is delayed to spread load, in whole ms from 0 to less than `windowMs`.
  *

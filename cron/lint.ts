@@ -5,8 +5,6 @@ import type { FirePlan } from "./preview.ts";
 import { nextOf } from "./schedule.ts";
 import type { Warning } from "./warning.ts";
 
-export type { Warning, WarningCode } from "./warning.ts";
-
 export type LintInput = Readonly<{
   plan: FirePlan;
   nowMs: number;

@@ -88,6 +88,8 @@ describe("where a zone's clock jumps", () => {
     // A two-hour shift.
     ["0 2 * * *", "Antarctica/Troll", "2026-10-24T12:00:00Z", "2026-10-25T00:00Z 2026-10-26T02:00Z"],
     ["30 1,2 * * *", "Antarctica/Troll", "2026-03-29T00:00:00Z", "2026-03-29T01:00Z 2026-03-29T23:30Z"],
+    // A skip of exactly three hours is a gap yet.
+    ["30 1 * * *", "Antarctica/Casey", "2020-10-03T00:00:00Z", "2020-10-03T16:01Z 2020-10-04T14:30Z"],
     // Samoa had no 30 December 2011.
     [
       "0 12 * * *",

@@ -4,7 +4,8 @@
 
 /**
  * A stretch of UTC minutes; `local[i]` is the wall clock `i` minutes after `startMs`, in minutes since 1970, and
- * `first[i]` and `last[i]` are the first and the last minute with the same wall clock.
+ * `first[i]` and `last[i]` are the first and the last minute with the same wall clock;
+ * `jumps` are the minutes at which it jumps.
  */
 export type WallClock = {
   zone: string;
@@ -12,6 +13,7 @@ export type WallClock = {
   local: Int32Array;
   first: Int32Array;
   last: Int32Array;
+  jumps: number[];
 };
 
 /** Minutes at each end of a wall clock that only tell what comes before and after; repeated days need two of them. */
@@ -45,5 +47,8 @@ export function readWallClock(zone: string, dayMs: number, days: number): WallCl
   });
   const first = local.map((wall) => firstOf.get(wall) ?? 0);
   const last = local.map((wall) => lastOf.get(wall) ?? 0);
-  return { zone, startMs, local, first, last };
+  const jumps = Array.from(local.keys()).filter(
+    (minute) => local[minute] !== (local[minute - 1] ?? Number.NaN) + 1,
+  );
+  return { zone, startMs, local, first, last, jumps: jumps.slice(1) };
 }
