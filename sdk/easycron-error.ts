@@ -1,0 +1,90 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { Reason } from "./gen/easycron/v1/reason_pb.ts";
+import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "./gen/google/rpc/error_details_pb.ts";
+
+const CODES = {
+  [Code.Canceled]: "CANCELLED",
+  [Code.Unknown]: "UNKNOWN",
+  [Code.InvalidArgument]: "INVALID_ARGUMENT",
+  [Code.DeadlineExceeded]: "DEADLINE_EXCEEDED",
+  [Code.NotFound]: "NOT_FOUND",
+  [Code.AlreadyExists]: "ALREADY_EXISTS",
+  [Code.PermissionDenied]: "PERMISSION_DENIED",
+  [Code.ResourceExhausted]: "RESOURCE_EXHAUSTED",
+  [Code.FailedPrecondition]: "FAILED_PRECONDITION",
+  [Code.Aborted]: "ABORTED",
+  [Code.OutOfRange]: "OUT_OF_RANGE",
+  [Code.Unimplemented]: "UNIMPLEMENTED",
+  [Code.Internal]: "INTERNAL",
+  [Code.Unavailable]: "UNAVAILABLE",
+  [Code.DataLoss]: "DATA_LOSS",
+  [Code.Unauthenticated]: "UNAUTHENTICATED",
+} as const;
+
+/** Canonical code of an error. */
+export type EasyCronErrorCode = (typeof CODES)[Code];
+
+/** Stable name of an error. A newer server may send one that this version does not know. */
+export type EasyCronErrorReason = Exclude<keyof typeof Reason, "UNSPECIFIED"> | (string & {});
+
+/** One broken rule of a request. */
+export interface FieldViolation {
+  /** JSON path as sent, such as `job.schedules[0].cron.expression`. */
+  readonly field: string;
+  /** What was wrong, with which value, and what would be right. */
+  readonly description: string;
+}
+
+interface Parts {
+  readonly code: EasyCronErrorCode;
+  readonly reason?: EasyCronErrorReason | undefined;
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly fieldViolations?: readonly FieldViolation[];
+  readonly retryAfterMs?: number | undefined;
+  readonly cause?: unknown;
+}
+
+/** What every call of the client throws. Its message says what was wrong, with which value, and what would be right. */
+export class EasyCronError extends Error {
+  override readonly name = "EasyCronError";
+  /** Canonical code, such as NOT_FOUND. */
+  readonly code: EasyCronErrorCode;
+  /** Stable name, such as JOB_NOT_FOUND; undefined when the answer was not EasyCron's, as when nothing answered. */
+  readonly reason: EasyCronErrorReason | undefined;
+  /** The values that the message speaks of. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** The fields that break a rule; empty unless the code is INVALID_ARGUMENT. */
+  readonly fieldViolations: readonly FieldViolation[];
+  /** How long the server asks to wait before the same call; undefined when it does not say. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(message: string, parts: Parts) {
+    super(message, parts.cause === undefined ? undefined : { cause: parts.cause });
+    this.code = parts.code;
+    this.reason = parts.reason;
+    this.metadata = parts.metadata ?? {};
+    this.fieldViolations = parts.fieldViolations ?? [];
+    this.retryAfterMs = parts.retryAfterMs;
+  }
+
+  /** Converts whatever a call threw; the original is the cause. */
+  static from(error: unknown): EasyCronError {
+    if (error instanceof EasyCronError) return error;
+    const connectError = ConnectError.from(error);
+    const [info] = connectError.findDetails(ErrorInfoSchema);
+    const violations = connectError.findDetails(BadRequestSchema).flatMap((detail) => detail.fieldViolations);
+    const [retry] = connectError.findDetails(RetryInfoSchema);
+    return new EasyCronError(connectError.rawMessage, {
+      code: CODES[connectError.code],
+      reason: info?.reason,
+      metadata: { ...info?.metadata },
+      fieldViolations: violations.map(({ field, description }) => ({ field, description })),
+      retryAfterMs: toMs(retry?.retryDelay),
+      cause: error,
+    });
+  }
+}
+
+function toMs(duration: { seconds: bigint; nanos: number } | undefined): number | undefined {
+  return duration && Number(duration.seconds) * 1_000 + Math.ceil(duration.nanos / 1e6);
+}

@@ -1,0 +1,147 @@
+import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Code, ConnectError, type ConnectRouter, createRouterTransport } from "@connectrpc/connect";
+import { compressionGzip, connectNodeAdapter } from "@connectrpc/connect-node";
+import { afterEach, describe, expect, test } from "vitest";
+import { JobService } from "./gen/easycron/v1/job_service_pb.ts";
+import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "./gen/google/rpc/error_details_pb.ts";
+import { CronDialect, EasyCron, EasyCronError, JobState, toPayload } from "./index.ts";
+
+const servers: Server[] = [];
+afterEach(() => {
+  for (const server of servers.splice(0)) server.close().closeAllConnections();
+});
+
+/** Serves over real HTTP; returns the URL and the headers of the requests. */
+async function serve(routes: (router: ConnectRouter) => void) {
+  const seen: IncomingHttpHeaders[] = [];
+  const handler = connectNodeAdapter({ routes, acceptCompression: [compressionGzip], compressMinBytes: 1 });
+  const server = createServer((request, response) => {
+    seen.push(request.headers);
+    handler(request, response);
+  });
+  servers.push(server);
+  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, seen };
+}
+
+const fails = (error: () => ConnectError) =>
+  serve((router) =>
+    router.service(JobService, {
+      getJob: () => {
+        throw error();
+      },
+    }),
+  );
+
+describe("the client", () => {
+  test("sends the key and reads compressed answers, over HTTP", async () => {
+    const { url, seen } = await serve((router) =>
+      router.service(JobService, {
+        createJob: ({ job }) => {
+          if (job !== undefined) Object.assign(job, { uid: "job_1", state: JobState.ACTIVE });
+          return job === undefined ? {} : { job };
+        },
+      }),
+    );
+    const { jobs } = new EasyCron({ url: `${url}/`, apiKey: "ec_test_1" });
+    const cron = { expression: "*/10 * * * * *", dialect: CronDialect.WITH_SECONDS };
+    const { job } = await jobs.createJob({
+      job: {
+        name: "demo",
+        schedules: [{ kind: { case: "cron", value: cron } }],
+        payload: toPayload({ company: [42, null] }),
+      },
+    });
+    expect(job).toMatchObject({ name: "demo", uid: "job_1", state: JobState.ACTIVE });
+    expect(job?.payload).toEqual(toPayload({ company: [42, null] }));
+    expect(seen[0]).toMatchObject({ authorization: "Bearer ec_test_1", "content-type": "application/proto" });
+  });
+
+  test("takes a transport of the caller's instead of its own", async () => {
+    const transport = createRouterTransport((router) =>
+      router.service(JobService, { getJob: ({ name }) => ({ job: { name } }) }),
+    );
+    const { jobs } = new EasyCron({ url: "", apiKey: "", transport });
+    expect((await jobs.getJob({ name: "a" })).job?.name).toBe("a");
+  });
+
+  test.each([
+    ["no URL", { url: "localhost:8080", apiKey: "k" }],
+    ["another protocol", { url: "ftp://localhost", apiKey: "k" }],
+    ["an unset key", { url: "http://localhost", apiKey: undefined }],
+    ["a key with a line break", { url: "http://localhost", apiKey: "k\n" }],
+  ])("refuses %s", (_name, options) => {
+    expect(() => new EasyCron(options)).toThrow(TypeError);
+  });
+});
+
+describe("what a call throws is an EasyCronError", () => {
+  test("with the reason, metadata, fields and pause of the answer's details", async () => {
+    const { url } = await fails(
+      () =>
+        new ConnectError("job.name: bad", Code.InvalidArgument, undefined, [
+          { desc: ErrorInfoSchema, value: { reason: "FIELD_INVALID", metadata: { field: "job.name" } } },
+          { desc: BadRequestSchema, value: { fieldViolations: [{ field: "job.name", description: "bad" }] } },
+          { desc: RetryInfoSchema, value: { retryDelay: { seconds: 1n, nanos: 500_000_000 } } },
+        ]),
+    );
+    const call = new EasyCron({ url, apiKey: "k" }).jobs.getJob({ name: "a" });
+    await expect(call).rejects.toBeInstanceOf(EasyCronError);
+    await expect(call).rejects.toMatchObject({
+      message: "job.name: bad",
+      code: "INVALID_ARGUMENT",
+      reason: "FIELD_INVALID",
+      metadata: { field: "job.name" },
+      fieldViolations: [{ field: "job.name", description: "bad" }],
+      retryAfterMs: 1_500,
+    });
+  });
+
+  test("without a reason when the answer is not EasyCron's", async () => {
+    const server = createServer((_request, response) => response.writeHead(502).end("<html>"));
+    servers.push(server);
+    await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const call = new EasyCron({ url, apiKey: "k" }).jobs.getJob({ name: "a" });
+    await expect(call).rejects.toMatchObject({ code: "UNAVAILABLE", reason: undefined });
+  });
+
+  test("that says so when nothing answers", async () => {
+    const call = new EasyCron({ url: "http://127.0.0.1:1", apiKey: "k" }).jobs.getJob({ name: "a" });
+    await expect(call).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    await expect(call).rejects.toThrow("http://127.0.0.1:1 cannot be reached");
+  });
+
+  test("DEADLINE_EXCEEDED when the time is used up, CANCELLED when the caller gives up", async () => {
+    const { url } = await serve((router) =>
+      router.service(JobService, { getJob: () => new Promise(() => {}) }),
+    );
+    const call = new EasyCron({ url, apiKey: "k", timeoutMs: 30 }).jobs.getJob({ name: "a" });
+    await expect(call).rejects.toMatchObject({ code: "DEADLINE_EXCEEDED" });
+    const signal = AbortSignal.abort();
+    const given = new EasyCron({ url, apiKey: "k" }).jobs.getJob({ name: "a" }, { signal });
+    await expect(given).rejects.toMatchObject({ code: "CANCELLED" });
+  });
+
+  test("and the key is not sent on to where a redirect points", async () => {
+    const { url, seen } = await serve((router) => router.service(JobService, {}));
+    const redirecting = createServer((request, response) => {
+      response.writeHead(307, { location: `${url}${request.url}` }).end();
+    });
+    servers.push(redirecting);
+    await new Promise<void>((listening) => redirecting.listen(0, "127.0.0.1", listening));
+    const from = `http://127.0.0.1:${(redirecting.address() as AddressInfo).port}`;
+    await expect(new EasyCron({ url: from, apiKey: "k" }).jobs.getJob({ name: "a" })).rejects.toBeInstanceOf(
+      EasyCronError,
+    );
+    expect(seen).toEqual([]);
+  });
+
+  test("from anything that was thrown", () => {
+    const error = new EasyCronError("gone", { code: "NOT_FOUND" });
+    expect(EasyCronError.from(error)).toBe(error);
+    const cause = new Error("boom");
+    expect(EasyCronError.from(cause)).toMatchObject({ code: "UNKNOWN", message: "boom", cause });
+  });
+});

@@ -1,0 +1,45 @@
+export {
+  type Duration,
+  durationFromMs,
+  durationMs,
+  type Timestamp,
+  timestampDate,
+  timestampFromDate,
+  timestampMs,
+} from "@bufbuild/protobuf/wkt";
+export { EasyCron, type EasyCronOptions } from "./easycron.ts";
+export {
+  EasyCronError,
+  type EasyCronErrorCode,
+  type EasyCronErrorReason,
+  type FieldViolation,
+} from "./easycron-error.ts";
+export type { ApiKey } from "./gen/easycron/v1/api_key_service_pb.ts";
+export { type Job, JobState, type Warning, WarningCode } from "./gen/easycron/v1/job_pb.ts";
+export type { Project } from "./gen/easycron/v1/project_service_pb.ts";
+export {
+  CronDialect,
+  type CronSchedule,
+  DstGap,
+  DstOverlap,
+  type DstPolicy,
+  type FireTime,
+  type Schedule,
+} from "./gen/easycron/v1/schedule_pb.ts";
+export type { SigningKey } from "./gen/easycron/v1/signing_key_service_pb.ts";
+export type {
+  KafkaTarget,
+  RedisTarget,
+  RetryPolicy,
+  Target,
+  WebhookTarget,
+} from "./gen/easycron/v1/target_pb.ts";
+export {
+  type Attempt,
+  AttemptOutcome,
+  type Trigger,
+  TriggerKind,
+  TriggerState,
+} from "./gen/easycron/v1/trigger_pb.ts";
+export { toPayload } from "./payload.ts";
+export { type TriggerIdParts, triggerId } from "./trigger-id.ts";

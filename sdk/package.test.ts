@@ -1,0 +1,115 @@
+import { execFile } from "node:child_process";
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+const run = promisify(execFile);
+const sdk = import.meta.dirname;
+const root = dirname(sdk);
+
+let folder: string;
+let packed: readonly string[];
+
+/** The folder of an installed package. */
+function folderOf(name: string): string {
+  return join(root, "node_modules", name);
+}
+
+/** Packs a folder; returns the tarball's path and what is in it. */
+async function pack(from: string): Promise<{ path: string; files: string[] }> {
+  const { stdout } = await run("npm", ["pack", "--json", "--silent", "--pack-destination", folder], {
+    cwd: from,
+  });
+  const [report] = JSON.parse(stdout.slice(stdout.indexOf("["))) as {
+    filename: string;
+    files: { path: string }[];
+  }[];
+  if (report === undefined) throw new Error("npm pack said nothing");
+  return { path: join(folder, report.filename), files: report.files.map((file) => file.path) };
+}
+
+// The package and its two dependencies come from tarballs made here, so that no registry is asked.
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "easycron-sdk-"));
+  const own = await pack(sdk);
+  packed = own.files;
+  const others = [await pack(folderOf("@bufbuild/protobuf")), await pack(folderOf("@connectrpc/connect"))];
+  await writeFile(join(folder, "package.json"), '{"name":"empty","version":"1.0.0","type":"module"}');
+  const tarballs = [own, ...others].map(({ path }) => path);
+  await run("npm", ["install", "--offline", "--no-audit", "--no-fund", ...tarballs], { cwd: folder });
+}, 60_000);
+
+afterAll(() => rm(folder, { recursive: true }));
+
+describe("the packed SDK, installed into an empty folder", () => {
+  test("holds built code, declarations and no sources or tests", () => {
+    const rest = packed.filter((path) => !/^dist\/.*\.(js|d\.ts)$/.test(path));
+    expect(rest.sort()).toEqual(["README.md", "package.json"]);
+    expect(packed.filter((path) => path.includes(".test."))).toEqual([]);
+  });
+
+  test("names exact versions of dependencies that are the ones tested here", async () => {
+    const { dependencies } = JSON.parse(await readFile(join(sdk, "package.json"), "utf8")) as {
+      dependencies: Record<string, string>;
+    };
+    for (const [name, version] of Object.entries(dependencies)) {
+      expect(JSON.parse(await readFile(join(folderOf(name), "package.json"), "utf8"))).toMatchObject({
+        version,
+      });
+    }
+  });
+
+  test("verifies a webhook and makes a client", async () => {
+    const program = `
+      import { createHmac } from "node:crypto";
+      import { EasyCron, EasyCronError, triggerId } from "@easycron/sdk";
+      import { verify } from "@easycron/sdk/webhook";
+      const key = Buffer.alloc(32, 7);
+      const timestamp = String(Math.floor(Date.now() / 1000));
+      const signature = "v1," + createHmac("sha256", key).update("msg_1." + timestamp + ".{}").digest("base64");
+      const headers = { "webhook-id": "msg_1", "webhook-timestamp": timestamp, "webhook-signature": signature };
+      const { id } = verify("{}", headers, "whsec_" + key.toString("base64"));
+      const client = new EasyCron({ url: "http://127.0.0.1:1", apiKey: "k" });
+      const error = await client.jobs.getJob({ name: "a" }).catch((thrown) => thrown);
+      console.log(JSON.stringify([id, error instanceof EasyCronError, error.code, typeof triggerId]));
+    `;
+    await writeFile(join(folder, "program.mjs"), program);
+    const { stdout } = await run(process.execPath, ["program.mjs"], { cwd: folder });
+    expect(JSON.parse(stdout)).toEqual(["msg_1", true, "UNAVAILABLE", "function"]);
+  });
+
+  test("loads ./webhook without any dependency", async () => {
+    for (const name of ["@bufbuild", "@connectrpc"]) {
+      await rm(join(folder, "node_modules", name), { recursive: true });
+    }
+    const program = 'import { verify } from "@easycron/sdk/webhook"; console.log(typeof verify)';
+    const { stdout } = await run(process.execPath, ["--input-type=module", "--eval", program], {
+      cwd: folder,
+    });
+    expect(stdout).toBe("function\n");
+  });
+});
+
+describe("its declarations", () => {
+  test("type-check in a strict project that has neither Node's nor the DOM's types", async () => {
+    const uses = `
+      import { EasyCron, EasyCronError, type Job } from "@easycron/sdk";
+      import { verify } from "@easycron/sdk/webhook";
+      const client = new EasyCron({ url: "https://x", apiKey: "k" });
+      export const job: Promise<Job | undefined> = client.jobs.getJob({ name: "a" }).then((answer) => answer.job);
+      export const name: string | undefined = verify("", {}, ["whsec_"]).trigger?.job.name;
+      export const code: string = EasyCronError.from(1).code;
+    `;
+    await writeFile(join(folder, "uses.ts"), uses);
+    for (const name of ["@bufbuild/protobuf", "@connectrpc/connect"]) {
+      await cp(folderOf(name), join(folder, "node_modules", name), { recursive: true });
+    }
+    const tsc = join(folderOf("typescript"), "bin/tsc");
+    const flags = ["--noEmit", "--strict", "--exactOptionalPropertyTypes", "--module", "nodenext"];
+    await run(process.execPath, [tsc, ...flags, "--lib", "es2022", "--skipLibCheck", "uses.ts"], {
+      cwd: folder,
+    });
+  });
+});

@@ -1,0 +1,41 @@
+import { createHash } from "node:crypto";
+
+const CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz";
+
+/** What a trigger's id is derived from. */
+export interface TriggerIdParts {
+  /** The job's uid, job_…. */
+  readonly jobUid: string;
+  /** The nominal fire time; for a manual run, when it was asked for. A string is RFC 3339, as in a webhook. */
+  readonly nominalTime: Date | string;
+  /** The request id of RunJob, for a manual run. */
+  readonly requestId?: string | undefined;
+}
+
+/**
+ * Computes the id of a trigger: `trg_` and 26 characters. It depends on nothing else, so that anyone can tell which
+ * id a fire time has, or will have. Throws a RangeError for an invalid time.
+ */
+export function triggerId({ jobUid, nominalTime, requestId }: TriggerIdParts): string {
+  const fireTime = new Date(nominalTime).toISOString();
+  const manual = requestId === undefined ? "" : `\nmanual\n${requestId}`;
+  const digest = createHash("sha256").update(`easycron.trigger.v1\n${jobUid}\n${fireTime}${manual}`).digest();
+  return `trg_${toBase32(digest.subarray(0, 16))}`;
+}
+
+// First bits first, the last character filled with zeros (RFC 4648, section 6), in Crockford's alphabet.
+function toBase32(bytes: Uint8Array): string {
+  let text = "";
+  let held = 0;
+  let bits = 0;
+  for (const byte of bytes) {
+    held = (held << 8) | byte;
+    bits += 8;
+    while (bits >= 5) {
+      bits -= 5;
+      text += CROCKFORD.charAt((held >> bits) & 31);
+    }
+    held &= (1 << bits) - 1;
+  }
+  return bits === 0 ? text : text + CROCKFORD.charAt((held << (5 - bits)) & 31);
+}
