@@ -1,0 +1,12 @@
+import type { PluginsService } from "../gen/easycron/internal/plugins/v1/plugins_service_pb.ts";
+import { failure } from "../mesh/errors.ts";
+import type { ServiceImplementation } from "../mesh/grpc-service.ts";
+
+/** The handlers of plugin delivery. No plugin exists yet, and it says so. */
+export function createPluginsService(): ServiceImplementation<typeof PluginsService> {
+  return {
+    deliver: async () => {
+      throw failure("METHOD_UNIMPLEMENTED", { method: "PluginsService/Deliver" });
+    },
+  };
+}
