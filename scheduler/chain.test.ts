@@ -8,8 +8,7 @@ const START = Date.UTC(2026, 0, 1);
 
 const every = (ms: number): CompiledSchedule => ({
   nextAfter: (after) => START + (Math.floor((after - START) / ms) + 1) * ms,
-  zoneOf: () => "UTC",
-  neverFiring: [],
+  plan: { schedules: [] },
 });
 
 const row = (change: Partial<JobRow> = {}): JobRow => ({

@@ -1,107 +1,136 @@
+import { durationMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import type { DstPolicy } from "../cron/dst-policy.ts";
 import { ScheduleError } from "../cron/errors.ts";
-import { type CronFields, neverFires, parseCron } from "../cron/expression.ts";
-import { type DstPolicy, nextFireTime } from "../cron/next.ts";
+import { neverFires } from "../cron/expression.ts";
+import { createOnce, createOnceLocal } from "../cron/once.ts";
+import type { FirePlan } from "../cron/preview.ts";
+import { createRate } from "../cron/rate.ts";
+import { createCronSchedule, nextOf, type Schedule } from "../cron/schedule.ts";
 import { canonicalZone } from "../cron/zone.ts";
-import { CronDialect, DstGap, DstOverlap, type Schedule } from "../gen/easycron/v1/schedule_pb.ts";
+import type { Job } from "../gen/easycron/v1/job_pb.ts";
+import {
+  CronDialect,
+  type CronSchedule,
+  DstGap,
+  DstOverlap,
+  type OnceSchedule,
+  type RateSchedule,
+  type Schedule as ScheduleMessage,
+} from "../gen/easycron/v1/schedule_pb.ts";
 import { failure } from "../mesh/errors.ts";
 
-/** A job's schedules, ready to be asked. */
+/** A job's schedules and bounds, ready to be asked. */
 export interface CompiledSchedule {
   /** The first fire time strictly later than `afterMs`, or null when none is left. Epoch milliseconds. */
   nextAfter(afterMs: number): number | null;
-  /** The zone of the schedule that names this fire time; "UTC" for a job without schedules. */
-  zoneOf(fireTimeMs: number): string;
-  /** Paths, relative to the job, of the schedules that never fire. */
-  readonly neverFiring: readonly string[];
+  /** What decides the fire times, for previews and warnings. */
+  readonly plan: FirePlan;
 }
 
-interface Part {
-  readonly fields: CronFields;
+/** The part of a job that says when. */
+export type Timing = Pick<Job, "schedules" | "startTime" | "endTime">;
+
+/**
+ * Compiles a job's schedules (a union: an instant that several name fires once) and bounds. `seed` is the job's uid,
+ * for `H`. Throws SCHEDULE_INVALID, SCHEDULE_NEVER_FIRES (unless allowed, as in a preview), TIME_ZONE_UNKNOWN or
+ * FIELD_INVALID, naming the field.
+ */
+export function compileSchedule(
+  timing: Timing,
+  seed: string,
+  options: { readonly allowNeverFiring?: boolean } = {},
+): CompiledSchedule {
+  const schedules = timing.schedules.map((schedule, index) => {
+    const path = `job.schedules[${index}]`;
+    const compiled = compileOne(schedule, seed, path);
+    if (options.allowNeverFiring !== true) refuseNeverFiring(schedule, compiled, path);
+    return compiled;
+  });
+  const startMs = timing.startTime && timestampMs(timing.startTime);
+  const endMs = timing.endTime && timestampMs(timing.endTime);
+  if (startMs !== undefined && endMs !== undefined && endMs < startMs) {
+    const problem = `${new Date(endMs).toISOString()} is before startTime, ${new Date(startMs).toISOString()}.`;
+    throw invalidField("job.endTime", problem);
+  }
+  const bounds = { startMs, endMs };
+  return {
+    plan: { schedules, bounds },
+    nextAfter: (afterMs) => {
+      const next = nextOf(schedules, afterMs, bounds);
+      // A fire time that is not later than the last one would be lost as a duplicate, or repeat for ever.
+      if (next !== null && next <= afterMs)
+        throw new Error(`The fire time ${next} is not later than ${afterMs}.`);
+      return next;
+    },
+  };
+}
+
+function invalidField(field: string, problem: string): Error {
+  return failure("FIELD_INVALID", { field, problem }, { violations: [{ field, description: problem }] });
+}
+
+function compileOne(schedule: ScheduleMessage, seed: string, path: string): Schedule {
+  try {
+    const zone = canonicalZone(schedule.timeZone === "" ? "UTC" : schedule.timeZone);
+    const dst = toDstPolicy(schedule);
+    switch (schedule.kind.case) {
+      case "cron":
+        return compileCron(schedule.kind.value, { seed, zone, dst });
+      case "rate":
+        return compileRate(schedule.kind.value);
+      case "once":
+        return compileOnce(schedule.kind.value, zone, dst);
+      case undefined:
+        throw new ScheduleError("kind", "", "is not set", "one of cron, rate, once");
+    }
+  } catch (error) {
+    throw error instanceof ScheduleError ? toFailure(error, path) : error;
+  }
+}
+
+function toFailure(error: ScheduleError, path: string): Error {
+  const field = `${path}.${error.field}`;
+  const reason = error.field === "timeZone" ? "TIME_ZONE_UNKNOWN" : "SCHEDULE_INVALID";
+  const metadata = { field, value: error.value, problem: error.message };
+  return failure(reason, metadata, { violations: [{ field, description: error.message }], cause: error });
+}
+
+interface CronContext {
+  readonly seed: string;
   readonly zone: string;
   readonly dst: DstPolicy;
 }
 
-/**
- * Compiles a job's schedules (a union: an instant that several name fires once). `seed` is the job's uid, for `H`.
- * Throws SCHEDULE_INVALID or TIME_ZONE_UNKNOWN, naming the field below `path`.
- */
-export function compileSchedule(
-  schedules: readonly Schedule[],
-  seed: string,
-  path = "job",
-): CompiledSchedule {
-  const parts = schedules.map((schedule, index) =>
-    compilePart(schedule, seed, `${path}.schedules[${index}]`),
-  );
-  return {
-    nextAfter: (afterMs) => nextOfParts(parts, afterMs),
-    zoneOf: (fireTimeMs) => zoneOfParts(parts, fireTimeMs),
-    neverFiring: parts.flatMap((part, index) =>
-      neverFires(part.fields) ? [`${path}.schedules[${index}].cron.expression`] : [],
-    ),
-  };
+function compileCron(cron: CronSchedule, { seed, zone, dst }: CronContext): Schedule {
+  const dialect = cron.dialect === CronDialect.WITH_SECONDS ? "WITH_SECONDS" : "STANDARD";
+  return createCronSchedule({ expression: cron.expression, dialect, seed, timeZone: zone, dst });
 }
 
-function nextOfParts(parts: readonly Part[], afterMs: number): number | null {
-  let earliest: number | null = null;
-  for (const part of parts) {
-    const next = nextFireTime(part.fields, part.zone, afterMs, part.dst);
-    if (next === null) continue;
-    // A trigger that is not later than the last one would be lost as a duplicate, or loop for ever.
-    if (next <= afterMs)
-      throw new Error(`The fire time ${next} in ${part.zone} is not later than ${afterMs}.`);
-    if (earliest === null || next < earliest) earliest = next;
-  }
-  return earliest;
+function refuseNeverFiring(given: ScheduleMessage, compiled: Schedule, path: string): void {
+  if (compiled.kind !== "cron" || !neverFires(compiled.fields)) return;
+  const value = given.kind.case === "cron" ? given.kind.value.expression : "";
+  const field = `${path}.cron.expression`;
+  const description = `No date of any year matches "${value}". Name a day that the month has.`;
+  throw failure("SCHEDULE_NEVER_FIRES", { field, value }, { violations: [{ field, description }] });
 }
 
-function zoneOfParts(parts: readonly Part[], fireTimeMs: number): string {
-  const naming = parts.find(
-    (part) => nextFireTime(part.fields, part.zone, fireTimeMs - 1, part.dst) === fireTimeMs,
-  );
-  return naming?.zone ?? "UTC";
+function compileRate(rate: RateSchedule): Schedule {
+  const everyMs = rate.every === undefined ? 0 : durationMs(rate.every);
+  const anchorMs = rate.anchorTime === undefined ? 0 : timestampMs(rate.anchorTime);
+  return { kind: "rate", ...createRate(everyMs, anchorMs) };
 }
 
-function compilePart(schedule: Schedule, seed: string, path: string): Part {
-  try {
-    const zone = canonicalZone(schedule.timeZone === "" ? "UTC" : schedule.timeZone);
-    const cron = schedule.kind.value;
-    if (cron === undefined) throw new ScheduleError("", "", "This schedule names no kind.", "Set cron.");
-    const dialect = cron.dialect === CronDialect.WITH_SECONDS ? "WITH_SECONDS" : "STANDARD";
-    return { fields: parseCron(cron.expression, { dialect, seed }), zone, dst: toDstPolicy(schedule) };
-  } catch (error) {
-    if (!(error instanceof ScheduleError)) throw error;
-    const field = error.field === "" ? path : `${path}.${error.field}`;
-    throw failure(
-      error.field === "timeZone" ? "TIME_ZONE_UNKNOWN" : "SCHEDULE_INVALID",
-      { field, value: error.value, problem: error.message },
-      { violations: [{ field, description: error.message }], cause: error },
-    );
-  }
+function compileOnce(once: OnceSchedule, zone: string, dst: DstPolicy): Schedule {
+  const { at } = once;
+  if (at.case === "localTime") return { kind: "once", ...createOnceLocal(at.value, zone, dst) };
+  if (at.case === "time") return { kind: "once", ...createOnce(timestampMs(at.value)) };
+  throw new ScheduleError("once", "", "names no time", "time or localTime");
 }
 
-function toDstPolicy(schedule: Schedule): DstPolicy {
+function toDstPolicy(schedule: ScheduleMessage): DstPolicy {
   const overlap = schedule.dstPolicy?.overlap;
   return {
     gap: schedule.dstPolicy?.gap === DstGap.SKIP ? "SKIP" : "FIRE_AT_END",
     overlap: overlap === DstOverlap.SECOND ? "SECOND" : overlap === DstOverlap.BOTH ? "BOTH" : "FIRST",
   };
-}
-
-/** Throws SCHEDULE_NEVER_FIRES if any of the schedules never fires. */
-export function refuseNeverFiring(compiled: CompiledSchedule, schedules: readonly Schedule[]): void {
-  const [field] = compiled.neverFiring;
-  if (field === undefined) return;
-  const index = Number(/\[(\d+)\]/.exec(field)?.[1]);
-  const value = schedules[index]?.kind.value?.expression ?? "";
-  throw failure(
-    "SCHEDULE_NEVER_FIRES",
-    { field, value },
-    {
-      violations: compiled.neverFiring.map((each) => ({
-        field: each,
-        description: "No date of any year matches this expression. Name a day that the month has.",
-      })),
-    },
-  );
 }

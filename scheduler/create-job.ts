@@ -4,7 +4,7 @@ import { toSqlTime, toSqlTimeOrNull } from "../db/time.ts";
 import type { Job } from "../gen/easycron/v1/job_pb.ts";
 import { type CreateJobRequest, CreateJobRequestSchema } from "../gen/easycron/v1/job_service_pb.ts";
 import { failure } from "../mesh/errors.ts";
-import { compileSchedule, refuseNeverFiring } from "./compiled-schedule.ts";
+import { type CompiledSchedule, compileSchedule } from "./compiled-schedule.ts";
 import { type JobRow, toSpecJson } from "./job.ts";
 import { checkRetryPolicy, withDefaults } from "./job-defaults.ts";
 import { jobByName, jobByUid, jobInsert } from "./jobs.sql.ts";
@@ -16,27 +16,35 @@ import { revisionInsert } from "./revisions.sql.ts";
 export interface CheckedSpec {
   readonly job: Job;
   readonly spec: string;
-  /** First fire time later than the given instant. */
-  nextAfter(afterMs: number): number | null;
+  readonly schedule: CompiledSchedule;
 }
 
 /**
  * Checks a job's schedules and policies as the scheduler understands them. Throws SCHEDULE_INVALID,
  * SCHEDULE_NEVER_FIRES, TIME_ZONE_UNKNOWN or FIELD_INVALID.
  */
-export function checkSpec(given: Job, uid: string): CheckedSpec {
-  const job = withDefaults(given);
+export function checkSpec(given: Job, uid: string, nowMs: number): CheckedSpec {
+  const job = withDefaults(given, nowMs);
   checkRetryPolicy(job);
-  const schedule = compileSchedule(job.schedules, uid);
-  refuseNeverFiring(schedule, job.schedules);
-  return { job, spec: toSpecJson(job), nextAfter: schedule.nextAfter };
+  return { job, spec: toSpecJson(job), schedule: compileSchedule(job, uid) };
+}
+
+/** A job as a write left it, or, when it was only validated, as it would have left it. */
+export interface WrittenJob {
+  readonly row: JobRow;
+  /** The row's schedule. Not to be asked of the cache: a row that was only validated is no revision. */
+  readonly schedule: CompiledSchedule;
 }
 
 /**
  * Creates a job; it fires from its first fire time later than now. Throws what `checkSpec` throws,
- * JOB_ALREADY_EXISTS, and REQUEST_ID_REUSED. With `validateOnly` the row returned is not stored.
+ * JOB_ALREADY_EXISTS, and REQUEST_ID_REUSED. With `validateOnly` nothing is stored.
  */
-export async function createJob(parts: Parts, projectId: string, request: CreateJobRequest): Promise<JobRow> {
+export async function createJob(
+  parts: Parts,
+  projectId: string,
+  request: CreateJobRequest,
+): Promise<WrittenJob> {
   const given = request.job;
   if (given === undefined) throw failure("FIELD_INVALID", { field: "job", problem: "It is required." });
   const use: RequestUse = {
@@ -45,17 +53,19 @@ export async function createJob(parts: Parts, projectId: string, request: Create
     fingerprint: fingerprintOf(CreateJobRequestSchema, request),
   };
   const earlier = await findEarlierUse(parts.database, use);
-  if (earlier !== undefined) return rowOf(parts, projectId, earlier.job_uid, given.name);
+  if (earlier !== undefined) return earlierJob(parts, projectId, earlier.job_uid, given.name);
   const uid = typeid("job").toString();
-  const checked = checkSpec(given, uid);
-  if (request.validateOnly) return dryRow(parts, projectId, uid, checked);
-  return (await insertJob(parts, projectId, uid, checked, use)) ?? createJob(parts, projectId, request);
+  const checked = checkSpec(given, uid, parts.clock.now());
+  const { schedule } = checked;
+  if (request.validateOnly) return { row: await dryRow(parts, projectId, uid, checked), schedule };
+  const row = await insertJob(parts, projectId, uid, checked, use);
+  return row === undefined ? createJob(parts, projectId, request) : { row, schedule };
 }
 
-async function rowOf(parts: Parts, projectId: string, uid: string, name: string): Promise<JobRow> {
+async function earlierJob(parts: Parts, projectId: string, uid: string, name: string): Promise<WrittenJob> {
   const [row] = await parts.database.query(jobByUid, [projectId, uid]);
   if (row === undefined) throw failure("JOB_NOT_FOUND", { job: name });
-  return row;
+  return { row, schedule: parts.schedules.of(row) };
 }
 
 // Undefined when another call with the same request id came first.
@@ -71,7 +81,7 @@ async function insertJob(
     const row = await parts.database.transaction(async (tx) => {
       const now = parts.clock.now();
       if (!(await rememberUse(tx, use, { jobUid: uid, nowMs: now }))) return undefined;
-      const cursor = toSqlTimeOrNull(checked.nextAfter(now));
+      const cursor = toSqlTimeOrNull(checked.schedule.nextAfter(now));
       await tx.query(jobInsert, [uid, projectId, name, cursor, toSqlTime(now)]);
       await tx.query(revisionInsert, [uid, 1, checked.spec, toSqlTime(now)]);
       return (await tx.query(jobByUid, [projectId, uid]))[0];
@@ -96,7 +106,7 @@ async function dryRow(parts: Parts, projectId: string, uid: string, checked: Che
     state: "ACTIVE",
     revision: 1,
     epoch: 1,
-    next_fire_time: checked.nextAfter(now),
+    next_fire_time: checked.schedule.nextAfter(now),
     last_fire_time: null,
     last_seq: 0,
     pause_note: "",

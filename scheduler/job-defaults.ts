@@ -1,5 +1,5 @@
 import { clone, create } from "@bufbuild/protobuf";
-import { durationFromMs, durationMs } from "@bufbuild/protobuf/wkt";
+import { durationFromMs, durationMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type Job, JobSchema } from "../gen/easycron/v1/job_pb.ts";
 import {
   CronDialect,
@@ -24,11 +24,11 @@ export const DEFAULT_ATTEMPT_TIMEOUT_MS = 30_000;
 
 /**
  * A copy with every default written out, so that a revision means the same for ever, whatever a later version's
- * defaults are.
+ * defaults are. `nowMs` is the anchor of a rate that names none.
  */
-export function withDefaults(given: Job): Job {
+export function withDefaults(given: Job, nowMs: number): Job {
   const job = clone(JobSchema, given);
-  for (const schedule of job.schedules) fillSchedule(schedule);
+  for (const schedule of job.schedules) fillSchedule(schedule, nowMs);
   if (job.target?.kind.case === "webhook" && job.target.kind.value.method === "")
     job.target.kind.value.method = "POST";
   job.retryPolicy = fillRetryPolicy(job.retryPolicy);
@@ -36,7 +36,8 @@ export function withDefaults(given: Job): Job {
   return job;
 }
 
-function fillSchedule(schedule: Schedule): void {
+function fillSchedule(schedule: Schedule, nowMs: number): void {
+  if (schedule.kind.case === "rate") schedule.kind.value.anchorTime ??= timestampFromMs(nowMs);
   if (schedule.timeZone === "") schedule.timeZone = "UTC";
   if (schedule.kind.case === "cron" && schedule.kind.value.dialect === CronDialect.UNSPECIFIED) {
     schedule.kind.value.dialect = CronDialect.STANDARD;

@@ -38,6 +38,8 @@ export function toSpecJson(job: Job): string {
     retryPolicy: job.retryPolicy,
     attemptTimeout: job.attemptTimeout,
     labels: job.labels,
+    ...(job.startTime === undefined ? {} : { startTime: job.startTime }),
+    ...(job.endTime === undefined ? {} : { endTime: job.endTime }),
     ...(job.target === undefined ? {} : { target: job.target }),
     ...(job.payload === undefined ? {} : { payload: job.payload }),
   });

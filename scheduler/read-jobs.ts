@@ -1,6 +1,7 @@
 import type { Job } from "../gen/easycron/v1/job_pb.ts";
 import type { GetJobRequest, ListJobsRequest } from "../gen/easycron/v1/job_service_pb.ts";
 import { failure } from "../mesh/errors.ts";
+import type { CompiledSchedule } from "./compiled-schedule.ts";
 import { type JobRow, toJob } from "./job.ts";
 import { jobByName, jobsAfterName, jobUidsByName } from "./jobs.sql.ts";
 import type { Parts } from "./parts.ts";
@@ -8,16 +9,14 @@ import type { Parts } from "./parts.ts";
 const DEFAULT_PAGE_SIZE = 50;
 
 /** The job as customers see it, its next fire time counted from now. */
-export function presentJob(parts: Parts, row: JobRow): Job {
-  const fires = row.state === "ACTIVE" && row.next_fire_time !== null;
-  return toJob(row, fires ? nextFireTimeOf(parts, row, row.next_fire_time) : null);
+export function presentJob(parts: Parts, row: JobRow, schedule = parts.schedules.of(row)): Job {
+  return toJob(row, row.state === "ACTIVE" ? nextFireTimeOf(row, schedule, parts.clock.now()) : null);
 }
 
 // The cursor runs ahead of now by the look-ahead; behind now it stands at what is owed.
-function nextFireTimeOf(parts: Parts, row: JobRow, cursorMs: number | null): number | null {
-  const now = parts.clock.now();
-  if (cursorMs !== null && cursorMs <= now) return cursorMs;
-  return parts.schedules.of(row).nextAfter(now);
+function nextFireTimeOf(row: JobRow, schedule: CompiledSchedule, nowMs: number): number | null {
+  if (row.next_fire_time !== null && row.next_fire_time <= nowMs) return row.next_fire_time;
+  return schedule.nextAfter(nowMs);
 }
 
 /** Reads a job by name. Throws JOB_NOT_FOUND. */

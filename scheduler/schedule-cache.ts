@@ -29,7 +29,7 @@ export function createScheduleCache(maxEntries: number): ScheduleCache {
 
   const of = (uid: string, revision: number, spec: string): CompiledSchedule => {
     const key = `${uid}/${revision}`;
-    return keep(key, entries.get(key) ?? compileSchedule(fromSpecJson(spec).schedules, uid));
+    return keep(key, entries.get(key) ?? compileSchedule(fromSpecJson(spec), uid));
   };
 
   return {

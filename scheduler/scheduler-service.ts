@@ -1,20 +1,24 @@
 import type { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
 import { failure } from "../mesh/errors.ts";
 import type { ServiceImplementation } from "../mesh/grpc-service.ts";
-import { createJob } from "./create-job.ts";
+import { createJob, type WrittenJob } from "./create-job.ts";
 import type { Parts } from "./parts.ts";
 import { deleteJob, pauseJob, resumeJob } from "./pause-job.ts";
 import { previewSchedule } from "./preview-schedule.ts";
 import { listJobs, presentJob, readJob, resolveJob } from "./read-jobs.ts";
 import { runJob } from "./run-job.ts";
 import { updateJob } from "./update-job.ts";
+import { warningsOf } from "./warnings.ts";
 
 /** The scheduler's handlers: translate, call, translate. */
 export function createSchedulerService(parts: Parts): ServiceImplementation<typeof SchedulerService> {
+  const present = ({ row, schedule }: WrittenJob) => {
+    const job = presentJob(parts, row, schedule);
+    return { job, warnings: warningsOf(schedule, job, parts.clock.now()) };
+  };
   return {
     createJob: async ({ projectId, request }) => {
-      const row = await createJob(parts, projectId, required(request));
-      return { response: { job: presentJob(parts, row), warnings: [] } };
+      return { response: present(await createJob(parts, projectId, required(request))) };
     },
     getJob: async ({ projectId, request }) => {
       const row = await readJob(parts, projectId, required(request));
@@ -24,8 +28,7 @@ export function createSchedulerService(parts: Parts): ServiceImplementation<type
       response: await listJobs(parts, projectId, required(request)),
     }),
     updateJob: async ({ projectId, request }) => {
-      const row = await updateJob(parts, projectId, required(request));
-      return { response: { job: presentJob(parts, row), warnings: [] } };
+      return { response: present(await updateJob(parts, projectId, required(request))) };
     },
     deleteJob: async ({ projectId, request }) => {
       const { name, etag } = required(request);

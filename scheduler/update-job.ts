@@ -8,21 +8,34 @@ import {
 } from "../gen/easycron/v1/job_service_pb.ts";
 import { EasyCronError, failure } from "../mesh/errors.ts";
 import { lockJob, settleJob, writeChange } from "./change-job.ts";
-import { checkSpec, createJob } from "./create-job.ts";
-import { fromSpecJson, type JobRow } from "./job.ts";
+import { checkSpec, createJob, type WrittenJob } from "./create-job.ts";
+import { fromSpecJson } from "./job.ts";
 import { jobByUid } from "./jobs.sql.ts";
 import type { Parts } from "./parts.ts";
 import { findEarlierUse, fingerprintOf, type RequestUse, rememberUse } from "./request-id.ts";
 import { revisionInsert } from "./revisions.sql.ts";
 
 /** The fields of a job that an update may name, by their proto names. */
-const UPDATABLE = ["schedules", "target", "payload", "retry_policy", "attempt_timeout", "labels"] as const;
+const UPDATABLE = [
+  "schedules",
+  "start_time",
+  "end_time",
+  "target",
+  "payload",
+  "retry_policy",
+  "attempt_timeout",
+  "labels",
+] as const;
 
 /**
  * Adds a revision with the fields that the mask names. A change that changes nothing adds none. Throws JOB_NOT_FOUND
  * (unless `allowMissing`), ETAG_MISMATCH, UPDATE_MASK_INVALID, REQUEST_ID_REUSED and what `checkSpec` throws.
  */
-export async function updateJob(parts: Parts, projectId: string, request: UpdateJobRequest): Promise<JobRow> {
+export async function updateJob(
+  parts: Parts,
+  projectId: string,
+  request: UpdateJobRequest,
+): Promise<WrittenJob> {
   const given = request.job;
   if (given === undefined) throw failure("FIELD_INVALID", { field: "job", problem: "It is required." });
   const fields = readMask(request, given);
@@ -59,41 +72,49 @@ async function writeUpdate(
   request: UpdateJobRequest,
   given: Job,
   fields: readonly string[],
-): Promise<JobRow> {
+): Promise<WrittenJob> {
   const fingerprint = fingerprintOf(UpdateJobRequestSchema, request);
   const use: RequestUse = { projectId, requestId: request.requestId, fingerprint };
-  const row = await parts.database.transaction(async (tx) => {
+  const written = await parts.database.transaction(async (tx): Promise<WrittenJob> => {
     const earlier = await findEarlierUse(tx, use);
-    if (earlier !== undefined) return (await tx.query(jobByUid, [projectId, earlier.job_uid]))[0];
+    const [done] = earlier === undefined ? [] : await tx.query(jobByUid, [projectId, earlier.job_uid]);
+    if (done !== undefined) return { row: done, schedule: parts.schedules.of(done) };
     const before = await lockJob(tx, { projectId, name: given.name, etag: given.etag });
     const merged = merge(fromSpecJson(before.spec), given, fields);
-    const checked = checkSpec(merged, before.uid);
+    const checked = checkSpec(merged, before.uid, parts.clock.now());
+    const { schedule } = checked;
     const unchanged = equals(JobSchema, fromSpecJson(checked.spec), fromSpecJson(before.spec));
-    if (request.validateOnly)
-      return unchanged ? before : { ...before, spec: checked.spec, revision: before.revision + 1 };
+    if (request.validateOnly) {
+      return {
+        row: unchanged ? before : { ...before, spec: checked.spec, revision: before.revision + 1 },
+        schedule,
+      };
+    }
     if (!(await rememberUse(tx, use, { jobUid: before.uid, nowMs: parts.clock.now() }))) {
       throw failure("SERVICE_UNAVAILABLE", { service: "scheduler" }, { retryAfterMs: 100 });
     }
-    if (unchanged) return before;
+    if (unchanged) return { row: before, schedule };
     const settled = await settleJob(tx, parts, before);
     const revision = before.revision + 1;
     await tx.query(revisionInsert, [before.uid, revision, checked.spec, toSqlTime(settled.changeTimeMs)]);
-    return writeChange(tx, settled, {
+    const row = await writeChange(tx, settled, {
       state: before.state,
       revision,
-      nextFireTimeMs: before.state === "ACTIVE" ? checked.nextAfter(settled.afterMs) : null,
+      nextFireTimeMs: before.state === "ACTIVE" ? schedule.nextAfter(settled.afterMs) : null,
       pauseNote: before.pause_note,
     });
+    return { row, schedule };
   });
-  if (row === undefined) throw failure("JOB_NOT_FOUND", { job: given.name });
   parts.wake();
-  return row;
+  return written;
 }
 
 function merge(before: Job, given: Job, fields: readonly string[]): Job {
   const job = clone(JobSchema, before);
   if (fields.includes("schedules")) job.schedules = given.schedules;
   if (fields.includes("labels")) job.labels = given.labels;
+  replace(job, given, fields, "start_time", "startTime");
+  replace(job, given, fields, "end_time", "endTime");
   replace(job, given, fields, "target", "target");
   replace(job, given, fields, "payload", "payload");
   replace(job, given, fields, "retry_policy", "retryPolicy");
@@ -102,7 +123,7 @@ function merge(before: Job, given: Job, fields: readonly string[]): Job {
 }
 
 // A field that the mask names and the job leaves out is cleared: it goes back to its default.
-function replace<K extends "target" | "payload" | "retryPolicy" | "attemptTimeout">(
+function replace<K extends "startTime" | "endTime" | "target" | "payload" | "retryPolicy" | "attemptTimeout">(
   job: Job,
   given: Job,
   fields: readonly string[],

@@ -101,8 +101,10 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
     setDispatcherDown: (value) => {
       down = value;
     },
-    createJob: (job) =>
-      createJob(parts, PROJECT, create(CreateJobRequestSchema, { job: create(JobSchema, job) as Job })),
+    createJob: async (job) => {
+      const request = create(CreateJobRequestSchema, { job: create(JobSchema, job) as Job });
+      return (await createJob(parts, PROJECT, request)).row;
+    },
     triggersOf: async (jobUid) => {
       const { rows } = await dispatcher.query(
         `select id, extract(epoch from fire_time) * 1000 as at, seq, revision, state

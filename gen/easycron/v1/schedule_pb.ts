@@ -5,15 +5,15 @@
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../buf/validate/validate_pb.ts";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file easycron/v1/schedule.proto.
  */
 export const file_easycron_v1_schedule: GenFile = /*@__PURE__*/
-  fileDesc("ChplYXN5Y3Jvbi92MS9zY2hlZHVsZS5wcm90bxILZWFzeWNyb24udjEijAEKCFNjaGVkdWxlEikKBGNyb24YASABKAsyGS5lYXN5Y3Jvbi52MS5Dcm9uU2NoZWR1bGVIABIaCgl0aW1lX3pvbmUYBCABKAlCB7pIBHICGEASKgoKZHN0X3BvbGljeRgFIAEoCzIWLmVhc3ljcm9uLnYxLkRzdFBvbGljeUINCgRraW5kEgW6SAIIASJjCgxDcm9uU2NoZWR1bGUSHgoKZXhwcmVzc2lvbhgBIAEoCUIKukgHcgUQARiAAhIzCgdkaWFsZWN0GAIgASgOMhguZWFzeWNyb24udjEuQ3JvbkRpYWxlY3RCCLpIBYIBAhABImsKCURzdFBvbGljeRIqCgNnYXAYASABKA4yEy5lYXN5Y3Jvbi52MS5Ec3RHYXBCCLpIBYIBAhABEjIKB292ZXJsYXAYAiABKA4yFy5lYXN5Y3Jvbi52MS5Ec3RPdmVybGFwQgi6SAWCAQIQASKnAQoIRmlyZVRpbWUSMAoMbm9taW5hbF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5lZmZlY3RpdmVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKbG9jYWxfdGltZRgDIAEoCRISCgp1dGNfb2Zmc2V0GAQgASgJEg0KBW5vdGVzGAUgAygJKmUKC0Nyb25EaWFsZWN0EhwKGENST05fRElBTEVDVF9VTlNQRUNJRklFRBAAEhkKFUNST05fRElBTEVDVF9TVEFOREFSRBABEh0KGUNST05fRElBTEVDVF9XSVRIX1NFQ09ORFMQAipMCgZEc3RHYXASFwoTRFNUX0dBUF9VTlNQRUNJRklFRBAAEhcKE0RTVF9HQVBfRklSRV9BVF9FTkQQARIQCgxEU1RfR0FQX1NLSVAQAipuCgpEc3RPdmVybGFwEhsKF0RTVF9PVkVSTEFQX1VOU1BFQ0lGSUVEEAASFQoRRFNUX09WRVJMQVBfRklSU1QQARIWChJEU1RfT1ZFUkxBUF9TRUNPTkQQAhIUChBEU1RfT1ZFUkxBUF9CT1RIEANiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp]);
+  fileDesc("ChplYXN5Y3Jvbi92MS9zY2hlZHVsZS5wcm90bxILZWFzeWNyb24udjEi4gEKCFNjaGVkdWxlEikKBGNyb24YASABKAsyGS5lYXN5Y3Jvbi52MS5Dcm9uU2NoZWR1bGVIABIpCgRyYXRlGAIgASgLMhkuZWFzeWNyb24udjEuUmF0ZVNjaGVkdWxlSAASKQoEb25jZRgDIAEoCzIZLmVhc3ljcm9uLnYxLk9uY2VTY2hlZHVsZUgAEhoKCXRpbWVfem9uZRgEIAEoCUIHukgEcgIYQBIqCgpkc3RfcG9saWN5GAUgASgLMhYuZWFzeWNyb24udjEuRHN0UG9saWN5Qg0KBGtpbmQSBbpIAggBImMKDENyb25TY2hlZHVsZRIeCgpleHByZXNzaW9uGAEgASgJQgq6SAdyBRABGIACEjMKB2RpYWxlY3QYAiABKA4yGC5lYXN5Y3Jvbi52MS5Dcm9uRGlhbGVjdEIIukgFggECEAEicQoMUmF0ZVNjaGVkdWxlEjAKBWV2ZXJ5GAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQga6SAPIAQESLwoLYW5jaG9yX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wImYKDE9uY2VTY2hlZHVsZRIqCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEgAEh0KCmxvY2FsX3RpbWUYAiABKAlCB7pIBHICGCBIAEILCgJhdBIFukgCCAEiawoJRHN0UG9saWN5EioKA2dhcBgBIAEoDjITLmVhc3ljcm9uLnYxLkRzdEdhcEIIukgFggECEAESMgoHb3ZlcmxhcBgCIAEoDjIXLmVhc3ljcm9uLnYxLkRzdE92ZXJsYXBCCLpIBYIBAhABIqcBCghGaXJlVGltZRIwCgxub21pbmFsX3RpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmVmZmVjdGl2ZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpsb2NhbF90aW1lGAMgASgJEhIKCnV0Y19vZmZzZXQYBCABKAkSDQoFbm90ZXMYBSADKAkqZQoLQ3JvbkRpYWxlY3QSHAoYQ1JPTl9ESUFMRUNUX1VOU1BFQ0lGSUVEEAASGQoVQ1JPTl9ESUFMRUNUX1NUQU5EQVJEEAESHQoZQ1JPTl9ESUFMRUNUX1dJVEhfU0VDT05EUxACKkwKBkRzdEdhcBIXChNEU1RfR0FQX1VOU1BFQ0lGSUVEEAASFwoTRFNUX0dBUF9GSVJFX0FUX0VORBABEhAKDERTVF9HQVBfU0tJUBACKm4KCkRzdE92ZXJsYXASGwoXRFNUX09WRVJMQVBfVU5TUEVDSUZJRUQQABIVChFEU1RfT1ZFUkxBUF9GSVJTVBABEhYKEkRTVF9PVkVSTEFQX1NFQ09ORBACEhQKEERTVF9PVkVSTEFQX0JPVEgQA2IGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * When a job is due. Exactly one kind must be set.
@@ -34,11 +34,27 @@ export type Schedule = Message<"easycron.v1.Schedule"> & {
      */
     value: CronSchedule;
     case: "cron";
+  } | {
+    /**
+     * Due at equal intervals.
+     *
+     * @generated from field: easycron.v1.RateSchedule rate = 2;
+     */
+    value: RateSchedule;
+    case: "rate";
+  } | {
+    /**
+     * Due at one instant.
+     *
+     * @generated from field: easycron.v1.OnceSchedule once = 3;
+     */
+    value: OnceSchedule;
+    case: "once";
   } | { case: undefined; value?: undefined };
 
   /**
-   * IANA time zone in which the schedule is read, spelled exactly as in the IANA database ("Europe/Paris").
-   * Default "UTC". Anything else, such as an offset or another case, is TIME_ZONE_UNKNOWN.
+   * IANA time zone in which cron and once.local_time are read, spelled exactly as in the IANA database
+   * ("Europe/Paris"). Default "UTC". Anything else, such as an offset or another case, is TIME_ZONE_UNKNOWN.
    *
    * @generated from field: string time_zone = 4;
    */
@@ -90,6 +106,73 @@ export const CronScheduleSchema: GenMessage<CronSchedule> = /*@__PURE__*/
   messageDesc(file_easycron_v1_schedule, 1);
 
 /**
+ * An interval of real time: a day is 24 hours in every zone.
+ *
+ * @generated from message easycron.v1.RateSchedule
+ */
+export type RateSchedule = Message<"easycron.v1.RateSchedule"> & {
+  /**
+   * The interval, whole milliseconds from 1 s to 365 days. Required; a bad one is SCHEDULE_INVALID.
+   *
+   * @generated from field: google.protobuf.Duration every = 1;
+   */
+  every?: Duration | undefined;
+
+  /**
+   * An instant at which it is due; so it is at every whole number of intervals after it, without drift, and never
+   * before it. Default: when the job is created; an update without one keeps the former.
+   *
+   * @generated from field: google.protobuf.Timestamp anchor_time = 2;
+   */
+  anchorTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message easycron.v1.RateSchedule.
+ * Use `create(RateScheduleSchema)` to create a new message.
+ */
+export const RateScheduleSchema: GenMessage<RateSchedule> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_schedule, 2);
+
+/**
+ * A single instant. One that is past never fires.
+ *
+ * @generated from message easycron.v1.OnceSchedule
+ */
+export type OnceSchedule = Message<"easycron.v1.OnceSchedule"> & {
+  /**
+   * When. Exactly one must be set.
+   *
+   * @generated from oneof easycron.v1.OnceSchedule.at
+   */
+  at: {
+    /**
+     * The instant, to the millisecond.
+     *
+     * @generated from field: google.protobuf.Timestamp time = 1;
+     */
+    value: Timestamp;
+    case: "time";
+  } | {
+    /**
+     * The local time in the schedule's zone, "2027-03-28T02:30:00"; dst_policy says what happens if it is skipped
+     * or occurs twice. A bad one is SCHEDULE_INVALID.
+     *
+     * @generated from field: string local_time = 2;
+     */
+    value: string;
+    case: "localTime";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message easycron.v1.OnceSchedule.
+ * Use `create(OnceScheduleSchema)` to create a new message.
+ */
+export const OnceScheduleSchema: GenMessage<OnceSchedule> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_schedule, 3);
+
+/**
  * What a fixed-time schedule does when its local time does not exist, or exists twice. Schedules with a rhythm
  * (a minute or hour field that starts with "*") follow real time and are not affected.
  *
@@ -116,7 +199,7 @@ export type DstPolicy = Message<"easycron.v1.DstPolicy"> & {
  * Use `create(DstPolicySchema)` to create a new message.
  */
 export const DstPolicySchema: GenMessage<DstPolicy> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_schedule, 2);
+  messageDesc(file_easycron_v1_schedule, 4);
 
 /**
  * One instant of a schedule, seen ahead of time.
@@ -165,7 +248,7 @@ export type FireTime = Message<"easycron.v1.FireTime"> & {
  * Use `create(FireTimeSchema)` to create a new message.
  */
 export const FireTimeSchema: GenMessage<FireTime> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_schedule, 3);
+  messageDesc(file_easycron_v1_schedule, 5);
 
 /**
  * The form of a cron expression.
