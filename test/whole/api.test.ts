@@ -1,0 +1,276 @@
+import { execFile } from "node:child_process";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { EasyCron } from "../../sdk/index.ts";
+import { startMesh } from "../support/mesh.ts";
+
+const root = resolve(import.meta.dirname, "../..");
+
+let mesh: Awaited<ReturnType<typeof startMesh>>;
+let otherKey: string;
+
+beforeAll(async () => {
+  mesh = await startMesh({ schedulers: 1, dispatchers: 1 });
+  const operator = new EasyCron({ url: mesh.url, apiKey: mesh.operatorKey });
+  const { project } = await operator.projects.createProject({ project: { displayName: "other" } });
+  otherKey = (await operator.apiKeys.createApiKey({ project: project?.id ?? "" })).secret;
+});
+afterAll(() => mesh?.stop());
+
+const jobNamed = (name: string) => ({
+  name,
+  schedules: [{ cron: { expression: "0 9 * * 1-5" }, timeZone: "Europe/Paris" }],
+  target: { webhook: { url: "http://127.0.0.1:9/" } },
+});
+
+interface Answer {
+  readonly status: number;
+  // biome-ignore lint/suspicious/noExplicitAny: JSON of any shape, looked into by the assertions.
+  readonly body: any;
+}
+
+async function post(method: string, body: unknown, key: string | undefined = mesh.apiKey): Promise<Answer> {
+  const headers: Record<string, string> = { "content-type": "application/json" };
+  if (key !== undefined && key !== "") headers.authorization = `Bearer ${key}`;
+  const text = typeof body === "string" ? body : JSON.stringify(body);
+  const response = await fetch(`${mesh.url}/easycron.v1.${method}`, { method: "POST", headers, body: text });
+  return { status: response.status, body: await response.json() };
+}
+
+/** Calls with `buf curl`, an independent client, which exits with 8 times the gRPC code when the call fails. */
+async function bufCurl(
+  protocol: string,
+  method: string,
+  request: object,
+  key = mesh.apiKey,
+): Promise<Answer> {
+  const args = ["curl", "--schema", join(root, "proto"), "--protocol", protocol, "--http2-prior-knowledge"];
+  args.push(
+    "-H",
+    `authorization: Bearer ${key}`,
+    "-d",
+    JSON.stringify(request),
+    `${mesh.url}/easycron.v1.${method}`,
+  );
+  try {
+    const { stdout } = await promisify(execFile)(join(root, "node_modules/.bin/buf"), args, { cwd: root });
+    return { status: 0, body: JSON.parse(stdout) };
+  } catch (error) {
+    const { code, stderr } = error as { code: number; stderr: string };
+    return { status: code / 8, body: stderr };
+  }
+}
+
+describe("a job is created, read, listed, paused and deleted", () => {
+  test("as JSON over HTTP/1.1", async () => {
+    const created = await post("JobService/CreateJob", { job: jobNamed("by-json") });
+    expect(created).toMatchObject({
+      status: 200,
+      body: { job: { name: "by-json", state: "JOB_STATE_ACTIVE", revision: 1 } },
+    });
+    expect(created.body.job.uid).toMatch(/^job_[0-9a-hjkmnp-tv-z]{26}$/);
+    expect(await post("JobService/GetJob", { name: "by-json" })).toMatchObject({
+      body: { job: created.body.job },
+    });
+    const listed = await post("JobService/ListJobs", {});
+    expect(listed.body.jobs.map((job: { name: string }) => job.name)).toContain("by-json");
+    const paused = await post("JobService/PauseJob", { name: "by-json", note: "holidays" });
+    expect(paused.body.job).toMatchObject({ state: "JOB_STATE_PAUSED", pauseNote: "holidays" });
+    expect(paused.body.job).not.toHaveProperty("nextFireTime");
+    expect(await post("JobService/DeleteJob", { name: "by-json" })).toMatchObject({ status: 200 });
+    expect(await post("JobService/GetJob", { name: "by-json" })).toMatchObject({ status: 404 });
+  });
+
+  test.each(["grpc", "grpcweb", "connect"])("by buf curl --protocol %s", async (protocol) => {
+    const name = `by-${protocol}`;
+    const call = (method: string, request: object) => bufCurl(protocol, `JobService/${method}`, request);
+    expect(await call("CreateJob", { job: jobNamed(name) })).toMatchObject({
+      status: 0,
+      body: { job: { name } },
+    });
+    expect(await call("GetJob", { name })).toMatchObject({ status: 0, body: { job: { name, revision: 1 } } });
+    const listed = await call("ListJobs", { pageSize: 500 });
+    expect(listed.body.jobs.map((job: { name: string }) => job.name)).toContain(name);
+    expect(await call("PauseJob", { name })).toMatchObject({ body: { job: { state: "JOB_STATE_PAUSED" } } });
+    expect(await call("DeleteJob", { name })).toMatchObject({ status: 0 });
+    expect((await call("GetJob", { name })).status).toBe(5);
+  });
+});
+
+describe("errors say what was wrong, with the canonical code and a stable reason", () => {
+  const withJob = (change: object) => ({ job: { ...jobNamed("bad"), ...change } });
+  const cron = (expression: string, timeZone = "UTC") =>
+    withJob({ schedules: [{ cron: { expression }, timeZone }] });
+  const url = (text: string) => withJob({ target: { webhook: { url: text } } });
+
+  test.each<[string, unknown, number, string, string, string | undefined]>([
+    ["an unknown field", withJob({ nonsense: 1 }), 400, "invalid_argument", "REQUEST_MALFORMED", undefined],
+    ["broken JSON", '{"job":', 400, "invalid_argument", "REQUEST_MALFORMED", undefined],
+    ["no job", {}, 400, "invalid_argument", "FIELD_INVALID", "job"],
+    ["no name", withJob({ name: "" }), 400, "invalid_argument", "FIELD_INVALID", "job.name"],
+    ["a bad name", withJob({ name: "Bad Name" }), 400, "invalid_argument", "FIELD_INVALID", "job.name"],
+    ["no target", { job: { name: "bad" } }, 400, "invalid_argument", "FIELD_INVALID", "job.target"],
+    [
+      "a bad expression",
+      cron("60 * * * *"),
+      400,
+      "invalid_argument",
+      "SCHEDULE_INVALID",
+      "job.schedules[0].cron.expression",
+    ],
+    [
+      "six fields unasked",
+      cron("* * * * * *"),
+      400,
+      "invalid_argument",
+      "SCHEDULE_INVALID",
+      "job.schedules[0].cron.expression",
+    ],
+    [
+      "one that never fires",
+      cron("0 0 30 2 *"),
+      400,
+      "invalid_argument",
+      "SCHEDULE_NEVER_FIRES",
+      "job.schedules[0].cron.expression",
+    ],
+    [
+      "a bad zone",
+      cron("* * * * *", "Mars/Olympus"),
+      400,
+      "invalid_argument",
+      "TIME_ZONE_UNKNOWN",
+      "job.schedules[0].timeZone",
+    ],
+    ["no URL", url("not a url"), 400, "invalid_argument", "URL_INVALID", "job.target.webhook.url"],
+    [
+      "another scheme",
+      url("ftp://example.com/"),
+      400,
+      "invalid_argument",
+      "URL_INVALID",
+      "job.target.webhook.url",
+    ],
+    [
+      "a private address",
+      url("http://10.0.0.1/"),
+      400,
+      "invalid_argument",
+      "TARGET_FORBIDDEN",
+      "job.target.webhook.url",
+    ],
+    [
+      "the metadata address",
+      url("http://169.254.169.254/"),
+      400,
+      "invalid_argument",
+      "TARGET_FORBIDDEN",
+      "job.target.webhook.url",
+    ],
+    [
+      "a reserved header",
+      withJob({ target: { webhook: { url: "http://127.0.0.1:9/", headers: { "Webhook-Id": "x" } } } }),
+      400,
+      "invalid_argument",
+      "HEADER_RESERVED",
+      'job.target.webhook.headers["Webhook-Id"]',
+    ],
+    [
+      "a plugin not enabled",
+      withJob({ target: { redis: { stream: "s" } } }),
+      400,
+      "failed_precondition",
+      "PLUGIN_NOT_ENABLED",
+      undefined,
+    ],
+    [
+      "a payload too large",
+      withJob({ payload: "x".repeat(70_000) }),
+      400,
+      "invalid_argument",
+      "FIELD_INVALID",
+      "job.payload",
+    ],
+    [
+      "a body too large",
+      withJob({ payload: "x".repeat(1_200_000) }),
+      429,
+      "resource_exhausted",
+      "REQUEST_TOO_LARGE",
+      undefined,
+    ],
+  ])("%s", async (_name, request, status, code, reason, field) => {
+    const answer = await post("JobService/CreateJob", request);
+    expect(answer).toMatchObject({ status, body: { code } });
+    const details = answer.body.details as { type: string; debug: Record<string, unknown> }[];
+    const detail = (type: string) => details.find((each) => each.type === `google.rpc.${type}`)?.debug;
+    expect(detail("ErrorInfo")).toMatchObject({ reason, domain: "easycron" });
+    if (field !== undefined) expect(detail("BadRequest")).toMatchObject({ fieldViolations: [{ field }] });
+    expect(answer.body.message.length).toBeGreaterThan(10);
+  });
+
+  test.each([
+    ["no key", "", "API_KEY_MISSING"],
+    ["a wrong key", "ec_live_0000000000000000000000000000000000000000000", "API_KEY_INVALID"],
+  ])("%s is UNAUTHENTICATED", async (_name, key, reason) => {
+    const answer = await post("JobService/ListJobs", {}, key);
+    expect(answer).toMatchObject({ status: 401, body: { code: "unauthenticated" } });
+    expect(answer.body.details[0].debug).toMatchObject({ reason });
+  });
+
+  test("a method that does not exist is UNIMPLEMENTED", async () => {
+    expect(await post("JobService/Nonsense", {})).toMatchObject({
+      status: 501,
+      body: { code: "unimplemented" },
+    });
+  });
+
+  test("a name that is taken is ALREADY_EXISTS; a request id makes the call repeatable instead", async () => {
+    const request = { job: jobNamed("taken"), requestId: "r-1" };
+    const first = await post("JobService/CreateJob", request);
+    expect((await post("JobService/CreateJob", request)).body.job.uid).toBe(first.body.job.uid);
+    expect(await post("JobService/CreateJob", { job: jobNamed("taken") })).toMatchObject({ status: 409 });
+    const reused = await post("JobService/CreateJob", { job: jobNamed("taken-2"), requestId: "r-1" });
+    expect(reused.body.details[0].debug).toMatchObject({ reason: "REQUEST_ID_REUSED" });
+  });
+});
+
+describe("what belongs to another project cannot be told from what never existed", () => {
+  test("for jobs and triggers, in every method", async () => {
+    await post("JobService/CreateJob", { job: jobNamed("mine") });
+    const { body } = await post("JobService/RunJob", { name: "mine" });
+    const never = `trg_${"0".repeat(26)}`;
+    const calls: [string, object, object][] = [
+      ["JobService/GetJob", { name: "mine" }, { name: "never" }],
+      ["JobService/UpdateJob", { job: { ...jobNamed("mine") } }, { job: { ...jobNamed("never") } }],
+      ["JobService/PauseJob", { name: "mine" }, { name: "never" }],
+      ["JobService/ResumeJob", { name: "mine" }, { name: "never" }],
+      ["JobService/RunJob", { name: "mine" }, { name: "never" }],
+      ["JobService/DeleteJob", { name: "mine" }, { name: "never" }],
+      ["ScheduleService/PreviewSchedule", { name: "mine" }, { name: "never" }],
+      ["TriggerService/GetTrigger", { id: body.trigger.id }, { id: never }],
+      ["TriggerService/ListAttempts", { trigger: body.trigger.id }, { trigger: never }],
+      ["TriggerService/ListTriggers", { job: "mine" }, { job: "never" }],
+    ];
+    for (const [method, theirs, nothing] of calls) {
+      const blind = (answer: Answer) =>
+        JSON.stringify(answer)
+          .replaceAll(/mine|never|trg_[0-9a-z]{26}/g, "X")
+          .replaceAll(/"value":"[^"]*"/g, "");
+      const [forbidden, absent] = [
+        await post(method, theirs, otherKey),
+        await post(method, nothing, otherKey),
+      ];
+      expect(forbidden, method).toMatchObject({ status: 404, body: { code: "not_found" } });
+      expect(blind(forbidden), method).toBe(blind(absent));
+    }
+    expect((await post("JobService/ListJobs", {}, otherKey)).body).toEqual({});
+    expect((await post("TriggerService/ListTriggers", {}, otherKey)).body).toEqual({});
+  });
+
+  test("and a project's key opens no operator's door", async () => {
+    const answer = await post("ProjectService/CreateProject", { project: { displayName: "x" } });
+    expect(answer).toMatchObject({ status: 403, body: { code: "permission_denied" } });
+  });
+});
