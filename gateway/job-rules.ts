@@ -1,4 +1,4 @@
-import { toJsonString } from "@bufbuild/protobuf";
+import { type JsonValue, toJson } from "@bufbuild/protobuf";
 import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
 import type { Job } from "../gen/easycron/v1/job_pb.ts";
 import type { Target, WebhookTarget } from "../gen/easycron/v1/target_pb.ts";
@@ -17,6 +17,9 @@ export interface JobRules {
 
 /** Largest payload, as JSON. */
 export const MAX_PAYLOAD_BYTES = 65_536;
+
+// Each level of an object takes three messages in protobuf, of which most clients read 100 within each other.
+const MAX_PAYLOAD_DEPTH = 30;
 
 /**
  * Judges a job to be created: name and target are there, the target may be used, the payload is not too large. Throws
@@ -45,20 +48,29 @@ export function checkChangedJob(job: Job | undefined, paths: readonly string[], 
   if (isWritten("payload")) checkPayload(job.payload, "job.payload");
 }
 
-/** Judges a payload: JSON of at most 65,536 bytes. Throws FIELD_INVALID. */
+/** Judges a payload: JSON of at most 65,536 bytes, nested at most 30 deep. Throws FIELD_INVALID. */
 export function checkPayload(payload: Value | undefined, field: string): void {
   if (payload === undefined) return;
-  let bytes: number;
+  let json: JsonValue;
   try {
-    bytes = Buffer.byteLength(toJsonString(ValueSchema, payload));
+    json = toJson(ValueSchema, payload);
   } catch {
-    // Over a binary protocol come numbers that JSON lacks, values of no kind, and nesting without end.
+    // Over a binary protocol come numbers that JSON lacks, and values of no kind.
     throw fieldFailure("FIELD_INVALID", field, "It cannot be written as JSON.");
   }
+  const bytes = Buffer.byteLength(JSON.stringify(json));
   if (bytes > MAX_PAYLOAD_BYTES) {
     const problem = `As JSON it has ${bytes} bytes; at most ${MAX_PAYLOAD_BYTES} are allowed.`;
     throw fieldFailure("FIELD_INVALID", field, problem);
   }
+  if (isDeeperThan(json, MAX_PAYLOAD_DEPTH)) {
+    throw fieldFailure("FIELD_INVALID", field, `It is nested more than ${MAX_PAYLOAD_DEPTH} deep.`);
+  }
+}
+
+function isDeeperThan(json: JsonValue, depth: number): boolean {
+  if (typeof json !== "object" || json === null) return false;
+  return depth === 0 || Object.values(json).some((value) => isDeeperThan(value, depth - 1));
 }
 
 function checkName(job: Job): void {

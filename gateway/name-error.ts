@@ -31,7 +31,9 @@ export function nameErrorsOf(context: HandlerContext, parts: NameErrorParts): vo
 }
 
 function nameError(error: ConnectError, context: HandlerContext, parts: NameErrorParts): EasyCronError {
-  switch (error.code) {
+  // Connect takes bytes that are no message for a fault of ours.
+  const isMalformed = error.code === Code.Internal && error.rawMessage.startsWith("parse binary: ");
+  switch (isMalformed ? Code.InvalidArgument : error.code) {
     case Code.InvalidArgument:
       return failure("REQUEST_MALFORMED", { problem: `${printable(error.rawMessage, 200)}.` });
     case Code.ResourceExhausted:

@@ -1,4 +1,5 @@
-import { create } from "@bufbuild/protobuf";
+import { create, fromJson } from "@bufbuild/protobuf";
+import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import { type Client, Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import {
   createConnectTransport,
@@ -173,6 +174,24 @@ describe.each(PROTOCOLS)("over %s", (_, transportTo) => {
     expect(error.fields).toContain("job.name");
     expect(error.fields.some((field) => field.startsWith("job.schedules[0]"))).toBe(true);
     expect(error.message).toContain("Pay Roll");
+  });
+
+  test("a payload goes through as deep as it may be, and is refused when deeper", async () => {
+    const { jobs } = await open({
+      scheduler: {
+        runJob: async ({ request }) => ({ response: { trigger: { id: `${request?.payload?.kind.case}` } } }),
+      },
+    });
+    const nested = (depth: number) =>
+      fromJson(ValueSchema, JSON.parse(`${'{"a":'.repeat(depth)}0${"}".repeat(depth)}`));
+    const { trigger } = await jobs.runJob({ name: "a", payload: nested(30) }, project);
+    expect(trigger?.id).toBe("structValue");
+    const refused = { code: "InvalidArgument", reason: "FIELD_INVALID", fields: ["payload"] };
+    expect(await errorOf(jobs.runJob({ name: "a", payload: nested(31) }, project))).toMatchObject(refused);
+    expect(await errorOf(jobs.runJob({ name: "a", payload: nested(98) }, project))).toMatchObject({
+      code: "InvalidArgument",
+      domain: "easycron",
+    });
   });
 
   test("a body that is too large is refused, and the connection goes on", async () => {

@@ -112,6 +112,23 @@ describe("JSON", () => {
   });
 });
 
+test.each(["application/proto", "application/grpc-web+proto"])(
+  "bytes of %s that are no message are REQUEST_MALFORMED",
+  async (type) => {
+    const { url } = await start();
+    const bytes = Buffer.from(type === "application/proto" ? [255, 255] : [0, 0, 0, 0, 2, 255, 255]);
+    const response = await fetch(url + GET_JOB, {
+      method: "POST",
+      headers: { ...headers, "content-type": type },
+      body: bytes,
+    });
+    const answer = Buffer.from(await response.arrayBuffer()).toString("latin1");
+    expect(answer).toMatch(
+      type === "application/proto" ? /"reason":"REQUEST_MALFORMED"/ : /grpc-status: 3\r\n/,
+    );
+  },
+);
+
 describe("a request that is none", () => {
   test.each([
     ["an unknown path", "/", "POST", {}, 404, "METHOD_UNIMPLEMENTED"],
