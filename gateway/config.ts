@@ -37,9 +37,6 @@ const spec = {
   }),
 };
 
-/** What the gateway is told by its environment. */
-export type Config = ReturnType<typeof readConfig>;
-
 /** Reads the configuration; throws one ConfigError with every problem. */
 export function readConfig(env: NodeJS.ProcessEnv) {
   return readEnv(env, spec, () => findUnknown(env, { room: "gateway", spec }));
