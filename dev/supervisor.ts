@@ -43,6 +43,8 @@ export interface Supervised {
   readonly name: string;
   /** The process that runs now; undefined between two. */
   pid(): number | undefined;
+  /** The process that runs now, or ran last. */
+  lastPid(): number | undefined;
   /** Resolves when a process of it is ready, now or next. Rejects if the very first never gets so far. */
   untilReady(): Promise<void>;
   /** Ends it for good: the stop signal, and SIGKILL when that took longer than `graceMs`. */
@@ -79,6 +81,7 @@ class Supervisor implements Supervised {
   readonly #onEvent: (event: ProgramEvent) => void;
   readonly #policy: RestartPolicy;
   #child: ChildProcess | undefined;
+  #lastPid: number | undefined;
   #gone = Promise.withResolvers<void>();
   #ready = createReady();
   #phase: "starting" | "running" | "stopped" = "starting";
@@ -102,6 +105,10 @@ class Supervisor implements Supervised {
     return this.#child?.pid;
   }
 
+  lastPid(): number | undefined {
+    return this.#lastPid;
+  }
+
   untilReady(): Promise<void> {
     return this.#ready.promise;
   }
@@ -119,6 +126,7 @@ class Supervisor implements Supervised {
     const startedMs = performance.now();
     const child = this.#program.start();
     this.#child = child;
+    this.#lastPid = child.pid;
     this.#gone = Promise.withResolvers<void>();
     const end = (how: string, exitCode: number | null) => {
       // A process that could not be started may tell both "error" and "exit".
