@@ -1,0 +1,70 @@
+import { createDueHeap } from "./due-heap.ts";
+import type { HeldTrigger } from "./held-trigger.ts";
+
+/** The triggers that this process holds: those that wait for their time, and those being worked on. */
+export interface Holding {
+  readonly size: number;
+  has(id: string): boolean;
+  /** Holds a trigger until it is dropped; false when it is held already. */
+  add(trigger: HeldTrigger): boolean;
+  /** When the first that waits is due; undefined when none waits. */
+  nextDueMs(): number | undefined;
+  /** The triggers due by now, earliest first. They are held on, and wait no more. */
+  takeDue(nowMs: number): HeldTrigger[];
+  /** Lets a held trigger wait again, for its new due time. */
+  wait(trigger: HeldTrigger): void;
+  /** Holds a trigger no more. Not for one that waits. */
+  drop(id: string): void;
+  /** Holds no more of those that wait. */
+  dropWaiting(): void;
+  /** Whether a project has so many that no more should be taken for it. */
+  isCrowded(projectId: string): boolean;
+  /** All such projects. */
+  crowded(): string[];
+}
+
+/** Makes an empty one, which is crowded for a project from `crowdedAt` triggers on. */
+export function createHolding(crowdedAt: number): Holding {
+  const held = new Map<string, string>();
+  const counts = new Map<string, number>();
+  const waiting = createDueHeap<HeldTrigger>();
+
+  const drop = (id: string): void => {
+    const projectId = held.get(id);
+    if (projectId === undefined) return;
+    held.delete(id);
+    const left = (counts.get(projectId) ?? 0) - 1;
+    if (left > 0) counts.set(projectId, left);
+    else counts.delete(projectId);
+  };
+
+  return {
+    get size() {
+      return held.size;
+    },
+    has: (id) => held.has(id),
+    add: (trigger) => {
+      if (held.has(trigger.id)) return false;
+      held.set(trigger.id, trigger.projectId);
+      counts.set(trigger.projectId, (counts.get(trigger.projectId) ?? 0) + 1);
+      waiting.push(trigger);
+      return true;
+    },
+    nextDueMs: () => waiting.peek()?.dueTimeMs,
+    takeDue: (nowMs) => {
+      const due: HeldTrigger[] = [];
+      for (let next = waiting.peek(); next !== undefined && next.dueTimeMs <= nowMs; next = waiting.peek()) {
+        waiting.pop();
+        due.push(next);
+      }
+      return due;
+    },
+    wait: (trigger) => waiting.push(trigger),
+    drop,
+    dropWaiting: () => {
+      for (const { id } of waiting.clear()) drop(id);
+    },
+    isCrowded: (projectId) => (counts.get(projectId) ?? 0) >= crowdedAt,
+    crowded: () => [...counts].filter(([, count]) => count >= crowdedAt).map(([projectId]) => projectId),
+  };
+}
