@@ -60,7 +60,7 @@ export type Config = ReturnType<typeof readConfig>;
  * EASYCRON_SCHEDULER_TICK_MS, are handed to that service, which judges them.
  */
 export function readConfig(env: NodeJS.ProcessEnv) {
-  const values = readEnv(env, spec, () => findUnknown(env));
+  const values = readEnv(env, spec, findUnknown(env));
   const serviceEnv = Object.fromEntries(
     SERVICES.map((service) => [service, ownVariables(env, service)]),
   ) as Record<ServiceName, Readonly<Record<string, string>>>;

@@ -47,7 +47,7 @@ export type Config = ReturnType<typeof readConfig>;
 
 /** Reads the configuration; throws one ConfigError with every problem. */
 export function readConfig(env: NodeJS.ProcessEnv) {
-  return readEnv(env, spec, () => findUnknown(env, { room: "dispatcher", spec }));
+  return readEnv(env, spec, findUnknown(env, { room: "dispatcher", spec }));
 }
 
 const KEY_BYTES = 32;

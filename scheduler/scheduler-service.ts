@@ -1,5 +1,5 @@
 import type { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
-import { failure } from "../mesh/errors.ts";
+import { fieldFailure } from "../mesh/errors.ts";
 import type { ServiceImplementation } from "../mesh/grpc-service.ts";
 import { createJob, type WrittenJob } from "./create-job.ts";
 import type { Parts } from "./parts.ts";
@@ -53,6 +53,6 @@ export function createSchedulerService(parts: Parts): ServiceImplementation<type
 }
 
 function required<T>(request: T | undefined): T {
-  if (request === undefined) throw failure("FIELD_INVALID", { field: "request", problem: "It is required." });
+  if (request === undefined) throw fieldFailure("FIELD_INVALID", "request", "It is required.");
   return request;
 }
