@@ -1,5 +1,5 @@
 import type { Database } from "../db/pool.ts";
-import { toSqlTime, toSqlTimeOrNull } from "../db/time.ts";
+import { toSqlTime } from "../db/time.ts";
 import type { TriggerEvent } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import { TriggerKind } from "../gen/easycron/v1/trigger_pb.ts";
 import type { Clock } from "../mesh/clock.ts";
@@ -7,6 +7,7 @@ import { failure } from "../mesh/errors.ts";
 import type { Events } from "./events.ts";
 import { type HeldTrigger, type TriggerKindName, toHeldTrigger } from "./held-trigger.ts";
 import type { Lease } from "./lease.ts";
+import { toPlainArray, toTimeArray } from "./sql-array.ts";
 import { triggerAccept, triggerReadOwnPending } from "./triggers.sql.ts";
 
 /** Largest number of events in one batch. */
@@ -67,18 +68,19 @@ async function holdAcceptedBefore(parts: AcceptParts, triggers: readonly HeldTri
 
 function toColumns(triggers: readonly HeldTrigger[], events: readonly TriggerEvent[]) {
   return [
-    triggers.map(({ id }) => id),
-    triggers.map(({ fireTimeMs }) => toSqlTime(fireTimeMs)),
-    triggers.map(({ effectiveTimeMs }) => toSqlTime(effectiveTimeMs)),
-    triggers.map(({ projectId }) => projectId),
-    triggers.map(({ jobUid }) => jobUid),
+    toPlainArray(triggers.map(({ id }) => id)),
+    toTimeArray(triggers.map(({ fireTimeMs }) => fireTimeMs)),
+    toTimeArray(triggers.map(({ effectiveTimeMs }) => effectiveTimeMs)),
+    toPlainArray(triggers.map(({ projectId }) => projectId)),
+    toPlainArray(triggers.map(({ jobUid }) => jobUid)),
+    // A name or a payload may be the word null, which needs quotes.
     triggers.map(({ jobName }) => jobName),
-    triggers.map(({ revision }) => revision),
-    events.map(({ epoch }) => epoch),
-    triggers.map(({ kind }) => kind),
-    triggers.map(({ seq }) => seq),
-    triggers.map(({ previousFireTimeMs }) => toSqlTimeOrNull(previousFireTimeMs)),
-    triggers.map(({ nextFireTimeMs }) => toSqlTimeOrNull(nextFireTimeMs)),
+    toPlainArray(triggers.map(({ revision }) => revision)),
+    toPlainArray(events.map(({ epoch }) => epoch)),
+    toPlainArray(triggers.map(({ kind }) => kind)),
+    toPlainArray(triggers.map(({ seq }) => seq)),
+    toTimeArray(triggers.map(({ previousFireTimeMs }) => previousFireTimeMs)),
+    toTimeArray(triggers.map(({ nextFireTimeMs }) => nextFireTimeMs)),
     triggers.map(({ payload }) => payload),
   ];
 }
@@ -93,6 +95,9 @@ function toTrigger(event: TriggerEvent): HeldTrigger {
   if (kind === undefined) {
     throw failure("FIELD_INVALID", { field: "events.kind", problem: `${event.kind} is no kind of trigger.` });
   }
+  checkId("trigger_id", event.triggerId);
+  checkId("project_id", event.projectId);
+  checkId("job_uid", event.jobUid);
   return {
     id: event.triggerId,
     fireTimeMs: Number(event.nominalTimeMs),
@@ -113,4 +118,11 @@ function toTrigger(event: TriggerEvent): HeldTrigger {
 
 function toMsOrNull(ms: bigint | undefined): number | null {
   return ms === undefined ? null : Number(ms);
+}
+
+const ID = /^[a-z]{2,5}_[0-9a-z]{26}$/;
+
+function checkId(field: string, id: string): void {
+  if (ID.test(id)) return;
+  throw failure("FIELD_INVALID", { field: `events.${field}`, problem: `"${id}" is no id.` });
 }

@@ -15,8 +15,9 @@ export interface Claimer {
   claim(): void;
 }
 
-/** Most triggers of one statement. */
+/** Most triggers of one statement; fewer when nothing is in flight, so that a burst begins to be sent sooner. */
 const BATCH = 500;
+const FIRST_BATCH = 64;
 /** Statements at once: while one is answered the next is on its way, so a burst is claimed while it is being sent. */
 const CONCURRENCY = 3;
 const FAILURE_PAUSE = { minMs: 20, maxMs: 1_000, jitter: 0.2 };
@@ -86,7 +87,7 @@ export function createClaimer(parts: {
 
   const claim = (): void => {
     while (size < CONCURRENCY && !isPausing && parts.mayClaim()) {
-      const batch = lanes.takeToClaim(BATCH);
+      const batch = lanes.takeToClaim(size + lanes.inFlight === 0 ? FIRST_BATCH : BATCH);
       if (batch.length === 0) return;
       for (const group of groupByAttempts(batch, ({ item }) => item.trigger)) void claimGroup(group);
     }

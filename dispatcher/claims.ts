@@ -1,10 +1,11 @@
 import type { Database } from "../db/pool.ts";
 import { toSqlTime } from "../db/time.ts";
 import type { HeldTrigger } from "./held-trigger.ts";
+import { toPlainArray } from "./sql-array.ts";
 import { triggerClaim, triggerExhaust, triggerGiveUp, triggerUnclaim } from "./triggers.sql.ts";
 
 /** Ids and the span of nominal times, so that PostgreSQL looks into the partitions concerned only. */
-function toNames(triggers: readonly HeldTrigger[]): [string[], string, string] {
+function toNames(triggers: readonly HeldTrigger[]): [string, string, string] {
   let firstMs = Number.POSITIVE_INFINITY;
   let lastMs = Number.NEGATIVE_INFINITY;
   const ids: string[] = [];
@@ -13,7 +14,7 @@ function toNames(triggers: readonly HeldTrigger[]): [string[], string, string] {
     if (fireTimeMs < firstMs) firstMs = fireTimeMs;
     if (fireTimeMs > lastMs) lastMs = fireTimeMs;
   }
-  return [ids, toSqlTime(firstMs), toSqlTime(lastMs)];
+  return [toPlainArray(ids), toSqlTime(firstMs), toSqlTime(lastMs)];
 }
 
 /**

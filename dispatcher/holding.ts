@@ -9,8 +9,8 @@ export interface Holding {
   add(trigger: HeldTrigger): boolean;
   /** When the first that waits is due; undefined when none waits. */
   nextDueMs(): number | undefined;
-  /** The triggers due by now, earliest first. They are held on, and wait no more. */
-  takeDue(nowMs: number): HeldTrigger[];
+  /** At most `limit` of the triggers due by now, earliest first. They are held on, and wait no more. */
+  takeDue(nowMs: number, limit: number): HeldTrigger[];
   /** Lets a held trigger wait again, for its new due time. */
   wait(trigger: HeldTrigger): void;
   /** Holds a trigger no more. Not for one that waits. */
@@ -51,9 +51,11 @@ export function createHolding(crowdedAt: number): Holding {
       return true;
     },
     nextDueMs: () => waiting.peek()?.dueTimeMs,
-    takeDue: (nowMs) => {
+    takeDue: (nowMs, limit) => {
       const due: HeldTrigger[] = [];
-      for (let next = waiting.peek(); next !== undefined && next.dueTimeMs <= nowMs; next = waiting.peek()) {
+      while (due.length < limit) {
+        const next = waiting.peek();
+        if (next === undefined || next.dueTimeMs > nowMs) break;
         waiting.pop();
         due.push(next);
       }

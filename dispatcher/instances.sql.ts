@@ -54,7 +54,7 @@ export const instanceReleaseTriggers = statement<{ id: string; was_running: bool
      select id, fire_time, state, attempt_count, cancel_time, greatest(start_time, due_time) as attempt_time
        from dispatcher.triggers
       where owner = $1 and end_time is null and ($6::text[] is null or id = any ($6))
-      limit $3 for update skip locked
+      order by owner, due_time limit $3 for update skip locked
    ), lost as materialized (
      select f.*, ($4::text[])[row_number() over ()] as attempt_id from freed f where f.state = 'RUNNING'
    ), recorded as (

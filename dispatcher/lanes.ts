@@ -6,7 +6,7 @@ export interface LaneLimits {
   readonly total: number;
   /** Attempts in flight of one lane. */
   readonly perLane: number;
-  /** Claimed and not started of one lane, and of all. */
+  /** While as many of one lane, or of all, are claimed and have not started, no more are. */
   readonly claimedPerLane: number;
   readonly claimedTotal: number;
 }
@@ -48,7 +48,7 @@ export interface Lanes<T> {
   readonly inFlight: number;
   /** Puts a due item at the end of its lane. */
   add(item: T, projectId: string, destination: string): void;
-  /** Takes at most `limit` waiting ones to be claimed, no more of a lane than it can soon start. */
+  /** Takes at most `limit` waiting ones to be claimed, of lanes that have started most of what was claimed before. */
   takeToClaim(limit: number): Work<T>[];
   /** The claim succeeded: it is ready. */
   claimed(work: Work<T>): void;
@@ -143,8 +143,7 @@ export function createLanes<T>(limits: LaneLimits): Lanes<T> {
     project.inFlight < projectLimit && (inFlight < openLimit || project.inFlight < FEW);
 
   const takeFromLane = (lane: Lane<T>, limit: number, into: Work<T>[]): void => {
-    const room = limits.claimedPerLane - lane.claiming - lane.ready.size;
-    for (let left = Math.min(limit, room); left > 0; left--) {
+    for (let left = limit; left > 0; left--) {
       const work = lane.waiting.shift();
       if (work === undefined) break;
       lane.claiming += 1;
@@ -173,7 +172,7 @@ export function createLanes<T>(limits: LaneLimits): Lanes<T> {
     },
     takeToClaim: (limit) => {
       const taken: Work<T>[] = [];
-      const most = Math.min(limit, limits.claimedTotal - claimed);
+      const most = claimed < limits.claimedTotal ? limit : 0;
       for (let turns = toClaim.size; turns > 0 && taken.length < most; turns--) {
         const lane = toClaim.shift();
         if (lane === undefined) break;

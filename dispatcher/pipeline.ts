@@ -47,6 +47,7 @@ export interface Pipeline {
 
 /** While more results wait to be recorded, nothing is claimed: memory is bounded when the database is away. */
 const MAX_RESULTS = 10_000;
+const DUE_AT_ONCE = 500;
 const FLUSH_LIMIT_MS = 1_000;
 const POLL_MS = 5;
 
@@ -70,12 +71,13 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     } else holding.drop(trigger.id);
   };
 
+  // A part at a time: the timer calls again at once, and meanwhile the first are on their way.
   const onDue = (): void => {
-    router.route(holding.takeDue(clock.now()));
+    router.route(holding.takeDue(clock.now(), DUE_AT_ONCE));
     proceed();
   };
 
-  const results = createResults({ ...parts, onRecorded });
+  const results = createResults({ ...parts, isBusy: () => lanes.size > lanes.inFlight, onRecorded });
   const mayStart = () => !isStopping && lease.isValid();
   const mayClaim = () => mayStart() && results.size < MAX_RESULTS;
   const router = createRouter({ ...parts, lanes, onRouted: proceed });

@@ -37,10 +37,14 @@ export interface AttemptView {
 const COLUMNS = `t.id, t.fire_time, t.effective_time, t.due_time, t.job_uid, t.job_name, t.revision, t.kind, t.state,
   t.seq, t.attempt_count, t.create_time, t.start_time, t.end_time`;
 
-/** One of the project's triggers. */
+/**
+ * One of the project's triggers. Found by id alone and then held against the project: with both conditions at once the
+ * index of the project's triggers might be searched instead.
+ */
 export const triggerById = statement<TriggerView>(
   "triggerById",
-  `select ${COLUMNS} from dispatcher.triggers t where t.id = $1 and t.project_id = $2`,
+  `with found as materialized (select ${COLUMNS}, t.project_id from dispatcher.triggers t where t.id = $1)
+   select * from found where project_id = $2`,
 );
 
 /**
@@ -55,16 +59,17 @@ export const triggerListByProject = statement<TriggerView>(
     order by t.fire_time desc, t.id desc limit $7`,
 );
 
-/** As triggerListByProject, of the jobs $8 only. */
+/** As triggerListByProject, of the jobs $8 only. A job belongs to one project, so the wall may stand outside the limit. */
 export const triggerListByJobs = statement<TriggerView>(
   "triggerListByJobs",
   `select t.* from unnest($8::text[]) as job (uid)
     cross join lateral (
-      select ${COLUMNS} from dispatcher.triggers t
-       where t.job_uid = job.uid and t.project_id = $1 and ($2::text is null or t.state = $2)
+      select ${COLUMNS}, t.project_id from dispatcher.triggers t
+       where t.job_uid = job.uid and ($2::text is null or t.state = $2)
          and t.fire_time >= $3 and t.fire_time < $4 and t.fire_time <= $5 and (t.fire_time, t.id) < ($5, $6)
        order by t.fire_time desc, t.id desc limit $7
     ) t
+   where t.project_id = $1
    order by t.fire_time desc, t.id desc limit $7`,
 );
 

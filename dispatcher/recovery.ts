@@ -1,8 +1,8 @@
-import { typeid } from "typeid-js";
 import type { Database } from "../db/pool.ts";
 import { toSqlTime } from "../db/time.ts";
 import type { Clock } from "../mesh/clock.ts";
 import { HORIZON_MS } from "./accept.ts";
+import { newAttemptId } from "./attempt-id.ts";
 import type { Events } from "./events.ts";
 import { type HeldTrigger, toHeldTrigger } from "./held-trigger.ts";
 import type { Holding } from "./holding.ts";
@@ -64,8 +64,9 @@ async function release(
   instance: string,
   ids: readonly string[] | null,
 ): Promise<number> {
-  const attemptIds = Array.from({ length: ids?.length ?? RELEASE_LIMIT }, () => typeid("att").toString());
-  const values = [instance, toSqlTime(clock.now()), RELEASE_LIMIT, attemptIds, LOST, ids];
+  const nowMs = clock.now();
+  const attemptIds = Array.from({ length: ids?.length ?? RELEASE_LIMIT }, () => newAttemptId(nowMs));
+  const values = [instance, toSqlTime(nowMs), RELEASE_LIMIT, attemptIds, LOST, ids];
   return (await database.query(instanceReleaseTriggers, values)).length;
 }
 

@@ -1,12 +1,13 @@
 import type { Database } from "../db/pool.ts";
-import { toSqlTime, toSqlTimeOrNull } from "../db/time.ts";
 import { backoffMs } from "../mesh/backoff.ts";
+import { EasyCronError } from "../mesh/errors.ts";
 import type { Events } from "./events.ts";
 import type { HeldTrigger } from "./held-trigger.ts";
 import type { NextState } from "./next-state.ts";
 import type { Delivery } from "./outcome.ts";
 import { pause } from "./pause.ts";
 import { resultRecord } from "./results.sql.ts";
+import { toPlainArray, toTimeArray } from "./sql-array.ts";
 
 /** An attempt that has ended, and what is to become of its trigger. */
 export interface Result {
@@ -34,20 +35,24 @@ export interface Results {
 }
 
 /** Most results of one statement. */
-const BATCH = 500;
-/** How long a result may wait for others. */
+const BATCH = 1_000;
+/** How long a result may wait for others; and how long while there is more to send. */
 const LINGER_MS = 10;
+const BUSY_LINGER_MS = 100;
 const FAILURE_PAUSE = { minMs: 50, maxMs: 1_000, jitter: 0.2 };
 
 /**
- * Makes the buffer: one statement in flight at a time, when 500 wait or 10 ms after the first. A failed one is
- * repeated until it succeeds, so results survive a database that is away; writing twice changes nothing.
+ * Makes the buffer: one statement in flight at a time, when 1,000 wait, or 10 ms after the first (100 ms
+ * in a burst). A failed one is repeated until it succeeds, so results survive a database that is away; writing twice
+ * changes nothing.
  */
 export function createResults(parts: {
   readonly database: Database;
   readonly events: Events;
   /** Uniform in [0, 1), as Math.random. */
   readonly random: () => number;
+  /** Whether there is more to send at once: results then wait longer for others, and leave the machine to it. */
+  readonly isBusy: () => boolean;
   /** Told of each durable result, and whether the trigger waits for its next attempt under our ownership. */
   readonly onRecorded: (result: Result, isHeld: boolean) => void;
 }): Results {
@@ -58,46 +63,56 @@ export function createResults(parts: {
   let running: Promise<void> | undefined;
   let gaveUp = false;
 
+  // Until it is durable, or PostgreSQL says that it never will be: then each result stands for itself, so that one which
+  // cannot be written stops no other. What is dropped here is found by the sweep and tried again.
   const write = async (batch: readonly Result[]): Promise<void> => {
     for (let failures = 0; !gaveUp; ) {
       try {
         const states = await record(parts.database, batch);
         if (failures > 0) events.emit("recovered", { part: "results", failures });
-        writing = 0;
+        writing -= batch.length;
         for (const result of batch) parts.onRecorded(result, isHeld(result, states));
-        events.emit("recorded", { count: batch.length });
         return;
       } catch (error) {
         failures += 1;
         if (failures === 1) events.emit("trouble", { part: "results", error });
+        if (!isTransient(error)) {
+          if (batch.length > 1) for (const result of batch) await write([result]);
+          else drop(batch);
+          return;
+        }
         await pause(backoffMs({ attempt: failures, ...FAILURE_PAUSE, random }));
       }
     }
   };
 
-  const writeAll = async (): Promise<void> => {
-    while (buffered.length > 0 && !gaveUp) {
-      const batch = buffered.slice(0, BATCH);
-      buffered = buffered.slice(BATCH);
-      writing = batch.length;
-      await write(batch);
-    }
+  const drop = (batch: readonly Result[]): void => {
+    writing -= batch.length;
+    for (const result of batch) parts.onRecorded(result, false);
+  };
+
+  const writeBatch = async (): Promise<void> => {
+    const batch = buffered.slice(0, BATCH);
+    buffered = buffered.slice(BATCH);
+    writing = batch.length;
+    await write(batch);
+    if (!gaveUp) events.emit("recorded", { count: batch.length });
   };
 
   const start = (): Promise<void> => {
     clearTimeout(timer);
     timer = undefined;
-    running ??= writeAll().finally(() => {
+    running ??= writeBatch().finally(() => {
       running = undefined;
-      if (buffered.length > 0) schedule();
+      schedule();
     });
     return running;
   };
 
   const schedule = (): void => {
-    if (running !== undefined) return;
+    if (running !== undefined || buffered.length === 0 || gaveUp) return;
     if (buffered.length >= BATCH) void start();
-    else timer ??= setTimeout(start, LINGER_MS);
+    else timer ??= setTimeout(start, parts.isBusy() ? BUSY_LINGER_MS : LINGER_MS);
   };
 
   return {
@@ -117,6 +132,10 @@ export function createResults(parts: {
   };
 }
 
+function isTransient(error: unknown): boolean {
+  return error instanceof EasyCronError && error.reason === "SERVICE_UNAVAILABLE";
+}
+
 // A trigger that did not follow, or is CANCELLED now, is nobody's to try again.
 function isHeld(result: Result, states: ReadonlyMap<string, string>): boolean {
   return result.owner !== null && states.get(result.trigger.id) === "RETRYING";
@@ -124,20 +143,20 @@ function isHeld(result: Result, states: ReadonlyMap<string, string>): boolean {
 
 async function record(database: Database, batch: readonly Result[]): Promise<ReadonlyMap<string, string>> {
   const rows = await database.query(resultRecord, [
-    batch.map(({ trigger }) => trigger.id),
-    batch.map(({ trigger }) => toSqlTime(trigger.fireTimeMs)),
-    batch.map(({ number }) => number),
-    batch.map(({ attemptId }) => attemptId),
-    batch.map(({ delivery }) => delivery.outcome.kind),
-    batch.map(({ startTimeMs }) => toSqlTime(startTimeMs)),
-    batch.map(({ durationMs }) => durationMs),
-    batch.map(({ delivery }) => statusCodeOf(delivery)),
+    toPlainArray(batch.map(({ trigger }) => trigger.id)),
+    toTimeArray(batch.map(({ trigger }) => trigger.fireTimeMs)),
+    toPlainArray(batch.map(({ number }) => number)),
+    toPlainArray(batch.map(({ attemptId }) => attemptId)),
+    toPlainArray(batch.map(({ delivery }) => delivery.outcome.kind)),
+    toTimeArray(batch.map(({ startTimeMs }) => startTimeMs)),
+    toPlainArray(batch.map(({ durationMs }) => durationMs)),
+    toPlainArray(batch.map(({ delivery }) => statusCodeOf(delivery))),
     batch.map(({ delivery }) => delivery.error),
     batch.map(({ delivery }) => delivery.responseBody),
-    batch.map(({ next }) => next.state),
-    batch.map(({ endTimeMs }) => toSqlTime(endTimeMs)),
-    batch.map(({ next }) => toSqlTimeOrNull(next.state === "RETRYING" ? next.dueTimeMs : null)),
-    batch.map(({ owner }) => owner),
+    toPlainArray(batch.map(({ next }) => next.state)),
+    toTimeArray(batch.map(({ endTimeMs }) => endTimeMs)),
+    toTimeArray(batch.map(({ next }) => (next.state === "RETRYING" ? next.dueTimeMs : null))),
+    toPlainArray(batch.map(({ owner }) => owner)),
   ]);
   return new Map(rows.map(({ id, state }) => [id, state]));
 }

@@ -1,7 +1,7 @@
-import { typeid } from "typeid-js";
 import type { Clock } from "../mesh/clock.ts";
 import { HORIZON_MS } from "./accept.ts";
 import { type AttemptParts, makeAttempt } from "./attempt.ts";
+import { newAttemptId } from "./attempt-id.ts";
 import type { DueLanes, LaneWork } from "./due-work.ts";
 import type { Events } from "./events.ts";
 import type { Lease } from "./lease.ts";
@@ -50,7 +50,7 @@ export function createStarter(parts: {
     });
     const isNear = next.state === "RETRYING" && next.dueTimeMs <= endTimeMs + HORIZON_MS;
     const owner = isNear && lease.isValid() ? lease.instance : null;
-    const attemptId = typeid("att").toString();
+    const attemptId = newAttemptId(endTimeMs);
     results.add({ trigger, attemptId, number, startTimeMs, endTimeMs, durationMs, delivery, next, owner });
     lanes.ended(work);
     const { outcome, cause } = delivery;

@@ -1,4 +1,5 @@
 import type { HeldTrigger } from "./held-trigger.ts";
+import { toIso } from "./iso-time.ts";
 
 /**
  * The document of one attempt (docs: the webhook). The payload is JSON text and put in as it is: parsing and printing
@@ -14,20 +15,6 @@ export function toWebhookBody(trigger: HeldTrigger, attempt: number, payload: st
     `"nextNominalTime":${toIsoOrNull(trigger.nextFireTimeMs)},"previousVerdict":{"skipped":0,"missed":0},` +
     `"attempt":${attempt},"payload":${payload}}}`
   );
-}
-
-// The triggers of a burst share their times: a few remembered texts save most of the work.
-const REMEMBERED = 64;
-const texts = new Map<number, string>();
-
-/** RFC 3339 in UTC with milliseconds. */
-export function toIso(ms: number): string {
-  const known = texts.get(ms);
-  if (known !== undefined) return known;
-  const text = new Date(ms).toISOString();
-  if (texts.size >= REMEMBERED) texts.clear();
-  texts.set(ms, text);
-  return text;
 }
 
 function toIsoOrNull(ms: number | null): string {

@@ -2,11 +2,12 @@ import type { KeyObject } from "node:crypto";
 import type { Dispatcher } from "undici";
 import { newTraceparent } from "../mesh/trace.ts";
 import type { HeldTrigger } from "./held-trigger.ts";
+import { toIso } from "./iso-time.ts";
 import type { Delivery } from "./outcome.ts";
 import { signWebhook } from "./signature.ts";
 import type { Spec, SpecTarget } from "./spec.ts";
 import { toDelivery, toFailure, WebhookTimeout } from "./webhook-answer.ts";
-import { toIso, toWebhookBody } from "./webhook-body.ts";
+import { toWebhookBody } from "./webhook-body.ts";
 
 /** One attempt to be made. */
 export interface WebhookAttempt {
