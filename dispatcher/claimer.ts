@@ -1,7 +1,7 @@
 import type { Database } from "../db/pool.ts";
 import { backoffMs } from "../mesh/backoff.ts";
 import type { Clock } from "../mesh/clock.ts";
-import { claimTriggers, groupByAttempts } from "./claims.ts";
+import { claimTriggers, groupByAttempts, unclaimTriggers } from "./claims.ts";
 import type { DueLanes, LaneWork } from "./due-work.ts";
 import type { Events } from "./events.ts";
 import type { Holding } from "./holding.ts";
@@ -55,11 +55,11 @@ export function createClaimer(parts: {
 
   const settle = (group: readonly LaneWork[], wanted: ReadonlySet<string>): void => {
     for (const work of group) {
-      const { id } = work.item.trigger;
-      if (wanted.has(id)) lanes.claimed(work);
+      const { trigger } = work.item;
+      if (wanted.has(trigger.id)) lanes.claimed(work);
       else {
         lanes.refused(work);
-        holding.drop(id);
+        holding.drop(trigger);
       }
     }
     events.emit("claimed", { started: wanted.size, refused: group.length - wanted.size });
@@ -70,7 +70,8 @@ export function createClaimer(parts: {
     size += 1;
     try {
       const triggers = group.map(({ item }) => item.trigger);
-      const wanted = await claimTriggers(database, triggers, { instance, nowMs: clock.now() });
+      const { wanted, outdated } = await claimTriggers(database, triggers, { instance, nowMs: clock.now() });
+      if (outdated.length > 0) await unclaimTriggers(database, outdated, instance);
       if (failures > 0) events.emit("recovered", { part: "claims", failures });
       failures = 0;
       // Under another instance id than now it belongs to whoever frees the old one's triggers.

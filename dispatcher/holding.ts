@@ -5,7 +5,10 @@ import type { HeldTrigger } from "./held-trigger.ts";
 export interface Holding {
   readonly size: number;
   has(id: string): boolean;
-  /** Holds a trigger until it is dropped; false when it is held already. */
+  /**
+   * Holds a trigger until it is dropped; false when it is held already. One that differs takes the place of what was
+   * held under its id: the row was withdrawn by a change of the job and recorded anew.
+   */
   add(trigger: HeldTrigger): boolean;
   /** When the first that waits is due; undefined when none waits. */
   nextDueMs(): number | undefined;
@@ -13,8 +16,8 @@ export interface Holding {
   takeDue(nowMs: number, limit: number): HeldTrigger[];
   /** Lets a held trigger wait again, for its new due time. */
   wait(trigger: HeldTrigger): void;
-  /** Holds a trigger no more. Not for one that waits. */
-  drop(id: string): void;
+  /** Holds a trigger no more, unless another has taken its place. Not for one that waits. */
+  drop(trigger: HeldTrigger): void;
   /** Holds no more of those that wait. */
   dropWaiting(): void;
   /** Whether a project has so many that no more should be taken for it. */
@@ -25,13 +28,13 @@ export interface Holding {
 
 /** Makes an empty one, which is crowded for a project from `crowdedAt` triggers on. */
 export function createHolding(crowdedAt: number): Holding {
-  const held = new Map<string, string>();
+  const held = new Map<string, HeldTrigger>();
   const counts = new Map<string, number>();
   const waiting = createDueHeap<HeldTrigger>();
 
-  const drop = (id: string): void => {
-    const projectId = held.get(id);
-    if (projectId === undefined) return;
+  const drop = (trigger: HeldTrigger): void => {
+    const { id, projectId } = trigger;
+    if (held.get(id) !== trigger) return;
     held.delete(id);
     const left = (counts.get(projectId) ?? 0) - 1;
     if (left > 0) counts.set(projectId, left);
@@ -44,9 +47,11 @@ export function createHolding(crowdedAt: number): Holding {
     },
     has: (id) => held.has(id),
     add: (trigger) => {
-      if (held.has(trigger.id)) return false;
-      held.set(trigger.id, trigger.projectId);
-      counts.set(trigger.projectId, (counts.get(trigger.projectId) ?? 0) + 1);
+      const { id, projectId } = trigger;
+      const before = held.get(id);
+      if (before !== undefined && isSame(before, trigger)) return false;
+      if (before === undefined) counts.set(projectId, (counts.get(projectId) ?? 0) + 1);
+      held.set(id, trigger);
       waiting.push(trigger);
       return true;
     },
@@ -57,16 +62,21 @@ export function createHolding(crowdedAt: number): Holding {
         const next = waiting.peek();
         if (next === undefined || next.dueTimeMs > nowMs) break;
         waiting.pop();
-        due.push(next);
+        if (held.get(next.id) === next) due.push(next);
       }
       return due;
     },
     wait: (trigger) => waiting.push(trigger),
     drop,
     dropWaiting: () => {
-      for (const { id } of waiting.clear()) drop(id);
+      waiting.clear().forEach(drop);
     },
     isCrowded: (projectId) => (counts.get(projectId) ?? 0) >= crowdedAt,
     crowded: () => [...counts].filter(([, count]) => count >= crowdedAt).map(([projectId]) => projectId),
   };
+}
+
+/** Whether two copies are of the same recording: a job's changes make another revision or another place of it. */
+function isSame(one: HeldTrigger, other: HeldTrigger): boolean {
+  return one.revision === other.revision && one.seq === other.seq;
 }

@@ -9,7 +9,7 @@ export interface RetryPolicy {
   readonly minBackoffMs: number;
   /** Longest pause, before jitter. */
   readonly maxBackoffMs: number;
-  /** No attempt starts later than this after the effective time. */
+  /** No attempt but the first starts later than this after the effective time. */
   readonly maxAgeMs: number;
 }
 
@@ -86,6 +86,8 @@ export function mayAttempt(
   trigger: { readonly attemptCount: number; readonly effectiveTimeMs: number },
   nowMs: number,
 ): boolean {
+  // However late it is, one attempt is made: what was promised is delivered at least once.
+  if (trigger.attemptCount === 0) return true;
   if (nowMs > trigger.effectiveTimeMs + policy.maxAgeMs) return false;
   return trigger.attemptCount < policy.maxAttempts + FORGIVEN;
 }

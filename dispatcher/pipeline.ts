@@ -68,7 +68,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       trigger.dueTimeMs = next.dueTimeMs;
       holding.wait(trigger);
       timer.reset();
-    } else holding.drop(trigger.id);
+    } else holding.drop(trigger);
   };
 
   // A part at a time: the timer calls again at once, and meanwhile the first are on their way.
@@ -105,7 +105,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     for (const group of groupByAttempts(triggers, (trigger) => trigger)) {
       await unclaimTriggers(database, group, instance);
     }
-    for (const { trigger } of [...waiting, ...ready]) holding.drop(trigger.id);
+    for (const { trigger } of [...waiting, ...ready]) holding.drop(trigger);
   };
 
   return {
@@ -128,7 +128,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       holding.dropWaiting();
       router.clear();
       const { waiting, ready } = lanes.clear();
-      for (const { trigger } of [...waiting, ...ready]) holding.drop(trigger.id);
+      for (const { trigger } of [...waiting, ...ready]) holding.drop(trigger);
     },
     stop: async (limitMs) => {
       isStopping = true;

@@ -60,7 +60,7 @@ export function createRouter(parts: {
 
   const end = async (batch: readonly HeldTrigger[]): Promise<void> => {
     await exhaustTriggers(database, batch, { instance: lease.instance, nowMs: clock.now() });
-    for (const { id } of batch) holding.drop(id);
+    batch.forEach(holding.drop);
   };
 
   const workOff = async (
@@ -118,7 +118,7 @@ export function createRouter(parts: {
     },
     clear: () => {
       generation += 1;
-      for (const { id } of [...unread.clear(), ...unended.clear()]) holding.drop(id);
+      [...unread.clear(), ...unended.clear()].forEach(holding.drop);
     },
   };
 }

@@ -59,14 +59,14 @@ export const triggerTakeDue = statement<TriggerRow>(
  * owns and that are still wanted. May be repeated when its answer was lost. No indexed column changes and no partial
  * index is named, so that rows are reached by primary key and the update stays heap-only.
  */
-export const triggerClaim = statement<{ id: string }>(
+export const triggerClaim = statement<{ id: string; revision: number; seq: number }>(
   "triggerClaim",
   `update dispatcher.triggers t
       set state = 'RUNNING', attempt_count = $4, start_time = coalesce(t.start_time, $5)
     where t.id = any ($1::text[]) and t.fire_time between $2 and $3 and t.owner = $6 and t.due_time <= $5
       and ((t.state in ('PENDING', 'RETRYING') and t.attempt_count = $4 - 1)
            or (t.state = 'RUNNING' and t.attempt_count = $4))
-   returning t.id`,
+   returning t.id, t.revision, t.seq`,
 );
 
 /** Ends at $4 the triggers $1, with nominal times from $2 to $3, that instance $5 owns and that may not be tried. */
