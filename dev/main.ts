@@ -6,11 +6,14 @@ import { StartError, systemCode } from "./start-error.ts";
 const aborting = new AbortController();
 const starting = run();
 let stopping = false;
+const WATCH_MS = 250;
 
 for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, stop);
 process.on("uncaughtException", (error) => void fail(error));
 // Whoever read the output has gone away.
 process.stdout.on("error", () => {});
+
+watchNpm();
 
 try {
   await starting;
@@ -30,6 +33,16 @@ async function stop(): Promise<void> {
   aborting.abort(new Error("stopped"));
   await (await starting.catch(() => undefined))?.stop();
   process.exit(0);
+}
+
+/** A shell between npm and us dies of npm's SIGTERM without passing it on; then nobody is left to stop us. */
+function watchNpm(): void {
+  if (process.env.npm_lifecycle_event === undefined) return;
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid !== parent) void stop();
+  }, WATCH_MS);
+  timer.unref();
 }
 
 async function fail(error: unknown): Promise<void> {

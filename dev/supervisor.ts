@@ -47,6 +47,8 @@ export interface Supervised {
   lastPid(): number | undefined;
   /** Resolves when a process of it is ready, now or next. Rejects if the very first never gets so far. */
   untilReady(): Promise<void>;
+  /** Resolves when the process that runs now is gone; at once between two. */
+  untilEnded(): Promise<void>;
   /** Ends it for good: the stop signal, and SIGKILL when that took longer than `graceMs`. */
   stop(graceMs: number): Promise<void>;
 }
@@ -113,12 +115,15 @@ class Supervisor implements Supervised {
     return this.#ready.promise;
   }
 
+  async untilEnded(): Promise<void> {
+    if (this.#child !== undefined) await this.#gone.promise;
+  }
+
   async stop(graceMs: number): Promise<void> {
     this.#giveUp("was stopped", null);
-    if (this.#child === undefined) return;
-    this.#child.kill(this.#program.stopSignal ?? "SIGTERM");
+    this.#child?.kill(this.#program.stopSignal ?? "SIGTERM");
     const kill = setTimeout(() => this.#child?.kill("SIGKILL"), graceMs);
-    await this.#gone.promise;
+    await this.untilEnded();
     clearTimeout(kill);
   }
 

@@ -1,63 +1,89 @@
-import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readConfig, type ServiceName } from "../../dev/config.ts";
+import type { Manifest } from "../../dev/manifest.ts";
 import { startProduct } from "../../dev/product.ts";
+import type { Supervised } from "../../dev/supervisor.ts";
+import { killSupervised } from "./postgres.ts";
 
-/** The whole product: every service and PostgreSQL as processes of their own, under the supervisor of `npm start`. */
+/** How a mesh is started. */
+export interface MeshOptions {
+  /** Default 1. */
+  readonly schedulers?: number;
+  /** Default 1. */
+  readonly dispatchers?: number;
+  /** Further variables of `npm start`, such as EASYCRON_SCHEDULER_TICK_MS for the schedulers. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** The whole product as `npm start` runs it, without the demo, on data of its own. */
 export interface Mesh {
   readonly url: string;
-  /** Of the project that the product makes at its start. */
+  /** Of a project of its own. */
   readonly apiKey: string;
-  readonly signingSecret: string;
-  readonly project: string;
   readonly operatorKey: string;
-  /** The administrator's connection string. */
+  /** Of that project, whsec_…. */
+  readonly signingSecret: string;
+  /** That project's id. */
+  readonly project: string;
+  /** Connection string of PostgreSQL's superuser. */
   readonly databaseUrl: string;
-  /** Kills a process with SIGKILL and waits until it has been started again and serves. */
+  /** What was shown to people so far. */
+  readonly output: readonly string[];
+  pids(): Manifest["pids"];
+  /** Kills a process with -9, as soon as it is ready; resolves when it is gone. It is started again at once. */
   kill9(service: ServiceName | "postgres", index: number): Promise<void>;
+  /** Resolves when a process serves, now or again. */
+  untilReady(service: ServiceName | "postgres", index: number): Promise<void>;
   /** Ends everything and removes its data. */
   stop(): Promise<void>;
 }
 
-/** Starts it, without the demo, on a free port and in a temporary folder. */
-export async function startMesh(counts: { schedulers: number; dispatchers: number }): Promise<Mesh> {
-  const folder = await mkdtemp(join(tmpdir(), "easycron-mesh-"));
-  // PostgreSQL runs as a user of its own when this is root, and must be able to enter.
-  await chmod(folder, 0o755);
+/** Starts PostgreSQL and the services, each as a process of its own, and waits until they serve. */
+export async function startMesh({
+  schedulers = 1,
+  dispatchers = 1,
+  env = {},
+}: MeshOptions = {}): Promise<Mesh> {
+  const dataDir = await mkdtemp(join(tmpdir(), "easycron-mesh-"));
   const config = readConfig({
-    PATH: process.env.PATH,
-    EASYCRON_DATA_DIR: folder,
+    EASYCRON_DATA_DIR: dataDir,
     EASYCRON_PORT: "0",
     EASYCRON_DEMO: "off",
-    EASYCRON_SCHEDULERS: String(counts.schedulers),
-    EASYCRON_DISPATCHERS: String(counts.dispatchers),
+    EASYCRON_SCHEDULERS: String(schedulers),
+    EASYCRON_DISPATCHERS: String(dispatchers),
+    ...env,
   });
-  const product = await startProduct({ config, print: () => {} });
-  const { url, apiKey, signingSecret, project } = product.manifest();
-  const supervised = (service: ServiceName | "postgres", index: number) => {
-    const found = service === "postgres" ? product.postgres?.supervised : product.fleet.of(service)[index];
-    if (found === undefined) throw new Error(`There is no ${service} ${index}.`);
+  const output: string[] = [];
+  const remove = () => rm(dataDir, { recursive: true });
+  const product = await startProduct({ config, print: (line) => output.push(line), durable: false }).catch(
+    async (error: unknown) => {
+      await remove();
+      throw error;
+    },
+  );
+  const find = (service: ServiceName | "postgres", index: number): Supervised => {
+    const all = service === "postgres" ? [product.postgres?.supervised] : product.fleet.of(service);
+    const found = all[index];
+    if (found === undefined) throw new Error(`There is no ${service}-${index}.`);
     return found;
   };
+  const { url, apiKey, signingSecret, project } = product.manifest();
   return {
     url,
     apiKey,
+    operatorKey: product.operatorKey,
     signingSecret,
     project,
-    operatorKey: product.operatorKey,
     databaseUrl: product.databaseUrl,
-    kill9: async (service, index) => {
-      const one = supervised(service, index);
-      const pid = one.pid();
-      if (pid === undefined) throw new Error(`${one.name} does not run.`);
-      process.kill(pid, "SIGKILL");
-      while (one.pid() === pid) await new Promise((turn) => setImmediate(turn));
-      await one.untilReady();
-    },
+    output,
+    pids: () => product.manifest().pids,
+    kill9: (service, index) => killSupervised(find(service, index)),
+    untilReady: (service, index) => find(service, index).untilReady(),
     stop: async () => {
       await product.stop();
-      await rm(folder, { recursive: true, force: true });
+      await remove();
     },
   };
 }
