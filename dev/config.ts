@@ -85,6 +85,9 @@ function prefixOf(service: ServiceName): string {
 // These say where the services are, which is for the supervisor to decide.
 const GIVEN = SERVICES.flatMap((service) => [`${prefixOf(service)}LISTEN`, `${prefixOf(service)}ADDRESSES`]);
 
+// What a customer's own programs read, as in the README.
+const CUSTOMERS = ["EASYCRON_API_KEY", "EASYCRON_SIGNING_SECRET"];
+
 function findUnknown(env: NodeJS.ProcessEnv): string[] {
   const known = Object.values(spec).map((setting) => setting.variable);
   const names = Object.keys(env).filter((name) => name.startsWith("EASYCRON_"));
@@ -92,7 +95,7 @@ function findUnknown(env: NodeJS.ProcessEnv): string[] {
     if (GIVEN.includes(name))
       return [`${name} is set; npm start sets it for the services itself, so leave it out.`];
     const isServices = SERVICES.some((service) => name.startsWith(prefixOf(service)));
-    if (known.includes(name) || isServices) return [];
+    if (known.includes(name) || isServices || CUSTOMERS.includes(name)) return [];
     return [`${printable(name)} is set, and nothing reads it; npm start reads ${known.join(", ")}.`];
   });
 }

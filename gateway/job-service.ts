@@ -33,7 +33,9 @@ export function createJobService({ scheduler, allow }: JobServiceParts): Service
     },
     updateJob: async (request, context) => {
       const { projectId, plugins } = projectOf(context);
-      checkChangedJob(request.job, request.updateMask?.paths ?? [], { allow, plugins });
+      // What may create is judged whole: a new job takes every field, whatever the mask names.
+      const paths = request.allowMissing ? [] : (request.updateMask?.paths ?? []);
+      checkChangedJob(request.job, paths, { allow, plugins });
       return answered(await scheduler.updateJob({ projectId, request }, toCallOptions(context)));
     },
     deleteJob: async (request, context) => {

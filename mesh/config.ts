@@ -91,6 +91,9 @@ const ROOMS = ["gateway", "scheduler", "dispatcher", "plugins"];
 
 /** Variables that more than one process reads, or that belong to the supervisor; each may be in any environment. */
 const SHARED_VARIABLES: readonly string[] = [
+  // What a customer's own programs read, as in the README.
+  "EASYCRON_API_KEY",
+  "EASYCRON_SIGNING_SECRET",
   "EASYCRON_DATA_DIR",
   "EASYCRON_DEMO",
   "EASYCRON_DISPATCHERS",

@@ -1,10 +1,11 @@
-import { create } from "@bufbuild/protobuf";
+import { create, fromJson } from "@bufbuild/protobuf";
+import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { UpdateJobRequestSchema } from "../gen/easycron/v1/job_service_pb.ts";
+import { ListJobsRequestSchema, UpdateJobRequestSchema } from "../gen/easycron/v1/job_service_pb.ts";
 import { nextLinks } from "./chain.ts";
-import type { JobRow } from "./job.ts";
+import { fromSpecJson, type JobRow } from "./job.ts";
 import { deleteJob, pauseJob, resumeJob } from "./pause-job.ts";
-import { readJob } from "./read-jobs.ts";
+import { listJobs, readJob } from "./read-jobs.ts";
 import { everySecond, openBench, PROJECT, type SchedulerBench } from "./testing/bench.ts";
 import { updateJob } from "./update-job.ts";
 
@@ -61,6 +62,35 @@ describe("a tick", () => {
   });
 });
 
+describe("a specification", () => {
+  test("is kept as it was written, whatever JSON its payload is", async () => {
+    const payload = fromJson(ValueSchema, { nul: "a\u0000b", huge: [1e308, 1e-300], order: { z: 1, a: 2 } });
+    await bench.createJob({ ...everySecond("odd"), payload });
+    const row = await readJob(bench.parts, PROJECT, { name: "odd" });
+    expect(fromSpecJson(row.spec).payload).toEqual(payload);
+    expect(row.spec.length).toBeLessThan(1_000);
+  });
+
+  test("that is large makes a page of the list shorter, and leaves nothing out", async () => {
+    const payload = fromJson(ValueSchema, "x".repeat(60_000));
+    for (let index = 0; index < 80; index++)
+      await bench.createJob({ ...everySecond(`large-${index}`), payload });
+    const names: string[] = [];
+    let pageToken = "";
+    do {
+      const page = await listJobs(
+        bench.parts,
+        PROJECT,
+        create(ListJobsRequestSchema, { pageSize: 500, pageToken }),
+      );
+      expect(page.jobs.length).toBeLessThan(80);
+      names.push(...page.jobs.map(({ name }) => name));
+      pageToken = page.nextPageToken;
+    } while (pageToken !== "");
+    expect(new Set(names).size).toBe(81);
+  });
+});
+
 describe("two ticks at once", () => {
   test("share the jobs and make each trigger once", async () => {
     const others = await Promise.all(
@@ -98,6 +128,17 @@ describe("a change", () => {
     const triggers = await bench.triggersOf(job.uid);
     expect(triggers.map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5, 6, 7]);
     expect(triggers.map(({ revision }) => revision)).toEqual([1, 1, 1, 2, 2, 2, 2]);
+  });
+
+  test("leaves what is earlier than one that has started, which its dispatcher is late with", async () => {
+    await bench.tick.run();
+    const fourth = (await bench.triggersOf(job.uid))[3];
+    await bench.start(fourth?.id ?? "");
+    bench.setTime(START + 1_500);
+    await updateJob(bench.parts, PROJECT, newPayload());
+    expect(await seconds()).toEqual([1, 2, 3, 4]);
+    await bench.tick.run();
+    expect(await seqs()).toEqual([1, 2, 3, 4, 5, 6]);
   });
 
   test("first hands over what an outage has kept back: it belongs to the old revision", async () => {
@@ -150,6 +191,23 @@ describe("a change", () => {
 });
 
 describe("a deletion", () => {
+  test("cancels a trigger whose attempt fails just then", async () => {
+    await bench.tick.run();
+    const [first, second] = await bench.triggersOf(job.uid);
+    await bench.start(first?.id ?? "");
+    await bench.start(second?.id ?? "");
+    bench.setTime(START + 5_500);
+    const deleting = await bench.whileLocked(first?.id ?? "", async () => {
+      const deletion = deleteJob(bench.parts, reference);
+      await bench.untilBlocked();
+      await bench.fail(second?.id ?? "");
+      return { deletion };
+    });
+    await deleting.deletion;
+    const [, row] = await bench.triggersOf(job.uid);
+    expect(row).toMatchObject({ state: "CANCELLED" });
+  });
+
   test("cancels what has not come to rest, and frees the name", async () => {
     await bench.tick.run();
     bench.setTime(START + 2_500);

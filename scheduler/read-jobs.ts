@@ -39,12 +39,25 @@ export async function listJobs(
   const size = request.pageSize === 0 ? DEFAULT_PAGE_SIZE : request.pageSize;
   const after = request.pageToken === "" ? "" : readPageToken(request.pageToken);
   const rows = await parts.database.query(jobsAfterName, [projectId, after, size + 1]);
-  const page = rows.slice(0, size);
+  const page = fittingPage(rows.slice(0, size));
   const last = page.at(-1);
   return {
     jobs: page.map((row) => presentJob(parts, row)),
-    nextPageToken: rows.length > size && last !== undefined ? toPageToken(last.name) : "",
+    nextPageToken: rows.length > page.length && last !== undefined ? toPageToken(last.name) : "",
   };
+}
+
+/** Specifications of one page, as JSON characters: well below what a message of the mesh may hold. */
+const MAX_PAGE_CHARS = 4 * 1024 * 1024;
+
+// A page may be shorter than asked for; at least one job is on it.
+function fittingPage(rows: readonly JobRow[]): readonly JobRow[] {
+  let chars = 0;
+  const end = rows.findIndex((row) => {
+    chars += row.spec.length;
+    return chars > MAX_PAGE_CHARS;
+  });
+  return end === -1 ? rows : rows.slice(0, Math.max(1, end));
 }
 
 const TOKEN_PREFIX = "jobs:";

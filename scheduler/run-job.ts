@@ -37,6 +37,10 @@ async function nominalTimeOf(parts: Parts, row: JobRow, use: RequestUse): Promis
   const nowMs = parts.clock.now();
   if (await rememberUse(parts.database, use, { jobUid: row.uid, fireTimeMs: nowMs, nowMs })) return nowMs;
   const earlier = await findEarlierUse(parts.database, use);
+  // The id was used for a deleted job of the same name, whose trigger another would not be.
+  if (earlier !== undefined && earlier.job_uid !== row.uid) {
+    throw failure("REQUEST_ID_REUSED", { requestId: use.requestId });
+  }
   return earlier?.fire_time ?? nowMs;
 }
 

@@ -63,12 +63,14 @@ export function createTick(parts: TickParts): Tick {
         const schedules = await parts.schedules.load(tx, rows);
         const planned: { uid: string; links: Links }[] = [];
         let room = EVENTS_LIMIT;
+        let isCut = false;
         for (const [index, row] of rows.entries()) {
           const schedule = schedules[index];
           if (schedule === undefined || room <= 0) break;
           const links = plan(row, schedule, room, horizonMs);
           if (links === undefined) continue;
           room -= links.events.length;
+          isCut ||= links.events.length === LINKS_LIMIT;
           planned.push({ uid: row.uid, links });
         }
         await parts.handOver.send(planned.flatMap(({ links }) => links.events));
@@ -78,7 +80,7 @@ export function createTick(parts: TickParts): Tick {
           planned.map(({ links }) => toSqlTimeOrNull(links.position.lastFireTimeMs)),
           planned.map(({ links }) => links.position.lastSeq),
         ]);
-        return { events: EVENTS_LIMIT - room, more: rows.length === CLAIM_LIMIT || room <= 0 };
+        return { events: EVENTS_LIMIT - room, more: rows.length === CLAIM_LIMIT || room <= 0 || isCut };
       }),
   };
 }

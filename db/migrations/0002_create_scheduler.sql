@@ -28,8 +28,9 @@ create index jobs_due on scheduler.jobs (next_fire_time) where next_fire_time is
 create table scheduler.revisions (
   job_uid text not null references scheduler.jobs (uid),
   revision integer not null,
-  -- The customer's specification as proto3 JSON of easycron.v1.Job, defaults filled in. Never changed.
-  spec jsonb not null,
+  -- The customer's specification as proto3 JSON of easycron.v1.Job, defaults filled in. Never changed. json and not
+  -- jsonb: a payload is kept as its text, where jsonb refuses U+0000 and writes 1e308 with 309 digits.
+  spec json not null,
   create_time timestamptz not null,
   primary key (job_uid, revision)
 );

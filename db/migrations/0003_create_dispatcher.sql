@@ -98,8 +98,9 @@ end
 $$;
 
 -- Takes back the triggers of a job that were handed over ahead of time and have not started: those later than
--- after_time. Called by the scheduler within the transaction of a change, under FOR UPDATE of the job. Tells what
--- the chain must go back to: the first one taken back, and the last later one that stays because it has started.
+-- after_time and than any that has started. Called by the scheduler within the transaction of a change, under FOR
+-- UPDATE of the job. Tells what the chain must go back to: the first one taken back, and the last later one that stays.
+-- The rows are locked first, so that none starts between the looking and the taking.
 create function dispatcher.withdraw(
   of_job_uid text,
   after_time timestamptz,
@@ -111,32 +112,41 @@ create function dispatcher.withdraw(
 language plpgsql volatile security definer set search_path = pg_catalog
 as $$
 begin
+  perform from dispatcher.triggers
+    where job_uid = of_job_uid and fire_time > after_time and end_time is null and kind = 'SCHEDULED'
+    order by fire_time
+      for update;
+  select seq, fire_time into kept_seq, kept_fire_time
+    from dispatcher.triggers
+   where job_uid = of_job_uid and fire_time > after_time and kind = 'SCHEDULED' and state <> 'PENDING'
+   order by fire_time desc limit 1;
   with gone as (
     delete from dispatcher.triggers
-     where job_uid = of_job_uid and fire_time > after_time and end_time is null
+     where job_uid = of_job_uid and fire_time > coalesce(kept_fire_time, after_time) and end_time is null
        and kind = 'SCHEDULED' and state = 'PENDING'
     returning seq, previous_fire_time
   )
   select seq, previous_fire_time into first_seq, first_previous_fire_time from gone order by seq limit 1;
-  select seq, fire_time into kept_seq, kept_fire_time
-    from dispatcher.triggers
-   where job_uid = of_job_uid and fire_time > after_time and kind = 'SCHEDULED'
-   order by fire_time desc limit 1;
 end
 $$;
 
--- Cancels what is left of a deleted job. An attempt in flight is let run; the trigger is not tried again.
+-- Cancels what is left of a deleted job. An attempt in flight is let run; the trigger is not tried again. The rows are
+-- locked first, in the order of withdraw, so that each is judged by its newest version.
 create function dispatcher.cancel(of_job_uid text, at_time timestamptz)
 returns void
 language plpgsql volatile security definer set search_path = pg_catalog
 as $$
 begin
+  perform from dispatcher.triggers
+    where job_uid = of_job_uid and end_time is null
+    order by fire_time
+      for update;
   update dispatcher.triggers
-     set state = 'CANCELLED', end_time = at_time, owner = null
-   where job_uid = of_job_uid and end_time is null and state in ('PENDING', 'RETRYING');
-  update dispatcher.triggers
-     set cancel_time = at_time
-   where job_uid = of_job_uid and end_time is null and state = 'RUNNING';
+     set state = case when state = 'RUNNING' then state else 'CANCELLED' end,
+         end_time = case when state = 'RUNNING' then null else at_time end,
+         owner = case when state = 'RUNNING' then owner end,
+         cancel_time = at_time
+   where job_uid = of_job_uid and end_time is null;
 end
 $$;
 

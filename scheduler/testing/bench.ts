@@ -39,6 +39,12 @@ export interface SchedulerBench {
   record(events: readonly TriggerEventInit[]): Promise<void>;
   /** Makes a recorded trigger one whose attempt has started. */
   start(triggerId: string): Promise<void>;
+  /** Makes a started trigger one that waits for its next attempt. */
+  fail(triggerId: string): Promise<void>;
+  /** Does something while another transaction holds the row of a trigger. */
+  whileLocked<T>(triggerId: string, work: () => Promise<T>): Promise<T>;
+  /** Resolves once a statement of this database waits for a lock. */
+  untilBlocked(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -121,6 +127,25 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
         `update dispatcher.triggers set state = 'RUNNING', attempt_count = 1 where id = $1`,
         [id],
       );
+    },
+    fail: async (id) => {
+      await dispatcher.query(`update dispatcher.triggers set state = 'RETRYING' where id = $1`, [id]);
+    },
+    whileLocked: async (id, work) => {
+      const client = await dispatcher.connect();
+      try {
+        await client.query("begin");
+        await client.query("select from dispatcher.triggers where id = $1 for update", [id]);
+        return await work();
+      } finally {
+        await client.query("rollback");
+        client.release();
+      }
+    },
+    untilBlocked: async () => {
+      const waiting = `select 1 from pg_stat_activity
+        where datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0`;
+      while ((await dispatcher.query(waiting)).rows.length === 0);
     },
     close: async () => {
       await database.close();

@@ -236,6 +236,43 @@ describe("errors say what was wrong, with the canonical code and a stable reason
   });
 });
 
+describe("an update that may create", () => {
+  test.each([
+    ["a private address", { webhook: { url: "http://10.0.0.1/" } }, "TARGET_FORBIDDEN"],
+    [
+      "a forged header",
+      { webhook: { url: "http://127.0.0.1:9/", headers: { host: "internal" } } },
+      "HEADER_RESERVED",
+    ],
+    ["a plugin not enabled", { kafka: { topic: "t" } }, "PLUGIN_NOT_ENABLED"],
+  ])("is judged whole, whatever its mask names: %s", async (_name, target, reason) => {
+    const request = { job: { ...jobNamed("masked"), target }, updateMask: "labels", allowMissing: true };
+    const answer = await post("JobService/UpdateJob", request);
+    expect(answer.body.details[0].debug).toMatchObject({ reason });
+    expect(await post("JobService/GetJob", { name: "masked" })).toMatchObject({ status: 404 });
+  });
+
+  test("creates, and then updates", async () => {
+    const request = { job: jobNamed("upserted"), allowMissing: true };
+    expect(await post("JobService/UpdateJob", request)).toMatchObject({ body: { job: { revision: 1 } } });
+    const again = { job: { ...jobNamed("upserted"), labels: { team: "x" } }, allowMissing: true };
+    expect(await post("JobService/UpdateJob", again)).toMatchObject({ body: { job: { revision: 2 } } });
+  });
+});
+
+describe("a request id of RunJob", () => {
+  test("is not taken again for another job of the same name", async () => {
+    await post("JobService/CreateJob", { job: jobNamed("run-twice") });
+    expect(await post("JobService/RunJob", { name: "run-twice", requestId: "q" })).toMatchObject({
+      status: 200,
+    });
+    await post("JobService/DeleteJob", { name: "run-twice" });
+    await post("JobService/CreateJob", { job: jobNamed("run-twice") });
+    const answer = await post("JobService/RunJob", { name: "run-twice", requestId: "q" });
+    expect(answer.body.details[0].debug).toMatchObject({ reason: "REQUEST_ID_REUSED" });
+  });
+});
+
 describe("what belongs to another project cannot be told from what never existed", () => {
   test("for jobs and triggers, in every method", async () => {
     await post("JobService/CreateJob", { job: jobNamed("mine") });

@@ -322,7 +322,7 @@ export type PauseJobRequest = Message<"easycron.v1.PauseJobRequest"> & {
   name: string;
 
   /**
-   * Why, in the customer's words: at most 1024 characters.
+   * Why, in the customer's words: at most 1024 characters, without U+0000.
    *
    * @generated from field: string note = 2;
    */
