@@ -82,36 +82,35 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const parts = { database, clock, random, events, lease, specs, signingKeys, holding, attempt, limits };
   const pipeline = createPipeline(parts);
   const recovery = { ...parts, hold: pipeline.hold };
+  const server = createGrpcServer({ logger });
+  let isClosing = false;
   const renew = async () => {
-    await lease.renew();
+    await lease.renew().finally(() => server.setServing(lease.isValid() && !isClosing));
     pipeline.proceed();
   };
-  const leaseLoop = startLoop(renew, { part: "lease", everyMs: leaseMs / 5, events });
-  const keysLoop = startLoop(() => signingKeys.refresh(), {
-    part: "signing keys",
-    everyMs: KEYS_EVERY_MS,
-    events,
-  });
-  const loops = [
-    startLoop(() => takeOver(recovery), { part: "taking over", everyMs: TAKE_EVERY_MS, events }),
-    startLoop(() => sweepOwn(recovery), { part: "sweep", everyMs: SWEEP_EVERY_MS, events }),
-    startLoop(() => ensurePartitions(database, clock.now()), {
-      part: "partitions",
-      everyMs: PARTITIONS_EVERY_MS,
-      events,
-    }),
+  const every = (everyMs: number, part: string, work: () => Promise<void>) =>
+    startLoop(work, { part, everyMs, events });
+  const upkeep = [
+    every(leaseMs / 5, "lease", renew),
+    every(KEYS_EVERY_MS, "signing keys", () => signingKeys.refresh()),
   ];
-  const server = createGrpcServer({ logger });
+  const takings = [
+    every(TAKE_EVERY_MS, "taking over", () => takeOver(recovery)),
+    every(SWEEP_EVERY_MS, "sweep", () => sweepOwn(recovery)),
+    every(PARTITIONS_EVERY_MS, "partitions", () => ensurePartitions(database, clock.now())),
+  ];
   server.add(DispatcherService, createDispatcherService({ ...recovery, masterKey }));
   const port = await server.listen(config.listen);
-  server.setServing(true);
+  server.setServing(lease.isValid());
   logger.info({ port }, "serving");
   return {
     port,
     close: async () => {
-      await Promise.all([server.close(CALLS_GRACE_MS), ...loops.map((loop) => loop.stop())]);
-      await pipeline.stop(ATTEMPTS_GRACE_MS);
-      await Promise.all([leaseLoop.stop(), keysLoop.stop()]);
+      isClosing = true;
+      // The lease is kept until nothing is in flight any more.
+      const stopped = takings.map((loop) => loop.stop());
+      await Promise.all([server.close(CALLS_GRACE_MS), pipeline.stop(ATTEMPTS_GRACE_MS), ...stopped]);
+      await Promise.all(upkeep.map((loop) => loop.stop()));
       // Without the database others free it, once the lease has run out.
       await releaseAll(recovery, lease.instance).catch((error: unknown) =>
         logger.warn({ err: error }, "could not release what is held"),

@@ -138,7 +138,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       // What cannot be undone now is freed with the rest, and then counts as an attempt.
       await unclaim().catch(() => {});
       await waitUntil(() => lanes.inFlight === 0, limit);
-      await results.flush(AbortSignal.timeout(FLUSH_LIMIT_MS));
+      await results.close(FLUSH_LIMIT_MS);
     },
   };
 }

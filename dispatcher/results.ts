@@ -32,8 +32,8 @@ export interface Results {
   /** How many are not durable yet. */
   readonly size: number;
   add(result: Result): void;
-  /** Writes what there is; resolves when all of it is durable or `giveUp` says so. */
-  flush(giveUp?: AbortSignal): Promise<void>;
+  /** Writes what there is, for at most `limitMs`, and nothing after that. */
+  close(limitMs: number): Promise<void>;
 }
 
 /** Most results of one statement. */
@@ -125,11 +125,13 @@ export function createResults(parts: {
       buffered.push(result);
       schedule();
     },
-    flush: async (giveUp) => {
-      giveUp?.addEventListener("abort", () => {
+    close: async (limitMs) => {
+      const limit = pause(limitMs).then(() => {
         gaveUp = true;
       });
-      while (buffered.length + writing > 0 && !gaveUp) await start();
+      while (buffered.length + writing > 0 && !gaveUp) await Promise.race([start(), limit]);
+      gaveUp = true;
+      clearTimeout(timer);
     },
   };
 }
