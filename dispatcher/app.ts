@@ -72,7 +72,8 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const webhook = { agent, userAgent: `EasyCron/${readVersion()}` };
   const specs = createSpecCache(database, CACHED_SPEC_BYTES);
   const holding = createHolding(CROWDED_AT);
-  const attempt = { webhook, plugins: createPluginDelivery(plugins), signingKeys };
+  const isOwner = () => lease.isValid();
+  const attempt = { webhook, plugins: createPluginDelivery(plugins), signingKeys, clock, isOwner };
   const limits = {
     total: config.deliveryConcurrency,
     perLane: config.originConcurrency,

@@ -1,4 +1,5 @@
 import type { KeyObject } from "node:crypto";
+import type { Clock } from "../mesh/clock.ts";
 import type { Delivery } from "./outcome.ts";
 import { pause } from "./pause.ts";
 import type { PluginDelivery } from "./plugin-delivery.ts";
@@ -11,6 +12,9 @@ export interface AttemptParts {
   readonly webhook: WebhookParts;
   readonly plugins: PluginDelivery;
   readonly signingKeys: SigningKeys;
+  readonly clock: Clock;
+  /** Whether what this process holds is still its own. */
+  readonly isOwner: () => boolean;
 }
 
 /** Makes one attempt at whatever kind of target. Never throws for what the target does. */
@@ -21,7 +25,7 @@ export function makeAttempt(parts: AttemptParts, attempt: StartedAttempt): Promi
     case "webhook": {
       const keys = parts.signingKeys.get(trigger.projectId);
       if (keys !== undefined) return signed(parts, attempt, keys);
-      return loadKeys(parts.signingKeys, trigger.projectId).then((loaded) => signed(parts, attempt, loaded));
+      return signedLater(parts, attempt);
     }
     case "plugin":
       return parts.plugins.deliver(attempt, target);
@@ -41,6 +45,13 @@ function signed(parts: AttemptParts, attempt: StartedAttempt, keys: readonly Key
     );
   }
   return deliverWebhook(parts.webhook, { ...attempt, target, keys });
+}
+
+// The wait may have been long: the timestamp is that of the sending, and another may have taken the trigger over.
+async function signedLater(parts: AttemptParts, attempt: StartedAttempt): Promise<Delivery> {
+  const keys = await loadKeys(parts.signingKeys, attempt.trigger.projectId);
+  if (!parts.isOwner()) return notSent("The attempt was left to another dispatcher.");
+  return signed(parts, { ...attempt, startTimeMs: parts.clock.now() }, keys);
 }
 
 const LOAD_PAUSE_MS = 100;

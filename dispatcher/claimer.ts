@@ -89,7 +89,10 @@ export function createClaimer(parts: {
     while (size < CONCURRENCY && !isPausing && parts.mayClaim()) {
       const batch = lanes.takeToClaim(size + lanes.inFlight === 0 ? FIRST_BATCH : BATCH);
       if (batch.length === 0) return;
-      for (const group of groupByAttempts(batch, ({ item }) => item.trigger)) void claimGroup(group);
+      // An outdated copy would be claimed beside the one that has its place, since a claim goes by id.
+      const held = batch.filter((work) => holding.holds(work.item.trigger));
+      for (const work of batch) if (!holding.holds(work.item.trigger)) lanes.refused(work);
+      for (const group of groupByAttempts(held, ({ item }) => item.trigger)) void claimGroup(group);
     }
   };
 

@@ -10,13 +10,16 @@ export interface DueTimer {
 }
 
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
-/** How soon after a call the next one may come, unless something is due already. */
-const GAP_MS = 2;
+/**
+ * How soon after a call the next one may come, unless something is due already. At 1,000 triggers a second, evenly
+ * spread: 2 ms make half of them 2 ms late and cost 450 µs of CPU each, in both processes; 5 ms make it 4 ms and 360 µs.
+ */
+const GAP_MS = 3;
 
 /**
  * One timer for all. setTimeout fires up to 0.7 ms early against the wall clock; then setImmediate turns until the
  * clock has reached the time, so `onDue` is never called early, and mostly within 0.5 ms. When the times lie close
- * together it is called every 2 ms or so for all of them: turning for each would keep a core busy at 1,000 a second.
+ * together it is called every 3 ms or so for all of them: turning for each would keep a core busy at 1,000 a second.
  */
 export function createDueTimer(parts: {
   readonly clock: Clock;

@@ -5,6 +5,8 @@ import type { HeldTrigger } from "./held-trigger.ts";
 export interface Holding {
   readonly size: number;
   has(id: string): boolean;
+  /** Whether this very copy is held: another has its place once the row was withdrawn and recorded anew. */
+  holds(trigger: HeldTrigger): boolean;
   /**
    * Holds a trigger until it is dropped; false when it is held already. One that differs takes the place of what was
    * held under its id: the row was withdrawn by a change of the job and recorded anew.
@@ -46,6 +48,7 @@ export function createHolding(crowdedAt: number): Holding {
       return held.size;
     },
     has: (id) => held.has(id),
+    holds: (trigger) => held.get(trigger.id) === trigger,
     add: (trigger) => {
       const { id, projectId } = trigger;
       const before = held.get(id);

@@ -7,7 +7,11 @@ export interface LaneLimits {
   readonly total: number;
   /** Attempts in flight of one lane. */
   readonly perLane: number;
-  /** While as many of one lane, or of all, are claimed and have not started, no more are. */
+  /**
+   * While as many of one lane, or of all, are claimed and have not started, no more are. A lane is also claimed for
+   * only as far as it can start at once, and as many ahead as it has ended lately: what is claimed is past taking back,
+   * and must not wait behind a slow endpoint.
+   */
   readonly claimedPerLane: number;
   readonly claimedTotal: number;
 }
@@ -27,7 +31,15 @@ export interface Lane<T> {
   readonly ready: Fifo<Work<T>>;
   claiming: number;
   inFlight: number;
+  /** Attempts ended in the present span of time and in the one before. */
+  endedNow: number;
+  endedBefore: number;
+  /** When the present span began. */
+  spanStartMs: number;
 }
+
+/** Over how long a lane's pace is taken. A tenth of a second's work is claimed ahead at the most. */
+const PACE_SPAN_MS = 50;
 
 /**
  * Due triggers by destination. Each passes through four places: waiting (due, nothing done), claiming (a statement is
@@ -55,8 +67,8 @@ export interface Lanes<T> {
   clear(): { readonly waiting: readonly T[]; readonly ready: readonly T[] };
 }
 
-/** Makes lanes. A lane exists while something is in it. */
-export function createLanes<T>(limits: LaneLimits): Lanes<T> {
+/** Makes lanes. A lane exists while something is in it. `elapsedMs` is a steady clock. */
+export function createLanes<T>(limits: LaneLimits, elapsedMs = () => performance.now()): Lanes<T> {
   const lanes = new Map<string, Lane<T>>();
   const claims = createTurnstile<Lane<T>>(limits.claimedTotal);
   const starts = createTurnstile<Lane<T>>(limits.total);
@@ -64,10 +76,24 @@ export function createLanes<T>(limits: LaneLimits): Lanes<T> {
 
   // What has become possible for a lane: to be claimed for, to start from, or to go.
   const update = (lane: Lane<T>): void => {
-    if (lane.waiting.size > 0 && lane.claiming + lane.ready.size < limits.claimedPerLane) claims.queue(lane);
+    if (lane.waiting.size > 0 && roomToClaim(lane) > 0) claims.queue(lane);
     if (lane.ready.size > 0 && lane.inFlight < limits.perLane) starts.queue(lane);
     const isIdle = lane.waiting.size + lane.ready.size + lane.claiming + lane.inFlight === 0;
     if (isIdle && lanes.get(lane.key) === lane) lanes.delete(lane.key);
+  };
+
+  const keepPace = (lane: Lane<T>): void => {
+    const passedMs = elapsedMs() - lane.spanStartMs;
+    if (passedMs < PACE_SPAN_MS) return;
+    lane.endedBefore = passedMs < 2 * PACE_SPAN_MS ? lane.endedNow : 0;
+    lane.endedNow = 0;
+    lane.spanStartMs += passedMs;
+  };
+
+  const roomToClaim = (lane: Lane<T>): number => {
+    keepPace(lane);
+    const startable = limits.perLane - lane.inFlight + lane.endedNow + lane.endedBefore;
+    return Math.min(limits.claimedPerLane, startable) - lane.claiming - lane.ready.size;
   };
 
   const endClaim = ({ lane }: Work<T>): void => {
@@ -96,7 +122,7 @@ export function createLanes<T>(limits: LaneLimits): Lanes<T> {
       for (let turns = Math.max(1, lanes.size); taken.length < limit; turns = Math.max(1, turns - 1)) {
         const lane = claims.next();
         if (lane === undefined) break;
-        const part = Math.ceil((limit - taken.length) / turns);
+        const part = Math.min(Math.ceil((limit - taken.length) / turns), roomToClaim(lane));
         const before = taken.length;
         moveSome(lane.waiting, part, taken);
         lane.claiming += taken.length - before;
@@ -134,6 +160,8 @@ export function createLanes<T>(limits: LaneLimits): Lanes<T> {
     },
     ended: ({ lane }) => {
       starts.leave(lane, 1);
+      keepPace(lane);
+      lane.endedNow += 1;
       lane.inFlight -= 1;
       size -= 1;
       update(lane);
@@ -154,7 +182,8 @@ export function createLanes<T>(limits: LaneLimits): Lanes<T> {
 }
 
 function createLane<T>(key: string, groupId: string): Lane<T> {
-  return { key, groupId, waiting: createFifo(), ready: createFifo(), claiming: 0, inFlight: 0 };
+  const counts = { claiming: 0, inFlight: 0, endedNow: 0, endedBefore: 0, spanStartMs: 0 };
+  return { key, groupId, waiting: createFifo(), ready: createFifo(), ...counts };
 }
 
 function moveSome<T>(from: Fifo<T>, limit: number, into: T[]): void {
