@@ -6,6 +6,7 @@ import { createGrpcClient } from "../mesh/grpc-client.ts";
 import { createGrpcServer } from "../mesh/grpc-server.ts";
 import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger } from "../mesh/logger.ts";
+import { startSettling } from "./calendars-settle.ts";
 import { readConfig } from "./config.ts";
 import { createHandOver } from "./hand-over.ts";
 import { startHousekeeping } from "./housekeeping.ts";
@@ -42,6 +43,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const loop = startLoop(tick, { tickMs, logger });
   const housekeeping = startHousekeeping({ database, clock, logger });
   const parts = { database, dispatcher, handOver, schedules, clock, wake: loop.wake };
+  const settling = startSettling(parts, logger);
   const server = createGrpcServer({ logger });
   server.add(SchedulerService, createSchedulerService(parts));
   const port = await server.listen(config.listen);
@@ -52,6 +54,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
     close: async () => {
       await server.close(CLOSE_GRACE_MS);
       housekeeping.stop();
+      settling.stop();
       await loop.stop();
       handOver.close();
       dispatcher.close();

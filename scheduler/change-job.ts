@@ -42,7 +42,7 @@ export async function lockJob(tx: Queryable, reference: JobReference): Promise<J
   if (row === undefined) throw failure("JOB_NOT_FOUND", { job: reference.name });
   const wanted = reference.etag ?? "";
   if (wanted !== "" && wanted !== etagOf(row)) {
-    throw failure("ETAG_MISMATCH", { job: reference.name, given: wanted, current: etagOf(row) });
+    throw failure("ETAG_MISMATCH", { name: reference.name, given: wanted, current: etagOf(row) });
   }
   return row;
 }

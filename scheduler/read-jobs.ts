@@ -4,6 +4,7 @@ import { failure } from "../mesh/errors.ts";
 import type { CompiledSchedule } from "./compiled-schedule.ts";
 import { type JobRow, toJob } from "./job.ts";
 import { jobByName, jobsAfterName, jobUidsByName } from "./jobs.sql.ts";
+import { readPageToken, toPageToken } from "./page-token.ts";
 import type { Parts } from "./parts.ts";
 
 const DEFAULT_PAGE_SIZE = 50;
@@ -37,29 +38,14 @@ export async function listJobs(
   request: ListJobsRequest,
 ): Promise<{ jobs: Job[]; nextPageToken: string }> {
   const size = request.pageSize === 0 ? DEFAULT_PAGE_SIZE : request.pageSize;
-  const after = request.pageToken === "" ? "" : readPageToken(request.pageToken);
+  const after = readPageToken("jobs", request.pageToken);
   const rows = await parts.database.query(jobsAfterName, [projectId, after, size + 1]);
   const page = rows.slice(0, size);
   const last = page.at(-1);
   return {
     jobs: page.map((row) => presentJob(parts, row)),
-    nextPageToken: rows.length > size && last !== undefined ? toPageToken(last.name) : "",
+    nextPageToken: rows.length > size && last !== undefined ? toPageToken("jobs", last.name) : "",
   };
-}
-
-const TOKEN_PREFIX = "jobs:";
-
-function toPageToken(name: string): string {
-  return Buffer.from(TOKEN_PREFIX + name).toString("base64url");
-}
-
-function readPageToken(token: string): string {
-  const text = Buffer.from(token, "base64url").toString();
-  const name = text.slice(TOKEN_PREFIX.length);
-  if (!text.startsWith(TOKEN_PREFIX) || toPageToken(name) !== token) {
-    throw failure("PAGE_TOKEN_INVALID", { token });
-  }
-  return name;
 }
 
 /** The ids of all jobs of the project that have had this name. Throws JOB_NOT_FOUND instead of none. */

@@ -1,6 +1,7 @@
 import type { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
 import { failure } from "../mesh/errors.ts";
 import type { ServiceImplementation } from "../mesh/grpc-service.ts";
+import { createCalendarHandlers } from "./calendars-service.ts";
 import { createJob, type WrittenJob } from "./create-job.ts";
 import type { Parts } from "./parts.ts";
 import { deleteJob, pauseJob, resumeJob } from "./pause-job.ts";
@@ -49,6 +50,7 @@ export function createSchedulerService(parts: Parts): ServiceImplementation<type
       response: await previewSchedule(parts, projectId, required(request)),
     }),
     resolveJob: async ({ projectId, name }) => ({ jobUids: await resolveJob(parts, projectId, name) }),
+    ...createCalendarHandlers(parts),
   };
 }
 

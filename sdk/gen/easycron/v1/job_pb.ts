@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/job.proto.
  */
 export const file_easycron_v1_job: GenFile = /*@__PURE__*/
-  fileDesc("ChVlYXN5Y3Jvbi92MS9qb2IucHJvdG8SC2Vhc3ljcm9uLnYxIskECgNKb2ISDAoEbmFtZRgBIAEoCRILCgN1aWQYAiABKAkSKAoJc2NoZWR1bGVzGAMgAygLMhUuZWFzeWNyb24udjEuU2NoZWR1bGUSIwoGdGFyZ2V0GAQgASgLMhMuZWFzeWNyb24udjEuVGFyZ2V0EicKB3BheWxvYWQYBSABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSLgoMcmV0cnlfcG9saWN5GAYgASgLMhguZWFzeWNyb24udjEuUmV0cnlQb2xpY3kSMgoPYXR0ZW1wdF90aW1lb3V0GAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiwKBmxhYmVscxgIIAMoCzIcLmVhc3ljcm9uLnYxLkpvYi5MYWJlbHNFbnRyeRIkCgVzdGF0ZRgJIAEoDjIVLmVhc3ljcm9uLnYxLkpvYlN0YXRlEjIKDm5leHRfZmlyZV90aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghyZXZpc2lvbhgLIAEoDRIMCgRldGFnGAwgASgJEi8KC2NyZWF0ZV90aW1lGA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgOIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKcGF1c2Vfbm90ZRgPIAEoCRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIlEKB1dhcm5pbmcSJgoEY29kZRgBIAEoDjIYLmVhc3ljcm9uLnYxLldhcm5pbmdDb2RlEg8KB21lc3NhZ2UYAiABKAkSDQoFZmllbGQYAyABKAkqaAoISm9iU3RhdGUSGQoVSk9CX1NUQVRFX1VOU1BFQ0lGSUVEEAASFAoQSk9CX1NUQVRFX0FDVElWRRABEhQKEEpPQl9TVEFURV9QQVVTRUQQAhIVChFKT0JfU1RBVEVfREVMRVRFRBAFKkkKC1dhcm5pbmdDb2RlEhwKGFdBUk5JTkdfQ09ERV9VTlNQRUNJRklFRBAAEhwKGFdBUk5JTkdfQ09ERV9ORVZFUl9GSVJFUxABYgZwcm90bzM", [file_easycron_v1_schedule, file_easycron_v1_target, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChVlYXN5Y3Jvbi92MS9qb2IucHJvdG8SC2Vhc3ljcm9uLnYxIqcFCgNKb2ISDAoEbmFtZRgBIAEoCRILCgN1aWQYAiABKAkSKAoJc2NoZWR1bGVzGAMgAygLMhUuZWFzeWNyb24udjEuU2NoZWR1bGUSLgoKc3RhcnRfdGltZRgQIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYESABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiMKBnRhcmdldBgEIAEoCzITLmVhc3ljcm9uLnYxLlRhcmdldBInCgdwYXlsb2FkGAUgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEi4KDHJldHJ5X3BvbGljeRgGIAEoCzIYLmVhc3ljcm9uLnYxLlJldHJ5UG9saWN5EjIKD2F0dGVtcHRfdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIsCgZsYWJlbHMYCCADKAsyHC5lYXN5Y3Jvbi52MS5Kb2IuTGFiZWxzRW50cnkSJAoFc3RhdGUYCSABKA4yFS5lYXN5Y3Jvbi52MS5Kb2JTdGF0ZRIyCg5uZXh0X2ZpcmVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIcmV2aXNpb24YCyABKA0SDAoEZXRhZxgMIAEoCRIvCgtjcmVhdGVfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnBhdXNlX25vdGUYDyABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJRCgdXYXJuaW5nEiYKBGNvZGUYASABKA4yGC5lYXN5Y3Jvbi52MS5XYXJuaW5nQ29kZRIPCgdtZXNzYWdlGAIgASgJEg0KBWZpZWxkGAMgASgJKmgKCEpvYlN0YXRlEhkKFUpPQl9TVEFURV9VTlNQRUNJRklFRBAAEhQKEEpPQl9TVEFURV9BQ1RJVkUQARIUChBKT0JfU1RBVEVfUEFVU0VEEAISFQoRSk9CX1NUQVRFX0RFTEVURUQQBSqeAgoLV2FybmluZ0NvZGUSHAoYV0FSTklOR19DT0RFX1VOU1BFQ0lGSUVEEAASHAoYV0FSTklOR19DT0RFX05FVkVSX0ZJUkVTEAESKAokV0FSTklOR19DT0RFX0RBWV9PRl9NT05USF9PUl9XRUVLREFZEAISHgoaV0FSTklOR19DT0RFX1NURVBfUkVTVEFSVFMQAxIeChpXQVJOSU5HX0NPREVfTU9OVEhfRU5EX0dBUBAEEhwKGFdBUk5JTkdfQ09ERV9UT1BfT0ZfSE9VUhAFEh4KGldBUk5JTkdfQ09ERV9PRkZTRVRfQ0hBTkdFEAYSKwonV0FSTklOR19DT0RFX1JFVFJZX0xPTkdFUl9USEFOX0lOVEVSVkFMEAdiBnByb3RvMw", [file_easycron_v1_schedule, file_easycron_v1_target, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * A named schedule, a target, and the policies between them.
@@ -46,6 +46,20 @@ export type Job = Message<"easycron.v1.Job"> & {
    * @generated from field: repeated easycron.v1.Schedule schedules = 3;
    */
   schedules: Schedule[];
+
+  /**
+   * First instant at which it may be due, inclusive. Default: none. Fire times outside the bounds do not exist.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 16;
+   */
+  startTime?: Timestamp | undefined;
+
+  /**
+   * Last instant at which it may be due, inclusive; not before start_time. Default: none.
+   *
+   * @generated from field: google.protobuf.Timestamp end_time = 17;
+   */
+  endTime?: Timestamp | undefined;
 
   /**
    * Where its triggers go. Required.
@@ -242,6 +256,48 @@ export const WarningCode = {
    * @generated from enum value: WARNING_CODE_NEVER_FIRES = 1;
    */
   NEVER_FIRES: 1,
+
+  /**
+   * Both day fields are restricted: either suffices.
+   *
+   * @generated from enum value: WARNING_CODE_DAY_OF_MONTH_OR_WEEKDAY = 2;
+   */
+  DAY_OF_MONTH_OR_WEEKDAY: 2,
+
+  /**
+   * A step that does not divide its field starts again at its end, after a shorter interval.
+   *
+   * @generated from enum value: WARNING_CODE_STEP_RESTARTS = 3;
+   */
+  STEP_RESTARTS: 3,
+
+  /**
+   * A day of the month that some months do not have.
+   *
+   * @generated from enum value: WARNING_CODE_MONTH_END_GAP = 4;
+   */
+  MONTH_END_GAP: 4,
+
+  /**
+   * Many jobs fire at the top of the hour.
+   *
+   * @generated from enum value: WARNING_CODE_TOP_OF_HOUR = 5;
+   */
+  TOP_OF_HOUR: 5,
+
+  /**
+   * A shift of the clocks in the next two years touches it.
+   *
+   * @generated from enum value: WARNING_CODE_OFFSET_CHANGE = 6;
+   */
+  OFFSET_CHANGE: 6,
+
+  /**
+   * A trigger may still be retried when the next one is due.
+   *
+   * @generated from enum value: WARNING_CODE_RETRY_LONGER_THAN_INTERVAL = 7;
+   */
+  RETRY_LONGER_THAN_INTERVAL: 7,
 } as const;
 
 /**

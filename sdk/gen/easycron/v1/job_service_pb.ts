@@ -194,8 +194,9 @@ export type UpdateJobRequest = Message<"easycron.v1.UpdateJobRequest"> & {
   job?: Job | undefined;
 
   /**
-   * The fields to change, by top-level name or path (schedules, target, payload, retry_policy, attempt_timeout,
-   * labels). Without it, all that are set in job. An unknown or output-only path is UPDATE_MASK_INVALID.
+   * The fields to change, by top-level name: schedules, start_time, end_time, target, payload, retry_policy,
+   * attempt_timeout, labels; or "*" for all of them. One that job leaves out goes back to its default. Without a
+   * mask, all that are set in job. Any other path is UPDATE_MASK_INVALID.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 2;
    */

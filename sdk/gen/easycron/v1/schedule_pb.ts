@@ -4,15 +4,15 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file easycron/v1/schedule.proto.
  */
 export const file_easycron_v1_schedule: GenFile = /*@__PURE__*/
-  fileDesc("ChplYXN5Y3Jvbi92MS9zY2hlZHVsZS5wcm90bxILZWFzeWNyb24udjEifAoIU2NoZWR1bGUSKQoEY3JvbhgBIAEoCzIZLmVhc3ljcm9uLnYxLkNyb25TY2hlZHVsZUgAEhEKCXRpbWVfem9uZRgEIAEoCRIqCgpkc3RfcG9saWN5GAUgASgLMhYuZWFzeWNyb24udjEuRHN0UG9saWN5QgYKBGtpbmQiTQoMQ3JvblNjaGVkdWxlEhIKCmV4cHJlc3Npb24YASABKAkSKQoHZGlhbGVjdBgCIAEoDjIYLmVhc3ljcm9uLnYxLkNyb25EaWFsZWN0IlcKCURzdFBvbGljeRIgCgNnYXAYASABKA4yEy5lYXN5Y3Jvbi52MS5Ec3RHYXASKAoHb3ZlcmxhcBgCIAEoDjIXLmVhc3ljcm9uLnYxLkRzdE92ZXJsYXAipwEKCEZpcmVUaW1lEjAKDG5vbWluYWxfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOZWZmZWN0aXZlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmxvY2FsX3RpbWUYAyABKAkSEgoKdXRjX29mZnNldBgEIAEoCRINCgVub3RlcxgFIAMoCSplCgtDcm9uRGlhbGVjdBIcChhDUk9OX0RJQUxFQ1RfVU5TUEVDSUZJRUQQABIZChVDUk9OX0RJQUxFQ1RfU1RBTkRBUkQQARIdChlDUk9OX0RJQUxFQ1RfV0lUSF9TRUNPTkRTEAIqTAoGRHN0R2FwEhcKE0RTVF9HQVBfVU5TUEVDSUZJRUQQABIXChNEU1RfR0FQX0ZJUkVfQVRfRU5EEAESEAoMRFNUX0dBUF9TS0lQEAIqbgoKRHN0T3ZlcmxhcBIbChdEU1RfT1ZFUkxBUF9VTlNQRUNJRklFRBAAEhUKEURTVF9PVkVSTEFQX0ZJUlNUEAESFgoSRFNUX09WRVJMQVBfU0VDT05EEAISFAoQRFNUX09WRVJMQVBfQk9USBADYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChplYXN5Y3Jvbi92MS9zY2hlZHVsZS5wcm90bxILZWFzeWNyb24udjEi0gEKCFNjaGVkdWxlEikKBGNyb24YASABKAsyGS5lYXN5Y3Jvbi52MS5Dcm9uU2NoZWR1bGVIABIpCgRyYXRlGAIgASgLMhkuZWFzeWNyb24udjEuUmF0ZVNjaGVkdWxlSAASKQoEb25jZRgDIAEoCzIZLmVhc3ljcm9uLnYxLk9uY2VTY2hlZHVsZUgAEhEKCXRpbWVfem9uZRgEIAEoCRIqCgpkc3RfcG9saWN5GAUgASgLMhYuZWFzeWNyb24udjEuRHN0UG9saWN5QgYKBGtpbmQiTQoMQ3JvblNjaGVkdWxlEhIKCmV4cHJlc3Npb24YASABKAkSKQoHZGlhbGVjdBgCIAEoDjIYLmVhc3ljcm9uLnYxLkNyb25EaWFsZWN0ImkKDFJhdGVTY2hlZHVsZRIoCgVldmVyeRgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgthbmNob3JfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiVgoMT25jZVNjaGVkdWxlEioKBHRpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wSAASFAoKbG9jYWxfdGltZRgCIAEoCUgAQgQKAmF0IlcKCURzdFBvbGljeRIgCgNnYXAYASABKA4yEy5lYXN5Y3Jvbi52MS5Ec3RHYXASKAoHb3ZlcmxhcBgCIAEoDjIXLmVhc3ljcm9uLnYxLkRzdE92ZXJsYXAipwEKCEZpcmVUaW1lEjAKDG5vbWluYWxfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOZWZmZWN0aXZlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmxvY2FsX3RpbWUYAyABKAkSEgoKdXRjX29mZnNldBgEIAEoCRINCgVub3RlcxgFIAMoCSplCgtDcm9uRGlhbGVjdBIcChhDUk9OX0RJQUxFQ1RfVU5TUEVDSUZJRUQQABIZChVDUk9OX0RJQUxFQ1RfU1RBTkRBUkQQARIdChlDUk9OX0RJQUxFQ1RfV0lUSF9TRUNPTkRTEAIqTAoGRHN0R2FwEhcKE0RTVF9HQVBfVU5TUEVDSUZJRUQQABIXChNEU1RfR0FQX0ZJUkVfQVRfRU5EEAESEAoMRFNUX0dBUF9TS0lQEAIqbgoKRHN0T3ZlcmxhcBIbChdEU1RfT1ZFUkxBUF9VTlNQRUNJRklFRBAAEhUKEURTVF9PVkVSTEFQX0ZJUlNUEAESFgoSRFNUX09WRVJMQVBfU0VDT05EEAISFAoQRFNUX09WRVJMQVBfQk9USBADYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * When a job is due. Exactly one kind must be set.
@@ -33,11 +33,27 @@ export type Schedule = Message<"easycron.v1.Schedule"> & {
      */
     value: CronSchedule;
     case: "cron";
+  } | {
+    /**
+     * Due at equal intervals.
+     *
+     * @generated from field: easycron.v1.RateSchedule rate = 2;
+     */
+    value: RateSchedule;
+    case: "rate";
+  } | {
+    /**
+     * Due at one instant.
+     *
+     * @generated from field: easycron.v1.OnceSchedule once = 3;
+     */
+    value: OnceSchedule;
+    case: "once";
   } | { case: undefined; value?: undefined };
 
   /**
-   * IANA time zone in which the schedule is read, spelled exactly as in the IANA database ("Europe/Paris").
-   * Default "UTC". Anything else, such as an offset or another case, is TIME_ZONE_UNKNOWN.
+   * IANA time zone in which cron and once.local_time are read, spelled exactly as in the IANA database
+   * ("Europe/Paris"). Default "UTC". Anything else, such as an offset or another case, is TIME_ZONE_UNKNOWN.
    *
    * @generated from field: string time_zone = 4;
    */
@@ -89,6 +105,73 @@ export const CronScheduleSchema: GenMessage<CronSchedule> = /*@__PURE__*/
   messageDesc(file_easycron_v1_schedule, 1);
 
 /**
+ * An interval of real time: a day is 24 hours in every zone.
+ *
+ * @generated from message easycron.v1.RateSchedule
+ */
+export type RateSchedule = Message<"easycron.v1.RateSchedule"> & {
+  /**
+   * The interval, whole milliseconds from 1 s to 365 days. Required; a bad one is SCHEDULE_INVALID.
+   *
+   * @generated from field: google.protobuf.Duration every = 1;
+   */
+  every?: Duration | undefined;
+
+  /**
+   * An instant at which it is due; so it is at every whole number of intervals after it, without drift, and never
+   * before it. Default: when the job is created; an update without one keeps the former.
+   *
+   * @generated from field: google.protobuf.Timestamp anchor_time = 2;
+   */
+  anchorTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message easycron.v1.RateSchedule.
+ * Use `create(RateScheduleSchema)` to create a new message.
+ */
+export const RateScheduleSchema: GenMessage<RateSchedule> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_schedule, 2);
+
+/**
+ * A single instant. One that is past never fires.
+ *
+ * @generated from message easycron.v1.OnceSchedule
+ */
+export type OnceSchedule = Message<"easycron.v1.OnceSchedule"> & {
+  /**
+   * When. Exactly one must be set.
+   *
+   * @generated from oneof easycron.v1.OnceSchedule.at
+   */
+  at: {
+    /**
+     * The instant, to the millisecond.
+     *
+     * @generated from field: google.protobuf.Timestamp time = 1;
+     */
+    value: Timestamp;
+    case: "time";
+  } | {
+    /**
+     * The local time in the schedule's zone, "2027-03-28T02:30:00"; dst_policy says what happens if it is skipped
+     * or occurs twice. A bad one is SCHEDULE_INVALID.
+     *
+     * @generated from field: string local_time = 2;
+     */
+    value: string;
+    case: "localTime";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message easycron.v1.OnceSchedule.
+ * Use `create(OnceScheduleSchema)` to create a new message.
+ */
+export const OnceScheduleSchema: GenMessage<OnceSchedule> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_schedule, 3);
+
+/**
  * What a fixed-time schedule does when its local time does not exist, or exists twice. Schedules with a rhythm
  * (a minute or hour field that starts with "*") follow real time and are not affected.
  *
@@ -115,7 +198,7 @@ export type DstPolicy = Message<"easycron.v1.DstPolicy"> & {
  * Use `create(DstPolicySchema)` to create a new message.
  */
 export const DstPolicySchema: GenMessage<DstPolicy> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_schedule, 2);
+  messageDesc(file_easycron_v1_schedule, 4);
 
 /**
  * One instant of a schedule, seen ahead of time.
@@ -164,7 +247,7 @@ export type FireTime = Message<"easycron.v1.FireTime"> & {
  * Use `create(FireTimeSchema)` to create a new message.
  */
 export const FireTimeSchema: GenMessage<FireTime> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_schedule, 3);
+  messageDesc(file_easycron_v1_schedule, 5);
 
 /**
  * The form of a cron expression.
