@@ -69,6 +69,9 @@ function serializer(desc: DescMessage): (value: object) => Buffer {
   };
 }
 
+// Twice the default: what was let in at the edge must not be too deep for the wrapping that the mesh adds.
+const RECURSION_LIMIT = 200;
+
 function deserializer(desc: DescMessage): (bytes: Buffer) => object {
-  return (bytes) => fromBinary(desc, bytes);
+  return (bytes) => fromBinary(desc, bytes, { recursionLimit: RECURSION_LIMIT });
 }

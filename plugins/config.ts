@@ -8,9 +8,6 @@ const spec = {
 /** Secrets of the control plane. This process must not have them: it is the one that talks to customers' brokers. */
 const FORBIDDEN = ["DATABASE_URL", "EASYCRON_MASTER_KEY", "EASYCRON_OPERATOR_KEY_HASH"];
 
-/** What plugin delivery is told by its environment. */
-export type Config = ReturnType<typeof readConfig>;
-
 /** Reads the configuration; throws one ConfigError, also when it sees a secret of the control plane. */
 export function readConfig(env: NodeJS.ProcessEnv) {
   const seen = FORBIDDEN.filter((name) => env[name] !== undefined);

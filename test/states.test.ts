@@ -9,7 +9,9 @@ const root = resolve(import.meta.dirname, "..");
 
 /** The names of an enum's values without prefix, but for UNSPECIFIED. */
 function namesOf(schema: DescEnum): string[] {
-  const names = schema.values.map((value) => value.name.slice((schema.sharedPrefix ?? "").length).toUpperCase());
+  const names = schema.values.map((value) =>
+    value.name.slice((schema.sharedPrefix ?? "").length).toUpperCase(),
+  );
   return names.filter((name) => name !== "UNSPECIFIED").sort();
 }
 
@@ -26,7 +28,9 @@ async function checked(table: string, column: string): Promise<string[]> {
   const files = (await readdir(folder)).sort();
   const text = (await Promise.all(files.map((file) => readFile(join(folder, file), "utf8")))).join("\n");
   const body = text.split(`create table ${table} (`)[1]?.split("\n)")[0] ?? "";
-  const list = new RegExp(`^ *${column} text not null check \\(${column} in \\(([^)]*)\\)\\)`, "m").exec(body)?.[1] ?? "";
+  const list =
+    new RegExp(`^ *${column} text not null check \\(${column} in \\(([^)]*)\\)\\)`, "m").exec(body)?.[1] ??
+    "";
   return [...list.matchAll(/'([A-Z_]+)'/g)].map((match) => match[1] ?? "").sort();
 }
 

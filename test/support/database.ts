@@ -1,39 +1,40 @@
-import { randomUUID } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import pg from "pg";
 import { inject } from "vitest";
 import type { DatabaseRole } from "../../db/migrate.ts";
-import { TEMPLATE } from "./global-postgres.ts";
+// Only for its declaration of what is injected.
+import type {} from "./global-postgres.ts";
 
-/** A freshly migrated database of a test's own. */
+/** A migrated database of a test's own, on the test run's server. */
 export interface TestDatabase {
-  /** Connection string under a service's role, or the administrator's. */
+  /** Connection string, of the superuser or of a service's role. */
   url(role?: DatabaseRole): string;
-  /** Removes it, ending what is still connected. */
+  /** Removes it, whoever is still connected. */
   drop(): Promise<void>;
 }
 
-/** Clones the template. */
+/** Clones the migrated template. */
 export async function createDatabase(): Promise<TestDatabase> {
-  const admin = inject("postgresUrl");
-  const name = `test_${randomUUID().replaceAll("-", "")}`;
-  // Two clones of one template at a time are refused, so tests take turns.
-  await administrate(admin, ["select pg_advisory_lock(1)", `create database ${name} template ${TEMPLATE}`]);
+  const { url, template, rolePassword } = inject("easycronPostgres");
+  const name = `test_${randomBytes(8).toString("hex")}`;
+  // Tests take turns, so that no clone meets another that is being made.
+  await execute(url, "select pg_advisory_lock(1)", `create database ${name} template ${template}`);
   return {
     url: (role) => {
-      const url = new URL(admin);
-      url.pathname = name;
+      const own = new URL(url);
+      own.pathname = name;
       if (role !== undefined) {
-        url.username = `easycron_${role}`;
-        url.password = role;
+        own.username = `easycron_${role}`;
+        own.password = rolePassword;
       }
-      return url.href;
+      return own.href;
     },
-    drop: () => administrate(admin, [`drop database ${name} with (force)`]),
+    drop: () => execute(url, `drop database ${name} with (force)`),
   };
 }
 
-async function administrate(url: string, statements: readonly string[]): Promise<void> {
-  const client = new pg.Client({ connectionString: url });
+async function execute(connectionString: string, ...statements: string[]): Promise<void> {
+  const client = new pg.Client({ connectionString });
   await client.connect();
   try {
     for (const text of statements) await client.query(text);

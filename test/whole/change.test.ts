@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { toPayload } from "../../sdk/index.ts";
 import { startMesh } from "../support/mesh.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { randomFrom, seedOf } from "../support/seed.ts";
@@ -72,7 +73,7 @@ describe("once a change has returned, nothing starts under the old specification
   test("UpdateJob: what arrives is of the new revision", async () => {
     const returned = await changeAtWorstMoments(names(1), (name) =>
       fleet.client.jobs.updateJob({
-        job: { name, payload: { kind: { case: "stringValue", value: "new" } } },
+        job: { name, payload: toPayload("new") },
         updateMask: { paths: ["payload"] },
       }),
     );

@@ -1,6 +1,6 @@
 import { Webhook } from "standardwebhooks";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { EasyCron, triggerId } from "../../sdk/index.ts";
+import { EasyCron, toPayload, triggerId } from "../../sdk/index.ts";
 import { verify } from "../../sdk/webhook.ts";
 import { startMesh } from "../support/mesh.ts";
 import { startReceiver } from "../support/receiver.ts";
@@ -26,7 +26,7 @@ async function createJob(name: string, path: string, change: object = {}) {
       target: {
         kind: { case: "webhook", value: { url: `${receiver.url}${path}`, headers: { "x-team": "billing" } } },
       },
-      payload: { kind: { case: "structValue", value: { company: 42 } } },
+      payload: toPayload({ company: 42 }),
       ...change,
     },
   });
@@ -111,7 +111,7 @@ describe("RunJob", () => {
     const run = {
       name: "by-hand",
       requestId: "r-1",
-      payload: { kind: { case: "stringValue" as const, value: "now" } },
+      payload: toPayload("now"),
     };
     const [once, twice] = [await client.jobs.runJob(run), await client.jobs.runJob(run)];
     expect(twice.trigger?.id).toBe(once.trigger?.id);

@@ -1,0 +1,156 @@
+import { spawn } from "node:child_process";
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { POSTGRES_MAJOR, type PostgresBinaries } from "./postgres-binaries.ts";
+import { StartError, systemCode } from "./start-error.ts";
+
+/**
+ * Whether a folder holds a PostgreSQL cluster yet. Throws a StartError when it holds something else, or one of
+ * another major version.
+ */
+export function readFolderState(folder: string): "absent" | "present" {
+  const version = readVersion(folder);
+  if (version === POSTGRES_MAJOR) return "present";
+  if (version === undefined) {
+    if (isAbsent(folder)) return "absent";
+    throw new StartError(
+      `${folder} is damaged: it is not empty and has no PG_VERSION. ` +
+        "Restore it from a backup, or move it away to begin with an empty one.",
+    );
+  }
+  throw new StartError(
+    `${folder} was made by PostgreSQL ${JSON.stringify(version)}, and this is PostgreSQL ${POSTGRES_MAJOR}. ` +
+      "Set EASYCRON_DATA_DIR to another folder, or move this one away.",
+  );
+}
+
+function readVersion(folder: string): string | undefined {
+  try {
+    return readFileSync(join(folder, "PG_VERSION"), "utf8").trim().slice(0, 20);
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") return undefined;
+    throw new StartError(
+      `${folder} cannot be read: ${systemCode(error)}. Make it readable, or move it away.`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+function isAbsent(folder: string): boolean {
+  try {
+    return readdirSync(folder).length === 0;
+  } catch (error) {
+    return systemCode(error) === "ENOENT";
+  }
+}
+
+/** What `initialise` needs. */
+export interface InitialiseOptions {
+  readonly folder: string;
+  readonly password: string;
+  readonly binaries: PostgresBinaries;
+  readonly signal?: AbortSignal;
+  /** False skips fsync, for data that nobody will miss. */
+  readonly durable?: boolean;
+}
+
+/** Makes an empty cluster. It appears whole or not at all: a folder that was left half-made is made anew. */
+export async function initialise({
+  folder,
+  password,
+  binaries,
+  signal,
+  durable = true,
+}: InitialiseOptions): Promise<void> {
+  const making = `${folder}.new`;
+  const passwordFile = `${folder}.password`;
+  const { initdb, user } = binaries;
+  rmSync(making, { recursive: true, force: true });
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(making, { mode: 0o700 });
+  writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 });
+  if (user !== undefined) {
+    for (const path of [making, passwordFile]) chownSync(path, user.uid, user.gid);
+  }
+  const passwordFd = openSync(passwordFile, "r");
+  rmSync(passwordFile);
+  try {
+    const args = [
+      `--pgdata=${folderArgument(making, user !== undefined)}`,
+      "--username=postgres",
+      "--auth=scram-sha-256",
+      // By number: the file has no name any more, and the other user could not reach it.
+      "--pwfile=/dev/fd/3",
+      "--encoding=UTF8",
+      "--locale=C",
+      "--locale-provider=builtin",
+      "--builtin-locale=C.UTF-8",
+      "--no-instructions",
+      ...(durable ? [] : ["--no-sync"]),
+    ];
+    await run(initdb, args, { ...user, cwd: making, passwordFd, ...(signal && { signal }) });
+    chmodSync(making, 0o700);
+    renameSync(making, folder);
+  } finally {
+    closeSync(passwordFd);
+    rmSync(making, { recursive: true, force: true });
+  }
+}
+
+interface RunOptions {
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly cwd: string;
+  readonly passwordFd: number;
+  readonly signal?: AbortSignal;
+}
+
+function run(
+  program: string,
+  args: readonly string[],
+  { passwordFd, ...options }: RunOptions,
+): Promise<void> {
+  return new Promise((done, fail) => {
+    const child = spawn(program, args, {
+      ...options,
+      env: { LC_ALL: "C", TZ: "UTC", PATH: process.env.PATH },
+      stdio: ["ignore", "ignore", "pipe", passwordFd],
+      detached: true,
+    });
+    let said = "";
+    child.stderr?.on("data", (text: Buffer) => {
+      said += text;
+    });
+    child.once("error", fail);
+    child.once("close", (code) => {
+      if (code === 0) return done();
+      const why =
+        said
+          .trim()
+          .split("\n")
+          .find((line) => /error|fatal|could not/i.test(line)) ?? `code ${code}`;
+      fail(new StartError(`PostgreSQL could not make its files in ${options.cwd}: ${why}`));
+    });
+  });
+}
+
+/**
+ * How the folder is named to PostgreSQL. Under another user it may lie beneath a folder which that user cannot enter;
+ * a process can reach its own working directory all the same.
+ */
+export function folderArgument(folder: string, asAnotherUser: boolean): string {
+  return asAnotherUser && process.platform === "linux" ? "/proc/self/cwd" : folder;
+}

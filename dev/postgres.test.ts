@@ -1,0 +1,145 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import pg from "pg";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { findFreePorts } from "./ports.ts";
+import { ensureDatabase, type Postgres, type PostgresOptions, startPostgres } from "./postgres.ts";
+import { findProcesses, identityOf } from "./processes.ts";
+import { StartError } from "./start-error.ts";
+
+let parent: string;
+let folder: string;
+const started: Postgres[] = [];
+
+beforeEach(async () => {
+  // Only its owner may enter it, as in a checkout or a data directory made by mktemp.
+  parent = await mkdtemp(join(tmpdir(), "easycron-postgres-test-"));
+  folder = join(parent, "postgres");
+});
+afterEach(async () => {
+  await Promise.all(started.splice(0).map((postgres) => postgres.stop()));
+  await rm(parent, { recursive: true });
+});
+
+async function start(overrides: Partial<PostgresOptions> = {}): Promise<Postgres> {
+  const [port = 0] = await findFreePorts(1);
+  const postgres = await startPostgres({ folder, password: "a b/c", port, durable: false, ...overrides });
+  started.push(postgres);
+  return postgres;
+}
+
+/** Runs statements one after the other and returns the first column of the last one's rows. */
+async function query(postgres: Postgres, database: string, ...statements: string[]): Promise<unknown[]> {
+  const client = new pg.Client({ connectionString: postgres.url(database) });
+  await client.connect();
+  try {
+    let rows: { value: unknown }[] = [];
+    for (const statement of statements) rows = (await client.query(statement)).rows;
+    return rows.map((row) => row.value);
+  } finally {
+    await client.end();
+  }
+}
+
+describe("an embedded PostgreSQL", () => {
+  test("keeps its data between runs, also when it was killed", async () => {
+    const first = await start();
+    await ensureDatabase(first, "easycron");
+    await ensureDatabase(first, "easycron");
+    await query(first, "easycron", "create table t (value int)", "insert into t values (1)");
+    process.kill(first.supervised.pid() ?? 0, "SIGKILL");
+    await first.stop();
+    const second = await start();
+    expect(await query(second, "easycron", "select value from t")).toEqual([1]);
+  });
+
+  test("is started again on the same port when it is killed", async () => {
+    const ended = Promise.withResolvers<void>();
+    const postgres = await start({ onEvent: ({ kind }) => kind === "ended" && ended.resolve() });
+    await query(postgres, "postgres", "create table t (value int)", "insert into t values (7)");
+    process.kill(postgres.supervised.pid() ?? 0, "SIGKILL");
+    await ended.promise;
+    await postgres.supervised.untilReady();
+    expect(await query(postgres, "postgres", "select value from t")).toEqual([7]);
+  });
+
+  test.each([
+    ["ends when its supervisor is killed", true],
+    ["that a killed supervisor left running is stopped by the next start", false],
+  ])("%s", async (_name, watched) => {
+    const holder = holdPostgres();
+    const [line] = (await once(holder.stdout, "data")) as [Buffer];
+    const pid = Number(line);
+    expect(identityOf(pid)).toBeDefined();
+    const watchers = findProcesses(`kill -INT "$1" sh ${pid}`);
+    expect(watchers.length).toBe(1);
+    if (!watched) for (const watcher of watchers) process.kill(watcher, "SIGKILL");
+    holder.kill("SIGKILL");
+    await once(holder, "exit");
+    const next = await start();
+    expect(identityOf(pid)).toBeUndefined();
+    expect(await query(next, "postgres", "select 1 as value")).toEqual([1]);
+  });
+
+  /** A process that starts one on the same folder, prints its pid, and does nothing more. */
+  function holdPostgres() {
+    const program = `
+      import { findFreePorts } from "${import.meta.dirname}/ports.ts";
+      import { startPostgres } from "${import.meta.dirname}/postgres.ts";
+      const [port] = await findFreePorts(1);
+      const options = { folder: ${JSON.stringify(folder)}, password: "a b/c", port, durable: false };
+      const postgres = await startPostgres(options);
+      console.log(postgres.supervised.pid());
+    `;
+    return spawn(process.execPath, ["--input-type=module", "--eval", program], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+  }
+});
+
+describe("a folder that cannot be used is named in one line, and not touched:", () => {
+  test("one that is not PostgreSQL's", async () => {
+    await mkdir(folder);
+    await writeFile(join(folder, "precious"), "data");
+    await expect(start()).rejects.toThrow(`${folder} is damaged: it is not empty and has no PG_VERSION.`);
+    expect(await readdir(folder)).toEqual(["precious"]);
+  });
+
+  test("one of another version", async () => {
+    await mkdir(folder);
+    await writeFile(join(folder, "PG_VERSION"), "17\n");
+    await expect(start()).rejects.toThrow(
+      `${folder} was made by PostgreSQL "17", and this is PostgreSQL 18.`,
+    );
+  });
+
+  test.each(["global/pg_control", "pg_wal", "postgresql.conf"])("one without %s", async (part) => {
+    const made = await start();
+    await made.stop();
+    await rm(join(folder, part), { recursive: true });
+    const failure = await start().catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(StartError);
+    expect(String(failure)).toMatch(/PostgreSQL cannot start on .*: .+ Restore the folder from a backup/);
+    expect(String(failure).split("\n").length).toBe(1);
+  });
+
+  test("one whose tables are gone", async () => {
+    const made = await start();
+    await made.stop();
+    await rm(join(folder, "base"), { recursive: true });
+    const failure = start().then((postgres) => ensureDatabase(postgres, "easycron"));
+    await expect(failure).rejects.toThrow(/^PostgreSQL's files are damaged: .+\. Restore the folder/);
+  });
+
+  test("a half-made one is made anew", async () => {
+    await mkdir(`${folder}.new`);
+    await writeFile(join(`${folder}.new`, "half"), "");
+    await chmod(`${folder}.new`, 0o755);
+    const postgres = await start();
+    expect(await query(postgres, "postgres", "select 1 as value")).toEqual([1]);
+    expect((await readdir(parent)).sort()).toEqual(["postgres"]);
+  });
+});

@@ -1,0 +1,145 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { createInterface } from "node:readline";
+import pg from "pg";
+import { findBinaries, type PostgresBinaries } from "./postgres-binaries.ts";
+import { folderArgument, initialise, readFolderState } from "./postgres-folder.ts";
+import { stopLeftOver } from "./postgres-left-over.ts";
+import { StartError } from "./start-error.ts";
+import { type Program, type ProgramEvent, type Supervised, supervise } from "./supervisor.ts";
+
+/** A PostgreSQL of our own. */
+export interface PostgresOptions {
+  /** Where it keeps its files; made when there is none. Its parent must exist and be writable. */
+  readonly folder: string;
+  /** Of the superuser "postgres". */
+  readonly password: string;
+  /** On the loopback address. */
+  readonly port: number;
+  /** False for data that nobody will miss: it then survives the end of any process, but not of the machine. */
+  readonly durable?: boolean;
+  /** Told each line that the server writes. */
+  readonly onLine?: (line: string) => void;
+  /** Told what happens to the server's process. */
+  readonly onEvent?: (event: ProgramEvent) => void;
+  /** Ends the making of the files early. */
+  readonly signal?: AbortSignal;
+}
+
+/** A running PostgreSQL; it is started again whenever it ends. */
+export interface Postgres {
+  readonly supervised: Supervised;
+  /** Connection string of the superuser. */
+  url(database: string): string;
+  /** Fast shutdown: open transactions are rolled back. */
+  stop(graceMs?: number): Promise<void>;
+}
+
+const SETTINGS = {
+  listen_addresses: "127.0.0.1",
+  unix_socket_directories: "",
+  max_connections: "200",
+  timezone: "UTC",
+  log_timezone: "UTC",
+  lc_messages: "C",
+};
+
+/**
+ * Starts PostgreSQL on a folder of its own, having stopped what a killed supervisor left running there, and waits
+ * until it accepts connections. Throws a StartError, having changed nothing, when the folder cannot be used.
+ */
+export async function startPostgres(options: PostgresOptions): Promise<Postgres> {
+  const { folder, port } = options;
+  const binaries = findBinaries();
+  const clusterName = `easycron-${createHash("sha256").update(folder).digest("hex").slice(0, 12)}`;
+  await stopLeftOver(folder, clusterName);
+  if (readFolderState(folder) === "absent") await initialise({ ...options, binaries });
+  const words: string[] = [];
+  const program = toProgram(options, binaries, clusterName, (line) => {
+    words.push(line);
+    options.onLine?.(line);
+  });
+  const supervised = supervise(program, options.onEvent);
+  const stop = (graceMs = 5_000) => supervised.stop(graceMs);
+  try {
+    await supervised.untilReady();
+  } catch (cause) {
+    await stop();
+    throw new StartError(`PostgreSQL cannot start on ${folder}: ${toProblem(words)} ${CURE}`, { cause });
+  }
+  const url = (database: string) =>
+    `postgres://postgres:${encodeURIComponent(options.password)}@127.0.0.1:${port}/${database}`;
+  return { supervised, url, stop };
+}
+
+const CURE = "Restore the folder from a backup, or move it away to begin with an empty one.";
+
+function toProgram(
+  { folder, port, durable = true }: PostgresOptions,
+  { postgres, user }: PostgresBinaries,
+  clusterName: string,
+  onLine: (line: string) => void,
+): Program {
+  const all = { ...SETTINGS, fsync: durable ? "on" : "off", port: String(port), cluster_name: clusterName };
+  const flags = Object.entries(all).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+  return {
+    name: "postgres",
+    stopSignal: "SIGINT",
+    start: () => {
+      const child = spawn(postgres, ["-D", folderArgument(folder, user !== undefined), ...flags], {
+        ...user,
+        cwd: folder,
+        env: { LC_ALL: "C", TZ: "UTC" },
+        stdio: ["ignore", "ignore", "pipe"],
+        // Ctrl-C is for the supervisor, which lets the services end first.
+        detached: true,
+      });
+      endWithUs(child);
+      return child;
+    },
+    watchReady: (child, ready) => {
+      if (child.stderr === null) return;
+      createInterface(child.stderr).on("line", (line) => {
+        onLine(line);
+        if (line.includes("database system is ready to accept connections")) ready();
+      });
+    },
+  };
+}
+
+/** Has a server stopped when this process dies, however it dies: a shell waits for the end of a pipe that we hold. */
+function endWithUs(child: ChildProcess): void {
+  if (child.pid === undefined) return;
+  const watcher = spawn("/bin/sh", ["-c", 'read -r _; kill -INT "$1"', "sh", String(child.pid)], {
+    stdio: ["pipe", "ignore", "ignore"],
+    detached: true,
+  });
+  // Without a shell nobody watches; the next start stops what is left over.
+  watcher.on("error", () => {});
+  watcher.stdin.on("error", () => {});
+  child.once("exit", () => watcher.kill("SIGKILL"));
+}
+
+/** The one line of the server's many that says why it ended. */
+function toProblem(lines: readonly string[]): string {
+  const fatal = lines.map((line) => /(?:FATAL|PANIC):\s+(.*)$/.exec(line)?.[1]).findLast((text) => text);
+  const problem = fatal ?? lines[0]?.replace(/^postgres: /, "") ?? "it said nothing";
+  return problem.endsWith(".") ? problem : `${problem}.`;
+}
+
+/** Creates a database unless it exists. Throws a StartError when the server cannot: its files are damaged. */
+export async function ensureDatabase(postgres: Postgres, name: string): Promise<void> {
+  const client = new pg.Client({ connectionString: postgres.url("postgres") });
+  // A server that ends meanwhile rejects the query as well.
+  client.on("error", () => {});
+  try {
+    await client.connect();
+    const found = await client.query("select from pg_database where datname = $1", [name]);
+    if (found.rowCount === 0) await client.query(`create database ${client.escapeIdentifier(name)}`);
+  } catch (cause) {
+    const problem = cause instanceof Error ? cause.message : String(cause);
+    throw new StartError(`PostgreSQL's files are damaged: ${problem}. ${CURE}`, { cause });
+  } finally {
+    await client.end();
+  }
+}

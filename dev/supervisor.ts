@@ -1,0 +1,193 @@
+import type { ChildProcess } from "node:child_process";
+import { backoffMs } from "../mesh/backoff.ts";
+
+/** A program that is kept running. */
+export interface Program {
+  /** Shown to people, such as "scheduler-0". */
+  readonly name: string;
+  /** Starts it once more. */
+  start(): ChildProcess;
+  /** Calls `ready` as soon as the process serves. */
+  watchReady(child: ChildProcess, ready: () => void): void;
+  /** Asks it to stop. Default SIGTERM. */
+  readonly stopSignal?: NodeJS.Signals;
+}
+
+/** What happens to a program; each process tells started, then ready (if it gets so far), then ended. */
+export type ProgramEvent =
+  | { readonly kind: "started"; readonly pid: number }
+  | { readonly kind: "ready"; readonly pid: number }
+  | {
+      readonly kind: "ended";
+      readonly how: string;
+      readonly exitCode: number | null;
+      readonly restartInMs?: number;
+    };
+
+/** When a program that ended is started again. */
+export interface RestartPolicy {
+  /** Pause after the first end; it doubles with each further one. */
+  readonly minMs: number;
+  /** Longest pause. */
+  readonly maxMs: number;
+  /** A process that ran this long makes the pauses begin anew. */
+  readonly resetAfterMs: number;
+  /** Longest time from a program's very first start until it is ready. */
+  readonly readyWithinMs: number;
+}
+
+const POLICY: RestartPolicy = { minMs: 100, maxMs: 5_000, resetAfterMs: 10_000, readyWithinMs: 30_000 };
+
+/** A program under supervision. */
+export interface Supervised {
+  readonly name: string;
+  /** The process that runs now; undefined between two. */
+  pid(): number | undefined;
+  /** Resolves when a process of it is ready, now or next. Rejects if the very first never gets so far. */
+  untilReady(): Promise<void>;
+  /** Ends it for good: the stop signal, and SIGKILL when that took longer than `graceMs`. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** The very first process of a program ended, or was not ready in time. */
+export class ProgramFailedError extends Error {
+  override readonly name = "ProgramFailedError";
+  /** What it ended with, if it ended by itself. */
+  readonly exitCode: number | null;
+
+  constructor(message: string, exitCode: number | null) {
+    super(message);
+    this.exitCode = exitCode;
+  }
+}
+
+/**
+ * Starts a program, and starts it again whenever it ends, with growing pauses while it keeps ending. A program that
+ * ends before it was ready for the first time is not tried again: it would fail in the same way.
+ */
+export function supervise(
+  program: Program,
+  onEvent: (event: ProgramEvent) => void = () => {},
+  policy: RestartPolicy = POLICY,
+): Supervised {
+  return new Supervisor(program, onEvent, policy);
+}
+
+class Supervisor implements Supervised {
+  readonly name: string;
+  readonly #program: Program;
+  readonly #onEvent: (event: ProgramEvent) => void;
+  readonly #policy: RestartPolicy;
+  #child: ChildProcess | undefined;
+  #gone = Promise.withResolvers<void>();
+  #ready = createReady();
+  #phase: "starting" | "running" | "stopped" = "starting";
+  /** Until the program is ready for the first time: its limit; afterwards: the next start. */
+  #timer: NodeJS.Timeout;
+  #endsInARow = 0;
+
+  constructor(program: Program, onEvent: (event: ProgramEvent) => void, policy: RestartPolicy) {
+    this.name = program.name;
+    this.#program = program;
+    this.#onEvent = onEvent;
+    this.#policy = policy;
+    this.#timer = setTimeout(() => {
+      this.#giveUp(`was not ready within ${policy.readyWithinMs / 1_000} s`, null);
+      this.#child?.kill("SIGKILL");
+    }, policy.readyWithinMs);
+    this.#start();
+  }
+
+  pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  untilReady(): Promise<void> {
+    return this.#ready.promise;
+  }
+
+  async stop(graceMs: number): Promise<void> {
+    this.#giveUp("was stopped", null);
+    if (this.#child === undefined) return;
+    this.#child.kill(this.#program.stopSignal ?? "SIGTERM");
+    const kill = setTimeout(() => this.#child?.kill("SIGKILL"), graceMs);
+    await this.#gone.promise;
+    clearTimeout(kill);
+  }
+
+  #start(): void {
+    const startedMs = performance.now();
+    const child = this.#program.start();
+    this.#child = child;
+    this.#gone = Promise.withResolvers<void>();
+    const end = (how: string, exitCode: number | null) => {
+      // A process that could not be started may tell both "error" and "exit".
+      if (this.#child === child) this.#onEnd(how, exitCode, performance.now() - startedMs);
+    };
+    child.on("error", (error) => {
+      if (child.pid === undefined) end(`could not be started: ${error.message}`, null);
+    });
+    child.once("exit", (code, by) =>
+      end(by === null ? `ended with code ${code}` : `was ended by ${by}`, code),
+    );
+    if (child.pid !== undefined) this.#onEvent({ kind: "started", pid: child.pid });
+    this.#program.watchReady(child, () => {
+      if (this.#child === child) this.#onReady(child.pid ?? 0);
+    });
+  }
+
+  #onReady(pid: number): void {
+    if (this.#phase === "stopped") return;
+    clearTimeout(this.#timer);
+    this.#phase = "running";
+    this.#ready.resolve();
+    this.#onEvent({ kind: "ready", pid });
+  }
+
+  #onEnd(how: string, exitCode: number | null, ranMs: number): void {
+    this.#child = undefined;
+    this.#gone.resolve();
+    if (this.#phase !== "running") {
+      this.#giveUp(how, exitCode);
+      this.#onEvent({ kind: "ended", how, exitCode });
+      return;
+    }
+    if (this.#ready.isSettled()) this.#ready = createReady();
+    this.#endsInARow = ranMs >= this.#policy.resetAfterMs ? 1 : this.#endsInARow + 1;
+    const { minMs, maxMs } = this.#policy;
+    const restartInMs = backoffMs({
+      attempt: this.#endsInARow,
+      minMs,
+      maxMs,
+      jitter: 0,
+      random: Math.random,
+    });
+    this.#timer = setTimeout(() => this.#start(), restartInMs);
+    this.#onEvent({ kind: "ended", how, exitCode, restartInMs });
+  }
+
+  #giveUp(how: string, exitCode: number | null): void {
+    clearTimeout(this.#timer);
+    this.#phase = "stopped";
+    this.#ready.reject(new ProgramFailedError(`${this.name} ${how}`, exitCode));
+  }
+}
+
+function createReady() {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  let settled = false;
+  const settle = () => {
+    settled = true;
+  };
+  // Nobody need be waiting for it.
+  promise.then(settle, settle);
+  return {
+    promise,
+    reject,
+    resolve: () => {
+      settled = true;
+      resolve();
+    },
+    isSettled: () => settled,
+  };
+}

@@ -1,0 +1,66 @@
+import { createPool } from "../db/pool.ts";
+import { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
+import { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
+import { systemClock } from "../mesh/clock.ts";
+import { parseHostPort } from "../mesh/config.ts";
+import { createGrpcClient } from "../mesh/grpc-client.ts";
+import { createHealth } from "../mesh/grpc-health.ts";
+import type { Service } from "../mesh/lifecycle.ts";
+import { createLogger } from "../mesh/logger.ts";
+import { readConfig } from "./config.ts";
+import { createOnePort } from "./one-port.ts";
+import { createPublicApi } from "./public-api.ts";
+
+const INNER_DEADLINE_MS = 10_000;
+const CLOSE_GRACE_MS = 5_000;
+const LIMITS = { sniffMs: 10_000, headersMs: 10_000, requestMs: 60_000, idleMs: 75_000, maxStreams: 250 };
+
+/** Makes a gateway that serves. */
+export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
+  const config = readConfig(env);
+  const logger = createLogger("gateway", env);
+  const database = createPool({
+    connectionString: config.databaseUrl,
+    max: config.databaseConnections,
+    applicationName: "easycron-gateway",
+  });
+  const scheduler = createGrpcClient(SchedulerService, {
+    addresses: config.schedulerAddresses,
+    deadlineMs: INNER_DEADLINE_MS,
+    idempotentMethods: ["getJob", "listJobs", "pauseJob", "resumeJob", "previewSchedule", "resolveJob"],
+  });
+  const dispatcher = createGrpcClient(DispatcherService, {
+    addresses: config.dispatcherAddresses,
+    deadlineMs: INNER_DEADLINE_MS,
+    idempotentMethods: ["getTrigger", "listTriggers", "listAttempts"],
+  });
+  const health = createHealth();
+  const closing = new AbortController();
+  const listener = createPublicApi({
+    database,
+    scheduler,
+    dispatcher,
+    health,
+    logger,
+    clock: systemClock,
+    operatorKeyHash: config.operatorKeyHash,
+    allow: config.egressAllow,
+    shutdownSignal: closing.signal,
+  });
+  const server = createOnePort(listener, LIMITS);
+  const { host, port: wanted } = parseHostPort(config.listen) ?? { host: "127.0.0.1", port: 8080 };
+  const port = await server.listen(host, wanted);
+  health.setServing(true);
+  logger.info({ port }, "serving");
+  return {
+    port,
+    close: async () => {
+      health.setServing(false);
+      closing.abort();
+      await server.close(CLOSE_GRACE_MS);
+      scheduler.close();
+      dispatcher.close();
+      await database.close();
+    },
+  };
+}

@@ -1,0 +1,47 @@
+import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
+import { EasyCronError, failure } from "../../mesh/errors.ts";
+import type { Logger } from "../../mesh/logger.ts";
+import { toConnectError } from "../connect-error.ts";
+
+/**
+ * Turns whatever a handler throws into an error with a reason; INTERNAL ones are logged with the id that the caller
+ * gets. Stands outermost. A call inward that ended because the caller's time was used up is DEADLINE_EXCEEDED.
+ */
+export function createErrorsInterceptor(logger: Logger): Interceptor {
+  const convert = (error: unknown, method: string, signal: AbortSignal): ConnectError => {
+    // Connect's own errors are completed where they are sent.
+    if (error instanceof ConnectError) return error;
+    let known = EasyCronError.from(error);
+    if (known.reason === "CANCELLED" && hasTimedOut(signal))
+      known = failure("DEADLINE_EXCEEDED", {}, { cause: known });
+    if (known.reason === "INTERNAL") {
+      logger.error({ errorId: known.metadata.errorId, method, err: known.cause ?? known }, "a call failed");
+    }
+    return toConnectError(known);
+  };
+
+  return (next) => async (request) => {
+    const toError = (error: unknown) => convert(error, request.method.name, request.signal);
+    try {
+      const response = await next(request);
+      return response.stream ? { ...response, message: convertIn(response.message, toError) } : response;
+    } catch (error) {
+      throw toError(error);
+    }
+  };
+}
+
+function hasTimedOut(signal: AbortSignal): boolean {
+  return signal.reason instanceof ConnectError && signal.reason.code === Code.DeadlineExceeded;
+}
+
+async function* convertIn<T>(
+  messages: AsyncIterable<T>,
+  toError: (error: unknown) => ConnectError,
+): AsyncGenerator<T> {
+  try {
+    yield* messages;
+  } catch (error) {
+    throw toError(error);
+  }
+}

@@ -1,0 +1,57 @@
+import type { ServiceImpl } from "@connectrpc/connect";
+import type { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
+import type { JobService } from "../gen/easycron/v1/job_service_pb.ts";
+import type { AllowList } from "../mesh/egress-address.ts";
+import type { GrpcClient } from "../mesh/grpc-client.ts";
+import { answered } from "./answered.ts";
+import { toCallOptions } from "./call-options.ts";
+import { projectOf } from "./caller.ts";
+import { checkChangedJob, checkNewJob, checkPayload } from "./job-rules.ts";
+
+/** What the job service stands on. */
+export interface JobServiceParts {
+  readonly scheduler: GrpcClient<typeof SchedulerService>;
+  /** Ranges that webhooks may call although they are not public. */
+  readonly allow: AllowList;
+}
+
+/** The handlers of JobService: judge what can be judged without the job, then ask the scheduler. */
+export function createJobService({ scheduler, allow }: JobServiceParts): ServiceImpl<typeof JobService> {
+  return {
+    createJob: async (request, context) => {
+      const { projectId, plugins } = projectOf(context);
+      checkNewJob(request.job, { allow, plugins });
+      return answered(await scheduler.createJob({ projectId, request }, toCallOptions(context)));
+    },
+    getJob: async (request, context) => {
+      const { projectId } = projectOf(context);
+      return answered(await scheduler.getJob({ projectId, request }, toCallOptions(context)));
+    },
+    listJobs: async (request, context) => {
+      const { projectId } = projectOf(context);
+      return answered(await scheduler.listJobs({ projectId, request }, toCallOptions(context)));
+    },
+    updateJob: async (request, context) => {
+      const { projectId, plugins } = projectOf(context);
+      checkChangedJob(request.job, request.updateMask?.paths ?? [], { allow, plugins });
+      return answered(await scheduler.updateJob({ projectId, request }, toCallOptions(context)));
+    },
+    deleteJob: async (request, context) => {
+      const { projectId } = projectOf(context);
+      return answered(await scheduler.deleteJob({ projectId, request }, toCallOptions(context)));
+    },
+    pauseJob: async (request, context) => {
+      const { projectId } = projectOf(context);
+      return answered(await scheduler.pauseJob({ projectId, request }, toCallOptions(context)));
+    },
+    resumeJob: async (request, context) => {
+      const { projectId } = projectOf(context);
+      return answered(await scheduler.resumeJob({ projectId, request }, toCallOptions(context)));
+    },
+    runJob: async (request, context) => {
+      const { projectId } = projectOf(context);
+      checkPayload(request.payload, "payload");
+      return answered(await scheduler.runJob({ projectId, request }, toCallOptions(context)));
+    },
+  };
+}

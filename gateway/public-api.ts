@@ -1,0 +1,79 @@
+import type { HandlerContext } from "@connectrpc/connect";
+import { ApiKeyService } from "../gen/easycron/v1/api_key_service_pb.ts";
+import { JobService } from "../gen/easycron/v1/job_service_pb.ts";
+import { ProjectService } from "../gen/easycron/v1/project_service_pb.ts";
+import { ScheduleService } from "../gen/easycron/v1/schedule_service_pb.ts";
+import { SigningKeyService } from "../gen/easycron/v1/signing_key_service_pb.ts";
+import { TriggerService } from "../gen/easycron/v1/trigger_service_pb.ts";
+import { Health } from "../gen/grpc/health/v1/health_pb.ts";
+import { failure } from "../mesh/errors.ts";
+import type { HealthState } from "../mesh/grpc-health.ts";
+import type { Logger } from "../mesh/logger.ts";
+import { createApiKeyService } from "./api-key-service.ts";
+import { type AuthenticateParts, authenticate } from "./authenticate.ts";
+import { callerKey } from "./caller.ts";
+import { detailTypes, toConnectError } from "./connect-error.ts";
+import type { NodeListener } from "./drain-unread.ts";
+import { createHealthService } from "./health-service.ts";
+import { createErrorsInterceptor } from "./interceptors/errors.ts";
+import { traceInterceptor } from "./interceptors/trace.ts";
+import { createValidateInterceptor } from "./interceptors/validate.ts";
+import { createJobService, type JobServiceParts } from "./job-service.ts";
+import { nameErrorsOf } from "./name-error.ts";
+import { createProjectService, type OwnParts } from "./project-service.ts";
+import { createRpcListener } from "./rpc-listener.ts";
+import { createScheduleService } from "./schedule-service.ts";
+import { createSigningKeyService } from "./signing-key-service.ts";
+import { createTriggerService, type TriggerServiceParts } from "./trigger-service.ts";
+
+/** What the public API stands on. */
+export interface PublicApiParts extends AuthenticateParts, OwnParts, JobServiceParts, TriggerServiceParts {
+  readonly health: HealthState;
+  readonly logger: Logger;
+  /** Ends streams that would go on for ever. */
+  readonly shutdownSignal: AbortSignal;
+}
+
+const MAX_REQUEST_BYTES = 1024 * 1024;
+const MAX_DEADLINE_MS = 60_000;
+
+/** Makes the listener that serves every public method, over gRPC, gRPC-Web and Connect. */
+export function createPublicApi(parts: PublicApiParts): NodeListener {
+  const { health, logger, scheduler, dispatcher } = parts;
+  const implementations = [
+    [JobService, createJobService(parts)],
+    [ScheduleService, createScheduleService(scheduler)],
+    [TriggerService, createTriggerService(parts)],
+    [SigningKeyService, createSigningKeyService(dispatcher)],
+    [ProjectService, createProjectService(parts)],
+    [ApiKeyService, createApiKeyService(parts)],
+    [Health, createHealthService(health, parts.shutdownSignal)],
+  ] as const;
+  for (const [service] of implementations) health.addService(service.typeName);
+  return createRpcListener({
+    routes: (router) => {
+      for (const [service, implementation] of implementations) router.service(service, implementation);
+    },
+    requestGate: createRequestGate(parts),
+    interceptors: [createErrorsInterceptor(logger), traceInterceptor, createValidateInterceptor()],
+    readMaxBytes: MAX_REQUEST_BYTES,
+    maxTimeoutMs: MAX_DEADLINE_MS,
+    maxDeadlineMs: MAX_DEADLINE_MS,
+    // Empty lists and zeros are said, so that a script need not know what is left out.
+    jsonOptions: { ignoreUnknownFields: false, alwaysEmitImplicit: true, registry: detailTypes },
+    logger,
+  });
+}
+
+/** Runs on a call's headers, before anything of its body is read: who calls, and may they. */
+function createRequestGate(parts: PublicApiParts): (context: HandlerContext) => Promise<void> {
+  return async (context) => {
+    nameErrorsOf(context, { logger: parts.logger, maxBytes: MAX_REQUEST_BYTES });
+    try {
+      context.values.set(callerKey, await authenticate(parts, context));
+      if (context.signal.aborted) throw failure("DEADLINE_EXCEEDED");
+    } catch (error) {
+      throw toConnectError(error);
+    }
+  };
+}

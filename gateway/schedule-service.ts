@@ -1,0 +1,19 @@
+import type { ServiceImpl } from "@connectrpc/connect";
+import type { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
+import type { ScheduleService } from "../gen/easycron/v1/schedule_service_pb.ts";
+import type { GrpcClient } from "../mesh/grpc-client.ts";
+import { answered } from "./answered.ts";
+import { toCallOptions } from "./call-options.ts";
+import { projectOf } from "./caller.ts";
+
+/** The handlers of ScheduleService. */
+export function createScheduleService(
+  scheduler: GrpcClient<typeof SchedulerService>,
+): ServiceImpl<typeof ScheduleService> {
+  return {
+    previewSchedule: async (request, context) => {
+      const { projectId } = projectOf(context);
+      return answered(await scheduler.previewSchedule({ projectId, request }, toCallOptions(context)));
+    },
+  };
+}
