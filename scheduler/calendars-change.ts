@@ -16,17 +16,19 @@ import {
   calendarVersionInsert,
 } from "./calendars.sql.ts";
 import { calendarNotFound, refuseNeverOpening } from "./calendars.ts";
+import { importICalendar } from "./calendars-import.ts";
 import { settleCalendar } from "./calendars-settle.ts";
 import {
   calendarEtagOf,
   checkCalendarSpec,
   fromCalendarSpecJson,
+  toCalendar,
   toCalendarSpecJson,
 } from "./calendars-spec.ts";
 import type { Parts } from "./parts.ts";
 
 /** The fields of a calendar that an update may name, by their proto names. */
-const UPDATABLE = ["time_zone", "windows", "excluded_dates"] as const;
+const UPDATABLE = ["time_zone", "windows", "excluded_dates", "icalendar"] as const;
 
 /**
  * Creates a calendar. Throws CALENDAR_INVALID, TIME_ZONE_UNKNOWN, CALENDAR_NEVER_OPENS, CALENDAR_ALREADY_EXISTS.
@@ -36,8 +38,8 @@ export async function createCalendar(
   projectId: string,
   given: Calendar | undefined,
 ): Promise<CalendarRow> {
-  const calendar = required(given);
   const now = parts.clock.now();
+  const calendar = await withImport(required(given), required(given).timeZone, now);
   const spec = checkedSpec(calendar.name, calendar, now);
   const uid = typeid("cal").toString();
   try {
@@ -62,8 +64,9 @@ export async function updateCalendar(
   projectId: string,
   request: UpdateCalendarRequest,
 ): Promise<CalendarRow> {
-  const given = required(request.calendar);
-  const fields = readMask(request.updateMask?.paths ?? [], given);
+  const asked = required(request.calendar);
+  const fields = readMask(request.updateMask?.paths ?? [], asked);
+  const given = await importForUpdate(parts, projectId, asked, fields);
   const row = await parts.database.transaction(async (tx) => {
     const before = await lockCalendar(tx, projectId, given);
     const now = parts.clock.now();
@@ -116,6 +119,31 @@ async function lockCalendar(
   return row;
 }
 
+/** A copy whose imported dates are those of its iCalendar text. Throws CALENDAR_INVALID or TIME_ZONE_UNKNOWN. */
+async function withImport(given: Calendar, zone: string, nowMs: number): Promise<Calendar> {
+  const calendar = clone(CalendarSchema, given);
+  calendar.importedDates = [];
+  if (calendar.icalendar === "") return calendar;
+  const timeZone = checkCalendarSpec(create(CalendarSchema, { timeZone: zone })).timeZone;
+  const dates = await importICalendar({ text: calendar.icalendar, timeZone, nowMs });
+  calendar.importedDates = [...dates];
+  return calendar;
+}
+
+// Before the row is locked: an import may take two seconds.
+async function importForUpdate(
+  parts: Parts,
+  projectId: string,
+  asked: Calendar,
+  fields: readonly string[],
+): Promise<Calendar> {
+  if (!fields.includes("icalendar") || asked.icalendar === "") return withImport(asked, "", 0);
+  const ownZone = fields.includes("time_zone")
+    ? asked.timeZone
+    : toCalendar(await readCalendar(parts.database, projectId, asked.name)).timeZone;
+  return withImport(asked, ownZone, parts.clock.now());
+}
+
 function checkedSpec(name: string, calendar: Calendar, nowMs: number): string {
   refuseNeverOpening(name, checkCalendarSpec(calendar), nowMs);
   return toCalendarSpecJson(calendar);
@@ -133,7 +161,10 @@ function readMask(paths: readonly string[], given: Calendar): readonly string[] 
   if (wrong !== undefined)
     throw failure("UPDATE_MASK_INVALID", { path: wrong, accepted: UPDATABLE.join(", ") });
   if (paths.length > 0) return paths;
-  return CalendarSchema.fields.filter((field) => isFieldSet(given, field)).map((field) => field.name);
+  return UPDATABLE.filter((name) => {
+    const field = CalendarSchema.fields.find((each) => each.name === name);
+    return field !== undefined && isFieldSet(given, field);
+  });
 }
 
 function merge(before: Calendar, given: Calendar, fields: readonly string[]): Calendar {
@@ -141,5 +172,6 @@ function merge(before: Calendar, given: Calendar, fields: readonly string[]): Ca
   if (fields.includes("time_zone")) calendar.timeZone = given.timeZone;
   if (fields.includes("windows")) calendar.windows = given.windows;
   if (fields.includes("excluded_dates")) calendar.excludedDates = given.excludedDates;
+  if (fields.includes("icalendar")) calendar.importedDates = given.importedDates;
   return calendar;
 }

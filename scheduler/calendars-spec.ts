@@ -7,11 +7,12 @@ import { type Calendar, CalendarSchema } from "../gen/easycron/v1/calendar_pb.ts
 import { failure } from "../mesh/errors.ts";
 import type { CalendarRow } from "./calendars.sql.ts";
 
-/** What a version keeps: zone, windows and dates. The zone's default is written out. */
+/** What a version keeps: zone, windows, dates, and those of the last import. The zone's default is written out. */
 export function toCalendarSpecJson(calendar: Calendar): string {
-  const { windows, excludedDates } = calendar;
+  const { windows, excludedDates, importedDates } = calendar;
   const timeZone = calendar.timeZone === "" ? "UTC" : calendar.timeZone;
-  return toJsonString(CalendarSchema, create(CalendarSchema, { timeZone, windows, excludedDates }));
+  const spec = create(CalendarSchema, { timeZone, windows, excludedDates, importedDates });
+  return toJsonString(CalendarSchema, spec);
 }
 
 /** Reads what `toCalendarSpecJson` wrote. */
@@ -21,7 +22,13 @@ export function fromCalendarSpecJson(spec: string): Calendar {
 
 /** Compiles a stored version. */
 export function compileCalendar(spec: string): CompiledCalendar {
-  return parseCalendar(fromCalendarSpecJson(spec));
+  return parse(fromCalendarSpecJson(spec));
+}
+
+function parse(calendar: Calendar): CompiledCalendar {
+  const { windows, excludedDates, importedDates } = calendar;
+  const timeZone = calendar.timeZone === "" ? "UTC" : calendar.timeZone;
+  return parseCalendar({ timeZone, windows, excludedDates: [...excludedDates, ...importedDates] });
 }
 
 /**
@@ -30,7 +37,7 @@ export function compileCalendar(spec: string): CompiledCalendar {
  */
 export function checkCalendarSpec(calendar: Calendar): CompiledCalendar {
   try {
-    return parseCalendar({ ...calendar, timeZone: calendar.timeZone === "" ? "UTC" : calendar.timeZone });
+    return parse(calendar);
   } catch (error) {
     if (!(error instanceof ScheduleError)) throw error;
     const field = `calendar.${error.field}`;

@@ -50,6 +50,10 @@ const bind = (job: JobRow, ...names: string[]) => {
     bindCalendars(tx, PROJECT, [{ jobUid: job.uid, names: named }]),
   );
 };
+const ics = (date: string) =>
+  ["BEGIN:VCALENDAR", "BEGIN:VEVENT", `DTSTART;VALUE=DATE:${date}`, "END:VEVENT", "END:VCALENDAR"].join(
+    "\r\n",
+  );
 const gates = (...names: string[]) =>
   gatesOf(
     bench.parts.database,
@@ -144,6 +148,23 @@ describe("a change of a calendar", () => {
     await expect(change({ name: "office-hours" }, "name")).rejects.toMatchObject({
       reason: "UPDATE_MASK_INVALID",
     });
+  });
+
+  test("imports dates beside those written by hand, and forgets them again", async () => {
+    await make({ ...office, icalendar: ics("20261225") });
+    const read = async () => toCalendar(await readCalendar(bench.parts.database, PROJECT, "office-hours"));
+    expect(await read()).toMatchObject({
+      importedDates: ["2026-12-25"],
+      excludedDates: ["--05-01"],
+      icalendar: "",
+    });
+    await change({ name: "office-hours", excludedDates: ["--05-02"] }, "excluded_dates");
+    expect(await read()).toMatchObject({ importedDates: ["2026-12-25"], excludedDates: ["--05-02"] });
+    await change({ name: "office-hours", icalendar: ics("20261224") });
+    expect(await read()).toMatchObject({ importedDates: ["2026-12-24"], version: 3 });
+    expect((await check(Date.UTC(2026, 11, 24, 12))).open).toBe(false);
+    await change({ name: "office-hours" }, "icalendar");
+    expect(await read()).toMatchObject({ importedDates: [], excludedDates: ["--05-02"] });
   });
 
   test("with an etag of before is refused", async () => {

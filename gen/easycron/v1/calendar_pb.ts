@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/calendar.proto.
  */
 export const file_easycron_v1_calendar: GenFile = /*@__PURE__*/
-  fileDesc("ChplYXN5Y3Jvbi92MS9jYWxlbmRhci5wcm90bxILZWFzeWNyb24udjEi2wIKCENhbGVuZGFyEjsKBG5hbWUYASABKAlCLbpIKnIoMiZeW2EtejAtOV0oW2EtejAtOS5fLV17MCw2MX1bYS16MC05XSk/JBILCgN1aWQYAiABKAkSGgoJdGltZV96b25lGAMgASgJQge6SARyAhhAEjYKB3dpbmRvd3MYBCADKAsyGy5lYXN5Y3Jvbi52MS5DYWxlbmRhcldpbmRvd0IIukgFkgECEGQSJwoOZXhjbHVkZWRfZGF0ZXMYBSADKAlCD7pIDJIBCRCIJyIEcgIYQBIPCgd2ZXJzaW9uGAYgASgNEhUKBGV0YWcYByABKAlCB7pIBHICGEASLwoLY3JlYXRlX3RpbWUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3VwZGF0ZV90aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJcCg5DYWxlbmRhcldpbmRvdxIcCgRkYXlzGAEgAygJQg66SAuSAQgQByIEcgIYQBIWCgVzdGFydBgCIAEoCUIHukgEcgIYQBIUCgNlbmQYAyABKAlCB7pIBHICGEBiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp]);
+  fileDesc("ChplYXN5Y3Jvbi92MS9jYWxlbmRhci5wcm90bxILZWFzeWNyb24udjEikQMKCENhbGVuZGFyEjsKBG5hbWUYASABKAlCLbpIKnIoMiZeW2EtejAtOV0oW2EtejAtOS5fLV17MCw2MX1bYS16MC05XSk/JBILCgN1aWQYAiABKAkSGgoJdGltZV96b25lGAMgASgJQge6SARyAhhAEjYKB3dpbmRvd3MYBCADKAsyGy5lYXN5Y3Jvbi52MS5DYWxlbmRhcldpbmRvd0IIukgFkgECEGQSJwoOZXhjbHVkZWRfZGF0ZXMYBSADKAlCD7pIDJIBCRCIJyIEcgIYQBIPCgd2ZXJzaW9uGAYgASgNEhUKBGV0YWcYByABKAlCB7pIBHICGEASLwoLY3JlYXRlX3RpbWUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3VwZGF0ZV90aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIcCglpY2FsZW5kYXIYCiABKAlCCbpIBnIEKICAEBIWCg5pbXBvcnRlZF9kYXRlcxgLIAMoCSJcCg5DYWxlbmRhcldpbmRvdxIcCgRkYXlzGAEgAygJQg66SAuSAQgQByIEcgIYQBIWCgVzdGFydBgCIAEoCUIHukgEcgIYQBIUCgNlbmQYAyABKAlCB7pIBHICGEBiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp]);
 
 /**
  * When something is open: weekly windows in one zone, less excluded dates. Jobs refer to it by name. Every instant
@@ -89,6 +89,23 @@ export type Calendar = Message<"easycron.v1.Calendar"> & {
    * @generated from field: google.protobuf.Timestamp update_time = 9;
    */
   updateTime?: Timestamp | undefined;
+
+  /**
+   * Input only: an iCalendar text (RFC 5545, .ics) of at most 256 KiB. Each local date that one of its events touches,
+   * from a year ago to five years ahead, takes the place of imported_dates; all-day and timed events, recurrence
+   * rules (from daily to yearly) and overridden occurrences count, cancelled events do not. A text that cannot be
+   * read or expanded is CALENDAR_INVALID, naming the line.
+   *
+   * @generated from field: string icalendar = 10;
+   */
+  icalendar: string;
+
+  /**
+   * Output only: the dates of the last import, excluded as excluded_dates are.
+   *
+   * @generated from field: repeated string imported_dates = 11;
+   */
+  importedDates: string[];
 };
 
 /**

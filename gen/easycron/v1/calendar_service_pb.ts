@@ -171,8 +171,9 @@ export type UpdateCalendarRequest = Message<"easycron.v1.UpdateCalendarRequest">
   calendar?: Calendar | undefined;
 
   /**
-   * The fields to change: time_zone, windows, excluded_dates; or "*" for all of them. One that calendar leaves out
-   * goes back to its default. Without a mask, all that are set in calendar. Any other path is UPDATE_MASK_INVALID.
+   * The fields to change: time_zone, windows, excluded_dates, icalendar (empty: forgets the import); or "*" for all of
+   * them. One that calendar leaves out goes back to its default. Without a mask, all that are set in calendar. Any
+   * other path is UPDATE_MASK_INVALID.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 2;
    */

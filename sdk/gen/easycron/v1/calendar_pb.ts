@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/calendar.proto.
  */
 export const file_easycron_v1_calendar: GenFile = /*@__PURE__*/
-  fileDesc("ChplYXN5Y3Jvbi92MS9jYWxlbmRhci5wcm90bxILZWFzeWNyb24udjEi/wEKCENhbGVuZGFyEgwKBG5hbWUYASABKAkSCwoDdWlkGAIgASgJEhEKCXRpbWVfem9uZRgDIAEoCRIsCgd3aW5kb3dzGAQgAygLMhsuZWFzeWNyb24udjEuQ2FsZW5kYXJXaW5kb3cSFgoOZXhjbHVkZWRfZGF0ZXMYBSADKAkSDwoHdmVyc2lvbhgGIAEoDRIMCgRldGFnGAcgASgJEi8KC2NyZWF0ZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiOgoOQ2FsZW5kYXJXaW5kb3cSDAoEZGF5cxgBIAMoCRINCgVzdGFydBgCIAEoCRILCgNlbmQYAyABKAliBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("ChplYXN5Y3Jvbi92MS9jYWxlbmRhci5wcm90bxILZWFzeWNyb24udjEiqgIKCENhbGVuZGFyEgwKBG5hbWUYASABKAkSCwoDdWlkGAIgASgJEhEKCXRpbWVfem9uZRgDIAEoCRIsCgd3aW5kb3dzGAQgAygLMhsuZWFzeWNyb24udjEuQ2FsZW5kYXJXaW5kb3cSFgoOZXhjbHVkZWRfZGF0ZXMYBSADKAkSDwoHdmVyc2lvbhgGIAEoDRIMCgRldGFnGAcgASgJEi8KC2NyZWF0ZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJaWNhbGVuZGFyGAogASgJEhYKDmltcG9ydGVkX2RhdGVzGAsgAygJIjoKDkNhbGVuZGFyV2luZG93EgwKBGRheXMYASADKAkSDQoFc3RhcnQYAiABKAkSCwoDZW5kGAMgASgJYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * When something is open: weekly windows in one zone, less excluded dates. Jobs refer to it by name. Every instant
@@ -88,6 +88,23 @@ export type Calendar = Message<"easycron.v1.Calendar"> & {
    * @generated from field: google.protobuf.Timestamp update_time = 9;
    */
   updateTime?: Timestamp | undefined;
+
+  /**
+   * Input only: an iCalendar text (RFC 5545, .ics) of at most 256 KiB. Each local date that one of its events touches,
+   * from a year ago to five years ahead, takes the place of imported_dates; all-day and timed events, recurrence
+   * rules (from daily to yearly) and overridden occurrences count, cancelled events do not. A text that cannot be
+   * read or expanded is CALENDAR_INVALID, naming the line.
+   *
+   * @generated from field: string icalendar = 10;
+   */
+  icalendar: string;
+
+  /**
+   * Output only: the dates of the last import, excluded as excluded_dates are.
+   *
+   * @generated from field: repeated string imported_dates = 11;
+   */
+  importedDates: string[];
 };
 
 /**

@@ -69,7 +69,7 @@ export type Job = Message<"easycron.v1.Job"> & {
   target?: Target | undefined;
 
   /**
-   * Any JSON, at most 65,536 bytes of it; becomes data.payload in the body. Default null.
+   * Any JSON, at most 65,536 bytes of it and nested at most 30 deep; becomes data.payload in the body. Default null.
    *
    * @generated from field: google.protobuf.Value payload = 5;
    */
