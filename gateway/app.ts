@@ -27,7 +27,17 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const scheduler = createGrpcClient(SchedulerService, {
     addresses: config.schedulerAddresses,
     deadlineMs: INNER_DEADLINE_MS,
-    idempotentMethods: ["getJob", "listJobs", "pauseJob", "resumeJob", "previewSchedule", "resolveJob"],
+    idempotentMethods: [
+      "getJob",
+      "listJobs",
+      "pauseJob",
+      "resumeJob",
+      "previewSchedule",
+      "resolveJob",
+      "getCalendar",
+      "listCalendars",
+      "checkCalendar",
+    ],
   });
   const dispatcher = createGrpcClient(DispatcherService, {
     addresses: config.dispatcherAddresses,

@@ -1,5 +1,6 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import { ApiKeyService } from "../gen/easycron/v1/api_key_service_pb.ts";
+import { CalendarService } from "../gen/easycron/v1/calendar_service_pb.ts";
 import { JobService } from "../gen/easycron/v1/job_service_pb.ts";
 import { ProjectService } from "../gen/easycron/v1/project_service_pb.ts";
 import { ScheduleService } from "../gen/easycron/v1/schedule_service_pb.ts";
@@ -11,6 +12,7 @@ import type { HealthState } from "../mesh/grpc-health.ts";
 import type { Logger } from "../mesh/logger.ts";
 import { createApiKeyService } from "./api-key-service.ts";
 import { type AuthenticateParts, authenticate } from "./authenticate.ts";
+import { createCalendarService } from "./calendar-service.ts";
 import { callerKey } from "./caller.ts";
 import { detailTypes, toConnectError } from "./connect-error.ts";
 import type { NodeListener } from "./drain-unread.ts";
@@ -43,6 +45,7 @@ export function createPublicApi(parts: PublicApiParts): NodeListener {
   const implementations = [
     [JobService, createJobService(parts)],
     [ScheduleService, createScheduleService(scheduler)],
+    [CalendarService, createCalendarService(scheduler)],
     [TriggerService, createTriggerService(parts)],
     [SigningKeyService, createSigningKeyService(dispatcher)],
     [ProjectService, createProjectService(parts)],

@@ -2,6 +2,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import { type CallOptions, type Client, createClient, type Transport } from "@connectrpc/connect";
 import { EasyCronError } from "./easycron-error.ts";
 import { ApiKeyService } from "./gen/easycron/v1/api_key_service_pb.ts";
+import { CalendarService } from "./gen/easycron/v1/calendar_service_pb.ts";
 import { JobService } from "./gen/easycron/v1/job_service_pb.ts";
 import { ProjectService } from "./gen/easycron/v1/project_service_pb.ts";
 import { ScheduleService } from "./gen/easycron/v1/schedule_service_pb.ts";
@@ -27,6 +28,8 @@ export class EasyCron {
   readonly jobs: Client<typeof JobService>;
   /** Schedules, seen ahead of time. */
   readonly schedules: Client<typeof ScheduleService>;
+  /** When something is open, for jobs to refer to. */
+  readonly calendars: Client<typeof CalendarService>;
   /** What became of fire times. */
   readonly triggers: Client<typeof TriggerService>;
   /** The keys with which webhooks are signed. */
@@ -41,6 +44,7 @@ export class EasyCron {
     const transport = options.transport ?? createFetchTransport(complete(options));
     this.jobs = createThrowingClient(JobService, transport);
     this.schedules = createThrowingClient(ScheduleService, transport);
+    this.calendars = createThrowingClient(CalendarService, transport);
     this.triggers = createThrowingClient(TriggerService, transport);
     this.signingKeys = createThrowingClient(SigningKeyService, transport);
     this.projects = createThrowingClient(ProjectService, transport);
