@@ -5,6 +5,7 @@ import { JobService } from "../gen/easycron/v1/job_service_pb.ts";
 import { ProjectService } from "../gen/easycron/v1/project_service_pb.ts";
 import { ScheduleService } from "../gen/easycron/v1/schedule_service_pb.ts";
 import { SigningKeyService } from "../gen/easycron/v1/signing_key_service_pb.ts";
+import { SystemService } from "../gen/easycron/v1/system_service_pb.ts";
 import { TriggerService } from "../gen/easycron/v1/trigger_service_pb.ts";
 import { Health } from "../gen/grpc/health/v1/health_pb.ts";
 import { failure } from "../mesh/errors.ts";
@@ -26,6 +27,7 @@ import { createProjectService, type OwnParts } from "./project-service.ts";
 import { createRpcListener } from "./rpc-listener.ts";
 import { createScheduleService } from "./schedule-service.ts";
 import { createSigningKeyService } from "./signing-key-service.ts";
+import { createSystemService, MAX_REQUEST_BYTES } from "./system-service.ts";
 import { createTriggerService, type TriggerServiceParts } from "./trigger-service.ts";
 
 /** What the public API stands on. */
@@ -36,7 +38,6 @@ export interface PublicApiParts extends AuthenticateParts, OwnParts, JobServiceP
   readonly shutdownSignal: AbortSignal;
 }
 
-const MAX_REQUEST_BYTES = 1024 * 1024;
 const MAX_DEADLINE_MS = 60_000;
 
 /** Makes the listener that serves every public method, over gRPC, gRPC-Web and Connect. */
@@ -50,6 +51,7 @@ export function createPublicApi(parts: PublicApiParts): NodeListener {
     [SigningKeyService, createSigningKeyService(dispatcher)],
     [ProjectService, createProjectService(parts)],
     [ApiKeyService, createApiKeyService(parts)],
+    [SystemService, createSystemService()],
     [Health, createHealthService(health, parts.shutdownSignal)],
   ] as const;
   for (const [service] of implementations) health.addService(service.typeName);

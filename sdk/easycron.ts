@@ -7,6 +7,7 @@ import { JobService } from "./gen/easycron/v1/job_service_pb.ts";
 import { ProjectService } from "./gen/easycron/v1/project_service_pb.ts";
 import { ScheduleService } from "./gen/easycron/v1/schedule_service_pb.ts";
 import { SigningKeyService } from "./gen/easycron/v1/signing_key_service_pb.ts";
+import { SystemService } from "./gen/easycron/v1/system_service_pb.ts";
 import { TriggerService } from "./gen/easycron/v1/trigger_service_pb.ts";
 import { createFetchTransport } from "./transport.ts";
 
@@ -34,6 +35,8 @@ export class EasyCron {
   readonly triggers: Client<typeof TriggerService>;
   /** The keys with which webhooks are signed. */
   readonly signingKeys: Client<typeof SigningKeyService>;
+  /** The server: its version, its zone data, its limits. Any key will do. */
+  readonly system: Client<typeof SystemService>;
   /** Projects. Needs the operator's key. */
   readonly projects: Client<typeof ProjectService>;
   /** API keys. Needs the operator's key. */
@@ -47,6 +50,7 @@ export class EasyCron {
     this.calendars = createThrowingClient(CalendarService, transport);
     this.triggers = createThrowingClient(TriggerService, transport);
     this.signingKeys = createThrowingClient(SigningKeyService, transport);
+    this.system = createThrowingClient(SystemService, transport);
     this.projects = createThrowingClient(ProjectService, transport);
     this.apiKeys = createThrowingClient(ApiKeyService, transport);
   }
