@@ -37,6 +37,8 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
       "getCalendar",
       "listCalendars",
       "checkCalendar",
+      "listRevisions",
+      "getRevision",
     ],
   });
   const dispatcher = createGrpcClient(DispatcherService, {

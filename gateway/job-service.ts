@@ -53,5 +53,13 @@ export function createJobService({ scheduler, allow }: JobServiceParts): Service
       checkPayload(request.payload, "payload");
       return answered(await scheduler.runJob({ projectId, request }, toCallOptions(context)));
     },
+    listRevisions: async (request, context) => {
+      const { projectId } = projectOf(context);
+      return answered(await scheduler.listRevisions({ projectId, request }, toCallOptions(context)));
+    },
+    getRevision: async (request, context) => {
+      const { projectId } = projectOf(context);
+      return answered(await scheduler.getRevision({ projectId, request }, toCallOptions(context)));
+    },
   };
 }

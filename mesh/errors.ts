@@ -72,6 +72,10 @@ export const REASONS: Readonly<Record<ReasonName, ReasonRow>> = {
   TRIGGER_NOT_FOUND: { code: Code.NOT_FOUND, sentence: 'There is no trigger "{trigger}".' },
   PROJECT_NOT_FOUND: { code: Code.NOT_FOUND, sentence: 'There is no project "{project}".' },
   CALENDAR_NOT_FOUND: { code: Code.NOT_FOUND, sentence: 'There is no calendar named "{calendar}".' },
+  REVISION_NOT_FOUND: {
+    code: Code.NOT_FOUND,
+    sentence: 'The job "{job}" has no revision {revision}; its last is {last}.',
+  },
   SERVICE_NOT_FOUND: { code: Code.NOT_FOUND, sentence: 'This server has no service "{service}".' },
   JOB_ALREADY_EXISTS: { code: Code.ALREADY_EXISTS, sentence: 'There is already a job named "{job}".' },
   CALENDAR_ALREADY_EXISTS: {

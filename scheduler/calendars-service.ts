@@ -1,10 +1,10 @@
 import type { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
-import { failure } from "../mesh/errors.ts";
 import type { ServiceImplementation } from "../mesh/grpc-service.ts";
 import { createCalendar, deleteCalendar, readCalendar, updateCalendar } from "./calendars-change.ts";
 import { checkCalendar, listCalendars } from "./calendars-read.ts";
 import { toCalendar } from "./calendars-spec.ts";
 import type { Parts } from "./parts.ts";
+import { required } from "./required.ts";
 
 type CalendarHandlers = Pick<
   ServiceImplementation<typeof SchedulerService>,
@@ -37,9 +37,4 @@ export function createCalendarHandlers(parts: Parts): CalendarHandlers {
       response: await checkCalendar(parts, projectId, required(request)),
     }),
   };
-}
-
-function required<T>(request: T | undefined): T {
-  if (request === undefined) throw failure("FIELD_INVALID", { field: "request", problem: "It is required." });
-  return request;
 }

@@ -1,5 +1,4 @@
 import type { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
-import { failure } from "../mesh/errors.ts";
 import type { ServiceImplementation } from "../mesh/grpc-service.ts";
 import { createCalendarHandlers } from "./calendars-service.ts";
 import { createJob, type WrittenJob } from "./create-job.ts";
@@ -7,6 +6,8 @@ import type { Parts } from "./parts.ts";
 import { deleteJob, pauseJob, resumeJob } from "./pause-job.ts";
 import { previewSchedule } from "./preview-schedule.ts";
 import { listJobs, presentJob, readJob, resolveJob } from "./read-jobs.ts";
+import { required } from "./required.ts";
+import { createRevisionHandlers } from "./revisions-service.ts";
 import { runJob } from "./run-job.ts";
 import { updateJob } from "./update-job.ts";
 import { warningsOf } from "./warnings.ts";
@@ -51,10 +52,6 @@ export function createSchedulerService(parts: Parts): ServiceImplementation<type
     }),
     resolveJob: async ({ projectId, name }) => ({ jobUids: await resolveJob(parts, projectId, name) }),
     ...createCalendarHandlers(parts),
+    ...createRevisionHandlers(parts),
   };
-}
-
-function required<T>(request: T | undefined): T {
-  if (request === undefined) throw failure("FIELD_INVALID", { field: "request", problem: "It is required." });
-  return request;
 }

@@ -18,6 +18,7 @@ export type { ApiKey } from "./gen/easycron/v1/api_key_service_pb.ts";
 export type { Calendar, CalendarWindow } from "./gen/easycron/v1/calendar_pb.ts";
 export { type Job, JobState, type Warning, WarningCode } from "./gen/easycron/v1/job_pb.ts";
 export type { Project } from "./gen/easycron/v1/project_service_pb.ts";
+export type { FireTimeDifference, Revision } from "./gen/easycron/v1/revision_pb.ts";
 export {
   CronDialect,
   type CronSchedule,
