@@ -72,6 +72,10 @@ export const REASONS: Readonly<Record<ReasonName, ReasonRow>> = {
   TRIGGER_NOT_FOUND: { code: Code.NOT_FOUND, sentence: 'There is no trigger "{trigger}".' },
   PROJECT_NOT_FOUND: { code: Code.NOT_FOUND, sentence: 'There is no project "{project}".' },
   CALENDAR_NOT_FOUND: { code: Code.NOT_FOUND, sentence: 'There is no calendar named "{calendar}".' },
+  FIRE_TIME_NOT_FOUND: {
+    code: Code.NOT_FOUND,
+    sentence: 'The job "{job}" has no fire time at {time}; ListFireTimes gives those it has.',
+  },
   REVISION_NOT_FOUND: {
     code: Code.NOT_FOUND,
     sentence: 'The job "{job}" has no revision {revision}; its last is {last}.',
@@ -94,6 +98,10 @@ export const REASONS: Readonly<Record<ReasonName, ReasonRow>> = {
     code: Code.FAILED_PRECONDITION,
     sentence:
       'The calendar "{calendar}" is in use by {count} jobs, such as {jobs}; change or delete them first.',
+  },
+  FIRE_TIME_DECIDED: {
+    code: Code.FAILED_PRECONDITION,
+    sentence: 'The fire time {time} of the job "{job}" cannot be skipped any more: {problem}',
   },
   REQUEST_TOO_LARGE: {
     code: Code.RESOURCE_EXHAUSTED,

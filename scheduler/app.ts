@@ -14,6 +14,7 @@ import { startLoop } from "./loop.ts";
 import { createScheduleCache } from "./schedule-cache.ts";
 import { createSchedulerService } from "./scheduler-service.ts";
 import { createTick } from "./tick.ts";
+import type { SkipRange } from "./verdict.ts";
 
 const CACHED_SCHEDULES = 50_000;
 const CLOSE_GRACE_MS = 3_000;
@@ -38,11 +39,14 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const schedules = createScheduleCache(CACHED_SCHEDULES);
   const onTrouble = (jobUid: string, error: unknown) =>
     logger.error({ jobUid, err: error }, "the next fire time cannot be computed; trying again in a minute");
-  const { lookAheadMs, tickMs } = config;
-  const tick = createTick({ database, handOver, schedules, clock, lookAheadMs, onTrouble });
+  const onMissed = (jobUid: string, { reason, count, firstMs, lastMs }: SkipRange) =>
+    logger.warn({ jobUid, reason, count, firstMs, lastMs }, "fire times are missed: an outage came between");
+  const { lookAheadMs, tickMs, catchupPerSecond } = config;
+  const shared = { database, handOver, schedules, clock, lookAheadMs, catchupPerSecond };
+  const tick = createTick({ ...shared, onTrouble, onMissed });
   const loop = startLoop(tick, { tickMs, logger });
   const housekeeping = startHousekeeping({ database, clock, logger });
-  const parts = { database, dispatcher, handOver, schedules, clock, wake: loop.wake };
+  const parts = { ...shared, dispatcher, wake: loop.wake };
   const settling = startSettling(parts, logger);
   const server = createGrpcServer({ logger });
   server.add(SchedulerService, createSchedulerService(parts));

@@ -2,7 +2,7 @@ import type { Queryable } from "../db/pool.ts";
 import { EasyCronError } from "../mesh/errors.ts";
 import type { Logger } from "../mesh/logger.ts";
 import { jobCalendarsBehind, jobCalendarsSettled } from "./calendars.sql.ts";
-import { lockJob, settleJob, writeChange } from "./change-job.ts";
+import { lockJob, settleJob, unchanged, writeChange } from "./change-job.ts";
 import type { JobRow } from "./job.ts";
 import type { Parts } from "./parts.ts";
 
@@ -41,12 +41,7 @@ async function settleByCalendars(
   // Nothing of a paused job is handed over; its cursor is computed when it is resumed.
   if (row?.state !== "ACTIVE") return;
   const settled = await settleJob(tx, parts, row);
-  await writeChange(tx, settled, {
-    state: row.state,
-    revision: row.revision,
-    nextFireTimeMs: parts.schedules.of(row).nextAfter(settled.afterMs),
-    pauseNote: row.pause_note,
-  });
+  await writeChange(tx, parts, settled, unchanged(parts, settled));
 }
 
 async function lockIfLiving(

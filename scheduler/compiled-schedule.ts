@@ -18,17 +18,23 @@ import {
   type Schedule as ScheduleMessage,
 } from "../gen/easycron/v1/schedule_pb.ts";
 import { failure } from "../mesh/errors.ts";
+import type { CalendarReference } from "./calendars.ts";
+import { type Policies, type PolicyFields, readCalendars, readPolicies } from "./policies.ts";
 
-/** A job's schedules and bounds, ready to be asked. */
+/** A job's schedules, bounds and policies, ready to be asked. */
 export interface CompiledSchedule {
   /** The first fire time strictly later than `afterMs`, or null when none is left. Epoch milliseconds. */
   nextAfter(afterMs: number): number | null;
-  /** What decides the fire times, for previews and warnings. */
+  /** What decides the fire times, for previews and warnings; without the calendars, which change by themselves. */
   readonly plan: FirePlan;
+  readonly policies: Policies;
+  /** The calendars that must be open. */
+  readonly calendars: readonly CalendarReference[];
 }
 
 /** The part of a job that says when. */
-export type Timing = Pick<Job, "schedules" | "startTime" | "endTime">;
+export type Timing = Pick<Job, "schedules" | "startTime" | "endTime" | "flexibleWindow" | "calendars"> &
+  PolicyFields;
 
 /**
  * Compiles a job's schedules (a union: an instant that several name fires once) and bounds. `seed` is the job's uid,
@@ -53,8 +59,11 @@ export function compileSchedule(
     throw invalidField("job.endTime", problem);
   }
   const bounds = { startMs, endMs };
+  const windowMs = timing.flexibleWindow === undefined ? 0 : durationMs(timing.flexibleWindow);
   return {
-    plan: { schedules, bounds },
+    plan: { schedules, bounds, ...(windowMs === 0 ? {} : { flexibleWindow: { jobUid: seed, windowMs } }) },
+    policies: readPolicies(timing),
+    calendars: readCalendars(timing),
     nextAfter: (afterMs) => {
       const next = nextOf(schedules, afterMs, bounds);
       // A fire time that is not later than the last one would be lost as a duplicate, or repeat for ever.

@@ -1,11 +1,13 @@
 import { typeid } from "typeid-js";
-import { isUniqueViolation } from "../db/pool.ts";
+import { isUniqueViolation, type Queryable } from "../db/pool.ts";
 import { toSqlTime, toSqlTimeOrNull } from "../db/time.ts";
 import type { Job } from "../gen/easycron/v1/job_pb.ts";
 import { type CreateJobRequest, CreateJobRequestSchema } from "../gen/easycron/v1/job_service_pb.ts";
 import { failure } from "../mesh/errors.ts";
+import { bindCalendars, gatesOf } from "./calendars.ts";
 import { type CompiledSchedule, compileSchedule } from "./compiled-schedule.ts";
-import { type JobRow, toSpecJson } from "./job.ts";
+import { epochInsert } from "./epochs.sql.ts";
+import { type JobRow, type JobStateName, toSpecJson } from "./job.ts";
 import { checkRetryPolicy, withDefaults } from "./job-defaults.ts";
 import { jobByName, jobByUid, jobInsert } from "./jobs.sql.ts";
 import type { Parts } from "./parts.ts";
@@ -26,7 +28,22 @@ export interface CheckedSpec {
 export function checkSpec(given: Job, uid: string, nowMs: number): CheckedSpec {
   const job = withDefaults(given, nowMs);
   checkRetryPolicy(job);
+  checkCalendars(job);
   return { job, spec: toSpecJson(job), schedule: compileSchedule(job, uid) };
+}
+
+function checkCalendars(job: Job): void {
+  for (const [index, { name }] of job.calendars.entries()) {
+    if (job.calendars.findIndex((each) => each.name === name) === index) continue;
+    const field = `job.calendars[${index}].name`;
+    const problem = `"${name}" is named twice; name each calendar once.`;
+    throw failure("FIELD_INVALID", { field, problem }, { violations: [{ field, description: problem }] });
+  }
+}
+
+/** The names of a job's calendars, with the fields that name them. */
+export function calendarNames(job: Pick<Job, "calendars">): { name: string; field: string }[] {
+  return job.calendars.map(({ name }, index) => ({ name, field: `job.calendars[${index}].name` }));
 }
 
 /** A job as a write left it, or, when it was only validated, as it would have left it. */
@@ -57,6 +74,7 @@ export async function createJob(
   const uid = typeid("job").toString();
   const checked = checkSpec(given, uid, parts.clock.now());
   const { schedule } = checked;
+  await gatesOf(parts.database, projectId, schedule.calendars);
   if (request.validateOnly) return { row: await dryRow(parts, projectId, uid, checked), schedule };
   const row = await insertJob(parts, projectId, uid, checked, use);
   return row === undefined ? createJob(parts, projectId, request) : { row, schedule };
@@ -81,9 +99,7 @@ async function insertJob(
     const row = await parts.database.transaction(async (tx) => {
       const now = parts.clock.now();
       if (!(await rememberUse(tx, use, { jobUid: uid, nowMs: now }))) return undefined;
-      const cursor = toSqlTimeOrNull(checked.schedule.nextAfter(now));
-      await tx.query(jobInsert, [uid, projectId, name, cursor, toSqlTime(now)]);
-      await tx.query(revisionInsert, [uid, 1, checked.spec, toSqlTime(now)]);
+      await insertRows(tx, parts, { uid, projectId, now }, checked);
       return (await tx.query(jobByUid, [projectId, uid]))[0];
     });
     parts.wake();
@@ -95,18 +111,51 @@ async function insertJob(
   }
 }
 
+async function insertRows(
+  tx: Queryable,
+  parts: Parts,
+  { uid, projectId, now }: { readonly uid: string; readonly projectId: string; readonly now: number },
+  { job, spec, schedule }: CheckedSpec,
+): Promise<void> {
+  const { state, cursorMs } = beginning(schedule, now);
+  // A calendar or an overlap policy may want the first fire time decided at another moment: the first turn tells.
+  const plain = schedule.calendars.length === 0 && schedule.policies.overlap === "ALLOW_ALL";
+  const wakeMs = cursorMs === null ? null : plain ? Math.max(now, cursorMs - parts.lookAheadMs) : now;
+  const [cursor, wake, time] = [toSqlTimeOrNull(cursorMs), toSqlTimeOrNull(wakeMs), toSqlTime(now)];
+  await tx.query(jobInsert, [uid, projectId, job.name, state, cursor, wake, time]);
+  await tx.query(revisionInsert, [uid, 1, spec, time]);
+  await tx.query(epochInsert, [uid, 1, "ACTIVE", 1, time, null, time, ""]);
+  if (job.calendars.length > 0) {
+    await bindCalendars(tx, projectId, [{ jobUid: uid, names: calendarNames(job) }]);
+  }
+}
+
+function beginning(
+  schedule: CompiledSchedule,
+  nowMs: number,
+): { state: JobStateName; cursorMs: number | null } {
+  const cursorMs = schedule.nextAfter(nowMs);
+  const over = cursorMs === null && schedule.plan.schedules.length > 0;
+  return { state: over ? "FINISHED" : "ACTIVE", cursorMs };
+}
+
 async function dryRow(parts: Parts, projectId: string, uid: string, checked: CheckedSpec): Promise<JobRow> {
   const [taken] = await parts.database.query(jobByName, [projectId, checked.job.name]);
   if (taken !== undefined) throw failure("JOB_ALREADY_EXISTS", { job: checked.job.name });
   const now = parts.clock.now();
+  const { state, cursorMs } = beginning(checked.schedule, now);
   return {
     uid,
     project_id: projectId,
     name: checked.job.name,
-    state: "ACTIVE",
+    state,
     revision: 1,
     epoch: 1,
-    next_fire_time: checked.schedule.nextAfter(now),
+    next_fire_time: cursorMs,
+    wake_time: null,
+    after_time: now,
+    carry: {},
+    pause_until: null,
     last_fire_time: null,
     last_seq: 0,
     pause_note: "",

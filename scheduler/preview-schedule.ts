@@ -7,6 +7,7 @@ import type {
   PreviewScheduleRequest,
   PreviewScheduleResponseSchema,
 } from "../gen/easycron/v1/schedule_service_pb.ts";
+import { gatesOf } from "./calendars.ts";
 import { type CompiledSchedule, compileSchedule } from "./compiled-schedule.ts";
 import { fromSpecJson } from "./job.ts";
 import { withDefaults } from "./job-defaults.ts";
@@ -18,7 +19,7 @@ const DEFAULT_COUNT = 10;
 
 /**
  * The next fire times of a saved or an unsaved job, by the code that fires them, without side effects. Throws
- * JOB_NOT_FOUND, SCHEDULE_INVALID, TIME_ZONE_UNKNOWN. One that never fires gives none, and a warning.
+ * JOB_NOT_FOUND, CALENDAR_NOT_FOUND, SCHEDULE_INVALID, TIME_ZONE_UNKNOWN. One that never fires gives none, and a warning.
  */
 export async function previewSchedule(
   parts: Parts,
@@ -28,8 +29,9 @@ export async function previewSchedule(
   const { job, schedule } = await sourceOf(parts, projectId, request);
   const count = request.count === 0 ? DEFAULT_COUNT : request.count;
   const afterMs = request.after === undefined ? parts.clock.now() : timestampMs(request.after);
-  const fireTimes = previewFireTimes(schedule.plan, afterMs, count).map(toFireTime);
-  const warnings = warningsOf(schedule, job, afterMs);
+  const gates = await gatesOf(parts.database, projectId, schedule.calendars);
+  const fireTimes = previewFireTimes({ ...schedule.plan, gates }, afterMs, count).map(toFireTime);
+  const warnings = warningsOf(schedule, job, afterMs, gates);
   if (fireTimes.length === 0 && !warnings.some(({ code }) => code === WarningCode.NEVER_FIRES)) {
     const message = "The job has no fire time after the given instant.";
     warnings.push({ code: WarningCode.NEVER_FIRES, field: "job.schedules", message });

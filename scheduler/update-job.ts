@@ -7,8 +7,9 @@ import {
   UpdateJobRequestSchema,
 } from "../gen/easycron/v1/job_service_pb.ts";
 import { EasyCronError, failure } from "../mesh/errors.ts";
-import { lockJob, settleJob, writeChange } from "./change-job.ts";
-import { checkSpec, createJob, type WrittenJob } from "./create-job.ts";
+import { bindCalendars, gatesOf } from "./calendars.ts";
+import { lockJob, settleJob, unchanged, writeChange } from "./change-job.ts";
+import { calendarNames, checkSpec, createJob, type WrittenJob } from "./create-job.ts";
 import { fromSpecJson } from "./job.ts";
 import { jobByUid } from "./jobs.sql.ts";
 import type { Parts } from "./parts.ts";
@@ -20,6 +21,13 @@ const UPDATABLE = [
   "schedules",
   "start_time",
   "end_time",
+  "max_fires",
+  "calendars",
+  "flexible_window",
+  "misfire_policy",
+  "catchup_window",
+  "max_catchup",
+  "overlap_policy",
   "target",
   "payload",
   "retry_policy",
@@ -83,26 +91,24 @@ async function writeUpdate(
     const merged = merge(fromSpecJson(before.spec), given, fields);
     const checked = checkSpec(merged, before.uid, parts.clock.now());
     const { schedule } = checked;
-    const unchanged = equals(JobSchema, fromSpecJson(checked.spec), fromSpecJson(before.spec));
+    await gatesOf(tx, projectId, schedule.calendars);
+    const same = equals(JobSchema, fromSpecJson(checked.spec), fromSpecJson(before.spec));
     if (request.validateOnly) {
       return {
-        row: unchanged ? before : { ...before, spec: checked.spec, revision: before.revision + 1 },
+        row: same ? before : { ...before, spec: checked.spec, revision: before.revision + 1 },
         schedule,
       };
     }
     if (!(await rememberUse(tx, use, { jobUid: before.uid, nowMs: parts.clock.now() }))) {
       throw failure("SERVICE_UNAVAILABLE", { service: "scheduler" }, { retryAfterMs: 100 });
     }
-    if (unchanged) return { row: before, schedule };
+    if (same) return { row: before, schedule };
     const settled = await settleJob(tx, parts, before);
     const revision = before.revision + 1;
     await tx.query(revisionInsert, [before.uid, revision, checked.spec, toSqlTime(settled.changeTimeMs)]);
-    const row = await writeChange(tx, settled, {
-      state: before.state,
-      revision,
-      nextFireTimeMs: before.state === "ACTIVE" ? schedule.nextAfter(settled.afterMs) : null,
-      pauseNote: before.pause_note,
-    });
+    await bindCalendars(tx, projectId, [{ jobUid: before.uid, names: calendarNames(checked.job) }]);
+    const change = { ...unchanged(parts, settled), revision, schedule };
+    const row = await writeChange(tx, parts, settled, change);
     return { row, schedule };
   });
   parts.wake();
@@ -112,25 +118,29 @@ async function writeUpdate(
 function merge(before: Job, given: Job, fields: readonly string[]): Job {
   const job = clone(JobSchema, before);
   if (fields.includes("schedules")) job.schedules = given.schedules;
+  if (fields.includes("calendars")) job.calendars = given.calendars;
   if (fields.includes("labels")) job.labels = given.labels;
-  replace(job, given, fields, "start_time", "startTime");
-  replace(job, given, fields, "end_time", "endTime");
-  replace(job, given, fields, "target", "target");
-  replace(job, given, fields, "payload", "payload");
-  replace(job, given, fields, "retry_policy", "retryPolicy");
-  replace(job, given, fields, "attempt_timeout", "attemptTimeout");
+  if (fields.includes("max_fires")) job.maxFires = given.maxFires;
+  if (fields.includes("misfire_policy")) job.misfirePolicy = given.misfirePolicy;
+  if (fields.includes("max_catchup")) job.maxCatchup = given.maxCatchup;
+  if (fields.includes("overlap_policy")) job.overlapPolicy = given.overlapPolicy;
+  for (const [path, key] of MESSAGES) if (fields.includes(path)) replace(job, given, key);
   return job;
 }
 
+const MESSAGES = [
+  ["start_time", "startTime"],
+  ["end_time", "endTime"],
+  ["flexible_window", "flexibleWindow"],
+  ["catchup_window", "catchupWindow"],
+  ["target", "target"],
+  ["payload", "payload"],
+  ["retry_policy", "retryPolicy"],
+  ["attempt_timeout", "attemptTimeout"],
+] as const;
+
 // A field that the mask names and the job leaves out is cleared: it goes back to its default.
-function replace<K extends "startTime" | "endTime" | "target" | "payload" | "retryPolicy" | "attemptTimeout">(
-  job: Job,
-  given: Job,
-  fields: readonly string[],
-  path: string,
-  key: K,
-): void {
-  if (!fields.includes(path)) return;
+function replace<K extends (typeof MESSAGES)[number][1]>(job: Job, given: Job, key: K): void {
   const value = given[key];
   if (value === undefined) delete job[key];
   else job[key] = value as Job[K] & {};

@@ -1,5 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationMs } from "@bufbuild/protobuf/wkt";
+import type { CalendarGate } from "../cron/calendar-gate.ts";
 import { lintPlan } from "../cron/lint.ts";
 import type { WarningCode as CronWarningCode } from "../cron/warning.ts";
 import { type Job, WarningCode, type WarningSchema } from "../gen/easycron/v1/job_pb.ts";
@@ -21,13 +22,16 @@ export function warningsOf(
   schedule: CompiledSchedule,
   job: Pick<Job, "retryPolicy">,
   nowMs: number,
+  gates: readonly CalendarGate[] = [],
 ): MessageInitShape<typeof WarningSchema>[] {
   const retries = job.retryPolicy === undefined ? {} : { retryHorizonMs: retryHorizonMs(job.retryPolicy) };
-  return lintPlan({ plan: schedule.plan, nowMs, ...retries }).map(({ code, field, message }) => ({
-    code: CODES[code],
-    field: `job.${field}`,
-    message,
-  }));
+  return lintPlan({ plan: { ...schedule.plan, gates }, nowMs, ...retries }).map(
+    ({ code, field, message }) => ({
+      code: CODES[code],
+      field: `job.${field}`,
+      message,
+    }),
+  );
 }
 
 /** How long after its first attempt a trigger may start its last one, jitter aside. */

@@ -28,9 +28,17 @@ async function checked(table: string, column: string): Promise<string[]> {
   const files = (await readdir(folder)).sort();
   const text = (await Promise.all(files.map((file) => readFile(join(folder, file), "utf8")))).join("\n");
   const body = text.split(`create table ${table} (`)[1]?.split("\n)")[0] ?? "";
-  const list =
-    new RegExp(`^ *${column} text not null check \\(${column} in \\(([^)]*)\\)\\)`, "m").exec(body)?.[1] ??
-    "";
+  const made = new RegExp(`^ *${column} text not null check \\(${column} in \\(([^)]*)\\)\\)`, "m").exec(
+    body,
+  );
+  const changes = text
+    .split(`alter table ${table}\n`)
+    .slice(1)
+    .map((part) => part.split(";\n")[0] ?? "");
+  const changed = changes.map((part) =>
+    new RegExp(`add constraint \\w+ check \\(${column} in \\(([^)]*)\\)\\)`).exec(part),
+  );
+  const list = [made, ...changed].findLast((match) => match !== null)?.[1] ?? "";
   return [...list.matchAll(/'([A-Z_]+)'/g)].map((match) => match[1] ?? "").sort();
 }
 

@@ -3,6 +3,7 @@ import pg from "pg";
 import { createPool } from "../../db/pool.ts";
 import { type Job, JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import { CreateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
+import { TriggerKind } from "../../gen/easycron/v1/trigger_pb.ts";
 import { createDatabase } from "../../test/support/database.ts";
 import type { TriggerEventInit } from "../chain.ts";
 import { createJob } from "../create-job.ts";
@@ -11,6 +12,7 @@ import type { JobRow } from "../job.ts";
 import type { Parts } from "../parts.ts";
 import { createScheduleCache } from "../schedule-cache.ts";
 import { createTick, type Tick } from "../tick.ts";
+import type { SkipRange } from "../verdict.ts";
 
 /** The project of every job here. */
 export const PROJECT = "proj_test";
@@ -19,15 +21,21 @@ export const PROJECT = "proj_test";
 export interface TriggerRow {
   readonly id: string;
   readonly atMs: number;
+  readonly effectiveMs: number;
   readonly seq: number;
   readonly revision: number;
   readonly state: string;
+  readonly kind: string;
+  readonly skipped: number;
+  readonly missed: number;
 }
 
 /** The scheduler without its processes: real SQL, a clock that is set by hand, and a recording dispatcher. */
 export interface SchedulerBench {
   readonly parts: Parts;
   readonly tick: Tick;
+  /** What the tick has told of as missed. */
+  readonly missed: readonly SkipRange[];
   /** Epoch milliseconds. */
   setTime(ms: number): void;
   /** From now on the dispatcher cannot be reached, or can again. */
@@ -39,15 +47,19 @@ export interface SchedulerBench {
   record(events: readonly TriggerEventInit[]): Promise<void>;
   /** Makes a recorded trigger one whose attempt has started. */
   start(triggerId: string): Promise<void>;
+  /** Makes every trigger of a job that is due by now one that has succeeded. */
+  succeed(jobUid: string): Promise<void>;
   close(): Promise<void>;
 }
 
 const RECORD = `
   insert into dispatcher.triggers (id, fire_time, effective_time, due_time, project_id, job_uid, job_name, revision,
-    kind, state, seq, previous_fire_time, create_time)
-  select e.id, e.at, e.at, e.at, $8, e.job_uid, 'job', e.revision, 'SCHEDULED', 'PENDING', e.seq, e.previous, e.at
+    kind, state, seq, previous_fire_time, create_time, previous_skipped, previous_missed)
+  select e.id, e.at, e.effective, e.effective, $8, e.job_uid, 'job', e.revision, e.kind, 'PENDING', e.seq, e.previous,
+         e.at, e.skipped, e.missed
     from unnest($1::text[], $2::timestamptz[], $3::text[], $4::integer[], $5::integer[], $6::integer[],
-                $7::timestamptz[]) as e (id, at, job_uid, revision, epoch, seq, previous)
+                $7::timestamptz[], $9::timestamptz[], $10::text[], $11::integer[], $12::integer[])
+      as e (id, at, job_uid, revision, epoch, seq, previous, effective, kind, skipped, missed)
     join scheduler.lock_current($3, $5) as current on current.uid = e.job_uid and current.epoch = e.epoch
   on conflict do nothing`;
 
@@ -69,6 +81,10 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
       events.map((event) => event.seq),
       events.map((event) => time(event.previousNominalTimeMs)),
       PROJECT,
+      events.map((event) => time(event.effectiveTimeMs)),
+      events.map((event) => (event.kind === TriggerKind.CATCHUP ? "CATCHUP" : "SCHEDULED")),
+      events.map((event) => event.previousSkipped),
+      events.map((event) => event.previousMissed),
     ]);
   };
   const handOver: HandOver = {
@@ -87,14 +103,18 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
     handOver,
     schedules,
     clock,
+    lookAheadMs: 5_000,
+    catchupPerSecond: 50,
     wake: () => {},
   };
+  const missed: SkipRange[] = [];
   const onTrouble = (_: string, error: unknown) => {
     throw error;
   };
   return {
     parts,
-    tick: createTick({ ...parts, lookAheadMs: 5_000, onTrouble }),
+    tick: createTick({ ...parts, onTrouble, onMissed: (_, range) => missed.push(range) }),
+    missed,
     setTime: (ms) => {
       now = ms;
     },
@@ -107,17 +127,29 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
     },
     triggersOf: async (jobUid) => {
       const { rows } = await dispatcher.query(
-        `select id, extract(epoch from fire_time) * 1000 as at, seq, revision, state
+        `select id, extract(epoch from fire_time) * 1000 as at, extract(epoch from effective_time) * 1000 as effective,
+                seq, revision, state, kind, previous_skipped as skipped, previous_missed as missed
            from dispatcher.triggers where job_uid = $1 order by fire_time`,
         [jobUid],
       );
-      return rows.map(({ at, ...row }) => ({ ...row, atMs: Number(at) }));
+      return rows.map(({ at, effective, ...row }) => ({
+        ...row,
+        atMs: Number(at),
+        effectiveMs: Number(effective),
+      }));
     },
     record,
     start: async (id) => {
       await dispatcher.query(
         `update dispatcher.triggers set state = 'RUNNING', attempt_count = 1 where id = $1`,
         [id],
+      );
+    },
+    succeed: async (jobUid) => {
+      await dispatcher.query(
+        `update dispatcher.triggers set state = 'SUCCEEDED', attempt_count = 1, end_time = $2
+          where job_uid = $1 and effective_time <= $2 and end_time is null`,
+        [jobUid, new Date(now).toISOString()],
       );
     },
     close: async () => {
