@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { createInterface } from "node:readline";
 import pg from "pg";
+import { orAbort } from "./abort.ts";
 import { findBinaries, type PostgresBinaries } from "./postgres-binaries.ts";
 import { folderArgument, initialise, readFolderState } from "./postgres-folder.ts";
 import { stopLeftOver } from "./postgres-left-over.ts";
@@ -22,7 +23,7 @@ export interface PostgresOptions {
   readonly onLine?: (line: string) => void;
   /** Told what happens to the server's process. */
   readonly onEvent?: (event: ProgramEvent) => void;
-  /** Ends the making of the files early. */
+  /** Gives up starting. */
   readonly signal?: AbortSignal;
 }
 
@@ -31,7 +32,7 @@ export interface Postgres {
   readonly supervised: Supervised;
   /** Connection string of the superuser. */
   url(database: string): string;
-  /** Fast shutdown: open transactions are rolled back. */
+  /** Fast shutdown: open transactions are rolled back. What does not end within `graceMs` (5 s) is killed. */
   stop(graceMs?: number): Promise<void>;
 }
 
@@ -60,11 +61,16 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
     options.onLine?.(line);
   });
   const supervised = supervise(program, options.onEvent);
-  const stop = (graceMs = 5_000) => supervised.stop(graceMs);
+  const stop = async (graceMs = 5_000) => {
+    await supervised.stop(graceMs);
+    // The processes of a server that had to be killed end by themselves, but not at once.
+    await stopLeftOver(folder, clusterName);
+  };
   try {
-    await supervised.untilReady();
+    await orAbort(supervised.untilReady(), options.signal);
   } catch (cause) {
     await stop();
+    options.signal?.throwIfAborted();
     throw new StartError(`PostgreSQL cannot start on ${folder}: ${toProblem(words)} ${CURE}`, { cause });
   }
   const url = (database: string) =>

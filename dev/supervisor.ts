@@ -43,8 +43,12 @@ export interface Supervised {
   readonly name: string;
   /** The process that runs now; undefined between two. */
   pid(): number | undefined;
+  /** The process that runs now, or ran last. */
+  lastPid(): number | undefined;
   /** Resolves when a process of it is ready, now or next. Rejects if the very first never gets so far. */
   untilReady(): Promise<void>;
+  /** Resolves when the process that runs now is gone; at once between two. */
+  untilEnded(): Promise<void>;
   /** Ends it for good: the stop signal, and SIGKILL when that took longer than `graceMs`. */
   stop(graceMs: number): Promise<void>;
 }
@@ -79,6 +83,7 @@ class Supervisor implements Supervised {
   readonly #onEvent: (event: ProgramEvent) => void;
   readonly #policy: RestartPolicy;
   #child: ChildProcess | undefined;
+  #lastPid: number | undefined;
   #gone = Promise.withResolvers<void>();
   #ready = createReady();
   #phase: "starting" | "running" | "stopped" = "starting";
@@ -102,16 +107,23 @@ class Supervisor implements Supervised {
     return this.#child?.pid;
   }
 
+  lastPid(): number | undefined {
+    return this.#lastPid;
+  }
+
   untilReady(): Promise<void> {
     return this.#ready.promise;
   }
 
+  async untilEnded(): Promise<void> {
+    if (this.#child !== undefined) await this.#gone.promise;
+  }
+
   async stop(graceMs: number): Promise<void> {
     this.#giveUp("was stopped", null);
-    if (this.#child === undefined) return;
-    this.#child.kill(this.#program.stopSignal ?? "SIGTERM");
+    this.#child?.kill(this.#program.stopSignal ?? "SIGTERM");
     const kill = setTimeout(() => this.#child?.kill("SIGKILL"), graceMs);
-    await this.#gone.promise;
+    await this.untilEnded();
     clearTimeout(kill);
   }
 
@@ -119,6 +131,7 @@ class Supervisor implements Supervised {
     const startedMs = performance.now();
     const child = this.#program.start();
     this.#child = child;
+    this.#lastPid = child.pid;
     this.#gone = Promise.withResolvers<void>();
     const end = (how: string, exitCode: number | null) => {
       // A process that could not be started may tell both "error" and "exit".

@@ -39,5 +39,5 @@ const spec = {
 
 /** Reads the configuration; throws one ConfigError with every problem. */
 export function readConfig(env: NodeJS.ProcessEnv) {
-  return readEnv(env, spec, () => findUnknown(env, { room: "gateway", spec }));
+  return readEnv(env, spec, findUnknown(env, { room: "gateway", spec }));
 }

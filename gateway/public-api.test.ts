@@ -251,6 +251,21 @@ describe.each(PROTOCOLS)("over %s", (_, transportTo) => {
   });
 });
 
+test("those who watch the health are told of the end, and let go", async () => {
+  const gateway = await start();
+  gateway.setServing(true);
+  const watching = createClient(Health, createGrpcTransport({ baseUrl: gateway.url })).watch({});
+  const seen: ServingStatus[] = [];
+  for await (const { status } of watching) {
+    seen.push(status);
+    if (seen.length > 1) continue;
+    gateway.setServing(false);
+    void gateway.close(5_000);
+    stop = undefined;
+  }
+  expect(seen).toEqual([ServingStatus.SERVING, ServingStatus.NOT_SERVING]);
+});
+
 describe("projects and keys", () => {
   const open = async (options: StartOptions = {}) => {
     const { url } = await start(options);

@@ -34,16 +34,15 @@ export type EnvValues<S extends EnvSpec> = {
 };
 
 /**
- * Reads a frozen configuration. An empty variable counts as not set. `check` gets the values when each is right by
- * itself, and returns sentences on what is wrong between them, or with the rest of the environment. Throws one
- * ConfigError with every problem.
+ * Reads a frozen configuration. An empty variable counts as not set. `others` are sentences on what else is wrong with
+ * the environment, as `findUnknown` returns them. Throws one ConfigError with every problem.
  */
 export function readEnv<S extends EnvSpec>(
   env: NodeJS.ProcessEnv,
   spec: S,
-  check: (values: EnvValues<S>) => readonly string[] = () => [],
+  others: readonly string[] = [],
 ): EnvValues<S> {
-  const problems: string[] = [];
+  const problems: string[] = [...others];
   const entries = Object.entries(spec).map(([name, setting]) => {
     const result = readSetting(env[setting.variable], setting);
     if ("problem" in result) problems.push(result.problem);
@@ -51,7 +50,6 @@ export function readEnv<S extends EnvSpec>(
   });
   // The entries have the spec's keys, and each value came from the setting of its key.
   const values = Object.freeze(Object.fromEntries(entries)) as EnvValues<S>;
-  if (problems.length === 0) problems.push(...check(values));
   if (problems.length > 0) throw new ConfigError(problems);
   return values;
 }

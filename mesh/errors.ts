@@ -33,7 +33,7 @@ export const REASONS: Readonly<Record<ReasonName, ReasonRow>> = {
   },
   REQUEST_MALFORMED: { code: Code.INVALID_ARGUMENT, sentence: "The request could not be decoded: {problem}" },
   FIELD_INVALID: { code: Code.INVALID_ARGUMENT, sentence: "{field}: {problem}" },
-  SCHEDULE_INVALID: { code: Code.INVALID_ARGUMENT, sentence: '{field}: "{value}" is no schedule: {problem}' },
+  SCHEDULE_INVALID: { code: Code.INVALID_ARGUMENT, sentence: "{field}: {problem}" },
   SCHEDULE_NEVER_FIRES: {
     code: Code.INVALID_ARGUMENT,
     sentence: '{field}: no instant ever matches "{value}".',

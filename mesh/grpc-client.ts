@@ -77,7 +77,9 @@ export function createGrpcClient<D extends DescService>(desc: D, options: GrpcCl
     "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
     "grpc.use_local_subchannel_pool": 1,
   });
-  const part = { client, service: desc.typeName, deadlineMs: options.deadlineMs };
+  // What a customer may read of it: "scheduler", not the full name.
+  const service = desc.name.replace(/Service$/, "").toLowerCase();
+  const part = { client, service, deadlineMs: options.deadlineMs };
   const methods = desc.methods.map((method) => [method.localName, toMethod(method, part)]);
   return { ...Object.fromEntries(methods), close: () => client.close() };
 }

@@ -18,5 +18,5 @@ export function readConfig(env: NodeJS.ProcessEnv) {
       ),
     );
   }
-  return readEnv(env, spec, () => findUnknown(env, { room: "plugins", spec }));
+  return readEnv(env, spec, findUnknown(env, { room: "plugins", spec }));
 }

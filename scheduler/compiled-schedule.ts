@@ -17,7 +17,7 @@ import {
   type RateSchedule,
   type Schedule as ScheduleMessage,
 } from "../gen/easycron/v1/schedule_pb.ts";
-import { failure } from "../mesh/errors.ts";
+import { failure, fieldFailure } from "../mesh/errors.ts";
 import type { CalendarReference } from "./calendars.ts";
 import { type Policies, type PolicyFields, readCalendars, readPolicies } from "./policies.ts";
 
@@ -56,7 +56,7 @@ export function compileSchedule(
   const endMs = timing.endTime && timestampMs(timing.endTime);
   if (startMs !== undefined && endMs !== undefined && endMs < startMs) {
     const problem = `${new Date(endMs).toISOString()} is before startTime, ${new Date(startMs).toISOString()}.`;
-    throw invalidField("job.endTime", problem);
+    throw fieldFailure("FIELD_INVALID", "job.endTime", problem);
   }
   const bounds = { startMs, endMs };
   const windowMs = timing.flexibleWindow === undefined ? 0 : durationMs(timing.flexibleWindow);
@@ -72,10 +72,6 @@ export function compileSchedule(
       return next;
     },
   };
-}
-
-function invalidField(field: string, problem: string): Error {
-  return failure("FIELD_INVALID", { field, problem }, { violations: [{ field, description: problem }] });
 }
 
 function compileOne(schedule: ScheduleMessage, seed: string, path: string): Schedule {

@@ -30,5 +30,5 @@ export type Config = ReturnType<typeof readConfig>;
 
 /** Reads the configuration; throws one ConfigError with every problem. */
 export function readConfig(env: NodeJS.ProcessEnv) {
-  return readEnv(env, spec, () => findUnknown(env, { room: "scheduler", spec }));
+  return readEnv(env, spec, findUnknown(env, { room: "scheduler", spec }));
 }

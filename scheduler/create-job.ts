@@ -3,7 +3,7 @@ import { isUniqueViolation, type Queryable } from "../db/pool.ts";
 import { toSqlTime, toSqlTimeOrNull } from "../db/time.ts";
 import type { Job } from "../gen/easycron/v1/job_pb.ts";
 import { type CreateJobRequest, CreateJobRequestSchema } from "../gen/easycron/v1/job_service_pb.ts";
-import { failure } from "../mesh/errors.ts";
+import { failure, fieldFailure } from "../mesh/errors.ts";
 import { bindCalendars, gatesOf } from "./calendars.ts";
 import { type CompiledSchedule, compileSchedule } from "./compiled-schedule.ts";
 import { epochInsert } from "./epochs.sql.ts";
@@ -27,6 +27,9 @@ export interface CheckedSpec {
  */
 export function checkSpec(given: Job, uid: string, nowMs: number): CheckedSpec {
   const job = withDefaults(given, nowMs);
+  if (job.target === undefined) {
+    throw fieldFailure("FIELD_INVALID", "job.target", "It is required: set webhook, redis or kafka.");
+  }
   checkRetryPolicy(job);
   checkCalendars(job);
   return { job, spec: toSpecJson(job), schedule: compileSchedule(job, uid) };
@@ -63,7 +66,7 @@ export async function createJob(
   request: CreateJobRequest,
 ): Promise<WrittenJob> {
   const given = request.job;
-  if (given === undefined) throw failure("FIELD_INVALID", { field: "job", problem: "It is required." });
+  if (given === undefined) throw fieldFailure("FIELD_INVALID", "job", "It is required.");
   const use: RequestUse = {
     projectId,
     requestId: request.requestId,

@@ -9,7 +9,7 @@ import {
   type Schedule,
 } from "../gen/easycron/v1/schedule_pb.ts";
 import { type RetryPolicy, RetryPolicySchema } from "../gen/easycron/v1/target_pb.ts";
-import { failure } from "../mesh/errors.ts";
+import { fieldFailure } from "../mesh/errors.ts";
 import { DEFAULT_CATCHUP_WINDOW_MS, DEFAULT_MAX_CATCHUP } from "./policies.ts";
 
 /** Attempts in all when a job does not say. */
@@ -78,5 +78,5 @@ export function checkRetryPolicy(job: Job): void {
   if (maxMs >= minMs) return;
   const field = "job.retryPolicy.maxBackoff";
   const problem = `${maxMs / 1000}s is less than minBackoff, ${minMs / 1000}s; it must be at least that.`;
-  throw failure("FIELD_INVALID", { field, problem }, { violations: [{ field, description: problem }] });
+  throw fieldFailure("FIELD_INVALID", field, problem);
 }

@@ -6,7 +6,7 @@ import {
   type UpdateJobRequest,
   UpdateJobRequestSchema,
 } from "../gen/easycron/v1/job_service_pb.ts";
-import { EasyCronError, failure } from "../mesh/errors.ts";
+import { EasyCronError, failure, fieldFailure } from "../mesh/errors.ts";
 import { bindCalendars, gatesOf } from "./calendars.ts";
 import { lockJob, settleJob, unchanged, writeChange } from "./change-job.ts";
 import { calendarNames, checkSpec, createJob, type WrittenJob } from "./create-job.ts";
@@ -45,7 +45,7 @@ export async function updateJob(
   request: UpdateJobRequest,
 ): Promise<WrittenJob> {
   const given = request.job;
-  if (given === undefined) throw failure("FIELD_INVALID", { field: "job", problem: "It is required." });
+  if (given === undefined) throw fieldFailure("FIELD_INVALID", "job", "It is required.");
   const fields = readMask(request, given);
   try {
     return await writeUpdate(parts, projectId, request, given, fields);

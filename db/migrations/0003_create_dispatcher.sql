@@ -28,22 +28,25 @@ create table dispatcher.triggers (
   payload text,
   attempt_count integer not null default 0,
   -- The dispatcher that holds it in memory; null when none does.
-  owner text,
+  owner text collate "C",
   -- Set when it is no longer wanted while an attempt is in flight.
   cancel_time timestamptz,
   create_time timestamptz not null,
   start_time timestamptz,
   end_time timestamptz,
-  primary key (id, fire_time),
   check ((end_time is not null) = (state in ('SUCCEEDED', 'EXHAUSTED', 'CANCELLED')))
 ) partition by range (fire_time);
 
 -- The partial indexes ask for end_time, not for state: a claim changes state only, and so stays a heap-only update
 -- that touches no index. The room for its second version is the fill factor's (set on each partition).
-create index triggers_live_due on dispatcher.triggers (due_time) where end_time is null;
+-- Due order of what nobody holds (owner is null), and of what one dispatcher holds: looking for the first does not
+-- read past the second.
+create index triggers_live_due on dispatcher.triggers (owner, due_time) where end_time is null;
 create index triggers_live_job on dispatcher.triggers (job_uid, fire_time) where end_time is null;
 create index triggers_job on dispatcher.triggers (job_uid, fire_time desc, id desc);
 create index triggers_project on dispatcher.triggers (project_id, fire_time desc, id desc);
+-- Made last: among indexes that cost the same, as they do while a partition is empty, the youngest is planned with.
+alter table dispatcher.triggers add primary key (id, fire_time);
 
 create table dispatcher.attempts (
   trigger_id text collate "C" not null,
@@ -60,7 +63,7 @@ create table dispatcher.attempts (
   primary key (trigger_id, number, fire_time)
 ) partition by range (fire_time);
 
-create table dispatcher.triggers_default partition of dispatcher.triggers default with (fillfactor = 60);
+create table dispatcher.triggers_default partition of dispatcher.triggers default with (fillfactor = 50);
 create table dispatcher.attempts_default partition of dispatcher.attempts default;
 
 -- Makes the monthly partitions (UTC) from the month of first_time on. A month that exists is left alone; so is one
@@ -85,7 +88,7 @@ begin
       select from dispatcher.triggers_default where fire_time >= month_start and fire_time < month_end
     );
     execute format(
-      'create table dispatcher.triggers_%s partition of dispatcher.triggers for values from (%L) to (%L) with (fillfactor = 60)',
+      'create table dispatcher.triggers_%s partition of dispatcher.triggers for values from (%L) to (%L) with (fillfactor = 50)',
       suffix, month_start, month_end);
     execute format(
       'create table dispatcher.attempts_%s partition of dispatcher.attempts for values from (%L) to (%L)',
@@ -145,7 +148,22 @@ create table dispatcher.signing_keys (
   create_time timestamptz not null
 );
 
-create index signing_keys_project on dispatcher.signing_keys (project_id, create_time desc);
+create index signing_keys_project on dispatcher.signing_keys (project_id, create_time desc, id desc);
+
+-- One row: how often the keys have changed. A change raises it in its transaction, so a dispatcher that reads it
+-- knows by one number whether every key it has cached is still the whole truth.
+create table dispatcher.signing_keys_version (
+  only_row boolean primary key default true check (only_row),
+  version bigint not null
+);
+
+insert into dispatcher.signing_keys_version (version) values (0);
+
+-- The dispatcher's statements name rows by arrays and must reach them by index. A plan that was made while a table
+-- was small would else read all of it, and would be kept while it grows.
+alter role easycron_dispatcher set enable_seqscan = off;
+alter role easycron_dispatcher set enable_hashjoin = off;
+alter role easycron_dispatcher set enable_mergejoin = off;
 
 grant usage on schema dispatcher to easycron_dispatcher, easycron_scheduler;
 grant select, insert, update, delete on all tables in schema dispatcher to easycron_dispatcher;

@@ -68,6 +68,8 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
   const test = await createDatabase();
   const database = createPool({ connectionString: test.url("scheduler"), max: 8, applicationName: "test" });
   const dispatcher = new pg.Pool({ connectionString: test.url("dispatcher") });
+  // An idle connection may be cut when the database is dropped.
+  dispatcher.on("error", () => {});
   let now = startMs;
   let down = false;
   const time = (ms: bigint | undefined) => (ms === undefined ? null : new Date(Number(ms)).toISOString());

@@ -1,9 +1,9 @@
-import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findFreePorts } from "../../dev/ports.ts";
 import { startPostgres as startEmbedded } from "../../dev/postgres.ts";
+import type { Supervised } from "../../dev/supervisor.ts";
 
 /** A real PostgreSQL of a test's own. */
 export interface TestPostgres {
@@ -23,21 +23,14 @@ export interface TestPostgres {
 export async function startPostgres(): Promise<TestPostgres> {
   const parent = await mkdtemp(join(tmpdir(), "easycron-test-"));
   const [port = 0] = await findFreePorts(1);
-  const ends = new EventTarget();
   const postgres = await startEmbedded({
     folder: join(parent, "postgres"),
     password: "test",
     port,
     durable: false,
-    onEvent: ({ kind }) => kind === "ended" && ends.dispatchEvent(new Event("ended")),
   });
   const untilReady = () => postgres.supervised.untilReady();
-  const kill9 = async () => {
-    await untilReady();
-    const ended = once(ends, "ended");
-    process.kill(postgres.supervised.pid() ?? 0, "SIGKILL");
-    await ended;
-  };
+  const kill9 = () => killSupervised(postgres.supervised);
   return {
     url: postgres.url("postgres"),
     kill9,
@@ -51,4 +44,12 @@ export async function startPostgres(): Promise<TestPostgres> {
       await rm(parent, { recursive: true });
     },
   };
+}
+
+/** Kills a supervised process with -9, once it is ready; resolves when it is gone. */
+export async function killSupervised(supervised: Supervised): Promise<void> {
+  await supervised.untilReady();
+  const ended = supervised.untilEnded();
+  process.kill(supervised.pid() ?? 0, "SIGKILL");
+  await ended;
 }

@@ -1,107 +1,166 @@
-import http from "node:http";
+import { once } from "node:events";
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { buffer } from "node:stream/consumers";
+import { type TriggerFired, verify } from "../../sdk/webhook.ts";
 
-/** A request as it arrived, complete. */
+/** A webhook as it came. */
 export interface ReceivedRequest {
-  /** The webhook-id. */
-  readonly id: string;
+  /** With the query. */
   readonly path: string;
-  readonly headers: http.IncomingHttpHeaders;
+  readonly headers: IncomingHttpHeaders;
   readonly rawBody: Buffer;
-  // biome-ignore lint/suspicious/noExplicitAny: JSON, looked into by assertions.
-  readonly body: any;
-  /** Name of the job. */
+  readonly body: { readonly type: string; readonly timestamp: string; readonly data: TriggerFired };
+  /** The header webhook-id. */
+  readonly id: string;
+  /** The job's name. */
   readonly job: string;
-  /** The nominal time in the body, epoch milliseconds. */
+  /** Epoch milliseconds of the nominal fire time. */
   readonly nominalMs: number;
-  /** When its last byte arrived, epoch milliseconds. */
+  /** Epoch milliseconds at which its headers were here. */
   readonly arrivedMs: number;
 }
 
-/** What an endpoint answers. */
-export interface Answer {
+/** What a request is answered with. */
+export interface ReceiverAnswer {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
 }
 
-/** A customer's endpoint: a real HTTP server that keeps every request. */
+type Truthy<T> = Exclude<T, undefined | null | false>;
+
+/** A customer's endpoint: a real HTTP server that records what comes. */
 export interface Receiver {
+  /** Without a slash at the end. */
   readonly url: string;
+  /** What came so far, in the order of arrival. */
   readonly requests: readonly ReceivedRequest[];
-  /** Says what a path answers to its first, second, … request; a promise that never resolves is a dead endpoint. */
-  answer(path: string, answer: (number: number) => Answer | Promise<Answer>): void;
+  /** What came and was no trigger.fired document, or not signed by the secrets; it was answered with 400. */
+  readonly strays: readonly string[];
+  /** Answers requests to a path from now on; `number` counts those that came to it so far, from 1. Default: 204. */
+  answer(path: string, choose: (number: number) => ReceiverAnswer | Promise<ReceiverAnswer>): void;
   /**
-   * Resolves with the first truthy value of `look`, asked now and after each request. Throws after `limitMs`
-   * (default 20,000): a bound, not a pace.
+   * Resolves with the first result of `find` that is not undefined, null or false; it is asked now and whenever
+   * something came. Rejects after `timeoutMs`.
    */
-  waitFor<T>(look: (requests: readonly ReceivedRequest[]) => T, limitMs?: number): Promise<NonNullable<T>>;
+  waitFor<T>(find: (requests: readonly ReceivedRequest[]) => T, timeoutMs?: number): Promise<Truthy<T>>;
+  /** Ends everything that is open. */
   stop(): Promise<void>;
 }
 
-/** Starts a receiver on a free port of this machine. Paths without an answer of their own get 204. */
-export async function startReceiver(): Promise<Receiver> {
+/** Settings of a receiver. */
+export interface ReceiverOptions {
+  /** Given, each request must be signed by one of them. */
+  readonly secrets?: readonly string[];
+}
+
+/** Starts a receiver on any free port of the loopback address. */
+export async function startReceiver({ secrets }: ReceiverOptions = {}): Promise<Receiver> {
   const requests: ReceivedRequest[] = [];
-  const answers = new Map<string, (number: number) => Answer | Promise<Answer>>();
-  const looks = new Set<() => void>();
-  const server = http.createServer(async (request, response) => {
-    const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk as Buffer);
+  const strays: string[] = [];
+  const choices = new Map<string, (number: number) => ReceiverAnswer | Promise<ReceiverAnswer>>();
+  const counts = new Map<string, number>();
+  const waiting = new Set<() => void>();
+  let checking = false;
+  const checkSoon = () => {
+    // Once for all that came in one turn: conditions may look at thousands of requests.
+    if (checking) return;
+    checking = true;
+    setImmediate(() => {
+      checking = false;
+      for (const check of waiting) check();
+    });
+  };
+  const receive = async (request: IncomingMessage): Promise<ReceiverAnswer> => {
+    const arrivedMs = Date.now();
     const path = request.url ?? "/";
-    requests.push(toReceived(request, path, Buffer.concat(chunks)));
-    const number = requests.filter((each) => each.path === path).length;
-    for (const look of looks) look();
-    const { status, headers = {}, body = "" } = (await answers.get(path)?.(number)) ?? { status: 204 };
-    response.writeHead(status, headers).end(body);
+    const number = (counts.get(path) ?? 0) + 1;
+    counts.set(path, number);
+    const rawBody = await buffer(request);
+    try {
+      if (secrets !== undefined) verify(rawBody, request.headers, secrets);
+      requests.push(toReceived(path, request.headers, rawBody, arrivedMs));
+    } catch (error) {
+      strays.push(`${request.method} ${path}: ${String(error)}`);
+      return { status: 400 };
+    } finally {
+      checkSoon();
+    }
+    return choices.get(path)?.(number) ?? { status: 204 };
+  };
+  const server = createServer((request, response) => {
+    receive(request).then(
+      (answer) => send(response, answer),
+      () => response.destroy(),
+    );
   });
-  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     requests,
-    answer: (path, answer) => answers.set(path, answer),
-    waitFor: (look, limitMs = 20_000) =>
-      new Promise((found, fail) => {
-        const end = (settle: () => void) => {
-          looks.delete(check);
-          clearTimeout(limit);
-          settle();
-        };
-        const check = () => {
-          const value = look(requests);
-          if (value) end(() => found(value));
-        };
-        const limit = setTimeout(() => {
-          end(() => fail(new Error(`Not seen within ${limitMs} ms, after ${requests.length} requests.`)));
-        }, limitMs);
-        looks.add(check);
-        check();
-      }),
+    strays,
+    answer: (path, choose) => {
+      choices.set(path, choose);
+    },
+    waitFor: (find, timeoutMs = 15_000) => waitFor(waiting, () => find(requests), timeoutMs, requests),
     stop: async () => {
+      const closed = once(server, "close");
+      server.close();
       server.closeAllConnections();
-      await new Promise((closed) => server.close(closed));
+      await closed;
     },
   };
 }
 
-function toReceived(request: http.IncomingMessage, path: string, rawBody: Buffer): ReceivedRequest {
-  const body = parse(rawBody);
-  return {
-    id: String(request.headers["webhook-id"]),
-    path,
-    headers: request.headers,
-    rawBody,
-    body,
-    job: body?.data?.job?.name ?? "",
-    nominalMs: Date.parse(body?.data?.nominalTime ?? ""),
-    arrivedMs: Date.now(),
-  };
+function toReceived(
+  path: string,
+  headers: IncomingHttpHeaders,
+  rawBody: Buffer,
+  arrivedMs: number,
+): ReceivedRequest {
+  const body = JSON.parse(rawBody.toString()) as ReceivedRequest["body"];
+  const { job, nominalTime } = body.data;
+  const id = String(headers["webhook-id"]);
+  return { path, headers, rawBody, body, id, job: job.name, nominalMs: Date.parse(nominalTime), arrivedMs };
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: as above.
-function parse(rawBody: Buffer): any {
-  try {
-    return JSON.parse(rawBody.toString());
-  } catch {
-    return undefined;
-  }
+function send(response: ServerResponse, { status, headers, body }: ReceiverAnswer): void {
+  response.writeHead(status, headers).end(body);
+}
+
+function waitFor<T>(
+  waiting: Set<() => void>,
+  find: () => T,
+  timeoutMs: number,
+  requests: readonly ReceivedRequest[],
+): Promise<Truthy<T>> {
+  return new Promise((done, fail) => {
+    const finish = () => {
+      waiting.delete(check);
+      clearTimeout(timer);
+    };
+    const check = () => {
+      try {
+        const found = find();
+        if (found === undefined || found === null || found === false) return;
+        finish();
+        done(found as Truthy<T>);
+      } catch (error) {
+        finish();
+        fail(error);
+      }
+    };
+    const timer = setTimeout(() => {
+      finish();
+      fail(
+        new Error(
+          `What was waited for did not come within ${timeoutMs} ms; ${requests.length} requests did.`,
+        ),
+      );
+    }, timeoutMs);
+    waiting.add(check);
+    check();
+  });
 }

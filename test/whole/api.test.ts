@@ -221,7 +221,7 @@ describe("errors say what was wrong, with the canonical code and a stable reason
 
   test("a method that does not exist is UNIMPLEMENTED", async () => {
     expect(await post("JobService/Nonsense", {})).toMatchObject({
-      status: 501,
+      status: 404,
       body: { code: "unimplemented" },
     });
   });
@@ -265,8 +265,8 @@ describe("what belongs to another project cannot be told from what never existed
       expect(forbidden, method).toMatchObject({ status: 404, body: { code: "not_found" } });
       expect(blind(forbidden), method).toBe(blind(absent));
     }
-    expect((await post("JobService/ListJobs", {}, otherKey)).body).toEqual({});
-    expect((await post("TriggerService/ListTriggers", {}, otherKey)).body).toEqual({});
+    expect((await post("JobService/ListJobs", {}, otherKey)).body).toMatchObject({ jobs: [] });
+    expect((await post("TriggerService/ListTriggers", {}, otherKey)).body).toMatchObject({ triggers: [] });
   });
 
   test("and a project's key opens no operator's door", async () => {

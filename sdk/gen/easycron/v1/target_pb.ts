@@ -168,7 +168,7 @@ export type RetryPolicy = Message<"easycron.v1.RetryPolicy"> & {
   maxBackoff?: Duration | undefined;
 
   /**
-   * No attempt starts later than this after the effective time: 1 s to 7 days, default 24 h.
+   * No attempt but the first starts later than this after the effective time: 1 s to 7 days, default 24 h.
    *
    * @generated from field: google.protobuf.Duration max_age = 4;
    */

@@ -1,0 +1,70 @@
+import { resolve } from "node:path";
+import { describe, expect, test } from "vitest";
+import { readConfig } from "./config.ts";
+
+describe("the configuration", () => {
+  test("is complete without any variable", () => {
+    expect(readConfig({ PATH: "/bin" })).toEqual({
+      port: 8080,
+      dataDir: resolve(".easycron"),
+      databaseUrl: undefined,
+      redisUrl: undefined,
+      demo: "on",
+      schedulers: 1,
+      dispatchers: 1,
+      egressAllow: "127.0.0.0/8,::1/128",
+      logLevel: "info",
+      serviceEnv: { gateway: {}, scheduler: {}, dispatcher: {}, plugins: {} },
+    });
+  });
+
+  test("takes every variable of the contract", () => {
+    const config = readConfig({
+      EASYCRON_PORT: "0",
+      EASYCRON_DATA_DIR: "/data",
+      DATABASE_URL: "postgresql://a:b@db.example:5432/easycron?sslmode=require",
+      EASYCRON_DEMO: "off",
+      EASYCRON_SCHEDULERS: "2",
+      EASYCRON_DISPATCHERS: "3",
+      EASYCRON_EGRESS_ALLOW: "10.0.0.0/8",
+      EASYCRON_LOG_LEVEL: "debug",
+      EASYCRON_SCHEDULER_TICK_MS: "100",
+    });
+    expect(config).toMatchObject({ port: 0, dataDir: "/data", demo: "off", schedulers: 2, dispatchers: 3 });
+    expect(config).toMatchObject({ egressAllow: "10.0.0.0/8", logLevel: "debug" });
+    expect(config.serviceEnv).toEqual({
+      gateway: {},
+      scheduler: { EASYCRON_SCHEDULER_TICK_MS: "100" },
+      dispatcher: {},
+      plugins: {},
+    });
+  });
+
+  test.each([
+    ["EASYCRON_PORT", "65536"],
+    ["EASYCRON_PORT", "8080x"],
+    ["EASYCRON_DEMO", "no"],
+    ["EASYCRON_SCHEDULERS", "0"],
+    ["EASYCRON_DISPATCHERS", "1.5"],
+    ["EASYCRON_EGRESS_ALLOW", "everything"],
+    ["EASYCRON_LOG_LEVEL", "loud"],
+  ])("refuses %s=%s, naming both in one line", (variable, value) => {
+    expect(() => readConfig({ [variable]: value })).toThrow(
+      new RegExp(`^${variable} is "${value}"; it must be .*$`),
+    );
+  });
+
+  test("refuses a bad DATABASE_URL without showing its password", () => {
+    const url = "mysql://user:hunter2@host/db";
+    expect(() => readConfig({ DATABASE_URL: url })).toThrow(
+      /^DATABASE_URL is \(secret\); it must be postgres:/,
+    );
+  });
+
+  test("refuses what nobody reads, and what is the supervisor's to say, all at once", () => {
+    const env = { EASYCRON_PROT: "1", EASYCRON_SCHEDULER_LISTEN: "x", EASYCRON_MASTER_KEY: "x" };
+    expect(() => readConfig(env)).toThrow(
+      /EASYCRON_PROT is set.*EASYCRON_SCHEDULER_LISTEN is set.*EASYCRON_MASTER_KEY/,
+    );
+  });
+});

@@ -1,0 +1,98 @@
+import { resolve } from "node:path";
+import { integer, oneOf, parsed, readEnv } from "../mesh/config.ts";
+import { parseAllowList } from "../mesh/egress-address.ts";
+import { printable } from "../mesh/printable.ts";
+
+/** The four services. */
+export const SERVICES = ["gateway", "scheduler", "dispatcher", "plugins"] as const;
+
+/** Name of a service. */
+export type ServiceName = (typeof SERVICES)[number];
+
+const LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
+
+const spec = {
+  /** The gateway's port; 0 takes any free one. */
+  port: integer("EASYCRON_PORT", { default: 8080, min: 0, max: 65_535 }),
+  /** Absolute path of the folder that holds everything. */
+  dataDir: parsed("EASYCRON_DATA_DIR", "a folder", (text) => resolve(text), {
+    default: resolve(".easycron"),
+  }),
+  /** A PostgreSQL of the caller's own, as an administrator; undefined: the embedded one. */
+  databaseUrl: parsed<string | undefined>(
+    "DATABASE_URL",
+    "postgres://user:password@host:port/database",
+    (text) => (isDatabaseUrl(text) ? text : undefined),
+    { default: undefined, secret: true },
+  ),
+  /** An internal Redis of the caller's own. */
+  redisUrl: parsed<string | undefined>(
+    "REDIS_URL",
+    "redis://user:password@host:port",
+    (text) => (/^rediss?:$/.test(new URL(text).protocol) ? text : undefined),
+    { default: undefined, secret: true },
+  ),
+  /** Whether there is a demo receiver and a demo job. */
+  demo: oneOf("EASYCRON_DEMO", ["on", "off"], { default: "on" }),
+  /** How many schedulers run. */
+  schedulers: integer("EASYCRON_SCHEDULERS", { default: 1, min: 1, max: 16 }),
+  /** How many dispatchers run. */
+  dispatchers: integer("EASYCRON_DISPATCHERS", { default: 1, min: 1, max: 16 }),
+  /** Address ranges that may be called although they are not public. */
+  egressAllow: parsed(
+    "EASYCRON_EGRESS_ALLOW",
+    "address ranges separated by commas, such as 127.0.0.0/8,::1/128",
+    (text) => {
+      parseAllowList(text);
+      return text;
+    },
+    { default: "127.0.0.0/8,::1/128" },
+  ),
+  /** From which level on the services log. */
+  logLevel: oneOf("EASYCRON_LOG_LEVEL", LEVELS, { default: "info" }),
+};
+
+/** What `npm start` is told by its environment. */
+export type Config = ReturnType<typeof readConfig>;
+
+/**
+ * Reads the configuration; throws one ConfigError with every problem. Variables of one service, such as
+ * EASYCRON_SCHEDULER_TICK_MS, are handed to that service, which judges them.
+ */
+export function readConfig(env: NodeJS.ProcessEnv) {
+  const values = readEnv(env, spec, findUnknown(env));
+  const serviceEnv = Object.fromEntries(
+    SERVICES.map((service) => [service, ownVariables(env, service)]),
+  ) as Record<ServiceName, Readonly<Record<string, string>>>;
+  return Object.freeze({ ...values, serviceEnv });
+}
+
+function isDatabaseUrl(text: string): boolean {
+  const { protocol, pathname } = new URL(text);
+  return /^postgres(ql)?:$/.test(protocol) && pathname.length > 1;
+}
+
+function ownVariables(env: NodeJS.ProcessEnv, service: ServiceName): Readonly<Record<string, string>> {
+  const prefix = prefixOf(service);
+  const own = Object.entries(env).filter(([name, value]) => name.startsWith(prefix) && value !== undefined);
+  return Object.fromEntries(own) as Record<string, string>;
+}
+
+function prefixOf(service: ServiceName): string {
+  return `EASYCRON_${service.toUpperCase()}_`;
+}
+
+// These say where the services are, which is for the supervisor to decide.
+const GIVEN = SERVICES.flatMap((service) => [`${prefixOf(service)}LISTEN`, `${prefixOf(service)}ADDRESSES`]);
+
+function findUnknown(env: NodeJS.ProcessEnv): string[] {
+  const known = Object.values(spec).map((setting) => setting.variable);
+  const names = Object.keys(env).filter((name) => name.startsWith("EASYCRON_"));
+  return names.flatMap((name) => {
+    if (GIVEN.includes(name))
+      return [`${name} is set; npm start sets it for the services itself, so leave it out.`];
+    const isServices = SERVICES.some((service) => name.startsWith(prefixOf(service)));
+    if (known.includes(name) || isServices) return [];
+    return [`${printable(name)} is set, and nothing reads it; npm start reads ${known.join(", ")}.`];
+  });
+}

@@ -1,0 +1,103 @@
+import { orAbort } from "./abort.ts";
+import type { Config, ServiceName } from "./config.ts";
+import type { Keys } from "./keys.ts";
+import {
+  createServiceProgram,
+  environmentOf,
+  placeServices,
+  type ServiceInstance,
+  type ServiceProgram,
+} from "./services.ts";
+import { StartError } from "./start-error.ts";
+import { type ProgramEvent, ProgramFailedError, type Supervised, supervise } from "./supervisor.ts";
+
+/** All service processes, under supervision. */
+export interface Fleet {
+  /** The gateway's URL. */
+  readonly url: string;
+  /** The processes of a service, by index. */
+  of(service: ServiceName): readonly Supervised[];
+  /** Ends all: first what makes new work, then what does it. Takes at most 6 s. */
+  stop(): Promise<void>;
+}
+
+/** What a fleet is started with. */
+export interface FleetOptions {
+  readonly config: Config;
+  readonly keys: Keys;
+  /** The administrator's connection string. */
+  readonly databaseUrl: string;
+  readonly logFolder: string;
+  /** Shown to people: one short line. */
+  readonly print: (line: string) => void;
+  /** Told whenever a process has another pid than before. */
+  readonly onPids: () => void;
+  readonly signal?: AbortSignal;
+}
+
+interface Member {
+  readonly instance: ServiceInstance;
+  readonly program: ServiceProgram;
+  readonly supervised: Supervised;
+}
+
+const WAVES: readonly (readonly ServiceName[])[] = [
+  ["gateway", "scheduler"],
+  ["dispatcher", "plugins"],
+];
+const WAVE_GRACE_MS = 3_000;
+
+/** Starts every process and waits until each serves. Throws a StartError when one does not; all are ended then. */
+export async function startFleet(options: FleetOptions): Promise<Fleet> {
+  const instances = await placeServices(options.config);
+  const members = instances.map((instance) => startMember(instance, instances, options));
+  const of = (service: ServiceName) =>
+    members.filter(({ instance }) => instance.service === service).map(({ supervised }) => supervised);
+  const stop = async () => {
+    for (const wave of WAVES) {
+      await Promise.all(wave.flatMap(of).map((supervised) => supervised.stop(WAVE_GRACE_MS)));
+    }
+    for (const { program } of members) program.closeLog();
+  };
+  try {
+    await orAbort(Promise.all(members.map(untilReady)), options.signal);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  const gateway = instances.find(({ service }) => service === "gateway");
+  return { url: `http://127.0.0.1:${gateway?.port}`, of, stop };
+}
+
+function startMember(
+  instance: ServiceInstance,
+  instances: readonly ServiceInstance[],
+  options: FleetOptions,
+): Member {
+  const env = environmentOf(instance, { ...options, instances });
+  const program = createServiceProgram(instance, env, options);
+  const supervised = supervise(program, (event) => {
+    if (event.kind === "started") options.onPids();
+    const line = describe(program, event);
+    if (line !== undefined) options.print(line);
+  });
+  return { instance, program, supervised };
+}
+
+function describe(program: ServiceProgram, event: ProgramEvent): string | undefined {
+  if (event.kind !== "ended" || event.restartInMs === undefined) return undefined;
+  const words = program.lastWords();
+  const said = event.exitCode === null || words === undefined ? "" : ` (${words})`;
+  return `${program.name} ${event.how}${said}; starting it again in ${event.restartInMs} ms`;
+}
+
+async function untilReady({ program, supervised }: Member): Promise<void> {
+  try {
+    await supervised.untilReady();
+  } catch (cause) {
+    if (!(cause instanceof ProgramFailedError)) throw cause;
+    const words = program.lastWords();
+    const exitCode = cause.exitCode === 2 ? 2 : 1;
+    throw new StartError(`${cause.message}${words === undefined ? "." : `: ${words}`}`, { cause, exitCode });
+  }
+}

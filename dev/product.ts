@@ -1,0 +1,226 @@
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { migrate, SchemaMismatchError } from "../db/migrate.ts";
+import { EasyCron } from "../sdk/index.ts";
+import { orAbort } from "./abort.ts";
+import { type Config, SERVICES } from "./config.ts";
+import { openDataDirectory } from "./data-directory.ts";
+import { describeFirstCall, ensureDemoJob, ensureProject, pauseDemoJob } from "./demo.ts";
+import { type Fleet, startFleet } from "./fleet.ts";
+import { createKeys, type DemoKeys, type Keys, readKeys, writeKeys } from "./keys.ts";
+import { createLatenessReport } from "./lateness.ts";
+import { acquireLock } from "./lock.ts";
+import { openLogFile } from "./log-file.ts";
+import { type Manifest, removeManifest, writeManifest } from "./manifest.ts";
+import { findFreePorts, whyTaken } from "./ports.ts";
+import { ensureDatabase, type Postgres, startPostgres } from "./postgres.ts";
+import { startReceiver } from "./receiver.ts";
+import { StartError } from "./start-error.ts";
+
+/** How the product is started. */
+export interface ProductOptions {
+  readonly config: Config;
+  /** Shown to people: one line. */
+  readonly print: (line: string) => void;
+  /** Gives up starting; `startProduct` then throws the signal's reason, with nothing left running. */
+  readonly signal?: AbortSignal;
+  /** False for data that nobody will miss. */
+  readonly durable?: boolean;
+}
+
+/** Everything, running on this machine. */
+export interface Product {
+  /** What dev.json says now. */
+  manifest(): Manifest;
+  readonly operatorKey: string;
+  /** Connection string of the administrator. */
+  readonly databaseUrl: string;
+  readonly fleet: Fleet;
+  /** The embedded PostgreSQL, unless there is another one. */
+  readonly postgres: Postgres | undefined;
+  /** Ends everything within 10 s and leaves the data as it is. */
+  stop(): Promise<void>;
+}
+
+type Closers = (() => void | Promise<void>)[];
+
+/**
+ * Starts everything on one machine, and writes dev.json when it serves. Throws a StartError whose message is the one
+ * line to show; then nothing is left running, and what was there before is as it was.
+ */
+export async function startProduct(options: ProductOptions): Promise<Product> {
+  const closers: Closers = [];
+  let stopping: Promise<void> | undefined;
+  const stop = () => {
+    stopping ??= closeAll(closers);
+    return stopping;
+  };
+  try {
+    return { ...(await start(options, closers)), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function closeAll(closers: Closers): Promise<void> {
+  for (const close of closers.splice(0).reverse()) await close();
+}
+
+async function start(options: ProductOptions, closers: Closers): Promise<Omit<Product, "stop">> {
+  const { config, print, signal } = options;
+  const paths = pathsIn(config.dataDir);
+  openDataDirectory(config.dataDir);
+  const lock = acquireLock(config.dataDir);
+  closers.push(lock.release);
+  removeManifest(paths.manifest);
+  await checkPort(config.port);
+  let keys = openKeys(paths, config);
+  const remember = (change: Partial<Keys>) => {
+    keys = { ...keys, ...change };
+    writeKeys(paths.keys, keys);
+  };
+
+  let publish = () => {};
+  const onPids = () => publish();
+  const postgres = config.databaseUrl === undefined ? await openPostgres(options, keys, onPids) : undefined;
+  if (postgres !== undefined) closers.push(() => postgres.stop(POSTGRES_GRACE_MS));
+  const databaseUrl = postgres?.url(DATABASE) ?? config.databaseUrl ?? "";
+  await bringUpToDate(databaseUrl, keys, postgres);
+  if (postgres !== undefined) remember({ databaseUrl });
+  signal?.throwIfAborted();
+
+  if (config.redisUrl !== undefined) print("REDIS_URL is set; this version has no use for it yet");
+  print(`targets in ${config.egressAllow} may be called (EASYCRON_EGRESS_ALLOW)`);
+  const fleet = await startFleet({ ...options, keys, databaseUrl, logFolder: paths.log, onPids });
+  closers.push(() => fleet.stop());
+
+  const demo = await orAbort(ensureProject(fleet.url, keys.operatorKey, keys.demo), signal);
+  remember({ demo });
+  if (config.demo === "on") await orAbort(openDemo(fleet.url, demo, keys, remember, print, closers), signal);
+
+  const manifest = (): Manifest => ({ url: fleet.url, ...demo, pids: pidsOf(fleet, postgres) });
+  closers.push(() => {
+    publish = () => {};
+    removeManifest(paths.manifest);
+  });
+  publish = () => writeManifest(paths.manifest, manifest());
+  publish();
+  print(`ready ${fleet.url}`);
+  if (config.demo === "on") for (const line of describeFirstCall(fleet.url, paths.manifest)) print(line);
+  return { manifest, operatorKey: keys.operatorKey, databaseUrl, fleet, postgres };
+}
+
+const DATABASE = "easycron";
+const POSTGRES_GRACE_MS = 2_000;
+
+interface Paths {
+  readonly keys: string;
+  readonly manifest: string;
+  readonly log: string;
+  readonly postgres: string;
+}
+
+function pathsIn(dataDir: string): Paths {
+  return {
+    keys: join(dataDir, "keys.json"),
+    manifest: join(dataDir, "dev.json"),
+    log: join(dataDir, "log"),
+    postgres: join(dataDir, "postgres"),
+  };
+}
+
+async function checkPort(port: number): Promise<void> {
+  if (port === 0) return;
+  const code = await whyTaken(port);
+  if (code === undefined) return;
+  const cure = "set EASYCRON_PORT to another one (0 takes any that is free).";
+  if (code === "EADDRINUSE") {
+    throw new StartError(`Port ${port} of 127.0.0.1 is in use: end what listens there, or ${cure}`);
+  }
+  throw new StartError(`Port ${port} of 127.0.0.1 cannot be listened on (${code}): ${cure}`);
+}
+
+function openKeys(paths: Paths, config: Config): Keys {
+  const known = readKeys(paths.keys);
+  if (known !== undefined) return known;
+  const hasData =
+    config.databaseUrl === undefined && existsSync(paths.postgres) && readdirSync(paths.postgres).length > 0;
+  if (hasData) {
+    throw new StartError(
+      `${paths.keys} is missing, and ${paths.postgres} is not: restore it from a backup, or move the whole folder ` +
+        "away to begin with an empty one.",
+    );
+  }
+  const keys = createKeys();
+  writeKeys(paths.keys, keys);
+  return keys;
+}
+
+async function openPostgres(options: ProductOptions, keys: Keys, onPids: () => void): Promise<Postgres> {
+  const { config, print, signal, durable } = options;
+  const folder = pathsIn(config.dataDir).postgres;
+  const [port = 0] = await findFreePorts(1);
+  const log = openLogFile(join(pathsIn(config.dataDir).log, "postgres.log"));
+  const postgres = await startPostgres({
+    folder,
+    password: keys.passwords.postgres,
+    port,
+    onLine: log.write,
+    onEvent: (event) => {
+      if (event.kind === "started") onPids();
+      if (event.kind !== "ended" || event.restartInMs === undefined) return;
+      print(`postgres ${event.how}; starting it again in ${event.restartInMs} ms`);
+    },
+    ...(signal && { signal }),
+    ...(durable !== undefined && { durable }),
+  });
+  print(`PostgreSQL listens on 127.0.0.1:${port}; its data are in ${folder}`);
+  return postgres;
+}
+
+async function bringUpToDate(databaseUrl: string, keys: Keys, postgres: Postgres | undefined): Promise<void> {
+  if (postgres !== undefined) await ensureDatabase(postgres, DATABASE);
+  try {
+    await migrate(databaseUrl, { rolePasswords: keys.passwords });
+  } catch (cause) {
+    if (cause instanceof SchemaMismatchError) throw new StartError(cause.message, { cause });
+    const where = postgres === undefined ? "The database of DATABASE_URL" : "The embedded database";
+    throw new StartError(`${where} cannot be brought up to date: ${problemOf(cause)}`, { cause });
+  }
+}
+
+/** The first line of what went wrong; a connection that failed on each of several addresses has none of its own. */
+function problemOf(error: unknown): string {
+  if (error instanceof AggregateError) return problemOf(error.errors[0]);
+  return (error instanceof Error ? error.message : String(error)).split("\n")[0] ?? "";
+}
+
+async function openDemo(
+  url: string,
+  demo: DemoKeys,
+  keys: Keys,
+  remember: (change: Partial<Keys>) => void,
+  print: (line: string) => void,
+  closers: Closers,
+): Promise<void> {
+  const [receiverPort = 0] = await findFreePorts(1, keys.receiverPort);
+  const receiver = await startReceiver({
+    port: receiverPort,
+    secret: demo.signingSecret,
+    onVerified: createLatenessReport(Date.now(), print),
+    onRefused: (reason) => print(`refused a request to the demo receiver: ${reason}`),
+  });
+  closers.push(() => receiver.close());
+  remember({ receiverPort });
+  const client = new EasyCron({ url, apiKey: demo.apiKey });
+  closers.push(() => pauseDemoJob(client));
+  await ensureDemoJob(client, receiver.url);
+}
+
+function pidsOf(fleet: Fleet, postgres: Postgres | undefined): Manifest["pids"] {
+  const all = SERVICES.map((service) => [service, fleet.of(service)] as const);
+  const entries = [...all, ...(postgres === undefined ? [] : [["postgres", [postgres.supervised]] as const])];
+  // Between two processes the last one's pid keeps the place, so that an index always means the same process.
+  return Object.fromEntries(entries.map(([name, list]) => [name, list.map((one) => one.lastPid() ?? 0)]));
+}

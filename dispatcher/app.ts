@@ -1,0 +1,125 @@
+import { createPool } from "../db/pool.ts";
+import { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
+import { PluginsService } from "../gen/easycron/internal/plugins/v1/plugins_service_pb.ts";
+import { type Clock, systemClock } from "../mesh/clock.ts";
+import { createEgressAgent } from "../mesh/egress.ts";
+import { createGrpcClient } from "../mesh/grpc-client.ts";
+import { createGrpcServer } from "../mesh/grpc-server.ts";
+import type { Service } from "../mesh/lifecycle.ts";
+import { createLogger } from "../mesh/logger.ts";
+import { readConfig } from "./config.ts";
+import { createDispatcherService } from "./dispatcher-service.ts";
+import { createEvents, type Events } from "./events.ts";
+import { createHolding } from "./holding.ts";
+import { ensurePartitions, PARTITIONS_EVERY_MS } from "./housekeeping.ts";
+import { takeLease } from "./lease.ts";
+import { logEvents } from "./log-events.ts";
+import { startLoop } from "./loop.ts";
+import { createPipeline } from "./pipeline.ts";
+import { createPluginDelivery } from "./plugin-delivery.ts";
+import { releaseAll, releaseDead, sweepOwn, takeDue } from "./recovery.ts";
+import { createMasterKey } from "./sealed-secret.ts";
+import { createSigningKeys } from "./signing-keys.ts";
+import { createSpecCache } from "./spec-cache.ts";
+import { readVersion } from "./version.ts";
+
+const CACHED_SPEC_BYTES = 128 * 1024 * 1024;
+const CROWDED_AT = 20_000;
+const CONNECT_TIMEOUT_MS = 5_000;
+const TAKE_EVERY_MS = 500;
+const SWEEP_EVERY_MS = 15_000;
+const KEYS_EVERY_MS = 250;
+const CALLS_GRACE_MS = 1_000;
+const ATTEMPTS_GRACE_MS = 5_000;
+
+/** What tests put in the place of the real thing. */
+export interface Overrides {
+  readonly clock?: Clock;
+  /** Uniform in [0, 1), as Math.random. */
+  readonly random?: () => number;
+  readonly events?: Events;
+}
+
+/** Makes a dispatcher that serves and delivers. */
+export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): Promise<Service> {
+  const config = readConfig(env);
+  const { clock = systemClock, random = Math.random, events = createEvents() } = overrides;
+  const logger = createLogger("dispatcher", env);
+  logEvents(events, logger);
+  const monotonicMs = () => performance.now();
+  const database = createPool({
+    connectionString: config.databaseUrl,
+    max: config.databaseConnections,
+    applicationName: "easycron-dispatcher",
+  });
+  await ensurePartitions(database, clock.now());
+  const { leaseMs } = config;
+  const onLost = () => pipeline.forget();
+  const lease = await takeLease({ database, clock, monotonicMs, leaseMs, events, onLost });
+  const masterKey = createMasterKey(config.masterKey);
+  const onTrouble = (error: unknown) => events.emit("trouble", { part: "opening a signing key", error });
+  const signingKeys = createSigningKeys({ database, masterKey, monotonicMs, onTrouble });
+  const agent = createEgressAgent({
+    allow: config.egressAllow,
+    // Lanes limit what one project does to an origin; projects that share an origin do not wait for one another.
+    connectionsPerOrigin: config.deliveryConcurrency,
+    connectTimeoutMs: CONNECT_TIMEOUT_MS,
+  });
+  const plugins = createGrpcClient(PluginsService, {
+    addresses: config.pluginsAddresses,
+    deadlineMs: 30_000,
+  });
+  const webhook = { agent, userAgent: `EasyCron/${readVersion()}` };
+  const specs = createSpecCache(database, CACHED_SPEC_BYTES);
+  const holding = createHolding(CROWDED_AT);
+  const attempt = { webhook, plugins: createPluginDelivery(plugins), signingKeys };
+  const limits = {
+    total: config.deliveryConcurrency,
+    perLane: config.originConcurrency,
+    claimedPerLane: 4 * config.originConcurrency,
+    claimedTotal: 4 * config.deliveryConcurrency,
+  };
+  const parts = { database, clock, random, events, lease, specs, signingKeys, holding, attempt, limits };
+  const pipeline = createPipeline(parts);
+  const recovery = { ...parts, hold: pipeline.hold };
+  const renew = async () => {
+    await lease.renew();
+    pipeline.proceed();
+  };
+  const leaseLoop = startLoop(renew, { part: "lease", everyMs: leaseMs / 5, events });
+  const keysLoop = startLoop(() => signingKeys.refresh(), {
+    part: "signing keys",
+    everyMs: KEYS_EVERY_MS,
+    events,
+  });
+  const loops = [
+    startLoop(() => releaseDead(recovery), { part: "release", everyMs: TAKE_EVERY_MS, events }),
+    startLoop(() => takeDue(recovery), { part: "take", everyMs: TAKE_EVERY_MS, events }),
+    startLoop(() => sweepOwn(recovery), { part: "sweep", everyMs: SWEEP_EVERY_MS, events }),
+    startLoop(() => ensurePartitions(database, clock.now()), {
+      part: "partitions",
+      everyMs: PARTITIONS_EVERY_MS,
+      events,
+    }),
+  ];
+  const server = createGrpcServer({ logger });
+  server.add(DispatcherService, createDispatcherService({ ...recovery, masterKey }));
+  const port = await server.listen(config.listen);
+  server.setServing(true);
+  logger.info({ port }, "serving");
+  return {
+    port,
+    close: async () => {
+      await Promise.all([server.close(CALLS_GRACE_MS), ...loops.map((loop) => loop.stop())]);
+      await pipeline.stop(ATTEMPTS_GRACE_MS);
+      await Promise.all([leaseLoop.stop(), keysLoop.stop()]);
+      // Without the database others free it, once the lease has run out.
+      await releaseAll(recovery, lease.instance).catch((error: unknown) =>
+        logger.warn({ err: error }, "could not release what is held"),
+      );
+      await agent.destroy();
+      plugins.close();
+      await database.close();
+    },
+  };
+}

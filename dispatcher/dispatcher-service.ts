@@ -1,0 +1,47 @@
+import type { KeyObject } from "node:crypto";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
+import { failure } from "../mesh/errors.ts";
+import type { ServiceImplementation } from "../mesh/grpc-service.ts";
+import { type AcceptParts, acceptEvents } from "./accept.ts";
+import { answerBatches } from "./accept-stream.ts";
+import { pause } from "./pause.ts";
+import { listTriggers, readAttempts, readTrigger, toAttempt, toTrigger } from "./read-triggers.ts";
+import { createSigningKey } from "./signing-keys.ts";
+
+/** What the handlers stand on. */
+export interface ServiceParts extends AcceptParts {
+  readonly masterKey: KeyObject;
+}
+
+/** The dispatcher's handlers: translate, call, translate. */
+export function createDispatcherService(
+  parts: ServiceParts,
+): ServiceImplementation<typeof DispatcherService> {
+  const { database, clock, masterKey } = parts;
+  return {
+    accept: (requests) => answerBatches(requests, (events) => acceptEvents(parts, events)),
+    getTrigger: async ({ projectId, request }) => {
+      const row = await readTrigger(database, projectId, required(request).id);
+      return { response: { trigger: toTrigger(row) } };
+    },
+    listTriggers: async ({ projectId, request, jobUids }) => {
+      const page = await listTriggers(database, { projectId, request: required(request), jobUids });
+      return { response: { triggers: page.triggers.map(toTrigger), nextPageToken: page.nextPageToken } };
+    },
+    listAttempts: async ({ projectId, request }) => {
+      const rows = await readAttempts(database, projectId, required(request).trigger);
+      return { response: { attempts: rows.map(toAttempt) } };
+    },
+    createSigningKey: async ({ projectId }) => {
+      const key = await createSigningKey({ database, masterKey, pause }, projectId, clock.now());
+      const signingKey = { id: key.id, createTime: timestampFromMs(key.createTimeMs) };
+      return { response: { signingKey, secret: key.secret } };
+    },
+  };
+}
+
+function required<T>(request: T | undefined): T {
+  if (request === undefined) throw failure("FIELD_INVALID", { field: "request", problem: "It is required." });
+  return request;
+}

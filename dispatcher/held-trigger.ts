@@ -1,0 +1,64 @@
+/** Why a trigger was made, as PostgreSQL spells it. */
+export type TriggerKindName = "SCHEDULED" | "MANUAL";
+
+/** The copy of a trigger that this process holds in memory. Times are epoch milliseconds. */
+export interface HeldTrigger {
+  /** trg_…; the webhook-id of every attempt. */
+  readonly id: string;
+  /** Nominal time. */
+  readonly fireTimeMs: number;
+  /** No attempt starts before this. */
+  readonly effectiveTimeMs: number;
+  readonly projectId: string;
+  readonly jobUid: string;
+  readonly jobName: string;
+  readonly revision: number;
+  readonly kind: TriggerKindName;
+  readonly seq: number;
+  readonly previousFireTimeMs: number | null;
+  readonly nextFireTimeMs: number | null;
+  /** JSON text in place of the job's payload. */
+  readonly payload: string | null;
+  /** When the next attempt may start. */
+  dueTimeMs: number;
+  /** Attempts started so far. */
+  attemptCount: number;
+}
+
+/** A row of dispatcher.triggers, as far as an attempt needs it. */
+export interface TriggerRow {
+  readonly id: string;
+  readonly fire_time: number;
+  readonly effective_time: number;
+  readonly due_time: number;
+  readonly project_id: string;
+  readonly job_uid: string;
+  readonly job_name: string;
+  readonly revision: number;
+  readonly kind: TriggerKindName;
+  readonly seq: number;
+  readonly previous_fire_time: number | null;
+  readonly next_fire_time: number | null;
+  readonly payload: string | null;
+  readonly attempt_count: number;
+}
+
+/** The memory's copy of a row. */
+export function toHeldTrigger(row: TriggerRow): HeldTrigger {
+  return {
+    id: row.id,
+    fireTimeMs: row.fire_time,
+    effectiveTimeMs: row.effective_time,
+    projectId: row.project_id,
+    jobUid: row.job_uid,
+    jobName: row.job_name,
+    revision: row.revision,
+    kind: row.kind,
+    seq: row.seq,
+    previousFireTimeMs: row.previous_fire_time,
+    nextFireTimeMs: row.next_fire_time,
+    payload: row.payload,
+    dueTimeMs: row.due_time,
+    attemptCount: row.attempt_count,
+  };
+}

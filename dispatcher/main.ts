@@ -1,0 +1,4 @@
+import { runService } from "../mesh/lifecycle.ts";
+import { build } from "./app.ts";
+
+await runService("dispatcher", build);

@@ -1,0 +1,18 @@
+const MAX_SECONDS = 366 * 86_400;
+
+/**
+ * Reads a Retry-After (RFC 9110, section 10.2.3; fractions of a second are taken, too) as milliseconds from now, at
+ * most a year. Undefined when there is none, or it is neither seconds nor a date.
+ */
+export function parseRetryAfter(text: string | undefined, nowMs: number): number | undefined {
+  if (text === undefined) return undefined;
+  const trimmed = text.trim();
+  if (/^\d{1,15}(\.\d{1,9})?$/.test(trimmed)) return Math.min(Number(trimmed), MAX_SECONDS) * 1_000;
+  if (!HTTP_DATE.test(trimmed)) return undefined;
+  const atMs = Date.parse(trimmed);
+  if (Number.isNaN(atMs)) return undefined;
+  return Math.min(Math.max(0, atMs - nowMs), MAX_SECONDS * 1_000);
+}
+
+// IMF-fixdate, the only form that a sender may write today.
+const HTTP_DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;

@@ -1,0 +1,132 @@
+import { DEFAULT_RETRY_POLICY, type RetryPolicy } from "./next-state.ts";
+
+/** Where a trigger goes. */
+export type SpecTarget =
+  | {
+      readonly kind: "webhook";
+      /** Scheme, host and port. */
+      readonly origin: string;
+      /** Path and query. */
+      readonly path: string;
+      readonly method: "POST" | "PUT" | "PATCH";
+      /** The customer's headers: names in lower case, values, in turn. */
+      readonly headers: readonly string[];
+    }
+  | {
+      readonly kind: "plugin";
+      readonly plugin: "redis" | "kafka";
+      /** Name of the stream or topic. */
+      readonly destination: string;
+    }
+  /** The specification cannot be understood: a fault of ours, which must stop no other trigger. */
+  | { readonly kind: "unreadable"; readonly problem: string };
+
+/** What the dispatcher needs of one revision of a job. */
+export interface Spec {
+  readonly target: SpecTarget;
+  /** Triggers with the same destination and project share a lane. */
+  readonly destination: string;
+  readonly retryPolicy: RetryPolicy;
+  readonly attemptTimeoutMs: number;
+  /** The job's payload as JSON text. */
+  readonly payload: string;
+}
+
+/** A row of scheduler.revisions: parts of the proto3 JSON of easycron.v1.Job. */
+export interface SpecRow {
+  readonly job_uid: string;
+  readonly revision: number;
+  readonly target: unknown;
+  readonly retry_policy: unknown;
+  readonly attempt_timeout: string | null;
+  readonly payload: string | null;
+}
+
+const DEFAULT_ATTEMPT_TIMEOUT_MS = 30_000;
+
+/** Reads a row. Never throws: what cannot be read becomes a target that says so. */
+export function toSpec(row: SpecRow): Spec {
+  try {
+    const target = parseTarget(row.target);
+    return {
+      target,
+      destination: target.kind === "webhook" ? target.origin : `plugin ${target.plugin}`,
+      retryPolicy: parseRetryPolicy(row.retry_policy),
+      attemptTimeoutMs: parseDurationMs(row.attempt_timeout) ?? DEFAULT_ATTEMPT_TIMEOUT_MS,
+      payload: row.payload ?? "null",
+    };
+  } catch (error) {
+    return unreadableSpec(error instanceof Error ? error.message : String(error));
+  }
+}
+
+/** Stands for a specification that cannot be read. */
+export function unreadableSpec(problem: string): Spec {
+  return {
+    target: { kind: "unreadable", problem },
+    destination: "unreadable",
+    retryPolicy: DEFAULT_RETRY_POLICY,
+    attemptTimeoutMs: DEFAULT_ATTEMPT_TIMEOUT_MS,
+    payload: "null",
+  };
+}
+
+function parseTarget(value: unknown): Exclude<SpecTarget, { kind: "unreadable" }> {
+  const target = toRecord(value, "target");
+  if (target.webhook !== undefined) return parseWebhook(toRecord(target.webhook, "target.webhook"));
+  if (target.redis !== undefined) {
+    const { stream } = toRecord(target.redis, "target.redis");
+    return { kind: "plugin", plugin: "redis", destination: toText(stream, "target.redis.stream") };
+  }
+  if (target.kafka !== undefined) {
+    const { topic } = toRecord(target.kafka, "target.kafka");
+    return { kind: "plugin", plugin: "kafka", destination: toText(topic, "target.kafka.topic") };
+  }
+  throw new Error(`target is none of webhook, redis, kafka: ${Object.keys(target).join(", ")}`);
+}
+
+function parseWebhook(webhook: Readonly<Record<string, unknown>>): SpecTarget & { kind: "webhook" } {
+  const url = new URL(toText(webhook.url, "target.webhook.url"));
+  if (url.protocol !== "http:" && url.protocol !== "https:")
+    throw new Error(`no web address: ${url.protocol}`);
+  const method = webhook.method ?? "POST";
+  if (method !== "POST" && method !== "PUT" && method !== "PATCH") throw new Error("target.webhook.method");
+  const headers = Object.entries(toRecord(webhook.headers ?? {}, "target.webhook.headers"));
+  return {
+    kind: "webhook",
+    origin: url.origin,
+    path: url.pathname + url.search,
+    method,
+    headers: headers.flatMap(([name, text]) => [name.toLowerCase(), toText(text, "target.webhook.headers")]),
+  };
+}
+
+function parseRetryPolicy(value: unknown): RetryPolicy {
+  const policy = toRecord(value ?? {}, "retryPolicy");
+  const { maxAttempts } = policy;
+  return {
+    maxAttempts: typeof maxAttempts === "number" ? maxAttempts : DEFAULT_RETRY_POLICY.maxAttempts,
+    minBackoffMs: parseDurationMs(policy.minBackoff) ?? DEFAULT_RETRY_POLICY.minBackoffMs,
+    maxBackoffMs: parseDurationMs(policy.maxBackoff) ?? DEFAULT_RETRY_POLICY.maxBackoffMs,
+    maxAgeMs: parseDurationMs(policy.maxAge) ?? DEFAULT_RETRY_POLICY.maxAgeMs,
+  };
+}
+
+/** Reads the proto3 JSON form of a duration, such as "1.5s"; undefined when there is none. */
+function parseDurationMs(value: unknown): number | undefined {
+  if (value === null || value === undefined) return undefined;
+  const seconds = /^(\d+(?:\.\d+)?)s$/.exec(toText(value, "a duration"))?.[1];
+  if (seconds === undefined) throw new Error(`no duration: ${String(value)}`);
+  return Math.round(Number(seconds) * 1_000);
+}
+
+function toRecord(value: unknown, path: string): Readonly<Record<string, unknown>> {
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new Error(`${path} is no object`);
+  return value as Readonly<Record<string, unknown>>;
+}
+
+function toText(value: unknown, path: string): string {
+  if (typeof value !== "string") throw new Error(`${path} is no text`);
+  return value;
+}

@@ -1,0 +1,22 @@
+import type { HeldTrigger } from "./held-trigger.ts";
+import { toIso } from "./iso-time.ts";
+
+/**
+ * The document of one attempt (docs: the webhook). The payload is JSON text and put in as it is: parsing and printing
+ * it anew costs more than all the rest. Ids and names are from alphabets that need no escaping in JSON.
+ */
+export function toWebhookBody(trigger: HeldTrigger, attempt: number, payload: string): string {
+  const nominal = toIso(trigger.fireTimeMs);
+  return (
+    `{"type":"trigger.fired","timestamp":"${nominal}","data":{"trigger":"${trigger.id}","kind":"${trigger.kind}",` +
+    `"project":"${trigger.projectId}","job":{"name":"${trigger.jobName}","uid":"${trigger.jobUid}",` +
+    `"revision":${trigger.revision}},"nominalTime":"${nominal}","effectiveTime":"${toIso(trigger.effectiveTimeMs)}",` +
+    `"seq":${trigger.seq},"previousNominalTime":${toIsoOrNull(trigger.previousFireTimeMs)},` +
+    `"nextNominalTime":${toIsoOrNull(trigger.nextFireTimeMs)},"previousVerdict":{"skipped":0,"missed":0},` +
+    `"attempt":${attempt},"payload":${payload}}}`
+  );
+}
+
+function toIsoOrNull(ms: number | null): string {
+  return ms === null ? "null" : `"${toIso(ms)}"`;
+}
