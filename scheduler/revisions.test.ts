@@ -10,7 +10,7 @@ import { updateJob } from "./update-job.ts";
 
 const START = Date.UTC(2026, 2, 1, 9);
 const HOUR = 3_600_000;
-const cron = (expression: string, dialect = CronDialect.STANDARD) => ({
+const cron = (expression: string, dialect: CronDialect = CronDialect.STANDARD) => ({
   schedules: [{ kind: { case: "cron" as const, value: { expression, dialect } } }],
 });
 
@@ -22,7 +22,7 @@ beforeEach(async () => {
 });
 afterEach(() => bench.close());
 
-const update = async (expression: string, dialect = CronDialect.STANDARD) => {
+const update = async (expression: string, dialect: CronDialect = CronDialect.STANDARD) => {
   const job = { name: "payroll", ...cron(expression, dialect) };
   await updateJob(
     bench.parts,
