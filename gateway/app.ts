@@ -39,6 +39,9 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
       "checkCalendar",
       "listRevisions",
       "getRevision",
+      "getOperation",
+      "listOperations",
+      "cancelOperation",
     ],
   });
   const dispatcher = createGrpcClient(DispatcherService, {

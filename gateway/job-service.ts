@@ -53,6 +53,10 @@ export function createJobService({ scheduler, allow }: JobServiceParts): Service
       checkPayload(request.payload, "payload");
       return answered(await scheduler.runJob({ projectId, request }, toCallOptions(context)));
     },
+    backfillJob: async (request, context) => {
+      const { projectId } = projectOf(context);
+      return answered(await scheduler.backfillJob({ projectId, request }, toCallOptions(context)));
+    },
     listRevisions: async (request, context) => {
       const { projectId } = projectOf(context);
       return answered(await scheduler.listRevisions({ projectId, request }, toCallOptions(context)));

@@ -2,6 +2,7 @@ import type { HandlerContext } from "@connectrpc/connect";
 import { ApiKeyService } from "../gen/easycron/v1/api_key_service_pb.ts";
 import { CalendarService } from "../gen/easycron/v1/calendar_service_pb.ts";
 import { JobService } from "../gen/easycron/v1/job_service_pb.ts";
+import { OperationService } from "../gen/easycron/v1/operation_service_pb.ts";
 import { ProjectService } from "../gen/easycron/v1/project_service_pb.ts";
 import { ScheduleService } from "../gen/easycron/v1/schedule_service_pb.ts";
 import { SigningKeyService } from "../gen/easycron/v1/signing_key_service_pb.ts";
@@ -23,6 +24,7 @@ import { traceInterceptor } from "./interceptors/trace.ts";
 import { createValidateInterceptor } from "./interceptors/validate.ts";
 import { createJobService, type JobServiceParts } from "./job-service.ts";
 import { nameErrorsOf } from "./name-error.ts";
+import { createOperationService } from "./operation-service.ts";
 import { createProjectService, type OwnParts } from "./project-service.ts";
 import { createRpcListener } from "./rpc-listener.ts";
 import { createScheduleService } from "./schedule-service.ts";
@@ -51,6 +53,7 @@ export function createPublicApi(parts: PublicApiParts): NodeListener {
     [SigningKeyService, createSigningKeyService(dispatcher)],
     [ProjectService, createProjectService(parts)],
     [ApiKeyService, createApiKeyService(parts)],
+    [OperationService, createOperationService(scheduler)],
     [SystemService, createSystemService()],
     [Health, createHealthService(health, parts.shutdownSignal)],
   ] as const;

@@ -76,6 +76,7 @@ export const REASONS: Readonly<Record<ReasonName, ReasonRow>> = {
     code: Code.NOT_FOUND,
     sentence: 'The job "{job}" has no fire time at {time}; ListFireTimes gives those it has.',
   },
+  OPERATION_NOT_FOUND: { code: Code.NOT_FOUND, sentence: 'There is no operation "{operation}".' },
   REVISION_NOT_FOUND: {
     code: Code.NOT_FOUND,
     sentence: 'The job "{job}" has no revision {revision}; its last is {last}.',

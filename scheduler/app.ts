@@ -6,6 +6,7 @@ import { createGrpcClient } from "../mesh/grpc-client.ts";
 import { createGrpcServer } from "../mesh/grpc-server.ts";
 import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger } from "../mesh/logger.ts";
+import { startBackfills } from "./backfill-run.ts";
 import { startSettling } from "./calendars-settle.ts";
 import { readConfig } from "./config.ts";
 import { createHandOver } from "./hand-over.ts";
@@ -48,6 +49,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const housekeeping = startHousekeeping({ database, clock, logger });
   const parts = { ...shared, dispatcher, wake: loop.wake };
   const settling = startSettling(parts, logger);
+  const backfills = startBackfills(parts, logger);
   const server = createGrpcServer({ logger });
   server.add(SchedulerService, createSchedulerService(parts));
   const port = await server.listen(config.listen);
@@ -59,6 +61,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
       await server.close(CLOSE_GRACE_MS);
       housekeeping.stop();
       settling.stop();
+      await backfills.stop();
       await loop.stop();
       handOver.close();
       dispatcher.close();

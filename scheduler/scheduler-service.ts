@@ -7,6 +7,7 @@ import { createCalendarHandlers } from "./calendars-service.ts";
 import { createJob, type WrittenJob } from "./create-job.ts";
 import { explainFireTime } from "./explain-fire-time.ts";
 import { listFireTimes } from "./list-fire-times.ts";
+import { createOperationHandlers } from "./operations-service.ts";
 import type { Parts } from "./parts.ts";
 import { deleteJob, pauseJob, resumeJob } from "./pause-job.ts";
 import { previewSchedule } from "./preview-schedule.ts";
@@ -73,5 +74,6 @@ export function createSchedulerService(parts: Parts): ServiceImplementation<type
     resolveJob: async ({ projectId, name }) => ({ jobUids: await resolveJob(parts, projectId, name) }),
     ...createCalendarHandlers(parts),
     ...createRevisionHandlers(parts),
+    ...createOperationHandlers(parts),
   };
 }

@@ -4,6 +4,7 @@ import { EasyCronError } from "./easycron-error.ts";
 import { ApiKeyService } from "./gen/easycron/v1/api_key_service_pb.ts";
 import { CalendarService } from "./gen/easycron/v1/calendar_service_pb.ts";
 import { JobService } from "./gen/easycron/v1/job_service_pb.ts";
+import { OperationService } from "./gen/easycron/v1/operation_service_pb.ts";
 import { ProjectService } from "./gen/easycron/v1/project_service_pb.ts";
 import { ScheduleService } from "./gen/easycron/v1/schedule_service_pb.ts";
 import { SigningKeyService } from "./gen/easycron/v1/signing_key_service_pb.ts";
@@ -33,6 +34,8 @@ export class EasyCron {
   readonly calendars: Client<typeof CalendarService>;
   /** What became of fire times. */
   readonly triggers: Client<typeof TriggerService>;
+  /** What goes on after the call that asked for it. */
+  readonly operations: Client<typeof OperationService>;
   /** The keys with which webhooks are signed. */
   readonly signingKeys: Client<typeof SigningKeyService>;
   /** The server: its version, its zone data, its limits. Any key will do. */
@@ -49,6 +52,7 @@ export class EasyCron {
     this.schedules = createThrowingClient(ScheduleService, transport);
     this.calendars = createThrowingClient(CalendarService, transport);
     this.triggers = createThrowingClient(TriggerService, transport);
+    this.operations = createThrowingClient(OperationService, transport);
     this.signingKeys = createThrowingClient(SigningKeyService, transport);
     this.system = createThrowingClient(SystemService, transport);
     this.projects = createThrowingClient(ProjectService, transport);

@@ -49,6 +49,8 @@ export interface SchedulerBench {
   start(triggerId: string): Promise<void>;
   /** Makes every trigger of a job that is due by now one that has succeeded. */
   succeed(jobUid: string): Promise<void>;
+  /** Brings a recorded trigger to rest. */
+  finish(triggerId: string, state: "SUCCEEDED" | "EXHAUSTED" | "CANCELLED"): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -62,6 +64,11 @@ const RECORD = `
       as e (id, at, job_uid, revision, epoch, seq, previous, effective, kind, skipped, missed)
     join scheduler.lock_current($3, $5) as current on current.uid = e.job_uid and current.epoch = e.epoch
   on conflict do nothing`;
+
+function kindName(kind: TriggerKind): string {
+  const found = Object.entries(TriggerKind).find(([, value]) => value === kind);
+  return found?.[0] ?? "SCHEDULED";
+}
 
 /** Opens a bench on a database of its own. */
 export async function openBench(startMs: number): Promise<SchedulerBench> {
@@ -84,7 +91,7 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
       events.map((event) => time(event.previousNominalTimeMs)),
       PROJECT,
       events.map((event) => time(event.effectiveTimeMs)),
-      events.map((event) => (event.kind === TriggerKind.CATCHUP ? "CATCHUP" : "SCHEDULED")),
+      events.map((event) => kindName(event.kind)),
       events.map((event) => event.previousSkipped),
       events.map((event) => event.previousMissed),
     ]);
@@ -153,6 +160,13 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
           where job_uid = $1 and effective_time <= $2 and end_time is null`,
         [jobUid, new Date(now).toISOString()],
       );
+    },
+    finish: async (id, state) => {
+      await dispatcher.query("update dispatcher.triggers set state = $2, end_time = $3 where id = $1", [
+        id,
+        state,
+        new Date(now).toISOString(),
+      ]);
     },
     close: async () => {
       await database.close();
