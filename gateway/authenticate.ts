@@ -56,5 +56,5 @@ async function findCaller(parts: AuthenticateParts, secret: string): Promise<Cal
   // The time of a lookup by hash tells something about the hash, which is of no use without its preimage.
   const [row] = await parts.database.query(apiKeyByHash, [hash]);
   if (row === undefined) throw failure("API_KEY_INVALID");
-  return { kind: "project", projectId: row.project_id, plugins: row.plugins };
+  return { kind: "project", projectId: row.project_id, keyId: row.id, plugins: row.plugins };
 }

@@ -19,9 +19,9 @@ export interface JobServiceParts {
 export function createJobService({ scheduler, allow }: JobServiceParts): ServiceImpl<typeof JobService> {
   return {
     createJob: async (request, context) => {
-      const { projectId, plugins } = projectOf(context);
+      const { projectId, keyId: actor, plugins } = projectOf(context);
       checkNewJob(request.job, { allow, plugins });
-      return answered(await scheduler.createJob({ projectId, request }, toCallOptions(context)));
+      return answered(await scheduler.createJob({ projectId, request, actor }, toCallOptions(context)));
     },
     getJob: async (request, context) => {
       const { projectId } = projectOf(context);
@@ -32,9 +32,9 @@ export function createJobService({ scheduler, allow }: JobServiceParts): Service
       return answered(await scheduler.listJobs({ projectId, request }, toCallOptions(context)));
     },
     updateJob: async (request, context) => {
-      const { projectId, plugins } = projectOf(context);
+      const { projectId, keyId: actor, plugins } = projectOf(context);
       checkChangedJob(request.job, request.updateMask?.paths ?? [], { allow, plugins });
-      return answered(await scheduler.updateJob({ projectId, request }, toCallOptions(context)));
+      return answered(await scheduler.updateJob({ projectId, request, actor }, toCallOptions(context)));
     },
     deleteJob: async (request, context) => {
       const { projectId } = projectOf(context);
@@ -52,6 +52,10 @@ export function createJobService({ scheduler, allow }: JobServiceParts): Service
       const { projectId } = projectOf(context);
       checkPayload(request.payload, "payload");
       return answered(await scheduler.runJob({ projectId, request }, toCallOptions(context)));
+    },
+    revertJob: async (request, context) => {
+      const { projectId, keyId: actor } = projectOf(context);
+      return answered(await scheduler.revertJob({ projectId, request, actor }, toCallOptions(context)));
     },
     backfillJob: async (request, context) => {
       const { projectId } = projectOf(context);

@@ -58,12 +58,13 @@ export interface WrittenJob {
 
 /**
  * Creates a job; it fires from its first fire time later than now. Throws what `checkSpec` throws,
- * JOB_ALREADY_EXISTS, and REQUEST_ID_REUSED. With `validateOnly` nothing is stored.
+ * JOB_ALREADY_EXISTS, and REQUEST_ID_REUSED. With `validateOnly` nothing is stored. `actor` is the API key's id.
  */
 export async function createJob(
   parts: Parts,
   projectId: string,
   request: CreateJobRequest,
+  actor = "",
 ): Promise<WrittenJob> {
   const given = request.job;
   if (given === undefined) throw fieldFailure("FIELD_INVALID", "job", "It is required.");
@@ -79,8 +80,8 @@ export async function createJob(
   const { schedule } = checked;
   await gatesOf(parts.database, projectId, schedule.calendars);
   if (request.validateOnly) return { row: await dryRow(parts, projectId, uid, checked), schedule };
-  const row = await insertJob(parts, projectId, uid, checked, use);
-  return row === undefined ? createJob(parts, projectId, request) : { row, schedule };
+  const row = await insertJob(parts, { uid, projectId, actor }, checked, use);
+  return row === undefined ? createJob(parts, projectId, request, actor) : { row, schedule };
 }
 
 async function earlierJob(parts: Parts, projectId: string, uid: string, name: string): Promise<WrittenJob> {
@@ -89,11 +90,16 @@ async function earlierJob(parts: Parts, projectId: string, uid: string, name: st
   return { row, schedule: parts.schedules.of(row) };
 }
 
+interface NewJob {
+  readonly uid: string;
+  readonly projectId: string;
+  readonly actor: string;
+}
+
 // Undefined when another call with the same request id came first.
 async function insertJob(
   parts: Parts,
-  projectId: string,
-  uid: string,
+  job: NewJob,
   checked: CheckedSpec,
   use: RequestUse,
 ): Promise<JobRow | undefined> {
@@ -101,9 +107,9 @@ async function insertJob(
   try {
     const row = await parts.database.transaction(async (tx) => {
       const now = parts.clock.now();
-      if (!(await rememberUse(tx, use, { jobUid: uid, nowMs: now }))) return undefined;
-      await insertRows(tx, parts, { uid, projectId, now }, checked);
-      return (await tx.query(jobByUid, [projectId, uid]))[0];
+      if (!(await rememberUse(tx, use, { jobUid: job.uid, nowMs: now }))) return undefined;
+      await insertRows(tx, parts, { ...job, now }, checked);
+      return (await tx.query(jobByUid, [job.projectId, job.uid]))[0];
     });
     parts.wake();
     return row;
@@ -117,7 +123,7 @@ async function insertJob(
 async function insertRows(
   tx: Queryable,
   parts: Parts,
-  { uid, projectId, now }: { readonly uid: string; readonly projectId: string; readonly now: number },
+  { uid, projectId, actor, now }: NewJob & { readonly now: number },
   { job, spec, schedule }: CheckedSpec,
 ): Promise<void> {
   const { state, cursorMs } = beginning(schedule, now);
@@ -126,7 +132,7 @@ async function insertRows(
   const wakeMs = cursorMs === null ? null : plain ? Math.max(now, cursorMs - parts.lookAheadMs) : now;
   const [cursor, wake, time] = [toSqlTimeOrNull(cursorMs), toSqlTimeOrNull(wakeMs), toSqlTime(now)];
   await tx.query(jobInsert, [uid, projectId, job.name, state, cursor, wake, time]);
-  await tx.query(revisionInsert, [uid, 1, spec, time]);
+  await tx.query(revisionInsert, [uid, 1, spec, time, actor]);
   await tx.query(epochInsert, [uid, 1, "ACTIVE", 1, time, null, time, ""]);
   if (job.calendars.length > 0) {
     await bindCalendars(tx, projectId, [{ jobUid: uid, names: calendarNames(job) }]);

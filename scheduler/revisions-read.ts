@@ -9,6 +9,7 @@ import {
   RevisionSchema,
 } from "../gen/easycron/v1/revision_pb.ts";
 import { failure } from "../mesh/errors.ts";
+import { gatesOfMany } from "./calendars.ts";
 import { compileSchedule } from "./compiled-schedule.ts";
 import { fromSpecJson } from "./job.ts";
 import { readPageToken, toPageToken } from "./page-token.ts";
@@ -19,6 +20,8 @@ import { differenceOf, type RevisionTiming } from "./revisions-difference.ts";
 
 const DEFAULT_PAGE_SIZE = 50;
 const AFTER_ALL = 2_147_483_647;
+
+type Named = Pick<GetRevisionRequest, "name" | "number">;
 
 /** A page of a job's revisions, newest first. Throws JOB_NOT_FOUND, PAGE_TOKEN_INVALID. */
 export async function listRevisions(
@@ -51,26 +54,39 @@ function readNumber(token: string): number {
 }
 
 /** A revision with its difference from the one before. Throws JOB_NOT_FOUND, REVISION_NOT_FOUND. */
-export async function getRevision(
-  parts: Parts,
-  projectId: string,
-  request: Pick<GetRevisionRequest, "name" | "number">,
-): Promise<Revision> {
-  const number = Math.min(request.number, AFTER_ALL);
-  const [row, previous] = await parts.database.query(revisionWithPrevious, [projectId, request.name, number]);
-  if (row?.revision !== number) {
-    const { revision: last } = await readJob(parts, projectId, request);
-    throw failure("REVISION_NOT_FOUND", {
-      job: request.name,
-      revision: String(request.number),
-      last: String(last),
-    });
-  }
-  const before = previous === undefined ? null : timingOf(previous);
+export async function getRevision(parts: Parts, projectId: string, request: Named): Promise<Revision> {
+  const rows = await findRows(parts, projectId, request);
+  const [row] = rows;
+  const [after, before] = await timingsOf(parts, projectId, rows);
+  if (after === undefined) throw new Error(`Revision ${row.revision} of ${row.uid} has no timing.`);
   return create(RevisionSchema, {
     ...toRevision(row),
-    difference: differenceSince(row, before, timingOf(row)),
+    difference: differenceSince(row, before ?? null, after),
   });
+}
+
+/** A revision without its difference. Throws JOB_NOT_FOUND, REVISION_NOT_FOUND. */
+export async function findRevision(parts: Parts, projectId: string, request: Named): Promise<Revision> {
+  const [row] = await findRows(parts, projectId, request);
+  return toRevision(row);
+}
+
+// The revision, and if there is one, that before it.
+async function findRows(
+  parts: Parts,
+  projectId: string,
+  request: Named,
+): Promise<[RevisionRow, ...RevisionRow[]]> {
+  const number = Math.min(request.number, AFTER_ALL);
+  const [row, ...previous] = await parts.database.query(revisionWithPrevious, [
+    projectId,
+    request.name,
+    number,
+  ]);
+  if (row?.revision === number) return [row, ...previous];
+  const { revision: last } = await readJob(parts, projectId, request);
+  const metadata = { job: request.name, revision: String(request.number), last: String(last) };
+  throw failure("REVISION_NOT_FOUND", metadata);
 }
 
 function differenceSince(
@@ -89,8 +105,18 @@ function differenceSince(
   });
 }
 
-function timingOf(row: RevisionRow): RevisionTiming {
-  return { schedule: compileSchedule(fromSpecJson(row.spec), row.uid), gates: [] };
+async function timingsOf(
+  parts: Parts,
+  projectId: string,
+  rows: readonly RevisionRow[],
+): Promise<RevisionTiming[]> {
+  const schedules = rows.map((row) => compileSchedule(fromSpecJson(row.spec), row.uid));
+  const gates = await gatesOfMany(
+    parts.database,
+    schedules.map(({ calendars }) => ({ projectId, references: calendars })),
+  );
+  // An old revision may name a calendar that is gone: then nothing is skipped by any.
+  return schedules.map((schedule, index) => ({ schedule, gates: gates[index] ?? [] }));
 }
 
 function toRevision(row: RevisionRow): Revision {

@@ -1,9 +1,9 @@
 import { statement } from "../db/statement.ts";
 
-/** Adds a revision: job, number, specification as JSON text, time. */
+/** Adds a revision: job, number, specification as JSON text, time, who. */
 export const revisionInsert = statement<{ revision: number }>(
   "revisionInsert",
-  `insert into scheduler.revisions (job_uid, revision, spec, create_time) values ($1, $2, $3::json, $4)
+  `insert into scheduler.revisions (job_uid, revision, spec, create_time, actor) values ($1, $2, $3::json, $4, $5)
    returning revision`,
 );
 

@@ -2,9 +2,11 @@ import { create } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { UpdateJobRequestSchema } from "../gen/easycron/v1/job_service_pb.ts";
-import { ListRevisionsRequestSchema } from "../gen/easycron/v1/revision_pb.ts";
+import { ListRevisionsRequestSchema, RevertJobRequestSchema } from "../gen/easycron/v1/revision_pb.ts";
 import { CronDialect } from "../gen/easycron/v1/schedule_pb.ts";
+import { etagOf } from "./job.ts";
 import { getRevision, listRevisions } from "./revisions-read.ts";
+import { revertJob } from "./revisions-revert.ts";
 import { openBench, PROJECT, type SchedulerBench } from "./testing/bench.ts";
 import { updateJob } from "./update-job.ts";
 
@@ -29,6 +31,10 @@ const update = async (expression: string, dialect: CronDialect = CronDialect.STA
     PROJECT,
     create(UpdateJobRequestSchema, { job, updateMask: { paths: ["schedules"] } }),
   );
+};
+const revert = (number: number, etag = "") => {
+  const request = create(RevertJobRequestSchema, { name: "payroll", number, etag });
+  return revertJob(bench.parts, PROJECT, request, "key_b");
 };
 const read = (number: number) => getRevision(bench.parts, PROJECT, { name: "payroll", number });
 
@@ -68,6 +74,23 @@ test("of one that fires every second as many as 50,000 are compared, and it says
   const { difference } = await read(2);
   expect(difference?.endTime && timestampMs(difference.endTime)).toBe(START + 50_001_000 - 1);
   expect(difference?.addedCount).toBe(50_000 - 2);
+});
+
+test("a revert puts an old specification in force as a new revision, and says who did", async () => {
+  await update("0 */4 * * *");
+  const { row } = await revert(1);
+  expect(row.revision).toBe(3);
+  const third = await read(3);
+  expect(third.job?.schedules).toEqual((await read(1)).job?.schedules);
+  expect(third).toMatchObject({ actor: "key_b", difference: { addedCount: 14, removedCount: 28 } });
+  expect((await revert(1)).row.revision).toBe(3);
+});
+
+test("a revert of a job that has changed is refused", async () => {
+  const { row } = await revert(1);
+  await update("0 */4 * * *");
+  await expect(revert(1, etagOf(row))).rejects.toMatchObject({ reason: "ETAG_MISMATCH" });
+  await expect(revert(9)).rejects.toMatchObject({ reason: "REVISION_NOT_FOUND" });
 });
 
 test("what is not there is named", async () => {

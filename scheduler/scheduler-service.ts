@@ -27,8 +27,8 @@ export function createSchedulerService(parts: Parts): ServiceImplementation<type
     return { job, warnings: warningsOf(schedule, job, parts.clock.now(), gates) };
   };
   return {
-    createJob: async ({ projectId, request }) => {
-      return { response: await present(await createJob(parts, projectId, required(request))) };
+    createJob: async ({ projectId, request, actor }) => {
+      return { response: await present(await createJob(parts, projectId, required(request), actor)) };
     },
     getJob: async ({ projectId, request }) => {
       const row = await readJob(parts, projectId, required(request));
@@ -37,8 +37,8 @@ export function createSchedulerService(parts: Parts): ServiceImplementation<type
     listJobs: async ({ projectId, request }) => ({
       response: await listJobs(parts, projectId, required(request)),
     }),
-    updateJob: async ({ projectId, request }) => {
-      return { response: await present(await updateJob(parts, projectId, required(request))) };
+    updateJob: async ({ projectId, request, actor }) => {
+      return { response: await present(await updateJob(parts, projectId, required(request), actor)) };
     },
     deleteJob: async ({ projectId, request }) => {
       const { name, etag } = required(request);
@@ -73,7 +73,7 @@ export function createSchedulerService(parts: Parts): ServiceImplementation<type
     }),
     resolveJob: async ({ projectId, name }) => ({ jobUids: await resolveJob(parts, projectId, name) }),
     ...createCalendarHandlers(parts),
-    ...createRevisionHandlers(parts),
+    ...createRevisionHandlers(parts, present),
     ...createOperationHandlers(parts),
   };
 }

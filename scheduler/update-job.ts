@@ -37,18 +37,20 @@ const UPDATABLE = [
 
 /**
  * Adds a revision with the fields that the mask names. A change that changes nothing adds none. Throws JOB_NOT_FOUND
- * (unless `allowMissing`), ETAG_MISMATCH, UPDATE_MASK_INVALID, REQUEST_ID_REUSED and what `checkSpec` throws.
+ * (unless `allowMissing`), ETAG_MISMATCH, UPDATE_MASK_INVALID, REQUEST_ID_REUSED and what `checkSpec` throws. `actor` is
+ * the API key's id.
  */
 export async function updateJob(
   parts: Parts,
   projectId: string,
   request: UpdateJobRequest,
+  actor = "",
 ): Promise<WrittenJob> {
   const given = request.job;
   if (given === undefined) throw fieldFailure("FIELD_INVALID", "job", "It is required.");
   const fields = readMask(request, given);
   try {
-    return await writeUpdate(parts, projectId, request, given, fields);
+    return await writeUpdate(parts, projectId, { request, given, fields, actor });
   } catch (error) {
     const missing = error instanceof EasyCronError && error.reason === "JOB_NOT_FOUND";
     if (!missing || !request.allowMissing) throw error;
@@ -57,6 +59,7 @@ export async function updateJob(
       parts,
       projectId,
       create(CreateJobRequestSchema, { job: given, requestId, validateOnly }),
+      actor,
     );
   }
 }
@@ -74,12 +77,17 @@ function readMask(request: UpdateJobRequest, given: Job): readonly string[] {
   });
 }
 
+interface Update {
+  readonly request: UpdateJobRequest;
+  readonly given: Job;
+  readonly fields: readonly string[];
+  readonly actor: string;
+}
+
 async function writeUpdate(
   parts: Parts,
   projectId: string,
-  request: UpdateJobRequest,
-  given: Job,
-  fields: readonly string[],
+  { request, given, fields, actor }: Update,
 ): Promise<WrittenJob> {
   const fingerprint = fingerprintOf(UpdateJobRequestSchema, request);
   const use: RequestUse = { projectId, requestId: request.requestId, fingerprint };
@@ -105,7 +113,8 @@ async function writeUpdate(
     if (same) return { row: before, schedule };
     const settled = await settleJob(tx, parts, before);
     const revision = before.revision + 1;
-    await tx.query(revisionInsert, [before.uid, revision, checked.spec, toSqlTime(settled.changeTimeMs)]);
+    const changeTime = toSqlTime(settled.changeTimeMs);
+    await tx.query(revisionInsert, [before.uid, revision, checked.spec, changeTime, actor]);
     await bindCalendars(tx, projectId, [{ jobUid: before.uid, names: calendarNames(checked.job) }]);
     const change = { ...unchanged(parts, settled), revision, schedule };
     const row = await writeChange(tx, parts, settled, change);

@@ -5,7 +5,7 @@
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../buf/validate/validate_pb.ts";
-import type { Job } from "./job_pb.ts";
+import type { Job, Warning } from "./job_pb.ts";
 import { file_easycron_v1_job } from "./job_pb.ts";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/revision.proto.
  */
 export const file_easycron_v1_revision: GenFile = /*@__PURE__*/
-  fileDesc("ChplYXN5Y3Jvbi92MS9yZXZpc2lvbi5wcm90bxILZWFzeWNyb24udjEirgEKCFJldmlzaW9uEg4KBm51bWJlchgBIAEoDRIdCgNqb2IYAiABKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISLwoLY3JlYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWFjdG9yGAQgASgJEjMKCmRpZmZlcmVuY2UYBSABKAsyHy5lYXN5Y3Jvbi52MS5GaXJlVGltZURpZmZlcmVuY2Ui9gEKEkZpcmVUaW1lRGlmZmVyZW5jZRIuCgpzdGFydF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLYWRkZWRfY291bnQYAyABKA0SFQoNcmVtb3ZlZF9jb3VudBgEIAEoDRIpCgVhZGRlZBgFIAMoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHcmVtb3ZlZBgGIAMoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAibAoUTGlzdFJldmlzaW9uc1JlcXVlc3QSFwoEbmFtZRgBIAEoCUIJukgGcgQQARg/Eh0KCXBhZ2Vfc2l6ZRgCIAEoBUIKukgHGgUY9AMoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxiACCJaChVMaXN0UmV2aXNpb25zUmVzcG9uc2USKAoJcmV2aXNpb25zGAEgAygLMhUuZWFzeWNyb24udjEuUmV2aXNpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkYKEkdldFJldmlzaW9uUmVxdWVzdBIXCgRuYW1lGAEgASgJQgm6SAZyBBABGD8SFwoGbnVtYmVyGAIgASgNQge6SAQqAigBIj4KE0dldFJldmlzaW9uUmVzcG9uc2USJwoIcmV2aXNpb24YASABKAsyFS5lYXN5Y3Jvbi52MS5SZXZpc2lvbmIGcHJvdG8z", [file_buf_validate_validate, file_easycron_v1_job, file_google_protobuf_timestamp]);
+  fileDesc("ChplYXN5Y3Jvbi92MS9yZXZpc2lvbi5wcm90bxILZWFzeWNyb24udjEirgEKCFJldmlzaW9uEg4KBm51bWJlchgBIAEoDRIdCgNqb2IYAiABKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISLwoLY3JlYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWFjdG9yGAQgASgJEjMKCmRpZmZlcmVuY2UYBSABKAsyHy5lYXN5Y3Jvbi52MS5GaXJlVGltZURpZmZlcmVuY2Ui9gEKEkZpcmVUaW1lRGlmZmVyZW5jZRIuCgpzdGFydF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLYWRkZWRfY291bnQYAyABKA0SFQoNcmVtb3ZlZF9jb3VudBgEIAEoDRIpCgVhZGRlZBgFIAMoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHcmVtb3ZlZBgGIAMoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAibAoUTGlzdFJldmlzaW9uc1JlcXVlc3QSFwoEbmFtZRgBIAEoCUIJukgGcgQQARg/Eh0KCXBhZ2Vfc2l6ZRgCIAEoBUIKukgHGgUY9AMoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxiACCJaChVMaXN0UmV2aXNpb25zUmVzcG9uc2USKAoJcmV2aXNpb25zGAEgAygLMhUuZWFzeWNyb24udjEuUmV2aXNpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkYKEkdldFJldmlzaW9uUmVxdWVzdBIXCgRuYW1lGAEgASgJQgm6SAZyBBABGD8SFwoGbnVtYmVyGAIgASgNQge6SAQqAigBIj4KE0dldFJldmlzaW9uUmVzcG9uc2USJwoIcmV2aXNpb24YASABKAsyFS5lYXN5Y3Jvbi52MS5SZXZpc2lvbiKjAQoQUmV2ZXJ0Sm9iUmVxdWVzdBIXCgRuYW1lGAEgASgJQgm6SAZyBBABGD8SFwoGbnVtYmVyGAIgASgNQge6SAQqAigBEhUKBGV0YWcYAyABKAlCB7pIBHICGEASLwoKcmVxdWVzdF9pZBgEIAEoCUIbukgYchYyFF5bXHgyMS1ceDdlXXswLDEyOH0kEhUKDXZhbGlkYXRlX29ubHkYBSABKAgiWgoRUmV2ZXJ0Sm9iUmVzcG9uc2USHQoDam9iGAEgASgLMhAuZWFzeWNyb24udjEuSm9iEiYKCHdhcm5pbmdzGAIgAygLMhQuZWFzeWNyb24udjEuV2FybmluZ2IGcHJvdG8z", [file_buf_validate_validate, file_easycron_v1_job, file_google_protobuf_timestamp]);
 
 /**
  * A job's specification at one time. It is never changed: an edit adds one.
@@ -234,4 +234,81 @@ export type GetRevisionResponse = Message<"easycron.v1.GetRevisionResponse"> & {
  */
 export const GetRevisionResponseSchema: GenMessage<GetRevisionResponse> = /*@__PURE__*/
   messageDesc(file_easycron_v1_revision, 5);
+
+/**
+ * Asks for an earlier specification again.
+ *
+ * @generated from message easycron.v1.RevertJobRequest
+ */
+export type RevertJobRequest = Message<"easycron.v1.RevertJobRequest"> & {
+  /**
+   * The job's name.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * The revision to go back to, from 1. One that the job has not is REVISION_NOT_FOUND.
+   *
+   * @generated from field: uint32 number = 2;
+   */
+  number: number;
+
+  /**
+   * If not empty, the state of the job that is meant; ETAG_MISMATCH if it has changed.
+   *
+   * @generated from field: string etag = 3;
+   */
+  etag: string;
+
+  /**
+   * Makes the call repeatable, as in CreateJob.
+   *
+   * @generated from field: string request_id = 4;
+   */
+  requestId: string;
+
+  /**
+   * Checks everything and changes nothing.
+   *
+   * @generated from field: bool validate_only = 5;
+   */
+  validateOnly: boolean;
+};
+
+/**
+ * Describes the message easycron.v1.RevertJobRequest.
+ * Use `create(RevertJobRequestSchema)` to create a new message.
+ */
+export const RevertJobRequestSchema: GenMessage<RevertJobRequest> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_revision, 6);
+
+/**
+ * The job as reverted.
+ *
+ * @generated from message easycron.v1.RevertJobResponse
+ */
+export type RevertJobResponse = Message<"easycron.v1.RevertJobResponse"> & {
+  /**
+   * With a new revision of the old specification; if that is in force already, none is added.
+   *
+   * @generated from field: easycron.v1.Job job = 1;
+   */
+  job?: Job | undefined;
+
+  /**
+   * Advice; never a reason for failure.
+   *
+   * @generated from field: repeated easycron.v1.Warning warnings = 2;
+   */
+  warnings: Warning[];
+};
+
+/**
+ * Describes the message easycron.v1.RevertJobResponse.
+ * Use `create(RevertJobResponseSchema)` to create a new message.
+ */
+export const RevertJobResponseSchema: GenMessage<RevertJobResponse> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_revision, 7);
 

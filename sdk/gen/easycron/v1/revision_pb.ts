@@ -4,7 +4,7 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Job } from "./job_pb.ts";
+import type { Job, Warning } from "./job_pb.ts";
 import { file_easycron_v1_job } from "./job_pb.ts";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/revision.proto.
  */
 export const file_easycron_v1_revision: GenFile = /*@__PURE__*/
-  fileDesc("ChplYXN5Y3Jvbi92MS9yZXZpc2lvbi5wcm90bxILZWFzeWNyb24udjEirgEKCFJldmlzaW9uEg4KBm51bWJlchgBIAEoDRIdCgNqb2IYAiABKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISLwoLY3JlYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWFjdG9yGAQgASgJEjMKCmRpZmZlcmVuY2UYBSABKAsyHy5lYXN5Y3Jvbi52MS5GaXJlVGltZURpZmZlcmVuY2Ui9gEKEkZpcmVUaW1lRGlmZmVyZW5jZRIuCgpzdGFydF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLYWRkZWRfY291bnQYAyABKA0SFQoNcmVtb3ZlZF9jb3VudBgEIAEoDRIpCgVhZGRlZBgFIAMoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHcmVtb3ZlZBgGIAMoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiSwoUTGlzdFJldmlzaW9uc1JlcXVlc3QSDAoEbmFtZRgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJaChVMaXN0UmV2aXNpb25zUmVzcG9uc2USKAoJcmV2aXNpb25zGAEgAygLMhUuZWFzeWNyb24udjEuUmV2aXNpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjIKEkdldFJldmlzaW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJEg4KBm51bWJlchgCIAEoDSI+ChNHZXRSZXZpc2lvblJlc3BvbnNlEicKCHJldmlzaW9uGAEgASgLMhUuZWFzeWNyb24udjEuUmV2aXNpb25iBnByb3RvMw", [file_easycron_v1_job, file_google_protobuf_timestamp]);
+  fileDesc("ChplYXN5Y3Jvbi92MS9yZXZpc2lvbi5wcm90bxILZWFzeWNyb24udjEirgEKCFJldmlzaW9uEg4KBm51bWJlchgBIAEoDRIdCgNqb2IYAiABKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISLwoLY3JlYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWFjdG9yGAQgASgJEjMKCmRpZmZlcmVuY2UYBSABKAsyHy5lYXN5Y3Jvbi52MS5GaXJlVGltZURpZmZlcmVuY2Ui9gEKEkZpcmVUaW1lRGlmZmVyZW5jZRIuCgpzdGFydF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLYWRkZWRfY291bnQYAyABKA0SFQoNcmVtb3ZlZF9jb3VudBgEIAEoDRIpCgVhZGRlZBgFIAMoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHcmVtb3ZlZBgGIAMoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiSwoUTGlzdFJldmlzaW9uc1JlcXVlc3QSDAoEbmFtZRgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJaChVMaXN0UmV2aXNpb25zUmVzcG9uc2USKAoJcmV2aXNpb25zGAEgAygLMhUuZWFzeWNyb24udjEuUmV2aXNpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjIKEkdldFJldmlzaW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJEg4KBm51bWJlchgCIAEoDSI+ChNHZXRSZXZpc2lvblJlc3BvbnNlEicKCHJldmlzaW9uGAEgASgLMhUuZWFzeWNyb24udjEuUmV2aXNpb24iaQoQUmV2ZXJ0Sm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJEg4KBm51bWJlchgCIAEoDRIMCgRldGFnGAMgASgJEhIKCnJlcXVlc3RfaWQYBCABKAkSFQoNdmFsaWRhdGVfb25seRgFIAEoCCJaChFSZXZlcnRKb2JSZXNwb25zZRIdCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISJgoId2FybmluZ3MYAiADKAsyFC5lYXN5Y3Jvbi52MS5XYXJuaW5nYgZwcm90bzM", [file_easycron_v1_job, file_google_protobuf_timestamp]);
 
 /**
  * A job's specification at one time. It is never changed: an edit adds one.
@@ -233,4 +233,81 @@ export type GetRevisionResponse = Message<"easycron.v1.GetRevisionResponse"> & {
  */
 export const GetRevisionResponseSchema: GenMessage<GetRevisionResponse> = /*@__PURE__*/
   messageDesc(file_easycron_v1_revision, 5);
+
+/**
+ * Asks for an earlier specification again.
+ *
+ * @generated from message easycron.v1.RevertJobRequest
+ */
+export type RevertJobRequest = Message<"easycron.v1.RevertJobRequest"> & {
+  /**
+   * The job's name.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * The revision to go back to, from 1. One that the job has not is REVISION_NOT_FOUND.
+   *
+   * @generated from field: uint32 number = 2;
+   */
+  number: number;
+
+  /**
+   * If not empty, the state of the job that is meant; ETAG_MISMATCH if it has changed.
+   *
+   * @generated from field: string etag = 3;
+   */
+  etag: string;
+
+  /**
+   * Makes the call repeatable, as in CreateJob.
+   *
+   * @generated from field: string request_id = 4;
+   */
+  requestId: string;
+
+  /**
+   * Checks everything and changes nothing.
+   *
+   * @generated from field: bool validate_only = 5;
+   */
+  validateOnly: boolean;
+};
+
+/**
+ * Describes the message easycron.v1.RevertJobRequest.
+ * Use `create(RevertJobRequestSchema)` to create a new message.
+ */
+export const RevertJobRequestSchema: GenMessage<RevertJobRequest> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_revision, 6);
+
+/**
+ * The job as reverted.
+ *
+ * @generated from message easycron.v1.RevertJobResponse
+ */
+export type RevertJobResponse = Message<"easycron.v1.RevertJobResponse"> & {
+  /**
+   * With a new revision of the old specification; if that is in force already, none is added.
+   *
+   * @generated from field: easycron.v1.Job job = 1;
+   */
+  job?: Job | undefined;
+
+  /**
+   * Advice; never a reason for failure.
+   *
+   * @generated from field: repeated easycron.v1.Warning warnings = 2;
+   */
+  warnings: Warning[];
+};
+
+/**
+ * Describes the message easycron.v1.RevertJobResponse.
+ * Use `create(RevertJobResponseSchema)` to create a new message.
+ */
+export const RevertJobResponseSchema: GenMessage<RevertJobResponse> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_revision, 7);
 

@@ -4,7 +4,7 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { GetRevisionRequest as GetRevisionRequest$1, GetRevisionResponse as GetRevisionResponse$1, ListRevisionsRequest as ListRevisionsRequest$1, ListRevisionsResponse as ListRevisionsResponse$1 } from "../../../v1/revision_pb.ts";
+import type { GetRevisionRequest as GetRevisionRequest$1, GetRevisionResponse as GetRevisionResponse$1, ListRevisionsRequest as ListRevisionsRequest$1, ListRevisionsResponse as ListRevisionsResponse$1, RevertJobRequest as RevertJobRequest$1, RevertJobResponse as RevertJobResponse$1 } from "../../../v1/revision_pb.ts";
 import { file_easycron_v1_revision } from "../../../v1/revision_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file easycron/internal/scheduler/v1/revision.proto.
  */
 export const file_easycron_internal_scheduler_v1_revision: GenFile = /*@__PURE__*/
-  fileDesc("Ci1lYXN5Y3Jvbi9pbnRlcm5hbC9zY2hlZHVsZXIvdjEvcmV2aXNpb24ucHJvdG8SHmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MSJeChRMaXN0UmV2aXNpb25zUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEjIKB3JlcXVlc3QYAiABKAsyIS5lYXN5Y3Jvbi52MS5MaXN0UmV2aXNpb25zUmVxdWVzdCJNChVMaXN0UmV2aXNpb25zUmVzcG9uc2USNAoIcmVzcG9uc2UYASABKAsyIi5lYXN5Y3Jvbi52MS5MaXN0UmV2aXNpb25zUmVzcG9uc2UiWgoSR2V0UmV2aXNpb25SZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSMAoHcmVxdWVzdBgCIAEoCzIfLmVhc3ljcm9uLnYxLkdldFJldmlzaW9uUmVxdWVzdCJJChNHZXRSZXZpc2lvblJlc3BvbnNlEjIKCHJlc3BvbnNlGAEgASgLMiAuZWFzeWNyb24udjEuR2V0UmV2aXNpb25SZXNwb25zZWIGcHJvdG8z", [file_easycron_v1_revision]);
+  fileDesc("Ci1lYXN5Y3Jvbi9pbnRlcm5hbC9zY2hlZHVsZXIvdjEvcmV2aXNpb24ucHJvdG8SHmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MSJeChRMaXN0UmV2aXNpb25zUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEjIKB3JlcXVlc3QYAiABKAsyIS5lYXN5Y3Jvbi52MS5MaXN0UmV2aXNpb25zUmVxdWVzdCJNChVMaXN0UmV2aXNpb25zUmVzcG9uc2USNAoIcmVzcG9uc2UYASABKAsyIi5lYXN5Y3Jvbi52MS5MaXN0UmV2aXNpb25zUmVzcG9uc2UiWgoSR2V0UmV2aXNpb25SZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSMAoHcmVxdWVzdBgCIAEoCzIfLmVhc3ljcm9uLnYxLkdldFJldmlzaW9uUmVxdWVzdCJJChNHZXRSZXZpc2lvblJlc3BvbnNlEjIKCHJlc3BvbnNlGAEgASgLMiAuZWFzeWNyb24udjEuR2V0UmV2aXNpb25SZXNwb25zZSJlChBSZXZlcnRKb2JSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSLgoHcmVxdWVzdBgCIAEoCzIdLmVhc3ljcm9uLnYxLlJldmVydEpvYlJlcXVlc3QSDQoFYWN0b3IYAyABKAkiRQoRUmV2ZXJ0Sm9iUmVzcG9uc2USMAoIcmVzcG9uc2UYASABKAsyHi5lYXN5Y3Jvbi52MS5SZXZlcnRKb2JSZXNwb25zZWIGcHJvdG8z", [file_easycron_v1_revision]);
 
 /**
  * ListRevisions for one project.
@@ -111,4 +111,60 @@ export type GetRevisionResponse = Message<"easycron.internal.scheduler.v1.GetRev
  */
 export const GetRevisionResponseSchema: GenMessage<GetRevisionResponse> = /*@__PURE__*/
   messageDesc(file_easycron_internal_scheduler_v1_revision, 3);
+
+/**
+ * RevertJob for one project.
+ *
+ * @generated from message easycron.internal.scheduler.v1.RevertJobRequest
+ */
+export type RevertJobRequest = Message<"easycron.internal.scheduler.v1.RevertJobRequest"> & {
+  /**
+   * The authenticated caller's project, proj_….
+   *
+   * @generated from field: string project_id = 1;
+   */
+  projectId: string;
+
+  /**
+   * What the customer asked.
+   *
+   * @generated from field: easycron.v1.RevertJobRequest request = 2;
+   */
+  request?: RevertJobRequest$1 | undefined;
+
+  /**
+   * The caller's API key, key_….
+   *
+   * @generated from field: string actor = 3;
+   */
+  actor: string;
+};
+
+/**
+ * Describes the message easycron.internal.scheduler.v1.RevertJobRequest.
+ * Use `create(RevertJobRequestSchema)` to create a new message.
+ */
+export const RevertJobRequestSchema: GenMessage<RevertJobRequest> = /*@__PURE__*/
+  messageDesc(file_easycron_internal_scheduler_v1_revision, 4);
+
+/**
+ * The answer to RevertJob.
+ *
+ * @generated from message easycron.internal.scheduler.v1.RevertJobResponse
+ */
+export type RevertJobResponse = Message<"easycron.internal.scheduler.v1.RevertJobResponse"> & {
+  /**
+   * What the customer is answered.
+   *
+   * @generated from field: easycron.v1.RevertJobResponse response = 1;
+   */
+  response?: RevertJobResponse$1 | undefined;
+};
+
+/**
+ * Describes the message easycron.internal.scheduler.v1.RevertJobResponse.
+ * Use `create(RevertJobResponseSchema)` to create a new message.
+ */
+export const RevertJobResponseSchema: GenMessage<RevertJobResponse> = /*@__PURE__*/
+  messageDesc(file_easycron_internal_scheduler_v1_revision, 5);
 
