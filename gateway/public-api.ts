@@ -2,6 +2,7 @@ import type { HandlerContext } from "@connectrpc/connect";
 import { ApiKeyService } from "../gen/easycron/v1/api_key_service_pb.ts";
 import { CalendarService } from "../gen/easycron/v1/calendar_service_pb.ts";
 import { JobService } from "../gen/easycron/v1/job_service_pb.ts";
+import { LedgerService } from "../gen/easycron/v1/ledger_service_pb.ts";
 import { OperationService } from "../gen/easycron/v1/operation_service_pb.ts";
 import { ProjectService } from "../gen/easycron/v1/project_service_pb.ts";
 import { ScheduleService } from "../gen/easycron/v1/schedule_service_pb.ts";
@@ -23,6 +24,7 @@ import { createErrorsInterceptor } from "./interceptors/errors.ts";
 import { traceInterceptor } from "./interceptors/trace.ts";
 import { createValidateInterceptor } from "./interceptors/validate.ts";
 import { createJobService, type JobServiceParts } from "./job-service.ts";
+import { createLedgerService } from "./ledger-service.ts";
 import { nameErrorsOf } from "./name-error.ts";
 import { createOperationService } from "./operation-service.ts";
 import { createProjectService, type OwnParts } from "./project-service.ts";
@@ -49,6 +51,7 @@ export function createPublicApi(parts: PublicApiParts): NodeListener {
     [JobService, createJobService(parts)],
     [ScheduleService, createScheduleService(scheduler)],
     [CalendarService, createCalendarService(scheduler)],
+    [LedgerService, createLedgerService(scheduler)],
     [TriggerService, createTriggerService(parts)],
     [SigningKeyService, createSigningKeyService(dispatcher)],
     [ProjectService, createProjectService(parts)],

@@ -26,7 +26,7 @@ export async function previewSchedule(
   projectId: string,
   request: PreviewScheduleRequest,
 ): Promise<MessageInitShape<typeof PreviewScheduleResponseSchema>> {
-  const { job, schedule } = await sourceOf(parts, projectId, request);
+  const { job, schedule } = await scheduleSource(parts, projectId, request.source);
   const count = request.count === 0 ? DEFAULT_COUNT : request.count;
   const afterMs = request.after === undefined ? parts.clock.now() : timestampMs(request.after);
   const gates = await gatesOf(parts.database, projectId, schedule.calendars);
@@ -39,16 +39,17 @@ export async function previewSchedule(
   return { fireTimes, warnings };
 }
 
-async function sourceOf(
+/** The specification that a request names or carries. Throws JOB_NOT_FOUND, or what compiling it does. */
+export async function scheduleSource(
   parts: Parts,
   projectId: string,
-  request: PreviewScheduleRequest,
+  source: PreviewScheduleRequest["source"],
 ): Promise<{ job: Job; schedule: CompiledSchedule }> {
-  if (request.source.case === "job") {
-    const job = withDefaults(request.source.value, parts.clock.now());
+  if (source.case === "job") {
+    const job = withDefaults(source.value, parts.clock.now());
     return { job, schedule: compileSchedule(job, "", { allowNeverFiring: true }) };
   }
-  const row = await readJob(parts, projectId, { name: request.source.value ?? "" });
+  const row = await readJob(parts, projectId, { name: source.value ?? "" });
   return { job: fromSpecJson(row.spec), schedule: parts.schedules.of(row) };
 }
 

@@ -15,6 +15,7 @@ import { listJobs, presentJob, readJob, resolveJob } from "./read-jobs.ts";
 import { required } from "./required.ts";
 import { createRevisionHandlers } from "./revisions-service.ts";
 import { runJob } from "./run-job.ts";
+import { simulateSchedule } from "./simulate-schedule.ts";
 import { skipFireTime } from "./skip-fire-time.ts";
 import { updateJob } from "./update-job.ts";
 import { warningsOf } from "./warnings.ts";
@@ -58,6 +59,9 @@ export function createSchedulerService(parts: Parts): ServiceImplementation<type
     }),
     previewSchedule: async ({ projectId, request }) => ({
       response: await previewSchedule(parts, projectId, required(request)),
+    }),
+    simulateSchedule: async ({ projectId, request }) => ({
+      response: await simulateSchedule(parts, projectId, required(request)),
     }),
     listFireTimes: async ({ projectId, request }) => ({
       response: await listFireTimes(parts, projectId, required(request)),

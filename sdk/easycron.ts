@@ -4,6 +4,7 @@ import { EasyCronError } from "./easycron-error.ts";
 import { ApiKeyService } from "./gen/easycron/v1/api_key_service_pb.ts";
 import { CalendarService } from "./gen/easycron/v1/calendar_service_pb.ts";
 import { JobService } from "./gen/easycron/v1/job_service_pb.ts";
+import { LedgerService } from "./gen/easycron/v1/ledger_service_pb.ts";
 import { OperationService } from "./gen/easycron/v1/operation_service_pb.ts";
 import { ProjectService } from "./gen/easycron/v1/project_service_pb.ts";
 import { ScheduleService } from "./gen/easycron/v1/schedule_service_pb.ts";
@@ -32,7 +33,9 @@ export class EasyCron {
   readonly schedules: Client<typeof ScheduleService>;
   /** When something is open, for jobs to refer to. */
   readonly calendars: Client<typeof CalendarService>;
-  /** What became of fire times. */
+  /** The account of every fire time, each with exactly one verdict. */
+  readonly ledger: Client<typeof LedgerService>;
+  /** What became of triggers. */
   readonly triggers: Client<typeof TriggerService>;
   /** What goes on after the call that asked for it. */
   readonly operations: Client<typeof OperationService>;
@@ -51,6 +54,7 @@ export class EasyCron {
     this.jobs = createThrowingClient(JobService, transport);
     this.schedules = createThrowingClient(ScheduleService, transport);
     this.calendars = createThrowingClient(CalendarService, transport);
+    this.ledger = createThrowingClient(LedgerService, transport);
     this.triggers = createThrowingClient(TriggerService, transport);
     this.operations = createThrowingClient(OperationService, transport);
     this.signingKeys = createThrowingClient(SigningKeyService, transport);
