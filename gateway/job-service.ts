@@ -1,6 +1,7 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
 import type { JobService } from "../gen/easycron/v1/job_service_pb.ts";
+import { eachOrThrow } from "../mesh/batch-error.ts";
 import type { AllowList } from "../mesh/egress-address.ts";
 import type { GrpcClient } from "../mesh/grpc-client.ts";
 import { answered } from "./answered.ts";
@@ -52,6 +53,35 @@ export function createJobService({ scheduler, allow }: JobServiceParts): Service
       const { projectId } = projectOf(context);
       checkPayload(request.payload, "payload");
       return answered(await scheduler.runJob({ projectId, request }, toCallOptions(context)));
+    },
+    batchCreateJobs: async (request, context) => {
+      const { projectId, keyId: actor, plugins } = projectOf(context);
+      eachOrThrow("requests", request.requests, ({ job }) => checkNewJob(job, { allow, plugins }));
+      return answered(await scheduler.batchCreateJobs({ projectId, request, actor }, toCallOptions(context)));
+    },
+    batchUpdateJobs: async (request, context) => {
+      const { projectId, keyId: actor, plugins } = projectOf(context);
+      eachOrThrow("requests", request.requests, ({ job, updateMask }) =>
+        checkChangedJob(job, updateMask?.paths ?? [], { allow, plugins }),
+      );
+      return answered(await scheduler.batchUpdateJobs({ projectId, request, actor }, toCallOptions(context)));
+    },
+    batchDeleteJobs: async (request, context) => {
+      const { projectId } = projectOf(context);
+      return answered(await scheduler.batchDeleteJobs({ projectId, request }, toCallOptions(context)));
+    },
+    batchPauseJobs: async (request, context) => {
+      const { projectId } = projectOf(context);
+      return answered(await scheduler.batchPauseJobs({ projectId, request }, toCallOptions(context)));
+    },
+    batchResumeJobs: async (request, context) => {
+      const { projectId } = projectOf(context);
+      return answered(await scheduler.batchResumeJobs({ projectId, request }, toCallOptions(context)));
+    },
+    applyJobs: async (request, context) => {
+      const { projectId, keyId: actor, plugins } = projectOf(context);
+      eachOrThrow("jobs", request.jobs, (job) => checkNewJob(job, { allow, plugins }));
+      return answered(await scheduler.applyJobs({ projectId, request, actor }, toCallOptions(context)));
     },
     revertJob: async (request, context) => {
       const { projectId, keyId: actor } = projectOf(context);

@@ -124,18 +124,16 @@ async function insertRows(
   tx: Queryable,
   parts: Parts,
   { uid, projectId, actor, now }: NewJob & { readonly now: number },
-  { job, spec, schedule }: CheckedSpec,
+  checked: CheckedSpec,
 ): Promise<void> {
-  const { state, cursorMs } = beginning(schedule, now);
-  // A calendar or an overlap policy may want the first fire time decided at another moment: the first turn tells.
-  const plain = schedule.calendars.length === 0 && schedule.policies.overlap === "ALLOW_ALL";
-  const wakeMs = cursorMs === null ? null : plain ? Math.max(now, cursorMs - parts.lookAheadMs) : now;
-  const [cursor, wake, time] = [toSqlTimeOrNull(cursorMs), toSqlTimeOrNull(wakeMs), toSqlTime(now)];
-  await tx.query(jobInsert, [uid, projectId, job.name, state, cursor, wake, time]);
-  await tx.query(revisionInsert, [uid, 1, spec, time, actor]);
+  const row = newRow(parts, { uid, projectId, now }, checked);
+  const [cursor, wake] = [toSqlTimeOrNull(row.next_fire_time), toSqlTimeOrNull(row.wake_time)];
+  const time = toSqlTime(now);
+  await tx.query(jobInsert, [uid, projectId, row.name, row.state, cursor, wake, time]);
+  await tx.query(revisionInsert, [uid, 1, checked.spec, time, actor]);
   await tx.query(epochInsert, [uid, 1, "ACTIVE", 1, time, null, time, ""]);
-  if (job.calendars.length > 0) {
-    await bindCalendars(tx, projectId, [{ jobUid: uid, names: calendarNames(job) }]);
+  if (checked.job.calendars.length > 0) {
+    await bindCalendars(tx, projectId, [{ jobUid: uid, names: calendarNames(checked.job) }]);
   }
 }
 
@@ -151,17 +149,28 @@ function beginning(
 async function dryRow(parts: Parts, projectId: string, uid: string, checked: CheckedSpec): Promise<JobRow> {
   const [taken] = await parts.database.query(jobByName, [projectId, checked.job.name]);
   if (taken !== undefined) throw failure("JOB_ALREADY_EXISTS", { job: checked.job.name });
-  const now = parts.clock.now();
-  const { state, cursorMs } = beginning(checked.schedule, now);
+  return newRow(parts, { uid, projectId, now: parts.clock.now() }, checked);
+}
+
+/** The row of a job in its first revision. */
+export function newRow(
+  parts: Parts,
+  { uid, projectId, now }: { readonly uid: string; readonly projectId: string; readonly now: number },
+  { job, spec, schedule }: CheckedSpec,
+): JobRow {
+  const { state, cursorMs } = beginning(schedule, now);
+  // A calendar or an overlap policy may want the first fire time decided at another moment: the first turn tells.
+  const plain = schedule.calendars.length === 0 && schedule.policies.overlap === "ALLOW_ALL";
+  const wakeMs = cursorMs === null ? null : plain ? Math.max(now, cursorMs - parts.lookAheadMs) : now;
   return {
     uid,
     project_id: projectId,
-    name: checked.job.name,
+    name: job.name,
     state,
     revision: 1,
     epoch: 1,
     next_fire_time: cursorMs,
-    wake_time: null,
+    wake_time: wakeMs,
     after_time: now,
     carry: {},
     pause_until: null,
@@ -170,6 +179,6 @@ async function dryRow(parts: Parts, projectId: string, uid: string, checked: Che
     pause_note: "",
     create_time: now,
     update_time: now,
-    spec: checked.spec,
+    spec,
   };
 }

@@ -38,6 +38,26 @@ export function withDefaults(given: Job, nowMs: number): Job {
   return job;
 }
 
+/**
+ * A copy whose rates without an anchor have the one that the rate of the same interval and place in `before` has: an
+ * update that says nothing of it keeps it.
+ */
+export function keepAnchors(before: Pick<Job, "schedules">, given: Job): Job {
+  const job = clone(JobSchema, given);
+  for (const [index, schedule] of job.schedules.entries()) {
+    const former = before.schedules[index]?.kind;
+    if (schedule.kind.case !== "rate" || former?.case !== "rate") continue;
+    const { every } = schedule.kind.value;
+    const same =
+      every !== undefined &&
+      former.value.every !== undefined &&
+      durationMs(every) === durationMs(former.value.every);
+    if (same && former.value.anchorTime !== undefined)
+      schedule.kind.value.anchorTime ??= former.value.anchorTime;
+  }
+  return job;
+}
+
 function fillSchedule(schedule: Schedule, nowMs: number): void {
   if (schedule.kind.case === "rate") schedule.kind.value.anchorTime ??= timestampFromMs(nowMs);
   if (schedule.timeZone === "") schedule.timeZone = "UTC";

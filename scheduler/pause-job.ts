@@ -31,7 +31,8 @@ export async function pauseJob(parts: Parts, reference: JobReference, pause: Pau
   return paused;
 }
 
-function checkUntil(untilMs: number | null, nowMs: number): void {
+/** Refuses the end of a pause that is not later than now. Throws FIELD_INVALID. */
+export function checkUntil(untilMs: number | null, nowMs: number): void {
   if (untilMs === null || untilMs > nowMs) return;
   const [until, now] = [new Date(untilMs).toISOString(), new Date(nowMs).toISOString()];
   const problem = `${until} is not later than now, ${now}; give a later instant, or none.`;

@@ -2,6 +2,7 @@ import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
 import type { ServiceImplementation } from "../mesh/grpc-service.ts";
 import { auditLedger } from "./audit-service.ts";
+import { createBatchHandlers } from "./batch-service.ts";
 import { gatesOf } from "./calendars.ts";
 import { createCalendarHandlers } from "./calendars-service.ts";
 import { createJob, type WrittenJob } from "./create-job.ts";
@@ -76,6 +77,7 @@ export function createSchedulerService(parts: Parts): ServiceImplementation<type
       response: await auditLedger(parts, projectId, required(request)),
     }),
     resolveJob: async ({ projectId, name }) => ({ jobUids: await resolveJob(parts, projectId, name) }),
+    ...createBatchHandlers(parts),
     ...createCalendarHandlers(parts),
     ...createRevisionHandlers(parts, present),
     ...createOperationHandlers(parts),

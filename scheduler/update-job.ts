@@ -11,6 +11,7 @@ import { bindCalendars, gatesOf } from "./calendars.ts";
 import { lockJob, settleJob, unchanged, writeChange } from "./change-job.ts";
 import { calendarNames, checkSpec, createJob, type WrittenJob } from "./create-job.ts";
 import { fromSpecJson } from "./job.ts";
+import { keepAnchors } from "./job-defaults.ts";
 import { jobByUid } from "./jobs.sql.ts";
 import type { Parts } from "./parts.ts";
 import { findEarlierUse, fingerprintOf, type RequestUse, rememberUse } from "./request-id.ts";
@@ -96,7 +97,8 @@ async function writeUpdate(
     const [done] = earlier === undefined ? [] : await tx.query(jobByUid, [projectId, earlier.job_uid]);
     if (done !== undefined) return { row: done, schedule: parts.schedules.of(done) };
     const before = await lockJob(tx, { projectId, name: given.name, etag: given.etag });
-    const merged = merge(fromSpecJson(before.spec), given, fields);
+    const former = fromSpecJson(before.spec);
+    const merged = keepAnchors(former, merge(former, given, fields));
     const checked = checkSpec(merged, before.uid, parts.clock.now());
     const { schedule } = checked;
     await gatesOf(tx, projectId, schedule.calendars);
