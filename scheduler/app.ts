@@ -6,6 +6,7 @@ import { createGrpcClient } from "../mesh/grpc-client.ts";
 import { createGrpcServer } from "../mesh/grpc-server.ts";
 import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger } from "../mesh/logger.ts";
+import { startAuditing } from "./audit-round.ts";
 import { startBackfills } from "./backfill-run.ts";
 import { startSettling } from "./calendars-settle.ts";
 import { readConfig } from "./config.ts";
@@ -48,6 +49,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const loop = startLoop(tick, { tickMs, logger });
   const housekeeping = startHousekeeping({ database, clock, logger });
   const parts = { ...shared, dispatcher, wake: loop.wake };
+  const auditing = startAuditing(parts, logger);
   const settling = startSettling(parts, logger);
   const backfills = startBackfills(parts, logger);
   const server = createGrpcServer({ logger });
@@ -60,6 +62,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
     close: async () => {
       await server.close(CLOSE_GRACE_MS);
       housekeeping.stop();
+      auditing.stop();
       settling.stop();
       await backfills.stop();
       await loop.stop();

@@ -39,6 +39,23 @@ export const jobsAfterName = statement<JobRow>(
    order by j.name collate "C" limit $3`,
 );
 
+/** At most $2 jobs with an id greater than $1, of all projects, deleted ones too. */
+export const jobsAfterUid = statement<{ uid: string; project_id: string }>(
+  "jobsAfterUid",
+  `select uid, project_id from scheduler.jobs where uid > $1 order by uid limit $2`,
+);
+
+/**
+ * How many of the project's jobs, at most 1,000, are due at the instant $2, as far as is known: those that a scheduler
+ * looks at then, from $3 on.
+ */
+export const jobsDueAt = statement<{ count: number }>(
+  "jobsDueAt",
+  `select count(*)::integer as count
+     from (select from scheduler.jobs
+            where wake_time between $3 and $2 and project_id = $1 and next_fire_time = $2 limit 1000) as due`,
+);
+
 /**
  * Locks the project's living job of a name against other changes and against the hand-over of its fire times, and
  * lets the dispatcher still record what is being handed over (see scheduler.lock_current). It returns the id alone:

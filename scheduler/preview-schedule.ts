@@ -7,10 +7,10 @@ import type {
   PreviewScheduleRequest,
   PreviewScheduleResponseSchema,
 } from "../gen/easycron/v1/schedule_service_pb.ts";
-import { gatesOf } from "./calendars.ts";
 import { type CompiledSchedule, compileSchedule } from "./compiled-schedule.ts";
 import { fromSpecJson } from "./job.ts";
 import { withDefaults } from "./job-defaults.ts";
+import { knownOf } from "./known-of.ts";
 import type { Parts } from "./parts.ts";
 import { readJob } from "./read-jobs.ts";
 import { warningsOf } from "./warnings.ts";
@@ -29,9 +29,11 @@ export async function previewSchedule(
   const { job, schedule } = await scheduleSource(parts, projectId, request.source);
   const count = request.count === 0 ? DEFAULT_COUNT : request.count;
   const afterMs = request.after === undefined ? parts.clock.now() : timestampMs(request.after);
-  const gates = await gatesOf(parts.database, projectId, schedule.calendars);
-  const fireTimes = previewFireTimes({ ...schedule.plan, gates }, afterMs, count).map(toFireTime);
-  const warnings = warningsOf(schedule, job, afterMs, gates);
+  const known = await knownOf(parts, projectId, schedule);
+  const fireTimes = previewFireTimes({ ...schedule.plan, gates: known.gates }, afterMs, count).map(
+    toFireTime,
+  );
+  const warnings = warningsOf(schedule, job, afterMs, known);
   if (fireTimes.length === 0 && !warnings.some(({ code }) => code === WarningCode.NEVER_FIRES)) {
     const message = "The job has no fire time after the given instant.";
     warnings.push({ code: WarningCode.NEVER_FIRES, field: "job.schedules", message });

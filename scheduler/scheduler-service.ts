@@ -7,6 +7,7 @@ import { gatesOf } from "./calendars.ts";
 import { createCalendarHandlers } from "./calendars-service.ts";
 import { createJob, type WrittenJob } from "./create-job.ts";
 import { explainFireTime } from "./explain-fire-time.ts";
+import { knownOf } from "./known-of.ts";
 import { listFireTimes } from "./list-fire-times.ts";
 import { createOperationHandlers } from "./operations-service.ts";
 import type { Parts } from "./parts.ts";
@@ -25,8 +26,11 @@ import { warningsOf } from "./warnings.ts";
 export function createSchedulerService(parts: Parts): ServiceImplementation<typeof SchedulerService> {
   const present = async ({ row, schedule }: WrittenJob) => {
     const job = presentJob(parts, row, schedule);
-    const gates = await gatesOf(parts.database, row.project_id, schedule.calendars);
-    return { job, warnings: warningsOf(schedule, job, parts.clock.now(), gates) };
+    const nowMs = parts.clock.now();
+    return {
+      job,
+      warnings: warningsOf(schedule, job, nowMs, await knownOf(parts, row.project_id, schedule)),
+    };
   };
   return {
     createJob: async ({ projectId, request, actor }) => {

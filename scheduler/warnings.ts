@@ -17,21 +17,25 @@ const CODES: Readonly<Record<CronWarningCode, WarningCode>> = {
   RETRY_LONGER_THAN_INTERVAL: WarningCode.RETRY_LONGER_THAN_INTERVAL,
 };
 
+/** From this many other jobs on, the top of the hour is crowded. */
+const CROWD = 10;
+
 /** What a customer should know about a valid job as of `nowMs`; paths begin at the request ("job.schedules[0]…"). */
 export function warningsOf(
   schedule: CompiledSchedule,
   job: Pick<Job, "retryPolicy">,
   nowMs: number,
-  gates: readonly CalendarGate[] = [],
+  known: { readonly gates?: readonly CalendarGate[]; readonly jobsAtTopOfHour?: number } = {},
 ): MessageInitShape<typeof WarningSchema>[] {
   const retries = job.retryPolicy === undefined ? {} : { retryHorizonMs: retryHorizonMs(job.retryPolicy) };
-  return lintPlan({ plan: { ...schedule.plan, gates }, nowMs, ...retries }).map(
-    ({ code, field, message }) => ({
-      code: CODES[code],
-      field: `job.${field}`,
-      message,
-    }),
-  );
+  const { gates = [], jobsAtTopOfHour = 0 } = known;
+  const plan = { ...schedule.plan, gates };
+  const crowd = jobsAtTopOfHour < CROWD ? {} : { jobsAtTopOfHour };
+  return lintPlan({ plan, nowMs, ...retries, ...crowd }).map(({ code, field, message }) => ({
+    code: CODES[code],
+    field: `job.${field}`,
+    message,
+  }));
 }
 
 /** How long after its first attempt a trigger may start its last one, jitter aside. */

@@ -51,6 +51,8 @@ export interface SchedulerBench {
   succeed(jobUid: string): Promise<void>;
   /** Brings a recorded trigger to rest. */
   finish(triggerId: string, state: "SUCCEEDED" | "EXHAUSTED" | "CANCELLED"): Promise<void>;
+  /** Takes a recorded trigger away as nothing in the product does. */
+  lose(triggerId: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -167,6 +169,9 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
         state,
         new Date(now).toISOString(),
       ]);
+    },
+    lose: async (id) => {
+      await dispatcher.query("delete from dispatcher.triggers where id = $1", [id]);
     },
     close: async () => {
       await database.close();
