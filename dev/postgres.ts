@@ -52,7 +52,7 @@ const SETTINGS = {
 export async function startPostgres(options: PostgresOptions): Promise<Postgres> {
   const { folder, port } = options;
   const binaries = findBinaries();
-  const clusterName = `easycron-${createHash("sha256").update(folder).digest("hex").slice(0, 12)}`;
+  const clusterName = clusterNameOf(folder);
   await stopLeftOver(folder, clusterName);
   if (readFolderState(folder) === "absent") await initialise({ ...options, binaries });
   const words: string[] = [];
@@ -76,6 +76,11 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
   const url = (database: string) =>
     `postgres://postgres:${encodeURIComponent(options.password)}@127.0.0.1:${port}/${database}`;
   return { supervised, url, stop };
+}
+
+/** The name that all processes of a folder's server bear on their command line. */
+export function clusterNameOf(folder: string): string {
+  return `easycron-${createHash("sha256").update(folder).digest("hex").slice(0, 12)}`;
 }
 
 const CURE = "Restore the folder from a backup, or move it away to begin with an empty one.";
@@ -133,7 +138,9 @@ function toProblem(lines: readonly string[]): string {
   return problem.endsWith(".") ? problem : `${problem}.`;
 }
 
-/** Creates a database unless it exists. Throws a StartError when the server cannot: its files are damaged. */
+const WRONG_PASSWORD = "28P01";
+
+/** Creates a database unless it exists. Throws a StartError when the server cannot. */
 export async function ensureDatabase(postgres: Postgres, name: string): Promise<void> {
   const client = new pg.Client({ connectionString: postgres.url("postgres") });
   // A server that ends meanwhile rejects the query as well.
@@ -143,6 +150,13 @@ export async function ensureDatabase(postgres: Postgres, name: string): Promise<
     const found = await client.query("select from pg_database where datname = $1", [name]);
     if (found.rowCount === 0) await client.query(`create database ${client.escapeIdentifier(name)}`);
   } catch (cause) {
+    if (cause instanceof pg.DatabaseError && cause.code === WRONG_PASSWORD) {
+      throw new StartError(
+        "The password in keys.json is not the one of PostgreSQL's files: the two belong to different data. " +
+          "Restore keys.json and the folder postgres from the same backup.",
+        { cause },
+      );
+    }
     const problem = cause instanceof Error ? cause.message : String(cause);
     throw new StartError(`PostgreSQL's files are damaged: ${problem}. ${CURE}`, { cause });
   } finally {

@@ -36,7 +36,7 @@ export interface RestartPolicy {
   readonly readyWithinMs: number;
 }
 
-const POLICY: RestartPolicy = { minMs: 100, maxMs: 5_000, resetAfterMs: 10_000, readyWithinMs: 30_000 };
+const POLICY: RestartPolicy = { minMs: 100, maxMs: 5_000, resetAfterMs: 10_000, readyWithinMs: 60_000 };
 
 /** A program under supervision. */
 export interface Supervised {

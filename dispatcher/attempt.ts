@@ -1,10 +1,9 @@
 import type { KeyObject } from "node:crypto";
-import type { HeldTrigger } from "./held-trigger.ts";
 import type { Delivery } from "./outcome.ts";
 import { pause } from "./pause.ts";
 import type { PluginDelivery } from "./plugin-delivery.ts";
 import type { SigningKeys } from "./signing-keys.ts";
-import type { Spec } from "./spec.ts";
+import type { StartedAttempt } from "./started-attempt.ts";
 import { deliverWebhook, type WebhookParts } from "./webhook.ts";
 
 /** What attempts are made with. */
@@ -14,18 +13,8 @@ export interface AttemptParts {
   readonly signingKeys: SigningKeys;
 }
 
-/** One attempt to be made now. */
-export interface Attempt {
-  readonly trigger: HeldTrigger;
-  readonly spec: Spec;
-  /** 1 for the first. */
-  readonly number: number;
-  /** Epoch milliseconds. */
-  readonly startTimeMs: number;
-}
-
 /** Makes one attempt at whatever kind of target. Never throws for what the target does. */
-export function makeAttempt(parts: AttemptParts, attempt: Attempt): Promise<Delivery> {
+export function makeAttempt(parts: AttemptParts, attempt: StartedAttempt): Promise<Delivery> {
   const { spec, trigger } = attempt;
   const { target } = spec;
   switch (target.kind) {
@@ -43,7 +32,7 @@ export function makeAttempt(parts: AttemptParts, attempt: Attempt): Promise<Deli
   }
 }
 
-function signed(parts: AttemptParts, attempt: Attempt, keys: readonly KeyObject[]): Promise<Delivery> {
+function signed(parts: AttemptParts, attempt: StartedAttempt, keys: readonly KeyObject[]): Promise<Delivery> {
   const { target } = attempt.spec;
   if (target.kind !== "webhook") throw new Error(`A ${target.kind} is not signed.`);
   if (keys.length === 0) {

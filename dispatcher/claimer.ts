@@ -1,7 +1,7 @@
 import type { Database } from "../db/pool.ts";
 import { backoffMs } from "../mesh/backoff.ts";
 import type { Clock } from "../mesh/clock.ts";
-import { claimTriggers, groupByAttempts, unclaimTriggers } from "./claims.ts";
+import { claimTriggers, groupByAttempts } from "./claims.ts";
 import type { DueLanes, LaneWork } from "./due-work.ts";
 import type { Events } from "./events.ts";
 import type { Holding } from "./holding.ts";
@@ -70,8 +70,7 @@ export function createClaimer(parts: {
     size += 1;
     try {
       const triggers = group.map(({ item }) => item.trigger);
-      const { wanted, outdated } = await claimTriggers(database, triggers, { instance, nowMs: clock.now() });
-      if (outdated.length > 0) await unclaimTriggers(database, outdated, instance);
+      const wanted = await claimTriggers(database, triggers, { instance, nowMs: clock.now() });
       if (failures > 0) events.emit("recovered", { part: "claims", failures });
       failures = 0;
       // Under another instance id than now it belongs to whoever frees the old one's triggers.

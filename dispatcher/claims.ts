@@ -17,38 +17,21 @@ function toNames(triggers: readonly HeldTrigger[]): [string, string, string] {
   return [toPlainArray(ids), toSqlTime(firstMs), toSqlTime(lastMs)];
 }
 
-/** What a claim proved. */
-export interface Claimed {
-  /** Ids of the triggers whose attempt may be sent. */
-  readonly wanted: ReadonlySet<string>;
-  /**
-   * Claimed, but the row is no longer what this process remembers: it was withdrawn and recorded anew. To be
-   * unclaimed, so that the row is read again.
-   */
-  readonly outdated: readonly HeldTrigger[];
-}
-
 /**
- * Claims the next attempt of due triggers, all of which have started equally many. To be called at or after their due time, never before: a change of the job that was acknowledged
+ * Claims the next attempt of due triggers, all of which have started equally many, and returns the ids of those that
+ * are still wanted. To be called at or after their due time, never before: a change of the job that was acknowledged
  * before the fire time has withdrawn the row by then, and so nothing of the old specification starts (promise 5).
  */
 export async function claimTriggers(
   database: Database,
   triggers: readonly HeldTrigger[],
   by: { readonly instance: string; readonly nowMs: number },
-): Promise<Claimed> {
+): Promise<ReadonlySet<string>> {
   const number = (triggers[0]?.attemptCount ?? 0) + 1;
-  const values = [...toNames(triggers), number, toSqlTime(by.nowMs), by.instance];
-  const rows = new Map((await database.query(triggerClaim, values)).map((row) => [row.id, row]));
-  const wanted = new Set<string>();
-  const outdated: HeldTrigger[] = [];
-  for (const trigger of triggers) {
-    const row = rows.get(trigger.id);
-    if (row === undefined) continue;
-    if (row.revision === trigger.revision && row.seq === trigger.seq) wanted.add(trigger.id);
-    else outdated.push(trigger);
-  }
-  return { wanted, outdated };
+  const forms = `{${triggers.map(({ id, revision, seq }) => `"${id}":"${revision}/${seq}"`).join(",")}}`;
+  const values = [...toNames(triggers), number, toSqlTime(by.nowMs), by.instance, forms];
+  const rows = await database.query(triggerClaim, values);
+  return new Set(rows.map(({ id }) => id));
 }
 
 /** Ends triggers whose attempts or time are used up without another attempt. */

@@ -42,9 +42,6 @@ const spec = {
   originConcurrency: integer("EASYCRON_DISPATCHER_ORIGIN_CONCURRENCY", { default: 64, min: 1, max: 1_000 }),
 };
 
-/** What the dispatcher is told by its environment. */
-export type Config = ReturnType<typeof readConfig>;
-
 /** Reads the configuration; throws one ConfigError with every problem. */
 export function readConfig(env: NodeJS.ProcessEnv) {
   return readEnv(env, spec, findUnknown(env, { room: "dispatcher", spec }));

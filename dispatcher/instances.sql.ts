@@ -48,10 +48,10 @@ export const instanceDeleteIfIdle = statement<{ id: string }>(
  * began is known exactly for the first attempt, and by its due time for a later one. Rows that somebody is writing
  * are left for the next call.
  */
-export const instanceReleaseTriggers = statement<{ id: string; was_running: boolean }>(
+export const instanceReleaseTriggers = statement<{ id: string }>(
   "instanceReleaseTriggers",
   `with freed as materialized (
-     select id, fire_time, state, attempt_count, cancel_time, greatest(start_time, due_time) as attempt_time
+     select id, fire_time, state, attempt_count, greatest(start_time, due_time) as attempt_time
        from dispatcher.triggers
       where owner = $1 and end_time is null and ($6::text[] is null or id = any ($6))
       order by owner, due_time limit $3 for update skip locked
@@ -66,13 +66,12 @@ export const instanceReleaseTriggers = statement<{ id: string; was_running: bool
    )
    update dispatcher.triggers t
       set owner = null,
-          state = case when f.state <> 'RUNNING' then t.state when f.cancel_time is null then 'RETRYING'
+          state = case when t.state <> 'RUNNING' then t.state when t.cancel_time is null then 'RETRYING'
                        else 'CANCELLED' end,
-          due_time = case when f.state = 'RUNNING' then $2 else t.due_time end,
-          end_time = case when f.state = 'RUNNING' and f.cancel_time is not null then $2 end
-     from freed f
-    where t.id = f.id and t.fire_time = f.fire_time
-   returning t.id, f.state = 'RUNNING' as was_running`,
+          due_time = case when t.state = 'RUNNING' then $2 else t.due_time end,
+          end_time = case when t.state = 'RUNNING' and t.cancel_time is not null then $2 end
+    where t.id = any (array(select id from freed)) and t.owner = $1
+   returning t.id`,
 );
 
 /** Live triggers that instance $1 owns, due by $2, after the place ($3, $4) in the order of due time and id, at most $5. */

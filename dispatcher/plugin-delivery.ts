@@ -2,15 +2,15 @@ import type { PluginsService } from "../gen/easycron/internal/plugins/v1/plugins
 import { AttemptOutcome } from "../gen/easycron/v1/trigger_pb.ts";
 import { EasyCronError } from "../mesh/errors.ts";
 import type { GrpcClient } from "../mesh/grpc-client.ts";
-import type { Attempt } from "./attempt.ts";
 import type { Delivery, Outcome } from "./outcome.ts";
 import type { SpecTarget } from "./spec.ts";
+import type { StartedAttempt } from "./started-attempt.ts";
 import { toWebhookBody } from "./webhook-body.ts";
 
 /** Hands attempts at plugin targets to the plugin-delivery service. */
 export interface PluginDelivery {
   /** Makes one attempt. Never throws. */
-  deliver(attempt: Attempt, target: SpecTarget & { readonly kind: "plugin" }): Promise<Delivery>;
+  deliver(attempt: StartedAttempt, target: SpecTarget & { readonly kind: "plugin" }): Promise<Delivery>;
 }
 
 /** Makes it over a client of the service. */

@@ -1,8 +1,10 @@
 import type { Database } from "../db/pool.ts";
+import { toSqlTime } from "../db/time.ts";
 import { backoffMs } from "../mesh/backoff.ts";
 import { EasyCronError } from "../mesh/errors.ts";
 import type { Events } from "./events.ts";
 import type { HeldTrigger } from "./held-trigger.ts";
+import { toIso } from "./iso-time.ts";
 import type { NextState } from "./next-state.ts";
 import type { Delivery } from "./outcome.ts";
 import { pause } from "./pause.ts";
@@ -142,9 +144,10 @@ function isHeld(result: Result, states: ReadonlyMap<string, string>): boolean {
 }
 
 async function record(database: Database, batch: readonly Result[]): Promise<ReadonlyMap<string, string>> {
+  const fireTimes = batch.map(({ trigger }) => trigger.fireTimeMs);
   const rows = await database.query(resultRecord, [
     toPlainArray(batch.map(({ trigger }) => trigger.id)),
-    toTimeArray(batch.map(({ trigger }) => trigger.fireTimeMs)),
+    toTimeArray(fireTimes),
     toPlainArray(batch.map(({ number }) => number)),
     toPlainArray(batch.map(({ attemptId }) => attemptId)),
     toPlainArray(batch.map(({ delivery }) => delivery.outcome.kind)),
@@ -153,12 +156,19 @@ async function record(database: Database, batch: readonly Result[]): Promise<Rea
     toPlainArray(batch.map(({ delivery }) => statusCodeOf(delivery))),
     batch.map(({ delivery }) => delivery.error),
     batch.map(({ delivery }) => delivery.responseBody),
-    toPlainArray(batch.map(({ next }) => next.state)),
-    toTimeArray(batch.map(({ endTimeMs }) => endTimeMs)),
-    toTimeArray(batch.map(({ next }) => (next.state === "RETRYING" ? next.dueTimeMs : null))),
-    toPlainArray(batch.map(({ owner }) => owner)),
+    toSqlTime(Math.min(...fireTimes)),
+    toSqlTime(Math.max(...fireTimes)),
+    `{${batch.map(toChange).join(",")}}`,
   ]);
   return new Map(rows.map(({ id, state }) => [id, state]));
+}
+
+// One member of the JSON object that the statement looks triggers up in.
+function toChange({ trigger, number, next, owner, startTimeMs, endTimeMs }: Result): string {
+  const start = number === 1 ? `"${toIso(startTimeMs)}"` : "null";
+  const due = next.state === "RETRYING" ? `"${toIso(next.dueTimeMs)}"` : "null";
+  const heldBy = owner === null ? "null" : `"${owner}"`;
+  return `"${trigger.id}":["${next.state}",${number},"${toIso(endTimeMs)}",${start},${due},${heldBy}]`;
 }
 
 function statusCodeOf({ outcome }: Delivery): number | null {

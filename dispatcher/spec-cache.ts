@@ -56,7 +56,7 @@ export function createSpecCache(database: Queryable, maxBytes: number): SpecCach
       const wanted = [...missing.values()];
       const rows = await database.query(specByRevision, [
         wanted.map(({ jobUid }) => jobUid),
-        wanted.map(({ revision }) => revision),
+        [...new Set(wanted.map(({ revision }) => revision))],
       ]);
       for (const row of rows) {
         const name = nameOf({ jobUid: row.job_uid, revision: row.revision });

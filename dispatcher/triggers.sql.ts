@@ -1,6 +1,9 @@
 import { statement } from "../db/statement.ts";
 import type { TriggerRow } from "./held-trigger.ts";
 
+// Rows are named by arrays, never joined to them: for a join the planner may choose, by what it knew of a small table,
+// to read all of the table for each element, and would do so while the table grows.
+
 const COLUMNS = `t.id, t.fire_time, t.effective_time, t.due_time, t.project_id, t.job_uid, t.job_name, t.revision,
   t.kind, t.seq, t.previous_fire_time, t.next_fire_time, t.previous_skipped, t.previous_missed,
   t.payload, t.attempt_count`;
@@ -49,28 +52,32 @@ export const triggerReadOwnPending = statement<TriggerRow>(
 export const triggerTakeDue = statement<TriggerRow>(
   "triggerTakeDue",
   `update dispatcher.triggers t set owner = $1
-     from (select id, fire_time from dispatcher.triggers
-            where owner is null and end_time is null and due_time <= $2 and state in ('PENDING', 'RETRYING')
-              and project_id <> all ($4::text[])
-              and exists (select from dispatcher.instances where id = $1 and lease_until > now())
-            order by owner, due_time limit $3 for update skip locked) as due
-    where t.id = due.id and t.fire_time = due.fire_time
+    where t.id = any (array(
+            select id from dispatcher.triggers
+             where owner is null and end_time is null and due_time <= $2 and state in ('PENDING', 'RETRYING')
+               and project_id <> all ($4::text[])
+               and exists (select from dispatcher.instances where id = $1 and lease_until > now())
+             order by owner, due_time limit $3 for update skip locked))
+      and t.owner is null and t.state in ('PENDING', 'RETRYING')
    returning ${COLUMNS}`,
 );
 
 /**
  * Records at $5 the start of attempt number $4 of the triggers $1, with nominal times from $2 to $3, that instance $6
- * owns and that are still wanted. May be repeated when its answer was lost. No indexed column changes and no partial
- * index is named, so that rows are reached by primary key and the update stays heap-only.
+ * owns and that are still wanted: each of the revision and place that $7 has for its id, because a change of the job may
+ * have withdrawn it and its new form be recorded under the same id. May be repeated when its answer was lost. No
+ * indexed column changes and no partial index is named, so that rows are reached by primary key and the update stays
+ * heap-only.
  */
-export const triggerClaim = statement<{ id: string; revision: number; seq: number }>(
+export const triggerClaim = statement<{ id: string }>(
   "triggerClaim",
   `update dispatcher.triggers t
       set state = 'RUNNING', attempt_count = $4, start_time = coalesce(t.start_time, $5)
     where t.id = any ($1::text[]) and t.fire_time between $2 and $3 and t.owner = $6 and t.due_time <= $5
       and ((t.state in ('PENDING', 'RETRYING') and t.attempt_count = $4 - 1)
            or (t.state = 'RUNNING' and t.attempt_count = $4))
-   returning t.id, t.revision, t.seq`,
+      and $7::jsonb ->> t.id = t.revision || '/' || t.seq
+   returning t.id`,
 );
 
 /** Ends at $4 the triggers $1, with nominal times from $2 to $3, that instance $5 owns and that may not be tried. */

@@ -25,9 +25,6 @@ const spec = {
   tickMs: milliseconds("EASYCRON_SCHEDULER_TICK_MS", { default: 250, min: 10, max: 900 }),
 };
 
-/** What the scheduler is told by its environment. */
-export type Config = ReturnType<typeof readConfig>;
-
 /** Reads the configuration; throws one ConfigError with every problem. */
 export function readConfig(env: NodeJS.ProcessEnv) {
   return readEnv(env, spec, findUnknown(env, { room: "scheduler", spec }));

@@ -162,8 +162,6 @@ insert into dispatcher.signing_keys_version (version) values (0);
 -- The dispatcher's statements name rows by arrays and must reach them by index. A plan that was made while a table
 -- was small would else read all of it, and would be kept while it grows.
 alter role easycron_dispatcher set enable_seqscan = off;
-alter role easycron_dispatcher set enable_hashjoin = off;
-alter role easycron_dispatcher set enable_mergejoin = off;
 
 grant usage on schema dispatcher to easycron_dispatcher, easycron_scheduler;
 grant select, insert, update, delete on all tables in schema dispatcher to easycron_dispatcher;

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { startMesh } from "../support/mesh.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { randomFrom, seedOf } from "../support/seed.ts";
@@ -7,27 +7,33 @@ import { accountFor, createFleet } from "./fleet.ts";
 const JOBS = 200;
 const WINDOW_MS = 30_000;
 
-const stops: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const stop of stops.splice(0).reverse()) await stop();
-});
-
+/** The product, a receiver, and 200 jobs between them; all ended by `await using`. */
 async function start(counts: { schedulers: number; dispatchers: number }) {
   const receiver = await startReceiver();
-  stops.push(() => receiver.stop());
   const mesh = await startMesh(counts);
-  stops.push(() => mesh.stop());
   const fleet = await createFleet(mesh, receiver, JOBS);
   const startMs = Math.ceil((Date.now() + 2_000) / 1_000) * 1_000;
-  return { mesh, receiver, fleet, startMs, endMs: startMs + WINDOW_MS };
+  return {
+    mesh,
+    receiver,
+    fleet,
+    startMs,
+    endMs: startMs + WINDOW_MS,
+    [Symbol.asyncDispose]: async () => {
+      await mesh.stop();
+      await receiver.stop();
+    },
+  };
 }
 
 const reached = (ms: number) => new Promise<void>((done) => setTimeout(done, Math.max(0, ms - Date.now())));
 
-describe("200 jobs fire every second for 30 seconds: every fire time has one trigger, none is missing", () => {
+// At once, each with a product of its own: most of their time is waiting for fire times.
+describe.concurrent("200 jobs fire every second for 30 seconds: every fire time has one trigger, none is missing", () => {
   test("while the scheduler, then the dispatcher, are killed with -9 at random moments", async () => {
     const random = randomFrom(seedOf("EASYCRON_KILL_SEED"));
-    const { mesh, receiver, fleet, startMs, endMs } = await start({ schedulers: 1, dispatchers: 1 });
+    await using product = await start({ schedulers: 1, dispatchers: 1 });
+    const { mesh, receiver, fleet, startMs, endMs } = product;
     for (const [index, service] of ["scheduler", "dispatcher", "scheduler", "dispatcher"].entries()) {
       await reached(startMs + index * 7_000 + random() * 6_000);
       await mesh.kill9(service as "scheduler" | "dispatcher", 0);
@@ -39,7 +45,8 @@ describe("200 jobs fire every second for 30 seconds: every fire time has one tri
 
   test("while PostgreSQL is killed with -9 and comes back", async () => {
     const random = randomFrom(seedOf("EASYCRON_KILL_SEED"));
-    const { mesh, receiver, fleet, startMs, endMs } = await start({ schedulers: 1, dispatchers: 1 });
+    await using product = await start({ schedulers: 1, dispatchers: 1 });
+    const { mesh, receiver, fleet, startMs, endMs } = product;
     for (const index of [0, 1]) {
       await reached(startMs + index * 13_000 + random() * 10_000);
       await mesh.kill9("postgres", 0);
@@ -50,7 +57,8 @@ describe("200 jobs fire every second for 30 seconds: every fire time has one tri
   });
 
   test("with two schedulers and two dispatchers at once, and then nothing arrives twice", async () => {
-    const { receiver, fleet, startMs, endMs } = await start({ schedulers: 2, dispatchers: 2 });
+    await using product = await start({ schedulers: 2, dispatchers: 2 });
+    const { receiver, fleet, startMs, endMs } = product;
     await reached(endMs);
     expect(await accountFor(fleet, receiver, startMs, endMs)).toBe(0);
   });

@@ -1,0 +1,186 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { watch } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { startPostgres } from "../test/support/postgres.ts";
+import { createKeys, writeKeys } from "./keys.ts";
+import type { Manifest } from "./manifest.ts";
+import { clusterNameOf } from "./postgres.ts";
+import { findProcesses, identityOf } from "./processes.ts";
+
+let parent: string;
+let dataDir: string;
+const running: ChildProcess[] = [];
+
+beforeEach(() => {
+  parent = mkdtempSync(join(tmpdir(), "easycron-main-"));
+  dataDir = join(parent, "data");
+});
+afterEach(async () => {
+  for (const child of running.splice(0)) {
+    if (child.exitCode !== null || child.signalCode !== null) continue;
+    const ended = once(child, "exit");
+    child.kill("SIGTERM");
+    await ended;
+  }
+  rmSync(parent, { recursive: true });
+});
+
+/** Starts the supervisor as npm start does, but for npm. */
+function start(env: Record<string, string> = {}) {
+  const child = spawn(process.execPath, [join(import.meta.dirname, "main.ts")], {
+    env: {
+      PATH: process.env.PATH,
+      EASYCRON_DATA_DIR: dataDir,
+      EASYCRON_PORT: "0",
+      EASYCRON_DEMO: "off",
+      ...env,
+    },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  running.push(child);
+  let output = "";
+  let errors = "";
+  const ended = once(child, "close").then(([code]) => code as number | null);
+  const sees = (pattern: RegExp) =>
+    new Promise<void>((done, fail) => {
+      const look = () => pattern.test(output) && done();
+      child.stdout.on("data", look);
+      void ended.then((code) => fail(new Error(`ended with ${code}: ${errors}`)));
+      look();
+    });
+  child.stdout.on("data", (text: Buffer) => {
+    output += text;
+  });
+  child.stderr.on("data", (text: Buffer) => {
+    errors += text;
+  });
+  return { child, ended, sees, errors: () => errors };
+}
+
+/** PostgreSQL's processes on the folder, and the programs that make it. */
+const leftRunning = () => [
+  ...findProcesses(clusterNameOf(join(dataDir, "postgres"))),
+  ...findProcesses(dataDir),
+];
+
+const readManifest = () => JSON.parse(readFileSync(join(dataDir, "dev.json"), "utf8")) as Manifest;
+
+/** The one line of a start that fails, and its exit code. */
+async function failure(env: Record<string, string> = {}): Promise<[number | null, string]> {
+  const { ended, errors } = start(env);
+  const code = await ended;
+  expect(errors().trimEnd().split("\n")).toHaveLength(1);
+  return [code, errors().trimEnd()];
+}
+
+describe("npm start", { timeout: 60_000 }, () => {
+  test("that is killed with -9 leaves nothing running, and the next one finds its data", async () => {
+    const first = start();
+    await first.sees(/^ready /m);
+    const before = readManifest();
+    const pids = Object.values(before.pids).flat();
+    expect(pids.length).toBe(5);
+    first.child.kill("SIGKILL");
+    // Its pipes close when the last of its children has ended.
+    await first.ended;
+    const second = start();
+    await second.sees(/^ready /m);
+    expect(pids.filter((pid) => identityOf(pid) !== undefined)).toEqual([]);
+    expect(readManifest()).toMatchObject({ apiKey: before.apiKey, project: before.project });
+    second.child.kill("SIGTERM");
+    expect(await second.ended).toBe(0);
+    expect(readdirSync(dataDir).sort()).toEqual(["keys.json", "log", "postgres"]);
+  });
+
+  test("that is stopped while PostgreSQL is being made ends with 0 and leaves nothing running", async () => {
+    mkdirSync(dataDir);
+    const { child, ended } = start();
+    for await (const _ of watch(dataDir)) if (existsSync(join(dataDir, "postgres.new"))) break;
+    child.kill("SIGTERM");
+    expect(await ended).toBe(0);
+    expect(leftRunning()).toEqual([]);
+    expect(readdirSync(dataDir).sort()).toEqual(["keys.json", "log"]);
+  });
+
+  test("that is stopped while the services start ends with 0 and leaves nothing running", async () => {
+    const { child, ended, sees } = start();
+    await sees(/^targets /m);
+    child.kill("SIGTERM");
+    child.kill("SIGINT");
+    expect(await ended).toBe(0);
+    expect(leftRunning()).toEqual([]);
+    expect(readdirSync(dataDir).sort()).toEqual(["keys.json", "log", "postgres"]);
+  });
+
+  test("runs on a PostgreSQL of the caller's own", async () => {
+    const postgres = await startPostgres();
+    try {
+      const { child, ended, sees } = start({ DATABASE_URL: postgres.url });
+      await sees(/^ready /m);
+      expect(Object.keys(readManifest().pids).sort()).toEqual([
+        "dispatcher",
+        "gateway",
+        "plugins",
+        "scheduler",
+      ]);
+      expect(readFileSync(join(dataDir, "keys.json"), "utf8")).not.toContain("databaseUrl");
+      child.kill("SIGINT");
+      expect(await ended).toBe(0);
+    } finally {
+      await postgres.stop();
+    }
+  });
+});
+
+describe("npm start ends with one line when", { timeout: 60_000 }, () => {
+  test("the database cannot be reached, without its password", async () => {
+    const [code, line] = await failure({ DATABASE_URL: "postgres://u:hunter2@127.0.0.1:1/d" });
+    expect(code).toBe(1);
+    expect(line).toMatch(
+      /^easycron: The database of DATABASE_URL cannot be brought up to date: .*ECONNREFUSED/,
+    );
+    expect(line).not.toContain("hunter2");
+  });
+
+  test("keys.json is damaged", async () => {
+    await failure({ DATABASE_URL: "postgres://127.0.0.1:1/d" });
+    writeFileSync(join(dataDir, "keys.json"), "{");
+    expect(await failure()).toEqual([1, expect.stringContaining(`${join(dataDir, "keys.json")} is damaged`)]);
+    expect(readFileSync(join(dataDir, "keys.json"), "utf8")).toBe("{");
+  });
+
+  test("the keys are gone and the data is not", async () => {
+    mkdirSync(join(dataDir, "postgres"), { recursive: true });
+    writeFileSync(join(dataDir, "postgres/PG_VERSION"), "18\n");
+    expect(await failure()).toEqual([1, expect.stringContaining("keys.json is missing")]);
+    expect(existsSync(join(dataDir, "keys.json"))).toBe(false);
+  });
+
+  test("the keys are other ones than those of the data", async () => {
+    const { child, ended, sees } = start();
+    await sees(/^PostgreSQL listens/m);
+    child.kill("SIGTERM");
+    await ended;
+    writeKeys(join(dataDir, "keys.json"), createKeys());
+    expect(await failure()).toEqual([1, expect.stringMatching(/keys.json .* not the one/)]);
+  });
+
+  test("a service refuses its own variable, with code 2", async () => {
+    const [code, line] = await failure({ EASYCRON_SCHEDULER_TICK_MS: "soon" });
+    expect(code).toBe(2);
+    expect(line).toMatch(/^easycron: scheduler-0 ended with code 2: .*EASYCRON_SCHEDULER_TICK_MS is "soon"/);
+    expect(leftRunning()).toEqual([]);
+  });
+});

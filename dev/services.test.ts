@@ -1,0 +1,104 @@
+import { describe, expect, test } from "vitest";
+import { createKeys } from "./keys.ts";
+import { environmentOf, placeServices, type ServiceSettings, withRole } from "./services.ts";
+
+const keys = createKeys();
+const none = { gateway: {}, scheduler: {}, dispatcher: {}, plugins: {} };
+
+async function settingsFor(overrides: Partial<ServiceSettings["config"]> = {}): Promise<ServiceSettings> {
+  const config = { egressAllow: "127.0.0.0/8", logLevel: "info", serviceEnv: none, ...overrides } as const;
+  const instances = await placeServices({ port: 8080, schedulers: 2, dispatchers: 2 });
+  return { config, keys, instances, databaseUrl: "postgres://admin:admin-secret@127.0.0.1:5432/easycron" };
+}
+
+/** The environment of the first process of a service. */
+function envOf(
+  settings: ServiceSettings,
+  service: string,
+  own: NodeJS.ProcessEnv = {},
+): Record<string, string> {
+  const instance = settings.instances.find((each) => each.service === service);
+  if (instance === undefined) throw new Error(`no ${service}`);
+  return environmentOf(instance, settings, own);
+}
+
+describe("the processes", () => {
+  test("have a port each, the gateway the one that was asked for", async () => {
+    const instances = await placeServices({ port: 8080, schedulers: 2, dispatchers: 3 });
+    expect(instances.map(({ service, index }) => `${service}-${index}`)).toEqual([
+      "gateway-0",
+      "scheduler-0",
+      "scheduler-1",
+      "dispatcher-0",
+      "dispatcher-1",
+      "dispatcher-2",
+      "plugins-0",
+    ]);
+    expect(instances[0]?.port).toBe(8080);
+    expect(new Set(instances.map(({ port }) => port)).size).toBe(7);
+    const [free] = await placeServices({ port: 0, schedulers: 1, dispatchers: 1 });
+    expect(free?.port).toBeGreaterThan(1_024);
+  });
+
+  test("of the control plane know each other and reach the database under a role of their own", async () => {
+    const settings = await settingsFor();
+    const at = (service: string) =>
+      settings.instances
+        .flatMap((each) => (each.service === service ? [`127.0.0.1:${each.port}`] : []))
+        .join(",");
+    expect(envOf(settings, "gateway")).toMatchObject({
+      EASYCRON_GATEWAY_LISTEN: "127.0.0.1:8080",
+      EASYCRON_SCHEDULER_ADDRESSES: at("scheduler"),
+      EASYCRON_DISPATCHER_ADDRESSES: at("dispatcher"),
+      EASYCRON_PARENT_WATCH: "1",
+      DATABASE_URL: `postgres://easycron_gateway:${keys.passwords.gateway}@127.0.0.1:5432/easycron`,
+    });
+    expect(envOf(settings, "scheduler")).toMatchObject({
+      DATABASE_URL: `postgres://easycron_scheduler:${keys.passwords.scheduler}@127.0.0.1:5432/easycron`,
+    });
+    expect(envOf(settings, "dispatcher")).toMatchObject({
+      EASYCRON_MASTER_KEY: keys.masterKey,
+      EASYCRON_PLUGINS_ADDRESSES: at("plugins"),
+    });
+  });
+
+  test("of the data plane are told nothing of the control plane, whatever npm start was told", async () => {
+    const own = {
+      PATH: "/bin",
+      DATABASE_URL: "postgres://admin:admin-secret@h/d",
+      AWS_SECRET_ACCESS_KEY: "x",
+    };
+    const env = envOf(await settingsFor(), "plugins", own);
+    expect(Object.keys(env).sort()).toEqual([
+      "EASYCRON_LOG_LEVEL",
+      "EASYCRON_PARENT_WATCH",
+      "EASYCRON_PLUGINS_LISTEN",
+      "PATH",
+      "TZ",
+    ]);
+  });
+
+  test("never see the administrator's password or the operator's key", async () => {
+    const settings = await settingsFor();
+    for (const service of ["gateway", "scheduler", "dispatcher", "plugins"]) {
+      const text = JSON.stringify(envOf(settings, service));
+      for (const secret of ["admin-secret", keys.operatorKey, keys.passwords.postgres]) {
+        expect(text).not.toContain(secret);
+      }
+    }
+  });
+
+  test("are given the variables that are theirs", async () => {
+    const serviceEnv = { ...none, scheduler: { EASYCRON_SCHEDULER_TICK_MS: "100" } };
+    const settings = await settingsFor({ serviceEnv });
+    expect(envOf(settings, "scheduler")).toMatchObject({ EASYCRON_SCHEDULER_TICK_MS: "100" });
+    expect(envOf(settings, "dispatcher")).not.toHaveProperty("EASYCRON_SCHEDULER_TICK_MS");
+  });
+});
+
+test.each([
+  ["postgres://a:b@h:1/d?sslmode=require", "postgres://r:p%2F@h:1/d?sslmode=require"],
+  ["postgres:///d?host=/run/postgresql", "postgres:///d?host=%2Frun%2Fpostgresql&user=r&password=p%2F"],
+])("%s under another role is %s", (given, expected) => {
+  expect(withRole(given, "r", "p/")).toBe(expected);
+});

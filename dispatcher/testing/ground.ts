@@ -1,0 +1,201 @@
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import pg from "pg";
+import type { TriggerEvent } from "../../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
+import { DispatcherService } from "../../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
+import { TriggerKind } from "../../gen/easycron/v1/trigger_pb.ts";
+import { createGrpcClient, type GrpcClient } from "../../mesh/grpc-client.ts";
+import type { Service } from "../../mesh/lifecycle.ts";
+import { createDatabase } from "../../test/support/database.ts";
+import { build, type Overrides } from "../app.ts";
+import { createEvents, type Events } from "../events.ts";
+import { createMasterKey, sealSecret } from "../sealed-secret.ts";
+
+/** An event as a scheduler writes it. */
+export type EventInit = Omit<TriggerEvent, "$typeName" | "$unknown">;
+
+/** A job that stands in the database without a scheduler. */
+export interface TestJob {
+  readonly uid: string;
+  readonly name: string;
+  readonly projectId: string;
+}
+
+/** A running dispatcher with a client of it. */
+export interface TestDispatcher {
+  readonly service: Service;
+  readonly events: Events;
+  readonly client: GrpcClient<typeof DispatcherService>;
+  /** Sends a batch over a stream of its own and returns the answer. */
+  accept(
+    events: readonly EventInit[],
+  ): Promise<{ recorded: number; errorCode: number; errorMessage: string }>;
+  stop(): Promise<void>;
+}
+
+/** A database of a test file's own, with what dispatchers need of it. */
+export interface Ground {
+  /** Runs SQL as the administrator. */
+  // biome-ignore lint/suspicious/noExplicitAny: rows of any statement, looked into by assertions.
+  sql(text: string, values?: readonly unknown[]): Promise<any[]>;
+  /** The connection string of the dispatcher's role. */
+  readonly databaseUrl: string;
+  /** A project with one signing key, whose secret is returned. */
+  addProject(): Promise<{ projectId: string; secret: string }>;
+  /** A job of a specification, which is not checked; its target is a webhook at `url` unless it says otherwise. */
+  addJob(projectId: string, url: string, spec?: object): Promise<TestJob>;
+  start(env?: NodeJS.ProcessEnv, overrides?: Overrides): Promise<TestDispatcher>;
+  /** Stops every dispatcher and removes the database. */
+  end(): Promise<void>;
+}
+
+const MASTER_KEY = Buffer.alloc(32, 7);
+const ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
+
+/** A new id of a kind; test data only. */
+export function randomId(prefix: string): string {
+  return `${prefix}_${Array.from(randomBytes(26), (byte) => ALPHABET[byte & 31]).join("")}`;
+}
+
+/** An event of a job at an instant. */
+export function eventOf(job: TestJob, atMs: number, change: Partial<EventInit> = {}): EventInit {
+  return {
+    triggerId: randomId("trg"),
+    projectId: job.projectId,
+    jobUid: job.uid,
+    jobName: job.name,
+    revision: 1,
+    epoch: 1,
+    kind: TriggerKind.SCHEDULED,
+    nominalTimeMs: BigInt(atMs),
+    effectiveTimeMs: BigInt(atMs),
+    seq: 1,
+    ...change,
+  };
+}
+
+/** Makes a migrated database. */
+export async function createGround(): Promise<Ground> {
+  const database = await createDatabase();
+  const admin = new pg.Pool({ connectionString: database.url(), max: 4 });
+  admin.on("error", () => {});
+  const running: TestDispatcher[] = [];
+  const ground: Ground = {
+    sql: async (text, values = []) => (await admin.query(text, [...values])).rows,
+    databaseUrl: database.url("dispatcher"),
+    addProject: async () => {
+      const projectId = randomId("proj");
+      const id = randomId("sk");
+      const secret = randomBytes(32);
+      const sealed = sealSecret(createMasterKey(MASTER_KEY), id, secret);
+      await admin.query("insert into dispatcher.signing_keys values ($1, $2, $3, now())", [
+        id,
+        projectId,
+        sealed,
+      ]);
+      await admin.query("update dispatcher.signing_keys_version set version = version + 1");
+      return { projectId, secret: `whsec_${secret.toString("base64")}` };
+    },
+    addJob: async (projectId, url, spec = {}) => {
+      const uid = randomId("job");
+      const name = `job-${uid.slice(-8)}`;
+      await admin.query(
+        `insert into scheduler.jobs (uid, project_id, name, state, revision, epoch, create_time, update_time)
+         values ($1, $2, $3, 'ACTIVE', 1, 1, now(), now())`,
+        [uid, projectId, name],
+      );
+      const full = { name, target: { webhook: { url, method: "POST" } }, attemptTimeout: "30s", ...spec };
+      await admin.query("insert into scheduler.revisions values ($1, 1, $2, now())", [
+        uid,
+        JSON.stringify(full),
+      ]);
+      return { uid, name, projectId };
+    },
+    start: async (env = {}, overrides = {}) => {
+      const started = await startDispatcher({ DATABASE_URL: ground.databaseUrl, ...env }, overrides);
+      running.push(started);
+      return started;
+    },
+    end: async () => {
+      await Promise.all(running.map((each) => each.stop()));
+      await admin.end();
+      await database.drop();
+    },
+  };
+  return ground;
+}
+
+async function startDispatcher(env: NodeJS.ProcessEnv, overrides: Overrides): Promise<TestDispatcher> {
+  const events = overrides.events ?? createEvents();
+  const service = await build(
+    {
+      EASYCRON_DISPATCHER_LISTEN: "127.0.0.1:0",
+      EASYCRON_MASTER_KEY: MASTER_KEY.toString("base64"),
+      EASYCRON_PLUGINS_ADDRESSES: "127.0.0.1:1",
+      EASYCRON_EGRESS_ALLOW: "127.0.0.0/8",
+      EASYCRON_LOG_LEVEL: "silent",
+      ...env,
+    },
+    { ...overrides, events },
+  );
+  const client = createGrpcClient(DispatcherService, {
+    addresses: [`127.0.0.1:${service.port}`],
+    deadlineMs: 5_000,
+  });
+  let stopped: Promise<void> | undefined;
+  return {
+    service,
+    events,
+    client,
+    accept: (batch) => acceptOnce(client, batch),
+    stop: () => {
+      stopped ??= (async () => {
+        client.close();
+        await service.close();
+      })();
+      return stopped;
+    },
+  };
+}
+
+async function acceptOnce(client: GrpcClient<typeof DispatcherService>, events: readonly EventInit[]) {
+  const stream = client.accept();
+  await stream.send({ batchId: 1n, events: [...events] });
+  stream.end();
+  for await (const answer of stream.responses) return answer;
+  throw new Error("The stream ended without an answer.");
+}
+
+/** Resolves when `count` items have been told by an event, each of which tells `countOf` of them. */
+export function untilCounted<
+  E extends "accepted" | "claimed" | "attempt" | "recorded" | "taken" | "released",
+>(
+  events: Events,
+  event: E,
+  countOf: (...values: Parameters<Parameters<typeof events.on<E>>[1]>) => number,
+  count: number,
+): Promise<void> {
+  return new Promise((resolve) => {
+    let seen = 0;
+    const listen = (...values: unknown[]) => {
+      seen += countOf(...(values as never));
+      if (seen < count) return;
+      events.off(event, listen as never);
+      resolve();
+    };
+    events.on(event, listen as never);
+  });
+}
+
+/** Resolves when `count` results are durable. */
+export function untilRecorded(events: Events, count: number): Promise<void> {
+  return untilCounted(events, "recorded", (each) => each.count, count);
+}
+
+/** Resolves at the next event of a name. */
+export async function untilEvent(
+  events: Events,
+  event: "idle" | "leased" | "leaseLost" | "trouble",
+): Promise<void> {
+  await once(events, event);
+}
