@@ -3,7 +3,6 @@ import type { SchedulerService } from "../gen/easycron/internal/scheduler/v1/sch
 import type { ServiceImplementation } from "../mesh/grpc-service.ts";
 import { auditLedger } from "./audit-service.ts";
 import { createBatchHandlers } from "./batch-service.ts";
-import { gatesOf } from "./calendars.ts";
 import { createCalendarHandlers } from "./calendars-service.ts";
 import { createJob, type WrittenJob } from "./create-job.ts";
 import { explainFireTime } from "./explain-fire-time.ts";

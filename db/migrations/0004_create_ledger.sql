@@ -19,7 +19,7 @@ alter table scheduler.jobs
 update scheduler.jobs
    set wake_time = next_fire_time - interval '5 seconds', after_time = coalesce(last_fire_time, create_time);
 
-alter table scheduler.jobs alter column after_time set not null;
+alter table scheduler.jobs alter column after_time set not null, alter column after_time set default now();
 
 drop index scheduler.jobs_due;
 create index jobs_wake on scheduler.jobs (wake_time) where wake_time is not null;
