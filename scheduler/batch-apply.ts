@@ -5,7 +5,7 @@ import { UpdateJobRequestSchema } from "../gen/easycron/v1/job_service_pb.ts";
 import { eachAtOnce, eachOrThrow, type ItemError, throwIfAny } from "../mesh/batch-error.ts";
 import { failure, fieldFailure } from "../mesh/errors.ts";
 import { type BatchRow, jobsByLabels, jobsByNames } from "./batch.sql.ts";
-import { type CheckedJob, checkJobs, insertJobs } from "./batch-create.ts";
+import { type CheckedJob, checkJobs, insertJobs, withAllSnapshots } from "./batch-create.ts";
 import { checkSpec } from "./create-job.ts";
 import { fromSpecJson } from "./job.ts";
 import { keepAnchors } from "./job-defaults.ts";
@@ -73,7 +73,8 @@ async function makePlan(parts: Parts, projectId: string, request: ApplyJobsReque
     (await parts.database.query(jobsByNames, [projectId, names])).map((row) => [row.name, row]),
   );
   refuseForeign(request.jobs, there, owned);
-  const jobs = request.jobs.map((job) => withLabels(job, request.labels));
+  const labelled = request.jobs.map((job) => withLabels(job, request.labels));
+  const jobs = await withAllSnapshots(parts, projectId, labelled, LIST);
   // All are checked as new ones would be, for the indexes; those that are there are checked against their own.
   const checked = checkJobs(parts, jobs, LIST);
   const missing = checked.filter((item) => !there.has(item.checked.job.name));

@@ -6,10 +6,11 @@ import {
   BatchCreateJobsRequestSchema,
 } from "../gen/easycron/v1/job_batch_pb.ts";
 import type { Job } from "../gen/easycron/v1/job_pb.ts";
-import { eachOrThrow, type ItemError, itemPath, throwIfAny } from "../mesh/batch-error.ts";
+import { eachAtOnce, eachOrThrow, type ItemError, itemPath, throwIfAny } from "../mesh/batch-error.ts";
 import { failure, fieldFailure } from "../mesh/errors.ts";
 import { epochsInsertFirst, jobsByNames, jobsInsertIfNew, revisionsInsertFirst } from "./batch.sql.ts";
 import { bindCalendars } from "./calendars.ts";
+import { hasEdges, withSnapshots } from "./calendars-edges.ts";
 import { type CheckedSpec, calendarNames, checkSpec, newRow, type WrittenJob } from "./create-job.ts";
 import type { JobRow } from "./job.ts";
 import { jobByName } from "./jobs.sql.ts";
@@ -41,7 +42,7 @@ export async function batchCreateJobs(
   const use: RequestUse = { projectId, requestId, fingerprint };
   const jobs = request.requests.map(({ job }) => job);
   if ((await findEarlierUse(parts.database, use)) !== undefined) return earlierJobs(parts, projectId, jobs);
-  const items = checkJobs(parts, jobs, LIST);
+  const items = checkJobs(parts, await withAllSnapshots(parts, projectId, jobs, LIST), LIST);
   if (request.validateOnly) {
     await refuseTaken(parts.database, projectId, items, LIST);
     return items.map((item) => written(parts, projectId, item, parts.clock.now()));
@@ -53,6 +54,19 @@ export async function batchCreateJobs(
   });
   parts.wake();
   return created ?? earlierJobs(parts, projectId, jobs);
+}
+
+/** As `withSnapshots` for many jobs. Throws one error for all that are wrong. */
+export async function withAllSnapshots<J extends Job | undefined>(
+  parts: Parts,
+  projectId: string,
+  jobs: readonly J[],
+  list: string,
+): Promise<readonly (J | Job)[]> {
+  if (!jobs.some((job) => job !== undefined && hasEdges(job))) return jobs;
+  return eachAtOnce(list, jobs, async (job) =>
+    job === undefined ? job : withSnapshots(parts.database, projectId, job),
+  );
 }
 
 /** Checks jobs to be created. Throws one error for all that are wrong. */
@@ -100,14 +114,15 @@ export async function insertJobs(
   }
   await tx.query(revisionsInsertFirst, [uids, rows.map(({ spec }) => spec), time, to.actor]);
   await tx.query(epochsInsertFirst, [uids, time]);
-  const bound = items.filter(({ checked }) => checked.job.calendars.length > 0);
+  const bound = items.filter(({ checked }) => calendarNames(checked.job).length > 0);
   await bindCalendars(
     tx,
     to.projectId,
     bound.map(({ uid, checked, index }) => ({
       jobUid: uid,
-      names: calendarNames(checked.job).map(({ name, field }) => ({
+      names: calendarNames(checked.job).map(({ name, version, field }) => ({
         name,
+        version,
         field: itemPath(to.list, index, field),
       })),
     })),

@@ -1,10 +1,15 @@
 import type { Queryable } from "../db/pool.ts";
+import { toSqlTime } from "../db/time.ts";
+import type { Job } from "../gen/easycron/v1/job_pb.ts";
 import { EasyCronError } from "../mesh/errors.ts";
 import type { Logger } from "../mesh/logger.ts";
 import { jobCalendarsBehind, jobCalendarsSettled } from "./calendars.sql.ts";
-import { lockJob, settleJob, unchanged, writeChange } from "./change-job.ts";
-import type { JobRow } from "./job.ts";
+import { hasEdges, withSnapshots } from "./calendars-edges.ts";
+import { lockJob, type SettledJob, settleJob, unchanged, writeChange } from "./change-job.ts";
+import { compileSchedule } from "./compiled-schedule.ts";
+import { fromSpecJson, type JobRow, toSpecJson } from "./job.ts";
 import type { Parts } from "./parts.ts";
+import { revisionInsert } from "./revisions.sql.ts";
 
 /** Most jobs of one transaction: their rows stay locked until it ends, well within the look-ahead. */
 const BATCH = 100;
@@ -22,8 +27,9 @@ export async function settleCalendar(parts: Parts, calendarUid: string | null): 
     if (jobs.length === 0) break;
     await parts.database.transaction(async (tx) => {
       for (const job of jobs) {
-        await settleByCalendars(parts, tx, job);
+        // First, so that a calendar that changes meanwhile leaves the job behind again.
         await tx.query(jobCalendarsSettled, [job.uid]);
+        await settleByCalendars(parts, tx, job);
       }
     });
     settled += jobs.length;
@@ -35,13 +41,26 @@ export async function settleCalendar(parts: Parts, calendarUid: string | null): 
 async function settleByCalendars(
   parts: Parts,
   tx: Queryable,
-  job: { readonly project_id: string; readonly name: string },
+  reference: { readonly project_id: string; readonly name: string },
 ): Promise<void> {
-  const row = await lockIfLiving(tx, job);
+  const row = await lockIfLiving(tx, reference);
+  if (row === undefined) return;
+  const job = fromSpecJson(row.spec);
   // Nothing of a paused job is handed over; its cursor is computed when it is resumed.
-  if (row?.state !== "ACTIVE") return;
+  if (row.state !== "ACTIVE" && !hasEdges(job)) return;
   const settled = await settleJob(tx, parts, row);
-  await writeChange(tx, parts, settled, unchanged(parts, settled));
+  if (hasEdges(job)) await renewSnapshots(parts, tx, settled, job);
+  else await writeChange(tx, parts, settled, unchanged(parts, settled));
+}
+
+// The fire times themselves are the calendar's: the job has a new revision.
+async function renewSnapshots(parts: Parts, tx: Queryable, settled: SettledJob, former: Job): Promise<void> {
+  const { row, changeTimeMs } = settled;
+  const job = await withSnapshots(tx, row.project_id, former);
+  const revision = row.revision + 1;
+  await tx.query(revisionInsert, [row.uid, revision, toSpecJson(job), toSqlTime(changeTimeMs), ""]);
+  const schedule = compileSchedule(job, row.uid);
+  await writeChange(tx, parts, settled, { ...unchanged(parts, settled), revision, schedule });
 }
 
 async function lockIfLiving(

@@ -20,12 +20,8 @@ export function fromCalendarSpecJson(spec: string): Calendar {
   return fromJsonString(CalendarSchema, spec, { ignoreUnknownFields: true });
 }
 
-/** Compiles a stored version. */
-export function compileCalendar(spec: string): CompiledCalendar {
-  return parse(fromCalendarSpecJson(spec));
-}
-
-function parse(calendar: Calendar): CompiledCalendar {
+/** Compiles a calendar that has been checked. Throws a ScheduleError otherwise. */
+export function compileCalendar(calendar: Calendar): CompiledCalendar {
   const { windows, excludedDates, importedDates } = calendar;
   const timeZone = calendar.timeZone === "" ? "UTC" : calendar.timeZone;
   return parseCalendar({ timeZone, windows, excludedDates: [...excludedDates, ...importedDates] });
@@ -37,7 +33,7 @@ function parse(calendar: Calendar): CompiledCalendar {
  */
 export function checkCalendarSpec(calendar: Calendar): CompiledCalendar {
   try {
-    return parse(calendar);
+    return compileCalendar(calendar);
   } catch (error) {
     if (!(error instanceof ScheduleError)) throw error;
     const field = `calendar.${error.field}`;

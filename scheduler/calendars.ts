@@ -10,7 +10,7 @@ import {
   jobCalendarsDeleteOthers,
   jobCalendarsInsert,
 } from "./calendars.sql.ts";
-import { compileCalendar } from "./calendars-spec.ts";
+import { compileCalendar, fromCalendarSpecJson } from "./calendars-spec.ts";
 
 /** A job's reference to a calendar. */
 export interface CalendarReference {
@@ -96,7 +96,7 @@ export async function calendarsInForce(
   if (missing.length > 0) {
     const values = [missing.map(({ uid }) => uid), missing.map(({ version }) => version)];
     for (const row of await on.query(calendarSpecs, values)) {
-      read.set(versionKey(row), compileCalendar(row.spec));
+      read.set(versionKey(row), compileCalendar(fromCalendarSpecJson(row.spec)));
     }
   }
   const found = new Map<string, CalendarInForce>();
@@ -129,10 +129,19 @@ export function keyOf(projectId: string, name: string): string {
   return `${projectId}/${name}`;
 }
 
-/** A job and the calendars that its revision in force names, each with the field that does (`job.calendars[0].name`). */
+/** A job and the calendars that its revision in force names. */
 export interface Binding {
   readonly jobUid: string;
-  readonly names: readonly { readonly name: string; readonly field: string }[];
+  readonly names: readonly BoundName[];
+}
+
+/** The name of a calendar in a job. */
+export interface BoundName {
+  readonly name: string;
+  /** The field that holds it, such as `job.calendars[0].name`. */
+  readonly field: string;
+  /** The version that the revision carries, if it carries one; if it is an old one, the job is settled again soon. */
+  readonly version?: number | undefined;
 }
 
 /**
@@ -149,17 +158,19 @@ export async function bindCalendars(
   const names = [...new Set(bindings.flatMap((binding) => binding.names.map(({ name }) => name)))];
   const rows = names.length === 0 ? [] : await tx.query(calendarLockForReference, [projectId, names]);
   const byName = new Map(rows.map((row) => [row.name, row]));
-  const pairs = new Map<string, { jobUid: string; calendar: CalendarVersionRow }>();
+  const pairs = new Map<string, { jobUid: string; uid: string; version: number }>();
   for (const { jobUid, names: named } of bindings) {
-    for (const { name, field } of named) {
+    for (const { name, field, version } of named) {
       const calendar = byName.get(name);
       if (calendar === undefined) throw calendarNotFound(name, field);
-      pairs.set(`${jobUid}/${calendar.uid}`, { jobUid, calendar });
+      const { uid } = calendar;
+      const known = pairs.get(`${jobUid}/${uid}`)?.version ?? calendar.version;
+      pairs.set(`${jobUid}/${uid}`, { jobUid, uid, version: Math.min(version ?? known, known) });
     }
   }
   const jobUids = [...pairs.values()].map(({ jobUid }) => jobUid);
-  const calendarUids = [...pairs.values()].map(({ calendar }) => calendar.uid);
-  const versions = [...pairs.values()].map(({ calendar }) => calendar.version);
+  const calendarUids = [...pairs.values()].map(({ uid }) => uid);
+  const versions = [...pairs.values()].map(({ version }) => version);
   const all = bindings.map(({ jobUid }) => jobUid);
   await tx.query(jobCalendarsDeleteOthers, [all, jobUids, calendarUids]);
   if (pairs.size > 0) await tx.query(jobCalendarsInsert, [jobUids, calendarUids, versions]);

@@ -9,16 +9,19 @@ import { createCronSchedule, nextOf, type Schedule } from "../cron/schedule.ts";
 import { canonicalZone } from "../cron/zone.ts";
 import type { Job } from "../gen/easycron/v1/job_pb.ts";
 import {
+  type CalendarEdgeSchedule,
   CronDialect,
   type CronSchedule,
   DstGap,
   DstOverlap,
+  Edge,
   type OnceSchedule,
   type RateSchedule,
   type Schedule as ScheduleMessage,
 } from "../gen/easycron/v1/schedule_pb.ts";
 import { failure, fieldFailure } from "../mesh/errors.ts";
 import type { CalendarReference } from "./calendars.ts";
+import { compileCalendar } from "./calendars-spec.ts";
 import { type Policies, type PolicyFields, readCalendars, readPolicies } from "./policies.ts";
 
 /** A job's schedules, bounds and policies, ready to be asked. */
@@ -85,8 +88,10 @@ function compileOne(schedule: ScheduleMessage, seed: string, path: string): Sche
         return compileRate(schedule.kind.value);
       case "once":
         return compileOnce(schedule.kind.value, zone, dst);
+      case "calendarEdge":
+        return compileEdge(schedule.kind.value);
       case undefined:
-        throw new ScheduleError("kind", "", "is not set", "one of cron, rate, once");
+        throw new ScheduleError("kind", "", "is not set", "one of cron, rate, once, calendarEdge");
     }
   } catch (error) {
     throw error instanceof ScheduleError ? toFailure(error, path) : error;
@@ -130,6 +135,15 @@ function compileOnce(once: OnceSchedule, zone: string, dst: DstPolicy): Schedule
   if (at.case === "localTime") return { kind: "once", ...createOnceLocal(at.value, zone, dst) };
   if (at.case === "time") return { kind: "once", ...createOnce(timestampMs(at.value)) };
   throw new ScheduleError("once", "", "names no time", "time or localTime");
+}
+
+function compileEdge({ calendar: name, edge, snapshot }: CalendarEdgeSchedule): Schedule {
+  if (snapshot === undefined) throw new Error(`The schedule does not carry the calendar "${name}".`);
+  return {
+    kind: "calendarEdge",
+    calendar: compileCalendar(snapshot),
+    edge: edge === Edge.CLOSES ? "CLOSES" : "OPENS",
+  };
 }
 
 function toDstPolicy(schedule: ScheduleMessage): DstPolicy {

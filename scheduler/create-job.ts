@@ -4,7 +4,8 @@ import { toSqlTime, toSqlTimeOrNull } from "../db/time.ts";
 import type { Job } from "../gen/easycron/v1/job_pb.ts";
 import { type CreateJobRequest, CreateJobRequestSchema } from "../gen/easycron/v1/job_service_pb.ts";
 import { failure, fieldFailure } from "../mesh/errors.ts";
-import { bindCalendars, gatesOf } from "./calendars.ts";
+import { type BoundName, bindCalendars, gatesOf } from "./calendars.ts";
+import { edgeNames, withSnapshots } from "./calendars-edges.ts";
 import { type CompiledSchedule, compileSchedule } from "./compiled-schedule.ts";
 import { epochInsert } from "./epochs.sql.ts";
 import { type JobRow, type JobStateName, toSpecJson } from "./job.ts";
@@ -45,8 +46,9 @@ function checkCalendars(job: Job): void {
 }
 
 /** The names of a job's calendars, with the fields that name them. */
-export function calendarNames(job: Pick<Job, "calendars">): { name: string; field: string }[] {
-  return job.calendars.map(({ name }, index) => ({ name, field: `job.calendars[${index}].name` }));
+export function calendarNames(job: Pick<Job, "calendars" | "schedules">): BoundName[] {
+  const gates = job.calendars.map(({ name }, index) => ({ name, field: `job.calendars[${index}].name` }));
+  return [...gates, ...edgeNames(job)];
 }
 
 /** A job as a write left it, or, when it was only validated, as it would have left it. */
@@ -76,7 +78,7 @@ export async function createJob(
   const earlier = await findEarlierUse(parts.database, use);
   if (earlier !== undefined) return earlierJob(parts, projectId, earlier.job_uid, given.name);
   const uid = typeid("job").toString();
-  const checked = checkSpec(given, uid, parts.clock.now());
+  const checked = checkSpec(await withSnapshots(parts.database, projectId, given), uid, parts.clock.now());
   const { schedule } = checked;
   await gatesOf(parts.database, projectId, schedule.calendars);
   if (request.validateOnly) return { row: await dryRow(parts, projectId, uid, checked), schedule };
@@ -132,8 +134,9 @@ async function insertRows(
   await tx.query(jobInsert, [uid, projectId, row.name, row.state, cursor, wake, time]);
   await tx.query(revisionInsert, [uid, 1, checked.spec, time, actor]);
   await tx.query(epochInsert, [uid, 1, "ACTIVE", 1, time, null, time, ""]);
-  if (checked.job.calendars.length > 0) {
-    await bindCalendars(tx, projectId, [{ jobUid: uid, names: calendarNames(checked.job) }]);
+  const names = calendarNames(checked.job);
+  if (names.length > 0) {
+    await bindCalendars(tx, projectId, [{ jobUid: uid, names }]);
   }
 }
 

@@ -1,6 +1,7 @@
 import { create, fromJsonString, toJsonString } from "@bufbuild/protobuf";
 import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type Job, JobSchema, JobState } from "../gen/easycron/v1/job_pb.ts";
+import { dropSnapshots } from "./calendars-edges.ts";
 import type { Carry } from "./carry.ts";
 
 /** Whether a job fires, as PostgreSQL spells it. */
@@ -74,6 +75,7 @@ export function etagOf(row: Pick<JobRow, "uid" | "epoch">): string {
 /** The job as customers see it, at `nowMs`. `nextFireTimeMs` is the first fire time later than now, not the cursor. */
 export function toJob(row: JobRow, nextFireTimeMs: number | null, nowMs: number): Job {
   const job = fromSpecJson(row.spec);
+  dropSnapshots(job);
   const state = stateAt(row, nowMs);
   job.name = row.name;
   job.uid = row.uid;

@@ -7,6 +7,7 @@ import type {
   PreviewScheduleRequest,
   PreviewScheduleResponseSchema,
 } from "../gen/easycron/v1/schedule_service_pb.ts";
+import { withSnapshots } from "./calendars-edges.ts";
 import { type CompiledSchedule, compileSchedule } from "./compiled-schedule.ts";
 import { fromSpecJson } from "./job.ts";
 import { withDefaults } from "./job-defaults.ts";
@@ -48,7 +49,8 @@ export async function scheduleSource(
   source: PreviewScheduleRequest["source"],
 ): Promise<{ job: Job; schedule: CompiledSchedule }> {
   if (source.case === "job") {
-    const job = withDefaults(source.value, parts.clock.now());
+    const given = await withSnapshots(parts.database, projectId, source.value);
+    const job = withDefaults(given, parts.clock.now());
     return { job, schedule: compileSchedule(job, "", { allowNeverFiring: true }) };
   }
   const row = await readJob(parts, projectId, { name: source.value ?? "" });

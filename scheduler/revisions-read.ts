@@ -10,6 +10,7 @@ import {
 } from "../gen/easycron/v1/revision_pb.ts";
 import { failure } from "../mesh/errors.ts";
 import { gatesOfMany } from "./calendars.ts";
+import { dropSnapshots } from "./calendars-edges.ts";
 import { compileSchedule } from "./compiled-schedule.ts";
 import { fromSpecJson } from "./job.ts";
 import { readPageToken, toPageToken } from "./page-token.ts";
@@ -121,6 +122,7 @@ async function timingsOf(
 
 function toRevision(row: RevisionRow): Revision {
   const job = fromSpecJson(row.spec);
+  dropSnapshots(job);
   job.name = row.name;
   job.uid = row.uid;
   const createTime = timestampFromMs(row.create_time);

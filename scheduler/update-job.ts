@@ -8,6 +8,7 @@ import {
 } from "../gen/easycron/v1/job_service_pb.ts";
 import { EasyCronError, failure, fieldFailure } from "../mesh/errors.ts";
 import { bindCalendars, gatesOf } from "./calendars.ts";
+import { withSnapshots } from "./calendars-edges.ts";
 import { lockJob, settleJob, unchanged, writeChange } from "./change-job.ts";
 import { calendarNames, checkSpec, createJob, type WrittenJob } from "./create-job.ts";
 import { fromSpecJson } from "./job.ts";
@@ -98,7 +99,8 @@ async function writeUpdate(
     if (done !== undefined) return { row: done, schedule: parts.schedules.of(done) };
     const before = await lockJob(tx, { projectId, name: given.name, etag: given.etag });
     const former = fromSpecJson(before.spec);
-    const merged = keepAnchors(former, merge(former, given, fields));
+    const changed = keepAnchors(former, merge(former, given, fields));
+    const merged = await withSnapshots(tx, projectId, changed);
     const checked = checkSpec(merged, before.uid, parts.clock.now());
     const { schedule } = checked;
     await gatesOf(tx, projectId, schedule.calendars);

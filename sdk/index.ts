@@ -37,11 +37,13 @@ export { type Operation, type OperationMetadata, OperationState } from "./gen/ea
 export type { Project } from "./gen/easycron/v1/project_service_pb.ts";
 export type { FireTimeDifference, Revision } from "./gen/easycron/v1/revision_pb.ts";
 export {
+  type CalendarEdgeSchedule,
   CronDialect,
   type CronSchedule,
   DstGap,
   DstOverlap,
   type DstPolicy,
+  Edge,
   type FireTime,
   type Schedule,
 } from "./gen/easycron/v1/schedule_pb.ts";
