@@ -26,8 +26,16 @@ const ahead = (row: JobRow, seconds: number) => {
   const lookAheadMs = seconds * 1_000;
   const now = bench.parts.clock.now();
   const aheadMs = START + lookAheadMs - now;
-  return takeTurn({ row, schedule, gates: [], nowMs: now, lookAheadMs: aheadMs, busy: false, limit: 100 })
-    .events;
+  return takeTurn({
+    row,
+    schedule,
+    gates: [],
+    nowMs: now,
+    lookAheadMs: aheadMs,
+    busy: false,
+    handed: [],
+    limit: 100,
+  }).events;
 };
 const seconds = async () => (await bench.triggersOf(job.uid)).map(({ atMs }) => (atMs - START) / 1_000);
 const seqs = async () => (await bench.triggersOf(job.uid)).map(({ seq }) => seq);

@@ -6,6 +6,7 @@ import { toCarryJson } from "./carry.ts";
 import { shapeCatchup } from "./catchup.ts";
 import type { CompiledSchedule } from "./compiled-schedule.ts";
 import { countFireTimes } from "./count-fire-times.ts";
+import { readDispatched } from "./dispatched.ts";
 import { epochEnd, epochInsert } from "./epochs.sql.ts";
 import { etagOf, type JobRow, type JobStateName, stateAt } from "./job.ts";
 import {
@@ -13,7 +14,6 @@ import {
   jobChange,
   jobLockForChange,
   jobLockForHandOver,
-  jobsBusy,
   jobWithdraw,
   type WithdrawnRow,
 } from "./jobs.sql.ts";
@@ -102,12 +102,11 @@ export async function settleJob(tx: Queryable, parts: Parts, row: JobRow): Promi
 async function decideOwed(tx: Queryable, parts: Parts, row: JobRow, nowMs: number): Promise<Position> {
   const schedule = parts.schedules.of(row);
   const gates = await gatesOf(tx, row.project_id, schedule.calendars);
-  const asks = schedule.policies.overlap !== "ALLOW_ALL";
-  const busy = asks && (await tx.query(jobsBusy, [[row.uid]])).length > 0;
+  const [known = { busy: false, handed: [] }] = await readDispatched(tx, [row], [schedule], nowMs);
   let at: JobRow = row;
   for (let left = SETTLE_TURNS; left > 0; left--) {
     const limit = SETTLE_EVENTS;
-    const turn = takeTurn({ row: at, schedule, gates, busy, nowMs, limit, lookAheadMs: 0 });
+    const turn = takeTurn({ row: at, schedule, gates, ...known, nowMs, limit, lookAheadMs: 0 });
     await addSkips(
       tx,
       turn.skips.map((range) => ({ jobUid: row.uid, range })),
@@ -148,12 +147,14 @@ function goBack(
     const carry = { waiting, requested, run: null, skipped: 0, missed: 0 };
     return { nextFireTimeMs: null, lastFireTimeMs: kept.fire_time, lastSeq: kept.seq, carry };
   }
+  // The row's own counts are in the first one's already when the turn that handed it over was never committed.
+  const counted = first !== undefined && first.seq > decided.lastSeq;
   const carry = {
     waiting,
     requested,
     run: null,
-    skipped: back.reduce((sum, each) => sum + each.previous_skipped, decided.carry.skipped),
-    missed: back.reduce((sum, each) => sum + each.previous_missed, decided.carry.missed),
+    skipped: back.reduce((sum, each) => sum + each.previous_skipped, counted ? 0 : decided.carry.skipped),
+    missed: back.reduce((sum, each) => sum + each.previous_missed, counted ? 0 : decided.carry.missed),
   };
   if (first === undefined) return { ...decided, carry };
   return {

@@ -134,6 +134,12 @@ export const jobsBusy = statement<{ uid: string }>(
   `select uid from dispatcher.busy_jobs($1::text[]) as busy (uid)`,
 );
 
+/** Triggers of the jobs $1 with places after $2, at fire times from $3 on: handed over, and not committed. */
+export const jobsHandedOver = statement<{ job_uid: string; fire_time: number; seq: number }>(
+  "jobsHandedOver",
+  `select * from dispatcher.handed_over($1::text[], $2::integer[], $3::timestamptz[]) order by job_uid, fire_time`,
+);
+
 /** Cancels the triggers of a deleted job that have not come to rest. */
 export const jobCancelTriggers = statement<{ cancel: string }>(
   "jobCancelTriggers",

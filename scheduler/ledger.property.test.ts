@@ -70,7 +70,7 @@ type Step =
   | { readonly kind: "work"; readonly ms: number; readonly everyMs: number }
   | { readonly kind: "outage"; readonly ms: number }
   | { readonly kind: "pause"; readonly ms: number | null }
-  | { readonly kind: "resume" | "succeed" | "skip" | "start" }
+  | { readonly kind: "resume" | "succeed" | "skip" | "start" | "crash" }
   | { readonly kind: "edit"; readonly job: Specification };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -87,7 +87,13 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     kind: fc.constant("pause" as const),
     ms: fc.option(fc.integer({ min: 1_000, max: 200 * MINUTE })),
   }),
-  fc.constantFrom<Step>({ kind: "resume" }, { kind: "succeed" }, { kind: "skip" }, { kind: "start" }),
+  fc.constantFrom<Step>(
+    { kind: "resume" },
+    { kind: "succeed" },
+    { kind: "skip" },
+    { kind: "start" },
+    { kind: "crash" },
+  ),
   fc.record({ kind: fc.constant("edit" as const), job: specification }),
 );
 
@@ -129,6 +135,10 @@ async function take(job: JobRow, each: Step): Promise<void> {
     case "resume":
       await resumeJob(bench.parts, reference);
       return;
+    case "crash":
+      bench.setAnswerLost(true);
+      await bench.tick.run().catch(() => {});
+      return bench.setAnswerLost(false);
     case "succeed":
       return bench.succeed(job.uid);
     case "start": {

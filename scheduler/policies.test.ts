@@ -215,6 +215,47 @@ describe("what overlaps", () => {
   });
 });
 
+describe("a turn whose commit was lost decides the same again", () => {
+  const lose = async (minute: number) => {
+    bench.setAnswerLost(true);
+    bench.setTime(START + minute * MINUTE);
+    await expect(bench.tick.run()).rejects.toThrow("lost");
+    bench.setAnswerLost(false);
+  };
+
+  test("though its own trigger is what now overlaps", async () => {
+    const job = await make({ overlapPolicy: "OVERLAP_POLICY_SKIP" });
+    await lose(1);
+    await at(1.01);
+    expect((await readJob(bench.parts, PROJECT, reference)).last_seq).toBe(1);
+    await bench.succeed(job.uid);
+    await at(2);
+    expect((await bench.triggersOf(job.uid)).map(({ seq, skipped }) => [seq, skipped])).toEqual([
+      [1, 0],
+      [2, 0],
+    ]);
+  });
+
+  test("though it is late by now, and would be missed", async () => {
+    const job = await make({ misfirePolicy: "MISFIRE_POLICY_SKIP" });
+    await lose(1);
+    await at(3);
+    expect(await minutes(job)).toEqual([1, 3]);
+    expect((await bench.triggersOf(job.uid))[1]).toMatchObject({ seq: 2, missed: 1 });
+  });
+
+  test("though a change comes first", async () => {
+    const job = await make({ misfirePolicy: "MISFIRE_POLICY_SKIP" });
+    await lose(1);
+    bench.setTime(START + 2.5 * MINUTE);
+    await pauseJob(bench.parts, reference, { note: "", untilMs: null });
+    expect(await minutes(job)).toEqual([1]);
+    await resumeJob(bench.parts, reference);
+    await at(3);
+    expect((await bench.triggersOf(job.uid))[1]).toMatchObject({ seq: 2, missed: 1, skipped: 0 });
+  });
+});
+
 describe("a flexible window", () => {
   test("delays each trigger by the same time, and before the next fire time", async () => {
     const job = await make({ flexibleWindow: "3600s" });

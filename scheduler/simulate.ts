@@ -62,7 +62,16 @@ export function simulate(given: Assumptions): { fireTimes: SimulatedFireTime[]; 
   const play = (nowMs: number): Turn => {
     const row = rowAt(position, afterMs);
     const busy = busyUntilMs > nowMs;
-    const turn = takeTurn({ row, schedule, gates: given.gates, nowMs, lookAheadMs: 0, busy, limit: 1_000 });
+    const turn = takeTurn({
+      row,
+      schedule,
+      gates: given.gates,
+      handed: [],
+      nowMs,
+      lookAheadMs: 0,
+      busy,
+      limit: 1_000,
+    });
     for (const { nominalTimeMs, effectiveTimeMs, kind, seq } of turn.events) {
       slotMs = Math.max(slotMs, nowMs);
       const effectiveMs = kind === TriggerKind.CATCHUP ? Math.floor(slotMs) : Number(effectiveTimeMs);

@@ -56,7 +56,8 @@ async function noteRequest(tx: Queryable, parts: Parts, row: JobRow, atMs: numbe
   if (carry.requested.includes(atMs)) return;
   if (carry.requested.length >= MAX_REQUESTED) throw tooMany(row.name);
   const ahead = atMs >= (row.next_fire_time ?? Number.POSITIVE_INFINITY) || row.state === "PAUSED";
-  if (ahead && atMs > parts.clock.now()) {
+  // What comes within the look-ahead may be with a dispatcher although the cursor does not say so: a commit can be lost.
+  if (ahead && atMs > parts.clock.now() + 2 * parts.lookAheadMs) {
     if (schedule.nextAfter(atMs - 1) !== atMs || atMs <= row.after_time) throw notFound(row.name, atMs);
     const requested = [...carry.requested, atMs].sort((a, b) => a - b);
     await tx.query(jobCarry, [row.uid, toCarryJson({ ...carry, requested }), toSqlTimeOrNull(row.wake_time)]);

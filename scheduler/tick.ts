@@ -6,9 +6,10 @@ import { gatesOfMany } from "./calendars.ts";
 import { toCarryJson } from "./carry.ts";
 import { shapeCatchup } from "./catchup.ts";
 import type { CompiledSchedule } from "./compiled-schedule.ts";
+import { type Dispatched, readDispatched } from "./dispatched.ts";
 import { epochEnd } from "./epochs.sql.ts";
 import type { HandOver } from "./hand-over.ts";
-import { jobAdvance, jobClaimDue, jobsBusy } from "./jobs.sql.ts";
+import { jobAdvance, jobClaimDue } from "./jobs.sql.ts";
 import { resumeDue } from "./resume-due.ts";
 import type { ScheduleCache } from "./schedule-cache.ts";
 import { addSkips } from "./skips.sql.ts";
@@ -66,14 +67,14 @@ export function createTick(parts: TickParts): Tick {
     row: TurnRow,
     schedule: CompiledSchedule,
     gates: readonly CalendarGate[] | undefined,
-    busy: boolean,
+    dispatched: Dispatched,
     room: number,
   ) => {
     try {
       if (gates === undefined) throw new Error("A calendar of the job is gone.");
       const nowMs = parts.clock.now();
       const limit = Math.min(LINKS_LIMIT, room);
-      return takeTurn({ row, schedule, gates, busy, nowMs, limit, lookAheadMs: parts.lookAheadMs });
+      return takeTurn({ row, schedule, gates, ...dispatched, nowMs, limit, lookAheadMs: parts.lookAheadMs });
     } catch (error) {
       troubled.set(row.uid, parts.clock.now() + TROUBLE_MS);
       parts.onTrouble(row.uid, error);
@@ -87,17 +88,13 @@ export function createTick(parts: TickParts): Tick {
       return { projectId: row.project_id, references: schedules[index]?.calendars ?? [] };
     });
     const gates = await gatesOfMany(tx, references);
-    const asking = rows.filter((_, index) => schedules[index]?.policies.overlap !== "ALLOW_ALL");
-    const busy = new Set<string>();
-    if (asking.length > 0) {
-      for (const { uid } of await tx.query(jobsBusy, [asking.map(({ uid }) => uid)])) busy.add(uid);
-    }
+    const dispatched = await readDispatched(tx, rows, schedules, parts.clock.now());
     const planned: Planned[] = [];
     let room = EVENTS_LIMIT;
     for (const [index, row] of rows.entries()) {
-      const schedule = schedules[index];
-      if (schedule === undefined || room <= 0) break;
-      const turn = plan(row, schedule, gates[index], busy.has(row.uid), room);
+      const [schedule, known] = [schedules[index], dispatched[index]];
+      if (schedule === undefined || known === undefined || room <= 0) break;
+      const turn = plan(row, schedule, gates[index], known, room);
       if (turn === undefined) continue;
       room -= turn.events.length;
       planned.push({ row, turn });

@@ -13,6 +13,12 @@ const DECISIONS_LIMIT = 20_000;
 /** A job's row without its specification. */
 export type TurnRow = Omit<JobRow, "spec">;
 
+/** A trigger that is there, and that the job's row does not know of. */
+export interface HandedOver {
+  readonly fireTimeMs: number;
+  readonly seq: number;
+}
+
 /** All that decides a turn. */
 export interface TurnInput {
   readonly row: TurnRow;
@@ -23,6 +29,8 @@ export interface TurnInput {
   readonly lookAheadMs: number;
   /** Whether a trigger of the job has not come to rest; looked at only if the job's overlap policy asks. */
   readonly busy: boolean;
+  /** Triggers handed over by a turn whose commit was lost, ascending: this one decides the same again. */
+  readonly handed: readonly HandedOver[];
   /** Most events. */
   readonly limit: number;
 }
@@ -114,6 +122,11 @@ export function isFull(draft: Draft): boolean {
 /** Whether an earlier trigger of the job has not come to rest. */
 export function isBusy(draft: Draft): boolean {
   return draft.input.busy || draft.events.length > 0;
+}
+
+/** The first trigger from a fire time on that was handed over before and not committed. */
+export function handedFrom(draft: Draft, fireTimeMs: number): HandedOver | undefined {
+  return draft.input.handed.find((each) => each.fireTimeMs >= fireTimeMs);
 }
 
 /** Notes when to look again, and that this one stays undecided. */

@@ -46,7 +46,7 @@ const row = (change: Partial<JobRow> = {}): JobRow => ({
 
 /** A turn of a row at `nowMs`, without look-ahead. */
 const turn = (of: JobRow, schedule: CompiledSchedule, nowMs: number, limit = 1_000) =>
-  takeTurn({ row: of, schedule, gates: [], nowMs, lookAheadMs: 0, busy: false, limit });
+  takeTurn({ row: of, schedule, gates: [], nowMs, lookAheadMs: 0, busy: false, handed: [], limit });
 
 describe("the chain of a job's fire times", () => {
   test("hands over every fire time up to the horizon, the horizon included", () => {

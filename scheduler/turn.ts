@@ -7,6 +7,7 @@ import { createOverdue } from "./overdue.ts";
 import {
   type Draft,
   fire,
+  handedFrom,
   isBusy,
   isFull,
   isSpent,
@@ -117,6 +118,10 @@ function releaseWaiting(draft: Draft): boolean {
   if (fireTimeMs === undefined || isFull(draft)) return false;
   const { nowMs, lookAheadMs, schedule } = draft.input;
   const { overlap } = schedule.policies;
+  if (handedFrom(draft, fireTimeMs)?.fireTimeMs === fireTimeMs) {
+    draft.waiting.shift();
+    return fire(draft, fireTimeMs, nowMs, TriggerKind.SCHEDULED);
+  }
   if (draft.requested.includes(fireTimeMs)) {
     return skipWaiting(draft, fireTimeMs, "SKIPPED_BY_REQUEST", "");
   }
@@ -139,6 +144,8 @@ function releaseWaiting(draft: Draft): boolean {
 function decideNext(draft: Draft): boolean {
   const fireTimeMs = draft.next;
   if (fireTimeMs === null || isSpent(draft) || isFull(draft)) return false;
+  const handed = handedFrom(draft, fireTimeMs);
+  if (handed?.fireTimeMs === fireTimeMs) return fireAgain(draft, fireTimeMs);
   if (draft.requested.includes(fireTimeMs)) {
     return decideSkip(draft, fireTimeMs, "SKIPPED_BY_REQUEST", "");
   }
@@ -147,11 +154,23 @@ function decideNext(draft: Draft): boolean {
   if (place.deferredBy !== null && isTaken(draft, place.atMs)) {
     return decideSkip(draft, fireTimeMs, "OUTSIDE_CALENDAR", place.deferredBy);
   }
+  if (handed !== undefined && draft.lastSeq + 1 < handed.seq) return fireAgain(draft, fireTimeMs);
   const missed = misfireOf(draft, place.atMs, fireTimeMs);
   if (missed !== null) return decideSkip(draft, fireTimeMs, missed, "");
   return draft.input.schedule.policies.overlap === "ALLOW_ALL"
     ? decideAhead(draft, fireTimeMs, place.atMs)
     : decideAtOnce(draft, fireTimeMs, place.atMs);
+}
+
+/**
+ * Decides again what a turn whose commit was lost had decided: whatever the clock says by now, a fire time that has
+ * its trigger fires, and one before it does if the chain has a place for it. The dispatcher knows those it has.
+ */
+function fireAgain(draft: Draft, fireTimeMs: number): true {
+  moveCursor(draft, fireTimeMs);
+  const place = placeOf(draft.input, fireTimeMs);
+  const dueMs = place.kind === "SKIP" ? fireTimeMs : place.atMs;
+  return fire(draft, fireTimeMs, dueMs, kindOf(draft, dueMs));
 }
 
 /** Without an overlap policy a trigger is handed over ahead of its effective time. */

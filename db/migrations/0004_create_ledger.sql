@@ -117,6 +117,19 @@ as $$
                   where t.job_uid = w.uid and t.end_time is null and t.kind <> 'BACKFILL')
 $$;
 
+-- Triggers that were handed over in a transaction of the scheduler that never committed: those of each job with a
+-- place after its last one, at fire times from from_times on.
+create function dispatcher.handed_over(of_job_uids text[], last_seqs integer[], from_times timestamptz[])
+returns table (job_uid text, fire_time timestamptz, seq integer)
+language sql stable security definer set search_path = pg_catalog
+as $$
+  select t.job_uid, t.fire_time, t.seq
+    from unnest(of_job_uids, last_seqs, from_times) as w (uid, last_seq, from_time)
+    join dispatcher.triggers t on t.job_uid = w.uid and t.fire_time >= w.from_time and t.seq > w.last_seq
+   where t.kind in ('SCHEDULED', 'CATCHUP')
+   order by t.job_uid, t.fire_time
+$$;
+
 -- A job's triggers with fire times from from_time to to_time, both inclusive, without manual runs: what the ledger
 -- sets beside the fire times of the schedule.
 create function dispatcher.ledger_triggers(
@@ -137,5 +150,5 @@ as $$
    order by t.fire_time limit most
 $$;
 
-revoke execute on function dispatcher.withdraw, dispatcher.busy_jobs, dispatcher.ledger_triggers from public;
-grant execute on function dispatcher.withdraw, dispatcher.busy_jobs, dispatcher.ledger_triggers to easycron_scheduler;
+revoke execute on function dispatcher.withdraw, dispatcher.busy_jobs, dispatcher.handed_over, dispatcher.ledger_triggers from public;
+grant execute on function dispatcher.withdraw, dispatcher.busy_jobs, dispatcher.handed_over, dispatcher.ledger_triggers to easycron_scheduler;

@@ -40,6 +40,8 @@ export interface SchedulerBench {
   setTime(ms: number): void;
   /** From now on the dispatcher cannot be reached, or can again. */
   setDispatcherDown(down: boolean): void;
+  /** From now on what is handed over is recorded, and the answer is lost; or no longer. */
+  setAnswerLost(lost: boolean): void;
   createJob(job: MessageInitShape<typeof JobSchema>): Promise<JobRow>;
   /** What is recorded for a job, by fire time. */
   triggersOf(jobUid: string): Promise<TriggerRow[]>;
@@ -81,6 +83,7 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
   dispatcher.on("error", () => {});
   let now = startMs;
   let down = false;
+  let lost = false;
   const time = (ms: bigint | undefined) => (ms === undefined ? null : new Date(Number(ms)).toISOString());
   const record = async (events: readonly TriggerEventInit[]) => {
     await dispatcher.query(RECORD, [
@@ -102,6 +105,7 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
     send: async (events) => {
       if (down) throw new Error("The dispatcher is down.");
       await record(events);
+      if (lost) throw new Error("The answer is lost.");
     },
     close: () => {},
   };
@@ -131,6 +135,9 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
     },
     setDispatcherDown: (value) => {
       down = value;
+    },
+    setAnswerLost: (value) => {
+      lost = value;
     },
     createJob: async (job) => {
       const request = create(CreateJobRequestSchema, { job: create(JobSchema, job) as Job });
