@@ -1,5 +1,5 @@
 import type { FloorOrder } from "./floor.ts";
-import { askSink, at, createJobs, nextMessage, startProduct, startProgram } from "./product.ts";
+import { askSink, at, createJobs, cronSchedule, nextMessage, startProduct, startProgram } from "./product.ts";
 import { median, percentile, type Row } from "./report.ts";
 import type { SinkAnswer } from "./sink.ts";
 
@@ -25,7 +25,7 @@ export async function run(): Promise<readonly Row[]> {
   const ours: Run[] = [];
   const floor: Run[] = [];
   try {
-    await createJobs(product.client, JOBS, "*/20 * * * * *", url);
+    await createJobs(product.client, JOBS, url, () => cronSchedule("*/20 * * * * *"));
     let dueMs = Math.ceil((Date.now() + 8_000) / EVERY_MS) * EVERY_MS;
     for (let turn = 0; turn < RUNS + WARM_UP_RUNS; turn++, dueMs += EVERY_MS) {
       await at(dueMs - 7_000);

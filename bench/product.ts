@@ -2,6 +2,8 @@ import { type ChildProcess, fork, spawn } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { ScheduleSchema } from "../sdk/gen/easycron/v1/schedule_pb.ts";
 import { EasyCron } from "../sdk/index.ts";
 import type { SinkAnswer, SinkQuestion } from "./sink.ts";
 
@@ -62,21 +64,34 @@ export function askSink(sink: ChildProcess, question: SinkQuestion): Promise<Sin
   return answer;
 }
 
+/** Due whenever a cron expression with seconds matches, in UTC. */
+export function cronSchedule(expression: string): Schedule {
+  return { kind: { case: "cron", value: { expression, dialect: 2 } } };
+}
+
+/** Due every second, `offsetMs` after the whole second. */
+export function everySecondAt(offsetMs: number): Schedule {
+  const anchorTime = { seconds: 0n, nanos: offsetMs * 1_000_000 };
+  return { kind: { case: "rate", value: { every: { seconds: 1n, nanos: 0 }, anchorTime } } };
+}
+
+type Schedule = MessageInitShape<typeof ScheduleSchema>;
+
 /** Creates `count` jobs over the public API, 32 calls at a time. */
 export async function createJobs(
   client: EasyCron,
   count: number,
-  expression: string,
   url: string,
+  scheduleOf: (index: number) => Schedule,
 ): Promise<void> {
   let next = 0;
   const work = async (): Promise<void> => {
     while (next < count) {
-      const name = `bench-${next++}`;
+      const index = next++;
       await client.jobs.createJob({
         job: {
-          name,
-          schedules: [{ kind: { case: "cron", value: { expression, dialect: 2 } } }],
+          name: `bench-${index}`,
+          schedules: [scheduleOf(index)],
           target: { kind: { case: "webhook", value: { url } } },
           payload: { kind: { case: "stringValue", value: "x".repeat(100) } },
         },

@@ -107,7 +107,7 @@ describe("npm start", { timeout: 60_000 }, () => {
   test("that is stopped while PostgreSQL is being made ends with 0 and leaves nothing running", async () => {
     mkdirSync(dataDir);
     const { child, ended } = start();
-    for await (const _ of watch(dataDir)) if (existsSync(join(dataDir, "postgres.new"))) break;
+    for await (const { filename } of watch(dataDir)) if (filename?.startsWith("postgres.new-")) break;
     child.kill("SIGTERM");
     expect(await ended).toBe(0);
     expect(leftRunning()).toEqual([]);

@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import {
   chmodSync,
   chownSync,
@@ -11,8 +12,9 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { POSTGRES_MAJOR, type PostgresBinaries } from "./postgres-binaries.ts";
+import { signal as sendSignal } from "./processes.ts";
 import { StartError, systemCode } from "./start-error.ts";
 
 /**
@@ -75,10 +77,11 @@ export async function initialise({
   signal,
   durable = true,
 }: InitialiseOptions): Promise<void> {
-  const making = `${folder}.new`;
+  removeHalfMade(folder);
+  // A name of this process's own: what a killed one had begun may still be being written to.
+  const making = `${folder}.new-${process.pid}`;
   const passwordFile = `${folder}.password`;
   const { initdb, user } = binaries;
-  rmSync(making, { recursive: true, force: true });
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(making, { mode: 0o700 });
   writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 });
@@ -110,6 +113,13 @@ export async function initialise({
   }
 }
 
+function removeHalfMade(folder: string): void {
+  const prefix = `${basename(folder)}.new-`;
+  for (const name of readdirSync(dirname(folder))) {
+    if (name.startsWith(prefix)) rmSync(join(dirname(folder), name), { recursive: true, force: true });
+  }
+}
+
 interface RunOptions {
   readonly uid?: number;
   readonly gid?: number;
@@ -118,33 +128,33 @@ interface RunOptions {
   readonly signal?: AbortSignal;
 }
 
-function run(
+async function run(
   program: string,
   args: readonly string[],
-  { passwordFd, ...options }: RunOptions,
+  { passwordFd, signal, ...options }: RunOptions,
 ): Promise<void> {
-  return new Promise((done, fail) => {
-    const child = spawn(program, args, {
-      ...options,
-      env: { LC_ALL: "C", TZ: "UTC", PATH: process.env.PATH },
-      stdio: ["ignore", "ignore", "pipe", passwordFd],
-      detached: true,
-    });
-    let said = "";
-    child.stderr?.on("data", (text: Buffer) => {
-      said += text;
-    });
-    child.once("error", fail);
-    child.once("close", (code) => {
-      if (code === 0) return done();
-      const why =
-        said
-          .trim()
-          .split("\n")
-          .find((line) => /error|fatal|could not/i.test(line)) ?? `code ${code}`;
-      fail(new StartError(`PostgreSQL could not make its files in ${options.cwd}: ${why}`));
-    });
+  const child = spawn(program, args, {
+    ...options,
+    env: { LC_ALL: "C", TZ: "UTC", PATH: process.env.PATH },
+    stdio: ["ignore", "ignore", "pipe", passwordFd],
+    detached: true,
   });
+  let said = "";
+  child.stderr?.on("data", (text: Buffer) => {
+    said += text;
+  });
+  // The whole group: the server that the program runs meanwhile would go on writing.
+  const kill = () => child.pid !== undefined && sendSignal(-child.pid, "SIGKILL");
+  signal?.addEventListener("abort", kill);
+  if (signal?.aborted === true) kill();
+  // Closed means that nobody is left who could write a line, or a file.
+  const [code] = (await once(child, "close")) as [number | null];
+  signal?.removeEventListener("abort", kill);
+  signal?.throwIfAborted();
+  if (code === 0) return;
+  const lines = said.trim().split("\n");
+  const why = lines.find((line) => /error|fatal|could not/i.test(line)) ?? `it ended with ${code}`;
+  throw new StartError(`PostgreSQL could not make its files in ${options.cwd}: ${why}`);
 }
 
 /**

@@ -135,9 +135,9 @@ describe("a folder that cannot be used is named in one line, and not touched:", 
   });
 
   test("a half-made one is made anew", async () => {
-    await mkdir(`${folder}.new`);
-    await writeFile(join(`${folder}.new`, "half"), "");
-    await chmod(`${folder}.new`, 0o755);
+    await mkdir(`${folder}.new-1`);
+    await writeFile(join(`${folder}.new-1`, "half"), "");
+    await chmod(`${folder}.new-1`, 0o755);
     const postgres = await start();
     expect(await query(postgres, "postgres", "select 1 as value")).toEqual([1]);
     expect((await readdir(parent)).sort()).toEqual(["postgres"]);

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { createInterface } from "node:readline";
 import pg from "pg";
 import { orAbort } from "./abort.ts";
@@ -56,13 +57,15 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
   await stopLeftOver(folder, clusterName);
   if (readFolderState(folder) === "absent") await initialise({ ...options, binaries });
   const words: string[] = [];
-  const program = toProgram(options, binaries, clusterName, (line) => {
+  const watchers = new Set<Promise<unknown>>();
+  const program = toProgram(options, binaries, clusterName, watchers, (line) => {
     words.push(line);
     options.onLine?.(line);
   });
   const supervised = supervise(program, options.onEvent);
   const stop = async (graceMs = 5_000) => {
     await supervised.stop(graceMs);
+    await Promise.all(watchers);
     // The processes of a server that had to be killed end by themselves, but not at once.
     await stopLeftOver(folder, clusterName);
   };
@@ -89,6 +92,7 @@ function toProgram(
   { folder, port, durable = true }: PostgresOptions,
   { postgres, user }: PostgresBinaries,
   clusterName: string,
+  watchers: Set<Promise<unknown>>,
   onLine: (line: string) => void,
 ): Program {
   const all = { ...SETTINGS, fsync: durable ? "on" : "off", port: String(port), cluster_name: clusterName };
@@ -105,7 +109,9 @@ function toProgram(
         // Ctrl-C is for the supervisor, which lets the services end first.
         detached: true,
       });
-      endWithUs(child);
+      const watcher = endWithUs(child);
+      watchers.add(watcher);
+      void watcher.then(() => watchers.delete(watcher));
       return child;
     },
     watchReady: (child, ready) => {
@@ -118,17 +124,20 @@ function toProgram(
   };
 }
 
-/** Has a server stopped when this process dies, however it dies: a shell waits for the end of a pipe that we hold. */
-function endWithUs(child: ChildProcess): void {
-  if (child.pid === undefined) return;
+/**
+ * Has a server stopped when this process dies, however it dies: a shell waits for the end of a pipe that we hold.
+ * Resolves when the shell is gone, which is soon after the server.
+ */
+function endWithUs(child: ChildProcess): Promise<unknown> {
+  if (child.pid === undefined) return Promise.resolve();
   const watcher = spawn("/bin/sh", ["-c", 'read -r _; kill -INT "$1"', "sh", String(child.pid)], {
     stdio: ["pipe", "ignore", "ignore"],
     detached: true,
   });
-  // Without a shell nobody watches; the next start stops what is left over.
-  watcher.on("error", () => {});
   watcher.stdin.on("error", () => {});
   child.once("exit", () => watcher.kill("SIGKILL"));
+  // Without a shell nobody watches; the next start stops what is left over.
+  return once(watcher, "exit").catch(() => undefined);
 }
 
 /** The one line of the server's many that says why it ended. */

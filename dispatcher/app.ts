@@ -17,7 +17,7 @@ import { logEvents } from "./log-events.ts";
 import { startLoop } from "./loop.ts";
 import { createPipeline } from "./pipeline.ts";
 import { createPluginDelivery } from "./plugin-delivery.ts";
-import { releaseAll, releaseDead, sweepOwn, takeDue } from "./recovery.ts";
+import { releaseAll, sweepOwn, takeOver } from "./recovery.ts";
 import { createMasterKey } from "./sealed-secret.ts";
 import { createSigningKeys } from "./signing-keys.ts";
 import { createSpecCache } from "./spec-cache.ts";
@@ -93,8 +93,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
     events,
   });
   const loops = [
-    startLoop(() => releaseDead(recovery), { part: "release", everyMs: TAKE_EVERY_MS, events }),
-    startLoop(() => takeDue(recovery), { part: "take", everyMs: TAKE_EVERY_MS, events }),
+    startLoop(() => takeOver(recovery), { part: "taking over", everyMs: TAKE_EVERY_MS, events }),
     startLoop(() => sweepOwn(recovery), { part: "sweep", everyMs: SWEEP_EVERY_MS, events }),
     startLoop(() => ensurePartitions(database, clock.now()), {
       part: "partitions",

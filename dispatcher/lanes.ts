@@ -1,4 +1,5 @@
 import { createFifo, type Fifo } from "./fifo.ts";
+import { createTurnstile } from "./turnstile.ts";
 
 /** How much may be under way at once. */
 export interface LaneLimits {
@@ -20,22 +21,12 @@ export interface Work<T> {
 /** One destination of one project: what it does slowly delays nobody else. */
 export interface Lane<T> {
   readonly key: string;
-  readonly project: Project<T>;
+  /** The project. */
+  readonly groupId: string;
   readonly waiting: Fifo<Work<T>>;
   readonly ready: Fifo<Work<T>>;
   claiming: number;
   inFlight: number;
-  /** Whether it stands in the queue of lanes to claim for, or to start from. */
-  queuedToClaim: boolean;
-  queuedToStart: boolean;
-}
-
-interface Project<T> {
-  readonly id: string;
-  lanes: number;
-  inFlight: number;
-  /** Lanes that could start but for the project's share. */
-  readonly parked: Fifo<Lane<T>>;
 }
 
 /**
@@ -64,97 +55,24 @@ export interface Lanes<T> {
   clear(): { readonly waiting: readonly T[]; readonly ready: readonly T[] };
 }
 
-/** One project may use this part of all slots in flight; the last eighth is kept for projects with few. */
-const PROJECT_SHARE = 1 / 4;
-const RESERVE = 1 / 8;
-const FEW = 8;
-/** Most lanes that one call looks at; the next call looks on. */
-const MAX_TURNS = 64;
-
 /** Makes lanes. A lane exists while something is in it. */
 export function createLanes<T>(limits: LaneLimits): Lanes<T> {
   const lanes = new Map<string, Lane<T>>();
-  const projects = new Map<string, Project<T>>();
-  const toClaim = createFifo<Lane<T>>();
-  const toStart = createFifo<Lane<T>>();
-  const projectLimit = Math.max(1, Math.ceil(limits.total * PROJECT_SHARE));
-  const openLimit = Math.max(1, limits.total - Math.floor(limits.total * RESERVE));
+  const claims = createTurnstile<Lane<T>>(limits.claimedTotal);
+  const starts = createTurnstile<Lane<T>>(limits.total);
   let size = 0;
-  let inFlight = 0;
-  let claimed = 0;
 
-  const openLane = (projectId: string, destination: string): Lane<T> => {
-    const key = `${projectId} ${destination}`;
-    const found = lanes.get(key);
-    if (found !== undefined) return found;
-    const project = projects.get(projectId) ?? {
-      id: projectId,
-      lanes: 0,
-      inFlight: 0,
-      parked: createFifo(),
-    };
-    projects.set(projectId, project);
-    project.lanes += 1;
-    const lane: Lane<T> = {
-      key,
-      project,
-      waiting: createFifo(),
-      ready: createFifo(),
-      claiming: 0,
-      inFlight: 0,
-      queuedToClaim: false,
-      queuedToStart: false,
-    };
-    lanes.set(key, lane);
-    return lane;
+  // What has become possible for a lane: to be claimed for, to start from, or to go.
+  const update = (lane: Lane<T>): void => {
+    if (lane.waiting.size > 0 && lane.claiming + lane.ready.size < limits.claimedPerLane) claims.queue(lane);
+    if (lane.ready.size > 0 && lane.inFlight < limits.perLane) starts.queue(lane);
+    const isIdle = lane.waiting.size + lane.ready.size + lane.claiming + lane.inFlight === 0;
+    if (isIdle && lanes.get(lane.key) === lane) lanes.delete(lane.key);
   };
 
-  const closeIfIdle = (lane: Lane<T>): void => {
-    if (lane.waiting.size + lane.ready.size + lane.claiming + lane.inFlight > 0) return;
-    if (lanes.get(lane.key) !== lane) return;
-    lanes.delete(lane.key);
-    lane.project.lanes -= 1;
-    if (lane.project.lanes === 0) projects.delete(lane.project.id);
-  };
-
-  const queueToClaim = (lane: Lane<T>): void => {
-    if (lane.queuedToClaim || lane.waiting.size === 0) return;
-    if (lane.claiming + lane.ready.size >= limits.claimedPerLane) return;
-    lane.queuedToClaim = true;
-    toClaim.push(lane);
-  };
-
-  const queueToStart = (lane: Lane<T>): void => {
-    if (lane.queuedToStart || lane.ready.size === 0 || lane.inFlight >= limits.perLane) return;
-    lane.queuedToStart = true;
-    toStart.push(lane);
-  };
-
-  // One slot of the project is free: the first parked lane that can use it gets a turn.
-  const unpark = (project: Project<T>): void => {
-    for (let lane = project.parked.shift(); lane !== undefined; lane = project.parked.shift()) {
-      lane.queuedToStart = false;
-      queueToStart(lane);
-      if (lane.queuedToStart) return;
-    }
-  };
-
-  const mayStart = (project: Project<T>): boolean =>
-    project.inFlight < projectLimit && (inFlight < openLimit || project.inFlight < FEW);
-
-  const takeFromLane = (lane: Lane<T>, limit: number, into: Work<T>[]): void => {
-    for (let left = limit; left > 0; left--) {
-      const work = lane.waiting.shift();
-      if (work === undefined) break;
-      lane.claiming += 1;
-      claimed += 1;
-      into.push(work);
-    }
-  };
-
-  const endClaim = (work: Work<T>): void => {
-    work.lane.claiming -= 1;
-    claimed -= 1;
+  const endClaim = ({ lane }: Work<T>): void => {
+    lane.claiming -= 1;
+    claims.leave(lane, 1);
   };
 
   return {
@@ -162,88 +80,87 @@ export function createLanes<T>(limits: LaneLimits): Lanes<T> {
       return size;
     },
     get inFlight() {
-      return inFlight;
+      return starts.inside;
     },
     add: (item, projectId, destination) => {
-      const lane = openLane(projectId, destination);
+      const key = `${projectId} ${destination}`;
+      const lane = lanes.get(key) ?? createLane<T>(key, projectId);
+      lanes.set(key, lane);
       lane.waiting.push({ item, lane });
       size += 1;
-      queueToClaim(lane);
+      update(lane);
     },
     takeToClaim: (limit) => {
       const taken: Work<T>[] = [];
-      const most = claimed < limits.claimedTotal ? limit : 0;
-      for (let turns = toClaim.size; turns > 0 && taken.length < most; turns--) {
-        const lane = toClaim.shift();
+      // An equal part for each lane in turn, so that a long one does not fill the batch.
+      for (let turns = Math.max(1, lanes.size); taken.length < limit; turns = Math.max(1, turns - 1)) {
+        const lane = claims.next();
         if (lane === undefined) break;
-        lane.queuedToClaim = false;
-        // An equal part for each lane in the queue, so that a long one does not fill the batch.
-        const part = Math.max(1, Math.ceil((most - taken.length) / turns));
-        takeFromLane(lane, Math.min(part, most - taken.length), taken);
-        queueToClaim(lane);
+        const part = Math.ceil((limit - taken.length) / turns);
+        const before = taken.length;
+        moveSome(lane.waiting, part, taken);
+        lane.claiming += taken.length - before;
+        claims.enter(lane, taken.length - before);
+        update(lane);
       }
       return taken;
     },
     claimed: (work) => {
       work.lane.claiming -= 1;
       work.lane.ready.push(work);
-      queueToStart(work.lane);
+      update(work.lane);
     },
     unclaimed: (work) => {
       endClaim(work);
       work.lane.waiting.push(work);
-      queueToClaim(work.lane);
+      update(work.lane);
     },
     refused: (work) => {
       endClaim(work);
       size -= 1;
-      queueToClaim(work.lane);
-      closeIfIdle(work.lane);
+      update(work.lane);
     },
     takeToStart: () => {
-      for (let turns = Math.min(toStart.size, MAX_TURNS); turns > 0 && inFlight < limits.total; turns--) {
-        const lane = toStart.shift();
-        if (lane === undefined) return undefined;
-        lane.queuedToStart = false;
-        if (!mayStart(lane.project)) {
-          if (lane.project.inFlight >= projectLimit) {
-            lane.queuedToStart = true;
-            lane.project.parked.push(lane);
-          } else queueToStart(lane);
-          continue;
-        }
-        const work = lane.ready.shift();
+      for (let lane = starts.next(); lane !== undefined; lane = starts.next()) {
+        const work = lane.inFlight < limits.perLane ? lane.ready.shift() : undefined;
         if (work === undefined) continue;
-        claimed -= 1;
-        inFlight += 1;
+        claims.leave(lane, 1);
+        starts.enter(lane, 1);
         lane.inFlight += 1;
-        lane.project.inFlight += 1;
-        queueToStart(lane);
-        queueToClaim(lane);
+        update(lane);
         return work;
       }
       return undefined;
     },
     ended: ({ lane }) => {
-      inFlight -= 1;
+      starts.leave(lane, 1);
       lane.inFlight -= 1;
-      lane.project.inFlight -= 1;
       size -= 1;
-      queueToStart(lane);
-      unpark(lane.project);
-      closeIfIdle(lane);
+      update(lane);
     },
     clear: () => {
       const waiting: T[] = [];
       const ready: T[] = [];
       for (const lane of lanes.values()) {
+        claims.leave(lane, lane.ready.size);
         for (const { item } of lane.waiting.clear()) waiting.push(item);
         for (const { item } of lane.ready.clear()) ready.push(item);
-        closeIfIdle(lane);
+        update(lane);
       }
-      claimed -= ready.length;
       size -= waiting.length + ready.length;
       return { waiting, ready };
     },
   };
+}
+
+function createLane<T>(key: string, groupId: string): Lane<T> {
+  return { key, groupId, waiting: createFifo(), ready: createFifo(), claiming: 0, inFlight: 0 };
+}
+
+function moveSome<T>(from: Fifo<T>, limit: number, into: T[]): void {
+  for (let left = limit; left > 0; left--) {
+    const item = from.shift();
+    if (item === undefined) return;
+    into.push(item);
+  }
 }

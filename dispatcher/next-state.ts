@@ -50,8 +50,8 @@ export interface EndedAttempt {
  * 1. Success ends it.
  * 2. So does a receiver that says it never wants this (EXHAUSTED).
  * 3. So does the last attempt that the policy allows.
- * 4. Else a pause: it doubles from minBackoff to maxBackoff, shifted by up to 20 % either way. A Retry-After counts if
- *    it is longer, up to maxBackoff, and is shifted to the later side only, so that it is kept.
+ * 4. Else a pause: it doubles from minBackoff to maxBackoff, shifted by up to 20 % either way. A Retry-After is kept if
+ *    that is longer: up to maxBackoff, and shifted to the later side only.
  * 5. If that would be later than maxAge after the effective time, it ends here.
  */
 export function nextState(ended: EndedAttempt): NextState {
@@ -67,11 +67,9 @@ export function nextState(ended: EndedAttempt): NextState {
 function pauseMs({ outcome, policy, attempt, random }: EndedAttempt): number {
   const { minBackoffMs: minMs, maxBackoffMs: maxMs } = policy;
   const askedMs = outcome.kind === "REJECTED" ? outcome.retryAfterMs : undefined;
-  const plainMs = backoffMs({ attempt, minMs, maxMs, jitter: 0, random });
-  if (askedMs !== undefined && askedMs > plainMs) {
-    return Math.round(Math.min(askedMs, maxMs) * (1 + JITTER * random()));
-  }
-  return backoffMs({ attempt, minMs, maxMs, jitter: JITTER, random });
+  const ownMs = backoffMs({ attempt, minMs, maxMs, jitter: JITTER, random });
+  if (askedMs === undefined) return ownMs;
+  return Math.max(ownMs, Math.round(Math.min(askedMs, maxMs) * (1 + JITTER * random())));
 }
 
 /** How many attempts that were lost with their dispatcher do not count. More, and it may be what kills them. */

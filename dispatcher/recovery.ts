@@ -36,8 +36,16 @@ const OVERDUE_MS = 15_000;
 
 const LOST = "The process that made this attempt ended before its outcome was known; it may have arrived.";
 
-/** Frees the triggers of dispatchers whose lease has run out; what was RUNNING is tried again at once. */
-export async function releaseDead(parts: RecoveryParts): Promise<void> {
+/**
+ * Frees the triggers of dispatchers whose lease has run out (what was RUNNING is to be tried again at once), then takes
+ * what nobody holds and is due soon, earliest first, and holds it.
+ */
+export async function takeOver(parts: RecoveryParts): Promise<void> {
+  await releaseDead(parts);
+  await takeDue(parts);
+}
+
+async function releaseDead(parts: RecoveryParts): Promise<void> {
   for (const { id } of await parts.database.query(instanceListDead)) {
     const count = await releaseAll(parts, id);
     if (count > 0) parts.events.emit("released", { instance: id, count });
@@ -70,8 +78,7 @@ async function release(
   return (await database.query(instanceReleaseTriggers, values)).length;
 }
 
-/** Takes what nobody holds and is due soon, earliest first, and holds it. */
-export async function takeDue(parts: RecoveryParts): Promise<void> {
+async function takeDue(parts: RecoveryParts): Promise<void> {
   const { database, clock, lease, holding } = parts;
   while (lease.isValid()) {
     const room = Math.min(TAKE_LIMIT, MAX_HELD - holding.size);

@@ -1,4 +1,5 @@
 import { STATUS_CODES } from "node:http";
+import { errors } from "undici";
 import { EgressBlocked } from "../mesh/egress.ts";
 import type { Delivery, Outcome } from "./outcome.ts";
 import { parseRetryAfter } from "./retry-after.ts";
@@ -72,7 +73,7 @@ function explainBroken(error: unknown): string {
     return `No complete answer within ${error.timeoutMs / 1_000} s; the request may have arrived.`;
   }
   const code = codeOf(error);
-  if (code.startsWith("HPE_")) return "The answer is not HTTP; the request may have arrived.";
+  if (error instanceof errors.HTTPParserError) return "The answer is not HTTP; the request may have arrived.";
   if (code === "UND_ERR_HEADERS_OVERFLOW") return "The headers of the answer are too large.";
   return "The connection was closed before the answer; the request may have arrived.";
 }

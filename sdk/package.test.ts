@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
@@ -30,16 +30,27 @@ async function pack(from: string): Promise<{ path: string; files: string[] }> {
   return { path: join(folder, report.filename), files: report.files.map((file) => file.path) };
 }
 
+/** Copies the package, so that two test runs do not build in one folder. */
+async function copySources(): Promise<string> {
+  const copy = join(folder, "sources/sdk");
+  const filter = (path: string) => !/[\\/](dist|node_modules)$/.test(path);
+  await cp(sdk, copy, { recursive: true, filter });
+  await cp(join(root, "tsconfig.json"), join(folder, "sources/tsconfig.json"));
+  await symlink(join(root, "node_modules"), join(folder, "sources/node_modules"));
+  return copy;
+}
+
 // The package and its two dependencies come from tarballs made here, so that no registry is asked.
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "easycron-sdk-"));
-  const own = await pack(sdk);
+  const own = await pack(await copySources());
   packed = own.files;
   const others = [await pack(folderOf("@bufbuild/protobuf")), await pack(folderOf("@connectrpc/connect"))];
   await writeFile(join(folder, "package.json"), '{"name":"empty","version":"1.0.0","type":"module"}');
   const tarballs = [own, ...others].map(({ path }) => path);
-  await run("npm", ["install", "--offline", "--no-audit", "--no-fund", ...tarballs], { cwd: folder });
-}, 60_000);
+  const flags = ["--offline", "--cache", join(folder, "cache"), "--no-audit", "--no-fund"];
+  await run("npm", ["install", ...flags, ...tarballs], { cwd: folder });
+}, 120_000);
 
 afterAll(() => rm(folder, { recursive: true }));
 

@@ -38,7 +38,8 @@ export interface Ground {
   /** Runs SQL as the administrator. */
   // biome-ignore lint/suspicious/noExplicitAny: rows of any statement, looked into by assertions.
   sql(text: string, values?: readonly unknown[]): Promise<any[]>;
-  /** The connection string of the dispatcher's role. */
+  /** The administrator's connection string, and that of the dispatcher's role. */
+  readonly adminUrl: string;
   readonly databaseUrl: string;
   /** A project with one signing key, whose secret is returned. */
   addProject(): Promise<{ projectId: string; secret: string }>;
@@ -84,6 +85,7 @@ export async function createGround(): Promise<Ground> {
   const running: TestDispatcher[] = [];
   const ground: Ground = {
     sql: async (text, values = []) => (await admin.query(text, [...values])).rows,
+    adminUrl: database.url(),
     databaseUrl: database.url("dispatcher"),
     addProject: async () => {
       const projectId = randomId("proj");

@@ -1,0 +1,38 @@
+import { describe, expect, test } from "vitest";
+import { ConfigError } from "../mesh/config.ts";
+import { readConfig } from "./config.ts";
+
+const env = {
+  EASYCRON_DISPATCHER_LISTEN: "127.0.0.1:0",
+  DATABASE_URL: "postgres://u:p@127.0.0.1:5432/easycron",
+  EASYCRON_MASTER_KEY: Buffer.alloc(32, 9).toString("base64"),
+  EASYCRON_PLUGINS_ADDRESSES: "127.0.0.1:7001",
+};
+
+describe("the dispatcher's configuration", () => {
+  test("has defaults for everything but addresses, the database and the master key", () => {
+    expect(readConfig(env)).toMatchObject({
+      leaseMs: 5_000,
+      deliveryConcurrency: 1_024,
+      originConcurrency: 64,
+      databaseConnections: 16,
+      egressAllow: [],
+      masterKey: Buffer.alloc(32, 9),
+    });
+  });
+
+  test("names every problem at once, and never a secret", () => {
+    const bad = { ...env, EASYCRON_MASTER_KEY: "c2hvcnQ=", EASYCRON_DISPATCHER_LEASE_MS: "1" };
+    expect(() => readConfig(bad)).toThrow(ConfigError);
+    expect(() => readConfig(bad)).toThrow(
+      /EASYCRON_MASTER_KEY is \(secret\).*EASYCRON_DISPATCHER_LEASE_MS is "1"/,
+    );
+    expect(() => readConfig(bad)).not.toThrow(/c2hvcnQ/);
+  });
+
+  test("refuses a variable that nobody reads", () => {
+    expect(() => readConfig({ ...env, EASYCRON_DISPATCHER_LEASE: "1" })).toThrow(
+      /EASYCRON_DISPATCHER_LEASE /,
+    );
+  });
+});

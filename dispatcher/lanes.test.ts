@@ -1,0 +1,142 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { createLanes, type LaneLimits, type Lanes, type Work } from "./lanes.ts";
+
+const limits: LaneLimits = { total: 64, perLane: 4, claimedPerLane: 8, claimedTotal: 200 };
+
+/** Claims everything that may be claimed, starts everything that may be started, and returns what started. */
+function advance(lanes: Lanes<string>): Work<string>[] {
+  for (let batch = lanes.takeToClaim(10); batch.length > 0; batch = lanes.takeToClaim(10)) {
+    batch.forEach(lanes.claimed);
+  }
+  const started: Work<string>[] = [];
+  for (let work = lanes.takeToStart(); work !== undefined; work = lanes.takeToStart()) started.push(work);
+  return started;
+}
+
+const itemsOf = (work: readonly Work<string>[]) => work.map(({ item }) => item);
+
+describe("lanes", () => {
+  test("let in as many of one destination as it may have, and others past it", () => {
+    const lanes = createLanes<string>(limits);
+    for (let each = 0; each < 30; each++) lanes.add(`slow ${each}`, "p", "slow");
+    lanes.add("quick", "p", "quick");
+    lanes.add("other", "q", "slow");
+    expect(itemsOf(advance(lanes)).toSorted()).toEqual([
+      "other",
+      "quick",
+      "slow 0",
+      "slow 1",
+      "slow 2",
+      "slow 3",
+    ]);
+  });
+
+  test("do not claim for a destination what it cannot soon start", () => {
+    const lanes = createLanes<string>(limits);
+    for (let each = 0; each < 100; each++) lanes.add(`${each}`, "p", "slow");
+    const claimed = [lanes.takeToClaim(6), lanes.takeToClaim(6), lanes.takeToClaim(6)];
+    expect(claimed.map(({ length }) => length)).toEqual([6, 6, 0]);
+  });
+
+  test("share a batch of claims among destinations", () => {
+    const lanes = createLanes<string>(limits);
+    for (let each = 0; each < 100; each++) lanes.add(`long ${each}`, "p", "long");
+    for (let each = 0; each < 3; each++) lanes.add(`short ${each}`, "p", `short ${each}`);
+    const batch = itemsOf(lanes.takeToClaim(8));
+    expect(batch.slice(0, 5)).toEqual(["long 0", "long 1", "short 0", "short 1", "short 2"]);
+    expect(batch).toHaveLength(8);
+  });
+
+  test("keep slots for other projects when one has many dead destinations", () => {
+    const lanes = createLanes<string>(limits);
+    for (let lane = 0; lane < 50; lane++) {
+      for (let each = 0; each < 10; each++) lanes.add("dead", "hog", `dead ${lane}`);
+    }
+    expect(advance(lanes)).toHaveLength(16);
+    lanes.add("mine", "other", "alive");
+    expect(itemsOf(advance(lanes))).toEqual(["mine"]);
+  });
+
+  test("give the last slots to projects that use few", () => {
+    const lanes = createLanes<string>(limits);
+    for (let project = 0; project < 4; project++) {
+      for (let each = 0; each < 100; each++) lanes.add("hog", `hog ${project}`, `dead ${each}`);
+    }
+    expect(advance(lanes)).toHaveLength(56);
+    for (let each = 0; each < 20; each++) lanes.add("mine", "other", `alive ${each}`);
+    expect(itemsOf(advance(lanes))).toEqual(Array.from({ length: 8 }, () => "mine"));
+  });
+
+  test("go on when slots come free, until everything has had its turn", () => {
+    const lanes = createLanes<string>(limits);
+    for (let lane = 0; lane < 40; lane++) {
+      for (let each = 0; each < 9; each++) lanes.add(`${lane}/${each}`, `p${lane % 3}`, `d${lane}`);
+    }
+    const seen: string[] = [];
+    for (let inFlight = advance(lanes); inFlight.length > 0; inFlight = advance(lanes)) {
+      seen.push(...itemsOf(inFlight));
+      inFlight.forEach(lanes.ended);
+    }
+    expect(new Set(seen).size).toBe(360);
+    expect(lanes.size).toBe(0);
+  });
+
+  test("forget what waits and what is ready, and nothing else", () => {
+    const lanes = createLanes<string>(limits);
+    for (let each = 0; each < 12; each++) lanes.add(`${each}`, "p", "d");
+    const [first, ...rest] = lanes.takeToClaim(6);
+    rest.forEach(lanes.claimed);
+    const inFlight = lanes.takeToStart();
+    const { waiting, ready } = lanes.clear();
+    expect(ready).toEqual(["2", "3", "4", "5"]);
+    expect(waiting).toEqual(["6", "7", "8", "9", "10", "11"]);
+    expect(lanes.size).toBe(2);
+    if (first !== undefined) lanes.refused(first);
+    if (inFlight !== undefined) lanes.ended(inFlight);
+    expect(lanes.size).toBe(0);
+  });
+
+  test("never exceed a limit nor lose count, whatever happens in whatever order", () => {
+    const step = fc.oneof(
+      fc.record({ kind: fc.constant("add" as const), project: fc.nat(3), lane: fc.nat(5) }),
+      fc.record({ kind: fc.constantFrom("claim", "start", "refuse", "unclaim", "end", "clear") }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
+        const small = { total: 8, perLane: 2, claimedPerLane: 3, claimedTotal: 9 };
+        const lanes = createLanes<string>(small);
+        let inside = 0;
+        const claiming: Work<string>[] = [];
+        const inFlight: Work<string>[] = [];
+        for (const each of steps) {
+          if ("project" in each) {
+            lanes.add("x", `p${each.project}`, `d${each.lane}`);
+            inside += 1;
+          } else if (each.kind === "claim") claiming.push(...lanes.takeToClaim(3));
+          else if (each.kind === "start") {
+            for (const work of claiming.splice(0)) lanes.claimed(work);
+            const work = lanes.takeToStart();
+            if (work !== undefined) inFlight.push(work);
+          } else if (each.kind === "clear") {
+            const { waiting, ready } = lanes.clear();
+            inside -= waiting.length + ready.length;
+          } else {
+            const queue = each.kind === "end" ? inFlight : claiming;
+            const work = queue.shift();
+            if (work === undefined) continue;
+            if (each.kind === "end") lanes.ended(work);
+            else if (each.kind === "refuse") lanes.refused(work);
+            else lanes.unclaimed(work);
+            if (each.kind !== "unclaim") inside -= 1;
+          }
+          expect(lanes.size).toBe(inside);
+          expect(lanes.inFlight).toBe(inFlight.length);
+          expect(inFlight.length).toBeLessThanOrEqual(small.total);
+          const perLane = Map.groupBy(inFlight, ({ lane }) => lane.key);
+          expect(Math.max(0, ...[...perLane.values()].map(({ length }) => length))).toBeLessThanOrEqual(2);
+        }
+      }),
+    );
+  });
+});

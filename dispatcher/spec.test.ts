@@ -1,0 +1,63 @@
+import { describe, expect, test } from "vitest";
+import { DEFAULT_RETRY_POLICY } from "./next-state.ts";
+import { type SpecRow, toSpec } from "./spec.ts";
+
+const row = (change: Partial<SpecRow>): SpecRow => ({
+  job_uid: "job_1",
+  revision: 1,
+  target: { webhook: { url: "https://example.com/a/b?c=d", method: "PUT", headers: { "X-One": "1" } } },
+  retry_policy: { maxAttempts: 3, minBackoff: "1.5s", maxBackoff: "60s", maxAge: "3600s" },
+  attempt_timeout: "10s",
+  payload: '{"a": 1}',
+  ...change,
+});
+
+describe("a specification", () => {
+  test("of a webhook is read as the scheduler writes it", () => {
+    expect(toSpec(row({}))).toEqual({
+      target: {
+        kind: "webhook",
+        origin: "https://example.com",
+        path: "/a/b?c=d",
+        method: "PUT",
+        headers: ["x-one", "1"],
+      },
+      destination: "https://example.com",
+      retryPolicy: { maxAttempts: 3, minBackoffMs: 1_500, maxBackoffMs: 60_000, maxAgeMs: 3_600_000 },
+      attemptTimeoutMs: 10_000,
+      payload: '{"a": 1}',
+    });
+  });
+
+  test("of a plugin has a lane of its own", () => {
+    expect(toSpec(row({ target: { redis: { stream: "s" } } }))).toMatchObject({
+      target: { kind: "plugin", plugin: "redis", destination: "s" },
+      destination: "plugin redis",
+    });
+    expect(toSpec(row({ target: { kafka: { topic: "t" } } }))).toMatchObject({ destination: "plugin kafka" });
+  });
+
+  test("without policies has the defaults, and without a payload null", () => {
+    expect(toSpec(row({ retry_policy: null, attempt_timeout: null, payload: null }))).toMatchObject({
+      retryPolicy: DEFAULT_RETRY_POLICY,
+      attemptTimeoutMs: 30_000,
+      payload: "null",
+    });
+  });
+
+  test.each([
+    ["no target", { target: null }],
+    ["an unknown target", { target: { pigeon: {} } }],
+    ["no URL", { target: { webhook: {} } }],
+    ["a URL that is none", { target: { webhook: { url: "nowhere" } } }],
+    ["a URL of another scheme", { target: { webhook: { url: "file:///etc/passwd" } } }],
+    ["another method", { target: { webhook: { url: "http://a/", method: "DELETE" } } }],
+    ["a duration that is none", { attempt_timeout: "soon" }],
+    ["a policy that is none", { retry_policy: [] }],
+  ])("that cannot be read says so instead of throwing: %s", (_, change) => {
+    expect(toSpec(row(change))).toMatchObject({
+      target: { kind: "unreadable", problem: expect.any(String) },
+      retryPolicy: DEFAULT_RETRY_POLICY,
+    });
+  });
+});
