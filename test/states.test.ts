@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import type { DescEnum } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { JobStateSchema } from "../gen/easycron/v1/job_pb.ts";
+import { OperationStateSchema } from "../gen/easycron/v1/operation_pb.ts";
 import { AttemptOutcomeSchema, TriggerStateSchema } from "../gen/easycron/v1/trigger_pb.ts";
 
 const root = resolve(import.meta.dirname, "..");
@@ -46,6 +47,7 @@ describe("states are the same in docs/states.md, the protos and the schema", () 
   test.each([
     ["Job", JobStateSchema, "scheduler.jobs", "state"],
     ["Trigger", TriggerStateSchema, "dispatcher.triggers", "state"],
+    ["Operation", OperationStateSchema, "scheduler.operations", "state"],
     ["Attempt", AttemptOutcomeSchema, "dispatcher.attempts", "outcome"],
   ] as const)("%s", async (heading, schema, table, column) => {
     const names = namesOf(schema);
