@@ -27,13 +27,15 @@ export async function previewSchedule(
   projectId: string,
   request: PreviewScheduleRequest,
 ): Promise<MessageInitShape<typeof PreviewScheduleResponseSchema>> {
-  const { job, schedule } = await scheduleSource(parts, projectId, request.source);
+  const { job, schedule, firedCount } = await scheduleSource(parts, projectId, request.source);
   const count = request.count === 0 ? DEFAULT_COUNT : request.count;
   const afterMs = request.after === undefined ? parts.clock.now() : timestampMs(request.after);
   const known = await knownOf(parts, projectId, schedule);
-  const fireTimes = previewFireTimes({ ...schedule.plan, gates: known.gates }, afterMs, count).map(
-    toFireTime,
-  );
+  const previewed = previewFireTimes({ ...schedule.plan, gates: known.gates }, afterMs, count);
+  // How often it has fired says nothing of a view into the past.
+  const limited = schedule.policies.maxFires > 0 && afterMs >= parts.clock.now();
+  const left = limited ? schedule.policies.maxFires - firedCount : Number.POSITIVE_INFINITY;
+  const fireTimes = firstToFire(previewed, left).map(toFireTime);
   const warnings = warningsOf(schedule, job, afterMs, known);
   if (fireTimes.length === 0 && !warnings.some(({ code }) => code === WarningCode.NEVER_FIRES)) {
     const message = "The job has no fire time after the given instant.";
@@ -42,19 +44,30 @@ export async function previewSchedule(
   return { fireTimes, warnings };
 }
 
+/** Those up to the one that is the last to fire; what a calendar skips does not count. */
+function firstToFire(previewed: readonly PreviewedFireTime[], most: number): PreviewedFireTime[] {
+  let left = most;
+  return previewed.filter(({ effectiveMs }) => {
+    const exists = left > 0;
+    if (effectiveMs !== null) left -= 1;
+    return exists;
+  });
+}
+
 /** The specification that a request names or carries. Throws JOB_NOT_FOUND, or what compiling it does. */
 export async function scheduleSource(
   parts: Parts,
   projectId: string,
   source: PreviewScheduleRequest["source"],
-): Promise<{ job: Job; schedule: CompiledSchedule }> {
+): Promise<{ job: Job; schedule: CompiledSchedule; firedCount: number }> {
   if (source.case === "job") {
     const given = await withSnapshots(parts.database, projectId, source.value);
     const job = withDefaults(given, parts.clock.now());
-    return { job, schedule: compileSchedule(job, "", { allowNeverFiring: true }) };
+    return { job, schedule: compileSchedule(job, "", { allowNeverFiring: true }), firedCount: 0 };
   }
   const row = await readJob(parts, projectId, { name: source.value ?? "" });
-  return { job: fromSpecJson(row.spec), schedule: parts.schedules.of(row) };
+  const schedule = parts.schedules.of(row);
+  return { job: fromSpecJson(row.spec), schedule, firedCount: row.last_seq };
 }
 
 function toFireTime(fireTime: PreviewedFireTime): MessageInitShape<typeof FireTimeSchema> {
