@@ -86,7 +86,7 @@ describe("acceptance", () => {
          $4, $5, 1, 'SCHEDULED', 'PENDING', 1, $6, now())`,
       [event.triggerId, Number(event.nominalTimeMs), projectId, job.uid, job.name, instance.id],
     );
-    const recorded = untilRecorded(one.events, 1);
+    const recorded = untilRecorded(one.events, [event]);
     expect(await one.accept([event])).toMatchObject({ recorded: 0, errorCode: 0 });
     await recorded;
     expect(receiver.requests.filter(({ id }) => id === event.triggerId)).toHaveLength(1);
@@ -103,7 +103,7 @@ describe("acceptance", () => {
     await one.accept([event]);
     await ground.sql("select dispatcher.withdraw($1, now())", [job.uid]);
     await ground.sql("update scheduler.jobs set epoch = 2, revision = 2 where uid = $1", [job.uid]);
-    const recorded = untilRecorded(one.events, 1);
+    const recorded = untilRecorded(one.events, [event]);
     expect(await one.accept([{ ...event, epoch: 2, revision: 2 }])).toMatchObject({ recorded: 1 });
     await recorded;
     const arrived = receiver.requests.filter(({ id }) => id === event.triggerId);

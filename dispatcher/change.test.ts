@@ -36,13 +36,25 @@ async function withdraw(pool: pg.Pool, jobUid: string): Promise<number> {
   return Date.now();
 }
 
+async function slowestOf(times: number, work: () => Promise<unknown>): Promise<number> {
+  let slowestMs = 0;
+  for (let left = times; left > 0; left--) {
+    const startedMs = performance.now();
+    await work();
+    slowestMs = Math.max(slowestMs, performance.now() - startedMs);
+  }
+  return slowestMs;
+}
+
 test("nothing starts for a fire time later than the return of a change, at the worst moments", async () => {
   const random = randomFrom(seedOf("EASYCRON_DISPATCHER_CHANGE_SEED"));
-  const pool = new pg.Pool({ connectionString: ground.adminUrl, max: 8 });
+  const pool = new pg.Pool({ connectionString: ground.adminUrl, max: 16 });
+  pool.on("error", () => {});
   const jobs = await Promise.all(
     Array.from({ length: JOBS }, () => ground.addJob(projectId, `${receiver.url}/change`)),
   );
-  const start = Date.now() + 500;
+  const windowMs = 10 + Math.ceil(4 * (await slowestOf(5, () => withdraw(pool, projectId))));
+  const start = Date.now() + windowMs + 500;
   const events = jobs.map((job) => eventOf(job, start + Math.floor(random() * SPREAD_MS)));
   const answered = dispatchers.map(({ events: told }, index) => {
     const part = events.filter((_, each) => each % dispatchers.length === index).length;
@@ -56,18 +68,23 @@ test("nothing starts for a fire time later than the return of a change, at the w
   const changes = await Promise.all(
     jobs.map(async (job, index) => {
       const dueMs = Number(events[index]?.nominalTimeMs);
-      // From 12 ms before the fire time to 4 ms after it.
-      await new Promise((reached) => setTimeout(reached, dueMs - 12 + random() * 16 - Date.now()));
+      // From as long before the fire time as some changes take now, to 4 ms after it; most of them close to it.
+      await new Promise((reached) => setTimeout(reached, dueMs + 4 - windowMs * random() ** 2 - Date.now()));
       return { job, dueMs, returnedMs: await withdraw(pool, job.uid) };
     }),
   );
   await Promise.all(answered);
+  const rows = await ground.sql("select job_uid from dispatcher.triggers where state <> 'PENDING'");
+  const started = new Set(rows.map(({ job_uid }) => job_uid));
+  await receiver.waitFor((all) => all.length >= started.size);
   const delivered = new Set(receiver.requests.map(({ job }) => job));
-  const wrong = changes.filter(({ job, dueMs, returnedMs }) => dueMs > returnedMs && delivered.has(job.name));
+  const wrong = changes.filter(({ job, dueMs, returnedMs }) => {
+    return dueMs > returnedMs && (started.has(job.uid) || delivered.has(job.name));
+  });
   expect(wrong).toEqual([]);
   const before = changes.filter(({ dueMs, returnedMs }) => dueMs > returnedMs).length;
   console.log(`${before} of ${JOBS} changes returned before the fire time, ${delivered.size} were delivered`);
-  expect(before).toBeGreaterThan(JOBS / 10);
-  expect(delivered.size).toBeGreaterThan(JOBS / 10);
+  expect(before).toBeGreaterThan(0);
+  expect(delivered.size).toBeGreaterThan(0);
   await pool.end();
 });

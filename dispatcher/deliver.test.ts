@@ -57,7 +57,7 @@ describe("an attempt", () => {
       nextNominalTimeMs: BigInt(at + 60_000),
     };
     const event = eventOf(job, at, change);
-    const recorded = untilRecorded(dispatcher.events, 1);
+    const recorded = untilRecorded(dispatcher.events, [event]);
     await dispatcher.accept([event]);
     const request = await receiver.waitFor((all) => all.find(({ id }) => id === event.triggerId));
     await recorded;
@@ -130,7 +130,7 @@ describe("an attempt", () => {
     const job = await ground.addJob(projectId, `${receiver.url}/early`);
     const start = Date.now() + 100;
     const batch = Array.from({ length: 200 }, (_, index) => eventOf(job, start + index * 3));
-    const recorded = untilRecorded(dispatcher.events, batch.length);
+    const recorded = untilRecorded(dispatcher.events, batch);
     await dispatcher.accept(batch);
     await recorded;
     const arrived = receiver.requests.filter(({ path }) => path === "/early");
@@ -149,7 +149,7 @@ describe("an attempt that fails", () => {
     const job = await ground.addJob(projectId, `${receiver.url}/flaky`, { retryPolicy: quick });
     receiver.answer("/flaky", (number) => ({ status: number < 3 ? 500 : 200, body: `answer ${number}` }));
     const event = eventOf(job, Date.now());
-    const recorded = untilRecorded(dispatcher.events, 3);
+    const recorded = untilRecorded(dispatcher.events, [event], 3);
     await dispatcher.accept([event]);
     await recorded;
     const requests = receiver.requests.filter(({ path }) => path === "/flaky");
@@ -174,7 +174,7 @@ describe("an attempt that fails", () => {
     const job = await ground.addJob(projectId, `${receiver.url}/down`, { retryPolicy: quick });
     receiver.answer("/down", () => ({ status: 503 }));
     const event = eventOf(job, Date.now());
-    const recorded = untilRecorded(dispatcher.events, 3);
+    const recorded = untilRecorded(dispatcher.events, [event], 3);
     await dispatcher.accept([event]);
     await recorded;
     expect(await stateOf(event.triggerId)).toMatchObject({
@@ -189,7 +189,7 @@ describe("an attempt that fails", () => {
     const job = await ground.addJob(projectId, `${receiver.url}/gone`, { retryPolicy: quick });
     receiver.answer("/gone", () => ({ status: 410 }));
     const event = eventOf(job, Date.now());
-    const recorded = untilRecorded(dispatcher.events, 1);
+    const recorded = untilRecorded(dispatcher.events, [event]);
     await dispatcher.accept([event]);
     await recorded;
     expect(await stateOf(event.triggerId)).toMatchObject({ state: "EXHAUSTED", attempt_count: 1 });
@@ -200,7 +200,7 @@ describe("an attempt that fails", () => {
     let answer = (_: { status: number }) => {};
     receiver.answer("/deleted", () => new Promise((resolve) => (answer = resolve)));
     const event = eventOf(job, Date.now());
-    const recorded = untilRecorded(dispatcher.events, 1);
+    const recorded = untilRecorded(dispatcher.events, [event]);
     await dispatcher.accept([event]);
     await receiver.waitFor((all) => all.find(({ id }) => id === event.triggerId));
     await ground.sql("select dispatcher.cancel($1, now())", [job.uid]);
@@ -215,7 +215,7 @@ describe("an attempt that fails", () => {
     });
     receiver.answer("/old", () => ({ status: 500 }));
     const event = eventOf(job, Date.now() - 10_000);
-    const recorded = untilRecorded(dispatcher.events, 1);
+    const recorded = untilRecorded(dispatcher.events, [event]);
     await dispatcher.accept([event]);
     await recorded;
     expect(await stateOf(event.triggerId)).toMatchObject({ state: "EXHAUSTED", attempt_count: 1 });
@@ -239,7 +239,7 @@ describe("a target that cannot be delivered to", () => {
     const retryPolicy = { ...quick, minBackoff: "60s", maxBackoff: "60s", maxAge: "600s" };
     const job = await ground.addJob(projectId, receiver.url, { ...spec, retryPolicy });
     const event = eventOf(job, Date.now());
-    const recorded = untilRecorded(dispatcher.events, 1);
+    const recorded = untilRecorded(dispatcher.events, [event]);
     await dispatcher.accept([event]);
     await recorded;
     const [attempt] = await attemptsOf(event.triggerId);
@@ -255,7 +255,7 @@ describe("a target that cannot be delivered to", () => {
   test("of a project without a signing key is not called", async () => {
     const job = await ground.addJob("proj_00000000000000000000000000", `${receiver.url}/unsigned`);
     const event = eventOf(job, Date.now());
-    const recorded = untilRecorded(dispatcher.events, 1);
+    const recorded = untilRecorded(dispatcher.events, [event]);
     await dispatcher.accept([event]);
     await recorded;
     expect(await attemptsOf(event.triggerId)).toMatchObject([{ outcome: "NOT_SENT", error: /signing key/ }]);
@@ -275,7 +275,7 @@ test("a dead endpoint delays neither another origin nor another project", async 
   const at = Date.now() + 100;
   const backlog = Array.from({ length: 50 }, () => eventOf(dead, at));
   const live = [eventOf(sameOrigin, at + 50), eventOf(otherOrigin, at + 50)];
-  const recorded = untilRecorded(few.events, backlog.length + live.length);
+  const recorded = untilRecorded(few.events, [...backlog, ...live]);
   await few.accept([...backlog, ...live]);
   await receiver.waitFor((all) => all.find(({ id }) => id === live[0]?.triggerId));
   await other.waitFor((all) => all.find(({ id }) => id === live[1]?.triggerId));

@@ -19,7 +19,7 @@ export interface AttemptEvent {
  * | accepted | a batch is durable: how many were recorded |
  * | claimed | a claim was answered: how many are to start, how many are not wanted any more |
  * | attempt | an attempt has ended |
- * | recorded | results are durable: how many |
+ * | recorded | results are durable: of which triggers |
  * | taken | triggers that nobody held were taken |
  * | released | triggers of a dead dispatcher were freed: how many, and of whom |
  * | leased | a lease was got under a new instance id |
@@ -31,7 +31,7 @@ export interface DispatcherEvents {
   accepted: [{ readonly recorded: number; readonly held: number }];
   claimed: [{ readonly started: number; readonly refused: number }];
   attempt: [AttemptEvent];
-  recorded: [{ readonly count: number }];
+  recorded: [{ readonly triggerIds: readonly string[] }];
   taken: [{ readonly count: number }];
   released: [{ readonly instance: string; readonly count: number }];
   leased: [{ readonly instance: string }];

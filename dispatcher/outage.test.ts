@@ -45,7 +45,7 @@ describe("while the database is away", () => {
     await dispatcher.accept(batch);
     await receiver.waitFor((all) => all.filter(({ path }) => path === "/kept").length === batch.length);
     const ended = untilCounted(dispatcher.events, "attempt", () => 1, batch.length);
-    const recorded = untilRecorded(dispatcher.events, batch.length);
+    const recorded = untilRecorded(dispatcher.events, batch);
     proxy.cut();
     for (const end of ends) end();
     await ended;
@@ -63,7 +63,7 @@ describe("while the database is away", () => {
     const troubled = new Promise<void>((resolve) => {
       dispatcher.events.on("trouble", ({ part }) => /claims|specifications/.test(part) && resolve());
     });
-    const recorded = untilRecorded(dispatcher.events, batch.length);
+    const recorded = untilRecorded(dispatcher.events, batch);
     proxy.cut();
     await troubled;
     expect(receiver.requests.filter(({ path }) => path === "/due")).toEqual([]);

@@ -80,7 +80,7 @@ describe("ListTriggers", () => {
     const { next } = await list({ pageSize: 2 });
     for (const [request, pageToken] of [
       [{ state: TriggerState.PENDING }, next],
-      [{}, `${next.slice(0, -1)}A`],
+      [{}, next.replace(/.$/, (last) => (last === "A" ? "B" : "A"))],
       [{}, "x"],
       [{}, Buffer.from("1e400/trg_x/").toString("base64url")],
     ] as const) {
@@ -105,7 +105,7 @@ describe("a trigger and its attempts", () => {
     const failing = await ground.addJob(projectId, `${receiver.url}/read`);
     const at = Date.now() + 20;
     const event = eventOf(failing, at, { kind: TriggerKind.MANUAL, seq: 0 });
-    const recorded = untilRecorded(dispatcher.events, 1);
+    const recorded = untilRecorded(dispatcher.events, [event]);
     await dispatcher.accept([event]);
     await recorded;
     const { response } = await dispatcher.client.getTrigger({ projectId, request: { id: event.triggerId } });
@@ -140,11 +140,12 @@ describe("a trigger and its attempts", () => {
   test("are not found by another project, no more than what never was", async () => {
     const stranger = await ground.addProject();
     const id = ids[0] ?? "";
+    const { client } = dispatcher;
     const calls = [
-      dispatcher.client.getTrigger({ projectId: stranger.projectId, request: { id } }),
-      dispatcher.client.listAttempts({ projectId: stranger.projectId, request: { trigger: id } }),
-      dispatcher.client.getTrigger({ projectId, request: { id: randomId("trg") } }),
+      () => client.getTrigger({ projectId: stranger.projectId, request: { id } }),
+      () => client.listAttempts({ projectId: stranger.projectId, request: { trigger: id } }),
+      () => client.getTrigger({ projectId, request: { id: randomId("trg") } }),
     ];
-    for (const call of calls) await expect(call).rejects.toMatchObject({ reason: "TRIGGER_NOT_FOUND" });
+    for (const call of calls) await expect(call()).rejects.toMatchObject({ reason: "TRIGGER_NOT_FOUND" });
   });
 });

@@ -98,7 +98,7 @@ export function createResults(parts: {
     buffered = buffered.slice(BATCH);
     writing = batch.length;
     await write(batch);
-    if (!gaveUp) events.emit("recorded", { count: batch.length });
+    if (!gaveUp) events.emit("recorded", { triggerIds: batch.map(({ trigger }) => trigger.id) });
   };
 
   const start = (): Promise<void> => {

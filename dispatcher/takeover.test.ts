@@ -146,7 +146,7 @@ describe("a dispatcher that was stalled past its lease", () => {
       "update dispatcher.triggers set state = 'RETRYING', owner = null, due_time = now() + interval '1 hour' where id = $1",
       [event.triggerId],
     );
-    const recorded = untilRecorded(dispatcher.events, 1);
+    const recorded = untilRecorded(dispatcher.events, [event]);
     answer({ status: 200 });
     await recorded;
     expect(await stateOf(event.triggerId)).toMatchObject({ state: "SUCCEEDED", owner: null });

@@ -191,9 +191,12 @@ export function untilCounted<
   });
 }
 
-/** Resolves when `count` results are durable. */
-export function untilRecorded(events: Events, count: number): Promise<void> {
-  return untilCounted(events, "recorded", (each) => each.count, count);
+/** Resolves when as many results of each of the events' triggers are durable. */
+export function untilRecorded(events: Events, of: readonly EventInit[], attempts = 1): Promise<void> {
+  const ids = new Set(of.map(({ triggerId }) => triggerId));
+  const countOf = ({ triggerIds }: { readonly triggerIds: readonly string[] }) =>
+    triggerIds.filter((id) => ids.has(id)).length;
+  return untilCounted(events, "recorded", countOf, ids.size * attempts);
 }
 
 /** Resolves at the next event of a name. */
