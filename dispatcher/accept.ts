@@ -44,6 +44,8 @@ export async function acceptEvents(parts: AcceptParts, events: readonly TriggerE
     instance,
     toSqlTime(now + HORIZON_MS),
     toSqlTime(now),
+    toPlainArray(triggers.map(({ previousSkipped }) => previousSkipped)),
+    toPlainArray(triggers.map(({ previousMissed }) => previousMissed)),
   ]);
   const owned = new Set<string>();
   for (const { id, owned: isOwned } of rows) if (isOwned) owned.add(id);
@@ -87,7 +89,9 @@ function toColumns(triggers: readonly HeldTrigger[], events: readonly TriggerEve
 
 const KINDS: ReadonlyMap<TriggerKind, TriggerKindName> = new Map([
   [TriggerKind.SCHEDULED, "SCHEDULED"],
+  [TriggerKind.CATCHUP, "CATCHUP"],
   [TriggerKind.MANUAL, "MANUAL"],
+  [TriggerKind.BACKFILL, "BACKFILL"],
 ]);
 
 function toTrigger(event: TriggerEvent): HeldTrigger {
@@ -110,6 +114,8 @@ function toTrigger(event: TriggerEvent): HeldTrigger {
     seq: event.seq,
     previousFireTimeMs: toMsOrNull(event.previousNominalTimeMs),
     nextFireTimeMs: toMsOrNull(event.nextNominalTimeMs),
+    previousSkipped: event.previousSkipped,
+    previousMissed: event.previousMissed,
     payload: event.payloadJson ?? null,
     dueTimeMs: Number(event.effectiveTimeMs),
     attemptCount: 0,

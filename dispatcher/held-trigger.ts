@@ -1,5 +1,5 @@
 /** Why a trigger was made, as PostgreSQL spells it. */
-export type TriggerKindName = "SCHEDULED" | "MANUAL";
+export type TriggerKindName = "SCHEDULED" | "CATCHUP" | "MANUAL" | "BACKFILL";
 
 /** The copy of a trigger that this process holds in memory. Times are epoch milliseconds. */
 export interface HeldTrigger {
@@ -17,6 +17,10 @@ export interface HeldTrigger {
   readonly seq: number;
   readonly previousFireTimeMs: number | null;
   readonly nextFireTimeMs: number | null;
+  /** How many fire times of the job were skipped since the scheduled trigger before. */
+  readonly previousSkipped: number;
+  /** How many were missed since then. */
+  readonly previousMissed: number;
   /** JSON text in place of the job's payload. */
   readonly payload: string | null;
   /** When the next attempt may start. */
@@ -39,6 +43,8 @@ export interface TriggerRow {
   readonly seq: number;
   readonly previous_fire_time: number | null;
   readonly next_fire_time: number | null;
+  readonly previous_skipped: number;
+  readonly previous_missed: number;
   readonly payload: string | null;
   readonly attempt_count: number;
 }
@@ -57,6 +63,8 @@ export function toHeldTrigger(row: TriggerRow): HeldTrigger {
     seq: row.seq,
     previousFireTimeMs: row.previous_fire_time,
     nextFireTimeMs: row.next_fire_time,
+    previousSkipped: row.previous_skipped,
+    previousMissed: row.previous_missed,
     payload: row.payload,
     dueTimeMs: row.due_time,
     attemptCount: row.attempt_count,

@@ -110,7 +110,7 @@ export function toTrigger(row: TriggerView): MessageInitShape<typeof TriggerSche
     job: row.job_name,
     jobUid: row.job_uid,
     revision: row.revision,
-    kind: row.kind === "MANUAL" ? TriggerKind.MANUAL : TriggerKind.SCHEDULED,
+    kind: TriggerKind[row.kind],
     state: STATES[row.state],
     nominalTime: timestampFromMs(row.fire_time),
     effectiveTime: timestampFromMs(row.effective_time),

@@ -5,7 +5,8 @@ import type { TriggerRow } from "./held-trigger.ts";
 // to read all of the table for each element, and would do so while the table grows.
 
 const COLUMNS = `t.id, t.fire_time, t.effective_time, t.due_time, t.project_id, t.job_uid, t.job_name, t.revision,
-  t.kind, t.seq, t.previous_fire_time, t.next_fire_time, t.payload, t.attempt_count`;
+  t.kind, t.seq, t.previous_fire_time, t.next_fire_time, t.previous_skipped, t.previous_missed,
+  t.payload, t.attempt_count`;
 
 /**
  * Records events whose epoch is the job's present one; those that are there already stay as they are. What is due by
@@ -20,14 +21,17 @@ export const triggerAccept = statement<{ id: string; owned: boolean }>(
      select id from dispatcher.instances where id = $14::text and lease_until > now()
    )
    insert into dispatcher.triggers (id, fire_time, effective_time, due_time, project_id, job_uid, job_name, revision,
-          kind, state, seq, previous_fire_time, next_fire_time, payload, owner, create_time)
+          kind, state, seq, previous_fire_time, next_fire_time, payload, owner, create_time,
+          previous_skipped, previous_missed)
    select g.id, g.fire_time, g.effective_time, g.effective_time, g.project_id, g.job_uid, g.job_name, g.revision,
           g.kind, 'PENDING', g.seq, g.previous_fire_time, g.next_fire_time, g.payload,
-          case when g.effective_time <= $15::timestamptz then (select id from me) end, $16::timestamptz
+          case when g.effective_time <= $15::timestamptz then (select id from me) end, $16::timestamptz,
+          g.previous_skipped, g.previous_missed
      from unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::integer[],
-                 $8::integer[], $9::text[], $10::integer[], $11::timestamptz[], $12::timestamptz[], $13::text[])
+                 $8::integer[], $9::text[], $10::integer[], $11::timestamptz[], $12::timestamptz[], $13::text[],
+                 $17::integer[], $18::integer[])
        as g (id, fire_time, effective_time, project_id, job_uid, job_name, revision, epoch, kind, seq,
-             previous_fire_time, next_fire_time, payload)
+             previous_fire_time, next_fire_time, payload, previous_skipped, previous_missed)
     cross join current
     where current.epochs -> g.job_uid = to_jsonb(g.epoch)
    on conflict (id, fire_time) do nothing

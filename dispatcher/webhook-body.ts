@@ -12,7 +12,8 @@ export function toWebhookBody(trigger: HeldTrigger, attempt: number, payload: st
     `"project":"${trigger.projectId}","job":{"name":"${trigger.jobName}","uid":"${trigger.jobUid}",` +
     `"revision":${trigger.revision}},"nominalTime":"${nominal}","effectiveTime":"${toIso(trigger.effectiveTimeMs)}",` +
     `"seq":${trigger.seq},"previousNominalTime":${toIsoOrNull(trigger.previousFireTimeMs)},` +
-    `"nextNominalTime":${toIsoOrNull(trigger.nextFireTimeMs)},"previousVerdict":{"skipped":0,"missed":0},` +
+    `"nextNominalTime":${toIsoOrNull(trigger.nextFireTimeMs)},"previousVerdict":` +
+    `{"skipped":${trigger.previousSkipped},"missed":${trigger.previousMissed}},` +
     `"attempt":${attempt},"payload":${payload}}}`
   );
 }

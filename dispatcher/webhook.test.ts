@@ -51,6 +51,8 @@ const trigger: HeldTrigger = {
   seq: 1,
   previousFireTimeMs: null,
   nextFireTimeMs: null,
+  previousSkipped: 0,
+  previousMissed: 0,
   payload: null,
   dueTimeMs: 1_780_000_000_000,
   attemptCount: 0,

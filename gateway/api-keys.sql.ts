@@ -10,10 +10,10 @@ export const apiKeyInsert = statement<{ id: string }>(
    returning id`,
 );
 
-/** The project that a secret opens, by the SHA-256 of the secret. */
-export const apiKeyByHash = statement<{ project_id: string; plugins: string[] }>(
+/** The key and the project that a secret opens, by the SHA-256 of the secret. */
+export const apiKeyByHash = statement<{ id: string; project_id: string; plugins: string[] }>(
   "apiKeyByHash",
-  `select p.id as project_id, p.plugins
+  `select k.id, p.id as project_id, p.plugins
      from gateway.api_keys k
      join gateway.projects p on p.id = k.project_id
     where k.secret_hash = $1`,

@@ -27,7 +27,26 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const scheduler = createGrpcClient(SchedulerService, {
     addresses: config.schedulerAddresses,
     deadlineMs: INNER_DEADLINE_MS,
-    idempotentMethods: ["getJob", "listJobs", "pauseJob", "resumeJob", "previewSchedule", "resolveJob"],
+    idempotentMethods: [
+      "getJob",
+      "listJobs",
+      "pauseJob",
+      "resumeJob",
+      "previewSchedule",
+      "resolveJob",
+      "getCalendar",
+      "listCalendars",
+      "checkCalendar",
+      "simulateSchedule",
+      "listFireTimes",
+      "explainFireTime",
+      "auditLedger",
+      "listRevisions",
+      "getRevision",
+      "getOperation",
+      "listOperations",
+      "cancelOperation",
+    ],
   });
   const dispatcher = createGrpcClient(DispatcherService, {
     addresses: config.dispatcherAddresses,

@@ -10,7 +10,7 @@ import { authenticate } from "./authenticate.ts";
 const queries: unknown[] = [];
 const query = (async (_: unknown, values: Buffer[]) => {
   queries.push(values[0]?.toString("hex"));
-  return values[0]?.equals(hashSecret("good")) ? [{ project_id: "proj_a", plugins: [] }] : [];
+  return values[0]?.equals(hashSecret("good")) ? [{ id: "key_a", project_id: "proj_a", plugins: [] }] : [];
 }) as Database["query"];
 const database: Database = { query, transaction: (work) => work({ query }), close: async () => {} };
 const parts = { database, operatorKeyHash: hashSecret("operator") };
@@ -24,7 +24,12 @@ function ask(service: DescService, authorization?: string) {
 
 test("a project's key says which project calls", async () => {
   for (const header of ["Bearer good", "bearer good", "Bearer   good "]) {
-    expect(await ask(JobService, header)).toEqual({ kind: "project", projectId: "proj_a", plugins: [] });
+    expect(await ask(JobService, header)).toEqual({
+      kind: "project",
+      projectId: "proj_a",
+      keyId: "key_a",
+      plugins: [],
+    });
   }
 });
 

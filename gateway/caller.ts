@@ -6,6 +6,8 @@ export interface ProjectCaller {
   readonly kind: "project";
   /** proj_…. */
   readonly projectId: string;
+  /** Which of its keys, key_…. */
+  readonly keyId: string;
   /** Kinds of plugin that it has enabled: redis, kafka. */
   readonly plugins: readonly string[];
 }

@@ -1,6 +1,7 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
 import type { JobService } from "../gen/easycron/v1/job_service_pb.ts";
+import { eachOrThrow } from "../mesh/batch-error.ts";
 import type { AllowList } from "../mesh/egress-address.ts";
 import type { GrpcClient } from "../mesh/grpc-client.ts";
 import { answered } from "./answered.ts";
@@ -19,9 +20,9 @@ export interface JobServiceParts {
 export function createJobService({ scheduler, allow }: JobServiceParts): ServiceImpl<typeof JobService> {
   return {
     createJob: async (request, context) => {
-      const { projectId, plugins } = projectOf(context);
+      const { projectId, keyId: actor, plugins } = projectOf(context);
       checkNewJob(request.job, { allow, plugins });
-      return answered(await scheduler.createJob({ projectId, request }, toCallOptions(context)));
+      return answered(await scheduler.createJob({ projectId, request, actor }, toCallOptions(context)));
     },
     getJob: async (request, context) => {
       const { projectId } = projectOf(context);
@@ -32,11 +33,11 @@ export function createJobService({ scheduler, allow }: JobServiceParts): Service
       return answered(await scheduler.listJobs({ projectId, request }, toCallOptions(context)));
     },
     updateJob: async (request, context) => {
-      const { projectId, plugins } = projectOf(context);
+      const { projectId, keyId: actor, plugins } = projectOf(context);
       // What may create is judged whole: a new job takes every field, whatever the mask names.
       const paths = request.allowMissing ? [] : (request.updateMask?.paths ?? []);
       checkChangedJob(request.job, paths, { allow, plugins });
-      return answered(await scheduler.updateJob({ projectId, request }, toCallOptions(context)));
+      return answered(await scheduler.updateJob({ projectId, request, actor }, toCallOptions(context)));
     },
     deleteJob: async (request, context) => {
       const { projectId } = projectOf(context);
@@ -54,6 +55,51 @@ export function createJobService({ scheduler, allow }: JobServiceParts): Service
       const { projectId } = projectOf(context);
       checkPayload(request.payload, "payload");
       return answered(await scheduler.runJob({ projectId, request }, toCallOptions(context)));
+    },
+    batchCreateJobs: async (request, context) => {
+      const { projectId, keyId: actor, plugins } = projectOf(context);
+      eachOrThrow("requests", request.requests, ({ job }) => checkNewJob(job, { allow, plugins }));
+      return answered(await scheduler.batchCreateJobs({ projectId, request, actor }, toCallOptions(context)));
+    },
+    batchUpdateJobs: async (request, context) => {
+      const { projectId, keyId: actor, plugins } = projectOf(context);
+      eachOrThrow("requests", request.requests, ({ job, updateMask }) =>
+        checkChangedJob(job, updateMask?.paths ?? [], { allow, plugins }),
+      );
+      return answered(await scheduler.batchUpdateJobs({ projectId, request, actor }, toCallOptions(context)));
+    },
+    batchDeleteJobs: async (request, context) => {
+      const { projectId } = projectOf(context);
+      return answered(await scheduler.batchDeleteJobs({ projectId, request }, toCallOptions(context)));
+    },
+    batchPauseJobs: async (request, context) => {
+      const { projectId } = projectOf(context);
+      return answered(await scheduler.batchPauseJobs({ projectId, request }, toCallOptions(context)));
+    },
+    batchResumeJobs: async (request, context) => {
+      const { projectId } = projectOf(context);
+      return answered(await scheduler.batchResumeJobs({ projectId, request }, toCallOptions(context)));
+    },
+    applyJobs: async (request, context) => {
+      const { projectId, keyId: actor, plugins } = projectOf(context);
+      eachOrThrow("jobs", request.jobs, (job) => checkNewJob(job, { allow, plugins }));
+      return answered(await scheduler.applyJobs({ projectId, request, actor }, toCallOptions(context)));
+    },
+    revertJob: async (request, context) => {
+      const { projectId, keyId: actor } = projectOf(context);
+      return answered(await scheduler.revertJob({ projectId, request, actor }, toCallOptions(context)));
+    },
+    backfillJob: async (request, context) => {
+      const { projectId } = projectOf(context);
+      return answered(await scheduler.backfillJob({ projectId, request }, toCallOptions(context)));
+    },
+    listRevisions: async (request, context) => {
+      const { projectId } = projectOf(context);
+      return answered(await scheduler.listRevisions({ projectId, request }, toCallOptions(context)));
+    },
+    getRevision: async (request, context) => {
+      const { projectId } = projectOf(context);
+      return answered(await scheduler.getRevision({ projectId, request }, toCallOptions(context)));
     },
   };
 }

@@ -1,9 +1,13 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import { ApiKeyService } from "../gen/easycron/v1/api_key_service_pb.ts";
+import { CalendarService } from "../gen/easycron/v1/calendar_service_pb.ts";
 import { JobService } from "../gen/easycron/v1/job_service_pb.ts";
+import { LedgerService } from "../gen/easycron/v1/ledger_service_pb.ts";
+import { OperationService } from "../gen/easycron/v1/operation_service_pb.ts";
 import { ProjectService } from "../gen/easycron/v1/project_service_pb.ts";
 import { ScheduleService } from "../gen/easycron/v1/schedule_service_pb.ts";
 import { SigningKeyService } from "../gen/easycron/v1/signing_key_service_pb.ts";
+import { SystemService } from "../gen/easycron/v1/system_service_pb.ts";
 import { TriggerService } from "../gen/easycron/v1/trigger_service_pb.ts";
 import { Health } from "../gen/grpc/health/v1/health_pb.ts";
 import { failure } from "../mesh/errors.ts";
@@ -11,6 +15,7 @@ import type { HealthState } from "../mesh/grpc-health.ts";
 import type { Logger } from "../mesh/logger.ts";
 import { createApiKeyService } from "./api-key-service.ts";
 import { type AuthenticateParts, authenticate } from "./authenticate.ts";
+import { createCalendarService } from "./calendar-service.ts";
 import { callerKey } from "./caller.ts";
 import { detailTypes, toConnectError } from "./connect-error.ts";
 import type { NodeListener } from "./drain-unread.ts";
@@ -19,11 +24,14 @@ import { createErrorsInterceptor } from "./interceptors/errors.ts";
 import { traceInterceptor } from "./interceptors/trace.ts";
 import { createValidateInterceptor } from "./interceptors/validate.ts";
 import { createJobService, type JobServiceParts } from "./job-service.ts";
+import { createLedgerService } from "./ledger-service.ts";
 import { nameErrorsOf } from "./name-error.ts";
+import { createOperationService } from "./operation-service.ts";
 import { createProjectService, type OwnParts } from "./project-service.ts";
 import { createRpcListener } from "./rpc-listener.ts";
 import { createScheduleService } from "./schedule-service.ts";
 import { createSigningKeyService } from "./signing-key-service.ts";
+import { createSystemService, MAX_REQUEST_BYTES } from "./system-service.ts";
 import { createTriggerService, type TriggerServiceParts } from "./trigger-service.ts";
 
 /** What the public API stands on. */
@@ -34,7 +42,6 @@ export interface PublicApiParts extends AuthenticateParts, OwnParts, JobServiceP
   readonly shutdownSignal: AbortSignal;
 }
 
-const MAX_REQUEST_BYTES = 1024 * 1024;
 const MAX_DEADLINE_MS = 60_000;
 
 /** Makes the listener that serves every public method, over gRPC, gRPC-Web and Connect. */
@@ -43,10 +50,14 @@ export function createPublicApi(parts: PublicApiParts): NodeListener {
   const implementations = [
     [JobService, createJobService(parts)],
     [ScheduleService, createScheduleService(scheduler)],
+    [CalendarService, createCalendarService(scheduler)],
+    [LedgerService, createLedgerService(scheduler)],
     [TriggerService, createTriggerService(parts)],
     [SigningKeyService, createSigningKeyService(dispatcher)],
     [ProjectService, createProjectService(parts)],
     [ApiKeyService, createApiKeyService(parts)],
+    [OperationService, createOperationService(scheduler)],
+    [SystemService, createSystemService()],
     [Health, createHealthService(health, parts.shutdownSignal)],
   ] as const;
   for (const [service] of implementations) health.addService(service.typeName);

@@ -15,5 +15,9 @@ export function createScheduleService(
       const { projectId } = projectOf(context);
       return answered(await scheduler.previewSchedule({ projectId, request }, toCallOptions(context)));
     },
+    simulateSchedule: async (request, context) => {
+      const { projectId } = projectOf(context);
+      return answered(await scheduler.simulateSchedule({ projectId, request }, toCallOptions(context)));
+    },
   };
 }

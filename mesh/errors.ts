@@ -63,18 +63,46 @@ export const REASONS: Readonly<Record<ReasonName, ReasonRow>> = {
     code: Code.INVALID_ARGUMENT,
     sentence: 'The update mask names "{path}"; it may name {accepted}.',
   },
+  CALENDAR_INVALID: { code: Code.INVALID_ARGUMENT, sentence: '{field}: "{value}": {problem}' },
+  CALENDAR_NEVER_OPENS: {
+    code: Code.INVALID_ARGUMENT,
+    sentence: 'The calendar "{calendar}" would never be open again: {problem}',
+  },
   JOB_NOT_FOUND: { code: Code.NOT_FOUND, sentence: 'There is no job named "{job}".' },
   TRIGGER_NOT_FOUND: { code: Code.NOT_FOUND, sentence: 'There is no trigger "{trigger}".' },
   PROJECT_NOT_FOUND: { code: Code.NOT_FOUND, sentence: 'There is no project "{project}".' },
+  CALENDAR_NOT_FOUND: { code: Code.NOT_FOUND, sentence: 'There is no calendar named "{calendar}".' },
+  FIRE_TIME_NOT_FOUND: {
+    code: Code.NOT_FOUND,
+    sentence: 'The job "{job}" has no fire time at {time}; ListFireTimes gives those it has.',
+  },
+  OPERATION_NOT_FOUND: { code: Code.NOT_FOUND, sentence: 'There is no operation "{operation}".' },
+  REVISION_NOT_FOUND: {
+    code: Code.NOT_FOUND,
+    sentence: 'The job "{job}" has no revision {revision}; its last is {last}.',
+  },
   SERVICE_NOT_FOUND: { code: Code.NOT_FOUND, sentence: 'This server has no service "{service}".' },
   JOB_ALREADY_EXISTS: { code: Code.ALREADY_EXISTS, sentence: 'There is already a job named "{job}".' },
+  CALENDAR_ALREADY_EXISTS: {
+    code: Code.ALREADY_EXISTS,
+    sentence: 'There is already a calendar named "{calendar}".',
+  },
   ETAG_MISMATCH: {
     code: Code.ABORTED,
-    sentence: 'The job "{job}" has changed: its etag is "{current}", not "{given}". Read it and try again.',
+    sentence: '"{name}" has changed: its etag is "{current}", not "{given}". Read it and try again.',
   },
   PLUGIN_NOT_ENABLED: {
     code: Code.FAILED_PRECONDITION,
     sentence: "{field}: the {plugin} plugin is not enabled for this project.",
+  },
+  CALENDAR_IN_USE: {
+    code: Code.FAILED_PRECONDITION,
+    sentence:
+      'The calendar "{calendar}" is in use by {count} jobs, such as {jobs}; change or delete them first.',
+  },
+  FIRE_TIME_DECIDED: {
+    code: Code.FAILED_PRECONDITION,
+    sentence: 'The fire time {time} of the job "{job}" cannot be skipped any more: {problem}',
   },
   REQUEST_TOO_LARGE: {
     code: Code.RESOURCE_EXHAUSTED,

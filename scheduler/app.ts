@@ -6,6 +6,9 @@ import { createGrpcClient } from "../mesh/grpc-client.ts";
 import { createGrpcServer } from "../mesh/grpc-server.ts";
 import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger } from "../mesh/logger.ts";
+import { startAuditing } from "./audit-round.ts";
+import { startBackfills } from "./backfill-run.ts";
+import { startSettling } from "./calendars-settle.ts";
 import { readConfig } from "./config.ts";
 import { createHandOver } from "./hand-over.ts";
 import { startHousekeeping } from "./housekeeping.ts";
@@ -13,6 +16,7 @@ import { startLoop } from "./loop.ts";
 import { createScheduleCache } from "./schedule-cache.ts";
 import { createSchedulerService } from "./scheduler-service.ts";
 import { createTick } from "./tick.ts";
+import type { SkipRange } from "./verdict.ts";
 
 const CACHED_SCHEDULES = 50_000;
 const CLOSE_GRACE_MS = 3_000;
@@ -37,11 +41,17 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const schedules = createScheduleCache(CACHED_SCHEDULES);
   const onTrouble = (jobUid: string, error: unknown) =>
     logger.error({ jobUid, err: error }, "the next fire time cannot be computed; trying again in a minute");
-  const { lookAheadMs, tickMs } = config;
-  const tick = createTick({ database, handOver, schedules, clock, lookAheadMs, onTrouble });
+  const onMissed = (jobUid: string, { reason, count, firstMs, lastMs }: SkipRange) =>
+    logger.warn({ jobUid, reason, count, firstMs, lastMs }, "fire times are missed: an outage came between");
+  const { lookAheadMs, tickMs, catchupPerSecond } = config;
+  const shared = { database, handOver, schedules, clock, lookAheadMs, catchupPerSecond };
+  const tick = createTick({ ...shared, onTrouble, onMissed });
   const loop = startLoop(tick, { tickMs, logger });
   const housekeeping = startHousekeeping({ database, clock, logger });
-  const parts = { database, dispatcher, handOver, schedules, clock, wake: loop.wake };
+  const parts = { ...shared, dispatcher, wake: loop.wake };
+  const auditing = startAuditing(parts, logger);
+  const settling = startSettling(parts, logger);
+  const backfills = startBackfills(parts, logger);
   const server = createGrpcServer({ logger });
   server.add(SchedulerService, createSchedulerService(parts));
   const port = await server.listen(config.listen);
@@ -52,6 +62,9 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
     close: async () => {
       await server.close(CLOSE_GRACE_MS);
       housekeeping.stop();
+      auditing.stop();
+      settling.stop();
+      await backfills.stop();
       await loop.stop();
       handOver.close();
       dispatcher.close();

@@ -2,11 +2,11 @@ import { create, fromJson } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ListJobsRequestSchema, UpdateJobRequestSchema } from "../gen/easycron/v1/job_service_pb.ts";
-import { nextLinks } from "./chain.ts";
 import { fromSpecJson, type JobRow } from "./job.ts";
 import { deleteJob, pauseJob, resumeJob } from "./pause-job.ts";
 import { listJobs, readJob } from "./read-jobs.ts";
 import { everySecond, openBench, PROJECT, type SchedulerBench } from "./testing/bench.ts";
+import { takeTurn } from "./turn.ts";
 import { updateJob } from "./update-job.ts";
 
 const START = Date.UTC(2026, 2, 1, 9);
@@ -21,6 +21,23 @@ beforeEach(async () => {
 });
 afterEach(() => bench.close());
 
+/** What a tick would hand over for the first seconds. */
+const ahead = (row: JobRow, seconds: number) => {
+  const schedule = bench.parts.schedules.of(row);
+  const lookAheadMs = seconds * 1_000;
+  const now = bench.parts.clock.now();
+  const aheadMs = START + lookAheadMs - now;
+  return takeTurn({
+    row,
+    schedule,
+    gates: [],
+    nowMs: now,
+    lookAheadMs: aheadMs,
+    busy: false,
+    handed: [],
+    limit: 100,
+  }).events;
+};
 const seconds = async () => (await bench.triggersOf(job.uid)).map(({ atMs }) => (atMs - START) / 1_000);
 const seqs = async () => (await bench.triggersOf(job.uid)).map(({ seq }) => seq);
 const newPayload = () =>
@@ -47,13 +64,18 @@ describe("a tick", () => {
 
   test("that died after the hand-over is made up for without a second trigger", async () => {
     const row = await readJob(bench.parts, PROJECT, { name: "payroll" });
-    await bench.record(nextLinks(row, bench.parts.schedules.of(row), START + 3_000, 100).events);
+    await bench.record(ahead(row, 3));
     await bench.tick.run();
     expect(await seconds()).toEqual([1, 2, 3, 4, 5]);
     expect(await seqs()).toEqual([1, 2, 3, 4, 5]);
   });
 
   test("works off what an outage left, in turns, leaving out nothing", async () => {
+    await updateJob(
+      bench.parts,
+      PROJECT,
+      create(UpdateJobRequestSchema, { job: { name: "payroll", maxCatchup: 10_000 } }),
+    );
     bench.setTime(START + 2_500_000);
     let turns = 0;
     while ((await bench.tick.run()).events > 0) turns += 1;
@@ -107,7 +129,7 @@ describe("a change", () => {
   test("takes back what was handed over for later and has not started, and the chain goes on from there", async () => {
     await bench.tick.run();
     bench.setTime(START + 2_500);
-    await pauseJob(bench.parts, reference, "holidays");
+    await pauseJob(bench.parts, reference, { note: "holidays", untilMs: null });
     expect(await seconds()).toEqual([1, 2]);
     bench.setTime(START + 60_000);
     expect((await bench.tick.run()).events).toBe(0);
@@ -151,7 +173,7 @@ describe("a change", () => {
   test("is refused while what is owed cannot be handed over, and changes nothing", async () => {
     bench.setTime(START + 3_500);
     bench.setDispatcherDown(true);
-    await expect(pauseJob(bench.parts, reference, "")).rejects.toThrow("down");
+    await expect(pauseJob(bench.parts, reference, { note: "", untilMs: null })).rejects.toThrow("down");
     expect(await readJob(bench.parts, PROJECT, { name: "payroll" })).toMatchObject({
       state: "ACTIVE",
       epoch: 1,
@@ -160,8 +182,8 @@ describe("a change", () => {
 
   test("makes the dispatcher refuse events of before: a scheduler that had stalled cannot bring them back", async () => {
     const row = await readJob(bench.parts, PROJECT, { name: "payroll" });
-    const stale = nextLinks(row, bench.parts.schedules.of(row), START + 5_000, 100).events;
-    await pauseJob(bench.parts, reference, "");
+    const stale = ahead(row, 5);
+    await pauseJob(bench.parts, reference, { note: "", untilMs: null });
     await bench.record(stale);
     expect(await seconds()).toEqual([]);
   });
@@ -169,8 +191,11 @@ describe("a change", () => {
   test("waits for a recording in flight, and takes it back", async () => {
     for (let round = 0; round < 20; round++) {
       const row = await readJob(bench.parts, PROJECT, { name: "payroll" });
-      const events = nextLinks(row, bench.parts.schedules.of(row), START + 5_000, 100).events;
-      await Promise.all([bench.record(events), pauseJob(bench.parts, reference, `round ${round}`)]);
+      const events = ahead(row, 5);
+      await Promise.all([
+        bench.record(events),
+        pauseJob(bench.parts, reference, { note: `round ${round}`, untilMs: null }),
+      ]);
       expect(await seconds()).toEqual([]);
       await resumeJob(bench.parts, reference);
     }

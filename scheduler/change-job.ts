@@ -1,10 +1,27 @@
 import type { Queryable } from "../db/pool.ts";
 import { toSqlTime, toSqlTimeOrNull } from "../db/time.ts";
 import { failure } from "../mesh/errors.ts";
-import { type ChainPosition, nextLinks, positionOf } from "./chain.ts";
-import { etagOf, type JobRow, type JobStateName } from "./job.ts";
-import { jobByUid, jobChange, jobLockForChange, jobLockForHandOver, jobWithdraw } from "./jobs.sql.ts";
+import { gatesOf } from "./calendars.ts";
+import { toCarryJson } from "./carry.ts";
+import { shapeCatchup } from "./catchup.ts";
+import type { CompiledSchedule } from "./compiled-schedule.ts";
+import { countFireTimes } from "./count-fire-times.ts";
+import { readDispatched } from "./dispatched.ts";
+import { epochEnd, epochInsert } from "./epochs.sql.ts";
+import { etagOf, type JobRow, type JobStateName, stateAt } from "./job.ts";
+import {
+  jobByUid,
+  jobChange,
+  jobLockForChange,
+  jobLockForHandOver,
+  jobWithdraw,
+  type WithdrawnRow,
+} from "./jobs.sql.ts";
 import type { Parts } from "./parts.ts";
+import { addSkips } from "./skips.sql.ts";
+import { takeTurn } from "./turn.ts";
+import { type Position, positionOf } from "./turn-draft.ts";
+import type { SkipReason } from "./verdict.ts";
 
 /** Which job is meant, and in which state. */
 export interface JobReference {
@@ -14,26 +31,32 @@ export interface JobReference {
   readonly etag?: string;
 }
 
-/** A job whose row is locked, whose past fire times are all handed over, and whose future ones are taken back. */
+/** A job whose row is locked, whose past fire times are all decided, and whose future ones are taken back. */
 export interface SettledJob {
   readonly row: JobRow;
   /** The instant of the change: fire times up to it belong to what was, later ones to what will be. */
   readonly changeTimeMs: number;
-  /** The chain after what could be taken back was. */
-  readonly chain: Pick<ChainPosition, "lastFireTimeMs" | "lastSeq">;
+  /** The chain after what could be taken back was, and what waits. Its cursor has no meaning any more. */
+  readonly position: Position;
   /** A new cursor must lie after this: the change, or a later trigger that had started already. */
   readonly afterMs: number;
 }
 
-/** What a change writes. */
+/** What a job is to be from the change on. */
 export interface JobChange {
-  readonly state: JobStateName;
+  readonly state: Exclude<JobStateName, "FINISHED">;
   readonly revision: number;
-  readonly nextFireTimeMs: number | null;
+  /** The revision's. */
+  readonly schedule: CompiledSchedule;
   readonly pauseNote: string;
+  /** When a pause ends by itself. */
+  readonly untilMs: number | null;
+  /** Fire times to be skipped by request. */
+  readonly requested: readonly number[];
 }
 
-const SETTLE_LIMIT = 10_000;
+const SETTLE_TURNS = 10;
+const SETTLE_EVENTS = 1_000;
 
 /** Locks the project's living job of a name. Throws JOB_NOT_FOUND or ETAG_MISMATCH. */
 export async function lockJob(tx: Queryable, reference: JobReference): Promise<JobRow> {
@@ -42,7 +65,7 @@ export async function lockJob(tx: Queryable, reference: JobReference): Promise<J
   if (row === undefined) throw failure("JOB_NOT_FOUND", { job: reference.name });
   const wanted = reference.etag ?? "";
   if (wanted !== "" && wanted !== etagOf(row)) {
-    throw failure("ETAG_MISMATCH", { job: reference.name, given: wanted, current: etagOf(row) });
+    throw failure("ETAG_MISMATCH", { name: reference.name, given: wanted, current: etagOf(row) });
   }
   return row;
 }
@@ -50,60 +73,181 @@ export async function lockJob(tx: Queryable, reference: JobReference): Promise<J
 /**
  * Makes a locked job ready to be changed:
  *
- * 1. What is due up to now belongs to the specification that is being replaced: it is handed over now if an outage
- *    has kept it back, so that no fire time is lost to a change.
+ * 1. What is due up to now belongs to the specification that is being replaced: it is decided and handed over now if
+ *    an outage has kept it back, by the same policies as ever, so that no fire time is lost to a change.
  * 2. The lock is raised to FOR UPDATE. It waits until no dispatcher is recording events of the job, and from then on
  *    they refuse events of the old epoch.
- * 3. Triggers handed over ahead of time that have not started are taken back, and the chain with them.
+ * 3. Triggers handed over ahead of time that have not started are taken back, and the chain with them. One whose fire
+ *    time has come, and which was only delayed, waits again: an update delivers it anew, anything else skips it.
  *
- * A dispatcher claims a trigger in PostgreSQL at its fire time, not before. So once the transaction has committed, no
- * delivery starts under the old specification for a later fire time (promise 5), without asking any dispatcher.
+ * A dispatcher claims a trigger in PostgreSQL at its effective time, not before. So once the transaction has
+ * committed, no delivery starts under the old specification for a later time (promise 5), without asking any
+ * dispatcher. What is made up for after an outage was due before the change, and goes on.
  */
 export async function settleJob(tx: Queryable, parts: Parts, row: JobRow): Promise<SettledJob> {
   const changeTimeMs = parts.clock.now();
-  const owed = nextLinks(row, parts.schedules.of(row), changeTimeMs, SETTLE_LIMIT);
-  if (owed.events.length === SETTLE_LIMIT) {
-    throw failure("SERVICE_UNAVAILABLE", { service: "scheduler" }, { retryAfterMs: 1_000 });
-  }
-  if (owed.events.length > 0) await parts.handOver.send(owed.events);
+  const schedule = parts.schedules.of(row);
+  const decided = row.state === "ACTIVE" ? await decideOwed(tx, parts, row, changeTimeMs) : positionOf(row);
   await tx.query(jobLockForChange, [row.uid]);
-  const [back] = await tx.query(jobWithdraw, [row.uid, toSqlTime(changeTimeMs)]);
-  const before = owed.events.length > 0 ? owed.position : positionOf(row);
+  const withdrawn = await tx.query(jobWithdraw, [row.uid, toSqlTime(changeTimeMs)]);
+  const kept = withdrawn.find((each) => each.kept);
+  const afterMs = Math.max(changeTimeMs, kept?.fire_time ?? changeTimeMs);
+  const back = withdrawn.filter((each) => !each.kept);
+  const position = goBack(decided, back, kept, afterMs);
+  const paused = pausedSince(row, schedule, afterMs);
+  const carry = { ...position.carry, skipped: Math.max(0, position.carry.skipped + paused) };
+  return { row, changeTimeMs, position: { ...position, carry }, afterMs };
+}
+
+async function decideOwed(tx: Queryable, parts: Parts, row: JobRow, nowMs: number): Promise<Position> {
+  const schedule = parts.schedules.of(row);
+  const gates = await gatesOf(tx, row.project_id, schedule.calendars);
+  const [known = { busy: false, handed: [] }] = await readDispatched(tx, [row], [schedule], nowMs);
+  let at: JobRow = row;
+  for (let left = SETTLE_TURNS; left > 0; left--) {
+    const limit = SETTLE_EVENTS;
+    const turn = takeTurn({ row: at, schedule, gates, ...known, nowMs, limit, lookAheadMs: 0 });
+    await addSkips(
+      tx,
+      turn.skips.map((range) => ({ jobUid: row.uid, range })),
+    );
+    if (turn.events.length > 0) {
+      await parts.handOver.send(await shapeCatchup(tx, turn.events, nowMs, parts.catchupPerSecond));
+    }
+    if (turn.endMs !== null) await tx.query(epochEnd, [[row.uid], [row.epoch], [toSqlTime(turn.endMs)]]);
+    const { nextFireTimeMs, lastFireTimeMs, lastSeq, carry } = turn.position;
+    if (!turn.more) {
+      // As many wait as may still fire: what has come since is no fire time of this epoch.
+      const spent = nextFireTimeMs !== null && nextFireTimeMs <= nowMs;
+      if (spent) await tx.query(epochEnd, [[row.uid], [row.epoch], [toSqlTime(nextFireTimeMs - 1)]]);
+      return turn.position;
+    }
+    at = {
+      ...at,
+      next_fire_time: nextFireTimeMs,
+      last_fire_time: lastFireTimeMs,
+      last_seq: lastSeq,
+      carry,
+    };
+  }
+  throw failure("SERVICE_UNAVAILABLE", { service: "scheduler" }, { retryAfterMs: 1_000 });
+}
+
+function goBack(
+  decided: Position,
+  back: readonly WithdrawnRow[],
+  kept: WithdrawnRow | undefined,
+  afterMs: number,
+): Position {
+  const times = new Set([...decided.carry.waiting, ...back.map((each) => each.fire_time)]);
+  const waiting = [...times].filter((each) => each <= afterMs).sort((a, b) => a - b);
+  const requested = decided.carry.requested.filter((each) => each > afterMs || waiting.includes(each));
+  const [first] = back;
+  if (kept !== undefined) {
+    const carry = { waiting, requested, run: null, skipped: 0, missed: 0 };
+    return { nextFireTimeMs: null, lastFireTimeMs: kept.fire_time, lastSeq: kept.seq, carry };
+  }
+  // The row's own counts are in the first one's already when the turn that handed it over was never committed.
+  const counted = first !== undefined && first.seq > decided.lastSeq;
+  const carry = {
+    waiting,
+    requested,
+    run: null,
+    skipped: back.reduce((sum, each) => sum + each.previous_skipped, counted ? 0 : decided.carry.skipped),
+    missed: back.reduce((sum, each) => sum + each.previous_missed, counted ? 0 : decided.carry.missed),
+  };
+  if (first === undefined) return { ...decided, carry };
   return {
-    row,
-    changeTimeMs,
-    chain: chainAfter(before, back),
-    afterMs: Math.max(changeTimeMs, back?.kept_fire_time ?? changeTimeMs),
+    nextFireTimeMs: null,
+    lastFireTimeMs: first.previous_fire_time,
+    lastSeq: first.seq - 1,
+    carry,
   };
 }
 
-interface Withdrawn {
-  readonly first_seq: number | null;
-  readonly first_previous_fire_time: number | null;
-  readonly kept_seq: number | null;
-  readonly kept_fire_time: number | null;
+// Fire times of a pause have no rows, and are counted when it ends; what a pause that ends by itself was counted ahead
+// for is taken off when it is changed before its end.
+function pausedSince(row: JobRow, schedule: CompiledSchedule, afterMs: number): number {
+  const { maxFires } = schedule.policies;
+  if (maxFires > 0 && row.last_seq >= maxFires) return 0;
+  if (row.state === "PAUSED") return countFireTimes(schedule, row.after_time, afterMs);
+  return row.after_time > afterMs ? -countFireTimes(schedule, afterMs, row.after_time) : 0;
 }
 
-function chainAfter(before: ChainPosition, back: Withdrawn | undefined): SettledJob["chain"] {
-  if (back?.kept_seq != null) return { lastSeq: back.kept_seq, lastFireTimeMs: back.kept_fire_time };
-  if (back?.first_seq != null)
-    return { lastSeq: back.first_seq - 1, lastFireTimeMs: back.first_previous_fire_time };
-  return before;
+/** The change that leaves a job as it is: for when something else has changed that it depends on. */
+export function unchanged(parts: Parts, job: SettledJob): JobChange {
+  const { row, changeTimeMs, position } = job;
+  const state = stateAt(row, changeTimeMs);
+  return {
+    state: state === "FINISHED" ? "ACTIVE" : state,
+    revision: row.revision,
+    schedule: parts.schedules.of(row),
+    pauseNote: state === "PAUSED" ? row.pause_note : "",
+    untilMs: state === "PAUSED" ? row.pause_until : null,
+    requested: position.carry.requested,
+  };
 }
 
-/** Writes the change of a settled job and returns its new row. */
-export async function writeChange(tx: Queryable, job: SettledJob, change: JobChange): Promise<JobRow> {
+/** Writes the change of a settled job, begins its next epoch, and returns its new row. */
+export async function writeChange(
+  tx: Queryable,
+  parts: Parts,
+  job: SettledJob,
+  change: JobChange,
+): Promise<JobRow> {
+  const { row, position, afterMs, changeTimeMs } = job;
+  const active = change.state === "ACTIVE";
+  const { maxFires } = change.schedule.policies;
+  const waiting = active ? position.carry.waiting : [];
+  const spent = maxFires > 0 && position.lastSeq >= maxFires;
+  const nextMs = active && !spent ? change.schedule.nextAfter(afterMs) : null;
+  const over = active && nextMs === null && waiting.length === 0 && change.schedule.plan.schedules.length > 0;
+  const dropped = active ? [] : position.carry.waiting;
+  await dropWaiting(tx, row.uid, dropped, change.state === "PAUSED" ? "PAUSED" : "JOB_DISABLED");
+  const skipped = position.carry.skipped + dropped.length;
   await tx.query(jobChange, [
-    job.row.uid,
+    row.uid,
+    over ? "FINISHED" : change.state,
+    change.revision,
+    toSqlTimeOrNull(nextMs),
+    toSqlTimeOrNull(position.lastFireTimeMs),
+    position.lastSeq,
+    toSqlTimeOrNull(wakeAfter(parts, job, change, nextMs !== null || waiting.length > 0)),
+    toCarryJson({ ...position.carry, waiting, skipped, requested: change.requested }),
+    change.pauseNote,
+    toSqlTimeOrNull(change.untilMs),
+    toSqlTime(changeTimeMs),
+    toSqlTime(afterMs),
+  ]);
+  await tx.query(epochInsert, [
+    row.uid,
+    row.epoch + 1,
     change.state,
     change.revision,
-    toSqlTimeOrNull(change.nextFireTimeMs),
-    toSqlTimeOrNull(job.chain.lastFireTimeMs),
-    job.chain.lastSeq,
+    toSqlTime(afterMs),
+    spent ? toSqlTime(afterMs) : null,
+    toSqlTime(changeTimeMs),
     change.pauseNote,
-    toSqlTime(job.changeTimeMs),
   ]);
-  const [row] = await tx.query(jobByUid, [job.row.project_id, job.row.uid]);
-  if (row === undefined) throw new Error(`Job ${job.row.uid} is gone after its change.`);
-  return row;
+  const [written] = await tx.query(jobByUid, [row.project_id, row.uid]);
+  if (written === undefined) throw new Error(`Job ${row.uid} is gone after its change.`);
+  return written;
+}
+
+function wakeAfter(parts: Parts, job: SettledJob, change: JobChange, hasWork: boolean): number | null {
+  if (change.state === "PAUSED" && change.untilMs !== null) return change.untilMs - parts.lookAheadMs;
+  return hasWork ? job.changeTimeMs : null;
+}
+
+async function dropWaiting(
+  tx: Queryable,
+  jobUid: string,
+  waiting: readonly number[],
+  reason: SkipReason,
+): Promise<void> {
+  const ranges = waiting.map((atMs) => ({ firstMs: atMs, lastMs: atMs, reason, count: 1, detail: "" }));
+  await addSkips(
+    tx,
+    ranges.map((range) => ({ jobUid, range })),
+  );
 }

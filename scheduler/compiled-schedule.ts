@@ -9,26 +9,35 @@ import { createCronSchedule, nextOf, type Schedule } from "../cron/schedule.ts";
 import { canonicalZone } from "../cron/zone.ts";
 import type { Job } from "../gen/easycron/v1/job_pb.ts";
 import {
+  type CalendarEdgeSchedule,
   CronDialect,
   type CronSchedule,
   DstGap,
   DstOverlap,
+  Edge,
   type OnceSchedule,
   type RateSchedule,
   type Schedule as ScheduleMessage,
 } from "../gen/easycron/v1/schedule_pb.ts";
 import { failure, fieldFailure } from "../mesh/errors.ts";
+import type { CalendarReference } from "./calendars.ts";
+import { compileCalendar } from "./calendars-spec.ts";
+import { type Policies, type PolicyFields, readCalendars, readPolicies } from "./policies.ts";
 
-/** A job's schedules and bounds, ready to be asked. */
+/** A job's schedules, bounds and policies, ready to be asked. */
 export interface CompiledSchedule {
   /** The first fire time strictly later than `afterMs`, or null when none is left. Epoch milliseconds. */
   nextAfter(afterMs: number): number | null;
-  /** What decides the fire times, for previews and warnings. */
+  /** What decides the fire times, for previews and warnings; without the calendars, which change by themselves. */
   readonly plan: FirePlan;
+  readonly policies: Policies;
+  /** The calendars that must be open. */
+  readonly calendars: readonly CalendarReference[];
 }
 
 /** The part of a job that says when. */
-export type Timing = Pick<Job, "schedules" | "startTime" | "endTime">;
+export type Timing = Pick<Job, "schedules" | "startTime" | "endTime" | "flexibleWindow" | "calendars"> &
+  PolicyFields;
 
 /**
  * Compiles a job's schedules (a union: an instant that several name fires once) and bounds. `seed` is the job's uid,
@@ -53,8 +62,11 @@ export function compileSchedule(
     throw fieldFailure("FIELD_INVALID", "job.endTime", problem);
   }
   const bounds = { startMs, endMs };
+  const windowMs = timing.flexibleWindow === undefined ? 0 : durationMs(timing.flexibleWindow);
   return {
-    plan: { schedules, bounds },
+    plan: { schedules, bounds, ...(windowMs === 0 ? {} : { flexibleWindow: { jobUid: seed, windowMs } }) },
+    policies: readPolicies(timing),
+    calendars: readCalendars(timing),
     nextAfter: (afterMs) => {
       const next = nextOf(schedules, afterMs, bounds);
       // A fire time that is not later than the last one would be lost as a duplicate, or repeat for ever.
@@ -76,8 +88,10 @@ function compileOne(schedule: ScheduleMessage, seed: string, path: string): Sche
         return compileRate(schedule.kind.value);
       case "once":
         return compileOnce(schedule.kind.value, zone, dst);
+      case "calendarEdge":
+        return compileEdge(schedule.kind.value);
       case undefined:
-        throw new ScheduleError("kind", "", "is not set", "one of cron, rate, once");
+        throw new ScheduleError("kind", "", "is not set", "one of cron, rate, once, calendarEdge");
     }
   } catch (error) {
     throw error instanceof ScheduleError ? toFailure(error, path) : error;
@@ -121,6 +135,15 @@ function compileOnce(once: OnceSchedule, zone: string, dst: DstPolicy): Schedule
   if (at.case === "localTime") return { kind: "once", ...createOnceLocal(at.value, zone, dst) };
   if (at.case === "time") return { kind: "once", ...createOnce(timestampMs(at.value)) };
   throw new ScheduleError("once", "", "names no time", "time or localTime");
+}
+
+function compileEdge({ calendar: name, edge, snapshot }: CalendarEdgeSchedule): Schedule {
+  if (snapshot === undefined) throw new Error(`The schedule does not carry the calendar "${name}".`);
+  return {
+    kind: "calendarEdge",
+    calendar: compileCalendar(snapshot),
+    edge: edge === Edge.CLOSES ? "CLOSES" : "OPENS",
+  };
 }
 
 function toDstPolicy(schedule: ScheduleMessage): DstPolicy {

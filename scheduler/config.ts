@@ -19,6 +19,8 @@ const spec = {
   dispatcherAddresses: addressList("EASYCRON_DISPATCHER_ADDRESSES"),
   /** How far ahead of its fire time a trigger is handed over. */
   lookAheadMs: milliseconds("EASYCRON_SCHEDULER_LOOK_AHEAD_MS", { default: 5_000, min: 1_000, max: 9_000 }),
+  /** How many triggers of one project are made up for in a second after an outage. */
+  catchupPerSecond: integer("EASYCRON_SCHEDULER_CATCHUP_PER_SECOND", { default: 50, min: 1, max: 100_000 }),
   /** Pause between two looks at what is due. */
   tickMs: milliseconds("EASYCRON_SCHEDULER_TICK_MS", { default: 250, min: 10, max: 900 }),
 };

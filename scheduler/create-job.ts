@@ -1,11 +1,14 @@
 import { typeid } from "typeid-js";
-import { isUniqueViolation } from "../db/pool.ts";
+import { isUniqueViolation, type Queryable } from "../db/pool.ts";
 import { toSqlTime, toSqlTimeOrNull } from "../db/time.ts";
 import type { Job } from "../gen/easycron/v1/job_pb.ts";
 import { type CreateJobRequest, CreateJobRequestSchema } from "../gen/easycron/v1/job_service_pb.ts";
 import { failure, fieldFailure } from "../mesh/errors.ts";
+import { type BoundName, bindCalendars, gatesOf } from "./calendars.ts";
+import { edgeNames, withSnapshots } from "./calendars-edges.ts";
 import { type CompiledSchedule, compileSchedule } from "./compiled-schedule.ts";
-import { type JobRow, toSpecJson } from "./job.ts";
+import { epochInsert } from "./epochs.sql.ts";
+import { type JobRow, type JobStateName, toSpecJson } from "./job.ts";
 import { checkRetryPolicy, withDefaults } from "./job-defaults.ts";
 import { jobByName, jobByUid, jobInsert } from "./jobs.sql.ts";
 import type { Parts } from "./parts.ts";
@@ -29,7 +32,23 @@ export function checkSpec(given: Job, uid: string, nowMs: number): CheckedSpec {
     throw fieldFailure("FIELD_INVALID", "job.target", "It is required: set webhook, redis or kafka.");
   }
   checkRetryPolicy(job);
+  checkCalendars(job);
   return { job, spec: toSpecJson(job), schedule: compileSchedule(job, uid) };
+}
+
+function checkCalendars(job: Job): void {
+  for (const [index, { name }] of job.calendars.entries()) {
+    if (job.calendars.findIndex((each) => each.name === name) === index) continue;
+    const field = `job.calendars[${index}].name`;
+    const problem = `"${name}" is named twice; name each calendar once.`;
+    throw failure("FIELD_INVALID", { field, problem }, { violations: [{ field, description: problem }] });
+  }
+}
+
+/** The names of a job's calendars, with the fields that name them. */
+export function calendarNames(job: Pick<Job, "calendars" | "schedules">): BoundName[] {
+  const gates = job.calendars.map(({ name }, index) => ({ name, field: `job.calendars[${index}].name` }));
+  return [...gates, ...edgeNames(job)];
 }
 
 /** A job as a write left it, or, when it was only validated, as it would have left it. */
@@ -41,12 +60,13 @@ export interface WrittenJob {
 
 /**
  * Creates a job; it fires from its first fire time later than now. Throws what `checkSpec` throws,
- * JOB_ALREADY_EXISTS, and REQUEST_ID_REUSED. With `validateOnly` nothing is stored.
+ * JOB_ALREADY_EXISTS, and REQUEST_ID_REUSED. With `validateOnly` nothing is stored. `actor` is the API key's id.
  */
 export async function createJob(
   parts: Parts,
   projectId: string,
   request: CreateJobRequest,
+  actor = "",
 ): Promise<WrittenJob> {
   const given = request.job;
   if (given === undefined) throw fieldFailure("FIELD_INVALID", "job", "It is required.");
@@ -58,11 +78,12 @@ export async function createJob(
   const earlier = await findEarlierUse(parts.database, use);
   if (earlier !== undefined) return earlierJob(parts, projectId, earlier.job_uid, given.name);
   const uid = typeid("job").toString();
-  const checked = checkSpec(given, uid, parts.clock.now());
+  const checked = checkSpec(await withSnapshots(parts.database, projectId, given), uid, parts.clock.now());
   const { schedule } = checked;
+  await gatesOf(parts.database, projectId, schedule.calendars);
   if (request.validateOnly) return { row: await dryRow(parts, projectId, uid, checked), schedule };
-  const row = await insertJob(parts, projectId, uid, checked, use);
-  return row === undefined ? createJob(parts, projectId, request) : { row, schedule };
+  const row = await insertJob(parts, { uid, projectId, actor }, checked, use);
+  return row === undefined ? createJob(parts, projectId, request, actor) : { row, schedule };
 }
 
 async function earlierJob(parts: Parts, projectId: string, uid: string, name: string): Promise<WrittenJob> {
@@ -71,11 +92,16 @@ async function earlierJob(parts: Parts, projectId: string, uid: string, name: st
   return { row, schedule: parts.schedules.of(row) };
 }
 
+interface NewJob {
+  readonly uid: string;
+  readonly projectId: string;
+  readonly actor: string;
+}
+
 // Undefined when another call with the same request id came first.
 async function insertJob(
   parts: Parts,
-  projectId: string,
-  uid: string,
+  job: NewJob,
   checked: CheckedSpec,
   use: RequestUse,
 ): Promise<JobRow | undefined> {
@@ -83,11 +109,9 @@ async function insertJob(
   try {
     const row = await parts.database.transaction(async (tx) => {
       const now = parts.clock.now();
-      if (!(await rememberUse(tx, use, { jobUid: uid, nowMs: now }))) return undefined;
-      const cursor = toSqlTimeOrNull(checked.schedule.nextAfter(now));
-      await tx.query(jobInsert, [uid, projectId, name, cursor, toSqlTime(now)]);
-      await tx.query(revisionInsert, [uid, 1, checked.spec, toSqlTime(now)]);
-      return (await tx.query(jobByUid, [projectId, uid]))[0];
+      if (!(await rememberUse(tx, use, { jobUid: job.uid, nowMs: now }))) return undefined;
+      await insertRows(tx, parts, { ...job, now }, checked);
+      return (await tx.query(jobByUid, [job.projectId, job.uid]))[0];
     });
     parts.wake();
     return row;
@@ -98,23 +122,66 @@ async function insertJob(
   }
 }
 
+async function insertRows(
+  tx: Queryable,
+  parts: Parts,
+  { uid, projectId, actor, now }: NewJob & { readonly now: number },
+  checked: CheckedSpec,
+): Promise<void> {
+  const row = newRow(parts, { uid, projectId, now }, checked);
+  const [cursor, wake] = [toSqlTimeOrNull(row.next_fire_time), toSqlTimeOrNull(row.wake_time)];
+  const time = toSqlTime(now);
+  await tx.query(jobInsert, [uid, projectId, row.name, row.state, cursor, wake, time]);
+  await tx.query(revisionInsert, [uid, 1, checked.spec, time, actor]);
+  await tx.query(epochInsert, [uid, 1, "ACTIVE", 1, time, null, time, ""]);
+  const names = calendarNames(checked.job);
+  if (names.length > 0) {
+    await bindCalendars(tx, projectId, [{ jobUid: uid, names }]);
+  }
+}
+
+function beginning(
+  schedule: CompiledSchedule,
+  nowMs: number,
+): { state: JobStateName; cursorMs: number | null } {
+  const cursorMs = schedule.nextAfter(nowMs);
+  const over = cursorMs === null && schedule.plan.schedules.length > 0;
+  return { state: over ? "FINISHED" : "ACTIVE", cursorMs };
+}
+
 async function dryRow(parts: Parts, projectId: string, uid: string, checked: CheckedSpec): Promise<JobRow> {
   const [taken] = await parts.database.query(jobByName, [projectId, checked.job.name]);
   if (taken !== undefined) throw failure("JOB_ALREADY_EXISTS", { job: checked.job.name });
-  const now = parts.clock.now();
+  return newRow(parts, { uid, projectId, now: parts.clock.now() }, checked);
+}
+
+/** The row of a job in its first revision. */
+export function newRow(
+  parts: Parts,
+  { uid, projectId, now }: { readonly uid: string; readonly projectId: string; readonly now: number },
+  { job, spec, schedule }: CheckedSpec,
+): JobRow {
+  const { state, cursorMs } = beginning(schedule, now);
+  // A calendar or an overlap policy may want the first fire time decided at another moment: the first turn tells.
+  const plain = schedule.calendars.length === 0 && schedule.policies.overlap === "ALLOW_ALL";
+  const wakeMs = cursorMs === null ? null : plain ? Math.max(now, cursorMs - parts.lookAheadMs) : now;
   return {
     uid,
     project_id: projectId,
-    name: checked.job.name,
-    state: "ACTIVE",
+    name: job.name,
+    state,
     revision: 1,
     epoch: 1,
-    next_fire_time: checked.schedule.nextAfter(now),
+    next_fire_time: cursorMs,
+    wake_time: wakeMs,
+    after_time: now,
+    carry: {},
+    pause_until: null,
     last_fire_time: null,
     last_seq: 0,
     pause_note: "",
     create_time: now,
     update_time: now,
-    spec: checked.spec,
+    spec,
   };
 }

@@ -2,10 +2,12 @@ import type { Database } from "../db/pool.ts";
 import { toSqlTime } from "../db/time.ts";
 import type { Clock } from "../mesh/clock.ts";
 import type { Logger } from "../mesh/logger.ts";
+import { undoDeleteOlder } from "./batch.sql.ts";
 import { requestDeleteOlder } from "./requests.sql.ts";
 
 /** How long a request id is remembered. */
 export const REQUEST_MEMORY_MS = 24 * 3_600_000;
+const UNDO_MEMORY_MS = 30 * 24 * 3_600_000;
 const EVERY_MS = 600_000;
 
 /** Forgets request ids older than a day. Any number of schedulers may do so at once. */
@@ -18,6 +20,11 @@ export async function forgetRequests(database: Database, nowMs: number): Promise
   }
 }
 
+/** Forgets what batches older than thirty days have changed. */
+export async function forgetUndos(database: Database, nowMs: number): Promise<void> {
+  while ((await database.query(undoDeleteOlder, [toSqlTime(nowMs - UNDO_MEMORY_MS)])).length === 1_000);
+}
+
 /** Forgets every ten minutes; a failure is logged and made up for the next time. */
 export function startHousekeeping(parts: {
   readonly database: Database;
@@ -25,8 +32,9 @@ export function startHousekeeping(parts: {
   readonly logger: Logger;
 }): { stop(): void } {
   const timer = setInterval(() => {
-    forgetRequests(parts.database, parts.clock.now()).catch((error: unknown) =>
-      parts.logger.warn({ err: error }, "old request ids were not forgotten"),
+    const now = parts.clock.now();
+    Promise.all([forgetRequests(parts.database, now), forgetUndos(parts.database, now)]).catch(
+      (error: unknown) => parts.logger.warn({ err: error }, "old request ids and undos were not forgotten"),
     );
   }, EVERY_MS);
   timer.unref();

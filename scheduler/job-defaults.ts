@@ -1,6 +1,6 @@
 import { clone, create } from "@bufbuild/protobuf";
 import { durationFromMs, durationMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { type Job, JobSchema } from "../gen/easycron/v1/job_pb.ts";
+import { type Job, JobSchema, MisfirePolicy, Outside, OverlapPolicy } from "../gen/easycron/v1/job_pb.ts";
 import {
   CronDialect,
   DstGap,
@@ -10,6 +10,7 @@ import {
 } from "../gen/easycron/v1/schedule_pb.ts";
 import { type RetryPolicy, RetryPolicySchema } from "../gen/easycron/v1/target_pb.ts";
 import { fieldFailure } from "../mesh/errors.ts";
+import { DEFAULT_CATCHUP_WINDOW_MS, DEFAULT_MAX_CATCHUP } from "./policies.ts";
 
 /** Attempts in all when a job does not say. */
 export const DEFAULT_MAX_ATTEMPTS = 8;
@@ -32,7 +33,28 @@ export function withDefaults(given: Job, nowMs: number): Job {
   if (job.target?.kind.case === "webhook" && job.target.kind.value.method === "")
     job.target.kind.value.method = "POST";
   job.retryPolicy = fillRetryPolicy(job.retryPolicy);
+  fillPolicies(job);
   job.attemptTimeout ??= durationFromMs(DEFAULT_ATTEMPT_TIMEOUT_MS);
+  return job;
+}
+
+/**
+ * A copy whose rates without an anchor have the one that the rate of the same interval and place in `before` has: an
+ * update that says nothing of it keeps it.
+ */
+export function keepAnchors(before: Pick<Job, "schedules">, given: Job): Job {
+  const job = clone(JobSchema, given);
+  for (const [index, schedule] of job.schedules.entries()) {
+    const former = before.schedules[index]?.kind;
+    if (schedule.kind.case !== "rate" || former?.case !== "rate") continue;
+    const { every } = schedule.kind.value;
+    const same =
+      every !== undefined &&
+      former.value.every !== undefined &&
+      durationMs(every) === durationMs(former.value.every);
+    if (same && former.value.anchorTime !== undefined)
+      schedule.kind.value.anchorTime ??= former.value.anchorTime;
+  }
   return job;
 }
 
@@ -46,6 +68,16 @@ function fillSchedule(schedule: Schedule, nowMs: number): void {
   schedule.dstPolicy = dst;
   if (dst.gap === DstGap.UNSPECIFIED) dst.gap = DstGap.FIRE_AT_END;
   if (dst.overlap === DstOverlap.UNSPECIFIED) dst.overlap = DstOverlap.FIRST;
+}
+
+function fillPolicies(job: Job): void {
+  for (const reference of job.calendars) {
+    if (reference.outside === Outside.UNSPECIFIED) reference.outside = Outside.SKIP;
+  }
+  if (job.misfirePolicy === MisfirePolicy.UNSPECIFIED) job.misfirePolicy = MisfirePolicy.FIRE_ALL;
+  job.catchupWindow ??= durationFromMs(DEFAULT_CATCHUP_WINDOW_MS);
+  if (job.maxCatchup === 0) job.maxCatchup = DEFAULT_MAX_CATCHUP;
+  if (job.overlapPolicy === OverlapPolicy.UNSPECIFIED) job.overlapPolicy = OverlapPolicy.ALLOW_ALL;
 }
 
 function fillRetryPolicy(given: RetryPolicy | undefined): RetryPolicy {

@@ -2,15 +2,16 @@ import { statement } from "../db/statement.ts";
 import type { JobRow } from "./job.ts";
 
 const COLUMNS = `j.uid, j.project_id, j.name, j.state, j.revision, j.epoch, j.next_fire_time, j.last_fire_time,
-  j.last_seq, j.pause_note, j.create_time, j.update_time`;
+  j.last_seq, j.wake_time, j.after_time, j.carry, j.pause_note, j.pause_until, j.create_time, j.update_time`;
 const WITH_SPEC = `${COLUMNS}, r.spec::text as spec
   from scheduler.jobs j join scheduler.revisions r on r.job_uid = j.uid and r.revision = j.revision`;
 
-/** Adds a job: uid, project, name, state of revision 1, cursor, time. */
+/** Adds a job: uid, project, name, state, cursor, wake time, time. */
 export const jobInsert = statement<{ uid: string }>(
   "jobInsert",
-  `insert into scheduler.jobs (uid, project_id, name, state, revision, epoch, next_fire_time, create_time, update_time)
-   values ($1, $2, $3, 'ACTIVE', 1, 1, $4, $5, $5) returning uid`,
+  `insert into scheduler.jobs (uid, project_id, name, state, revision, epoch, next_fire_time, wake_time, after_time,
+          create_time, update_time)
+   values ($1, $2, $3, $4, 1, 1, $5, $6, $7, $7, $7) returning uid`,
 );
 
 /** The project's living job of a name. */
@@ -38,6 +39,23 @@ export const jobsAfterName = statement<JobRow>(
    order by j.name collate "C" limit $3`,
 );
 
+/** At most $2 jobs with an id greater than $1, of all projects, deleted ones too. */
+export const jobsAfterUid = statement<{ uid: string; project_id: string }>(
+  "jobsAfterUid",
+  `select uid, project_id from scheduler.jobs where uid > $1 order by uid limit $2`,
+);
+
+/**
+ * How many of the project's jobs, at most 1,000, are due at the instant $2, as far as is known: those that a scheduler
+ * looks at then, from $3 on.
+ */
+export const jobsDueAt = statement<{ count: number }>(
+  "jobsDueAt",
+  `select count(*)::integer as count
+     from (select from scheduler.jobs
+            where wake_time between $3 and $2 and project_id = $1 and next_fire_time = $2 limit 1000) as due`,
+);
+
 /**
  * Locks the project's living job of a name against other changes and against the hand-over of its fire times, and
  * lets the dispatcher still record what is being handed over (see scheduler.lock_current). It returns the id alone:
@@ -55,42 +73,72 @@ export const jobLockForChange = statement<{ uid: string }>(
 );
 
 /**
- * Claims jobs whose cursor is due by $1, earliest first, at most $2, without those in $3 and without those that
- * another scheduler holds.
+ * Claims jobs to be looked at by $1 and after $4, earliest first, at most $2, without those in $3 and without those
+ * that another scheduler holds.
  */
 export const jobClaimDue = statement<Omit<JobRow, "spec">>(
   "jobClaimDue",
   `select ${COLUMNS} from scheduler.jobs j
-    where j.next_fire_time <= $1 and j.uid <> all ($3::text[])
-    order by j.next_fire_time limit $2 for no key update skip locked`,
+    where j.wake_time <= $1 and j.wake_time > $4 and j.uid <> all ($3::text[])
+    order by j.wake_time limit $2 for no key update skip locked`,
 );
 
-/** Moves the cursors and the chains of jobs whose fire times have been handed over. */
+/** Writes what turns have come to: state, cursor, chain, wake time, and what is carried on. */
 export const jobAdvance = statement<{ uid: string }>(
   "jobAdvance",
   `update scheduler.jobs j
-      set next_fire_time = moved.next_fire_time, last_fire_time = moved.last_fire_time, last_seq = moved.last_seq
-     from unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::integer[])
-       as moved (uid, next_fire_time, last_fire_time, last_seq)
+      set state = moved.state, next_fire_time = moved.next_fire_time, last_fire_time = moved.last_fire_time,
+          last_seq = moved.last_seq, wake_time = moved.wake_time, carry = moved.carry::jsonb
+     from unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::integer[], $6::timestamptz[],
+                 $7::text[]) as moved (uid, state, next_fire_time, last_fire_time, last_seq, wake_time, carry)
     where j.uid = moved.uid`,
 );
 
-/** Writes a change: state, revision, cursor, chain, note; raises the epoch. */
+/**
+ * Writes a change: state, revision, cursor, chain, wake time, what is carried on, note, end of the pause, time, and
+ * from where the new epoch's fire times are; raises the epoch.
+ */
 export const jobChange = statement<{ epoch: number }>(
   "jobChange",
   `update scheduler.jobs
       set state = $2, revision = $3, epoch = epoch + 1, next_fire_time = $4, last_fire_time = $5, last_seq = $6,
-          pause_note = $7, update_time = $8
+          wake_time = $7, carry = $8::jsonb, pause_note = $9, pause_until = $10, update_time = $11, after_time = $12
     where uid = $1 returning epoch`,
 );
 
-/** Takes back what was handed over for later than $2 and has not started; tells how far the chain goes back. */
-export const jobWithdraw = statement<{
-  first_seq: number | null;
-  first_previous_fire_time: number | null;
-  kept_seq: number | null;
-  kept_fire_time: number | null;
-}>("jobWithdraw", `select * from dispatcher.withdraw($1, $2)`);
+/** Writes what is carried on, and when to look at the job. */
+export const jobCarry = statement<{ uid: string }>(
+  "jobCarry",
+  `update scheduler.jobs set carry = $2::jsonb, wake_time = $3 where uid = $1 returning uid`,
+);
+
+/** A trigger that a change took back, or (kept) the last later one that has started. */
+export interface WithdrawnRow {
+  readonly kept: boolean;
+  readonly fire_time: number;
+  readonly seq: number;
+  readonly previous_fire_time: number | null;
+  readonly previous_skipped: number;
+  readonly previous_missed: number;
+}
+
+/** Takes back what was handed over and becomes due later than $2, unless it has started. */
+export const jobWithdraw = statement<WithdrawnRow>(
+  "jobWithdraw",
+  `select * from dispatcher.withdraw($1, $2) order by kept, seq`,
+);
+
+/** Which of the jobs $1 have a trigger that has not come to rest. */
+export const jobsBusy = statement<{ uid: string }>(
+  "jobsBusy",
+  `select uid from dispatcher.busy_jobs($1::text[]) as busy (uid)`,
+);
+
+/** Triggers of the jobs $1 with places after $2, at fire times from $3 on: handed over, and not committed. */
+export const jobsHandedOver = statement<{ job_uid: string; fire_time: number; seq: number }>(
+  "jobsHandedOver",
+  `select * from dispatcher.handed_over($1::text[], $2::integer[], $3::timestamptz[]) order by job_uid, fire_time`,
+);
 
 /** Cancels the triggers of a deleted job that have not come to rest. */
 export const jobCancelTriggers = statement<{ cancel: string }>(

@@ -12,6 +12,10 @@ export interface Parts {
   readonly handOver: HandOver;
   readonly schedules: ScheduleCache;
   readonly clock: Clock;
+  /** How far ahead of its effective time a trigger is handed over. */
+  readonly lookAheadMs: number;
+  /** How many triggers of a project are made up for in a second. */
+  readonly catchupPerSecond: number;
   /** Makes the loop look at once: a job may be due before its next tick. */
   readonly wake: () => void;
 }

@@ -1,36 +1,59 @@
 import { toSqlTime } from "../db/time.ts";
-import { type JobReference, lockJob, settleJob, writeChange } from "./change-job.ts";
-import type { JobRow } from "./job.ts";
+import { failure } from "../mesh/errors.ts";
+import { type JobReference, lockJob, settleJob, unchanged, writeChange } from "./change-job.ts";
+import { type JobRow, stateAt } from "./job.ts";
 import { jobCancelTriggers } from "./jobs.sql.ts";
 import type { Parts } from "./parts.ts";
 
-/** Pauses a job; of one that is paused already it changes the note. Throws JOB_NOT_FOUND. */
-export function pauseJob(parts: Parts, reference: JobReference, note: string): Promise<JobRow> {
-  return parts.database.transaction(async (tx) => {
+/** Why a job is paused, and until when (null: until it is resumed). */
+export interface Pause {
+  readonly note: string;
+  readonly untilMs: number | null;
+}
+
+/** Pauses a job; of one that is paused already it changes note and end. Throws JOB_NOT_FOUND or FIELD_INVALID. */
+export async function pauseJob(parts: Parts, reference: JobReference, pause: Pause): Promise<JobRow> {
+  const { note: pauseNote, untilMs } = pause;
+  checkUntil(untilMs, parts.clock.now());
+  const paused = await parts.database.transaction(async (tx) => {
     const row = await lockJob(tx, reference);
-    if (row.state === "PAUSED" && row.pause_note === note) return row;
+    const same = row.pause_note === pauseNote && row.pause_until === untilMs;
+    if (stateAt(row, parts.clock.now()) === "PAUSED" && same) return row;
     const settled = await settleJob(tx, parts, row);
-    return writeChange(tx, settled, {
+    return writeChange(tx, parts, settled, {
+      ...unchanged(parts, settled),
       state: "PAUSED",
-      revision: row.revision,
-      nextFireTimeMs: null,
-      pauseNote: note,
+      pauseNote,
+      untilMs,
     });
   });
+  parts.wake();
+  return paused;
+}
+
+/** Refuses the end of a pause that is not later than now. Throws FIELD_INVALID. */
+export function checkUntil(untilMs: number | null, nowMs: number): void {
+  if (untilMs === null || untilMs > nowMs) return;
+  const [until, now] = [new Date(untilMs).toISOString(), new Date(nowMs).toISOString()];
+  const problem = `${until} is not later than now, ${now}; give a later instant, or none.`;
+  throw failure(
+    "FIELD_INVALID",
+    { field: "until", problem },
+    { violations: [{ field: "until", description: problem }] },
+  );
 }
 
 /** Resumes a paused job from its first fire time later than now. Throws JOB_NOT_FOUND. */
 export async function resumeJob(parts: Parts, reference: JobReference): Promise<JobRow> {
   const resumed = await parts.database.transaction(async (tx) => {
     const row = await lockJob(tx, reference);
-    if (row.state === "ACTIVE") return row;
+    if (stateAt(row, parts.clock.now()) !== "PAUSED") return row;
     const settled = await settleJob(tx, parts, row);
-    const nextFireTimeMs = parts.schedules.of(row).nextAfter(settled.afterMs);
-    return writeChange(tx, settled, {
+    return writeChange(tx, parts, settled, {
+      ...unchanged(parts, settled),
       state: "ACTIVE",
-      revision: row.revision,
-      nextFireTimeMs,
       pauseNote: "",
+      untilMs: null,
     });
   });
   parts.wake();
@@ -43,11 +66,12 @@ export function deleteJob(parts: Parts, reference: JobReference): Promise<JobRow
     const row = await lockJob(tx, reference);
     const settled = await settleJob(tx, parts, row);
     await tx.query(jobCancelTriggers, [row.uid, toSqlTime(settled.changeTimeMs)]);
-    return writeChange(tx, settled, {
+    return writeChange(tx, parts, settled, {
+      ...unchanged(parts, settled),
       state: "DELETED",
-      revision: row.revision,
-      nextFireTimeMs: null,
       pauseNote: "",
+      untilMs: null,
+      requested: [],
     });
   });
 }

@@ -1,22 +1,31 @@
 import type { Job } from "../gen/easycron/v1/job_pb.ts";
 import type { GetJobRequest, ListJobsRequest } from "../gen/easycron/v1/job_service_pb.ts";
 import { failure } from "../mesh/errors.ts";
+import { readCarry } from "./carry.ts";
 import type { CompiledSchedule } from "./compiled-schedule.ts";
 import { type JobRow, toJob } from "./job.ts";
 import { jobByName, jobsAfterName, jobUidsByName } from "./jobs.sql.ts";
+import { readPageToken, toPageToken } from "./page-token.ts";
 import type { Parts } from "./parts.ts";
 
 const DEFAULT_PAGE_SIZE = 50;
 
 /** The job as customers see it, its next fire time counted from now. */
 export function presentJob(parts: Parts, row: JobRow, schedule = parts.schedules.of(row)): Job {
-  return toJob(row, row.state === "ACTIVE" ? nextFireTimeOf(row, schedule, parts.clock.now()) : null);
+  const nowMs = parts.clock.now();
+  return toJob(row, row.state === "ACTIVE" ? nextFireTimeOf(row, schedule, nowMs) : null, nowMs);
 }
 
-// The cursor runs ahead of now by the look-ahead; behind now it stands at what is owed.
+// The cursor runs ahead of now by the look-ahead; behind now it stands at what is owed. A cursor of a job that has
+// none left, or of one whose pause ends by itself, is not asked for again.
 function nextFireTimeOf(row: JobRow, schedule: CompiledSchedule, nowMs: number): number | null {
   if (row.next_fire_time !== null && row.next_fire_time <= nowMs) return row.next_fire_time;
-  return schedule.nextAfter(nowMs);
+  const { requested } = readCarry(row.carry);
+  let next = schedule.nextAfter(Math.max(nowMs, Math.min(row.after_time, row.pause_until ?? 0)));
+  while (next !== null && requested.includes(next)) next = schedule.nextAfter(next);
+  const last = row.last_fire_time;
+  if (row.next_fire_time === null && (last === null || next === null || next > last)) return null;
+  return next;
 }
 
 /** Reads a job by name. Throws JOB_NOT_FOUND. */
@@ -37,13 +46,13 @@ export async function listJobs(
   request: ListJobsRequest,
 ): Promise<{ jobs: Job[]; nextPageToken: string }> {
   const size = request.pageSize === 0 ? DEFAULT_PAGE_SIZE : request.pageSize;
-  const after = request.pageToken === "" ? "" : readPageToken(request.pageToken);
+  const after = readPageToken("jobs", request.pageToken);
   const rows = await parts.database.query(jobsAfterName, [projectId, after, size + 1]);
   const page = fittingPage(rows.slice(0, size));
   const last = page.at(-1);
   return {
     jobs: page.map((row) => presentJob(parts, row)),
-    nextPageToken: rows.length > page.length && last !== undefined ? toPageToken(last.name) : "",
+    nextPageToken: rows.length > page.length && last !== undefined ? toPageToken("jobs", last.name) : "",
   };
 }
 
@@ -58,21 +67,6 @@ function fittingPage(rows: readonly JobRow[]): readonly JobRow[] {
     return chars > MAX_PAGE_CHARS;
   });
   return end === -1 ? rows : rows.slice(0, Math.max(1, end));
-}
-
-const TOKEN_PREFIX = "jobs:";
-
-function toPageToken(name: string): string {
-  return Buffer.from(TOKEN_PREFIX + name).toString("base64url");
-}
-
-function readPageToken(token: string): string {
-  const text = Buffer.from(token, "base64url").toString();
-  const name = text.slice(TOKEN_PREFIX.length);
-  if (!text.startsWith(TOKEN_PREFIX) || toPageToken(name) !== token) {
-    throw failure("PAGE_TOKEN_INVALID", { token });
-  }
-  return name;
 }
 
 /** The ids of all jobs of the project that have had this name. Throws JOB_NOT_FOUND instead of none. */

@@ -1,9 +1,9 @@
 import { statement } from "../db/statement.ts";
 
-/** Adds a revision: job, number, specification as JSON text, time. */
+/** Adds a revision: job, number, specification as JSON text, time, who. */
 export const revisionInsert = statement<{ revision: number }>(
   "revisionInsert",
-  `insert into scheduler.revisions (job_uid, revision, spec, create_time) values ($1, $2, $3::json, $4)
+  `insert into scheduler.revisions (job_uid, revision, spec, create_time, actor) values ($1, $2, $3::json, $4, $5)
    returning revision`,
 );
 
@@ -13,4 +13,32 @@ export const revisionsByJob = statement<{ job_uid: string; revision: number; spe
   `select r.job_uid, r.revision, r.spec::text as spec
      from unnest($1::text[], $2::integer[]) as wanted (job_uid, revision)
      join scheduler.revisions r using (job_uid, revision)`,
+);
+
+/** A revision with the job it belongs to. */
+export interface RevisionRow {
+  readonly uid: string;
+  readonly name: string;
+  readonly revision: number;
+  readonly spec: string;
+  readonly actor: string;
+  readonly create_time: number;
+}
+
+const REVISION = `j.uid, j.name, r.revision, r.spec::text as spec, r.actor, r.create_time
+  from scheduler.jobs j join scheduler.revisions r on r.job_uid = j.uid`;
+
+/** A page of the revisions of the project's living job of a name, newest first, of those less than $3. */
+export const revisionsBefore = statement<RevisionRow>(
+  "revisionsBefore",
+  `select ${REVISION} where j.project_id = $1 and j.name = $2 and j.state <> 'DELETED' and r.revision < $3
+    order by r.revision desc limit $4`,
+);
+
+/** Two revisions of the project's living job of a name: that of number $3, and the one before it. */
+export const revisionWithPrevious = statement<RevisionRow>(
+  "revisionWithPrevious",
+  `select ${REVISION} where j.project_id = $1 and j.name = $2 and j.state <> 'DELETED'
+      and r.revision between $3 - 1 and $3
+    order by r.revision desc`,
 );

@@ -40,12 +40,12 @@ export function createScheduleCache(maxEntries: number): ScheduleCache {
       if (missing.length > 0) {
         const values = [missing.map((row) => row.uid), missing.map((row) => row.revision)];
         for (const found of await on.query(revisionsByJob, values)) {
-          read.set(found.job_uid, of(found.job_uid, found.revision, found.spec));
+          read.set(`${found.job_uid}/${found.revision}`, of(found.job_uid, found.revision, found.spec));
         }
       }
       return rows.map((row) => {
         const key = `${row.uid}/${row.revision}`;
-        const compiled = read.get(row.uid) ?? entries.get(key);
+        const compiled = read.get(key) ?? entries.get(key);
         if (compiled === undefined) throw new Error(`Revision ${row.revision} of ${row.uid} has no row.`);
         return keep(key, compiled);
       });

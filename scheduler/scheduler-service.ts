@@ -1,24 +1,39 @@
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
-import { fieldFailure } from "../mesh/errors.ts";
 import type { ServiceImplementation } from "../mesh/grpc-service.ts";
+import { auditLedger } from "./audit-service.ts";
+import { createBatchHandlers } from "./batch-service.ts";
+import { createCalendarHandlers } from "./calendars-service.ts";
 import { createJob, type WrittenJob } from "./create-job.ts";
+import { explainFireTime } from "./explain-fire-time.ts";
+import { knownOf } from "./known-of.ts";
+import { listFireTimes } from "./list-fire-times.ts";
+import { createOperationHandlers } from "./operations-service.ts";
 import type { Parts } from "./parts.ts";
 import { deleteJob, pauseJob, resumeJob } from "./pause-job.ts";
 import { previewSchedule } from "./preview-schedule.ts";
 import { listJobs, presentJob, readJob, resolveJob } from "./read-jobs.ts";
+import { required } from "./required.ts";
+import { createRevisionHandlers } from "./revisions-service.ts";
 import { runJob } from "./run-job.ts";
+import { simulateSchedule } from "./simulate-schedule.ts";
+import { skipFireTime } from "./skip-fire-time.ts";
 import { updateJob } from "./update-job.ts";
 import { warningsOf } from "./warnings.ts";
 
 /** The scheduler's handlers: translate, call, translate. */
 export function createSchedulerService(parts: Parts): ServiceImplementation<typeof SchedulerService> {
-  const present = ({ row, schedule }: WrittenJob) => {
+  const present = async ({ row, schedule }: WrittenJob) => {
     const job = presentJob(parts, row, schedule);
-    return { job, warnings: warningsOf(schedule, job, parts.clock.now()) };
+    const nowMs = parts.clock.now();
+    return {
+      job,
+      warnings: warningsOf(schedule, job, nowMs, await knownOf(parts, row.project_id, schedule)),
+    };
   };
   return {
-    createJob: async ({ projectId, request }) => {
-      return { response: present(await createJob(parts, projectId, required(request))) };
+    createJob: async ({ projectId, request, actor }) => {
+      return { response: await present(await createJob(parts, projectId, required(request), actor)) };
     },
     getJob: async ({ projectId, request }) => {
       const row = await readJob(parts, projectId, required(request));
@@ -27,16 +42,17 @@ export function createSchedulerService(parts: Parts): ServiceImplementation<type
     listJobs: async ({ projectId, request }) => ({
       response: await listJobs(parts, projectId, required(request)),
     }),
-    updateJob: async ({ projectId, request }) => {
-      return { response: present(await updateJob(parts, projectId, required(request))) };
+    updateJob: async ({ projectId, request, actor }) => {
+      return { response: await present(await updateJob(parts, projectId, required(request), actor)) };
     },
     deleteJob: async ({ projectId, request }) => {
       const { name, etag } = required(request);
       return { response: { job: presentJob(parts, await deleteJob(parts, { projectId, name, etag })) } };
     },
     pauseJob: async ({ projectId, request }) => {
-      const { name, note } = required(request);
-      return { response: { job: presentJob(parts, await pauseJob(parts, { projectId, name }, note)) } };
+      const { name, note, until } = required(request);
+      const pause = { note, untilMs: until === undefined ? null : timestampMs(until) };
+      return { response: { job: presentJob(parts, await pauseJob(parts, { projectId, name }, pause)) } };
     },
     resumeJob: async ({ projectId, request }) => {
       const { name } = required(request);
@@ -48,11 +64,25 @@ export function createSchedulerService(parts: Parts): ServiceImplementation<type
     previewSchedule: async ({ projectId, request }) => ({
       response: await previewSchedule(parts, projectId, required(request)),
     }),
+    simulateSchedule: async ({ projectId, request }) => ({
+      response: await simulateSchedule(parts, projectId, required(request)),
+    }),
+    listFireTimes: async ({ projectId, request }) => ({
+      response: await listFireTimes(parts, projectId, required(request)),
+    }),
+    explainFireTime: async ({ projectId, request }) => ({
+      response: await explainFireTime(parts, projectId, required(request)),
+    }),
+    skipFireTime: async ({ projectId, request }) => ({
+      response: await skipFireTime(parts, projectId, required(request)),
+    }),
+    auditLedger: async ({ projectId, request }) => ({
+      response: await auditLedger(parts, projectId, required(request)),
+    }),
     resolveJob: async ({ projectId, name }) => ({ jobUids: await resolveJob(parts, projectId, name) }),
+    ...createBatchHandlers(parts),
+    ...createCalendarHandlers(parts),
+    ...createRevisionHandlers(parts, present),
+    ...createOperationHandlers(parts),
   };
-}
-
-function required<T>(request: T | undefined): T {
-  if (request === undefined) throw fieldFailure("FIELD_INVALID", "request", "It is required.");
-  return request;
 }

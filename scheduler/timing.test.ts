@@ -158,6 +158,11 @@ describe("PreviewSchedule", () => {
     );
   });
 
+  test("ends with the last fire that a limit leaves", async () => {
+    const { fireTimes } = await preview({ schedules: [cron("0 * * * *")], maxFires: 2 }, NOW, 10);
+    expect(fireTimes).toHaveLength(2);
+  });
+
   test("of one that never fires is empty and warns", async () => {
     const { fireTimes, warnings } = await preview({ schedules: [cron("0 0 30 2 *")] });
     expect(fireTimes).toEqual([]);

@@ -7,9 +7,12 @@ import {
   UpdateJobRequestSchema,
 } from "../gen/easycron/v1/job_service_pb.ts";
 import { EasyCronError, failure, fieldFailure } from "../mesh/errors.ts";
-import { lockJob, settleJob, writeChange } from "./change-job.ts";
-import { checkSpec, createJob, type WrittenJob } from "./create-job.ts";
+import { bindCalendars, gatesOf } from "./calendars.ts";
+import { withSnapshots } from "./calendars-edges.ts";
+import { lockJob, settleJob, unchanged, writeChange } from "./change-job.ts";
+import { calendarNames, checkSpec, createJob, type WrittenJob } from "./create-job.ts";
 import { fromSpecJson } from "./job.ts";
+import { keepAnchors } from "./job-defaults.ts";
 import { jobByUid } from "./jobs.sql.ts";
 import type { Parts } from "./parts.ts";
 import { findEarlierUse, fingerprintOf, type RequestUse, rememberUse } from "./request-id.ts";
@@ -20,6 +23,13 @@ const UPDATABLE = [
   "schedules",
   "start_time",
   "end_time",
+  "max_fires",
+  "calendars",
+  "flexible_window",
+  "misfire_policy",
+  "catchup_window",
+  "max_catchup",
+  "overlap_policy",
   "target",
   "payload",
   "retry_policy",
@@ -29,18 +39,20 @@ const UPDATABLE = [
 
 /**
  * Adds a revision with the fields that the mask names. A change that changes nothing adds none. Throws JOB_NOT_FOUND
- * (unless `allowMissing`), ETAG_MISMATCH, UPDATE_MASK_INVALID, REQUEST_ID_REUSED and what `checkSpec` throws.
+ * (unless `allowMissing`), ETAG_MISMATCH, UPDATE_MASK_INVALID, REQUEST_ID_REUSED and what `checkSpec` throws. `actor` is
+ * the API key's id.
  */
 export async function updateJob(
   parts: Parts,
   projectId: string,
   request: UpdateJobRequest,
+  actor = "",
 ): Promise<WrittenJob> {
   const given = request.job;
   if (given === undefined) throw fieldFailure("FIELD_INVALID", "job", "It is required.");
   const fields = readMask(request, given);
   try {
-    return await writeUpdate(parts, projectId, request, given, fields);
+    return await writeUpdate(parts, projectId, { request, given, fields, actor });
   } catch (error) {
     const missing = error instanceof EasyCronError && error.reason === "JOB_NOT_FOUND";
     if (!missing || !request.allowMissing) throw error;
@@ -49,6 +61,7 @@ export async function updateJob(
       parts,
       projectId,
       create(CreateJobRequestSchema, { job: given, requestId, validateOnly }),
+      actor,
     );
   }
 }
@@ -66,12 +79,17 @@ function readMask(request: UpdateJobRequest, given: Job): readonly string[] {
   });
 }
 
+interface Update {
+  readonly request: UpdateJobRequest;
+  readonly given: Job;
+  readonly fields: readonly string[];
+  readonly actor: string;
+}
+
 async function writeUpdate(
   parts: Parts,
   projectId: string,
-  request: UpdateJobRequest,
-  given: Job,
-  fields: readonly string[],
+  { request, given, fields, actor }: Update,
 ): Promise<WrittenJob> {
   const fingerprint = fingerprintOf(UpdateJobRequestSchema, request);
   const use: RequestUse = { projectId, requestId: request.requestId, fingerprint };
@@ -80,29 +98,30 @@ async function writeUpdate(
     const [done] = earlier === undefined ? [] : await tx.query(jobByUid, [projectId, earlier.job_uid]);
     if (done !== undefined) return { row: done, schedule: parts.schedules.of(done) };
     const before = await lockJob(tx, { projectId, name: given.name, etag: given.etag });
-    const merged = merge(fromSpecJson(before.spec), given, fields);
+    const former = fromSpecJson(before.spec);
+    const changed = keepAnchors(former, merge(former, given, fields));
+    const merged = await withSnapshots(tx, projectId, changed);
     const checked = checkSpec(merged, before.uid, parts.clock.now());
     const { schedule } = checked;
-    const unchanged = equals(JobSchema, fromSpecJson(checked.spec), fromSpecJson(before.spec));
+    await gatesOf(tx, projectId, schedule.calendars);
+    const same = equals(JobSchema, fromSpecJson(checked.spec), fromSpecJson(before.spec));
     if (request.validateOnly) {
       return {
-        row: unchanged ? before : { ...before, spec: checked.spec, revision: before.revision + 1 },
+        row: same ? before : { ...before, spec: checked.spec, revision: before.revision + 1 },
         schedule,
       };
     }
     if (!(await rememberUse(tx, use, { jobUid: before.uid, nowMs: parts.clock.now() }))) {
       throw failure("SERVICE_UNAVAILABLE", { service: "scheduler" }, { retryAfterMs: 100 });
     }
-    if (unchanged) return { row: before, schedule };
+    if (same) return { row: before, schedule };
     const settled = await settleJob(tx, parts, before);
     const revision = before.revision + 1;
-    await tx.query(revisionInsert, [before.uid, revision, checked.spec, toSqlTime(settled.changeTimeMs)]);
-    const row = await writeChange(tx, settled, {
-      state: before.state,
-      revision,
-      nextFireTimeMs: before.state === "ACTIVE" ? schedule.nextAfter(settled.afterMs) : null,
-      pauseNote: before.pause_note,
-    });
+    const changeTime = toSqlTime(settled.changeTimeMs);
+    await tx.query(revisionInsert, [before.uid, revision, checked.spec, changeTime, actor]);
+    await bindCalendars(tx, projectId, [{ jobUid: before.uid, names: calendarNames(checked.job) }]);
+    const change = { ...unchanged(parts, settled), revision, schedule };
+    const row = await writeChange(tx, parts, settled, change);
     return { row, schedule };
   });
   parts.wake();
@@ -112,25 +131,29 @@ async function writeUpdate(
 function merge(before: Job, given: Job, fields: readonly string[]): Job {
   const job = clone(JobSchema, before);
   if (fields.includes("schedules")) job.schedules = given.schedules;
+  if (fields.includes("calendars")) job.calendars = given.calendars;
   if (fields.includes("labels")) job.labels = given.labels;
-  replace(job, given, fields, "start_time", "startTime");
-  replace(job, given, fields, "end_time", "endTime");
-  replace(job, given, fields, "target", "target");
-  replace(job, given, fields, "payload", "payload");
-  replace(job, given, fields, "retry_policy", "retryPolicy");
-  replace(job, given, fields, "attempt_timeout", "attemptTimeout");
+  if (fields.includes("max_fires")) job.maxFires = given.maxFires;
+  if (fields.includes("misfire_policy")) job.misfirePolicy = given.misfirePolicy;
+  if (fields.includes("max_catchup")) job.maxCatchup = given.maxCatchup;
+  if (fields.includes("overlap_policy")) job.overlapPolicy = given.overlapPolicy;
+  for (const [path, key] of MESSAGES) if (fields.includes(path)) replace(job, given, key);
   return job;
 }
 
+const MESSAGES = [
+  ["start_time", "startTime"],
+  ["end_time", "endTime"],
+  ["flexible_window", "flexibleWindow"],
+  ["catchup_window", "catchupWindow"],
+  ["target", "target"],
+  ["payload", "payload"],
+  ["retry_policy", "retryPolicy"],
+  ["attempt_timeout", "attemptTimeout"],
+] as const;
+
 // A field that the mask names and the job leaves out is cleared: it goes back to its default.
-function replace<K extends "startTime" | "endTime" | "target" | "payload" | "retryPolicy" | "attemptTimeout">(
-  job: Job,
-  given: Job,
-  fields: readonly string[],
-  path: string,
-  key: K,
-): void {
-  if (!fields.includes(path)) return;
+function replace<K extends (typeof MESSAGES)[number][1]>(job: Job, given: Job, key: K): void {
   const value = given[key];
   if (value === undefined) delete job[key];
   else job[key] = value as Job[K] & {};

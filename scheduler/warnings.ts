@@ -1,5 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationMs } from "@bufbuild/protobuf/wkt";
+import type { CalendarGate } from "../cron/calendar-gate.ts";
 import { lintPlan } from "../cron/lint.ts";
 import type { WarningCode as CronWarningCode } from "../cron/warning.ts";
 import { type Job, WarningCode, type WarningSchema } from "../gen/easycron/v1/job_pb.ts";
@@ -16,14 +17,21 @@ const CODES: Readonly<Record<CronWarningCode, WarningCode>> = {
   RETRY_LONGER_THAN_INTERVAL: WarningCode.RETRY_LONGER_THAN_INTERVAL,
 };
 
+/** From this many other jobs on, the top of the hour is crowded. */
+const CROWD = 10;
+
 /** What a customer should know about a valid job as of `nowMs`; paths begin at the request ("job.schedules[0]…"). */
 export function warningsOf(
   schedule: CompiledSchedule,
   job: Pick<Job, "retryPolicy">,
   nowMs: number,
+  known: { readonly gates?: readonly CalendarGate[]; readonly jobsAtTopOfHour?: number } = {},
 ): MessageInitShape<typeof WarningSchema>[] {
   const retries = job.retryPolicy === undefined ? {} : { retryHorizonMs: retryHorizonMs(job.retryPolicy) };
-  return lintPlan({ plan: schedule.plan, nowMs, ...retries }).map(({ code, field, message }) => ({
+  const { gates = [], jobsAtTopOfHour = 0 } = known;
+  const plan = { ...schedule.plan, gates };
+  const crowd = jobsAtTopOfHour < CROWD ? {} : { jobsAtTopOfHour };
+  return lintPlan({ plan, nowMs, ...retries, ...crowd }).map(({ code, field, message }) => ({
     code: CODES[code],
     field: `job.${field}`,
     message,

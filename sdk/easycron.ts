@@ -2,10 +2,14 @@ import type { DescService } from "@bufbuild/protobuf";
 import { type CallOptions, type Client, createClient, type Transport } from "@connectrpc/connect";
 import { EasyCronError } from "./easycron-error.ts";
 import { ApiKeyService } from "./gen/easycron/v1/api_key_service_pb.ts";
+import { CalendarService } from "./gen/easycron/v1/calendar_service_pb.ts";
 import { JobService } from "./gen/easycron/v1/job_service_pb.ts";
+import { LedgerService } from "./gen/easycron/v1/ledger_service_pb.ts";
+import { OperationService } from "./gen/easycron/v1/operation_service_pb.ts";
 import { ProjectService } from "./gen/easycron/v1/project_service_pb.ts";
 import { ScheduleService } from "./gen/easycron/v1/schedule_service_pb.ts";
 import { SigningKeyService } from "./gen/easycron/v1/signing_key_service_pb.ts";
+import { SystemService } from "./gen/easycron/v1/system_service_pb.ts";
 import { TriggerService } from "./gen/easycron/v1/trigger_service_pb.ts";
 import { createFetchTransport } from "./transport.ts";
 
@@ -27,10 +31,18 @@ export class EasyCron {
   readonly jobs: Client<typeof JobService>;
   /** Schedules, seen ahead of time. */
   readonly schedules: Client<typeof ScheduleService>;
-  /** What became of fire times. */
+  /** When something is open, for jobs to refer to. */
+  readonly calendars: Client<typeof CalendarService>;
+  /** The account of every fire time, each with exactly one verdict. */
+  readonly ledger: Client<typeof LedgerService>;
+  /** What became of triggers. */
   readonly triggers: Client<typeof TriggerService>;
+  /** What goes on after the call that asked for it. */
+  readonly operations: Client<typeof OperationService>;
   /** The keys with which webhooks are signed. */
   readonly signingKeys: Client<typeof SigningKeyService>;
+  /** The server: its version, its zone data, its limits. Any key will do. */
+  readonly system: Client<typeof SystemService>;
   /** Projects. Needs the operator's key. */
   readonly projects: Client<typeof ProjectService>;
   /** API keys. Needs the operator's key. */
@@ -41,8 +53,12 @@ export class EasyCron {
     const transport = options.transport ?? createFetchTransport(complete(options));
     this.jobs = createThrowingClient(JobService, transport);
     this.schedules = createThrowingClient(ScheduleService, transport);
+    this.calendars = createThrowingClient(CalendarService, transport);
+    this.ledger = createThrowingClient(LedgerService, transport);
     this.triggers = createThrowingClient(TriggerService, transport);
+    this.operations = createThrowingClient(OperationService, transport);
     this.signingKeys = createThrowingClient(SigningKeyService, transport);
+    this.system = createThrowingClient(SystemService, transport);
     this.projects = createThrowingClient(ProjectService, transport);
     this.apiKeys = createThrowingClient(ApiKeyService, transport);
   }

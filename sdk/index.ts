@@ -15,14 +15,35 @@ export {
   type FieldViolation,
 } from "./easycron-error.ts";
 export type { ApiKey } from "./gen/easycron/v1/api_key_service_pb.ts";
-export { type Job, JobState, type Warning, WarningCode } from "./gen/easycron/v1/job_pb.ts";
-export type { Project } from "./gen/easycron/v1/project_service_pb.ts";
+export type { Calendar, CalendarWindow } from "./gen/easycron/v1/calendar_pb.ts";
 export {
+  type CalendarReference,
+  type Job,
+  JobState,
+  MisfirePolicy,
+  Outside,
+  OverlapPolicy,
+  type Warning,
+  WarningCode,
+} from "./gen/easycron/v1/job_pb.ts";
+export {
+  type LedgerDifference,
+  LedgerDifferenceKind,
+  type LedgerEntry,
+  Verdict,
+  VerdictReason,
+} from "./gen/easycron/v1/ledger_pb.ts";
+export { type Operation, type OperationMetadata, OperationState } from "./gen/easycron/v1/operation_pb.ts";
+export type { Project } from "./gen/easycron/v1/project_service_pb.ts";
+export type { FireTimeDifference, Revision } from "./gen/easycron/v1/revision_pb.ts";
+export {
+  type CalendarEdgeSchedule,
   CronDialect,
   type CronSchedule,
   DstGap,
   DstOverlap,
   type DstPolicy,
+  Edge,
   type FireTime,
   type Schedule,
 } from "./gen/easycron/v1/schedule_pb.ts";

@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import type { DescEnum } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { JobStateSchema } from "../gen/easycron/v1/job_pb.ts";
+import { OperationStateSchema } from "../gen/easycron/v1/operation_pb.ts";
 import { AttemptOutcomeSchema, TriggerStateSchema } from "../gen/easycron/v1/trigger_pb.ts";
 
 const root = resolve(import.meta.dirname, "..");
@@ -28,9 +29,17 @@ async function checked(table: string, column: string): Promise<string[]> {
   const files = (await readdir(folder)).sort();
   const text = (await Promise.all(files.map((file) => readFile(join(folder, file), "utf8")))).join("\n");
   const body = text.split(`create table ${table} (`)[1]?.split("\n)")[0] ?? "";
-  const list =
-    new RegExp(`^ *${column} text not null check \\(${column} in \\(([^)]*)\\)\\)`, "m").exec(body)?.[1] ??
-    "";
+  const made = new RegExp(`^ *${column} text not null check \\(${column} in \\(([^)]*)\\)\\)`, "m").exec(
+    body,
+  );
+  const changes = text
+    .split(`alter table ${table}\n`)
+    .slice(1)
+    .map((part) => part.split(";\n")[0] ?? "");
+  const changed = changes.map((part) =>
+    new RegExp(`add constraint \\w+ check \\(${column} in \\(([^)]*)\\)\\)`).exec(part),
+  );
+  const list = [made, ...changed].findLast((match) => match !== null)?.[1] ?? "";
   return [...list.matchAll(/'([A-Z_]+)'/g)].map((match) => match[1] ?? "").sort();
 }
 
@@ -38,6 +47,7 @@ describe("states are the same in docs/states.md, the protos and the schema", () 
   test.each([
     ["Job", JobStateSchema, "scheduler.jobs", "state"],
     ["Trigger", TriggerStateSchema, "dispatcher.triggers", "state"],
+    ["Operation", OperationStateSchema, "scheduler.operations", "state"],
     ["Attempt", AttemptOutcomeSchema, "dispatcher.attempts", "outcome"],
   ] as const)("%s", async (heading, schema, table, column) => {
     const names = namesOf(schema);

@@ -71,6 +71,8 @@ export function eventOf(job: TestJob, atMs: number, change: Partial<EventInit> =
     nominalTimeMs: BigInt(atMs),
     effectiveTimeMs: BigInt(atMs),
     seq: 1,
+    previousSkipped: 0,
+    previousMissed: 0,
     ...change,
   };
 }

@@ -101,8 +101,8 @@ function withUnimplemented(methods: readonly { readonly localName: string }[], g
 
 function fakeDatabase(answer: StartOptions["answer"]): Database {
   const keys: Record<string, object> = {
-    [hashSecret(PROJECT_KEY).toString("hex")]: { project_id: "proj_a", plugins: ["redis"] },
-    [hashSecret(OTHER_KEY).toString("hex")]: { project_id: "proj_b", plugins: [] },
+    [hashSecret(PROJECT_KEY).toString("hex")]: { id: "key_a", project_id: "proj_a", plugins: ["redis"] },
+    [hashSecret(OTHER_KEY).toString("hex")]: { id: "key_b", project_id: "proj_b", plugins: [] },
   };
   const query = async <Row>(statement: Statement<Row>, values: readonly unknown[] = []): Promise<Row[]> => {
     const given = answer?.(statement.name, values);

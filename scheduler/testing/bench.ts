@@ -3,6 +3,7 @@ import pg from "pg";
 import { createPool } from "../../db/pool.ts";
 import { type Job, JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import { CreateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
+import { TriggerKind } from "../../gen/easycron/v1/trigger_pb.ts";
 import { createDatabase } from "../../test/support/database.ts";
 import type { TriggerEventInit } from "../chain.ts";
 import { createJob } from "../create-job.ts";
@@ -11,6 +12,7 @@ import type { JobRow } from "../job.ts";
 import type { Parts } from "../parts.ts";
 import { createScheduleCache } from "../schedule-cache.ts";
 import { createTick, type Tick } from "../tick.ts";
+import type { SkipRange } from "../verdict.ts";
 
 /** The project of every job here. */
 export const PROJECT = "proj_test";
@@ -19,19 +21,27 @@ export const PROJECT = "proj_test";
 export interface TriggerRow {
   readonly id: string;
   readonly atMs: number;
+  readonly effectiveMs: number;
   readonly seq: number;
   readonly revision: number;
   readonly state: string;
+  readonly kind: string;
+  readonly skipped: number;
+  readonly missed: number;
 }
 
 /** The scheduler without its processes: real SQL, a clock that is set by hand, and a recording dispatcher. */
 export interface SchedulerBench {
   readonly parts: Parts;
   readonly tick: Tick;
+  /** What the tick has told of as missed. */
+  readonly missed: readonly SkipRange[];
   /** Epoch milliseconds. */
   setTime(ms: number): void;
   /** From now on the dispatcher cannot be reached, or can again. */
   setDispatcherDown(down: boolean): void;
+  /** From now on what is handed over is recorded, and the answer is lost; or no longer. */
+  setAnswerLost(lost: boolean): void;
   createJob(job: MessageInitShape<typeof JobSchema>): Promise<JobRow>;
   /** What is recorded for a job, by fire time. */
   triggersOf(jobUid: string): Promise<TriggerRow[]>;
@@ -45,17 +55,30 @@ export interface SchedulerBench {
   whileLocked<T>(triggerId: string, work: () => Promise<T>): Promise<T>;
   /** Resolves once a statement of this database waits for a lock. */
   untilBlocked(): Promise<void>;
+  /** Makes every trigger of a job that is due by now one that has succeeded. */
+  succeed(jobUid: string): Promise<void>;
+  /** Brings a recorded trigger to rest. */
+  finish(triggerId: string, state: "SUCCEEDED" | "EXHAUSTED" | "CANCELLED"): Promise<void>;
+  /** Takes a recorded trigger away as nothing in the product does. */
+  lose(triggerId: string): Promise<void>;
   close(): Promise<void>;
 }
 
 const RECORD = `
   insert into dispatcher.triggers (id, fire_time, effective_time, due_time, project_id, job_uid, job_name, revision,
-    kind, state, seq, previous_fire_time, create_time)
-  select e.id, e.at, e.at, e.at, $8, e.job_uid, 'job', e.revision, 'SCHEDULED', 'PENDING', e.seq, e.previous, e.at
+    kind, state, seq, previous_fire_time, create_time, previous_skipped, previous_missed)
+  select e.id, e.at, e.effective, e.effective, $8, e.job_uid, 'job', e.revision, e.kind, 'PENDING', e.seq, e.previous,
+         e.at, e.skipped, e.missed
     from unnest($1::text[], $2::timestamptz[], $3::text[], $4::integer[], $5::integer[], $6::integer[],
-                $7::timestamptz[]) as e (id, at, job_uid, revision, epoch, seq, previous)
+                $7::timestamptz[], $9::timestamptz[], $10::text[], $11::integer[], $12::integer[])
+      as e (id, at, job_uid, revision, epoch, seq, previous, effective, kind, skipped, missed)
     join scheduler.lock_current($3, $5) as current on current.uid = e.job_uid and current.epoch = e.epoch
   on conflict do nothing`;
+
+function kindName(kind: TriggerKind): string {
+  const found = Object.entries(TriggerKind).find(([, value]) => value === kind);
+  return found?.[0] ?? "SCHEDULED";
+}
 
 /** Opens a bench on a database of its own. */
 export async function openBench(startMs: number): Promise<SchedulerBench> {
@@ -66,6 +89,7 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
   dispatcher.on("error", () => {});
   let now = startMs;
   let down = false;
+  let lost = false;
   const time = (ms: bigint | undefined) => (ms === undefined ? null : new Date(Number(ms)).toISOString());
   const record = async (events: readonly TriggerEventInit[]) => {
     await dispatcher.query(RECORD, [
@@ -77,12 +101,17 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
       events.map((event) => event.seq),
       events.map((event) => time(event.previousNominalTimeMs)),
       PROJECT,
+      events.map((event) => time(event.effectiveTimeMs)),
+      events.map((event) => kindName(event.kind)),
+      events.map((event) => event.previousSkipped),
+      events.map((event) => event.previousMissed),
     ]);
   };
   const handOver: HandOver = {
     send: async (events) => {
       if (down) throw new Error("The dispatcher is down.");
       await record(events);
+      if (lost) throw new Error("The answer is lost.");
     },
     close: () => {},
   };
@@ -95,19 +124,26 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
     handOver,
     schedules,
     clock,
+    lookAheadMs: 5_000,
+    catchupPerSecond: 50,
     wake: () => {},
   };
+  const missed: SkipRange[] = [];
   const onTrouble = (_: string, error: unknown) => {
     throw error;
   };
   return {
     parts,
-    tick: createTick({ ...parts, lookAheadMs: 5_000, onTrouble }),
+    tick: createTick({ ...parts, onTrouble, onMissed: (_, range) => missed.push(range) }),
+    missed,
     setTime: (ms) => {
       now = ms;
     },
     setDispatcherDown: (value) => {
       down = value;
+    },
+    setAnswerLost: (value) => {
+      lost = value;
     },
     createJob: async (job) => {
       const request = create(CreateJobRequestSchema, { job: create(JobSchema, job) as Job });
@@ -115,11 +151,16 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
     },
     triggersOf: async (jobUid) => {
       const { rows } = await dispatcher.query(
-        `select id, extract(epoch from fire_time) * 1000 as at, seq, revision, state
+        `select id, extract(epoch from fire_time) * 1000 as at, extract(epoch from effective_time) * 1000 as effective,
+                seq, revision, state, kind, previous_skipped as skipped, previous_missed as missed
            from dispatcher.triggers where job_uid = $1 order by fire_time`,
         [jobUid],
       );
-      return rows.map(({ at, ...row }) => ({ ...row, atMs: Number(at) }));
+      return rows.map(({ at, effective, ...row }) => ({
+        ...row,
+        atMs: Number(at),
+        effectiveMs: Number(effective),
+      }));
     },
     record,
     start: async (id) => {
@@ -146,6 +187,23 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
       const waiting = `select 1 from pg_stat_activity
         where datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0`;
       while ((await dispatcher.query(waiting)).rows.length === 0);
+    },
+    succeed: async (jobUid) => {
+      await dispatcher.query(
+        `update dispatcher.triggers set state = 'SUCCEEDED', attempt_count = 1, end_time = $2
+          where job_uid = $1 and effective_time <= $2 and end_time is null`,
+        [jobUid, new Date(now).toISOString()],
+      );
+    },
+    finish: async (id, state) => {
+      await dispatcher.query("update dispatcher.triggers set state = $2, end_time = $3 where id = $1", [
+        id,
+        state,
+        new Date(now).toISOString(),
+      ]);
+    },
+    lose: async (id) => {
+      await dispatcher.query("delete from dispatcher.triggers where id = $1", [id]);
     },
     close: async () => {
       await database.close();

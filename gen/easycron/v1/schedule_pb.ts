@@ -5,6 +5,8 @@
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../buf/validate/validate_pb.ts";
+import type { Calendar } from "./calendar_pb.ts";
+import { file_easycron_v1_calendar } from "./calendar_pb.ts";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
@@ -13,7 +15,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/schedule.proto.
  */
 export const file_easycron_v1_schedule: GenFile = /*@__PURE__*/
-  fileDesc("ChplYXN5Y3Jvbi92MS9zY2hlZHVsZS5wcm90bxILZWFzeWNyb24udjEi4gEKCFNjaGVkdWxlEikKBGNyb24YASABKAsyGS5lYXN5Y3Jvbi52MS5Dcm9uU2NoZWR1bGVIABIpCgRyYXRlGAIgASgLMhkuZWFzeWNyb24udjEuUmF0ZVNjaGVkdWxlSAASKQoEb25jZRgDIAEoCzIZLmVhc3ljcm9uLnYxLk9uY2VTY2hlZHVsZUgAEhoKCXRpbWVfem9uZRgEIAEoCUIHukgEcgIYQBIqCgpkc3RfcG9saWN5GAUgASgLMhYuZWFzeWNyb24udjEuRHN0UG9saWN5Qg0KBGtpbmQSBbpIAggBImMKDENyb25TY2hlZHVsZRIeCgpleHByZXNzaW9uGAEgASgJQgq6SAdyBRABGIACEjMKB2RpYWxlY3QYAiABKA4yGC5lYXN5Y3Jvbi52MS5Dcm9uRGlhbGVjdEIIukgFggECEAEicQoMUmF0ZVNjaGVkdWxlEjAKBWV2ZXJ5GAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQga6SAPIAQESLwoLYW5jaG9yX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wImYKDE9uY2VTY2hlZHVsZRIqCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEgAEh0KCmxvY2FsX3RpbWUYAiABKAlCB7pIBHICGCBIAEILCgJhdBIFukgCCAEiawoJRHN0UG9saWN5EioKA2dhcBgBIAEoDjITLmVhc3ljcm9uLnYxLkRzdEdhcEIIukgFggECEAESMgoHb3ZlcmxhcBgCIAEoDjIXLmVhc3ljcm9uLnYxLkRzdE92ZXJsYXBCCLpIBYIBAhABIqcBCghGaXJlVGltZRIwCgxub21pbmFsX3RpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmVmZmVjdGl2ZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgpsb2NhbF90aW1lGAMgASgJEhIKCnV0Y19vZmZzZXQYBCABKAkSDQoFbm90ZXMYBSADKAkqZQoLQ3JvbkRpYWxlY3QSHAoYQ1JPTl9ESUFMRUNUX1VOU1BFQ0lGSUVEEAASGQoVQ1JPTl9ESUFMRUNUX1NUQU5EQVJEEAESHQoZQ1JPTl9ESUFMRUNUX1dJVEhfU0VDT05EUxACKkwKBkRzdEdhcBIXChNEU1RfR0FQX1VOU1BFQ0lGSUVEEAASFwoTRFNUX0dBUF9GSVJFX0FUX0VORBABEhAKDERTVF9HQVBfU0tJUBACKm4KCkRzdE92ZXJsYXASGwoXRFNUX09WRVJMQVBfVU5TUEVDSUZJRUQQABIVChFEU1RfT1ZFUkxBUF9GSVJTVBABEhYKEkRTVF9PVkVSTEFQX1NFQ09ORBACEhQKEERTVF9PVkVSTEFQX0JPVEgQA2IGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChplYXN5Y3Jvbi92MS9zY2hlZHVsZS5wcm90bxILZWFzeWNyb24udjEingIKCFNjaGVkdWxlEikKBGNyb24YASABKAsyGS5lYXN5Y3Jvbi52MS5Dcm9uU2NoZWR1bGVIABIpCgRyYXRlGAIgASgLMhkuZWFzeWNyb24udjEuUmF0ZVNjaGVkdWxlSAASKQoEb25jZRgDIAEoCzIZLmVhc3ljcm9uLnYxLk9uY2VTY2hlZHVsZUgAEjoKDWNhbGVuZGFyX2VkZ2UYBiABKAsyIS5lYXN5Y3Jvbi52MS5DYWxlbmRhckVkZ2VTY2hlZHVsZUgAEhoKCXRpbWVfem9uZRgEIAEoCUIHukgEcgIYQBIqCgpkc3RfcG9saWN5GAUgASgLMhYuZWFzeWNyb24udjEuRHN0UG9saWN5Qg0KBGtpbmQSBbpIAggBImMKDENyb25TY2hlZHVsZRIeCgpleHByZXNzaW9uGAEgASgJQgq6SAdyBRABGIACEjMKB2RpYWxlY3QYAiABKA4yGC5lYXN5Y3Jvbi52MS5Dcm9uRGlhbGVjdEIIukgFggECEAEicQoMUmF0ZVNjaGVkdWxlEjAKBWV2ZXJ5GAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQga6SAPIAQESLwoLYW5jaG9yX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wImYKDE9uY2VTY2hlZHVsZRIqCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEgAEh0KCmxvY2FsX3RpbWUYAiABKAlCB7pIBHICGCBIAEILCgJhdBIFukgCCAEikQEKFENhbGVuZGFyRWRnZVNjaGVkdWxlEhsKCGNhbGVuZGFyGAEgASgJQgm6SAZyBBABGD8SKwoEZWRnZRgCIAEoDjIRLmVhc3ljcm9uLnYxLkVkZ2VCCrpIB4IBBBABIAASLwoIc25hcHNob3QYAyABKAsyFS5lYXN5Y3Jvbi52MS5DYWxlbmRhckIGukgD2AEDImsKCURzdFBvbGljeRIqCgNnYXAYASABKA4yEy5lYXN5Y3Jvbi52MS5Ec3RHYXBCCLpIBYIBAhABEjIKB292ZXJsYXAYAiABKA4yFy5lYXN5Y3Jvbi52MS5Ec3RPdmVybGFwQgi6SAWCAQIQASKnAQoIRmlyZVRpbWUSMAoMbm9taW5hbF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5lZmZlY3RpdmVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKbG9jYWxfdGltZRgDIAEoCRISCgp1dGNfb2Zmc2V0GAQgASgJEg0KBW5vdGVzGAUgAygJKj0KBEVkZ2USFAoQRURHRV9VTlNQRUNJRklFRBAAEg4KCkVER0VfT1BFTlMQARIPCgtFREdFX0NMT1NFUxACKmUKC0Nyb25EaWFsZWN0EhwKGENST05fRElBTEVDVF9VTlNQRUNJRklFRBAAEhkKFUNST05fRElBTEVDVF9TVEFOREFSRBABEh0KGUNST05fRElBTEVDVF9XSVRIX1NFQ09ORFMQAipMCgZEc3RHYXASFwoTRFNUX0dBUF9VTlNQRUNJRklFRBAAEhcKE0RTVF9HQVBfRklSRV9BVF9FTkQQARIQCgxEU1RfR0FQX1NLSVAQAipuCgpEc3RPdmVybGFwEhsKF0RTVF9PVkVSTEFQX1VOU1BFQ0lGSUVEEAASFQoRRFNUX09WRVJMQVBfRklSU1QQARIWChJEU1RfT1ZFUkxBUF9TRUNPTkQQAhIUChBEU1RfT1ZFUkxBUF9CT1RIEANiBnByb3RvMw", [file_buf_validate_validate, file_easycron_v1_calendar, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * When a job is due. Exactly one kind must be set.
@@ -50,6 +52,14 @@ export type Schedule = Message<"easycron.v1.Schedule"> & {
      */
     value: OnceSchedule;
     case: "once";
+  } | {
+    /**
+     * Due whenever a calendar opens, or closes.
+     *
+     * @generated from field: easycron.v1.CalendarEdgeSchedule calendar_edge = 6;
+     */
+    value: CalendarEdgeSchedule;
+    case: "calendarEdge";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -173,6 +183,42 @@ export const OnceScheduleSchema: GenMessage<OnceSchedule> = /*@__PURE__*/
   messageDesc(file_easycron_v1_schedule, 3);
 
 /**
+ * The instants at which a calendar opens, or closes. The zone is the calendar's. When the calendar changes, the job has
+ * a new revision.
+ *
+ * @generated from message easycron.v1.CalendarEdgeSchedule
+ */
+export type CalendarEdgeSchedule = Message<"easycron.v1.CalendarEdgeSchedule"> & {
+  /**
+   * The calendar's name. Required; CALENDAR_NOT_FOUND if there is none.
+   *
+   * @generated from field: string calendar = 1;
+   */
+  calendar: string;
+
+  /**
+   * Which. Required.
+   *
+   * @generated from field: easycron.v1.Edge edge = 2;
+   */
+  edge: Edge;
+
+  /**
+   * Ignored in requests, and absent from answers: the calendar as the revision has it.
+   *
+   * @generated from field: easycron.v1.Calendar snapshot = 3;
+   */
+  snapshot?: Calendar | undefined;
+};
+
+/**
+ * Describes the message easycron.v1.CalendarEdgeSchedule.
+ * Use `create(CalendarEdgeScheduleSchema)` to create a new message.
+ */
+export const CalendarEdgeScheduleSchema: GenMessage<CalendarEdgeSchedule> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_schedule, 4);
+
+/**
  * What a fixed-time schedule does when its local time does not exist, or exists twice. Schedules with a rhythm
  * (a minute or hour field that starts with "*") follow real time and are not affected.
  *
@@ -199,7 +245,7 @@ export type DstPolicy = Message<"easycron.v1.DstPolicy"> & {
  * Use `create(DstPolicySchema)` to create a new message.
  */
 export const DstPolicySchema: GenMessage<DstPolicy> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_schedule, 4);
+  messageDesc(file_easycron_v1_schedule, 5);
 
 /**
  * One instant of a schedule, seen ahead of time.
@@ -248,7 +294,48 @@ export type FireTime = Message<"easycron.v1.FireTime"> & {
  * Use `create(FireTimeSchema)` to create a new message.
  */
 export const FireTimeSchema: GenMessage<FireTime> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_schedule, 5);
+  messageDesc(file_easycron_v1_schedule, 6);
+
+/**
+ * A change of a calendar.
+ *
+ * @generated from enum easycron.v1.Edge
+ */
+export const Edge = {
+  /**
+   * Not said.
+   *
+   * @generated from enum value: EDGE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It opens.
+   *
+   * @generated from enum value: EDGE_OPENS = 1;
+   */
+  OPENS: 1,
+
+  /**
+   * It closes.
+   *
+   * @generated from enum value: EDGE_CLOSES = 2;
+   */
+  CLOSES: 2,
+} as const;
+
+/**
+ * A change of a calendar.
+ *
+ * @generated from enum easycron.v1.Edge
+ */
+export type Edge = (typeof Edge)[keyof typeof Edge] | UnknownEnum;
+
+/**
+ * Describes the enum easycron.v1.Edge.
+ */
+export const EdgeSchema: GenEnum<Edge> = /*@__PURE__*/
+  enumDesc(file_easycron_v1_schedule, 0);
 
 /**
  * The form of a cron expression.
@@ -289,7 +376,7 @@ export type CronDialect = (typeof CronDialect)[keyof typeof CronDialect] | Unkno
  * Describes the enum easycron.v1.CronDialect.
  */
 export const CronDialectSchema: GenEnum<CronDialect> = /*@__PURE__*/
-  enumDesc(file_easycron_v1_schedule, 0);
+  enumDesc(file_easycron_v1_schedule, 1);
 
 /**
  * The choice for a local time that is skipped.
@@ -330,7 +417,7 @@ export type DstGap = (typeof DstGap)[keyof typeof DstGap] | UnknownEnum;
  * Describes the enum easycron.v1.DstGap.
  */
 export const DstGapSchema: GenEnum<DstGap> = /*@__PURE__*/
-  enumDesc(file_easycron_v1_schedule, 1);
+  enumDesc(file_easycron_v1_schedule, 2);
 
 /**
  * The choice for a local time that occurs twice.
@@ -378,5 +465,5 @@ export type DstOverlap = (typeof DstOverlap)[keyof typeof DstOverlap] | UnknownE
  * Describes the enum easycron.v1.DstOverlap.
  */
 export const DstOverlapSchema: GenEnum<DstOverlap> = /*@__PURE__*/
-  enumDesc(file_easycron_v1_schedule, 2);
+  enumDesc(file_easycron_v1_schedule, 3);
 

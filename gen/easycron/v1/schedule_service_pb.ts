@@ -7,17 +7,21 @@ import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2
 import { file_buf_validate_validate } from "../../buf/validate/validate_pb.ts";
 import type { Job, Warning } from "./job_pb.ts";
 import { file_easycron_v1_job } from "./job_pb.ts";
+import type { Verdict, VerdictReason } from "./ledger_pb.ts";
+import { file_easycron_v1_ledger } from "./ledger_pb.ts";
 import type { FireTime } from "./schedule_pb.ts";
 import { file_easycron_v1_schedule } from "./schedule_pb.ts";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { TriggerKind } from "./trigger_pb.ts";
+import { file_easycron_v1_trigger } from "./trigger_pb.ts";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file easycron/v1/schedule_service.proto.
  */
 export const file_easycron_v1_schedule_service: GenFile = /*@__PURE__*/
-  fileDesc("CiJlYXN5Y3Jvbi92MS9zY2hlZHVsZV9zZXJ2aWNlLnByb3RvEgtlYXN5Y3Jvbi52MSKrAQoWUHJldmlld1NjaGVkdWxlUmVxdWVzdBIZCgRuYW1lGAEgASgJQgm6SAZyBBABGD9IABIfCgNqb2IYAiABKAsyEC5lYXN5Y3Jvbi52MS5Kb2JIABIpCgVhZnRlchgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGQoFY291bnQYBCABKAVCCrpIBxoFGOgHKABCDwoGc291cmNlEgW6SAIIASJsChdQcmV2aWV3U2NoZWR1bGVSZXNwb25zZRIpCgpmaXJlX3RpbWVzGAEgAygLMhUuZWFzeWNyb24udjEuRmlyZVRpbWUSJgoId2FybmluZ3MYAiADKAsyFC5lYXN5Y3Jvbi52MS5XYXJuaW5nMnQKD1NjaGVkdWxlU2VydmljZRJhCg9QcmV2aWV3U2NoZWR1bGUSIy5lYXN5Y3Jvbi52MS5QcmV2aWV3U2NoZWR1bGVSZXF1ZXN0GiQuZWFzeWNyb24udjEuUHJldmlld1NjaGVkdWxlUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_buf_validate_validate, file_easycron_v1_job, file_easycron_v1_schedule, file_google_protobuf_timestamp]);
+  fileDesc("CiJlYXN5Y3Jvbi92MS9zY2hlZHVsZV9zZXJ2aWNlLnByb3RvEgtlYXN5Y3Jvbi52MSKrAQoWUHJldmlld1NjaGVkdWxlUmVxdWVzdBIZCgRuYW1lGAEgASgJQgm6SAZyBBABGD9IABIfCgNqb2IYAiABKAsyEC5lYXN5Y3Jvbi52MS5Kb2JIABIpCgVhZnRlchgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGQoFY291bnQYBCABKAVCCrpIBxoFGOgHKABCDwoGc291cmNlEgW6SAIIASJsChdQcmV2aWV3U2NoZWR1bGVSZXNwb25zZRIpCgpmaXJlX3RpbWVzGAEgAygLMhUuZWFzeWNyb24udjEuRmlyZVRpbWUSJgoId2FybmluZ3MYAiADKAsyFC5lYXN5Y3Jvbi52MS5XYXJuaW5nIvcCChdTaW11bGF0ZVNjaGVkdWxlUmVxdWVzdBIZCgRuYW1lGAEgASgJQgm6SAZyBBABGD9IABIfCgNqb2IYAiABKAsyEC5lYXN5Y3Jvbi52MS5Kb2JIABIuCgpzdGFydF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI0CghlbmRfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBrpIA8gBARIxCgdvdXRhZ2VzGAUgAygLMhYuZWFzeWNyb24udjEuVGltZVJhbmdlQgi6SAWSAQIQZBIwCgZwYXVzZXMYBiADKAsyFi5lYXN5Y3Jvbi52MS5UaW1lUmFuZ2VCCLpIBZIBAhBkEkQKEHRyaWdnZXJfZHVyYXRpb24YByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CD7pIDKoBCSIFCIDnhA8yAEIPCgZzb3VyY2USBbpIAggBInkKCVRpbWVSYW5nZRI2CgpzdGFydF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIGukgDyAEBEjQKCGVuZF90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIGukgDyAEBIoMBChhTaW11bGF0ZVNjaGVkdWxlUmVzcG9uc2USMgoKZmlyZV90aW1lcxgBIAMoCzIeLmVhc3ljcm9uLnYxLlNpbXVsYXRlZEZpcmVUaW1lEjMKD3NpbXVsYXRlZF91bnRpbBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAikwIKEVNpbXVsYXRlZEZpcmVUaW1lEjAKDG5vbWluYWxfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJQoHdmVyZGljdBgCIAEoDjIULmVhc3ljcm9uLnYxLlZlcmRpY3QSKgoGcmVhc29uGAMgASgOMhouZWFzeWNyb24udjEuVmVyZGljdFJlYXNvbhIQCghjYWxlbmRhchgEIAEoCRIyCg5lZmZlY3RpdmVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJgoEa2luZBgGIAEoDjIYLmVhc3ljcm9uLnYxLlRyaWdnZXJLaW5kEgsKA3NlcRgHIAEoDTLaAQoPU2NoZWR1bGVTZXJ2aWNlEmEKD1ByZXZpZXdTY2hlZHVsZRIjLmVhc3ljcm9uLnYxLlByZXZpZXdTY2hlZHVsZVJlcXVlc3QaJC5lYXN5Y3Jvbi52MS5QcmV2aWV3U2NoZWR1bGVSZXNwb25zZSIDkAIBEmQKEFNpbXVsYXRlU2NoZWR1bGUSJC5lYXN5Y3Jvbi52MS5TaW11bGF0ZVNjaGVkdWxlUmVxdWVzdBolLmVhc3ljcm9uLnYxLlNpbXVsYXRlU2NoZWR1bGVSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_buf_validate_validate, file_easycron_v1_job, file_easycron_v1_ledger, file_easycron_v1_schedule, file_easycron_v1_trigger, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Asks for fire times.
@@ -99,6 +103,197 @@ export const PreviewScheduleResponseSchema: GenMessage<PreviewScheduleResponse> 
   messageDesc(file_easycron_v1_schedule_service, 1);
 
 /**
+ * Asks what would become of fire times.
+ *
+ * @generated from message easycron.v1.SimulateScheduleRequest
+ */
+export type SimulateScheduleRequest = Message<"easycron.v1.SimulateScheduleRequest"> & {
+  /**
+   * Whose.
+   *
+   * @generated from oneof easycron.v1.SimulateScheduleRequest.source
+   */
+  source: {
+    /**
+     * A saved job's, by name, as if it were created at start_time.
+     *
+     * @generated from field: string name = 1;
+     */
+    value: string;
+    case: "name";
+  } | {
+    /**
+     * An unsaved one's; its schedules, bounds, calendars and policies are looked at.
+     *
+     * @generated from field: easycron.v1.Job job = 2;
+     */
+    value: Job;
+    case: "job";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * When the job begins; fire times are later than this. Default: now.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 3;
+   */
+  startTime?: Timestamp | undefined;
+
+  /**
+   * How far to play, inclusive; later than start_time, and at most ten years later.
+   *
+   * @generated from field: google.protobuf.Timestamp end_time = 4;
+   */
+  endTime?: Timestamp | undefined;
+
+  /**
+   * When EasyCron is taken not to work, at most 100, in order and apart.
+   *
+   * @generated from field: repeated easycron.v1.TimeRange outages = 5;
+   */
+  outages: TimeRange[];
+
+  /**
+   * When the job is taken to be paused, at most 100, in order and apart.
+   *
+   * @generated from field: repeated easycron.v1.TimeRange pauses = 6;
+   */
+  pauses: TimeRange[];
+
+  /**
+   * How long each trigger is taken to need until it comes to rest, for the overlap policy. 0 to 365 days, default 0.
+   *
+   * @generated from field: google.protobuf.Duration trigger_duration = 7;
+   */
+  triggerDuration?: Duration | undefined;
+};
+
+/**
+ * Describes the message easycron.v1.SimulateScheduleRequest.
+ * Use `create(SimulateScheduleRequestSchema)` to create a new message.
+ */
+export const SimulateScheduleRequestSchema: GenMessage<SimulateScheduleRequest> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_schedule_service, 2);
+
+/**
+ * A range of time.
+ *
+ * @generated from message easycron.v1.TimeRange
+ */
+export type TimeRange = Message<"easycron.v1.TimeRange"> & {
+  /**
+   * First instant.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 1;
+   */
+  startTime?: Timestamp | undefined;
+
+  /**
+   * First instant after it; later than start_time.
+   *
+   * @generated from field: google.protobuf.Timestamp end_time = 2;
+   */
+  endTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message easycron.v1.TimeRange.
+ * Use `create(TimeRangeSchema)` to create a new message.
+ */
+export const TimeRangeSchema: GenMessage<TimeRange> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_schedule_service, 3);
+
+/**
+ * What would become of fire times.
+ *
+ * @generated from message easycron.v1.SimulateScheduleResponse
+ */
+export type SimulateScheduleResponse = Message<"easycron.v1.SimulateScheduleResponse"> & {
+  /**
+   * By nominal time; at most 10,000.
+   *
+   * @generated from field: repeated easycron.v1.SimulatedFireTime fire_times = 1;
+   */
+  fireTimes: SimulatedFireTime[];
+
+  /**
+   * Up to where it was played, inclusive: before end_time when there are more than 10,000 fire times.
+   *
+   * @generated from field: google.protobuf.Timestamp simulated_until = 2;
+   */
+  simulatedUntil?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message easycron.v1.SimulateScheduleResponse.
+ * Use `create(SimulateScheduleResponseSchema)` to create a new message.
+ */
+export const SimulateScheduleResponseSchema: GenMessage<SimulateScheduleResponse> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_schedule_service, 4);
+
+/**
+ * A fire time and what would become of it.
+ *
+ * @generated from message easycron.v1.SimulatedFireTime
+ */
+export type SimulatedFireTime = Message<"easycron.v1.SimulatedFireTime"> & {
+  /**
+   * The instant that the schedule names.
+   *
+   * @generated from field: google.protobuf.Timestamp nominal_time = 1;
+   */
+  nominalTime?: Timestamp | undefined;
+
+  /**
+   * What would become of it; UPCOMING when it still waits at the end.
+   *
+   * @generated from field: easycron.v1.Verdict verdict = 2;
+   */
+  verdict: Verdict;
+
+  /**
+   * Why it would make no trigger; unspecified for other verdicts.
+   *
+   * @generated from field: easycron.v1.VerdictReason reason = 3;
+   */
+  reason: VerdictReason;
+
+  /**
+   * The calendar that is closed, when one is.
+   *
+   * @generated from field: string calendar = 4;
+   */
+  calendar: string;
+
+  /**
+   * When its trigger would be due; present with VERDICT_TRIGGERED only.
+   *
+   * @generated from field: google.protobuf.Timestamp effective_time = 5;
+   */
+  effectiveTime?: Timestamp | undefined;
+
+  /**
+   * SCHEDULED or CATCHUP; unspecified without a trigger.
+   *
+   * @generated from field: easycron.v1.TriggerKind kind = 6;
+   */
+  kind: TriggerKind;
+
+  /**
+   * Its trigger's place in the chain; 0 without one.
+   *
+   * @generated from field: uint32 seq = 7;
+   */
+  seq: number;
+};
+
+/**
+ * Describes the message easycron.v1.SimulatedFireTime.
+ * Use `create(SimulatedFireTimeSchema)` to create a new message.
+ */
+export const SimulatedFireTimeSchema: GenMessage<SimulatedFireTime> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_schedule_service, 5);
+
+/**
  * Schedules seen ahead of time, by the code that fires them.
  *
  * @generated from service easycron.v1.ScheduleService
@@ -113,6 +308,17 @@ export const ScheduleService: GenService<{
     methodKind: "unary";
     input: typeof PreviewScheduleRequestSchema;
     output: typeof PreviewScheduleResponseSchema;
+  },
+  /**
+   * Plays a saved or an unsaved job through a range of time with assumed outages and pauses, and tells the verdict of
+   * every fire time, without side effects.
+   *
+   * @generated from rpc easycron.v1.ScheduleService.SimulateSchedule
+   */
+  simulateSchedule: {
+    methodKind: "unary";
+    input: typeof SimulateScheduleRequestSchema;
+    output: typeof SimulateScheduleResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_easycron_v1_schedule_service, 0);

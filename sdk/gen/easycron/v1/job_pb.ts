@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/job.proto.
  */
 export const file_easycron_v1_job: GenFile = /*@__PURE__*/
-  fileDesc("ChVlYXN5Y3Jvbi92MS9qb2IucHJvdG8SC2Vhc3ljcm9uLnYxIqcFCgNKb2ISDAoEbmFtZRgBIAEoCRILCgN1aWQYAiABKAkSKAoJc2NoZWR1bGVzGAMgAygLMhUuZWFzeWNyb24udjEuU2NoZWR1bGUSLgoKc3RhcnRfdGltZRgQIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYESABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiMKBnRhcmdldBgEIAEoCzITLmVhc3ljcm9uLnYxLlRhcmdldBInCgdwYXlsb2FkGAUgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEi4KDHJldHJ5X3BvbGljeRgGIAEoCzIYLmVhc3ljcm9uLnYxLlJldHJ5UG9saWN5EjIKD2F0dGVtcHRfdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIsCgZsYWJlbHMYCCADKAsyHC5lYXN5Y3Jvbi52MS5Kb2IuTGFiZWxzRW50cnkSJAoFc3RhdGUYCSABKA4yFS5lYXN5Y3Jvbi52MS5Kb2JTdGF0ZRIyCg5uZXh0X2ZpcmVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIcmV2aXNpb24YCyABKA0SDAoEZXRhZxgMIAEoCRIvCgtjcmVhdGVfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnBhdXNlX25vdGUYDyABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJRCgdXYXJuaW5nEiYKBGNvZGUYASABKA4yGC5lYXN5Y3Jvbi52MS5XYXJuaW5nQ29kZRIPCgdtZXNzYWdlGAIgASgJEg0KBWZpZWxkGAMgASgJKmgKCEpvYlN0YXRlEhkKFUpPQl9TVEFURV9VTlNQRUNJRklFRBAAEhQKEEpPQl9TVEFURV9BQ1RJVkUQARIUChBKT0JfU1RBVEVfUEFVU0VEEAISFQoRSk9CX1NUQVRFX0RFTEVURUQQBSqeAgoLV2FybmluZ0NvZGUSHAoYV0FSTklOR19DT0RFX1VOU1BFQ0lGSUVEEAASHAoYV0FSTklOR19DT0RFX05FVkVSX0ZJUkVTEAESKAokV0FSTklOR19DT0RFX0RBWV9PRl9NT05USF9PUl9XRUVLREFZEAISHgoaV0FSTklOR19DT0RFX1NURVBfUkVTVEFSVFMQAxIeChpXQVJOSU5HX0NPREVfTU9OVEhfRU5EX0dBUBAEEhwKGFdBUk5JTkdfQ09ERV9UT1BfT0ZfSE9VUhAFEh4KGldBUk5JTkdfQ09ERV9PRkZTRVRfQ0hBTkdFEAYSKwonV0FSTklOR19DT0RFX1JFVFJZX0xPTkdFUl9USEFOX0lOVEVSVkFMEAdiBnByb3RvMw", [file_easycron_v1_schedule, file_easycron_v1_target, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChVlYXN5Y3Jvbi92MS9qb2IucHJvdG8SC2Vhc3ljcm9uLnYxIrQICgNKb2ISDAoEbmFtZRgBIAEoCRILCgN1aWQYAiABKAkSKAoJc2NoZWR1bGVzGAMgAygLMhUuZWFzeWNyb24udjEuU2NoZWR1bGUSLgoKc3RhcnRfdGltZRgQIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYESABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiMKBnRhcmdldBgEIAEoCzITLmVhc3ljcm9uLnYxLlRhcmdldBInCgdwYXlsb2FkGAUgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEi4KDHJldHJ5X3BvbGljeRgGIAEoCzIYLmVhc3ljcm9uLnYxLlJldHJ5UG9saWN5EjIKD2F0dGVtcHRfdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIsCgZsYWJlbHMYCCADKAsyHC5lYXN5Y3Jvbi52MS5Kb2IuTGFiZWxzRW50cnkSJAoFc3RhdGUYCSABKA4yFS5lYXN5Y3Jvbi52MS5Kb2JTdGF0ZRIyCg5uZXh0X2ZpcmVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIcmV2aXNpb24YCyABKA0SDAoEZXRhZxgMIAEoCRIvCgtjcmVhdGVfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnBhdXNlX25vdGUYDyABKAkSLwoLcGF1c2VfdW50aWwYEiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCW1heF9maXJlcxgTIAEoBRIcCg9yZW1haW5pbmdfZmlyZXMYFCABKAVIAIgBARIxCgljYWxlbmRhcnMYFSADKAsyHi5lYXN5Y3Jvbi52MS5DYWxlbmRhclJlZmVyZW5jZRIyCg9mbGV4aWJsZV93aW5kb3cYFiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMgoObWlzZmlyZV9wb2xpY3kYFyABKA4yGi5lYXN5Y3Jvbi52MS5NaXNmaXJlUG9saWN5EjEKDmNhdGNodXBfd2luZG93GBggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC21heF9jYXRjaHVwGBkgASgFEjIKDm92ZXJsYXBfcG9saWN5GBogASgOMhouZWFzeWNyb24udjEuT3ZlcmxhcFBvbGljeRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQhIKEF9yZW1haW5pbmdfZmlyZXMiSAoRQ2FsZW5kYXJSZWZlcmVuY2USDAoEbmFtZRgBIAEoCRIlCgdvdXRzaWRlGAIgASgOMhQuZWFzeWNyb24udjEuT3V0c2lkZSJRCgdXYXJuaW5nEiYKBGNvZGUYASABKA4yGC5lYXN5Y3Jvbi52MS5XYXJuaW5nQ29kZRIPCgdtZXNzYWdlGAIgASgJEg0KBWZpZWxkGAMgASgJKkcKB091dHNpZGUSFwoTT1VUU0lERV9VTlNQRUNJRklFRBAAEhAKDE9VVFNJREVfU0tJUBABEhEKDU9VVFNJREVfREVGRVIQAiqFAQoNTWlzZmlyZVBvbGljeRIeChpNSVNGSVJFX1BPTElDWV9VTlNQRUNJRklFRBAAEhsKF01JU0ZJUkVfUE9MSUNZX0ZJUkVfQUxMEAESHgoaTUlTRklSRV9QT0xJQ1lfRklSRV9MQVRFU1QQAhIXChNNSVNGSVJFX1BPTElDWV9TS0lQEAMqpAEKDU92ZXJsYXBQb2xpY3kSHgoaT1ZFUkxBUF9QT0xJQ1lfVU5TUEVDSUZJRUQQABIcChhPVkVSTEFQX1BPTElDWV9BTExPV19BTEwQARIXChNPVkVSTEFQX1BPTElDWV9TS0lQEAISHQoZT1ZFUkxBUF9QT0xJQ1lfQlVGRkVSX09ORRADEh0KGU9WRVJMQVBfUE9MSUNZX0JVRkZFUl9BTEwQBCqAAQoISm9iU3RhdGUSGQoVSk9CX1NUQVRFX1VOU1BFQ0lGSUVEEAASFAoQSk9CX1NUQVRFX0FDVElWRRABEhQKEEpPQl9TVEFURV9QQVVTRUQQAhIWChJKT0JfU1RBVEVfRklOSVNIRUQQBBIVChFKT0JfU1RBVEVfREVMRVRFRBAFKp4CCgtXYXJuaW5nQ29kZRIcChhXQVJOSU5HX0NPREVfVU5TUEVDSUZJRUQQABIcChhXQVJOSU5HX0NPREVfTkVWRVJfRklSRVMQARIoCiRXQVJOSU5HX0NPREVfREFZX09GX01PTlRIX09SX1dFRUtEQVkQAhIeChpXQVJOSU5HX0NPREVfU1RFUF9SRVNUQVJUUxADEh4KGldBUk5JTkdfQ09ERV9NT05USF9FTkRfR0FQEAQSHAoYV0FSTklOR19DT0RFX1RPUF9PRl9IT1VSEAUSHgoaV0FSTklOR19DT0RFX09GRlNFVF9DSEFOR0UQBhIrCidXQVJOSU5HX0NPREVfUkVUUllfTE9OR0VSX1RIQU5fSU5URVJWQUwQB2IGcHJvdG8z", [file_easycron_v1_schedule, file_easycron_v1_target, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * A named schedule, a target, and the policies between them.
@@ -145,6 +145,74 @@ export type Job = Message<"easycron.v1.Job"> & {
    * @generated from field: string pause_note = 15;
    */
   pauseNote: string;
+
+  /**
+   * Output only: when the pause ends by itself; absent when it does not, or when the job is not paused.
+   *
+   * @generated from field: google.protobuf.Timestamp pause_until = 18;
+   */
+  pauseUntil?: Timestamp | undefined;
+
+  /**
+   * How many scheduled triggers it makes in its life, 1 to 1,000,000,000; manual runs and fire times that make none
+   * do not count. Default: no limit (0).
+   *
+   * @generated from field: int32 max_fires = 19;
+   */
+  maxFires: number;
+
+  /**
+   * Output only: how many of max_fires are left; absent when there is no limit.
+   *
+   * @generated from field: optional int32 remaining_fires = 20;
+   */
+  remainingFires?: number | undefined;
+
+  /**
+   * Calendars that must all be open at a fire time, at most 20, each by a name that is not named twice
+   * (CALENDAR_NOT_FOUND otherwise).
+   *
+   * @generated from field: repeated easycron.v1.CalendarReference calendars = 21;
+   */
+  calendars: CalendarReference[];
+
+  /**
+   * A delay that spreads load: each trigger is delivered up to this long after its fire time, always at the same place
+   * in the window for one job, and always before the next fire time. 0 to 86,400 s, default 0. A fire time that a
+   * calendar defers is delivered at the opening itself.
+   *
+   * @generated from field: google.protobuf.Duration flexible_window = 22;
+   */
+  flexibleWindow?: Duration | undefined;
+
+  /**
+   * What becomes of fire times that an outage of EasyCron has made late by more than 10 s. Default FIRE_ALL.
+   *
+   * @generated from field: easycron.v1.MisfirePolicy misfire_policy = 23;
+   */
+  misfirePolicy: MisfirePolicy;
+
+  /**
+   * How late a fire time may be and still be made up for; older ones are MISSED. 10 s to 365 days, default 3600 s.
+   *
+   * @generated from field: google.protobuf.Duration catchup_window = 24;
+   */
+  catchupWindow?: Duration | undefined;
+
+  /**
+   * How many late fire times are made up for at a time, the latest ones; earlier ones are MISSED. 1 to 10,000, default
+   * 100 (0 means the default).
+   *
+   * @generated from field: int32 max_catchup = 25;
+   */
+  maxCatchup: number;
+
+  /**
+   * What becomes of a fire time at which an earlier trigger of the job has not come to rest. Default ALLOW_ALL.
+   *
+   * @generated from field: easycron.v1.OverlapPolicy overlap_policy = 26;
+   */
+  overlapPolicy: OverlapPolicy;
 };
 
 /**
@@ -153,6 +221,34 @@ export type Job = Message<"easycron.v1.Job"> & {
  */
 export const JobSchema: GenMessage<Job> = /*@__PURE__*/
   messageDesc(file_easycron_v1_job, 0);
+
+/**
+ * A calendar that gates a job.
+ *
+ * @generated from message easycron.v1.CalendarReference
+ */
+export type CalendarReference = Message<"easycron.v1.CalendarReference"> & {
+  /**
+   * The calendar's name.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * What becomes of a fire time at which it is closed. Default OUTSIDE_SKIP.
+   *
+   * @generated from field: easycron.v1.Outside outside = 2;
+   */
+  outside: Outside;
+};
+
+/**
+ * Describes the message easycron.v1.CalendarReference.
+ * Use `create(CalendarReferenceSchema)` to create a new message.
+ */
+export const CalendarReferenceSchema: GenMessage<CalendarReference> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_job, 1);
 
 /**
  * Advice about a specification that is valid and may not be what was meant.
@@ -187,7 +283,154 @@ export type Warning = Message<"easycron.v1.Warning"> & {
  * Use `create(WarningSchema)` to create a new message.
  */
 export const WarningSchema: GenMessage<Warning> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_job, 1);
+  messageDesc(file_easycron_v1_job, 2);
+
+/**
+ * What becomes of a fire time at which a calendar is closed.
+ *
+ * @generated from enum easycron.v1.Outside
+ */
+export const Outside = {
+  /**
+   * Means OUTSIDE_SKIP.
+   *
+   * @generated from enum value: OUTSIDE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It is skipped, with reason OUTSIDE_CALENDAR.
+   *
+   * @generated from enum value: OUTSIDE_SKIP = 1;
+   */
+  SKIP: 1,
+
+  /**
+   * It is delivered when all calendars are next open, within ten years; of several, the first is, and the others are
+   * skipped with reason OUTSIDE_CALENDAR. A closed calendar with OUTSIDE_SKIP comes before this.
+   *
+   * @generated from enum value: OUTSIDE_DEFER = 2;
+   */
+  DEFER: 2,
+} as const;
+
+/**
+ * What becomes of a fire time at which a calendar is closed.
+ *
+ * @generated from enum easycron.v1.Outside
+ */
+export type Outside = (typeof Outside)[keyof typeof Outside] | UnknownEnum;
+
+/**
+ * Describes the enum easycron.v1.Outside.
+ */
+export const OutsideSchema: GenEnum<Outside> = /*@__PURE__*/
+  enumDesc(file_easycron_v1_job, 0);
+
+/**
+ * What becomes of fire times that are late because EasyCron was down, within catchup_window.
+ *
+ * @generated from enum easycron.v1.MisfirePolicy
+ */
+export const MisfirePolicy = {
+  /**
+   * Means MISFIRE_POLICY_FIRE_ALL.
+   *
+   * @generated from enum value: MISFIRE_POLICY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The latest max_catchup of them are delivered, in order, at a rate that the project's other jobs do not feel.
+   *
+   * @generated from enum value: MISFIRE_POLICY_FIRE_ALL = 1;
+   */
+  FIRE_ALL: 1,
+
+  /**
+   * The latest one is delivered.
+   *
+   * @generated from enum value: MISFIRE_POLICY_FIRE_LATEST = 2;
+   */
+  FIRE_LATEST: 2,
+
+  /**
+   * None is.
+   *
+   * @generated from enum value: MISFIRE_POLICY_SKIP = 3;
+   */
+  SKIP: 3,
+} as const;
+
+/**
+ * What becomes of fire times that are late because EasyCron was down, within catchup_window.
+ *
+ * @generated from enum easycron.v1.MisfirePolicy
+ */
+export type MisfirePolicy = (typeof MisfirePolicy)[keyof typeof MisfirePolicy] | UnknownEnum;
+
+/**
+ * Describes the enum easycron.v1.MisfirePolicy.
+ */
+export const MisfirePolicySchema: GenEnum<MisfirePolicy> = /*@__PURE__*/
+  enumDesc(file_easycron_v1_job, 1);
+
+/**
+ * What becomes of a fire time at which an earlier trigger of the job, a manual one too, has not come to rest. Other
+ * than with ALLOW_ALL this is decided at the fire time itself, so a trigger is late by up to a quarter of a second.
+ *
+ * @generated from enum easycron.v1.OverlapPolicy
+ */
+export const OverlapPolicy = {
+  /**
+   * Means OVERLAP_POLICY_ALLOW_ALL.
+   *
+   * @generated from enum value: OVERLAP_POLICY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It is delivered all the same.
+   *
+   * @generated from enum value: OVERLAP_POLICY_ALLOW_ALL = 1;
+   */
+  ALLOW_ALL: 1,
+
+  /**
+   * It is skipped, with reason OVERLAP.
+   *
+   * @generated from enum value: OVERLAP_POLICY_SKIP = 2;
+   */
+  SKIP: 2,
+
+  /**
+   * It waits for the earlier one, if no other waits; otherwise it is skipped with reason BUFFER_FULL.
+   *
+   * @generated from enum value: OVERLAP_POLICY_BUFFER_ONE = 3;
+   */
+  BUFFER_ONE: 3,
+
+  /**
+   * As BUFFER_ONE, with room for 1,000.
+   *
+   * @generated from enum value: OVERLAP_POLICY_BUFFER_ALL = 4;
+   */
+  BUFFER_ALL: 4,
+} as const;
+
+/**
+ * What becomes of a fire time at which an earlier trigger of the job, a manual one too, has not come to rest. Other
+ * than with ALLOW_ALL this is decided at the fire time itself, so a trigger is late by up to a quarter of a second.
+ *
+ * @generated from enum easycron.v1.OverlapPolicy
+ */
+export type OverlapPolicy = (typeof OverlapPolicy)[keyof typeof OverlapPolicy] | UnknownEnum;
+
+/**
+ * Describes the enum easycron.v1.OverlapPolicy.
+ */
+export const OverlapPolicySchema: GenEnum<OverlapPolicy> = /*@__PURE__*/
+  enumDesc(file_easycron_v1_job, 2);
 
 /**
  * Whether a job fires.
@@ -217,6 +460,13 @@ export const JobState = {
   PAUSED: 2,
 
   /**
+   * No fire time is left: its schedules have ended, or max_fires is reached. Fires by RunJob only.
+   *
+   * @generated from enum value: JOB_STATE_FINISHED = 4;
+   */
+  FINISHED: 4,
+
+  /**
    * Deleted.
    *
    * @generated from enum value: JOB_STATE_DELETED = 5;
@@ -235,7 +485,7 @@ export type JobState = (typeof JobState)[keyof typeof JobState] | UnknownEnum;
  * Describes the enum easycron.v1.JobState.
  */
 export const JobStateSchema: GenEnum<JobState> = /*@__PURE__*/
-  enumDesc(file_easycron_v1_job, 0);
+  enumDesc(file_easycron_v1_job, 3);
 
 /**
  * What a warning is about.
@@ -311,5 +561,5 @@ export type WarningCode = (typeof WarningCode)[keyof typeof WarningCode] | Unkno
  * Describes the enum easycron.v1.WarningCode.
  */
 export const WarningCodeSchema: GenEnum<WarningCode> = /*@__PURE__*/
-  enumDesc(file_easycron_v1_job, 1);
+  enumDesc(file_easycron_v1_job, 4);
 

@@ -6,17 +6,23 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Job, Warning } from "./job_pb.ts";
 import { file_easycron_v1_job } from "./job_pb.ts";
+import type { ApplyJobsRequestSchema, ApplyJobsResponseSchema, BatchCreateJobsRequestSchema, BatchCreateJobsResponseSchema, BatchDeleteJobsRequestSchema, BatchDeleteJobsResponseSchema, BatchPauseJobsRequestSchema, BatchPauseJobsResponseSchema, BatchResumeJobsRequestSchema, BatchResumeJobsResponseSchema, BatchUpdateJobsRequestSchema, BatchUpdateJobsResponseSchema } from "./job_batch_pb.ts";
+import { file_easycron_v1_job_batch } from "./job_batch_pb.ts";
+import type { BackfillJobRequestSchema, BackfillJobResponseSchema } from "./operation_pb.ts";
+import { file_easycron_v1_operation } from "./operation_pb.ts";
+import type { GetRevisionRequestSchema, GetRevisionResponseSchema, ListRevisionsRequestSchema, ListRevisionsResponseSchema, RevertJobRequestSchema, RevertJobResponseSchema } from "./revision_pb.ts";
+import { file_easycron_v1_revision } from "./revision_pb.ts";
 import type { Trigger } from "./trigger_pb.ts";
 import { file_easycron_v1_trigger } from "./trigger_pb.ts";
-import type { FieldMask, Value } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_field_mask, file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
+import type { FieldMask, Timestamp, Value } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_field_mask, file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file easycron/v1/job_service.proto.
  */
 export const file_easycron_v1_job_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1lYXN5Y3Jvbi92MS9qb2Jfc2VydmljZS5wcm90bxILZWFzeWNyb24udjEiXAoQQ3JlYXRlSm9iUmVxdWVzdBIdCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISEgoKcmVxdWVzdF9pZBgCIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAMgASgIIloKEUNyZWF0ZUpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLmVhc3ljcm9uLnYxLkpvYhImCgh3YXJuaW5ncxgCIAMoCzIULmVhc3ljcm9uLnYxLldhcm5pbmciHQoNR2V0Sm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJIi8KDkdldEpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLmVhc3ljcm9uLnYxLkpvYiI4Cg9MaXN0Sm9ic1JlcXVlc3QSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkiSwoQTGlzdEpvYnNSZXNwb25zZRIeCgRqb2JzGAEgAygLMhAuZWFzeWNyb24udjEuSm9iEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKkAQoQVXBkYXRlSm9iUmVxdWVzdBIdCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrEhUKDWFsbG93X21pc3NpbmcYAyABKAgSEgoKcmVxdWVzdF9pZBgEIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAUgASgIIloKEVVwZGF0ZUpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLmVhc3ljcm9uLnYxLkpvYhImCgh3YXJuaW5ncxgCIAMoCzIULmVhc3ljcm9uLnYxLldhcm5pbmciLgoQRGVsZXRlSm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJEgwKBGV0YWcYAiABKAkiMgoRRGVsZXRlSm9iUmVzcG9uc2USHQoDam9iGAEgASgLMhAuZWFzeWNyb24udjEuSm9iIi0KD1BhdXNlSm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJEgwKBG5vdGUYAiABKAkiMQoQUGF1c2VKb2JSZXNwb25zZRIdCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2IiIAoQUmVzdW1lSm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJIjIKEVJlc3VtZUpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLmVhc3ljcm9uLnYxLkpvYiJaCg1SdW5Kb2JSZXF1ZXN0EgwKBG5hbWUYASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCRInCgdwYXlsb2FkGAMgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlIjcKDlJ1bkpvYlJlc3BvbnNlEiUKB3RyaWdnZXIYASABKAsyFC5lYXN5Y3Jvbi52MS5UcmlnZ2VyMt4ECgpKb2JTZXJ2aWNlEkoKCUNyZWF0ZUpvYhIdLmVhc3ljcm9uLnYxLkNyZWF0ZUpvYlJlcXVlc3QaHi5lYXN5Y3Jvbi52MS5DcmVhdGVKb2JSZXNwb25zZRJGCgZHZXRKb2ISGi5lYXN5Y3Jvbi52MS5HZXRKb2JSZXF1ZXN0GhsuZWFzeWNyb24udjEuR2V0Sm9iUmVzcG9uc2UiA5ACARJMCghMaXN0Sm9icxIcLmVhc3ljcm9uLnYxLkxpc3RKb2JzUmVxdWVzdBodLmVhc3ljcm9uLnYxLkxpc3RKb2JzUmVzcG9uc2UiA5ACARJKCglVcGRhdGVKb2ISHS5lYXN5Y3Jvbi52MS5VcGRhdGVKb2JSZXF1ZXN0Gh4uZWFzeWNyb24udjEuVXBkYXRlSm9iUmVzcG9uc2USSgoJRGVsZXRlSm9iEh0uZWFzeWNyb24udjEuRGVsZXRlSm9iUmVxdWVzdBoeLmVhc3ljcm9uLnYxLkRlbGV0ZUpvYlJlc3BvbnNlEkcKCFBhdXNlSm9iEhwuZWFzeWNyb24udjEuUGF1c2VKb2JSZXF1ZXN0Gh0uZWFzeWNyb24udjEuUGF1c2VKb2JSZXNwb25zZRJKCglSZXN1bWVKb2ISHS5lYXN5Y3Jvbi52MS5SZXN1bWVKb2JSZXF1ZXN0Gh4uZWFzeWNyb24udjEuUmVzdW1lSm9iUmVzcG9uc2USQQoGUnVuSm9iEhouZWFzeWNyb24udjEuUnVuSm9iUmVxdWVzdBobLmVhc3ljcm9uLnYxLlJ1bkpvYlJlc3BvbnNlYgZwcm90bzM", [file_easycron_v1_job, file_easycron_v1_trigger, file_google_protobuf_field_mask, file_google_protobuf_struct]);
+  fileDesc("Ch1lYXN5Y3Jvbi92MS9qb2Jfc2VydmljZS5wcm90bxILZWFzeWNyb24udjEiXAoQQ3JlYXRlSm9iUmVxdWVzdBIdCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISEgoKcmVxdWVzdF9pZBgCIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAMgASgIIloKEUNyZWF0ZUpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLmVhc3ljcm9uLnYxLkpvYhImCgh3YXJuaW5ncxgCIAMoCzIULmVhc3ljcm9uLnYxLldhcm5pbmciHQoNR2V0Sm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJIi8KDkdldEpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLmVhc3ljcm9uLnYxLkpvYiI4Cg9MaXN0Sm9ic1JlcXVlc3QSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkiSwoQTGlzdEpvYnNSZXNwb25zZRIeCgRqb2JzGAEgAygLMhAuZWFzeWNyb24udjEuSm9iEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKkAQoQVXBkYXRlSm9iUmVxdWVzdBIdCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrEhUKDWFsbG93X21pc3NpbmcYAyABKAgSEgoKcmVxdWVzdF9pZBgEIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAUgASgIIloKEVVwZGF0ZUpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLmVhc3ljcm9uLnYxLkpvYhImCgh3YXJuaW5ncxgCIAMoCzIULmVhc3ljcm9uLnYxLldhcm5pbmciLgoQRGVsZXRlSm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJEgwKBGV0YWcYAiABKAkiMgoRRGVsZXRlSm9iUmVzcG9uc2USHQoDam9iGAEgASgLMhAuZWFzeWNyb24udjEuSm9iIlgKD1BhdXNlSm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJEgwKBG5vdGUYAiABKAkSKQoFdW50aWwYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIjEKEFBhdXNlSm9iUmVzcG9uc2USHQoDam9iGAEgASgLMhAuZWFzeWNyb24udjEuSm9iIiAKEFJlc3VtZUpvYlJlcXVlc3QSDAoEbmFtZRgBIAEoCSIyChFSZXN1bWVKb2JSZXNwb25zZRIdCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2IiWgoNUnVuSm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkSJwoHcGF5bG9hZBgDIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZSI3Cg5SdW5Kb2JSZXNwb25zZRIlCgd0cmlnZ2VyGAEgASgLMhQuZWFzeWNyb24udjEuVHJpZ2dlcjLPCwoKSm9iU2VydmljZRJKCglDcmVhdGVKb2ISHS5lYXN5Y3Jvbi52MS5DcmVhdGVKb2JSZXF1ZXN0Gh4uZWFzeWNyb24udjEuQ3JlYXRlSm9iUmVzcG9uc2USRgoGR2V0Sm9iEhouZWFzeWNyb24udjEuR2V0Sm9iUmVxdWVzdBobLmVhc3ljcm9uLnYxLkdldEpvYlJlc3BvbnNlIgOQAgESTAoITGlzdEpvYnMSHC5lYXN5Y3Jvbi52MS5MaXN0Sm9ic1JlcXVlc3QaHS5lYXN5Y3Jvbi52MS5MaXN0Sm9ic1Jlc3BvbnNlIgOQAgESSgoJVXBkYXRlSm9iEh0uZWFzeWNyb24udjEuVXBkYXRlSm9iUmVxdWVzdBoeLmVhc3ljcm9uLnYxLlVwZGF0ZUpvYlJlc3BvbnNlEkoKCURlbGV0ZUpvYhIdLmVhc3ljcm9uLnYxLkRlbGV0ZUpvYlJlcXVlc3QaHi5lYXN5Y3Jvbi52MS5EZWxldGVKb2JSZXNwb25zZRJHCghQYXVzZUpvYhIcLmVhc3ljcm9uLnYxLlBhdXNlSm9iUmVxdWVzdBodLmVhc3ljcm9uLnYxLlBhdXNlSm9iUmVzcG9uc2USSgoJUmVzdW1lSm9iEh0uZWFzeWNyb24udjEuUmVzdW1lSm9iUmVxdWVzdBoeLmVhc3ljcm9uLnYxLlJlc3VtZUpvYlJlc3BvbnNlEkEKBlJ1bkpvYhIaLmVhc3ljcm9uLnYxLlJ1bkpvYlJlcXVlc3QaGy5lYXN5Y3Jvbi52MS5SdW5Kb2JSZXNwb25zZRJcCg9CYXRjaENyZWF0ZUpvYnMSIy5lYXN5Y3Jvbi52MS5CYXRjaENyZWF0ZUpvYnNSZXF1ZXN0GiQuZWFzeWNyb24udjEuQmF0Y2hDcmVhdGVKb2JzUmVzcG9uc2USXAoPQmF0Y2hVcGRhdGVKb2JzEiMuZWFzeWNyb24udjEuQmF0Y2hVcGRhdGVKb2JzUmVxdWVzdBokLmVhc3ljcm9uLnYxLkJhdGNoVXBkYXRlSm9ic1Jlc3BvbnNlElwKD0JhdGNoRGVsZXRlSm9icxIjLmVhc3ljcm9uLnYxLkJhdGNoRGVsZXRlSm9ic1JlcXVlc3QaJC5lYXN5Y3Jvbi52MS5CYXRjaERlbGV0ZUpvYnNSZXNwb25zZRJZCg5CYXRjaFBhdXNlSm9icxIiLmVhc3ljcm9uLnYxLkJhdGNoUGF1c2VKb2JzUmVxdWVzdBojLmVhc3ljcm9uLnYxLkJhdGNoUGF1c2VKb2JzUmVzcG9uc2USXAoPQmF0Y2hSZXN1bWVKb2JzEiMuZWFzeWNyb24udjEuQmF0Y2hSZXN1bWVKb2JzUmVxdWVzdBokLmVhc3ljcm9uLnYxLkJhdGNoUmVzdW1lSm9ic1Jlc3BvbnNlEkoKCUFwcGx5Sm9icxIdLmVhc3ljcm9uLnYxLkFwcGx5Sm9ic1JlcXVlc3QaHi5lYXN5Y3Jvbi52MS5BcHBseUpvYnNSZXNwb25zZRJKCglSZXZlcnRKb2ISHS5lYXN5Y3Jvbi52MS5SZXZlcnRKb2JSZXF1ZXN0Gh4uZWFzeWNyb24udjEuUmV2ZXJ0Sm9iUmVzcG9uc2USUAoLQmFja2ZpbGxKb2ISHy5lYXN5Y3Jvbi52MS5CYWNrZmlsbEpvYlJlcXVlc3QaIC5lYXN5Y3Jvbi52MS5CYWNrZmlsbEpvYlJlc3BvbnNlElsKDUxpc3RSZXZpc2lvbnMSIS5lYXN5Y3Jvbi52MS5MaXN0UmV2aXNpb25zUmVxdWVzdBoiLmVhc3ljcm9uLnYxLkxpc3RSZXZpc2lvbnNSZXNwb25zZSIDkAIBElUKC0dldFJldmlzaW9uEh8uZWFzeWNyb24udjEuR2V0UmV2aXNpb25SZXF1ZXN0GiAuZWFzeWNyb24udjEuR2V0UmV2aXNpb25SZXNwb25zZSIDkAIBYgZwcm90bzM", [file_easycron_v1_job, file_easycron_v1_job_batch, file_easycron_v1_operation, file_easycron_v1_revision, file_easycron_v1_trigger, file_google_protobuf_field_mask, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * Asks for a new job.
@@ -194,7 +200,8 @@ export type UpdateJobRequest = Message<"easycron.v1.UpdateJobRequest"> & {
   job?: Job | undefined;
 
   /**
-   * The fields to change, by top-level name: schedules, start_time, end_time, target, payload, retry_policy,
+   * The fields to change, by top-level name: schedules, start_time, end_time, max_fires, calendars,
+   * flexible_window, misfire_policy, catchup_window, max_catchup, overlap_policy, target, payload, retry_policy,
    * attempt_timeout, labels; or "*" for all of them. One that job leaves out goes back to its default. Without a
    * mask, all that are set in job. Any other path is UPDATE_MASK_INVALID.
    *
@@ -327,6 +334,13 @@ export type PauseJobRequest = Message<"easycron.v1.PauseJobRequest"> & {
    * @generated from field: string note = 2;
    */
   note: string;
+
+  /**
+   * When it resumes by itself: a fire time at this very instant fires. Later than now. Default: when ResumeJob says so.
+   *
+   * @generated from field: google.protobuf.Timestamp until = 3;
+   */
+  until?: Timestamp | undefined;
 };
 
 /**
@@ -516,7 +530,7 @@ export const JobService: GenService<{
   },
   /**
    * Pauses a job. Once it has returned, no delivery starts for a later fire time, until it is resumed. Fire times
-   * that pass meanwhile are not made up for. Pausing a paused job changes its note.
+   * that pass meanwhile are not made up for. Pausing a paused job changes its note and its end.
    *
    * @generated from rpc easycron.v1.JobService.PauseJob
    */
@@ -544,6 +558,107 @@ export const JobService: GenService<{
     methodKind: "unary";
     input: typeof RunJobRequestSchema;
     output: typeof RunJobResponseSchema;
+  },
+  /**
+   * Creates up to 1,000 jobs: all of them or none.
+   *
+   * @generated from rpc easycron.v1.JobService.BatchCreateJobs
+   */
+  batchCreateJobs: {
+    methodKind: "unary";
+    input: typeof BatchCreateJobsRequestSchema;
+    output: typeof BatchCreateJobsResponseSchema;
+  },
+  /**
+   * Changes up to 1,000 jobs, once all the changes have been checked.
+   *
+   * @generated from rpc easycron.v1.JobService.BatchUpdateJobs
+   */
+  batchUpdateJobs: {
+    methodKind: "unary";
+    input: typeof BatchUpdateJobsRequestSchema;
+    output: typeof BatchUpdateJobsResponseSchema;
+  },
+  /**
+   * Deletes up to 1,000 jobs.
+   *
+   * @generated from rpc easycron.v1.JobService.BatchDeleteJobs
+   */
+  batchDeleteJobs: {
+    methodKind: "unary";
+    input: typeof BatchDeleteJobsRequestSchema;
+    output: typeof BatchDeleteJobsResponseSchema;
+  },
+  /**
+   * Pauses jobs by name or by labels.
+   *
+   * @generated from rpc easycron.v1.JobService.BatchPauseJobs
+   */
+  batchPauseJobs: {
+    methodKind: "unary";
+    input: typeof BatchPauseJobsRequestSchema;
+    output: typeof BatchPauseJobsResponseSchema;
+  },
+  /**
+   * Resumes jobs by name or by labels, or undoes a pause.
+   *
+   * @generated from rpc easycron.v1.JobService.BatchResumeJobs
+   */
+  batchResumeJobs: {
+    methodKind: "unary";
+    input: typeof BatchResumeJobsRequestSchema;
+    output: typeof BatchResumeJobsResponseSchema;
+  },
+  /**
+   * Makes the jobs that have some labels be exactly those given.
+   *
+   * @generated from rpc easycron.v1.JobService.ApplyJobs
+   */
+  applyJobs: {
+    methodKind: "unary";
+    input: typeof ApplyJobsRequestSchema;
+    output: typeof ApplyJobsResponseSchema;
+  },
+  /**
+   * Puts an earlier specification of a job in force again, as a new revision.
+   *
+   * @generated from rpc easycron.v1.JobService.RevertJob
+   */
+  revertJob: {
+    methodKind: "unary";
+    input: typeof RevertJobRequestSchema;
+    output: typeof RevertJobResponseSchema;
+  },
+  /**
+   * Triggers a job for past fire times, as an operation that goes on after the answer. A fire time whose trigger has
+   * SUCCEEDED is left out, unless forced; each keeps the id that it has or would have had.
+   *
+   * @generated from rpc easycron.v1.JobService.BackfillJob
+   */
+  backfillJob: {
+    methodKind: "unary";
+    input: typeof BackfillJobRequestSchema;
+    output: typeof BackfillJobResponseSchema;
+  },
+  /**
+   * Lists a job's revisions, newest first.
+   *
+   * @generated from rpc easycron.v1.JobService.ListRevisions
+   */
+  listRevisions: {
+    methodKind: "unary";
+    input: typeof ListRevisionsRequestSchema;
+    output: typeof ListRevisionsResponseSchema;
+  },
+  /**
+   * Reads a revision, and which fire times it added and removed.
+   *
+   * @generated from rpc easycron.v1.JobService.GetRevision
+   */
+  getRevision: {
+    methodKind: "unary";
+    input: typeof GetRevisionRequestSchema;
+    output: typeof GetRevisionResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_easycron_v1_job_service, 0);

@@ -4,6 +4,8 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Calendar } from "./calendar_pb.ts";
+import { file_easycron_v1_calendar } from "./calendar_pb.ts";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
@@ -12,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/schedule.proto.
  */
 export const file_easycron_v1_schedule: GenFile = /*@__PURE__*/
-  fileDesc("ChplYXN5Y3Jvbi92MS9zY2hlZHVsZS5wcm90bxILZWFzeWNyb24udjEi0gEKCFNjaGVkdWxlEikKBGNyb24YASABKAsyGS5lYXN5Y3Jvbi52MS5Dcm9uU2NoZWR1bGVIABIpCgRyYXRlGAIgASgLMhkuZWFzeWNyb24udjEuUmF0ZVNjaGVkdWxlSAASKQoEb25jZRgDIAEoCzIZLmVhc3ljcm9uLnYxLk9uY2VTY2hlZHVsZUgAEhEKCXRpbWVfem9uZRgEIAEoCRIqCgpkc3RfcG9saWN5GAUgASgLMhYuZWFzeWNyb24udjEuRHN0UG9saWN5QgYKBGtpbmQiTQoMQ3JvblNjaGVkdWxlEhIKCmV4cHJlc3Npb24YASABKAkSKQoHZGlhbGVjdBgCIAEoDjIYLmVhc3ljcm9uLnYxLkNyb25EaWFsZWN0ImkKDFJhdGVTY2hlZHVsZRIoCgVldmVyeRgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgthbmNob3JfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiVgoMT25jZVNjaGVkdWxlEioKBHRpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wSAASFAoKbG9jYWxfdGltZRgCIAEoCUgAQgQKAmF0IlcKCURzdFBvbGljeRIgCgNnYXAYASABKA4yEy5lYXN5Y3Jvbi52MS5Ec3RHYXASKAoHb3ZlcmxhcBgCIAEoDjIXLmVhc3ljcm9uLnYxLkRzdE92ZXJsYXAipwEKCEZpcmVUaW1lEjAKDG5vbWluYWxfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOZWZmZWN0aXZlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmxvY2FsX3RpbWUYAyABKAkSEgoKdXRjX29mZnNldBgEIAEoCRINCgVub3RlcxgFIAMoCSplCgtDcm9uRGlhbGVjdBIcChhDUk9OX0RJQUxFQ1RfVU5TUEVDSUZJRUQQABIZChVDUk9OX0RJQUxFQ1RfU1RBTkRBUkQQARIdChlDUk9OX0RJQUxFQ1RfV0lUSF9TRUNPTkRTEAIqTAoGRHN0R2FwEhcKE0RTVF9HQVBfVU5TUEVDSUZJRUQQABIXChNEU1RfR0FQX0ZJUkVfQVRfRU5EEAESEAoMRFNUX0dBUF9TS0lQEAIqbgoKRHN0T3ZlcmxhcBIbChdEU1RfT1ZFUkxBUF9VTlNQRUNJRklFRBAAEhUKEURTVF9PVkVSTEFQX0ZJUlNUEAESFgoSRFNUX09WRVJMQVBfU0VDT05EEAISFAoQRFNUX09WRVJMQVBfQk9USBADYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChplYXN5Y3Jvbi92MS9zY2hlZHVsZS5wcm90bxILZWFzeWNyb24udjEijgIKCFNjaGVkdWxlEikKBGNyb24YASABKAsyGS5lYXN5Y3Jvbi52MS5Dcm9uU2NoZWR1bGVIABIpCgRyYXRlGAIgASgLMhkuZWFzeWNyb24udjEuUmF0ZVNjaGVkdWxlSAASKQoEb25jZRgDIAEoCzIZLmVhc3ljcm9uLnYxLk9uY2VTY2hlZHVsZUgAEjoKDWNhbGVuZGFyX2VkZ2UYBiABKAsyIS5lYXN5Y3Jvbi52MS5DYWxlbmRhckVkZ2VTY2hlZHVsZUgAEhEKCXRpbWVfem9uZRgEIAEoCRIqCgpkc3RfcG9saWN5GAUgASgLMhYuZWFzeWNyb24udjEuRHN0UG9saWN5QgYKBGtpbmQiTQoMQ3JvblNjaGVkdWxlEhIKCmV4cHJlc3Npb24YASABKAkSKQoHZGlhbGVjdBgCIAEoDjIYLmVhc3ljcm9uLnYxLkNyb25EaWFsZWN0ImkKDFJhdGVTY2hlZHVsZRIoCgVldmVyeRgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgthbmNob3JfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiVgoMT25jZVNjaGVkdWxlEioKBHRpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wSAASFAoKbG9jYWxfdGltZRgCIAEoCUgAQgQKAmF0InIKFENhbGVuZGFyRWRnZVNjaGVkdWxlEhAKCGNhbGVuZGFyGAEgASgJEh8KBGVkZ2UYAiABKA4yES5lYXN5Y3Jvbi52MS5FZGdlEicKCHNuYXBzaG90GAMgASgLMhUuZWFzeWNyb24udjEuQ2FsZW5kYXIiVwoJRHN0UG9saWN5EiAKA2dhcBgBIAEoDjITLmVhc3ljcm9uLnYxLkRzdEdhcBIoCgdvdmVybGFwGAIgASgOMhcuZWFzeWNyb24udjEuRHN0T3ZlcmxhcCKnAQoIRmlyZVRpbWUSMAoMbm9taW5hbF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5lZmZlY3RpdmVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKbG9jYWxfdGltZRgDIAEoCRISCgp1dGNfb2Zmc2V0GAQgASgJEg0KBW5vdGVzGAUgAygJKj0KBEVkZ2USFAoQRURHRV9VTlNQRUNJRklFRBAAEg4KCkVER0VfT1BFTlMQARIPCgtFREdFX0NMT1NFUxACKmUKC0Nyb25EaWFsZWN0EhwKGENST05fRElBTEVDVF9VTlNQRUNJRklFRBAAEhkKFUNST05fRElBTEVDVF9TVEFOREFSRBABEh0KGUNST05fRElBTEVDVF9XSVRIX1NFQ09ORFMQAipMCgZEc3RHYXASFwoTRFNUX0dBUF9VTlNQRUNJRklFRBAAEhcKE0RTVF9HQVBfRklSRV9BVF9FTkQQARIQCgxEU1RfR0FQX1NLSVAQAipuCgpEc3RPdmVybGFwEhsKF0RTVF9PVkVSTEFQX1VOU1BFQ0lGSUVEEAASFQoRRFNUX09WRVJMQVBfRklSU1QQARIWChJEU1RfT1ZFUkxBUF9TRUNPTkQQAhIUChBEU1RfT1ZFUkxBUF9CT1RIEANiBnByb3RvMw", [file_easycron_v1_calendar, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * When a job is due. Exactly one kind must be set.
@@ -49,6 +51,14 @@ export type Schedule = Message<"easycron.v1.Schedule"> & {
      */
     value: OnceSchedule;
     case: "once";
+  } | {
+    /**
+     * Due whenever a calendar opens, or closes.
+     *
+     * @generated from field: easycron.v1.CalendarEdgeSchedule calendar_edge = 6;
+     */
+    value: CalendarEdgeSchedule;
+    case: "calendarEdge";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -172,6 +182,42 @@ export const OnceScheduleSchema: GenMessage<OnceSchedule> = /*@__PURE__*/
   messageDesc(file_easycron_v1_schedule, 3);
 
 /**
+ * The instants at which a calendar opens, or closes. The zone is the calendar's. When the calendar changes, the job has
+ * a new revision.
+ *
+ * @generated from message easycron.v1.CalendarEdgeSchedule
+ */
+export type CalendarEdgeSchedule = Message<"easycron.v1.CalendarEdgeSchedule"> & {
+  /**
+   * The calendar's name. Required; CALENDAR_NOT_FOUND if there is none.
+   *
+   * @generated from field: string calendar = 1;
+   */
+  calendar: string;
+
+  /**
+   * Which. Required.
+   *
+   * @generated from field: easycron.v1.Edge edge = 2;
+   */
+  edge: Edge;
+
+  /**
+   * Ignored in requests, and absent from answers: the calendar as the revision has it.
+   *
+   * @generated from field: easycron.v1.Calendar snapshot = 3;
+   */
+  snapshot?: Calendar | undefined;
+};
+
+/**
+ * Describes the message easycron.v1.CalendarEdgeSchedule.
+ * Use `create(CalendarEdgeScheduleSchema)` to create a new message.
+ */
+export const CalendarEdgeScheduleSchema: GenMessage<CalendarEdgeSchedule> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_schedule, 4);
+
+/**
  * What a fixed-time schedule does when its local time does not exist, or exists twice. Schedules with a rhythm
  * (a minute or hour field that starts with "*") follow real time and are not affected.
  *
@@ -198,7 +244,7 @@ export type DstPolicy = Message<"easycron.v1.DstPolicy"> & {
  * Use `create(DstPolicySchema)` to create a new message.
  */
 export const DstPolicySchema: GenMessage<DstPolicy> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_schedule, 4);
+  messageDesc(file_easycron_v1_schedule, 5);
 
 /**
  * One instant of a schedule, seen ahead of time.
@@ -247,7 +293,48 @@ export type FireTime = Message<"easycron.v1.FireTime"> & {
  * Use `create(FireTimeSchema)` to create a new message.
  */
 export const FireTimeSchema: GenMessage<FireTime> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_schedule, 5);
+  messageDesc(file_easycron_v1_schedule, 6);
+
+/**
+ * A change of a calendar.
+ *
+ * @generated from enum easycron.v1.Edge
+ */
+export const Edge = {
+  /**
+   * Not said.
+   *
+   * @generated from enum value: EDGE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It opens.
+   *
+   * @generated from enum value: EDGE_OPENS = 1;
+   */
+  OPENS: 1,
+
+  /**
+   * It closes.
+   *
+   * @generated from enum value: EDGE_CLOSES = 2;
+   */
+  CLOSES: 2,
+} as const;
+
+/**
+ * A change of a calendar.
+ *
+ * @generated from enum easycron.v1.Edge
+ */
+export type Edge = (typeof Edge)[keyof typeof Edge] | UnknownEnum;
+
+/**
+ * Describes the enum easycron.v1.Edge.
+ */
+export const EdgeSchema: GenEnum<Edge> = /*@__PURE__*/
+  enumDesc(file_easycron_v1_schedule, 0);
 
 /**
  * The form of a cron expression.
@@ -288,7 +375,7 @@ export type CronDialect = (typeof CronDialect)[keyof typeof CronDialect] | Unkno
  * Describes the enum easycron.v1.CronDialect.
  */
 export const CronDialectSchema: GenEnum<CronDialect> = /*@__PURE__*/
-  enumDesc(file_easycron_v1_schedule, 0);
+  enumDesc(file_easycron_v1_schedule, 1);
 
 /**
  * The choice for a local time that is skipped.
@@ -329,7 +416,7 @@ export type DstGap = (typeof DstGap)[keyof typeof DstGap] | UnknownEnum;
  * Describes the enum easycron.v1.DstGap.
  */
 export const DstGapSchema: GenEnum<DstGap> = /*@__PURE__*/
-  enumDesc(file_easycron_v1_schedule, 1);
+  enumDesc(file_easycron_v1_schedule, 2);
 
 /**
  * The choice for a local time that occurs twice.
@@ -377,5 +464,5 @@ export type DstOverlap = (typeof DstOverlap)[keyof typeof DstOverlap] | UnknownE
  * Describes the enum easycron.v1.DstOverlap.
  */
 export const DstOverlapSchema: GenEnum<DstOverlap> = /*@__PURE__*/
-  enumDesc(file_easycron_v1_schedule, 2);
+  enumDesc(file_easycron_v1_schedule, 3);
 

@@ -4,9 +4,19 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { CheckCalendarRequestSchema, CheckCalendarResponseSchema, CreateCalendarRequestSchema, CreateCalendarResponseSchema, DeleteCalendarRequestSchema, DeleteCalendarResponseSchema, GetCalendarRequestSchema, GetCalendarResponseSchema, ListCalendarsRequestSchema, ListCalendarsResponseSchema, UpdateCalendarRequestSchema, UpdateCalendarResponseSchema } from "./calendar_pb.ts";
+import { file_easycron_internal_scheduler_v1_calendar } from "./calendar_pb.ts";
+import type { ApplyJobsRequestSchema, ApplyJobsResponseSchema, BatchCreateJobsRequestSchema, BatchCreateJobsResponseSchema, BatchDeleteJobsRequestSchema, BatchDeleteJobsResponseSchema, BatchPauseJobsRequestSchema, BatchPauseJobsResponseSchema, BatchResumeJobsRequestSchema, BatchResumeJobsResponseSchema, BatchUpdateJobsRequestSchema, BatchUpdateJobsResponseSchema } from "./job_batch_pb.ts";
+import { file_easycron_internal_scheduler_v1_job_batch } from "./job_batch_pb.ts";
+import type { AuditLedgerRequestSchema, AuditLedgerResponseSchema, ExplainFireTimeRequestSchema, ExplainFireTimeResponseSchema, ListFireTimesRequestSchema, ListFireTimesResponseSchema, SkipFireTimeRequestSchema, SkipFireTimeResponseSchema } from "./ledger_pb.ts";
+import { file_easycron_internal_scheduler_v1_ledger } from "./ledger_pb.ts";
+import type { BackfillJobRequestSchema, BackfillJobResponseSchema, CancelOperationRequestSchema, CancelOperationResponseSchema, GetOperationRequestSchema, GetOperationResponseSchema, ListOperationsRequestSchema, ListOperationsResponseSchema } from "./operation_pb.ts";
+import { file_easycron_internal_scheduler_v1_operation } from "./operation_pb.ts";
+import type { GetRevisionRequestSchema, GetRevisionResponseSchema, ListRevisionsRequestSchema, ListRevisionsResponseSchema, RevertJobRequestSchema, RevertJobResponseSchema } from "./revision_pb.ts";
+import { file_easycron_internal_scheduler_v1_revision } from "./revision_pb.ts";
 import type { CreateJobRequest as CreateJobRequest$1, CreateJobResponse as CreateJobResponse$1, DeleteJobRequest as DeleteJobRequest$1, DeleteJobResponse as DeleteJobResponse$1, GetJobRequest as GetJobRequest$1, GetJobResponse as GetJobResponse$1, ListJobsRequest as ListJobsRequest$1, ListJobsResponse as ListJobsResponse$1, PauseJobRequest as PauseJobRequest$1, PauseJobResponse as PauseJobResponse$1, ResumeJobRequest as ResumeJobRequest$1, ResumeJobResponse as ResumeJobResponse$1, RunJobRequest as RunJobRequest$1, RunJobResponse as RunJobResponse$1, UpdateJobRequest as UpdateJobRequest$1, UpdateJobResponse as UpdateJobResponse$1 } from "../../../v1/job_service_pb.ts";
 import { file_easycron_v1_job_service } from "../../../v1/job_service_pb.ts";
-import type { PreviewScheduleRequest as PreviewScheduleRequest$1, PreviewScheduleResponse as PreviewScheduleResponse$1 } from "../../../v1/schedule_service_pb.ts";
+import type { PreviewScheduleRequest as PreviewScheduleRequest$1, PreviewScheduleResponse as PreviewScheduleResponse$1, SimulateScheduleRequest as SimulateScheduleRequest$1, SimulateScheduleResponse as SimulateScheduleResponse$1 } from "../../../v1/schedule_service_pb.ts";
 import { file_easycron_v1_schedule_service } from "../../../v1/schedule_service_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -14,7 +24,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file easycron/internal/scheduler/v1/scheduler_service.proto.
  */
 export const file_easycron_internal_scheduler_v1_scheduler_service: GenFile = /*@__PURE__*/
-  fileDesc("CjZlYXN5Y3Jvbi9pbnRlcm5hbC9zY2hlZHVsZXIvdjEvc2NoZWR1bGVyX3NlcnZpY2UucHJvdG8SHmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MSJWChBDcmVhdGVKb2JSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSLgoHcmVxdWVzdBgCIAEoCzIdLmVhc3ljcm9uLnYxLkNyZWF0ZUpvYlJlcXVlc3QiRQoRQ3JlYXRlSm9iUmVzcG9uc2USMAoIcmVzcG9uc2UYASABKAsyHi5lYXN5Y3Jvbi52MS5DcmVhdGVKb2JSZXNwb25zZSJQCg1HZXRKb2JSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSKwoHcmVxdWVzdBgCIAEoCzIaLmVhc3ljcm9uLnYxLkdldEpvYlJlcXVlc3QiPwoOR2V0Sm9iUmVzcG9uc2USLQoIcmVzcG9uc2UYASABKAsyGy5lYXN5Y3Jvbi52MS5HZXRKb2JSZXNwb25zZSJUCg9MaXN0Sm9ic1JlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCRItCgdyZXF1ZXN0GAIgASgLMhwuZWFzeWNyb24udjEuTGlzdEpvYnNSZXF1ZXN0IkMKEExpc3RKb2JzUmVzcG9uc2USLwoIcmVzcG9uc2UYASABKAsyHS5lYXN5Y3Jvbi52MS5MaXN0Sm9ic1Jlc3BvbnNlIlYKEFVwZGF0ZUpvYlJlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCRIuCgdyZXF1ZXN0GAIgASgLMh0uZWFzeWNyb24udjEuVXBkYXRlSm9iUmVxdWVzdCJFChFVcGRhdGVKb2JSZXNwb25zZRIwCghyZXNwb25zZRgBIAEoCzIeLmVhc3ljcm9uLnYxLlVwZGF0ZUpvYlJlc3BvbnNlIlYKEERlbGV0ZUpvYlJlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCRIuCgdyZXF1ZXN0GAIgASgLMh0uZWFzeWNyb24udjEuRGVsZXRlSm9iUmVxdWVzdCJFChFEZWxldGVKb2JSZXNwb25zZRIwCghyZXNwb25zZRgBIAEoCzIeLmVhc3ljcm9uLnYxLkRlbGV0ZUpvYlJlc3BvbnNlIlQKD1BhdXNlSm9iUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEi0KB3JlcXVlc3QYAiABKAsyHC5lYXN5Y3Jvbi52MS5QYXVzZUpvYlJlcXVlc3QiQwoQUGF1c2VKb2JSZXNwb25zZRIvCghyZXNwb25zZRgBIAEoCzIdLmVhc3ljcm9uLnYxLlBhdXNlSm9iUmVzcG9uc2UiVgoQUmVzdW1lSm9iUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEi4KB3JlcXVlc3QYAiABKAsyHS5lYXN5Y3Jvbi52MS5SZXN1bWVKb2JSZXF1ZXN0IkUKEVJlc3VtZUpvYlJlc3BvbnNlEjAKCHJlc3BvbnNlGAEgASgLMh4uZWFzeWNyb24udjEuUmVzdW1lSm9iUmVzcG9uc2UiUAoNUnVuSm9iUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEisKB3JlcXVlc3QYAiABKAsyGi5lYXN5Y3Jvbi52MS5SdW5Kb2JSZXF1ZXN0Ij8KDlJ1bkpvYlJlc3BvbnNlEi0KCHJlc3BvbnNlGAEgASgLMhsuZWFzeWNyb24udjEuUnVuSm9iUmVzcG9uc2UiYgoWUHJldmlld1NjaGVkdWxlUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEjQKB3JlcXVlc3QYAiABKAsyIy5lYXN5Y3Jvbi52MS5QcmV2aWV3U2NoZWR1bGVSZXF1ZXN0IlEKF1ByZXZpZXdTY2hlZHVsZVJlc3BvbnNlEjYKCHJlc3BvbnNlGAEgASgLMiQuZWFzeWNyb24udjEuUHJldmlld1NjaGVkdWxlUmVzcG9uc2UiNQoRUmVzb2x2ZUpvYlJlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCRIMCgRuYW1lGAIgASgJIiYKElJlc29sdmVKb2JSZXNwb25zZRIQCghqb2JfdWlkcxgBIAMoCTKECQoQU2NoZWR1bGVyU2VydmljZRJwCglDcmVhdGVKb2ISMC5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuQ3JlYXRlSm9iUmVxdWVzdBoxLmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5DcmVhdGVKb2JSZXNwb25zZRJnCgZHZXRKb2ISLS5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuR2V0Sm9iUmVxdWVzdBouLmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5HZXRKb2JSZXNwb25zZRJtCghMaXN0Sm9icxIvLmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5MaXN0Sm9ic1JlcXVlc3QaMC5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuTGlzdEpvYnNSZXNwb25zZRJwCglVcGRhdGVKb2ISMC5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuVXBkYXRlSm9iUmVxdWVzdBoxLmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5VcGRhdGVKb2JSZXNwb25zZRJwCglEZWxldGVKb2ISMC5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuRGVsZXRlSm9iUmVxdWVzdBoxLmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5EZWxldGVKb2JSZXNwb25zZRJtCghQYXVzZUpvYhIvLmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5QYXVzZUpvYlJlcXVlc3QaMC5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuUGF1c2VKb2JSZXNwb25zZRJwCglSZXN1bWVKb2ISMC5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuUmVzdW1lSm9iUmVxdWVzdBoxLmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5SZXN1bWVKb2JSZXNwb25zZRJnCgZSdW5Kb2ISLS5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuUnVuSm9iUmVxdWVzdBouLmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5SdW5Kb2JSZXNwb25zZRKCAQoPUHJldmlld1NjaGVkdWxlEjYuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLlByZXZpZXdTY2hlZHVsZVJlcXVlc3QaNy5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuUHJldmlld1NjaGVkdWxlUmVzcG9uc2UScwoKUmVzb2x2ZUpvYhIxLmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5SZXNvbHZlSm9iUmVxdWVzdBoyLmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5SZXNvbHZlSm9iUmVzcG9uc2ViBnByb3RvMw", [file_easycron_v1_job_service, file_easycron_v1_schedule_service]);
+  fileDesc("CjZlYXN5Y3Jvbi9pbnRlcm5hbC9zY2hlZHVsZXIvdjEvc2NoZWR1bGVyX3NlcnZpY2UucHJvdG8SHmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MSJlChBDcmVhdGVKb2JSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSLgoHcmVxdWVzdBgCIAEoCzIdLmVhc3ljcm9uLnYxLkNyZWF0ZUpvYlJlcXVlc3QSDQoFYWN0b3IYAyABKAkiRQoRQ3JlYXRlSm9iUmVzcG9uc2USMAoIcmVzcG9uc2UYASABKAsyHi5lYXN5Y3Jvbi52MS5DcmVhdGVKb2JSZXNwb25zZSJQCg1HZXRKb2JSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSKwoHcmVxdWVzdBgCIAEoCzIaLmVhc3ljcm9uLnYxLkdldEpvYlJlcXVlc3QiPwoOR2V0Sm9iUmVzcG9uc2USLQoIcmVzcG9uc2UYASABKAsyGy5lYXN5Y3Jvbi52MS5HZXRKb2JSZXNwb25zZSJUCg9MaXN0Sm9ic1JlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCRItCgdyZXF1ZXN0GAIgASgLMhwuZWFzeWNyb24udjEuTGlzdEpvYnNSZXF1ZXN0IkMKEExpc3RKb2JzUmVzcG9uc2USLwoIcmVzcG9uc2UYASABKAsyHS5lYXN5Y3Jvbi52MS5MaXN0Sm9ic1Jlc3BvbnNlImUKEFVwZGF0ZUpvYlJlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCRIuCgdyZXF1ZXN0GAIgASgLMh0uZWFzeWNyb24udjEuVXBkYXRlSm9iUmVxdWVzdBINCgVhY3RvchgDIAEoCSJFChFVcGRhdGVKb2JSZXNwb25zZRIwCghyZXNwb25zZRgBIAEoCzIeLmVhc3ljcm9uLnYxLlVwZGF0ZUpvYlJlc3BvbnNlIlYKEERlbGV0ZUpvYlJlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCRIuCgdyZXF1ZXN0GAIgASgLMh0uZWFzeWNyb24udjEuRGVsZXRlSm9iUmVxdWVzdCJFChFEZWxldGVKb2JSZXNwb25zZRIwCghyZXNwb25zZRgBIAEoCzIeLmVhc3ljcm9uLnYxLkRlbGV0ZUpvYlJlc3BvbnNlIlQKD1BhdXNlSm9iUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEi0KB3JlcXVlc3QYAiABKAsyHC5lYXN5Y3Jvbi52MS5QYXVzZUpvYlJlcXVlc3QiQwoQUGF1c2VKb2JSZXNwb25zZRIvCghyZXNwb25zZRgBIAEoCzIdLmVhc3ljcm9uLnYxLlBhdXNlSm9iUmVzcG9uc2UiVgoQUmVzdW1lSm9iUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEi4KB3JlcXVlc3QYAiABKAsyHS5lYXN5Y3Jvbi52MS5SZXN1bWVKb2JSZXF1ZXN0IkUKEVJlc3VtZUpvYlJlc3BvbnNlEjAKCHJlc3BvbnNlGAEgASgLMh4uZWFzeWNyb24udjEuUmVzdW1lSm9iUmVzcG9uc2UiUAoNUnVuSm9iUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEisKB3JlcXVlc3QYAiABKAsyGi5lYXN5Y3Jvbi52MS5SdW5Kb2JSZXF1ZXN0Ij8KDlJ1bkpvYlJlc3BvbnNlEi0KCHJlc3BvbnNlGAEgASgLMhsuZWFzeWNyb24udjEuUnVuSm9iUmVzcG9uc2UiYgoWUHJldmlld1NjaGVkdWxlUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEjQKB3JlcXVlc3QYAiABKAsyIy5lYXN5Y3Jvbi52MS5QcmV2aWV3U2NoZWR1bGVSZXF1ZXN0IlEKF1ByZXZpZXdTY2hlZHVsZVJlc3BvbnNlEjYKCHJlc3BvbnNlGAEgASgLMiQuZWFzeWNyb24udjEuUHJldmlld1NjaGVkdWxlUmVzcG9uc2UiZAoXU2ltdWxhdGVTY2hlZHVsZVJlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCRI1CgdyZXF1ZXN0GAIgASgLMiQuZWFzeWNyb24udjEuU2ltdWxhdGVTY2hlZHVsZVJlcXVlc3QiUwoYU2ltdWxhdGVTY2hlZHVsZVJlc3BvbnNlEjcKCHJlc3BvbnNlGAEgASgLMiUuZWFzeWNyb24udjEuU2ltdWxhdGVTY2hlZHVsZVJlc3BvbnNlIjUKEVJlc29sdmVKb2JSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSDAoEbmFtZRgCIAEoCSImChJSZXNvbHZlSm9iUmVzcG9uc2USEAoIam9iX3VpZHMYASADKAky4SAKEFNjaGVkdWxlclNlcnZpY2UScAoJQ3JlYXRlSm9iEjAuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkNyZWF0ZUpvYlJlcXVlc3QaMS5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuQ3JlYXRlSm9iUmVzcG9uc2USZwoGR2V0Sm9iEi0uZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkdldEpvYlJlcXVlc3QaLi5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuR2V0Sm9iUmVzcG9uc2USbQoITGlzdEpvYnMSLy5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuTGlzdEpvYnNSZXF1ZXN0GjAuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkxpc3RKb2JzUmVzcG9uc2UScAoJVXBkYXRlSm9iEjAuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLlVwZGF0ZUpvYlJlcXVlc3QaMS5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuVXBkYXRlSm9iUmVzcG9uc2UScAoJRGVsZXRlSm9iEjAuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkRlbGV0ZUpvYlJlcXVlc3QaMS5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuRGVsZXRlSm9iUmVzcG9uc2USbQoIUGF1c2VKb2ISLy5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuUGF1c2VKb2JSZXF1ZXN0GjAuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLlBhdXNlSm9iUmVzcG9uc2UScAoJUmVzdW1lSm9iEjAuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLlJlc3VtZUpvYlJlcXVlc3QaMS5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuUmVzdW1lSm9iUmVzcG9uc2USZwoGUnVuSm9iEi0uZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLlJ1bkpvYlJlcXVlc3QaLi5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuUnVuSm9iUmVzcG9uc2USggEKD1ByZXZpZXdTY2hlZHVsZRI2LmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5QcmV2aWV3U2NoZWR1bGVSZXF1ZXN0GjcuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLlByZXZpZXdTY2hlZHVsZVJlc3BvbnNlEoUBChBTaW11bGF0ZVNjaGVkdWxlEjcuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLlNpbXVsYXRlU2NoZWR1bGVSZXF1ZXN0GjguZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLlNpbXVsYXRlU2NoZWR1bGVSZXNwb25zZRJzCgpSZXNvbHZlSm9iEjEuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLlJlc29sdmVKb2JSZXF1ZXN0GjIuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLlJlc29sdmVKb2JSZXNwb25zZRJ/Cg5DcmVhdGVDYWxlbmRhchI1LmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5DcmVhdGVDYWxlbmRhclJlcXVlc3QaNi5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuQ3JlYXRlQ2FsZW5kYXJSZXNwb25zZRJ2CgtHZXRDYWxlbmRhchIyLmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5HZXRDYWxlbmRhclJlcXVlc3QaMy5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuR2V0Q2FsZW5kYXJSZXNwb25zZRJ8Cg1MaXN0Q2FsZW5kYXJzEjQuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkxpc3RDYWxlbmRhcnNSZXF1ZXN0GjUuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkxpc3RDYWxlbmRhcnNSZXNwb25zZRJ/Cg5VcGRhdGVDYWxlbmRhchI1LmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5VcGRhdGVDYWxlbmRhclJlcXVlc3QaNi5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuVXBkYXRlQ2FsZW5kYXJSZXNwb25zZRJ/Cg5EZWxldGVDYWxlbmRhchI1LmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5EZWxldGVDYWxlbmRhclJlcXVlc3QaNi5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuRGVsZXRlQ2FsZW5kYXJSZXNwb25zZRJ8Cg1DaGVja0NhbGVuZGFyEjQuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkNoZWNrQ2FsZW5kYXJSZXF1ZXN0GjUuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkNoZWNrQ2FsZW5kYXJSZXNwb25zZRKCAQoPQmF0Y2hDcmVhdGVKb2JzEjYuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkJhdGNoQ3JlYXRlSm9ic1JlcXVlc3QaNy5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuQmF0Y2hDcmVhdGVKb2JzUmVzcG9uc2USggEKD0JhdGNoVXBkYXRlSm9icxI2LmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5CYXRjaFVwZGF0ZUpvYnNSZXF1ZXN0GjcuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkJhdGNoVXBkYXRlSm9ic1Jlc3BvbnNlEoIBCg9CYXRjaERlbGV0ZUpvYnMSNi5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuQmF0Y2hEZWxldGVKb2JzUmVxdWVzdBo3LmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5CYXRjaERlbGV0ZUpvYnNSZXNwb25zZRJ/Cg5CYXRjaFBhdXNlSm9icxI1LmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5CYXRjaFBhdXNlSm9ic1JlcXVlc3QaNi5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuQmF0Y2hQYXVzZUpvYnNSZXNwb25zZRKCAQoPQmF0Y2hSZXN1bWVKb2JzEjYuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkJhdGNoUmVzdW1lSm9ic1JlcXVlc3QaNy5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuQmF0Y2hSZXN1bWVKb2JzUmVzcG9uc2UScAoJQXBwbHlKb2JzEjAuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkFwcGx5Sm9ic1JlcXVlc3QaMS5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuQXBwbHlKb2JzUmVzcG9uc2USdgoLQmFja2ZpbGxKb2ISMi5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuQmFja2ZpbGxKb2JSZXF1ZXN0GjMuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkJhY2tmaWxsSm9iUmVzcG9uc2USeQoMR2V0T3BlcmF0aW9uEjMuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkdldE9wZXJhdGlvblJlcXVlc3QaNC5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuR2V0T3BlcmF0aW9uUmVzcG9uc2USfwoOTGlzdE9wZXJhdGlvbnMSNS5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuTGlzdE9wZXJhdGlvbnNSZXF1ZXN0GjYuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkxpc3RPcGVyYXRpb25zUmVzcG9uc2USggEKD0NhbmNlbE9wZXJhdGlvbhI2LmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5DYW5jZWxPcGVyYXRpb25SZXF1ZXN0GjcuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkNhbmNlbE9wZXJhdGlvblJlc3BvbnNlEnwKDUxpc3RSZXZpc2lvbnMSNC5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuTGlzdFJldmlzaW9uc1JlcXVlc3QaNS5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuTGlzdFJldmlzaW9uc1Jlc3BvbnNlEnAKCVJldmVydEpvYhIwLmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5SZXZlcnRKb2JSZXF1ZXN0GjEuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLlJldmVydEpvYlJlc3BvbnNlEnYKC0dldFJldmlzaW9uEjIuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkdldFJldmlzaW9uUmVxdWVzdBozLmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5HZXRSZXZpc2lvblJlc3BvbnNlEnwKDUxpc3RGaXJlVGltZXMSNC5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuTGlzdEZpcmVUaW1lc1JlcXVlc3QaNS5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuTGlzdEZpcmVUaW1lc1Jlc3BvbnNlEoIBCg9FeHBsYWluRmlyZVRpbWUSNi5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuRXhwbGFpbkZpcmVUaW1lUmVxdWVzdBo3LmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5FeHBsYWluRmlyZVRpbWVSZXNwb25zZRJ5CgxTa2lwRmlyZVRpbWUSMy5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuU2tpcEZpcmVUaW1lUmVxdWVzdBo0LmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5Ta2lwRmlyZVRpbWVSZXNwb25zZRJ2CgtBdWRpdExlZGdlchIyLmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5BdWRpdExlZGdlclJlcXVlc3QaMy5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuQXVkaXRMZWRnZXJSZXNwb25zZWIGcHJvdG8z", [file_easycron_internal_scheduler_v1_calendar, file_easycron_internal_scheduler_v1_job_batch, file_easycron_internal_scheduler_v1_ledger, file_easycron_internal_scheduler_v1_operation, file_easycron_internal_scheduler_v1_revision, file_easycron_v1_job_service, file_easycron_v1_schedule_service]);
 
 /**
  * CreateJob for one project.
@@ -35,6 +45,13 @@ export type CreateJobRequest = Message<"easycron.internal.scheduler.v1.CreateJob
    * @generated from field: easycron.v1.CreateJobRequest request = 2;
    */
   request?: CreateJobRequest$1 | undefined;
+
+  /**
+   * The caller's API key, key_….
+   *
+   * @generated from field: string actor = 3;
+   */
+  actor: string;
 };
 
 /**
@@ -182,6 +199,13 @@ export type UpdateJobRequest = Message<"easycron.internal.scheduler.v1.UpdateJob
    * @generated from field: easycron.v1.UpdateJobRequest request = 2;
    */
   request?: UpdateJobRequest$1 | undefined;
+
+  /**
+   * The caller's API key, key_….
+   *
+   * @generated from field: string actor = 3;
+   */
+  actor: string;
 };
 
 /**
@@ -458,6 +482,55 @@ export const PreviewScheduleResponseSchema: GenMessage<PreviewScheduleResponse> 
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 17);
 
 /**
+ * SimulateSchedule for one project.
+ *
+ * @generated from message easycron.internal.scheduler.v1.SimulateScheduleRequest
+ */
+export type SimulateScheduleRequest = Message<"easycron.internal.scheduler.v1.SimulateScheduleRequest"> & {
+  /**
+   * The authenticated caller's project, proj_….
+   *
+   * @generated from field: string project_id = 1;
+   */
+  projectId: string;
+
+  /**
+   * What the customer asked.
+   *
+   * @generated from field: easycron.v1.SimulateScheduleRequest request = 2;
+   */
+  request?: SimulateScheduleRequest$1 | undefined;
+};
+
+/**
+ * Describes the message easycron.internal.scheduler.v1.SimulateScheduleRequest.
+ * Use `create(SimulateScheduleRequestSchema)` to create a new message.
+ */
+export const SimulateScheduleRequestSchema: GenMessage<SimulateScheduleRequest> = /*@__PURE__*/
+  messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 18);
+
+/**
+ * The answer to SimulateSchedule.
+ *
+ * @generated from message easycron.internal.scheduler.v1.SimulateScheduleResponse
+ */
+export type SimulateScheduleResponse = Message<"easycron.internal.scheduler.v1.SimulateScheduleResponse"> & {
+  /**
+   * What the customer is answered.
+   *
+   * @generated from field: easycron.v1.SimulateScheduleResponse response = 1;
+   */
+  response?: SimulateScheduleResponse$1 | undefined;
+};
+
+/**
+ * Describes the message easycron.internal.scheduler.v1.SimulateScheduleResponse.
+ * Use `create(SimulateScheduleResponseSchema)` to create a new message.
+ */
+export const SimulateScheduleResponseSchema: GenMessage<SimulateScheduleResponse> = /*@__PURE__*/
+  messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 19);
+
+/**
  * Asks which jobs have had a name.
  *
  * @generated from message easycron.internal.scheduler.v1.ResolveJobRequest
@@ -483,7 +556,7 @@ export type ResolveJobRequest = Message<"easycron.internal.scheduler.v1.ResolveJ
  * Use `create(ResolveJobRequestSchema)` to create a new message.
  */
 export const ResolveJobRequestSchema: GenMessage<ResolveJobRequest> = /*@__PURE__*/
-  messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 18);
+  messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 20);
 
 /**
  * The jobs that have had the name.
@@ -504,7 +577,7 @@ export type ResolveJobResponse = Message<"easycron.internal.scheduler.v1.Resolve
  * Use `create(ResolveJobResponseSchema)` to create a new message.
  */
 export const ResolveJobResponseSchema: GenMessage<ResolveJobResponse> = /*@__PURE__*/
-  messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 19);
+  messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 21);
 
 /**
  * What the gateway asks of the scheduler, which owns jobs and revisions. Each request carries the project that the
@@ -604,6 +677,16 @@ export const SchedulerService: GenService<{
     output: typeof PreviewScheduleResponseSchema;
   },
   /**
+   * Plays a schedule through time.
+   *
+   * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.SimulateSchedule
+   */
+  simulateSchedule: {
+    methodKind: "unary";
+    input: typeof SimulateScheduleRequestSchema;
+    output: typeof SimulateScheduleResponseSchema;
+  },
+  /**
    * Gives the ids of all jobs that have had a name, deleted ones included.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.ResolveJob
@@ -612,6 +695,236 @@ export const SchedulerService: GenService<{
     methodKind: "unary";
     input: typeof ResolveJobRequestSchema;
     output: typeof ResolveJobResponseSchema;
+  },
+  /**
+   * Creates a calendar.
+   *
+   * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.CreateCalendar
+   */
+  createCalendar: {
+    methodKind: "unary";
+    input: typeof CreateCalendarRequestSchema;
+    output: typeof CreateCalendarResponseSchema;
+  },
+  /**
+   * Reads a calendar.
+   *
+   * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.GetCalendar
+   */
+  getCalendar: {
+    methodKind: "unary";
+    input: typeof GetCalendarRequestSchema;
+    output: typeof GetCalendarResponseSchema;
+  },
+  /**
+   * Lists calendars.
+   *
+   * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.ListCalendars
+   */
+  listCalendars: {
+    methodKind: "unary";
+    input: typeof ListCalendarsRequestSchema;
+    output: typeof ListCalendarsResponseSchema;
+  },
+  /**
+   * Changes a calendar, and settles the jobs that refer to it.
+   *
+   * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.UpdateCalendar
+   */
+  updateCalendar: {
+    methodKind: "unary";
+    input: typeof UpdateCalendarRequestSchema;
+    output: typeof UpdateCalendarResponseSchema;
+  },
+  /**
+   * Deletes a calendar to which no living job refers.
+   *
+   * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.DeleteCalendar
+   */
+  deleteCalendar: {
+    methodKind: "unary";
+    input: typeof DeleteCalendarRequestSchema;
+    output: typeof DeleteCalendarResponseSchema;
+  },
+  /**
+   * Tells whether a calendar is open.
+   *
+   * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.CheckCalendar
+   */
+  checkCalendar: {
+    methodKind: "unary";
+    input: typeof CheckCalendarRequestSchema;
+    output: typeof CheckCalendarResponseSchema;
+  },
+  /**
+   * Creates jobs.
+   *
+   * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.BatchCreateJobs
+   */
+  batchCreateJobs: {
+    methodKind: "unary";
+    input: typeof BatchCreateJobsRequestSchema;
+    output: typeof BatchCreateJobsResponseSchema;
+  },
+  /**
+   * Adds revisions to jobs.
+   *
+   * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.BatchUpdateJobs
+   */
+  batchUpdateJobs: {
+    methodKind: "unary";
+    input: typeof BatchUpdateJobsRequestSchema;
+    output: typeof BatchUpdateJobsResponseSchema;
+  },
+  /**
+   * Deletes jobs.
+   *
+   * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.BatchDeleteJobs
+   */
+  batchDeleteJobs: {
+    methodKind: "unary";
+    input: typeof BatchDeleteJobsRequestSchema;
+    output: typeof BatchDeleteJobsResponseSchema;
+  },
+  /**
+   * Pauses jobs.
+   *
+   * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.BatchPauseJobs
+   */
+  batchPauseJobs: {
+    methodKind: "unary";
+    input: typeof BatchPauseJobsRequestSchema;
+    output: typeof BatchPauseJobsResponseSchema;
+  },
+  /**
+   * Resumes jobs.
+   *
+   * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.BatchResumeJobs
+   */
+  batchResumeJobs: {
+    methodKind: "unary";
+    input: typeof BatchResumeJobsRequestSchema;
+    output: typeof BatchResumeJobsResponseSchema;
+  },
+  /**
+   * Makes jobs be what is given.
+   *
+   * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.ApplyJobs
+   */
+  applyJobs: {
+    methodKind: "unary";
+    input: typeof ApplyJobsRequestSchema;
+    output: typeof ApplyJobsResponseSchema;
+  },
+  /**
+   * Begins a backfill.
+   *
+   * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.BackfillJob
+   */
+  backfillJob: {
+    methodKind: "unary";
+    input: typeof BackfillJobRequestSchema;
+    output: typeof BackfillJobResponseSchema;
+  },
+  /**
+   * Reads an operation.
+   *
+   * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.GetOperation
+   */
+  getOperation: {
+    methodKind: "unary";
+    input: typeof GetOperationRequestSchema;
+    output: typeof GetOperationResponseSchema;
+  },
+  /**
+   * Lists operations.
+   *
+   * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.ListOperations
+   */
+  listOperations: {
+    methodKind: "unary";
+    input: typeof ListOperationsRequestSchema;
+    output: typeof ListOperationsResponseSchema;
+  },
+  /**
+   * Ends an operation.
+   *
+   * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.CancelOperation
+   */
+  cancelOperation: {
+    methodKind: "unary";
+    input: typeof CancelOperationRequestSchema;
+    output: typeof CancelOperationResponseSchema;
+  },
+  /**
+   * Lists a job's revisions.
+   *
+   * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.ListRevisions
+   */
+  listRevisions: {
+    methodKind: "unary";
+    input: typeof ListRevisionsRequestSchema;
+    output: typeof ListRevisionsResponseSchema;
+  },
+  /**
+   * Puts an earlier specification in force again.
+   *
+   * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.RevertJob
+   */
+  revertJob: {
+    methodKind: "unary";
+    input: typeof RevertJobRequestSchema;
+    output: typeof RevertJobResponseSchema;
+  },
+  /**
+   * Reads a revision.
+   *
+   * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.GetRevision
+   */
+  getRevision: {
+    methodKind: "unary";
+    input: typeof GetRevisionRequestSchema;
+    output: typeof GetRevisionResponseSchema;
+  },
+  /**
+   * Lists fire times with their verdicts.
+   *
+   * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.ListFireTimes
+   */
+  listFireTimes: {
+    methodKind: "unary";
+    input: typeof ListFireTimesRequestSchema;
+    output: typeof ListFireTimesResponseSchema;
+  },
+  /**
+   * Says why a job did or did not fire.
+   *
+   * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.ExplainFireTime
+   */
+  explainFireTime: {
+    methodKind: "unary";
+    input: typeof ExplainFireTimeRequestSchema;
+    output: typeof ExplainFireTimeResponseSchema;
+  },
+  /**
+   * Leaves one fire time out.
+   *
+   * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.SkipFireTime
+   */
+  skipFireTime: {
+    methodKind: "unary";
+    input: typeof SkipFireTimeRequestSchema;
+    output: typeof SkipFireTimeResponseSchema;
+  },
+  /**
+   * Compares the ledger with what the schedules say.
+   *
+   * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.AuditLedger
+   */
+  auditLedger: {
+    methodKind: "unary";
+    input: typeof AuditLedgerRequestSchema;
+    output: typeof AuditLedgerResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_easycron_internal_scheduler_v1_scheduler_service, 0);

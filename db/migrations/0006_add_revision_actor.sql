@@ -1,0 +1,3 @@
+alter table scheduler.revisions
+  -- Id of the API key that made it; empty when the scheduler did, or for those older than this column.
+  add column actor text not null default '';

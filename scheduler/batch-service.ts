@@ -1,0 +1,66 @@
+import type { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
+import type { ServiceImplementation } from "../mesh/grpc-service.ts";
+import { applyJobs } from "./batch-apply.ts";
+import { batchDeleteJobs, batchUpdateJobs } from "./batch-change.ts";
+import { batchCreateJobs } from "./batch-create.ts";
+import { type BatchChanged, batchPauseJobs, batchResumeJobs } from "./batch-pause.ts";
+import type { WrittenJob } from "./create-job.ts";
+import type { JobRow } from "./job.ts";
+import type { Parts } from "./parts.ts";
+import { presentJob } from "./read-jobs.ts";
+import { required } from "./required.ts";
+
+type BatchHandlers = Pick<
+  ServiceImplementation<typeof SchedulerService>,
+  | "batchCreateJobs"
+  | "batchUpdateJobs"
+  | "batchDeleteJobs"
+  | "batchPauseJobs"
+  | "batchResumeJobs"
+  | "applyJobs"
+>;
+
+/** The handlers of batches: translate, call, translate. */
+export function createBatchHandlers(parts: Parts): BatchHandlers {
+  const present = (rows: readonly JobRow[]) => rows.map((row) => presentJob(parts, row));
+  const presentWritten = (jobs: readonly WrittenJob[]) => ({
+    jobs: jobs.map(({ row, schedule }) => presentJob(parts, row, schedule)),
+  });
+  const presentChanged = ({ rows, undoToken, more }: BatchChanged) => ({
+    jobs: present(rows),
+    undoToken,
+    more,
+  });
+  return {
+    batchCreateJobs: async ({ projectId, request, actor }) => ({
+      response: presentWritten(await batchCreateJobs(parts, projectId, required(request), actor)),
+    }),
+    batchUpdateJobs: async ({ projectId, request, actor }) => ({
+      response: presentWritten(await batchUpdateJobs(parts, projectId, required(request), actor)),
+    }),
+    batchDeleteJobs: async ({ projectId, request }) => ({
+      response: { jobs: present(await batchDeleteJobs(parts, projectId, required(request))) },
+    }),
+    batchPauseJobs: async ({ projectId, request }) => ({
+      response: presentChanged(await batchPauseJobs(parts, projectId, required(request))),
+    }),
+    batchResumeJobs: async ({ projectId, request }) => ({
+      response: presentChanged(await batchResumeJobs(parts, projectId, required(request))),
+    }),
+    applyJobs: async ({ projectId, request, actor }) => {
+      const { created, updated, deleted, unchangedCount } = await applyJobs(
+        parts,
+        projectId,
+        required(request),
+        actor,
+      );
+      const response = {
+        created: [...created],
+        updated: [...updated],
+        deleted: [...deleted],
+        unchangedCount,
+      };
+      return { response };
+    },
+  };
+}

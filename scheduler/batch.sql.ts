@@ -1,0 +1,81 @@
+import { statement } from "../db/statement.ts";
+import type { JobRow } from "./job.ts";
+
+/**
+ * Adds jobs of the project $1 in their first revision at $7: ids, names, states, cursors, wake times. Names in use
+ * add nothing: the ids that were added come back.
+ */
+export const jobsInsertIfNew = statement<{ uid: string }>(
+  "jobsInsertIfNew",
+  `insert into scheduler.jobs (uid, project_id, name, state, revision, epoch, next_fire_time, wake_time, after_time,
+          create_time, update_time)
+   select g.uid, $1, g.name, g.state, 1, 1, g.cursor, g.wake, $7, $7, $7
+     from unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[])
+       as g (uid, name, state, cursor, wake)
+   on conflict (project_id, name collate "C") where state <> 'DELETED' do nothing
+   returning uid`,
+);
+
+/** Adds the first revisions of jobs: ids, specifications as JSON text; time, who. */
+export const revisionsInsertFirst = statement<{ job_uid: string }>(
+  "revisionsInsertFirst",
+  `insert into scheduler.revisions (job_uid, revision, spec, create_time, actor)
+   select g.uid, 1, g.spec::json, $3, $4 from unnest($1::text[], $2::text[]) as g (uid, spec)
+   returning job_uid`,
+);
+
+/** Adds the first epochs of jobs $1 at $2. */
+export const epochsInsertFirst = statement<{ job_uid: string }>(
+  "epochsInsertFirst",
+  `insert into scheduler.epochs (job_uid, epoch, state, revision, after_time, end_time, change_time, note)
+   select uid, 1, 'ACTIVE', 1, $2, null, $2, '' from unnest($1::text[]) as uid
+   returning job_uid`,
+);
+
+/** A job as batches need it. Times are epoch milliseconds. */
+export type BatchRow = Pick<
+  JobRow,
+  "uid" | "name" | "state" | "epoch" | "revision" | "pause_note" | "pause_until" | "spec"
+>;
+
+const BATCH = `j.uid, j.name, j.state, j.epoch, j.revision, j.pause_note, j.pause_until, r.spec::text as spec
+  from scheduler.jobs j join scheduler.revisions r on r.job_uid = j.uid and r.revision = j.revision`;
+
+/** The project's living jobs of these names. */
+export const jobsByNames = statement<BatchRow>(
+  "jobsByNames",
+  `select ${BATCH} where j.project_id = $1 and j.name = any ($2::text[]) and j.state <> 'DELETED'`,
+);
+
+/**
+ * The project's living jobs that have all labels of the JSON object $2, by name, at most $5. $3 says which: 'ACTIVE'
+ * those that a pause would change at $4, 'PAUSED' those that a resume would, 'ANY' all.
+ */
+export const jobsByLabels = statement<BatchRow>(
+  "jobsByLabels",
+  `select ${BATCH}
+    where j.project_id = $1 and j.state <> 'DELETED' and (r.spec -> 'labels')::jsonb @> $2::json::jsonb
+      and case $3 when 'ANY' then true
+                  when 'PAUSED' then j.state = 'PAUSED' or j.pause_until > $4::timestamptz
+                  else j.state <> 'PAUSED' and (j.pause_until is null or j.pause_until <= $4::timestamptz) end
+    order by j.name collate "C" limit $5`,
+);
+
+/** Keeps what a batch has changed: id, project, entries as JSON text, time. */
+export const undoInsert = statement<{ uid: string }>(
+  "undoInsert",
+  `insert into scheduler.undos (uid, project_id, entries, create_time) values ($1, $2, $3::json, $4) returning uid`,
+);
+
+/** What a batch has changed. */
+export const undoByUid = statement<{ entries: string }>(
+  "undoByUid",
+  `select entries::text as entries from scheduler.undos where project_id = $1 and uid = $2`,
+);
+
+/** Forgets what batches changed before $1, at most 1,000 at a time. */
+export const undoDeleteOlder = statement<{ uid: string }>(
+  "undoDeleteOlder",
+  `delete from scheduler.undos where uid in (select uid from scheduler.undos where create_time < $1 limit 1000)
+   returning uid`,
+);

@@ -1,0 +1,24 @@
+import { parentPort, workerData } from "node:worker_threads";
+import { type ImportOptions, importDates } from "./calendars-icalendar.ts";
+import { ICalendarError } from "./calendars-icalendar-lines.ts";
+
+/** What the thread is given. */
+export interface ImportWork extends ImportOptions {
+  readonly text: string;
+}
+
+/** What the thread answers. */
+export type ImportAnswer =
+  | { readonly dates: readonly string[] }
+  | { readonly line: number; readonly value: string; readonly problem: string };
+
+function answer({ text, ...options }: ImportWork): ImportAnswer {
+  try {
+    return { dates: importDates(text, options) };
+  } catch (error) {
+    if (!(error instanceof ICalendarError)) throw error;
+    return { line: error.line, value: error.value, problem: error.message };
+  }
+}
+
+parentPort?.postMessage(answer(workerData as ImportWork));

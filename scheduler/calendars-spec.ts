@@ -1,0 +1,65 @@
+import { create, fromJsonString, toJsonString } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { Calendar as CompiledCalendar } from "../cron/calendar.ts";
+import { parseCalendar } from "../cron/calendar-spec.ts";
+import { ScheduleError } from "../cron/errors.ts";
+import { type Calendar, CalendarSchema } from "../gen/easycron/v1/calendar_pb.ts";
+import { failure } from "../mesh/errors.ts";
+import type { CalendarRow } from "./calendars.sql.ts";
+
+/** What a version keeps: zone, windows, dates, and those of the last import. The zone's default is written out. */
+export function toCalendarSpecJson(calendar: Calendar): string {
+  const { windows, excludedDates, importedDates } = calendar;
+  const timeZone = calendar.timeZone === "" ? "UTC" : calendar.timeZone;
+  const spec = create(CalendarSchema, { timeZone, windows, excludedDates, importedDates });
+  return toJsonString(CalendarSchema, spec);
+}
+
+/** Reads what `toCalendarSpecJson` wrote. */
+export function fromCalendarSpecJson(spec: string): Calendar {
+  return fromJsonString(CalendarSchema, spec, { ignoreUnknownFields: true });
+}
+
+/** Compiles a calendar that has been checked. Throws a ScheduleError otherwise. */
+export function compileCalendar(calendar: Calendar): CompiledCalendar {
+  const { windows, excludedDates, importedDates } = calendar;
+  const timeZone = calendar.timeZone === "" ? "UTC" : calendar.timeZone;
+  return parseCalendar({ timeZone, windows, excludedDates: [...excludedDates, ...importedDates] });
+}
+
+/**
+ * Checks a calendar as a customer wrote it. Throws CALENDAR_INVALID or TIME_ZONE_UNKNOWN, naming the field
+ * (`calendar.windows[0].start`).
+ */
+export function checkCalendarSpec(calendar: Calendar): CompiledCalendar {
+  try {
+    return compileCalendar(calendar);
+  } catch (error) {
+    if (!(error instanceof ScheduleError)) throw error;
+    const field = `calendar.${error.field}`;
+    const reason = error.field === "timeZone" ? "TIME_ZONE_UNKNOWN" : "CALENDAR_INVALID";
+    const violations = [{ field, description: error.message }];
+    throw failure(
+      reason,
+      { field, value: error.value, problem: error.message },
+      { violations, cause: error },
+    );
+  }
+}
+
+/** Names the present state of a calendar; differs after every change. */
+export function calendarEtagOf(row: Pick<CalendarRow, "uid" | "version">): string {
+  return `${row.uid.slice(-6)}-${row.version}`;
+}
+
+/** The calendar as customers see it. */
+export function toCalendar(row: CalendarRow): Calendar {
+  const calendar = fromCalendarSpecJson(row.spec);
+  calendar.name = row.name;
+  calendar.uid = row.uid;
+  calendar.version = row.version;
+  calendar.etag = calendarEtagOf(row);
+  calendar.createTime = timestampFromMs(row.create_time);
+  calendar.updateTime = timestampFromMs(row.update_time);
+  return calendar;
+}

@@ -1,0 +1,196 @@
+import { type Calendar, neverOpens } from "../cron/calendar.ts";
+import type { CalendarGate } from "../cron/calendar-gate.ts";
+import type { Queryable } from "../db/pool.ts";
+import { failure } from "../mesh/errors.ts";
+import {
+  type CalendarVersionRow,
+  calendarLockForReference,
+  calendarSpecs,
+  calendarVersions,
+  jobCalendarsDeleteOthers,
+  jobCalendarsInsert,
+} from "./calendars.sql.ts";
+import { compileCalendar, fromCalendarSpecJson } from "./calendars-spec.ts";
+
+/** A job's reference to a calendar. */
+export interface CalendarReference {
+  readonly name: string;
+  readonly outside: "SKIP" | "DEFER";
+}
+
+/** The calendars of one job. */
+export interface CalendarsOfJob {
+  readonly projectId: string;
+  readonly references: readonly CalendarReference[];
+}
+
+/** A calendar by the version that is in force. */
+export interface CalendarInForce {
+  readonly uid: string;
+  readonly version: number;
+  readonly calendar: Calendar;
+}
+
+// A version never changes, so nothing here ever becomes wrong: which version is in force is read at every use. A
+// compiled calendar of 5,000 dates is about 200 KiB at most.
+const MAX_COMPILED = 1_000;
+const compiled = new Map<string, Calendar>();
+
+/**
+ * The gates of a job: its calendars in the versions in force now. Throws CALENDAR_NOT_FOUND, naming the field
+ * (`job.calendars[0].name`). To be asked again at every use, in the transaction that uses it: a change of a calendar
+ * is seen by every scheduler that way. It costs one short statement, and none for a job without calendars.
+ */
+export async function gatesOf(
+  on: Queryable,
+  projectId: string,
+  references: readonly CalendarReference[],
+): Promise<CalendarGate[]> {
+  if (references.length === 0) return [];
+  const inForce = await calendarsInForce(
+    on,
+    references.map(({ name }) => ({ projectId, name })),
+  );
+  return toGates({ projectId, references }, inForce);
+}
+
+/**
+ * As `gatesOf` for many jobs by one statement, in their order. A job that refers to a calendar which is not there
+ * (it cannot be deleted while a living job refers to it) gets undefined.
+ */
+export async function gatesOfMany(
+  on: Queryable,
+  jobs: readonly CalendarsOfJob[],
+): Promise<(CalendarGate[] | undefined)[]> {
+  const wanted = jobs.flatMap(({ projectId, references }) =>
+    references.map(({ name }) => ({ projectId, name })),
+  );
+  const inForce =
+    wanted.length === 0 ? new Map<string, CalendarInForce>() : await calendarsInForce(on, wanted);
+  return jobs.map((job) => {
+    const complete = job.references.every(({ name }) => inForce.has(keyOf(job.projectId, name)));
+    return complete ? toGates(job, inForce) : undefined;
+  });
+}
+
+function toGates(job: CalendarsOfJob, inForce: ReadonlyMap<string, CalendarInForce>): CalendarGate[] {
+  return job.references.map(({ name, outside }, index) => {
+    const found = inForce.get(keyOf(job.projectId, name));
+    if (found === undefined) throw calendarNotFound(name, `job.calendars[${index}].name`);
+    return { name, outside, calendar: found.calendar };
+  });
+}
+
+/** The living calendars in force of these names, by `keyOf(projectId, name)`; those that are not there are left out. */
+export async function calendarsInForce(
+  on: Queryable,
+  wanted: readonly { readonly projectId: string; readonly name: string }[],
+): Promise<Map<string, CalendarInForce>> {
+  const distinct = [...new Map(wanted.map((each) => [keyOf(each.projectId, each.name), each])).values()];
+  const rows = await on.query(calendarVersions, [
+    distinct.map(({ projectId }) => projectId),
+    distinct.map(({ name }) => name),
+  ]);
+  const missing = rows.filter((row) => !compiled.has(versionKey(row)));
+  const read = new Map<string, Calendar>();
+  if (missing.length > 0) {
+    const values = [missing.map(({ uid }) => uid), missing.map(({ version }) => version)];
+    for (const row of await on.query(calendarSpecs, values)) {
+      read.set(versionKey(row), compileCalendar(fromCalendarSpecJson(row.spec)));
+    }
+  }
+  const found = new Map<string, CalendarInForce>();
+  for (const row of rows) {
+    const key = versionKey(row);
+    const calendar = read.get(key) ?? compiled.get(key);
+    if (calendar === undefined) throw new Error(`Version ${row.version} of ${row.uid} has no row.`);
+    keep(key, calendar);
+    found.set(keyOf(row.project_id, row.name), { uid: row.uid, version: row.version, calendar });
+  }
+  return found;
+}
+
+function keep(key: string, calendar: Calendar): void {
+  compiled.delete(key);
+  compiled.set(key, calendar);
+  if (compiled.size <= MAX_COMPILED) return;
+  for (const oldest of compiled.keys()) {
+    compiled.delete(oldest);
+    return;
+  }
+}
+
+function versionKey(row: Pick<CalendarVersionRow, "uid" | "version">): string {
+  return `${row.uid}/${row.version}`;
+}
+
+/** The key of a calendar in what `calendarsInForce` returns. */
+export function keyOf(projectId: string, name: string): string {
+  return `${projectId}/${name}`;
+}
+
+/** A job and the calendars that its revision in force names. */
+export interface Binding {
+  readonly jobUid: string;
+  readonly names: readonly BoundName[];
+}
+
+/** The name of a calendar in a job. */
+export interface BoundName {
+  readonly name: string;
+  /** The field that holds it, such as `job.calendars[0].name`. */
+  readonly field: string;
+  /** The version that the revision carries, if it carries one; if it is an old one, the job is settled again soon. */
+  readonly version?: number | undefined;
+}
+
+/**
+ * Records which calendars jobs of one project refer to, in the transaction that writes their revision, before the
+ * calendars are used: until it ends, these can be neither changed nor deleted, so whichever comes second sees the
+ * other. Throws CALENDAR_NOT_FOUND, naming the field. A new job without calendars need not be given.
+ */
+export async function bindCalendars(
+  tx: Queryable,
+  projectId: string,
+  bindings: readonly Binding[],
+): Promise<void> {
+  if (bindings.length === 0) return;
+  const names = [...new Set(bindings.flatMap((binding) => binding.names.map(({ name }) => name)))];
+  const rows = names.length === 0 ? [] : await tx.query(calendarLockForReference, [projectId, names]);
+  const byName = new Map(rows.map((row) => [row.name, row]));
+  const pairs = new Map<string, { jobUid: string; uid: string; version: number }>();
+  for (const { jobUid, names: named } of bindings) {
+    for (const { name, field, version } of named) {
+      const calendar = byName.get(name);
+      if (calendar === undefined) throw calendarNotFound(name, field);
+      const { uid } = calendar;
+      const known = pairs.get(`${jobUid}/${uid}`)?.version ?? calendar.version;
+      pairs.set(`${jobUid}/${uid}`, { jobUid, uid, version: Math.min(version ?? known, known) });
+    }
+  }
+  const jobUids = [...pairs.values()].map(({ jobUid }) => jobUid);
+  const calendarUids = [...pairs.values()].map(({ uid }) => uid);
+  const versions = [...pairs.values()].map(({ version }) => version);
+  const all = bindings.map(({ jobUid }) => jobUid);
+  await tx.query(jobCalendarsDeleteOthers, [all, jobUids, calendarUids]);
+  if (pairs.size > 0) await tx.query(jobCalendarsInsert, [jobUids, calendarUids, versions]);
+}
+
+/** The error of a calendar that is not there; `field` is the one that names it, empty for a method's own name. */
+export function calendarNotFound(name: string, field = ""): Error {
+  const description = `There is no calendar named "${name}"; create it first.`;
+  const violations = field === "" ? [] : [{ field, description }];
+  return failure(
+    "CALENDAR_NOT_FOUND",
+    { calendar: name, ...(field === "" ? {} : { field }) },
+    { violations },
+  );
+}
+
+/** Refuses a calendar that is never open from `fromMs` on. Throws CALENDAR_NEVER_OPENS. */
+export function refuseNeverOpening(name: string, calendar: Calendar, fromMs: number): void {
+  if (!neverOpens(calendar, fromMs)) return;
+  const problem = "every window is excluded until the end of 2400; leave a date or a window open.";
+  const violations = [{ field: "calendar.excludedDates", description: problem }];
+  throw failure("CALENDAR_NEVER_OPENS", { calendar: name, problem }, { violations });
+}

@@ -1,0 +1,125 @@
+import type { Queryable } from "../db/pool.ts";
+import { toSqlTime } from "../db/time.ts";
+import { failure } from "../mesh/errors.ts";
+import { readCarry } from "./carry.ts";
+import type { JobRow } from "./job.ts";
+import { jobByUid, jobUidsByName } from "./jobs.sql.ts";
+import { type LedgerTriggerRow, ledgerTriggers } from "./ledger.sql.ts";
+import { readSegments, type Segment } from "./ledger-segments.ts";
+import type { Parts } from "./parts.ts";
+import { type SkipRow, skipsBetween } from "./skips.sql.ts";
+import type { SkipReason } from "./verdict.ts";
+
+/** A fire time and what became of it; UNKNOWN only if the ledger has a hole. */
+export interface Verdict {
+  readonly atMs: number;
+  readonly verdict: "TRIGGERED" | "SKIPPED" | "MISSED" | "UPCOMING" | "UNKNOWN";
+  readonly reason: SkipReason | null;
+  readonly detail: string;
+  readonly trigger: LedgerTriggerRow | null;
+  readonly segment: Segment;
+}
+
+/** A job and the stretches of its life, as they were at one moment. */
+export interface LedgerView {
+  readonly row: JobRow;
+  readonly nowMs: number;
+  readonly segments: readonly Segment[];
+  /** Fire times from here on are not decided yet. */
+  readonly undecidedMs: number;
+}
+
+/** The project's job of a name: the living one, or else the last that had it. Throws JOB_NOT_FOUND. */
+export async function findLedgerJob(on: Queryable, projectId: string, name: string): Promise<JobRow> {
+  const [newest] = await on.query(jobUidsByName, [projectId, name]);
+  const [row] = newest === undefined ? [] : await on.query(jobByUid, [projectId, newest.uid]);
+  if (row === undefined) throw failure("JOB_NOT_FOUND", { job: name });
+  return row;
+}
+
+/**
+ * Reads what gives a job's fire times. The row is read before all else: what it says is decided stays decided, unless
+ * the job changes meanwhile.
+ */
+export async function readLedgerView(on: Queryable, parts: Parts, row: JobRow): Promise<LedgerView> {
+  const nowMs = parts.clock.now();
+  const segments = await readSegments(on, parts.schedules, row);
+  const last = segments.at(-1);
+  // Without one of its own, the present epoch has no fire times.
+  if (last === undefined || last.afterMs !== row.after_time)
+    return { row, nowMs, segments, undecidedMs: Number.POSITIVE_INFINITY };
+  if (row.state === "PAUSED" && row.pause_until !== null) {
+    const resumedMs = row.pause_until - 1;
+    const pause = { ...last, untilMs: resumedMs };
+    const resumed: Segment = { ...last, state: "ACTIVE", afterMs: resumedMs, note: "" };
+    return {
+      row,
+      nowMs,
+      segments: [...segments.slice(0, -1), pause, endOfUpcoming(row, resumed)],
+      undecidedMs: row.pause_until,
+    };
+  }
+  if (row.state !== "ACTIVE") return { row, nowMs, segments, undecidedMs: Number.POSITIVE_INFINITY };
+  return {
+    row,
+    nowMs,
+    segments: [...segments.slice(0, -1), endOfUpcoming(row, last)],
+    undecidedMs: row.next_fire_time ?? Number.POSITIVE_INFINITY,
+  };
+}
+
+/** How many upcoming fire times are counted to see where a limited job ends. */
+const COUNTED_AHEAD = 10_000;
+
+// A job with maxFires has no more upcoming fire times than it has fires left, each taken to fire.
+function endOfUpcoming(row: JobRow, segment: Segment): Segment {
+  const { maxFires } = segment.schedule.policies;
+  const left = maxFires - row.last_seq - readCarry(row.carry).waiting.length;
+  if (maxFires === 0 || left > COUNTED_AHEAD) return segment;
+  let atMs: number | null = (row.next_fire_time ?? segment.afterMs + 1) - 1;
+  for (let n = 0; n < left && atMs !== null; n++) atMs = segment.schedule.nextAfter(atMs);
+  return atMs === null ? segment : { ...segment, untilMs: Math.min(segment.untilMs, atMs) };
+}
+
+/** What became of fire times of one view, ascending and all from one stretch of time. */
+export async function readVerdicts(
+  on: Queryable,
+  view: LedgerView,
+  fires: readonly { readonly atMs: number; readonly segment: Segment }[],
+): Promise<Verdict[]> {
+  const [first, last] = [fires[0], fires.at(-1)];
+  if (first === undefined || last === undefined) return [];
+  const { row } = view;
+  const window = [toSqlTime(first.atMs), toSqlTime(last.atMs)];
+  const most = fires.length * 2;
+  const triggers = await on.query(ledgerTriggers, [row.project_id, row.uid, ...window, most]);
+  const skips = await on.query(skipsBetween, [row.uid, ...window]);
+  const byTime = new Map(triggers.map((trigger) => [trigger.fire_time, trigger]));
+  let index = 0;
+  return fires.map(({ atMs, segment }) => {
+    while ((skips[index]?.last_fire_time ?? Number.POSITIVE_INFINITY) < atMs) index += 1;
+    const skip = skips[index];
+    const trigger = byTime.get(atMs) ?? null;
+    const covering = skip !== undefined && skip.first_fire_time <= atMs ? skip : null;
+    return { atMs, segment, ...judge(view, atMs, segment, trigger, covering) };
+  });
+}
+
+function judge(
+  view: LedgerView,
+  atMs: number,
+  segment: Segment,
+  trigger: LedgerTriggerRow | null,
+  skip: SkipRow | null,
+): Omit<Verdict, "atMs" | "segment"> {
+  const none = { reason: null, detail: "", trigger: null };
+  if (trigger !== null) return { ...none, verdict: "TRIGGERED", trigger };
+  if (skip !== null) return { ...none, verdict: skip.verdict, reason: skip.reason, detail: skip.detail };
+  const { requested, waiting } = readCarry(view.row.carry);
+  const past = atMs <= view.nowMs;
+  if (segment.state === "PAUSED" && past) return { ...none, verdict: "SKIPPED", reason: "PAUSED" };
+  if (requested.includes(atMs)) return { ...none, verdict: "SKIPPED", reason: "SKIPPED_BY_REQUEST" };
+  if (segment.state === "PAUSED") return { ...none, verdict: "UPCOMING", reason: "PAUSED" };
+  if (atMs >= view.undecidedMs || waiting.includes(atMs)) return { ...none, verdict: "UPCOMING" };
+  return { ...none, verdict: "UNKNOWN" };
+}

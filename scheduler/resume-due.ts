@@ -1,0 +1,51 @@
+import type { Queryable } from "../db/pool.ts";
+import { toSqlTime, toSqlTimeOrNull } from "../db/time.ts";
+import { readCarry, toCarryJson } from "./carry.ts";
+import { countFireTimes } from "./count-fire-times.ts";
+import { epochInsert } from "./epochs.sql.ts";
+import { jobChange } from "./jobs.sql.ts";
+import type { ScheduleCache } from "./schedule-cache.ts";
+import type { TurnRow } from "./turn-draft.ts";
+
+/**
+ * Ends the pauses of locked rows whose end comes within the look-ahead, and returns how many. The new epoch begins at
+ * the end of the pause, not at this moment: a fire time at that very instant fires, on time, and an earlier one does
+ * not. Until then the job still looks paused (`stateAt`), and a change of it is one of a paused job.
+ */
+export async function resumeDue(
+  tx: Queryable,
+  parts: { readonly schedules: ScheduleCache },
+  rows: readonly TurnRow[],
+): Promise<number> {
+  const schedules = rows.length === 0 ? [] : await parts.schedules.load(tx, rows);
+  for (const [index, row] of rows.entries()) {
+    const schedule = schedules[index];
+    if (schedule === undefined || row.pause_until === null) continue;
+    const afterMs = row.pause_until - 1;
+    const carry = readCarry(row.carry);
+    const skipped = carry.skipped + countFireTimes(schedule, row.after_time, afterMs);
+    const { maxFires } = schedule.policies;
+    const spent = maxFires > 0 && row.last_seq >= maxFires;
+    const nextMs = spent ? null : schedule.nextAfter(afterMs);
+    const over = nextMs === null && schedule.plan.schedules.length > 0;
+    await tx.query(jobChange, [
+      row.uid,
+      over ? "FINISHED" : "ACTIVE",
+      row.revision,
+      toSqlTimeOrNull(nextMs),
+      toSqlTimeOrNull(row.last_fire_time),
+      row.last_seq,
+      toSqlTimeOrNull(nextMs === null ? null : row.wake_time),
+      toCarryJson({ ...carry, run: null, skipped }),
+      row.pause_note,
+      toSqlTime(row.pause_until),
+      toSqlTime(row.pause_until),
+      toSqlTime(afterMs),
+    ]);
+    const end = spent ? toSqlTime(afterMs) : null;
+    const time = toSqlTime(row.pause_until);
+    const epoch = row.epoch + 1;
+    await tx.query(epochInsert, [row.uid, epoch, "ACTIVE", row.revision, toSqlTime(afterMs), end, time, ""]);
+  }
+  return rows.length;
+}

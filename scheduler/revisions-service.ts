@@ -1,0 +1,32 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
+import type { RevertJobResponseSchema } from "../gen/easycron/v1/revision_pb.ts";
+import type { ServiceImplementation } from "../mesh/grpc-service.ts";
+import type { WrittenJob } from "./create-job.ts";
+import type { Parts } from "./parts.ts";
+import { required } from "./required.ts";
+import { getRevision, listRevisions } from "./revisions-read.ts";
+import { revertJob } from "./revisions-revert.ts";
+
+type RevisionHandlers = Pick<
+  ServiceImplementation<typeof SchedulerService>,
+  "listRevisions" | "getRevision" | "revertJob"
+>;
+
+/** What a written job is answered with. */
+type Present = (written: WrittenJob) => Promise<MessageInitShape<typeof RevertJobResponseSchema>>;
+
+/** The handlers of revisions: translate, call, translate. */
+export function createRevisionHandlers(parts: Parts, present: Present): RevisionHandlers {
+  return {
+    listRevisions: async ({ projectId, request }) => ({
+      response: await listRevisions(parts, projectId, required(request)),
+    }),
+    getRevision: async ({ projectId, request }) => ({
+      response: { revision: await getRevision(parts, projectId, required(request)) },
+    }),
+    revertJob: async ({ projectId, request, actor }) => ({
+      response: await present(await revertJob(parts, projectId, required(request), actor)),
+    }),
+  };
+}

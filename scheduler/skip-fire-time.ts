@@ -1,0 +1,85 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import type { Queryable } from "../db/pool.ts";
+import { toSqlTimeOrNull } from "../db/time.ts";
+import type {
+  SkipFireTimeRequest,
+  SkipFireTimeResponseSchema,
+} from "../gen/easycron/v1/ledger_service_pb.ts";
+import { failure } from "../mesh/errors.ts";
+import { readCarry, toCarryJson } from "./carry.ts";
+import { lockJob, settleJob, unchanged, writeChange } from "./change-job.ts";
+import type { JobRow } from "./job.ts";
+import { jobCarry } from "./jobs.sql.ts";
+import { readPage, toEntry } from "./list-fire-times.ts";
+import type { Parts } from "./parts.ts";
+import { presentJob, readJob } from "./read-jobs.ts";
+
+/** Most fire times of one job that are to be skipped. */
+const MAX_REQUESTED = 100;
+
+/**
+ * Leaves one fire time out. One that is ahead of the cursor is only noted; what was handed over already is taken back
+ * as by any change, so that the chain has no hole. Throws JOB_NOT_FOUND, FIRE_TIME_NOT_FOUND, FIRE_TIME_DECIDED,
+ * FIELD_INVALID.
+ */
+export async function skipFireTime(
+  parts: Parts,
+  projectId: string,
+  request: SkipFireTimeRequest,
+): Promise<MessageInitShape<typeof SkipFireTimeResponseSchema>> {
+  const atMs = request.nominalTime === undefined ? 0 : timestampMs(request.nominalTime);
+  const [before] = await readPage(
+    parts,
+    await readJob(parts, projectId, { name: request.job }),
+    atMs,
+    atMs + 1,
+    1,
+  );
+  if (before === undefined) throw notFound(request.job, atMs);
+  if (before.reason !== "SKIPPED_BY_REQUEST") {
+    await parts.database.transaction(async (tx) => {
+      const row = await lockJob(tx, { projectId, name: request.job });
+      await noteRequest(tx, parts, row, atMs);
+    });
+    parts.wake();
+  }
+  const row = await readJob(parts, projectId, { name: request.job });
+  const [after] = await readPage(parts, row, atMs, atMs + 1, 1);
+  if (after === undefined) throw notFound(request.job, atMs);
+  return { fireTime: toEntry(row, after), job: presentJob(parts, row) };
+}
+
+async function noteRequest(tx: Queryable, parts: Parts, row: JobRow, atMs: number): Promise<void> {
+  const schedule = parts.schedules.of(row);
+  const carry = readCarry(row.carry);
+  if (carry.requested.includes(atMs)) return;
+  if (carry.requested.length >= MAX_REQUESTED) throw tooMany(row.name);
+  const ahead = atMs >= (row.next_fire_time ?? Number.POSITIVE_INFINITY) || row.state === "PAUSED";
+  // What comes within the look-ahead may be with a dispatcher although the cursor does not say so: a commit can be lost.
+  if (ahead && atMs > parts.clock.now() + 2 * parts.lookAheadMs) {
+    if (schedule.nextAfter(atMs - 1) !== atMs || atMs <= row.after_time) throw notFound(row.name, atMs);
+    const requested = [...carry.requested, atMs].sort((a, b) => a - b);
+    await tx.query(jobCarry, [row.uid, toCarryJson({ ...carry, requested }), toSqlTimeOrNull(row.wake_time)]);
+    return;
+  }
+  const settled = await settleJob(tx, parts, row);
+  const waits = settled.position.carry.waiting.includes(atMs);
+  if (atMs <= settled.afterMs && !waits) {
+    const problem = "it has a verdict already, or its trigger has started.";
+    throw failure("FIRE_TIME_DECIDED", { job: row.name, time: new Date(atMs).toISOString(), problem });
+  }
+  if (!waits && schedule.nextAfter(atMs - 1) !== atMs) throw notFound(row.name, atMs);
+  const requested = [...settled.position.carry.requested, atMs].sort((a, b) => a - b);
+  await writeChange(tx, parts, settled, { ...unchanged(parts, settled), requested });
+}
+
+function notFound(job: string, atMs: number): Error {
+  return failure("FIRE_TIME_NOT_FOUND", { job, time: new Date(atMs).toISOString() });
+}
+
+function tooMany(job: string): Error {
+  const problem = `${job} has ${MAX_REQUESTED} fire times to be skipped already, the most at a time; pause it instead.`;
+  const violations = [{ field: "nominalTime", description: problem }];
+  return failure("FIELD_INVALID", { field: "nominalTime", problem }, { violations });
+}
