@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { type EasyCron, EasyCronError } from "../../sdk/index.ts";
 import { startMesh } from "../support/mesh.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { randomFrom, seedOf } from "../support/seed.ts";
@@ -26,6 +27,24 @@ async function start(counts: { schedulers: number; dispatchers: number }) {
   };
 }
 
+/** Creates one job after the other, and tells which calls were acknowledged and with which reasons others failed. */
+async function keepCreating(client: EasyCron, goesOn: () => boolean) {
+  const acknowledged: string[] = [];
+  const refusals: string[] = [];
+  for (let number = 0; goesOn(); number++) {
+    const name = `acknowledged-${number}`;
+    const target = { kind: { case: "webhook" as const, value: { url: "http://127.0.0.1:9/" } } };
+    try {
+      await client.jobs.createJob({ job: { name, target } });
+      acknowledged.push(name);
+    } catch (error) {
+      const { reason, retryAfterMs } = EasyCronError.from(error);
+      refusals.push(retryAfterMs === undefined ? `${reason} without a time to retry` : `${reason}`);
+    }
+  }
+  return { acknowledged, refusals };
+}
+
 const reached = (ms: number) => new Promise<void>((done) => setTimeout(done, Math.max(0, ms - Date.now())));
 
 // At once, each with a product of its own: most of their time is waiting for fire times.
@@ -47,11 +66,14 @@ describe.concurrent("200 jobs fire every second for 30 seconds: every fire time 
     const random = randomFrom(seedOf("EASYCRON_KILL_SEED"));
     await using product = await start({ schedulers: 1, dispatchers: 1 });
     const { mesh, receiver, fleet, startMs, endMs } = product;
+    const caller = keepCreating(fleet.client, () => Date.now() < endMs);
     for (const index of [0, 1]) {
       await reached(startMs + index * 13_000 + random() * 10_000);
       await mesh.kill9("postgres", 0);
     }
-    await reached(endMs);
+    const { acknowledged, refusals } = await caller;
+    expect(new Set(refusals)).toEqual(new Set(["SERVICE_UNAVAILABLE"]));
+    for (const name of acknowledged) expect((await fleet.client.jobs.getJob({ name })).job?.name).toBe(name);
     const duplicates = await accountFor(fleet, receiver, startMs, endMs);
     console.log(`kill -9 of PostgreSQL: ${duplicates} duplicate deliveries of ${JOBS * 30}`);
   });
