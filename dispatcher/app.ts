@@ -77,7 +77,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const limits = {
     total: config.deliveryConcurrency,
     perLane: config.originConcurrency,
-    claimedPerLane: 4 * config.originConcurrency,
+    claimedPerLane: 16 * config.originConcurrency,
     claimedTotal: 4 * config.deliveryConcurrency,
   };
   const parts = { database, clock, random, events, lease, specs, signingKeys, holding, attempt, limits };

@@ -76,7 +76,7 @@ export function createLanes<T>(limits: LaneLimits, elapsedMs = () => performance
 
   // What has become possible for a lane: to be claimed for, to start from, or to go.
   const update = (lane: Lane<T>): void => {
-    if (lane.waiting.size > 0 && roomToClaim(lane) > 0) claims.queue(lane);
+    if (isWorthAClaim(lane)) claims.queue(lane);
     if (lane.ready.size > 0 && lane.inFlight < limits.perLane) starts.queue(lane);
     const isIdle = lane.waiting.size + lane.ready.size + lane.claiming + lane.inFlight === 0;
     if (isIdle && lanes.get(lane.key) === lane) lanes.delete(lane.key);
@@ -90,10 +90,19 @@ export function createLanes<T>(limits: LaneLimits, elapsedMs = () => performance
     lane.spanStartMs += passedMs;
   };
 
-  const roomToClaim = (lane: Lane<T>): number => {
+  // How many may be claimed and not started.
+  const aheadOf = (lane: Lane<T>): number => {
     keepPace(lane);
     const startable = limits.perLane - lane.inFlight + lane.endedNow + lane.endedBefore;
-    return Math.min(limits.claimedPerLane, startable) - lane.claiming - lane.ready.size;
+    return Math.min(limits.claimedPerLane, startable);
+  };
+
+  const roomToClaim = (lane: Lane<T>): number => aheadOf(lane) - lane.claiming - lane.ready.size;
+
+  // Half of what may be ahead, or all that waits: else each attempt that ends would claim one more by itself.
+  const isWorthAClaim = (lane: Lane<T>): boolean => {
+    if (lane.waiting.size === 0) return false;
+    return roomToClaim(lane) >= Math.max(1, Math.min(lane.waiting.size, aheadOf(lane) / 2));
   };
 
   const endClaim = ({ lane }: Work<T>): void => {

@@ -2,7 +2,7 @@ import type { HeldTrigger } from "./held-trigger.ts";
 import { toIso } from "./iso-time.ts";
 
 /**
- * The document of one attempt (docs: the webhook). The payload is JSON text and put in as it is: parsing and printing
+ * The document of one attempt (docs/webhook.md). The payload is JSON text and put in as it is: parsing and printing
  * it anew costs more than all the rest. Ids and names are from alphabets that need no escaping in JSON.
  */
 export function toWebhookBody(trigger: HeldTrigger, attempt: number, payload: string): string {
