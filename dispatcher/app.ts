@@ -7,6 +7,7 @@ import { createGrpcClient } from "../mesh/grpc-client.ts";
 import { createGrpcServer } from "../mesh/grpc-server.ts";
 import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger } from "../mesh/logger.ts";
+import { startLoop } from "../mesh/loop.ts";
 import { readConfig } from "./config.ts";
 import { createDispatcherService } from "./dispatcher-service.ts";
 import { createEvents, type Events } from "./events.ts";
@@ -14,7 +15,6 @@ import { createHolding } from "./holding.ts";
 import { ensurePartitions, PARTITIONS_EVERY_MS } from "./housekeeping.ts";
 import { takeLease } from "./lease.ts";
 import { logEvents } from "./log-events.ts";
-import { startLoop } from "./loop.ts";
 import { createPipeline } from "./pipeline.ts";
 import { createPluginDelivery } from "./plugin-delivery.ts";
 import { releaseAll, sweepOwn, takeOver } from "./recovery.ts";
@@ -90,7 +90,11 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
     pipeline.proceed();
   };
   const every = (everyMs: number, part: string, work: () => Promise<void>) =>
-    startLoop(work, { part, everyMs, events });
+    startLoop(() => work().then(() => ({ more: false })), {
+      everyMs,
+      onFailure: (error) => events.emit("trouble", { part, error }),
+      onRecovery: (failures) => events.emit("recovered", { part, failures }),
+    });
   const upkeep = [
     every(leaseMs / 5, "lease", renew),
     every(KEYS_EVERY_MS, "signing keys", () => signingKeys.refresh()),

@@ -3,7 +3,7 @@ import type { Database } from "../db/pool.ts";
 import { toSqlTime } from "../db/time.ts";
 import type { Clock } from "../mesh/clock.ts";
 import type { Events } from "./events.ts";
-import { instanceDeleteIfIdle, instanceInsert, instanceRenewIfLive } from "./instances.sql.ts";
+import { instanceInsert, instanceRenewIfLive } from "./instances.sql.ts";
 
 /** The right of this process to hold triggers. */
 export interface Lease {
@@ -13,8 +13,6 @@ export interface Lease {
   isValid(): boolean;
   /** Renews it, or, when it has run out, takes a new one under a new id. */
   renew(): Promise<void>;
-  /** Gives it up; nothing may be owned any more. */
-  end(): Promise<void>;
 }
 
 /** What a lease needs. */
@@ -61,10 +59,6 @@ export async function takeLease(parts: LeaseParts): Promise<Lease> {
         parts.onLost();
         await take();
       }
-    },
-    end: async () => {
-      validUntilMs = Number.NEGATIVE_INFINITY;
-      await database.query(instanceDeleteIfIdle, [instance]);
     },
   };
 }

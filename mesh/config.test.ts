@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
 import {
   addressList,
-  bytes,
   ConfigError,
   databaseUrl,
   findUnknown,
@@ -18,7 +17,6 @@ const spec = {
   database: databaseUrl("DATABASE_URL"),
   scheduler: addressList("EASYCRON_SCHEDULER_ADDRESSES"),
   tickMs: milliseconds("EASYCRON_GATEWAY_TICK_MS", { min: 10, max: 1_000, default: 200 }),
-  maxBytes: bytes("EASYCRON_GATEWAY_MAX_BYTES", { min: 1, max: 2 ** 20, default: 65_536 }),
   level: oneOf("EASYCRON_LOG_LEVEL", ["debug", "info"], { default: "info" }),
 };
 const good = {
@@ -44,7 +42,6 @@ describe("reading the environment", () => {
       database: good.DATABASE_URL,
       scheduler: ["10.0.0.1:1", "10.0.0.2:2"],
       tickMs: 10,
-      maxBytes: 65_536,
       level: "info",
     });
     expect(Object.isFrozen(values)).toBe(true);

@@ -161,11 +161,6 @@ export function milliseconds(variable: `${string}_MS`, bounds: Bounds): Setting<
   return bounded(variable, "whole milliseconds", bounds);
 }
 
-/** A size in bytes; the name ends in _BYTES. */
-export function bytes(variable: `${string}_BYTES`, bounds: Bounds): Setting<number> {
-  return bounded(variable, "whole bytes", bounds);
-}
-
 function bounded(variable: string, what: string, { min, max, ...options }: Bounds): Setting<number> {
   const parse = (text: string) => {
     const value = /^-?\d{1,15}$/.test(text) ? Number(text) : Number.NaN;

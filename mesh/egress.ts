@@ -35,7 +35,7 @@ const MAX_HEADER_BYTES = 16 * 1024;
  * Makes the agent through which every call to a customer goes. Each connection is checked where it counts: address
  * literals before dialling, all addresses of a name when it is looked up, and the peer's address once connected. A
  * request that is refused fails with EgressBlocked. HTTP/1.1, one request at a time per connection. Redirects are
- * for the caller to refuse: use `request`, which does not follow them. Close it when done.
+ * for the caller to refuse: `request` and `dispatch` do not follow them. Close it when done.
  */
 export function createEgressAgent(options: EgressOptions): Agent {
   const { allow, connectTimeoutMs } = options;

@@ -6,13 +6,13 @@ import { createGrpcClient } from "../mesh/grpc-client.ts";
 import { createGrpcServer } from "../mesh/grpc-server.ts";
 import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger } from "../mesh/logger.ts";
+import { startLoop } from "../mesh/loop.ts";
 import { startAuditing } from "./audit-round.ts";
 import { startBackfills } from "./backfill-run.ts";
 import { startSettling } from "./calendars-settle.ts";
 import { readConfig } from "./config.ts";
 import { createHandOver } from "./hand-over.ts";
 import { startHousekeeping } from "./housekeeping.ts";
-import { startLoop } from "./loop.ts";
 import { createScheduleCache } from "./schedule-cache.ts";
 import { createSchedulerService } from "./scheduler-service.ts";
 import { createTick } from "./tick.ts";
@@ -46,7 +46,11 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const { lookAheadMs, tickMs, catchupPerSecond } = config;
   const shared = { database, handOver, schedules, clock, lookAheadMs, catchupPerSecond };
   const tick = createTick({ ...shared, onTrouble, onMissed });
-  const loop = startLoop(tick, { tickMs, logger });
+  const loop = startLoop(tick.run, {
+    everyMs: tickMs,
+    onFailure: (error) => logger.warn({ err: error }, "tick failed; trying again"),
+    onRecovery: (failures) => logger.info({ failures }, "ticking again"),
+  });
   const housekeeping = startHousekeeping({ database, clock, logger });
   const parts = { ...shared, dispatcher, wake: loop.wake };
   const auditing = startAuditing(parts, logger);

@@ -1,5 +1,3 @@
-import type { Events } from "./events.ts";
-
 /** Something that runs again and again until it is stopped. */
 export interface Loop {
   /** Runs again as soon as possible instead of at the end of the pause. */
@@ -10,21 +8,23 @@ export interface Loop {
 
 /** How to repeat it. */
 export interface LoopOptions {
-  /** What it is called in events. */
-  readonly part: string;
+  /** Pause between two runs, in milliseconds. */
   readonly everyMs: number;
-  readonly events: Events;
+  /** Told of the first failure in a row. */
+  readonly onFailure: (error: unknown) => void;
+  /** Told of the first success after failures. */
+  readonly onRecovery: (failures: number) => void;
 }
 
 const MIN_FAILURE_PAUSE_MS = 100;
 const MAX_FAILURE_PAUSE_MS = 2_000;
 
 /**
- * Runs `work` at once and then every `everyMs`. A failure is told once, and again when it is over; meanwhile the
- * pause doubles from 100 ms to 2 s, or stays as it is if that is less. It never ends the loop.
+ * Runs `work` at once and then every `everyMs`, or without a pause while it answers that there is more. After a failure
+ * the pause doubles from 100 ms to 2 s, unless `everyMs` is less. A failure never ends the loop.
  */
-export function startLoop(work: () => Promise<void>, options: LoopOptions): Loop {
-  const { part, everyMs, events } = options;
+export function startLoop(work: () => Promise<{ readonly more: boolean }>, options: LoopOptions): Loop {
+  const { everyMs, onFailure, onRecovery } = options;
   let stopped = false;
   let woken = false;
   let endPause: (() => void) | undefined;
@@ -45,15 +45,16 @@ export function startLoop(work: () => Promise<void>, options: LoopOptions): Loop
       woken = false;
       let pauseMs = everyMs;
       try {
-        await work();
-        if (failures > 0) events.emit("recovered", { part, failures });
+        const { more } = await work();
+        if (failures > 0) onRecovery(failures);
         failures = 0;
+        if (more) pauseMs = 0;
       } catch (error) {
         failures += 1;
-        if (failures === 1) events.emit("trouble", { part, error });
-        pauseMs = failurePauseMs(failures, everyMs);
+        if (failures === 1) onFailure(error);
+        pauseMs = Math.min(everyMs, MIN_FAILURE_PAUSE_MS * 2 ** (failures - 1), MAX_FAILURE_PAUSE_MS);
       }
-      await pause(pauseMs);
+      if (pauseMs > 0) await pause(pauseMs);
     }
   };
 
@@ -69,8 +70,4 @@ export function startLoop(work: () => Promise<void>, options: LoopOptions): Loop
       return running;
     },
   };
-}
-
-function failurePauseMs(failures: number, everyMs: number): number {
-  return Math.min(everyMs, MIN_FAILURE_PAUSE_MS * 2 ** (failures - 1), MAX_FAILURE_PAUSE_MS);
 }

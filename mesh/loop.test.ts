@@ -1,0 +1,57 @@
+import { expect, test } from "vitest";
+import { startLoop } from "./loop.ts";
+
+/** A loop that never pauses on its own account, and what it tells. */
+function watch(runs: (number: number) => Promise<{ more: boolean }>, everyMs = 3_600_000) {
+  const told: unknown[] = [];
+  let number = 0;
+  const loop = startLoop(() => runs(++number), {
+    everyMs,
+    onFailure: (error) => told.push(error),
+    onRecovery: (failures) => told.push(failures),
+  });
+  return { loop, told };
+}
+
+test("a loop runs again at once while there is more, and when it is woken", async () => {
+  const fourth = Promise.withResolvers<void>();
+  const third = Promise.withResolvers<void>();
+  const { loop } = watch(async (number) => {
+    if (number === 3) third.resolve();
+    if (number === 4) fourth.resolve();
+    return { more: number < 3 };
+  });
+  await third.promise;
+  loop.wake();
+  await fourth.promise;
+  await loop.stop();
+});
+
+test("a failure is told once and ends nothing, nor does a synchronous one", async () => {
+  const done = Promise.withResolvers<void>();
+  const { loop, told } = watch((number) => {
+    if (number <= 2) throw new Error(`failure ${number}`);
+    done.resolve();
+    return Promise.resolve({ more: false });
+  }, 1);
+  await done.promise;
+  await loop.stop();
+  expect(told).toEqual([new Error("failure 1"), 2]);
+});
+
+test("stopping waits for the run under way", async () => {
+  const begun = Promise.withResolvers<void>();
+  const release = Promise.withResolvers<void>();
+  let ended = false;
+  const { loop } = watch(async () => {
+    begun.resolve();
+    await release.promise;
+    ended = true;
+    return { more: true };
+  });
+  await begun.promise;
+  const stopped = loop.stop();
+  release.resolve();
+  await stopped;
+  expect(ended).toBe(true);
+});
