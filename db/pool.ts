@@ -37,6 +37,11 @@ export interface PoolOptions {
   readonly max: number;
   /** Shown in pg_stat_activity. */
   readonly applicationName: string;
+  /**
+   * Commits answer before they are on disk. Only for what may be undone by a crash of the database and then simply be
+   * done again; others see it at once all the same.
+   */
+  readonly answersBeforeDisk?: boolean;
 }
 
 const TIMESTAMPTZ = 1184;
@@ -63,7 +68,9 @@ export function createPool(options: PoolOptions): Database {
     idleTimeoutMillis: 30_000,
     statement_timeout: 30_000,
     idle_in_transaction_session_timeout: 15_000,
-    options: "-c timezone=UTC -c jit=off -c plan_cache_mode=force_generic_plan",
+    options:
+      "-c timezone=UTC -c jit=off -c plan_cache_mode=force_generic_plan" +
+      (options.answersBeforeDisk ? " -c synchronous_commit=off" : ""),
     types,
   });
   // An idle connection that breaks is replaced at the next query, which reports what it meets.

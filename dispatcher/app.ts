@@ -23,6 +23,7 @@ import { createSigningKeys } from "./signing-keys.ts";
 import { createSpecCache } from "./spec-cache.ts";
 import { readVersion } from "./version.ts";
 
+const CLAIM_CONNECTIONS = 4;
 const CACHED_SPEC_BYTES = 128 * 1024 * 1024;
 const CROWDED_AT = 20_000;
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -52,6 +53,14 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
     max: config.databaseConnections,
     applicationName: "easycron-dispatcher",
   });
+  // A claim that a crash of PostgreSQL undoes is made again, and its trigger delivered again under the same id: it need
+  // not wait for the disk, which everything that is due would wait for with it.
+  const claimDatabase = createPool({
+    connectionString: config.databaseUrl,
+    max: CLAIM_CONNECTIONS,
+    applicationName: "easycron-dispatcher-claims",
+    answersBeforeDisk: true,
+  });
   await ensurePartitions(database, clock.now());
   const { leaseMs } = config;
   const onLost = () => pipeline.forget();
@@ -80,7 +89,19 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
     claimedPerLane: 16 * config.originConcurrency,
     claimedTotal: 4 * config.deliveryConcurrency,
   };
-  const parts = { database, clock, random, events, lease, specs, signingKeys, holding, attempt, limits };
+  const parts = {
+    database,
+    claimDatabase,
+    clock,
+    random,
+    events,
+    lease,
+    specs,
+    signingKeys,
+    holding,
+    attempt,
+    limits,
+  };
   const pipeline = createPipeline(parts);
   const recovery = { ...parts, hold: pipeline.hold };
   const server = createGrpcServer({ logger });
@@ -122,6 +143,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
       );
       await agent.destroy();
       plugins.close();
+      await claimDatabase.close();
       await database.close();
     },
   };

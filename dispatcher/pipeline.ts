@@ -19,6 +19,8 @@ import { createStarter } from "./starter.ts";
 /** What a pipeline needs. */
 export interface PipelineParts {
   readonly database: Database;
+  /** For claims, which need not be on disk to be answered. */
+  readonly claimDatabase: Database;
   readonly clock: Clock;
   /** Uniform in [0, 1), as Math.random. */
   readonly random: () => number;
@@ -81,7 +83,13 @@ export function createPipeline(parts: PipelineParts): Pipeline {
   const mayStart = () => !isStopping && lease.isValid();
   const mayClaim = () => mayStart() && results.size < MAX_RESULTS;
   const router = createRouter({ ...parts, lanes, onRouted: proceed });
-  const claimer = createClaimer({ ...parts, lanes, mayClaim, onClaimed: () => starter.start() });
+  const claimer = createClaimer({
+    ...parts,
+    database: parts.claimDatabase,
+    lanes,
+    mayClaim,
+    onClaimed: () => starter.start(),
+  });
   const starter = createStarter({ ...parts, lanes, results, mayStart, onEnded: proceed });
   const timer = createDueTimer({ clock, nextDueMs: holding.nextDueMs, onDue });
   const isIdle = () => lanes.size + results.size + router.size === 0;

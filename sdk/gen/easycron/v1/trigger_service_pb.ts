@@ -170,7 +170,7 @@ export const ListAttemptsRequestSchema: GenMessage<ListAttemptsRequest> = /*@__P
  */
 export type ListAttemptsResponse = Message<"easycron.v1.ListAttemptsResponse"> & {
   /**
-   * By number; never more than the retry policy allows.
+   * By number: as many as the retry policy allows, and at most three more whose outcome was lost with a dispatcher.
    *
    * @generated from field: repeated easycron.v1.Attempt attempts = 1;
    */
