@@ -1,11 +1,11 @@
 import { type Calendar, WEEK_SECONDS } from "./calendar.ts";
 import { ScheduleError } from "./errors.ts";
 import { DAY_SECONDS, dayOfDate, daysInMonth } from "./local-time.ts";
-import { canonicalZone } from "./zone.ts";
+import { toOffsets, type Zone } from "./zone-offsets.ts";
 
 /** A calendar as its owner writes it. */
 export type CalendarSpec = Readonly<{
-  timeZone: string;
+  timeZone: Zone;
   windows: ReadonlyArray<WindowSpec>;
   /** "2026-12-25", "2026-12-24/2027-01-01", and every year "--05-01", "--12-24/--01-01"; all inclusive. */
   excludedDates: readonly string[];
@@ -26,7 +26,7 @@ const DATE_FORM = '"2026-12-25", "2026-12-24/2027-01-01", "--05-01" (every year)
  * Throws a ScheduleError whose field is a path in the calendar ("windows[0].start", "excludedDates[2]", "timeZone").
  */
 export function parseCalendar(spec: CalendarSpec): Calendar {
-  const timeZone = canonicalZone(spec.timeZone);
+  const zone = toOffsets(spec.timeZone);
   checkCount("windows", spec.windows.length, MAX_WINDOWS);
   checkCount("excludedDates", spec.excludedDates.length, MAX_EXCLUDED_DATES);
   const week = parseWeek(spec.windows);
@@ -41,9 +41,9 @@ export function parseCalendar(spec: CalendarSpec): Calendar {
     else ranges.push(parseRange(field, text, first, last));
   }
   if (yearly.filter(Boolean).length === 366)
-    return { timeZone, week: [], excludedRanges: [], excludedYearly: null };
+    return { zone, week: [], excludedRanges: [], excludedYearly: null };
   const excludedYearly = yearly.includes(true) ? countRuns(yearly) : null;
-  return { timeZone, week, excludedRanges: mergeRanges(ranges), excludedYearly };
+  return { zone, week, excludedRanges: mergeRanges(ranges), excludedYearly };
 }
 
 function checkCount(field: string, count: number, most: number): void {

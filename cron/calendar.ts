@@ -1,5 +1,5 @@
 import { DAY_SECONDS, dateOfDay, weekdayOf } from "./local-time.ts";
-import { FIRST_SECOND, knownSecond, LAST_SECOND, skipTo, spanAt, zoneOffsets } from "./zone-offsets.ts";
+import { FIRST_SECOND, knownSecond, LAST_SECOND, skipTo, spanAt, type ZoneOffsets } from "./zone-offsets.ts";
 
 /** Seconds in a civil week. */
 export const WEEK_SECONDS = 7 * DAY_SECONDS;
@@ -11,7 +11,7 @@ export const WEEK_SECONDS = 7 * DAY_SECONDS;
  * window that began the evening before, and a window within a repeated hour is open twice.
  */
 export type Calendar = Readonly<{
-  timeZone: string;
+  zone: ZoneOffsets;
   /**
    * The open parts of a week as ascending seconds from Sunday 00:00, opening and closing in turn, merged.
    * Null if there are no windows, which means always.
@@ -29,7 +29,7 @@ export type Calendar = Readonly<{
 /** Tells whether the calendar is open at an instant (epoch ms); before 1900 and after 2400 as at the nearest end. */
 export function isOpen(calendar: Calendar, atMs: number): boolean {
   const second = knownSecond(atMs);
-  return isOpenLocal(calendar, second + spanAt(zoneOffsets(calendar.timeZone), second).offset);
+  return isOpenLocal(calendar, second + spanAt(calendar.zone, second).offset);
 }
 
 /**
@@ -37,11 +37,10 @@ export function isOpen(calendar: Calendar, atMs: number): boolean {
  * does not come before the end of 2400. Exact across offset changes, which may open or close a calendar themselves.
  */
 export function nextChange(calendar: Calendar, atMs: number): number | null {
-  const offsets = zoneOffsets(calendar.timeZone);
   const open = isOpen(calendar, atMs);
   let from = knownSecond(atMs);
   while (from <= LAST_SECOND) {
-    const span = spanAt(offsets, from);
+    const span = spanAt(calendar.zone, from);
     const local = from + span.offset;
     if (isOpenLocal(calendar, local) !== open) return from * 1000;
     const change = nextLocalChange(calendar, local);

@@ -17,7 +17,7 @@ const ALL_HOURS = (1 << 24) - 1;
 export function lintOffsets(schedule: CronSchedule, field: string, nowMs: number): Warning[] {
   if (schedule.fields.rhythm && schedule.fields.hours === ALL_HOURS) return [];
   const warnings: Warning[] = [];
-  for (const span of offsetChanges(schedule.timeZone, nowMs, nowMs + AHEAD_MS)) {
+  for (const span of offsetChanges(schedule.zone, nowMs, nowMs + AHEAD_MS)) {
     const before = span.start + span.offsetBefore;
     const after = span.start + span.offset;
     const [first, last] = before < after ? [before, after] : [after, before];
@@ -25,7 +25,7 @@ export function lintOffsets(schedule: CronSchedule, field: string, nowMs: number
     const times = `${formatLocal(first).slice(11, 16)} to ${formatLocal(last).slice(11, 16)}`;
     const date = formatDate(Math.floor(first / DAY_SECONDS));
     const what = before < after ? "are skipped" : "come twice";
-    const message = `On ${date} in ${schedule.timeZone} the times ${times} ${what}: ${outcome(schedule, before < after, last - first)}.`;
+    const message = `On ${date} in ${schedule.zone.name} the times ${times} ${what}: ${outcome(schedule, before < after, last - first)}.`;
     warnings.push({ code: "OFFSET_CHANGE", field, message });
   }
   return warnings;

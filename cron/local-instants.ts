@@ -1,13 +1,13 @@
 import { type DstPolicy, LONGEST_GAP_SECONDS } from "./dst-policy.ts";
 import { DAY_SECONDS } from "./local-time.ts";
-import { FIRST_SECOND, LAST_SECOND, type Span, spanAt, zoneOffsets } from "./zone-offsets.ts";
+import { FIRST_SECOND, LAST_SECOND, type Span, spanAt, toOffsets, type Zone } from "./zone-offsets.ts";
 
 /**
  * Returns the instants (epoch seconds, ascending) at which something due at one local second of a zone fires: one, or
  * none in a gap that is skipped or longer than three hours, or two in an overlap of which both passes are wanted.
  * Throws RangeError within a day of, and beyond, the years 1900 to 2400.
  */
-export function instantsOfLocal(zone: string, localSecond: number, dst: DstPolicy): number[] {
+export function instantsOfLocal(zone: Zone, localSecond: number, dst: DstPolicy): number[] {
   const passes: number[] = [];
   let gapEnd: number | undefined;
   for (const span of spansAround(zone, localSecond)) {
@@ -23,12 +23,12 @@ export function instantsOfLocal(zone: string, localSecond: number, dst: DstPolic
 }
 
 /** The spans in which a local second can lie: no offset is further than a day from UTC. */
-function spansAround(zone: string, localSecond: number): Span[] {
+function spansAround(zone: Zone, localSecond: number): Span[] {
   const first = localSecond - DAY_SECONDS;
   if (!(first >= FIRST_SECOND && localSecond + DAY_SECONDS <= LAST_SECOND)) {
     throw new RangeError("The local time is not from 1900 to 2400.");
   }
-  const offsets = zoneOffsets(zone);
+  const offsets = toOffsets(zone);
   const spans = [spanAt(offsets, first)];
   for (let last = spans[0]; last !== undefined && last.end <= localSecond + DAY_SECONDS; ) {
     last = spanAt(offsets, last.end);

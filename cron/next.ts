@@ -10,7 +10,8 @@ import {
   type Span,
   skipTo,
   spanAt,
-  zoneOffsets,
+  toOffsets,
+  type Zone,
 } from "./zone-offsets.ts";
 
 export type { DstPolicy } from "./dst-policy.ts";
@@ -32,12 +33,12 @@ const DAY = 86_400;
  */
 export function nextFireTime(
   fields: CronFields,
-  zone: string,
+  zone: Zone,
   afterMs: number,
   dst: DstPolicy = DEFAULT_DST_POLICY,
 ): number | null {
   if (Number.isNaN(afterMs)) throw new RangeError("afterMs is not a number.");
-  const offsets = zoneOffsets(zone);
+  const offsets = toOffsets(zone);
   let from = Math.max(Math.floor(afterMs / 1000) + 1, FIRST_SECOND);
   while (from <= LAST_SECOND) {
     const span = spanAt(offsets, from);

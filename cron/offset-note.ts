@@ -1,6 +1,6 @@
 import { nextLocalSecond } from "./next.ts";
 import type { Schedule } from "./schedule.ts";
-import { knownSecond, type Span, spanAt, zoneOffsets } from "./zone-offsets.ts";
+import { knownSecond, type Span, spanAt, type ZoneOffsets } from "./zone-offsets.ts";
 
 /** What an offset change has done to a fire time. */
 export type OffsetNote = "GAP_SHIFTED" | "FIRST_OF_TWO" | "SECOND_OF_TWO";
@@ -12,8 +12,7 @@ export type OffsetNote = "GAP_SHIFTED" | "FIRST_OF_TWO" | "SECOND_OF_TWO";
 export function noteOffset(schedule: Schedule, atMs: number): OffsetNote | null {
   if (schedule.kind !== "cron") return null;
   const second = knownSecond(atMs);
-  const offsets = zoneOffsets(schedule.timeZone);
-  const span = spanAt(offsets, second);
+  const span = spanAt(schedule.zone, second);
   const local = second + span.offset;
   if (second === span.start && nextLocalSecond(schedule.fields, local) !== local) return "GAP_SHIFTED";
   if (second < span.start + span.offsetBefore - span.offset) return "SECOND_OF_TWO";
@@ -24,12 +23,11 @@ export function noteOffset(schedule: Schedule, atMs: number): OffsetNote | null 
  * Yields the offset changes of a zone later than `fromMs` and up to `toMs`, each as the span that begins with it: at
  * `start`, from `offsetBefore` to `offset`.
  */
-export function* offsetChanges(zone: string, fromMs: number, toMs: number): Generator<Span> {
-  const offsets = zoneOffsets(zone);
+export function* offsetChanges(zone: ZoneOffsets, fromMs: number, toMs: number): Generator<Span> {
   const last = knownSecond(toMs);
   for (let second = knownSecond(fromMs); second <= last; ) {
-    const span = spanAt(offsets, second);
+    const span = spanAt(zone, second);
     second = span.end;
-    if (second <= last && span.offsetAfter !== span.offset) yield spanAt(offsets, second);
+    if (second <= last && span.offsetAfter !== span.offset) yield spanAt(zone, second);
   }
 }

@@ -2,6 +2,7 @@ import { DEFAULT_DST_POLICY, type DstPolicy } from "./dst-policy.ts";
 import { ScheduleError } from "./errors.ts";
 import { instantsOfLocal } from "./local-instants.ts";
 import { DAY_SECONDS, dayOfDate, daysInMonth } from "./local-time.ts";
+import type { Zone } from "./zone-offsets.ts";
 
 /** Fires at single instants (epoch ms, ascending): one as a rule; none or two only for a local time that has them. */
 export type Once = Readonly<{ timesMs: readonly number[] }>;
@@ -22,7 +23,7 @@ export function createOnce(timeMs: number): Once {
  * follows `dst`, as a cron job's would; under SKIP it may have no instant at all.
  * Throws a ScheduleError of field "once.localTime" or "timeZone".
  */
-export function createOnceLocal(localTime: string, zone: string, dst: DstPolicy = DEFAULT_DST_POLICY): Once {
+export function createOnceLocal(localTime: string, zone: Zone, dst: DstPolicy = DEFAULT_DST_POLICY): Once {
   const instants = instantsOfLocal(zone, parseLocalTime(localTime), dst);
   return { timesMs: instants.map((second) => second * 1000) };
 }

@@ -3,7 +3,7 @@ import { flexibleDelay } from "./flexible-window.ts";
 import { formatLocal, formatOffset } from "./local-time.ts";
 import { noteOffset, type OffsetNote } from "./offset-note.ts";
 import { type Bounds, type Fire, nextFire, type Schedule } from "./schedule.ts";
-import { offsetAt } from "./zone-offsets.ts";
+import { offsetAt, type Zone } from "./zone-offsets.ts";
 
 /** All that decides when a job fires. */
 export type FirePlan = Readonly<{
@@ -91,7 +91,7 @@ const OFFSET_TEXTS: Readonly<Record<OffsetNote, string>> = {
   SECOND_OF_TWO: "Its local time comes twice; this is the second.",
 };
 
-function zoneOf(schedule: Schedule): string {
-  if (schedule.kind === "cron") return schedule.timeZone;
-  return schedule.kind === "calendarEdge" ? schedule.calendar.timeZone : "UTC";
+function zoneOf(schedule: Schedule): Zone {
+  if (schedule.kind === "cron") return schedule.zone;
+  return schedule.kind === "calendarEdge" ? schedule.calendar.zone : "UTC";
 }

@@ -65,8 +65,8 @@ test("fires when a calendar opens or closes", () => {
 });
 
 test("takes UTC and the default policy unless told otherwise", () => {
-  const { timeZone, dst } = createCronSchedule({ expression: "@daily", dst: { overlap: "BOTH" } });
-  expect({ timeZone, dst }).toEqual({ timeZone: "UTC", dst: { gap: "FIRE_AT_END", overlap: "BOTH" } });
+  const { zone, dst } = createCronSchedule({ expression: "@daily", dst: { overlap: "BOTH" } });
+  expect({ zone: zone.name, dst }).toEqual({ zone: "UTC", dst: { gap: "FIRE_AT_END", overlap: "BOTH" } });
   expect(() => createCronSchedule({ expression: "@daily", timeZone: "local" })).toThrow(
     expect.objectContaining({ field: "timeZone" }),
   );

@@ -5,11 +5,11 @@ import { type CronDialect, parseCron } from "./expression.ts";
 import { nextFireTime } from "./next.ts";
 import { nextOnceTime } from "./once.ts";
 import { nextRateTime } from "./rate.ts";
-import { canonicalZone } from "./zone.ts";
+import { toOffsets, type Zone, type ZoneOffsets } from "./zone-offsets.ts";
 
 /** One parsed schedule of a job. A job without any is run by hand only. */
 export type Schedule =
-  | Readonly<{ kind: "cron"; fields: CronFields; timeZone: string; dst: DstPolicy }>
+  | Readonly<{ kind: "cron"; fields: CronFields; zone: ZoneOffsets; dst: DstPolicy }>
   | Readonly<{ kind: "rate"; everyMs: number; anchorMs: number }>
   | Readonly<{ kind: "once"; timesMs: readonly number[] }>
   | Readonly<{ kind: "calendarEdge"; calendar: Calendar; edge: "OPENS" | "CLOSES" }>;
@@ -27,7 +27,7 @@ export type CronScheduleSpec = Readonly<{
   dialect?: CronDialect;
   /** Decides what `H` stands for: the job's id. */
   seed?: string;
-  timeZone?: string;
+  timeZone?: Zone;
   dst?: Partial<DstPolicy>;
 }>;
 
@@ -35,14 +35,14 @@ export type CronScheduleSpec = Readonly<{
 export function createCronSchedule(spec: CronScheduleSpec): CronSchedule {
   const { expression, dialect = "STANDARD", seed = "", timeZone = "UTC", dst = {} } = spec;
   const fields = parseCron(expression, { dialect, seed });
-  return { kind: "cron", fields, timeZone: canonicalZone(timeZone), dst: { ...DEFAULT_DST_POLICY, ...dst } };
+  return { kind: "cron", fields, zone: toOffsets(timeZone), dst: { ...DEFAULT_DST_POLICY, ...dst } };
 }
 
 /** Returns the first fire time of one schedule strictly later than `afterMs` (epoch ms), or null. */
 export function nextOfSchedule(schedule: Schedule, afterMs: number): number | null {
   switch (schedule.kind) {
     case "cron":
-      return nextFireTime(schedule.fields, schedule.timeZone, afterMs, schedule.dst);
+      return nextFireTime(schedule.fields, schedule.zone, afterMs, schedule.dst);
     case "rate":
       return nextRateTime(schedule, afterMs);
     case "once":

@@ -37,10 +37,13 @@ const QUARTER_SECONDS = 900;
 const MAX_REMEMBERED_YEARS = 100;
 const MARGIN_SECONDS = 2 * DAY_SECONDS;
 
+/** What is added to UTC at an instant (epoch seconds) to get local time, in seconds. */
+type OffsetReader = (second: number) => number;
+
 /** One zone's spans, computed on demand and kept. */
 export type ZoneOffsets = {
-  readonly zone: string;
-  readonly clock: Intl.DateTimeFormat;
+  readonly name: string;
+  readonly read: OffsetReader;
   readonly years: Map<number, readonly Span[]>;
   /** The changes of repeating years by shape, relative to the start of the year. */
   readonly shapes: (readonly Span[] | undefined)[];
@@ -51,7 +54,21 @@ export type ZoneOffsets = {
 /** One entry for each zone asked for; canonicalZone bounds them to some 600. */
 const offsetsByZone = new Map<string, ZoneOffsets>();
 
-/** Returns the offsets of a zone. Throws a ScheduleError of field "timeZone" for an unknown one. */
+/** Gives the offsets of zones by their names. Throws a ScheduleError of field "timeZone" for an unknown one. */
+export type ZoneSource = (zone: string) => ZoneOffsets;
+
+/** A zone: its offsets, or its name, which means its offsets as `Intl` has them. */
+export type Zone = string | ZoneOffsets;
+
+/** Returns the offsets of a zone. Throws a ScheduleError of field "timeZone" for an unknown name. */
+export function toOffsets(zone: Zone): ZoneOffsets {
+  return typeof zone === "string" ? zoneOffsets(zone) : zone;
+}
+
+/**
+ * Returns the offsets of a zone as this process's `Intl` has them. Throws a ScheduleError of field "timeZone" for an
+ * unknown one.
+ */
 export function zoneOffsets(zone: string): ZoneOffsets {
   const existing = offsetsByZone.get(zone);
   if (existing !== undefined) return existing;
@@ -67,10 +84,18 @@ export function zoneOffsets(zone: string): ZoneOffsets {
     minute: "numeric",
     second: "numeric",
   });
-  const nowhere: Span = { start: 0, end: 0, offset: 0, offsetBefore: 0, offsetAfter: 0 };
-  const offsets: ZoneOffsets = { zone, clock, years: new Map(), shapes: [], latest: nowhere };
+  const offsets = createZoneOffsets(zone, (second) => readOffset(clock, second));
   offsetsByZone.set(zone, offsets);
   return offsets;
+}
+
+/**
+ * Makes the offsets of a zone from any source of them that keeps each for seven days at least, as zones have done since
+ * 1900, and from 2005 on for 21.
+ */
+export function createZoneOffsets(name: string, read: OffsetReader): ZoneOffsets {
+  const nowhere: Span = { start: 0, end: 0, offset: 0, offsetBefore: 0, offsetAfter: 0 };
+  return { name, read, years: new Map(), shapes: [], latest: nowhere };
 }
 
 /** Returns the span that contains a second of the years FIRST_YEAR to LAST_YEAR (UTC). Throws RangeError outside. */
@@ -101,8 +126,8 @@ export function skipTo(span: Span, local: number, event: number): number {
 }
 
 /** Returns the offset of a zone from UTC at an instant, in seconds; instants out of range take the nearest known. */
-export function offsetAt(zone: string, atMs: number): number {
-  return spanAt(zoneOffsets(zone), knownSecond(atMs)).offset;
+export function offsetAt(zone: Zone, atMs: number): number {
+  return spanAt(toOffsets(zone), knownSecond(atMs)).offset;
 }
 
 /** Returns the second of an instant, or the nearest one for which offsets are known. */
@@ -118,7 +143,7 @@ function spansOfYear(offsets: ZoneOffsets, year: number): readonly Span[] {
   if (year >= FIRST_REPEATING_YEAR) return repeatSpans(offsets, year);
   const known = offsets.years.get(year);
   if (known !== undefined) return known;
-  const spans = findSpans(offsets.clock, year);
+  const spans = findSpans(offsets.read, year);
   if (offsets.years.size >= MAX_REMEMBERED_YEARS) offsets.years.clear();
   offsets.years.set(year, spans);
   return spans;
@@ -129,7 +154,7 @@ function repeatSpans(offsets: ZoneOffsets, year: number): readonly Span[] {
   const shape = weekdayOf(start) * 2 + (isLeapYear(year) ? 1 : 0);
   let model = offsets.shapes[shape];
   if (model === undefined) {
-    model = findSpans(offsets.clock, year).map((span) => shiftSpan(span, -start * DAY_SECONDS));
+    model = findSpans(offsets.read, year).map((span) => shiftSpan(span, -start * DAY_SECONDS));
     offsets.shapes[shape] = model;
   }
   return model.map((span) => shiftSpan(span, start * DAY_SECONDS));
@@ -143,20 +168,20 @@ function shiftSpan(span: Span, by: number): Span {
  * Returns the spans that touch a year. The first and the last end where the year does, unless the change is at most two
  * days further: a repeated or skipped stretch of local time must not lose its beginning or end to the turn of the year.
  */
-function findSpans(clock: Intl.DateTimeFormat, year: number): readonly Span[] {
+function findSpans(read: OffsetReader, year: number): readonly Span[] {
   const yearStart = dayOfDate(year, 1, 1) * DAY_SECONDS;
   const yearEnd = dayOfDate(year + 1, 1, 1) * DAY_SECONDS;
   const probeSeconds = year < FIRST_CALM_YEAR ? PROBE_SECONDS : CALM_PROBE_SECONDS;
   const spans: Span[] = [];
   let start = yearStart;
   let probed = yearStart - MARGIN_SECONDS;
-  let offset = readOffset(clock, probed);
+  let offset = read(probed);
   let offsetBefore = offset;
   while (probed < yearEnd + MARGIN_SECONDS) {
     const next = Math.min(probed + probeSeconds, yearEnd + MARGIN_SECONDS);
-    const offsetAfter = readOffset(clock, next);
+    const offsetAfter = read(next);
     if (offsetAfter !== offset) {
-      const change = findChange(clock, probed, next, offset);
+      const change = findChange(read, probed, next, offset);
       if (change > yearStart) spans.push({ start, end: change, offset, offsetBefore, offsetAfter });
       if (change >= yearEnd) return spans;
       offsetBefore = offset;
@@ -173,14 +198,14 @@ function findSpans(clock: Intl.DateTimeFormat, year: number): readonly Span[] {
  * Returns the first second after `before` whose offset is not `offset`; that of `after` is known not to be. Nearly all
  * changes are at a quarter of an hour, so those are searched first.
  */
-function findChange(clock: Intl.DateTimeFormat, before: number, after: number, offset: number): number {
-  const [low, high] = bisect(clock, before, after, offset, QUARTER_SECONDS);
-  return readOffset(clock, high - 1) === offset ? high : bisect(clock, low, high, offset, 1)[1];
+function findChange(read: OffsetReader, before: number, after: number, offset: number): number {
+  const [low, high] = bisect(read, before, after, offset, QUARTER_SECONDS);
+  return read(high - 1) === offset ? high : bisect(read, low, high, offset, 1)[1];
 }
 
 /** Halves a stretch at multiples of `step` from its start until it is one step long; the change is within. */
 function bisect(
-  clock: Intl.DateTimeFormat,
+  read: OffsetReader,
   before: number,
   after: number,
   offset: number,
@@ -190,7 +215,7 @@ function bisect(
   let high = after;
   while (high - low > step) {
     const middle = low + Math.floor((high - low) / step / 2) * step;
-    if (readOffset(clock, middle) === offset) low = middle;
+    if (read(middle) === offset) low = middle;
     else high = middle;
   }
   return [low, high];

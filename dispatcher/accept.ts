@@ -46,6 +46,7 @@ export async function acceptEvents(parts: AcceptParts, events: readonly TriggerE
     toSqlTime(now),
     toPlainArray(triggers.map(({ previousSkipped }) => previousSkipped)),
     toPlainArray(triggers.map(({ previousMissed }) => previousMissed)),
+    events.map(({ zoneDataVersion }) => zoneDataVersion),
   ]);
   const owned = new Set<string>();
   for (const { id, owned: isOwned } of rows) if (isOwned) owned.add(id);

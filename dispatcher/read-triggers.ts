@@ -117,6 +117,7 @@ export function toTrigger(row: TriggerView): MessageInitShape<typeof TriggerSche
     seq: row.seq,
     attemptCount: row.attempt_count,
     createTime: timestampFromMs(row.create_time),
+    zoneDataVersion: row.zone_data,
     ...(row.start_time !== null && {
       startTime: timestampFromMs(row.start_time),
       lateness: durationFromMs(Math.max(0, row.start_time - row.effective_time)),

@@ -20,6 +20,7 @@ export interface TriggerView {
   readonly create_time: number;
   readonly start_time: number | null;
   readonly end_time: number | null;
+  readonly zone_data: string;
 }
 
 /** A row of dispatcher.attempts. */
@@ -35,7 +36,7 @@ export interface AttemptView {
 }
 
 const COLUMNS = `t.id, t.fire_time, t.effective_time, t.due_time, t.job_uid, t.job_name, t.revision, t.kind, t.state,
-  t.seq, t.attempt_count, t.create_time, t.start_time, t.end_time`;
+  t.seq, t.attempt_count, t.create_time, t.start_time, t.end_time, t.zone_data`;
 
 /**
  * One of the project's triggers. Found by id alone and then held against the project: with both conditions at once the

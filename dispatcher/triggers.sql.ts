@@ -22,16 +22,16 @@ export const triggerAccept = statement<{ id: string; owned: boolean }>(
    )
    insert into dispatcher.triggers (id, fire_time, effective_time, due_time, project_id, job_uid, job_name, revision,
           kind, state, seq, previous_fire_time, next_fire_time, payload, owner, create_time,
-          previous_skipped, previous_missed)
+          previous_skipped, previous_missed, zone_data)
    select g.id, g.fire_time, g.effective_time, g.effective_time, g.project_id, g.job_uid, g.job_name, g.revision,
           g.kind, 'PENDING', g.seq, g.previous_fire_time, g.next_fire_time, g.payload,
           case when g.effective_time <= $15::timestamptz then (select id from me) end, $16::timestamptz,
-          g.previous_skipped, g.previous_missed
+          g.previous_skipped, g.previous_missed, g.zone_data
      from unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::integer[],
                  $8::integer[], $9::text[], $10::integer[], $11::timestamptz[], $12::timestamptz[], $13::text[],
-                 $17::integer[], $18::integer[])
+                 $17::integer[], $18::integer[], $19::text[])
        as g (id, fire_time, effective_time, project_id, job_uid, job_name, revision, epoch, kind, seq,
-             previous_fire_time, next_fire_time, payload, previous_skipped, previous_missed)
+             previous_fire_time, next_fire_time, payload, previous_skipped, previous_missed, zone_data)
     cross join current
     where current.epochs -> g.job_uid = to_jsonb(g.epoch)
    on conflict (id, fire_time) do nothing

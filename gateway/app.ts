@@ -38,6 +38,8 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
       "listCalendars",
       "checkCalendar",
       "simulateSchedule",
+      "listZoneDataImpacts",
+      "getZoneData",
       "listFireTimes",
       "explainFireTime",
       "auditLedger",

@@ -57,7 +57,7 @@ export function createPublicApi(parts: PublicApiParts): NodeListener {
     [ProjectService, createProjectService(parts)],
     [ApiKeyService, createApiKeyService(parts)],
     [OperationService, createOperationService(scheduler)],
-    [SystemService, createSystemService()],
+    [SystemService, createSystemService(scheduler)],
     [Health, createHealthService(health, parts.shutdownSignal)],
   ] as const;
   for (const [service] of implementations) health.addService(service.typeName);

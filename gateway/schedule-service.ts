@@ -19,5 +19,9 @@ export function createScheduleService(
       const { projectId } = projectOf(context);
       return answered(await scheduler.simulateSchedule({ projectId, request }, toCallOptions(context)));
     },
+    listZoneDataImpacts: async (request, context) => {
+      const { projectId } = projectOf(context);
+      return answered(await scheduler.listZoneDataImpacts({ projectId, request }, toCallOptions(context)));
+    },
   };
 }

@@ -1,3 +1,4 @@
+import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -6,7 +7,15 @@ import { OPERATOR_KEY, PROJECT_KEY, type StartedGateway, startGateway } from "./
 
 let gateway: StartedGateway;
 beforeAll(async () => {
-  gateway = await startGateway();
+  gateway = await startGateway({
+    scheduler: {
+      getZoneData: async () => ({
+        version: "2026a",
+        nextVersion: "2026b",
+        nextTime: timestampFromMs(Date.UTC(2026, 5, 1)),
+      }),
+    },
+  });
 });
 afterAll(() => gateway.close());
 
@@ -19,7 +28,9 @@ const ask = (key: string) => {
 test.each([PROJECT_KEY, OPERATOR_KEY])("the key %s is told version, zone data and limits", async (key) => {
   const info = await ask(key);
   expect(info.version).toMatch(/^\d+\.\d+\.\d+/);
-  expect(info.zoneDataVersion).toMatch(/^20\d\d[a-z]$/);
+  expect(info.zoneDataVersion).toBe("2026a");
+  expect(info.nextZoneDataVersion).toBe("2026b");
+  expect(info.nextZoneDataTime && timestampMs(info.nextZoneDataTime)).toBe(Date.UTC(2026, 5, 1));
   expect(info.limits).toMatchObject({
     maxRequestBytes: 1_048_576,
     maxPayloadBytes: 65_536,

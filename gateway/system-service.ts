@@ -2,7 +2,10 @@ import { readFileSync } from "node:fs";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { MAX_EXCLUDED_DATES } from "../cron/calendar-spec.ts";
 import { MIN_RATE_MS } from "../cron/rate.ts";
+import type { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
 import type { SystemService } from "../gen/easycron/v1/system_service_pb.ts";
+import type { GrpcClient } from "../mesh/grpc-client.ts";
+import { toCallOptions } from "./call-options.ts";
 import { MAX_PAYLOAD_BYTES } from "./job-rules.ts";
 
 /** Largest request that is read. */
@@ -11,7 +14,9 @@ export const MAX_REQUEST_BYTES = 1024 * 1024;
 const PACKAGE = new URL("../package.json", import.meta.url);
 
 /** The handlers of SystemService. Limits without a name here are rules of the protos. */
-export function createSystemService(): ServiceImpl<typeof SystemService> {
+export function createSystemService(
+  scheduler: GrpcClient<typeof SchedulerService>,
+): ServiceImpl<typeof SystemService> {
   const { version } = JSON.parse(readFileSync(PACKAGE, "utf8")) as { version: string };
   const limits = {
     maxRequestBytes: MAX_REQUEST_BYTES,
@@ -24,7 +29,16 @@ export function createSystemService(): ServiceImpl<typeof SystemService> {
     maxCalendarDates: MAX_EXCLUDED_DATES,
     maxIcalendarBytes: 262_144,
   };
-  // Offsets come from Intl, so its data is what fire times are computed by.
-  const zoneDataVersion = process.versions.tz ?? "unknown";
-  return { getServerInfo: async () => ({ version, zoneDataVersion, limits }) };
+  return {
+    getServerInfo: async (_, context) => {
+      const zoneData = await scheduler.getZoneData({}, toCallOptions(context));
+      return {
+        version,
+        zoneDataVersion: zoneData.version,
+        nextZoneDataVersion: zoneData.nextVersion,
+        ...(zoneData.nextTime && { nextZoneDataTime: zoneData.nextTime }),
+        limits,
+      };
+    },
+  };
 }

@@ -17,6 +17,8 @@ import { createScheduleCache } from "./schedule-cache.ts";
 import { createSchedulerService } from "./scheduler-service.ts";
 import { createTick } from "./tick.ts";
 import type { SkipRange } from "./verdict.ts";
+import { createZoneData, ownRelease } from "./zone-data.ts";
+import { beginZoneData, watchZoneData } from "./zone-data-watch.ts";
 
 const CACHED_SCHEDULES = 50_000;
 const CLOSE_GRACE_MS = 3_000;
@@ -38,14 +40,16 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   });
   const lanes = Math.max(2, config.dispatcherAddresses.length);
   const handOver = createHandOver(dispatcher, { lanes, timeoutMs: 5_000 });
-  const schedules = createScheduleCache(CACHED_SCHEDULES);
+  const zoneData = createZoneData(database, ownRelease());
+  const schedules = createScheduleCache(CACHED_SCHEDULES, zoneData);
   const onTrouble = (jobUid: string, error: unknown) =>
     logger.error({ jobUid, err: error }, "the next fire time cannot be computed; trying again in a minute");
   const onMissed = (jobUid: string, { reason, count, firstMs, lastMs }: SkipRange) =>
     logger.warn({ jobUid, reason, count, firstMs, lastMs }, "fire times are missed: an outage came between");
-  const { lookAheadMs, tickMs, catchupPerSecond } = config;
-  const shared = { database, handOver, schedules, clock, lookAheadMs, catchupPerSecond };
+  const { lookAheadMs, tickMs, catchupPerSecond, zoneDataNoticeMs } = config;
+  const shared = { database, handOver, schedules, zoneData, clock, lookAheadMs, catchupPerSecond };
   const tick = createTick({ ...shared, onTrouble, onMissed });
+  await beginZoneData(shared, zoneDataNoticeMs, logger);
   const loop = startLoop(tick.run, {
     everyMs: tickMs,
     onFailure: (error) => logger.warn({ err: error }, "tick failed; trying again"),
@@ -56,6 +60,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const auditing = startAuditing(parts, logger);
   const settling = startSettling(parts, logger);
   const backfills = startBackfills(parts, logger);
+  const zones = watchZoneData(parts, logger);
   const server = createGrpcServer({ logger });
   server.add(SchedulerService, createSchedulerService(parts));
   const port = await server.listen(config.listen);
@@ -69,6 +74,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
       auditing.stop();
       settling.stop();
       await backfills.stop();
+      await zones.stop();
       await loop.stop();
       handOver.close();
       dispatcher.close();

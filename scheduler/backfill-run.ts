@@ -64,7 +64,7 @@ async function runChunk(parts: Parts, tx: Queryable, operation: OperationRow, no
     await finish(tx, operation, "SUCCEEDED", "", nowMs);
     return;
   }
-  const gates = await gatesOf(tx, row.project_id, schedule.calendars);
+  const gates = await gatesOf(tx, parts.zoneData, row.project_id, schedule.calendars);
   const states = await statesOf(tx, row, fireTimes);
   const items = planBackfill({ gates, states, force: operation.force }, fireTimes);
   const timesOf = (wanted: string) =>
@@ -76,7 +76,8 @@ async function runChunk(parts: Parts, tx: Queryable, operation: OperationRow, no
     await tx.query(backfillRedeliver, [row.project_id, row.uid, times, operation.force, toSqlTime(nowMs)]);
   }
   if (fresh.length > 0) {
-    await parts.handOver.send(fresh.map((fireTimeMs) => backfillEvent(row, fireTimeMs, nowMs)));
+    const zoneData = parts.zoneData.label(schedule, nowMs);
+    await parts.handOver.send(fresh.map((fireTimeMs) => backfillEvent(row, { fireTimeMs, nowMs, zoneData })));
   }
   const done = fresh.length + again.length;
   const pauseMs = Math.ceil((done * 1_000) / operation.max_per_second);
@@ -84,7 +85,14 @@ async function runChunk(parts: Parts, tx: Queryable, operation: OperationRow, no
 }
 
 // The same id as the fire time's own trigger, so that there is one of them at most.
-function backfillEvent(row: JobRow, fireTimeMs: number, nowMs: number): TriggerEventInit {
+function backfillEvent(
+  row: JobRow,
+  {
+    fireTimeMs,
+    nowMs,
+    zoneData,
+  }: { readonly fireTimeMs: number; readonly nowMs: number; readonly zoneData: string },
+): TriggerEventInit {
   return {
     triggerId: triggerId(row.uid, fireTimeMs),
     projectId: row.project_id,
@@ -98,6 +106,7 @@ function backfillEvent(row: JobRow, fireTimeMs: number, nowMs: number): TriggerE
     seq: 0,
     previousSkipped: 0,
     previousMissed: 0,
+    zoneDataVersion: zoneData,
   };
 }
 

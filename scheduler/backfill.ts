@@ -99,7 +99,7 @@ async function planItems(parts: Parts, row: JobRow, range: Range, force: boolean
     const problem = `The range has more than ${MAX_BACKFILL_FIRE_TIMES} fire times; the last of these is ${last}.`;
     throw fieldFailure("FIELD_INVALID", "endTime", problem);
   }
-  const gates = await gatesOf(parts.database, row.project_id, schedule.calendars);
+  const gates = await gatesOf(parts.database, parts.zoneData, row.project_id, schedule.calendars);
   const states = await statesOf(parts.database, row, fireTimes);
   return planBackfill({ gates, states, force }, fireTimes);
 }

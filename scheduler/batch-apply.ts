@@ -128,6 +128,6 @@ function withLabels(given: Job, labels: Readonly<Record<string, string>>): Job {
 function changeOf(parts: Parts, job: Job, row: BatchRow | undefined): Job | undefined {
   if (row === undefined) return undefined;
   const before = fromSpecJson(row.spec);
-  const { spec } = checkSpec(keepAnchors(before, job), row.uid, parts.clock.now());
+  const { spec } = checkSpec(parts, keepAnchors(before, job), row.uid);
   return equals(JobSchema, fromSpecJson(spec), before) ? undefined : job;
 }

@@ -71,7 +71,6 @@ export async function withAllSnapshots<J extends Job | undefined>(
 
 /** Checks jobs to be created. Throws one error for all that are wrong. */
 export function checkJobs(parts: Parts, jobs: readonly (Job | undefined)[], list: string): CheckedJob[] {
-  const now = parts.clock.now();
   const first = new Map<string, number>();
   return eachOrThrow(list, jobs, (job, index) => {
     if (job === undefined) throw fieldFailure("FIELD_INVALID", "job", "It is required.");
@@ -81,7 +80,7 @@ export function checkJobs(parts: Parts, jobs: readonly (Job | undefined)[], list
     }
     first.set(job.name, index);
     const uid = typeid("job").toString();
-    return { uid, checked: checkSpec(job, uid, now), index };
+    return { uid, checked: checkSpec(parts, job, uid), index };
   });
 }
 
@@ -112,7 +111,13 @@ export async function insertJobs(
       to.list,
     );
   }
-  await tx.query(revisionsInsertFirst, [uids, rows.map(({ spec }) => spec), time, to.actor]);
+  await tx.query(revisionsInsertFirst, [
+    uids,
+    rows.map(({ spec }) => spec),
+    rows.map((row) => row.zone_data),
+    time,
+    to.actor,
+  ]);
   await tx.query(epochsInsertFirst, [uids, time]);
   const bound = items.filter(({ checked }) => calendarNames(checked.job).length > 0);
   await bindCalendars(

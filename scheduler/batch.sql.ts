@@ -16,11 +16,12 @@ export const jobsInsertIfNew = statement<{ uid: string }>(
    returning uid`,
 );
 
-/** Adds the first revisions of jobs: ids, specifications as JSON text; time, who. */
+/** Adds the first revisions of jobs: ids, specifications as JSON text, zone data; time, who. */
 export const revisionsInsertFirst = statement<{ job_uid: string }>(
   "revisionsInsertFirst",
-  `insert into scheduler.revisions (job_uid, revision, spec, create_time, actor)
-   select g.uid, 1, g.spec::json, $3, $4 from unnest($1::text[], $2::text[]) as g (uid, spec)
+  `insert into scheduler.revisions (job_uid, revision, spec, create_time, actor, zone_data)
+   select g.uid, 1, g.spec::json, $4, $5, g.zone_data
+     from unnest($1::text[], $2::text[], $3::text[]) as g (uid, spec, zone_data)
    returning job_uid`,
 );
 

@@ -26,6 +26,7 @@ import {
   toCalendarSpecJson,
 } from "./calendars-spec.ts";
 import type { Parts } from "./parts.ts";
+import { ownRelease, type ZoneRelease } from "./zone-data.ts";
 
 /** The fields of a calendar that an update may name, by their proto names. */
 const UPDATABLE = ["time_zone", "windows", "excluded_dates", "icalendar"] as const;
@@ -40,12 +41,13 @@ export async function createCalendar(
 ): Promise<CalendarRow> {
   const now = parts.clock.now();
   const calendar = await withImport(required(given), required(given).timeZone, now);
-  const spec = checkedSpec(calendar.name, calendar, now);
+  const zoneData = parts.zoneData.inForce(now);
+  const spec = checkedSpec(calendar, zoneData, now);
   const uid = typeid("cal").toString();
   try {
     return await parts.database.transaction(async (tx) => {
       await tx.query(calendarInsert, [uid, projectId, calendar.name, toSqlTime(now)]);
-      await tx.query(calendarVersionInsert, [uid, 1, spec, toSqlTime(now)]);
+      await tx.query(calendarVersionInsert, [uid, 1, spec, toSqlTime(now), zoneData.version]);
       return readCalendar(tx, projectId, calendar.name);
     });
   } catch (error) {
@@ -70,10 +72,11 @@ export async function updateCalendar(
   const row = await parts.database.transaction(async (tx) => {
     const before = await lockCalendar(tx, projectId, given);
     const now = parts.clock.now();
-    const spec = checkedSpec(given.name, merge(fromCalendarSpecJson(before.spec), given, fields), now);
+    const zoneData = parts.zoneData.inForce(now);
+    const spec = checkedSpec(merge(fromCalendarSpecJson(before.spec), given, fields), zoneData, now);
     if (spec === toCalendarSpecJson(fromCalendarSpecJson(before.spec))) return before;
     const version = before.version + 1;
-    await tx.query(calendarVersionInsert, [before.uid, version, spec, toSqlTime(now)]);
+    await tx.query(calendarVersionInsert, [before.uid, version, spec, toSqlTime(now), zoneData.version]);
     await tx.query(calendarRaiseVersion, [before.uid, version, toSqlTime(now)]);
     return readCalendar(tx, projectId, given.name);
   });
@@ -124,7 +127,7 @@ async function withImport(given: Calendar, zone: string, nowMs: number): Promise
   const calendar = clone(CalendarSchema, given);
   calendar.importedDates = [];
   if (calendar.icalendar === "") return calendar;
-  const timeZone = checkCalendarSpec(create(CalendarSchema, { timeZone: zone })).timeZone;
+  const timeZone = checkCalendarSpec(create(CalendarSchema, { timeZone: zone }), ownRelease()).zone.name;
   const dates = await importICalendar({ text: calendar.icalendar, timeZone, nowMs });
   calendar.importedDates = [...dates];
   return calendar;
@@ -144,8 +147,8 @@ async function importForUpdate(
   return withImport(asked, ownZone, parts.clock.now());
 }
 
-function checkedSpec(name: string, calendar: Calendar, nowMs: number): string {
-  refuseNeverOpening(name, checkCalendarSpec(calendar), nowMs);
+function checkedSpec(calendar: Calendar, zoneData: ZoneRelease, nowMs: number): string {
+  refuseNeverOpening(calendar.name, checkCalendarSpec(calendar, zoneData), nowMs);
   return toCalendarSpecJson(calendar);
 }
 

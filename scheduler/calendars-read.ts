@@ -34,7 +34,8 @@ export async function checkCalendar(
   request: CheckCalendarRequest,
 ): Promise<{ open: boolean; changeTime?: ReturnType<typeof timestampFromMs> }> {
   const { name } = request;
-  const found = (await calendarsInForce(parts.database, [{ projectId, name }])).get(keyOf(projectId, name));
+  const named = await calendarsInForce(parts.database, parts.zoneData, [{ projectId, name }]);
+  const found = named.get(keyOf(projectId, name));
   if (found === undefined) throw calendarNotFound(name);
   const atMs = request.time === undefined ? parts.clock.now() : timestampMs(request.time);
   const changeMs = nextChange(found.calendar, atMs);

@@ -58,12 +58,15 @@ async function renewSnapshots(parts: Parts, tx: Queryable, settled: SettledJob, 
   const { row, changeTimeMs } = settled;
   const job = await withSnapshots(tx, row.project_id, former);
   const revision = row.revision + 1;
-  await tx.query(revisionInsert, [row.uid, revision, toSpecJson(job), toSqlTime(changeTimeMs), ""]);
-  const schedule = compileSchedule(job, row.uid);
+  const zoneData = parts.zoneData.inForce(changeTimeMs);
+  const values = [row.uid, revision, toSpecJson(job), toSqlTime(changeTimeMs), "", zoneData.version];
+  await tx.query(revisionInsert, values);
+  const schedule = compileSchedule(job, row.uid, { zoneData });
   await writeChange(tx, parts, settled, { ...unchanged(parts, settled), revision, schedule });
 }
 
-async function lockIfLiving(
+/** Locks a job, unless it is gone. */
+export async function lockIfLiving(
   tx: Queryable,
   { project_id: projectId, name }: { readonly project_id: string; readonly name: string },
 ): Promise<JobRow | undefined> {

@@ -6,6 +6,7 @@ import { ScheduleError } from "../cron/errors.ts";
 import { type Calendar, CalendarSchema } from "../gen/easycron/v1/calendar_pb.ts";
 import { failure } from "../mesh/errors.ts";
 import type { CalendarRow } from "./calendars.sql.ts";
+import type { ZoneRelease } from "./zone-data.ts";
 
 /** What a version keeps: zone, windows, dates, and those of the last import. The zone's default is written out. */
 export function toCalendarSpecJson(calendar: Calendar): string {
@@ -20,10 +21,10 @@ export function fromCalendarSpecJson(spec: string): Calendar {
   return fromJsonString(CalendarSchema, spec, { ignoreUnknownFields: true });
 }
 
-/** Compiles a calendar that has been checked. Throws a ScheduleError otherwise. */
-export function compileCalendar(calendar: Calendar): CompiledCalendar {
+/** Compiles a calendar that has been checked, its zone as `zoneData` has it. Throws a ScheduleError otherwise. */
+export function compileCalendar(calendar: Calendar, zoneData: ZoneRelease): CompiledCalendar {
   const { windows, excludedDates, importedDates } = calendar;
-  const timeZone = calendar.timeZone === "" ? "UTC" : calendar.timeZone;
+  const timeZone = zoneData.zones(calendar.timeZone === "" ? "UTC" : calendar.timeZone);
   return parseCalendar({ timeZone, windows, excludedDates: [...excludedDates, ...importedDates] });
 }
 
@@ -31,9 +32,9 @@ export function compileCalendar(calendar: Calendar): CompiledCalendar {
  * Checks a calendar as a customer wrote it. Throws CALENDAR_INVALID or TIME_ZONE_UNKNOWN, naming the field
  * (`calendar.windows[0].start`).
  */
-export function checkCalendarSpec(calendar: Calendar): CompiledCalendar {
+export function checkCalendarSpec(calendar: Calendar, zoneData: ZoneRelease): CompiledCalendar {
   try {
-    return compileCalendar(calendar);
+    return compileCalendar(calendar, zoneData);
   } catch (error) {
     if (!(error instanceof ScheduleError)) throw error;
     const field = `calendar.${error.field}`;

@@ -10,6 +10,8 @@ export interface CalendarRow {
   readonly update_time: number;
   /** Zone, windows and dates as proto3 JSON text of easycron.v1.Calendar. */
   readonly spec: string;
+  /** The release of the zone database by which the version's hours are computed. */
+  readonly zone_data: string;
 }
 
 /** A calendar's version in force, without its text. */
@@ -20,7 +22,7 @@ export interface CalendarVersionRow {
   readonly version: number;
 }
 
-const WITH_SPEC = `c.uid, c.project_id, c.name, c.version, c.create_time, c.update_time, v.spec::text as spec
+const WITH_SPEC = `c.uid, c.project_id, c.name, c.version, c.create_time, c.update_time, v.spec::text as spec, v.zone_data
   from scheduler.calendars c join scheduler.calendar_versions v on v.calendar_uid = c.uid and v.version = c.version`;
 
 /** Adds a calendar in version 1: uid, project, name, time. */
@@ -30,10 +32,11 @@ export const calendarInsert = statement<{ uid: string }>(
    values ($1, $2, $3, 1, $4, $4) returning uid`,
 );
 
-/** Adds the text of a version: calendar, version, JSON text, time. */
+/** Adds the text of a version: calendar, version, JSON text, time, and the zone data that its hours are by. */
 export const calendarVersionInsert = statement<{ version: number }>(
   "calendarVersionInsert",
-  `insert into scheduler.calendar_versions (calendar_uid, version, spec, create_time) values ($1, $2, $3::json, $4)
+  `insert into scheduler.calendar_versions (calendar_uid, version, spec, create_time, zone_data)
+   values ($1, $2, $3::json, $4, $5)
    returning version`,
 );
 
@@ -87,9 +90,9 @@ export const calendarVersions = statement<CalendarVersionRow>(
 );
 
 /** The texts of the given (calendar, version) pairs. */
-export const calendarSpecs = statement<{ uid: string; version: number; spec: string }>(
+export const calendarSpecs = statement<{ uid: string; version: number; spec: string; zone_data: string }>(
   "calendarSpecs",
-  `select v.calendar_uid as uid, v.version, v.spec::text as spec
+  `select v.calendar_uid as uid, v.version, v.spec::text as spec, v.zone_data
      from unnest($1::text[], $2::integer[]) as wanted (calendar_uid, version)
      join scheduler.calendar_versions v using (calendar_uid, version)`,
 );

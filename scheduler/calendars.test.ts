@@ -57,6 +57,7 @@ const ics = (date: string) =>
 const gates = (...names: string[]) =>
   gatesOf(
     bench.parts.database,
+    bench.parts.zoneData,
     PROJECT,
     names.map((name) => ({ name, outside: "SKIP" as const })),
   );
@@ -178,10 +179,10 @@ describe("a change of a calendar", () => {
   test("is seen at the next use", async () => {
     await make();
     const [before] = await gates("office-hours");
-    expect(before?.calendar.timeZone).toBe("Europe/Paris");
+    expect(before?.calendar.zone.name).toBe("Europe/Paris");
     await change({ name: "office-hours", timeZone: "Asia/Tokyo" });
     const [after] = await gates("office-hours");
-    expect(after?.calendar.timeZone).toBe("Asia/Tokyo");
+    expect(after?.calendar.zone.name).toBe("Asia/Tokyo");
     expect((await gates("office-hours"))[0]?.calendar).toBe(after?.calendar);
   });
 
@@ -246,7 +247,7 @@ describe("a job's reference", () => {
     const missing = { reason: "CALENDAR_NOT_FOUND", violations: [{ field: "job.calendars[1].name" }] };
     await expect(bind(job, "office-hours", "none")).rejects.toMatchObject(missing);
     await expect(gates("office-hours", "none")).rejects.toMatchObject(missing);
-    const many = await gatesOfMany(bench.parts.database, [
+    const many = await gatesOfMany(bench.parts.database, bench.parts.zoneData, [
       { projectId: PROJECT, references: [{ name: "none", outside: "SKIP" }] },
       { projectId: PROJECT, references: [{ name: "office-hours", outside: "DEFER" }] },
       { projectId: "proj_other", references: [{ name: "office-hours", outside: "DEFER" }] },

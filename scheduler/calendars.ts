@@ -11,12 +11,16 @@ import {
   jobCalendarsInsert,
 } from "./calendars.sql.ts";
 import { compileCalendar, fromCalendarSpecJson } from "./calendars-spec.ts";
+import type { ZoneData } from "./zone-data.ts";
 
 /** A job's reference to a calendar. */
 export interface CalendarReference {
   readonly name: string;
   readonly outside: "SKIP" | "DEFER";
 }
+
+/** Where the zones of calendars come from. */
+type Releases = Pick<ZoneData, "release">;
 
 /** The calendars of one job. */
 export interface CalendarsOfJob {
@@ -43,12 +47,14 @@ const compiled = new Map<string, Calendar>();
  */
 export async function gatesOf(
   on: Queryable,
+  zoneData: Releases,
   projectId: string,
   references: readonly CalendarReference[],
 ): Promise<CalendarGate[]> {
   if (references.length === 0) return [];
   const inForce = await calendarsInForce(
     on,
+    zoneData,
     references.map(({ name }) => ({ projectId, name })),
   );
   return toGates({ projectId, references }, inForce);
@@ -60,13 +66,14 @@ export async function gatesOf(
  */
 export async function gatesOfMany(
   on: Queryable,
+  zoneData: Releases,
   jobs: readonly CalendarsOfJob[],
 ): Promise<(CalendarGate[] | undefined)[]> {
   const wanted = jobs.flatMap(({ projectId, references }) =>
     references.map(({ name }) => ({ projectId, name })),
   );
   const inForce =
-    wanted.length === 0 ? new Map<string, CalendarInForce>() : await calendarsInForce(on, wanted);
+    wanted.length === 0 ? new Map<string, CalendarInForce>() : await calendarsInForce(on, zoneData, wanted);
   return jobs.map((job) => {
     const complete = job.references.every(({ name }) => inForce.has(keyOf(job.projectId, name)));
     return complete ? toGates(job, inForce) : undefined;
@@ -84,6 +91,7 @@ function toGates(job: CalendarsOfJob, inForce: ReadonlyMap<string, CalendarInFor
 /** The living calendars in force of these names, by `keyOf(projectId, name)`; those that are not there are left out. */
 export async function calendarsInForce(
   on: Queryable,
+  zoneData: Releases,
   wanted: readonly { readonly projectId: string; readonly name: string }[],
 ): Promise<Map<string, CalendarInForce>> {
   const distinct = [...new Map(wanted.map((each) => [keyOf(each.projectId, each.name), each])).values()];
@@ -96,7 +104,8 @@ export async function calendarsInForce(
   if (missing.length > 0) {
     const values = [missing.map(({ uid }) => uid), missing.map(({ version }) => version)];
     for (const row of await on.query(calendarSpecs, values)) {
-      read.set(versionKey(row), compileCalendar(fromCalendarSpecJson(row.spec)));
+      const release = zoneData.release(row.zone_data);
+      read.set(versionKey(row), compileCalendar(fromCalendarSpecJson(row.spec), release));
     }
   }
   const found = new Map<string, CalendarInForce>();

@@ -1,6 +1,6 @@
 import type { TriggerEvent } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import { TriggerKind } from "../gen/easycron/v1/trigger_pb.ts";
-import type { JobRow } from "./job.ts";
+import type { JobRow, TurnRow } from "./job.ts";
 import { triggerId } from "./trigger-id.ts";
 
 /** A trigger event, without the runtime's type mark. */
@@ -18,10 +18,12 @@ export interface Link {
   readonly skipped: number;
   /** How many were missed since then. */
   readonly missed: number;
+  /** The release of the zone database that the fire time is computed by. */
+  readonly zoneData: string;
 }
 
 /** The event of one link. */
-export function scheduledEvent(row: Omit<JobRow, "spec">, link: Link): TriggerEventInit {
+export function scheduledEvent(row: TurnRow, link: Link): TriggerEventInit {
   return {
     triggerId: triggerId(row.uid, link.fireTimeMs),
     projectId: row.project_id,
@@ -35,17 +37,25 @@ export function scheduledEvent(row: Omit<JobRow, "spec">, link: Link): TriggerEv
     seq: link.seq,
     previousSkipped: link.skipped,
     previousMissed: link.missed,
+    zoneDataVersion: link.zoneData,
     ...(link.previousMs === null ? {} : { previousNominalTimeMs: BigInt(link.previousMs) }),
     ...(link.nextMs === null ? {} : { nextNominalTimeMs: BigInt(link.nextMs) }),
   };
 }
 
-/** The event of a manual run asked for at `nominalTimeMs`. */
+/** A manual run: when it was asked for, its request id, what it carries in place of the job's payload. */
+export interface ManualRun {
+  readonly nominalTimeMs: number;
+  readonly requestId: string;
+  readonly payloadJson: string | undefined;
+  /** The release of the zone database in force. */
+  readonly zoneData: string;
+}
+
+/** The event of a manual run. */
 export function manualEvent(
   row: JobRow,
-  nominalTimeMs: number,
-  requestId: string,
-  payloadJson: string | undefined,
+  { nominalTimeMs, requestId, payloadJson, zoneData }: ManualRun,
 ): TriggerEventInit {
   return {
     triggerId: triggerId(row.uid, nominalTimeMs, requestId),
@@ -60,6 +70,7 @@ export function manualEvent(
     seq: 0,
     previousSkipped: 0,
     previousMissed: 0,
+    zoneDataVersion: zoneData,
     ...(payloadJson === undefined ? {} : { payloadJson }),
   };
 }

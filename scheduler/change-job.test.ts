@@ -36,6 +36,7 @@ const ahead = (row: JobRow, seconds: number) => {
     busy: false,
     handed: [],
     limit: 100,
+    zoneData: "",
   }).events;
 };
 const seconds = async () => (await bench.triggersOf(job.uid)).map(({ atMs }) => (atMs - START) / 1_000);

@@ -101,12 +101,13 @@ export async function settleJob(tx: Queryable, parts: Parts, row: JobRow): Promi
 
 async function decideOwed(tx: Queryable, parts: Parts, row: JobRow, nowMs: number): Promise<Position> {
   const schedule = parts.schedules.of(row);
-  const gates = await gatesOf(tx, row.project_id, schedule.calendars);
+  const gates = await gatesOf(tx, parts.zoneData, row.project_id, schedule.calendars);
   const [known = { busy: false, handed: [] }] = await readDispatched(tx, [row], [schedule], nowMs);
+  const zoneData = parts.zoneData.label(schedule, nowMs);
   let at: JobRow = row;
   for (let left = SETTLE_TURNS; left > 0; left--) {
     const limit = SETTLE_EVENTS;
-    const turn = takeTurn({ row: at, schedule, gates, ...known, nowMs, limit, lookAheadMs: 0 });
+    const turn = takeTurn({ row: at, schedule, gates, ...known, nowMs, limit, lookAheadMs: 0, zoneData });
     await addSkips(
       tx,
       turn.skips.map((range) => ({ jobUid: row.uid, range })),

@@ -7,6 +7,7 @@ import type { FirePlan } from "../cron/preview.ts";
 import { createRate } from "../cron/rate.ts";
 import { createCronSchedule, nextOf, type Schedule } from "../cron/schedule.ts";
 import { canonicalZone } from "../cron/zone.ts";
+import type { ZoneOffsets } from "../cron/zone-offsets.ts";
 import type { Job } from "../gen/easycron/v1/job_pb.ts";
 import {
   type CalendarEdgeSchedule,
@@ -23,6 +24,7 @@ import { failure, fieldFailure } from "../mesh/errors.ts";
 import type { CalendarReference } from "./calendars.ts";
 import { compileCalendar } from "./calendars-spec.ts";
 import { type Policies, type PolicyFields, readCalendars, readPolicies } from "./policies.ts";
+import { ownRelease, type ZoneRelease } from "./zone-data.ts";
 
 /** A job's schedules, bounds and policies, ready to be asked. */
 export interface CompiledSchedule {
@@ -33,6 +35,10 @@ export interface CompiledSchedule {
   readonly policies: Policies;
   /** The calendars that must be open. */
   readonly calendars: readonly CalendarReference[];
+  /** The release of the zone database that it was compiled by. */
+  readonly zoneData: string;
+  /** The zones that decide its fire times. */
+  readonly zones: readonly string[];
 }
 
 /** The part of a job that says when. */
@@ -41,17 +47,18 @@ export type Timing = Pick<Job, "schedules" | "startTime" | "endTime" | "flexible
 
 /**
  * Compiles a job's schedules (a union: an instant that several name fires once) and bounds. `seed` is the job's uid,
- * for `H`. Throws SCHEDULE_INVALID, SCHEDULE_NEVER_FIRES (unless allowed, as in a preview), TIME_ZONE_UNKNOWN or
+ * for `H`; zones are as `options.zoneData` has them, by default as this process has them. Throws SCHEDULE_INVALID, SCHEDULE_NEVER_FIRES (unless allowed, as in a preview), TIME_ZONE_UNKNOWN or
  * FIELD_INVALID, naming the field.
  */
 export function compileSchedule(
   timing: Timing,
   seed: string,
-  options: { readonly allowNeverFiring?: boolean } = {},
+  options: { readonly allowNeverFiring?: boolean; readonly zoneData?: ZoneRelease } = {},
 ): CompiledSchedule {
+  const { zoneData = ownRelease() } = options;
   const schedules = timing.schedules.map((schedule, index) => {
     const path = `job.schedules[${index}]`;
-    const compiled = compileOne(schedule, seed, path);
+    const compiled = compileOne(schedule, { seed, zoneData, path });
     if (options.allowNeverFiring !== true) refuseNeverFiring(schedule, compiled, path);
     return compiled;
   });
@@ -67,6 +74,8 @@ export function compileSchedule(
     plan: { schedules, bounds, ...(windowMs === 0 ? {} : { flexibleWindow: { jobUid: seed, windowMs } }) },
     policies: readPolicies(timing),
     calendars: readCalendars(timing),
+    zoneData: zoneData.version,
+    zones: zonesOf(timing),
     nextAfter: (afterMs) => {
       const next = nextOf(schedules, afterMs, bounds);
       // A fire time that is not later than the last one would be lost as a duplicate, or repeat for ever.
@@ -77,9 +86,24 @@ export function compileSchedule(
   };
 }
 
-function compileOne(schedule: ScheduleMessage, seed: string, path: string): Schedule {
+/** The zones by which a job's fire times are computed, each once. */
+function zonesOf({ schedules }: Pick<Timing, "schedules">): string[] {
+  const named = schedules.map(({ timeZone, kind }) => {
+    const given = kind.case === "calendarEdge" ? (kind.value.snapshot?.timeZone ?? "") : timeZone;
+    return given === "" ? "UTC" : given;
+  });
+  return [...new Set(named)];
+}
+
+interface CompileContext {
+  readonly seed: string;
+  readonly zoneData: ZoneRelease;
+  readonly path: string;
+}
+
+function compileOne(schedule: ScheduleMessage, { seed, zoneData, path }: CompileContext): Schedule {
   try {
-    const zone = canonicalZone(schedule.timeZone === "" ? "UTC" : schedule.timeZone);
+    const zone = zoneData.zones(canonicalZone(schedule.timeZone === "" ? "UTC" : schedule.timeZone));
     const dst = toDstPolicy(schedule);
     switch (schedule.kind.case) {
       case "cron":
@@ -89,7 +113,7 @@ function compileOne(schedule: ScheduleMessage, seed: string, path: string): Sche
       case "once":
         return compileOnce(schedule.kind.value, zone, dst);
       case "calendarEdge":
-        return compileEdge(schedule.kind.value);
+        return compileEdge(schedule.kind.value, zoneData);
       case undefined:
         throw new ScheduleError("kind", "", "is not set", "one of cron, rate, once, calendarEdge");
     }
@@ -107,7 +131,7 @@ function toFailure(error: ScheduleError, path: string): Error {
 
 interface CronContext {
   readonly seed: string;
-  readonly zone: string;
+  readonly zone: ZoneOffsets;
   readonly dst: DstPolicy;
 }
 
@@ -130,18 +154,21 @@ function compileRate(rate: RateSchedule): Schedule {
   return { kind: "rate", ...createRate(everyMs, anchorMs) };
 }
 
-function compileOnce(once: OnceSchedule, zone: string, dst: DstPolicy): Schedule {
+function compileOnce(once: OnceSchedule, zone: ZoneOffsets, dst: DstPolicy): Schedule {
   const { at } = once;
   if (at.case === "localTime") return { kind: "once", ...createOnceLocal(at.value, zone, dst) };
   if (at.case === "time") return { kind: "once", ...createOnce(timestampMs(at.value)) };
   throw new ScheduleError("once", "", "names no time", "time or localTime");
 }
 
-function compileEdge({ calendar: name, edge, snapshot }: CalendarEdgeSchedule): Schedule {
+function compileEdge(
+  { calendar: name, edge, snapshot }: CalendarEdgeSchedule,
+  zoneData: ZoneRelease,
+): Schedule {
   if (snapshot === undefined) throw new Error(`The schedule does not carry the calendar "${name}".`);
   return {
     kind: "calendarEdge",
-    calendar: compileCalendar(snapshot),
+    calendar: compileCalendar(snapshot, zoneData),
     edge: edge === Edge.CLOSES ? "CLOSES" : "OPENS",
   };
 }

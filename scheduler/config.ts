@@ -21,6 +21,12 @@ const spec = {
   lookAheadMs: milliseconds("EASYCRON_SCHEDULER_LOOK_AHEAD_MS", { default: 5_000, min: 1_000, max: 9_000 }),
   /** How many triggers of one project are made up for in a second after an outage. */
   catchupPerSecond: integer("EASYCRON_SCHEDULER_CATCHUP_PER_SECOND", { default: 50, min: 1, max: 100_000 }),
+  /** How long a new release of the time zone database is only reported on before it takes effect. */
+  zoneDataNoticeMs: milliseconds("EASYCRON_SCHEDULER_ZONE_DATA_NOTICE_MS", {
+    default: 86_400_000,
+    min: 0,
+    max: 2_592_000_000,
+  }),
   /** Pause between two looks at what is due. */
   tickMs: milliseconds("EASYCRON_SCHEDULER_TICK_MS", { default: 250, min: 10, max: 900 }),
 };

@@ -26,14 +26,16 @@ export interface CheckedSpec {
  * Checks a job's schedules and policies as the scheduler understands them. Throws SCHEDULE_INVALID,
  * SCHEDULE_NEVER_FIRES, TIME_ZONE_UNKNOWN or FIELD_INVALID.
  */
-export function checkSpec(given: Job, uid: string, nowMs: number): CheckedSpec {
+export function checkSpec(parts: Pick<Parts, "clock" | "zoneData">, given: Job, uid: string): CheckedSpec {
+  const nowMs = parts.clock.now();
+  const zoneData = parts.zoneData.inForce(nowMs);
   const job = withDefaults(given, nowMs);
   if (job.target === undefined) {
     throw fieldFailure("FIELD_INVALID", "job.target", "It is required: set webhook, redis or kafka.");
   }
   checkRetryPolicy(job);
   checkCalendars(job);
-  return { job, spec: toSpecJson(job), schedule: compileSchedule(job, uid) };
+  return { job, spec: toSpecJson(job), schedule: compileSchedule(job, uid, { zoneData }) };
 }
 
 function checkCalendars(job: Job): void {
@@ -78,9 +80,9 @@ export async function createJob(
   const earlier = await findEarlierUse(parts.database, use);
   if (earlier !== undefined) return earlierJob(parts, projectId, earlier.job_uid, given.name);
   const uid = typeid("job").toString();
-  const checked = checkSpec(await withSnapshots(parts.database, projectId, given), uid, parts.clock.now());
+  const checked = checkSpec(parts, await withSnapshots(parts.database, projectId, given), uid);
   const { schedule } = checked;
-  await gatesOf(parts.database, projectId, schedule.calendars);
+  await gatesOf(parts.database, parts.zoneData, projectId, schedule.calendars);
   if (request.validateOnly) return { row: await dryRow(parts, projectId, uid, checked), schedule };
   const row = await insertJob(parts, { uid, projectId, actor }, checked, use);
   return row === undefined ? createJob(parts, projectId, request, actor) : { row, schedule };
@@ -132,7 +134,7 @@ async function insertRows(
   const [cursor, wake] = [toSqlTimeOrNull(row.next_fire_time), toSqlTimeOrNull(row.wake_time)];
   const time = toSqlTime(now);
   await tx.query(jobInsert, [uid, projectId, row.name, row.state, cursor, wake, time]);
-  await tx.query(revisionInsert, [uid, 1, checked.spec, time, actor]);
+  await tx.query(revisionInsert, [uid, 1, checked.spec, time, actor, row.zone_data]);
   await tx.query(epochInsert, [uid, 1, "ACTIVE", 1, time, null, time, ""]);
   const names = calendarNames(checked.job);
   if (names.length > 0) {
@@ -183,5 +185,6 @@ export function newRow(
     create_time: now,
     update_time: now,
     spec,
+    zone_data: schedule.zoneData,
   };
 }

@@ -2,9 +2,10 @@ import type { Queryable } from "../db/pool.ts";
 import { toSqlTime } from "../db/time.ts";
 import { readCarry } from "./carry.ts";
 import type { CompiledSchedule } from "./compiled-schedule.ts";
+import type { TurnRow } from "./job.ts";
 import { jobsBusy, jobsHandedOver } from "./jobs.sql.ts";
 import { LATE_MS } from "./turn.ts";
-import type { HandedOver, TurnRow } from "./turn-draft.ts";
+import type { HandedOver } from "./turn-draft.ts";
 
 /** What the dispatchers know of a job and its row does not. */
 export interface Dispatched {

@@ -11,9 +11,7 @@ import type { JobRow } from "./job.ts";
 const logger = createLogger("test", { EASYCRON_LOG_LEVEL: "silent" });
 const event = manualEvent(
   { uid: "job_1", name: "job", revision: 1, epoch: 1, project_id: "proj_1" } as JobRow,
-  0,
-  "r",
-  undefined,
+  { nominalTimeMs: 0, requestId: "r", payloadJson: undefined, zoneData: "2026a" },
 );
 
 const closes: (() => unknown)[] = [];

@@ -31,7 +31,12 @@ export interface JobRow {
   readonly update_time: number;
   /** The revision's specification as proto3 JSON text. */
   readonly spec: string;
+  /** The release of the zone database by which the revision's fire times are computed. */
+  readonly zone_data: string;
 }
+
+/** A job's row without what its revision says. */
+export type TurnRow = Omit<JobRow, "spec" | "zone_data">;
 
 const STATES: Readonly<Record<JobStateName, JobState>> = {
   ACTIVE: JobState.ACTIVE,

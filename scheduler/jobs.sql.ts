@@ -1,9 +1,9 @@
 import { statement } from "../db/statement.ts";
-import type { JobRow } from "./job.ts";
+import type { JobRow, TurnRow } from "./job.ts";
 
 const COLUMNS = `j.uid, j.project_id, j.name, j.state, j.revision, j.epoch, j.next_fire_time, j.last_fire_time,
   j.last_seq, j.wake_time, j.after_time, j.carry, j.pause_note, j.pause_until, j.create_time, j.update_time`;
-const WITH_SPEC = `${COLUMNS}, r.spec::text as spec
+const WITH_SPEC = `${COLUMNS}, r.spec::text as spec, r.zone_data
   from scheduler.jobs j join scheduler.revisions r on r.job_uid = j.uid and r.revision = j.revision`;
 
 /** Adds a job: uid, project, name, state, cursor, wake time, time. */
@@ -45,6 +45,37 @@ export const jobsAfterUid = statement<{ uid: string; project_id: string }>(
   `select uid, project_id from scheduler.jobs where uid > $1 order by uid limit $2`,
 );
 
+const IN_ZONES = `exists (select from json_array_elements(r.spec -> 'schedules') as s (schedule)
+  where coalesce(nullif(s.schedule ->> 'timeZone', ''), 'UTC') = any (`;
+
+/**
+ * Living jobs with a schedule in one of the zones $1 whose revision in force is not by one of the releases $2 of the
+ * zone database, at most $4 with an id greater than $3.
+ */
+export const jobsInZones = statement<{ uid: string; project_id: string; name: string }>(
+  "jobsInZones",
+  `select j.uid, j.project_id, j.name
+     from scheduler.jobs j join scheduler.revisions r on r.job_uid = j.uid and r.revision = j.revision
+    where j.uid > $3 and j.state <> 'DELETED' and r.zone_data <> all ($2::text[]) and ${IN_ZONES}$1::text[]))
+    order by j.uid limit $4`,
+);
+
+/**
+ * The project's living jobs, at most $4 with a name greater than $3, that have a schedule in one of the zones $2 or
+ * refer to a calendar in one.
+ */
+export const jobsOfProjectInZones = statement<JobRow>(
+  "jobsOfProjectInZones",
+  `select ${WITH_SPEC}
+    where j.project_id = $1 and j.state <> 'DELETED' and j.name collate "C" > $3
+      and (${IN_ZONES}$2::text[]))
+           or exists (select from scheduler.job_calendars jc
+                        join scheduler.calendars c on c.uid = jc.calendar_uid
+                        join scheduler.calendar_versions v on v.calendar_uid = c.uid and v.version = c.version
+                       where jc.job_uid = j.uid and v.spec ->> 'timeZone' = any ($2::text[])))
+    order by j.name collate "C" limit $4`,
+);
+
 /**
  * How many of the project's jobs, at most 1,000, are due at the instant $2, as far as is known: those that a scheduler
  * looks at then, from $3 on.
@@ -76,7 +107,7 @@ export const jobLockForChange = statement<{ uid: string }>(
  * Claims jobs to be looked at by $1 and after $4, earliest first, at most $2, without those in $3 and without those
  * that another scheduler holds.
  */
-export const jobClaimDue = statement<Omit<JobRow, "spec">>(
+export const jobClaimDue = statement<TurnRow>(
   "jobClaimDue",
   `select ${COLUMNS} from scheduler.jobs j
     where j.wake_time <= $1 and j.wake_time > $4 and j.uid <> all ($3::text[])

@@ -13,7 +13,7 @@ export async function knownOf(
   projectId: string,
   schedule: CompiledSchedule,
 ): Promise<{ gates: CalendarGate[]; jobsAtTopOfHour: number }> {
-  const gates = await gatesOf(parts.database, projectId, schedule.calendars);
+  const gates = await gatesOf(parts.database, parts.zoneData, projectId, schedule.calendars);
   const hourMs = (Math.floor(parts.clock.now() / HOUR_MS) + 1) * HOUR_MS;
   const values = [projectId, toSqlTime(hourMs), toSqlTime(hourMs - parts.lookAheadMs)];
   const [due] = await parts.database.query(jobsDueAt, values);

@@ -16,6 +16,7 @@ export interface LedgerTriggerRow {
   readonly create_time: number;
   readonly start_time: number | null;
   readonly end_time: number | null;
+  readonly zone_data: string;
 }
 
 /** Triggers of the project's job with fire times from $3 to $4, both inclusive, at most $5, without manual runs. */

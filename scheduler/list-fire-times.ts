@@ -108,6 +108,7 @@ function toTrigger(job: JobRow, row: LedgerTriggerRow): MessageInitShape<typeof 
     seq: row.seq,
     attemptCount: row.attempt_count,
     createTime: timestampFromMs(row.create_time),
+    zoneDataVersion: row.zone_data,
     ...(row.start_time === null ? {} : { startTime: timestampFromMs(row.start_time) }),
     ...(row.end_time === null ? {} : { endTime: timestampFromMs(row.end_time) }),
     ...(lateMs === null ? {} : { lateness: durationFromMs(lateMs) }),

@@ -4,6 +4,7 @@ import type { Clock } from "../mesh/clock.ts";
 import type { GrpcClient } from "../mesh/grpc-client.ts";
 import type { HandOver } from "./hand-over.ts";
 import type { ScheduleCache } from "./schedule-cache.ts";
+import type { ZoneData } from "./zone-data.ts";
 
 /** What the scheduler's operations stand on, made once in app.ts. */
 export interface Parts {
@@ -11,6 +12,7 @@ export interface Parts {
   readonly dispatcher: GrpcClient<typeof DispatcherService>;
   readonly handOver: HandOver;
   readonly schedules: ScheduleCache;
+  readonly zoneData: ZoneData;
   readonly clock: Clock;
   /** How far ahead of its effective time a trigger is handed over. */
   readonly lookAheadMs: number;

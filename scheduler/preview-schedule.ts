@@ -62,8 +62,10 @@ export async function scheduleSource(
 ): Promise<{ job: Job; schedule: CompiledSchedule; firedCount: number }> {
   if (source.case === "job") {
     const given = await withSnapshots(parts.database, projectId, source.value);
-    const job = withDefaults(given, parts.clock.now());
-    return { job, schedule: compileSchedule(job, "", { allowNeverFiring: true }), firedCount: 0 };
+    const nowMs = parts.clock.now();
+    const job = withDefaults(given, nowMs);
+    const options = { allowNeverFiring: true, zoneData: parts.zoneData.inForce(nowMs) };
+    return { job, schedule: compileSchedule(job, "", options), firedCount: 0 };
   }
   const row = await readJob(parts, projectId, { name: source.value ?? "" });
   const schedule = parts.schedules.of(row);

@@ -3,9 +3,9 @@ import { toSqlTime, toSqlTimeOrNull } from "../db/time.ts";
 import { readCarry, toCarryJson } from "./carry.ts";
 import { countFireTimes } from "./count-fire-times.ts";
 import { epochInsert } from "./epochs.sql.ts";
+import type { TurnRow } from "./job.ts";
 import { jobChange } from "./jobs.sql.ts";
 import type { ScheduleCache } from "./schedule-cache.ts";
-import type { TurnRow } from "./turn-draft.ts";
 
 /**
  * Ends the pauses of locked rows whose end comes within the look-ahead, and returns how many. The new epoch begins at

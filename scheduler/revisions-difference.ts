@@ -26,15 +26,16 @@ export interface Difference {
 }
 
 /**
- * Compares the fire times of two revisions after `afterMs`, for seven days or as far as 50,000 of either reach. An
- * instant that both have is neither added nor removed. `before` is null for a first revision.
+ * Compares the fire times of two revisions after `afterMs`, for `lengthMs` (seven days) or as far as 50,000 of either
+ * reach. An instant that both have is neither added nor removed. `before` is null for a first revision.
  */
 export function differenceOf(
   before: RevisionTiming | null,
   after: RevisionTiming,
   afterMs: number,
+  lengthMs: number = DIFFERENCE_MS,
 ): Difference {
-  const untilMs = afterMs + DIFFERENCE_MS;
+  const untilMs = afterMs + lengthMs;
   const old = before === null ? { times: [], endMs: untilMs } : fireTimes(before, afterMs, untilMs);
   const now = fireTimes(after, afterMs, untilMs);
   const endMs = Math.min(old.endMs, now.endMs);

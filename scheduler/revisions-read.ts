@@ -17,7 +17,7 @@ import { readPageToken, toPageToken } from "./page-token.ts";
 import type { Parts } from "./parts.ts";
 import { readJob } from "./read-jobs.ts";
 import { type RevisionRow, revisionsBefore, revisionWithPrevious } from "./revisions.sql.ts";
-import { differenceOf, type RevisionTiming } from "./revisions-difference.ts";
+import { type Difference, differenceOf, type RevisionTiming } from "./revisions-difference.ts";
 
 const DEFAULT_PAGE_SIZE = 50;
 const AFTER_ALL = 2_147_483_647;
@@ -62,7 +62,7 @@ export async function getRevision(parts: Parts, projectId: string, request: Name
   if (after === undefined) throw new Error(`Revision ${row.revision} of ${row.uid} has no timing.`);
   return create(RevisionSchema, {
     ...toRevision(row),
-    difference: differenceSince(row, before ?? null, after),
+    difference: toFireTimeDifference(differenceOf(before ?? null, after, row.create_time), row.create_time),
   });
 }
 
@@ -90,14 +90,13 @@ async function findRows(
   throw failure("REVISION_NOT_FOUND", metadata);
 }
 
-function differenceSince(
-  row: RevisionRow,
-  before: RevisionTiming | null,
-  after: RevisionTiming,
+/** The difference after `afterMs` as customers see it. */
+export function toFireTimeDifference(
+  { endMs, addedCount, removedCount, added, removed }: Difference,
+  afterMs: number,
 ): FireTimeDifference {
-  const { endMs, addedCount, removedCount, added, removed } = differenceOf(before, after, row.create_time);
   return create(FireTimeDifferenceSchema, {
-    startTime: timestampFromMs(row.create_time),
+    startTime: timestampFromMs(afterMs),
     endTime: timestampFromMs(endMs),
     addedCount,
     removedCount,
@@ -111,9 +110,13 @@ async function timingsOf(
   projectId: string,
   rows: readonly RevisionRow[],
 ): Promise<RevisionTiming[]> {
-  const schedules = rows.map((row) => compileSchedule(fromSpecJson(row.spec), row.uid));
+  const schedules = rows.map((row) => {
+    const zoneData = parts.zoneData.release(row.zone_data);
+    return compileSchedule(fromSpecJson(row.spec), row.uid, { zoneData });
+  });
   const gates = await gatesOfMany(
     parts.database,
+    parts.zoneData,
     schedules.map(({ calendars }) => ({ projectId, references: calendars })),
   );
   // An old revision may name a calendar that is gone: then nothing is skipped by any.

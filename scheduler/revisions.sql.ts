@@ -1,16 +1,22 @@
 import { statement } from "../db/statement.ts";
 
-/** Adds a revision: job, number, specification as JSON text, time, who. */
+/** Adds a revision: job, number, specification as JSON text, time, who, and the zone data that its fire times are by. */
 export const revisionInsert = statement<{ revision: number }>(
   "revisionInsert",
-  `insert into scheduler.revisions (job_uid, revision, spec, create_time, actor) values ($1, $2, $3::json, $4, $5)
+  `insert into scheduler.revisions (job_uid, revision, spec, create_time, actor, zone_data)
+   values ($1, $2, $3::json, $4, $5, $6)
    returning revision`,
 );
 
 /** The specifications of the given (job, revision) pairs. */
-export const revisionsByJob = statement<{ job_uid: string; revision: number; spec: string }>(
+export const revisionsByJob = statement<{
+  job_uid: string;
+  revision: number;
+  spec: string;
+  zone_data: string;
+}>(
   "revisionsByJob",
-  `select r.job_uid, r.revision, r.spec::text as spec
+  `select r.job_uid, r.revision, r.spec::text as spec, r.zone_data
      from unnest($1::text[], $2::integer[]) as wanted (job_uid, revision)
      join scheduler.revisions r using (job_uid, revision)`,
 );
@@ -22,10 +28,11 @@ export interface RevisionRow {
   readonly revision: number;
   readonly spec: string;
   readonly actor: string;
+  readonly zone_data: string;
   readonly create_time: number;
 }
 
-const REVISION = `j.uid, j.name, r.revision, r.spec::text as spec, r.actor, r.create_time
+const REVISION = `j.uid, j.name, r.revision, r.spec::text as spec, r.actor, r.zone_data, r.create_time
   from scheduler.jobs j join scheduler.revisions r on r.job_uid = j.uid`;
 
 /** A page of the revisions of the project's living job of a name, newest first, of those less than $3. */

@@ -21,11 +21,12 @@ export async function runJob(parts: Parts, projectId: string, request: RunJobReq
   const requestId = request.requestId === "" ? randomUUID() : request.requestId;
   const fingerprint = fingerprintOf(RunJobRequestSchema, request);
   const use: RequestUse = { projectId, requestId, fingerprint };
-  const payload = request.payload === undefined ? undefined : toJsonString(ValueSchema, request.payload);
+  const payloadJson = request.payload === undefined ? undefined : toJsonString(ValueSchema, request.payload);
   for (let left = TRIES; left > 0; left--) {
     const row = await readJob(parts, projectId, request);
     const nominalTimeMs = await nominalTimeOf(parts, row, use);
-    const event = manualEvent(row, nominalTimeMs, requestId, payload);
+    const zoneData = parts.zoneData.inForce(nominalTimeMs).version;
+    const event = manualEvent(row, { nominalTimeMs, requestId, payloadJson, zoneData });
     await parts.handOver.send([event]);
     const trigger = await findTrigger(parts, projectId, event.triggerId);
     if (trigger !== undefined) return trigger;

@@ -2,6 +2,7 @@ import type { Queryable } from "../db/pool.ts";
 import { type CompiledSchedule, compileSchedule } from "./compiled-schedule.ts";
 import { fromSpecJson, type JobRow } from "./job.ts";
 import { revisionsByJob } from "./revisions.sql.ts";
+import type { ZoneData } from "./zone-data.ts";
 
 /** Compiled schedules by (job, revision). A revision never changes, so nothing here ever becomes wrong. */
 export interface ScheduleCache {
@@ -12,7 +13,7 @@ export interface ScheduleCache {
 }
 
 /** Makes a cache of at most `maxEntries`; the one unused for longest gives way. */
-export function createScheduleCache(maxEntries: number): ScheduleCache {
+export function createScheduleCache(maxEntries: number, zoneData: Pick<ZoneData, "release">): ScheduleCache {
   const entries = new Map<string, CompiledSchedule>();
 
   const keep = (key: string, compiled: CompiledSchedule): CompiledSchedule => {
@@ -27,20 +28,23 @@ export function createScheduleCache(maxEntries: number): ScheduleCache {
     return compiled;
   };
 
-  const of = (uid: string, revision: number, spec: string): CompiledSchedule => {
+  const of = (uid: string, revision: number, spec: string, version: string): CompiledSchedule => {
     const key = `${uid}/${revision}`;
-    return keep(key, entries.get(key) ?? compileSchedule(fromSpecJson(spec), uid));
+    const known = entries.get(key);
+    if (known !== undefined) return keep(key, known);
+    return keep(key, compileSchedule(fromSpecJson(spec), uid, { zoneData: zoneData.release(version) }));
   };
 
   return {
-    of: (row) => of(row.uid, row.revision, row.spec),
+    of: (row) => of(row.uid, row.revision, row.spec, row.zone_data),
     load: async (on, rows) => {
       const missing = rows.filter((row) => !entries.has(`${row.uid}/${row.revision}`));
       const read = new Map<string, CompiledSchedule>();
       if (missing.length > 0) {
         const values = [missing.map((row) => row.uid), missing.map((row) => row.revision)];
         for (const found of await on.query(revisionsByJob, values)) {
-          read.set(`${found.job_uid}/${found.revision}`, of(found.job_uid, found.revision, found.spec));
+          const compiled = of(found.job_uid, found.revision, found.spec, found.zone_data);
+          read.set(`${found.job_uid}/${found.revision}`, compiled);
         }
       }
       return rows.map((row) => {

@@ -20,6 +20,7 @@ import { simulateSchedule } from "./simulate-schedule.ts";
 import { skipFireTime } from "./skip-fire-time.ts";
 import { updateJob } from "./update-job.ts";
 import { warningsOf } from "./warnings.ts";
+import { createZoneDataHandlers } from "./zone-data-service.ts";
 
 /** The scheduler's handlers: translate, call, translate. */
 export function createSchedulerService(parts: Parts): ServiceImplementation<typeof SchedulerService> {
@@ -81,6 +82,7 @@ export function createSchedulerService(parts: Parts): ServiceImplementation<type
     }),
     resolveJob: async ({ projectId, name }) => ({ jobUids: await resolveJob(parts, projectId, name) }),
     ...createBatchHandlers(parts),
+    ...createZoneDataHandlers(parts),
     ...createCalendarHandlers(parts),
     ...createRevisionHandlers(parts, present),
     ...createOperationHandlers(parts),

@@ -26,7 +26,7 @@ export async function simulateSchedule(
   request: SimulateScheduleRequest,
 ): Promise<MessageInitShape<typeof SimulateScheduleResponseSchema>> {
   const { schedule } = await scheduleSource(parts, projectId, request.source);
-  const gates = await gatesOf(parts.database, projectId, schedule.calendars);
+  const gates = await gatesOf(parts.database, parts.zoneData, projectId, schedule.calendars);
   const startMs = request.startTime === undefined ? parts.clock.now() : timestampMs(request.startTime);
   const endMs = request.endTime === undefined ? startMs : timestampMs(request.endTime);
   checkEnd(startMs, endMs);

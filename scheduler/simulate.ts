@@ -2,8 +2,9 @@ import type { CalendarGate } from "../cron/calendar-gate.ts";
 import { TriggerKind } from "../gen/easycron/v1/trigger_pb.ts";
 import { type Carry, NO_CARRY } from "./carry.ts";
 import type { CompiledSchedule } from "./compiled-schedule.ts";
+import type { TurnRow } from "./job.ts";
 import { type Turn, takeTurn } from "./turn.ts";
-import type { Position, TurnRow } from "./turn-draft.ts";
+import type { Position } from "./turn-draft.ts";
 import type { SkipReason } from "./verdict.ts";
 
 /** A stretch of time, its end exclusive. Epoch milliseconds. */
@@ -71,6 +72,7 @@ export function simulate(given: Assumptions): { fireTimes: SimulatedFireTime[]; 
       lookAheadMs: 0,
       busy,
       limit: 1_000,
+      zoneData: schedule.zoneData,
     });
     for (const { nominalTimeMs, effectiveTimeMs, kind, seq } of turn.events) {
       slotMs = Math.max(slotMs, nowMs);

@@ -9,19 +9,21 @@ import type { CompiledSchedule } from "./compiled-schedule.ts";
 import { type Dispatched, readDispatched } from "./dispatched.ts";
 import { epochEnd } from "./epochs.sql.ts";
 import type { HandOver } from "./hand-over.ts";
+import type { TurnRow } from "./job.ts";
 import { jobAdvance, jobClaimDue } from "./jobs.sql.ts";
 import { resumeDue } from "./resume-due.ts";
 import type { ScheduleCache } from "./schedule-cache.ts";
 import { addSkips } from "./skips.sql.ts";
 import { LATE_MS, type Turn, takeTurn } from "./turn.ts";
-import type { TurnRow } from "./turn-draft.ts";
 import { type SkipRange, verdictOf } from "./verdict.ts";
+import type { ZoneData } from "./zone-data.ts";
 
 /** What a tick needs. */
 export interface TickParts {
   readonly database: Database;
   readonly handOver: HandOver;
   readonly schedules: ScheduleCache;
+  readonly zoneData: ZoneData;
   readonly clock: Clock;
   /** How far ahead of its effective time a trigger is handed over. */
   readonly lookAheadMs: number;
@@ -74,7 +76,9 @@ export function createTick(parts: TickParts): Tick {
       if (gates === undefined) throw new Error("A calendar of the job is gone.");
       const nowMs = parts.clock.now();
       const limit = Math.min(LINKS_LIMIT, room);
-      return takeTurn({ row, schedule, gates, ...dispatched, nowMs, limit, lookAheadMs: parts.lookAheadMs });
+      const zoneData = parts.zoneData.label(schedule, nowMs);
+      const { lookAheadMs } = parts;
+      return takeTurn({ row, schedule, gates, ...dispatched, nowMs, limit, lookAheadMs, zoneData });
     } catch (error) {
       troubled.set(row.uid, parts.clock.now() + TROUBLE_MS);
       parts.onTrouble(row.uid, error);
@@ -87,7 +91,7 @@ export function createTick(parts: TickParts): Tick {
     const references = rows.map((row, index) => {
       return { projectId: row.project_id, references: schedules[index]?.calendars ?? [] };
     });
-    const gates = await gatesOfMany(tx, references);
+    const gates = await gatesOfMany(tx, parts.zoneData, references);
     const dispatched = await readDispatched(tx, rows, schedules, parts.clock.now());
     const planned: Planned[] = [];
     let room = EVENTS_LIMIT;

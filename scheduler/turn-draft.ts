@@ -3,15 +3,12 @@ import type { TriggerKind } from "../gen/easycron/v1/trigger_pb.ts";
 import { type Carry, readCarry, type SkipRun } from "./carry.ts";
 import { scheduledEvent, type TriggerEventInit } from "./chain.ts";
 import type { CompiledSchedule } from "./compiled-schedule.ts";
-import type { JobRow } from "./job.ts";
+import type { TurnRow } from "./job.ts";
 import type { Overdue } from "./overdue.ts";
 import { type SkipRange, type SkipReason, verdictOf } from "./verdict.ts";
 
 /** Most fire times of one job that one turn decides. */
 const DECISIONS_LIMIT = 20_000;
-
-/** A job's row without its specification. */
-export type TurnRow = Omit<JobRow, "spec">;
 
 /** A trigger that is there, and that the job's row does not know of. */
 export interface HandedOver {
@@ -33,6 +30,8 @@ export interface TurnInput {
   readonly handed: readonly HandedOver[];
   /** Most events. */
   readonly limit: number;
+  /** The release of the zone database that the fire times are said to be computed by. */
+  readonly zoneData: string;
 }
 
 /** Where a job stands. */
@@ -193,6 +192,7 @@ export function fire(draft: Draft, fireTimeMs: number, effectiveMs: number, kind
       nextMs: maxFires > 0 && draft.lastSeq >= maxFires ? null : schedule.nextAfter(fireTimeMs),
       skipped: draft.skipped,
       missed: draft.missed,
+      zoneData: draft.input.zoneData,
     }),
   );
   draft.last = fireTimeMs;

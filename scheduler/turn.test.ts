@@ -21,6 +21,8 @@ const every = (ms: number): CompiledSchedule => ({
   plan: { schedules: [] },
   policies: POLICIES,
   calendars: [],
+  zoneData: "2026a",
+  zones: [],
 });
 
 const row = (change: Partial<JobRow> = {}): JobRow => ({
@@ -41,12 +43,23 @@ const row = (change: Partial<JobRow> = {}): JobRow => ({
   create_time: START,
   update_time: START,
   spec: "{}",
+  zone_data: "2026a",
   ...change,
 });
 
 /** A turn of a row at `nowMs`, without look-ahead. */
 const turn = (of: JobRow, schedule: CompiledSchedule, nowMs: number, limit = 1_000) =>
-  takeTurn({ row: of, schedule, gates: [], nowMs, lookAheadMs: 0, busy: false, handed: [], limit });
+  takeTurn({
+    row: of,
+    schedule,
+    gates: [],
+    nowMs,
+    lookAheadMs: 0,
+    busy: false,
+    handed: [],
+    limit,
+    zoneData: "2026b",
+  });
 
 describe("the chain of a job's fire times", () => {
   test("hands over every fire time up to the horizon, the horizon included", () => {

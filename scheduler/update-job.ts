@@ -101,9 +101,9 @@ async function writeUpdate(
     const former = fromSpecJson(before.spec);
     const changed = keepAnchors(former, merge(former, given, fields));
     const merged = await withSnapshots(tx, projectId, changed);
-    const checked = checkSpec(merged, before.uid, parts.clock.now());
+    const checked = checkSpec(parts, merged, before.uid);
     const { schedule } = checked;
-    await gatesOf(tx, projectId, schedule.calendars);
+    await gatesOf(tx, parts.zoneData, projectId, schedule.calendars);
     const same = equals(JobSchema, fromSpecJson(checked.spec), fromSpecJson(before.spec));
     if (request.validateOnly) {
       return {
@@ -118,7 +118,8 @@ async function writeUpdate(
     const settled = await settleJob(tx, parts, before);
     const revision = before.revision + 1;
     const changeTime = toSqlTime(settled.changeTimeMs);
-    await tx.query(revisionInsert, [before.uid, revision, checked.spec, changeTime, actor]);
+    const values = [before.uid, revision, checked.spec, changeTime, actor, schedule.zoneData];
+    await tx.query(revisionInsert, values);
     await bindCalendars(tx, projectId, [{ jobUid: before.uid, names: calendarNames(checked.job) }]);
     const change = { ...unchanged(parts, settled), revision, schedule };
     const row = await writeChange(tx, parts, settled, change);

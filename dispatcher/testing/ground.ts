@@ -73,6 +73,7 @@ export function eventOf(job: TestJob, atMs: number, change: Partial<EventInit> =
     seq: 1,
     previousSkipped: 0,
     previousMissed: 0,
+    zoneDataVersion: "2026a",
     ...change,
   };
 }

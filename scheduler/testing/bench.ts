@@ -13,6 +13,7 @@ import type { Parts } from "../parts.ts";
 import { createScheduleCache } from "../schedule-cache.ts";
 import { createTick, type Tick } from "../tick.ts";
 import type { SkipRange } from "../verdict.ts";
+import { createZoneData, ownRelease } from "../zone-data.ts";
 
 /** The project of every job here. */
 export const PROJECT = "proj_test";
@@ -66,12 +67,13 @@ export interface SchedulerBench {
 
 const RECORD = `
   insert into dispatcher.triggers (id, fire_time, effective_time, due_time, project_id, job_uid, job_name, revision,
-    kind, state, seq, previous_fire_time, create_time, previous_skipped, previous_missed)
+    kind, state, seq, previous_fire_time, create_time, previous_skipped, previous_missed, zone_data)
   select e.id, e.at, e.effective, e.effective, $8, e.job_uid, 'job', e.revision, e.kind, 'PENDING', e.seq, e.previous,
-         e.at, e.skipped, e.missed
+         e.at, e.skipped, e.missed, e.zone_data
     from unnest($1::text[], $2::timestamptz[], $3::text[], $4::integer[], $5::integer[], $6::integer[],
-                $7::timestamptz[], $9::timestamptz[], $10::text[], $11::integer[], $12::integer[])
-      as e (id, at, job_uid, revision, epoch, seq, previous, effective, kind, skipped, missed)
+                $7::timestamptz[], $9::timestamptz[], $10::text[], $11::integer[], $12::integer[],
+                $13::text[])
+      as e (id, at, job_uid, revision, epoch, seq, previous, effective, kind, skipped, missed, zone_data)
     join scheduler.lock_current($3, $5) as current on current.uid = e.job_uid and current.epoch = e.epoch
   on conflict do nothing`;
 
@@ -105,6 +107,7 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
       events.map((event) => kindName(event.kind)),
       events.map((event) => event.previousSkipped),
       events.map((event) => event.previousMissed),
+      events.map((event) => event.zoneDataVersion),
     ]);
   };
   const handOver: HandOver = {
@@ -116,13 +119,15 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
     close: () => {},
   };
   const clock = { now: () => now };
-  const schedules = createScheduleCache(100);
+  const zoneData = createZoneData(database, ownRelease());
+  const schedules = createScheduleCache(100, zoneData);
   const unused = new Proxy({}, { get: () => () => Promise.reject(new Error("Not part of this bench.")) });
   const parts: Parts = {
     database,
     dispatcher: unused as Parts["dispatcher"],
     handOver,
     schedules,
+    zoneData,
     clock,
     lookAheadMs: 5_000,
     catchupPerSecond: 50,

@@ -8,6 +8,8 @@ import type { Job, Warning } from "./job_pb.ts";
 import { file_easycron_v1_job } from "./job_pb.ts";
 import type { Verdict, VerdictReason } from "./ledger_pb.ts";
 import { file_easycron_v1_ledger } from "./ledger_pb.ts";
+import type { FireTimeDifference } from "./revision_pb.ts";
+import { file_easycron_v1_revision } from "./revision_pb.ts";
 import type { FireTime } from "./schedule_pb.ts";
 import { file_easycron_v1_schedule } from "./schedule_pb.ts";
 import type { TriggerKind } from "./trigger_pb.ts";
@@ -20,7 +22,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/schedule_service.proto.
  */
 export const file_easycron_v1_schedule_service: GenFile = /*@__PURE__*/
-  fileDesc("CiJlYXN5Y3Jvbi92MS9zY2hlZHVsZV9zZXJ2aWNlLnByb3RvEgtlYXN5Y3Jvbi52MSKNAQoWUHJldmlld1NjaGVkdWxlUmVxdWVzdBIOCgRuYW1lGAEgASgJSAASHwoDam9iGAIgASgLMhAuZWFzeWNyb24udjEuSm9iSAASKQoFYWZ0ZXIYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWNvdW50GAQgASgFQggKBnNvdXJjZSJsChdQcmV2aWV3U2NoZWR1bGVSZXNwb25zZRIpCgpmaXJlX3RpbWVzGAEgAygLMhUuZWFzeWNyb24udjEuRmlyZVRpbWUSJgoId2FybmluZ3MYAiADKAsyFC5lYXN5Y3Jvbi52MS5XYXJuaW5nIrgCChdTaW11bGF0ZVNjaGVkdWxlUmVxdWVzdBIOCgRuYW1lGAEgASgJSAASHwoDam9iGAIgASgLMhAuZWFzeWNyb24udjEuSm9iSAASLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEicKB291dGFnZXMYBSADKAsyFi5lYXN5Y3Jvbi52MS5UaW1lUmFuZ2USJgoGcGF1c2VzGAYgAygLMhYuZWFzeWNyb24udjEuVGltZVJhbmdlEjMKEHRyaWdnZXJfZHVyYXRpb24YByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CCAoGc291cmNlImkKCVRpbWVSYW5nZRIuCgpzdGFydF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAigwEKGFNpbXVsYXRlU2NoZWR1bGVSZXNwb25zZRIyCgpmaXJlX3RpbWVzGAEgAygLMh4uZWFzeWNyb24udjEuU2ltdWxhdGVkRmlyZVRpbWUSMwoPc2ltdWxhdGVkX3VudGlsGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKTAgoRU2ltdWxhdGVkRmlyZVRpbWUSMAoMbm9taW5hbF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIlCgd2ZXJkaWN0GAIgASgOMhQuZWFzeWNyb24udjEuVmVyZGljdBIqCgZyZWFzb24YAyABKA4yGi5lYXN5Y3Jvbi52MS5WZXJkaWN0UmVhc29uEhAKCGNhbGVuZGFyGAQgASgJEjIKDmVmZmVjdGl2ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBImCgRraW5kGAYgASgOMhguZWFzeWNyb24udjEuVHJpZ2dlcktpbmQSCwoDc2VxGAcgASgNMtoBCg9TY2hlZHVsZVNlcnZpY2USYQoPUHJldmlld1NjaGVkdWxlEiMuZWFzeWNyb24udjEuUHJldmlld1NjaGVkdWxlUmVxdWVzdBokLmVhc3ljcm9uLnYxLlByZXZpZXdTY2hlZHVsZVJlc3BvbnNlIgOQAgESZAoQU2ltdWxhdGVTY2hlZHVsZRIkLmVhc3ljcm9uLnYxLlNpbXVsYXRlU2NoZWR1bGVSZXF1ZXN0GiUuZWFzeWNyb24udjEuU2ltdWxhdGVTY2hlZHVsZVJlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_easycron_v1_job, file_easycron_v1_ledger, file_easycron_v1_schedule, file_easycron_v1_trigger, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("CiJlYXN5Y3Jvbi92MS9zY2hlZHVsZV9zZXJ2aWNlLnByb3RvEgtlYXN5Y3Jvbi52MSKNAQoWUHJldmlld1NjaGVkdWxlUmVxdWVzdBIOCgRuYW1lGAEgASgJSAASHwoDam9iGAIgASgLMhAuZWFzeWNyb24udjEuSm9iSAASKQoFYWZ0ZXIYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWNvdW50GAQgASgFQggKBnNvdXJjZSJsChdQcmV2aWV3U2NoZWR1bGVSZXNwb25zZRIpCgpmaXJlX3RpbWVzGAEgAygLMhUuZWFzeWNyb24udjEuRmlyZVRpbWUSJgoId2FybmluZ3MYAiADKAsyFC5lYXN5Y3Jvbi52MS5XYXJuaW5nIrgCChdTaW11bGF0ZVNjaGVkdWxlUmVxdWVzdBIOCgRuYW1lGAEgASgJSAASHwoDam9iGAIgASgLMhAuZWFzeWNyb24udjEuSm9iSAASLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEicKB291dGFnZXMYBSADKAsyFi5lYXN5Y3Jvbi52MS5UaW1lUmFuZ2USJgoGcGF1c2VzGAYgAygLMhYuZWFzeWNyb24udjEuVGltZVJhbmdlEjMKEHRyaWdnZXJfZHVyYXRpb24YByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CCAoGc291cmNlImkKCVRpbWVSYW5nZRIuCgpzdGFydF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAigwEKGFNpbXVsYXRlU2NoZWR1bGVSZXNwb25zZRIyCgpmaXJlX3RpbWVzGAEgAygLMh4uZWFzeWNyb24udjEuU2ltdWxhdGVkRmlyZVRpbWUSMwoPc2ltdWxhdGVkX3VudGlsGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKTAgoRU2ltdWxhdGVkRmlyZVRpbWUSMAoMbm9taW5hbF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIlCgd2ZXJkaWN0GAIgASgOMhQuZWFzeWNyb24udjEuVmVyZGljdBIqCgZyZWFzb24YAyABKA4yGi5lYXN5Y3Jvbi52MS5WZXJkaWN0UmVhc29uEhAKCGNhbGVuZGFyGAQgASgJEjIKDmVmZmVjdGl2ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBImCgRraW5kGAYgASgOMhguZWFzeWNyb24udjEuVHJpZ2dlcktpbmQSCwoDc2VxGAcgASgNIkMKGkxpc3Rab25lRGF0YUltcGFjdHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIuwBChtMaXN0Wm9uZURhdGFJbXBhY3RzUmVzcG9uc2USGQoRem9uZV9kYXRhX3ZlcnNpb24YASABKAkSHgoWbmV4dF96b25lX2RhdGFfdmVyc2lvbhgCIAEoCRI3ChNuZXh0X3pvbmVfZGF0YV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgp0aW1lX3pvbmVzGAQgAygJEiwKB2ltcGFjdHMYBSADKAsyGy5lYXN5Y3Jvbi52MS5ab25lRGF0YUltcGFjdBIXCg9uZXh0X3BhZ2VfdG9rZW4YBiABKAkiYwoOWm9uZURhdGFJbXBhY3QSCwoDam9iGAEgASgJEg8KB2pvYl91aWQYAiABKAkSMwoKZGlmZmVyZW5jZRgDIAEoCzIfLmVhc3ljcm9uLnYxLkZpcmVUaW1lRGlmZmVyZW5jZTLJAgoPU2NoZWR1bGVTZXJ2aWNlEmEKD1ByZXZpZXdTY2hlZHVsZRIjLmVhc3ljcm9uLnYxLlByZXZpZXdTY2hlZHVsZVJlcXVlc3QaJC5lYXN5Y3Jvbi52MS5QcmV2aWV3U2NoZWR1bGVSZXNwb25zZSIDkAIBEmQKEFNpbXVsYXRlU2NoZWR1bGUSJC5lYXN5Y3Jvbi52MS5TaW11bGF0ZVNjaGVkdWxlUmVxdWVzdBolLmVhc3ljcm9uLnYxLlNpbXVsYXRlU2NoZWR1bGVSZXNwb25zZSIDkAIBEm0KE0xpc3Rab25lRGF0YUltcGFjdHMSJy5lYXN5Y3Jvbi52MS5MaXN0Wm9uZURhdGFJbXBhY3RzUmVxdWVzdBooLmVhc3ljcm9uLnYxLkxpc3Rab25lRGF0YUltcGFjdHNSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_easycron_v1_job, file_easycron_v1_ledger, file_easycron_v1_revision, file_easycron_v1_schedule, file_easycron_v1_trigger, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Asks for fire times.
@@ -293,6 +295,126 @@ export const SimulatedFireTimeSchema: GenMessage<SimulatedFireTime> = /*@__PURE_
   messageDesc(file_easycron_v1_schedule_service, 5);
 
 /**
+ * Asks for a page of what a coming release moves.
+ *
+ * @generated from message easycron.v1.ListZoneDataImpactsRequest
+ */
+export type ListZoneDataImpactsRequest = Message<"easycron.v1.ListZoneDataImpactsRequest"> & {
+  /**
+   * How many jobs are compared at most: 1 to 500, default 50 (0 means the default). Those that do not move are left out
+   * of the page.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * The next_page_token of the page before; empty for the first. Any other text is PAGE_TOKEN_INVALID.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message easycron.v1.ListZoneDataImpactsRequest.
+ * Use `create(ListZoneDataImpactsRequestSchema)` to create a new message.
+ */
+export const ListZoneDataImpactsRequestSchema: GenMessage<ListZoneDataImpactsRequest> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_schedule_service, 6);
+
+/**
+ * What a coming release moves.
+ *
+ * @generated from message easycron.v1.ListZoneDataImpactsResponse
+ */
+export type ListZoneDataImpactsResponse = Message<"easycron.v1.ListZoneDataImpactsResponse"> & {
+  /**
+   * The release in force, "2026a".
+   *
+   * @generated from field: string zone_data_version = 1;
+   */
+  zoneDataVersion: string;
+
+  /**
+   * The one that comes next; empty when none is known, and then nothing moves.
+   *
+   * @generated from field: string next_zone_data_version = 2;
+   */
+  nextZoneDataVersion: string;
+
+  /**
+   * From when it counts; absent when none is known.
+   *
+   * @generated from field: google.protobuf.Timestamp next_zone_data_time = 3;
+   */
+  nextZoneDataTime?: Timestamp | undefined;
+
+  /**
+   * The zones on which they differ, by name.
+   *
+   * @generated from field: repeated string time_zones = 4;
+   */
+  timeZones: string[];
+
+  /**
+   * The jobs whose fire times of the two years from then on move, by name.
+   *
+   * @generated from field: repeated easycron.v1.ZoneDataImpact impacts = 5;
+   */
+  impacts: ZoneDataImpact[];
+
+  /**
+   * Gives the next page; empty when this is the last.
+   *
+   * @generated from field: string next_page_token = 6;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message easycron.v1.ListZoneDataImpactsResponse.
+ * Use `create(ListZoneDataImpactsResponseSchema)` to create a new message.
+ */
+export const ListZoneDataImpactsResponseSchema: GenMessage<ListZoneDataImpactsResponse> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_schedule_service, 7);
+
+/**
+ * How a coming release moves a job.
+ *
+ * @generated from message easycron.v1.ZoneDataImpact
+ */
+export type ZoneDataImpact = Message<"easycron.v1.ZoneDataImpact"> & {
+  /**
+   * The job's name.
+   *
+   * @generated from field: string job = 1;
+   */
+  job: string;
+
+  /**
+   * The job's id.
+   *
+   * @generated from field: string job_uid = 2;
+   */
+  jobUid: string;
+
+  /**
+   * The fire times that it adds and removes: one that moves is one of each.
+   *
+   * @generated from field: easycron.v1.FireTimeDifference difference = 3;
+   */
+  difference?: FireTimeDifference | undefined;
+};
+
+/**
+ * Describes the message easycron.v1.ZoneDataImpact.
+ * Use `create(ZoneDataImpactSchema)` to create a new message.
+ */
+export const ZoneDataImpactSchema: GenMessage<ZoneDataImpact> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_schedule_service, 8);
+
+/**
  * Schedules seen ahead of time, by the code that fires them.
  *
  * @generated from service easycron.v1.ScheduleService
@@ -318,6 +440,17 @@ export const ScheduleService: GenService<{
     methodKind: "unary";
     input: typeof SimulateScheduleRequestSchema;
     output: typeof SimulateScheduleResponseSchema;
+  },
+  /**
+   * Tells which jobs' fire times a coming release of the time zone database moves, before it takes effect. When it does,
+   * each of these jobs has a new revision, and everything else stays as it is.
+   *
+   * @generated from rpc easycron.v1.ScheduleService.ListZoneDataImpacts
+   */
+  listZoneDataImpacts: {
+    methodKind: "unary";
+    input: typeof ListZoneDataImpactsRequestSchema;
+    output: typeof ListZoneDataImpactsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_easycron_v1_schedule_service, 0);

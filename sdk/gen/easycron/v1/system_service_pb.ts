@@ -4,13 +4,15 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file easycron/v1/system_service.proto.
  */
 export const file_easycron_v1_system_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBlYXN5Y3Jvbi92MS9zeXN0ZW1fc2VydmljZS5wcm90bxILZWFzeWNyb24udjEiFgoUR2V0U2VydmVySW5mb1JlcXVlc3QibgoVR2V0U2VydmVySW5mb1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSGQoRem9uZV9kYXRhX3ZlcnNpb24YAiABKAkSKQoGbGltaXRzGAMgASgLMhkuZWFzeWNyb24udjEuU2VydmVyTGltaXRzIu8BCgxTZXJ2ZXJMaW1pdHMSGQoRbWF4X3JlcXVlc3RfYnl0ZXMYASABKAUSGQoRbWF4X3BheWxvYWRfYnl0ZXMYAiABKAUSFQoNbWF4X3NjaGVkdWxlcxgDIAEoBRITCgttaW5fcmF0ZV9tcxgEIAEoBRIZChFtYXhfcHJldmlld19jb3VudBgFIAEoBRIVCg1tYXhfcGFnZV9zaXplGAYgASgFEhIKCm1heF9sYWJlbHMYByABKAUSGgoSbWF4X2NhbGVuZGFyX2RhdGVzGAggASgFEhsKE21heF9pY2FsZW5kYXJfYnl0ZXMYCSABKAUybAoNU3lzdGVtU2VydmljZRJbCg1HZXRTZXJ2ZXJJbmZvEiEuZWFzeWNyb24udjEuR2V0U2VydmVySW5mb1JlcXVlc3QaIi5lYXN5Y3Jvbi52MS5HZXRTZXJ2ZXJJbmZvUmVzcG9uc2UiA5ACAWIGcHJvdG8z");
+  fileDesc("CiBlYXN5Y3Jvbi92MS9zeXN0ZW1fc2VydmljZS5wcm90bxILZWFzeWNyb24udjEiFgoUR2V0U2VydmVySW5mb1JlcXVlc3QixwEKFUdldFNlcnZlckluZm9SZXNwb25zZRIPCgd2ZXJzaW9uGAEgASgJEhkKEXpvbmVfZGF0YV92ZXJzaW9uGAIgASgJEh4KFm5leHRfem9uZV9kYXRhX3ZlcnNpb24YBCABKAkSNwoTbmV4dF96b25lX2RhdGFfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoGbGltaXRzGAMgASgLMhkuZWFzeWNyb24udjEuU2VydmVyTGltaXRzIu8BCgxTZXJ2ZXJMaW1pdHMSGQoRbWF4X3JlcXVlc3RfYnl0ZXMYASABKAUSGQoRbWF4X3BheWxvYWRfYnl0ZXMYAiABKAUSFQoNbWF4X3NjaGVkdWxlcxgDIAEoBRITCgttaW5fcmF0ZV9tcxgEIAEoBRIZChFtYXhfcHJldmlld19jb3VudBgFIAEoBRIVCg1tYXhfcGFnZV9zaXplGAYgASgFEhIKCm1heF9sYWJlbHMYByABKAUSGgoSbWF4X2NhbGVuZGFyX2RhdGVzGAggASgFEhsKE21heF9pY2FsZW5kYXJfYnl0ZXMYCSABKAUybAoNU3lzdGVtU2VydmljZRJbCg1HZXRTZXJ2ZXJJbmZvEiEuZWFzeWNyb24udjEuR2V0U2VydmVySW5mb1JlcXVlc3QaIi5lYXN5Y3Jvbi52MS5HZXRTZXJ2ZXJJbmZvUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * Asks about the server.
@@ -46,6 +48,21 @@ export type GetServerInfoResponse = Message<"easycron.v1.GetServerInfoResponse">
    * @generated from field: string zone_data_version = 2;
    */
   zoneDataVersion: string;
+
+  /**
+   * A newer release that is known and does not count yet; empty when there is none. What it moves is told by
+   * ScheduleService.ListZoneDataImpacts.
+   *
+   * @generated from field: string next_zone_data_version = 4;
+   */
+  nextZoneDataVersion: string;
+
+  /**
+   * From when it counts; absent when there is none.
+   *
+   * @generated from field: google.protobuf.Timestamp next_zone_data_time = 5;
+   */
+  nextZoneDataTime?: Timestamp | undefined;
 
   /**
    * What a request and a job may hold at most.

@@ -1,0 +1,37 @@
+import { expect, test } from "vitest";
+import { nextFireTime } from "./next.ts";
+import { createCronSchedule } from "./schedule.ts";
+import { offsetAt, zoneOffsets } from "./zone-offsets.ts";
+import { fromTable, toTable } from "./zone-table.ts";
+
+test("a table of a zone gives its offsets back, at every change and between", () => {
+  for (const name of ["Europe/Paris", "Australia/Lord_Howe", "Africa/Casablanca", "America/Nuuk", "UTC"]) {
+    const own = zoneOffsets(name);
+    const copy = fromTable(own, toTable(own));
+    for (const [second] of toTable(own)) {
+      for (const at of [second - 1, second, second + 1, second + 90 * 86_400])
+        expect(offsetAt(copy, at * 1000), `${name} at ${at}`).toBe(offsetAt(own, at * 1000));
+    }
+    for (const time of ["1999-07-01T00:00:00Z", "2019-07-01T00:00:00Z", "2070-07-01T00:00:00Z"])
+      expect(offsetAt(copy, Date.parse(time)), `${name} at ${time}`).toBe(offsetAt(own, Date.parse(time)));
+  }
+});
+
+test("a zone that never changes has one pair", () => {
+  expect(toTable(zoneOffsets("UTC"))).toEqual([[Date.UTC(2020, 0, 1) / 1000, 0]]);
+});
+
+test("another table moves fire times, and only where it differs", () => {
+  const own = zoneOffsets("Europe/Paris");
+  const summer2027 = Date.UTC(2027, 2, 28, 1) / 1000;
+  const abolished = fromTable(
+    own,
+    toTable(own).filter(([second]) => second < summer2027),
+  );
+  const { fields } = createCronSchedule({ expression: "0 9 * * *" });
+  const next = (zone: typeof own, after: string) =>
+    new Date(nextFireTime(fields, zone, Date.parse(after)) ?? 0).toISOString();
+  expect(next(abolished, "2027-03-27T12:00:00Z")).toBe("2027-03-28T08:00:00.000Z");
+  expect(next(own, "2027-03-27T12:00:00Z")).toBe("2027-03-28T07:00:00.000Z");
+  expect(next(abolished, "2026-07-01T12:00:00Z")).toBe(next(own, "2026-07-01T12:00:00Z"));
+});

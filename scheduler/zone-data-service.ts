@@ -1,0 +1,28 @@
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
+import type { ServiceImplementation } from "../mesh/grpc-service.ts";
+import type { Parts } from "./parts.ts";
+import { required } from "./required.ts";
+import { listZoneDataImpacts } from "./zone-data-impacts.ts";
+
+type ZoneDataHandlers = Pick<
+  ServiceImplementation<typeof SchedulerService>,
+  "listZoneDataImpacts" | "getZoneData"
+>;
+
+/** The handlers of zone data: translate, call, translate. */
+export function createZoneDataHandlers(parts: Parts): ZoneDataHandlers {
+  return {
+    listZoneDataImpacts: async ({ projectId, request }) => ({
+      response: await listZoneDataImpacts(parts, projectId, required(request)),
+    }),
+    getZoneData: async () => {
+      const nowMs = parts.clock.now();
+      const coming = parts.zoneData.coming(nowMs);
+      return {
+        version: parts.zoneData.inForce(nowMs).version,
+        ...(coming && { nextVersion: coming.version, nextTime: timestampFromMs(coming.effectiveMs) }),
+      };
+    },
+  };
+}
