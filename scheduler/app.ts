@@ -11,6 +11,7 @@ import { startAuditing } from "./audit-round.ts";
 import { startBackfills } from "./backfill-run.ts";
 import { startSettling } from "./calendars-settle.ts";
 import { readConfig } from "./config.ts";
+import { startDeletingFinished } from "./delete-finished.ts";
 import { createHandOver } from "./hand-over.ts";
 import { startHousekeeping } from "./housekeeping.ts";
 import { createScheduleCache } from "./schedule-cache.ts";
@@ -61,6 +62,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const settling = startSettling(parts, logger);
   const backfills = startBackfills(parts, logger);
   const zones = watchZoneData(parts, logger);
+  const deleting = startDeletingFinished(parts, logger);
   const server = createGrpcServer({ logger });
   server.add(SchedulerService, createSchedulerService(parts));
   const port = await server.listen(config.listen);
@@ -73,6 +75,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
       housekeeping.stop();
       auditing.stop();
       settling.stop();
+      deleting.stop();
       await backfills.stop();
       await zones.stop();
       await loop.stop();

@@ -103,6 +103,7 @@ export async function insertJobs(
     rows.map((row) => toSqlTimeOrNull(row.next_fire_time)),
     rows.map((row) => toSqlTimeOrNull(row.wake_time)),
     time,
+    jobs.map(({ schedule }) => schedule.policies.deleteFinished),
   ]);
   if (added.length < items.length) {
     const there = new Set(added.map(({ uid }) => uid));

@@ -219,6 +219,7 @@ export async function writeChange(
     toSqlTimeOrNull(change.untilMs),
     toSqlTime(changeTimeMs),
     toSqlTime(afterMs),
+    change.schedule.policies.deleteFinished,
   ]);
   await tx.query(epochInsert, [
     row.uid,

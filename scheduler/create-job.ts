@@ -133,7 +133,16 @@ async function insertRows(
   const row = newRow(parts, { uid, projectId, now }, checked);
   const [cursor, wake] = [toSqlTimeOrNull(row.next_fire_time), toSqlTimeOrNull(row.wake_time)];
   const time = toSqlTime(now);
-  await tx.query(jobInsert, [uid, projectId, row.name, row.state, cursor, wake, time]);
+  await tx.query(jobInsert, [
+    uid,
+    projectId,
+    row.name,
+    row.state,
+    cursor,
+    wake,
+    time,
+    checked.schedule.policies.deleteFinished,
+  ]);
   await tx.query(revisionInsert, [uid, 1, checked.spec, time, actor, row.zone_data]);
   await tx.query(epochInsert, [uid, 1, "ACTIVE", 1, time, null, time, ""]);
   const names = calendarNames(checked.job);

@@ -1,6 +1,13 @@
 import { clone, create } from "@bufbuild/protobuf";
 import { durationFromMs, durationMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { type Job, JobSchema, MisfirePolicy, Outside, OverlapPolicy } from "../gen/easycron/v1/job_pb.ts";
+import {
+  AfterCompletion,
+  type Job,
+  JobSchema,
+  MisfirePolicy,
+  Outside,
+  OverlapPolicy,
+} from "../gen/easycron/v1/job_pb.ts";
 import {
   CronDialect,
   DstGap,
@@ -78,6 +85,7 @@ function fillPolicies(job: Job): void {
   job.catchupWindow ??= durationFromMs(DEFAULT_CATCHUP_WINDOW_MS);
   if (job.maxCatchup === 0) job.maxCatchup = DEFAULT_MAX_CATCHUP;
   if (job.overlapPolicy === OverlapPolicy.UNSPECIFIED) job.overlapPolicy = OverlapPolicy.ALLOW_ALL;
+  if (job.afterCompletion === AfterCompletion.UNSPECIFIED) job.afterCompletion = AfterCompletion.NONE;
 }
 
 function fillRetryPolicy(given: RetryPolicy | undefined): RetryPolicy {

@@ -57,6 +57,7 @@ export function toSpecJson(job: Job): string {
     misfirePolicy: job.misfirePolicy,
     maxCatchup: job.maxCatchup,
     overlapPolicy: job.overlapPolicy,
+    afterCompletion: job.afterCompletion,
     ...(job.catchupWindow === undefined ? {} : { catchupWindow: job.catchupWindow }),
     ...(job.flexibleWindow === undefined ? {} : { flexibleWindow: job.flexibleWindow }),
     ...(job.startTime === undefined ? {} : { startTime: job.startTime }),

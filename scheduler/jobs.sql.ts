@@ -6,12 +6,12 @@ const COLUMNS = `j.uid, j.project_id, j.name, j.state, j.revision, j.epoch, j.ne
 const WITH_SPEC = `${COLUMNS}, r.spec::text as spec, r.zone_data
   from scheduler.jobs j join scheduler.revisions r on r.job_uid = j.uid and r.revision = j.revision`;
 
-/** Adds a job: uid, project, name, state, cursor, wake time, time. */
+/** Adds a job: uid, project, name, state, cursor, wake time, time, whether it is deleted when finished. */
 export const jobInsert = statement<{ uid: string }>(
   "jobInsert",
   `insert into scheduler.jobs (uid, project_id, name, state, revision, epoch, next_fire_time, wake_time, after_time,
-          create_time, update_time)
-   values ($1, $2, $3, $4, 1, 1, $5, $6, $7, $7, $7) returning uid`,
+          create_time, update_time, delete_finished)
+   values ($1, $2, $3, $4, 1, 1, $5, $6, $7, $7, $7, $8) returning uid`,
 );
 
 /** The project's living job of a name. */
@@ -126,14 +126,15 @@ export const jobAdvance = statement<{ uid: string }>(
 );
 
 /**
- * Writes a change: state, revision, cursor, chain, wake time, what is carried on, note, end of the pause, time, and
- * from where the new epoch's fire times are; raises the epoch.
+ * Writes a change: state, revision, cursor, chain, wake time, what is carried on, note, end of the pause, time, from
+ * where the new epoch's fire times are, and whether it is deleted when finished; raises the epoch.
  */
 export const jobChange = statement<{ epoch: number }>(
   "jobChange",
   `update scheduler.jobs
       set state = $2, revision = $3, epoch = epoch + 1, next_fire_time = $4, last_fire_time = $5, last_seq = $6,
-          wake_time = $7, carry = $8::jsonb, pause_note = $9, pause_until = $10, update_time = $11, after_time = $12
+          wake_time = $7, carry = $8::jsonb, pause_note = $9, pause_until = $10, update_time = $11, after_time = $12,
+          delete_finished = $13
     where uid = $1 returning epoch`,
 );
 
@@ -169,6 +170,26 @@ export const jobsBusy = statement<{ uid: string }>(
 export const jobsHandedOver = statement<{ job_uid: string; fire_time: number; seq: number }>(
   "jobsHandedOver",
   `select * from dispatcher.handed_over($1::text[], $2::integer[], $3::timestamptz[]) order by job_uid, fire_time`,
+);
+
+/**
+ * Finished jobs to be deleted, at most $1: those of which no trigger lives and no backfill runs. They are looked up by a
+ * function of the dispatcher's, whose tables the scheduler does not read.
+ */
+export const jobsToDelete = statement<{ uid: string; project_id: string; name: string; epoch: number }>(
+  "jobsToDelete",
+  `with finished as materialized (
+     select j.uid, j.project_id, j.name, j.epoch from scheduler.jobs j
+      where j.delete_finished and j.state = 'FINISHED'
+        and not exists (select from scheduler.operations o where o.job_uid = j.uid and o.state = 'RUNNING'))
+   select * from finished
+    where uid not in (select dispatcher.live_jobs(array(select uid from finished))) order by uid limit $1`,
+);
+
+/** Which of the jobs $1 have a trigger that has not come to rest, of whatever kind. */
+export const jobsLive = statement<{ uid: string }>(
+  "jobsLive",
+  `select uid from dispatcher.live_jobs($1::text[]) as live (uid)`,
 );
 
 /** Cancels the triggers of a deleted job that have not come to rest. */

@@ -1,6 +1,14 @@
+import type { Queryable } from "../db/pool.ts";
 import { toSqlTime } from "../db/time.ts";
 import { failure } from "../mesh/errors.ts";
-import { type JobReference, lockJob, settleJob, unchanged, writeChange } from "./change-job.ts";
+import {
+  type JobReference,
+  lockJob,
+  type SettledJob,
+  settleJob,
+  unchanged,
+  writeChange,
+} from "./change-job.ts";
 import { type JobRow, stateAt } from "./job.ts";
 import { jobCancelTriggers } from "./jobs.sql.ts";
 import type { Parts } from "./parts.ts";
@@ -63,15 +71,19 @@ export async function resumeJob(parts: Parts, reference: JobReference): Promise<
 /** Deletes a job and cancels what of it has not come to rest. Throws JOB_NOT_FOUND or ETAG_MISMATCH. */
 export function deleteJob(parts: Parts, reference: JobReference): Promise<JobRow> {
   return parts.database.transaction(async (tx) => {
-    const row = await lockJob(tx, reference);
-    const settled = await settleJob(tx, parts, row);
-    await tx.query(jobCancelTriggers, [row.uid, toSqlTime(settled.changeTimeMs)]);
-    return writeChange(tx, parts, settled, {
-      ...unchanged(parts, settled),
-      state: "DELETED",
-      pauseNote: "",
-      untilMs: null,
-      requested: [],
-    });
+    const settled = await settleJob(tx, parts, await lockJob(tx, reference));
+    await tx.query(jobCancelTriggers, [settled.row.uid, toSqlTime(settled.changeTimeMs)]);
+    return writeDeletion(tx, parts, settled);
+  });
+}
+
+/** Writes that a settled job is deleted. What of it has not come to rest is for the caller to see to. */
+export function writeDeletion(tx: Queryable, parts: Parts, settled: SettledJob): Promise<JobRow> {
+  return writeChange(tx, parts, settled, {
+    ...unchanged(parts, settled),
+    state: "DELETED",
+    pauseNote: "",
+    untilMs: null,
+    requested: [],
   });
 }

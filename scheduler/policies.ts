@@ -1,5 +1,11 @@
 import { durationMs } from "@bufbuild/protobuf/wkt";
-import { type Job, MisfirePolicy, Outside, OverlapPolicy } from "../gen/easycron/v1/job_pb.ts";
+import {
+  AfterCompletion,
+  type Job,
+  MisfirePolicy,
+  Outside,
+  OverlapPolicy,
+} from "../gen/easycron/v1/job_pb.ts";
 import type { CalendarReference } from "./calendars.ts";
 
 /** How many fire times may wait with BUFFER_ALL. */
@@ -15,6 +21,8 @@ export interface Policies {
   readonly overlap: "ALLOW_ALL" | "SKIP" | "BUFFER";
   /** How many fire times may wait for an earlier trigger. */
   readonly bufferRoom: number;
+  /** Whether the job is deleted when it has fired for the last time. */
+  readonly deleteFinished: boolean;
 }
 
 /** How long a fire time may be late and still be made up for when a job does not say. */
@@ -25,7 +33,7 @@ export const DEFAULT_MAX_CATCHUP = 100;
 /** The part of a job that says what to do when time is not kept. */
 export type PolicyFields = Pick<
   Job,
-  "maxFires" | "misfirePolicy" | "catchupWindow" | "maxCatchup" | "overlapPolicy"
+  "maxFires" | "misfirePolicy" | "catchupWindow" | "maxCatchup" | "overlapPolicy" | "afterCompletion"
 >;
 
 /** Reads a job's policies; what is not said has its default. */
@@ -37,6 +45,7 @@ export function readPolicies(job: PolicyFields): Policies {
       job.catchupWindow === undefined ? DEFAULT_CATCHUP_WINDOW_MS : durationMs(job.catchupWindow),
     maxCatchup: job.maxCatchup === 0 ? DEFAULT_MAX_CATCHUP : job.maxCatchup,
     ...overlapOf(job.overlapPolicy),
+    deleteFinished: job.afterCompletion === AfterCompletion.DELETE,
   };
 }
 

@@ -14,6 +14,7 @@ const POLICIES: Policies = {
   maxCatchup: 1_000,
   overlap: "ALLOW_ALL",
   bufferRoom: 0,
+  deleteFinished: false,
 };
 
 const every = (ms: number): CompiledSchedule => ({

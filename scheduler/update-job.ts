@@ -30,6 +30,7 @@ const UPDATABLE = [
   "catchup_window",
   "max_catchup",
   "overlap_policy",
+  "after_completion",
   "target",
   "payload",
   "retry_policy",
@@ -138,6 +139,7 @@ function merge(before: Job, given: Job, fields: readonly string[]): Job {
   if (fields.includes("misfire_policy")) job.misfirePolicy = given.misfirePolicy;
   if (fields.includes("max_catchup")) job.maxCatchup = given.maxCatchup;
   if (fields.includes("overlap_policy")) job.overlapPolicy = given.overlapPolicy;
+  if (fields.includes("after_completion")) job.afterCompletion = given.afterCompletion;
   for (const [path, key] of MESSAGES) if (fields.includes(path)) replace(job, given, key);
   return job;
 }

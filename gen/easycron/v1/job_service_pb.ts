@@ -202,7 +202,7 @@ export type UpdateJobRequest = Message<"easycron.v1.UpdateJobRequest"> & {
 
   /**
    * The fields to change, by top-level name: schedules, start_time, end_time, max_fires, calendars,
-   * flexible_window, misfire_policy, catchup_window, max_catchup, overlap_policy, target, payload, retry_policy,
+   * flexible_window, misfire_policy, catchup_window, max_catchup, overlap_policy, after_completion, target, payload, retry_policy,
    * attempt_timeout, labels; or "*" for all of them. One that job leaves out goes back to its default. Without a
    * mask, all that are set in job. Any other path is UPDATE_MASK_INVALID.
    *
