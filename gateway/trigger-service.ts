@@ -29,6 +29,10 @@ export function createTriggerService(parts: TriggerServiceParts): ServiceImpl<ty
           : await scheduler.resolveJob({ projectId, name: request.job }, toCallOptions(context));
       return answered(await dispatcher.listTriggers({ projectId, request, jobUids }, toCallOptions(context)));
     },
+    discardTriggers: async (request, context) => {
+      const { projectId } = projectOf(context);
+      return answered(await scheduler.discardTriggers({ projectId, request }, toCallOptions(context)));
+    },
     listAttempts: async (request, context) => {
       const { projectId } = projectOf(context);
       return answered(await dispatcher.listAttempts({ projectId, request }, toCallOptions(context)));

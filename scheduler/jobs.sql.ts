@@ -192,6 +192,22 @@ export const jobsLive = statement<{ uid: string }>(
   `select uid from dispatcher.live_jobs($1::text[]) as live (uid)`,
 );
 
+/**
+ * Cancels the project's triggers that have not come to rest: of the job $2 and of the kind $3 if these are not null, from
+ * $4 on and before $5, at $6, at most $7.
+ */
+export const triggersDiscard = statement<{ count: number }>(
+  "triggersDiscard",
+  `select dispatcher.discard($1, $2, $3, $4, $5, $6, $7) as count`,
+);
+
+/** The project's active jobs with a fire time due before $2 that is not decided, at most $3. */
+export const jobsOwing = statement<{ name: string }>(
+  "jobsOwing",
+  `select name from scheduler.jobs
+    where project_id = $1 and state = 'ACTIVE' and next_fire_time < $2 order by next_fire_time limit $3`,
+);
+
 /** Cancels the triggers of a deleted job that have not come to rest. */
 export const jobCancelTriggers = statement<{ cancel: string }>(
   "jobCancelTriggers",

@@ -41,6 +41,7 @@ export async function resumeDue(
       toSqlTime(row.pause_until),
       toSqlTime(row.pause_until),
       toSqlTime(afterMs),
+      schedule.policies.deleteFinished,
     ]);
     const end = spent ? toSqlTime(afterMs) : null;
     const time = toSqlTime(row.pause_until);

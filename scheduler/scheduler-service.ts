@@ -5,6 +5,7 @@ import { auditLedger } from "./audit-service.ts";
 import { createBatchHandlers } from "./batch-service.ts";
 import { createCalendarHandlers } from "./calendars-service.ts";
 import { createJob, type WrittenJob } from "./create-job.ts";
+import { discardTriggers } from "./discard-triggers.ts";
 import { explainFireTime } from "./explain-fire-time.ts";
 import { knownOf } from "./known-of.ts";
 import { listFireTimes } from "./list-fire-times.ts";
@@ -67,6 +68,9 @@ export function createSchedulerService(parts: Parts): ServiceImplementation<type
     }),
     simulateSchedule: async ({ projectId, request }) => ({
       response: await simulateSchedule(parts, projectId, required(request)),
+    }),
+    discardTriggers: async ({ projectId, request }) => ({
+      response: await discardTriggers(parts, projectId, required(request)),
     }),
     listFireTimes: async ({ projectId, request }) => ({
       response: await listFireTimes(parts, projectId, required(request)),

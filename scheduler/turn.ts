@@ -222,7 +222,7 @@ function misfireOf(draft: Draft, dueMs: number, cursorMs: number | null): SkipRe
   if (nowMs - dueMs > catchupWindowMs) return "CATCHUP_WINDOW";
   if (misfire === "SKIP") return "MISFIRE_POLICY";
   const most = misfire === "FIRE_ALL" ? maxCatchup : 1;
-  if (cursorMs === null || !draft.overdue.has(cursorMs, most, nowMs - LATE_MS)) return null;
+  if (cursorMs === null || !draft.overdue.has(cursorMs, most, nowMs - LATE_MS - 1)) return null;
   return misfire === "FIRE_ALL" ? "CATCHUP_LIMIT" : "MISFIRE_POLICY";
 }
 

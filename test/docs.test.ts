@@ -10,10 +10,11 @@ import { file_easycron_v1_ledger_service as ledger } from "../gen/easycron/v1/le
 import { file_easycron_v1_operation as operations } from "../gen/easycron/v1/operation_pb.ts";
 import { file_easycron_v1_revision as revisions } from "../gen/easycron/v1/revision_pb.ts";
 import { file_easycron_v1_schedule_service as schedules } from "../gen/easycron/v1/schedule_service_pb.ts";
+import { file_easycron_v1_trigger_service as triggers } from "../gen/easycron/v1/trigger_service_pb.ts";
 
 const docs = fileURLToPath(new URL("../docs/", import.meta.url));
 const messages = new Map<string, DescMessage>(
-  [calendars, jobs, batches, ledger, operations, revisions, schedules].flatMap((file) =>
+  [calendars, jobs, batches, ledger, operations, revisions, schedules, triggers].flatMap((file) =>
     file.messages.map((message): [string, DescMessage] => [message.typeName, message]),
   ),
 );

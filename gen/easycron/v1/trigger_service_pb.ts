@@ -5,7 +5,7 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../buf/validate/validate_pb.ts";
-import type { Attempt, Trigger, TriggerState } from "./trigger_pb.ts";
+import type { Attempt, Trigger, TriggerKind, TriggerState } from "./trigger_pb.ts";
 import { file_easycron_v1_trigger } from "./trigger_pb.ts";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/trigger_service.proto.
  */
 export const file_easycron_v1_trigger_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFlYXN5Y3Jvbi92MS90cmlnZ2VyX3NlcnZpY2UucHJvdG8SC2Vhc3ljcm9uLnYxIkQKEUdldFRyaWdnZXJSZXF1ZXN0Ei8KAmlkGAEgASgJQiO6SCByHjIcXnRyZ19bMC05YS1oamttbnAtdHYtel17MjZ9JCI7ChJHZXRUcmlnZ2VyUmVzcG9uc2USJQoHdHJpZ2dlchgBIAEoCzIULmVhc3ljcm9uLnYxLlRyaWdnZXIi+gEKE0xpc3RUcmlnZ2Vyc1JlcXVlc3QSFAoDam9iGAEgASgJQge6SARyAhg/EjIKBXN0YXRlGAIgASgOMhkuZWFzeWNyb24udjEuVHJpZ2dlclN0YXRlQgi6SAWCAQIQARIuCgpzdGFydF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHQoJcGFnZV9zaXplGAUgASgFQgq6SAcaBRj0AygAEhwKCnBhZ2VfdG9rZW4YBiABKAlCCLpIBXIDGIAIIlcKFExpc3RUcmlnZ2Vyc1Jlc3BvbnNlEiYKCHRyaWdnZXJzGAEgAygLMhQuZWFzeWNyb24udjEuVHJpZ2dlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiSwoTTGlzdEF0dGVtcHRzUmVxdWVzdBI0Cgd0cmlnZ2VyGAEgASgJQiO6SCByHjIcXnRyZ19bMC05YS1oamttbnAtdHYtel17MjZ9JCI+ChRMaXN0QXR0ZW1wdHNSZXNwb25zZRImCghhdHRlbXB0cxgBIAMoCzIULmVhc3ljcm9uLnYxLkF0dGVtcHQymAIKDlRyaWdnZXJTZXJ2aWNlElIKCkdldFRyaWdnZXISHi5lYXN5Y3Jvbi52MS5HZXRUcmlnZ2VyUmVxdWVzdBofLmVhc3ljcm9uLnYxLkdldFRyaWdnZXJSZXNwb25zZSIDkAIBElgKDExpc3RUcmlnZ2VycxIgLmVhc3ljcm9uLnYxLkxpc3RUcmlnZ2Vyc1JlcXVlc3QaIS5lYXN5Y3Jvbi52MS5MaXN0VHJpZ2dlcnNSZXNwb25zZSIDkAIBElgKDExpc3RBdHRlbXB0cxIgLmVhc3ljcm9uLnYxLkxpc3RBdHRlbXB0c1JlcXVlc3QaIS5lYXN5Y3Jvbi52MS5MaXN0QXR0ZW1wdHNSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_buf_validate_validate, file_easycron_v1_trigger, file_google_protobuf_timestamp]);
+  fileDesc("CiFlYXN5Y3Jvbi92MS90cmlnZ2VyX3NlcnZpY2UucHJvdG8SC2Vhc3ljcm9uLnYxIkQKEUdldFRyaWdnZXJSZXF1ZXN0Ei8KAmlkGAEgASgJQiO6SCByHjIcXnRyZ19bMC05YS1oamttbnAtdHYtel17MjZ9JCI7ChJHZXRUcmlnZ2VyUmVzcG9uc2USJQoHdHJpZ2dlchgBIAEoCzIULmVhc3ljcm9uLnYxLlRyaWdnZXIi+gEKE0xpc3RUcmlnZ2Vyc1JlcXVlc3QSFAoDam9iGAEgASgJQge6SARyAhg/EjIKBXN0YXRlGAIgASgOMhkuZWFzeWNyb24udjEuVHJpZ2dlclN0YXRlQgi6SAWCAQIQARIuCgpzdGFydF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHQoJcGFnZV9zaXplGAUgASgFQgq6SAcaBRj0AygAEhwKCnBhZ2VfdG9rZW4YBiABKAlCCLpIBXIDGIAIIlcKFExpc3RUcmlnZ2Vyc1Jlc3BvbnNlEiYKCHRyaWdnZXJzGAEgAygLMhQuZWFzeWNyb24udjEuVHJpZ2dlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkivgEKFkRpc2NhcmRUcmlnZ2Vyc1JlcXVlc3QSFAoDam9iGAEgASgJQge6SARyAhg/EjAKBGtpbmQYAiABKA4yGC5lYXN5Y3Jvbi52MS5UcmlnZ2VyS2luZEIIukgFggECEAESLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkAKF0Rpc2NhcmRUcmlnZ2Vyc1Jlc3BvbnNlEhcKD2Rpc2NhcmRlZF9jb3VudBgBIAEoBRIMCgRtb3JlGAIgASgIIksKE0xpc3RBdHRlbXB0c1JlcXVlc3QSNAoHdHJpZ2dlchgBIAEoCUIjukggch4yHF50cmdfWzAtOWEtaGprbW5wLXR2LXpdezI2fSQiPgoUTGlzdEF0dGVtcHRzUmVzcG9uc2USJgoIYXR0ZW1wdHMYASADKAsyFC5lYXN5Y3Jvbi52MS5BdHRlbXB0MvYCCg5UcmlnZ2VyU2VydmljZRJSCgpHZXRUcmlnZ2VyEh4uZWFzeWNyb24udjEuR2V0VHJpZ2dlclJlcXVlc3QaHy5lYXN5Y3Jvbi52MS5HZXRUcmlnZ2VyUmVzcG9uc2UiA5ACARJYCgxMaXN0VHJpZ2dlcnMSIC5lYXN5Y3Jvbi52MS5MaXN0VHJpZ2dlcnNSZXF1ZXN0GiEuZWFzeWNyb24udjEuTGlzdFRyaWdnZXJzUmVzcG9uc2UiA5ACARJcCg9EaXNjYXJkVHJpZ2dlcnMSIy5lYXN5Y3Jvbi52MS5EaXNjYXJkVHJpZ2dlcnNSZXF1ZXN0GiQuZWFzeWNyb24udjEuRGlzY2FyZFRyaWdnZXJzUmVzcG9uc2USWAoMTGlzdEF0dGVtcHRzEiAuZWFzeWNyb24udjEuTGlzdEF0dGVtcHRzUmVxdWVzdBohLmVhc3ljcm9uLnYxLkxpc3RBdHRlbXB0c1Jlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_buf_validate_validate, file_easycron_v1_trigger, file_google_protobuf_timestamp]);
 
 /**
  * Names a trigger.
@@ -144,6 +144,77 @@ export const ListTriggersResponseSchema: GenMessage<ListTriggersResponse> = /*@_
   messageDesc(file_easycron_v1_trigger_service, 3);
 
 /**
+ * Says which triggers are not wanted. Each condition narrows; job or kind must be given.
+ *
+ * @generated from message easycron.v1.DiscardTriggersRequest
+ */
+export type DiscardTriggersRequest = Message<"easycron.v1.DiscardTriggersRequest"> & {
+  /**
+   * Only of the living job with this name; JOB_NOT_FOUND if there is none.
+   *
+   * @generated from field: string job = 1;
+   */
+  job: string;
+
+  /**
+   * Only of this kind: TRIGGER_KIND_CATCHUP is what is being made up for after an outage.
+   *
+   * @generated from field: easycron.v1.TriggerKind kind = 2;
+   */
+  kind: TriggerKind;
+
+  /**
+   * Only with a nominal time at or after this.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 3;
+   */
+  startTime?: Timestamp | undefined;
+
+  /**
+   * Only with a nominal time before this. Default: now. A later one takes what is handed over ahead of time too; use
+   * SkipFireTime or PauseJob for fire times to come.
+   *
+   * @generated from field: google.protobuf.Timestamp end_time = 4;
+   */
+  endTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message easycron.v1.DiscardTriggersRequest.
+ * Use `create(DiscardTriggersRequestSchema)` to create a new message.
+ */
+export const DiscardTriggersRequestSchema: GenMessage<DiscardTriggersRequest> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_trigger_service, 4);
+
+/**
+ * What was discarded.
+ *
+ * @generated from message easycron.v1.DiscardTriggersResponse
+ */
+export type DiscardTriggersResponse = Message<"easycron.v1.DiscardTriggersResponse"> & {
+  /**
+   * How many triggers are now CANCELLED, or will be when the attempt in flight has failed.
+   *
+   * @generated from field: int32 discarded_count = 1;
+   */
+  discardedCount: number;
+
+  /**
+   * Whether there are more of them than the 10,000 of one call: call again.
+   *
+   * @generated from field: bool more = 2;
+   */
+  more: boolean;
+};
+
+/**
+ * Describes the message easycron.v1.DiscardTriggersResponse.
+ * Use `create(DiscardTriggersResponseSchema)` to create a new message.
+ */
+export const DiscardTriggersResponseSchema: GenMessage<DiscardTriggersResponse> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_trigger_service, 5);
+
+/**
  * Names the trigger whose attempts are asked for.
  *
  * @generated from message easycron.v1.ListAttemptsRequest
@@ -162,7 +233,7 @@ export type ListAttemptsRequest = Message<"easycron.v1.ListAttemptsRequest"> & {
  * Use `create(ListAttemptsRequestSchema)` to create a new message.
  */
 export const ListAttemptsRequestSchema: GenMessage<ListAttemptsRequest> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_trigger_service, 4);
+  messageDesc(file_easycron_v1_trigger_service, 6);
 
 /**
  * The attempts of one trigger.
@@ -183,7 +254,7 @@ export type ListAttemptsResponse = Message<"easycron.v1.ListAttemptsResponse"> &
  * Use `create(ListAttemptsResponseSchema)` to create a new message.
  */
 export const ListAttemptsResponseSchema: GenMessage<ListAttemptsResponse> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_trigger_service, 5);
+  messageDesc(file_easycron_v1_trigger_service, 7);
 
 /**
  * What became of fire times. Every call is confined to the project of the API key.
@@ -210,6 +281,17 @@ export const TriggerService: GenService<{
     methodKind: "unary";
     input: typeof ListTriggersRequestSchema;
     output: typeof ListTriggersResponseSchema;
+  },
+  /**
+   * Makes triggers CANCELLED that have not come to rest: what an outage has left to be made up for, say. An attempt that
+   * is in flight is let run, and is not made again. Once it has returned, no attempt of these starts.
+   *
+   * @generated from rpc easycron.v1.TriggerService.DiscardTriggers
+   */
+  discardTriggers: {
+    methodKind: "unary";
+    input: typeof DiscardTriggersRequestSchema;
+    output: typeof DiscardTriggersResponseSchema;
   },
   /**
    * Lists the attempts of one trigger that have ended, first to last.

@@ -1,0 +1,98 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import type { Queryable } from "../db/pool.ts";
+import { toSqlTime } from "../db/time.ts";
+import { TriggerKind } from "../gen/easycron/v1/trigger_pb.ts";
+import type {
+  DiscardTriggersRequest,
+  DiscardTriggersResponseSchema,
+} from "../gen/easycron/v1/trigger_service_pb.ts";
+import { fieldFailure } from "../mesh/errors.ts";
+import { lockIfLiving } from "./calendars-settle.ts";
+import { lockJob, settleJob, unchanged, writeChange } from "./change-job.ts";
+import type { JobRow } from "./job.ts";
+import { jobsOwing, triggersDiscard } from "./jobs.sql.ts";
+import type { Parts } from "./parts.ts";
+
+/** Most triggers of one call. */
+export const DISCARD_LIMIT = 10_000;
+/** Most jobs of one call that are decided up to now first. */
+const OWING_LIMIT = 1_000;
+const FIRST_TIME = "-infinity";
+
+/**
+ * Cancels triggers of a project, or of one of its jobs, that have not come to rest. What an outage has left is decided
+ * first, so that the rest of it is discarded with what has become a trigger already. Throws JOB_NOT_FOUND, and
+ * FIELD_INVALID when neither job nor kind is given.
+ */
+export async function discardTriggers(
+  parts: Parts,
+  projectId: string,
+  request: DiscardTriggersRequest,
+): Promise<MessageInitShape<typeof DiscardTriggersResponseSchema>> {
+  if (request.job === "" && request.kind === TriggerKind.UNSPECIFIED) {
+    throw fieldFailure("FIELD_INVALID", "job", "Neither job nor kind is set; give one of them, or both.");
+  }
+  return request.job === ""
+    ? discardOfProject(parts, projectId, request)
+    : parts.database.transaction(async (tx) => {
+        const row = await lockJob(tx, { projectId, name: request.job });
+        await decideUpToNow(parts, tx, row);
+        return discard(parts, tx, { projectId, jobUid: row.uid, request });
+      });
+}
+
+async function discardOfProject(
+  parts: Parts,
+  projectId: string,
+  request: DiscardTriggersRequest,
+): Promise<MessageInitShape<typeof DiscardTriggersResponseSchema>> {
+  const now = toSqlTime(parts.clock.now());
+  const owing = await parts.database.query(jobsOwing, [projectId, now, OWING_LIMIT]);
+  for (const { name } of owing) {
+    await parts.database.transaction(async (tx) => {
+      const row = await lockIfLiving(tx, { project_id: projectId, name });
+      if (row !== undefined) await decideUpToNow(parts, tx, row);
+    });
+  }
+  const discarded = await discard(parts, parts.database, { projectId, jobUid: null, request });
+  return { ...discarded, more: discarded.more || owing.length === OWING_LIMIT };
+}
+
+// A change that leaves the job as it is: by it, all that is owed becomes triggers and skips.
+async function decideUpToNow(parts: Parts, tx: Queryable, row: JobRow): Promise<void> {
+  if (row.state !== "ACTIVE" || row.next_fire_time === null || row.next_fire_time > parts.clock.now()) return;
+  const settled = await settleJob(tx, parts, row);
+  await writeChange(tx, parts, settled, unchanged(parts, settled));
+}
+
+interface Discard {
+  readonly projectId: string;
+  readonly jobUid: string | null;
+  readonly request: DiscardTriggersRequest;
+}
+
+async function discard(
+  parts: Parts,
+  on: Queryable,
+  { projectId, jobUid, request }: Discard,
+): Promise<{ discardedCount: number; more: boolean }> {
+  const { kind, startTime, endTime } = request;
+  const nowMs = parts.clock.now();
+  const [row] = await on.query(triggersDiscard, [
+    projectId,
+    jobUid,
+    kind === TriggerKind.UNSPECIFIED ? null : kindName(kind),
+    startTime === undefined ? FIRST_TIME : toSqlTime(timestampMs(startTime)),
+    toSqlTime(endTime === undefined ? nowMs : timestampMs(endTime)),
+    toSqlTime(nowMs),
+    DISCARD_LIMIT,
+  ]);
+  const discardedCount = row?.count ?? 0;
+  return { discardedCount, more: discardedCount === DISCARD_LIMIT };
+}
+
+function kindName(kind: TriggerKind): string {
+  const found = Object.entries(TriggerKind).find(([, value]) => value === kind);
+  return found?.[0] ?? "";
+}
