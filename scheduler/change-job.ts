@@ -1,6 +1,6 @@
 import type { Queryable } from "../db/pool.ts";
 import { toSqlTime, toSqlTimeOrNull } from "../db/time.ts";
-import { failure } from "../mesh/errors.ts";
+import { EasyCronError, failure } from "../mesh/errors.ts";
 import { gatesOf } from "./calendars.ts";
 import { toCarryJson } from "./carry.ts";
 import { shapeCatchup } from "./catchup.ts";
@@ -8,7 +8,7 @@ import type { CompiledSchedule } from "./compiled-schedule.ts";
 import { countFireTimes } from "./count-fire-times.ts";
 import { readDispatched } from "./dispatched.ts";
 import { epochEnd, epochInsert } from "./epochs.sql.ts";
-import { etagOf, type JobRow, type JobStateName, stateAt } from "./job.ts";
+import { etagOf, fromSpecJson, type JobRow, type JobStateName, stateAt } from "./job.ts";
 import {
   jobByUid,
   jobChange,
@@ -18,6 +18,7 @@ import {
   type WithdrawnRow,
 } from "./jobs.sql.ts";
 import type { Parts } from "./parts.ts";
+import { readPolicies } from "./policies.ts";
 import { addSkips } from "./skips.sql.ts";
 import { takeTurn } from "./turn.ts";
 import { type Position, positionOf } from "./turn-draft.ts";
@@ -86,15 +87,16 @@ export async function lockJob(tx: Queryable, reference: JobReference): Promise<J
  */
 export async function settleJob(tx: Queryable, parts: Parts, row: JobRow): Promise<SettledJob> {
   const changeTimeMs = parts.clock.now();
-  const schedule = parts.schedules.of(row);
-  const decided = row.state === "ACTIVE" ? await decideOwed(tx, parts, row, changeTimeMs) : positionOf(row);
+  const schedule = scheduleOf(parts, row);
+  const owes = row.state === "ACTIVE" && schedule !== undefined;
+  const decided = owes ? await decideOwed(tx, parts, row, changeTimeMs) : positionOf(row);
   await tx.query(jobLockForChange, [row.uid]);
   const withdrawn = await tx.query(jobWithdraw, [row.uid, toSqlTime(changeTimeMs)]);
   const kept = withdrawn.find((each) => each.kept);
   const afterMs = Math.max(changeTimeMs, kept?.fire_time ?? changeTimeMs);
   const back = withdrawn.filter((each) => !each.kept);
   const position = goBack(decided, back, kept, afterMs);
-  const paused = pausedSince(row, schedule, afterMs);
+  const paused = schedule === undefined ? 0 : pausedSince(row, schedule, afterMs);
   const carry = { ...position.carry, skipped: Math.max(0, position.carry.skipped + paused) };
   return { row, changeTimeMs, position: { ...position, carry }, afterMs };
 }
@@ -175,6 +177,29 @@ function pausedSince(row: JobRow, schedule: CompiledSchedule, afterMs: number): 
   return row.after_time > afterMs ? -countFireTimes(schedule, afterMs, row.after_time) : 0;
 }
 
+// Undefined when it cannot be compiled: then it has no fire times that could be decided, and the job may still be
+// changed, paused and deleted.
+function scheduleOf(parts: Parts, row: JobRow): CompiledSchedule | undefined {
+  try {
+    return parts.schedules.of(row);
+  } catch (error) {
+    if (error instanceof EasyCronError) return undefined;
+    throw error;
+  }
+}
+
+// In place of a schedule that cannot be compiled. Asked for a fire time, it throws what compiling it does.
+function noSchedule(parts: Parts, row: JobRow): CompiledSchedule {
+  return {
+    nextAfter: (afterMs) => parts.schedules.of(row).nextAfter(afterMs),
+    plan: { schedules: [] },
+    policies: readPolicies(fromSpecJson(row.spec)),
+    calendars: [],
+    zoneData: row.zone_data,
+    zones: [],
+  };
+}
+
 /** The change that leaves a job as it is: for when something else has changed that it depends on. */
 export function unchanged(parts: Parts, job: SettledJob): JobChange {
   const { row, changeTimeMs, position } = job;
@@ -182,7 +207,7 @@ export function unchanged(parts: Parts, job: SettledJob): JobChange {
   return {
     state: state === "FINISHED" ? "ACTIVE" : state,
     revision: row.revision,
-    schedule: parts.schedules.of(row),
+    schedule: scheduleOf(parts, row) ?? noSchedule(parts, row),
     pauseNote: state === "PAUSED" ? row.pause_note : "",
     untilMs: state === "PAUSED" ? row.pause_until : null,
     requested: position.carry.requested,

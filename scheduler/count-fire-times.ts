@@ -1,9 +1,9 @@
 import type { CompiledSchedule } from "./compiled-schedule.ts";
 
-/** Counting stops here. */
-export const COUNT_LIMIT = 1_000_000;
+/** Counting stops here: some milliseconds of work, which a tick or a call can spare. */
+export const COUNT_LIMIT = 50_000;
 
-/** How many fire times are later than `afterMs` and not later than `untilMs`; at most a million are counted. */
+/** How many fire times are later than `afterMs` and not later than `untilMs`; at most 50,000 are counted. */
 export function countFireTimes(
   schedule: Pick<CompiledSchedule, "nextAfter">,
   afterMs: number,

@@ -23,10 +23,15 @@ const NOTHING: Dispatched = { busy: false, handed: [] };
 export async function readDispatched(
   tx: Queryable,
   rows: readonly TurnRow[],
-  schedules: readonly CompiledSchedule[],
+  schedules: readonly (CompiledSchedule | Error)[],
   nowMs: number,
 ): Promise<Dispatched[]> {
-  const asks = rows.map((_, index) => schedules[index]?.policies.overlap !== "ALLOW_ALL");
+  const asks = rows.map((_, index) => {
+    const schedule = schedules[index];
+    return (
+      schedule !== undefined && !(schedule instanceof Error) && schedule.policies.overlap !== "ALLOW_ALL"
+    );
+  });
   const asked = rows.filter((row, index) => firstOf(row) < (asks[index] ? nowMs + 1 : nowMs - LATE_MS));
   const overlapping = rows.filter((_, index) => asks[index]);
   if (asked.length + overlapping.length === 0) return rows.map(() => NOTHING);

@@ -13,6 +13,7 @@ import {
   DstGap,
   DstOverlap,
   DstPolicySchema,
+  type RateSchedule,
   type Schedule,
 } from "../gen/easycron/v1/schedule_pb.ts";
 import { type RetryPolicy, RetryPolicySchema } from "../gen/easycron/v1/target_pb.ts";
@@ -46,23 +47,24 @@ export function withDefaults(given: Job, nowMs: number): Job {
 }
 
 /**
- * A copy whose rates without an anchor have the one that the rate of the same interval and place in `before` has: an
- * update that says nothing of it keeps it.
+ * A copy whose rates without an anchor have the one that the rate of the same interval in `before` has, or else the one
+ * of the rate in the same place: an update that says nothing of it keeps it, whatever becomes of interval and order.
  */
 export function keepAnchors(before: Pick<Job, "schedules">, given: Job): Job {
   const job = clone(JobSchema, given);
-  for (const [index, schedule] of job.schedules.entries()) {
-    const former = before.schedules[index]?.kind;
-    if (schedule.kind.case !== "rate" || former?.case !== "rate") continue;
-    const { every } = schedule.kind.value;
-    const same =
-      every !== undefined &&
-      former.value.every !== undefined &&
-      durationMs(every) === durationMs(former.value.every);
-    if (same && former.value.anchorTime !== undefined)
-      schedule.kind.value.anchorTime ??= former.value.anchorTime;
+  const former = before.schedules.map(({ kind }) => (kind.case === "rate" ? kind.value : undefined));
+  for (const [index, { kind }] of job.schedules.entries()) {
+    if (kind.case !== "rate") continue;
+    const everyMs = intervalOf(kind.value);
+    const same = former.find((rate) => rate !== undefined && intervalOf(rate) === everyMs);
+    const anchorTime = (same ?? former[index])?.anchorTime;
+    if (anchorTime !== undefined) kind.value.anchorTime ??= anchorTime;
   }
   return job;
+}
+
+function intervalOf({ every }: Pick<RateSchedule, "every">): number {
+  return every === undefined ? 0 : durationMs(every);
 }
 
 function fillSchedule(schedule: Schedule, nowMs: number): void {

@@ -1,7 +1,7 @@
 import type { Queryable } from "../db/pool.ts";
 import { toSqlTime, toSqlTimeOrNull } from "../db/time.ts";
 import { readCarry, toCarryJson } from "./carry.ts";
-import { countFireTimes } from "./count-fire-times.ts";
+import { COUNT_LIMIT, countFireTimes } from "./count-fire-times.ts";
 import { epochInsert } from "./epochs.sql.ts";
 import type { TurnRow } from "./job.ts";
 import { jobChange } from "./jobs.sql.ts";
@@ -10,22 +10,34 @@ import type { ScheduleCache } from "./schedule-cache.ts";
 /**
  * Ends the pauses of locked rows whose end comes within the look-ahead, and returns how many. The new epoch begins at
  * the end of the pause, not at this moment: a fire time at that very instant fires, on time, and an earlier one does
- * not. Until then the job still looks paused (`stateAt`), and a change of it is one of a paused job.
+ * not. Until then the job still looks paused (`stateAt`), and a change of it is one of a paused job. It stops, and is to be
+ * called again, when it has counted as many skipped fire times as one job may have: the look-ahead leaves time for that.
  */
 export async function resumeDue(
   tx: Queryable,
-  parts: { readonly schedules: ScheduleCache },
+  parts: {
+    readonly schedules: ScheduleCache;
+    /** Told of a job whose schedule cannot be compiled; it stays as it is. */
+    readonly onTrouble: (jobUid: string, error: unknown) => void;
+  },
   rows: readonly TurnRow[],
 ): Promise<number> {
-  const schedules = rows.length === 0 ? [] : await parts.schedules.load(tx, rows);
+  let resumed = 0;
+  let counted = 0;
+  const schedules = rows.length === 0 ? [] : await parts.schedules.loadEach(tx, rows);
   for (const [index, row] of rows.entries()) {
     const schedule = schedules[index];
     if (schedule === undefined || row.pause_until === null) continue;
+    if (schedule instanceof Error) {
+      parts.onTrouble(row.uid, schedule);
+      continue;
+    }
     const afterMs = row.pause_until - 1;
     const carry = readCarry(row.carry);
-    const skipped = carry.skipped + countFireTimes(schedule, row.after_time, afterMs);
     const { maxFires } = schedule.policies;
     const spent = maxFires > 0 && row.last_seq >= maxFires;
+    const count = spent ? 0 : countFireTimes(schedule, row.after_time, afterMs);
+    const skipped = carry.skipped + count;
     const nextMs = spent ? null : schedule.nextAfter(afterMs);
     const over = nextMs === null && schedule.plan.schedules.length > 0;
     await tx.query(jobChange, [
@@ -47,6 +59,9 @@ export async function resumeDue(
     const time = toSqlTime(row.pause_until);
     const epoch = row.epoch + 1;
     await tx.query(epochInsert, [row.uid, epoch, "ACTIVE", row.revision, toSqlTime(afterMs), end, time, ""]);
+    resumed += 1;
+    counted += count;
+    if (counted >= COUNT_LIMIT) break;
   }
-  return rows.length;
+  return resumed;
 }

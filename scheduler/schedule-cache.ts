@@ -10,6 +10,11 @@ export interface ScheduleCache {
   of(row: JobRow): CompiledSchedule;
   /** The schedules of rows without specification, in their order; those missing are read in one statement. */
   load(on: Queryable, rows: readonly Pick<JobRow, "uid" | "revision">[]): Promise<CompiledSchedule[]>;
+  /** As `load`, with the error in place of a schedule that cannot be compiled, so that one does not keep all back. */
+  loadEach(
+    on: Queryable,
+    rows: readonly Pick<JobRow, "uid" | "revision">[],
+  ): Promise<(CompiledSchedule | Error)[]>;
 }
 
 /** Makes a cache of at most `maxEntries`; the one unused for longest gives way. */
@@ -35,24 +40,36 @@ export function createScheduleCache(maxEntries: number, zoneData: Pick<ZoneData,
     return keep(key, compileSchedule(fromSpecJson(spec), uid, { zoneData: zoneData.release(version) }));
   };
 
-  return {
-    of: (row) => of(row.uid, row.revision, row.spec, row.zone_data),
-    load: async (on, rows) => {
-      const missing = rows.filter((row) => !entries.has(`${row.uid}/${row.revision}`));
-      const read = new Map<string, CompiledSchedule>();
-      if (missing.length > 0) {
-        const values = [missing.map((row) => row.uid), missing.map((row) => row.revision)];
-        for (const found of await on.query(revisionsByJob, values)) {
-          const compiled = of(found.job_uid, found.revision, found.spec, found.zone_data);
-          read.set(`${found.job_uid}/${found.revision}`, compiled);
+  const loadEach: ScheduleCache["loadEach"] = async (on, rows) => {
+    const missing = rows.filter((row) => !entries.has(`${row.uid}/${row.revision}`));
+    const read = new Map<string, CompiledSchedule | Error>();
+    if (missing.length > 0) {
+      const values = [missing.map((row) => row.uid), missing.map((row) => row.revision)];
+      for (const found of await on.query(revisionsByJob, values)) {
+        const key = `${found.job_uid}/${found.revision}`;
+        try {
+          read.set(key, of(found.job_uid, found.revision, found.spec, found.zone_data));
+        } catch (error) {
+          read.set(key, error instanceof Error ? error : new Error(String(error)));
         }
       }
-      return rows.map((row) => {
-        const key = `${row.uid}/${row.revision}`;
-        const compiled = read.get(key) ?? entries.get(key);
-        if (compiled === undefined) throw new Error(`Revision ${row.revision} of ${row.uid} has no row.`);
-        return keep(key, compiled);
-      });
-    },
+    }
+    return rows.map((row) => {
+      const key = `${row.uid}/${row.revision}`;
+      const compiled = read.get(key) ?? entries.get(key);
+      if (compiled === undefined) return new Error(`Revision ${row.revision} of ${row.uid} has no row.`);
+      return compiled instanceof Error ? compiled : keep(key, compiled);
+    });
   };
+
+  return {
+    of: (row) => of(row.uid, row.revision, row.spec, row.zone_data),
+    load: async (on, rows) => (await loadEach(on, rows)).map(orThrow),
+    loadEach,
+  };
+}
+
+function orThrow(found: CompiledSchedule | Error): CompiledSchedule {
+  if (found instanceof Error) throw found;
+  return found;
 }

@@ -65,14 +65,20 @@ interface Planned {
 export function createTick(parts: TickParts): Tick {
   const troubled = new Map<string, number>();
 
+  const trouble = (jobUid: string, error: unknown) => {
+    troubled.set(jobUid, parts.clock.now() + TROUBLE_MS);
+    parts.onTrouble(jobUid, error);
+  };
+
   const plan = (
     row: TurnRow,
-    schedule: CompiledSchedule,
+    schedule: CompiledSchedule | Error,
     gates: readonly CalendarGate[] | undefined,
     dispatched: Dispatched,
     room: number,
   ) => {
     try {
+      if (schedule instanceof Error) throw schedule;
       if (gates === undefined) throw new Error("A calendar of the job is gone.");
       const nowMs = parts.clock.now();
       const limit = Math.min(LINKS_LIMIT, room);
@@ -80,16 +86,17 @@ export function createTick(parts: TickParts): Tick {
       const { lookAheadMs } = parts;
       return takeTurn({ row, schedule, gates, ...dispatched, nowMs, limit, lookAheadMs, zoneData });
     } catch (error) {
-      troubled.set(row.uid, parts.clock.now() + TROUBLE_MS);
-      parts.onTrouble(row.uid, error);
+      trouble(row.uid, error);
       return undefined;
     }
   };
 
   const planAll = async (tx: Queryable, rows: readonly TurnRow[]): Promise<Planned[]> => {
-    const schedules = await parts.schedules.load(tx, rows);
+    const schedules = await parts.schedules.loadEach(tx, rows);
     const references = rows.map((row, index) => {
-      return { projectId: row.project_id, references: schedules[index]?.calendars ?? [] };
+      const schedule = schedules[index];
+      const calendars = schedule === undefined || schedule instanceof Error ? [] : schedule.calendars;
+      return { projectId: row.project_id, references: calendars };
     });
     const gates = await gatesOfMany(tx, parts.zoneData, references);
     const dispatched = await readDispatched(tx, rows, schedules, parts.clock.now());
@@ -112,7 +119,7 @@ export function createTick(parts: TickParts): Tick {
       const claimed = await tx.query(jobClaimDue, [toSqlTime(untilMs), most, [...troubled.keys()], from]);
       const resumed = await resumeDue(
         tx,
-        parts,
+        { schedules: parts.schedules, onTrouble: trouble },
         claimed.filter(({ state }) => state === "PAUSED"),
       );
       const rows = claimed.filter(({ state }) => state === "ACTIVE");

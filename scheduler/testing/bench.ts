@@ -34,6 +34,8 @@ export interface TriggerRow {
 /** The scheduler without its processes: real SQL, a clock that is set by hand, and a recording dispatcher. */
 export interface SchedulerBench {
   readonly parts: Parts;
+  /** The administrator's connection string, for what nothing in the product does. */
+  readonly adminUrl: string;
   readonly tick: Tick;
   /** What the tick has told of as missed. */
   readonly missed: readonly SkipRange[];
@@ -139,6 +141,7 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
   };
   return {
     parts,
+    adminUrl: test.url(),
     tick: createTick({ ...parts, onTrouble, onMissed: (_, range) => missed.push(range) }),
     missed,
     setTime: (ms) => {
