@@ -1,4 +1,6 @@
-import { type Calendar, isOpen, nextChange, nextOpening } from "./calendar.ts";
+import { type Calendar, isOpen, nextChange } from "./calendar.ts";
+import { nextCommonOpening } from "./calendar-search.ts";
+import { knownSecond, LAST_SECOND } from "./zone-offsets.ts";
 
 /** A calendar that a job refers to, and what becomes of a fire time outside it. */
 export type CalendarGate = Readonly<{ name: string; calendar: Calendar; outside: "SKIP" | "DEFER" }>;
@@ -33,24 +35,57 @@ export function passGates(gates: readonly CalendarGate[], atMs: number): GateVer
     : { kind: "DEFERRED", calendar: first.name, untilMs };
 }
 
+/**
+ * What the last search for these calendars found: from one second (inclusive) to another (exclusive) some are closed.
+ * `opens` tells whether all are open then; otherwise it was searched only so far.
+ */
+type Stretch = Readonly<{ from: number; until: number; opens: boolean }>;
+
+// A job that fires every second asks the same thing every second. A stretch is 200 bytes with its key.
+const MAX_STRETCHES = 10_000;
+// Searched beyond the ten years, so that a later question seldom needs a search of its own.
+const AHEAD_SECONDS = 30 * 86_400;
+const stretches = new Map<string, Stretch>();
+const numbers = new WeakMap<Calendar, number>();
+let lastNumber = 0;
+
 /** Returns the first instant from `atMs` on, within ten years, at which all calendars are open, or null. */
 export function nextOpeningOfAll(calendars: readonly Calendar[], atMs: number): number | null {
-  let at = atMs;
-  for (let moved = true; moved; ) {
-    moved = false;
-    for (const calendar of calendars) {
-      const opening = nextOpening(calendar, at);
-      if (opening === null || opening > atMs + MAX_DEFER_MS) return null;
-      if (opening > at) {
-        at = opening;
-        moved = true;
-      }
-    }
-  }
-  return at;
+  if (calendars.every((calendar) => isOpen(calendar, atMs))) return atMs;
+  const second = knownSecond(atMs);
+  const end = Math.min(Math.floor((atMs + MAX_DEFER_MS) / 1000), LAST_SECOND) + 1;
+  const key = calendars.map(numberOf).join();
+  const known = stretches.get(key);
+  const inside = known !== undefined && known.from <= second && second < known.until ? known : undefined;
+  if (inside?.opens === true) return inside.until < end ? inside.until * 1000 : null;
+  const [from, searched] = inside === undefined ? [second, second] : [inside.from, inside.until];
+  if (searched >= end) return null;
+  const reach = Math.min(end + AHEAD_SECONDS, LAST_SECOND + 1);
+  const opening = nextCommonOpening(calendars, searched, reach);
+  keep(key, { from, until: opening ?? reach, opens: opening !== null });
+  return opening === null || opening >= end ? null : opening * 1000;
 }
 
-/** Tells whether all calendars are open at an instant, and when that next changes (null: not within ten years). */
+/** Tells calendars apart; by identity, because none ever changes. */
+function numberOf(calendar: Calendar): number {
+  const known = numbers.get(calendar);
+  if (known !== undefined) return known;
+  lastNumber += 1;
+  numbers.set(calendar, lastNumber);
+  return lastNumber;
+}
+
+function keep(key: string, stretch: Stretch): void {
+  stretches.delete(key);
+  stretches.set(key, stretch);
+  if (stretches.size <= MAX_STRETCHES) return;
+  for (const oldest of stretches.keys()) {
+    stretches.delete(oldest);
+    return;
+  }
+}
+
+/** Tells whether all calendars are open at an instant, and when that next changes, opening within ten years; or null. */
 export function checkAll(
   calendars: readonly Calendar[],
   atMs: number,

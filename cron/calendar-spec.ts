@@ -1,6 +1,8 @@
-import { type Calendar, WEEK_SECONDS } from "./calendar.ts";
+import { addBits, type BitArray, createBits, nextGap } from "./bit-array.ts";
+import { type Calendar, WEEK_MINUTES } from "./calendar.ts";
+import { findOpenDays } from "./calendar-days.ts";
 import { ScheduleError } from "./errors.ts";
-import { DAY_SECONDS, dayOfDate, daysInMonth } from "./local-time.ts";
+import { dayOfDate, daysInMonth } from "./local-time.ts";
 import { toOffsets, type Zone } from "./zone-offsets.ts";
 
 /** A calendar as its owner writes it. */
@@ -18,6 +20,7 @@ export type WindowSpec = Readonly<{ days: readonly string[]; start: string; end:
 export const MAX_WINDOWS = 100;
 export const MAX_EXCLUDED_DATES = 5_000;
 
+const DAY_MINUTES = 1440;
 const DAY_NAMES = ["SUNDAY", "MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY"];
 const DATE_FORM = '"2026-12-25", "2026-12-24/2027-01-01", "--05-01" (every year) or "--12-24/--01-01"';
 
@@ -40,19 +43,17 @@ export function parseCalendar(spec: CalendarSpec): Calendar {
       excludeYearly(yearly, parseYearly(field, text, first), parseYearly(field, text, last));
     else ranges.push(parseRange(field, text, first, last));
   }
-  if (yearly.filter(Boolean).length === 366)
-    return { zone, week: [], excludedRanges: [], excludedYearly: null };
-  const excludedYearly = yearly.includes(true) ? countRuns(yearly) : null;
-  return { zone, week, excludedRanges: mergeRanges(ranges), excludedYearly };
+  const days = spec.excludedDates.length === 0 ? null : findOpenDays(week, ranges, yearly);
+  return { zone, week, days };
 }
 
 function checkCount(field: string, count: number, most: number): void {
   if (count > most) throw new ScheduleError(field, String(count), "is too many", `at most ${most}`);
 }
 
-function parseWeek(windows: readonly WindowSpec[]): readonly number[] | null {
+function parseWeek(windows: readonly WindowSpec[]): BitArray | null {
   if (windows.length === 0) return null;
-  const parts: [number, number][] = [];
+  const week = createBits(WEEK_MINUTES);
   for (const [index, window] of windows.entries()) {
     const field = `windows[${index}]`;
     const start = parseTime(`${field}.start`, window.start, "23:59");
@@ -68,35 +69,14 @@ function parseWeek(windows: readonly WindowSpec[]): readonly number[] | null {
     if (window.days.length === 0) {
       throw new ScheduleError(`${field}.days`, "", "is empty", `at least one of ${DAY_NAMES.join(", ")}`);
     }
-    const length = end > start ? end - start : end + DAY_SECONDS - start;
+    const length = end > start ? end - start : end + DAY_MINUTES - start;
     for (const [position, day] of window.days.entries()) {
-      const from = parseDay(`${field}.days[${position}]`, day) * DAY_SECONDS + start;
-      parts.push([from, Math.min(from + length, WEEK_SECONDS)]);
-      if (from + length > WEEK_SECONDS) parts.push([0, from + length - WEEK_SECONDS]);
+      const from = parseDay(`${field}.days[${position}]`, day) * DAY_MINUTES + start;
+      addBits(week, from, from + length);
+      addBits(week, 0, from + length - WEEK_MINUTES);
     }
   }
-  const merged = mergeParts(parts);
-  return merged.length === 2 && merged[0] === 0 && merged[1] === WEEK_SECONDS ? null : merged;
-}
-
-function mergeParts(parts: [number, number][]): number[] {
-  const edges: number[] = [];
-  for (const [start, end] of parts.sort((a, b) => a[0] - b[0])) {
-    const last = edges.at(-1);
-    if (last !== undefined && start <= last) edges[edges.length - 1] = Math.max(last, end);
-    else edges.push(start, end);
-  }
-  return edges;
-}
-
-function mergeRanges(ranges: [number, number][]): [number, number][] {
-  const merged: [number, number][] = [];
-  for (const [first, last] of ranges.sort((a, b) => a[0] - b[0])) {
-    const previous = merged.at(-1);
-    if (previous !== undefined && first <= previous[1] + 1) previous[1] = Math.max(previous[1], last);
-    else merged.push([first, last]);
-  }
-  return merged;
+  return nextGap(week, 0) < 0 ? null : week;
 }
 
 function parseDay(field: string, text: string): number {
@@ -111,7 +91,7 @@ function parseTime(field: string, text: string, latest: string): number {
   if (match === null || minute > 59 || text > latest) {
     throw new ScheduleError(field, text, "is not a time of day", `00:00 to ${latest}`);
   }
-  return hour * 3600 + minute * 60;
+  return hour * 60 + minute;
 }
 
 function parseRange(field: string, text: string, first: string, last: string): [number, number] {
@@ -140,23 +120,6 @@ function excludeYearly(yearly: boolean[], first: number, last: number): void {
     yearly[day] = true;
     if (day === last) return;
   }
-}
-
-const FEBRUARY_29 = 59;
-
-/** Turns the excluded days of a leap year into the run lengths that Calendar describes, in any year. */
-function countRuns(yearly: readonly boolean[]): number[] {
-  const runs = Array.from({ length: 512 }, () => 0);
-  for (let day = 0; day < 366; day += 1) {
-    let run = 0;
-    while (yearly[(day + run) % 366] === true) run += 1;
-    if (run === 0) continue;
-    const passesLeapDay = (FEBRUARY_29 - day + 366) % 366 < run && day !== FEBRUARY_29;
-    const date = new Date(Date.UTC(2000, 0, 1 + day));
-    // Most years have no 29 February, so a run that passes it is a day shorter in them.
-    runs[(date.getUTCMonth() + 1) * 32 + date.getUTCDate()] = passesLeapDay ? Math.max(1, run - 1) : run;
-  }
-  return runs;
 }
 
 function isDate(year: number, month: number, day: number): boolean {

@@ -1,29 +1,30 @@
-import { DAY_SECONDS, dateOfDay, weekdayOf } from "./local-time.ts";
+import { type BitArray, hasBit, nextBit, nextGap } from "./bit-array.ts";
+import { DAY_SECONDS } from "./local-time.ts";
 import { FIRST_SECOND, knownSecond, LAST_SECOND, skipTo, spanAt, type ZoneOffsets } from "./zone-offsets.ts";
 
-/** Seconds in a civil week. */
-export const WEEK_SECONDS = 7 * DAY_SECONDS;
+/** Minutes of a civil week. */
+export const WEEK_MINUTES = 7 * 1440;
+/** The local day that is number 0 of a calendar's days, and how many there are: 1900 to 2400, and a week around them. */
+export const FIRST_DAY = Math.floor(FIRST_SECOND / DAY_SECONDS) - 7;
+export const DAY_COUNT = Math.ceil(LAST_SECOND / DAY_SECONDS) + 7 - FIRST_DAY;
+
+// 1 January 1970 was a Thursday.
+const EPOCH_MINUTE = 4 * 1440;
 
 /**
  * When something is open: a rule on the local date and time of one zone; made by `parseCalendar`.
  *
  * Every instant is judged by its wall clock alone: a date is excluded from its first to its last instant, even for a
  * window that began the evening before, and a window within a repeated hour is open twice.
+ *
+ * Both parts are sets of bits (24 KiB at most), so that no number of windows and dates makes a question dear.
  */
 export type Calendar = Readonly<{
   zone: ZoneOffsets;
-  /**
-   * The open parts of a week as ascending seconds from Sunday 00:00, opening and closing in turn, merged.
-   * Null if there are no windows, which means always.
-   */
-  week: readonly number[] | null;
-  /** Excluded local days, first and last, ascending and merged. */
-  excludedRanges: ReadonlyArray<readonly [firstDay: number, lastDay: number]>;
-  /**
-   * For dates excluded every year, at `month * 32 + day`: how many days in a row, this one included, are so at least.
-   * Zero for other dates; null if there are none.
-   */
-  excludedYearly: readonly number[] | null;
+  /** The open minutes of a week from Sunday 00:00. Null if all are. */
+  week: BitArray | null;
+  /** The local days, counted from FIRST_DAY, that are not excluded and have a window. Null if no date is excluded. */
+  days: BitArray | null;
 }>;
 
 /** Tells whether the calendar is open at an instant (epoch ms); before 1900 and after 2400 as at the nearest end. */
@@ -43,7 +44,7 @@ export function nextChange(calendar: Calendar, atMs: number): number | null {
     const span = spanAt(calendar.zone, from);
     const local = from + span.offset;
     if (isOpenLocal(calendar, local) !== open) return from * 1000;
-    const change = nextLocalChange(calendar, local);
+    const change = open ? nextLocalClosing(calendar, local) : nextLocalOpening(calendar, local);
     if (change === Number.POSITIVE_INFINITY) return null;
     if (change - span.offset < span.end) return (change - span.offset) * 1000;
     from = skipTo(span, local, change);
@@ -51,14 +52,9 @@ export function nextChange(calendar: Calendar, atMs: number): number | null {
   return null;
 }
 
-/** Returns the first instant from `atMs` on at which the calendar is open, or null if there is none before 2401. */
-export function nextOpening(calendar: Calendar, atMs: number): number | null {
-  return isOpen(calendar, atMs) ? atMs : nextChange(calendar, atMs);
-}
-
 /** Tells whether the calendar is closed from `fromMs` (or 1900) to the end of 2400. */
 export function neverOpens(calendar: Calendar, fromMs: number = FIRST_SECOND * 1000): boolean {
-  return nextOpening(calendar, fromMs) === null;
+  return !isOpen(calendar, fromMs) && nextChange(calendar, fromMs) === null;
 }
 
 /** Returns the next instant strictly later than `afterMs` at which the calendar opens or closes, or null. */
@@ -68,75 +64,55 @@ export function nextEdge(calendar: Calendar, edge: "OPENS" | "CLOSES", afterMs: 
   return nextChange(calendar, change);
 }
 
-function isOpenLocal(calendar: Calendar, local: number): boolean {
-  const day = Math.floor(local / DAY_SECONDS);
-  return isInWeek(calendar, local, day) && !isExcluded(calendar, day);
+/** The place of a local second's day in a calendar's days. */
+export function dayNumber(local: number): number {
+  return Math.floor(local / DAY_SECONDS) - FIRST_DAY;
 }
 
-function isInWeek(calendar: Calendar, local: number, day: number): boolean {
-  if (calendar.week === null) return true;
-  const second = weekdayOf(day) * DAY_SECONDS + (local - day * DAY_SECONDS);
-  // An odd number of edges passed: the last one opened.
-  return (countUpTo(calendar.week, second) & 1) === 1;
+/** Returns the first open minute from a minute of 1970's count on, in weeks that are all like this one, or Infinity. */
+export function nextWeekMinute(week: BitArray, minute: number): number {
+  const place = modulo(minute + EPOCH_MINUTE, WEEK_MINUTES);
+  const next = nextBit(week, place);
+  if (next >= 0) return minute + next - place;
+  const first = nextBit(week, 0);
+  return first < 0 ? Number.POSITIVE_INFINITY : minute + WEEK_MINUTES + first - place;
 }
 
-function isExcluded(calendar: Calendar, day: number): boolean {
-  if (yearlyRun(calendar, day) > 0) return true;
-  const range = calendar.excludedRanges[rangeFrom(calendar, day)];
-  return range !== undefined && range[0] <= day;
+/** Returns the remainder of a division, never negative. */
+export function modulo(value: number, by: number): number {
+  return ((value % by) + by) % by;
 }
 
-/** The days in a row from this one on that are excluded every year; a date's low nine bits are its month and day. */
-function yearlyRun(calendar: Calendar, day: number): number {
-  return calendar.excludedYearly?.[dateOfDay(day) & 511] ?? 0;
+function isOpenLocal({ week, days }: Calendar, local: number): boolean {
+  if (days !== null && !hasBit(days, dayNumber(local))) return false;
+  return week === null || hasBit(week, modulo(Math.floor(local / 60) + EPOCH_MINUTE, WEEK_MINUTES));
 }
 
-/** The index of the first excluded range that ends on or after a day. */
-function rangeFrom(calendar: Calendar, day: number): number {
-  let low = 0;
-  let high = calendar.excludedRanges.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((calendar.excludedRanges[middle]?.[1] ?? 0) < day) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-function countUpTo(sorted: readonly number[], value: number): number {
-  let low = 0;
-  let high = sorted.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((sorted[middle] ?? 0) <= value) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-/** Returns the first local second after `local` at which the wall clock opens or closes the calendar, or Infinity. */
-function nextLocalChange(calendar: Calendar, local: number): number {
-  const open = isOpenLocal(calendar, local);
+/** Returns the first local second after `local`, which is closed, at which the wall clock is open, or Infinity. */
+function nextLocalOpening({ week, days }: Calendar, local: number): number {
   let at = local;
-  while (at <= LAST_SECOND) {
-    at = nextCandidate(calendar, at);
-    if (at !== Number.POSITIVE_INFINITY && isOpenLocal(calendar, at) !== open) return at;
+  // At most three times: today, an open day, and its first window.
+  for (;;) {
+    const today = dayNumber(at);
+    const day = days === null ? today : nextBit(days, today);
+    if (day < 0) return Number.POSITIVE_INFINITY;
+    if (day > today) at = (day + FIRST_DAY) * DAY_SECONDS;
+    if (week === null) return at;
+    const minute = nextWeekMinute(week, Math.floor(at / 60));
+    if (minute === Number.POSITIVE_INFINITY) return minute;
+    at = Math.max(at, minute * 60);
+    if (dayNumber(at) === day) return at;
   }
-  return Number.POSITIVE_INFINITY;
 }
 
-/** A later local second before which nothing changes: an edge of the week, or the turn of an excluded day. */
-function nextCandidate(calendar: Calendar, local: number): number {
-  const day = Math.floor(local / DAY_SECONDS);
-  const range = calendar.excludedRanges[rangeFrom(calendar, day)];
-  if (range !== undefined && range[0] <= day) return (range[1] + 1) * DAY_SECONDS;
-  const midnight = (day + Math.max(1, yearlyRun(calendar, day))) * DAY_SECONDS;
-  if (midnight > (day + 1) * DAY_SECONDS) return midnight;
-  const turn =
-    calendar.excludedYearly === null ? (range?.[0] ?? Number.POSITIVE_INFINITY) * DAY_SECONDS : midnight;
-  if (calendar.week === null || calendar.week.length === 0) return turn;
-  const second = weekdayOf(day) * DAY_SECONDS + (local - day * DAY_SECONDS);
-  const first = calendar.week[0] ?? 0;
-  const edge = calendar.week[countUpTo(calendar.week, second)] ?? first + WEEK_SECONDS;
-  return Math.min(turn, local + edge - second);
+/** Returns the first local second after `local`, which is open, at which the wall clock is closed, or Infinity. */
+function nextLocalClosing({ week, days }: Calendar, local: number): number {
+  const day = days === null ? -1 : nextGap(days, dayNumber(local));
+  const turn = day < 0 ? Number.POSITIVE_INFINITY : (day + FIRST_DAY) * DAY_SECONDS;
+  if (week === null) return turn;
+  const minute = Math.floor(local / 60);
+  const place = modulo(minute + EPOCH_MINUTE, WEEK_MINUTES);
+  const next = nextGap(week, place);
+  const edge = next >= 0 ? next : WEEK_MINUTES + nextGap(week, 0);
+  return Math.min(turn, (minute + edge - place) * 60);
 }

@@ -1,8 +1,16 @@
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import { parseCalendar } from "./calendar-spec.ts";
 import { createOnce } from "./once.ts";
 import { createRate } from "./rate.ts";
-import { type Bounds, createCronSchedule, nextFire, nextOf, type Schedule } from "./schedule.ts";
+import {
+  type Bounds,
+  createCronSchedule,
+  nextFire,
+  nextOf,
+  nextOfSchedule,
+  type Schedule,
+} from "./schedule.ts";
 
 function times(schedules: Schedule[], after: string, count: number, bounds?: Bounds): string[] {
   const found: string[] = [];
@@ -31,6 +39,53 @@ test("is the union of its schedules, the same instant from two of them firing on
   ]);
   const fire = nextFire(schedules, Date.UTC(2026, 0, 1, 11, 59));
   expect(fire?.schedule).toBe(schedules[0]);
+});
+
+test("is the earliest of its schedules from any instant, in any order of questions", () => {
+  const calendar = parseCalendar({
+    timeZone: "America/New_York",
+    windows: [{ days: ["SUNDAY", "WEDNESDAY"], start: "01:30", end: "03:00" }],
+    excludedDates: ["2026-03-04"],
+  });
+  const schedules: Schedule[] = [
+    createCronSchedule({ expression: "*/20 1 * * *", timeZone: "America/New_York" }),
+    createCronSchedule({ expression: "30 2 * * SUN", timeZone: "Europe/Paris" }),
+    { kind: "calendarEdge", calendar, edge: "CLOSES" },
+    { kind: "rate", ...createRate(11 * 3_600_000, Date.UTC(2026, 2, 5)) },
+    { kind: "once", ...createOnce(Date.UTC(2026, 2, 20)) },
+  ];
+  const start = Date.UTC(2026, 2, 1);
+  const questions = fc.array(fc.integer({ min: 0, max: 40 * 86_400_000 }), { minLength: 1, maxLength: 20 });
+  fc.assert(
+    fc.property(questions, (offsets) => {
+      for (const offset of offsets) {
+        const single = schedules.map(
+          (each) => nextOfSchedule(each, start + offset) ?? Number.POSITIVE_INFINITY,
+        );
+        expect(nextOf(schedules, start + offset)).toBe(Math.min(...single));
+      }
+    }),
+  );
+});
+
+test("computes what fires seldom once, not whenever another schedule fires", () => {
+  const calendar = parseCalendar({
+    timeZone: "UTC",
+    windows: [{ days: ["MONDAY"], start: "09:00", end: "17:30" }],
+    excludedDates: [],
+  });
+  let computed = 0;
+  const seldom: Schedule = {
+    kind: "calendarEdge",
+    edge: "OPENS",
+    get calendar() {
+      computed += 1;
+      return calendar;
+    },
+  };
+  const minutely = [createCronSchedule({ expression: "* * * * *" }), seldom];
+  expect(times(minutely, "2026-03-01T00:00:00Z", 3 * 7 * 1440).at(-1)).toBe("03-22T00:00:00");
+  expect(computed).toBe(4);
 });
 
 test("has no fire time without schedules", () => {

@@ -65,10 +65,27 @@ export function nextFire(schedules: readonly Schedule[], afterMs: number, bounds
   const { startMs = Number.NEGATIVE_INFINITY, endMs = Number.POSITIVE_INFINITY } = bounds;
   // Fire times are whole milliseconds, so strictly later than start - 1 is start or later.
   const from = Math.max(afterMs, startMs - 1);
+  const next = schedules.length === 1 ? nextOfSchedule : nextOfOneOfMany;
   let first: Fire | null = null;
   for (const schedule of schedules) {
-    const atMs = nextOfSchedule(schedule, from);
+    const atMs = next(schedule, from);
     if (atMs !== null && atMs <= endMs && (first === null || atMs < first.atMs)) first = { atMs, schedule };
   }
   return first;
+}
+
+/** What was last asked of a schedule, and the answer; it is the same for any instant from then until before it. */
+type Answer = Readonly<{ afterMs: number; nextMs: number | null }>;
+
+const answers = new WeakMap<Schedule, Answer>();
+
+/** As `nextOfSchedule`; what fires seldom is not computed anew whenever another schedule of the union fires. */
+function nextOfOneOfMany(schedule: Schedule, afterMs: number): number | null {
+  const known = answers.get(schedule);
+  if (known !== undefined && afterMs >= known.afterMs && (known.nextMs === null || afterMs < known.nextMs)) {
+    return known.nextMs;
+  }
+  const nextMs = nextOfSchedule(schedule, afterMs);
+  answers.set(schedule, { afterMs, nextMs });
+  return nextMs;
 }

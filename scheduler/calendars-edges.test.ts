@@ -1,4 +1,4 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create, equals, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { CalendarSchema } from "../gen/easycron/v1/calendar_pb.ts";
@@ -10,6 +10,8 @@ import { PreviewScheduleRequestSchema } from "../gen/easycron/v1/schedule_servic
 import { applyJobs } from "./batch-apply.ts";
 import { batchCreateJobs } from "./batch-create.ts";
 import { createCalendar, deleteCalendar, updateCalendar } from "./calendars-change.ts";
+import { compileSchedule } from "./compiled-schedule.ts";
+import { fromSpecJson } from "./job.ts";
 import { pauseJob, resumeJob } from "./pause-job.ts";
 import { previewSchedule } from "./preview-schedule.ts";
 import { presentJob, readJob } from "./read-jobs.ts";
@@ -100,6 +102,44 @@ test("the calendar itself is not shown, and cannot be given or deleted", async (
   await expect(deleteCalendar(bench.parts, PROJECT, { name: "office", etag: "" })).rejects.toMatchObject({
     reason: "CALENDAR_IN_USE",
   });
+});
+
+test("a calendar is in a revision once, and compiled once, however many schedules and jobs are bound to it", async () => {
+  const excludedDates = Array.from({ length: 5_000 }, (_, n) =>
+    new Date(START + (n * 2 + 1) * 86_400_000).toISOString().slice(0, 10),
+  );
+  await change({ name: "office", windows, excludedDates });
+  const schedules = Array.from({ length: 20 }, (_, n) =>
+    edgeJob("", n % 2 === 0 ? Edge.OPENS : Edge.CLOSES).schedules.map(({ kind }) => ({ kind })),
+  ).flat();
+  const one = await bench.createJob(edgeJob("one"));
+  const many = await bench.createJob({ ...edgeJob("many"), schedules });
+  expect(many.spec.length).toBeLessThan(one.spec.length + 5_000);
+  const [first, ...others] = [one, many].flatMap((row) =>
+    bench.parts.schedules
+      .of(row)
+      .plan.schedules.map((each) => (each.kind === "calendarEdge" ? each.calendar : undefined)),
+  );
+  expect(first).toBeDefined();
+  for (const other of others) expect(other).toBe(first);
+  expect(await nextOf("many")).toEqual([2, 1]);
+  await change({ name: "office", windows: [{ days: ["MONDAY"], start: "10:00", end: "11:00" }] });
+  expect([await nextOf("one"), await nextOf("many")]).toEqual([
+    [3, 2],
+    [3, 2],
+  ]);
+});
+
+test("a revision that has the calendar in every schedule means what it meant", async () => {
+  const both = [edgeJob("", Edge.CLOSES), edgeJob("", Edge.OPENS)].flatMap(({ schedules }) => schedules);
+  const row = await bench.createJob({ ...edgeJob("opens"), schedules: both });
+  const job = JSON.parse(row.spec);
+  const [whole, reference] = job.schedules;
+  expect(reference.calendarEdge.snapshot).not.toHaveProperty("windows");
+  reference.calendarEdge.snapshot = whole.calendarEdge.snapshot;
+  const former = fromSpecJson(JSON.stringify(job));
+  expect(equals(JobSchema, former, fromSpecJson(row.spec))).toBe(true);
+  expect(compileSchedule(former, row.uid).nextAfter(START)).toBe(START + 2 * HOUR);
 });
 
 test("batches and applications know it too, and one that is not there is named", async () => {

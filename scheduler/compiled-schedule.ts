@@ -22,7 +22,7 @@ import {
 } from "../gen/easycron/v1/schedule_pb.ts";
 import { failure, fieldFailure } from "../mesh/errors.ts";
 import type { CalendarReference } from "./calendars.ts";
-import { compileCalendar } from "./calendars-spec.ts";
+import { compileSnapshot } from "./calendars-edges.ts";
 import { type Policies, type PolicyFields, readCalendars, readPolicies } from "./policies.ts";
 import { ownRelease, type ZoneRelease } from "./zone-data.ts";
 
@@ -58,7 +58,7 @@ export function compileSchedule(
   const { zoneData = ownRelease() } = options;
   const schedules = timing.schedules.map((schedule, index) => {
     const path = `job.schedules[${index}]`;
-    const compiled = compileOne(schedule, { seed, zoneData, path });
+    const compiled = compileOne(schedule, { seed, zoneData, path, schedules: timing.schedules });
     if (options.allowNeverFiring !== true) refuseNeverFiring(schedule, compiled, path);
     return compiled;
   });
@@ -99,9 +99,12 @@ interface CompileContext {
   readonly seed: string;
   readonly zoneData: ZoneRelease;
   readonly path: string;
+  /** All of the job's. */
+  readonly schedules: readonly ScheduleMessage[];
 }
 
-function compileOne(schedule: ScheduleMessage, { seed, zoneData, path }: CompileContext): Schedule {
+function compileOne(schedule: ScheduleMessage, context: CompileContext): Schedule {
+  const { seed, zoneData, path } = context;
   try {
     const zone = zoneData.zones(canonicalZone(schedule.timeZone === "" ? "UTC" : schedule.timeZone));
     const dst = toDstPolicy(schedule);
@@ -113,7 +116,7 @@ function compileOne(schedule: ScheduleMessage, { seed, zoneData, path }: Compile
       case "once":
         return compileOnce(schedule.kind.value, zone, dst);
       case "calendarEdge":
-        return compileEdge(schedule.kind.value, zoneData);
+        return compileEdge(schedule.kind.value, context);
       case undefined:
         throw new ScheduleError("kind", "", "is not set", "one of cron, rate, once, calendarEdge");
     }
@@ -161,16 +164,9 @@ function compileOnce(once: OnceSchedule, zone: ZoneOffsets, dst: DstPolicy): Sch
   throw new ScheduleError("once", "", "names no time", "time or localTime");
 }
 
-function compileEdge(
-  { calendar: name, edge, snapshot }: CalendarEdgeSchedule,
-  zoneData: ZoneRelease,
-): Schedule {
-  if (snapshot === undefined) throw new Error(`The schedule does not carry the calendar "${name}".`);
-  return {
-    kind: "calendarEdge",
-    calendar: compileCalendar(snapshot, zoneData),
-    edge: edge === Edge.CLOSES ? "CLOSES" : "OPENS",
-  };
+function compileEdge(schedule: CalendarEdgeSchedule, { schedules, zoneData }: CompileContext): Schedule {
+  const calendar = compileSnapshot(schedules, schedule, zoneData);
+  return { kind: "calendarEdge", calendar, edge: schedule.edge === Edge.CLOSES ? "CLOSES" : "OPENS" };
 }
 
 function toDstPolicy(schedule: ScheduleMessage): DstPolicy {

@@ -1,7 +1,7 @@
 import { create, fromJsonString, toJsonString } from "@bufbuild/protobuf";
 import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type Job, JobSchema, JobState } from "../gen/easycron/v1/job_pb.ts";
-import { dropSnapshots } from "./calendars-edges.ts";
+import { dropSnapshots, shareSnapshots } from "./calendars-edges.ts";
 import type { Carry } from "./carry.ts";
 
 /** Whether a job fires, as PostgreSQL spells it. */
@@ -70,7 +70,10 @@ export function toSpecJson(job: Job): string {
 
 /** Reads what `toSpecJson` wrote. A field that this version does not know is passed over. */
 export function fromSpecJson(spec: string): Job {
-  return fromJsonString(JobSchema, spec, { ignoreUnknownFields: true });
+  const job = fromJsonString(JobSchema, spec, { ignoreUnknownFields: true });
+  // Older revisions have a calendar whole in every schedule.
+  shareSnapshots(job);
+  return job;
 }
 
 /** Names the present state of a job; differs after every change, and between two jobs that had the same name. */
