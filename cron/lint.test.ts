@@ -26,6 +26,17 @@ describe("the expression", () => {
     ["0 0 */2 * *", ["STEP_RESTARTS"]],
     ["0 0 * * */2", ["STEP_RESTARTS"]],
     ["0 0 1 */5 *", ["STEP_RESTARTS"]],
+    ["0-59/7 * * * *", ["STEP_RESTARTS"]],
+    ["1-59/7 * * * *", ["STEP_RESTARTS"]],
+    ["*/7,3 * * * *", ["STEP_RESTARTS"]],
+    ["H(0-29)/7 * * * *", ["STEP_RESTARTS"]],
+    ["*/40 * * * *", ["STEP_RESTARTS"]],
+    ["0 0-23/5 * * *", ["STEP_RESTARTS"]],
+    ["0 0 1-31/30 * *", ["STEP_RESTARTS", "MONTH_END_GAP"]],
+    ["0 0 */7,31 * *", ["STEP_RESTARTS", "MONTH_END_GAP"]],
+    ["0-59/15 * * * *", []],
+    ["0,20/20 */4 * * *", []],
+    ["H/20 * * * *", []],
     ["0 0 31 * *", ["MONTH_END_GAP"]],
     ["0 0 15,30 * *", ["MONTH_END_GAP"]],
     ["0 0 29 2 *", ["MONTH_END_GAP"]],
@@ -33,6 +44,20 @@ describe("the expression", () => {
     ["0 0 L-30 * *", ["MONTH_END_GAP"]],
   ])("%s has the warnings %j", (expression, expected) => {
     expect(codes(expression)).toEqual(expected);
+  });
+
+  test("says the shortest of a step's intervals, and the longest", () => {
+    const plan = {
+      schedules: [createCronSchedule({ expression: "30 0-59/7 * * * *", dialect: "WITH_SECONDS" })],
+    };
+    expect(lintPlan({ plan, nowMs })).toEqual([
+      {
+        code: "STEP_RESTARTS",
+        field: "schedules[0].cron.expression",
+        message:
+          "0-59/7 in the minute field starts anew with every hour, so its intervals are not all alike: the shortest is 4, the longest 7.",
+      },
+    ]);
   });
 
   test("names the months that lack a day", () => {
