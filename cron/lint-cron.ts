@@ -5,7 +5,7 @@ import { daysInMonth } from "./local-time.ts";
 import type { Warning } from "./warning.ts";
 
 /** Returns the warnings that follow from the expression alone; `field` is the path to it. */
-export function lintCron(fields: CronFields, field: string, jobsAtTopOfHour?: number): Warning[] {
+export function lintCron(fields: CronFields, field: string): Warning[] {
   const warnings: Warning[] = [];
   if (fields.dayOfMonthRestricted && fields.dayOfWeekRestricted) {
     const message = "Both day fields are restricted: it fires on days that match either of them, not both.";
@@ -17,16 +17,7 @@ export function lintCron(fields: CronFields, field: string, jobsAtTopOfHour?: nu
     const message = `Some of its days of the month do not exist in ${missed.join(", ")}; L is the last day of any month.`;
     warnings.push({ code: "MONTH_END_GAP", field, message });
   }
-  if (jobsAtTopOfHour !== undefined && firesAtTopOfHour(fields)) {
-    const message = `It fires at minute 0, as ${jobsAtTopOfHour} other jobs do; another minute, H or a flexible window spreads the load.`;
-    warnings.push({ code: "TOP_OF_HOUR", field, message });
-  }
   return warnings;
-}
-
-/** Tells whether every fire is at minute 0, where schedules crowd. */
-export function firesAtTopOfHour(fields: CronFields): boolean {
-  return fields.minutesLow === 1 && fields.minutesHigh === 0;
 }
 
 const MONTH_NAMES = [

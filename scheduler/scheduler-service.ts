@@ -26,11 +26,9 @@ import { createZoneDataHandlers } from "./zone-data-service.ts";
 export function createSchedulerService(parts: Parts): ServiceImplementation<typeof SchedulerService> {
   const present = async ({ row, schedule }: WrittenJob) => {
     const job = await presentJob(parts, row, schedule);
-    const nowMs = parts.clock.now();
-    return {
-      job,
-      warnings: warningsOf(schedule, job, nowMs, await knownOf(parts, row.project_id, schedule)),
-    };
+    const known = await knownOf(parts, row.project_id, schedule);
+    const limit = job.remainingFires === undefined ? {} : { firesLeft: job.remainingFires };
+    return { job, warnings: warningsOf(schedule, job, parts.clock.now(), { ...known, ...limit }) };
   };
   return {
     createJob: async ({ projectId, request, actor }) => {
