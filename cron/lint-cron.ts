@@ -1,11 +1,11 @@
-import { bitsAbove, lowestBit } from "./bits.ts";
+import { bitsAbove, hasOf60, lowestBit } from "./bits.ts";
 import type { CronFields } from "./cron-fields.ts";
 import { DAY_OF_MONTH, DAY_OF_WEEK, type FieldKind, HOUR, MINUTE, MONTH, SECOND } from "./field-kind.ts";
 import { daysInMonth } from "./local-time.ts";
 import type { Warning } from "./warning.ts";
 
 /** Returns the warnings that follow from the expression alone; `field` is the path to it. */
-export function lintCron(fields: CronFields, field: string, jobsAtTopOfHour?: number): Warning[] {
+export function lintCron(fields: CronFields, field: string): Warning[] {
   const warnings: Warning[] = [];
   if (fields.dayOfMonthRestricted && fields.dayOfWeekRestricted) {
     const message = "Both day fields are restricted: it fires on days that match either of them, not both.";
@@ -17,16 +17,7 @@ export function lintCron(fields: CronFields, field: string, jobsAtTopOfHour?: nu
     const message = `Some of its days of the month do not exist in ${missed.join(", ")}; L is the last day of any month.`;
     warnings.push({ code: "MONTH_END_GAP", field, message });
   }
-  if (jobsAtTopOfHour !== undefined && firesAtTopOfHour(fields)) {
-    const message = `It fires at minute 0, as ${jobsAtTopOfHour} other jobs do; another minute, H or a flexible window spreads the load.`;
-    warnings.push({ code: "TOP_OF_HOUR", field, message });
-  }
   return warnings;
-}
-
-/** Tells whether every fire is at minute 0, where schedules crowd. */
-export function firesAtTopOfHour(fields: CronFields): boolean {
-  return fields.minutesLow === 1 && fields.minutesHigh === 0;
 }
 
 const MONTH_NAMES = [
@@ -44,37 +35,53 @@ const MONTH_NAMES = [
   "December",
 ];
 
-/** What comes round where a step starts anew. */
-const TURNS: ReadonlyMap<FieldKind, string> = new Map([
-  [SECOND, "minute"],
-  [MINUTE, "hour"],
-  [HOUR, "day"],
-  [DAY_OF_MONTH, "month"],
-  [MONTH, "year"],
-  [DAY_OF_WEEK, "week"],
+/** What comes round where a step starts anew, and which of the fields' values are set. */
+const STEPPED: ReadonlyMap<
+  FieldKind,
+  Readonly<{ turn: string; has: (fields: CronFields, n: number) => boolean }>
+> = new Map([
+  [SECOND, { turn: "minute", has: (fields, n) => hasOf60(fields.secondsLow, fields.secondsHigh, n) }],
+  [MINUTE, { turn: "hour", has: (fields, n) => hasOf60(fields.minutesLow, fields.minutesHigh, n) }],
+  [HOUR, { turn: "day", has: (fields, n) => hasBit(fields.hours, n) }],
+  [DAY_OF_MONTH, { turn: "month", has: (fields, n) => hasBit(fields.daysOfMonth, n) }],
+  [MONTH, { turn: "year", has: (fields, n) => hasBit(fields.months, n) }],
+  [DAY_OF_WEEK, { turn: "week", has: (fields, n) => hasBit(fields.daysOfWeek, n) }],
 ]);
+
+function hasBit(set: number, n: number): boolean {
+  return ((set >>> n) & 1) === 1;
+}
 
 function lintSteps(fields: CronFields, field: string): Warning[] {
   const texts = fields.expression.split(" ");
-  const kinds = [...TURNS.keys()].slice(6 - texts.length);
   const warnings: Warning[] = [];
-  for (const [index, kind] of kinds.entries()) {
+  for (const [index, [kind, { turn, has }]] of [...STEPPED].slice(6 - texts.length).entries()) {
     const text = texts[index] ?? "";
-    const step = Number(/^(?:\*|H|h|\d+)\/(\d+)$/.exec(text)?.[1] ?? 1);
-    const uneven = kind === DAY_OF_MONTH ? step > 1 : kind.size % step !== 0;
-    if (!uneven) continue;
-    const message = `${text} in the ${kind.label} field starts anew with every ${TURNS.get(kind)}, so the last interval is not ${step} long.`;
+    const distances = text.includes("/") ? distancesOf(kind, (n) => has(fields, n)) : [];
+    const [shortest, longest] = [Math.min(...distances), Math.max(...distances)];
+    if (distances.length === 0 || shortest === longest) continue;
+    const message = `${text} in the ${kind.label} field starts anew with every ${turn}, so its intervals are not all alike: the shortest is ${shortest}, the longest ${longest}.`;
     warnings.push({ code: "STEP_RESTARTS", field, message });
   }
   return warnings;
 }
 
+/** The distances from each value of a field to the next, the first of the next turn following the last. */
+function distancesOf(kind: FieldKind, has: (n: number) => boolean): number[] {
+  const values = Array.from({ length: kind.size }, (_, n) => kind.min + n).filter(has);
+  const next = [...values.slice(1), (values[0] ?? 0) + kind.size];
+  return values.map((value, index) => (next[index] ?? value) - value);
+}
+
+/** Steps that are not given an end, in all items of the field. */
+const OPEN_STEPS = /^(?:(?:\*|\d+|H)\/\d+(?:,|$))+$/i;
+
 /**
  * The months of the expression that lack one of its days: a day, or the first of several in a row, past their end.
- * So "28-31" misses nothing, and "15,31" does. Steps have a warning of their own.
+ * So "28-31" misses nothing, and "15,31" does. Steps without an end ("1/2") name no day; they have a warning of their own.
  */
 function monthsWithoutDay(fields: CronFields): string[] {
-  if (!fields.dayOfMonthRestricted || fields.expression.split(" ").at(-3)?.includes("/")) return [];
+  if (!fields.dayOfMonthRestricted || OPEN_STEPS.test(fields.expression.split(" ").at(-3) ?? "")) return [];
   const days = fields.daysOfMonth | fields.nearestWeekdays;
   const starts = days & ~(days << 1);
   const beforeLast = fields.daysBeforeLast;

@@ -1,13 +1,16 @@
 import { describe, expect, test } from "vitest";
+import type { CalendarGate } from "./calendar-gate.ts";
 import { parseCalendar } from "./calendar-spec.ts";
 import { lintPlan } from "./lint.ts";
-import { createCronSchedule } from "./schedule.ts";
+import { topsOfHour } from "./lint-crowd.ts";
+import type { FirePlan } from "./preview.ts";
+import { createCronSchedule, type Schedule } from "./schedule.ts";
 
 const nowMs = Date.parse("2026-01-01T00:00:00Z");
 
 function codes(expression: string, timeZone = "UTC"): string[] {
   const schedules = [createCronSchedule({ expression, timeZone })];
-  return lintPlan({ plan: { schedules }, nowMs }).map((warning) => warning.code);
+  return lintPlan({ plan: { schedules }, afterMs: nowMs }).map((warning) => warning.code);
 }
 
 describe("the expression", () => {
@@ -26,6 +29,17 @@ describe("the expression", () => {
     ["0 0 */2 * *", ["STEP_RESTARTS"]],
     ["0 0 * * */2", ["STEP_RESTARTS"]],
     ["0 0 1 */5 *", ["STEP_RESTARTS"]],
+    ["0-59/7 * * * *", ["STEP_RESTARTS"]],
+    ["1-59/7 * * * *", ["STEP_RESTARTS"]],
+    ["*/7,3 * * * *", ["STEP_RESTARTS"]],
+    ["H(0-29)/7 * * * *", ["STEP_RESTARTS"]],
+    ["*/40 * * * *", ["STEP_RESTARTS"]],
+    ["0 0-23/5 * * *", ["STEP_RESTARTS"]],
+    ["0 0 1-31/30 * *", ["STEP_RESTARTS", "MONTH_END_GAP"]],
+    ["0 0 */7,31 * *", ["STEP_RESTARTS", "MONTH_END_GAP"]],
+    ["0-59/15 * * * *", []],
+    ["0,20/20 */4 * * *", []],
+    ["H/20 * * * *", []],
     ["0 0 31 * *", ["MONTH_END_GAP"]],
     ["0 0 15,30 * *", ["MONTH_END_GAP"]],
     ["0 0 29 2 *", ["MONTH_END_GAP"]],
@@ -35,9 +49,23 @@ describe("the expression", () => {
     expect(codes(expression)).toEqual(expected);
   });
 
+  test("says the shortest of a step's intervals, and the longest", () => {
+    const plan = {
+      schedules: [createCronSchedule({ expression: "30 0-59/7 * * * *", dialect: "WITH_SECONDS" })],
+    };
+    expect(lintPlan({ plan, afterMs: nowMs })).toEqual([
+      {
+        code: "STEP_RESTARTS",
+        field: "schedules[0].cron.expression",
+        message:
+          "0-59/7 in the minute field starts anew with every hour, so its intervals are not all alike: the shortest is 4, the longest 7.",
+      },
+    ]);
+  });
+
   test("names the months that lack a day", () => {
     const plan = { schedules: [createCronSchedule({ expression: "0 0 30 1-4 *" })] };
-    const [warning] = lintPlan({ plan, nowMs });
+    const [warning] = lintPlan({ plan, afterMs: nowMs });
     expect(warning?.field).toBe("schedules[0].cron.expression");
     expect(warning?.message).toContain("do not exist in February;");
   });
@@ -47,7 +75,7 @@ test("names the offset changes of the next two years that touch a schedule", () 
   const messages = (expression: string, dst = {}) =>
     lintPlan({
       plan: { schedules: [createCronSchedule({ expression, timeZone: "Europe/Paris", dst })] },
-      nowMs,
+      afterMs: nowMs,
     }).map((warning) => `${warning.field} ${warning.message}`);
   expect(messages("30 2 * * *")).toEqual([
     "schedules[0].timeZone On 2026-03-29 in Europe/Paris the times 02:00 to 03:00 are skipped: it fires once, at their end.",
@@ -68,7 +96,7 @@ test("names the offset changes of the next two years that touch a schedule", () 
 test("warns of bounds that leave no fire time and of calendars that never open, together or alone", () => {
   const schedules = [createCronSchedule({ expression: "@daily" })];
   const fields = (plan: Parameters<typeof lintPlan>[0]["plan"]) =>
-    lintPlan({ plan, nowMs }).map((warning) => `${warning.code} ${warning.field}`);
+    lintPlan({ plan, afterMs: nowMs }).map((warning) => `${warning.code} ${warning.field}`);
   const on = (day: string, excludedDates: string[] = []) =>
     parseCalendar({
       timeZone: "UTC",
@@ -86,24 +114,175 @@ test("warns of bounds that leave no fire time and of calendars that never open, 
   expect(fields({ schedules: [] })).toEqual([]);
 });
 
+describe("schedules that have fire times, all of which the calendars skip", () => {
+  const daily = ["MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY"];
+  const gate = (days: string[], outside: "SKIP" | "DEFER" = "SKIP") => {
+    const windows = [{ days, start: "09:00", end: "10:00" }];
+    return {
+      name: "morning",
+      outside,
+      calendar: parseCalendar({ timeZone: "UTC", windows, excludedDates: [] }),
+    };
+  };
+  const lint = (expressions: string[], gates: CalendarGate[]) => {
+    const schedules = expressions.map((expression) => createCronSchedule({ expression }));
+    return lintPlan({ plan: { schedules, gates }, afterMs: nowMs }).map(
+      ({ code, field, message }) => `${code} ${field} ${message}`,
+    );
+  };
+
+  test("are said to be skipped, until when, and by which", () => {
+    expect(lint(["30 9 * * *", "0 12 * * *"], [gate(daily)])).toEqual([
+      "NEVER_FIRES schedules[1] None of its next fire times, until 2028-09-26T12:00:00.000Z, falls into the hours of morning: all are skipped.",
+    ]);
+    expect(lint(["30 9 * * SUN"], [gate(["MONDAY"])])).toEqual([
+      expect.stringMatching(/^NEVER_FIRES .* until 2036-01-06T09:30:00.000Z, falls/),
+    ]);
+  });
+
+  test("are not confused with those that fire seldom, or are deferred", () => {
+    expect(lint(["* * * * *"], [gate(["MONDAY"])])).toEqual([]);
+    expect(lint(["30 9 13 * *"], [gate(["FRIDAY"])])).toEqual([]);
+    expect(lint(["0 12 * * *"], [gate(daily, "DEFER")])).toEqual([]);
+  });
+
+  test("cost no more for being many", () => {
+    const schedules = Array.from({ length: 20 }, () => createCronSchedule({ expression: "0 12 * * *" }));
+    const plan = { schedules, gates: [gate(daily)] };
+    const warnings = lintPlan({ plan, afterMs: nowMs });
+    expect(warnings).toHaveLength(20);
+    expect(warnings[0]?.message).toContain("until 2026-07-19T12:00:00.000Z");
+  });
+});
+
+test("says after which instant a schedule has no fire time: a view may lie in the past", () => {
+  const schedules = [createCronSchedule({ expression: "@daily" })];
+  const plan = { schedules, bounds: { endMs: nowMs } };
+  expect(lintPlan({ plan, afterMs: nowMs })[0]?.message).toBe(
+    "This schedule has no fire time after 2026-01-01T00:00:00.000Z, within the job's start and end.",
+  );
+});
+
+describe("offset changes outside the life of a job", () => {
+  const schedules = [createCronSchedule({ expression: "30 2 * * *", timeZone: "Europe/Paris" })];
+  const dates = (plan: Partial<FirePlan>, firesLeft?: number, after = "2026-01-01T00:00:00Z") => {
+    const limit = firesLeft === undefined ? {} : { firesLeft };
+    const warnings = lintPlan({ plan: { schedules, ...plan }, afterMs: Date.parse(after), ...limit });
+    return warnings.map(({ code, message }) => `${code} ${message.slice(3, 13)}`);
+  };
+  const bounds = (start: string, end: string) => ({
+    bounds: { startMs: Date.parse(start), endMs: Date.parse(end) },
+  });
+
+  test("are not told of before its start and after its end", () => {
+    expect(dates(bounds("2026-01-01T00:00:00Z", "2026-12-24T00:00:00Z"))).toEqual([
+      "OFFSET_CHANGE 2026-03-29",
+      "OFFSET_CHANGE 2026-10-25",
+    ]);
+    expect(dates(bounds("2026-06-01T00:00:00Z", "2027-01-01T00:00:00Z"))).toEqual([
+      "OFFSET_CHANGE 2026-10-25",
+    ]);
+    // It ends in the first pass of the repeated hour, it begins with the end of the skipped one.
+    expect(dates(bounds("2026-06-01T00:00:00Z", "2026-10-25T00:30:00Z"))).toEqual([
+      "OFFSET_CHANGE 2026-10-25",
+    ]);
+    expect(dates(bounds("2026-03-29T01:00:00Z", "2026-10-01T00:00:00Z"))).toEqual([
+      "OFFSET_CHANGE 2026-03-29",
+    ]);
+  });
+
+  test("are not told of after the last fire that its limit leaves, not counting those that calendars skip", () => {
+    expect(dates({}, 3, "2026-03-20T00:00:00Z")).toEqual([]);
+    expect(dates({}, 3, "2026-03-27T00:00:00Z")).toEqual(["OFFSET_CHANGE 2026-03-29"]);
+    const windows = [{ days: ["SUNDAY"], start: "02:00", end: "04:00" }];
+    const calendar = parseCalendar({ timeZone: "Europe/Paris", windows, excludedDates: [] });
+    const gates = [{ name: "sundays", outside: "SKIP" as const, calendar }];
+    expect(dates({ gates }, 2, "2026-03-20T00:00:00Z")).toEqual(["OFFSET_CHANGE 2026-03-29"]);
+    expect(dates({ gates }, 1, "2026-03-20T00:00:00Z")).toEqual([]);
+  });
+
+  test("nor of any when it has made as many triggers as it may, which is told instead", () => {
+    const warnings = lintPlan({ plan: { schedules }, afterMs: nowMs, firesLeft: 0 });
+    expect(warnings.map(({ code, field }) => [code, field])).toEqual([["NEVER_FIRES", "maxFires"]]);
+  });
+});
+
 test("compares the retry horizon with the shortest of the coming intervals", () => {
   const schedules = [createCronSchedule({ expression: "0,10 9 * * *" })];
   const messages = (retryHorizonMs: number) =>
-    lintPlan({ plan: { schedules }, nowMs, retryHorizonMs }).map((warning) => warning.message);
+    lintPlan({ plan: { schedules }, afterMs: nowMs, retryHorizonMs }).map((warning) => warning.message);
   expect(messages(600_000)).toEqual([]);
   expect(messages(86_400_000)).toEqual([
     "A trigger may be retried for 86400 s, but the next one can follow after 600 s.",
   ]);
 });
 
-test("says how crowded the top of the hour is, if told", () => {
+test("names the fire time at which the top of an hour is crowded, and by how many", () => {
   const schedules = [
-    createCronSchedule({ expression: "0 9 * * *" }),
     createCronSchedule({ expression: "7 9 * * *" }),
+    createCronSchedule({ expression: "0 9 * * *" }),
+    { kind: "rate" as const, everyMs: 3_600_000, anchorMs: 0 },
   ];
-  const warnings = lintPlan({ plan: { schedules }, nowMs, jobsAtTopOfHour: 1_200 });
-  expect(warnings.map((warning) => `${warning.code} ${warning.field}`)).toEqual([
-    "TOP_OF_HOUR schedules[0].cron.expression",
+  const atMs = Date.parse("2026-01-01T09:00:00Z");
+  const crowd = { atMs, otherJobs: 1_000 };
+  const crowds = [
+    { ...crowd, schedule: 1, orMore: true },
+    { ...crowd, schedule: 2, orMore: false },
+  ];
+  const lint = (endMs: number) =>
+    lintPlan({ plan: { schedules, bounds: { endMs } }, afterMs: nowMs, crowds }).map(
+      ({ code, field, message }) => `${code} ${field} ${message}`,
+    );
+  expect(lint(atMs)).toEqual([
+    expect.stringContaining("NEVER_FIRES schedules[0]"),
+    "TOP_OF_HOUR schedules[1].cron.expression At 2026-01-01T09:00:00.000Z, its next fire time at the top of an hour, 1000 or more other jobs are due as well; another minute, H or a flexible window spreads the load.",
+    "TOP_OF_HOUR schedules[2].rate.anchorTime At 2026-01-01T09:00:00.000Z, its next fire time at the top of an hour, 1000 other jobs are due as well; another anchor or a flexible window spreads the load.",
   ]);
-  expect(warnings[0]?.message).toContain("1200 other jobs");
+  expect(lint(atMs - 1).filter((text) => text.startsWith("TOP_OF_HOUR"))).toEqual([]);
+});
+
+describe("the top of an hour at which a schedule meets others", () => {
+  const after = Date.parse("2026-01-01T07:40:00Z");
+  const top = (schedule: Schedule, plan: Partial<FirePlan> = {}) => {
+    const [first] = topsOfHour({ ...plan, schedules: [schedule] }, after);
+    return first === undefined ? null : new Date(first.atMs).toISOString();
+  };
+  const topOf = (expression: string, timeZone = "UTC", plan: Partial<FirePlan> = {}) =>
+    top(createCronSchedule({ expression, timeZone }), plan);
+  const rate = (everyMs: number, anchorMs = 0) => top({ kind: "rate", everyMs, anchorMs });
+
+  test.each([
+    ["0 5 * * *", "UTC", "2026-01-02T05:00:00.000Z"],
+    ["*/30 * * * *", "UTC", "2026-01-01T08:00:00.000Z"],
+    ["50,0 7 * * *", "UTC", "2026-01-02T07:00:00.000Z"],
+    ["0 9 * * *", "Asia/Kolkata", "2026-01-02T03:30:00.000Z"],
+    ["7 * * * *", "UTC", null],
+    ["30 * * * *", "Asia/Kolkata", null],
+    ["* * * * *", "UTC", null],
+  ])("is for %s in %s its next fire time at minute 0 of the wall clock", (expression, timeZone, expected) => {
+    expect(topOf(expression, timeZone)).toBe(expected);
+  });
+
+  test("is found for rates in step with the hour, and for a single time", () => {
+    expect(rate(3_600_000)).toBe("2026-01-01T08:00:00.000Z");
+    expect(rate(1_800_000)).toBe("2026-01-01T08:00:00.000Z");
+    expect(rate(3_600_000, 60_000)).toBeNull();
+    expect(rate(420_000)).toBeNull();
+    expect(rate(60_000)).toBeNull();
+    expect(top({ kind: "once", timesMs: [Date.parse("2026-01-03T00:00:00Z")] })).toBe(
+      "2026-01-03T00:00:00.000Z",
+    );
+  });
+
+  test("lies within the bounds and the calendars' hours, and there is none with a flexible window", () => {
+    const windows = [{ days: ["FRIDAY"], start: "09:15", end: "12:30" }];
+    const calendar = parseCalendar({ timeZone: "UTC", windows, excludedDates: [] });
+    for (const outside of ["SKIP", "DEFER"] as const) {
+      const gates = [{ name: "fridays", outside, calendar }];
+      expect(topOf("0 * * * *", "UTC", { gates })).toBe("2026-01-02T10:00:00.000Z");
+      expect(topOf("0 9 * * *", "UTC", { gates })).toBeNull();
+    }
+    expect(topOf("0 * * * *", "UTC", { bounds: { endMs: after + 60_000 } })).toBeNull();
+    expect(topOf("0 * * * *", "UTC", { flexibleWindow: { jobUid: "job_1", windowMs: 60_000 } })).toBeNull();
+  });
 });

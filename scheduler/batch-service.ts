@@ -7,7 +7,7 @@ import { type BatchChanged, batchPauseJobs, batchResumeJobs } from "./batch-paus
 import type { WrittenJob } from "./create-job.ts";
 import type { JobRow } from "./job.ts";
 import type { Parts } from "./parts.ts";
-import { presentJob } from "./read-jobs.ts";
+import { presentJobs } from "./read-jobs.ts";
 import { required } from "./required.ts";
 
 type BatchHandlers = Pick<
@@ -22,30 +22,32 @@ type BatchHandlers = Pick<
 
 /** The handlers of batches: translate, call, translate. */
 export function createBatchHandlers(parts: Parts): BatchHandlers {
-  const present = (rows: readonly JobRow[]) => rows.map((row) => presentJob(parts, row));
-  const presentWritten = (jobs: readonly WrittenJob[]) => ({
-    jobs: jobs.map(({ row, schedule }) => presentJob(parts, row, schedule)),
-  });
-  const presentChanged = ({ rows, undoToken, more }: BatchChanged) => ({
-    jobs: present(rows),
+  const present = (rows: readonly JobRow[]) =>
+    presentJobs(
+      parts,
+      rows.map((row) => ({ row })),
+    );
+  const presentWritten = async (jobs: readonly WrittenJob[]) => ({ jobs: await presentJobs(parts, jobs) });
+  const presentChanged = async ({ rows, undoToken, more }: BatchChanged) => ({
+    jobs: await present(rows),
     undoToken,
     more,
   });
   return {
     batchCreateJobs: async ({ projectId, request, actor }) => ({
-      response: presentWritten(await batchCreateJobs(parts, projectId, required(request), actor)),
+      response: await presentWritten(await batchCreateJobs(parts, projectId, required(request), actor)),
     }),
     batchUpdateJobs: async ({ projectId, request, actor }) => ({
-      response: presentWritten(await batchUpdateJobs(parts, projectId, required(request), actor)),
+      response: await presentWritten(await batchUpdateJobs(parts, projectId, required(request), actor)),
     }),
     batchDeleteJobs: async ({ projectId, request }) => ({
-      response: { jobs: present(await batchDeleteJobs(parts, projectId, required(request))) },
+      response: { jobs: await present(await batchDeleteJobs(parts, projectId, required(request))) },
     }),
     batchPauseJobs: async ({ projectId, request }) => ({
-      response: presentChanged(await batchPauseJobs(parts, projectId, required(request))),
+      response: await presentChanged(await batchPauseJobs(parts, projectId, required(request))),
     }),
     batchResumeJobs: async ({ projectId, request }) => ({
-      response: presentChanged(await batchResumeJobs(parts, projectId, required(request))),
+      response: await presentChanged(await batchResumeJobs(parts, projectId, required(request))),
     }),
     applyJobs: async ({ projectId, request, actor }) => {
       const { created, updated, deleted, unchangedCount } = await applyJobs(

@@ -50,7 +50,7 @@ const change = (calendar: MessageInitShape<typeof CalendarSchema>) =>
   updateCalendar(bench.parts, PROJECT, create(UpdateCalendarRequestSchema, { calendar }));
 const nextOf = async (name: string) => {
   const row = await readJob(bench.parts, PROJECT, { name });
-  const { nextFireTime, revision } = presentJob(bench.parts, row);
+  const { nextFireTime, revision } = await presentJob(bench.parts, row);
   return [nextFireTime === undefined ? null : (timestampMs(nextFireTime) - START) / HOUR, revision];
 };
 
@@ -97,7 +97,7 @@ test("the calendar itself is not shown, and cannot be given or deleted", async (
   if (schedule?.kind.case === "calendarEdge")
     schedule.kind.value.snapshot = create(CalendarSchema, { timeZone: "UTC" });
   const row = await bench.createJob(job);
-  expect(presentJob(bench.parts, row).schedules[0]?.kind.value).not.toHaveProperty("snapshot");
+  expect((await presentJob(bench.parts, row)).schedules[0]?.kind.value).not.toHaveProperty("snapshot");
   expect(await nextOf("opens")).toEqual([2, 1]);
   await expect(deleteCalendar(bench.parts, PROJECT, { name: "office", etag: "" })).rejects.toMatchObject({
     reason: "CALENDAR_IN_USE",

@@ -1,5 +1,6 @@
 import { type Calendar, neverOpens } from "../cron/calendar.ts";
 import type { CalendarGate } from "../cron/calendar-gate.ts";
+import { ScheduleError } from "../cron/errors.ts";
 import type { Queryable } from "../db/pool.ts";
 import { failure } from "../mesh/errors.ts";
 import {
@@ -11,7 +12,7 @@ import {
   jobCalendarsInsert,
 } from "./calendars.sql.ts";
 import { compileCalendar, fromCalendarSpecJson } from "./calendars-spec.ts";
-import type { ZoneData } from "./zone-data.ts";
+import type { ZoneData, ZoneRelease } from "./zone-data.ts";
 
 /** A job's reference to a calendar. */
 export interface CalendarReference {
@@ -88,7 +89,10 @@ function toGates(job: CalendarsOfJob, inForce: ReadonlyMap<string, CalendarInFor
   });
 }
 
-/** The living calendars in force of these names, by `keyOf(projectId, name)`; those that are not there are left out. */
+/**
+ * The living calendars in force of these names, by `keyOf(projectId, name)`; those that are not there, and
+ * those that cannot be compiled, are left out.
+ */
 export async function calendarsInForce(
   on: Queryable,
   zoneData: Releases,
@@ -105,18 +109,29 @@ export async function calendarsInForce(
     const values = [missing.map(({ uid }) => uid), missing.map(({ version }) => version)];
     for (const row of await on.query(calendarSpecs, values)) {
       const release = zoneData.release(row.zone_data);
-      read.set(versionKey(row), compileCalendar(fromCalendarSpecJson(row.spec), release));
+      const calendar = compileOrNone(row.spec, release);
+      if (calendar !== undefined) read.set(versionKey(row), calendar);
     }
   }
   const found = new Map<string, CalendarInForce>();
   for (const row of rows) {
     const key = versionKey(row);
     const calendar = read.get(key) ?? compiled.get(key);
-    if (calendar === undefined) throw new Error(`Version ${row.version} of ${row.uid} has no row.`);
+    if (calendar === undefined) continue;
     keep(key, calendar);
     found.set(keyOf(row.project_id, row.name), { uid: row.uid, version: row.version, calendar });
   }
   return found;
+}
+
+// Of a zone that this process does not know: the jobs that refer to it are in trouble, and no others.
+function compileOrNone(spec: string, release: ZoneRelease): Calendar | undefined {
+  try {
+    return compileCalendar(fromCalendarSpecJson(spec), release);
+  } catch (error) {
+    if (error instanceof ScheduleError) return undefined;
+    throw error;
+  }
 }
 
 function keep(key: string, calendar: Calendar): void {

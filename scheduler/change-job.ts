@@ -1,6 +1,6 @@
 import type { Queryable } from "../db/pool.ts";
 import { toSqlTime, toSqlTimeOrNull } from "../db/time.ts";
-import { EasyCronError, failure } from "../mesh/errors.ts";
+import { failure } from "../mesh/errors.ts";
 import { gatesOf } from "./calendars.ts";
 import { toCarryJson } from "./carry.ts";
 import { shapeCatchup } from "./catchup.ts";
@@ -180,17 +180,14 @@ function pausedSince(row: JobRow, schedule: CompiledSchedule, afterMs: number): 
 // Undefined when it cannot be compiled: then it has no fire times that could be decided, and the job may still be
 // changed, paused and deleted.
 function scheduleOf(parts: Parts, row: JobRow): CompiledSchedule | undefined {
-  try {
-    return parts.schedules.of(row);
-  } catch (error) {
-    if (error instanceof EasyCronError) return undefined;
-    throw error;
-  }
+  const found = parts.schedules.find(row);
+  return found instanceof Error ? undefined : found;
 }
 
 // In place of a schedule that cannot be compiled. Asked for a fire time, it throws what compiling it does.
 function noSchedule(parts: Parts, row: JobRow): CompiledSchedule {
   return {
+    jobUid: row.uid,
     nextAfter: (afterMs) => parts.schedules.of(row).nextAfter(afterMs),
     plan: { schedules: [] },
     policies: readPolicies(fromSpecJson(row.spec)),

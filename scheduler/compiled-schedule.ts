@@ -28,6 +28,8 @@ import { ownRelease, type ZoneRelease } from "./zone-data.ts";
 
 /** A job's schedules, bounds and policies, ready to be asked. */
 export interface CompiledSchedule {
+  /** The job's id, empty for an unsaved one. */
+  readonly jobUid: string;
   /** The first fire time strictly later than `afterMs`, or null when none is left. Epoch milliseconds. */
   nextAfter(afterMs: number): number | null;
   /** What decides the fire times, for previews and warnings; without the calendars, which change by themselves. */
@@ -71,6 +73,7 @@ export function compileSchedule(
   const bounds = { startMs, endMs };
   const windowMs = timing.flexibleWindow === undefined ? 0 : durationMs(timing.flexibleWindow);
   return {
+    jobUid: seed,
     plan: { schedules, bounds, ...(windowMs === 0 ? {} : { flexibleWindow: { jobUid: seed, windowMs } }) },
     policies: readPolicies(timing),
     calendars: readCalendars(timing),

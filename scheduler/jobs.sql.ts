@@ -76,15 +76,22 @@ export const jobsOfProjectInZones = statement<JobRow>(
     order by j.name collate "C" limit $4`,
 );
 
+/** Up to how many jobs `jobsDueAt` counts. */
+export const JOBS_DUE_LIMIT = 1_000;
+
 /**
- * How many of the project's jobs, at most 1,000, are due at the instant $2, as far as is known: those that a scheduler
- * looks at then, from $3 on.
+ * How many of the project's living jobs have their next fire time at each of the instants $3, which are whole quarters
+ * of an hour; without the job $2, and no more than that. One whose fire time at the instant has been handed over has its
+ * cursor behind it and is not counted: ask later than the look-ahead.
  */
-export const jobsDueAt = statement<{ count: number }>(
+export const jobsDueAt = statement<{ at: number; count: number }>(
   "jobsDueAt",
-  `select count(*)::integer as count
-     from (select from scheduler.jobs
-            where wake_time between $3 and $2 and project_id = $1 and next_fire_time = $2 limit 1000) as due`,
+  `select due.at, (select count(*)::integer
+                     from (select from scheduler.jobs j
+                            where j.project_id = $1 and j.next_fire_time = due.at and j.uid <> $2
+                              and extract(epoch from j.next_fire_time at time zone 'UTC') % 900 = 0
+                            limit ${JOBS_DUE_LIMIT}) as others) as count
+     from unnest($3::timestamptz[]) as due (at)`,
 );
 
 /**

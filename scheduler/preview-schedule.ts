@@ -36,7 +36,7 @@ export async function previewSchedule(
   const limited = schedule.policies.maxFires > 0 && afterMs >= parts.clock.now();
   const left = limited ? schedule.policies.maxFires - firedCount : Number.POSITIVE_INFINITY;
   const fireTimes = firstToFire(previewed, left).map(toFireTime);
-  const warnings = warningsOf(schedule, job, afterMs, known);
+  const warnings = warningsOf(schedule, job, afterMs, { ...known, firesLeft: left });
   if (fireTimes.length === 0 && !warnings.some(({ code }) => code === WarningCode.NEVER_FIRES)) {
     const message = "The job has no fire time after the given instant.";
     warnings.push({ code: WarningCode.NEVER_FIRES, field: "job.schedules", message });

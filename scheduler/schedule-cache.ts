@@ -8,6 +8,8 @@ import type { ZoneData } from "./zone-data.ts";
 export interface ScheduleCache {
   /** The schedule of a row that carries its specification. */
   of(row: JobRow): CompiledSchedule;
+  /** As `of`, with the error in place of a schedule that cannot be compiled. */
+  find(row: JobRow): CompiledSchedule | Error;
   /** The schedules of rows without specification, in their order; those missing are read in one statement. */
   load(on: Queryable, rows: readonly Pick<JobRow, "uid" | "revision">[]): Promise<CompiledSchedule[]>;
   /** As `load`, with the error in place of a schedule that cannot be compiled, so that one does not keep all back. */
@@ -47,11 +49,10 @@ export function createScheduleCache(maxEntries: number, zoneData: Pick<ZoneData,
       const values = [missing.map((row) => row.uid), missing.map((row) => row.revision)];
       for (const found of await on.query(revisionsByJob, values)) {
         const key = `${found.job_uid}/${found.revision}`;
-        try {
-          read.set(key, of(found.job_uid, found.revision, found.spec, found.zone_data));
-        } catch (error) {
-          read.set(key, error instanceof Error ? error : new Error(String(error)));
-        }
+        read.set(
+          key,
+          orError(() => of(found.job_uid, found.revision, found.spec, found.zone_data)),
+        );
       }
     }
     return rows.map((row) => {
@@ -64,9 +65,18 @@ export function createScheduleCache(maxEntries: number, zoneData: Pick<ZoneData,
 
   return {
     of: (row) => of(row.uid, row.revision, row.spec, row.zone_data),
+    find: (row) => orError(() => of(row.uid, row.revision, row.spec, row.zone_data)),
     load: async (on, rows) => (await loadEach(on, rows)).map(orThrow),
     loadEach,
   };
+}
+
+function orError(compile: () => CompiledSchedule): CompiledSchedule | Error {
+  try {
+    return compile();
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
 }
 
 function orThrow(found: CompiledSchedule | Error): CompiledSchedule {

@@ -26,12 +26,10 @@ import { createZoneDataHandlers } from "./zone-data-service.ts";
 /** The scheduler's handlers: translate, call, translate. */
 export function createSchedulerService(parts: Parts): ServiceImplementation<typeof SchedulerService> {
   const present = async ({ row, schedule }: WrittenJob) => {
-    const job = presentJob(parts, row, schedule);
-    const nowMs = parts.clock.now();
-    return {
-      job,
-      warnings: warningsOf(schedule, job, nowMs, await knownOf(parts, row.project_id, schedule)),
-    };
+    const job = await presentJob(parts, row, schedule);
+    const known = await knownOf(parts, row.project_id, schedule);
+    const limit = job.remainingFires === undefined ? {} : { firesLeft: job.remainingFires };
+    return { job, warnings: warningsOf(schedule, job, parts.clock.now(), { ...known, ...limit }) };
   };
   return {
     createJob: async ({ projectId, request, actor }) => {
@@ -39,7 +37,7 @@ export function createSchedulerService(parts: Parts): ServiceImplementation<type
     },
     getJob: async ({ projectId, request }) => {
       const row = await readJob(parts, projectId, required(request));
-      return { response: { job: presentJob(parts, row) } };
+      return { response: { job: await presentJob(parts, row) } };
     },
     listJobs: async ({ projectId, request }) => ({
       response: await listJobs(parts, projectId, required(request)),
@@ -49,16 +47,20 @@ export function createSchedulerService(parts: Parts): ServiceImplementation<type
     },
     deleteJob: async ({ projectId, request }) => {
       const { name, etag } = required(request);
-      return { response: { job: presentJob(parts, await deleteJob(parts, { projectId, name, etag })) } };
+      return {
+        response: { job: await presentJob(parts, await deleteJob(parts, { projectId, name, etag })) },
+      };
     },
     pauseJob: async ({ projectId, request }) => {
       const { name, note, until } = required(request);
       const pause = { note, untilMs: until === undefined ? null : timestampMs(until) };
-      return { response: { job: presentJob(parts, await pauseJob(parts, { projectId, name }, pause)) } };
+      return {
+        response: { job: await presentJob(parts, await pauseJob(parts, { projectId, name }, pause)) },
+      };
     },
     resumeJob: async ({ projectId, request }) => {
       const { name } = required(request);
-      return { response: { job: presentJob(parts, await resumeJob(parts, { projectId, name })) } };
+      return { response: { job: await presentJob(parts, await resumeJob(parts, { projectId, name })) } };
     },
     runJob: async ({ projectId, request }) => ({
       response: { trigger: await runJob(parts, projectId, required(request)) },

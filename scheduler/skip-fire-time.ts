@@ -47,7 +47,7 @@ export async function skipFireTime(
   const row = await readJob(parts, projectId, { name: request.job });
   const [after] = await readPage(parts, row, atMs, atMs + 1, 1);
   if (after === undefined) throw notFound(request.job, atMs);
-  return { fireTime: toEntry(row, after), job: presentJob(parts, row) };
+  return { fireTime: toEntry(row, after), job: await presentJob(parts, row) };
 }
 
 async function noteRequest(tx: Queryable, parts: Parts, row: JobRow, atMs: number): Promise<void> {

@@ -79,7 +79,7 @@ export function createTick(parts: TickParts): Tick {
   ) => {
     try {
       if (schedule instanceof Error) throw schedule;
-      if (gates === undefined) throw new Error("A calendar of the job is gone.");
+      if (gates === undefined) throw new Error("A calendar of the job is gone, or cannot be read.");
       const nowMs = parts.clock.now();
       const limit = Math.min(LINKS_LIMIT, room);
       const zoneData = parts.zoneData.label(schedule, nowMs);

@@ -2,10 +2,11 @@ import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { UpdateJobRequestSchema } from "../gen/easycron/v1/job_service_pb.ts";
+import { ListJobsRequestSchema, UpdateJobRequestSchema } from "../gen/easycron/v1/job_service_pb.ts";
 import type { JobRow } from "./job.ts";
 import { jobByUid } from "./jobs.sql.ts";
 import { deleteJob, pauseJob, resumeJob } from "./pause-job.ts";
+import { listJobs } from "./read-jobs.ts";
 import { createScheduleCache } from "./schedule-cache.ts";
 import { everySecond, openBench, PROJECT, type SchedulerBench } from "./testing/bench.ts";
 import { createTick } from "./tick.ts";
@@ -63,6 +64,11 @@ describe("a job whose fire times cannot be computed", () => {
     expect(troubles).toEqual([bad.uid, bad.uid]);
     // Its schedule has not ended: the cursor is where it was.
     expect(await again(bad)).toMatchObject({ state: "ACTIVE", next_fire_time: bad.next_fire_time });
+    const { jobs } = await listJobs(fresh().parts, PROJECT, create(ListJobsRequestSchema));
+    expect(jobs.map(({ name, nextFireTime }) => [name, nextFireTime !== undefined])).toEqual([
+      ["bad", false],
+      ["good", true],
+    ]);
   });
 
   test("keeps no other job back either when its pause ends", async () => {

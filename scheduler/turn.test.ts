@@ -24,6 +24,7 @@ const every = (ms: number): CompiledSchedule => ({
   calendars: [],
   zoneData: "2026a",
   zones: [],
+  jobUid: "job_1",
 });
 
 const row = (change: Partial<JobRow> = {}): JobRow => ({

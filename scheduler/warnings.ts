@@ -1,11 +1,11 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationMs } from "@bufbuild/protobuf/wkt";
-import type { CalendarGate } from "../cron/calendar-gate.ts";
 import { lintPlan } from "../cron/lint.ts";
 import type { WarningCode as CronWarningCode } from "../cron/warning.ts";
 import { type Job, WarningCode, type WarningSchema } from "../gen/easycron/v1/job_pb.ts";
 import type { RetryPolicy } from "../gen/easycron/v1/target_pb.ts";
 import type { CompiledSchedule } from "./compiled-schedule.ts";
+import type { Known } from "./known-of.ts";
 
 const CODES: Readonly<Record<CronWarningCode, WarningCode>> = {
   NEVER_FIRES: WarningCode.NEVER_FIRES,
@@ -17,21 +17,25 @@ const CODES: Readonly<Record<CronWarningCode, WarningCode>> = {
   RETRY_LONGER_THAN_INTERVAL: WarningCode.RETRY_LONGER_THAN_INTERVAL,
 };
 
-/** From this many other jobs on, the top of the hour is crowded. */
-const CROWD = 10;
+/** What is known of a job beside its specification. */
+type KnownOfJob = Partial<Known> & {
+  /** How many more triggers it may make; left out, as many as it likes. */
+  readonly firesLeft?: number;
+};
 
-/** What a customer should know about a valid job as of `nowMs`; paths begin at the request ("job.schedules[0]…"). */
+/**
+ * What a customer should know about how a valid job fires after `afterMs`; paths begin at the request
+ * ("job.schedules[0]…").
+ */
 export function warningsOf(
   schedule: CompiledSchedule,
   job: Pick<Job, "retryPolicy">,
-  nowMs: number,
-  known: { readonly gates?: readonly CalendarGate[]; readonly jobsAtTopOfHour?: number } = {},
+  afterMs: number,
+  { gates = [], ...known }: KnownOfJob = {},
 ): MessageInitShape<typeof WarningSchema>[] {
   const retries = job.retryPolicy === undefined ? {} : { retryHorizonMs: retryHorizonMs(job.retryPolicy) };
-  const { gates = [], jobsAtTopOfHour = 0 } = known;
   const plan = { ...schedule.plan, gates };
-  const crowd = jobsAtTopOfHour < CROWD ? {} : { jobsAtTopOfHour };
-  return lintPlan({ plan, nowMs, ...retries, ...crowd }).map(({ code, field, message }) => ({
+  return lintPlan({ ...known, ...retries, plan, afterMs }).map(({ code, field, message }) => ({
     code: CODES[code],
     field: `job.${field}`,
     message,
