@@ -3,7 +3,9 @@ import type { CalendarGate } from "./calendar-gate.ts";
 import { parseCalendar } from "./calendar-spec.ts";
 import { lintPlan } from "./lint.ts";
 import { topsOfHour } from "./lint-crowd.ts";
+import { createOnce } from "./once.ts";
 import type { FirePlan } from "./preview.ts";
+import { createRate } from "./rate.ts";
 import { createCronSchedule, type Schedule } from "./schedule.ts";
 
 const nowMs = Date.parse("2026-01-01T00:00:00Z");
@@ -202,8 +204,11 @@ describe("offset changes outside the life of a job", () => {
   });
 
   test("nor of any when it has made as many triggers as it may, which is told instead", () => {
-    const warnings = lintPlan({ plan: { schedules }, afterMs: nowMs, firesLeft: 0 });
-    expect(warnings.map(({ code, field }) => [code, field])).toEqual([["NEVER_FIRES", "maxFires"]]);
+    // Below zero when the limit was lowered since.
+    for (const firesLeft of [0, -2]) {
+      const warnings = lintPlan({ plan: { schedules }, afterMs: nowMs, firesLeft });
+      expect(warnings.map(({ code, field }) => [code, field])).toEqual([["NEVER_FIRES", "maxFires"]]);
+    }
   });
 });
 
@@ -221,7 +226,7 @@ test("names the fire time at which the top of an hour is crowded, and by how man
   const schedules = [
     createCronSchedule({ expression: "7 9 * * *" }),
     createCronSchedule({ expression: "0 9 * * *" }),
-    { kind: "rate" as const, everyMs: 3_600_000, anchorMs: 0 },
+    { kind: "rate" as const, ...createRate(3_600_000, 0) },
   ];
   const atMs = Date.parse("2026-01-01T09:00:00Z");
   const crowd = { atMs, otherJobs: 1_000 };
@@ -249,7 +254,7 @@ describe("the top of an hour at which a schedule meets others", () => {
   };
   const topOf = (expression: string, timeZone = "UTC", plan: Partial<FirePlan> = {}) =>
     top(createCronSchedule({ expression, timeZone }), plan);
-  const rate = (everyMs: number, anchorMs = 0) => top({ kind: "rate", everyMs, anchorMs });
+  const rate = (everyMs: number, anchorMs = 0) => top({ kind: "rate", ...createRate(everyMs, anchorMs) });
 
   test.each([
     ["0 5 * * *", "UTC", "2026-01-02T05:00:00.000Z"],
@@ -269,7 +274,7 @@ describe("the top of an hour at which a schedule meets others", () => {
     expect(rate(3_600_000, 60_000)).toBeNull();
     expect(rate(420_000)).toBeNull();
     expect(rate(60_000)).toBeNull();
-    expect(top({ kind: "once", timesMs: [Date.parse("2026-01-03T00:00:00Z")] })).toBe(
+    expect(top({ kind: "once", ...createOnce(Date.parse("2026-01-03T00:00:00Z")) })).toBe(
       "2026-01-03T00:00:00.000Z",
     );
   });

@@ -35,10 +35,10 @@ const LAST_FIRE_STEPS = 1_000;
  * then touch it, and that retries may outlast its interval. Empty for a job without schedules.
  */
 export function lintPlan(input: LintInput): Warning[] {
-  const { afterMs, firesLeft } = input;
+  const { afterMs, firesLeft = Number.POSITIVE_INFINITY } = input;
   if (input.plan.schedules.length === 0) return [];
   const plan = untilLastFire(input);
-  const warnings = firesLeft === 0 ? [SPENT] : lintFires(input.plan, afterMs);
+  const warnings = firesLeft <= 0 ? [SPENT] : lintFires(input.plan, afterMs);
   for (const [index, schedule] of plan.schedules.entries()) {
     if (schedule.kind !== "cron") continue;
     warnings.push(...lintCron(schedule.fields, `schedules[${index}].cron.expression`));

@@ -67,6 +67,14 @@ describe("the next fire time of a job makes a trigger", () => {
     expect(await next("noon")).toBeUndefined();
   });
 
+  test("and is the one that is owed, if it makes one", async () => {
+    await make("daily", "30 9 * * *", skipping);
+    bench.setTime(START + 0.5 * HOUR + 200);
+    expect(await next("daily")).toBe("2026-03-02T09:30:00.000Z");
+    await at(START + 0.5 * HOUR + 200);
+    expect(await next("daily")).toBe("2026-03-03T09:30:00.000Z");
+  });
+
   test("and keeps its nominal time when it is deferred, but for those that the opening is taken for", async () => {
     await make("noon", "0 12 * * *", deferring);
     await make("hourly", "0 * * * *", deferring);

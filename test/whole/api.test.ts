@@ -98,6 +98,19 @@ describe("a job is created, read, listed, paused and deleted", () => {
   });
 });
 
+test("creating, updating and previewing a job answer with warnings, which refuse nothing", async () => {
+  const expression = (text: string) => ({
+    ...jobNamed("warned"),
+    schedules: [{ cron: { expression: text } }],
+  });
+  const codes = ({ body }: Answer) => body.warnings.map((warning: { code: string }) => warning.code);
+  const restarts = ["WARNING_CODE_STEP_RESTARTS"];
+  const created = await post("JobService/CreateJob", { job: expression("7 9 13 * 5") });
+  expect(codes(created)).toEqual(["WARNING_CODE_DAY_OF_MONTH_OR_WEEKDAY"]);
+  expect(codes(await post("JobService/UpdateJob", { job: expression("7 */7 * * *") }))).toEqual(restarts);
+  expect(codes(await post("ScheduleService/PreviewSchedule", { name: "warned" }))).toEqual(restarts);
+});
+
 describe("errors say what was wrong, with the canonical code and a stable reason", () => {
   const withJob = (change: object) => ({ job: { ...jobNamed("bad"), ...change } });
   const cron = (expression: string, timeZone = "UTC") =>
