@@ -178,7 +178,7 @@ test("a limit that is spent ends it, whatever pauses follow", async () => {
 });
 
 test("a simulation that is told to stop says how far it came", async () => {
-  let ms = 0;
+  let steps = 0;
   const endMs = START + 5_000 * MINUTE;
   const schedule = compileSchedule(
     withDefaults(fromJson(JobSchema, { schedules: [{ cron: { expression: "* * * * *" } }] }), START),
@@ -186,7 +186,11 @@ test("a simulation that is told to stop says how far it came", async () => {
   );
   const given = { schedule, gates: [], startMs: START, endMs, durationMs: 0, catchupPerSecond: 50 };
   const simulation = simulate({ ...given, outages: [], pauses: [range(1_000, 9_000)] });
-  const { fireTimes, untilMs } = await runInSlices(simulation, { budgetMs: 1_010, elapsed: () => ms++ });
+  const { fireTimes, untilMs } = await runInSlices(simulation, {
+    sliceMs: 0,
+    budgetMs: 1_010,
+    computed: () => steps++,
+  });
   expect(untilMs).toBeGreaterThan(START + 1_000 * MINUTE);
   expect(untilMs).toBeLessThan(endMs);
   expect(fireTimes.at(-1)?.atMs).toBe(untilMs);
