@@ -58,9 +58,11 @@ function lintSteps(fields: CronFields, field: string): Warning[] {
   for (const [index, [kind, { turn, has }]] of [...STEPPED].slice(6 - texts.length).entries()) {
     const text = texts[index] ?? "";
     const distances = text.includes("/") ? distancesOf(kind, (n) => has(fields, n)) : [];
-    const [shortest, longest] = [Math.min(...distances), Math.max(...distances)];
-    if (distances.length === 0 || shortest === longest) continue;
-    const message = `${text} in the ${kind.label} field starts anew with every ${turn}, so its intervals are not all alike: the shortest is ${shortest}, the longest ${longest}.`;
+    const longest = Math.max(0, ...distances.slice(0, -1));
+    const last = distances.at(-1) ?? longest;
+    // A longer last interval is what a range with a step asks for, as "9-17/2" does.
+    if (last >= longest) continue;
+    const message = `${text} in the ${kind.label} field starts anew with every ${turn}: the interval at its end is ${last}, not ${longest}.`;
     warnings.push({ code: "STEP_RESTARTS", field, message });
   }
   return warnings;

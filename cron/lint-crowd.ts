@@ -1,7 +1,7 @@
 import { hasOf60 } from "./bits.ts";
 import { nextPassing, PASSING_STEPS } from "./next-passing.ts";
 import type { FirePlan } from "./preview.ts";
-import type { Schedule } from "./schedule.ts";
+import { type Schedule, zoneOf } from "./schedule.ts";
 import type { Warning } from "./warning.ts";
 import { offsetAt } from "./zone-offsets.ts";
 
@@ -59,18 +59,12 @@ function nextTop(plan: FirePlan, schedule: Schedule, afterMs: number): number | 
   for (let steps = PASSING_STEPS; steps > 0; ) {
     const passing = nextPassing({ ...plan, schedules: [schedule] }, from, { steps });
     if (passing.atMs === null) return null;
-    const pastMs = modulo(passing.atMs + offsetOf(schedule, passing.atMs) * 1000, HOUR_MS);
+    const pastMs = modulo(passing.atMs + offsetAt(zoneOf(schedule), passing.atMs) * 1000, HOUR_MS);
     if (pastMs === 0 && passing.openingMs === null) return passing.atMs;
     from = passing.atMs - pastMs + HOUR_MS - 1;
     steps -= passing.steps;
   }
   return null;
-}
-
-/** What its clock is ahead of UTC, in seconds; schedules without a zone go by UTC. */
-function offsetOf(schedule: Schedule, atMs: number): number {
-  if (schedule.kind === "cron") return offsetAt(schedule.zone, atMs);
-  return schedule.kind === "calendarEdge" ? offsetAt(schedule.calendar.zone, atMs) : 0;
 }
 
 function modulo(value: number, size: number): number {

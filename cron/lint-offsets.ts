@@ -1,8 +1,8 @@
 import { LONGEST_GAP_SECONDS } from "./dst-policy.ts";
 import { DAY_SECONDS, formatDate, formatLocal } from "./local-time.ts";
 import { nextLocalSecond } from "./next.ts";
-import { offsetChanges } from "./offset-note.ts";
-import type { Bounds, CronSchedule } from "./schedule.ts";
+import { noteOffset, offsetChanges } from "./offset-note.ts";
+import { type Bounds, type CronSchedule, nextOfSchedule, type Schedule, zoneOf } from "./schedule.ts";
 import type { Warning } from "./warning.ts";
 
 /** How far ahead offset changes are looked at: two years. */
@@ -13,15 +13,52 @@ const ALL_HOURS = (1 << 24) - 1;
 /** No offset change skips or repeats more: the day that a zone moves across the date line. */
 const LONGEST_CHANGE_MS = 86_400_000;
 
+/** The span of time that a job's warnings are about. */
+type Within = Readonly<{ afterMs: number; bounds?: Bounds }>;
+
 /**
  * Returns a warning for each offset change of the two years after `afterMs` that skips or repeats, within the bounds, a
- * local time at which the schedule is due. Jobs in rhythm that run in every hour of the day take no harm and are left out.
+ * local time at which the schedule is due. Rates know no local time; jobs in rhythm that run in every hour of the day
+ * take no harm.
  */
-export function lintOffsets(
-  schedule: CronSchedule,
-  field: string,
-  { afterMs, bounds = {} }: { afterMs: number; bounds?: Bounds },
-): Warning[] {
+export function lintOffsets(schedule: Schedule, field: string, within: Within): Warning[] {
+  if (schedule.kind === "rate") return [];
+  return schedule.kind === "cron"
+    ? lintCronOffsets(schedule, field, within)
+    : lintNoted(schedule, field, within);
+}
+
+/** Fire times at one offset change that are looked at: one is the rule. */
+const MOST_AT_CHANGE = 20;
+
+const NOTED = {
+  GAP_SHIFTED: "its local time is skipped, so it fires when the clocks have moved forward",
+  FIRST_OF_TWO: "its local time comes twice; it fires the first time",
+  SECOND_OF_TWO: "its local time comes twice; it fires the second time",
+} as const;
+
+/** For schedules whose fire times are few: those at an offset change are looked at, each as a preview notes it. */
+function lintNoted(schedule: Schedule, field: string, { afterMs, bounds = {} }: Within): Warning[] {
+  const { startMs = Number.NEGATIVE_INFINITY, endMs = Number.POSITIVE_INFINITY } = bounds;
+  const toMs = Math.min(afterMs + AHEAD_MS, endMs);
+  const warnings: Warning[] = [];
+  const zone = zoneOf(schedule);
+  for (const span of offsetChanges(zone, afterMs - LONGEST_CHANGE_MS, toMs + LONGEST_CHANGE_MS)) {
+    const changeMs = span.start * 1000;
+    let atMs: number | null = Math.max(afterMs, startMs - 1, changeMs - LONGEST_CHANGE_MS);
+    for (let looked = 0; looked < MOST_AT_CHANGE; looked += 1) {
+      atMs = nextOfSchedule(schedule, atMs);
+      if (atMs === null || atMs > Math.min(toMs, changeMs + LONGEST_CHANGE_MS)) break;
+      const note = noteOffset(schedule, atMs);
+      if (note === null) continue;
+      const date = formatDate(Math.floor((Math.floor(atMs / 1000) + span.offset) / DAY_SECONDS));
+      warnings.push({ code: "OFFSET_CHANGE", field, message: `On ${date} in ${zone.name} ${NOTED[note]}.` });
+    }
+  }
+  return warnings;
+}
+
+function lintCronOffsets(schedule: CronSchedule, field: string, { afterMs, bounds = {} }: Within): Warning[] {
   if (schedule.fields.rhythm && schedule.fields.hours === ALL_HOURS) return [];
   const { startMs = Number.NEGATIVE_INFINITY, endMs = Number.POSITIVE_INFINITY } = bounds;
   const fromMs = Math.max(afterMs, startMs - 1);

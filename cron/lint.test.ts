@@ -3,7 +3,7 @@ import type { CalendarGate } from "./calendar-gate.ts";
 import { parseCalendar } from "./calendar-spec.ts";
 import { lintPlan } from "./lint.ts";
 import { topsOfHour } from "./lint-crowd.ts";
-import { createOnce } from "./once.ts";
+import { createOnce, createOnceLocal } from "./once.ts";
 import type { FirePlan } from "./preview.ts";
 import { createRate } from "./rate.ts";
 import { createCronSchedule, type Schedule } from "./schedule.ts";
@@ -34,7 +34,9 @@ describe("the expression", () => {
     ["0-59/7 * * * *", ["STEP_RESTARTS"]],
     ["1-59/7 * * * *", ["STEP_RESTARTS"]],
     ["*/7,3 * * * *", ["STEP_RESTARTS"]],
-    ["H(0-29)/7 * * * *", ["STEP_RESTARTS"]],
+    ["H(0-29)/7 * * * *", []],
+    ["0 9-17/2 * * *", []],
+    ["0-30/10 * * * *", []],
     ["*/40 * * * *", ["STEP_RESTARTS"]],
     ["0 0-23/5 * * *", ["STEP_RESTARTS"]],
     ["0 0 1-31/30 * *", ["STEP_RESTARTS", "MONTH_END_GAP"]],
@@ -51,7 +53,7 @@ describe("the expression", () => {
     expect(codes(expression)).toEqual(expected);
   });
 
-  test("says the shortest of a step's intervals, and the longest", () => {
+  test("says the interval at the end of a step's field", () => {
     const plan = {
       schedules: [createCronSchedule({ expression: "30 0-59/7 * * * *", dialect: "WITH_SECONDS" })],
     };
@@ -60,7 +62,7 @@ describe("the expression", () => {
         code: "STEP_RESTARTS",
         field: "schedules[0].cron.expression",
         message:
-          "0-59/7 in the minute field starts anew with every hour, so its intervals are not all alike: the shortest is 4, the longest 7.",
+          "0-59/7 in the minute field starts anew with every hour: the interval at its end is 4, not 7.",
       },
     ]);
   });
@@ -289,5 +291,42 @@ describe("the top of an hour at which a schedule meets others", () => {
     }
     expect(topOf("0 * * * *", "UTC", { bounds: { endMs: after + 60_000 } })).toBeNull();
     expect(topOf("0 * * * *", "UTC", { flexibleWindow: { jobUid: "job_1", windowMs: 60_000 } })).toBeNull();
+  });
+});
+
+describe("a shift of the clocks at the one time of a schedule", () => {
+  const paris = "Europe/Paris";
+  const messages = (schedule: Schedule) =>
+    lintPlan({ plan: { schedules: [schedule] }, afterMs: nowMs }).map(
+      ({ field, message }) => `${field}: ${message}`,
+    );
+
+  test("is told of a local time", () => {
+    const once = (localTime: string): Schedule => ({ kind: "once", ...createOnceLocal(localTime, paris) });
+    expect(messages(once("2026-03-29T02:30:00"))).toEqual([
+      "schedules[0].timeZone: On 2026-03-29 in Europe/Paris its local time is skipped, so it fires when the clocks have moved forward.",
+    ]);
+    expect(messages(once("2026-10-25T02:30:00"))).toEqual([
+      "schedules[0].timeZone: On 2026-10-25 in Europe/Paris its local time comes twice; it fires the first time.",
+    ]);
+    expect(messages(once("2026-03-29T03:30:00"))).toEqual([]);
+  });
+
+  test("is told of a calendar's edge", () => {
+    const days = ["SUNDAY"];
+    const calendar = parseCalendar({
+      timeZone: paris,
+      windows: [{ days, start: "02:30", end: "09:00" }],
+      excludedDates: ["2027-01-01/2028-12-31"],
+    });
+    expect(messages({ kind: "calendarEdge", calendar, edge: "OPENS" })).toEqual([
+      "schedules[0].calendarEdge.calendar: On 2026-03-29 in Europe/Paris its local time is skipped, so it fires when the clocks have moved forward.",
+      "schedules[0].calendarEdge.calendar: On 2026-10-25 in Europe/Paris its local time comes twice; it fires the first time.",
+      "schedules[0].calendarEdge.calendar: On 2026-10-25 in Europe/Paris its local time comes twice; it fires the second time.",
+    ]);
+    // Set back to 02:00, the clock is outside the hours once more: it closes then, too.
+    expect(messages({ kind: "calendarEdge", calendar, edge: "CLOSES" })).toEqual([
+      "schedules[0].calendarEdge.calendar: On 2026-10-25 in Europe/Paris its local time comes twice; it fires the second time.",
+    ]);
   });
 });

@@ -40,10 +40,11 @@ export function lintPlan(input: LintInput): Warning[] {
   const plan = untilLastFire(input);
   const warnings = firesLeft <= 0 ? [SPENT] : lintFires(input.plan, afterMs);
   for (const [index, schedule] of plan.schedules.entries()) {
-    if (schedule.kind !== "cron") continue;
-    warnings.push(...lintCron(schedule.fields, `schedules[${index}].cron.expression`));
+    if (schedule.kind === "cron")
+      warnings.push(...lintCron(schedule.fields, `schedules[${index}].cron.expression`));
     const { bounds = {} } = plan;
-    warnings.push(...lintOffsets(schedule, `schedules[${index}].timeZone`, { afterMs, bounds }));
+    const field = schedule.kind === "calendarEdge" ? "calendarEdge.calendar" : "timeZone";
+    warnings.push(...lintOffsets(schedule, `schedules[${index}].${field}`, { afterMs, bounds }));
   }
   warnings.push(...lintCrowds(plan, input.crowds ?? []));
   const retries = lintRetries({ ...input, plan });

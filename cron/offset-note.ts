@@ -1,22 +1,41 @@
+import { isOpen } from "./calendar.ts";
 import { nextLocalSecond } from "./next.ts";
-import type { Schedule } from "./schedule.ts";
-import { knownSecond, type Span, spanAt, type ZoneOffsets } from "./zone-offsets.ts";
+import { type Schedule, zoneOf } from "./schedule.ts";
+import { knownSecond, type Span, spanAt, toOffsets, type ZoneOffsets } from "./zone-offsets.ts";
 
 /** What an offset change has done to a fire time. */
 export type OffsetNote = "GAP_SHIFTED" | "FIRST_OF_TWO" | "SECOND_OF_TWO";
 
 /**
- * Tells what an offset change has done to a fire time of a cron schedule: GAP_SHIFTED if its local time was skipped and
- * it fires at the end of the gap, FIRST_OF_TWO or SECOND_OF_TWO if its local time comes twice. Null for all others.
+ * Tells what an offset change has done to a fire time, on the clock of its schedule: GAP_SHIFTED if the local time that
+ * was wanted is skipped and it fires at the end of the gap, FIRST_OF_TWO or SECOND_OF_TWO if its local time comes twice.
+ * Null for all others.
  */
 export function noteOffset(schedule: Schedule, atMs: number): OffsetNote | null {
-  if (schedule.kind !== "cron") return null;
   const second = knownSecond(atMs);
-  const span = spanAt(schedule.zone, second);
+  const span = spanAt(zoneOf(schedule), second);
   const local = second + span.offset;
-  if (second === span.start && nextLocalSecond(schedule.fields, local) !== local) return "GAP_SHIFTED";
+  if (second === span.start && span.offset > span.offsetBefore && !wants(schedule, local))
+    return "GAP_SHIFTED";
   if (second < span.start + span.offsetBefore - span.offset) return "SECOND_OF_TWO";
   return second >= span.end - (span.offset - span.offsetAfter) ? "FIRST_OF_TWO" : null;
+}
+
+/** Whether the schedule asks for this local second, rather than for one that a gap has skipped. */
+function wants(schedule: Schedule, local: number): boolean {
+  switch (schedule.kind) {
+    case "cron":
+      return nextLocalSecond(schedule.fields, local) === local;
+    case "rate":
+      return true;
+    case "once":
+      return schedule.localSecond === null || schedule.localSecond === local;
+    case "calendarEdge": {
+      // On a clock that is never shifted, the edge is where the windows and dates put it.
+      const onClock = { ...schedule.calendar, zone: toOffsets("UTC") };
+      return isOpen(onClock, local * 1000) !== isOpen(onClock, (local - 1) * 1000);
+    }
+  }
 }
 
 /**

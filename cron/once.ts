@@ -2,20 +2,26 @@ import { DEFAULT_DST_POLICY, type DstPolicy } from "./dst-policy.ts";
 import { ScheduleError } from "./errors.ts";
 import { instantsOfLocal } from "./local-instants.ts";
 import { DAY_SECONDS, dayOfDate, daysInMonth } from "./local-time.ts";
-import type { Zone } from "./zone-offsets.ts";
+import { toOffsets, type Zone, type ZoneOffsets } from "./zone-offsets.ts";
 
 /** Fires at single instants (epoch ms, ascending): one as a rule; none or two only for a local time that has them. */
-export type Once = Readonly<{ timesMs: readonly number[] }>;
+export type Once = Readonly<{
+  timesMs: readonly number[];
+  /** The zone on whose clock it is shown. */
+  zone: ZoneOffsets;
+  /** The local second that is wanted there; null if it was given as an instant. */
+  localSecond: number | null;
+}>;
 
 const LOCAL_TIME = /^(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2})(?::(\d{2}))?$/;
 const LOCAL_FORM = 'a local time from 1901 to 2399 such as "2027-03-28T02:30:00", without an offset';
 
-/** Makes a one-shot of an instant. Throws a ScheduleError of field "once.time" if it is not one. */
-export function createOnce(timeMs: number): Once {
+/** Makes a one-shot of an instant, in UTC unless told. Throws a ScheduleError of field "once.time" or "timeZone". */
+export function createOnce(timeMs: number, zone: Zone = "UTC"): Once {
   if (!Number.isSafeInteger(timeMs)) {
     throw new ScheduleError("once.time", String(timeMs), "is not a time", "whole milliseconds since 1970");
   }
-  return { timesMs: [timeMs] };
+  return { timesMs: [timeMs], zone: toOffsets(zone), localSecond: null };
 }
 
 /**
@@ -24,12 +30,13 @@ export function createOnce(timeMs: number): Once {
  * Throws a ScheduleError of field "once.localTime" or "timeZone".
  */
 export function createOnceLocal(localTime: string, zone: Zone, dst: DstPolicy = DEFAULT_DST_POLICY): Once {
-  const instants = instantsOfLocal(zone, parseLocalTime(localTime), dst);
-  return { timesMs: instants.map((second) => second * 1000) };
+  const localSecond = parseLocalTime(localTime);
+  const instants = instantsOfLocal(zone, localSecond, dst);
+  return { timesMs: instants.map((second) => second * 1000), zone: toOffsets(zone), localSecond };
 }
 
 /** Returns the first of the times strictly later than `afterMs`, or null. */
-export function nextOnceTime(once: Once, afterMs: number): number | null {
+export function nextOnceTime(once: Pick<Once, "timesMs">, afterMs: number): number | null {
   return once.timesMs.find((time) => time > afterMs) ?? null;
 }
 

@@ -1,13 +1,18 @@
 import { expect, test } from "vitest";
 import { parseCalendar } from "./calendar-spec.ts";
-import { MAX_PREVIEW, previewFireTimes } from "./preview.ts";
+import { createOnce, createOnceLocal } from "./once.ts";
+import { showFireTime } from "./preview.ts";
 import { createRate } from "./rate.ts";
-import { createCronSchedule, type Schedule } from "./schedule.ts";
+import { type Bounds, createCronSchedule, nextOf, type Schedule } from "./schedule.ts";
 
-function summary(schedules: Schedule[], after: string, count: number): string[] {
-  return previewFireTimes({ schedules }, Date.parse(after), count).map(
-    (fire) => `${fire.localTime}${fire.utcOffset} ${fire.notes.map((note) => note.code).join()}`,
-  );
+function summary(schedules: Schedule[], after: string, count: number, bounds: Bounds = {}): string[] {
+  const shown: string[] = [];
+  let atMs = nextOf(schedules, Date.parse(after), bounds);
+  for (; atMs !== null && shown.length < count; atMs = nextOf(schedules, atMs, bounds)) {
+    const { localTime, utcOffset, note } = showFireTime({ schedules, bounds }, atMs);
+    shown.push(`${localTime}${utcOffset} ${note?.code ?? ""}`);
+  }
+  return shown;
 }
 
 test("shows local time and offset, and notes what an offset change does", () => {
@@ -30,50 +35,72 @@ test("shows local time and offset, and notes what an offset change does", () => 
   ).toEqual(["2026-03-08T03:00:00-04:00 "]);
 });
 
-test("shows what calendars skip and defer", () => {
-  const calendar = parseCalendar({
-    timeZone: "Europe/Paris",
-    windows: [{ days: ["MONDAY"], start: "09:00", end: "17:00" }],
-    excludedDates: [],
+test("shows a one-shot on the clock of its zone, and notes a local time that is skipped or comes twice", () => {
+  const once = (localTime: string): Schedule => ({
+    kind: "once",
+    ...createOnceLocal(localTime, "Europe/Paris"),
   });
-  const schedules = [createCronSchedule({ expression: "0 12 * * *", timeZone: "Europe/Paris" })];
-  const after = Date.parse("2026-06-06T12:00:00Z");
-  const preview = (outside: "SKIP" | "DEFER") =>
-    previewFireTimes({ schedules, gates: [{ name: "office", calendar, outside }] }, after, 2).map((fire) => [
-      fire.effectiveMs === null ? null : new Date(fire.effectiveMs).toISOString(),
-      fire.notes.map((note) => note.text).join(),
-    ]);
-  expect(preview("SKIP")).toEqual([
-    [null, "Skipped: the calendar office is closed."],
-    ["2026-06-08T10:00:00.000Z", ""],
+  expect(summary([once("2027-07-01T09:00:00")], "2026-01-01T00:00:00Z", 1)).toEqual([
+    "2027-07-01T09:00:00+02:00 ",
   ]);
-  expect(preview("DEFER")).toEqual([
-    ["2026-06-08T07:00:00.000Z", "Deferred: the calendar office is closed."],
-    ["2026-06-08T10:00:00.000Z", ""],
+  expect(summary([once("2027-03-28T02:30:00")], "2026-01-01T00:00:00Z", 1)).toEqual([
+    "2027-03-28T03:00:00+02:00 GAP_SHIFTED",
+  ]);
+  expect(summary([once("2027-03-28T03:00:00")], "2026-01-01T00:00:00Z", 1)).toEqual([
+    "2027-03-28T03:00:00+02:00 ",
+  ]);
+  expect(summary([once("2027-10-31T02:30:00")], "2026-01-01T00:00:00Z", 1)).toEqual([
+    "2027-10-31T02:30:00+02:00 FIRST_OF_TWO",
+  ]);
+  const instant: Schedule = {
+    kind: "once",
+    ...createOnce(Date.parse("2027-03-28T01:00:00Z"), "Europe/Paris"),
+  };
+  expect(summary([instant], "2026-01-01T00:00:00Z", 1)).toEqual(["2027-03-28T03:00:00+02:00 "]);
+});
+
+test("shows a rate on the clock of its zone", () => {
+  const daily: Schedule = {
+    kind: "rate",
+    ...createRate(86_400_000, Date.parse("2026-10-24T00:30:00Z"), "Europe/Paris"),
+  };
+  expect(summary([daily], "2026-10-24T00:30:00Z", 2)).toEqual([
+    "2026-10-25T02:30:00+02:00 FIRST_OF_TWO",
+    "2026-10-26T01:30:00+01:00 ",
+  ]);
+  const utc: Schedule = { kind: "rate", ...createRate(60_000, 0) };
+  expect(summary([utc], "1970-01-01T00:00:00Z", 1)).toEqual(["1970-01-01T00:01:00+00:00 "]);
+});
+
+test("shows the edges of a calendar on its clock, and notes those that clocks have moved", () => {
+  const edge = (start: string, end: string): Schedule => ({
+    kind: "calendarEdge",
+    edge: "OPENS",
+    calendar: parseCalendar({
+      timeZone: "Europe/Paris",
+      windows: [{ days: ["SUNDAY"], start, end }],
+      excludedDates: [],
+    }),
+  });
+  expect(summary([edge("02:30", "05:00")], "2026-10-24T00:00:00Z", 2)).toEqual([
+    "2026-10-25T02:30:00+02:00 FIRST_OF_TWO",
+    "2026-10-25T02:30:00+01:00 SECOND_OF_TWO",
+  ]);
+  expect(summary([edge("02:30", "05:00")], "2026-03-28T00:00:00Z", 1)).toEqual([
+    "2026-03-29T03:00:00+02:00 GAP_SHIFTED",
+  ]);
+  expect(summary([edge("03:00", "05:00")], "2026-03-28T00:00:00Z", 1)).toEqual([
+    "2026-03-29T03:00:00+02:00 ",
   ]);
 });
 
-test("shows nominal and effective time of a job with a flexible window", () => {
-  const schedules: Schedule[] = [{ kind: "rate", ...createRate(60_000, 0) }];
-  const flexibleWindow = { jobUid: "job_1", windowMs: 30_000 };
-  const [first, second] = previewFireTimes({ schedules, flexibleWindow }, 0, 2);
-  const delay = (first?.effectiveMs ?? 0) - 60_000;
-  expect(first).toMatchObject({ nominalMs: 60_000, localTime: "1970-01-01T00:01:00", utcOffset: "+00:00" });
-  expect(delay).toBeGreaterThan(0);
-  expect(delay).toBeLessThan(30_000);
-  expect(second?.effectiveMs).toBe(120_000 + delay);
-  expect(first?.notes).toEqual([
-    { code: "DELAYED", text: `Delayed by ${delay} ms within its flexible window.` },
-  ]);
-});
-
-test("ends with the schedule, its bounds, the count asked for and 1,000", () => {
-  const daily = [createCronSchedule({ expression: "@daily" })];
-  const bounds = { endMs: Date.UTC(2026, 0, 3) };
-  expect(previewFireTimes({ schedules: daily, bounds }, Date.UTC(2026, 0, 1), 10)).toHaveLength(2);
-  expect(previewFireTimes({ schedules: daily }, 0, 5_000)).toHaveLength(MAX_PREVIEW);
-  expect(previewFireTimes({ schedules: [createCronSchedule({ expression: "0 0 30 2 *" })] }, 0, 5)).toEqual(
-    [],
-  );
-  expect(previewFireTimes({ schedules: [] }, 0, 5)).toEqual([]);
+test("an instant that several schedules share is shown by the first of them that has it", () => {
+  const schedules = [
+    createCronSchedule({ expression: "0 7 * * *" }),
+    createCronSchedule({ expression: "0 9 * * *", timeZone: "Europe/Paris" }),
+  ];
+  expect(summary(schedules, "2026-07-01T00:00:00Z", 1)).toEqual(["2026-07-01T07:00:00+00:00 "]);
+  expect(summary(schedules.reverse(), "2026-07-01T00:00:00Z", 1)).toEqual(["2026-07-01T09:00:00+02:00 "]);
+  const bounds = { startMs: Date.UTC(2026, 6, 2, 7) };
+  expect(summary(schedules, "2026-07-01T00:00:00Z", 1, bounds)).toEqual(["2026-07-02T09:00:00+02:00 "]);
 });

@@ -1,9 +1,8 @@
-import { type CalendarGate, passGates } from "./calendar-gate.ts";
-import { flexibleDelay } from "./flexible-window.ts";
+import type { CalendarGate } from "./calendar-gate.ts";
 import { formatLocal, formatOffset } from "./local-time.ts";
 import { noteOffset, type OffsetNote } from "./offset-note.ts";
-import { type Bounds, type Fire, nextFire, type Schedule } from "./schedule.ts";
-import { offsetAt, type Zone } from "./zone-offsets.ts";
+import { type Bounds, nextFire, type Schedule, zoneOf } from "./schedule.ts";
+import { offsetAt } from "./zone-offsets.ts";
 
 /** All that decides when a job fires. */
 export type FirePlan = Readonly<{
@@ -13,76 +12,30 @@ export type FirePlan = Readonly<{
   flexibleWindow?: Readonly<{ jobUid: string; windowMs: number }>;
 }>;
 
-/** Something worth knowing about one fire time; `text` is a sentence for people. */
-export type PreviewNote = Readonly<{ code: OffsetNote | "SKIPPED" | "DEFERRED" | "DELAYED"; text: string }>;
-
-export type PreviewedFireTime = Readonly<{
-  nominalMs: number;
-  /** When it is really due; null if a calendar skips it. */
-  effectiveMs: number | null;
-  /** The nominal time on the schedule's wall clock: "2027-03-28T02:30:00". */
+/** A fire time as the clock of its schedule shows it. */
+export type FireTimeOnClock = Readonly<{
+  /** "2027-03-28T02:30:00". */
   localTime: string;
   /** "+01:00". */
   utcOffset: string;
-  notes: readonly PreviewNote[];
+  /** What an offset change has done to it; null as a rule. `text` is a sentence for people. */
+  note: Readonly<{ code: OffsetNote; text: string }> | null;
 }>;
 
-/** The most fire times of one preview. */
-export const MAX_PREVIEW = 1_000;
-
 /**
- * Returns the next fire times strictly later than `afterMs`, at most `count` (and at most 1,000), ascending. Those that
- * calendars skip or defer are among them, with a note; several deferred to one instant are one fire.
+ * Shows a fire time on the wall clock of the first schedule that has it, and tells what the clock does to it. An instant
+ * that none of them has is shown in UTC.
  */
-export function previewFireTimes(plan: FirePlan, afterMs: number, count: number): PreviewedFireTime[] {
-  const previewed: PreviewedFireTime[] = [];
-  const most = Math.min(count, MAX_PREVIEW);
-  let fire = nextFire(plan.schedules, afterMs, plan.bounds);
-  while (fire !== null && previewed.length < most) {
-    const following = nextFire(plan.schedules, fire.atMs, plan.bounds);
-    previewed.push(describeFire(plan, fire, following?.atMs ?? null));
-    fire = following;
-  }
-  return previewed;
-}
-
-function describeFire(plan: FirePlan, fire: Fire, followingMs: number | null): PreviewedFireTime {
-  const { schedule, atMs } = fire;
-  const zone = zoneOf(schedule);
-  const notes: PreviewNote[] = [];
-  const offsetNote = noteOffset(schedule, atMs);
-  if (offsetNote !== null) notes.push({ code: offsetNote, text: OFFSET_TEXTS[offsetNote] });
-  const effectiveMs = effectiveTime(plan, atMs, followingMs, notes);
-  const offset = offsetAt(zone, atMs);
+export function showFireTime(plan: Pick<FirePlan, "schedules" | "bounds">, atMs: number): FireTimeOnClock {
+  const fire = nextFire(plan.schedules, atMs - 1, plan.bounds);
+  const schedule = fire?.atMs === atMs ? fire.schedule : null;
+  const offset = schedule === null ? 0 : offsetAt(zoneOf(schedule), atMs);
+  const code = schedule === null ? null : noteOffset(schedule, atMs);
   return {
-    nominalMs: atMs,
-    effectiveMs,
     localTime: formatLocal(Math.floor(atMs / 1000) + offset),
     utcOffset: formatOffset(offset),
-    notes,
+    note: code === null ? null : { code, text: OFFSET_TEXTS[code] },
   };
-}
-
-function effectiveTime(
-  plan: FirePlan,
-  atMs: number,
-  followingMs: number | null,
-  notes: PreviewNote[],
-): number | null {
-  const verdict = passGates(plan.gates ?? [], atMs);
-  if (verdict.kind === "SKIPPED") {
-    notes.push({ code: "SKIPPED", text: `Skipped: the calendar ${verdict.calendar} is closed.` });
-    return null;
-  }
-  if (verdict.kind === "DEFERRED") {
-    notes.push({ code: "DEFERRED", text: `Deferred: the calendar ${verdict.calendar} is closed.` });
-    return verdict.untilMs;
-  }
-  if (plan.flexibleWindow === undefined) return atMs;
-  const delayMs = flexibleDelay(plan.flexibleWindow.jobUid, plan.flexibleWindow.windowMs, atMs, followingMs);
-  if (delayMs > 0)
-    notes.push({ code: "DELAYED", text: `Delayed by ${delayMs} ms within its flexible window.` });
-  return atMs + delayMs;
 }
 
 const OFFSET_TEXTS: Readonly<Record<OffsetNote, string>> = {
@@ -90,8 +43,3 @@ const OFFSET_TEXTS: Readonly<Record<OffsetNote, string>> = {
   FIRST_OF_TWO: "Its local time comes twice; this is the first.",
   SECOND_OF_TWO: "Its local time comes twice; this is the second.",
 };
-
-function zoneOf(schedule: Schedule): Zone {
-  if (schedule.kind === "cron") return schedule.zone;
-  return schedule.kind === "calendarEdge" ? schedule.calendar.zone : "UTC";
-}

@@ -1,18 +1,21 @@
 import { ScheduleError } from "./errors.ts";
-import { LAST_SECOND } from "./zone-offsets.ts";
+import { LAST_SECOND, toOffsets, type Zone, type ZoneOffsets } from "./zone-offsets.ts";
 
 /** The shortest and the longest interval: one second and 365 days. */
 export const MIN_RATE_MS = 1_000;
 export const MAX_RATE_MS = 365 * 86_400_000;
 
-/** Fires at `anchorMs` and every `everyMs` after it; elapsed time, so a day is 24 hours in any zone. */
-export type Rate = Readonly<{ everyMs: number; anchorMs: number }>;
+/**
+ * Fires at `anchorMs` and every `everyMs` after it; elapsed time, so a day is 24 hours in any zone. `zone` is the one on
+ * whose clock it is shown.
+ */
+export type Rate = Readonly<{ everyMs: number; anchorMs: number; zone: ZoneOffsets }>;
 
 /**
- * Makes a rate of whole milliseconds. Throws a ScheduleError of field "rate.every" if the interval is not from 1 s to
- * 365 d, or "rate.anchorTime" if the anchor is not a time.
+ * Makes a rate of whole milliseconds, in UTC unless told. Throws a ScheduleError of field "rate.every" if the interval is
+ * not from 1 s to 365 d, "rate.anchorTime" if the anchor is not a time, or "timeZone".
  */
-export function createRate(everyMs: number, anchorMs: number): Rate {
+export function createRate(everyMs: number, anchorMs: number, zone: Zone = "UTC"): Rate {
   if (!Number.isInteger(everyMs) || everyMs < MIN_RATE_MS || everyMs > MAX_RATE_MS) {
     throw new ScheduleError(
       "rate.every",
@@ -29,14 +32,14 @@ export function createRate(everyMs: number, anchorMs: number): Rate {
       "whole milliseconds since 1970",
     );
   }
-  return { everyMs, anchorMs };
+  return { everyMs, anchorMs, zone: toOffsets(zone) };
 }
 
 /**
  * Returns the first `anchorMs + n * everyMs` (n from 0) that is strictly later than `afterMs`, or null past the year
  * 2400. Each is computed from the anchor, so that nothing drifts.
  */
-export function nextRateTime(rate: Rate, afterMs: number): number | null {
+export function nextRateTime(rate: Pick<Rate, "everyMs" | "anchorMs">, afterMs: number): number | null {
   if (Number.isNaN(afterMs)) throw new RangeError("afterMs is not a number.");
   if (afterMs < rate.anchorMs) return rate.anchorMs;
   const next = rate.anchorMs + (Math.floor((afterMs - rate.anchorMs) / rate.everyMs) + 1) * rate.everyMs;

@@ -3,15 +3,15 @@ import type { CronFields } from "./cron-fields.ts";
 import { DEFAULT_DST_POLICY, type DstPolicy } from "./dst-policy.ts";
 import { type CronDialect, parseCron } from "./expression.ts";
 import { nextFireTime } from "./next.ts";
-import { nextOnceTime } from "./once.ts";
-import { nextRateTime } from "./rate.ts";
+import { nextOnceTime, type Once } from "./once.ts";
+import { nextRateTime, type Rate } from "./rate.ts";
 import { toOffsets, type Zone, type ZoneOffsets } from "./zone-offsets.ts";
 
 /** One parsed schedule of a job. A job without any is run by hand only. */
 export type Schedule =
   | Readonly<{ kind: "cron"; fields: CronFields; zone: ZoneOffsets; dst: DstPolicy }>
-  | Readonly<{ kind: "rate"; everyMs: number; anchorMs: number }>
-  | Readonly<{ kind: "once"; timesMs: readonly number[] }>
+  | (Readonly<{ kind: "rate" }> & Rate)
+  | (Readonly<{ kind: "once" }> & Once)
   | Readonly<{ kind: "calendarEdge"; calendar: Calendar; edge: "OPENS" | "CLOSES" }>;
 
 export type CronSchedule = Extract<Schedule, { kind: "cron" }>;
@@ -36,6 +36,11 @@ export function createCronSchedule(spec: CronScheduleSpec): CronSchedule {
   const { expression, dialect = "STANDARD", seed = "", timeZone = "UTC", dst = {} } = spec;
   const fields = parseCron(expression, { dialect, seed });
   return { kind: "cron", fields, zone: toOffsets(timeZone), dst: { ...DEFAULT_DST_POLICY, ...dst } };
+}
+
+/** Returns the zone on whose clock a schedule is read and shown: its own, or that of its calendar. */
+export function zoneOf(schedule: Schedule): ZoneOffsets {
+  return schedule.kind === "calendarEdge" ? schedule.calendar.zone : schedule.zone;
 }
 
 /** Returns the first fire time of one schedule strictly later than `afterMs` (epoch ms), or null. */

@@ -115,7 +115,7 @@ function compileOne(schedule: ScheduleMessage, context: CompileContext): Schedul
       case "cron":
         return compileCron(schedule.kind.value, { seed, zone, dst });
       case "rate":
-        return compileRate(schedule.kind.value);
+        return compileRate(schedule.kind.value, zone);
       case "once":
         return compileOnce(schedule.kind.value, zone, dst);
       case "calendarEdge":
@@ -154,16 +154,16 @@ function refuseNeverFiring(given: ScheduleMessage, compiled: Schedule, path: str
   throw failure("SCHEDULE_NEVER_FIRES", { field, value }, { violations: [{ field, description }] });
 }
 
-function compileRate(rate: RateSchedule): Schedule {
+function compileRate(rate: RateSchedule, zone: ZoneOffsets): Schedule {
   const everyMs = rate.every === undefined ? 0 : durationMs(rate.every);
   const anchorMs = rate.anchorTime === undefined ? 0 : timestampMs(rate.anchorTime);
-  return { kind: "rate", ...createRate(everyMs, anchorMs) };
+  return { kind: "rate", ...createRate(everyMs, anchorMs, zone) };
 }
 
 function compileOnce(once: OnceSchedule, zone: ZoneOffsets, dst: DstPolicy): Schedule {
   const { at } = once;
   if (at.case === "localTime") return { kind: "once", ...createOnceLocal(at.value, zone, dst) };
-  if (at.case === "time") return { kind: "once", ...createOnce(timestampMs(at.value)) };
+  if (at.case === "time") return { kind: "once", ...createOnce(timestampMs(at.value), zone) };
   throw new ScheduleError("once", "", "names no time", "time or localTime");
 }
 

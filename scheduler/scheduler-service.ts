@@ -65,11 +65,11 @@ export function createSchedulerService(parts: Parts): ServiceImplementation<type
     runJob: async ({ projectId, request }) => ({
       response: { trigger: await runJob(parts, projectId, required(request)) },
     }),
-    previewSchedule: async ({ projectId, request }) => ({
-      response: await previewSchedule(parts, projectId, required(request)),
+    previewSchedule: async ({ projectId, request }, { signal }) => ({
+      response: await previewSchedule(parts, projectId, required(request), signal),
     }),
-    simulateSchedule: async ({ projectId, request }) => ({
-      response: await simulateSchedule(parts, projectId, required(request)),
+    simulateSchedule: async ({ projectId, request }, { signal }) => ({
+      response: await simulateSchedule(parts, projectId, required(request), signal),
     }),
     discardTriggers: async ({ projectId, request }) => ({
       response: await discardTriggers(parts, projectId, required(request)),

@@ -10,36 +10,45 @@ import type {
 import { fieldFailure } from "../mesh/errors.ts";
 import { gatesOf } from "./calendars.ts";
 import type { Parts } from "./parts.ts";
-import { scheduleSource } from "./preview-schedule.ts";
-import { type Range, type SimulatedFireTime, simulate } from "./simulate.ts";
+import { scheduleSource } from "./schedule-source.ts";
+import { simulate } from "./simulate.ts";
+import { runInSlices } from "./slices.ts";
 import { verdictOf } from "./verdict.ts";
+import type { PlayedFireTime, Range } from "./virtual-job.ts";
 
 const TEN_YEARS_MS = 3_653 * 86_400_000;
 
 /**
  * Plays a saved or an unsaved job through a range of time, by the code that fires it, without side effects. Throws
- * JOB_NOT_FOUND, CALENDAR_NOT_FOUND, SCHEDULE_INVALID, TIME_ZONE_UNKNOWN, FIELD_INVALID.
+ * JOB_NOT_FOUND, CALENDAR_NOT_FOUND, SCHEDULE_INVALID, TIME_ZONE_UNKNOWN, FIELD_INVALID. Gives up early when `signal` is
+ * aborted.
  */
 export async function simulateSchedule(
   parts: Parts,
   projectId: string,
   request: SimulateScheduleRequest,
+  signal?: AbortSignal,
 ): Promise<MessageInitShape<typeof SimulateScheduleResponseSchema>> {
-  const { schedule } = await scheduleSource(parts, projectId, request.source);
-  const gates = await gatesOf(parts.database, parts.zoneData, projectId, schedule.calendars);
-  const startMs = request.startTime === undefined ? parts.clock.now() : timestampMs(request.startTime);
+  const nowMs = parts.clock.now();
+  const startMs = request.startTime === undefined ? nowMs : timestampMs(request.startTime);
   const endMs = request.endTime === undefined ? startMs : timestampMs(request.endTime);
   checkEnd(startMs, endMs);
-  const { fireTimes, untilMs } = simulate({
+  const outages = readRanges("outages", request.outages);
+  const pauses = readRanges("pauses", request.pauses);
+  const durationOfTrigger = request.triggerDuration === undefined ? 0 : durationMs(request.triggerDuration);
+  const { schedule } = await scheduleSource(parts, projectId, request.source, { nowMs, createMs: startMs });
+  const gates = await gatesOf(parts.database, parts.zoneData, projectId, schedule.calendars);
+  const simulation = simulate({
     schedule,
     gates,
     startMs,
     endMs,
-    outages: readRanges("outages", request.outages),
-    pauses: readRanges("pauses", request.pauses),
-    durationMs: request.triggerDuration === undefined ? 0 : durationMs(request.triggerDuration),
+    outages,
+    pauses,
+    durationMs: durationOfTrigger,
     catchupPerSecond: parts.catchupPerSecond,
   });
+  const { fireTimes, untilMs } = await runInSlices(simulation, { signal });
   return { fireTimes: fireTimes.map(toMessage), simulatedUntil: timestampFromMs(untilMs) };
 }
 
@@ -64,7 +73,7 @@ function readRanges(field: string, ranges: readonly TimeRange[]): Range[] {
   });
 }
 
-function toMessage(fire: SimulatedFireTime): MessageInitShape<typeof SimulatedFireTimeSchema> {
+function toMessage(fire: PlayedFireTime): MessageInitShape<typeof SimulatedFireTimeSchema> {
   const { atMs, reason, detail, trigger } = fire;
   const nominalTime = timestampFromMs(atMs);
   if (trigger !== null) {

@@ -30,6 +30,8 @@ export interface TurnInput {
   readonly handed: readonly HandedOver[];
   /** Most events. */
   readonly limit: number;
+  /** Most fire times that it decides, if fewer than 20,000. */
+  readonly mostDecisions?: number;
   /** The release of the zone database that the fire times are said to be computed by. */
   readonly zoneData: string;
 }
@@ -110,7 +112,8 @@ export function isSpent(draft: Draft): boolean {
 
 /** Whether the turn has met a limit; one more decision is counted. */
 export function isFull(draft: Draft): boolean {
-  if (draft.decisions < DECISIONS_LIMIT && draft.events.length < draft.input.limit) {
+  const most = draft.input.mostDecisions ?? DECISIONS_LIMIT;
+  if (draft.decisions < most && draft.events.length < draft.input.limit) {
     draft.decisions += 1;
     return false;
   }

@@ -87,7 +87,8 @@ function finish(draft: Draft): Turn {
   };
 }
 
-type Place =
+/** When a fire time is to be delivered, or which calendar skips it. */
+export type Place =
   | { readonly kind: "SKIP"; readonly calendar: string }
   | { readonly kind: "AT"; readonly atMs: number; readonly deferredBy: string | null };
 
@@ -95,7 +96,16 @@ type Place =
  * When a fire time is to be delivered: at the opening that a calendar defers it to, or after its place in the flexible
  * window. One that was waiting when the job changed is due no earlier than the change.
  */
-function placeOf({ row, schedule, gates }: TurnInput, fireTimeMs: number): Place {
+export function placeOf(
+  {
+    row,
+    schedule,
+    gates,
+  }: Pick<TurnInput, "schedule" | "gates"> & {
+    readonly row: Pick<TurnInput["row"], "after_time" | "update_time">;
+  },
+  fireTimeMs: number,
+): Place {
   const gate = passGates(gates, fireTimeMs);
   if (gate.kind === "SKIPPED") return { kind: "SKIP", calendar: gate.calendar };
   const atMs = gate.kind === "DEFERRED" ? gate.untilMs : fireTimeMs + delayOf(schedule, fireTimeMs);

@@ -63,8 +63,8 @@ export type Schedule = Message<"easycron.v1.Schedule"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * IANA time zone in which cron and once.local_time are read, spelled exactly as in the IANA database
-   * ("Europe/Paris"). Default "UTC". Anything else, such as an offset or another case, is TIME_ZONE_UNKNOWN.
+   * IANA time zone in which cron and once.local_time are read, and on whose clock previews show any of them, spelled
+   * exactly as in the IANA database ("Europe/Paris"). Default "UTC". Anything else, such as an offset or another case, is TIME_ZONE_UNKNOWN.
    *
    * @generated from field: string time_zone = 4;
    */
@@ -261,14 +261,15 @@ export type FireTime = Message<"easycron.v1.FireTime"> & {
   nominalTime?: Timestamp | undefined;
 
   /**
-   * The instant at which the trigger is delivered.
+   * The instant at which the trigger is due to be delivered; absent when there will be none, and a note says why.
    *
    * @generated from field: google.protobuf.Timestamp effective_time = 2;
    */
   effectiveTime?: Timestamp | undefined;
 
   /**
-   * The nominal time on the wall clock of the schedule's zone, ISO 8601 without offset ("2026-03-29T09:00:00").
+   * The nominal time on the wall clock of the schedule's zone, ISO 8601 without offset ("2026-03-29T09:00:00"). Of
+   * several schedules that name it, the first one's; for calendar_edge it is the calendar's zone.
    *
    * @generated from field: string local_time = 3;
    */

@@ -23,7 +23,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/schedule_service.proto.
  */
 export const file_easycron_v1_schedule_service: GenFile = /*@__PURE__*/
-  fileDesc("CiJlYXN5Y3Jvbi92MS9zY2hlZHVsZV9zZXJ2aWNlLnByb3RvEgtlYXN5Y3Jvbi52MSKrAQoWUHJldmlld1NjaGVkdWxlUmVxdWVzdBIZCgRuYW1lGAEgASgJQgm6SAZyBBABGD9IABIfCgNqb2IYAiABKAsyEC5lYXN5Y3Jvbi52MS5Kb2JIABIpCgVhZnRlchgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGQoFY291bnQYBCABKAVCCrpIBxoFGOgHKABCDwoGc291cmNlEgW6SAIIASJsChdQcmV2aWV3U2NoZWR1bGVSZXNwb25zZRIpCgpmaXJlX3RpbWVzGAEgAygLMhUuZWFzeWNyb24udjEuRmlyZVRpbWUSJgoId2FybmluZ3MYAiADKAsyFC5lYXN5Y3Jvbi52MS5XYXJuaW5nIvcCChdTaW11bGF0ZVNjaGVkdWxlUmVxdWVzdBIZCgRuYW1lGAEgASgJQgm6SAZyBBABGD9IABIfCgNqb2IYAiABKAsyEC5lYXN5Y3Jvbi52MS5Kb2JIABIuCgpzdGFydF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI0CghlbmRfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBrpIA8gBARIxCgdvdXRhZ2VzGAUgAygLMhYuZWFzeWNyb24udjEuVGltZVJhbmdlQgi6SAWSAQIQZBIwCgZwYXVzZXMYBiADKAsyFi5lYXN5Y3Jvbi52MS5UaW1lUmFuZ2VCCLpIBZIBAhBkEkQKEHRyaWdnZXJfZHVyYXRpb24YByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CD7pIDKoBCSIFCIDnhA8yAEIPCgZzb3VyY2USBbpIAggBInkKCVRpbWVSYW5nZRI2CgpzdGFydF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIGukgDyAEBEjQKCGVuZF90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIGukgDyAEBIoMBChhTaW11bGF0ZVNjaGVkdWxlUmVzcG9uc2USMgoKZmlyZV90aW1lcxgBIAMoCzIeLmVhc3ljcm9uLnYxLlNpbXVsYXRlZEZpcmVUaW1lEjMKD3NpbXVsYXRlZF91bnRpbBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAikwIKEVNpbXVsYXRlZEZpcmVUaW1lEjAKDG5vbWluYWxfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJQoHdmVyZGljdBgCIAEoDjIULmVhc3ljcm9uLnYxLlZlcmRpY3QSKgoGcmVhc29uGAMgASgOMhouZWFzeWNyb24udjEuVmVyZGljdFJlYXNvbhIQCghjYWxlbmRhchgEIAEoCRIyCg5lZmZlY3RpdmVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJgoEa2luZBgGIAEoDjIYLmVhc3ljcm9uLnYxLlRyaWdnZXJLaW5kEgsKA3NlcRgHIAEoDSJZChpMaXN0Wm9uZURhdGFJbXBhY3RzUmVxdWVzdBIdCglwYWdlX3NpemUYASABKAVCCrpIBxoFGPQDKAASHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMYgAgi7AEKG0xpc3Rab25lRGF0YUltcGFjdHNSZXNwb25zZRIZChF6b25lX2RhdGFfdmVyc2lvbhgBIAEoCRIeChZuZXh0X3pvbmVfZGF0YV92ZXJzaW9uGAIgASgJEjcKE25leHRfem9uZV9kYXRhX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnRpbWVfem9uZXMYBCADKAkSLAoHaW1wYWN0cxgFIAMoCzIbLmVhc3ljcm9uLnYxLlpvbmVEYXRhSW1wYWN0EhcKD25leHRfcGFnZV90b2tlbhgGIAEoCSJjCg5ab25lRGF0YUltcGFjdBILCgNqb2IYASABKAkSDwoHam9iX3VpZBgCIAEoCRIzCgpkaWZmZXJlbmNlGAMgASgLMh8uZWFzeWNyb24udjEuRmlyZVRpbWVEaWZmZXJlbmNlMskCCg9TY2hlZHVsZVNlcnZpY2USYQoPUHJldmlld1NjaGVkdWxlEiMuZWFzeWNyb24udjEuUHJldmlld1NjaGVkdWxlUmVxdWVzdBokLmVhc3ljcm9uLnYxLlByZXZpZXdTY2hlZHVsZVJlc3BvbnNlIgOQAgESZAoQU2ltdWxhdGVTY2hlZHVsZRIkLmVhc3ljcm9uLnYxLlNpbXVsYXRlU2NoZWR1bGVSZXF1ZXN0GiUuZWFzeWNyb24udjEuU2ltdWxhdGVTY2hlZHVsZVJlc3BvbnNlIgOQAgESbQoTTGlzdFpvbmVEYXRhSW1wYWN0cxInLmVhc3ljcm9uLnYxLkxpc3Rab25lRGF0YUltcGFjdHNSZXF1ZXN0GiguZWFzeWNyb24udjEuTGlzdFpvbmVEYXRhSW1wYWN0c1Jlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_buf_validate_validate, file_easycron_v1_job, file_easycron_v1_ledger, file_easycron_v1_revision, file_easycron_v1_schedule, file_easycron_v1_trigger, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("CiJlYXN5Y3Jvbi92MS9zY2hlZHVsZV9zZXJ2aWNlLnByb3RvEgtlYXN5Y3Jvbi52MSKrAQoWUHJldmlld1NjaGVkdWxlUmVxdWVzdBIZCgRuYW1lGAEgASgJQgm6SAZyBBABGD9IABIfCgNqb2IYAiABKAsyEC5lYXN5Y3Jvbi52MS5Kb2JIABIpCgVhZnRlchgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGQoFY291bnQYBCABKAVCCrpIBxoFGOgHKABCDwoGc291cmNlEgW6SAIIASKHAQoXUHJldmlld1NjaGVkdWxlUmVzcG9uc2USKQoKZmlyZV90aW1lcxgBIAMoCzIVLmVhc3ljcm9uLnYxLkZpcmVUaW1lEiYKCHdhcm5pbmdzGAIgAygLMhQuZWFzeWNyb24udjEuV2FybmluZxIZChF6b25lX2RhdGFfdmVyc2lvbhgDIAEoCSL3AgoXU2ltdWxhdGVTY2hlZHVsZVJlcXVlc3QSGQoEbmFtZRgBIAEoCUIJukgGcgQQARg/SAASHwoDam9iGAIgASgLMhAuZWFzeWNyb24udjEuSm9iSAASLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNAoIZW5kX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQga6SAPIAQESMQoHb3V0YWdlcxgFIAMoCzIWLmVhc3ljcm9uLnYxLlRpbWVSYW5nZUIIukgFkgECEGQSMAoGcGF1c2VzGAYgAygLMhYuZWFzeWNyb24udjEuVGltZVJhbmdlQgi6SAWSAQIQZBJEChB0cmlnZ2VyX2R1cmF0aW9uGAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg+6SAyqAQkiBQiA54QPMgBCDwoGc291cmNlEgW6SAIIASJ5CglUaW1lUmFuZ2USNgoKc3RhcnRfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBrpIA8gBARI0CghlbmRfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBrpIA8gBASKDAQoYU2ltdWxhdGVTY2hlZHVsZVJlc3BvbnNlEjIKCmZpcmVfdGltZXMYASADKAsyHi5lYXN5Y3Jvbi52MS5TaW11bGF0ZWRGaXJlVGltZRIzCg9zaW11bGF0ZWRfdW50aWwYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIpMCChFTaW11bGF0ZWRGaXJlVGltZRIwCgxub21pbmFsX3RpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiUKB3ZlcmRpY3QYAiABKA4yFC5lYXN5Y3Jvbi52MS5WZXJkaWN0EioKBnJlYXNvbhgDIAEoDjIaLmVhc3ljcm9uLnYxLlZlcmRpY3RSZWFzb24SEAoIY2FsZW5kYXIYBCABKAkSMgoOZWZmZWN0aXZlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiYKBGtpbmQYBiABKA4yGC5lYXN5Y3Jvbi52MS5UcmlnZ2VyS2luZBILCgNzZXEYByABKA0iWQoaTGlzdFpvbmVEYXRhSW1wYWN0c1JlcXVlc3QSHQoJcGFnZV9zaXplGAEgASgFQgq6SAcaBRj0AygAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIAIIuwBChtMaXN0Wm9uZURhdGFJbXBhY3RzUmVzcG9uc2USGQoRem9uZV9kYXRhX3ZlcnNpb24YASABKAkSHgoWbmV4dF96b25lX2RhdGFfdmVyc2lvbhgCIAEoCRI3ChNuZXh0X3pvbmVfZGF0YV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgp0aW1lX3pvbmVzGAQgAygJEiwKB2ltcGFjdHMYBSADKAsyGy5lYXN5Y3Jvbi52MS5ab25lRGF0YUltcGFjdBIXCg9uZXh0X3BhZ2VfdG9rZW4YBiABKAkiYwoOWm9uZURhdGFJbXBhY3QSCwoDam9iGAEgASgJEg8KB2pvYl91aWQYAiABKAkSMwoKZGlmZmVyZW5jZRgDIAEoCzIfLmVhc3ljcm9uLnYxLkZpcmVUaW1lRGlmZmVyZW5jZTLJAgoPU2NoZWR1bGVTZXJ2aWNlEmEKD1ByZXZpZXdTY2hlZHVsZRIjLmVhc3ljcm9uLnYxLlByZXZpZXdTY2hlZHVsZVJlcXVlc3QaJC5lYXN5Y3Jvbi52MS5QcmV2aWV3U2NoZWR1bGVSZXNwb25zZSIDkAIBEmQKEFNpbXVsYXRlU2NoZWR1bGUSJC5lYXN5Y3Jvbi52MS5TaW11bGF0ZVNjaGVkdWxlUmVxdWVzdBolLmVhc3ljcm9uLnYxLlNpbXVsYXRlU2NoZWR1bGVSZXNwb25zZSIDkAIBEm0KE0xpc3Rab25lRGF0YUltcGFjdHMSJy5lYXN5Y3Jvbi52MS5MaXN0Wm9uZURhdGFJbXBhY3RzUmVxdWVzdBooLmVhc3ljcm9uLnYxLkxpc3Rab25lRGF0YUltcGFjdHNSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_buf_validate_validate, file_easycron_v1_job, file_easycron_v1_ledger, file_easycron_v1_revision, file_easycron_v1_schedule, file_easycron_v1_trigger, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Asks for fire times.
@@ -38,7 +38,8 @@ export type PreviewScheduleRequest = Message<"easycron.v1.PreviewScheduleRequest
    */
   source: {
     /**
-     * A saved job's, by name. Whether it is paused makes no difference.
+     * A saved job's, by name. Whether it is paused makes no difference; what it has fired, what waits for an opening, and
+     * what SkipFireTime leaves out do.
      *
      * @generated from field: string name = 1;
      */
@@ -46,7 +47,10 @@ export type PreviewScheduleRequest = Message<"easycron.v1.PreviewScheduleRequest
     case: "name";
   } | {
     /**
-     * An unsaved one's; nothing but its schedules is looked at.
+     * An unsaved one's: its schedules, start_time, end_time, max_fires, calendars, flexible_window and overlap_policy
+     * count; target and payload may be left out. With the name of a living job it is seen as a change of that one: H, the
+     * place in the flexible window, anchors and what it has fired are that job's. Otherwise it is seen as created now, or
+     * at after if that is earlier, and its fire times say in a note that H and that place are chosen when it is created.
      *
      * @generated from field: easycron.v1.Job job = 2;
      */
@@ -83,7 +87,10 @@ export const PreviewScheduleRequestSchema: GenMessage<PreviewScheduleRequest> = 
  */
 export type PreviewScheduleResponse = Message<"easycron.v1.PreviewScheduleResponse"> & {
   /**
-   * In order; fewer than asked for when the schedule ends, none when it never fires again.
+   * By nominal time, those that make no trigger too; fewer than asked for when the schedule ends, or max_fires is
+   * reached, none when it never fires again. Also fewer when they cost more than 2 s of computing. What is left of
+   * max_fires is counted from now; where more than 10,000 fire times lie between now and after it is not, and a note
+   * says so.
    *
    * @generated from field: repeated easycron.v1.FireTime fire_times = 1;
    */
@@ -95,6 +102,13 @@ export type PreviewScheduleResponse = Message<"easycron.v1.PreviewScheduleRespon
    * @generated from field: repeated easycron.v1.Warning warnings = 2;
    */
   warnings: Warning[];
+
+  /**
+   * The release of the time zone database by which they were computed, "2026a".
+   *
+   * @generated from field: string zone_data_version = 3;
+   */
+  zoneDataVersion: string;
 };
 
 /**
@@ -125,7 +139,8 @@ export type SimulateScheduleRequest = Message<"easycron.v1.SimulateScheduleReque
     case: "name";
   } | {
     /**
-     * An unsaved one's; its schedules, bounds, calendars and policies are looked at.
+     * An unsaved one's; its schedules, bounds, calendars and policies are looked at. With the name of a living job, H and
+     * the place in the flexible window are that job's.
      *
      * @generated from field: easycron.v1.Job job = 2;
      */
@@ -134,7 +149,7 @@ export type SimulateScheduleRequest = Message<"easycron.v1.SimulateScheduleReque
   } | { case: undefined; value?: undefined };
 
   /**
-   * When the job begins; fire times are later than this. Default: now.
+   * When the job is taken to be created; fire times are later than this. Default: now.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 3;
    */
@@ -148,14 +163,15 @@ export type SimulateScheduleRequest = Message<"easycron.v1.SimulateScheduleReque
   endTime?: Timestamp | undefined;
 
   /**
-   * When EasyCron is taken not to work, at most 100, in order and apart.
+   * When EasyCron is taken not to work, at most 100, in order and apart. No trigger is due within one.
    *
    * @generated from field: repeated easycron.v1.TimeRange outages = 5;
    */
   outages: TimeRange[];
 
   /**
-   * When the job is taken to be paused, at most 100, in order and apart.
+   * When the job is taken to be paused, at most 100, in order and apart. A fire time at the beginning of one fires, and
+   * so does one at its end. What an outage has kept back when a pause begins is decided when EasyCron works again.
    *
    * @generated from field: repeated easycron.v1.TimeRange pauses = 6;
    */
@@ -211,14 +227,15 @@ export const TimeRangeSchema: GenMessage<TimeRange> = /*@__PURE__*/
  */
 export type SimulateScheduleResponse = Message<"easycron.v1.SimulateScheduleResponse"> & {
   /**
-   * By nominal time; at most 10,000.
+   * By nominal time; at most 10,000. Each one that is later than start_time and not later than simulated_until, once.
    *
    * @generated from field: repeated easycron.v1.SimulatedFireTime fire_times = 1;
    */
   fireTimes: SimulatedFireTime[];
 
   /**
-   * Up to where it was played, inclusive: before end_time when there are more than 10,000 fire times.
+   * Up to where it was played, inclusive: before end_time when there are more than 10,000 fire times, or when it costs
+   * more than 2 s of computing.
    *
    * @generated from field: google.protobuf.Timestamp simulated_until = 2;
    */
@@ -246,7 +263,7 @@ export type SimulatedFireTime = Message<"easycron.v1.SimulatedFireTime"> & {
   nominalTime?: Timestamp | undefined;
 
   /**
-   * What would become of it; UPCOMING when it still waits at the end.
+   * What would become of it; UPCOMING when it still waits at the end, or when an outage lasts until then.
    *
    * @generated from field: easycron.v1.Verdict verdict = 2;
    */
@@ -267,7 +284,7 @@ export type SimulatedFireTime = Message<"easycron.v1.SimulatedFireTime"> & {
   calendar: string;
 
   /**
-   * When its trigger would be due; present with VERDICT_TRIGGERED only.
+   * When its trigger would be due, after an outage at its end; present with VERDICT_TRIGGERED only.
    *
    * @generated from field: google.protobuf.Timestamp effective_time = 5;
    */
@@ -422,7 +439,8 @@ export const ZoneDataImpactSchema: GenMessage<ZoneDataImpact> = /*@__PURE__*/
  */
 export const ScheduleService: GenService<{
   /**
-   * Gives the next fire times of a saved or an unsaved job, without side effects.
+   * Gives the next fire times of a saved or an unsaved job, as the scheduler will decide them if it works without an
+   * interruption and each trigger comes to rest at once; without side effects.
    *
    * @generated from rpc easycron.v1.ScheduleService.PreviewSchedule
    */

@@ -22,7 +22,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/schedule_service.proto.
  */
 export const file_easycron_v1_schedule_service: GenFile = /*@__PURE__*/
-  fileDesc("CiJlYXN5Y3Jvbi92MS9zY2hlZHVsZV9zZXJ2aWNlLnByb3RvEgtlYXN5Y3Jvbi52MSKNAQoWUHJldmlld1NjaGVkdWxlUmVxdWVzdBIOCgRuYW1lGAEgASgJSAASHwoDam9iGAIgASgLMhAuZWFzeWNyb24udjEuSm9iSAASKQoFYWZ0ZXIYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWNvdW50GAQgASgFQggKBnNvdXJjZSJsChdQcmV2aWV3U2NoZWR1bGVSZXNwb25zZRIpCgpmaXJlX3RpbWVzGAEgAygLMhUuZWFzeWNyb24udjEuRmlyZVRpbWUSJgoId2FybmluZ3MYAiADKAsyFC5lYXN5Y3Jvbi52MS5XYXJuaW5nIrgCChdTaW11bGF0ZVNjaGVkdWxlUmVxdWVzdBIOCgRuYW1lGAEgASgJSAASHwoDam9iGAIgASgLMhAuZWFzeWNyb24udjEuSm9iSAASLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEicKB291dGFnZXMYBSADKAsyFi5lYXN5Y3Jvbi52MS5UaW1lUmFuZ2USJgoGcGF1c2VzGAYgAygLMhYuZWFzeWNyb24udjEuVGltZVJhbmdlEjMKEHRyaWdnZXJfZHVyYXRpb24YByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CCAoGc291cmNlImkKCVRpbWVSYW5nZRIuCgpzdGFydF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAigwEKGFNpbXVsYXRlU2NoZWR1bGVSZXNwb25zZRIyCgpmaXJlX3RpbWVzGAEgAygLMh4uZWFzeWNyb24udjEuU2ltdWxhdGVkRmlyZVRpbWUSMwoPc2ltdWxhdGVkX3VudGlsGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKTAgoRU2ltdWxhdGVkRmlyZVRpbWUSMAoMbm9taW5hbF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIlCgd2ZXJkaWN0GAIgASgOMhQuZWFzeWNyb24udjEuVmVyZGljdBIqCgZyZWFzb24YAyABKA4yGi5lYXN5Y3Jvbi52MS5WZXJkaWN0UmVhc29uEhAKCGNhbGVuZGFyGAQgASgJEjIKDmVmZmVjdGl2ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBImCgRraW5kGAYgASgOMhguZWFzeWNyb24udjEuVHJpZ2dlcktpbmQSCwoDc2VxGAcgASgNIkMKGkxpc3Rab25lRGF0YUltcGFjdHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIuwBChtMaXN0Wm9uZURhdGFJbXBhY3RzUmVzcG9uc2USGQoRem9uZV9kYXRhX3ZlcnNpb24YASABKAkSHgoWbmV4dF96b25lX2RhdGFfdmVyc2lvbhgCIAEoCRI3ChNuZXh0X3pvbmVfZGF0YV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgp0aW1lX3pvbmVzGAQgAygJEiwKB2ltcGFjdHMYBSADKAsyGy5lYXN5Y3Jvbi52MS5ab25lRGF0YUltcGFjdBIXCg9uZXh0X3BhZ2VfdG9rZW4YBiABKAkiYwoOWm9uZURhdGFJbXBhY3QSCwoDam9iGAEgASgJEg8KB2pvYl91aWQYAiABKAkSMwoKZGlmZmVyZW5jZRgDIAEoCzIfLmVhc3ljcm9uLnYxLkZpcmVUaW1lRGlmZmVyZW5jZTLJAgoPU2NoZWR1bGVTZXJ2aWNlEmEKD1ByZXZpZXdTY2hlZHVsZRIjLmVhc3ljcm9uLnYxLlByZXZpZXdTY2hlZHVsZVJlcXVlc3QaJC5lYXN5Y3Jvbi52MS5QcmV2aWV3U2NoZWR1bGVSZXNwb25zZSIDkAIBEmQKEFNpbXVsYXRlU2NoZWR1bGUSJC5lYXN5Y3Jvbi52MS5TaW11bGF0ZVNjaGVkdWxlUmVxdWVzdBolLmVhc3ljcm9uLnYxLlNpbXVsYXRlU2NoZWR1bGVSZXNwb25zZSIDkAIBEm0KE0xpc3Rab25lRGF0YUltcGFjdHMSJy5lYXN5Y3Jvbi52MS5MaXN0Wm9uZURhdGFJbXBhY3RzUmVxdWVzdBooLmVhc3ljcm9uLnYxLkxpc3Rab25lRGF0YUltcGFjdHNSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_easycron_v1_job, file_easycron_v1_ledger, file_easycron_v1_revision, file_easycron_v1_schedule, file_easycron_v1_trigger, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("CiJlYXN5Y3Jvbi92MS9zY2hlZHVsZV9zZXJ2aWNlLnByb3RvEgtlYXN5Y3Jvbi52MSKNAQoWUHJldmlld1NjaGVkdWxlUmVxdWVzdBIOCgRuYW1lGAEgASgJSAASHwoDam9iGAIgASgLMhAuZWFzeWNyb24udjEuSm9iSAASKQoFYWZ0ZXIYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWNvdW50GAQgASgFQggKBnNvdXJjZSKHAQoXUHJldmlld1NjaGVkdWxlUmVzcG9uc2USKQoKZmlyZV90aW1lcxgBIAMoCzIVLmVhc3ljcm9uLnYxLkZpcmVUaW1lEiYKCHdhcm5pbmdzGAIgAygLMhQuZWFzeWNyb24udjEuV2FybmluZxIZChF6b25lX2RhdGFfdmVyc2lvbhgDIAEoCSK4AgoXU2ltdWxhdGVTY2hlZHVsZVJlcXVlc3QSDgoEbmFtZRgBIAEoCUgAEh8KA2pvYhgCIAEoCzIQLmVhc3ljcm9uLnYxLkpvYkgAEi4KCnN0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCgdvdXRhZ2VzGAUgAygLMhYuZWFzeWNyb24udjEuVGltZVJhbmdlEiYKBnBhdXNlcxgGIAMoCzIWLmVhc3ljcm9uLnYxLlRpbWVSYW5nZRIzChB0cmlnZ2VyX2R1cmF0aW9uGAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQggKBnNvdXJjZSJpCglUaW1lUmFuZ2USLgoKc3RhcnRfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIoMBChhTaW11bGF0ZVNjaGVkdWxlUmVzcG9uc2USMgoKZmlyZV90aW1lcxgBIAMoCzIeLmVhc3ljcm9uLnYxLlNpbXVsYXRlZEZpcmVUaW1lEjMKD3NpbXVsYXRlZF91bnRpbBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAikwIKEVNpbXVsYXRlZEZpcmVUaW1lEjAKDG5vbWluYWxfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJQoHdmVyZGljdBgCIAEoDjIULmVhc3ljcm9uLnYxLlZlcmRpY3QSKgoGcmVhc29uGAMgASgOMhouZWFzeWNyb24udjEuVmVyZGljdFJlYXNvbhIQCghjYWxlbmRhchgEIAEoCRIyCg5lZmZlY3RpdmVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJgoEa2luZBgGIAEoDjIYLmVhc3ljcm9uLnYxLlRyaWdnZXJLaW5kEgsKA3NlcRgHIAEoDSJDChpMaXN0Wm9uZURhdGFJbXBhY3RzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSLsAQobTGlzdFpvbmVEYXRhSW1wYWN0c1Jlc3BvbnNlEhkKEXpvbmVfZGF0YV92ZXJzaW9uGAEgASgJEh4KFm5leHRfem9uZV9kYXRhX3ZlcnNpb24YAiABKAkSNwoTbmV4dF96b25lX2RhdGFfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKdGltZV96b25lcxgEIAMoCRIsCgdpbXBhY3RzGAUgAygLMhsuZWFzeWNyb24udjEuWm9uZURhdGFJbXBhY3QSFwoPbmV4dF9wYWdlX3Rva2VuGAYgASgJImMKDlpvbmVEYXRhSW1wYWN0EgsKA2pvYhgBIAEoCRIPCgdqb2JfdWlkGAIgASgJEjMKCmRpZmZlcmVuY2UYAyABKAsyHy5lYXN5Y3Jvbi52MS5GaXJlVGltZURpZmZlcmVuY2UyyQIKD1NjaGVkdWxlU2VydmljZRJhCg9QcmV2aWV3U2NoZWR1bGUSIy5lYXN5Y3Jvbi52MS5QcmV2aWV3U2NoZWR1bGVSZXF1ZXN0GiQuZWFzeWNyb24udjEuUHJldmlld1NjaGVkdWxlUmVzcG9uc2UiA5ACARJkChBTaW11bGF0ZVNjaGVkdWxlEiQuZWFzeWNyb24udjEuU2ltdWxhdGVTY2hlZHVsZVJlcXVlc3QaJS5lYXN5Y3Jvbi52MS5TaW11bGF0ZVNjaGVkdWxlUmVzcG9uc2UiA5ACARJtChNMaXN0Wm9uZURhdGFJbXBhY3RzEicuZWFzeWNyb24udjEuTGlzdFpvbmVEYXRhSW1wYWN0c1JlcXVlc3QaKC5lYXN5Y3Jvbi52MS5MaXN0Wm9uZURhdGFJbXBhY3RzUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_easycron_v1_job, file_easycron_v1_ledger, file_easycron_v1_revision, file_easycron_v1_schedule, file_easycron_v1_trigger, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Asks for fire times.
@@ -37,7 +37,8 @@ export type PreviewScheduleRequest = Message<"easycron.v1.PreviewScheduleRequest
    */
   source: {
     /**
-     * A saved job's, by name. Whether it is paused makes no difference.
+     * A saved job's, by name. Whether it is paused makes no difference; what it has fired, what waits for an opening, and
+     * what SkipFireTime leaves out do.
      *
      * @generated from field: string name = 1;
      */
@@ -45,7 +46,10 @@ export type PreviewScheduleRequest = Message<"easycron.v1.PreviewScheduleRequest
     case: "name";
   } | {
     /**
-     * An unsaved one's; nothing but its schedules is looked at.
+     * An unsaved one's: its schedules, start_time, end_time, max_fires, calendars, flexible_window and overlap_policy
+     * count; target and payload may be left out. With the name of a living job it is seen as a change of that one: H, the
+     * place in the flexible window, anchors and what it has fired are that job's. Otherwise it is seen as created now, or
+     * at after if that is earlier, and its fire times say in a note that H and that place are chosen when it is created.
      *
      * @generated from field: easycron.v1.Job job = 2;
      */
@@ -82,7 +86,10 @@ export const PreviewScheduleRequestSchema: GenMessage<PreviewScheduleRequest> = 
  */
 export type PreviewScheduleResponse = Message<"easycron.v1.PreviewScheduleResponse"> & {
   /**
-   * In order; fewer than asked for when the schedule ends, none when it never fires again.
+   * By nominal time, those that make no trigger too; fewer than asked for when the schedule ends, or max_fires is
+   * reached, none when it never fires again. Also fewer when they cost more than 2 s of computing. What is left of
+   * max_fires is counted from now; where more than 10,000 fire times lie between now and after it is not, and a note
+   * says so.
    *
    * @generated from field: repeated easycron.v1.FireTime fire_times = 1;
    */
@@ -94,6 +101,13 @@ export type PreviewScheduleResponse = Message<"easycron.v1.PreviewScheduleRespon
    * @generated from field: repeated easycron.v1.Warning warnings = 2;
    */
   warnings: Warning[];
+
+  /**
+   * The release of the time zone database by which they were computed, "2026a".
+   *
+   * @generated from field: string zone_data_version = 3;
+   */
+  zoneDataVersion: string;
 };
 
 /**
@@ -124,7 +138,8 @@ export type SimulateScheduleRequest = Message<"easycron.v1.SimulateScheduleReque
     case: "name";
   } | {
     /**
-     * An unsaved one's; its schedules, bounds, calendars and policies are looked at.
+     * An unsaved one's; its schedules, bounds, calendars and policies are looked at. With the name of a living job, H and
+     * the place in the flexible window are that job's.
      *
      * @generated from field: easycron.v1.Job job = 2;
      */
@@ -133,7 +148,7 @@ export type SimulateScheduleRequest = Message<"easycron.v1.SimulateScheduleReque
   } | { case: undefined; value?: undefined };
 
   /**
-   * When the job begins; fire times are later than this. Default: now.
+   * When the job is taken to be created; fire times are later than this. Default: now.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 3;
    */
@@ -147,14 +162,15 @@ export type SimulateScheduleRequest = Message<"easycron.v1.SimulateScheduleReque
   endTime?: Timestamp | undefined;
 
   /**
-   * When EasyCron is taken not to work, at most 100, in order and apart.
+   * When EasyCron is taken not to work, at most 100, in order and apart. No trigger is due within one.
    *
    * @generated from field: repeated easycron.v1.TimeRange outages = 5;
    */
   outages: TimeRange[];
 
   /**
-   * When the job is taken to be paused, at most 100, in order and apart.
+   * When the job is taken to be paused, at most 100, in order and apart. A fire time at the beginning of one fires, and
+   * so does one at its end. What an outage has kept back when a pause begins is decided when EasyCron works again.
    *
    * @generated from field: repeated easycron.v1.TimeRange pauses = 6;
    */
@@ -210,14 +226,15 @@ export const TimeRangeSchema: GenMessage<TimeRange> = /*@__PURE__*/
  */
 export type SimulateScheduleResponse = Message<"easycron.v1.SimulateScheduleResponse"> & {
   /**
-   * By nominal time; at most 10,000.
+   * By nominal time; at most 10,000. Each one that is later than start_time and not later than simulated_until, once.
    *
    * @generated from field: repeated easycron.v1.SimulatedFireTime fire_times = 1;
    */
   fireTimes: SimulatedFireTime[];
 
   /**
-   * Up to where it was played, inclusive: before end_time when there are more than 10,000 fire times.
+   * Up to where it was played, inclusive: before end_time when there are more than 10,000 fire times, or when it costs
+   * more than 2 s of computing.
    *
    * @generated from field: google.protobuf.Timestamp simulated_until = 2;
    */
@@ -245,7 +262,7 @@ export type SimulatedFireTime = Message<"easycron.v1.SimulatedFireTime"> & {
   nominalTime?: Timestamp | undefined;
 
   /**
-   * What would become of it; UPCOMING when it still waits at the end.
+   * What would become of it; UPCOMING when it still waits at the end, or when an outage lasts until then.
    *
    * @generated from field: easycron.v1.Verdict verdict = 2;
    */
@@ -266,7 +283,7 @@ export type SimulatedFireTime = Message<"easycron.v1.SimulatedFireTime"> & {
   calendar: string;
 
   /**
-   * When its trigger would be due; present with VERDICT_TRIGGERED only.
+   * When its trigger would be due, after an outage at its end; present with VERDICT_TRIGGERED only.
    *
    * @generated from field: google.protobuf.Timestamp effective_time = 5;
    */
@@ -421,7 +438,8 @@ export const ZoneDataImpactSchema: GenMessage<ZoneDataImpact> = /*@__PURE__*/
  */
 export const ScheduleService: GenService<{
   /**
-   * Gives the next fire times of a saved or an unsaved job, without side effects.
+   * Gives the next fire times of a saved or an unsaved job, as the scheduler will decide them if it works without an
+   * interruption and each trigger comes to rest at once; without side effects.
    *
    * @generated from rpc easycron.v1.ScheduleService.PreviewSchedule
    */

@@ -1,0 +1,34 @@
+import { expect, test } from "vitest";
+import { runInSlices, type Sliced } from "./slices.ts";
+
+/** Counts until it is told to stop. */
+function* countUp(): Sliced<number> {
+  for (let n = 1; ; n++) if (yield) return n;
+}
+
+/** A clock that goes on by a millisecond whenever it is read. */
+function ticking(): () => number {
+  let ms = 0;
+  return () => ms++;
+}
+
+test("lets everything else run between two slices", async () => {
+  const turns: string[] = [];
+  const options = { sliceMs: 1, budgetMs: 3, elapsed: ticking(), computed: ticking() };
+  const slow = runInSlices(countUp(), options).then(() => turns.push("work"));
+  setImmediate(() => turns.push("other"));
+  await slow;
+  expect(turns).toEqual(["other", "work"]);
+});
+
+test("tells the work to stop when its budget is spent, of which pauses and a busy machine are no part", async () => {
+  // Each slice is ten steps long, and one millisecond of the processor.
+  const options = { sliceMs: 10, budgetMs: 5, elapsed: ticking(), computed: ticking() };
+  expect(await runInSlices(countUp(), options)).toBe(5 * 10);
+});
+
+test("tells the work to stop when nobody wants its answer", async () => {
+  const stopping = new AbortController();
+  stopping.abort();
+  expect(await runInSlices(countUp(), { signal: stopping.signal })).toBe(1);
+});
