@@ -17,6 +17,7 @@ import { jobByUid } from "./jobs.sql.ts";
 import type { Parts } from "./parts.ts";
 import { findEarlierUse, fingerprintOf, type RequestUse, rememberUse } from "./request-id.ts";
 import { revisionInsert } from "./revisions.sql.ts";
+import { updateMaskInvalid } from "./update-mask.ts";
 
 /** The fields of a job that an update may name, by their proto names. */
 const UPDATABLE = [
@@ -70,8 +71,7 @@ function readMask(request: UpdateJobRequest, given: Job): readonly string[] {
   const paths = request.updateMask?.paths ?? [];
   if (paths.length === 1 && paths[0] === "*") return UPDATABLE;
   const wrong = paths.find((path) => !UPDATABLE.some((name) => name === path));
-  if (wrong !== undefined)
-    throw failure("UPDATE_MASK_INVALID", { path: wrong, accepted: UPDATABLE.join(", ") });
+  if (wrong !== undefined) throw updateMaskInvalid(wrong, UPDATABLE);
   if (paths.length > 0) return paths;
   return UPDATABLE.filter((name) => {
     const field = JobSchema.fields.find((each) => each.name === name);
