@@ -15,6 +15,7 @@ import { fromSpecJson } from "./job.ts";
 import { keepAnchors } from "./job-defaults.ts";
 import { jobByUid } from "./jobs.sql.ts";
 import type { Parts } from "./parts.ts";
+import { refusePast } from "./refuse-past.ts";
 import { findEarlierUse, fingerprintOf, type RequestUse, rememberUse } from "./request-id.ts";
 import { revisionInsert } from "./revisions.sql.ts";
 import { updateMaskInvalid } from "./update-mask.ts";
@@ -40,8 +41,8 @@ const UPDATABLE = [
 
 /**
  * Adds a revision with the fields that the mask names. A change that changes nothing adds none. Throws JOB_NOT_FOUND
- * (unless `allowMissing`), ETAG_MISMATCH, UPDATE_MASK_INVALID, REQUEST_ID_REUSED and what `checkSpec` throws. `actor` is
- * the API key's id.
+ * (unless `allowMissing`), ETAG_MISMATCH, UPDATE_MASK_INVALID, REQUEST_ID_REUSED and what `checkSpec` and
+ * `refusePast` throw. `actor` is the API key's id.
  */
 export async function updateJob(
   parts: Parts,
@@ -102,6 +103,7 @@ async function writeUpdate(
     const changed = keepAnchors(former, merge(former, given, fields));
     const merged = await withSnapshots(tx, projectId, changed);
     const checked = checkSpec(parts, merged, before.uid);
+    refusePast(checked, parts.clock.now(), former);
     const { schedule } = checked;
     await gatesOf(tx, parts.zoneData, projectId, schedule.calendars);
     const same = equals(JobSchema, fromSpecJson(checked.spec), fromSpecJson(before.spec));

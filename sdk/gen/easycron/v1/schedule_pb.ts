@@ -147,7 +147,7 @@ export const RateScheduleSchema: GenMessage<RateSchedule> = /*@__PURE__*/
   messageDesc(file_easycron_v1_schedule, 2);
 
 /**
- * A single instant. One that is past never fires.
+ * A single instant. One that is past never fires; a job that has no other times is SCHEDULE_NEVER_FIRES.
  *
  * @generated from message easycron.v1.OnceSchedule
  */
