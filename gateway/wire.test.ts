@@ -4,7 +4,6 @@ import * as http2 from "node:http2";
 import { connect } from "node:net";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
-import { gzipSync } from "node:zlib";
 import { afterEach, describe, expect, test } from "vitest";
 import { PROJECT_KEY, type StartOptions, startGateway } from "./testing/start-gateway.ts";
 
@@ -129,96 +128,6 @@ test.each(["application/proto", "application/grpc-web+proto"])(
     );
   },
 );
-
-describe("JSON that cannot be decoded", () => {
-  const cron = { cron: { expression: "* * * * *" } };
-  test.each<[string, string, unknown, string, string]>([
-    [
-      "no time",
-      "ScheduleService/PreviewSchedule",
-      { name: "a", after: "yesterday" },
-      "after",
-      'It is "yesterday"; accepted: a time such as "2027-01-01T09:00:00Z".',
-    ],
-    [
-      "an unknown name",
-      "JobService/CreateJob",
-      { job: { schedules: [cron, { cron: { expression: "* * * * *", dialect: "QUARTZ" } }] } },
-      "job.schedules[1].cron.dialect",
-      'It is "QUARTZ"; accepted: CRON_DIALECT_STANDARD, CRON_DIALECT_WITH_SECONDS.',
-    ],
-    [
-      "two kinds",
-      "JobService/CreateJob",
-      { job: { schedules: [{ ...cron, rate: { every: "60s" } }] } },
-      "job.schedules[0].rate",
-      "It is an object; cron is set too; accepted: one of cron, rate, once, calendarEdge.",
-    ],
-    [
-      "a huge duration",
-      "JobService/CreateJob",
-      { job: { schedules: [{ rate: { every: "999999999999999s" } }] } },
-      "job.schedules[0].rate.every",
-      'It is "999999999999999s"; accepted: seconds such as "90s" or "1.5s".',
-    ],
-    [
-      "a number for a text",
-      "JobService/BatchCreateJobs",
-      { requests: [{ job: { name: "a" } }, { job: { labels: { team: 7 } } }] },
-      'requests[1].job.labels["team"]',
-      "It is 7; accepted: a text.",
-    ],
-    [
-      "an unknown field",
-      "JobService/GetJob",
-      { name: "a", nmae: true },
-      "nmae",
-      "It is true; there is no such field; accepted: name.",
-    ],
-    [
-      "a text for a list",
-      "JobService/CreateJob",
-      { job: { schedules: "* * * * *" } },
-      "job.schedules",
-      'It is "* * * * *"; accepted: a list, each an object, easycron.v1.Schedule.',
-    ],
-    [
-      "what is nested without end",
-      "JobService/RunJob",
-      `{"name":"a","payload":${"[".repeat(5_000)}${"]".repeat(5_000)}}`,
-      "payload",
-      "It is a list; accepted: any JSON, nested at most 30 deep.",
-    ],
-  ])(
-    "because of %s names the field, the value and what is accepted",
-    async (_, method, request, field, description) => {
-      const { url } = await start();
-      const body = typeof request === "string" ? request : JSON.stringify(request);
-      const answer = await post(`${url}/easycron.v1.${method}`, body);
-      expect(reasonOf(answer)).toMatchObject({ code: "invalid_argument", reason: "REQUEST_MALFORMED" });
-      expect(answer.body.message).toBe(`The request could not be decoded: ${field}: ${description}`);
-      const details = answer.body.details.map(({ debug }) => debug);
-      expect(details).toContainEqual({ fieldViolations: [expect.objectContaining({ field, description })] });
-    },
-  );
-
-  test("is told of the right one of many requests at a time, compressed ones too", async () => {
-    const { url } = await start();
-    const fields = Array.from({ length: 20 }, (_, index) => `unknown${index}`);
-    const asked = fields.map(async (name, index) => {
-      const body = JSON.stringify({ [name]: 1 });
-      const zipped = index % 2 === 0;
-      const response = await fetch(url + GET_JOB, {
-        method: "POST",
-        headers: { ...headers, ...(zipped ? { "content-encoding": "gzip" } : {}) },
-        body: zipped ? new Uint8Array(gzipSync(body)) : body,
-      });
-      return ((await response.json()) as ErrorBody).message;
-    });
-    const messages = await Promise.all(asked);
-    for (const [index, name] of fields.entries()) expect(messages[index]).toContain(`: ${name}: It is 1;`);
-  });
-});
 
 describe("a request that is none", () => {
   test.each([
