@@ -21,7 +21,7 @@ function refusal(judge: () => void): readonly [string, string | undefined] | und
     return undefined;
   } catch (error) {
     if (!(error instanceof EasyCronError)) throw error;
-    return [error.reason, error.violations[0]?.field ?? error.metadata.field];
+    return [error.reason, error.violations[0]?.field];
   }
 }
 const refusalOf = (change: JobInit) =>

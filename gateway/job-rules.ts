@@ -4,7 +4,7 @@ import type { Job } from "../gen/easycron/v1/job_pb.ts";
 import type { Target, WebhookTarget } from "../gen/easycron/v1/target_pb.ts";
 import type { AllowList } from "../mesh/egress-address.ts";
 import { checkUrl } from "../mesh/egress-url.ts";
-import { failure, fieldFailure } from "../mesh/errors.ts";
+import { fieldFailure } from "../mesh/errors.ts";
 import { isReservedHeader } from "./reserved-headers.ts";
 
 /** What a job is judged by, beside the rules in its proto. */
@@ -21,14 +21,19 @@ export const MAX_PAYLOAD_BYTES = 65_536;
 // Each level of an object takes three messages in protobuf, of which most clients read 100 within each other.
 const MAX_PAYLOAD_DEPTH = 30;
 
+const JOB_REQUIRED = "It is required; accepted: an object with at least name and target.";
+const NAME_REQUIRED =
+  "It is required; accepted: 1 to 63 characters of a-z, 0-9, dot, underscore and hyphen, first and last a letter or digit.";
+const TARGET_REQUIRED = "It is required; accepted: an object with one of webhook, redis, kafka.";
+
 /**
  * Judges a job to be created: name and target are there, the target may be used, the payload is not too large. Throws
  * FIELD_INVALID, URL_INVALID, TARGET_FORBIDDEN, HEADER_RESERVED or PLUGIN_NOT_ENABLED, with the field.
  */
 export function checkNewJob(job: Job | undefined, rules: JobRules): void {
-  if (job === undefined) throw fieldFailure("FIELD_INVALID", "job", "It is required.");
+  if (job === undefined) throw fieldFailure("FIELD_INVALID", "job", JOB_REQUIRED);
   checkName(job);
-  if (job.target === undefined) throw fieldFailure("FIELD_INVALID", "job.target", "It is required.");
+  if (job.target === undefined) throw fieldFailure("FIELD_INVALID", "job.target", TARGET_REQUIRED);
   checkTarget(job.target, rules);
   checkPayload(job.payload, "job.payload");
 }
@@ -38,11 +43,11 @@ export function checkNewJob(job: Job | undefined, rules: JobRules): void {
  * names, or without any all that are set.
  */
 export function checkChangedJob(job: Job | undefined, paths: readonly string[], rules: JobRules): void {
-  if (job === undefined) throw fieldFailure("FIELD_INVALID", "job", "It is required.");
+  if (job === undefined) throw fieldFailure("FIELD_INVALID", "job", JOB_REQUIRED);
   checkName(job);
   const isWritten = (field: string) => paths.length === 0 || paths.includes(field) || paths.includes("*");
   if (job.target === undefined && paths.includes("target")) {
-    throw fieldFailure("FIELD_INVALID", "job.target", "It is required.");
+    throw fieldFailure("FIELD_INVALID", "job.target", TARGET_REQUIRED);
   }
   if (job.target !== undefined && isWritten("target")) checkTarget(job.target, rules);
   if (isWritten("payload")) checkPayload(job.payload, "job.payload");
@@ -74,7 +79,7 @@ function isDeeperThan(json: JsonValue, depth: number): boolean {
 }
 
 function checkName(job: Job): void {
-  if (job.name === "") throw fieldFailure("FIELD_INVALID", "job.name", "It is required.");
+  if (job.name === "") throw fieldFailure("FIELD_INVALID", "job.name", NAME_REQUIRED);
 }
 
 function checkTarget({ kind }: Target, rules: JobRules): void {
@@ -83,8 +88,13 @@ function checkTarget({ kind }: Target, rules: JobRules): void {
   }
   if (kind.case === "webhook") checkWebhook(kind.value, rules);
   else if (!rules.plugins.includes(kind.case)) {
-    throw failure("PLUGIN_NOT_ENABLED", { field: `job.target.${kind.case}`, plugin: kind.case });
+    const problem = `The ${kind.case} plugin is not enabled for this project; enabled: ${enabledOf(rules)}.`;
+    throw fieldFailure("PLUGIN_NOT_ENABLED", `job.target.${kind.case}`, problem, { plugin: kind.case });
   }
+}
+
+function enabledOf({ plugins }: JobRules): string {
+  return ["webhook", ...plugins].join(", ");
 }
 
 function checkWebhook(webhook: WebhookTarget, rules: JobRules): void {

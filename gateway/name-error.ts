@@ -1,8 +1,10 @@
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
-import { EasyCronError, failure } from "../mesh/errors.ts";
+import { EasyCronError, failure, fieldFailure } from "../mesh/errors.ts";
 import type { Logger } from "../mesh/logger.ts";
 import { printable } from "../mesh/printable.ts";
 import { toConnectError } from "./connect-error.ts";
+import { requestText } from "./request-text.ts";
+import { findUndecodable } from "./undecodable.ts";
 
 /** What connect's own errors are named with. */
 export interface NameErrorParts {
@@ -35,7 +37,7 @@ function nameError(error: ConnectError, context: HandlerContext, parts: NameErro
   const isMalformed = error.code === Code.Internal && error.rawMessage.startsWith("parse binary: ");
   switch (isMalformed ? Code.InvalidArgument : error.code) {
     case Code.InvalidArgument:
-      return failure("REQUEST_MALFORMED", { problem: `${printable(error.rawMessage, 200)}.` });
+      return nameMalformed(error, context);
     case Code.ResourceExhausted:
       return failure("REQUEST_TOO_LARGE", { maxBytes: `${parts.maxBytes}` });
     case Code.Unimplemented:
@@ -56,4 +58,14 @@ function nameError(error: ConnectError, context: HandlerContext, parts: NameErro
       return unknown;
     }
   }
+}
+
+function nameMalformed(error: ConnectError, { method }: HandlerContext): EasyCronError {
+  const text = requestText();
+  const found = text === undefined ? undefined : findUndecodable(method.input, text);
+  if (found === undefined)
+    return failure("REQUEST_MALFORMED", { problem: `${printable(error.rawMessage, 200)}.` });
+  const { field, value, problem } = found;
+  const metadata = { value, problem: `${field}: ${problem}` };
+  return fieldFailure("REQUEST_MALFORMED", field, problem, metadata);
 }

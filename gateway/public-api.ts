@@ -28,6 +28,7 @@ import { createLedgerService } from "./ledger-service.ts";
 import { nameErrorsOf } from "./name-error.ts";
 import { createOperationService } from "./operation-service.ts";
 import { createProjectService, type OwnParts } from "./project-service.ts";
+import { rememberingDecoder } from "./request-text.ts";
 import { createRpcListener } from "./rpc-listener.ts";
 import { createScheduleService } from "./schedule-service.ts";
 import { createSigningKeyService } from "./signing-key-service.ts";
@@ -43,6 +44,15 @@ export interface PublicApiParts extends AuthenticateParts, OwnParts, JobServiceP
 }
 
 const MAX_DEADLINE_MS = 60_000;
+
+const JSON_OPTIONS = {
+  ignoreUnknownFields: false,
+  // Empty lists and zeros are said, so that a script need not know what is left out.
+  alwaysEmitImplicit: true,
+  registry: detailTypes,
+  // Connect's serialization takes it, though the type of its options does not say so.
+  textDecoder: rememberingDecoder,
+};
 
 /** Makes the listener that serves every public method, over gRPC, gRPC-Web and Connect. */
 export function createPublicApi(parts: PublicApiParts): NodeListener {
@@ -70,8 +80,7 @@ export function createPublicApi(parts: PublicApiParts): NodeListener {
     readMaxBytes: MAX_REQUEST_BYTES,
     maxTimeoutMs: MAX_DEADLINE_MS,
     maxDeadlineMs: MAX_DEADLINE_MS,
-    // Empty lists and zeros are said, so that a script need not know what is left out.
-    jsonOptions: { ignoreUnknownFields: false, alwaysEmitImplicit: true, registry: detailTypes },
+    jsonOptions: JSON_OPTIONS,
     logger,
   });
 }

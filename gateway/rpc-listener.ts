@@ -9,6 +9,7 @@ import {
 import type { Logger } from "../mesh/logger.ts";
 import type { NodeListener, NodeRequest, NodeResponse } from "./drain-unread.ts";
 import { answerMalformed, answerUnknownMethod } from "./plain-response.ts";
+import { withRequestText } from "./request-text.ts";
 
 /** What the listener needs beside connect's own options. */
 export interface RpcListenerOptions extends ConnectRouterOptions {
@@ -43,7 +44,7 @@ export function createRpcListener(options: RpcListenerOptions): NodeListener {
       return answerMalformed(request, response, { problem: "The Host header is no host.", httpStatus: 400 });
     }
     cutDeadline(call.header, maxDeadlineMs);
-    handle(call, handler, response).catch((error: unknown) => {
+    withRequestText(() => handle(call, handler, response)).catch((error: unknown) => {
       // The caller is gone, mostly; nothing more can be said to it.
       logger.debug({ err: error, method: handler.method.name }, "an answer could not be sent");
     });

@@ -36,7 +36,7 @@ export const REASONS: Readonly<Record<ReasonName, ReasonRow>> = {
   SCHEDULE_INVALID: { code: Code.INVALID_ARGUMENT, sentence: "{field}: {problem}" },
   SCHEDULE_NEVER_FIRES: {
     code: Code.INVALID_ARGUMENT,
-    sentence: '{field}: no instant ever matches "{value}".',
+    sentence: "{field}: {problem}",
   },
   TIME_ZONE_UNKNOWN: {
     code: Code.INVALID_ARGUMENT,

@@ -11,6 +11,7 @@ import { fromSpecJson } from "./job.ts";
 import { keepAnchors } from "./job-defaults.ts";
 import type { Parts } from "./parts.ts";
 import { deleteJob } from "./pause-job.ts";
+import { refusePast } from "./refuse-past.ts";
 import { updateJob } from "./update-job.ts";
 
 /** Most jobs that may have the labels. */
@@ -78,7 +79,13 @@ async function makePlan(parts: Parts, projectId: string, request: ApplyJobsReque
   // All are checked as new ones would be, for the indexes; those that are there are checked against their own.
   const checked = checkJobs(parts, jobs, LIST);
   const missing = checked.filter((item) => !there.has(item.checked.job.name));
-  const changed = eachOrThrow(LIST, jobs, (job) => changeOf(parts, job, there.get(job.name)));
+  const changed = eachOrThrow(LIST, checked, (item, index) => {
+    const row = there.get(item.checked.job.name);
+    const job = jobs[index];
+    if (row !== undefined && job !== undefined) return changeOf(parts, job, row);
+    refusePast(item.checked, parts.clock.now());
+    return undefined;
+  });
   return {
     create: missing,
     update: changed.filter((job) => job !== undefined),
@@ -125,9 +132,10 @@ function withLabels(given: Job, labels: Readonly<Record<string, string>>): Job {
 }
 
 // The job if its specification differs from what is there.
-function changeOf(parts: Parts, job: Job, row: BatchRow | undefined): Job | undefined {
-  if (row === undefined) return undefined;
+function changeOf(parts: Parts, job: Job, row: BatchRow): Job | undefined {
   const before = fromSpecJson(row.spec);
-  const { spec } = checkSpec(parts, keepAnchors(before, job), row.uid);
-  return equals(JobSchema, fromSpecJson(spec), before) ? undefined : job;
+  const checked = checkSpec(parts, keepAnchors(before, job), row.uid);
+  if (equals(JobSchema, fromSpecJson(checked.spec), before)) return undefined;
+  refusePast(checked, parts.clock.now(), before);
+  return job;
 }

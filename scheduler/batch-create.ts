@@ -15,6 +15,7 @@ import { type CheckedSpec, calendarNames, checkSpec, newRow, type WrittenJob } f
 import type { JobRow } from "./job.ts";
 import { jobByName } from "./jobs.sql.ts";
 import type { Parts } from "./parts.ts";
+import { refusePast } from "./refuse-past.ts";
 import { findEarlierUse, fingerprintOf, type RequestUse, rememberUse } from "./request-id.ts";
 
 /** A job to be created. */
@@ -43,6 +44,7 @@ export async function batchCreateJobs(
   const jobs = request.requests.map(({ job }) => job);
   if ((await findEarlierUse(parts.database, use)) !== undefined) return earlierJobs(parts, projectId, jobs);
   const items = checkJobs(parts, await withAllSnapshots(parts, projectId, jobs, LIST), LIST);
+  eachOrThrow(LIST, items, ({ checked }) => refusePast(checked, parts.clock.now()));
   if (request.validateOnly) {
     await refuseTaken(parts.database, projectId, items, LIST);
     return items.map((item) => written(parts, projectId, item, parts.clock.now()));

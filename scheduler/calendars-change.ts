@@ -4,7 +4,7 @@ import { isUniqueViolation, type Queryable } from "../db/pool.ts";
 import { toSqlTime } from "../db/time.ts";
 import { type Calendar, CalendarSchema } from "../gen/easycron/v1/calendar_pb.ts";
 import type { UpdateCalendarRequest } from "../gen/easycron/v1/calendar_service_pb.ts";
-import { failure } from "../mesh/errors.ts";
+import { failure, fieldFailure } from "../mesh/errors.ts";
 import {
   type CalendarRow,
   calendarByName,
@@ -15,17 +15,19 @@ import {
   calendarUsers,
   calendarVersionInsert,
 } from "./calendars.sql.ts";
-import { calendarNotFound, refuseNeverOpening } from "./calendars.ts";
+import { calendarNotFound } from "./calendars.ts";
 import { importICalendar } from "./calendars-import.ts";
 import { settleCalendar } from "./calendars-settle.ts";
 import {
   calendarEtagOf,
   checkCalendarSpec,
   fromCalendarSpecJson,
+  refuseNeverOpening,
   toCalendar,
   toCalendarSpecJson,
 } from "./calendars-spec.ts";
 import type { Parts } from "./parts.ts";
+import { updateMaskInvalid } from "./update-mask.ts";
 import { ownRelease, type ZoneRelease } from "./zone-data.ts";
 
 /** The fields of a calendar that an update may name, by their proto names. */
@@ -40,7 +42,7 @@ export async function createCalendar(
   given: Calendar | undefined,
 ): Promise<CalendarRow> {
   const now = parts.clock.now();
-  const calendar = await withImport(required(given), required(given).timeZone, now);
+  const calendar = await withImport(projectId, required(given), required(given).timeZone, now);
   const zoneData = parts.zoneData.inForce(now);
   const spec = checkedSpec(calendar, zoneData, now);
   const uid = typeid("cal").toString();
@@ -70,7 +72,7 @@ export async function updateCalendar(
   const fields = readMask(request.updateMask?.paths ?? [], asked);
   const given = await importForUpdate(parts, projectId, asked, fields);
   const row = await parts.database.transaction(async (tx) => {
-    const before = await lockCalendar(tx, projectId, given);
+    const before = await lockCalendar(tx, projectId, given, "calendar.name");
     const now = parts.clock.now();
     const zoneData = parts.zoneData.inForce(now);
     const spec = checkedSpec(merge(fromCalendarSpecJson(before.spec), given, fields), zoneData, now);
@@ -95,17 +97,24 @@ export function deleteCalendar(
     const [users] = await tx.query(calendarUsers, [row.uid]);
     if (users !== undefined && users.count > 0) {
       const jobs = (users.names ?? []).join(", ");
-      throw failure("CALENDAR_IN_USE", { calendar: row.name, count: String(users.count), jobs });
+      const problem = `"${row.name}" is in use by ${users.count} jobs, such as ${jobs}; change or delete them first.`;
+      const metadata = { calendar: row.name, count: String(users.count), jobs };
+      throw fieldFailure("CALENDAR_IN_USE", "name", problem, metadata);
     }
     await tx.query(calendarDelete, [row.uid, toSqlTime(parts.clock.now())]);
     return row;
   });
 }
 
-/** Reads a calendar by name. Throws CALENDAR_NOT_FOUND. */
-export async function readCalendar(on: Queryable, projectId: string, name: string): Promise<CalendarRow> {
+/** Reads a calendar by name, that of the request's `field`. Throws CALENDAR_NOT_FOUND. */
+export async function readCalendar(
+  on: Queryable,
+  projectId: string,
+  name: string,
+  field = "name",
+): Promise<CalendarRow> {
   const [row] = await on.query(calendarByName, [projectId, name]);
-  if (row === undefined) throw calendarNotFound(name);
+  if (row === undefined) throw calendarNotFound(name, field);
   return row;
 }
 
@@ -113,22 +122,28 @@ async function lockCalendar(
   tx: Queryable,
   projectId: string,
   { name, etag }: { readonly name: string; readonly etag: string },
+  field = "name",
 ): Promise<CalendarRow> {
   // Two statements: what is joined in the statement that waits for a lock is of before the wait.
   await tx.query(calendarLockForChange, [projectId, name]);
-  const row = await readCalendar(tx, projectId, name);
+  const row = await readCalendar(tx, projectId, name, field);
   const current = calendarEtagOf(row);
   if (etag !== "" && etag !== current) throw failure("ETAG_MISMATCH", { name, given: etag, current });
   return row;
 }
 
 /** A copy whose imported dates are those of its iCalendar text. Throws CALENDAR_INVALID or TIME_ZONE_UNKNOWN. */
-async function withImport(given: Calendar, zone: string, nowMs: number): Promise<Calendar> {
+async function withImport(
+  projectId: string,
+  given: Calendar,
+  zone: string,
+  nowMs: number,
+): Promise<Calendar> {
   const calendar = clone(CalendarSchema, given);
   calendar.importedDates = [];
   if (calendar.icalendar === "") return calendar;
   const timeZone = checkCalendarSpec(create(CalendarSchema, { timeZone: zone }), ownRelease()).zone.name;
-  const dates = await importICalendar({ text: calendar.icalendar, timeZone, nowMs });
+  const dates = await importICalendar(projectId, { text: calendar.icalendar, timeZone, nowMs });
   calendar.importedDates = [...dates];
   return calendar;
 }
@@ -140,29 +155,33 @@ async function importForUpdate(
   asked: Calendar,
   fields: readonly string[],
 ): Promise<Calendar> {
-  if (!fields.includes("icalendar") || asked.icalendar === "") return withImport(asked, "", 0);
+  if (!fields.includes("icalendar") || asked.icalendar === "")
+    return create(CalendarSchema, { ...clone(CalendarSchema, asked), icalendar: "", importedDates: [] });
   const ownZone = fields.includes("time_zone")
     ? asked.timeZone
-    : toCalendar(await readCalendar(parts.database, projectId, asked.name)).timeZone;
-  return withImport(asked, ownZone, parts.clock.now());
+    : toCalendar(await readCalendar(parts.database, projectId, asked.name, "calendar.name")).timeZone;
+  return withImport(projectId, asked, ownZone, parts.clock.now());
 }
 
 function checkedSpec(calendar: Calendar, zoneData: ZoneRelease, nowMs: number): string {
-  refuseNeverOpening(calendar.name, checkCalendarSpec(calendar, zoneData), nowMs);
+  refuseNeverOpening(calendar, checkCalendarSpec(calendar, zoneData), zoneData, nowMs);
   return toCalendarSpecJson(calendar);
 }
 
 function required(calendar: Calendar | undefined): Calendar {
   if (calendar === undefined)
-    throw failure("FIELD_INVALID", { field: "calendar", problem: "It is required." });
+    throw fieldFailure(
+      "FIELD_INVALID",
+      "calendar",
+      "It is required; accepted: an object with at least name.",
+    );
   return calendar;
 }
 
 function readMask(paths: readonly string[], given: Calendar): readonly string[] {
   if (paths.length === 1 && paths[0] === "*") return UPDATABLE;
   const wrong = paths.find((path) => !UPDATABLE.some((name) => name === path));
-  if (wrong !== undefined)
-    throw failure("UPDATE_MASK_INVALID", { path: wrong, accepted: UPDATABLE.join(", ") });
+  if (wrong !== undefined) throw updateMaskInvalid(wrong, UPDATABLE);
   if (paths.length > 0) return paths;
   return UPDATABLE.filter((name) => {
     const field = CalendarSchema.fields.find((each) => each.name === name);
@@ -175,6 +194,9 @@ function merge(before: Calendar, given: Calendar, fields: readonly string[]): Ca
   if (fields.includes("time_zone")) calendar.timeZone = given.timeZone;
   if (fields.includes("windows")) calendar.windows = given.windows;
   if (fields.includes("excluded_dates")) calendar.excludedDates = given.excludedDates;
-  if (fields.includes("icalendar")) calendar.importedDates = given.importedDates;
+  if (fields.includes("icalendar")) {
+    calendar.icalendar = given.icalendar;
+    calendar.importedDates = given.importedDates;
+  }
   return calendar;
 }

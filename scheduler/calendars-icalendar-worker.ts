@@ -1,10 +1,15 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { type ImportOptions, importDates } from "./calendars-icalendar.ts";
-import { ICalendarError } from "./calendars-icalendar-lines.ts";
+import { ICalendarError } from "./calendars-icalendar-error.ts";
 
 /** What the thread is given. */
 export interface ImportWork extends ImportOptions {
   readonly text: string;
+}
+
+/** What the thread says when it is loaded and begins; its answer follows. */
+export interface ImportBegun {
+  readonly begun: true;
 }
 
 /** What the thread answers. */
@@ -21,4 +26,5 @@ function answer({ text, ...options }: ImportWork): ImportAnswer {
   }
 }
 
+parentPort?.postMessage({ begun: true } satisfies ImportBegun);
 parentPort?.postMessage(answer(workerData as ImportWork));

@@ -1,8 +1,17 @@
 import ICAL from "ical.js";
-import { instantsOfLocal } from "../cron/local-instants.ts";
-import { DAY_SECONDS, dayOfDate, formatDate } from "../cron/local-time.ts";
-import { offsetAt } from "../cron/zone-offsets.ts";
-import { ICalendarError, isIanaZone, scanLines } from "./calendars-icalendar-lines.ts";
+import { DAY_SECONDS, formatDate } from "../cron/local-time.ts";
+import { ICalendarError } from "./calendars-icalendar-error.ts";
+import { type ScannedEvent, type ScannedText, scanLines } from "./calendars-icalendar-lines.ts";
+import {
+  endOf,
+  isCancelled,
+  type Occurrence,
+  type OccurrenceRange,
+  occurrencesOf,
+  override,
+  startOf,
+} from "./calendars-icalendar-occurrences.ts";
+import { dayOf, localSecond } from "./calendars-icalendar-times.ts";
 
 /** How far back and ahead of the import events are looked for: a year, and five. */
 const BACK_DAYS = 366;
@@ -18,9 +27,8 @@ export interface ImportOptions {
   readonly nowMs: number;
 }
 
-interface EventAt {
+interface EventAt extends ScannedEvent {
   readonly event: ICAL.Event;
-  readonly line: number;
 }
 
 /**
@@ -30,46 +38,64 @@ interface EventAt {
  *
  * A hostile rule can keep the parser busy for ever: to be called in a thread of its own only (calendars-import.ts).
  */
-export function importDates(text: string, options: ImportOptions): string[] {
-  const { eventLines } = scanLines(text);
-  const events = parseEvents(text, eventLines);
-  const today = Math.floor(options.nowMs / 86_400_000);
+export function importDates(text: string, { timeZone, nowMs }: ImportOptions): string[] {
+  const events = parseEvents(scanLines(text));
+  for (const each of events) checkEnd(each, timeZone);
+  const today = Math.floor(nowMs / 86_400_000);
   const window = { first: today - BACK_DAYS, last: today + AHEAD_DAYS };
   const days = new Set<number>();
   let left = MAX_OCCURRENCES;
-  for (const { event, line } of mainEvents(events)) {
-    try {
-      for (const occurrence of occurrences(event)) {
-        if (left-- === 0) throw new Error(`there are more than ${MAX_OCCURRENCES} occurrences up to it`);
-        const [first, last] = daysOf(occurrence, event, options.timeZone);
-        if (first > window.last) break;
-        for (let day = Math.max(first, window.first); day <= Math.min(last, window.last); day++)
-          days.add(day);
-      }
-    } catch (error) {
-      const problem = error instanceof Error ? error.message.slice(0, 120) : "unreadable";
-      throw new ICalendarError(line, "VEVENT", `begins an event that cannot be expanded: ${problem}`);
-    }
+  for (const each of mainEvents(events, timeZone)) {
+    expand(each, { calendarZone: timeZone, lastDay: window.last }, (occurrence) => {
+      if (left-- === 0)
+        throw cannotExpand(each, `there are more than ${MAX_OCCURRENCES} occurrences up to it`);
+      const [first, last] = daysOf(occurrence, timeZone);
+      for (let day = Math.max(first, window.first); day <= Math.min(last, window.last); day++) days.add(day);
+    });
   }
   return toRanges([...days].sort((a, b) => a - b));
 }
 
-function parseEvents(text: string, eventLines: readonly number[]): EventAt[] {
+function expand(each: EventAt, range: OccurrenceRange, take: (occurrence: Occurrence) => void): void {
+  try {
+    for (const occurrence of occurrencesOf(each.event, range)) take(occurrence);
+  } catch (error) {
+    if (error instanceof ICalendarError) throw error;
+    // The library's words are of its own insides.
+    throw cannotExpand(each, "its RRULE, RDATE or EXDATE does not fit its DTSTART");
+  }
+}
+
+function cannotExpand({ line }: ScannedEvent, problem: string): ICalendarError {
+  return new ICalendarError(line, "VEVENT", `begins an event that cannot be expanded: ${problem}`);
+}
+
+function parseEvents({ text, events }: ScannedText): EventAt[] {
   let calendar: ICAL.Component;
   try {
     calendar = new ICAL.Component(ICAL.parse(text) as unknown[]);
-  } catch (error) {
-    const problem = error instanceof Error ? error.message.slice(0, 120) : "unreadable";
-    throw new ICalendarError(1, "VCALENDAR", `begins a calendar that cannot be parsed: ${problem}`);
+  } catch {
+    // Of the events only what was checked is left; zones are taken as they are.
+    throw new ICalendarError(1, "VCALENDAR", "begins a calendar with a VTIMEZONE that cannot be read");
   }
   return calendar.getAllSubcomponents("vevent").map((component, index) => ({
     event: new ICAL.Event(component, { exceptions: [] }),
-    line: eventLines[index] ?? 1,
+    ...(events[index] ?? { line: 1, endLine: 1 }),
   }));
 }
 
+function checkEnd({ event, endLine }: EventAt, timeZone: string): void {
+  const [start, end] = [startOf(event), endOf(event)];
+  const isBefore = start.time.isDate
+    ? dayOf(end.time) < dayOf(start.time)
+    : localSecond(end, timeZone) < localSecond(start, timeZone);
+  if (!isBefore) return;
+  const given = `${end.time.toString()}, before its DTSTART, ${start.time.toString()}`;
+  throw new ICalendarError(endLine, end.time.toString(), `has the DTEND ${given}; accepted: a later one`);
+}
+
 /** The events that are not overriding an occurrence of another, those related to them; cancelled ones take away. */
-function mainEvents(events: readonly EventAt[]): EventAt[] {
+function mainEvents(events: readonly EventAt[], timeZone: string): EventAt[] {
   const mains = new Map<string, EventAt>();
   const rest: EventAt[] = [];
   for (const each of events) {
@@ -80,71 +106,20 @@ function mainEvents(events: readonly EventAt[]): EventAt[] {
   const alone = rest.filter((each) => {
     const main = mains.get(each.event.uid);
     if (main === undefined || !each.event.isRecurrenceException()) return true;
-    main.event.relateException(each.event);
+    override(main.event, each.event, timeZone);
     return false;
   });
   return [...mains.values(), ...alone].filter(({ event }) => !isCancelled(event));
 }
 
-function isCancelled(event: ICAL.Event): boolean {
-  return String(event.component.getFirstPropertyValue("status") ?? "").toUpperCase() === "CANCELLED";
-}
-
-interface Occurrence {
-  readonly start: ICAL.Time;
-  readonly end: ICAL.Time | null;
-}
-
-function* occurrences(event: ICAL.Event): Generator<Occurrence> {
-  if (!event.isRecurring()) {
-    yield { start: event.startDate, end: event.endDate };
-    return;
-  }
-  // The parser leaves out the start of an event that recurs by RDATE alone.
-  if (!event.component.hasProperty("rrule")) yield { start: event.startDate, end: event.endDate };
-  const iterator = event.iterator();
-  for (let next = iterator.next(); next != null; next = iterator.next()) {
-    const { item, startDate, endDate } = event.getOccurrenceDetails(next);
-    if (!isCancelled(item)) yield { start: startDate, end: endDate };
-  }
-}
-
 /** First and last local day of an occurrence; its end is exclusive. */
-function daysOf({ start, end }: Occurrence, event: ICAL.Event, timeZone: string): [number, number] {
-  const first = dayOfDate(start.year, start.month, start.day);
-  if (start.isDate) {
-    const last = end === null ? first : dayOfDate(end.year, end.month, end.day) - 1;
-    return [first, Math.max(first, last)];
+function daysOf({ start, end }: Occurrence, timeZone: string): [number, number] {
+  if (start.time.isDate) {
+    const first = dayOf(start.time);
+    return [first, Math.max(first, dayOf(end.time) - 1)];
   }
-  const startSecond = localSecond(start, event, timeZone);
-  const endSecond = end === null ? startSecond : localSecond(end, event, timeZone) - 1;
-  const day = Math.floor(startSecond / DAY_SECONDS);
-  return [day, Math.max(day, Math.floor(endSecond / DAY_SECONDS))];
-}
-
-/** A time as a local second of the calendar's zone. Floating times are local there already. */
-function localSecond(time: ICAL.Time, event: ICAL.Event, timeZone: string): number {
-  const wall = dayOfDate(time.year, time.month, time.day) * DAY_SECONDS + secondOfDay(time);
-  const instant = instantOf(time, wall, event);
-  return instant === null ? wall : instant + offsetAt(timeZone, instant * 1000);
-}
-
-function instantOf(time: ICAL.Time, wall: number, event: ICAL.Event): number | null {
-  const zoneId = time.zone?.tzid ?? "floating";
-  if (zoneId === "UTC" || zoneId === "Z") return wall;
-  const named =
-    zoneId === "floating"
-      ? String(event.component.getFirstProperty("dtstart")?.getParameter("tzid") ?? "")
-      : zoneId;
-  // The IANA database knows better than the rules that came with the file.
-  if (isIanaZone(named)) {
-    return instantsOfLocal(named, wall, { gap: "FIRE_AT_END", overlap: "FIRST" })[0] ?? wall;
-  }
-  return zoneId === "floating" ? null : time.toUnixTime();
-}
-
-function secondOfDay(time: ICAL.Time): number {
-  return time.hour * 3600 + time.minute * 60 + time.second;
+  const day = Math.floor(localSecond(start, timeZone) / DAY_SECONDS);
+  return [day, Math.max(day, Math.floor((localSecond(end, timeZone) - 1) / DAY_SECONDS))];
 }
 
 function toRanges(days: readonly number[]): string[] {

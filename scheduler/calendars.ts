@@ -1,4 +1,4 @@
-import { type Calendar, neverOpens } from "../cron/calendar.ts";
+import type { Calendar } from "../cron/calendar.ts";
 import type { CalendarGate } from "../cron/calendar-gate.ts";
 import { ScheduleError } from "../cron/errors.ts";
 import type { Queryable } from "../db/pool.ts";
@@ -200,21 +200,8 @@ export async function bindCalendars(
   if (pairs.size > 0) await tx.query(jobCalendarsInsert, [jobUids, calendarUids, versions]);
 }
 
-/** The error of a calendar that is not there; `field` is the one that names it, empty for a method's own name. */
-export function calendarNotFound(name: string, field = ""): Error {
+/** The error of a calendar that is not there; `field` is the one that names it. */
+export function calendarNotFound(name: string, field = "name"): Error {
   const description = `There is no calendar named "${name}"; create it first.`;
-  const violations = field === "" ? [] : [{ field, description }];
-  return failure(
-    "CALENDAR_NOT_FOUND",
-    { calendar: name, ...(field === "" ? {} : { field }) },
-    { violations },
-  );
-}
-
-/** Refuses a calendar that is never open from `fromMs` on. Throws CALENDAR_NEVER_OPENS. */
-export function refuseNeverOpening(name: string, calendar: Calendar, fromMs: number): void {
-  if (!neverOpens(calendar, fromMs)) return;
-  const problem = "every window is excluded until the end of 2400; leave a date or a window open.";
-  const violations = [{ field: "calendar.excludedDates", description: problem }];
-  throw failure("CALENDAR_NEVER_OPENS", { calendar: name, problem }, { violations });
+  return failure("CALENDAR_NOT_FOUND", { calendar: name, field }, { violations: [{ field, description }] });
 }

@@ -150,8 +150,8 @@ function refuseNeverFiring(given: ScheduleMessage, compiled: Schedule, path: str
   if (compiled.kind !== "cron" || !neverFires(compiled.fields)) return;
   const value = given.kind.case === "cron" ? given.kind.value.expression : "";
   const field = `${path}.cron.expression`;
-  const description = `No date of any year matches "${value}". Name a day that the month has.`;
-  throw failure("SCHEDULE_NEVER_FIRES", { field, value }, { violations: [{ field, description }] });
+  const problem = `No date of any year matches "${value}". Name a day that the month has.`;
+  throw fieldFailure("SCHEDULE_NEVER_FIRES", field, problem, { value });
 }
 
 function compileRate(rate: RateSchedule, zone: ZoneOffsets): Schedule {

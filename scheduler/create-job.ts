@@ -12,6 +12,7 @@ import { type JobRow, type JobStateName, toSpecJson } from "./job.ts";
 import { checkRetryPolicy, withDefaults } from "./job-defaults.ts";
 import { jobByName, jobByUid, jobInsert } from "./jobs.sql.ts";
 import type { Parts } from "./parts.ts";
+import { refusePast } from "./refuse-past.ts";
 import { findEarlierUse, fingerprintOf, type RequestUse, rememberUse } from "./request-id.ts";
 import { revisionInsert } from "./revisions.sql.ts";
 
@@ -62,7 +63,7 @@ export interface WrittenJob {
 
 /**
  * Creates a job; it fires from its first fire time later than now. Throws what `checkSpec` throws,
- * JOB_ALREADY_EXISTS, and REQUEST_ID_REUSED. With `validateOnly` nothing is stored. `actor` is the API key's id.
+ * `refusePast` throws, JOB_ALREADY_EXISTS, and REQUEST_ID_REUSED. With `validateOnly` nothing is stored. `actor` is the API key's id.
  */
 export async function createJob(
   parts: Parts,
@@ -81,6 +82,7 @@ export async function createJob(
   if (earlier !== undefined) return earlierJob(parts, projectId, earlier.job_uid, given.name);
   const uid = typeid("job").toString();
   const checked = checkSpec(parts, await withSnapshots(parts.database, projectId, given), uid);
+  refusePast(checked, parts.clock.now());
   const { schedule } = checked;
   await gatesOf(parts.database, parts.zoneData, projectId, schedule.calendars);
   if (request.validateOnly) return { row: await dryRow(parts, projectId, uid, checked), schedule };

@@ -129,7 +129,11 @@ describe("a schedule is refused, naming the field", () => {
     ],
   ])("%s", (_name, job, reason, field) => {
     expect(() => compileSchedule(parse(job), "job_1")).toThrow(
-      expect.objectContaining({ reason, violations: [expect.objectContaining({ field })] }),
+      expect.objectContaining({
+        reason,
+        metadata: expect.objectContaining({ field, problem: expect.any(String) }),
+        violations: [expect.objectContaining({ field })],
+      }),
     );
   });
 });

@@ -15,8 +15,10 @@ import { fromSpecJson } from "./job.ts";
 import { keepAnchors } from "./job-defaults.ts";
 import { jobByUid } from "./jobs.sql.ts";
 import type { Parts } from "./parts.ts";
+import { refusePast } from "./refuse-past.ts";
 import { findEarlierUse, fingerprintOf, type RequestUse, rememberUse } from "./request-id.ts";
 import { revisionInsert } from "./revisions.sql.ts";
+import { updateMaskInvalid } from "./update-mask.ts";
 
 /** The fields of a job that an update may name, by their proto names. */
 const UPDATABLE = [
@@ -40,8 +42,8 @@ const UPDATABLE = [
 
 /**
  * Adds a revision with the fields that the mask names. A change that changes nothing adds none. Throws JOB_NOT_FOUND
- * (unless `allowMissing`), ETAG_MISMATCH, UPDATE_MASK_INVALID, REQUEST_ID_REUSED and what `checkSpec` throws. `actor` is
- * the API key's id.
+ * (unless `allowMissing`), ETAG_MISMATCH, UPDATE_MASK_INVALID, REQUEST_ID_REUSED and what `checkSpec` and
+ * `refusePast` throw. `actor` is the API key's id.
  */
 export async function updateJob(
   parts: Parts,
@@ -71,8 +73,7 @@ function readMask(request: UpdateJobRequest, given: Job): readonly string[] {
   const paths = request.updateMask?.paths ?? [];
   if (paths.length === 1 && paths[0] === "*") return UPDATABLE;
   const wrong = paths.find((path) => !UPDATABLE.some((name) => name === path));
-  if (wrong !== undefined)
-    throw failure("UPDATE_MASK_INVALID", { path: wrong, accepted: UPDATABLE.join(", ") });
+  if (wrong !== undefined) throw updateMaskInvalid(wrong, UPDATABLE);
   if (paths.length > 0) return paths;
   return UPDATABLE.filter((name) => {
     const field = JobSchema.fields.find((each) => each.name === name);
@@ -103,6 +104,7 @@ async function writeUpdate(
     const changed = keepAnchors(former, merge(former, given, fields));
     const merged = await withSnapshots(tx, projectId, changed);
     const checked = checkSpec(parts, merged, before.uid);
+    refusePast(checked, parts.clock.now(), former);
     const { schedule } = checked;
     await gatesOf(tx, parts.zoneData, projectId, schedule.calendars);
     const same = equals(JobSchema, fromSpecJson(checked.spec), fromSpecJson(before.spec));

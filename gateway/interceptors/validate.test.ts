@@ -1,8 +1,14 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { createContextValues, type UnaryRequest } from "@connectrpc/connect";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { CreateJobRequestSchema, JobService } from "../../gen/easycron/v1/job_service_pb.ts";
-import { PreviewScheduleRequestSchema, ScheduleService } from "../../gen/easycron/v1/schedule_service_pb.ts";
+import type { Edge } from "../../gen/easycron/v1/schedule_pb.ts";
+import {
+  PreviewScheduleRequestSchema,
+  ScheduleService,
+  SimulateScheduleRequestSchema,
+} from "../../gen/easycron/v1/schedule_service_pb.ts";
 import { EasyCronError } from "../../mesh/errors.ts";
 import { createValidateInterceptor } from "./validate.ts";
 
@@ -43,6 +49,14 @@ const preview = (init: MessageInitShape<typeof PreviewScheduleRequestSchema>) =>
     message: create(PreviewScheduleRequestSchema, init),
   });
 
+const simulate = (init: MessageInitShape<typeof SimulateScheduleRequestSchema>) =>
+  violationsOf({
+    ...common,
+    service: ScheduleService,
+    method: ScheduleService.method.simulateSchedule,
+    message: create(SimulateScheduleRequestSchema, init),
+  });
+
 const target = { kind: { case: "webhook", value: { url: "https://acme.io/" } } } as const;
 
 test("lets a request through that keeps the rules", async () => {
@@ -64,7 +78,7 @@ test("names every field by its JSON path, with the value", async () => {
     expect.stringMatching(/^job\.target\.webhook\.method \| .*; it is "GET"\.$/),
     expect.stringMatching(/^job\.target\.webhook\.headers\["bad name"\] \| .*\.$/),
     expect.stringMatching(/^job\.retryPolicy\.maxAttempts \| .*; it is 21\.$/),
-    expect.stringMatching(/^job\.attemptTimeout \| .*\.$/),
+    expect.stringMatching(/^job\.attemptTimeout \| .*; it is "500s"\.$/),
   ]);
 });
 
@@ -76,7 +90,11 @@ test("says which of several fields there must be", async () => {
 });
 
 test("says what is missing", async () => {
-  expect(await createJob(undefined)).toEqual([expect.stringMatching(/^job \| .*required/i)]);
+  expect(await createJob(undefined)).toEqual(["job | It is required; accepted: an object, easycron.v1.Job."]);
+  const schedules = [{ kind: { case: "rate", value: {} } } as const];
+  expect(await createJob({ name: "payroll", target, schedules })).toEqual([
+    'job.schedules[0].rate.every | It is required; accepted: seconds such as "90s" or "1.5s".',
+  ]);
 });
 
 test("is not led astray by what is nested without end", async () => {
@@ -86,4 +104,103 @@ test("is not led astray by what is nested without end", async () => {
   for (let depth = 0; depth < 1_000; depth++)
     payload = { kind: { case: "listValue", value: { values: [payload] } } };
   expect(await createJob({ name: "payroll", target, payload })).toEqual([]);
+});
+
+test("says how many there are of what is too many", async () => {
+  const schedules = Array.from({ length: 21 }, () => ({
+    kind: { case: "cron", value: { expression: "* * * * *" } } as const,
+  }));
+  const labels = Object.fromEntries(Array.from({ length: 65 }, (_, index) => [`a${index}`, "b"]));
+  expect(await createJob({ name: "payroll", target, schedules, labels })).toEqual([
+    "job.schedules | Must contain no more than 20 item(s); there are 21.",
+    "job.labels | Map must be at most 64 entries; there are 65.",
+  ]);
+});
+
+test("names what an enum accepts", async () => {
+  const edge = (value: number) =>
+    createJob({
+      name: "payroll",
+      target,
+      schedules: [{ kind: { case: "calendarEdge", value: { calendar: "office", edge: value as Edge } } }],
+    });
+  const field = "job.schedules[0].calendarEdge.edge";
+  expect(await edge(0)).toEqual([
+    `${field} | Must be one of EDGE_OPENS, EDGE_CLOSES; it is EDGE_UNSPECIFIED.`,
+  ]);
+  expect(await edge(7)).toEqual([`${field} | Must be one of EDGE_OPENS, EDGE_CLOSES; it is 7.`]);
+});
+
+describe("a time that is finer than a millisecond is refused", () => {
+  const whole = "Must be a whole number of milliseconds; it is";
+  const second = (nanos: number) => ({ seconds: 1n, nanos });
+
+  test.each([
+    [999_500_000, '"0.999500s"'],
+    [999_999_999, '"0.999999999s"'],
+    [1_000_500_000, '"1.000500s"'],
+    [31_536_000_000_100_000, '"31536000.000100s"'],
+  ])("as an interval: %d ns", async (nanos, shown) => {
+    const every = { seconds: BigInt(Math.floor(nanos / 1e9)), nanos: nanos % 1e9 };
+    const schedules = [{ kind: { case: "rate", value: { every } } } as const];
+    expect(await createJob({ name: "payroll", target, schedules })).toEqual([
+      `job.schedules[0].rate.every | ${whole} ${shown}.`,
+    ]);
+  });
+
+  test("in every other field of a request, and in all at once", async () => {
+    const anchorTime = second(1);
+    const job: MessageInitShape<typeof CreateJobRequestSchema>["job"] = {
+      name: "payroll",
+      target,
+      schedules: [
+        { kind: { case: "rate", value: { every: { seconds: 1n }, anchorTime } } },
+        { kind: { case: "once", value: { at: { case: "time", value: second(1_500_000) } } } },
+      ],
+      startTime: second(1),
+      endTime: second(999_999),
+      flexibleWindow: second(1),
+      catchupWindow: { seconds: 10n, nanos: 1 },
+      retryPolicy: { minBackoff: second(1) },
+    };
+    const paths = (violations: readonly string[]) => violations.map((each) => each.split(" ")[0]);
+    expect(paths(await createJob(job)).sort()).toEqual([
+      "job.catchupWindow",
+      "job.endTime",
+      "job.flexibleWindow",
+      "job.retryPolicy.minBackoff",
+      "job.schedules[0].rate.anchorTime",
+      "job.schedules[1].once.time",
+      "job.startTime",
+    ]);
+    const range = { startTime: second(0), endTime: second(1) };
+    const simulation = { source: { case: "name", value: "a" }, endTime: { seconds: 9n } } as const;
+    // An instant outside of a job only says where to look: it is rounded.
+    expect(paths(await simulate({ ...simulation, outages: [range], triggerDuration: second(1) }))).toEqual([
+      "triggerDuration",
+    ]);
+  });
+
+  test("but not where it is output only, nor when it is whole", async () => {
+    const retryPolicy = { minBackoff: second(500_000_000) };
+    expect(await createJob({ name: "a", target, createTime: second(1), retryPolicy })).toEqual([]);
+  });
+});
+
+test("says from which year to which an instant may be", async () => {
+  const bound = "Must be a time from 1900-01-01T00:00:00Z to 2400-12-31T23:59:59.999Z; it is";
+  const after = (iso: string) =>
+    preview({ source: { case: "name", value: "a" }, after: timestampFromDate(new Date(iso)) });
+  expect(await after("1899-12-31T23:59:59Z")).toEqual([`after | ${bound} "1899-12-31T23:59:59Z".`]);
+  expect(await after("2401-01-01T00:00:00Z")).toEqual([`after | ${bound} "2401-01-01T00:00:00Z".`]);
+  expect(await after("1900-01-01T00:00:00Z")).toEqual([]);
+  expect(await after("2400-12-31T23:59:59.999Z")).toEqual([]);
+});
+
+test("refuses a duration that is none, as only a binary request can hold it", async () => {
+  const source = { case: "name", value: "a" } as const;
+  for (const triggerDuration of [{ seconds: 1n << 60n }, { seconds: 5n, nanos: -1_000_000 }]) {
+    const violations = await simulate({ source, endTime: { seconds: 9n }, triggerDuration });
+    expect(violations.at(-1)).toMatch(/^triggerDuration \| Must be .*; it is .*\.$/);
+  }
 });

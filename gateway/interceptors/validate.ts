@@ -1,13 +1,15 @@
 import type { DescMessage, Message } from "@bufbuild/protobuf";
-import { type Path, reflect } from "@bufbuild/protobuf/reflect";
-import { createValidator, type Violation } from "@bufbuild/protovalidate";
+import type { Path } from "@bufbuild/protobuf/reflect";
+import { createValidator } from "@bufbuild/protovalidate";
 import type { Interceptor } from "@connectrpc/connect";
-import { failure } from "../../mesh/errors.ts";
-import { printable } from "../../mesh/printable.ts";
+import { type FieldViolation, failure } from "../../mesh/errors.ts";
+import { describeViolation } from "./describe-violation.ts";
+import { timeViolations } from "./times.ts";
 
 /**
- * Holds every unary request to the rules of its proto (buf.validate). Throws FIELD_INVALID with a violation for each
- * broken rule: the path as JSON has it, what was wrong, and with which value.
+ * Holds every unary request to the rules of its proto (buf.validate), and its instants and durations to whole
+ * milliseconds. Throws FIELD_INVALID with a violation for each broken rule: the path as JSON has it, what was wrong,
+ * and with which value.
  */
 export function createValidateInterceptor(): Interceptor {
   const validator = createValidator();
@@ -17,16 +19,21 @@ export function createValidateInterceptor(): Interceptor {
   };
 
   function check(schema: DescMessage, message: Message): void {
-    const result = validator.validate(schema, message);
-    if (result.kind === "error") throw result.error;
-    if (result.kind === "valid") return;
-    const violations = result.violations.map((violation) => ({
-      field: toJsonPath(violation.field),
-      description: describe(violation, schema, message),
-    }));
+    const times = timeViolations(schema, message);
+    const violations = [...ruleViolations(schema, message, times.length > 0), ...times];
     const [first] = violations;
-    const metadata = { field: first?.field ?? "", problem: first?.description ?? "" };
-    throw failure("FIELD_INVALID", metadata, { violations });
+    if (first === undefined) return;
+    throw failure("FIELD_INVALID", { field: first.field, problem: first.description }, { violations });
+  }
+
+  function ruleViolations(schema: DescMessage, message: Message, refused: boolean): FieldViolation[] {
+    const result = validator.validate(schema, message);
+    // A duration that is none cannot be compared; it has been refused already.
+    if (result.kind === "error" && !refused) throw result.error;
+    return (result.violations ?? []).map((violation) => ({
+      field: toJsonPath(violation.field),
+      description: describeViolation(violation, schema, message),
+    }));
   }
 }
 
@@ -43,30 +50,6 @@ export function toJsonPath(path: Path): string {
     else add(part.kind === "field" ? part.jsonName : `[${part.typeName}]`);
   }
   return text;
-}
-
-function describe(violation: Violation, schema: DescMessage, message: Message): string {
-  const last = violation.field.at(-1);
-  const what = violation.message === "" ? violation.ruleId : violation.message;
-  if (last?.kind === "oneof")
-    return `Exactly one of ${last.fields.map((field) => field.jsonName).join(", ")} must be set.`;
-  const value = violation.forKey ? undefined : readScalar(violation.field, schema, message);
-  const sentence = `${what.charAt(0).toUpperCase()}${what.slice(1)}`;
-  return value === undefined ? `${sentence}.` : `${sentence}; it is ${value}.`;
-}
-
-/** The value at a path, as JSON writes it; undefined when it is not a single value. */
-function readScalar(path: Path, schema: DescMessage, message: Message): string | undefined {
-  let at: unknown = reflect(schema, message);
-  for (const part of path) {
-    const holder = at as { get(key: unknown): unknown };
-    if (part.kind === "field") at = holder.get(part);
-    else if (part.kind === "list_sub") at = holder.get(part.index);
-    else if (part.kind === "map_sub") at = holder.get(part.key);
-    else return undefined;
-  }
-  if (typeof at === "string") return `"${printable(at)}"`;
-  return typeof at === "number" || typeof at === "bigint" || typeof at === "boolean" ? `${at}` : undefined;
 }
 
 function jsonBigint(_: string, value: unknown): unknown {

@@ -118,7 +118,46 @@ describe("errors say what was wrong, with the canonical code and a stable reason
   const url = (text: string) => withJob({ target: { webhook: { url: text } } });
 
   test.each<[string, unknown, number, string, string, string | undefined]>([
-    ["an unknown field", withJob({ nonsense: 1 }), 400, "invalid_argument", "REQUEST_MALFORMED", undefined],
+    [
+      "an unknown field",
+      withJob({ nonsense: 1 }),
+      400,
+      "invalid_argument",
+      "REQUEST_MALFORMED",
+      "job.nonsense",
+    ],
+    [
+      "a value of another form",
+      withJob({ schedules: [{ cron: { expression: 5 } }] }),
+      400,
+      "invalid_argument",
+      "REQUEST_MALFORMED",
+      "job.schedules[0].cron.expression",
+    ],
+    [
+      "an interval finer than a millisecond",
+      withJob({ schedules: [{ rate: { every: "0.9995s" } }] }),
+      400,
+      "invalid_argument",
+      "FIELD_INVALID",
+      "job.schedules[0].rate.every",
+    ],
+    [
+      "a single time that has passed",
+      withJob({ schedules: [{ once: { time: "2020-01-01T00:00:00Z" } }] }),
+      400,
+      "invalid_argument",
+      "SCHEDULE_NEVER_FIRES",
+      "job.schedules",
+    ],
+    [
+      "an end that has passed",
+      withJob({ endTime: "2020-01-01T00:00:00Z" }),
+      400,
+      "invalid_argument",
+      "FIELD_INVALID",
+      "job.endTime",
+    ],
     ["broken JSON", '{"job":', 400, "invalid_argument", "REQUEST_MALFORMED", undefined],
     ["no job", {}, 400, "invalid_argument", "FIELD_INVALID", "job"],
     ["no name", withJob({ name: "" }), 400, "invalid_argument", "FIELD_INVALID", "job.name"],
@@ -195,7 +234,7 @@ describe("errors say what was wrong, with the canonical code and a stable reason
       400,
       "failed_precondition",
       "PLUGIN_NOT_ENABLED",
-      undefined,
+      "job.target.redis",
     ],
     [
       "a payload too large",

@@ -56,7 +56,8 @@ export type Job = Message<"easycron.v1.Job"> & {
   startTime?: Timestamp | undefined;
 
   /**
-   * Last instant at which it may be due, inclusive; not before start_time. Default: none.
+   * Last instant at which it may be due, inclusive; not before start_time, and in a write that sets it
+   * not in the past (FIELD_INVALID). Default: none.
    *
    * @generated from field: google.protobuf.Timestamp end_time = 17;
    */

@@ -69,7 +69,7 @@ export const Reason = {
   SCHEDULE_INVALID: 12,
 
   /**
-   * INVALID_ARGUMENT: a schedule is well-formed and no instant ever matches it.
+   * INVALID_ARGUMENT: a schedule is well-formed and never fires: no date matches it, or its only times have passed.
    *
    * @generated from enum value: REASON_SCHEDULE_NEVER_FIRES = 13;
    */

@@ -20,6 +20,9 @@ export const file_easycron_v1_schedule: GenFile = /*@__PURE__*/
 /**
  * When a job is due. Exactly one kind must be set.
  *
+ * In every request instants lie in the years 1900 to 2400, and durations, and the instants of a job, are whole
+ * milliseconds; a farther or a finer one is FIELD_INVALID.
+ *
  * @generated from message easycron.v1.Schedule
  */
 export type Schedule = Message<"easycron.v1.Schedule"> & {
@@ -122,7 +125,7 @@ export const CronScheduleSchema: GenMessage<CronSchedule> = /*@__PURE__*/
  */
 export type RateSchedule = Message<"easycron.v1.RateSchedule"> & {
   /**
-   * The interval, whole milliseconds from 1 s to 365 days. Required; a bad one is SCHEDULE_INVALID.
+   * The interval, whole milliseconds from 1 s to 365 days. Required; one out of range is SCHEDULE_INVALID.
    *
    * @generated from field: google.protobuf.Duration every = 1;
    */
@@ -145,7 +148,7 @@ export const RateScheduleSchema: GenMessage<RateSchedule> = /*@__PURE__*/
   messageDesc(file_easycron_v1_schedule, 2);
 
 /**
- * A single instant. One that is past never fires.
+ * A single instant. One that is past never fires; a job that has no other times is SCHEDULE_NEVER_FIRES.
  *
  * @generated from message easycron.v1.OnceSchedule
  */

@@ -52,7 +52,8 @@ export type Calendar = Message<"easycron.v1.Calendar"> & {
   windows: CalendarWindow[];
 
   /**
-   * Local dates on which it is closed from their first to their last instant, at most 5,000, each of at most 32
+   * Local dates on which it is closed from their first to their last instant, at most 5,000 with the imported ones
+   * (CALENDAR_INVALID otherwise, naming the field that has too many), each of at most 64
    * characters: a date "2026-12-25", an inclusive range "2026-12-24/2027-01-01", or either of them every year,
    * "--05-01", "--12-24/--01-01". A bad one is CALENDAR_INVALID.
    *
@@ -92,8 +93,10 @@ export type Calendar = Message<"easycron.v1.Calendar"> & {
   /**
    * Input only: an iCalendar text (RFC 5545, .ics) of at most 256 KiB. Each local date that one of its events touches,
    * from a year ago to five years ahead, takes the place of imported_dates; all-day and timed events, recurrence
-   * rules (from daily to yearly) and overridden occurrences count, cancelled events do not. A text that cannot be
-   * read or expanded is CALENDAR_INVALID, naming the line.
+   * rules (from daily to yearly), RDATE with periods, EXDATE and overridden occurrences count, in whatever zone they
+   * are named; cancelled events do not. A text that cannot be read or expanded, or that says what is not supported
+   * (EXRULE, RSCALE), is CALENDAR_INVALID, naming the line. A project has one import at a time; more wait, and are
+   * SERVICE_UNAVAILABLE when too many wait or for too long.
    *
    * @generated from field: string icalendar = 10;
    */

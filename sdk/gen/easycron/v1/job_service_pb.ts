@@ -620,7 +620,8 @@ export const JobService: GenService<{
     output: typeof ApplyJobsResponseSchema;
   },
   /**
-   * Puts an earlier specification of a job in force again, as a new revision.
+   * Puts an earlier specification of a job in force again, as a new revision; it is judged as an update is, so times
+   * that have all passed since are refused.
    *
    * @generated from rpc easycron.v1.JobService.RevertJob
    */

@@ -1,0 +1,102 @@
+import type { DescField, DescMessage, Message } from "@bufbuild/protobuf";
+import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { FIRST_YEAR, LAST_YEAR } from "../../cron/zone-offsets.ts";
+import type { FieldViolation } from "../../mesh/errors.ts";
+import { showDuration, showTimestamp } from "./show-time.ts";
+
+/*
+ * Time is kept in whole milliseconds. A finer duration, or a finer instant in a job, would be rounded on its way in, and
+ * the rounded one could pass a bound that the given one breaks, or fire at another moment than was asked for; so it is
+ * refused, here, for all requests. An instant elsewhere only says where to look, often a clock's present one: it is rounded.
+ */
+
+const NANOS_OF_A_MS = 1_000_000;
+const MAX_NANOS = 999_999_999;
+/** What protobuf says of google.protobuf.Duration: about 10,000 years. */
+const MAX_DURATION_SECONDS = 315_576_000_000n;
+const FIRST_SECOND = BigInt(Date.UTC(FIRST_YEAR, 0, 1) / 1_000);
+const END_SECOND = BigInt(Date.UTC(LAST_YEAR + 1, 0, 1) / 1_000);
+
+/** What is ignored in requests, and so may hold anything. */
+const OUTPUT_ONLY = new Set(["next_fire_time", "create_time", "update_time", "pause_until", "snapshot"]);
+
+/**
+ * The durations of a request, and the instants of a job in it, that are not whole milliseconds, the instants outside the
+ * years 1900 to 2400, and the durations that are none, each with its JSON path.
+ */
+export function timeViolations(schema: DescMessage, message: Message): FieldViolation[] {
+  return violationsIn(reflect(schema, message), "", false);
+}
+
+function violationsIn(holder: ReflectMessage, path: string, within: boolean): FieldViolation[] {
+  const inJob = within || holder.desc.typeName === JOB;
+  return timedFields(holder.desc).flatMap((field) => {
+    if (!holder.isSet(field)) return [];
+    const at = path === "" ? field.jsonName : `${path}.${field.jsonName}`;
+    return childrenOf(holder, field).flatMap(([key, child]) => violationsAt(child, `${at}${key}`, inJob));
+  });
+}
+
+function violationsAt(message: ReflectMessage, field: string, inJob: boolean): FieldViolation[] {
+  const description = problemOf(message, inJob);
+  return description === undefined ? violationsIn(message, field, inJob) : [{ field, description }];
+}
+
+function problemOf({ desc, message }: ReflectMessage, inJob: boolean): string | undefined {
+  if (desc.typeName === TIMESTAMP) return timestampProblem(message as Timestamp, inJob);
+  if (desc.typeName === DURATION) return durationProblem(message as Duration);
+  return undefined;
+}
+
+function timestampProblem(time: Timestamp, inJob: boolean): string | undefined {
+  const it = `it is ${showTimestamp(time)}.`;
+  if (time.seconds < FIRST_SECOND || time.seconds >= END_SECOND)
+    return `Must be a time from ${FIRST_YEAR}-01-01T00:00:00Z to ${LAST_YEAR}-12-31T23:59:59.999Z; ${it}`;
+  const fits = inJob ? isWholeMs(time.nanos) : time.nanos <= MAX_NANOS;
+  return fits && time.nanos >= 0 ? undefined : `Must be a whole number of milliseconds; ${it}`;
+}
+
+function durationProblem({ seconds, nanos, ...rest }: Duration): string | undefined {
+  const it = `it is ${showDuration({ seconds, nanos, ...rest })}.`;
+  const agree = seconds === 0n || nanos === 0 || seconds < 0n === nanos < 0;
+  if (!agree || seconds > MAX_DURATION_SECONDS || seconds < -MAX_DURATION_SECONDS)
+    return `Must be a duration of at most ${MAX_DURATION_SECONDS}s, its seconds and nanos of one sign; ${it}`;
+  return isWholeMs(nanos) ? undefined : `Must be a whole number of milliseconds; ${it}`;
+}
+
+function isWholeMs(nanos: number): boolean {
+  return Math.abs(nanos) <= MAX_NANOS && nanos % NANOS_OF_A_MS === 0;
+}
+
+/** The messages in a field, each with what its place adds to the path. */
+function childrenOf(holder: ReflectMessage, field: DescField): [string, ReflectMessage][] {
+  if (field.fieldKind === "message") return [["", holder.get(field)]];
+  if (field.fieldKind === "list") {
+    return [...holder.get(field)].map((item, index) => [`[${index}]`, item as ReflectMessage]);
+  }
+  if (field.fieldKind !== "map") return [];
+  return [...holder.get(field)].map(([key, item]) => [
+    `[${JSON.stringify(`${key}`)}]`,
+    item as ReflectMessage,
+  ]);
+}
+
+const JOB = "easycron.v1.Job";
+const TIMESTAMP = "google.protobuf.Timestamp";
+const DURATION = "google.protobuf.Duration";
+const known = new Map<DescMessage, readonly DescField[]>();
+
+/** The fields of a message in which an instant or a duration may be, however deep; found once for each type. */
+function timedFields(schema: DescMessage, within: readonly DescMessage[] = []): readonly DescField[] {
+  const found = known.get(schema);
+  if (found !== undefined) return found;
+  if (within.includes(schema)) return [];
+  const fields = schema.fields.filter(({ name, message }) => {
+    if (message === undefined || OUTPUT_ONLY.has(name)) return false;
+    if (message.typeName === TIMESTAMP || message.typeName === DURATION) return true;
+    return timedFields(message, [...within, schema]).length > 0;
+  });
+  known.set(schema, fields);
+  return fields;
+}
