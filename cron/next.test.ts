@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type CronDialect, neverFires, parseCron } from "./expression.ts";
+import { type CronDialect, parseCron } from "./expression.ts";
 import { type DstPolicy, nextFireTime } from "./next.ts";
 
 const NEW_YORK = "America/New_York";
@@ -186,40 +186,4 @@ test("has bounds: nothing before 1900 or after 2400, and no answer about no time
   expect(nextFireTime(daily, "UTC", Number.POSITIVE_INFINITY)).toBeNull();
   expect(nextFireTime(daily, "UTC", Number.MAX_VALUE)).toBeNull();
   expect(() => nextFireTime(daily, "UTC", Number.NaN)).toThrow(RangeError);
-});
-
-describe("costs less than 10 ms", () => {
-  const numbers = Array.from({ length: 60 }, (_, n) => n).join(",");
-  test.each([
-    ["0 12 * * *", "Australia/Lord_Howe", "2026-04-04T06:00:00Z"],
-    ["0 2 * * *", "Australia/Lord_Howe", "2026-04-04T06:00:00Z"],
-    ["15 2 * 10 0#1", "Australia/Lord_Howe", "2026-01-01T00:00:00Z"],
-    ["0 0 * 2 6#5", NEW_YORK, "2080-03-01T00:00:00Z"],
-    ["0 0 30 2 *", NEW_YORK, "2026-01-01T00:00:00Z"],
-    ["0 0 31 4,6,9,11 *", NEW_YORK, "1900-01-01T00:00:00Z"],
-    ["0 9 30 * *", "Pacific/Apia", "2011-12-01T00:00:00Z"],
-    ["30 0 LW * *", "Asia/Amman", "2018-03-29T21:58:59Z"],
-    ["0 * * * *", "America/Scoresbysund", "2022-10-29T22:59:59Z"],
-    ["30 2 * 3 SUN#2", NEW_YORK, "1970-01-01T00:00:00Z"],
-    [`${numbers} * * * *`, "UTC", "2026-01-01T00:00:00Z"],
-    ["*/7,".repeat(60).concat("* * * * *"), "UTC", "2026-01-01T00:00:00Z"],
-    [",".repeat(1_000_000), "UTC", "2026-01-01T00:00:00Z"],
-    ["1".repeat(1_000_000), "UTC", "2026-01-01T00:00:00Z"],
-    ["@".repeat(256), "UTC", "2026-01-01T00:00:00Z"],
-    [`${"H(".repeat(100)} 0 * * *`, "UTC", "2026-01-01T00:00:00Z"],
-  ])("%.40s in %s", (expression, zone, after) => {
-    const policy: DstPolicy = { gap: "SKIP", overlap: "FIRST" };
-    const costs = Array.from({ length: 5 }, () => {
-      const start = performance.now();
-      try {
-        const fields = parseCron(expression);
-        neverFires(fields);
-        nextFireTime(fields, zone, Date.parse(after), policy);
-      } catch {
-        // Refusing has to be cheap as well.
-      }
-      return performance.now() - start;
-    });
-    expect(Math.min(...costs)).toBeLessThan(10);
-  });
 });
