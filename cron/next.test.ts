@@ -117,7 +117,7 @@ describe("where a zone's clock jumps", () => {
   ])("%s in %s after %s fires at %s under another policy", expectRow);
 });
 
-/** Facts that the public suites of these projects assert too, said in our words. */
+/** Runs of fire times after facts of these projects' suites, which suite-facts.test.ts has one by one. */
 describe("what other schedulers' suites agree on", () => {
   test.each<Row>([
     // robfig/cron: ordinary steps, month ends, leap days and impossible dates.
@@ -130,8 +130,9 @@ describe("what other schedulers' suites agree on", () => {
     ["0 0 31 APR ?", "UTC", "2012-07-09T23:35:00Z", "never"],
     ["0 * * * ?", NEW_YORK, "2012-03-11T05:00:00Z", "2012-03-11T06:00Z 2012-03-11T07:00Z"],
     ["0 * * * ?", NEW_YORK, "2012-11-04T04:00:00Z", "2012-11-04T05:00Z 2012-11-04T06:00Z 2012-11-04T07:00Z"],
-    // Cronos: either day field, first pass once, gap to its end, L, W and #.
+    // Either day field: robfig/cron, fugit and croniter; Cronos wants both.
     ["0 0 13 * FRI", "UTC", "2017-01-01T00:00:00Z", "2017-01-06T00:00Z 2017-01-13T00:00Z 2017-01-20T00:00Z"],
+    // Cronos: first pass once, gap to its end, L, W and #.
     ["30 1 * * *", NEW_YORK, "2016-11-06T04:00:00Z", "2016-11-06T05:30Z 2016-11-07T06:30Z"],
     ["30 2 * * *", NEW_YORK, "2016-03-13T05:00:00Z", "2016-03-13T07:00Z 2016-03-14T06:30Z"],
     ["0 0 L * *", "UTC", "2016-01-31T12:00:00Z", "2016-02-29T00:00Z 2016-03-31T00:00Z"],
