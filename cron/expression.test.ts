@@ -67,10 +67,13 @@ test("keeps the expression as written, but for its blanks", () => {
   expect(parseCron("\t0  9 * * mon-FRI ").expression).toBe("0 9 * * mon-FRI");
 });
 
-test("takes a leading seconds field in the dialect that has one, and five fields there too", () => {
-  const { expression: _six, ...six } = parseCron("0 30 9 * * *", { dialect: "WITH_SECONDS" });
-  const { expression: _five, ...five } = parseCron("30 9 * * *", { dialect: "WITH_SECONDS" });
+test("takes a leading seconds field in the dialect that has one, and there macros are due at second 0", () => {
+  const { expression: _six, ...six } = parseCron("0 0 0 * * *", { dialect: "WITH_SECONDS" });
+  const { expression: _macro, ...macro } = parseCron("@daily", { dialect: "WITH_SECONDS" });
+  const { expression: _five, ...five } = parseCron("0 0 * * *");
   expect(six).toEqual(five);
+  expect(macro).toEqual(five);
+  expect(parseCron("59 0 0 * * *", { dialect: "WITH_SECONDS" }).secondsHigh).toBe(1 << 29);
 });
 
 test.each([
@@ -174,9 +177,13 @@ describe("refusals", () => {
     expect(error.message).not.toMatch(/\p{Cc}/u);
   });
 
-  test("names the dialect to a six-field expression, and asks for five or six in that dialect", () => {
-    expect(refusal("0 0 0 1 1 *").accepted).toContain("CRON_DIALECT_WITH_SECONDS");
-    expect(refusal("0 0 * *", "WITH_SECONDS").accepted).toContain("six fields");
+  test("never guesses the dialect, but names the other one to who has its number of fields", () => {
+    expect(refusal("0 0 0 1 1 *").accepted).toContain("six with the dialect CRON_DIALECT_WITH_SECONDS");
+    expect(refusal("30 9 * * *", "WITH_SECONDS")).toMatchObject({
+      message: expect.stringContaining("has 5 fields"),
+      accepted: expect.stringContaining("five with the dialect CRON_DIALECT_STANDARD"),
+    });
+    expect(refusal("0 0 * *", "WITH_SECONDS").accepted).toMatch(/^six fields \(second minute[^,]*$/);
     expect(refusal("60 0 0 * * *", "WITH_SECONDS").message).toContain('second "60"');
   });
 });
@@ -211,6 +218,15 @@ describe("H", () => {
     }
     expect(minutes.size).toBe(60);
     expect(Math.max(...minutes.values())).toBeLessThan(150);
+  });
+
+  test("spreads jobs with a step over its first values", () => {
+    const starts = new Set<number>();
+    for (let n = 0; n < 600; n += 1) {
+      const { minutesLow } = parseCron("H/15 * * * *", { seed: `job_${n}` });
+      starts.add(minutesLow & 0x7fff);
+    }
+    expect([...starts].sort((a, b) => a - b)).toEqual(Array.from({ length: 15 }, (_, n) => 1 << n));
   });
 
   test("stays in its range, and every month has its day", () => {

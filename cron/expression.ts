@@ -7,7 +7,7 @@ import { matchingDays } from "./month-days.ts";
 
 export type { CronFields } from "./cron-fields.ts";
 
-/** How many fields an expression has: five, or a leading one for seconds. */
+/** How many fields an expression has: five, or six with a leading one for seconds. */
 export type CronDialect = "STANDARD" | "WITH_SECONDS";
 
 export type ParseCronOptions = { dialect?: CronDialect; seed?: string };
@@ -24,15 +24,26 @@ const MACROS: Readonly<Record<string, string>> = {
   "@MIDNIGHT": "0 0 * * *",
   "@HOURLY": "0 * * * *",
 };
-const FIVE_FIELDS = "five fields (minute hour day-of-month month day-of-week)";
-const SIX_FIELDS = `six fields (second first) or ${FIVE_FIELDS}`;
+const FORMS = {
+  STANDARD: {
+    count: 5,
+    accepted: "five fields (minute hour day-of-month month day-of-week)",
+    instead: "five with the dialect CRON_DIALECT_STANDARD",
+  },
+  WITH_SECONDS: {
+    count: 6,
+    accepted: "six fields (second minute hour day-of-month month day-of-week)",
+    instead: "six with the dialect CRON_DIALECT_WITH_SECONDS",
+  },
+} as const;
 const MACRO_NAMES = Object.keys(MACROS).join(", ").toLowerCase();
 
 const ALL_HOURS = (1 << 24) - 1;
 const ALL_THIRTY = (1 << 30) - 1;
 
 /**
- * Parses a cron expression: five fields, or with the dialect WITH_SECONDS six (there five mean second 0), or a macro.
+ * Parses a cron expression: five fields, or with the dialect WITH_SECONDS six, never guessed, or a macro, which is due
+ * at second 0.
  *
  * `seed` (the job's id) decides what `H` stands for, and nothing else; the same seed always picks the same values.
  * Impossible dates such as 30 February parse, and `neverFires` tells them. Throws one ScheduleError, of field
@@ -85,26 +96,29 @@ export function neverFires(fields: CronFields): boolean {
   return true;
 }
 
-/** Returns the texts of all six fields in upper case, macros resolved and a missing seconds field made "0". */
+/** Returns the texts of all six fields in upper case, macros resolved; where there is no seconds field it is "0". */
 function splitFields(expression: string, dialect: CronDialect): string[] {
-  const wanted = dialect === "WITH_SECONDS" ? SIX_FIELDS : FIVE_FIELDS;
+  const { count, accepted } = FORMS[dialect];
   checkCharacters(expression);
   const text = trimBlanks(expression).toUpperCase();
-  if (text === "") refuse(expression, "is empty", `${wanted}, or one of ${MACRO_NAMES}`);
+  if (text === "") refuse(expression, "is empty", `${accepted}, or one of ${MACRO_NAMES}`);
   if (/^(?:CRON_)?TZ=/.test(text)) {
-    refuse(expression, "names a time zone", `${wanted}, and the zone in timeZone`);
+    refuse(expression, "names a time zone", `${accepted}, and the zone in timeZone`);
   }
   const macro = Object.hasOwn(MACROS, text) ? MACROS[text] : undefined;
   if (macro === undefined && text.startsWith("@")) refuse(expression, "is not a known macro", MACRO_NAMES);
-  const fields = (macro ?? text).split(" ");
-  if (fields.length === 5) return ["0", ...fields];
-  if (fields.length !== 6) {
-    refuse(expression, `has ${fields.length} ${fields.length === 1 ? "field" : "fields"}`, wanted);
+  if (macro !== undefined) return ["0", ...macro.split(" ")];
+  const fields = text.split(" ");
+  if (fields.length !== count) {
+    const other = dialect === "STANDARD" ? FORMS.WITH_SECONDS : FORMS.STANDARD;
+    const problem = `has ${fields.length} ${fields.length === 1 ? "field" : "fields"}`;
+    refuse(
+      expression,
+      problem,
+      fields.length === other.count ? `${accepted}, or ${other.instead}` : accepted,
+    );
   }
-  if (dialect !== "WITH_SECONDS") {
-    refuse(expression, "has 6 fields", `${wanted}, or six with the dialect CRON_DIALECT_WITH_SECONDS`);
-  }
-  return fields;
+  return dialect === "STANDARD" ? ["0", ...fields] : fields;
 }
 
 function checkCharacters(expression: string): void {

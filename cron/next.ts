@@ -4,6 +4,8 @@ import { DEFAULT_DST_POLICY, type DstPolicy, LONGEST_GAP_SECONDS } from "./dst-p
 import { dateOfDay, dayOfDate, daysInMonth } from "./local-time.ts";
 import { matchingDays } from "./month-days.ts";
 import {
+  ALL_SHAPES_SECONDS,
+  FIRST_REPEATING_SECOND,
   FIRST_SECOND,
   LAST_SECOND,
   LAST_YEAR,
@@ -29,6 +31,8 @@ const DAY = 86_400;
  *
  * Plan: offsets change rarely, so walk the spans between changes; in each, what remains is to find the first matching
  * local second in a range (nextLocalSecond), and the rule only moves the ends of that range (localStart, localEnd).
+ * A schedule whose times are always skipped ends the walk when it has seen every shape of year (ALL_SHAPES_SECONDS): 4 ms
+ * in a zone that nothing has asked about, 0.3 ms after.
  * Five to ten million a second on one core of a small server, 0.7 million where decades lie between two fires.
  */
 export function nextFireTime(
@@ -40,7 +44,8 @@ export function nextFireTime(
   if (Number.isNaN(afterMs)) throw new RangeError("afterMs is not a number.");
   const offsets = toOffsets(zone);
   let from = Math.max(Math.floor(afterMs / 1000) + 1, FIRST_SECOND);
-  while (from <= LAST_SECOND) {
+  let last = LAST_SECOND;
+  while (from <= last) {
     const span = spanAt(offsets, from);
     const earliest = localStart(span, fields.rhythm, dst);
     const local = from <= span.start ? earliest : Math.max(from + span.offset, earliest);
@@ -49,6 +54,9 @@ export function nextFireTime(
     if (match < end) return Math.max(match - span.offset, span.start) * 1000;
     if (match === Number.POSITIVE_INFINITY) return null;
     from = skipTo(span, local, match);
+    if (last === LAST_SECOND && from >= FIRST_REPEATING_SECOND) {
+      last = Math.min(last, from + ALL_SHAPES_SECONDS);
+    }
   }
   return null;
 }

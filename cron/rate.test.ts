@@ -37,4 +37,6 @@ test.each([0, -1, 999, 1_000.5, MAX_RATE_MS + 1, Number.NaN, Number.POSITIVE_INF
 test("refuses an anchor that is no time, and ends with the year 2400", () => {
   expect(() => createRate(1_000, Number.NaN)).toThrow(expect.objectContaining({ field: "rate.anchorTime" }));
   expect(nextRateTime(createRate(1_000, 0), Date.UTC(2401, 0, 1))).toBeNull();
+  expect(nextRateTime(createRate(1_000, Date.UTC(2400, 11, 31)), 0)).toBe(Date.UTC(2400, 11, 31));
+  expect(nextRateTime(createRate(1_000, Date.UTC(9999, 0, 1)), 0)).toBeNull();
 });

@@ -36,12 +36,12 @@ export function createRate(everyMs: number, anchorMs: number, zone: Zone = "UTC"
 }
 
 /**
- * Returns the first `anchorMs + n * everyMs` (n from 0) that is strictly later than `afterMs`, or null past the year
- * 2400. Each is computed from the anchor, so that nothing drifts.
+ * Returns the first `anchorMs + n * everyMs` (n from 0) that is strictly later than `afterMs`, or null if that is
+ * past the year 2400. Each is computed from the anchor, so that nothing drifts.
  */
 export function nextRateTime(rate: Pick<Rate, "everyMs" | "anchorMs">, afterMs: number): number | null {
   if (Number.isNaN(afterMs)) throw new RangeError("afterMs is not a number.");
-  if (afterMs < rate.anchorMs) return rate.anchorMs;
-  const next = rate.anchorMs + (Math.floor((afterMs - rate.anchorMs) / rate.everyMs) + 1) * rate.everyMs;
+  const steps = Math.max(0, Math.floor((afterMs - rate.anchorMs) / rate.everyMs) + 1);
+  const next = rate.anchorMs + steps * rate.everyMs;
   return next <= LAST_SECOND * 1000 ? next : null;
 }

@@ -1,52 +1,42 @@
-import { DAY_SECONDS, dayOfDate, isLeapYear, weekdayOf } from "./local-time.ts";
+import { type ChangeHints, findSpans, type OffsetReader, type Span } from "./find-spans.ts";
+import { DAY_SECONDS, dateOfDay, dayOfDate, daysInMonth, isLeapYear, weekdayOf } from "./local-time.ts";
 import { canonicalZone } from "./zone.ts";
 
-/*
- * Where a zone's offset from UTC changes, found by asking Intl.DateTimeFormat, a year at a time and only when asked.
- *
- * A year is probed every few days, and each change found is pinned to the second by bisection: 0.1 ms in all. The
- * shortest time that a zone has kept an offset since 1900 is seven days, and since 2005 it is 21. From 2100 on no zone
- * has rules of its own for single years, so all years of one shape (leap or not, weekday of 1 January) share the
- * changes of the first such year.
- */
+export type { Span } from "./find-spans.ts";
 
-/** A stretch of time during which one zone keeps one offset; all numbers are seconds. */
-export type Span = Readonly<{
-  /** First second (UTC) of the span. */
-  start: number;
-  /** First second (UTC) after the span. */
-  end: number;
-  /** What to add to UTC to get local time. */
-  offset: number;
-  /** The offset just before `start`; the same as `offset` where only the year ends. */
-  offsetBefore: number;
-  /** The offset from `end` on. */
-  offsetAfter: number;
-}>;
+/*
+ * Where a zone's offset from UTC changes, found by asking Intl.DateTimeFormat, a month at a time and only when asked,
+ * with seven to ten questions of 1.5 microseconds. Months, because a schedule that is due once a year, and falls into a
+ * gap each time, has to be followed through all the years to come, and needs a few days of each.
+ *
+ * From 2100 on no zone has rules of its own for single years, so all years of one shape (leap or not, weekday of 1
+ * January) share the changes of the first such year. Until then some have: Gaza to 2086, and
+ * Morocco to 2087 up to release 2026b of the zone database.
+ */
 
 /** First and last calendar year (UTC) of which offsets are known. */
 export const FIRST_YEAR = 1900;
 export const LAST_YEAR = 2400;
 
 const FIRST_REPEATING_YEAR = 2100;
-const PROBE_SECONDS = 6 * DAY_SECONDS;
-const FIRST_CALM_YEAR = 2005;
-const CALM_PROBE_SECONDS = 15 * DAY_SECONDS;
-const QUARTER_SECONDS = 900;
-/** The most years remembered for one zone; with all of the zones at their most that is 30 MiB. */
-const MAX_REMEMBERED_YEARS = 100;
-const MARGIN_SECONDS = 2 * DAY_SECONDS;
+/**
+ * The most months remembered for one zone: one of every year from 1900 to 2100, and to spare. With all zones at their
+ * most that is 17 MiB.
+ */
+const MAX_REMEMBERED_MONTHS = 256;
 
-/** What is added to UTC at an instant (epoch seconds) to get local time, in seconds. */
-type OffsetReader = (second: number) => number;
+/** The spans of a month, relative to its start; a number is the one offset that is kept throughout. */
+type MonthModel = number | readonly Span[];
 
 /** One zone's spans, computed on demand and kept. */
 export type ZoneOffsets = {
   readonly name: string;
   readonly read: OffsetReader;
-  readonly years: Map<number, readonly Span[]>;
-  /** The changes of repeating years by shape, relative to the start of the year. */
-  readonly shapes: (readonly Span[] | undefined)[];
+  /** By month (twelve times the year, and 1 to 12), those found first coming first. */
+  readonly months: Map<number, MonthModel>;
+  /** By shape of repeating years, and month. */
+  readonly shapes: Map<number, MonthModel>;
+  readonly hints: ChangeHints;
   /** The span answered last: most questions are about the present. */
   latest: Span;
 };
@@ -72,40 +62,29 @@ export function toOffsets(zone: Zone): ZoneOffsets {
 export function zoneOffsets(zone: string): ZoneOffsets {
   const existing = offsetsByZone.get(zone);
   if (existing !== undefined) return existing;
-  const clock = new Intl.DateTimeFormat("en-US", {
-    timeZone: canonicalZone(zone),
-    calendar: "gregory",
-    numberingSystem: "latn",
-    hourCycle: "h23",
-    year: "numeric",
-    month: "numeric",
-    day: "numeric",
-    hour: "numeric",
-    minute: "numeric",
-    second: "numeric",
-  });
-  const offsets = createZoneOffsets(zone, (second) => readOffset(clock, second));
+  const offsets = createZoneOffsets(zone, createReader(canonicalZone(zone)));
   offsetsByZone.set(zone, offsets);
   return offsets;
 }
 
 /**
- * Makes the offsets of a zone from any source of them that keeps each for seven days at least, as zones have done since
- * 1900, and from 2005 on for 21.
+ * Makes the offsets of a zone from any source of them that keeps each for more than six days, as all zones have done and
+ * will do from 1900 on. The shortest are 6.96 days in Asia/Gaza, around Ramadan in 2040, 2054 and 2072.
  */
 export function createZoneOffsets(name: string, read: OffsetReader): ZoneOffsets {
   const nowhere: Span = { start: 0, end: 0, offset: 0, offsetBefore: 0, offsetAfter: 0 };
-  return { name, read, years: new Map(), shapes: [], latest: nowhere };
+  return { name, read, months: new Map(), shapes: new Map(), hints: new Map(), latest: nowhere };
 }
 
 /** Returns the span that contains a second of the years FIRST_YEAR to LAST_YEAR (UTC). Throws RangeError outside. */
 export function spanAt(offsets: ZoneOffsets, second: number): Span {
   const { latest } = offsets;
   if (second >= latest.start && second < latest.end) return latest;
-  const year = new Date(second * 1000).getUTCFullYear();
-  if (!(year >= FIRST_YEAR && year <= LAST_YEAR))
+  if (!(second >= FIRST_SECOND && second <= LAST_SECOND)) {
     throw new RangeError(`No zone offsets at second ${second}.`);
-  for (const span of spansOfYear(offsets, year)) {
+  }
+  const date = dateOfDay(Math.floor(second / DAY_SECONDS));
+  for (const span of spansOfMonth(offsets, date >> 9, (date >> 5) & 15)) {
     if (second < span.end) {
       offsets.latest = span;
       return span;
@@ -139,93 +118,79 @@ export function knownSecond(atMs: number): number {
 export const FIRST_SECOND = dayOfDate(FIRST_YEAR, 1, 1) * DAY_SECONDS;
 export const LAST_SECOND = dayOfDate(LAST_YEAR + 1, 1, 1) * DAY_SECONDS - 1;
 
-function spansOfYear(offsets: ZoneOffsets, year: number): readonly Span[] {
-  if (year >= FIRST_REPEATING_YEAR) return repeatSpans(offsets, year);
-  const known = offsets.years.get(year);
-  if (known !== undefined) return known;
-  const spans = findSpans(offsets.read, year);
-  if (offsets.years.size >= MAX_REMEMBERED_YEARS) offsets.years.clear();
-  offsets.years.set(year, spans);
-  return spans;
+/** The first second (UTC) from which years of one shape share their changes. */
+export const FIRST_REPEATING_SECOND = dayOfDate(FIRST_REPEATING_YEAR, 1, 1) * DAY_SECONDS;
+
+/**
+ * A time that holds a whole year (UTC) of each of the 14 shapes, wherever it begins: 40 years, and one to begin within.
+ *
+ * What happens in a repeating year depends on its shape alone. Its changes do, because none is within two days of a New
+ * Year; and the days on which a schedule matches do, in December before and January after it too, because those months
+ * always have 31 days. So a search that has found nothing in all of this time finds nothing later.
+ */
+export const ALL_SHAPES_SECONDS = 41 * 366 * DAY_SECONDS;
+
+function spansOfMonth(offsets: ZoneOffsets, year: number, month: number): readonly Span[] {
+  const start = dayOfDate(year, month, 1) * DAY_SECONDS;
+  const end = start + daysInMonth(year, month) * DAY_SECONDS;
+  const { months, shapes } = offsets;
+  const repeats = year >= FIRST_REPEATING_YEAR;
+  const models = repeats ? shapes : months;
+  const key = (repeats ? shapeOf(year) : year) * 12 + month;
+  let model = models.get(key);
+  if (model === undefined) {
+    model = findModel(offsets, start, end);
+    const [oldest = key] = models.keys();
+    if (models.size >= MAX_REMEMBERED_MONTHS) models.delete(oldest);
+    models.set(key, model);
+  }
+  if (typeof model !== "number") return model.map((span) => shiftSpan(span, start));
+  return [{ start, end, offset: model, offsetBefore: model, offsetAfter: model }];
 }
 
-function repeatSpans(offsets: ZoneOffsets, year: number): readonly Span[] {
-  const start = dayOfDate(year, 1, 1);
-  const shape = weekdayOf(start) * 2 + (isLeapYear(year) ? 1 : 0);
-  let model = offsets.shapes[shape];
-  if (model === undefined) {
-    model = findSpans(offsets.read, year).map((span) => shiftSpan(span, -start * DAY_SECONDS));
-    offsets.shapes[shape] = model;
-  }
-  return model.map((span) => shiftSpan(span, start * DAY_SECONDS));
+/** Which of the 14 kinds of year one is, by its first weekday and whether it is a leap year. */
+function shapeOf(year: number): number {
+  return weekdayOf(dayOfDate(year, 1, 1)) * 2 + (isLeapYear(year) ? 1 : 0);
+}
+
+function findModel({ read, hints }: ZoneOffsets, start: number, end: number): MonthModel {
+  const spans = findSpans(read, start, end, hints);
+  const [only] = spans;
+  const calm =
+    only !== undefined && only.start === start && only.end === end && only.offsetBefore === only.offsetAfter;
+  return calm ? only.offset : spans.map((span) => shiftSpan(span, -start));
 }
 
 function shiftSpan(span: Span, by: number): Span {
   return { ...span, start: span.start + by, end: span.end + by };
 }
 
-/**
- * Returns the spans that touch a year. The first and the last end where the year does, unless the change is at most two
- * days further: a repeated or skipped stretch of local time must not lose its beginning or end to the turn of the year.
- */
-function findSpans(read: OffsetReader, year: number): readonly Span[] {
-  const yearStart = dayOfDate(year, 1, 1) * DAY_SECONDS;
-  const yearEnd = dayOfDate(year + 1, 1, 1) * DAY_SECONDS;
-  const probeSeconds = year < FIRST_CALM_YEAR ? PROBE_SECONDS : CALM_PROBE_SECONDS;
-  const spans: Span[] = [];
-  let start = yearStart;
-  let probed = yearStart - MARGIN_SECONDS;
-  let offset = read(probed);
-  let offsetBefore = offset;
-  while (probed < yearEnd + MARGIN_SECONDS) {
-    const next = Math.min(probed + probeSeconds, yearEnd + MARGIN_SECONDS);
-    const offsetAfter = read(next);
-    if (offsetAfter !== offset) {
-      const change = findChange(read, probed, next, offset);
-      if (change > yearStart) spans.push({ start, end: change, offset, offsetBefore, offsetAfter });
-      if (change >= yearEnd) return spans;
-      offsetBefore = offset;
-      offset = offsetAfter;
-      start = change;
-    }
-    probed = next;
-  }
-  spans.push({ start, end: yearEnd, offset, offsetBefore, offsetAfter: offset });
-  return spans;
+/** Reads a zone's offsets by `Intl`, off local times such as "28, 02:30:00": fewer fields are formatted faster. */
+function createReader(timeZone: string): OffsetReader {
+  const clock = new Intl.DateTimeFormat("en-US", {
+    timeZone,
+    calendar: "gregory",
+    numberingSystem: "latn",
+    hourCycle: "h23",
+    day: "numeric",
+    hour: "2-digit",
+    minute: "2-digit",
+    second: "2-digit",
+  });
+  return (second) => {
+    const text = clock.format(second * 1000);
+    const comma = text.indexOf(",");
+    const utcDay = Math.floor(second / DAY_SECONDS);
+    const days = Number(text.slice(0, comma)) - (dateOfDay(utcDay) & 31);
+    // The local date is that of UTC, or the one before or after it, perhaps across the turn of a month.
+    const ahead = days > 1 ? -1 : days < -1 ? 1 : days;
+    const hour = twoDigits(text, comma + 2);
+    const minute = twoDigits(text, comma + 5);
+    return (utcDay + ahead) * DAY_SECONDS + hour * 3600 + minute * 60 + twoDigits(text, comma + 8) - second;
+  };
 }
 
-/**
- * Returns the first second after `before` whose offset is not `offset`; that of `after` is known not to be. Nearly all
- * changes are at a quarter of an hour, so those are searched first.
- */
-function findChange(read: OffsetReader, before: number, after: number, offset: number): number {
-  const [low, high] = bisect(read, before, after, offset, QUARTER_SECONDS);
-  return read(high - 1) === offset ? high : bisect(read, low, high, offset, 1)[1];
-}
-
-/** Halves a stretch at multiples of `step` from its start until it is one step long; the change is within. */
-function bisect(
-  read: OffsetReader,
-  before: number,
-  after: number,
-  offset: number,
-  step: number,
-): [low: number, high: number] {
-  let low = before;
-  let high = after;
-  while (high - low > step) {
-    const middle = low + Math.floor((high - low) / step / 2) * step;
-    if (read(middle) === offset) low = middle;
-    else high = middle;
-  }
-  return [low, high];
-}
-
-/** Reads the offset off a formatted local time such as "3/28/2027, 02:30:00". */
-function readOffset(clock: Intl.DateTimeFormat, second: number): number {
-  const [month = 0, day = 0, year = 0, hour = 0, minute = 0, rest = 0] = clock
-    .format(second * 1000)
-    .split(/\D+/)
-    .map(Number);
-  return dayOfDate(year, month, day) * DAY_SECONDS + hour * 3600 + minute * 60 + rest - second;
+/** Reads a number of two digits at a place in a text. */
+function twoDigits(text: string, at: number): number {
+  return text.charCodeAt(at) * 10 + text.charCodeAt(at + 1) - 11 * 48;
 }
