@@ -1,9 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { parseCalendar } from "../cron/calendar-spec.ts";
+import { flexibleDelay } from "../cron/flexible-window.ts";
 import type { CompiledSchedule } from "./compiled-schedule.ts";
 import type { JobRow } from "./job.ts";
 import type { Policies } from "./policies.ts";
-import { takeTurn } from "./turn.ts";
+import { placeOf, takeTurn } from "./turn.ts";
 
 const START = Date.UTC(2026, 0, 1);
 
@@ -121,4 +123,30 @@ describe("the chain of a job's fire times", () => {
       ),
     );
   });
+});
+
+test("a flexible window ends where a calendar closes, and keeps the job's place within what is left", () => {
+  const calendar = parseCalendar({
+    timeZone: "UTC",
+    windows: [{ days: ["THURSDAY"], start: "00:00", end: "00:30" }],
+    excludedDates: [],
+  });
+  const gates = [{ name: "night", calendar, outside: "SKIP" as const }];
+  const hour = 3_600_000;
+  const at = (jobUid: string, fireTimeMs: number) => {
+    const schedule = { ...every(hour), plan: { schedules: [], flexibleWindow: { jobUid, windowMs: hour } } };
+    const place = placeOf({ row: row(), schedule, gates }, fireTimeMs);
+    return place.kind === "AT" ? place.atMs - START : place.kind;
+  };
+  fc.assert(
+    fc.property(fc.string(), (jobUid) => {
+      // START is a Thursday's midnight; the window would reach beyond half past.
+      const delayed = at(jobUid, START);
+      expect(delayed).toBeLessThan(hour / 2);
+      const whole = flexibleDelay(jobUid, hour, START, START + hour);
+      const cut = flexibleDelay(jobUid, hour, START, START + hour / 2);
+      expect(delayed).toBe(whole < hour / 2 ? whole : cut);
+    }),
+  );
+  expect(at("job_1", START + hour)).toBe("SKIP");
 });

@@ -1,4 +1,4 @@
-import { passGates } from "../cron/calendar-gate.ts";
+import { type CalendarGate, checkAll, passGates } from "../cron/calendar-gate.ts";
 import { flexibleDelay } from "../cron/flexible-window.ts";
 import { TriggerKind } from "../gen/easycron/v1/trigger_pb.ts";
 import type { TriggerEventInit } from "./chain.ts";
@@ -94,7 +94,7 @@ export type Place =
 
 /**
  * When a fire time is to be delivered: at the opening that a calendar defers it to, or after its place in the flexible
- * window. One that was waiting when the job changed is due no earlier than the change.
+ * window, which ends where a calendar closes. One that was waiting when the job changed is due no earlier than the change.
  */
 export function placeOf(
   {
@@ -108,7 +108,7 @@ export function placeOf(
 ): Place {
   const gate = passGates(gates, fireTimeMs);
   if (gate.kind === "SKIPPED") return { kind: "SKIP", calendar: gate.calendar };
-  const atMs = gate.kind === "DEFERRED" ? gate.untilMs : fireTimeMs + delayOf(schedule, fireTimeMs);
+  const atMs = gate.kind === "DEFERRED" ? gate.untilMs : fireTimeMs + delayOf(schedule, gates, fireTimeMs);
   return {
     kind: "AT",
     atMs: fireTimeMs <= row.after_time ? Math.max(atMs, row.update_time) : atMs,
@@ -116,10 +116,17 @@ export function placeOf(
   };
 }
 
-function delayOf(schedule: CompiledSchedule, fireTimeMs: number): number {
+function delayOf(schedule: CompiledSchedule, gates: readonly CalendarGate[], fireTimeMs: number): number {
   const window = schedule.plan.flexibleWindow;
   if (window === undefined) return 0;
-  return flexibleDelay(window.jobUid, window.windowMs, fireTimeMs, schedule.nextAfter(fireTimeMs));
+  const nextMs = schedule.nextAfter(fireTimeMs);
+  const delayMs = flexibleDelay(window.jobUid, window.windowMs, fireTimeMs, nextMs);
+  if (delayMs === 0 || gates.length === 0) return delayMs;
+  const calendars = gates.map(({ calendar }) => calendar);
+  const closesMs = checkAll(calendars, fireTimeMs).changeMs ?? Number.POSITIVE_INFINITY;
+  if (fireTimeMs + delayMs < closesMs) return delayMs;
+  const endMs = Math.min(closesMs, nextMs ?? closesMs);
+  return flexibleDelay(window.jobUid, window.windowMs, fireTimeMs, endMs);
 }
 
 /** Decides the first fire time that waits; false when it goes on waiting. */

@@ -180,8 +180,8 @@ export type Job = Message<"easycron.v1.Job"> & {
 
   /**
    * A delay that spreads load: each trigger is delivered up to this long after its fire time, always at the same place
-   * in the window for one job, and always before the next fire time. 0 to 86,400 s, default 0. A fire time that a
-   * calendar defers is delivered at the opening itself.
+   * in the window for one job, always before the next fire time and before a calendar closes. 0 to 86,400 s, default 0.
+   * A fire time that a calendar defers is delivered at the opening itself.
    *
    * @generated from field: google.protobuf.Duration flexible_window = 22;
    */
