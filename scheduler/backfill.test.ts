@@ -62,6 +62,19 @@ describe("a backfill", () => {
     expect(done.endTime).toBeDefined();
   });
 
+  test("is begun once by calls with one request id, and by another request is refused", async () => {
+    const first = await backfill(-3, 0, { requestId: "nightly" });
+    expect((await backfill(-3, 0, { requestId: "nightly" })).id).toBe(first.id);
+    const both = await Promise.all([1, 2].map(() => backfill(-2, 0, { requestId: "both" })));
+    expect(both[0]?.id).toBe(both[1]?.id);
+    await expect(backfill(-2, 0, { requestId: "nightly" })).rejects.toMatchObject({
+      reason: "REQUEST_ID_REUSED",
+    });
+    // A dry run remembers nothing.
+    await backfill(-2, 0, { requestId: "dry", dryRun: true });
+    expect((await backfill(-3, 0, { requestId: "dry" })).id).not.toBe("");
+  });
+
   test("leaves out what has succeeded or is under way, delivers again what has not; with force, all at rest", async () => {
     await backfill(-4, 0);
     await runAll();

@@ -2,7 +2,11 @@ import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { typeid } from "typeid-js";
 import type { Queryable } from "../db/pool.ts";
 import { toSqlTime } from "../db/time.ts";
-import type { BackfillJobRequest, Operation } from "../gen/easycron/v1/operation_pb.ts";
+import {
+  type BackfillJobRequest,
+  BackfillJobRequestSchema,
+  type Operation,
+} from "../gen/easycron/v1/operation_pb.ts";
 import { fieldFailure } from "../mesh/errors.ts";
 import { type BackfillItem, type BackfillVerdict, fireTimesBetween, planBackfill } from "./backfill-plan.ts";
 import { gatesOf } from "./calendars.ts";
@@ -11,6 +15,7 @@ import { backfillTriggers, operationInsert } from "./operations.sql.ts";
 import { getOperation, toOperation } from "./operations.ts";
 import type { Parts } from "./parts.ts";
 import { readJob } from "./read-jobs.ts";
+import { findEarlierUse, fingerprintOf, rememberUse } from "./request-id.ts";
 
 /** Most fire times of one backfill. */
 export const MAX_BACKFILL_FIRE_TIMES = 100_000;
@@ -25,7 +30,8 @@ interface Range {
 
 /**
  * Begins a backfill, or only counts it. Throws JOB_NOT_FOUND, and FIELD_INVALID for a range that is no range, reaches
- * beyond now, is longer than ten years, or holds more than 100,000 fire times.
+ * beyond now, is longer than ten years, or holds more than 100,000 fire times. The same request id gives the same
+ * operation, or REQUEST_ID_REUSED.
  */
 export async function backfillJob(
   parts: Parts,
@@ -33,6 +39,10 @@ export async function backfillJob(
   request: BackfillJobRequest,
 ): Promise<Operation> {
   const nowMs = parts.clock.now();
+  const { requestId } = request;
+  const use = { projectId, requestId, fingerprint: fingerprintOf(BackfillJobRequestSchema, request) };
+  const earlier = request.dryRun ? undefined : await findEarlierUse(parts.database, use);
+  if (earlier !== undefined) return getOperation(parts, projectId, earlier.operation_uid ?? "");
   const range = readRange(request, nowMs);
   const row = await readJob(parts, projectId, request);
   const items = await planItems(parts, row, range, request.force);
@@ -48,7 +58,7 @@ export async function backfillJob(
   const maxPerSecond = request.maxPerSecond === 0 ? DEFAULT_PER_SECOND : request.maxPerSecond;
   if (request.dryRun) return dryOperation(row, range, { counts, maxPerSecond, force: request.force, nowMs });
   const uid = typeid("op").toString();
-  await parts.database.query(operationInsert, [
+  const values = [
     uid,
     projectId,
     row.uid,
@@ -63,8 +73,13 @@ export async function backfillJob(
     counts.active_count,
     counts.trigger_count,
     toSqlTime(nowMs),
-  ]);
-  return getOperation(parts, projectId, uid);
+  ];
+  const isFirst = await parts.database.transaction(async (tx) => {
+    if (!(await rememberUse(tx, use, { jobUid: row.uid, operationUid: uid, nowMs }))) return false;
+    await tx.query(operationInsert, values);
+    return true;
+  });
+  return isFirst ? getOperation(parts, projectId, uid) : backfillJob(parts, projectId, request);
 }
 
 function readRange(request: BackfillJobRequest, nowMs: number): Range {

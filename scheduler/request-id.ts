@@ -42,7 +42,12 @@ export async function findEarlierUse(on: Queryable, use: RequestUse): Promise<Re
 export async function rememberUse(
   tx: Queryable,
   use: RequestUse,
-  effect: { readonly jobUid: string; readonly fireTimeMs?: number; readonly nowMs: number },
+  effect: {
+    readonly jobUid: string;
+    readonly fireTimeMs?: number;
+    readonly operationUid?: string;
+    readonly nowMs: number;
+  },
 ): Promise<boolean> {
   if (use.requestId === "") return true;
   const rows = await tx.query(requestInsertIfNew, [
@@ -52,6 +57,7 @@ export async function rememberUse(
     effect.jobUid,
     toSqlTimeOrNull(effect.fireTimeMs),
     toSqlTime(effect.nowMs),
+    effect.operationUid ?? null,
   ]);
   return rows.length === 1;
 }
