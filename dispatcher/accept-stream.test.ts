@@ -8,6 +8,8 @@ import {
 import { failure } from "../mesh/errors.ts";
 import { answerBatches } from "./accept-stream.ts";
 
+const LIVES = new AbortController().signal;
+
 async function* requestsOf(count: number) {
   for (let batch = 1; batch <= count; batch++) yield create(AcceptRequestSchema, { batchId: BigInt(batch) });
 }
@@ -28,7 +30,7 @@ describe("the batches of a stream", () => {
       underWay -= 1;
       return 1;
     };
-    const answers = await collect(answerBatches(requestsOf(20), accept));
+    const answers = await collect(answerBatches(requestsOf(20), accept, LIVES));
     expect(answers.map(({ batchId }) => Number(batchId))).toEqual(
       Array.from({ length: 20 }, (_, index) => index + 1),
     );
@@ -44,7 +46,7 @@ describe("the batches of a stream", () => {
       yield* requestsOf(1);
       await ended;
     }
-    const answers = answerBatches(requests(), async () => 3);
+    const answers = answerBatches(requests(), async () => 3, LIVES);
     expect(await answers.next()).toMatchObject({ done: false, value: { batchId: 1n, recorded: 3 } });
     end();
     expect(await answers.next()).toMatchObject({ done: true });
@@ -58,12 +60,29 @@ describe("the batches of a stream", () => {
       if (calls === 3) throw new Error("secret");
       return 1;
     };
-    const answers = await collect(answerBatches(requestsOf(4), accept));
+    const answers = await collect(answerBatches(requestsOf(4), accept, LIVES));
     expect(answers).toMatchObject([
       { recorded: 1 },
       { errorCode: 14, errorMessage: expect.stringContaining("database") },
       { errorCode: 13, errorMessage: expect.not.stringContaining("secret") },
       { recorded: 1 },
     ]);
+  });
+
+  test("are not recorded once the stream has been cancelled, even if that is read after them", async () => {
+    const stream = new AbortController();
+    let recorded = 0;
+    const accept = async () => {
+      recorded += 1;
+      return 1;
+    };
+    async function* requests() {
+      yield* requestsOf(2);
+      // As after a stall: the batches are read first, and the end of the stream in the next round.
+      setImmediate(() => stream.abort());
+    }
+    const answers = await collect(answerBatches(requests(), accept, stream.signal));
+    expect(answers).toMatchObject([{ errorCode: 1 }, { errorCode: 1 }]);
+    expect(recorded).toBe(0);
   });
 });

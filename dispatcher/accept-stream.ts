@@ -4,7 +4,7 @@ import type {
   AcceptResponseSchema,
   TriggerEvent,
 } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
-import { EasyCronError } from "../mesh/errors.ts";
+import { EasyCronError, failure } from "../mesh/errors.ts";
 
 type Answer = MessageInitShape<typeof AcceptResponseSchema>;
 
@@ -14,10 +14,14 @@ const PIPELINE = 4;
 /**
  * Answers each batch of a stream, in the order of the requests, when it is durable; up to four are under way at once.
  * A batch that fails is answered with its code and sentence, and the stream goes on.
+ *
+ * Once `signal` is aborted nothing more is recorded: a scheduler that has given a batch up decides anew what becomes of
+ * its fire times, and may decide otherwise by then.
  */
 export async function* answerBatches(
   requests: AsyncIterable<AcceptRequest>,
   accept: (events: readonly TriggerEvent[]) => Promise<number>,
+  signal: AbortSignal,
 ): AsyncGenerator<Answer> {
   const iterator = requests[Symbol.asyncIterator]();
   const answers: Promise<Answer>[] = [];
@@ -33,7 +37,7 @@ export async function* answerBatches(
       answers.shift();
     } else if (request.done) reading = undefined;
     else {
-      answers.push(answerBatch(request.value, accept));
+      answers.push(answerBatch(request.value, accept, signal));
       reading = iterator.next();
     }
   }
@@ -46,11 +50,25 @@ function readBefore<T>(reading: Promise<T>, answer: Promise<unknown> | undefined
 async function answerBatch(
   { batchId, events }: AcceptRequest,
   accept: (events: readonly TriggerEvent[]) => Promise<number>,
+  signal: AbortSignal,
 ): Promise<Answer> {
   try {
+    await untilRead();
+    if (signal.aborted) throw failure("CANCELLED");
     return { batchId, recorded: await accept(events) };
   } catch (error) {
     const { code, message } = EasyCronError.from(error);
     return { batchId, errorCode: code, errorMessage: message };
   }
+}
+
+/** Rounds of the event loop that it takes until what the socket held at once has been read. */
+const ROUNDS = 3;
+
+/**
+ * A process that was stalled finds the batch and, behind it, the end of its stream in one socket. Only when that has
+ * been read does the signal tell.
+ */
+async function untilRead(): Promise<void> {
+  for (let round = 0; round < ROUNDS; round++) await new Promise(setImmediate);
 }

@@ -20,7 +20,8 @@ export function createDispatcherService(
 ): ServiceImplementation<typeof DispatcherService> {
   const { database, clock, masterKey } = parts;
   return {
-    accept: (requests) => answerBatches(requests, (events) => acceptEvents(parts, events)),
+    accept: (requests, { signal }) =>
+      answerBatches(requests, (events) => acceptEvents(parts, events), signal),
     getTrigger: async ({ projectId, request }) => {
       const row = await readTrigger(database, projectId, required(request).id);
       return { response: { trigger: toTrigger(row) } };

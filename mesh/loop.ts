@@ -6,6 +6,12 @@ export interface Loop {
   stop(): Promise<void>;
 }
 
+/** When a run is to be followed by another. */
+export interface Wanted {
+  readonly more: boolean;
+  readonly againMs?: number;
+}
+
 /** How to repeat it. */
 export interface LoopOptions {
   /** Pause between two runs, in milliseconds. */
@@ -20,10 +26,11 @@ const MIN_FAILURE_PAUSE_MS = 100;
 const MAX_FAILURE_PAUSE_MS = 2_000;
 
 /**
- * Runs `work` at once and then every `everyMs`, or without a pause while it answers that there is more. After a failure
+ * Runs `work` at once and then every `everyMs`, or earlier if it answers in how many milliseconds it is wanted again, or
+ * without a pause while it answers that there is more. After a failure
  * the pause doubles from 100 ms to 2 s, unless `everyMs` is less. A failure never ends the loop.
  */
-export function startLoop(work: () => Promise<{ readonly more: boolean }>, options: LoopOptions): Loop {
+export function startLoop(work: () => Promise<Wanted>, options: LoopOptions): Loop {
   const { everyMs, onFailure, onRecovery } = options;
   let stopped = false;
   let woken = false;
@@ -45,10 +52,10 @@ export function startLoop(work: () => Promise<{ readonly more: boolean }>, optio
       woken = false;
       let pauseMs = everyMs;
       try {
-        const { more } = await work();
+        const { more, againMs = everyMs } = await work();
         if (failures > 0) onRecovery(failures);
         failures = 0;
-        if (more) pauseMs = 0;
+        pauseMs = more ? 0 : Math.max(0, Math.min(everyMs, againMs));
       } catch (error) {
         failures += 1;
         if (failures === 1) onFailure(error);

@@ -60,7 +60,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
     onRecovery: (failures) => logger.info({ failures }, "ticking again"),
   });
   const housekeeping = startHousekeeping({ database, clock, logger });
-  const parts = { ...shared, dispatcher, wake: loop.wake };
+  const parts = { ...shared, dispatcher, onMissed, wake: loop.wake };
   const auditing = startAuditing(parts, logger);
   const settling = startSettling(parts, logger);
   const backfills = startBackfills(parts, logger);

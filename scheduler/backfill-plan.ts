@@ -15,6 +15,8 @@ export interface BackfillInput {
   readonly gates: readonly CalendarGate[];
   /** State of each trigger that there is, by fire time. */
   readonly states: ReadonlyMap<number, string>;
+  /** Whether the job's own turn has still to decide a fire time, or has it wait: then it fires, or not, by itself. */
+  readonly isUndecided: (fireTimeMs: number) => boolean;
   readonly force: boolean;
 }
 
@@ -39,7 +41,11 @@ export function planBackfill(input: BackfillInput, fireTimes: readonly number[])
   return fireTimes.map((fireTimeMs) => ({ fireTimeMs, verdict: verdictOf(input, fireTimeMs) }));
 }
 
-function verdictOf({ gates, states, force }: BackfillInput, fireTimeMs: number): BackfillVerdict {
+function verdictOf(
+  { gates, states, isUndecided, force }: BackfillInput,
+  fireTimeMs: number,
+): BackfillVerdict {
+  if (isUndecided(fireTimeMs)) return "ACTIVE";
   if (passGates(gates, fireTimeMs).kind === "SKIPPED") return "OUTSIDE_CALENDAR";
   const state = states.get(fireTimeMs);
   if (state === undefined) return "TRIGGER";

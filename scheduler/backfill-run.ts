@@ -3,7 +3,7 @@ import { toSqlTime } from "../db/time.ts";
 import { TriggerKind } from "../gen/easycron/v1/trigger_pb.ts";
 import { EasyCronError } from "../mesh/errors.ts";
 import type { Logger } from "../mesh/logger.ts";
-import { statesOf } from "./backfill.ts";
+import { statesOf, undecidedOf } from "./backfill.ts";
 import { fireTimesBetween, planBackfill } from "./backfill-plan.ts";
 import { gatesOf } from "./calendars.ts";
 import type { TriggerEventInit } from "./chain.ts";
@@ -66,7 +66,10 @@ async function runChunk(parts: Parts, tx: Queryable, operation: OperationRow, no
   }
   const gates = await gatesOf(tx, parts.zoneData, row.project_id, schedule.calendars);
   const states = await statesOf(tx, row, fireTimes);
-  const items = planBackfill({ gates, states, force: operation.force }, fireTimes);
+  const items = planBackfill(
+    { gates, states, isUndecided: undecidedOf(row), force: operation.force },
+    fireTimes,
+  );
   const timesOf = (wanted: string) =>
     items.filter(({ verdict }) => verdict === wanted).map(({ fireTimeMs }) => fireTimeMs);
   const fresh = timesOf("TRIGGER");

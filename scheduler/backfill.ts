@@ -10,6 +10,7 @@ import {
 import { fieldFailure } from "../mesh/errors.ts";
 import { type BackfillItem, type BackfillVerdict, fireTimesBetween, planBackfill } from "./backfill-plan.ts";
 import { gatesOf } from "./calendars.ts";
+import { readCarry } from "./carry.ts";
 import type { JobRow } from "./job.ts";
 import { backfillTriggers, operationInsert } from "./operations.sql.ts";
 import { getOperation, toOperation } from "./operations.ts";
@@ -116,7 +117,14 @@ async function planItems(parts: Parts, row: JobRow, range: Range, force: boolean
   }
   const gates = await gatesOf(parts.database, parts.zoneData, row.project_id, schedule.calendars);
   const states = await statesOf(parts.database, row, fireTimes);
-  return planBackfill({ gates, states, force }, fireTimes);
+  return planBackfill({ gates, states, isUndecided: undecidedOf(row), force }, fireTimes);
+}
+
+/** Tells which fire times of a job are for its own turns to decide. */
+export function undecidedOf(row: JobRow): (fireTimeMs: number) => boolean {
+  const cursorMs = row.next_fire_time ?? Number.POSITIVE_INFINITY;
+  const { waiting } = readCarry(row.carry);
+  return (fireTimeMs) => fireTimeMs >= cursorMs || waiting.includes(fireTimeMs);
 }
 
 /** The state of each trigger that there is at these fire times, which are in order. */

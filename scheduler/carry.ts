@@ -7,6 +7,8 @@ import type { SkipReason } from "./verdict.ts";
 export interface Carry {
   /** Fire times that are to make a trigger and wait: for their delay, an opening, or an earlier trigger. */
   readonly waiting: readonly number[];
+  /** Those of them that an outage had made late when they began to wait. */
+  readonly late: readonly number[];
   /** Fire times ahead that are to be skipped by request. */
   readonly requested: readonly number[];
   /** The last range of skips, if no fire time with another verdict has followed: the next skip may lengthen it. */
@@ -25,7 +27,7 @@ export interface SkipRun {
 }
 
 /** Nothing to carry. */
-export const NO_CARRY: Carry = { waiting: [], requested: [], run: null, skipped: 0, missed: 0 };
+export const NO_CARRY: Carry = { waiting: [], late: [], requested: [], run: null, skipped: 0, missed: 0 };
 
 /** Completes what the column holds. */
 export function readCarry(stored: Partial<Carry>): Carry {

@@ -10,3 +10,10 @@ export const catchupReserve = statement<{ project_id: string; next_time: number 
       set next_time = greatest(s.next_time, $2) + (excluded.next_time - $2)
    returning project_id, next_time`,
 );
+
+/** Gives back the project's catch-up time after the last trigger that is still made up for, or after $2 if none is. */
+export const catchupRelease = statement<{ project_id: string }>(
+  "catchupRelease",
+  `update scheduler.catchup_slots set next_time = least(next_time, greatest($2, dispatcher.catchup_end($1)))
+    where project_id = $1 returning project_id`,
+);

@@ -19,10 +19,11 @@ import {
 } from "./jobs.sql.ts";
 import type { Parts } from "./parts.ts";
 import { readPolicies } from "./policies.ts";
+import { resumeDue } from "./resume-due.ts";
 import { addSkips } from "./skips.sql.ts";
 import { takeTurn } from "./turn.ts";
 import { type Position, positionOf } from "./turn-draft.ts";
-import type { SkipReason } from "./verdict.ts";
+import { type SkipReason, verdictOf } from "./verdict.ts";
 
 /** Which job is meant, and in which state. */
 export interface JobReference {
@@ -85,11 +86,14 @@ export async function lockJob(tx: Queryable, reference: JobReference): Promise<J
  * committed, no delivery starts under the old specification for a later time (promise 5), without asking any
  * dispatcher. What is made up for after an outage was due before the change, and goes on.
  */
-export async function settleJob(tx: Queryable, parts: Parts, row: JobRow): Promise<SettledJob> {
+export async function settleJob(tx: Queryable, parts: Parts, given: JobRow): Promise<SettledJob> {
   const changeTimeMs = parts.clock.now();
+  const row = await endPause(tx, parts, given, changeTimeMs);
   const schedule = scheduleOf(parts, row);
   const owes = row.state === "ACTIVE" && schedule !== undefined;
-  const decided = owes ? await decideOwed(tx, parts, row, changeTimeMs) : positionOf(row);
+  // The end of a pause is not committed yet: to a dispatcher the job is still of the epoch before.
+  const { epoch } = given;
+  const decided = owes ? await decideOwed(tx, parts, row, { nowMs: changeTimeMs, epoch }) : positionOf(row);
   await tx.query(jobLockForChange, [row.uid]);
   const withdrawn = await tx.query(jobWithdraw, [row.uid, toSqlTime(changeTimeMs)]);
   const kept = withdrawn.find((each) => each.kept);
@@ -101,7 +105,21 @@ export async function settleJob(tx: Queryable, parts: Parts, row: JobRow): Promi
   return { row, changeTimeMs, position: { ...position, carry }, afterMs };
 }
 
-async function decideOwed(tx: Queryable, parts: Parts, row: JobRow, nowMs: number): Promise<Position> {
+// A pause whose end has come and no tick has written ends at that end, not at the change: what has been due since is owed.
+async function endPause(tx: Queryable, parts: Parts, row: JobRow, nowMs: number): Promise<JobRow> {
+  if (row.state !== "PAUSED" || row.pause_until === null || row.pause_until > nowMs) return row;
+  const onTrouble = () => {};
+  if ((await resumeDue(tx, { schedules: parts.schedules, onTrouble }, [row])) === 0) return row;
+  const [resumed] = await tx.query(jobByUid, [row.project_id, row.uid]);
+  return resumed ?? row;
+}
+
+async function decideOwed(
+  tx: Queryable,
+  parts: Parts,
+  row: JobRow,
+  { nowMs, epoch }: { readonly nowMs: number; readonly epoch: number },
+): Promise<Position> {
   const schedule = parts.schedules.of(row);
   const gates = await gatesOf(tx, parts.zoneData, row.project_id, schedule.calendars);
   const [known = { busy: false, handed: [] }] = await readDispatched(tx, [row], [schedule], nowMs);
@@ -114,8 +132,10 @@ async function decideOwed(tx: Queryable, parts: Parts, row: JobRow, nowMs: numbe
       tx,
       turn.skips.map((range) => ({ jobUid: row.uid, range })),
     );
+    for (const range of turn.skips) if (verdictOf(range.reason) === "MISSED") parts.onMissed(row.uid, range);
     if (turn.events.length > 0) {
-      await parts.handOver.send(await shapeCatchup(tx, turn.events, nowMs, parts.catchupPerSecond));
+      const events = turn.events.map((event) => ({ ...event, epoch }));
+      await parts.handOver.send(await shapeCatchup(tx, events, nowMs, parts.catchupPerSecond));
     }
     if (turn.endMs !== null) await tx.query(epochEnd, [[row.uid], [row.epoch], [toSqlTime(turn.endMs)]]);
     const { nextFireTimeMs, lastFireTimeMs, lastSeq, carry } = turn.position;
@@ -144,16 +164,18 @@ function goBack(
 ): Position {
   const times = new Set([...decided.carry.waiting, ...back.map((each) => each.fire_time)]);
   const waiting = [...times].filter((each) => each <= afterMs).sort((a, b) => a - b);
+  const { late } = decided.carry;
   const requested = decided.carry.requested.filter((each) => each > afterMs || waiting.includes(each));
   const [first] = back;
   if (kept !== undefined) {
-    const carry = { waiting, requested, run: null, skipped: 0, missed: 0 };
+    const carry = { waiting, late, requested, run: null, skipped: 0, missed: 0 };
     return { nextFireTimeMs: null, lastFireTimeMs: kept.fire_time, lastSeq: kept.seq, carry };
   }
   // The row's own counts are in the first one's already when the turn that handed it over was never committed.
   const counted = first !== undefined && first.seq > decided.lastSeq;
   const carry = {
     waiting,
+    late,
     requested,
     run: null,
     skipped: back.reduce((sum, each) => sum + each.previous_skipped, counted ? 0 : decided.carry.skipped),
@@ -221,11 +243,13 @@ export async function writeChange(
   const { row, position, afterMs, changeTimeMs } = job;
   const active = change.state === "ACTIVE";
   const { maxFires } = change.schedule.policies;
-  const waiting = active ? position.carry.waiting : [];
-  const spent = maxFires > 0 && position.lastSeq >= maxFires;
+  const left = maxFires > 0 ? Math.max(0, maxFires - position.lastSeq) : Number.POSITIVE_INFINITY;
+  const waiting = active ? position.carry.waiting.slice(0, left) : [];
+  const spent = left === 0;
   const nextMs = active && !spent ? change.schedule.nextAfter(afterMs) : null;
   const over = active && nextMs === null && waiting.length === 0 && change.schedule.plan.schedules.length > 0;
-  const dropped = active ? [] : position.carry.waiting;
+  // Of a job whose limit was lowered below what waits, the last ones have none left.
+  const dropped = position.carry.waiting.slice(waiting.length);
   await dropWaiting(tx, row.uid, dropped, change.state === "PAUSED" ? "PAUSED" : "JOB_DISABLED");
   const skipped = position.carry.skipped + dropped.length;
   await tx.query(jobChange, [

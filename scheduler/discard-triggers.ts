@@ -9,10 +9,13 @@ import type {
 } from "../gen/easycron/v1/trigger_service_pb.ts";
 import { fieldFailure } from "../mesh/errors.ts";
 import { lockIfLiving } from "./calendars-settle.ts";
+import { type Carry, readCarry } from "./carry.ts";
+import { catchupRelease } from "./catchup.sql.ts";
 import { lockJob, settleJob, unchanged, writeChange } from "./change-job.ts";
 import type { JobRow } from "./job.ts";
 import { jobsOwing, triggersDiscard } from "./jobs.sql.ts";
 import type { Parts } from "./parts.ts";
+import { addSkips } from "./skips.sql.ts";
 
 /** Most triggers of one call. */
 export const DISCARD_LIMIT = 10_000;
@@ -37,8 +40,9 @@ export async function discardTriggers(
     ? discardOfProject(parts, projectId, request)
     : parts.database.transaction(async (tx) => {
         const row = await lockJob(tx, { projectId, name: request.job });
-        await decideUpToNow(parts, tx, row);
-        return discard(parts, tx, { projectId, jobUid: row.uid, request });
+        const waited = await decideUpToNow(parts, tx, row, request);
+        const { discardedCount, more } = await discard(parts, tx, { projectId, jobUid: row.uid, request });
+        return { discardedCount: discardedCount + waited, more };
       });
 }
 
@@ -49,21 +53,63 @@ async function discardOfProject(
 ): Promise<MessageInitShape<typeof DiscardTriggersResponseSchema>> {
   const now = toSqlTime(parts.clock.now());
   const owing = await parts.database.query(jobsOwing, [projectId, now, OWING_LIMIT]);
+  let waited = 0;
   for (const { name } of owing) {
     await parts.database.transaction(async (tx) => {
       const row = await lockIfLiving(tx, { project_id: projectId, name });
-      if (row !== undefined) await decideUpToNow(parts, tx, row);
+      if (row !== undefined) waited += await decideUpToNow(parts, tx, row, request);
     });
   }
-  const discarded = await discard(parts, parts.database, { projectId, jobUid: null, request });
-  return { ...discarded, more: discarded.more || owing.length === OWING_LIMIT };
+  const { discardedCount, more } = await discard(parts, parts.database, { projectId, jobUid: null, request });
+  return { discardedCount: discardedCount + waited, more: more || owing.length === OWING_LIMIT };
 }
 
-// A change that leaves the job as it is: by it, all that is owed becomes triggers and skips.
-async function decideUpToNow(parts: Parts, tx: Queryable, row: JobRow): Promise<void> {
-  if (row.state !== "ACTIVE" || row.next_fire_time === null || row.next_fire_time > parts.clock.now()) return;
+// A change that leaves the job as it is: by it, all that is owed becomes triggers and skips. What waits for an earlier
+// trigger and is not wanted is skipped; returns how many.
+async function decideUpToNow(
+  parts: Parts,
+  tx: Queryable,
+  row: JobRow,
+  request: DiscardTriggersRequest,
+): Promise<number> {
+  const { waiting } = readCarry(row.carry);
+  const owes = row.next_fire_time !== null && row.next_fire_time <= parts.clock.now();
+  if (row.state !== "ACTIVE" || (!owes && waiting.length === 0)) return 0;
   const settled = await settleJob(tx, parts, row);
-  await writeChange(tx, parts, settled, unchanged(parts, settled));
+  const { carry } = settled.position;
+  const dropped = carry.waiting.filter((atMs) => isDiscarded(parts, request, carry, atMs));
+  await addSkips(
+    tx,
+    dropped.map((atMs) => {
+      const range = {
+        firstMs: atMs,
+        lastMs: atMs,
+        reason: "SKIPPED_BY_REQUEST",
+        count: 1,
+        detail: "",
+      } as const;
+      return { jobUid: row.uid, range };
+    }),
+  );
+  const rest = carry.waiting.filter((atMs) => !dropped.includes(atMs));
+  const left = { ...carry, waiting: rest, skipped: carry.skipped + dropped.length };
+  const job = { ...settled, position: { ...settled.position, carry: left } };
+  await writeChange(tx, parts, job, unchanged(parts, job));
+  return dropped.length;
+}
+
+function isDiscarded(
+  parts: Parts,
+  { kind, startTime, endTime }: DiscardTriggersRequest,
+  carry: Carry,
+  atMs: number,
+): boolean {
+  const isKind =
+    kind === TriggerKind.UNSPECIFIED ||
+    kind === (carry.late.includes(atMs) ? TriggerKind.CATCHUP : TriggerKind.SCHEDULED);
+  const fromMs = startTime === undefined ? Number.NEGATIVE_INFINITY : timestampMs(startTime);
+  const beforeMs = endTime === undefined ? parts.clock.now() : timestampMs(endTime);
+  return isKind && atMs >= fromMs && atMs < beforeMs;
 }
 
 interface Discard {
@@ -89,6 +135,8 @@ async function discard(
     DISCARD_LIMIT,
   ]);
   const discardedCount = row?.count ?? 0;
+  // What is made up for from now on need not wait for the slots of what is gone.
+  if (discardedCount > 0) await on.query(catchupRelease, [projectId, toSqlTime(nowMs)]);
   return { discardedCount, more: discardedCount === DISCARD_LIMIT };
 }
 

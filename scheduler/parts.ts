@@ -4,6 +4,7 @@ import type { Clock } from "../mesh/clock.ts";
 import type { GrpcClient } from "../mesh/grpc-client.ts";
 import type { HandOver } from "./hand-over.ts";
 import type { ScheduleCache } from "./schedule-cache.ts";
+import type { SkipRange } from "./verdict.ts";
 import type { ZoneData } from "./zone-data.ts";
 
 /** What the scheduler's operations stand on, made once in app.ts. */
@@ -18,6 +19,8 @@ export interface Parts {
   readonly lookAheadMs: number;
   /** How many triggers of a project are made up for in a second. */
   readonly catchupPerSecond: number;
+  /** Told of fire times that an outage has cost a job. */
+  readonly onMissed: (jobUid: string, range: SkipRange) => void;
   /** Makes the loop look at once: a job may be due before its next tick. */
   readonly wake: () => void;
 }

@@ -43,8 +43,13 @@ export function createScheduleCache(maxEntries: number, zoneData: Pick<ZoneData,
   };
 
   const loadEach: ScheduleCache["loadEach"] = async (on, rows) => {
-    const missing = rows.filter((row) => !entries.has(`${row.uid}/${row.revision}`));
+    // Taken out first: what is read below may push them out of the cache.
     const read = new Map<string, CompiledSchedule | Error>();
+    for (const { uid, revision } of rows) {
+      const known = entries.get(`${uid}/${revision}`);
+      if (known !== undefined) read.set(`${uid}/${revision}`, known);
+    }
+    const missing = rows.filter((row) => !read.has(`${row.uid}/${row.revision}`));
     if (missing.length > 0) {
       const values = [missing.map((row) => row.uid), missing.map((row) => row.revision)];
       for (const found of await on.query(revisionsByJob, values)) {
@@ -57,7 +62,7 @@ export function createScheduleCache(maxEntries: number, zoneData: Pick<ZoneData,
     }
     return rows.map((row) => {
       const key = `${row.uid}/${row.revision}`;
-      const compiled = read.get(key) ?? entries.get(key);
+      const compiled = read.get(key);
       if (compiled === undefined) return new Error(`Revision ${row.revision} of ${row.uid} has no row.`);
       return compiled instanceof Error ? compiled : keep(key, compiled);
     });

@@ -18,6 +18,7 @@ export function standingOf(row: JobRow, schedule: CompiledSchedule, nowMs: numbe
       lastSeq: row.last_seq - ahead,
       carry: {
         waiting: waiting.filter((atMs) => atMs <= nowMs),
+        late: [],
         requested,
         run: null,
         skipped: 0,

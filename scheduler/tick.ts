@@ -43,27 +43,37 @@ const LATE_CLAIM_LIMIT = 100;
 const LINKS_LIMIT = 1_000;
 /** Most events of one transaction. */
 const EVENTS_LIMIT = 5_000;
+/** Most fire times that one transaction decides: some tens of milliseconds, so that what is on time has its turn. */
+const DECISIONS_LIMIT = 20_000;
 const TROUBLE_MS = 60_000;
+/** Most jobs whose instants are kept in mind; more are looked at with the tick. */
+const MOST_PUNCTUAL = 10_000;
 
 /** Hands over what is due within the look-ahead. */
 export interface Tick {
   /**
    * Two transactions, what is on time and then what is late: each claims jobs, decides their fire times, hands the
    * events over, and, once these are durable, advances the cursors. The cursor is the outbox: a crash before the
-   * commit replays the same events, which the dispatcher records once. Returns the number of events, and whether
-   * more is due at once.
+   * commit replays the same events, which the dispatcher records once. Returns the number of events, whether more is
+   * due at once, and in how many milliseconds a job that is decided at its very instant is to be looked at.
    */
-  run(): Promise<{ readonly events: number; readonly more: boolean }>;
+  run(): Promise<{ readonly events: number; readonly more: boolean; readonly againMs: number }>;
 }
+
+const NOTHING_LATE = { events: 0, more: true };
 
 interface Planned {
   readonly row: TurnRow;
   readonly turn: Turn;
+  /** Whether the job is decided at its fire times and not ahead of them. */
+  readonly isPunctual: boolean;
 }
 
 /** Makes a tick. */
 export function createTick(parts: TickParts): Tick {
   const troubled = new Map<string, number>();
+  // Whom another scheduler takes meanwhile is looked at in vain, once.
+  const punctual = new Map<string, number>();
 
   const trouble = (jobUid: string, error: unknown) => {
     troubled.set(jobUid, parts.clock.now() + TROUBLE_MS);
@@ -75,16 +85,16 @@ export function createTick(parts: TickParts): Tick {
     schedule: CompiledSchedule | Error,
     gates: readonly CalendarGate[] | undefined,
     dispatched: Dispatched,
-    room: number,
+    room: { readonly events: number; readonly decisions: number },
   ) => {
     try {
       if (schedule instanceof Error) throw schedule;
       if (gates === undefined) throw new Error("A calendar of the job is gone, or cannot be read.");
       const nowMs = parts.clock.now();
-      const limit = Math.min(LINKS_LIMIT, room);
+      const limit = Math.min(LINKS_LIMIT, room.events);
       const zoneData = parts.zoneData.label(schedule, nowMs);
-      const { lookAheadMs } = parts;
-      return takeTurn({ row, schedule, gates, ...dispatched, nowMs, limit, lookAheadMs, zoneData });
+      const limits = { limit, mostDecisions: room.decisions, lookAheadMs: parts.lookAheadMs };
+      return takeTurn({ row, schedule, gates, ...dispatched, nowMs, ...limits, zoneData });
     } catch (error) {
       trouble(row.uid, error);
       return undefined;
@@ -101,14 +111,16 @@ export function createTick(parts: TickParts): Tick {
     const gates = await gatesOfMany(tx, parts.zoneData, references);
     const dispatched = await readDispatched(tx, rows, schedules, parts.clock.now());
     const planned: Planned[] = [];
-    let room = EVENTS_LIMIT;
+    const room = { events: EVENTS_LIMIT, decisions: DECISIONS_LIMIT };
     for (const [index, row] of rows.entries()) {
       const [schedule, known] = [schedules[index], dispatched[index]];
-      if (schedule === undefined || known === undefined || room <= 0) break;
+      if (schedule === undefined || known === undefined || room.events <= 0 || room.decisions <= 0) break;
       const turn = plan(row, schedule, gates[index], known, room);
       if (turn === undefined) continue;
-      room -= turn.events.length;
-      planned.push({ row, turn });
+      room.events -= turn.events.length;
+      room.decisions -= turn.decisions;
+      const isPunctual = !(schedule instanceof Error) && schedule.policies.overlap !== "ALLOW_ALL";
+      planned.push({ row, turn, isPunctual });
     }
     return planned;
   };
@@ -128,7 +140,8 @@ export function createTick(parts: TickParts): Tick {
       const events = planned.flatMap(({ turn }) => turn.events);
       await parts.handOver.send(await shapeCatchup(tx, events, parts.clock.now(), parts.catchupPerSecond));
       await writeTurns(tx, planned);
-      for (const { row, turn } of planned) {
+      for (const { row, turn, isPunctual } of planned) {
+        if (isPunctual && turn.wakeMs !== null) punctual.set(row.uid, turn.wakeMs);
         for (const range of turn.skips)
           if (verdictOf(range.reason) === "MISSED") parts.onMissed(row.uid, range);
       }
@@ -141,10 +154,14 @@ export function createTick(parts: TickParts): Tick {
     run: async () => {
       const nowMs = parts.clock.now();
       for (const [uid, until] of troubled) if (until <= nowMs) troubled.delete(uid);
+      for (const [uid, wakeMs] of punctual) if (wakeMs <= nowMs) punctual.delete(uid);
+      if (punctual.size > MOST_PUNCTUAL) punctual.clear();
       const lateMs = nowMs - LATE_MS - parts.lookAheadMs;
       const onTime = await pass(lateMs, nowMs, CLAIM_LIMIT);
-      const late = await pass(null, lateMs, LATE_CLAIM_LIMIT);
-      return { events: onTime.events + late.events, more: onTime.more || late.more };
+      // While more is on time, what is late waits.
+      const late = onTime.more ? NOTHING_LATE : await pass(null, lateMs, LATE_CLAIM_LIMIT);
+      const againMs = Math.min(...punctual.values(), Number.POSITIVE_INFINITY) - parts.clock.now();
+      return { events: onTime.events + late.events, more: onTime.more || late.more, againMs };
     },
   };
 }

@@ -55,6 +55,7 @@ export interface Draft {
   last: number | null;
   lastSeq: number;
   waiting: number[];
+  late: readonly number[];
   requested: readonly number[];
   run: SkipRun | null;
   skipped: number;
@@ -142,9 +143,10 @@ export function moveCursor(draft: Draft, fireTimeMs: number): void {
   draft.next = draft.input.schedule.nextAfter(fireTimeMs);
 }
 
-/** Has a fire time wait for its moment. */
-export function wait(draft: Draft, fireTimeMs: number, wakeMs: number): true {
+/** Has a fire time wait for its moment; `late` if an outage has made it late already. */
+export function wait(draft: Draft, fireTimeMs: number, wakeMs: number, late = false): true {
   draft.waiting.push(fireTimeMs);
+  if (late) draft.late = [...draft.late, fireTimeMs];
   draft.run = null;
   waitUntil(draft, wakeMs);
   return true;
@@ -169,7 +171,7 @@ export function skip(draft: Draft, fireTimeMs: number, reason: SkipReason, detai
 /** As `skip` for one that waited: it may be older than the range being lengthened, so it stands by itself. */
 export function skipWaiting(draft: Draft, fireTimeMs: number, reason: SkipReason, detail: string): true {
   count(draft, reason);
-  draft.waiting.shift();
+  draft.waiting.splice(draft.waiting.indexOf(fireTimeMs), 1);
   draft.run = null;
   draft.skips.push({ firstMs: fireTimeMs, lastMs: fireTimeMs, reason, count: 1, detail });
   return true;

@@ -25,7 +25,7 @@ import type { SkipRange, SkipReason } from "./verdict.ts";
 /** Later than this after its effective time, a fire time counts as missed by us. */
 export const LATE_MS = 10_000;
 /** How often a job whose fire time waits for an earlier trigger looks whether that has come to rest. */
-const RECHECK_MS = 500;
+const RECHECK_MS = 100;
 /** What a turn decided. */
 export interface Turn {
   readonly events: readonly TriggerEventInit[];
@@ -39,6 +39,8 @@ export interface Turn {
   readonly wakeMs: number | null;
   /** The limit was met: more is due at once. */
   readonly more: boolean;
+  /** How many fire times were looked at. */
+  readonly decisions: number;
 }
 
 /**
@@ -71,11 +73,14 @@ function finish(draft: Draft): Turn {
   const over = nextFireTimeMs === null && waiting.length === 0 && schedule.plan.schedules.length > 0;
   // The last trigger may lie ahead: the job is finished when that has come.
   const finished = over && draft.lastEffectiveMs <= nowMs;
-  const wakeMs = more ? nowMs : over ? draft.lastEffectiveMs : draft.wakeMs;
+  // What an outage has left is worked off behind what is on time: as late as it was (tick.ts).
+  const moreMs = Math.min(nowMs, draft.input.row.wake_time ?? nowMs);
+  const wakeMs = more ? moreMs : over ? draft.lastEffectiveMs : draft.wakeMs;
   const cursorMs = nextFireTimeMs ?? Number.POSITIVE_INFINITY;
   // A request for an instant that an edit has left without a fire time is forgotten when the cursor has passed it.
   const requested = draft.requested.filter((each) => each >= cursorMs || waiting.includes(each));
-  const carry = { waiting, requested, run, skipped, missed };
+  const late = draft.late.filter((each) => waiting.includes(each));
+  const carry = { waiting, late, requested, run, skipped, missed };
   return {
     events,
     skips,
@@ -84,6 +89,7 @@ function finish(draft: Draft): Turn {
     finished,
     wakeMs: finished || wakeMs === Number.POSITIVE_INFINITY ? null : wakeMs,
     more,
+    decisions: draft.decisions,
   };
 }
 
@@ -133,7 +139,7 @@ function delayOf(schedule: CompiledSchedule, gates: readonly CalendarGate[], fir
 function releaseWaiting(draft: Draft): boolean {
   const [fireTimeMs] = draft.waiting;
   if (fireTimeMs === undefined || isFull(draft)) return false;
-  const { nowMs, lookAheadMs, schedule } = draft.input;
+  const { row, nowMs, lookAheadMs, schedule } = draft.input;
   const { overlap } = schedule.policies;
   if (handedFrom(draft, fireTimeMs)?.fireTimeMs === fireTimeMs) {
     draft.waiting.shift();
@@ -146,15 +152,34 @@ function releaseWaiting(draft: Draft): boolean {
   if (place.kind === "SKIP") return skipWaiting(draft, fireTimeMs, "OUTSIDE_CALENDAR", place.calendar);
   const aheadMs = overlap === "ALLOW_ALL" ? lookAheadMs : 0;
   if (place.atMs > nowMs + aheadMs) return waitUntil(draft, place.atMs - aheadMs);
-  if (overlap === "BUFFER" && isBusy(draft)) return waitUntil(draft, nowMs + RECHECK_MS);
+  if (overlap === "BUFFER" && isBusy(draft))
+    return skipOverflow(draft) || waitUntil(draft, nowMs + RECHECK_MS);
   if (overlap === "SKIP" && isBusy(draft)) return skipWaiting(draft, fireTimeMs, "OVERLAP", "");
   // How long it waited for an earlier trigger is not our lateness.
-  const missed = overlap === "BUFFER" ? null : misfireOf(draft, place.atMs, null);
+  // Nor is how long it waited for an opening that came to be earlier: until now nobody was to look at it.
+  const dueMs = Math.max(place.atMs, Math.min(nowMs, row.wake_time ?? place.atMs));
+  const missed = overlap === "BUFFER" ? null : misfireOf(draft, dueMs, null);
   if (missed !== null) return skipWaiting(draft, fireTimeMs, missed, "");
   draft.waiting.shift();
-  if (overlap === "BUFFER")
-    return fire(draft, fireTimeMs, Math.max(place.atMs, nowMs), TriggerKind.SCHEDULED);
-  return fire(draft, fireTimeMs, place.atMs, kindOf(draft, place.atMs));
+  if (overlap !== "BUFFER") return fire(draft, fireTimeMs, dueMs, kindOf(draft, dueMs));
+  const kind = draft.late.includes(fireTimeMs) ? TriggerKind.CATCHUP : TriggerKind.SCHEDULED;
+  return fire(draft, fireTimeMs, Math.max(place.atMs, nowMs), kind);
+}
+
+/**
+ * Skips one that has become due and finds no room: as many wait for the earlier trigger as may. Those whose delay or
+ * opening is still to come wait for that, and take no room.
+ */
+function skipOverflow(draft: Draft): boolean {
+  const { nowMs, schedule } = draft.input;
+  const { bufferRoom } = schedule.policies;
+  if (draft.waiting.length <= bufferRoom) return false;
+  const due = draft.waiting.filter((each) => {
+    const place = placeOf(draft.input, each);
+    return place.kind === "AT" && place.atMs <= nowMs;
+  });
+  const overflowing = due[bufferRoom];
+  return overflowing !== undefined && skipWaiting(draft, overflowing, "BUFFER_FULL", "");
 }
 
 /** Decides the fire time at the cursor and moves it; false when it cannot be decided yet, or there is none. */
@@ -216,7 +241,7 @@ function decideAtOnce(draft: Draft, fireTimeMs: number, dueMs: number): boolean 
   }
   if (schedule.policies.overlap === "SKIP") return skip(draft, fireTimeMs, "OVERLAP", "");
   if (draft.waiting.length >= schedule.policies.bufferRoom) return skip(draft, fireTimeMs, "BUFFER_FULL", "");
-  return wait(draft, fireTimeMs, nowMs + RECHECK_MS);
+  return wait(draft, fireTimeMs, nowMs + RECHECK_MS, nowMs - dueMs > LATE_MS);
 }
 
 /** Whether an earlier fire time was deferred to the same opening. */

@@ -124,6 +124,7 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
   const zoneData = createZoneData(database, ownRelease());
   const schedules = createScheduleCache(100, zoneData);
   const unused = new Proxy({}, { get: () => () => Promise.reject(new Error("Not part of this bench.")) });
+  const missed: SkipRange[] = [];
   const parts: Parts = {
     database,
     dispatcher: unused as Parts["dispatcher"],
@@ -133,16 +134,16 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
     clock,
     lookAheadMs: 5_000,
     catchupPerSecond: 50,
+    onMissed: (_, range) => missed.push(range),
     wake: () => {},
   };
-  const missed: SkipRange[] = [];
   const onTrouble = (_: string, error: unknown) => {
     throw error;
   };
   return {
     parts,
     adminUrl: test.url(),
-    tick: createTick({ ...parts, onTrouble, onMissed: (_, range) => missed.push(range) }),
+    tick: createTick({ ...parts, onTrouble }),
     missed,
     setTime: (ms) => {
       now = ms;
