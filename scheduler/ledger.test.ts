@@ -12,6 +12,7 @@ import {
 } from "../gen/easycron/v1/ledger_service_pb.ts";
 import { createAuditRound } from "./audit-round.ts";
 import { auditLedger } from "./audit-service.ts";
+import { createAuditSlots } from "./audit-slots.ts";
 import { explainFireTime } from "./explain-fire-time.ts";
 import type { JobRow } from "./job.ts";
 import { listFireTimes } from "./list-fire-times.ts";
@@ -79,7 +80,12 @@ const explain = async (minute: number) => {
 };
 const audit = (fromMinute: number, toMinute: number) => {
   const range = { startTime: time(fromMinute), endTime: time(toMinute) };
-  return auditLedger(bench.parts, PROJECT, create(AuditLedgerRequestSchema, { job: "payroll", ...range }));
+  return auditLedger(
+    bench.parts,
+    createAuditSlots(),
+    PROJECT,
+    create(AuditLedgerRequestSchema, { job: "payroll", ...range }),
+  );
 };
 
 test("lists every fire time with one verdict: across a pause, an edit, an outage, and ahead", async () => {
@@ -205,7 +211,7 @@ describe("the audit", () => {
     ]);
     const told: unknown[] = [];
     const round = createAuditRound(bench.parts, { error: (...args: unknown[]) => told.push(args) } as never);
-    expect(await round.run()).toBe(2);
+    expect(await round.run()).toEqual({ differences: 2, jobs: 1 });
     expect(told).toHaveLength(2);
   });
 });

@@ -1,5 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { durationFromMs, timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
   type LedgerEntrySchema,
   Verdict as VerdictCode,
@@ -13,6 +13,7 @@ import { TriggerKind, type TriggerSchema, TriggerState } from "../gen/easycron/v
 import { failure } from "../mesh/errors.ts";
 import type { JobRow } from "./job.ts";
 import type { LedgerTriggerRow } from "./ledger.sql.ts";
+import { readRange } from "./ledger-range.ts";
 import { fireTimesOf, type Segment } from "./ledger-segments.ts";
 import { findLedgerJob, readLedgerView, readVerdicts, type Verdict } from "./ledger-view.ts";
 import { readPageToken, toPageToken } from "./page-token.ts";
@@ -34,9 +35,8 @@ export async function listFireTimes(
 ): Promise<MessageInitShape<typeof ListFireTimesResponseSchema>> {
   const size = request.pageSize === 0 ? DEFAULT_PAGE_SIZE : request.pageSize;
   const row = await findLedgerJob(parts.database, projectId, request.job);
-  const startMs = request.startTime === undefined ? row.create_time : timestampMs(request.startTime);
-  const endMs = request.endTime === undefined ? parts.clock.now() : timestampMs(request.endTime);
-  if (endMs < startMs) throw endBeforeStart(startMs, endMs);
+  const nowMs = parts.clock.now();
+  const { startMs, endMs } = readRange(request, { nowMs, startOf: () => row.create_time });
   const fromMs = request.pageToken === "" ? startMs : readToken(request.pageToken) + 1;
   const verdicts = await readPage(parts, row, fromMs, endMs, size + 1);
   const last = verdicts[size - 1];
@@ -48,14 +48,6 @@ function readToken(token: string): number {
   const text = readPageToken(LIST, token);
   if (!/^-?\d{1,15}$/.test(text)) throw failure("PAGE_TOKEN_INVALID", { token });
   return Number(text);
-}
-
-/** The error of a range that ends before it starts. */
-export function endBeforeStart(startMs: number, endMs: number): Error {
-  const [start, end] = [new Date(startMs).toISOString(), new Date(endMs).toISOString()];
-  const problem = `${end} is before startTime, ${start}; it must not be.`;
-  const violations = [{ field: "endTime", description: problem }];
-  return failure("FIELD_INVALID", { field: "endTime", problem }, { violations });
 }
 
 /** The verdicts of at most `most` fire times of a job from `fromMs` on, inclusive, before `endMs`. */

@@ -18,6 +18,8 @@ export interface Parts {
   readonly lookAheadMs: number;
   /** How many triggers of a project are made up for in a second. */
   readonly catchupPerSecond: number;
+  /** Since when ticks have been succeeding without a failure, in epoch milliseconds; Infinity while they fail. */
+  readonly tickingSince: () => number;
   /** Makes the loop look at once: a job may be due before its next tick. */
   readonly wake: () => void;
 }

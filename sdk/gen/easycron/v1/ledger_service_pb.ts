@@ -271,7 +271,8 @@ export type AuditLedgerResponse = Message<"easycron.v1.AuditLedgerResponse"> & {
   differences: LedgerDifference[];
 
   /**
-   * Up to where the range was compared, exclusive: earlier than asked for when it holds more than 200,000 fire times.
+   * Up to where the range was compared, exclusive: earlier than asked for when it holds more than 10,000 fire times, or
+   * reaches beyond now. Ask again from there.
    *
    * @generated from field: google.protobuf.Timestamp audited_until = 3;
    */
@@ -322,7 +323,8 @@ export const LedgerService: GenService<{
     output: typeof SkipFireTimeResponseSchema;
   },
   /**
-   * Recomputes the fire times of a range independently and compares them with what is recorded.
+   * Recomputes the fire times of a range independently and compares them with what is recorded. Few run at once: another
+   * gets SERVICE_UNAVAILABLE with a time to retry.
    *
    * @generated from rpc easycron.v1.LedgerService.AuditLedger
    */
