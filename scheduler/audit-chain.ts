@@ -1,6 +1,6 @@
 import { type Difference, iso } from "./audit-difference.ts";
 import type { AuditRecord } from "./audit-record.ts";
-import type { Recorded } from "./audit-verdicts.ts";
+import type { Recorded } from "./audit-recorded.ts";
 import type { AuditTriggerRow } from "./audits.sql.ts";
 import { triggerId } from "./trigger-id.ts";
 

@@ -3,8 +3,9 @@ import type { Difference } from "./audit-difference.ts";
 import { compareWake, type Openness, readOpenness } from "./audit-open.ts";
 import { createPace, type Pace } from "./audit-pace.ts";
 import { type AuditRecord, readRecord } from "./audit-record.ts";
+import { layOver, type Recorded } from "./audit-recorded.ts";
 import { compareSkips } from "./audit-skips.ts";
-import { compareTriggers, compareVerdicts, layOver, type Recorded } from "./audit-verdicts.ts";
+import { compareTriggers, compareVerdicts } from "./audit-verdicts.ts";
 import { compareWalk } from "./audit-walk.ts";
 import type { Parts } from "./parts.ts";
 

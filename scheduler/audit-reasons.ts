@@ -3,7 +3,7 @@ import { SKEW_MS } from "./audit-calendars.ts";
 import type { Difference } from "./audit-difference.ts";
 import type { Law } from "./audit-law.ts";
 import type { AuditRecord } from "./audit-record.ts";
-import type { Recorded } from "./audit-verdicts.ts";
+import type { Recorded } from "./audit-recorded.ts";
 import type { SkipRow } from "./skips.sql.ts";
 import { LATE_MS } from "./turn.ts";
 import { verdictOf } from "./verdict.ts";

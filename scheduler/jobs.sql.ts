@@ -36,6 +36,14 @@ export const jobUidsByName = statement<{ uid: string }>(
   `select uid from scheduler.jobs where project_id = $1 and name = $2 order by create_time desc, uid desc limit 100`,
 );
 
+/** The project's job that had a name at the instant $3, if any. */
+export const jobsByNameAt = statement<{ uid: string }>(
+  "jobsByNameAt",
+  `select uid from scheduler.jobs
+    where project_id = $1 and name = $2 and create_time < $3 and (state <> 'DELETED' or update_time >= $3)
+    order by create_time desc limit 1`,
+);
+
 /** A page of the project's living jobs with a name greater than $2. */
 export const jobsAfterName = statement<JobRow>(
   "jobsAfterName",

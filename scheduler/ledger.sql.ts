@@ -24,3 +24,9 @@ export const ledgerTriggersAt = statement<LedgerTriggerRow>(
   "ledgerTriggersAt",
   `select * from dispatcher.ledger_triggers_at($1, $2, $3::timestamptz[])`,
 );
+
+/** The last attempt that has ended of the project's trigger $2, whose fire time is $3. */
+export const lastAttempt = statement<{ outcome: string; status_code: number | null; error: string }>(
+  "lastAttempt",
+  `select outcome, status_code, error from dispatcher.last_attempt($1, $2, $3)`,
+);
