@@ -16,6 +16,8 @@ export interface BackfillInput {
   /** State of each trigger that there is, by fire time. */
   readonly states: ReadonlyMap<number, string>;
   readonly force: boolean;
+  /** Whether the job is still to decide a fire time itself: then it is on its way, in its place in the chain. */
+  isUndecided(fireTimeMs: number): boolean;
 }
 
 /** The fire times of a schedule after `afterMs` and before `endMs`, at most `limit`. */
@@ -39,7 +41,9 @@ export function planBackfill(input: BackfillInput, fireTimes: readonly number[])
   return fireTimes.map((fireTimeMs) => ({ fireTimeMs, verdict: verdictOf(input, fireTimeMs) }));
 }
 
-function verdictOf({ gates, states, force }: BackfillInput, fireTimeMs: number): BackfillVerdict {
+function verdictOf(input: BackfillInput, fireTimeMs: number): BackfillVerdict {
+  const { gates, states, force } = input;
+  if (input.isUndecided(fireTimeMs)) return "ACTIVE";
   if (passGates(gates, fireTimeMs).kind === "SKIPPED") return "OUTSIDE_CALENDAR";
   const state = states.get(fireTimeMs);
   if (state === undefined) return "TRIGGER";

@@ -19,6 +19,7 @@ import {
 } from "./operations.sql.ts";
 import type { Parts } from "./parts.ts";
 import { triggerId } from "./trigger-id.ts";
+import { isUndecided } from "./undecided.ts";
 
 /** Most fire times of one transaction. */
 const CHUNK = 500;
@@ -66,7 +67,10 @@ async function runChunk(parts: Parts, tx: Queryable, operation: OperationRow, no
   }
   const gates = await gatesOf(tx, parts.zoneData, row.project_id, schedule.calendars);
   const states = await statesOf(tx, row, fireTimes);
-  const items = planBackfill({ gates, states, force: operation.force }, fireTimes);
+  const items = planBackfill(
+    { gates, states, force: operation.force, isUndecided: (atMs) => isUndecided(row, atMs) },
+    fireTimes,
+  );
   const timesOf = (wanted: string) =>
     items.filter(({ verdict }) => verdict === wanted).map(({ fireTimeMs }) => fireTimeMs);
   const fresh = timesOf("TRIGGER");

@@ -11,6 +11,7 @@ import { backfillTriggers, operationInsert } from "./operations.sql.ts";
 import { getOperation, toOperation } from "./operations.ts";
 import type { Parts } from "./parts.ts";
 import { readJob } from "./read-jobs.ts";
+import { isUndecided } from "./undecided.ts";
 
 /** Most fire times of one backfill. */
 export const MAX_BACKFILL_FIRE_TIMES = 100_000;
@@ -101,7 +102,7 @@ async function planItems(parts: Parts, row: JobRow, range: Range, force: boolean
   }
   const gates = await gatesOf(parts.database, parts.zoneData, row.project_id, schedule.calendars);
   const states = await statesOf(parts.database, row, fireTimes);
-  return planBackfill({ gates, states, force }, fireTimes);
+  return planBackfill({ gates, states, force, isUndecided: (atMs) => isUndecided(row, atMs) }, fireTimes);
 }
 
 /** The state of each trigger that there is at these fire times, which are in order. */
