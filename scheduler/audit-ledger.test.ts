@@ -320,6 +320,21 @@ describe("a job that stands still", () => {
   });
 });
 
+describe("a pause that does not end", () => {
+  test("is found when nobody is going to end it, or has for long", async () => {
+    await makeJob();
+    await at(1);
+    await pauseJob(bench.parts, reference(), { note: "", untilMs: START + 3 * MINUTE });
+    bench.setTime(START + 2.5 * MINUTE);
+    expect(await found()).toEqual([]);
+    bench.setTime(START + 10 * MINUTE);
+    expect((await found()).slice(0, 2)).toEqual(["3 UNACCOUNTED", "4 UNACCOUNTED"]);
+    bench.setTime(START + 2.5 * MINUTE);
+    await spoilJob("wake_time = null");
+    expect(await found()).toEqual(["3 STALLED"]);
+  });
+});
+
 describe("the fire times are computed twice:", () => {
   test("one that the scheduler's own schedules pass over is found", async () => {
     await makeJob();

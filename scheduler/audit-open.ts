@@ -40,11 +40,11 @@ function isStalled({ wake_time: wakeMs }: AuditJobRow, nowMs: number): boolean {
   return wakeMs === null || nowMs - wakeMs > STALLED_MS;
 }
 
-/** An active job that has fire times left and will not be looked at in time for them. */
+/** A job that has fire times left, or a pause that is to end, and will not be looked at in time for them. */
 export function compareWake({ row, carry }: AuditRecord): Difference[] {
-  if (row.state !== "ACTIVE") return [];
-  const { wake_time: wakeMs, next_fire_time: cursorMs } = row;
-  const firstMs = carry.waiting[0] ?? cursorMs;
+  const { wake_time: wakeMs, next_fire_time: cursorMs, pause_until: resumeMs } = row;
+  const firstMs =
+    row.state === "ACTIVE" ? (carry.waiting[0] ?? cursorMs) : row.state === "PAUSED" ? resumeMs : null;
   if (firstMs === null) return [];
   const inTime = wakeMs !== null && (carry.waiting.length > 0 || wakeMs <= firstMs);
   if (inTime) return [];

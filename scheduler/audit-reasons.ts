@@ -40,7 +40,7 @@ export function wrongReason(
   const laws = lawsOf(record, stretch.index);
   // A later revision that is not at hand may have decided it.
   if (laws === null) return null;
-  const given = { record, recorded, index, skip, atMs, laws, byMs: decidedBy(record, recorded, index) };
+  const given = { record, recorded, index, skip, atMs, laws, byMs: each.byMs };
   const problem = problemOf(given);
   return problem === null ? null : wrong(problem);
 }
@@ -55,18 +55,6 @@ function lawsOf({ epochs, laws }: AuditRecord, index: number): Law[] | null {
   const all = epochs.slice(index).map(({ revision }) => laws.get(revision));
   const found = all.filter((law) => law !== undefined);
   return found.length < all.length ? null : found;
-}
-
-// The next one in the chain was made after it; and a change decides first all that was due before.
-function decidedBy({ nowMs }: AuditRecord, recorded: readonly Recorded[], index: number): number {
-  const stretch = recorded[index]?.stretch;
-  if (stretch === undefined || stretch.law.mayWait) return nowMs;
-  const endMs = stretch.changeMs ?? nowMs;
-  for (let at = index + 1; recorded[at]?.stretch === stretch; at += 1) {
-    const trigger = recorded[at]?.chained[0];
-    if (trigger !== undefined) return Math.min(endMs, Math.max(trigger.create_time, trigger.fire_time));
-  }
-  return endMs;
 }
 
 function problemOf(given: Case): string | null {

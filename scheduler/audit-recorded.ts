@@ -12,6 +12,8 @@ export interface Recorded extends Expected {
   readonly backfilled: AuditTriggerRow | undefined;
   readonly skip: SkipRow | undefined;
   readonly open: boolean;
+  /** If it made no trigger, it was decided no later. */
+  readonly byMs: number;
 }
 
 /** Lays triggers and skips over the fire times that are expected. */
@@ -19,7 +21,7 @@ export async function layOver(record: AuditRecord, openness: Openness, pace: Pac
   const { expected, triggers, skips } = record;
   const byTime = Map.groupBy(triggers, ({ fire_time }) => fire_time);
   let index = 0;
-  const recorded: Recorded[] = [];
+  const recorded: Omit<Recorded, "byMs">[] = [];
   for (const each of expected) {
     if (pace.isDue()) await pace.rest();
     const { atMs } = each;
@@ -34,5 +36,23 @@ export async function layOver(record: AuditRecord, openness: Openness, pace: Pac
       open: openness.isOpen(atMs),
     });
   }
-  return recorded;
+  return withDecisions(recorded, record.nowMs);
+}
+
+// From the last to the first: the next one in the chain was made after it, and a change decides first all that is due.
+function withDecisions(recorded: readonly Omit<Recorded, "byMs">[], nowMs: number): Recorded[] {
+  const decided: Recorded[] = [];
+  for (const each of recorded.toReversed()) {
+    const next = decided.at(-1);
+    const endMs = each.stretch.changeMs ?? nowMs;
+    const trigger = next?.chained[0];
+    const byMs =
+      next?.stretch !== each.stretch
+        ? endMs
+        : trigger === undefined
+          ? next.byMs
+          : Math.min(endMs, Math.max(trigger.create_time, trigger.fire_time));
+    decided.push({ ...each, byMs: each.stretch.law.mayWait ? nowMs : byMs });
+  }
+  return decided.reverse();
 }
