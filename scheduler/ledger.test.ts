@@ -306,6 +306,15 @@ describe("SkipFireTime", () => {
 });
 
 describe("the audit", () => {
+  test("is refused with a time to retry when too many run", async () => {
+    const slots = createAuditSlots({ slots: 0, waitMs: 1 });
+    const request = create(AuditLedgerRequestSchema, { job: "payroll" });
+    await expect(auditLedger(bench.parts, slots, PROJECT, request)).rejects.toMatchObject({
+      reason: "SERVICE_UNAVAILABLE",
+      retryAfterMs: 2,
+    });
+  });
+
   test("of a range that lies ahead compares nothing, and refuses a start that lies ahead alone", async () => {
     expect(await audit(5, 9)).toMatchObject({ fireTimeCount: 0n, differences: [], auditedUntil: time(5) });
     const request = create(AuditLedgerRequestSchema, { job: "payroll", startTime: time(5) });
