@@ -25,6 +25,8 @@ export interface Queryable {
 export interface Database extends Queryable {
   /** Runs `work` in one READ COMMITTED transaction; commits when it returns, rolls back when it throws. */
   transaction<T>(work: (tx: Queryable) => Promise<T>): Promise<T>;
+  /** As `transaction`, to read only: every statement sees the database as it was at the first one. */
+  snapshot<T>(work: (tx: Queryable) => Promise<T>): Promise<T>;
   /** Waits for running statements and closes every connection. */
   close(): Promise<void>;
 }
@@ -77,7 +79,8 @@ export function createPool(options: PoolOptions): Database {
   pool.on("error", () => {});
   return {
     query: (statement, values) => run(pool, statement, values),
-    transaction: (work) => transaction(pool, work),
+    transaction: (work) => transaction(pool, "begin", work),
+    snapshot: (work) => transaction(pool, "begin isolation level repeatable read read only", work),
     close: () => pool.end(),
   };
 }
@@ -95,7 +98,7 @@ async function run<Row>(
   }
 }
 
-async function transaction<T>(pool: pg.Pool, work: (tx: Queryable) => Promise<T>): Promise<T> {
+async function transaction<T>(pool: pg.Pool, begin: string, work: (tx: Queryable) => Promise<T>): Promise<T> {
   let client: pg.PoolClient;
   try {
     client = await pool.connect();
@@ -108,7 +111,7 @@ async function transaction<T>(pool: pg.Pool, work: (tx: Queryable) => Promise<T>
   };
   client.on("error", onError);
   try {
-    await client.query("begin");
+    await client.query(begin);
     const value = await work({ query: (statement, values) => run(client, statement, values) });
     await client.query("commit");
     return value;

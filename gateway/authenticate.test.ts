@@ -12,7 +12,12 @@ const query = (async (_: unknown, values: Buffer[]) => {
   queries.push(values[0]?.toString("hex"));
   return values[0]?.equals(hashSecret("good")) ? [{ id: "key_a", project_id: "proj_a", plugins: [] }] : [];
 }) as Database["query"];
-const database: Database = { query, transaction: (work) => work({ query }), close: async () => {} };
+const database: Database = {
+  query,
+  transaction: (work) => work({ query }),
+  snapshot: (work) => work({ query }),
+  close: async () => {},
+};
 const parts = { database, operatorKeyHash: hashSecret("operator") };
 
 function ask(service: DescService, authorization?: string) {

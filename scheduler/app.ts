@@ -54,13 +54,21 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const shared = { database, handOver, schedules, zoneData, clock, lookAheadMs, catchupPerSecond };
   const tick = createTick({ ...shared, onTrouble, onMissed });
   await beginZoneData(shared, zoneDataNoticeMs, logger);
+  let tickingSinceMs = clock.now();
   const loop = startLoop(tick.run, {
     everyMs: tickMs,
-    onFailure: (error) => logger.warn({ err: error }, "tick failed; trying again"),
-    onRecovery: (failures) => logger.info({ failures }, "ticking again"),
+    onFailure: (error) => {
+      tickingSinceMs = Number.POSITIVE_INFINITY;
+      logger.warn({ err: error }, "tick failed; trying again");
+    },
+    onRecovery: (failures) => {
+      tickingSinceMs = clock.now();
+      logger.info({ failures }, "ticking again");
+    },
   });
   const housekeeping = startHousekeeping({ database, clock, logger });
-  const parts = { ...shared, dispatcher, onMissed, wake: loop.wake };
+  const tickingSince = () => tickingSinceMs;
+  const parts = { ...shared, dispatcher, tickingSince, onMissed, wake: loop.wake };
   const auditing = startAuditing(parts, logger);
   const settling = startSettling(parts, logger);
   const backfills = startBackfills(parts, logger);
@@ -76,9 +84,9 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
     close: async () => {
       await server.close(CLOSE_GRACE_MS);
       housekeeping.stop();
-      auditing.stop();
       settling.stop();
       deleting.stop();
+      await auditing.stop();
       await backfills.stop();
       await zones.stop();
       await loop.stop();

@@ -1,26 +1,30 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { LedgerDifferenceKind } from "../gen/easycron/v1/ledger_pb.ts";
 import type { AuditLedgerRequest, AuditLedgerResponseSchema } from "../gen/easycron/v1/ledger_service_pb.ts";
 import { failure } from "../mesh/errors.ts";
 import { auditJob } from "./audit-ledger.ts";
+import type { AuditSlots } from "./audit-slots.ts";
+import { readRange } from "./ledger-range.ts";
 import { findLedgerJob } from "./ledger-view.ts";
-import { endBeforeStart } from "./list-fire-times.ts";
 import type { Parts } from "./parts.ts";
 
 const DAY_MS = 86_400_000;
 
-/** Audits a range of one job's ledger. Throws JOB_NOT_FOUND or FIELD_INVALID. */
+/**
+ * Audits a range of one job's ledger, when a slot is free, and as long as the caller waits. Throws JOB_NOT_FOUND,
+ * FIELD_INVALID, or SERVICE_UNAVAILABLE when too many are audited already.
+ */
 export async function auditLedger(
   parts: Parts,
+  slots: AuditSlots,
   projectId: string,
   request: AuditLedgerRequest,
+  signal?: AbortSignal,
 ): Promise<MessageInitShape<typeof AuditLedgerResponseSchema>> {
   const row = await findLedgerJob(parts.database, projectId, request.job);
-  const endMs = request.endTime === undefined ? parts.clock.now() : timestampMs(request.endTime);
-  const startMs = request.startTime === undefined ? endMs - DAY_MS : timestampMs(request.startTime);
-  if (endMs < startMs) throw endBeforeStart(startMs, endMs);
-  const audit = await auditJob(parts, row, startMs, endMs);
+  const { startMs, endMs } = readRange(request, { nowMs: parts.clock.now(), startOf: (end) => end - DAY_MS });
+  const audit = await slots.run(() => auditJob(parts, row, startMs, endMs, signal));
   if (audit === null) throw failure("JOB_NOT_FOUND", { job: request.job });
   return {
     fireTimeCount: BigInt(audit.fireTimeCount),

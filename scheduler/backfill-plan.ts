@@ -15,9 +15,9 @@ export interface BackfillInput {
   readonly gates: readonly CalendarGate[];
   /** State of each trigger that there is, by fire time. */
   readonly states: ReadonlyMap<number, string>;
-  /** Whether the job's own turn has still to decide a fire time, or has it wait: then it fires, or not, by itself. */
-  readonly isUndecided: (fireTimeMs: number) => boolean;
   readonly force: boolean;
+  /** Whether the job is still to decide a fire time itself: then it is on its way, in its place in the chain. */
+  isUndecided(fireTimeMs: number): boolean;
 }
 
 /** The fire times of a schedule after `afterMs` and before `endMs`, at most `limit`. */
@@ -41,11 +41,9 @@ export function planBackfill(input: BackfillInput, fireTimes: readonly number[])
   return fireTimes.map((fireTimeMs) => ({ fireTimeMs, verdict: verdictOf(input, fireTimeMs) }));
 }
 
-function verdictOf(
-  { gates, states, isUndecided, force }: BackfillInput,
-  fireTimeMs: number,
-): BackfillVerdict {
-  if (isUndecided(fireTimeMs)) return "ACTIVE";
+function verdictOf(input: BackfillInput, fireTimeMs: number): BackfillVerdict {
+  const { gates, states, force } = input;
+  if (input.isUndecided(fireTimeMs)) return "ACTIVE";
   if (passGates(gates, fireTimeMs).kind === "SKIPPED") return "OUTSIDE_CALENDAR";
   const state = states.get(fireTimeMs);
   if (state === undefined) return "TRIGGER";

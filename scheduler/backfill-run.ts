@@ -3,7 +3,7 @@ import { toSqlTime } from "../db/time.ts";
 import { TriggerKind } from "../gen/easycron/v1/trigger_pb.ts";
 import { EasyCronError } from "../mesh/errors.ts";
 import type { Logger } from "../mesh/logger.ts";
-import { statesOf, undecidedOf } from "./backfill.ts";
+import { statesOf } from "./backfill.ts";
 import { fireTimesBetween, planBackfill } from "./backfill-plan.ts";
 import { gatesOf } from "./calendars.ts";
 import type { TriggerEventInit } from "./chain.ts";
@@ -19,6 +19,7 @@ import {
 } from "./operations.sql.ts";
 import type { Parts } from "./parts.ts";
 import { triggerId } from "./trigger-id.ts";
+import { isUndecided } from "./undecided.ts";
 
 /** Most fire times of one transaction. */
 const CHUNK = 500;
@@ -67,7 +68,7 @@ async function runChunk(parts: Parts, tx: Queryable, operation: OperationRow, no
   const gates = await gatesOf(tx, parts.zoneData, row.project_id, schedule.calendars);
   const states = await statesOf(tx, row, fireTimes);
   const items = planBackfill(
-    { gates, states, isUndecided: undecidedOf(row), force: operation.force },
+    { gates, states, force: operation.force, isUndecided: (atMs) => isUndecided(row, atMs) },
     fireTimes,
   );
   const timesOf = (wanted: string) =>

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { CalendarSchema } from "../gen/easycron/v1/calendar_pb.ts";
 import { BackfillJobRequestSchema, OperationState } from "../gen/easycron/v1/operation_pb.ts";
 import { ListOperationsRequestSchema } from "../gen/easycron/v1/operation_service_pb.ts";
+import { auditJob } from "./audit-ledger.ts";
 import { backfillJob } from "./backfill.ts";
 import { runBackfill } from "./backfill-run.ts";
 import { createCalendar } from "./calendars-change.ts";
@@ -98,6 +99,23 @@ describe("a backfill", () => {
     await backfill(-5, 0, { force: true });
     await runAll();
     expect(await states()).toEqual(["PENDING", "PENDING", "PENDING", "PENDING", "PENDING"]);
+  });
+
+  test("leaves to the job what the job is still to decide, so that its chain has no hole", async () => {
+    bench.setTime(START + 3.5 * HOUR);
+    const operation = await backfill(-1, 3);
+    expect(operation.metadata).toMatchObject({ fireTimeCount: 4, triggerCount: 2, activeCount: 2 });
+    await runAll();
+    while ((await bench.tick.run()).more);
+    const triggers = await bench.triggersOf(job.uid);
+    // Of the three hours the outage took, the last is within the job's catch-up window.
+    expect(triggers.map(({ kind, seq }) => [kind, seq])).toEqual([
+      ["BACKFILL", 0],
+      ["BACKFILL", 0],
+      ["CATCHUP", 1],
+    ]);
+    const audit = await auditJob(bench.parts, job, START, bench.parts.clock.now());
+    expect(audit?.differences).toEqual([]);
   });
 
   test("goes on after a dispatcher that was away", async () => {

@@ -10,13 +10,13 @@ import {
 import { fieldFailure } from "../mesh/errors.ts";
 import { type BackfillItem, type BackfillVerdict, fireTimesBetween, planBackfill } from "./backfill-plan.ts";
 import { gatesOf } from "./calendars.ts";
-import { readCarry } from "./carry.ts";
 import type { JobRow } from "./job.ts";
 import { backfillTriggers, operationInsert } from "./operations.sql.ts";
 import { getOperation, toOperation } from "./operations.ts";
 import type { Parts } from "./parts.ts";
 import { readJob } from "./read-jobs.ts";
 import { findEarlierUse, fingerprintOf, rememberUse } from "./request-id.ts";
+import { isUndecided } from "./undecided.ts";
 
 /** Most fire times of one backfill. */
 export const MAX_BACKFILL_FIRE_TIMES = 100_000;
@@ -117,14 +117,7 @@ async function planItems(parts: Parts, row: JobRow, range: Range, force: boolean
   }
   const gates = await gatesOf(parts.database, parts.zoneData, row.project_id, schedule.calendars);
   const states = await statesOf(parts.database, row, fireTimes);
-  return planBackfill({ gates, states, isUndecided: undecidedOf(row), force }, fireTimes);
-}
-
-/** Tells which fire times of a job are for its own turns to decide. */
-export function undecidedOf(row: JobRow): (fireTimeMs: number) => boolean {
-  const cursorMs = row.next_fire_time ?? Number.POSITIVE_INFINITY;
-  const { waiting } = readCarry(row.carry);
-  return (fireTimeMs) => fireTimeMs >= cursorMs || waiting.includes(fireTimeMs);
+  return planBackfill({ gates, states, force, isUndecided: (atMs) => isUndecided(row, atMs) }, fireTimes);
 }
 
 /** The state of each trigger that there is at these fire times, which are in order. */

@@ -3,17 +3,21 @@ import type { JobRow } from "./job.ts";
 
 /**
  * Adds jobs of the project $1 in their first revision at $7: ids, names, states, cursors, wake times, whether each is
- * deleted when finished ($8). Names in use add nothing: the ids that were added come back.
+ * deleted when finished ($8). Names in use add nothing: the ids that were added come back, and are to be audited.
  */
 export const jobsInsertIfNew = statement<{ uid: string }>(
   "jobsInsertIfNew",
-  `insert into scheduler.jobs (uid, project_id, name, state, revision, epoch, next_fire_time, wake_time, after_time,
-          create_time, update_time, delete_finished)
-   select g.uid, $1, g.name, g.state, 1, 1, g.cursor, g.wake, $7, $7, $7, g.delete_finished
-     from unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $8::boolean[])
-       as g (uid, name, state, cursor, wake, delete_finished)
-   on conflict (project_id, name collate "C") where state <> 'DELETED' do nothing
-   returning uid`,
+  `with job as (
+     insert into scheduler.jobs (uid, project_id, name, state, revision, epoch, next_fire_time, wake_time, after_time,
+            create_time, update_time, delete_finished)
+     select g.uid, $1, g.name, g.state, 1, 1, g.cursor, g.wake, $7, $7, $7, g.delete_finished
+       from unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $8::boolean[])
+         as g (uid, name, state, cursor, wake, delete_finished)
+     on conflict (project_id, name collate "C") where state <> 'DELETED' do nothing
+     returning uid
+   )
+   insert into scheduler.audits (job_uid, audited_until, audit_time) select uid, $7, $7 from job
+   returning job_uid as uid`,
 );
 
 /** Adds the first revisions of jobs: ids, specifications as JSON text, zone data; time, who. */

@@ -50,6 +50,7 @@ test("a job that has fired for the last time is kept, unless it asks to be delet
   // Its name is free, and its ledger stays.
   const [entry] = await readPage(bench.parts, await again(deleted), START, AT + 1, 10);
   expect(entry).toMatchObject({ atMs: AT, verdict: "TRIGGERED", trigger: { state: "SUCCEEDED" } });
+  bench.setTime(AT - 1);
   await once("deleted", AfterCompletion.NONE);
 });
 

@@ -6,12 +6,16 @@ const COLUMNS = `j.uid, j.project_id, j.name, j.state, j.revision, j.epoch, j.ne
 const WITH_SPEC = `${COLUMNS}, r.spec::text as spec, r.zone_data
   from scheduler.jobs j join scheduler.revisions r on r.job_uid = j.uid and r.revision = j.revision`;
 
-/** Adds a job: uid, project, name, state, cursor, wake time, time, whether it is deleted when finished. */
+/** Adds a job: uid, project, name, state, cursor, wake time, time, whether it is deleted when finished. It is to be audited. */
 export const jobInsert = statement<{ uid: string }>(
   "jobInsert",
-  `insert into scheduler.jobs (uid, project_id, name, state, revision, epoch, next_fire_time, wake_time, after_time,
-          create_time, update_time, delete_finished)
-   values ($1, $2, $3, $4, 1, 1, $5, $6, $7, $7, $7, $8) returning uid`,
+  `with job as (
+     insert into scheduler.jobs (uid, project_id, name, state, revision, epoch, next_fire_time, wake_time, after_time,
+            create_time, update_time, delete_finished)
+     values ($1, $2, $3, $4, 1, 1, $5, $6, $7, $7, $7, $8) returning uid
+   )
+   insert into scheduler.audits (job_uid, audited_until, audit_time) select uid, $7, $7 from job
+   returning job_uid as uid`,
 );
 
 /** The project's living job of a name. */
@@ -32,17 +36,19 @@ export const jobUidsByName = statement<{ uid: string }>(
   `select uid from scheduler.jobs where project_id = $1 and name = $2 order by create_time desc, uid desc limit 100`,
 );
 
+/** The project's job that had a name at the instant $3, if any. */
+export const jobsByNameAt = statement<{ uid: string }>(
+  "jobsByNameAt",
+  `select uid from scheduler.jobs
+    where project_id = $1 and name = $2 and create_time < $3 and (state <> 'DELETED' or update_time >= $3)
+    order by create_time desc limit 1`,
+);
+
 /** A page of the project's living jobs with a name greater than $2. */
 export const jobsAfterName = statement<JobRow>(
   "jobsAfterName",
   `select ${WITH_SPEC} where j.project_id = $1 and j.name collate "C" > $2 and j.state <> 'DELETED'
    order by j.name collate "C" limit $3`,
-);
-
-/** At most $2 jobs with an id greater than $1, of all projects, deleted ones too. */
-export const jobsAfterUid = statement<{ uid: string; project_id: string }>(
-  "jobsAfterUid",
-  `select uid, project_id from scheduler.jobs where uid > $1 order by uid limit $2`,
 );
 
 const IN_ZONES = `exists (select from json_array_elements(r.spec -> 'schedules') as s (schedule)

@@ -1,11 +1,12 @@
 import type { Queryable } from "../db/pool.ts";
+import { toSqlTime } from "../db/time.ts";
 import type { CompiledSchedule } from "./compiled-schedule.ts";
-import { type EpochRow, epochsOfJob } from "./epochs.sql.ts";
-import type { JobRow } from "./job.ts";
+import { type EpochRow, epochsOverlapping } from "./epochs.sql.ts";
 import type { ScheduleCache } from "./schedule-cache.ts";
 
 /** A stretch of a job's life in which one state and one revision decide its fire times. Epoch milliseconds. */
 export interface Segment {
+  readonly epoch: number;
   readonly state: EpochRow["state"];
   readonly schedule: CompiledSchedule;
   readonly revision: number;
@@ -18,33 +19,25 @@ export interface Segment {
   readonly note: string;
 }
 
-/**
- * The stretches of a job's life, in order, without those that hold no instant. A change can take effect before an
- * earlier one does (a pause that was about to end by itself is paused anew): then the later change counts.
- */
+/** The stretches of a job's life that have fire times from `fromMs` on and before `endMs`, in order. */
 export async function readSegments(
   on: Queryable,
   schedules: ScheduleCache,
-  row: Pick<JobRow, "uid">,
+  uid: string,
+  { fromMs, endMs }: { readonly fromMs: number; readonly endMs: number },
 ): Promise<Segment[]> {
-  const epochs = await on.query(epochsOfJob, [row.uid]);
+  const epochs = await on.query(epochsOverlapping, [uid, toSqlTime(fromMs), toSqlTime(endMs)]);
   const compiled = await schedules.load(
     on,
-    epochs.map(({ revision }) => ({ uid: row.uid, revision })),
+    epochs.map(({ revision }) => ({ uid, revision })),
   );
-  const segments: Segment[] = [];
-  let untilMs = Number.POSITIVE_INFINITY;
-  for (let index = epochs.length - 1; index >= 0; index--) {
-    const [epoch, schedule] = [epochs[index], compiled[index]];
-    if (epoch === undefined || schedule === undefined) continue;
-    const { state, revision, after_time: afterMs, change_time: changeMs, note } = epoch;
-    const lastMs = Math.min(untilMs, epoch.end_time ?? untilMs);
-    if (afterMs < lastMs && state !== "DELETED") {
-      segments.unshift({ state, schedule, revision, afterMs, untilMs: lastMs, changeMs, note });
-    }
-    untilMs = Math.min(untilMs, afterMs);
-  }
-  return segments;
+  return epochs.flatMap((row, index) => {
+    const schedule = compiled[index];
+    if (schedule === undefined) return [];
+    const { epoch, state, revision, after_time: afterMs, change_time: changeMs, note } = row;
+    const untilMs = row.last_time ?? Number.POSITIVE_INFINITY;
+    return [{ epoch, state, schedule, revision, afterMs, untilMs, changeMs, note }];
+  });
 }
 
 /** The fire times of segments from `fromMs` on, inclusive, in order, each with its segment. */

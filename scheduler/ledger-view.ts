@@ -1,10 +1,12 @@
+import { passGates } from "../cron/calendar-gate.ts";
 import type { Queryable } from "../db/pool.ts";
 import { toSqlTime } from "../db/time.ts";
 import { failure } from "../mesh/errors.ts";
+import { gatesOf } from "./calendars.ts";
 import { readCarry } from "./carry.ts";
 import type { JobRow } from "./job.ts";
 import { jobByUid, jobUidsByName } from "./jobs.sql.ts";
-import { type LedgerTriggerRow, ledgerTriggers } from "./ledger.sql.ts";
+import { type LedgerTriggerRow, ledgerTriggersAt } from "./ledger.sql.ts";
 import { readSegments, type Segment } from "./ledger-segments.ts";
 import type { Parts } from "./parts.ts";
 import { type SkipRow, skipsBetween } from "./skips.sql.ts";
@@ -29,55 +31,70 @@ export interface LedgerView {
   readonly undecidedMs: number;
 }
 
-/** The project's job of a name: the living one, or else the last that had it. Throws JOB_NOT_FOUND. */
-export async function findLedgerJob(on: Queryable, projectId: string, name: string): Promise<JobRow> {
-  const [newest] = await on.query(jobUidsByName, [projectId, name]);
+const JOB_ID = /^job_[0-7][0-9a-hjkmnp-tv-z]{25}$/;
+
+/** The project's job of an id, or of a name: the living one, or else the last that had it. Throws JOB_NOT_FOUND. */
+export async function findLedgerJob(on: Queryable, projectId: string, job: string): Promise<JobRow> {
+  const [byId] = JOB_ID.test(job) ? await on.query(jobByUid, [projectId, job]) : [];
+  if (byId !== undefined) return byId;
+  const [newest] = await on.query(jobUidsByName, [projectId, job]);
   const [row] = newest === undefined ? [] : await on.query(jobByUid, [projectId, newest.uid]);
-  if (row === undefined) throw failure("JOB_NOT_FOUND", { job: name });
+  if (row === undefined) throw failure("JOB_NOT_FOUND", { job });
   return row;
 }
 
-/**
- * Reads what gives a job's fire times. The row is read before all else: what it says is decided stays decided, unless
- * the job changes meanwhile.
- */
-export async function readLedgerView(on: Queryable, parts: Parts, row: JobRow): Promise<LedgerView> {
+/** Reads what gives a job's fire times of a range, in one snapshot with its row. */
+export async function readLedgerView(
+  on: Queryable,
+  parts: Parts,
+  row: JobRow,
+  range: { readonly fromMs: number; readonly endMs: number },
+): Promise<LedgerView> {
   const nowMs = parts.clock.now();
-  const segments = await readSegments(on, parts.schedules, row);
-  const last = segments.at(-1);
-  // Without one of its own, the present epoch has no fire times.
-  if (last === undefined || last.afterMs !== row.after_time)
-    return { row, nowMs, segments, undecidedMs: Number.POSITIVE_INFINITY };
+  const segments = await readSegments(on, parts.schedules, row.uid, range);
+  const undecidedMs = row.next_fire_time ?? Number.POSITIVE_INFINITY;
+  const present = segments.at(-1);
+  // Without a segment of its own in the range, the present epoch has no fire times there.
+  if (present === undefined || present.epoch !== row.epoch) return { row, nowMs, segments, undecidedMs };
+  const before = segments.slice(0, -1);
   if (row.state === "PAUSED" && row.pause_until !== null) {
     const resumedMs = row.pause_until - 1;
-    const pause = { ...last, untilMs: resumedMs };
-    const resumed: Segment = { ...last, state: "ACTIVE", afterMs: resumedMs, note: "" };
-    return {
-      row,
-      nowMs,
-      segments: [...segments.slice(0, -1), pause, endOfUpcoming(row, resumed)],
-      undecidedMs: row.pause_until,
-    };
+    const pause = { ...present, untilMs: resumedMs };
+    const resumed: Segment = { ...present, state: "ACTIVE", afterMs: resumedMs, note: "" };
+    const upcoming = await endOfUpcoming(on, parts, row, resumed);
+    return { row, nowMs, segments: [...before, pause, upcoming], undecidedMs: row.pause_until };
   }
-  if (row.state !== "ACTIVE") return { row, nowMs, segments, undecidedMs: Number.POSITIVE_INFINITY };
-  return {
-    row,
-    nowMs,
-    segments: [...segments.slice(0, -1), endOfUpcoming(row, last)],
-    undecidedMs: row.next_fire_time ?? Number.POSITIVE_INFINITY,
-  };
+  if (row.state !== "ACTIVE") return { row, nowMs, segments, undecidedMs };
+  return { row, nowMs, segments: [...before, await endOfUpcoming(on, parts, row, present)], undecidedMs };
 }
 
-/** How many upcoming fire times are counted to see where a limited job ends. */
-const COUNTED_AHEAD = 10_000;
+/** How many upcoming fire times are looked at to see where a limited job ends. */
+const LOOKED_AHEAD = 10_000;
 
-// A job with maxFires has no more upcoming fire times than it has fires left, each taken to fire.
-function endOfUpcoming(row: JobRow, segment: Segment): Segment {
-  const { maxFires } = segment.schedule.policies;
-  const left = maxFires - row.last_seq - readCarry(row.carry).waiting.length;
-  if (maxFires === 0 || left > COUNTED_AHEAD) return segment;
+// A job with maxFires has no more upcoming fire times than it has fires left: each is taken to fire that is neither to
+// be skipped nor outside its calendars, as they are now.
+async function endOfUpcoming(on: Queryable, parts: Parts, row: JobRow, segment: Segment): Promise<Segment> {
+  const { schedule } = segment;
+  const { maxFires } = schedule.policies;
+  if (maxFires === 0) return segment;
+  const { waiting, requested } = readCarry(row.carry);
+  const gates = await gatesOf(on, parts.zoneData, row.project_id, schedule.calendars);
+  const openings = new Set<number>();
+  const fires = (atMs: number): boolean => {
+    if (requested.includes(atMs)) return false;
+    const gate = passGates(gates, atMs);
+    if (gate.kind !== "DEFERRED") return gate.kind === "OPEN";
+    const taken = openings.has(gate.untilMs);
+    openings.add(gate.untilMs);
+    return !taken;
+  };
+  let left = maxFires - row.last_seq - waiting.filter(fires).length;
   let atMs: number | null = (row.next_fire_time ?? segment.afterMs + 1) - 1;
-  for (let n = 0; n < left && atMs !== null; n++) atMs = segment.schedule.nextAfter(atMs);
+  for (let looked = 0; left > 0 && atMs !== null; looked++) {
+    if (looked === LOOKED_AHEAD) return segment;
+    atMs = schedule.nextAfter(atMs);
+    if (atMs !== null && fires(atMs)) left -= 1;
+  }
   return atMs === null ? segment : { ...segment, untilMs: Math.min(segment.untilMs, atMs) };
 }
 
@@ -91,8 +108,8 @@ export async function readVerdicts(
   if (first === undefined || last === undefined) return [];
   const { row } = view;
   const window = [toSqlTime(first.atMs), toSqlTime(last.atMs)];
-  const most = fires.length * 2;
-  const triggers = await on.query(ledgerTriggers, [row.project_id, row.uid, ...window, most]);
+  const times = fires.map(({ atMs }) => toSqlTime(atMs));
+  const triggers = await on.query(ledgerTriggersAt, [row.project_id, row.uid, times]);
   const skips = await on.query(skipsBetween, [row.uid, ...window]);
   const byTime = new Map(triggers.map((trigger) => [trigger.fire_time, trigger]));
   let index = 0;

@@ -3,6 +3,7 @@ import { durationFromMs, timestampFromMs, timestampMs } from "@bufbuild/protobuf
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { CalendarSchema } from "../gen/easycron/v1/calendar_pb.ts";
+import { UpdateCalendarRequestSchema } from "../gen/easycron/v1/calendar_service_pb.ts";
 import {
   type Job,
   type JobSchema,
@@ -16,8 +17,11 @@ import {
   ListFireTimesRequestSchema,
   SkipFireTimeRequestSchema,
 } from "../gen/easycron/v1/ledger_service_pb.ts";
+import { BackfillJobRequestSchema } from "../gen/easycron/v1/operation_pb.ts";
 import { auditJob } from "./audit-ledger.ts";
-import { createCalendar } from "./calendars-change.ts";
+import { backfillJob } from "./backfill.ts";
+import { runBackfill } from "./backfill-run.ts";
+import { createCalendar, updateCalendar } from "./calendars-change.ts";
 import type { JobRow } from "./job.ts";
 import { listFireTimes } from "./list-fire-times.ts";
 import { pauseJob, resumeJob } from "./pause-job.ts";
@@ -26,9 +30,15 @@ import { skipFireTime } from "./skip-fire-time.ts";
 import { openBench, PROJECT, type SchedulerBench } from "./testing/bench.ts";
 import { updateJob } from "./update-job.ts";
 
-const START = Date.UTC(2026, 2, 27, 22);
+/** Shortly before the clocks of Paris go forward, and before they go back. */
+const STARTS = [Date.UTC(2026, 2, 27, 22), Date.UTC(2026, 9, 24, 17)];
+const START = Math.min(...STARTS);
 const MINUTE = 60_000;
 const RUNS = Number(process.env.EASYCRON_PROPERTY_RUNS ?? 12);
+const LIMIT_MS = Math.max(60_000, 5_000 * RUNS);
+
+/** Stands for the calendar of the run. */
+const CALENDAR = "calendar";
 
 type Specification = Exclude<MessageInitShape<typeof JobSchema>, Job>;
 
@@ -49,8 +59,8 @@ const specification: fc.Arbitrary<Specification> = fc.record({
   calendars: fc.constantFrom(
     [],
     [],
-    [{ name: "night", outside: Outside.SKIP }],
-    [{ name: "night", outside: Outside.DEFER }],
+    [{ name: CALENDAR, outside: Outside.SKIP }],
+    [{ name: CALENDAR, outside: Outside.DEFER }],
   ),
   flexibleWindow: fc.constantFrom(0, 0, 45_000, 3_600_000).map(durationFromMs),
   misfirePolicy: fc.constantFrom(MisfirePolicy.FIRE_ALL, MisfirePolicy.FIRE_LATEST, MisfirePolicy.SKIP),
@@ -71,7 +81,9 @@ type Step =
   | { readonly kind: "outage"; readonly ms: number }
   | { readonly kind: "pause"; readonly ms: number | null }
   | { readonly kind: "resume" | "succeed" | "skip" | "start" | "crash" }
-  | { readonly kind: "edit"; readonly job: Specification };
+  | { readonly kind: "edit"; readonly job: Specification }
+  | { readonly kind: "calendar"; readonly startHour: number; readonly hours: number }
+  | { readonly kind: "backfill"; readonly ms: number; readonly force: boolean };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
@@ -95,17 +107,37 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     { kind: "crash" },
   ),
   fc.record({ kind: fc.constant("edit" as const), job: specification }),
+  fc.record({
+    kind: fc.constant("calendar" as const),
+    startHour: fc.integer({ min: 0, max: 23 }),
+    hours: fc.integer({ min: 1, max: 23 }),
+  }),
+  fc.record({
+    kind: fc.constant("backfill" as const),
+    ms: fc.integer({ min: MINUTE, max: 300 * MINUTE }),
+    force: fc.boolean(),
+  }),
 );
 
 let bench: SchedulerBench;
 beforeAll(async () => {
   bench = await openBench(START);
-  const days = ["MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY"];
-  const windows = [{ days, start: "22:00", end: "05:00" }];
-  const night = create(CalendarSchema, { name: "night", timeZone: "Europe/Paris", windows });
-  await createCalendar(bench.parts, PROJECT, night);
 });
 afterAll(() => bench.close());
+
+const DAYS = ["MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY"];
+
+/** The calendar of a run, open every day from an hour on for some hours. */
+function calendarOf(name: string, startHour: number, hours: number) {
+  const clock = (hour: number) => `${String(hour % 24).padStart(2, "0")}:00`;
+  const windows = [{ days: DAYS, start: clock(startHour), end: clock(startHour + hours) }];
+  return create(CalendarSchema, { name, timeZone: "Europe/Paris", windows });
+}
+
+/** A specification that refers to the calendar of its own run. */
+function bound(job: Specification, name: string): Specification {
+  return { ...job, calendars: (job.calendars ?? []).map((reference) => ({ ...reference, name })) };
+}
 
 const target = { kind: { case: "webhook" as const, value: { url: "https://example.com/" } } };
 
@@ -160,12 +192,40 @@ async function take(job: JobRow, each: Step): Promise<void> {
     }
     case "edit": {
       const request = create(UpdateJobRequestSchema, {
-        job: { ...each.job, name: job.name, target },
+        job: { ...bound(each.job, calendarNameOf(job)), name: job.name, target },
         updateMask: { paths: ["*"] },
       });
       await updateJob(bench.parts, PROJECT, request);
+      return;
+    }
+    case "calendar": {
+      // What was handed over and not committed is decided again by the calendar of before: a scheduler is there.
+      await tickAll();
+      const calendar = calendarOf(calendarNameOf(job), each.startHour, each.hours);
+      const updateMask = { paths: ["windows"] };
+      await updateCalendar(
+        bench.parts,
+        PROJECT,
+        create(UpdateCalendarRequestSchema, { calendar, updateMask }),
+      );
+      return;
+    }
+    case "backfill": {
+      const request = create(BackfillJobRequestSchema, {
+        name: job.name,
+        startTime: timestampFromMs(nowMs - each.ms),
+        endTime: timestampFromMs(nowMs),
+        force: each.force,
+        maxPerSecond: 1_000,
+      });
+      await backfillJob(bench.parts, PROJECT, request);
+      await runBackfill(bench.parts);
     }
   }
+}
+
+function calendarNameOf(job: JobRow): string {
+  return job.name.replace("job", "calendar");
 }
 
 function expectDecided(error: unknown): void {
@@ -194,34 +254,51 @@ async function listAll(job: JobRow, endMs: number) {
 }
 
 let made = 0;
-let startMs = START;
+let startMs = STARTS[0] ?? START;
 
-test("whatever happens to a job, each of its fire times has exactly one verdict, and the audit finds nothing", async () => {
-  await fc.assert(
-    fc.asyncProperty(specification, fc.array(step, { minLength: 3, maxLength: 14 }), async (first, steps) => {
-      made += 1;
-      bench.setTime(startMs);
-      const job = await bench.createJob({ ...first, name: `job-${made}`, target });
-      for (const each of steps) await take(job, each);
-      await take(job, { kind: "work", ms: 3 * MINUTE, everyMs: MINUTE });
-      const nowMs = bench.parts.clock.now();
-      const audit = await auditJob(bench.parts, job, startMs, nowMs);
-      expect(audit?.differences.slice(0, 3)).toEqual([]);
-      const entries = await listAll(job, nowMs - 2 * MINUTE);
-      const times = entries.map(({ atMs }) => atMs);
-      expect(times).toEqual([...new Set(times)].sort((a, b) => a - b));
-      const unexplained = entries.filter(({ verdict, reason }) => verdict === Verdict.MISSED && reason === 0);
-      expect(unexplained).toEqual([]);
-      const triggers = await bench.triggersOf(job.uid);
-      const listed = new Set(times);
-      for (const { atMs } of triggers) {
-        if (atMs < nowMs - 2 * MINUTE) expect(listed.has(atMs)).toBe(true);
-      }
-      const seqs = triggers.map(({ seq }) => seq).sort((a, b) => a - b);
-      expect(seqs).toEqual(seqs.map((_, index) => index + 1));
-      await pauseJob(bench.parts, { projectId: PROJECT, name: job.name }, { note: "done", untilMs: null });
-      startMs = START + (made % 3) * 11 * 3_600_000;
-    }),
-    { numRuns: RUNS, interruptAfterTimeLimit: 60_000 },
-  );
-}, 120_000);
+test(
+  "whatever happens to a job, each of its fire times has exactly one verdict, and the audit finds nothing",
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        specification,
+        fc.array(step, { minLength: 3, maxLength: 14 }),
+        async (first, steps) => {
+          made += 1;
+          bench.setTime(startMs);
+          const calendar = `calendar-${made}`;
+          await createCalendar(bench.parts, PROJECT, calendarOf(calendar, 22, 7));
+          const job = await bench.createJob({ ...bound(first, calendar), name: `job-${made}`, target });
+          for (const each of steps) await take(job, each);
+          await take(job, { kind: "work", ms: 3 * MINUTE, everyMs: MINUTE });
+          const nowMs = bench.parts.clock.now();
+          const audit = await auditJob(bench.parts, job, startMs, nowMs);
+          expect(audit?.differences.slice(0, 3)).toEqual([]);
+          const entries = await listAll(job, nowMs - 2 * MINUTE);
+          const times = entries.map(({ atMs }) => atMs);
+          expect(times).toEqual([...new Set(times)].sort((a, b) => a - b));
+          const unexplained = entries.filter(
+            ({ verdict, reason }) => verdict === Verdict.MISSED && reason === 0,
+          );
+          expect(unexplained).toEqual([]);
+          const triggers = await bench.triggersOf(job.uid);
+          const listed = new Set(times);
+          for (const { atMs, kind } of triggers) {
+            if (kind !== "BACKFILL" && atMs < nowMs - 2 * MINUTE) expect(listed.has(atMs)).toBe(true);
+          }
+          const chained = triggers.filter(({ kind }) => kind !== "BACKFILL");
+          const seqs = chained.map(({ seq }) => seq).sort((a, b) => a - b);
+          expect(seqs).toEqual(seqs.map((_, index) => index + 1));
+          await pauseJob(
+            bench.parts,
+            { projectId: PROJECT, name: job.name },
+            { note: "done", untilMs: null },
+          );
+          startMs = (STARTS[made % 2] ?? START) + (made % 3) * 11 * 3_600_000;
+        },
+      ),
+      { numRuns: RUNS, interruptAfterTimeLimit: LIMIT_MS },
+    );
+  },
+  2 * LIMIT_MS,
+);

@@ -5,13 +5,13 @@ export interface LedgerTriggerRow {
   readonly id: string;
   readonly fire_time: number;
   readonly effective_time: number;
+  /** When the next attempt may start. */
+  readonly due_time: number;
   readonly job_name: string;
   readonly revision: number;
   readonly kind: "SCHEDULED" | "CATCHUP" | "BACKFILL";
   readonly state: string;
   readonly seq: number;
-  readonly previous_skipped: number;
-  readonly previous_missed: number;
   readonly attempt_count: number;
   readonly create_time: number;
   readonly start_time: number | null;
@@ -19,8 +19,14 @@ export interface LedgerTriggerRow {
   readonly zone_data: string;
 }
 
-/** Triggers of the project's job with fire times from $3 to $4, both inclusive, at most $5, without manual runs. */
-export const ledgerTriggers = statement<LedgerTriggerRow>(
-  "ledgerTriggers",
-  `select * from dispatcher.ledger_triggers($1, $2, $3, $4, $5) order by fire_time`,
+/** Triggers of the project's job at the fire times $3, without manual runs. */
+export const ledgerTriggersAt = statement<LedgerTriggerRow>(
+  "ledgerTriggersAt",
+  `select * from dispatcher.ledger_triggers_at($1, $2, $3::timestamptz[])`,
+);
+
+/** The last attempt that has ended of the project's trigger $2, whose fire time is $3. */
+export const lastAttempt = statement<{ outcome: string; status_code: number | null; error: string }>(
+  "lastAttempt",
+  `select outcome, status_code, error from dispatcher.last_attempt($1, $2, $3)`,
 );

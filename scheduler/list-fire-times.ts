@@ -1,5 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { durationFromMs, timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import { durationFromMs, type Timestamp, timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import {
   type LedgerEntrySchema,
   Verdict as VerdictCode,
@@ -12,16 +12,16 @@ import type {
 import { TriggerKind, type TriggerSchema, TriggerState } from "../gen/easycron/v1/trigger_pb.ts";
 import { failure } from "../mesh/errors.ts";
 import type { JobRow } from "./job.ts";
+import { jobByUid } from "./jobs.sql.ts";
 import type { LedgerTriggerRow } from "./ledger.sql.ts";
+import { readRange } from "./ledger-range.ts";
 import { fireTimesOf, type Segment } from "./ledger-segments.ts";
-import { findLedgerJob, readLedgerView, readVerdicts, type Verdict } from "./ledger-view.ts";
-import { readPageToken, toPageToken } from "./page-token.ts";
+import { findLedgerJob, type LedgerView, readLedgerView, readVerdicts, type Verdict } from "./ledger-view.ts";
+import { badPageToken, readPageToken, toPageToken } from "./page-token.ts";
 import type { Parts } from "./parts.ts";
 
 const DEFAULT_PAGE_SIZE = 100;
 const LIST = "fireTimes";
-/** How often a page is read again because the job changed while it was read. */
-const TRIES = 3;
 
 /**
  * A page of a job's fire times, each with exactly one verdict: the stretches of its life are walked with the revision
@@ -34,51 +34,63 @@ export async function listFireTimes(
 ): Promise<MessageInitShape<typeof ListFireTimesResponseSchema>> {
   const size = request.pageSize === 0 ? DEFAULT_PAGE_SIZE : request.pageSize;
   const row = await findLedgerJob(parts.database, projectId, request.job);
-  const startMs = request.startTime === undefined ? row.create_time : timestampMs(request.startTime);
-  const endMs = request.endTime === undefined ? parts.clock.now() : timestampMs(request.endTime);
-  if (endMs < startMs) throw endBeforeStart(startMs, endMs);
-  const fromMs = request.pageToken === "" ? startMs : readToken(request.pageToken) + 1;
-  const verdicts = await readPage(parts, row, fromMs, endMs, size + 1);
+  const nowMs = parts.clock.now();
+  const { startMs, endMs } = readRange(request, { nowMs, startOf: () => row.create_time });
+  const of = [row.uid, msOf(request.startTime), msOf(request.endTime)].join("/");
+  const fromMs = request.pageToken === "" ? startMs : readToken(request.pageToken, of) + 1;
+  const { verdicts } = await readLedgerPage(parts, row, fromMs, endMs, size + 1);
   const last = verdicts[size - 1];
-  const nextPageToken = verdicts.length > size && last !== undefined ? toPageToken(LIST, `${last.atMs}`) : "";
+  const more = verdicts.length > size && last !== undefined;
+  const nextPageToken = more ? toPageToken(LIST, `${of}/${last.atMs}`) : "";
   return { fireTimes: verdicts.slice(0, size).map((verdict) => toEntry(row, verdict)), nextPageToken };
 }
 
-function readToken(token: string): number {
-  const text = readPageToken(LIST, token);
-  if (!/^-?\d{1,15}$/.test(text)) throw failure("PAGE_TOKEN_INVALID", { token });
+function msOf(time: Timestamp | undefined): string {
+  return time === undefined ? "" : `${timestampMs(time)}`;
+}
+
+// A token goes on with the job and the range that it was given for, and with no other.
+function readToken(token: string, of: string): number {
+  const key = readPageToken(LIST, token);
+  const text = key.slice(of.length + 1);
+  if (!key.startsWith(`${of}/`) || !/^-?\d{1,15}$/.test(text)) throw badPageToken(token);
   return Number(text);
 }
 
-/** The error of a range that ends before it starts. */
-export function endBeforeStart(startMs: number, endMs: number): Error {
-  const [start, end] = [new Date(startMs).toISOString(), new Date(endMs).toISOString()];
-  const problem = `${end} is before startTime, ${start}; it must not be.`;
-  const violations = [{ field: "endTime", description: problem }];
-  return failure("FIELD_INVALID", { field: "endTime", problem }, { violations });
+/** Fire times of a job with what became of each. */
+export interface Page {
+  readonly view: LedgerView;
+  readonly verdicts: readonly Verdict[];
 }
 
-/** The verdicts of at most `most` fire times of a job from `fromMs` on, inclusive, before `endMs`. */
-export async function readPage(
+/**
+ * The verdicts of at most `most` fire times of a job from `fromMs` on, inclusive, before `endMs`: read in one snapshot,
+ * so that a change of the job comes before or after it.
+ */
+export function readLedgerPage(
   parts: Parts,
-  given: JobRow,
+  job: Pick<JobRow, "uid" | "project_id" | "name">,
   fromMs: number,
   endMs: number,
   most: number,
-): Promise<Verdict[]> {
-  let row = given;
-  for (let left = TRIES; ; left--) {
-    const view = await readLedgerView(parts.database, parts, row);
+): Promise<Page> {
+  return parts.database.snapshot(async (tx) => {
+    const [row] = await tx.query(jobByUid, [job.project_id, job.uid]);
+    if (row === undefined) throw failure("JOB_NOT_FOUND", { job: job.name });
+    const view = await readLedgerView(tx, parts, row, { fromMs, endMs });
     const fires: { atMs: number; segment: Segment }[] = [];
     for (const fire of fireTimesOf(view.segments, fromMs)) {
       if (fire.atMs >= endMs) break;
       fires.push(fire);
       if (fires.length === most) break;
     }
-    const verdicts = await readVerdicts(parts.database, view, fires);
-    if (left === 1 || verdicts.every(({ verdict }) => verdict !== "UNKNOWN")) return verdicts;
-    row = await findLedgerJob(parts.database, row.project_id, row.name);
-  }
+    return { view, verdicts: await readVerdicts(tx, view, fires) };
+  });
+}
+
+/** The verdicts of such a page alone. */
+export async function readPage(...of: Parameters<typeof readLedgerPage>): Promise<readonly Verdict[]> {
+  return (await readLedgerPage(...of)).verdicts;
 }
 
 /** The verdict as customers see it. A hole, which the audit reports, shows as missed without a reason. */
@@ -111,6 +123,7 @@ function toTrigger(job: JobRow, row: LedgerTriggerRow): MessageInitShape<typeof 
     zoneDataVersion: row.zone_data,
     ...(row.start_time === null ? {} : { startTime: timestampFromMs(row.start_time) }),
     ...(row.end_time === null ? {} : { endTime: timestampFromMs(row.end_time) }),
+    ...(row.state === "RETRYING" ? { nextAttemptTime: timestampFromMs(row.due_time) } : {}),
     ...(lateMs === null ? {} : { lateness: durationFromMs(lateMs) }),
   };
 }

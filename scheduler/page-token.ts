@@ -10,7 +10,12 @@ export function readPageToken(list: string, token: string): string {
   if (token === "") return "";
   const text = Buffer.from(token, "base64url").toString();
   const key = text.slice(list.length + 1);
-  if (!text.startsWith(`${list}:`) || toPageToken(list, key) !== token)
-    throw failure("PAGE_TOKEN_INVALID", { token });
+  if (!text.startsWith(`${list}:`) || toPageToken(list, key) !== token) throw badPageToken(token);
   return key;
+}
+
+/** The error of a token that the list did not give, or gave to another request. */
+export function badPageToken(token: string): Error {
+  const description = "No page of this list, of this request, gave this token; start again without one.";
+  return failure("PAGE_TOKEN_INVALID", { token }, { violations: [{ field: "pageToken", description }] });
 }

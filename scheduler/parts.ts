@@ -21,6 +21,8 @@ export interface Parts {
   readonly catchupPerSecond: number;
   /** Told of fire times that an outage has cost a job. */
   readonly onMissed: (jobUid: string, range: SkipRange) => void;
+  /** Since when ticks have been succeeding without a failure, in epoch milliseconds; Infinity while they fail. */
+  readonly tickingSince: () => number;
   /** Makes the loop look at once: a job may be due before its next tick. */
   readonly wake: () => void;
 }

@@ -2,6 +2,7 @@ import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
 import type { ServiceImplementation } from "../mesh/grpc-service.ts";
 import { auditLedger } from "./audit-service.ts";
+import { createAuditSlots } from "./audit-slots.ts";
 import { createBatchHandlers } from "./batch-service.ts";
 import { createCalendarHandlers } from "./calendars-service.ts";
 import { createJob, type WrittenJob } from "./create-job.ts";
@@ -31,6 +32,7 @@ export function createSchedulerService(parts: Parts): ServiceImplementation<type
     const limit = job.remainingFires === undefined ? {} : { firesLeft: job.remainingFires };
     return { job, warnings: warningsOf(schedule, job, parts.clock.now(), { ...known, ...limit }) };
   };
+  const auditSlots = createAuditSlots();
   return {
     createJob: async ({ projectId, request, actor }) => {
       return { response: await present(await createJob(parts, projectId, required(request), actor)) };
@@ -83,8 +85,8 @@ export function createSchedulerService(parts: Parts): ServiceImplementation<type
     skipFireTime: async ({ projectId, request }) => ({
       response: await skipFireTime(parts, projectId, required(request)),
     }),
-    auditLedger: async ({ projectId, request }) => ({
-      response: await auditLedger(parts, projectId, required(request)),
+    auditLedger: async ({ projectId, request }, { signal }) => ({
+      response: await auditLedger(parts, auditSlots, projectId, required(request), signal),
     }),
     resolveJob: async ({ projectId, name }) => ({ jobUids: await resolveJob(parts, projectId, name) }),
     ...createBatchHandlers(parts),

@@ -11,6 +11,7 @@ import { readCarry, toCarryJson } from "./carry.ts";
 import { lockJob, settleJob, unchanged, writeChange } from "./change-job.ts";
 import type { JobRow } from "./job.ts";
 import { jobCarry } from "./jobs.sql.ts";
+import { findLedgerJob } from "./ledger-view.ts";
 import { readPage, toEntry } from "./list-fire-times.ts";
 import type { Parts } from "./parts.ts";
 import { presentJob, readJob } from "./read-jobs.ts";
@@ -29,24 +30,23 @@ export async function skipFireTime(
   request: SkipFireTimeRequest,
 ): Promise<MessageInitShape<typeof SkipFireTimeResponseSchema>> {
   const atMs = request.nominalTime === undefined ? 0 : timestampMs(request.nominalTime);
-  const [before] = await readPage(
-    parts,
-    await readJob(parts, projectId, { name: request.job }),
-    atMs,
-    atMs + 1,
-    1,
-  );
-  if (before === undefined) throw notFound(request.job, atMs);
+  const job = await findLedgerJob(parts.database, projectId, request.job);
+  if (job.state === "DELETED") throw failure("JOB_NOT_FOUND", { job: request.job });
+  const readOne = async () => (await readPage(parts, job, atMs, atMs + 1, 1))[0];
+  const before = await readOne();
+  if (before === undefined) throw notFound(job.name, atMs);
   if (before.reason !== "SKIPPED_BY_REQUEST") {
     await parts.database.transaction(async (tx) => {
-      const row = await lockJob(tx, { projectId, name: request.job });
+      const row = await lockJob(tx, { projectId, name: job.name });
+      // The name may have gone to another job meanwhile.
+      if (row.uid !== job.uid) throw failure("JOB_NOT_FOUND", { job: request.job });
       await noteRequest(tx, parts, row, atMs);
     });
     parts.wake();
   }
-  const row = await readJob(parts, projectId, { name: request.job });
-  const [after] = await readPage(parts, row, atMs, atMs + 1, 1);
-  if (after === undefined) throw notFound(request.job, atMs);
+  const row = await readJob(parts, projectId, { name: job.name });
+  const after = await readOne();
+  if (after === undefined) throw notFound(job.name, atMs);
   return { fireTime: toEntry(row, after), job: await presentJob(parts, row) };
 }
 
@@ -67,7 +67,10 @@ async function noteRequest(tx: Queryable, parts: Parts, row: JobRow, atMs: numbe
   const waits = settled.position.carry.waiting.includes(atMs);
   if (atMs <= settled.afterMs && !waits) {
     const problem = "it has a verdict already, or its trigger has started.";
-    throw failure("FIRE_TIME_DECIDED", { job: row.name, time: new Date(atMs).toISOString(), problem });
+    const metadata = { job: row.name, time: new Date(atMs).toISOString(), problem };
+    throw failure("FIRE_TIME_DECIDED", metadata, {
+      violations: [{ field: "nominalTime", description: problem }],
+    });
   }
   if (!waits && schedule.nextAfter(atMs - 1) !== atMs) throw notFound(row.name, atMs);
   const requested = [...settled.position.carry.requested, atMs].sort((a, b) => a - b);
@@ -75,7 +78,9 @@ async function noteRequest(tx: Queryable, parts: Parts, row: JobRow, atMs: numbe
 }
 
 function notFound(job: string, atMs: number): Error {
-  return failure("FIRE_TIME_NOT_FOUND", { job, time: new Date(atMs).toISOString() });
+  const time = new Date(atMs).toISOString();
+  const violations = [{ field: "nominalTime", description: `The job has no fire time at ${time}.` }];
+  return failure("FIRE_TIME_NOT_FOUND", { job, time }, { violations });
 }
 
 function tooMany(job: string): Error {

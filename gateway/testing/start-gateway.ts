@@ -113,5 +113,10 @@ function fakeDatabase(answer: StartOptions["answer"]): Database {
     }
     return [{ id: values[0] }] as Row[];
   };
-  return { query, transaction: (work) => work({ query }), close: async () => {} };
+  return {
+    query,
+    transaction: (work) => work({ query }),
+    snapshot: (work) => work({ query }),
+    close: async () => {},
+  };
 }

@@ -64,18 +64,21 @@ export interface SchedulerBench {
   finish(triggerId: string, state: "SUCCEEDED" | "EXHAUSTED" | "CANCELLED"): Promise<void>;
   /** Takes a recorded trigger away as nothing in the product does. */
   lose(triggerId: string): Promise<void>;
+  /** Runs a statement that nothing in the product runs, under the role of a service: to spoil what is recorded. */
+  spoil(room: "scheduler" | "dispatcher", text: string, values?: readonly unknown[]): Promise<void>;
   close(): Promise<void>;
 }
 
 const RECORD = `
   insert into dispatcher.triggers (id, fire_time, effective_time, due_time, project_id, job_uid, job_name, revision,
-    kind, state, seq, previous_fire_time, create_time, previous_skipped, previous_missed, zone_data)
+    kind, state, seq, previous_fire_time, create_time, previous_skipped, previous_missed, zone_data,
+    next_fire_time)
   select e.id, e.at, e.effective, e.effective, $8, e.job_uid, 'job', e.revision, e.kind, 'PENDING', e.seq, e.previous,
-         e.at, e.skipped, e.missed, e.zone_data
+         $14, e.skipped, e.missed, e.zone_data, e.next
     from unnest($1::text[], $2::timestamptz[], $3::text[], $4::integer[], $5::integer[], $6::integer[],
                 $7::timestamptz[], $9::timestamptz[], $10::text[], $11::integer[], $12::integer[],
-                $13::text[])
-      as e (id, at, job_uid, revision, epoch, seq, previous, effective, kind, skipped, missed, zone_data)
+                $13::text[], $15::timestamptz[])
+      as e (id, at, job_uid, revision, epoch, seq, previous, effective, kind, skipped, missed, zone_data, next)
     join scheduler.lock_current($3, $5) as current on current.uid = e.job_uid and current.epoch = e.epoch
   on conflict do nothing`;
 
@@ -110,6 +113,8 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
       events.map((event) => event.previousSkipped),
       events.map((event) => event.previousMissed),
       events.map((event) => event.zoneDataVersion),
+      new Date(now).toISOString(),
+      events.map((event) => time(event.nextNominalTimeMs)),
     ]);
   };
   const handOver: HandOver = {
@@ -135,6 +140,7 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
     lookAheadMs: 5_000,
     catchupPerSecond: 50,
     onMissed: (_, range) => missed.push(range),
+    tickingSince: () => startMs,
     wake: () => {},
   };
   const onTrouble = (_: string, error: unknown) => {
@@ -213,6 +219,12 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
     },
     lose: async (id) => {
       await dispatcher.query("delete from dispatcher.triggers where id = $1", [id]);
+    },
+    spoil: async (room, text, values = []) => {
+      const client = new pg.Client({ connectionString: test.url(room) });
+      await client.connect();
+      await client.query(text, [...values]);
+      await client.end();
     },
     close: async () => {
       await database.close();

@@ -26,7 +26,8 @@ export const file_easycron_v1_ledger_service: GenFile = /*@__PURE__*/
  */
 export type ListFireTimesRequest = Message<"easycron.v1.ListFireTimesRequest"> & {
   /**
-   * The job's name; of several jobs that have had it, the living one, or else the last.
+   * The job's name, or its id (`job_…`). Of several jobs that have had a name, the living one is meant, or else the last;
+   * the ledger of another is reached by its id, whatever has its name now. A name that is the id of a job means that job.
    *
    * @generated from field: string job = 1;
    */
@@ -40,7 +41,7 @@ export type ListFireTimesRequest = Message<"easycron.v1.ListFireTimesRequest"> &
   startTime?: Timestamp | undefined;
 
   /**
-   * End of the nominal times, exclusive. Default: now.
+   * End of the nominal times, exclusive; it may lie ahead. Default: now, which start_time must not be later than.
    *
    * @generated from field: google.protobuf.Timestamp end_time = 3;
    */
@@ -54,7 +55,8 @@ export type ListFireTimesRequest = Message<"easycron.v1.ListFireTimesRequest"> &
   pageSize: number;
 
   /**
-   * The next_page_token of the page before; empty for the first. Any other text is PAGE_TOKEN_INVALID.
+   * The next_page_token of the page before; empty for the first. Any other text is PAGE_TOKEN_INVALID, and so is a token
+   * with another job, start_time or end_time than those of the request that gave it.
    *
    * @generated from field: string page_token = 5;
    */
@@ -103,7 +105,7 @@ export const ListFireTimesResponseSchema: GenMessage<ListFireTimesResponse> = /*
  */
 export type ExplainFireTimeRequest = Message<"easycron.v1.ExplainFireTimeRequest"> & {
   /**
-   * The job's name, as in ListFireTimes.
+   * The job's name or id, as in ListFireTimes.
    *
    * @generated from field: string job = 1;
    */
@@ -145,7 +147,7 @@ export type ExplainFireTimeResponse = Message<"easycron.v1.ExplainFireTimeRespon
   reason: VerdictReason;
 
   /**
-   * One to three sentences.
+   * A few sentences.
    *
    * @generated from field: string explanation = 3;
    */
@@ -166,7 +168,7 @@ export const ExplainFireTimeResponseSchema: GenMessage<ExplainFireTimeResponse> 
  */
 export type SkipFireTimeRequest = Message<"easycron.v1.SkipFireTimeRequest"> & {
   /**
-   * The job's name.
+   * The living job's name, or its id (`job_…`).
    *
    * @generated from field: string job = 1;
    */
@@ -174,7 +176,8 @@ export type SkipFireTimeRequest = Message<"easycron.v1.SkipFireTimeRequest"> & {
 
   /**
    * The fire time, exactly; FIRE_TIME_NOT_FOUND if the job has none then, FIRE_TIME_DECIDED if its trigger has started
-   * or it has another verdict. Skipping one that is skipped by request changes nothing. At most 100 ahead of a job.
+   * or it has another verdict. Skipping one that is skipped by request changes nothing. At most 100 ahead of a job. Of a
+   * paused job it reads SKIPPED_BY_REQUEST as long as it lies ahead, and PAUSED if the job is still paused when it comes.
    *
    * @generated from field: google.protobuf.Timestamp nominal_time = 2;
    */
@@ -223,7 +226,7 @@ export const SkipFireTimeResponseSchema: GenMessage<SkipFireTimeResponse> = /*@_
  */
 export type AuditLedgerRequest = Message<"easycron.v1.AuditLedgerRequest"> & {
   /**
-   * The job's name, as in ListFireTimes.
+   * The job's name or id, as in ListFireTimes.
    *
    * @generated from field: string job = 1;
    */
@@ -272,7 +275,8 @@ export type AuditLedgerResponse = Message<"easycron.v1.AuditLedgerResponse"> & {
   differences: LedgerDifference[];
 
   /**
-   * Up to where the range was compared, exclusive: earlier than asked for when it holds more than 200,000 fire times.
+   * Up to where the range was compared, exclusive: earlier than asked for when it holds more than 10,000 fire times, or
+   * reaches beyond now. Ask again from there.
    *
    * @generated from field: google.protobuf.Timestamp audited_until = 3;
    */
@@ -323,7 +327,8 @@ export const LedgerService: GenService<{
     output: typeof SkipFireTimeResponseSchema;
   },
   /**
-   * Recomputes the fire times of a range independently and compares them with what is recorded.
+   * Recomputes the fire times of a range independently and compares them with what is recorded. Few run at once: another
+   * gets SERVICE_UNAVAILABLE with a time to retry.
    *
    * @generated from rpc easycron.v1.LedgerService.AuditLedger
    */

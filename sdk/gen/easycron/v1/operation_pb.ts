@@ -147,7 +147,8 @@ export type OperationMetadata = Message<"easycron.v1.OperationMetadata"> & {
   succeededCount: number;
 
   /**
-   * Left out because their trigger has not come to rest: it is on its way already.
+   * Left out because they are on their way already: their trigger has not come to rest, or the job is still to decide
+   * them itself.
    *
    * @generated from field: int32 active_count = 11;
    */
