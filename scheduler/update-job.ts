@@ -1,5 +1,4 @@
 import { clone, create, equals, isFieldSet } from "@bufbuild/protobuf";
-import { toSqlTime } from "../db/time.ts";
 import { type Job, JobSchema } from "../gen/easycron/v1/job_pb.ts";
 import {
   CreateJobRequestSchema,
@@ -16,7 +15,7 @@ import { keepAnchors } from "./job-defaults.ts";
 import { jobByUid } from "./jobs.sql.ts";
 import type { Parts } from "./parts.ts";
 import { findEarlierUse, fingerprintOf, type RequestUse, rememberUse } from "./request-id.ts";
-import { revisionInsert } from "./revisions.sql.ts";
+import { addRevision } from "./revisions-write.ts";
 
 /** The fields of a job that an update may name, by their proto names. */
 const UPDATABLE = [
@@ -118,9 +117,8 @@ async function writeUpdate(
     if (same) return { row: before, schedule };
     const settled = await settleJob(tx, parts, before);
     const revision = before.revision + 1;
-    const changeTime = toSqlTime(settled.changeTimeMs);
-    const values = [before.uid, revision, checked.spec, changeTime, actor, schedule.zoneData];
-    await tx.query(revisionInsert, values);
+    const { spec } = checked;
+    await addRevision(tx, settled, { number: revision, spec, actor, zoneData: schedule.zoneData });
     await bindCalendars(tx, projectId, [{ jobUid: before.uid, names: calendarNames(checked.job) }]);
     const change = { ...unchanged(parts, settled), revision, schedule };
     const row = await writeChange(tx, parts, settled, change);
