@@ -33,6 +33,13 @@ export const jobUidsByName = statement<{ uid: string }>(
   `select uid from scheduler.jobs where project_id = $1 and name = $2 order by create_time desc, uid desc limit 100`,
 );
 
+/** A page of the project's living jobs with a name greater than $2: of a list without a filter, along the index. */
+export const jobsAfterName = statement<JobRow>(
+  "jobsAfterName",
+  `select ${JOB_WITH_SPEC} where j.project_id = $1 and j.name collate "C" > $2 and j.state <> 'DELETED'
+   order by j.name collate "C" limit $3`,
+);
+
 /** At most $2 jobs with an id greater than $1, of all projects, deleted ones too. */
 export const jobsAfterUid = statement<{ uid: string; project_id: string }>(
   "jobsAfterUid",
