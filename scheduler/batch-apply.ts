@@ -4,11 +4,13 @@ import { type Job, JobSchema } from "../gen/easycron/v1/job_pb.ts";
 import { UpdateJobRequestSchema } from "../gen/easycron/v1/job_service_pb.ts";
 import { eachAtOnce, eachOrThrow, type ItemError, throwIfAny } from "../mesh/batch-error.ts";
 import { failure, fieldFailure } from "../mesh/errors.ts";
-import { type BatchRow, jobsByLabels, jobsByNames } from "./batch.sql.ts";
+import { type BatchRow, jobsByFilter, jobsByNames } from "./batch.sql.ts";
 import { type CheckedJob, checkJobs, insertJobs, withAllSnapshots } from "./batch-create.ts";
 import { checkSpec } from "./create-job.ts";
 import { fromSpecJson } from "./job.ts";
 import { keepAnchors } from "./job-defaults.ts";
+import { toFilterValues } from "./job-filter.sql.ts";
+import { filterOfLabels } from "./job-filter.ts";
 import type { Parts } from "./parts.ts";
 import { deleteJob } from "./pause-job.ts";
 import { refusePast } from "./refuse-past.ts";
@@ -99,9 +101,8 @@ async function readOwned(
   projectId: string,
   labels: Readonly<Record<string, string>>,
 ): Promise<Map<string, BatchRow>> {
-  const now = new Date(parts.clock.now()).toISOString();
-  const values = [projectId, JSON.stringify(labels), "ANY", now, MAX_OWNED + 1];
-  const rows = await parts.database.query(jobsByLabels, values);
+  const values = toFilterValues(projectId, filterOfLabels(labels), parts.clock.now());
+  const rows = await parts.database.query(jobsByFilter, [...values, MAX_OWNED + 1]);
   if (rows.length > MAX_OWNED) {
     const problem = `More than ${MAX_OWNED} jobs have these labels; take narrower ones.`;
     throw fieldFailure("FIELD_INVALID", "labels", problem);

@@ -4,9 +4,11 @@ import { toSqlTime } from "../db/time.ts";
 import type { BatchPauseJobsRequest, BatchResumeJobsRequest } from "../gen/easycron/v1/job_batch_pb.ts";
 import { eachAtOnce } from "../mesh/batch-error.ts";
 import { fieldFailure } from "../mesh/errors.ts";
-import { type BatchRow, jobsByLabels, jobsByNames, undoByUid, undoInsert } from "./batch.sql.ts";
+import { type BatchRow, jobsByFilter, jobsByNames, undoByUid, undoInsert } from "./batch.sql.ts";
 import { findJobs } from "./batch-change.ts";
 import { type JobRow, stateAt } from "./job.ts";
+import { toFilterValues } from "./job-filter.sql.ts";
+import { filterOfLabels, inStates, parseJobFilter } from "./job-filter.ts";
 import type { Parts } from "./parts.ts";
 import { checkUntil, type Pause, pauseJob, resumeJob } from "./pause-job.ts";
 
@@ -67,12 +69,14 @@ interface Selected {
 async function select(
   parts: Parts,
   projectId: string,
-  by: Pick<BatchPauseJobsRequest, "names" | "labels" | "undoToken">,
+  by: Pick<BatchPauseJobsRequest, "names" | "labels" | "filter" | "undoToken">,
   wanted: "ACTIVE" | "PAUSED",
 ): Promise<Selected & { readonly entries: ReadonlyMap<string, UndoEntry> }> {
-  const labels = Object.keys(by.labels).length;
-  if (Number(by.names.length > 0) + Number(labels > 0) + Number(by.undoToken !== "") !== 1) {
-    throw fieldFailure("FIELD_INVALID", "names", "Exactly one of names, labels, undoToken must be given.");
+  const labelled = Object.keys(by.labels).length > 0;
+  const given = [by.names.length > 0, labelled, by.filter.trim() !== "", by.undoToken !== ""];
+  if (given.filter((each) => each).length !== 1) {
+    const problem = "Exactly one of names, labels, filter, undoToken must be given.";
+    throw fieldFailure("FIELD_INVALID", "names", problem);
   }
   const now = parts.clock.now();
   const isWanted = (row: BatchRow) => (stateAt(row, now) === "PAUSED") === (wanted === "PAUSED");
@@ -84,12 +88,14 @@ async function select(
     return { jobs: same.filter(isWanted), more: false, entries };
   }
   const entries = new Map<string, UndoEntry>();
-  if (labels === 0) {
+  if (by.names.length > 0) {
     const jobs = await findJobs(parts, projectId, by.names, false);
     return { jobs: jobs.filter(isWanted), more: false, entries };
   }
-  const values = [projectId, JSON.stringify(by.labels), wanted, toSqlTime(now), MAX_JOBS + 1];
-  const rows = await parts.database.query(jobsByLabels, values);
+  const filter = labelled ? filterOfLabels(by.labels) : parseJobFilter(by.filter);
+  const changed = inStates(filter, wanted === "PAUSED" ? ["PAUSED"] : ["ACTIVE", "FINISHED"]);
+  const values = toFilterValues(projectId, changed, now);
+  const rows = await parts.database.query(jobsByFilter, [...values, MAX_JOBS + 1]);
   return { jobs: rows.slice(0, MAX_JOBS), more: rows.length > MAX_JOBS, entries };
 }
 

@@ -1,5 +1,6 @@
 import { statement } from "../db/statement.ts";
 import type { JobRow } from "./job.ts";
+import { PASSES_FILTER } from "./job-filter.sql.ts";
 
 /**
  * Adds jobs of the project $1 in their first revision at $7: ids, names, states, cursors, wake times, whether each is
@@ -52,18 +53,10 @@ export const jobsByNames = statement<BatchRow>(
   `select ${BATCH} where j.project_id = $1 and j.name = any ($2::text[]) and j.state <> 'DELETED'`,
 );
 
-/**
- * The project's living jobs that have all labels of the JSON object $2, by name, at most $5. $3 says which: 'ACTIVE'
- * those that a pause would change at $4, 'PAUSED' those that a resume would, 'ANY' all.
- */
-export const jobsByLabels = statement<BatchRow>(
-  "jobsByLabels",
-  `select ${BATCH}
-    where j.project_id = $1 and j.state <> 'DELETED' and (r.spec -> 'labels')::jsonb @> $2::json::jsonb
-      and case $3 when 'ANY' then true
-                  when 'PAUSED' then j.state = 'PAUSED' or j.pause_until > $4::timestamptz
-                  else j.state <> 'PAUSED' and (j.pause_until is null or j.pause_until <= $4::timestamptz) end
-    order by j.name collate "C" limit $5`,
+/** The jobs that pass a filter ($1 to $8), by name, at most $9. */
+export const jobsByFilter = statement<BatchRow>(
+  "jobsByFilter",
+  `select ${BATCH} where ${PASSES_FILTER} order by j.name collate "C" limit $9`,
 );
 
 /** Keeps what a batch has changed: id, project, entries as JSON text, time. */

@@ -14,8 +14,9 @@ import { applyJobs } from "./batch-apply.ts";
 import { batchDeleteJobs, batchUpdateJobs } from "./batch-change.ts";
 import { batchCreateJobs } from "./batch-create.ts";
 import { batchPauseJobs, batchResumeJobs } from "./batch-pause.ts";
+import { listJobs } from "./list-jobs.ts";
 import { pauseJob, resumeJob } from "./pause-job.ts";
-import { listJobs, readJob } from "./read-jobs.ts";
+import { readJob } from "./read-jobs.ts";
 import { openBench, PROJECT, type SchedulerBench } from "./testing/bench.ts";
 
 const START = Date.UTC(2026, 2, 1, 9);
@@ -171,6 +172,30 @@ describe("a batch of pauses", () => {
     expect((await pause({ labels })).rows.map(({ name }) => name)).toEqual(["b"]);
   });
 
+  test("by a filter pauses what would change, and is undone", async () => {
+    const labels = { team: "billing" };
+    await make([job("pay-a", "0 9 * * *", { labels }), job("pay-b"), job("report", "0 9 * * *", { labels })]);
+    await pauseJob(bench.parts, by("pay-b"), { note: "mine", untilMs: null });
+    const paused = await pause({ filter: 'name = "pay*"', note: "migration" });
+    expect(paused.rows.map(({ name }) => name)).toEqual(["pay-a"]);
+    expect((await pause({ filter: "state = PAUSED" })).rows).toEqual([]);
+    const undone = await resume({ undoToken: paused.undoToken });
+    expect(undone.rows.map(({ name }) => name)).toEqual(["pay-a"]);
+    await pause({ filter: 'labels.team = "billing" AND target = webhook' });
+    expect(await states()).toEqual({ "pay-a": "PAUSED", "pay-b": "PAUSED", report: "PAUSED" });
+    const resumed = await resume({ filter: "labels.team:*" });
+    expect(resumed.rows.map(({ name }) => name)).toEqual(["pay-a", "report"]);
+    await expect(pause({ filter: "pay" })).rejects.toMatchObject({ violations: [{ field: "filter" }] });
+    expect(await states()).toEqual({ "pay-a": "ACTIVE", "pay-b": "PAUSED", report: "ACTIVE" });
+  });
+
+  test("by a filter is confined to the project", async () => {
+    await make([job("a")]);
+    const request = create(BatchPauseJobsRequestSchema, { filter: "name = *" });
+    expect((await batchPauseJobs(bench.parts, "proj_other", request)).rows).toEqual([]);
+    expect(await states()).toEqual({ a: "ACTIVE" });
+  });
+
   test("that is undone twice is as it was, notes and all", async () => {
     await make([job("a")]);
     await pauseJob(bench.parts, by("a"), { note: "mine", untilMs: null });
@@ -186,6 +211,9 @@ describe("a batch of pauses", () => {
     for (const wrong of [
       {},
       { names: ["a"], labels: { a: "b" } },
+      { names: ["a"], filter: "name = a" },
+      { labels: { a: "b" }, filter: "name = a" },
+      { filter: " " },
       { undoToken: "undo_none" },
       { names: ["none"] },
     ]) {

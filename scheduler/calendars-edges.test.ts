@@ -79,7 +79,7 @@ test("a change of the calendar is a new revision of the job, and what was handed
   await change({ name: "office", windows: [{ days: ["MONDAY"], start: "10:00", end: "11:00" }] });
   expect(await bench.triggersOf(job.uid)).toEqual([]);
   expect(await nextOf("opens")).toEqual([3, 2]);
-  const second = await getRevision(bench.parts, PROJECT, { name: "opens", number: 2 });
+  const { revision: second } = await getRevision(bench.parts, PROJECT, { name: "opens", number: 2 });
   expect(second).toMatchObject({ actor: "", difference: { addedCount: 1, removedCount: 2 } });
 });
 

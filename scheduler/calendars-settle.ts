@@ -1,5 +1,4 @@
 import type { Queryable } from "../db/pool.ts";
-import { toSqlTime } from "../db/time.ts";
 import type { Job } from "../gen/easycron/v1/job_pb.ts";
 import { EasyCronError } from "../mesh/errors.ts";
 import type { Logger } from "../mesh/logger.ts";
@@ -9,7 +8,7 @@ import { lockJob, type SettledJob, settleJob, unchanged, writeChange } from "./c
 import { compileSchedule } from "./compiled-schedule.ts";
 import { fromSpecJson, type JobRow, toSpecJson } from "./job.ts";
 import type { Parts } from "./parts.ts";
-import { revisionInsert } from "./revisions.sql.ts";
+import { addRevision } from "./revisions-write.ts";
 
 /** Most jobs of one transaction: their rows stay locked until it ends, well within the look-ahead. */
 const BATCH = 100;
@@ -59,8 +58,8 @@ async function renewSnapshots(parts: Parts, tx: Queryable, settled: SettledJob, 
   const job = await withSnapshots(tx, row.project_id, former);
   const revision = row.revision + 1;
   const zoneData = parts.zoneData.inForce(changeTimeMs);
-  const values = [row.uid, revision, toSpecJson(job), toSqlTime(changeTimeMs), "", zoneData.version];
-  await tx.query(revisionInsert, values);
+  const spec = toSpecJson(job);
+  await addRevision(tx, settled, { number: revision, spec, actor: "", zoneData: zoneData.version });
   const schedule = compileSchedule(job, row.uid, { zoneData });
   await writeChange(tx, parts, settled, { ...unchanged(parts, settled), revision, schedule });
 }

@@ -103,6 +103,22 @@ export async function calendarsInForce(
     distinct.map(({ projectId }) => projectId),
     distinct.map(({ name }) => name),
   ]);
+  const calendars = await compiledVersions(on, zoneData, rows);
+  const found = new Map<string, CalendarInForce>();
+  for (const row of rows) {
+    const calendar = calendars.get(versionKey(row));
+    if (calendar === undefined) continue;
+    found.set(keyOf(row.project_id, row.name), { uid: row.uid, version: row.version, calendar });
+  }
+  return found;
+}
+
+/** Versions of calendars, ready to be asked, by `versionKey`. One that has no row is a fault. */
+export async function compiledVersions(
+  on: Queryable,
+  zoneData: Releases,
+  rows: readonly Pick<CalendarVersionRow, "uid" | "version">[],
+): Promise<Map<string, Calendar>> {
   const missing = rows.filter((row) => !compiled.has(versionKey(row)));
   const read = new Map<string, Calendar>();
   if (missing.length > 0) {
@@ -113,13 +129,13 @@ export async function calendarsInForce(
       if (calendar !== undefined) read.set(versionKey(row), calendar);
     }
   }
-  const found = new Map<string, CalendarInForce>();
+  const found = new Map<string, Calendar>();
   for (const row of rows) {
     const key = versionKey(row);
     const calendar = read.get(key) ?? compiled.get(key);
     if (calendar === undefined) continue;
     keep(key, calendar);
-    found.set(keyOf(row.project_id, row.name), { uid: row.uid, version: row.version, calendar });
+    found.set(key, calendar);
   }
   return found;
 }
@@ -144,7 +160,8 @@ function keep(key: string, calendar: Calendar): void {
   }
 }
 
-function versionKey(row: Pick<CalendarVersionRow, "uid" | "version">): string {
+/** The key of a version in what `compiledVersions` returns. */
+export function versionKey(row: Pick<CalendarVersionRow, "uid" | "version">): string {
   return `${row.uid}/${row.version}`;
 }
 

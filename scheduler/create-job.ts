@@ -145,7 +145,7 @@ async function insertRows(
     time,
     checked.schedule.policies.deleteFinished,
   ]);
-  await tx.query(revisionInsert, [uid, 1, checked.spec, time, actor, row.zone_data]);
+  await tx.query(revisionInsert, [uid, 1, checked.spec, time, actor, row.zone_data, 0, null]);
   await tx.query(epochInsert, [uid, 1, "ACTIVE", 1, time, null, time, ""]);
   const names = calendarNames(checked.job);
   if (names.length > 0) {

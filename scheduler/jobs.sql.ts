@@ -3,7 +3,8 @@ import type { JobRow, TurnRow } from "./job.ts";
 
 const COLUMNS = `j.uid, j.project_id, j.name, j.state, j.revision, j.epoch, j.next_fire_time, j.last_fire_time,
   j.last_seq, j.wake_time, j.after_time, j.carry, j.pause_note, j.pause_until, j.create_time, j.update_time`;
-const WITH_SPEC = `${COLUMNS}, r.spec::text as spec, r.zone_data
+/** The columns of a job with its revision in force, and where they are from. */
+export const JOB_WITH_SPEC = `${COLUMNS}, r.spec::text as spec, r.zone_data
   from scheduler.jobs j join scheduler.revisions r on r.job_uid = j.uid and r.revision = j.revision`;
 
 /** Adds a job: uid, project, name, state, cursor, wake time, time, whether it is deleted when finished. It is to be audited. */
@@ -21,13 +22,13 @@ export const jobInsert = statement<{ uid: string }>(
 /** The project's living job of a name. */
 export const jobByName = statement<JobRow>(
   "jobByName",
-  `select ${WITH_SPEC} where j.project_id = $1 and j.name = $2 and j.state <> 'DELETED'`,
+  `select ${JOB_WITH_SPEC} where j.project_id = $1 and j.name = $2 and j.state <> 'DELETED'`,
 );
 
 /** One of the project's jobs, deleted or not. */
 export const jobByUid = statement<JobRow>(
   "jobByUid",
-  `select ${WITH_SPEC} where j.project_id = $1 and j.uid = $2`,
+  `select ${JOB_WITH_SPEC} where j.project_id = $1 and j.uid = $2`,
 );
 
 /** The ids of all jobs that have had a name, newest first. */
@@ -44,10 +45,10 @@ export const jobsByNameAt = statement<{ uid: string }>(
     order by create_time desc limit 1`,
 );
 
-/** A page of the project's living jobs with a name greater than $2. */
+/** A page of the project's living jobs with a name greater than $2: of a list without a filter, along the index. */
 export const jobsAfterName = statement<JobRow>(
   "jobsAfterName",
-  `select ${WITH_SPEC} where j.project_id = $1 and j.name collate "C" > $2 and j.state <> 'DELETED'
+  `select ${JOB_WITH_SPEC} where j.project_id = $1 and j.name collate "C" > $2 and j.state <> 'DELETED'
    order by j.name collate "C" limit $3`,
 );
 
@@ -72,7 +73,7 @@ export const jobsInZones = statement<{ uid: string; project_id: string; name: st
  */
 export const jobsOfProjectInZones = statement<JobRow>(
   "jobsOfProjectInZones",
-  `select ${WITH_SPEC}
+  `select ${JOB_WITH_SPEC}
     where j.project_id = $1 and j.state <> 'DELETED' and j.name collate "C" > $3
       and (${IN_ZONES}$2::text[]))
            or exists (select from scheduler.job_calendars jc

@@ -7,7 +7,8 @@ import { type Job, JobSchema } from "../gen/easycron/v1/job_pb.ts";
 import { ListJobsRequestSchema } from "../gen/easycron/v1/job_service_pb.ts";
 import { SkipFireTimeRequestSchema } from "../gen/easycron/v1/ledger_service_pb.ts";
 import { createCalendar, updateCalendar } from "./calendars-change.ts";
-import { listJobs, presentJob, readJob } from "./read-jobs.ts";
+import { listJobs } from "./list-jobs.ts";
+import { presentJob, readJob } from "./read-jobs.ts";
 import { skipFireTime } from "./skip-fire-time.ts";
 import { openBench, PROJECT, type SchedulerBench } from "./testing/bench.ts";
 

@@ -2,17 +2,14 @@ import { type CalendarGate, passGates } from "../cron/calendar-gate.ts";
 import { nextPassing, PASSING_STEPS } from "../cron/next-passing.ts";
 import type { FirePlan } from "../cron/preview.ts";
 import type { Job } from "../gen/easycron/v1/job_pb.ts";
-import type { GetJobRequest, ListJobsRequest } from "../gen/easycron/v1/job_service_pb.ts";
+import type { GetJobRequest } from "../gen/easycron/v1/job_service_pb.ts";
 import { failure } from "../mesh/errors.ts";
 import { gatesOfMany } from "./calendars.ts";
 import { readCarry } from "./carry.ts";
 import type { CompiledSchedule } from "./compiled-schedule.ts";
 import { type JobRow, toJob } from "./job.ts";
-import { jobByName, jobsAfterName, jobUidsByName } from "./jobs.sql.ts";
-import { readPageToken, toPageToken } from "./page-token.ts";
+import { jobByName, jobUidsByName } from "./jobs.sql.ts";
 import type { Parts } from "./parts.ts";
-
-const DEFAULT_PAGE_SIZE = 50;
 
 /** A job to be shown; its schedule is the cache's unless given. */
 export interface ShownJob {
@@ -105,39 +102,6 @@ export async function readJob(
   const [row] = await parts.database.query(jobByName, [projectId, request.name]);
   if (row === undefined) throw failure("JOB_NOT_FOUND", { job: request.name });
   return row;
-}
-
-/** A page of jobs by name. Throws PAGE_TOKEN_INVALID. */
-export async function listJobs(
-  parts: Parts,
-  projectId: string,
-  request: ListJobsRequest,
-): Promise<{ jobs: Job[]; nextPageToken: string }> {
-  const size = request.pageSize === 0 ? DEFAULT_PAGE_SIZE : request.pageSize;
-  const after = readPageToken("jobs", request.pageToken);
-  const rows = await parts.database.query(jobsAfterName, [projectId, after, size + 1]);
-  const page = fittingPage(rows.slice(0, size));
-  const last = page.at(-1);
-  return {
-    jobs: await presentJobs(
-      parts,
-      page.map((row) => ({ row })),
-    ),
-    nextPageToken: rows.length > page.length && last !== undefined ? toPageToken("jobs", last.name) : "",
-  };
-}
-
-/** Specifications of one page, as JSON characters: well below what a message of the mesh may hold. */
-const MAX_PAGE_CHARS = 4 * 1024 * 1024;
-
-// A page may be shorter than asked for; at least one job is on it.
-function fittingPage(rows: readonly JobRow[]): readonly JobRow[] {
-  let chars = 0;
-  const end = rows.findIndex((row) => {
-    chars += row.spec.length;
-    return chars > MAX_PAGE_CHARS;
-  });
-  return end === -1 ? rows : rows.slice(0, Math.max(1, end));
 }
 
 /** The ids of all jobs of the project that have had this name. Throws JOB_NOT_FOUND instead of none. */

@@ -12,8 +12,8 @@ import { applyJobs } from "./batch-apply.ts";
 import { batchCreateJobs } from "./batch-create.ts";
 import { createJob } from "./create-job.ts";
 import { stateAt } from "./job.ts";
+import { listJobs } from "./list-jobs.ts";
 import { previewSchedule } from "./preview-schedule.ts";
-import { listJobs } from "./read-jobs.ts";
 import { openBench, PROJECT, type SchedulerBench } from "./testing/bench.ts";
 import { updateJob } from "./update-job.ts";
 

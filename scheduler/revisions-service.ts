@@ -23,7 +23,7 @@ export function createRevisionHandlers(parts: Parts, present: Present): Revision
       response: await listRevisions(parts, projectId, required(request)),
     }),
     getRevision: async ({ projectId, request }) => ({
-      response: { revision: await getRevision(parts, projectId, required(request)) },
+      response: await getRevision(parts, projectId, required(request)),
     }),
     revertJob: async ({ projectId, request, actor }) => ({
       response: await present(await revertJob(parts, projectId, required(request), actor)),

@@ -5,6 +5,7 @@ import { UpdateJobRequestSchema } from "../gen/easycron/v1/job_service_pb.ts";
 import { ListRevisionsRequestSchema, RevertJobRequestSchema } from "../gen/easycron/v1/revision_pb.ts";
 import { CronDialect } from "../gen/easycron/v1/schedule_pb.ts";
 import { etagOf } from "./job.ts";
+import { deleteJob } from "./pause-job.ts";
 import { getRevision, listRevisions } from "./revisions-read.ts";
 import { revertJob } from "./revisions-revert.ts";
 import { openBench, PROJECT, type SchedulerBench } from "./testing/bench.ts";
@@ -36,7 +37,8 @@ const revert = (number: number, etag = "") => {
   const request = create(RevertJobRequestSchema, { name: "payroll", number, etag });
   return revertJob(bench.parts, PROJECT, request, "key_b");
 };
-const read = (number: number) => getRevision(bench.parts, PROJECT, { name: "payroll", number });
+const read = async (number: number) =>
+  (await getRevision(bench.parts, PROJECT, { name: "payroll", number })).revision;
 
 test("revisions are listed newest first, in pages", async () => {
   bench.setTime(START + HOUR);
@@ -91,6 +93,22 @@ test("a revert of a job that has changed is refused", async () => {
   await update("0 */4 * * *");
   await expect(revert(1, etagOf(row))).rejects.toMatchObject({ reason: "ETAG_MISMATCH" });
   await expect(revert(9)).rejects.toMatchObject({ reason: "REVISION_NOT_FOUND" });
+});
+
+test("after the job's deletion its revisions are still told, until another job has the name", async () => {
+  await update("0 */4 * * *");
+  const request = create(ListRevisionsRequestSchema, { name: "payroll" });
+  const numbers = async () =>
+    (await listRevisions(bench.parts, PROJECT, request)).revisions.map(({ number }) => number);
+  const before = await read(2);
+  await deleteJob(bench.parts, { projectId: PROJECT, name: "payroll" });
+  expect(await numbers()).toEqual([2, 1]);
+  expect(await read(2)).toEqual(before);
+  await expect(read(3)).rejects.toMatchObject({ reason: "REVISION_NOT_FOUND", metadata: { last: "2" } });
+  await expect(revert(1)).rejects.toMatchObject({ reason: "JOB_NOT_FOUND" });
+  bench.setTime(START + HOUR);
+  await bench.createJob({ name: "payroll", target: before.job?.target ?? {}, ...cron("0 9 * * *") });
+  expect(await numbers()).toEqual([1]);
 });
 
 test("what is not there is named", async () => {

@@ -1,5 +1,4 @@
 import { clone, create, equals, isFieldSet } from "@bufbuild/protobuf";
-import { toSqlTime } from "../db/time.ts";
 import { type Job, JobSchema } from "../gen/easycron/v1/job_pb.ts";
 import {
   CreateJobRequestSchema,
@@ -17,7 +16,7 @@ import { jobByUid } from "./jobs.sql.ts";
 import type { Parts } from "./parts.ts";
 import { refusePast } from "./refuse-past.ts";
 import { findEarlierUse, fingerprintOf, type RequestUse, rememberUse } from "./request-id.ts";
-import { revisionInsert } from "./revisions.sql.ts";
+import { addRevision } from "./revisions-write.ts";
 import { updateMaskInvalid } from "./update-mask.ts";
 
 /** The fields of a job that an update may name, by their proto names. */
@@ -120,9 +119,8 @@ async function writeUpdate(
     if (same) return { row: before, schedule };
     const settled = await settleJob(tx, parts, before);
     const revision = before.revision + 1;
-    const changeTime = toSqlTime(settled.changeTimeMs);
-    const values = [before.uid, revision, checked.spec, changeTime, actor, schedule.zoneData];
-    await tx.query(revisionInsert, values);
+    const { spec } = checked;
+    await addRevision(tx, settled, { number: revision, spec, actor, zoneData: schedule.zoneData });
     await bindCalendars(tx, projectId, [{ jobUid: before.uid, names: calendarNames(checked.job) }]);
     const change = { ...unchanged(parts, settled), revision, schedule };
     const row = await writeChange(tx, parts, settled, change);

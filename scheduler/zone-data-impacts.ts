@@ -72,7 +72,7 @@ async function impactsOf(
       coming.effectiveMs,
       TWO_YEARS_MS,
     );
-    if (difference.addedCount + difference.removedCount === 0) return [];
+    if (difference.added.length + difference.removed.length === 0) return [];
     const { name: job, uid: jobUid } = row;
     return create(ZoneDataImpactSchema, {
       job,

@@ -12,7 +12,7 @@ import { compileSchedule } from "./compiled-schedule.ts";
 import { fromSpecJson } from "./job.ts";
 import { jobsInZones } from "./jobs.sql.ts";
 import type { Parts } from "./parts.ts";
-import { revisionInsert } from "./revisions.sql.ts";
+import { addRevision } from "./revisions-write.ts";
 import { calendarsInZones, zoneDataSettled } from "./zone-data.sql.ts";
 import type { ZoneRelease } from "./zone-data.ts";
 
@@ -103,8 +103,8 @@ async function moveJob(
   if (row === undefined || to.settled.includes(row.zone_data)) return false;
   const settledJob = await settleJob(tx, parts, row);
   const revision = row.revision + 1;
-  const time = toSqlTime(settledJob.changeTimeMs);
-  await tx.query(revisionInsert, [row.uid, revision, row.spec, time, "", to.release.version]);
+  const zoneData = to.release.version;
+  await addRevision(tx, settledJob, { number: revision, spec: row.spec, actor: "", zoneData });
   const schedule = compileSchedule(fromSpecJson(row.spec), row.uid, { zoneData: to.release });
   await writeChange(tx, parts, settledJob, { ...unchanged(parts, settledJob), revision, schedule });
   return true;

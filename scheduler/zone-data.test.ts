@@ -243,7 +243,7 @@ describe("when a release takes effect", () => {
       const audit = await auditJob(bench.parts, job, START, bench.parts.clock.now());
       expect(audit).toMatchObject({ fireTimeCount, differences: [] });
     }
-    const revision = await getRevision(bench.parts, PROJECT, { name: "paris", number: 2 });
+    const { revision } = await getRevision(bench.parts, PROJECT, { name: "paris", number: 2 });
     expect(revision).toMatchObject({ actor: "", difference: { addedCount: 7, removedCount: 7 } });
   });
 

@@ -1,5 +1,8 @@
+import { readdir, readFile } from "node:fs/promises";
 import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import type { DescService } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ConnectRouter, createRouterTransport } from "@connectrpc/connect";
 import { compressionGzip, connectNodeAdapter } from "@connectrpc/connect-node";
 import { afterEach, describe, expect, test } from "vitest";
@@ -73,6 +76,51 @@ describe("the client", () => {
     ["a key with a line break", { url: "http://localhost", apiKey: "k\n" }],
   ])("refuses %s", (_name, options) => {
     expect(() => new EasyCron(options)).toThrow(TypeError);
+  });
+});
+
+describe("the services of the API", () => {
+  /** The services that the protos declare, and a transport that records the calls of their methods. */
+  const watch = async () => {
+    const folder = join(import.meta.dirname, "gen/easycron/v1");
+    const files = (await readdir(folder)).filter((name) => name.endsWith("_service_pb.ts"));
+    const modules = await Promise.all(files.map((name) => import(join(folder, name))));
+    const services = modules
+      .flatMap((module) => Object.values<DescService>(module))
+      .filter(({ kind }) => kind === "service");
+    const called: string[] = [];
+    const transport = createRouterTransport((router) => {
+      for (const service of services) {
+        const answers = service.methods.map(({ localName, name }) => [
+          localName,
+          () => {
+            called.push(`${service.typeName}/${name}`);
+            return {};
+          },
+        ]);
+        router.service(service, Object.fromEntries(answers));
+      }
+    });
+    return { services, called, client: new EasyCron({ url: "", apiKey: "", transport }) };
+  };
+
+  test("are all reached from the client, with all their methods", async () => {
+    const { services, called, client } = await watch();
+    for (const service of Object.values(client)) {
+      for (const method of Object.values<(request: object) => Promise<unknown>>(service)) await method({});
+    }
+    const declared = services.flatMap(({ typeName, methods }) =>
+      methods.map(({ name }) => `${typeName}/${name}`),
+    );
+    expect(called.length).toBeGreaterThan(40);
+    expect(called.sort()).toEqual(declared.sort());
+  });
+
+  test("are all told of in the README", async () => {
+    const { services, client } = await watch();
+    const readme = await readFile(join(import.meta.dirname, "README.md"), "utf8");
+    for (const property of Object.keys(client)) expect(readme).toContain(`\`${property}\``);
+    for (const { name } of services) expect(readme).toContain(name);
   });
 });
 

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/job_batch.proto.
  */
 export const file_easycron_v1_job_batch: GenFile = /*@__PURE__*/
-  fileDesc("ChtlYXN5Y3Jvbi92MS9qb2JfYmF0Y2gucHJvdG8SC2Vhc3ljcm9uLnYxIqEBChZCYXRjaENyZWF0ZUpvYnNSZXF1ZXN0Ej8KCHJlcXVlc3RzGAEgAygLMiAuZWFzeWNyb24udjEuQmF0Y2hDcmVhdGVKb2JzSXRlbUILukgIkgEFCAEQ6AcSLwoKcmVxdWVzdF9pZBgCIAEoCUIbukgYchYyFF5bXHgyMS1ceDdlXXswLDEyOH0kEhUKDXZhbGlkYXRlX29ubHkYAyABKAgiPAoTQmF0Y2hDcmVhdGVKb2JzSXRlbRIlCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2JCBrpIA8gBASI5ChdCYXRjaENyZWF0ZUpvYnNSZXNwb25zZRIeCgRqb2JzGAEgAygLMhAuZWFzeWNyb24udjEuSm9iInAKFkJhdGNoVXBkYXRlSm9ic1JlcXVlc3QSPwoIcmVxdWVzdHMYASADKAsyIC5lYXN5Y3Jvbi52MS5CYXRjaFVwZGF0ZUpvYnNJdGVtQgu6SAiSAQUIARDoBxIVCg12YWxpZGF0ZV9vbmx5GAIgASgIIm0KE0JhdGNoVXBkYXRlSm9ic0l0ZW0SJQoDam9iGAEgASgLMhAuZWFzeWNyb24udjEuSm9iQga6SAPIAQESLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrIjkKF0JhdGNoVXBkYXRlSm9ic1Jlc3BvbnNlEh4KBGpvYnMYASADKAsyEC5lYXN5Y3Jvbi52MS5Kb2IiVQoWQmF0Y2hEZWxldGVKb2JzUmVxdWVzdBIkCgVuYW1lcxgBIAMoCUIVukgSkgEPCAEQ6AcYASIGcgQQARg/EhUKDWFsbG93X21pc3NpbmcYAiABKAgiOQoXQmF0Y2hEZWxldGVKb2JzUmVzcG9uc2USHgoEam9icxgBIAMoCzIQLmVhc3ljcm9uLnYxLkpvYiKUAgoVQmF0Y2hQYXVzZUpvYnNSZXF1ZXN0EiIKBW5hbWVzGAEgAygJQhO6SBCSAQ0Q6AcYASIGcgQQARg/EkgKBmxhYmVscxgCIAMoCzIuLmVhc3ljcm9uLnYxLkJhdGNoUGF1c2VKb2JzUmVxdWVzdC5MYWJlbHNFbnRyeUIIukgFmgECEEASGwoKdW5kb190b2tlbhgDIAEoCUIHukgEcgIYQBIWCgRub3RlGAQgASgJQgi6SAVyAxiACBIpCgV1bnRpbBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJaChZCYXRjaFBhdXNlSm9ic1Jlc3BvbnNlEh4KBGpvYnMYASADKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISEgoKdW5kb190b2tlbhgCIAEoCRIMCgRtb3JlGAMgASgIItMBChZCYXRjaFJlc3VtZUpvYnNSZXF1ZXN0EiIKBW5hbWVzGAEgAygJQhO6SBCSAQ0Q6AcYASIGcgQQARg/EkkKBmxhYmVscxgCIAMoCzIvLmVhc3ljcm9uLnYxLkJhdGNoUmVzdW1lSm9ic1JlcXVlc3QuTGFiZWxzRW50cnlCCLpIBZoBAhBAEhsKCnVuZG9fdG9rZW4YAyABKAlCB7pIBHICGEAaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJbChdCYXRjaFJlc3VtZUpvYnNSZXNwb25zZRIeCgRqb2JzGAEgAygLMhAuZWFzeWNyb24udjEuSm9iEhIKCnVuZG9fdG9rZW4YAiABKAkSDAoEbW9yZRgDIAEoCCL9AQoQQXBwbHlKb2JzUmVxdWVzdBJ4CgZsYWJlbHMYASADKAsyKS5lYXN5Y3Jvbi52MS5BcHBseUpvYnNSZXF1ZXN0LkxhYmVsc0VudHJ5Qj26SDqaATcIARBAIipyKDImXlthLXowLTldKFthLXowLTkuXy1dezAsNjF9W2EtejAtOV0pPyQqBXIDGP8BEikKBGpvYnMYAiADKAsyEC5lYXN5Y3Jvbi52MS5Kb2JCCbpIBpIBAxDoBxIVCg12YWxpZGF0ZV9vbmx5GAMgASgIGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiXwoRQXBwbHlKb2JzUmVzcG9uc2USDwoHY3JlYXRlZBgBIAMoCRIPCgd1cGRhdGVkGAIgAygJEg8KB2RlbGV0ZWQYAyADKAkSFwoPdW5jaGFuZ2VkX2NvdW50GAQgASgFYgZwcm90bzM", [file_buf_validate_validate, file_easycron_v1_job, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
+  fileDesc("ChtlYXN5Y3Jvbi92MS9qb2JfYmF0Y2gucHJvdG8SC2Vhc3ljcm9uLnYxIqEBChZCYXRjaENyZWF0ZUpvYnNSZXF1ZXN0Ej8KCHJlcXVlc3RzGAEgAygLMiAuZWFzeWNyb24udjEuQmF0Y2hDcmVhdGVKb2JzSXRlbUILukgIkgEFCAEQ6AcSLwoKcmVxdWVzdF9pZBgCIAEoCUIbukgYchYyFF5bXHgyMS1ceDdlXXswLDEyOH0kEhUKDXZhbGlkYXRlX29ubHkYAyABKAgiPAoTQmF0Y2hDcmVhdGVKb2JzSXRlbRIlCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2JCBrpIA8gBASI5ChdCYXRjaENyZWF0ZUpvYnNSZXNwb25zZRIeCgRqb2JzGAEgAygLMhAuZWFzeWNyb24udjEuSm9iInAKFkJhdGNoVXBkYXRlSm9ic1JlcXVlc3QSPwoIcmVxdWVzdHMYASADKAsyIC5lYXN5Y3Jvbi52MS5CYXRjaFVwZGF0ZUpvYnNJdGVtQgu6SAiSAQUIARDoBxIVCg12YWxpZGF0ZV9vbmx5GAIgASgIIm0KE0JhdGNoVXBkYXRlSm9ic0l0ZW0SJQoDam9iGAEgASgLMhAuZWFzeWNyb24udjEuSm9iQga6SAPIAQESLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrIjkKF0JhdGNoVXBkYXRlSm9ic1Jlc3BvbnNlEh4KBGpvYnMYASADKAsyEC5lYXN5Y3Jvbi52MS5Kb2IiVQoWQmF0Y2hEZWxldGVKb2JzUmVxdWVzdBIkCgVuYW1lcxgBIAMoCUIVukgSkgEPCAEQ6AcYASIGcgQQARg/EhUKDWFsbG93X21pc3NpbmcYAiABKAgiOQoXQmF0Y2hEZWxldGVKb2JzUmVzcG9uc2USHgoEam9icxgBIAMoCzIQLmVhc3ljcm9uLnYxLkpvYiKuAgoVQmF0Y2hQYXVzZUpvYnNSZXF1ZXN0EiIKBW5hbWVzGAEgAygJQhO6SBCSAQ0Q6AcYASIGcgQQARg/EkgKBmxhYmVscxgCIAMoCzIuLmVhc3ljcm9uLnYxLkJhdGNoUGF1c2VKb2JzUmVxdWVzdC5MYWJlbHNFbnRyeUIIukgFmgECEEASGwoKdW5kb190b2tlbhgDIAEoCUIHukgEcgIYQBIWCgRub3RlGAQgASgJQgi6SAVyAxiACBIpCgV1bnRpbBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGAoGZmlsdGVyGAYgASgJQgi6SAVyAxiABBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIloKFkJhdGNoUGF1c2VKb2JzUmVzcG9uc2USHgoEam9icxgBIAMoCzIQLmVhc3ljcm9uLnYxLkpvYhISCgp1bmRvX3Rva2VuGAIgASgJEgwKBG1vcmUYAyABKAgi7QEKFkJhdGNoUmVzdW1lSm9ic1JlcXVlc3QSIgoFbmFtZXMYASADKAlCE7pIEJIBDRDoBxgBIgZyBBABGD8SSQoGbGFiZWxzGAIgAygLMi8uZWFzeWNyb24udjEuQmF0Y2hSZXN1bWVKb2JzUmVxdWVzdC5MYWJlbHNFbnRyeUIIukgFmgECEEASGwoKdW5kb190b2tlbhgDIAEoCUIHukgEcgIYQBIYCgZmaWx0ZXIYBCABKAlCCLpIBXIDGIAEGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiWwoXQmF0Y2hSZXN1bWVKb2JzUmVzcG9uc2USHgoEam9icxgBIAMoCzIQLmVhc3ljcm9uLnYxLkpvYhISCgp1bmRvX3Rva2VuGAIgASgJEgwKBG1vcmUYAyABKAgi/QEKEEFwcGx5Sm9ic1JlcXVlc3QSeAoGbGFiZWxzGAEgAygLMikuZWFzeWNyb24udjEuQXBwbHlKb2JzUmVxdWVzdC5MYWJlbHNFbnRyeUI9ukg6mgE3CAEQQCIqcigyJl5bYS16MC05XShbYS16MC05Ll8tXXswLDYxfVthLXowLTldKT8kKgVyAxj/ARIpCgRqb2JzGAIgAygLMhAuZWFzeWNyb24udjEuSm9iQgm6SAaSAQMQ6AcSFQoNdmFsaWRhdGVfb25seRgDIAEoCBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIl8KEUFwcGx5Sm9ic1Jlc3BvbnNlEg8KB2NyZWF0ZWQYASADKAkSDwoHdXBkYXRlZBgCIAMoCRIPCgdkZWxldGVkGAMgAygJEhcKD3VuY2hhbmdlZF9jb3VudBgEIAEoBWIGcHJvdG8z", [file_buf_validate_validate, file_easycron_v1_job, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
 
 /**
  * Asks for new jobs.
@@ -223,7 +223,7 @@ export const BatchDeleteJobsResponseSchema: GenMessage<BatchDeleteJobsResponse> 
   messageDesc(file_easycron_v1_job_batch, 7);
 
 /**
- * Says which jobs to pause: by names, by labels, or as they were before BatchResumeJobs. Exactly one must be given.
+ * Says which jobs to pause: by names, by labels, by a filter, or as they were before BatchResumeJobs. Exactly one must be given.
  *
  * @generated from message easycron.v1.BatchPauseJobsRequest
  */
@@ -262,6 +262,13 @@ export type BatchPauseJobsRequest = Message<"easycron.v1.BatchPauseJobsRequest">
    * @generated from field: google.protobuf.Timestamp until = 5;
    */
   until?: Timestamp | undefined;
+
+  /**
+   * Which jobs, as in ListJobs; at most 1,000 of these are paused by one call.
+   *
+   * @generated from field: string filter = 6;
+   */
+  filter: string;
 };
 
 /**
@@ -292,7 +299,7 @@ export type BatchPauseJobsResponse = Message<"easycron.v1.BatchPauseJobsResponse
   undoToken: string;
 
   /**
-   * Whether there are more jobs with these labels: call again.
+   * Whether there are more jobs with these labels, or of this filter: call again.
    *
    * @generated from field: bool more = 3;
    */
@@ -307,7 +314,7 @@ export const BatchPauseJobsResponseSchema: GenMessage<BatchPauseJobsResponse> = 
   messageDesc(file_easycron_v1_job_batch, 9);
 
 /**
- * Says which jobs to resume: by names, by labels, or as they were before BatchPauseJobs. Exactly one must be given.
+ * Says which jobs to resume: by names, by labels, by a filter, or as they were before BatchPauseJobs. Exactly one must be given.
  *
  * @generated from message easycron.v1.BatchResumeJobsRequest
  */
@@ -332,6 +339,13 @@ export type BatchResumeJobsRequest = Message<"easycron.v1.BatchResumeJobsRequest
    * @generated from field: string undo_token = 3;
    */
   undoToken: string;
+
+  /**
+   * Which jobs, as in ListJobs; at most 1,000 of these are resumed by one call.
+   *
+   * @generated from field: string filter = 4;
+   */
+  filter: string;
 };
 
 /**
@@ -362,7 +376,7 @@ export type BatchResumeJobsResponse = Message<"easycron.v1.BatchResumeJobsRespon
   undoToken: string;
 
   /**
-   * Whether there are more jobs with these labels: call again.
+   * Whether there are more jobs with these labels, or of this filter: call again.
    *
    * @generated from field: bool more = 3;
    */

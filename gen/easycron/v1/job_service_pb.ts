@@ -23,7 +23,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/job_service.proto.
  */
 export const file_easycron_v1_job_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1lYXN5Y3Jvbi92MS9qb2Jfc2VydmljZS5wcm90bxILZWFzeWNyb24udjEigQEKEENyZWF0ZUpvYlJlcXVlc3QSJQoDam9iGAEgASgLMhAuZWFzeWNyb24udjEuSm9iQga6SAPIAQESLwoKcmVxdWVzdF9pZBgCIAEoCUIbukgYchYyFF5bXHgyMS1ceDdlXXswLDEyOH0kEhUKDXZhbGlkYXRlX29ubHkYAyABKAgiWgoRQ3JlYXRlSm9iUmVzcG9uc2USHQoDam9iGAEgASgLMhAuZWFzeWNyb24udjEuSm9iEiYKCHdhcm5pbmdzGAIgAygLMhQuZWFzeWNyb24udjEuV2FybmluZyIoCg1HZXRKb2JSZXF1ZXN0EhcKBG5hbWUYASABKAlCCbpIBnIEEAEYPyIvCg5HZXRKb2JSZXNwb25zZRIdCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2IiTgoPTGlzdEpvYnNSZXF1ZXN0Eh0KCXBhZ2Vfc2l6ZRgDIAEoBUIKukgHGgUY9AMoABIcCgpwYWdlX3Rva2VuGAQgASgJQgi6SAVyAxiACCJLChBMaXN0Sm9ic1Jlc3BvbnNlEh4KBGpvYnMYASADKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIskBChBVcGRhdGVKb2JSZXF1ZXN0EiUKA2pvYhgBIAEoCzIQLmVhc3ljcm9uLnYxLkpvYkIGukgDyAEBEi8KC3VwZGF0ZV9tYXNrGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzaxIVCg1hbGxvd19taXNzaW5nGAMgASgIEi8KCnJlcXVlc3RfaWQYBCABKAlCG7pIGHIWMhReW1x4MjEtXHg3ZV17MCwxMjh9JBIVCg12YWxpZGF0ZV9vbmx5GAUgASgIIloKEVVwZGF0ZUpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLmVhc3ljcm9uLnYxLkpvYhImCgh3YXJuaW5ncxgCIAMoCzIULmVhc3ljcm9uLnYxLldhcm5pbmciQgoQRGVsZXRlSm9iUmVxdWVzdBIXCgRuYW1lGAEgASgJQgm6SAZyBBABGD8SFQoEZXRhZxgCIAEoCUIHukgEcgIYQCIyChFEZWxldGVKb2JSZXNwb25zZRIdCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2IieQoPUGF1c2VKb2JSZXF1ZXN0EhcKBG5hbWUYASABKAlCCbpIBnIEEAEYPxIiCgRub3RlGAIgASgJQhS6SBFyDxiACDIKXlteXHgwMF0qJBIpCgV1bnRpbBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiMQoQUGF1c2VKb2JSZXNwb25zZRIdCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2IiKwoQUmVzdW1lSm9iUmVxdWVzdBIXCgRuYW1lGAEgASgJQgm6SAZyBBABGD8iMgoRUmVzdW1lSm9iUmVzcG9uc2USHQoDam9iGAEgASgLMhAuZWFzeWNyb24udjEuSm9iIoIBCg1SdW5Kb2JSZXF1ZXN0EhcKBG5hbWUYASABKAlCCbpIBnIEEAEYPxIvCgpyZXF1ZXN0X2lkGAIgASgJQhu6SBhyFjIUXltceDIxLVx4N2VdezAsMTI4fSQSJwoHcGF5bG9hZBgDIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZSI3Cg5SdW5Kb2JSZXNwb25zZRIlCgd0cmlnZ2VyGAEgASgLMhQuZWFzeWNyb24udjEuVHJpZ2dlcjLPCwoKSm9iU2VydmljZRJKCglDcmVhdGVKb2ISHS5lYXN5Y3Jvbi52MS5DcmVhdGVKb2JSZXF1ZXN0Gh4uZWFzeWNyb24udjEuQ3JlYXRlSm9iUmVzcG9uc2USRgoGR2V0Sm9iEhouZWFzeWNyb24udjEuR2V0Sm9iUmVxdWVzdBobLmVhc3ljcm9uLnYxLkdldEpvYlJlc3BvbnNlIgOQAgESTAoITGlzdEpvYnMSHC5lYXN5Y3Jvbi52MS5MaXN0Sm9ic1JlcXVlc3QaHS5lYXN5Y3Jvbi52MS5MaXN0Sm9ic1Jlc3BvbnNlIgOQAgESSgoJVXBkYXRlSm9iEh0uZWFzeWNyb24udjEuVXBkYXRlSm9iUmVxdWVzdBoeLmVhc3ljcm9uLnYxLlVwZGF0ZUpvYlJlc3BvbnNlEkoKCURlbGV0ZUpvYhIdLmVhc3ljcm9uLnYxLkRlbGV0ZUpvYlJlcXVlc3QaHi5lYXN5Y3Jvbi52MS5EZWxldGVKb2JSZXNwb25zZRJHCghQYXVzZUpvYhIcLmVhc3ljcm9uLnYxLlBhdXNlSm9iUmVxdWVzdBodLmVhc3ljcm9uLnYxLlBhdXNlSm9iUmVzcG9uc2USSgoJUmVzdW1lSm9iEh0uZWFzeWNyb24udjEuUmVzdW1lSm9iUmVxdWVzdBoeLmVhc3ljcm9uLnYxLlJlc3VtZUpvYlJlc3BvbnNlEkEKBlJ1bkpvYhIaLmVhc3ljcm9uLnYxLlJ1bkpvYlJlcXVlc3QaGy5lYXN5Y3Jvbi52MS5SdW5Kb2JSZXNwb25zZRJcCg9CYXRjaENyZWF0ZUpvYnMSIy5lYXN5Y3Jvbi52MS5CYXRjaENyZWF0ZUpvYnNSZXF1ZXN0GiQuZWFzeWNyb24udjEuQmF0Y2hDcmVhdGVKb2JzUmVzcG9uc2USXAoPQmF0Y2hVcGRhdGVKb2JzEiMuZWFzeWNyb24udjEuQmF0Y2hVcGRhdGVKb2JzUmVxdWVzdBokLmVhc3ljcm9uLnYxLkJhdGNoVXBkYXRlSm9ic1Jlc3BvbnNlElwKD0JhdGNoRGVsZXRlSm9icxIjLmVhc3ljcm9uLnYxLkJhdGNoRGVsZXRlSm9ic1JlcXVlc3QaJC5lYXN5Y3Jvbi52MS5CYXRjaERlbGV0ZUpvYnNSZXNwb25zZRJZCg5CYXRjaFBhdXNlSm9icxIiLmVhc3ljcm9uLnYxLkJhdGNoUGF1c2VKb2JzUmVxdWVzdBojLmVhc3ljcm9uLnYxLkJhdGNoUGF1c2VKb2JzUmVzcG9uc2USXAoPQmF0Y2hSZXN1bWVKb2JzEiMuZWFzeWNyb24udjEuQmF0Y2hSZXN1bWVKb2JzUmVxdWVzdBokLmVhc3ljcm9uLnYxLkJhdGNoUmVzdW1lSm9ic1Jlc3BvbnNlEkoKCUFwcGx5Sm9icxIdLmVhc3ljcm9uLnYxLkFwcGx5Sm9ic1JlcXVlc3QaHi5lYXN5Y3Jvbi52MS5BcHBseUpvYnNSZXNwb25zZRJKCglSZXZlcnRKb2ISHS5lYXN5Y3Jvbi52MS5SZXZlcnRKb2JSZXF1ZXN0Gh4uZWFzeWNyb24udjEuUmV2ZXJ0Sm9iUmVzcG9uc2USUAoLQmFja2ZpbGxKb2ISHy5lYXN5Y3Jvbi52MS5CYWNrZmlsbEpvYlJlcXVlc3QaIC5lYXN5Y3Jvbi52MS5CYWNrZmlsbEpvYlJlc3BvbnNlElsKDUxpc3RSZXZpc2lvbnMSIS5lYXN5Y3Jvbi52MS5MaXN0UmV2aXNpb25zUmVxdWVzdBoiLmVhc3ljcm9uLnYxLkxpc3RSZXZpc2lvbnNSZXNwb25zZSIDkAIBElUKC0dldFJldmlzaW9uEh8uZWFzeWNyb24udjEuR2V0UmV2aXNpb25SZXF1ZXN0GiAuZWFzeWNyb24udjEuR2V0UmV2aXNpb25SZXNwb25zZSIDkAIBYgZwcm90bzM", [file_buf_validate_validate, file_easycron_v1_job, file_easycron_v1_job_batch, file_easycron_v1_operation, file_easycron_v1_revision, file_easycron_v1_trigger, file_google_protobuf_field_mask, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("Ch1lYXN5Y3Jvbi92MS9qb2Jfc2VydmljZS5wcm90bxILZWFzeWNyb24udjEigQEKEENyZWF0ZUpvYlJlcXVlc3QSJQoDam9iGAEgASgLMhAuZWFzeWNyb24udjEuSm9iQga6SAPIAQESLwoKcmVxdWVzdF9pZBgCIAEoCUIbukgYchYyFF5bXHgyMS1ceDdlXXswLDEyOH0kEhUKDXZhbGlkYXRlX29ubHkYAyABKAgiWgoRQ3JlYXRlSm9iUmVzcG9uc2USHQoDam9iGAEgASgLMhAuZWFzeWNyb24udjEuSm9iEiYKCHdhcm5pbmdzGAIgAygLMhQuZWFzeWNyb24udjEuV2FybmluZyIoCg1HZXRKb2JSZXF1ZXN0EhcKBG5hbWUYASABKAlCCbpIBnIEEAEYPyIvCg5HZXRKb2JSZXNwb25zZRIdCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2IigwEKD0xpc3RKb2JzUmVxdWVzdBIYCgZmaWx0ZXIYASABKAlCCLpIBXIDGIAEEhkKCG9yZGVyX2J5GAIgASgJQge6SARyAhhAEh0KCXBhZ2Vfc2l6ZRgDIAEoBUIKukgHGgUY9AMoABIcCgpwYWdlX3Rva2VuGAQgASgJQgi6SAVyAxiACCJLChBMaXN0Sm9ic1Jlc3BvbnNlEh4KBGpvYnMYASADKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIskBChBVcGRhdGVKb2JSZXF1ZXN0EiUKA2pvYhgBIAEoCzIQLmVhc3ljcm9uLnYxLkpvYkIGukgDyAEBEi8KC3VwZGF0ZV9tYXNrGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzaxIVCg1hbGxvd19taXNzaW5nGAMgASgIEi8KCnJlcXVlc3RfaWQYBCABKAlCG7pIGHIWMhReW1x4MjEtXHg3ZV17MCwxMjh9JBIVCg12YWxpZGF0ZV9vbmx5GAUgASgIIloKEVVwZGF0ZUpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLmVhc3ljcm9uLnYxLkpvYhImCgh3YXJuaW5ncxgCIAMoCzIULmVhc3ljcm9uLnYxLldhcm5pbmciQgoQRGVsZXRlSm9iUmVxdWVzdBIXCgRuYW1lGAEgASgJQgm6SAZyBBABGD8SFQoEZXRhZxgCIAEoCUIHukgEcgIYQCIyChFEZWxldGVKb2JSZXNwb25zZRIdCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2IieQoPUGF1c2VKb2JSZXF1ZXN0EhcKBG5hbWUYASABKAlCCbpIBnIEEAEYPxIiCgRub3RlGAIgASgJQhS6SBFyDxiACDIKXlteXHgwMF0qJBIpCgV1bnRpbBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiMQoQUGF1c2VKb2JSZXNwb25zZRIdCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2IiKwoQUmVzdW1lSm9iUmVxdWVzdBIXCgRuYW1lGAEgASgJQgm6SAZyBBABGD8iMgoRUmVzdW1lSm9iUmVzcG9uc2USHQoDam9iGAEgASgLMhAuZWFzeWNyb24udjEuSm9iIoIBCg1SdW5Kb2JSZXF1ZXN0EhcKBG5hbWUYASABKAlCCbpIBnIEEAEYPxIvCgpyZXF1ZXN0X2lkGAIgASgJQhu6SBhyFjIUXltceDIxLVx4N2VdezAsMTI4fSQSJwoHcGF5bG9hZBgDIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZSI3Cg5SdW5Kb2JSZXNwb25zZRIlCgd0cmlnZ2VyGAEgASgLMhQuZWFzeWNyb24udjEuVHJpZ2dlcjLPCwoKSm9iU2VydmljZRJKCglDcmVhdGVKb2ISHS5lYXN5Y3Jvbi52MS5DcmVhdGVKb2JSZXF1ZXN0Gh4uZWFzeWNyb24udjEuQ3JlYXRlSm9iUmVzcG9uc2USRgoGR2V0Sm9iEhouZWFzeWNyb24udjEuR2V0Sm9iUmVxdWVzdBobLmVhc3ljcm9uLnYxLkdldEpvYlJlc3BvbnNlIgOQAgESTAoITGlzdEpvYnMSHC5lYXN5Y3Jvbi52MS5MaXN0Sm9ic1JlcXVlc3QaHS5lYXN5Y3Jvbi52MS5MaXN0Sm9ic1Jlc3BvbnNlIgOQAgESSgoJVXBkYXRlSm9iEh0uZWFzeWNyb24udjEuVXBkYXRlSm9iUmVxdWVzdBoeLmVhc3ljcm9uLnYxLlVwZGF0ZUpvYlJlc3BvbnNlEkoKCURlbGV0ZUpvYhIdLmVhc3ljcm9uLnYxLkRlbGV0ZUpvYlJlcXVlc3QaHi5lYXN5Y3Jvbi52MS5EZWxldGVKb2JSZXNwb25zZRJHCghQYXVzZUpvYhIcLmVhc3ljcm9uLnYxLlBhdXNlSm9iUmVxdWVzdBodLmVhc3ljcm9uLnYxLlBhdXNlSm9iUmVzcG9uc2USSgoJUmVzdW1lSm9iEh0uZWFzeWNyb24udjEuUmVzdW1lSm9iUmVxdWVzdBoeLmVhc3ljcm9uLnYxLlJlc3VtZUpvYlJlc3BvbnNlEkEKBlJ1bkpvYhIaLmVhc3ljcm9uLnYxLlJ1bkpvYlJlcXVlc3QaGy5lYXN5Y3Jvbi52MS5SdW5Kb2JSZXNwb25zZRJcCg9CYXRjaENyZWF0ZUpvYnMSIy5lYXN5Y3Jvbi52MS5CYXRjaENyZWF0ZUpvYnNSZXF1ZXN0GiQuZWFzeWNyb24udjEuQmF0Y2hDcmVhdGVKb2JzUmVzcG9uc2USXAoPQmF0Y2hVcGRhdGVKb2JzEiMuZWFzeWNyb24udjEuQmF0Y2hVcGRhdGVKb2JzUmVxdWVzdBokLmVhc3ljcm9uLnYxLkJhdGNoVXBkYXRlSm9ic1Jlc3BvbnNlElwKD0JhdGNoRGVsZXRlSm9icxIjLmVhc3ljcm9uLnYxLkJhdGNoRGVsZXRlSm9ic1JlcXVlc3QaJC5lYXN5Y3Jvbi52MS5CYXRjaERlbGV0ZUpvYnNSZXNwb25zZRJZCg5CYXRjaFBhdXNlSm9icxIiLmVhc3ljcm9uLnYxLkJhdGNoUGF1c2VKb2JzUmVxdWVzdBojLmVhc3ljcm9uLnYxLkJhdGNoUGF1c2VKb2JzUmVzcG9uc2USXAoPQmF0Y2hSZXN1bWVKb2JzEiMuZWFzeWNyb24udjEuQmF0Y2hSZXN1bWVKb2JzUmVxdWVzdBokLmVhc3ljcm9uLnYxLkJhdGNoUmVzdW1lSm9ic1Jlc3BvbnNlEkoKCUFwcGx5Sm9icxIdLmVhc3ljcm9uLnYxLkFwcGx5Sm9ic1JlcXVlc3QaHi5lYXN5Y3Jvbi52MS5BcHBseUpvYnNSZXNwb25zZRJKCglSZXZlcnRKb2ISHS5lYXN5Y3Jvbi52MS5SZXZlcnRKb2JSZXF1ZXN0Gh4uZWFzeWNyb24udjEuUmV2ZXJ0Sm9iUmVzcG9uc2USUAoLQmFja2ZpbGxKb2ISHy5lYXN5Y3Jvbi52MS5CYWNrZmlsbEpvYlJlcXVlc3QaIC5lYXN5Y3Jvbi52MS5CYWNrZmlsbEpvYlJlc3BvbnNlElsKDUxpc3RSZXZpc2lvbnMSIS5lYXN5Y3Jvbi52MS5MaXN0UmV2aXNpb25zUmVxdWVzdBoiLmVhc3ljcm9uLnYxLkxpc3RSZXZpc2lvbnNSZXNwb25zZSIDkAIBElUKC0dldFJldmlzaW9uEh8uZWFzeWNyb24udjEuR2V0UmV2aXNpb25SZXF1ZXN0GiAuZWFzeWNyb24udjEuR2V0UmV2aXNpb25SZXNwb25zZSIDkAIBYgZwcm90bzM", [file_buf_validate_validate, file_easycron_v1_job, file_easycron_v1_job_batch, file_easycron_v1_operation, file_easycron_v1_revision, file_easycron_v1_trigger, file_google_protobuf_field_mask, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * Asks for a new job.
@@ -138,6 +138,29 @@ export const GetJobResponseSchema: GenMessage<GetJobResponse> = /*@__PURE__*/
  */
 export type ListJobsRequest = Message<"easycron.v1.ListJobsRequest"> & {
   /**
+   * Which jobs: restrictions joined by AND, of these forms (a small part of AIP-160). Empty: all. What else it holds is
+   * FIELD_INVALID, with its position.
+   *   state = PAUSED           or JOB_STATE_PAUSED; ACTIVE, PAUSED, FINISHED; != too
+   *   name = "payroll"         this name; name = "pay*": all that begin so
+   *   labels.team = "billing"  a label with this value; labels.team:* with any
+   *   target = "webhook"       webhook, redis, kafka; != too
+   * A value of letters, digits and . _ - needs no quotes; within them \" and \\ stand for " and \.
+   *
+   * @generated from field: string filter = 1;
+   */
+  filter: string;
+
+  /**
+   * In which order: name (the default), name desc, create_time, create_time desc, next_fire_time, or the same in
+   * camelCase; those of one time by name. Anything else is FIELD_INVALID. next_fire_time is that of the first fire time
+   * that has not been handed over for delivery, up to five seconds ahead of the one shown; jobs without one come last, and
+   * a job that fires while the pages are read may come again.
+   *
+   * @generated from field: string order_by = 2;
+   */
+  orderBy: string;
+
+  /**
    * How many at most: 1 to 500, default 50 (0 means the default).
    *
    * @generated from field: int32 page_size = 3;
@@ -145,7 +168,8 @@ export type ListJobsRequest = Message<"easycron.v1.ListJobsRequest"> & {
   pageSize: number;
 
   /**
-   * The next_page_token of the page before; empty for the first. Any other text is PAGE_TOKEN_INVALID.
+   * The next_page_token of the page before, with the same filter and order; empty for the first. Any other text is
+   * PAGE_TOKEN_INVALID.
    *
    * @generated from field: string page_token = 4;
    */
@@ -166,7 +190,7 @@ export const ListJobsRequestSchema: GenMessage<ListJobsRequest> = /*@__PURE__*/
  */
 export type ListJobsResponse = Message<"easycron.v1.ListJobsResponse"> & {
   /**
-   * By name, in byte order; without deleted ones.
+   * In the order asked for, names in byte order; without deleted ones.
    *
    * @generated from field: repeated easycron.v1.Job jobs = 1;
    */
@@ -499,7 +523,7 @@ export const JobService: GenService<{
     output: typeof GetJobResponseSchema;
   },
   /**
-   * Lists the project's jobs by name.
+   * Lists the project's jobs, all or those that pass a filter.
    *
    * @generated from rpc easycron.v1.JobService.ListJobs
    */
@@ -591,7 +615,7 @@ export const JobService: GenService<{
     output: typeof BatchDeleteJobsResponseSchema;
   },
   /**
-   * Pauses jobs by name or by labels.
+   * Pauses jobs by names, labels or a filter.
    *
    * @generated from rpc easycron.v1.JobService.BatchPauseJobs
    */
@@ -601,7 +625,7 @@ export const JobService: GenService<{
     output: typeof BatchPauseJobsResponseSchema;
   },
   /**
-   * Resumes jobs by name or by labels, or undoes a pause.
+   * Resumes jobs by names, labels or a filter, or undoes a pause.
    *
    * @generated from rpc easycron.v1.JobService.BatchResumeJobs
    */

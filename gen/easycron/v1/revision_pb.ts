@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/revision.proto.
  */
 export const file_easycron_v1_revision: GenFile = /*@__PURE__*/
-  fileDesc("ChplYXN5Y3Jvbi92MS9yZXZpc2lvbi5wcm90bxILZWFzeWNyb24udjEirgEKCFJldmlzaW9uEg4KBm51bWJlchgBIAEoDRIdCgNqb2IYAiABKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISLwoLY3JlYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWFjdG9yGAQgASgJEjMKCmRpZmZlcmVuY2UYBSABKAsyHy5lYXN5Y3Jvbi52MS5GaXJlVGltZURpZmZlcmVuY2Ui9gEKEkZpcmVUaW1lRGlmZmVyZW5jZRIuCgpzdGFydF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLYWRkZWRfY291bnQYAyABKA0SFQoNcmVtb3ZlZF9jb3VudBgEIAEoDRIpCgVhZGRlZBgFIAMoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHcmVtb3ZlZBgGIAMoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAibAoUTGlzdFJldmlzaW9uc1JlcXVlc3QSFwoEbmFtZRgBIAEoCUIJukgGcgQQARg/Eh0KCXBhZ2Vfc2l6ZRgCIAEoBUIKukgHGgUY9AMoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxiACCJaChVMaXN0UmV2aXNpb25zUmVzcG9uc2USKAoJcmV2aXNpb25zGAEgAygLMhUuZWFzeWNyb24udjEuUmV2aXNpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkYKEkdldFJldmlzaW9uUmVxdWVzdBIXCgRuYW1lGAEgASgJQgm6SAZyBBABGD8SFwoGbnVtYmVyGAIgASgNQge6SAQqAigBIj4KE0dldFJldmlzaW9uUmVzcG9uc2USJwoIcmV2aXNpb24YASABKAsyFS5lYXN5Y3Jvbi52MS5SZXZpc2lvbiKjAQoQUmV2ZXJ0Sm9iUmVxdWVzdBIXCgRuYW1lGAEgASgJQgm6SAZyBBABGD8SFwoGbnVtYmVyGAIgASgNQge6SAQqAigBEhUKBGV0YWcYAyABKAlCB7pIBHICGEASLwoKcmVxdWVzdF9pZBgEIAEoCUIbukgYchYyFF5bXHgyMS1ceDdlXXswLDEyOH0kEhUKDXZhbGlkYXRlX29ubHkYBSABKAgiWgoRUmV2ZXJ0Sm9iUmVzcG9uc2USHQoDam9iGAEgASgLMhAuZWFzeWNyb24udjEuSm9iEiYKCHdhcm5pbmdzGAIgAygLMhQuZWFzeWNyb24udjEuV2FybmluZ2IGcHJvdG8z", [file_buf_validate_validate, file_easycron_v1_job, file_google_protobuf_timestamp]);
+  fileDesc("ChplYXN5Y3Jvbi92MS9yZXZpc2lvbi5wcm90bxILZWFzeWNyb24udjEirgEKCFJldmlzaW9uEg4KBm51bWJlchgBIAEoDRIdCgNqb2IYAiABKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISLwoLY3JlYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWFjdG9yGAQgASgJEjMKCmRpZmZlcmVuY2UYBSABKAsyHy5lYXN5Y3Jvbi52MS5GaXJlVGltZURpZmZlcmVuY2Ui9gEKEkZpcmVUaW1lRGlmZmVyZW5jZRIuCgpzdGFydF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLYWRkZWRfY291bnQYAyABKA0SFQoNcmVtb3ZlZF9jb3VudBgEIAEoDRIpCgVhZGRlZBgFIAMoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHcmVtb3ZlZBgGIAMoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAibAoUTGlzdFJldmlzaW9uc1JlcXVlc3QSFwoEbmFtZRgBIAEoCUIJukgGcgQQARg/Eh0KCXBhZ2Vfc2l6ZRgCIAEoBUIKukgHGgUY9AMoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxiACCJaChVMaXN0UmV2aXNpb25zUmVzcG9uc2USKAoJcmV2aXNpb25zGAEgAygLMhUuZWFzeWNyb24udjEuUmV2aXNpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIoMBChJHZXRSZXZpc2lvblJlcXVlc3QSFwoEbmFtZRgBIAEoCUIJukgGcgQQARg/EhcKBm51bWJlchgCIAEoDUIHukgEKgIoARIdCglwYWdlX3NpemUYAyABKAVCCrpIBxoFGOgHKAASHAoKcGFnZV90b2tlbhgEIAEoCUIIukgFcgMYgAgiVwoTR2V0UmV2aXNpb25SZXNwb25zZRInCghyZXZpc2lvbhgBIAEoCzIVLmVhc3ljcm9uLnYxLlJldmlzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKjAQoQUmV2ZXJ0Sm9iUmVxdWVzdBIXCgRuYW1lGAEgASgJQgm6SAZyBBABGD8SFwoGbnVtYmVyGAIgASgNQge6SAQqAigBEhUKBGV0YWcYAyABKAlCB7pIBHICGEASLwoKcmVxdWVzdF9pZBgEIAEoCUIbukgYchYyFF5bXHgyMS1ceDdlXXswLDEyOH0kEhUKDXZhbGlkYXRlX29ubHkYBSABKAgiWgoRUmV2ZXJ0Sm9iUmVzcG9uc2USHQoDam9iGAEgASgLMhAuZWFzeWNyb24udjEuSm9iEiYKCHdhcm5pbmdzGAIgAygLMhQuZWFzeWNyb24udjEuV2FybmluZ2IGcHJvdG8z", [file_buf_validate_validate, file_easycron_v1_job, file_google_protobuf_timestamp]);
 
 /**
  * A job's specification at one time. It is never changed: an edit adds one.
@@ -67,8 +67,9 @@ export const RevisionSchema: GenMessage<Revision> = /*@__PURE__*/
   messageDesc(file_easycron_v1_revision, 0);
 
 /**
- * Which fire times a revision adds to those of the one before, and which it removes. Nominal ones; what a calendar
- * skips does not count.
+ * Which fire times a revision adds to those of the one before, and which it removes. Nominal ones that make a trigger: what a
+ * calendar skips does not count, of those deferred to one opening the first does, and with max_fires no more than were
+ * left. Pauses and overlap policies are not looked at.
  *
  * @generated from message easycron.v1.FireTimeDifference
  */
@@ -102,14 +103,14 @@ export type FireTimeDifference = Message<"easycron.v1.FireTimeDifference"> & {
   removedCount: number;
 
   /**
-   * The first ten that are new.
+   * Those that are new, earliest first: of GetRevision a page of them, elsewhere the first ten.
    *
    * @generated from field: repeated google.protobuf.Timestamp added = 5;
    */
   added: Timestamp[];
 
   /**
-   * The first ten that are no longer.
+   * Those that are no longer, likewise.
    *
    * @generated from field: repeated google.protobuf.Timestamp removed = 6;
    */
@@ -130,7 +131,7 @@ export const FireTimeDifferenceSchema: GenMessage<FireTimeDifference> = /*@__PUR
  */
 export type ListRevisionsRequest = Message<"easycron.v1.ListRevisionsRequest"> & {
   /**
-   * The job's name.
+   * The job's name; of several jobs that have had it, the living one, or else the last.
    *
    * @generated from field: string name = 1;
    */
@@ -193,7 +194,7 @@ export const ListRevisionsResponseSchema: GenMessage<ListRevisionsResponse> = /*
  */
 export type GetRevisionRequest = Message<"easycron.v1.GetRevisionRequest"> & {
   /**
-   * The job's name.
+   * The job's name, as in ListRevisions.
    *
    * @generated from field: string name = 1;
    */
@@ -205,6 +206,20 @@ export type GetRevisionRequest = Message<"easycron.v1.GetRevisionRequest"> & {
    * @generated from field: uint32 number = 2;
    */
   number: number;
+
+  /**
+   * How many at most of the added, and of the removed, fire times are listed: 1 to 1,000, default 10 (0 means the default).
+   *
+   * @generated from field: int32 page_size = 3;
+   */
+  pageSize: number;
+
+  /**
+   * The next_page_token of the page before; empty for the first. Any other text is PAGE_TOKEN_INVALID.
+   *
+   * @generated from field: string page_token = 4;
+   */
+  pageToken: string;
 };
 
 /**
@@ -221,11 +236,19 @@ export const GetRevisionRequestSchema: GenMessage<GetRevisionRequest> = /*@__PUR
  */
 export type GetRevisionResponse = Message<"easycron.v1.GetRevisionResponse"> & {
   /**
-   * With its difference from the one before. What the calendars skip is judged by what they are now.
+   * With its difference from the one before, by the calendars, and the fires left, of when it came into force: it never
+   * reads otherwise later.
    *
    * @generated from field: easycron.v1.Revision revision = 1;
    */
   revision?: Revision | undefined;
+
+  /**
+   * Gives the next page of the difference's fire times; empty when this is the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
 };
 
 /**

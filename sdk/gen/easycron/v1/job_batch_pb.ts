@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/job_batch.proto.
  */
 export const file_easycron_v1_job_batch: GenFile = /*@__PURE__*/
-  fileDesc("ChtlYXN5Y3Jvbi92MS9qb2JfYmF0Y2gucHJvdG8SC2Vhc3ljcm9uLnYxIncKFkJhdGNoQ3JlYXRlSm9ic1JlcXVlc3QSMgoIcmVxdWVzdHMYASADKAsyIC5lYXN5Y3Jvbi52MS5CYXRjaENyZWF0ZUpvYnNJdGVtEhIKCnJlcXVlc3RfaWQYAiABKAkSFQoNdmFsaWRhdGVfb25seRgDIAEoCCI0ChNCYXRjaENyZWF0ZUpvYnNJdGVtEh0KA2pvYhgBIAEoCzIQLmVhc3ljcm9uLnYxLkpvYiI5ChdCYXRjaENyZWF0ZUpvYnNSZXNwb25zZRIeCgRqb2JzGAEgAygLMhAuZWFzeWNyb24udjEuSm9iImMKFkJhdGNoVXBkYXRlSm9ic1JlcXVlc3QSMgoIcmVxdWVzdHMYASADKAsyIC5lYXN5Y3Jvbi52MS5CYXRjaFVwZGF0ZUpvYnNJdGVtEhUKDXZhbGlkYXRlX29ubHkYAiABKAgiZQoTQmF0Y2hVcGRhdGVKb2JzSXRlbRIdCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrIjkKF0JhdGNoVXBkYXRlSm9ic1Jlc3BvbnNlEh4KBGpvYnMYASADKAsyEC5lYXN5Y3Jvbi52MS5Kb2IiPgoWQmF0Y2hEZWxldGVKb2JzUmVxdWVzdBINCgVuYW1lcxgBIAMoCRIVCg1hbGxvd19taXNzaW5nGAIgASgIIjkKF0JhdGNoRGVsZXRlSm9ic1Jlc3BvbnNlEh4KBGpvYnMYASADKAsyEC5lYXN5Y3Jvbi52MS5Kb2Ii4gEKFUJhdGNoUGF1c2VKb2JzUmVxdWVzdBINCgVuYW1lcxgBIAMoCRI+CgZsYWJlbHMYAiADKAsyLi5lYXN5Y3Jvbi52MS5CYXRjaFBhdXNlSm9ic1JlcXVlc3QuTGFiZWxzRW50cnkSEgoKdW5kb190b2tlbhgDIAEoCRIMCgRub3RlGAQgASgJEikKBXVudGlsGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIloKFkJhdGNoUGF1c2VKb2JzUmVzcG9uc2USHgoEam9icxgBIAMoCzIQLmVhc3ljcm9uLnYxLkpvYhISCgp1bmRvX3Rva2VuGAIgASgJEgwKBG1vcmUYAyABKAgiqwEKFkJhdGNoUmVzdW1lSm9ic1JlcXVlc3QSDQoFbmFtZXMYASADKAkSPwoGbGFiZWxzGAIgAygLMi8uZWFzeWNyb24udjEuQmF0Y2hSZXN1bWVKb2JzUmVxdWVzdC5MYWJlbHNFbnRyeRISCgp1bmRvX3Rva2VuGAMgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiWwoXQmF0Y2hSZXN1bWVKb2JzUmVzcG9uc2USHgoEam9icxgBIAMoCzIQLmVhc3ljcm9uLnYxLkpvYhISCgp1bmRvX3Rva2VuGAIgASgJEgwKBG1vcmUYAyABKAgiswEKEEFwcGx5Sm9ic1JlcXVlc3QSOQoGbGFiZWxzGAEgAygLMikuZWFzeWNyb24udjEuQXBwbHlKb2JzUmVxdWVzdC5MYWJlbHNFbnRyeRIeCgRqb2JzGAIgAygLMhAuZWFzeWNyb24udjEuSm9iEhUKDXZhbGlkYXRlX29ubHkYAyABKAgaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJfChFBcHBseUpvYnNSZXNwb25zZRIPCgdjcmVhdGVkGAEgAygJEg8KB3VwZGF0ZWQYAiADKAkSDwoHZGVsZXRlZBgDIAMoCRIXCg91bmNoYW5nZWRfY291bnQYBCABKAViBnByb3RvMw", [file_easycron_v1_job, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
+  fileDesc("ChtlYXN5Y3Jvbi92MS9qb2JfYmF0Y2gucHJvdG8SC2Vhc3ljcm9uLnYxIncKFkJhdGNoQ3JlYXRlSm9ic1JlcXVlc3QSMgoIcmVxdWVzdHMYASADKAsyIC5lYXN5Y3Jvbi52MS5CYXRjaENyZWF0ZUpvYnNJdGVtEhIKCnJlcXVlc3RfaWQYAiABKAkSFQoNdmFsaWRhdGVfb25seRgDIAEoCCI0ChNCYXRjaENyZWF0ZUpvYnNJdGVtEh0KA2pvYhgBIAEoCzIQLmVhc3ljcm9uLnYxLkpvYiI5ChdCYXRjaENyZWF0ZUpvYnNSZXNwb25zZRIeCgRqb2JzGAEgAygLMhAuZWFzeWNyb24udjEuSm9iImMKFkJhdGNoVXBkYXRlSm9ic1JlcXVlc3QSMgoIcmVxdWVzdHMYASADKAsyIC5lYXN5Y3Jvbi52MS5CYXRjaFVwZGF0ZUpvYnNJdGVtEhUKDXZhbGlkYXRlX29ubHkYAiABKAgiZQoTQmF0Y2hVcGRhdGVKb2JzSXRlbRIdCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrIjkKF0JhdGNoVXBkYXRlSm9ic1Jlc3BvbnNlEh4KBGpvYnMYASADKAsyEC5lYXN5Y3Jvbi52MS5Kb2IiPgoWQmF0Y2hEZWxldGVKb2JzUmVxdWVzdBINCgVuYW1lcxgBIAMoCRIVCg1hbGxvd19taXNzaW5nGAIgASgIIjkKF0JhdGNoRGVsZXRlSm9ic1Jlc3BvbnNlEh4KBGpvYnMYASADKAsyEC5lYXN5Y3Jvbi52MS5Kb2Ii8gEKFUJhdGNoUGF1c2VKb2JzUmVxdWVzdBINCgVuYW1lcxgBIAMoCRI+CgZsYWJlbHMYAiADKAsyLi5lYXN5Y3Jvbi52MS5CYXRjaFBhdXNlSm9ic1JlcXVlc3QuTGFiZWxzRW50cnkSEgoKdW5kb190b2tlbhgDIAEoCRIMCgRub3RlGAQgASgJEikKBXVudGlsGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZmaWx0ZXIYBiABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJaChZCYXRjaFBhdXNlSm9ic1Jlc3BvbnNlEh4KBGpvYnMYASADKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISEgoKdW5kb190b2tlbhgCIAEoCRIMCgRtb3JlGAMgASgIIrsBChZCYXRjaFJlc3VtZUpvYnNSZXF1ZXN0Eg0KBW5hbWVzGAEgAygJEj8KBmxhYmVscxgCIAMoCzIvLmVhc3ljcm9uLnYxLkJhdGNoUmVzdW1lSm9ic1JlcXVlc3QuTGFiZWxzRW50cnkSEgoKdW5kb190b2tlbhgDIAEoCRIOCgZmaWx0ZXIYBCABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJbChdCYXRjaFJlc3VtZUpvYnNSZXNwb25zZRIeCgRqb2JzGAEgAygLMhAuZWFzeWNyb24udjEuSm9iEhIKCnVuZG9fdG9rZW4YAiABKAkSDAoEbW9yZRgDIAEoCCKzAQoQQXBwbHlKb2JzUmVxdWVzdBI5CgZsYWJlbHMYASADKAsyKS5lYXN5Y3Jvbi52MS5BcHBseUpvYnNSZXF1ZXN0LkxhYmVsc0VudHJ5Eh4KBGpvYnMYAiADKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISFQoNdmFsaWRhdGVfb25seRgDIAEoCBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIl8KEUFwcGx5Sm9ic1Jlc3BvbnNlEg8KB2NyZWF0ZWQYASADKAkSDwoHdXBkYXRlZBgCIAMoCRIPCgdkZWxldGVkGAMgAygJEhcKD3VuY2hhbmdlZF9jb3VudBgEIAEoBWIGcHJvdG8z", [file_easycron_v1_job, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
 
 /**
  * Asks for new jobs.
@@ -222,7 +222,7 @@ export const BatchDeleteJobsResponseSchema: GenMessage<BatchDeleteJobsResponse> 
   messageDesc(file_easycron_v1_job_batch, 7);
 
 /**
- * Says which jobs to pause: by names, by labels, or as they were before BatchResumeJobs. Exactly one must be given.
+ * Says which jobs to pause: by names, by labels, by a filter, or as they were before BatchResumeJobs. Exactly one must be given.
  *
  * @generated from message easycron.v1.BatchPauseJobsRequest
  */
@@ -261,6 +261,13 @@ export type BatchPauseJobsRequest = Message<"easycron.v1.BatchPauseJobsRequest">
    * @generated from field: google.protobuf.Timestamp until = 5;
    */
   until?: Timestamp | undefined;
+
+  /**
+   * Which jobs, as in ListJobs; at most 1,000 of these are paused by one call.
+   *
+   * @generated from field: string filter = 6;
+   */
+  filter: string;
 };
 
 /**
@@ -291,7 +298,7 @@ export type BatchPauseJobsResponse = Message<"easycron.v1.BatchPauseJobsResponse
   undoToken: string;
 
   /**
-   * Whether there are more jobs with these labels: call again.
+   * Whether there are more jobs with these labels, or of this filter: call again.
    *
    * @generated from field: bool more = 3;
    */
@@ -306,7 +313,7 @@ export const BatchPauseJobsResponseSchema: GenMessage<BatchPauseJobsResponse> = 
   messageDesc(file_easycron_v1_job_batch, 9);
 
 /**
- * Says which jobs to resume: by names, by labels, or as they were before BatchPauseJobs. Exactly one must be given.
+ * Says which jobs to resume: by names, by labels, by a filter, or as they were before BatchPauseJobs. Exactly one must be given.
  *
  * @generated from message easycron.v1.BatchResumeJobsRequest
  */
@@ -331,6 +338,13 @@ export type BatchResumeJobsRequest = Message<"easycron.v1.BatchResumeJobsRequest
    * @generated from field: string undo_token = 3;
    */
   undoToken: string;
+
+  /**
+   * Which jobs, as in ListJobs; at most 1,000 of these are resumed by one call.
+   *
+   * @generated from field: string filter = 4;
+   */
+  filter: string;
 };
 
 /**
@@ -361,7 +375,7 @@ export type BatchResumeJobsResponse = Message<"easycron.v1.BatchResumeJobsRespon
   undoToken: string;
 
   /**
-   * Whether there are more jobs with these labels: call again.
+   * Whether there are more jobs with these labels, or of this filter: call again.
    *
    * @generated from field: bool more = 3;
    */

@@ -22,7 +22,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/job_service.proto.
  */
 export const file_easycron_v1_job_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1lYXN5Y3Jvbi92MS9qb2Jfc2VydmljZS5wcm90bxILZWFzeWNyb24udjEiXAoQQ3JlYXRlSm9iUmVxdWVzdBIdCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISEgoKcmVxdWVzdF9pZBgCIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAMgASgIIloKEUNyZWF0ZUpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLmVhc3ljcm9uLnYxLkpvYhImCgh3YXJuaW5ncxgCIAMoCzIULmVhc3ljcm9uLnYxLldhcm5pbmciHQoNR2V0Sm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJIi8KDkdldEpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLmVhc3ljcm9uLnYxLkpvYiI4Cg9MaXN0Sm9ic1JlcXVlc3QSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkiSwoQTGlzdEpvYnNSZXNwb25zZRIeCgRqb2JzGAEgAygLMhAuZWFzeWNyb24udjEuSm9iEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKkAQoQVXBkYXRlSm9iUmVxdWVzdBIdCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrEhUKDWFsbG93X21pc3NpbmcYAyABKAgSEgoKcmVxdWVzdF9pZBgEIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAUgASgIIloKEVVwZGF0ZUpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLmVhc3ljcm9uLnYxLkpvYhImCgh3YXJuaW5ncxgCIAMoCzIULmVhc3ljcm9uLnYxLldhcm5pbmciLgoQRGVsZXRlSm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJEgwKBGV0YWcYAiABKAkiMgoRRGVsZXRlSm9iUmVzcG9uc2USHQoDam9iGAEgASgLMhAuZWFzeWNyb24udjEuSm9iIlgKD1BhdXNlSm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJEgwKBG5vdGUYAiABKAkSKQoFdW50aWwYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIjEKEFBhdXNlSm9iUmVzcG9uc2USHQoDam9iGAEgASgLMhAuZWFzeWNyb24udjEuSm9iIiAKEFJlc3VtZUpvYlJlcXVlc3QSDAoEbmFtZRgBIAEoCSIyChFSZXN1bWVKb2JSZXNwb25zZRIdCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2IiWgoNUnVuSm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkSJwoHcGF5bG9hZBgDIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZSI3Cg5SdW5Kb2JSZXNwb25zZRIlCgd0cmlnZ2VyGAEgASgLMhQuZWFzeWNyb24udjEuVHJpZ2dlcjLPCwoKSm9iU2VydmljZRJKCglDcmVhdGVKb2ISHS5lYXN5Y3Jvbi52MS5DcmVhdGVKb2JSZXF1ZXN0Gh4uZWFzeWNyb24udjEuQ3JlYXRlSm9iUmVzcG9uc2USRgoGR2V0Sm9iEhouZWFzeWNyb24udjEuR2V0Sm9iUmVxdWVzdBobLmVhc3ljcm9uLnYxLkdldEpvYlJlc3BvbnNlIgOQAgESTAoITGlzdEpvYnMSHC5lYXN5Y3Jvbi52MS5MaXN0Sm9ic1JlcXVlc3QaHS5lYXN5Y3Jvbi52MS5MaXN0Sm9ic1Jlc3BvbnNlIgOQAgESSgoJVXBkYXRlSm9iEh0uZWFzeWNyb24udjEuVXBkYXRlSm9iUmVxdWVzdBoeLmVhc3ljcm9uLnYxLlVwZGF0ZUpvYlJlc3BvbnNlEkoKCURlbGV0ZUpvYhIdLmVhc3ljcm9uLnYxLkRlbGV0ZUpvYlJlcXVlc3QaHi5lYXN5Y3Jvbi52MS5EZWxldGVKb2JSZXNwb25zZRJHCghQYXVzZUpvYhIcLmVhc3ljcm9uLnYxLlBhdXNlSm9iUmVxdWVzdBodLmVhc3ljcm9uLnYxLlBhdXNlSm9iUmVzcG9uc2USSgoJUmVzdW1lSm9iEh0uZWFzeWNyb24udjEuUmVzdW1lSm9iUmVxdWVzdBoeLmVhc3ljcm9uLnYxLlJlc3VtZUpvYlJlc3BvbnNlEkEKBlJ1bkpvYhIaLmVhc3ljcm9uLnYxLlJ1bkpvYlJlcXVlc3QaGy5lYXN5Y3Jvbi52MS5SdW5Kb2JSZXNwb25zZRJcCg9CYXRjaENyZWF0ZUpvYnMSIy5lYXN5Y3Jvbi52MS5CYXRjaENyZWF0ZUpvYnNSZXF1ZXN0GiQuZWFzeWNyb24udjEuQmF0Y2hDcmVhdGVKb2JzUmVzcG9uc2USXAoPQmF0Y2hVcGRhdGVKb2JzEiMuZWFzeWNyb24udjEuQmF0Y2hVcGRhdGVKb2JzUmVxdWVzdBokLmVhc3ljcm9uLnYxLkJhdGNoVXBkYXRlSm9ic1Jlc3BvbnNlElwKD0JhdGNoRGVsZXRlSm9icxIjLmVhc3ljcm9uLnYxLkJhdGNoRGVsZXRlSm9ic1JlcXVlc3QaJC5lYXN5Y3Jvbi52MS5CYXRjaERlbGV0ZUpvYnNSZXNwb25zZRJZCg5CYXRjaFBhdXNlSm9icxIiLmVhc3ljcm9uLnYxLkJhdGNoUGF1c2VKb2JzUmVxdWVzdBojLmVhc3ljcm9uLnYxLkJhdGNoUGF1c2VKb2JzUmVzcG9uc2USXAoPQmF0Y2hSZXN1bWVKb2JzEiMuZWFzeWNyb24udjEuQmF0Y2hSZXN1bWVKb2JzUmVxdWVzdBokLmVhc3ljcm9uLnYxLkJhdGNoUmVzdW1lSm9ic1Jlc3BvbnNlEkoKCUFwcGx5Sm9icxIdLmVhc3ljcm9uLnYxLkFwcGx5Sm9ic1JlcXVlc3QaHi5lYXN5Y3Jvbi52MS5BcHBseUpvYnNSZXNwb25zZRJKCglSZXZlcnRKb2ISHS5lYXN5Y3Jvbi52MS5SZXZlcnRKb2JSZXF1ZXN0Gh4uZWFzeWNyb24udjEuUmV2ZXJ0Sm9iUmVzcG9uc2USUAoLQmFja2ZpbGxKb2ISHy5lYXN5Y3Jvbi52MS5CYWNrZmlsbEpvYlJlcXVlc3QaIC5lYXN5Y3Jvbi52MS5CYWNrZmlsbEpvYlJlc3BvbnNlElsKDUxpc3RSZXZpc2lvbnMSIS5lYXN5Y3Jvbi52MS5MaXN0UmV2aXNpb25zUmVxdWVzdBoiLmVhc3ljcm9uLnYxLkxpc3RSZXZpc2lvbnNSZXNwb25zZSIDkAIBElUKC0dldFJldmlzaW9uEh8uZWFzeWNyb24udjEuR2V0UmV2aXNpb25SZXF1ZXN0GiAuZWFzeWNyb24udjEuR2V0UmV2aXNpb25SZXNwb25zZSIDkAIBYgZwcm90bzM", [file_easycron_v1_job, file_easycron_v1_job_batch, file_easycron_v1_operation, file_easycron_v1_revision, file_easycron_v1_trigger, file_google_protobuf_field_mask, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("Ch1lYXN5Y3Jvbi92MS9qb2Jfc2VydmljZS5wcm90bxILZWFzeWNyb24udjEiXAoQQ3JlYXRlSm9iUmVxdWVzdBIdCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISEgoKcmVxdWVzdF9pZBgCIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAMgASgIIloKEUNyZWF0ZUpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLmVhc3ljcm9uLnYxLkpvYhImCgh3YXJuaW5ncxgCIAMoCzIULmVhc3ljcm9uLnYxLldhcm5pbmciHQoNR2V0Sm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJIi8KDkdldEpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLmVhc3ljcm9uLnYxLkpvYiJaCg9MaXN0Sm9ic1JlcXVlc3QSDgoGZmlsdGVyGAEgASgJEhAKCG9yZGVyX2J5GAIgASgJEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJIksKEExpc3RKb2JzUmVzcG9uc2USHgoEam9icxgBIAMoCzIQLmVhc3ljcm9uLnYxLkpvYhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkipAEKEFVwZGF0ZUpvYlJlcXVlc3QSHQoDam9iGAEgASgLMhAuZWFzeWNyb24udjEuSm9iEi8KC3VwZGF0ZV9tYXNrGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzaxIVCg1hbGxvd19taXNzaW5nGAMgASgIEhIKCnJlcXVlc3RfaWQYBCABKAkSFQoNdmFsaWRhdGVfb25seRgFIAEoCCJaChFVcGRhdGVKb2JSZXNwb25zZRIdCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISJgoId2FybmluZ3MYAiADKAsyFC5lYXN5Y3Jvbi52MS5XYXJuaW5nIi4KEERlbGV0ZUpvYlJlcXVlc3QSDAoEbmFtZRgBIAEoCRIMCgRldGFnGAIgASgJIjIKEURlbGV0ZUpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLmVhc3ljcm9uLnYxLkpvYiJYCg9QYXVzZUpvYlJlcXVlc3QSDAoEbmFtZRgBIAEoCRIMCgRub3RlGAIgASgJEikKBXVudGlsGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIxChBQYXVzZUpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLmVhc3ljcm9uLnYxLkpvYiIgChBSZXN1bWVKb2JSZXF1ZXN0EgwKBG5hbWUYASABKAkiMgoRUmVzdW1lSm9iUmVzcG9uc2USHQoDam9iGAEgASgLMhAuZWFzeWNyb24udjEuSm9iIloKDVJ1bkpvYlJlcXVlc3QSDAoEbmFtZRgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEicKB3BheWxvYWQYAyABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUiNwoOUnVuSm9iUmVzcG9uc2USJQoHdHJpZ2dlchgBIAEoCzIULmVhc3ljcm9uLnYxLlRyaWdnZXIyzwsKCkpvYlNlcnZpY2USSgoJQ3JlYXRlSm9iEh0uZWFzeWNyb24udjEuQ3JlYXRlSm9iUmVxdWVzdBoeLmVhc3ljcm9uLnYxLkNyZWF0ZUpvYlJlc3BvbnNlEkYKBkdldEpvYhIaLmVhc3ljcm9uLnYxLkdldEpvYlJlcXVlc3QaGy5lYXN5Y3Jvbi52MS5HZXRKb2JSZXNwb25zZSIDkAIBEkwKCExpc3RKb2JzEhwuZWFzeWNyb24udjEuTGlzdEpvYnNSZXF1ZXN0Gh0uZWFzeWNyb24udjEuTGlzdEpvYnNSZXNwb25zZSIDkAIBEkoKCVVwZGF0ZUpvYhIdLmVhc3ljcm9uLnYxLlVwZGF0ZUpvYlJlcXVlc3QaHi5lYXN5Y3Jvbi52MS5VcGRhdGVKb2JSZXNwb25zZRJKCglEZWxldGVKb2ISHS5lYXN5Y3Jvbi52MS5EZWxldGVKb2JSZXF1ZXN0Gh4uZWFzeWNyb24udjEuRGVsZXRlSm9iUmVzcG9uc2USRwoIUGF1c2VKb2ISHC5lYXN5Y3Jvbi52MS5QYXVzZUpvYlJlcXVlc3QaHS5lYXN5Y3Jvbi52MS5QYXVzZUpvYlJlc3BvbnNlEkoKCVJlc3VtZUpvYhIdLmVhc3ljcm9uLnYxLlJlc3VtZUpvYlJlcXVlc3QaHi5lYXN5Y3Jvbi52MS5SZXN1bWVKb2JSZXNwb25zZRJBCgZSdW5Kb2ISGi5lYXN5Y3Jvbi52MS5SdW5Kb2JSZXF1ZXN0GhsuZWFzeWNyb24udjEuUnVuSm9iUmVzcG9uc2USXAoPQmF0Y2hDcmVhdGVKb2JzEiMuZWFzeWNyb24udjEuQmF0Y2hDcmVhdGVKb2JzUmVxdWVzdBokLmVhc3ljcm9uLnYxLkJhdGNoQ3JlYXRlSm9ic1Jlc3BvbnNlElwKD0JhdGNoVXBkYXRlSm9icxIjLmVhc3ljcm9uLnYxLkJhdGNoVXBkYXRlSm9ic1JlcXVlc3QaJC5lYXN5Y3Jvbi52MS5CYXRjaFVwZGF0ZUpvYnNSZXNwb25zZRJcCg9CYXRjaERlbGV0ZUpvYnMSIy5lYXN5Y3Jvbi52MS5CYXRjaERlbGV0ZUpvYnNSZXF1ZXN0GiQuZWFzeWNyb24udjEuQmF0Y2hEZWxldGVKb2JzUmVzcG9uc2USWQoOQmF0Y2hQYXVzZUpvYnMSIi5lYXN5Y3Jvbi52MS5CYXRjaFBhdXNlSm9ic1JlcXVlc3QaIy5lYXN5Y3Jvbi52MS5CYXRjaFBhdXNlSm9ic1Jlc3BvbnNlElwKD0JhdGNoUmVzdW1lSm9icxIjLmVhc3ljcm9uLnYxLkJhdGNoUmVzdW1lSm9ic1JlcXVlc3QaJC5lYXN5Y3Jvbi52MS5CYXRjaFJlc3VtZUpvYnNSZXNwb25zZRJKCglBcHBseUpvYnMSHS5lYXN5Y3Jvbi52MS5BcHBseUpvYnNSZXF1ZXN0Gh4uZWFzeWNyb24udjEuQXBwbHlKb2JzUmVzcG9uc2USSgoJUmV2ZXJ0Sm9iEh0uZWFzeWNyb24udjEuUmV2ZXJ0Sm9iUmVxdWVzdBoeLmVhc3ljcm9uLnYxLlJldmVydEpvYlJlc3BvbnNlElAKC0JhY2tmaWxsSm9iEh8uZWFzeWNyb24udjEuQmFja2ZpbGxKb2JSZXF1ZXN0GiAuZWFzeWNyb24udjEuQmFja2ZpbGxKb2JSZXNwb25zZRJbCg1MaXN0UmV2aXNpb25zEiEuZWFzeWNyb24udjEuTGlzdFJldmlzaW9uc1JlcXVlc3QaIi5lYXN5Y3Jvbi52MS5MaXN0UmV2aXNpb25zUmVzcG9uc2UiA5ACARJVCgtHZXRSZXZpc2lvbhIfLmVhc3ljcm9uLnYxLkdldFJldmlzaW9uUmVxdWVzdBogLmVhc3ljcm9uLnYxLkdldFJldmlzaW9uUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_easycron_v1_job, file_easycron_v1_job_batch, file_easycron_v1_operation, file_easycron_v1_revision, file_easycron_v1_trigger, file_google_protobuf_field_mask, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * Asks for a new job.
@@ -137,6 +137,29 @@ export const GetJobResponseSchema: GenMessage<GetJobResponse> = /*@__PURE__*/
  */
 export type ListJobsRequest = Message<"easycron.v1.ListJobsRequest"> & {
   /**
+   * Which jobs: restrictions joined by AND, of these forms (a small part of AIP-160). Empty: all. What else it holds is
+   * FIELD_INVALID, with its position.
+   *   state = PAUSED           or JOB_STATE_PAUSED; ACTIVE, PAUSED, FINISHED; != too
+   *   name = "payroll"         this name; name = "pay*": all that begin so
+   *   labels.team = "billing"  a label with this value; labels.team:* with any
+   *   target = "webhook"       webhook, redis, kafka; != too
+   * A value of letters, digits and . _ - needs no quotes; within them \" and \\ stand for " and \.
+   *
+   * @generated from field: string filter = 1;
+   */
+  filter: string;
+
+  /**
+   * In which order: name (the default), name desc, create_time, create_time desc, next_fire_time, or the same in
+   * camelCase; those of one time by name. Anything else is FIELD_INVALID. next_fire_time is that of the first fire time
+   * that has not been handed over for delivery, up to five seconds ahead of the one shown; jobs without one come last, and
+   * a job that fires while the pages are read may come again.
+   *
+   * @generated from field: string order_by = 2;
+   */
+  orderBy: string;
+
+  /**
    * How many at most: 1 to 500, default 50 (0 means the default).
    *
    * @generated from field: int32 page_size = 3;
@@ -144,7 +167,8 @@ export type ListJobsRequest = Message<"easycron.v1.ListJobsRequest"> & {
   pageSize: number;
 
   /**
-   * The next_page_token of the page before; empty for the first. Any other text is PAGE_TOKEN_INVALID.
+   * The next_page_token of the page before, with the same filter and order; empty for the first. Any other text is
+   * PAGE_TOKEN_INVALID.
    *
    * @generated from field: string page_token = 4;
    */
@@ -165,7 +189,7 @@ export const ListJobsRequestSchema: GenMessage<ListJobsRequest> = /*@__PURE__*/
  */
 export type ListJobsResponse = Message<"easycron.v1.ListJobsResponse"> & {
   /**
-   * By name, in byte order; without deleted ones.
+   * In the order asked for, names in byte order; without deleted ones.
    *
    * @generated from field: repeated easycron.v1.Job jobs = 1;
    */
@@ -498,7 +522,7 @@ export const JobService: GenService<{
     output: typeof GetJobResponseSchema;
   },
   /**
-   * Lists the project's jobs by name.
+   * Lists the project's jobs, all or those that pass a filter.
    *
    * @generated from rpc easycron.v1.JobService.ListJobs
    */
@@ -590,7 +614,7 @@ export const JobService: GenService<{
     output: typeof BatchDeleteJobsResponseSchema;
   },
   /**
-   * Pauses jobs by name or by labels.
+   * Pauses jobs by names, labels or a filter.
    *
    * @generated from rpc easycron.v1.JobService.BatchPauseJobs
    */
@@ -600,7 +624,7 @@ export const JobService: GenService<{
     output: typeof BatchPauseJobsResponseSchema;
   },
   /**
-   * Resumes jobs by name or by labels, or undoes a pause.
+   * Resumes jobs by names, labels or a filter, or undoes a pause.
    *
    * @generated from rpc easycron.v1.JobService.BatchResumeJobs
    */

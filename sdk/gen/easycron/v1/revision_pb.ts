@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/revision.proto.
  */
 export const file_easycron_v1_revision: GenFile = /*@__PURE__*/
-  fileDesc("ChplYXN5Y3Jvbi92MS9yZXZpc2lvbi5wcm90bxILZWFzeWNyb24udjEirgEKCFJldmlzaW9uEg4KBm51bWJlchgBIAEoDRIdCgNqb2IYAiABKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISLwoLY3JlYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWFjdG9yGAQgASgJEjMKCmRpZmZlcmVuY2UYBSABKAsyHy5lYXN5Y3Jvbi52MS5GaXJlVGltZURpZmZlcmVuY2Ui9gEKEkZpcmVUaW1lRGlmZmVyZW5jZRIuCgpzdGFydF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLYWRkZWRfY291bnQYAyABKA0SFQoNcmVtb3ZlZF9jb3VudBgEIAEoDRIpCgVhZGRlZBgFIAMoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHcmVtb3ZlZBgGIAMoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiSwoUTGlzdFJldmlzaW9uc1JlcXVlc3QSDAoEbmFtZRgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJaChVMaXN0UmV2aXNpb25zUmVzcG9uc2USKAoJcmV2aXNpb25zGAEgAygLMhUuZWFzeWNyb24udjEuUmV2aXNpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjIKEkdldFJldmlzaW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJEg4KBm51bWJlchgCIAEoDSI+ChNHZXRSZXZpc2lvblJlc3BvbnNlEicKCHJldmlzaW9uGAEgASgLMhUuZWFzeWNyb24udjEuUmV2aXNpb24iaQoQUmV2ZXJ0Sm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJEg4KBm51bWJlchgCIAEoDRIMCgRldGFnGAMgASgJEhIKCnJlcXVlc3RfaWQYBCABKAkSFQoNdmFsaWRhdGVfb25seRgFIAEoCCJaChFSZXZlcnRKb2JSZXNwb25zZRIdCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISJgoId2FybmluZ3MYAiADKAsyFC5lYXN5Y3Jvbi52MS5XYXJuaW5nYgZwcm90bzM", [file_easycron_v1_job, file_google_protobuf_timestamp]);
+  fileDesc("ChplYXN5Y3Jvbi92MS9yZXZpc2lvbi5wcm90bxILZWFzeWNyb24udjEirgEKCFJldmlzaW9uEg4KBm51bWJlchgBIAEoDRIdCgNqb2IYAiABKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISLwoLY3JlYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWFjdG9yGAQgASgJEjMKCmRpZmZlcmVuY2UYBSABKAsyHy5lYXN5Y3Jvbi52MS5GaXJlVGltZURpZmZlcmVuY2Ui9gEKEkZpcmVUaW1lRGlmZmVyZW5jZRIuCgpzdGFydF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLYWRkZWRfY291bnQYAyABKA0SFQoNcmVtb3ZlZF9jb3VudBgEIAEoDRIpCgVhZGRlZBgFIAMoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHcmVtb3ZlZBgGIAMoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiSwoUTGlzdFJldmlzaW9uc1JlcXVlc3QSDAoEbmFtZRgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJaChVMaXN0UmV2aXNpb25zUmVzcG9uc2USKAoJcmV2aXNpb25zGAEgAygLMhUuZWFzeWNyb24udjEuUmV2aXNpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlkKEkdldFJldmlzaW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJEg4KBm51bWJlchgCIAEoDRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCSJXChNHZXRSZXZpc2lvblJlc3BvbnNlEicKCHJldmlzaW9uGAEgASgLMhUuZWFzeWNyb24udjEuUmV2aXNpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJImkKEFJldmVydEpvYlJlcXVlc3QSDAoEbmFtZRgBIAEoCRIOCgZudW1iZXIYAiABKA0SDAoEZXRhZxgDIAEoCRISCgpyZXF1ZXN0X2lkGAQgASgJEhUKDXZhbGlkYXRlX29ubHkYBSABKAgiWgoRUmV2ZXJ0Sm9iUmVzcG9uc2USHQoDam9iGAEgASgLMhAuZWFzeWNyb24udjEuSm9iEiYKCHdhcm5pbmdzGAIgAygLMhQuZWFzeWNyb24udjEuV2FybmluZ2IGcHJvdG8z", [file_easycron_v1_job, file_google_protobuf_timestamp]);
 
 /**
  * A job's specification at one time. It is never changed: an edit adds one.
@@ -66,8 +66,9 @@ export const RevisionSchema: GenMessage<Revision> = /*@__PURE__*/
   messageDesc(file_easycron_v1_revision, 0);
 
 /**
- * Which fire times a revision adds to those of the one before, and which it removes. Nominal ones; what a calendar
- * skips does not count.
+ * Which fire times a revision adds to those of the one before, and which it removes. Nominal ones that make a trigger: what a
+ * calendar skips does not count, of those deferred to one opening the first does, and with max_fires no more than were
+ * left. Pauses and overlap policies are not looked at.
  *
  * @generated from message easycron.v1.FireTimeDifference
  */
@@ -101,14 +102,14 @@ export type FireTimeDifference = Message<"easycron.v1.FireTimeDifference"> & {
   removedCount: number;
 
   /**
-   * The first ten that are new.
+   * Those that are new, earliest first: of GetRevision a page of them, elsewhere the first ten.
    *
    * @generated from field: repeated google.protobuf.Timestamp added = 5;
    */
   added: Timestamp[];
 
   /**
-   * The first ten that are no longer.
+   * Those that are no longer, likewise.
    *
    * @generated from field: repeated google.protobuf.Timestamp removed = 6;
    */
@@ -129,7 +130,7 @@ export const FireTimeDifferenceSchema: GenMessage<FireTimeDifference> = /*@__PUR
  */
 export type ListRevisionsRequest = Message<"easycron.v1.ListRevisionsRequest"> & {
   /**
-   * The job's name.
+   * The job's name; of several jobs that have had it, the living one, or else the last.
    *
    * @generated from field: string name = 1;
    */
@@ -192,7 +193,7 @@ export const ListRevisionsResponseSchema: GenMessage<ListRevisionsResponse> = /*
  */
 export type GetRevisionRequest = Message<"easycron.v1.GetRevisionRequest"> & {
   /**
-   * The job's name.
+   * The job's name, as in ListRevisions.
    *
    * @generated from field: string name = 1;
    */
@@ -204,6 +205,20 @@ export type GetRevisionRequest = Message<"easycron.v1.GetRevisionRequest"> & {
    * @generated from field: uint32 number = 2;
    */
   number: number;
+
+  /**
+   * How many at most of the added, and of the removed, fire times are listed: 1 to 1,000, default 10 (0 means the default).
+   *
+   * @generated from field: int32 page_size = 3;
+   */
+  pageSize: number;
+
+  /**
+   * The next_page_token of the page before; empty for the first. Any other text is PAGE_TOKEN_INVALID.
+   *
+   * @generated from field: string page_token = 4;
+   */
+  pageToken: string;
 };
 
 /**
@@ -220,11 +235,19 @@ export const GetRevisionRequestSchema: GenMessage<GetRevisionRequest> = /*@__PUR
  */
 export type GetRevisionResponse = Message<"easycron.v1.GetRevisionResponse"> & {
   /**
-   * With its difference from the one before. What the calendars skip is judged by what they are now.
+   * With its difference from the one before, by the calendars, and the fires left, of when it came into force: it never
+   * reads otherwise later.
    *
    * @generated from field: easycron.v1.Revision revision = 1;
    */
   revision?: Revision | undefined;
+
+  /**
+   * Gives the next page of the difference's fire times; empty when this is the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
 };
 
 /**
