@@ -83,14 +83,8 @@ export function spanAt(offsets: ZoneOffsets, second: number): Span {
   if (!(second >= FIRST_SECOND && second <= LAST_SECOND)) {
     throw new RangeError(`No zone offsets at second ${second}.`);
   }
-  const date = dateOfDay(Math.floor(second / DAY_SECONDS));
-  for (const span of spansOfMonth(offsets, date >> 9, (date >> 5) & 15)) {
-    if (second < span.end) {
-      offsets.latest = span;
-      return span;
-    }
-  }
-  throw new RangeError(`No zone offset at second ${second}.`);
+  offsets.latest = findSpanAt(offsets, second);
+  return offsets.latest;
 }
 
 /**
@@ -130,8 +124,11 @@ export const FIRST_REPEATING_SECOND = dayOfDate(FIRST_REPEATING_YEAR, 1, 1) * DA
  */
 export const ALL_SHAPES_SECONDS = 41 * 366 * DAY_SECONDS;
 
-function spansOfMonth(offsets: ZoneOffsets, year: number, month: number): readonly Span[] {
-  const start = dayOfDate(year, month, 1) * DAY_SECONDS;
+function findSpanAt(offsets: ZoneOffsets, second: number): Span {
+  const day = Math.floor(second / DAY_SECONDS);
+  const date = dateOfDay(day);
+  const [year, month] = [date >> 9, (date >> 5) & 15];
+  const start = (day - (date & 31) + 1) * DAY_SECONDS;
   const end = start + daysInMonth(year, month) * DAY_SECONDS;
   const months = monthsOfYear(offsets, year);
   let model = months[month];
@@ -139,8 +136,11 @@ function spansOfMonth(offsets: ZoneOffsets, year: number, month: number): readon
     model = findModel(offsets, start, end);
     months[month] = model;
   }
-  if (typeof model !== "number") return model.map((span) => shiftSpan(span, start));
-  return [{ start, end, offset: model, offsetBefore: model, offsetAfter: model }];
+  if (typeof model === "number")
+    return { start, end, offset: model, offsetBefore: model, offsetAfter: model };
+  const span = model.find((each) => second < each.end + start);
+  if (span === undefined) throw new RangeError(`No zone offset at second ${second}.`);
+  return shiftSpan(span, start);
 }
 
 /** Returns what is remembered of a year, and makes room for it by forgetting the year asked about first. */
