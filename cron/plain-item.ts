@@ -72,12 +72,9 @@ function expandHashed(
   return step === undefined ? [start] : between(kind, start, to, step);
 }
 
-/** Every `step`-th of the values from `first` to `last`. */
+/** Every `step`-th of the values from `first`, which is one, to `last`. */
 function between(kind: FieldKind, first: number, last: number, step: number): readonly number[] {
-  return everyNth(
-    membersOf(kind).filter((value) => value >= first && value <= last),
-    step,
-  );
+  return membersOf(kind).filter((value) => value >= first && value <= last && (value - first) % step === 0);
 }
 
 function everyNth(values: readonly number[], step = 1): readonly number[] {

@@ -19,23 +19,23 @@ export const FIRST_YEAR = 1900;
 export const LAST_YEAR = 2400;
 
 const FIRST_REPEATING_YEAR = 2100;
-/**
- * The most months remembered for one zone: one of every year from 1900 to 2100, and to spare. With all zones at their
- * most that is 17 MiB.
- */
-const MAX_REMEMBERED_MONTHS = 256;
+/** The most years remembered for one zone. With all zones at their most that is 31 MiB. */
+const MAX_REMEMBERED_YEARS = 128;
 
 /** The spans of a month, relative to its start; a number is the one offset that is kept throughout. */
 type MonthModel = number | readonly Span[];
+
+/** What is known of a year's months, from place 1 on. */
+type YearModel = (MonthModel | undefined)[];
 
 /** One zone's spans, computed on demand and kept. */
 export type ZoneOffsets = {
   readonly name: string;
   readonly read: OffsetReader;
-  /** By month (twelve times the year, and 1 to 12), those found first coming first. */
-  readonly months: Map<number, MonthModel>;
-  /** By shape of repeating years, and month. */
-  readonly shapes: Map<number, MonthModel>;
+  /** By year, those asked about first coming first. */
+  readonly years: Map<number, YearModel>;
+  /** By shape, for repeating years. */
+  readonly shapes: Map<number, YearModel>;
   readonly hints: ChangeHints;
   /** The span answered last: most questions are about the present. */
   latest: Span;
@@ -73,7 +73,7 @@ export function zoneOffsets(zone: string): ZoneOffsets {
  */
 export function createZoneOffsets(name: string, read: OffsetReader): ZoneOffsets {
   const nowhere: Span = { start: 0, end: 0, offset: 0, offsetBefore: 0, offsetAfter: 0 };
-  return { name, read, months: new Map(), shapes: new Map(), hints: new Map(), latest: nowhere };
+  return { name, read, years: new Map(), shapes: new Map(), hints: new Map(), latest: nowhere };
 }
 
 /** Returns the span that contains a second of the years FIRST_YEAR to LAST_YEAR (UTC). Throws RangeError outside. */
@@ -83,14 +83,8 @@ export function spanAt(offsets: ZoneOffsets, second: number): Span {
   if (!(second >= FIRST_SECOND && second <= LAST_SECOND)) {
     throw new RangeError(`No zone offsets at second ${second}.`);
   }
-  const date = dateOfDay(Math.floor(second / DAY_SECONDS));
-  for (const span of spansOfMonth(offsets, date >> 9, (date >> 5) & 15)) {
-    if (second < span.end) {
-      offsets.latest = span;
-      return span;
-    }
-  }
-  throw new RangeError(`No zone offset at second ${second}.`);
+  offsets.latest = findSpanAt(offsets, second);
+  return offsets.latest;
 }
 
 /**
@@ -130,22 +124,37 @@ export const FIRST_REPEATING_SECOND = dayOfDate(FIRST_REPEATING_YEAR, 1, 1) * DA
  */
 export const ALL_SHAPES_SECONDS = 41 * 366 * DAY_SECONDS;
 
-function spansOfMonth(offsets: ZoneOffsets, year: number, month: number): readonly Span[] {
-  const start = dayOfDate(year, month, 1) * DAY_SECONDS;
+function findSpanAt(offsets: ZoneOffsets, second: number): Span {
+  const day = Math.floor(second / DAY_SECONDS);
+  const date = dateOfDay(day);
+  const [year, month] = [date >> 9, (date >> 5) & 15];
+  const start = (day - (date & 31) + 1) * DAY_SECONDS;
   const end = start + daysInMonth(year, month) * DAY_SECONDS;
-  const { months, shapes } = offsets;
-  const repeats = year >= FIRST_REPEATING_YEAR;
-  const models = repeats ? shapes : months;
-  const key = (repeats ? shapeOf(year) : year) * 12 + month;
-  let model = models.get(key);
+  const months = monthsOfYear(offsets, year);
+  let model = months[month];
   if (model === undefined) {
     model = findModel(offsets, start, end);
-    const [oldest = key] = models.keys();
-    if (models.size >= MAX_REMEMBERED_MONTHS) models.delete(oldest);
-    models.set(key, model);
+    months[month] = model;
   }
-  if (typeof model !== "number") return model.map((span) => shiftSpan(span, start));
-  return [{ start, end, offset: model, offsetBefore: model, offsetAfter: model }];
+  if (typeof model === "number")
+    return { start, end, offset: model, offsetBefore: model, offsetAfter: model };
+  const span = model.find((each) => second < each.end + start);
+  if (span === undefined) throw new RangeError(`No zone offset at second ${second}.`);
+  return shiftSpan(span, start);
+}
+
+/** Returns what is remembered of a year, and makes room for it by forgetting the year asked about first. */
+function monthsOfYear({ years, shapes }: ZoneOffsets, year: number): YearModel {
+  const repeats = year >= FIRST_REPEATING_YEAR;
+  const models = repeats ? shapes : years;
+  const key = repeats ? shapeOf(year) : year;
+  const known = models.get(key);
+  if (known !== undefined) return known;
+  const [oldest = key] = models.keys();
+  if (models.size >= MAX_REMEMBERED_YEARS) models.delete(oldest);
+  const months: YearModel = Array.from({ length: 13 });
+  models.set(key, months);
+  return months;
 }
 
 /** Which of the 14 kinds of year one is, by its first weekday and whether it is a leap year. */
