@@ -13,7 +13,7 @@ function timeout(): Error {
 }
 
 function resultOf(id: string): Result {
-  const trigger = { id, fireTimeMs: 0, attemptCount: 1 } as HeldTrigger;
+  const trigger = { id, fireTimeMs: 0, attemptCount: 1, attemptBase: 0 } as HeldTrigger;
   const outcome = { kind: "SUCCEEDED", statusCode: 204 } as const;
   const times = { startTimeMs: 0, endTimeMs: 0, durationMs: 0 };
   const delivery = { outcome, error: "", responseBody: "" };

@@ -195,7 +195,7 @@ async function record(database: Database, batch: readonly Result[]): Promise<Rea
 
 // One member of the JSON object that the statement looks triggers up in.
 function toChange({ trigger, number, next, owner, startTimeMs, endTimeMs }: Result): string {
-  const start = number === 1 ? `"${toIso(startTimeMs)}"` : "null";
+  const start = number === trigger.attemptBase + 1 ? `"${toIso(startTimeMs)}"` : "null";
   const due = next.state === "RETRYING" ? `"${toIso(next.dueTimeMs)}"` : "null";
   const heldBy = owner === null ? "null" : `"${owner}"`;
   return `"${trigger.id}":["${next.state}",${number},"${toIso(endTimeMs)}",${start},${due},${heldBy}]`;
