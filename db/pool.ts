@@ -44,6 +44,8 @@ export interface PoolOptions {
    * done again; others see it at once all the same.
    */
   readonly answersBeforeDisk?: boolean;
+  /** For how long a statement may run; 30,000 when absent. */
+  readonly statementTimeoutMs?: number;
 }
 
 const TIMESTAMPTZ = 1184;
@@ -58,8 +60,8 @@ const types = {
 } as pg.CustomTypesConfig;
 
 /**
- * Opens a pool. Times come back as epoch milliseconds, bigint as number. A statement may run for 30 s, wait 5 s for
- * a connection, and a transaction may idle for 15 s: a process that stalls holding row locks loses them.
+ * Opens a pool. Times come back as epoch milliseconds, bigint as number. A statement may run for 30 s unless told otherwise, wait 5 s
+ * for a connection, and a transaction may idle for 15 s: a process that stalls holding row locks loses them.
  */
 export function createPool(options: PoolOptions): Database {
   const pool = new pg.Pool({
@@ -68,7 +70,7 @@ export function createPool(options: PoolOptions): Database {
     application_name: options.applicationName,
     connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: 30_000,
-    statement_timeout: 30_000,
+    statement_timeout: options.statementTimeoutMs ?? 30_000,
     idle_in_transaction_session_timeout: 15_000,
     options:
       "-c timezone=UTC -c jit=off -c plan_cache_mode=force_generic_plan" +
@@ -146,6 +148,12 @@ function isConnectionFailure(error: Error, code: unknown): boolean {
     (typeof code === "string" && /^E[A-Z]+$/.test(code)) ||
     /connection|timeout|terminat|not queryable/i.test(error.message)
   );
+}
+
+/** Whether an error says that a statement was ended because it had run for too long. */
+export function isStatementTimeout(error: unknown): boolean {
+  const cause = error instanceof EasyCronError ? error.cause : error;
+  return cause instanceof pg.DatabaseError && cause.code === "57014";
 }
 
 /** Whether an error is PostgreSQL's unique violation of the named constraint or index. */

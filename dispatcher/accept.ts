@@ -120,6 +120,7 @@ function toTrigger(event: TriggerEvent): HeldTrigger {
     payload: event.payloadJson ?? null,
     dueTimeMs: Number(event.effectiveTimeMs),
     attemptCount: 0,
+    attemptBase: 0,
   };
 }
 

@@ -24,6 +24,9 @@ import { createSpecCache } from "./spec-cache.ts";
 import { readVersion } from "./version.ts";
 
 const CLAIM_CONNECTIONS = 4;
+/** One for results, one for the lease. */
+const RESULT_CONNECTIONS = 2;
+const RESULT_TIMEOUT_MS = 5_000;
 const CACHED_SPEC_BYTES = 128 * 1024 * 1024;
 const CROWDED_AT = 20_000;
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -61,10 +64,24 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
     applicationName: "easycron-dispatcher-claims",
     answersBeforeDisk: true,
   });
+  // Results and the lease wait for no read and no claim: what is delivered and not recorded is delivered again.
+  const resultDatabase = createPool({
+    connectionString: config.databaseUrl,
+    max: RESULT_CONNECTIONS,
+    applicationName: "easycron-dispatcher-results",
+    statementTimeoutMs: RESULT_TIMEOUT_MS,
+  });
   await ensurePartitions(database, clock.now());
   const { leaseMs } = config;
   const onLost = () => pipeline.forget();
-  const lease = await takeLease({ database, clock, monotonicMs, leaseMs, events, onLost });
+  const lease = await takeLease({
+    database: resultDatabase,
+    clock,
+    monotonicMs,
+    leaseMs,
+    events,
+    onLost,
+  });
   const masterKey = createMasterKey(config.masterKey);
   const onTrouble = (error: unknown) => events.emit("trouble", { part: "opening a signing key", error });
   const signingKeys = createSigningKeys({ database, masterKey, monotonicMs, onTrouble });
@@ -92,6 +109,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const parts = {
     database,
     claimDatabase,
+    resultDatabase,
     clock,
     random,
     events,
@@ -143,6 +161,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
       );
       await agent.destroy();
       plugins.close();
+      await resultDatabase.close();
       await claimDatabase.close();
       await database.close();
     },

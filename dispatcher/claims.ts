@@ -28,10 +28,14 @@ export async function claimTriggers(
   by: { readonly instance: string; readonly nowMs: number },
 ): Promise<ReadonlySet<string>> {
   const number = (triggers[0]?.attemptCount ?? 0) + 1;
-  const forms = `{${triggers.map(({ id, revision, seq }) => `"${id}":"${revision}/${seq}"`).join(",")}}`;
+  const forms = `{${triggers.map(toForm).join(",")}}`;
   const values = [...toNames(triggers), number, toSqlTime(by.nowMs), by.instance, forms];
   const rows = await database.query(triggerClaim, values);
   return new Set(rows.map(({ id }) => id));
+}
+
+function toForm({ id, revision, seq, attemptBase }: HeldTrigger): string {
+  return `"${id}":"${revision}/${seq}/${attemptBase}"`;
 }
 
 /** Ends triggers whose attempts or time are used up without another attempt. */

@@ -15,7 +15,7 @@ const spec = {
   listen: listenAddress("EASYCRON_DISPATCHER_LISTEN"),
   /** The database, under the role easycron_dispatcher. */
   databaseUrl: databaseUrl("DATABASE_URL"),
-  /** Most database connections at once. */
+  /** Most database connections at once, beside four for claims and two for results and the lease. */
   databaseConnections: integer("EASYCRON_DISPATCHER_DATABASE_CONNECTIONS", { default: 16, min: 4, max: 100 }),
   /** Under which signing keys are sealed. */
   masterKey: parsed("EASYCRON_MASTER_KEY", "32 bytes in base64", parseMasterKey, { secret: true }),

@@ -25,6 +25,7 @@ export interface AttemptEvent {
  * | leased | a lease was got under a new instance id |
  * | leaseLost | the lease ran out before it was renewed |
  * | trouble | something of ours failed and will be tried again, or `recovered` after that |
+ * | lagging | results have waited for more than a second: how long the oldest has, and how many do |
  * | idle | nothing is due, in flight or waiting to be recorded |
  */
 export interface DispatcherEvents {
@@ -38,6 +39,7 @@ export interface DispatcherEvents {
   leaseLost: [{ readonly instance: string }];
   trouble: [{ readonly part: string; readonly error: unknown }];
   recovered: [{ readonly part: string; readonly failures: number }];
+  lagging: [{ readonly lagMs: number; readonly waiting: number }];
   idle: [];
 }
 

@@ -23,6 +23,8 @@ export interface HeldTrigger {
   readonly previousMissed: number;
   /** JSON text in place of the job's payload. */
   readonly payload: string | null;
+  /** Attempts started before a backfill last made it due again; the retry policy counts from there. */
+  readonly attemptBase: number;
   /** When the next attempt may start. */
   dueTimeMs: number;
   /** Attempts started so far. */
@@ -47,6 +49,7 @@ export interface TriggerRow {
   readonly previous_missed: number;
   readonly payload: string | null;
   readonly attempt_count: number;
+  readonly attempt_base: number;
 }
 
 /** The memory's copy of a row. */
@@ -68,5 +71,6 @@ export function toHeldTrigger(row: TriggerRow): HeldTrigger {
     payload: row.payload,
     dueTimeMs: row.due_time,
     attemptCount: row.attempt_count,
+    attemptBase: row.attempt_base,
   };
 }

@@ -9,7 +9,7 @@ export interface Holding {
   holds(trigger: HeldTrigger): boolean;
   /**
    * Holds a trigger until it is dropped; false when it is held already. One that differs takes the place of what was
-   * held under its id: the row was withdrawn by a change of the job and recorded anew.
+   * held under its id: the row was withdrawn by a change of the job and recorded anew, or a backfill made it due again.
    */
   add(trigger: HeldTrigger): boolean;
   /** When the first that waits is due; undefined when none waits. */
@@ -79,7 +79,15 @@ export function createHolding(crowdedAt: number): Holding {
   };
 }
 
-/** Whether two copies are of the same recording: a job's changes make another revision or another place of it. */
+/**
+ * Whether two copies are of the same recording: a job's changes make another revision or another place of it, and a
+ * backfill gives it another time, by which its retry policy counts.
+ */
 function isSame(one: HeldTrigger, other: HeldTrigger): boolean {
-  return one.revision === other.revision && one.seq === other.seq;
+  return (
+    one.revision === other.revision &&
+    one.seq === other.seq &&
+    one.attemptBase === other.attemptBase &&
+    one.effectiveTimeMs === other.effectiveTimeMs
+  );
 }

@@ -79,7 +79,7 @@ describe("after an attempt", () => {
 
 describe("an attempt", () => {
   const at = (attemptCount: number, nowMs: number) =>
-    mayAttempt(policy, { attemptCount, effectiveTimeMs: 0 }, nowMs);
+    mayAttempt(policy, { attemptCount, attemptBase: 0, effectiveTimeMs: 0 }, nowMs);
 
   test("is made once however late, and again within maxAge", () => {
     expect(at(0, 1e12)).toBe(true);
@@ -91,5 +91,14 @@ describe("an attempt", () => {
     expect(at(8, 0)).toBe(true);
     expect(at(10, 0)).toBe(true);
     expect(at(11, 0)).toBe(false);
+  });
+
+  test("counts from when a backfill last made the trigger due again", () => {
+    const since = (attemptCount: number, nowMs: number) =>
+      mayAttempt(policy, { attemptCount, attemptBase: 20, effectiveTimeMs: 0 }, nowMs);
+    expect(since(20, 1e12)).toBe(true);
+    expect(since(30, 0)).toBe(true);
+    expect(since(31, 0)).toBe(false);
+    expect(since(21, 3_600_001)).toBe(false);
   });
 });

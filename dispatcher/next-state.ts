@@ -35,7 +35,7 @@ export type NextState =
 export interface EndedAttempt {
   readonly outcome: Outcome;
   readonly policy: RetryPolicy;
-  /** 1 for the first. */
+  /** 1 for the first, or for the first since a backfill made the trigger due again. */
   readonly attempt: number;
   /** Epoch milliseconds of its end. */
   readonly nowMs: number;
@@ -76,16 +76,18 @@ function pauseMs({ outcome, policy, attempt, random }: EndedAttempt): number {
 const FORGIVEN = 3;
 
 /**
- * Whether an attempt may start now; if not, the trigger is EXHAUSTED without it. `nextState` has kept the policy's
+ * Whether an attempt may start now; if not, the trigger is EXHAUSTED without it. Only those since it was last made due
+ * by a backfill count. `nextState` has kept the policy's
  * number of attempts; what can be above it are attempts lost with their dispatcher, of which nobody knows the outcome.
  */
 export function mayAttempt(
   policy: RetryPolicy,
-  trigger: { readonly attemptCount: number; readonly effectiveTimeMs: number },
+  trigger: { readonly attemptCount: number; readonly attemptBase: number; readonly effectiveTimeMs: number },
   nowMs: number,
 ): boolean {
   // However late it is, one attempt is made: what was promised is delivered at least once.
-  if (trigger.attemptCount === 0) return true;
+  const attempts = trigger.attemptCount - trigger.attemptBase;
+  if (attempts === 0) return true;
   if (nowMs > trigger.effectiveTimeMs + policy.maxAgeMs) return false;
-  return trigger.attemptCount < policy.maxAttempts + FORGIVEN;
+  return attempts < policy.maxAttempts + FORGIVEN;
 }

@@ -8,6 +8,7 @@ import type { DueWork } from "./due-work.ts";
 import type { Events } from "./events.ts";
 import type { HeldTrigger } from "./held-trigger.ts";
 import type { Holding } from "./holding.ts";
+import { createLagWatch, LAG_CHECK_MS, MAX_LAG_MS } from "./lag-watch.ts";
 import { createLanes, type LaneLimits } from "./lanes.ts";
 import type { Lease } from "./lease.ts";
 import { pause } from "./pause.ts";
@@ -21,6 +22,8 @@ export interface PipelineParts {
   readonly database: Database;
   /** For claims, which need not be on disk to be answered. */
   readonly claimDatabase: Database;
+  /** For results, so that nothing else keeps them waiting. */
+  readonly resultDatabase: Database;
   readonly clock: Clock;
   /** Uniform in [0, 1), as Math.random. */
   readonly random: () => number;
@@ -47,8 +50,11 @@ export interface Pipeline {
   stop(limitMs: number): Promise<void>;
 }
 
-/** While more results wait to be recorded, nothing is claimed: memory is bounded when the database is away. */
-const MAX_RESULTS = 10_000;
+/**
+ * While more results wait to be recorded, or the oldest has waited for longer than MAX_LAG_MS, nothing is claimed: what
+ * was delivered and is not recorded when the process is killed is delivered again.
+ */
+const MAX_RESULTS = 2_000;
 const DUE_AT_ONCE = 500;
 const FLUSH_LIMIT_MS = 1_000;
 const POLL_MS = 5;
@@ -79,9 +85,15 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     proceed();
   };
 
-  const results = createResults({ ...parts, isBusy: () => lanes.size > lanes.inFlight, onRecorded });
+  const results = createResults({
+    ...parts,
+    database: parts.resultDatabase,
+    isBusy: () => lanes.size > lanes.inFlight,
+    onRecorded,
+  });
+  const lagWatch = setInterval(createLagWatch({ results, events }), LAG_CHECK_MS).unref();
   const mayStart = () => !isStopping && lease.isValid();
-  const mayClaim = () => mayStart() && results.size < MAX_RESULTS;
+  const mayClaim = () => mayStart() && results.size < MAX_RESULTS && results.lagMs <= MAX_LAG_MS;
   const router = createRouter({ ...parts, lanes, onRouted: proceed });
   const claimer = createClaimer({
     ...parts,
@@ -147,6 +159,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       await unclaim().catch(() => {});
       await waitUntil(() => lanes.inFlight === 0, limit);
       await results.close(FLUSH_LIMIT_MS);
+      clearInterval(lagWatch);
     },
   };
 }

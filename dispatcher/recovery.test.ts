@@ -56,6 +56,7 @@ test("the sweep frees what is overdue, owned by this instance and not in its mem
     payload: null,
     dueTimeMs: nowMs,
     attemptCount: 0,
+    attemptBase: 0,
   });
   const lease = { instance: "inst_me", isValid: () => true, renew: async () => {} };
   const clock = { now: () => nowMs };

@@ -10,7 +10,7 @@ import { statement } from "../db/statement.ts";
  * - any result of the attempt that is its latest, RUNNING;
  * - the same pause once more, when the answer to its first writing was lost.
  *
- * The claim has put down when it was made; the first attempt knows better when it started. What is no longer wanted
+ * The claim has put down when it was made; the first attempt (since a backfill) knows better when it started. What is no longer wanted
  * (cancel_time) is CANCELLED instead of tried again or EXHAUSTED. Returns the triggers that followed, with their new
  * state. They are looked up in a JSON object rather than joined, for the reason given in triggers.sql.ts.
  */

@@ -1,4 +1,4 @@
-import type { Database } from "../db/pool.ts";
+import { type Database, isStatementTimeout } from "../db/pool.ts";
 import { toSqlTime } from "../db/time.ts";
 import { backoffMs } from "../mesh/backoff.ts";
 import { EasyCronError } from "../mesh/errors.ts";
@@ -31,9 +31,16 @@ export interface Result {
 export interface Results {
   /** How many are not durable yet. */
   readonly size: number;
+  /** For how long the oldest of those has waited; 0 when there is none. */
+  readonly lagMs: number;
   add(result: Result): void;
   /** Writes what there is, for at most `limitMs`, and nothing after that. */
   close(limitMs: number): Promise<void>;
+}
+
+interface Waiting {
+  readonly result: Result;
+  readonly sinceMs: number;
 }
 
 /** Most results of one statement. */
@@ -46,7 +53,8 @@ const FAILURE_PAUSE = { minMs: 50, maxMs: 1_000, jitter: 0.2 };
 /**
  * Makes the buffer: one statement in flight at a time, when 1,000 wait, or 10 ms after the first (100 ms
  * in a burst). A failed one is repeated until it succeeds, so results survive a database that is away; writing twice
- * changes nothing.
+ * changes nothing. One that runs into the pool's time limit is repeated in halves, and the next are no longer than
+ * these until one of their length succeeds.
  */
 export function createResults(parts: {
   readonly database: Database;
@@ -57,10 +65,14 @@ export function createResults(parts: {
   readonly isBusy: () => boolean;
   /** Told of each durable result, and whether the trigger waits for its next attempt under our ownership. */
   readonly onRecorded: (result: Result, isHeld: boolean) => void;
+  /** A clock that never steps; performance.now when absent. */
+  readonly elapsedMs?: () => number;
 }): Results {
-  const { events, random } = parts;
-  let buffered: Result[] = [];
+  const { events, random, elapsedMs = () => performance.now() } = parts;
+  let buffered: Waiting[] = [];
   let writing = 0;
+  let oldestWritingMs: number | undefined;
+  let batchLimit = BATCH;
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> | undefined;
   let gaveUp = false;
@@ -73,6 +85,7 @@ export function createResults(parts: {
         const states = await record(parts.database, batch);
         if (failures > 0) events.emit("recovered", { part: "results", failures });
         writing -= batch.length;
+        if (batch.length >= batchLimit) batchLimit = Math.min(BATCH, 2 * batchLimit);
         for (const result of batch) parts.onRecorded(result, isHeld(result, states));
         return;
       } catch (error) {
@@ -83,9 +96,17 @@ export function createResults(parts: {
           else drop(batch);
           return;
         }
+        if (batch.length > 1 && isStatementTimeout(error)) return writeHalves(batch);
         await pause(backoffMs({ attempt: failures, ...FAILURE_PAUSE, random }));
       }
     }
+  };
+
+  const writeHalves = async (batch: readonly Result[]): Promise<void> => {
+    batchLimit = Math.ceil(batch.length / 2);
+    const middle = batchLimit;
+    await write(batch.slice(0, middle));
+    await write(batch.slice(middle));
   };
 
   const drop = (batch: readonly Result[]): void => {
@@ -94,10 +115,13 @@ export function createResults(parts: {
   };
 
   const writeBatch = async (): Promise<void> => {
-    const batch = buffered.slice(0, BATCH);
-    buffered = buffered.slice(BATCH);
+    const taken = buffered.slice(0, batchLimit);
+    buffered = buffered.slice(batchLimit);
+    const batch = taken.map(({ result }) => result);
     writing = batch.length;
+    oldestWritingMs = taken[0]?.sinceMs;
     await write(batch);
+    if (!gaveUp) oldestWritingMs = undefined;
     if (!gaveUp) events.emit("recorded", { triggerIds: batch.map(({ trigger }) => trigger.id) });
   };
 
@@ -113,7 +137,7 @@ export function createResults(parts: {
 
   const schedule = (): void => {
     if (running !== undefined || buffered.length === 0 || gaveUp) return;
-    if (buffered.length >= BATCH) void start();
+    if (buffered.length >= batchLimit) void start();
     else timer ??= setTimeout(start, parts.isBusy() ? BUSY_LINGER_MS : LINGER_MS);
   };
 
@@ -121,8 +145,12 @@ export function createResults(parts: {
     get size() {
       return buffered.length + writing;
     },
+    get lagMs() {
+      const sinceMs = oldestWritingMs ?? buffered[0]?.sinceMs;
+      return sinceMs === undefined ? 0 : elapsedMs() - sinceMs;
+    },
     add: (result) => {
-      buffered.push(result);
+      buffered.push({ result, sinceMs: elapsedMs() });
       schedule();
     },
     close: async (limitMs) => {
@@ -167,7 +195,7 @@ async function record(database: Database, batch: readonly Result[]): Promise<Rea
 
 // One member of the JSON object that the statement looks triggers up in.
 function toChange({ trigger, number, next, owner, startTimeMs, endTimeMs }: Result): string {
-  const start = number === 1 ? `"${toIso(startTimeMs)}"` : "null";
+  const start = number === trigger.attemptBase + 1 ? `"${toIso(startTimeMs)}"` : "null";
   const due = next.state === "RETRYING" ? `"${toIso(next.dueTimeMs)}"` : "null";
   const heldBy = owner === null ? "null" : `"${owner}"`;
   return `"${trigger.id}":["${next.state}",${number},"${toIso(endTimeMs)}",${start},${due},${heldBy}]`;

@@ -43,7 +43,7 @@ export function createStarter(parts: {
     const next = nextState({
       outcome: delivery.outcome,
       policy: spec.retryPolicy,
-      attempt: number,
+      attempt: number - trigger.attemptBase,
       nowMs: endTimeMs,
       effectiveTimeMs: trigger.effectiveTimeMs,
       random,

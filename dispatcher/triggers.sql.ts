@@ -6,7 +6,7 @@ import type { TriggerRow } from "./held-trigger.ts";
 
 const COLUMNS = `t.id, t.fire_time, t.effective_time, t.due_time, t.project_id, t.job_uid, t.job_name, t.revision,
   t.kind, t.seq, t.previous_fire_time, t.next_fire_time, t.previous_skipped, t.previous_missed,
-  t.payload, t.attempt_count`;
+  t.payload, t.attempt_count, t.attempt_base`;
 
 /**
  * Records events whose epoch is the job's present one; those that are there already stay as they are. What is due by
@@ -64,8 +64,8 @@ export const triggerTakeDue = statement<TriggerRow>(
 
 /**
  * Records at $5 the start of attempt number $4 of the triggers $1, with nominal times from $2 to $3, that instance $6
- * owns and that are still wanted: each of the revision and place that $7 has for its id, because a change of the job may
- * have withdrawn it and its new form be recorded under the same id. May be repeated when its answer was lost. No
+ * owns and that are still wanted: each of the revision, place and attempt base that $7 has for its id, because a change of
+ * the job may have withdrawn it and its new form be recorded under the same id, or a backfill have made it due again. May be repeated when its answer was lost. No
  * indexed column changes and no partial index is named, so that rows are reached by primary key and the update stays
  * heap-only.
  */
@@ -76,7 +76,7 @@ export const triggerClaim = statement<{ id: string }>(
     where t.id = any ($1::text[]) and t.fire_time between $2 and $3 and t.owner = $6 and t.due_time <= $5
       and ((t.state in ('PENDING', 'RETRYING') and t.attempt_count = $4 - 1)
            or (t.state = 'RUNNING' and t.attempt_count = $4))
-      and $7::jsonb ->> t.id = t.revision || '/' || t.seq
+      and $7::jsonb ->> t.id = t.revision || '/' || t.seq || '/' || t.attempt_base
    returning t.id`,
 );
 
@@ -107,8 +107,9 @@ export const triggerUnclaim = statement<{ id: string }>(
   "triggerUnclaim",
   `update dispatcher.triggers t
       set attempt_count = $4 - 1, owner = null,
-          state = case when t.cancel_time is not null then 'CANCELLED' when $4 = 1 then 'PENDING' else 'RETRYING' end,
-          start_time = case when $4 = 1 then null else t.start_time end,
+          state = case when t.cancel_time is not null then 'CANCELLED' when $4 = t.attempt_base + 1 then 'PENDING'
+                       else 'RETRYING' end,
+          start_time = case when $4 = t.attempt_base + 1 then null else t.start_time end,
           end_time = t.cancel_time
     where t.id = any ($1::text[]) and t.fire_time between $2 and $3 and t.owner = $5
       and t.state = 'RUNNING' and t.attempt_count = $4

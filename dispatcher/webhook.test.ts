@@ -56,6 +56,7 @@ const trigger: HeldTrigger = {
   payload: null,
   dueTimeMs: 1_780_000_000_000,
   attemptCount: 0,
+  attemptBase: 0,
 };
 
 function deliver(url: string, attemptTimeout = "2s") {

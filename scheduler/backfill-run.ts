@@ -77,7 +77,8 @@ async function runChunk(parts: Parts, tx: Queryable, operation: OperationRow, no
   const again = timesOf("REDELIVER");
   if (again.length > 0) {
     const times = again.map(toSqlTime);
-    await tx.query(backfillRedeliver, [row.project_id, row.uid, times, operation.force, toSqlTime(nowMs)]);
+    const by = [operation.force, toSqlTime(nowMs), row.revision, row.name];
+    await tx.query(backfillRedeliver, [row.project_id, row.uid, times, ...by]);
   }
   if (fresh.length > 0) {
     const zoneData = parts.zoneData.label(schedule, nowMs);

@@ -92,8 +92,8 @@ export const backfillTriggers = statement<{ fire_time: number; state: string }>(
   `select fire_time, state from dispatcher.ledger_triggers($1, $2, $3, $4, $5)`,
 );
 
-/** Makes triggers of a job that have come to rest due again; returns their fire times. */
+/** Makes triggers of a job that have come to rest due again, by its revision $6 and name $7; returns their fire times. */
 export const backfillRedeliver = statement<{ fire_time: number }>(
   "backfillRedeliver",
-  `select fire_time from dispatcher.redeliver($1, $2, $3::timestamptz[], $4, $5) as fire_time`,
+  `select fire_time from dispatcher.redeliver($1, $2, $3::timestamptz[], $4, $5, $6, $7) as fire_time`,
 );
