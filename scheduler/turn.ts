@@ -145,10 +145,11 @@ function releaseWaiting(draft: Draft): boolean {
     draft.waiting.shift();
     return fire(draft, fireTimeMs, nowMs, TriggerKind.SCHEDULED);
   }
-  if (draft.requested.includes(fireTimeMs)) {
-    return skipWaiting(draft, fireTimeMs, "SKIPPED_BY_REQUEST", "");
-  }
+  const requested = draft.requested.includes(fireTimeMs);
   const place = placeOf(draft.input, fireTimeMs);
+  // It may wait for its delay before it has come; a change would decide it once more.
+  if ((requested || place.kind === "SKIP") && fireTimeMs > nowMs) return waitUntil(draft, fireTimeMs);
+  if (requested) return skipWaiting(draft, fireTimeMs, "SKIPPED_BY_REQUEST", "");
   if (place.kind === "SKIP") return skipWaiting(draft, fireTimeMs, "OUTSIDE_CALENDAR", place.calendar);
   const aheadMs = overlap === "ALLOW_ALL" ? lookAheadMs : 0;
   if (place.atMs > nowMs + aheadMs) return waitUntil(draft, place.atMs - aheadMs);
