@@ -3,12 +3,15 @@ import { createFifo, type Fifo } from "./fifo.ts";
 /** One due trigger on its way from waiting to its end. */
 export interface Work<T> {
   readonly item: T;
-  readonly lane: Lane<T>;
   readonly track: Track<T>;
 }
 
 /** Those of a lane that are on time, or those that make up for something. */
 export interface Track<T> {
+  readonly lane: Lane<T>;
+  /** The project. */
+  readonly groupId: string;
+  readonly isLate: boolean;
   readonly waiting: Fifo<Work<T>>;
   readonly ready: Fifo<Work<T>>;
   claiming: number;
@@ -21,8 +24,6 @@ export interface Track<T> {
 /** One destination of one project: what it does slowly delays nobody else. */
 export interface Lane<T> {
   readonly key: string;
-  /** The project. */
-  readonly groupId: string;
   readonly onTime: Track<T>;
   /** Those that make up for something give way to those on time, and never use more than half of the lane. */
   readonly late: Track<T>;
@@ -35,12 +36,21 @@ const PACE_SPAN_MS = 50;
 
 /** Makes an empty lane. */
 export function createLane<T>(key: string, groupId: string): Lane<T> {
-  return { key, groupId, onTime: createTrack(), late: createTrack(), spanStartMs: 0 };
-}
-
-function createTrack<T>(): Track<T> {
-  const counts = { claiming: 0, inFlight: 0, endedNow: 0, endedBefore: 0 };
-  return { waiting: createFifo(), ready: createFifo(), ...counts };
+  const trackOf = (isLate: boolean): Track<T> => {
+    const counts = { claiming: 0, inFlight: 0, endedNow: 0, endedBefore: 0 };
+    return {
+      get lane() {
+        return lane;
+      },
+      groupId,
+      isLate,
+      waiting: createFifo(),
+      ready: createFifo(),
+      ...counts,
+    };
+  };
+  const lane: Lane<T> = { key, onTime: trackOf(false), late: trackOf(true), spanStartMs: 0 };
+  return lane;
 }
 
 /** How many of a lane are in flight. */

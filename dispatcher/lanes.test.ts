@@ -62,6 +62,20 @@ describe("lanes", () => {
     expect(lanes.inFlight).toBe(limits.perLane);
   });
 
+  test("keep half of a project's slots, and of all, for what is on time", () => {
+    const lanes = createLanes<string>(limits, () => 0);
+    for (let lane = 0; lane < 50; lane++) {
+      for (let each = 0; each < 10; each++) lanes.add("late", "p", `slow ${lane}`, true);
+    }
+    expect(advance(lanes)).toHaveLength(8);
+    for (let project = 0; project < 10; project++) {
+      for (let lane = 0; lane < 10; lane++) lanes.add("late", `p${project}`, `slow ${lane}`, true);
+    }
+    expect(advance(lanes)).toHaveLength(24);
+    for (let each = 0; each < 7; each++) lanes.add("mine", "p", `other ${each}`);
+    expect(itemsOf(advance(lanes))).toEqual(Array.from({ length: 7 }, () => "mine"));
+  });
+
   test("let nothing late start while one on time waits, and everything late in the end", () => {
     const lanes = createLanes<string>(limits, () => 0);
     for (let each = 0; each < 10; each++) lanes.add("late", "p", "slow", true);
@@ -118,7 +132,8 @@ describe("lanes", () => {
   test("go on when slots come free, until everything has had its turn", () => {
     const lanes = createLanes<string>(limits);
     for (let lane = 0; lane < 40; lane++) {
-      for (let each = 0; each < 9; each++) lanes.add(`${lane}/${each}`, `p${lane % 3}`, `d${lane}`);
+      for (let each = 0; each < 9; each++)
+        lanes.add(`${lane}/${each}`, `p${lane % 3}`, `d${lane}`, each % 3 === 0);
     }
     const seen: string[] = [];
     for (let inFlight = advance(lanes); inFlight.length > 0; inFlight = advance(lanes)) {
@@ -185,11 +200,11 @@ describe("lanes", () => {
           expect(lanes.size).toBe(inside);
           expect(lanes.inFlight).toBe(inFlight.length);
           expect(inFlight.length).toBeLessThanOrEqual(small.total);
-          const perLane = Map.groupBy(inFlight, ({ lane }) => lane.key);
+          const perLane = Map.groupBy(inFlight, ({ track }) => track.lane.key);
           expect(Math.max(0, ...[...perLane.values()].map(({ length }) => length))).toBeLessThanOrEqual(2);
           const late = Map.groupBy(
-            inFlight.filter(({ lane, track }) => track === lane.late),
-            ({ lane }) => lane.key,
+            inFlight.filter(({ track }) => track.isLate),
+            ({ track }) => track.lane.key,
           );
           expect(Math.max(0, ...[...late.values()].map(({ length }) => length))).toBeLessThanOrEqual(1);
         }

@@ -29,8 +29,8 @@ export interface LaneLimits {
 /**
  * Due triggers by destination. Each passes through four places: waiting (due, nothing done), claiming (a statement is
  * under way), ready (claimed), in flight. Lanes take turns, both at claiming and at starting. Within a lane those that
- * make up for something are claimed only when none on time waits, started only when none on time is ready, and leave half of
- * its places to these.
+ * make up for something are claimed only when none on time waits, started only when none on time is ready, and leave to
+ * these half of its places, of its project's, and of all.
  */
 export interface Lanes<T> {
   /** How many are waiting, claiming, ready or in flight. */
@@ -57,50 +57,51 @@ export interface Lanes<T> {
 /** Makes lanes. A lane exists while something is in it. `elapsedMs` is a steady clock. */
 export function createLanes<T>(limits: LaneLimits, elapsedMs = () => performance.now()): Lanes<T> {
   const lanes = new Map<string, Lane<T>>();
-  const claims = createTurnstile<Lane<T>>(limits.claimedTotal);
-  const starts = createTurnstile<Lane<T>>(limits.total);
+  const claims = createTurnstile<Track<T>>(limits.claimedTotal);
+  const starts = createTurnstile<Track<T>>(limits.total);
   const latePerLane = Math.max(1, Math.floor(limits.perLane / 2));
   const lateClaimedPerLane = Math.max(1, Math.floor(limits.claimedPerLane / 2));
   let size = 0;
 
   // What has become possible for a lane: to be claimed for, to start from, or to go.
   const update = (lane: Lane<T>): void => {
-    if (isWorthAClaim(lane)) claims.queue(lane);
-    if (trackToStart(lane) !== undefined) starts.queue(lane);
+    for (const track of [lane.onTime, lane.late]) {
+      if (isWorthAClaim(track)) claims.queue(track);
+      if (mayStart(track)) starts.queue(track);
+    }
     if (isIdle(lane) && lanes.get(lane.key) === lane) lanes.delete(lane.key);
   };
 
-  const trackToClaim = ({ onTime, late }: Lane<T>): Track<T> => (onTime.waiting.size > 0 ? onTime : late);
-
-  const trackToStart = (lane: Lane<T>): Track<T> | undefined => {
-    const { onTime, late } = lane;
-    if (inFlightOf(lane) >= limits.perLane) return undefined;
-    if (onTime.ready.size > 0) return onTime;
-    return late.ready.size > 0 && late.inFlight < latePerLane ? late : undefined;
+  const mayStart = ({ lane, isLate, ready, inFlight }: Track<T>): boolean => {
+    if (ready.size === 0 || inFlightOf(lane) >= limits.perLane) return false;
+    return !isLate || (lane.onTime.ready.size === 0 && inFlight < latePerLane);
   };
 
   // How many may be claimed and not started: what could start at once, and as many as have ended lately.
-  const aheadOf = (lane: Lane<T>, track: Track<T>): number => {
+  const aheadOf = (track: Track<T>): number => {
+    const { lane, isLate, inFlight } = track;
     keepPace(lane, elapsedMs());
     const pace = track.endedNow + track.endedBefore;
     const free = limits.perLane - inFlightOf(lane);
-    if (track === lane.onTime) return Math.min(limits.claimedPerLane, free + pace);
-    const lateFree = Math.min(latePerLane - track.inFlight, free - claimedOf(lane.onTime));
+    if (!isLate) return Math.min(limits.claimedPerLane, free + pace);
+    const lateFree = Math.min(latePerLane - inFlight, free - claimedOf(lane.onTime));
     return Math.min(lateClaimedPerLane, lateFree + pace);
   };
 
-  const roomToClaim = (lane: Lane<T>, track: Track<T>): number => aheadOf(lane, track) - claimedOf(track);
-
-  // Half of what may be ahead, or all that waits: else each attempt that ends would claim one more by itself.
-  const isWorthAClaim = (lane: Lane<T>): boolean => {
-    const track = trackToClaim(lane);
-    if (track.waiting.size === 0) return false;
-    return roomToClaim(lane, track) >= Math.max(1, Math.min(track.waiting.size, aheadOf(lane, track) / 2));
+  const roomToClaim = (track: Track<T>): number => {
+    if (track.isLate && track.lane.onTime.waiting.size > 0) return 0;
+    return aheadOf(track) - claimedOf(track);
   };
 
-  const endClaim = ({ lane, track }: Work<T>): void => {
+  // Half of what may be ahead, or all that waits: else each attempt that ends would claim one more by itself.
+  const isWorthAClaim = (track: Track<T>): boolean => {
+    if (track.waiting.size === 0) return false;
+    return roomToClaim(track) >= Math.max(1, Math.min(track.waiting.size, aheadOf(track) / 2));
+  };
+
+  const endClaim = ({ track }: Work<T>): void => {
     track.claiming -= 1;
-    claims.leave(lane, 1);
+    claims.leave(track, 1);
   };
 
   return {
@@ -115,7 +116,7 @@ export function createLanes<T>(limits: LaneLimits, elapsedMs = () => performance
       const lane = lanes.get(key) ?? createLane<T>(key, projectId);
       lanes.set(key, lane);
       const track = isLate ? lane.late : lane.onTime;
-      track.waiting.push({ item, lane, track });
+      track.waiting.push({ item, track });
       size += 1;
       update(lane);
     },
@@ -123,59 +124,58 @@ export function createLanes<T>(limits: LaneLimits, elapsedMs = () => performance
       const taken: Work<T>[] = [];
       // An equal part for each lane in turn, so that a long one does not fill the batch.
       for (let turns = Math.max(1, lanes.size); taken.length < limit; turns = Math.max(1, turns - 1)) {
-        const lane = claims.next();
-        if (lane === undefined) break;
-        const track = trackToClaim(lane);
-        const part = Math.min(Math.ceil((limit - taken.length) / turns), roomToClaim(lane, track));
+        const track = claims.next();
+        if (track === undefined) break;
+        const part = Math.min(Math.ceil((limit - taken.length) / turns), roomToClaim(track));
         const before = taken.length;
         moveSome(track.waiting, part, taken);
         track.claiming += taken.length - before;
-        claims.enter(lane, taken.length - before);
-        update(lane);
+        claims.enter(track, taken.length - before);
+        update(track.lane);
       }
       return taken;
     },
     claimed: (work) => {
       work.track.claiming -= 1;
       work.track.ready.push(work);
-      update(work.lane);
+      update(work.track.lane);
     },
     unclaimed: (work) => {
       endClaim(work);
       work.track.waiting.push(work);
-      update(work.lane);
+      update(work.track.lane);
     },
     refused: (work) => {
       endClaim(work);
       size -= 1;
-      update(work.lane);
+      update(work.track.lane);
     },
     takeToStart: () => {
-      for (let lane = starts.next(); lane !== undefined; lane = starts.next()) {
-        const work = trackToStart(lane)?.ready.shift();
+      for (let track = starts.next(); track !== undefined; track = starts.next()) {
+        const work = mayStart(track) ? track.ready.shift() : undefined;
         if (work === undefined) continue;
-        claims.leave(lane, 1);
-        starts.enter(lane, 1);
-        work.track.inFlight += 1;
-        update(lane);
+        claims.leave(track, 1);
+        starts.enter(track, 1);
+        track.inFlight += 1;
+        update(track.lane);
         return work;
       }
       return undefined;
     },
-    ended: ({ lane, track }) => {
-      starts.leave(lane, 1);
-      keepPace(lane, elapsedMs());
+    ended: ({ track }) => {
+      starts.leave(track, 1);
+      keepPace(track.lane, elapsedMs());
       track.endedNow += 1;
       track.inFlight -= 1;
       size -= 1;
-      update(lane);
+      update(track.lane);
     },
     clear: () => {
       const waiting: T[] = [];
       const ready: T[] = [];
       for (const lane of lanes.values()) {
         for (const track of [lane.onTime, lane.late]) {
-          claims.leave(lane, track.ready.size);
+          claims.leave(track, track.ready.size);
           for (const { item } of track.waiting.clear()) waiting.push(item);
           for (const { item } of track.ready.clear()) ready.push(item);
         }
