@@ -1,5 +1,6 @@
 import type { HeldTrigger } from "./held-trigger.ts";
-import type { Lanes, Work } from "./lanes.ts";
+import type { Work } from "./lane.ts";
+import type { Lanes } from "./lanes.ts";
 import type { Spec } from "./spec.ts";
 
 /** A due trigger and what its attempt needs. */

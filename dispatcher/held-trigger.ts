@@ -52,6 +52,11 @@ export interface TriggerRow {
   readonly attempt_base: number;
 }
 
+/** Whether a trigger makes up for something: an outage, or by a backfill. It gives way to those on time. */
+export function isLate({ kind, attemptBase }: HeldTrigger): boolean {
+  return kind === "CATCHUP" || kind === "BACKFILL" || attemptBase > 0;
+}
+
 /** The memory's copy of a row. */
 export function toHeldTrigger(row: TriggerRow): HeldTrigger {
   return {

@@ -1,5 +1,5 @@
 import { createDueHeap } from "./due-heap.ts";
-import type { HeldTrigger } from "./held-trigger.ts";
+import { type HeldTrigger, isLate } from "./held-trigger.ts";
 
 /** The triggers that this process holds: those that wait for their time, and those being worked on. */
 export interface Holding {
@@ -22,25 +22,33 @@ export interface Holding {
   drop(trigger: HeldTrigger): void;
   /** Holds no more of those that wait. */
   dropWaiting(): void;
-  /** Whether a project has so many that no more should be taken for it. */
-  isCrowded(projectId: string): boolean;
-  /** All such projects. */
-  crowded(): string[];
+  /**
+   * Whether its project has so many that no more should be taken for it. What makes up for something has half of the
+   * places, so that those on time still find some.
+   */
+  isCrowded(trigger: HeldTrigger): boolean;
+  /** The projects for which nothing should be taken, and those for which only what is on time should. */
+  crowded(): { readonly all: string[]; readonly late: string[] };
 }
 
 /** Makes an empty one, which is crowded for a project from `crowdedAt` triggers on. */
 export function createHolding(crowdedAt: number): Holding {
   const held = new Map<string, HeldTrigger>();
   const counts = new Map<string, number>();
+  const lateCounts = new Map<string, number>();
+  const lateCrowdedAt = crowdedAt / 2;
   const waiting = createDueHeap<HeldTrigger>();
 
+  const count = (trigger: HeldTrigger, change: number): void => {
+    addTo(counts, trigger.projectId, change);
+    if (isLate(trigger)) addTo(lateCounts, trigger.projectId, change);
+  };
+
   const drop = (trigger: HeldTrigger): void => {
-    const { id, projectId } = trigger;
+    const { id } = trigger;
     if (held.get(id) !== trigger) return;
     held.delete(id);
-    const left = (counts.get(projectId) ?? 0) - 1;
-    if (left > 0) counts.set(projectId, left);
-    else counts.delete(projectId);
+    count(trigger, -1);
   };
 
   return {
@@ -50,10 +58,11 @@ export function createHolding(crowdedAt: number): Holding {
     has: (id) => held.has(id),
     holds: (trigger) => held.get(trigger.id) === trigger,
     add: (trigger) => {
-      const { id, projectId } = trigger;
+      const { id } = trigger;
       const before = held.get(id);
       if (before !== undefined && isSame(before, trigger)) return false;
-      if (before === undefined) counts.set(projectId, (counts.get(projectId) ?? 0) + 1);
+      if (before !== undefined) count(before, -1);
+      count(trigger, 1);
       held.set(id, trigger);
       waiting.push(trigger);
       return true;
@@ -74,9 +83,23 @@ export function createHolding(crowdedAt: number): Holding {
     dropWaiting: () => {
       waiting.clear().forEach(drop);
     },
-    isCrowded: (projectId) => (counts.get(projectId) ?? 0) >= crowdedAt,
-    crowded: () => [...counts].filter(([, count]) => count >= crowdedAt).map(([projectId]) => projectId),
+    isCrowded: (trigger) => {
+      const { projectId } = trigger;
+      if ((counts.get(projectId) ?? 0) >= crowdedAt) return true;
+      return isLate(trigger) && (lateCounts.get(projectId) ?? 0) >= lateCrowdedAt;
+    },
+    crowded: () => ({ all: namesFrom(counts, crowdedAt), late: namesFrom(lateCounts, lateCrowdedAt) }),
   };
+}
+
+function addTo(counts: Map<string, number>, name: string, change: number): void {
+  const sum = (counts.get(name) ?? 0) + change;
+  if (sum > 0) counts.set(name, sum);
+  else counts.delete(name);
+}
+
+function namesFrom(counts: ReadonlyMap<string, number>, least: number): string[] {
+  return [...counts].filter(([, count]) => count >= least).map(([name]) => name);
 }
 
 /**

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { createLanes, type LaneLimits, type Lanes, type Work } from "./lanes.ts";
+import type { Work } from "./lane.ts";
+import { createLanes, type LaneLimits, type Lanes } from "./lanes.ts";
 
 const limits: LaneLimits = { total: 64, perLane: 4, claimedPerLane: 8, claimedTotal: 200 };
 
@@ -52,6 +53,53 @@ describe("lanes", () => {
     expect(lanes.takeToClaim(100)).toHaveLength(0);
   });
 
+  test("start one on time at once when what is late fills all that it may have", () => {
+    const lanes = createLanes<string>(limits, () => 0);
+    for (let each = 0; each < 100; each++) lanes.add(`late ${each}`, "p", "slow", true);
+    expect(itemsOf(advance(lanes))).toEqual(["late 0", "late 1"]);
+    for (let each = 0; each < 3; each++) lanes.add(`on time ${each}`, "p", "slow");
+    expect(itemsOf(advance(lanes))).toEqual(["on time 0", "on time 1"]);
+    expect(lanes.inFlight).toBe(limits.perLane);
+  });
+
+  test("keep half of a project's slots, and of all, for what is on time", () => {
+    const lanes = createLanes<string>(limits, () => 0);
+    for (let lane = 0; lane < 50; lane++) {
+      for (let each = 0; each < 10; each++) lanes.add("late", "p", `slow ${lane}`, true);
+    }
+    expect(advance(lanes)).toHaveLength(8);
+    for (let project = 0; project < 10; project++) {
+      for (let lane = 0; lane < 10; lane++) lanes.add("late", `p${project}`, `slow ${lane}`, true);
+    }
+    expect(advance(lanes)).toHaveLength(24);
+    for (let each = 0; each < 7; each++) lanes.add("mine", "p", `other ${each}`);
+    expect(itemsOf(advance(lanes))).toEqual(Array.from({ length: 7 }, () => "mine"));
+  });
+
+  test("let nothing late start while one on time waits, and everything late in the end", () => {
+    const lanes = createLanes<string>(limits, () => 0);
+    for (let each = 0; each < 10; each++) lanes.add("late", "p", "slow", true);
+    for (let each = 0; each < 20; each++) lanes.add("on time", "p", "slow");
+    const seen: string[] = [];
+    for (let inFlight = advance(lanes); inFlight.length > 0; inFlight = advance(lanes)) {
+      expect(inFlight.length).toBeLessThanOrEqual(limits.perLane);
+      seen.push(...itemsOf(inFlight));
+      inFlight.forEach(lanes.ended);
+    }
+    expect(seen.lastIndexOf("on time")).toBeLessThan(seen.indexOf("late"));
+    expect(seen).toHaveLength(30);
+    expect(lanes.size).toBe(0);
+  });
+
+  test("start one on time before what is late and claimed already", () => {
+    const lanes = createLanes<string>({ ...limits, perLane: 2 }, () => 0);
+    lanes.add("late", "p", "slow", true);
+    lanes.takeToClaim(10).forEach(lanes.claimed);
+    lanes.add("on time", "p", "slow");
+    lanes.takeToClaim(10).forEach(lanes.claimed);
+    expect([lanes.takeToStart()?.item, lanes.takeToStart()?.item]).toEqual(["on time", "late"]);
+  });
+
   test("share a batch of claims among destinations", () => {
     const lanes = createLanes<string>(limits);
     for (let each = 0; each < 100; each++) lanes.add(`long ${each}`, "p", "long");
@@ -84,7 +132,8 @@ describe("lanes", () => {
   test("go on when slots come free, until everything has had its turn", () => {
     const lanes = createLanes<string>(limits);
     for (let lane = 0; lane < 40; lane++) {
-      for (let each = 0; each < 9; each++) lanes.add(`${lane}/${each}`, `p${lane % 3}`, `d${lane}`);
+      for (let each = 0; each < 9; each++)
+        lanes.add(`${lane}/${each}`, `p${lane % 3}`, `d${lane}`, each % 3 === 0);
     }
     const seen: string[] = [];
     for (let inFlight = advance(lanes); inFlight.length > 0; inFlight = advance(lanes)) {
@@ -112,7 +161,12 @@ describe("lanes", () => {
 
   test("never exceed a limit nor lose count, whatever happens in whatever order", () => {
     const step = fc.oneof(
-      fc.record({ kind: fc.constant("add" as const), project: fc.nat(3), lane: fc.nat(5) }),
+      fc.record({
+        kind: fc.constant("add" as const),
+        project: fc.nat(3),
+        lane: fc.nat(5),
+        late: fc.boolean(),
+      }),
       fc.record({ kind: fc.constantFrom("claim", "start", "refuse", "unclaim", "end", "clear") }),
     );
     fc.assert(
@@ -124,7 +178,7 @@ describe("lanes", () => {
         const inFlight: Work<string>[] = [];
         for (const each of steps) {
           if ("project" in each) {
-            lanes.add("x", `p${each.project}`, `d${each.lane}`);
+            lanes.add("x", `p${each.project}`, `d${each.lane}`, each.late);
             inside += 1;
           } else if (each.kind === "claim") claiming.push(...lanes.takeToClaim(3));
           else if (each.kind === "start") {
@@ -146,8 +200,13 @@ describe("lanes", () => {
           expect(lanes.size).toBe(inside);
           expect(lanes.inFlight).toBe(inFlight.length);
           expect(inFlight.length).toBeLessThanOrEqual(small.total);
-          const perLane = Map.groupBy(inFlight, ({ lane }) => lane.key);
+          const perLane = Map.groupBy(inFlight, ({ track }) => track.lane.key);
           expect(Math.max(0, ...[...perLane.values()].map(({ length }) => length))).toBeLessThanOrEqual(2);
+          const late = Map.groupBy(
+            inFlight.filter(({ track }) => track.isLate),
+            ({ track }) => track.lane.key,
+          );
+          expect(Math.max(0, ...[...late.values()].map(({ length }) => length))).toBeLessThanOrEqual(1);
         }
       }),
     );

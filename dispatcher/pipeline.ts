@@ -132,7 +132,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     hold: (triggers) => {
       const refused: HeldTrigger[] = [];
       for (const trigger of triggers) {
-        if (holding.isCrowded(trigger.projectId)) refused.push(trigger);
+        if (holding.isCrowded(trigger)) refused.push(trigger);
         else holding.add(trigger);
       }
       timer.reset();

@@ -85,7 +85,8 @@ async function takeDue(parts: RecoveryParts): Promise<void> {
     if (room <= 0) return;
     const { instance } = lease;
     const horizon = toSqlTime(clock.now() + HORIZON_MS);
-    const rows = await database.query(triggerTakeDue, [instance, horizon, room, holding.crowded()]);
+    const { all, late } = holding.crowded();
+    const rows = await database.query(triggerTakeDue, [instance, horizon, room, all, late]);
     if (rows.length > 0) parts.events.emit("taken", { count: rows.length });
     // Taken under an id that has been lost meanwhile: it is freed with the rest of that instance.
     if (instance !== lease.instance) return;

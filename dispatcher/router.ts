@@ -5,7 +5,7 @@ import { exhaustTriggers } from "./claims.ts";
 import type { DueLanes } from "./due-work.ts";
 import type { Events } from "./events.ts";
 import { createFifo, type Fifo } from "./fifo.ts";
-import type { HeldTrigger } from "./held-trigger.ts";
+import { type HeldTrigger, isLate } from "./held-trigger.ts";
 import type { Holding } from "./holding.ts";
 import type { Lease } from "./lease.ts";
 import { mayAttempt } from "./next-state.ts";
@@ -49,7 +49,7 @@ export function createRouter(parts: {
     const spec = specs.get(trigger);
     if (spec === undefined) unread.push(trigger);
     else if (!mayAttempt(spec.retryPolicy, trigger, clock.now())) unended.push(trigger);
-    else lanes.add({ trigger, spec }, trigger.projectId, spec.destination);
+    else lanes.add({ trigger, spec }, trigger.projectId, spec.destination, isLate(trigger));
   };
 
   const readSpecs = async (batch: readonly HeldTrigger[]): Promise<void> => {

@@ -46,8 +46,8 @@ export const triggerReadOwnPending = statement<TriggerRow>(
 );
 
 /**
- * Takes what nobody owns and is due by $2, earliest first, at most $3, without the projects $4, for instance $1 if
- * its lease runs. The order names owner only because the index does.
+ * Takes what nobody owns and is due by $2, earliest first, at most $3, without the projects $4, and without what makes up
+ * for something of the projects $5 (see isLate), for instance $1 if its lease runs. The order names owner only because the index does.
  */
 export const triggerTakeDue = statement<TriggerRow>(
   "triggerTakeDue",
@@ -56,6 +56,7 @@ export const triggerTakeDue = statement<TriggerRow>(
             select id from dispatcher.triggers
              where owner is null and end_time is null and due_time <= $2 and state in ('PENDING', 'RETRYING')
                and project_id <> all ($4::text[])
+               and (project_id <> all ($5::text[]) or (kind not in ('CATCHUP', 'BACKFILL') and attempt_base = 0))
                and exists (select from dispatcher.instances where id = $1 and lease_until > now())
              order by owner, due_time limit $3 for update skip locked))
       and t.owner is null and t.state in ('PENDING', 'RETRYING')
