@@ -7,7 +7,7 @@ import { randomCron } from "./testing/random-cron.ts";
 import { slowFires } from "./testing/slow-fires.ts";
 import { MARGIN_MINUTES, readWallClock, type WallClock } from "./testing/wall-clock.ts";
 
-const numRuns = Number(process.env.EASYCRON_PROPERTY_RUNS ?? 4_000);
+const numRuns = Number(process.env.EASYCRON_PROPERTY_RUNS ?? 3_000);
 const timeout = 60_000 + numRuns * 20;
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;

@@ -1,5 +1,4 @@
 import { create, equals } from "@bufbuild/protobuf";
-import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { type Job, JobSchema } from "../gen/easycron/v1/job_pb.ts";
 import { fieldFailure } from "../mesh/errors.ts";
 import type { CompiledSchedule } from "./compiled-schedule.ts";
@@ -11,18 +10,12 @@ interface Wanted {
 }
 
 /**
- * Refuses a job that is over before it begins: with `once` schedules alone, of which all lie in the past, or with an end
- * in the past. It would be FINISHED without a word. Of a job that is there already (`before`) only what changes is
- * judged. Throws SCHEDULE_NEVER_FIRES or FIELD_INVALID, naming the field, the instant and `nowMs`.
+ * Refuses a job with `once` schedules alone, of which all lie in the past: it would be FINISHED without having fired. A
+ * recurring one whose end lies in the past is for backfills. Of a job that is there already (`before`) only what changes
+ * is judged. Throws SCHEDULE_NEVER_FIRES, naming the field, the instant and `nowMs`.
  */
 export function refusePast({ job, schedule }: Wanted, nowMs: number, before?: Job): void {
   const now = new Date(nowMs).toISOString();
-  const endMs = job.endTime === undefined ? undefined : timestampMs(job.endTime);
-  if (endMs !== undefined && endMs < nowMs && !isSameEnd(job, before)) {
-    const end = new Date(endMs).toISOString();
-    const problem = `"${end}" is in the past: it is now ${now}; accepted: a later instant.`;
-    throw fieldFailure("FIELD_INVALID", "job.endTime", problem, { value: end });
-  }
   const lastMs = lastOfOnce(schedule);
   if (lastMs === undefined || lastMs > nowMs || isSameWhen(job, before)) return;
   const value = Number.isFinite(lastMs) ? new Date(lastMs).toISOString() : "";
@@ -37,11 +30,6 @@ export function refusePast({ job, schedule }: Wanted, nowMs: number, before?: Jo
 function lastOfOnce({ plan: { schedules } }: CompiledSchedule): number | undefined {
   const times = schedules.flatMap((each) => (each.kind === "once" ? [each.timesMs] : []));
   return schedules.length === 0 || times.length < schedules.length ? undefined : Math.max(...times.flat());
-}
-
-function isSameEnd({ endTime }: Job, before: Job | undefined): boolean {
-  const former = before?.endTime;
-  return endTime !== undefined && former !== undefined && timestampMs(endTime) === timestampMs(former);
 }
 
 function isSameWhen({ schedules }: Job, before: Job | undefined): boolean {

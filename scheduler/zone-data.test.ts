@@ -84,7 +84,7 @@ const impacts = (pageToken = "", pageSize = 0) =>
 const iso = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
 /** Ticks and lets triggers succeed, a step at a time, up to an instant. */
 async function run(untilMs: number, ...jobs: JobRow[]): Promise<void> {
-  for (let now = bench.parts.clock.now(); now <= untilMs; now += 3_600_000 / 4) {
+  for (let now = bench.parts.clock.now(); now <= untilMs; now += 3_600_000) {
     bench.setTime(now);
     while ((await bench.tick.run()).more);
     for (const { uid } of jobs) await bench.succeed(uid);
