@@ -1,4 +1,3 @@
-import { parseCron } from "../cron/expression.ts";
 import { createPool } from "../db/pool.ts";
 import { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
@@ -42,8 +41,6 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   });
   const lanes = Math.max(2, config.dispatcherAddresses.length);
   const handOver = createHandOver(dispatcher, { lanes, timeoutMs: 5_000 });
-  // The first expression in a process costs 25 ms, later ones 0.3: not while a request, or the clock, waits for it.
-  parseCron("1-5 9 15 * 1");
   const zoneData = createZoneData(database, ownRelease());
   const schedules = createScheduleCache(CACHED_SCHEDULES, zoneData);
   const onTrouble = (jobUid: string, error: unknown) =>

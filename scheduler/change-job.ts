@@ -23,7 +23,7 @@ import { resumeDue } from "./resume-due.ts";
 import { addSkips } from "./skips.sql.ts";
 import { takeTurn } from "./turn.ts";
 import { type Position, positionOf } from "./turn-draft.ts";
-import { type SkipReason, verdictOf } from "./verdict.ts";
+import { missedOf, type SkipReason } from "./verdict.ts";
 
 /** Which job is meant, and in which state. */
 export interface JobReference {
@@ -132,7 +132,7 @@ async function decideOwed(
       tx,
       turn.skips.map((range) => ({ jobUid: row.uid, range })),
     );
-    for (const range of turn.skips) if (verdictOf(range.reason) === "MISSED") parts.onMissed(row.uid, range);
+    for (const range of missedOf(turn.skips)) parts.onMissed(row.uid, range);
     if (turn.events.length > 0) {
       const events = turn.events.map((event) => ({ ...event, epoch }));
       await parts.handOver.send(await shapeCatchup(tx, events, nowMs, parts.catchupPerSecond));

@@ -15,7 +15,7 @@ import { resumeDue } from "./resume-due.ts";
 import type { ScheduleCache } from "./schedule-cache.ts";
 import { addSkips } from "./skips.sql.ts";
 import { LATE_MS, type Turn, takeTurn } from "./turn.ts";
-import { type SkipRange, verdictOf } from "./verdict.ts";
+import { missedOf, type SkipRange } from "./verdict.ts";
 import type { ZoneData } from "./zone-data.ts";
 
 /** What a tick needs. */
@@ -142,8 +142,7 @@ export function createTick(parts: TickParts): Tick {
       await writeTurns(tx, planned);
       for (const { row, turn, isPunctual } of planned) {
         if (isPunctual && turn.wakeMs !== null) punctual.set(row.uid, turn.wakeMs);
-        for (const range of turn.skips)
-          if (verdictOf(range.reason) === "MISSED") parts.onMissed(row.uid, range);
+        for (const range of missedOf(turn.skips)) parts.onMissed(row.uid, range);
       }
       const more =
         claimed.length === most || planned.length < rows.length || planned.some(({ turn }) => turn.more);

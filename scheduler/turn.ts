@@ -26,6 +26,7 @@ import type { SkipRange, SkipReason } from "./verdict.ts";
 export const LATE_MS = 10_000;
 /** How often a job whose fire time waits for an earlier trigger looks whether that has come to rest. */
 const RECHECK_MS = 100;
+
 /** What a turn decided. */
 export interface Turn {
   readonly events: readonly TriggerEventInit[];

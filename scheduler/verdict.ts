@@ -31,3 +31,8 @@ const MISSED: ReadonlySet<SkipReason> = new Set(["CATCHUP_WINDOW", "CATCHUP_LIMI
 export function verdictOf(reason: SkipReason): SkipVerdict {
   return MISSED.has(reason) ? "MISSED" : "SKIPPED";
 }
+
+/** Those of the ranges that an outage of ours has cost a job. */
+export function missedOf(ranges: readonly SkipRange[]): SkipRange[] {
+  return ranges.filter(({ reason }) => verdictOf(reason) === "MISSED");
+}
