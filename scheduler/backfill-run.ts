@@ -7,8 +7,8 @@ import { statesOf } from "./backfill.ts";
 import { fireTimesBetween, planBackfill } from "./backfill-plan.ts";
 import { gatesOf } from "./calendars.ts";
 import type { TriggerEventInit } from "./chain.ts";
-import { lockJob } from "./change-job.ts";
 import type { JobRow } from "./job.ts";
+import { lockJob } from "./lock-job.ts";
 import {
   backfillRedeliver,
   type OperationRow,

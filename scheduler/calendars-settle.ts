@@ -1,12 +1,12 @@
 import type { Queryable } from "../db/pool.ts";
 import type { Job } from "../gen/easycron/v1/job_pb.ts";
-import { EasyCronError } from "../mesh/errors.ts";
 import type { Logger } from "../mesh/logger.ts";
 import { jobCalendarsBehind, jobCalendarsSettled } from "./calendars.sql.ts";
 import { hasEdges, withSnapshots } from "./calendars-edges.ts";
-import { lockJob, type SettledJob, settleJob, unchanged, writeChange } from "./change-job.ts";
+import { type SettledJob, settleJob, unchanged, writeChange } from "./change-job.ts";
 import { compileSchedule } from "./compiled-schedule.ts";
-import { fromSpecJson, type JobRow, toSpecJson } from "./job.ts";
+import { fromSpecJson, toSpecJson } from "./job.ts";
+import { lockIfLiving } from "./lock-job.ts";
 import type { Parts } from "./parts.ts";
 import { addRevision } from "./revisions-write.ts";
 
@@ -62,19 +62,6 @@ async function renewSnapshots(parts: Parts, tx: Queryable, settled: SettledJob, 
   await addRevision(tx, settled, { number: revision, spec, actor: "", zoneData: zoneData.version });
   const schedule = compileSchedule(job, row.uid, { zoneData });
   await writeChange(tx, parts, settled, { ...unchanged(parts, settled), revision, schedule });
-}
-
-/** Locks a job, unless it is gone. */
-export async function lockIfLiving(
-  tx: Queryable,
-  { project_id: projectId, name }: { readonly project_id: string; readonly name: string },
-): Promise<JobRow | undefined> {
-  try {
-    return await lockJob(tx, { projectId, name });
-  } catch (error) {
-    if (error instanceof EasyCronError && error.reason === "JOB_NOT_FOUND") return undefined;
-    throw error;
-  }
 }
 
 /** Every ten seconds settles what an interrupted change of a calendar has left; a failure is logged and made up for. */

@@ -8,15 +8,8 @@ import type { CompiledSchedule } from "./compiled-schedule.ts";
 import { countFireTimes } from "./count-fire-times.ts";
 import { readDispatched } from "./dispatched.ts";
 import { epochEnd, epochInsert } from "./epochs.sql.ts";
-import { etagOf, fromSpecJson, type JobRow, type JobStateName, stateAt } from "./job.ts";
-import {
-  jobByUid,
-  jobChange,
-  jobLockForChange,
-  jobLockForHandOver,
-  jobWithdraw,
-  type WithdrawnRow,
-} from "./jobs.sql.ts";
+import { fromSpecJson, type JobRow, type JobStateName, stateAt } from "./job.ts";
+import { jobByUid, jobChange, jobLockForChange, jobWithdraw, type WithdrawnRow } from "./jobs.sql.ts";
 import type { Parts } from "./parts.ts";
 import { readPolicies } from "./policies.ts";
 import { resumeDue } from "./resume-due.ts";
@@ -24,14 +17,6 @@ import { addSkips } from "./skips.sql.ts";
 import { takeTurn } from "./turn.ts";
 import { type Position, positionOf } from "./turn-draft.ts";
 import { missedOf, type SkipReason } from "./verdict.ts";
-
-/** Which job is meant, and in which state. */
-export interface JobReference {
-  readonly projectId: string;
-  readonly name: string;
-  /** If not empty, the etag that the job must still have. */
-  readonly etag?: string;
-}
 
 /** A job whose row is locked, whose past fire times are all decided, and whose future ones are taken back. */
 export interface SettledJob {
@@ -59,18 +44,6 @@ export interface JobChange {
 
 const SETTLE_TURNS = 10;
 const SETTLE_EVENTS = 1_000;
-
-/** Locks the project's living job of a name. Throws JOB_NOT_FOUND or ETAG_MISMATCH. */
-export async function lockJob(tx: Queryable, reference: JobReference): Promise<JobRow> {
-  const [locked] = await tx.query(jobLockForHandOver, [reference.projectId, reference.name]);
-  const [row] = locked === undefined ? [] : await tx.query(jobByUid, [reference.projectId, locked.uid]);
-  if (row === undefined) throw failure("JOB_NOT_FOUND", { job: reference.name });
-  const wanted = reference.etag ?? "";
-  if (wanted !== "" && wanted !== etagOf(row)) {
-    throw failure("ETAG_MISMATCH", { name: reference.name, given: wanted, current: etagOf(row) });
-  }
-  return row;
-}
 
 /**
  * Makes a locked job ready to be changed:

@@ -1,8 +1,9 @@
 import { EasyCronError } from "../mesh/errors.ts";
 import type { Logger } from "../mesh/logger.ts";
-import { lockJob, settleJob } from "./change-job.ts";
+import { settleJob } from "./change-job.ts";
 import { etagOf } from "./job.ts";
 import { jobsLive, jobsToDelete } from "./jobs.sql.ts";
+import { lockJob } from "./lock-job.ts";
 import type { Parts } from "./parts.ts";
 import { writeDeletion } from "./pause-job.ts";
 

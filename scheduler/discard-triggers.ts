@@ -8,12 +8,12 @@ import type {
   DiscardTriggersResponseSchema,
 } from "../gen/easycron/v1/trigger_service_pb.ts";
 import { fieldFailure } from "../mesh/errors.ts";
-import { lockIfLiving } from "./calendars-settle.ts";
 import { type Carry, readCarry } from "./carry.ts";
 import { catchupRelease } from "./catchup.sql.ts";
-import { lockJob, settleJob, unchanged, writeChange } from "./change-job.ts";
+import { settleJob, unchanged, writeChange } from "./change-job.ts";
 import type { JobRow } from "./job.ts";
 import { jobsOwing, triggersDiscard } from "./jobs.sql.ts";
+import { lockIfLiving, lockJob } from "./lock-job.ts";
 import type { Parts } from "./parts.ts";
 import { addSkips } from "./skips.sql.ts";
 

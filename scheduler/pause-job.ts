@@ -1,16 +1,10 @@
 import type { Queryable } from "../db/pool.ts";
 import { toSqlTime } from "../db/time.ts";
 import { failure } from "../mesh/errors.ts";
-import {
-  type JobReference,
-  lockJob,
-  type SettledJob,
-  settleJob,
-  unchanged,
-  writeChange,
-} from "./change-job.ts";
+import { type SettledJob, settleJob, unchanged, writeChange } from "./change-job.ts";
 import { type JobRow, stateAt } from "./job.ts";
 import { jobCancelTriggers } from "./jobs.sql.ts";
+import { type JobReference, lockJob } from "./lock-job.ts";
 import type { Parts } from "./parts.ts";
 
 /** Why a job is paused, and until when (null: until it is resumed). */

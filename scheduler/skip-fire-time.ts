@@ -8,11 +8,12 @@ import type {
 } from "../gen/easycron/v1/ledger_service_pb.ts";
 import { failure } from "../mesh/errors.ts";
 import { readCarry, toCarryJson } from "./carry.ts";
-import { lockJob, settleJob, unchanged, writeChange } from "./change-job.ts";
+import { settleJob, unchanged, writeChange } from "./change-job.ts";
 import type { JobRow } from "./job.ts";
 import { jobCarry } from "./jobs.sql.ts";
 import { findLedgerJob } from "./ledger-view.ts";
 import { readPage, toEntry } from "./list-fire-times.ts";
+import { lockJob } from "./lock-job.ts";
 import type { Parts } from "./parts.ts";
 import { presentJob, readJob } from "./read-jobs.ts";
 

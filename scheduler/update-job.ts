@@ -8,11 +8,12 @@ import {
 import { EasyCronError, failure, fieldFailure } from "../mesh/errors.ts";
 import { bindCalendars, gatesOf } from "./calendars.ts";
 import { withSnapshots } from "./calendars-edges.ts";
-import { lockJob, settleJob, unchanged, writeChange } from "./change-job.ts";
+import { settleJob, unchanged, writeChange } from "./change-job.ts";
 import { calendarNames, checkSpec, createJob, type WrittenJob } from "./create-job.ts";
 import { fromSpecJson } from "./job.ts";
 import { keepAnchors } from "./job-defaults.ts";
 import { jobByUid } from "./jobs.sql.ts";
+import { lockJob } from "./lock-job.ts";
 import type { Parts } from "./parts.ts";
 import { refusePast } from "./refuse-past.ts";
 import { findEarlierUse, fingerprintOf, type RequestUse, rememberUse } from "./request-id.ts";

@@ -6,11 +6,12 @@ import {
   calendarRaiseVersion,
   calendarVersionInsert,
 } from "./calendars.sql.ts";
-import { lockIfLiving, settleCalendar } from "./calendars-settle.ts";
+import { settleCalendar } from "./calendars-settle.ts";
 import { settleJob, unchanged, writeChange } from "./change-job.ts";
 import { compileSchedule } from "./compiled-schedule.ts";
 import { fromSpecJson } from "./job.ts";
 import { jobsInZones } from "./jobs.sql.ts";
+import { lockIfLiving } from "./lock-job.ts";
 import type { Parts } from "./parts.ts";
 import { addRevision } from "./revisions-write.ts";
 import { calendarsInZones, zoneDataSettled } from "./zone-data.sql.ts";

@@ -1,4 +1,4 @@
-import { readdir } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
 import { join, resolve } from "node:path";
 import pg from "pg";
 import { describe, expect, test } from "vitest";
@@ -8,12 +8,18 @@ import { createDatabase } from "./support/database.ts";
 const root = resolve(import.meta.dirname, "..");
 const ROOMS = ["gateway", "scheduler", "dispatcher"] as const;
 
+/** Every file of statements that git knows or would add, however deep it lies. */
+const sqlFiles = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "*.sql.ts"], {
+  cwd: root,
+  encoding: "utf8",
+})
+  .split("\n")
+  .filter((path) => path !== "");
+
 describe("every SQL statement is understood by a freshly migrated database", () => {
   test.each(ROOMS)("those of %s, under its own role", async (room) => {
     const before = new Set(declaredStatements());
-    for (const name of await readdir(join(root, room))) {
-      if (name.endsWith(".sql.ts")) await import(join(root, room, name));
-    }
+    for (const path of sqlFiles.filter((path) => path.startsWith(`${room}/`))) await import(join(root, path));
     const statements = declaredStatements().filter((declared) => !before.has(declared));
     expect(statements.length).toBeGreaterThan(1);
     const database = await createDatabase();
@@ -29,5 +35,11 @@ describe("every SQL statement is understood by a freshly migrated database", () 
       await client.end();
       await database.drop();
     }
+  });
+
+  test("no file of statements lies outside these services", () => {
+    const outside = sqlFiles.filter((path) => !ROOMS.some((room) => path.startsWith(`${room}/`)));
+    expect(sqlFiles.length).toBeGreaterThan(ROOMS.length);
+    expect(outside).toEqual([]);
   });
 });
