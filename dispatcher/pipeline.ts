@@ -1,21 +1,21 @@
 import type { Database } from "../db/pool.ts";
 import type { Clock } from "../mesh/clock.ts";
-import type { AttemptParts } from "./attempt.ts";
-import { createClaimer } from "./claimer.ts";
-import { giveUpTriggers, groupByAttempts, unclaimTriggers } from "./claims.ts";
-import { createDueTimer } from "./due-timer.ts";
-import type { DueWork } from "./due-work.ts";
-import type { Events } from "./events.ts";
-import type { HeldTrigger } from "./held-trigger.ts";
-import type { Holding } from "./holding.ts";
-import { createLagWatch, LAG_CHECK_MS, MAX_LAG_MS } from "./lag-watch.ts";
-import { createLanes, type LaneLimits } from "./lanes.ts";
-import type { Lease } from "./lease.ts";
-import { pause } from "./pause.ts";
-import { createResults, type Result } from "./results.ts";
-import { createRouter } from "./router.ts";
-import type { SpecCache } from "./spec-cache.ts";
-import { createStarter } from "./starter.ts";
+import { pause } from "../mesh/pause.ts";
+import { createClaimer } from "./claiming/claimer.ts";
+import { giveUpTriggers, groupByAttempts, unclaimTriggers } from "./claiming/claims.ts";
+import type { DueWork } from "./claiming/due-work.ts";
+import { createRouter } from "./claiming/router.ts";
+import { createStarter } from "./claiming/starter.ts";
+import type { AttemptParts } from "./delivery/attempt.ts";
+import type { SpecCache } from "./delivery/spec-cache.ts";
+import type { Events } from "./events/events.ts";
+import type { Lease } from "./instances/lease.ts";
+import { createLanes, type LaneLimits } from "./lanes/lanes.ts";
+import { createLagWatch, LAG_CHECK_MS, MAX_LAG_MS } from "./results/lag-watch.ts";
+import { createResults, type Result } from "./results/results.ts";
+import { createDueTimer } from "./waiting/due-timer.ts";
+import type { HeldTrigger } from "./waiting/held-trigger.ts";
+import type { Holding } from "./waiting/holding.ts";
 
 /** What a pipeline needs. */
 export interface PipelineParts {

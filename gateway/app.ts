@@ -8,7 +8,7 @@ import { createHealth } from "../mesh/grpc-health.ts";
 import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger } from "../mesh/logger.ts";
 import { readConfig } from "./config.ts";
-import { createOnePort } from "./one-port.ts";
+import { createOnePort } from "./edge/one-port.ts";
 import { createPublicApi } from "./public-api.ts";
 
 const INNER_DEADLINE_MS = 10_000;

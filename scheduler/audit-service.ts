@@ -3,10 +3,10 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { LedgerDifferenceKind } from "../gen/easycron/v1/ledger_pb.ts";
 import type { AuditLedgerRequest, AuditLedgerResponseSchema } from "../gen/easycron/v1/ledger_service_pb.ts";
 import { failure } from "../mesh/errors.ts";
-import { auditJob } from "./audit-ledger.ts";
-import type { AuditSlots } from "./audit-slots.ts";
-import { readRange } from "./ledger-range.ts";
-import { findLedgerJob } from "./ledger-view.ts";
+import { auditJob } from "./audit/audit-ledger.ts";
+import type { AuditSlots } from "./audit/slots.ts";
+import { readRange } from "./ledger/range.ts";
+import { findLedgerJob } from "./ledger/view.ts";
 import type { Parts } from "./parts.ts";
 
 const DAY_MS = 86_400_000;

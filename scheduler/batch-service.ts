@@ -1,14 +1,14 @@
 import type { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
 import type { ServiceImplementation } from "../mesh/grpc-service.ts";
-import { applyJobs } from "./batch-apply.ts";
-import { batchDeleteJobs, batchUpdateJobs } from "./batch-change.ts";
-import { batchCreateJobs } from "./batch-create.ts";
-import { type BatchChanged, batchPauseJobs, batchResumeJobs } from "./batch-pause.ts";
-import type { WrittenJob } from "./create-job.ts";
-import type { JobRow } from "./job.ts";
+import { applyJobs } from "./batch/apply.ts";
+import { batchDeleteJobs, batchUpdateJobs } from "./batch/change.ts";
+import { batchCreateJobs } from "./batch/create.ts";
+import { type BatchChanged, batchPauseJobs, batchResumeJobs } from "./batch/pause.ts";
+import type { WrittenJob } from "./changes/create-job.ts";
+import type { JobRow } from "./job/job.ts";
 import type { Parts } from "./parts.ts";
-import { presentJobs } from "./read-jobs.ts";
-import { required } from "./required.ts";
+import { presentJobs } from "./reading/read-jobs.ts";
+import { required } from "./requests/required.ts";
 
 type BatchHandlers = Pick<
   ServiceImplementation<typeof SchedulerService>,

@@ -1,10 +1,10 @@
 import type { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
 import type { ServiceImplementation } from "../mesh/grpc-service.ts";
-import { createCalendar, deleteCalendar, readCalendar, updateCalendar } from "./calendars-change.ts";
-import { checkCalendar, listCalendars } from "./calendars-read.ts";
-import { toCalendar } from "./calendars-spec.ts";
+import { toCalendar } from "./calendars/spec.ts";
 import type { Parts } from "./parts.ts";
-import { required } from "./required.ts";
+import { required } from "./requests/required.ts";
+import { createCalendar, deleteCalendar, readCalendar, updateCalendar } from "./settling/calendars-change.ts";
+import { checkCalendar, listCalendars } from "./settling/calendars-read.ts";
 
 type CalendarHandlers = Pick<
   ServiceImplementation<typeof SchedulerService>,

@@ -2,8 +2,8 @@ import type { Database } from "../db/pool.ts";
 import { toSqlTime } from "../db/time.ts";
 import type { Clock } from "../mesh/clock.ts";
 import type { Logger } from "../mesh/logger.ts";
-import { undoDeleteOlder } from "./batch.sql.ts";
-import { requestDeleteOlder } from "./requests.sql.ts";
+import { undoDeleteOlder } from "./batch/batch.sql.ts";
+import { requestDeleteOlder } from "./requests/requests.sql.ts";
 
 /** How long a request id is remembered. */
 export const REQUEST_MEMORY_MS = 24 * 3_600_000;

@@ -1,9 +1,9 @@
 import type { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
 import type { ServiceImplementation } from "../mesh/grpc-service.ts";
-import { backfillJob } from "./backfill.ts";
-import { cancelOperation, getOperation, listOperations } from "./operations.ts";
+import { backfillJob } from "./backfill/backfill.ts";
+import { cancelOperation, getOperation, listOperations } from "./backfill/operations.ts";
 import type { Parts } from "./parts.ts";
-import { required } from "./required.ts";
+import { required } from "./requests/required.ts";
 
 type OperationHandlers = Pick<
   ServiceImplementation<typeof SchedulerService>,

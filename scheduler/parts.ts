@@ -2,10 +2,10 @@ import type { Database } from "../db/pool.ts";
 import type { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import type { Clock } from "../mesh/clock.ts";
 import type { GrpcClient } from "../mesh/grpc-client.ts";
-import type { HandOver } from "./hand-over.ts";
-import type { ScheduleCache } from "./schedule-cache.ts";
-import type { SkipRange } from "./verdict.ts";
-import type { ZoneData } from "./zone-data.ts";
+import type { ScheduleCache } from "./job/schedule-cache.ts";
+import type { SkipRange } from "./job/verdict.ts";
+import type { HandOver } from "./turns/hand-over.ts";
+import type { ZoneData } from "./zones/zone-data.ts";
 
 /** What the scheduler's operations stand on, made once in app.ts. */
 export interface Parts {

@@ -2,11 +2,11 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
 import type { RevertJobResponseSchema } from "../gen/easycron/v1/revision_pb.ts";
 import type { ServiceImplementation } from "../mesh/grpc-service.ts";
-import type { WrittenJob } from "./create-job.ts";
+import type { WrittenJob } from "./changes/create-job.ts";
 import type { Parts } from "./parts.ts";
-import { required } from "./required.ts";
-import { getRevision, listRevisions } from "./revisions-read.ts";
-import { revertJob } from "./revisions-revert.ts";
+import { required } from "./requests/required.ts";
+import { getRevision, listRevisions } from "./revisions/read.ts";
+import { revertJob } from "./revisions/revert.ts";
 
 type RevisionHandlers = Pick<
   ServiceImplementation<typeof SchedulerService>,

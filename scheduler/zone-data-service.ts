@@ -2,8 +2,8 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
 import type { ServiceImplementation } from "../mesh/grpc-service.ts";
 import type { Parts } from "./parts.ts";
-import { required } from "./required.ts";
-import { listZoneDataImpacts } from "./zone-data-impacts.ts";
+import { required } from "./requests/required.ts";
+import { listZoneDataImpacts } from "./settling/zone-data-impacts.ts";
 
 type ZoneDataHandlers = Pick<
   ServiceImplementation<typeof SchedulerService>,

@@ -8,8 +8,8 @@ import { createGrpcClient, type GrpcClient } from "../../mesh/grpc-client.ts";
 import type { Service } from "../../mesh/lifecycle.ts";
 import { createDatabase } from "../../test/support/database.ts";
 import { build, type Overrides } from "../app.ts";
-import { createEvents, type Events } from "../events.ts";
-import { createMasterKey, sealSecret } from "../sealed-secret.ts";
+import { createEvents, type Events } from "../events/events.ts";
+import { createMasterKey, sealSecret } from "../signing-keys/sealed-secret.ts";
 
 /** An event as a scheduler writes it. */
 export type EventInit = Omit<TriggerEvent, "$typeName" | "$unknown">;

@@ -9,7 +9,7 @@ import {
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Violation } from "@bufbuild/protovalidate";
 import { printable } from "../../mesh/printable.ts";
-import { acceptedForm, acceptedNames } from "../accepted-form.ts";
+import { acceptedForm, acceptedNames } from "../edge/accepted-form.ts";
 import { showDuration, showTimestamp } from "./show-time.ts";
 
 /** Says in a sentence or two which rule was broken, what would keep it, and which value broke it. */

@@ -1,7 +1,7 @@
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { EasyCronError, failure } from "../../mesh/errors.ts";
 import type { Logger } from "../../mesh/logger.ts";
-import { toConnectError } from "../connect-error.ts";
+import { toConnectError } from "../edge/connect-error.ts";
 
 /**
  * Turns whatever a handler throws into an error with a reason; INTERNAL ones are logged with the id that the caller

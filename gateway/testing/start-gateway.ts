@@ -9,8 +9,8 @@ import { createHealth } from "../../mesh/grpc-health.ts";
 import { createGrpcServer } from "../../mesh/grpc-server.ts";
 import type { ServiceImplementation } from "../../mesh/grpc-service.ts";
 import type { Logger } from "../../mesh/logger.ts";
-import { hashSecret } from "../api-key-secret.ts";
-import { createOnePort, type OnePortOptions } from "../one-port.ts";
+import { hashSecret } from "../access/api-key-secret.ts";
+import { createOnePort, type OnePortOptions } from "../edge/one-port.ts";
 import { createPublicApi } from "../public-api.ts";
 
 type Scheduler = ServiceImplementation<typeof SchedulerService>;

@@ -5,15 +5,15 @@ import { type Job, JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import { CreateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
 import { TriggerKind } from "../../gen/easycron/v1/trigger_pb.ts";
 import { createDatabase } from "../../test/support/database.ts";
-import type { TriggerEventInit } from "../chain.ts";
-import { createJob } from "../create-job.ts";
-import type { HandOver } from "../hand-over.ts";
-import type { JobRow } from "../job.ts";
+import { createJob } from "../changes/create-job.ts";
+import type { TriggerEventInit } from "../job/chain.ts";
+import type { JobRow } from "../job/job.ts";
+import { createScheduleCache } from "../job/schedule-cache.ts";
+import type { SkipRange } from "../job/verdict.ts";
 import type { Parts } from "../parts.ts";
-import { createScheduleCache } from "../schedule-cache.ts";
-import { createTick, type Tick } from "../tick.ts";
-import type { SkipRange } from "../verdict.ts";
-import { createZoneData, ownRelease } from "../zone-data.ts";
+import type { HandOver } from "../turns/hand-over.ts";
+import { createTick, type Tick } from "../turns/tick.ts";
+import { createZoneData, ownRelease } from "../zones/zone-data.ts";
 
 /** The project of every job here. */
 export const PROJECT = "proj_test";

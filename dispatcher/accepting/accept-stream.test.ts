@@ -1,0 +1,88 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { describe, expect, test } from "vitest";
+import {
+  AcceptRequestSchema,
+  type AcceptResponseSchema,
+  type TriggerEvent,
+} from "../../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
+import { failure } from "../../mesh/errors.ts";
+import { answerBatches } from "./accept-stream.ts";
+
+const LIVES = new AbortController().signal;
+
+async function* requestsOf(count: number) {
+  for (let batch = 1; batch <= count; batch++) yield create(AcceptRequestSchema, { batchId: BigInt(batch) });
+}
+
+async function collect(answers: AsyncIterable<MessageInitShape<typeof AcceptResponseSchema>>) {
+  const all = [];
+  for await (const answer of answers) all.push(answer);
+  return all;
+}
+
+describe("the batches of a stream", () => {
+  test("are answered in their order, whichever is recorded first, with at most four under way", async () => {
+    let underWay = 0;
+    let most = 0;
+    const accept = async (): Promise<number> => {
+      most = Math.max(most, ++underWay);
+      for (let turns = 20 - underWay * 4; turns > 0; turns--) await new Promise(setImmediate);
+      underWay -= 1;
+      return 1;
+    };
+    const answers = await collect(answerBatches(requestsOf(20), accept, LIVES));
+    expect(answers.map(({ batchId }) => Number(batchId))).toEqual(
+      Array.from({ length: 20 }, (_, index) => index + 1),
+    );
+    expect(most).toBe(4);
+  });
+
+  test("are answered while no further request comes", async () => {
+    let end = (): void => {};
+    const ended = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    async function* requests() {
+      yield* requestsOf(1);
+      await ended;
+    }
+    const answers = answerBatches(requests(), async () => 3, LIVES);
+    expect(await answers.next()).toMatchObject({ done: false, value: { batchId: 1n, recorded: 3 } });
+    end();
+    expect(await answers.next()).toMatchObject({ done: true });
+  });
+
+  test("fail one by one, with the code and the sentence", async () => {
+    let calls = 0;
+    const accept = async (_: readonly TriggerEvent[]): Promise<number> => {
+      calls += 1;
+      if (calls === 2) throw failure("SERVICE_UNAVAILABLE", { service: "database" });
+      if (calls === 3) throw new Error("secret");
+      return 1;
+    };
+    const answers = await collect(answerBatches(requestsOf(4), accept, LIVES));
+    expect(answers).toMatchObject([
+      { recorded: 1 },
+      { errorCode: 14, errorMessage: expect.stringContaining("database") },
+      { errorCode: 13, errorMessage: expect.not.stringContaining("secret") },
+      { recorded: 1 },
+    ]);
+  });
+
+  test("are not recorded once the stream has been cancelled, even if that is read after them", async () => {
+    const stream = new AbortController();
+    let recorded = 0;
+    const accept = async () => {
+      recorded += 1;
+      return 1;
+    };
+    async function* requests() {
+      yield* requestsOf(2);
+      // As after a stall: the batches are read first, and the end of the stream in the next round.
+      setImmediate(() => stream.abort());
+    }
+    const answers = await collect(answerBatches(requests(), accept, stream.signal));
+    expect(answers).toMatchObject([{ errorCode: 1 }, { errorCode: 1 }]);
+    expect(recorded).toBe(0);
+  });
+});

@@ -1,0 +1,16 @@
+import type { Spec } from "../delivery/spec.ts";
+import type { Work } from "../lanes/lane.ts";
+import type { Lanes } from "../lanes/lanes.ts";
+import type { HeldTrigger } from "../waiting/held-trigger.ts";
+
+/** A due trigger and what its attempt needs. */
+export interface DueWork {
+  readonly trigger: HeldTrigger;
+  readonly spec: Spec;
+}
+
+/** The lanes of due triggers. */
+export type DueLanes = Lanes<DueWork>;
+
+/** A due trigger in its lane. */
+export type LaneWork = Work<DueWork>;

@@ -1,0 +1,76 @@
+import type { Clock } from "../../mesh/clock.ts";
+import { HORIZON_MS } from "../accepting/accept.ts";
+import { type AttemptParts, makeAttempt } from "../delivery/attempt.ts";
+import { newAttemptId } from "../delivery/attempt-id.ts";
+import { nextState } from "../delivery/next-state.ts";
+import type { Delivery } from "../delivery/outcome.ts";
+import type { Events } from "../events/events.ts";
+import type { Lease } from "../instances/lease.ts";
+import type { Results } from "../results/results.ts";
+import type { DueLanes, LaneWork } from "./due-work.ts";
+
+/** Starts claimed attempts. */
+export interface Starter {
+  /** Starts what is ready, as far as the lanes let it. */
+  start(): void;
+}
+
+/** Makes a starter. */
+export function createStarter(parts: {
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly events: Events;
+  readonly lease: Lease;
+  readonly lanes: DueLanes;
+  readonly attempt: AttemptParts;
+  readonly results: Results;
+  /** Asked before each start. */
+  readonly mayStart: () => boolean;
+  /** Told when an attempt has ended and its slot is free. */
+  readonly onEnded: () => void;
+}): Starter {
+  const { clock, random, events, lease, lanes, results, onEnded } = parts;
+
+  const run = async (work: LaneWork): Promise<void> => {
+    const { trigger, spec } = work.item;
+    const number = trigger.attemptCount + 1;
+    trigger.attemptCount = number;
+    const startTimeMs = clock.now();
+    const startedAtMs = performance.now();
+    const delivery = await makeAttempt(parts.attempt, { trigger, spec, number, startTimeMs }).catch(toFault);
+    const durationMs = Math.round(performance.now() - startedAtMs);
+    const endTimeMs = clock.now();
+    const next = nextState({
+      outcome: delivery.outcome,
+      policy: spec.retryPolicy,
+      attempt: number - trigger.attemptBase,
+      nowMs: endTimeMs,
+      effectiveTimeMs: trigger.effectiveTimeMs,
+      random,
+    });
+    const isNear = next.state === "RETRYING" && next.dueTimeMs <= endTimeMs + HORIZON_MS;
+    const owner = isNear && lease.isValid() ? lease.instance : null;
+    const attemptId = newAttemptId(endTimeMs);
+    results.add({ trigger, attemptId, number, startTimeMs, endTimeMs, durationMs, delivery, next, owner });
+    lanes.ended(work);
+    const { outcome, cause } = delivery;
+    events.emit("attempt", { triggerId: trigger.id, number, outcome, durationMs, cause });
+    onEnded();
+  };
+
+  return {
+    start: () => {
+      while (parts.mayStart()) {
+        const work = lanes.takeToStart();
+        if (work === undefined) return;
+        void run(work);
+      }
+    },
+  };
+}
+
+// Nothing that a target does ends here: this is a fault of ours, and the attempt is tried again like any other.
+function toFault(cause: unknown): Delivery {
+  const error = "The attempt failed by a fault of EasyCron's; it may have arrived.";
+  return { outcome: { kind: "UNKNOWN" }, error, responseBody: "", cause };
+}

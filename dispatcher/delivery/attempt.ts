@@ -1,0 +1,70 @@
+import type { KeyObject } from "node:crypto";
+import type { Clock } from "../../mesh/clock.ts";
+import { pause } from "../../mesh/pause.ts";
+import type { SigningKeys } from "../signing-keys/signing-keys.ts";
+import type { Delivery } from "./outcome.ts";
+import type { PluginDelivery } from "./plugin-delivery.ts";
+import type { StartedAttempt } from "./started-attempt.ts";
+import { deliverWebhook, type WebhookParts } from "./webhook.ts";
+
+/** What attempts are made with. */
+export interface AttemptParts {
+  readonly webhook: WebhookParts;
+  readonly plugins: PluginDelivery;
+  readonly signingKeys: SigningKeys;
+  readonly clock: Clock;
+  /** Whether what this process holds is still its own. */
+  readonly isOwner: () => boolean;
+}
+
+/** Makes one attempt at whatever kind of target. Never throws for what the target does. */
+export function makeAttempt(parts: AttemptParts, attempt: StartedAttempt): Promise<Delivery> {
+  const { spec, trigger } = attempt;
+  const { target } = spec;
+  switch (target.kind) {
+    case "webhook": {
+      const keys = parts.signingKeys.get(trigger.projectId);
+      if (keys !== undefined) return signed(parts, attempt, keys);
+      return signedLater(parts, attempt);
+    }
+    case "plugin":
+      return parts.plugins.deliver(attempt, target);
+    case "unreadable": {
+      const error = "The job's specification cannot be read; this is a fault of EasyCron's.";
+      return Promise.resolve(notSent(error, new Error(target.problem)));
+    }
+  }
+}
+
+function signed(parts: AttemptParts, attempt: StartedAttempt, keys: readonly KeyObject[]): Promise<Delivery> {
+  const { target } = attempt.spec;
+  if (target.kind !== "webhook") throw new Error(`A ${target.kind} is not signed.`);
+  if (keys.length === 0) {
+    return Promise.resolve(
+      notSent("The project has no usable signing key; create one with CreateSigningKey."),
+    );
+  }
+  return deliverWebhook(parts.webhook, { ...attempt, target, keys });
+}
+
+// The wait may have been long: the timestamp is that of the sending, and another may have taken the trigger over.
+async function signedLater(parts: AttemptParts, attempt: StartedAttempt): Promise<Delivery> {
+  const keys = await loadKeys(parts.signingKeys, attempt.trigger.projectId);
+  if (!parts.isOwner()) return notSent("The attempt was left to another dispatcher.");
+  return signed(parts, { ...attempt, startTimeMs: parts.clock.now() }, keys);
+}
+
+const LOAD_PAUSE_MS = 100;
+
+// Without the database nobody knows whether there are newer keys: the attempt waits, as CreateSigningKey has promised.
+async function loadKeys(signingKeys: SigningKeys, projectId: string): Promise<readonly KeyObject[]> {
+  for (;;) {
+    await signingKeys.load([projectId]).catch(() => pause(LOAD_PAUSE_MS));
+    const keys = signingKeys.get(projectId);
+    if (keys !== undefined) return keys;
+  }
+}
+
+function notSent(error: string, cause?: unknown): Delivery {
+  return { outcome: { kind: "NOT_SENT" }, error, responseBody: "", cause };
+}

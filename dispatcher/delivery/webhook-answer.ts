@@ -1,0 +1,132 @@
+import { STATUS_CODES } from "node:http";
+import { errors } from "undici";
+import { EgressBlocked } from "../../mesh/egress.ts";
+import type { Delivery, Outcome } from "./outcome.ts";
+import { parseRetryAfter } from "./retry-after.ts";
+
+/** The attempt took as long as it may. */
+export class WebhookTimeout extends Error {
+  override readonly name = "WebhookTimeout";
+  readonly timeoutMs: number;
+
+  constructor(timeoutMs: number) {
+    super(`No complete answer within ${timeoutMs / 1_000} s.`);
+    this.timeoutMs = timeoutMs;
+  }
+}
+
+/** What an endpoint answered. */
+export interface WebhookAnswer {
+  readonly statusCode: number;
+  /** By lower-case name. */
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  /** The first 16 KiB. */
+  readonly body: Buffer;
+}
+
+/** What an answer means: 2xx is success, and everything else is not. */
+export function toDelivery(answer: WebhookAnswer, nowMs = Date.now()): Delivery {
+  const { statusCode } = answer;
+  const responseBody = toText(answer.body);
+  if (statusCode < 300) return { outcome: { kind: "SUCCEEDED", statusCode }, error: "", responseBody };
+  return { outcome: toRejected(answer, nowMs), error: explainStatus(statusCode), responseBody };
+}
+
+function toRejected({ statusCode, headers }: WebhookAnswer, nowMs: number): Outcome {
+  const isBusy = statusCode === 429 || statusCode === 503;
+  return {
+    kind: "REJECTED",
+    statusCode,
+    isFinal: statusCode === 410 || firstOf(headers["webhook-delivery"]) === "abort-message",
+    retryAfterMs: isBusy ? parseRetryAfter(firstOf(headers["retry-after"]), nowMs) : undefined,
+  };
+}
+
+function firstOf(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value[0] : value;
+}
+
+function explainStatus(statusCode: number): string {
+  const name = STATUS_CODES[statusCode];
+  const answer = `The endpoint answered ${statusCode}${name === undefined ? "" : ` ${name}`}`;
+  if (statusCode >= 400) return `${answer}.`;
+  return `${answer}; redirects are not followed. Use the final URL.`;
+}
+
+// PostgreSQL's text has no place for U+0000.
+function toText(bytes: Buffer): string {
+  return bytes.length === 0 ? "" : bytes.toString("utf8").replaceAll("\0", "\ufffd");
+}
+
+/**
+ * What a request without an answer means. If it was never written nothing reached the receiver; else it may have. The
+ * words for the customer are chosen by the error's class and code: its message may hold an address of ours.
+ */
+export function toFailure(error: unknown, { isWritten }: { readonly isWritten: boolean }): Delivery {
+  const kind = isWritten ? "UNKNOWN" : "NOT_SENT";
+  const words = isWritten ? explainBroken(error) : explainUnsent(error);
+  return { outcome: { kind }, error: words, responseBody: "", cause: error };
+}
+
+function explainBroken(error: unknown): string {
+  if (error instanceof WebhookTimeout) {
+    return `No complete answer within ${error.timeoutMs / 1_000} s; the request may have arrived.`;
+  }
+  const code = codeOf(error);
+  if (error instanceof errors.HTTPParserError) return "The answer is not HTTP; the request may have arrived.";
+  if (code === "UND_ERR_HEADERS_OVERFLOW") return "The headers of the answer are too large.";
+  return "The connection was closed before the answer; the request may have arrived.";
+}
+
+function explainUnsent(error: unknown): string {
+  if (error instanceof WebhookTimeout) return `No connection within ${error.timeoutMs / 1_000} s.`;
+  const blocked = findCause(error, (cause) => cause instanceof EgressBlocked);
+  if (blocked !== undefined) return "The address of this host is not public, so it may not be called.";
+  const code = codeOf(error);
+  const known = UNSENT.get(code);
+  if (known !== undefined) return known;
+  if (TLS.test(code)) return `TLS failed: ${code}.`;
+  return "No connection could be made.";
+}
+
+const UNSENT: ReadonlyMap<string, string> = new Map([
+  ["UND_ERR_INVALID_ARG", "The request cannot be sent as it is specified."],
+  ["ENOTFOUND", "The host name has no address."],
+  ["ENODATA", "The host name has no address."],
+  ["ESERVFAIL", "The name servers of this host do not answer properly."],
+  ["ETIMEOUT", "The name servers of this host do not answer."],
+  ["EAI_AGAIN", "The name servers of this host do not answer."],
+  ["ECONNREFUSED", "The connection was refused."],
+  ["ECONNRESET", "The connection was closed before the request was sent."],
+  ["UND_ERR_SOCKET", "The connection was closed before the request was sent."],
+  ["ETIMEDOUT", "The connection could not be made in time."],
+  ["UND_ERR_CONNECT_TIMEOUT", "The connection could not be made in time."],
+  ["EHOSTUNREACH", "The host cannot be reached."],
+  ["ENETUNREACH", "The host cannot be reached."],
+]);
+
+const TLS =
+  /^(ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_MISMATCH|INVALID_CA|EPROTO)/;
+
+function codeOf(error: unknown): string {
+  let code = "";
+  findCause(error, (cause) => {
+    const found = (cause as { code?: unknown } | undefined)?.code;
+    if (typeof found === "string") code = found;
+    return code !== "";
+  });
+  return code;
+}
+
+/** The first of an error, the errors it sums up and its causes that satisfies `matches`; at most ten deep. */
+function findCause(error: unknown, matches: (cause: unknown) => boolean, depth = 10): unknown {
+  if (error === undefined || error === null || depth === 0) return undefined;
+  if (matches(error)) return error;
+  if (error instanceof AggregateError) {
+    for (const part of error.errors) {
+      const found = findCause(part, matches, depth - 1);
+      if (found !== undefined) return found;
+    }
+  }
+  return error instanceof Error ? findCause(error.cause, matches, depth - 1) : undefined;
+}

@@ -1,0 +1,23 @@
+import { toIso } from "../../mesh/iso-time.ts";
+import type { HeldTrigger } from "../waiting/held-trigger.ts";
+
+/**
+ * The document of one attempt (docs/webhook.md). The payload is JSON text and put in as it is: parsing and printing
+ * it anew costs more than all the rest. Ids and names are from alphabets that need no escaping in JSON.
+ */
+export function toWebhookBody(trigger: HeldTrigger, attempt: number, payload: string): string {
+  const nominal = toIso(trigger.fireTimeMs);
+  return (
+    `{"type":"trigger.fired","timestamp":"${nominal}","data":{"trigger":"${trigger.id}","kind":"${trigger.kind}",` +
+    `"project":"${trigger.projectId}","job":{"name":"${trigger.jobName}","uid":"${trigger.jobUid}",` +
+    `"revision":${trigger.revision}},"nominalTime":"${nominal}","effectiveTime":"${toIso(trigger.effectiveTimeMs)}",` +
+    `"seq":${trigger.seq},"previousNominalTime":${toIsoOrNull(trigger.previousFireTimeMs)},` +
+    `"nextNominalTime":${toIsoOrNull(trigger.nextFireTimeMs)},"previousVerdict":` +
+    `{"skipped":${trigger.previousSkipped},"missed":${trigger.previousMissed}},` +
+    `"attempt":${attempt},"payload":${payload}}}`
+  );
+}
+
+function toIsoOrNull(ms: number | null): string {
+  return ms === null ? "null" : `"${toIso(ms)}"`;
+}

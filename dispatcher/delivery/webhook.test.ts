@@ -1,0 +1,240 @@
+import { createSecretKey } from "node:crypto";
+import { once } from "node:events";
+import http from "node:http";
+import net, { type AddressInfo } from "node:net";
+import type { Agent } from "undici";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { createEgressAgent } from "../../mesh/egress.ts";
+import { parseAllowList } from "../../mesh/egress-address.ts";
+import type { HeldTrigger } from "../waiting/held-trigger.ts";
+import { type Spec, toSpec } from "./spec.ts";
+import { deliverWebhook, MAX_BODY_BYTES } from "./webhook.ts";
+
+let agent: Agent;
+beforeAll(() => {
+  const allow = parseAllowList("127.0.0.0/8");
+  agent = createEgressAgent({ allow, connectionsPerOrigin: 8, connectTimeoutMs: 1_000 });
+});
+afterAll(() => agent.destroy());
+
+const servers: net.Server[] = [];
+const sockets = new Set<net.Socket>();
+afterEach(() => {
+  for (const socket of sockets) socket.destroy();
+  for (const server of servers.splice(0)) server.close();
+});
+
+async function listen(server: net.Server): Promise<string> {
+  servers.push(server);
+  server.on("connection", (socket: net.Socket) => {
+    sockets.add(socket);
+    socket.on("error", () => {});
+    socket.on("close", () => sockets.delete(socket));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+}
+
+const serve = (handler: http.RequestListener) => listen(http.createServer(handler));
+const serveRaw = (onConnection: (socket: net.Socket) => void) => listen(net.createServer(onConnection));
+
+const trigger: HeldTrigger = {
+  id: "trg_00000000000000000000000000",
+  fireTimeMs: 1_780_000_000_000,
+  effectiveTimeMs: 1_780_000_000_000,
+  projectId: "proj_1",
+  jobUid: "job_1",
+  jobName: "job",
+  revision: 1,
+  kind: "SCHEDULED",
+  seq: 1,
+  previousFireTimeMs: null,
+  nextFireTimeMs: null,
+  previousSkipped: 0,
+  previousMissed: 0,
+  payload: null,
+  dueTimeMs: 1_780_000_000_000,
+  attemptCount: 0,
+  attemptBase: 0,
+};
+
+function deliver(url: string, attemptTimeout = "2s") {
+  const spec: Spec = toSpec({
+    job_uid: "job_1",
+    revision: 1,
+    target: { webhook: { url } },
+    retry_policy: null,
+    attempt_timeout: attemptTimeout,
+    payload: null,
+  });
+  if (spec.target.kind !== "webhook") throw new Error("no webhook");
+  const keys = [createSecretKey(Buffer.alloc(32, 1))];
+  const attempt = { trigger, number: 1, spec, target: spec.target, keys, startTimeMs: Date.now() };
+  return deliverWebhook({ agent, userAgent: "EasyCron/test" }, attempt);
+}
+
+describe("an answer", () => {
+  test.each([200, 201, 202, 204, 299])("of %i is success", async (status) => {
+    const url = await serve((_, response) => response.writeHead(status).end());
+    expect(await deliver(url)).toMatchObject({
+      outcome: { kind: "SUCCEEDED", statusCode: status },
+      error: "",
+    });
+  });
+
+  test.each([300, 400, 404, 429, 500, 999])("of %i is not", async (status) => {
+    const url = await serve((_, response) => response.writeHead(status).end());
+    expect(await deliver(url)).toMatchObject({
+      outcome: { kind: "REJECTED", statusCode: status, isFinal: false },
+      error: expect.stringContaining(String(status)),
+    });
+  });
+
+  test("that redirects is not followed", async () => {
+    let requests = 0;
+    const url = await serve((_, response) => {
+      requests += 1;
+      response.writeHead(307, { location: "/elsewhere" }).end();
+    });
+    expect(await deliver(url)).toMatchObject({ outcome: { kind: "REJECTED", statusCode: 307 } });
+    expect(requests).toBe(1);
+  });
+
+  test("says that it is final by 410, or in a header", async () => {
+    const gone = await serve((_, response) => response.writeHead(410).end());
+    expect((await deliver(gone)).outcome).toMatchObject({ isFinal: true });
+    const abort = await serve((_, response) =>
+      response.writeHead(500, { "webhook-delivery": "abort-message" }).end(),
+    );
+    expect((await deliver(abort)).outcome).toMatchObject({ isFinal: true });
+  });
+
+  test("is asked for its Retry-After when the receiver is busy, and only then", async () => {
+    const answer = (status: number) =>
+      serve((_, response) => response.writeHead(status, { "retry-after": "7" }).end()).then(deliver);
+    expect((await answer(429)).outcome).toMatchObject({ retryAfterMs: 7_000 });
+    expect((await answer(503)).outcome).toMatchObject({ retryAfterMs: 7_000 });
+    expect((await answer(500)).outcome).toMatchObject({ retryAfterMs: undefined });
+  });
+
+  test("is kept up to 16 KiB, with what is not UTF-8 replaced", async () => {
+    const url = await serve((_, response) =>
+      response.end(Buffer.concat([Buffer.from([0xff, 0]), Buffer.alloc(1e6, "x")])),
+    );
+    const { outcome, responseBody } = await deliver(url);
+    expect(outcome).toEqual({ kind: "SUCCEEDED", statusCode: 200 });
+    expect(responseBody).toBe(`\ufffd\ufffd${"x".repeat(MAX_BODY_BYTES - 2)}`);
+  });
+
+  test("counts even when its body never ends or breaks off", async () => {
+    const endless = await serve((_, response) => {
+      response.write("a");
+      const timer = setInterval(() => response.write("a"), 50);
+      response.on("close", () => clearInterval(timer));
+    });
+    expect((await deliver(endless, "0.3s")).outcome).toEqual({ kind: "SUCCEEDED", statusCode: 200 });
+    const broken = await serve((_, response) => {
+      response.writeHead(500, { "content-length": "100" });
+      response.write("a", () => response.destroy());
+    });
+    expect((await deliver(broken)).outcome).toMatchObject({ kind: "REJECTED", statusCode: 500 });
+  });
+});
+
+describe("no answer is UNKNOWN once the request was written:", () => {
+  const read = (then: (socket: net.Socket) => void) =>
+    serveRaw((socket) => {
+      socket.once("data", () => then(socket));
+    });
+
+  test.each([
+    ["the connection is closed", (socket: net.Socket) => socket.end(), /closed before the answer/],
+    ["the connection is reset", (socket: net.Socket) => socket.resetAndDestroy(), /closed before the answer/],
+    ["the answer is not HTTP", (socket: net.Socket) => socket.end("SSH-2.0-OpenSSH\r\n\r\n"), /not HTTP/],
+    [
+      "the answer is cut short",
+      (socket: net.Socket) => socket.end("HTTP/1.1 20"),
+      /closed before the answer/,
+    ],
+    [
+      "the headers are endless",
+      (socket: net.Socket) => socket.end(`HTTP/1.1 200 OK\r\nx: ${"y".repeat(70_000)}\r\n\r\n`),
+      /headers/,
+    ],
+  ])("%s", async (_, then, error) => {
+    expect(await deliver(await read(then))).toMatchObject({
+      outcome: { kind: "UNKNOWN" },
+      error: expect.stringMatching(error),
+    });
+  });
+
+  test("nothing comes within the time limit, or only announcements", async () => {
+    const silent = await read(() => {});
+    const started = performance.now();
+    expect(await deliver(silent, "0.2s")).toMatchObject({
+      outcome: { kind: "UNKNOWN" },
+      error: "No complete answer within 0.2 s; the request may have arrived.",
+    });
+    expect(performance.now() - started).toBeLessThan(1_500);
+    const endless = await read((socket) => {
+      const timer = setInterval(() => socket.write("HTTP/1.1 102 Processing\r\n\r\n"), 20);
+      socket.on("close", () => clearInterval(timer));
+    });
+    expect((await deliver(endless, "0.2s")).outcome).toEqual({ kind: "UNKNOWN" });
+  });
+});
+
+describe("nothing was sent", () => {
+  test.each([
+    ["nobody listens", "http://127.0.0.1:1/", /was refused/],
+    ["the address is not public", "http://192.168.7.7/", /not public/],
+    ["the name has no address", "http://nobody.invalid/", /host/],
+  ])("when %s, and the words give no address away", async (_, url, error) => {
+    const delivery = await deliver(url);
+    expect(delivery).toMatchObject({ outcome: { kind: "NOT_SENT" }, error: expect.stringMatching(error) });
+    expect(delivery.error).not.toMatch(/\d+\.\d+\.\d+\.\d+/);
+  });
+
+  test("when TLS fails", async () => {
+    const url = (await serveRaw((socket) => socket.end("no TLS here"))).replace("http:", "https:");
+    expect(await deliver(url)).toMatchObject({
+      outcome: { kind: "NOT_SENT" },
+      error: expect.stringMatching(/TLS|connection/),
+    });
+  });
+
+  test("when there is no connection within the time limit, and nothing is sent after it", async () => {
+    let written = "";
+    // Accepts, and never finishes the handshake.
+    const url = await serveRaw((socket) => {
+      socket.on("data", (chunk) => {
+        written += chunk.toString("latin1");
+      });
+    });
+    expect(await deliver(url.replace("http:", "https:"), "0.2s")).toMatchObject({
+      outcome: { kind: "NOT_SENT" },
+      error: "No connection within 0.2 s.",
+    });
+    expect(written).not.toContain("POST");
+  });
+});
+
+test("an attempt that cannot be written as specified fails alone", async () => {
+  const url = await serve((_, response) => response.end());
+  const spec = toSpec({
+    job_uid: "job_1",
+    revision: 1,
+    target: { webhook: { url, headers: { "x-bad": "line\nbreak" } } },
+    retry_policy: null,
+    attempt_timeout: "1s",
+    payload: null,
+  });
+  if (spec.target.kind !== "webhook") throw new Error("no webhook");
+  const keys = [createSecretKey(Buffer.alloc(32, 1))];
+  const attempt = { trigger, number: 1, spec, target: spec.target, keys, startTimeMs: Date.now() };
+  expect(await deliverWebhook({ agent, userAgent: "EasyCron/test" }, attempt)).toMatchObject({
+    outcome: { kind: "NOT_SENT" },
+    error: "The request cannot be sent as it is specified.",
+  });
+});

@@ -1,0 +1,74 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createPool, type Database } from "../../db/pool.ts";
+import { createEvents } from "../events/events.ts";
+import { createGround, type Ground, randomId } from "../testing/ground.ts";
+import { createHolding } from "../waiting/holding.ts";
+import { sweepOwn } from "./recovery.ts";
+
+let ground: Ground;
+let database: Database;
+
+beforeAll(async () => {
+  ground = await createGround();
+  database = createPool({ connectionString: ground.databaseUrl, max: 2, applicationName: "test" });
+});
+
+afterAll(async () => {
+  await database.close();
+  await ground.end();
+});
+
+const nowMs = Date.now();
+
+async function addOwn(state: string, attempts: number, agoMs: number): Promise<string> {
+  const id = randomId("trg");
+  await ground.sql(
+    `insert into dispatcher.triggers (id, fire_time, effective_time, due_time, project_id, job_uid, job_name, revision,
+       kind, state, seq, attempt_count, owner, create_time, start_time)
+     select $1, at, at, at, 'proj_1', 'job_1', 'job', 1, 'SCHEDULED', $2, 1, $3, 'inst_me', at,
+       case when $3 > 0 then at end
+       from to_timestamp($4::float8 / 1000) as at`,
+    [id, state, attempts, nowMs - agoMs],
+  );
+  return id;
+}
+
+test("the sweep frees what is overdue, owned by this instance and not in its memory, and nothing else", async () => {
+  const holding = createHolding(10);
+  const lost = await Promise.all(Array.from({ length: 1_500 }, () => addOwn("PENDING", 0, 60_000)));
+  const running = await addOwn("RUNNING", 1, 60_000);
+  const recent = await addOwn("PENDING", 0, 5_000);
+  const held = await addOwn("PENDING", 0, 60_000);
+  holding.add({
+    id: held,
+    fireTimeMs: nowMs,
+    effectiveTimeMs: nowMs,
+    projectId: "proj_1",
+    jobUid: "job_1",
+    jobName: "job",
+    revision: 1,
+    kind: "SCHEDULED",
+    seq: 1,
+    previousFireTimeMs: null,
+    nextFireTimeMs: null,
+    previousSkipped: 0,
+    previousMissed: 0,
+    payload: null,
+    dueTimeMs: nowMs,
+    attemptCount: 0,
+    attemptBase: 0,
+  });
+  const lease = { instance: "inst_me", isValid: () => true, renew: async () => {} };
+  const clock = { now: () => nowMs };
+  await sweepOwn({ database, clock, events: createEvents(), lease, holding, hold: () => {} });
+
+  const rows = await ground.sql("select id, state, owner, due_time from dispatcher.triggers");
+  const byId = new Map(rows.map((row) => [row.id, row]));
+  expect(new Set(lost.map((id) => byId.get(id)?.owner))).toEqual(new Set([null]));
+  expect(byId.get(running)).toMatchObject({ state: "RETRYING", owner: null, due_time: new Date(nowMs) });
+  expect(byId.get(recent)).toMatchObject({ state: "PENDING", owner: "inst_me" });
+  expect(byId.get(held)).toMatchObject({ state: "PENDING", owner: "inst_me" });
+  expect(await ground.sql("select trigger_id, number, outcome from dispatcher.attempts")).toEqual([
+    { trigger_id: running, number: 1, outcome: "UNKNOWN" },
+  ]);
+});

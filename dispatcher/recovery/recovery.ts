@@ -1,0 +1,116 @@
+import type { Database } from "../../db/pool.ts";
+import { toSqlTime } from "../../db/time.ts";
+import type { Clock } from "../../mesh/clock.ts";
+import { HORIZON_MS } from "../accepting/accept.ts";
+import { newAttemptId } from "../delivery/attempt-id.ts";
+import type { Events } from "../events/events.ts";
+import {
+  instanceDeleteIfIdle,
+  instanceListDead,
+  instanceListOverdue,
+  instanceReleaseTriggers,
+} from "../instances/instances.sql.ts";
+import type { Lease } from "../instances/lease.ts";
+import { type HeldTrigger, toHeldTrigger } from "../waiting/held-trigger.ts";
+import type { Holding } from "../waiting/holding.ts";
+import { triggerTakeDue } from "../waiting/triggers.sql.ts";
+
+/** What recovery needs. */
+export interface RecoveryParts {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly events: Events;
+  readonly lease: Lease;
+  readonly holding: Holding;
+  /** Holds triggers that this instance owns. */
+  readonly hold: (triggers: readonly HeldTrigger[]) => void;
+}
+
+const RELEASE_LIMIT = 1_000;
+const TAKE_LIMIT = 1_000;
+const SWEEP_LIMIT = 1_000;
+/** Most triggers that are taken into memory; what is accepted comes on top. */
+const MAX_HELD = 100_000;
+/** A trigger that is so late and owned by us, but not held, has been lost from memory. */
+const OVERDUE_MS = 15_000;
+
+const LOST = "The process that made this attempt ended before its outcome was known; it may have arrived.";
+
+/**
+ * Frees the triggers of dispatchers whose lease has run out (what was RUNNING is to be tried again at once), then takes
+ * what nobody holds and is due soon, earliest first, and holds it.
+ */
+export async function takeOver(parts: RecoveryParts): Promise<void> {
+  await releaseDead(parts);
+  await takeDue(parts);
+}
+
+async function releaseDead(parts: RecoveryParts): Promise<void> {
+  for (const { id } of await parts.database.query(instanceListDead)) {
+    const count = await releaseAll(parts, id);
+    if (count > 0) parts.events.emit("released", { instance: id, count });
+  }
+}
+
+/** Frees what one instance owns, and removes its row once it owns nothing. Returns how many were freed. */
+export async function releaseAll(
+  parts: Pick<RecoveryParts, "database" | "clock">,
+  instance: string,
+): Promise<number> {
+  let count = 0;
+  for (;;) {
+    const freed = await release(parts, instance, null);
+    count += freed;
+    if (freed < RELEASE_LIMIT) break;
+  }
+  await parts.database.query(instanceDeleteIfIdle, [instance]);
+  return count;
+}
+
+async function release(
+  { database, clock }: Pick<RecoveryParts, "database" | "clock">,
+  instance: string,
+  ids: readonly string[] | null,
+): Promise<number> {
+  const nowMs = clock.now();
+  const attemptIds = Array.from({ length: ids?.length ?? RELEASE_LIMIT }, () => newAttemptId(nowMs));
+  const values = [instance, toSqlTime(nowMs), RELEASE_LIMIT, attemptIds, LOST, ids];
+  return (await database.query(instanceReleaseTriggers, values)).length;
+}
+
+async function takeDue(parts: RecoveryParts): Promise<void> {
+  const { database, clock, lease, holding } = parts;
+  while (lease.isValid()) {
+    const room = Math.min(TAKE_LIMIT, MAX_HELD - holding.size);
+    if (room <= 0) return;
+    const { instance } = lease;
+    const horizon = toSqlTime(clock.now() + HORIZON_MS);
+    const { all, late } = holding.crowded();
+    const rows = await database.query(triggerTakeDue, [instance, horizon, room, all, late]);
+    if (rows.length > 0) parts.events.emit("taken", { count: rows.length });
+    // Taken under an id that has been lost meanwhile: it is freed with the rest of that instance.
+    if (instance !== lease.instance) return;
+    parts.hold(rows.map(toHeldTrigger));
+    if (rows.length < room) return;
+  }
+}
+
+/** Frees overdue triggers that this instance owns and does not hold: the answer to a statement was lost. */
+export async function sweepOwn(parts: RecoveryParts): Promise<void> {
+  const { database, clock, lease, holding } = parts;
+  const { instance } = lease;
+  const overdue = toSqlTime(clock.now() - OVERDUE_MS);
+  let after = { id: "", due_time: 0 };
+  for (;;) {
+    const values = [instance, overdue, toSqlTime(after.due_time), after.id, SWEEP_LIMIT];
+    const rows = await database.query(instanceListOverdue, values);
+    const lost = rows.map(({ id }) => id).filter((id) => !holding.has(id));
+    if (lost.length > 0) {
+      const count = await release(parts, instance, lost);
+      parts.events.emit("released", { instance, count });
+    }
+    const last = rows.at(-1);
+    if (last === undefined || rows.length < SWEEP_LIMIT) return;
+    after = last;
+  }
+}

@@ -1,0 +1,44 @@
+import { statement } from "../../db/statement.ts";
+
+/**
+ * Records ended attempts ($1 to $10; nominal times from $11 to $12), and what becomes of their triggers ($13, by id: the
+ * new state, the attempt's number, its end, its start if it was the first, and for RETRYING when the next is due and
+ * who owns it). An attempt that is there already stays, unless it was put down as UNKNOWN and more is known now. A
+ * trigger follows
+ *
+ * - success, as long as it has not come to rest: a slow attempt may succeed after the next one was begun;
+ * - any result of the attempt that is its latest, RUNNING;
+ * - the same pause once more, when the answer to its first writing was lost.
+ *
+ * The claim has put down when it was made; the first attempt (since a backfill) knows better when it started. What is no longer wanted
+ * (cancel_time) is CANCELLED instead of tried again or EXHAUSTED. Returns the triggers that followed, with their new
+ * state. They are looked up in a JSON object rather than joined, for the reason given in triggers.sql.ts.
+ */
+export const resultRecord = statement<{ id: string; state: string }>(
+  "resultRecord",
+  `with recorded as (
+     insert into dispatcher.attempts as a (trigger_id, fire_time, number, id, outcome, start_time, duration_ms,
+            status_code, error, response_body)
+     select * from unnest($1::text[], $2::timestamptz[], $3::integer[], $4::text[], $5::text[], $6::timestamptz[],
+                          $7::integer[], $8::integer[], $9::text[], $10::text[])
+     on conflict (trigger_id, number, fire_time) do update
+        set outcome = excluded.outcome, start_time = excluded.start_time, duration_ms = excluded.duration_ms,
+            status_code = excluded.status_code, error = excluded.error, response_body = excluded.response_body
+      where a.outcome = 'UNKNOWN' and excluded.outcome <> 'UNKNOWN'
+   )
+   update dispatcher.triggers t
+      set state = case when $13::jsonb -> t.id ->> 0 <> 'SUCCEEDED' and t.cancel_time is not null then 'CANCELLED'
+                       else $13::jsonb -> t.id ->> 0 end,
+          end_time = case when $13::jsonb -> t.id ->> 0 <> 'RETRYING' or t.cancel_time is not null
+                          then ($13::jsonb -> t.id ->> 2)::timestamptz end,
+          start_time = coalesce(($13::jsonb -> t.id ->> 3)::timestamptz, t.start_time),
+          due_time = coalesce(($13::jsonb -> t.id ->> 4)::timestamptz, t.due_time),
+          owner = case when t.cancel_time is null then $13::jsonb -> t.id ->> 5 end
+    where t.id = any ($1::text[]) and t.fire_time between $11 and $12
+      and ((t.state = 'RUNNING' and t.attempt_count = ($13::jsonb -> t.id -> 1)::integer)
+           or ($13::jsonb -> t.id ->> 0 = 'SUCCEEDED' and t.state in ('PENDING', 'RUNNING', 'RETRYING'))
+           or (t.state = 'RETRYING' and $13::jsonb -> t.id ->> 0 = 'RETRYING'
+               and t.attempt_count = ($13::jsonb -> t.id -> 1)::integer
+               and t.owner is not distinct from $13::jsonb -> t.id ->> 5))
+   returning t.id, t.state`,
+);

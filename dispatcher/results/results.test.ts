@@ -1,0 +1,89 @@
+import pg from "pg";
+import { describe, expect, test } from "vitest";
+import type { Database } from "../../db/pool.ts";
+import { failure } from "../../mesh/errors.ts";
+import { createEvents } from "../events/events.ts";
+import type { HeldTrigger } from "../waiting/held-trigger.ts";
+import { createResults, type Result } from "./results.ts";
+
+function timeout(): Error {
+  const cause = new pg.DatabaseError("canceling statement due to statement timeout", 0, "error");
+  cause.code = "57014";
+  return failure("SERVICE_UNAVAILABLE", { service: "database" }, { cause });
+}
+
+function resultOf(id: string): Result {
+  const trigger = { id, fireTimeMs: 0, attemptCount: 1, attemptBase: 0 } as HeldTrigger;
+  const outcome = { kind: "SUCCEEDED", statusCode: 204 } as const;
+  const times = { startTimeMs: 0, endTimeMs: 0, durationMs: 0 };
+  const delivery = { outcome, error: "", responseBody: "" };
+  return {
+    trigger,
+    attemptId: id,
+    number: 1,
+    ...times,
+    delivery,
+    next: { state: "SUCCEEDED" },
+    owner: null,
+  };
+}
+
+/** Results into a database of which `answer` tells what it does with so many at once. */
+function createGround(answer: (length: number) => Promise<void>) {
+  let nowMs = 0;
+  const lengths: number[] = [];
+  const recorded: string[] = [];
+  const database = {
+    query: async (_: unknown, values: readonly unknown[]) => {
+      const length = String(values[0]).split(",").length;
+      lengths.push(length);
+      await answer(length);
+      return [];
+    },
+  } as unknown as Database;
+  const results = createResults({
+    database,
+    events: createEvents(),
+    random: () => 0.5,
+    isBusy: () => false,
+    onRecorded: ({ trigger }) => recorded.push(trigger.id),
+    elapsedMs: () => nowMs,
+  });
+  const pass = (ms: number) => {
+    nowMs += ms;
+  };
+  return { results, lengths, recorded, pass };
+}
+
+const ids = (count: number) => Array.from({ length: count }, (_, index) => `trg_${index}`);
+
+describe("results", () => {
+  test("that take the database too long are written in halves, and each once", async () => {
+    const { results, lengths, recorded } = createGround(async (length) => {
+      if (length > 250) throw timeout();
+    });
+    for (const id of ids(1_600)) results.add(resultOf(id));
+    await results.close(5_000);
+    expect(recorded).toEqual(ids(1_600));
+    // Twice as many are tried as soon as one of the present length has been written.
+    expect(lengths).toEqual([1_000, 500, 250, 250, 500, 250, 250, 500, 250, 250, 100]);
+  });
+
+  test("tell for how long the oldest of them waits, until it is durable", async () => {
+    const writes: (() => void)[] = [];
+    const { results, pass } = createGround(() => new Promise((resolve) => writes.push(resolve)));
+    expect(results.lagMs).toBe(0);
+    results.add(resultOf("trg_first"));
+    await expect.poll(() => writes.length).toBe(1);
+    pass(700);
+    results.add(resultOf("trg_second"));
+    pass(500);
+    expect(results.lagMs).toBe(1_200);
+    writes.shift()?.();
+    await expect.poll(() => writes.length).toBe(1);
+    expect(results.lagMs).toBe(500);
+    writes.shift()?.();
+    await expect.poll(() => results.lagMs).toBe(0);
+    await results.close(0);
+  });
+});

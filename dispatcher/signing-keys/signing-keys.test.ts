@@ -1,0 +1,90 @@
+import { Webhook } from "standardwebhooks";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Receiver, startReceiver } from "../../test/support/receiver.ts";
+import { createGround, eventOf, type Ground, type TestDispatcher } from "../testing/ground.ts";
+import { createMasterKey, openSecret, sealSecret } from "./sealed-secret.ts";
+
+let ground: Ground;
+let receiver: Receiver;
+let dispatchers: TestDispatcher[];
+
+beforeAll(async () => {
+  ground = await createGround();
+  receiver = await startReceiver();
+  dispatchers = [await ground.start(), await ground.start()];
+});
+
+afterAll(async () => {
+  await ground.end();
+  await receiver.stop();
+});
+
+describe("CreateSigningKey", () => {
+  test("returns when every attempt, of any dispatcher, is signed by the new key beside the older ones", async () => {
+    const { projectId, secret } = await ground.addProject();
+    const job = await ground.addJob(projectId, `${receiver.url}/keys`);
+    const fire = async (count: number) => {
+      const batches = dispatchers.map(() =>
+        Array.from({ length: count }, (_, index) => eventOf(job, Date.now() + index)),
+      );
+      await Promise.all(dispatchers.map((dispatcher, index) => dispatcher.accept(batches[index] ?? [])));
+      const ids = new Set(batches.flat().map(({ triggerId }) => triggerId));
+      return receiver.waitFor((all) => {
+        const arrived = all.filter(({ id }) => ids.has(id));
+        return arrived.length === ids.size && arrived;
+      });
+    };
+    for (const { headers } of await fire(20)) expect(headers["webhook-signature"]).not.toContain(" ");
+    const secrets = [secret];
+    for (const dispatcher of dispatchers) {
+      const { response } = await dispatcher.client.createSigningKey({ projectId, request: {} });
+      secrets.unshift(response?.secret ?? "");
+      for (const { headers, rawBody } of await fire(20)) {
+        const signatures = String(headers["webhook-signature"]).split(" ");
+        expect(signatures).toHaveLength(secrets.length);
+        for (const [index, each] of secrets.entries()) {
+          const one = {
+            ...(headers as Record<string, string>),
+            "webhook-signature": signatures[index] ?? "",
+          };
+          expect(() => new Webhook(each).verify(rawBody, one)).not.toThrow();
+        }
+      }
+    }
+  });
+
+  test("keeps nothing readable, and its text is a Standard Webhooks secret of 32 bytes", async () => {
+    const { projectId } = await ground.addProject();
+    const { response } = (await dispatchers[0]?.client.createSigningKey({ projectId, request: {} })) ?? {};
+    expect(response?.signingKey?.id).toMatch(/^sk_[0-9a-z]{26}$/);
+    const [, text = ""] = /^whsec_(.+)$/.exec(response?.secret ?? "") ?? [];
+    const secret = Buffer.from(text, "base64");
+    expect(secret).toHaveLength(32);
+    const rows = await ground.sql("select sealed_secret from dispatcher.signing_keys where id = $1", [
+      response?.signingKey?.id,
+    ]);
+    expect(rows[0].sealed_secret.includes(secret)).toBe(false);
+  });
+});
+
+describe("a sealed secret", () => {
+  const masterKey = createMasterKey(Buffer.alloc(32, 1));
+  const secret = Buffer.from("a secret of 32 bytes, in letters");
+  const sealed = sealSecret(masterKey, "sk_1", secret);
+
+  test("opens under its master key and id", () => {
+    expect(openSecret(masterKey, "sk_1", sealed)).toEqual(secret);
+    expect(sealSecret(masterKey, "sk_1", secret)).not.toEqual(sealed);
+  });
+
+  test("does not open under another id or master key, changed, or cut short", () => {
+    expect(() => openSecret(masterKey, "sk_2", sealed)).toThrow();
+    expect(() => openSecret(createMasterKey(Buffer.alloc(32, 2)), "sk_1", sealed)).toThrow();
+    for (let place = 0; place < sealed.length; place++) {
+      const changed = Buffer.from(sealed);
+      changed[place] = (changed[place] ?? 0) ^ 1;
+      expect(() => openSecret(masterKey, "sk_1", changed)).toThrow();
+      expect(() => openSecret(masterKey, "sk_1", sealed.subarray(0, place))).toThrow();
+    }
+  });
+});

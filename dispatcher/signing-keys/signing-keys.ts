@@ -1,0 +1,163 @@
+import { createSecretKey, type KeyObject, randomBytes } from "node:crypto";
+import { typeid } from "typeid-js";
+import type { Queryable } from "../../db/pool.ts";
+import { toSqlTime } from "../../db/time.ts";
+import { openSecret, sealSecret } from "./sealed-secret.ts";
+import {
+  type SigningKeyRow,
+  signingKeyInsert,
+  signingKeysByProject,
+  signingKeysVersion,
+} from "./signing-keys.sql.ts";
+
+/** Most keys that sign one webhook: the newest. */
+export const MAX_SIGNING_KEYS = 5;
+
+/**
+ * How old a dispatcher's knowledge of the keys may be when it signs, in milliseconds. CreateSigningKey returns only
+ * after it, so that from then on every dispatcher knows the key, without being asked.
+ */
+export const MAX_STALE_MS = 1_000;
+
+/** A key as its creator gets it. */
+export interface NewSigningKey {
+  /** sk_…. */
+  readonly id: string;
+  /** whsec_… and 32 random bytes in base64. */
+  readonly secret: string;
+  readonly createTimeMs: number;
+}
+
+/** The keys with which projects' webhooks are signed. */
+export interface SigningKeys {
+  /**
+   * A project's keys, newest first, at most five; known to be all that any CreateSigningKey returned before now.
+   * Undefined when they must be loaded first; empty when there is none, or one of them cannot be opened.
+   */
+  get(projectId: string): readonly KeyObject[] | undefined;
+  /** Reads the keys of projects that `get` does not know. */
+  load(projectIds: Iterable<string>): Promise<void>;
+  /** Learns whether the keys have changed, and reads those of the projects in use again if so. */
+  refresh(): Promise<void>;
+}
+
+interface Entry {
+  readonly keys: readonly KeyObject[];
+  readonly version: number;
+  /** When the statement that read them was sent. */
+  readonly readAtMs: number;
+  usedAtMs: number;
+}
+
+/** After this time without use a project's keys are forgotten. */
+const IDLE_MS = 60_000;
+
+/**
+ * Makes the cache. `monotonicMs` is a clock that never steps, such as performance.now. Whoever signs calls `refresh`
+ * several times within MAX_STALE_MS: one number tells whether everything cached is still true.
+ */
+export function createSigningKeys(parts: {
+  readonly database: Queryable;
+  readonly masterKey: KeyObject;
+  readonly monotonicMs: () => number;
+  /** Told of a key that the master key does not open. */
+  readonly onTrouble: (error: unknown) => void;
+}): SigningKeys {
+  const { database, monotonicMs } = parts;
+  const entries = new Map<string, Entry>();
+  let latest = { version: -1, readAtMs: Number.NEGATIVE_INFINITY };
+
+  const read = async (projectIds: readonly string[]): Promise<void> => {
+    const readAtMs = monotonicMs();
+    const rows = await database.query(signingKeysByProject, [projectIds, MAX_SIGNING_KEYS]);
+    const version = rows[0]?.version ?? -1;
+    for (const [projectId, sealed] of groupByProject(rows)) {
+      entries.set(projectId, { keys: openAll(sealed, parts), version, readAtMs, usedAtMs: readAtMs });
+    }
+  };
+
+  const isFresh = (entry: Entry, nowMs: number): boolean =>
+    nowMs - entry.readAtMs <= MAX_STALE_MS ||
+    (entry.version === latest.version && nowMs - latest.readAtMs <= MAX_STALE_MS);
+
+  return {
+    get: (projectId) => {
+      const entry = entries.get(projectId);
+      const nowMs = monotonicMs();
+      if (entry === undefined || !isFresh(entry, nowMs)) return undefined;
+      entry.usedAtMs = nowMs;
+      return entry.keys;
+    },
+    load: async (projectIds) => {
+      const nowMs = monotonicMs();
+      const missing = new Set<string>();
+      for (const projectId of projectIds) {
+        const entry = entries.get(projectId);
+        if (entry === undefined || !isFresh(entry, nowMs)) missing.add(projectId);
+      }
+      if (missing.size > 0) await read([...missing]);
+    },
+    refresh: async () => {
+      const readAtMs = monotonicMs();
+      const [row] = await database.query(signingKeysVersion);
+      if (row === undefined) throw new Error("dispatcher.signing_keys_version has no row.");
+      latest = { version: row.version, readAtMs };
+      const outdated: string[] = [];
+      for (const [projectId, entry] of entries) {
+        if (readAtMs - entry.usedAtMs > IDLE_MS) entries.delete(projectId);
+        else if (entry.version !== row.version) outdated.push(projectId);
+      }
+      if (outdated.length > 0) await read(outdated);
+    },
+  };
+}
+
+interface SealedKey {
+  readonly id: string;
+  readonly secret: Buffer;
+}
+
+function groupByProject(rows: readonly SigningKeyRow[]): Map<string, SealedKey[]> {
+  const groups = new Map<string, SealedKey[]>();
+  for (const { project_id, id, sealed_secret } of rows) {
+    const group = groups.get(project_id) ?? [];
+    groups.set(project_id, group);
+    if (id !== null && sealed_secret !== null) group.push({ id, secret: sealed_secret });
+  }
+  return groups;
+}
+
+// All or none: a signature by some of the keys would break what CreateSigningKey promised for the others.
+function openAll(
+  sealed: readonly SealedKey[],
+  parts: { readonly masterKey: KeyObject; readonly onTrouble: (error: unknown) => void },
+): KeyObject[] {
+  try {
+    return sealed.map(({ id, secret }) => createSecretKey(openSecret(parts.masterKey, id, secret)));
+  } catch (error) {
+    parts.onTrouble(error);
+    return [];
+  }
+}
+
+/**
+ * Makes a key of 32 random bytes and waits until no dispatcher signs without it. Throws SERVICE_UNAVAILABLE.
+ */
+export async function createSigningKey(
+  parts: {
+    readonly database: Queryable;
+    readonly masterKey: KeyObject;
+    /** Resolves after so many milliseconds. */
+    readonly pause: (ms: number) => Promise<unknown>;
+  },
+  projectId: string,
+  nowMs: number,
+): Promise<NewSigningKey> {
+  const id = typeid("sk").toString();
+  const bytes = randomBytes(32);
+  const sealed = sealSecret(parts.masterKey, id, bytes);
+  await parts.database.query(signingKeyInsert, [id, projectId, sealed, toSqlTime(nowMs)]);
+  // Timers may fire 1 ms early.
+  await parts.pause(MAX_STALE_MS + 5);
+  return { id, secret: `whsec_${bytes.toString("base64")}`, createTimeMs: nowMs };
+}

@@ -1,0 +1,118 @@
+import { statement } from "../../db/statement.ts";
+import type { TriggerRow } from "./held-trigger.ts";
+
+// Rows are named by arrays, never joined to them: for a join the planner may choose, by what it knew of a small table,
+// to read all of the table for each element, and would do so while the table grows.
+
+const COLUMNS = `t.id, t.fire_time, t.effective_time, t.due_time, t.project_id, t.job_uid, t.job_name, t.revision,
+  t.kind, t.seq, t.previous_fire_time, t.next_fire_time, t.previous_skipped, t.previous_missed,
+  t.payload, t.attempt_count, t.attempt_base`;
+
+/**
+ * Records events whose epoch is the job's present one; those that are there already stay as they are. What is due by
+ * $15 is owned by instance $14 if its lease runs, and by nobody else. Returns what was recorded, and whether it is
+ * owned. The epochs are looked up in one jsonb value because a join of two arrays would be planned as a loop in a loop.
+ */
+export const triggerAccept = statement<{ id: string; owned: boolean }>(
+  "triggerAccept",
+  `with current as materialized (
+     select jsonb_object_agg(uid, epoch) as epochs from scheduler.lock_current($5::text[], $8::integer[])
+   ), me as materialized (
+     select id from dispatcher.instances where id = $14::text and lease_until > now()
+   )
+   insert into dispatcher.triggers (id, fire_time, effective_time, due_time, project_id, job_uid, job_name, revision,
+          kind, state, seq, previous_fire_time, next_fire_time, payload, owner, create_time,
+          previous_skipped, previous_missed, zone_data)
+   select g.id, g.fire_time, g.effective_time, g.effective_time, g.project_id, g.job_uid, g.job_name, g.revision,
+          g.kind, 'PENDING', g.seq, g.previous_fire_time, g.next_fire_time, g.payload,
+          case when g.effective_time <= $15::timestamptz then (select id from me) end, $16::timestamptz,
+          g.previous_skipped, g.previous_missed, g.zone_data
+     from unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::integer[],
+                 $8::integer[], $9::text[], $10::integer[], $11::timestamptz[], $12::timestamptz[], $13::text[],
+                 $17::integer[], $18::integer[], $19::text[])
+       as g (id, fire_time, effective_time, project_id, job_uid, job_name, revision, epoch, kind, seq,
+             previous_fire_time, next_fire_time, payload, previous_skipped, previous_missed, zone_data)
+    cross join current
+    where current.epochs -> g.job_uid = to_jsonb(g.epoch)
+   on conflict (id, fire_time) do nothing
+   returning id, owner is not null as owned`,
+);
+
+/** Those of the triggers $1, with nominal times from $2 to $3, that instance $4 owns and that have not started. */
+export const triggerReadOwnPending = statement<TriggerRow>(
+  "triggerReadOwnPending",
+  `select ${COLUMNS} from dispatcher.triggers t
+    where t.id = any ($1::text[]) and t.fire_time between $2 and $3 and t.owner = $4 and t.state = 'PENDING'`,
+);
+
+/**
+ * Takes what nobody owns and is due by $2, earliest first, at most $3, without the projects $4, and without what makes up
+ * for something of the projects $5 (see isLate), for instance $1 if its lease runs. The order names owner only because the index does.
+ */
+export const triggerTakeDue = statement<TriggerRow>(
+  "triggerTakeDue",
+  `update dispatcher.triggers t set owner = $1
+    where t.id = any (array(
+            select id from dispatcher.triggers
+             where owner is null and end_time is null and due_time <= $2 and state in ('PENDING', 'RETRYING')
+               and project_id <> all ($4::text[])
+               and (project_id <> all ($5::text[]) or (kind not in ('CATCHUP', 'BACKFILL') and attempt_base = 0))
+               and exists (select from dispatcher.instances where id = $1 and lease_until > now())
+             order by owner, due_time limit $3 for update skip locked))
+      and t.owner is null and t.state in ('PENDING', 'RETRYING')
+   returning ${COLUMNS}`,
+);
+
+/**
+ * Records at $5 the start of attempt number $4 of the triggers $1, with nominal times from $2 to $3, that instance $6
+ * owns and that are still wanted: each of the revision, place and attempt base that $7 has for its id, because a change of
+ * the job may have withdrawn it and its new form be recorded under the same id, or a backfill have made it due again. May be repeated when its answer was lost. No
+ * indexed column changes and no partial index is named, so that rows are reached by primary key and the update stays
+ * heap-only.
+ */
+export const triggerClaim = statement<{ id: string }>(
+  "triggerClaim",
+  `update dispatcher.triggers t
+      set state = 'RUNNING', attempt_count = $4, start_time = coalesce(t.start_time, $5)
+    where t.id = any ($1::text[]) and t.fire_time between $2 and $3 and t.owner = $6 and t.due_time <= $5
+      and ((t.state in ('PENDING', 'RETRYING') and t.attempt_count = $4 - 1)
+           or (t.state = 'RUNNING' and t.attempt_count = $4))
+      and $7::jsonb ->> t.id = t.revision || '/' || t.seq || '/' || t.attempt_base
+   returning t.id`,
+);
+
+/** Ends at $4 the triggers $1, with nominal times from $2 to $3, that instance $5 owns and that may not be tried. */
+export const triggerExhaust = statement<{ id: string }>(
+  "triggerExhaust",
+  `update dispatcher.triggers t
+      set state = 'EXHAUSTED', end_time = $4, owner = null
+    where t.id = any ($1::text[]) and t.fire_time between $2 and $3 and t.owner = $5
+      and t.state in ('PENDING', 'RETRYING')
+   returning t.id`,
+);
+
+/** Gives up the ownership of triggers $1, with nominal times from $2 to $3, that instance $4 owns and has not started. */
+export const triggerGiveUp = statement<{ id: string }>(
+  "triggerGiveUp",
+  `update dispatcher.triggers t set owner = null
+    where t.id = any ($1::text[]) and t.fire_time between $2 and $3 and t.owner = $4
+      and t.state in ('PENDING', 'RETRYING')
+   returning t.id`,
+);
+
+/**
+ * Takes back the claim of attempt number $4 of the triggers $1, with nominal times from $2 to $3, that instance $5
+ * made and has not begun to send, and gives up their ownership.
+ */
+export const triggerUnclaim = statement<{ id: string }>(
+  "triggerUnclaim",
+  `update dispatcher.triggers t
+      set attempt_count = $4 - 1, owner = null,
+          state = case when t.cancel_time is not null then 'CANCELLED' when $4 = t.attempt_base + 1 then 'PENDING'
+                       else 'RETRYING' end,
+          start_time = case when $4 = t.attempt_base + 1 then null else t.start_time end,
+          end_time = t.cancel_time
+    where t.id = any ($1::text[]) and t.fire_time between $2 and $3 and t.owner = $5
+      and t.state = 'RUNNING' and t.attempt_count = $4
+   returning t.id`,
+);

@@ -1,0 +1,60 @@
+import { timingSafeEqual } from "node:crypto";
+import type { HandlerContext } from "@connectrpc/connect";
+import type { Database } from "../../db/pool.ts";
+import { ApiKeyService } from "../../gen/easycron/v1/api_key_service_pb.ts";
+import { ProjectService } from "../../gen/easycron/v1/project_service_pb.ts";
+import { SystemService } from "../../gen/easycron/v1/system_service_pb.ts";
+import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
+import { failure } from "../../mesh/errors.ts";
+import { hashSecret } from "./api-key-secret.ts";
+import { apiKeyByHash } from "./api-keys.sql.ts";
+import type { Caller } from "./caller.ts";
+
+/** What authentication stands on. */
+export interface AuthenticateParts {
+  readonly database: Database;
+  /** SHA-256 of the operator's key. */
+  readonly operatorKeyHash: Buffer;
+}
+
+const OPEN_TO_ALL: readonly string[] = [Health.typeName];
+const FOR_THE_OPERATOR: readonly string[] = [ProjectService.typeName, ApiKeyService.typeName];
+const FOR_EVERY_KEY: readonly string[] = [SystemService.typeName];
+const MAX_SECRET_LENGTH = 256;
+
+/**
+ * Says who calls, from the header `Authorization: Bearer <API key>` alone. Health checks are open to all. What
+ * the server is may be asked with any key; projects and their keys are the operator's business, all else the
+ * projects'. Throws API_KEY_MISSING, API_KEY_INVALID,
+ * OPERATOR_KEY_REQUIRED, or SERVICE_UNAVAILABLE when the database does not answer.
+ */
+export async function authenticate(
+  parts: AuthenticateParts,
+  call: Pick<HandlerContext, "service" | "method" | "requestHeader">,
+): Promise<Caller> {
+  if (OPEN_TO_ALL.includes(call.service.typeName)) return { kind: "nobody" };
+  const caller = await findCaller(parts, readSecret(call.requestHeader.get("authorization")));
+  if (FOR_EVERY_KEY.includes(call.service.typeName)) return caller;
+  const isForOperator = FOR_THE_OPERATOR.includes(call.service.typeName);
+  if (isForOperator && caller.kind !== "operator") {
+    throw failure("OPERATOR_KEY_REQUIRED", { method: `${call.service.typeName}/${call.method.name}` });
+  }
+  if (!isForOperator && caller.kind === "operator") throw failure("API_KEY_INVALID");
+  return caller;
+}
+
+function readSecret(header: string | null): string {
+  const secret = /^Bearer +([\x21-\x7e]+) *$/i.exec(header ?? "")?.[1];
+  if (secret === undefined) throw failure("API_KEY_MISSING");
+  if (secret.length > MAX_SECRET_LENGTH) throw failure("API_KEY_INVALID");
+  return secret;
+}
+
+async function findCaller(parts: AuthenticateParts, secret: string): Promise<Caller> {
+  const hash = hashSecret(secret);
+  if (timingSafeEqual(hash, parts.operatorKeyHash)) return { kind: "operator" };
+  // The time of a lookup by hash tells something about the hash, which is of no use without its preimage.
+  const [row] = await parts.database.query(apiKeyByHash, [hash]);
+  if (row === undefined) throw failure("API_KEY_INVALID");
+  return { kind: "project", projectId: row.project_id, keyId: row.id, plugins: row.plugins };
+}

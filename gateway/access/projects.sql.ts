@@ -1,0 +1,9 @@
+import { statement } from "../../db/statement.ts";
+
+/** Creates a project. $3 is the time. */
+export const projectInsert = statement<{ id: string }>(
+  "projectInsert",
+  `insert into gateway.projects (id, display_name, create_time)
+   values ($1, $2, $3)
+   returning id`,
+);

@@ -1,0 +1,24 @@
+import { createRegistry } from "@bufbuild/protobuf";
+import { anyUnpack } from "@bufbuild/protobuf/wkt";
+import { type Code, ConnectError } from "@connectrpc/connect";
+import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
+import { EasyCronError } from "../../mesh/errors.ts";
+import { toStatus } from "../../mesh/grpc-status.ts";
+
+/** The messages that travel in the details of errors; JSON answers show them in `debug`. */
+export const detailTypes = createRegistry(ErrorInfoSchema, BadRequestSchema, RetryInfoSchema);
+
+/** Any error as connect sends it, details and all. A retry delay also becomes the header Retry-After, in seconds. */
+export function toConnectError(error: unknown): ConnectError {
+  const known = EasyCronError.from(error);
+  const { code, message, details } = toStatus(known);
+  const outgoing = details.flatMap((any) => {
+    const desc = detailTypes.getMessage(any.typeUrl.slice(any.typeUrl.lastIndexOf("/") + 1));
+    const value = anyUnpack(any, detailTypes);
+    return desc === undefined || value === undefined ? [] : [{ desc, value }];
+  });
+  const headers: Record<string, string> =
+    known.retryAfterMs === undefined ? {} : { "retry-after": `${Math.ceil(known.retryAfterMs / 1_000)}` };
+  // The numbers of connect's codes are gRPC's.
+  return new ConnectError(message, code as Code, headers, outgoing, known.cause ?? known);
+}

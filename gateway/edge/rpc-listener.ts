@@ -1,0 +1,84 @@
+import { type ConnectRouter, type ConnectRouterOptions, createConnectRouter } from "@connectrpc/connect";
+import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
+import {
+  compressionBrotli,
+  compressionGzip,
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from "@connectrpc/connect-node";
+import type { Logger } from "../../mesh/logger.ts";
+import type { NodeListener, NodeRequest, NodeResponse } from "./drain-unread.ts";
+import { answerMalformed, answerUnknownMethod } from "./plain-response.ts";
+import { withRequestText } from "./request-text.ts";
+
+/** What the listener needs beside connect's own options. */
+export interface RpcListenerOptions extends ConnectRouterOptions {
+  readonly routes: (router: ConnectRouter) => void;
+  /** Longer deadlines of callers are cut to this. */
+  readonly maxDeadlineMs: number;
+  readonly logger: Logger;
+}
+
+/**
+ * Serves gRPC, gRPC-Web and Connect to a Node server. It does what connect-node's adapter does, and three things
+ * more: a Host header that is no host is answered instead of ending the process, deadlines that are too long are cut
+ * instead of refused, and requests that are of no protocol get a body that says why.
+ */
+export function createRpcListener(options: RpcListenerOptions): NodeListener {
+  const { routes, maxDeadlineMs, logger, ...routerOptions } = options;
+  const router = createConnectRouter({
+    acceptCompression: [compressionGzip, compressionBrotli],
+    ...routerOptions,
+  });
+  routes(router);
+  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+  return (request, response) => {
+    const handler = handlers.get(request.url?.split("?", 1)[0] ?? "");
+    if (handler === undefined) return answerUnknownMethod(request, response);
+    const problem = findProblem(request, handler);
+    if (problem !== undefined) return answerMalformed(request, response, problem);
+    let call: UniversalServerRequest;
+    try {
+      call = universalRequestFromNodeRequest(request, response, undefined, undefined);
+    } catch {
+      return answerMalformed(request, response, { problem: "The Host header is no host.", httpStatus: 400 });
+    }
+    cutDeadline(call.header, maxDeadlineMs);
+    withRequestText(() => handle(call, handler, response)).catch((error: unknown) => {
+      // The caller is gone, mostly; nothing more can be said to it.
+      logger.debug({ err: error, method: handler.method.name }, "an answer could not be sent");
+    });
+  };
+}
+
+async function handle(
+  call: UniversalServerRequest,
+  handler: UniversalHandler,
+  response: NodeResponse,
+): Promise<void> {
+  await universalResponseToNodeResponse(await handler(call), response);
+}
+
+function findProblem(request: NodeRequest, handler: UniversalHandler) {
+  const method = request.method ?? "";
+  if (!handler.allowedMethods.includes(method)) {
+    const allowed = handler.allowedMethods.filter((each, index, all) => all.indexOf(each) === index);
+    return { problem: `${method} is not allowed here; use ${allowed.join(" or ")}.`, httpStatus: 405 };
+  }
+  const contentType = request.headers["content-type"] ?? "";
+  if (method !== "GET" && !handler.supportedContentType(contentType)) {
+    const problem = `The content type "${contentType}" is not known; use application/json, for example.`;
+    return { problem, httpStatus: 415 };
+  }
+  return undefined;
+}
+
+// In milliseconds. Connect would refuse what is above its maximum, and overflow its timer with it.
+const UNITS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6 };
+
+function cutDeadline(headers: Headers, maxMs: number): void {
+  const [, amount, unit] = /^(\d{1,8})([HMSmun])$/.exec(headers.get("grpc-timeout") ?? "") ?? [];
+  if (Number(amount) * (UNITS[unit ?? ""] ?? 0) > maxMs) headers.set("grpc-timeout", `${maxMs}m`);
+  const connect = headers.get("connect-timeout-ms") ?? "";
+  if (/^\d{1,10}$/.test(connect) && Number(connect) > maxMs) headers.set("connect-timeout-ms", `${maxMs}`);
+}

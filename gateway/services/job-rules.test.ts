@@ -1,0 +1,127 @@
+import { create, fromJson, type MessageInitShape } from "@bufbuild/protobuf";
+import { ValueSchema as Value, type ValueSchema } from "@bufbuild/protobuf/wkt";
+import { describe, expect, test } from "vitest";
+import { JobSchema } from "../../gen/easycron/v1/job_pb.ts";
+import { parseAllowList } from "../../mesh/egress-address.ts";
+import { EasyCronError } from "../../mesh/errors.ts";
+import { checkChangedJob, checkNewJob, checkPayload, MAX_PAYLOAD_BYTES } from "./job-rules.ts";
+
+const rules = { allow: parseAllowList(""), plugins: ["redis"] };
+type JobInit = Extract<MessageInitShape<typeof JobSchema>, { $typeName?: never }>;
+
+const webhook = (url: string, headers: Record<string, string> = {}): JobInit["target"] => ({
+  kind: { case: "webhook", value: { url, headers } },
+});
+const good: JobInit = { name: "payroll", target: webhook("https://hooks.acme.io/", { "X-Team": "a" }) };
+
+/** The reason and field of what is thrown; undefined when nothing is. */
+function refusal(judge: () => void): readonly [string, string | undefined] | undefined {
+  try {
+    judge();
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof EasyCronError)) throw error;
+    return [error.reason, error.violations[0]?.field];
+  }
+}
+const refusalOf = (change: JobInit) =>
+  refusal(() => checkNewJob(create(JobSchema, { ...good, ...change }), rules));
+
+describe("a new job", () => {
+  test("that is right is let through", () => {
+    expect(refusalOf({})).toBeUndefined();
+    expect(refusalOf({ target: { kind: { case: "redis", value: { stream: "a" } } } })).toBeUndefined();
+  });
+
+  test.each<[string, JobInit, string, string]>([
+    ["without a name", { name: "" }, "FIELD_INVALID", "job.name"],
+    ["with an empty target", { target: {} }, "FIELD_INVALID", "job.target"],
+    ["with a URL that is none", { target: webhook("acme.io") }, "URL_INVALID", "job.target.webhook.url"],
+    [
+      "with a private address",
+      { target: webhook("http://10.0.0.1/") },
+      "TARGET_FORBIDDEN",
+      "job.target.webhook.url",
+    ],
+    [
+      "with a reserved header",
+      { target: webhook("https://acme.io/", { "Webhook-Id": "1" }) },
+      "HEADER_RESERVED",
+      'job.target.webhook.headers["Webhook-Id"]',
+    ],
+    [
+      "with a header twice",
+      { target: webhook("https://acme.io/", { "x-a": "1", "X-A": "2" }) },
+      "FIELD_INVALID",
+      'job.target.webhook.headers["X-A"]',
+    ],
+    [
+      "for a plugin that is not enabled",
+      { target: { kind: { case: "kafka", value: { topic: "a" } } } },
+      "PLUGIN_NOT_ENABLED",
+      "job.target.kafka",
+    ],
+    [
+      "with a payload that is too large",
+      { payload: { kind: { case: "stringValue", value: "x".repeat(MAX_PAYLOAD_BYTES) } } },
+      "FIELD_INVALID",
+      "job.payload",
+    ],
+  ])("%s is refused", (_, change, reason, field) => {
+    expect(refusalOf(change)).toEqual([reason, field]);
+  });
+
+  test("without a target, or that is not there, is refused", () => {
+    expect(refusal(() => checkNewJob(undefined, rules))).toEqual(["FIELD_INVALID", "job"]);
+    expect(refusal(() => checkNewJob(create(JobSchema, { name: "a" }), rules))).toEqual([
+      "FIELD_INVALID",
+      "job.target",
+    ]);
+  });
+});
+
+describe("an update", () => {
+  const changed = create(JobSchema, { name: "payroll", target: webhook("http://10.0.0.1/") });
+
+  test("is judged by what it writes only", () => {
+    expect(refusal(() => checkChangedJob(changed, ["labels"], rules))).toBeUndefined();
+    for (const paths of [[], ["target"], ["*"], ["labels", "target"]]) {
+      expect(refusal(() => checkChangedJob(changed, paths, rules))?.[0]).toBe("TARGET_FORBIDDEN");
+    }
+  });
+
+  test("needs a name, and may not take the target away", () => {
+    expect(refusal(() => checkChangedJob(create(JobSchema), [], rules))).toEqual([
+      "FIELD_INVALID",
+      "job.name",
+    ]);
+    const bare = create(JobSchema, { name: "payroll" });
+    expect(refusal(() => checkChangedJob(bare, [], rules))).toBeUndefined();
+    expect(refusal(() => checkChangedJob(bare, ["target"], rules))).toEqual(["FIELD_INVALID", "job.target"]);
+  });
+});
+
+describe("a payload", () => {
+  const check = (init: MessageInitShape<typeof ValueSchema>) =>
+    refusal(() => checkPayload(create(Value, init), "payload"));
+
+  test("may be as large as the limit, counted in bytes of JSON", () => {
+    const text = (length: number, character = "x") => character.repeat(length);
+    expect(check({ kind: { case: "stringValue", value: text(MAX_PAYLOAD_BYTES - 2) } })).toBeUndefined();
+    expect(check({ kind: { case: "stringValue", value: text(MAX_PAYLOAD_BYTES - 1) } })).toBeDefined();
+    expect(check({ kind: { case: "stringValue", value: text(MAX_PAYLOAD_BYTES / 2, "ü") } })).toBeDefined();
+  });
+
+  test("may be nested 30 deep", () => {
+    const nested = (depth: number) =>
+      fromJson(Value, JSON.parse(`${'{"a":'.repeat(depth)}0${"}".repeat(depth)}`));
+    expect(refusal(() => checkPayload(nested(30), "payload"))).toBeUndefined();
+    expect(refusal(() => checkPayload(nested(31), "payload"))).toEqual(["FIELD_INVALID", "payload"]);
+  });
+
+  test("must be something that JSON has", () => {
+    expect(check({ kind: { case: "nullValue", value: 0 } })).toBeUndefined();
+    expect(check({ kind: { case: "numberValue", value: Number.NaN } })).toEqual(["FIELD_INVALID", "payload"]);
+    expect(check({})).toEqual(["FIELD_INVALID", "payload"]);
+  });
+});

@@ -1,0 +1,117 @@
+import { type JsonValue, toJson } from "@bufbuild/protobuf";
+import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
+import type { Job } from "../../gen/easycron/v1/job_pb.ts";
+import type { Target, WebhookTarget } from "../../gen/easycron/v1/target_pb.ts";
+import type { AllowList } from "../../mesh/egress-address.ts";
+import { checkUrl } from "../../mesh/egress-url.ts";
+import { fieldFailure } from "../../mesh/errors.ts";
+import { isReservedHeader } from "./reserved-headers.ts";
+
+/** What a job is judged by, beside the rules in its proto. */
+export interface JobRules {
+  /** Ranges that webhooks may call although they are not public. */
+  readonly allow: AllowList;
+  /** Kinds of plugin that the project has enabled. */
+  readonly plugins: readonly string[];
+}
+
+/** Largest payload, as JSON. */
+export const MAX_PAYLOAD_BYTES = 65_536;
+
+// Each level of an object takes three messages in protobuf, of which most clients read 100 within each other.
+const MAX_PAYLOAD_DEPTH = 30;
+
+const JOB_REQUIRED = "It is required; accepted: an object with at least name and target.";
+const NAME_REQUIRED =
+  "It is required; accepted: 1 to 63 characters of a-z, 0-9, dot, underscore and hyphen, first and last a letter or digit.";
+const TARGET_REQUIRED = "It is required; accepted: an object with one of webhook, redis, kafka.";
+
+/**
+ * Judges a job to be created: name and target are there, the target may be used, the payload is not too large. Throws
+ * FIELD_INVALID, URL_INVALID, TARGET_FORBIDDEN, HEADER_RESERVED or PLUGIN_NOT_ENABLED, with the field.
+ */
+export function checkNewJob(job: Job | undefined, rules: JobRules): void {
+  if (job === undefined) throw fieldFailure("FIELD_INVALID", "job", JOB_REQUIRED);
+  checkName(job);
+  if (job.target === undefined) throw fieldFailure("FIELD_INVALID", "job.target", TARGET_REQUIRED);
+  checkTarget(job.target, rules);
+  checkPayload(job.payload, "job.payload");
+}
+
+/**
+ * Judges the new values of an update as `checkNewJob` does, as far as they are to be written: those that `paths`
+ * names, or without any all that are set.
+ */
+export function checkChangedJob(job: Job | undefined, paths: readonly string[], rules: JobRules): void {
+  if (job === undefined) throw fieldFailure("FIELD_INVALID", "job", JOB_REQUIRED);
+  checkName(job);
+  const isWritten = (field: string) => paths.length === 0 || paths.includes(field) || paths.includes("*");
+  if (job.target === undefined && paths.includes("target")) {
+    throw fieldFailure("FIELD_INVALID", "job.target", TARGET_REQUIRED);
+  }
+  if (job.target !== undefined && isWritten("target")) checkTarget(job.target, rules);
+  if (isWritten("payload")) checkPayload(job.payload, "job.payload");
+}
+
+/** Judges a payload: JSON of at most 65,536 bytes, nested at most 30 deep. Throws FIELD_INVALID. */
+export function checkPayload(payload: Value | undefined, field: string): void {
+  if (payload === undefined) return;
+  let json: JsonValue;
+  try {
+    json = toJson(ValueSchema, payload);
+  } catch {
+    // Over a binary protocol come numbers that JSON lacks, and values of no kind.
+    throw fieldFailure("FIELD_INVALID", field, "It cannot be written as JSON.");
+  }
+  const bytes = Buffer.byteLength(JSON.stringify(json));
+  if (bytes > MAX_PAYLOAD_BYTES) {
+    const problem = `As JSON it has ${bytes} bytes; at most ${MAX_PAYLOAD_BYTES} are allowed.`;
+    throw fieldFailure("FIELD_INVALID", field, problem);
+  }
+  if (isDeeperThan(json, MAX_PAYLOAD_DEPTH)) {
+    throw fieldFailure("FIELD_INVALID", field, `It is nested more than ${MAX_PAYLOAD_DEPTH} deep.`);
+  }
+}
+
+function isDeeperThan(json: JsonValue, depth: number): boolean {
+  if (typeof json !== "object" || json === null) return false;
+  return depth === 0 || Object.values(json).some((value) => isDeeperThan(value, depth - 1));
+}
+
+function checkName(job: Job): void {
+  if (job.name === "") throw fieldFailure("FIELD_INVALID", "job.name", NAME_REQUIRED);
+}
+
+function checkTarget({ kind }: Target, rules: JobRules): void {
+  if (kind.case === undefined) {
+    throw fieldFailure("FIELD_INVALID", "job.target", "Exactly one of webhook, redis, kafka must be set.");
+  }
+  if (kind.case === "webhook") checkWebhook(kind.value, rules);
+  else if (!rules.plugins.includes(kind.case)) {
+    const problem = `The ${kind.case} plugin is not enabled for this project; enabled: ${enabledOf(rules)}.`;
+    throw fieldFailure("PLUGIN_NOT_ENABLED", `job.target.${kind.case}`, problem, { plugin: kind.case });
+  }
+}
+
+function enabledOf({ plugins }: JobRules): string {
+  return ["webhook", ...plugins].join(", ");
+}
+
+function checkWebhook(webhook: WebhookTarget, rules: JobRules): void {
+  const verdict = checkUrl(webhook.url, rules.allow);
+  if ("problem" in verdict) {
+    throw fieldFailure(verdict.problem, "job.target.webhook.url", verdict.why, { value: webhook.url });
+  }
+  const seen = new Set<string>();
+  for (const header of Object.keys(webhook.headers)) {
+    const field = `job.target.webhook.headers[${JSON.stringify(header)}]`;
+    if (isReservedHeader(header)) {
+      const problem = "It is set by EasyCron or reserved by HTTP; leave it out.";
+      throw fieldFailure("HEADER_RESERVED", field, problem, { header });
+    }
+    if (seen.has(header.toLowerCase())) {
+      throw fieldFailure("FIELD_INVALID", field, "It is there twice; case makes no difference.");
+    }
+    seen.add(header.toLowerCase());
+  }
+}

@@ -1,0 +1,422 @@
+import { create, fromJson, type JsonObject } from "@bufbuild/protobuf";
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { CalendarSchema } from "../../gen/easycron/v1/calendar_pb.ts";
+import { UpdateCalendarRequestSchema } from "../../gen/easycron/v1/calendar_service_pb.ts";
+import { JobSchema } from "../../gen/easycron/v1/job_pb.ts";
+import { UpdateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
+import { pauseJob, resumeJob } from "../changes/pause-job.ts";
+import { updateJob } from "../changes/update-job.ts";
+import type { JobRow } from "../job/job.ts";
+import { createCalendar, updateCalendar } from "../settling/calendars-change.ts";
+import { everySecond, openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
+import { createTick } from "../turns/tick.ts";
+import { auditJob } from "./audit-ledger.ts";
+
+/** An instant that the evaluator passes over as long as it is set. */
+const lost = vi.hoisted(() => ({ atMs: null as number | null }));
+vi.mock("../../cron/next.ts", async (original) => {
+  const real = await original<typeof import("../../cron/next.ts")>();
+  const nextFireTime: typeof real.nextFireTime = (fields, zone, afterMs, dst) => {
+    const next = real.nextFireTime(fields, zone, afterMs, dst);
+    return next !== null && next === lost.atMs ? real.nextFireTime(fields, zone, next, dst) : next;
+  };
+  return { ...real, nextFireTime };
+});
+
+const START = Date.UTC(2026, 2, 2, 9);
+const MINUTE = 60_000;
+const time = (minute: number) => new Date(START + minute * MINUTE).toISOString();
+
+let bench: SchedulerBench;
+let job: JobRow;
+let made = 0;
+beforeAll(async () => {
+  bench = await openBench(START);
+});
+afterAll(() => bench.close());
+beforeEach(() => {
+  lost.atMs = null;
+});
+
+const at = async (minute: number) => {
+  bench.setTime(START + minute * MINUTE);
+  while ((await bench.tick.run()).more);
+};
+const upTo = async (minute: number, from = 1) => {
+  for (let each = from; each <= minute; each++) await at(each);
+};
+const makeJob = async (fields: JsonObject = {}) => {
+  bench.setTime(START);
+  made += 1;
+  const target = { webhook: { url: "https://example.com/" } };
+  const schedules = [{ cron: { expression: "* * * * *" } }];
+  job = await bench.createJob(fromJson(JobSchema, { name: `job-${made}`, schedules, target, ...fields }));
+};
+const reference = () => ({ projectId: PROJECT, name: job.name });
+const trigger = async (minute: number) => {
+  const found = (await bench.triggersOf(job.uid)).find(({ atMs }) => atMs === START + minute * MINUTE);
+  if (found === undefined) throw new Error(`There is no trigger at minute ${minute}.`);
+  return found;
+};
+/** Changes the trigger of a minute: `set` is SQL. */
+const spoilTrigger = async (minute: number, set: string) =>
+  bench.spoil("dispatcher", `update dispatcher.triggers set ${set} where id = $1`, [
+    (await trigger(minute)).id,
+  ]);
+const spoilSkips = (set: string) =>
+  bench.spoil("scheduler", `update scheduler.skips set ${set} where job_uid = $1`, [job.uid]);
+const spoilJob = (set: string) =>
+  bench.spoil("scheduler", `update scheduler.jobs set ${set} where uid = $1`, [job.uid]);
+const addSkip = (minute: number, reason: string, detail = "") =>
+  bench.spoil(
+    "scheduler",
+    `insert into scheduler.skips (job_uid, first_fire_time, last_fire_time, verdict, reason, fire_count, detail)
+     values ($1, $2, $2, 'SKIPPED', $3, 1, $4)`,
+    [job.uid, time(minute), reason, detail],
+  );
+
+/** What the audit finds up to now: kinds and minutes. */
+async function found(): Promise<string[]> {
+  const audit = await auditJob(bench.parts, job, START, bench.parts.clock.now());
+  return (audit?.differences ?? []).map(({ kind, atMs }) => `${(atMs - START) / MINUTE} ${kind}`);
+}
+const detail = async () => {
+  const audit = await auditJob(bench.parts, job, START, bench.parts.clock.now());
+  return audit?.differences[0]?.detail;
+};
+
+describe("a trigger that was changed is found:", () => {
+  beforeEach(async () => {
+    await makeJob();
+    await upTo(6);
+    expect(await found()).toEqual([]);
+  });
+
+  test("lost, with the hole in the chain", async () => {
+    await bench.lose((await trigger(3)).id);
+    expect(await found()).toEqual(["3 UNACCOUNTED", "4 BROKEN_CHAIN"]);
+  });
+
+  test("there twice, under another id", async () => {
+    await bench.spoil(
+      "dispatcher",
+      `insert into dispatcher.triggers (id, fire_time, effective_time, due_time, project_id, job_uid, job_name,
+         revision, kind, state, seq, create_time)
+       select 'trg_other', fire_time, effective_time, due_time, project_id, job_uid, job_name, revision, kind, state,
+              seq, create_time from dispatcher.triggers where id = $1`,
+      [(await trigger(3)).id],
+    );
+    expect(await found()).toEqual(["3 TWO_VERDICTS", "3 WRONG_TRIGGER"]);
+  });
+
+  test("under another id", async () => {
+    await spoilTrigger(3, "id = 'trg_another'");
+    expect(await found()).toContain("3 WRONG_TRIGGER");
+  });
+
+  test("at no fire time", async () => {
+    await spoilTrigger(3, "fire_time = fire_time + interval '1 second'");
+    expect(await found()).toContain("3.0166666666666666 UNEXPECTED_TRIGGER");
+  });
+
+  test("the whole chain renumbered", async () => {
+    await bench.spoil("dispatcher", "update dispatcher.triggers set seq = seq + 5 where job_uid = $1", [
+      job.uid,
+    ]);
+    expect(await found()).toContain("1 BROKEN_CHAIN");
+    expect(await found()).toContain("5 BROKEN_CHAIN");
+  });
+
+  test("the end of the chain renumbered", async () => {
+    await bench.spoil(
+      "dispatcher",
+      "update dispatcher.triggers set seq = seq + 5 where seq > 3 and job_uid = $1",
+      [job.uid],
+    );
+    expect(await found()).toContain("4 BROKEN_CHAIN");
+  });
+
+  test("two places swapped", async () => {
+    await bench.spoil(
+      "dispatcher",
+      "update dispatcher.triggers set seq = 7 - seq where seq in (3, 4) and job_uid = $1",
+      [job.uid],
+    );
+    expect(await found()).toContain("3 BROKEN_CHAIN");
+  });
+
+  test.each([
+    ["the one before", "previous_fire_time = fire_time - interval '2 minutes'"],
+    ["the one after", "next_fire_time = fire_time + interval '2 minutes'"],
+    ["how many were skipped", "previous_skipped = 1"],
+    ["how many were missed", "previous_missed = 2"],
+  ])("%s", async (_, set) => {
+    await spoilTrigger(4, set);
+    expect(await found()).toEqual(["4 BROKEN_CHAIN"]);
+  });
+
+  test.each([
+    ["its revision", "revision = 2"],
+    ["due before its fire time", "effective_time = fire_time - interval '1 second'"],
+    ["a backfill in place of a scheduled one", "kind = 'BACKFILL', seq = 0"],
+    ["a backfill with a place in the chain", "kind = 'BACKFILL'"],
+  ])("%s", async (_, set) => {
+    await spoilTrigger(4, set);
+    expect(await found()).toContain("4 WRONG_TRIGGER");
+  });
+});
+
+describe("a skip that was changed is found:", () => {
+  const missSome = async (fields: JsonObject = {}) => {
+    await makeJob({ catchupWindow: "90s", ...fields });
+    await at(1);
+    await at(6);
+    await at(7);
+  };
+
+  test("its verdict, and a reason that the policies do not give", async () => {
+    await missSome();
+    expect(await found()).toEqual([]);
+    await spoilSkips("verdict = 'SKIPPED'");
+    expect(await found()).toContain("2 WRONG_VERDICT");
+    await spoilSkips("verdict = 'MISSED', reason = 'MISFIRE_POLICY'");
+    expect(await found()).toEqual(["2 WRONG_VERDICT"]);
+    for (const reason of ["PAUSED", "OVERLAP", "BUFFER_FULL", "JOB_DISABLED"]) {
+      await spoilSkips(`verdict = 'SKIPPED', reason = '${reason}'`);
+      expect(await found(), reason).toContain("2 WRONG_VERDICT");
+    }
+    await spoilSkips("verdict = 'SKIPPED', reason = 'OUTSIDE_CALENDAR', detail = 'none'");
+    expect(await found()).toContain("2 WRONG_VERDICT");
+  });
+
+  test("a reason that takes an outage, where there was none", async () => {
+    await makeJob();
+    await upTo(6);
+    await bench.lose((await trigger(3)).id);
+    await addSkip(3, "CATCHUP_WINDOW");
+    await spoilSkips("verdict = 'MISSED'");
+    expect(await found()).toContain("3 WRONG_VERDICT");
+  });
+
+  test("how many it counts, where it begins and ends, and that it overlaps another", async () => {
+    await missSome();
+    await spoilSkips("fire_count = fire_count + 1");
+    expect(await found()).toContain("2 UNEXPECTED_SKIP");
+    await spoilSkips("fire_count = fire_count - 1, last_fire_time = last_fire_time + interval '1 second'");
+    expect(await found()).toContain("2 UNEXPECTED_SKIP");
+    await spoilSkips("last_fire_time = last_fire_time - interval '1 second'");
+    await addSkip(3, "OVERLAP");
+    expect(await found()).toContain("3 TWO_VERDICTS");
+  });
+
+  test("one that began before what is audited", async () => {
+    await missSome();
+    await spoilSkips("fire_count = fire_count + 1");
+    const audit = await auditJob(bench.parts, job, START + 3 * MINUTE, bench.parts.clock.now());
+    expect(audit?.differences).toMatchObject([{ kind: "UNEXPECTED_SKIP", atMs: START + 2 * MINUTE }]);
+  });
+
+  test("beside a trigger, and in a pause", async () => {
+    await makeJob();
+    await upTo(2);
+    await pauseJob(bench.parts, reference(), { note: "", untilMs: null });
+    await upTo(4, 3);
+    await resumeJob(bench.parts, reference());
+    await upTo(6, 5);
+    await addSkip(2, "OVERLAP");
+    await addSkip(4, "OVERLAP");
+    expect(await found()).toEqual(["2 TWO_VERDICTS", "4 TWO_VERDICTS"]);
+  });
+});
+
+describe("with a calendar", () => {
+  const windows = (start: string, end: string) => [{ days: ["MONDAY"], start, end }];
+  const changeCalendar = (name: string, start: string, end: string) =>
+    updateCalendar(
+      bench.parts,
+      PROJECT,
+      create(UpdateCalendarRequestSchema, {
+        calendar: create(CalendarSchema, { name, windows: windows(start, end) }),
+        updateMask: { paths: ["windows"] },
+      }),
+    );
+  const withCalendar = async (outside: string) => {
+    const name = `calendar-${made + 1}`;
+    bench.setTime(START);
+    await createCalendar(
+      bench.parts,
+      PROJECT,
+      create(CalendarSchema, { name, windows: windows("09:00", "09:04") }),
+    );
+    await makeJob({ calendars: [{ name, outside }] });
+    await upTo(6);
+    return name;
+  };
+
+  test("finds a skip while it was open, though it would be closed by what it is now", async () => {
+    const name = await withCalendar("OUTSIDE_SKIP");
+    await changeCalendar(name, "09:30", "09:40");
+    await upTo(8, 7);
+    expect(await found()).toEqual([]);
+    await bench.lose((await trigger(2)).id);
+    await addSkip(2, "OUTSIDE_CALENDAR", name);
+    expect(await found()).toContain("2 WRONG_VERDICT");
+  });
+
+  test("finds no fault with a skip while it was closed, though it would be open by what it is now", async () => {
+    const name = await withCalendar("OUTSIDE_SKIP");
+    await changeCalendar(name, "09:00", "09:30");
+    await upTo(9, 7);
+    expect(await found()).toEqual([]);
+  });
+
+  test("finds a trigger while it was closed, and a reason that comes after the calendar", async () => {
+    await withCalendar("OUTSIDE_SKIP");
+    const moved = ["fire_time", "effective_time", "create_time"].map((column) => `${column} = '${time(5)}'`);
+    await spoilTrigger(3, [...moved, `next_fire_time = '${time(6)}'`].join(", "));
+    expect(await found()).toContain("5 TWO_VERDICTS");
+    await spoilSkips(`fire_count = 1, last_fire_time = '${time(4)}'`);
+    expect(await found()).toContain("5 WRONG_VERDICT");
+    await spoilSkips("reason = 'SKIPPED_BY_REQUEST'");
+    expect(await found()).not.toContain("4 WRONG_VERDICT");
+    await spoilSkips("reason = 'CATCHUP_LIMIT', verdict = 'MISSED'");
+    expect(await found()).toContain("4 WRONG_VERDICT");
+  });
+
+  test("knows that a deferred fire time takes the opening from the ones after it, and from those only", async () => {
+    const name = await withCalendar("OUTSIDE_DEFER");
+    expect(await found()).toEqual([]);
+    await spoilJob("carry = carry - 'waiting'");
+    await addSkip(4, "OUTSIDE_CALENDAR", name);
+    expect(await found()).toEqual(["4 WRONG_VERDICT"]);
+    await spoilSkips("detail = 'another'");
+    expect(await found()).toEqual(["4 WRONG_VERDICT", "5 WRONG_VERDICT"]);
+  });
+});
+
+describe("a job that stands still", () => {
+  test("is found when nobody is going to look at it", async () => {
+    await makeJob();
+    await upTo(2);
+    await spoilJob("wake_time = null");
+    expect(await found()).toEqual(["3 STALLED"]);
+    expect(await detail()).toBe(
+      "2026-03-02T09:03:00.000Z is to be decided next, and no scheduler is going to look at the job.",
+    );
+    await spoilJob("wake_time = next_fire_time + interval '1 minute'");
+    expect(await found()).toEqual(["3 STALLED"]);
+  });
+
+  test("is found when nobody has looked at it for long, and is left alone while it may be worked off", async () => {
+    await makeJob();
+    await upTo(2);
+    await spoilJob("wake_time = next_fire_time - interval '5 seconds'");
+    bench.setTime(START + 7 * MINUTE);
+    expect(await found()).toEqual([]);
+    bench.setTime(START + 8 * MINUTE);
+    expect((await found()).slice(0, 2)).toEqual(["3 UNACCOUNTED", "4 UNACCOUNTED"]);
+    const parts = { ...bench.parts, tickingSince: () => START + 6 * MINUTE };
+    expect((await auditJob(parts, job, START, START + 8 * MINUTE))?.differences).toEqual([]);
+  });
+});
+
+describe("a pause that does not end", () => {
+  test("is found when nobody is going to end it, or has for long", async () => {
+    await makeJob();
+    await at(1);
+    await pauseJob(bench.parts, reference(), { note: "", untilMs: START + 3 * MINUTE });
+    bench.setTime(START + 2.5 * MINUTE);
+    expect(await found()).toEqual([]);
+    bench.setTime(START + 10 * MINUTE);
+    expect((await found()).slice(0, 2)).toEqual(["3 UNACCOUNTED", "4 UNACCOUNTED"]);
+    bench.setTime(START + 2.5 * MINUTE);
+    await spoilJob("wake_time = null");
+    expect(await found()).toEqual(["3 STALLED"]);
+  });
+});
+
+describe("the fire times are computed twice:", () => {
+  test("one that the scheduler's own schedules pass over is found", async () => {
+    await makeJob();
+    const { schedules } = bench.parts;
+    const loadEach: typeof schedules.loadEach = async (on, rows) =>
+      (await schedules.load(on, rows)).map((schedule) => ({
+        ...schedule,
+        nextAfter: (afterMs) => {
+          const next = schedule.nextAfter(afterMs);
+          return next === START + 3 * MINUTE ? schedule.nextAfter(next) : next;
+        },
+      }));
+    const ignore = () => {};
+    const parts = { ...bench.parts, schedules: { ...schedules, loadEach } };
+    const tick = createTick({ ...parts, onTrouble: ignore, onMissed: ignore });
+    for (let minute = 1; minute <= 5; minute++) {
+      bench.setTime(START + minute * MINUTE);
+      while ((await tick.run()).more);
+    }
+    expect(await found()).toContain("3 UNACCOUNTED");
+  });
+
+  test("one that the evaluator itself passes over is found", async () => {
+    await makeJob();
+    lost.atMs = START + 3 * MINUTE;
+    await upTo(5);
+    expect(await found()).toEqual(["3 WRONG_FIRE_TIME"]);
+  });
+});
+
+describe("an audit", () => {
+  test("ends where a job has too many fire times, and goes on from there", async () => {
+    bench.setTime(START);
+    made += 1;
+    job = await bench.createJob(everySecond(`job-${made}`));
+    const nowMs = START + 3 * 60 * MINUTE;
+    bench.setTime(nowMs);
+    const audit = await auditJob(bench.parts, job, START, nowMs);
+    expect(audit).toMatchObject({
+      fireTimeCount: 10_000,
+      untilMs: START + 10_001_000,
+      openMs: START + 1_000,
+    });
+    expect(await auditJob(bench.parts, job, audit?.untilMs ?? 0, nowMs)).toMatchObject({
+      fireTimeCount: 799,
+    });
+  });
+
+  test("lets other work go first every few milliseconds", async () => {
+    let [turns, done] = [0, false];
+    const work = () => {
+      turns += 1;
+      if (!done) setImmediate(work);
+    };
+    setImmediate(work);
+    const { database } = bench.parts;
+    // From when all is read: waiting for the database is no rest.
+    const snapshot: typeof database.snapshot = async (read) => {
+      const value = await database.snapshot(read);
+      turns = 0;
+      return value;
+    };
+    await auditJob({ ...bench.parts, database: { ...database, snapshot } }, job, START, START + 180 * MINUTE);
+    done = true;
+    expect(turns).toBeGreaterThan(50);
+  });
+
+  test("ends when the caller is gone", async () => {
+    const nowMs = START + 3 * 60 * MINUTE;
+    const signal = AbortSignal.abort(new Error("gone"));
+    await expect(auditJob(bench.parts, job, START, nowMs, signal)).rejects.toThrow("gone");
+  });
+
+  test("finds nothing after edits", async () => {
+    await makeJob();
+    await upTo(2);
+    const schedules = [{ cron: { expression: "*/2 * * * *" } }];
+    const changed = fromJson(JobSchema, { name: job.name, schedules });
+    await updateJob(bench.parts, PROJECT, create(UpdateJobRequestSchema, { job: changed }));
+    await upTo(6, 3);
+    expect(await found()).toEqual([]);
+    await spoilTrigger(4, "revision = 1");
+    expect(await found()).toContain("4 WRONG_TRIGGER");
+  });
+});

@@ -1,0 +1,132 @@
+import { fromJson, type JsonObject } from "@bufbuild/protobuf";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { JobSchema } from "../../gen/easycron/v1/job_pb.ts";
+import { failure } from "../../mesh/errors.ts";
+import { deleteJob } from "../changes/pause-job.ts";
+import type { JobRow } from "../job/job.ts";
+import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
+import { createAuditRound, ROUND_JOBS, startAuditing } from "./audit-round.ts";
+
+const START = Date.UTC(2026, 2, 2, 9);
+const MINUTE = 60_000;
+
+let bench: SchedulerBench;
+let told: { readonly kind?: string; readonly jobUid: string; readonly fireTime?: string }[];
+beforeEach(async () => {
+  bench = await openBench(START);
+  told = [];
+});
+afterEach(() => bench.close());
+
+const logger = { error: (each: never) => void told.push(each) } as never;
+const round = () => createAuditRound(bench.parts, logger).run();
+const at = async (minute: number) => {
+  bench.setTime(START + minute * MINUTE);
+  while ((await bench.tick.run()).more);
+};
+const createJob = (name: string, expression: string, fields: JsonObject = {}): Promise<JobRow> => {
+  const target = { webhook: { url: "https://example.com/" } };
+  return bench.createJob(
+    fromJson(JobSchema, { name, schedules: [{ cron: { expression } }], target, ...fields }),
+  );
+};
+const loseFirst = async (job: JobRow, minute: number) => {
+  const found = (await bench.triggersOf(job.uid)).find(({ atMs }) => atMs === START + minute * MINUTE);
+  await bench.lose(found?.id ?? "");
+};
+
+test("finds a hole however long ago it was when the job's turn comes, and then goes on from there", async () => {
+  const job = await createJob("often", "*/10 * * * *");
+  await at(10);
+  expect(await round()).toEqual({ differences: 0, jobs: 1 });
+  for (let minute = 20; minute <= 400; minute += 10) await at(minute);
+  await loseFirst(job, 30);
+  expect(await round()).toEqual({ differences: 2, jobs: 1 });
+  expect(told.map(({ kind }) => kind)).toEqual(["UNACCOUNTED", "BROKEN_CHAIN"]);
+  await at(410);
+  expect(await round()).toEqual({ differences: 0, jobs: 1 });
+});
+
+test("finds the hole in the chain of a job that fires once a day, two audits of which never see two fire times", async () => {
+  const job = await createJob("daily", "30 9 * * *");
+  for (let day = 0; day < 3; day++) {
+    await at(day * 1_440 + 31);
+    if (day === 1) await loseFirst(job, 1_470);
+    bench.setTime(START + (day * 1_440 + 35) * MINUTE);
+    await round();
+  }
+  expect(told.map(({ kind, fireTime }) => [kind, fireTime])).toEqual([
+    ["UNACCOUNTED", "2026-03-03T09:30:00.000Z"],
+    ["BROKEN_CHAIN", "2026-03-04T09:30:00.000Z"],
+  ]);
+});
+
+test("comes back to what was still open", async () => {
+  const job = await createJob("delayed", "0 * * * *", { flexibleWindow: "3500s" });
+  await at(60.1);
+  expect(await round()).toMatchObject({ differences: 0, jobs: 1 });
+  await at(120);
+  await loseFirst(job, 60);
+  await round();
+  expect(told.map(({ kind }) => kind)).toContain("UNACCOUNTED");
+});
+
+test("two rounds side by side share the jobs, and none is taken again at once", async () => {
+  for (let n = 0; n < 50; n++) await createJob(`job-${n}`, "0 0 1 1 *");
+  bench.setTime(START + MINUTE);
+  const [one, other] = await Promise.all([round(), round()]);
+  expect(one.jobs + other.jobs).toBe(50);
+  expect(Math.min(one.jobs, other.jobs)).toBeGreaterThan(0);
+  expect(await round()).toMatchObject({ jobs: 0 });
+  expect(ROUND_JOBS).toBeGreaterThan(50);
+});
+
+test("audits a deleted job to its end, and then no more", async () => {
+  const job = await createJob("gone", "* * * * *");
+  await at(3);
+  await loseFirst(job, 2);
+  await deleteJob(bench.parts, { projectId: PROJECT, name: "gone" });
+  bench.setTime(START + 10 * MINUTE);
+  expect(await round()).toMatchObject({ differences: 2, jobs: 1 });
+  bench.setTime(START + 20 * MINUTE);
+  expect(await round()).toEqual({ differences: 0, jobs: 0 });
+});
+
+test("tells of a job that cannot be audited, and goes on to the others", async () => {
+  const bad = await createJob("bad", "* * * * *");
+  const good = await createJob("good", "* * * * *");
+  await at(3);
+  const broken = JSON.stringify({ schedules: [{ cron: { expression: "nonsense" } }] });
+  await bench.spoil("scheduler", "update scheduler.revisions set spec = $1::json where job_uid = $2", [
+    broken,
+    bad.uid,
+  ]);
+  await loseFirst(good, 2);
+  bench.setTime(START + 3.5 * MINUTE);
+  expect(await round()).toEqual({ differences: 2, jobs: 2 });
+  expect(told.filter(({ jobUid }) => jobUid === bad.uid)).toHaveLength(1);
+});
+
+test("ends when the database cannot be reached", async () => {
+  await createJob("job", "* * * * *");
+  bench.setTime(START + MINUTE);
+  const snapshot = () => Promise.reject(failure("SERVICE_UNAVAILABLE", { service: "database" }));
+  const parts = { ...bench.parts, database: { ...bench.parts.database, snapshot } };
+  await expect(createAuditRound(parts, logger).run()).rejects.toMatchObject({
+    reason: "SERVICE_UNAVAILABLE",
+  });
+  expect(told).toEqual([]);
+});
+
+test("runs by itself until it is stopped", async () => {
+  const job = await createJob("job", "* * * * *");
+  await at(3);
+  await loseFirst(job, 2);
+  let heard = () => {};
+  const first = new Promise<void>((resolve) => {
+    heard = resolve;
+  });
+  const auditing = startAuditing(bench.parts, { error: heard, warn: heard } as never, 1);
+  await first;
+  await auditing.stop();
+});

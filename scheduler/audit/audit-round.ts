@@ -1,0 +1,105 @@
+import { toSqlTime } from "../../db/time.ts";
+import { EasyCronError } from "../../mesh/errors.ts";
+import type { Logger } from "../../mesh/logger.ts";
+import type { Parts } from "../parts.ts";
+import { type Audit, auditJob } from "./audit-ledger.ts";
+import { type AuditTurnRow, auditAdvance, auditClaim } from "./audits.sql.ts";
+
+/** Most jobs of one round; they are taken a few at a time, so that schedulers share them. */
+export const ROUND_JOBS = 500;
+const CLAIM_JOBS = 20;
+/** Most audits of one job in one round: 50,000 fire times. */
+const AUDITS_PER_JOB = 5;
+/** A job that was taken so recently is left alone. */
+const REST_MS = 30_000;
+/** What was compared so recently is compared once more: what was decided in that time had been open. */
+const OVERLAP_MS = 60_000;
+const EVERY_MS = 60_000;
+
+/** Audits the jobs that have waited longest, each from where its last audit came to. */
+export interface AuditRound {
+  /** Returns how many differences there were, and how many jobs it took; each difference is told. */
+  run(): Promise<{ readonly differences: number; readonly jobs: number }>;
+}
+
+/**
+ * Makes a round. Up to where a job has been audited is kept in the database: nothing is left out however long it takes
+ * to come back to it, and any number of schedulers share the jobs. A deleted job is audited to its end, and then no
+ * more. Differences are logged as errors: there should never be one. So is a job that cannot be audited; it is passed
+ * over until its next turn. Throws when the database cannot be reached.
+ */
+export function createAuditRound(parts: Parts, logger: Pick<Logger, "error">): AuditRound {
+  const auditOne = async ({ job_uid: uid, project_id, audited_until }: AuditTurnRow): Promise<number> => {
+    const nowMs = parts.clock.now();
+    let fromMs = audited_until;
+    let found = 0;
+    for (let left = AUDITS_PER_JOB; left > 0; left--) {
+      const audit = await auditJob(parts, { uid, project_id }, fromMs, nowMs);
+      if (audit === null) break;
+      for (const { kind, atMs, detail } of audit.differences) {
+        found += 1;
+        const fireTime = new Date(atMs).toISOString();
+        logger.error({ jobUid: uid, kind, fireTime, detail }, "the ledger and the schedule differ");
+      }
+      await advance(parts, uid, audit, nowMs);
+      if (audit.untilMs >= nowMs || audit.untilMs <= fromMs) break;
+      fromMs = audit.untilMs;
+    }
+    return found;
+  };
+
+  const tryOne = async (job: AuditTurnRow): Promise<number> => {
+    try {
+      return await auditOne(job);
+    } catch (error) {
+      if (error instanceof EasyCronError && error.reason === "SERVICE_UNAVAILABLE") throw error;
+      logger.error({ jobUid: job.job_uid, err: error }, "a ledger cannot be audited");
+      return 0;
+    }
+  };
+
+  return {
+    run: async () => {
+      let [differences, jobs] = [0, 0];
+      while (jobs < ROUND_JOBS) {
+        const nowMs = parts.clock.now();
+        const values = [toSqlTime(nowMs), toSqlTime(nowMs - REST_MS), CLAIM_JOBS];
+        const claimed = await parts.database.query(auditClaim, values);
+        if (claimed.length === 0) break;
+        jobs += claimed.length;
+        for (const job of claimed) differences += await tryOne(job);
+      }
+      return { differences, jobs };
+    },
+  };
+}
+
+async function advance(parts: Parts, uid: string, audit: Audit, nowMs: number): Promise<void> {
+  const done = audit.deleted && audit.untilMs >= nowMs && audit.openMs >= audit.untilMs;
+  const settledMs = Math.min(audit.openMs, audit.untilMs, nowMs - OVERLAP_MS);
+  await parts.database.query(auditAdvance, [uid, toSqlTime(settledMs), done]);
+}
+
+/** A round every minute; a failure is logged and made up for by the next. */
+export function startAuditing(parts: Parts, logger: Logger, everyMs = EVERY_MS): { stop(): Promise<void> } {
+  const round = createAuditRound(parts, logger);
+  let running: Promise<void> | undefined;
+  const timer = setInterval(() => {
+    running ??= round
+      .run()
+      .then(
+        () => {},
+        (error: unknown) => logger.warn({ err: error }, "the ledger was not audited"),
+      )
+      .finally(() => {
+        running = undefined;
+      });
+  }, everyMs);
+  timer.unref();
+  return {
+    stop: async () => {
+      clearInterval(timer);
+      await running;
+    },
+  };
+}

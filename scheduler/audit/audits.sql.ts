@@ -1,0 +1,125 @@
+import { statement } from "../../db/statement.ts";
+import type { Carry } from "../job/carry.ts";
+import type { JobStateName } from "../job/job.ts";
+
+/** A job's row as an audit reads it: where the job stands. Times are epoch milliseconds. */
+export interface AuditJobRow {
+  readonly uid: string;
+  readonly project_id: string;
+  readonly name: string;
+  readonly state: JobStateName;
+  readonly next_fire_time: number | null;
+  readonly last_fire_time: number | null;
+  readonly last_seq: number;
+  readonly wake_time: number | null;
+  readonly pause_until: number | null;
+  readonly carry: Partial<Carry>;
+}
+
+/** Where one of the project's jobs stands, deleted or not. */
+export const auditJobByUid = statement<AuditJobRow>(
+  "auditJobByUid",
+  `select uid, project_id, name, state, next_fire_time, last_fire_time, last_seq, wake_time, pause_until, carry
+     from scheduler.jobs where project_id = $1 and uid = $2`,
+);
+
+/** One epoch of a job. Times are epoch milliseconds. */
+export interface AuditEpochRow {
+  readonly state: "ACTIVE" | "PAUSED" | "DELETED";
+  readonly revision: number;
+  readonly after_time: number;
+  readonly end_time: number | null;
+  readonly change_time: number;
+}
+
+/** All epochs of a job, in order. */
+export const auditEpochs = statement<AuditEpochRow>(
+  "auditEpochs",
+  `select state, revision, after_time, end_time, change_time
+     from scheduler.epochs where job_uid = $1 order by epoch`,
+);
+
+/** Of the revisions $2 of a job, what says when and by which policies: neither target nor payload. */
+export const auditRevisions = statement<{ revision: number; spec: string; zone_data: string }>(
+  "auditRevisions",
+  `select r.revision, r.zone_data, json_build_object(
+            'schedules', r.spec -> 'schedules', 'startTime', r.spec -> 'startTime', 'endTime', r.spec -> 'endTime',
+            'flexibleWindow', r.spec -> 'flexibleWindow', 'calendars', r.spec -> 'calendars',
+            'maxFires', r.spec -> 'maxFires', 'misfirePolicy', r.spec -> 'misfirePolicy',
+            'catchupWindow', r.spec -> 'catchupWindow', 'maxCatchup', r.spec -> 'maxCatchup',
+            'overlapPolicy', r.spec -> 'overlapPolicy')::text as spec
+     from scheduler.revisions r where r.job_uid = $1 and r.revision = any ($2::integer[])`,
+);
+
+/** A trigger as an audit compares it. Times are epoch milliseconds. */
+export interface AuditTriggerRow {
+  readonly id: string;
+  readonly fire_time: number;
+  readonly effective_time: number;
+  readonly revision: number;
+  readonly kind: "SCHEDULED" | "CATCHUP" | "BACKFILL";
+  readonly seq: number;
+  readonly previous_fire_time: number | null;
+  readonly next_fire_time: number | null;
+  readonly previous_skipped: number;
+  readonly previous_missed: number;
+  readonly create_time: number;
+}
+
+/** Triggers of the project's job with fire times from $3 to $4, both inclusive, earliest first, at most $5. */
+export const auditTriggers = statement<AuditTriggerRow>(
+  "auditTriggers",
+  `select * from dispatcher.audit_triggers($1, $2, $3, $4, $5) order by fire_time`,
+);
+
+/** A version of a calendar, and when it was in force. Times are epoch milliseconds. */
+export interface AuditCalendarRow {
+  readonly name: string;
+  readonly create_time: number;
+  /** Null: still. */
+  readonly until_time: number | null;
+  readonly spec: string;
+  readonly zone_data: string;
+}
+
+/** The versions of the project's calendars of the names $2 that were in force from $3 on, deleted ones too. */
+export const auditCalendars = statement<AuditCalendarRow>(
+  "auditCalendars",
+  `select name, create_time, until_time, spec, zone_data from (
+     select c.name, v.version, v.create_time, v.spec::text as spec, v.zone_data,
+            coalesce(lead(v.create_time) over (partition by c.uid order by v.version), c.delete_time) as until_time
+       from scheduler.calendars c join scheduler.calendar_versions v on v.calendar_uid = c.uid
+      where c.project_id = $1 and c.name = any ($2::text[])) as versions
+    where until_time is null or until_time >= $3
+    order by name, create_time limit 200`,
+);
+
+/** A job whose turn it is. */
+export interface AuditTurnRow {
+  readonly job_uid: string;
+  readonly project_id: string;
+  /** Epoch milliseconds. */
+  readonly audited_until: number;
+}
+
+/**
+ * Takes jobs that were last taken by $2, the longest ago first, at most $3, at $1; not those that another scheduler
+ * takes.
+ */
+export const auditClaim = statement<AuditTurnRow>(
+  "auditClaim",
+  `update scheduler.audits a set audit_time = $1
+     from (select job_uid from scheduler.audits where audit_time <= $2
+            order by audit_time limit $3 for update skip locked) as next
+     join scheduler.jobs j on j.uid = next.job_uid
+    where a.job_uid = next.job_uid
+   returning a.job_uid, j.project_id, a.audited_until`,
+);
+
+/** Records up to where a job's ledger has been compared ($2), and whether that is all there will ever be ($3). */
+export const auditAdvance = statement<{ job_uid: string }>(
+  "auditAdvance",
+  `update scheduler.audits
+      set audited_until = greatest(audited_until, $2), audit_time = case when $3 then null else audit_time end
+    where job_uid = $1 returning job_uid`,
+);

@@ -1,0 +1,77 @@
+import type { Calendar } from "../../cron/calendar.ts";
+import type { CalendarGate } from "../../cron/calendar-gate.ts";
+import type { Queryable } from "../../db/pool.ts";
+import { toSqlTime } from "../../db/time.ts";
+import { compileCalendar, fromCalendarSpecJson } from "../calendars/spec.ts";
+import type { Parts } from "../parts.ts";
+import { auditCalendars } from "./audits.sql.ts";
+import type { Law } from "./law.ts";
+
+/** How far the clocks of two processes, and a change's time and its commit, may lie apart. */
+export const SKEW_MS = 10_000;
+
+/** The calendars that judged a job's fire times, in all versions that were in force meanwhile. */
+export interface AuditCalendars {
+  /** The gates of a law as they were at an instant; null if a calendar was not there then. */
+  gatesAt(law: Law, atMs: number): CalendarGate[] | null;
+  /** The instants from one to another, within the skew of clocks, at which gates may differ: the first, and each change. */
+  instantsOf(law: Law, fromMs: number, untilMs: number): number[];
+}
+
+interface Version {
+  readonly fromMs: number;
+  readonly untilMs: number;
+  calendar(): Calendar;
+}
+
+/** Reads the versions of the calendars that laws name which were in force from `fromMs` on; each is compiled when asked. */
+export async function readCalendars(
+  tx: Queryable,
+  parts: Pick<Parts, "zoneData">,
+  projectId: string,
+  laws: readonly Law[],
+  fromMs: number,
+): Promise<AuditCalendars> {
+  const names = [...new Set(laws.flatMap(({ schedule }) => schedule.calendars.map(({ name }) => name)))];
+  const since = toSqlTime(fromMs - SKEW_MS);
+  const rows = names.length === 0 ? [] : await tx.query(auditCalendars, [projectId, names, since]);
+  const versions = new Map<string, Version[]>(names.map((name) => [name, []]));
+  for (const { name, create_time, until_time, spec, zone_data } of rows) {
+    versions.get(name)?.push({
+      fromMs: create_time,
+      untilMs: until_time ?? Number.POSITIVE_INFINITY,
+      calendar: once(() => compileCalendar(fromCalendarSpecJson(spec), parts.zoneData.release(zone_data))),
+    });
+  }
+  return createCalendars(versions);
+}
+
+function createCalendars(versions: ReadonlyMap<string, readonly Version[]>): AuditCalendars {
+  const versionAt = (name: string, atMs: number) => {
+    const known = versions.get(name) ?? [];
+    return known.find(({ fromMs, untilMs }) => fromMs <= atMs && atMs < untilMs) ?? known[0];
+  };
+  return {
+    gatesAt: (law, atMs) => {
+      const gates = law.schedule.calendars.map(({ name, outside }) => {
+        const version = versionAt(name, atMs);
+        return version === undefined ? null : { name, outside, calendar: version.calendar() };
+      });
+      return gates.some((gate) => gate === null) ? null : gates.filter((gate) => gate !== null);
+    },
+    instantsOf: (law, fromMs, untilMs) => {
+      const named = law.schedule.calendars.flatMap(({ name }) => versions.get(name) ?? []);
+      const changes = named.map((version) => version.fromMs);
+      const within = changes.filter((atMs) => atMs > fromMs - SKEW_MS && atMs <= untilMs + SKEW_MS);
+      return [...new Set([fromMs - SKEW_MS, ...within])];
+    },
+  };
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
+}

@@ -1,0 +1,46 @@
+import type { Queryable } from "../../db/pool.ts";
+import { fromSpecJson } from "../job/job.ts";
+import type { Parts } from "../parts.ts";
+import { type CompiledSchedule, compileSchedule } from "../schedules/compiled-schedule.ts";
+import { type AuditEpochRow, auditRevisions } from "./audits.sql.ts";
+
+/** What a revision says of fire times, compiled for one audit and shared with nothing else. */
+export interface Law {
+  readonly schedule: CompiledSchedule;
+  /** Whether a fire time may be decided and delivered later than others that come after it. */
+  readonly mayWait: boolean;
+}
+
+/** Of later epochs, how many are read: what waits when a job changes is decided by a later revision. */
+const LATER_EPOCHS = 20;
+
+/**
+ * The laws by which fire times of a range were decided, by revision: those of the epochs that overlap it, and of the
+ * few after. Throws if one no longer compiles.
+ */
+export async function auditLaws(
+  tx: Queryable,
+  parts: Pick<Parts, "zoneData">,
+  jobUid: string,
+  epochs: readonly AuditEpochRow[],
+  { fromMs, untilMs }: { readonly fromMs: number; readonly untilMs: number },
+): Promise<Map<number, Law>> {
+  const first = epochs.findLastIndex(({ after_time }) => after_time < fromMs);
+  const within = epochs.slice(Math.max(0, first));
+  const later = within.findIndex(({ after_time }) => after_time >= untilMs);
+  const wanted = within.slice(0, later === -1 ? undefined : later + LATER_EPOCHS);
+  const revisions = [...new Set(wanted.map(({ revision }) => revision))];
+  const rows = await tx.query(auditRevisions, [jobUid, revisions]);
+  return new Map(
+    rows.map(({ revision, spec, zone_data: version }) => {
+      const options = { allowNeverFiring: true, zoneData: parts.zoneData.release(version) };
+      const schedule = compileSchedule(fromSpecJson(spec), jobUid, options);
+      return [revision, { schedule, mayWait: mayWait(schedule) }];
+    }),
+  );
+}
+
+function mayWait({ plan, calendars, policies }: CompiledSchedule): boolean {
+  const defers = calendars.some(({ outside }) => outside === "DEFER");
+  return plan.flexibleWindow !== undefined || defers || policies.overlap === "BUFFER";
+}

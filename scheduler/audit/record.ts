@@ -1,0 +1,116 @@
+import type { Queryable } from "../../db/pool.ts";
+import { toSqlTime } from "../../db/time.ts";
+import { type Carry, readCarry } from "../job/carry.ts";
+import { type SkipRow, skipsBetween } from "../job/skips.sql.ts";
+import { type LedgerTriggerRow, ledgerTriggersAt } from "../ledger/ledger.sql.ts";
+import type { Parts } from "../parts.ts";
+import {
+  type AuditEpochRow,
+  type AuditJobRow,
+  type AuditTriggerRow,
+  auditEpochs,
+  auditJobByUid,
+  auditTriggers,
+} from "./audits.sql.ts";
+import { type AuditCalendars, readCalendars } from "./calendars.ts";
+import { auditLaws, type Law } from "./law.ts";
+import type { Pace } from "./pace.ts";
+import { type Expected, expectTimes, type Stretch, stretchesOf, type TimesRange } from "./times.ts";
+
+/** All that an audit compares, as it was at one moment. Times are epoch milliseconds. */
+export interface AuditRecord {
+  readonly row: AuditJobRow;
+  readonly carry: Carry;
+  readonly nowMs: number;
+  readonly fromMs: number;
+  /** Exclusive. */
+  readonly endMs: number;
+  readonly epochs: readonly AuditEpochRow[];
+  readonly laws: ReadonlyMap<number, Law>;
+  readonly stretches: readonly Stretch[];
+  /** Ascending. */
+  readonly expected: readonly Expected[];
+  /** By fire time, then as they came. */
+  readonly triggers: readonly AuditTriggerRow[];
+  /** Triggers outside the range that those within name as the ones before them. */
+  readonly before: readonly LedgerTriggerRow[];
+  readonly skips: readonly SkipRow[];
+  readonly calendars: AuditCalendars;
+}
+
+/** Most triggers for each fire time that are read: others lie between, of backfills and of earlier revisions. */
+const TRIGGERS_PER_FIRE_TIME = 2;
+const FEW = 1_000;
+
+/**
+ * Reads a job's ledger and computes what it ought to hold, in one snapshot: what the row says is decided has its
+ * trigger or skip there. Schedules are compiled anew, from what is stored. Null for a job that is gone.
+ */
+export async function readRecord(
+  tx: Queryable,
+  parts: Parts,
+  job: { readonly uid: string; readonly project_id: string },
+  range: TimesRange,
+  pace: Pace,
+): Promise<AuditRecord | null> {
+  const [row] = await tx.query(auditJobByUid, [job.project_id, job.uid]);
+  if (row === undefined) return null;
+  const nowMs = parts.clock.now();
+  const { fromMs } = range;
+  const epochs = await tx.query(auditEpochs, [row.uid]);
+  const untilMs = Math.max(fromMs, Math.min(range.untilMs, nowMs));
+  const laws = await auditLaws(tx, parts, row.uid, epochs, { fromMs, untilMs });
+  const stretches = stretchesOf(row, epochs, laws, untilMs);
+  const found = await expectTimes(stretches, { ...range, untilMs }, pace);
+  const { triggers, endMs } = await readTriggers(tx, row, fromMs, found.endMs, range.limit);
+  const skips = await tx.query(skipsBetween, [
+    row.uid,
+    toSqlTime(fromMs),
+    toSqlTime(Math.max(fromMs, endMs - 1)),
+  ]);
+  return {
+    row,
+    carry: readCarry(row.carry),
+    nowMs,
+    fromMs,
+    endMs,
+    epochs,
+    laws,
+    stretches,
+    expected: found.expected.filter(({ atMs }) => atMs < endMs),
+    triggers,
+    before: await readBefore(tx, row, triggers),
+    skips,
+    calendars: await readCalendars(tx, parts, row.project_id, [...laws.values()], fromMs),
+  };
+}
+
+// More than are read end the range where they do.
+async function readTriggers(
+  tx: Queryable,
+  row: AuditJobRow,
+  fromMs: number,
+  endMs: number,
+  limit: number,
+): Promise<{ triggers: readonly AuditTriggerRow[]; endMs: number }> {
+  if (endMs <= fromMs) return { triggers: [], endMs };
+  const most = TRIGGERS_PER_FIRE_TIME * limit + FEW;
+  const window = [toSqlTime(fromMs), toSqlTime(endMs - 1)];
+  const triggers = await tx.query(auditTriggers, [row.project_id, row.uid, ...window, most]);
+  const last = triggers[most - 1];
+  if (last === undefined) return { triggers, endMs };
+  return { triggers: triggers.filter(({ fire_time }) => fire_time < last.fire_time), endMs: last.fire_time };
+}
+
+async function readBefore(
+  tx: Queryable,
+  row: AuditJobRow,
+  triggers: readonly AuditTriggerRow[],
+): Promise<LedgerTriggerRow[]> {
+  const within = new Set(triggers.map(({ fire_time }) => fire_time));
+  const named = triggers.flatMap(({ previous_fire_time: atMs }) => (atMs === null ? [] : [atMs]));
+  const outside = [...new Set(named)].filter((atMs) => !within.has(atMs));
+  if (outside.length === 0) return [];
+  const times = outside.slice(0, FEW).map((atMs) => toSqlTime(atMs));
+  return tx.query(ledgerTriggersAt, [row.project_id, row.uid, times]);
+}

@@ -1,0 +1,207 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { CalendarSchema } from "../../gen/easycron/v1/calendar_pb.ts";
+import { BackfillJobRequestSchema, OperationState } from "../../gen/easycron/v1/operation_pb.ts";
+import { ListOperationsRequestSchema } from "../../gen/easycron/v1/operation_service_pb.ts";
+import { auditJob } from "../audit/audit-ledger.ts";
+import { deleteJob } from "../changes/pause-job.ts";
+import type { JobRow } from "../job/job.ts";
+import { triggerId } from "../job/trigger-id.ts";
+import { createCalendar } from "../settling/calendars-change.ts";
+import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
+import { backfillJob } from "./backfill.ts";
+import { cancelOperation, getOperation, listOperations } from "./operations.ts";
+import { runBackfill } from "./run.ts";
+
+const START = Date.UTC(2026, 2, 2, 12);
+const HOUR = 3_600_000;
+const hourly = {
+  name: "payroll",
+  schedules: [{ kind: { case: "cron" as const, value: { expression: "0 * * * *" } } }],
+  target: { kind: { case: "webhook" as const, value: { url: "https://example.com/" } } },
+};
+
+let bench: SchedulerBench;
+let job: JobRow;
+beforeEach(async () => {
+  bench = await openBench(START);
+  job = await bench.createJob(hourly);
+});
+afterEach(() => bench.close());
+
+type Init = MessageInitShape<typeof BackfillJobRequestSchema>;
+const request = (fromHours: number, toHours: number, more: Init = {}) =>
+  create(BackfillJobRequestSchema, {
+    name: "payroll",
+    startTime: timestampFromMs(START + fromHours * HOUR),
+    endTime: timestampFromMs(START + toHours * HOUR),
+    ...more,
+  });
+const backfill = (fromHours: number, toHours: number, more: Init = {}) =>
+  backfillJob(bench.parts, PROJECT, request(fromHours, toHours, more));
+const read = (id: string) => getOperation(bench.parts, PROJECT, id);
+const runAll = async () => {
+  while (await runBackfill(bench.parts)) bench.setTime(bench.parts.clock.now() + 2_000);
+};
+
+describe("a backfill", () => {
+  test("triggers the fire times of its range, the start included, the end not, under their own ids", async () => {
+    const operation = await backfill(-3, 0);
+    expect(operation.metadata).toMatchObject({
+      fireTimeCount: 3,
+      triggerCount: 3,
+      doneCount: 0,
+      jobUid: job.uid,
+    });
+    await runAll();
+    const triggers = await bench.triggersOf(job.uid);
+    expect(triggers.map(({ atMs }) => (atMs - START) / HOUR)).toEqual([-3, -2, -1]);
+    expect(triggers.map(({ id }) => id)).toEqual(triggers.map(({ atMs }) => triggerId(job.uid, atMs)));
+    const done = await read(operation.id);
+    expect(done).toMatchObject({ state: OperationState.SUCCEEDED, metadata: { doneCount: 3 } });
+    expect(done.endTime).toBeDefined();
+  });
+
+  test("is begun once by calls with one request id, and by another request is refused", async () => {
+    const first = await backfill(-3, 0, { requestId: "nightly" });
+    expect((await backfill(-3, 0, { requestId: "nightly" })).id).toBe(first.id);
+    const both = await Promise.all([1, 2].map(() => backfill(-2, 0, { requestId: "both" })));
+    expect(both[0]?.id).toBe(both[1]?.id);
+    await expect(backfill(-2, 0, { requestId: "nightly" })).rejects.toMatchObject({
+      reason: "REQUEST_ID_REUSED",
+    });
+    // A dry run remembers nothing.
+    await backfill(-2, 0, { requestId: "dry", dryRun: true });
+    expect((await backfill(-3, 0, { requestId: "dry" })).id).not.toBe("");
+  });
+
+  test("leaves out what has succeeded or is under way, delivers again what has not; with force, all at rest", async () => {
+    await backfill(-4, 0);
+    await runAll();
+    const at = (hours: number) => triggerId(job.uid, START + hours * HOUR);
+    await bench.finish(at(-4), "SUCCEEDED");
+    await bench.finish(at(-3), "EXHAUSTED");
+    await bench.finish(at(-2), "CANCELLED");
+    const counted = await backfill(-5, 0, { dryRun: true });
+    expect(counted.id).toBe("");
+    expect(counted.metadata).toMatchObject({
+      fireTimeCount: 5,
+      succeededCount: 1,
+      activeCount: 1,
+      triggerCount: 3,
+    });
+    const { id } = await backfill(-5, 0);
+    await runAll();
+    expect((await read(id)).metadata).toMatchObject({ triggerCount: 3, doneCount: 3 });
+    const states = async () => (await bench.triggersOf(job.uid)).map(({ state }) => state);
+    expect(await states()).toEqual(["PENDING", "SUCCEEDED", "PENDING", "PENDING", "PENDING"]);
+    await backfill(-5, 0, { force: true });
+    await runAll();
+    expect(await states()).toEqual(["PENDING", "PENDING", "PENDING", "PENDING", "PENDING"]);
+  });
+
+  test("leaves to the job what the job is still to decide, so that its chain has no hole", async () => {
+    bench.setTime(START + 3.5 * HOUR);
+    const operation = await backfill(-1, 3);
+    expect(operation.metadata).toMatchObject({ fireTimeCount: 4, triggerCount: 2, activeCount: 2 });
+    await runAll();
+    while ((await bench.tick.run()).more);
+    const triggers = await bench.triggersOf(job.uid);
+    // Of the three hours the outage took, the last is within the job's catch-up window.
+    expect(triggers.map(({ kind, seq }) => [kind, seq])).toEqual([
+      ["BACKFILL", 0],
+      ["BACKFILL", 0],
+      ["CATCHUP", 1],
+    ]);
+    const audit = await auditJob(bench.parts, job, START, bench.parts.clock.now());
+    expect(audit?.differences).toEqual([]);
+  });
+
+  test("goes on after a dispatcher that was away", async () => {
+    const { id } = await backfill(-10, 0);
+    bench.setDispatcherDown(true);
+    await expect(runBackfill(bench.parts)).rejects.toThrow("down");
+    bench.setDispatcherDown(false);
+    expect(await runBackfill(bench.parts)).toBe(false);
+    bench.setTime(START + 5_000);
+    await runAll();
+    expect(await read(id)).toMatchObject({ state: OperationState.SUCCEEDED, metadata: { doneCount: 10 } });
+  });
+
+  test("hands over no more in a second than it may", async () => {
+    await backfill(-10, 0, { maxPerSecond: 4 });
+    expect(await runBackfill(bench.parts)).toBe(true);
+    expect(await runBackfill(bench.parts)).toBe(false);
+    expect(await bench.triggersOf(job.uid)).toHaveLength(4);
+    bench.setTime(START + 1_000);
+    await runBackfill(bench.parts);
+    expect(await bench.triggersOf(job.uid)).toHaveLength(8);
+  });
+
+  test("ends when it is cancelled, and stays ended", async () => {
+    const { id } = await backfill(-10, 0, { maxPerSecond: 4 });
+    await runBackfill(bench.parts);
+    expect((await cancelOperation(bench.parts, PROJECT, id)).state).toBe(OperationState.CANCELLED);
+    await runAll();
+    expect(await bench.triggersOf(job.uid)).toHaveLength(4);
+    expect((await cancelOperation(bench.parts, PROJECT, id)).metadata?.doneCount).toBe(4);
+  });
+
+  test("fails when its job is deleted, whoever has the name then", async () => {
+    const { id } = await backfill(-10, 0);
+    await deleteJob(bench.parts, { projectId: PROJECT, name: "payroll" });
+    const other = await bench.createJob(hourly);
+    await runAll();
+    expect(await read(id)).toMatchObject({
+      state: OperationState.FAILED,
+      error: 'The job "payroll" was deleted.',
+    });
+    expect(await bench.triggersOf(other.uid)).toEqual([]);
+  });
+
+  test("leaves out what is outside a calendar", async () => {
+    const windows = [{ days: ["MONDAY"], start: "09:00", end: "11:00" }];
+    await createCalendar(bench.parts, PROJECT, create(CalendarSchema, { name: "morning", windows }));
+    await bench.createJob({ ...hourly, name: "gated", calendars: [{ name: "morning" }] });
+    const { metadata } = await backfill(-12, 0, { name: "gated", dryRun: true });
+    expect(metadata).toMatchObject({ fireTimeCount: 12, outsideCalendarCount: 10, triggerCount: 2 });
+  });
+});
+
+describe("a backfill is refused", () => {
+  test.each([
+    ["whose end is not later than its start", 0, 0, "is not later than startTime"],
+    ["that reaches beyond now", -1, 1, "is later than now"],
+    ["of a hundred years", -876_600, 0, "at most 3653 are taken"],
+    ["of too many fire times", -24 * 3_600, 0, "more than 100000 fire times"],
+  ])("%s", async (_, from, to, description) => {
+    const second = { kind: { case: "cron" as const, value: { expression: "* * * * *" } } };
+    await bench.createJob({ ...hourly, name: "minutely", schedules: [second] });
+    await expect(backfill(from, to, { name: "minutely" })).rejects.toMatchObject({
+      reason: "FIELD_INVALID",
+      violations: [{ field: "endTime", description: expect.stringContaining(description) }],
+    });
+  });
+
+  test("of a job that is not there, or another project's", async () => {
+    await expect(backfill(-1, 0, { name: "none" })).rejects.toMatchObject({ reason: "JOB_NOT_FOUND" });
+  });
+});
+
+test("operations are listed newest first, in pages, and are their project's own", async () => {
+  const ids = [];
+  for (const hours of [-1, -2, -3]) ids.push((await backfill(hours, 0)).id);
+  const page = create(ListOperationsRequestSchema, { pageSize: 2 });
+  const first = await listOperations(bench.parts, PROJECT, page);
+  page.pageToken = first.nextPageToken;
+  const second = await listOperations(bench.parts, PROJECT, page);
+  expect([...first.operations, ...second.operations].map(({ id }) => id)).toEqual(ids.toReversed());
+  expect(second.nextPageToken).toBe("");
+  expect(
+    (await listOperations(bench.parts, "proj_other", create(ListOperationsRequestSchema))).operations,
+  ).toEqual([]);
+  await expect(getOperation(bench.parts, "proj_other", ids[0] ?? "")).rejects.toMatchObject({
+    reason: "OPERATION_NOT_FOUND",
+  });
+});

@@ -1,0 +1,142 @@
+import { clone, create, equals } from "@bufbuild/protobuf";
+import type { ApplyJobsRequest } from "../../gen/easycron/v1/job_batch_pb.ts";
+import { type Job, JobSchema } from "../../gen/easycron/v1/job_pb.ts";
+import { UpdateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
+import { eachAtOnce, eachOrThrow, type ItemError, throwIfAny } from "../../mesh/batch-error.ts";
+import { failure, fieldFailure } from "../../mesh/errors.ts";
+import { checkSpec } from "../changes/create-job.ts";
+import { keepAnchors } from "../changes/job-defaults.ts";
+import { deleteJob } from "../changes/pause-job.ts";
+import { updateJob } from "../changes/update-job.ts";
+import { fromSpecJson } from "../job/job.ts";
+import type { Parts } from "../parts.ts";
+import { toFilterValues } from "../reading/job-filter.sql.ts";
+import { filterOfLabels } from "../reading/job-filter.ts";
+import { refusePast } from "../schedules/refuse-past.ts";
+import { type BatchRow, jobsByFilter, jobsByNames } from "./batch.sql.ts";
+import { type CheckedJob, checkJobs, insertJobs, withAllSnapshots } from "./create.ts";
+
+/** Most jobs that may have the labels. */
+const MAX_OWNED = 2_000;
+const LIST = "jobs";
+
+/** What was done, by name. */
+export interface Applied {
+  readonly created: readonly string[];
+  readonly updated: readonly string[];
+  readonly deleted: readonly string[];
+  readonly unchangedCount: number;
+}
+
+interface Plan {
+  readonly create: readonly CheckedJob[];
+  readonly update: readonly Job[];
+  readonly delete: readonly string[];
+  readonly unchangedCount: number;
+}
+
+/**
+ * Makes the project's jobs that have the request's labels be exactly those given. A paused job stays paused: an
+ * update does not change the state. All is checked before anything is changed. Throws what `createJob` and `updateJob`
+ * throw, with the index; JOB_ALREADY_EXISTS for a job of one of the names that has not the labels.
+ */
+export async function applyJobs(
+  parts: Parts,
+  projectId: string,
+  request: ApplyJobsRequest,
+  actor: string,
+): Promise<Applied> {
+  const plan = await makePlan(parts, projectId, request);
+  const applied = {
+    created: plan.create.map(({ checked }) => checked.job.name),
+    updated: plan.update.map(({ name }) => name),
+    deleted: plan.delete,
+    unchangedCount: plan.unchangedCount,
+  };
+  if (request.validateOnly) return applied;
+  if (plan.create.length > 0) {
+    await parts.database.transaction((tx) =>
+      insertJobs(tx, parts, { projectId, actor, now: parts.clock.now(), list: LIST }, plan.create),
+    );
+  }
+  await eachAtOnce(LIST, plan.update, (job) => {
+    const update = create(UpdateJobRequestSchema, { updateMask: { paths: ["*"] } });
+    update.job = job;
+    return updateJob(parts, projectId, update, actor);
+  });
+  await eachAtOnce(LIST, plan.delete, (name) => deleteJob(parts, { projectId, name }));
+  parts.wake();
+  return applied;
+}
+
+async function makePlan(parts: Parts, projectId: string, request: ApplyJobsRequest): Promise<Plan> {
+  const owned = await readOwned(parts, projectId, request.labels);
+  const names = request.jobs.map(({ name }) => name);
+  const there = new Map(
+    (await parts.database.query(jobsByNames, [projectId, names])).map((row) => [row.name, row]),
+  );
+  refuseForeign(request.jobs, there, owned);
+  const labelled = request.jobs.map((job) => withLabels(job, request.labels));
+  const jobs = await withAllSnapshots(parts, projectId, labelled, LIST);
+  // All are checked as new ones would be, for the indexes; those that are there are checked against their own.
+  const checked = checkJobs(parts, jobs, LIST);
+  const missing = checked.filter((item) => !there.has(item.checked.job.name));
+  const changed = eachOrThrow(LIST, checked, (item, index) => {
+    const row = there.get(item.checked.job.name);
+    const job = jobs[index];
+    if (row !== undefined && job !== undefined) return changeOf(parts, job, row);
+    refusePast(item.checked, parts.clock.now());
+    return undefined;
+  });
+  return {
+    create: missing,
+    update: changed.filter((job) => job !== undefined),
+    delete: [...owned.keys()].filter((name) => !names.includes(name)),
+    unchangedCount: jobs.length - missing.length - changed.filter((job) => job !== undefined).length,
+  };
+}
+
+async function readOwned(
+  parts: Parts,
+  projectId: string,
+  labels: Readonly<Record<string, string>>,
+): Promise<Map<string, BatchRow>> {
+  const values = toFilterValues(projectId, filterOfLabels(labels), parts.clock.now());
+  const rows = await parts.database.query(jobsByFilter, [...values, MAX_OWNED + 1]);
+  if (rows.length > MAX_OWNED) {
+    const problem = `More than ${MAX_OWNED} jobs have these labels; take narrower ones.`;
+    throw fieldFailure("FIELD_INVALID", "labels", problem);
+  }
+  return new Map(rows.map((row) => [row.name, row]));
+}
+
+function refuseForeign(
+  jobs: readonly Job[],
+  there: ReadonlyMap<string, BatchRow>,
+  owned: ReadonlyMap<string, BatchRow>,
+): void {
+  const errors: ItemError[] = [];
+  for (const [index, { name }] of jobs.entries()) {
+    if (!there.has(name) || owned.has(name)) continue;
+    const description = `There is a job named "${name}" that has not these labels; give them to it first.`;
+    const violations = [{ field: "job.name", description }];
+    errors.push({ index, error: failure("JOB_ALREADY_EXISTS", { job: name }, { violations }) });
+  }
+  throwIfAny(LIST, errors);
+}
+
+function withLabels(given: Job, labels: Readonly<Record<string, string>>): Job {
+  const job = clone(JobSchema, given);
+  for (const [key, value] of Object.entries(labels)) job.labels[key] = value;
+  job.etag = "";
+  return job;
+}
+
+// The job if its specification differs from what is there.
+function changeOf(parts: Parts, job: Job, row: BatchRow): Job | undefined {
+  const before = fromSpecJson(row.spec);
+  const checked = checkSpec(parts, keepAnchors(before, job), row.uid);
+  if (equals(JobSchema, fromSpecJson(checked.spec), before)) return undefined;
+  refusePast(checked, parts.clock.now(), before);
+  return job;
+}

@@ -1,0 +1,79 @@
+import { statement } from "../../db/statement.ts";
+import type { JobRow } from "../job/job.ts";
+import { PASSES_FILTER } from "../reading/job-filter.sql.ts";
+
+/**
+ * Adds jobs of the project $1 in their first revision at $7: ids, names, states, cursors, wake times, whether each is
+ * deleted when finished ($8). Names in use add nothing: the ids that were added come back, and are to be audited.
+ */
+export const jobsInsertIfNew = statement<{ uid: string }>(
+  "jobsInsertIfNew",
+  `with job as (
+     insert into scheduler.jobs (uid, project_id, name, state, revision, epoch, next_fire_time, wake_time, after_time,
+            create_time, update_time, delete_finished)
+     select g.uid, $1, g.name, g.state, 1, 1, g.cursor, g.wake, $7, $7, $7, g.delete_finished
+       from unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $8::boolean[])
+         as g (uid, name, state, cursor, wake, delete_finished)
+     on conflict (project_id, name collate "C") where state <> 'DELETED' do nothing
+     returning uid
+   )
+   insert into scheduler.audits (job_uid, audited_until, audit_time) select uid, $7, $7 from job
+   returning job_uid as uid`,
+);
+
+/** Adds the first revisions of jobs: ids, specifications as JSON text, zone data; time, who. */
+export const revisionsInsertFirst = statement<{ job_uid: string }>(
+  "revisionsInsertFirst",
+  `insert into scheduler.revisions (job_uid, revision, spec, create_time, actor, zone_data)
+   select g.uid, 1, g.spec::json, $4, $5, g.zone_data
+     from unnest($1::text[], $2::text[], $3::text[]) as g (uid, spec, zone_data)
+   returning job_uid`,
+);
+
+/** Adds the first epochs of jobs $1 at $2. */
+export const epochsInsertFirst = statement<{ job_uid: string }>(
+  "epochsInsertFirst",
+  `insert into scheduler.epochs (job_uid, epoch, state, revision, after_time, end_time, change_time, note)
+   select uid, 1, 'ACTIVE', 1, $2, null, $2, '' from unnest($1::text[]) as uid
+   returning job_uid`,
+);
+
+/** A job as batches need it. Times are epoch milliseconds. */
+export type BatchRow = Pick<
+  JobRow,
+  "uid" | "name" | "state" | "epoch" | "revision" | "pause_note" | "pause_until" | "spec"
+>;
+
+const BATCH = `j.uid, j.name, j.state, j.epoch, j.revision, j.pause_note, j.pause_until, r.spec::text as spec
+  from scheduler.jobs j join scheduler.revisions r on r.job_uid = j.uid and r.revision = j.revision`;
+
+/** The project's living jobs of these names. */
+export const jobsByNames = statement<BatchRow>(
+  "jobsByNames",
+  `select ${BATCH} where j.project_id = $1 and j.name = any ($2::text[]) and j.state <> 'DELETED'`,
+);
+
+/** The jobs that pass a filter ($1 to $8), by name, at most $9. */
+export const jobsByFilter = statement<BatchRow>(
+  "jobsByFilter",
+  `select ${BATCH} where ${PASSES_FILTER} order by j.name collate "C" limit $9`,
+);
+
+/** Keeps what a batch has changed: id, project, entries as JSON text, time. */
+export const undoInsert = statement<{ uid: string }>(
+  "undoInsert",
+  `insert into scheduler.undos (uid, project_id, entries, create_time) values ($1, $2, $3::json, $4) returning uid`,
+);
+
+/** What a batch has changed. */
+export const undoByUid = statement<{ entries: string }>(
+  "undoByUid",
+  `select entries::text as entries from scheduler.undos where project_id = $1 and uid = $2`,
+);
+
+/** Forgets what batches changed before $1, at most 1,000 at a time. */
+export const undoDeleteOlder = statement<{ uid: string }>(
+  "undoDeleteOlder",
+  `delete from scheduler.undos where uid in (select uid from scheduler.undos where create_time < $1 limit 1000)
+   returning uid`,
+);

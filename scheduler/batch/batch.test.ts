@@ -1,0 +1,261 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import {
+  ApplyJobsRequestSchema,
+  BatchCreateJobsRequestSchema,
+  BatchDeleteJobsRequestSchema,
+  BatchPauseJobsRequestSchema,
+  BatchResumeJobsRequestSchema,
+  BatchUpdateJobsRequestSchema,
+} from "../../gen/easycron/v1/job_batch_pb.ts";
+import { type JobSchema, JobState } from "../../gen/easycron/v1/job_pb.ts";
+import { ListJobsRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
+import { pauseJob, resumeJob } from "../changes/pause-job.ts";
+import { listJobs } from "../reading/list-jobs.ts";
+import { readJob } from "../reading/read-jobs.ts";
+import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
+import { applyJobs } from "./apply.ts";
+import { batchDeleteJobs, batchUpdateJobs } from "./change.ts";
+import { batchCreateJobs } from "./create.ts";
+import { batchPauseJobs, batchResumeJobs } from "./pause.ts";
+
+const START = Date.UTC(2026, 2, 1, 9);
+type JobInit = Pick<MessageInitShape<typeof JobSchema>, "labels" | "calendars" | "schedules">;
+const job = (name: string, expression = "0 9 * * *", more: JobInit = {}) => ({
+  name,
+  schedules: [{ kind: { case: "cron" as const, value: { expression } } }],
+  target: { kind: { case: "webhook" as const, value: { url: "https://example.com/" } } },
+  ...more,
+});
+type Given = ReturnType<typeof job>;
+
+const STATES = new Map<number, string>(Object.entries(JobState).map(([name, value]) => [value, name]));
+
+let bench: SchedulerBench;
+beforeEach(async () => {
+  bench = await openBench(START);
+});
+afterEach(() => bench.close());
+
+const make = (jobs: Given[], more: MessageInitShape<typeof BatchCreateJobsRequestSchema> = {}) => {
+  const request = { requests: jobs.map((each) => ({ job: each })), ...more };
+  return batchCreateJobs(bench.parts, PROJECT, create(BatchCreateJobsRequestSchema, request), "key_a");
+};
+const list = async () => {
+  const request = create(ListJobsRequestSchema, { pageSize: 500 });
+  return (await listJobs(bench.parts, PROJECT, request)).jobs;
+};
+const states = async () =>
+  Object.fromEntries((await list()).map(({ name, state }) => [name, STATES.get(state)]));
+
+describe("a batch of new jobs", () => {
+  test("is created by a few statements, and fires", async () => {
+    const second = [
+      { kind: { case: "cron" as const, value: { expression: "* * * * * *", dialect: 2 as const } } },
+    ];
+    const jobs = Array.from({ length: 1_000 }, (_, index) => job(`job-${index}`, "", { schedules: second }));
+    const made = await make(jobs);
+    expect(made).toHaveLength(1_000);
+    while ((await bench.tick.run()).more);
+    const [first] = made;
+    expect(await bench.triggersOf(first?.row.uid ?? "")).toHaveLength(5);
+    const read = await readJob(bench.parts, PROJECT, { name: "job-0" });
+    expect({
+      ...read,
+      spec: "",
+      wake_time: 0,
+      next_fire_time: 0,
+      last_fire_time: 0,
+      last_seq: 0,
+      carry: {},
+    }).toEqual({
+      ...first?.row,
+      ...{ spec: "", wake_time: 0, next_fire_time: 0, last_fire_time: 0, last_seq: 0, carry: {} },
+    });
+  });
+
+  test("is refused as a whole, telling what is wrong with each", async () => {
+    await bench.createJob(job("taken"));
+    await expect(
+      make([job("good"), job("bad", "nonsense"), job("worse", "60 * * * *")]),
+    ).rejects.toMatchObject({
+      reason: "SCHEDULE_INVALID",
+      metadata: { field: "requests[1].job.schedules[0].cron.expression" },
+      violations: [
+        { field: "requests[1].job.schedules[0].cron.expression" },
+        { field: expect.stringContaining("requests[2].job.schedules[0].cron.expression") },
+      ],
+    });
+    for (const validateOnly of [true, false]) {
+      await expect(make([job("good"), job("taken")], { validateOnly })).rejects.toMatchObject({
+        reason: "JOB_ALREADY_EXISTS",
+        violations: [{ field: "requests[1].job.name" }],
+      });
+    }
+    await expect(make([job("good"), job("good")])).rejects.toMatchObject({
+      violations: [{ field: "requests[1].job.name", description: expect.stringContaining("requests[0]") }],
+    });
+    const calendars = [{ name: "none" }];
+    await expect(make([job("good"), job("bound", "0 9 * * *", { calendars })])).rejects.toMatchObject({
+      reason: "CALENDAR_NOT_FOUND",
+      violations: [{ field: "requests[1].job.calendars[0].name" }],
+    });
+    expect((await list()).map(({ name }) => name)).toEqual(["taken"]);
+  });
+
+  test("may be asked for again", async () => {
+    const first = await make([job("a"), job("b")], { requestId: "once" });
+    const again = await make([job("a"), job("b")], { requestId: "once" });
+    expect(again.map(({ row }) => row.uid)).toEqual(first.map(({ row }) => row.uid));
+    await expect(make([job("c")], { requestId: "once" })).rejects.toMatchObject({
+      reason: "REQUEST_ID_REUSED",
+    });
+  });
+
+  test("that is only validated stores nothing", async () => {
+    expect(await make([job("a"), job("b")], { validateOnly: true })).toHaveLength(2);
+    expect(await list()).toEqual([]);
+  });
+});
+
+describe("a batch of changes", () => {
+  const update = (jobs: Given[], validateOnly = false) => {
+    const requests = jobs.map((each) => ({ job: each, updateMask: { paths: ["schedules"] } }));
+    const request = create(BatchUpdateJobsRequestSchema, { requests, validateOnly });
+    return batchUpdateJobs(bench.parts, PROJECT, request, "key_a");
+  };
+
+  test("is made as a whole, or not at all when one is wrong", async () => {
+    await make([job("a"), job("b")]);
+    await expect(update([job("a", "0 8 * * *"), job("none", "0 8 * * *")])).rejects.toMatchObject({
+      reason: "JOB_NOT_FOUND",
+      violations: [{ field: "requests[1]" }],
+    });
+    expect((await readJob(bench.parts, PROJECT, { name: "a" })).revision).toBe(1);
+    const changed = await update([job("a", "0 8 * * *"), job("b", "0 8 * * *")]);
+    expect(changed.map(({ row }) => [row.name, row.revision])).toEqual([
+      ["a", 2],
+      ["b", 2],
+    ]);
+  });
+
+  test("deletes all, or none when one is not there", async () => {
+    await make([job("a"), job("b"), job("c")]);
+    const remove = (names: string[], allowMissing = false) =>
+      batchDeleteJobs(bench.parts, PROJECT, create(BatchDeleteJobsRequestSchema, { names, allowMissing }));
+    await expect(remove(["a", "none"])).rejects.toMatchObject({ violations: [{ field: "names[1]" }] });
+    expect((await remove(["a", "none", "b"], true)).map(({ name }) => name)).toEqual(["a", "b"]);
+    expect(Object.keys(await states())).toEqual(["c"]);
+  });
+});
+
+describe("a batch of pauses", () => {
+  const pause = (request: MessageInitShape<typeof BatchPauseJobsRequestSchema>) =>
+    batchPauseJobs(bench.parts, PROJECT, create(BatchPauseJobsRequestSchema, request));
+  const resume = (request: MessageInitShape<typeof BatchResumeJobsRequestSchema>) =>
+    batchResumeJobs(bench.parts, PROJECT, create(BatchResumeJobsRequestSchema, request));
+  const by = (name: string) => ({ projectId: PROJECT, name });
+
+  test("by labels leaves out what is paused already, and can be undone but for what has changed since", async () => {
+    const labels = { team: "billing" };
+    await make([job("a", "0 9 * * *", { labels }), job("b", "0 9 * * *", { labels }), job("c")]);
+    await make([job("d", "0 9 * * *", { labels })]);
+    await pauseJob(bench.parts, by("a"), { note: "mine", untilMs: null });
+    const paused = await pause({ labels, note: "holidays" });
+    expect(paused.rows.map(({ name }) => name)).toEqual(["b", "d"]);
+    expect(await states()).toEqual({ a: "PAUSED", b: "PAUSED", c: "ACTIVE", d: "PAUSED" });
+    await resumeJob(bench.parts, by("d"));
+    await pauseJob(bench.parts, by("d"), { note: "for another reason", untilMs: null });
+    const resumed = await resume({ undoToken: paused.undoToken });
+    expect(resumed.rows.map(({ name }) => name)).toEqual(["b"]);
+    expect(await states()).toEqual({ a: "PAUSED", b: "ACTIVE", c: "ACTIVE", d: "PAUSED" });
+    expect((await pause({ labels })).rows.map(({ name }) => name)).toEqual(["b"]);
+  });
+
+  test("by a filter pauses what would change, and is undone", async () => {
+    const labels = { team: "billing" };
+    await make([job("pay-a", "0 9 * * *", { labels }), job("pay-b"), job("report", "0 9 * * *", { labels })]);
+    await pauseJob(bench.parts, by("pay-b"), { note: "mine", untilMs: null });
+    const paused = await pause({ filter: 'name = "pay*"', note: "migration" });
+    expect(paused.rows.map(({ name }) => name)).toEqual(["pay-a"]);
+    expect((await pause({ filter: "state = PAUSED" })).rows).toEqual([]);
+    const undone = await resume({ undoToken: paused.undoToken });
+    expect(undone.rows.map(({ name }) => name)).toEqual(["pay-a"]);
+    await pause({ filter: 'labels.team = "billing" AND target = webhook' });
+    expect(await states()).toEqual({ "pay-a": "PAUSED", "pay-b": "PAUSED", report: "PAUSED" });
+    const resumed = await resume({ filter: "labels.team:*" });
+    expect(resumed.rows.map(({ name }) => name)).toEqual(["pay-a", "report"]);
+    await expect(pause({ filter: "pay" })).rejects.toMatchObject({ violations: [{ field: "filter" }] });
+    expect(await states()).toEqual({ "pay-a": "ACTIVE", "pay-b": "PAUSED", report: "ACTIVE" });
+  });
+
+  test("by a filter is confined to the project", async () => {
+    await make([job("a")]);
+    const request = create(BatchPauseJobsRequestSchema, { filter: "name = *" });
+    expect((await batchPauseJobs(bench.parts, "proj_other", request)).rows).toEqual([]);
+    expect(await states()).toEqual({ a: "ACTIVE" });
+  });
+
+  test("that is undone twice is as it was, notes and all", async () => {
+    await make([job("a")]);
+    await pauseJob(bench.parts, by("a"), { note: "mine", untilMs: null });
+    const resumed = await resume({ names: ["a"] });
+    await pause({ undoToken: resumed.undoToken });
+    expect(await readJob(bench.parts, PROJECT, { name: "a" })).toMatchObject({
+      state: "PAUSED",
+      pause_note: "mine",
+    });
+  });
+
+  test("must be told which, and by one way only", async () => {
+    for (const wrong of [
+      {},
+      { names: ["a"], labels: { a: "b" } },
+      { names: ["a"], filter: "name = a" },
+      { labels: { a: "b" }, filter: "name = a" },
+      { filter: " " },
+      { undoToken: "undo_none" },
+      { names: ["none"] },
+    ]) {
+      await expect(pause(wrong)).rejects.toMatchObject({
+        reason: expect.stringMatching(/FIELD_INVALID|JOB_NOT_FOUND/),
+      });
+    }
+  });
+});
+
+describe("an application of jobs", () => {
+  const labels = { stack: "billing" };
+  const apply = (jobs: Given[], validateOnly = false) =>
+    applyJobs(bench.parts, PROJECT, create(ApplyJobsRequestSchema, { labels, jobs, validateOnly }), "key_a");
+  const rate = (name: string, seconds: number) =>
+    job(name, "", {
+      schedules: [{ kind: { case: "rate", value: { every: { seconds: BigInt(seconds) } } } }],
+    });
+
+  test("creates, changes and deletes, leaves alone what is right, and a paused job paused", async () => {
+    await bench.createJob(job("other"));
+    expect(await apply([job("a"), job("b"), rate("r", 60)])).toMatchObject({ created: ["a", "b", "r"] });
+    await pauseJob(bench.parts, { projectId: PROJECT, name: "b" }, { note: "", untilMs: null });
+    bench.setTime(START + 5_000);
+    const wanted = [job("b", "0 8 * * *"), job("c"), rate("r", 60)];
+    const plan = { created: ["c"], updated: ["b"], deleted: ["a"], unchangedCount: 1 };
+    expect(await apply(wanted, true)).toEqual(plan);
+    expect(await states()).toEqual({ a: "ACTIVE", b: "PAUSED", other: "ACTIVE", r: "ACTIVE" });
+    expect(await apply(wanted)).toEqual(plan);
+    expect(await states()).toEqual({ b: "PAUSED", c: "ACTIVE", other: "ACTIVE", r: "ACTIVE" });
+    expect(await apply(wanted)).toEqual({ created: [], updated: [], deleted: [], unchangedCount: 3 });
+  });
+
+  test("is refused as a whole when a job is wrong, or is not its own", async () => {
+    await bench.createJob(job("other"));
+    await expect(apply([job("a"), job("b", "nonsense")])).rejects.toMatchObject({
+      violations: [{ field: "jobs[1].schedules[0].cron.expression" }],
+    });
+    await expect(apply([job("a"), job("other")])).rejects.toMatchObject({
+      reason: "JOB_ALREADY_EXISTS",
+      violations: [{ field: "jobs[1].name" }],
+    });
+    expect(Object.keys(await states())).toEqual(["other"]);
+  });
+});

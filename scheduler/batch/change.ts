@@ -1,0 +1,87 @@
+import { create } from "@bufbuild/protobuf";
+import type {
+  BatchDeleteJobsRequest,
+  BatchUpdateJobsItem,
+  BatchUpdateJobsRequest,
+} from "../../gen/easycron/v1/job_batch_pb.ts";
+import { type UpdateJobRequest, UpdateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
+import { eachAtOnce, type ItemError, throwIfAny } from "../../mesh/batch-error.ts";
+import { failure, fieldFailure } from "../../mesh/errors.ts";
+import type { WrittenJob } from "../changes/create-job.ts";
+import { deleteJob } from "../changes/pause-job.ts";
+import { updateJob } from "../changes/update-job.ts";
+import type { JobRow } from "../job/job.ts";
+import type { Parts } from "../parts.ts";
+import { type BatchRow, jobsByNames } from "./batch.sql.ts";
+
+const LIST = "requests";
+
+/**
+ * Updates jobs, each in a transaction of its own, so that no job waits for the others: first all are tried out, and
+ * if any is wrong, none is changed. Throws what `updateJob` throws, with the index of every job concerned.
+ */
+export async function batchUpdateJobs(
+  parts: Parts,
+  projectId: string,
+  request: BatchUpdateJobsRequest,
+  actor: string,
+): Promise<WrittenJob[]> {
+  refuseTwins(request.requests);
+  const run = (validateOnly: boolean) =>
+    eachAtOnce(LIST, request.requests, (item) =>
+      updateJob(parts, projectId, toUpdate(item, validateOnly), actor),
+    );
+  const tried = await run(true);
+  return request.validateOnly ? tried : run(false);
+}
+
+function toUpdate({ job, updateMask }: BatchUpdateJobsItem, validateOnly: boolean): UpdateJobRequest {
+  const update = create(UpdateJobRequestSchema, { validateOnly });
+  if (job !== undefined) update.job = job;
+  if (updateMask !== undefined) update.updateMask = updateMask;
+  return update;
+}
+
+function refuseTwins(requests: readonly BatchUpdateJobsItem[]): void {
+  const first = new Map<string, number>();
+  const errors: ItemError[] = [];
+  for (const [index, { job }] of requests.entries()) {
+    const name = job?.name ?? "";
+    const twin = first.get(name);
+    if (twin === undefined) first.set(name, index);
+    else {
+      const problem = `"${name}" is the name of ${LIST}[${twin}] too.`;
+      errors.push({ index, error: fieldFailure("FIELD_INVALID", "job.name", problem) });
+    }
+  }
+  throwIfAny(LIST, errors);
+}
+
+/** Deletes jobs, each in a transaction of its own. Throws JOB_NOT_FOUND, before any is deleted, unless `allowMissing`. */
+export async function batchDeleteJobs(
+  parts: Parts,
+  projectId: string,
+  request: BatchDeleteJobsRequest,
+): Promise<JobRow[]> {
+  const found = await findJobs(parts, projectId, request.names, request.allowMissing);
+  return eachAtOnce("names", found, ({ name }) => deleteJob(parts, { projectId, name }));
+}
+
+/** The project's living jobs of these names, in their order. Throws JOB_NOT_FOUND unless `allowMissing`. */
+export async function findJobs(
+  parts: Parts,
+  projectId: string,
+  names: readonly string[],
+  allowMissing: boolean,
+): Promise<BatchRow[]> {
+  const rows = await parts.database.query(jobsByNames, [projectId, names]);
+  const byName = new Map(rows.map((row) => [row.name, row]));
+  if (!allowMissing) {
+    const errors: ItemError[] = [];
+    for (const [index, name] of names.entries()) {
+      if (!byName.has(name)) errors.push({ index, error: failure("JOB_NOT_FOUND", { job: name }) });
+    }
+    throwIfAny("names", errors);
+  }
+  return names.flatMap((name) => byName.get(name) ?? []);
+}

@@ -1,0 +1,138 @@
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { typeid } from "typeid-js";
+import { toSqlTime } from "../../db/time.ts";
+import type { BatchPauseJobsRequest, BatchResumeJobsRequest } from "../../gen/easycron/v1/job_batch_pb.ts";
+import { eachAtOnce } from "../../mesh/batch-error.ts";
+import { fieldFailure } from "../../mesh/errors.ts";
+import { checkUntil, type Pause, pauseJob, resumeJob } from "../changes/pause-job.ts";
+import { type JobRow, stateAt } from "../job/job.ts";
+import type { Parts } from "../parts.ts";
+import { toFilterValues } from "../reading/job-filter.sql.ts";
+import { filterOfLabels, inStates, parseJobFilter } from "../reading/job-filter.ts";
+import { type BatchRow, jobsByFilter, jobsByNames, undoByUid, undoInsert } from "./batch.sql.ts";
+import { findJobs } from "./change.ts";
+
+/** Most jobs that one call pauses or resumes. */
+const MAX_JOBS = 1_000;
+
+/** What a batch did to one job, and how it was paused before. */
+interface UndoEntry {
+  readonly uid: string;
+  readonly name: string;
+  /** The job's after the batch: another one means that it has changed since. */
+  readonly epoch: number;
+  readonly note: string;
+  readonly untilMs: number | null;
+}
+
+/** What a batch has changed. */
+export interface BatchChanged {
+  readonly rows: readonly JobRow[];
+  /** Empty when nothing was changed. */
+  readonly undoToken: string;
+  /** Whether there is more of the selection. */
+  readonly more: boolean;
+}
+
+/** Pauses the jobs selected that are not paused. Throws FIELD_INVALID, JOB_NOT_FOUND, both before any is paused. */
+export async function batchPauseJobs(
+  parts: Parts,
+  projectId: string,
+  request: BatchPauseJobsRequest,
+): Promise<BatchChanged> {
+  const untilMs = request.until === undefined ? null : timestampMs(request.until);
+  checkUntil(untilMs, parts.clock.now());
+  const { jobs, entries, more } = await select(parts, projectId, request, "ACTIVE");
+  return change(parts, projectId, { jobs, more }, (job) => {
+    const before = entries.get(job.uid);
+    const pause: Pause = before ?? { note: request.note, untilMs };
+    const past = pause.untilMs !== null && pause.untilMs <= parts.clock.now();
+    return past ? undefined : pauseJob(parts, { projectId, name: job.name }, pause);
+  });
+}
+
+/** Resumes the jobs selected that are paused. Throws FIELD_INVALID, JOB_NOT_FOUND, both before any is resumed. */
+export async function batchResumeJobs(
+  parts: Parts,
+  projectId: string,
+  request: BatchResumeJobsRequest,
+): Promise<BatchChanged> {
+  const selected = await select(parts, projectId, request, "PAUSED");
+  return change(parts, projectId, selected, ({ name }) => resumeJob(parts, { projectId, name }));
+}
+
+interface Selected {
+  readonly jobs: readonly BatchRow[];
+  readonly more: boolean;
+}
+
+async function select(
+  parts: Parts,
+  projectId: string,
+  by: Pick<BatchPauseJobsRequest, "names" | "labels" | "filter" | "undoToken">,
+  wanted: "ACTIVE" | "PAUSED",
+): Promise<Selected & { readonly entries: ReadonlyMap<string, UndoEntry> }> {
+  const labelled = Object.keys(by.labels).length > 0;
+  const given = [by.names.length > 0, labelled, by.filter.trim() !== "", by.undoToken !== ""];
+  if (given.filter((each) => each).length !== 1) {
+    const problem = "Exactly one of names, labels, filter, undoToken must be given.";
+    throw fieldFailure("FIELD_INVALID", "names", problem);
+  }
+  const now = parts.clock.now();
+  const isWanted = (row: BatchRow) => (stateAt(row, now) === "PAUSED") === (wanted === "PAUSED");
+  if (by.undoToken !== "") {
+    const entries = await readUndo(parts, projectId, by.undoToken);
+    const names = [...entries.values()].map(({ name }) => name);
+    const rows = await parts.database.query(jobsByNames, [projectId, names]);
+    const same = rows.filter((row) => entries.get(row.uid)?.epoch === row.epoch);
+    return { jobs: same.filter(isWanted), more: false, entries };
+  }
+  const entries = new Map<string, UndoEntry>();
+  if (by.names.length > 0) {
+    const jobs = await findJobs(parts, projectId, by.names, false);
+    return { jobs: jobs.filter(isWanted), more: false, entries };
+  }
+  const filter = labelled ? filterOfLabels(by.labels) : parseJobFilter(by.filter);
+  const changed = inStates(filter, wanted === "PAUSED" ? ["PAUSED"] : ["ACTIVE", "FINISHED"]);
+  const values = toFilterValues(projectId, changed, now);
+  const rows = await parts.database.query(jobsByFilter, [...values, MAX_JOBS + 1]);
+  return { jobs: rows.slice(0, MAX_JOBS), more: rows.length > MAX_JOBS, entries };
+}
+
+async function change(
+  parts: Parts,
+  projectId: string,
+  { jobs, more }: Selected,
+  work: (job: BatchRow) => Promise<JobRow> | undefined,
+): Promise<BatchChanged> {
+  const entries: UndoEntry[] = [];
+  const rows = await eachAtOnce("names", jobs, async (job) => {
+    const row = await work(job);
+    if (row !== undefined) {
+      entries.push({
+        uid: row.uid,
+        name: row.name,
+        epoch: row.epoch,
+        note: job.pause_note,
+        untilMs: job.pause_until,
+      });
+    }
+    return row;
+  });
+  const undoToken = entries.length === 0 ? "" : typeid("undo").toString();
+  if (undoToken !== "") {
+    const time = toSqlTime(parts.clock.now());
+    await parts.database.query(undoInsert, [undoToken, projectId, JSON.stringify(entries), time]);
+  }
+  return { rows: rows.filter((row) => row !== undefined), undoToken, more };
+}
+
+async function readUndo(parts: Parts, projectId: string, token: string): Promise<Map<string, UndoEntry>> {
+  const [row] = await parts.database.query(undoByUid, [projectId, token]);
+  if (row === undefined) {
+    const problem = `"${token}" is the undoToken of no batch of the last 30 days.`;
+    throw fieldFailure("FIELD_INVALID", "undoToken", problem);
+  }
+  const entries = JSON.parse(row.entries) as UndoEntry[];
+  return new Map(entries.map((entry) => [entry.uid, entry]));
+}

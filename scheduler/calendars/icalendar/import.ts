@@ -1,0 +1,61 @@
+import { Worker } from "node:worker_threads";
+import { failure } from "../../../mesh/errors.ts";
+import { createFairQueue } from "./import-queue.ts";
+import type { ImportAnswer, ImportBegun, ImportWork } from "./worker.ts";
+
+const TIMEOUT_MS = 2_000;
+const START_TIMEOUT_MS = 5_000;
+const MAX_HEAP_MB = 128;
+const FIELD = "calendar.icalendar";
+
+// A call waits ten seconds at most (the gateway's deadline), of which its own import may take two.
+const queue = createFairQueue({ atOnce: 2, waitingOfOne: 4, waitingOfAll: 32, waitMs: 5_000 });
+
+/**
+ * The dates of an iCalendar text, found in a thread of its own: a rule that no date ever matches keeps the parser
+ * busy for ever, and must not stop the clock of everybody. Two run at a time, one of a project; others wait, and the
+ * projects take turns. Throws CALENDAR_INVALID with the line, also after two seconds or 128 MiB; SERVICE_UNAVAILABLE
+ * when too many wait, or for too long.
+ */
+export async function importICalendar(projectId: string, work: ImportWork): Promise<readonly string[]> {
+  const answer = await queue.run(projectId, () => runThread(work));
+  if ("dates" in answer) return answer.dates;
+  throw invalid(answer.value, `${answer.problem}.`);
+}
+
+function runThread(work: ImportWork): Promise<ImportAnswer> {
+  const worker = new Worker(new URL("./worker.ts", import.meta.url), {
+    workerData: work,
+    resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
+  });
+  return new Promise<ImportAnswer>((resolve, reject) => {
+    // A machine with much else to do may take longer to start a thread than its work takes.
+    let timer = setTimeout(() => reject(unavailable()), START_TIMEOUT_MS);
+    const endLate = () => {
+      const problem = `its events take longer than ${TIMEOUT_MS / 1000} s to expand; leave out rules that never match.`;
+      reject(invalid("", problem));
+    };
+    worker.on("message", (message: ImportBegun | ImportAnswer) => {
+      clearTimeout(timer);
+      if ("begun" in message) timer = setTimeout(endLate, TIMEOUT_MS);
+      else resolve(message);
+    });
+    worker.once("error", (error: unknown) => {
+      const outOfMemory = (error as { code?: unknown }).code === "ERR_WORKER_OUT_OF_MEMORY";
+      reject(outOfMemory ? invalid("", `its events take more than ${MAX_HEAP_MB} MiB to expand.`) : error);
+    });
+    worker.once("exit", () => {
+      clearTimeout(timer);
+      reject(new Error("The import's thread ended without an answer."));
+    });
+  }).finally(() => worker.terminate());
+}
+
+function unavailable(): Error {
+  return failure("SERVICE_UNAVAILABLE", { service: "scheduler" }, { retryAfterMs: 1_000 });
+}
+
+function invalid(value: string, problem: string): Error {
+  const violations = [{ field: FIELD, description: problem }];
+  return failure("CALENDAR_INVALID", { field: FIELD, value, problem }, { violations });
+}

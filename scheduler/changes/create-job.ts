@@ -1,0 +1,201 @@
+import { typeid } from "typeid-js";
+import { isUniqueViolation, type Queryable } from "../../db/pool.ts";
+import { toSqlTime, toSqlTimeOrNull } from "../../db/time.ts";
+import type { Job } from "../../gen/easycron/v1/job_pb.ts";
+import { type CreateJobRequest, CreateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
+import { failure, fieldFailure } from "../../mesh/errors.ts";
+import { type BoundName, bindCalendars, gatesOf } from "../calendars/calendars.ts";
+import { edgeNames, withSnapshots } from "../calendars/edges.ts";
+import { epochInsert } from "../job/epochs.sql.ts";
+import { type JobRow, type JobStateName, toSpecJson } from "../job/job.ts";
+import { jobByName, jobByUid, jobInsert } from "../job/jobs.sql.ts";
+import { revisionInsert } from "../job/revisions.sql.ts";
+import type { Parts } from "../parts.ts";
+import { findEarlierUse, fingerprintOf, type RequestUse, rememberUse } from "../requests/request-id.ts";
+import { type CompiledSchedule, compileSchedule } from "../schedules/compiled-schedule.ts";
+import { refusePast } from "../schedules/refuse-past.ts";
+import { checkRetryPolicy, withDefaults } from "./job-defaults.ts";
+
+/** A specification that has been checked, with its defaults. */
+export interface CheckedSpec {
+  readonly job: Job;
+  readonly spec: string;
+  readonly schedule: CompiledSchedule;
+}
+
+/**
+ * Checks a job's schedules and policies as the scheduler understands them. Throws SCHEDULE_INVALID,
+ * SCHEDULE_NEVER_FIRES, TIME_ZONE_UNKNOWN or FIELD_INVALID.
+ */
+export function checkSpec(parts: Pick<Parts, "clock" | "zoneData">, given: Job, uid: string): CheckedSpec {
+  const nowMs = parts.clock.now();
+  const zoneData = parts.zoneData.inForce(nowMs);
+  const job = withDefaults(given, nowMs);
+  if (job.target === undefined) {
+    throw fieldFailure("FIELD_INVALID", "job.target", "It is required: set webhook, redis or kafka.");
+  }
+  checkRetryPolicy(job);
+  checkCalendars(job);
+  return { job, spec: toSpecJson(job), schedule: compileSchedule(job, uid, { zoneData }) };
+}
+
+function checkCalendars(job: Job): void {
+  for (const [index, { name }] of job.calendars.entries()) {
+    if (job.calendars.findIndex((each) => each.name === name) === index) continue;
+    const field = `job.calendars[${index}].name`;
+    const problem = `"${name}" is named twice; name each calendar once.`;
+    throw failure("FIELD_INVALID", { field, problem }, { violations: [{ field, description: problem }] });
+  }
+}
+
+/** The names of a job's calendars, with the fields that name them. */
+export function calendarNames(job: Pick<Job, "calendars" | "schedules">): BoundName[] {
+  const gates = job.calendars.map(({ name }, index) => ({ name, field: `job.calendars[${index}].name` }));
+  return [...gates, ...edgeNames(job)];
+}
+
+/** A job as a write left it, or, when it was only validated, as it would have left it. */
+export interface WrittenJob {
+  readonly row: JobRow;
+  /** The row's schedule. Not to be asked of the cache: a row that was only validated is no revision. */
+  readonly schedule: CompiledSchedule;
+}
+
+/**
+ * Creates a job; it fires from its first fire time later than now. Throws what `checkSpec` throws,
+ * `refusePast` throws, JOB_ALREADY_EXISTS, and REQUEST_ID_REUSED. With `validateOnly` nothing is stored. `actor` is the API key's id.
+ */
+export async function createJob(
+  parts: Parts,
+  projectId: string,
+  request: CreateJobRequest,
+  actor = "",
+): Promise<WrittenJob> {
+  const given = request.job;
+  if (given === undefined) throw fieldFailure("FIELD_INVALID", "job", "It is required.");
+  const use: RequestUse = {
+    projectId,
+    requestId: request.requestId,
+    fingerprint: fingerprintOf(CreateJobRequestSchema, request),
+  };
+  const earlier = await findEarlierUse(parts.database, use);
+  if (earlier !== undefined) return earlierJob(parts, projectId, earlier.job_uid, given.name);
+  const uid = typeid("job").toString();
+  const checked = checkSpec(parts, await withSnapshots(parts.database, projectId, given), uid);
+  refusePast(checked, parts.clock.now());
+  const { schedule } = checked;
+  await gatesOf(parts.database, parts.zoneData, projectId, schedule.calendars);
+  if (request.validateOnly) return { row: await dryRow(parts, projectId, uid, checked), schedule };
+  const row = await insertJob(parts, { uid, projectId, actor }, checked, use);
+  return row === undefined ? createJob(parts, projectId, request, actor) : { row, schedule };
+}
+
+async function earlierJob(parts: Parts, projectId: string, uid: string, name: string): Promise<WrittenJob> {
+  const [row] = await parts.database.query(jobByUid, [projectId, uid]);
+  if (row === undefined) throw failure("JOB_NOT_FOUND", { job: name });
+  return { row, schedule: parts.schedules.of(row) };
+}
+
+interface NewJob {
+  readonly uid: string;
+  readonly projectId: string;
+  readonly actor: string;
+}
+
+// Undefined when another call with the same request id came first.
+async function insertJob(
+  parts: Parts,
+  job: NewJob,
+  checked: CheckedSpec,
+  use: RequestUse,
+): Promise<JobRow | undefined> {
+  const name = checked.job.name;
+  try {
+    const row = await parts.database.transaction(async (tx) => {
+      const now = parts.clock.now();
+      if (!(await rememberUse(tx, use, { jobUid: job.uid, nowMs: now }))) return undefined;
+      await insertRows(tx, parts, { ...job, now }, checked);
+      return (await tx.query(jobByUid, [job.projectId, job.uid]))[0];
+    });
+    parts.wake();
+    return row;
+  } catch (error) {
+    if (isUniqueViolation(error, "jobs_live_name"))
+      throw failure("JOB_ALREADY_EXISTS", { job: name }, { cause: error });
+    throw error;
+  }
+}
+
+async function insertRows(
+  tx: Queryable,
+  parts: Parts,
+  { uid, projectId, actor, now }: NewJob & { readonly now: number },
+  checked: CheckedSpec,
+): Promise<void> {
+  const row = newRow(parts, { uid, projectId, now }, checked);
+  const [cursor, wake] = [toSqlTimeOrNull(row.next_fire_time), toSqlTimeOrNull(row.wake_time)];
+  const time = toSqlTime(now);
+  await tx.query(jobInsert, [
+    uid,
+    projectId,
+    row.name,
+    row.state,
+    cursor,
+    wake,
+    time,
+    checked.schedule.policies.deleteFinished,
+  ]);
+  await tx.query(revisionInsert, [uid, 1, checked.spec, time, actor, row.zone_data, 0, null]);
+  await tx.query(epochInsert, [uid, 1, "ACTIVE", 1, time, null, time, ""]);
+  const names = calendarNames(checked.job);
+  if (names.length > 0) {
+    await bindCalendars(tx, projectId, [{ jobUid: uid, names }]);
+  }
+}
+
+function beginning(
+  schedule: CompiledSchedule,
+  nowMs: number,
+): { state: JobStateName; cursorMs: number | null } {
+  const cursorMs = schedule.nextAfter(nowMs);
+  const over = cursorMs === null && schedule.plan.schedules.length > 0;
+  return { state: over ? "FINISHED" : "ACTIVE", cursorMs };
+}
+
+async function dryRow(parts: Parts, projectId: string, uid: string, checked: CheckedSpec): Promise<JobRow> {
+  const [taken] = await parts.database.query(jobByName, [projectId, checked.job.name]);
+  if (taken !== undefined) throw failure("JOB_ALREADY_EXISTS", { job: checked.job.name });
+  return newRow(parts, { uid, projectId, now: parts.clock.now() }, checked);
+}
+
+/** The row of a job in its first revision. */
+export function newRow(
+  parts: Parts,
+  { uid, projectId, now }: { readonly uid: string; readonly projectId: string; readonly now: number },
+  { job, spec, schedule }: CheckedSpec,
+): JobRow {
+  const { state, cursorMs } = beginning(schedule, now);
+  // A calendar or an overlap policy may want the first fire time decided at another moment: the first turn tells.
+  const plain = schedule.calendars.length === 0 && schedule.policies.overlap === "ALLOW_ALL";
+  const wakeMs = cursorMs === null ? null : plain ? Math.max(now, cursorMs - parts.lookAheadMs) : now;
+  return {
+    uid,
+    project_id: projectId,
+    name: job.name,
+    state,
+    revision: 1,
+    epoch: 1,
+    next_fire_time: cursorMs,
+    wake_time: wakeMs,
+    after_time: now,
+    carry: {},
+    pause_until: null,
+    last_fire_time: null,
+    last_seq: 0,
+    pause_note: "",
+    create_time: now,
+    update_time: now,
+    spec,
+    zone_data: schedule.zoneData,
+  };
+}

@@ -1,0 +1,146 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import type { Queryable } from "../../db/pool.ts";
+import { toSqlTime } from "../../db/time.ts";
+import { TriggerKind } from "../../gen/easycron/v1/trigger_pb.ts";
+import type {
+  DiscardTriggersRequest,
+  DiscardTriggersResponseSchema,
+} from "../../gen/easycron/v1/trigger_service_pb.ts";
+import { fieldFailure } from "../../mesh/errors.ts";
+import { type Carry, readCarry } from "../job/carry.ts";
+import type { JobRow } from "../job/job.ts";
+import { jobsOwing, triggersDiscard } from "../job/jobs.sql.ts";
+import { addSkips } from "../job/skips.sql.ts";
+import type { Parts } from "../parts.ts";
+import { catchupRelease } from "../turns/catchup.sql.ts";
+import { settleJob, unchanged, writeChange } from "./change-job.ts";
+import { lockIfLiving, lockJob } from "./lock-job.ts";
+
+/** Most triggers of one call. */
+export const DISCARD_LIMIT = 10_000;
+/** Most jobs of one call that are decided up to now first. */
+const OWING_LIMIT = 1_000;
+const FIRST_TIME = "-infinity";
+
+/**
+ * Cancels triggers of a project, or of one of its jobs, that have not come to rest. What an outage has left is decided
+ * first, so that the rest of it is discarded with what has become a trigger already. Throws JOB_NOT_FOUND, and
+ * FIELD_INVALID when neither job nor kind is given.
+ */
+export async function discardTriggers(
+  parts: Parts,
+  projectId: string,
+  request: DiscardTriggersRequest,
+): Promise<MessageInitShape<typeof DiscardTriggersResponseSchema>> {
+  if (request.job === "" && request.kind === TriggerKind.UNSPECIFIED) {
+    throw fieldFailure("FIELD_INVALID", "job", "Neither job nor kind is set; give one of them, or both.");
+  }
+  return request.job === ""
+    ? discardOfProject(parts, projectId, request)
+    : parts.database.transaction(async (tx) => {
+        const row = await lockJob(tx, { projectId, name: request.job });
+        const waited = await decideUpToNow(parts, tx, row, request);
+        const { discardedCount, more } = await discard(parts, tx, { projectId, jobUid: row.uid, request });
+        return { discardedCount: discardedCount + waited, more };
+      });
+}
+
+async function discardOfProject(
+  parts: Parts,
+  projectId: string,
+  request: DiscardTriggersRequest,
+): Promise<MessageInitShape<typeof DiscardTriggersResponseSchema>> {
+  const now = toSqlTime(parts.clock.now());
+  const owing = await parts.database.query(jobsOwing, [projectId, now, OWING_LIMIT]);
+  let waited = 0;
+  for (const { name } of owing) {
+    await parts.database.transaction(async (tx) => {
+      const row = await lockIfLiving(tx, { project_id: projectId, name });
+      if (row !== undefined) waited += await decideUpToNow(parts, tx, row, request);
+    });
+  }
+  const { discardedCount, more } = await discard(parts, parts.database, { projectId, jobUid: null, request });
+  return { discardedCount: discardedCount + waited, more: more || owing.length === OWING_LIMIT };
+}
+
+// A change that leaves the job as it is: by it, all that is owed becomes triggers and skips. What waits for an earlier
+// trigger and is not wanted is skipped; returns how many.
+async function decideUpToNow(
+  parts: Parts,
+  tx: Queryable,
+  row: JobRow,
+  request: DiscardTriggersRequest,
+): Promise<number> {
+  const { waiting } = readCarry(row.carry);
+  const owes = row.next_fire_time !== null && row.next_fire_time <= parts.clock.now();
+  if (row.state !== "ACTIVE" || (!owes && waiting.length === 0)) return 0;
+  const settled = await settleJob(tx, parts, row);
+  const { carry } = settled.position;
+  const dropped = carry.waiting.filter((atMs) => isDiscarded(parts, request, carry, atMs));
+  await addSkips(
+    tx,
+    dropped.map((atMs) => {
+      const range = {
+        firstMs: atMs,
+        lastMs: atMs,
+        reason: "SKIPPED_BY_REQUEST",
+        count: 1,
+        detail: "",
+      } as const;
+      return { jobUid: row.uid, range };
+    }),
+  );
+  const rest = carry.waiting.filter((atMs) => !dropped.includes(atMs));
+  const left = { ...carry, waiting: rest, skipped: carry.skipped + dropped.length };
+  const job = { ...settled, position: { ...settled.position, carry: left } };
+  await writeChange(tx, parts, job, unchanged(parts, job));
+  return dropped.length;
+}
+
+function isDiscarded(
+  parts: Parts,
+  { kind, startTime, endTime }: DiscardTriggersRequest,
+  carry: Carry,
+  atMs: number,
+): boolean {
+  const isKind =
+    kind === TriggerKind.UNSPECIFIED ||
+    kind === (carry.late.includes(atMs) ? TriggerKind.CATCHUP : TriggerKind.SCHEDULED);
+  const fromMs = startTime === undefined ? Number.NEGATIVE_INFINITY : timestampMs(startTime);
+  const beforeMs = endTime === undefined ? parts.clock.now() : timestampMs(endTime);
+  return isKind && atMs >= fromMs && atMs < beforeMs;
+}
+
+interface Discard {
+  readonly projectId: string;
+  readonly jobUid: string | null;
+  readonly request: DiscardTriggersRequest;
+}
+
+async function discard(
+  parts: Parts,
+  on: Queryable,
+  { projectId, jobUid, request }: Discard,
+): Promise<{ discardedCount: number; more: boolean }> {
+  const { kind, startTime, endTime } = request;
+  const nowMs = parts.clock.now();
+  const [row] = await on.query(triggersDiscard, [
+    projectId,
+    jobUid,
+    kind === TriggerKind.UNSPECIFIED ? null : kindName(kind),
+    startTime === undefined ? FIRST_TIME : toSqlTime(timestampMs(startTime)),
+    toSqlTime(endTime === undefined ? nowMs : timestampMs(endTime)),
+    toSqlTime(nowMs),
+    DISCARD_LIMIT,
+  ]);
+  const discardedCount = row?.count ?? 0;
+  // What is made up for from now on need not wait for the slots of what is gone.
+  if (discardedCount > 0) await on.query(catchupRelease, [projectId, toSqlTime(nowMs)]);
+  return { discardedCount, more: discardedCount === DISCARD_LIMIT };
+}
+
+function kindName(kind: TriggerKind): string {
+  const found = Object.entries(TriggerKind).find(([, value]) => value === kind);
+  return found?.[0] ?? "";
+}

@@ -1,0 +1,37 @@
+import type { Queryable } from "../../db/pool.ts";
+import { EasyCronError, failure } from "../../mesh/errors.ts";
+import { etagOf, type JobRow } from "../job/job.ts";
+import { jobByUid, jobLockForHandOver } from "../job/jobs.sql.ts";
+
+/** Which job is meant, and in which state. */
+export interface JobReference {
+  readonly projectId: string;
+  readonly name: string;
+  /** If not empty, the etag that the job must still have. */
+  readonly etag?: string;
+}
+
+/** Locks the project's living job of a name. Throws JOB_NOT_FOUND or ETAG_MISMATCH. */
+export async function lockJob(tx: Queryable, reference: JobReference): Promise<JobRow> {
+  const [locked] = await tx.query(jobLockForHandOver, [reference.projectId, reference.name]);
+  const [row] = locked === undefined ? [] : await tx.query(jobByUid, [reference.projectId, locked.uid]);
+  if (row === undefined) throw failure("JOB_NOT_FOUND", { job: reference.name });
+  const wanted = reference.etag ?? "";
+  if (wanted !== "" && wanted !== etagOf(row)) {
+    throw failure("ETAG_MISMATCH", { name: reference.name, given: wanted, current: etagOf(row) });
+  }
+  return row;
+}
+
+/** Locks a job, unless it is gone. */
+export async function lockIfLiving(
+  tx: Queryable,
+  { project_id: projectId, name }: { readonly project_id: string; readonly name: string },
+): Promise<JobRow | undefined> {
+  try {
+    return await lockJob(tx, { projectId, name });
+  } catch (error) {
+    if (error instanceof EasyCronError && error.reason === "JOB_NOT_FOUND") return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,91 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import type { Queryable } from "../../db/pool.ts";
+import { toSqlTimeOrNull } from "../../db/time.ts";
+import type {
+  SkipFireTimeRequest,
+  SkipFireTimeResponseSchema,
+} from "../../gen/easycron/v1/ledger_service_pb.ts";
+import { failure } from "../../mesh/errors.ts";
+import { readCarry, toCarryJson } from "../job/carry.ts";
+import type { JobRow } from "../job/job.ts";
+import { jobCarry } from "../job/jobs.sql.ts";
+import { readPage, toEntry } from "../ledger/list-fire-times.ts";
+import { findLedgerJob } from "../ledger/view.ts";
+import type { Parts } from "../parts.ts";
+import { presentJob, readJob } from "../reading/read-jobs.ts";
+import { settleJob, unchanged, writeChange } from "./change-job.ts";
+import { lockJob } from "./lock-job.ts";
+
+/** Most fire times of one job that are to be skipped. */
+const MAX_REQUESTED = 100;
+
+/**
+ * Leaves one fire time out. One that is ahead of the cursor is only noted; what was handed over already is taken back
+ * as by any change, so that the chain has no hole. Throws JOB_NOT_FOUND, FIRE_TIME_NOT_FOUND, FIRE_TIME_DECIDED,
+ * FIELD_INVALID.
+ */
+export async function skipFireTime(
+  parts: Parts,
+  projectId: string,
+  request: SkipFireTimeRequest,
+): Promise<MessageInitShape<typeof SkipFireTimeResponseSchema>> {
+  const atMs = request.nominalTime === undefined ? 0 : timestampMs(request.nominalTime);
+  const job = await findLedgerJob(parts.database, projectId, request.job);
+  if (job.state === "DELETED") throw failure("JOB_NOT_FOUND", { job: request.job });
+  const readOne = async () => (await readPage(parts, job, atMs, atMs + 1, 1))[0];
+  const before = await readOne();
+  if (before === undefined) throw notFound(job.name, atMs);
+  if (before.reason !== "SKIPPED_BY_REQUEST") {
+    await parts.database.transaction(async (tx) => {
+      const row = await lockJob(tx, { projectId, name: job.name });
+      // The name may have gone to another job meanwhile.
+      if (row.uid !== job.uid) throw failure("JOB_NOT_FOUND", { job: request.job });
+      await noteRequest(tx, parts, row, atMs);
+    });
+    parts.wake();
+  }
+  const row = await readJob(parts, projectId, { name: job.name });
+  const after = await readOne();
+  if (after === undefined) throw notFound(job.name, atMs);
+  return { fireTime: toEntry(row, after), job: await presentJob(parts, row) };
+}
+
+async function noteRequest(tx: Queryable, parts: Parts, row: JobRow, atMs: number): Promise<void> {
+  const schedule = parts.schedules.of(row);
+  const carry = readCarry(row.carry);
+  if (carry.requested.includes(atMs)) return;
+  if (carry.requested.length >= MAX_REQUESTED) throw tooMany(row.name);
+  const ahead = atMs >= (row.next_fire_time ?? Number.POSITIVE_INFINITY) || row.state === "PAUSED";
+  // What comes within the look-ahead may be with a dispatcher although the cursor does not say so: a commit can be lost.
+  if (ahead && atMs > parts.clock.now() + 2 * parts.lookAheadMs) {
+    if (schedule.nextAfter(atMs - 1) !== atMs || atMs <= row.after_time) throw notFound(row.name, atMs);
+    const requested = [...carry.requested, atMs].sort((a, b) => a - b);
+    await tx.query(jobCarry, [row.uid, toCarryJson({ ...carry, requested }), toSqlTimeOrNull(row.wake_time)]);
+    return;
+  }
+  const settled = await settleJob(tx, parts, row);
+  const waits = settled.position.carry.waiting.includes(atMs);
+  if (atMs <= settled.afterMs && !waits) {
+    const problem = "it has a verdict already, or its trigger has started.";
+    const metadata = { job: row.name, time: new Date(atMs).toISOString(), problem };
+    throw failure("FIRE_TIME_DECIDED", metadata, {
+      violations: [{ field: "nominalTime", description: problem }],
+    });
+  }
+  if (!waits && schedule.nextAfter(atMs - 1) !== atMs) throw notFound(row.name, atMs);
+  const requested = [...settled.position.carry.requested, atMs].sort((a, b) => a - b);
+  await writeChange(tx, parts, settled, { ...unchanged(parts, settled), requested });
+}
+
+function notFound(job: string, atMs: number): Error {
+  const time = new Date(atMs).toISOString();
+  const violations = [{ field: "nominalTime", description: `The job has no fire time at ${time}.` }];
+  return failure("FIRE_TIME_NOT_FOUND", { job, time }, { violations });
+}
+
+function tooMany(job: string): Error {
+  const problem = `${job} has ${MAX_REQUESTED} fire times to be skipped already, the most at a time; pause it instead.`;
+  const violations = [{ field: "nominalTime", description: problem }];
+  return failure("FIELD_INVALID", { field: "nominalTime", problem }, { violations });
+}

@@ -1,0 +1,164 @@
+import { clone, create, equals, isFieldSet } from "@bufbuild/protobuf";
+import { type Job, JobSchema } from "../../gen/easycron/v1/job_pb.ts";
+import {
+  CreateJobRequestSchema,
+  type UpdateJobRequest,
+  UpdateJobRequestSchema,
+} from "../../gen/easycron/v1/job_service_pb.ts";
+import { EasyCronError, failure, fieldFailure } from "../../mesh/errors.ts";
+import { bindCalendars, gatesOf } from "../calendars/calendars.ts";
+import { withSnapshots } from "../calendars/edges.ts";
+import { fromSpecJson } from "../job/job.ts";
+import { jobByUid } from "../job/jobs.sql.ts";
+import type { Parts } from "../parts.ts";
+import { findEarlierUse, fingerprintOf, type RequestUse, rememberUse } from "../requests/request-id.ts";
+import { updateMaskInvalid } from "../requests/update-mask.ts";
+import { refusePast } from "../schedules/refuse-past.ts";
+import { settleJob, unchanged, writeChange } from "./change-job.ts";
+import { calendarNames, checkSpec, createJob, type WrittenJob } from "./create-job.ts";
+import { keepAnchors } from "./job-defaults.ts";
+import { lockJob } from "./lock-job.ts";
+import { addRevision } from "./write-revision.ts";
+
+/** The fields of a job that an update may name, by their proto names. */
+const UPDATABLE = [
+  "schedules",
+  "start_time",
+  "end_time",
+  "max_fires",
+  "calendars",
+  "flexible_window",
+  "misfire_policy",
+  "catchup_window",
+  "max_catchup",
+  "overlap_policy",
+  "after_completion",
+  "target",
+  "payload",
+  "retry_policy",
+  "attempt_timeout",
+  "labels",
+] as const;
+
+/**
+ * Adds a revision with the fields that the mask names. A change that changes nothing adds none. Throws JOB_NOT_FOUND
+ * (unless `allowMissing`), ETAG_MISMATCH, UPDATE_MASK_INVALID, REQUEST_ID_REUSED and what `checkSpec` and
+ * `refusePast` throw. `actor` is the API key's id.
+ */
+export async function updateJob(
+  parts: Parts,
+  projectId: string,
+  request: UpdateJobRequest,
+  actor = "",
+): Promise<WrittenJob> {
+  const given = request.job;
+  if (given === undefined) throw fieldFailure("FIELD_INVALID", "job", "It is required.");
+  const fields = readMask(request, given);
+  try {
+    return await writeUpdate(parts, projectId, { request, given, fields, actor });
+  } catch (error) {
+    const missing = error instanceof EasyCronError && error.reason === "JOB_NOT_FOUND";
+    if (!missing || !request.allowMissing) throw error;
+    const { requestId, validateOnly } = request;
+    return createJob(
+      parts,
+      projectId,
+      create(CreateJobRequestSchema, { job: given, requestId, validateOnly }),
+      actor,
+    );
+  }
+}
+
+function readMask(request: UpdateJobRequest, given: Job): readonly string[] {
+  const paths = request.updateMask?.paths ?? [];
+  if (paths.length === 1 && paths[0] === "*") return UPDATABLE;
+  const wrong = paths.find((path) => !UPDATABLE.some((name) => name === path));
+  if (wrong !== undefined) throw updateMaskInvalid(wrong, UPDATABLE);
+  if (paths.length > 0) return paths;
+  return UPDATABLE.filter((name) => {
+    const field = JobSchema.fields.find((each) => each.name === name);
+    return field !== undefined && isFieldSet(given, field);
+  });
+}
+
+interface Update {
+  readonly request: UpdateJobRequest;
+  readonly given: Job;
+  readonly fields: readonly string[];
+  readonly actor: string;
+}
+
+async function writeUpdate(
+  parts: Parts,
+  projectId: string,
+  { request, given, fields, actor }: Update,
+): Promise<WrittenJob> {
+  const fingerprint = fingerprintOf(UpdateJobRequestSchema, request);
+  const use: RequestUse = { projectId, requestId: request.requestId, fingerprint };
+  const written = await parts.database.transaction(async (tx): Promise<WrittenJob> => {
+    const earlier = await findEarlierUse(tx, use);
+    const [done] = earlier === undefined ? [] : await tx.query(jobByUid, [projectId, earlier.job_uid]);
+    if (done !== undefined) return { row: done, schedule: parts.schedules.of(done) };
+    const before = await lockJob(tx, { projectId, name: given.name, etag: given.etag });
+    const former = fromSpecJson(before.spec);
+    const changed = keepAnchors(former, merge(former, given, fields));
+    const merged = await withSnapshots(tx, projectId, changed);
+    const checked = checkSpec(parts, merged, before.uid);
+    refusePast(checked, parts.clock.now(), former);
+    const { schedule } = checked;
+    await gatesOf(tx, parts.zoneData, projectId, schedule.calendars);
+    const same = equals(JobSchema, fromSpecJson(checked.spec), fromSpecJson(before.spec));
+    if (request.validateOnly) {
+      return {
+        row: same ? before : { ...before, spec: checked.spec, revision: before.revision + 1 },
+        schedule,
+      };
+    }
+    if (!(await rememberUse(tx, use, { jobUid: before.uid, nowMs: parts.clock.now() }))) {
+      throw failure("SERVICE_UNAVAILABLE", { service: "scheduler" }, { retryAfterMs: 100 });
+    }
+    if (same) return { row: before, schedule };
+    const settled = await settleJob(tx, parts, before);
+    const revision = before.revision + 1;
+    const { spec } = checked;
+    await addRevision(tx, settled, { number: revision, spec, actor, zoneData: schedule.zoneData });
+    await bindCalendars(tx, projectId, [{ jobUid: before.uid, names: calendarNames(checked.job) }]);
+    const change = { ...unchanged(parts, settled), revision, schedule };
+    const row = await writeChange(tx, parts, settled, change);
+    return { row, schedule };
+  });
+  parts.wake();
+  return written;
+}
+
+function merge(before: Job, given: Job, fields: readonly string[]): Job {
+  const job = clone(JobSchema, before);
+  if (fields.includes("schedules")) job.schedules = given.schedules;
+  if (fields.includes("calendars")) job.calendars = given.calendars;
+  if (fields.includes("labels")) job.labels = given.labels;
+  if (fields.includes("max_fires")) job.maxFires = given.maxFires;
+  if (fields.includes("misfire_policy")) job.misfirePolicy = given.misfirePolicy;
+  if (fields.includes("max_catchup")) job.maxCatchup = given.maxCatchup;
+  if (fields.includes("overlap_policy")) job.overlapPolicy = given.overlapPolicy;
+  if (fields.includes("after_completion")) job.afterCompletion = given.afterCompletion;
+  for (const [path, key] of MESSAGES) if (fields.includes(path)) replace(job, given, key);
+  return job;
+}
+
+const MESSAGES = [
+  ["start_time", "startTime"],
+  ["end_time", "endTime"],
+  ["flexible_window", "flexibleWindow"],
+  ["catchup_window", "catchupWindow"],
+  ["target", "target"],
+  ["payload", "payload"],
+  ["retry_policy", "retryPolicy"],
+  ["attempt_timeout", "attemptTimeout"],
+] as const;
+
+// A field that the mask names and the job leaves out is cleared: it goes back to its default.
+function replace<K extends (typeof MESSAGES)[number][1]>(job: Job, given: Job, key: K): void {
+  const value = given[key];
+  if (value === undefined) delete job[key];
+  else job[key] = value as Job[K] & {};
+}

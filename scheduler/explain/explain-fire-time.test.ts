@@ -1,0 +1,270 @@
+import { create, fromJson, type JsonObject } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CalendarSchema } from "../../gen/easycron/v1/calendar_pb.ts";
+import { JobSchema } from "../../gen/easycron/v1/job_pb.ts";
+import { UpdateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
+import { Verdict } from "../../gen/easycron/v1/ledger_pb.ts";
+import {
+  ExplainFireTimeRequestSchema,
+  SkipFireTimeRequestSchema,
+} from "../../gen/easycron/v1/ledger_service_pb.ts";
+import { BackfillJobRequestSchema } from "../../gen/easycron/v1/operation_pb.ts";
+import { backfillJob } from "../backfill/backfill.ts";
+import { runBackfill } from "../backfill/run.ts";
+import { deleteJob, pauseJob } from "../changes/pause-job.ts";
+import { skipFireTime } from "../changes/skip-fire-time.ts";
+import { updateJob } from "../changes/update-job.ts";
+import type { JobRow } from "../job/job.ts";
+import { createCalendar } from "../settling/calendars-change.ts";
+import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
+import { explainFireTime } from "./explain-fire-time.ts";
+
+const MONDAY = Date.UTC(2026, 2, 2, 9);
+const MINUTE = 60_000;
+
+let bench: SchedulerBench;
+let job: JobRow;
+let startMs = MONDAY;
+let made = 0;
+beforeAll(async () => {
+  bench = await openBench(MONDAY);
+});
+afterAll(() => bench.close());
+
+const time = (minute: number) => timestampFromMs(startMs + minute * MINUTE);
+const begin = async (fields: JsonObject = {}, fromMs = MONDAY) => {
+  startMs = fromMs;
+  bench.setTime(startMs);
+  made += 1;
+  const target = { webhook: { url: "https://example.com/" } };
+  const schedules = [{ cron: { expression: "* * * * *" } }];
+  job = await bench.createJob(fromJson(JobSchema, { name: `job-${made}`, schedules, target, ...fields }));
+};
+const at = async (minute: number) => {
+  bench.setTime(startMs + minute * MINUTE);
+  while ((await bench.tick.run()).more);
+};
+const reference = () => ({ projectId: PROJECT, name: job.name });
+const ask = (minute: number) => {
+  const request = create(ExplainFireTimeRequestSchema, { job: job.name, nominalTime: time(minute) });
+  return explainFireTime(bench.parts, PROJECT, request);
+};
+const explain = async (minute: number) => (await ask(minute)).explanation;
+const update = (fields: JsonObject) =>
+  updateJob(
+    bench.parts,
+    PROJECT,
+    create(UpdateJobRequestSchema, { job: fromJson(JobSchema, { name: job.name, ...fields }) }),
+  );
+const calendar = async (start: string, end: string) => {
+  const name = `calendar-${made + 1}`;
+  bench.setTime(startMs);
+  const windows = [{ days: ["MONDAY"], start, end }];
+  await createCalendar(bench.parts, PROJECT, create(CalendarSchema, { name, windows }));
+  return name;
+};
+const first = async () => (await bench.triggersOf(job.uid))[0]?.id ?? "";
+
+describe("a trigger", () => {
+  test("is told with its state, and what its last attempt came to when they are used up", async () => {
+    await begin();
+    await at(1);
+    expect(await explain(1)).toMatch(/^It made the trigger trg_\w+, which is PENDING after 0 attempts\.$/);
+    await bench.start(await first());
+    await bench.finish(await first(), "EXHAUSTED");
+    await bench.spoil(
+      "dispatcher",
+      `insert into dispatcher.attempts (trigger_id, fire_time, number, id, outcome, start_time, duration_ms, status_code, error)
+       select id, fire_time, 1, 'att_1', 'REJECTED', fire_time, 5, 503, 'try later' from dispatcher.triggers where id = $1`,
+      [await first()],
+    );
+    expect(await explain(1)).toMatch(
+      /EXHAUSTED after one attempt\. The last attempt was REJECTED with status 503: try later\.$/,
+    );
+  });
+
+  test("lies ahead when it was handed over and is not due", async () => {
+    await begin();
+    await at(0.95);
+    expect(await explain(1)).toMatch(
+      /^It lies ahead: its trigger trg_\w+ has been handed over, and becomes due at /,
+    );
+  });
+
+  test("says which calendar deferred it, and that an outage or a backfill came before it", async () => {
+    const name = await calendar("09:03", "10:00");
+    await begin({ calendars: [{ name, outside: "OUTSIDE_DEFER" }], catchupWindow: "600s" });
+    await at(1);
+    await at(2);
+    await at(3);
+    const opening = new Date(MONDAY + 3 * MINUTE).toISOString();
+    expect(await explain(1)).toContain(
+      `The calendar "${name}" was closed: it was deferred to the opening, at ${opening}.`,
+    );
+    expect(await explain(2)).toBe(
+      `The calendar "${name}" was closed until ${opening}, and an earlier fire time was deferred to that opening.`,
+    );
+    await at(6);
+    expect(await explain(5)).toContain("It was made up for after an outage, at ");
+  });
+
+  test("of a backfill before the job was made is told, though the job would not have fired", async () => {
+    await begin();
+    await at(1);
+    const range = { startTime: time(-5), endTime: time(-3), maxPerSecond: 1_000 };
+    await backfillJob(bench.parts, PROJECT, create(BackfillJobRequestSchema, { name: job.name, ...range }));
+    while (await runBackfill(bench.parts));
+    const { verdict, explanation } = await ask(-4);
+    expect(verdict).toBe(Verdict.TRIGGERED);
+    expect(explanation).toContain("A backfill asked for it");
+    expect(explanation).toContain("The job did not exist.");
+  });
+});
+
+describe("a fire time without a trigger", () => {
+  test("of a pause names when that began and its note, whatever was changed in it", async () => {
+    await begin();
+    await at(1);
+    await pauseJob(bench.parts, reference(), { note: "lunch", untilMs: null });
+    await at(2.5);
+    await pauseJob(bench.parts, reference(), { note: "long lunch", untilMs: null });
+    await at(4);
+    expect(await explain(2)).toBe('The job was paused at 2026-03-02T09:01:00.000Z ("lunch").');
+    expect(await explain(3)).toBe('The job was paused at 2026-03-02T09:01:00.000Z ("long lunch").');
+    expect(await explain(9)).toContain("has been paused since 2026-03-02T09:01:00.000Z");
+    expect(await explain(9)).toContain("unless it is resumed");
+  });
+
+  test("outside a calendar names it", async () => {
+    const name = await calendar("09:03", "10:00");
+    await begin({ calendars: [{ name, outside: "OUTSIDE_SKIP" }] });
+    expect(await explain(2)).toContain(`The calendar "${name}" is closed then: it is going to be skipped.`);
+    await at(2);
+    expect(await explain(2)).toBe(`The calendar "${name}" was closed.`);
+  });
+
+  test.each([
+    [
+      "an outage longer than the window",
+      { catchupWindow: "90s" },
+      "older than the job's catchupWindow of 90 s",
+    ],
+    ["a limit", { maxCatchup: 1 }, "at least 1 later fire times (maxCatchup)"],
+    ["a policy", { misfirePolicy: "MISFIRE_POLICY_SKIP" }, "the job's misfire policy SKIP left it out"],
+  ])("after %s", async (_, fields, words) => {
+    await begin(fields);
+    await at(5);
+    expect(await explain(2)).toContain(words);
+  });
+
+  test.each([
+    ["OVERLAP_POLICY_SKIP", 2, "the job's overlap policy is SKIP"],
+    ["OVERLAP_POLICY_BUFFER_ONE", 2, "It waits for an earlier trigger of the job to come to rest."],
+    ["OVERLAP_POLICY_BUFFER_ONE", 3, "1 fire times waited for it already"],
+  ])("with %s at minute %i", async (overlapPolicy, minute, words) => {
+    await begin({ overlapPolicy });
+    for (const each of [1, 2, 3]) await at(each);
+    expect(await explain(minute)).toContain(words);
+  });
+
+  test("that was skipped by request, or waited when the job was deleted", async () => {
+    await begin({ flexibleWindow: "59s" });
+    const request = create(SkipFireTimeRequestSchema, { job: job.name, nominalTime: time(2) });
+    await skipFireTime(bench.parts, PROJECT, request);
+    expect(await explain(2)).toBe("It lies ahead, and SkipFireTime asked to leave it out.");
+    await at(1);
+    expect(await explain(1)).toMatch(/flexible window|becomes due/);
+    await deleteJob(bench.parts, reference());
+    expect(await explain(1)).toBe(
+      "The job was deleted, or maxFires was lowered, while this fire time was still waiting to be delivered.",
+    );
+    expect(await explain(3)).toBe("The job was deleted at 2026-03-02T09:01:00.000Z.");
+  });
+});
+
+describe("a fire time that is not decided", () => {
+  test("lies ahead, is being decided, or is what an outage left", async () => {
+    await begin();
+    await at(1);
+    expect(await explain(3)).toBe("It is a fire time of the job and lies ahead.");
+    bench.setTime(startMs + 2 * MINUTE);
+    expect(await explain(2)).toBe("It has come, and is being decided.");
+    bench.setTime(startMs + 5 * MINUTE);
+    expect(await explain(2)).toContain("What an outage has left is being worked off");
+    await bench.spoil("scheduler", "update scheduler.jobs set wake_time = null where uid = $1", [job.uid]);
+    expect(await explain(2)).toContain("a fault of ours");
+  });
+
+  test("waits for an opening, or for its place in a window", async () => {
+    const name = await calendar("09:30", "10:00");
+    await begin({ calendars: [{ name, outside: "OUTSIDE_DEFER" }] });
+    await at(2);
+    expect(await explain(1)).toBe(
+      `The calendar "${name}" is closed then: it waits for the opening at 2026-03-02T09:30:00.000Z.`,
+    );
+    await begin({ schedules: [{ cron: { expression: "0 * * * *" } }], flexibleWindow: "3500s" });
+    expect(await explain(60)).toContain("It waits for its place in the job's flexible window, ");
+  });
+});
+
+describe("an instant that is no fire time", () => {
+  test("is told with the next one, or with what the job was then", async () => {
+    await begin({
+      startTime: new Date(MONDAY + 2 * MINUTE).toISOString(),
+      endTime: new Date(MONDAY + 9 * MINUTE).toISOString(),
+    });
+    expect(await explain(3.5)).toBe(
+      "It is no fire time of revision 1, which was in force: the next one after it is 2026-03-02T09:04:00.000Z.",
+    );
+    expect(await explain(1)).toBe("It is before the job's startTime, 2026-03-02T09:02:00.000Z.");
+    expect(await explain(10)).toBe("It is after the job's endTime, 2026-03-02T09:09:00.000Z.");
+    expect(await explain(-1)).toContain("The job did not exist.");
+    await begin({ schedules: [] });
+    expect(await explain(1)).toBe("The job has no schedule: it fires by RunJob only.");
+  });
+
+  test("after the last of maxFires names the limit of then", async () => {
+    await begin();
+    await at(1);
+    await at(2);
+    await update({ maxFires: 2 });
+    await at(4);
+    expect(await explain(3)).toBe(
+      "The job had no fire time left: it has fired as often as maxFires, 2, lets it.",
+    );
+  });
+});
+
+describe("where clocks change", () => {
+  const inParis = (dstPolicy: JsonObject = {}) => ({
+    schedules: [{ cron: { expression: "30 2 * * *" }, timeZone: "Europe/Paris", dstPolicy }],
+  });
+  const SPRING = Date.UTC(2026, 2, 29, 0);
+  const AUTUMN = Date.UTC(2026, 9, 25, 0);
+
+  test("a skipped local time is told, at the end of the gap and where it would have been", async () => {
+    await begin(inParis(), SPRING);
+    expect(await explain(60)).toContain("Its local time is skipped in Europe/Paris");
+    expect(await explain(90)).toContain(
+      "The local time 2026-03-29T02:30:00 is skipped in Europe/Paris, and it fired at 2026-03-29T01:00:00.000Z.",
+    );
+    await begin(inParis({ gap: "DST_GAP_SKIP" }), SPRING);
+    expect(await explain(90)).toContain(
+      "is skipped in Europe/Paris, and by its dstPolicy it does not fire for it.",
+    );
+  });
+
+  test("a repeated local time is told, at the pass that fires and at the other", async () => {
+    await begin(inParis(), AUTUMN);
+    expect(await explain(30)).toContain(
+      "Its local time comes twice in Europe/Paris, where the clocks go back: this is the first.",
+    );
+    expect(await explain(90)).toContain(
+      "The local time 2026-10-25T02:30:00 comes twice in Europe/Paris: it fires at the first, 2026-10-25T00:30:00.000Z.",
+    );
+    await begin(inParis({ overlap: "DST_OVERLAP_SECOND" }), AUTUMN);
+    expect(await explain(90)).toContain("this is the second");
+    expect(await explain(30)).toContain("it fires at the second, 2026-10-25T01:30:00.000Z.");
+  });
+});

@@ -1,0 +1,60 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { toSqlTime } from "../../db/time.ts";
+import { Verdict as VerdictCode, VerdictReason } from "../../gen/easycron/v1/ledger_pb.ts";
+import type {
+  ExplainFireTimeRequest,
+  ExplainFireTimeResponseSchema,
+} from "../../gen/easycron/v1/ledger_service_pb.ts";
+import type { JobRow } from "../job/job.ts";
+import { ledgerTriggersAt } from "../ledger/ledger.sql.ts";
+import { readLedgerPage } from "../ledger/list-fire-times.ts";
+import { findLedgerJob, type LedgerView, type Verdict } from "../ledger/view.ts";
+import type { Parts } from "../parts.ts";
+import { explainNone } from "./none.ts";
+import { offsetSentence } from "./offset.ts";
+import { explainReason } from "./reason.ts";
+import { explainTrigger } from "./trigger.ts";
+import { explainUpcoming } from "./upcoming.ts";
+
+/** Says in words why a job did or did not fire at an instant. Throws JOB_NOT_FOUND. */
+export async function explainFireTime(
+  parts: Parts,
+  projectId: string,
+  request: ExplainFireTimeRequest,
+): Promise<MessageInitShape<typeof ExplainFireTimeResponseSchema>> {
+  const row = await findLedgerJob(parts.database, projectId, request.job);
+  const atMs = request.nominalTime === undefined ? 0 : timestampMs(request.nominalTime);
+  const { view, verdicts } = await readLedgerPage(parts, row, atMs, atMs + 1, 1);
+  const [verdict] = verdicts;
+  if (verdict === undefined) return explainOther(parts, view.row, atMs);
+  const offset = offsetSentence(verdict.segment.schedule, atMs);
+  return {
+    verdict: VerdictCode[verdict.verdict === "UNKNOWN" ? "MISSED" : verdict.verdict],
+    reason: verdict.reason === null ? VerdictReason.UNSPECIFIED : VerdictReason[verdict.reason],
+    explanation: [await explain(parts, view, verdict), offset].filter((each) => each !== "").join(" "),
+  };
+}
+
+function explain(parts: Parts, view: LedgerView, verdict: Verdict): Promise<string> | string {
+  if (verdict.trigger !== null) return explainTrigger(parts, view.row, verdict.trigger);
+  if (verdict.verdict === "UPCOMING") return explainUpcoming(parts, view, verdict);
+  if (verdict.reason === null) {
+    return "It should have fired and did not: a fault of ours, which the audit reports.";
+  }
+  return explainReason(parts, view.row, verdict, verdict.reason);
+}
+
+// An instant that is no fire time may have a trigger all the same: of a backfill by another revision.
+async function explainOther(
+  parts: Parts,
+  row: JobRow,
+  atMs: number,
+): Promise<MessageInitShape<typeof ExplainFireTimeResponseSchema>> {
+  const values = [row.project_id, row.uid, [toSqlTime(atMs)]];
+  const [trigger] = await parts.database.query(ledgerTriggersAt, values);
+  const why = await explainNone(parts, row, atMs);
+  if (trigger === undefined) return { explanation: why };
+  const explanation = `${await explainTrigger(parts, row, trigger)} By itself it would not have fired: ${why}`;
+  return { verdict: VerdictCode.TRIGGERED, explanation };
+}

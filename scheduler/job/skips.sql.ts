@@ -1,0 +1,53 @@
+import type { Queryable } from "../../db/pool.ts";
+import { statement } from "../../db/statement.ts";
+import { toSqlTime } from "../../db/time.ts";
+import { type SkipRange, type SkipReason, type SkipVerdict, verdictOf } from "./verdict.ts";
+
+/** A range of skips. Times are epoch milliseconds. */
+export interface SkipRow {
+  readonly first_fire_time: number;
+  readonly last_fire_time: number;
+  readonly verdict: SkipVerdict;
+  readonly reason: SkipReason;
+  readonly fire_count: number;
+  readonly detail: string;
+}
+
+/** Adds ranges of skips; one that begins where a range does lengthens it. */
+const skipAdd = statement<{ job_uid: string }>(
+  "skipAdd",
+  `insert into scheduler.skips as s (job_uid, first_fire_time, last_fire_time, verdict, reason, fire_count, detail)
+   select * from unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::text[], $5::text[], $6::integer[],
+                        $7::text[])
+   on conflict (job_uid, first_fire_time) do update
+      set last_fire_time = excluded.last_fire_time, fire_count = s.fire_count + excluded.fire_count
+   returning job_uid`,
+);
+
+/** The ranges of a job that hold fire times from $2 to $3, both inclusive. Ranges do not overlap. */
+export const skipsBetween = statement<SkipRow>(
+  "skipsBetween",
+  `select first_fire_time, last_fire_time, verdict, reason, fire_count, detail
+     from scheduler.skips
+    where job_uid = $1 and first_fire_time <= $3 and last_fire_time >= $2
+      and first_fire_time >= coalesce(
+        (select max(b.first_fire_time) from scheduler.skips b where b.job_uid = $1 and b.first_fire_time <= $2), $2)
+    order by first_fire_time`,
+);
+
+/** Records what turns or a change have skipped, of any number of jobs. */
+export async function addSkips(
+  tx: Queryable,
+  skips: readonly { readonly jobUid: string; readonly range: SkipRange }[],
+): Promise<void> {
+  if (skips.length === 0) return;
+  await tx.query(skipAdd, [
+    skips.map(({ jobUid }) => jobUid),
+    skips.map(({ range }) => toSqlTime(range.firstMs)),
+    skips.map(({ range }) => toSqlTime(range.lastMs)),
+    skips.map(({ range }) => verdictOf(range.reason)),
+    skips.map(({ range }) => range.reason),
+    skips.map(({ range }) => range.count),
+    skips.map(({ range }) => range.detail),
+  ]);
+}

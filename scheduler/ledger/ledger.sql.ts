@@ -1,0 +1,32 @@
+import { statement } from "../../db/statement.ts";
+
+/** A trigger as the ledger reads it. Times are epoch milliseconds. */
+export interface LedgerTriggerRow {
+  readonly id: string;
+  readonly fire_time: number;
+  readonly effective_time: number;
+  /** When the next attempt may start. */
+  readonly due_time: number;
+  readonly job_name: string;
+  readonly revision: number;
+  readonly kind: "SCHEDULED" | "CATCHUP" | "BACKFILL";
+  readonly state: string;
+  readonly seq: number;
+  readonly attempt_count: number;
+  readonly create_time: number;
+  readonly start_time: number | null;
+  readonly end_time: number | null;
+  readonly zone_data: string;
+}
+
+/** Triggers of the project's job at the fire times $3, without manual runs. */
+export const ledgerTriggersAt = statement<LedgerTriggerRow>(
+  "ledgerTriggersAt",
+  `select * from dispatcher.ledger_triggers_at($1, $2, $3::timestamptz[])`,
+);
+
+/** The last attempt that has ended of the project's trigger $2, whose fire time is $3. */
+export const lastAttempt = statement<{ outcome: string; status_code: number | null; error: string }>(
+  "lastAttempt",
+  `select outcome, status_code, error from dispatcher.last_attempt($1, $2, $3)`,
+);

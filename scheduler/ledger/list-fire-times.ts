@@ -1,0 +1,129 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { durationFromMs, type Timestamp, timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import {
+  type LedgerEntrySchema,
+  Verdict as VerdictCode,
+  VerdictReason,
+} from "../../gen/easycron/v1/ledger_pb.ts";
+import type {
+  ListFireTimesRequest,
+  ListFireTimesResponseSchema,
+} from "../../gen/easycron/v1/ledger_service_pb.ts";
+import { TriggerKind, type TriggerSchema, TriggerState } from "../../gen/easycron/v1/trigger_pb.ts";
+import { failure } from "../../mesh/errors.ts";
+import type { JobRow } from "../job/job.ts";
+import { jobByUid } from "../job/jobs.sql.ts";
+import type { Parts } from "../parts.ts";
+import { badPageToken, readPageToken, toPageToken } from "../requests/page-token.ts";
+import type { LedgerTriggerRow } from "./ledger.sql.ts";
+import { readRange } from "./range.ts";
+import { fireTimesOf, type Segment } from "./segments.ts";
+import { findLedgerJob, type LedgerView, readLedgerView, readVerdicts, type Verdict } from "./view.ts";
+
+const DEFAULT_PAGE_SIZE = 100;
+const LIST = "fireTimes";
+
+/**
+ * A page of a job's fire times, each with exactly one verdict: the stretches of its life are walked with the revision
+ * of each, and triggers and skips laid over. Throws JOB_NOT_FOUND, FIELD_INVALID, PAGE_TOKEN_INVALID.
+ */
+export async function listFireTimes(
+  parts: Parts,
+  projectId: string,
+  request: ListFireTimesRequest,
+): Promise<MessageInitShape<typeof ListFireTimesResponseSchema>> {
+  const size = request.pageSize === 0 ? DEFAULT_PAGE_SIZE : request.pageSize;
+  const row = await findLedgerJob(parts.database, projectId, request.job);
+  const nowMs = parts.clock.now();
+  const { startMs, endMs } = readRange(request, { nowMs, startOf: () => row.create_time });
+  const of = [row.uid, msOf(request.startTime), msOf(request.endTime)].join("/");
+  const fromMs = request.pageToken === "" ? startMs : readToken(request.pageToken, of) + 1;
+  const { verdicts } = await readLedgerPage(parts, row, fromMs, endMs, size + 1);
+  const last = verdicts[size - 1];
+  const more = verdicts.length > size && last !== undefined;
+  const nextPageToken = more ? toPageToken(LIST, `${of}/${last.atMs}`) : "";
+  return { fireTimes: verdicts.slice(0, size).map((verdict) => toEntry(row, verdict)), nextPageToken };
+}
+
+function msOf(time: Timestamp | undefined): string {
+  return time === undefined ? "" : `${timestampMs(time)}`;
+}
+
+// A token goes on with the job and the range that it was given for, and with no other.
+function readToken(token: string, of: string): number {
+  const key = readPageToken(LIST, token);
+  const text = key.slice(of.length + 1);
+  if (!key.startsWith(`${of}/`) || !/^-?\d{1,15}$/.test(text)) throw badPageToken(token);
+  return Number(text);
+}
+
+/** Fire times of a job with what became of each. */
+export interface Page {
+  readonly view: LedgerView;
+  readonly verdicts: readonly Verdict[];
+}
+
+/**
+ * The verdicts of at most `most` fire times of a job from `fromMs` on, inclusive, before `endMs`: read in one snapshot,
+ * so that a change of the job comes before or after it.
+ */
+export function readLedgerPage(
+  parts: Parts,
+  job: Pick<JobRow, "uid" | "project_id" | "name">,
+  fromMs: number,
+  endMs: number,
+  most: number,
+): Promise<Page> {
+  return parts.database.snapshot(async (tx) => {
+    const [row] = await tx.query(jobByUid, [job.project_id, job.uid]);
+    if (row === undefined) throw failure("JOB_NOT_FOUND", { job: job.name });
+    const view = await readLedgerView(tx, parts, row, { fromMs, endMs });
+    const fires: { atMs: number; segment: Segment }[] = [];
+    for (const fire of fireTimesOf(view.segments, fromMs)) {
+      if (fire.atMs >= endMs) break;
+      fires.push(fire);
+      if (fires.length === most) break;
+    }
+    return { view, verdicts: await readVerdicts(tx, view, fires) };
+  });
+}
+
+/** The verdicts of such a page alone. */
+export async function readPage(...of: Parameters<typeof readLedgerPage>): Promise<readonly Verdict[]> {
+  return (await readLedgerPage(...of)).verdicts;
+}
+
+/** The verdict as customers see it. A hole, which the audit reports, shows as missed without a reason. */
+export function toEntry(row: JobRow, verdict: Verdict): MessageInitShape<typeof LedgerEntrySchema> {
+  const { atMs, reason, detail, trigger } = verdict;
+  const code = verdict.verdict === "UNKNOWN" ? "MISSED" : verdict.verdict;
+  return {
+    nominalTime: timestampFromMs(atMs),
+    verdict: VerdictCode[code],
+    reason: reason === null ? VerdictReason.UNSPECIFIED : VerdictReason[reason],
+    calendar: reason === "OUTSIDE_CALENDAR" ? detail : "",
+    ...(trigger === null ? {} : { trigger: toTrigger(row, trigger) }),
+  };
+}
+
+function toTrigger(job: JobRow, row: LedgerTriggerRow): MessageInitShape<typeof TriggerSchema> {
+  const lateMs = row.start_time === null ? null : Math.max(0, row.start_time - row.effective_time);
+  return {
+    id: row.id,
+    job: row.job_name,
+    jobUid: job.uid,
+    revision: row.revision,
+    kind: TriggerKind[row.kind],
+    state: TriggerState[row.state as keyof typeof TriggerState],
+    nominalTime: timestampFromMs(row.fire_time),
+    effectiveTime: timestampFromMs(row.effective_time),
+    seq: row.seq,
+    attemptCount: row.attempt_count,
+    createTime: timestampFromMs(row.create_time),
+    zoneDataVersion: row.zone_data,
+    ...(row.start_time === null ? {} : { startTime: timestampFromMs(row.start_time) }),
+    ...(row.end_time === null ? {} : { endTime: timestampFromMs(row.end_time) }),
+    ...(row.state === "RETRYING" ? { nextAttemptTime: timestampFromMs(row.due_time) } : {}),
+    ...(lateMs === null ? {} : { lateness: durationFromMs(lateMs) }),
+  };
+}

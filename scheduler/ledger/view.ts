@@ -1,0 +1,142 @@
+import { passGates } from "../../cron/calendar-gate.ts";
+import type { Queryable } from "../../db/pool.ts";
+import { toSqlTime } from "../../db/time.ts";
+import { failure } from "../../mesh/errors.ts";
+import { gatesOf } from "../calendars/calendars.ts";
+import { readCarry } from "../job/carry.ts";
+import type { JobRow } from "../job/job.ts";
+import { jobByUid, jobUidsByName } from "../job/jobs.sql.ts";
+import { type SkipRow, skipsBetween } from "../job/skips.sql.ts";
+import type { SkipReason } from "../job/verdict.ts";
+import type { Parts } from "../parts.ts";
+import { type LedgerTriggerRow, ledgerTriggersAt } from "./ledger.sql.ts";
+import { readSegments, type Segment } from "./segments.ts";
+
+/** A fire time and what became of it; UNKNOWN only if the ledger has a hole. */
+export interface Verdict {
+  readonly atMs: number;
+  readonly verdict: "TRIGGERED" | "SKIPPED" | "MISSED" | "UPCOMING" | "UNKNOWN";
+  readonly reason: SkipReason | null;
+  readonly detail: string;
+  readonly trigger: LedgerTriggerRow | null;
+  readonly segment: Segment;
+}
+
+/** A job and the stretches of its life, as they were at one moment. */
+export interface LedgerView {
+  readonly row: JobRow;
+  readonly nowMs: number;
+  readonly segments: readonly Segment[];
+  /** Fire times from here on are not decided yet. */
+  readonly undecidedMs: number;
+}
+
+const JOB_ID = /^job_[0-7][0-9a-hjkmnp-tv-z]{25}$/;
+
+/** The project's job of an id, or of a name: the living one, or else the last that had it. Throws JOB_NOT_FOUND. */
+export async function findLedgerJob(on: Queryable, projectId: string, job: string): Promise<JobRow> {
+  const [byId] = JOB_ID.test(job) ? await on.query(jobByUid, [projectId, job]) : [];
+  if (byId !== undefined) return byId;
+  const [newest] = await on.query(jobUidsByName, [projectId, job]);
+  const [row] = newest === undefined ? [] : await on.query(jobByUid, [projectId, newest.uid]);
+  if (row === undefined) throw failure("JOB_NOT_FOUND", { job });
+  return row;
+}
+
+/** Reads what gives a job's fire times of a range, in one snapshot with its row. */
+export async function readLedgerView(
+  on: Queryable,
+  parts: Parts,
+  row: JobRow,
+  range: { readonly fromMs: number; readonly endMs: number },
+): Promise<LedgerView> {
+  const nowMs = parts.clock.now();
+  const segments = await readSegments(on, parts.schedules, row.uid, range);
+  const undecidedMs = row.next_fire_time ?? Number.POSITIVE_INFINITY;
+  const present = segments.at(-1);
+  // Without a segment of its own in the range, the present epoch has no fire times there.
+  if (present === undefined || present.epoch !== row.epoch) return { row, nowMs, segments, undecidedMs };
+  const before = segments.slice(0, -1);
+  if (row.state === "PAUSED" && row.pause_until !== null) {
+    const resumedMs = row.pause_until - 1;
+    const pause = { ...present, untilMs: resumedMs };
+    const resumed: Segment = { ...present, state: "ACTIVE", afterMs: resumedMs, note: "" };
+    const upcoming = await endOfUpcoming(on, parts, row, resumed);
+    return { row, nowMs, segments: [...before, pause, upcoming], undecidedMs: row.pause_until };
+  }
+  if (row.state !== "ACTIVE") return { row, nowMs, segments, undecidedMs };
+  return { row, nowMs, segments: [...before, await endOfUpcoming(on, parts, row, present)], undecidedMs };
+}
+
+/** How many upcoming fire times are looked at to see where a limited job ends. */
+const LOOKED_AHEAD = 10_000;
+
+// A job with maxFires has no more upcoming fire times than it has fires left: each is taken to fire that is neither to
+// be skipped nor outside its calendars, as they are now.
+async function endOfUpcoming(on: Queryable, parts: Parts, row: JobRow, segment: Segment): Promise<Segment> {
+  const { schedule } = segment;
+  const { maxFires } = schedule.policies;
+  if (maxFires === 0) return segment;
+  const { waiting, requested } = readCarry(row.carry);
+  const gates = await gatesOf(on, parts.zoneData, row.project_id, schedule.calendars);
+  const openings = new Set<number>();
+  const fires = (atMs: number): boolean => {
+    if (requested.includes(atMs)) return false;
+    const gate = passGates(gates, atMs);
+    if (gate.kind !== "DEFERRED") return gate.kind === "OPEN";
+    const taken = openings.has(gate.untilMs);
+    openings.add(gate.untilMs);
+    return !taken;
+  };
+  let left = maxFires - row.last_seq - waiting.filter(fires).length;
+  let atMs: number | null = (row.next_fire_time ?? segment.afterMs + 1) - 1;
+  for (let looked = 0; left > 0 && atMs !== null; looked++) {
+    if (looked === LOOKED_AHEAD) return segment;
+    atMs = schedule.nextAfter(atMs);
+    if (atMs !== null && fires(atMs)) left -= 1;
+  }
+  return atMs === null ? segment : { ...segment, untilMs: Math.min(segment.untilMs, atMs) };
+}
+
+/** What became of fire times of one view, ascending and all from one stretch of time. */
+export async function readVerdicts(
+  on: Queryable,
+  view: LedgerView,
+  fires: readonly { readonly atMs: number; readonly segment: Segment }[],
+): Promise<Verdict[]> {
+  const [first, last] = [fires[0], fires.at(-1)];
+  if (first === undefined || last === undefined) return [];
+  const { row } = view;
+  const window = [toSqlTime(first.atMs), toSqlTime(last.atMs)];
+  const times = fires.map(({ atMs }) => toSqlTime(atMs));
+  const triggers = await on.query(ledgerTriggersAt, [row.project_id, row.uid, times]);
+  const skips = await on.query(skipsBetween, [row.uid, ...window]);
+  const byTime = new Map(triggers.map((trigger) => [trigger.fire_time, trigger]));
+  let index = 0;
+  return fires.map(({ atMs, segment }) => {
+    while ((skips[index]?.last_fire_time ?? Number.POSITIVE_INFINITY) < atMs) index += 1;
+    const skip = skips[index];
+    const trigger = byTime.get(atMs) ?? null;
+    const covering = skip !== undefined && skip.first_fire_time <= atMs ? skip : null;
+    return { atMs, segment, ...judge(view, atMs, segment, trigger, covering) };
+  });
+}
+
+function judge(
+  view: LedgerView,
+  atMs: number,
+  segment: Segment,
+  trigger: LedgerTriggerRow | null,
+  skip: SkipRow | null,
+): Omit<Verdict, "atMs" | "segment"> {
+  const none = { reason: null, detail: "", trigger: null };
+  if (trigger !== null) return { ...none, verdict: "TRIGGERED", trigger };
+  if (skip !== null) return { ...none, verdict: skip.verdict, reason: skip.reason, detail: skip.detail };
+  const { requested, waiting } = readCarry(view.row.carry);
+  const past = atMs <= view.nowMs;
+  if (segment.state === "PAUSED" && past) return { ...none, verdict: "SKIPPED", reason: "PAUSED" };
+  if (requested.includes(atMs)) return { ...none, verdict: "SKIPPED", reason: "SKIPPED_BY_REQUEST" };
+  if (segment.state === "PAUSED") return { ...none, verdict: "UPCOMING", reason: "PAUSED" };
+  if (atMs >= view.undecidedMs || waiting.includes(atMs)) return { ...none, verdict: "UPCOMING" };
+  return { ...none, verdict: "UNKNOWN" };
+}

@@ -1,0 +1,250 @@
+import { create, fromJson, type JsonObject } from "@bufbuild/protobuf";
+import { timestampDate, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { CalendarSchema } from "../../gen/easycron/v1/calendar_pb.ts";
+import { JobSchema, WarningCode } from "../../gen/easycron/v1/job_pb.ts";
+import { SkipFireTimeRequestSchema } from "../../gen/easycron/v1/ledger_service_pb.ts";
+import { PreviewScheduleRequestSchema } from "../../gen/easycron/v1/schedule_service_pb.ts";
+import { skipFireTime } from "../changes/skip-fire-time.ts";
+import { createCalendar } from "../settling/calendars-change.ts";
+import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
+import { previewSchedule } from "./preview-schedule.ts";
+
+// A Monday, 08:00 UTC.
+const NOW = Date.UTC(2026, 2, 2, 8);
+const HOUR = 3_600_000;
+const hourly = { schedules: [{ cron: { expression: "0 * * * *" } }] };
+
+let bench: SchedulerBench;
+beforeAll(async () => {
+  bench = await openBench(NOW);
+  const windows = [
+    { days: ["MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY"], start: "09:00", end: "17:30" },
+  ];
+  const office = create(CalendarSchema, { name: "office", timeZone: "Europe/Paris", windows });
+  await createCalendar(bench.parts, PROJECT, office);
+  const days = create(CalendarSchema, { name: "no-tuesday", excludedDates: ["2026-03-03"] });
+  await createCalendar(bench.parts, PROJECT, days);
+});
+afterAll(() => bench.close());
+beforeEach(() => bench.setTime(NOW));
+afterEach(() => bench.setTime(NOW));
+
+type Asked = { after?: number; count?: number; signal?: AbortSignal };
+
+/** Previews a saved job by its name, or an unsaved one. */
+function ask(of: string | JsonObject, { after, count = 10, signal }: Asked = {}) {
+  const source =
+    typeof of === "string"
+      ? { case: "name" as const, value: of }
+      : { case: "job" as const, value: fromJson(JobSchema, of) };
+  const when = after === undefined ? {} : { after: timestampFromMs(after) };
+  const request = create(PreviewScheduleRequestSchema, { source, count, ...when });
+  return previewSchedule(bench.parts, PROJECT, request, signal);
+}
+
+const iso = (time: unknown) =>
+  time === undefined
+    ? null
+    : timestampDate(time as never)
+        .toISOString()
+        .slice(5, 16);
+
+/** Nominal and effective times, "03-02T09:00", and notes. */
+async function times(of: string | JsonObject, asked: Asked = {}) {
+  const { fireTimes = [] } = await ask(of, asked);
+  return fireTimes.map(({ nominalTime, effectiveTime, notes = [] }) => [
+    iso(nominalTime),
+    iso(effectiveTime),
+    notes.join(" "),
+  ]);
+}
+
+let made = 0;
+const save = (fields: JsonObject) =>
+  bench.createJob(
+    fromJson(JobSchema, {
+      name: `saved-${made++}`,
+      target: { webhook: { url: "https://example.com/" } },
+      ...hourly,
+      ...fields,
+    }),
+  );
+
+const tickTo = async (ms: number) => {
+  bench.setTime(ms);
+  while ((await bench.tick.run()).more);
+};
+
+describe("calendars", () => {
+  const WAITS = "Skipped: the calendar office is closed, and an earlier fire time waits for its opening.";
+  const deferring = { ...hourly, calendars: [{ name: "office", outside: "OUTSIDE_DEFER" }] };
+
+  test("defer the first of several to the opening, and the others are skipped", async () => {
+    expect(await times(deferring, { after: NOW + 8.5 * HOUR, count: 16 })).toEqual([
+      ["03-02T17:00", "03-03T08:00", "Deferred: the calendar office is closed."],
+      ...["18", "19", "20", "21", "22", "23"].map((hour) => [`03-02T${hour}:00`, null, WAITS]),
+      ...["00", "01", "02", "03", "04", "05", "06", "07"].map((hour) => [`03-03T${hour}:00`, null, WAITS]),
+      ["03-03T08:00", "03-03T08:00", ""],
+    ]);
+  });
+
+  test("whose opening an earlier fire time has taken leave none for those asked for", async () => {
+    const job = await save(deferring);
+    expect((await times(job.name, { after: NOW + 12 * HOUR, count: 1 }))[0]).toEqual([
+      "03-02T21:00",
+      null,
+      WAITS,
+    ]);
+    await tickTo(NOW + 9.5 * HOUR);
+    expect((await times(job.name, { count: 1 }))[0]).toEqual(["03-02T18:00", null, WAITS]);
+    expect((await times(job.name, { after: NOW - 84 * HOUR, count: 1 }))[0]).toEqual([
+      "02-26T21:00",
+      null,
+      WAITS,
+    ]);
+  });
+
+  test("that skip come before those that defer, and do not hide who has taken an opening", async () => {
+    const calendars = [{ name: "office", outside: "OUTSIDE_DEFER" }, { name: "no-tuesday" }];
+    const job = await save({ calendars });
+    expect(await times(job.name, { after: NOW + 14.5 * HOUR, count: 2 })).toEqual([
+      ["03-02T23:00", null, WAITS],
+      ["03-03T00:00", null, "Skipped: the calendar no-tuesday is closed."],
+    ]);
+    bench.setTime(NOW + 100 * HOUR);
+    expect(await times(job.name, { after: NOW + 38.5 * HOUR, count: 2 })).toEqual([
+      ["03-03T23:00", null, "Skipped: the calendar no-tuesday is closed."],
+      ["03-04T00:00", null, WAITS],
+    ]);
+  });
+
+  test("that are not there are named", async () => {
+    await expect(ask({ ...hourly, calendars: [{ name: "none" }] })).rejects.toMatchObject({
+      reason: "CALENDAR_NOT_FOUND",
+      violations: [{ field: "job.calendars[0].name" }],
+    });
+  });
+});
+
+describe("a limit", () => {
+  test("leaves a saved job what it has not fired", async () => {
+    const job = await save({ maxFires: 5 });
+    await tickTo(NOW + 2 * HOUR);
+    expect((await bench.triggersOf(job.uid)).map(({ seq }) => seq)).toEqual([1, 2]);
+    expect((await times(job.name)).map(([nominal]) => nominal)).toEqual([
+      "03-02T11:00",
+      "03-02T12:00",
+      "03-02T13:00",
+    ]);
+  });
+
+  test("counts what is handed over already and still to come", async () => {
+    const job = await save({ maxFires: 1 });
+    await tickTo(NOW + HOUR - 3_000);
+    expect(await bench.triggersOf(job.uid)).toHaveLength(1);
+    expect(await times(job.name)).toEqual([["03-02T09:00", "03-02T09:00", ""]]);
+    await tickTo(NOW + HOUR);
+    expect(await times(job.name)).toEqual([]);
+  });
+
+  test("is used up by fire times between now and the first one wanted", async () => {
+    const job = { ...hourly, maxFires: 3 };
+    expect((await times(job, { after: NOW + 2 * HOUR })).map(([nominal]) => nominal)).toEqual([
+      "03-02T11:00",
+    ]);
+    expect(await times(job, { after: NOW + 3 * HOUR })).toEqual([]);
+    const saved = await save({ maxFires: 3 });
+    expect(await times(saved.name, { after: NOW + 2 * HOUR })).toHaveLength(1);
+  });
+
+  test("counts from now on in a view that begins before", async () => {
+    const saved = await save({ maxFires: 3 });
+    expect(await times(saved.name, { after: NOW - 4 * HOUR })).toHaveLength(4 + 3);
+    expect(await times({ ...hourly, maxFires: 3 }, { after: NOW - 4 * HOUR })).toHaveLength(3);
+  });
+
+  test("that lies too far ahead to be counted is not, and a note says so", async () => {
+    const job = { schedules: [{ cron: { expression: "* * * * *" } }], maxFires: 20_000 };
+    const [first] = await times(job, { after: NOW + 200 * 24 * HOUR, count: 1 });
+    expect(first?.[2]).toMatch(/^Not counted: .*20000/);
+    expect((await times(job, { after: NOW + 5 * 24 * HOUR, count: 1 }))[0]?.[2]).toBe("");
+  });
+
+  test("reads the clock once", async () => {
+    let readings = 0;
+    const clock = { now: () => NOW + HOUR * readings++ };
+    const source = { case: "job" as const, value: fromJson(JobSchema, { ...hourly, maxFires: 2 }) };
+    const request = create(PreviewScheduleRequestSchema, { source });
+    const { fireTimes } = await previewSchedule({ ...bench.parts, clock }, PROJECT, request);
+    expect(fireTimes?.map(({ nominalTime }) => iso(nominalTime))).toEqual(["03-02T09:00", "03-02T10:00"]);
+  });
+});
+
+test("a fire time that is to be skipped by request has no effective time", async () => {
+  const job = await save({});
+  const nominalTime = timestampFromMs(NOW + 2 * HOUR);
+  await skipFireTime(bench.parts, PROJECT, create(SkipFireTimeRequestSchema, { job: job.name, nominalTime }));
+  expect(await times(job.name, { count: 3 })).toEqual([
+    ["03-02T09:00", "03-02T09:00", ""],
+    ["03-02T10:00", null, "Skipped: SkipFireTime asked for it."],
+    ["03-02T11:00", "03-02T11:00", ""],
+  ]);
+});
+
+describe("what a job's id decides", () => {
+  const spread = { schedules: [{ cron: { expression: "H * * * *" } }], flexibleWindow: "600s" };
+
+  test("is that of the living job whose name an unsaved one carries", async () => {
+    const job = await save(spread);
+    expect(await times({ ...spread, name: job.name })).toEqual(await times(job.name));
+    expect((await times(job.name))[0]?.[2]).toMatch(/^Delayed by \d+ ms within its flexible window\.$/);
+  });
+
+  test("is chosen when another one is created, and its fire times say so", async () => {
+    const [first] = await times({ ...spread, name: "not-there" }, { count: 1 });
+    expect(first?.[2]).toContain("what H stands for is chosen when the job is created");
+    expect(first?.[2]).toContain("place in its flexible window is chosen when it is created");
+    const thursdays = { schedules: [{ cron: { expression: "0 9 * MAR THU" } }] };
+    expect((await times(thursdays, { count: 1 }))[0]?.[2]).toBe("");
+  });
+});
+
+test("shows every kind of schedule in its own zone, and the release of the zone database", async () => {
+  const timeZone = "Europe/Paris";
+  const schedules = [
+    { once: { localTime: "2026-03-29T02:30:00" }, timeZone },
+    { rate: { every: "3600s", anchorTime: "2026-03-30T00:30:00Z" }, timeZone },
+  ];
+  const { fireTimes, zoneDataVersion } = await ask({ schedules }, { count: 2 });
+  expect(fireTimes).toMatchObject([
+    { localTime: "2026-03-29T03:00:00", utcOffset: "+02:00", notes: [expect.stringMatching(/^Shifted/)] },
+    { localTime: "2026-03-30T02:30:00", utcOffset: "+02:00", notes: [] },
+  ]);
+  expect(zoneDataVersion).toBe(bench.parts.zoneData.inForce(NOW).version);
+  expect(zoneDataVersion).not.toBe("");
+});
+
+test("an unsaved rate without an anchor begins at the instant asked for if that is past", async () => {
+  const rate = { schedules: [{ rate: { every: "5400s" } }] };
+  expect((await times(rate, { after: NOW - 10 * HOUR, count: 2 })).map(([nominal]) => nominal)).toEqual([
+    "03-01T23:30",
+    "03-02T01:00",
+  ]);
+});
+
+test("of one that has no fire time left is empty and warns; of one that nobody waits for it does not", async () => {
+  const once = { schedules: [{ once: { time: "2026-03-02T09:00:00Z" } }] };
+  const { fireTimes, warnings } = await ask(once, { after: NOW + HOUR });
+  expect(fireTimes).toEqual([]);
+  expect(warnings?.map(({ code }) => code)).toContain(WarningCode.NEVER_FIRES);
+  const stopping = new AbortController();
+  stopping.abort();
+  const secondly = { schedules: [{ rate: { every: "1s" } }] };
+  const cut = await ask(secondly, { count: 1_000, signal: stopping.signal });
+  expect(cut.fireTimes?.length).toBeLessThan(1_000);
+});
+
+test("of a job that is not there is refused", async () => {
+  await expect(ask("nobody")).rejects.toMatchObject({ reason: "JOB_NOT_FOUND" });
+});

@@ -1,0 +1,31 @@
+import type { SqlValue } from "../../db/pool.ts";
+import { toSqlTime } from "../../db/time.ts";
+import type { JobFilter } from "./job-filter.ts";
+
+/**
+ * The condition that a job `j` with its revision in force `r` passes a filter, whatever that is: $1 to $8 are what
+ * `toFilterValues` returns. An array that asks for nothing is passed without a look at the specification.
+ */
+export const PASSES_FILTER = `j.project_id = $1 and j.state <> 'DELETED'
+      and case when j.state = 'ACTIVE' and j.pause_until > $2::timestamptz then 'PAUSED' else j.state end = any ($3::text[])
+      and j.name = all ($4::text[]) and j.name ^@ all ($5::text[])
+      and (cardinality($6::text[]) = 0
+           or coalesce(r.spec -> 'labels', '{}'::json)::jsonb @> all ($6::text[]::jsonb[]))
+      and (cardinality($7::text[]) = 0
+           or coalesce(r.spec -> 'labels', '{}'::json)::jsonb ?& $7::text[])
+      and (cardinality($8::text[]) = 3
+           or exists (select from json_object_keys(r.spec -> 'target') as kind where kind = any ($8::text[])))`;
+
+/** The values of `PASSES_FILTER`: states are those of `nowMs`. */
+export function toFilterValues(projectId: string, filter: JobFilter, nowMs: number): SqlValue[] {
+  return [
+    projectId,
+    toSqlTime(nowMs),
+    filter.states,
+    filter.names,
+    filter.prefixes,
+    filter.labels.map(([key, value]) => JSON.stringify({ [key]: value })),
+    filter.labelKeys,
+    filter.targets,
+  ];
+}

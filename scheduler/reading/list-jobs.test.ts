@@ -1,0 +1,117 @@
+import { create, fromJson, type JsonObject } from "@bufbuild/protobuf";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { JobSchema } from "../../gen/easycron/v1/job_pb.ts";
+import { ListJobsRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
+import { pauseJob } from "../changes/pause-job.ts";
+import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
+import { listJobs } from "./list-jobs.ts";
+
+const START = Date.UTC(2026, 2, 2, 9);
+const MINUTE = 60_000;
+const WEBHOOK = { webhook: { url: "https://example.com/" } };
+
+let bench: SchedulerBench;
+beforeEach(async () => {
+  bench = await openBench(START);
+});
+afterEach(() => bench.close());
+
+/** Creates a job that fires daily at an hour, in a minute of its own. */
+const make = async (minute: number, name: string, hour: number, fields: JsonObject = {}) => {
+  bench.setTime(START + minute * MINUTE);
+  const schedules = [{ cron: { expression: `0 ${hour} * * *` } }];
+  return bench.createJob(fromJson(JobSchema, { name, schedules, target: WEBHOOK, ...fields }));
+};
+const list = (request: { filter?: string; orderBy?: string; pageSize?: number; pageToken?: string }) =>
+  listJobs(bench.parts, PROJECT, create(ListJobsRequestSchema, request));
+const names = async (filter: string, orderBy = "") =>
+  (await list({ filter, orderBy })).jobs.map(({ name }) => name);
+/** All names, read in pages. */
+const paged = async (filter: string, orderBy: string, pageSize: number) => {
+  const found: string[] = [];
+  let pageToken = "";
+  do {
+    const page = await list({ filter, orderBy, pageSize, pageToken });
+    found.push(...page.jobs.map(({ name }) => name));
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "");
+  return found;
+};
+
+describe("jobs are listed", () => {
+  test("as the filter has them", async () => {
+    const billing = { labels: { team: "billing", env: "" } };
+    await make(0, "payroll", 12, billing);
+    await make(0, "pay-late", 13, { target: { redis: { stream: "s" } }, labels: { team: "billing" } });
+    await make(0, "report", 14, { labels: { team: "data" } });
+    await make(0, "once", 15, { schedules: [{ once: { time: new Date(START + 1_000).toISOString() } }] });
+    bench.setTime(START + 2_000);
+    while ((await bench.tick.run()).more);
+    await make(0, "by-hand", 16, { schedules: [], target: { kafka: { topic: "t" } } });
+    await pauseJob(bench.parts, { projectId: PROJECT, name: "report" }, { note: "", untilMs: null });
+    const untilMs = START + 5 * MINUTE;
+    await pauseJob(bench.parts, { projectId: PROJECT, name: "payroll" }, { note: "", untilMs });
+    expect(await names("state = PAUSED")).toEqual(["payroll", "report"]);
+    expect(await names("state = FINISHED")).toEqual(["once"]);
+    expect(await names("state != PAUSED")).toEqual(["by-hand", "once", "pay-late"]);
+    expect(await names('name = "payroll"')).toEqual(["payroll"]);
+    expect(await names('name = "pay*"')).toEqual(["pay-late", "payroll"]);
+    expect(await names("name = payroll AND name = report")).toEqual([]);
+    expect(await names("name = pay* AND name = payr*")).toEqual(["payroll"]);
+    expect(await names('labels.team = "billing"')).toEqual(["pay-late", "payroll"]);
+    expect(await names("labels.team = billing AND labels.team = data")).toEqual([]);
+    expect(await names("labels.env:*")).toEqual(["payroll"]);
+    expect(await names('labels.env = ""')).toEqual(["payroll"]);
+    expect(await names("target = redis")).toEqual(["pay-late"]);
+    expect(await names("target != webhook AND state = ACTIVE")).toEqual(["by-hand", "pay-late"]);
+    expect(await names("labels.team = billing AND target = webhook AND state = PAUSED")).toEqual(["payroll"]);
+    // A scheduler takes a pause back a little before it ends by itself; until then the job is paused.
+    bench.setTime(untilMs - 1_000);
+    await bench.tick.run();
+    expect(await names("state = PAUSED")).toEqual(["payroll", "report"]);
+    bench.setTime(untilMs);
+    expect(await names("state = PAUSED")).toEqual(["report"]);
+  });
+
+  test.each([
+    ["", ["a", "b", "c", "d", "e"]],
+    ["name desc", ["e", "d", "c", "b", "a"]],
+    ["createTime", ["c", "a", "e", "b", "d"]],
+    ["create_time desc", ["d", "b", "e", "a", "c"]],
+    ["nextFireTime", ["b", "a", "c", "d", "e"]],
+  ])("in the order %j, in pages of any size", async (orderBy, expected) => {
+    await make(0, "c", 12);
+    await make(1, "e", 13, { schedules: [] });
+    await make(1, "a", 11);
+    await make(2, "d", 14, { schedules: [] });
+    await make(2, "b", 10);
+    for (const size of [1, 2, 5]) expect(await paged("", orderBy, size)).toEqual(expected);
+    expect(await paged("name = *", orderBy, 2)).toEqual(expected);
+  });
+
+  test("and a token is good for its filter and its order only", async () => {
+    await make(0, "a", 9);
+    await make(0, "b", 9);
+    const { nextPageToken: pageToken } = await list({ filter: "name = *", orderBy: "name", pageSize: 1 });
+    expect((await list({ filter: "name = *", orderBy: "name", pageToken })).jobs).toHaveLength(1);
+    const forged = Buffer.from("jobs:\u0000").toString("base64url");
+    for (const wrong of [
+      { filter: "", orderBy: "name", pageToken },
+      { filter: "name = *", orderBy: "name desc", pageToken },
+      { pageToken },
+      { pageToken: forged },
+    ]) {
+      await expect(list(wrong)).rejects.toMatchObject({ reason: "PAGE_TOKEN_INVALID" });
+    }
+  });
+
+  test.each(["nonsense", "name, create_time", "name asc", "next_fire_time desc"])(
+    "and not in the order %j",
+    async (orderBy) => {
+      await expect(list({ orderBy })).rejects.toMatchObject({
+        reason: "FIELD_INVALID",
+        violations: [{ field: "orderBy", description: expect.stringContaining("create_time desc") }],
+      });
+    },
+  );
+});

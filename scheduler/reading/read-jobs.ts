@@ -1,0 +1,112 @@
+import { type CalendarGate, passGates } from "../../cron/calendar-gate.ts";
+import { nextPassing, PASSING_STEPS } from "../../cron/next-passing.ts";
+import type { FirePlan } from "../../cron/preview.ts";
+import type { Job } from "../../gen/easycron/v1/job_pb.ts";
+import type { GetJobRequest } from "../../gen/easycron/v1/job_service_pb.ts";
+import { failure } from "../../mesh/errors.ts";
+import { gatesOfMany } from "../calendars/calendars.ts";
+import { readCarry } from "../job/carry.ts";
+import { type JobRow, toJob } from "../job/job.ts";
+import { jobByName, jobUidsByName } from "../job/jobs.sql.ts";
+import type { Parts } from "../parts.ts";
+import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
+
+/** A job to be shown; its schedule is the cache's unless given. */
+export interface ShownJob {
+  readonly row: JobRow;
+  readonly schedule?: CompiledSchedule;
+}
+
+/** The job as customers see it: `presentJobs` of one. */
+export async function presentJob(parts: Parts, row: JobRow, schedule?: CompiledSchedule): Promise<Job> {
+  const [job] = await presentJobs(parts, [{ row, ...(schedule && { schedule }) }]);
+  if (job === undefined) throw new Error(`Job ${row.uid} is not shown.`);
+  return job;
+}
+
+/**
+ * Jobs as customers see them, in their order. The next fire time of each is counted from now, and is one that makes a
+ * trigger: what its calendars in force skip is passed over, and so is what was asked to be skipped. One that a calendar
+ * defers keeps its nominal time. It is absent when none is found among the next fire times of about a year, and when a
+ * stored schedule cannot be compiled.
+ */
+export async function presentJobs(parts: Parts, jobs: readonly ShownJob[]): Promise<Job[]> {
+  const shown = jobs.map(({ row, schedule }) => ({ row, schedule: schedule ?? parts.schedules.find(row) }));
+  const gates = await gatesOfShown(parts, shown);
+  return shown.map((each, index) => present(parts, each, gates[index]));
+}
+
+interface FoundJob {
+  readonly row: JobRow;
+  readonly schedule: CompiledSchedule | Error;
+}
+
+type Gates = readonly CalendarGate[] | undefined;
+
+/** One statement for all of them; none if no job has a calendar and a next fire time. */
+function gatesOfShown(parts: Parts, shown: readonly FoundJob[]): Promise<Gates[]> {
+  const references = shown.map(({ row, schedule }) => ({
+    projectId: row.project_id,
+    references: row.state === "ACTIVE" && !(schedule instanceof Error) ? schedule.calendars : [],
+  }));
+  return gatesOfMany(parts.database, parts.zoneData, references);
+}
+
+function present(parts: Parts, { row, schedule }: FoundJob, gates: Gates): Job {
+  const nowMs = parts.clock.now();
+  if (schedule instanceof Error) return toJob(row, null, nowMs);
+  const plan = { ...schedule.plan, gates: gates ?? [] };
+  return toJob(row, row.state === "ACTIVE" ? nextFireTimeOf(row, plan, nowMs) : null, nowMs);
+}
+
+// The cursor runs ahead of now by the look-ahead; behind now it stands at what is owed. A cursor of a job that has
+// none left, or of one whose pause ends by itself, is not asked for again.
+function nextFireTimeOf(row: JobRow, plan: FirePlan, nowMs: number): number | null {
+  const cursor = row.next_fire_time;
+  const owed = cursor !== null && cursor <= nowMs;
+  const from = owed ? cursor - 1 : Math.max(nowMs, Math.min(row.after_time, row.pause_until ?? 0));
+  const next = nextToTrigger(row, plan, from);
+  const last = row.last_fire_time;
+  if (cursor === null && (last === null || next === null || next > last)) return null;
+  return next;
+}
+
+function nextToTrigger(row: JobRow, plan: FirePlan, afterMs: number): number | null {
+  const { requested } = readCarry(row.carry);
+  const takenMs = openingTaken(row, plan, afterMs);
+  let from = afterMs;
+  for (let steps = PASSING_STEPS; steps > 0; ) {
+    const passing = nextPassing(plan, from, { steps, takenMs });
+    if (passing.atMs === null || !requested.includes(passing.atMs)) return passing.atMs;
+    from = passing.atMs;
+    steps -= passing.steps;
+  }
+  return null;
+}
+
+/** The opening for which a fire time up to `afterMs` waits, or waited: a later one deferred to it makes no trigger. */
+function openingTaken(row: JobRow, { gates = [] }: FirePlan, afterMs: number): number | null {
+  const { waiting } = readCarry(row.carry);
+  const earlier = [row.last_fire_time, ...waiting].filter((atMs) => atMs !== null && atMs <= afterMs);
+  if (gates.length === 0 || earlier.length === 0) return null;
+  const verdict = passGates(gates, Math.max(...earlier.map(Number)));
+  return verdict.kind === "DEFERRED" ? verdict.untilMs : null;
+}
+
+/** Reads a job by name. Throws JOB_NOT_FOUND. */
+export async function readJob(
+  parts: Parts,
+  projectId: string,
+  request: Pick<GetJobRequest, "name">,
+): Promise<JobRow> {
+  const [row] = await parts.database.query(jobByName, [projectId, request.name]);
+  if (row === undefined) throw failure("JOB_NOT_FOUND", { job: request.name });
+  return row;
+}
+
+/** The ids of all jobs of the project that have had this name. Throws JOB_NOT_FOUND instead of none. */
+export async function resolveJob(parts: Parts, projectId: string, name: string): Promise<string[]> {
+  const rows = await parts.database.query(jobUidsByName, [projectId, name]);
+  if (rows.length === 0) throw failure("JOB_NOT_FOUND", { job: name });
+  return rows.map((row) => row.uid);
+}

@@ -1,0 +1,156 @@
+import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import {
+  type FireTimeDifference,
+  FireTimeDifferenceSchema,
+  type GetRevisionRequest,
+  type ListRevisionsRequest,
+  type Revision,
+  RevisionSchema,
+} from "../../gen/easycron/v1/revision_pb.ts";
+import { failure } from "../../mesh/errors.ts";
+import { dropSnapshots } from "../calendars/edges.ts";
+import { fromSpecJson, type JobRow } from "../job/job.ts";
+import { type RevisionRow, revisionsBefore, revisionWithPrevious } from "../job/revisions.sql.ts";
+import { findLedgerJob } from "../ledger/view.ts";
+import type { Parts } from "../parts.ts";
+import { readJob } from "../reading/read-jobs.ts";
+import { readPageToken, toPageToken } from "../requests/page-token.ts";
+import { compileSchedule } from "../schedules/compiled-schedule.ts";
+import { gatesAt } from "./calendars.ts";
+import { type Difference, differenceOf, type RevisionTiming } from "./difference.ts";
+
+const DEFAULT_PAGE_SIZE = 50;
+const AFTER_ALL = 2_147_483_647;
+/** How many of the added, and of the removed, fire times are shown unless asked otherwise. */
+const DEFAULT_TIMES = 10;
+
+type Named = Pick<GetRevisionRequest, "name" | "number">;
+type Paged = Named & Partial<Pick<GetRevisionRequest, "pageSize" | "pageToken">>;
+
+/**
+ * A page of a job's revisions, newest first; of several jobs that have had the name, of the living one, or else the last.
+ * Throws JOB_NOT_FOUND, PAGE_TOKEN_INVALID.
+ */
+export async function listRevisions(
+  parts: Parts,
+  projectId: string,
+  request: ListRevisionsRequest,
+): Promise<{ revisions: Revision[]; nextPageToken: string }> {
+  const size = request.pageSize === 0 ? DEFAULT_PAGE_SIZE : request.pageSize;
+  const before = readNumber("revisions", request.pageToken, AFTER_ALL);
+  const { uid } = await findLedgerJob(parts.database, projectId, request.name);
+  const rows = await parts.database.query(revisionsBefore, [projectId, uid, before, size + 1]);
+  const page = rows.slice(0, size);
+  const last = page.at(-1);
+  return {
+    revisions: page.map(toRevision),
+    nextPageToken:
+      rows.length > size && last !== undefined ? toPageToken("revisions", String(last.revision)) : "",
+  };
+}
+
+function readNumber(list: string, token: string, first: number): number {
+  const key = readPageToken(list, token);
+  if (key === "") return first;
+  const number = Number(key);
+  if (!Number.isInteger(number) || number < 1 || number > AFTER_ALL)
+    throw failure("PAGE_TOKEN_INVALID", { token });
+  return number;
+}
+
+/**
+ * A revision with a page of its difference from the one before, which is the same whenever it is read. The job is found as
+ * in `listRevisions`. Throws JOB_NOT_FOUND, REVISION_NOT_FOUND, PAGE_TOKEN_INVALID.
+ */
+export async function getRevision(
+  parts: Parts,
+  projectId: string,
+  { pageSize = 0, pageToken = "", ...request }: Paged,
+): Promise<{ revision: Revision; nextPageToken: string }> {
+  const job = await findLedgerJob(parts.database, projectId, request.name);
+  const rows = await findRows(parts, projectId, request, job);
+  const [row] = rows;
+  const list = `revision/${row.uid}/${row.revision}`;
+  const offset = readNumber(list, pageToken, 0);
+  const size = pageSize === 0 ? DEFAULT_TIMES : pageSize;
+  const [after, before] = await timingsOf(parts, projectId, rows);
+  if (after === undefined) throw new Error(`Revision ${row.revision} of ${row.uid} has no timing.`);
+  const difference = differenceOf(before ?? null, after, row.create_time);
+  const more = Math.max(difference.added.length, difference.removed.length) > offset + size;
+  return {
+    revision: create(RevisionSchema, {
+      ...toRevision(row),
+      difference: toFireTimeDifference(difference, row.create_time, { offset, size }),
+    }),
+    nextPageToken: more ? toPageToken(list, String(offset + size)) : "",
+  };
+}
+
+/** A revision of a living job, without its difference. Throws JOB_NOT_FOUND, REVISION_NOT_FOUND. */
+export async function findRevision(parts: Parts, projectId: string, request: Named): Promise<Revision> {
+  const [row] = await findRows(parts, projectId, request, await readJob(parts, projectId, request));
+  return toRevision(row);
+}
+
+// The revision, and if there is one, that before it.
+async function findRows(
+  parts: Parts,
+  projectId: string,
+  request: Named,
+  job: JobRow,
+): Promise<[RevisionRow, ...RevisionRow[]]> {
+  const number = Math.min(request.number, AFTER_ALL);
+  const values = [projectId, job.uid, number];
+  const [row, ...previous] = await parts.database.query(revisionWithPrevious, values);
+  if (row?.revision === number) return [row, ...previous];
+  const metadata = { job: request.name, revision: String(request.number), last: String(job.revision) };
+  throw failure("REVISION_NOT_FOUND", metadata);
+}
+
+/** The difference after `afterMs` as customers see it: all of it counted, and `size` of each kind from `offset` on shown. */
+export function toFireTimeDifference(
+  { endMs, added, removed }: Difference,
+  afterMs: number,
+  { offset, size } = { offset: 0, size: DEFAULT_TIMES },
+): FireTimeDifference {
+  const shown = (times: readonly number[]) =>
+    times.slice(offset, offset + size).map((ms) => timestampFromMs(ms));
+  return create(FireTimeDifferenceSchema, {
+    startTime: timestampFromMs(afterMs),
+    endTime: timestampFromMs(endMs),
+    addedCount: added.length,
+    removedCount: removed.length,
+    added: shown(added),
+    removed: shown(removed),
+  });
+}
+
+// Of a revision and the one before it, both by what was when the later one, which is the first here, came into force.
+async function timingsOf(
+  parts: Parts,
+  projectId: string,
+  rows: readonly [RevisionRow, ...RevisionRow[]],
+): Promise<RevisionTiming[]> {
+  const [{ create_time: atMs, fired_count: fired, waiting_time: waitingMs }] = rows;
+  const schedules = rows.map((row) => {
+    const zoneData = parts.zoneData.release(row.zone_data);
+    return compileSchedule(fromSpecJson(row.spec), row.uid, { zoneData });
+  });
+  const references = schedules.map(({ calendars }) => calendars);
+  const gates = await gatesAt(parts, projectId, references, atMs);
+  return schedules.map((schedule, index) => {
+    const { maxFires } = schedule.policies;
+    const limit = maxFires === 0 ? {} : { firesLeft: Math.max(0, maxFires - fired) };
+    return { schedule, gates: gates[index] ?? [], waitingMs, ...limit };
+  });
+}
+
+function toRevision(row: RevisionRow): Revision {
+  const job = fromSpecJson(row.spec);
+  dropSnapshots(job);
+  job.name = row.name;
+  job.uid = row.uid;
+  const createTime = timestampFromMs(row.create_time);
+  return create(RevisionSchema, { number: row.revision, job, createTime, actor: row.actor });
+}

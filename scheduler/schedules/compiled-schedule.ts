@@ -1,0 +1,181 @@
+import { durationMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import type { DstPolicy } from "../../cron/dst-policy.ts";
+import { ScheduleError } from "../../cron/errors.ts";
+import { neverFires } from "../../cron/expression.ts";
+import { createOnce, createOnceLocal } from "../../cron/once.ts";
+import type { FirePlan } from "../../cron/preview.ts";
+import { createRate } from "../../cron/rate.ts";
+import { createCronSchedule, nextOf, type Schedule } from "../../cron/schedule.ts";
+import { canonicalZone } from "../../cron/zone.ts";
+import type { ZoneOffsets } from "../../cron/zone-offsets.ts";
+import type { Job } from "../../gen/easycron/v1/job_pb.ts";
+import {
+  type CalendarEdgeSchedule,
+  CronDialect,
+  type CronSchedule,
+  DstGap,
+  DstOverlap,
+  Edge,
+  type OnceSchedule,
+  type RateSchedule,
+  type Schedule as ScheduleMessage,
+} from "../../gen/easycron/v1/schedule_pb.ts";
+import { failure, fieldFailure } from "../../mesh/errors.ts";
+import type { CalendarReference } from "../calendars/calendars.ts";
+import { compileSnapshot } from "../calendars/edges.ts";
+import { ownRelease, type ZoneRelease } from "../zones/zone-data.ts";
+import { type Policies, type PolicyFields, readCalendars, readPolicies } from "./policies.ts";
+
+/** A job's schedules, bounds and policies, ready to be asked. */
+export interface CompiledSchedule {
+  /** The job's id, empty for an unsaved one. */
+  readonly jobUid: string;
+  /** The first fire time strictly later than `afterMs`, or null when none is left. Epoch milliseconds. */
+  nextAfter(afterMs: number): number | null;
+  /** What decides the fire times, for previews and warnings; without the calendars, which change by themselves. */
+  readonly plan: FirePlan;
+  readonly policies: Policies;
+  /** The calendars that must be open. */
+  readonly calendars: readonly CalendarReference[];
+  /** The release of the zone database that it was compiled by. */
+  readonly zoneData: string;
+  /** The zones that decide its fire times. */
+  readonly zones: readonly string[];
+}
+
+/** The part of a job that says when. */
+export type Timing = Pick<Job, "schedules" | "startTime" | "endTime" | "flexibleWindow" | "calendars"> &
+  PolicyFields;
+
+/**
+ * Compiles a job's schedules (a union: an instant that several name fires once) and bounds. `seed` is the job's uid,
+ * for `H`; zones are as `options.zoneData` has them, by default as this process has them. Throws SCHEDULE_INVALID, SCHEDULE_NEVER_FIRES (unless allowed, as in a preview), TIME_ZONE_UNKNOWN or
+ * FIELD_INVALID, naming the field.
+ */
+export function compileSchedule(
+  timing: Timing,
+  seed: string,
+  options: { readonly allowNeverFiring?: boolean; readonly zoneData?: ZoneRelease } = {},
+): CompiledSchedule {
+  const { zoneData = ownRelease() } = options;
+  const schedules = timing.schedules.map((schedule, index) => {
+    const path = `job.schedules[${index}]`;
+    const compiled = compileOne(schedule, { seed, zoneData, path, schedules: timing.schedules });
+    if (options.allowNeverFiring !== true) refuseNeverFiring(schedule, compiled, path);
+    return compiled;
+  });
+  const startMs = timing.startTime && timestampMs(timing.startTime);
+  const endMs = timing.endTime && timestampMs(timing.endTime);
+  if (startMs !== undefined && endMs !== undefined && endMs < startMs) {
+    const problem = `${new Date(endMs).toISOString()} is before startTime, ${new Date(startMs).toISOString()}.`;
+    throw fieldFailure("FIELD_INVALID", "job.endTime", problem);
+  }
+  const bounds = { startMs, endMs };
+  const windowMs = timing.flexibleWindow === undefined ? 0 : durationMs(timing.flexibleWindow);
+  return {
+    jobUid: seed,
+    plan: { schedules, bounds, ...(windowMs === 0 ? {} : { flexibleWindow: { jobUid: seed, windowMs } }) },
+    policies: readPolicies(timing),
+    calendars: readCalendars(timing),
+    zoneData: zoneData.version,
+    zones: zonesOf(timing),
+    nextAfter: (afterMs) => {
+      const next = nextOf(schedules, afterMs, bounds);
+      // A fire time that is not later than the last one would be lost as a duplicate, or repeat for ever.
+      if (next !== null && next <= afterMs)
+        throw new Error(`The fire time ${next} is not later than ${afterMs}.`);
+      return next;
+    },
+  };
+}
+
+/** The zones by which a job's fire times are computed, each once. */
+function zonesOf({ schedules }: Pick<Timing, "schedules">): string[] {
+  const named = schedules.map(({ timeZone, kind }) => {
+    const given = kind.case === "calendarEdge" ? (kind.value.snapshot?.timeZone ?? "") : timeZone;
+    return given === "" ? "UTC" : given;
+  });
+  return [...new Set(named)];
+}
+
+interface CompileContext {
+  readonly seed: string;
+  readonly zoneData: ZoneRelease;
+  readonly path: string;
+  /** All of the job's. */
+  readonly schedules: readonly ScheduleMessage[];
+}
+
+function compileOne(schedule: ScheduleMessage, context: CompileContext): Schedule {
+  const { seed, zoneData, path } = context;
+  try {
+    const zone = zoneData.zones(canonicalZone(schedule.timeZone === "" ? "UTC" : schedule.timeZone));
+    const dst = toDstPolicy(schedule);
+    switch (schedule.kind.case) {
+      case "cron":
+        return compileCron(schedule.kind.value, { seed, zone, dst });
+      case "rate":
+        return compileRate(schedule.kind.value, zone);
+      case "once":
+        return compileOnce(schedule.kind.value, zone, dst);
+      case "calendarEdge":
+        return compileEdge(schedule.kind.value, context);
+      case undefined:
+        throw new ScheduleError("kind", "", "is not set", "one of cron, rate, once, calendarEdge");
+    }
+  } catch (error) {
+    throw error instanceof ScheduleError ? toFailure(error, path) : error;
+  }
+}
+
+function toFailure(error: ScheduleError, path: string): Error {
+  const field = `${path}.${error.field}`;
+  const reason = error.field === "timeZone" ? "TIME_ZONE_UNKNOWN" : "SCHEDULE_INVALID";
+  const metadata = { field, value: error.value, problem: error.message };
+  return failure(reason, metadata, { violations: [{ field, description: error.message }], cause: error });
+}
+
+interface CronContext {
+  readonly seed: string;
+  readonly zone: ZoneOffsets;
+  readonly dst: DstPolicy;
+}
+
+function compileCron(cron: CronSchedule, { seed, zone, dst }: CronContext): Schedule {
+  const dialect = cron.dialect === CronDialect.WITH_SECONDS ? "WITH_SECONDS" : "STANDARD";
+  return createCronSchedule({ expression: cron.expression, dialect, seed, timeZone: zone, dst });
+}
+
+function refuseNeverFiring(given: ScheduleMessage, compiled: Schedule, path: string): void {
+  if (compiled.kind !== "cron" || !neverFires(compiled.fields)) return;
+  const value = given.kind.case === "cron" ? given.kind.value.expression : "";
+  const field = `${path}.cron.expression`;
+  const problem = `No date of any year matches "${value}". Name a day that the month has.`;
+  throw fieldFailure("SCHEDULE_NEVER_FIRES", field, problem, { value });
+}
+
+function compileRate(rate: RateSchedule, zone: ZoneOffsets): Schedule {
+  const everyMs = rate.every === undefined ? 0 : durationMs(rate.every);
+  const anchorMs = rate.anchorTime === undefined ? 0 : timestampMs(rate.anchorTime);
+  return { kind: "rate", ...createRate(everyMs, anchorMs, zone) };
+}
+
+function compileOnce(once: OnceSchedule, zone: ZoneOffsets, dst: DstPolicy): Schedule {
+  const { at } = once;
+  if (at.case === "localTime") return { kind: "once", ...createOnceLocal(at.value, zone, dst) };
+  if (at.case === "time") return { kind: "once", ...createOnce(timestampMs(at.value), zone) };
+  throw new ScheduleError("once", "", "names no time", "time or localTime");
+}
+
+function compileEdge(schedule: CalendarEdgeSchedule, { schedules, zoneData }: CompileContext): Schedule {
+  const calendar = compileSnapshot(schedules, schedule, zoneData);
+  return { kind: "calendarEdge", calendar, edge: schedule.edge === Edge.CLOSES ? "CLOSES" : "OPENS" };
+}
+
+function toDstPolicy(schedule: ScheduleMessage): DstPolicy {
+  const overlap = schedule.dstPolicy?.overlap;
+  return {
+    gap: schedule.dstPolicy?.gap === DstGap.SKIP ? "SKIP" : "FIRE_AT_END",
+    overlap: overlap === DstOverlap.SECOND ? "SECOND" : overlap === DstOverlap.BOTH ? "BOTH" : "FIRST",
+  };
+}

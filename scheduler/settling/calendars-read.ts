@@ -1,0 +1,49 @@
+import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import { isOpen, nextChange } from "../../cron/calendar.ts";
+import type { Calendar } from "../../gen/easycron/v1/calendar_pb.ts";
+import type {
+  CheckCalendarRequest,
+  ListCalendarsRequest,
+} from "../../gen/easycron/v1/calendar_service_pb.ts";
+import { calendarsAfterName } from "../calendars/calendars.sql.ts";
+import { calendarNotFound, calendarsInForce, keyOf } from "../calendars/calendars.ts";
+import { toCalendar } from "../calendars/spec.ts";
+import type { Parts } from "../parts.ts";
+import { readPageToken, toPageToken } from "../requests/page-token.ts";
+
+const DEFAULT_PAGE_SIZE = 50;
+
+/** A page of calendars by name. Throws PAGE_TOKEN_INVALID. */
+export async function listCalendars(
+  parts: Parts,
+  projectId: string,
+  request: ListCalendarsRequest,
+): Promise<{ calendars: Calendar[]; nextPageToken: string }> {
+  const size = request.pageSize === 0 ? DEFAULT_PAGE_SIZE : request.pageSize;
+  const after = readPageToken("calendars", request.pageToken);
+  const rows = await parts.database.query(calendarsAfterName, [projectId, after, size + 1]);
+  const page = rows.slice(0, size);
+  const last = page.at(-1);
+  return {
+    calendars: page.map(toCalendar),
+    nextPageToken: rows.length > size && last !== undefined ? toPageToken("calendars", last.name) : "",
+  };
+}
+
+/** Tells whether a calendar is open, by the code that judges fire times. Throws CALENDAR_NOT_FOUND. */
+export async function checkCalendar(
+  parts: Parts,
+  projectId: string,
+  request: CheckCalendarRequest,
+): Promise<{ open: boolean; changeTime?: ReturnType<typeof timestampFromMs> }> {
+  const { name } = request;
+  const named = await calendarsInForce(parts.database, parts.zoneData, [{ projectId, name }]);
+  const found = named.get(keyOf(projectId, name));
+  if (found === undefined) throw calendarNotFound(name);
+  const atMs = request.time === undefined ? parts.clock.now() : timestampMs(request.time);
+  const changeMs = nextChange(found.calendar, atMs);
+  return {
+    open: isOpen(found.calendar, atMs),
+    ...(changeMs === null ? {} : { changeTime: timestampFromMs(changeMs) }),
+  };
+}

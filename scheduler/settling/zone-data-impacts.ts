@@ -1,0 +1,87 @@
+import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { CalendarGate } from "../../cron/calendar-gate.ts";
+import {
+  type ListZoneDataImpactsRequest,
+  type ListZoneDataImpactsResponse,
+  ListZoneDataImpactsResponseSchema,
+  type ZoneDataImpact,
+  ZoneDataImpactSchema,
+} from "../../gen/easycron/v1/schedule_service_pb.ts";
+import { gatesOfMany } from "../calendars/calendars.ts";
+import { fromSpecJson, type JobRow } from "../job/job.ts";
+import { jobsOfProjectInZones } from "../job/jobs.sql.ts";
+import type { Parts } from "../parts.ts";
+import { readPageToken, toPageToken } from "../requests/page-token.ts";
+import { differenceOf } from "../revisions/difference.ts";
+import { toFireTimeDifference } from "../revisions/read.ts";
+import { compileSchedule } from "../schedules/compiled-schedule.ts";
+import type { ComingRelease, ZoneRelease } from "../zones/zone-data.ts";
+
+const DEFAULT_PAGE_SIZE = 50;
+const LIST = "zoneDataImpacts";
+const TWO_YEARS_MS = 731 * 86_400_000;
+
+/**
+ * Compares, for the jobs of a project in the zones on which the coming release differs, their fire times by it with
+ * those by the release in force, over the two years after it takes effect. Throws PAGE_TOKEN_INVALID.
+ */
+export async function listZoneDataImpacts(
+  parts: Parts,
+  projectId: string,
+  request: ListZoneDataImpactsRequest,
+): Promise<ListZoneDataImpactsResponse> {
+  const nowMs = parts.clock.now();
+  const after = readPageToken(LIST, request.pageToken);
+  const response = create(ListZoneDataImpactsResponseSchema, {
+    zoneDataVersion: parts.zoneData.inForce(nowMs).version,
+  });
+  const coming = parts.zoneData.coming(nowMs);
+  if (coming === null) return response;
+  const zones = parts.zoneData.changedBy(coming.version);
+  response.nextZoneDataVersion = coming.version;
+  response.nextZoneDataTime = timestampFromMs(coming.effectiveMs);
+  response.timeZones = [...zones].sort();
+  const size = request.pageSize === 0 ? DEFAULT_PAGE_SIZE : request.pageSize;
+  const rows = await parts.database.query(jobsOfProjectInZones, [projectId, zones, after, size + 1]);
+  const page = rows.slice(0, size);
+  response.impacts = await impactsOf(parts, projectId, page, coming);
+  const last = page.at(-1);
+  if (rows.length > size && last !== undefined) response.nextPageToken = toPageToken(LIST, last.name);
+  return response;
+}
+
+async function impactsOf(
+  parts: Parts,
+  projectId: string,
+  rows: readonly JobRow[],
+  coming: ComingRelease,
+): Promise<ZoneDataImpact[]> {
+  const next = parts.zoneData.release(coming.version);
+  const schedules = rows.map((row) => parts.schedules.of(row));
+  const references = schedules.map(({ calendars }) => ({ projectId, references: calendars }));
+  const before = await gatesOfMany(parts.database, parts.zoneData, references);
+  return rows.flatMap((row, index) => {
+    const schedule = schedules[index];
+    if (schedule === undefined) return [];
+    const gates = before[index] ?? [];
+    const moved = compileSchedule(fromSpecJson(row.spec), row.uid, { zoneData: next });
+    const difference = differenceOf(
+      { schedule, gates },
+      { schedule: moved, gates: gates.map((gate) => byRelease(gate, next)) },
+      coming.effectiveMs,
+      TWO_YEARS_MS,
+    );
+    if (difference.added.length + difference.removed.length === 0) return [];
+    const { name: job, uid: jobUid } = row;
+    return create(ZoneDataImpactSchema, {
+      job,
+      jobUid,
+      difference: toFireTimeDifference(difference, coming.effectiveMs),
+    });
+  });
+}
+
+function byRelease(gate: CalendarGate, release: ZoneRelease): CalendarGate {
+  return { ...gate, calendar: { ...gate.calendar, zone: release.zones(gate.calendar.zone.name) } };
+}
