@@ -47,6 +47,9 @@ export function readConfig(env: NodeJS.ProcessEnv) {
   return readEnv(env, spec, findUnknown(env, { room: "dispatcher", spec }));
 }
 
+/** A dispatcher's configuration. */
+export type DispatcherConfig = ReturnType<typeof readConfig>;
+
 const KEY_BYTES = 32;
 
 function parseMasterKey(text: string): Buffer | undefined {

@@ -1,28 +1,29 @@
 import type { Database } from "../db/pool.ts";
 import type { Clock } from "../mesh/clock.ts";
 import { pause } from "../mesh/pause.ts";
-import { createClaimer } from "./claiming/claimer.ts";
+import { type Claimer, createClaimer } from "./claiming/claimer.ts";
 import { giveUpTriggers, groupByAttempts, unclaimTriggers } from "./claiming/claims.ts";
-import type { DueWork } from "./claiming/due-work.ts";
-import { createRouter } from "./claiming/router.ts";
-import { createStarter } from "./claiming/starter.ts";
+import type { DueLanes, DueWork } from "./claiming/due-work.ts";
+import { createRouter, type Router } from "./claiming/router.ts";
+import { createStarter, type Starter } from "./claiming/starter.ts";
 import type { AttemptParts } from "./delivery/attempt.ts";
 import type { SpecCache } from "./delivery/spec-cache.ts";
 import type { Events } from "./events/events.ts";
 import type { Lease } from "./instances/lease.ts";
 import { createLanes, type LaneLimits } from "./lanes/lanes.ts";
 import { createLagWatch, LAG_CHECK_MS, MAX_LAG_MS } from "./results/lag-watch.ts";
-import { createResults, type Result } from "./results/results.ts";
-import { createDueTimer } from "./waiting/due-timer.ts";
+import type { Result } from "./results/result.ts";
+import { createResults, type Results } from "./results/results.ts";
+import { createDueTimer, type DueTimer } from "./waiting/due-timer.ts";
 import type { HeldTrigger } from "./waiting/held-trigger.ts";
 import type { Holding } from "./waiting/holding.ts";
 
 /** What a pipeline needs. */
 export interface PipelineParts {
   readonly database: Database;
-  /** For claims, which need not be on disk to be answered. */
+  /** For claims; it answers before a claim is on disk. */
   readonly claimDatabase: Database;
-  /** For results, so that nothing else keeps them waiting. */
+  /** For results, so that nothing else delays them. */
   readonly resultDatabase: Database;
   readonly clock: Clock;
   /** Uniform in [0, 1), as Math.random. */
@@ -36,132 +37,186 @@ export interface PipelineParts {
 }
 
 /**
- * The way of a held trigger: waits for its time (holding), gets into the lane of its destination (router), is claimed
- * (claimer), attempted (starter), and its result recorded (results); then it waits again, or is let go.
+ * The path of a held trigger. It waits for its time (holding), is put into the lane of its destination (router), is
+ * claimed (claimer), is attempted (starter), and its result is recorded (results). Then it waits for its next attempt,
+ * or is dropped.
  */
 export interface Pipeline {
   /** Holds triggers that this instance owns. */
   hold(triggers: readonly HeldTrigger[]): void;
-  /** Goes on: to be called when the lease is valid again, and every second or so, as the clock may step. */
+  /**
+   * Claims and starts what can be claimed and started now. To be called when the lease is valid again, and about once a
+   * second, because the clock may step.
+   */
   proceed(): void;
-  /** Drops everything but attempts in flight: others own it now. */
+  /** Drops every trigger that has no attempt in flight, because this instance has lost them. */
   forget(): void;
-  /** Claims and starts nothing any more, waits at most `limitMs` for attempts in flight, and records their results. */
+  /**
+   * Stops claiming and starting at once. Waits at most `limitMs` for claims under way and attempts in flight, then
+   * records the results.
+   */
   stop(limitMs: number): Promise<void>;
 }
 
 /**
- * While more results wait to be recorded, or the oldest has waited for longer than MAX_LAG_MS, nothing is claimed: what
- * was delivered and is not recorded when the process is killed is delivered again.
+ * Nothing is claimed while this many results wait to be recorded, or while the oldest has waited for more than
+ * MAX_LAG_MS. If the process is killed, each delivery that is not recorded is repeated.
  */
 const MAX_RESULTS = 2_000;
+/** Most triggers taken at once when many are due. The timer calls again at once; meanwhile the first are being sent. */
 const DUE_AT_ONCE = 500;
 const FLUSH_LIMIT_MS = 1_000;
 const POLL_MS = 5;
 
+interface PipelineState {
+  readonly parts: PipelineParts;
+  readonly lanes: DueLanes;
+  readonly timer: DueTimer;
+  readonly router: Router;
+  readonly claimer: Claimer;
+  readonly starter: Starter;
+  readonly results: Results;
+  isStopping: boolean;
+}
+
 /** Makes a pipeline that runs until it is stopped. */
 export function createPipeline(parts: PipelineParts): Pipeline {
-  const { database, clock, events, lease, holding, specs, attempt } = parts;
+  const state = createState(parts);
+  const { results, timer } = state;
+  const { events } = parts;
+  const lagWatch = setInterval(createLagWatch({ results, events }), LAG_CHECK_MS).unref();
+  events.on("recorded", () => {
+    proceed(state);
+    if (isIdle(state)) events.emit("idle");
+  });
+  return {
+    hold: (triggers) => hold(state, triggers),
+    proceed: () => {
+      timer.recheck();
+      proceed(state);
+    },
+    forget: () => forget(state),
+    stop: async (limitMs) => {
+      await stop(state, limitMs);
+      clearInterval(lagWatch);
+    },
+  };
+}
+
+function createState(parts: PipelineParts): PipelineState {
+  const { clock, holding } = parts;
   const lanes = createLanes<DueWork>(parts.limits);
-  let isStopping = false;
-
-  const proceed = (): void => {
-    claimer.claim();
-    starter.start();
-  };
-
-  const onRecorded = (result: Result, isHeld: boolean): void => {
-    const { trigger, next } = result;
-    if (isHeld && next.state === "RETRYING" && result.owner === lease.instance) {
-      trigger.dueTimeMs = next.dueTimeMs;
-      holding.wait(trigger);
-      timer.reset();
-    } else holding.drop(trigger);
-  };
-
-  // A part at a time: the timer calls again at once, and meanwhile the first are on their way.
-  const onDue = (): void => {
-    router.route(holding.takeDue(clock.now(), DUE_AT_ONCE));
-    proceed();
-  };
-
   const results = createResults({
     ...parts,
     database: parts.resultDatabase,
     isBusy: () => lanes.size > lanes.inFlight,
-    onRecorded,
+    onRecorded: (result, isHeld) => holdAgainOrDrop(state, result, isHeld),
   });
-  const lagWatch = setInterval(createLagWatch({ results, events }), LAG_CHECK_MS).unref();
-  const mayStart = () => !isStopping && lease.isValid();
-  const mayClaim = () => mayStart() && results.size < MAX_RESULTS && results.lagMs <= MAX_LAG_MS;
-  const router = createRouter({ ...parts, lanes, onRouted: proceed });
+  const router = createRouter({ ...parts, lanes, onRouted: () => proceed(state) });
   const claimer = createClaimer({
     ...parts,
     database: parts.claimDatabase,
     lanes,
-    mayClaim,
-    onClaimed: () => starter.start(),
+    mayClaim: () => mayClaim(state),
+    onClaimed: () => state.starter.start(),
   });
-  const starter = createStarter({ ...parts, lanes, results, mayStart, onEnded: proceed });
-  const timer = createDueTimer({ clock, nextDueMs: holding.nextDueMs, onDue });
-  const isIdle = () => lanes.size + results.size + router.size === 0;
-  events.on("recorded", () => {
-    proceed();
-    if (isIdle()) events.emit("idle");
+  const starter = createStarter({
+    ...parts,
+    lanes,
+    results,
+    mayStart: () => mayStart(state),
+    onEnded: () => proceed(state),
   });
+  const timer = createDueTimer({ clock, nextDueMs: holding.nextDueMs, onDue: () => routeDue(state) });
+  const state: PipelineState = { parts, lanes, timer, router, claimer, starter, results, isStopping: false };
+  return state;
+}
 
-  // Ahead of time, so that nothing is read when it is due. What fails here is read then.
-  const prefetch = (triggers: readonly HeldTrigger[]): void => {
-    if (triggers.length === 0) return;
-    specs.load(triggers).catch(() => {});
-    const projects = new Set(triggers.map(({ projectId }) => projectId));
-    attempt.signingKeys.load(projects).catch(() => {});
-  };
+function mayStart({ parts, isStopping }: PipelineState): boolean {
+  return !isStopping && parts.lease.isValid();
+}
 
-  const unclaim = async (): Promise<void> => {
-    const { waiting, ready } = lanes.clear();
-    const { instance } = lease;
-    const triggers = ready.map(({ trigger }) => trigger);
-    for (const group of groupByAttempts(triggers, (trigger) => trigger)) {
-      await unclaimTriggers(database, group, instance);
-    }
-    for (const { trigger } of [...waiting, ...ready]) holding.drop(trigger);
-  };
+function mayClaim(state: PipelineState): boolean {
+  const { results } = state;
+  return mayStart(state) && results.size < MAX_RESULTS && results.lagMs <= MAX_LAG_MS;
+}
 
-  return {
-    hold: (triggers) => {
-      const refused: HeldTrigger[] = [];
-      for (const trigger of triggers) {
-        if (holding.isCrowded(trigger)) refused.push(trigger);
-        else holding.add(trigger);
-      }
-      timer.reset();
-      prefetch(triggers);
-      // If this fails the sweep does it: rows that we own and do not hold.
-      if (refused.length > 0) giveUpTriggers(database, refused, lease.instance).catch(() => {});
-    },
-    proceed: () => {
-      timer.recheck();
-      proceed();
-    },
-    forget: () => {
-      holding.dropWaiting();
-      router.clear();
-      const { waiting, ready } = lanes.clear();
-      for (const { trigger } of [...waiting, ...ready]) holding.drop(trigger);
-    },
-    stop: async (limitMs) => {
-      isStopping = true;
-      timer.stop();
-      const limit = AbortSignal.timeout(limitMs);
-      await waitUntil(() => claimer.size === 0, limit);
-      // What cannot be undone now is freed with the rest, and then counts as an attempt.
-      await unclaim().catch(() => {});
-      await waitUntil(() => lanes.inFlight === 0, limit);
-      await results.close(FLUSH_LIMIT_MS);
-      clearInterval(lagWatch);
-    },
-  };
+function isIdle({ lanes, results, router }: PipelineState): boolean {
+  return lanes.size + results.size + router.size === 0;
+}
+
+function proceed({ claimer, starter }: PipelineState): void {
+  claimer.claim();
+  starter.start();
+}
+
+function routeDue(state: PipelineState): void {
+  const { holding, clock } = state.parts;
+  state.router.route(holding.takeDue(clock.now(), DUE_AT_ONCE));
+  proceed(state);
+}
+
+function holdAgainOrDrop({ parts, timer }: PipelineState, result: Result, isHeld: boolean): void {
+  const { holding, lease } = parts;
+  const { trigger, next } = result;
+  if (isHeld && next.state === "RETRYING" && result.owner === lease.instance) {
+    trigger.dueTimeMs = next.dueTimeMs;
+    holding.wait(trigger);
+    timer.reset();
+  } else holding.drop(trigger);
+}
+
+function hold({ parts, timer }: PipelineState, triggers: readonly HeldTrigger[]): void {
+  const { database, holding, lease } = parts;
+  const refused: HeldTrigger[] = [];
+  for (const trigger of triggers) {
+    if (holding.isCrowded(trigger)) refused.push(trigger);
+    else holding.add(trigger);
+  }
+  timer.reset();
+  prefetch(parts, triggers);
+  // If this fails, the sweep gives them up: it looks for rows that this instance owns and does not hold.
+  if (refused.length > 0) giveUpTriggers(database, refused, lease.instance).catch(() => {});
+}
+
+/** Reads specifications and signing keys before the triggers are due. What fails here is read when they are due. */
+function prefetch({ specs, attempt }: PipelineParts, triggers: readonly HeldTrigger[]): void {
+  if (triggers.length === 0) return;
+  specs.load(triggers).catch(() => {});
+  const projects = new Set(triggers.map(({ projectId }) => projectId));
+  attempt.signingKeys.load(projects).catch(() => {});
+}
+
+function forget({ parts, router, lanes }: PipelineState): void {
+  const { holding } = parts;
+  holding.dropWaiting();
+  router.clear();
+  const { waiting, ready } = lanes.clear();
+  for (const { trigger } of [...waiting, ...ready]) holding.drop(trigger);
+}
+
+async function stop(state: PipelineState, limitMs: number): Promise<void> {
+  const { timer, claimer, lanes, results } = state;
+  state.isStopping = true;
+  timer.stop();
+  const limit = AbortSignal.timeout(limitMs);
+  await waitUntil(() => claimer.size === 0, limit);
+  // A claim that cannot be undone now is released with the rest. It then counts as an attempt.
+  await unclaim(state).catch(() => {});
+  await waitUntil(() => lanes.inFlight === 0, limit);
+  await results.close(FLUSH_LIMIT_MS);
+}
+
+/** Undoes the claims of attempts that have not started, and drops everything in the lanes that is not in flight. */
+async function unclaim({ parts, lanes }: PipelineState): Promise<void> {
+  const { database, holding, lease } = parts;
+  const { waiting, ready } = lanes.clear();
+  const { instance } = lease;
+  const triggers = ready.map(({ trigger }) => trigger);
+  for (const group of groupByAttempts(triggers, (trigger) => trigger)) {
+    await unclaimTriggers(database, group, instance);
+  }
+  for (const { trigger } of [...waiting, ...ready]) holding.drop(trigger);
 }
 
 async function waitUntil(isDone: () => boolean, limit: AbortSignal): Promise<void> {

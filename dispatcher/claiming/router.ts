@@ -12,113 +12,145 @@ import type { Holding } from "../waiting/holding.ts";
 import { exhaustTriggers } from "./claims.ts";
 import type { DueLanes } from "./due-work.ts";
 
-/** Brings due triggers into their lanes. */
+/** Puts due triggers into the lanes of their destinations. */
 export interface Router {
-  /** How many still wait for their specification, or for their end. */
+  /** How many triggers wait for their specification to be read, or to be ended. */
   readonly size: number;
-  /** Puts each into the lane of its destination, reading first the specifications that are not at hand. */
+  /** Puts each trigger into its lane. If its specification is not in the cache, it is read first. */
   route(triggers: readonly HeldTrigger[]): void;
-  /** Drops those that wait. */
+  /** Drops the triggers that wait. */
   clear(): void;
 }
 
-const BATCH = 500;
-const FAILURE_PAUSE = { minMs: 50, maxMs: 1_000, jitter: 0.2 };
-
-/** Makes a router. A trigger whose attempts or time are used up is ended instead. */
-export function createRouter(parts: {
+/** What a router needs. */
+export interface RouterParts {
   readonly database: Database;
   readonly clock: Clock;
+  /** Uniform in [0, 1), as Math.random. */
   readonly random: () => number;
   readonly events: Events;
   readonly lease: Lease;
   readonly specs: SpecCache;
   readonly holding: Holding;
   readonly lanes: DueLanes;
-  /** Told when lanes have been filled later than by `route` itself. */
+  /** Called when triggers got into their lanes after `route` had returned. */
   readonly onRouted: () => void;
-}): Router {
-  const { database, clock, random, events, lease, specs, holding, lanes, onRouted } = parts;
-  const unread = createFifo<HeldTrigger>();
-  const unended = createFifo<HeldTrigger>();
-  let inWork = 0;
-  let isWorking = false;
-  let generation = 0;
+}
 
-  const place = (trigger: HeldTrigger): void => {
-    const spec = specs.get(trigger);
-    if (spec === undefined) unread.push(trigger);
-    else if (!mayAttempt(spec.retryPolicy, trigger, clock.now())) unended.push(trigger);
-    else lanes.add({ trigger, spec }, trigger.projectId, spec.destination, isLate(trigger));
+interface RouterState {
+  readonly parts: RouterParts;
+  /** Triggers whose specification is not in the cache. */
+  readonly unread: Fifo<HeldTrigger>;
+  /** Triggers that have no attempt or no time left, and must be ended in the database. */
+  readonly exhausted: Fifo<HeldTrigger>;
+  /** How many triggers the statement under way is about. */
+  inWork: number;
+  /** Whether `workOff` runs. */
+  isWorking: boolean;
+  /** How often `clear` was called: a statement that was sent before it must not put its triggers back. */
+  generation: number;
+}
+
+/** Most triggers of one statement. */
+const BATCH = 500;
+const FAILURE_PAUSE = { minMs: 50, maxMs: 1_000, jitter: 0.2 };
+
+/** Makes a router. A trigger that has no attempt or no time left is ended as EXHAUSTED instead of put into a lane. */
+export function createRouter(parts: RouterParts): Router {
+  const state: RouterState = {
+    parts,
+    unread: createFifo(),
+    exhausted: createFifo(),
+    inWork: 0,
+    isWorking: false,
+    generation: 0,
   };
-
-  const readSpecs = async (batch: readonly HeldTrigger[]): Promise<void> => {
-    const startedIn = generation;
-    await specs.load(batch);
-    if (startedIn === generation) batch.forEach(place);
-  };
-
-  const end = async (batch: readonly HeldTrigger[]): Promise<void> => {
-    await exhaustTriggers(database, batch, { instance: lease.instance, nowMs: clock.now() });
-    batch.forEach(holding.drop);
-  };
-
-  const workOff = async (
-    queue: Fifo<HeldTrigger>,
-    step: (batch: readonly HeldTrigger[]) => Promise<void>,
-  ) => {
-    const startedIn = generation;
-    const batch: HeldTrigger[] = [];
-    for (
-      let next = queue.shift();
-      next !== undefined;
-      next = batch.length < BATCH ? queue.shift() : undefined
-    ) {
-      batch.push(next);
-    }
-    if (batch.length === 0) return;
-    inWork = batch.length;
-    try {
-      await step(batch);
-    } catch (error) {
-      if (startedIn === generation) for (const trigger of batch) queue.push(trigger);
-      throw error;
-    } finally {
-      inWork = 0;
-    }
-    onRouted();
-  };
-
-  const work = async (): Promise<void> => {
-    let failures = 0;
-    while (unread.size + unended.size > 0) {
-      try {
-        await workOff(unread, readSpecs);
-        await workOff(unended, end);
-        if (failures > 0) events.emit("recovered", { part: "specifications", failures });
-        failures = 0;
-      } catch (error) {
-        failures += 1;
-        if (failures === 1) events.emit("trouble", { part: "specifications", error });
-        await pause(backoffMs({ attempt: failures, ...FAILURE_PAUSE, random }));
-      }
-    }
-    isWorking = false;
-  };
-
   return {
     get size() {
-      return unread.size + unended.size + inWork;
+      return queued(state) + state.inWork;
     },
     route: (triggers) => {
-      triggers.forEach(place);
-      if (isWorking || unread.size + unended.size === 0) return;
-      isWorking = true;
-      void work();
+      for (const trigger of triggers) place(state, trigger);
+      if (state.isWorking || queued(state) === 0) return;
+      state.isWorking = true;
+      void workOff(state);
     },
     clear: () => {
-      generation += 1;
-      [...unread.clear(), ...unended.clear()].forEach(holding.drop);
+      state.generation += 1;
+      [...state.unread.clear(), ...state.exhausted.clear()].forEach(parts.holding.drop);
     },
   };
+}
+
+function queued({ unread, exhausted }: RouterState): number {
+  return unread.size + exhausted.size;
+}
+
+function place(state: RouterState, trigger: HeldTrigger): void {
+  const { specs, clock, lanes } = state.parts;
+  const spec = specs.get(trigger);
+  if (spec === undefined) state.unread.push(trigger);
+  else if (!mayAttempt(spec.retryPolicy, trigger, clock.now())) state.exhausted.push(trigger);
+  else lanes.add({ trigger, spec }, trigger.projectId, spec.destination, isLate(trigger));
+}
+
+/** Empties both queues. A statement that fails is repeated until it succeeds. */
+async function workOff(state: RouterState): Promise<void> {
+  const { events, random } = state.parts;
+  let failures = 0;
+  while (queued(state) > 0) {
+    try {
+      await workOffBatch(state, state.unread, readSpecs);
+      await workOffBatch(state, state.exhausted, endTriggers);
+      if (failures > 0) events.emit("recovered", { part: "specifications", failures });
+      failures = 0;
+    } catch (error) {
+      failures += 1;
+      if (failures === 1) events.emit("trouble", { part: "specifications", error });
+      await pause(backoffMs({ attempt: failures, ...FAILURE_PAUSE, random }));
+    }
+  }
+  state.isWorking = false;
+}
+
+type Step = (state: RouterState, batch: readonly HeldTrigger[]) => Promise<void>;
+
+/** Runs `step` for one batch of a queue. If it fails, the batch goes back into the queue, unless `clear` was called. */
+async function workOffBatch(state: RouterState, queue: Fifo<HeldTrigger>, step: Step): Promise<void> {
+  const { generation } = state;
+  const batch = takeBatch(queue);
+  if (batch.length === 0) return;
+  state.inWork = batch.length;
+  try {
+    await step(state, batch);
+  } catch (error) {
+    if (generation === state.generation) for (const trigger of batch) queue.push(trigger);
+    throw error;
+  } finally {
+    state.inWork = 0;
+  }
+  state.parts.onRouted();
+}
+
+function takeBatch(queue: Fifo<HeldTrigger>): HeldTrigger[] {
+  const batch: HeldTrigger[] = [];
+  while (batch.length < BATCH) {
+    const trigger = queue.shift();
+    if (trigger === undefined) break;
+    batch.push(trigger);
+  }
+  return batch;
+}
+
+async function readSpecs(state: RouterState, batch: readonly HeldTrigger[]): Promise<void> {
+  const { generation } = state;
+  await state.parts.specs.load(batch);
+  if (generation !== state.generation) return;
+  for (const trigger of batch) place(state, trigger);
+}
+
+async function endTriggers({ parts }: RouterState, batch: readonly HeldTrigger[]): Promise<void> {
+  const { database, lease, clock, holding } = parts;
+  await exhaustTriggers(database, batch, { instance: lease.instance, nowMs: clock.now() });
+  batch.forEach(holding.drop);
 }

@@ -4,7 +4,8 @@ import type { Database } from "../../db/pool.ts";
 import { failure } from "../../mesh/errors.ts";
 import { createEvents } from "../events/events.ts";
 import type { HeldTrigger } from "../waiting/held-trigger.ts";
-import { createResults, type Result } from "./results.ts";
+import type { Result } from "./result.ts";
+import { createResults } from "./results.ts";
 
 function timeout(): Error {
   const cause = new pg.DatabaseError("canceling statement due to statement timeout", 0, "error");
