@@ -24,7 +24,7 @@ afterAll(async () => {
 const JOBS = 160;
 const SPREAD_MS = 1_200;
 
-/** Takes a job's triggers back as the scheduler does in a change, and returns when that was acknowledged. */
+/** Withdraws a job's triggers as the scheduler does when the job changes. Returns the time when that was acknowledged. */
 async function withdraw(pool: pg.Pool, jobUid: string): Promise<number> {
   const client = await pool.connect();
   await client.query("begin");
@@ -46,7 +46,7 @@ async function slowestOf(times: number, work: () => Promise<unknown>): Promise<n
   return slowestMs;
 }
 
-test("nothing starts for a fire time later than the return of a change, at the worst moments", async () => {
+test("a claim starts no attempt for a fire time after the moment at which a change of the job returned", async () => {
   const random = randomFrom(seedOf("EASYCRON_DISPATCHER_CHANGE_SEED"));
   const pool = new pg.Pool({ connectionString: ground.adminUrl, max: 16 });
   pool.on("error", () => {});
@@ -68,7 +68,8 @@ test("nothing starts for a fire time later than the return of a change, at the w
   const changes = await Promise.all(
     jobs.map(async (job, index) => {
       const dueMs = Number(events[index]?.nominalTimeMs);
-      // From as long before the fire time as some changes take now, to 4 ms after it; most of them close to it.
+      // Changes begin at most windowMs before the fire time (some changes take that long now) and up to 4 ms after it.
+      // Most begin close to it.
       await new Promise((reached) => setTimeout(reached, dueMs + 4 - windowMs * random() ** 2 - Date.now()));
       return { job, dueMs, returnedMs: await withdraw(pool, job.uid) };
     }),

@@ -4,7 +4,7 @@ import { toSqlTime } from "../../db/time.ts";
 import type { HeldTrigger } from "../waiting/held-trigger.ts";
 import { triggerClaim, triggerExhaust, triggerGiveUp, triggerUnclaim } from "../waiting/triggers.sql.ts";
 
-/** Ids and the span of nominal times, so that PostgreSQL looks into the partitions concerned only. */
+/** Returns the ids and the range of nominal times. With the range, PostgreSQL reads only the partitions concerned. */
 function toNames(triggers: readonly HeldTrigger[]): [string, string, string] {
   let firstMs = Number.POSITIVE_INFINITY;
   let lastMs = Number.NEGATIVE_INFINITY;
@@ -18,9 +18,11 @@ function toNames(triggers: readonly HeldTrigger[]): [string, string, string] {
 }
 
 /**
- * Claims the next attempt of due triggers, all of which have started equally many, and returns the ids of those that
- * are still wanted. To be called at or after their due time, never before: a change of the job that was acknowledged
- * before the fire time has withdrawn the row by then, and so nothing of the old specification starts (promise 5).
+ * Claims the next attempt of due triggers and returns the ids of the triggers that are still wanted. All of them must
+ * have started the same number of attempts.
+ *
+ * To be called at or after their due time, never before. A change of the job that was acknowledged before the fire time
+ * has withdrawn the row by then, so nothing of the old specification starts (promise 5). Throws SERVICE_UNAVAILABLE.
  */
 export async function claimTriggers(
   database: Database,
@@ -38,7 +40,7 @@ function toForm({ id, revision, seq, attemptBase }: HeldTrigger): string {
   return `"${id}":"${revision}/${seq}/${attemptBase}"`;
 }
 
-/** Ends triggers whose attempts or time are used up without another attempt. */
+/** Ends triggers as EXHAUSTED without another attempt, because no attempt or no time is left. */
 export async function exhaustTriggers(
   database: Database,
   triggers: readonly HeldTrigger[],
@@ -47,7 +49,7 @@ export async function exhaustTriggers(
   await database.query(triggerExhaust, [...toNames(triggers), toSqlTime(by.nowMs), by.instance]);
 }
 
-/** Lets others take triggers that have not started. */
+/** Gives up the ownership of triggers that have no attempt in flight, so that any dispatcher can take them. */
 export async function giveUpTriggers(
   database: Database,
   triggers: readonly HeldTrigger[],
@@ -56,7 +58,10 @@ export async function giveUpTriggers(
   await database.query(triggerGiveUp, [...toNames(triggers), instance]);
 }
 
-/** Undoes claims of attempts that were not begun, all of the same number, and lets others take the triggers. */
+/**
+ * Undoes the claims of attempts that were not sent, and gives up the ownership of their triggers, so that any
+ * dispatcher can take them. All attempts must have the same number.
+ */
 export async function unclaimTriggers(
   database: Database,
   triggers: readonly HeldTrigger[],
@@ -66,7 +71,7 @@ export async function unclaimTriggers(
   await database.query(triggerUnclaim, [...toNames(triggers), number, instance]);
 }
 
-/** Triggers by how many attempts each has started; the statements of this file take one group. */
+/** Groups triggers by the number of attempts started. Claiming and unclaiming take one such group at a time. */
 export function groupByAttempts<T>(items: readonly T[], triggerOf: (item: T) => HeldTrigger): T[][] {
   const groups = new Map<number, T[]>();
   for (const item of items) {

@@ -3,13 +3,13 @@ import type { Work } from "../lanes/lane.ts";
 import type { Lanes } from "../lanes/lanes.ts";
 import type { HeldTrigger } from "../waiting/held-trigger.ts";
 
-/** A due trigger and what its attempt needs. */
+/** A due trigger and the specification for its next attempt. */
 export interface DueWork {
   readonly trigger: HeldTrigger;
   readonly spec: Spec;
 }
 
-/** The lanes of due triggers. */
+/** The lanes that hold due triggers. */
 export type DueLanes = Lanes<DueWork>;
 
 /** A due trigger in its lane. */

@@ -11,13 +11,14 @@ import type { DueLanes, LaneWork } from "./due-work.ts";
 
 /** Starts claimed attempts. */
 export interface Starter {
-  /** Starts what is ready, as far as the lanes let it. */
+  /** Starts every attempt that is ready and that the limits of the lanes allow. */
   start(): void;
 }
 
-/** Makes a starter. */
+/** Makes a starter. When an attempt ends, the starter adds its result to `results`. */
 export function createStarter(parts: {
   readonly clock: Clock;
+  /** Uniform in [0, 1), as Math.random. */
   readonly random: () => number;
   readonly events: Events;
   readonly lease: Lease;
@@ -26,7 +27,7 @@ export function createStarter(parts: {
   readonly results: Results;
   /** Asked before each start. */
   readonly mayStart: () => boolean;
-  /** Told when an attempt has ended and its slot is free. */
+  /** Called when an attempt has ended and its slot is free. */
   readonly onEnded: () => void;
 }): Starter {
   const { clock, random, events, lease, lanes, results, onEnded } = parts;
@@ -69,8 +70,8 @@ export function createStarter(parts: {
   };
 }
 
-// Nothing that a target does ends here: this is a fault of ours, and the attempt is tried again like any other.
+// makeAttempt never throws for what a target does. So this is a bug in EasyCron, and the attempt is retried.
 function toFault(cause: unknown): Delivery {
-  const error = "The attempt failed by a fault of EasyCron's; it may have arrived.";
+  const error = "The attempt failed because of an error in EasyCron; the request may have arrived.";
   return { outcome: { kind: "UNKNOWN" }, error, responseBody: "", cause };
 }

@@ -1,15 +1,16 @@
-/** First in, first out. */
+/** A first-in, first-out queue. */
 export interface Fifo<T> {
   readonly size: number;
   push(item: T): void;
+  /** Removes and returns the oldest item; undefined when the queue is empty. */
   shift(): T | undefined;
-  /** Removes and returns all, in order. */
+  /** Removes and returns all items, in order. */
   clear(): T[];
 }
 
 const MIN_COMPACT = 256;
 
-/** Makes a queue whose `shift` does not move the rest: Array.prototype.shift does, above some 50,000 items. */
+/** Makes a queue. Its `shift` does not move the other items; Array.prototype.shift does, above some 50,000 items. */
 export function createFifo<T>(): Fifo<T> {
   let items: T[] = [];
   let head = 0;

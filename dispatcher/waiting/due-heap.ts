@@ -1,29 +1,30 @@
-/** What is ordered by its due time. */
+/** An item that is ordered by its due time. */
 export interface Due {
-  /** Epoch milliseconds; not changed while in the heap. */
+  /** Epoch milliseconds; must not change while the item is in the heap. */
   readonly dueTimeMs: number;
 }
 
-/** A queue whose first is always the one due first. */
+/** A queue that returns the item with the earliest due time first. */
 export interface DueHeap<T extends Due> {
   readonly size: number;
-  /** The one due first, left in place. */
+  /** Returns the item that is due first and leaves it in the heap; undefined when the heap is empty. */
   peek(): T | undefined;
   push(item: T): void;
+  /** Removes and returns the item that is due first; undefined when the heap is empty. */
   pop(): T | undefined;
-  /** Removes and returns all, in no order. */
+  /** Removes and returns all items, in no particular order. */
   clear(): T[];
 }
 
 /**
- * Makes a binary heap in an array: the children of place i are at 2i + 1 and 2i + 2, and no child is due before its
- * parent. A pushed item rises from the last place while it is due before its parent; what takes the place of a
- * popped first sinks below the children that are due before it.
+ * Makes a binary heap in an array. The children of index i are at 2i + 1 and 2i + 2, and no child is due before its
+ * parent. `push` adds the item at the end and moves it up while it is due before its parent. `pop` moves the last item
+ * to the top and then down, below each child that is due before it.
  */
 export function createDueHeap<T extends Due>(): DueHeap<T> {
   let items: T[] = [];
 
-  const rise = (item: T): void => {
+  const moveUp = (item: T): void => {
     let place = items.length;
     items.push(item);
     while (place > 0) {
@@ -36,7 +37,7 @@ export function createDueHeap<T extends Due>(): DueHeap<T> {
     items[place] = item;
   };
 
-  const sink = (item: T): void => {
+  const moveDown = (item: T): void => {
     let place = 0;
     for (;;) {
       const left = 2 * place + 1;
@@ -57,11 +58,11 @@ export function createDueHeap<T extends Due>(): DueHeap<T> {
       return items.length;
     },
     peek: () => items[0],
-    push: rise,
+    push: moveUp,
     pop: () => {
       const first = items[0];
       const last = items.pop();
-      if (last !== undefined && items.length > 0) sink(last);
+      if (last !== undefined && items.length > 0) moveDown(last);
       return first;
     },
     clear: () => {

@@ -5,7 +5,7 @@ import { createDueTimer, type DueTimer } from "./due-timer.ts";
 let timer: DueTimer | undefined;
 afterEach(() => timer?.stop());
 
-/** Calls for every due time, and returns when each call came by the clock. */
+/** Runs a timer for the given due times. Returns, for each, when it was called, by the clock. */
 function run(dueTimesMs: readonly number[], clock: Clock): Promise<number[]> {
   const waiting = dueTimesMs.toSorted((a, b) => a - b);
   const calledAtMs: number[] = [];
@@ -27,7 +27,7 @@ function run(dueTimesMs: readonly number[], clock: Clock): Promise<number[]> {
 }
 
 describe("the due timer", () => {
-  test("never calls early, whether times lie far apart or close together", async () => {
+  test("never calls early, whether due times are far apart or close together", async () => {
     const clock: Clock = { now: () => Date.now() };
     for (const stepMs of [0, 1, 7, 31]) {
       const startMs = Date.now() + 20;
@@ -39,7 +39,7 @@ describe("the due timer", () => {
     }
   });
 
-  test("sees that the clock has stepped when it is told to look again", async () => {
+  test("notices at a recheck that the clock has stepped forward", async () => {
     let shiftMs = 0;
     const clock: Clock = { now: () => Date.now() + shiftMs };
     const called = run([Date.now() + 3_600_000], clock);
@@ -48,7 +48,7 @@ describe("the due timer", () => {
     expect(await called).toHaveLength(1);
   });
 
-  test("waits on when the clock steps back", async () => {
+  test("keeps waiting when the clock steps back", async () => {
     let shiftMs = 0;
     const clock: Clock = { now: () => Date.now() + shiftMs };
     const dueMs = Date.now() + 30;
@@ -58,7 +58,7 @@ describe("the due timer", () => {
     expect(calledAtMs).toBeGreaterThanOrEqual(dueMs);
   });
 
-  test("takes a time beyond what a timer can hold", () => {
+  test("accepts a due time beyond the longest setTimeout", () => {
     let calls = 0;
     const nextDueMs = () => Date.now() + 2 ** 40;
     timer = createDueTimer({ clock: { now: () => Date.now() }, nextDueMs, onDue: () => calls++ });

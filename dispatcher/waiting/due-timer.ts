@@ -1,94 +1,119 @@
 import type { Clock } from "../../mesh/clock.ts";
 
-/** Calls when something is due. */
+/** Calls back when something is due. */
 export interface DueTimer {
-  /** To be called whenever what is due first may have changed. */
+  /** To be called whenever the earliest due time may have changed. */
   reset(): void;
-  /** To be called every second or so: the clock may have stepped while the timer ran. */
+  /** To be called about once a second: the clock may have stepped while the timer ran. */
   recheck(): void;
   stop(): void;
 }
 
+/** What a due timer needs. */
+export interface DueTimerParts {
+  readonly clock: Clock;
+  /** Returns the earliest due time in epoch milliseconds; undefined when nothing waits. */
+  readonly nextDueMs: () => number | undefined;
+  /** Called when something is due, never early. */
+  readonly onDue: () => void;
+}
+
+interface TimerState {
+  readonly parts: DueTimerParts;
+  timeout: NodeJS.Timeout | undefined;
+  immediate: NodeJS.Immediate | undefined;
+  /** The due time for which `timeout` runs. */
+  timeoutForMs: number | undefined;
+  /** When `onDue` was last called, by performance.now. */
+  calledAtMs: number;
+  isStopped: boolean;
+}
+
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 /**
- * How soon after a call the next one may come, unless something is due already. At 1,000 triggers a second, evenly
- * spread: 2 ms make half of them 2 ms late and cost 450 µs of CPU each, in both processes; 5 ms make it 4 ms and 360 µs.
+ * Shortest time between two calls of `onDue`, unless something is due already. Measured at 1,000 triggers a second,
+ * evenly spread, with the CPU time of each trigger in both processes: with 2 ms, half of them are 2 ms late and cost
+ * 450 µs each; with 5 ms, half of them are 4 ms late and cost 360 µs.
  */
 const GAP_MS = 3;
 
 /**
- * One timer for all. setTimeout fires up to 0.7 ms early against the wall clock; then setImmediate turns until the
- * clock has reached the time, so `onDue` is never called early, and mostly within 0.5 ms. When the times lie close
- * together it is called every 3 ms or so for all of them: turning for each would keep a core busy at 1,000 a second.
+ * Makes one timer for all due times.
+ *
+ * setTimeout fires up to 0.7 ms early by the wall clock. For the rest of the time the timer repeats setImmediate until
+ * the clock has reached the due time. So `onDue` is never called early, and mostly less than 0.5 ms late.
+ *
+ * When due times lie close together, `onDue` is called about every 3 ms for all of them. Repeating setImmediate for
+ * each would keep one core busy at 1,000 a second.
  */
-export function createDueTimer(parts: {
-  readonly clock: Clock;
-  /** Epoch milliseconds; undefined when nothing waits. */
-  readonly nextDueMs: () => number | undefined;
-  readonly onDue: () => void;
-}): DueTimer {
-  let timeout: NodeJS.Timeout | undefined;
-  let immediate: NodeJS.Immediate | undefined;
-  let timeoutForMs: number | undefined;
-  let calledAtMs = Number.NEGATIVE_INFINITY;
-  let stopped = false;
-
-  const clear = (): void => {
-    clearTimeout(timeout);
-    clearImmediate(immediate);
-    timeout = undefined;
-    immediate = undefined;
-    timeoutForMs = undefined;
+export function createDueTimer(parts: DueTimerParts): DueTimer {
+  const state: TimerState = {
+    parts,
+    timeout: undefined,
+    immediate: undefined,
+    timeoutForMs: undefined,
+    calledAtMs: Number.NEGATIVE_INFINITY,
+    isStopped: false,
   };
-
-  const arm = (): void => {
-    const dueMs = parts.nextDueMs();
-    if (stopped || dueMs === undefined) {
-      clear();
-      return;
-    }
-    const leftMs = dueMs - parts.clock.now();
-    if (leftMs <= 0) {
-      immediate ??= setImmediate(turn);
-      return;
-    }
-    // A burst of arrivals resets the timer as often as there are arrivals: it stays while the first one does.
-    if (timeout !== undefined && timeoutForMs === dueMs) return;
-    clear();
-    timeoutForMs = dueMs;
-    const gapMs = performance.now() - calledAtMs < 2 * GAP_MS ? GAP_MS : 0;
-    timeout = setTimeout(wake, Math.min(Math.max(leftMs, gapMs), MAX_TIMEOUT_MS));
-  };
-
-  const wake = (): void => {
-    timeout = undefined;
-    timeoutForMs = undefined;
-    turn();
-  };
-
-  const turn = (): void => {
-    immediate = undefined;
-    const dueMs = parts.nextDueMs();
-    const leftMs = dueMs === undefined ? Number.POSITIVE_INFINITY : dueMs - parts.clock.now();
-    if (leftMs <= 0) {
-      calledAtMs = performance.now();
-      parts.onDue();
-    } else if (leftMs <= 1 && !stopped) {
-      immediate = setImmediate(turn);
-      return;
-    }
-    arm();
-  };
-
   return {
-    reset: arm,
+    reset: () => arm(state),
     recheck: () => {
-      clear();
-      arm();
+      clear(state);
+      arm(state);
     },
     stop: () => {
-      stopped = true;
-      clear();
+      state.isStopped = true;
+      clear(state);
     },
   };
+}
+
+function clear(state: TimerState): void {
+  clearTimeout(state.timeout);
+  clearImmediate(state.immediate);
+  state.timeout = undefined;
+  state.immediate = undefined;
+  state.timeoutForMs = undefined;
+}
+
+/** Starts the timer for the earliest due time, unless it runs for that time already. */
+function arm(state: TimerState): void {
+  const dueMs = state.parts.nextDueMs();
+  if (state.isStopped || dueMs === undefined) {
+    clear(state);
+    return;
+  }
+  const leftMs = dueMs - state.parts.clock.now();
+  if (leftMs <= 0) {
+    state.immediate ??= setImmediate(turn, state);
+    return;
+  }
+  // A burst of arrivals calls `reset` for each arrival. While the earliest due time stays, so does the timer.
+  if (state.timeout !== undefined && state.timeoutForMs === dueMs) return;
+  clear(state);
+  state.timeoutForMs = dueMs;
+  const gapMs = performance.now() - state.calledAtMs < 2 * GAP_MS ? GAP_MS : 0;
+  state.timeout = setTimeout(wake, Math.min(Math.max(leftMs, gapMs), MAX_TIMEOUT_MS), state);
+}
+
+function wake(state: TimerState): void {
+  state.timeout = undefined;
+  state.timeoutForMs = undefined;
+  turn(state);
+}
+
+/** Calls `onDue` if something is due, or turns again if something is due within 1 ms; else starts the timer anew. */
+function turn(state: TimerState): void {
+  const { nextDueMs, clock, onDue } = state.parts;
+  state.immediate = undefined;
+  const dueMs = nextDueMs();
+  const leftMs = dueMs === undefined ? Number.POSITIVE_INFINITY : dueMs - clock.now();
+  if (leftMs <= 0) {
+    state.calledAtMs = performance.now();
+    onDue();
+  } else if (leftMs <= 1 && !state.isStopped) {
+    state.immediate = setImmediate(turn, state);
+    return;
+  }
+  arm(state);
 }

@@ -1,7 +1,7 @@
-/** Why a trigger was made, as PostgreSQL spells it. */
+/** Why a trigger was made, as stored in PostgreSQL. */
 export type TriggerKindName = "SCHEDULED" | "CATCHUP" | "MANUAL" | "BACKFILL";
 
-/** The copy of a trigger that this process holds in memory. Times are epoch milliseconds. */
+/** The copy of a trigger in the memory of this process. Times are epoch milliseconds. */
 export interface HeldTrigger {
   /** trg_…; the webhook-id of every attempt. */
   readonly id: string;
@@ -19,20 +19,23 @@ export interface HeldTrigger {
   readonly nextFireTimeMs: number | null;
   /** How many fire times of the job were skipped since the scheduled trigger before. */
   readonly previousSkipped: number;
-  /** How many were missed since then. */
+  /** How many fire times of the job were missed since the scheduled trigger before. */
   readonly previousMissed: number;
-  /** JSON text in place of the job's payload. */
+  /** JSON text that replaces the job's payload; null when the job's payload is sent. */
   readonly payload: string | null;
-  /** Attempts started before a backfill last made it due again; the retry policy counts from there. */
+  /**
+   * How many attempts had started when a backfill last made the trigger due again; 0 if none has. The retry policy
+   * counts only the attempts after these.
+   */
   readonly attemptBase: number;
-  /** When the next attempt may start. */
+  /** Earliest start of the next attempt. */
   dueTimeMs: number;
   /** Attempts started so far. */
   attemptCount: number;
 }
 
-/** A row of dispatcher.triggers, as far as an attempt needs it. */
-export interface TriggerRow {
+/** The columns of dispatcher.triggers that an attempt needs. Times are epoch milliseconds. */
+export interface HeldTriggerRow {
   readonly id: string;
   readonly fire_time: number;
   readonly effective_time: number;
@@ -52,13 +55,16 @@ export interface TriggerRow {
   readonly attempt_base: number;
 }
 
-/** Whether a trigger makes up for something: an outage, or by a backfill. It gives way to those on time. */
+/**
+ * Whether a trigger is late: it is a catch-up after an outage, or a backfill made it or made it due again. All other
+ * triggers are on time. Late triggers give way to those on time.
+ */
 export function isLate({ kind, attemptBase }: HeldTrigger): boolean {
   return kind === "CATCHUP" || kind === "BACKFILL" || attemptBase > 0;
 }
 
-/** The memory's copy of a row. */
-export function toHeldTrigger(row: TriggerRow): HeldTrigger {
+/** Converts a row to the copy that is held in memory. */
+export function toHeldTrigger(row: HeldTriggerRow): HeldTrigger {
   return {
     id: row.id,
     fireTimeMs: row.fire_time,

@@ -28,8 +28,8 @@ function triggerOf(kind: TriggerKindName, change: Partial<HeldTrigger> = {}): He
   };
 }
 
-describe("a project is crowded", () => {
-  test("for what makes up for something by half as many as for what is on time", () => {
+describe("a project", () => {
+  test("is crowded for late triggers at half of the limit for all triggers", () => {
     const holding = createHolding(6);
     for (let each = 0; each < 3; each++) {
       expect(holding.isCrowded(triggerOf("CATCHUP"))).toBe(false);
@@ -51,7 +51,7 @@ describe("a project is crowded", () => {
     expect(holding.crowded()).toEqual({ all: ["proj_1"], late: ["proj_1"] });
   });
 
-  test("no more when what it held is dropped, or is another copy now", () => {
+  test("is no longer crowded when its triggers are dropped or replaced by a copy that is on time", () => {
     const holding = createHolding(2);
     const first = triggerOf("CATCHUP");
     holding.add(first);

@@ -1,37 +1,44 @@
 import { createDueHeap } from "./due-heap.ts";
 import { type HeldTrigger, isLate } from "./held-trigger.ts";
 
-/** The triggers that this process holds: those that wait for their time, and those being worked on. */
+/**
+ * The triggers that this process holds in memory. Some wait for their due time. The others are in a lane, in flight, or
+ * being recorded.
+ */
 export interface Holding {
   readonly size: number;
   has(id: string): boolean;
-  /** Whether this very copy is held: another has its place once the row was withdrawn and recorded anew. */
+  /**
+   * Whether this copy is the one that is held. It is not when its row was withdrawn and recorded again: then a new copy
+   * has replaced it.
+   */
   holds(trigger: HeldTrigger): boolean;
   /**
-   * Holds a trigger until it is dropped; false when it is held already. One that differs takes the place of what was
-   * held under its id: the row was withdrawn by a change of the job and recorded anew, or a backfill made it due again.
+   * Holds a trigger until it is dropped. Returns false when the same copy is held already. A copy that differs replaces
+   * the one held under its id: a change of the job has withdrawn the row and recorded it again, or a backfill has made
+   * it due again.
    */
   add(trigger: HeldTrigger): boolean;
-  /** When the first that waits is due; undefined when none waits. */
+  /** Returns the earliest due time of the waiting triggers, in epoch milliseconds; undefined when none waits. */
   nextDueMs(): number | undefined;
-  /** At most `limit` of the triggers due by now, earliest first. They are held on, and wait no more. */
+  /** Returns at most `limit` triggers that are due by now, earliest first. They stay held, but no longer wait. */
   takeDue(nowMs: number, limit: number): HeldTrigger[];
-  /** Lets a held trigger wait again, for its new due time. */
+  /** Makes a held trigger wait again, for its new due time. */
   wait(trigger: HeldTrigger): void;
-  /** Holds a trigger no more, unless another has taken its place. Not for one that waits. */
+  /** Stops holding a trigger; does nothing if another copy has replaced it. The trigger must not be waiting. */
   drop(trigger: HeldTrigger): void;
-  /** Holds no more of those that wait. */
+  /** Stops holding all waiting triggers. */
   dropWaiting(): void;
   /**
-   * Whether its project has so many that no more should be taken for it. What makes up for something has half of the
-   * places, so that those on time still find some.
+   * Whether this process holds so many triggers of the project that it should not take this one. For a late trigger,
+   * the limit on late triggers counts too. It is half as high, so that there is always room for triggers on time.
    */
   isCrowded(trigger: HeldTrigger): boolean;
-  /** The projects for which nothing should be taken, and those for which only what is on time should. */
+  /** Returns the projects of which no trigger should be taken (`all`), and those of which no late one should (`late`). */
   crowded(): { readonly all: string[]; readonly late: string[] };
 }
 
-/** Makes an empty one, which is crowded for a project from `crowdedAt` triggers on. */
+/** Makes an empty holding. A project is crowded when `crowdedAt` of its triggers are held, or half as many late ones. */
 export function createHolding(crowdedAt: number): Holding {
   const held = new Map<string, HeldTrigger>();
   const counts = new Map<string, number>();
@@ -103,8 +110,8 @@ function namesFrom(counts: ReadonlyMap<string, number>, least: number): string[]
 }
 
 /**
- * Whether two copies are of the same recording: a job's changes make another revision or another place of it, and a
- * backfill gives it another time, by which its retry policy counts.
+ * Whether two copies are the same. They differ in revision or seq after a change of the job, and in attempt base or
+ * effective time after a backfill.
  */
 function isSame(one: HeldTrigger, other: HeldTrigger): boolean {
   return (

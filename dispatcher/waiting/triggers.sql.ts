@@ -1,17 +1,18 @@
 import { statement } from "../../db/statement.ts";
-import type { TriggerRow } from "./held-trigger.ts";
+import type { HeldTriggerRow } from "./held-trigger.ts";
 
-// Rows are named by arrays, never joined to them: for a join the planner may choose, by what it knew of a small table,
-// to read all of the table for each element, and would do so while the table grows.
+// Rows are selected with `= any (array)`, never by a join with unnest(array). With old statistics of a small table, the
+// planner may choose a join that reads the whole table for each element, and keep that plan while the table grows.
 
 const COLUMNS = `t.id, t.fire_time, t.effective_time, t.due_time, t.project_id, t.job_uid, t.job_name, t.revision,
   t.kind, t.seq, t.previous_fire_time, t.next_fire_time, t.previous_skipped, t.previous_missed,
   t.payload, t.attempt_count, t.attempt_base`;
 
 /**
- * Records events whose epoch is the job's present one; those that are there already stay as they are. What is due by
- * $15 is owned by instance $14 if its lease runs, and by nobody else. Returns what was recorded, and whether it is
- * owned. The epochs are looked up in one jsonb value because a join of two arrays would be planned as a loop in a loop.
+ * Records events whose epoch is the job's current one. A trigger that exists already is not changed. A trigger that is
+ * due by $15 is owned by instance $14 if its lease is valid; every other trigger has no owner. Returns the triggers that
+ * were recorded, and whether each is owned. The epochs are looked up in one jsonb value, because the planner would make
+ * a nested loop of a join of two arrays.
  */
 export const triggerAccept = statement<{ id: string; owned: boolean }>(
   "triggerAccept",
@@ -38,18 +39,19 @@ export const triggerAccept = statement<{ id: string; owned: boolean }>(
    returning id, owner is not null as owned`,
 );
 
-/** Those of the triggers $1, with nominal times from $2 to $3, that instance $4 owns and that have not started. */
-export const triggerReadOwnPending = statement<TriggerRow>(
+/** Reads those of the triggers $1 (nominal times from $2 to $3) that instance $4 owns and that are PENDING. */
+export const triggerReadOwnPending = statement<HeldTriggerRow>(
   "triggerReadOwnPending",
   `select ${COLUMNS} from dispatcher.triggers t
     where t.id = any ($1::text[]) and t.fire_time between $2 and $3 and t.owner = $4 and t.state = 'PENDING'`,
 );
 
 /**
- * Takes what nobody owns and is due by $2, earliest first, at most $3, without the projects $4, and without what makes up
- * for something of the projects $5 (see isLate), for instance $1 if its lease runs. The order names owner only because the index does.
+ * Makes instance $1 the owner of at most $3 triggers that have no owner and are due by $2, earliest first, if its lease
+ * is valid. Leaves out all triggers of the projects $4, and the late triggers (see isLate) of the projects $5. The
+ * statement sorts by owner, too, because the index begins with that column.
  */
-export const triggerTakeDue = statement<TriggerRow>(
+export const triggerTakeDue = statement<HeldTriggerRow>(
   "triggerTakeDue",
   `update dispatcher.triggers t set owner = $1
     where t.id = any (array(
@@ -64,11 +66,13 @@ export const triggerTakeDue = statement<TriggerRow>(
 );
 
 /**
- * Records at $5 the start of attempt number $4 of the triggers $1, with nominal times from $2 to $3, that instance $6
- * owns and that are still wanted: each of the revision, place and attempt base that $7 has for its id, because a change of
- * the job may have withdrawn it and its new form be recorded under the same id, or a backfill have made it due again. May be repeated when its answer was lost. No
- * indexed column changes and no partial index is named, so that rows are reached by primary key and the update stays
- * heap-only.
+ * Records that attempt number $4 of the triggers $1 (nominal times from $2 to $3) starts at $5. Changes only triggers
+ * that instance $6 owns, that are due by $5, and that have the revision, seq and attempt base that $7 names for their
+ * id. These differ when a change of the job has withdrawn the trigger and recorded a new one under the same id, or when
+ * a backfill has made it due again.
+ *
+ * The statement may be repeated when its answer was lost. It changes no indexed column and names the condition of no
+ * partial index, so that rows are found by primary key and the update is heap-only.
  */
 export const triggerClaim = statement<{ id: string }>(
   "triggerClaim",
@@ -81,7 +85,7 @@ export const triggerClaim = statement<{ id: string }>(
    returning t.id`,
 );
 
-/** Ends at $4 the triggers $1, with nominal times from $2 to $3, that instance $5 owns and that may not be tried. */
+/** Ends the triggers $1 (nominal times from $2 to $3) that instance $5 owns as EXHAUSTED at $4, without an attempt. */
 export const triggerExhaust = statement<{ id: string }>(
   "triggerExhaust",
   `update dispatcher.triggers t
@@ -91,7 +95,7 @@ export const triggerExhaust = statement<{ id: string }>(
    returning t.id`,
 );
 
-/** Gives up the ownership of triggers $1, with nominal times from $2 to $3, that instance $4 owns and has not started. */
+/** Removes the owner, instance $4, of the triggers $1 (nominal times from $2 to $3) that have no attempt in flight. */
 export const triggerGiveUp = statement<{ id: string }>(
   "triggerGiveUp",
   `update dispatcher.triggers t set owner = null
@@ -101,8 +105,8 @@ export const triggerGiveUp = statement<{ id: string }>(
 );
 
 /**
- * Takes back the claim of attempt number $4 of the triggers $1, with nominal times from $2 to $3, that instance $5
- * made and has not begun to send, and gives up their ownership.
+ * Undoes the claim of attempt number $4 of the triggers $1 (nominal times from $2 to $3) by instance $5, which has not
+ * sent them, and removes their owner. A trigger that was cancelled meanwhile becomes CANCELLED.
  */
 export const triggerUnclaim = statement<{ id: string }>(
   "triggerUnclaim",
