@@ -1,37 +1,43 @@
 import { createFifo, type Fifo } from "./fifo.ts";
 
-/** One due trigger on its way from waiting to its end. */
+/** A due item in a lane. */
 export interface Work<T> {
   readonly item: T;
   readonly track: Track<T>;
 }
 
-/** Those of a lane that are on time, or those that make up for something. */
+/** The items of a lane that are on time, or those that are late. */
 export interface Track<T> {
   readonly lane: Lane<T>;
-  /** The project. */
+  /** The project's id. */
   readonly groupId: string;
   readonly isLate: boolean;
+  /** Due, not claimed. */
   readonly waiting: Fifo<Work<T>>;
+  /** Claimed, not started. */
   readonly ready: Fifo<Work<T>>;
+  /** How many items are in a claim that is under way. */
   claiming: number;
   inFlight: number;
-  /** Attempts ended in the present span of time and in the one before. */
+  /** How many attempts have ended in the current time span, and how many in the one before. */
   endedNow: number;
   endedBefore: number;
 }
 
-/** One destination of one project: what it does slowly delays nobody else. */
+/** The queue of one project and one destination. A slow destination delays only its own lane. */
 export interface Lane<T> {
   readonly key: string;
   readonly onTime: Track<T>;
-  /** Those that make up for something give way to those on time, and never use more than half of the lane. */
+  /** Late items give way to items on time, and use at most half of the lane. */
   readonly late: Track<T>;
-  /** When the present span began. */
+  /** When the current time span began. */
   spanStartMs: number;
 }
 
-/** Over how long a lane's pace is taken. A tenth of a second's work is claimed ahead at the most. */
+/**
+ * Length of the time spans over which a lane's pace is measured. The pace is what has ended in two of them, so at most a
+ * tenth of a second's work is claimed ahead.
+ */
 const PACE_SPAN_MS = 50;
 
 /** Makes an empty lane. */
@@ -53,22 +59,22 @@ export function createLane<T>(key: string, groupId: string): Lane<T> {
   return lane;
 }
 
-/** How many of a lane are in flight. */
+/** Returns how many items of a lane are in flight. */
 export function inFlightOf<T>({ onTime, late }: Lane<T>): number {
   return onTime.inFlight + late.inFlight;
 }
 
-/** How many of a track are claimed, or being claimed, and have not started. */
+/** Returns how many items of a track are claimed, or being claimed, and have not started. */
 export function claimedOf<T>({ claiming, ready }: Track<T>): number {
   return claiming + ready.size;
 }
 
-/** Whether nothing is in a lane. */
+/** Whether a lane is empty. */
 export function isIdle<T>({ onTime, late }: Lane<T>): boolean {
   return [onTime, late].every((track) => track.waiting.size + claimedOf(track) + track.inFlight === 0);
 }
 
-/** Begins a new span of time when the present one is over. */
+/** Begins a new time span when the current one is over. */
 export function keepPace<T>(lane: Lane<T>, nowMs: number): void {
   const passedMs = nowMs - lane.spanStartMs;
   if (passedMs < PACE_SPAN_MS) return;

@@ -16,7 +16,7 @@ afterAll(async () => {
   await receiver.stop();
 });
 
-test("triggers that make up for something fill half of the way to a slow receiver, and delay none on time", async () => {
+test("lanes send late triggers to a slow receiver on half of its places, and delay none that is on time", async () => {
   const dispatcher = await ground.start({ EASYCRON_DISPATCHER_ORIGIN_CONCURRENCY: "4" });
   const { projectId } = await ground.addProject();
   const job = await ground.addJob(projectId, `${receiver.url}/slow`);

@@ -18,7 +18,7 @@ function advance(lanes: Lanes<string>): Work<string>[] {
 const itemsOf = (work: readonly Work<string>[]) => work.map(({ item }) => item);
 
 describe("lanes", () => {
-  test("let in as many of one destination as it may have, and others past it", () => {
+  test("start as many items of one destination as its limit allows, and do not hold up other destinations", () => {
     const lanes = createLanes<string>(limits);
     for (let each = 0; each < 30; each++) lanes.add(`slow ${each}`, "p", "slow");
     lanes.add("quick", "p", "quick");
@@ -33,14 +33,14 @@ describe("lanes", () => {
     ]);
   });
 
-  test("do not claim for a slow destination what it cannot start at once", () => {
+  test("do not claim more items for a slow destination than can start at once", () => {
     const lanes = createLanes<string>(limits, () => 0);
     for (let each = 0; each < 100; each++) lanes.add(`${each}`, "p", "slow");
     expect(advance(lanes)).toHaveLength(4);
     expect(lanes.takeToClaim(6)).toHaveLength(0);
   });
 
-  test("claim ahead for a quick destination, as much as it has ended lately, up to a limit", () => {
+  test("claim ahead for a quick destination as many items as it has ended lately, up to a limit", () => {
     let now = 0;
     const lanes = createLanes<string>(limits, () => now);
     for (let each = 0; each < 100; each++) lanes.add(`${each}`, "p", "quick");
@@ -53,7 +53,7 @@ describe("lanes", () => {
     expect(lanes.takeToClaim(100)).toHaveLength(0);
   });
 
-  test("start one on time at once when what is late fills all that it may have", () => {
+  test("start an item on time at once, even when late items use all places that they may use", () => {
     const lanes = createLanes<string>(limits, () => 0);
     for (let each = 0; each < 100; each++) lanes.add(`late ${each}`, "p", "slow", true);
     expect(itemsOf(advance(lanes))).toEqual(["late 0", "late 1"]);
@@ -62,7 +62,7 @@ describe("lanes", () => {
     expect(lanes.inFlight).toBe(limits.perLane);
   });
 
-  test("keep half of a project's slots, and of all, for what is on time", () => {
+  test("keep half of a project's slots, and half of all slots, for items on time", () => {
     const lanes = createLanes<string>(limits, () => 0);
     for (let lane = 0; lane < 50; lane++) {
       for (let each = 0; each < 10; each++) lanes.add("late", "p", `slow ${lane}`, true);
@@ -76,7 +76,7 @@ describe("lanes", () => {
     expect(itemsOf(advance(lanes))).toEqual(Array.from({ length: 7 }, () => "mine"));
   });
 
-  test("let nothing late start while one on time waits, and everything late in the end", () => {
+  test("start no late item while one on time waits, and all late items in the end", () => {
     const lanes = createLanes<string>(limits, () => 0);
     for (let each = 0; each < 10; each++) lanes.add("late", "p", "slow", true);
     for (let each = 0; each < 20; each++) lanes.add("on time", "p", "slow");
@@ -91,7 +91,7 @@ describe("lanes", () => {
     expect(lanes.size).toBe(0);
   });
 
-  test("start one on time before what is late and claimed already", () => {
+  test("start an item on time before a late item that was claimed earlier", () => {
     const lanes = createLanes<string>({ ...limits, perLane: 2 }, () => 0);
     lanes.add("late", "p", "slow", true);
     lanes.takeToClaim(10).forEach(lanes.claimed);
@@ -100,7 +100,7 @@ describe("lanes", () => {
     expect([lanes.takeToStart()?.item, lanes.takeToStart()?.item]).toEqual(["on time", "late"]);
   });
 
-  test("share a batch of claims among destinations", () => {
+  test("share a batch of claims among the destinations", () => {
     const lanes = createLanes<string>(limits);
     for (let each = 0; each < 100; each++) lanes.add(`long ${each}`, "p", "long");
     for (let each = 0; each < 3; each++) lanes.add(`short ${each}`, "p", `short ${each}`);
@@ -129,7 +129,7 @@ describe("lanes", () => {
     expect(itemsOf(advance(lanes))).toEqual(Array.from({ length: 8 }, () => "mine"));
   });
 
-  test("go on when slots come free, until everything has had its turn", () => {
+  test("start waiting items when slots become free, until every item has been started", () => {
     const lanes = createLanes<string>(limits);
     for (let lane = 0; lane < 40; lane++) {
       for (let each = 0; each < 9; each++)
@@ -144,7 +144,7 @@ describe("lanes", () => {
     expect(lanes.size).toBe(0);
   });
 
-  test("forget what waits and what is ready, and nothing else", () => {
+  test("remove waiting and ready items when they are cleared, and no others", () => {
     const lanes = createLanes<string>(limits);
     for (let each = 0; each < 12; each++) lanes.add(`${each}`, "p", "d");
     const [first, ...rest] = lanes.takeToClaim(6);
@@ -159,7 +159,7 @@ describe("lanes", () => {
     expect(lanes.size).toBe(0);
   });
 
-  test("never exceed a limit nor lose count, whatever happens in whatever order", () => {
+  test("never exceed a limit and never miscount, in any order of events", () => {
     const step = fc.oneof(
       fc.record({
         kind: fc.constant("add" as const),

@@ -11,50 +11,55 @@ import {
 } from "./lane.ts";
 import { createTurnstile } from "./turnstile.ts";
 
-/** How much may be under way at once. */
+/** Limits on how much is under way at once. */
 export interface LaneLimits {
   /** Attempts in flight in all. */
   readonly total: number;
-  /** Attempts in flight of one lane; those that make up for something use half of it at the most. */
+  /** Attempts in flight in one lane; late ones use at most half of it. */
   readonly perLane: number;
   /**
-   * While as many of one lane, or of all, are claimed and have not started, no more are. A lane is also claimed for
-   * only as far as it can start at once, and as many ahead as it has ended lately: what is claimed is past taking back,
-   * and must not wait behind a slow endpoint. What makes up for something has half as many, beside these.
+   * Most items of one lane that are claimed and have not started. Usually fewer are claimed: as many as the lane can
+   * start at once, plus as many as it has ended lately. A claim cannot be taken back by a change of the job, so a
+   * claimed item must not wait behind a slow endpoint. Late items have a limit of their own, half as high.
    */
   readonly claimedPerLane: number;
+  /** Most items of all lanes that are claimed and have not started. */
   readonly claimedTotal: number;
 }
 
 /**
- * Due triggers by destination. Each passes through four places: waiting (due, nothing done), claiming (a statement is
- * under way), ready (claimed), in flight. Lanes take turns, both at claiming and at starting. Within a lane those that
- * make up for something are claimed only when none on time waits, started only when none on time is ready, and leave to
- * these half of its places, of its project's, and of all.
+ * Due items, sorted into lanes by project and destination. Each item passes through four stages: waiting (due), claiming
+ * (a claim is under way), ready (claimed), in flight. Lanes take turns, both at claiming and at starting.
+ *
+ * Late items of a lane are claimed only when none on time waits, and started only when none on time is ready. They use at
+ * most half of the places of the lane, of the project, and of all lanes.
  */
 export interface Lanes<T> {
-  /** How many are waiting, claiming, ready or in flight. */
+  /** How many items are waiting, claiming, ready or in flight. */
   readonly size: number;
   readonly inFlight: number;
-  /** Puts a due item at the end of its lane, behind those on time if it makes up for something (`isLate`). */
+  /** Adds a due item to its lane: behind the items on time, or, if `isLate`, behind the late ones. */
   add(item: T, projectId: string, destination: string, isLate?: boolean): void;
-  /** Takes at most `limit` waiting ones to be claimed, of lanes that have started most of what was claimed before. */
+  /**
+   * Takes at most `limit` waiting items, to be claimed. Takes them only from lanes that have started most of what was
+   * claimed for them before.
+   */
   takeToClaim(limit: number): Work<T>[];
-  /** The claim succeeded: it is ready. */
+  /** The claim succeeded: the item is ready. */
   claimed(work: Work<T>): void;
-  /** The claim could not be made now: it waits again. */
+  /** The claim failed: the item waits again. */
   unclaimed(work: Work<T>): void;
-  /** The claim found that it is not wanted any more. */
+  /** The item is no longer wanted: it leaves its lane. */
   refused(work: Work<T>): void;
-  /** Takes the next that may start; undefined when none may. */
+  /** Takes the next ready item that may start; undefined when none may. */
   takeToStart(): Work<T> | undefined;
-  /** An attempt has ended. */
+  /** The attempt has ended: the item leaves its lane. */
   ended(work: Work<T>): void;
-  /** Removes and returns what is waiting and what is ready; what is claiming or in flight stays. */
+  /** Removes and returns the waiting and the ready items. Items that are claiming or in flight stay. */
   clear(): { readonly waiting: readonly T[]; readonly ready: readonly T[] };
 }
 
-/** Makes lanes. A lane exists while something is in it. `elapsedMs` is a steady clock. */
+/** Makes empty lanes. A lane exists while something is in it. `elapsedMs` is a clock that never steps. */
 export function createLanes<T>(limits: LaneLimits, elapsedMs = () => performance.now()): Lanes<T> {
   const lanes = new Map<string, Lane<T>>();
   const claims = createTurnstile<Track<T>>(limits.claimedTotal);
@@ -63,7 +68,7 @@ export function createLanes<T>(limits: LaneLimits, elapsedMs = () => performance
   const lateClaimedPerLane = Math.max(1, Math.floor(limits.claimedPerLane / 2));
   let size = 0;
 
-  // What has become possible for a lane: to be claimed for, to start from, or to go.
+  // Queues the tracks of a changed lane that can now be claimed for or started from, and removes an empty lane.
   const update = (lane: Lane<T>): void => {
     for (const track of [lane.onTime, lane.late]) {
       if (isWorthAClaim(track)) claims.queue(track);
@@ -77,7 +82,7 @@ export function createLanes<T>(limits: LaneLimits, elapsedMs = () => performance
     return !isLate || (lane.onTime.ready.size === 0 && inFlight < latePerLane);
   };
 
-  // How many may be claimed and not started: what could start at once, and as many as have ended lately.
+  // Returns how many items may be claimed and not started: as many as can start at once, plus as many as ended lately.
   const aheadOf = (track: Track<T>): number => {
     const { lane, isLate, inFlight } = track;
     keepPace(lane, elapsedMs());
@@ -93,7 +98,8 @@ export function createLanes<T>(limits: LaneLimits, elapsedMs = () => performance
     return aheadOf(track) - claimedOf(track);
   };
 
-  // Half of what may be ahead, or all that waits: else each attempt that ends would claim one more by itself.
+  // A claim is worth it for half of what may be claimed ahead, or for all that waits. Otherwise each attempt that ends
+  // would lead to a claim of a single item.
   const isWorthAClaim = (track: Track<T>): boolean => {
     if (track.waiting.size === 0) return false;
     return roomToClaim(track) >= Math.max(1, Math.min(track.waiting.size, aheadOf(track) / 2));
@@ -122,7 +128,7 @@ export function createLanes<T>(limits: LaneLimits, elapsedMs = () => performance
     },
     takeToClaim: (limit) => {
       const taken: Work<T>[] = [];
-      // An equal part for each lane in turn, so that a long one does not fill the batch.
+      // Each lane gets an equal part of the batch, so that a long lane does not fill it.
       for (let turns = Math.max(1, lanes.size); taken.length < limit; turns = Math.max(1, turns - 1)) {
         const track = claims.next();
         if (track === undefined) break;

@@ -1,46 +1,46 @@
 import { createFifo, type Fifo } from "./fifo.ts";
 
-/** Who waits at a turnstile: a part of a group. */
+/** A queue that wants to enter a turnstile. It belongs to a group, such as a project. */
 export interface Member {
   readonly groupId: string;
-  /** Whether it makes up for something, and gives way to what is on time. */
+  /** Whether its items are late. Late members use at most half of the places. */
   readonly isLate: boolean;
 }
 
 /**
- * Lets members in by turns, so that no group takes what others need, and what is late, of one group or of all, takes no
- * more than half of what there is.
+ * Gives places to members in turn. No group uses so many places that others get none. Late members use at most half of
+ * the places of their group, and half of all.
  */
 export interface Turnstile<M extends Member> {
-  /** How many are inside. */
+  /** How many places are in use. */
   readonly inside: number;
-  /** Lets a member stand in the queue; once, however often it is called. */
+  /** Adds a member to the queue, unless it is in the queue already. */
   queue(member: M): void;
-  /** Takes the first out of the queue whose group may let one more in; undefined when there is none. */
+  /** Removes and returns the first queued member that may use one more place; undefined when there is none. */
   next(): M | undefined;
-  /** Counts so many more of a member inside; beyond the limits, too, if its caller wants that. */
+  /** Counts `count` places as used by a member. The limits are not checked: the caller may exceed them. */
   enter(member: M, count: number): void;
-  /** Counts so many less. */
+  /** Counts `count` places of a member as free again. */
   leave(member: M, count: number): void;
 }
 
-/** One group may use this part of all places; the last eighth is kept for groups with few. */
+/** One group may use this part of all places. The last eighth is reserved for groups that use fewer than FEW. */
 const GROUP_SHARE = 1 / 4;
 const RESERVE = 1 / 8;
 const FEW = 8;
-/** What is late may use this part of all places, and of those of its group. */
+/** Late members may use this part of all places, and of the places of their group. */
 const LATE_SHARE = 1 / 2;
 
 interface Group<M> {
   inside: number;
   lateInside: number;
-  /** Members that could enter but for the group's share. */
+  /** Members that wait because the group has used up its share. */
   readonly parked: Fifo<M>;
-  /** Members that could enter but for the part of that share that is for what is late. */
+  /** Late members that wait because late members have used up their part of that share. */
   readonly parkedLate: Fifo<M>;
 }
 
-/** Makes a turnstile of `total` places. */
+/** Makes a turnstile with `total` places. */
 export function createTurnstile<M extends Member>(total: number): Turnstile<M> {
   const perGroup = Math.max(1, Math.ceil(total * GROUP_SHARE));
   const lateTotal = Math.max(1, Math.floor(total * LATE_SHARE));
@@ -48,9 +48,9 @@ export function createTurnstile<M extends Member>(total: number): Turnstile<M> {
   const open = Math.max(1, total - Math.floor(total * RESERVE));
   const groups = new Map<string, Group<M>>();
   const waiting = createFifo<M>();
-  // Members that could enter but for the reserve.
+  // Members that wait because only the reserve is left.
   const held = createFifo<M>();
-  // Members that could enter but for the part that is for what is late.
+  // Late members that wait because late members have used up their part of all places.
   const heldLate = createFifo<M>();
   const known = new Set<M>();
   let inside = 0;
@@ -64,7 +64,7 @@ export function createTurnstile<M extends Member>(total: number): Turnstile<M> {
     return group;
   };
 
-  // Where a member must stay for now; undefined when it may enter.
+  // Returns the queue in which a member must wait for now; undefined when it may enter.
   const barrierFor = (member: M): Fifo<M> | undefined => {
     const group = groups.get(member.groupId);
     if (group !== undefined && group.inside >= perGroup) return group.parked;
@@ -78,7 +78,8 @@ export function createTurnstile<M extends Member>(total: number): Turnstile<M> {
     (lateInside < lateTotal ? heldLate.shift() : undefined) ??
     waiting.shift();
 
-  // As many as places have come free stand in the queue again; all, when nobody is left to make room for another.
+  // Puts as many members back into the main queue as places became free. When the group uses no place any more, nobody is
+  // left to free another one, so the callers then pass the number of all parked members.
   const unpark = (parked: Fifo<M>, free: number): void => {
     for (let left = Math.min(free, parked.size); left > 0; left--) {
       const member = parked.shift();

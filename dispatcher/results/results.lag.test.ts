@@ -15,7 +15,7 @@ beforeAll(async () => {
   dispatcher = await ground.start({ EASYCRON_DISPATCHER_LEASE_MS: String(LEASE_MS) });
   holder = new pg.Client({ connectionString: ground.adminUrl });
   await holder.connect();
-  // Whoever holds the lock 42 keeps every result from being recorded.
+  // While somebody holds the advisory lock 42, no result can be recorded.
   await ground.sql(`create function public.wait() returns trigger language plpgsql as
     $$ begin perform pg_advisory_xact_lock_shared(42); return null; end $$`);
   await ground.sql(`create trigger slow before insert on dispatcher.attempts
@@ -31,7 +31,7 @@ afterAll(async () => {
 const leaseUntil = async () =>
   (await ground.sql("select lease_until from dispatcher.instances"))[0].lease_until;
 
-test("while results cannot be recorded nothing more is claimed after a second, and the lease is kept", async () => {
+test("the dispatcher stops claiming when results have waited for a second, and keeps its lease", async () => {
   const { projectId } = await ground.addProject();
   const job = await ground.addJob(projectId, receiver.url);
   await holder.query("select pg_advisory_lock(42)");
@@ -52,10 +52,11 @@ test("while results cannot be recorded nothing more is claimed after a second, a
   expect(await dispatcher.accept(batch)).toMatchObject({ recorded: 400 });
   expect(await lagging).toMatchObject({ waiting: expect.any(Number) });
   await expect.poll(() => Date.now() > startMs + 4_000, { timeout: 10_000 }).toBe(true);
-  // All of them are due, and what a renewed lease sets going has gone by.
+  // Now all triggers are due, and a lease renewal, which calls proceed(), has passed.
   const renewedAt = await leaseUntil();
   await expect.poll(async () => (await leaseUntil()) > renewedAt).toBe(true);
-  // What was due when the first result was a second old, and no later; a clock or two may differ by some milliseconds.
+  // Only triggers that were due before the first result was a second old are claimed. Clocks may differ by some
+  // milliseconds.
   expect(claimed).toBeGreaterThan(0);
   expect(claimed).toBeLessThanOrEqual((firstResultMs + 1_050 - startMs) / 10 + 1);
   await holder.query("select pg_advisory_unlock(42)");

@@ -1,18 +1,21 @@
 import { statement } from "../../db/statement.ts";
 
 /**
- * Records ended attempts ($1 to $10; nominal times from $11 to $12), and what becomes of their triggers ($13, by id: the
- * new state, the attempt's number, its end, its start if it was the first, and for RETRYING when the next is due and
- * who owns it). An attempt that is there already stays, unless it was put down as UNKNOWN and more is known now. A
- * trigger follows
+ * Records ended attempts ($1 to $10; nominal times from $11 to $12) and changes their triggers. $13 has the changes by
+ * trigger id: the new state, the attempt's number, its end, its start if it was the first attempt, and for RETRYING the
+ * next due time and the owner.
  *
- * - success, as long as it has not come to rest: a slow attempt may succeed after the next one was begun;
- * - any result of the attempt that is its latest, RUNNING;
- * - the same pause once more, when the answer to its first writing was lost.
+ * An attempt that is recorded already is not changed, unless it is recorded as UNKNOWN and its outcome is known now. A
+ * trigger is changed by
  *
- * The claim has put down when it was made; the first attempt (since a backfill) knows better when it started. What is no longer wanted
- * (cancel_time) is CANCELLED instead of tried again or EXHAUSTED. Returns the triggers that followed, with their new
- * state. They are looked up in a JSON object rather than joined, for the reason given in triggers.sql.ts.
+ * - a success, if the trigger has not ended: a slow attempt may succeed after the next one was started;
+ * - any result of its latest attempt, while the trigger is RUNNING;
+ * - the same RETRYING result once more, because the answer to the first statement may have been lost.
+ *
+ * The claim has set start_time to the time of the claim. The first attempt (the first since a backfill, if there was
+ * one) replaces it by the exact start. A trigger that is no longer wanted (it has a cancel_time) becomes CANCELLED
+ * instead of RETRYING or EXHAUSTED. Returns the changed triggers with their new state. Triggers are looked up in a JSON
+ * object and not joined, for the reason given in triggers.sql.ts.
  */
 export const resultRecord = statement<{ id: string; state: string }>(
   "resultRecord",

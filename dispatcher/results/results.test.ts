@@ -29,7 +29,7 @@ function resultOf(id: string): Result {
   };
 }
 
-/** Results into a database of which `answer` tells what it does with so many at once. */
+/** Results with a database that answers a statement of so many results as `answer` does. */
 function createGround(answer: (length: number) => Promise<void>) {
   let nowMs = 0;
   const lengths: number[] = [];
@@ -59,18 +59,18 @@ function createGround(answer: (length: number) => Promise<void>) {
 const ids = (count: number) => Array.from({ length: count }, (_, index) => `trg_${index}`);
 
 describe("results", () => {
-  test("that take the database too long are written in halves, and each once", async () => {
+  test("that take the database too long are recorded in halves, each result once", async () => {
     const { results, lengths, recorded } = createGround(async (length) => {
       if (length > 250) throw timeout();
     });
     for (const id of ids(1_600)) results.add(resultOf(id));
     await results.close(5_000);
     expect(recorded).toEqual(ids(1_600));
-    // Twice as many are tried as soon as one of the present length has been written.
+    // The length doubles as soon as a statement of the current length has succeeded.
     expect(lengths).toEqual([1_000, 500, 250, 250, 500, 250, 250, 500, 250, 250, 100]);
   });
 
-  test("tell for how long the oldest of them waits, until it is durable", async () => {
+  test("report how long the oldest of them has waited, until it is durable", async () => {
     const writes: (() => void)[] = [];
     const { results, pass } = createGround(() => new Promise((resolve) => writes.push(resolve)));
     expect(results.lagMs).toBe(0);
