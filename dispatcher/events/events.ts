@@ -7,25 +7,26 @@ export interface AttemptEvent {
   readonly number: number;
   readonly outcome: Outcome;
   readonly durationMs: number;
-  /** What really happened, for logs only. */
+  /** The error behind the outcome, if any; for logs only. */
   readonly cause: unknown;
 }
 
 /**
- * What a dispatcher tells of itself, and to whom it listens: logs and tests.
+ * The events that a dispatcher emits. Logs and tests listen to them.
  *
  * | event | when |
  * | --- | --- |
- * | accepted | a batch is durable: how many were recorded |
- * | claimed | a claim was answered: how many are to start, how many are not wanted any more |
+ * | accepted | a batch of trigger events is durable: how many were recorded, and how many of them are held |
+ * | claimed | a claim was answered: how many attempts will start, and how many triggers are no longer wanted |
  * | attempt | an attempt has ended |
- * | recorded | results are durable: of which triggers |
- * | taken | triggers that nobody held were taken |
- * | released | triggers of a dead dispatcher were freed: how many, and of whom |
- * | leased | a lease was got under a new instance id |
- * | leaseLost | the lease ran out before it was renewed |
- * | trouble | something of ours failed and will be tried again, or `recovered` after that |
- * | lagging | results have waited for more than a second: how long the oldest has, and how many do |
+ * | recorded | results are durable: the ids of their triggers |
+ * | taken | triggers without an owner were taken: how many |
+ * | released | triggers of an instance were released: how many, and of which instance |
+ * | leased | a lease was taken under a new instance id |
+ * | leaseLost | the lease expired before it was renewed |
+ * | trouble | a part of the dispatcher failed and tries again |
+ * | recovered | a part works again: after how many failures |
+ * | lagging | the oldest result has waited for more than a second: for how long, and how many wait |
  * | idle | nothing is due, in flight or waiting to be recorded |
  */
 export interface DispatcherEvents {
@@ -43,10 +44,10 @@ export interface DispatcherEvents {
   idle: [];
 }
 
-/** Makes an emitter that nobody listens to yet. */
+/** Makes an emitter without listeners. */
 export function createEvents(): EventEmitter<DispatcherEvents> {
   return new EventEmitter<DispatcherEvents>();
 }
 
-/** The emitter of one dispatcher. */
+/** The event emitter of one dispatcher. */
 export type Events = EventEmitter<DispatcherEvents>;

@@ -1,15 +1,15 @@
 import { statement } from "../../db/statement.ts";
 
-// Leases are measured by PostgreSQL's clock, the one that all dispatchers share.
+// Leases are measured by PostgreSQL's clock, because all dispatchers share it.
 
-/** Adds instance $1 with a lease of $3 milliseconds, started at $2. */
+/** Adds instance $1, which was started at $2, with a lease of $3 milliseconds from now. */
 export const instanceInsert = statement<{ id: string }>(
   "instanceInsert",
   `insert into dispatcher.instances (id, start_time, lease_until)
    values ($1, $2, now() + $3::integer * interval '1 millisecond') returning id`,
 );
 
-/** Renews the lease of instance $1, by $2 milliseconds from now, if it has not run out. */
+/** Renews the lease of instance $1 to $2 milliseconds from now, unless it has expired. */
 export const instanceRenewIfLive = statement<{ id: string }>(
   "instanceRenewIfLive",
   `update dispatcher.instances set lease_until = now() + $2::integer * interval '1 millisecond'
@@ -17,8 +17,8 @@ export const instanceRenewIfLive = statement<{ id: string }>(
 );
 
 /**
- * The instances whose lease has run out, and the owners of live triggers that are no instance at all. The owners are
- * found by leaping from one to the next in the index.
+ * Lists the instances whose lease has expired, and the owners of unfinished triggers that have no row in instances. The
+ * recursive query finds the owners by jumping from one to the next in the index, so it reads no trigger in between.
  */
 export const instanceListDead = statement<{ id: string }>(
   "instanceListDead",
@@ -34,7 +34,7 @@ export const instanceListDead = statement<{ id: string }>(
     where o.id is not null and not exists (select from dispatcher.instances i where i.id = o.id)`,
 );
 
-/** Removes instance $1 if it owns nothing any more. */
+/** Removes instance $1 if it owns no unfinished trigger. */
 export const instanceDeleteIfIdle = statement<{ id: string }>(
   "instanceDeleteIfIdle",
   `delete from dispatcher.instances i
@@ -43,10 +43,10 @@ export const instanceDeleteIfIdle = statement<{ id: string }>(
 );
 
 /**
- * Frees at $2 at most $3 triggers of instance $1: those named by $6, or, if $6 is null, any. One that was RUNNING is RETRYING at
- * once, or CANCELLED if it is not wanted any more, and its attempt is recorded as UNKNOWN under an id of $4; when that
- * began is known exactly for the first attempt, and by its due time for a later one. Rows that somebody is writing
- * are left for the next call.
+ * Releases at most $3 triggers of instance $1 at $2: the triggers $6, or any if $6 is null. A RUNNING trigger becomes
+ * RETRYING and due at once, or CANCELLED if it is no longer wanted. Its attempt is recorded as UNKNOWN under one of the
+ * ids $4, with the error $5. The recorded start of a first attempt is exact; for a later attempt, it is the due time.
+ * Rows that another transaction has locked are left for the next call.
  */
 export const instanceReleaseTriggers = statement<{ id: string }>(
   "instanceReleaseTriggers",
@@ -74,7 +74,7 @@ export const instanceReleaseTriggers = statement<{ id: string }>(
    returning t.id`,
 );
 
-/** Live triggers that instance $1 owns, due by $2, after the place ($3, $4) in the order of due time and id, at most $5. */
+/** Lists at most $5 unfinished triggers of instance $1 that are due by $2, by due time and id, after the cursor ($3, $4). */
 export const instanceListOverdue = statement<{ id: string; due_time: number }>(
   "instanceListOverdue",
   `select id, due_time from dispatcher.triggers

@@ -5,13 +5,13 @@ import type { Clock } from "../../mesh/clock.ts";
 import type { Events } from "../events/events.ts";
 import { instanceInsert, instanceRenewIfLive } from "./instances.sql.ts";
 
-/** The right of this process to hold triggers. */
+/** The lease that allows this process to own triggers. */
 export interface Lease {
-  /** The instance id under which it holds them now. */
+  /** The instance id under which this process owns triggers now. It changes when the lease is lost. */
   readonly instance: string;
-  /** Whether it may start attempts: the lease was renewed in time, by a clock that never steps. */
+  /** Whether this process may start attempts: the lease has not expired, by a clock that never steps. */
   isValid(): boolean;
-  /** Renews it, or, when it has run out, takes a new one under a new id. */
+  /** Renews the lease. If it has expired, takes a new lease under a new instance id. Throws SERVICE_UNAVAILABLE. */
   renew(): Promise<void>;
 }
 
@@ -21,13 +21,14 @@ export interface LeaseParts {
   readonly clock: Clock;
   /** A clock that never steps, such as performance.now. */
   readonly monotonicMs: () => number;
+  /** Length of the lease. */
   readonly leaseMs: number;
   readonly events: Events;
-  /** Told when the id changes: what was held under the old one belongs to others. */
+  /** Called when the lease was lost: other dispatchers may take the triggers owned under the old id. */
   readonly onLost: () => void;
 }
 
-/** Takes a lease. Throws SERVICE_UNAVAILABLE. */
+/** Takes a lease under a new instance id. Throws SERVICE_UNAVAILABLE. */
 export async function takeLease(parts: LeaseParts): Promise<Lease> {
   const { database, clock, monotonicMs, leaseMs, events } = parts;
   let instance = "";
@@ -51,7 +52,7 @@ export async function takeLease(parts: LeaseParts): Promise<Lease> {
     renew: async () => {
       const sentAtMs = monotonicMs();
       const renewed = await database.query(instanceRenewIfLive, [instance, leaseMs]);
-      // Counted from before the statement was sent, so never longer than PostgreSQL counts it.
+      // Counted from before the statement was sent, so the lease never lasts longer here than in PostgreSQL.
       if (renewed.length > 0) validUntilMs = sentAtMs + leaseMs;
       else {
         validUntilMs = Number.NEGATIVE_INFINITY;

@@ -44,7 +44,7 @@ async function addInstance(leaseMs: number): Promise<string> {
   return id;
 }
 
-/** A trigger as a dispatcher that died has left it. */
+/** Adds a trigger in the state in which a dispatcher that died has left it. */
 async function addTrigger(
   job: TestJob,
   left: { owner: string; state: string; attempts: number; cancelled?: boolean },
@@ -60,8 +60,8 @@ async function addTrigger(
   return id;
 }
 
-describe("when the lease of a dispatcher has run out", () => {
-  test("another makes its attempt in flight again, as the next, and records that one as UNKNOWN", async () => {
+describe("when the lease of a dispatcher has expired,", () => {
+  test("another dispatcher records its attempt in flight as UNKNOWN and makes the next attempt", async () => {
     const job = await ground.addJob(projectId, `${receiver.url}/running`);
     const id = await addTrigger(job, { owner: await addInstance(300), state: "RUNNING", attempts: 1 });
     const request = await receiver.waitFor((all) => all.find((each) => each.id === id));
@@ -78,7 +78,7 @@ describe("when the lease of a dispatcher has run out", () => {
     ]);
   });
 
-  test("another takes what it held, at attempt 1, and removes the instance", async () => {
+  test("another dispatcher takes its pending triggers, starts at attempt 1, and removes the instance", async () => {
     const owner = await addInstance(0);
     const job = await ground.addJob(projectId, `${receiver.url}/pending`);
     const ids = await Promise.all(
@@ -92,7 +92,7 @@ describe("when the lease of a dispatcher has run out", () => {
       .toEqual([]);
   });
 
-  test("what is not wanted any more is cancelled instead", async () => {
+  test("a trigger of it that is no longer wanted is cancelled and not retried", async () => {
     const job = await ground.addJob(projectId, `${receiver.url}/cancelled`);
     const owner = await addInstance(0);
     const id = await addTrigger(job, { owner, state: "RUNNING", attempts: 1, cancelled: true });
@@ -100,13 +100,13 @@ describe("when the lease of a dispatcher has run out", () => {
     expect(await attemptsOf(id)).toMatchObject([{ number: 1, outcome: "UNKNOWN" }]);
   });
 
-  test("an owner that is no instance at all counts as dead", async () => {
+  test("an owner without an instance row counts as expired", async () => {
     const job = await ground.addJob(projectId, `${receiver.url}/orphan`);
     const id = await addTrigger(job, { owner: "inst_nobody", state: "PENDING", attempts: 0 });
     await receiver.waitFor((all) => all.find((each) => each.id === id));
   });
 
-  test("attempts that are lost again and again end in a dead letter", async () => {
+  test("a trigger whose attempts are lost again and again becomes a dead letter", async () => {
     const retryPolicy = { maxAttempts: 1, minBackoff: "1s", maxBackoff: "1s", maxAge: "60s" };
     const job = await ground.addJob(projectId, `${receiver.url}/crash`, { retryPolicy });
     const id = await addTrigger(job, { owner: await addInstance(0), state: "RUNNING", attempts: 4 });
@@ -116,7 +116,7 @@ describe("when the lease of a dispatcher has run out", () => {
 });
 
 describe("a dispatcher that was stalled past its lease", () => {
-  test("takes a new one, and delivers what it held once", async () => {
+  test("takes a new lease, and delivers each trigger that it held once", async () => {
     const job = await ground.addJob(projectId, `${receiver.url}/stalled`);
     const batch = Array.from({ length: 20 }, (_, index) => eventOf(job, Date.now() + 1_500 + index));
     await dispatcher.accept(batch);
@@ -129,7 +129,7 @@ describe("a dispatcher that was stalled past its lease", () => {
     expect(receiver.requests.filter(({ path }) => path === "/stalled")).toHaveLength(batch.length);
   });
 
-  test("lets a success of its slow attempt win over the retry that others have planned", async () => {
+  test("records the success of its slow attempt over the retry that another dispatcher has planned", async () => {
     const job = await ground.addJob(projectId, `${receiver.url}/slow`);
     let answer = (_: { status: number }) => {};
     receiver.answer("/slow", () => new Promise((resolve) => (answer = resolve)));
@@ -156,7 +156,7 @@ describe("a dispatcher that was stalled past its lease", () => {
   });
 });
 
-test("a dispatcher that stops finishes what is in flight, lets go of the rest, and leaves no instance", async () => {
+test("a dispatcher that stops finishes its attempts in flight, releases all other triggers, and removes its instance", async () => {
   const own = await createGround();
   const leaving = await own.start();
   const project = await own.addProject();

@@ -33,7 +33,7 @@ async function addOwn(state: string, attempts: number, agoMs: number): Promise<s
   return id;
 }
 
-test("the sweep frees what is overdue, owned by this instance and not in its memory, and nothing else", async () => {
+test("the sweep releases only triggers that are overdue, owned by this instance and not in its memory", async () => {
   const holding = createHolding(10);
   const lost = await Promise.all(Array.from({ length: 1_500 }, () => addOwn("PENDING", 0, 60_000)));
   const running = await addOwn("RUNNING", 1, 60_000);

@@ -29,16 +29,17 @@ export interface RecoveryParts {
 const RELEASE_LIMIT = 1_000;
 const TAKE_LIMIT = 1_000;
 const SWEEP_LIMIT = 1_000;
-/** Most triggers that are taken into memory; what is accepted comes on top. */
+/** No more triggers are taken while this many are held. Triggers that are accepted do not count against it. */
 const MAX_HELD = 100_000;
-/** A trigger that is so late and owned by us, but not held, has been lost from memory. */
+/** If this instance owns a trigger that is overdue by this much and does not hold it, the trigger is lost from memory. */
 const OVERDUE_MS = 15_000;
 
-const LOST = "The process that made this attempt ended before its outcome was known; it may have arrived.";
+const LOST =
+  "The process that made this attempt ended before the outcome was known; the delivery may have arrived.";
 
 /**
- * Frees the triggers of dispatchers whose lease has run out (what was RUNNING is to be tried again at once), then takes
- * what nobody holds and is due soon, earliest first, and holds it.
+ * Releases the triggers of dispatchers whose lease has run out; those that were RUNNING are retried at once. Then takes
+ * and holds the triggers that have no owner and are due soon, earliest first.
  */
 export async function takeOver(parts: RecoveryParts): Promise<void> {
   await releaseDead(parts);
@@ -52,16 +53,19 @@ async function releaseDead(parts: RecoveryParts): Promise<void> {
   }
 }
 
-/** Frees what one instance owns, and removes its row once it owns nothing. Returns how many were freed. */
+/**
+ * Releases all triggers that an instance owns, and removes the instance when it owns none. Returns how many triggers were
+ * released.
+ */
 export async function releaseAll(
   parts: Pick<RecoveryParts, "database" | "clock">,
   instance: string,
 ): Promise<number> {
   let count = 0;
   for (;;) {
-    const freed = await release(parts, instance, null);
-    count += freed;
-    if (freed < RELEASE_LIMIT) break;
+    const released = await release(parts, instance, null);
+    count += released;
+    if (released < RELEASE_LIMIT) break;
   }
   await parts.database.query(instanceDeleteIfIdle, [instance]);
   return count;
@@ -88,14 +92,17 @@ async function takeDue(parts: RecoveryParts): Promise<void> {
     const { all, late } = holding.crowded();
     const rows = await database.query(triggerTakeDue, [instance, horizon, room, all, late]);
     if (rows.length > 0) parts.events.emit("taken", { count: rows.length });
-    // Taken under an id that has been lost meanwhile: it is freed with the rest of that instance.
+    // If the lease was lost meanwhile, these triggers are released with the others of the old instance id.
     if (instance !== lease.instance) return;
     parts.hold(rows.map(toHeldTrigger));
     if (rows.length < room) return;
   }
 }
 
-/** Frees overdue triggers that this instance owns and does not hold: the answer to a statement was lost. */
+/**
+ * Releases overdue triggers that this instance owns and does not hold. There are such triggers when the answer to a
+ * statement was lost.
+ */
 export async function sweepOwn(parts: RecoveryParts): Promise<void> {
   const { database, clock, lease, holding } = parts;
   const { instance } = lease;
