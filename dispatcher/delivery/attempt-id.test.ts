@@ -2,7 +2,7 @@ import { fromString, getType, toUUID } from "typeid-js";
 import { expect, test } from "vitest";
 import { newAttemptId } from "./attempt-id.ts";
 
-test("an attempt's id is a TypeID over a UUIDv7 of its time, as the library reads it", () => {
+test("an attempt id is a TypeID of a UUIDv7 of its time, as typeid-js reads it", () => {
   const nowMs = 1_780_000_000_123;
   const ids = Array.from({ length: 2_000 }, () => newAttemptId(nowMs));
   expect(new Set(ids).size).toBe(ids.length);

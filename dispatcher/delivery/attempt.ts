@@ -7,17 +7,17 @@ import type { PluginDelivery } from "./plugin-delivery.ts";
 import type { StartedAttempt } from "./started-attempt.ts";
 import { deliverWebhook, type WebhookParts } from "./webhook.ts";
 
-/** What attempts are made with. */
+/** What making an attempt needs. */
 export interface AttemptParts {
   readonly webhook: WebhookParts;
   readonly plugins: PluginDelivery;
   readonly signingKeys: SigningKeys;
   readonly clock: Clock;
-  /** Whether what this process holds is still its own. */
+  /** Whether this process still owns the triggers that it holds. */
   readonly isOwner: () => boolean;
 }
 
-/** Makes one attempt at whatever kind of target. Never throws for what the target does. */
+/** Makes one attempt at a target of any kind. Never throws for what the target does. */
 export function makeAttempt(parts: AttemptParts, attempt: StartedAttempt): Promise<Delivery> {
   const { spec, trigger } = attempt;
   const { target } = spec;
@@ -25,12 +25,12 @@ export function makeAttempt(parts: AttemptParts, attempt: StartedAttempt): Promi
     case "webhook": {
       const keys = parts.signingKeys.get(trigger.projectId);
       if (keys !== undefined) return signed(parts, attempt, keys);
-      return signedLater(parts, attempt);
+      return signedAfterLoading(parts, attempt);
     }
     case "plugin":
       return parts.plugins.deliver(attempt, target);
     case "unreadable": {
-      const error = "The job's specification cannot be read; this is a fault of EasyCron's.";
+      const error = "The job's specification cannot be read; this is an error in EasyCron.";
       return Promise.resolve(notSent(error, new Error(target.problem)));
     }
   }
@@ -38,7 +38,8 @@ export function makeAttempt(parts: AttemptParts, attempt: StartedAttempt): Promi
 
 function signed(parts: AttemptParts, attempt: StartedAttempt, keys: readonly KeyObject[]): Promise<Delivery> {
   const { target } = attempt.spec;
-  if (target.kind !== "webhook") throw new Error(`A ${target.kind} is not signed.`);
+  if (target.kind !== "webhook")
+    throw new Error(`Only webhooks are signed, and this target is a ${target.kind}.`);
   if (keys.length === 0) {
     return Promise.resolve(
       notSent("The project has no usable signing key; create one with CreateSigningKey."),
@@ -47,16 +48,21 @@ function signed(parts: AttemptParts, attempt: StartedAttempt, keys: readonly Key
   return deliverWebhook(parts.webhook, { ...attempt, target, keys });
 }
 
-// The wait may have been long: the timestamp is that of the sending, and another may have taken the trigger over.
-async function signedLater(parts: AttemptParts, attempt: StartedAttempt): Promise<Delivery> {
+// Loading the keys may take long. So the timestamp is taken again when it is done, and the attempt is not sent if another
+// dispatcher has taken over the trigger meanwhile.
+async function signedAfterLoading(parts: AttemptParts, attempt: StartedAttempt): Promise<Delivery> {
   const keys = await loadKeys(parts.signingKeys, attempt.trigger.projectId);
-  if (!parts.isOwner()) return notSent("The attempt was left to another dispatcher.");
+  if (!parts.isOwner())
+    return notSent(
+      "The attempt was not sent, because another dispatcher takes over this trigger and makes the attempt.",
+    );
   return signed(parts, { ...attempt, startTimeMs: parts.clock.now() }, keys);
 }
 
 const LOAD_PAUSE_MS = 100;
 
-// Without the database nobody knows whether there are newer keys: the attempt waits, as CreateSigningKey has promised.
+// Without the database nobody knows whether there are newer keys. CreateSigningKey promises that every attempt is signed
+// with the newest key, so the attempt waits until the keys can be read.
 async function loadKeys(signingKeys: SigningKeys, projectId: string): Promise<readonly KeyObject[]> {
   for (;;) {
     await signingKeys.load([projectId]).catch(() => pause(LOAD_PAUSE_MS));

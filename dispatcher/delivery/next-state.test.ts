@@ -29,8 +29,8 @@ const ended = (outcome: Outcome, attempt = 1, change: object = {}) =>
 const pauseMs = (state: ReturnType<typeof nextState>) =>
   state.state === "RETRYING" ? state.dueTimeMs - 1_000_000 : state.state;
 
-describe("after an attempt", () => {
-  test("that succeeded, it is SUCCEEDED, be it the last", () => {
+describe("the next state after an attempt", () => {
+  test("that succeeded is SUCCEEDED, even after the last attempt", () => {
     expect(ended({ kind: "SUCCEEDED", statusCode: 204 }, 8)).toEqual({ state: "SUCCEEDED" });
   });
 
@@ -38,17 +38,20 @@ describe("after an attempt", () => {
     ["NOT_SENT", { kind: "NOT_SENT" }],
     ["UNKNOWN", { kind: "UNKNOWN" }],
     ["REJECTED", rejected({ statusCode: 400 })],
-  ] as const)("that ended %s, the pause doubles from minBackoff to maxBackoff", (_, outcome) => {
-    const pauses = [1, 2, 3, 4, 5, 6, 7].map((attempt) => pauseMs(ended(outcome, attempt)));
-    expect(pauses).toEqual([5_000, 10_000, 20_000, 40_000, 60_000, 60_000, 60_000]);
-  });
+  ] as const)(
+    "that ended %s is RETRYING, with a pause that doubles from minBackoff to maxBackoff",
+    (_, outcome) => {
+      const pauses = [1, 2, 3, 4, 5, 6, 7].map((attempt) => pauseMs(ended(outcome, attempt)));
+      expect(pauses).toEqual([5_000, 10_000, 20_000, 40_000, 60_000, 60_000, 60_000]);
+    },
+  );
 
-  test("the pause is shifted by up to 20 % either way", () => {
+  test("has a pause that is up to 20 % longer or shorter", () => {
     expect(pauseMs(ended(failed, 1, { random: () => 0 }))).toBe(4_000);
     expect(pauseMs(ended(failed, 1, { random: () => 0.999_999 }))).toBe(6_000);
   });
 
-  test("it is EXHAUSTED at the last attempt, or when the next would be too late", () => {
+  test("is EXHAUSTED if it was the last attempt, or if the next would be too late", () => {
     expect(ended(failed, 8)).toEqual({ state: "EXHAUSTED" });
     expect(ended(failed, 9)).toEqual({ state: "EXHAUSTED" });
     expect(ended(failed, 1, { effectiveTimeMs: 1_005_000 - 3_600_000 })).toMatchObject({ state: "RETRYING" });
@@ -56,7 +59,7 @@ describe("after an attempt", () => {
     expect(ended(failed, 1, { policy: { ...policy, maxAttempts: 1 } })).toEqual({ state: "EXHAUSTED" });
   });
 
-  test("that the receiver never wants, it is EXHAUSTED at once", () => {
+  test("is EXHAUSTED if the receiver never wants this trigger", () => {
     expect(ended(rejected({ statusCode: 410, isFinal: true }))).toEqual({ state: "EXHAUSTED" });
   });
 
@@ -67,7 +70,7 @@ describe("after an attempt", () => {
     [60_000, 66_000],
     [1e15, 66_000],
   ])(
-    "a Retry-After of %i ms makes a pause of %i ms: never shorter than either, up to maxBackoff",
+    "with a Retry-After of %i ms has a pause of %i ms: never shorter than the own pause or the Retry-After, up to maxBackoff",
     (given, pause) => {
       expect(pauseMs(ended(rejected({ retryAfterMs: given })))).toBe(pause);
       expect(
@@ -81,19 +84,19 @@ describe("an attempt", () => {
   const at = (attemptCount: number, nowMs: number) =>
     mayAttempt(policy, { attemptCount, attemptBase: 0, effectiveTimeMs: 0 }, nowMs);
 
-  test("is made once however late, and again within maxAge", () => {
+  test("is made once however late it is, and again only within maxAge", () => {
     expect(at(0, 1e12)).toBe(true);
     expect(at(1, 3_600_000)).toBe(true);
     expect(at(1, 3_600_001)).toBe(false);
   });
 
-  test("is made in place of one that was lost with its dispatcher, three times beyond the policy's number", () => {
+  test("that was lost with its dispatcher is replaced, up to three times beyond the policy's number", () => {
     expect(at(8, 0)).toBe(true);
     expect(at(10, 0)).toBe(true);
     expect(at(11, 0)).toBe(false);
   });
 
-  test("counts from when a backfill last made the trigger due again", () => {
+  test("counts only if it started after a backfill last made the trigger due again", () => {
     const since = (attemptCount: number, nowMs: number) =>
       mayAttempt(policy, { attemptCount, attemptBase: 20, effectiveTimeMs: 0 }, nowMs);
     expect(since(20, 1e12)).toBe(true);

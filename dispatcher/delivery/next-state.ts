@@ -1,9 +1,9 @@
 import { backoffMs } from "../../mesh/backoff.ts";
 import type { Outcome } from "./outcome.ts";
 
-/** When a failed attempt is tried again. Source: easycron.v1.RetryPolicy. */
+/** Whether and when a failed attempt is retried. Source: easycron.v1.RetryPolicy. */
 export interface RetryPolicy {
-  /** Attempts in all, the first included. */
+  /** Most attempts of a trigger, the first included. */
   readonly maxAttempts: number;
   /** Pause after the first failure; it doubles with each further one. */
   readonly minBackoffMs: number;
@@ -21,14 +21,14 @@ export const DEFAULT_RETRY_POLICY: RetryPolicy = {
   maxAgeMs: 86_400_000,
 };
 
-/** Largest shift of a pause, as a fraction of it. */
+/** Largest change of a pause, as a fraction of the pause. */
 const JITTER = 0.2;
 
-/** What becomes of a trigger after an attempt. */
+/** The state of a trigger after an attempt. */
 export type NextState =
   | { readonly state: "SUCCEEDED" }
   | { readonly state: "EXHAUSTED" }
-  /** Epoch milliseconds of the next attempt. */
+  /** `dueTimeMs` is the earliest start of the next attempt, in epoch milliseconds. */
   | { readonly state: "RETRYING"; readonly dueTimeMs: number };
 
 /** An attempt that has ended. */
@@ -45,14 +45,14 @@ export interface EndedAttempt {
 }
 
 /**
- * The whole retry policy:
+ * Returns the state of a trigger after an attempt. This is the whole retry policy:
  *
- * 1. Success ends it.
- * 2. So does a receiver that says it never wants this (EXHAUSTED).
- * 3. So does the last attempt that the policy allows.
- * 4. Else a pause: it doubles from minBackoff to maxBackoff, shifted by up to 20 % either way. A Retry-After is kept if
- *    that is longer: up to maxBackoff, and shifted to the later side only.
- * 5. If that would be later than maxAge after the effective time, it ends here.
+ * 1. After a success, the trigger is SUCCEEDED.
+ * 2. If the receiver says that it never wants this trigger, it is EXHAUSTED.
+ * 3. After the last attempt that the policy allows, it is EXHAUSTED.
+ * 4. Otherwise there is a pause. It doubles from minBackoff to maxBackoff, and is made up to 20 % longer or shorter. If
+ *    the receiver asked for a longer pause (Retry-After), that is used: at most maxBackoff, made up to 20 % longer.
+ * 5. If the next attempt would be later than maxAge after the effective time, the trigger is EXHAUSTED.
  */
 export function nextState(ended: EndedAttempt): NextState {
   const { outcome, policy, attempt, nowMs, effectiveTimeMs } = ended;
@@ -72,20 +72,23 @@ function pauseMs({ outcome, policy, attempt, random }: EndedAttempt): number {
   return Math.max(ownMs, Math.round(Math.min(askedMs, maxMs) * (1 + JITTER * random())));
 }
 
-/** How many attempts that were lost with their dispatcher do not count. More, and it may be what kills them. */
+/**
+ * How many attempts that were lost with their dispatcher do not count. When more are lost, the trigger itself may be what
+ * kills the dispatchers.
+ */
 const FORGIVEN = 3;
 
 /**
- * Whether an attempt may start now; if not, the trigger is EXHAUSTED without it. Only those since it was last made due
- * by a backfill count. `nextState` has kept the policy's
- * number of attempts; what can be above it are attempts lost with their dispatcher, of which nobody knows the outcome.
+ * Whether an attempt may start now. If not, the trigger becomes EXHAUSTED without it. Only attempts since a backfill last
+ * made the trigger due again count. `nextState` keeps to the policy's number of attempts. A trigger can have more only
+ * when attempts were lost with their dispatcher, so that their outcome is unknown.
  */
 export function mayAttempt(
   policy: RetryPolicy,
   trigger: { readonly attemptCount: number; readonly attemptBase: number; readonly effectiveTimeMs: number },
   nowMs: number,
 ): boolean {
-  // However late it is, one attempt is made: what was promised is delivered at least once.
+  // One attempt is made however late it is, because delivery at least once is promised.
   const attempts = trigger.attemptCount - trigger.attemptBase;
   if (attempts === 0) return true;
   if (nowMs > trigger.effectiveTimeMs + policy.maxAgeMs) return false;

@@ -1,32 +1,32 @@
 /**
- * What came of an attempt. Delivering never throws for what a customer's endpoint did; the note that a customer may
- * read travels beside it.
+ * The outcome of an attempt. What a customer's endpoint does is an outcome and never an exception. `Delivery` adds the
+ * error text for the customer.
  */
 export type Outcome =
-  /** The target acknowledged it. */
+  /** The target acknowledged the delivery. */
   | { readonly kind: "SUCCEEDED"; readonly statusCode: number | null }
-  /** An answer that is not success. */
+  /** The target answered with something other than success. */
   | {
       readonly kind: "REJECTED";
       /** Null where the target does not speak HTTP. */
       readonly statusCode: number | null;
-      /** The receiver said that it never wants it: 410, or `webhook-delivery: abort-message`. */
+      /** Whether the receiver never wants this trigger: it answered 410, or with `webhook-delivery: abort-message`. */
       readonly isFinal: boolean;
-      /** The pause that the receiver asked for. */
+      /** The pause before the next attempt that the receiver asked for; undefined when it asked for none. */
       readonly retryAfterMs: number | undefined;
     }
   /** Nothing reached the receiver. */
   | { readonly kind: "NOT_SENT" }
-  /** It may have arrived. */
+  /** The delivery may have reached the receiver. */
   | { readonly kind: "UNKNOWN" };
 
-/** What a target did with one attempt. */
+/** The outcome of one attempt, and what a customer and the logs are told about it. */
 export interface Delivery {
   readonly outcome: Outcome;
-  /** What went wrong, in words that may be shown to the customer; empty when it succeeded. */
+  /** What went wrong, in words that may be shown to the customer; empty after a success. */
   readonly error: string;
-  /** The first 16 KiB of the answer. */
+  /** The first 16 KiB of the answer's body. */
   readonly responseBody: string;
-  /** What really happened, for the logs only. */
+  /** The error behind the outcome, if any; for the logs only. */
   readonly cause?: unknown;
 }

@@ -7,13 +7,13 @@ import type { SpecTarget } from "./spec.ts";
 import type { StartedAttempt } from "./started-attempt.ts";
 import { toWebhookBody } from "./webhook-body.ts";
 
-/** Hands attempts at plugin targets to the plugin-delivery service. */
+/** Sends attempts at plugin targets to the plugin-delivery service. */
 export interface PluginDelivery {
   /** Makes one attempt. Never throws. */
   deliver(attempt: StartedAttempt, target: SpecTarget & { readonly kind: "plugin" }): Promise<Delivery>;
 }
 
-/** Makes it over a client of the service. */
+/** Makes a plugin delivery that uses a client of the plugin-delivery service. */
 export function createPluginDelivery(
   client: Pick<GrpcClient<typeof PluginsService>, "deliver">,
 ): PluginDelivery {
@@ -54,13 +54,13 @@ function toOutcome(outcome: AttemptOutcome | undefined): Outcome {
   }
 }
 
-// A call that was refused before it was served wrote nothing; of any other nobody knows.
+// A call that was refused before it was served has written nothing. After any other error, the outcome is unknown.
 function toFailedCall(error: unknown, plugin: string): Delivery {
   const known = EasyCronError.from(error);
   const isUnserved = known.reason === "METHOD_UNIMPLEMENTED" || known.reason === "PLUGIN_NOT_ENABLED";
   const words = isUnserved
     ? `The ${plugin} plugin does not deliver yet.`
-    : `The ${plugin} plugin does not answer now.`;
+    : `The ${plugin} plugin did not answer; the message may have been written.`;
   return {
     outcome: { kind: isUnserved ? "NOT_SENT" : "UNKNOWN" },
     error: words,

@@ -11,7 +11,7 @@ test.each([
   ["Thu, 01 Jan 2026 12:01:00 GMT", 60_000],
   ["Thu, 01 Jan 2026 11:00:00 GMT", 0],
   ["Fri, 31 Dec 9999 23:59:59 GMT", 366 * 86_400_000],
-])("reads %j as %i ms", (text, ms) => {
+])("a Retry-After of %j is read as %i ms", (text, ms) => {
   expect(parseRetryAfter(text, nowMs)).toBe(ms);
 });
 
@@ -24,6 +24,6 @@ test.each([
   "Infinity",
   "2026-01-01T12:01:00Z",
   "Thu, 99 Jan 2026 12:01:00 GMT",
-])("takes %j for no answer", (text) => {
+])("a Retry-After of %j is ignored", (text) => {
   expect(parseRetryAfter(text, nowMs)).toBeUndefined();
 });

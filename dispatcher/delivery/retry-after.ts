@@ -1,8 +1,8 @@
 const MAX_SECONDS = 366 * 86_400;
 
 /**
- * Reads a Retry-After (RFC 9110, section 10.2.3; fractions of a second are taken, too) as milliseconds from now, at
- * most a year. Undefined when there is none, or it is neither seconds nor a date.
+ * Reads a Retry-After header (RFC 9110, section 10.2.3; fractions of a second are accepted, too). Returns milliseconds
+ * from now, at most a year (366 days). Undefined when there is no header, or it is neither seconds nor a date.
  */
 export function parseRetryAfter(text: string | undefined, nowMs: number): number | undefined {
   if (text === undefined) return undefined;
@@ -14,5 +14,5 @@ export function parseRetryAfter(text: string | undefined, nowMs: number): number
   return Math.min(Math.max(0, atMs - nowMs), MAX_SECONDS * 1_000);
 }
 
-// IMF-fixdate, the only form that a sender may write today.
+// IMF-fixdate, the only date format that RFC 9110 allows senders to generate.
 const HTTP_DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;

@@ -2,24 +2,27 @@ import type { Queryable } from "../../db/pool.ts";
 import { type Spec, toSpec, unreadableSpec } from "./spec.ts";
 import { specByRevision } from "./specs.sql.ts";
 
-/** Names a revision of a job. */
+/** The key of a job's revision. */
 export interface RevisionKey {
   readonly jobUid: string;
   readonly revision: number;
 }
 
-/** Specifications by revision. A revision never changes, so nothing here ever becomes wrong. */
+/** A cache of specifications by revision. A revision never changes, so a cached specification never becomes outdated. */
 export interface SpecCache {
-  /** The specification if it is at hand. */
+  /** Returns the specification if it is in the cache. */
   get(key: RevisionKey): Spec | undefined;
-  /** Reads those that are not at hand, in one statement. One without a row becomes a specification that says so. */
+  /**
+   * Reads the specifications that are not in the cache, in one statement. A revision without a row gets a specification
+   * with an unreadable target. Throws SERVICE_UNAVAILABLE.
+   */
   load(keys: readonly RevisionKey[]): Promise<void>;
 }
 
-/** Rough size of a specification beside its texts. */
+/** Rough size of a specification without its payload and headers. */
 const BASE_BYTES = 1_000;
 
-/** Makes a cache of roughly `maxBytes`; what has been unused for longest gives way. */
+/** Makes a cache of roughly `maxBytes`. When it is full, the least recently used specifications are removed. */
 export function createSpecCache(database: Queryable, maxBytes: number): SpecCache {
   const entries = new Map<string, Spec>();
   let bytes = 0;

@@ -13,7 +13,7 @@ const row = (change: Partial<SpecRow>): SpecRow => ({
 });
 
 describe("a specification", () => {
-  test("of a webhook is read as the scheduler writes it", () => {
+  test("of a webhook is read from the form in which the scheduler writes it", () => {
     expect(toSpec(row({}))).toEqual({
       target: {
         kind: "webhook",
@@ -29,7 +29,7 @@ describe("a specification", () => {
     });
   });
 
-  test("of a plugin has a lane of its own", () => {
+  test("of a plugin has the plugin as its destination", () => {
     expect(toSpec(row({ target: { redis: { stream: "s" } } }))).toMatchObject({
       target: { kind: "plugin", plugin: "redis", destination: "s" },
       destination: "plugin redis",
@@ -37,7 +37,7 @@ describe("a specification", () => {
     expect(toSpec(row({ target: { kafka: { topic: "t" } } }))).toMatchObject({ destination: "plugin kafka" });
   });
 
-  test("without policies has the defaults, and without a payload null", () => {
+  test("without policies gets the defaults, and without a payload gets null", () => {
     expect(toSpec(row({ retry_policy: null, attempt_timeout: null, payload: null }))).toMatchObject({
       retryPolicy: DEFAULT_RETRY_POLICY,
       attemptTimeoutMs: 30_000,
@@ -49,12 +49,12 @@ describe("a specification", () => {
     ["no target", { target: null }],
     ["an unknown target", { target: { pigeon: {} } }],
     ["no URL", { target: { webhook: {} } }],
-    ["a URL that is none", { target: { webhook: { url: "nowhere" } } }],
+    ["an invalid URL", { target: { webhook: { url: "nowhere" } } }],
     ["a URL of another scheme", { target: { webhook: { url: "file:///etc/passwd" } } }],
-    ["another method", { target: { webhook: { url: "http://a/", method: "DELETE" } } }],
-    ["a duration that is none", { attempt_timeout: "soon" }],
-    ["a policy that is none", { retry_policy: [] }],
-  ])("that cannot be read says so instead of throwing: %s", (_, change) => {
+    ["a method that is not allowed", { target: { webhook: { url: "http://a/", method: "DELETE" } } }],
+    ["an invalid duration", { attempt_timeout: "soon" }],
+    ["an invalid policy", { retry_policy: [] }],
+  ])("that cannot be read becomes unreadable and does not throw: %s", (_, change) => {
     expect(toSpec(row(change))).toMatchObject({
       target: { kind: "unreadable", problem: expect.any(String) },
       retryPolicy: DEFAULT_RETRY_POLICY,

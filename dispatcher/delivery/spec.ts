@@ -1,6 +1,6 @@
 import { DEFAULT_RETRY_POLICY, type RetryPolicy } from "./next-state.ts";
 
-/** Where a trigger goes. */
+/** The target of a trigger. */
 export type SpecTarget =
   | {
       readonly kind: "webhook";
@@ -9,7 +9,7 @@ export type SpecTarget =
       /** Path and query. */
       readonly path: string;
       readonly method: "POST" | "PUT" | "PATCH";
-      /** The customer's headers: names in lower case, values, in turn. */
+      /** The customer's headers as a flat list: name in lower case, value, name, value. */
       readonly headers: readonly string[];
     }
   | {
@@ -18,13 +18,13 @@ export type SpecTarget =
       /** Name of the stream or topic. */
       readonly destination: string;
     }
-  /** The specification cannot be understood: a fault of ours, which must stop no other trigger. */
+  /** The specification cannot be read. This is an error in EasyCron, and it must not stop other triggers. */
   | { readonly kind: "unreadable"; readonly problem: string };
 
-/** What the dispatcher needs of one revision of a job. */
+/** The part of a job's revision that the dispatcher needs. */
 export interface Spec {
   readonly target: SpecTarget;
-  /** Triggers with the same destination and project share a lane. */
+  /** Triggers with the same destination and the same project share a lane. */
   readonly destination: string;
   readonly retryPolicy: RetryPolicy;
   readonly attemptTimeoutMs: number;
@@ -32,7 +32,7 @@ export interface Spec {
   readonly payload: string;
 }
 
-/** A row of scheduler.revisions: parts of the proto3 JSON of easycron.v1.Job. */
+/** A row of scheduler.revisions. Its columns are parts of the proto3 JSON of easycron.v1.Job. */
 export interface SpecRow {
   readonly job_uid: string;
   readonly revision: number;
@@ -44,7 +44,7 @@ export interface SpecRow {
 
 const DEFAULT_ATTEMPT_TIMEOUT_MS = 30_000;
 
-/** Reads a row. Never throws: what cannot be read becomes a target that says so. */
+/** Converts a row to a specification. Never throws: a row that cannot be read gets a target of kind `unreadable`. */
 export function toSpec(row: SpecRow): Spec {
   try {
     const target = parseTarget(row.target);
@@ -60,7 +60,7 @@ export function toSpec(row: SpecRow): Spec {
   }
 }
 
-/** Stands for a specification that cannot be read. */
+/** Makes the specification that replaces one that cannot be read. */
 export function unreadableSpec(problem: string): Spec {
   return {
     target: { kind: "unreadable", problem },
@@ -82,15 +82,16 @@ function parseTarget(value: unknown): Exclude<SpecTarget, { kind: "unreadable" }
     const { topic } = toRecord(target.kafka, "target.kafka");
     return { kind: "plugin", plugin: "kafka", destination: toText(topic, "target.kafka.topic") };
   }
-  throw new Error(`target is none of webhook, redis, kafka: ${Object.keys(target).join(", ")}`);
+  throw new Error(`target must be webhook, redis or kafka; it has "${Object.keys(target).join(", ")}"`);
 }
 
 function parseWebhook(webhook: Readonly<Record<string, unknown>>): SpecTarget & { kind: "webhook" } {
   const url = new URL(toText(webhook.url, "target.webhook.url"));
   if (url.protocol !== "http:" && url.protocol !== "https:")
-    throw new Error(`no web address: ${url.protocol}`);
+    throw new Error(`target.webhook.url must begin with http: or https:; it begins with ${url.protocol}`);
   const method = webhook.method ?? "POST";
-  if (method !== "POST" && method !== "PUT" && method !== "PATCH") throw new Error("target.webhook.method");
+  if (method !== "POST" && method !== "PUT" && method !== "PATCH")
+    throw new Error(`target.webhook.method must be POST, PUT or PATCH; it is ${JSON.stringify(method)}`);
   const headers = Object.entries(toRecord(webhook.headers ?? {}, "target.webhook.headers"));
   return {
     kind: "webhook",
@@ -116,17 +117,18 @@ function parseRetryPolicy(value: unknown): RetryPolicy {
 function parseDurationMs(value: unknown): number | undefined {
   if (value === null || value === undefined) return undefined;
   const seconds = /^(\d+(?:\.\d+)?)s$/.exec(toText(value, "a duration"))?.[1];
-  if (seconds === undefined) throw new Error(`no duration: ${String(value)}`);
+  if (seconds === undefined)
+    throw new Error(`a duration must be seconds with an "s", such as "1.5s"; it is "${String(value)}"`);
   return Math.round(Number(seconds) * 1_000);
 }
 
 function toRecord(value: unknown, path: string): Readonly<Record<string, unknown>> {
   if (typeof value !== "object" || value === null || Array.isArray(value))
-    throw new Error(`${path} is no object`);
+    throw new Error(`${path} must be an object; its type is ${typeof value}`);
   return value as Readonly<Record<string, unknown>>;
 }
 
 function toText(value: unknown, path: string): string {
-  if (typeof value !== "string") throw new Error(`${path} is no text`);
+  if (typeof value !== "string") throw new Error(`${path} must be a string; its type is ${typeof value}`);
   return value;
 }

@@ -2,8 +2,8 @@ import { statement } from "../../db/statement.ts";
 import type { SpecRow } from "./spec.ts";
 
 /**
- * The specifications of the jobs $1 in the revisions $2, each with each, as far as a dispatcher needs them; the payload
- * as its text.
+ * Reads the specifications of the jobs $1 in the revisions $2 (each job in each revision), only the parts that a
+ * dispatcher needs. The payload is returned as JSON text.
  */
 export const specByRevision = statement<SpecRow>(
   "specByRevision",

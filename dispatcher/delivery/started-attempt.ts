@@ -1,7 +1,7 @@
 import type { HeldTrigger } from "../waiting/held-trigger.ts";
 import type { Spec } from "./spec.ts";
 
-/** One attempt to be made now. */
+/** An attempt to be made now. */
 export interface StartedAttempt {
   readonly trigger: HeldTrigger;
   readonly spec: Spec;

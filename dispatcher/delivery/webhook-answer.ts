@@ -4,7 +4,7 @@ import { EgressBlocked } from "../../mesh/egress.ts";
 import type { Delivery, Outcome } from "./outcome.ts";
 import { parseRetryAfter } from "./retry-after.ts";
 
-/** The attempt took as long as it may. */
+/** The attempt reached its time limit. */
 export class WebhookTimeout extends Error {
   override readonly name = "WebhookTimeout";
   readonly timeoutMs: number;
@@ -15,16 +15,16 @@ export class WebhookTimeout extends Error {
   }
 }
 
-/** What an endpoint answered. */
+/** The answer of an endpoint. */
 export interface WebhookAnswer {
   readonly statusCode: number;
-  /** By lower-case name. */
+  /** Header values by lower-case name. */
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   /** The first 16 KiB. */
   readonly body: Buffer;
 }
 
-/** What an answer means: 2xx is success, and everything else is not. */
+/** Converts an answer to a delivery. 2xx is a success; every other status is not. */
 export function toDelivery(answer: WebhookAnswer, nowMs = Date.now()): Delivery {
   const { statusCode } = answer;
   const responseBody = toText(answer.body);
@@ -53,14 +53,15 @@ function explainStatus(statusCode: number): string {
   return `${answer}; redirects are not followed. Use the final URL.`;
 }
 
-// PostgreSQL's text has no place for U+0000.
+// PostgreSQL's text type cannot hold U+0000.
 function toText(bytes: Buffer): string {
   return bytes.length === 0 ? "" : bytes.toString("utf8").replaceAll("\0", "\ufffd");
 }
 
 /**
- * What a request without an answer means. If it was never written nothing reached the receiver; else it may have. The
- * words for the customer are chosen by the error's class and code: its message may hold an address of ours.
+ * Converts the error of a request without an answer to a delivery. If the request was never written, nothing reached the
+ * receiver (NOT_SENT); otherwise it may have (UNKNOWN). The text for the customer is chosen by the class and code of the
+ * error, because its message may contain an internal address.
  */
 export function toFailure(error: unknown, { isWritten }: { readonly isWritten: boolean }): Delivery {
   const kind = isWritten ? "UNKNOWN" : "NOT_SENT";
@@ -74,14 +75,16 @@ function explainBroken(error: unknown): string {
   }
   const code = codeOf(error);
   if (error instanceof errors.HTTPParserError) return "The answer is not HTTP; the request may have arrived.";
-  if (code === "UND_ERR_HEADERS_OVERFLOW") return "The headers of the answer are too large.";
+  if (code === "UND_ERR_HEADERS_OVERFLOW")
+    return "The headers of the answer are too large; the request may have arrived.";
   return "The connection was closed before the answer; the request may have arrived.";
 }
 
 function explainUnsent(error: unknown): string {
   if (error instanceof WebhookTimeout) return `No connection within ${error.timeoutMs / 1_000} s.`;
   const blocked = findCause(error, (cause) => cause instanceof EgressBlocked);
-  if (blocked !== undefined) return "The address of this host is not public, so it may not be called.";
+  if (blocked !== undefined)
+    return "The address of this host is not public; use a URL with a public address.";
   const code = codeOf(error);
   const known = UNSENT.get(code);
   if (known !== undefined) return known;
@@ -90,10 +93,13 @@ function explainUnsent(error: unknown): string {
 }
 
 const UNSENT: ReadonlyMap<string, string> = new Map([
-  ["UND_ERR_INVALID_ARG", "The request cannot be sent as it is specified."],
+  [
+    "UND_ERR_INVALID_ARG",
+    "The request cannot be sent as it is specified; check the target's URL and headers.",
+  ],
   ["ENOTFOUND", "The host name has no address."],
   ["ENODATA", "The host name has no address."],
-  ["ESERVFAIL", "The name servers of this host do not answer properly."],
+  ["ESERVFAIL", "The name servers of this host reported a failure."],
   ["ETIMEOUT", "The name servers of this host do not answer."],
   ["EAI_AGAIN", "The name servers of this host do not answer."],
   ["ECONNREFUSED", "The connection was refused."],
@@ -118,7 +124,10 @@ function codeOf(error: unknown): string {
   return code;
 }
 
-/** The first of an error, the errors it sums up and its causes that satisfies `matches`; at most ten deep. */
+/**
+ * Searches an error, its causes and the errors of an AggregateError, at most ten levels deep. Returns the first that
+ * `matches`; undefined when none does.
+ */
 function findCause(error: unknown, matches: (cause: unknown) => boolean, depth = 10): unknown {
   if (error === undefined || error === null || depth === 0) return undefined;
   if (matches(error)) return error;

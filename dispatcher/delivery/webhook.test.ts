@@ -75,7 +75,7 @@ function deliver(url: string, attemptTimeout = "2s") {
 }
 
 describe("an answer", () => {
-  test.each([200, 201, 202, 204, 299])("of %i is success", async (status) => {
+  test.each([200, 201, 202, 204, 299])("of %i is a success", async (status) => {
     const url = await serve((_, response) => response.writeHead(status).end());
     expect(await deliver(url)).toMatchObject({
       outcome: { kind: "SUCCEEDED", statusCode: status },
@@ -83,7 +83,7 @@ describe("an answer", () => {
     });
   });
 
-  test.each([300, 400, 404, 429, 500, 999])("of %i is not", async (status) => {
+  test.each([300, 400, 404, 429, 500, 999])("of %i is REJECTED", async (status) => {
     const url = await serve((_, response) => response.writeHead(status).end());
     expect(await deliver(url)).toMatchObject({
       outcome: { kind: "REJECTED", statusCode: status, isFinal: false },
@@ -91,7 +91,7 @@ describe("an answer", () => {
     });
   });
 
-  test("that redirects is not followed", async () => {
+  test("that redirects is REJECTED, and the redirect is not followed", async () => {
     let requests = 0;
     const url = await serve((_, response) => {
       requests += 1;
@@ -101,7 +101,7 @@ describe("an answer", () => {
     expect(requests).toBe(1);
   });
 
-  test("says that it is final by 410, or in a header", async () => {
+  test("is final if it is a 410, or if its webhook-delivery header is abort-message", async () => {
     const gone = await serve((_, response) => response.writeHead(410).end());
     expect((await deliver(gone)).outcome).toMatchObject({ isFinal: true });
     const abort = await serve((_, response) =>
@@ -110,7 +110,7 @@ describe("an answer", () => {
     expect((await deliver(abort)).outcome).toMatchObject({ isFinal: true });
   });
 
-  test("is asked for its Retry-After when the receiver is busy, and only then", async () => {
+  test("has its Retry-After read only if its status is 429 or 503", async () => {
     const answer = (status: number) =>
       serve((_, response) => response.writeHead(status, { "retry-after": "7" }).end()).then(deliver);
     expect((await answer(429)).outcome).toMatchObject({ retryAfterMs: 7_000 });
@@ -118,7 +118,7 @@ describe("an answer", () => {
     expect((await answer(500)).outcome).toMatchObject({ retryAfterMs: undefined });
   });
 
-  test("is kept up to 16 KiB, with what is not UTF-8 replaced", async () => {
+  test("is kept up to 16 KiB, with bytes that are not UTF-8 replaced", async () => {
     const url = await serve((_, response) =>
       response.end(Buffer.concat([Buffer.from([0xff, 0]), Buffer.alloc(1e6, "x")])),
     );
@@ -127,7 +127,7 @@ describe("an answer", () => {
     expect(responseBody).toBe(`\ufffd\ufffd${"x".repeat(MAX_BODY_BYTES - 2)}`);
   });
 
-  test("counts even when its body never ends or breaks off", async () => {
+  test("counts even if its body never ends or breaks off", async () => {
     const endless = await serve((_, response) => {
       response.write("a");
       const timer = setInterval(() => response.write("a"), 50);
@@ -142,7 +142,7 @@ describe("an answer", () => {
   });
 });
 
-describe("no answer is UNKNOWN once the request was written:", () => {
+describe("an attempt whose request was written is UNKNOWN if", () => {
   const read = (then: (socket: net.Socket) => void) =>
     serveRaw((socket) => {
       socket.once("data", () => then(socket));
@@ -169,7 +169,7 @@ describe("no answer is UNKNOWN once the request was written:", () => {
     });
   });
 
-  test("nothing comes within the time limit, or only announcements", async () => {
+  test("no answer comes within the time limit, or only 1xx answers", async () => {
     const silent = await read(() => {});
     const started = performance.now();
     expect(await deliver(silent, "0.2s")).toMatchObject({
@@ -185,12 +185,12 @@ describe("no answer is UNKNOWN once the request was written:", () => {
   });
 });
 
-describe("nothing was sent", () => {
+describe("an attempt is NOT_SENT", () => {
   test.each([
     ["nobody listens", "http://127.0.0.1:1/", /was refused/],
     ["the address is not public", "http://192.168.7.7/", /not public/],
     ["the name has no address", "http://nobody.invalid/", /host/],
-  ])("when %s, and the words give no address away", async (_, url, error) => {
+  ])("when %s, and its error reveals no address", async (_, url, error) => {
     const delivery = await deliver(url);
     expect(delivery).toMatchObject({ outcome: { kind: "NOT_SENT" }, error: expect.stringMatching(error) });
     expect(delivery.error).not.toMatch(/\d+\.\d+\.\d+\.\d+/);
@@ -206,7 +206,7 @@ describe("nothing was sent", () => {
 
   test("when there is no connection within the time limit, and nothing is sent after it", async () => {
     let written = "";
-    // Accepts, and never finishes the handshake.
+    // Accepts the connection and never finishes the handshake.
     const url = await serveRaw((socket) => {
       socket.on("data", (chunk) => {
         written += chunk.toString("latin1");
@@ -220,7 +220,7 @@ describe("nothing was sent", () => {
   });
 });
 
-test("an attempt that cannot be written as specified fails alone", async () => {
+test("a webhook attempt whose request cannot be written is NOT_SENT", async () => {
   const url = await serve((_, response) => response.end());
   const spec = toSpec({
     job_uid: "job_1",
@@ -235,6 +235,6 @@ test("an attempt that cannot be written as specified fails alone", async () => {
   const attempt = { trigger, number: 1, spec, target: spec.target, keys, startTimeMs: Date.now() };
   expect(await deliverWebhook({ agent, userAgent: "EasyCron/test" }, attempt)).toMatchObject({
     outcome: { kind: "NOT_SENT" },
-    error: "The request cannot be sent as it is specified.",
+    error: "The request cannot be sent as it is specified; check the target's URL and headers.",
   });
 });

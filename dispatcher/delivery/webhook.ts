@@ -9,33 +9,35 @@ import type { Spec, SpecTarget } from "./spec.ts";
 import { toDelivery, toFailure, WebhookTimeout } from "./webhook-answer.ts";
 import { toWebhookBody } from "./webhook-body.ts";
 
-/** One attempt to be made. */
+/** One attempt to deliver a webhook. */
 export interface WebhookAttempt {
   readonly trigger: HeldTrigger;
   /** 1 for the first. */
   readonly number: number;
   readonly spec: Spec;
   readonly target: SpecTarget & { readonly kind: "webhook" };
-  /** At least one, newest first. */
+  /** Signing keys: at least one, newest first. */
   readonly keys: readonly KeyObject[];
   /** Epoch milliseconds of its start. */
   readonly startTimeMs: number;
 }
 
-/** What webhooks are sent with. */
+/** What sending webhooks needs. */
 export interface WebhookParts {
   readonly agent: Dispatcher;
   readonly userAgent: string;
 }
 
-/** Longest part of an answer's body that is read. */
+/** Most bytes of an answer's body that are read. */
 export const MAX_BODY_BYTES = 16 * 1024;
 
 /**
- * Makes one attempt: a signed request, no redirects, at most the specification's attempt timeout from connecting to
- * the end of the answer. Never throws for what the endpoint does. `dispatch` instead of `request` because it tells
- * when the request is written, which is what parts NOT_SENT from UNKNOWN, and because a time limit can end it even
- * while it still connects. It takes 24 µs of CPU with its time limit, where `request` with AbortSignal.timeout takes 33.
+ * Makes one attempt: sends a signed request and reads the answer. Does not follow redirects. From connecting to the end
+ * of the answer, it takes at most the attempt timeout of the specification. Never throws for what the endpoint does.
+ *
+ * It uses undici's `dispatch` and not `request` for two reasons: `dispatch` tells when the request is written, which
+ * separates NOT_SENT from UNKNOWN, and a time limit can end it while it still connects. With its time limit, it takes
+ * 24 µs of CPU; `request` with AbortSignal.timeout takes 33 µs.
  */
 export function deliverWebhook(parts: WebhookParts, attempt: WebhookAttempt): Promise<Delivery> {
   const { spec, target } = attempt;
@@ -48,7 +50,7 @@ export function deliverWebhook(parts: WebhookParts, attempt: WebhookAttempt): Pr
     method: target.method,
     headers: toHeaders(parts, attempt, body),
     body,
-    // The time limit below is the only one.
+    // No timeouts of undici: `send` sets the only time limit.
     headersTimeout: 0,
     bodyTimeout: 0,
   };
@@ -92,30 +94,30 @@ function send(
   let headers: Readonly<Record<string, string | string[] | undefined>> = {};
   const chunks: Buffer[] = [];
   let bytes = 0;
-  let isSettled = false;
+  let isDone = false;
 
-  const settle = (error?: unknown): void => {
-    if (isSettled) return;
-    isSettled = true;
+  const finish = (error?: unknown): void => {
+    if (isDone) return;
+    isDone = true;
     clearTimeout(timer);
-    // A status has been received: that is the answer, whatever became of its body.
+    // Once a status is received, it is the answer, even if the body was not received completely.
     if (statusCode >= 200) resolve(toDelivery({ statusCode, headers, body: Buffer.concat(chunks) }));
     else resolve(toFailure(error, { isWritten: controller !== undefined }));
   };
   const timer = setTimeout(() => {
     const reason = new WebhookTimeout(timeoutMs);
-    settle(reason);
+    finish(reason);
     controller?.abort(reason);
   }, timeoutMs);
 
   agent.dispatch(options, {
     onRequestStart: (given) => {
-      // The time was up before there was a connection: nothing is to be written any more.
-      if (isSettled) given.abort(new WebhookTimeout(timeoutMs));
+      // The time limit was reached before there was a connection, so nothing must be written any more.
+      if (isDone) given.abort(new WebhookTimeout(timeoutMs));
       else controller = given;
     },
     onResponseStart: (_, status, given) => {
-      // 1xx only announce an answer.
+      // A 1xx status only announces an answer.
       if (status < 200) return;
       statusCode = status;
       headers = given;
@@ -124,10 +126,10 @@ function send(
       chunks.push(chunk.subarray(0, MAX_BODY_BYTES - bytes));
       bytes += chunk.length;
       if (bytes < MAX_BODY_BYTES) return;
-      settle();
-      given.abort(new Error("The rest of the answer is not wanted."));
+      finish();
+      given.abort(new Error("The rest of the answer is not needed."));
     },
-    onResponseEnd: () => settle(),
-    onResponseError: (_, error) => settle(error),
+    onResponseEnd: () => finish(),
+    onResponseError: (_, error) => finish(error),
   });
 }

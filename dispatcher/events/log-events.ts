@@ -17,9 +17,7 @@ export function logEvents(events: Events, logger: Logger): void {
     ),
   );
   events.on("taken", (fields) => logger.debug(fields, "took triggers that had no owner"));
-  events.on("lagging", (fields) =>
-    logger.warn(fields, "results are recorded late; nothing is claimed until they are recorded"),
-  );
+  events.on("lagging", (fields) => logger.warn(fields, "results are recorded late; nothing new is claimed"));
   events.on("trouble", ({ part, error }) =>
     logger.warn({ part, err: error }, "a part of the dispatcher failed; it will try again"),
   );
