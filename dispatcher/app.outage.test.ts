@@ -36,8 +36,8 @@ afterAll(async () => {
 const stateOf = async (id: string) =>
   (await ground.sql("select * from dispatcher.triggers where id = $1", [id]))[0];
 
-describe("while the database is away", () => {
-  test("results of attempts in flight are kept, and written when it is back", async () => {
+describe("while the database is away,", () => {
+  test("results of attempts in flight are kept, and recorded when it is back", async () => {
     const job = await ground.addJob(projectId, `${receiver.url}/kept`);
     const ends: (() => void)[] = [];
     receiver.answer("/kept", () => new Promise((resolve) => ends.push(() => resolve({ status: 200 }))));
@@ -56,7 +56,7 @@ describe("while the database is away", () => {
     expect(receiver.requests.filter(({ path }) => path === "/kept")).toHaveLength(batch.length);
   });
 
-  test("what falls due starts when it is back, each once", async () => {
+  test("triggers that become due are not sent; each is sent once when it is back", async () => {
     const job = await ground.addJob(projectId, `${receiver.url}/due`);
     const batch = Array.from({ length: 10 }, (_, index) => eventOf(job, Date.now() + 200 + index));
     await dispatcher.accept(batch);
@@ -72,7 +72,7 @@ describe("while the database is away", () => {
     expect(receiver.requests.filter(({ path }) => path === "/due")).toHaveLength(batch.length);
   });
 
-  test("a batch is answered UNAVAILABLE, and can be sent again", async () => {
+  test("a batch of events is answered UNAVAILABLE, and can be sent again when it is back", async () => {
     const job = await ground.addJob(projectId, `${receiver.url}/again`);
     const event = eventOf(job, Date.now() + 3_600_000);
     proxy.cut();

@@ -10,7 +10,7 @@ const env = {
 };
 
 describe("the dispatcher's configuration", () => {
-  test("has defaults for everything but addresses, the database and the master key", () => {
+  test("has defaults for all variables except addresses, the database and the master key", () => {
     expect(readConfig(env)).toMatchObject({
       leaseMs: 5_000,
       deliveryConcurrency: 1_024,
@@ -21,7 +21,7 @@ describe("the dispatcher's configuration", () => {
     });
   });
 
-  test("names every problem at once, and never a secret", () => {
+  test("is refused with every problem in one error, and the error contains no secret", () => {
     const bad = { ...env, EASYCRON_MASTER_KEY: "c2hvcnQ=", EASYCRON_DISPATCHER_LEASE_MS: "1" };
     expect(() => readConfig(bad)).toThrow(ConfigError);
     expect(() => readConfig(bad)).toThrow(
@@ -30,7 +30,7 @@ describe("the dispatcher's configuration", () => {
     expect(() => readConfig(bad)).not.toThrow(/c2hvcnQ/);
   });
 
-  test("refuses a variable that nobody reads", () => {
+  test("is refused if it has an EASYCRON_ variable that is unknown", () => {
     expect(() => readConfig({ ...env, EASYCRON_DISPATCHER_LEASE: "1" })).toThrow(
       /EASYCRON_DISPATCHER_LEASE /,
     );

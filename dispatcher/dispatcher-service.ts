@@ -9,12 +9,12 @@ import { answerBatches } from "./accepting/accept-stream.ts";
 import { listTriggers, readAttempts, readTrigger, toAttempt, toTrigger } from "./reading/read-triggers.ts";
 import { createSigningKey } from "./signing-keys/signing-keys.ts";
 
-/** What the handlers stand on. */
+/** What the handlers need. */
 export interface ServiceParts extends AcceptParts {
   readonly masterKey: KeyObject;
 }
 
-/** The dispatcher's handlers: translate, call, translate. */
+/** Makes the gRPC handlers. Each converts the request, calls an operation, and converts the result. */
 export function createDispatcherService(
   parts: ServiceParts,
 ): ServiceImplementation<typeof DispatcherService> {

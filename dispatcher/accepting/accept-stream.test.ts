@@ -21,7 +21,7 @@ async function collect(answers: AsyncIterable<MessageInitShape<typeof AcceptResp
 }
 
 describe("the batches of a stream", () => {
-  test("are answered in their order, whichever is recorded first, with at most four under way", async () => {
+  test("are answered in the order of the requests, with at most four recorded at the same time", async () => {
     let underWay = 0;
     let most = 0;
     const accept = async (): Promise<number> => {
@@ -37,7 +37,7 @@ describe("the batches of a stream", () => {
     expect(most).toBe(4);
   });
 
-  test("are answered while no further request comes", async () => {
+  test("are answered even if no further request comes", async () => {
     let end = (): void => {};
     const ended = new Promise<void>((resolve) => {
       end = resolve;
@@ -52,7 +52,7 @@ describe("the batches of a stream", () => {
     expect(await answers.next()).toMatchObject({ done: true });
   });
 
-  test("fail one by one, with the code and the sentence", async () => {
+  test("fail separately, each with the code and the sentence of its error", async () => {
     let calls = 0;
     const accept = async (_: readonly TriggerEvent[]): Promise<number> => {
       calls += 1;
@@ -69,7 +69,7 @@ describe("the batches of a stream", () => {
     ]);
   });
 
-  test("are not recorded once the stream has been cancelled, even if that is read after them", async () => {
+  test("are not recorded after the stream was cancelled, even if the cancellation is read after them", async () => {
     const stream = new AbortController();
     let recorded = 0;
     const accept = async () => {
@@ -78,7 +78,7 @@ describe("the batches of a stream", () => {
     };
     async function* requests() {
       yield* requestsOf(2);
-      // As after a stall: the batches are read first, and the end of the stream in the next round.
+      // As after a stall: the batches are read first, and the cancellation of the stream in the next round.
       setImmediate(() => stream.abort());
     }
     const answers = await collect(answerBatches(requests(), accept, stream.signal));

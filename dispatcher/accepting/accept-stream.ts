@@ -8,15 +8,15 @@ import { EasyCronError, failure } from "../../mesh/errors.ts";
 
 type Answer = MessageInitShape<typeof AcceptResponseSchema>;
 
-/** Batches of one stream that are recorded at once. */
+/** Most batches of one stream that are recorded at the same time. */
 const PIPELINE = 4;
 
 /**
- * Answers each batch of a stream, in the order of the requests, when it is durable; up to four are under way at once.
- * A batch that fails is answered with its code and sentence, and the stream goes on.
+ * Answers each batch of a stream when it is durable, in the order of the requests. Up to four batches are recorded at the
+ * same time. A batch that fails is answered with the code and the sentence of its error, and the stream continues.
  *
- * Once `signal` is aborted nothing more is recorded: a scheduler that has given a batch up decides anew what becomes of
- * its fire times, and may decide otherwise by then.
+ * After `signal` is aborted, nothing more is recorded. A scheduler that gives up a batch decides again about its fire
+ * times, and the second decision may differ.
  */
 export async function* answerBatches(
   requests: AsyncIterable<AcceptRequest>,
@@ -29,7 +29,7 @@ export async function* answerBatches(
   for (;;) {
     const first = answers[0];
     if (first === undefined && reading === undefined) return;
-    // Whichever comes first: the oldest answer, or, while there is room, another request.
+    // Waits for the oldest answer or, if fewer than PIPELINE batches are under way, for the next request.
     const isRoom = answers.length < PIPELINE;
     const request = isRoom && reading !== undefined ? await readBefore(reading, first) : undefined;
     if (request === undefined) {
@@ -62,12 +62,12 @@ async function answerBatch(
   }
 }
 
-/** Rounds of the event loop that it takes until what the socket held at once has been read. */
+/** Rounds of the event loop after which everything that the socket held has been read. */
 const ROUNDS = 3;
 
 /**
- * A process that was stalled finds the batch and, behind it, the end of its stream in one socket. Only when that has
- * been read does the signal tell.
+ * Waits until everything that the socket holds is read. After a stall, a process reads a batch first and the cancellation
+ * of its stream later, from the same socket. `signal` is aborted only when the cancellation is read.
  */
 async function untilRead(): Promise<void> {
   for (let round = 0; round < ROUNDS; round++) await new Promise(setImmediate);

@@ -27,7 +27,7 @@ const count = async (jobUid: string): Promise<number> =>
     .n;
 
 describe("acceptance", () => {
-  test("records an event once, however often and to whomever it is sent", async () => {
+  test("records an event once, even if it is sent several times to several dispatchers", async () => {
     const job = await ground.addJob(projectId, `${receiver.url}/once`);
     const batch = Array.from({ length: 100 }, (_, index) => eventOf(job, Date.now() + 300 + index));
     const answers = await Promise.all([one, two, one, two].map((dispatcher) => dispatcher.accept(batch)));
@@ -39,7 +39,7 @@ describe("acceptance", () => {
     expect(await count(job.uid)).toBe(100);
   });
 
-  test("refuses events of an epoch that is not the job's, and takes the others of the batch", async () => {
+  test("does not record events of an outdated or future epoch, but records the others of the batch", async () => {
     const job = await ground.addJob(projectId, `${receiver.url}/epoch`);
     const other = await ground.addJob(projectId, `${receiver.url}/epoch`);
     await ground.sql("update scheduler.jobs set epoch = 2 where uid = $1", [job.uid]);
@@ -49,7 +49,7 @@ describe("acceptance", () => {
     expect(await count(job.uid)).toBe(1);
   });
 
-  test("refuses events of a deleted job", async () => {
+  test("does not record events of a deleted job", async () => {
     const job = await ground.addJob(projectId, `${receiver.url}/deleted`);
     await ground.sql("update scheduler.jobs set state = 'DELETED' where uid = $1", [job.uid]);
     expect(await one.accept([eventOf(job, Date.now() + 3_600_000)])).toMatchObject({
@@ -58,7 +58,7 @@ describe("acceptance", () => {
     });
   });
 
-  test("answers a batch that cannot be taken with its error, and the stream goes on", async () => {
+  test("answers an invalid batch with its error, and continues the stream", async () => {
     const job = await ground.addJob(projectId, `${receiver.url}/error`);
     const at = Date.now() + 3_600_000;
     const stream = one.client.accept();
@@ -75,7 +75,7 @@ describe("acceptance", () => {
     ]);
   });
 
-  test("holds what an earlier call recorded whose answer was lost", async () => {
+  test("holds a trigger that an earlier call recorded, when the answer to that call was lost", async () => {
     const job = await ground.addJob(projectId, `${receiver.url}/lost`);
     const event = eventOf(job, Date.now() + 200);
     const [instance] = await ground.sql("select id from dispatcher.instances order by start_time limit 1");
@@ -92,7 +92,7 @@ describe("acceptance", () => {
     expect(receiver.requests.filter(({ id }) => id === event.triggerId)).toHaveLength(1);
   });
 
-  test("takes the form that a change has recorded anew under the same id, and not the remembered one", async () => {
+  test("replaces the copy in memory when a change of the job has recorded the trigger again under the same id", async () => {
     const job = await ground.addJob(projectId, `${receiver.url}/old-form`);
     const form = { target: { webhook: { url: `${receiver.url}/new-form` } } };
     await ground.sql("insert into scheduler.revisions values ($1, 2, $2, now())", [
@@ -110,7 +110,7 @@ describe("acceptance", () => {
     expect(arrived.map(({ path, body }) => [path, body.data.job.revision])).toEqual([["/new-form", 2]]);
   });
 
-  test("leaves what is due later to be taken in its time", async () => {
+  test("records a trigger that is due later without an owner", async () => {
     const job = await ground.addJob(projectId, `${receiver.url}/later`);
     const event = eventOf(job, Date.now() + 60_000);
     await one.accept([event]);

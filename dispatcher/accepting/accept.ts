@@ -10,31 +10,34 @@ import type { Lease } from "../instances/lease.ts";
 import { type HeldTrigger, type TriggerKindName, toHeldTrigger } from "../waiting/held-trigger.ts";
 import { triggerAccept, triggerReadOwnPending } from "../waiting/triggers.sql.ts";
 
-/** Largest number of events in one batch. */
+/** Most events of one batch. */
 export const MAX_BATCH = 1_000;
 
-/** What is due within this many milliseconds is held in memory. */
+/** Triggers that are due within this many milliseconds are held in memory. */
 export const HORIZON_MS = 10_000;
 
-/** What acceptance needs. */
+/** What accepting needs. */
 export interface AcceptParts {
   readonly database: Database;
   readonly clock: Clock;
   readonly lease: Lease;
   readonly events: Events;
-  /** Holds triggers that this process owns; those held already are left alone. */
+  /** Holds triggers that this instance owns. A trigger that is held already is not held twice. */
   readonly hold: (triggers: readonly HeldTrigger[]) => void;
 }
 
 /**
- * Records a batch of events durably, each once, and holds what is due soon. Returns how many were recorded; the
- * others were there already, or their job has changed since. Throws SERVICE_UNAVAILABLE, or FIELD_INVALID for an event
- * that cannot be one.
+ * Records a batch of events durably, each once, and holds the triggers that are due soon. Returns how many events were
+ * recorded. The others were recorded earlier, or their job has changed since they were made. Throws SERVICE_UNAVAILABLE,
+ * or FIELD_INVALID for more than MAX_BATCH events or an invalid event.
  */
 export async function acceptEvents(parts: AcceptParts, events: readonly TriggerEvent[]): Promise<number> {
   if (events.length === 0) return 0;
   if (events.length > MAX_BATCH) {
-    throw failure("FIELD_INVALID", { field: "events", problem: `At most ${MAX_BATCH} are taken at once.` });
+    throw failure("FIELD_INVALID", {
+      field: "events",
+      problem: `At most ${MAX_BATCH} are allowed; there are ${events.length}.`,
+    });
   }
   const triggers = events.map(toTrigger);
   const now = parts.clock.now();
@@ -50,14 +53,14 @@ export async function acceptEvents(parts: AcceptParts, events: readonly TriggerE
   ]);
   const owned = new Set<string>();
   for (const { id, owned: isOwned } of rows) if (isOwned) owned.add(id);
-  // The instance may have changed meanwhile: then what was recorded is freed with it.
+  // If the lease was lost meanwhile, the recorded triggers are released with the others of the old instance id.
   if (instance === parts.lease.instance) parts.hold(triggers.filter(({ id }) => owned.has(id)));
   if (rows.length < events.length) await holdAcceptedBefore(parts, triggers);
   parts.events.emit("accepted", { recorded: rows.length, held: owned.size });
   return rows.length;
 }
 
-// The same events may have been recorded by an earlier call whose answer this process never got.
+// An earlier call, whose answer this process never received, may have recorded the same events.
 async function holdAcceptedBefore(parts: AcceptParts, triggers: readonly HeldTrigger[]): Promise<void> {
   const times = triggers.map(({ fireTimeMs }) => fireTimeMs);
   const rows = await parts.database.query(triggerReadOwnPending, [
@@ -76,7 +79,7 @@ function toColumns(triggers: readonly HeldTrigger[], events: readonly TriggerEve
     toTimeArray(triggers.map(({ effectiveTimeMs }) => effectiveTimeMs)),
     toPlainArray(triggers.map(({ projectId }) => projectId)),
     toPlainArray(triggers.map(({ jobUid }) => jobUid)),
-    // A name or a payload may be the word null, which needs quotes.
+    // A name or a payload may be the text null. toPlainArray does not quote it, and PostgreSQL would read it as NULL.
     triggers.map(({ jobName }) => jobName),
     toPlainArray(triggers.map(({ revision }) => revision)),
     toPlainArray(events.map(({ epoch }) => epoch)),
@@ -98,7 +101,10 @@ const KINDS: ReadonlyMap<TriggerKind, TriggerKindName> = new Map([
 function toTrigger(event: TriggerEvent): HeldTrigger {
   const kind = KINDS.get(event.kind);
   if (kind === undefined) {
-    throw failure("FIELD_INVALID", { field: "events.kind", problem: `${event.kind} is no kind of trigger.` });
+    throw failure("FIELD_INVALID", {
+      field: "events.kind",
+      problem: `${event.kind} is not a kind of trigger.`,
+    });
   }
   checkId("trigger_id", event.triggerId);
   checkId("project_id", event.projectId);
@@ -132,5 +138,8 @@ const ID = /^[a-z]{2,5}_[0-9a-z]{26}$/;
 
 function checkId(field: string, id: string): void {
   if (ID.test(id)) return;
-  throw failure("FIELD_INVALID", { field: `events.${field}`, problem: `"${id}" is no id.` });
+  throw failure("FIELD_INVALID", {
+    field: `events.${field}`,
+    problem: `It must be 2 to 5 lower-case letters, "_", and 26 digits or lower-case letters; it is "${id}".`,
+  });
 }

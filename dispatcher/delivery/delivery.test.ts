@@ -43,7 +43,7 @@ const attemptsOf = (id: string) =>
   ground.sql("select * from dispatcher.attempts where trigger_id = $1 order by number", [id]);
 
 describe("an attempt", () => {
-  test("carries the headers and the document of the contract, and verifies with an independent library", async () => {
+  test("has the documented headers and body, and its signature verifies with an independent library", async () => {
     const job = await ground.addJob(projectId, `${receiver.url}/contract?a=1`, {
       payload: { text: 'é " \\ \u2028', list: [1, null] },
       target: {
@@ -108,7 +108,7 @@ describe("an attempt", () => {
     ]);
   });
 
-  test("of a manual run carries the run's payload, and nulls at the ends of the chain", async () => {
+  test("of a manual run has the run's payload, and null for the previous and next fire time", async () => {
     const job = await ground.addJob(projectId, `${receiver.url}/manual`, { payload: "the job's" });
     const event = eventOf(job, Date.now(), {
       kind: TriggerKind.MANUAL,
@@ -145,7 +145,7 @@ describe("an attempt", () => {
 });
 
 describe("an attempt that fails", () => {
-  test("is tried again under the same id, signed anew, until it succeeds", async () => {
+  test("is retried under the same id, with a new signature, until it succeeds", async () => {
     const job = await ground.addJob(projectId, `${receiver.url}/flaky`, { retryPolicy: quick });
     receiver.answer("/flaky", (number) => ({ status: number < 3 ? 500 : 200, body: `answer ${number}` }));
     const event = eventOf(job, Date.now());
@@ -170,7 +170,7 @@ describe("an attempt that fails", () => {
     ]);
   });
 
-  test("is a dead letter when the attempts are used up", async () => {
+  test("makes its trigger a dead letter if it was the last attempt", async () => {
     const job = await ground.addJob(projectId, `${receiver.url}/down`, { retryPolicy: quick });
     receiver.answer("/down", () => ({ status: 503 }));
     const event = eventOf(job, Date.now());
@@ -185,7 +185,7 @@ describe("an attempt that fails", () => {
     expect(await attemptsOf(event.triggerId)).toHaveLength(3);
   });
 
-  test("is a dead letter at once when the receiver says that it is gone", async () => {
+  test("makes its trigger a dead letter at once if the receiver answers 410", async () => {
     const job = await ground.addJob(projectId, `${receiver.url}/gone`, { retryPolicy: quick });
     receiver.answer("/gone", () => ({ status: 410 }));
     const event = eventOf(job, Date.now());
@@ -195,7 +195,7 @@ describe("an attempt that fails", () => {
     expect(await stateOf(event.triggerId)).toMatchObject({ state: "EXHAUSTED", attempt_count: 1 });
   });
 
-  test("is given up when its job was deleted meanwhile", async () => {
+  test("is not retried if its job was deleted meanwhile", async () => {
     const job = await ground.addJob(projectId, `${receiver.url}/deleted`, { retryPolicy: quick });
     let answer = (_: { status: number }) => {};
     receiver.answer("/deleted", () => new Promise((resolve) => (answer = resolve)));
@@ -209,7 +209,7 @@ describe("an attempt that fails", () => {
     expect(await stateOf(event.triggerId)).toMatchObject({ state: "CANCELLED", attempt_count: 1 });
   });
 
-  test("is made once however late it is, and not again after its time", async () => {
+  test("is made even if its trigger is too old, but is not retried then", async () => {
     const job = await ground.addJob(projectId, `${receiver.url}/old`, {
       retryPolicy: { ...quick, maxAge: "1s" },
     });
@@ -225,7 +225,7 @@ describe("an attempt that fails", () => {
 describe("a target that cannot be delivered to", () => {
   const cases = [
     [
-      "a plugin that is not there yet",
+      "a plugin that is not implemented yet",
       { target: { redis: { stream: "s" } } },
       /redis plugin does not deliver yet/,
     ],
@@ -235,7 +235,7 @@ describe("a target that cannot be delivered to", () => {
     ["a host name without address", { target: { webhook: { url: "http://nobody.invalid/" } } }, /host/],
   ] as const;
 
-  test.each(cases)("gives NOT_SENT and is tried again: %s", async (_, spec, error) => {
+  test.each(cases)("gets attempts that are NOT_SENT and retried: %s", async (_, spec, error) => {
     const retryPolicy = { ...quick, minBackoff: "60s", maxBackoff: "60s", maxAge: "600s" };
     const job = await ground.addJob(projectId, receiver.url, { ...spec, retryPolicy });
     const event = eventOf(job, Date.now());
@@ -252,7 +252,7 @@ describe("a target that cannot be delivered to", () => {
     expect((await stateOf(event.triggerId)).state).toMatch(/RETRYING|EXHAUSTED/);
   });
 
-  test("of a project without a signing key is not called", async () => {
+  test("is not called if its project has no signing key", async () => {
     const job = await ground.addJob("proj_00000000000000000000000000", `${receiver.url}/unsigned`);
     const event = eventOf(job, Date.now());
     const recorded = untilRecorded(dispatcher.events, [event]);
@@ -263,7 +263,7 @@ describe("a target that cannot be delivered to", () => {
   });
 });
 
-test("a dead endpoint delays neither another origin nor another project", async () => {
+test("a dead endpoint delays no delivery to another origin and no delivery of another project", async () => {
   const few = await ground.start({ EASYCRON_DISPATCHER_ORIGIN_CONCURRENCY: "2" });
   const other = await startReceiver();
   const neighbour = await ground.addProject();
@@ -279,7 +279,7 @@ test("a dead endpoint delays neither another origin nor another project", async 
   await few.accept([...backlog, ...live]);
   await receiver.waitFor((all) => all.find(({ id }) => id === live[0]?.triggerId));
   await other.waitFor((all) => all.find(({ id }) => id === live[1]?.triggerId));
-  // Two of the dead ones were let in, and the others stay behind them.
+  // Two triggers of the dead endpoint are in flight, and the others wait behind them.
   await receiver.waitFor(() => ends.length > 1);
   expect(ends).toHaveLength(2);
   receiver.answer("/dead", () => ({ status: 204 }));

@@ -80,7 +80,7 @@ describe("the next state after an attempt", () => {
   );
 });
 
-describe("an attempt", () => {
+describe("an attempt, as mayAttempt decides,", () => {
   const at = (attemptCount: number, nowMs: number) =>
     mayAttempt(policy, { attemptCount, attemptBase: 0, effectiveTimeMs: 0 }, nowMs);
 

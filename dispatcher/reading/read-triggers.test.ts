@@ -64,7 +64,7 @@ describe("ListTriggers", () => {
     },
   );
 
-  test("narrows by job, state and time", async () => {
+  test("filters by job, state and time", async () => {
     expect((await list({ job: job.name }, [job.uid])).ids).toEqual(ids.slice(2));
     expect((await list({ job: job.name, pageSize: 3 }, [job.uid])).ids).toEqual(ids.slice(2, 5));
     expect((await list({ job: "both" }, [job.uid, other.uid])).ids).toEqual(ids);
@@ -76,7 +76,7 @@ describe("ListTriggers", () => {
     expect((await list({ startTime, endTime })).ids).toEqual(ids.slice(2, 6));
   });
 
-  test("refuses a page token of another list, and any that it did not give", async () => {
+  test("refuses a page token of another list, and a token that it did not return", async () => {
     const { next } = await list({ pageSize: 2 });
     for (const [request, pageToken] of [
       [{ state: TriggerState.PENDING }, next],
@@ -92,7 +92,7 @@ describe("ListTriggers", () => {
     });
   });
 
-  test("shows a project nothing of another's, even when it names its jobs", async () => {
+  test("shows a project no trigger of another project, even if it names a job of that project", async () => {
     const stranger = await ground.addProject();
     expect((await list({}, [], stranger.projectId)).ids).toEqual([]);
     expect((await list({ job: job.name }, [job.uid], stranger.projectId)).ids).toEqual([]);
@@ -100,7 +100,7 @@ describe("ListTriggers", () => {
 });
 
 describe("a trigger and its attempts", () => {
-  test("are read as they went", async () => {
+  test("are read with their times, outcomes and answers", async () => {
     receiver.answer("/read", () => ({ status: 418, body: "no\0" }));
     const failing = await ground.addJob(projectId, `${receiver.url}/read`);
     const at = Date.now() + 20;
@@ -137,7 +137,7 @@ describe("a trigger and its attempts", () => {
     ]);
   });
 
-  test("are not found by another project, no more than what never was", async () => {
+  test("are not found by another project, in the same way as ids that do not exist", async () => {
     const stranger = await ground.addProject();
     const id = ids[0] ?? "";
     const { client } = dispatcher;

@@ -43,7 +43,7 @@ export async function readAttempts(
   return database.query(attemptListByTrigger, [id, toSqlTime(trigger.fire_time)]);
 }
 
-/** Which triggers, and which page of them. */
+/** Which triggers to list, and which page of them. */
 export interface TriggerQuery {
   readonly projectId: string;
   readonly request: ListTriggersRequest;
@@ -51,7 +51,7 @@ export interface TriggerQuery {
   readonly jobUids: readonly string[];
 }
 
-/** A page of the project's triggers, newest nominal time first. Throws PAGE_TOKEN_INVALID. */
+/** Reads a page of the project's triggers, newest nominal time first. Throws PAGE_TOKEN_INVALID. */
 export async function listTriggers(
   database: Queryable,
   { projectId, request, jobUids }: TriggerQuery,
@@ -99,11 +99,11 @@ const STATES: Readonly<Record<TriggerStateName, TriggerState>> = {
 
 function stateName(state: TriggerState): string {
   const found = Object.entries(STATES).find(([, value]) => value === state);
-  // A state of a later version: nothing here is in it.
+  // A state of a later version. No trigger has the empty state, so the list is empty.
   return found?.[0] ?? "";
 }
 
-/** The trigger as customers see it. */
+/** Converts a row to a trigger as customers see it. */
 export function toTrigger(row: TriggerView): MessageInitShape<typeof TriggerSchema> {
   return {
     id: row.id,
@@ -134,7 +134,7 @@ const OUTCOMES: Readonly<Record<AttemptView["outcome"], AttemptOutcome>> = {
   UNKNOWN: AttemptOutcome.UNKNOWN,
 };
 
-/** The attempt as customers see it. */
+/** Converts a row to an attempt as customers see it. */
 export function toAttempt(row: AttemptView): MessageInitShape<typeof AttemptSchema> {
   return {
     id: row.id,

@@ -1,10 +1,10 @@
 import { statement } from "../../db/statement.ts";
 import type { TriggerKindName } from "../waiting/held-trigger.ts";
 
-/** How far a trigger has come, as PostgreSQL spells it. */
+/** The state of a trigger, as stored in PostgreSQL. */
 export type TriggerStateName = "PENDING" | "RUNNING" | "RETRYING" | "SUCCEEDED" | "EXHAUSTED" | "CANCELLED";
 
-/** A row of dispatcher.triggers as customers see it. Times are epoch milliseconds. */
+/** The columns of dispatcher.triggers that customers see. Times are epoch milliseconds. */
 export interface TriggerView {
   readonly id: string;
   readonly fire_time: number;
@@ -23,7 +23,7 @@ export interface TriggerView {
   readonly zone_data: string;
 }
 
-/** A row of dispatcher.attempts. */
+/** The columns of dispatcher.attempts that customers see. Times are epoch milliseconds. */
 export interface AttemptView {
   readonly id: string;
   readonly number: number;
@@ -39,8 +39,8 @@ const COLUMNS = `t.id, t.fire_time, t.effective_time, t.due_time, t.job_uid, t.j
   t.seq, t.attempt_count, t.create_time, t.start_time, t.end_time, t.zone_data`;
 
 /**
- * One of the project's triggers. Found by id alone and then held against the project: with both conditions at once the
- * index of the project's triggers might be searched instead.
+ * Reads trigger $1 of project $2. It finds the row by id alone and checks the project afterwards. With both conditions in
+ * one query, PostgreSQL might search the index of the project's triggers instead.
  */
 export const triggerById = statement<TriggerView>(
   "triggerById",
@@ -49,8 +49,8 @@ export const triggerById = statement<TriggerView>(
 );
 
 /**
- * At most $7 of the project's triggers, newest nominal time first: in state $2 if that is not null, from $3 and before
- * $4, after the place ($5, $6).
+ * Lists at most $7 triggers of project $1, newest nominal time first: in state $2 if that is not null, with nominal times
+ * from $3 and before $4, after the cursor ($5, $6) of nominal time and id.
  */
 export const triggerListByProject = statement<TriggerView>(
   "triggerListByProject",
@@ -60,7 +60,10 @@ export const triggerListByProject = statement<TriggerView>(
     order by t.fire_time desc, t.id desc limit $7`,
 );
 
-/** As triggerListByProject, of the jobs $8 only. A job belongs to one project, so the wall may stand outside the limit. */
+/**
+ * Like triggerListByProject, but only triggers of the jobs $8. A job belongs to one project, so the project may be
+ * checked after the inner limit.
+ */
 export const triggerListByJobs = statement<TriggerView>(
   "triggerListByJobs",
   `select t.* from unnest($8::text[]) as job (uid)
@@ -74,7 +77,7 @@ export const triggerListByJobs = statement<TriggerView>(
    order by t.fire_time desc, t.id desc limit $7`,
 );
 
-/** The attempts of a trigger that have ended, first to last. */
+/** Lists the ended attempts of trigger $1, whose nominal time is $2, first attempt first. */
 export const attemptListByTrigger = statement<AttemptView>(
   "attemptListByTrigger",
   `select id, number, outcome, start_time, duration_ms, status_code, error, response_body

@@ -1,6 +1,9 @@
 import { statement } from "../../db/statement.ts";
 
-/** A project's key, or null where it has none, and the version of the keys that this belongs to. */
+/**
+ * A signing key of a project, and the version of the signing keys at which it was read. The key's columns are null if
+ * the project has none.
+ */
 export interface SigningKeyRow {
   readonly version: number;
   readonly project_id: string;
@@ -8,7 +11,10 @@ export interface SigningKeyRow {
   readonly sealed_secret: Buffer | null;
 }
 
-/** Adds a key (id, project, sealed secret, time) and tells every dispatcher that the keys have changed. */
+/**
+ * Adds a key (id $1, project $2, sealed secret $3, time $4), and raises the version, from which every dispatcher learns
+ * that the keys have changed.
+ */
 export const signingKeyInsert = statement<{ version: number }>(
   "signingKeyInsert",
   `with added as (
@@ -17,15 +23,15 @@ export const signingKeyInsert = statement<{ version: number }>(
    update dispatcher.signing_keys_version set version = version + 1 returning version`,
 );
 
-/** How often the keys have changed. */
+/** Reads the version of the signing keys, which is how often they have changed. */
 export const signingKeysVersion = statement<{ version: number }>(
   "signingKeysVersion",
   `select version from dispatcher.signing_keys_version`,
 );
 
 /**
- * The newest keys of the given projects, at most $2 of each, newest first, with the version they belong to. A
- * project without a key has one row of nulls.
+ * Reads the newest keys of the projects $1, at most $2 of each, newest first, with the version at which they are read. A
+ * project without a key has one row whose key columns are null.
  */
 export const signingKeysByProject = statement<SigningKeyRow>(
   "signingKeysByProject",

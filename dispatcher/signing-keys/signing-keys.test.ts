@@ -20,7 +20,7 @@ afterAll(async () => {
 });
 
 describe("CreateSigningKey", () => {
-  test("returns when every attempt, of any dispatcher, is signed by the new key beside the older ones", async () => {
+  test("returns when every dispatcher signs each attempt with the new key and the older ones", async () => {
     const { projectId, secret } = await ground.addProject();
     const job = await ground.addJob(projectId, `${receiver.url}/keys`);
     const fire = async (count: number) => {
@@ -53,7 +53,7 @@ describe("CreateSigningKey", () => {
     }
   });
 
-  test("keeps nothing readable, and its text is a Standard Webhooks secret of 32 bytes", async () => {
+  test("stores the secret encrypted, and returns it as a Standard Webhooks secret of 32 bytes", async () => {
     const { projectId } = await ground.addProject();
     const { response } = (await dispatchers[0]?.client.createSigningKey({ projectId, request: {} })) ?? {};
     expect(response?.signingKey?.id).toMatch(/^sk_[0-9a-z]{26}$/);
@@ -72,12 +72,12 @@ describe("a sealed secret", () => {
   const secret = Buffer.from("a secret of 32 bytes, in letters");
   const sealed = sealSecret(masterKey, "sk_1", secret);
 
-  test("opens under its master key and id", () => {
+  test("can be decrypted with its master key and id", () => {
     expect(openSecret(masterKey, "sk_1", sealed)).toEqual(secret);
     expect(sealSecret(masterKey, "sk_1", secret)).not.toEqual(sealed);
   });
 
-  test("does not open under another id or master key, changed, or cut short", () => {
+  test("cannot be decrypted with another id or master key, or after it was changed or truncated", () => {
     expect(() => openSecret(masterKey, "sk_2", sealed)).toThrow();
     expect(() => openSecret(createMasterKey(Buffer.alloc(32, 2)), "sk_1", sealed)).toThrow();
     for (let place = 0; place < sealed.length; place++) {

@@ -10,16 +10,16 @@ import {
   signingKeysVersion,
 } from "./signing-keys.sql.ts";
 
-/** Most keys that sign one webhook: the newest. */
+/** Most keys that sign one webhook. If a project has more, the newest are used. */
 export const MAX_SIGNING_KEYS = 5;
 
 /**
- * How old a dispatcher's knowledge of the keys may be when it signs, in milliseconds. CreateSigningKey returns only
- * after it, so that from then on every dispatcher knows the key, without being asked.
+ * Greatest age of the cached keys that may be used for signing, in milliseconds. CreateSigningKey waits that long before
+ * it returns. So when it returns, every dispatcher knows the new key.
  */
 export const MAX_STALE_MS = 1_000;
 
-/** A key as its creator gets it. */
+/** A new key with its secret, as CreateSigningKey returns it. */
 export interface NewSigningKey {
   /** sk_…. */
   readonly id: string;
@@ -28,16 +28,20 @@ export interface NewSigningKey {
   readonly createTimeMs: number;
 }
 
-/** The keys with which projects' webhooks are signed. */
+/** A cache of the keys that sign the webhooks of projects. */
 export interface SigningKeys {
   /**
-   * A project's keys, newest first, at most five; known to be all that any CreateSigningKey returned before now.
-   * Undefined when they must be loaded first; empty when there is none, or one of them cannot be opened.
+   * Returns a project's keys, newest first, at most five. They include every key that a CreateSigningKey call has
+   * returned before now. Undefined when the keys must be loaded first. Empty when the project has no key, or when one of
+   * its keys cannot be decrypted.
    */
   get(projectId: string): readonly KeyObject[] | undefined;
-  /** Reads the keys of projects that `get` does not know. */
+  /** Reads the keys of those projects for which `get` returns undefined. Throws SERVICE_UNAVAILABLE. */
   load(projectIds: Iterable<string>): Promise<void>;
-  /** Learns whether the keys have changed, and reads those of the projects in use again if so. */
+  /**
+   * Checks whether the keys have changed. If so, reads the keys of the projects in use again. Throws
+   * SERVICE_UNAVAILABLE.
+   */
   refresh(): Promise<void>;
 }
 
@@ -49,18 +53,18 @@ interface Entry {
   usedAtMs: number;
 }
 
-/** After this time without use a project's keys are forgotten. */
+/** A project's keys are removed from the cache when they were not used for this long. */
 const IDLE_MS = 60_000;
 
 /**
- * Makes the cache. `monotonicMs` is a clock that never steps, such as performance.now. Whoever signs calls `refresh`
- * several times within MAX_STALE_MS: one number tells whether everything cached is still true.
+ * Makes the cache. `monotonicMs` is a clock that never steps, such as performance.now. `refresh` must be called several
+ * times within MAX_STALE_MS. It reads one version number, which shows whether all cached keys are still current.
  */
 export function createSigningKeys(parts: {
   readonly database: Queryable;
   readonly masterKey: KeyObject;
   readonly monotonicMs: () => number;
-  /** Told of a key that the master key does not open. */
+  /** Called when the master key does not decrypt a signing key. */
   readonly onTrouble: (error: unknown) => void;
 }): SigningKeys {
   const { database, monotonicMs } = parts;
@@ -127,7 +131,7 @@ function groupByProject(rows: readonly SigningKeyRow[]): Map<string, SealedKey[]
   return groups;
 }
 
-// All or none: a signature by some of the keys would break what CreateSigningKey promised for the others.
+// If one key cannot be decrypted, none is used. CreateSigningKey promises that each of the keys signs every webhook.
 function openAll(
   sealed: readonly SealedKey[],
   parts: { readonly masterKey: KeyObject; readonly onTrouble: (error: unknown) => void },
@@ -141,7 +145,7 @@ function openAll(
 }
 
 /**
- * Makes a key of 32 random bytes and waits until no dispatcher signs without it. Throws SERVICE_UNAVAILABLE.
+ * Creates a key of 32 random bytes, and waits until every dispatcher signs with it. Throws SERVICE_UNAVAILABLE.
  */
 export async function createSigningKey(
   parts: {
@@ -157,7 +161,7 @@ export async function createSigningKey(
   const bytes = randomBytes(32);
   const sealed = sealSecret(parts.masterKey, id, bytes);
   await parts.database.query(signingKeyInsert, [id, projectId, sealed, toSqlTime(nowMs)]);
-  // Timers may fire 1 ms early.
+  // The 5 ms are for timers, which may fire 1 ms early.
   await parts.pause(MAX_STALE_MS + 5);
   return { id, secret: `whsec_${bytes.toString("base64")}`, createTimeMs: nowMs };
 }
