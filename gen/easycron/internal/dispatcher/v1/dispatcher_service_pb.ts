@@ -19,20 +19,20 @@ export const file_easycron_internal_dispatcher_v1_dispatcher_service: GenFile = 
   fileDesc("CjhlYXN5Y3Jvbi9pbnRlcm5hbC9kaXNwYXRjaGVyL3YxL2Rpc3BhdGNoZXJfc2VydmljZS5wcm90bxIfZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MSJgCg1BY2NlcHRSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgEEj0KBmV2ZW50cxgCIAMoCzItLmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuVHJpZ2dlckV2ZW50Il8KDkFjY2VwdFJlc3BvbnNlEhAKCGJhdGNoX2lkGAEgASgEEhAKCHJlY29yZGVkGAIgASgNEhIKCmVycm9yX2NvZGUYAyABKAUSFQoNZXJyb3JfbWVzc2FnZRgEIAEoCSLdAwoMVHJpZ2dlckV2ZW50EhIKCnRyaWdnZXJfaWQYASABKAkSEgoKcHJvamVjdF9pZBgCIAEoCRIPCgdqb2JfdWlkGAMgASgJEhAKCGpvYl9uYW1lGAQgASgJEhAKCHJldmlzaW9uGAUgASgNEg0KBWVwb2NoGAYgASgNEiYKBGtpbmQYByABKA4yGC5lYXN5Y3Jvbi52MS5UcmlnZ2VyS2luZBIXCg9ub21pbmFsX3RpbWVfbXMYCCABKAMSGQoRZWZmZWN0aXZlX3RpbWVfbXMYCSABKAMSCwoDc2VxGAogASgNEiUKGHByZXZpb3VzX25vbWluYWxfdGltZV9tcxgLIAEoA0gAiAEBEiEKFG5leHRfbm9taW5hbF90aW1lX21zGAwgASgDSAGIAQESGQoMcGF5bG9hZF9qc29uGA0gASgJSAKIAQESGAoQcHJldmlvdXNfc2tpcHBlZBgOIAEoDRIXCg9wcmV2aW91c19taXNzZWQYDyABKA0SGQoRem9uZV9kYXRhX3ZlcnNpb24YECABKAlCGwoZX3ByZXZpb3VzX25vbWluYWxfdGltZV9tc0IXChVfbmV4dF9ub21pbmFsX3RpbWVfbXNCDwoNX3BheWxvYWRfanNvbiJYChFHZXRUcmlnZ2VyUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEi8KB3JlcXVlc3QYAiABKAsyHi5lYXN5Y3Jvbi52MS5HZXRUcmlnZ2VyUmVxdWVzdCJHChJHZXRUcmlnZ2VyUmVzcG9uc2USMQoIcmVzcG9uc2UYASABKAsyHy5lYXN5Y3Jvbi52MS5HZXRUcmlnZ2VyUmVzcG9uc2UiXAoTTGlzdEF0dGVtcHRzUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEjEKB3JlcXVlc3QYAiABKAsyIC5lYXN5Y3Jvbi52MS5MaXN0QXR0ZW1wdHNSZXF1ZXN0IksKFExpc3RBdHRlbXB0c1Jlc3BvbnNlEjMKCHJlc3BvbnNlGAEgASgLMiEuZWFzeWNyb24udjEuTGlzdEF0dGVtcHRzUmVzcG9uc2UiZAoXQ3JlYXRlU2lnbmluZ0tleVJlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCRI1CgdyZXF1ZXN0GAIgASgLMiQuZWFzeWNyb24udjEuQ3JlYXRlU2lnbmluZ0tleVJlcXVlc3QiUwoYQ3JlYXRlU2lnbmluZ0tleVJlc3BvbnNlEjcKCHJlc3BvbnNlGAEgASgLMiUuZWFzeWNyb24udjEuQ3JlYXRlU2lnbmluZ0tleVJlc3BvbnNlIm4KE0xpc3RUcmlnZ2Vyc1JlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCRIxCgdyZXF1ZXN0GAIgASgLMiAuZWFzeWNyb24udjEuTGlzdFRyaWdnZXJzUmVxdWVzdBIQCghqb2JfdWlkcxgDIAMoCSJLChRMaXN0VHJpZ2dlcnNSZXNwb25zZRIzCghyZXNwb25zZRgBIAEoCzIhLmVhc3ljcm9uLnYxLkxpc3RUcmlnZ2Vyc1Jlc3BvbnNlMv0EChFEaXNwYXRjaGVyU2VydmljZRJtCgZBY2NlcHQSLi5lYXN5Y3Jvbi5pbnRlcm5hbC5kaXNwYXRjaGVyLnYxLkFjY2VwdFJlcXVlc3QaLy5lYXN5Y3Jvbi5pbnRlcm5hbC5kaXNwYXRjaGVyLnYxLkFjY2VwdFJlc3BvbnNlKAEwARJ1CgpHZXRUcmlnZ2VyEjIuZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5HZXRUcmlnZ2VyUmVxdWVzdBozLmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuR2V0VHJpZ2dlclJlc3BvbnNlEnsKDExpc3RUcmlnZ2VycxI0LmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuTGlzdFRyaWdnZXJzUmVxdWVzdBo1LmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuTGlzdFRyaWdnZXJzUmVzcG9uc2USewoMTGlzdEF0dGVtcHRzEjQuZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5MaXN0QXR0ZW1wdHNSZXF1ZXN0GjUuZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5MaXN0QXR0ZW1wdHNSZXNwb25zZRKHAQoQQ3JlYXRlU2lnbmluZ0tleRI4LmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuQ3JlYXRlU2lnbmluZ0tleVJlcXVlc3QaOS5lYXN5Y3Jvbi5pbnRlcm5hbC5kaXNwYXRjaGVyLnYxLkNyZWF0ZVNpZ25pbmdLZXlSZXNwb25zZWIGcHJvdG8z", [file_easycron_v1_signing_key_service, file_easycron_v1_trigger, file_easycron_v1_trigger_service]);
 
 /**
- * A batch of events.
+ * A batch of trigger events.
  *
  * @generated from message easycron.internal.dispatcher.v1.AcceptRequest
  */
 export type AcceptRequest = Message<"easycron.internal.dispatcher.v1.AcceptRequest"> & {
   /**
-   * Chosen by the sender; comes back in the answer.
+   * Chosen by the sender. The answer has the same value.
    *
    * @generated from field: uint64 batch_id = 1;
    */
   batchId: bigint;
 
   /**
-   * At most 1,000.
+   * At most 1,000 events.
    *
    * @generated from field: repeated easycron.internal.dispatcher.v1.TriggerEvent events = 2;
    */
@@ -53,29 +53,30 @@ export const AcceptRequestSchema: GenMessage<AcceptRequest> = /*@__PURE__*/
  */
 export type AcceptResponse = Message<"easycron.internal.dispatcher.v1.AcceptResponse"> & {
   /**
-   * The request's.
+   * The batch_id of the request.
    *
    * @generated from field: uint64 batch_id = 1;
    */
   batchId: bigint;
 
   /**
-   * How many events were recorded by this request; the others were there already, or their job has changed since
-   * they were made and they are not wanted.
+   * How many events this request recorded. The others were recorded earlier, or they are no longer wanted because
+   * their job has changed since they were made.
    *
    * @generated from field: uint32 recorded = 2;
    */
   recorded: number;
 
   /**
-   * If not OK, nothing of this batch was recorded by it: the canonical gRPC code. The stream goes on.
+   * The canonical gRPC code, 0 for OK. If it is not OK, this request recorded nothing of the batch. The stream
+   * continues.
    *
    * @generated from field: int32 error_code = 3;
    */
   errorCode: number;
 
   /**
-   * The sentence to that code; empty when OK.
+   * The error message for error_code; empty when it is OK.
    *
    * @generated from field: string error_message = 4;
    */
@@ -90,8 +91,8 @@ export const AcceptResponseSchema: GenMessage<AcceptResponse> = /*@__PURE__*/
   messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 1);
 
 /**
- * One fire time of one job: what the scheduler hands over. It names no URL and no broker: the specification is
- * found by (job_uid, revision).
+ * One fire time of one job, as the scheduler hands it over. It names no URL and no broker. The dispatcher finds the
+ * specification by job_uid and revision.
  *
  * @generated from message easycron.internal.dispatcher.v1.TriggerEvent
  */
@@ -125,85 +126,85 @@ export type TriggerEvent = Message<"easycron.internal.dispatcher.v1.TriggerEvent
   jobName: string;
 
   /**
-   * The revision in force.
+   * The job's revision that is in effect.
    *
    * @generated from field: uint32 revision = 5;
    */
   revision: number;
 
   /**
-   * The job's epoch, which every change of the job raises. An event whose epoch is not the job's present one is
-   * not recorded.
+   * The job's epoch, which every change of the job raises. An event whose epoch is not the job's current epoch is not
+   * recorded.
    *
    * @generated from field: uint32 epoch = 6;
    */
   epoch: number;
 
   /**
-   * Why it was made.
+   * Why the trigger was made.
    *
    * @generated from field: easycron.v1.TriggerKind kind = 7;
    */
   kind: TriggerKind;
 
   /**
-   * Nominal time, milliseconds since 1970.
+   * Nominal time, in milliseconds since 1970 (UTC).
    *
    * @generated from field: int64 nominal_time_ms = 8;
    */
   nominalTimeMs: bigint;
 
   /**
-   * Effective time, milliseconds since 1970.
+   * Effective time, in milliseconds since 1970 (UTC). No attempt starts before it.
    *
    * @generated from field: int64 effective_time_ms = 9;
    */
   effectiveTimeMs: bigint;
 
   /**
-   * Place in the job's chain, from 1; 0 for a manual run.
+   * Position in the job's chain, from 1; 0 for a manual run.
    *
    * @generated from field: uint32 seq = 10;
    */
   seq: number;
 
   /**
-   * Nominal time of the scheduled trigger before, if there is one.
+   * Nominal time of the previous scheduled trigger, in milliseconds since 1970; absent if there is none.
    *
    * @generated from field: optional int64 previous_nominal_time_ms = 11;
    */
   previousNominalTimeMs?: bigint | undefined;
 
   /**
-   * The fire time after, as the schedule stands now, if there is one.
+   * The next fire time by the current schedule, in milliseconds since 1970; absent if there is none.
    *
    * @generated from field: optional int64 next_nominal_time_ms = 12;
    */
   nextNominalTimeMs?: bigint | undefined;
 
   /**
-   * JSON text that takes the place of the job's payload, if present.
+   * JSON text that replaces the job's payload; absent if the job's payload is sent.
    *
    * @generated from field: optional string payload_json = 13;
    */
   payloadJson?: string | undefined;
 
   /**
-   * How many fire times of the job were skipped since the scheduled trigger before.
+   * How many fire times of the job were skipped since the previous scheduled trigger.
    *
    * @generated from field: uint32 previous_skipped = 14;
    */
   previousSkipped: number;
 
   /**
-   * How many were missed since then.
+   * How many fire times of the job were missed since the previous scheduled trigger.
    *
    * @generated from field: uint32 previous_missed = 15;
    */
   previousMissed: number;
 
   /**
-   * Release of the IANA time zone database by which its fire time was computed, "2026a".
+   * Release of the IANA time zone database with which the fire time was computed, such as "2026a".
    *
    * @generated from field: string zone_data_version = 16;
    */
@@ -218,7 +219,7 @@ export const TriggerEventSchema: GenMessage<TriggerEvent> = /*@__PURE__*/
   messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 2);
 
 /**
- * GetTrigger for one project.
+ * A GetTrigger request of one project.
  *
  * @generated from message easycron.internal.dispatcher.v1.GetTriggerRequest
  */
@@ -231,7 +232,7 @@ export type GetTriggerRequest = Message<"easycron.internal.dispatcher.v1.GetTrig
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.GetTriggerRequest request = 2;
    */
@@ -246,13 +247,13 @@ export const GetTriggerRequestSchema: GenMessage<GetTriggerRequest> = /*@__PURE_
   messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 3);
 
 /**
- * The answer to GetTrigger.
+ * The response to GetTrigger.
  *
  * @generated from message easycron.internal.dispatcher.v1.GetTriggerResponse
  */
 export type GetTriggerResponse = Message<"easycron.internal.dispatcher.v1.GetTriggerResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.GetTriggerResponse response = 1;
    */
@@ -267,7 +268,7 @@ export const GetTriggerResponseSchema: GenMessage<GetTriggerResponse> = /*@__PUR
   messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 4);
 
 /**
- * ListAttempts for one project.
+ * A ListAttempts request of one project.
  *
  * @generated from message easycron.internal.dispatcher.v1.ListAttemptsRequest
  */
@@ -280,7 +281,7 @@ export type ListAttemptsRequest = Message<"easycron.internal.dispatcher.v1.ListA
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.ListAttemptsRequest request = 2;
    */
@@ -295,13 +296,13 @@ export const ListAttemptsRequestSchema: GenMessage<ListAttemptsRequest> = /*@__P
   messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 5);
 
 /**
- * The answer to ListAttempts.
+ * The response to ListAttempts.
  *
  * @generated from message easycron.internal.dispatcher.v1.ListAttemptsResponse
  */
 export type ListAttemptsResponse = Message<"easycron.internal.dispatcher.v1.ListAttemptsResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.ListAttemptsResponse response = 1;
    */
@@ -316,7 +317,7 @@ export const ListAttemptsResponseSchema: GenMessage<ListAttemptsResponse> = /*@_
   messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 6);
 
 /**
- * CreateSigningKey for one project.
+ * A CreateSigningKey request of one project.
  *
  * @generated from message easycron.internal.dispatcher.v1.CreateSigningKeyRequest
  */
@@ -329,7 +330,7 @@ export type CreateSigningKeyRequest = Message<"easycron.internal.dispatcher.v1.C
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.CreateSigningKeyRequest request = 2;
    */
@@ -344,13 +345,13 @@ export const CreateSigningKeyRequestSchema: GenMessage<CreateSigningKeyRequest> 
   messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 7);
 
 /**
- * The answer to CreateSigningKey.
+ * The response to CreateSigningKey.
  *
  * @generated from message easycron.internal.dispatcher.v1.CreateSigningKeyResponse
  */
 export type CreateSigningKeyResponse = Message<"easycron.internal.dispatcher.v1.CreateSigningKeyResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.CreateSigningKeyResponse response = 1;
    */
@@ -365,7 +366,7 @@ export const CreateSigningKeyResponseSchema: GenMessage<CreateSigningKeyResponse
   messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 8);
 
 /**
- * ListTriggers for one project.
+ * A ListTriggers request of one project.
  *
  * @generated from message easycron.internal.dispatcher.v1.ListTriggersRequest
  */
@@ -378,14 +379,14 @@ export type ListTriggersRequest = Message<"easycron.internal.dispatcher.v1.ListT
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.ListTriggersRequest request = 2;
    */
   request?: ListTriggersRequest$1 | undefined;
 
   /**
-   * The jobs that request.job names; empty when it names none.
+   * The uids of the jobs named by request.job; empty when it names no job.
    *
    * @generated from field: repeated string job_uids = 3;
    */
@@ -400,13 +401,13 @@ export const ListTriggersRequestSchema: GenMessage<ListTriggersRequest> = /*@__P
   messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 9);
 
 /**
- * The answer to ListTriggers.
+ * The response to ListTriggers.
  *
  * @generated from message easycron.internal.dispatcher.v1.ListTriggersResponse
  */
 export type ListTriggersResponse = Message<"easycron.internal.dispatcher.v1.ListTriggersResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.ListTriggersResponse response = 1;
    */
@@ -421,14 +422,15 @@ export const ListTriggersResponseSchema: GenMessage<ListTriggersResponse> = /*@_
   messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 10);
 
 /**
- * What the scheduler and the gateway ask of the dispatcher, which owns triggers, attempts and signing keys.
+ * The calls that the scheduler and the gateway make to the dispatcher. The dispatcher owns triggers, attempts and
+ * signing keys.
  *
  * @generated from service easycron.internal.dispatcher.v1.DispatcherService
  */
 export const DispatcherService: GenService<{
   /**
-   * Takes over trigger events, in batches over one long-lived stream. Each batch is answered when all of it is
-   * durable, in the order of the requests. The same event may be sent any number of times.
+   * Records trigger events, in batches over one long-lived stream. Each batch is answered when all of it is durable.
+   * The answers have the order of the requests. The same event may be sent any number of times; it is recorded once.
    *
    * @generated from rpc easycron.internal.dispatcher.v1.DispatcherService.Accept
    */
@@ -438,7 +440,7 @@ export const DispatcherService: GenService<{
     output: typeof AcceptResponseSchema;
   },
   /**
-   * Reads a trigger.
+   * Returns one trigger.
    *
    * @generated from rpc easycron.internal.dispatcher.v1.DispatcherService.GetTrigger
    */
@@ -448,7 +450,7 @@ export const DispatcherService: GenService<{
     output: typeof GetTriggerResponseSchema;
   },
   /**
-   * Lists triggers.
+   * Returns a page of triggers.
    *
    * @generated from rpc easycron.internal.dispatcher.v1.DispatcherService.ListTriggers
    */
@@ -458,7 +460,7 @@ export const DispatcherService: GenService<{
     output: typeof ListTriggersResponseSchema;
   },
   /**
-   * Lists a trigger's attempts.
+   * Returns the attempts of one trigger.
    *
    * @generated from rpc easycron.internal.dispatcher.v1.DispatcherService.ListAttempts
    */
@@ -468,7 +470,7 @@ export const DispatcherService: GenService<{
     output: typeof ListAttemptsResponseSchema;
   },
   /**
-   * Creates a signing key.
+   * Creates a signing key. Returns when every dispatcher signs with it.
    *
    * @generated from rpc easycron.internal.dispatcher.v1.DispatcherService.CreateSigningKey
    */

@@ -17,7 +17,7 @@ export const file_easycron_internal_plugins_v1_plugins_service: GenFile = /*@__P
   fileDesc("CjJlYXN5Y3Jvbi9pbnRlcm5hbC9wbHVnaW5zL3YxL3BsdWdpbnNfc2VydmljZS5wcm90bxIcZWFzeWNyb24uaW50ZXJuYWwucGx1Z2lucy52MSJdCg5EZWxpdmVyUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEjcKCG1lc3NhZ2VzGAIgAygLMiUuZWFzeWNyb24uaW50ZXJuYWwucGx1Z2lucy52MS5NZXNzYWdlIlAKB01lc3NhZ2USEgoKdHJpZ2dlcl9pZBgBIAEoCRIjCgZ0YXJnZXQYAiABKAsyEy5lYXN5Y3Jvbi52MS5UYXJnZXQSDAoEYm9keRgDIAEoDCJNCg9EZWxpdmVyUmVzcG9uc2USOgoKZGVsaXZlcmllcxgBIAMoCzImLmVhc3ljcm9uLmludGVybmFsLnBsdWdpbnMudjEuRGVsaXZlcnkiWwoIRGVsaXZlcnkSEgoKdHJpZ2dlcl9pZBgBIAEoCRIsCgdvdXRjb21lGAIgASgOMhsuZWFzeWNyb24udjEuQXR0ZW1wdE91dGNvbWUSDQoFZXJyb3IYAyABKAkyeAoOUGx1Z2luc1NlcnZpY2USZgoHRGVsaXZlchIsLmVhc3ljcm9uLmludGVybmFsLnBsdWdpbnMudjEuRGVsaXZlclJlcXVlc3QaLS5lYXN5Y3Jvbi5pbnRlcm5hbC5wbHVnaW5zLnYxLkRlbGl2ZXJSZXNwb25zZWIGcHJvdG8z", [file_easycron_v1_target, file_easycron_v1_trigger]);
 
 /**
- * A batch for one project.
+ * A batch of messages of one project.
  *
  * @generated from message easycron.internal.plugins.v1.DeliverRequest
  */
@@ -30,7 +30,7 @@ export type DeliverRequest = Message$1<"easycron.internal.plugins.v1.DeliverRequ
   projectId: string;
 
   /**
-   * At most 1,000.
+   * At most 1,000 messages.
    *
    * @generated from field: repeated easycron.internal.plugins.v1.Message messages = 2;
    */
@@ -45,7 +45,7 @@ export const DeliverRequestSchema: GenMessage<DeliverRequest> = /*@__PURE__*/
   messageDesc(file_easycron_internal_plugins_v1_plugins_service, 0);
 
 /**
- * One trigger's message.
+ * The message of one trigger.
  *
  * @generated from message easycron.internal.plugins.v1.Message
  */
@@ -58,14 +58,14 @@ export type Message = Message$1<"easycron.internal.plugins.v1.Message"> & {
   triggerId: string;
 
   /**
-   * Where to: redis or kafka.
+   * The target: redis or kafka.
    *
    * @generated from field: easycron.v1.Target target = 2;
    */
   target?: Target | undefined;
 
   /**
-   * The JSON document, as a webhook would carry it.
+   * The JSON document, the same as the body of a webhook.
    *
    * @generated from field: bytes body = 3;
    */
@@ -80,13 +80,13 @@ export const MessageSchema: GenMessage<Message> = /*@__PURE__*/
   messageDesc(file_easycron_internal_plugins_v1_plugins_service, 1);
 
 /**
- * The answers, one for each message, in their order.
+ * The outcomes of a batch.
  *
  * @generated from message easycron.internal.plugins.v1.DeliverResponse
  */
 export type DeliverResponse = Message$1<"easycron.internal.plugins.v1.DeliverResponse"> & {
   /**
-   * What came of each.
+   * One for each message, in the order of the messages.
    *
    * @generated from field: repeated easycron.internal.plugins.v1.Delivery deliveries = 1;
    */
@@ -101,7 +101,7 @@ export const DeliverResponseSchema: GenMessage<DeliverResponse> = /*@__PURE__*/
   messageDesc(file_easycron_internal_plugins_v1_plugins_service, 2);
 
 /**
- * What came of one message.
+ * The outcome of one message.
  *
  * @generated from message easycron.internal.plugins.v1.Delivery
  */
@@ -114,14 +114,14 @@ export type Delivery = Message$1<"easycron.internal.plugins.v1.Delivery"> & {
   triggerId: string;
 
   /**
-   * Whether the broker acknowledged it.
+   * Whether the broker acknowledged the message.
    *
    * @generated from field: easycron.v1.AttemptOutcome outcome = 2;
    */
   outcome: AttemptOutcome;
 
   /**
-   * What went wrong, in words that may be shown to the customer.
+   * What went wrong, in words that may be shown to the customer; empty after a success.
    *
    * @generated from field: string error = 3;
    */
@@ -136,13 +136,14 @@ export const DeliverySchema: GenMessage<Delivery> = /*@__PURE__*/
   messageDesc(file_easycron_internal_plugins_v1_plugins_service, 3);
 
 /**
- * What the dispatcher asks of plugin delivery, the only service that opens a customer-facing broker.
+ * The calls that the dispatcher makes to plugin delivery. Plugin delivery is the only service that connects to
+ * customers' brokers.
  *
  * @generated from service easycron.internal.plugins.v1.PluginsService
  */
 export const PluginsService: GenService<{
   /**
-   * Writes a batch of messages to one project's brokers and answers for each.
+   * Writes a batch of messages to the brokers of one project, and returns the outcome of each.
    *
    * @generated from rpc easycron.internal.plugins.v1.PluginsService.Deliver
    */
