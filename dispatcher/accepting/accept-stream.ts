@@ -12,8 +12,8 @@ type Answer = MessageInitShape<typeof AcceptResponseSchema>;
 const PIPELINE = 4;
 
 /**
- * Answers each batch of a stream when it is durable, in the order of the requests. Up to four batches are recorded at the
- * same time. A batch that fails is answered with the code and the sentence of its error, and the stream continues.
+ * Answers each batch of a stream when it is durable, in the order of the requests. Up to four batches are recorded at
+ * the same time. A batch that fails is answered with the code and the sentence of its error, and the stream continues.
  *
  * After `signal` is aborted, nothing more is recorded. A scheduler that gives up a batch decides again about its fire
  * times, and the second decision may differ.
@@ -66,8 +66,8 @@ async function answerBatch(
 const ROUNDS = 3;
 
 /**
- * Waits until everything that the socket holds is read. After a stall, a process reads a batch first and the cancellation
- * of its stream later, from the same socket. `signal` is aborted only when the cancellation is read.
+ * Waits until everything that the socket holds is read. After a stall, a process reads a batch first and the
+ * cancellation of its stream later, from the same socket. `signal` is aborted only when the cancellation is read.
  */
 async function untilRead(): Promise<void> {
   for (let round = 0; round < ROUNDS; round++) await new Promise(setImmediate);

@@ -28,8 +28,8 @@ export interface AcceptParts {
 
 /**
  * Records a batch of events durably, each once, and holds the triggers that are due soon. Returns how many events were
- * recorded. The others were recorded earlier, or their job has changed since they were made. Throws SERVICE_UNAVAILABLE,
- * or FIELD_INVALID for more than MAX_BATCH events or an invalid event.
+ * recorded. The others were recorded earlier, or their job has changed since they were made. Throws
+ * SERVICE_UNAVAILABLE, or FIELD_INVALID for more than MAX_BATCH events or an invalid event.
  */
 export async function acceptEvents(parts: AcceptParts, events: readonly TriggerEvent[]): Promise<number> {
   if (events.length === 0) return 0;

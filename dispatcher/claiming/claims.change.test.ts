@@ -24,7 +24,9 @@ afterAll(async () => {
 const JOBS = 160;
 const SPREAD_MS = 1_200;
 
-/** Withdraws a job's triggers as the scheduler does when the job changes. Returns the time when that was acknowledged. */
+/**
+ * Withdraws a job's triggers as the scheduler does when the job changes. Returns the time when that was acknowledged.
+ */
 async function withdraw(pool: pg.Pool, jobUid: string): Promise<number> {
   const client = await pool.connect();
   await client.query("begin");

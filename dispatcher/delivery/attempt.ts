@@ -48,8 +48,8 @@ function signed(parts: AttemptParts, attempt: StartedAttempt, keys: readonly Key
   return deliverWebhook(parts.webhook, { ...attempt, target, keys });
 }
 
-// Loading the keys may take long. So the timestamp is taken again when it is done, and the attempt is not sent if another
-// dispatcher has taken over the trigger meanwhile.
+// Loading the keys may take long. So the timestamp is taken again when it is done, and the attempt is not sent if
+// another dispatcher has taken over the trigger meanwhile.
 async function signedAfterLoading(parts: AttemptParts, attempt: StartedAttempt): Promise<Delivery> {
   const keys = await loadKeys(parts.signingKeys, attempt.trigger.projectId);
   if (!parts.isOwner())
@@ -61,8 +61,8 @@ async function signedAfterLoading(parts: AttemptParts, attempt: StartedAttempt):
 
 const LOAD_PAUSE_MS = 100;
 
-// Without the database nobody knows whether there are newer keys. CreateSigningKey promises that every attempt is signed
-// with the newest key, so the attempt waits until the keys can be read.
+// Without the database nobody knows whether there are newer keys. CreateSigningKey promises that every attempt is
+// signed with the newest key, so the attempt waits until the keys can be read.
 async function loadKeys(signingKeys: SigningKeys, projectId: string): Promise<readonly KeyObject[]> {
   for (;;) {
     await signingKeys.load([projectId]).catch(() => pause(LOAD_PAUSE_MS));

@@ -11,7 +11,7 @@ const PLUGINS_DEADLINE_MS = 30_000;
 export interface DeliveryClients {
   readonly webhook: WebhookParts;
   readonly plugins: PluginDelivery;
-  /** Breaks off what is still in flight and closes every connection. */
+  /** Aborts the attempts that are still in flight and closes all connections. */
   close(): Promise<void>;
 }
 

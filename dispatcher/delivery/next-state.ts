@@ -73,15 +73,15 @@ function pauseMs({ outcome, policy, attempt, random }: EndedAttempt): number {
 }
 
 /**
- * How many attempts that were lost with their dispatcher do not count. When more are lost, the trigger itself may be what
- * kills the dispatchers.
+ * How many attempts that were lost with their dispatcher do not count. When more are lost, the trigger itself may be
+ * what kills the dispatchers.
  */
 const FORGIVEN = 3;
 
 /**
- * Whether an attempt may start now. If not, the trigger becomes EXHAUSTED without it. Only attempts since a backfill last
- * made the trigger due again count. `nextState` keeps to the policy's number of attempts. A trigger can have more only
- * when attempts were lost with their dispatcher, so that their outcome is unknown.
+ * Whether an attempt may start now. If not, the trigger becomes EXHAUSTED without it. Only attempts since a backfill
+ * last made the trigger due again count. `nextState` keeps to the policy's number of attempts. A trigger can have more
+ * only when attempts were lost with their dispatcher, so that their outcome is unknown.
  */
 export function mayAttempt(
   policy: RetryPolicy,

@@ -8,7 +8,9 @@ export interface RevisionKey {
   readonly revision: number;
 }
 
-/** A cache of specifications by revision. A revision never changes, so a cached specification never becomes outdated. */
+/**
+ * A cache of specifications by revision. A revision never changes, so a cached specification never becomes outdated.
+ */
 export interface SpecCache {
   /** Returns the specification if it is in the cache. */
   get(key: RevisionKey): Spec | undefined;

@@ -59,9 +59,9 @@ function toText(bytes: Buffer): string {
 }
 
 /**
- * Converts the error of a request without an answer to a delivery. If the request was never written, nothing reached the
- * receiver (NOT_SENT); otherwise it may have (UNKNOWN). The text for the customer is chosen by the class and code of the
- * error, because its message may contain an internal address.
+ * Converts the error of a request without an answer to a delivery. If the request was never written, nothing reached
+ * the receiver (NOT_SENT); otherwise it may have (UNKNOWN). The text for the customer is chosen by the class and code
+ * of the error, because its message may contain an internal address.
  */
 export function toFailure(error: unknown, { isWritten }: { readonly isWritten: boolean }): Delivery {
   const kind = isWritten ? "UNKNOWN" : "NOT_SENT";

@@ -2,9 +2,9 @@ import { toIso } from "../../mesh/iso-time.ts";
 import type { HeldTrigger } from "../waiting/held-trigger.ts";
 
 /**
- * Returns the JSON document of one attempt (docs/webhook.md). The payload is JSON text and is inserted unchanged, because
- * parsing and printing it again would cost more than all the rest. Ids and names consist of characters that need no
- * escaping in JSON.
+ * Returns the JSON document of one attempt (docs/webhook.md). The payload is JSON text and is inserted unchanged,
+ * because parsing and printing it again would cost more than all the rest. Ids and names consist of characters that
+ * need no escaping in JSON.
  */
 export function toWebhookBody(trigger: HeldTrigger, attempt: number, payload: string): string {
   const nominal = toIso(trigger.fireTimeMs);

@@ -74,7 +74,10 @@ export const instanceReleaseTriggers = statement<{ id: string }>(
    returning t.id`,
 );
 
-/** Lists at most $5 unfinished triggers of instance $1 that are due by $2, by due time and id, after the cursor ($3, $4). */
+/**
+ * Lists at most $5 unfinished triggers of instance $1 that are due by $2, by due time and id, after the cursor ($3,
+ * $4).
+ */
 export const instanceListOverdue = statement<{ id: string; due_time: number }>(
   "instanceListOverdue",
   `select id, due_time from dispatcher.triggers

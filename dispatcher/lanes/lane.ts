@@ -35,8 +35,8 @@ export interface Lane<T> {
 }
 
 /**
- * Length of the time spans over which a lane's pace is measured. The pace is what has ended in two of them, so at most a
- * tenth of a second's work is claimed ahead.
+ * Length of the time spans over which a lane's pace is measured. The pace is what has ended in two of them, so at most
+ * a tenth of a second's work is claimed ahead.
  */
 const PACE_SPAN_MS = 50;
 

@@ -28,11 +28,11 @@ export interface LaneLimits {
 }
 
 /**
- * Due items, sorted into lanes by project and destination. Each item passes through four stages: waiting (due), claiming
- * (a claim is under way), ready (claimed), in flight. Lanes take turns, both at claiming and at starting.
+ * Due items, sorted into lanes by project and destination. Each item passes through four stages: waiting (due),
+ * claiming (a claim is under way), ready (claimed), in flight. Lanes take turns, both at claiming and at starting.
  *
- * Late items of a lane are claimed only when none on time waits, and started only when none on time is ready. They use at
- * most half of the places of the lane, of the project, and of all lanes.
+ * Late items of a lane are claimed only when none on time waits, and started only when none on time is ready. They use
+ * at most half of the places of the lane, of the project, and of all lanes.
  */
 export interface Lanes<T> {
   /** How many items are waiting, claiming, ready or in flight. */

@@ -78,8 +78,8 @@ export function createTurnstile<M extends Member>(total: number): Turnstile<M> {
     (lateInside < lateTotal ? heldLate.shift() : undefined) ??
     waiting.shift();
 
-  // Puts as many members back into the main queue as places became free. When the group uses no place any more, nobody is
-  // left to free another one, so the callers then pass the number of all parked members.
+  // Puts as many members back into the main queue as places became free. When the group uses no place any more, nobody
+  // is left to free another one, so the callers then pass the number of all parked members.
   const unpark = (parked: Fifo<M>, free: number): void => {
     for (let left = Math.min(free, parked.size); left > 0; left--) {
       const member = parked.shift();

@@ -39,8 +39,8 @@ const COLUMNS = `t.id, t.fire_time, t.effective_time, t.due_time, t.job_uid, t.j
   t.seq, t.attempt_count, t.create_time, t.start_time, t.end_time, t.zone_data`;
 
 /**
- * Reads trigger $1 of project $2. It finds the row by id alone and checks the project afterwards. With both conditions in
- * one query, PostgreSQL might search the index of the project's triggers instead.
+ * Reads trigger $1 of project $2. It finds the row by id alone and checks the project afterwards. With both conditions
+ * in one query, PostgreSQL might search the index of the project's triggers instead.
  */
 export const triggerById = statement<TriggerView>(
   "triggerById",
@@ -49,8 +49,8 @@ export const triggerById = statement<TriggerView>(
 );
 
 /**
- * Lists at most $7 triggers of project $1, newest nominal time first: in state $2 if that is not null, with nominal times
- * from $3 and before $4, after the cursor ($5, $6) of nominal time and id.
+ * Lists at most $7 triggers of project $1, newest nominal time first: in state $2 if that is not null, with nominal
+ * times from $3 and before $4, after the cursor ($5, $6) of nominal time and id.
  */
 export const triggerListByProject = statement<TriggerView>(
   "triggerListByProject",

@@ -31,7 +31,9 @@ const TAKE_LIMIT = 1_000;
 const SWEEP_LIMIT = 1_000;
 /** No more triggers are taken while this many are held. Triggers that are accepted do not count against it. */
 const MAX_HELD = 100_000;
-/** If this instance owns a trigger that is overdue by this much and does not hold it, the trigger is lost from memory. */
+/**
+ * If this instance owns a trigger that is overdue by this much and does not hold it, the trigger is lost from memory.
+ */
 const OVERDUE_MS = 15_000;
 
 const LOST =
@@ -54,8 +56,8 @@ async function releaseDead(parts: RecoveryParts): Promise<void> {
 }
 
 /**
- * Releases all triggers that an instance owns, and removes the instance when it owns none. Returns how many triggers were
- * released.
+ * Releases all triggers that an instance owns, and removes the instance when it owns none. Returns how many triggers
+ * were released.
  */
 export async function releaseAll(
   parts: Pick<RecoveryParts, "database" | "clock">,

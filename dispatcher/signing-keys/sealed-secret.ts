@@ -11,8 +11,8 @@ export function createMasterKey(bytes: Uint8Array): KeyObject {
 }
 
 /**
- * Encrypts a secret with the master key (AES-256-GCM) and binds it to `id`. Returns one version byte, a random nonce of 12
- * bytes, the tag of 16 bytes, and the ciphertext. Random nonces are safe for 2^32 secrets under one master key.
+ * Encrypts a secret with the master key (AES-256-GCM) and binds it to `id`. Returns one version byte, a random nonce
+ * of 12 bytes, the tag of 16 bytes, and the ciphertext. Random nonces are safe for 2^32 secrets under one master key.
  */
 export function sealSecret(masterKey: KeyObject, id: string, secret: Uint8Array): Buffer {
   const nonce = randomBytes(NONCE_BYTES);

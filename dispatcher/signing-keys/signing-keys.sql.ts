@@ -30,8 +30,8 @@ export const signingKeysVersion = statement<{ version: number }>(
 );
 
 /**
- * Reads the newest keys of the projects $1, at most $2 of each, newest first, with the version at which they are read. A
- * project without a key has one row whose key columns are null.
+ * Reads the newest keys of the projects $1, at most $2 of each, newest first, with the version at which they are read.
+ * A project without a key has one row whose key columns are null.
  */
 export const signingKeysByProject = statement<SigningKeyRow>(
   "signingKeysByProject",

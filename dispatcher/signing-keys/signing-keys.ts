@@ -14,8 +14,8 @@ import {
 export const MAX_SIGNING_KEYS = 5;
 
 /**
- * Greatest age of the cached keys that may be used for signing, in milliseconds. CreateSigningKey waits that long before
- * it returns. So when it returns, every dispatcher knows the new key.
+ * Greatest age of the cached keys that may be used for signing, in milliseconds. CreateSigningKey waits that long
+ * before it returns. So when it returns, every dispatcher knows the new key.
  */
 export const MAX_STALE_MS = 1_000;
 
@@ -32,8 +32,8 @@ export interface NewSigningKey {
 export interface SigningKeys {
   /**
    * Returns a project's keys, newest first, at most five. They include every key that a CreateSigningKey call has
-   * returned before now. Undefined when the keys must be loaded first. Empty when the project has no key, or when one of
-   * its keys cannot be decrypted.
+   * returned before now. Undefined when the keys must be loaded first. Empty when the project has no key, or when one
+   * of its keys cannot be decrypted.
    */
   get(projectId: string): readonly KeyObject[] | undefined;
   /** Reads the keys of those projects for which `get` returns undefined. Throws SERVICE_UNAVAILABLE. */

@@ -102,7 +102,10 @@ function wake(state: TimerState): void {
   turn(state);
 }
 
-/** Calls `onDue` if something is due, or turns again if something is due within 1 ms; else starts the timer anew. */
+/**
+ * Calls `onDue` if something is due, or turns again if something is due within 1 ms; otherwise starts the timer
+ * again.
+ */
 function turn(state: TimerState): void {
   const { nextDueMs, clock, onDue } = state.parts;
   state.immediate = undefined;

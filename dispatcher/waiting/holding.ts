@@ -34,11 +34,15 @@ export interface Holding {
    * the limit on late triggers counts too. It is half as high, so that there is always room for triggers on time.
    */
   isCrowded(trigger: HeldTrigger): boolean;
-  /** Returns the projects of which no trigger should be taken (`all`), and those of which no late one should (`late`). */
+  /**
+   * Returns the projects of which no trigger should be taken (`all`), and those of which no late one should (`late`).
+   */
   crowded(): { readonly all: string[]; readonly late: string[] };
 }
 
-/** Makes an empty holding. A project is crowded when `crowdedAt` of its triggers are held, or half as many late ones. */
+/**
+ * Makes an empty holding. A project is crowded when `crowdedAt` of its triggers are held, or half as many late ones.
+ */
 export function createHolding(crowdedAt: number): Holding {
   const held = new Map<string, HeldTrigger>();
   const counts = new Map<string, number>();

@@ -10,9 +10,9 @@ const COLUMNS = `t.id, t.fire_time, t.effective_time, t.due_time, t.project_id, 
 
 /**
  * Records events whose epoch is the job's current one. A trigger that exists already is not changed. A trigger that is
- * due by $15 is owned by instance $14 if its lease is valid; every other trigger has no owner. Returns the triggers that
- * were recorded, and whether each is owned. The epochs are looked up in one jsonb value, because the planner would make
- * a nested loop of a join of two arrays.
+ * due by $15 is owned by instance $14 if its lease is valid; every other trigger has no owner. Returns the triggers
+ * that were recorded, and whether each is owned. The epochs are looked up in one jsonb value, because the planner
+ * would make a nested loop of a join of two arrays.
  */
 export const triggerAccept = statement<{ id: string; owned: boolean }>(
   "triggerAccept",
