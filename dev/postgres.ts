@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import pg from "pg";
+import { createDatabaseIfAbsent, isWrongPassword } from "../db/admin.ts";
 import { orAbort } from "./abort.ts";
 import { findBinaries, type PostgresBinaries } from "./postgres-binaries.ts";
 import { folderArgument, initialise, readFolderState } from "./postgres-folder.ts";
@@ -147,28 +147,19 @@ function toProblem(lines: readonly string[]): string {
   return problem.endsWith(".") ? problem : `${problem}.`;
 }
 
-const WRONG_PASSWORD = "28P01";
-
-/** Creates a database unless it exists. Throws a StartError when the server cannot. */
+/** Creates a database unless it exists. Throws a StartError when the server cannot do so. */
 export async function ensureDatabase(postgres: Postgres, name: string): Promise<void> {
-  const client = new pg.Client({ connectionString: postgres.url("postgres") });
-  // A server that ends meanwhile rejects the query as well.
-  client.on("error", () => {});
   try {
-    await client.connect();
-    const found = await client.query("select from pg_database where datname = $1", [name]);
-    if (found.rowCount === 0) await client.query(`create database ${client.escapeIdentifier(name)}`);
+    await createDatabaseIfAbsent(postgres.url("postgres"), name);
   } catch (cause) {
-    if (cause instanceof pg.DatabaseError && cause.code === WRONG_PASSWORD) {
+    if (isWrongPassword(cause)) {
       throw new StartError(
-        "The password in keys.json is not the one of PostgreSQL's files: the two belong to different data. " +
+        "The password in keys.json is not the password of PostgreSQL's files: the two belong to different data. " +
           "Restore keys.json and the folder postgres from the same backup.",
         { cause },
       );
     }
     const problem = cause instanceof Error ? cause.message : String(cause);
     throw new StartError(`PostgreSQL's files are damaged: ${problem}. ${CURE}`, { cause });
-  } finally {
-    await client.end();
   }
 }
