@@ -16,6 +16,21 @@ test("db/schema.sql is the schema of a freshly migrated database (if it is not, 
   );
 });
 
+test("db/README.md describes each function that a service executes in another service's schema", async () => {
+  const readme = await readFile(new URL("./README.md", import.meta.url), "utf8");
+  const described = [...readme.matchAll(/^\| `([a-z]+\.[a-z_]+)` \| ([a-z]+), /gm)].map(
+    ([, name, caller]) => `${name} by ${caller}`,
+  );
+  const crossing = (await readGrants(database.url()))
+    .filter(({ object, role }) => {
+      const schema = /^function ([a-z]+)\./.exec(object)?.[1];
+      return schema !== undefined && role !== `easycron_${schema}`;
+    })
+    .map(({ object, role }) => `${object.replace("function ", "")} by ${role.replace("easycron_", "")}`);
+  expect(crossing.length).toBeGreaterThan(0);
+  expect(described.sort()).toEqual(crossing.sort());
+});
+
 const ALL = "delete, insert, select, update";
 
 /** Functions through which the scheduler reads and changes triggers; db/README.md describes each. */
