@@ -1,16 +1,16 @@
 /**
  * The direction of imports. Each rule has a planted violation in test/architecture.test.ts, which fails for a rule
- * without one. Rules made with `never` follow imports transitively, because a direct rule misses a leak that takes two
- * steps.
+ * without one. Rules made with `never` follow imports transitively, because a direct rule misses a leak that takes
+ * two steps.
  */
 const CONTROL_PLANE = "^(scheduler|dispatcher|gateway)/";
 const SERVICES_AND_TOOLS = "^(scheduler|dispatcher|gateway|plugins|sdk|cli|dev|test|bench)/";
 const TESTS = "\\.test\\.ts$|/testing/";
 
 /**
- * The rooms (sub-folders) of each service, from the ground up. A room imports from itself and from earlier rooms only.
- * It does not import the files at the root of its service, which put the rooms together. A room inside another room is
- * listed with its path.
+ * The rooms (sub-folders) of each service, from the ground up. A room imports from itself and from earlier rooms
+ * only. It does not import the files at the root of its service, which put the rooms together. A room inside another
+ * room is listed with its path.
  */
 export const ROOMS = {
   scheduler: [
@@ -90,7 +90,9 @@ const room = (service, name) => {
   };
 };
 
-/** Makes the rule that a service has no rooms but the listed ones. Each file is imported by another, or by its test. */
+/**
+ * Makes the rule that a service has no rooms but the listed ones. Each file is imported by another, or by its test.
+ */
 const listed = (service) => ({
   name: `${service}-rooms-are-listed`,
   comment: `A folder of ${service}/ is missing in ROOMS of .dependency-cruiser.mjs. Add it at its place in the order.`,

@@ -17,7 +17,9 @@ interface Run {
   readonly cpuMicros: number;
 }
 
-/** Measures the bursts one after the other. Returns a row for the product, one for the floor, and one for their ratio. */
+/**
+ * Measures the bursts one after the other. Returns a row for the product, one for the floor, and one for their ratio.
+ */
 export async function run(): Promise<readonly Row[]> {
   const { program: sink, first } = await startProgram<{ port: number }>("sink.ts");
   const url = `http://127.0.0.1:${first.port}/`;

@@ -1,6 +1,6 @@
-// The physical limit, as a program that runs in its own process: a sorted list in memory, one timer, and signed requests by
-// undici over 64 kept-alive connections. Nothing is stored, scheduled or retried. The parent sends a FloorOrder over IPC, and
-// the program answers when all requests are sent.
+// The physical limit, as a program that runs in its own process: a sorted list in memory, one timer, and signed
+// requests by undici over 64 kept-alive connections. Nothing is stored, scheduled or retried. The parent sends a
+// FloorOrder over IPC, and the program answers when all requests are sent.
 import { createHmac, createSecretKey, randomBytes } from "node:crypto";
 import { Pool } from "undici";
 

@@ -24,14 +24,15 @@ const MEASURE_MS = 300;
 const ROUNDS = 3;
 
 /**
- * Different expressions of all forms that every library here accepts: values, ranges, steps and lists in each field. There
- * are more of them than a library can cache.
+ * Different expressions of all forms that every library here accepts: values, ranges, steps and lists in each field.
+ * There are more of them than a library can cache.
  */
 const EXPRESSIONS: readonly string[] = randomExpressions(50_000);
 
 /**
- * Measures two rates for each library: `next` on parsed schedules (the mean over SCHEDULES, and the slowest of them), and
- * parsing one of EXPRESSIONS followed by one `next`. A call that throws counts as a call; `threw` counts those calls.
+ * Measures two rates for each library: `next` on parsed schedules (the mean over SCHEDULES, and the slowest of them),
+ * and parsing one of EXPRESSIONS followed by one `next`. A call that throws counts as a call; `threw` counts those
+ * calls.
  */
 export async function run(): Promise<readonly Row[]> {
   // cron-schedule computes in the time zone of the process only.
@@ -123,8 +124,8 @@ function randomExpressions(count: number): string[] {
 }
 
 /**
- * Returns how often an operation runs per second of CPU time: the best of three rounds of at least 0.3 s. Earlier, shorter
- * rounds find how many calls that takes. CPU time leaves out what other processes use.
+ * Returns how often an operation runs per second of CPU time: the best of three rounds of at least 0.3 s. Earlier,
+ * shorter rounds find how many calls that takes. CPU time leaves out what other processes use.
  */
 function perSecond(operation: () => void): number {
   const rates: number[] = [];

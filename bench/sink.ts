@@ -1,5 +1,6 @@
-// The receiver, as a program that runs in its own process. It is the cheapest possible HTTP/1.1 server (raw TCP, keep-alive,
-// always 204), so that the benchmark measures the sender. The parent asks over IPC what arrived in a window of due times.
+// The receiver, as a program that runs in its own process. It is the cheapest possible HTTP/1.1 server (raw TCP,
+// keep-alive, always 204), so that the benchmark measures the sender. The parent asks over IPC what arrived in a
+// window of due times.
 import net from "node:net";
 
 interface Arrival {

@@ -3,8 +3,8 @@ import pg from "pg";
 const WRONG_PASSWORD = "28P01";
 
 /**
- * Creates a database on a server unless it exists. The connection string is an administrator's, to any database of that
- * server. Throws what PostgreSQL or the connection reports.
+ * Creates a database on a server unless it exists. The connection string is an administrator's, to any database of
+ * that server. Throws what PostgreSQL or the connection reports.
  */
 export async function createDatabaseIfAbsent(connectionString: string, name: string): Promise<void> {
   const client = new pg.Client({ connectionString });

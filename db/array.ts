@@ -1,9 +1,9 @@
 import { toIso } from "../mesh/iso-time.ts";
 
 /**
- * Returns the text of a PostgreSQL array of values that need no quotes: ids, numbers, states. It does not quote, so it is
- * not for texts of customers. It is faster than the driver, which searches each value for characters to be quoted; that
- * search takes longer than everything else on the way to the server.
+ * Returns the text of a PostgreSQL array of values that need no quotes: ids, numbers, states. It does not quote, so
+ * it is not for texts of customers. It is faster than the driver, which searches each value for characters to be
+ * quoted; that search takes longer than everything else on the way to the server.
  */
 export function toPlainArray(values: readonly (string | number | null)[]): string {
   return `{${values.map((value) => value ?? "NULL").join(",")}}`;

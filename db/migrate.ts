@@ -29,11 +29,11 @@ const FOLDER = fileURLToPath(new URL("./migrations/", import.meta.url));
 const LOCK = 7_302_146;
 
 /**
- * Migrates a database to this version. It creates the services' roles, then applies each missing migration file in its
- * own transaction. The connection string is an administrator's. Concurrent callers wait for each other.
+ * Migrates a database to this version. It creates the services' roles, then applies each missing migration file in
+ * its own transaction. The connection string is an administrator's. Concurrent callers wait for each other.
  *
- * Throws SchemaMismatchError, and changes nothing, when the database has a migration that this version does not have, or
- * one whose text differs from this version's file.
+ * Throws SchemaMismatchError, and changes nothing, when the database has a migration that this version does not have,
+ * or one whose text differs from this version's file.
  */
 export async function migrate(connectionString: string, options: MigrateOptions): Promise<void> {
   const migrations = await readMigrations();

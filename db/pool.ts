@@ -15,8 +15,9 @@ export type SqlValue =
 /** Runs statements: a pool, or a transaction of it. */
 export interface Queryable {
   /**
-   * Runs one statement and returns its rows. Throws SERVICE_UNAVAILABLE when the database cannot be reached, is shutting
-   * down, is out of resources, or reports a lost race that may be retried. Other errors of PostgreSQL pass through.
+   * Runs one statement and returns its rows. Throws SERVICE_UNAVAILABLE when the database cannot be reached, is
+   * shutting down, is out of resources, or reports a lost race that may be retried. Other errors of PostgreSQL pass
+   * through.
    */
   query<Row>(statement: Statement<Row>, values?: readonly SqlValue[]): Promise<Row[]>;
 }
@@ -25,7 +26,9 @@ export interface Queryable {
 export interface Database extends Queryable {
   /** Runs `work` in one READ COMMITTED transaction; commits when it returns, rolls back when it throws. */
   transaction<T>(work: (tx: Queryable) => Promise<T>): Promise<T>;
-  /** Like `transaction`, but read-only: every statement sees the database as of the first statement (REPEATABLE READ). */
+  /**
+   * Like `transaction`, but read-only: every statement sees the database as of the first statement (REPEATABLE READ).
+   */
   snapshot<T>(work: (tx: Queryable) => Promise<T>): Promise<T>;
   /** Waits for running statements and closes every connection. */
   close(): Promise<void>;
@@ -40,8 +43,8 @@ export interface PoolOptions {
   /** The name that pg_stat_activity shows. */
   readonly applicationName: string;
   /**
-   * When true, a commit returns before it is on disk (synchronous_commit = off). A crash of the database may lose the last
-   * such commits, so this is only for work that is then repeated. Other sessions see the changes at once.
+   * When true, a commit returns before it is on disk (synchronous_commit = off). A crash of the database may lose the
+   * last such commits, so this is only for work that is then repeated. Other sessions see the changes at once.
    */
   readonly answersBeforeDisk?: boolean;
   /** How long a statement may run before PostgreSQL ends it. Default 30,000. */
@@ -62,8 +65,8 @@ const types = {
 /**
  * Opens a pool of connections. It returns a timestamptz as epoch milliseconds and a bigint as a number.
  *
- * A statement waits at most 5 s for a connection and runs at most `statementTimeoutMs`. A transaction may idle for at most
- * 15 s, so that a stalled process loses the row locks that it holds.
+ * A statement waits at most 5 s for a connection and runs at most `statementTimeoutMs`. A transaction may idle for at
+ * most 15 s, so that a stalled process loses the row locks that it holds.
  */
 export function createPool(options: PoolOptions): Database {
   const pool = new pg.Pool({
@@ -79,8 +82,8 @@ export function createPool(options: PoolOptions): Database {
       (options.answersBeforeDisk ? " -c synchronous_commit=off" : ""),
     types,
   });
-  // The pool replaces a broken idle connection at the next query, and that query reports its own error. Without a listener
-  // the event would end the process.
+  // The pool replaces a broken idle connection at the next query, and that query reports its own error. Without a
+  // listener the event would end the process.
   pool.on("error", () => {});
   return {
     query: (statement, values) => run(pool, statement, values),
@@ -131,17 +134,17 @@ async function transaction<T>(pool: pg.Pool, begin: string, work: (tx: Queryable
   }
 }
 
-// SQLSTATE classes and codes after which a retry may succeed: connection exception (08), insufficient resources (53: disk
-// full, too many connections), operator intervention (57: shutdown, crash, statement timeout), serialization failure,
-// deadlock, lock not available, and idle-in-transaction timeout.
+// SQLSTATE classes and codes after which a retry may succeed: connection exception (08), insufficient resources (53:
+// disk full, too many connections), operator intervention (57: shutdown, crash, statement timeout), serialization
+// failure, deadlock, lock not available, and idle-in-transaction timeout.
 const RETRYABLE = /^(08|53|57|40001|40P01|55P03|25P03)/;
 
 function toUnavailable(error: unknown): unknown {
   if (error instanceof EasyCronError || !(error instanceof Error)) return error;
   const code = (error as { code?: unknown }).code;
   const state = error instanceof pg.DatabaseError && typeof code === "string" ? code : undefined;
-  // An error that PostgreSQL did not send is a failed connection if it looks like one: ECONNREFUSED, a reset, a timeout of
-  // the pool.
+  // An error that PostgreSQL did not send is a failed connection if it looks like one: ECONNREFUSED, a reset, a
+  // timeout of the pool.
   if (state === undefined ? isConnectionFailure(error, code) : RETRYABLE.test(state)) {
     return failure("SERVICE_UNAVAILABLE", { service: "database" }, { cause: error, retryAfterMs: 1_000 });
   }

@@ -4,18 +4,18 @@ import pg from "pg";
 export interface Grant {
   /** Name of the role, or `public` for every role. */
   readonly role: string;
-  /** The object's kind and name, such as `table scheduler.jobs`, `schema scheduler` or `function scheduler.lock_current`. */
+  /** The object's kind and name, such as `table scheduler.jobs` or `function scheduler.lock_current`. */
   readonly object: string;
   /** In lower case and in alphabetical order, such as `select, update`. */
   readonly privileges: string;
 }
 
-// Schemas of the product. A partition is left out everywhere: it is like its parent, and which ones exist depends on the
-// date.
+// Schemas of the product. A partition is left out everywhere: it is like its parent, and which ones exist depends on
+// the date.
 const OWN_SCHEMA = "n.nspname !~ '^pg_' and n.nspname <> 'information_schema'";
 
-// What the dump does not write: views, sequences, foreign tables, types other than a table's row, generated columns, grants
-// on columns, and functions that share a name.
+// What the dump does not write: views, sequences, foreign tables, types other than a table's row, generated columns,
+// grants on columns, and functions that share a name.
 const UNKNOWN_OBJECTS = `
   select format('%s.%s', n.nspname, c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
    where ${OWN_SCHEMA} and c.relkind not in ('r', 'p', 'i', 'I', 't')
@@ -82,8 +82,8 @@ const SETTINGS = `
     from pg_roles r, unnest(r.rolconfig) as setting where r.rolname like 'easycron\\_%'
    order by r.rolname, setting collate "C"`;
 
-// An object without a list of its own has the default one, by which everyone may execute a function. What the owner may
-// do is left out.
+// An object without a list of its own has the default one, by which everyone may execute a function. What the owner
+// may do is left out.
 const GRANTS = `
   with object (name, owner, acl) as (
     select 'schema ' || n.nspname, n.nspowner, coalesce(n.nspacl, acldefault('n', n.nspowner))
@@ -113,10 +113,10 @@ interface Part {
 }
 
 /**
- * Writes the schema of a database as SQL, in an order that depends on names only: schemas, then the tables of each with
- * columns, constraints, indexes and triggers, then its functions, then grants and the roles' settings. The text is for
- * people and for comparing; nothing executes it. Throws an Error that names every object of a kind that it cannot
- * write.
+ * Writes the schema of a database as SQL, in an order that depends on names only: schemas, then the tables of each
+ * with columns, constraints, indexes and triggers, then its functions, then grants and the roles' settings. The text
+ * is for people and for comparing; nothing executes it. Throws an Error that names every object of a kind that it
+ * cannot write.
  */
 export function dumpSchema(connectionString: string): Promise<string> {
   return withClient(connectionString, async (client) => {
@@ -142,7 +142,9 @@ export function dumpSchema(connectionString: string): Promise<string> {
   });
 }
 
-/** Reads what each role but the owner may do with schemas, tables and functions, in the order of the objects' names. */
+/**
+ * Reads what each role but the owner may do with schemas, tables and functions, in the order of the objects' names.
+ */
 export function readGrants(connectionString: string): Promise<readonly Grant[]> {
   return withClient(connectionString, queryGrants);
 }

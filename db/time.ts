@@ -11,7 +11,10 @@ export function toSqlTimeOrNull(ms: number | null | undefined): string | null {
   return ms === null || ms === undefined ? null : toSqlTime(ms);
 }
 
-/** Converts PostgreSQL's text of a timestamptz (session time zone UTC) to epoch milliseconds. Microseconds are cut off. */
+/**
+ * Converts PostgreSQL's text of a timestamptz (session time zone UTC) to epoch milliseconds. Microseconds are cut
+ * off.
+ */
 export function fromSqlTime(text: string): number {
   // The text is like "2026-11-24 02:00:00.123456+00". Date.parse needs a T, an offset with minutes or Z, and at most
   // milliseconds.

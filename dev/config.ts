@@ -18,7 +18,9 @@ const spec = {
   dataDir: parsed("EASYCRON_DATA_DIR", "a folder", (text) => resolve(text), {
     default: resolve(".easycron"),
   }),
-  /** An administrator's connection string to a PostgreSQL of the user's own. Undefined: the embedded PostgreSQL runs. */
+  /**
+   * An administrator's connection string to a PostgreSQL of the user's own. Undefined: the embedded PostgreSQL runs.
+   */
   databaseUrl: parsed<string | undefined>(
     "DATABASE_URL",
     "postgres://user:password@host:port/database",
@@ -56,8 +58,8 @@ const spec = {
 export type Config = ReturnType<typeof readConfig>;
 
 /**
- * Reads the configuration from the environment. Throws one ConfigError with every problem. Variables of one service, such
- * as EASYCRON_SCHEDULER_TICK_MS, are passed on to that service, which checks them.
+ * Reads the configuration from the environment. Throws one ConfigError with every problem. Variables of one service,
+ * such as EASYCRON_SCHEDULER_TICK_MS, are passed on to that service, which checks them.
  */
 export function readConfig(env: NodeJS.ProcessEnv) {
   const values = readEnv(env, spec, findUnknown(env));

@@ -21,8 +21,8 @@ export function openDataDirectory(directory: string): void {
 }
 
 /**
- * Writes a file that only its owner may read. The write is atomic: after a failure, the path has the old content or the
- * new content, never a part of it.
+ * Writes a file that only its owner may read. The write is atomic: after a failure, the path has the old content or
+ * the new content, never a part of it.
  */
 export function writePrivateFile(path: string, text: string): void {
   const making = `${path}.${process.pid}.tmp`;

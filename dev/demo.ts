@@ -7,8 +7,8 @@ const JOB = "demo";
 const PAUSE_NOTE = "npm start is not running, so nobody listens";
 
 /**
- * Creates the demo project with an API key and a signing key through the public API, and returns its keys. When the API
- * key in `known` still works, it creates nothing and returns `known`. The key may be of another database.
+ * Creates the demo project with an API key and a signing key through the public API, and returns its keys. When the
+ * API key in `known` still works, it creates nothing and returns `known`. The key may be of another database.
  */
 export async function ensureProject(url: string, operatorKey: string, known?: DemoKeys): Promise<DemoKeys> {
   if (known !== undefined && (await isValid(url, known.apiKey))) return known;
@@ -38,7 +38,9 @@ async function isValid(url: string, apiKey: string): Promise<boolean> {
 const TRY_FOR_MS = 10_000;
 const PAUSE_MS = 100;
 
-/** Retries a call while it is UNAVAILABLE, for at most 10 s: services that have just started may not be connected yet. */
+/**
+ * Retries a call while it is UNAVAILABLE, for at most 10 s: services that have just started may not be connected yet.
+ */
 async function patiently<T>(call: () => Promise<T>): Promise<T> {
   const untilMs = performance.now() + TRY_FOR_MS;
   for (;;) {
@@ -53,8 +55,8 @@ async function patiently<T>(call: () => Promise<T>): Promise<T> {
 }
 
 /**
- * Creates the job "demo", which fires every 10 seconds and calls the receiver. If the job exists, only its target changes,
- * and it is resumed only if `pauseDemoJob` paused it.
+ * Creates the job "demo", which fires every 10 seconds and calls the receiver. If the job exists, only its target
+ * changes, and it is resumed only if `pauseDemoJob` paused it.
  */
 export async function ensureDemoJob(client: EasyCron, receiverUrl: string): Promise<void> {
   const target = { kind: { case: "webhook", value: { url: receiverUrl } } } as const;

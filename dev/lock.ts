@@ -15,8 +15,9 @@ interface Holder {
 }
 
 /**
- * Takes the lock of a data directory. The lock is a file that names this process. The lock of a process that no longer
- * runs is ignored, even if another process now has its pid. Throws a StartError when another process holds the lock.
+ * Takes the lock of a data directory. The lock is a file that names this process. The lock of a process that no
+ * longer runs is ignored, even if another process now has its pid. Throws a StartError when another process holds the
+ * lock.
  */
 export function acquireLock(directory: string): Lock {
   const path = join(directory, "lock");

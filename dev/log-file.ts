@@ -3,9 +3,14 @@ import { printable } from "../mesh/printable.ts";
 
 const MAX_BYTES = 10 * 1024 * 1024;
 
-/** A log on disk. A full log file (10 MiB) is kept as `<name>.1` until the next one is full, so it takes at most 20 MiB. */
+/**
+ * A log on disk. A full log file (10 MiB) is kept as `<name>.1` until the next one is full, so it takes at most 20
+ * MiB.
+ */
 export interface LogFile {
-  /** Appends one line. Never throws: the line is lost when it cannot be written, for example because the disk is full. */
+  /**
+   * Appends one line. Never throws: the line is lost when it cannot be written, for example because the disk is full.
+   */
   write(line: string): void;
   close(): void;
 }
@@ -40,8 +45,8 @@ export function openLogFile(path: string, maxBytes = MAX_BYTES): LogFile {
 const LEVELS: Readonly<Record<number, string>> = { 40: "warning", 50: "error", 60: "fatal" };
 
 /**
- * Turns a service's log line into a short line for the user, such as `error: failed (ECONNREFUSED)`. Returns undefined
- * unless the line is a warning or an error.
+ * Turns a service's log line into a short line for the user, such as `error: failed (ECONNREFUSED)`. Returns
+ * undefined unless the line is a warning or an error.
  */
 export function toNotice(line: string): string | undefined {
   if (!line.startsWith("{")) return undefined;

@@ -35,7 +35,10 @@ async function stop(): Promise<void> {
   process.exit(0);
 }
 
-/** Stops when the parent process ends: a shell between npm and this process dies of npm's SIGTERM without passing it on. */
+/**
+ * Stops when the parent process ends: a shell between npm and this process dies of npm's SIGTERM without passing it
+ * on.
+ */
 function watchNpm(): void {
   if (process.env.npm_lifecycle_event === undefined) return;
   const parent = process.ppid;

@@ -1,8 +1,8 @@
 import { createServer } from "node:net";
 import { systemCode } from "./start-error.ts";
 
-// These are below the ports that Linux (from 32768) and macOS (from 49152) give to outgoing connections. So no outgoing
-// connection can take the port of a service while it restarts.
+// These are below the ports that Linux (from 32768) and macOS (from 49152) give to outgoing connections. So no
+// outgoing connection can take the port of a service while it restarts.
 const FIRST_PORT = 15_000;
 const LAST_PORT = 29_999;
 

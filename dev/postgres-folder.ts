@@ -18,8 +18,8 @@ import { signal as sendSignal } from "./processes.ts";
 import { StartError, systemCode } from "./start-error.ts";
 
 /**
- * Returns whether a folder has the files of PostgreSQL. Throws a StartError when it has other files, or those of another
- * major version.
+ * Returns whether a folder has the files of PostgreSQL. Throws a StartError when it has other files, or those of
+ * another major version.
  */
 export function readFolderState(folder: string): "absent" | "present" {
   const version = readVersion(folder);
@@ -70,8 +70,9 @@ export interface InitialiseOptions {
 }
 
 /**
- * Creates the files of an empty PostgreSQL. They are made in a temporary folder beside `folder` and renamed when complete.
- * Temporary folders that a killed process left are removed. Throws a StartError when the files cannot be created.
+ * Creates the files of an empty PostgreSQL. They are made in a temporary folder beside `folder` and renamed when
+ * complete. Temporary folders that a killed process left are removed. Throws a StartError when the files cannot be
+ * created.
  */
 export async function initialise({
   folder,
@@ -161,8 +162,8 @@ async function run(
 }
 
 /**
- * Returns the path by which PostgreSQL reaches its folder. Another user may have no access to a parent of the folder, but a
- * process can always reach its own working directory.
+ * Returns the path by which PostgreSQL reaches its folder. Another user may have no access to a parent of the folder,
+ * but a process can always reach its own working directory.
  */
 export function folderArgument(folder: string, asAnotherUser: boolean): string {
   return asAnotherUser && process.platform === "linux" ? "/proc/self/cwd" : folder;

@@ -12,9 +12,9 @@ const STEPS: readonly { signal: NodeJS.Signals; waitMs: number }[] = [
 ];
 
 /**
- * Stops the PostgreSQL that a killed supervisor left running: every process whose command line contains the cluster's name.
- * The caller holds the lock of the data directory, so no supervisor is left that would restart it. Throws a StartError when
- * a process does not end within 11 s.
+ * Stops the PostgreSQL that a killed supervisor left running: every process whose command line contains the cluster's
+ * name. The caller holds the lock of the data directory, so no supervisor is left that would restart it. Throws a
+ * StartError when a process does not end within 11 s.
  */
 export async function stopLeftOver(folder: string, clusterName: string): Promise<void> {
   for (const step of STEPS) {
@@ -41,8 +41,8 @@ async function untilNone(clusterName: string, waitMs: number): Promise<void> {
 }
 
 /**
- * Removes postmaster.pid if another program has its pid now. PostgreSQL refuses to start while any process has that pid,
- * even a browser. If the process is a PostgreSQL, the file stays, and PostgreSQL refuses to start.
+ * Removes postmaster.pid if another program has its pid now. PostgreSQL refuses to start while any process has that
+ * pid, even a browser. If the process is a PostgreSQL, the file stays, and PostgreSQL refuses to start.
  */
 function removeStalePidFile(folder: string): void {
   const pid = readPostmasterPid(folder);

@@ -18,7 +18,9 @@ export interface PostgresOptions {
   readonly password: string;
   /** The port on 127.0.0.1. */
   readonly port: number;
-  /** False for throw-away data: it then survives the end of any process, but not a crash of the machine. Default true. */
+  /**
+   * False for throw-away data: it then survives the end of any process, but not a crash of the machine. Default true.
+   */
   readonly durable?: boolean;
   /** Called with each line that the server writes. */
   readonly onLine?: (line: string) => void;
@@ -33,7 +35,9 @@ export interface Postgres {
   readonly supervised: Supervised;
   /** Returns the superuser's connection string to a database. */
   url(database: string): string;
-  /** Shuts down and rolls back open transactions. Kills a server that does not end within `graceMs` (default 5,000). */
+  /**
+   * Shuts down and rolls back open transactions. Kills a server that does not end within `graceMs` (default 5,000).
+   */
   stop(graceMs?: number): Promise<void>;
 }
 
@@ -47,8 +51,9 @@ const SETTINGS = {
 };
 
 /**
- * Starts PostgreSQL on its folder and waits until it accepts connections. Before that, it stops the processes that a killed
- * supervisor left running on the folder. Throws a StartError, and changes nothing, when the folder cannot be used.
+ * Starts PostgreSQL on its folder and waits until it accepts connections. Before that, it stops the processes that a
+ * killed supervisor left running on the folder. Throws a StartError, and changes nothing, when the folder cannot be
+ * used.
  */
 export async function startPostgres(options: PostgresOptions): Promise<Postgres> {
   const { folder, port } = options;
@@ -125,8 +130,8 @@ function toProgram(
 }
 
 /**
- * Starts a shell that stops the server when this process dies, even by SIGKILL: the shell waits for the end of a pipe that
- * this process holds open. Resolves when the shell has ended, which is soon after the server.
+ * Starts a shell that stops the server when this process dies, even by SIGKILL: the shell waits for the end of a pipe
+ * that this process holds open. Resolves when the shell has ended, which is soon after the server.
  */
 function stopWhenWeDie(child: ChildProcess): Promise<unknown> {
   if (child.pid === undefined) return Promise.resolve();

@@ -24,7 +24,9 @@ export interface ProductOptions {
   readonly print: (line: string) => void;
   /** Aborts the start; `startProduct` then stops what it has started and throws the signal's reason. */
   readonly signal?: AbortSignal;
-  /** False for throw-away data: it then survives the end of any process, but not a crash of the machine. Default true. */
+  /**
+   * False for throw-away data: it then survives the end of any process, but not a crash of the machine. Default true.
+   */
   readonly durable?: boolean;
 }
 
@@ -45,8 +47,8 @@ export interface Product {
 type Closers = (() => void | Promise<void>)[];
 
 /**
- * Starts everything on this machine and writes dev.json when it serves. Throws a StartError with a message of one line for
- * the user. After a failure nothing is left running, and existing data is unchanged.
+ * Starts everything on this machine and writes dev.json when it serves. Throws a StartError with a message of one
+ * line for the user. After a failure nothing is left running, and existing data is unchanged.
  */
 export async function startProduct(options: ProductOptions): Promise<Product> {
   const closers: Closers = [];
@@ -196,7 +198,10 @@ async function migrateDatabase(
   }
 }
 
-/** Returns the first line of an error's message. A connection that failed on several addresses has the message of the first. */
+/**
+ * Returns the first line of an error's message. A connection that failed on several addresses has the message of the
+ * first.
+ */
 function problemOf(error: unknown): string {
   if (error instanceof AggregateError) return problemOf(error.errors[0]);
   return (error instanceof Error ? error.message : String(error)).split("\n")[0] ?? "";

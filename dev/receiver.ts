@@ -29,8 +29,8 @@ export interface Receiver {
 const MAX_BYTES = 1024 * 1024;
 
 /**
- * Starts an HTTP server like a customer's own. It answers 204 to a POST with a valid signature, 400 to any other POST, 405
- * to any other method, and 413 to a body of more than 1 MiB.
+ * Starts an HTTP server like a customer's own. It answers 204 to a POST with a valid signature, 400 to any other
+ * POST, 405 to any other method, and 413 to a body of more than 1 MiB.
  */
 export async function startReceiver(options: ReceiverOptions): Promise<Receiver> {
   const server = createServer((request, response) => {

@@ -133,8 +133,8 @@ export interface ServiceProgram extends Program {
 }
 
 /**
- * Creates the program of one process. The process reports over its IPC channel that it serves, and ends when that channel
- * closes.
+ * Creates the program of one process. The process reports over its IPC channel that it serves, and ends when that
+ * channel closes.
  */
 export function createServiceProgram(
   instance: ServiceInstance,

@@ -13,7 +13,9 @@ export interface Program {
   readonly stopSignal?: NodeJS.Signals;
 }
 
-/** An event of a program. Each of its processes causes "started", then "ready" (unless it ends before), then "ended". */
+/**
+ * An event of a program. Each of its processes causes "started", then "ready" (unless it ends before), then "ended".
+ */
 export type ProgramEvent =
   | { readonly kind: "started"; readonly pid: number }
   | { readonly kind: "ready"; readonly pid: number }
@@ -87,7 +89,10 @@ class Supervisor implements Supervised {
   #gone = Promise.withResolvers<void>();
   #ready = createReady();
   #phase: "starting" | "running" | "stopped" = "starting";
-  /** Until the program is ready for the first time, this limits the time for that. Afterwards it waits for the restart. */
+  /**
+   * Until the program is ready for the first time, this limits the time for that. Afterwards it waits for the
+   * restart.
+   */
   #timer: NodeJS.Timeout;
   #endsInARow = 0;
 

@@ -17,8 +17,8 @@ const { default: config, ROOMS } = (await import(CONFIG)) as {
 const ruleNames = config.forbidden.map((rule) => rule.name);
 
 /**
- * Modules of which each imports the next one. A path that ends in `.ts` is a file of the planted tree, `./…` is a file
- * that does not exist, and any other name is a package or a module of Node.
+ * Modules of which each imports the next one. A path that ends in `.ts` is a file of the planted tree, `./…` is a
+ * file that does not exist, and any other name is a package or a module of Node.
  */
 type Chain = readonly [from: string, ...to: string[]];
 
