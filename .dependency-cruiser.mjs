@@ -193,7 +193,7 @@ export default {
       "typeid-js",
       "^gateway/services/(project|api-key)-service\\.ts$|" +
         "^scheduler/(changes/create-job|batch/create|batch/pause|backfill/backfill)\\.ts$|" +
-        "^scheduler/(settling|calendars)/calendars-change\\.ts$|" +
+        "^scheduler/(calendars/|settling/calendars-)change\\.ts$|" +
         "^dispatcher/signing-keys/signing-keys\\.ts$",
     ),
   ],
