@@ -4,11 +4,11 @@ import { median, percentile, type Row } from "./report.ts";
 import type { SinkAnswer } from "./sink.ts";
 
 export const title =
-  "10,000 recurring jobs due in one second; ours and the floor in turn, medians of 5 runs each";
+  "10,000 recurring jobs due in one second; the product and the floor alternate, medians of 5 runs each";
 
 const JOBS = 10_000;
 const RUNS = 5;
-/** Each job is due every 20 s; the floor takes its turn half-way between. */
+/** Each job is due every 20 s. The floor runs half-way between two such instants. */
 const EVERY_MS = 20_000;
 const WARM_UP_RUNS = 1;
 
@@ -17,7 +17,9 @@ interface Run {
   readonly cpuMicros: number;
 }
 
-/** Measures one burst after the other and gives a row for each sender and one for their ratio. */
+/**
+ * Measures the bursts one after the other. Returns a row for the product, one for the floor, and one for their ratio.
+ */
 export async function run(): Promise<readonly Row[]> {
   const { program: sink, first } = await startProgram<{ port: number }>("sink.ts");
   const url = `http://127.0.0.1:${first.port}/`;

@@ -1,9 +1,10 @@
-// A process of its own: the physical limit. A sorted list in memory, one timer, and signed requests by undici with 64
-// kept-alive connections; nothing is stored, scheduled or retried. Told over IPC what is due, it says when all is sent.
+// The physical limit, as a program that runs in its own process: a sorted list in memory, one timer, and signed
+// requests by undici over 64 kept-alive connections. Nothing is stored, scheduled or retried. The parent sends a
+// FloorOrder over IPC, and the program answers when all requests are sent.
 import { createHmac, createSecretKey, randomBytes } from "node:crypto";
 import { Pool } from "undici";
 
-/** What the parent tells it: `count` requests due at each of these instants. */
+/** The parent's order: send `count` requests at each of these instants. */
 export interface FloorOrder {
   readonly url: string;
   readonly count: number;

@@ -4,7 +4,7 @@ const names = ["burst", "steady", "next"] as const;
 
 async function load(name: string): Promise<Benchmark> {
   if (!names.some((known) => known === name)) {
-    console.error(`bench: there is no benchmark "${name}"; there are ${names.join(", ")}.`);
+    console.error(`bench: there is no benchmark "${name}"; choose one of ${names.join(", ")}.`);
     process.exit(2);
   }
   return (await import(`./${name}.ts`)) as Benchmark;

@@ -3,9 +3,9 @@ import { parseCron } from "../cron/expression.ts";
 import { nextFireTime } from "../cron/next.ts";
 import type { Row } from "./report.ts";
 
-export const title = "fire times computed per second of CPU, ours beside other libraries";
+export const title = "fire times computed per second of CPU time, compared with other libraries";
 
-/** Gives the next fire time after an instant, both epoch ms. */
+/** Returns the next fire time after an instant, both in epoch milliseconds. */
 type Next = (afterMs: number) => number;
 type Contender = { name: string; parse: (expression: string, zone: string) => Next };
 
@@ -24,17 +24,18 @@ const MEASURE_MS = 300;
 const ROUNDS = 3;
 
 /**
- * Expressions of all forms that every library here takes, no two alike and far more than any could remember: values,
- * ranges, steps and lists, in each field.
+ * Different expressions of all forms that every library here accepts: values, ranges, steps and lists in each field.
+ * There are more of them than a library can cache.
  */
 const EXPRESSIONS: readonly string[] = randomExpressions(50_000);
 
 /**
- * Measures, for each library, `next` on parsed schedules (the mean over the schedules, and the slowest of them) and
- * parsing one of EXPRESSIONS with one `next`. A throw counts as an evaluation; `threw` says how many there were.
+ * Measures two rates for each library: `next` on parsed schedules (the mean over SCHEDULES, and the slowest of them),
+ * and parsing one of EXPRESSIONS followed by one `next`. A call that throws counts as a call; `threw` counts those
+ * calls.
  */
 export async function run(): Promise<readonly Row[]> {
-  // cron-schedule knows no zone but the process's.
+  // cron-schedule computes in the time zone of the process only.
   process.env.TZ = "UTC";
   const peers = [await loadCroner(), await loadCronSchedule()].filter((peer) => peer !== null);
   return [EASYCRON, CRON_PARSER, ...peers, FLOOR].map(measure);
@@ -54,7 +55,7 @@ const CRON_PARSER: Contender = {
     const interval = CronExpressionParser.parse(expression, { tz: zone, currentDate: START_MS });
     let reached = START_MS;
     return (afterMs) => {
-      // It keeps its place; only going back to the start costs a reset.
+      // The iterator keeps its position. It needs a reset only to go back to the start.
       if (afterMs !== reached) interval.reset(new Date(afterMs));
       reached = interval.next().getTime();
       return reached;
@@ -62,7 +63,7 @@ const CRON_PARSER: Contender = {
   },
 };
 
-/** What is left when nothing is parsed, no zone is asked and nothing can be wrong. */
+/** The limit: it parses nothing, ignores the zone and checks nothing. */
 const FLOOR: Contender = {
   name: "floor",
   parse: () => (afterMs) => (Math.floor(afterMs / 60_000) + 1) * 60_000,
@@ -103,7 +104,7 @@ function measure({ name, parse }: Contender): Row {
 function randomExpressions(count: number): string[] {
   const found = new Set<string>();
   let state = 1;
-  // Lehmer's generator, so that all libraries and all runs are asked the same.
+  // Lehmer's generator with a fixed seed, so that all libraries and all runs get the same expressions.
   const random = (limit: number): number => {
     state = (state * 48_271) % 2_147_483_647;
     return state % limit;
@@ -123,8 +124,8 @@ function randomExpressions(count: number): string[] {
 }
 
 /**
- * Calls an operation in ever longer rounds up to some 0.3 s of CPU, and returns the best rate of three such: what other
- * processes take of the machine does not count.
+ * Returns how often an operation runs per second of CPU time: the best of three rounds of at least 0.3 s. Earlier,
+ * shorter rounds find how many calls that takes. CPU time leaves out what other processes use.
  */
 function perSecond(operation: () => void): number {
   const rates: number[] = [];
@@ -144,12 +145,12 @@ type Croner = {
 };
 type CronSchedule = { parseCronExpression: (expression: string) => { getNextDate: (after: Date) => Date } };
 
-/** The peers are measured where they are installed; the product does without them. */
+/** Loads another library, which is a development dependency only. Returns null when it is not installed. */
 async function loadPeer(name: string): Promise<unknown> {
   try {
     return await import(name);
   } catch {
-    console.log(`${name} is not installed and left out`);
+    console.log(`${name} is not installed, so it is left out`);
     return null;
   }
 }

@@ -9,7 +9,7 @@ import type { SinkAnswer, SinkQuestion } from "./sink.ts";
 
 const root = resolve(import.meta.dirname, "..");
 
-/** The product as `npm start` runs it, without the demo, on data of its own. */
+/** The product as `npm start` runs it, without the demo, with its own data directory. */
 export interface Product {
   readonly client: EasyCron;
   /** CPU time used so far by all its processes, PostgreSQL included, in microseconds. */
@@ -46,13 +46,13 @@ export async function startProduct(): Promise<Product> {
   };
 }
 
-/** Starts one of this folder's programs and waits for its first message. */
+/** Starts a program of this folder and waits for its first message. */
 export async function startProgram<T>(file: string): Promise<{ program: ChildProcess; first: T }> {
   const program = fork(join(import.meta.dirname, file), { execArgv: [] });
   return { program, first: await nextMessage<T>(program) };
 }
 
-/** The next message of a program. */
+/** Returns the next message that a program sends. */
 export function nextMessage<T>(program: ChildProcess): Promise<T> {
   return new Promise((done) => program.once("message", (message) => done(message as T)));
 }
@@ -64,12 +64,12 @@ export function askSink(sink: ChildProcess, question: SinkQuestion): Promise<Sin
   return answer;
 }
 
-/** Due whenever a cron expression with seconds matches, in UTC. */
+/** Returns a schedule that is due whenever a cron expression with seconds matches, in UTC. */
 export function cronSchedule(expression: string): Schedule {
   return { kind: { case: "cron", value: { expression, dialect: 2 } } };
 }
 
-/** Due every second, `offsetMs` after the whole second. */
+/** Returns a schedule that is due every second, `offsetMs` after the full second. */
 export function everySecondAt(offsetMs: number): Schedule {
   const anchorTime = { seconds: 0n, nanos: offsetMs * 1_000_000 };
   return { kind: { case: "rate", value: { every: { seconds: 1n, nanos: 0 }, anchorTime } } };
@@ -77,7 +77,7 @@ export function everySecondAt(offsetMs: number): Schedule {
 
 type Schedule = MessageInitShape<typeof ScheduleSchema>;
 
-/** Creates `count` jobs over the public API, 32 calls at a time. */
+/** Creates `count` jobs through the public API, with 32 calls in flight. */
 export async function createJobs(
   client: EasyCron,
   count: number,
@@ -103,7 +103,7 @@ export async function createJobs(
 
 const TICKS_PER_SECOND = 100;
 
-// Linux: user and system time of a process, its children that live, and those it has waited for.
+// Linux only. Adds up the user and system time of a process, its descendants, and its children that have ended.
 function cpuOfTree(rootPid: number): number {
   const children = new Map<number, number[]>();
   const ticks = new Map<number, number>();
@@ -117,7 +117,7 @@ function cpuOfTree(rootPid: number): number {
       ticks.set(pid, (user ?? 0) + (system ?? 0) + (waitedUser ?? 0) + (waitedSystem ?? 0));
       children.set(parent ?? 0, [...(children.get(parent ?? 0) ?? []), pid]);
     } catch {
-      // It has ended since the folder was read.
+      // The process has ended since the folder was read.
     }
   }
   let sum = 0;
@@ -129,7 +129,7 @@ function cpuOfTree(rootPid: number): number {
   return (sum / TICKS_PER_SECOND) * 1e6;
 }
 
-/** Resolves at an instant. */
+/** Resolves at an instant in epoch milliseconds, or at once if it has passed. */
 export async function at(ms: number): Promise<void> {
   const wait = ms - Date.now();
   if (wait > 0) await new Promise((done) => setTimeout(done, wait));

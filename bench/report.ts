@@ -1,11 +1,11 @@
-/** One line of a benchmark's result; a figure's name carries its unit. */
+/** One line of a benchmark's result. The name of each figure ends with its unit. */
 export type Row = { readonly name: string } & Readonly<Record<string, string | number | null>>;
 
 /** What a benchmark's module exports. */
 export interface Benchmark {
-  /** What is measured, in one line. */
+  /** What it measures, in one line. */
   readonly title: string;
-  /** Measures; "easycron" and "floor" are among the rows' names. */
+  /** Measures and returns the rows. Two of them have the names "easycron" and "floor". */
   run(): Promise<readonly Row[]>;
 }
 
@@ -28,7 +28,7 @@ function show(value: string | number | null | undefined): string {
   return typeof value === "number" ? String(Math.round(value * 100) / 100) : value;
 }
 
-/** The middle of some figures. */
+/** Returns the median. */
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
@@ -36,7 +36,7 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
 }
 
-/** The smallest figure that `percent` of them do not exceed (nearest rank). */
+/** Returns a percentile by the nearest-rank method; `percent` is from 0 to 100. */
 export function percentile(values: readonly number[], percent: number): number {
   const sorted = Float64Array.from(values).sort();
   return sorted[Math.max(0, Math.ceil((percent / 100) * sorted.length) - 1)] ?? Number.NaN;

@@ -1,5 +1,6 @@
-// A process of its own: the cheapest HTTP/1.1 receiver that can be (raw TCP, keep-alive, answers 204), so that what is
-// measured is the sender. The parent asks over IPC for what arrived in a window of due times.
+// The receiver, as a program that runs in its own process. It is the cheapest possible HTTP/1.1 server (raw TCP,
+// keep-alive, always 204), so that the benchmark measures the sender. The parent asks over IPC what arrived in a
+// window of due times.
 import net from "node:net";
 
 interface Arrival {
@@ -8,13 +9,13 @@ interface Arrival {
   readonly atMs: number;
 }
 
-/** What the parent asks: the arrivals due within [fromMs, toMs). */
+/** The parent's question: which requests due from `fromMs` (inclusive) to `toMs` (exclusive) have arrived? */
 export interface SinkQuestion {
   readonly fromMs: number;
   readonly toMs: number;
 }
 
-/** What it is told. Lateness is arrival minus due time; an early arrival has a negative one. */
+/** The answer. Lateness is the time of arrival minus the due time, so it is negative for an early arrival. */
 export interface SinkAnswer {
   readonly ids: readonly string[];
   readonly latenessMs: readonly number[];

@@ -12,7 +12,7 @@ import { median, percentile, type Row } from "./report.ts";
 import type { SinkAnswer } from "./sink.ts";
 
 export const title =
-  "1,000 deliveries a second, one due each millisecond; ours and the floor in turn, medians of 3 runs each";
+  "1,000 deliveries a second, one due each millisecond; the product and the floor alternate, medians of 3 runs each";
 
 const RATE = 1_000;
 const SECONDS = 10;
@@ -24,7 +24,7 @@ interface Run {
   readonly cpuMicros: number;
 }
 
-/** Measures ours for ten seconds, pauses every job, measures the floor, resumes, and so on. */
+/** Measures the product for ten seconds, stops it, and measures the floor; three times. */
 export async function run(): Promise<readonly Row[]> {
   const { program: sink, first } = await startProgram<{ port: number }>("sink.ts");
   const url = `http://127.0.0.1:${first.port}/`;
@@ -32,7 +32,7 @@ export async function run(): Promise<readonly Row[]> {
   const floor: Run[] = [];
   try {
     for (let turn = 0; turn < RUNS; turn++) {
-      ours.push(await runOurs(sink, url));
+      ours.push(await runProduct(sink, url));
       floor.push(await runFloor(sink, url));
     }
   } finally {
@@ -47,7 +47,7 @@ export async function run(): Promise<readonly Row[]> {
   ];
 }
 
-async function runOurs(sink: Parameters<typeof askSink>[0], url: string): Promise<Run> {
+async function runProduct(sink: Parameters<typeof askSink>[0], url: string): Promise<Run> {
   const product = await startProduct();
   try {
     await createJobs(product.client, RATE, url, everySecondAt);

@@ -3,17 +3,17 @@ import { readdir, readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import pg from "pg";
 
-/** The services that have a role of their own, easycron_<name>. */
+/** A service that has its own role in PostgreSQL, `easycron_<name>`. */
 export type DatabaseRole = "gateway" | "scheduler" | "dispatcher";
 
-/** The database was made by a newer version, or by other migration files; nothing was changed. */
+/** A newer version, or a version with other migration files, made the database. Nothing was changed. */
 export class SchemaMismatchError extends Error {
   override readonly name = "SchemaMismatchError";
 }
 
-/** What `migrate` needs besides an administrator's connection. */
+/** Options of `migrate`. */
 export interface MigrateOptions {
-  /** Password to give each role. */
+  /** The password that each service's role gets. */
   readonly rolePasswords: Readonly<Record<DatabaseRole, string>>;
 }
 
@@ -25,13 +25,15 @@ interface Migration {
 }
 
 const FOLDER = fileURLToPath(new URL("./migrations/", import.meta.url));
-// Any constant will do; it must only be the same in every version.
+// The key of the advisory lock. Any number will do, but it must be the same in every version.
 const LOCK = 7_302_146;
 
 /**
- * Brings a database up to this version: makes the roles, then applies the numbered files that are missing, each in a
- * transaction of its own. Several callers at once take turns. Throws SchemaMismatchError, having changed nothing,
- * when the database knows a migration that this version does not, or one whose text has changed since.
+ * Migrates a database to this version. It creates the services' roles, then applies each missing migration file in
+ * its own transaction. The connection string is an administrator's. Concurrent callers wait for each other.
+ *
+ * Throws SchemaMismatchError, and changes nothing, when the database has a migration that this version does not have,
+ * or one whose text differs from this version's file.
  */
 export async function migrate(connectionString: string, options: MigrateOptions): Promise<void> {
   const migrations = await readMigrations();
@@ -53,7 +55,7 @@ async function readMigrations(): Promise<Migration[]> {
   return Promise.all(
     names.map(async (name, index) => {
       const number = Number(name.slice(0, 4));
-      if (number !== index + 1) throw new Error(`Migration ${name} should have number ${index + 1}.`);
+      if (number !== index + 1) throw new Error(`Migration ${name} must have the number ${index + 1}.`);
       const text = await readFile(FOLDER + name, "utf8");
       return { number, name, text, checksum: createHash("sha256").update(text).digest("hex") };
     }),
@@ -82,14 +84,14 @@ function checkApplied(applied: readonly Applied[], migrations: readonly Migratio
     const known = migrations[index];
     if (known === undefined || known.number !== row.number) {
       throw new SchemaMismatchError(
-        `The database has migration ${row.name}, which this version (up to ${migrations.at(-1)?.name}) does not know: ` +
-          "it was used by a newer version. Start that version, or use another database.",
+        `The database has migration ${row.name}, and this version ends with ${migrations.at(-1)?.name}: ` +
+          "a newer version has used the database. Start that version, or use another database.",
       );
     }
     if (known.checksum !== row.checksum) {
       throw new SchemaMismatchError(
-        `Migration ${row.name} of the database differs from this version's file: ` +
-          "use the version that made this database, or another database.",
+        `Migration ${row.name} of the database differs from this version's file of that name. ` +
+          "Start the version that made this database, or use another database.",
       );
     }
   }

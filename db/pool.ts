@@ -3,7 +3,7 @@ import { EasyCronError, failure } from "../mesh/errors.ts";
 import type { Statement } from "./statement.ts";
 import { fromSqlTime } from "./time.ts";
 
-/** A value that may stand for `$n`. */
+/** A value for a parameter `$n` of a statement. */
 export type SqlValue =
   | string
   | number
@@ -12,11 +12,12 @@ export type SqlValue =
   | Buffer
   | readonly (string | number | boolean | null)[];
 
-/** What runs statements: the pool itself, or a transaction. */
+/** Runs statements: a pool, or a transaction of it. */
 export interface Queryable {
   /**
-   * Runs one statement and returns its rows. Throws SERVICE_UNAVAILABLE when the database cannot be reached or is
-   * shutting down; other errors of PostgreSQL are thrown as they are.
+   * Runs one statement and returns its rows. Throws SERVICE_UNAVAILABLE when the database cannot be reached, is
+   * shutting down, is out of resources, or reports a lost race that may be retried. Other errors of PostgreSQL pass
+   * through.
    */
   query<Row>(statement: Statement<Row>, values?: readonly SqlValue[]): Promise<Row[]>;
 }
@@ -25,26 +26,28 @@ export interface Queryable {
 export interface Database extends Queryable {
   /** Runs `work` in one READ COMMITTED transaction; commits when it returns, rolls back when it throws. */
   transaction<T>(work: (tx: Queryable) => Promise<T>): Promise<T>;
-  /** As `transaction`, to read only: every statement sees the database as it was at the first one. */
+  /**
+   * Like `transaction`, but read-only: every statement sees the database as of the first statement (REPEATABLE READ).
+   */
   snapshot<T>(work: (tx: Queryable) => Promise<T>): Promise<T>;
   /** Waits for running statements and closes every connection. */
   close(): Promise<void>;
 }
 
-/** How to connect. */
+/** Options of `createPool`. */
 export interface PoolOptions {
   /** postgres://user:password@host:port/database. */
   readonly connectionString: string;
-  /** Most connections at once. */
+  /** The largest number of connections open at once. */
   readonly max: number;
-  /** Shown in pg_stat_activity. */
+  /** The name that pg_stat_activity shows. */
   readonly applicationName: string;
   /**
-   * Commits answer before they are on disk. Only for what may be undone by a crash of the database and then simply be
-   * done again; others see it at once all the same.
+   * When true, a commit returns before it is on disk (synchronous_commit = off). A crash of the database may lose the
+   * last such commits, so this is only for work that is then repeated. Other sessions see the changes at once.
    */
   readonly answersBeforeDisk?: boolean;
-  /** For how long a statement may run; 30,000 when absent. */
+  /** How long a statement may run before PostgreSQL ends it. Default 30,000. */
   readonly statementTimeoutMs?: number;
 }
 
@@ -60,8 +63,10 @@ const types = {
 } as pg.CustomTypesConfig;
 
 /**
- * Opens a pool. Times come back as epoch milliseconds, bigint as number. A statement may run for 30 s unless told otherwise, wait 5 s
- * for a connection, and a transaction may idle for 15 s: a process that stalls holding row locks loses them.
+ * Opens a pool of connections. It returns a timestamptz as epoch milliseconds and a bigint as a number.
+ *
+ * A statement waits at most 5 s for a connection and runs at most `statementTimeoutMs`. A transaction may idle for at
+ * most 15 s, so that a stalled process loses the row locks that it holds.
  */
 export function createPool(options: PoolOptions): Database {
   const pool = new pg.Pool({
@@ -77,7 +82,8 @@ export function createPool(options: PoolOptions): Database {
       (options.answersBeforeDisk ? " -c synchronous_commit=off" : ""),
     types,
   });
-  // An idle connection that breaks is replaced at the next query, which reports what it meets.
+  // The pool replaces a broken idle connection at the next query, and that query reports its own error. Without a
+  // listener the event would end the process.
   pool.on("error", () => {});
   return {
     query: (statement, values) => run(pool, statement, values),
@@ -128,15 +134,17 @@ async function transaction<T>(pool: pg.Pool, begin: string, work: (tx: Queryable
   }
 }
 
-// SQLSTATE classes that say "not now": connection exception (08), insufficient resources (53: disk full, too many
-// connections), operator intervention (57: shutdown, crash, statement timeout), and lost races that may be run again.
+// SQLSTATE classes and codes after which a retry may succeed: connection exception (08), insufficient resources (53:
+// disk full, too many connections), operator intervention (57: shutdown, crash, statement timeout), serialization
+// failure, deadlock, lock not available, and idle-in-transaction timeout.
 const RETRYABLE = /^(08|53|57|40001|40P01|55P03|25P03)/;
 
 function toUnavailable(error: unknown): unknown {
   if (error instanceof EasyCronError || !(error instanceof Error)) return error;
   const code = (error as { code?: unknown }).code;
   const state = error instanceof pg.DatabaseError && typeof code === "string" ? code : undefined;
-  // Whatever is not PostgreSQL's own answer is a failure to reach it: ECONNREFUSED, a reset, a pool time-out.
+  // An error that PostgreSQL did not send is a failed connection if it looks like one: ECONNREFUSED, a reset, a
+  // timeout of the pool.
   if (state === undefined ? isConnectionFailure(error, code) : RETRYABLE.test(state)) {
     return failure("SERVICE_UNAVAILABLE", { service: "database" }, { cause: error, retryAfterMs: 1_000 });
   }
@@ -150,13 +158,13 @@ function isConnectionFailure(error: Error, code: unknown): boolean {
   );
 }
 
-/** Whether an error says that a statement was ended because it had run for too long. */
+/** Whether an error says that PostgreSQL ended a statement at its timeout. */
 export function isStatementTimeout(error: unknown): boolean {
   const cause = error instanceof EasyCronError ? error.cause : error;
   return cause instanceof pg.DatabaseError && cause.code === "57014";
 }
 
-/** Whether an error is PostgreSQL's unique violation of the named constraint or index. */
+/** Whether an error is a violation of the named unique constraint or index. */
 export function isUniqueViolation(error: unknown, constraint: string): boolean {
   return error instanceof pg.DatabaseError && error.code === "23505" && error.constraint === constraint;
 }

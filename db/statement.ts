@@ -1,27 +1,28 @@
-/** One SQL operation: constant text, a name that is unique in the product, and the shape of a row it returns. */
+/** One SQL operation: constant text, a name that is unique in the product, and the type of the rows it returns. */
 export interface Statement<Row> {
-  /** Name of the prepared statement; also what logs and traces call it. */
+  /** The name of the prepared statement, also in logs and traces. */
   readonly name: string;
-  /** Constant SQL text; values go through `$n`. */
+  /** Constant SQL text. Values are parameters: `$1`, `$2`, … */
   readonly text: string;
-  /** Carries the row type only; never present at run time. */
+  /** Never set. It only carries the type of a row. */
   readonly row?: Row;
 }
 
 const registry = new Map<string, Statement<unknown>>();
 
 /**
- * Declares a SQL operation and registers it, so that a test can prepare every statement of the product against a
- * freshly migrated database. Throws if the name is taken.
+ * Declares a SQL operation and registers it. A test prepares every registered statement against a freshly migrated
+ * database. Throws when the name is already in use.
  */
 export function statement<Row>(name: string, text: string): Statement<Row> {
-  if (registry.has(name)) throw new Error(`The SQL statement ${name} is declared twice.`);
+  if (registry.has(name))
+    throw new Error(`The SQL statement ${name} is declared twice; give one of them another name.`);
   const declared: Statement<Row> = { name, text };
   registry.set(name, declared);
   return declared;
 }
 
-/** Every statement declared by the modules loaded so far. */
+/** Returns every statement that the modules loaded so far declare. */
 export function declaredStatements(): readonly Statement<unknown>[] {
   return [...registry.values()];
 }

@@ -1,4 +1,4 @@
-/** Waits for a promise, but no longer than until the signal is aborted; then throws the signal's reason. */
+/** Waits for a promise. Throws the signal's reason as soon as the signal is aborted. */
 export async function orAbort<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise;
   const aborted = Promise.withResolvers<never>();
@@ -9,7 +9,7 @@ export async function orAbort<T>(promise: Promise<T>, signal: AbortSignal | unde
     return await Promise.race([promise, aborted.promise]);
   } finally {
     signal.removeEventListener("abort", abort);
-    // Whichever was not waited for may fail later, when nobody asks any more.
+    // After an abort nobody waits for the promise. Without a handler, its later failure would end the process.
     promise.catch(() => {});
   }
 }

@@ -2,8 +2,8 @@ import { resolve } from "node:path";
 import { describe, expect, test } from "vitest";
 import { readConfig } from "./config.ts";
 
-describe("the configuration", () => {
-  test("is complete without any variable", () => {
+describe("the configuration of npm start", () => {
+  test("has a default for every variable", () => {
     expect(readConfig({ PATH: "/bin" })).toEqual({
       port: 8080,
       dataDir: resolve(".easycron"),
@@ -18,7 +18,7 @@ describe("the configuration", () => {
     });
   });
 
-  test("takes every variable of the contract", () => {
+  test("reads every variable that the README names", () => {
     const config = readConfig({
       EASYCRON_PORT: "0",
       EASYCRON_DATA_DIR: "/data",
@@ -48,7 +48,7 @@ describe("the configuration", () => {
     ["EASYCRON_DISPATCHERS", "1.5"],
     ["EASYCRON_EGRESS_ALLOW", "everything"],
     ["EASYCRON_LOG_LEVEL", "loud"],
-  ])("refuses %s=%s, naming both in one line", (variable, value) => {
+  ])("refuses %s=%s, and names both in one line", (variable, value) => {
     expect(() => readConfig({ [variable]: value })).toThrow(
       new RegExp(`^${variable} is "${value}"; it must be .*$`),
     );
@@ -61,7 +61,7 @@ describe("the configuration", () => {
     );
   });
 
-  test("refuses what nobody reads, and what is the supervisor's to say, all at once", () => {
+  test("refuses unknown variables and those that the supervisor sets, all in one error", () => {
     const env = { EASYCRON_PROT: "1", EASYCRON_SCHEDULER_LISTEN: "x", EASYCRON_MASTER_KEY: "x" };
     expect(() => readConfig(env)).toThrow(
       /EASYCRON_PROT is set.*EASYCRON_SCHEDULER_LISTEN is set.*EASYCRON_MASTER_KEY/,

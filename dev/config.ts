@@ -6,39 +6,41 @@ import { printable } from "../mesh/printable.ts";
 /** The four services. */
 export const SERVICES = ["gateway", "scheduler", "dispatcher", "plugins"] as const;
 
-/** Name of a service. */
+/** The name of a service. */
 export type ServiceName = (typeof SERVICES)[number];
 
 const LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 
 const spec = {
-  /** The gateway's port; 0 takes any free one. */
+  /** The gateway's port; 0 means any free port. */
   port: integer("EASYCRON_PORT", { default: 8080, min: 0, max: 65_535 }),
-  /** Absolute path of the folder that holds everything. */
+  /** The absolute path of the data directory. */
   dataDir: parsed("EASYCRON_DATA_DIR", "a folder", (text) => resolve(text), {
     default: resolve(".easycron"),
   }),
-  /** A PostgreSQL of the caller's own, as an administrator; undefined: the embedded one. */
+  /**
+   * An administrator's connection string to a PostgreSQL of the user's own. Undefined: the embedded PostgreSQL runs.
+   */
   databaseUrl: parsed<string | undefined>(
     "DATABASE_URL",
     "postgres://user:password@host:port/database",
     (text) => (isDatabaseUrl(text) ? text : undefined),
     { default: undefined, secret: true },
   ),
-  /** An internal Redis of the caller's own. */
+  /** The URL of an internal Redis of the user's own. Nothing uses it yet. */
   redisUrl: parsed<string | undefined>(
     "REDIS_URL",
     "redis://user:password@host:port",
     (text) => (/^rediss?:$/.test(new URL(text).protocol) ? text : undefined),
     { default: undefined, secret: true },
   ),
-  /** Whether there is a demo receiver and a demo job. */
+  /** Whether a demo receiver and a demo job run. */
   demo: oneOf("EASYCRON_DEMO", ["on", "off"], { default: "on" }),
   /** How many schedulers run. */
   schedulers: integer("EASYCRON_SCHEDULERS", { default: 1, min: 1, max: 16 }),
   /** How many dispatchers run. */
   dispatchers: integer("EASYCRON_DISPATCHERS", { default: 1, min: 1, max: 16 }),
-  /** Address ranges that may be called although they are not public. */
+  /** Address ranges that webhooks may reach although they are not public. */
   egressAllow: parsed(
     "EASYCRON_EGRESS_ALLOW",
     "address ranges separated by commas, such as 127.0.0.0/8,::1/128",
@@ -48,16 +50,16 @@ const spec = {
     },
     { default: "127.0.0.0/8,::1/128" },
   ),
-  /** From which level on the services log. */
+  /** The lowest level that the services log. */
   logLevel: oneOf("EASYCRON_LOG_LEVEL", LEVELS, { default: "info" }),
 };
 
-/** What `npm start` is told by its environment. */
+/** The configuration of `npm start`. */
 export type Config = ReturnType<typeof readConfig>;
 
 /**
- * Reads the configuration; throws one ConfigError with every problem. Variables of one service, such as
- * EASYCRON_SCHEDULER_TICK_MS, are handed to that service, which judges them.
+ * Reads the configuration from the environment. Throws one ConfigError with every problem. Variables of one service,
+ * such as EASYCRON_SCHEDULER_TICK_MS, are passed on to that service, which checks them.
  */
 export function readConfig(env: NodeJS.ProcessEnv) {
   const values = readEnv(env, spec, findUnknown(env));
@@ -82,20 +84,23 @@ function prefixOf(service: ServiceName): string {
   return `EASYCRON_${service.toUpperCase()}_`;
 }
 
-// These say where the services are, which is for the supervisor to decide.
-const GIVEN = SERVICES.flatMap((service) => [`${prefixOf(service)}LISTEN`, `${prefixOf(service)}ADDRESSES`]);
+// Variables with addresses of services. The supervisor chooses the addresses, so a user must not set them.
+const ADDRESS_VARIABLES = SERVICES.flatMap((service) => [
+  `${prefixOf(service)}LISTEN`,
+  `${prefixOf(service)}ADDRESSES`,
+]);
 
-// What a customer's own programs read, as in the README.
-const CUSTOMERS = ["EASYCRON_API_KEY", "EASYCRON_SIGNING_SECRET"];
+// Variables that a customer's own programs read, as in the README. They are allowed here and ignored.
+const CUSTOMER_VARIABLES = ["EASYCRON_API_KEY", "EASYCRON_SIGNING_SECRET"];
 
 function findUnknown(env: NodeJS.ProcessEnv): string[] {
   const known = Object.values(spec).map((setting) => setting.variable);
   const names = Object.keys(env).filter((name) => name.startsWith("EASYCRON_"));
   return names.flatMap((name) => {
-    if (GIVEN.includes(name))
-      return [`${name} is set; npm start sets it for the services itself, so leave it out.`];
-    const isServices = SERVICES.some((service) => name.startsWith(prefixOf(service)));
-    if (known.includes(name) || isServices || CUSTOMERS.includes(name)) return [];
-    return [`${printable(name)} is set, and nothing reads it; npm start reads ${known.join(", ")}.`];
+    if (ADDRESS_VARIABLES.includes(name))
+      return [`${name} is set; npm start chooses the addresses of its services, so unset it.`];
+    const isOfService = SERVICES.some((service) => name.startsWith(prefixOf(service)));
+    if (known.includes(name) || isOfService || CUSTOMER_VARIABLES.includes(name)) return [];
+    return [`${printable(name)} is set, but nothing reads it; npm start reads ${known.join(", ")}.`];
   });
 }

@@ -2,7 +2,7 @@ import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeFil
 import { join } from "node:path";
 import { StartError, systemCode } from "./start-error.ts";
 
-/** Makes the data directory if there is none, and proves that files can be made in it. Throws a StartError. */
+/** Creates the data directory if it does not exist. Throws a StartError when no file can be created in it. */
 export function openDataDirectory(directory: string): void {
   const probe = join(directory, `.probe-${process.pid}`);
   try {
@@ -13,14 +13,17 @@ export function openDataDirectory(directory: string): void {
   } catch (cause) {
     const code = systemCode(cause) ?? String(cause);
     throw new StartError(
-      `The data directory ${directory} cannot be written: ${code}. ` +
+      `The data directory ${directory} cannot be written (${code}). ` +
         "Make it writable, or set EASYCRON_DATA_DIR to another folder.",
       { cause },
     );
   }
 }
 
-/** Writes a file that only its owner may read, so that it appears whole or not at all, whatever fails meanwhile. */
+/**
+ * Writes a file that only its owner may read. The write is atomic: after a failure, the path has the old content or
+ * the new content, never a part of it.
+ */
 export function writePrivateFile(path: string, text: string): void {
   const making = `${path}.${process.pid}.tmp`;
   try {

@@ -3,14 +3,15 @@ import { CronDialect, EasyCron, EasyCronError, JobState, toPayload } from "../sd
 import type { DemoKeys } from "./keys.ts";
 
 const JOB = "demo";
+// Data directories of earlier versions have jobs with this note, so its text does not change.
 const PAUSE_NOTE = "npm start is not running, so nobody listens";
 
 /**
- * Makes the demo project, its API key and its signing key over the public API; a project that the keys still open is
- * taken as it is. `known` may be of another database.
+ * Creates the demo project with an API key and a signing key through the public API, and returns its keys. When the
+ * API key in `known` still works, it creates nothing and returns `known`. The key may be of another database.
  */
 export async function ensureProject(url: string, operatorKey: string, known?: DemoKeys): Promise<DemoKeys> {
-  if (known !== undefined && (await isAlive(url, known.apiKey))) return known;
+  if (known !== undefined && (await isValid(url, known.apiKey))) return known;
   const operator = new EasyCron({ url, apiKey: operatorKey });
   const { project } = await patiently(() =>
     operator.projects.createProject({ project: { displayName: "demo" } }),
@@ -24,7 +25,7 @@ export async function ensureProject(url: string, operatorKey: string, known?: De
   return { project: id, apiKey: apiKey.secret, signingSecret: signingKey.secret };
 }
 
-async function isAlive(url: string, apiKey: string): Promise<boolean> {
+async function isValid(url: string, apiKey: string): Promise<boolean> {
   try {
     await patiently(() => new EasyCron({ url, apiKey }).jobs.listJobs({ pageSize: 1 }));
     return true;
@@ -37,23 +38,25 @@ async function isAlive(url: string, apiKey: string): Promise<boolean> {
 const TRY_FOR_MS = 10_000;
 const PAUSE_MS = 100;
 
-/** The services have just started, and may not have found each other yet. */
+/**
+ * Retries a call while it is UNAVAILABLE, for at most 10 s: services that have just started may not be connected yet.
+ */
 async function patiently<T>(call: () => Promise<T>): Promise<T> {
   const untilMs = performance.now() + TRY_FOR_MS;
   for (;;) {
     try {
       return await call();
     } catch (error) {
-      const isPassing = error instanceof EasyCronError && error.code === "UNAVAILABLE";
-      if (!isPassing || performance.now() > untilMs) throw error;
+      const isRetryable = error instanceof EasyCronError && error.code === "UNAVAILABLE";
+      if (!isRetryable || performance.now() > untilMs) throw error;
       await pause(PAUSE_MS);
     }
   }
 }
 
 /**
- * Has the job "demo" fire every 10 seconds at the receiver. One that exists keeps everything else, and stays paused
- * if somebody paused it.
+ * Creates the job "demo", which fires every 10 seconds and calls the receiver. If the job exists, only its target
+ * changes, and it is resumed only if `pauseDemoJob` paused it.
  */
 export async function ensureDemoJob(client: EasyCron, receiverUrl: string): Promise<void> {
   const target = { kind: { case: "webhook", value: { url: receiverUrl } } } as const;
@@ -80,7 +83,7 @@ export async function ensureDemoJob(client: EasyCron, receiverUrl: string): Prom
   }
 }
 
-/** Keeps the demo job from falling due while nobody listens; best effort, as everything is about to stop. */
+/** Pauses the demo job before the product stops, so that no fire time is missed meanwhile. Ignores every failure. */
 export async function pauseDemoJob(client: EasyCron): Promise<void> {
   try {
     const { job } = await client.jobs.getJob({ name: JOB }, { timeoutMs: 500 });
@@ -88,11 +91,11 @@ export async function pauseDemoJob(client: EasyCron): Promise<void> {
       await client.jobs.pauseJob({ name: JOB, note: PAUSE_NOTE }, { timeoutMs: 500 });
     }
   } catch {
-    // Then its fire times are made up for at the next start.
+    // The job then stays active, and the next start runs a catch-up.
   }
 }
 
-/** How to call the API from a shell, ready to be pasted. */
+/** Returns lines of text that show how to create a job with curl, ready to paste into a shell. */
 export function describeFirstCall(url: string, manifestPath: string): string[] {
   const read = `process.stdout.write(require(${JSON.stringify(manifestPath)}).apiKey)`;
   return [

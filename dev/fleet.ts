@@ -11,26 +11,26 @@ import {
 import { StartError } from "./start-error.ts";
 import { type ProgramEvent, ProgramFailedError, type Supervised, supervise } from "./supervisor.ts";
 
-/** All service processes, under supervision. */
+/** All supervised processes of the services. */
 export interface Fleet {
   /** The gateway's URL. */
   readonly url: string;
   /** The processes of a service, by index. */
   of(service: ServiceName): readonly Supervised[];
-  /** Ends all: first what makes new work, then what does it. Takes at most 6 s. */
+  /** Stops the gateway and the schedulers, then the dispatchers and plugins. Takes at most 6 s. */
   stop(): Promise<void>;
 }
 
-/** What a fleet is started with. */
+/** Options of `startFleet`. */
 export interface FleetOptions {
   readonly config: Config;
   readonly keys: Keys;
   /** The administrator's connection string. */
   readonly databaseUrl: string;
   readonly logFolder: string;
-  /** Shown to people: one short line. */
+  /** Prints one short line for the user. */
   readonly print: (line: string) => void;
-  /** Told whenever a process has another pid than before. */
+  /** Called whenever a process starts, so its pid is new. */
   readonly onPids: () => void;
   readonly signal?: AbortSignal;
 }
@@ -41,13 +41,17 @@ interface Member {
   readonly supervised: Supervised;
 }
 
+// Services that make work stop first, then those that do it.
 const WAVES: readonly (readonly ServiceName[])[] = [
   ["gateway", "scheduler"],
   ["dispatcher", "plugins"],
 ];
 const WAVE_GRACE_MS = 3_000;
 
-/** Starts every process and waits until each serves. Throws a StartError when one does not; all are ended then. */
+/**
+ * Starts every process and waits until each serves. When one fails to, it stops all and throws a StartError; when the
+ * signal is aborted, it stops all and throws the signal's reason.
+ */
 export async function startFleet(options: FleetOptions): Promise<Fleet> {
   const instances = await placeServices(options.config);
   const members = instances.map((instance) => startMember(instance, instances, options));
@@ -86,9 +90,9 @@ function startMember(
 
 function describe(program: ServiceProgram, event: ProgramEvent): string | undefined {
   if (event.kind !== "ended" || event.restartInMs === undefined) return undefined;
-  const words = program.lastWords();
-  const said = event.exitCode === null || words === undefined ? "" : ` (${words})`;
-  return `${program.name} ${event.how}${said}; starting it again in ${event.restartInMs} ms`;
+  const line = program.lastErrorLine();
+  const reason = event.exitCode === null || line === undefined ? "" : ` (${line})`;
+  return `${program.name} ${event.how}${reason}; restarting it in ${event.restartInMs} ms`;
 }
 
 async function untilReady({ program, supervised }: Member): Promise<void> {
@@ -96,8 +100,8 @@ async function untilReady({ program, supervised }: Member): Promise<void> {
     await supervised.untilReady();
   } catch (cause) {
     if (!(cause instanceof ProgramFailedError)) throw cause;
-    const words = program.lastWords();
+    const line = program.lastErrorLine();
     const exitCode = cause.exitCode === 2 ? 2 : 1;
-    throw new StartError(`${cause.message}${words === undefined ? "." : `: ${words}`}`, { cause, exitCode });
+    throw new StartError(`${cause.message}${line === undefined ? "." : `: ${line}`}`, { cause, exitCode });
   }
 }

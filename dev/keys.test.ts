@@ -12,7 +12,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true }));
 
-test("keys are read as they were written, and only their owner may read them", () => {
+test("keys.json is read back as it was written, and only its owner may read it", () => {
   expect(readKeys(path)).toBeUndefined();
   const demo = { project: "proj_1", apiKey: "ec_test_1", signingSecret: "whsec_1" };
   const keys = { ...createKeys(), demo };
@@ -22,7 +22,7 @@ test("keys are read as they were written, and only their owner may read them", (
   expect(readdirSync(directory)).toEqual(["keys.json"]);
 });
 
-test("no two sets of keys are alike, and each is long enough", () => {
+test("two sets of new keys differ in every key, and each key is long enough", () => {
   const [one, other] = [createKeys(), createKeys()];
   expect(Buffer.from(one.masterKey, "base64").length).toBe(32);
   expect(new Set([...Object.values(one.passwords), ...Object.values(other.passwords)]).size).toBe(8);
@@ -33,10 +33,10 @@ test("no two sets of keys are alike, and each is long enough", () => {
 test.each([
   ["cut short", '{"masterKey":"'],
   ["empty", ""],
-  ["of another kind", "[]"],
+  ["not an object of keys", "[]"],
   ["without a password", JSON.stringify({ ...createKeys(), passwords: {} })],
   ["with a short master key", JSON.stringify({ ...createKeys(), masterKey: "AAAA" })],
-])("a file that is %s is damaged, and is not replaced", (_name, text) => {
+])("a keys.json that is %s is reported as damaged, and is not replaced", (_name, text) => {
   writeFileSync(path, text);
   expect(() => readKeys(path)).toThrow(`${path} is damaged`);
   expect(statSync(path).size).toBe(text.length);

@@ -3,8 +3,8 @@ import type { Arrival } from "./receiver.ts";
 const COUNT = 10;
 
 /**
- * Turns verified demo triggers into lines to print: one for each, those of before this run counted together, and
- * after ten fire times their median lateness, once.
+ * Creates a listener that prints a line for each verified demo trigger. Triggers due before `startMs` are catch-up of
+ * earlier runs; they are only counted, in two lines. After ten fire times it prints their median lateness, once.
  */
 export function createLatenessReport(
   startMs: number,
@@ -13,15 +13,15 @@ export function createLatenessReport(
   const lateness = new Map<string, number>();
   let old = 0;
   return ({ id, trigger, arrivedMs }) => {
-    if (trigger === undefined) return print(`verified ${id}, which is no trigger of EasyCron's`);
+    if (trigger === undefined) return print(`verified ${id}, but its body is not an EasyCron trigger`);
     const nominalMs = Date.parse(trigger.nominalTime);
     if (nominalMs < startMs) {
       old++;
       if (old === 1)
-        print(`verified ${trigger.job.name}: triggers are being made up for that fell due while nothing ran`);
+        print(`verified ${trigger.job.name}: catching up on triggers that were due while nothing ran`);
       return;
     }
-    if (old > 0) print(`verified ${trigger.job.name}: ${old} triggers were made up for`);
+    if (old > 0) print(`verified ${trigger.job.name}: caught up on ${old} triggers`);
     old = 0;
     const lateMs = arrivedMs - nominalMs;
     print(

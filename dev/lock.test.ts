@@ -13,7 +13,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true }));
 
-/** A process that takes the lock and does nothing more; resolves when it holds it. */
+/** Starts a process that takes the lock and does nothing more; resolves when it holds the lock. */
 async function holdLock() {
   const program = `
     import { acquireLock } from "${import.meta.dirname}/lock.ts";
@@ -28,17 +28,17 @@ async function holdLock() {
   return holder;
 }
 
-test("only one process at a time has the lock, and it leaves nothing behind", () => {
+test("the lock is held by one process at a time, and its release leaves no file behind", () => {
   const lock = acquireLock(directory);
   expect(() => acquireLock(directory)).toThrow(
-    `${directory} is in use by another npm start (process ${process.pid}). Stop that one, or set EASYCRON_DATA_DIR`,
+    `${directory} is in use by another npm start (process ${process.pid}). Stop that process, or set EASYCRON_DATA_DIR`,
   );
   lock.release();
   acquireLock(directory).release();
   expect(readdirSync(directory)).toEqual([]);
 });
 
-test("the lock of a process that was killed with -9 counts for nothing", async () => {
+test("the lock of a process that was killed with -9 is ignored", async () => {
   const holder = await holdLock();
   expect(() => acquireLock(directory)).toThrow(`process ${holder.pid}`);
   holder.kill("SIGKILL");
@@ -46,19 +46,19 @@ test("the lock of a process that was killed with -9 counts for nothing", async (
   acquireLock(directory).release();
 });
 
-test("the lock of a process whose pid was given to another one counts for nothing", () => {
+test("the lock of a dead process is ignored when another process has its pid", () => {
   writeFileSync(join(directory, "lock"), JSON.stringify({ pid: process.pid, identity: "another boot:1:2" }));
   const lock = acquireLock(directory);
   expect(readFileSync(join(directory, "lock"), "utf8")).toContain(identityOf(process.pid));
   lock.release();
 });
 
-test.each(["", "{", "null", '{"pid":"1"}'])("a damaged lock file (%j) counts for nothing", (text) => {
+test.each(["", "{", "null", '{"pid":"1"}'])("a damaged lock file (%j) is ignored", (text) => {
   writeFileSync(join(directory, "lock"), text);
   acquireLock(directory).release();
 });
 
-test("of many that start at once on a stale lock, one gets it", async () => {
+test("one of many processes that start at once gets the lock of a dead process", async () => {
   writeFileSync(join(directory, "lock"), JSON.stringify({ pid: 1, identity: "stale" }));
   const program = `
     import { acquireLock } from "${import.meta.dirname}/lock.ts";

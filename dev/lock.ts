@@ -3,9 +3,9 @@ import { join } from "node:path";
 import { identityOf } from "./processes.ts";
 import { StartError, systemCode } from "./start-error.ts";
 
-/** Exclusive use of a data directory. */
+/** The exclusive use of a data directory. */
 export interface Lock {
-  /** Gives it back. */
+  /** Releases the lock. */
   release(): void;
 }
 
@@ -15,8 +15,9 @@ interface Holder {
 }
 
 /**
- * Takes the lock of a data directory: a file that names the process. The file of a process that is gone, however it
- * ended, counts for nothing, also when its pid has been given to another one. Throws a StartError when it is taken.
+ * Takes the lock of a data directory. The lock is a file that names this process. The lock of a process that no
+ * longer runs is ignored, even if another process now has its pid. Throws a StartError when another process holds the
+ * lock.
  */
 export function acquireLock(directory: string): Lock {
   const path = join(directory, "lock");
@@ -24,7 +25,7 @@ export function acquireLock(directory: string): Lock {
   const prepared = `${path}.${process.pid}`;
   writeFileSync(prepared, own, { mode: 0o600 });
   try {
-    // A link appears whole and only if there is none: two processes cannot both make it.
+    // Creating a link is atomic and fails if the path exists, so two processes cannot both create it.
     while (!tryLink(prepared, path)) removeStale(path, directory);
   } finally {
     rmSync(prepared, { force: true });
@@ -50,7 +51,7 @@ function removeStale(path: string, directory: string): void {
   const text = read(path);
   if (text === undefined) return;
   throwIfHeld(text, directory);
-  // Moved aside rather than removed: another process may have come first and taken the lock meanwhile.
+  // The file is moved aside, not removed: meanwhile another process may have removed it and taken the lock.
   const aside = `${path}.stale-${process.pid}`;
   try {
     renameSync(path, aside);
@@ -69,7 +70,7 @@ function throwIfHeld(text: string, directory: string): void {
   if (holder === undefined || identityOf(holder.pid) !== holder.identity) return;
   throw new StartError(
     `${directory} is in use by another npm start (process ${holder.pid}). ` +
-      "Stop that one, or set EASYCRON_DATA_DIR to another folder.",
+      "Stop that process, or set EASYCRON_DATA_DIR to another folder.",
   );
 }
 

@@ -13,7 +13,7 @@ beforeEach(() => {
 afterEach(() => rmSync(directory, { recursive: true }));
 
 describe("a log file", () => {
-  test("is added to by the next run", () => {
+  test("is appended to by the next run", () => {
     for (const line of ["one", "two"]) {
       const log = openLogFile(path);
       log.write(line);
@@ -24,7 +24,7 @@ describe("a log file", () => {
     expect(statSync(path).mode & 0o777).toBe(0o600);
   });
 
-  test("never takes more than twice its bound", () => {
+  test("never takes more than twice its limit", () => {
     const log = openLogFile(path, 100);
     for (let index = 0; index < 100; index++) log.write(`line ${String(index).padStart(3, "0")}`);
     log.close();
@@ -43,6 +43,6 @@ test.each([
   ],
   ["plain text", undefined],
   ["{broken", undefined],
-])("of %s people see %s", (line, notice) => {
+])("the log line %s is shown to the user as %s", (line, notice) => {
   expect(toNotice(line)).toBe(notice);
 });

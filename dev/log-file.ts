@@ -3,14 +3,19 @@ import { printable } from "../mesh/printable.ts";
 
 const MAX_BYTES = 10 * 1024 * 1024;
 
-/** A log on disk: at most twice 10 MiB, as the full one is kept beside it under the name `….1` until the next is. */
+/**
+ * A log on disk. A full log file (10 MiB) is kept as `<name>.1` until the next one is full, so it takes at most 20
+ * MiB.
+ */
 export interface LogFile {
-  /** Adds one line. A disk that is full loses it; nothing else does. */
+  /**
+   * Appends one line. Never throws: the line is lost when it cannot be written, for example because the disk is full.
+   */
   write(line: string): void;
   close(): void;
 }
 
-/** Opens a log to add to it. */
+/** Opens a log file to append to it. */
 export function openLogFile(path: string, maxBytes = MAX_BYTES): LogFile {
   let fd: number | undefined = openSync(path, "a", 0o600);
   let bytes = fstatSync(fd).size;
@@ -27,7 +32,7 @@ export function openLogFile(path: string, maxBytes = MAX_BYTES): LogFile {
         if (bytes >= maxBytes) rotate();
         bytes += writeSync(fd, `${line}\n`);
       } catch {
-        // A log must not end what it tells of.
+        // A failure of the log must not end the process.
       }
     },
     close: () => {
@@ -39,7 +44,10 @@ export function openLogFile(path: string, maxBytes = MAX_BYTES): LogFile {
 
 const LEVELS: Readonly<Record<number, string>> = { 40: "warning", 50: "error", 60: "fatal" };
 
-/** What of a service's log line people should see at once: warnings and errors, in one short line. */
+/**
+ * Turns a service's log line into a short line for the user, such as `error: failed (ECONNREFUSED)`. Returns
+ * undefined unless the line is a warning or an error.
+ */
 export function toNotice(line: string): string | undefined {
   if (!line.startsWith("{")) return undefined;
   try {

@@ -37,7 +37,7 @@ afterEach(async () => {
   rmSync(parent, { recursive: true });
 });
 
-/** Starts the supervisor as npm start does, but for npm. */
+/** Starts the supervisor as `npm start` does, but without npm. */
 function start(env: Record<string, string> = {}) {
   const child = spawn(process.execPath, [join(import.meta.dirname, "main.ts")], {
     env: {
@@ -69,7 +69,7 @@ function start(env: Record<string, string> = {}) {
   return { child, ended, sees, errors: () => errors };
 }
 
-/** PostgreSQL's processes on the folder, and the programs that make it. */
+/** Returns the pids of PostgreSQL's processes on the folder, and of programs that create it. */
 const leftRunning = () => [
   ...findProcesses(clusterNameOf(join(dataDir, "postgres"))),
   ...findProcesses(dataDir),
@@ -77,7 +77,7 @@ const leftRunning = () => [
 
 const readManifest = () => JSON.parse(readFileSync(join(dataDir, "dev.json"), "utf8")) as Manifest;
 
-/** The one line of a start that fails, and its exit code. */
+/** Starts the supervisor, expects it to fail with one line, and returns its exit code and that line. */
 async function failure(env: Record<string, string> = {}): Promise<[number | null, string]> {
   const { ended, errors } = start(env);
   const code = await ended;
@@ -86,7 +86,7 @@ async function failure(env: Record<string, string> = {}): Promise<[number | null
 }
 
 describe("npm start", { timeout: 60_000 }, () => {
-  test("that is killed with -9 leaves nothing running, and the next one finds its data", async () => {
+  test("leaves no process running when it is killed with -9, and the next start finds its data", async () => {
     const first = start();
     await first.sees(/^ready /m);
     const before = readManifest();
@@ -104,7 +104,7 @@ describe("npm start", { timeout: 60_000 }, () => {
     expect(readdirSync(dataDir).sort()).toEqual(["keys.json", "log", "postgres"]);
   });
 
-  test("that is stopped while PostgreSQL is being made ends with 0 and leaves nothing running", async () => {
+  test("ends with code 0 and leaves no process running when it is stopped while it creates PostgreSQL", async () => {
     mkdirSync(dataDir);
     const { child, ended } = start();
     for await (const { filename } of watch(dataDir)) if (filename?.startsWith("postgres.new-")) break;
@@ -114,7 +114,7 @@ describe("npm start", { timeout: 60_000 }, () => {
     expect(readdirSync(dataDir).sort()).toEqual(["keys.json", "log"]);
   });
 
-  test("that is stopped while the services start ends with 0 and leaves nothing running", async () => {
+  test("ends with code 0 and leaves no process running when it is stopped while the services start", async () => {
     const { child, ended, sees } = start();
     await sees(/^targets /m);
     child.kill("SIGTERM");
@@ -124,7 +124,7 @@ describe("npm start", { timeout: 60_000 }, () => {
     expect(readdirSync(dataDir).sort()).toEqual(["keys.json", "log", "postgres"]);
   });
 
-  test("runs on a PostgreSQL of the caller's own", async () => {
+  test("uses the PostgreSQL of DATABASE_URL", async () => {
     const postgres = await startPostgres();
     try {
       const { child, ended, sees } = start({ DATABASE_URL: postgres.url });
@@ -144,13 +144,11 @@ describe("npm start", { timeout: 60_000 }, () => {
   });
 });
 
-describe("npm start ends with one line when", { timeout: 60_000 }, () => {
-  test("the database cannot be reached, without its password", async () => {
+describe("npm start fails with one line when", { timeout: 60_000 }, () => {
+  test("the database cannot be reached, and the line does not show its password", async () => {
     const [code, line] = await failure({ DATABASE_URL: "postgres://u:hunter2@127.0.0.1:1/d" });
     expect(code).toBe(1);
-    expect(line).toMatch(
-      /^easycron: The database of DATABASE_URL cannot be brought up to date: .*ECONNREFUSED/,
-    );
+    expect(line).toMatch(/^easycron: The database of DATABASE_URL cannot be migrated: .*ECONNREFUSED/);
     expect(line).not.toContain("hunter2");
   });
 
@@ -161,23 +159,23 @@ describe("npm start ends with one line when", { timeout: 60_000 }, () => {
     expect(readFileSync(join(dataDir, "keys.json"), "utf8")).toBe("{");
   });
 
-  test("the keys are gone and the data is not", async () => {
+  test("keys.json is missing and the data is not", async () => {
     mkdirSync(join(dataDir, "postgres"), { recursive: true });
     writeFileSync(join(dataDir, "postgres/PG_VERSION"), "18\n");
     expect(await failure()).toEqual([1, expect.stringContaining("keys.json is missing")]);
     expect(existsSync(join(dataDir, "keys.json"))).toBe(false);
   });
 
-  test("the keys are other ones than those of the data", async () => {
+  test("keys.json belongs to other data", async () => {
     const { child, ended, sees } = start();
     await sees(/^PostgreSQL listens/m);
     child.kill("SIGTERM");
     await ended;
     writeKeys(join(dataDir, "keys.json"), createKeys());
-    expect(await failure()).toEqual([1, expect.stringMatching(/keys.json .* not the one/)]);
+    expect(await failure()).toEqual([1, expect.stringMatching(/keys.json .* not the password/)]);
   });
 
-  test("a service refuses its own variable, with code 2", async () => {
+  test("a service refuses a variable of its own, and ends with code 2", async () => {
     const [code, line] = await failure({ EASYCRON_SCHEDULER_TICK_MS: "soon" });
     expect(code).toBe(2);
     expect(line).toMatch(/^easycron: scheduler-0 ended with code 2: .*EASYCRON_SCHEDULER_TICK_MS is "soon"/);

@@ -10,7 +10,7 @@ const WATCH_MS = 250;
 
 for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, stop);
 process.on("uncaughtException", (error) => void fail(error));
-// Whoever read the output has gone away.
+// The reader of the output may go away. Without a listener the error would end the process.
 process.stdout.on("error", () => {});
 
 watchNpm();
@@ -26,7 +26,7 @@ async function run(): Promise<Product> {
   return startProduct({ config, print: (line) => console.log(line), signal: aborting.signal });
 }
 
-/** Signals come twice when a terminal sends them to npm and to us. */
+/** Stops once, however many signals arrive: a terminal sends a signal to npm and to this process. */
 async function stop(): Promise<void> {
   if (stopping) return;
   stopping = true;
@@ -35,7 +35,10 @@ async function stop(): Promise<void> {
   process.exit(0);
 }
 
-/** A shell between npm and us dies of npm's SIGTERM without passing it on; then nobody is left to stop us. */
+/**
+ * Stops when the parent process ends: a shell between npm and this process dies of npm's SIGTERM without passing it
+ * on.
+ */
 function watchNpm(): void {
   if (process.env.npm_lifecycle_event === undefined) return;
   const parent = process.ppid;
@@ -53,7 +56,7 @@ async function fail(error: unknown): Promise<void> {
   process.exit(error instanceof ConfigError ? 2 : error instanceof StartError ? error.exitCode : 1);
 }
 
-/** One line; for what nobody foresaw, with the place where it happened. */
+/** Returns one line that describes an error; an unexpected error includes the place in the code that threw it. */
 function describe(error: unknown): string {
   if (error instanceof ConfigError || error instanceof StartError) return error.message;
   if (!(error instanceof Error)) return String(error);

@@ -2,26 +2,26 @@ import { rmSync } from "node:fs";
 import type { ServiceName } from "./config.ts";
 import { writePrivateFile } from "./data-directory.ts";
 
-/** What dev.json tells: how to call the API, and which processes there are. */
+/** The content of dev.json: how to call the API, and which processes run. */
 export interface Manifest {
   /** The gateway's URL. */
   readonly url: string;
   /** The demo project's API key. */
   readonly apiKey: string;
-  /** The secret of the demo project's webhooks. */
+  /** The secret that signs the demo project's webhooks. */
   readonly signingSecret: string;
   /** The demo project's id. */
   readonly project: string;
-  /** Process ids by service; `postgres` too when it is the embedded one. */
+  /** Process ids by service, and of `postgres` when the embedded PostgreSQL runs. */
   readonly pids: Readonly<Partial<Record<ServiceName | "postgres", readonly number[]>>>;
 }
 
-/** Writes dev.json; whoever reads it meanwhile sees the old one or the new one. */
+/** Writes dev.json atomically: a concurrent reader sees the old content or the new content. */
 export function writeManifest(path: string, manifest: Manifest): void {
   writePrivateFile(path, `${JSON.stringify(manifest, undefined, 2)}\n`);
 }
 
-/** Removes dev.json, if there is one. */
+/** Removes dev.json if it exists. */
 export function removeManifest(path: string): void {
   rmSync(path, { force: true });
 }

@@ -3,7 +3,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { expect, test } from "vitest";
 import { findFreePorts, whyTaken } from "./ports.ts";
 
-test("finds different free ports outside the range of outgoing connections", async () => {
+test("findFreePorts returns different free ports outside the range of outgoing connections", async () => {
   const ports = await findFreePorts(8);
   expect(new Set(ports).size).toBe(8);
   for (const port of ports) {
@@ -13,7 +13,7 @@ test("finds different free ports outside the range of outgoing connections", asy
 });
 
 test.each(["127.0.0.1", "0.0.0.0"])(
-  "sees that something listens on %s, and prefers a port only if it is free",
+  "a port with a listener on %s is reported as taken, and is preferred only when it is free again",
   async (host) => {
     const server = createServer().listen(0, host);
     await once(server, "listening");

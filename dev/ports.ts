@@ -1,12 +1,12 @@
 import { createServer } from "node:net";
 import { systemCode } from "./start-error.ts";
 
-// Below the ports that Linux (32768) and macOS (49152) give to outgoing connections: while a service is being
-// restarted, none of those can take its port.
+// These are below the ports that Linux (from 32768) and macOS (from 49152) give to outgoing connections. So no
+// outgoing connection can take the port of a service while it restarts.
 const FIRST_PORT = 15_000;
 const LAST_PORT = 29_999;
 
-/** Finds ports of the loopback address on which nothing listens; `preferred` is among them if it is free. */
+/** Returns `count` ports of 127.0.0.1 on which nothing listens. `preferred` is one of them if it is free. */
 export async function findFreePorts(count: number, preferred?: number): Promise<number[]> {
   const found = new Set<number>();
   if (preferred !== undefined && (await whyTaken(preferred)) === undefined) found.add(preferred);
@@ -17,7 +17,7 @@ export async function findFreePorts(count: number, preferred?: number): Promise<
   return [...found].slice(0, count);
 }
 
-/** Why a port of the loopback address cannot be listened on, as a system error's code; undefined when it can. */
+/** Returns why a port of 127.0.0.1 cannot be used, as a system error code such as EADDRINUSE; undefined if it can. */
 export function whyTaken(port: number): Promise<string | undefined> {
   return new Promise((done, fail) => {
     const server = createServer();

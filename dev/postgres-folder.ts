@@ -18,7 +18,7 @@ import { signal as sendSignal } from "./processes.ts";
 import { StartError, systemCode } from "./start-error.ts";
 
 /**
- * Whether a folder holds a PostgreSQL cluster yet. Throws a StartError when it holds something else, or one of
+ * Returns whether a folder has the files of PostgreSQL. Throws a StartError when it has other files, or those of
  * another major version.
  */
 export function readFolderState(folder: string): "absent" | "present" {
@@ -28,7 +28,7 @@ export function readFolderState(folder: string): "absent" | "present" {
     if (isAbsent(folder)) return "absent";
     throw new StartError(
       `${folder} is damaged: it is not empty and has no PG_VERSION. ` +
-        "Restore it from a backup, or move it away to begin with an empty one.",
+        "Restore it from a backup, or move it away to start with an empty one.",
     );
   }
   throw new StartError(
@@ -43,7 +43,7 @@ function readVersion(folder: string): string | undefined {
   } catch (error) {
     if (systemCode(error) === "ENOENT") return undefined;
     throw new StartError(
-      `${folder} cannot be read: ${systemCode(error)}. Make it readable, or move it away.`,
+      `${folder} cannot be read (${systemCode(error)}). Make it readable, or move it away.`,
       {
         cause: error,
       },
@@ -59,17 +59,21 @@ function isAbsent(folder: string): boolean {
   }
 }
 
-/** What `initialise` needs. */
+/** Options of `initialise`. */
 export interface InitialiseOptions {
   readonly folder: string;
   readonly password: string;
   readonly binaries: PostgresBinaries;
   readonly signal?: AbortSignal;
-  /** False skips fsync, for data that nobody will miss. */
+  /** False skips fsync, for throw-away data. Default true. */
   readonly durable?: boolean;
 }
 
-/** Makes an empty cluster. It appears whole or not at all: a folder that was left half-made is made anew. */
+/**
+ * Creates the files of an empty PostgreSQL. They are made in a temporary folder beside `folder` and renamed when
+ * complete. Temporary folders that a killed process left are removed. Throws a StartError when the files cannot be
+ * created.
+ */
 export async function initialise({
   folder,
   password,
@@ -78,7 +82,7 @@ export async function initialise({
   durable = true,
 }: InitialiseOptions): Promise<void> {
   removeHalfMade(folder);
-  // A name of this process's own: what a killed one had begun may still be being written to.
+  // The name has this process's pid, because a process of a killed start may still write to its own temporary folder.
   const making = `${folder}.new-${process.pid}`;
   const passwordFile = `${folder}.password`;
   const { initdb, user } = binaries;
@@ -95,7 +99,7 @@ export async function initialise({
       `--pgdata=${folderArgument(making, user !== undefined)}`,
       "--username=postgres",
       "--auth=scram-sha-256",
-      // By number: the file has no name any more, and the other user could not reach it.
+      // By descriptor: the file is already unlinked, and the other user may have no access to its folder.
       "--pwfile=/dev/fd/3",
       "--encoding=UTF8",
       "--locale=C",
@@ -139,27 +143,27 @@ async function run(
     stdio: ["ignore", "ignore", "pipe", passwordFd],
     detached: true,
   });
-  let said = "";
+  let output = "";
   child.stderr?.on("data", (text: Buffer) => {
-    said += text;
+    output += text;
   });
-  // The whole group: the server that the program runs meanwhile would go on writing.
+  // Kills the whole process group, because initdb runs a server that would continue to write.
   const kill = () => child.pid !== undefined && sendSignal(-child.pid, "SIGKILL");
   signal?.addEventListener("abort", kill);
   if (signal?.aborted === true) kill();
-  // Closed means that nobody is left who could write a line, or a file.
+  // "close" comes when no process of the group is left, so nothing can still write a line or a file.
   const [code] = (await once(child, "close")) as [number | null];
   signal?.removeEventListener("abort", kill);
   signal?.throwIfAborted();
   if (code === 0) return;
-  const lines = said.trim().split("\n");
+  const lines = output.trim().split("\n");
   const why = lines.find((line) => /error|fatal|could not/i.test(line)) ?? `it ended with ${code}`;
-  throw new StartError(`PostgreSQL could not make its files in ${options.cwd}: ${why}`);
+  throw new StartError(`PostgreSQL could not create its files in ${options.cwd}: ${why}`);
 }
 
 /**
- * How the folder is named to PostgreSQL. Under another user it may lie beneath a folder which that user cannot enter;
- * a process can reach its own working directory all the same.
+ * Returns the path by which PostgreSQL reaches its folder. Another user may have no access to a parent of the folder,
+ * but a process can always reach its own working directory.
  */
 export function folderArgument(folder: string, asAnotherUser: boolean): string {
   return asAnotherUser && process.platform === "linux" ? "/proc/self/cwd" : folder;

@@ -45,7 +45,7 @@ async function query(postgres: Postgres, database: string, ...statements: string
 }
 
 describe("an embedded PostgreSQL", () => {
-  test("keeps its data between runs, also when it was killed", async () => {
+  test("keeps its data between runs, even when it was killed", async () => {
     const first = await start();
     await ensureDatabase(first, "easycron");
     await ensureDatabase(first, "easycron");
@@ -56,7 +56,7 @@ describe("an embedded PostgreSQL", () => {
     expect(await query(second, "easycron", "select value from t")).toEqual([1]);
   });
 
-  test("is started again on the same port when it is killed", async () => {
+  test("is restarted on the same port when it is killed", async () => {
     const ended = Promise.withResolvers<void>();
     const postgres = await start({ onEvent: ({ kind }) => kind === "ended" && ended.resolve() });
     await query(postgres, "postgres", "create table t (value int)", "insert into t values (7)");
@@ -67,8 +67,8 @@ describe("an embedded PostgreSQL", () => {
   });
 
   test.each([
-    ["ends when its supervisor is killed", true],
-    ["that a killed supervisor left running is stopped by the next start", false],
+    ["stops when its supervisor is killed", true],
+    ["is stopped by the next start when a killed supervisor left it running", false],
   ])("%s", async (_name, watched) => {
     const holder = holdPostgres();
     const [line] = (await once(holder.stdout, "data")) as [Buffer];
@@ -84,7 +84,7 @@ describe("an embedded PostgreSQL", () => {
     expect(await query(next, "postgres", "select 1 as value")).toEqual([1]);
   });
 
-  /** A process that starts one on the same folder, prints its pid, and does nothing more. */
+  /** Starts a process that starts PostgreSQL on the same folder, prints its pid, and does nothing more. */
   function holdPostgres() {
     const program = `
       import { findFreePorts } from "${import.meta.dirname}/ports.ts";
@@ -100,15 +100,15 @@ describe("an embedded PostgreSQL", () => {
   }
 });
 
-describe("a folder that cannot be used is named in one line, and not touched:", () => {
-  test("one that is not PostgreSQL's", async () => {
+describe("starting PostgreSQL on a folder", () => {
+  test("that has other files in it fails with one line and changes nothing", async () => {
     await mkdir(folder);
     await writeFile(join(folder, "precious"), "data");
     await expect(start()).rejects.toThrow(`${folder} is damaged: it is not empty and has no PG_VERSION.`);
     expect(await readdir(folder)).toEqual(["precious"]);
   });
 
-  test("one of another version", async () => {
+  test("of another major version fails and names both versions", async () => {
     await mkdir(folder);
     await writeFile(join(folder, "PG_VERSION"), "17\n");
     await expect(start()).rejects.toThrow(
@@ -116,17 +116,20 @@ describe("a folder that cannot be used is named in one line, and not touched:", 
     );
   });
 
-  test.each(["global/pg_control", "pg_wal", "postgresql.conf"])("one without %s", async (part) => {
-    const made = await start();
-    await made.stop();
-    await rm(join(folder, part), { recursive: true });
-    const failure = await start().catch((error: unknown) => error);
-    expect(failure).toBeInstanceOf(StartError);
-    expect(String(failure)).toMatch(/PostgreSQL cannot start on .*: .+ Restore the folder from a backup/);
-    expect(String(failure).split("\n").length).toBe(1);
-  });
+  test.each(["global/pg_control", "pg_wal", "postgresql.conf"])(
+    "that lacks %s fails with one line",
+    async (part) => {
+      const made = await start();
+      await made.stop();
+      await rm(join(folder, part), { recursive: true });
+      const failure = await start().catch((error: unknown) => error);
+      expect(failure).toBeInstanceOf(StartError);
+      expect(String(failure)).toMatch(/PostgreSQL cannot start on .*: .+ Restore the folder from a backup/);
+      expect(String(failure).split("\n").length).toBe(1);
+    },
+  );
 
-  test("one whose tables are gone", async () => {
+  test("that lacks its tables fails when the database is created", async () => {
     const made = await start();
     await made.stop();
     await rm(join(folder, "base"), { recursive: true });
@@ -134,7 +137,7 @@ describe("a folder that cannot be used is named in one line, and not touched:", 
     await expect(failure).rejects.toThrow(/^PostgreSQL's files are damaged: .+\. Restore the folder/);
   });
 
-  test("a half-made one is made anew", async () => {
+  test("that a killed start left half-made creates the folder again", async () => {
     await mkdir(`${folder}.new-1`);
     await writeFile(join(`${folder}.new-1`, "half"), "");
     await chmod(`${folder}.new-1`, 0o755);

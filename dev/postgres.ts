@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import pg from "pg";
+import { createDatabaseIfAbsent, isWrongPassword } from "../db/admin.ts";
 import { orAbort } from "./abort.ts";
 import { findBinaries, type PostgresBinaries } from "./postgres-binaries.ts";
 import { folderArgument, initialise, readFolderState } from "./postgres-folder.ts";
@@ -10,30 +10,34 @@ import { stopLeftOver } from "./postgres-left-over.ts";
 import { StartError } from "./start-error.ts";
 import { type Program, type ProgramEvent, type Supervised, supervise } from "./supervisor.ts";
 
-/** A PostgreSQL of our own. */
+/** Options of `startPostgres`. */
 export interface PostgresOptions {
-  /** Where it keeps its files; made when there is none. Its parent must exist and be writable. */
+  /** The folder of its files, created if it does not exist. Its parent must exist and be writable. */
   readonly folder: string;
-  /** Of the superuser "postgres". */
+  /** The password of the superuser "postgres". */
   readonly password: string;
-  /** On the loopback address. */
+  /** The port on 127.0.0.1. */
   readonly port: number;
-  /** False for data that nobody will miss: it then survives the end of any process, but not of the machine. */
+  /**
+   * False for throw-away data: it then survives the end of any process, but not a crash of the machine. Default true.
+   */
   readonly durable?: boolean;
-  /** Told each line that the server writes. */
+  /** Called with each line that the server writes. */
   readonly onLine?: (line: string) => void;
-  /** Told what happens to the server's process. */
+  /** Called when the server's process starts, is ready, or ends. */
   readonly onEvent?: (event: ProgramEvent) => void;
-  /** Gives up starting. */
+  /** Aborts the start. */
   readonly signal?: AbortSignal;
 }
 
-/** A running PostgreSQL; it is started again whenever it ends. */
+/** A running PostgreSQL. It is restarted whenever it ends. */
 export interface Postgres {
   readonly supervised: Supervised;
-  /** Connection string of the superuser. */
+  /** Returns the superuser's connection string to a database. */
   url(database: string): string;
-  /** Fast shutdown: open transactions are rolled back. What does not end within `graceMs` (5 s) is killed. */
+  /**
+   * Shuts down and rolls back open transactions. Kills a server that does not end within `graceMs` (default 5,000).
+   */
   stop(graceMs?: number): Promise<void>;
 }
 
@@ -47,8 +51,9 @@ const SETTINGS = {
 };
 
 /**
- * Starts PostgreSQL on a folder of its own, having stopped what a killed supervisor left running there, and waits
- * until it accepts connections. Throws a StartError, having changed nothing, when the folder cannot be used.
+ * Starts PostgreSQL on its folder and waits until it accepts connections. Before that, it stops the processes that a
+ * killed supervisor left running on the folder. Throws a StartError, and changes nothing, when the folder cannot be
+ * used.
  */
 export async function startPostgres(options: PostgresOptions): Promise<Postgres> {
   const { folder, port } = options;
@@ -56,17 +61,17 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
   const clusterName = clusterNameOf(folder);
   await stopLeftOver(folder, clusterName);
   if (readFolderState(folder) === "absent") await initialise({ ...options, binaries });
-  const words: string[] = [];
+  const lines: string[] = [];
   const watchers = new Set<Promise<unknown>>();
   const program = toProgram(options, binaries, clusterName, watchers, (line) => {
-    words.push(line);
+    lines.push(line);
     options.onLine?.(line);
   });
   const supervised = supervise(program, options.onEvent);
   const stop = async (graceMs = 5_000) => {
     await supervised.stop(graceMs);
     await Promise.all(watchers);
-    // The processes of a server that had to be killed end by themselves, but not at once.
+    // When the server was killed, its child processes end by themselves, but not at once.
     await stopLeftOver(folder, clusterName);
   };
   try {
@@ -74,19 +79,19 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
   } catch (cause) {
     await stop();
     options.signal?.throwIfAborted();
-    throw new StartError(`PostgreSQL cannot start on ${folder}: ${toProblem(words)} ${CURE}`, { cause });
+    throw new StartError(`PostgreSQL cannot start on ${folder}: ${toProblem(lines)} ${REMEDY}`, { cause });
   }
   const url = (database: string) =>
     `postgres://postgres:${encodeURIComponent(options.password)}@127.0.0.1:${port}/${database}`;
   return { supervised, url, stop };
 }
 
-/** The name that all processes of a folder's server bear on their command line. */
+/** Returns the name of a folder's server. The command line of each of its processes contains it. */
 export function clusterNameOf(folder: string): string {
   return `easycron-${createHash("sha256").update(folder).digest("hex").slice(0, 12)}`;
 }
 
-const CURE = "Restore the folder from a backup, or move it away to begin with an empty one.";
+const REMEDY = "Restore the folder from a backup, or move it away to start with an empty one.";
 
 function toProgram(
   { folder, port, durable = true }: PostgresOptions,
@@ -106,10 +111,10 @@ function toProgram(
         cwd: folder,
         env: { LC_ALL: "C", TZ: "UTC" },
         stdio: ["ignore", "ignore", "pipe"],
-        // Ctrl-C is for the supervisor, which lets the services end first.
+        // Ctrl-C must reach the supervisor only, which stops the services first.
         detached: true,
       });
-      const watcher = endWithUs(child);
+      const watcher = stopWhenWeDie(child);
       watchers.add(watcher);
       void watcher.then(() => watchers.delete(watcher));
       return child;
@@ -125,10 +130,10 @@ function toProgram(
 }
 
 /**
- * Has a server stopped when this process dies, however it dies: a shell waits for the end of a pipe that we hold.
- * Resolves when the shell is gone, which is soon after the server.
+ * Starts a shell that stops the server when this process dies, even by SIGKILL: the shell waits for the end of a pipe
+ * that this process holds open. Resolves when the shell has ended, which is soon after the server.
  */
-function endWithUs(child: ChildProcess): Promise<unknown> {
+function stopWhenWeDie(child: ChildProcess): Promise<unknown> {
   if (child.pid === undefined) return Promise.resolve();
   const watcher = spawn("/bin/sh", ["-c", 'read -r _; kill -INT "$1"', "sh", String(child.pid)], {
     stdio: ["pipe", "ignore", "ignore"],
@@ -136,39 +141,30 @@ function endWithUs(child: ChildProcess): Promise<unknown> {
   });
   watcher.stdin.on("error", () => {});
   child.once("exit", () => watcher.kill("SIGKILL"));
-  // Without a shell nobody watches; the next start stops what is left over.
+  // If there is no shell, nothing stops the server, and the next start does.
   return once(watcher, "exit").catch(() => undefined);
 }
 
-/** The one line of the server's many that says why it ended. */
+/** Returns the line of the server's output that says why it ended. */
 function toProblem(lines: readonly string[]): string {
   const fatal = lines.map((line) => /(?:FATAL|PANIC):\s+(.*)$/.exec(line)?.[1]).findLast((text) => text);
-  const problem = fatal ?? lines[0]?.replace(/^postgres: /, "") ?? "it said nothing";
+  const problem = fatal ?? lines[0]?.replace(/^postgres: /, "") ?? "it wrote no reason";
   return problem.endsWith(".") ? problem : `${problem}.`;
 }
 
-const WRONG_PASSWORD = "28P01";
-
-/** Creates a database unless it exists. Throws a StartError when the server cannot. */
+/** Creates a database unless it exists. Throws a StartError when the server cannot do so. */
 export async function ensureDatabase(postgres: Postgres, name: string): Promise<void> {
-  const client = new pg.Client({ connectionString: postgres.url("postgres") });
-  // A server that ends meanwhile rejects the query as well.
-  client.on("error", () => {});
   try {
-    await client.connect();
-    const found = await client.query("select from pg_database where datname = $1", [name]);
-    if (found.rowCount === 0) await client.query(`create database ${client.escapeIdentifier(name)}`);
+    await createDatabaseIfAbsent(postgres.url("postgres"), name);
   } catch (cause) {
-    if (cause instanceof pg.DatabaseError && cause.code === WRONG_PASSWORD) {
+    if (isWrongPassword(cause)) {
       throw new StartError(
-        "The password in keys.json is not the one of PostgreSQL's files: the two belong to different data. " +
+        "The password in keys.json is not the password of PostgreSQL's files: the two belong to different data. " +
           "Restore keys.json and the folder postgres from the same backup.",
         { cause },
       );
     }
     const problem = cause instanceof Error ? cause.message : String(cause);
-    throw new StartError(`PostgreSQL's files are damaged: ${problem}. ${CURE}`, { cause });
-  } finally {
-    await client.end();
+    throw new StartError(`PostgreSQL's files are damaged: ${problem}. ${REMEDY}`, { cause });
   }
 }

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { expect, test } from "vitest";
 import { commandOf, findProcesses, identityOf, signal } from "./processes.ts";
 
-test("a process has one identity while it runs, and none afterwards", async () => {
+test("a process keeps its identity while it runs, and has none afterwards", async () => {
   const marker = `easycron-test-${process.pid}`;
   const child = spawn(process.execPath, ["--eval", "setInterval(() => {}, 1e6)", marker]);
   await once(child, "spawn");

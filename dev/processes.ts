@@ -4,13 +4,13 @@ import { readdirSync, readFileSync } from "node:fs";
 const hasProc = process.platform === "linux";
 
 /**
- * Names a running process so that a later one with the same pid has another name: boot, pid and start time.
- * Undefined when there is none, or only a zombie.
+ * Returns an identity of a running process: boot, pid and start time. A later process with the same pid has another
+ * identity. Returns undefined when no process has the pid, or only a zombie.
  */
 export function identityOf(pid: number): string | undefined {
   if (!hasProc) return identityFromPs(pid);
   const stat = readOrEmpty(`/proc/${pid}/stat`);
-  // The second field, the name in parentheses, may itself hold spaces and parentheses.
+  // The second field is the name in parentheses. The name may contain spaces and parentheses.
   const [state, ...rest] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   if (stat === "" || state === "Z" || state === "X") return undefined;
   const startTicks = rest[18];
@@ -25,14 +25,14 @@ function identityFromPs(pid: number): string | undefined {
   return `${pid}:${started.join(" ")}`;
 }
 
-/** The pids of the processes whose command line contains a text, this one excepted. */
+/** Returns the pids of all processes but this one whose command line contains a text. */
 export function findProcesses(text: string): number[] {
   return listCommands()
     .filter(({ pid, command }) => pid !== process.pid && command.includes(text))
     .map(({ pid }) => pid);
 }
 
-/** The command line of a process; empty when there is none. */
+/** Returns the command line of a process, or an empty text when there is no such process. */
 export function commandOf(pid: number): string {
   if (hasProc) return toCommand(readOrEmpty(`/proc/${pid}/cmdline`));
   return runPs(["-o", "command=", "-p", String(pid)]).trim();
@@ -57,7 +57,7 @@ function readOrEmpty(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch {
-    // It has ended meanwhile.
+    // The process has ended meanwhile.
     return "";
   }
 }
@@ -71,7 +71,7 @@ function runPs(args: readonly string[]): string {
   }
 }
 
-/** Sends a signal; false when there is no such process. */
+/** Sends a signal. Returns false when there is no such process. */
 export function signal(pid: number, name: NodeJS.Signals): boolean {
   try {
     return process.kill(pid, name);

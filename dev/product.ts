@@ -17,36 +17,38 @@ import { ensureDatabase, type Postgres, startPostgres } from "./postgres.ts";
 import { startReceiver } from "./receiver.ts";
 import { StartError } from "./start-error.ts";
 
-/** How the product is started. */
+/** Options of `startProduct`. */
 export interface ProductOptions {
   readonly config: Config;
-  /** Shown to people: one line. */
+  /** Prints one line for the user. */
   readonly print: (line: string) => void;
-  /** Gives up starting; `startProduct` then throws the signal's reason, with nothing left running. */
+  /** Aborts the start; `startProduct` then stops what it has started and throws the signal's reason. */
   readonly signal?: AbortSignal;
-  /** False for data that nobody will miss. */
+  /**
+   * False for throw-away data: it then survives the end of any process, but not a crash of the machine. Default true.
+   */
   readonly durable?: boolean;
 }
 
-/** Everything, running on this machine. */
+/** The product, running on this machine. */
 export interface Product {
-  /** What dev.json says now. */
+  /** Returns the present content of dev.json. */
   manifest(): Manifest;
   readonly operatorKey: string;
-  /** Connection string of the administrator. */
+  /** The administrator's connection string. */
   readonly databaseUrl: string;
   readonly fleet: Fleet;
-  /** The embedded PostgreSQL, unless there is another one. */
+  /** The embedded PostgreSQL; undefined when DATABASE_URL names another one. */
   readonly postgres: Postgres | undefined;
-  /** Ends everything within 10 s and leaves the data as it is. */
+  /** Stops everything within 10 s and keeps the data. */
   stop(): Promise<void>;
 }
 
 type Closers = (() => void | Promise<void>)[];
 
 /**
- * Starts everything on one machine, and writes dev.json when it serves. Throws a StartError whose message is the one
- * line to show; then nothing is left running, and what was there before is as it was.
+ * Starts everything on this machine and writes dev.json when it serves. Throws a StartError with a message of one
+ * line for the user. After a failure nothing is left running, and existing data is unchanged.
  */
 export async function startProduct(options: ProductOptions): Promise<Product> {
   const closers: Closers = [];
@@ -86,11 +88,11 @@ async function start(options: ProductOptions, closers: Closers): Promise<Omit<Pr
   const postgres = config.databaseUrl === undefined ? await openPostgres(options, keys, onPids) : undefined;
   if (postgres !== undefined) closers.push(() => postgres.stop(POSTGRES_GRACE_MS));
   const databaseUrl = postgres?.url(DATABASE) ?? config.databaseUrl ?? "";
-  await bringUpToDate(databaseUrl, keys, postgres);
+  await migrateDatabase(databaseUrl, keys, postgres);
   if (postgres !== undefined) remember({ databaseUrl });
   signal?.throwIfAborted();
 
-  if (config.redisUrl !== undefined) print("REDIS_URL is set; this version has no use for it yet");
+  if (config.redisUrl !== undefined) print("REDIS_URL is set, but this version does not use it");
   print(`targets in ${config.egressAllow} may be called (EASYCRON_EGRESS_ALLOW)`);
   const fleet = await startFleet({ ...options, keys, databaseUrl, logFolder: paths.log, onPids });
   closers.push(() => fleet.stop());
@@ -134,11 +136,13 @@ async function checkPort(port: number): Promise<void> {
   if (port === 0) return;
   const code = await whyTaken(port);
   if (code === undefined) return;
-  const cure = "set EASYCRON_PORT to another one (0 takes any that is free).";
+  const remedy = "set EASYCRON_PORT to another port (0 means any free port).";
   if (code === "EADDRINUSE") {
-    throw new StartError(`Port ${port} of 127.0.0.1 is in use: end what listens there, or ${cure}`);
+    throw new StartError(
+      `Port ${port} of 127.0.0.1 is in use: stop the program that listens there, or ${remedy}`,
+    );
   }
-  throw new StartError(`Port ${port} of 127.0.0.1 cannot be listened on (${code}): ${cure}`);
+  throw new StartError(`Port ${port} of 127.0.0.1 cannot be used (${code}): ${remedy}`);
 }
 
 function openKeys(paths: Paths, config: Config): Keys {
@@ -148,8 +152,8 @@ function openKeys(paths: Paths, config: Config): Keys {
     config.databaseUrl === undefined && existsSync(paths.postgres) && readdirSync(paths.postgres).length > 0;
   if (hasData) {
     throw new StartError(
-      `${paths.keys} is missing, and ${paths.postgres} is not: restore it from a backup, or move the whole folder ` +
-        "away to begin with an empty one.",
+      `${paths.keys} is missing, but the data in ${paths.postgres} needs it. Restore it from a backup, or move the data ` +
+        "directory away to start with an empty one.",
     );
   }
   const keys = createKeys();
@@ -170,27 +174,34 @@ async function openPostgres(options: ProductOptions, keys: Keys, onPids: () => v
     onEvent: (event) => {
       if (event.kind === "started") onPids();
       if (event.kind !== "ended" || event.restartInMs === undefined) return;
-      print(`postgres ${event.how}; starting it again in ${event.restartInMs} ms`);
+      print(`postgres ${event.how}; restarting it in ${event.restartInMs} ms`);
     },
     ...(signal && { signal }),
     ...(durable !== undefined && { durable }),
   });
-  print(`PostgreSQL listens on 127.0.0.1:${port}; its data are in ${folder}`);
+  print(`PostgreSQL listens on 127.0.0.1:${port}; its data is in ${folder}`);
   return postgres;
 }
 
-async function bringUpToDate(databaseUrl: string, keys: Keys, postgres: Postgres | undefined): Promise<void> {
+async function migrateDatabase(
+  databaseUrl: string,
+  keys: Keys,
+  postgres: Postgres | undefined,
+): Promise<void> {
   if (postgres !== undefined) await ensureDatabase(postgres, DATABASE);
   try {
     await migrate(databaseUrl, { rolePasswords: keys.passwords });
   } catch (cause) {
     if (cause instanceof SchemaMismatchError) throw new StartError(cause.message, { cause });
     const where = postgres === undefined ? "The database of DATABASE_URL" : "The embedded database";
-    throw new StartError(`${where} cannot be brought up to date: ${problemOf(cause)}`, { cause });
+    throw new StartError(`${where} cannot be migrated: ${problemOf(cause)}`, { cause });
   }
 }
 
-/** The first line of what went wrong; a connection that failed on each of several addresses has none of its own. */
+/**
+ * Returns the first line of an error's message. A connection that failed on several addresses has the message of the
+ * first.
+ */
 function problemOf(error: unknown): string {
   if (error instanceof AggregateError) return problemOf(error.errors[0]);
   return (error instanceof Error ? error.message : String(error)).split("\n")[0] ?? "";
@@ -221,6 +232,6 @@ async function openDemo(
 function pidsOf(fleet: Fleet, postgres: Postgres | undefined): Manifest["pids"] {
   const all = SERVICES.map((service) => [service, fleet.of(service)] as const);
   const entries = [...all, ...(postgres === undefined ? [] : [["postgres", [postgres.supervised]] as const])];
-  // Between two processes the last one's pid keeps the place, so that an index always means the same process.
+  // While a process restarts, the list has its last pid, so that an index always means the same process.
   return Object.fromEntries(entries.map(([name, list]) => [name, list.map((one) => one.lastPid() ?? 0)]));
 }

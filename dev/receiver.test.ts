@@ -34,8 +34,8 @@ function send(url: string, body: string, signed = body) {
   return fetch(url, { method: "POST", headers, body });
 }
 
-describe("the receiver", () => {
-  test("takes what is signed, and tells when it came", async () => {
+describe("the demo receiver", () => {
+  test("accepts a signed webhook, and reports when it arrived", async () => {
     const { url, arrivals } = await listen();
     const beforeMs = Date.now();
     expect((await send(url, '{"a":1}')).status).toBe(204);
@@ -43,7 +43,7 @@ describe("the receiver", () => {
     expect(arrivals[0]?.arrivedMs).toBeGreaterThanOrEqual(beforeMs);
   });
 
-  test("refuses the rest: a changed body, another method, a body without end", async () => {
+  test("refuses a changed body, another method, and a body of more than 1 MiB", async () => {
     const { url, arrivals, refusals } = await listen();
     expect((await send(url, '{"a":2}', '{"a":1}')).status).toBe(400);
     expect((await fetch(url)).status).toBe(405);
@@ -58,7 +58,7 @@ describe("the receiver", () => {
   });
 });
 
-describe("the report on lateness", () => {
+describe("the lateness report", () => {
   const START_MS = Date.UTC(2026, 2, 1, 9);
   const arrivalOf = (second: number, lateMs: number, id = `trg_${second}`): Arrival => {
     const nominalTime = new Date(START_MS + second * 1_000).toISOString();
@@ -82,7 +82,7 @@ describe("the report on lateness", () => {
     return { id, timestamp: new Date(), body: {}, trigger, arrivedMs: Date.parse(nominalTime) + lateMs };
   };
 
-  test("prints each trigger, and once the median of ten fire times", () => {
+  test("prints each trigger, and the median of ten fire times once", () => {
     const lines: string[] = [];
     const report = createLatenessReport(START_MS, (line) => lines.push(line));
     for (let index = 0; index < 12; index++) report(arrivalOf(index * 10, index));
@@ -94,13 +94,13 @@ describe("the report on lateness", () => {
     expect(lines.length).toBe(14);
   });
 
-  test("counts what was made up for in two lines, and not into the median", () => {
+  test("counts catch-up triggers in two lines, and leaves them out of the median", () => {
     const lines: string[] = [];
     const report = createLatenessReport(START_MS, (line) => lines.push(line));
     for (let index = -3; index <= 0; index++) report(arrivalOf(index, 4_000));
     expect(lines).toEqual([
-      "verified demo: triggers are being made up for that fell due while nothing ran",
-      "verified demo: 3 triggers were made up for",
+      "verified demo: catching up on triggers that were due while nothing ran",
+      "verified demo: caught up on 3 triggers",
       "verified demo, due 2026-03-01T09:00:00.000Z, attempt 1, 4000 ms late, trg_0",
     ]);
   });

@@ -2,33 +2,36 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { type VerifiedWebhook, verify, WebhookVerificationError } from "../sdk/webhook.ts";
 
-/** A genuine webhook, and when it came. */
+/** A webhook whose signature is valid, and when it arrived. */
 export interface Arrival extends VerifiedWebhook {
-  /** Epoch milliseconds at which its headers were here. */
+  /** When its headers arrived, in epoch milliseconds. */
   readonly arrivedMs: number;
 }
 
-/** What a receiver does with what it gets. */
+/** Options of `startReceiver`. */
 export interface ReceiverOptions {
-  /** Of the loopback address; 0 takes any free one. */
+  /** The port on 127.0.0.1; 0 means any free port. */
   readonly port: number;
-  /** The project's signing secret, whsec_…. */
+  /** The project's signing secret, `whsec_…`. */
   readonly secret: string;
   readonly onVerified: (arrival: Arrival) => void;
-  /** Told why a request was refused. */
+  /** Called with the reason when a signature is not valid. */
   readonly onRefused: (reason: string) => void;
 }
 
-/** A receiver that listens. */
+/** A receiver that is listening. */
 export interface Receiver {
   readonly url: string;
-  /** Stops listening and ends what is open. */
+  /** Stops listening and closes every connection. */
   close(): Promise<void>;
 }
 
 const MAX_BYTES = 1024 * 1024;
 
-/** Starts what a customer would run: an HTTP server that verifies signatures and answers 204, or 400 to anything else. */
+/**
+ * Starts an HTTP server like a customer's own. It answers 204 to a POST with a valid signature, 400 to any other
+ * POST, 405 to any other method, and 413 to a body of more than 1 MiB.
+ */
 export async function startReceiver(options: ReceiverOptions): Promise<Receiver> {
   const server = createServer((request, response) => {
     receive(request, options).then(

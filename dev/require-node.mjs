@@ -1,5 +1,5 @@
-// Plain JavaScript, loaded before any TypeScript: an older Node would otherwise fail on the first .ts file
-// with a message that names neither the cause nor the cure.
+// This file is plain JavaScript and is loaded before any TypeScript. An older Node would otherwise fail on the first
+// .ts file with a message that names neither the cause nor the remedy.
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
 if (major < 22 || (major === 22 && minor < 19)) {
   console.error(

@@ -11,7 +11,7 @@ async function settingsFor(overrides: Partial<ServiceSettings["config"]> = {}): 
   return { config, keys, instances, databaseUrl: "postgres://admin:admin-secret@127.0.0.1:5432/easycron" };
 }
 
-/** The environment of the first process of a service. */
+/** Returns the environment of the first process of a service. */
 function envOf(
   settings: ServiceSettings,
   service: string,
@@ -22,8 +22,8 @@ function envOf(
   return environmentOf(instance, settings, own);
 }
 
-describe("the processes", () => {
-  test("have a port each, the gateway the one that was asked for", async () => {
+describe("the processes of the services", () => {
+  test("have different ports, and the gateway has the configured one", async () => {
     const instances = await placeServices({ port: 8080, schedulers: 2, dispatchers: 3 });
     expect(instances.map(({ service, index }) => `${service}-${index}`)).toEqual([
       "gateway-0",
@@ -40,7 +40,7 @@ describe("the processes", () => {
     expect(free?.port).toBeGreaterThan(1_024);
   });
 
-  test("of the control plane know each other and reach the database under a role of their own", async () => {
+  test("get the addresses of the services they call, and the database under the role of their service", async () => {
     const settings = await settingsFor();
     const at = (service: string) =>
       settings.instances
@@ -62,7 +62,7 @@ describe("the processes", () => {
     });
   });
 
-  test("of the data plane are told nothing of the control plane, whatever npm start was told", async () => {
+  test("of the data plane get no variable of the control plane, whatever npm start got", async () => {
     const own = {
       PATH: "/bin",
       DATABASE_URL: "postgres://admin:admin-secret@h/d",
@@ -78,7 +78,7 @@ describe("the processes", () => {
     ]);
   });
 
-  test("never see the administrator's password or the operator's key", async () => {
+  test("never get the administrator's password or the operator's key", async () => {
     const settings = await settingsFor();
     for (const service of ["gateway", "scheduler", "dispatcher", "plugins"]) {
       const text = JSON.stringify(envOf(settings, service));
@@ -88,7 +88,7 @@ describe("the processes", () => {
     }
   });
 
-  test("are given the variables that are theirs", async () => {
+  test("get the variables of their own service only", async () => {
     const serviceEnv = { ...none, scheduler: { EASYCRON_SCHEDULER_TICK_MS: "100" } };
     const settings = await settingsFor({ serviceEnv });
     expect(envOf(settings, "scheduler")).toMatchObject({ EASYCRON_SCHEDULER_TICK_MS: "100" });
@@ -99,6 +99,6 @@ describe("the processes", () => {
 test.each([
   ["postgres://a:b@h:1/d?sslmode=require", "postgres://r:p%2F@h:1/d?sslmode=require"],
   ["postgres:///d?host=/run/postgresql", "postgres:///d?host=%2Frun%2Fpostgresql&user=r&password=p%2F"],
-])("%s under another role is %s", (given, expected) => {
+])("the connection string %s with another role is %s", (given, expected) => {
   expect(withRole(given, "r", "p/")).toBe(expected);
 });

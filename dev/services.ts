@@ -9,14 +9,14 @@ import type { Program } from "./supervisor.ts";
 
 const root = resolve(import.meta.dirname, "..");
 
-/** One process of a service: what it runs as, and where it listens on the loopback address. */
+/** One process of a service, and the port on 127.0.0.1 on which it listens. */
 export interface ServiceInstance {
   readonly service: ServiceName;
   readonly index: number;
   readonly port: number;
 }
 
-/** Gives every process a port that it keeps when it is started again. */
+/** Assigns a free port to every process. A process keeps its port when it is restarted. */
 export async function placeServices(
   config: Pick<Config, "port" | "schedulers" | "dispatchers">,
 ): Promise<ServiceInstance[]> {
@@ -33,7 +33,7 @@ export async function placeServices(
   ];
 }
 
-/** What the services' environments are made of. */
+/** The values from which `environmentOf` makes the environment of a process. */
 export interface ServiceSettings {
   readonly config: Pick<Config, "egressAllow" | "logLevel" | "serviceEnv">;
   readonly keys: Keys;
@@ -42,8 +42,8 @@ export interface ServiceSettings {
   readonly databaseUrl: string;
 }
 
-// What a program needs of any environment; everything else, such as an administrator's DATABASE_URL, stays out.
-const PASSED_ON = [
+// The variables that every program needs. A service inherits no others, such as an administrator's DATABASE_URL.
+const INHERITED = [
   "PATH",
   "HOME",
   "TMPDIR",
@@ -54,7 +54,7 @@ const PASSED_ON = [
   "NODE_EXTRA_CA_CERTS",
 ];
 
-/** The whole environment of one process. The data plane's has no secret of the control plane's. */
+/** Returns the whole environment of one process. The plugins service gets no secret of the control plane. */
 export function environmentOf(
   { service, port }: ServiceInstance,
   settings: ServiceSettings,
@@ -92,9 +92,9 @@ export function environmentOf(
     },
     plugins: { EASYCRON_PLUGINS_LISTEN: listen },
   };
-  const passedOn = PASSED_ON.flatMap((name) => (own[name] === undefined ? [] : [[name, own[name]]]));
+  const inherited = INHERITED.flatMap((name) => (own[name] === undefined ? [] : [[name, own[name]]]));
   return {
-    ...(Object.fromEntries(passedOn) as Record<string, string>),
+    ...(Object.fromEntries(inherited) as Record<string, string>),
     TZ: "UTC",
     EASYCRON_PARENT_WATCH: "1",
     EASYCRON_LOG_LEVEL: config.logLevel,
@@ -103,11 +103,11 @@ export function environmentOf(
   };
 }
 
-/** A connection string under another role. */
+/** Returns a connection string with another role and its password. */
 export function withRole(databaseUrl: string, role: string, password: string): string {
   const url = new URL(databaseUrl);
   if (url.hostname === "") {
-    // A socket is named in the parameters, and such a URL cannot hold a user elsewhere.
+    // A URL without a host names a socket in its parameters. It can name a user only there.
     url.searchParams.set("user", role);
     url.searchParams.set("password", password);
     return url.href;
@@ -117,21 +117,25 @@ export function withRole(databaseUrl: string, role: string, password: string): s
   return url.href;
 }
 
-/** How a service's process is run, and what becomes of what it writes. */
+/** Where the output of a service's process goes. */
 export interface ServiceOutput {
-  /** Folder of the log files. */
+  /** The folder of the log files. */
   readonly logFolder: string;
-  /** Shown to people: one short line. */
+  /** Prints one short line for the user. */
   readonly print: (line: string) => void;
 }
 
-/** A service's process as a program to be supervised, and the last line that it wrote to stderr. */
+/** A service's process as a program to be supervised. */
 export interface ServiceProgram extends Program {
-  lastWords(): string | undefined;
+  /** Returns the last line that it wrote to stderr. */
+  lastErrorLine(): string | undefined;
   closeLog(): void;
 }
 
-/** Makes the program of one process. It serves when it says so over the channel to us, and ends when that closes. */
+/**
+ * Creates the program of one process. The process reports over its IPC channel that it serves, and ends when that
+ * channel closes.
+ */
 export function createServiceProgram(
   instance: ServiceInstance,
   env: Readonly<Record<string, string>>,
@@ -139,7 +143,7 @@ export function createServiceProgram(
 ): ServiceProgram {
   const name = `${instance.service}-${instance.index}`;
   const log = openLogFile(join(output.logFolder, `${name}.log`));
-  let lastWords: string | undefined;
+  let lastErrorLine: string | undefined;
   return {
     name,
     start: () => {
@@ -148,7 +152,7 @@ export function createServiceProgram(
         env: { ...env },
         execArgv: [],
         stdio: ["ignore", "pipe", "pipe", "ipc"],
-        // Ctrl-C is for the supervisor, which decides who ends when.
+        // Ctrl-C must reach the supervisor only, which stops the services in order.
         detached: true,
       });
       watchLines(
@@ -156,7 +160,7 @@ export function createServiceProgram(
         log,
         (line) => output.print(`${name} ${line}`),
         (line) => {
-          lastWords = line;
+          lastErrorLine = line;
         },
       );
       return child;
@@ -166,7 +170,7 @@ export function createServiceProgram(
         if (typeof message === "object" && message !== null && "ready" in message) ready();
       });
     },
-    lastWords: () => lastWords,
+    lastErrorLine: () => lastErrorLine,
     closeLog: () => log.close(),
   };
 }

@@ -1,7 +1,7 @@
-/** `npm start` cannot go on; the message is the one line that says what, with which value, and what to do. */
+/** `npm start` cannot continue. The message is one line: what is wrong, which value, and what to do. */
 export class StartError extends Error {
   override readonly name = "StartError";
-  /** What the process ends with: 1, or 2 for a bad configuration. */
+  /** The exit code of the process: 1, or 2 for a configuration that is not valid. */
   readonly exitCode: 1 | 2;
 
   constructor(message: string, options: { readonly cause?: unknown; readonly exitCode?: 1 | 2 } = {}) {
@@ -10,7 +10,7 @@ export class StartError extends Error {
   }
 }
 
-/** The code of a system error, such as EACCES; undefined for other errors. */
+/** Returns the code of a system error, such as EACCES, or undefined for other errors. */
 export function systemCode(error: unknown): string | undefined {
   const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
   return typeof code === "string" && /^E[A-Z0-9]+$/.test(code) ? code : undefined;

@@ -11,7 +11,7 @@ afterEach(async () => {
   await Promise.all(running.splice(0).map((supervised) => supervised.stop(0)));
 });
 
-/** Supervises a shell script that is ready when it prints "ready"; tells each event to whoever waits for it. */
+/** Supervises a shell script that is ready when it prints "ready". Tests can wait for its events. */
 function superviseScript(scripts: readonly string[], overrides: Partial<RestartPolicy> = {}) {
   const events: ProgramEvent[] = [];
   const children: ChildProcess[] = [];
@@ -53,7 +53,7 @@ function superviseScript(scripts: readonly string[], overrides: Partial<RestartP
 const SERVE = "echo ready; exec sleep 1000";
 
 describe("a supervised program", () => {
-  test("is started again when it is killed, and is ready again", async () => {
+  test("is restarted when it is killed, and becomes ready again", async () => {
     const { supervised, untilEvents } = superviseScript([SERVE]);
     await supervised.untilReady();
     const first = supervised.pid() ?? 0;
@@ -65,20 +65,20 @@ describe("a supervised program", () => {
     expect((await untilEvents("ready", 2)).length).toBe(2);
   });
 
-  test("is given longer and longer pauses while it keeps ending", async () => {
+  test("is restarted after longer and longer pauses while it keeps ending", async () => {
     const { untilEvents } = superviseScript(["echo ready; read -r never", "exit 3"]);
     const ended = await untilEvents("ended", 5);
     expect(ended.map(({ restartInMs }) => restartInMs)).toEqual([1, 2, 4, 4, 4]);
     expect(ended.at(-1)).toMatchObject({ exitCode: 3, how: "ended with code 3" });
   });
 
-  test("begins with the shortest pause again once it ran long enough", async () => {
+  test("is restarted after the shortest pause again when it ran long enough", async () => {
     const { untilEvents } = superviseScript(["echo ready"], { resetAfterMs: 0 });
     const ended = await untilEvents("ended", 4);
     expect(ended.map(({ restartInMs }) => restartInMs)).toEqual([1, 1, 1, 1]);
   });
 
-  test("is not tried again when it ends before it was ever ready", async () => {
+  test("is not restarted when it ends before it was ever ready", async () => {
     const { supervised, events, children } = superviseScript(["exit 2"]);
     await expect(supervised.untilReady()).rejects.toMatchObject({
       message: "fake-0 ended with code 2",
@@ -88,13 +88,13 @@ describe("a supervised program", () => {
     expect(children.length).toBe(1);
   });
 
-  test("is given up when it is not ready in time", async () => {
+  test("is killed and not restarted when it is not ready in time", async () => {
     const { supervised, untilEvents } = superviseScript(["exec sleep 1000"], { readyWithinMs: 20 });
     await expect(supervised.untilReady()).rejects.toThrow("fake-0 was not ready within 0.02 s");
     expect(await untilEvents("ended", 1)).toMatchObject([{ how: "was ended by SIGKILL" }]);
   });
 
-  test("that cannot be started at all says why", async () => {
+  test("reports why when it cannot be started at all", async () => {
     const program = {
       name: "missing-0",
       start: () => spawn("/does/not/exist"),
@@ -106,8 +106,8 @@ describe("a supervised program", () => {
   });
 });
 
-describe("stopping", () => {
-  test("asks first, and waits until the process is gone", async () => {
+describe("stopping a supervised program", () => {
+  test("sends the stop signal first, and waits until the process has ended", async () => {
     const { supervised, children, events } = superviseScript([
       "trap 'exit 0' TERM; echo ready; read -r never; while :; do sleep 1; done",
     ]);
@@ -119,14 +119,14 @@ describe("stopping", () => {
     expect(events.map(({ kind }) => kind)).toEqual(["started", "ready", "ended"]);
   });
 
-  test("kills what does not listen", async () => {
+  test("kills a process that ignores the stop signal", async () => {
     const { supervised, children } = superviseScript(["trap '' TERM; echo ready; while :; do sleep 1; done"]);
     await supervised.untilReady();
     await supervised.stop(20);
     expect(children[0]?.signalCode).toBe("SIGKILL");
   });
 
-  test("between two processes starts no third", async () => {
+  test("while it waits for a restart cancels the restart", async () => {
     const { supervised, untilEvents, children } = superviseScript([SERVE], { minMs: 60_000, maxMs: 60_000 });
     await supervised.untilReady();
     process.kill(supervised.pid() ?? 0, "SIGKILL");
@@ -136,7 +136,7 @@ describe("stopping", () => {
     await expect(supervised.untilReady()).rejects.toThrow("was stopped");
   });
 
-  test("waits for an end that others ask for too", async () => {
+  test("twice at once resolves both calls when the process has ended", async () => {
     const { supervised } = superviseScript([SERVE]);
     await supervised.untilReady();
     const child = running.length;
@@ -145,7 +145,7 @@ describe("stopping", () => {
   });
 });
 
-test("a process that is gone has told so exactly once", async () => {
+test("a process that ends causes exactly one ended event", async () => {
   const { supervised, children, untilEvents, events } = superviseScript([SERVE]);
   await supervised.untilReady();
   const [child] = children;

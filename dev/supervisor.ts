@@ -1,19 +1,21 @@
 import type { ChildProcess } from "node:child_process";
 import { backoffMs } from "../mesh/backoff.ts";
 
-/** A program that is kept running. */
+/** A program that a supervisor keeps running. */
 export interface Program {
-  /** Shown to people, such as "scheduler-0". */
+  /** The name that the user sees, such as "scheduler-0". */
   readonly name: string;
-  /** Starts it once more. */
+  /** Starts a new process of it. */
   start(): ChildProcess;
   /** Calls `ready` as soon as the process serves. */
   watchReady(child: ChildProcess, ready: () => void): void;
-  /** Asks it to stop. Default SIGTERM. */
+  /** The signal that asks it to stop. Default SIGTERM. */
   readonly stopSignal?: NodeJS.Signals;
 }
 
-/** What happens to a program; each process tells started, then ready (if it gets so far), then ended. */
+/**
+ * An event of a program. Each of its processes causes "started", then "ready" (unless it ends before), then "ended".
+ */
 export type ProgramEvent =
   | { readonly kind: "started"; readonly pid: number }
   | { readonly kind: "ready"; readonly pid: number }
@@ -24,15 +26,15 @@ export type ProgramEvent =
       readonly restartInMs?: number;
     };
 
-/** When a program that ended is started again. */
+/** When a program that ended is restarted. */
 export interface RestartPolicy {
-  /** Pause after the first end; it doubles with each further one. */
+  /** The pause after the first end. It doubles with each further end. */
   readonly minMs: number;
-  /** Longest pause. */
+  /** The longest pause. */
   readonly maxMs: number;
-  /** A process that ran this long makes the pauses begin anew. */
+  /** After a process that ran this long, the pause starts from `minMs` again. */
   readonly resetAfterMs: number;
-  /** Longest time from a program's very first start until it is ready. */
+  /** The longest time from the first start of the program until it is ready. */
   readonly readyWithinMs: number;
 }
 
@@ -41,22 +43,22 @@ const POLICY: RestartPolicy = { minMs: 100, maxMs: 5_000, resetAfterMs: 10_000, 
 /** A program under supervision. */
 export interface Supervised {
   readonly name: string;
-  /** The process that runs now; undefined between two. */
+  /** Returns the pid of the running process; undefined while none runs. */
   pid(): number | undefined;
-  /** The process that runs now, or ran last. */
+  /** Returns the pid of the process that runs now or ran last. */
   lastPid(): number | undefined;
-  /** Resolves when a process of it is ready, now or next. Rejects if the very first never gets so far. */
+  /** Resolves when a process is ready: the running one, or the next. Rejects if the first process never was ready. */
   untilReady(): Promise<void>;
-  /** Resolves when the process that runs now is gone; at once between two. */
+  /** Resolves when the running process has ended; at once while none runs. */
   untilEnded(): Promise<void>;
-  /** Ends it for good: the stop signal, and SIGKILL when that took longer than `graceMs`. */
+  /** Stops it and does not restart it. Sends the stop signal, and SIGKILL if it still runs after `graceMs`. */
   stop(graceMs: number): Promise<void>;
 }
 
-/** The very first process of a program ended, or was not ready in time. */
+/** The first process of a program ended before it was ready, or was not ready in time; or the program was stopped. */
 export class ProgramFailedError extends Error {
   override readonly name = "ProgramFailedError";
-  /** What it ended with, if it ended by itself. */
+  /** Its exit code if it ended by itself, else null. */
   readonly exitCode: number | null;
 
   constructor(message: string, exitCode: number | null) {
@@ -66,8 +68,8 @@ export class ProgramFailedError extends Error {
 }
 
 /**
- * Starts a program, and starts it again whenever it ends, with growing pauses while it keeps ending. A program that
- * ends before it was ready for the first time is not tried again: it would fail in the same way.
+ * Starts a program and restarts it whenever it ends, with growing pauses while it keeps ending. A program whose first
+ * process ends before it is ready is not restarted, because it would fail in the same way.
  */
 export function supervise(
   program: Program,
@@ -87,7 +89,10 @@ class Supervisor implements Supervised {
   #gone = Promise.withResolvers<void>();
   #ready = createReady();
   #phase: "starting" | "running" | "stopped" = "starting";
-  /** Until the program is ready for the first time: its limit; afterwards: the next start. */
+  /**
+   * Until the program is ready for the first time, this limits the time for that. Afterwards it waits for the
+   * restart.
+   */
   #timer: NodeJS.Timeout;
   #endsInARow = 0;
 
@@ -134,7 +139,7 @@ class Supervisor implements Supervised {
     this.#lastPid = child.pid;
     this.#gone = Promise.withResolvers<void>();
     const end = (how: string, exitCode: number | null) => {
-      // A process that could not be started may tell both "error" and "exit".
+      // A process that could not be started may emit both "error" and "exit".
       if (this.#child === child) this.#onEnd(how, exitCode, performance.now() - startedMs);
     };
     child.on("error", (error) => {
@@ -192,7 +197,7 @@ function createReady() {
   const settle = () => {
     settled = true;
   };
-  // Nobody need be waiting for it.
+  // Without a handler, a rejection would end the process when nobody waits for the promise.
   promise.then(settle, settle);
   return {
     promise,

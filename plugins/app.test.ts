@@ -21,7 +21,7 @@ async function start() {
   return { addresses: [`127.0.0.1:${service.port}`], deadlineMs: 2_000 };
 }
 
-test("serves, and says honestly that it delivers nothing yet", async () => {
+test("the plugins service serves, and refuses to deliver because no plugin exists yet", async () => {
   const options = await start();
   const health = createGrpcClient(Health, options);
   const plugins = createGrpcClient(PluginsService, options);
@@ -34,7 +34,7 @@ test("serves, and says honestly that it delivers nothing yet", async () => {
 });
 
 test.each(["DATABASE_URL", "EASYCRON_MASTER_KEY", "EASYCRON_OPERATOR_KEY_HASH"])(
-  "does not start when it sees %s, and does not show it",
+  "the plugins service does not start when %s is set, and does not show its value",
   async (name) => {
     const error = await build({ ...env, [name]: "hunter2" }).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(ConfigError);

@@ -7,7 +7,7 @@ import { createPluginsService } from "./plugins-service.ts";
 
 const CLOSE_GRACE_MS = 3_000;
 
-/** Makes a plugin delivery that serves. */
+/** Starts the plugins service and returns it when it serves. Throws a ConfigError when a variable is not valid. */
 export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const config = readConfig(env);
   const logger = createLogger("plugins", env);

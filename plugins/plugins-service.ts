@@ -2,7 +2,7 @@ import type { PluginsService } from "../gen/easycron/internal/plugins/v1/plugins
 import { failure } from "../mesh/errors.ts";
 import type { ServiceImplementation } from "../mesh/grpc-service.ts";
 
-/** The handlers of plugin delivery. No plugin exists yet, and it says so. */
+/** Creates the handlers of PluginsService. No plugin exists yet, so `deliver` throws METHOD_UNIMPLEMENTED. */
 export function createPluginsService(): ServiceImplementation<typeof PluginsService> {
   return {
     deliver: async () => {

@@ -17,7 +17,7 @@ async function readTree(folder: string): Promise<Map<string, string>> {
 test.each([
   ["gen", "buf.gen.yaml", "gen"],
   ["sdk/gen", "sdk/buf.gen.yaml", "sdk/gen"],
-])("generating %s again changes nothing", async (_name, template, committed) => {
+])("the committed code in %s is what buf generates from the protos", async (_name, template, committed) => {
   const folder = await mkdtemp(join(tmpdir(), "easycron-gen-"));
   try {
     await promisify(execFile)("buf", ["generate", "--template", template, "--output", folder], {

@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 
 const script = resolve(import.meta.dirname, "../dev/require-node.mjs");
 
-/** Runs the check as a Node of this version would; returns what it ends with and what it says. */
+/** Runs the check as if Node had this version; returns its exit code and its output. */
 async function checkUnder(version: string): Promise<{ code: number; stderr: string }> {
   const pretend = `Object.defineProperty(process,"versions",{value:{...process.versions,node:"${version}"}})`;
   const args = ["--import", `data:text/javascript,${encodeURIComponent(pretend)}`, script];
@@ -17,9 +17,9 @@ async function checkUnder(version: string): Promise<{ code: number; stderr: stri
   }
 }
 
-describe("the check of Node's version", () => {
+describe("the check of the Node version", () => {
   test.each(["18.20.0", "20.20.2", "22.18.9"])(
-    "refuses %s in one line that says what to do",
+    "refuses Node %s with one line that says what to do",
     async (version) => {
       const { code, stderr } = await checkUnder(version);
       expect(code).toBe(1);
@@ -28,7 +28,7 @@ describe("the check of Node's version", () => {
     },
   );
 
-  test.each(["22.19.0", "24.21.0", "26.1.0"])("takes %s", async (version) => {
+  test.each(["22.19.0", "24.21.0", "26.1.0"])("accepts Node %s", async (version) => {
     expect(await checkUnder(version)).toMatchObject({ code: 0 });
   });
 });

@@ -8,7 +8,7 @@ import { createDatabase } from "./support/database.ts";
 const root = resolve(import.meta.dirname, "..");
 const ROOMS = ["gateway", "scheduler", "dispatcher"] as const;
 
-/** Every file of statements that git knows or would add, however deep it lies. */
+/** Every *.sql.ts file that is in git or would be added to it, at any depth. */
 const sqlFiles = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "*.sql.ts"], {
   cwd: root,
   encoding: "utf8",
@@ -16,28 +16,32 @@ const sqlFiles = execFileSync("git", ["ls-files", "--cached", "--others", "--exc
   .split("\n")
   .filter((path) => path !== "");
 
-describe("every SQL statement is understood by a freshly migrated database", () => {
-  test.each(ROOMS)("those of %s, under its own role", async (room) => {
-    const before = new Set(declaredStatements());
-    for (const path of sqlFiles.filter((path) => path.startsWith(`${room}/`))) await import(join(root, path));
-    const statements = declaredStatements().filter((declared) => !before.has(declared));
-    expect(statements.length).toBeGreaterThan(1);
-    const database = await createDatabase();
-    const client = new pg.Client({ connectionString: database.url(room) });
-    await client.connect();
-    try {
-      for (const { name, text } of statements) {
-        await client.query(`prepare "${name}" as ${text}`).catch((error: unknown) => {
-          throw new Error(`${name}: ${String(error)}`);
-        });
+describe("the SQL statements", () => {
+  test.each(ROOMS)(
+    "of %s can be prepared on a freshly migrated database under its own role",
+    async (room) => {
+      const before = new Set(declaredStatements());
+      for (const path of sqlFiles.filter((path) => path.startsWith(`${room}/`)))
+        await import(join(root, path));
+      const statements = declaredStatements().filter((declared) => !before.has(declared));
+      expect(statements.length).toBeGreaterThan(1);
+      const database = await createDatabase();
+      const client = new pg.Client({ connectionString: database.url(room) });
+      await client.connect();
+      try {
+        for (const { name, text } of statements) {
+          await client.query(`prepare "${name}" as ${text}`).catch((error: unknown) => {
+            throw new Error(`${name}: ${String(error)}`);
+          });
+        }
+      } finally {
+        await client.end();
+        await database.drop();
       }
-    } finally {
-      await client.end();
-      await database.drop();
-    }
-  });
+    },
+  );
 
-  test("no file of statements lies outside these services", () => {
+  test("lie in the folders of these services only", () => {
     const outside = sqlFiles.filter((path) => !ROOMS.some((room) => path.startsWith(`${room}/`)));
     expect(sqlFiles.length).toBeGreaterThan(ROOMS.length);
     expect(outside).toEqual([]);

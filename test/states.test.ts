@@ -8,7 +8,7 @@ import { AttemptOutcomeSchema, TriggerStateSchema } from "../gen/easycron/v1/tri
 
 const root = resolve(import.meta.dirname, "..");
 
-/** The names of an enum's values without prefix, but for UNSPECIFIED. */
+/** Returns the names of an enum's values without their prefix, and without UNSPECIFIED. */
 function namesOf(schema: DescEnum): string[] {
   const names = schema.values.map((value) =>
     value.name.slice((schema.sharedPrefix ?? "").length).toUpperCase(),
@@ -16,14 +16,14 @@ function namesOf(schema: DescEnum): string[] {
   return names.filter((name) => name !== "UNSPECIFIED").sort();
 }
 
-/** The first column of the table below a heading of docs/states.md. */
+/** Returns the first column of the table below a heading of docs/states.md. */
 async function documented(heading: string): Promise<string[]> {
   const text = await readFile(join(root, "docs/states.md"), "utf8");
   const section = text.split(/^## /m).find((part) => part.startsWith(`${heading}\n`)) ?? "";
   return [...section.matchAll(/^\| ([A-Z_]+) \|/gm)].map((match) => match[1] ?? "").sort();
 }
 
-/** The values that the migrations' CHECK on a column of a table allows, the latest one. */
+/** Returns the values that the latest CHECK on a column allows, according to the migrations. */
 async function checked(table: string, column: string): Promise<string[]> {
   const folder = join(root, "db/migrations");
   const files = (await readdir(folder)).sort();
@@ -43,7 +43,7 @@ async function checked(table: string, column: string): Promise<string[]> {
   return [...list.matchAll(/'([A-Z_]+)'/g)].map((match) => match[1] ?? "").sort();
 }
 
-describe("states are the same in docs/states.md, the protos and the schema", () => {
+describe("docs/states.md, the protos and the schema have the same states of", () => {
   test.each([
     ["Job", JobStateSchema, "scheduler.jobs", "state"],
     ["Trigger", TriggerStateSchema, "dispatcher.triggers", "state"],

@@ -1,0 +1,586 @@
+-- The schema of a freshly migrated database. `npm run schema` writes this file; do not edit it.
+
+create schema dispatcher;
+
+create table dispatcher.attempts (
+  trigger_id text collate "C" not null,
+  fire_time timestamp with time zone not null,
+  number integer not null,
+  id text not null,
+  outcome text not null,
+  start_time timestamp with time zone not null,
+  duration_ms integer not null,
+  status_code integer,
+  error text not null default ''::text,
+  response_body text not null default ''::text,
+  constraint attempts_outcome_check CHECK ((outcome = ANY (ARRAY['SUCCEEDED'::text, 'REJECTED'::text, 'NOT_SENT'::text, 'UNKNOWN'::text]))),
+  constraint attempts_pkey PRIMARY KEY (trigger_id, number, fire_time)
+) partition by range (fire_time);
+
+create table dispatcher.instances (
+  id text not null,
+  start_time timestamp with time zone not null,
+  lease_until timestamp with time zone not null,
+  constraint instances_pkey PRIMARY KEY (id)
+);
+
+create table dispatcher.signing_keys (
+  id text not null,
+  project_id text not null,
+  sealed_secret bytea not null,
+  create_time timestamp with time zone not null,
+  constraint signing_keys_pkey PRIMARY KEY (id)
+);
+CREATE INDEX signing_keys_project ON dispatcher.signing_keys USING btree (project_id, create_time DESC, id DESC);
+
+create table dispatcher.signing_keys_version (
+  only_row boolean not null default true,
+  version bigint not null,
+  constraint signing_keys_version_only_row_check CHECK (only_row),
+  constraint signing_keys_version_pkey PRIMARY KEY (only_row)
+);
+
+create table dispatcher.triggers (
+  id text collate "C" not null,
+  fire_time timestamp with time zone not null,
+  effective_time timestamp with time zone not null,
+  due_time timestamp with time zone not null,
+  project_id text not null,
+  job_uid text not null,
+  job_name text not null,
+  revision integer not null,
+  kind text not null,
+  state text not null,
+  seq integer not null,
+  previous_fire_time timestamp with time zone,
+  next_fire_time timestamp with time zone,
+  payload text,
+  attempt_count integer not null default 0,
+  owner text collate "C",
+  cancel_time timestamp with time zone,
+  create_time timestamp with time zone not null,
+  start_time timestamp with time zone,
+  end_time timestamp with time zone,
+  previous_skipped integer not null default 0,
+  previous_missed integer not null default 0,
+  zone_data text not null default ''::text,
+  attempt_base integer not null default 0,
+  constraint triggers_check CHECK (((end_time IS NOT NULL) = (state = ANY (ARRAY['SUCCEEDED'::text, 'EXHAUSTED'::text, 'CANCELLED'::text])))),
+  constraint triggers_kind_check CHECK ((kind = ANY (ARRAY['SCHEDULED'::text, 'CATCHUP'::text, 'MANUAL'::text, 'BACKFILL'::text]))),
+  constraint triggers_pkey PRIMARY KEY (id, fire_time),
+  constraint triggers_state_check CHECK ((state = ANY (ARRAY['PENDING'::text, 'RUNNING'::text, 'RETRYING'::text, 'SUCCEEDED'::text, 'EXHAUSTED'::text, 'CANCELLED'::text])))
+) partition by range (fire_time);
+CREATE INDEX triggers_job ON ONLY dispatcher.triggers USING btree (job_uid, fire_time DESC, id DESC);
+CREATE INDEX triggers_live_due ON ONLY dispatcher.triggers USING btree (owner, due_time) WHERE (end_time IS NULL);
+CREATE INDEX triggers_live_job ON ONLY dispatcher.triggers USING btree (job_uid, fire_time) WHERE (end_time IS NULL);
+CREATE INDEX triggers_live_project ON ONLY dispatcher.triggers USING btree (project_id, fire_time) WHERE (end_time IS NULL);
+CREATE INDEX triggers_project ON ONLY dispatcher.triggers USING btree (project_id, fire_time DESC, id DESC);
+
+CREATE OR REPLACE FUNCTION dispatcher.audit_triggers(of_project_id text, of_job_uid text, from_time timestamp with time zone, to_time timestamp with time zone, most integer)
+ RETURNS TABLE(id text, fire_time timestamp with time zone, effective_time timestamp with time zone, revision integer, kind text, seq integer, previous_fire_time timestamp with time zone, next_fire_time timestamp with time zone, previous_skipped integer, previous_missed integer, create_time timestamp with time zone)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+  select t.id, t.fire_time, t.effective_time, t.revision, t.kind, t.seq, t.previous_fire_time, t.next_fire_time,
+         t.previous_skipped, t.previous_missed, t.create_time
+    from dispatcher.triggers t
+   where t.project_id = of_project_id and t.job_uid = of_job_uid and t.fire_time between from_time and to_time
+     and t.kind <> 'MANUAL'
+   order by t.fire_time limit most
+$function$;
+
+CREATE OR REPLACE FUNCTION dispatcher.busy_jobs(of_job_uids text[])
+ RETURNS SETOF text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+  select w.uid from unnest(of_job_uids) as w (uid)
+   where exists (select from dispatcher.triggers t
+                  where t.job_uid = w.uid and t.end_time is null and t.kind <> 'BACKFILL')
+$function$;
+
+CREATE OR REPLACE FUNCTION dispatcher.cancel(of_job_uid text, at_time timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+begin
+  perform from dispatcher.triggers
+    where job_uid = of_job_uid and end_time is null
+    order by fire_time
+      for update;
+  update dispatcher.triggers
+     set state = case when state = 'RUNNING' then state else 'CANCELLED' end,
+         end_time = case when state = 'RUNNING' then null else at_time end,
+         owner = case when state = 'RUNNING' then owner end,
+         cancel_time = at_time
+   where job_uid = of_job_uid and end_time is null;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION dispatcher.catchup_end(of_project_id text)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+  select max(t.effective_time) from dispatcher.triggers t
+   where t.project_id = of_project_id and t.end_time is null and t.kind = 'CATCHUP' and t.cancel_time is null
+$function$;
+
+CREATE OR REPLACE FUNCTION dispatcher.discard(of_project_id text, of_job_uid text, of_kind text, from_time timestamp with time zone, before_time timestamp with time zone, at_time timestamp with time zone, most integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+declare
+  discarded integer;
+begin
+  with wanted as materialized (
+    select t.id, t.fire_time from dispatcher.triggers t
+     where t.project_id = of_project_id and (of_job_uid is null or t.job_uid = of_job_uid)
+       and (of_kind is null or t.kind = of_kind) and t.end_time is null and t.cancel_time is null
+       and t.fire_time >= from_time and t.fire_time < before_time
+     order by t.job_uid, t.fire_time limit most
+       for update
+  )
+  update dispatcher.triggers t
+     set state = case when t.state = 'RUNNING' then t.state else 'CANCELLED' end,
+         end_time = case when t.state = 'RUNNING' then null else at_time end,
+         owner = case when t.state = 'RUNNING' then t.owner end,
+         cancel_time = at_time
+    from wanted
+   where t.id = wanted.id and t.fire_time = wanted.fire_time;
+  get diagnostics discarded = row_count;
+  return discarded;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION dispatcher.ensure_partitions(first_time timestamp with time zone, months integer)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+declare
+  first_month timestamp := date_trunc('month', first_time at time zone 'UTC');
+  month_start timestamptz;
+  month_end timestamptz;
+  suffix text;
+begin
+  perform pg_advisory_xact_lock(hashtext('dispatcher.ensure_partitions'));
+  for i in 0 .. months - 1 loop
+    month_start := (first_month + make_interval(months => i)) at time zone 'UTC';
+    month_end := (first_month + make_interval(months => i + 1)) at time zone 'UTC';
+    suffix := to_char(month_start at time zone 'UTC', 'YYYY_MM');
+    continue when to_regclass('dispatcher.triggers_' || suffix) is not null;
+    continue when exists (
+      select from dispatcher.triggers_default where fire_time >= month_start and fire_time < month_end
+    );
+    execute format(
+      'create table dispatcher.triggers_%s partition of dispatcher.triggers for values from (%L) to (%L) with (fillfactor = 50)',
+      suffix, month_start, month_end);
+    execute format(
+      'create table dispatcher.attempts_%s partition of dispatcher.attempts for values from (%L) to (%L)',
+      suffix, month_start, month_end);
+  end loop;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION dispatcher.handed_over(of_job_uids text[], last_seqs integer[], from_times timestamp with time zone[])
+ RETURNS TABLE(job_uid text, fire_time timestamp with time zone, seq integer)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+  select t.job_uid, t.fire_time, t.seq
+    from unnest(of_job_uids, last_seqs, from_times) as w (uid, last_seq, from_time)
+    join dispatcher.triggers t on t.job_uid = w.uid and t.fire_time >= w.from_time and t.seq > w.last_seq
+   where t.kind in ('SCHEDULED', 'CATCHUP')
+   order by t.job_uid, t.fire_time
+$function$;
+
+CREATE OR REPLACE FUNCTION dispatcher.last_attempt(of_project_id text, of_trigger_id text, of_fire_time timestamp with time zone)
+ RETURNS TABLE(outcome text, status_code integer, error text)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+  select a.outcome, a.status_code, a.error from dispatcher.attempts a
+   where a.trigger_id = of_trigger_id and a.fire_time = of_fire_time
+     and exists (select from dispatcher.triggers t
+                  where t.id = of_trigger_id and t.fire_time = of_fire_time and t.project_id = of_project_id)
+   order by a.number desc limit 1
+$function$;
+
+CREATE OR REPLACE FUNCTION dispatcher.ledger_triggers(of_project_id text, of_job_uid text, from_time timestamp with time zone, to_time timestamp with time zone, most integer)
+ RETURNS TABLE(id text, fire_time timestamp with time zone, effective_time timestamp with time zone, job_name text, revision integer, kind text, state text, seq integer, previous_skipped integer, previous_missed integer, attempt_count integer, create_time timestamp with time zone, start_time timestamp with time zone, end_time timestamp with time zone, zone_data text)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+  select t.id, t.fire_time, t.effective_time, t.job_name, t.revision, t.kind, t.state, t.seq, t.previous_skipped,
+         t.previous_missed, t.attempt_count, t.create_time, t.start_time, t.end_time, t.zone_data
+    from dispatcher.triggers t
+   where t.project_id = of_project_id and t.job_uid = of_job_uid and t.fire_time between from_time and to_time
+     and t.kind <> 'MANUAL'
+   order by t.fire_time limit most
+$function$;
+
+CREATE OR REPLACE FUNCTION dispatcher.ledger_triggers_at(of_project_id text, of_job_uid text, fire_times timestamp with time zone[])
+ RETURNS TABLE(id text, fire_time timestamp with time zone, effective_time timestamp with time zone, due_time timestamp with time zone, job_name text, revision integer, kind text, state text, seq integer, attempt_count integer, create_time timestamp with time zone, start_time timestamp with time zone, end_time timestamp with time zone, zone_data text)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+  select t.id, t.fire_time, t.effective_time, t.due_time, t.job_name, t.revision, t.kind, t.state, t.seq,
+         t.attempt_count, t.create_time, t.start_time, t.end_time, t.zone_data
+    from dispatcher.triggers t
+   where t.project_id = of_project_id and t.job_uid = of_job_uid and t.fire_time = any (fire_times)
+     and t.kind <> 'MANUAL'
+$function$;
+
+CREATE OR REPLACE FUNCTION dispatcher.live_jobs(of_job_uids text[])
+ RETURNS SETOF text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+  select w.uid from unnest(of_job_uids) as w (uid)
+   where exists (select from dispatcher.triggers t where t.job_uid = w.uid and t.end_time is null)
+$function$;
+
+CREATE OR REPLACE FUNCTION dispatcher.redeliver(of_project_id text, of_job_uid text, fire_times timestamp with time zone[], force boolean, at_time timestamp with time zone, by_revision integer, by_job_name text)
+ RETURNS SETOF timestamp with time zone
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+  update dispatcher.triggers t
+     set state = 'PENDING', effective_time = at_time, due_time = at_time, end_time = null, start_time = null,
+         cancel_time = null, owner = null, attempt_base = t.attempt_count, revision = by_revision,
+         job_name = by_job_name
+   where t.project_id = of_project_id and t.job_uid = of_job_uid and t.fire_time = any (fire_times)
+     and t.kind <> 'MANUAL' and t.end_time is not null and (force or t.state <> 'SUCCEEDED')
+  returning t.fire_time
+$function$;
+
+CREATE OR REPLACE FUNCTION dispatcher.withdraw(of_job_uid text, after_time timestamp with time zone)
+ RETURNS TABLE(kept boolean, fire_time timestamp with time zone, seq integer, previous_fire_time timestamp with time zone, previous_skipped integer, previous_missed integer)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+#variable_conflict use_column
+declare
+  started_time timestamptz;
+begin
+  -- The rows are locked first, so that none starts between the looking and the taking.
+  perform from dispatcher.triggers t
+    where t.job_uid = of_job_uid and t.end_time is null and t.effective_time > after_time and t.kind = 'SCHEDULED'
+    order by t.fire_time
+      for update;
+  -- What is earlier than one that has started stays: its dispatcher is late with it.
+  select max(t.fire_time) into started_time from dispatcher.triggers t
+   where t.job_uid = of_job_uid and t.fire_time > after_time and t.kind in ('SCHEDULED', 'CATCHUP')
+     and t.state <> 'PENDING';
+  return query
+    delete from dispatcher.triggers t
+     where t.job_uid = of_job_uid and t.end_time is null and t.effective_time > after_time
+       and t.kind = 'SCHEDULED' and t.state = 'PENDING' and (started_time is null or t.fire_time > started_time)
+    returning false, t.fire_time, t.seq, t.previous_fire_time, t.previous_skipped, t.previous_missed;
+  return query
+    select true, t.fire_time, t.seq, t.previous_fire_time, t.previous_skipped, t.previous_missed
+      from dispatcher.triggers t
+     where t.job_uid = of_job_uid and t.fire_time > after_time and t.kind in ('SCHEDULED', 'CATCHUP')
+     order by t.fire_time desc limit 1;
+end
+$function$;
+
+create schema gateway;
+
+create table gateway.api_keys (
+  id text not null,
+  project_id text not null,
+  display_name text not null,
+  secret_hash bytea not null,
+  create_time timestamp with time zone not null,
+  constraint api_keys_pkey PRIMARY KEY (id),
+  constraint api_keys_project_id_fkey FOREIGN KEY (project_id) REFERENCES gateway.projects(id),
+  constraint api_keys_secret_hash_key UNIQUE (secret_hash)
+);
+CREATE INDEX api_keys_project ON gateway.api_keys USING btree (project_id);
+
+create table gateway.projects (
+  id text not null,
+  display_name text not null,
+  plugins text[] not null default '{}'::text[],
+  create_time timestamp with time zone not null,
+  constraint projects_pkey PRIMARY KEY (id)
+);
+
+create schema public;
+
+create table public.easycron_migrations (
+  number integer not null,
+  name text not null,
+  checksum text not null,
+  applied_time timestamp with time zone not null default now(),
+  constraint easycron_migrations_pkey PRIMARY KEY (number)
+);
+
+create schema scheduler;
+
+create table scheduler.audits (
+  job_uid text not null,
+  audited_until timestamp with time zone not null,
+  audit_time timestamp with time zone,
+  constraint audits_job_uid_fkey FOREIGN KEY (job_uid) REFERENCES scheduler.jobs(uid),
+  constraint audits_pkey PRIMARY KEY (job_uid)
+);
+CREATE INDEX audits_next ON scheduler.audits USING btree (audit_time) WHERE (audit_time IS NOT NULL);
+
+create table scheduler.calendar_versions (
+  calendar_uid text not null,
+  version integer not null,
+  spec jsonb not null,
+  create_time timestamp with time zone not null,
+  zone_data text not null default ''::text,
+  constraint calendar_versions_calendar_uid_fkey FOREIGN KEY (calendar_uid) REFERENCES scheduler.calendars(uid),
+  constraint calendar_versions_pkey PRIMARY KEY (calendar_uid, version)
+);
+
+create table scheduler.calendars (
+  uid text not null,
+  project_id text not null,
+  name text not null,
+  version integer not null,
+  create_time timestamp with time zone not null,
+  update_time timestamp with time zone not null,
+  delete_time timestamp with time zone,
+  constraint calendars_pkey PRIMARY KEY (uid)
+);
+CREATE UNIQUE INDEX calendars_live_name ON scheduler.calendars USING btree (project_id, name COLLATE "C") WHERE (delete_time IS NULL);
+CREATE INDEX calendars_name ON scheduler.calendars USING btree (project_id, name);
+
+create table scheduler.catchup_slots (
+  project_id text not null,
+  next_time timestamp with time zone not null,
+  constraint catchup_slots_pkey PRIMARY KEY (project_id)
+);
+
+create table scheduler.epochs (
+  job_uid text not null,
+  epoch integer not null,
+  state text not null,
+  revision integer not null,
+  after_time timestamp with time zone not null,
+  end_time timestamp with time zone,
+  change_time timestamp with time zone not null,
+  note text not null default ''::text,
+  constraint epochs_job_uid_fkey FOREIGN KEY (job_uid) REFERENCES scheduler.jobs(uid),
+  constraint epochs_pkey PRIMARY KEY (job_uid, epoch),
+  constraint epochs_state_check CHECK ((state = ANY (ARRAY['ACTIVE'::text, 'PAUSED'::text, 'DELETED'::text])))
+);
+
+create table scheduler.job_calendars (
+  job_uid text not null,
+  calendar_uid text not null,
+  version integer not null,
+  constraint job_calendars_calendar_uid_fkey FOREIGN KEY (calendar_uid) REFERENCES scheduler.calendars(uid),
+  constraint job_calendars_job_uid_fkey FOREIGN KEY (job_uid) REFERENCES scheduler.jobs(uid),
+  constraint job_calendars_pkey PRIMARY KEY (job_uid, calendar_uid)
+);
+CREATE INDEX job_calendars_calendar ON scheduler.job_calendars USING btree (calendar_uid, job_uid);
+
+create table scheduler.jobs (
+  uid text not null,
+  project_id text not null,
+  name text not null,
+  state text not null,
+  revision integer not null,
+  epoch integer not null,
+  next_fire_time timestamp with time zone,
+  last_fire_time timestamp with time zone,
+  last_seq integer not null default 0,
+  pause_note text not null default ''::text,
+  create_time timestamp with time zone not null,
+  update_time timestamp with time zone not null,
+  wake_time timestamp with time zone,
+  after_time timestamp with time zone not null default now(),
+  pause_until timestamp with time zone,
+  carry jsonb not null default '{}'::jsonb,
+  delete_finished boolean not null default false,
+  constraint jobs_cursor_check CHECK (((state = 'ACTIVE'::text) OR (next_fire_time IS NULL))),
+  constraint jobs_pkey PRIMARY KEY (uid),
+  constraint jobs_state_check CHECK ((state = ANY (ARRAY['ACTIVE'::text, 'PAUSED'::text, 'FINISHED'::text, 'DELETED'::text])))
+);
+CREATE INDEX jobs_delete_finished ON scheduler.jobs USING btree (uid) WHERE (delete_finished AND (state = 'FINISHED'::text));
+CREATE UNIQUE INDEX jobs_live_name ON scheduler.jobs USING btree (project_id, name COLLATE "C") WHERE (state <> 'DELETED'::text);
+CREATE INDEX jobs_name ON scheduler.jobs USING btree (project_id, name, create_time DESC);
+CREATE INDEX jobs_next_fire_time ON scheduler.jobs USING btree (project_id, next_fire_time) WHERE ((EXTRACT(epoch FROM (next_fire_time AT TIME ZONE 'UTC'::text)) % (900)::numeric) = (0)::numeric);
+CREATE INDEX jobs_wake ON scheduler.jobs USING btree (wake_time) WHERE (wake_time IS NOT NULL);
+
+create table scheduler.operations (
+  uid text not null,
+  project_id text not null,
+  job_uid text not null,
+  state text not null,
+  revision integer not null,
+  start_time timestamp with time zone not null,
+  end_time timestamp with time zone not null,
+  force boolean not null,
+  max_per_second integer not null,
+  fire_time_count integer not null,
+  outside_calendar_count integer not null,
+  succeeded_count integer not null,
+  active_count integer not null,
+  trigger_count integer not null,
+  done_count integer not null default 0,
+  last_fire_time timestamp with time zone,
+  wake_time timestamp with time zone,
+  error text not null default ''::text,
+  create_time timestamp with time zone not null,
+  finish_time timestamp with time zone,
+  constraint operations_check CHECK (((finish_time IS NULL) = (state = 'RUNNING'::text))),
+  constraint operations_check1 CHECK (((wake_time IS NULL) = (state <> 'RUNNING'::text))),
+  constraint operations_job_uid_fkey FOREIGN KEY (job_uid) REFERENCES scheduler.jobs(uid),
+  constraint operations_max_per_second_check CHECK ((max_per_second > 0)),
+  constraint operations_pkey PRIMARY KEY (uid),
+  constraint operations_state_check CHECK ((state = ANY (ARRAY['RUNNING'::text, 'SUCCEEDED'::text, 'FAILED'::text, 'CANCELLED'::text])))
+);
+CREATE INDEX operations_project ON scheduler.operations USING btree (project_id, uid DESC);
+CREATE INDEX operations_wake ON scheduler.operations USING btree (wake_time) WHERE (wake_time IS NOT NULL);
+
+create table scheduler.requests (
+  project_id text not null,
+  request_id text not null,
+  fingerprint bytea not null,
+  job_uid text not null,
+  fire_time timestamp with time zone,
+  create_time timestamp with time zone not null,
+  operation_uid text,
+  constraint requests_pkey PRIMARY KEY (project_id, request_id)
+);
+CREATE INDEX requests_create_time ON scheduler.requests USING btree (create_time);
+
+create table scheduler.revisions (
+  job_uid text not null,
+  revision integer not null,
+  spec json not null,
+  create_time timestamp with time zone not null,
+  actor text not null default ''::text,
+  zone_data text not null default ''::text,
+  fired_count integer not null default 0,
+  waiting_time timestamp with time zone,
+  constraint revisions_job_uid_fkey FOREIGN KEY (job_uid) REFERENCES scheduler.jobs(uid),
+  constraint revisions_pkey PRIMARY KEY (job_uid, revision)
+);
+
+create table scheduler.skips (
+  job_uid text not null,
+  first_fire_time timestamp with time zone not null,
+  last_fire_time timestamp with time zone not null,
+  verdict text not null,
+  reason text not null,
+  fire_count integer not null,
+  detail text not null default ''::text,
+  constraint skips_check CHECK ((first_fire_time <= last_fire_time)),
+  constraint skips_fire_count_check CHECK ((fire_count > 0)),
+  constraint skips_job_uid_fkey FOREIGN KEY (job_uid) REFERENCES scheduler.jobs(uid),
+  constraint skips_pkey PRIMARY KEY (job_uid, first_fire_time),
+  constraint skips_reason_check CHECK ((reason = ANY (ARRAY['PAUSED'::text, 'OUTSIDE_CALENDAR'::text, 'OVERLAP'::text, 'BUFFER_FULL'::text, 'SKIPPED_BY_REQUEST'::text, 'JOB_DISABLED'::text, 'CATCHUP_WINDOW'::text, 'CATCHUP_LIMIT'::text, 'MISFIRE_POLICY'::text]))),
+  constraint skips_verdict_check CHECK ((verdict = ANY (ARRAY['SKIPPED'::text, 'MISSED'::text])))
+);
+
+create table scheduler.undos (
+  uid text not null,
+  project_id text not null,
+  entries jsonb not null,
+  create_time timestamp with time zone not null,
+  constraint undos_pkey PRIMARY KEY (uid)
+);
+CREATE INDEX undos_create_time ON scheduler.undos USING btree (create_time);
+
+create table scheduler.zone_data (
+  version text not null,
+  effective_time timestamp with time zone not null,
+  create_time timestamp with time zone not null,
+  settle_time timestamp with time zone,
+  constraint zone_data_pkey PRIMARY KEY (version)
+);
+CREATE INDEX zone_data_effective_time ON scheduler.zone_data USING btree (effective_time);
+
+create table scheduler.zone_offsets (
+  zone text not null,
+  version text not null,
+  offsets json not null,
+  constraint zone_offsets_pkey PRIMARY KEY (zone, version),
+  constraint zone_offsets_version_fkey FOREIGN KEY (version) REFERENCES scheduler.zone_data(version)
+);
+
+CREATE OR REPLACE FUNCTION scheduler.lock_current(job_uids text[], epochs integer[])
+ RETURNS TABLE(uid text, epoch integer)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+begin
+  return query
+    select j.uid, j.epoch
+      from scheduler.jobs j
+      join (select distinct u, e from unnest(job_uids, epochs) as given (u, e)) as given
+        on j.uid = given.u and j.epoch = given.e
+     where j.state <> 'DELETED'
+       for key share of j;
+end
+$function$;
+
+grant execute on function dispatcher.audit_triggers to easycron_scheduler;
+grant execute on function dispatcher.busy_jobs to easycron_scheduler;
+grant execute on function dispatcher.cancel to easycron_scheduler;
+grant execute on function dispatcher.catchup_end to easycron_scheduler;
+grant execute on function dispatcher.discard to easycron_scheduler;
+grant execute on function dispatcher.ensure_partitions to easycron_dispatcher;
+grant execute on function dispatcher.handed_over to easycron_scheduler;
+grant execute on function dispatcher.last_attempt to easycron_scheduler;
+grant execute on function dispatcher.ledger_triggers to easycron_scheduler;
+grant execute on function dispatcher.ledger_triggers_at to easycron_scheduler;
+grant execute on function dispatcher.live_jobs to easycron_scheduler;
+grant execute on function dispatcher.redeliver to easycron_scheduler;
+grant execute on function dispatcher.withdraw to easycron_scheduler;
+grant execute on function scheduler.lock_current to easycron_dispatcher;
+grant usage on schema dispatcher to easycron_dispatcher;
+grant usage on schema dispatcher to easycron_scheduler;
+grant usage on schema gateway to easycron_gateway;
+grant usage on schema public to public;
+grant usage on schema scheduler to easycron_dispatcher;
+grant usage on schema scheduler to easycron_scheduler;
+grant delete, insert, select, update on table dispatcher.attempts to easycron_dispatcher;
+grant delete, insert, select, update on table dispatcher.instances to easycron_dispatcher;
+grant delete, insert, select, update on table dispatcher.signing_keys to easycron_dispatcher;
+grant delete, insert, select, update on table dispatcher.signing_keys_version to easycron_dispatcher;
+grant delete, insert, select, update on table dispatcher.triggers to easycron_dispatcher;
+grant delete, insert, select, update on table gateway.api_keys to easycron_gateway;
+grant delete, insert, select, update on table gateway.projects to easycron_gateway;
+grant delete, insert, select, update on table scheduler.audits to easycron_scheduler;
+grant delete, insert, select, update on table scheduler.calendar_versions to easycron_scheduler;
+grant delete, insert, select, update on table scheduler.calendars to easycron_scheduler;
+grant delete, insert, select, update on table scheduler.catchup_slots to easycron_scheduler;
+grant delete, insert, select, update on table scheduler.epochs to easycron_scheduler;
+grant delete, insert, select, update on table scheduler.job_calendars to easycron_scheduler;
+grant delete, insert, select, update on table scheduler.jobs to easycron_scheduler;
+grant delete, insert, select, update on table scheduler.operations to easycron_scheduler;
+grant delete, insert, select, update on table scheduler.requests to easycron_scheduler;
+grant select on table scheduler.revisions to easycron_dispatcher;
+grant delete, insert, select, update on table scheduler.revisions to easycron_scheduler;
+grant delete, insert, select, update on table scheduler.skips to easycron_scheduler;
+grant delete, insert, select, update on table scheduler.undos to easycron_scheduler;
+grant delete, insert, select, update on table scheduler.zone_data to easycron_scheduler;
+grant delete, insert, select, update on table scheduler.zone_offsets to easycron_scheduler;
+
+alter role easycron_dispatcher set enable_seqscan = off;
