@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type DescMessage, fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { createValidator } from "@bufbuild/protovalidate";
@@ -30,12 +31,62 @@ const blocks = readdirSync(docs)
   );
 
 describe("a request shown in docs/", () => {
-  test("is there at all", () => expect(blocks.length).toBeGreaterThan(15));
+  test("is found by this test: there are more than 15", () => expect(blocks.length).toBeGreaterThan(15));
 
-  test.each(blocks)("$title is of the contract", ({ type, text }) => {
+  test.each(blocks)("$title is a valid message", ({ type, text }) => {
     const schema = messages.get(type);
     if (schema === undefined) throw new Error(`There is no message ${type}.`);
     const message = fromJson(schema, JSON.parse(text) as JsonValue);
     expect(createValidator().validate(schema, message)).toMatchObject({ kind: "valid" });
+  });
+});
+
+const root = fileURLToPath(new URL("../", import.meta.url));
+const folders = readdirSync(root, { withFileTypes: true })
+  .filter((entry) => entry.isDirectory() && !entry.name.startsWith(".") && entry.name !== "node_modules")
+  .map(({ name }) => name);
+const files = folders.flatMap((folder) =>
+  readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+    .filter((name) => !name.includes("node_modules"))
+    .map((name) => `${folder}/${name}`),
+);
+const pages = ["README.md", "CONTRIBUTING.md", ...files.filter((file) => isPage(file))];
+
+function isPage(file: string): boolean {
+  return /^docs\/.+\.md$|^[^/]+\/README\.md$/.test(file);
+}
+
+/** The text of a page without its blocks of code. */
+function textOf(page: string): string {
+  return readFileSync(join(root, page), "utf8").replace(/^```[\s\S]*?^```$/gm, "");
+}
+
+/** The names of files in backticks, such as `cron/next.ts`, `tick.ts` in a service's README, or `lint*.ts`. */
+function namedFiles(page: string): string[] {
+  const names = [...textOf(page).matchAll(/`([\w./*-]+\.(?:ts|md|sql|proto|yaml))`/g)].map(
+    (match) => match[1] ?? "",
+  );
+  const inRepository = (name: string): boolean => [...folders, "*"].includes(name.split("/")[0] ?? "");
+  // A bare name on a page of the whole repository is an example, as `app.ts` is.
+  const isGlobal = !page.includes("/") || page.startsWith("docs/");
+  return isGlobal ? names.filter((name) => name.includes("/") && inRepository(name)) : names;
+}
+
+/** Whether a name, with `*` for any part of a file name, is that of a file: of the repository, or below the page's folder. */
+function isFile(page: string, name: string): boolean {
+  const pattern = name.replaceAll(".", "\\.").replaceAll("*", "[^/]*");
+  const exact = new RegExp(`^${pattern}$`);
+  const below = new RegExp(`^${dirname(page)}/(?:.*/)?${pattern}$`);
+  return files.some((file) => exact.test(file) || below.test(file));
+}
+
+describe.each(pages)("%s", (page) => {
+  test("names only files that exist", () => {
+    expect(namedFiles(page).filter((name) => !isFile(page, name))).toEqual([]);
+  });
+
+  test("links only to files and folders that exist", () => {
+    const links = [...textOf(page).matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map((match) => match[1] ?? "");
+    expect(links.filter((link) => !existsSync(join(root, dirname(page), link)))).toEqual([]);
   });
 });
