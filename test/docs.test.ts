@@ -50,7 +50,7 @@ const files = folders.flatMap((folder) =>
     .filter((name) => !name.includes("node_modules"))
     .map((name) => `${folder}/${name}`),
 );
-const pages = ["README.md", "CONTRIBUTING.md", ...files.filter((file) => isPage(file))];
+const pages = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", ...files.filter((file) => isPage(file))];
 
 function isPage(file: string): boolean {
   return /^docs\/.+\.md$|^[^/]+\/README\.md$/.test(file);
@@ -89,4 +89,29 @@ describe.each(pages)("%s", (page) => {
     const links = [...textOf(page).matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map((match) => match[1] ?? "");
     expect(links.filter((link) => !existsSync(join(root, dirname(page), link)))).toEqual([]);
   });
+});
+
+describe("docs/operations.md", () => {
+  const section = (service: string) =>
+    textOf("docs/operations.md").split(`| log line of the ${service} |`)[1] ?? "";
+  const linesOf = (service: string) =>
+    [...(section(service).split("\n\n")[0] ?? "").matchAll(/^\| `([^`]+)` \|/gm)].map(
+      ([, line = ""]) => line,
+    );
+
+  test.each(["scheduler", "dispatcher"])("quotes log lines that the %s writes", (service) => {
+    const sources = files.filter((file) => file.startsWith(`${service}/`) && /(?<!\.test)\.ts$/.test(file));
+    const code = sources.map((file) => readFileSync(join(root, file), "utf8")).join("\n");
+    expect(linesOf(service)).not.toEqual([]);
+    expect(linesOf(service).filter((line) => !code.includes(line))).toEqual([]);
+  });
+});
+
+test("docs/guarantees.md quotes titles that its tests have", () => {
+  const quotes = [...textOf("docs/guarantees.md").matchAll(/`([\w./-]+\.test\.ts)` "([^"]+)"/g)];
+  const missing = quotes.filter(
+    ([, file = "", title = ""]) => !readFileSync(join(root, file), "utf8").includes(`"${title}"`),
+  );
+  expect(quotes).not.toEqual([]);
+  expect(missing.map(([quote]) => quote)).toEqual([]);
 });
