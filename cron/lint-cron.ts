@@ -9,13 +9,13 @@ export function lintCron(fields: CronFields, field: string): Warning[] {
   const warnings: Warning[] = [];
   if (fields.dayOfMonthRestricted && fields.dayOfWeekRestricted) {
     const message =
-      "Both day fields are restricted, so it fires on every day that matches one of them; a day need not match both. To restrict only one field, write * in the other.";
+      "Both day fields are restricted, so the schedule fires on every day that matches one of them; a day need not match both. To restrict only one field, write * in the other.";
     warnings.push({ code: "DAY_OF_MONTH_OR_WEEKDAY", field, message });
   }
   warnings.push(...lintSteps(fields, field));
   const missed = monthsWithoutDay(fields);
   if (missed.length > 0) {
-    const message = `Some of its days do not exist in ${missed.join(", ")}, so it does not fire on them there. For the last day of every month write L.`;
+    const message = `Some days of the schedule do not exist in ${missed.join(", ")}, so it does not fire on those days. For the last day of every month write L.`;
     warnings.push({ code: "MONTH_END_GAP", field, message });
   }
   return warnings;

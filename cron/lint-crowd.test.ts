@@ -24,7 +24,7 @@ describe("the top of an hour that topsOfHour finds", () => {
     ["7 * * * *", "UTC", null],
     ["30 * * * *", "Asia/Kolkata", null],
     ["* * * * *", "UTC", null],
-  ])("is for %s in %s its next fire time at minute 0 of the wall clock", (expression, timeZone, expected) => {
+  ])("for %s in %s is its next fire time at minute 0 of the wall clock", (expression, timeZone, expected) => {
     expect(topOf(expression, timeZone)).toBe(expected);
   });
 

@@ -32,7 +32,7 @@ export function topsOfHour(plan: FirePlan, afterMs: number): TopOfHour[] {
 export function lintCrowd({ schedule, atMs, otherJobs, orMore }: Crowd, kind: Schedule["kind"]): Warning {
   const { field, advice } = ADVICE[kind];
   const count = orMore ? `${otherJobs} or more` : otherJobs;
-  const message = `At ${new Date(atMs).toISOString()}, its next fire time at the top of an hour, ${count} other jobs are due as well. To spread the load use ${advice}.`;
+  const message = `At ${new Date(atMs).toISOString()}, the next fire time of the schedule at the top of an hour, ${count} other jobs are due as well. To spread the load use ${advice}.`;
   return { code: "TOP_OF_HOUR", field: `schedules[${schedule}].${field}`, message };
 }
 

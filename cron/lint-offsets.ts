@@ -32,9 +32,10 @@ export function lintOffsets(schedule: Schedule, field: string, within: Within): 
 const MOST_AT_CHANGE = 20;
 
 const NOTED = {
-  GAP_SHIFTED: "its local time does not exist, so it fires at the moment when the clocks move forward",
-  FIRST_OF_TWO: "its local time occurs twice; it fires the first time",
-  SECOND_OF_TWO: "its local time occurs twice; it fires the second time",
+  GAP_SHIFTED:
+    "the local time of the schedule does not exist, so it fires at the moment when the clocks move forward",
+  FIRST_OF_TWO: "the local time of the schedule occurs twice; it fires the first time",
+  SECOND_OF_TWO: "the local time of the schedule occurs twice; it fires the second time",
 } as const;
 
 /** Lints a schedule with few fire times: checks those near an offset change, with the notes that a preview shows. */
@@ -82,11 +83,12 @@ function lintCronOffsets(schedule: CronSchedule, field: string, { afterMs, bound
 
 function outcome(schedule: CronSchedule, gap: boolean, seconds: number): string {
   const long = seconds > LONGEST_GAP_SECONDS;
-  if (schedule.fields.rhythm) return gap ? "it does not fire then" : "it fires both times";
+  if (schedule.fields.rhythm)
+    return gap ? "the schedule does not fire then" : "the schedule fires both times";
   if (gap)
     return schedule.dst.gap === "SKIP" || long
-      ? "it does not fire then"
-      : "it fires once, at the end of the gap";
-  if (schedule.dst.overlap === "BOTH") return "it fires both times";
-  return `it fires the ${schedule.dst.overlap === "FIRST" ? "first" : "second"} time`;
+      ? "the schedule does not fire then"
+      : "the schedule fires once, at the end of the gap";
+  if (schedule.dst.overlap === "BOTH") return "the schedule fires both times";
+  return `the schedule fires the ${schedule.dst.overlap === "FIRST" ? "first" : "second"} time`;
 }

@@ -81,16 +81,16 @@ test("lintPlan names the offset changes of the next two years that affect a sche
       afterMs: nowMs,
     }).map((warning) => `${warning.field} ${warning.message}`);
   expect(messages("30 2 * * *")).toEqual([
-    "schedules[0].timeZone On 2026-03-29 in Europe/Paris the local times 02:00 to 03:00 do not exist: it fires once, at the end of the gap.",
-    "schedules[0].timeZone On 2026-10-25 in Europe/Paris the local times 02:00 to 03:00 occur twice: it fires the first time.",
-    "schedules[0].timeZone On 2027-03-28 in Europe/Paris the local times 02:00 to 03:00 do not exist: it fires once, at the end of the gap.",
-    "schedules[0].timeZone On 2027-10-31 in Europe/Paris the local times 02:00 to 03:00 occur twice: it fires the first time.",
+    "schedules[0].timeZone On 2026-03-29 in Europe/Paris the local times 02:00 to 03:00 do not exist: the schedule fires once, at the end of the gap.",
+    "schedules[0].timeZone On 2026-10-25 in Europe/Paris the local times 02:00 to 03:00 occur twice: the schedule fires the first time.",
+    "schedules[0].timeZone On 2027-03-28 in Europe/Paris the local times 02:00 to 03:00 do not exist: the schedule fires once, at the end of the gap.",
+    "schedules[0].timeZone On 2027-10-31 in Europe/Paris the local times 02:00 to 03:00 occur twice: the schedule fires the first time.",
   ]);
   expect(messages("30 2 29 3 *", { gap: "SKIP" })).toEqual([
-    "schedules[0].timeZone On 2026-03-29 in Europe/Paris the local times 02:00 to 03:00 do not exist: it does not fire then.",
+    "schedules[0].timeZone On 2026-03-29 in Europe/Paris the local times 02:00 to 03:00 do not exist: the schedule does not fire then.",
   ]);
   expect(messages("*/30 2 25 10 *")).toEqual([
-    "schedules[0].timeZone On 2026-10-25 in Europe/Paris the local times 02:00 to 03:00 occur twice: it fires both times.",
+    "schedules[0].timeZone On 2026-10-25 in Europe/Paris the local times 02:00 to 03:00 occur twice: the schedule fires both times.",
   ]);
   expect(messages("0 9 * * *")).toEqual([]);
   expect(messages("*/10 * * * *")).toEqual([]);
@@ -136,7 +136,7 @@ describe("schedules of which the calendars skip every fire time", () => {
 
   test("get a warning that says until when, and which calendars skip", () => {
     expect(lint(["30 9 * * *", "0 12 * * *"], [gate(daily)])).toEqual([
-      "NEVER_FIRES schedules[1] All of its fire times until 2028-09-26T12:00:00.000Z are skipped, because they are outside the hours of morning.",
+      "NEVER_FIRES schedules[1] All fire times of the schedule until 2028-09-26T12:00:00.000Z are skipped, because they are outside the hours of morning.",
     ]);
     expect(lint(["30 9 * * SUN"], [gate(["MONDAY"])])).toEqual([
       expect.stringMatching(/^NEVER_FIRES .* until 2036-01-06T09:30:00.000Z are skipped/),
@@ -219,7 +219,7 @@ test("lintPlan compares the retry horizon with the shortest of the next interval
     lintPlan({ plan: { schedules }, afterMs: nowMs, retryHorizonMs }).map((warning) => warning.message);
   expect(messages(600_000)).toEqual([]);
   expect(messages(86_400_000)).toEqual([
-    "A trigger may be retried for 86400 s, but the next one can be due after 600 s. If they must not overlap, lower retryPolicy.maxAge or set overlapPolicy.",
+    "A trigger may be retried for 86400 s, but the next one can be due 600 s later. If they must not overlap, lower retryPolicy.maxAge or set overlapPolicy.",
   ]);
 });
 
@@ -241,8 +241,8 @@ test("lintPlan names the fire time at the top of an hour at which many other job
     );
   expect(lint(atMs)).toEqual([
     expect.stringContaining("NEVER_FIRES schedules[0]"),
-    "TOP_OF_HOUR schedules[1].cron.expression At 2026-01-01T09:00:00.000Z, its next fire time at the top of an hour, 1000 or more other jobs are due as well. To spread the load use another minute, H or a flexible window.",
-    "TOP_OF_HOUR schedules[2].rate.anchorTime At 2026-01-01T09:00:00.000Z, its next fire time at the top of an hour, 1000 other jobs are due as well. To spread the load use another anchor or a flexible window.",
+    "TOP_OF_HOUR schedules[1].cron.expression At 2026-01-01T09:00:00.000Z, the next fire time of the schedule at the top of an hour, 1000 or more other jobs are due as well. To spread the load use another minute, H or a flexible window.",
+    "TOP_OF_HOUR schedules[2].rate.anchorTime At 2026-01-01T09:00:00.000Z, the next fire time of the schedule at the top of an hour, 1000 other jobs are due as well. To spread the load use another anchor or a flexible window.",
   ]);
   expect(lint(atMs - 1).filter((text) => text.startsWith("TOP_OF_HOUR"))).toEqual([]);
 });
@@ -257,10 +257,10 @@ describe("an offset change at the only time of a schedule", () => {
   test("causes a warning for a local time", () => {
     const once = (localTime: string): Schedule => ({ kind: "once", ...createOnceLocal(localTime, paris) });
     expect(messages(once("2026-03-29T02:30:00"))).toEqual([
-      "schedules[0].timeZone: On 2026-03-29 in Europe/Paris its local time does not exist, so it fires at the moment when the clocks move forward.",
+      "schedules[0].timeZone: On 2026-03-29 in Europe/Paris the local time of the schedule does not exist, so it fires at the moment when the clocks move forward.",
     ]);
     expect(messages(once("2026-10-25T02:30:00"))).toEqual([
-      "schedules[0].timeZone: On 2026-10-25 in Europe/Paris its local time occurs twice; it fires the first time.",
+      "schedules[0].timeZone: On 2026-10-25 in Europe/Paris the local time of the schedule occurs twice; it fires the first time.",
     ]);
     expect(messages(once("2026-03-29T03:30:00"))).toEqual([]);
   });
@@ -273,13 +273,13 @@ describe("an offset change at the only time of a schedule", () => {
       excludedDates: ["2027-01-01/2028-12-31"],
     });
     expect(messages({ kind: "calendarEdge", calendar, edge: "OPENS" })).toEqual([
-      "schedules[0].calendarEdge.calendar: On 2026-03-29 in Europe/Paris its local time does not exist, so it fires at the moment when the clocks move forward.",
-      "schedules[0].calendarEdge.calendar: On 2026-10-25 in Europe/Paris its local time occurs twice; it fires the first time.",
-      "schedules[0].calendarEdge.calendar: On 2026-10-25 in Europe/Paris its local time occurs twice; it fires the second time.",
+      "schedules[0].calendarEdge.calendar: On 2026-03-29 in Europe/Paris the local time of the schedule does not exist, so it fires at the moment when the clocks move forward.",
+      "schedules[0].calendarEdge.calendar: On 2026-10-25 in Europe/Paris the local time of the schedule occurs twice; it fires the first time.",
+      "schedules[0].calendarEdge.calendar: On 2026-10-25 in Europe/Paris the local time of the schedule occurs twice; it fires the second time.",
     ]);
     // When the clock goes back to 02:00 it is outside the hours again, so the calendar closes then too.
     expect(messages({ kind: "calendarEdge", calendar, edge: "CLOSES" })).toEqual([
-      "schedules[0].calendarEdge.calendar: On 2026-10-25 in Europe/Paris its local time occurs twice; it fires the second time.",
+      "schedules[0].calendarEdge.calendar: On 2026-10-25 in Europe/Paris the local time of the schedule occurs twice; it fires the second time.",
     ]);
   });
 });

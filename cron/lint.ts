@@ -121,7 +121,7 @@ function lintPassing(plan: FirePlan, afterMs: number): Warning[] {
     const { atMs, skippedMs, closed } = nextPassing({ ...plan, schedules: [schedule] }, afterMs, { steps });
     if (atMs !== null || skippedMs === null) return [];
     const until = new Date(skippedMs).toISOString();
-    const message = `All of its fire times until ${until} are skipped, because they are outside the hours of ${closed.join(" and ")}.`;
+    const message = `All fire times of the schedule until ${until} are skipped, because they are outside the hours of ${closed.join(" and ")}.`;
     return [{ code: "NEVER_FIRES", field: `schedules[${index}]`, message }];
   });
 }
@@ -144,6 +144,6 @@ function lintRetries({ plan, afterMs, retryHorizonMs }: LintInput): Warning | nu
     previous = next;
   }
   if (retryHorizonMs <= shortest) return null;
-  const message = `A trigger may be retried for ${retryHorizonMs / 1000} s, but the next one can be due after ${shortest / 1000} s. If they must not overlap, lower retryPolicy.maxAge or set overlapPolicy.`;
+  const message = `A trigger may be retried for ${retryHorizonMs / 1000} s, but the next one can be due ${shortest / 1000} s later. If they must not overlap, lower retryPolicy.maxAge or set overlapPolicy.`;
   return { code: "RETRY_LONGER_THAN_INTERVAL", field: "retryPolicy.maxAge", message };
 }
