@@ -30,12 +30,12 @@ const blocks = readdirSync(docs)
     })),
   );
 
-describe("a request shown in docs/", () => {
-  test("is found by this test: there are more than 15", () => expect(blocks.length).toBeGreaterThan(15));
+describe("the requests shown in docs/", () => {
+  test("are found by this test", () => expect(blocks.length).toBeGreaterThan(15));
 
-  test.each(blocks)("$title is a valid message", ({ type, text }) => {
+  test.each(blocks)("are valid messages of the API: $title", ({ type, text }) => {
     const schema = messages.get(type);
-    if (schema === undefined) throw new Error(`There is no message ${type}.`);
+    if (schema === undefined) throw new Error(`The API has no message ${type}.`);
     const message = fromJson(schema, JSON.parse(text) as JsonValue);
     expect(createValidator().validate(schema, message)).toMatchObject({ kind: "valid" });
   });
