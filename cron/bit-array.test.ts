@@ -13,7 +13,7 @@ function setOf(parts: [number, number][]) {
   return { bits, has: (n: number) => parts.some(([first, end]) => n >= first && n < end) };
 }
 
-test("holds the numbers that were added, and finds the next in it and the next that is not", () => {
+test("a bit array holds the added numbers, and finds the next number in it and the next one that is not", () => {
   fc.assert(
     fc.property(ranges, (parts) => {
       const { bits, has } = setOf(parts);
@@ -27,7 +27,7 @@ test("holds the numbers that were added, and finds the next in it and the next t
   );
 });
 
-test("keeps what another one has when it is turned", () => {
+test("keepRotated keeps what is also in the other set after its rotation", () => {
   fc.assert(
     fc.property(ranges, ranges, fc.integer({ min: 0, max: SIZE - 1 }), (parts, others, by) => {
       const [one, other] = [setOf(parts), setOf(others)];

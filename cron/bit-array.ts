@@ -1,14 +1,14 @@
 import { lowestBit } from "./bits.ts";
 
-/** A set of numbers from 0 up, 32 to a word: `n` is in it if bit `n % 32` of word `n / 32` is set. */
+/** A set of numbers from 0 on, 32 in each word. It contains `n` if bit `n % 32` of word `n / 32` is set. */
 export type BitArray = Int32Array;
 
-/** Makes an empty set that has room for the numbers below `size`. */
+/** Makes an empty set for the numbers from 0 to `size - 1`. */
 export function createBits(size: number): BitArray {
   return new Int32Array(Math.ceil(size / 32));
 }
 
-/** Adds the numbers from `first` to before `end`; those it has no room for are passed over. */
+/** Adds the numbers from `first` to `end - 1`. Numbers that do not fit into the set are ignored. */
 export function addBits(bits: BitArray, first: number, end: number): void {
   const most = Math.min(end, bits.length * 32);
   for (let n = Math.max(0, first); n < most; ) {
@@ -24,19 +24,20 @@ export function hasBit(bits: BitArray, n: number): boolean {
   return (((bits[n >> 5] ?? 0) >>> (n & 31)) & 1) === 1;
 }
 
-/** Returns the smallest number of the set that is at least `n` (0 or more), or -1. */
+/** Returns the smallest number in the set that is at least `n` (0 or more), or -1. */
 export function nextBit(bits: BitArray, n: number): number {
   return scan(bits, n, 0);
 }
 
-/** Returns the smallest number that is at least `n` (0 or more), not in the set, and has room there; or -1. */
+/** Returns the smallest number that is at least `n` (0 or more), fits into the set and is not in it, or -1. */
 export function nextGap(bits: BitArray, n: number): number {
   return scan(bits, n, -1);
 }
 
 /**
- * Takes out of a set every `n` for which `(n + by) % (32 * length)` is not in another one of the same length; `by` is
- * less than that and not negative. Tells whether anything is left.
+ * Intersects a set with another one that is rotated by `by`: removes every `n` for which `(n + by) % (32 * length)`
+ * is not in `others`. Both sets have the same length; `by` is from 0 to `32 * length - 1`. Tells whether any number
+ * is left.
  */
 export function keepRotated(bits: BitArray, others: BitArray, by: number): boolean {
   const { length } = others;
@@ -47,7 +48,7 @@ export function keepRotated(bits: BitArray, others: BitArray, by: number): boole
   for (let index = 0; index < length; index += 1) {
     from = from + 1 === length ? 0 : from + 1;
     const high = others[from] ?? 0;
-    // Shifting by 32 is shifting by none.
+    // A shift by 32 would do nothing in JavaScript, so a shift of 0 needs its own case.
     const word = shift === 0 ? low : (low >>> shift) | (high << (32 - shift));
     const rest = (bits[index] ?? 0) & word;
     bits[index] = rest;
@@ -57,7 +58,7 @@ export function keepRotated(bits: BitArray, others: BitArray, by: number): boole
   return any !== 0;
 }
 
-/** The smallest `n` or more whose bit is set once the words have been changed by exclusive or with `flip`. */
+/** The smallest number from `n` on whose bit is set (`flip` 0) or not set (`flip` -1), or -1. */
 function scan(bits: BitArray, n: number, flip: number): number {
   let index = n >> 5;
   if (index >= bits.length) return -1;

@@ -7,8 +7,9 @@ const DAY_MINUTES = 1440;
 const FEBRUARY_29 = 59;
 
 /**
- * The days of a calendar: those with a window that are in none of the ranges (local days, inclusive, in any order) and
- * in no place of a leap year that is excluded every year. 1 ms at most.
+ * Returns the open days of a calendar as the bits of `Calendar.days`. A day is open if it has a window, is in none of
+ * the ranges (local days, both ends inclusive, in any order), and is not excluded every year (`yearly`, by the days
+ * of a leap year). Takes 1 ms at most.
  */
 export function findOpenDays(
   week: BitArray | null,
@@ -24,7 +25,7 @@ export function findOpenDays(
 
 function excludeRanges(closed: BitArray, ranges: ReadonlyArray<readonly [number, number]>): void {
   let done = Number.NEGATIVE_INFINITY;
-  // Each day once, however many ranges it is in.
+  // Adds each day once, however many ranges contain it.
   for (const [first, last] of [...ranges].sort((a, b) => a[0] - b[0])) {
     addBits(closed, Math.max(first, done) - FIRST_DAY, last + 1 - FIRST_DAY);
     done = Math.max(done, last + 1);

@@ -24,12 +24,12 @@ function gate(
 
 const MONDAY_NOON = Date.parse("2026-06-01T12:00:00Z");
 
-test("lets a fire time through if all calendars are open, or there are none", () => {
+test("passGates says OPEN if all calendars are open, or there are none", () => {
   expect(passGates([], MONDAY_NOON)).toEqual({ kind: "OPEN" });
   expect(passGates([gate("a", "MONDAY", "09:00", "17:00", "SKIP")], MONDAY_NOON)).toEqual({ kind: "OPEN" });
 });
 
-test("skips if any closed calendar says so, and names it", () => {
+test("passGates says SKIPPED if a closed calendar says SKIP, and names it", () => {
   const gates = [
     gate("a", "TUESDAY", "09:00", "17:00", "DEFER"),
     gate("b", "SUNDAY", "09:00", "17:00", "SKIP"),
@@ -37,7 +37,7 @@ test("skips if any closed calendar says so, and names it", () => {
   expect(passGates(gates, MONDAY_NOON)).toEqual({ kind: "SKIPPED", calendar: "b" });
 });
 
-test("defers to the next opening of all calendars together", () => {
+test("passGates defers to the next instant at which all calendars are open", () => {
   const gates = [
     gate("a", "TUESDAY", "09:00", "17:00", "DEFER"),
     gate("b", "TUESDAY", "11:00", "12:00", "DEFER"),
@@ -49,7 +49,7 @@ test("defers to the next opening of all calendars together", () => {
   expect(checkAll(calendars, untilMs)).toEqual({ open: true, changeMs: Date.parse("2026-06-02T12:00:00Z") });
 });
 
-test("skips what could only be deferred for ever, within 10 ms of search", () => {
+test("passGates says SKIPPED if the calendars never open together, after at most 10 ms of search", () => {
   const gates = [
     gate("a", "TUESDAY", "09:00", "17:00", "DEFER"),
     gate("b", "FRIDAY", "11:00", "12:00", "DEFER"),
@@ -62,7 +62,7 @@ test("skips what could only be deferred for ever, within 10 ms of search", () =>
   expect(Math.min(...costs)).toBeLessThan(10);
 });
 
-describe("however many calendars, windows and dates,", () => {
+describe("with many calendars, windows and dates,", () => {
   const ZONES = [
     ["America/New_York", "Europe/Paris", "Australia/Lord_Howe", "Asia/Tokyo", "America/Los_Angeles"],
     ["Africa/Casablanca", "Asia/Kathmandu", "Pacific/Chatham", "America/Santiago", "Asia/Tehran"],
@@ -112,10 +112,10 @@ describe("however many calendars, windows and dates,", () => {
     ],
   ];
 
-  // Three to five milliseconds on a quiet core; what shares the machine can make it four times that.
-  test.each(HOSTILE)("a question costs milliseconds: %s", (_, gates) => {
+  // Three to five milliseconds on an idle core. On a busy machine it can be four times that.
+  test.each(HOSTILE)("a question takes milliseconds: %s", (_, gates) => {
     const costs = Array.from({ length: 10 }, () => {
-      // Others to all who remember, so that each is a first question.
+      // Copies have no cached answers, so each question is the first one.
       const fresh = gates.map((each) => ({ ...each, calendar: { ...each.calendar } }));
       const before = process.cpuUsage();
       expect(passGates(fresh, MONDAY_NOON)).toEqual({ kind: "SKIPPED", calendar: expect.any(String) });
@@ -124,14 +124,14 @@ describe("however many calendars, windows and dates,", () => {
     expect(Math.min(...costs)).toBeLessThan(40);
   });
 
-  test.each(HOSTILE)("an hour of a job that fires every second costs less than 1 s: %s", (_, gates) => {
+  test.each(HOSTILE)("an hour of a job that fires every second takes less than 1 s: %s", (_, gates) => {
     const before = process.cpuUsage();
     for (let second = 0; second < 3_600; second += 1) passGates(gates, MONDAY_NOON + second * 1000);
     expect(process.cpuUsage(before).user / 1000).toBeLessThan(1_000);
   });
 });
 
-test("defers to what a walk through the minutes of several zones says, in any order of questions", {
+test("passGates agrees with a walk through the minutes of several zones, in any order of questions", {
   timeout: 600_000,
 }, () => {
   const START = Date.parse("2026-03-28T00:00:00Z");
@@ -186,7 +186,7 @@ test("defers to what a walk through the minutes of several zones says, in any or
   );
 });
 
-test("is exact to the second where offsets are no whole minutes", () => {
+test("passGates is exact to the second where offsets are not whole minutes", () => {
   const START = Date.parse("1908-05-04T00:00:00Z");
   const rule = fc.record({
     timeZone: fc.constantFrom("Europe/Amsterdam", "Africa/Monrovia", "Europe/Dublin", "UTC"),
@@ -214,7 +214,7 @@ test("is exact to the second where offsets are no whole minutes", () => {
   );
 });
 
-test("looks ten years ahead and no further, whatever was asked before", () => {
+test("passGates looks exactly ten years ahead, whatever was asked before", () => {
   const calendar = parseCalendar({ timeZone: "UTC", windows: [], excludedDates: ["2026-01-01/2036-06-01"] });
   const opening = Date.parse("2036-06-02T00:00:00Z");
   const ask = (atMs: number) => nextOpeningOfAll([calendar], atMs);

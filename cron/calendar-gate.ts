@@ -2,23 +2,30 @@ import { type Calendar, isOpen, nextChange } from "./calendar.ts";
 import { nextCommonOpening } from "./calendar-search.ts";
 import { knownSecond, LAST_SECOND } from "./zone-offsets.ts";
 
-/** A calendar that a job refers to, and what becomes of a fire time outside it. */
+/** A calendar that a job uses, and what to do with a fire time at which it is closed. */
 export type CalendarGate = Readonly<{ name: string; calendar: Calendar; outside: "SKIP" | "DEFER" }>;
 
-/** What the calendars of a job make of one fire time; `calendar` is the name of the first that is closed. */
+/**
+ * What the calendars of a job decide about one fire time. `calendar` is the name of the first closed calendar that
+ * says SKIP, or, if none does, of the first closed calendar.
+ */
 export type GateVerdict =
   | { kind: "OPEN" }
   | { kind: "SKIPPED"; calendar: string }
   | { kind: "DEFERRED"; calendar: string; untilMs: number };
 
-/** How far ahead an opening is looked for: ten years. */
+/** How far ahead an opening is searched for: ten years. */
 export const MAX_DEFER_MS = 3_653 * 86_400_000;
 
 /**
- * Tells what becomes of a fire time: it is OPEN if all calendars are; SKIPPED if one with SKIP is closed; otherwise
- * DEFERRED to the next instant at which all are open, or SKIPPED if that does not come within ten years.
+ * Decides what to do with a fire time:
  *
- * Fire times deferred to the same instant are one fire; that is for the caller to see to.
+ * 1. OPEN if all calendars are open.
+ * 2. SKIPPED if a closed calendar says SKIP.
+ * 3. DEFERRED to the next instant at which all calendars are open.
+ * 4. SKIPPED if there is no such instant within ten years.
+ *
+ * Fire times that are deferred to the same instant fire once; the caller takes care of that.
  */
 export function passGates(gates: readonly CalendarGate[], atMs: number): GateVerdict {
   const closed = gates.filter((gate) => !isOpen(gate.calendar, atMs));
@@ -36,16 +43,16 @@ export function passGates(gates: readonly CalendarGate[], atMs: number): GateVer
 }
 
 /**
- * What the last search for these calendars found: from one second (inclusive) to another (exclusive) some are closed.
- * `opens` tells whether all are open then; otherwise it was searched only so far.
+ * The result of the last search for some calendars: from second `from` to before `until` they are not all open. If
+ * `opens`, all of them are open at `until`; otherwise the search ended there.
  */
-type Stretch = Readonly<{ from: number; until: number; opens: boolean }>;
+type ClosedPeriod = Readonly<{ from: number; until: number; opens: boolean }>;
 
-// A job that fires every second asks the same thing every second. A stretch is 200 bytes with its key.
-const MAX_STRETCHES = 10_000;
-// Searched beyond the ten years, so that a later question seldom needs a search of its own.
+// A job that fires every second asks the same question every second. An entry takes 200 bytes with its key.
+const MAX_CLOSED_PERIODS = 10_000;
+// The search goes this far beyond the ten years, so that a later question seldom needs a new search.
 const AHEAD_SECONDS = 30 * 86_400;
-const stretches = new Map<string, Stretch>();
+const closedPeriods = new Map<string, ClosedPeriod>();
 const numbers = new WeakMap<Calendar, number>();
 let lastNumber = 0;
 
@@ -55,7 +62,7 @@ export function nextOpeningOfAll(calendars: readonly Calendar[], atMs: number): 
   const second = knownSecond(atMs);
   const end = Math.min(Math.floor((atMs + MAX_DEFER_MS) / 1000), LAST_SECOND) + 1;
   const key = calendars.map(numberOf).join();
-  const known = stretches.get(key);
+  const known = closedPeriods.get(key);
   const inside = known !== undefined && known.from <= second && second < known.until ? known : undefined;
   if (inside?.opens === true) return inside.until < end ? inside.until * 1000 : null;
   const [from, searched] = inside === undefined ? [second, second] : [inside.from, inside.until];
@@ -66,7 +73,7 @@ export function nextOpeningOfAll(calendars: readonly Calendar[], atMs: number): 
   return opening === null || opening >= end ? null : opening * 1000;
 }
 
-/** Tells calendars apart; by identity, because none ever changes. */
+/** Returns a number for each calendar object. Its identity is enough, because a calendar never changes. */
 function numberOf(calendar: Calendar): number {
   const known = numbers.get(calendar);
   if (known !== undefined) return known;
@@ -75,17 +82,20 @@ function numberOf(calendar: Calendar): number {
   return lastNumber;
 }
 
-function keep(key: string, stretch: Stretch): void {
-  stretches.delete(key);
-  stretches.set(key, stretch);
-  if (stretches.size <= MAX_STRETCHES) return;
-  for (const oldest of stretches.keys()) {
-    stretches.delete(oldest);
+function keep(key: string, period: ClosedPeriod): void {
+  closedPeriods.delete(key);
+  closedPeriods.set(key, period);
+  if (closedPeriods.size <= MAX_CLOSED_PERIODS) return;
+  for (const oldest of closedPeriods.keys()) {
+    closedPeriods.delete(oldest);
     return;
   }
 }
 
-/** Tells whether all calendars are open at an instant, and when that next changes, opening within ten years; or null. */
+/**
+ * Tells whether all calendars are open at an instant, and when this changes next. `changeMs` is null if it never
+ * changes; an opening is searched for within ten years only.
+ */
 export function checkAll(
   calendars: readonly Calendar[],
   atMs: number,

@@ -9,14 +9,17 @@ import { toOffsets, type Zone } from "./zone-offsets.ts";
 export type CalendarSpec = Readonly<{
   timeZone: Zone;
   windows: ReadonlyArray<WindowSpec>;
-  /** "2026-12-25", "2026-12-24/2027-01-01", and every year "--05-01", "--12-24/--01-01"; all inclusive. */
+  /** "2026-12-25" or "2026-12-24/2027-01-01"; for every year "--05-01" or "--12-24/--01-01". All ends are inclusive. */
   excludedDates: readonly string[];
 }>;
 
-/** Weekly hours: "09:00" to "17:30" (exclusive, "24:00" allowed); an end before the start is on the next day. */
+/**
+ * Weekly hours, such as "09:00" to "17:30". The end is exclusive and may be "24:00"; before the start it is on the
+ * next day.
+ */
 export type WindowSpec = Readonly<{ days: readonly string[]; start: string; end: string }>;
 
-/** The most windows and excluded dates of one calendar. */
+/** How many windows and excluded dates one calendar may have. */
 export const MAX_WINDOWS = 100;
 export const MAX_EXCLUDED_DATES = 5_000;
 
@@ -25,7 +28,7 @@ const DAY_NAMES = ["SUNDAY", "MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRID
 const DATE_FORM = '"2026-12-25", "2026-12-24/2027-01-01", "--05-01" (every year) or "--12-24/--01-01"';
 
 /**
- * Checks a calendar and prepares it. Without windows it is always open but for the excluded dates.
+ * Checks a calendar and compiles it. A calendar without windows is always open, except on the excluded dates.
  * Throws a ScheduleError whose field is a path in the calendar ("windows[0].start", "excludedDates[2]", "timeZone").
  */
 export function parseCalendar(spec: CalendarSpec): Calendar {
@@ -48,7 +51,7 @@ export function parseCalendar(spec: CalendarSpec): Calendar {
 }
 
 function checkCount(field: string, count: number, most: number): void {
-  if (count > most) throw new ScheduleError(field, String(count), "is too many", `at most ${most}`);
+  if (count > most) throw new ScheduleError(field, String(count), "is more than allowed", `at most ${most}`);
 }
 
 function parseWeek(windows: readonly WindowSpec[]): BitArray | null {
@@ -62,8 +65,8 @@ function parseWeek(windows: readonly WindowSpec[]): BitArray | null {
       throw new ScheduleError(
         `${field}.end`,
         window.end,
-        "is the start too",
-        'another time; "24:00" ends a whole day',
+        "is equal to start",
+        'a different time; a whole day is "00:00" to "24:00"',
       );
     }
     if (window.days.length === 0) {
@@ -81,7 +84,7 @@ function parseWeek(windows: readonly WindowSpec[]): BitArray | null {
 
 function parseDay(field: string, text: string): number {
   const day = DAY_NAMES.indexOf(text);
-  if (day < 0) throw new ScheduleError(field, text, "is not a day", DAY_NAMES.join(", "));
+  if (day < 0) throw new ScheduleError(field, text, "is not a day of the week", DAY_NAMES.join(", "));
   return day;
 }
 
@@ -107,7 +110,7 @@ function parseDate(field: string, text: string, part: string): number {
   return dayOfDate(year, month, day);
 }
 
-/** Parses "--05-01" to its day of the leap year 2000. */
+/** Parses "--05-01" to the number of its day in a leap year, from 0 on. */
 function parseYearly(field: string, text: string, part: string): number {
   const match = /^--(\d{2})-(\d{2})$/.exec(part);
   const [month, day] = [Number(match?.[1]), Number(match?.[2])];
@@ -127,5 +130,5 @@ function isDate(year: number, month: number, day: number): boolean {
 }
 
 function refuseDate(field: string, text: string): never {
-  throw new ScheduleError(field, text, "is not a date or range", DATE_FORM);
+  throw new ScheduleError(field, text, "is not a date or a range of dates", DATE_FORM);
 }

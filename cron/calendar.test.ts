@@ -51,7 +51,7 @@ describe("a calendar", () => {
     }
   });
 
-  test("follows the local clock over an offset change", () => {
+  test("follows the local clock across an offset change", () => {
     expect(changes(OFFICE, "2026-03-27T12:00:00Z", 2)).toEqual([
       "closes 2026-03-27T16:30",
       "opens 2026-03-30T07:00",
@@ -61,7 +61,7 @@ describe("a calendar", () => {
       windows: [{ days: ["SUNDAY"], start: "01:30", end: "02:30" }],
       excludedDates: [],
     };
-    // The window ends within the gap, so at its start; in the overlap it opens twice.
+    // The window ends within the gap, so it closes at the start of the gap. In the overlap it opens twice.
     expect(changes(night, "2026-03-08T05:00:00Z", 2)).toEqual([
       "opens 2026-03-08T06:30",
       "closes 2026-03-08T07:00",
@@ -94,7 +94,7 @@ describe("a calendar", () => {
     ]);
   });
 
-  test("without windows is open but for its excluded dates", () => {
+  test("without windows is open except on its excluded dates", () => {
     const always = { timeZone: "Asia/Tokyo", windows: [], excludedDates: ["--12-30/--01-02"] };
     expect(changes({ ...always, excludedDates: [] }, "2026-06-05T12:00:00Z", 1)).toEqual(["never"]);
     expect(changes(always, "2026-06-05T12:00:00Z", 3)).toEqual([
@@ -107,7 +107,7 @@ describe("a calendar", () => {
     ]);
   });
 
-  test("that is open all week is never seen to change", () => {
+  test("that is open all week never changes", () => {
     const days = ["SUNDAY", "MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY"];
     const spec = { timeZone: "UTC", windows: [{ days, start: "00:00", end: "24:00" }], excludedDates: [] };
     expect(changes(spec, "2026-06-05T12:00:00Z", 1)).toEqual(["never"]);
@@ -126,7 +126,7 @@ describe("a calendar", () => {
     ]);
   });
 
-  test("costs less than 10 ms to search, however seldom it opens", () => {
+  test("takes less than 10 ms to search, however seldom it opens", () => {
     const leapDays = Array.from({ length: 120 }, (_, n) => `${1904 + n * 4}-02-28/${1904 + n * 4}-03-01`);
     const calendar = parseCalendar({
       timeZone: "UTC",
@@ -141,7 +141,7 @@ describe("a calendar", () => {
     expect(Math.min(...costs)).toBeLessThan(10);
   });
 
-  test("costs less than 3 ms to ask, with 100 windows a day of which 5,000 are excluded", () => {
+  test("takes less than 3 ms to ask, with 100 windows a day and 5,000 excluded days", () => {
     const START_MS = Date.UTC(2026, 5, 1);
     const calendar = parseCalendar({
       timeZone: "UTC",
@@ -160,7 +160,7 @@ describe("a calendar", () => {
   });
 });
 
-describe("refuses", () => {
+describe("parseCalendar refuses", () => {
   const window = OFFICE.windows[0] ?? { days: [], start: "", end: "" };
   test.each<[string, Partial<CalendarSpec>]>([
     ["timeZone", { timeZone: "paris" }],
@@ -186,7 +186,9 @@ describe("refuses", () => {
   });
 });
 
-test("opens and closes as a walk through the minutes of its zone says", { timeout: 600_000 }, () => {
+test("a calendar opens and closes when a walk through the minutes of its zone says so", {
+  timeout: 600_000,
+}, () => {
   const places = [
     ["America/New_York", "2026-11-01"],
     ["Australia/Lord_Howe", "2026-10-04"],

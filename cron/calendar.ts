@@ -2,9 +2,12 @@ import { type BitArray, hasBit, nextBit, nextGap } from "./bit-array.ts";
 import { DAY_SECONDS } from "./local-time.ts";
 import { FIRST_SECOND, knownSecond, LAST_SECOND, skipTo, spanAt, type ZoneOffsets } from "./zone-offsets.ts";
 
-/** Minutes of a civil week. */
+/** Minutes of a week. */
 export const WEEK_MINUTES = 7 * 1440;
-/** The local day that is number 0 of a calendar's days, and how many there are: 1900 to 2400, and a week around them. */
+/**
+ * The first local day that a calendar knows, and how many days it knows: the years 1900 to 2400 and a week on each
+ * side.
+ */
 export const FIRST_DAY = Math.floor(FIRST_SECOND / DAY_SECONDS) - 7;
 export const DAY_COUNT = Math.ceil(LAST_SECOND / DAY_SECONDS) + 7 - FIRST_DAY;
 
@@ -12,30 +15,34 @@ export const DAY_COUNT = Math.ceil(LAST_SECOND / DAY_SECONDS) + 7 - FIRST_DAY;
 const EPOCH_MINUTE = 4 * 1440;
 
 /**
- * When something is open: a rule on the local date and time of one zone; made by `parseCalendar`.
+ * Says when something is open, by the local date and time of one zone. `parseCalendar` makes it.
  *
- * Every instant is judged by its wall clock alone: a date is excluded from its first to its last instant, even for a
- * window that began the evening before, and a window within a repeated hour is open twice.
+ * Only the wall clock of an instant counts. So an excluded date is closed from its first to its last instant, also
+ * for a window that began the evening before. A window within a repeated hour is open twice.
  *
- * Both parts are sets of bits (24 KiB at most), so that no number of windows and dates makes a question dear.
+ * Both parts are bit sets (24 KiB at most), so that a question takes the same time for any number of windows and
+ * dates.
  */
 export type Calendar = Readonly<{
   zone: ZoneOffsets;
-  /** The open minutes of a week from Sunday 00:00. Null if all are. */
+  /** The open minutes of a week, from Sunday 00:00 on. Null if all minutes are open. */
   week: BitArray | null;
-  /** The local days, counted from FIRST_DAY, that are not excluded and have a window. Null if no date is excluded. */
+  /** The local days, counted from FIRST_DAY, that have a window and are not excluded. Null if no date is excluded. */
   days: BitArray | null;
 }>;
 
-/** Tells whether the calendar is open at an instant (epoch ms); before 1900 and after 2400 as at the nearest end. */
+/**
+ * Tells whether the calendar is open at an instant (epoch ms). Before 1900 and after 2400 the nearest known instant
+ * counts.
+ */
 export function isOpen(calendar: Calendar, atMs: number): boolean {
   const second = knownSecond(atMs);
   return isOpenLocal(calendar, second + spanAt(calendar.zone, second).offset);
 }
 
 /**
- * Returns the first instant later than `atMs` from which `isOpen` is no longer what it is at `atMs`, or null if that
- * does not come before the end of 2400. Exact across offset changes, which may open or close a calendar themselves.
+ * Returns the first instant later than `atMs` at which the calendar changes from open to closed or back, or null if
+ * there is none before the end of 2400. Exact across offset changes, which can open or close a calendar themselves.
  */
 export function nextChange(calendar: Calendar, atMs: number): number | null {
   const open = isOpen(calendar, atMs);
@@ -64,12 +71,12 @@ export function nextEdge(calendar: Calendar, edge: "OPENS" | "CLOSES", afterMs: 
   return nextChange(calendar, change);
 }
 
-/** The place of a local second's day in a calendar's days. */
+/** The number of a local second's day in `Calendar.days`. */
 export function dayNumber(local: number): number {
   return Math.floor(local / DAY_SECONDS) - FIRST_DAY;
 }
 
-/** Returns the first open minute from a minute of 1970's count on, in weeks that are all like this one, or Infinity. */
+/** Returns the first open minute (minutes since 1970) from `minute` on if every week is like this one, or Infinity. */
 export function nextWeekMinute(week: BitArray, minute: number): number {
   const place = modulo(minute + EPOCH_MINUTE, WEEK_MINUTES);
   const next = nextBit(week, place);
@@ -78,7 +85,7 @@ export function nextWeekMinute(week: BitArray, minute: number): number {
   return first < 0 ? Number.POSITIVE_INFINITY : minute + WEEK_MINUTES + first - place;
 }
 
-/** Returns the remainder of a division, never negative. */
+/** Returns the remainder of a division; it is never negative. */
 export function modulo(value: number, by: number): number {
   return ((value % by) + by) % by;
 }
@@ -91,7 +98,7 @@ function isOpenLocal({ week, days }: Calendar, local: number): boolean {
 /** Returns the first local second after `local`, which is closed, at which the wall clock is open, or Infinity. */
 function nextLocalOpening({ week, days }: Calendar, local: number): number {
   let at = local;
-  // At most three times: today, an open day, and its first window.
+  // Runs at most three times: for today, for the next open day, and for its first window.
   for (;;) {
     const today = dayNumber(at);
     const day = days === null ? today : nextBit(days, today);

@@ -1,11 +1,11 @@
 /**
- * A parsed cron expression as bit sets, ready to be evaluated; made by `parseCron` only.
+ * A parsed cron expression as bit sets. Only `parseCron` makes one.
  *
- * Sets hold member n as bit n; sets of sixty are two integers of thirty. Days follow POSIX: with both day fields
- * restricted a day matches when either does.
+ * Bit n is set if the value n is in the set. A set of sixty values is two integers of thirty. Days follow POSIX: if
+ * both day fields are restricted, a day matches when one of them matches.
  */
 export type CronFields = Readonly<{
-  /** The expression as given, trimmed and with its runs of blanks made single spaces. */
+  /** The expression as given, trimmed and with single spaces. */
   expression: string;
   secondsLow: number;
   secondsHigh: number;
@@ -15,9 +15,9 @@ export type CronFields = Readonly<{
   hours: number;
   /** Bits 1 to 31. */
   daysOfMonth: number;
-  /** Bit n: the n-th day before the last of the month (`L` is 0, `L-3` is 3). */
+  /** Bit n: the day that is n days before the last day of the month (`L` is 0, `L-3` is 3). */
   daysBeforeLast: number;
-  /** Bit n: the weekday nearest to day n (`15W`). */
+  /** Bit n: the weekday (Monday to Friday) nearest to day n (`15W`). */
   nearestWeekdays: number;
   /** `LW`: the last day of the month from Monday to Friday. */
   lastWorkday: boolean;
@@ -25,14 +25,17 @@ export type CronFields = Readonly<{
   months: number;
   /** Bits 0 (Sunday) to 6. */
   daysOfWeek: number;
-  /** `5#3`: the list of [day of week, which one in the month]. */
+  /** `5#3`: pairs of a day of the week and which one of the month. */
   nthDaysOfWeek: ReadonlyArray<readonly [dayOfWeek: number, nth: number]>;
-  /** `5L`: bits 0 to 6, the last such day of the month. */
+  /** `5L`: bits 0 to 6, the last such day of the week in the month. */
   lastDaysOfWeek: number;
-  /** False for `*` and `?` alone. */
+  /** False if the field is `*` or `?`. */
   dayOfMonthRestricted: boolean;
-  /** False for `*` and `?` alone. */
+  /** False if the field is `*` or `?`. */
   dayOfWeekRestricted: boolean;
-  /** Follows elapsed time across offset changes instead of firing once per local time. */
+  /**
+   * The job fires in a rhythm, such as every 15 minutes: both passes of a repeated hour count, and times in a skipped
+   * hour do not. Otherwise it fires once for each local time.
+   */
   rhythm: boolean;
 }>;

@@ -1,12 +1,13 @@
-/** The longest piece of a refused value that is repeated in an error, in characters. */
+/** How much of a refused value an error message shows, in characters. */
 const MAX_SHOWN_CHARS = 64;
 
 /**
- * A schedule, zone or calendar that cannot be accepted.
+ * A schedule, time zone or calendar is refused.
  *
- * `field` is the path relative to the thing being parsed ("cron.expression", "timeZone"), `value` what was
- * given (at most 64 characters, anything but printable characters escaped) and `accepted` what would do.
- * `message` says all three in one sentence.
+ * - `field` is the path within the parsed object, for example "cron.expression" or "timeZone".
+ * - `value` is the refused value: at most 64 characters, with characters that cannot be printed escaped.
+ * - `accepted` says which values are accepted.
+ * - `message` is one sentence with all of them and the problem.
  */
 export class ScheduleError extends Error {
   readonly field: string;
@@ -23,7 +24,7 @@ export class ScheduleError extends Error {
   }
 }
 
-/** Makes a refused value safe to print: at most 64 characters, invisible ones written as \u{…}. */
+/** Makes a refused value safe to print: cuts it to 64 characters and writes invisible characters as \u{…}. */
 export function showValue(value: string): string {
   const cut = value.length > MAX_SHOWN_CHARS ? `${value.slice(0, MAX_SHOWN_CHARS - 1)}…` : value;
   return cut.replace(/[\p{C}\p{Z}"\\]/gu, (char) => (char === " " ? char : escapeChar(char)));

@@ -7,12 +7,12 @@ import { matchingDays } from "./month-days.ts";
 
 export type { CronFields } from "./cron-fields.ts";
 
-/** How many fields an expression has: five, or six with a leading one for seconds. */
+/** How many fields an expression has: five, or six with the seconds first. */
 export type CronDialect = "STANDARD" | "WITH_SECONDS";
 
 export type ParseCronOptions = { dialect?: CronDialect; seed?: string };
 
-/** The longest expression looked at, in characters. */
+/** The longest expression that is accepted, in characters. */
 export const MAX_EXPRESSION_CHARS = 256;
 
 const MACROS: Readonly<Record<string, string>> = {
@@ -28,12 +28,12 @@ const FORMS = {
   STANDARD: {
     count: 5,
     accepted: "five fields (minute hour day-of-month month day-of-week)",
-    instead: "five with the dialect CRON_DIALECT_STANDARD",
+    instead: "five fields with the dialect CRON_DIALECT_STANDARD",
   },
   WITH_SECONDS: {
     count: 6,
     accepted: "six fields (second minute hour day-of-month month day-of-week)",
-    instead: "six with the dialect CRON_DIALECT_WITH_SECONDS",
+    instead: "six fields with the dialect CRON_DIALECT_WITH_SECONDS",
   },
 } as const;
 const MACRO_NAMES = Object.keys(MACROS).join(", ").toLowerCase();
@@ -42,12 +42,12 @@ const ALL_HOURS = (1 << 24) - 1;
 const ALL_THIRTY = (1 << 30) - 1;
 
 /**
- * Parses a cron expression: five fields, or with the dialect WITH_SECONDS six, never guessed, or a macro, which is due
- * at second 0.
+ * Parses a cron expression: five fields, or six with the dialect WITH_SECONDS. The dialect is never guessed. Both
+ * dialects accept macros (`@daily`), which are due at second 0.
  *
- * `seed` (the job's id) decides what `H` stands for, and nothing else; the same seed always picks the same values.
- * Impossible dates such as 30 February parse, and `neverFires` tells them. Throws one ScheduleError, of field
- * "cron.expression", for the first mistake; costs well under 10 ms whatever the input.
+ * `seed` (the job's id) decides which values `H` stands for, and nothing else. The same seed always picks the same
+ * values. An impossible date such as 30 February is accepted here; `neverFires` detects it. Throws a ScheduleError of
+ * field "cron.expression" for the first mistake. Takes well under 10 ms for any input.
  */
 export function parseCron(expression: string, options: ParseCronOptions = {}): CronFields {
   const { dialect = "STANDARD", seed = "" } = options;
@@ -83,8 +83,8 @@ export function parseCron(expression: string, options: ParseCronOptions = {}): C
 }
 
 /**
- * Tells whether no date in the whole 400-year cycle of the calendar matches, as in "0 0 30 2 *". Exact, and blind to
- * zones: a time that one zone always skips under the SKIP policy is not looked for.
+ * Tells whether no date matches, as with "0 0 30 2 *". It checks the whole 400-year cycle of the calendar, so the
+ * answer is exact. It ignores time zones: it does not find a time that a zone always skips with the SKIP policy.
  */
 export function neverFires(fields: CronFields): boolean {
   for (let year = 2000; year < 2400; year += 1) {
@@ -96,14 +96,14 @@ export function neverFires(fields: CronFields): boolean {
   return true;
 }
 
-/** Returns the texts of all six fields in upper case, macros resolved; where there is no seconds field it is "0". */
+/** Returns the texts of all six fields, in upper case and with macros replaced. A missing seconds field is "0". */
 function splitFields(expression: string, dialect: CronDialect): string[] {
   const { count, accepted } = FORMS[dialect];
   checkCharacters(expression);
   const text = trimBlanks(expression).toUpperCase();
   if (text === "") refuse(expression, "is empty", `${accepted}, or one of ${MACRO_NAMES}`);
   if (/^(?:CRON_)?TZ=/.test(text)) {
-    refuse(expression, "names a time zone", `${accepted}, and the zone in timeZone`);
+    refuse(expression, "names a time zone", `${accepted}, with the time zone in the field timeZone`);
   }
   const macro = Object.hasOwn(MACROS, text) ? MACROS[text] : undefined;
   if (macro === undefined && text.startsWith("@")) refuse(expression, "is not a known macro", MACRO_NAMES);
@@ -130,12 +130,12 @@ function checkCharacters(expression: string): void {
   const code = (strange.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0");
   refuse(
     expression,
-    `has the character U+${code}`,
-    "ASCII letters, digits and * , - / ? # @ ( ), spaces, tabs",
+    `contains the character U+${code}`,
+    "ASCII letters, digits, spaces, tabs and * , - / ? # @ ( )",
   );
 }
 
-/** Drops outer blanks and makes runs of inner ones single spaces; only ASCII space and tab are blanks. */
+/** Removes blanks at both ends and makes each run of inner blanks one space. Only ASCII space and tab are blanks. */
 function trimBlanks(expression: string): string {
   return expression.replace(/[ \t]+/g, " ").replace(/^ | $/g, "");
 }

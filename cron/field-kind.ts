@@ -1,15 +1,15 @@
-/** What one field of a cron expression may hold. */
+/** The rules of one field of a cron expression. */
 export type FieldKind = Readonly<{
-  /** How errors call it. */
+  /** The name of the field in error messages. */
   label: string;
   min: number;
   max: number;
-  /** The values in one turn: a step may not exceed it, and a range may wrap around it. */
+  /** How many different values the field has. A step may not be larger. A range may wrap around the end. */
   size: number;
-  /** The largest value a bare `H` picks; days stop at 28 so that every month has one. */
+  /** The largest value that `H` alone picks. For days of the month it is 28, a day that every month has. */
   hashMax: number;
   names: Readonly<Record<string, number>>;
-  /** What an error says would do. */
+  /** The forms that an error message lists as accepted. */
   accepted: string;
 }>;
 
@@ -45,7 +45,7 @@ export const DAY_OF_MONTH: FieldKind = {
   hashMax: 28,
   accepted: `1-31, ?, L, L-3 (to L-30), 15W, LW, ${LISTS}`,
 };
-/** Sunday is 0 and also 7, so the field has eight values and seven members. */
+/** Sunday is 0 and also 7: eight numbers for seven days. */
 export const DAY_OF_WEEK: FieldKind = {
   ...plainKind("day-of-week", 0, 7, numbered("SUN MON TUE WED THU FRI SAT", 0)),
   size: 7,

@@ -1,15 +1,15 @@
 import type { CronFields } from "./cron-fields.ts";
 import { ScheduleError, showValue } from "./errors.ts";
 import { DAY_OF_MONTH, DAY_OF_WEEK, type FieldKind } from "./field-kind.ts";
-import { ItemError, parsePlainItem } from "./plain-item.ts";
+import { FieldItemError, parsePlainItem } from "./plain-item.ts";
 
-/** One field of an expression, in upper case, with the whole expression for error messages. */
+/** The text of one field, in upper case. `expression` is the whole expression, for error messages. */
 export type FieldText = Readonly<{ kind: FieldKind; text: string; seed: string; expression: string }>;
 
-/** A set of numbers from 0 to 59, in two integers; see bits.ts. */
+/** A set of numbers from 0 to 59 as two integers (see bits.ts). */
 export type Sixty = { low: number; high: number };
 
-/** Parses a field of sixty values. Throws a ScheduleError. */
+/** Parses a field with 60 values (seconds, minutes). Throws a ScheduleError. */
 export function parseSixty(field: FieldText): Sixty {
   const set = { low: 0, high: 0 };
   for (const item of splitItems(field)) {
@@ -21,7 +21,7 @@ export function parseSixty(field: FieldText): Sixty {
   return set;
 }
 
-/** Parses a field of up to 32 values into one integer. Throws a ScheduleError. */
+/** Parses a field with at most 32 values into one integer. Throws a ScheduleError. */
 export function parseSet(field: FieldText): number {
   return splitItems(field).reduce((set, item) => set | parseItemSet(field, item), 0);
 }
@@ -31,7 +31,7 @@ type DayOfMonthSets = Pick<
   "daysOfMonth" | "daysBeforeLast" | "nearestWeekdays" | "lastWorkday" | "dayOfMonthRestricted"
 >;
 
-/** Parses the day-of-month field with `?`, `L`, `L-3`, `15W` and `LW`. Throws a ScheduleError. */
+/** Parses the day-of-month field, with `?`, `L`, `L-3`, `15W` and `LW`. Throws a ScheduleError. */
 export function parseDaysOfMonth(text: string, seed: string, expression: string): DayOfMonthSets {
   const field = { kind: DAY_OF_MONTH, text, seed, expression };
   let [daysOfMonth, daysBeforeLast, nearestWeekdays, lastWorkday] = [0, 0, 0, false];
@@ -52,7 +52,7 @@ type DayOfWeekSets = Pick<
   "daysOfWeek" | "nthDaysOfWeek" | "lastDaysOfWeek" | "dayOfWeekRestricted"
 >;
 
-/** Parses the day-of-week field with `?`, `5#3` and `5L`. Throws a ScheduleError. */
+/** Parses the day-of-week field, with `?`, `5#3` and `5L`. Throws a ScheduleError. */
 export function parseDaysOfWeek(text: string, seed: string, expression: string): DayOfWeekSets {
   const field = { kind: DAY_OF_WEEK, text, seed, expression };
   const nthDaysOfWeek: [number, number][] = [];
@@ -63,7 +63,7 @@ export function parseDaysOfWeek(text: string, seed: string, expression: string):
     if (nth !== null)
       nthDaysOfWeek.push([parseDayOfWeek(field, item, nth[1]), parseNth(field, item, nth[2])]);
     else if (last !== null) lastDaysOfWeek |= 1 << parseDayOfWeek(field, item, last[1]);
-    else if (item === "L") refuseItem(field, item, "L needs a day before it, as in 5L");
+    else if (item === "L") refuseItem(field, item, "L needs a day of the week before it, as in 5L");
     else daysOfWeek |= foldSunday(parseItemSet(field, item));
   }
   return { daysOfWeek, nthDaysOfWeek, lastDaysOfWeek, dayOfWeekRestricted: text !== "*" && text !== "?" };
@@ -72,7 +72,7 @@ export function parseDaysOfWeek(text: string, seed: string, expression: string):
 function splitItems(field: FieldText): string[] {
   const items = field.text.split(",");
   if (items.includes("")) {
-    refuse(field, `has an empty item in the list of its ${field.kind.label} field`);
+    refuse(field, `has an empty item in the ${field.kind.label} field`);
   }
   return items;
 }
@@ -85,26 +85,28 @@ function parseItem(field: FieldText, item: string, part: string = item): readonl
   try {
     return parsePlainItem(field.kind, part, field.seed);
   } catch (error) {
-    if (error instanceof ItemError) refuseItem(field, item, error.message);
+    if (error instanceof FieldItemError) refuseItem(field, item, error.message);
     throw error;
   }
 }
 
 function parseBeforeLast(field: FieldText, item: string, text: string | undefined): number {
   const days = Number(text ?? 0);
-  if (days > 30 || (text !== undefined && days < 1)) refuseItem(field, item, "L- takes 1 to 30");
+  if (days > 30 || (text !== undefined && days < 1))
+    refuseItem(field, item, "the number after L- is not from 1 to 30");
   return days;
 }
 
 function parseNth(field: FieldText, item: string, text: string | undefined): number {
   const nth = Number(text);
-  if (nth < 1 || nth > 5) refuseItem(field, item, "# takes 1 to 5");
+  if (nth < 1 || nth > 5) refuseItem(field, item, "the number after # is not from 1 to 5");
   return nth;
 }
 
 function parseDayOfWeek(field: FieldText, item: string, text: string | undefined): number {
   const [day = 0, ...others] = parseItem(field, item, text);
-  if (others.length > 0 || text === "H") refuseItem(field, item, "only one day stands there");
+  if (others.length > 0 || text === "H")
+    refuseItem(field, item, "# and L need exactly one day of the week before them");
   return day % 7;
 }
 
@@ -113,7 +115,7 @@ function foldSunday(set: number): number {
 }
 
 function refuseItem(field: FieldText, item: string, problem: string): never {
-  refuse(field, `has the ${field.kind.label} "${showValue(item)}": ${showValue(problem)}`);
+  refuse(field, `has "${showValue(item)}" in the ${field.kind.label} field, but ${showValue(problem)}`);
 }
 
 function refuse(field: FieldText, problem: string): never {

@@ -11,7 +11,7 @@ function zoneWith(changes: readonly number[], offsets: readonly number[]): Offse
   return (second) => offsets[changes.filter((change) => change <= second).length] ?? 0;
 }
 
-test("finds an offset that is kept for little more than six days, wherever it lies", () => {
+test("findSpans finds an offset that is kept for little more than six days, wherever it is", () => {
   const start = fc.integer({ min: FROM - 10 * DAY_SECONDS, max: TO + 10 * DAY_SECONDS });
   fc.assert(
     fc.property(start, fc.integer({ min: 1, max: DAY_SECONDS }), (first, more) => {
@@ -25,7 +25,7 @@ test("finds an offset that is kept for little more than six days, wherever it li
   );
 });
 
-test("pins a change to the second, whatever earlier changes lead it to expect", () => {
+test("findSpans finds the second of a change, whatever the hints expect", () => {
   const change = fc.integer({ min: FROM + 1, max: TO - 1 });
   fc.assert(
     fc.property(change, fc.integer({ min: -1, max: 7 * DAY_SECONDS }), (at, hint) => {
@@ -40,7 +40,7 @@ test("pins a change to the second, whatever earlier changes lead it to expect", 
   );
 });
 
-test("asks seven times about a calm month, and twice more about a change where the last one was", () => {
+test("findSpans reads seven offsets for a month without a change, and two more for a change that the hints expect", () => {
   const sunday = Date.UTC(2027, 2, 28, 1) / 1000;
   const hints: ChangeHints = new Map();
   const countReads = (read: OffsetReader): number => {

@@ -1,9 +1,9 @@
 import { DAY_SECONDS } from "./local-time.ts";
 
-/** What is added to UTC at an instant (epoch seconds) to get local time, in seconds. */
+/** Returns the offset at an instant (epoch seconds): what is added to UTC to get local time, in seconds. */
 export type OffsetReader = (second: number) => number;
 
-/** A stretch of time during which one zone keeps one offset; all numbers are seconds. */
+/** A period during which a zone keeps one offset. All numbers are seconds. */
 export type Span = Readonly<{
   /** First second (UTC) of the span. */
   start: number;
@@ -11,28 +11,29 @@ export type Span = Readonly<{
   end: number;
   /** What to add to UTC to get local time. */
   offset: number;
-  /** The offset just before `start`; the same as `offset` where only the stretch looked at begins. */
+  /** The offset just before `start`. The same as `offset` if the searched period begins here. */
   offsetBefore: number;
   /** The offset from `end` on. */
   offsetAfter: number;
 }>;
 
-/** By the offset that was left: at which second of the week (from 1970-01-01 on, UTC) that was done last. */
+/** For each offset: the second of the week (UTC, weeks from 1970-01-01 on) at which the zone last left it. */
 export type ChangeHints = Map<number, number>;
 
-/** Less than the 6.96 days that are the shortest time for which a zone keeps an offset. */
+/** Shorter than 6.96 days, the shortest time for which any zone keeps an offset. */
 const PROBE_SECONDS = 6 * DAY_SECONDS;
 const WEEK_SECONDS = 7 * DAY_SECONDS;
 const QUARTER_SECONDS = 900;
 const MARGIN_SECONDS = 2 * DAY_SECONDS;
 
 /**
- * Returns the spans that touch a stretch of time (epoch seconds, `to` exclusive), ascending. The first and the last end
- * where the stretch does, unless the change is at most two days further: a repeated or skipped part of local time must
- * not lose its beginning or end to where the stretch is cut.
+ * Returns the spans of a period (epoch seconds, `to` exclusive), ascending. The first span starts at `from` and the
+ * last ends at `to`. But if the next change lies at most two days outside the period, the span extends to it, so that
+ * a repeated or skipped part of local time is never cut.
  *
- * The stretch is probed every six days, and each change found is pinned to the second: where the hints, which are
- * written here too, expect it if it is there, and else by bisection. An offset kept for less than six days may be missed.
+ * The offset is probed every six days. Between two probes with different offsets, the second of the change is found:
+ * first where the hints expect it, else by bisection. The hints are updated. An offset that is kept for less than six
+ * days may be missed.
  */
 export function findSpans(
   read: OffsetReader,
@@ -63,7 +64,7 @@ export function findSpans(
   return [...spans, { start, end: to, offset, offsetBefore, offsetAfter: offset }];
 }
 
-/** Returns the change between two probes if it is at the second of the week at which `offset` was left before. */
+/** Returns the change between two probes if it is at the second of the week that the hints expect, else undefined. */
 function expectedChange(
   read: OffsetReader,
   before: number,
@@ -80,15 +81,15 @@ function expectedChange(
 }
 
 /**
- * Returns the first second after `before` whose offset is not `offset`; that of `after` is known not to be. Nearly all
- * changes are at a quarter of an hour, so those are searched first.
+ * Returns the first second after `before` whose offset is not `offset`. The caller knows that the offset at `after`
+ * differs. Nearly all changes are at a quarter of an hour, so quarters are searched first.
  */
 function findChange(read: OffsetReader, before: number, after: number, offset: number): number {
   const [low, high] = bisect(read, before, after, offset, QUARTER_SECONDS);
   return read(high - 1) === offset ? high : bisect(read, low, high, offset, 1)[1];
 }
 
-/** Halves a stretch at multiples of `step` from its start until it is one step long; the change is within. */
+/** Halves the period that contains the change until it is one step long. It divides at multiples of `step` only. */
 function bisect(
   read: OffsetReader,
   before: number,

@@ -1,10 +1,11 @@
 import { hashText } from "./hashed.ts";
 
 /**
- * Returns by how much a fire time is delayed to spread load, in whole ms from 0 to less than `windowMs`.
+ * Returns the delay of a fire time that spreads load: whole milliseconds, from 0 to less than `windowMs`.
  *
- * The delay depends on the job's id, so a job keeps its place in the window. Where the next fire time (null: none)
- * comes before the window ends, the window shrinks to end there: the delayed fire is always earlier than the next one.
+ * The delay depends on the job's id, so a job always has the same place in the window. If the next fire time
+ * (`nextNominalMs`, null if there is none) comes before the end of the window, the window ends there. So a delayed fire
+ * time is always earlier than the next fire time.
  */
 export function flexibleDelay(
   jobUid: string,

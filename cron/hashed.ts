@@ -1,7 +1,8 @@
 /**
- * Returns a number from 0 to 2^32 - 1 that depends on nothing but the text: the same in every process and version.
- * FNV-1a over UTF-16 code units, finished with MurmurHash3's mixer so that near seeds land far apart.
- * Not for secrets.
+ * Returns a number from 0 to 2^32 - 1 that depends on the text only. It is the same in every process and every version.
+ *
+ * The algorithm is FNV-1a over UTF-16 code units. MurmurHash3's mixer follows, so that similar texts get very different
+ * numbers. Not for secrets.
  */
 export function hashText(text: string): number {
   let hash = 0x811c9dc5;

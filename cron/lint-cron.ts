@@ -4,17 +4,18 @@ import { DAY_OF_MONTH, DAY_OF_WEEK, type FieldKind, HOUR, MINUTE, MONTH, SECOND 
 import { daysInMonth } from "./local-time.ts";
 import type { Warning } from "./warning.ts";
 
-/** Returns the warnings that follow from the expression alone; `field` is the path to it. */
+/** Returns the warnings about a cron expression itself. `field` is the path to it. */
 export function lintCron(fields: CronFields, field: string): Warning[] {
   const warnings: Warning[] = [];
   if (fields.dayOfMonthRestricted && fields.dayOfWeekRestricted) {
-    const message = "Both day fields are restricted: it fires on days that match either of them, not both.";
+    const message =
+      "Both day fields are restricted, so the schedule fires on every day that matches one of them; a day need not match both. To restrict only one field, write * in the other.";
     warnings.push({ code: "DAY_OF_MONTH_OR_WEEKDAY", field, message });
   }
   warnings.push(...lintSteps(fields, field));
   const missed = monthsWithoutDay(fields);
   if (missed.length > 0) {
-    const message = `Some of its days of the month do not exist in ${missed.join(", ")}; L is the last day of any month.`;
+    const message = `Some days of the schedule do not exist in ${missed.join(", ")}, so it does not fire on those days. For the last day of every month write L.`;
     warnings.push({ code: "MONTH_END_GAP", field, message });
   }
   return warnings;
@@ -35,17 +36,17 @@ const MONTH_NAMES = [
   "December",
 ];
 
-/** What comes round where a step starts anew, and which of the fields' values are set. */
+/** For each field: the unit of time after which a step starts again, and whether a value is set. */
 const STEPPED: ReadonlyMap<
   FieldKind,
-  Readonly<{ turn: string; has: (fields: CronFields, n: number) => boolean }>
+  Readonly<{ cycle: string; has: (fields: CronFields, n: number) => boolean }>
 > = new Map([
-  [SECOND, { turn: "minute", has: (fields, n) => hasOf60(fields.secondsLow, fields.secondsHigh, n) }],
-  [MINUTE, { turn: "hour", has: (fields, n) => hasOf60(fields.minutesLow, fields.minutesHigh, n) }],
-  [HOUR, { turn: "day", has: (fields, n) => hasBit(fields.hours, n) }],
-  [DAY_OF_MONTH, { turn: "month", has: (fields, n) => hasBit(fields.daysOfMonth, n) }],
-  [MONTH, { turn: "year", has: (fields, n) => hasBit(fields.months, n) }],
-  [DAY_OF_WEEK, { turn: "week", has: (fields, n) => hasBit(fields.daysOfWeek, n) }],
+  [SECOND, { cycle: "minute", has: (fields, n) => hasOf60(fields.secondsLow, fields.secondsHigh, n) }],
+  [MINUTE, { cycle: "hour", has: (fields, n) => hasOf60(fields.minutesLow, fields.minutesHigh, n) }],
+  [HOUR, { cycle: "day", has: (fields, n) => hasBit(fields.hours, n) }],
+  [DAY_OF_MONTH, { cycle: "month", has: (fields, n) => hasBit(fields.daysOfMonth, n) }],
+  [MONTH, { cycle: "year", has: (fields, n) => hasBit(fields.months, n) }],
+  [DAY_OF_WEEK, { cycle: "week", has: (fields, n) => hasBit(fields.daysOfWeek, n) }],
 ]);
 
 function hasBit(set: number, n: number): boolean {
@@ -55,32 +56,35 @@ function hasBit(set: number, n: number): boolean {
 function lintSteps(fields: CronFields, field: string): Warning[] {
   const texts = fields.expression.split(" ");
   const warnings: Warning[] = [];
-  for (const [index, [kind, { turn, has }]] of [...STEPPED].slice(6 - texts.length).entries()) {
+  for (const [index, [kind, { cycle, has }]] of [...STEPPED].slice(6 - texts.length).entries()) {
     const text = texts[index] ?? "";
     const distances = text.includes("/") ? distancesOf(kind, (n) => has(fields, n)) : [];
     const longest = Math.max(0, ...distances.slice(0, -1));
     const last = distances.at(-1) ?? longest;
-    // A longer last interval is what a range with a step asks for, as "9-17/2" does.
+    // A range with a step asks for a longer last interval, as "9-17/2" does.
     if (last >= longest) continue;
-    const message = `${text} in the ${kind.label} field starts anew with every ${turn}: the interval at its end is ${last}, not ${longest}.`;
+    const message = `${text} in the ${kind.label} field starts again with every ${cycle}, so the last interval of the ${cycle} is ${last}, not ${longest}. For equal intervals use a rate schedule.`;
     warnings.push({ code: "STEP_RESTARTS", field, message });
   }
   return warnings;
 }
 
-/** The distances from each value of a field to the next, the first of the next turn following the last. */
+/**
+ * The distances from each value of a field to the next. After the last value comes the first value of the next cycle.
+ */
 function distancesOf(kind: FieldKind, has: (n: number) => boolean): number[] {
   const values = Array.from({ length: kind.size }, (_, n) => kind.min + n).filter(has);
   const next = [...values.slice(1), (values[0] ?? 0) + kind.size];
   return values.map((value, index) => (next[index] ?? value) - value);
 }
 
-/** Steps that are not given an end, in all items of the field. */
+/** A field in which every item is a step without an end, such as "5/15". */
 const OPEN_STEPS = /^(?:(?:\*|\d+|H)\/\d+(?:,|$))+$/i;
 
 /**
- * The months of the expression that lack one of its days: a day, or the first of several in a row, past their end.
- * So "28-31" misses nothing, and "15,31" does. Steps without an end ("1/2") name no day; they have a warning of their own.
+ * Returns the months of the expression in which one of its days does not exist. Of several days in a row only the
+ * first counts: "28-31" has a day in every month, "15,31" does not. A step without an end ("1/2") names no day;
+ * another warning is about it.
  */
 function monthsWithoutDay(fields: CronFields): string[] {
   if (!fields.dayOfMonthRestricted || OPEN_STEPS.test(fields.expression.split(" ").at(-3) ?? "")) return [];

@@ -5,10 +5,10 @@ import { type Schedule, zoneOf } from "./schedule.ts";
 import type { Warning } from "./warning.ts";
 import { offsetAt } from "./zone-offsets.ts";
 
-/** A fire time at the top of an hour, of the schedule with this index. */
+/** A fire time at the top of an hour (minute 0). `schedule` is the index of its schedule. */
 export type TopOfHour = Readonly<{ schedule: number; atMs: number }>;
 
-/** How many other jobs are due at such a fire time as well. */
+/** Such a fire time and how many other jobs are due at it; `orMore` if they were not all counted. */
 export type Crowd = TopOfHour & Readonly<{ otherJobs: number; orMore: boolean }>;
 
 const HOUR_MS = 3_600_000;
@@ -16,9 +16,9 @@ const MINUTE_MS = 60_000;
 const ALL_THIRTY = (1 << 30) - 1;
 
 /**
- * Returns, for each schedule that could avoid it, its first fire time later than `afterMs` at the top of an hour on its
- * own clock that the calendars do not put off. Left out are schedules that are due every minute, and all of a job
- * with a flexible window, which spreads the load already.
+ * Returns for each schedule its first fire time later than `afterMs` that is at the top of an hour on its own clock
+ * and that the calendars neither skip nor defer. Leaves out schedules that are due every minute, because they cannot
+ * avoid the top of the hour. Returns nothing for a job with a flexible window, which spreads the load already.
  */
 export function topsOfHour(plan: FirePlan, afterMs: number): TopOfHour[] {
   if (plan.flexibleWindow !== undefined) return [];
@@ -28,11 +28,11 @@ export function topsOfHour(plan: FirePlan, afterMs: number): TopOfHour[] {
   });
 }
 
-/** Returns the warning of a crowd; `kind` is that of its schedule. */
+/** Returns the warning about a crowd. `kind` is the kind of its schedule. */
 export function lintCrowd({ schedule, atMs, otherJobs, orMore }: Crowd, kind: Schedule["kind"]): Warning {
   const { field, advice } = ADVICE[kind];
   const count = orMore ? `${otherJobs} or more` : otherJobs;
-  const message = `At ${new Date(atMs).toISOString()}, its next fire time at the top of an hour, ${count} other jobs are due as well; ${advice} spreads the load.`;
+  const message = `At ${new Date(atMs).toISOString()}, the next fire time of the schedule at the top of an hour, ${count} other jobs are due as well. To spread the load use ${advice}.`;
   return { code: "TOP_OF_HOUR", field: `schedules[${schedule}].${field}`, message };
 }
 

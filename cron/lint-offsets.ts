@@ -5,21 +5,21 @@ import { noteOffset, offsetChanges } from "./offset-note.ts";
 import { type Bounds, type CronSchedule, nextOfSchedule, type Schedule, zoneOf } from "./schedule.ts";
 import type { Warning } from "./warning.ts";
 
-/** How far ahead offset changes are looked at: two years. */
+/** How far ahead offset changes are checked: two years. */
 const AHEAD_MS = 731 * 86_400_000;
 
 const ALL_HOURS = (1 << 24) - 1;
 
-/** No offset change skips or repeats more: the day that a zone moves across the date line. */
+/** The longest time that an offset change skips or repeats: a day, when a zone crosses the date line. */
 const LONGEST_CHANGE_MS = 86_400_000;
 
-/** The span of time that a job's warnings are about. */
+/** The period that the warnings of a job are about. */
 type Within = Readonly<{ afterMs: number; bounds?: Bounds }>;
 
 /**
- * Returns a warning for each offset change of the two years after `afterMs` that skips or repeats, within the bounds, a
- * local time at which the schedule is due. Rates know no local time; jobs in rhythm that run in every hour of the day
- * take no harm.
+ * Returns a warning for each offset change of the two years after `afterMs` that skips or repeats a local time at
+ * which the schedule is due, within the bounds. A rate has no local times. A job in rhythm that runs in every hour of
+ * the day is not affected.
  */
 export function lintOffsets(schedule: Schedule, field: string, within: Within): Warning[] {
   if (schedule.kind === "rate") return [];
@@ -28,16 +28,17 @@ export function lintOffsets(schedule: Schedule, field: string, within: Within): 
     : lintNoted(schedule, field, within);
 }
 
-/** Fire times at one offset change that are looked at: one is the rule. */
+/** How many fire times are checked at one offset change; usually there is one. */
 const MOST_AT_CHANGE = 20;
 
 const NOTED = {
-  GAP_SHIFTED: "its local time is skipped, so it fires when the clocks have moved forward",
-  FIRST_OF_TWO: "its local time comes twice; it fires the first time",
-  SECOND_OF_TWO: "its local time comes twice; it fires the second time",
+  GAP_SHIFTED:
+    "the local time of the schedule does not exist, so it fires at the moment when the clocks move forward",
+  FIRST_OF_TWO: "the local time of the schedule occurs twice; it fires the first time",
+  SECOND_OF_TWO: "the local time of the schedule occurs twice; it fires the second time",
 } as const;
 
-/** For schedules whose fire times are few: those at an offset change are looked at, each as a preview notes it. */
+/** Lints a schedule with few fire times: checks those near an offset change, with the notes that a preview shows. */
 function lintNoted(schedule: Schedule, field: string, { afterMs, bounds = {} }: Within): Warning[] {
   const { startMs = Number.NEGATIVE_INFINITY, endMs = Number.POSITIVE_INFINITY } = bounds;
   const toMs = Math.min(afterMs + AHEAD_MS, endMs);
@@ -73,8 +74,8 @@ function lintCronOffsets(schedule: CronSchedule, field: string, { afterMs, bound
     if (nextLocalSecond(schedule.fields, first) >= last) continue;
     const times = `${formatLocal(first).slice(11, 16)} to ${formatLocal(last).slice(11, 16)}`;
     const date = formatDate(Math.floor(first / DAY_SECONDS));
-    const what = before < after ? "are skipped" : "come twice";
-    const message = `On ${date} in ${schedule.zone.name} the times ${times} ${what}: ${outcome(schedule, before < after, last - first)}.`;
+    const what = before < after ? "do not exist" : "occur twice";
+    const message = `On ${date} in ${schedule.zone.name} the local times ${times} ${what}: ${outcome(schedule, before < after, last - first)}.`;
     warnings.push({ code: "OFFSET_CHANGE", field, message });
   }
   return warnings;
@@ -82,9 +83,12 @@ function lintCronOffsets(schedule: CronSchedule, field: string, { afterMs, bound
 
 function outcome(schedule: CronSchedule, gap: boolean, seconds: number): string {
   const long = seconds > LONGEST_GAP_SECONDS;
-  if (schedule.fields.rhythm) return gap ? "it does not fire at them" : "it fires at them both times";
+  if (schedule.fields.rhythm)
+    return gap ? "the schedule does not fire then" : "the schedule fires both times";
   if (gap)
-    return schedule.dst.gap === "SKIP" || long ? "it does not fire at them" : "it fires once, at their end";
-  if (schedule.dst.overlap === "BOTH") return "it fires both times";
-  return `it fires the ${schedule.dst.overlap === "FIRST" ? "first" : "second"} time`;
+    return schedule.dst.gap === "SKIP" || long
+      ? "the schedule does not fire then"
+      : "the schedule fires once, at the end of the gap";
+  if (schedule.dst.overlap === "BOTH") return "the schedule fires both times";
+  return `the schedule fires the ${schedule.dst.overlap === "FIRST" ? "first" : "second"} time`;
 }

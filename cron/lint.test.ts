@@ -2,8 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { CalendarGate } from "./calendar-gate.ts";
 import { parseCalendar } from "./calendar-spec.ts";
 import { lintPlan } from "./lint.ts";
-import { topsOfHour } from "./lint-crowd.ts";
-import { createOnce, createOnceLocal } from "./once.ts";
+import { createOnceLocal } from "./once.ts";
 import type { FirePlan } from "./preview.ts";
 import { createRate } from "./rate.ts";
 import { createCronSchedule, type Schedule } from "./schedule.ts";
@@ -15,7 +14,7 @@ function codes(expression: string, timeZone = "UTC"): string[] {
   return lintPlan({ plan: { schedules }, afterMs: nowMs }).map((warning) => warning.code);
 }
 
-describe("the expression", () => {
+describe("lintPlan, for an expression,", () => {
   test.each<[string, string[]]>([
     ["0 9 * * 1-5", []],
     ["*/15 * * * *", []],
@@ -49,11 +48,11 @@ describe("the expression", () => {
     ["0 0 29 2 *", ["MONTH_END_GAP"]],
     ["0 0 31W * *", ["MONTH_END_GAP"]],
     ["0 0 L-30 * *", ["MONTH_END_GAP"]],
-  ])("%s has the warnings %j", (expression, expected) => {
+  ])("finds in %s the warnings %j", (expression, expected) => {
     expect(codes(expression)).toEqual(expected);
   });
 
-  test("says the interval at the end of a step's field", () => {
+  test("names the last interval of a step that starts again", () => {
     const plan = {
       schedules: [createCronSchedule({ expression: "30 0-59/7 * * * *", dialect: "WITH_SECONDS" })],
     };
@@ -62,7 +61,7 @@ describe("the expression", () => {
         code: "STEP_RESTARTS",
         field: "schedules[0].cron.expression",
         message:
-          "0-59/7 in the minute field starts anew with every hour: the interval at its end is 4, not 7.",
+          "0-59/7 in the minute field starts again with every hour, so the last interval of the hour is 4, not 7. For equal intervals use a rate schedule.",
       },
     ]);
   });
@@ -71,33 +70,33 @@ describe("the expression", () => {
     const plan = { schedules: [createCronSchedule({ expression: "0 0 30 1-4 *" })] };
     const [warning] = lintPlan({ plan, afterMs: nowMs });
     expect(warning?.field).toBe("schedules[0].cron.expression");
-    expect(warning?.message).toContain("do not exist in February;");
+    expect(warning?.message).toContain("do not exist in February, so");
   });
 });
 
-test("names the offset changes of the next two years that touch a schedule", () => {
+test("lintPlan names the offset changes of the next two years that affect a schedule", () => {
   const messages = (expression: string, dst = {}) =>
     lintPlan({
       plan: { schedules: [createCronSchedule({ expression, timeZone: "Europe/Paris", dst })] },
       afterMs: nowMs,
     }).map((warning) => `${warning.field} ${warning.message}`);
   expect(messages("30 2 * * *")).toEqual([
-    "schedules[0].timeZone On 2026-03-29 in Europe/Paris the times 02:00 to 03:00 are skipped: it fires once, at their end.",
-    "schedules[0].timeZone On 2026-10-25 in Europe/Paris the times 02:00 to 03:00 come twice: it fires the first time.",
-    "schedules[0].timeZone On 2027-03-28 in Europe/Paris the times 02:00 to 03:00 are skipped: it fires once, at their end.",
-    "schedules[0].timeZone On 2027-10-31 in Europe/Paris the times 02:00 to 03:00 come twice: it fires the first time.",
+    "schedules[0].timeZone On 2026-03-29 in Europe/Paris the local times 02:00 to 03:00 do not exist: the schedule fires once, at the end of the gap.",
+    "schedules[0].timeZone On 2026-10-25 in Europe/Paris the local times 02:00 to 03:00 occur twice: the schedule fires the first time.",
+    "schedules[0].timeZone On 2027-03-28 in Europe/Paris the local times 02:00 to 03:00 do not exist: the schedule fires once, at the end of the gap.",
+    "schedules[0].timeZone On 2027-10-31 in Europe/Paris the local times 02:00 to 03:00 occur twice: the schedule fires the first time.",
   ]);
   expect(messages("30 2 29 3 *", { gap: "SKIP" })).toEqual([
-    "schedules[0].timeZone On 2026-03-29 in Europe/Paris the times 02:00 to 03:00 are skipped: it does not fire at them.",
+    "schedules[0].timeZone On 2026-03-29 in Europe/Paris the local times 02:00 to 03:00 do not exist: the schedule does not fire then.",
   ]);
   expect(messages("*/30 2 25 10 *")).toEqual([
-    "schedules[0].timeZone On 2026-10-25 in Europe/Paris the times 02:00 to 03:00 come twice: it fires at them both times.",
+    "schedules[0].timeZone On 2026-10-25 in Europe/Paris the local times 02:00 to 03:00 occur twice: the schedule fires both times.",
   ]);
   expect(messages("0 9 * * *")).toEqual([]);
   expect(messages("*/10 * * * *")).toEqual([]);
 });
 
-test("warns of bounds that leave no fire time and of calendars that never open, together or alone", () => {
+test("lintPlan warns about bounds without a fire time, and about calendars that never open, alone or together", () => {
   const schedules = [createCronSchedule({ expression: "@daily" })];
   const fields = (plan: Parameters<typeof lintPlan>[0]["plan"]) =>
     lintPlan({ plan, afterMs: nowMs }).map((warning) => `${warning.code} ${warning.field}`);
@@ -118,7 +117,7 @@ test("warns of bounds that leave no fire time and of calendars that never open, 
   expect(fields({ schedules: [] })).toEqual([]);
 });
 
-describe("schedules that have fire times, all of which the calendars skip", () => {
+describe("schedules of which the calendars skip every fire time", () => {
   const daily = ["MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY"];
   const gate = (days: string[], outside: "SKIP" | "DEFER" = "SKIP") => {
     const windows = [{ days, start: "09:00", end: "10:00" }];
@@ -135,22 +134,22 @@ describe("schedules that have fire times, all of which the calendars skip", () =
     );
   };
 
-  test("are said to be skipped, until when, and by which", () => {
+  test("get a warning that says until when, and which calendars skip", () => {
     expect(lint(["30 9 * * *", "0 12 * * *"], [gate(daily)])).toEqual([
-      "NEVER_FIRES schedules[1] None of its next fire times, until 2028-09-26T12:00:00.000Z, falls into the hours of morning: all are skipped.",
+      "NEVER_FIRES schedules[1] All fire times of the schedule until 2028-09-26T12:00:00.000Z are skipped, because they are outside the hours of morning.",
     ]);
     expect(lint(["30 9 * * SUN"], [gate(["MONDAY"])])).toEqual([
-      expect.stringMatching(/^NEVER_FIRES .* until 2036-01-06T09:30:00.000Z, falls/),
+      expect.stringMatching(/^NEVER_FIRES .* until 2036-01-06T09:30:00.000Z are skipped/),
     ]);
   });
 
-  test("are not confused with those that fire seldom, or are deferred", () => {
+  test("are distinguished from schedules that fire seldom or are deferred", () => {
     expect(lint(["* * * * *"], [gate(["MONDAY"])])).toEqual([]);
     expect(lint(["30 9 13 * *"], [gate(["FRIDAY"])])).toEqual([]);
     expect(lint(["0 12 * * *"], [gate(daily, "DEFER")])).toEqual([]);
   });
 
-  test("cost no more for being many", () => {
+  test("are all checked within one budget, however many they are", () => {
     const schedules = Array.from({ length: 20 }, () => createCronSchedule({ expression: "0 12 * * *" }));
     const plan = { schedules, gates: [gate(daily)] };
     const warnings = lintPlan({ plan, afterMs: nowMs });
@@ -159,7 +158,7 @@ describe("schedules that have fire times, all of which the calendars skip", () =
   });
 });
 
-test("says after which instant a schedule has no fire time: a view may lie in the past", () => {
+test("lintPlan says after which instant a schedule has no fire time, because a preview may begin in the past", () => {
   const schedules = [createCronSchedule({ expression: "@daily" })];
   const plan = { schedules, bounds: { endMs: nowMs } };
   expect(lintPlan({ plan, afterMs: nowMs })[0]?.message).toBe(
@@ -178,7 +177,7 @@ describe("offset changes outside the life of a job", () => {
     bounds: { startMs: Date.parse(start), endMs: Date.parse(end) },
   });
 
-  test("are not told of before its start and after its end", () => {
+  test("cause no warning before its start and after its end", () => {
     expect(dates(bounds("2026-01-01T00:00:00Z", "2026-12-24T00:00:00Z"))).toEqual([
       "OFFSET_CHANGE 2026-03-29",
       "OFFSET_CHANGE 2026-10-25",
@@ -186,7 +185,7 @@ describe("offset changes outside the life of a job", () => {
     expect(dates(bounds("2026-06-01T00:00:00Z", "2027-01-01T00:00:00Z"))).toEqual([
       "OFFSET_CHANGE 2026-10-25",
     ]);
-    // It ends in the first pass of the repeated hour, it begins with the end of the skipped one.
+    // The first job ends in the first pass of the repeated hour. The second begins at the end of the skipped hour.
     expect(dates(bounds("2026-06-01T00:00:00Z", "2026-10-25T00:30:00Z"))).toEqual([
       "OFFSET_CHANGE 2026-10-25",
     ]);
@@ -195,7 +194,7 @@ describe("offset changes outside the life of a job", () => {
     ]);
   });
 
-  test("are not told of after the last fire that its limit leaves, not counting those that calendars skip", () => {
+  test("cause no warning after the last fire that maxFires allows, without those that calendars skip", () => {
     expect(dates({}, 3, "2026-03-20T00:00:00Z")).toEqual([]);
     expect(dates({}, 3, "2026-03-27T00:00:00Z")).toEqual(["OFFSET_CHANGE 2026-03-29"]);
     const windows = [{ days: ["SUNDAY"], start: "02:00", end: "04:00" }];
@@ -205,8 +204,8 @@ describe("offset changes outside the life of a job", () => {
     expect(dates({ gates }, 1, "2026-03-20T00:00:00Z")).toEqual([]);
   });
 
-  test("nor of any when it has made as many triggers as it may, which is told instead", () => {
-    // Below zero when the limit was lowered since.
+  test("are replaced by one warning when the job has made all triggers that maxFires allows", () => {
+    // The number is below zero if the limit was lowered afterwards.
     for (const firesLeft of [0, -2]) {
       const warnings = lintPlan({ plan: { schedules }, afterMs: nowMs, firesLeft });
       expect(warnings.map(({ code, field }) => [code, field])).toEqual([["NEVER_FIRES", "maxFires"]]);
@@ -214,17 +213,17 @@ describe("offset changes outside the life of a job", () => {
   });
 });
 
-test("compares the retry horizon with the shortest of the coming intervals", () => {
+test("lintPlan compares the retry horizon with the shortest of the next intervals", () => {
   const schedules = [createCronSchedule({ expression: "0,10 9 * * *" })];
   const messages = (retryHorizonMs: number) =>
     lintPlan({ plan: { schedules }, afterMs: nowMs, retryHorizonMs }).map((warning) => warning.message);
   expect(messages(600_000)).toEqual([]);
   expect(messages(86_400_000)).toEqual([
-    "A trigger may be retried for 86400 s, but the next one can follow after 600 s.",
+    "A trigger may be retried for 86400 s, but the next one can be due 600 s later. If they must not overlap, lower retryPolicy.maxAge or set overlapPolicy.",
   ]);
 });
 
-test("names the fire time at which the top of an hour is crowded, and by how many", () => {
+test("lintPlan names the fire time at the top of an hour at which many other jobs are due, and how many", () => {
   const schedules = [
     createCronSchedule({ expression: "7 9 * * *" }),
     createCronSchedule({ expression: "0 9 * * *" }),
@@ -242,77 +241,31 @@ test("names the fire time at which the top of an hour is crowded, and by how man
     );
   expect(lint(atMs)).toEqual([
     expect.stringContaining("NEVER_FIRES schedules[0]"),
-    "TOP_OF_HOUR schedules[1].cron.expression At 2026-01-01T09:00:00.000Z, its next fire time at the top of an hour, 1000 or more other jobs are due as well; another minute, H or a flexible window spreads the load.",
-    "TOP_OF_HOUR schedules[2].rate.anchorTime At 2026-01-01T09:00:00.000Z, its next fire time at the top of an hour, 1000 other jobs are due as well; another anchor or a flexible window spreads the load.",
+    "TOP_OF_HOUR schedules[1].cron.expression At 2026-01-01T09:00:00.000Z, the next fire time of the schedule at the top of an hour, 1000 or more other jobs are due as well. To spread the load use another minute, H or a flexible window.",
+    "TOP_OF_HOUR schedules[2].rate.anchorTime At 2026-01-01T09:00:00.000Z, the next fire time of the schedule at the top of an hour, 1000 other jobs are due as well. To spread the load use another anchor or a flexible window.",
   ]);
   expect(lint(atMs - 1).filter((text) => text.startsWith("TOP_OF_HOUR"))).toEqual([]);
 });
 
-describe("the top of an hour at which a schedule meets others", () => {
-  const after = Date.parse("2026-01-01T07:40:00Z");
-  const top = (schedule: Schedule, plan: Partial<FirePlan> = {}) => {
-    const [first] = topsOfHour({ ...plan, schedules: [schedule] }, after);
-    return first === undefined ? null : new Date(first.atMs).toISOString();
-  };
-  const topOf = (expression: string, timeZone = "UTC", plan: Partial<FirePlan> = {}) =>
-    top(createCronSchedule({ expression, timeZone }), plan);
-  const rate = (everyMs: number, anchorMs = 0) => top({ kind: "rate", ...createRate(everyMs, anchorMs) });
-
-  test.each([
-    ["0 5 * * *", "UTC", "2026-01-02T05:00:00.000Z"],
-    ["*/30 * * * *", "UTC", "2026-01-01T08:00:00.000Z"],
-    ["50,0 7 * * *", "UTC", "2026-01-02T07:00:00.000Z"],
-    ["0 9 * * *", "Asia/Kolkata", "2026-01-02T03:30:00.000Z"],
-    ["7 * * * *", "UTC", null],
-    ["30 * * * *", "Asia/Kolkata", null],
-    ["* * * * *", "UTC", null],
-  ])("is for %s in %s its next fire time at minute 0 of the wall clock", (expression, timeZone, expected) => {
-    expect(topOf(expression, timeZone)).toBe(expected);
-  });
-
-  test("is found for rates in step with the hour, and for a single time", () => {
-    expect(rate(3_600_000)).toBe("2026-01-01T08:00:00.000Z");
-    expect(rate(1_800_000)).toBe("2026-01-01T08:00:00.000Z");
-    expect(rate(3_600_000, 60_000)).toBeNull();
-    expect(rate(420_000)).toBeNull();
-    expect(rate(60_000)).toBeNull();
-    expect(top({ kind: "once", ...createOnce(Date.parse("2026-01-03T00:00:00Z")) })).toBe(
-      "2026-01-03T00:00:00.000Z",
-    );
-  });
-
-  test("lies within the bounds and the calendars' hours, and there is none with a flexible window", () => {
-    const windows = [{ days: ["FRIDAY"], start: "09:15", end: "12:30" }];
-    const calendar = parseCalendar({ timeZone: "UTC", windows, excludedDates: [] });
-    for (const outside of ["SKIP", "DEFER"] as const) {
-      const gates = [{ name: "fridays", outside, calendar }];
-      expect(topOf("0 * * * *", "UTC", { gates })).toBe("2026-01-02T10:00:00.000Z");
-      expect(topOf("0 9 * * *", "UTC", { gates })).toBeNull();
-    }
-    expect(topOf("0 * * * *", "UTC", { bounds: { endMs: after + 60_000 } })).toBeNull();
-    expect(topOf("0 * * * *", "UTC", { flexibleWindow: { jobUid: "job_1", windowMs: 60_000 } })).toBeNull();
-  });
-});
-
-describe("a shift of the clocks at the one time of a schedule", () => {
+describe("an offset change at the only time of a schedule", () => {
   const paris = "Europe/Paris";
   const messages = (schedule: Schedule) =>
     lintPlan({ plan: { schedules: [schedule] }, afterMs: nowMs }).map(
       ({ field, message }) => `${field}: ${message}`,
     );
 
-  test("is told of a local time", () => {
+  test("causes a warning for a local time", () => {
     const once = (localTime: string): Schedule => ({ kind: "once", ...createOnceLocal(localTime, paris) });
     expect(messages(once("2026-03-29T02:30:00"))).toEqual([
-      "schedules[0].timeZone: On 2026-03-29 in Europe/Paris its local time is skipped, so it fires when the clocks have moved forward.",
+      "schedules[0].timeZone: On 2026-03-29 in Europe/Paris the local time of the schedule does not exist, so it fires at the moment when the clocks move forward.",
     ]);
     expect(messages(once("2026-10-25T02:30:00"))).toEqual([
-      "schedules[0].timeZone: On 2026-10-25 in Europe/Paris its local time comes twice; it fires the first time.",
+      "schedules[0].timeZone: On 2026-10-25 in Europe/Paris the local time of the schedule occurs twice; it fires the first time.",
     ]);
     expect(messages(once("2026-03-29T03:30:00"))).toEqual([]);
   });
 
-  test("is told of a calendar's edge", () => {
+  test("causes a warning for a calendar's edge", () => {
     const days = ["SUNDAY"];
     const calendar = parseCalendar({
       timeZone: paris,
@@ -320,13 +273,13 @@ describe("a shift of the clocks at the one time of a schedule", () => {
       excludedDates: ["2027-01-01/2028-12-31"],
     });
     expect(messages({ kind: "calendarEdge", calendar, edge: "OPENS" })).toEqual([
-      "schedules[0].calendarEdge.calendar: On 2026-03-29 in Europe/Paris its local time is skipped, so it fires when the clocks have moved forward.",
-      "schedules[0].calendarEdge.calendar: On 2026-10-25 in Europe/Paris its local time comes twice; it fires the first time.",
-      "schedules[0].calendarEdge.calendar: On 2026-10-25 in Europe/Paris its local time comes twice; it fires the second time.",
+      "schedules[0].calendarEdge.calendar: On 2026-03-29 in Europe/Paris the local time of the schedule does not exist, so it fires at the moment when the clocks move forward.",
+      "schedules[0].calendarEdge.calendar: On 2026-10-25 in Europe/Paris the local time of the schedule occurs twice; it fires the first time.",
+      "schedules[0].calendarEdge.calendar: On 2026-10-25 in Europe/Paris the local time of the schedule occurs twice; it fires the second time.",
     ]);
-    // Set back to 02:00, the clock is outside the hours once more: it closes then, too.
+    // When the clock goes back to 02:00 it is outside the hours again, so the calendar closes then too.
     expect(messages({ kind: "calendarEdge", calendar, edge: "CLOSES" })).toEqual([
-      "schedules[0].calendarEdge.calendar: On 2026-10-25 in Europe/Paris its local time comes twice; it fires the second time.",
+      "schedules[0].calendarEdge.calendar: On 2026-10-25 in Europe/Paris the local time of the schedule occurs twice; it fires the second time.",
     ]);
   });
 });

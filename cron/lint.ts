@@ -9,30 +9,38 @@ import type { Warning } from "./warning.ts";
 
 export type LintInput = Readonly<{
   plan: FirePlan;
-  /** Warnings are about what is later than this. */
+  /** The warnings are about the time after this instant. */
   afterMs: number;
-  /** How many more triggers the job may make; left out, as many as it likes. */
+  /** How many more triggers the job may make. Without it there is no limit. */
   firesLeft?: number;
-  /** How long a trigger may be retried; left out, it is not compared with the interval. */
+  /** How long a trigger may be retried. Without it, no warning compares it with the interval. */
   retryHorizonMs?: number;
-  /** Where the schedules meet with too many other jobs at the top of an hour. */
+  /** The fire times at the top of an hour at which too many other jobs are due. */
   crowds?: readonly Crowd[];
 }>;
 
-/** How many coming intervals are compared with the retry horizon. */
+/** How many of the next intervals are compared with the retry horizon. */
 const INTERVALS = 10;
 
-/** How many fire times are looked at for one that the calendars let through: of one schedule, and of all together. */
+/** How many fire times are checked to find one that the calendars do not skip: of one schedule, and of all together. */
 const PASSING_STEPS_OF_ONE = 1_000;
 const PASSING_STEPS_OF_ALL = 4_000;
 
-/** How many fire times are looked at for the last one of a job with a limit; beyond, it has none for the linter. */
+/**
+ * How many fire times are checked to find the last one that `firesLeft` allows. Beyond, the linter assumes no limit.
+ */
 const LAST_FIRE_STEPS = 1_000;
 
 /**
- * Returns the warnings about when a job fires after `afterMs`: that it never does, that it does on more or fewer days
- * than its expression seems to say, that it crowds the top of the hour, which offset changes of the two years from
- * then touch it, and that retries may outlast its interval. Empty for a job without schedules.
+ * Returns the warnings about when a job fires after `afterMs`:
+ *
+ * - it never fires;
+ * - it fires on more or fewer days than its expression seems to say;
+ * - many other jobs are due at the same top of the hour;
+ * - an offset change of the next two years affects it;
+ * - a trigger may be retried for longer than the interval between two triggers.
+ *
+ * Empty for a job without schedules.
  */
 export function lintPlan(input: LintInput): Warning[] {
   const { afterMs, firesLeft = Number.POSITIVE_INFINITY } = input;
@@ -54,10 +62,10 @@ export function lintPlan(input: LintInput): Warning[] {
 const SPENT: Warning = {
   code: "NEVER_FIRES",
   field: "maxFires",
-  message: "It has made as many triggers as it may.",
+  message: "The job has made all triggers that maxFires allows.",
 };
 
-/** The plan with the job's end at the last fire time that its limit leaves, if that can be told. */
+/** Returns the plan with its end at the last fire time that `firesLeft` allows, if that can be found. */
 function untilLastFire({ plan, afterMs, firesLeft = Number.POSITIVE_INFINITY }: LintInput): FirePlan {
   const { endMs = Number.POSITIVE_INFINITY } = plan.bounds ?? {};
   let lastMs = afterMs;
@@ -90,7 +98,7 @@ function lintFires(plan: FirePlan, afterMs: number): Warning[] {
   return closed.length > 0 ? [...warnings, ...closed] : [...warnings, ...lintPassing(plan, afterMs)];
 }
 
-/** Warns of calendars that never open, each alone or all together. */
+/** Warns about a calendar that does not open, and about calendars that are never open at the same time. */
 function lintCalendars({ gates = [] }: FirePlan, afterMs: number): Warning[] {
   const within = `within ten years after ${new Date(afterMs).toISOString()}`;
   const alone = gates.flatMap(({ name, calendar }, index): Warning[] => {
@@ -105,7 +113,7 @@ function lintCalendars({ gates = [] }: FirePlan, afterMs: number): Warning[] {
   return [{ code: "NEVER_FIRES", field: "calendars", message }];
 }
 
-/** Warns of schedules that have fire times, all of which the calendars skip. */
+/** Warns about schedules of which the calendars skip every fire time. */
 function lintPassing(plan: FirePlan, afterMs: number): Warning[] {
   const share = Math.floor(PASSING_STEPS_OF_ALL / plan.schedules.length);
   const steps = Math.min(PASSING_STEPS_OF_ONE, share);
@@ -113,7 +121,7 @@ function lintPassing(plan: FirePlan, afterMs: number): Warning[] {
     const { atMs, skippedMs, closed } = nextPassing({ ...plan, schedules: [schedule] }, afterMs, { steps });
     if (atMs !== null || skippedMs === null) return [];
     const until = new Date(skippedMs).toISOString();
-    const message = `None of its next fire times, until ${until}, falls into the hours of ${closed.join(" and ")}: all are skipped.`;
+    const message = `All fire times of the schedule until ${until} are skipped, because they are outside the hours of ${closed.join(" and ")}.`;
     return [{ code: "NEVER_FIRES", field: `schedules[${index}]`, message }];
   });
 }
@@ -136,6 +144,6 @@ function lintRetries({ plan, afterMs, retryHorizonMs }: LintInput): Warning | nu
     previous = next;
   }
   if (retryHorizonMs <= shortest) return null;
-  const message = `A trigger may be retried for ${retryHorizonMs / 1000} s, but the next one can follow after ${shortest / 1000} s.`;
+  const message = `A trigger may be retried for ${retryHorizonMs / 1000} s, but the next one can be due ${shortest / 1000} s later. If they must not overlap, lower retryPolicy.maxAge or set overlapPolicy.`;
   return { code: "RETRY_LONGER_THAN_INTERVAL", field: "retryPolicy.maxAge", message };
 }

@@ -3,9 +3,13 @@ import { DAY_SECONDS } from "./local-time.ts";
 import { FIRST_SECOND, LAST_SECOND, type Span, spanAt, toOffsets, type Zone } from "./zone-offsets.ts";
 
 /**
- * Returns the instants (epoch seconds, ascending) at which something due at one local second of a zone fires: one, or
- * none in a gap that is skipped or longer than three hours, or two in an overlap of which both passes are wanted.
- * Throws RangeError within a day of, and beyond, the years 1900 to 2400.
+ * Returns the instants (epoch seconds, ascending) at which something that is due at one local second of a zone fires:
+ *
+ * - usually one;
+ * - none in a gap with the policy SKIP, or in a gap of more than three hours;
+ * - two in an overlap with the policy BOTH.
+ *
+ * Throws a RangeError outside the years 1900 to 2400 and within a day of their ends.
  */
 export function instantsOfLocal(zone: Zone, localSecond: number, dst: DstPolicy): number[] {
   const passes: number[] = [];
@@ -22,11 +26,11 @@ export function instantsOfLocal(zone: Zone, localSecond: number, dst: DstPolicy)
   return dst.overlap === "FIRST" ? passes.slice(0, 1) : passes.slice(-1);
 }
 
-/** The spans in which a local second can lie: no offset is further than a day from UTC. */
+/** The spans in which a local second can lie. No offset is more than a day away from UTC. */
 function spansAround(zone: Zone, localSecond: number): Span[] {
   const first = localSecond - DAY_SECONDS;
   if (!(first >= FIRST_SECOND && localSecond + DAY_SECONDS <= LAST_SECOND)) {
-    throw new RangeError("The local time is not from 1900 to 2400.");
+    throw new RangeError(`The local time (${localSecond} s) is not in the years 1900 to 2400.`);
   }
   const offsets = toOffsets(zone);
   const spans = [spanAt(offsets, first)];

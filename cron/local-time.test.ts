@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { dateOfDay, dayOfDate, daysInMonth, formatLocal, formatOffset, weekdayOf } from "./local-time.ts";
 
-test("agrees with Date on every day of the years 1600 to 2800", () => {
+test("the calendar arithmetic agrees with Date on every day of the years 1600 to 2800", () => {
   fc.assert(
     fc.property(fc.integer({ min: -135_140, max: 303_500 }), (day) => {
       const date = new Date(day * 86_400_000);
@@ -24,6 +24,6 @@ test.each([
   [-12_600, "-03:30"],
   [45_900, "+12:45"],
   [-2_670, "-00:44:30"],
-])("writes the offset of %i seconds as %s", (seconds, text) => {
+])("formatOffset writes %i seconds as %s", (seconds, text) => {
   expect(formatOffset(seconds)).toBe(text);
 });

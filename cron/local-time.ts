@@ -1,10 +1,10 @@
 /*
- * Civil time as plain numbers. A "local second" is the number of seconds from 1970-01-01T00:00:00 on the wall
- * clock of some zone, as if that zone had no offset; a "local day" is its number of whole days. The calendar
- * arithmetic is the well-known one of Howard Hinnant's "chrono-compatible low-level date algorithms".
+ * Local time as plain numbers. A "local second" is a wall clock's time in seconds since 1970-01-01T00:00:00, computed
+ * as if the zone had no offset. A "local day" is the same in whole days. The calendar arithmetic comes from Howard
+ * Hinnant's "chrono-compatible low-level date algorithms".
  */
 
-/** Seconds in a civil day. */
+/** Seconds of a day. */
 export const DAY_SECONDS = 86_400;
 
 /** Returns the local day of a proleptic Gregorian date; `month` is 1 to 12. */
@@ -18,8 +18,8 @@ export function dayOfDate(year: number, month: number, day: number): number {
 }
 
 /**
- * Returns the date of a local day, packed into one integer so that the hot path allocates nothing: the year is
- * `packed >> 9`, the month `(packed >> 5) & 15` and the day of the month `packed & 31`.
+ * Returns the date of a local day in one integer, so that the hot path allocates no object. The year is `packed >>
+ * 9`, the month `(packed >> 5) & 15` and the day of the month `packed & 31`.
  */
 export function dateOfDay(localDay: number): number {
   const shifted = localDay + 719_468;
@@ -45,7 +45,7 @@ export function isLeapYear(year: number): boolean {
   return (year & 3) === 0 && (year % 100 !== 0 || year % 400 === 0);
 }
 
-/** Returns the weekday of a local day, Sunday being 0. */
+/** Returns the weekday of a local day; Sunday is 0. */
 export function weekdayOf(localDay: number): number {
   return (((localDay + 4) % 7) + 7) % 7;
 }
@@ -65,7 +65,7 @@ export function formatDate(localDay: number): string {
   return `${String(date >> 9).padStart(4, "0")}-${two((date >> 5) & 15)}-${two(date & 31)}`;
 }
 
-/** Writes an offset from UTC as "+05:30", with seconds only where history has them. */
+/** Writes an offset from UTC as "+05:30". Seconds are written only if there are any, as in some historical offsets. */
 export function formatOffset(offsetSeconds: number): string {
   const size = Math.abs(offsetSeconds);
   const seconds = size % 60 === 0 ? "" : `:${two(size % 60)}`;

@@ -4,8 +4,8 @@ import { daysInMonth } from "./local-time.ts";
 const SATURDAY = 6;
 
 /**
- * Returns the days of one month on which the day fields match, as bits 1 to 31; the month field is not asked.
- * `firstWeekday` is the weekday of the 1st, Sunday being 0.
+ * Returns the days of one month on which the day fields match, as bits 1 to 31. The month field is not checked.
+ * `firstWeekday` is the weekday of the 1st; Sunday is 0.
  */
 export function matchingDays(fields: CronFields, year: number, month: number, firstWeekday: number): number {
   const length = daysInMonth(year, month);
@@ -31,7 +31,7 @@ function daysByDate(fields: CronFields, length: number, firstWeekday: number): n
   return days;
 }
 
-/** The weekday nearest to a day, never leaving the month: 1W on a Saturday is Monday the 3rd. */
+/** The nearest Monday to Friday in the same month: if the 1st is a Saturday, 1W is Monday the 3rd. */
 function nearestWorkday(day: number, length: number, firstWeekday: number): number {
   const weekday = (firstWeekday + day - 1) % 7;
   if (weekday === SATURDAY) return day === 1 ? 3 : day - 1;

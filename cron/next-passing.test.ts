@@ -35,7 +35,7 @@ describe("the next fire time that passes", () => {
     expect(find(far, START)[0]).toBe("2050-01-01T12:00:00.000Z");
   });
 
-  test("is behind those that a closed calendar skips, and hours of them are one step", () => {
+  test("comes after those that a closed calendar skips, which are one step until it opens", () => {
     const everyMinute = plan("* * * * *", gate({}));
     const after = Date.parse("2026-01-01T09:59:00Z");
     expect(nextPassing(everyMinute, after)).toMatchObject({
@@ -45,7 +45,7 @@ describe("the next fire time that passes", () => {
     });
   });
 
-  test("keeps its nominal time when it is deferred, and is another one when that opening is taken", () => {
+  test("keeps its nominal time when it is deferred, and is a later one if another fire time waits for that opening", () => {
     const hourly = plan("0 * * * *", gate({}, "DEFER"));
     const after = Date.parse("2026-01-01T10:30:00Z");
     const opening = Date.parse("2026-01-02T09:00:00Z");
@@ -53,7 +53,7 @@ describe("the next fire time that passes", () => {
     expect(find(hourly, after, { takenMs: opening })[0]).toBe("2026-01-02T09:00:00.000Z");
   });
 
-  test("is not there if all are skipped, as far as was looked", () => {
+  test("is null if every checked fire time is skipped", () => {
     expect(find(plan("0 12 * * *", gate({})), START)).toEqual([null, null, "2027-01-01T12:00:00.000Z"]);
     expect(find(plan("0 12 * * *", gate({})), START, { steps: 2 })[2]).toBe("2026-01-02T12:00:00.000Z");
     const sundays = plan("30 9 * * 0", gate({ days: ["MONDAY"] }));

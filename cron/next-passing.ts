@@ -3,29 +3,32 @@ import { type CalendarGate, MAX_DEFER_MS, passGates } from "./calendar-gate.ts";
 import type { FirePlan } from "./preview.ts";
 import { nextOf } from "./schedule.ts";
 
-/** What a search for a fire time that the calendars let through has found. */
+/** The result of a search for a fire time that the calendars do not skip. */
 export type Passing = Readonly<{
-  /** The fire time (nominal), or null if none was found. */
+  /** The nominal fire time, or null if none was found. */
   atMs: number | null;
-  /** The opening to which it is deferred, or null. */
+  /** The opening of the calendars to which it is deferred, or null. */
   openingMs: number | null;
-  /** The last fire time that was looked at and does not pass, or null if the first one passes or there is none. */
+  /**
+   * The last fire time that was checked and does not pass. Null if the first one passes, or if there is no fire time.
+   */
   skippedMs: number | null;
-  /** The names of the calendars that skipped those, each once. */
+  /** The names of the calendars that skipped fire times, without duplicates. */
   closed: readonly string[];
-  /** How many fire times were looked at. */
+  /** How many fire times were checked. */
   steps: number;
 }>;
 
-/** How many fire times are looked at unless told: a year of daily ones. */
+/** How many fire times a search checks by default: a year of daily ones. */
 export const PASSING_STEPS = 366;
 
 /**
- * Returns the first fire time strictly later than `afterMs` that makes a trigger: one that the calendars neither skip
- * nor defer to the opening `takenMs`, for which an earlier one waits already.
+ * Returns the first fire time strictly later than `afterMs` that makes a trigger. The calendars must not skip it.
+ * They must not defer it to the opening `takenMs` either, because an earlier fire time waits for that opening
+ * already.
  *
- * From one that does not pass the search goes on where the calendar opens again, so a week of minutes outside the
- * hours is one step. It ends after `steps` of them and after ten years.
+ * After a fire time that does not pass, the search continues where the calendar opens again. So a week of minutes
+ * outside the hours is one step. The search ends after `steps` fire times or ten years.
  */
 export function nextPassing(
   plan: FirePlan,
@@ -55,7 +58,8 @@ export function nextPassing(
   return { atMs: null, openingMs: null, skippedMs, closed: [...closed], steps: step };
 }
 
-// Null as well for what would be deferred and finds no opening within ten years: nor does what follows it.
+// Also null if the fire time would be deferred but no opening comes within ten years: later fire times find none
+// either.
 function reopeningOf(gates: readonly CalendarGate[], closed: string, atMs: number): number | null {
   const gate = gates.find(({ name, outside }) => outside === "SKIP" && name === closed);
   return gate === undefined ? null : nextChange(gate.calendar, atMs);

@@ -10,7 +10,7 @@ const PARIS = "Europe/Paris";
 const NOW = "2026-01-01T00:00:00Z";
 const OLD = "1990-01-01T00:00:00Z";
 
-/** What an operation costs in milliseconds of this process's CPU, so that a busy machine does not count. */
+/** Measures an operation in milliseconds of this process's CPU time, so that a busy machine does not matter. */
 function cpuMs(operation: () => void): number {
   const before = process.cpuUsage();
   operation();
@@ -18,21 +18,24 @@ function cpuMs(operation: () => void): number {
   return (user + system) / 1000;
 }
 
-/** A zone with a memory that is empty yet: where only one zone has a rule, it is cold more than once. */
+/**
+ * A zone with an empty cache. So a zone can be asked for the first time more than once, if only one zone has a rule.
+ */
 function forgetful(zone: string): () => ZoneOffsets {
   return () => createZoneOffsets(zone, zoneOffsets(zone).read);
 }
 
-// What is new here is each zone; Intl has been read from disk and this code compiled, once for the process.
+// Only the zone is new in each case. Intl has been read from disk and this code compiled, once for the process.
 beforeAll(() => {
   nextFireTime(parseCron("30 1 * 3 SUNL"), "Europe/London", Date.parse(OLD), SKIP);
 });
 
-// Less than 10 ms on a quiet core; what shares the machine can make it four times that. What a search reads is counted
-// below, whatever the machine does.
-describe("costs milliseconds in a zone that nothing has asked about yet", () => {
+// It takes less than 10 ms on an idle core. On a busy machine it can be four times that. The tests further down count
+// how
+// many offsets a search reads, which does not depend on the machine.
+describe("nextFireTime takes milliseconds in a zone that nothing has asked about yet", () => {
   const numbers = Array.from({ length: 60 }, (_, n) => n).join(",");
-  /** Each zone stands once in this table, so that each is cold; of all cold questions the cheapest counts. */
+  /** Each zone is in this table once, so that its cache is empty. The cheapest of all first questions counts. */
   test.each<[what: string, expression: string, zones: string[], after: string, dst: DstPolicy]>([
     ["a half-hour shift", "0 12 * * *", ["Australia/Lord_Howe"], "2026-04-04T06:00:00Z", SKIP],
     ["a gap of half an hour", "15 2 * 10 0#1", ["Australia/LHI"], "2026-01-01T00:00:00Z", SKIP],
@@ -70,7 +73,7 @@ describe("costs milliseconds in a zone that nothing has asked about yet", () => 
           neverFires(fields);
           nextFireTime(fields, typeof zone === "string" ? zone : zone(), Date.parse(after), dst);
         } catch {
-          // Refusing has to be cheap as well.
+          // A refusal must be cheap, too.
         }
       }),
     );
@@ -78,7 +81,7 @@ describe("costs milliseconds in a zone that nothing has asked about yet", () => 
   });
 });
 
-describe("knows that a schedule whose times are always skipped has none", () => {
+describe("nextFireTime returns null for a schedule whose times are always skipped", () => {
   test.each<[expression: string, zone: string, after: string, dst: DstPolicy, mostReads: number]>([
     ["*/30 2 * 3 SUNL", PARIS, OLD, FIRE, 1_500],
     ["30 2 * 3 SUNL", PARIS, OLD, SKIP, 1_500],
@@ -100,7 +103,7 @@ describe("knows that a schedule whose times are always skipped has none", () => 
   });
 });
 
-test("waits forty years for the rarest day, and past the gaps of all the years between", () => {
+test("nextFireTime finds the rarest day forty years ahead, and skips the gaps of the years between", () => {
   const next = (expression: string, zone: string, after: number) => {
     const time = nextFireTime(parseCron(expression), zone, after, SKIP);
     return time === null ? null : new Date(time).toISOString();

@@ -13,7 +13,7 @@ const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
 const WINDOW_DAYS = 3;
 
-/** Zones and the days around which their clocks do something awkward. */
+/** Zones, each with a day near which its clock has an unusual change. */
 const TRICKY: readonly (readonly [zone: string, day: string])[] = [
   ["America/New_York", "2026-03-08"],
   ["America/New_York", "2026-11-01"],
@@ -74,7 +74,7 @@ const ANY_ZONES = Intl.supportedValuesOf("timeZone");
 const FIRST_DAY = Date.UTC(1975, 0, 1) / DAY_MS;
 const LAST_DAY = Date.UTC(2400, 11, 1) / DAY_MS;
 
-/** Somewhere and some day; the clocks of places that come again are kept. */
+/** A zone and a day. The wall clock of a pair is cached. */
 type Place = { zone: string; dayMs: number; recurs: boolean };
 
 const clocks = new Map<string, WallClock>();
@@ -93,17 +93,17 @@ const ordinaryPlace = fc.record<Place>({
   dayMs: fc.integer({ min: FIRST_DAY, max: LAST_DAY }).map((day) => day * DAY_MS),
   recurs: fc.constant(false),
 });
-/** One in ten is ordinary: a place costs 15 ms of formatting. */
+/** One in ten is an ordinary pair, because a new pair takes 15 ms of formatting. */
 const place = fc.oneof({ weight: 9, arbitrary: trickyPlace }, { weight: 1, arbitrary: ordinaryPlace });
 const dst = fc.record<DstPolicy>({
   gap: fc.constantFrom("FIRE_AT_END", "SKIP"),
   overlap: fc.constantFrom("FIRST", "SECOND", "BOTH"),
 });
 
-/** The most fire times compared in one case, taken from anywhere in its days. */
+/** How many fire times are compared in one case. They may lie anywhere in its days. */
 const MAX_CHAIN = 2_000;
 
-/** An instant within two hours of one of the jumps of a clock, if it has any within its days. */
+/** An instant within two hours of a jump of the clock, if the clock has a jump in its days. */
 function nearJump(clock: WallClock, random: number, startMs: number, endMs: number): number {
   const jump = clock.jumps[random % Math.max(1, clock.jumps.length)];
   const nearMs = clock.startMs + (jump ?? 0) * 60_000 + ((random % (4 * HOUR_MS)) - 2 * HOUR_MS);
@@ -142,15 +142,17 @@ function expectSameFires(seconds: boolean): void {
   );
 }
 
-test("gives the fire times that a walk through the minutes of the zone gives", { timeout }, () => {
+test("nextFireTime gives the fire times that a walk through the minutes of the zone gives", {
+  timeout,
+}, () => {
   expectSameFires(false);
 });
 
-test("gives the fire times that a walk gives when there are seconds", { timeout }, () => {
+test("nextFireTime gives the fire times of the walk also with seconds", { timeout }, () => {
   expectSameFires(true);
 });
 
-test("finds the days that a walk through the calendar finds, and knows when there are none", {
+test("nextFireTime finds the days that a walk through the calendar finds, and returns null when there are none", {
   timeout,
 }, () => {
   fc.assert(

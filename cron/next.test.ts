@@ -24,7 +24,7 @@ function fires(
   return found;
 }
 
-/** Rows of [expression, zone, after, fire times], UTC, seconds left out when zero. */
+/** Rows of [expression, zone, after, fire times] in UTC, without seconds when they are zero. */
 type Row = [expression: string, zone: string, after: string, expected: string];
 
 function expectRow(expression: string, zone: string, after: string, expected: string, dst?: DstPolicy): void {
@@ -32,14 +32,14 @@ function expectRow(expression: string, zone: string, after: string, expected: st
   expect(fires(expression, zone, after, times.length, dst).join(" ")).toBe(expected);
 }
 
-describe("where a zone's clock jumps", () => {
+describe("nextFireTime where a zone's clock jumps", () => {
   test.each<Row>([
-    // Fixed times fire at the end of a gap; several in one gap are one.
+    // Fixed times fire at the end of a gap. Several times in one gap fire once.
     ["30 2 * * *", NEW_YORK, "2026-03-07T12:00:00Z", "2026-03-08T07:00Z 2026-03-09T06:30Z"],
     ["0,30 2 * * *", NEW_YORK, "2026-03-07T12:00:00Z", "2026-03-08T07:00Z 2026-03-09T06:00Z"],
     ["0 2,3 * * *", NEW_YORK, "2026-03-07T12:00:00Z", "2026-03-08T07:00Z 2026-03-09T06:00Z"],
     ["30 2 * * *", "Europe/Paris", "2027-03-27T12:00:00Z", "2027-03-28T01:00Z 2027-03-29T00:30Z"],
-    // They fire in the first pass of a repeated hour, and asking within the second gives no second fire.
+    // They fire in the first pass of a repeated hour. A question from inside the second pass gives no second fire.
     ["30 1 * * *", NEW_YORK, "2026-11-01T00:00:00Z", "2026-11-01T05:30Z 2026-11-02T06:30Z"],
     ["30 1 * * *", NEW_YORK, "2026-11-01T06:01:00Z", "2026-11-02T06:30Z"],
     [
@@ -48,7 +48,7 @@ describe("where a zone's clock jumps", () => {
       "2026-11-01T05:15:00Z",
       "2026-11-01T05:30Z 2026-11-01T07:00Z 2026-11-01T07:30Z",
     ],
-    // Jobs in rhythm follow elapsed time.
+    // Jobs in rhythm fire whenever the wall clock matches.
     ["0 * * * *", NEW_YORK, "2026-03-08T05:30:00Z", "2026-03-08T06:00Z 2026-03-08T07:00Z 2026-03-08T08:00Z"],
     ["0 * * * *", NEW_YORK, "2026-11-01T04:30:00Z", "2026-11-01T05:00Z 2026-11-01T06:00Z 2026-11-01T07:00Z"],
     [
@@ -88,7 +88,7 @@ describe("where a zone's clock jumps", () => {
     // A two-hour shift.
     ["0 2 * * *", "Antarctica/Troll", "2026-10-24T12:00:00Z", "2026-10-25T00:00Z 2026-10-26T02:00Z"],
     ["30 1,2 * * *", "Antarctica/Troll", "2026-03-29T00:00:00Z", "2026-03-29T01:00Z 2026-03-29T23:30Z"],
-    // A skip of exactly three hours is a gap yet.
+    // A gap of exactly three hours still counts as a gap.
     ["30 1 * * *", "Antarctica/Casey", "2020-10-03T00:00:00Z", "2020-10-03T16:01Z 2020-10-04T14:30Z"],
     // Samoa had no 30 December 2011.
     [
@@ -117,8 +117,8 @@ describe("where a zone's clock jumps", () => {
   ])("%s in %s after %s fires at %s under another policy", expectRow);
 });
 
-/** Runs of fire times after facts of these projects' suites, which suite-facts.test.ts has one by one. */
-describe("what other schedulers' suites agree on", () => {
+/** Series of fire times from the facts of these projects' test suites. next.suite-facts.test.ts has them one by one. */
+describe("nextFireTime agrees with other schedulers' test suites:", () => {
   test.each<Row>([
     // robfig/cron: ordinary steps, month ends, leap days and impossible dates.
     ["*/15 * * * *", "UTC", "2012-07-09T14:59:59Z", "2012-07-09T15:00Z"],
@@ -130,7 +130,7 @@ describe("what other schedulers' suites agree on", () => {
     ["0 0 31 APR ?", "UTC", "2012-07-09T23:35:00Z", "never"],
     ["0 * * * ?", NEW_YORK, "2012-03-11T05:00:00Z", "2012-03-11T06:00Z 2012-03-11T07:00Z"],
     ["0 * * * ?", NEW_YORK, "2012-11-04T04:00:00Z", "2012-11-04T05:00Z 2012-11-04T06:00Z 2012-11-04T07:00Z"],
-    // Either day field: robfig/cron, fugit and croniter; Cronos wants both.
+    // One of the day fields must match: robfig/cron, fugit and croniter. Cronos wants both to match.
     ["0 0 13 * FRI", "UTC", "2017-01-01T00:00:00Z", "2017-01-06T00:00Z 2017-01-13T00:00Z 2017-01-20T00:00Z"],
     // Cronos: first pass once, gap to its end, L, W and #.
     ["30 1 * * *", NEW_YORK, "2016-11-06T04:00:00Z", "2016-11-06T05:30Z 2016-11-07T06:30Z"],
@@ -163,7 +163,7 @@ describe("what other schedulers' suites agree on", () => {
   ])("%s in %s after %s fires at %s", expectRow);
 });
 
-test("has seconds", () => {
+test("nextFireTime supports seconds", () => {
   expect(fires("*/20 30 2 * * *", NEW_YORK, "2026-03-09T06:30:00Z", 3, undefined, "WITH_SECONDS")).toEqual([
     "2026-03-09T06:30:20Z",
     "2026-03-09T06:30:40Z",
@@ -171,7 +171,7 @@ test("has seconds", () => {
   ]);
 });
 
-test("is strictly later than the instant asked from, to the millisecond", () => {
+test("nextFireTime is strictly later than the given instant, to the millisecond", () => {
   const fields = parseCron("* * * * *");
   expect(nextFireTime(fields, "UTC", 59_999)).toBe(60_000);
   expect(nextFireTime(fields, "UTC", 60_000)).toBe(120_000);
@@ -179,7 +179,7 @@ test("is strictly later than the instant asked from, to the millisecond", () => 
   expect(nextFireTime(fields, "UTC", -1)).toBe(0);
 });
 
-test("has bounds: nothing before 1900 or after 2400, and no answer about no time", () => {
+test("nextFireTime returns nothing before 1900 or after 2400, and refuses NaN", () => {
   const daily = parseCron("0 0 * * *");
   expect(nextFireTime(daily, "UTC", Number.NEGATIVE_INFINITY)).toBe(Date.UTC(1900, 0, 1));
   expect(nextFireTime(daily, "UTC", Date.UTC(2400, 11, 30))).toBe(Date.UTC(2400, 11, 31));

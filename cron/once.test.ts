@@ -6,7 +6,7 @@ const EARLY: DstPolicy = { gap: "FIRE_AT_END", overlap: "FIRST" };
 const LATE: DstPolicy = { gap: "SKIP", overlap: "SECOND" };
 const BOTH: DstPolicy = { gap: "SKIP", overlap: "BOTH" };
 
-test("fires at its instant and never again", () => {
+test("a one-shot fires at its instant and never again", () => {
   const once = createOnce(1_000);
   expect(nextOnceTime(once, 999)).toBe(1_000);
   expect(nextOnceTime(once, 1_000)).toBeNull();
@@ -24,7 +24,7 @@ test.each<[string, string, DstPolicy, string[]]>([
   ["2011-12-30T12:00:00", "Pacific/Apia", EARLY, []],
   ["2011-12-31T00:00:00", "Pacific/Apia", EARLY, ["2011-12-30T10:00:00.000Z"]],
   ["1996-01-01T01:30:00", "America/Danmarkshavn", EARLY, ["1996-01-01T03:00:00.000Z"]],
-])("%s in %s fires at the right instants", (local, zone, dst, expected) => {
+])("a one-shot at %s in %s fires at the right instants", (local, zone, dst, expected) => {
   const { timesMs } = createOnceLocal(local, zone, dst);
   expect(timesMs.map((time) => new Date(time).toISOString())).toEqual(expected);
 });
@@ -42,13 +42,13 @@ test.each([
   "1900-01-01T00:00:00",
   "2400-01-01T00:00:00",
   "\u0662027-03-28T02:30:00",
-])("refuses the local time %j", (text) => {
+])("createOnceLocal refuses the local time %j", (text) => {
   expect(() => createOnceLocal(text, "Europe/Paris")).toThrow(
     expect.objectContaining({ field: "once.localTime" }),
   );
 });
 
-test("refuses an unknown zone", () => {
+test("createOnceLocal refuses an unknown zone", () => {
   expect(() => createOnceLocal("2027-07-01T09:00:00", "Paris")).toThrow(
     expect.objectContaining({ field: "timeZone" }),
   );

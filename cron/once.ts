@@ -4,19 +4,23 @@ import { instantsOfLocal } from "./local-instants.ts";
 import { DAY_SECONDS, dayOfDate, daysInMonth } from "./local-time.ts";
 import { toOffsets, type Zone, type ZoneOffsets } from "./zone-offsets.ts";
 
-/** Fires at single instants (epoch ms, ascending): one as a rule; none or two only for a local time that has them. */
+/** Fires once. A local time can have no instant or two, because of an offset change. */
 export type Once = Readonly<{
+  /** The instants (epoch ms, ascending). */
   timesMs: readonly number[];
-  /** The zone on whose clock it is shown. */
+  /** The zone in which it is shown. */
   zone: ZoneOffsets;
-  /** The local second that is wanted there; null if it was given as an instant. */
+  /** The wanted local second in that zone. Null if it was given as an instant. */
   localSecond: number | null;
 }>;
 
 const LOCAL_TIME = /^(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2})(?::(\d{2}))?$/;
 const LOCAL_FORM = 'a local time from 1901 to 2399 such as "2027-03-28T02:30:00", without an offset';
 
-/** Makes a one-shot of an instant, in UTC unless told. Throws a ScheduleError of field "once.time" or "timeZone". */
+/**
+ * Makes a one-shot from an instant. `zone` is UTC by default. Throws a ScheduleError of field "once.time" or
+ * "timeZone".
+ */
 export function createOnce(timeMs: number, zone: Zone = "UTC"): Once {
   if (!Number.isSafeInteger(timeMs)) {
     throw new ScheduleError("once.time", String(timeMs), "is not a time", "whole milliseconds since 1970");
@@ -25,9 +29,9 @@ export function createOnce(timeMs: number, zone: Zone = "UTC"): Once {
 }
 
 /**
- * Makes a one-shot of a local time ("2027-03-28T02:30:00") in a zone. A local time that is skipped or repeated there
- * follows `dst`, as a cron job's would; under SKIP it may have no instant at all.
- * Throws a ScheduleError of field "once.localTime" or "timeZone".
+ * Makes a one-shot from a local time ("2027-03-28T02:30:00") in a zone. If the local time is skipped or repeated
+ * there, `dst` decides, as for a cron job. With SKIP it may have no instant at all. Throws a ScheduleError of field
+ * "once.localTime" or "timeZone".
  */
 export function createOnceLocal(localTime: string, zone: Zone, dst: DstPolicy = DEFAULT_DST_POLICY): Once {
   const localSecond = parseLocalTime(localTime);

@@ -6,7 +6,7 @@ import { parsePlainItem } from "./plain-item.ts";
 
 const KINDS = [SECOND, MINUTE, HOUR, DAY_OF_MONTH, MONTH, DAY_OF_WEEK];
 
-/** What cron-parser makes of an item, or undefined where it takes none such. */
+/** The values of an item as cron-parser reads it, or undefined if cron-parser refuses it. */
 function judged(kind: FieldKind, item: string): number[] | undefined {
   const texts = KINDS.map((each) => (each === kind ? item : "*"));
   try {
@@ -19,7 +19,7 @@ function judged(kind: FieldKind, item: string): number[] | undefined {
   }
 }
 
-/** Items of one kind of field, with names where it has them. */
+/** Items of one kind of field, with names if the field has names. */
 function itemOf(kind: FieldKind): fc.Arbitrary<string> {
   const number = fc.integer({ min: kind.min, max: kind.max }).map(String);
   const names = Object.keys(kind.names);
@@ -30,7 +30,7 @@ function itemOf(kind: FieldKind): fc.Arbitrary<string> {
   return fc.tuple(base, fc.oneof(fc.constant(""), step)).map((parts) => parts.join(""));
 }
 
-describe("an item means what cron-parser makes of it, wherever cron-parser takes it", () => {
+describe("an item that cron-parser accepts means the same to us", () => {
   const asSet = (values: readonly number[]) => [...new Set(values)].sort((a, b) => a - b);
 
   test.each(KINDS.map((kind) => [kind.label, kind] as const))("in the %s field", (_label, kind) => {

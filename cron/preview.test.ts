@@ -15,7 +15,7 @@ function summary(schedules: Schedule[], after: string, count: number, bounds: Bo
   return shown;
 }
 
-test("shows local time and offset, and notes what an offset change does", () => {
+test("showFireTime shows local time and offset, and notes how an offset change affects it", () => {
   const zone = { timeZone: "America/New_York" };
   expect(
     summary([createCronSchedule({ expression: "30 2 * * *", ...zone })], "2026-03-08T00:00:00Z", 2),
@@ -35,7 +35,7 @@ test("shows local time and offset, and notes what an offset change does", () => 
   ).toEqual(["2026-03-08T03:00:00-04:00 "]);
 });
 
-test("shows a one-shot on the clock of its zone, and notes a local time that is skipped or comes twice", () => {
+test("showFireTime shows a one-shot in its zone, and notes a local time that does not exist or occurs twice", () => {
   const once = (localTime: string): Schedule => ({
     kind: "once",
     ...createOnceLocal(localTime, "Europe/Paris"),
@@ -59,7 +59,7 @@ test("shows a one-shot on the clock of its zone, and notes a local time that is 
   expect(summary([instant], "2026-01-01T00:00:00Z", 1)).toEqual(["2027-03-28T03:00:00+02:00 "]);
 });
 
-test("shows a rate on the clock of its zone", () => {
+test("showFireTime shows a rate in its zone", () => {
   const daily: Schedule = {
     kind: "rate",
     ...createRate(86_400_000, Date.parse("2026-10-24T00:30:00Z"), "Europe/Paris"),
@@ -72,7 +72,7 @@ test("shows a rate on the clock of its zone", () => {
   expect(summary([utc], "1970-01-01T00:00:00Z", 1)).toEqual(["1970-01-01T00:01:00+00:00 "]);
 });
 
-test("shows the edges of a calendar on its clock, and notes those that clocks have moved", () => {
+test("showFireTime shows the edges of a calendar in its zone, and notes those that an offset change moves", () => {
   const edge = (start: string, end: string): Schedule => ({
     kind: "calendarEdge",
     edge: "OPENS",
@@ -94,7 +94,7 @@ test("shows the edges of a calendar on its clock, and notes those that clocks ha
   ]);
 });
 
-test("an instant that several schedules share is shown by the first of them that has it", () => {
+test("showFireTime shows an instant of several schedules in the zone of the first schedule that has it", () => {
   const schedules = [
     createCronSchedule({ expression: "0 7 * * *" }),
     createCronSchedule({ expression: "0 9 * * *", timeZone: "Europe/Paris" }),

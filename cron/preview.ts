@@ -4,7 +4,7 @@ import { noteOffset, type OffsetNote } from "./offset-note.ts";
 import { type Bounds, nextFire, type Schedule, zoneOf } from "./schedule.ts";
 import { offsetAt } from "./zone-offsets.ts";
 
-/** All that decides when a job fires. */
+/** Everything that decides when a job fires. */
 export type FirePlan = Readonly<{
   schedules: readonly Schedule[];
   bounds?: Bounds;
@@ -12,19 +12,19 @@ export type FirePlan = Readonly<{
   flexibleWindow?: Readonly<{ jobUid: string; windowMs: number }>;
 }>;
 
-/** A fire time as the clock of its schedule shows it. */
+/** A fire time on the wall clock of its schedule. */
 export type FireTimeOnClock = Readonly<{
   /** "2027-03-28T02:30:00". */
   localTime: string;
   /** "+01:00". */
   utcOffset: string;
-  /** What an offset change has done to it; null as a rule. `text` is a sentence for people. */
+  /** How an offset change affects it; usually null. `text` is for people. */
   note: Readonly<{ code: OffsetNote; text: string }> | null;
 }>;
 
 /**
- * Shows a fire time on the wall clock of the first schedule that has it, and tells what the clock does to it. An instant
- * that none of them has is shown in UTC.
+ * Shows a fire time on the wall clock of the first schedule that has it, and how an offset change affects it. An
+ * instant that no schedule has is shown in UTC.
  */
 export function showFireTime(plan: Pick<FirePlan, "schedules" | "bounds">, atMs: number): FireTimeOnClock {
   const fire = nextFire(plan.schedules, atMs - 1, plan.bounds);
@@ -39,7 +39,8 @@ export function showFireTime(plan: Pick<FirePlan, "schedules" | "bounds">, atMs:
 }
 
 const OFFSET_TEXTS: Readonly<Record<OffsetNote, string>> = {
-  GAP_SHIFTED: "Shifted: its local time is skipped, so it fires when the clocks have moved forward.",
-  FIRST_OF_TWO: "Its local time comes twice; this is the first.",
-  SECOND_OF_TWO: "Its local time comes twice; this is the second.",
+  GAP_SHIFTED:
+    "Its local time does not exist on this day, so it fires at the moment when the clocks move forward.",
+  FIRST_OF_TWO: "Its local time occurs twice on this day; this is the first time.",
+  SECOND_OF_TWO: "Its local time occurs twice on this day; this is the second time.",
 };

@@ -6,21 +6,21 @@ export const MIN_RATE_MS = 1_000;
 export const MAX_RATE_MS = 365 * 86_400_000;
 
 /**
- * Fires at `anchorMs` and every `everyMs` after it; elapsed time, so a day is 24 hours in any zone. `zone` is the one on
- * whose clock it is shown.
+ * Fires at `anchorMs` and every `everyMs` after it. This is elapsed time, so a day is 24 hours in every zone. `zone`
+ * is the zone in which it is shown.
  */
 export type Rate = Readonly<{ everyMs: number; anchorMs: number; zone: ZoneOffsets }>;
 
 /**
- * Makes a rate of whole milliseconds, in UTC unless told. Throws a ScheduleError of field "rate.every" if the interval is
- * not from 1 s to 365 d, "rate.anchorTime" if the anchor is not a time, or "timeZone".
+ * Makes a rate from whole milliseconds. `zone` is UTC by default. Throws a ScheduleError of field "rate.every" if the
+ * interval is not from 1 s to 365 d, "rate.anchorTime" if the anchor is not a time, or "timeZone".
  */
 export function createRate(everyMs: number, anchorMs: number, zone: Zone = "UTC"): Rate {
   if (!Number.isInteger(everyMs) || everyMs < MIN_RATE_MS || everyMs > MAX_RATE_MS) {
     throw new ScheduleError(
       "rate.every",
       `${everyMs / 1000}s`,
-      "is out of range",
+      "is too short or too long",
       "1s to 31536000s (365 days)",
     );
   }
@@ -36,8 +36,9 @@ export function createRate(everyMs: number, anchorMs: number, zone: Zone = "UTC"
 }
 
 /**
- * Returns the first `anchorMs + n * everyMs` (n from 0) that is strictly later than `afterMs`, or null if that is
- * past the year 2400. Each is computed from the anchor, so that nothing drifts.
+ * Returns the first `anchorMs + n * everyMs` (n from 0 on) that is strictly later than `afterMs`, or null if it is
+ * after the year 2400. Each is computed from the anchor, so there is no drift. Throws a RangeError if `afterMs` is
+ * NaN.
  */
 export function nextRateTime(rate: Pick<Rate, "everyMs" | "anchorMs">, afterMs: number): number | null {
   if (Number.isNaN(afterMs)) throw new RangeError("afterMs is not a number.");

@@ -22,7 +22,7 @@ function times(schedules: Schedule[], after: string, count: number, bounds?: Bou
   return found;
 }
 
-test("is the union of its schedules, the same instant from two of them firing once", () => {
+test("the fire times are the union of the schedules, and an instant that two of them share fires once", () => {
   const schedules: Schedule[] = [
     createCronSchedule({ expression: "0 */6 * * *" }),
     createCronSchedule({ expression: "0 12 * * *", timeZone: "UTC" }),
@@ -41,7 +41,7 @@ test("is the union of its schedules, the same instant from two of them firing on
   expect(fire?.schedule).toBe(schedules[0]);
 });
 
-test("is the earliest of its schedules from any instant, in any order of questions", () => {
+test("nextOf is the earliest of the schedules from any instant, in any order of questions", () => {
   const calendar = parseCalendar({
     timeZone: "America/New_York",
     windows: [{ days: ["SUNDAY", "WEDNESDAY"], start: "01:30", end: "03:00" }],
@@ -68,7 +68,7 @@ test("is the earliest of its schedules from any instant, in any order of questio
   );
 });
 
-test("computes what fires seldom once, not whenever another schedule fires", () => {
+test("nextOf computes a rare schedule once, not each time another schedule fires", () => {
   const calendar = parseCalendar({
     timeZone: "UTC",
     windows: [{ days: ["MONDAY"], start: "09:00", end: "17:30" }],
@@ -88,11 +88,11 @@ test("computes what fires seldom once, not whenever another schedule fires", () 
   expect(computed).toBe(4);
 });
 
-test("has no fire time without schedules", () => {
+test("nextOf returns null without schedules", () => {
   expect(nextOf([], 0)).toBeNull();
 });
 
-test("includes both of its bounds", () => {
+test("nextOf includes both bounds", () => {
   const hourly: Schedule[] = [createCronSchedule({ expression: "@hourly" })];
   const bounds = { startMs: Date.UTC(2026, 0, 1, 3), endMs: Date.UTC(2026, 0, 1, 5) };
   expect(times(hourly, "2025-01-01T00:00:00Z", 9, bounds)).toEqual([
@@ -105,7 +105,7 @@ test("includes both of its bounds", () => {
   expect(times(hourly, "2026-01-01T05:00:00Z", 9, bounds)).toEqual([]);
 });
 
-test("fires when a calendar opens or closes", () => {
+test("a calendarEdge schedule fires when its calendar opens or closes", () => {
   const calendar = parseCalendar({
     timeZone: "Europe/Paris",
     windows: [{ days: ["FRIDAY", "MONDAY"], start: "09:00", end: "17:30" }],
@@ -119,7 +119,7 @@ test("fires when a calendar opens or closes", () => {
   expect(times(opens, "2026-03-27T08:00:00Z", 1)).toEqual(["04-03T07:00:00"]);
 });
 
-test("takes UTC and the default policy unless told otherwise", () => {
+test("createCronSchedule uses UTC and the default policy by default", () => {
   const { zone, dst } = createCronSchedule({ expression: "@daily", dst: { overlap: "BOTH" } });
   expect({ zone: zone.name, dst }).toEqual({ zone: "UTC", dst: { gap: "FIRE_AT_END", overlap: "BOTH" } });
   expect(() => createCronSchedule({ expression: "@daily", timeZone: "local" })).toThrow(

@@ -7,7 +7,7 @@ import { nextOnceTime, type Once } from "./once.ts";
 import { nextRateTime, type Rate } from "./rate.ts";
 import { toOffsets, type Zone, type ZoneOffsets } from "./zone-offsets.ts";
 
-/** One parsed schedule of a job. A job without any is run by hand only. */
+/** One parsed schedule of a job. A job without schedules fires by manual runs only. */
 export type Schedule =
   | Readonly<{ kind: "cron"; fields: CronFields; zone: ZoneOffsets; dst: DstPolicy }>
   | (Readonly<{ kind: "rate" }> & Rate)
@@ -16,29 +16,29 @@ export type Schedule =
 
 export type CronSchedule = Extract<Schedule, { kind: "cron" }>;
 
-/** When a job exists, both ends inclusive, in epoch ms: outside there are no fire times at all. */
+/** The start and end of a job (epoch ms, both inclusive). There are no fire times outside. */
 export type Bounds = Readonly<{ startMs?: number | undefined; endMs?: number | undefined }>;
 
-/** A fire time and the first of the schedules that has it. */
+/** A fire time and the first schedule that has it. */
 export type Fire = Readonly<{ atMs: number; schedule: Schedule }>;
 
 export type CronScheduleSpec = Readonly<{
   expression: string;
   dialect?: CronDialect;
-  /** Decides what `H` stands for: the job's id. */
+  /** Decides which values `H` stands for: the job's id. */
   seed?: string;
   timeZone?: Zone;
   dst?: Partial<DstPolicy>;
 }>;
 
-/** Makes a cron schedule, in UTC and with the default policy unless told. Throws a ScheduleError. */
+/** Makes a cron schedule. By default it is in UTC, with the default policy. Throws a ScheduleError. */
 export function createCronSchedule(spec: CronScheduleSpec): CronSchedule {
   const { expression, dialect = "STANDARD", seed = "", timeZone = "UTC", dst = {} } = spec;
   const fields = parseCron(expression, { dialect, seed });
   return { kind: "cron", fields, zone: toOffsets(timeZone), dst: { ...DEFAULT_DST_POLICY, ...dst } };
 }
 
-/** Returns the zone on whose clock a schedule is read and shown: its own, or that of its calendar. */
+/** Returns the zone of a schedule: its own, or that of its calendar. */
 export function zoneOf(schedule: Schedule): ZoneOffsets {
   return schedule.kind === "calendarEdge" ? schedule.calendar.zone : schedule.zone;
 }
@@ -58,14 +58,14 @@ export function nextOfSchedule(schedule: Schedule, afterMs: number): number | nu
 }
 
 /**
- * Returns the first fire time of any of the schedules strictly later than `afterMs` and within the bounds, or null.
- * An instant that several schedules share is one fire time, because the next asked for is later than it.
+ * Returns the first fire time of any of the schedules that is strictly later than `afterMs` and within the bounds, or
+ * null. An instant that several schedules share is one fire time, because the next question asks for a later one.
  */
 export function nextOf(schedules: readonly Schedule[], afterMs: number, bounds: Bounds = {}): number | null {
   return nextFire(schedules, afterMs, bounds)?.atMs ?? null;
 }
 
-/** As `nextOf`, with the schedule it comes from. */
+/** Does what `nextOf` does, and returns the schedule as well. */
 export function nextFire(schedules: readonly Schedule[], afterMs: number, bounds: Bounds = {}): Fire | null {
   const { startMs = Number.NEGATIVE_INFINITY, endMs = Number.POSITIVE_INFINITY } = bounds;
   // Fire times are whole milliseconds, so strictly later than start - 1 is start or later.
@@ -79,12 +79,18 @@ export function nextFire(schedules: readonly Schedule[], afterMs: number, bounds
   return first;
 }
 
-/** What was last asked of a schedule, and the answer; it is the same for any instant from then until before it. */
+/**
+ * The last question to a schedule and its answer. From `afterMs` on and before `nextMs`, every question has this
+ * answer.
+ */
 type Answer = Readonly<{ afterMs: number; nextMs: number | null }>;
 
 const answers = new WeakMap<Schedule, Answer>();
 
-/** As `nextOfSchedule`; what fires seldom is not computed anew whenever another schedule of the union fires. */
+/**
+ * Does what `nextOfSchedule` does, with a cache: a rare schedule is not computed again each time another schedule
+ * fires.
+ */
 function nextOfOneOfMany(schedule: Schedule, afterMs: number): number | null {
   const known = answers.get(schedule);
   if (known !== undefined && afterMs >= known.afterMs && (known.nextMs === null || afterMs < known.nextMs)) {

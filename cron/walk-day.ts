@@ -2,7 +2,7 @@ import type { CronFields } from "./cron-fields.ts";
 
 const DAY_MS = 86_400_000;
 
-/** Whether a local day (whole days since 1970) matches the day and month fields of an expression, read one by one. */
+/** Tells whether a local day (whole days since 1970) matches the day and month fields, which are checked one by one. */
 export function walkDayMatches(fields: CronFields, day: number): boolean {
   const date = new Date(day * DAY_MS);
   const [year, month, dayOfMonth] = [date.getUTCFullYear(), date.getUTCMonth() + 1, date.getUTCDate()];
@@ -40,7 +40,7 @@ function weekdayMatches(fields: CronFields, date: LocalDate): boolean {
   return fields.nthDaysOfWeek.some(([wanted, which]) => wanted === weekday && which === nth);
 }
 
-/** The nearest Monday to Friday within the month; a day before wins over one after. */
+/** The nearest Monday to Friday in the same month. If two are equally near, the earlier one. */
 function nearestWorkday(date: LocalDate, day: number): number {
   const length = lengthOf(date);
   const candidates = [day, day - 1, day + 1, day - 2, day + 2];

@@ -53,7 +53,7 @@ describe("the slow walk", () => {
     );
   });
 
-  test("unites schedules of all kinds within the bounds", () => {
+  test("gives the union of schedules of all kinds within the bounds", () => {
     const fromMs = Date.UTC(2026, 2, 2, 9);
     const schedules: Schedule[] = [
       createCronSchedule({ expression: "*/20 * * * *" }),
@@ -66,7 +66,7 @@ describe("the slow walk", () => {
     expect(minutes).toEqual([61 / 60, 15, 20, 40, 60]);
   });
 
-  test("says how far it came when it may not look any more", () => {
+  test("says where it ended when its looks are used up", () => {
     const fromMs = Date.UTC(2026, 2, 2, 9);
     const schedules = [createCronSchedule({ expression: "* * * * *" })];
     const walk = walkFireTimes(schedules, {}, { fromMs, untilMs: fromMs + 9 * HOUR, looks: 100 });
@@ -74,7 +74,7 @@ describe("the slow walk", () => {
     expect(walk.timesMs).toHaveLength(120);
   });
 
-  test("passes over the hours of a rare job at one look each", () => {
+  test("takes one look for each hour in which a rare job does not fire", () => {
     const fromMs = Date.UTC(2026, 2, 2);
     const schedules = [createCronSchedule({ expression: "0 9 * * *" })];
     const walk = walkFireTimes(schedules, {}, { fromMs, untilMs: fromMs + 48 * HOUR, looks: 170 });

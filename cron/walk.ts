@@ -7,28 +7,28 @@ import type { ZoneOffsets } from "./zone-offsets.ts";
 
 const MINUTE = 60;
 const HOUR = 3_600;
-/** No zone keeps an offset for less than a week, so what is a day and a half away is the neighbouring one at most. */
+/** No zone keeps an offset for less than 6.96 days, so a day and a half away there is at most one change. */
 const NEARBY = 1.5 * 86_400;
 
-/** What a walk found. */
+/** The result of a walk. */
 export interface Walk {
-  /** Every fire time from the beginning up to where it came, ascending, in epoch milliseconds. */
+  /** All fire times (epoch ms, ascending) from the beginning up to `untilMs`. */
   readonly timesMs: readonly number[];
-  /** Up to where it came, exclusive: earlier than asked for when it had looked as often as it may. */
+  /** Where the walk ended (exclusive). Earlier than requested if the allowed looks were used up. */
   readonly untilMs: number;
-  /** How often it has looked. */
+  /** How many looks it took. */
   readonly looks: number;
 }
 
 /**
- * Finds the fire times of a job's schedules from `fromMs`, inclusive, to `untilMs`, exclusive, by looking at each minute
- * of them: the rule of next.ts said another way, slow and plain, for auditing it. Of what next.ts stands on it uses the
- * parsed fields and the source of a zone's offsets, and nothing else. Exact from 1972 on, since when offsets are whole
- * minutes. `looks` is how often it may look, at an hour in which nothing can match or at a minute.
+ * Finds the fire times of a job's schedules from `fromMs` (inclusive) to `untilMs` (exclusive) by checking each
+ * minute. It is a second, slow and simple implementation of the rule of next.ts, for the audit. It shares only the
+ * parsed fields and the source of a zone's offsets with next.ts. It is exact from 1972 on, since when offsets are
+ * whole minutes. `looks` limits the work: one look is an hour in which nothing can match, or a minute.
  *
- * Plan: by the hours of UTC. An hour of whose local hours none matches is passed over. In any other, each minute is
- * read off the local clock, and what matches is held against the rule: was this local time skipped, or does it come
- * twice?
+ * Plan: it goes through the hours of UTC. If no local hour of an hour matches, the hour is skipped. Otherwise it
+ * checks each minute on the local clock. For a minute that matches it applies the rule: is this local time skipped,
+ * or does it occur twice?
  */
 export function walkFireTimes(
   schedules: readonly Schedule[],
@@ -101,7 +101,7 @@ function walkCronHour(schedule: CronSchedule, hour: number): Looked {
   return { timesMs, looks: MINUTE };
 }
 
-/** The seconds of one minute of UTC that are fire times. */
+/** The fire times (epoch seconds) in one minute of UTC. */
 function walkMinute({ zone, fields, dst }: CronSchedule, second: number): number[] {
   const offset = zone.read(second);
   const local = second + offset;
@@ -116,7 +116,7 @@ function walkMinute({ zone, fields, dst }: CronSchedule, second: number): number
   return [...new Set([...atEndOfGap, ...matching])];
 }
 
-/** All instants at which a zone's clock shows what it shows at this one, ascending. */
+/** All instants at which the zone's clock shows the same local time as at `second`, ascending. */
 function passesOf(zone: ZoneOffsets, second: number): number[] {
   const local = second + zone.read(second);
   const nearby = [second - NEARBY, second, second + NEARBY].map((each) => local - zone.read(each));

@@ -1,4 +1,4 @@
-/** What a warning is about. */
+/** The kind of a warning. */
 export type WarningCode =
   | "NEVER_FIRES"
   | "DAY_OF_MONTH_OR_WEEKDAY"
@@ -8,5 +8,8 @@ export type WarningCode =
   | "OFFSET_CHANGE"
   | "RETRY_LONGER_THAN_INTERVAL";
 
-/** Something lawful that may not be meant; `field` is a path in the job, `message` a sentence. */
+/**
+ * A valid specification that may not do what its author intends. `field` is a path in the job, `message` a text for
+ * people.
+ */
 export type Warning = Readonly<{ code: WarningCode; field: string; message: string }>;

@@ -1,6 +1,6 @@
 /**
- * The IANA names (2025b, without Factory) that are links to another name, or that Intl.supportedValuesOf leaves out:
- * it lists one name per zone, and which one has changed between releases. All of them are known to Intl.
+ * The IANA names (2025b, without Factory) that are links to another name, or that Intl.supportedValuesOf does not
+ * list. It lists one name for each zone, and that name has changed between releases. Intl knows all of these names.
  */
 export const ZONE_LINKS: readonly string[] = `
 Africa/Asmara Africa/Asmera Africa/Timbuktu America/Argentina/Buenos_Aires America/Argentina/Catamarca

@@ -5,49 +5,50 @@ import { canonicalZone } from "./zone.ts";
 export type { Span } from "./find-spans.ts";
 
 /*
- * Where a zone's offset from UTC changes, found by asking Intl.DateTimeFormat, a month at a time and only when asked,
- * with seven to ten questions of 1.5 microseconds. Months, because a schedule that is due once a year, and falls into a
- * gap each time, has to be followed through all the years to come, and needs a few days of each.
+ * Finds where a zone's offset from UTC changes, by asking Intl.DateTimeFormat. It asks for one month at a time and
+ * only when the month is needed: seven to ten questions of 1.5 microseconds. A month is small enough for a schedule
+ * that is due once a year and always falls into a gap: it has to be followed through all years, and needs a few days
+ * of each.
  *
- * From 2100 on no zone has rules of its own for single years, so all years of one shape (leap or not, weekday of 1
- * January) share the changes of the first such year. Until then some have: Gaza to 2086, and
- * Morocco to 2087 up to release 2026b of the zone database.
+ * From 2100 on no zone has rules for single years. So all years of one shape share the changes of the first such
+ * year. The shape of a year is whether it is a leap year, and the weekday of 1 January. Before 2100 some zones have
+ * rules for single years: Gaza up to 2086, and Morocco up to 2087 in releases up to 2026b of the zone database.
  */
 
-/** First and last calendar year (UTC) of which offsets are known. */
+/** The first and last calendar year (UTC) for which offsets are known. */
 export const FIRST_YEAR = 1900;
 export const LAST_YEAR = 2400;
 
 const FIRST_REPEATING_YEAR = 2100;
-/** The most years remembered for one zone. With all zones at their most that is 31 MiB. */
+/** How many years are cached for one zone. With a full cache for every zone that is 31 MiB. */
 const MAX_REMEMBERED_YEARS = 128;
 
-/** The spans of a month, relative to its start; a number is the one offset that is kept throughout. */
+/** The spans of a month, relative to its start. A number means one offset for the whole month. */
 type MonthModel = number | readonly Span[];
 
-/** What is known of a year's months, from place 1 on. */
+/** The months of a year that are known, from index 1 on. */
 type YearModel = (MonthModel | undefined)[];
 
-/** One zone's spans, computed on demand and kept. */
+/** The offsets of one zone, computed on demand and cached. */
 export type ZoneOffsets = {
   readonly name: string;
   readonly read: OffsetReader;
-  /** By year, those asked about first coming first. */
+  /** By year. The years that were asked for first come first. */
   readonly years: Map<number, YearModel>;
-  /** By shape, for repeating years. */
+  /** By shape, for the years from 2100 on. */
   readonly shapes: Map<number, YearModel>;
   readonly hints: ChangeHints;
-  /** The span answered last: most questions are about the present. */
+  /** The span of the last answer. Most questions are about the present. */
   latest: Span;
 };
 
-/** One entry for each zone asked for; canonicalZone bounds them to some 600. */
+/** One entry for each zone that was asked for. canonicalZone limits them to about 600. */
 const offsetsByZone = new Map<string, ZoneOffsets>();
 
-/** Gives the offsets of zones by their names. Throws a ScheduleError of field "timeZone" for an unknown one. */
+/** Returns the offsets of a zone by its name. Throws a ScheduleError of field "timeZone" for an unknown name. */
 export type ZoneSource = (zone: string) => ZoneOffsets;
 
-/** A zone: its offsets, or its name, which means its offsets as `Intl` has them. */
+/** A zone: its offsets, or its name. A name means the offsets of this process's `Intl`. */
 export type Zone = string | ZoneOffsets;
 
 /** Returns the offsets of a zone. Throws a ScheduleError of field "timeZone" for an unknown name. */
@@ -56,8 +57,8 @@ export function toOffsets(zone: Zone): ZoneOffsets {
 }
 
 /**
- * Returns the offsets of a zone as this process's `Intl` has them. Throws a ScheduleError of field "timeZone" for an
- * unknown one.
+ * Returns the offsets of a zone from this process's `Intl`. Throws a ScheduleError of field "timeZone" for an unknown
+ * name.
  */
 export function zoneOffsets(zone: string): ZoneOffsets {
   const existing = offsetsByZone.get(zone);
@@ -68,42 +69,49 @@ export function zoneOffsets(zone: string): ZoneOffsets {
 }
 
 /**
- * Makes the offsets of a zone from any source of them that keeps each for more than six days, as all zones have done and
- * will do from 1900 on. The shortest are 6.96 days in Asia/Gaza, around Ramadan in 2040, 2054 and 2072.
+ * Makes the offsets of a zone from any source. The source must keep each offset for more than six days. All zones do
+ * so from 1900 on: the shortest time is 6.96 days, in Asia/Gaza around Ramadan in 2040, 2054 and 2072.
  */
 export function createZoneOffsets(name: string, read: OffsetReader): ZoneOffsets {
   const nowhere: Span = { start: 0, end: 0, offset: 0, offsetBefore: 0, offsetAfter: 0 };
   return { name, read, years: new Map(), shapes: new Map(), hints: new Map(), latest: nowhere };
 }
 
-/** Returns the span that contains a second of the years FIRST_YEAR to LAST_YEAR (UTC). Throws RangeError outside. */
+/** Returns the span that contains a second (UTC). Throws a RangeError outside the years FIRST_YEAR to LAST_YEAR. */
 export function spanAt(offsets: ZoneOffsets, second: number): Span {
   const { latest } = offsets;
   if (second >= latest.start && second < latest.end) return latest;
   if (!(second >= FIRST_SECOND && second <= LAST_SECOND)) {
-    throw new RangeError(`No zone offsets at second ${second}.`);
+    throw new RangeError(
+      `Second ${second} is not in the years ${FIRST_YEAR} to ${LAST_YEAR}; zone offsets are unknown.`,
+    );
   }
   offsets.latest = findSpanAt(offsets, second);
   return offsets.latest;
 }
 
 /**
- * Returns where a search goes on (UTC) when nothing happens in local time from `local`, in `span`, until `event`.
+ * Returns the second (UTC) at which a search continues when nothing happens in local time between `local`, which is
+ * in `span`, and `event`.
  *
- * That is the next span, or, if `local` is not so near the end of this one that the next may repeat it, two days before
- * the event (no zone's offsets lie further apart), so that the years between are never computed.
+ * If `local` is near the end of the span, this is the start of the next span, which may repeat local time. Otherwise
+ * it is two days before the event (two offsets of a zone never differ by more), so that the time between is not
+ * computed.
  */
 export function skipTo(span: Span, local: number, event: number): number {
   const farFromEnd = span.end + span.offset - local > 2 * DAY_SECONDS;
   return farFromEnd ? Math.max(span.end, event - span.offset - 2 * DAY_SECONDS) : span.end;
 }
 
-/** Returns the offset of a zone from UTC at an instant, in seconds; instants out of range take the nearest known. */
+/**
+ * Returns the offset of a zone from UTC at an instant, in seconds. Outside the known years the nearest known instant
+ * counts.
+ */
 export function offsetAt(zone: Zone, atMs: number): number {
   return spanAt(toOffsets(zone), knownSecond(atMs)).offset;
 }
 
-/** Returns the second of an instant, or the nearest one for which offsets are known. */
+/** Returns the second of an instant, or the nearest second for which offsets are known. */
 export function knownSecond(atMs: number): number {
   return Math.min(Math.max(Math.floor(atMs / 1000), FIRST_SECOND), LAST_SECOND);
 }
@@ -112,15 +120,17 @@ export function knownSecond(atMs: number): number {
 export const FIRST_SECOND = dayOfDate(FIRST_YEAR, 1, 1) * DAY_SECONDS;
 export const LAST_SECOND = dayOfDate(LAST_YEAR + 1, 1, 1) * DAY_SECONDS - 1;
 
-/** The first second (UTC) from which years of one shape share their changes. */
+/** From this second (UTC) on, all years of one shape share their changes. */
 export const FIRST_REPEATING_SECOND = dayOfDate(FIRST_REPEATING_YEAR, 1, 1) * DAY_SECONDS;
 
 /**
- * A time that holds a whole year (UTC) of each of the 14 shapes, wherever it begins: 40 years, and one to begin within.
+ * A period that contains a whole year (UTC) of each of the 14 shapes, wherever it begins: 40 years, and one more
+ * because it may begin within a year.
  *
- * What happens in a repeating year depends on its shape alone. Its changes do, because none is within two days of a New
- * Year; and the days on which a schedule matches do, in December before and January after it too, because those months
- * always have 31 days. So a search that has found nothing in all of this time finds nothing later.
+ * From 2100 on, the events of a year depend only on its shape. This is true for its offset changes, because none is
+ * within two days of a New Year. It is also true for the days on which a schedule matches, including the December
+ * before and the January after, because these months always have 31 days. So a search that finds nothing in this
+ * period finds nothing later.
  */
 export const ALL_SHAPES_SECONDS = 41 * 366 * DAY_SECONDS;
 
@@ -143,7 +153,7 @@ function findSpanAt(offsets: ZoneOffsets, second: number): Span {
   return shiftSpan(span, start);
 }
 
-/** Returns what is remembered of a year, and makes room for it by forgetting the year asked about first. */
+/** Returns the cached months of a year. If the cache is full, it removes the year that was asked for first. */
 function monthsOfYear({ years, shapes }: ZoneOffsets, year: number): YearModel {
   const repeats = year >= FIRST_REPEATING_YEAR;
   const models = repeats ? shapes : years;
@@ -157,7 +167,7 @@ function monthsOfYear({ years, shapes }: ZoneOffsets, year: number): YearModel {
   return months;
 }
 
-/** Which of the 14 kinds of year one is, by its first weekday and whether it is a leap year. */
+/** The shape of a year, as one of 14 numbers: its first weekday, and whether it is a leap year. */
 function shapeOf(year: number): number {
   return weekdayOf(dayOfDate(year, 1, 1)) * 2 + (isLeapYear(year) ? 1 : 0);
 }
@@ -174,7 +184,9 @@ function shiftSpan(span: Span, by: number): Span {
   return { ...span, start: span.start + by, end: span.end + by };
 }
 
-/** Reads a zone's offsets by `Intl`, off local times such as "28, 02:30:00": fewer fields are formatted faster. */
+/**
+ * Reads a zone's offsets from `Intl`, through local times such as "28, 02:30:00". Fewer fields are formatted faster.
+ */
 function createReader(timeZone: string): OffsetReader {
   const clock = new Intl.DateTimeFormat("en-US", {
     timeZone,
@@ -191,7 +203,7 @@ function createReader(timeZone: string): OffsetReader {
     const comma = text.indexOf(",");
     const utcDay = Math.floor(second / DAY_SECONDS);
     const days = Number(text.slice(0, comma)) - (dateOfDay(utcDay) & 31);
-    // The local date is that of UTC, or the one before or after it, perhaps across the turn of a month.
+    // The local date is the UTC date, the one before or the one after. They may be in different months.
     const ahead = days > 1 ? -1 : days < -1 ? 1 : days;
     const hour = twoDigits(text, comma + 2);
     const minute = twoDigits(text, comma + 5);
@@ -199,7 +211,7 @@ function createReader(timeZone: string): OffsetReader {
   };
 }
 
-/** Reads a number of two digits at a place in a text. */
+/** Reads a number of two digits at an index of a text. */
 function twoDigits(text: string, at: number): number {
   return text.charCodeAt(at) * 10 + text.charCodeAt(at + 1) - 11 * 48;
 }

@@ -4,7 +4,7 @@ import { createCronSchedule } from "./schedule.ts";
 import { offsetAt, zoneOffsets } from "./zone-offsets.ts";
 import { fromTable, toTable } from "./zone-table.ts";
 
-test("a table of a zone gives its offsets back, at every change and between", () => {
+test("a zone made from its table has the same offsets, at every change and between", () => {
   for (const name of ["Europe/Paris", "Australia/Lord_Howe", "Africa/Casablanca", "America/Nuuk", "UTC"]) {
     const own = zoneOffsets(name);
     const copy = fromTable(own, toTable(own));
@@ -17,11 +17,11 @@ test("a table of a zone gives its offsets back, at every change and between", ()
   }
 });
 
-test("a zone that never changes has one pair", () => {
+test("the table of a zone that never changes has one pair", () => {
   expect(toTable(zoneOffsets("UTC"))).toEqual([[Date.UTC(2020, 0, 1) / 1000, 0]]);
 });
 
-test("another table moves fire times, and only where it differs", () => {
+test("another table moves fire times only where it differs", () => {
   const own = zoneOffsets("Europe/Paris");
   const summer2027 = Date.UTC(2027, 2, 28, 1) / 1000;
   const abolished = fromTable(

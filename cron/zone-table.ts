@@ -2,11 +2,11 @@ import { DAY_SECONDS, dayOfDate } from "./local-time.ts";
 import { createZoneOffsets, spanAt, type ZoneOffsets } from "./zone-offsets.ts";
 
 /*
- * A zone's offsets as data, so that what one release of the zone database says can be kept, compared with what another
- * says, and computed with by a process whose own release is a third.
+ * A zone's offsets as data. So the offsets of one release of the zone database can be stored and compared with those of
+ * another release. A process whose own `Intl` has a third release can compute with them.
  */
 
-/** First and last calendar year (UTC) that a table holds. Outside, a process's own release answers. */
+/** The first and last calendar year (UTC) of a table. For other years the process's own release is used. */
 const FIRST_TABLE_YEAR = 2020;
 const LAST_TABLE_YEAR = 2059;
 
@@ -14,12 +14,12 @@ const START = dayOfDate(FIRST_TABLE_YEAR, 1, 1) * DAY_SECONDS;
 const END = dayOfDate(LAST_TABLE_YEAR + 1, 1, 1) * DAY_SECONDS;
 
 /**
- * The offsets of a zone from 2020 to 2059: pairs of the second (UTC) from which one is kept and the offset itself, in
- * seconds, ascending; the first is the start of 2020.
+ * The offsets of a zone from 2020 to 2059, as pairs: the second (UTC) from which an offset is in effect, and the
+ * offset in seconds. Ascending; the first pair is at the start of 2020.
  */
 export type ZoneTable = ReadonlyArray<readonly [second: number, offset: number]>;
 
-/** Reads a zone's table. Two releases agree on a zone if their tables are equal. */
+/** Makes the table of a zone. Two releases agree on a zone if their tables are equal. */
 export function toTable(zone: ZoneOffsets): ZoneTable {
   const table: (readonly [number, number])[] = [];
   for (let second = START; second < END; ) {
@@ -30,7 +30,7 @@ export function toTable(zone: ZoneOffsets): ZoneTable {
   return table;
 }
 
-/** The offsets that a table holds, and outside of it those of `own`. */
+/** Makes a zone's offsets from a table. Outside the years of the table, `own` answers. */
 export function fromTable(own: ZoneOffsets, table: ZoneTable): ZoneOffsets {
   return createZoneOffsets(own.name, (second) => {
     const inside = second >= START && second < END;

@@ -48,7 +48,7 @@ describe("canonicalZone", () => {
     expect(() => zoneOffsets(name)).toThrow(ScheduleError);
   });
 
-  test("names the field and the spelling that was meant", () => {
+  test("names the field and the correct spelling", () => {
     const refuse = () => canonicalZone("europe/PARIS");
     expect(refuse).toThrow('timeZone "europe/PARIS" is not a time zone; accepted: "Europe/Paris".');
     expect(refuse).toThrow(expect.objectContaining({ field: "timeZone", value: "europe/PARIS" }));
@@ -61,7 +61,7 @@ describe("canonicalZone", () => {
   });
 });
 
-describe("offsets", () => {
+describe("the offsets of a zone", () => {
   test.each([
     ["UTC", "2026-07-01T00:00:00Z", 0],
     ["America/New_York", "2026-03-08T06:59:59.999Z", -18_000],
@@ -79,7 +79,7 @@ describe("offsets", () => {
     expect(offsetAt(zone, Date.parse(time))).toBe(seconds);
   });
 
-  test("end where they change, not with the year, if that is near", () => {
+  test("are not cut at the end of a year if they change near it", () => {
     const kiritimati = zoneOffsets("Pacific/Kiritimati");
     const change = Date.parse("1994-12-31T10:00:00Z") / 1000;
     expect(spanAt(kiritimati, change - 1).end).toBe(change);
@@ -89,7 +89,7 @@ describe("offsets", () => {
     });
   });
 
-  test("are those of Intl at any instant from 1905 to 2400, in every zone", { timeout: 600_000 }, () => {
+  test("equal those of Intl at any instant from 1905 to 2400, in every zone", { timeout: 600_000 }, () => {
     const clocks = new Map<string, Intl.DateTimeFormat>();
     const formatted = (zone: string, time: number): number => {
       const clock =

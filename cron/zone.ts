@@ -5,10 +5,10 @@ const known = new Set([...Intl.supportedValuesOf("timeZone"), ...ZONE_LINKS]);
 const knownByLowerCase = new Map([...known].map((name) => [name.toLowerCase(), name]));
 
 /**
- * Returns the name when it is exactly an IANA time zone's, link names ("Asia/Kolkata", "UTC") included.
+ * Returns the name if it is exactly the name of an IANA time zone. Link names ("Asia/Kolkata", "UTC") are accepted.
  *
- * Offsets, "local", other spellings and other cases throw a ScheduleError of field "timeZone": Intl itself takes any
- * case and keeps 33 KiB for each, so 3,000 spellings of one zone would cost 100 MiB.
+ * Throws a ScheduleError of field "timeZone" for anything else: an offset, "local", another spelling or another case.
+ * Intl itself accepts any case and keeps 33 KiB for each, so 3,000 spellings of one zone would cost 100 MiB.
  */
 export function canonicalZone(name: string): string {
   if (known.has(name)) return name;

@@ -3,7 +3,7 @@ import { MARGIN_MINUTES, type WallClock } from "./wall-clock.ts";
 
 const DAYS = ["SUNDAY", "MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY"];
 
-/** Tells for each minute of a wall clock whether a calendar is open then. */
+/** Tells for each minute of a wall clock whether a calendar is open. */
 export function openMinutes(
   clock: WallClock,
   { windows, excludedDates }: Pick<CalendarSpec, "windows" | "excludedDates">,
@@ -20,7 +20,7 @@ export function openMinutes(
   });
 }
 
-/** Walks through the minutes of a wall clock: is the calendar open at the first, and when does that change? */
+/** Walks through the minutes of a wall clock. Tells whether the calendar is open at the first, and when it changes. */
 export function walkCalendar(
   clock: WallClock,
   spec: Pick<CalendarSpec, "windows" | "excludedDates">,

@@ -1,9 +1,9 @@
 import { MAX_WINDOWS, type WindowSpec } from "../calendar-spec.ts";
 
-/** All days of a week. */
+/** All days of the week. */
 export const EVERY_DAY = ["SUNDAY", "MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY"];
 
-/** As many windows as a calendar may have, each of `minutes`, one every 14 minutes from `shift` minutes past midnight. */
+/** MAX_WINDOWS windows of `minutes` each. One starts every 14 minutes, from `shift` minutes past midnight on. */
 export function manyWindows(days: readonly string[], shift: number, minutes = 1): WindowSpec[] {
   return Array.from({ length: MAX_WINDOWS }, (_, n) => {
     const start = n * 14 + shift;

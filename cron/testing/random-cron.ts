@@ -1,6 +1,6 @@
 import fc from "fast-check";
 
-/** A random expression with what it means, written down while it was made: nothing parses it here. */
+/** A random expression with its meaning. The meaning is recorded while the expression is made; nothing parses it. */
 export type RandomCron = {
   text: string;
   seconds: Set<number>;
@@ -26,7 +26,7 @@ function monthLength(year: number, month: number): number {
   return new Date(Date.UTC(year, month, 0)).getUTCDate();
 }
 
-/** The values met when counting from `from` to `to`, going round after `max`. */
+/** Every `step`-th value from `from` to `to`, which continues with `min` after `max`. */
 function around(min: number, max: number, from: number, to: number, step: number): number[] {
   const values: number[] = [];
   let skip = 0;
@@ -37,7 +37,7 @@ function around(min: number, max: number, from: number, to: number, step: number
   }
 }
 
-/** `last` is where an open step ("5/15") stops; in the day-of-week field that is 7, the other Sunday. */
+/** `last` is the value at which an open step ("5/15") stops. In the day-of-week field it is 7, the second Sunday. */
 function item(min: number, max: number, name: (value: number) => string, last = max): fc.Arbitrary<Item> {
   const value = fc.integer({ min, max });
   const step = fc.integer({ min: 1, max: max - min + 1 });

@@ -5,8 +5,8 @@ import { MARGIN_MINUTES, type WallClock } from "./wall-clock.ts";
 const LONGEST_GAP_MINUTES = 180;
 
 /**
- * Returns every fire time (epoch ms) of an expression within a wall clock's days, margins excluded, by looking at each
- * minute: the rule of next.ts, said another way.
+ * Returns every fire time (epoch ms) of an expression in the days of a wall clock, without its margins. It checks
+ * each minute: a second, slow implementation of the rule of next.ts.
  */
 export function slowFires(cron: RandomCron, clock: WallClock, dst: DstPolicy): number[] {
   const { local, startMs } = clock;

@@ -1,27 +1,30 @@
-/** A fact that the public suite of a project asserts: what an expression's first fire time after an instant is. */
+/** A fact from the public test suite of a project: the first fire time of an expression after an instant. */
 export type SuiteFact = readonly [
   suite: string,
   expression: string,
   zone: string,
-  /** The fire time is strictly later; where a suite counts the instant itself, a second earlier is given. */
+  /** The fire time is strictly later than this. If a suite includes the instant itself, this is a second earlier. */
   after: string,
   next: string | null,
 ];
 
 /*
- * Facts of the suites of nine schedulers, in our words: local times made UTC, seconds left out when zero. Only those in
- * which a suite's rule is ours (README.md, "The rule"). Where it is another:
+ * Facts from the test suites of nine schedulers, in our notation: local times are converted to UTC, and seconds are
+ * left out when they are zero. The table has only facts for which a suite has the same rule as we (README.md, "The
+ * rule"). The suites differ from us in these points:
  *
- * - Cronos wants both day fields to match, also with #, L and W (the 13th that is a Friday), and takes "L-1W",
- *   "@every_minute" and "@every_second". A job that we count as in rhythm because its minute or hour field starts with
- *   "*" fires at the end of a gap too if its own local times are in it. In an overlap ranges and steps repeat (30 1-9),
- *   where for us only what is in rhythm does. "H" has another hash.
- * - robfig/cron, fugit and Temporal leave out what is in a gap (our SKIP), and fire twice in an overlap (our BOTH).
- *   fugit moreover counts days from the end as -1, takes 24 as an hour, sun%2 and "&"; Temporal names such as "thurs".
- * - cron-parser and croner shift a time in a gap by the gap: 02:30 fires at 03:30, for us at 03:00.
- * - Quartz counts days of the week from 1, wants "?" in one day field, and takes "L-5W"; its facts are given by date.
- * - croniter has seconds last, takes "29-L", and ANDs # and W with a day of the month.
- * - Oban takes no names in lower case and no 7 as a Sunday.
+ * - Cronos wants both day fields to match, also with #, L and W (the 13th that is a Friday). It accepts "L-1W",
+ *   "@every_minute" and "@every_second". We count a job as in rhythm if its minute or hour field starts with "*"; in
+ *   Cronos such a job also fires at the end of a gap if its own local times are in the gap. In an overlap Cronos
+ *   repeats ranges and steps (30 1-9); we repeat only jobs in rhythm. "H" has another hash.
+ * - robfig/cron, fugit and Temporal skip local times in a gap (our SKIP), and fire twice in an overlap (our BOTH).
+ *   fugit also counts days from the end as -1 and accepts 24 as an hour, sun%2 and "&". Temporal accepts names such
+ *   as "thurs".
+ * - cron-parser and croner move a time in a gap by the length of the gap: 02:30 fires at 03:30. For us it is 03:00.
+ * - Quartz counts days of the week from 1, wants "?" in one day field, and accepts "L-5W". Its facts are given by
+ *   date.
+ * - croniter has the seconds last, accepts "29-L", and combines # and W with a day of the month by AND.
+ * - Oban accepts neither names in lower case nor 7 as a Sunday.
  */
 export const SUITE_FACTS: readonly SuiteFact[] = [
   ["Cronos", "0 */30 * * * *", "America/New_York", "2016-03-13T06:44:59Z", "2016-03-13T07:00Z"],

@@ -1,11 +1,13 @@
 /*
- * The slow truth for tests: minutes of UTC, each formatted by Intl in a zone. Uses nothing of the code under test.
+ * A slow reference for tests: each minute of UTC, formatted by Intl in a zone. It uses no code under test.
  */
 
 /**
- * A stretch of UTC minutes; `local[i]` is the wall clock `i` minutes after `startMs`, in minutes since 1970, and
- * `first[i]` and `last[i]` are the first and the last minute with the same wall clock;
- * `jumps` are the minutes at which it jumps.
+ * The wall clock of a zone for a period of UTC minutes:
+ *
+ * - `local[i]` is the local time `i` minutes after `startMs`, in minutes since 1970;
+ * - `first[i]` and `last[i]` are the first and the last minute with the same local time;
+ * - `jumps` are the minutes at which the local time jumps.
  */
 export type WallClock = {
   zone: string;
@@ -16,7 +18,10 @@ export type WallClock = {
   jumps: number[];
 };
 
-/** Minutes at each end of a wall clock that only tell what comes before and after; repeated days need two of them. */
+/**
+ * Minutes at each end of a wall clock that only show what comes before and after. A repeated day needs two days of
+ * them.
+ */
 export const MARGIN_MINUTES = 2 * 1440;
 
 /** Formats every minute from two days before `dayMs` to two days and `days` after it. */

@@ -195,7 +195,7 @@ describe("warnings of the life of a job", () => {
     await createJob({ name: "spent", schedules: cron("30 9 * * *"), maxFires: 1 });
     bench.setTime(START + 3_600_000);
     while ((await bench.tick.run()).more);
-    const spent = ["job.maxFires It has made as many triggers as it may."];
+    const spent = ["job.maxFires The job has made all triggers that maxFires allows."];
     expect(said(await updateJob({ name: "spent", labels: { team: "a" } }), "NEVER_FIRES")).toEqual(spent);
     expect(said(await preview({ name: "spent" }), "NEVER_FIRES")).toEqual(spent);
   });
