@@ -5,11 +5,11 @@ import type {
   CheckCalendarRequest,
   ListCalendarsRequest,
 } from "../../gen/easycron/v1/calendar_service_pb.ts";
+import { readPageToken, toPageToken } from "../../mesh/page-token.ts";
 import { calendarsAfterName } from "../calendars/calendars.sql.ts";
 import { calendarNotFound, calendarsInForce, keyOf } from "../calendars/calendars.ts";
 import { toCalendar } from "../calendars/spec.ts";
 import type { Parts } from "../parts.ts";
-import { readPageToken, toPageToken } from "../requests/page-token.ts";
 
 const DEFAULT_PAGE_SIZE = 50;
 
@@ -20,13 +20,14 @@ export async function listCalendars(
   request: ListCalendarsRequest,
 ): Promise<{ calendars: Calendar[]; nextPageToken: string }> {
   const size = request.pageSize === 0 ? DEFAULT_PAGE_SIZE : request.pageSize;
-  const after = readPageToken("calendars", request.pageToken);
+  const after = readPageToken(["calendars", projectId], request.pageToken);
   const rows = await parts.database.query(calendarsAfterName, [projectId, after, size + 1]);
   const page = rows.slice(0, size);
   const last = page.at(-1);
   return {
     calendars: page.map(toCalendar),
-    nextPageToken: rows.length > size && last !== undefined ? toPageToken("calendars", last.name) : "",
+    nextPageToken:
+      rows.length > size && last !== undefined ? toPageToken(["calendars", projectId], last.name) : "",
   };
 }
 

@@ -7,6 +7,7 @@ import {
   ListCalendarsRequestSchema,
   UpdateCalendarRequestSchema,
 } from "../../gen/easycron/v1/calendar_service_pb.ts";
+import { toPageToken } from "../../mesh/page-token.ts";
 import { bindCalendars, gatesOf, gatesOfMany } from "../calendars/calendars.ts";
 import { toCalendar } from "../calendars/spec.ts";
 import { deleteJob } from "../changes/pause-job.ts";
@@ -76,7 +77,7 @@ describe("a calendar", () => {
     const second = await listCalendars(bench.parts, PROJECT, request);
     expect(second.calendars.map(({ name }) => name)).toEqual(["office-hours"]);
     expect(second.nextPageToken).toBe("");
-    request.pageToken = Buffer.from("jobs:always").toString("base64url");
+    request.pageToken = toPageToken("jobs", "always");
     await expect(listCalendars(bench.parts, PROJECT, request)).rejects.toMatchObject({
       reason: "PAGE_TOKEN_INVALID",
     });
