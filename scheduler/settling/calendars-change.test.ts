@@ -8,8 +8,8 @@ import {
 import { JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import { toCalendar } from "../calendars/spec.ts";
 import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
-import { createCalendar, deleteCalendar, readCalendar, updateCalendar } from "./calendars-change.ts";
-import { checkCalendar } from "./calendars-read.ts";
+import { createCalendar, deleteCalendar, updateCalendar } from "./calendars-change.ts";
+import { checkCalendar, readCalendar } from "./calendars-read.ts";
 
 const target = { kind: { case: "webhook", value: { url: "https://acme.io/" } } } as const;
 

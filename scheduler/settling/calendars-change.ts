@@ -1,13 +1,13 @@
 import { clone, create, isFieldSet } from "@bufbuild/protobuf";
 import { typeid } from "typeid-js";
-import { isUniqueViolation, type Queryable } from "../../db/pool.ts";
+import { type Database, isUniqueViolation, type Queryable } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
 import { type Calendar, CalendarSchema } from "../../gen/easycron/v1/calendar_pb.ts";
 import type { UpdateCalendarRequest } from "../../gen/easycron/v1/calendar_service_pb.ts";
+import type { Clock } from "../../mesh/clock.ts";
 import { failure, fieldFailure } from "../../mesh/errors.ts";
 import {
   type CalendarRow,
-  calendarByName,
   calendarDelete,
   calendarInsert,
   calendarLockForChange,
@@ -15,7 +15,6 @@ import {
   calendarUsers,
   calendarVersionInsert,
 } from "../calendars/calendars.sql.ts";
-import { calendarNotFound } from "../calendars/calendars.ts";
 import { importICalendar } from "../calendars/icalendar/import.ts";
 import {
   calendarEtagOf,
@@ -25,19 +24,25 @@ import {
   toCalendar,
   toCalendarSpecJson,
 } from "../calendars/spec.ts";
-import type { Parts } from "../parts.ts";
 import { updateMaskInvalid } from "../requests/update-mask.ts";
-import { ownRelease, type ZoneRelease } from "../zones/zone-data.ts";
-import { settleCalendar } from "./calendars-settle.ts";
+import { ownRelease, type ZoneData, type ZoneRelease } from "../zones/zone-data.ts";
+import { readCalendar } from "./calendars-read.ts";
 
 /** The fields of a calendar that an update may name, by their proto names. */
 const UPDATABLE = ["time_zone", "windows", "excluded_dates", "icalendar"] as const;
+
+/** What a change of a calendar uses. */
+export interface CalendarChangeParts {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly zoneData: Pick<ZoneData, "inForce">;
+}
 
 /**
  * Creates a calendar. Throws CALENDAR_INVALID, TIME_ZONE_UNKNOWN, CALENDAR_NEVER_OPENS, CALENDAR_ALREADY_EXISTS.
  */
 export async function createCalendar(
-  parts: Parts,
+  parts: CalendarChangeParts,
   projectId: string,
   given: Calendar | undefined,
 ): Promise<CalendarRow> {
@@ -59,19 +64,19 @@ export async function createCalendar(
 }
 
 /**
- * Puts a new version in force, then settles the jobs that refer to the calendar; a change that changes nothing does
- * neither. Throws CALENDAR_NOT_FOUND, ETAG_MISMATCH, UPDATE_MASK_INVALID and what `createCalendar` throws. If
- * settling fails, the new version stays and housekeeping settles the rest.
+ * Puts a new version of a calendar in force and returns its row. A request that changes nothing adds no version. The
+ * caller then brings the jobs that refer to the calendar up to date (`settleCalendar`). Throws CALENDAR_NOT_FOUND,
+ * ETAG_MISMATCH, UPDATE_MASK_INVALID and what `createCalendar` throws.
  */
 export async function updateCalendar(
-  parts: Parts,
+  parts: CalendarChangeParts,
   projectId: string,
   request: UpdateCalendarRequest,
 ): Promise<CalendarRow> {
   const asked = required(request.calendar);
   const fields = readMask(request.updateMask?.paths ?? [], asked);
   const given = await importForUpdate(parts, projectId, asked, fields);
-  const row = await parts.database.transaction(async (tx) => {
+  return parts.database.transaction(async (tx) => {
     const before = await lockCalendar(tx, projectId, given, "calendar.name");
     const now = parts.clock.now();
     const zoneData = parts.zoneData.inForce(now);
@@ -82,13 +87,11 @@ export async function updateCalendar(
     await tx.query(calendarRaiseVersion, [before.uid, version, toSqlTime(now)]);
     return readCalendar(tx, projectId, given.name);
   });
-  await settleCalendar(parts, row.uid);
-  return row;
 }
 
 /** Deletes a calendar. Throws CALENDAR_NOT_FOUND, ETAG_MISMATCH, and CALENDAR_IN_USE while living jobs refer to it. */
 export function deleteCalendar(
-  parts: Parts,
+  parts: Pick<CalendarChangeParts, "database" | "clock">,
   projectId: string,
   request: { readonly name: string; readonly etag: string },
 ): Promise<CalendarRow> {
@@ -104,18 +107,6 @@ export function deleteCalendar(
     await tx.query(calendarDelete, [row.uid, toSqlTime(parts.clock.now())]);
     return row;
   });
-}
-
-/** Reads a calendar by name, that of the request's `field`. Throws CALENDAR_NOT_FOUND. */
-export async function readCalendar(
-  on: Queryable,
-  projectId: string,
-  name: string,
-  field = "name",
-): Promise<CalendarRow> {
-  const [row] = await on.query(calendarByName, [projectId, name]);
-  if (row === undefined) throw calendarNotFound(name, field);
-  return row;
 }
 
 async function lockCalendar(
@@ -150,7 +141,7 @@ async function withImport(
 
 // Before the row is locked: an import may take two seconds.
 async function importForUpdate(
-  parts: Parts,
+  parts: Pick<CalendarChangeParts, "database" | "clock">,
   projectId: string,
   asked: Calendar,
   fields: readonly string[],

@@ -1,21 +1,35 @@
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { isOpen, nextChange } from "../../cron/calendar.ts";
+import type { Queryable } from "../../db/pool.ts";
 import type { Calendar } from "../../gen/easycron/v1/calendar_pb.ts";
 import type {
   CheckCalendarRequest,
   ListCalendarsRequest,
 } from "../../gen/easycron/v1/calendar_service_pb.ts";
+import type { Clock } from "../../mesh/clock.ts";
 import { readPageToken, toPageToken } from "../../mesh/page-token.ts";
-import { calendarsAfterName } from "../calendars/calendars.sql.ts";
+import { type CalendarRow, calendarByName, calendarsAfterName } from "../calendars/calendars.sql.ts";
 import { calendarNotFound, calendarsInForce, keyOf } from "../calendars/calendars.ts";
 import { toCalendar } from "../calendars/spec.ts";
-import type { Parts } from "../parts.ts";
+import type { ZoneData } from "../zones/zone-data.ts";
 
 const DEFAULT_PAGE_SIZE = 50;
 
-/** A page of calendars by name. Throws PAGE_TOKEN_INVALID. */
+/** Reads one of the project's calendars. Throws CALENDAR_NOT_FOUND; `field` is the request field that holds the name. */
+export async function readCalendar(
+  on: Queryable,
+  projectId: string,
+  name: string,
+  field = "name",
+): Promise<CalendarRow> {
+  const [row] = await on.query(calendarByName, [projectId, name]);
+  if (row === undefined) throw calendarNotFound(name, field);
+  return row;
+}
+
+/** Returns a page of the project's calendars, ordered by name. Throws PAGE_TOKEN_INVALID. */
 export async function listCalendars(
-  parts: Parts,
+  parts: { readonly database: Queryable },
   projectId: string,
   request: ListCalendarsRequest,
 ): Promise<{ calendars: Calendar[]; nextPageToken: string }> {
@@ -31,9 +45,19 @@ export async function listCalendars(
   };
 }
 
-/** Tells whether a calendar is open, by the code that judges fire times. Throws CALENDAR_NOT_FOUND. */
+/** What `checkCalendar` uses. */
+export interface CalendarCheckParts {
+  readonly database: Queryable;
+  readonly clock: Clock;
+  readonly zoneData: Pick<ZoneData, "release">;
+}
+
+/**
+ * Tells whether a calendar is open at `request.time`, by default now, and when that changes next. It uses the same code
+ * that decides fire times. Throws CALENDAR_NOT_FOUND.
+ */
 export async function checkCalendar(
-  parts: Parts,
+  parts: CalendarCheckParts,
   projectId: string,
   request: CheckCalendarRequest,
 ): Promise<{ open: boolean; changeTime?: ReturnType<typeof timestampFromMs> }> {

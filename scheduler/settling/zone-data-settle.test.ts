@@ -18,7 +18,8 @@ import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
 import { zoneOffsetsInsert, zoneOffsetsZones } from "../zones/zone-data.sql.ts";
 import { createZoneData, ownRelease, tablesOf, type ZoneRelease } from "../zones/zone-data.ts";
 import { keepFirstRelease, recordRelease } from "../zones/zone-data-record.ts";
-import { createCalendar, readCalendar } from "./calendars-change.ts";
+import { createCalendar } from "./calendars-change.ts";
+import { readCalendar } from "./calendars-read.ts";
 import { listZoneDataImpacts } from "./zone-data-impacts.ts";
 import { settleZoneData } from "./zone-data-settle.ts";
 
