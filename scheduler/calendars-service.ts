@@ -2,11 +2,11 @@ import type { SchedulerService } from "../gen/easycron/internal/scheduler/v1/sch
 import type { UpdateCalendarRequest } from "../gen/easycron/v1/calendar_service_pb.ts";
 import type { ServiceImplementation } from "../mesh/grpc-service.ts";
 import type { CalendarRow } from "./calendars/calendars.sql.ts";
+import { createCalendar, deleteCalendar, updateCalendar } from "./calendars/change.ts";
+import { checkCalendar, listCalendars, readCalendar } from "./calendars/read.ts";
 import { toCalendar } from "./calendars/spec.ts";
 import type { Parts } from "./parts.ts";
 import { required } from "./requests/required.ts";
-import { createCalendar, deleteCalendar, updateCalendar } from "./settling/calendars-change.ts";
-import { checkCalendar, listCalendars, readCalendar } from "./settling/calendars-read.ts";
 import { settleCalendar } from "./settling/calendars-settle.ts";
 
 type CalendarHandlers = Pick<

@@ -16,8 +16,8 @@ import { previewSchedule } from "../preview/preview-schedule.ts";
 import { presentJob, readJob } from "../reading/read-jobs.ts";
 import { getRevision } from "../revisions/read.ts";
 import { compileSchedule } from "../schedules/compiled-schedule.ts";
-import { createCalendar, deleteCalendar } from "../settling/calendars-change.ts";
 import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
+import { createCalendar, deleteCalendar } from "./change.ts";
 
 // A Monday.
 const START = Date.UTC(2026, 2, 2, 6);

@@ -6,9 +6,9 @@ import { UpdateCalendarRequestSchema } from "../../gen/easycron/v1/calendar_serv
 import { type Job, JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import { ListJobsRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
 import { SkipFireTimeRequestSchema } from "../../gen/easycron/v1/ledger_service_pb.ts";
+import { createCalendar } from "../calendars/change.ts";
 import { updateAndSettleCalendar } from "../calendars-service.ts";
 import { skipFireTime } from "../changes/skip-fire-time.ts";
-import { createCalendar } from "../settling/calendars-change.ts";
 import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
 import { listJobs } from "./list-jobs.ts";
 import { presentJob, readJob } from "./read-jobs.ts";

@@ -5,9 +5,9 @@ import { CalendarSchema } from "../../gen/easycron/v1/calendar_pb.ts";
 import { UpdateCalendarRequestSchema } from "../../gen/easycron/v1/calendar_service_pb.ts";
 import { JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import { UpdateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
+import { createCalendar, deleteCalendar } from "../calendars/change.ts";
 import { updateAndSettleCalendar } from "../calendars-service.ts";
 import { updateJob } from "../changes/update-job.ts";
-import { createCalendar, deleteCalendar } from "../settling/calendars-change.ts";
 import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
 import { getRevision } from "./read.ts";
 

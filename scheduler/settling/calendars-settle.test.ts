@@ -9,14 +9,14 @@ import {
 } from "../../gen/easycron/v1/calendar_service_pb.ts";
 import { toPageToken } from "../../mesh/page-token.ts";
 import { bindCalendars, gatesOf, gatesOfMany } from "../calendars/calendars.ts";
+import { createCalendar, deleteCalendar } from "../calendars/change.ts";
+import { checkCalendar, listCalendars, readCalendar } from "../calendars/read.ts";
 import { toCalendar } from "../calendars/spec.ts";
 import { updateAndSettleCalendar } from "../calendars-service.ts";
 import { deleteJob } from "../changes/pause-job.ts";
 import type { JobRow } from "../job/job.ts";
 import { readJob } from "../reading/read-jobs.ts";
 import { everySecond, openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
-import { createCalendar, deleteCalendar } from "./calendars-change.ts";
-import { checkCalendar, listCalendars, readCalendar } from "./calendars-read.ts";
 import { settleCalendar } from "./calendars-settle.ts";
 
 // A Sunday.

@@ -6,12 +6,12 @@ import { UpdateCalendarRequestSchema } from "../../gen/easycron/v1/calendar_serv
 import { JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import { UpdateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
 import { auditJob } from "../audit/audit-ledger.ts";
+import { createCalendar } from "../calendars/change.ts";
 import { updateAndSettleCalendar } from "../calendars-service.ts";
 import { pauseJob } from "../changes/pause-job.ts";
 import { updateJob } from "../changes/update-job.ts";
 import type { JobRow } from "../job/job.ts";
 import { readJob } from "../reading/read-jobs.ts";
-import { createCalendar } from "../settling/calendars-change.ts";
 import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
 
 // A Monday.

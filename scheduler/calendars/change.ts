@@ -6,6 +6,8 @@ import { type Calendar, CalendarSchema } from "../../gen/easycron/v1/calendar_pb
 import type { UpdateCalendarRequest } from "../../gen/easycron/v1/calendar_service_pb.ts";
 import type { Clock } from "../../mesh/clock.ts";
 import { failure, fieldFailure } from "../../mesh/errors.ts";
+import { updateMaskInvalid } from "../requests/update-mask.ts";
+import { ownRelease, type ZoneData, type ZoneRelease } from "../zones/zone-data.ts";
 import {
   type CalendarRow,
   calendarDelete,
@@ -14,8 +16,9 @@ import {
   calendarRaiseVersion,
   calendarUsers,
   calendarVersionInsert,
-} from "../calendars/calendars.sql.ts";
-import { importICalendar } from "../calendars/icalendar/import.ts";
+} from "./calendars.sql.ts";
+import { importICalendar } from "./icalendar/import.ts";
+import { readCalendar } from "./read.ts";
 import {
   calendarEtagOf,
   checkCalendarSpec,
@@ -23,10 +26,7 @@ import {
   refuseNeverOpening,
   toCalendar,
   toCalendarSpecJson,
-} from "../calendars/spec.ts";
-import { updateMaskInvalid } from "../requests/update-mask.ts";
-import { ownRelease, type ZoneData, type ZoneRelease } from "../zones/zone-data.ts";
-import { readCalendar } from "./calendars-read.ts";
+} from "./spec.ts";
 
 /** The fields of a calendar that an update may name, by their proto names. */
 const UPDATABLE = ["time_zone", "windows", "excluded_dates", "icalendar"] as const;

@@ -8,10 +8,10 @@ import type {
 } from "../../gen/easycron/v1/calendar_service_pb.ts";
 import type { Clock } from "../../mesh/clock.ts";
 import { readPageToken, toPageToken } from "../../mesh/page-token.ts";
-import { type CalendarRow, calendarByName, calendarsAfterName } from "../calendars/calendars.sql.ts";
-import { calendarNotFound, calendarsInForce, keyOf } from "../calendars/calendars.ts";
-import { toCalendar } from "../calendars/spec.ts";
 import type { ZoneData } from "../zones/zone-data.ts";
+import { type CalendarRow, calendarByName, calendarsAfterName } from "./calendars.sql.ts";
+import { calendarNotFound, calendarsInForce, keyOf } from "./calendars.ts";
+import { toCalendar } from "./spec.ts";
 
 const DEFAULT_PAGE_SIZE = 50;
 
