@@ -24,7 +24,7 @@ import { failure, fieldFailure } from "../../mesh/errors.ts";
 import type { CalendarReference } from "../calendars/calendars.ts";
 import { compileSnapshot } from "../calendars/edges.ts";
 import { ownRelease, type ZoneRelease } from "../zones/zone-data.ts";
-import { type Policies, type PolicyFields, readCalendars, readPolicies } from "./policies.ts";
+import { type Policies, type PolicyFields, readCalendarReferences, readPolicies } from "./policies.ts";
 
 /** A job's schedules, bounds and policies, ready to be asked. */
 export interface CompiledSchedule {
@@ -76,7 +76,7 @@ export function compileSchedule(
     jobUid: seed,
     plan: { schedules, bounds, ...(windowMs === 0 ? {} : { flexibleWindow: { jobUid: seed, windowMs } }) },
     policies: readPolicies(timing),
-    calendars: readCalendars(timing),
+    calendars: readCalendarReferences(timing),
     zoneData: zoneData.version,
     zones: zonesOf(timing),
     nextAfter: (afterMs) => {

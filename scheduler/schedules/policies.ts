@@ -62,7 +62,7 @@ function overlapOf(policy: OverlapPolicy): Pick<Policies, "overlap" | "bufferRoo
 }
 
 /** The calendars that a job refers to. */
-export function readCalendars(job: Pick<Job, "calendars">): CalendarReference[] {
+export function readCalendarReferences(job: Pick<Job, "calendars">): CalendarReference[] {
   return job.calendars.map(({ name, outside }) => ({
     name,
     outside: outside === Outside.DEFER ? "DEFER" : "SKIP",

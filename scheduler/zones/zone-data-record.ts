@@ -12,7 +12,7 @@ import {
 import { newestTables, tablesOf, type ZoneRelease } from "./zone-data.ts";
 
 /** What came of recording a release. */
-export interface Recorded {
+export interface RecordedRelease {
   /** From when it is, or was, in force. Epoch milliseconds. */
   readonly effectiveMs: number;
   /** The zones on which it differs from the one before; empty when it was recorded before. */
@@ -30,7 +30,7 @@ export async function recordRelease(
   database: Database,
   release: ZoneRelease,
   { nowMs, noticeMs }: { readonly nowMs: number; readonly noticeMs: number },
-): Promise<Recorded> {
+): Promise<RecordedRelease> {
   const rows = await database.query(zoneDataAll, []);
   const there = rows.find(({ version }) => version === release.version);
   const newest =
