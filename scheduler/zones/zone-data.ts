@@ -9,50 +9,54 @@ import {
   zoneOffsetsChanged,
 } from "./zone-data.sql.ts";
 
-/** A release of the zone database: its version ("2026c") and its zones. */
+/** A release of the time zone database: its version, such as "2026c", and its zones. */
 export interface ZoneRelease {
   readonly version: string;
   readonly zones: ZoneSource;
 }
 
-/** A release that is to come into force. */
+/** A release that has not taken effect yet. */
 export interface ComingRelease {
   readonly version: string;
-  /** From here on it is in force. Epoch milliseconds. */
+  /** From when on it is in effect. Epoch milliseconds. */
   readonly effectiveMs: number;
 }
 
 /**
- * The releases of the zone database that the database knows, which all schedulers share, whatever release each one's
- * own `Intl` has. Which one is in force is a matter of the clock, so all of them change over at the same instant.
+ * The zone data releases that are recorded in the database. All schedulers share them, whatever release the `Intl` of
+ * each process has. The clock alone decides which one is in effect, so all schedulers switch at the same instant.
  */
 export interface ZoneData {
-  /** The release in force at an instant. */
+  /** Returns the release in effect at an instant. */
   inForce(nowMs: number): ZoneRelease;
-  /** The next one to come into force; null when none waits. */
+  /** Returns the next release to take effect; null when there is none. */
   coming(nowMs: number): ComingRelease | null;
-  /** A release by its version; the first one for a version that is not known. */
+  /** Returns a release by its version. For an unknown version it gives the zones of the first release. */
   release(version: string): ZoneRelease;
-  /** The version that a fire time is said to be computed by: the one in force if it says the same of the zones. */
+  /**
+   * Returns the version that triggers name for a schedule: the one in effect if it has the same offsets in the schedule's
+   * zones, otherwise the one that the schedule was compiled with.
+   */
   label(schedule: { readonly zoneData: string; readonly zones: readonly string[] }, nowMs: number): string;
-  /** The zones on which a release differs from the one before. */
+  /** Returns the zones that a release changed; empty for the first. */
   changedBy(version: string): readonly string[];
-  /** All releases, in the order in which they come into force. */
+  /** Returns all releases, in the order in which they take effect. */
   all(): readonly ZoneDataRow[];
-  /** Reads what other schedulers have recorded since. */
+  /** Reads the releases that other schedulers have recorded since the last call. */
   refresh(): Promise<void>;
 }
 
-/** The release of this process: that of `Intl`. */
+/** Returns the release that the `Intl` of this process has. */
 export function ownRelease(): ZoneRelease {
   return { version: process.versions.tz ?? "unknown", zones: zoneOffsets };
 }
 
-/** What the database says. */
+/** What was last read from the database. */
 interface Known {
   readonly rows: readonly ZoneDataRow[];
+  /** The index in `rows`, by version. */
   readonly index: ReadonlyMap<string, number>;
-  /** Of each zone on which releases differ, what each that says something of it says, by the release's place. */
+  /** The stored offsets by zone, then by the index of the release. Only zones on which releases differ are in it. */
   readonly tables: ReadonlyMap<string, ReadonlyMap<number, ZoneTable>>;
 }
 
@@ -137,7 +141,7 @@ async function readKnown(on: Queryable, ownVersion: string): Promise<Known> {
   const rows = await on.query(zoneDataAll, []);
   const index = new Map(rows.map(({ version }, place) => [version, place]));
   const tables = new Map<string, Map<number, ZoneTable>>();
-  // A process whose release is none of these may differ from them on any zone.
+  // If the release of this process is not recorded, it may differ from the recorded ones in any zone.
   const stored = !index.has(ownVersion)
     ? await on.query(zoneOffsetsAll, [])
     : rows.length < 2
@@ -150,12 +154,12 @@ async function readKnown(on: Queryable, ownVersion: string): Promise<Known> {
   return { rows, index, tables };
 }
 
-/** What a release says of zones, as the database keeps it: JSON texts by name. */
+/** Returns the offsets of zones in a release as the database stores them: JSON texts by zone name. */
 export function tablesOf(release: ZoneRelease, names: readonly string[]): Map<string, string> {
   return new Map(names.map((name) => [name, JSON.stringify(toTable(release.zones(name)))]));
 }
 
-/** The newest that each zone's row says, of releases in the order of `rows`. */
+/** Returns each zone's offsets in the newest release that stores them. `rows` has the releases in order. */
 export function newestTables(
   rows: readonly ZoneDataRow[],
   stored: readonly ZoneOffsetsRow[],
@@ -163,7 +167,7 @@ export function newestTables(
   const newest = new Map<string, string>();
   for (const { version } of rows) {
     for (const row of stored) {
-      // Written anew, because PostgreSQL gives json as it got it and spaces are no difference.
+      // Parsed and written again, because PostgreSQL returns json with the spaces it was given.
       if (row.version === version) newest.set(row.zone, JSON.stringify(JSON.parse(row.offsets)));
     }
   }
