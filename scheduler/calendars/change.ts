@@ -39,7 +39,8 @@ export interface CalendarChangeParts {
 }
 
 /**
- * Creates a calendar. Throws CALENDAR_INVALID, TIME_ZONE_UNKNOWN, CALENDAR_NEVER_OPENS, CALENDAR_ALREADY_EXISTS.
+ * Creates a calendar at version 1 and returns its row. Throws CALENDAR_INVALID, TIME_ZONE_UNKNOWN,
+ * CALENDAR_NEVER_OPENS, CALENDAR_ALREADY_EXISTS.
  */
 export async function createCalendar(
   parts: CalendarChangeParts,
@@ -64,7 +65,7 @@ export async function createCalendar(
 }
 
 /**
- * Puts a new version of a calendar in force and returns its row. A request that changes nothing adds no version. The
+ * Puts a new version of a calendar in effect and returns its row. A request that changes nothing adds no version. The
  * caller then brings the jobs that refer to the calendar up to date (`settleCalendar`). Throws CALENDAR_NOT_FOUND,
  * ETAG_MISMATCH, UPDATE_MASK_INVALID and what `createCalendar` throws.
  */
@@ -89,7 +90,7 @@ export async function updateCalendar(
   });
 }
 
-/** Deletes a calendar. Throws CALENDAR_NOT_FOUND, ETAG_MISMATCH, and CALENDAR_IN_USE while living jobs refer to it. */
+/** Deletes a calendar. Throws CALENDAR_NOT_FOUND, ETAG_MISMATCH, and CALENDAR_IN_USE while a job refers to it. */
 export function deleteCalendar(
   parts: Pick<CalendarChangeParts, "database" | "clock">,
   projectId: string,
@@ -115,7 +116,7 @@ async function lockCalendar(
   { name, etag }: { readonly name: string; readonly etag: string },
   field = "name",
 ): Promise<CalendarRow> {
-  // Two statements: what is joined in the statement that waits for a lock is of before the wait.
+  // Two statements: rows that are joined in the statement that waits for the lock could be older than the wait.
   await tx.query(calendarLockForChange, [projectId, name]);
   const row = await readCalendar(tx, projectId, name, field);
   const current = calendarEtagOf(row);
@@ -123,7 +124,9 @@ async function lockCalendar(
   return row;
 }
 
-/** A copy whose imported dates are those of its iCalendar text. Throws CALENDAR_INVALID or TIME_ZONE_UNKNOWN. */
+/**
+ * Returns a copy with the dates of its iCalendar text as imported dates. Throws CALENDAR_INVALID, TIME_ZONE_UNKNOWN.
+ */
 async function withImport(
   projectId: string,
   given: Calendar,
@@ -139,7 +142,7 @@ async function withImport(
   return calendar;
 }
 
-// Before the row is locked: an import may take two seconds.
+// Called before the row is locked, because an import may take two seconds.
 async function importForUpdate(
   parts: Pick<CalendarChangeParts, "database" | "clock">,
   projectId: string,
@@ -164,7 +167,7 @@ function required(calendar: Calendar | undefined): Calendar {
     throw fieldFailure(
       "FIELD_INVALID",
       "calendar",
-      "It is required; accepted: an object with at least name.",
+      "It is required; accepted: an object with at least a name.",
     );
   return calendar;
 }

@@ -10,12 +10,14 @@ import type { Clock } from "../../mesh/clock.ts";
 import { readPageToken, toPageToken } from "../../mesh/page-token.ts";
 import type { ZoneData } from "../zones/zone-data.ts";
 import { type CalendarRow, calendarByName, calendarsAfterName } from "./calendars.sql.ts";
-import { calendarNotFound, calendarsInForce, keyOf } from "./calendars.ts";
+import { calendarKey, calendarNotFound, currentCalendars } from "./calendars.ts";
 import { toCalendar } from "./spec.ts";
 
 const DEFAULT_PAGE_SIZE = 50;
 
-/** Reads one of the project's calendars. Throws CALENDAR_NOT_FOUND; `field` is the request field that holds the name. */
+/**
+ * Reads one of the project's calendars. Throws CALENDAR_NOT_FOUND; `field` is the request field that holds the name.
+ */
 export async function readCalendar(
   on: Queryable,
   projectId: string,
@@ -62,8 +64,8 @@ export async function checkCalendar(
   request: CheckCalendarRequest,
 ): Promise<{ open: boolean; changeTime?: ReturnType<typeof timestampFromMs> }> {
   const { name } = request;
-  const named = await calendarsInForce(parts.database, parts.zoneData, [{ projectId, name }]);
-  const found = named.get(keyOf(projectId, name));
+  const current = await currentCalendars(parts.database, parts.zoneData, [{ projectId, name }]);
+  const found = current.get(calendarKey(projectId, name));
   if (found === undefined) throw calendarNotFound(name);
   const atMs = request.time === undefined ? parts.clock.now() : timestampMs(request.time);
   const changeMs = nextChange(found.calendar, atMs);

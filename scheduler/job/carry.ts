@@ -5,7 +5,10 @@ import type { SkipReason } from "./verdict.ts";
  * milliseconds, ascending. It is stored as JSON in scheduler.jobs.carry; a field that is not stored is empty.
  */
 export interface Carry {
-  /** Fire times that will make a trigger, but still wait for their delay, an opening of a calendar, or an earlier trigger. */
+  /**
+   * Fire times that will make a trigger, but still wait for their delay, an opening of a calendar, or an earlier
+   * trigger.
+   */
   readonly waiting: readonly number[];
   /** Those of `waiting` that an outage had already made late when they began to wait. */
   readonly late: readonly number[];

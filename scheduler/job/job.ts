@@ -84,7 +84,9 @@ export function etagOf(row: Pick<JobRow, "uid" | "epoch">): string {
   return `${row.uid.slice(-6)}-${row.epoch}`;
 }
 
-/** Returns the job as customers see it at `nowMs`. `nextFireTimeMs` is its first fire time after now, not the cursor. */
+/**
+ * Returns the job as customers see it at `nowMs`. `nextFireTimeMs` is its first fire time after now, not the cursor.
+ */
 export function toJob(row: JobRow, nextFireTimeMs: number | null, nowMs: number): Job {
   const job = fromSpecJson(row.spec);
   dropSnapshots(job);
@@ -106,8 +108,8 @@ export function toJob(row: JobRow, nextFireTimeMs: number | null, nowMs: number)
 }
 
 /**
- * Returns the state of a job at an instant. A pause that ends by itself is ended in the row within the look-ahead, so the
- * row says ACTIVE a little before the end of the pause; until then the job still is PAUSED.
+ * Returns the state of a job at an instant. A pause that ends by itself is ended in the row within the look-ahead, so
+ * the row says ACTIVE a little before the end of the pause; until then the job still is PAUSED.
  */
 export function stateAt(row: Pick<JobRow, "state" | "pause_until">, nowMs: number): JobStateName {
   return row.state === "ACTIVE" && row.pause_until !== null && row.pause_until > nowMs ? "PAUSED" : row.state;

@@ -49,8 +49,8 @@ export const jobsByNameAt = statement<{ uid: string }>(
 );
 
 /**
- * Returns a page of the jobs of project $1, without deleted ones: at most $3, by name, with names greater than $2. It is
- * for lists without a filter, and reads along the index.
+ * Returns a page of the jobs of project $1, without deleted ones: at most $3, by name, with names greater than $2. It
+ * is for lists without a filter, and reads along the index.
  */
 export const jobsAfterName = statement<JobRow>(
   "jobsAfterName",
@@ -94,9 +94,9 @@ export const JOBS_DUE_LIMIT = 1_000;
 
 /**
  * Counts for each instant $3 the jobs of project $1 that have their next fire time at it, without the job $2. The
- * instants must be whole quarters of an hour. At most `JOBS_DUE_LIMIT` are counted for each. A job whose fire time at the
- * instant has already been handed over is not counted, because its cursor is past it. So ask only about instants later
- * than the look-ahead.
+ * instants must be whole quarters of an hour. At most `JOBS_DUE_LIMIT` are counted for each. A job whose fire time at
+ * the instant has already been handed over is not counted, because its cursor is past it. So ask only about instants
+ * later than the look-ahead.
  */
 export const jobsDueAt = statement<{ at: number; count: number }>(
   "jobsDueAt",
@@ -147,9 +147,9 @@ export const jobAdvance = statement<{ uid: string }>(
 );
 
 /**
- * Writes a change and begins a new epoch: uid, state, revision, cursor, last fire time, last sequence number, wake time,
- * carry, pause note, end of the pause, time of the change, after_time of the new epoch, whether the job is deleted when
- * finished.
+ * Writes a change and begins a new epoch: uid, state, revision, cursor, last fire time, last sequence number, wake
+ * time, carry, pause note, end of the pause, time of the change, after_time of the new epoch, whether the job is
+ * deleted when finished.
  */
 export const jobChange = statement<{ epoch: number }>(
   "jobChange",
@@ -177,8 +177,8 @@ export interface WithdrawnRow {
 }
 
 /**
- * Withdraws the scheduled triggers of job $1 that are due later than $2 and have not started. A trigger stays if a later
- * one has started. Also returns the last trigger with a fire time after $2 that stays, if any.
+ * Withdraws the scheduled triggers of job $1 that are due later than $2 and have not started. A trigger stays if a
+ * later one has started. Also returns the last trigger with a fire time after $2 that stays, if any.
  */
 export const jobWithdraw = statement<WithdrawnRow>(
   "jobWithdraw",

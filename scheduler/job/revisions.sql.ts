@@ -1,8 +1,8 @@
 import { statement } from "../../db/statement.ts";
 
 /**
- * Adds a revision: job, number, specification as JSON text, time, who made it, the zone data version that its fire times
- * are computed with, how many of `maxFires` are used up, and the last fire time that waits.
+ * Adds a revision: job, number, specification as JSON text, time, who made it, the zone data version that its fire
+ * times are computed with, how many of `maxFires` are used up, and the last fire time that waits.
  */
 export const revisionInsert = statement<{ revision: number }>(
   "revisionInsert",

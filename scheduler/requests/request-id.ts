@@ -37,8 +37,8 @@ export async function findEarlierUse(on: Queryable, use: RequestUse): Promise<Re
 }
 
 /**
- * Records the first use of a request id, in the transaction that carries out the request. Returns false when another call
- * with the same request id was first. The caller must then roll back and answer with the effect of that call.
+ * Records the first use of a request id, in the transaction that carries out the request. Returns false when another
+ * call with the same request id was first. The caller must then roll back and answer with the effect of that call.
  */
 export async function rememberUse(
   tx: Queryable,

@@ -18,9 +18,9 @@ export interface Dispatched {
 const NOTHING: Dispatched = { busy: false, handed: [] };
 
 /**
- * Reads what the dispatcher's tables know about jobs, in the order of `rows`. It asks only about jobs whose turn depends
- * on the clock or on the state of a trigger: those that are late and those with an overlap policy. For all others a turn
- * whose commit was lost decides the same again, so it needs no look at what was handed over.
+ * Reads what the dispatcher's tables know about jobs, in the order of `rows`. It asks only about jobs whose turn
+ * depends on the clock or on the state of a trigger: those that are late and those with an overlap policy. For all
+ * others a turn whose commit was lost decides the same again, so it needs no look at what was handed over.
  */
 export async function readDispatched(
   tx: Queryable,

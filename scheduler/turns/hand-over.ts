@@ -15,8 +15,8 @@ export const MAX_BATCH = 1_000;
 export interface HandOver {
   /**
    * Sends events and resolves when a dispatcher has made all of them durable. The same events may be sent any number of
-   * times. Throws SERVICE_UNAVAILABLE when no dispatcher confirms within the time limit; the events may then be recorded
-   * or not.
+   * times. Throws SERVICE_UNAVAILABLE when no dispatcher confirms within the time limit; the events may then be
+   * recorded or not.
    */
   send(events: readonly TriggerEventInit[]): Promise<void>;
   /** Ends the streams. */

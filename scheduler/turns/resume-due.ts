@@ -20,8 +20,8 @@ export interface ResumeParts {
  * the pause, not now: a fire time at that very instant fires on time, and an earlier one does not fire. Until then the
  * job still looks paused (`stateAt`), and a change of it is a change of a paused job.
  *
- * It stops early once it has counted 50,000 skipped fire times, as many as are counted for one job. The caller must then
- * call it again; the look-ahead leaves time for that.
+ * It stops early once it has counted 50,000 skipped fire times, as many as are counted for one job. The caller must
+ * then call it again; the look-ahead leaves time for that.
  */
 export async function resumeDue(
   tx: Queryable,

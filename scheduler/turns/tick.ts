@@ -29,7 +29,9 @@ export interface TickParts {
   readonly lookAheadMs: number;
   /** The catch-up rate of one project: how many of its late triggers become due in a second. */
   readonly catchupPerSecond: number;
-  /** Called with a job whose next fire time cannot be computed. The job is left alone for one minute, then tried again. */
+  /**
+   * Called with a job whose next fire time cannot be computed. The job is left alone for one minute, then tried again.
+   */
   readonly onTrouble: (jobUid: string, error: unknown) => void;
   /** Called with fire times of a job that an outage made us miss. */
   readonly onMissed: (jobUid: string, range: SkipRange) => void;
@@ -43,7 +45,10 @@ const LATE_CLAIM_LIMIT = 100;
 const JOB_EVENTS_LIMIT = 1_000;
 /** Most events in one transaction. */
 const EVENTS_LIMIT = 5_000;
-/** Most fire times that one transaction decides. This takes some tens of milliseconds, so jobs on time need not wait long. */
+/**
+ * Most fire times that one transaction decides. This takes some tens of milliseconds, so jobs on time need not wait
+ * long.
+ */
 const DECISIONS_LIMIT = 20_000;
 /** How long a job is left alone after its next fire time could not be computed. */
 const TROUBLE_MS = 60_000;
@@ -55,8 +60,8 @@ export interface Tick {
   /**
    * Runs two transactions: first the jobs that are on time, then the late ones. Each transaction claims jobs, decides
    * their fire times, hands the events over to a dispatcher, and advances the cursors once the dispatcher has made the
-   * events durable. The cursor is the outbox: after a crash before the commit the next tick sends the same events again,
-   * and the dispatcher records each only once.
+   * events durable. The cursor is the outbox: after a crash before the commit the next tick sends the same events
+   * again, and the dispatcher records each only once.
    *
    * Returns the number of events, whether more work is due at once, and after how many milliseconds the earliest job
    * that must be looked at exactly on time is due (Infinity if there is none).

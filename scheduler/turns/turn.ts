@@ -101,9 +101,9 @@ export type Place =
   | { readonly kind: "AT"; readonly atMs: number; readonly deferredBy: string | null };
 
 /**
- * Computes when a fire time is due: at the opening that a calendar defers it to, or else after its delay in the flexible
- * window, which ends early where a calendar closes. A fire time that waited when the job changed is not due before the
- * change.
+ * Computes when a fire time is due: at the opening that a calendar defers it to, or else after its delay in the
+ * flexible window, which ends early where a calendar closes. A fire time that waited when the job changed is not due
+ * before the change.
  */
 export function placeOf(
   {
@@ -171,8 +171,9 @@ function releaseWaiting(draft: Draft): boolean {
 }
 
 /**
- * Skips a due fire time that finds the buffer full: `bufferRoom` others already wait for the earlier trigger. Fire times
- * that still wait for their delay or their opening take no room in the buffer. Returns false when none is skipped.
+ * Skips a due fire time that finds the buffer full: `bufferRoom` others already wait for the earlier trigger. Fire
+ * times that still wait for their delay or their opening take no room in the buffer. Returns false when none is
+ * skipped.
  */
 function skipOverflow(draft: Draft): boolean {
   const { nowMs, schedule } = draft.input;
@@ -186,7 +187,10 @@ function skipOverflow(draft: Draft): boolean {
   return overflowing !== undefined && skipWaiting(draft, overflowing, "BUFFER_FULL", "");
 }
 
-/** Decides the fire time at the cursor and moves the cursor. Returns false when it cannot be decided yet, or none is left. */
+/**
+ * Decides the fire time at the cursor and moves the cursor. Returns false when it cannot be decided yet, or none is
+ * left.
+ */
 function decideNext(draft: Draft): boolean {
   const fireTimeMs = draft.next;
   if (fireTimeMs === null || isSpent(draft) || isFull(draft)) return false;
@@ -234,7 +238,8 @@ function decideAhead(draft: Draft, fireTimeMs: number, dueMs: number): boolean {
 
 /**
  * Decides a fire time of a job with an overlap policy. It asks whether an earlier trigger is unfinished at the fire
- * time itself, not before. The caller holds the lock of the job's row, so no other scheduler and no change decides it too.
+ * time itself, not before. The caller holds the lock of the job's row, so no other scheduler and no change decides it
+ * too.
  */
 function decideExactly(draft: Draft, fireTimeMs: number, dueMs: number): boolean {
   const { nowMs, schedule } = draft.input;
@@ -259,8 +264,8 @@ function isOpeningTaken(draft: Draft, openingMs: number): boolean {
 }
 
 /**
- * Returns why a late fire time is missed; null if it is not late, or is caught up. `maxCatchup` keeps the latest ones: a
- * fire time at the cursor is missed when that many later ones are late too. `cursorMs` is null for one that waited.
+ * Returns why a late fire time is missed; null if it is not late, or is caught up. `maxCatchup` keeps the latest ones:
+ * a fire time at the cursor is missed when that many later ones are late too. `cursorMs` is null for one that waited.
  */
 function misfireOf(draft: Draft, dueMs: number, cursorMs: number | null): SkipReason | null {
   const { nowMs, schedule } = draft.input;

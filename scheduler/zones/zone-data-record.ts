@@ -23,9 +23,9 @@ export interface RecordedRelease {
 
 /**
  * Records a release that the database does not know yet, with the zones that differ from the newest known release. The
- * first release is in effect at once, a later one `noticeMs` from now. Any number of schedulers may call this at the same
- * time. A release that is older than the newest ("2025c" is older than "2026a") is not recorded: the process was set back
- * to an older Node. A zone without stored offsets counts as unchanged.
+ * first release is in effect at once, a later one `noticeMs` from now. Any number of schedulers may call this at the
+ * same time. A release that is older than the newest ("2025c" is older than "2026a") is not recorded: the process was
+ * set back to an older Node. A zone without stored offsets counts as unchanged.
  */
 export async function recordRelease(
   database: Database,
@@ -62,9 +62,10 @@ export async function recordRelease(
 }
 
 /**
- * Stores the offsets of every zone in the first release, so that a later release can be compared with it. Does nothing if
- * `release` is not the first, or if everything is stored. One zone takes some milliseconds of computing, so this pauses
- * for `pauseMs` after each. Rejects with an AbortError when `signal` aborts. `names` are the zones, by default all.
+ * Stores the offsets of every zone in the first release, so that a later release can be compared with it. Does nothing
+ * if `release` is not the first, or if everything is stored. One zone takes some milliseconds of computing, so this
+ * pauses for `pauseMs` after each. Rejects with an AbortError when `signal` aborts. `names` are the zones, by default
+ * all.
  */
 export async function keepFirstRelease(
   database: Database,

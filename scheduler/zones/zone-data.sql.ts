@@ -35,7 +35,9 @@ export const zoneDataSettled = statement<{ version: string }>(
   `update scheduler.zone_data set settle_time = $2 where version = $1 returning version`,
 );
 
-/** Adds the offsets of zones in release $1: names $2 and JSON texts $3. Zones that have theirs already are left alone. */
+/**
+ * Adds the offsets of zones in release $1: names $2 and JSON texts $3. Zones that have theirs already are left alone.
+ */
 export const zoneOffsetsInsert = statement<{ zone: string }>(
   "zoneOffsetsInsert",
   `insert into scheduler.zone_offsets (version, zone, offsets)
@@ -66,8 +68,8 @@ export const zoneOffsetsZones = statement<{ zone: string }>(
 );
 
 /**
- * Returns calendars in one of the zones $1 whose version in effect was not computed with one of the releases $2: at most
- * $3, without deleted ones.
+ * Returns calendars in one of the zones $1 whose version in effect was not computed with one of the releases $2: at
+ * most $3, without deleted ones.
  */
 export const calendarsInZones = statement<{ uid: string; project_id: string; name: string }>(
   "calendarsInZones",

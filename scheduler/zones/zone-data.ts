@@ -34,8 +34,8 @@ export interface ZoneData {
   /** Returns a release by its version. For an unknown version it gives the zones of the first release. */
   release(version: string): ZoneRelease;
   /**
-   * Returns the version that triggers name for a schedule: the one in effect if it has the same offsets in the schedule's
-   * zones, otherwise the one that the schedule was compiled with.
+   * Returns the version that triggers name for a schedule: the one in effect if it has the same offsets in the
+   * schedule's zones, otherwise the one that the schedule was compiled with.
    */
   label(schedule: { readonly zoneData: string; readonly zones: readonly string[] }, nowMs: number): string;
   /** Returns the zones that a release changed; empty for the first. */
@@ -60,81 +60,106 @@ interface Known {
   readonly tables: ReadonlyMap<string, ReadonlyMap<number, ZoneTable>>;
 }
 
-/** Makes the view of a process with its own release; it knows nothing until it has been refreshed. */
+/** The state of one process's view. */
+interface View {
+  /** The release of this process. */
+  readonly own: ZoneRelease;
+  known: Known;
+  /** Releases that were made, by version. */
+  releases: Map<string, ZoneRelease>;
+}
+
+/** Makes the view of a process with its own release. It knows no release until `refresh` has been called. */
 export function createZoneData(database: Database, own: ZoneRelease): ZoneData {
-  let known: Known = { rows: [], index: new Map(), tables: new Map() };
-  let releases = new Map<string, ZoneRelease>();
-
-  const indexOf = (version: string) => known.index.get(version) ?? 0;
-
-  const differ = (zone: string, one: number, other: number): boolean => {
-    const tables = known.tables.get(zone);
-    if (tables === undefined || one === other) return false;
-    const [low, high] = one < other ? [one, other] : [other, one];
-    return [...tables.keys()].some((index) => index > low && index <= high);
-  };
-
-  const offsetsBy = (zone: string, index: number): ZoneOffsets => {
-    const native = own.zones(zone);
-    const tables = known.tables.get(zone);
-    for (let at = index; at >= 0; at--) {
-      const table = tables?.get(at);
-      if (table === undefined) continue;
-      const same = JSON.stringify(table) === JSON.stringify(toTable(native));
-      return same ? native : fromTable(native, table);
-    }
-    return native;
-  };
-
-  const release = (version: string): ZoneRelease => {
-    const found = releases.get(version);
-    if (found !== undefined) return found;
-    const index = indexOf(version);
-    const zones = new Map<string, ZoneOffsets>();
-    const made: ZoneRelease = {
-      version,
-      zones: (zone) => {
-        const offsets = zones.get(zone) ?? offsetsBy(zone, index);
-        zones.set(zone, offsets);
-        return offsets;
-      },
-    };
-    releases.set(version, made);
-    return made;
-  };
-
-  const inForce = (nowMs: number): ZoneRelease => {
-    const row = known.rows.findLast(({ effective_time }) => effective_time <= nowMs) ?? known.rows[0];
-    return release(row?.version ?? own.version);
-  };
-
+  const view: View = { own, known: { rows: [], index: new Map(), tables: new Map() }, releases: new Map() };
   return {
-    inForce,
-    coming: (nowMs) => {
-      const row = known.rows.find(({ effective_time }) => effective_time > nowMs);
-      return row === undefined || row === known.rows[0]
-        ? null
-        : { version: row.version, effectiveMs: row.effective_time };
-    },
-    release,
-    label: ({ zoneData, zones }, nowMs) => {
-      const { version } = inForce(nowMs);
-      const [made, now] = [indexOf(zoneData), indexOf(version)];
-      if (!zones.some((zone) => differ(zone, made, now))) return version;
-      return known.rows[made]?.version ?? zoneData;
-    },
-    changedBy: (version) => {
-      const index = known.index.get(version) ?? 0;
-      if (index === 0) return [];
-      return [...known.tables].flatMap(([zone, tables]) => (tables.has(index) ? [zone] : []));
-    },
-    all: () => known.rows,
+    inForce: (nowMs) => inForce(view, nowMs),
+    coming: (nowMs) => coming(view, nowMs),
+    release: (version) => releaseOf(view, version),
+    label: (schedule, nowMs) => label(view, schedule, nowMs),
+    changedBy: (version) => changedBy(view, version),
+    all: () => view.known.rows,
     refresh: async () => {
       const read = await readKnown(database, own.version);
-      if (read.rows.length !== known.rows.length) releases = new Map();
-      known = read;
+      if (read.rows.length !== view.known.rows.length) view.releases = new Map();
+      view.known = read;
     },
   };
+}
+
+function inForce(view: View, nowMs: number): ZoneRelease {
+  const { rows } = view.known;
+  const row = rows.findLast(({ effective_time }) => effective_time <= nowMs) ?? rows[0];
+  return releaseOf(view, row?.version ?? view.own.version);
+}
+
+function coming({ known: { rows } }: View, nowMs: number): ComingRelease | null {
+  const row = rows.find(({ effective_time }) => effective_time > nowMs);
+  // The first release counts as in effect before its time too.
+  if (row === undefined || row === rows[0]) return null;
+  return { version: row.version, effectiveMs: row.effective_time };
+}
+
+function releaseOf(view: View, version: string): ZoneRelease {
+  const made = view.releases.get(version);
+  if (made !== undefined) return made;
+  const index = indexOf(view, version);
+  const zones = new Map<string, ZoneOffsets>();
+  const release: ZoneRelease = {
+    version,
+    zones: (zone) => {
+      const offsets = zones.get(zone) ?? offsetsOf(view, zone, index);
+      zones.set(zone, offsets);
+      return offsets;
+    },
+  };
+  view.releases.set(version, release);
+  return release;
+}
+
+/** Returns the offsets of a zone in the release at `index`: those stored last up to it, else those of this process. */
+function offsetsOf({ own, known }: View, zone: string, index: number): ZoneOffsets {
+  const native = own.zones(zone);
+  const tables = known.tables.get(zone);
+  for (let at = index; at >= 0; at--) {
+    const table = tables?.get(at);
+    if (table === undefined) continue;
+    const isSame = JSON.stringify(table) === JSON.stringify(toTable(native));
+    return isSame ? native : fromTable(native, table);
+  }
+  return native;
+}
+
+function label(
+  view: View,
+  { zoneData, zones }: { readonly zoneData: string; readonly zones: readonly string[] },
+  nowMs: number,
+): string {
+  const { version } = inForce(view, nowMs);
+  const [compiled, current] = [indexOf(view, zoneData), indexOf(view, version)];
+  if (!zones.some((zone) => isDifferent(view, zone, compiled, current))) return version;
+  return view.known.rows[compiled]?.version ?? zoneData;
+}
+
+/**
+ * Tells whether two releases have different offsets in a zone: whether one between them, or the later one, changed it.
+ */
+function isDifferent({ known }: View, zone: string, one: number, other: number): boolean {
+  const tables = known.tables.get(zone);
+  if (tables === undefined || one === other) return false;
+  const [low, high] = one < other ? [one, other] : [other, one];
+  return [...tables.keys()].some((index) => index > low && index <= high);
+}
+
+function changedBy(view: View, version: string): string[] {
+  const index = indexOf(view, version);
+  if (index === 0) return [];
+  return [...view.known.tables].flatMap(([zone, tables]) => (tables.has(index) ? [zone] : []));
+}
+
+/** Returns the index of a release; 0, the first, for an unknown version. */
+function indexOf({ known }: View, version: string): number {
+  return known.index.get(version) ?? 0;
 }
 
 async function readKnown(on: Queryable, ownVersion: string): Promise<Known> {
