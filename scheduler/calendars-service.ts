@@ -43,8 +43,8 @@ export function createCalendarHandlers(parts: Parts): CalendarHandlers {
 }
 
 /**
- * Puts a new version of a calendar in force, then brings the jobs that refer to it up to date. If the second step
- * fails, the call fails too, but the new version stays in force; housekeeping (`startSettling`) brings the other jobs
+ * Puts a new version of a calendar in effect, then brings the jobs that refer to it up to date. If the second step
+ * fails, the call fails too, but the new version stays in effect; housekeeping (`startSettling`) brings the other jobs
  * up to date within about ten seconds. Throws what `updateCalendar` throws.
  */
 export async function updateAndSettleCalendar(

@@ -142,7 +142,10 @@ async function withImport(
   return calendar;
 }
 
-// Called before the row is locked, because an import may take two seconds.
+/**
+ * Returns the calendar of an update with its imported dates; without `icalendar` in `fields` nothing is imported. Call
+ * it before the row is locked, because an import may take two seconds.
+ */
 async function importForUpdate(
   parts: Pick<CalendarChangeParts, "database" | "clock">,
   projectId: string,
@@ -157,6 +160,7 @@ async function importForUpdate(
   return withImport(projectId, asked, ownZone, parts.clock.now());
 }
 
+/** Checks a calendar and returns the text that its version stores. */
 function checkedSpec(calendar: Calendar, zoneData: ZoneRelease, nowMs: number): string {
   refuseNeverOpening(calendar, checkCalendarSpec(calendar, zoneData), zoneData, nowMs);
   return toCalendarSpecJson(calendar);
@@ -172,6 +176,7 @@ function required(calendar: Calendar | undefined): Calendar {
   return calendar;
 }
 
+/** Returns the fields to update: those that the mask names, or without a mask those that are set. */
 function readMask(paths: readonly string[], given: Calendar): readonly string[] {
   if (paths.length === 1 && paths[0] === "*") return UPDATABLE;
   const wrong = paths.find((path) => !UPDATABLE.some((name) => name === path));

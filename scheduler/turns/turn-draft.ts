@@ -169,10 +169,10 @@ export function wait(draft: Draft, fireTimeMs: number, wakeMs: number, late = fa
 export function skip(draft: Draft, fireTimeMs: number, reason: SkipReason, detail: string): true {
   count(draft, reason);
   const { run } = draft;
-  const lengthens = run !== null && run.reason === reason && run.detail === detail;
-  const firstMs = lengthens ? run.firstMs : fireTimeMs;
+  const extendsRun = run !== null && run.reason === reason && run.detail === detail;
+  const firstMs = extendsRun ? run.firstMs : fireTimeMs;
   const latest = draft.skips.at(-1);
-  if (lengthens && latest?.firstMs === firstMs) {
+  if (extendsRun && latest?.firstMs === firstMs) {
     draft.skips[draft.skips.length - 1] = { ...latest, lastMs: fireTimeMs, count: latest.count + 1 };
   } else {
     draft.skips.push({ firstMs, lastMs: fireTimeMs, reason, count: 1, detail });
