@@ -9,7 +9,7 @@ import {
   RevisionSchema,
 } from "../../gen/easycron/v1/revision_pb.ts";
 import { failure } from "../../mesh/errors.ts";
-import { pageTokenInvalid, readPageToken, toPageToken } from "../../mesh/page-token.ts";
+import { badPageToken, readPageToken, toPageToken } from "../../mesh/page-token.ts";
 import { dropSnapshots } from "../calendars/edges.ts";
 import { fromSpecJson, type JobRow } from "../job/job.ts";
 import { type RevisionRow, revisionsBefore, revisionWithPrevious } from "../job/revisions.sql.ts";
@@ -54,7 +54,7 @@ function readNumber(list: string, token: string, first: number): number {
   const key = readPageToken(list, token);
   if (key === "") return first;
   const number = Number(key);
-  if (!Number.isInteger(number) || number < 1 || number > AFTER_ALL) throw pageTokenInvalid(token);
+  if (!Number.isInteger(number) || number < 1 || number > AFTER_ALL) throw badPageToken(token);
   return number;
 }
 
