@@ -39,8 +39,8 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
     deadlineMs: 5_000,
     idempotentMethods: ["getTrigger"],
   });
-  const lanes = Math.max(2, config.dispatcherAddresses.length);
-  const handOver = createHandOver(dispatcher, { lanes, timeoutMs: 5_000 });
+  const streams = Math.max(2, config.dispatcherAddresses.length);
+  const handOver = createHandOver(dispatcher, { streams, timeoutMs: 5_000 });
   const zoneData = createZoneData(database, ownRelease());
   const schedules = createScheduleCache(CACHED_SCHEDULES, zoneData);
   const onTrouble = (jobUid: string, error: unknown) =>

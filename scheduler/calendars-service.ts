@@ -1,10 +1,13 @@
 import type { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
+import type { UpdateCalendarRequest } from "../gen/easycron/v1/calendar_service_pb.ts";
 import type { ServiceImplementation } from "../mesh/grpc-service.ts";
+import type { CalendarRow } from "./calendars/calendars.sql.ts";
+import { createCalendar, deleteCalendar, updateCalendar } from "./calendars/change.ts";
+import { checkCalendar, listCalendars, readCalendar } from "./calendars/read.ts";
 import { toCalendar } from "./calendars/spec.ts";
 import type { Parts } from "./parts.ts";
 import { required } from "./requests/required.ts";
-import { createCalendar, deleteCalendar, readCalendar, updateCalendar } from "./settling/calendars-change.ts";
-import { checkCalendar, listCalendars } from "./settling/calendars-read.ts";
+import { settleCalendar } from "./settling/calendars-settle.ts";
 
 type CalendarHandlers = Pick<
   ServiceImplementation<typeof SchedulerService>,
@@ -26,7 +29,7 @@ export function createCalendarHandlers(parts: Parts): CalendarHandlers {
       response: await listCalendars(parts, projectId, required(request)),
     }),
     updateCalendar: async ({ projectId, request }) => {
-      const row = await updateCalendar(parts, projectId, required(request));
+      const row = await updateAndSettleCalendar(parts, projectId, required(request));
       return { response: { calendar: toCalendar(row) } };
     },
     deleteCalendar: async ({ projectId, request }) => {
@@ -37,4 +40,19 @@ export function createCalendarHandlers(parts: Parts): CalendarHandlers {
       response: await checkCalendar(parts, projectId, required(request)),
     }),
   };
+}
+
+/**
+ * Puts a new version of a calendar in effect, then brings the jobs that refer to it up to date. If the second step
+ * fails, the call fails too, but the new version stays in effect; housekeeping (`startSettling`) brings the other jobs
+ * up to date within about ten seconds. Throws what `updateCalendar` throws.
+ */
+export async function updateAndSettleCalendar(
+  parts: Parts,
+  projectId: string,
+  request: UpdateCalendarRequest,
+): Promise<CalendarRow> {
+  const row = await updateCalendar(parts, projectId, request);
+  await settleCalendar(parts, row.uid);
+  return row;
 }

@@ -7,7 +7,10 @@ import type { SkipRange } from "./job/verdict.ts";
 import type { HandOver } from "./turns/hand-over.ts";
 import type { ZoneData } from "./zones/zone-data.ts";
 
-/** What the scheduler's operations stand on, made once in app.ts. */
+/**
+ * Everything that app.ts makes once for the scheduler's operations. Only root files and tests use the whole bundle. An
+ * operation names what it uses, such as `Pick<Parts, "database" | "clock">`.
+ */
 export interface Parts {
   readonly database: Database;
   readonly dispatcher: GrpcClient<typeof DispatcherService>;
@@ -15,14 +18,14 @@ export interface Parts {
   readonly schedules: ScheduleCache;
   readonly zoneData: ZoneData;
   readonly clock: Clock;
-  /** How far ahead of its effective time a trigger is handed over. */
+  /** How long before its effective time a trigger is handed over to a dispatcher. */
   readonly lookAheadMs: number;
-  /** How many triggers of a project are made up for in a second. */
+  /** The catch-up rate of one project: how many of its late triggers become due in a second. */
   readonly catchupPerSecond: number;
-  /** Told of fire times that an outage has cost a job. */
+  /** Called with fire times of a job that an outage made us miss. */
   readonly onMissed: (jobUid: string, range: SkipRange) => void;
-  /** Since when ticks have been succeeding without a failure, in epoch milliseconds; Infinity while they fail. */
+  /** Returns since when all ticks have succeeded, in epoch milliseconds; Infinity while they fail. */
   readonly tickingSince: () => number;
-  /** Makes the loop look at once: a job may be due before its next tick. */
+  /** Makes the next tick run at once, because a job may be due before it. */
   readonly wake: () => void;
 }

@@ -1,6 +1,7 @@
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { AttemptOutcome, TriggerKind, TriggerState } from "../../gen/easycron/v1/trigger_pb.ts";
+import { toPageToken } from "../../mesh/page-token.ts";
 import { type Receiver, startReceiver } from "../../test/support/receiver.ts";
 import {
   createGround,
@@ -82,7 +83,7 @@ describe("ListTriggers", () => {
       [{ state: TriggerState.PENDING }, next],
       [{}, next.replace(/.$/, (last) => (last === "A" ? "B" : "A"))],
       [{}, "x"],
-      [{}, Buffer.from("1e400/trg_x/").toString("base64url")],
+      [{}, toPageToken(["triggers", projectId, "", 0, "-infinity", "infinity"], "1e400/trg_x")],
     ] as const) {
       await expect(list({ ...request, pageToken })).rejects.toMatchObject({ reason: "PAGE_TOKEN_INVALID" });
     }

@@ -11,7 +11,7 @@ import {
 } from "../../gen/easycron/v1/trigger_pb.ts";
 import type { ListTriggersRequest } from "../../gen/easycron/v1/trigger_service_pb.ts";
 import { failure } from "../../mesh/errors.ts";
-import { readPageToken, toPageToken } from "./page-token.ts";
+import { readTriggerPageToken, toTriggerPageToken } from "./page-token.ts";
 import {
   type AttemptView,
   attemptListByTrigger,
@@ -59,8 +59,8 @@ export async function listTriggers(
   const { job, state, startTime, endTime, pageToken } = request;
   const start = toSqlBound(startTime, FIRST_TIME);
   const end = toSqlBound(endTime, LAST_TIME);
-  const filter = [projectId, job, state, start, end];
-  const after = pageToken === "" ? undefined : readPageToken(filter, pageToken);
+  const list = ["triggers", projectId, job, state, start, end];
+  const after = pageToken === "" ? undefined : readTriggerPageToken(list, pageToken);
   const size = request.pageSize === 0 ? DEFAULT_PAGE_SIZE : request.pageSize;
   const values = [
     projectId,
@@ -80,7 +80,7 @@ export async function listTriggers(
   const isMore = rows.length > size && last !== undefined;
   return {
     triggers,
-    nextPageToken: isMore ? toPageToken(filter, { fireTimeMs: last.fire_time, id: last.id }) : "",
+    nextPageToken: isMore ? toTriggerPageToken(list, { fireTimeMs: last.fire_time, id: last.id }) : "",
   };
 }
 

@@ -4,10 +4,11 @@ import { CalendarSchema } from "../../gen/easycron/v1/calendar_pb.ts";
 import { UpdateCalendarRequestSchema } from "../../gen/easycron/v1/calendar_service_pb.ts";
 import { JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import { UpdateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
+import { createCalendar } from "../calendars/change.ts";
+import { updateAndSettleCalendar } from "../calendars-service.ts";
 import { pauseJob, resumeJob } from "../changes/pause-job.ts";
 import { updateJob } from "../changes/update-job.ts";
 import type { JobRow } from "../job/job.ts";
-import { createCalendar, updateCalendar } from "../settling/calendars-change.ts";
 import { everySecond, openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
 import { createTick } from "../turns/tick.ts";
 import { auditJob } from "./audit-ledger.ts";
@@ -232,7 +233,7 @@ describe("a skip that was changed is found:", () => {
 describe("with a calendar", () => {
   const windows = (start: string, end: string) => [{ days: ["MONDAY"], start, end }];
   const changeCalendar = (name: string, start: string, end: string) =>
-    updateCalendar(
+    updateAndSettleCalendar(
       bench.parts,
       PROJECT,
       create(UpdateCalendarRequestSchema, {

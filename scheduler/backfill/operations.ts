@@ -4,8 +4,8 @@ import { toSqlTime } from "../../db/time.ts";
 import { type Operation, OperationSchema, OperationState } from "../../gen/easycron/v1/operation_pb.ts";
 import type { ListOperationsRequest } from "../../gen/easycron/v1/operation_service_pb.ts";
 import { failure } from "../../mesh/errors.ts";
+import { readPageToken, toPageToken } from "../../mesh/page-token.ts";
 import type { Parts } from "../parts.ts";
-import { readPageToken, toPageToken } from "../requests/page-token.ts";
 import {
   type OperationRow,
   type OperationStateName,

@@ -1,6 +1,6 @@
 import { statement } from "../../db/statement.ts";
 
-/** A calendar with its version in force. Times are epoch milliseconds. */
+/** A calendar with its current version. Times are epoch milliseconds. */
 export interface CalendarRow {
   readonly uid: string;
   readonly project_id: string;
@@ -8,13 +8,13 @@ export interface CalendarRow {
   readonly version: number;
   readonly create_time: number;
   readonly update_time: number;
-  /** Zone, windows and dates as proto3 JSON text of easycron.v1.Calendar. */
+  /** The zone, windows and dates of the version, as proto3 JSON text of easycron.v1.Calendar. */
   readonly spec: string;
-  /** The release of the zone database by which the version's hours are computed. */
+  /** The zone data version that the hours are computed with. */
   readonly zone_data: string;
 }
 
-/** A calendar's version in force, without its text. */
+/** A calendar's current version, without its text. */
 export interface CalendarVersionRow {
   readonly project_id: string;
   readonly name: string;
@@ -25,14 +25,14 @@ export interface CalendarVersionRow {
 const WITH_SPEC = `c.uid, c.project_id, c.name, c.version, c.create_time, c.update_time, v.spec::text as spec, v.zone_data
   from scheduler.calendars c join scheduler.calendar_versions v on v.calendar_uid = c.uid and v.version = c.version`;
 
-/** Adds a calendar in version 1: uid, project, name, time. */
+/** Adds a calendar, at version 1: uid, project, name, time. */
 export const calendarInsert = statement<{ uid: string }>(
   "calendarInsert",
   `insert into scheduler.calendars (uid, project_id, name, version, create_time, update_time)
    values ($1, $2, $3, 1, $4, $4) returning uid`,
 );
 
-/** Adds the text of a version: calendar, version, JSON text, time, and the zone data that its hours are by. */
+/** Adds a version: calendar, version, JSON text, time, and the zone data version that its hours are computed with. */
 export const calendarVersionInsert = statement<{ version: number }>(
   "calendarVersionInsert",
   `insert into scheduler.calendar_versions (calendar_uid, version, spec, create_time, zone_data)
@@ -40,27 +40,27 @@ export const calendarVersionInsert = statement<{ version: number }>(
    returning version`,
 );
 
-/** The project's living calendar of a name. */
+/** Returns the calendar of project $1 with name $2, unless it is deleted. */
 export const calendarByName = statement<CalendarRow>(
   "calendarByName",
   `select ${WITH_SPEC} where c.project_id = $1 and c.name = $2 and c.delete_time is null`,
 );
 
-/** A page of the project's living calendars with a name greater than $2. */
+/** Returns calendars of project $1 with names greater than $2: at most $3, by name, without deleted ones. */
 export const calendarsAfterName = statement<CalendarRow>(
   "calendarsAfterName",
   `select ${WITH_SPEC} where c.project_id = $1 and c.name collate "C" > $2 and c.delete_time is null
    order by c.name collate "C" limit $3`,
 );
 
-/** Locks a calendar for a change of it: other changes wait, and so do jobs that begin to refer to it. */
+/** Locks a calendar for a change. Other changes wait, and so do jobs that are about to refer to it. */
 export const calendarLockForChange = statement<{ uid: string }>(
   "calendarLockForChange",
   `select uid from scheduler.calendars where project_id = $1 and name = $2 and delete_time is null
       for no key update`,
 );
 
-/** Puts the next version in force: uid, version, time. */
+/** Makes a version the current one: uid, version, time. */
 export const calendarRaiseVersion = statement<{ uid: string }>(
   "calendarRaiseVersion",
   `update scheduler.calendars set version = $2, update_time = $3 where uid = $1 returning uid`,
@@ -72,7 +72,7 @@ export const calendarDelete = statement<{ uid: string }>(
   `update scheduler.calendars set delete_time = $2, update_time = $2 where uid = $1 returning uid`,
 );
 
-/** How many living jobs refer to a calendar, and the first names of them. */
+/** Counts the jobs that refer to a calendar, and returns the first five of their names. Deleted jobs do not count. */
 export const calendarUsers = statement<{ count: number; names: readonly string[] | null }>(
   "calendarUsers",
   `select count(*)::integer as count, (array_agg(j.name order by j.name collate "C"))[1:5] as names
@@ -80,7 +80,7 @@ export const calendarUsers = statement<{ count: number; names: readonly string[]
     where jc.calendar_uid = $1 and j.state <> 'DELETED'`,
 );
 
-/** The versions in force of the living calendars that the pairs of project and name mean. */
+/** Returns the current versions of the calendars that the pairs of project and name stand for, without deleted ones. */
 export const calendarVersions = statement<CalendarVersionRow>(
   "calendarVersions",
   `select c.project_id, c.name, c.uid, c.version
@@ -89,7 +89,7 @@ export const calendarVersions = statement<CalendarVersionRow>(
     where c.delete_time is null`,
 );
 
-/** The texts of the given (calendar, version) pairs. */
+/** Returns the texts of the given (calendar, version) pairs. */
 export const calendarSpecs = statement<{ uid: string; version: number; spec: string; zone_data: string }>(
   "calendarSpecs",
   `select v.calendar_uid as uid, v.version, v.spec::text as spec, v.zone_data
@@ -98,8 +98,8 @@ export const calendarSpecs = statement<{ uid: string; version: number; spec: str
 );
 
 /**
- * The project's living calendars of these names, locked until the end of the transaction against changes and
- * deletion. Always in the order of their ids.
+ * Returns the calendars of project $1 with names $2, without deleted ones, and locks them against changes and deletion
+ * until the transaction ends. It always locks in the order of their uids, so that two callers cannot deadlock.
  */
 export const calendarLockForReference = statement<CalendarVersionRow>(
   "calendarLockForReference",
@@ -107,7 +107,7 @@ export const calendarLockForReference = statement<CalendarVersionRow>(
     where project_id = $1 and name = any ($2::text[]) and delete_time is null order by uid for share`,
 );
 
-/** Makes the pairs of job ($2) and calendar ($3) all that the jobs $1 refer to: removes the others. */
+/** Removes the references of jobs $1 to calendars, except the pairs of job $2 and calendar $3. */
 export const jobCalendarsDeleteOthers = statement<{ job_uid: string }>(
   "jobCalendarsDeleteOthers",
   `delete from scheduler.job_calendars
@@ -116,7 +116,7 @@ export const jobCalendarsDeleteOthers = statement<{ job_uid: string }>(
    returning job_uid`,
 );
 
-/** Adds pairs of job and calendar at a version. */
+/** Adds references: job, calendar, and the version that the job is up to date with. */
 export const jobCalendarsInsert = statement<{ job_uid: string }>(
   "jobCalendarsInsert",
   `insert into scheduler.job_calendars (job_uid, calendar_uid, version)
@@ -124,7 +124,10 @@ export const jobCalendarsInsert = statement<{ job_uid: string }>(
    on conflict (job_uid, calendar_uid) do update set version = excluded.version returning job_uid`,
 );
 
-/** Living jobs that have not been settled since a calendar of theirs changed, at most $1, in the order of their ids. */
+/**
+ * Returns jobs that have not been settled since one of their calendars changed: at most $1, by uid, without deleted
+ * ones; only those that refer to calendar $2 if that is not null.
+ */
 export const jobCalendarsBehind = statement<{
   uid: string;
   project_id: string;
@@ -139,7 +142,7 @@ export const jobCalendarsBehind = statement<{
     order by j.uid limit $1`,
 );
 
-/** Marks a job as settled by the present versions of its calendars. */
+/** Records that job $1 is up to date with the current versions of its calendars. */
 export const jobCalendarsSettled = statement<{ job_uid: string }>(
   "jobCalendarsSettled",
   `update scheduler.job_calendars jc set version = c.version

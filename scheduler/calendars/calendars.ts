@@ -17,34 +17,35 @@ import { compileCalendar, fromCalendarSpecJson } from "./spec.ts";
 /** A job's reference to a calendar. */
 export interface CalendarReference {
   readonly name: string;
+  /** What happens to a fire time while the calendar is closed: it is skipped, or waits for the next opening. */
   readonly outside: "SKIP" | "DEFER";
 }
 
-/** Where the zones of calendars come from. */
+/** Where the zone data of calendars comes from. */
 type Releases = Pick<ZoneData, "release">;
 
-/** The calendars of one job. */
+/** A job's project and its references to calendars. */
 export interface CalendarsOfJob {
   readonly projectId: string;
   readonly references: readonly CalendarReference[];
 }
 
-/** A calendar by the version that is in force. */
-export interface CalendarInForce {
+/** A calendar in its current version. */
+export interface CurrentCalendar {
   readonly uid: string;
   readonly version: number;
   readonly calendar: Calendar;
 }
 
-// A version never changes, so nothing here ever becomes wrong: which version is in force is read at every use. A
-// compiled calendar of 5,000 dates is about 200 KiB at most.
+// A version never changes, so an entry never becomes stale. Which version is current is read from the database at every
+// use. A compiled calendar with 5,000 dates takes at most about 200 KiB.
 const MAX_COMPILED = 1_000;
 const compiled = new Map<string, Calendar>();
 
 /**
- * The gates of a job: its calendars in the versions in force now. Throws CALENDAR_NOT_FOUND, naming the field
- * (`job.calendars[0].name`). To be asked again at every use, in the transaction that uses it: a change of a calendar
- * is seen by every scheduler that way. It costs one short statement, and none for a job without calendars.
+ * Returns the gates of a job: its calendars in their current versions. Call it again at every use, in the transaction
+ * that uses the gates, so that every scheduler sees a changed calendar. It costs one short statement; none for a job
+ * without calendars. Throws CALENDAR_NOT_FOUND, naming the field (`job.calendars[0].name`).
  */
 export async function gatesOf(
   on: Queryable,
@@ -53,17 +54,17 @@ export async function gatesOf(
   references: readonly CalendarReference[],
 ): Promise<CalendarGate[]> {
   if (references.length === 0) return [];
-  const inForce = await calendarsInForce(
+  const current = await currentCalendars(
     on,
     zoneData,
     references.map(({ name }) => ({ projectId, name })),
   );
-  return toGates({ projectId, references }, inForce);
+  return toGates({ projectId, references }, current);
 }
 
 /**
- * As `gatesOf` for many jobs by one statement, in their order. A job that refers to a calendar which is not there
- * (it cannot be deleted while a living job refers to it) gets undefined.
+ * Like `gatesOf`, for many jobs with one statement, in their order. A job gets undefined if one of its calendars cannot
+ * be compiled, or does not exist (which cannot happen while the job refers to it).
  */
 export async function gatesOfMany(
   on: Queryable,
@@ -73,47 +74,52 @@ export async function gatesOfMany(
   const wanted = jobs.flatMap(({ projectId, references }) =>
     references.map(({ name }) => ({ projectId, name })),
   );
-  const inForce =
-    wanted.length === 0 ? new Map<string, CalendarInForce>() : await calendarsInForce(on, zoneData, wanted);
+  const current =
+    wanted.length === 0 ? new Map<string, CurrentCalendar>() : await currentCalendars(on, zoneData, wanted);
   return jobs.map((job) => {
-    const complete = job.references.every(({ name }) => inForce.has(keyOf(job.projectId, name)));
-    return complete ? toGates(job, inForce) : undefined;
+    const complete = job.references.every(({ name }) => current.has(calendarKey(job.projectId, name)));
+    return complete ? toGates(job, current) : undefined;
   });
 }
 
-function toGates(job: CalendarsOfJob, inForce: ReadonlyMap<string, CalendarInForce>): CalendarGate[] {
+function toGates(job: CalendarsOfJob, current: ReadonlyMap<string, CurrentCalendar>): CalendarGate[] {
   return job.references.map(({ name, outside }, index) => {
-    const found = inForce.get(keyOf(job.projectId, name));
+    const found = current.get(calendarKey(job.projectId, name));
     if (found === undefined) throw calendarNotFound(name, `job.calendars[${index}].name`);
     return { name, outside, calendar: found.calendar };
   });
 }
 
 /**
- * The living calendars in force of these names, by `keyOf(projectId, name)`; those that are not there, and
- * those that cannot be compiled, are left out.
+ * Returns calendars in their current versions, by `calendarKey(projectId, name)`. Calendars that do not exist, are
+ * deleted or cannot be compiled are left out.
  */
-export async function calendarsInForce(
+export async function currentCalendars(
   on: Queryable,
   zoneData: Releases,
   wanted: readonly { readonly projectId: string; readonly name: string }[],
-): Promise<Map<string, CalendarInForce>> {
-  const distinct = [...new Map(wanted.map((each) => [keyOf(each.projectId, each.name), each])).values()];
+): Promise<Map<string, CurrentCalendar>> {
+  const distinct = [
+    ...new Map(wanted.map((each) => [calendarKey(each.projectId, each.name), each])).values(),
+  ];
   const rows = await on.query(calendarVersions, [
     distinct.map(({ projectId }) => projectId),
     distinct.map(({ name }) => name),
   ]);
   const calendars = await compiledVersions(on, zoneData, rows);
-  const found = new Map<string, CalendarInForce>();
+  const found = new Map<string, CurrentCalendar>();
   for (const row of rows) {
     const calendar = calendars.get(versionKey(row));
     if (calendar === undefined) continue;
-    found.set(keyOf(row.project_id, row.name), { uid: row.uid, version: row.version, calendar });
+    found.set(calendarKey(row.project_id, row.name), { uid: row.uid, version: row.version, calendar });
   }
   return found;
 }
 
-/** Versions of calendars, ready to be asked, by `versionKey`. One that has no row is a fault. */
+/**
+ * Returns compiled versions of calendars, by `versionKey`. Versions without a row, and versions that cannot be
+ * compiled, are left out.
+ */
 export async function compiledVersions(
   on: Queryable,
   zoneData: Releases,
@@ -140,7 +146,7 @@ export async function compiledVersions(
   return found;
 }
 
-// Of a zone that this process does not know: the jobs that refer to it are in trouble, and no others.
+// A calendar may be in a zone that this process does not know. Only the jobs that refer to it must fail then.
 function compileOrNone(spec: string, release: ZoneRelease): Calendar | undefined {
   try {
     return compileCalendar(fromCalendarSpecJson(spec), release);
@@ -160,35 +166,36 @@ function keep(key: string, calendar: Calendar): void {
   }
 }
 
-/** The key of a version in what `compiledVersions` returns. */
+/** Returns the key of a version in the result of `compiledVersions`. */
 export function versionKey(row: Pick<CalendarVersionRow, "uid" | "version">): string {
   return `${row.uid}/${row.version}`;
 }
 
-/** The key of a calendar in what `calendarsInForce` returns. */
-export function keyOf(projectId: string, name: string): string {
+/** Returns the key of a calendar in the result of `currentCalendars`. */
+export function calendarKey(projectId: string, name: string): string {
   return `${projectId}/${name}`;
 }
 
-/** A job and the calendars that its revision in force names. */
+/** A job and the calendars that its current revision names. */
 export interface Binding {
   readonly jobUid: string;
   readonly names: readonly BoundName[];
 }
 
-/** The name of a calendar in a job. */
+/** The name of a calendar as a job uses it. */
 export interface BoundName {
   readonly name: string;
   /** The field that holds it, such as `job.calendars[0].name`. */
   readonly field: string;
-  /** The version that the revision carries, if it carries one; if it is an old one, the job is settled again soon. */
+  /** The version that the revision holds a copy of, if any. If it is an old one, the job is settled again soon. */
   readonly version?: number | undefined;
 }
 
 /**
- * Records which calendars jobs of one project refer to, in the transaction that writes their revision, before the
- * calendars are used: until it ends, these can be neither changed nor deleted, so whichever comes second sees the
- * other. Throws CALENDAR_NOT_FOUND, naming the field. A new job without calendars need not be given.
+ * Records which calendars jobs of one project refer to. Call it in the transaction that writes their revision, before
+ * the calendars are used. Until that transaction ends, nobody can change or delete the calendars: of a change of the
+ * job and a change of the calendar, the second sees the first. `bindings` need not name new jobs without calendars.
+ * Throws CALENDAR_NOT_FOUND, naming the field.
  */
 export async function bindCalendars(
   tx: Queryable,
@@ -217,7 +224,7 @@ export async function bindCalendars(
   if (pairs.size > 0) await tx.query(jobCalendarsInsert, [jobUids, calendarUids, versions]);
 }
 
-/** The error of a calendar that is not there; `field` is the one that names it. */
+/** Returns the CALENDAR_NOT_FOUND error; `field` is the request field that holds the name. */
 export function calendarNotFound(name: string, field = "name"): Error {
   const description = `There is no calendar named "${name}"; create it first.`;
   return failure("CALENDAR_NOT_FOUND", { calendar: name, field }, { violations: [{ field, description }] });

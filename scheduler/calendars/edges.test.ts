@@ -9,14 +9,15 @@ import { Edge } from "../../gen/easycron/v1/schedule_pb.ts";
 import { PreviewScheduleRequestSchema } from "../../gen/easycron/v1/schedule_service_pb.ts";
 import { applyJobs } from "../batch/apply.ts";
 import { batchCreateJobs } from "../batch/create.ts";
+import { updateAndSettleCalendar } from "../calendars-service.ts";
 import { pauseJob, resumeJob } from "../changes/pause-job.ts";
 import { fromSpecJson } from "../job/job.ts";
 import { previewSchedule } from "../preview/preview-schedule.ts";
 import { presentJob, readJob } from "../reading/read-jobs.ts";
 import { getRevision } from "../revisions/read.ts";
 import { compileSchedule } from "../schedules/compiled-schedule.ts";
-import { createCalendar, deleteCalendar, updateCalendar } from "../settling/calendars-change.ts";
 import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
+import { createCalendar, deleteCalendar } from "./change.ts";
 
 // A Monday.
 const START = Date.UTC(2026, 2, 2, 6);
@@ -47,7 +48,7 @@ const preview = async (edge: Edge) => {
   return fireTimes?.map(({ localTime }) => localTime);
 };
 const change = (calendar: MessageInitShape<typeof CalendarSchema>) =>
-  updateCalendar(bench.parts, PROJECT, create(UpdateCalendarRequestSchema, { calendar }));
+  updateAndSettleCalendar(bench.parts, PROJECT, create(UpdateCalendarRequestSchema, { calendar }));
 const nextOf = async (name: string) => {
   const row = await readJob(bench.parts, PROJECT, { name });
   const { nextFireTime, revision } = await presentJob(bench.parts, row);

@@ -9,15 +9,16 @@ import { calendarByName } from "./calendars.sql.ts";
 import { calendarNotFound } from "./calendars.ts";
 import { compileCalendar, fromCalendarSpecJson } from "./spec.ts";
 
-/** Whether a job has a schedule that is bound to a calendar. */
+/** Tells whether a job has a calendarEdge schedule: one that fires when a calendar opens or closes. */
 export function hasEdges(job: Pick<Job, "schedules">): boolean {
   return job.schedules.some(({ kind }) => kind.case === "calendarEdge");
 }
 
 /**
- * A copy in which every schedule that is bound to a calendar carries it as it is now: so a revision means the same for
- * ever, and a change of the calendar is a new revision of the job. Of several that are bound to one calendar only the
- * first carries all of it. Throws CALENDAR_NOT_FOUND, naming the field. The job itself if it has no such schedule.
+ * Returns a copy of the job in which every calendarEdge schedule holds a snapshot of its calendar as it is now. So the
+ * meaning of a revision never changes, and a change of the calendar makes a new revision of the job. Of several
+ * schedules with the same calendar only the first holds a full snapshot. A job without such schedules is returned as it
+ * is. Throws CALENDAR_NOT_FOUND, naming the field.
  */
 export async function withSnapshots(on: Queryable, projectId: string, given: Job): Promise<Job> {
   if (!hasEdges(given)) return given;
@@ -47,42 +48,43 @@ async function readSnapshot(
 }
 
 /**
- * Leaves one whole copy of each calendar in a job: the schedules after the first that is bound to it keep its id,
- * version and zone. With 20 schedules and 5,000 dates that is 75 KB of a revision instead of 1.5 MB.
+ * Leaves one full snapshot of each calendar in a job. The later schedules with the same calendar keep only its uid,
+ * version and zone. With 20 schedules and 5,000 dates this makes a revision of 75 KB instead of 1.5 MB.
  */
 export function shareSnapshots(job: Pick<Job, "schedules">): void {
   const carried = new Set<string>();
   for (const { edge } of edgesOf(job)) {
     if (edge.snapshot === undefined || edge.snapshot.uid === "") continue;
     const { uid, version, timeZone } = edge.snapshot;
-    const key = keyOfSnapshot(edge.snapshot);
+    const key = snapshotKey(edge.snapshot);
     if (carried.has(key)) edge.snapshot = create(CalendarSchema, { uid, version, timeZone });
     carried.add(key);
   }
 }
 
-// A version never changes, nor does what a release says of its zone. A job may be bound to 20 calendars of 25 KiB.
+// A version never changes, and neither do the offsets of its zone in one release. A job may use 20 calendars of 25 KiB.
 const MAX_COMPILED = 1_000;
 const compiledBy = new WeakMap<ZoneRelease, Map<string, CompiledCalendar>>();
 
 /**
- * Compiles the calendar that one of a job's schedules is bound to, as the revision has it. All schedules and jobs that
- * are bound to one version share it. Throws a ScheduleError if it is not right by this release.
+ * Compiles the calendar of one of a job's calendarEdge schedules from the snapshot in the revision. All schedules and
+ * jobs with the same version of the calendar share the result. Throws a ScheduleError if the calendar is not valid with
+ * this zone data.
  */
 export function compileSnapshot(
   schedules: readonly Schedule[],
   { calendar: name, snapshot }: CalendarEdgeSchedule,
   zoneData: ZoneRelease,
 ): CompiledCalendar {
-  if (snapshot === undefined) throw new Error(`The schedule does not carry the calendar "${name}".`);
+  if (snapshot === undefined) throw new Error(`The schedule holds no snapshot of the calendar "${name}".`);
   if (snapshot.uid === "") return compileCalendar(snapshot, zoneData);
-  const key = keyOfSnapshot(snapshot);
+  const key = snapshotKey(snapshot);
   const compiled = compiledBy.get(zoneData) ?? new Map<string, CompiledCalendar>();
   compiledBy.set(zoneData, compiled);
   const known = compiled.get(key);
   if (known !== undefined) return known;
   const whole = edgesOf({ schedules }).find(
-    ({ edge }) => edge.snapshot !== undefined && keyOfSnapshot(edge.snapshot) === key,
+    ({ edge }) => edge.snapshot !== undefined && snapshotKey(edge.snapshot) === key,
   );
   const made = compileCalendar(whole?.edge.snapshot ?? snapshot, zoneData);
   if (compiled.size >= MAX_COMPILED) compiled.clear();
@@ -90,16 +92,18 @@ export function compileSnapshot(
   return made;
 }
 
-function keyOfSnapshot({ uid, version }: Pick<Calendar, "uid" | "version">): string {
+function snapshotKey({ uid, version }: Pick<Calendar, "uid" | "version">): string {
   return `${uid}/${version}`;
 }
 
-/** Takes the calendars out of a job's schedules, as customers see them. */
+/** Removes the snapshots of calendars from a job, as customers do not see them. */
 export function dropSnapshots(job: Job): void {
   for (const { edge } of edgesOf(job)) delete edge.snapshot;
 }
 
-/** The calendars that a job's schedules are bound to, with the fields that name them and the versions they carry. */
+/**
+ * Returns the calendars of a job's calendarEdge schedules: name, field that holds the name, version of the snapshot.
+ */
 export function edgeNames(
   job: Pick<Job, "schedules">,
 ): { readonly name: string; readonly field: string; readonly version: number | undefined }[] {

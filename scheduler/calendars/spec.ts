@@ -9,7 +9,9 @@ import { printable } from "../../mesh/printable.ts";
 import type { ZoneRelease } from "../zones/zone-data.ts";
 import type { CalendarRow } from "./calendars.sql.ts";
 
-/** What a version keeps: zone, windows, dates, and those of the last import. The zone's default is written out. */
+/**
+ * Returns what a version stores: zone (UTC is written out), windows, excluded dates, and the dates of the last import.
+ */
 export function toCalendarSpecJson(calendar: Calendar): string {
   const { windows, excludedDates, importedDates } = calendar;
   const timeZone = calendar.timeZone === "" ? "UTC" : calendar.timeZone;
@@ -22,7 +24,7 @@ export function fromCalendarSpecJson(spec: string): Calendar {
   return fromJsonString(CalendarSchema, spec, { ignoreUnknownFields: true });
 }
 
-/** Compiles a calendar that has been checked, its zone as `zoneData` has it. Throws a ScheduleError otherwise. */
+/** Compiles a calendar with the zone data of a release. Throws a ScheduleError if the calendar is not valid. */
 export function compileCalendar(calendar: Calendar, zoneData: ZoneRelease): CompiledCalendar {
   const { windows, excludedDates, importedDates } = calendar;
   const timeZone = zoneData.zones(calendar.timeZone === "" ? "UTC" : calendar.timeZone);
@@ -30,8 +32,8 @@ export function compileCalendar(calendar: Calendar, zoneData: ZoneRelease): Comp
 }
 
 /**
- * Checks a calendar as a customer wrote it, `icalendar` being the text just imported, if any. Throws CALENDAR_INVALID or TIME_ZONE_UNKNOWN, naming the field
- * (`calendar.windows[0].start`).
+ * Checks and compiles a calendar as a customer sent it. If `icalendar` is not empty, `importedDates` must already hold
+ * the dates of that text. Throws CALENDAR_INVALID or TIME_ZONE_UNKNOWN, naming the field (`calendar.windows[0].start`).
  */
 export function checkCalendarSpec(calendar: Calendar, zoneData: ZoneRelease): CompiledCalendar {
   checkDateCount(calendar);
@@ -50,7 +52,10 @@ export function checkCalendarSpec(calendar: Calendar, zoneData: ZoneRelease): Co
   }
 }
 
-/** Refuses a checked calendar that is never open from `fromMs` on. Throws CALENDAR_NEVER_OPENS, naming the field. */
+/**
+ * Refuses a calendar that is never open from `fromMs` until the end of the year 2400. Throws CALENDAR_NEVER_OPENS,
+ * naming the field that closes it.
+ */
 export function refuseNeverOpening(
   calendar: Calendar,
   compiled: CompiledCalendar,
@@ -63,27 +68,27 @@ export function refuseNeverOpening(
   const byImport = icalendar !== "" && !neverOpens(compileCalendar(without, zoneData), fromMs);
   const field = byImport ? "calendar.icalendar" : "calendar.excludedDates";
   const value = byImport ? `${importedDates.length} imported dates` : excludedDates.join(", ");
-  const problem = `"${printable(value)}" leaves nothing open until the end of 2400; leave a date or a window open.`;
+  const problem = `With "${printable(value)}" the calendar is never open until the end of 2400; leave a date or a window open.`;
   throw fieldFailure("CALENDAR_NEVER_OPENS", field, problem, { calendar: name, value });
 }
 
-// Dates and imported ones are excluded alike, but only one of the two fields is what was sent too much of.
+// The limit is on excluded and imported dates together. The error names the field that this request sent.
 function checkDateCount({ excludedDates, importedDates, icalendar }: Calendar): void {
   const [given, imported] = [excludedDates.length, importedDates.length];
   if (imported === 0 || given + imported <= MAX_EXCLUDED_DATES) return;
   const field = icalendar === "" ? "calendar.excludedDates" : "calendar.icalendar";
   const problem =
-    `${imported} imported and ${given} excluded dates are ${given + imported} in all; accepted: at most ` +
-    `${MAX_EXCLUDED_DATES}, a range counting as one.`;
+    `The ${imported} imported and ${given} excluded dates are ${given + imported} together; accepted: at most ` +
+    `${MAX_EXCLUDED_DATES}, where a range counts as one.`;
   throw fieldFailure("CALENDAR_INVALID", field, problem, { value: `${given + imported}` });
 }
 
-/** Names the present state of a calendar; differs after every change. */
+/** Returns the etag of a calendar. It differs after every change. */
 export function calendarEtagOf(row: Pick<CalendarRow, "uid" | "version">): string {
   return `${row.uid.slice(-6)}-${row.version}`;
 }
 
-/** The calendar as customers see it. */
+/** Returns the calendar as customers see it. */
 export function toCalendar(row: CalendarRow): Calendar {
   const calendar = fromCalendarSpecJson(row.spec);
   calendar.name = row.name;

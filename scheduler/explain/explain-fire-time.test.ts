@@ -12,11 +12,11 @@ import {
 import { BackfillJobRequestSchema } from "../../gen/easycron/v1/operation_pb.ts";
 import { backfillJob } from "../backfill/backfill.ts";
 import { runBackfill } from "../backfill/run.ts";
+import { createCalendar } from "../calendars/change.ts";
 import { deleteJob, pauseJob } from "../changes/pause-job.ts";
 import { skipFireTime } from "../changes/skip-fire-time.ts";
 import { updateJob } from "../changes/update-job.ts";
 import type { JobRow } from "../job/job.ts";
-import { createCalendar } from "../settling/calendars-change.ts";
 import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
 import { explainFireTime } from "./explain-fire-time.ts";
 

@@ -1,40 +1,43 @@
 import type { SkipReason } from "./verdict.ts";
 
 /**
- * What a job's next turn must know of those before, beside its cursor and chain. Times are epoch milliseconds,
- * ascending. Stored as JSON in scheduler.jobs.carry; what is not there is empty.
+ * What a job's next turn must know about earlier turns, besides the cursor and the last trigger. Times are epoch
+ * milliseconds, ascending. It is stored as JSON in scheduler.jobs.carry; a field that is not stored is empty.
  */
 export interface Carry {
-  /** Fire times that are to make a trigger and wait: for their delay, an opening, or an earlier trigger. */
+  /**
+   * Fire times that will make a trigger, but still wait for their delay, an opening of a calendar, or an earlier
+   * trigger.
+   */
   readonly waiting: readonly number[];
-  /** Those of them that an outage had made late when they began to wait. */
+  /** Those of `waiting` that an outage had already made late when they began to wait. */
   readonly late: readonly number[];
-  /** Fire times ahead that are to be skipped by request. */
+  /** Future fire times that a request asked to skip. */
   readonly requested: readonly number[];
-  /** The last range of skips, if no fire time with another verdict has followed: the next skip may lengthen it. */
+  /** The last range of skips; null once a fire time with another verdict follows it. The next skip may extend it. */
   readonly run: SkipRun | null;
-  /** How many were skipped since the last trigger. */
+  /** How many fire times were skipped since the last trigger. */
   readonly skipped: number;
-  /** How many were missed since then. */
+  /** How many fire times were missed since the last trigger. */
   readonly missed: number;
 }
 
-/** The beginning of a range of skips, and what all of it shares. */
+/** A range of skips that may still grow: its first fire time, and the reason and detail of all its fire times. */
 export interface SkipRun {
   readonly firstMs: number;
   readonly reason: SkipReason;
   readonly detail: string;
 }
 
-/** Nothing to carry. */
+/** The carry of a job that has nothing to remember. */
 export const NO_CARRY: Carry = { waiting: [], late: [], requested: [], run: null, skipped: 0, missed: 0 };
 
-/** Completes what the column holds. */
+/** Fills in the fields that the column does not store. */
 export function readCarry(stored: Partial<Carry>): Carry {
   return { ...NO_CARRY, ...stored };
 }
 
-/** What the column is to hold. */
+/** Returns the JSON for the column; empty fields are left out. */
 export function toCarryJson(carry: Carry): string {
   const kept = Object.entries(carry).filter(([, value]) =>
     Array.isArray(value) ? value.length > 0 : value !== null && value !== 0,

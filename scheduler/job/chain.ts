@@ -3,26 +3,32 @@ import { TriggerKind } from "../../gen/easycron/v1/trigger_pb.ts";
 import type { JobRow, TurnRow } from "./job.ts";
 import { triggerId } from "./trigger-id.ts";
 
-/** A trigger event, without the runtime's type mark. */
+/** A trigger event without the fields that the protobuf runtime adds. */
 export type TriggerEventInit = Omit<TriggerEvent, "$typeName" | "$unknown">;
 
-/** One link of a job's chain: a fire time that makes a trigger. Times are epoch milliseconds. */
+/**
+ * One link of a job's chain: a fire time that makes a trigger. The chain is the sequence of a job's scheduled triggers,
+ * each naming the fire times before and after it. Times are epoch milliseconds.
+ */
 export interface Link {
   readonly fireTimeMs: number;
   readonly effectiveMs: number;
   readonly kind: TriggerKind;
+  /** 1 for the job's first trigger, then one more for each. */
   readonly seq: number;
+  /** The fire time of the previous trigger; null for the first. */
   readonly previousMs: number | null;
+  /** The next fire time; null for the last. */
   readonly nextMs: number | null;
-  /** How many fire times were skipped since the previous one. */
+  /** How many fire times were skipped since the previous trigger. */
   readonly skipped: number;
-  /** How many were missed since then. */
+  /** How many fire times were missed since the previous trigger. */
   readonly missed: number;
-  /** The release of the zone database that the fire time is computed by. */
+  /** The zone data version that the fire time was computed with. */
   readonly zoneData: string;
 }
 
-/** The event of one link. */
+/** Returns the trigger event of one link. */
 export function scheduledEvent(row: TurnRow, link: Link): TriggerEventInit {
   return {
     triggerId: triggerId(row.uid, link.fireTimeMs),
@@ -43,16 +49,18 @@ export function scheduledEvent(row: TurnRow, link: Link): TriggerEventInit {
   };
 }
 
-/** A manual run: when it was asked for, its request id, what it carries in place of the job's payload. */
+/** A manual run of a job. */
 export interface ManualRun {
+  /** When the run was requested. Epoch milliseconds. */
   readonly nominalTimeMs: number;
   readonly requestId: string;
+  /** Replaces the job's payload; undefined keeps it. */
   readonly payloadJson: string | undefined;
-  /** The release of the zone database in force. */
+  /** The zone data version in effect. */
   readonly zoneData: string;
 }
 
-/** The event of a manual run. */
+/** Returns the trigger event of a manual run. It is not part of the chain: its sequence number is 0. */
 export function manualEvent(
   row: JobRow,
   { nominalTimeMs, requestId, payloadJson, zoneData }: ManualRun,

@@ -1,26 +1,26 @@
 import { statement } from "../../db/statement.ts";
 
-/** One epoch of a job. Times are epoch milliseconds. */
+/** One epoch of a job: the time between two changes of it. Times are epoch milliseconds. */
 export interface EpochRow {
   readonly epoch: number;
   readonly state: "ACTIVE" | "PAUSED" | "DELETED";
   readonly revision: number;
-  /** Its fire times are later than this. */
+  /** All fire times of the epoch are later than this. */
   readonly after_time: number;
-  /** No later fire time exists; null when there is no such end. */
+  /** No fire time of the epoch is later than this; null when it has no such end. */
   readonly end_time: number | null;
   readonly change_time: number;
   readonly note: string;
 }
 
-/** Adds an epoch: job, epoch, state, revision, after, end, time of the change, note. */
+/** Adds an epoch: job, epoch, state, revision, after_time, end_time, change_time, note. */
 export const epochInsert = statement<{ epoch: number }>(
   "epochInsert",
   `insert into scheduler.epochs (job_uid, epoch, state, revision, after_time, end_time, change_time, note)
    values ($1, $2, $3, $4, $5, $6, $7, $8) returning epoch`,
 );
 
-/** Records that jobs ($1, in epochs $2) have no fire time later than $3. */
+/** Records for each job $1, in its epoch $2, that it has no fire time later than $3. */
 export const epochEnd = statement<{ job_uid: string }>(
   "epochEnd",
   `update scheduler.epochs e set end_time = ended.end_time
@@ -28,15 +28,18 @@ export const epochEnd = statement<{ job_uid: string }>(
     where e.job_uid = ended.job_uid and e.epoch = ended.epoch returning e.job_uid`,
 );
 
-/** An epoch with where its fire times end. */
+/** An epoch with the end of its fire times. */
 export interface SegmentRow extends EpochRow {
-  /** Its fire times are not later than this: a later epoch begins, or it has fired as often as it may. Null: no end. */
+  /**
+   * No fire time of the epoch is later than this, because a later epoch begins or the job has fired `maxFires` times;
+   * null when neither has happened.
+   */
   readonly last_time: number | null;
 }
 
 /**
- * A job's epochs that have fire times from $2 on and before $3, in order. A later change may take effect before an
- * earlier one does: then the later one counts.
+ * Returns the epochs of job $1 that can have fire times from $2 on and before $3, in order. A later change may take
+ * effect before an earlier one: from then on the later epoch counts.
  */
 export const epochsOverlapping = statement<SegmentRow>(
   "epochsOverlapping",
@@ -49,14 +52,17 @@ export const epochsOverlapping = statement<SegmentRow>(
     order by epoch`,
 );
 
-/** The last epoch of a job that begins before $2, whether it has fire times or not. */
+/** Returns the last epoch of job $1 that begins before $2, whether it has fire times or not. */
 export const epochBefore = statement<EpochRow>(
   "epochBefore",
   `select epoch, state, revision, after_time, end_time, change_time, note
      from scheduler.epochs where job_uid = $1 and after_time < $2 order by epoch desc limit 1`,
 );
 
-/** When the pause that the epoch $2 of a job belongs to began: changes of a paused job begin epochs of their own. */
+/**
+ * Returns when the pause began that epoch $2 of job $1 belongs to. A pause can have several epochs, because each change
+ * of a paused job begins a new one.
+ */
 export const pauseBegin = statement<{ change_time: number | null }>(
   "pauseBegin",
   `select min(change_time) as change_time from scheduler.epochs

@@ -4,38 +4,41 @@ import { type Job, JobSchema, JobState } from "../../gen/easycron/v1/job_pb.ts";
 import { dropSnapshots, shareSnapshots } from "../calendars/edges.ts";
 import type { Carry } from "./carry.ts";
 
-/** Whether a job fires, as PostgreSQL spells it. */
+/** The state of a job, as PostgreSQL spells it. */
 export type JobStateName = "ACTIVE" | "PAUSED" | "FINISHED" | "DELETED";
 
-/** A row of scheduler.jobs with the specification in force. Times are epoch milliseconds. */
+/** A row of scheduler.jobs with the specification of its current revision. Times are epoch milliseconds. */
 export interface JobRow {
   readonly uid: string;
   readonly project_id: string;
   readonly name: string;
   readonly state: JobStateName;
   readonly revision: number;
-  /** Raised by every change; what was handed over under an older one is no longer wanted. */
+  /** Every change adds one. The dispatcher refuses events of an older epoch. */
   readonly epoch: number;
-  /** The cursor: first fire time not yet decided. */
+  /** The cursor: the first undecided fire time; null when there is none. */
   readonly next_fire_time: number | null;
-  /** When a scheduler is to look at the job. */
+  /** When a scheduler must look at the job next; null for never. */
   readonly wake_time: number | null;
-  /** The fire times of the present epoch are later than this. */
+  /** All fire times of the current epoch are later than this. */
   readonly after_time: number;
   readonly carry: Partial<Carry>;
+  /** When the pause ends by itself; null when it does not. */
   readonly pause_until: number | null;
+  /** The last fire time that made a trigger; null when none has. */
   readonly last_fire_time: number | null;
+  /** The sequence number of that trigger: how many scheduled triggers the job has made. */
   readonly last_seq: number;
   readonly pause_note: string;
   readonly create_time: number;
   readonly update_time: number;
-  /** The revision's specification as proto3 JSON text. */
+  /** The specification of the revision, as proto3 JSON text of easycron.v1.Job. */
   readonly spec: string;
-  /** The release of the zone database by which the revision's fire times are computed. */
+  /** The zone data version that the revision's fire times are computed with. */
   readonly zone_data: string;
 }
 
-/** A job's row without what its revision says. */
+/** A job's row without the columns of its revision. */
 export type TurnRow = Omit<JobRow, "spec" | "zone_data">;
 
 const STATES: Readonly<Record<JobStateName, JobState>> = {
@@ -45,7 +48,7 @@ const STATES: Readonly<Record<JobStateName, JobState>> = {
   DELETED: JobState.DELETED,
 };
 
-/** The specification that a revision keeps: the customer's fields, and nothing that is output only. */
+/** Returns the specification that a revision stores: the customer's fields, without output-only ones. */
 export function toSpecJson(job: Job): string {
   const spec = create(JobSchema, {
     schedules: job.schedules,
@@ -68,20 +71,22 @@ export function toSpecJson(job: Job): string {
   return toJsonString(JobSchema, spec);
 }
 
-/** Reads what `toSpecJson` wrote. A field that this version does not know is passed over. */
+/** Reads what `toSpecJson` wrote. Fields that this version does not know are ignored. */
 export function fromSpecJson(spec: string): Job {
   const job = fromJsonString(JobSchema, spec, { ignoreUnknownFields: true });
-  // Older revisions have a calendar whole in every schedule.
+  // Older revisions hold a full copy of the calendar in every schedule.
   shareSnapshots(job);
   return job;
 }
 
-/** Names the present state of a job; differs after every change, and between two jobs that had the same name. */
+/** Returns the etag of a job. It differs after every change, and between two jobs that had the same name. */
 export function etagOf(row: Pick<JobRow, "uid" | "epoch">): string {
   return `${row.uid.slice(-6)}-${row.epoch}`;
 }
 
-/** The job as customers see it, at `nowMs`. `nextFireTimeMs` is the first fire time later than now, not the cursor. */
+/**
+ * Returns the job as customers see it at `nowMs`. `nextFireTimeMs` is its first fire time after now, not the cursor.
+ */
 export function toJob(row: JobRow, nextFireTimeMs: number | null, nowMs: number): Job {
   const job = fromSpecJson(row.spec);
   dropSnapshots(job);
@@ -102,7 +107,10 @@ export function toJob(row: JobRow, nextFireTimeMs: number | null, nowMs: number)
   return job;
 }
 
-/** The state of a job at an instant: a pause that ends by itself is taken back a little before its end. */
+/**
+ * Returns the state of a job at an instant. A pause that ends by itself is ended in the row within the look-ahead, so
+ * the row says ACTIVE a little before the end of the pause; until then the job still is PAUSED.
+ */
 export function stateAt(row: Pick<JobRow, "state" | "pause_until">, nowMs: number): JobStateName {
   return row.state === "ACTIVE" && row.pause_until !== null && row.pause_until > nowMs ? "PAUSED" : row.state;
 }

@@ -3,11 +3,14 @@ import type { JobRow, TurnRow } from "./job.ts";
 
 const COLUMNS = `j.uid, j.project_id, j.name, j.state, j.revision, j.epoch, j.next_fire_time, j.last_fire_time,
   j.last_seq, j.wake_time, j.after_time, j.carry, j.pause_note, j.pause_until, j.create_time, j.update_time`;
-/** The columns of a job with its revision in force, and where they are from. */
+/** The columns of `JobRow` and the from clause that they need. */
 export const JOB_WITH_SPEC = `${COLUMNS}, r.spec::text as spec, r.zone_data
   from scheduler.jobs j join scheduler.revisions r on r.job_uid = j.uid and r.revision = j.revision`;
 
-/** Adds a job: uid, project, name, state, cursor, wake time, time, whether it is deleted when finished. It is to be audited. */
+/**
+ * Adds a job in revision 1 and epoch 1: uid, project, name, state, cursor, wake time, time, whether it is deleted when
+ * finished. Also adds the row that its audits start from.
+ */
 export const jobInsert = statement<{ uid: string }>(
   "jobInsert",
   `with job as (
@@ -19,25 +22,25 @@ export const jobInsert = statement<{ uid: string }>(
    returning job_uid as uid`,
 );
 
-/** The project's living job of a name. */
+/** Returns the job of project $1 with name $2, unless it is deleted. */
 export const jobByName = statement<JobRow>(
   "jobByName",
   `select ${JOB_WITH_SPEC} where j.project_id = $1 and j.name = $2 and j.state <> 'DELETED'`,
 );
 
-/** One of the project's jobs, deleted or not. */
+/** Returns the job of project $1 with uid $2, deleted or not. */
 export const jobByUid = statement<JobRow>(
   "jobByUid",
   `select ${JOB_WITH_SPEC} where j.project_id = $1 and j.uid = $2`,
 );
 
-/** The ids of all jobs that have had a name, newest first. */
+/** Returns the uids of the jobs of project $1 that have had name $2, newest first, at most 100. */
 export const jobUidsByName = statement<{ uid: string }>(
   "jobUidsByName",
   `select uid from scheduler.jobs where project_id = $1 and name = $2 order by create_time desc, uid desc limit 100`,
 );
 
-/** The project's job that had a name at the instant $3, if any. */
+/** Returns the job of project $1 that had name $2 at the instant $3, if any. */
 export const jobsByNameAt = statement<{ uid: string }>(
   "jobsByNameAt",
   `select uid from scheduler.jobs
@@ -45,7 +48,10 @@ export const jobsByNameAt = statement<{ uid: string }>(
     order by create_time desc limit 1`,
 );
 
-/** A page of the project's living jobs with a name greater than $2: of a list without a filter, along the index. */
+/**
+ * Returns a page of the jobs of project $1, without deleted ones: at most $3, by name, with names greater than $2. It
+ * is for lists without a filter, and reads along the index.
+ */
 export const jobsAfterName = statement<JobRow>(
   "jobsAfterName",
   `select ${JOB_WITH_SPEC} where j.project_id = $1 and j.name collate "C" > $2 and j.state <> 'DELETED'
@@ -56,8 +62,8 @@ const IN_ZONES = `exists (select from json_array_elements(r.spec -> 'schedules')
   where coalesce(nullif(s.schedule ->> 'timeZone', ''), 'UTC') = any (`;
 
 /**
- * Living jobs with a schedule in one of the zones $1 whose revision in force is not by one of the releases $2 of the
- * zone database, at most $4 with an id greater than $3.
+ * Returns jobs that have a schedule in one of the zones $1 and whose current revision was not computed with one of the
+ * zone data versions $2: at most $4, with a uid greater than $3, without deleted ones.
  */
 export const jobsInZones = statement<{ uid: string; project_id: string; name: string }>(
   "jobsInZones",
@@ -68,8 +74,8 @@ export const jobsInZones = statement<{ uid: string; project_id: string; name: st
 );
 
 /**
- * The project's living jobs, at most $4 with a name greater than $3, that have a schedule in one of the zones $2 or
- * refer to a calendar in one.
+ * Returns the jobs of project $1 that have a schedule in one of the zones $2, or use a calendar in one: at most $4, by
+ * name, with names greater than $3, without deleted ones.
  */
 export const jobsOfProjectInZones = statement<JobRow>(
   "jobsOfProjectInZones",
@@ -83,13 +89,14 @@ export const jobsOfProjectInZones = statement<JobRow>(
     order by j.name collate "C" limit $4`,
 );
 
-/** Up to how many jobs `jobsDueAt` counts. */
+/** The most jobs that `jobsDueAt` counts for one instant. */
 export const JOBS_DUE_LIMIT = 1_000;
 
 /**
- * How many of the project's living jobs have their next fire time at each of the instants $3, which are whole quarters
- * of an hour; without the job $2, and no more than that. One whose fire time at the instant has been handed over has its
- * cursor behind it and is not counted: ask later than the look-ahead.
+ * Counts for each instant $3 the jobs of project $1 that have their next fire time at it, without the job $2. The
+ * instants must be whole quarters of an hour. At most `JOBS_DUE_LIMIT` are counted for each. A job whose fire time at
+ * the instant has already been handed over is not counted, because its cursor is past it. So ask only about instants
+ * later than the look-ahead.
  */
 export const jobsDueAt = statement<{ at: number; count: number }>(
   "jobsDueAt",
@@ -102,24 +109,24 @@ export const jobsDueAt = statement<{ at: number; count: number }>(
 );
 
 /**
- * Locks the project's living job of a name against other changes and against the hand-over of its fire times, and
- * lets the dispatcher still record what is being handed over (see scheduler.lock_current). It returns the id alone:
- * a row joined in the same statement would be the one of before the wait for the lock.
+ * Locks the job of project $1 with name $2 against other changes and against the hand-over of its fire times. The
+ * dispatcher may still record events that are being handed over (see scheduler.lock_current). It returns only the uid:
+ * a row that is joined in this statement could be older than the wait for the lock.
  */
 export const jobLockForHandOver = statement<{ uid: string }>(
   "jobLockForHandOver",
   `select uid from scheduler.jobs where project_id = $1 and name = $2 and state <> 'DELETED' for no key update`,
 );
 
-/** Turns that lock into one that waits for, and then keeps out, the dispatcher's recording. */
+/** Strengthens that lock: waits until the dispatcher has recorded what it is recording, and then blocks it. */
 export const jobLockForChange = statement<{ uid: string }>(
   "jobLockForChange",
   `select uid from scheduler.jobs where uid = $1 for update`,
 );
 
 /**
- * Claims jobs to be looked at by $1 and after $4, earliest first, at most $2, without those in $3 and without those
- * that another scheduler holds.
+ * Claims jobs with a wake time after $4 and up to $1: at most $2, earliest first, without the jobs $3 and without those
+ * that another scheduler has locked.
  */
 export const jobClaimDue = statement<TurnRow>(
   "jobClaimDue",
@@ -128,7 +135,7 @@ export const jobClaimDue = statement<TurnRow>(
     order by j.wake_time limit $2 for no key update skip locked`,
 );
 
-/** Writes what turns have come to: state, cursor, chain, wake time, and what is carried on. */
+/** Writes the results of turns: uid, state, cursor, last fire time, last sequence number, wake time, carry. */
 export const jobAdvance = statement<{ uid: string }>(
   "jobAdvance",
   `update scheduler.jobs j
@@ -140,8 +147,9 @@ export const jobAdvance = statement<{ uid: string }>(
 );
 
 /**
- * Writes a change: state, revision, cursor, chain, wake time, what is carried on, note, end of the pause, time, from
- * where the new epoch's fire times are, and whether it is deleted when finished; raises the epoch.
+ * Writes a change and begins a new epoch: uid, state, revision, cursor, last fire time, last sequence number, wake
+ * time, carry, pause note, end of the pause, time of the change, after_time of the new epoch, whether the job is
+ * deleted when finished.
  */
 export const jobChange = statement<{ epoch: number }>(
   "jobChange",
@@ -152,13 +160,13 @@ export const jobChange = statement<{ epoch: number }>(
     where uid = $1 returning epoch`,
 );
 
-/** Writes what is carried on, and when to look at the job. */
+/** Writes the carry and the wake time of a job. */
 export const jobCarry = statement<{ uid: string }>(
   "jobCarry",
   `update scheduler.jobs set carry = $2::jsonb, wake_time = $3 where uid = $1 returning uid`,
 );
 
-/** A trigger that a change took back, or (kept) the last later one that has started. */
+/** A trigger that a change withdrew, or (`kept`) the last trigger after the change that stays. */
 export interface WithdrawnRow {
   readonly kept: boolean;
   readonly fire_time: number;
@@ -168,27 +176,33 @@ export interface WithdrawnRow {
   readonly previous_missed: number;
 }
 
-/** Takes back what was handed over and becomes due later than $2, unless it has started. */
+/**
+ * Withdraws the scheduled triggers of job $1 that are due later than $2 and have not started. A trigger stays if a
+ * later one has started. Also returns the last trigger with a fire time after $2 that stays, if any.
+ */
 export const jobWithdraw = statement<WithdrawnRow>(
   "jobWithdraw",
   `select * from dispatcher.withdraw($1, $2) order by kept, seq`,
 );
 
-/** Which of the jobs $1 have a trigger that has not come to rest. */
+/** Returns which of the jobs $1 have an unfinished trigger. Backfills do not count. */
 export const jobsBusy = statement<{ uid: string }>(
   "jobsBusy",
   `select uid from dispatcher.busy_jobs($1::text[]) as busy (uid)`,
 );
 
-/** Triggers of the jobs $1 with places after $2, at fire times from $3 on: handed over, and not committed. */
+/**
+ * Returns the triggers of jobs $1 with sequence numbers after $2 and fire times from $3 on. They were handed over in
+ * transactions of the scheduler that never committed.
+ */
 export const jobsHandedOver = statement<{ job_uid: string; fire_time: number; seq: number }>(
   "jobsHandedOver",
   `select * from dispatcher.handed_over($1::text[], $2::integer[], $3::timestamptz[]) order by job_uid, fire_time`,
 );
 
 /**
- * Finished jobs to be deleted, at most $1: those of which no trigger lives and no backfill runs. They are looked up by a
- * function of the dispatcher's, whose tables the scheduler does not read.
+ * Returns finished jobs to delete, at most $1: those without an unfinished trigger and without a running backfill. A
+ * function of the dispatcher finds the triggers, because the scheduler may not read the dispatcher's tables.
  */
 export const jobsToDelete = statement<{ uid: string; project_id: string; name: string; epoch: number }>(
   "jobsToDelete",
@@ -200,29 +214,29 @@ export const jobsToDelete = statement<{ uid: string; project_id: string; name: s
     where uid not in (select dispatcher.live_jobs(array(select uid from finished))) order by uid limit $1`,
 );
 
-/** Which of the jobs $1 have a trigger that has not come to rest, of whatever kind. */
+/** Returns which of the jobs $1 have an unfinished trigger of any kind. */
 export const jobsLive = statement<{ uid: string }>(
   "jobsLive",
   `select uid from dispatcher.live_jobs($1::text[]) as live (uid)`,
 );
 
 /**
- * Cancels the project's triggers that have not come to rest: of the job $2 and of the kind $3 if these are not null, from
- * $4 on and before $5, at $6, at most $7.
+ * Cancels unfinished triggers of project $1: of job $2 and kind $3 where these are not null, with fire times from $4 on
+ * and before $5, at most $7. $6 is the time of the cancellation. Returns how many.
  */
 export const triggersDiscard = statement<{ count: number }>(
   "triggersDiscard",
   `select dispatcher.discard($1, $2, $3, $4, $5, $6, $7) as count`,
 );
 
-/** The project's active jobs with a fire time due before $2 that is not decided, at most $3. */
+/** Returns the active jobs of project $1 with an undecided fire time before $2: at most $3, earliest first. */
 export const jobsOwing = statement<{ name: string }>(
   "jobsOwing",
   `select name from scheduler.jobs
     where project_id = $1 and state = 'ACTIVE' and next_fire_time < $2 order by next_fire_time limit $3`,
 );
 
-/** Cancels the triggers of a deleted job that have not come to rest. */
+/** Cancels the unfinished triggers of the deleted job $1 at $2. */
 export const jobCancelTriggers = statement<{ cancel: string }>(
   "jobCancelTriggers",
   `select dispatcher.cancel($1, $2)::text as cancel`,

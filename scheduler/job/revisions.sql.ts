@@ -1,8 +1,8 @@
 import { statement } from "../../db/statement.ts";
 
 /**
- * Adds a revision: job, number, specification as JSON text, time, who, the zone data that its fire times are by, how many
- * fires are used up, and the last fire time that waits.
+ * Adds a revision: job, number, specification as JSON text, time, who made it, the zone data version that its fire
+ * times are computed with, how many of `maxFires` are used up, and the last fire time that waits.
  */
 export const revisionInsert = statement<{ revision: number }>(
   "revisionInsert",
@@ -11,7 +11,7 @@ export const revisionInsert = statement<{ revision: number }>(
    returning revision`,
 );
 
-/** The specifications of the given (job, revision) pairs. */
+/** Returns the specifications of the given (job, revision) pairs. */
 export const revisionsByJob = statement<{
   job_uid: string;
   revision: number;
@@ -24,7 +24,7 @@ export const revisionsByJob = statement<{
      join scheduler.revisions r using (job_uid, revision)`,
 );
 
-/** A revision with the job it belongs to. Times are epoch milliseconds. */
+/** A revision with its job. Times are epoch milliseconds. */
 export interface RevisionRow {
   readonly uid: string;
   readonly name: string;
@@ -41,14 +41,14 @@ const REVISION = `j.uid, j.name, r.revision, r.spec::text as spec, r.actor, r.zo
   r.waiting_time
   from scheduler.jobs j join scheduler.revisions r on r.job_uid = j.uid`;
 
-/** A page of the revisions of one of the project's jobs, newest first, of those less than $3. */
+/** Returns revisions of job $2 of project $1 with numbers less than $3: at most $4, newest first. */
 export const revisionsBefore = statement<RevisionRow>(
   "revisionsBefore",
   `select ${REVISION} where j.project_id = $1 and j.uid = $2 and r.revision < $3
     order by r.revision desc limit $4`,
 );
 
-/** Two revisions of one of the project's jobs: that of number $3, and the one before it. */
+/** Returns revision $3 of job $2 of project $1, and the one before it, if any. */
 export const revisionWithPrevious = statement<RevisionRow>(
   "revisionWithPrevious",
   `select ${REVISION} where j.project_id = $1 and j.uid = $2 and r.revision between $3 - 1 and $3
@@ -56,8 +56,9 @@ export const revisionWithPrevious = statement<RevisionRow>(
 );
 
 /**
- * The versions of the project's calendars $2 (names) that were in force at $3, also of those deleted later. By the clock
- * of another process a version may be a little later than what was made while it was in force: then the first one counts.
+ * Returns the versions of calendars (names $2, project $1) that were in effect at $3, also of calendars deleted later.
+ * Clocks of processes differ: by the clock, a version may be a little newer than a revision that was made with it. So
+ * when no version is old enough, the first one counts.
  */
 export const calendarVersionsAt = statement<{ name: string; uid: string; version: number }>(
   "calendarVersionsAt",

@@ -4,22 +4,25 @@ import type { ZoneData } from "../zones/zone-data.ts";
 import { fromSpecJson, type JobRow } from "./job.ts";
 import { revisionsByJob } from "./revisions.sql.ts";
 
-/** Compiled schedules by (job, revision). A revision never changes, so nothing here ever becomes wrong. */
+/** Caches compiled schedules by job and revision. A revision never changes, so an entry never becomes stale. */
 export interface ScheduleCache {
-  /** The schedule of a row that carries its specification. */
+  /** Returns the schedule of a row. Throws what `compileSchedule` throws. */
   of(row: JobRow): CompiledSchedule;
-  /** As `of`, with the error in place of a schedule that cannot be compiled. */
+  /** Like `of`, but returns the error of a schedule that cannot be compiled. */
   find(row: JobRow): CompiledSchedule | Error;
-  /** The schedules of rows without specification, in their order; those missing are read in one statement. */
+  /**
+   * Returns the schedules of rows without specification, in their order. Those not in the cache are read by one
+   * statement. Throws if one of them cannot be compiled.
+   */
   load(on: Queryable, rows: readonly Pick<JobRow, "uid" | "revision">[]): Promise<CompiledSchedule[]>;
-  /** As `load`, with the error in place of a schedule that cannot be compiled, so that one does not keep all back. */
+  /** Like `load`, but returns the error of a schedule that cannot be compiled, so that the others are still usable. */
   loadEach(
     on: Queryable,
     rows: readonly Pick<JobRow, "uid" | "revision">[],
   ): Promise<(CompiledSchedule | Error)[]>;
 }
 
-/** Makes a cache of at most `maxEntries`; the one unused for longest gives way. */
+/** Makes a cache of at most `maxEntries` schedules. The least recently used one is dropped first. */
 export function createScheduleCache(maxEntries: number, zoneData: Pick<ZoneData, "release">): ScheduleCache {
   const entries = new Map<string, CompiledSchedule>();
 
@@ -43,7 +46,7 @@ export function createScheduleCache(maxEntries: number, zoneData: Pick<ZoneData,
   };
 
   const loadEach: ScheduleCache["loadEach"] = async (on, rows) => {
-    // Taken out first: what is read below may push them out of the cache.
+    // Take these out of the cache first: the entries that are added below may push them out.
     const read = new Map<string, CompiledSchedule | Error>();
     for (const { uid, revision } of rows) {
       const known = entries.get(`${uid}/${revision}`);
@@ -63,7 +66,8 @@ export function createScheduleCache(maxEntries: number, zoneData: Pick<ZoneData,
     return rows.map((row) => {
       const key = `${row.uid}/${row.revision}`;
       const compiled = read.get(key);
-      if (compiled === undefined) return new Error(`Revision ${row.revision} of ${row.uid} has no row.`);
+      if (compiled === undefined)
+        return new Error(`Revision ${row.revision} of job ${row.uid} is not in scheduler.revisions.`);
       return compiled instanceof Error ? compiled : keep(key, compiled);
     });
   };

@@ -3,7 +3,7 @@ import { statement } from "../../db/statement.ts";
 import { toSqlTime } from "../../db/time.ts";
 import { type SkipRange, type SkipReason, type SkipVerdict, verdictOf } from "./verdict.ts";
 
-/** A range of skips. Times are epoch milliseconds. */
+/** A range of fire times without a trigger. Times are epoch milliseconds. */
 export interface SkipRow {
   readonly first_fire_time: number;
   readonly last_fire_time: number;
@@ -13,7 +13,7 @@ export interface SkipRow {
   readonly detail: string;
 }
 
-/** Adds ranges of skips; one that begins where a range does lengthens it. */
+/** Adds ranges. A range that begins where a stored range begins extends the stored one. */
 const skipAdd = statement<{ job_uid: string }>(
   "skipAdd",
   `insert into scheduler.skips as s (job_uid, first_fire_time, last_fire_time, verdict, reason, fire_count, detail)
@@ -24,7 +24,7 @@ const skipAdd = statement<{ job_uid: string }>(
    returning job_uid`,
 );
 
-/** The ranges of a job that hold fire times from $2 to $3, both inclusive. Ranges do not overlap. */
+/** Returns the ranges of job $1 that reach into the time from $2 to $3, both inclusive. Ranges do not overlap. */
 export const skipsBetween = statement<SkipRow>(
   "skipsBetween",
   `select first_fire_time, last_fire_time, verdict, reason, fire_count, detail
@@ -35,7 +35,7 @@ export const skipsBetween = statement<SkipRow>(
     order by first_fire_time`,
 );
 
-/** Records what turns or a change have skipped, of any number of jobs. */
+/** Records the fire times that turns or changes have skipped, of any number of jobs, in one statement. */
 export async function addSkips(
   tx: Queryable,
   skips: readonly { readonly jobUid: string; readonly range: SkipRange }[],

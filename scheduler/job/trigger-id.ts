@@ -1,15 +1,16 @@
 import { createHash } from "node:crypto";
+import { toIso } from "../../mesh/iso-time.ts";
 
 const CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz";
 
 /**
- * The id of the trigger of one fire time: `trg_` and the first 16 bytes of a SHA-256 in lower-case Crockford base32
- * without padding, first bits first (RFC 4648, section 6, with Crockford's alphabet). Anyone who knows the job's uid
- * and the nominal time can compute it; it depends on nothing else, so two schedulers that race name the same trigger.
- * A manual run adds its request id.
+ * Returns the id of the trigger of one fire time: `trg_` and the first 16 bytes of a SHA-256 in lower-case Crockford
+ * base32 without padding, most significant bits first (RFC 4648, section 6, with Crockford's alphabet). It depends only
+ * on the job's uid and the nominal time, and for a manual run on its request id. So two schedulers that decide the same
+ * fire time give its trigger the same id, and customers can compute it too.
  */
 export function triggerId(jobUid: string, nominalTimeMs: number, manualRequestId?: string): string {
-  const fireTime = new Date(nominalTimeMs).toISOString();
+  const fireTime = toIso(nominalTimeMs);
   const manual = manualRequestId === undefined ? "" : `\nmanual\n${manualRequestId}`;
   const digest = createHash("sha256").update(`easycron.trigger.v1\n${jobUid}\n${fireTime}${manual}`).digest();
   return `trg_${toBase32(digest.subarray(0, 16))}`;

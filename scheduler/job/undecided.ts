@@ -1,7 +1,10 @@
 import { readCarry } from "./carry.ts";
 import type { JobRow } from "./job.ts";
 
-/** Whether a job itself is still to decide a fire time: it is at the cursor or after it, or waits. */
+/**
+ * Tells whether the scheduler has still to decide a fire time of a job: the fire time is at the cursor, after it, or
+ * waits. A pause that ends by itself counts as a cursor at its end.
+ */
 export function isUndecided(
   row: Pick<JobRow, "state" | "next_fire_time" | "pause_until" | "carry">,
   fireTimeMs: number,

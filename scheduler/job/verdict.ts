@@ -1,4 +1,4 @@
-/** Why a fire time made no trigger, as PostgreSQL spells it. */
+/** The reason why a fire time made no trigger, as PostgreSQL spells it. */
 export type SkipReason =
   | "PAUSED"
   | "OUTSIDE_CALENDAR"
@@ -10,29 +10,29 @@ export type SkipReason =
   | "CATCHUP_LIMIT"
   | "MISFIRE_POLICY";
 
-/** What became of a fire time without a trigger. */
+/** The verdict on a fire time without a trigger: SKIPPED on purpose, or MISSED because of an outage. */
 export type SkipVerdict = "SKIPPED" | "MISSED";
 
-/** Consecutive fire times without a trigger, for one reason. */
+/** Consecutive fire times without a trigger, all for one reason. Times are epoch milliseconds. */
 export interface SkipRange {
-  /** The first one; of a range that is lengthened, the first of all. */
+  /** The first fire time of the whole range, also when this extends a stored range. */
   readonly firstMs: number;
   readonly lastMs: number;
   readonly reason: SkipReason;
-  /** How many are added. */
+  /** How many fire times this adds to the range. */
   readonly count: number;
-  /** The calendar that was closed, when one was. */
+  /** The name of the calendar that was closed; empty for other reasons. */
   readonly detail: string;
 }
 
 const MISSED: ReadonlySet<SkipReason> = new Set(["CATCHUP_WINDOW", "CATCHUP_LIMIT", "MISFIRE_POLICY"]);
 
-/** The verdict that a reason belongs to. */
+/** Returns the verdict that a reason belongs to. */
 export function verdictOf(reason: SkipReason): SkipVerdict {
   return MISSED.has(reason) ? "MISSED" : "SKIPPED";
 }
 
-/** Those of the ranges that an outage of ours has cost a job. */
+/** Returns the ranges that were missed because of an outage. */
 export function missedOf(ranges: readonly SkipRange[]): SkipRange[] {
   return ranges.filter(({ reason }) => verdictOf(reason) === "MISSED");
 }

@@ -21,12 +21,13 @@ import { BackfillJobRequestSchema } from "../../gen/easycron/v1/operation_pb.ts"
 import { auditJob } from "../audit/audit-ledger.ts";
 import { backfillJob } from "../backfill/backfill.ts";
 import { runBackfill } from "../backfill/run.ts";
+import { createCalendar } from "../calendars/change.ts";
+import { updateAndSettleCalendar } from "../calendars-service.ts";
 import { pauseJob, resumeJob } from "../changes/pause-job.ts";
 import { skipFireTime } from "../changes/skip-fire-time.ts";
 import { updateJob } from "../changes/update-job.ts";
 import type { JobRow } from "../job/job.ts";
 import { readJob } from "../reading/read-jobs.ts";
-import { createCalendar, updateCalendar } from "../settling/calendars-change.ts";
 import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
 import { listFireTimes } from "./list-fire-times.ts";
 
@@ -203,7 +204,7 @@ async function take(job: JobRow, each: Step): Promise<void> {
       await tickAll();
       const calendar = calendarOf(calendarNameOf(job), each.startHour, each.hours);
       const updateMask = { paths: ["windows"] };
-      await updateCalendar(
+      await updateAndSettleCalendar(
         bench.parts,
         PROJECT,
         create(UpdateCalendarRequestSchema, { calendar, updateMask }),

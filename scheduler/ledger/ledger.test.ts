@@ -17,12 +17,12 @@ import { createAuditSlots } from "../audit/slots.ts";
 import { auditLedger } from "../audit-service.ts";
 import { backfillJob } from "../backfill/backfill.ts";
 import { runBackfill } from "../backfill/run.ts";
+import { createCalendar } from "../calendars/change.ts";
 import { deleteJob, pauseJob, resumeJob } from "../changes/pause-job.ts";
 import { skipFireTime } from "../changes/skip-fire-time.ts";
 import { updateJob } from "../changes/update-job.ts";
 import { explainFireTime } from "../explain/explain-fire-time.ts";
 import type { JobRow } from "../job/job.ts";
-import { createCalendar } from "../settling/calendars-change.ts";
 import { everySecond, openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
 import { listFireTimes } from "./list-fire-times.ts";
 

@@ -11,10 +11,10 @@ import type {
 } from "../../gen/easycron/v1/ledger_service_pb.ts";
 import { TriggerKind, type TriggerSchema, TriggerState } from "../../gen/easycron/v1/trigger_pb.ts";
 import { failure } from "../../mesh/errors.ts";
+import { badPageToken, readPageToken, toPageToken } from "../../mesh/page-token.ts";
 import type { JobRow } from "../job/job.ts";
 import { jobByUid } from "../job/jobs.sql.ts";
 import type { Parts } from "../parts.ts";
-import { badPageToken, readPageToken, toPageToken } from "../requests/page-token.ts";
 import type { LedgerTriggerRow } from "./ledger.sql.ts";
 import { readRange } from "./range.ts";
 import { fireTimesOf, type Segment } from "./segments.ts";

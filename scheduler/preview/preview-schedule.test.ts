@@ -5,8 +5,8 @@ import { CalendarSchema } from "../../gen/easycron/v1/calendar_pb.ts";
 import { JobSchema, WarningCode } from "../../gen/easycron/v1/job_pb.ts";
 import { SkipFireTimeRequestSchema } from "../../gen/easycron/v1/ledger_service_pb.ts";
 import { PreviewScheduleRequestSchema } from "../../gen/easycron/v1/schedule_service_pb.ts";
+import { createCalendar } from "../calendars/change.ts";
 import { skipFireTime } from "../changes/skip-fire-time.ts";
-import { createCalendar } from "../settling/calendars-change.ts";
 import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
 import { previewSchedule } from "./preview-schedule.ts";
 

@@ -10,11 +10,11 @@ import {
   SkipFireTimeRequestSchema,
 } from "../../gen/easycron/v1/ledger_service_pb.ts";
 import { PreviewScheduleRequestSchema } from "../../gen/easycron/v1/schedule_service_pb.ts";
+import { createCalendar } from "../calendars/change.ts";
 import { skipFireTime } from "../changes/skip-fire-time.ts";
 import type { JobRow } from "../job/job.ts";
 import { jobByUid } from "../job/jobs.sql.ts";
 import { listFireTimes } from "../ledger/list-fire-times.ts";
-import { createCalendar } from "../settling/calendars-change.ts";
 import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
 import { previewSchedule } from "./preview-schedule.ts";
 

@@ -6,7 +6,7 @@ import { JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import { Verdict, VerdictReason } from "../../gen/easycron/v1/ledger_pb.ts";
 import { SimulateScheduleRequestSchema } from "../../gen/easycron/v1/schedule_service_pb.ts";
 import { TriggerKind } from "../../gen/easycron/v1/trigger_pb.ts";
-import { createCalendar } from "../settling/calendars-change.ts";
+import { createCalendar } from "../calendars/change.ts";
 import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
 import { simulateSchedule } from "./simulate-schedule.ts";
 

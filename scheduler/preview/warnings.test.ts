@@ -8,9 +8,9 @@ import {
 import { CalendarSchema } from "../../gen/easycron/v1/calendar_pb.ts";
 import { CreateJobResponseSchema, UpdateJobResponseSchema } from "../../gen/easycron/v1/job_service_pb.ts";
 import { PreviewScheduleResponseSchema } from "../../gen/easycron/v1/schedule_service_pb.ts";
+import { createCalendar } from "../calendars/change.ts";
 import { pauseJob } from "../changes/pause-job.ts";
 import { createSchedulerService } from "../scheduler-service.ts";
-import { createCalendar } from "../settling/calendars-change.ts";
 import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
 
 // A Monday, twenty past.

@@ -2,6 +2,7 @@ import { create, fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import { ListJobsRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
+import { toPageToken } from "../../mesh/page-token.ts";
 import { pauseJob } from "../changes/pause-job.ts";
 import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
 import { listJobs } from "./list-jobs.ts";
@@ -94,7 +95,7 @@ describe("jobs are listed", () => {
     await make(0, "b", 9);
     const { nextPageToken: pageToken } = await list({ filter: "name = *", orderBy: "name", pageSize: 1 });
     expect((await list({ filter: "name = *", orderBy: "name", pageToken })).jobs).toHaveLength(1);
-    const forged = Buffer.from("jobs:\u0000").toString("base64url");
+    const forged = toPageToken("jobs", "\u0000");
     for (const wrong of [
       { filter: "", orderBy: "name", pageToken },
       { filter: "name = *", orderBy: "name desc", pageToken },

@@ -3,11 +3,11 @@ import type { Statement } from "../../db/statement.ts";
 import { toSqlTime } from "../../db/time.ts";
 import type { Job } from "../../gen/easycron/v1/job_pb.ts";
 import type { ListJobsRequest } from "../../gen/easycron/v1/job_service_pb.ts";
-import { failure, fieldFailure } from "../../mesh/errors.ts";
+import { fieldFailure } from "../../mesh/errors.ts";
+import { badPageToken, readPageToken, toPageToken } from "../../mesh/page-token.ts";
 import type { JobRow } from "../job/job.ts";
 import { jobsAfterName } from "../job/jobs.sql.ts";
 import type { Parts } from "../parts.ts";
-import { readPageToken, toPageToken } from "../requests/page-token.ts";
 import { toFilterValues } from "./job-filter.sql.ts";
 import { EVERY_JOB, parseJobFilter } from "./job-filter.ts";
 import { orderedJobs } from "./list-jobs.sql.ts";
@@ -120,8 +120,7 @@ function readKey({ firstName, time }: Order, list: string, token: string): strin
   const key = readPageToken(list, token);
   if (key === "") return time === undefined ? [firstName] : [firstName, time.first];
   const [, ms, name] = KEY.exec(key) ?? [];
-  if (name === undefined || (ms === undefined) !== (time === undefined))
-    throw failure("PAGE_TOKEN_INVALID", { token });
+  if (name === undefined || (ms === undefined) !== (time === undefined)) throw badPageToken(token);
   if (ms === undefined) return [name];
   return [name, ms === "infinity" ? ms : toSqlTime(Number(ms))];
 }

@@ -6,8 +6,9 @@ import { UpdateCalendarRequestSchema } from "../../gen/easycron/v1/calendar_serv
 import { type Job, JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import { ListJobsRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
 import { SkipFireTimeRequestSchema } from "../../gen/easycron/v1/ledger_service_pb.ts";
+import { createCalendar } from "../calendars/change.ts";
+import { updateAndSettleCalendar } from "../calendars-service.ts";
 import { skipFireTime } from "../changes/skip-fire-time.ts";
-import { createCalendar, updateCalendar } from "../settling/calendars-change.ts";
 import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
 import { listJobs } from "./list-jobs.ts";
 import { presentJob, readJob } from "./read-jobs.ts";
@@ -55,7 +56,7 @@ describe("the next fire time of a job makes a trigger", () => {
     await at(START + HOUR / 2);
     const calendar = create(CalendarSchema, morning(["SUNDAY"]));
     const request = create(UpdateCalendarRequestSchema, { calendar, updateMask: { paths: ["windows"] } });
-    await updateCalendar(bench.parts, PROJECT, request);
+    await updateAndSettleCalendar(bench.parts, PROJECT, request);
     expect(await next("hourly")).toBe("2026-03-08T09:00:00.000Z");
     expect(await next("weekly")).toBe("2026-03-08T09:30:00.000Z");
   });

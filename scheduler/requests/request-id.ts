@@ -8,13 +8,13 @@ import { type RequestRow, requestById, requestInsertIfNew } from "./requests.sql
 /** One use of a request id. */
 export interface RequestUse {
   readonly projectId: string;
-  /** The customer's; empty when the call need not be repeatable. */
+  /** The customer's request id; empty when the customer gave none. */
   readonly requestId: string;
-  /** SHA-256 of what is asked, without the request id. */
+  /** SHA-256 of the request without its request id. */
   readonly fingerprint: Buffer;
 }
 
-/** The fingerprint of a request: equal for equal requests to the same method. */
+/** Returns the fingerprint of a request. Two requests have the same one if method and content are equal. */
 export function fingerprintOf<D extends DescMessage>(
   schema: D,
   request: MessageShape<D> & { requestId: string },
@@ -24,7 +24,8 @@ export function fingerprintOf<D extends DescMessage>(
 }
 
 /**
- * The earlier use of this request id, or undefined. Throws REQUEST_ID_REUSED if that was another request.
+ * Finds the earlier use of a request id; undefined if there is none. Throws REQUEST_ID_REUSED if the earlier use was a
+ * different request.
  */
 export async function findEarlierUse(on: Queryable, use: RequestUse): Promise<RequestRow | undefined> {
   if (use.requestId === "") return undefined;
@@ -36,8 +37,8 @@ export async function findEarlierUse(on: Queryable, use: RequestUse): Promise<Re
 }
 
 /**
- * Remembers a first use within the transaction of its effect. Returns false when another call was first: its effect
- * is the answer, and this one must be rolled back.
+ * Records the first use of a request id, in the transaction that carries out the request. Returns false when another
+ * call with the same request id was first. The caller must then roll back and answer with the effect of that call.
  */
 export async function rememberUse(
   tx: Queryable,

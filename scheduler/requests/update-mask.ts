@@ -1,6 +1,6 @@
 import { fieldFailure } from "../../mesh/errors.ts";
 
-/** The error of a mask that names a path which is not among the fields that may be changed. */
+/** Returns the UPDATE_MASK_INVALID error of a mask with a path that is not one of the `updatable` fields. */
 export function updateMaskInvalid(path: string, updatable: readonly string[]): Error {
   const accepted = updatable.join(", ");
   const problem = `"${path}" cannot be changed; accepted: ${accepted}.`;

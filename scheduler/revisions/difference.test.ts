@@ -5,8 +5,9 @@ import { CalendarSchema } from "../../gen/easycron/v1/calendar_pb.ts";
 import { UpdateCalendarRequestSchema } from "../../gen/easycron/v1/calendar_service_pb.ts";
 import { JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import { UpdateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
+import { createCalendar, deleteCalendar } from "../calendars/change.ts";
+import { updateAndSettleCalendar } from "../calendars-service.ts";
 import { updateJob } from "../changes/update-job.ts";
-import { createCalendar, deleteCalendar, updateCalendar } from "../settling/calendars-change.ts";
 import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
 import { getRevision } from "./read.ts";
 
@@ -67,7 +68,7 @@ describe("calendars", () => {
     expect(asMade).toMatchObject({ added: 0, removed });
     bench.setTime(START + 2 * MINUTE);
     const calendar = office(open("10:00", "18:00"));
-    await updateCalendar(bench.parts, PROJECT, create(UpdateCalendarRequestSchema, { calendar }));
+    await updateAndSettleCalendar(bench.parts, PROJECT, create(UpdateCalendarRequestSchema, { calendar }));
     expect(await read(2)).toEqual(asMade);
     await update(3, {}, ["calendars"]);
     bench.setTime(START + 4 * MINUTE);

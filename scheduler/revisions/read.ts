@@ -9,13 +9,13 @@ import {
   RevisionSchema,
 } from "../../gen/easycron/v1/revision_pb.ts";
 import { failure } from "../../mesh/errors.ts";
+import { badPageToken, readPageToken, toPageToken } from "../../mesh/page-token.ts";
 import { dropSnapshots } from "../calendars/edges.ts";
 import { fromSpecJson, type JobRow } from "../job/job.ts";
 import { type RevisionRow, revisionsBefore, revisionWithPrevious } from "../job/revisions.sql.ts";
 import { findLedgerJob } from "../ledger/view.ts";
 import type { Parts } from "../parts.ts";
 import { readJob } from "../reading/read-jobs.ts";
-import { readPageToken, toPageToken } from "../requests/page-token.ts";
 import { compileSchedule } from "../schedules/compiled-schedule.ts";
 import { gatesAt } from "./calendars.ts";
 import { type Difference, differenceOf, type RevisionTiming } from "./difference.ts";
@@ -54,8 +54,7 @@ function readNumber(list: string, token: string, first: number): number {
   const key = readPageToken(list, token);
   if (key === "") return first;
   const number = Number(key);
-  if (!Number.isInteger(number) || number < 1 || number > AFTER_ALL)
-    throw failure("PAGE_TOKEN_INVALID", { token });
+  if (!Number.isInteger(number) || number < 1 || number > AFTER_ALL) throw badPageToken(token);
   return number;
 }
 

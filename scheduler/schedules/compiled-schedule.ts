@@ -21,36 +21,38 @@ import {
   type Schedule as ScheduleMessage,
 } from "../../gen/easycron/v1/schedule_pb.ts";
 import { failure, fieldFailure } from "../../mesh/errors.ts";
+import { toIso } from "../../mesh/iso-time.ts";
 import type { CalendarReference } from "../calendars/calendars.ts";
 import { compileSnapshot } from "../calendars/edges.ts";
 import { ownRelease, type ZoneRelease } from "../zones/zone-data.ts";
-import { type Policies, type PolicyFields, readCalendars, readPolicies } from "./policies.ts";
+import { type Policies, type PolicyFields, readCalendarReferences, readPolicies } from "./policies.ts";
 
-/** A job's schedules, bounds and policies, ready to be asked. */
+/** A job's schedules, time bounds and policies, compiled. */
 export interface CompiledSchedule {
-  /** The job's id, empty for an unsaved one. */
+  /** The job's uid; empty for a job that is not saved. */
   readonly jobUid: string;
-  /** The first fire time strictly later than `afterMs`, or null when none is left. Epoch milliseconds. */
+  /** Returns the first fire time strictly later than `afterMs`; null when there is none. Epoch milliseconds. */
   nextAfter(afterMs: number): number | null;
-  /** What decides the fire times, for previews and warnings; without the calendars, which change by themselves. */
+  /** What decides the fire times, for previews and warnings. Calendars are not in it, as they change independently. */
   readonly plan: FirePlan;
   readonly policies: Policies;
-  /** The calendars that must be open. */
+  /** The job's references to calendars, which must be open at a fire time. */
   readonly calendars: readonly CalendarReference[];
-  /** The release of the zone database that it was compiled by. */
+  /** The zone data version that it was compiled with. */
   readonly zoneData: string;
-  /** The zones that decide its fire times. */
+  /** The time zones that decide its fire times. */
   readonly zones: readonly string[];
 }
 
-/** The part of a job that says when. */
+/** The fields of a job that decide when it fires. */
 export type Timing = Pick<Job, "schedules" | "startTime" | "endTime" | "flexibleWindow" | "calendars"> &
   PolicyFields;
 
 /**
- * Compiles a job's schedules (a union: an instant that several name fires once) and bounds. `seed` is the job's uid,
- * for `H`; zones are as `options.zoneData` has them, by default as this process has them. Throws SCHEDULE_INVALID, SCHEDULE_NEVER_FIRES (unless allowed, as in a preview), TIME_ZONE_UNKNOWN or
- * FIELD_INVALID, naming the field.
+ * Compiles a job's schedules, time bounds and policies. Several schedules form a union: an instant that more than one
+ * names fires once. `seed` is the job's uid; `H` in a cron expression depends on it. `options.zoneData` is by default
+ * that of this process. Throws SCHEDULE_INVALID, TIME_ZONE_UNKNOWN, FIELD_INVALID, and SCHEDULE_NEVER_FIRES unless
+ * `options.allowNeverFiring` is true, as in a preview; each error names the field.
  */
 export function compileSchedule(
   timing: Timing,
@@ -67,7 +69,7 @@ export function compileSchedule(
   const startMs = timing.startTime && timestampMs(timing.startTime);
   const endMs = timing.endTime && timestampMs(timing.endTime);
   if (startMs !== undefined && endMs !== undefined && endMs < startMs) {
-    const problem = `${new Date(endMs).toISOString()} is before startTime, ${new Date(startMs).toISOString()}.`;
+    const problem = `${toIso(endMs)} is before startTime, ${toIso(startMs)}.`;
     throw fieldFailure("FIELD_INVALID", "job.endTime", problem);
   }
   const bounds = { startMs, endMs };
@@ -76,20 +78,20 @@ export function compileSchedule(
     jobUid: seed,
     plan: { schedules, bounds, ...(windowMs === 0 ? {} : { flexibleWindow: { jobUid: seed, windowMs } }) },
     policies: readPolicies(timing),
-    calendars: readCalendars(timing),
+    calendars: readCalendarReferences(timing),
     zoneData: zoneData.version,
     zones: zonesOf(timing),
     nextAfter: (afterMs) => {
       const next = nextOf(schedules, afterMs, bounds);
-      // A fire time that is not later than the last one would be lost as a duplicate, or repeat for ever.
+      // The cursor must move forward, or the job would fire for the same instant again and again.
       if (next !== null && next <= afterMs)
-        throw new Error(`The fire time ${next} is not later than ${afterMs}.`);
+        throw new Error(`The next fire time ${next} is not later than ${afterMs}.`);
       return next;
     },
   };
 }
 
-/** The zones by which a job's fire times are computed, each once. */
+/** Returns the time zones that decide a job's fire times, each once. */
 function zonesOf({ schedules }: Pick<Timing, "schedules">): string[] {
   const named = schedules.map(({ timeZone, kind }) => {
     const given = kind.case === "calendarEdge" ? (kind.value.snapshot?.timeZone ?? "") : timeZone;
@@ -102,7 +104,7 @@ interface CompileContext {
   readonly seed: string;
   readonly zoneData: ZoneRelease;
   readonly path: string;
-  /** All of the job's. */
+  /** All schedules of the job. */
   readonly schedules: readonly ScheduleMessage[];
 }
 
@@ -150,7 +152,7 @@ function refuseNeverFiring(given: ScheduleMessage, compiled: Schedule, path: str
   if (compiled.kind !== "cron" || !neverFires(compiled.fields)) return;
   const value = given.kind.case === "cron" ? given.kind.value.expression : "";
   const field = `${path}.cron.expression`;
-  const problem = `No date of any year matches "${value}". Name a day that the month has.`;
+  const problem = `"${value}" matches no date of any year; name a day that the month has.`;
   throw fieldFailure("SCHEDULE_NEVER_FIRES", field, problem, { value });
 }
 

@@ -1,9 +1,9 @@
 import type { CompiledSchedule } from "./compiled-schedule.ts";
 
-/** Counting stops here: some milliseconds of work, which a tick or a call can spare. */
+/** Counting stops at this number. So it takes some milliseconds at most, which a tick or a call can afford. */
 export const COUNT_LIMIT = 50_000;
 
-/** How many fire times are later than `afterMs` and not later than `untilMs`; at most 50,000 are counted. */
+/** Counts the fire times later than `afterMs` and up to `untilMs`, inclusive; at most 50,000 are counted. */
 export function countFireTimes(
   schedule: Pick<CompiledSchedule, "nextAfter">,
   afterMs: number,

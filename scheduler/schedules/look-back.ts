@@ -2,14 +2,15 @@ import { type CalendarGate, passGates } from "../../cron/calendar-gate.ts";
 import type { CompiledSchedule } from "./compiled-schedule.ts";
 import type { Sliced } from "./slices.ts";
 
-/** How far back a fire time is looked for. */
+/** How far back to look for a fire time. */
 const LOOK_BACK_MS = 366 * 86_400_000;
-/** How many fire times are looked at. */
+/** Most fire times to look at. */
 const LOOK_BACK_LIMIT = 10_000;
 
 /**
- * Finds the last fire time up to `atMs` that no calendar skips: if it is deferred, it has taken, or left to an earlier
- * one, the opening that the next is deferred to. Null if there is none among 10,000 and within a year.
+ * Finds the last fire time up to `atMs`, inclusive, that no calendar skips. If that one is deferred to an opening, it
+ * (or an earlier one) takes the opening, and a later fire time that is deferred to the same opening makes no trigger.
+ * Returns null if there is none within a year, or among the 10,000 fire times looked at, or when the work is stopped.
  */
 export function* lookBack(
   schedule: Pick<CompiledSchedule, "nextAfter">,

@@ -1,17 +1,20 @@
 import type { CompiledSchedule } from "./compiled-schedule.ts";
 
-/** Most fire times that one turn looks ahead at. */
+/** Most fire times that one turn looks at ahead of its cursor. */
 const LOOK_LIMIT = 100_000;
 
-/** Looks ahead in what an outage has left. */
+/** Looks ahead in the backlog of one job. */
 export interface Overdue {
-  /** Whether at least `count` fire times later than `afterMs` are due by `untilMs`. To be asked in ascending order. */
+  /**
+   * Tells whether at least `count` fire times later than `afterMs` are due by `untilMs`. Ask with ascending `afterMs`.
+   */
   has(afterMs: number, count: number, untilMs: number): boolean;
 }
 
 /**
- * Makes a look ahead for one turn. Each fire time is looked at once, however often it is asked, so that the limit of
- * what is made up for costs no more than working it off. `dueOf` gives null for one that makes no trigger.
+ * Makes the look-ahead of one turn. It computes each fire time only once, however often `has` is called. So applying
+ * `maxCatchup` to a backlog costs no more than catching up would. `dueOf` returns the effective time of a fire time, or
+ * null if it makes no trigger.
  */
 export function createOverdue(
   schedule: Pick<CompiledSchedule, "nextAfter">,

@@ -8,35 +8,39 @@ import {
 } from "../../gen/easycron/v1/job_pb.ts";
 import type { CalendarReference } from "../calendars/calendars.ts";
 
-/** How many fire times may wait with BUFFER_ALL. */
+/** Most fire times that may wait with BUFFER_ALL. */
 const BUFFER_ALL_ROOM = 1_000;
 
-/** What a job wants done with fire times that are late, that overlap, or that are too many. */
+/** How a job treats fire times that are late, that overlap, or that exceed a limit. */
 export interface Policies {
-  /** How many scheduled triggers in all; 0 means no limit. */
+  /** Most scheduled triggers in the life of the job; 0 means no limit. */
   readonly maxFires: number;
+  /** Which late fire times are caught up after an outage. */
   readonly misfire: "FIRE_ALL" | "FIRE_LATEST" | "SKIP";
+  /** A fire time that is later than this is not caught up. */
   readonly catchupWindowMs: number;
+  /** Most late fire times that are caught up after one outage, with FIRE_ALL. */
   readonly maxCatchup: number;
+  /** What happens to a fire time while an earlier trigger is unfinished. */
   readonly overlap: "ALLOW_ALL" | "SKIP" | "BUFFER";
-  /** How many fire times may wait for an earlier trigger. */
+  /** Most fire times that may wait for an earlier trigger; 0 unless `overlap` is BUFFER. */
   readonly bufferRoom: number;
-  /** Whether the job is deleted when it has fired for the last time. */
+  /** Whether the job is deleted after it has fired for the last time. */
   readonly deleteFinished: boolean;
 }
 
-/** How long a fire time may be late and still be made up for when a job does not say. */
+/** The default of `catchupWindow`. */
 export const DEFAULT_CATCHUP_WINDOW_MS = 3_600_000;
-/** How many are made up for when a job does not say. */
+/** The default of `maxCatchup`. */
 export const DEFAULT_MAX_CATCHUP = 100;
 
-/** The part of a job that says what to do when time is not kept. */
+/** The fields of a job that decide its policies. */
 export type PolicyFields = Pick<
   Job,
   "maxFires" | "misfirePolicy" | "catchupWindow" | "maxCatchup" | "overlapPolicy" | "afterCompletion"
 >;
 
-/** Reads a job's policies; what is not said has its default. */
+/** Reads a job's policies. Fields that are not set get their defaults. */
 export function readPolicies(job: PolicyFields): Policies {
   return {
     maxFires: job.maxFires,
@@ -61,8 +65,8 @@ function overlapOf(policy: OverlapPolicy): Pick<Policies, "overlap" | "bufferRoo
   return { overlap: "ALLOW_ALL", bufferRoom: 0 };
 }
 
-/** The calendars that a job refers to. */
-export function readCalendars(job: Pick<Job, "calendars">): CalendarReference[] {
+/** Reads a job's references to calendars. */
+export function readCalendarReferences(job: Pick<Job, "calendars">): CalendarReference[] {
   return job.calendars.map(({ name, outside }) => ({
     name,
     outside: outside === Outside.DEFER ? "DEFER" : "SKIP",

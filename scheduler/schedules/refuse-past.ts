@@ -1,32 +1,33 @@
 import { create, equals } from "@bufbuild/protobuf";
 import { type Job, JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import { fieldFailure } from "../../mesh/errors.ts";
+import { toIso } from "../../mesh/iso-time.ts";
 import type { CompiledSchedule } from "./compiled-schedule.ts";
 
-/** A job as it is to be, checked and with its defaults. */
+/** A job that a request wants, checked and with its defaults, and its schedule. */
 interface Wanted {
   readonly job: Job;
   readonly schedule: CompiledSchedule;
 }
 
 /**
- * Refuses a job with `once` schedules alone, of which all lie in the past: it would be FINISHED without having fired. A
- * recurring one whose end lies in the past is for backfills. Of a job that is there already (`before`) only what changes
- * is judged. Throws SCHEDULE_NEVER_FIRES, naming the field, the instant and `nowMs`.
+ * Refuses a job that has only `once` schedules and all of them in the past: it would be FINISHED without ever firing. A
+ * recurring job whose end is in the past is accepted, because backfills may need it. An update (`before` is the job as
+ * it was) is refused only if it changes the schedules. Throws SCHEDULE_NEVER_FIRES, naming the field, the instant and
+ * `nowMs`.
  */
 export function refusePast({ job, schedule }: Wanted, nowMs: number, before?: Job): void {
-  const now = new Date(nowMs).toISOString();
   const lastMs = lastOfOnce(schedule);
   if (lastMs === undefined || lastMs > nowMs || isSameWhen(job, before)) return;
-  const value = Number.isFinite(lastMs) ? new Date(lastMs).toISOString() : "";
+  const value = Number.isFinite(lastMs) ? toIso(lastMs) : "";
   const problem =
     value === ""
-      ? "Its local times do not exist in their zones; accepted: at least one that does."
-      : `"${value}" is the last of its times, and in the past: it is now ${now}; accepted: a later instant.`;
+      ? "None of its local times exists in its time zone; accepted: at least one that exists."
+      : `"${value}", the last of its times, is in the past (it is now ${toIso(nowMs)}); accepted: a later instant.`;
   throw fieldFailure("SCHEDULE_NEVER_FIRES", "job.schedules", problem, { value });
 }
 
-// The last instant of a job of `once` schedules alone, -Infinity when they have none; undefined for any other.
+// Returns the last instant of a job with only `once` schedules, -Infinity when they have none; undefined for other jobs.
 function lastOfOnce({ plan: { schedules } }: CompiledSchedule): number | undefined {
   const times = schedules.flatMap((each) => (each.kind === "once" ? [each.timesMs] : []));
   return schedules.length === 0 || times.length < schedules.length ? undefined : Math.max(...times.flat());

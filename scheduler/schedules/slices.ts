@@ -1,31 +1,35 @@
 import { setImmediate } from "node:timers/promises";
 
 /**
- * Work that can be interrupted: it yields often, is told each time whether to stop, and then returns what it has so far.
+ * Work that can be interrupted. It yields often. Each yield evaluates to whether to stop; if so, the work returns what
+ * it has so far.
  */
 export type Sliced<T> = Generator<undefined, T, boolean>;
 
-/** How long one slice keeps everything else waiting. */
+/** How long one slice blocks the event loop. */
 const SLICE_MS = 10;
-/** How much of the processor one call gets in all. */
+/** How much processor time one call may use in total. */
 const BUDGET_MS = 2_000;
 
-/** How work is run; all has a default. */
+/** How to run the work; every field has a default. */
 export interface SliceOptions {
   readonly sliceMs?: number;
-  /** All slices together; after that the work is told to stop. */
+  /** Processor time of all slices together; then the work is asked to stop. */
   readonly budgetMs?: number;
-  /** Aborted when nobody wants the answer any more: the work is told to stop. */
+  /** When it aborts, because nobody waits for the answer any more, the work is asked to stop. */
   readonly signal?: AbortSignal | undefined;
-  /** A clock for durations, in milliseconds: it ends a slice. */
+  /** A monotonic clock in milliseconds; it decides when a slice ends. */
   readonly elapsed?: () => number;
-  /** How long the process has computed, in milliseconds: the budget is of that, so that a busy machine cuts nothing. */
+  /**
+   * The processor time of this process in milliseconds. The budget counts it, so a busy machine does not shorten the
+   * work.
+   */
   readonly computed?: () => number;
 }
 
 /**
- * Runs work on the loop that also ticks: slices of about 10 ms, between which everything else has its turn, and 2 s of
- * the processor in all. Only what the slices themselves take counts.
+ * Runs long work on the event loop that also runs the tick: in slices of about 10 ms, between which everything else can
+ * run, and with at most 2 s of processor time in total. Only the processor time of the slices counts.
  */
 export async function runInSlices<T>(work: Sliced<T>, options: SliceOptions = {}): Promise<T> {
   const { sliceMs = SLICE_MS, budgetMs = BUDGET_MS, signal } = options;

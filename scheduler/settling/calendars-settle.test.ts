@@ -7,14 +7,16 @@ import {
   ListCalendarsRequestSchema,
   UpdateCalendarRequestSchema,
 } from "../../gen/easycron/v1/calendar_service_pb.ts";
+import { toPageToken } from "../../mesh/page-token.ts";
 import { bindCalendars, gatesOf, gatesOfMany } from "../calendars/calendars.ts";
+import { createCalendar, deleteCalendar } from "../calendars/change.ts";
+import { checkCalendar, listCalendars, readCalendar } from "../calendars/read.ts";
 import { toCalendar } from "../calendars/spec.ts";
+import { updateAndSettleCalendar } from "../calendars-service.ts";
 import { deleteJob } from "../changes/pause-job.ts";
 import type { JobRow } from "../job/job.ts";
 import { readJob } from "../reading/read-jobs.ts";
 import { everySecond, openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
-import { createCalendar, deleteCalendar, readCalendar, updateCalendar } from "./calendars-change.ts";
-import { checkCalendar, listCalendars } from "./calendars-read.ts";
 import { settleCalendar } from "./calendars-settle.ts";
 
 // A Sunday.
@@ -38,7 +40,11 @@ const make = (calendar: MessageInitShape<typeof CalendarSchema> = office) =>
   createCalendar(bench.parts, PROJECT, create(CalendarSchema, calendar));
 const change = (calendar: MessageInitShape<typeof CalendarSchema>, ...paths: string[]) => {
   const updateMask = { paths };
-  return updateCalendar(bench.parts, PROJECT, create(UpdateCalendarRequestSchema, { calendar, updateMask }));
+  return updateAndSettleCalendar(
+    bench.parts,
+    PROJECT,
+    create(UpdateCalendarRequestSchema, { calendar, updateMask }),
+  );
 };
 const check = (atMs: number) => {
   const request = { name: "office-hours", time: timestampFromMs(atMs) };
@@ -76,7 +82,7 @@ describe("a calendar", () => {
     const second = await listCalendars(bench.parts, PROJECT, request);
     expect(second.calendars.map(({ name }) => name)).toEqual(["office-hours"]);
     expect(second.nextPageToken).toBe("");
-    request.pageToken = Buffer.from("jobs:always").toString("base64url");
+    request.pageToken = toPageToken("jobs", "always");
     await expect(listCalendars(bench.parts, PROJECT, request)).rejects.toMatchObject({
       reason: "PAGE_TOKEN_INVALID",
     });

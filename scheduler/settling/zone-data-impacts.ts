@@ -8,11 +8,11 @@ import {
   type ZoneDataImpact,
   ZoneDataImpactSchema,
 } from "../../gen/easycron/v1/schedule_service_pb.ts";
+import { readPageToken, toPageToken } from "../../mesh/page-token.ts";
 import { gatesOfMany } from "../calendars/calendars.ts";
 import { fromSpecJson, type JobRow } from "../job/job.ts";
 import { jobsOfProjectInZones } from "../job/jobs.sql.ts";
 import type { Parts } from "../parts.ts";
-import { readPageToken, toPageToken } from "../requests/page-token.ts";
 import { differenceOf } from "../revisions/difference.ts";
 import { toFireTimeDifference } from "../revisions/read.ts";
 import { compileSchedule } from "../schedules/compiled-schedule.ts";

@@ -8,6 +8,8 @@ import { JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import { CreateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
 import { ListZoneDataImpactsRequestSchema } from "../../gen/easycron/v1/schedule_service_pb.ts";
 import { auditJob } from "../audit/audit-ledger.ts";
+import { createCalendar } from "../calendars/change.ts";
+import { readCalendar } from "../calendars/read.ts";
 import { createJob } from "../changes/create-job.ts";
 import { pauseJob, resumeJob } from "../changes/pause-job.ts";
 import type { JobRow } from "../job/job.ts";
@@ -18,7 +20,6 @@ import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
 import { zoneOffsetsInsert, zoneOffsetsZones } from "../zones/zone-data.sql.ts";
 import { createZoneData, ownRelease, tablesOf, type ZoneRelease } from "../zones/zone-data.ts";
 import { keepFirstRelease, recordRelease } from "../zones/zone-data-record.ts";
-import { createCalendar, readCalendar } from "./calendars-change.ts";
 import { listZoneDataImpacts } from "./zone-data-impacts.ts";
 import { settleZoneData } from "./zone-data-settle.ts";
 

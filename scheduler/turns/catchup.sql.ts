@@ -1,6 +1,9 @@
 import { statement } from "../../db/statement.ts";
 
-/** Reserves $3 milliseconds of each project's catch-up time from $2 on; tells where they end. */
+/**
+ * Reserves catch-up time: $3 milliseconds for each project $1, from $2 on or after what is reserved already. Returns
+ * where the reserved time of each project ends.
+ */
 export const catchupReserve = statement<{ project_id: string; next_time: number }>(
   "catchupReserve",
   `insert into scheduler.catchup_slots as s (project_id, next_time)
@@ -11,7 +14,10 @@ export const catchupReserve = statement<{ project_id: string; next_time: number 
    returning project_id, next_time`,
 );
 
-/** Gives back the project's catch-up time after the last trigger that is still made up for, or after $2 if none is. */
+/**
+ * Frees the reserved catch-up time of project $1 that lies after its last unfinished catch-up trigger, or after $2 if
+ * it has none.
+ */
 export const catchupRelease = statement<{ project_id: string }>(
   "catchupRelease",
   `update scheduler.catchup_slots set next_time = least(next_time, greatest($2, dispatcher.catchup_end($1)))

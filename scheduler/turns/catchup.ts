@@ -5,9 +5,9 @@ import type { TriggerEventInit } from "../job/chain.ts";
 import { catchupReserve } from "./catchup.sql.ts";
 
 /**
- * Spreads what is made up for after an outage: each project's catch-up triggers become due one after the other, at
- * `perSecond` however many schedulers there are, from `nowMs` on and after those of earlier turns. Others are left as
- * they are. The slots are reserved in the caller's transaction.
+ * Spreads the catch-up triggers of each project over time: they become due one after the other, `perSecond` in a
+ * second, from `nowMs` on and after those of earlier turns. The rate is that of the project, however many schedulers
+ * run. Other triggers keep their effective times. The time is reserved in the caller's transaction.
  */
 export async function shapeCatchup(
   tx: Queryable,

@@ -35,7 +35,7 @@ async function serve(
 
 function handOverTo(port: number, timeoutMs = 5_000) {
   const client = createGrpcClient(DispatcherService, { addresses: [`127.0.0.1:${port}`], deadlineMs: 1_000 });
-  const handOver = createHandOver(client, { lanes: 2, timeoutMs });
+  const handOver = createHandOver(client, { streams: 2, timeoutMs });
   closes.push(() => client.close(), handOver.close);
   return handOver;
 }

@@ -11,62 +11,68 @@ import type { TriggerEventInit } from "../job/chain.ts";
 /** Largest number of events in one message of the stream. */
 export const MAX_BATCH = 1_000;
 
-/** Hands trigger events to the dispatchers. */
+/** Hands trigger events over to the dispatchers. */
 export interface HandOver {
   /**
-   * Resolves when a dispatcher has made all events durable. They may be sent again any number of times. Throws
-   * SERVICE_UNAVAILABLE when that is not known within the time limit.
+   * Sends events and resolves when a dispatcher has made all of them durable. The same events may be sent any number of
+   * times. Throws SERVICE_UNAVAILABLE when no dispatcher confirms within the time limit; the events may then be
+   * recorded or not.
    */
   send(events: readonly TriggerEventInit[]): Promise<void>;
   /** Ends the streams. */
   close(): void;
 }
 
-interface Waiting {
+/** A batch that was sent and not yet answered. */
+interface SentBatch {
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
   readonly timer: NodeJS.Timeout;
 }
 
-interface Lane {
-  readonly stream: ReturnType<GrpcClient<typeof DispatcherService>["accept"]>;
-  readonly waiting: Map<bigint, Waiting>;
-  broken: boolean;
+/** One long-lived stream to a dispatcher. */
+interface AcceptStream {
+  readonly call: ReturnType<GrpcClient<typeof DispatcherService>["accept"]>;
+  /** By batch id. */
+  readonly sent: Map<bigint, SentBatch>;
+  isBroken: boolean;
 }
 
 /**
- * Opens `lanes` long-lived streams, each at its first use; the channel's round robin puts neighbours on different
- * dispatchers. Batches go to the lanes in turn. A lane that breaks fails what it carries and is opened anew.
+ * Keeps `streams` long-lived streams to the dispatchers. Each opens at its first use; the channel's round robin puts
+ * streams that open one after the other on different dispatchers. Batches go to the streams in rotation. When a stream
+ * breaks, its unanswered batches fail, and the next batch opens it again. An answer that takes longer than `timeoutMs`
+ * breaks the stream.
  */
 export function createHandOver(
   client: GrpcClient<typeof DispatcherService>,
-  options: { readonly lanes: number; readonly timeoutMs: number },
+  options: { readonly streams: number; readonly timeoutMs: number },
 ): HandOver {
-  const lanes: (Lane | undefined)[] = Array.from({ length: options.lanes });
-  let turn = 0;
+  const streams: (AcceptStream | undefined)[] = Array.from({ length: options.streams });
+  let latest = 0;
   let lastBatchId = 0n;
 
-  const laneInTurn = (): Lane => {
-    turn = (turn + 1) % lanes.length;
-    const open = lanes[turn];
-    if (open !== undefined && !open.broken) return open;
-    const lane: Lane = { stream: client.accept(), waiting: new Map(), broken: false };
-    lanes[turn] = lane;
-    void receive(lane);
-    return lane;
+  const nextStream = (): AcceptStream => {
+    latest = (latest + 1) % streams.length;
+    const open = streams[latest];
+    if (open !== undefined && !open.isBroken) return open;
+    const stream: AcceptStream = { call: client.accept(), sent: new Map(), isBroken: false };
+    streams[latest] = stream;
+    void receive(stream);
+    return stream;
   };
 
   const sendBatch = (events: readonly TriggerEventInit[]): Promise<void> => {
-    const lane = laneInTurn();
+    const stream = nextStream();
     lastBatchId += 1n;
     const batchId = lastBatchId;
     return new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => {
-        breakLane(lane, failure("SERVICE_UNAVAILABLE", { service: "dispatcher" }, { retryAfterMs: 1_000 }));
+        breakStream(stream, unavailable());
       }, options.timeoutMs);
-      lane.waiting.set(batchId, { resolve, reject, timer });
+      stream.sent.set(batchId, { resolve, reject, timer });
       const request: MessageInitShape<typeof AcceptRequestSchema> = { batchId, events: [...events] };
-      lane.stream.send(request).catch((error: unknown) => breakLane(lane, error));
+      stream.call.send(request).catch((error: unknown) => breakStream(stream, error));
     });
   };
 
@@ -79,39 +85,43 @@ export function createHandOver(
       await Promise.all(batches);
     },
     close: () => {
-      for (const lane of lanes) if (lane !== undefined && !lane.broken) lane.stream.end();
+      for (const stream of streams) if (stream !== undefined && !stream.isBroken) stream.call.end();
     },
   };
 }
 
-async function receive(lane: Lane): Promise<void> {
+async function receive(stream: AcceptStream): Promise<void> {
   try {
-    for await (const response of lane.stream.responses) settle(lane, response);
-    breakLane(lane, failure("SERVICE_UNAVAILABLE", { service: "dispatcher" }, { retryAfterMs: 1_000 }));
+    for await (const response of stream.call.responses) answer(stream, response);
+    breakStream(stream, unavailable());
   } catch (error) {
-    breakLane(lane, error);
+    breakStream(stream, error);
   }
 }
 
-function settle(lane: Lane, response: AcceptResponse): void {
-  const waiting = lane.waiting.get(response.batchId);
-  if (waiting === undefined) return;
-  lane.waiting.delete(response.batchId);
-  clearTimeout(waiting.timer);
-  if (response.errorCode === 0) waiting.resolve();
-  else {
-    const cause = new Error(`accept: code ${response.errorCode}: ${response.errorMessage}`);
-    waiting.reject(failure("SERVICE_UNAVAILABLE", { service: "dispatcher" }, { cause, retryAfterMs: 1_000 }));
-  }
+/** Resolves or rejects the batch that a response is about. */
+function answer(stream: AcceptStream, { batchId, errorCode, errorMessage }: AcceptResponse): void {
+  const batch = stream.sent.get(batchId);
+  if (batch === undefined) return;
+  stream.sent.delete(batchId);
+  clearTimeout(batch.timer);
+  if (errorCode === 0) batch.resolve();
+  else batch.reject(unavailable(new Error(`accept: code ${errorCode}: ${errorMessage}`)));
 }
 
-function breakLane(lane: Lane, error: unknown): void {
-  if (lane.broken) return;
-  lane.broken = true;
-  lane.stream.cancel();
-  for (const waiting of lane.waiting.values()) {
-    clearTimeout(waiting.timer);
-    waiting.reject(error);
+/** Closes a stream and fails its unanswered batches. */
+function breakStream(stream: AcceptStream, error: unknown): void {
+  if (stream.isBroken) return;
+  stream.isBroken = true;
+  stream.call.cancel();
+  for (const batch of stream.sent.values()) {
+    clearTimeout(batch.timer);
+    batch.reject(error);
   }
-  lane.waiting.clear();
+  stream.sent.clear();
+}
+
+function unavailable(cause?: Error): Error {
+  const options = { retryAfterMs: 1_000, ...(cause === undefined ? {} : { cause }) };
+  return failure("SERVICE_UNAVAILABLE", { service: "dispatcher" }, options);
 }

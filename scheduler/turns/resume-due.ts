@@ -5,21 +5,27 @@ import { epochInsert } from "../job/epochs.sql.ts";
 import type { TurnRow } from "../job/job.ts";
 import { jobChange } from "../job/jobs.sql.ts";
 import type { ScheduleCache } from "../job/schedule-cache.ts";
+import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
 import { COUNT_LIMIT, countFireTimes } from "../schedules/count-fire-times.ts";
 
+/** What `resumeDue` uses. */
+export interface ResumeParts {
+  readonly schedules: Pick<ScheduleCache, "loadEach">;
+  /** Called with a job whose schedule cannot be compiled; the job stays paused. */
+  readonly onTrouble: (jobUid: string, error: unknown) => void;
+}
+
 /**
- * Ends the pauses of locked rows whose end comes within the look-ahead, and returns how many. The new epoch begins at
- * the end of the pause, not at this moment: a fire time at that very instant fires, on time, and an earlier one does
- * not. Until then the job still looks paused (`stateAt`), and a change of it is one of a paused job. It stops, and is to be
- * called again, when it has counted as many skipped fire times as one job may have: the look-ahead leaves time for that.
+ * Resumes locked rows whose pause ends within the look-ahead, and returns how many. The new epoch begins at the end of
+ * the pause, not now: a fire time at that very instant fires on time, and an earlier one does not fire. Until then the
+ * job still looks paused (`stateAt`), and a change of it is a change of a paused job.
+ *
+ * It stops early once it has counted 50,000 skipped fire times, as many as are counted for one job. The caller must
+ * then call it again; the look-ahead leaves time for that.
  */
 export async function resumeDue(
   tx: Queryable,
-  parts: {
-    readonly schedules: ScheduleCache;
-    /** Told of a job whose schedule cannot be compiled; it stays as it is. */
-    readonly onTrouble: (jobUid: string, error: unknown) => void;
-  },
+  parts: ResumeParts,
   rows: readonly TurnRow[],
 ): Promise<number> {
   let resumed = 0;
@@ -32,36 +38,44 @@ export async function resumeDue(
       parts.onTrouble(row.uid, schedule);
       continue;
     }
-    const afterMs = row.pause_until - 1;
-    const carry = readCarry(row.carry);
-    const { maxFires } = schedule.policies;
-    const spent = maxFires > 0 && row.last_seq >= maxFires;
-    const count = spent ? 0 : countFireTimes(schedule, row.after_time, afterMs);
-    const skipped = carry.skipped + count;
-    const nextMs = spent ? null : schedule.nextAfter(afterMs);
-    const over = nextMs === null && schedule.plan.schedules.length > 0;
-    await tx.query(jobChange, [
-      row.uid,
-      over ? "FINISHED" : "ACTIVE",
-      row.revision,
-      toSqlTimeOrNull(nextMs),
-      toSqlTimeOrNull(row.last_fire_time),
-      row.last_seq,
-      toSqlTimeOrNull(nextMs === null ? null : row.wake_time),
-      toCarryJson({ ...carry, run: null, skipped }),
-      row.pause_note,
-      toSqlTime(row.pause_until),
-      toSqlTime(row.pause_until),
-      toSqlTime(afterMs),
-      schedule.policies.deleteFinished,
-    ]);
-    const end = spent ? toSqlTime(afterMs) : null;
-    const time = toSqlTime(row.pause_until);
-    const epoch = row.epoch + 1;
-    await tx.query(epochInsert, [row.uid, epoch, "ACTIVE", row.revision, toSqlTime(afterMs), end, time, ""]);
+    counted += await resume(tx, row, schedule, row.pause_until);
     resumed += 1;
-    counted += count;
     if (counted >= COUNT_LIMIT) break;
   }
   return resumed;
+}
+
+/** Ends the pause of one job at `endMs`. Returns how many fire times the pause skipped; at most 50,000 are counted. */
+async function resume(
+  tx: Queryable,
+  row: TurnRow,
+  schedule: CompiledSchedule,
+  endMs: number,
+): Promise<number> {
+  const afterMs = endMs - 1;
+  const carry = readCarry(row.carry);
+  const { maxFires, deleteFinished } = schedule.policies;
+  const hasFiredAll = maxFires > 0 && row.last_seq >= maxFires;
+  const count = hasFiredAll ? 0 : countFireTimes(schedule, row.after_time, afterMs);
+  const nextMs = hasFiredAll ? null : schedule.nextAfter(afterMs);
+  const isFinished = nextMs === null && schedule.plan.schedules.length > 0;
+  const [after, end] = [toSqlTime(afterMs), toSqlTime(endMs)];
+  await tx.query(jobChange, [
+    row.uid,
+    isFinished ? "FINISHED" : "ACTIVE",
+    row.revision,
+    toSqlTimeOrNull(nextMs),
+    toSqlTimeOrNull(row.last_fire_time),
+    row.last_seq,
+    toSqlTimeOrNull(nextMs === null ? null : row.wake_time),
+    toCarryJson({ ...carry, run: null, skipped: carry.skipped + count }),
+    row.pause_note,
+    end,
+    end,
+    after,
+    deleteFinished,
+  ]);
+  const lastTime = hasFiredAll ? after : null;
+  await tx.query(epochInsert, [row.uid, row.epoch + 1, "ACTIVE", row.revision, after, lastTime, end, ""]);
+  return count;
 }

@@ -6,11 +6,12 @@ import { UpdateCalendarRequestSchema } from "../../gen/easycron/v1/calendar_serv
 import { JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import { UpdateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
 import { auditJob } from "../audit/audit-ledger.ts";
+import { createCalendar } from "../calendars/change.ts";
+import { updateAndSettleCalendar } from "../calendars-service.ts";
 import { pauseJob } from "../changes/pause-job.ts";
 import { updateJob } from "../changes/update-job.ts";
 import type { JobRow } from "../job/job.ts";
 import { readJob } from "../reading/read-jobs.ts";
-import { createCalendar, updateCalendar } from "../settling/calendars-change.ts";
 import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
 
 // A Monday.
@@ -120,7 +121,7 @@ describe("calendars", () => {
       calendar: open,
       updateMask: { paths: ["windows"] },
     });
-    await updateCalendar(bench.parts, PROJECT, request);
+    await updateAndSettleCalendar(bench.parts, PROJECT, request);
     await at(6);
     expect(
       (await bench.triggersOf(job.uid)).map(({ atMs, kind }) => [(atMs - START) / MINUTE, kind]),

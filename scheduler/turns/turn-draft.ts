@@ -10,50 +10,55 @@ import type { Overdue } from "../schedules/overdue.ts";
 /** Most fire times of one job that one turn decides. */
 const DECISIONS_LIMIT = 20_000;
 
-/** A trigger that is there, and that the job's row does not know of. */
+/** A trigger that the dispatcher has and the job's row does not know of, because the commit of its turn was lost. */
 export interface HandedOver {
   readonly fireTimeMs: number;
   readonly seq: number;
 }
 
-/** All that decides a turn. */
+/** All input of a turn. */
 export interface TurnInput {
   readonly row: TurnRow;
   readonly schedule: CompiledSchedule;
+  /** The job's calendars in the versions in effect. */
   readonly gates: readonly CalendarGate[];
+  /** Epoch milliseconds. */
   readonly nowMs: number;
-  /** How far ahead of its effective time a trigger is handed over. */
+  /** How long before its effective time a trigger is handed over. */
   readonly lookAheadMs: number;
-  /** Whether a trigger of the job has not come to rest; looked at only if the job's overlap policy asks. */
+  /** Whether the job has an unfinished trigger. Used only if the job has an overlap policy. */
   readonly busy: boolean;
-  /** Triggers handed over by a turn whose commit was lost, ascending: this one decides the same again. */
+  /** Triggers that a turn handed over whose commit was lost, by fire time. This turn decides the same again. */
   readonly handed: readonly HandedOver[];
-  /** Most events. */
+  /** Most events that it makes. */
   readonly limit: number;
-  /** Most fire times that it decides, if fewer than 20,000. */
+  /** Most fire times that it decides; by default 20,000. */
   readonly mostDecisions?: number;
-  /** The release of the zone database that the fire times are said to be computed by. */
+  /** The zone data version that the events name. */
   readonly zoneData: string;
 }
 
-/** Where a job stands. */
+/** Where a job is in its sequence of fire times. */
 export interface Position {
-  /** The first fire time that is not decided; null when there is none. */
+  /** The cursor: the first undecided fire time; null when there is none. */
   readonly nextFireTimeMs: number | null;
-  /** The last one that made a trigger. */
+  /** The last fire time that made a trigger; null when none has. */
   readonly lastFireTimeMs: number | null;
-  /** Its place. */
+  /** The sequence number of that trigger; 0 when there is none. */
   readonly lastSeq: number;
   readonly carry: Carry;
 }
 
-/** A turn that is being decided: what `takeTurn` works on. */
+/** A turn in the making: the mutable state that `takeTurn` works on. Times are epoch milliseconds. */
 export interface Draft {
   readonly input: TurnInput;
   readonly overdue: Overdue;
+  /** The cursor: the first undecided fire time; null when there is none. */
   next: number | null;
+  /** The last fire time that made a trigger. */
   last: number | null;
   lastSeq: number;
+  /** The next six are those of `Carry`. */
   waiting: number[];
   late: readonly number[];
   requested: readonly number[];
@@ -62,14 +67,19 @@ export interface Draft {
   missed: number;
   readonly events: TriggerEventInit[];
   readonly skips: SkipRange[];
+  /** The effective time of the last event; -Infinity while there is none. */
   lastEffectiveMs: number;
+  /** The last fire time of the job, once it has fired `maxFires` times. */
   endMs: number | null;
+  /** When the next turn is due; Infinity while nothing asks for one. */
   wakeMs: number;
+  /** How many fire times were looked at. */
   decisions: number;
+  /** Whether a limit ended the turn while more was due. */
   more: boolean;
 }
 
-/** Where the row says that the job stands. */
+/** Reads a job's position from its row. */
 export function positionOf(row: TurnRow): Position {
   return {
     nextFireTimeMs: row.next_fire_time,
@@ -79,7 +89,7 @@ export function positionOf(row: TurnRow): Position {
   };
 }
 
-/** Begins a turn where the row says that the job stands. */
+/** Begins a turn at the position that the row holds. */
 export function startDraft(input: TurnInput, overdue: Overdue): Draft {
   const { nextFireTimeMs, lastFireTimeMs, lastSeq, carry } = positionOf(input.row);
   return {
@@ -100,7 +110,10 @@ export function startDraft(input: TurnInput, overdue: Overdue): Draft {
   };
 }
 
-/** Whether the job has fired as often as it may, counting those that wait: one of these may still be skipped. */
+/**
+ * Tells whether the job has used up `maxFires`, counting the fire times that wait. Without any that wait it also ends
+ * the job here: one that waits may still be skipped, and then one more may fire.
+ */
 export function isSpent(draft: Draft): boolean {
   const { maxFires } = draft.input.schedule.policies;
   if (maxFires === 0 || draft.lastSeq + draft.waiting.length < maxFires) return false;
@@ -111,7 +124,7 @@ export function isSpent(draft: Draft): boolean {
   return true;
 }
 
-/** Whether the turn has met a limit; one more decision is counted. */
+/** Counts one more decision. Returns true, and counts nothing, when the turn has reached a limit. */
 export function isFull(draft: Draft): boolean {
   const most = draft.input.mostDecisions ?? DECISIONS_LIMIT;
   if (draft.decisions < most && draft.events.length < draft.input.limit) {
@@ -122,17 +135,17 @@ export function isFull(draft: Draft): boolean {
   return true;
 }
 
-/** Whether an earlier trigger of the job has not come to rest. */
+/** Tells whether an earlier trigger of the job is unfinished. */
 export function isBusy(draft: Draft): boolean {
   return draft.input.busy || draft.events.length > 0;
 }
 
-/** The first trigger from a fire time on that was handed over before and not committed. */
+/** Finds the first trigger at `fireTimeMs` or later that a turn handed over whose commit was lost. */
 export function handedFrom(draft: Draft, fireTimeMs: number): HandedOver | undefined {
   return draft.input.handed.find((each) => each.fireTimeMs >= fireTimeMs);
 }
 
-/** Notes when to look again, and that this one stays undecided. */
+/** Asks for the next turn at `wakeMs` at the latest. Returns false: the fire time stays undecided. */
 export function waitUntil(draft: Draft, wakeMs: number): false {
   draft.wakeMs = Math.min(draft.wakeMs, wakeMs);
   return false;
@@ -143,7 +156,7 @@ export function moveCursor(draft: Draft, fireTimeMs: number): void {
   draft.next = draft.input.schedule.nextAfter(fireTimeMs);
 }
 
-/** Has a fire time wait for its moment; `late` if an outage has made it late already. */
+/** Lets a fire time wait until `wakeMs` at least. `late`: an outage has already made it late. */
 export function wait(draft: Draft, fireTimeMs: number, wakeMs: number, late = false): true {
   draft.waiting.push(fireTimeMs);
   if (late) draft.late = [...draft.late, fireTimeMs];
@@ -152,14 +165,14 @@ export function wait(draft: Draft, fireTimeMs: number, wakeMs: number, late = fa
   return true;
 }
 
-/** Records a fire time at the cursor as one without a trigger; neighbours of one reason share a range. */
+/** Records that the fire time at the cursor makes no trigger. Consecutive ones with the same reason share a range. */
 export function skip(draft: Draft, fireTimeMs: number, reason: SkipReason, detail: string): true {
   count(draft, reason);
   const { run } = draft;
-  const lengthens = run !== null && run.reason === reason && run.detail === detail;
-  const firstMs = lengthens ? run.firstMs : fireTimeMs;
+  const extendsRun = run !== null && run.reason === reason && run.detail === detail;
+  const firstMs = extendsRun ? run.firstMs : fireTimeMs;
   const latest = draft.skips.at(-1);
-  if (lengthens && latest?.firstMs === firstMs) {
+  if (extendsRun && latest?.firstMs === firstMs) {
     draft.skips[draft.skips.length - 1] = { ...latest, lastMs: fireTimeMs, count: latest.count + 1 };
   } else {
     draft.skips.push({ firstMs, lastMs: fireTimeMs, reason, count: 1, detail });
@@ -168,7 +181,7 @@ export function skip(draft: Draft, fireTimeMs: number, reason: SkipReason, detai
   return true;
 }
 
-/** As `skip` for one that waited: it may be older than the range being lengthened, so it stands by itself. */
+/** Like `skip`, for a fire time that waited. It gets a range of its own, as it may be older than the current range. */
 export function skipWaiting(draft: Draft, fireTimeMs: number, reason: SkipReason, detail: string): true {
   count(draft, reason);
   draft.waiting.splice(draft.waiting.indexOf(fireTimeMs), 1);
@@ -182,7 +195,7 @@ function count(draft: Draft, reason: SkipReason): void {
   else draft.skipped += 1;
 }
 
-/** Makes a fire time the next link of the chain. */
+/** Makes a trigger event of a fire time: the next link of the job's chain. */
 export function fire(draft: Draft, fireTimeMs: number, effectiveMs: number, kind: TriggerKind): true {
   const { row, schedule } = draft.input;
   const { maxFires } = schedule.policies;

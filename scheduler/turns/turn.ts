@@ -22,44 +22,44 @@ import {
   waitUntil,
 } from "./turn-draft.ts";
 
-/** Later than this after its effective time, a fire time counts as missed by us. */
+/** A fire time that is decided later than this after its effective time is late: the misfire policy applies to it. */
 export const LATE_MS = 10_000;
-/** How often a job whose fire time waits for an earlier trigger looks whether that has come to rest. */
+/** How often a job looks whether the earlier trigger that a fire time waits for has finished. */
 const RECHECK_MS = 100;
 
-/** What a turn decided. */
+/** What a turn decided. Times are epoch milliseconds. */
 export interface Turn {
   readonly events: readonly TriggerEventInit[];
   readonly skips: readonly SkipRange[];
   readonly position: Position;
-  /** The last fire time that exists, once the job has fired as often as it may. */
+  /** The job's last fire time, once it has fired `maxFires` times; null before. */
   readonly endMs: number | null;
-  /** No fire time is left. */
+  /** Whether the job has no fire time left and its last trigger is due. */
   readonly finished: boolean;
   /** When to take the next turn; null when there is none to take. */
   readonly wakeMs: number | null;
-  /** The limit was met: more is due at once. */
+  /** Whether a limit ended the turn: more is due at once. */
   readonly more: boolean;
   /** How many fire times were looked at. */
   readonly decisions: number;
 }
 
 /**
- * One turn of an active job: decides its fire times in order, each computed from the one before and never from the
- * clock, so that none is passed over however late this runs. A pure function: the tick, a change and a simulation are
- * the same code.
+ * Takes one turn of an active job: decides its due fire times in order. Each fire time is computed from the one before,
+ * never from the clock, so none is lost however late the turn runs. This is a pure function; the tick, a change of a job
+ * and a simulation all use it.
  *
- * 1. Fire times that wait are handed over when their effective time comes within the look-ahead, or, with an overlap
- *    policy, when it has come and no earlier trigger is left.
- * 2. The cursor decides fire time after fire time. One that makes no trigger is decided when it has come, not ahead:
- *    so a change never finds a skip that is later than itself. One that does is handed over within the look-ahead,
- *    or waits.
- * 3. What remains tells when to take the next turn.
+ * 1. Fire times that wait are decided first. Without an overlap policy, one is handed over when its effective time is
+ *    within the look-ahead; with one, when its effective time has come and no earlier trigger is unfinished.
+ * 2. Then the cursor moves from fire time to fire time. A fire time that makes a trigger is handed over within the
+ *    look-ahead, or waits. One that makes none is decided only when it has come, not ahead of time. So no skip is ever
+ *    later than the change of a job that follows it.
+ * 3. What is left undecided determines when the next turn is due.
  */
 export function takeTurn(input: TurnInput): Turn {
   const overdue = createOverdue(input.schedule, (atMs) => {
-    const place = placeOf(input, atMs);
-    return place.kind === "SKIP" ? null : place.atMs;
+    const due = placeOf(input, atMs);
+    return due.kind === "SKIP" ? null : due.atMs;
   });
   const draft = startDraft(input, overdue);
   while (releaseWaiting(draft));
@@ -72,13 +72,14 @@ function finish(draft: Draft): Turn {
   const { skipped, missed, events, skips, endMs, more } = draft;
   const { nowMs, schedule } = draft.input;
   const over = nextFireTimeMs === null && waiting.length === 0 && schedule.plan.schedules.length > 0;
-  // The last trigger may lie ahead: the job is finished when that has come.
+  // The last trigger may be due in the future. The job is finished only then.
   const finished = over && draft.lastEffectiveMs <= nowMs;
-  // What an outage has left is worked off behind what is on time: as late as it was (tick.ts).
+  // A job with a backlog keeps its old wake time, so that the tick handles it after the jobs that are on time.
   const moreMs = Math.min(nowMs, draft.input.row.wake_time ?? nowMs);
   const wakeMs = more ? moreMs : over ? draft.lastEffectiveMs : draft.wakeMs;
   const cursorMs = nextFireTimeMs ?? Number.POSITIVE_INFINITY;
-  // A request for an instant that an edit has left without a fire time is forgotten when the cursor has passed it.
+  // A change of the job may leave a request to skip an instant that is no fire time any more. It is dropped once the
+  // cursor has passed it.
   const requested = draft.requested.filter((each) => each >= cursorMs || waiting.includes(each));
   const late = draft.late.filter((each) => waiting.includes(each));
   const carry = { waiting, late, requested, run, skipped, missed };
@@ -94,14 +95,15 @@ function finish(draft: Draft): Turn {
   };
 }
 
-/** When a fire time is to be delivered, or which calendar skips it. */
+/** When a fire time is due, or which calendar skips it. `atMs` is the effective time in epoch milliseconds. */
 export type Place =
   | { readonly kind: "SKIP"; readonly calendar: string }
   | { readonly kind: "AT"; readonly atMs: number; readonly deferredBy: string | null };
 
 /**
- * When a fire time is to be delivered: at the opening that a calendar defers it to, or after its place in the flexible
- * window, which ends where a calendar closes. One that was waiting when the job changed is due no earlier than the change.
+ * Computes when a fire time is due: at the opening that a calendar defers it to, or else after its delay in the
+ * flexible window, which ends early where a calendar closes. A fire time that waited when the job changed is not due
+ * before the change.
  */
 export function placeOf(
   {
@@ -136,7 +138,7 @@ function delayOf(schedule: CompiledSchedule, gates: readonly CalendarGate[], fir
   return flexibleDelay(window.jobUid, window.windowMs, fireTimeMs, endMs);
 }
 
-/** Decides the first fire time that waits; false when it goes on waiting. */
+/** Decides the first fire time that waits. Returns false when it keeps waiting, or none waits. */
 function releaseWaiting(draft: Draft): boolean {
   const [fireTimeMs] = draft.waiting;
   if (fireTimeMs === undefined || isFull(draft)) return false;
@@ -147,44 +149,48 @@ function releaseWaiting(draft: Draft): boolean {
     return fire(draft, fireTimeMs, nowMs, TriggerKind.SCHEDULED);
   }
   const requested = draft.requested.includes(fireTimeMs);
-  const place = placeOf(draft.input, fireTimeMs);
-  // It may wait for its delay before it has come; a change would decide it once more.
-  if ((requested || place.kind === "SKIP") && fireTimeMs > nowMs) return waitUntil(draft, fireTimeMs);
+  const due = placeOf(draft.input, fireTimeMs);
+  // A fire time can wait for its delay before it has come. A skip now would be lost: a change would decide it again.
+  if ((requested || due.kind === "SKIP") && fireTimeMs > nowMs) return waitUntil(draft, fireTimeMs);
   if (requested) return skipWaiting(draft, fireTimeMs, "SKIPPED_BY_REQUEST", "");
-  if (place.kind === "SKIP") return skipWaiting(draft, fireTimeMs, "OUTSIDE_CALENDAR", place.calendar);
+  if (due.kind === "SKIP") return skipWaiting(draft, fireTimeMs, "OUTSIDE_CALENDAR", due.calendar);
   const aheadMs = overlap === "ALLOW_ALL" ? lookAheadMs : 0;
-  if (place.atMs > nowMs + aheadMs) return waitUntil(draft, place.atMs - aheadMs);
+  if (due.atMs > nowMs + aheadMs) return waitUntil(draft, due.atMs - aheadMs);
   if (overlap === "BUFFER" && isBusy(draft))
     return skipOverflow(draft) || waitUntil(draft, nowMs + RECHECK_MS);
   if (overlap === "SKIP" && isBusy(draft)) return skipWaiting(draft, fireTimeMs, "OVERLAP", "");
-  // How long it waited for an earlier trigger is not our lateness.
-  // Nor is how long it waited for an opening that came to be earlier: until now nobody was to look at it.
-  const dueMs = Math.max(place.atMs, Math.min(nowMs, row.wake_time ?? place.atMs));
+  // It is late only from the time on when we should have looked at it. Not counted are the wait for an earlier trigger,
+  // and the wait for an opening that a changed calendar has since moved to an earlier time.
+  const dueMs = Math.max(due.atMs, Math.min(nowMs, row.wake_time ?? due.atMs));
   const missed = overlap === "BUFFER" ? null : misfireOf(draft, dueMs, null);
   if (missed !== null) return skipWaiting(draft, fireTimeMs, missed, "");
   draft.waiting.shift();
   if (overlap !== "BUFFER") return fire(draft, fireTimeMs, dueMs, kindOf(draft, dueMs));
   const kind = draft.late.includes(fireTimeMs) ? TriggerKind.CATCHUP : TriggerKind.SCHEDULED;
-  return fire(draft, fireTimeMs, Math.max(place.atMs, nowMs), kind);
+  return fire(draft, fireTimeMs, Math.max(due.atMs, nowMs), kind);
 }
 
 /**
- * Skips one that has become due and finds no room: as many wait for the earlier trigger as may. Those whose delay or
- * opening is still to come wait for that, and take no room.
+ * Skips a due fire time that finds the buffer full: `bufferRoom` others already wait for the earlier trigger. Fire
+ * times that still wait for their delay or their opening take no room in the buffer. Returns false when none is
+ * skipped.
  */
 function skipOverflow(draft: Draft): boolean {
   const { nowMs, schedule } = draft.input;
   const { bufferRoom } = schedule.policies;
   if (draft.waiting.length <= bufferRoom) return false;
-  const due = draft.waiting.filter((each) => {
-    const place = placeOf(draft.input, each);
-    return place.kind === "AT" && place.atMs <= nowMs;
+  const dueNow = draft.waiting.filter((each) => {
+    const due = placeOf(draft.input, each);
+    return due.kind === "AT" && due.atMs <= nowMs;
   });
-  const overflowing = due[bufferRoom];
+  const overflowing = dueNow[bufferRoom];
   return overflowing !== undefined && skipWaiting(draft, overflowing, "BUFFER_FULL", "");
 }
 
-/** Decides the fire time at the cursor and moves it; false when it cannot be decided yet, or there is none. */
+/**
+ * Decides the fire time at the cursor and moves the cursor. Returns false when it cannot be decided yet, or none is
+ * left.
+ */
 function decideNext(draft: Draft): boolean {
   const fireTimeMs = draft.next;
   if (fireTimeMs === null || isSpent(draft) || isFull(draft)) return false;
@@ -193,31 +199,32 @@ function decideNext(draft: Draft): boolean {
   if (draft.requested.includes(fireTimeMs)) {
     return decideSkip(draft, fireTimeMs, "SKIPPED_BY_REQUEST", "");
   }
-  const place = placeOf(draft.input, fireTimeMs);
-  if (place.kind === "SKIP") return decideSkip(draft, fireTimeMs, "OUTSIDE_CALENDAR", place.calendar);
-  if (place.deferredBy !== null && isTaken(draft, place.atMs)) {
-    return decideSkip(draft, fireTimeMs, "OUTSIDE_CALENDAR", place.deferredBy);
+  const due = placeOf(draft.input, fireTimeMs);
+  if (due.kind === "SKIP") return decideSkip(draft, fireTimeMs, "OUTSIDE_CALENDAR", due.calendar);
+  if (due.deferredBy !== null && isOpeningTaken(draft, due.atMs)) {
+    return decideSkip(draft, fireTimeMs, "OUTSIDE_CALENDAR", due.deferredBy);
   }
   if (handed !== undefined && draft.lastSeq + 1 < handed.seq) return fireAgain(draft, fireTimeMs);
-  const missed = misfireOf(draft, place.atMs, fireTimeMs);
+  const missed = misfireOf(draft, due.atMs, fireTimeMs);
   if (missed !== null) return decideSkip(draft, fireTimeMs, missed, "");
   return draft.input.schedule.policies.overlap === "ALLOW_ALL"
-    ? decideAhead(draft, fireTimeMs, place.atMs)
-    : decideAtOnce(draft, fireTimeMs, place.atMs);
+    ? decideAhead(draft, fireTimeMs, due.atMs)
+    : decideExactly(draft, fireTimeMs, due.atMs);
 }
 
 /**
- * Decides again what a turn whose commit was lost had decided: whatever the clock says by now, a fire time that has
- * its trigger fires, and one before it does if the chain has a place for it. The dispatcher knows those it has.
+ * Decides again what a turn decided whose commit was lost. Whatever the clock says by now, a fire time that already has
+ * its trigger fires. An earlier one fires too if the sequence numbers leave room for it. The dispatcher ignores events
+ * that it has recorded already.
  */
 function fireAgain(draft: Draft, fireTimeMs: number): true {
   moveCursor(draft, fireTimeMs);
-  const place = placeOf(draft.input, fireTimeMs);
-  const dueMs = place.kind === "SKIP" ? fireTimeMs : place.atMs;
+  const due = placeOf(draft.input, fireTimeMs);
+  const dueMs = due.kind === "SKIP" ? fireTimeMs : due.atMs;
   return fire(draft, fireTimeMs, dueMs, kindOf(draft, dueMs));
 }
 
-/** Without an overlap policy a trigger is handed over ahead of its effective time. */
+/** Decides a fire time of a job without an overlap policy: its trigger is handed over before its effective time. */
 function decideAhead(draft: Draft, fireTimeMs: number, dueMs: number): boolean {
   const { nowMs, lookAheadMs } = draft.input;
   if (dueMs <= nowMs + lookAheadMs) {
@@ -230,10 +237,11 @@ function decideAhead(draft: Draft, fireTimeMs: number, dueMs: number): boolean {
 }
 
 /**
- * With one, whether an earlier trigger is still there is asked when the time has come, and not before: under the lock
- * of the job's row, so that no other scheduler, and no change, decides it as well.
+ * Decides a fire time of a job with an overlap policy. It asks whether an earlier trigger is unfinished at the fire
+ * time itself, not before. The caller holds the lock of the job's row, so no other scheduler and no change decides it
+ * too.
  */
-function decideAtOnce(draft: Draft, fireTimeMs: number, dueMs: number): boolean {
+function decideExactly(draft: Draft, fireTimeMs: number, dueMs: number): boolean {
   const { nowMs, schedule } = draft.input;
   if (fireTimeMs > nowMs) return waitUntil(draft, fireTimeMs);
   moveCursor(draft, fireTimeMs);
@@ -246,18 +254,18 @@ function decideAtOnce(draft: Draft, fireTimeMs: number, dueMs: number): boolean 
   return wait(draft, fireTimeMs, nowMs + RECHECK_MS, nowMs - dueMs > LATE_MS);
 }
 
-/** Whether an earlier fire time was deferred to the same opening. */
-function isTaken(draft: Draft, openingMs: number): boolean {
+/** Tells whether an earlier fire time was deferred to the same opening. */
+function isOpeningTaken(draft: Draft, openingMs: number): boolean {
   const earlier = draft.last === null ? draft.waiting : [...draft.waiting, draft.last];
   return earlier.some((fireTimeMs) => {
-    const place = placeOf(draft.input, fireTimeMs);
-    return place.kind === "AT" && place.deferredBy !== null && place.atMs === openingMs;
+    const due = placeOf(draft.input, fireTimeMs);
+    return due.kind === "AT" && due.deferredBy !== null && due.atMs === openingMs;
   });
 }
 
 /**
- * Why an overdue fire time is not made up for; null if it is, or is not overdue. The latest ones are made up for: one
- * at the cursor is left out when enough later ones are overdue too.
+ * Returns why a late fire time is missed; null if it is not late, or is caught up. `maxCatchup` keeps the latest ones:
+ * a fire time at the cursor is missed when that many later ones are late too. `cursorMs` is null for one that waited.
  */
 function misfireOf(draft: Draft, dueMs: number, cursorMs: number | null): SkipReason | null {
   const { nowMs, schedule } = draft.input;

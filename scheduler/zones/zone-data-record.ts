@@ -11,26 +11,27 @@ import {
 } from "./zone-data.sql.ts";
 import { newestTables, tablesOf, type ZoneRelease } from "./zone-data.ts";
 
-/** What came of recording a release. */
-export interface Recorded {
-  /** From when it is, or was, in force. Epoch milliseconds. */
+/** The result of recording a release. */
+export interface RecordedRelease {
+  /** From when on it is in effect. Epoch milliseconds. */
   readonly effectiveMs: number;
-  /** The zones on which it differs from the one before; empty when it was recorded before. */
+  /** The zones that it changes; empty if this call did not record it. */
   readonly changed: readonly string[];
   /** Whether this call recorded it. */
   readonly isNew: boolean;
 }
 
 /**
- * Records a release that the database does not know yet: the first is in force at once, a later one `noticeMs` from now,
- * with the zones on which it differs from the newest that is known. Any number of schedulers may do so at once. One that
- * is older than the newest ("2025c" is older than "2026a") changes nothing: it is a step back of the process. A zone of which nothing is kept yet is taken not to differ.
+ * Records a release that the database does not know yet, with the zones that differ from the newest known release. The
+ * first release is in effect at once, a later one `noticeMs` from now. Any number of schedulers may call this at the
+ * same time. A release that is older than the newest ("2025c" is older than "2026a") is not recorded: the process was
+ * set back to an older Node. A zone without stored offsets counts as unchanged.
  */
 export async function recordRelease(
   database: Database,
   release: ZoneRelease,
   { nowMs, noticeMs }: { readonly nowMs: number; readonly noticeMs: number },
-): Promise<Recorded> {
+): Promise<RecordedRelease> {
   const rows = await database.query(zoneDataAll, []);
   const there = rows.find(({ version }) => version === release.version);
   const newest =
@@ -46,7 +47,7 @@ export async function recordRelease(
     zoneNames().filter((name) => before.has(name)),
   );
   const changed = [...tables.keys()].filter((zone) => tables.get(zone) !== before.get(zone));
-  // Not before one that waits already: releases come into force in the order in which they were recorded.
+  // Not before a release that has still to take effect: releases take effect in the order of their recording.
   const latestMs = Math.max(nowMs, ...rows.map(({ effective_time }) => effective_time));
   const effectiveMs = rows.length === 0 ? nowMs : Math.max(latestMs, nowMs + noticeMs);
   const isNew = await database.transaction(async (tx) => {
@@ -61,9 +62,10 @@ export async function recordRelease(
 }
 
 /**
- * Keeps what the first release says of every zone, so that a later one can be compared with it; does nothing if the
- * first is another than `release`, or all is kept. A zone takes some milliseconds, so it pauses between two. `names` are
- * the zones, by default all.
+ * Stores the offsets of every zone in the first release, so that a later release can be compared with it. Does nothing
+ * if `release` is not the first, or if everything is stored. One zone takes some milliseconds of computing, so this
+ * pauses for `pauseMs` after each. Rejects with an AbortError when `signal` aborts. `names` are the zones, by default
+ * all.
  */
 export async function keepFirstRelease(
   database: Database,

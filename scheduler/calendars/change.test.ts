@@ -6,10 +6,10 @@ import {
   UpdateCalendarRequestSchema,
 } from "../../gen/easycron/v1/calendar_service_pb.ts";
 import { JobSchema } from "../../gen/easycron/v1/job_pb.ts";
-import { toCalendar } from "../calendars/spec.ts";
 import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
-import { createCalendar, deleteCalendar, readCalendar, updateCalendar } from "./calendars-change.ts";
-import { checkCalendar } from "./calendars-read.ts";
+import { createCalendar, deleteCalendar, updateCalendar } from "./change.ts";
+import { checkCalendar, readCalendar } from "./read.ts";
+import { toCalendar } from "./spec.ts";
 
 const target = { kind: { case: "webhook", value: { url: "https://acme.io/" } } } as const;
 

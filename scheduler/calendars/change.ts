@@ -1,22 +1,24 @@
 import { clone, create, isFieldSet } from "@bufbuild/protobuf";
 import { typeid } from "typeid-js";
-import { isUniqueViolation, type Queryable } from "../../db/pool.ts";
+import { type Database, isUniqueViolation, type Queryable } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
 import { type Calendar, CalendarSchema } from "../../gen/easycron/v1/calendar_pb.ts";
 import type { UpdateCalendarRequest } from "../../gen/easycron/v1/calendar_service_pb.ts";
+import type { Clock } from "../../mesh/clock.ts";
 import { failure, fieldFailure } from "../../mesh/errors.ts";
+import { updateMaskInvalid } from "../requests/update-mask.ts";
+import { ownRelease, type ZoneData, type ZoneRelease } from "../zones/zone-data.ts";
 import {
   type CalendarRow,
-  calendarByName,
   calendarDelete,
   calendarInsert,
   calendarLockForChange,
   calendarRaiseVersion,
   calendarUsers,
   calendarVersionInsert,
-} from "../calendars/calendars.sql.ts";
-import { calendarNotFound } from "../calendars/calendars.ts";
-import { importICalendar } from "../calendars/icalendar/import.ts";
+} from "./calendars.sql.ts";
+import { importICalendar } from "./icalendar/import.ts";
+import { readCalendar } from "./read.ts";
 import {
   calendarEtagOf,
   checkCalendarSpec,
@@ -24,20 +26,24 @@ import {
   refuseNeverOpening,
   toCalendar,
   toCalendarSpecJson,
-} from "../calendars/spec.ts";
-import type { Parts } from "../parts.ts";
-import { updateMaskInvalid } from "../requests/update-mask.ts";
-import { ownRelease, type ZoneRelease } from "../zones/zone-data.ts";
-import { settleCalendar } from "./calendars-settle.ts";
+} from "./spec.ts";
 
 /** The fields of a calendar that an update may name, by their proto names. */
 const UPDATABLE = ["time_zone", "windows", "excluded_dates", "icalendar"] as const;
 
+/** What a change of a calendar uses. */
+export interface CalendarChangeParts {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly zoneData: Pick<ZoneData, "inForce">;
+}
+
 /**
- * Creates a calendar. Throws CALENDAR_INVALID, TIME_ZONE_UNKNOWN, CALENDAR_NEVER_OPENS, CALENDAR_ALREADY_EXISTS.
+ * Creates a calendar at version 1 and returns its row. Throws CALENDAR_INVALID, TIME_ZONE_UNKNOWN,
+ * CALENDAR_NEVER_OPENS, CALENDAR_ALREADY_EXISTS.
  */
 export async function createCalendar(
-  parts: Parts,
+  parts: CalendarChangeParts,
   projectId: string,
   given: Calendar | undefined,
 ): Promise<CalendarRow> {
@@ -59,19 +65,19 @@ export async function createCalendar(
 }
 
 /**
- * Puts a new version in force, then settles the jobs that refer to the calendar; a change that changes nothing does
- * neither. Throws CALENDAR_NOT_FOUND, ETAG_MISMATCH, UPDATE_MASK_INVALID and what `createCalendar` throws. If
- * settling fails, the new version stays and housekeeping settles the rest.
+ * Puts a new version of a calendar in effect and returns its row. A request that changes nothing adds no version. The
+ * caller then brings the jobs that refer to the calendar up to date (`settleCalendar`). Throws CALENDAR_NOT_FOUND,
+ * ETAG_MISMATCH, UPDATE_MASK_INVALID and what `createCalendar` throws.
  */
 export async function updateCalendar(
-  parts: Parts,
+  parts: CalendarChangeParts,
   projectId: string,
   request: UpdateCalendarRequest,
 ): Promise<CalendarRow> {
   const asked = required(request.calendar);
   const fields = readMask(request.updateMask?.paths ?? [], asked);
   const given = await importForUpdate(parts, projectId, asked, fields);
-  const row = await parts.database.transaction(async (tx) => {
+  return parts.database.transaction(async (tx) => {
     const before = await lockCalendar(tx, projectId, given, "calendar.name");
     const now = parts.clock.now();
     const zoneData = parts.zoneData.inForce(now);
@@ -82,13 +88,11 @@ export async function updateCalendar(
     await tx.query(calendarRaiseVersion, [before.uid, version, toSqlTime(now)]);
     return readCalendar(tx, projectId, given.name);
   });
-  await settleCalendar(parts, row.uid);
-  return row;
 }
 
-/** Deletes a calendar. Throws CALENDAR_NOT_FOUND, ETAG_MISMATCH, and CALENDAR_IN_USE while living jobs refer to it. */
+/** Deletes a calendar. Throws CALENDAR_NOT_FOUND, ETAG_MISMATCH, and CALENDAR_IN_USE while a job refers to it. */
 export function deleteCalendar(
-  parts: Parts,
+  parts: Pick<CalendarChangeParts, "database" | "clock">,
   projectId: string,
   request: { readonly name: string; readonly etag: string },
 ): Promise<CalendarRow> {
@@ -106,25 +110,13 @@ export function deleteCalendar(
   });
 }
 
-/** Reads a calendar by name, that of the request's `field`. Throws CALENDAR_NOT_FOUND. */
-export async function readCalendar(
-  on: Queryable,
-  projectId: string,
-  name: string,
-  field = "name",
-): Promise<CalendarRow> {
-  const [row] = await on.query(calendarByName, [projectId, name]);
-  if (row === undefined) throw calendarNotFound(name, field);
-  return row;
-}
-
 async function lockCalendar(
   tx: Queryable,
   projectId: string,
   { name, etag }: { readonly name: string; readonly etag: string },
   field = "name",
 ): Promise<CalendarRow> {
-  // Two statements: what is joined in the statement that waits for a lock is of before the wait.
+  // Two statements: rows that are joined in the statement that waits for the lock could be older than the wait.
   await tx.query(calendarLockForChange, [projectId, name]);
   const row = await readCalendar(tx, projectId, name, field);
   const current = calendarEtagOf(row);
@@ -132,7 +124,9 @@ async function lockCalendar(
   return row;
 }
 
-/** A copy whose imported dates are those of its iCalendar text. Throws CALENDAR_INVALID or TIME_ZONE_UNKNOWN. */
+/**
+ * Returns a copy with the dates of its iCalendar text as imported dates. Throws CALENDAR_INVALID, TIME_ZONE_UNKNOWN.
+ */
 async function withImport(
   projectId: string,
   given: Calendar,
@@ -148,9 +142,12 @@ async function withImport(
   return calendar;
 }
 
-// Before the row is locked: an import may take two seconds.
+/**
+ * Returns the calendar of an update with its imported dates; without `icalendar` in `fields` nothing is imported. Call
+ * it before the row is locked, because an import may take two seconds.
+ */
 async function importForUpdate(
-  parts: Parts,
+  parts: Pick<CalendarChangeParts, "database" | "clock">,
   projectId: string,
   asked: Calendar,
   fields: readonly string[],
@@ -163,6 +160,7 @@ async function importForUpdate(
   return withImport(projectId, asked, ownZone, parts.clock.now());
 }
 
+/** Checks a calendar and returns the text that its version stores. */
 function checkedSpec(calendar: Calendar, zoneData: ZoneRelease, nowMs: number): string {
   refuseNeverOpening(calendar, checkCalendarSpec(calendar, zoneData), zoneData, nowMs);
   return toCalendarSpecJson(calendar);
@@ -173,11 +171,12 @@ function required(calendar: Calendar | undefined): Calendar {
     throw fieldFailure(
       "FIELD_INVALID",
       "calendar",
-      "It is required; accepted: an object with at least name.",
+      "It is required; accepted: an object with at least a name.",
     );
   return calendar;
 }
 
+/** Returns the fields to update: those that the mask names, or without a mask those that are set. */
 function readMask(paths: readonly string[], given: Calendar): readonly string[] {
   if (paths.length === 1 && paths[0] === "*") return UPDATABLE;
   const wrong = paths.find((path) => !UPDATABLE.some((name) => name === path));
