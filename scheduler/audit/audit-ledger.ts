@@ -1,22 +1,22 @@
 import type { Parts } from "../parts.ts";
 import { compareChain } from "./chain.ts";
-import type { Difference } from "./difference.ts";
-import { compareWake, type Openness, readOpenness } from "./open.ts";
+import type { LedgerDifference } from "./difference.ts";
 import { createPace, type Pace } from "./pace.ts";
-import { type AuditRecord, readRecord } from "./record.ts";
-import { layOver, type Recorded } from "./recorded.ts";
+import { type AuditRecord, readAuditRecord } from "./record.ts";
+import { matchRecords, type RecordedFireTime } from "./recorded-fire-times.ts";
 import { compareSkips } from "./skips.ts";
+import { compareWake, readUndecidedTimes, type UndecidedTimes } from "./undecided.ts";
 import { compareTriggers, compareVerdicts } from "./verdicts.ts";
 import { compareWalk } from "./walk.ts";
 
 /** What an audit found. */
 export interface Audit {
   readonly fireTimeCount: number;
-  readonly differences: readonly Difference[];
+  readonly differences: readonly LedgerDifference[];
   /** Up to where it compared, exclusive. */
   readonly untilMs: number;
   /** What is from here on, and before `untilMs`, may still change: it is not decided, or not due yet. */
-  readonly openMs: number;
+  readonly undecidedMs: number;
   /** Whether the job is deleted: no fire time is to come. */
   readonly deleted: boolean;
 }
@@ -48,27 +48,27 @@ export async function auditJob(
 ): Promise<Audit | null> {
   const pace = createPace(signal);
   const range = { fromMs, untilMs, limit: AUDIT_LIMIT };
-  const record = await parts.database.snapshot((tx) => readRecord(tx, parts, job, range, pace));
+  const record = await parts.database.snapshot((tx) => readAuditRecord(tx, parts, job, range, pace));
   if (record === null) return null;
-  const looking = { sinceMs: parts.tickingSince(), lookAheadMs: parts.lookAheadMs };
-  const openness = readOpenness(record, looking);
-  const recorded = await layOver(record, openness, pace);
+  const tickState = { tickingSinceMs: parts.tickingSince(), lookAheadMs: parts.lookAheadMs };
+  const openness = readUndecidedTimes(record, tickState);
+  const recorded = await matchRecords(record, openness, pace);
   const differences = await compareAll(record, recorded, openness, pace);
   return {
     fireTimeCount: recorded.length,
     differences: differences.slice(0, MAX_DIFFERENCES),
     untilMs: record.endMs,
-    openMs: firstOpen(record, recorded),
+    undecidedMs: firstUndecided(record, recorded),
     deleted: record.row.state === "DELETED",
   };
 }
 
 async function compareAll(
   record: AuditRecord,
-  recorded: readonly Recorded[],
-  openness: Openness,
+  recorded: readonly RecordedFireTime[],
+  openness: UndecidedTimes,
   pace: Pace,
-): Promise<Difference[]> {
+): Promise<LedgerDifference[]> {
   return [
     ...compareWake(record),
     ...(await compareVerdicts(record, recorded, openness, pace)),
@@ -80,9 +80,10 @@ async function compareAll(
 }
 
 // What was handed over and is not due yet can be taken back by a change.
-function firstOpen({ endMs, nowMs }: AuditRecord, recorded: readonly Recorded[]): number {
+function firstUndecided({ endMs, nowMs }: AuditRecord, recorded: readonly RecordedFireTime[]): number {
   const first = recorded.find(
-    ({ open, chained }) => open || chained.some(({ effective_time }) => effective_time > nowMs),
+    ({ isUndecided: open, scheduled: chained }) =>
+      open || chained.some(({ effective_time }) => effective_time > nowMs),
   );
   return first?.atMs ?? endMs;
 }

@@ -3,7 +3,7 @@ import { EasyCronError } from "../../mesh/errors.ts";
 import type { Logger } from "../../mesh/logger.ts";
 import type { Parts } from "../parts.ts";
 import { type Audit, auditJob } from "./audit-ledger.ts";
-import { type AuditTurnRow, auditAdvance, auditClaim } from "./audits.sql.ts";
+import { auditAdvance, auditClaim, type ClaimedAuditRow } from "./audits.sql.ts";
 
 /** Most jobs of one round; they are taken a few at a time, so that schedulers share them. */
 export const ROUND_JOBS = 500;
@@ -11,7 +11,7 @@ const CLAIM_JOBS = 20;
 /** Most audits of one job in one round: 50,000 fire times. */
 const AUDITS_PER_JOB = 5;
 /** A job that was taken so recently is left alone. */
-const REST_MS = 30_000;
+const MIN_INTERVAL_MS = 30_000;
 /** What was compared so recently is compared once more: what was decided in that time had been open. */
 const OVERLAP_MS = 60_000;
 const EVERY_MS = 60_000;
@@ -29,7 +29,7 @@ export interface AuditRound {
  * over until its next turn. Throws when the database cannot be reached.
  */
 export function createAuditRound(parts: Parts, logger: Pick<Logger, "error">): AuditRound {
-  const auditOne = async ({ job_uid: uid, project_id, audited_until }: AuditTurnRow): Promise<number> => {
+  const auditOne = async ({ job_uid: uid, project_id, audited_until }: ClaimedAuditRow): Promise<number> => {
     const nowMs = parts.clock.now();
     let fromMs = audited_until;
     let found = 0;
@@ -48,7 +48,7 @@ export function createAuditRound(parts: Parts, logger: Pick<Logger, "error">): A
     return found;
   };
 
-  const tryOne = async (job: AuditTurnRow): Promise<number> => {
+  const tryOne = async (job: ClaimedAuditRow): Promise<number> => {
     try {
       return await auditOne(job);
     } catch (error) {
@@ -63,7 +63,7 @@ export function createAuditRound(parts: Parts, logger: Pick<Logger, "error">): A
       let [differences, jobs] = [0, 0];
       while (jobs < ROUND_JOBS) {
         const nowMs = parts.clock.now();
-        const values = [toSqlTime(nowMs), toSqlTime(nowMs - REST_MS), CLAIM_JOBS];
+        const values = [toSqlTime(nowMs), toSqlTime(nowMs - MIN_INTERVAL_MS), CLAIM_JOBS];
         const claimed = await parts.database.query(auditClaim, values);
         if (claimed.length === 0) break;
         jobs += claimed.length;
@@ -75,8 +75,8 @@ export function createAuditRound(parts: Parts, logger: Pick<Logger, "error">): A
 }
 
 async function advance(parts: Parts, uid: string, audit: Audit, nowMs: number): Promise<void> {
-  const done = audit.deleted && audit.untilMs >= nowMs && audit.openMs >= audit.untilMs;
-  const settledMs = Math.min(audit.openMs, audit.untilMs, nowMs - OVERLAP_MS);
+  const done = audit.deleted && audit.untilMs >= nowMs && audit.undecidedMs >= audit.untilMs;
+  const settledMs = Math.min(audit.undecidedMs, audit.untilMs, nowMs - OVERLAP_MS);
   await parts.database.query(auditAdvance, [uid, toSqlTime(settledMs), done]);
 }
 

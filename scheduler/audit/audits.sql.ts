@@ -95,7 +95,7 @@ export const auditCalendars = statement<AuditCalendarRow>(
 );
 
 /** A job whose turn it is. */
-export interface AuditTurnRow {
+export interface ClaimedAuditRow {
   readonly job_uid: string;
   readonly project_id: string;
   /** Epoch milliseconds. */
@@ -106,7 +106,7 @@ export interface AuditTurnRow {
  * Takes jobs that were last taken by $2, the longest ago first, at most $3, at $1; not those that another scheduler
  * takes.
  */
-export const auditClaim = statement<AuditTurnRow>(
+export const auditClaim = statement<ClaimedAuditRow>(
   "auditClaim",
   `update scheduler.audits a set audit_time = $1
      from (select job_uid from scheduler.audits where audit_time <= $2

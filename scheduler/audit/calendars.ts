@@ -5,7 +5,7 @@ import { toSqlTime } from "../../db/time.ts";
 import { compileCalendar, fromCalendarSpecJson } from "../calendars/spec.ts";
 import type { Parts } from "../parts.ts";
 import { auditCalendars } from "./audits.sql.ts";
-import type { Law } from "./law.ts";
+import type { RevisionRules } from "./revision-rules.ts";
 
 /** How far the clocks of two processes, and a change's time and its commit, may lie apart. */
 export const SKEW_MS = 10_000;
@@ -13,9 +13,9 @@ export const SKEW_MS = 10_000;
 /** The calendars that judged a job's fire times, in all versions that were in force meanwhile. */
 export interface AuditCalendars {
   /** The gates of a law as they were at an instant; null if a calendar was not there then. */
-  gatesAt(law: Law, atMs: number): CalendarGate[] | null;
+  gatesAt(law: RevisionRules, atMs: number): CalendarGate[] | null;
   /** The instants from one to another, within the skew of clocks, at which gates may differ: the first, and each change. */
-  instantsOf(law: Law, fromMs: number, untilMs: number): number[];
+  changeInstants(law: RevisionRules, fromMs: number, untilMs: number): number[];
 }
 
 interface Version {
@@ -29,7 +29,7 @@ export async function readCalendars(
   tx: Queryable,
   parts: Pick<Parts, "zoneData">,
   projectId: string,
-  laws: readonly Law[],
+  laws: readonly RevisionRules[],
   fromMs: number,
 ): Promise<AuditCalendars> {
   const names = [...new Set(laws.flatMap(({ schedule }) => schedule.calendars.map(({ name }) => name)))];
@@ -59,7 +59,7 @@ function createCalendars(versions: ReadonlyMap<string, readonly Version[]>): Aud
       });
       return gates.some((gate) => gate === null) ? null : gates.filter((gate) => gate !== null);
     },
-    instantsOf: (law, fromMs, untilMs) => {
+    changeInstants: (law, fromMs, untilMs) => {
       const named = law.schedule.calendars.flatMap(({ name }) => versions.get(name) ?? []);
       const changes = named.map((version) => version.fromMs);
       const within = changes.filter((atMs) => atMs > fromMs - SKEW_MS && atMs <= untilMs + SKEW_MS);

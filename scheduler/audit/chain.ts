@@ -1,18 +1,18 @@
 import { triggerId } from "../job/trigger-id.ts";
 import type { AuditTriggerRow } from "./audits.sql.ts";
-import { type Difference, iso } from "./difference.ts";
+import { isoOrNone, type LedgerDifference } from "./difference.ts";
 import type { AuditRecord } from "./record.ts";
-import type { Recorded } from "./recorded.ts";
+import type { RecordedFireTime } from "./recorded-fire-times.ts";
 
 /**
  * Holds the scheduled triggers to their chain: places are counted from 1, each trigger follows the one that it names,
  * the last is the one that the job's row names, and what each says was skipped and missed since is so.
  */
-export function compareChain(record: AuditRecord, recorded: readonly Recorded[]): Difference[] {
+export function compareChain(record: AuditRecord, recorded: readonly RecordedFireTime[]): LedgerDifference[] {
   const chain = record.triggers.filter(
     ({ id, kind, fire_time }) => kind !== "BACKFILL" && id === triggerId(record.row.uid, fire_time),
   );
-  const open = new Set(recorded.filter((each) => each.open).map(({ atMs }) => atMs));
+  const open = new Set(recorded.filter((each) => each.isUndecided).map(({ atMs }) => atMs));
   const follows = chain.filter((each) => !open.has(each.fire_time));
   return [
     ...comparePlaces(record, chain),
@@ -21,13 +21,13 @@ export function compareChain(record: AuditRecord, recorded: readonly Recorded[])
   ].map(({ atMs, detail }) => ({ kind: "BROKEN_CHAIN", atMs, detail }));
 }
 
-type Broken = Omit<Difference, "kind">;
+type Broken = Omit<LedgerDifference, "kind">;
 
 function comparePlaces(record: AuditRecord, chain: readonly AuditTriggerRow[]): Broken[] {
   const broken: Broken[] = [];
   const places = new Map<number, string>();
   const within = chain.map((each): [number, number] => [each.fire_time, each.seq]);
-  const before = record.before.filter(({ kind }) => kind !== "BACKFILL");
+  const before = record.predecessors.filter(({ kind }) => kind !== "BACKFILL");
   const seqs = new Map([...before.map((each): [number, number] => [each.fire_time, each.seq]), ...within]);
   for (const { id, seq, fire_time: atMs, previous_fire_time: previousMs } of chain) {
     const other = places.get(seq);
@@ -37,10 +37,11 @@ function comparePlaces(record: AuditRecord, chain: readonly AuditTriggerRow[]): 
     if (place === undefined) {
       broken.push({
         atMs,
-        detail: `${id}, in place ${seq}, follows ${iso(previousMs)}, which has no trigger.`,
+        detail: `${id}, in place ${seq}, follows ${isoOrNone(previousMs)}, which has no trigger.`,
       });
     } else if (seq !== (previousMs === null ? 1 : place + 1)) {
-      const followed = previousMs === null ? "is the first" : `follows ${iso(previousMs)}, in place ${place}`;
+      const followed =
+        previousMs === null ? "is the first" : `follows ${isoOrNone(previousMs)}, in place ${place}`;
       broken.push({ atMs, detail: `${id} has place ${seq}, and ${followed}.` });
     }
   }
@@ -55,18 +56,21 @@ function compareEnd({ row }: AuditRecord, chain: readonly AuditTriggerRow[]): Br
     return [
       {
         atMs,
-        detail: `${id} has place ${seq}; the job's last is ${row.last_seq}, ${iso(row.last_fire_time)}.`,
+        detail: `${id} has place ${seq}; the job's last is ${row.last_seq}, ${isoOrNone(row.last_fire_time)}.`,
       },
     ];
   });
 }
 
 // Only where fire times are decided in their order: one that waits is counted when it is decided.
-function compareCounts(recorded: readonly Recorded[], chain: ReadonlyMap<number, AuditTriggerRow>): Broken[] {
+function compareCounts(
+  recorded: readonly RecordedFireTime[],
+  chain: ReadonlyMap<number, AuditTriggerRow>,
+): Broken[] {
   const broken: Broken[] = [];
   let since: { readonly atMs: number; skipped: number; missed: number } | null = null;
-  for (const { atMs, skip, stretch, open } of recorded) {
-    if (stretch.law.mayWait || open) since = null;
+  for (const { atMs, skip, segment: stretch, isUndecided: open } of recorded) {
+    if (stretch.rules.mayWait || open) since = null;
     const trigger = chain.get(atMs);
     if (trigger === undefined) {
       if (since !== null && skip?.verdict === "MISSED") since.missed += 1;

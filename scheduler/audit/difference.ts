@@ -1,13 +1,13 @@
 import type { LedgerDifferenceKind } from "../../gen/easycron/v1/ledger_pb.ts";
 
 /** Something in a ledger that should not be. */
-export interface Difference {
+export interface LedgerDifference {
   readonly kind: Exclude<keyof typeof LedgerDifferenceKind, "UNSPECIFIED">;
   readonly atMs: number;
   readonly detail: string;
 }
 
 /** An instant as differences name it. */
-export function iso(ms: number | null): string {
+export function isoOrNone(ms: number | null): string {
   return ms === null ? "none" : new Date(ms).toISOString();
 }

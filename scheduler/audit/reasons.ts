@@ -3,22 +3,22 @@ import type { SkipRow } from "../job/skips.sql.ts";
 import { verdictOf } from "../job/verdict.ts";
 import { LATE_MS } from "../turns/turn.ts";
 import { SKEW_MS } from "./calendars.ts";
-import type { Difference } from "./difference.ts";
-import type { Law } from "./law.ts";
+import type { LedgerDifference } from "./difference.ts";
 import type { AuditRecord } from "./record.ts";
-import type { Recorded } from "./recorded.ts";
+import type { RecordedFireTime } from "./recorded-fire-times.ts";
+import type { RevisionRules } from "./revision-rules.ts";
 
 /** All that a skip is judged by. */
-interface Case {
+interface SkipCase {
   readonly record: AuditRecord;
-  readonly recorded: readonly Recorded[];
+  readonly recorded: readonly RecordedFireTime[];
   readonly index: number;
   readonly skip: SkipRow;
   readonly atMs: number;
   /** The laws that may have decided it. */
-  readonly laws: readonly Law[];
+  readonly candidates: readonly RevisionRules[];
   /** It was decided no later. */
-  readonly byMs: number;
+  readonly decidedByMs: number;
 }
 
 /**
@@ -26,30 +26,30 @@ interface Case {
  * is taken as said: of a request nothing else is kept. Where the time of the decision is not known to the moment, any
  * law and any version of a calendar that may have decided is good enough.
  */
-export function wrongReason(
+export function findSkipProblem(
   record: AuditRecord,
-  recorded: readonly Recorded[],
+  recorded: readonly RecordedFireTime[],
   index: number,
   skip: SkipRow,
-): Omit<Difference, "atMs"> | null {
+): Omit<LedgerDifference, "atMs"> | null {
   const each = recorded[index];
   if (each === undefined) return null;
   if (verdictOf(skip.reason) !== skip.verdict)
     return wrong(`${skip.verdict} does not go with ${skip.reason}.`);
-  const { atMs, stretch } = each;
-  const laws = lawsOf(record, stretch.index);
+  const { atMs, segment: stretch } = each;
+  const laws = candidatesOf(record, stretch.index);
   // A later revision that is not at hand may have decided it.
   if (laws === null) return null;
-  const given = { record, recorded, index, skip, atMs, laws, byMs: each.byMs };
+  const given = { record, recorded, index, skip, atMs, candidates: laws, decidedByMs: each.decidedByMs };
   const problem = problemOf(given);
   return problem === null ? null : wrong(problem);
 }
 
-function wrong(detail: string): Omit<Difference, "atMs"> {
+function wrong(detail: string): Omit<LedgerDifference, "atMs"> {
   return { kind: "WRONG_VERDICT", detail };
 }
 
-function lawsOf({ epochs, laws }: AuditRecord, index: number): Law[] | null {
+function candidatesOf({ epochs, rulesByRevision: laws }: AuditRecord, index: number): RevisionRules[] | null {
   const own = laws.get(epochs[index]?.revision ?? 0);
   if (own === undefined || !own.mayWait) return own === undefined ? null : [own];
   const all = epochs.slice(index).map(({ revision }) => laws.get(revision));
@@ -57,8 +57,8 @@ function lawsOf({ epochs, laws }: AuditRecord, index: number): Law[] | null {
   return found.length < all.length ? null : found;
 }
 
-function problemOf(given: Case): string | null {
-  const { record, skip, atMs, laws } = given;
+function problemOf(given: SkipCase): string | null {
+  const { record, skip, atMs, candidates: laws } = given;
   switch (skip.reason) {
     case "SKIPPED_BY_REQUEST":
       return null;
@@ -82,21 +82,23 @@ function problemOf(given: Case): string | null {
 }
 
 /** Whether the job came into a state while this fire time may have waited. */
-function becomes({ record, recorded, index }: Case, state: "PAUSED" | "DELETED"): boolean {
-  const stretch = recorded[index]?.stretch;
-  if (stretch === undefined || !stretch.law.mayWait) return false;
+function becomes({ record, recorded, index }: SkipCase, state: "PAUSED" | "DELETED"): boolean {
+  const stretch = recorded[index]?.segment;
+  if (stretch === undefined || !stretch.rules.mayWait) return false;
   return record.epochs.slice(stretch.index + 1).some((epoch) => epoch.state === state);
 }
 
 /** Whether the job was given a limit while this fire time may have waited. */
-function becomesLimited({ record, recorded, index }: Case): boolean {
-  const stretch = recorded[index]?.stretch;
-  if (stretch === undefined || !stretch.law.mayWait) return false;
-  const later = record.epochs.slice(stretch.index + 1).map(({ revision }) => record.laws.get(revision));
+function becomesLimited({ record, recorded, index }: SkipCase): boolean {
+  const stretch = recorded[index]?.segment;
+  if (stretch === undefined || !stretch.rules.mayWait) return false;
+  const later = record.epochs
+    .slice(stretch.index + 1)
+    .map(({ revision }) => record.rulesByRevision.get(revision));
   return later.some((law) => law === undefined || law.schedule.policies.maxFires > 0);
 }
 
-function mayGive({ skip, atMs, byMs }: Case, { schedule }: Law): boolean {
+function mayGive({ skip, atMs, decidedByMs: byMs }: SkipCase, { schedule }: RevisionRules): boolean {
   const { misfire, catchupWindowMs, overlap } = schedule.policies;
   const lateMs = byMs + SKEW_MS - atMs;
   switch (skip.reason) {
@@ -113,16 +115,19 @@ function mayGive({ skip, atMs, byMs }: Case, { schedule }: Law): boolean {
   }
 }
 
-function mayBeOpen({ record: { calendars }, atMs, byMs }: Case, law: Law): boolean {
-  return calendars.instantsOf(law, atMs, byMs).some((at) => {
+function mayBeOpen(
+  { record: { calendars }, atMs, decidedByMs: byMs }: SkipCase,
+  law: RevisionRules,
+): boolean {
+  return calendars.changeInstants(law, atMs, byMs).some((at) => {
     const gates = calendars.gatesAt(law, at);
     return gates === null || passGates(gates, atMs).kind !== "SKIPPED";
   });
 }
 
-function mayBeOutside(given: Case, law: Law): boolean {
-  const { record, skip, atMs, byMs } = given;
-  return record.calendars.instantsOf(law, atMs, byMs).some((at) => {
+function mayBeOutside(given: SkipCase, law: RevisionRules): boolean {
+  const { record, skip, atMs, decidedByMs: byMs } = given;
+  return record.calendars.changeInstants(law, atMs, byMs).some((at) => {
     const gates = record.calendars.gatesAt(law, at);
     if (gates === null) return true;
     const gate = passGates(gates, atMs);
@@ -132,14 +137,19 @@ function mayBeOutside(given: Case, law: Law): boolean {
 }
 
 /** How many earlier fire times are asked whether they took the opening. */
-const ASKED = 1_000;
+const MAX_EARLIER = 1_000;
 
 // Whether an earlier fire time was deferred to the same opening. Those in between are outside as well, for as long.
-function isTaken({ record, recorded, index }: Case, law: Law, atMs: number, openingMs: number): boolean {
+function isTaken(
+  { record, recorded, index }: SkipCase,
+  law: RevisionRules,
+  atMs: number,
+  openingMs: number,
+): boolean {
   const gates = record.calendars.gatesAt(law, atMs) ?? [];
   for (let earlier = index - 1; earlier >= 0; earlier -= 1) {
     const fireTime = recorded[earlier];
-    if (fireTime === undefined || index - earlier > ASKED) return true;
+    if (fireTime === undefined || index - earlier > MAX_EARLIER) return true;
     const gate = passGates(gates, fireTime.atMs);
     if (gate.kind === "OPEN") return false;
     if (gate.kind === "DEFERRED") return gate.untilMs === openingMs;

@@ -13,9 +13,15 @@ import {
   auditTriggers,
 } from "./audits.sql.ts";
 import { type AuditCalendars, readCalendars } from "./calendars.ts";
-import { auditLaws, type Law } from "./law.ts";
+import {
+  type AuditSegment,
+  type ExpectedFireTime,
+  expectedFireTimes,
+  type TimesRange,
+  toAuditSegments,
+} from "./expected-times.ts";
 import type { Pace } from "./pace.ts";
-import { type Expected, expectTimes, type Stretch, stretchesOf, type TimesRange } from "./times.ts";
+import { type RevisionRules, readRevisionRules } from "./revision-rules.ts";
 
 /** All that an audit compares, as it was at one moment. Times are epoch milliseconds. */
 export interface AuditRecord {
@@ -26,14 +32,14 @@ export interface AuditRecord {
   /** Exclusive. */
   readonly endMs: number;
   readonly epochs: readonly AuditEpochRow[];
-  readonly laws: ReadonlyMap<number, Law>;
-  readonly stretches: readonly Stretch[];
+  readonly rulesByRevision: ReadonlyMap<number, RevisionRules>;
+  readonly segments: readonly AuditSegment[];
   /** Ascending. */
-  readonly expected: readonly Expected[];
+  readonly expected: readonly ExpectedFireTime[];
   /** By fire time, then as they came. */
   readonly triggers: readonly AuditTriggerRow[];
   /** Triggers outside the range that those within name as the ones before them. */
-  readonly before: readonly LedgerTriggerRow[];
+  readonly predecessors: readonly LedgerTriggerRow[];
   readonly skips: readonly SkipRow[];
   readonly calendars: AuditCalendars;
 }
@@ -46,7 +52,7 @@ const FEW = 1_000;
  * Reads a job's ledger and computes what it ought to hold, in one snapshot: what the row says is decided has its
  * trigger or skip there. Schedules are compiled anew, from what is stored. Null for a job that is gone.
  */
-export async function readRecord(
+export async function readAuditRecord(
   tx: Queryable,
   parts: Parts,
   job: { readonly uid: string; readonly project_id: string },
@@ -59,9 +65,9 @@ export async function readRecord(
   const { fromMs } = range;
   const epochs = await tx.query(auditEpochs, [row.uid]);
   const untilMs = Math.max(fromMs, Math.min(range.untilMs, nowMs));
-  const laws = await auditLaws(tx, parts, row.uid, epochs, { fromMs, untilMs });
-  const stretches = stretchesOf(row, epochs, laws, untilMs);
-  const found = await expectTimes(stretches, { ...range, untilMs }, pace);
+  const laws = await readRevisionRules(tx, parts, row.uid, epochs, { fromMs, untilMs });
+  const stretches = toAuditSegments(row, epochs, laws, untilMs);
+  const found = await expectedFireTimes(stretches, { ...range, untilMs }, pace);
   const { triggers, endMs } = await readTriggers(tx, row, fromMs, found.endMs, range.limit);
   const skips = await tx.query(skipsBetween, [
     row.uid,
@@ -75,11 +81,11 @@ export async function readRecord(
     fromMs,
     endMs,
     epochs,
-    laws,
-    stretches,
+    rulesByRevision: laws,
+    segments: stretches,
     expected: found.expected.filter(({ atMs }) => atMs < endMs),
     triggers,
-    before: await readBefore(tx, row, triggers),
+    predecessors: await readPredecessors(tx, row, triggers),
     skips,
     calendars: await readCalendars(tx, parts, row.project_id, [...laws.values()], fromMs),
   };
@@ -102,7 +108,7 @@ async function readTriggers(
   return { triggers: triggers.filter(({ fire_time }) => fire_time < last.fire_time), endMs: last.fire_time };
 }
 
-async function readBefore(
+async function readPredecessors(
   tx: Queryable,
   row: AuditJobRow,
   triggers: readonly AuditTriggerRow[],

@@ -1,24 +1,24 @@
 import type { SkipRow } from "../job/skips.sql.ts";
 import { triggerId } from "../job/trigger-id.ts";
-import { type Difference, iso } from "./difference.ts";
-import type { Openness } from "./open.ts";
+import { isoOrNone, type LedgerDifference } from "./difference.ts";
 import type { Pace } from "./pace.ts";
-import { wrongReason } from "./reasons.ts";
+import { findSkipProblem } from "./reasons.ts";
 import type { AuditRecord } from "./record.ts";
-import type { Recorded } from "./recorded.ts";
-import { wrongTrigger } from "./trigger.ts";
+import type { RecordedFireTime } from "./recorded-fire-times.ts";
+import { findTriggerProblem } from "./trigger.ts";
+import type { UndecidedTimes } from "./undecided.ts";
 
 /** Holds each fire time to one verdict, and that to what the job's policies, pauses and calendars give. */
 export async function compareVerdicts(
   record: AuditRecord,
-  recorded: readonly Recorded[],
-  openness: Openness,
+  recorded: readonly RecordedFireTime[],
+  openness: UndecidedTimes,
   pace: Pace,
-): Promise<Difference[]> {
-  const differences: Difference[] = [];
+): Promise<LedgerDifference[]> {
+  const differences: LedgerDifference[] = [];
   const told = new Set<SkipRow>();
   for (const [index, each] of recorded.entries()) {
-    if (pace.isDue()) await pace.rest();
+    if (pace.shouldYield()) await pace.yield();
     const found = judgeOne(record, recorded, index, openness);
     // One row of skips that is wrong is one difference, however many fire times it has.
     if (found === null || (each.skip !== undefined && told.has(each.skip))) continue;
@@ -30,20 +30,20 @@ export async function compareVerdicts(
 
 function judgeOne(
   record: AuditRecord,
-  recorded: readonly Recorded[],
+  recorded: readonly RecordedFireTime[],
   index: number,
-  openness: Openness,
-): Omit<Difference, "atMs"> | null {
+  openness: UndecidedTimes,
+): Omit<LedgerDifference, "atMs"> | null {
   const each = recorded[index];
   if (each === undefined) return null;
-  const { atMs, chained, backfilled, skip, stretch, open } = each;
+  const { atMs, scheduled: chained, backfilled, skip, segment: stretch, isUndecided: open } = each;
   const verdicts = chained.map(({ id }) => `trigger ${id}`);
   if (skip !== undefined) verdicts.push(`${skip.verdict}, ${skip.reason}`);
   if (stretch.paused) verdicts.push("SKIPPED, PAUSED");
   if (verdicts.length > 1) return { kind: "TWO_VERDICTS", detail: verdicts.join("; ") };
   const [trigger] = chained;
-  if (trigger !== undefined) return wrongTrigger(record, trigger, stretch);
-  if (skip !== undefined) return wrongReason(record, recorded, index, skip);
+  if (trigger !== undefined) return findTriggerProblem(record, trigger, stretch);
+  if (skip !== undefined) return findSkipProblem(record, recorded, index, skip);
   if (stretch.paused) return null;
   if (open && !openness.isOverdue(atMs)) return null;
   if (open)
@@ -55,15 +55,17 @@ function judgeOne(
 }
 
 function wokenAt({ row }: AuditRecord): string {
-  return row.wake_time === null ? "the job has no wake time" : `its wake time was ${iso(row.wake_time)}`;
+  return row.wake_time === null
+    ? "the job has no wake time"
+    : `its wake time was ${isoOrNone(row.wake_time)}`;
 }
 
 /** Triggers that are no fire time's, and those under an id that is not their fire time's. */
-export async function compareTriggers(record: AuditRecord, pace: Pace): Promise<Difference[]> {
-  const differences: Difference[] = [];
+export async function compareTriggers(record: AuditRecord, pace: Pace): Promise<LedgerDifference[]> {
+  const differences: LedgerDifference[] = [];
   const times = new Set(record.expected.map(({ atMs }) => atMs));
   for (const { fire_time: atMs, id, kind, seq } of record.triggers) {
-    if (pace.isDue()) await pace.rest();
+    if (pace.shouldYield()) await pace.yield();
     const derived = triggerId(record.row.uid, atMs);
     if (id !== derived)
       differences.push({ kind: "WRONG_TRIGGER", atMs, detail: `${id} should be ${derived}.` });

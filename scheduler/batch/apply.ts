@@ -17,7 +17,7 @@ import { type BatchRow, jobsByFilter, jobsByNames } from "./batch.sql.ts";
 import { type CheckedJob, checkJobs, insertJobs, withAllSnapshots } from "./create.ts";
 
 /** Most jobs that may have the labels. */
-const MAX_OWNED = 2_000;
+const MAX_LABELLED = 2_000;
 const LIST = "jobs";
 
 /** What was done, by name. */
@@ -70,7 +70,7 @@ export async function applyJobs(
 }
 
 async function makePlan(parts: Parts, projectId: string, request: ApplyJobsRequest): Promise<Plan> {
-  const owned = await readOwned(parts, projectId, request.labels);
+  const owned = await readLabelled(parts, projectId, request.labels);
   const names = request.jobs.map(({ name }) => name);
   const there = new Map(
     (await parts.database.query(jobsByNames, [projectId, names])).map((row) => [row.name, row]),
@@ -96,15 +96,15 @@ async function makePlan(parts: Parts, projectId: string, request: ApplyJobsReque
   };
 }
 
-async function readOwned(
+async function readLabelled(
   parts: Parts,
   projectId: string,
   labels: Readonly<Record<string, string>>,
 ): Promise<Map<string, BatchRow>> {
   const values = toFilterValues(projectId, filterOfLabels(labels), parts.clock.now());
-  const rows = await parts.database.query(jobsByFilter, [...values, MAX_OWNED + 1]);
-  if (rows.length > MAX_OWNED) {
-    const problem = `More than ${MAX_OWNED} jobs have these labels; take narrower ones.`;
+  const rows = await parts.database.query(jobsByFilter, [...values, MAX_LABELLED + 1]);
+  if (rows.length > MAX_LABELLED) {
+    const problem = `More than ${MAX_LABELLED} jobs have these labels; take narrower ones.`;
     throw fieldFailure("FIELD_INVALID", "labels", problem);
   }
   return new Map(rows.map((row) => [row.name, row]));

@@ -26,7 +26,7 @@ export async function batchUpdateJobs(
   request: BatchUpdateJobsRequest,
   actor: string,
 ): Promise<WrittenJob[]> {
-  refuseTwins(request.requests);
+  refuseDuplicates(request.requests);
   const run = (validateOnly: boolean) =>
     eachAtOnce(LIST, request.requests, (item) =>
       updateJob(parts, projectId, toUpdate(item, validateOnly), actor),
@@ -42,7 +42,7 @@ function toUpdate({ job, updateMask }: BatchUpdateJobsItem, validateOnly: boolea
   return update;
 }
 
-function refuseTwins(requests: readonly BatchUpdateJobsItem[]): void {
+function refuseDuplicates(requests: readonly BatchUpdateJobsItem[]): void {
   const first = new Map<string, number>();
   const errors: ItemError[] = [];
   for (const [index, { job }] of requests.entries()) {

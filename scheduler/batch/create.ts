@@ -53,7 +53,7 @@ export async function batchCreateJobs(
   eachOrThrow(LIST, items, ({ checked }) => refusePast(checked, parts.clock.now()));
   if (request.validateOnly) {
     await refuseTaken(parts.database, projectId, items, LIST);
-    return items.map((item) => written(parts, projectId, item, parts.clock.now()));
+    return items.map((item) => toWrittenJob(parts, projectId, item, parts.clock.now()));
   }
   const created = await parts.database.transaction(async (tx) => {
     const now = parts.clock.now();
@@ -99,7 +99,7 @@ export async function insertJobs(
   to: { readonly projectId: string; readonly actor: string; readonly now: number; readonly list: string },
   items: readonly CheckedJob[],
 ): Promise<WrittenJob[]> {
-  const jobs = items.map((item) => written(parts, to.projectId, item, to.now));
+  const jobs = items.map((item) => toWrittenJob(parts, to.projectId, item, to.now));
   const rows = jobs.map(({ row }) => row);
   const uids = rows.map(({ uid }) => uid);
   const time = toSqlTime(to.now);
@@ -115,7 +115,7 @@ export async function insertJobs(
   ]);
   if (added.length < items.length) {
     const there = new Set(added.map(({ uid }) => uid));
-    refuse(
+    refuseNames(
       items.filter(({ uid }) => !there.has(uid)),
       to.list,
     );
@@ -144,7 +144,12 @@ export async function insertJobs(
   return jobs;
 }
 
-function written(parts: Parts, projectId: string, { uid, checked }: CheckedJob, now: number): WrittenJob {
+function toWrittenJob(
+  parts: Parts,
+  projectId: string,
+  { uid, checked }: CheckedJob,
+  now: number,
+): WrittenJob {
   return { row: newRow(parts, { uid, projectId, now }, checked), schedule: checked.schedule };
 }
 
@@ -157,13 +162,13 @@ export async function refuseTaken(
 ): Promise<void> {
   const rows = await on.query(jobsByNames, [projectId, items.map(({ checked }) => checked.job.name)]);
   const taken = new Set(rows.map(({ name }) => name));
-  refuse(
+  refuseNames(
     items.filter(({ checked }) => taken.has(checked.job.name)),
     list,
   );
 }
 
-function refuse(items: readonly CheckedJob[], list: string): void {
+function refuseNames(items: readonly CheckedJob[], list: string): void {
   const errors: ItemError[] = items.map(({ checked, index }) => {
     const { name } = checked.job;
     const description = `There is already a job named "${name}".`;

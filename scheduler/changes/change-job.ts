@@ -42,8 +42,8 @@ export interface JobChange {
   readonly requested: readonly number[];
 }
 
-const SETTLE_TURNS = 10;
-const SETTLE_EVENTS = 1_000;
+const MAX_TURNS = 10;
+const MAX_EVENTS_PER_TURN = 1_000;
 
 /**
  * Makes a locked job ready to be changed:
@@ -62,18 +62,18 @@ const SETTLE_EVENTS = 1_000;
 export async function settleJob(tx: Queryable, parts: Parts, given: JobRow): Promise<SettledJob> {
   const changeTimeMs = parts.clock.now();
   const row = await endPause(tx, parts, given, changeTimeMs);
-  const schedule = scheduleOf(parts, row);
+  const schedule = compiledScheduleOf(parts, row);
   const owes = row.state === "ACTIVE" && schedule !== undefined;
   // The end of a pause is not committed yet: to a dispatcher the job is still of the epoch before.
   const { epoch } = given;
-  const decided = owes ? await decideOwed(tx, parts, row, { nowMs: changeTimeMs, epoch }) : positionOf(row);
+  const decided = owes ? await decideDue(tx, parts, row, { nowMs: changeTimeMs, epoch }) : positionOf(row);
   await tx.query(jobLockForChange, [row.uid]);
   const withdrawn = await tx.query(jobWithdraw, [row.uid, toSqlTime(changeTimeMs)]);
   const kept = withdrawn.find((each) => each.kept);
   const afterMs = Math.max(changeTimeMs, kept?.fire_time ?? changeTimeMs);
   const back = withdrawn.filter((each) => !each.kept);
-  const position = goBack(decided, back, kept, afterMs);
-  const paused = schedule === undefined ? 0 : pausedSince(row, schedule, afterMs);
+  const position = rewind(decided, back, kept, afterMs);
+  const paused = schedule === undefined ? 0 : countPaused(row, schedule, afterMs);
   const carry = { ...position.carry, skipped: Math.max(0, position.carry.skipped + paused) };
   return { row, changeTimeMs, position: { ...position, carry }, afterMs };
 }
@@ -87,7 +87,7 @@ async function endPause(tx: Queryable, parts: Parts, row: JobRow, nowMs: number)
   return resumed ?? row;
 }
 
-async function decideOwed(
+async function decideDue(
   tx: Queryable,
   parts: Parts,
   row: JobRow,
@@ -98,8 +98,8 @@ async function decideOwed(
   const [known = { busy: false, handed: [] }] = await readDispatched(tx, [row], [schedule], nowMs);
   const zoneData = parts.zoneData.label(schedule, nowMs);
   let at: JobRow = row;
-  for (let left = SETTLE_TURNS; left > 0; left--) {
-    const limit = SETTLE_EVENTS;
+  for (let left = MAX_TURNS; left > 0; left--) {
+    const limit = MAX_EVENTS_PER_TURN;
     const turn = takeTurn({ row: at, schedule, gates, ...known, nowMs, limit, lookAheadMs: 0, zoneData });
     await addSkips(
       tx,
@@ -129,7 +129,7 @@ async function decideOwed(
   throw failure("SERVICE_UNAVAILABLE", { service: "scheduler" }, { retryAfterMs: 1_000 });
 }
 
-function goBack(
+function rewind(
   decided: Position,
   back: readonly WithdrawnRow[],
   kept: WithdrawnRow | undefined,
@@ -165,7 +165,7 @@ function goBack(
 
 // Fire times of a pause have no rows, and are counted when it ends; what a pause that ends by itself was counted ahead
 // for is taken off when it is changed before its end.
-function pausedSince(row: JobRow, schedule: CompiledSchedule, afterMs: number): number {
+function countPaused(row: JobRow, schedule: CompiledSchedule, afterMs: number): number {
   const { maxFires } = schedule.policies;
   if (maxFires > 0 && row.last_seq >= maxFires) return 0;
   if (row.state === "PAUSED") return countFireTimes(schedule, row.after_time, afterMs);
@@ -174,13 +174,13 @@ function pausedSince(row: JobRow, schedule: CompiledSchedule, afterMs: number): 
 
 // Undefined when it cannot be compiled: then it has no fire times that could be decided, and the job may still be
 // changed, paused and deleted.
-function scheduleOf(parts: Parts, row: JobRow): CompiledSchedule | undefined {
+function compiledScheduleOf(parts: Parts, row: JobRow): CompiledSchedule | undefined {
   const found = parts.schedules.find(row);
   return found instanceof Error ? undefined : found;
 }
 
 // In place of a schedule that cannot be compiled. Asked for a fire time, it throws what compiling it does.
-function noSchedule(parts: Parts, row: JobRow): CompiledSchedule {
+function failingSchedule(parts: Parts, row: JobRow): CompiledSchedule {
   return {
     jobUid: row.uid,
     nextAfter: (afterMs) => parts.schedules.of(row).nextAfter(afterMs),
@@ -199,7 +199,7 @@ export function unchanged(parts: Parts, job: SettledJob): JobChange {
   return {
     state: state === "FINISHED" ? "ACTIVE" : state,
     revision: row.revision,
-    schedule: scheduleOf(parts, row) ?? noSchedule(parts, row),
+    schedule: compiledScheduleOf(parts, row) ?? failingSchedule(parts, row),
     pauseNote: state === "PAUSED" ? row.pause_note : "",
     untilMs: state === "PAUSED" ? row.pause_until : null,
     requested: position.carry.requested,

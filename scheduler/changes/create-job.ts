@@ -85,7 +85,7 @@ export async function createJob(
   refusePast(checked, parts.clock.now());
   const { schedule } = checked;
   await gatesOf(parts.database, parts.zoneData, projectId, schedule.calendars);
-  if (request.validateOnly) return { row: await dryRow(parts, projectId, uid, checked), schedule };
+  if (request.validateOnly) return { row: await validatedRow(parts, projectId, uid, checked), schedule };
   const row = await insertJob(parts, { uid, projectId, actor }, checked, use);
   return row === undefined ? createJob(parts, projectId, request, actor) : { row, schedule };
 }
@@ -153,7 +153,7 @@ async function insertRows(
   }
 }
 
-function beginning(
+function initialState(
   schedule: CompiledSchedule,
   nowMs: number,
 ): { state: JobStateName; cursorMs: number | null } {
@@ -162,7 +162,12 @@ function beginning(
   return { state: over ? "FINISHED" : "ACTIVE", cursorMs };
 }
 
-async function dryRow(parts: Parts, projectId: string, uid: string, checked: CheckedSpec): Promise<JobRow> {
+async function validatedRow(
+  parts: Parts,
+  projectId: string,
+  uid: string,
+  checked: CheckedSpec,
+): Promise<JobRow> {
   const [taken] = await parts.database.query(jobByName, [projectId, checked.job.name]);
   if (taken !== undefined) throw failure("JOB_ALREADY_EXISTS", { job: checked.job.name });
   return newRow(parts, { uid, projectId, now: parts.clock.now() }, checked);
@@ -174,7 +179,7 @@ export function newRow(
   { uid, projectId, now }: { readonly uid: string; readonly projectId: string; readonly now: number },
   { job, spec, schedule }: CheckedSpec,
 ): JobRow {
-  const { state, cursorMs } = beginning(schedule, now);
+  const { state, cursorMs } = initialState(schedule, now);
   // A calendar or an overlap policy may want the first fire time decided at another moment: the first turn tells.
   const plain = schedule.calendars.length === 0 && schedule.policies.overlap === "ALLOW_ALL";
   const wakeMs = cursorMs === null ? null : plain ? Math.max(now, cursorMs - parts.lookAheadMs) : now;

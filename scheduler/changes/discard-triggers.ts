@@ -20,7 +20,7 @@ import { lockIfLiving, lockJob } from "./lock-job.ts";
 /** Most triggers of one call. */
 export const DISCARD_LIMIT = 10_000;
 /** Most jobs of one call that are decided up to now first. */
-const OWING_LIMIT = 1_000;
+const MAX_DUE_JOBS = 1_000;
 const FIRST_TIME = "-infinity";
 
 /**
@@ -52,7 +52,7 @@ async function discardOfProject(
   request: DiscardTriggersRequest,
 ): Promise<MessageInitShape<typeof DiscardTriggersResponseSchema>> {
   const now = toSqlTime(parts.clock.now());
-  const owing = await parts.database.query(jobsOwing, [projectId, now, OWING_LIMIT]);
+  const owing = await parts.database.query(jobsOwing, [projectId, now, MAX_DUE_JOBS]);
   let waited = 0;
   for (const { name } of owing) {
     await parts.database.transaction(async (tx) => {
@@ -61,7 +61,7 @@ async function discardOfProject(
     });
   }
   const { discardedCount, more } = await discard(parts, parts.database, { projectId, jobUid: null, request });
-  return { discardedCount: discardedCount + waited, more: more || owing.length === OWING_LIMIT };
+  return { discardedCount: discardedCount + waited, more: more || owing.length === MAX_DUE_JOBS };
 }
 
 // A change that leaves the job as it is: by it, all that is owed becomes triggers and skips. What waits for an earlier

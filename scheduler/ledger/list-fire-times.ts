@@ -58,7 +58,7 @@ function readToken(token: string, of: string): number {
 }
 
 /** Fire times of a job with what became of each. */
-export interface Page {
+export interface LedgerPage {
   readonly view: LedgerView;
   readonly verdicts: readonly Verdict[];
 }
@@ -73,7 +73,7 @@ export function readLedgerPage(
   fromMs: number,
   endMs: number,
   most: number,
-): Promise<Page> {
+): Promise<LedgerPage> {
   return parts.database.snapshot(async (tx) => {
     const [row] = await tx.query(jobByUid, [job.project_id, job.uid]);
     if (row === undefined) throw failure("JOB_NOT_FOUND", { job: job.name });

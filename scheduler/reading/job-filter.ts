@@ -45,7 +45,7 @@ const SHOWN = 40;
  * 3. Each restriction narrows the filter.
  */
 export function parseJobFilter(text: string): JobFilter {
-  const tokens = tokensOf(text);
+  const tokens = tokenize(text);
   let filter = EVERY_JOB;
   if (tokens.length === 0) return filter;
   for (let index = 0; ; index += 4) {
@@ -85,7 +85,7 @@ interface Restriction {
 
 const TOKEN = /\s*(?:([\w.*-]+)|"((?:[^"\\\p{Cc}]|\\["\\])*)"|(!=|[=:]))/uy;
 
-function tokensOf(text: string): Token[] {
+function tokenize(text: string): Token[] {
   const tokens: Token[] = [];
   let at = 0;
   while (text.slice(at).trim() !== "") {

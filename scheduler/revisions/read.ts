@@ -25,8 +25,8 @@ const AFTER_ALL = 2_147_483_647;
 /** How many of the added, and of the removed, fire times are shown unless asked otherwise. */
 const DEFAULT_TIMES = 10;
 
-type Named = Pick<GetRevisionRequest, "name" | "number">;
-type Paged = Named & Partial<Pick<GetRevisionRequest, "pageSize" | "pageToken">>;
+type RevisionRequest = Pick<GetRevisionRequest, "name" | "number">;
+type RevisionPageRequest = RevisionRequest & Partial<Pick<GetRevisionRequest, "pageSize" | "pageToken">>;
 
 /**
  * A page of a job's revisions, newest first; of several jobs that have had the name, of the living one, or else the last.
@@ -66,7 +66,7 @@ function readNumber(list: string, token: string, first: number): number {
 export async function getRevision(
   parts: Parts,
   projectId: string,
-  { pageSize = 0, pageToken = "", ...request }: Paged,
+  { pageSize = 0, pageToken = "", ...request }: RevisionPageRequest,
 ): Promise<{ revision: Revision; nextPageToken: string }> {
   const job = await findLedgerJob(parts.database, projectId, request.name);
   const rows = await findRows(parts, projectId, request, job);
@@ -88,7 +88,11 @@ export async function getRevision(
 }
 
 /** A revision of a living job, without its difference. Throws JOB_NOT_FOUND, REVISION_NOT_FOUND. */
-export async function findRevision(parts: Parts, projectId: string, request: Named): Promise<Revision> {
+export async function findRevision(
+  parts: Parts,
+  projectId: string,
+  request: RevisionRequest,
+): Promise<Revision> {
   const [row] = await findRows(parts, projectId, request, await readJob(parts, projectId, request));
   return toRevision(row);
 }
@@ -97,7 +101,7 @@ export async function findRevision(parts: Parts, projectId: string, request: Nam
 async function findRows(
   parts: Parts,
   projectId: string,
-  request: Named,
+  request: RevisionRequest,
   job: JobRow,
 ): Promise<[RevisionRow, ...RevisionRow[]]> {
   const number = Math.min(request.number, AFTER_ALL);

@@ -1,6 +1,6 @@
 import type { AuditEpochRow, AuditJobRow } from "./audits.sql.ts";
-import type { Law } from "./law.ts";
 import type { Pace } from "./pace.ts";
+import type { RevisionRules } from "./revision-rules.ts";
 
 /** What of a job's life is audited. Epoch milliseconds. */
 export interface TimesRange {
@@ -12,12 +12,12 @@ export interface TimesRange {
 }
 
 /** A stretch of a job's life in which one state and one revision hold. Epoch milliseconds. */
-export interface Stretch {
+export interface AuditSegment {
   /** Its place among the epochs. */
   readonly index: number;
   readonly paused: boolean;
   readonly revision: number;
-  readonly law: Law;
+  readonly rules: RevisionRules;
   /** Its fire times are later than this, */
   readonly afterMs: number;
   /** and not later than this. */
@@ -27,22 +27,22 @@ export interface Stretch {
 }
 
 /** A fire time that ought to have a verdict, and the stretch of the job's life that gives it. */
-export interface Expected {
+export interface ExpectedFireTime {
   readonly atMs: number;
-  readonly stretch: Stretch;
+  readonly segment: AuditSegment;
 }
 
 /**
  * The stretches that give a job's fire times before `untilMs`: each epoch up to where any later one begins. The present
  * pause ends where it is to end, whether a scheduler has ended it or not.
  */
-export function stretchesOf(
+export function toAuditSegments(
   row: Pick<AuditJobRow, "state" | "pause_until">,
   epochs: readonly AuditEpochRow[],
-  laws: ReadonlyMap<number, Law>,
+  laws: ReadonlyMap<number, RevisionRules>,
   untilMs: number,
-): Stretch[] {
-  const stretches: Stretch[] = [];
+): AuditSegment[] {
+  const stretches: AuditSegment[] = [];
   for (const [index, epoch] of epochs.entries()) {
     const law = laws.get(epoch.revision);
     if (law === undefined || epoch.state === "DELETED") continue;
@@ -51,7 +51,7 @@ export function stretchesOf(
     const changeMs = epochs[index + 1]?.change_time ?? null;
     const paused = epoch.state === "PAUSED";
     const { revision, after_time: afterMs } = epoch;
-    const whole = { index, paused, revision, law, afterMs, lastMs, changeMs };
+    const whole = { index, paused, revision, rules: law, afterMs, lastMs, changeMs };
     const endsMs = changeMs === null && row.state === "PAUSED" ? row.pause_until : null;
     if (endsMs === null || endsMs > lastMs) stretches.push(whole);
     else stretches.push({ ...whole, lastMs: endsMs - 1 }, { ...whole, paused: false, afterMs: endsMs - 1 });
@@ -60,27 +60,27 @@ export function stretchesOf(
 }
 
 /** The fire times of the stretches within a range, in order, and where that ends because there are too many. */
-export async function expectTimes(
-  stretches: readonly Stretch[],
+export async function expectedFireTimes(
+  stretches: readonly AuditSegment[],
   { fromMs, untilMs, limit }: TimesRange,
   pace: Pace,
-): Promise<{ readonly expected: readonly Expected[]; readonly endMs: number }> {
-  const expected: Expected[] = [];
+): Promise<{ readonly expected: readonly ExpectedFireTime[]; readonly endMs: number }> {
+  const expected: ExpectedFireTime[] = [];
   for (const stretch of stretches) {
-    const { schedule } = stretch.law;
+    const { schedule } = stretch.rules;
     let atMs = schedule.nextAfter(Math.max(stretch.afterMs, fromMs - 1));
     while (atMs !== null && atMs <= stretch.lastMs) {
       if (expected.length === limit) return { expected, endMs: atMs };
-      expected.push({ atMs, stretch });
+      expected.push({ atMs, segment: stretch });
       atMs = schedule.nextAfter(atMs);
-      if (pace.isDue()) await pace.rest();
+      if (pace.shouldYield()) await pace.yield();
     }
   }
   return { expected, endMs: untilMs };
 }
 
 /** Where the first of some ascending times is that is not less than an instant. */
-export function placeOf(times: readonly number[], atMs: number): number {
+export function lowerBound(times: readonly number[], atMs: number): number {
   let [low, high] = [0, times.length];
   while (low < high) {
     const middle = (low + high) >> 1;

@@ -5,7 +5,7 @@ import { type CompiledSchedule, compileSchedule } from "../schedules/compiled-sc
 import { type AuditEpochRow, auditRevisions } from "./audits.sql.ts";
 
 /** What a revision says of fire times, compiled for one audit and shared with nothing else. */
-export interface Law {
+export interface RevisionRules {
   readonly schedule: CompiledSchedule;
   /** Whether a fire time may be decided and delivered later than others that come after it. */
   readonly mayWait: boolean;
@@ -18,13 +18,13 @@ const LATER_EPOCHS = 20;
  * The laws by which fire times of a range were decided, by revision: those of the epochs that overlap it, and of the
  * few after. Throws if one no longer compiles.
  */
-export async function auditLaws(
+export async function readRevisionRules(
   tx: Queryable,
   parts: Pick<Parts, "zoneData">,
   jobUid: string,
   epochs: readonly AuditEpochRow[],
   { fromMs, untilMs }: { readonly fromMs: number; readonly untilMs: number },
-): Promise<Map<number, Law>> {
+): Promise<Map<number, RevisionRules>> {
   const first = epochs.findLastIndex(({ after_time }) => after_time < fromMs);
   const within = epochs.slice(Math.max(0, first));
   const later = within.findIndex(({ after_time }) => after_time >= untilMs);
