@@ -9,6 +9,9 @@ import { compareWake, readUndecidedTimes, type UndecidedTimes } from "./undecide
 import { compareTriggers, compareVerdicts } from "./verdicts.ts";
 import { compareWalk } from "./walk.ts";
 
+/** What an audit uses. */
+export type AuditParts = Pick<Parts, "database" | "zoneData" | "clock" | "lookAheadMs" | "tickingSince">;
+
 /** What an audit found. */
 export interface Audit {
   readonly fireTimeCount: number;
@@ -40,7 +43,7 @@ const MAX_DIFFERENCES = 100;
  * when the signal is aborted. Null for a job that is gone. Throws when a revision no longer compiles.
  */
 export async function auditJob(
-  parts: Parts,
+  parts: AuditParts,
   job: { readonly uid: string; readonly project_id: string },
   fromMs: number,
   untilMs: number,
@@ -51,9 +54,9 @@ export async function auditJob(
   const record = await parts.database.snapshot((tx) => readAuditRecord(tx, parts, job, range, pace));
   if (record === null) return null;
   const tickState = { tickingSinceMs: parts.tickingSince(), lookAheadMs: parts.lookAheadMs };
-  const openness = readUndecidedTimes(record, tickState);
-  const recorded = await matchRecords(record, openness, pace);
-  const differences = await compareAll(record, recorded, openness, pace);
+  const undecided = readUndecidedTimes(record, tickState);
+  const recorded = await matchRecords(record, undecided, pace);
+  const differences = await compareAll(record, recorded, undecided, pace);
   return {
     fireTimeCount: recorded.length,
     differences: differences.slice(0, MAX_DIFFERENCES),
@@ -66,12 +69,12 @@ export async function auditJob(
 async function compareAll(
   record: AuditRecord,
   recorded: readonly RecordedFireTime[],
-  openness: UndecidedTimes,
+  undecided: UndecidedTimes,
   pace: Pace,
 ): Promise<LedgerDifference[]> {
   return [
     ...compareWake(record),
-    ...(await compareVerdicts(record, recorded, openness, pace)),
+    ...(await compareVerdicts(record, recorded, undecided, pace)),
     ...(await compareTriggers(record, pace)),
     ...compareSkips(record),
     ...compareChain(record, recorded),
@@ -82,8 +85,8 @@ async function compareAll(
 // What was handed over and is not due yet can be taken back by a change.
 function firstUndecided({ endMs, nowMs }: AuditRecord, recorded: readonly RecordedFireTime[]): number {
   const first = recorded.find(
-    ({ isUndecided: open, scheduled: chained }) =>
-      open || chained.some(({ effective_time }) => effective_time > nowMs),
+    ({ isUndecided, scheduled }) =>
+      isUndecided || scheduled.some(({ effective_time }) => effective_time > nowMs),
   );
   return first?.atMs ?? endMs;
 }

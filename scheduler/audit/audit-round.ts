@@ -2,7 +2,7 @@ import { toSqlTime } from "../../db/time.ts";
 import { EasyCronError } from "../../mesh/errors.ts";
 import type { Logger } from "../../mesh/logger.ts";
 import type { Parts } from "../parts.ts";
-import { type Audit, auditJob } from "./audit-ledger.ts";
+import { type Audit, type AuditParts, auditJob } from "./audit-ledger.ts";
 import { auditAdvance, auditClaim, type ClaimedAuditRow } from "./audits.sql.ts";
 
 /** Most jobs of one round; they are taken a few at a time, so that schedulers share them. */
@@ -28,7 +28,7 @@ export interface AuditRound {
  * more. Differences are logged as errors: there should never be one. So is a job that cannot be audited; it is passed
  * over until its next turn. Throws when the database cannot be reached.
  */
-export function createAuditRound(parts: Parts, logger: Pick<Logger, "error">): AuditRound {
+export function createAuditRound(parts: AuditParts, logger: Pick<Logger, "error">): AuditRound {
   const auditOne = async ({ job_uid: uid, project_id, audited_until }: ClaimedAuditRow): Promise<number> => {
     const nowMs = parts.clock.now();
     let fromMs = audited_until;
@@ -74,14 +74,23 @@ export function createAuditRound(parts: Parts, logger: Pick<Logger, "error">): A
   };
 }
 
-async function advance(parts: Parts, uid: string, audit: Audit, nowMs: number): Promise<void> {
+async function advance(
+  parts: Pick<Parts, "database">,
+  uid: string,
+  audit: Audit,
+  nowMs: number,
+): Promise<void> {
   const done = audit.deleted && audit.untilMs >= nowMs && audit.undecidedMs >= audit.untilMs;
   const settledMs = Math.min(audit.undecidedMs, audit.untilMs, nowMs - OVERLAP_MS);
   await parts.database.query(auditAdvance, [uid, toSqlTime(settledMs), done]);
 }
 
 /** A round every minute; a failure is logged and made up for by the next. */
-export function startAuditing(parts: Parts, logger: Logger, everyMs = EVERY_MS): { stop(): Promise<void> } {
+export function startAuditing(
+  parts: AuditParts,
+  logger: Logger,
+  everyMs = EVERY_MS,
+): { stop(): Promise<void> } {
   const round = createAuditRound(parts, logger);
   let running: Promise<void> | undefined;
   const timer = setInterval(() => {

@@ -13,9 +13,9 @@ export const SKEW_MS = 10_000;
 /** The calendars that judged a job's fire times, in all versions that were in force meanwhile. */
 export interface AuditCalendars {
   /** The gates of a law as they were at an instant; null if a calendar was not there then. */
-  gatesAt(law: RevisionRules, atMs: number): CalendarGate[] | null;
+  gatesAt(rules: RevisionRules, atMs: number): CalendarGate[] | null;
   /** The instants from one to another, within the skew of clocks, at which gates may differ: the first, and each change. */
-  changeInstants(law: RevisionRules, fromMs: number, untilMs: number): number[];
+  changeInstants(rules: RevisionRules, fromMs: number, untilMs: number): number[];
 }
 
 interface Version {
@@ -29,10 +29,10 @@ export async function readCalendars(
   tx: Queryable,
   parts: Pick<Parts, "zoneData">,
   projectId: string,
-  laws: readonly RevisionRules[],
+  ruleSets: readonly RevisionRules[],
   fromMs: number,
 ): Promise<AuditCalendars> {
-  const names = [...new Set(laws.flatMap(({ schedule }) => schedule.calendars.map(({ name }) => name)))];
+  const names = [...new Set(ruleSets.flatMap(({ schedule }) => schedule.calendars.map(({ name }) => name)))];
   const since = toSqlTime(fromMs - SKEW_MS);
   const rows = names.length === 0 ? [] : await tx.query(auditCalendars, [projectId, names, since]);
   const versions = new Map<string, Version[]>(names.map((name) => [name, []]));
@@ -52,15 +52,15 @@ function createCalendars(versions: ReadonlyMap<string, readonly Version[]>): Aud
     return known.find(({ fromMs, untilMs }) => fromMs <= atMs && atMs < untilMs) ?? known[0];
   };
   return {
-    gatesAt: (law, atMs) => {
-      const gates = law.schedule.calendars.map(({ name, outside }) => {
+    gatesAt: (rules, atMs) => {
+      const gates = rules.schedule.calendars.map(({ name, outside }) => {
         const version = versionAt(name, atMs);
         return version === undefined ? null : { name, outside, calendar: version.calendar() };
       });
       return gates.some((gate) => gate === null) ? null : gates.filter((gate) => gate !== null);
     },
-    changeInstants: (law, fromMs, untilMs) => {
-      const named = law.schedule.calendars.flatMap(({ name }) => versions.get(name) ?? []);
+    changeInstants: (rules, fromMs, untilMs) => {
+      const named = rules.schedule.calendars.flatMap(({ name }) => versions.get(name) ?? []);
       const changes = named.map((version) => version.fromMs);
       const within = changes.filter((atMs) => atMs > fromMs - SKEW_MS && atMs <= untilMs + SKEW_MS);
       return [...new Set([fromMs - SKEW_MS, ...within])];

@@ -12,8 +12,8 @@ export function compareChain(record: AuditRecord, recorded: readonly RecordedFir
   const chain = record.triggers.filter(
     ({ id, kind, fire_time }) => kind !== "BACKFILL" && id === triggerId(record.row.uid, fire_time),
   );
-  const open = new Set(recorded.filter((each) => each.isUndecided).map(({ atMs }) => atMs));
-  const follows = chain.filter((each) => !open.has(each.fire_time));
+  const isUndecided = new Set(recorded.filter((each) => each.isUndecided).map(({ atMs }) => atMs));
+  const follows = chain.filter((each) => !isUndecided.has(each.fire_time));
   return [
     ...comparePlaces(record, chain),
     ...compareEnd(record, follows),
@@ -69,8 +69,8 @@ function compareCounts(
 ): Broken[] {
   const broken: Broken[] = [];
   let since: { readonly atMs: number; skipped: number; missed: number } | null = null;
-  for (const { atMs, skip, segment: stretch, isUndecided: open } of recorded) {
-    if (stretch.rules.mayWait || open) since = null;
+  for (const { atMs, skip, segment, isUndecided } of recorded) {
+    if (segment.rules.mayWait || isUndecided) since = null;
     const trigger = chain.get(atMs);
     if (trigger === undefined) {
       if (since !== null && skip?.verdict === "MISSED") since.missed += 1;

@@ -39,39 +39,39 @@ export interface ExpectedFireTime {
 export function toAuditSegments(
   row: Pick<AuditJobRow, "state" | "pause_until">,
   epochs: readonly AuditEpochRow[],
-  laws: ReadonlyMap<number, RevisionRules>,
+  rulesByRevision: ReadonlyMap<number, RevisionRules>,
   untilMs: number,
 ): AuditSegment[] {
-  const stretches: AuditSegment[] = [];
+  const segments: AuditSegment[] = [];
   for (const [index, epoch] of epochs.entries()) {
-    const law = laws.get(epoch.revision);
-    if (law === undefined || epoch.state === "DELETED") continue;
+    const rules = rulesByRevision.get(epoch.revision);
+    if (rules === undefined || epoch.state === "DELETED") continue;
     const later = epochs.slice(index + 1).map(({ after_time }) => after_time);
     const lastMs = Math.min(untilMs - 1, epoch.end_time ?? untilMs, ...later);
     const changeMs = epochs[index + 1]?.change_time ?? null;
     const paused = epoch.state === "PAUSED";
     const { revision, after_time: afterMs } = epoch;
-    const whole = { index, paused, revision, rules: law, afterMs, lastMs, changeMs };
+    const whole = { index, paused, revision, rules, afterMs, lastMs, changeMs };
     const endsMs = changeMs === null && row.state === "PAUSED" ? row.pause_until : null;
-    if (endsMs === null || endsMs > lastMs) stretches.push(whole);
-    else stretches.push({ ...whole, lastMs: endsMs - 1 }, { ...whole, paused: false, afterMs: endsMs - 1 });
+    if (endsMs === null || endsMs > lastMs) segments.push(whole);
+    else segments.push({ ...whole, lastMs: endsMs - 1 }, { ...whole, paused: false, afterMs: endsMs - 1 });
   }
-  return stretches;
+  return segments;
 }
 
 /** The fire times of the stretches within a range, in order, and where that ends because there are too many. */
 export async function expectedFireTimes(
-  stretches: readonly AuditSegment[],
+  segments: readonly AuditSegment[],
   { fromMs, untilMs, limit }: TimesRange,
   pace: Pace,
 ): Promise<{ readonly expected: readonly ExpectedFireTime[]; readonly endMs: number }> {
   const expected: ExpectedFireTime[] = [];
-  for (const stretch of stretches) {
-    const { schedule } = stretch.rules;
-    let atMs = schedule.nextAfter(Math.max(stretch.afterMs, fromMs - 1));
-    while (atMs !== null && atMs <= stretch.lastMs) {
+  for (const segment of segments) {
+    const { schedule } = segment.rules;
+    let atMs = schedule.nextAfter(Math.max(segment.afterMs, fromMs - 1));
+    while (atMs !== null && atMs <= segment.lastMs) {
       if (expected.length === limit) return { expected, endMs: atMs };
-      expected.push({ atMs, segment: stretch });
+      expected.push({ atMs, segment });
       atMs = schedule.nextAfter(atMs);
       if (pace.shouldYield()) await pace.yield();
     }

@@ -36,11 +36,11 @@ export function findSkipProblem(
   if (each === undefined) return null;
   if (verdictOf(skip.reason) !== skip.verdict)
     return wrong(`${skip.verdict} does not go with ${skip.reason}.`);
-  const { atMs, segment: stretch } = each;
-  const laws = candidatesOf(record, stretch.index);
+  const { atMs, segment } = each;
+  const candidates = candidatesOf(record, segment.index);
   // A later revision that is not at hand may have decided it.
-  if (laws === null) return null;
-  const given = { record, recorded, index, skip, atMs, candidates: laws, decidedByMs: each.decidedByMs };
+  if (candidates === null) return null;
+  const given = { record, recorded, index, skip, atMs, candidates, decidedByMs: each.decidedByMs };
   const problem = problemOf(given);
   return problem === null ? null : wrong(problem);
 }
@@ -49,16 +49,19 @@ function wrong(detail: string): Omit<LedgerDifference, "atMs"> {
   return { kind: "WRONG_VERDICT", detail };
 }
 
-function candidatesOf({ epochs, rulesByRevision: laws }: AuditRecord, index: number): RevisionRules[] | null {
-  const own = laws.get(epochs[index]?.revision ?? 0);
+function candidatesOf(
+  { epochs, rulesByRevision: candidates }: AuditRecord,
+  index: number,
+): RevisionRules[] | null {
+  const own = candidates.get(epochs[index]?.revision ?? 0);
   if (own === undefined || !own.mayWait) return own === undefined ? null : [own];
-  const all = epochs.slice(index).map(({ revision }) => laws.get(revision));
-  const found = all.filter((law) => law !== undefined);
+  const all = epochs.slice(index).map(({ revision }) => candidates.get(revision));
+  const found = all.filter((rules) => rules !== undefined);
   return found.length < all.length ? null : found;
 }
 
 function problemOf(given: SkipCase): string | null {
-  const { record, skip, atMs, candidates: laws } = given;
+  const { record, skip, atMs, candidates } = given;
   switch (skip.reason) {
     case "SKIPPED_BY_REQUEST":
       return null;
@@ -69,38 +72,38 @@ function problemOf(given: SkipCase): string | null {
         ? null
         : "The job was neither deleted nor limited while this fire time waited.";
     case "OUTSIDE_CALENDAR":
-      return laws.some((law) => mayBeOutside(given, law))
+      return candidates.some((rules) => mayBeOutside(given, rules))
         ? null
         : `The calendar "${skip.detail}" of that time was open.`;
     default:
       break;
   }
-  const may = laws.filter((law) => mayGive(given, law));
+  const may = candidates.filter((rules) => mayGive(given, rules));
   if (may.length === 0) return `The job's policies, and how late it was, do not give ${skip.reason}.`;
-  if (may.some((law) => mayBeOpen(given, law))) return null;
+  if (may.some((rules) => mayBeOpen(given, rules))) return null;
   return `A calendar was closed at ${new Date(atMs).toISOString()}, of ${record.row.name}; the reason is ${skip.reason}.`;
 }
 
 /** Whether the job came into a state while this fire time may have waited. */
 function becomes({ record, recorded, index }: SkipCase, state: "PAUSED" | "DELETED"): boolean {
-  const stretch = recorded[index]?.segment;
-  if (stretch === undefined || !stretch.rules.mayWait) return false;
-  return record.epochs.slice(stretch.index + 1).some((epoch) => epoch.state === state);
+  const segment = recorded[index]?.segment;
+  if (segment === undefined || !segment.rules.mayWait) return false;
+  return record.epochs.slice(segment.index + 1).some((epoch) => epoch.state === state);
 }
 
 /** Whether the job was given a limit while this fire time may have waited. */
 function becomesLimited({ record, recorded, index }: SkipCase): boolean {
-  const stretch = recorded[index]?.segment;
-  if (stretch === undefined || !stretch.rules.mayWait) return false;
+  const segment = recorded[index]?.segment;
+  if (segment === undefined || !segment.rules.mayWait) return false;
   const later = record.epochs
-    .slice(stretch.index + 1)
+    .slice(segment.index + 1)
     .map(({ revision }) => record.rulesByRevision.get(revision));
-  return later.some((law) => law === undefined || law.schedule.policies.maxFires > 0);
+  return later.some((rules) => rules === undefined || rules.schedule.policies.maxFires > 0);
 }
 
-function mayGive({ skip, atMs, decidedByMs: byMs }: SkipCase, { schedule }: RevisionRules): boolean {
+function mayGive({ skip, atMs, decidedByMs }: SkipCase, { schedule }: RevisionRules): boolean {
   const { misfire, catchupWindowMs, overlap } = schedule.policies;
-  const lateMs = byMs + SKEW_MS - atMs;
+  const lateMs = decidedByMs + SKEW_MS - atMs;
   switch (skip.reason) {
     case "OVERLAP":
       return overlap === "SKIP";
@@ -115,24 +118,21 @@ function mayGive({ skip, atMs, decidedByMs: byMs }: SkipCase, { schedule }: Revi
   }
 }
 
-function mayBeOpen(
-  { record: { calendars }, atMs, decidedByMs: byMs }: SkipCase,
-  law: RevisionRules,
-): boolean {
-  return calendars.changeInstants(law, atMs, byMs).some((at) => {
-    const gates = calendars.gatesAt(law, at);
+function mayBeOpen({ record: { calendars }, atMs, decidedByMs }: SkipCase, rules: RevisionRules): boolean {
+  return calendars.changeInstants(rules, atMs, decidedByMs).some((at) => {
+    const gates = calendars.gatesAt(rules, at);
     return gates === null || passGates(gates, atMs).kind !== "SKIPPED";
   });
 }
 
-function mayBeOutside(given: SkipCase, law: RevisionRules): boolean {
-  const { record, skip, atMs, decidedByMs: byMs } = given;
-  return record.calendars.changeInstants(law, atMs, byMs).some((at) => {
-    const gates = record.calendars.gatesAt(law, at);
+function mayBeOutside(given: SkipCase, rules: RevisionRules): boolean {
+  const { record, skip, atMs, decidedByMs } = given;
+  return record.calendars.changeInstants(rules, atMs, decidedByMs).some((at) => {
+    const gates = record.calendars.gatesAt(rules, at);
     if (gates === null) return true;
     const gate = passGates(gates, atMs);
     if (gate.kind === "OPEN" || gate.calendar !== skip.detail) return false;
-    return gate.kind === "SKIPPED" || isTaken(given, law, at, gate.untilMs);
+    return gate.kind === "SKIPPED" || isTaken(given, rules, at, gate.untilMs);
   });
 }
 
@@ -142,11 +142,11 @@ const MAX_EARLIER = 1_000;
 // Whether an earlier fire time was deferred to the same opening. Those in between are outside as well, for as long.
 function isTaken(
   { record, recorded, index }: SkipCase,
-  law: RevisionRules,
+  rules: RevisionRules,
   atMs: number,
   openingMs: number,
 ): boolean {
-  const gates = record.calendars.gatesAt(law, atMs) ?? [];
+  const gates = record.calendars.gatesAt(rules, atMs) ?? [];
   for (let earlier = index - 1; earlier >= 0; earlier -= 1) {
     const fireTime = recorded[earlier];
     if (fireTime === undefined || index - earlier > MAX_EARLIER) return true;

@@ -54,7 +54,7 @@ const FEW = 1_000;
  */
 export async function readAuditRecord(
   tx: Queryable,
-  parts: Parts,
+  parts: Pick<Parts, "zoneData" | "clock">,
   job: { readonly uid: string; readonly project_id: string },
   range: TimesRange,
   pace: Pace,
@@ -65,9 +65,9 @@ export async function readAuditRecord(
   const { fromMs } = range;
   const epochs = await tx.query(auditEpochs, [row.uid]);
   const untilMs = Math.max(fromMs, Math.min(range.untilMs, nowMs));
-  const laws = await readRevisionRules(tx, parts, row.uid, epochs, { fromMs, untilMs });
-  const stretches = toAuditSegments(row, epochs, laws, untilMs);
-  const found = await expectedFireTimes(stretches, { ...range, untilMs }, pace);
+  const rulesByRevision = await readRevisionRules(tx, parts, row.uid, epochs, { fromMs, untilMs });
+  const segments = toAuditSegments(row, epochs, rulesByRevision, untilMs);
+  const found = await expectedFireTimes(segments, { ...range, untilMs }, pace);
   const { triggers, endMs } = await readTriggers(tx, row, fromMs, found.endMs, range.limit);
   const skips = await tx.query(skipsBetween, [
     row.uid,
@@ -81,13 +81,13 @@ export async function readAuditRecord(
     fromMs,
     endMs,
     epochs,
-    rulesByRevision: laws,
-    segments: stretches,
+    rulesByRevision,
+    segments,
     expected: found.expected.filter(({ atMs }) => atMs < endMs),
     triggers,
     predecessors: await readPredecessors(tx, row, triggers),
     skips,
-    calendars: await readCalendars(tx, parts, row.project_id, [...laws.values()], fromMs),
+    calendars: await readCalendars(tx, parts, row.project_id, [...rulesByRevision.values()], fromMs),
   };
 }
 

@@ -19,7 +19,7 @@ export interface RecordedFireTime extends ExpectedFireTime {
 /** Lays triggers and skips over the fire times that are expected. */
 export async function matchRecords(
   record: AuditRecord,
-  openness: UndecidedTimes,
+  undecided: UndecidedTimes,
   pace: Pace,
 ): Promise<RecordedFireTime[]> {
   const { expected, triggers, skips } = record;
@@ -37,7 +37,7 @@ export async function matchRecords(
       scheduled: there.filter(({ kind }) => kind !== "BACKFILL"),
       backfilled: there.find(({ kind }) => kind === "BACKFILL"),
       skip: next !== undefined && next.first_fire_time <= atMs ? next : undefined,
-      isUndecided: openness.isUndecided(atMs),
+      isUndecided: undecided.isUndecided(atMs),
     });
   }
   return withDecisionTimes(recorded, record.nowMs);
@@ -53,13 +53,13 @@ function withDecisionTimes(
     const next = decided.at(-1);
     const endMs = each.segment.changeMs ?? nowMs;
     const trigger = next?.scheduled[0];
-    const byMs =
+    const decidedByMs =
       next?.segment !== each.segment
         ? endMs
         : trigger === undefined
           ? next.decidedByMs
           : Math.min(endMs, Math.max(trigger.create_time, trigger.fire_time));
-    decided.push({ ...each, decidedByMs: each.segment.rules.mayWait ? nowMs : byMs });
+    decided.push({ ...each, decidedByMs: each.segment.rules.mayWait ? nowMs : decidedByMs });
   }
   return decided.reverse();
 }

@@ -39,13 +39,13 @@ function problemOf(skip: SkipRow, times: readonly number[]): string | null {
 }
 
 // Null when they are too many, or of epochs that were not read.
-function timesBefore({ segments: stretches, fromMs }: AuditRecord, firstMs: number): number[] | null {
+function timesBefore({ segments, fromMs }: AuditRecord, firstMs: number): number[] | null {
   const times: number[] = [];
-  if ((stretches[0]?.afterMs ?? fromMs) >= firstMs) return null;
-  for (const { rules: law, afterMs, lastMs } of stretches) {
+  if ((segments[0]?.afterMs ?? fromMs) >= firstMs) return null;
+  for (const { rules, afterMs, lastMs } of segments) {
     const untilMs = Math.min(lastMs, fromMs - 1);
-    let atMs = law.schedule.nextAfter(Math.max(afterMs, firstMs - 1));
-    for (; atMs !== null && atMs <= untilMs; atMs = law.schedule.nextAfter(atMs)) {
+    let atMs = rules.schedule.nextAfter(Math.max(afterMs, firstMs - 1));
+    for (; atMs !== null && atMs <= untilMs; atMs = rules.schedule.nextAfter(atMs)) {
       if (times.length === MAX_COUNTED_BEFORE) return null;
       times.push(atMs);
     }

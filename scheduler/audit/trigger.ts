@@ -11,17 +11,17 @@ type Problem = Omit<LedgerDifference, "atMs"> | null;
 export function findTriggerProblem(
   record: AuditRecord,
   trigger: AuditTriggerRow,
-  stretch: AuditSegment,
+  segment: AuditSegment,
 ): Problem {
   const { id, fire_time: atMs, effective_time: effectiveMs, revision } = trigger;
   if (effectiveMs < atMs)
     return wrong(`${id} is effective at ${isoOrNone(effectiveMs)}, before its fire time.`);
-  if (!mayBeOf(record, stretch, revision)) {
-    return wrong(`${id} is of revision ${revision}; ${stretch.revision} was in force.`);
+  if (!mayBeOf(record, segment, revision)) {
+    return wrong(`${id} is of revision ${revision}; ${segment.revision} was in force.`);
   }
-  const law = record.rulesByRevision.get(revision);
-  if (law === undefined) return null;
-  return findNextProblem(law, trigger) ?? findCalendarProblem(record, law, trigger);
+  const rules = record.rulesByRevision.get(revision);
+  if (rules === undefined) return null;
+  return findNextProblem(rules, trigger) ?? findCalendarProblem(record, rules, trigger);
 }
 
 function wrong(detail: string): Problem {
@@ -29,10 +29,10 @@ function wrong(detail: string): Problem {
 }
 
 /** Whether a fire time of a stretch may have been decided by a revision: its own, or a later one that it waited for. */
-function mayBeOf({ epochs }: AuditRecord, stretch: AuditSegment, revision: number): boolean {
-  if (revision === stretch.revision) return true;
-  const later = epochs.slice(stretch.index + 1);
-  return stretch.rules.mayWait && later.some((epoch) => epoch.revision === revision);
+function mayBeOf({ epochs }: AuditRecord, segment: AuditSegment, revision: number): boolean {
+  if (revision === segment.revision) return true;
+  const later = epochs.slice(segment.index + 1);
+  return segment.rules.mayWait && later.some((epoch) => epoch.revision === revision);
 }
 
 function findNextProblem({ schedule }: RevisionRules, trigger: AuditTriggerRow): Problem {
@@ -47,14 +47,14 @@ function findNextProblem({ schedule }: RevisionRules, trigger: AuditTriggerRow):
 // By the version that was in force when it was handed over.
 function findCalendarProblem(
   { calendars }: AuditRecord,
-  law: RevisionRules,
+  rules: RevisionRules,
   trigger: AuditTriggerRow,
 ): Problem {
-  if (law.schedule.calendars.length === 0) return null;
+  if (rules.schedule.calendars.length === 0) return null;
   const { fire_time: atMs, create_time: createMs, id } = trigger;
   const closed: string[] = [];
-  for (const at of calendars.changeInstants(law, createMs, createMs)) {
-    const gates = calendars.gatesAt(law, at);
+  for (const at of calendars.changeInstants(rules, createMs, createMs)) {
+    const gates = calendars.gatesAt(rules, at);
     const gate = gates === null ? null : passGates(gates, atMs);
     if (gate?.kind !== "SKIPPED") return null;
     closed.push(gate.calendar);

@@ -12,14 +12,14 @@ import type { UndecidedTimes } from "./undecided.ts";
 export async function compareVerdicts(
   record: AuditRecord,
   recorded: readonly RecordedFireTime[],
-  openness: UndecidedTimes,
+  undecided: UndecidedTimes,
   pace: Pace,
 ): Promise<LedgerDifference[]> {
   const differences: LedgerDifference[] = [];
   const told = new Set<SkipRow>();
   for (const [index, each] of recorded.entries()) {
     if (pace.shouldYield()) await pace.yield();
-    const found = judgeOne(record, recorded, index, openness);
+    const found = judgeOne(record, recorded, index, undecided);
     // One row of skips that is wrong is one difference, however many fire times it has.
     if (found === null || (each.skip !== undefined && told.has(each.skip))) continue;
     if (each.skip !== undefined) told.add(each.skip);
@@ -32,21 +32,21 @@ function judgeOne(
   record: AuditRecord,
   recorded: readonly RecordedFireTime[],
   index: number,
-  openness: UndecidedTimes,
+  undecided: UndecidedTimes,
 ): Omit<LedgerDifference, "atMs"> | null {
   const each = recorded[index];
   if (each === undefined) return null;
-  const { atMs, scheduled: chained, backfilled, skip, segment: stretch, isUndecided: open } = each;
-  const verdicts = chained.map(({ id }) => `trigger ${id}`);
+  const { atMs, scheduled, backfilled, skip, segment, isUndecided } = each;
+  const verdicts = scheduled.map(({ id }) => `trigger ${id}`);
   if (skip !== undefined) verdicts.push(`${skip.verdict}, ${skip.reason}`);
-  if (stretch.paused) verdicts.push("SKIPPED, PAUSED");
+  if (segment.paused) verdicts.push("SKIPPED, PAUSED");
   if (verdicts.length > 1) return { kind: "TWO_VERDICTS", detail: verdicts.join("; ") };
-  const [trigger] = chained;
-  if (trigger !== undefined) return findTriggerProblem(record, trigger, stretch);
+  const [trigger] = scheduled;
+  if (trigger !== undefined) return findTriggerProblem(record, trigger, segment);
   if (skip !== undefined) return findSkipProblem(record, recorded, index, skip);
-  if (stretch.paused) return null;
-  if (open && !openness.isOverdue(atMs)) return null;
-  if (open)
+  if (segment.paused) return null;
+  if (isUndecided && !undecided.isOverdue(atMs)) return null;
+  if (isUndecided)
     return { kind: "UNACCOUNTED", detail: `It is not decided yet, and nobody looks: ${wokenAt(record)}.` };
   if (backfilled !== undefined) {
     return { kind: "WRONG_TRIGGER", detail: `${backfilled.id} is of a BACKFILL, and nothing was skipped.` };

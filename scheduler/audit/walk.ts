@@ -46,8 +46,8 @@ async function walkPart(
   tell: (part: Part) => void,
 ): Promise<number> {
   let { looks } = from;
-  for (const { rules: law, afterMs, lastMs } of record.segments) {
-    const { schedules, bounds } = law.schedule.plan;
+  for (const { rules, afterMs, lastMs } of record.segments) {
+    const { schedules, bounds } = rules.schedule.plan;
     const untilMs = Math.min(record.endMs, lastMs + 1);
     for (let fromMs = Math.max(from.fromMs, afterMs + 1); fromMs < untilMs; ) {
       if (looks <= 0) return fromMs;

@@ -4,6 +4,7 @@ import { type Job, JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import { UpdateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
 import { eachAtOnce, eachOrThrow, type ItemError, throwIfAny } from "../../mesh/batch-error.ts";
 import { failure, fieldFailure } from "../../mesh/errors.ts";
+import type { ChangeParts } from "../changes/change-job.ts";
 import { checkSpec } from "../changes/create-job.ts";
 import { keepAnchors } from "../changes/job-defaults.ts";
 import { deleteJob } from "../changes/pause-job.ts";
@@ -41,7 +42,7 @@ interface Plan {
  * throw, with the index; JOB_ALREADY_EXISTS for a job of one of the names that has not the labels.
  */
 export async function applyJobs(
-  parts: Parts,
+  parts: ChangeParts & Pick<Parts, "database" | "wake">,
   projectId: string,
   request: ApplyJobsRequest,
   actor: string,
@@ -69,7 +70,11 @@ export async function applyJobs(
   return applied;
 }
 
-async function makePlan(parts: Parts, projectId: string, request: ApplyJobsRequest): Promise<Plan> {
+async function makePlan(
+  parts: Pick<Parts, "database" | "zoneData" | "clock">,
+  projectId: string,
+  request: ApplyJobsRequest,
+): Promise<Plan> {
   const owned = await readLabelled(parts, projectId, request.labels);
   const names = request.jobs.map(({ name }) => name);
   const there = new Map(
@@ -97,7 +102,7 @@ async function makePlan(parts: Parts, projectId: string, request: ApplyJobsReque
 }
 
 async function readLabelled(
-  parts: Parts,
+  parts: Pick<Parts, "database" | "clock">,
   projectId: string,
   labels: Readonly<Record<string, string>>,
 ): Promise<Map<string, BatchRow>> {
@@ -133,7 +138,7 @@ function withLabels(given: Job, labels: Readonly<Record<string, string>>): Job {
 }
 
 // The job if its specification differs from what is there.
-function changeOf(parts: Parts, job: Job, row: BatchRow): Job | undefined {
+function changeOf(parts: Pick<Parts, "zoneData" | "clock">, job: Job, row: BatchRow): Job | undefined {
   const before = fromSpecJson(row.spec);
   const checked = checkSpec(parts, keepAnchors(before, job), row.uid);
   if (equals(JobSchema, fromSpecJson(checked.spec), before)) return undefined;

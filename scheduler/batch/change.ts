@@ -7,6 +7,7 @@ import type {
 import { type UpdateJobRequest, UpdateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
 import { eachAtOnce, type ItemError, throwIfAny } from "../../mesh/batch-error.ts";
 import { failure, fieldFailure } from "../../mesh/errors.ts";
+import type { ChangeParts } from "../changes/change-job.ts";
 import type { WrittenJob } from "../changes/create-job.ts";
 import { deleteJob } from "../changes/pause-job.ts";
 import { updateJob } from "../changes/update-job.ts";
@@ -21,7 +22,7 @@ const LIST = "requests";
  * if any is wrong, none is changed. Throws what `updateJob` throws, with the index of every job concerned.
  */
 export async function batchUpdateJobs(
-  parts: Parts,
+  parts: ChangeParts & Pick<Parts, "database" | "wake">,
   projectId: string,
   request: BatchUpdateJobsRequest,
   actor: string,
@@ -59,7 +60,7 @@ function refuseDuplicates(requests: readonly BatchUpdateJobsItem[]): void {
 
 /** Deletes jobs, each in a transaction of its own. Throws JOB_NOT_FOUND, before any is deleted, unless `allowMissing`. */
 export async function batchDeleteJobs(
-  parts: Parts,
+  parts: ChangeParts & Pick<Parts, "database">,
   projectId: string,
   request: BatchDeleteJobsRequest,
 ): Promise<JobRow[]> {
@@ -69,7 +70,7 @@ export async function batchDeleteJobs(
 
 /** The project's living jobs of these names, in their order. Throws JOB_NOT_FOUND unless `allowMissing`. */
 export async function findJobs(
-  parts: Parts,
+  parts: Pick<Parts, "database">,
   projectId: string,
   names: readonly string[],
   allowMissing: boolean,

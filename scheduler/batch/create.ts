@@ -10,6 +10,7 @@ import { eachAtOnce, eachOrThrow, type ItemError, itemPath, throwIfAny } from ".
 import { failure, fieldFailure } from "../../mesh/errors.ts";
 import { bindCalendars } from "../calendars/calendars.ts";
 import { hasEdges, withSnapshots } from "../calendars/edges.ts";
+import type { CreateParts } from "../changes/create-job.ts";
 import {
   type CheckedSpec,
   calendarNames,
@@ -39,7 +40,7 @@ const LIST = "requests";
  * throws, with the index of every job that is wrong in the fields' paths.
  */
 export async function batchCreateJobs(
-  parts: Parts,
+  parts: CreateParts,
   projectId: string,
   request: BatchCreateJobsRequest,
   actor: string,
@@ -66,7 +67,7 @@ export async function batchCreateJobs(
 
 /** As `withSnapshots` for many jobs. Throws one error for all that are wrong. */
 export async function withAllSnapshots<J extends Job | undefined>(
-  parts: Parts,
+  parts: Pick<Parts, "database">,
   projectId: string,
   jobs: readonly J[],
   list: string,
@@ -78,7 +79,11 @@ export async function withAllSnapshots<J extends Job | undefined>(
 }
 
 /** Checks jobs to be created. Throws one error for all that are wrong. */
-export function checkJobs(parts: Parts, jobs: readonly (Job | undefined)[], list: string): CheckedJob[] {
+export function checkJobs(
+  parts: Pick<Parts, "zoneData" | "clock">,
+  jobs: readonly (Job | undefined)[],
+  list: string,
+): CheckedJob[] {
   const first = new Map<string, number>();
   return eachOrThrow(list, jobs, (job, index) => {
     if (job === undefined) throw fieldFailure("FIELD_INVALID", "job", "It is required.");
@@ -95,7 +100,7 @@ export function checkJobs(parts: Parts, jobs: readonly (Job | undefined)[], list
 /** Inserts checked jobs; all or none. Throws JOB_ALREADY_EXISTS, CALENDAR_NOT_FOUND. */
 export async function insertJobs(
   tx: Queryable,
-  parts: Parts,
+  parts: Pick<Parts, "lookAheadMs">,
   to: { readonly projectId: string; readonly actor: string; readonly now: number; readonly list: string },
   items: readonly CheckedJob[],
 ): Promise<WrittenJob[]> {
@@ -145,7 +150,7 @@ export async function insertJobs(
 }
 
 function toWrittenJob(
-  parts: Parts,
+  parts: Pick<Parts, "lookAheadMs">,
   projectId: string,
   { uid, checked }: CheckedJob,
   now: number,
@@ -179,7 +184,7 @@ function refuseNames(items: readonly CheckedJob[], list: string): void {
 }
 
 async function earlierJobs(
-  parts: Parts,
+  parts: Pick<Parts, "database" | "schedules">,
   projectId: string,
   jobs: readonly (Job | undefined)[],
 ): Promise<WrittenJob[]> {

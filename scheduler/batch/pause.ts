@@ -4,6 +4,7 @@ import { toSqlTime } from "../../db/time.ts";
 import type { BatchPauseJobsRequest, BatchResumeJobsRequest } from "../../gen/easycron/v1/job_batch_pb.ts";
 import { eachAtOnce } from "../../mesh/batch-error.ts";
 import { fieldFailure } from "../../mesh/errors.ts";
+import type { ChangeParts } from "../changes/change-job.ts";
 import { checkUntil, type Pause, pauseJob, resumeJob } from "../changes/pause-job.ts";
 import { type JobRow, stateAt } from "../job/job.ts";
 import type { Parts } from "../parts.ts";
@@ -36,7 +37,7 @@ export interface BatchChanged {
 
 /** Pauses the jobs selected that are not paused. Throws FIELD_INVALID, JOB_NOT_FOUND, both before any is paused. */
 export async function batchPauseJobs(
-  parts: Parts,
+  parts: ChangeParts & Pick<Parts, "database" | "wake">,
   projectId: string,
   request: BatchPauseJobsRequest,
 ): Promise<BatchChanged> {
@@ -53,7 +54,7 @@ export async function batchPauseJobs(
 
 /** Resumes the jobs selected that are paused. Throws FIELD_INVALID, JOB_NOT_FOUND, both before any is resumed. */
 export async function batchResumeJobs(
-  parts: Parts,
+  parts: ChangeParts & Pick<Parts, "database" | "wake">,
   projectId: string,
   request: BatchResumeJobsRequest,
 ): Promise<BatchChanged> {
@@ -67,7 +68,7 @@ interface Selected {
 }
 
 async function select(
-  parts: Parts,
+  parts: Pick<Parts, "database" | "clock">,
   projectId: string,
   by: Pick<BatchPauseJobsRequest, "names" | "labels" | "filter" | "undoToken">,
   wanted: "ACTIVE" | "PAUSED",
@@ -100,7 +101,7 @@ async function select(
 }
 
 async function change(
-  parts: Parts,
+  parts: Pick<Parts, "database" | "clock">,
   projectId: string,
   { jobs, more }: Selected,
   work: (job: BatchRow) => Promise<JobRow> | undefined,
@@ -127,7 +128,11 @@ async function change(
   return { rows: rows.filter((row) => row !== undefined), undoToken, more };
 }
 
-async function readUndo(parts: Parts, projectId: string, token: string): Promise<Map<string, UndoEntry>> {
+async function readUndo(
+  parts: Pick<Parts, "database">,
+  projectId: string,
+  token: string,
+): Promise<Map<string, UndoEntry>> {
   const [row] = await parts.database.query(undoByUid, [projectId, token]);
   if (row === undefined) {
     const problem = `"${token}" is the undoToken of no batch of the last 30 days.`;

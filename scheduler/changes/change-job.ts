@@ -18,6 +18,15 @@ import { resumeDue } from "../turns/resume-due.ts";
 import { takeTurn } from "../turns/turn.ts";
 import { type Position, positionOf } from "../turns/turn-draft.ts";
 
+/** What `settleJob` uses. */
+type PrepareParts = Pick<
+  Parts,
+  "handOver" | "schedules" | "zoneData" | "clock" | "catchupPerSecond" | "onMissed"
+>;
+
+/** What a change of one job uses, from `settleJob` to `writeChange`. */
+export type ChangeParts = PrepareParts & Pick<Parts, "lookAheadMs">;
+
 /** A job whose row is locked, whose past fire times are all decided, and whose future ones are taken back. */
 export interface SettledJob {
   readonly row: JobRow;
@@ -59,7 +68,7 @@ const MAX_EVENTS_PER_TURN = 1_000;
  * committed, no delivery starts under the old specification for a later time (promise 5), without asking any
  * dispatcher. What is made up for after an outage was due before the change, and goes on.
  */
-export async function settleJob(tx: Queryable, parts: Parts, given: JobRow): Promise<SettledJob> {
+export async function settleJob(tx: Queryable, parts: PrepareParts, given: JobRow): Promise<SettledJob> {
   const changeTimeMs = parts.clock.now();
   const row = await endPause(tx, parts, given, changeTimeMs);
   const schedule = compiledScheduleOf(parts, row);
@@ -79,7 +88,12 @@ export async function settleJob(tx: Queryable, parts: Parts, given: JobRow): Pro
 }
 
 // A pause whose end has come and no tick has written ends at that end, not at the change: what has been due since is owed.
-async function endPause(tx: Queryable, parts: Parts, row: JobRow, nowMs: number): Promise<JobRow> {
+async function endPause(
+  tx: Queryable,
+  parts: Pick<Parts, "schedules">,
+  row: JobRow,
+  nowMs: number,
+): Promise<JobRow> {
   if (row.state !== "PAUSED" || row.pause_until === null || row.pause_until > nowMs) return row;
   const onTrouble = () => {};
   if ((await resumeDue(tx, { schedules: parts.schedules, onTrouble }, [row])) === 0) return row;
@@ -89,7 +103,7 @@ async function endPause(tx: Queryable, parts: Parts, row: JobRow, nowMs: number)
 
 async function decideDue(
   tx: Queryable,
-  parts: Parts,
+  parts: Pick<Parts, "handOver" | "schedules" | "zoneData" | "catchupPerSecond" | "onMissed">,
   row: JobRow,
   { nowMs, epoch }: { readonly nowMs: number; readonly epoch: number },
 ): Promise<Position> {
@@ -174,13 +188,13 @@ function countPaused(row: JobRow, schedule: CompiledSchedule, afterMs: number): 
 
 // Undefined when it cannot be compiled: then it has no fire times that could be decided, and the job may still be
 // changed, paused and deleted.
-function compiledScheduleOf(parts: Parts, row: JobRow): CompiledSchedule | undefined {
+function compiledScheduleOf(parts: Pick<Parts, "schedules">, row: JobRow): CompiledSchedule | undefined {
   const found = parts.schedules.find(row);
   return found instanceof Error ? undefined : found;
 }
 
 // In place of a schedule that cannot be compiled. Asked for a fire time, it throws what compiling it does.
-function failingSchedule(parts: Parts, row: JobRow): CompiledSchedule {
+function failingSchedule(parts: Pick<Parts, "schedules">, row: JobRow): CompiledSchedule {
   return {
     jobUid: row.uid,
     nextAfter: (afterMs) => parts.schedules.of(row).nextAfter(afterMs),
@@ -193,7 +207,7 @@ function failingSchedule(parts: Parts, row: JobRow): CompiledSchedule {
 }
 
 /** The change that leaves a job as it is: for when something else has changed that it depends on. */
-export function unchanged(parts: Parts, job: SettledJob): JobChange {
+export function unchanged(parts: Pick<Parts, "schedules">, job: SettledJob): JobChange {
   const { row, changeTimeMs, position } = job;
   const state = stateAt(row, changeTimeMs);
   return {
@@ -209,7 +223,7 @@ export function unchanged(parts: Parts, job: SettledJob): JobChange {
 /** Writes the change of a settled job, begins its next epoch, and returns its new row. */
 export async function writeChange(
   tx: Queryable,
-  parts: Parts,
+  parts: Pick<Parts, "lookAheadMs">,
   job: SettledJob,
   change: JobChange,
 ): Promise<JobRow> {
@@ -255,7 +269,12 @@ export async function writeChange(
   return written;
 }
 
-function wakeAfter(parts: Parts, job: SettledJob, change: JobChange, hasWork: boolean): number | null {
+function wakeAfter(
+  parts: Pick<Parts, "lookAheadMs">,
+  job: SettledJob,
+  change: JobChange,
+  hasWork: boolean,
+): number | null {
   if (change.state === "PAUSED" && change.untilMs !== null) return change.untilMs - parts.lookAheadMs;
   return hasWork ? job.changeTimeMs : null;
 }

@@ -16,6 +16,12 @@ import { type CompiledSchedule, compileSchedule } from "../schedules/compiled-sc
 import { refusePast } from "../schedules/refuse-past.ts";
 import { checkRetryPolicy, withDefaults } from "./job-defaults.ts";
 
+/** What creating jobs uses. */
+export type CreateParts = Pick<
+  Parts,
+  "database" | "schedules" | "zoneData" | "clock" | "lookAheadMs" | "wake"
+>;
+
 /** A specification that has been checked, with its defaults. */
 export interface CheckedSpec {
   readonly job: Job;
@@ -66,7 +72,7 @@ export interface WrittenJob {
  * `refusePast` throws, JOB_ALREADY_EXISTS, and REQUEST_ID_REUSED. With `validateOnly` nothing is stored. `actor` is the API key's id.
  */
 export async function createJob(
-  parts: Parts,
+  parts: CreateParts,
   projectId: string,
   request: CreateJobRequest,
   actor = "",
@@ -90,7 +96,12 @@ export async function createJob(
   return row === undefined ? createJob(parts, projectId, request, actor) : { row, schedule };
 }
 
-async function earlierJob(parts: Parts, projectId: string, uid: string, name: string): Promise<WrittenJob> {
+async function earlierJob(
+  parts: Pick<Parts, "database" | "schedules">,
+  projectId: string,
+  uid: string,
+  name: string,
+): Promise<WrittenJob> {
   const [row] = await parts.database.query(jobByUid, [projectId, uid]);
   if (row === undefined) throw failure("JOB_NOT_FOUND", { job: name });
   return { row, schedule: parts.schedules.of(row) };
@@ -104,7 +115,7 @@ interface NewJob {
 
 // Undefined when another call with the same request id came first.
 async function insertJob(
-  parts: Parts,
+  parts: Pick<Parts, "database" | "clock" | "lookAheadMs" | "wake">,
   job: NewJob,
   checked: CheckedSpec,
   use: RequestUse,
@@ -128,7 +139,7 @@ async function insertJob(
 
 async function insertRows(
   tx: Queryable,
-  parts: Parts,
+  parts: Pick<Parts, "lookAheadMs">,
   { uid, projectId, actor, now }: NewJob & { readonly now: number },
   checked: CheckedSpec,
 ): Promise<void> {
@@ -163,7 +174,7 @@ function initialState(
 }
 
 async function validatedRow(
-  parts: Parts,
+  parts: Pick<Parts, "database" | "clock" | "lookAheadMs">,
   projectId: string,
   uid: string,
   checked: CheckedSpec,
@@ -175,7 +186,7 @@ async function validatedRow(
 
 /** The row of a job in its first revision. */
 export function newRow(
-  parts: Parts,
+  parts: Pick<Parts, "lookAheadMs">,
   { uid, projectId, now }: { readonly uid: string; readonly projectId: string; readonly now: number },
   { job, spec, schedule }: CheckedSpec,
 ): JobRow {

@@ -3,7 +3,7 @@ import type { Logger } from "../../mesh/logger.ts";
 import { etagOf } from "../job/job.ts";
 import { jobsLive, jobsToDelete } from "../job/jobs.sql.ts";
 import type { Parts } from "../parts.ts";
-import { settleJob } from "./change-job.ts";
+import { type ChangeParts, settleJob } from "./change-job.ts";
 import { lockJob } from "./lock-job.ts";
 import { writeDeletion } from "./pause-job.ts";
 
@@ -15,7 +15,7 @@ const EVERY_MS = 5_000;
  * Deletes the finished jobs that ask for it, once none of their triggers lives and no backfill of them runs. One that is
  * changed or run meanwhile is left alone. Returns how many. Any number of schedulers may do so at once.
  */
-export async function deleteFinished(parts: Parts): Promise<number> {
+export async function deleteFinished(parts: ChangeParts & Pick<Parts, "database">): Promise<number> {
   let deleted = 0;
   for (const { project_id: projectId, name, ...job } of await parts.database.query(jobsToDelete, [BATCH])) {
     const reference = { projectId, name, etag: etagOf(job) };
@@ -38,7 +38,10 @@ export async function deleteFinished(parts: Parts): Promise<number> {
 }
 
 /** Looks every five seconds; a failure is logged and made up for by the next look. */
-export function startDeletingFinished(parts: Parts, logger: Logger): { stop(): void } {
+export function startDeletingFinished(
+  parts: ChangeParts & Pick<Parts, "database">,
+  logger: Logger,
+): { stop(): void } {
   const timer = setInterval(() => {
     deleteFinished(parts).catch((error: unknown) =>
       logger.warn({ err: error }, "finished jobs were not deleted"),

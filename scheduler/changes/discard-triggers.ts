@@ -14,7 +14,7 @@ import { jobsOwing, triggersDiscard } from "../job/jobs.sql.ts";
 import { addSkips } from "../job/skips.sql.ts";
 import type { Parts } from "../parts.ts";
 import { catchupRelease } from "../turns/catchup.sql.ts";
-import { settleJob, unchanged, writeChange } from "./change-job.ts";
+import { type ChangeParts, settleJob, unchanged, writeChange } from "./change-job.ts";
 import { lockIfLiving, lockJob } from "./lock-job.ts";
 
 /** Most triggers of one call. */
@@ -29,7 +29,7 @@ const FIRST_TIME = "-infinity";
  * FIELD_INVALID when neither job nor kind is given.
  */
 export async function discardTriggers(
-  parts: Parts,
+  parts: ChangeParts & Pick<Parts, "database">,
   projectId: string,
   request: DiscardTriggersRequest,
 ): Promise<MessageInitShape<typeof DiscardTriggersResponseSchema>> {
@@ -47,7 +47,7 @@ export async function discardTriggers(
 }
 
 async function discardOfProject(
-  parts: Parts,
+  parts: ChangeParts & Pick<Parts, "database">,
   projectId: string,
   request: DiscardTriggersRequest,
 ): Promise<MessageInitShape<typeof DiscardTriggersResponseSchema>> {
@@ -67,7 +67,7 @@ async function discardOfProject(
 // A change that leaves the job as it is: by it, all that is owed becomes triggers and skips. What waits for an earlier
 // trigger and is not wanted is skipped; returns how many.
 async function decideUpToNow(
-  parts: Parts,
+  parts: ChangeParts,
   tx: Queryable,
   row: JobRow,
   request: DiscardTriggersRequest,
@@ -99,7 +99,7 @@ async function decideUpToNow(
 }
 
 function isDiscarded(
-  parts: Parts,
+  parts: Pick<Parts, "clock">,
   { kind, startTime, endTime }: DiscardTriggersRequest,
   carry: Carry,
   atMs: number,
@@ -119,7 +119,7 @@ interface Discard {
 }
 
 async function discard(
-  parts: Parts,
+  parts: Pick<Parts, "clock">,
   on: Queryable,
   { projectId, jobUid, request }: Discard,
 ): Promise<{ discardedCount: number; more: boolean }> {

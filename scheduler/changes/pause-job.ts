@@ -4,7 +4,7 @@ import { failure } from "../../mesh/errors.ts";
 import { type JobRow, stateAt } from "../job/job.ts";
 import { jobCancelTriggers } from "../job/jobs.sql.ts";
 import type { Parts } from "../parts.ts";
-import { type SettledJob, settleJob, unchanged, writeChange } from "./change-job.ts";
+import { type ChangeParts, type SettledJob, settleJob, unchanged, writeChange } from "./change-job.ts";
 import { type JobReference, lockJob } from "./lock-job.ts";
 
 /** Why a job is paused, and until when (null: until it is resumed). */
@@ -14,7 +14,11 @@ export interface Pause {
 }
 
 /** Pauses a job; of one that is paused already it changes note and end. Throws JOB_NOT_FOUND or FIELD_INVALID. */
-export async function pauseJob(parts: Parts, reference: JobReference, pause: Pause): Promise<JobRow> {
+export async function pauseJob(
+  parts: ChangeParts & Pick<Parts, "database" | "wake">,
+  reference: JobReference,
+  pause: Pause,
+): Promise<JobRow> {
   const { note: pauseNote, untilMs } = pause;
   checkUntil(untilMs, parts.clock.now());
   const paused = await parts.database.transaction(async (tx) => {
@@ -46,7 +50,10 @@ export function checkUntil(untilMs: number | null, nowMs: number): void {
 }
 
 /** Resumes a paused job from its first fire time later than now. Throws JOB_NOT_FOUND. */
-export async function resumeJob(parts: Parts, reference: JobReference): Promise<JobRow> {
+export async function resumeJob(
+  parts: ChangeParts & Pick<Parts, "database" | "wake">,
+  reference: JobReference,
+): Promise<JobRow> {
   const resumed = await parts.database.transaction(async (tx) => {
     const row = await lockJob(tx, reference);
     if (stateAt(row, parts.clock.now()) !== "PAUSED") return row;
@@ -63,7 +70,10 @@ export async function resumeJob(parts: Parts, reference: JobReference): Promise<
 }
 
 /** Deletes a job and cancels what of it has not come to rest. Throws JOB_NOT_FOUND or ETAG_MISMATCH. */
-export function deleteJob(parts: Parts, reference: JobReference): Promise<JobRow> {
+export function deleteJob(
+  parts: ChangeParts & Pick<Parts, "database">,
+  reference: JobReference,
+): Promise<JobRow> {
   return parts.database.transaction(async (tx) => {
     const settled = await settleJob(tx, parts, await lockJob(tx, reference));
     await tx.query(jobCancelTriggers, [settled.row.uid, toSqlTime(settled.changeTimeMs)]);
@@ -72,7 +82,11 @@ export function deleteJob(parts: Parts, reference: JobReference): Promise<JobRow
 }
 
 /** Writes that a settled job is deleted. What of it has not come to rest is for the caller to see to. */
-export function writeDeletion(tx: Queryable, parts: Parts, settled: SettledJob): Promise<JobRow> {
+export function writeDeletion(
+  tx: Queryable,
+  parts: Pick<Parts, "schedules" | "lookAheadMs">,
+  settled: SettledJob,
+): Promise<JobRow> {
   return writeChange(tx, parts, settled, {
     ...unchanged(parts, settled),
     state: "DELETED",

@@ -17,7 +17,11 @@ const TRIES = 5;
  * Makes one trigger now. The same request id gives the same trigger: its nominal time is remembered before it is
  * handed over. Throws JOB_NOT_FOUND, REQUEST_ID_REUSED, SERVICE_UNAVAILABLE.
  */
-export async function runJob(parts: Parts, projectId: string, request: RunJobRequest): Promise<Trigger> {
+export async function runJob(
+  parts: Pick<Parts, "database" | "dispatcher" | "handOver" | "zoneData" | "clock">,
+  projectId: string,
+  request: RunJobRequest,
+): Promise<Trigger> {
   const requestId = request.requestId === "" ? randomUUID() : request.requestId;
   const fingerprint = fingerprintOf(RunJobRequestSchema, request);
   const use: RequestUse = { projectId, requestId, fingerprint };
@@ -34,7 +38,11 @@ export async function runJob(parts: Parts, projectId: string, request: RunJobReq
   throw failure("SERVICE_UNAVAILABLE", { service: "scheduler" }, { retryAfterMs: 100 });
 }
 
-async function nominalTimeOf(parts: Parts, row: JobRow, use: RequestUse): Promise<number> {
+async function nominalTimeOf(
+  parts: Pick<Parts, "database" | "clock">,
+  row: JobRow,
+  use: RequestUse,
+): Promise<number> {
   const nowMs = parts.clock.now();
   if (await rememberUse(parts.database, use, { jobUid: row.uid, fireTimeMs: nowMs, nowMs })) return nowMs;
   const earlier = await findEarlierUse(parts.database, use);
@@ -46,7 +54,11 @@ async function nominalTimeOf(parts: Parts, row: JobRow, use: RequestUse): Promis
 }
 
 // Not there: the job changed between our reading and the dispatcher's recording, which refused the old epoch.
-async function findTrigger(parts: Parts, projectId: string, id: string): Promise<Trigger | undefined> {
+async function findTrigger(
+  parts: Pick<Parts, "dispatcher">,
+  projectId: string,
+  id: string,
+): Promise<Trigger | undefined> {
   try {
     const answer = await parts.dispatcher.getTrigger({ projectId, request: { id } });
     return answer.response?.trigger;

@@ -14,7 +14,7 @@ import { readPage, toEntry } from "../ledger/list-fire-times.ts";
 import { findLedgerJob } from "../ledger/view.ts";
 import type { Parts } from "../parts.ts";
 import { presentJob, readJob } from "../reading/read-jobs.ts";
-import { settleJob, unchanged, writeChange } from "./change-job.ts";
+import { type ChangeParts, settleJob, unchanged, writeChange } from "./change-job.ts";
 import { lockJob } from "./lock-job.ts";
 
 /** Most fire times of one job that are to be skipped. */
@@ -26,7 +26,7 @@ const MAX_REQUESTED = 100;
  * FIELD_INVALID.
  */
 export async function skipFireTime(
-  parts: Parts,
+  parts: ChangeParts & Pick<Parts, "database" | "wake">,
   projectId: string,
   request: SkipFireTimeRequest,
 ): Promise<MessageInitShape<typeof SkipFireTimeResponseSchema>> {
@@ -51,7 +51,7 @@ export async function skipFireTime(
   return { fireTime: toEntry(row, after), job: await presentJob(parts, row) };
 }
 
-async function noteRequest(tx: Queryable, parts: Parts, row: JobRow, atMs: number): Promise<void> {
+async function noteRequest(tx: Queryable, parts: ChangeParts, row: JobRow, atMs: number): Promise<void> {
   const schedule = parts.schedules.of(row);
   const carry = readCarry(row.carry);
   if (carry.requested.includes(atMs)) return;

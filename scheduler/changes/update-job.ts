@@ -14,7 +14,7 @@ import type { Parts } from "../parts.ts";
 import { findEarlierUse, fingerprintOf, type RequestUse, rememberUse } from "../requests/request-id.ts";
 import { updateMaskInvalid } from "../requests/update-mask.ts";
 import { refusePast } from "../schedules/refuse-past.ts";
-import { settleJob, unchanged, writeChange } from "./change-job.ts";
+import { type ChangeParts, settleJob, unchanged, writeChange } from "./change-job.ts";
 import { calendarNames, checkSpec, createJob, type WrittenJob } from "./create-job.ts";
 import { keepAnchors } from "./job-defaults.ts";
 import { lockJob } from "./lock-job.ts";
@@ -46,7 +46,7 @@ const UPDATABLE = [
  * `refusePast` throw. `actor` is the API key's id.
  */
 export async function updateJob(
-  parts: Parts,
+  parts: ChangeParts & Pick<Parts, "database" | "wake">,
   projectId: string,
   request: UpdateJobRequest,
   actor = "",
@@ -89,7 +89,7 @@ interface Update {
 }
 
 async function writeUpdate(
-  parts: Parts,
+  parts: ChangeParts & Pick<Parts, "database" | "wake">,
   projectId: string,
   { request, given, fields, actor }: Update,
 ): Promise<WrittenJob> {

@@ -20,6 +20,9 @@ import { readRange } from "./range.ts";
 import { fireTimesOf, type Segment } from "./segments.ts";
 import { findLedgerJob, type LedgerView, readLedgerView, readVerdicts, type Verdict } from "./view.ts";
 
+/** What reading a page of the ledger uses. */
+type LedgerParts = Pick<Parts, "database" | "schedules" | "zoneData" | "clock">;
+
 const DEFAULT_PAGE_SIZE = 100;
 const LIST = "fireTimes";
 
@@ -28,7 +31,7 @@ const LIST = "fireTimes";
  * of each, and triggers and skips laid over. Throws JOB_NOT_FOUND, FIELD_INVALID, PAGE_TOKEN_INVALID.
  */
 export async function listFireTimes(
-  parts: Parts,
+  parts: LedgerParts,
   projectId: string,
   request: ListFireTimesRequest,
 ): Promise<MessageInitShape<typeof ListFireTimesResponseSchema>> {
@@ -68,7 +71,7 @@ export interface LedgerPage {
  * so that a change of the job comes before or after it.
  */
 export function readLedgerPage(
-  parts: Parts,
+  parts: LedgerParts,
   job: Pick<JobRow, "uid" | "project_id" | "name">,
   fromMs: number,
   endMs: number,

@@ -46,7 +46,7 @@ export async function findLedgerJob(on: Queryable, projectId: string, job: strin
 /** Reads what gives a job's fire times of a range, in one snapshot with its row. */
 export async function readLedgerView(
   on: Queryable,
-  parts: Parts,
+  parts: Pick<Parts, "schedules" | "zoneData" | "clock">,
   row: JobRow,
   range: { readonly fromMs: number; readonly endMs: number },
 ): Promise<LedgerView> {
@@ -73,7 +73,12 @@ const LOOKED_AHEAD = 10_000;
 
 // A job with maxFires has no more upcoming fire times than it has fires left: each is taken to fire that is neither to
 // be skipped nor outside its calendars, as they are now.
-async function endOfUpcoming(on: Queryable, parts: Parts, row: JobRow, segment: Segment): Promise<Segment> {
+async function endOfUpcoming(
+  on: Queryable,
+  parts: Pick<Parts, "zoneData">,
+  row: JobRow,
+  segment: Segment,
+): Promise<Segment> {
   const { schedule } = segment;
   const { maxFires } = schedule.policies;
   if (maxFires === 0) return segment;

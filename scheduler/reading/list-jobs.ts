@@ -6,12 +6,11 @@ import type { ListJobsRequest } from "../../gen/easycron/v1/job_service_pb.ts";
 import { failure, fieldFailure } from "../../mesh/errors.ts";
 import type { JobRow } from "../job/job.ts";
 import { jobsAfterName } from "../job/jobs.sql.ts";
-import type { Parts } from "../parts.ts";
 import { readPageToken, toPageToken } from "../requests/page-token.ts";
 import { toFilterValues } from "./job-filter.sql.ts";
 import { EVERY_JOB, parseJobFilter } from "./job-filter.ts";
 import { orderedJobs } from "./list-jobs.sql.ts";
-import { presentJobs } from "./read-jobs.ts";
+import { type PresentParts, presentJobs } from "./read-jobs.ts";
 
 const DEFAULT_PAGE_SIZE = 50;
 
@@ -62,7 +61,7 @@ const ORDERS: ReadonlyMap<string, Order> = new Map<string, Order>([
 
 /** A page of the jobs that pass the filter, in the order asked for. Throws FIELD_INVALID, PAGE_TOKEN_INVALID. */
 export async function listJobs(
-  parts: Parts,
+  parts: PresentParts,
   projectId: string,
   request: ListJobsRequest,
 ): Promise<{ jobs: Job[]; nextPageToken: string }> {

@@ -11,6 +11,9 @@ import { jobByName, jobUidsByName } from "../job/jobs.sql.ts";
 import type { Parts } from "../parts.ts";
 import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
 
+/** What presenting jobs to customers uses. */
+export type PresentParts = Pick<Parts, "database" | "schedules" | "zoneData" | "clock">;
+
 /** A job to be shown; its schedule is the cache's unless given. */
 export interface ShownJob {
   readonly row: JobRow;
@@ -18,7 +21,11 @@ export interface ShownJob {
 }
 
 /** The job as customers see it: `presentJobs` of one. */
-export async function presentJob(parts: Parts, row: JobRow, schedule?: CompiledSchedule): Promise<Job> {
+export async function presentJob(
+  parts: PresentParts,
+  row: JobRow,
+  schedule?: CompiledSchedule,
+): Promise<Job> {
   const [job] = await presentJobs(parts, [{ row, ...(schedule && { schedule }) }]);
   if (job === undefined) throw new Error(`Job ${row.uid} is not shown.`);
   return job;
@@ -30,7 +37,7 @@ export async function presentJob(parts: Parts, row: JobRow, schedule?: CompiledS
  * defers keeps its nominal time. It is absent when none is found among the next fire times of about a year, and when a
  * stored schedule cannot be compiled.
  */
-export async function presentJobs(parts: Parts, jobs: readonly ShownJob[]): Promise<Job[]> {
+export async function presentJobs(parts: PresentParts, jobs: readonly ShownJob[]): Promise<Job[]> {
   const shown = jobs.map(({ row, schedule }) => ({ row, schedule: schedule ?? parts.schedules.find(row) }));
   const gates = await gatesOfShown(parts, shown);
   return shown.map((each, index) => present(parts, each, gates[index]));
@@ -44,7 +51,10 @@ interface FoundJob {
 type Gates = readonly CalendarGate[] | undefined;
 
 /** One statement for all of them; none if no job has a calendar and a next fire time. */
-function gatesOfShown(parts: Parts, shown: readonly FoundJob[]): Promise<Gates[]> {
+function gatesOfShown(
+  parts: Pick<Parts, "database" | "zoneData">,
+  shown: readonly FoundJob[],
+): Promise<Gates[]> {
   const references = shown.map(({ row, schedule }) => ({
     projectId: row.project_id,
     references: row.state === "ACTIVE" && !(schedule instanceof Error) ? schedule.calendars : [],
@@ -52,7 +62,7 @@ function gatesOfShown(parts: Parts, shown: readonly FoundJob[]): Promise<Gates[]
   return gatesOfMany(parts.database, parts.zoneData, references);
 }
 
-function present(parts: Parts, { row, schedule }: FoundJob, gates: Gates): Job {
+function present(parts: Pick<Parts, "clock">, { row, schedule }: FoundJob, gates: Gates): Job {
   const nowMs = parts.clock.now();
   if (schedule instanceof Error) return toJob(row, null, nowMs);
   const plan = { ...schedule.plan, gates: gates ?? [] };
@@ -95,7 +105,7 @@ function openingTaken(row: JobRow, { gates = [] }: FirePlan, afterMs: number): n
 
 /** Reads a job by name. Throws JOB_NOT_FOUND. */
 export async function readJob(
-  parts: Parts,
+  parts: Pick<Parts, "database">,
   projectId: string,
   request: Pick<GetJobRequest, "name">,
 ): Promise<JobRow> {
@@ -105,7 +115,11 @@ export async function readJob(
 }
 
 /** The ids of all jobs of the project that have had this name. Throws JOB_NOT_FOUND instead of none. */
-export async function resolveJob(parts: Parts, projectId: string, name: string): Promise<string[]> {
+export async function resolveJob(
+  parts: Pick<Parts, "database">,
+  projectId: string,
+  name: string,
+): Promise<string[]> {
   const rows = await parts.database.query(jobUidsByName, [projectId, name]);
   if (rows.length === 0) throw failure("JOB_NOT_FOUND", { job: name });
   return rows.map((row) => row.uid);

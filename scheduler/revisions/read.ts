@@ -33,7 +33,7 @@ type RevisionPageRequest = RevisionRequest & Partial<Pick<GetRevisionRequest, "p
  * Throws JOB_NOT_FOUND, PAGE_TOKEN_INVALID.
  */
 export async function listRevisions(
-  parts: Parts,
+  parts: Pick<Parts, "database">,
   projectId: string,
   request: ListRevisionsRequest,
 ): Promise<{ revisions: Revision[]; nextPageToken: string }> {
@@ -64,7 +64,7 @@ function readNumber(list: string, token: string, first: number): number {
  * in `listRevisions`. Throws JOB_NOT_FOUND, REVISION_NOT_FOUND, PAGE_TOKEN_INVALID.
  */
 export async function getRevision(
-  parts: Parts,
+  parts: Pick<Parts, "database" | "zoneData">,
   projectId: string,
   { pageSize = 0, pageToken = "", ...request }: RevisionPageRequest,
 ): Promise<{ revision: Revision; nextPageToken: string }> {
@@ -89,7 +89,7 @@ export async function getRevision(
 
 /** A revision of a living job, without its difference. Throws JOB_NOT_FOUND, REVISION_NOT_FOUND. */
 export async function findRevision(
-  parts: Parts,
+  parts: Pick<Parts, "database">,
   projectId: string,
   request: RevisionRequest,
 ): Promise<Revision> {
@@ -99,7 +99,7 @@ export async function findRevision(
 
 // The revision, and if there is one, that before it.
 async function findRows(
-  parts: Parts,
+  parts: Pick<Parts, "database">,
   projectId: string,
   request: RevisionRequest,
   job: JobRow,
@@ -132,7 +132,7 @@ export function toFireTimeDifference(
 
 // Of a revision and the one before it, both by what was when the later one, which is the first here, came into force.
 async function timingsOf(
-  parts: Parts,
+  parts: Pick<Parts, "database" | "zoneData">,
   projectId: string,
   rows: readonly [RevisionRow, ...RevisionRow[]],
 ): Promise<RevisionTiming[]> {

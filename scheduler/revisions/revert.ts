@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { UpdateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
 import type { RevertJobRequest } from "../../gen/easycron/v1/revision_pb.ts";
+import type { ChangeParts } from "../changes/change-job.ts";
 import type { WrittenJob } from "../changes/create-job.ts";
 import { updateJob } from "../changes/update-job.ts";
 import type { Parts } from "../parts.ts";
@@ -12,7 +13,7 @@ import { findRevision } from "./read.ts";
  * CALENDAR_NOT_FOUND when the specification names a calendar that has been deleted since.
  */
 export async function revertJob(
-  parts: Parts,
+  parts: ChangeParts & Pick<Parts, "database" | "wake">,
   projectId: string,
   request: RevertJobRequest,
   actor: string,
