@@ -5,28 +5,30 @@ import type { Parts } from "../parts.ts";
 import { type Audit, type AuditParts, auditJob } from "./audit-ledger.ts";
 import { auditAdvance, auditClaim, type ClaimedAuditRow } from "./audits.sql.ts";
 
-/** Most jobs of one round; they are taken a few at a time, so that schedulers share them. */
+/** The most jobs that one round audits. It claims a few at a time, so that several schedulers share the work. */
 export const ROUND_JOBS = 500;
 const CLAIM_JOBS = 20;
-/** Most audits of one job in one round: 50,000 fire times. */
+/** The most audits of one job in one round. Together they compare up to 50,000 fire times. */
 const AUDITS_PER_JOB = 5;
-/** A job that was taken so recently is left alone. */
+/** A job is not claimed again within this time. */
 const MIN_INTERVAL_MS = 30_000;
-/** What was compared so recently is compared once more: what was decided in that time had been open. */
+/** The last minute before an audit is compared again by the next one: some of its fire times were still undecided. */
 const OVERLAP_MS = 60_000;
 const EVERY_MS = 60_000;
 
-/** Audits the jobs that have waited longest, each from where its last audit came to. */
+/** Audits the jobs that have waited longest. Each audit continues where the job's last audit ended. */
 export interface AuditRound {
-  /** Returns how many differences there were, and how many jobs it took; each difference is told. */
+  /** Runs one round, logs each difference, and returns how many differences it found and how many jobs it audited. */
   run(): Promise<{ readonly differences: number; readonly jobs: number }>;
 }
 
 /**
- * Makes a round. Up to where a job has been audited is kept in the database: nothing is left out however long it takes
- * to come back to it, and any number of schedulers share the jobs. A deleted job is audited to its end, and then no
- * more. Differences are logged as errors: there should never be one. So is a job that cannot be audited; it is passed
- * over until its next turn. Throws when the database cannot be reached.
+ * Creates the round. The database remembers how far each job has been audited. So no fire time is left out, however
+ * long it takes until the job's next audit, and any number of schedulers can share the jobs. A deleted job is audited up
+ * to its last fire time and then never again.
+ *
+ * A difference is logged as an error, because there should never be one. A job that cannot be audited is logged as an
+ * error too, and is tried again when it is claimed next. `run` throws when the database cannot be reached.
  */
 export function createAuditRound(parts: AuditParts, logger: Pick<Logger, "error">): AuditRound {
   const auditOne = async ({ job_uid: uid, project_id, audited_until }: ClaimedAuditRow): Promise<number> => {
@@ -81,11 +83,11 @@ async function advance(
   nowMs: number,
 ): Promise<void> {
   const done = audit.deleted && audit.untilMs >= nowMs && audit.undecidedMs >= audit.untilMs;
-  const settledMs = Math.min(audit.undecidedMs, audit.untilMs, nowMs - OVERLAP_MS);
-  await parts.database.query(auditAdvance, [uid, toSqlTime(settledMs), done]);
+  const auditedUntilMs = Math.min(audit.undecidedMs, audit.untilMs, nowMs - OVERLAP_MS);
+  await parts.database.query(auditAdvance, [uid, toSqlTime(auditedUntilMs), done]);
 }
 
-/** A round every minute; a failure is logged and made up for by the next. */
+/** Starts a round every minute. A round that fails is logged; the next round audits what it left out. */
 export function startAuditing(
   parts: AuditParts,
   logger: Logger,

@@ -7,14 +7,20 @@ import type { Parts } from "../parts.ts";
 import { auditCalendars } from "./audits.sql.ts";
 import type { RevisionRules } from "./revision-rules.ts";
 
-/** How far the clocks of two processes, and a change's time and its commit, may lie apart. */
+/**
+ * The largest difference that an audit allows for between the clocks of two processes, and between the time of a change
+ * and its commit.
+ */
 export const SKEW_MS = 10_000;
 
-/** The calendars that judged a job's fire times, in all versions that were in force meanwhile. */
+/** The calendars that decided a job's fire times, in all versions that were in effect in the range. */
 export interface AuditCalendars {
-  /** The gates of a law as they were at an instant; null if a calendar was not there then. */
+  /** Returns the calendar gates of `rules` as they were at `atMs`, or null if one of its calendars is not known. */
   gatesAt(rules: RevisionRules, atMs: number): CalendarGate[] | null;
-  /** The instants from one to another, within the skew of clocks, at which gates may differ: the first, and each change. */
+  /**
+   * Returns the instants at which the gates of `rules` may have changed, from `fromMs` to `untilMs`, widened by `SKEW_MS`
+   * on both sides: the first instant, and the time of each new version.
+   */
   changeInstants(rules: RevisionRules, fromMs: number, untilMs: number): number[];
 }
 
@@ -24,7 +30,10 @@ interface Version {
   calendar(): Calendar;
 }
 
-/** Reads the versions of the calendars that laws name which were in force from `fromMs` on; each is compiled when asked. */
+/**
+ * Reads the versions, in effect at `fromMs` or later, of all calendars that `ruleSets` name. Each version is compiled
+ * when it is first used.
+ */
 export async function readCalendars(
   tx: Queryable,
   parts: Pick<Parts, "zoneData">,
@@ -48,8 +57,8 @@ export async function readCalendars(
 
 function createCalendars(versions: ReadonlyMap<string, readonly Version[]>): AuditCalendars {
   const versionAt = (name: string, atMs: number) => {
-    const known = versions.get(name) ?? [];
-    return known.find(({ fromMs, untilMs }) => fromMs <= atMs && atMs < untilMs) ?? known[0];
+    const all = versions.get(name) ?? [];
+    return all.find(({ fromMs, untilMs }) => fromMs <= atMs && atMs < untilMs) ?? all[0];
   };
   return {
     gatesAt: (rules, atMs) => {

@@ -2,39 +2,40 @@ import type { AuditEpochRow, AuditJobRow } from "./audits.sql.ts";
 import type { Pace } from "./pace.ts";
 import type { RevisionRules } from "./revision-rules.ts";
 
-/** What of a job's life is audited. Epoch milliseconds. */
+/** The range of fire times that an audit compares. Epoch milliseconds. */
 export interface TimesRange {
   readonly fromMs: number;
   /** Exclusive. */
   readonly untilMs: number;
-  /** Most fire times. */
+  /** The most fire times. */
   readonly limit: number;
 }
 
-/** A stretch of a job's life in which one state and one revision hold. Epoch milliseconds. */
+/** A period of a job's life in which its state and its revision do not change. Epoch milliseconds. */
 export interface AuditSegment {
-  /** Its place among the epochs. */
+  /** The index of its epoch among the job's epochs. */
   readonly index: number;
   readonly paused: boolean;
   readonly revision: number;
   readonly rules: RevisionRules;
-  /** Its fire times are later than this, */
+  /** Its fire times are later than this. */
   readonly afterMs: number;
-  /** and not later than this. */
+  /** Its fire times are not later than this. */
   readonly lastMs: number;
-  /** When it was changed into the next; null for the present one. */
+  /** The time of the change that ended it; null for the last epoch. */
   readonly changeMs: number | null;
 }
 
-/** A fire time that ought to have a verdict, and the stretch of the job's life that gives it. */
+/** A fire time that must have a verdict, and the segment that it belongs to. */
 export interface ExpectedFireTime {
   readonly atMs: number;
   readonly segment: AuditSegment;
 }
 
 /**
- * The stretches that give a job's fire times before `untilMs`: each epoch up to where any later one begins. The present
- * pause ends where it is to end, whether a scheduler has ended it or not.
+ * Turns a job's epochs into the segments that have its fire times before `untilMs`. Each epoch ends where a later one
+ * begins. A pause with an end is split there into a paused and an active segment, even if no scheduler has ended the
+ * pause yet.
  */
 export function toAuditSegments(
   row: Pick<AuditJobRow, "state" | "pause_until">,
@@ -59,7 +60,10 @@ export function toAuditSegments(
   return segments;
 }
 
-/** The fire times of the stretches within a range, in order, and where that ends because there are too many. */
+/**
+ * Returns the fire times of the segments within a range, in order. `endMs` is the end of the range, or the first fire
+ * time that exceeds the limit.
+ */
 export async function expectedFireTimes(
   segments: readonly AuditSegment[],
   { fromMs, untilMs, limit }: TimesRange,
@@ -79,7 +83,7 @@ export async function expectedFireTimes(
   return { expected, endMs: untilMs };
 }
 
-/** Where the first of some ascending times is that is not less than an instant. */
+/** Returns the index of the first of some ascending times that is not less than `atMs`; their number if there is none. */
 export function lowerBound(times: readonly number[], atMs: number): number {
   let [low, high] = [0, times.length];
   while (low < high) {

@@ -8,23 +8,23 @@ import type { AuditRecord } from "./record.ts";
 import type { RecordedFireTime } from "./recorded-fire-times.ts";
 import type { RevisionRules } from "./revision-rules.ts";
 
-/** All that a skip is judged by. */
+/** Everything that decides whether the reason of a skip is right. */
 interface SkipCase {
   readonly record: AuditRecord;
   readonly recorded: readonly RecordedFireTime[];
   readonly index: number;
   readonly skip: SkipRow;
   readonly atMs: number;
-  /** The laws that may have decided it. */
+  /** The rules of the revisions that may have decided it. */
   readonly candidates: readonly RevisionRules[];
-  /** It was decided no later. */
+  /** The latest time at which it can have been decided. Epoch milliseconds. */
   readonly decidedByMs: number;
 }
 
 /**
- * What is wrong with the reason of a fire time without a trigger; null when nothing is. That SkipFireTime asked for one
- * is taken as said: of a request nothing else is kept. Where the time of the decision is not known to the moment, any
- * law and any version of a calendar that may have decided is good enough.
+ * Returns what is wrong with the reason of a skipped or missed fire time, or null if nothing is. SKIPPED_BY_REQUEST is
+ * always accepted, because nothing else records the request. The exact time of the decision is not always known. So a
+ * reason is accepted if any revision and any calendar version that can have decided it gives that reason.
  */
 export function findSkipProblem(
   record: AuditRecord,
@@ -35,10 +35,10 @@ export function findSkipProblem(
   const each = recorded[index];
   if (each === undefined) return null;
   if (verdictOf(skip.reason) !== skip.verdict)
-    return wrong(`${skip.verdict} does not go with ${skip.reason}.`);
+    return wrong(`The verdict ${skip.verdict} does not match the reason ${skip.reason}.`);
   const { atMs, segment } = each;
   const candidates = candidatesOf(record, segment.index);
-  // A later revision that is not at hand may have decided it.
+  // A later revision that was not read may have decided it.
   if (candidates === null) return null;
   const given = { record, recorded, index, skip, atMs, candidates, decidedByMs: each.decidedByMs };
   const problem = problemOf(given);
@@ -49,13 +49,10 @@ function wrong(detail: string): Omit<LedgerDifference, "atMs"> {
   return { kind: "WRONG_VERDICT", detail };
 }
 
-function candidatesOf(
-  { epochs, rulesByRevision: candidates }: AuditRecord,
-  index: number,
-): RevisionRules[] | null {
-  const own = candidates.get(epochs[index]?.revision ?? 0);
+function candidatesOf({ epochs, rulesByRevision }: AuditRecord, index: number): RevisionRules[] | null {
+  const own = rulesByRevision.get(epochs[index]?.revision ?? 0);
   if (own === undefined || !own.mayWait) return own === undefined ? null : [own];
-  const all = epochs.slice(index).map(({ revision }) => candidates.get(revision));
+  const all = epochs.slice(index).map(({ revision }) => rulesByRevision.get(revision));
   const found = all.filter((rules) => rules !== undefined);
   return found.length < all.length ? null : found;
 }
@@ -84,14 +81,14 @@ function problemOf(given: SkipCase): string | null {
   return `A calendar was closed at ${new Date(atMs).toISOString()}, of ${record.row.name}; the reason is ${skip.reason}.`;
 }
 
-/** Whether the job came into a state while this fire time may have waited. */
+/** Returns whether the job entered a state while this fire time may have been waiting. */
 function becomes({ record, recorded, index }: SkipCase, state: "PAUSED" | "DELETED"): boolean {
   const segment = recorded[index]?.segment;
   if (segment === undefined || !segment.rules.mayWait) return false;
   return record.epochs.slice(segment.index + 1).some((epoch) => epoch.state === state);
 }
 
-/** Whether the job was given a limit while this fire time may have waited. */
+/** Returns whether the job may have got a `maxFires` limit while this fire time may have been waiting. */
 function becomesLimited({ record, recorded, index }: SkipCase): boolean {
   const segment = recorded[index]?.segment;
   if (segment === undefined || !segment.rules.mayWait) return false;
@@ -136,10 +133,11 @@ function mayBeOutside(given: SkipCase, rules: RevisionRules): boolean {
   });
 }
 
-/** How many earlier fire times are asked whether they took the opening. */
+/** The most earlier fire times that are checked for one that was deferred to the same opening. */
 const MAX_EARLIER = 1_000;
 
-// Whether an earlier fire time was deferred to the same opening. Those in between are outside as well, for as long.
+// Returns whether an earlier fire time was deferred to the same opening. Goes back over those that the calendars skip;
+// the first other one decides. If there is none among them, the reason is accepted.
 function isTaken(
   { record, recorded, index }: SkipCase,
   rules: RevisionRules,

@@ -5,18 +5,18 @@ import type { Pace } from "./pace.ts";
 import type { AuditRecord } from "./record.ts";
 import type { UndecidedTimes } from "./undecided.ts";
 
-/** What is recorded of one fire time. */
+/** An expected fire time with what the ledger records for it. */
 export interface RecordedFireTime extends ExpectedFireTime {
-  /** Its scheduled triggers: one at most, but for a fault. */
+  /** Its triggers that no backfill made: at most one, unless the ledger has a fault. */
   readonly scheduled: readonly AuditTriggerRow[];
   readonly backfilled: AuditTriggerRow | undefined;
   readonly skip: SkipRow | undefined;
   readonly isUndecided: boolean;
-  /** If it made no trigger, it was decided no later. */
+  /** The latest time at which it can have been decided, if it has no trigger. Epoch milliseconds. */
   readonly decidedByMs: number;
 }
 
-/** Lays triggers and skips over the fire times that are expected. */
+/** Finds the triggers and the skip that the ledger records for each expected fire time. */
 export async function matchRecords(
   record: AuditRecord,
   undecided: UndecidedTimes,
@@ -31,11 +31,11 @@ export async function matchRecords(
     const { atMs } = each;
     while ((skips[index]?.last_fire_time ?? Number.POSITIVE_INFINITY) < atMs) index += 1;
     const next = skips[index];
-    const there = byTime.get(atMs) ?? [];
+    const found = byTime.get(atMs) ?? [];
     recorded.push({
       ...each,
-      scheduled: there.filter(({ kind }) => kind !== "BACKFILL"),
-      backfilled: there.find(({ kind }) => kind === "BACKFILL"),
+      scheduled: found.filter(({ kind }) => kind !== "BACKFILL"),
+      backfilled: found.find(({ kind }) => kind === "BACKFILL"),
       skip: next !== undefined && next.first_fire_time <= atMs ? next : undefined,
       isUndecided: undecided.isUndecided(atMs),
     });
@@ -43,7 +43,8 @@ export async function matchRecords(
   return withDecisionTimes(recorded, record.nowMs);
 }
 
-// From the last to the first: the next one in the chain was made after it, and a change decides first all that is due.
+// Goes from the last fire time to the first. A fire time was decided before the next trigger of the chain was created,
+// and before the change that ended its segment, because a change first decides everything that is due.
 function withDecisionTimes(
   recorded: readonly Omit<RecordedFireTime, "decidedByMs">[],
   nowMs: number,

@@ -7,7 +7,7 @@ import type { RevisionRules } from "./revision-rules.ts";
 
 type Problem = Omit<LedgerDifference, "atMs"> | null;
 
-/** What is wrong with the scheduled trigger of a fire time; null when nothing is. */
+/** Returns what is wrong with the scheduled trigger of a fire time, or null if nothing is. */
 export function findTriggerProblem(
   record: AuditRecord,
   trigger: AuditTriggerRow,
@@ -15,9 +15,9 @@ export function findTriggerProblem(
 ): Problem {
   const { id, fire_time: atMs, effective_time: effectiveMs, revision } = trigger;
   if (effectiveMs < atMs)
-    return wrong(`${id} is effective at ${isoOrNone(effectiveMs)}, before its fire time.`);
+    return wrong(`${id} has the effective time ${isoOrNone(effectiveMs)}, which is before its fire time.`);
   if (!mayBeOf(record, segment, revision)) {
-    return wrong(`${id} is of revision ${revision}; ${segment.revision} was in force.`);
+    return wrong(`${id} has revision ${revision}, but revision ${segment.revision} was in effect.`);
   }
   const rules = record.rulesByRevision.get(revision);
   if (rules === undefined) return null;
@@ -28,7 +28,7 @@ function wrong(detail: string): Problem {
   return { kind: "WRONG_TRIGGER", detail };
 }
 
-/** Whether a fire time of a stretch may have been decided by a revision: its own, or a later one that it waited for. */
+/** Returns whether a revision may have decided a fire time of the segment: its own, or a later one if it was waiting. */
 function mayBeOf({ epochs }: AuditRecord, segment: AuditSegment, revision: number): boolean {
   if (revision === segment.revision) return true;
   const later = epochs.slice(segment.index + 1);
@@ -40,11 +40,11 @@ function findNextProblem({ schedule }: RevisionRules, trigger: AuditTriggerRow):
   const last = maxFires > 0 && trigger.seq >= maxFires;
   const nextMs = last ? null : schedule.nextAfter(trigger.fire_time);
   if (nextMs === trigger.next_fire_time) return null;
-  const detail = `${trigger.id} names ${isoOrNone(trigger.next_fire_time)} as the next fire time, not ${isoOrNone(nextMs)}.`;
+  const detail = `${trigger.id} names ${isoOrNone(trigger.next_fire_time)} as its next fire time; it should be ${isoOrNone(nextMs)}.`;
   return { kind: "BROKEN_CHAIN", detail };
 }
 
-// By the version that was in force when it was handed over.
+// Uses the calendar version that was in effect when the trigger was handed over.
 function findCalendarProblem(
   { calendars }: AuditRecord,
   rules: RevisionRules,
@@ -59,5 +59,8 @@ function findCalendarProblem(
     if (gate?.kind !== "SKIPPED") return null;
     closed.push(gate.calendar);
   }
-  return { kind: "WRONG_VERDICT", detail: `${id} was made although the calendar "${closed[0]}" was closed.` };
+  return {
+    kind: "WRONG_VERDICT",
+    detail: `${id} was created although the calendar "${closed[0]}" was closed.`,
+  };
 }

@@ -3,33 +3,34 @@ import type { AuditJobRow } from "./audits.sql.ts";
 import { isoOrNone, type LedgerDifference } from "./difference.ts";
 import type { AuditRecord } from "./record.ts";
 
-/** Which fire times a job has not decided yet, and whether it still may. */
+/** Tells which fire times a job has not decided yet, and which of them should have been decided by now. */
 export interface UndecidedTimes {
+  /** Returns whether the job has not decided a fire time yet. */
   isUndecided(atMs: number): boolean;
-  /** Whether an open one is so old that nothing explains why it still is. */
+  /** Returns whether an undecided fire time is so old that no outage explains it. */
   isOverdue(atMs: number): boolean;
 }
 
-/** What is known of the scheduler that is to decide them. */
+/** The state of the loop that decides fire times. */
 export interface TickState {
-  /** Since when its ticks have been succeeding; Infinity when they do not. Epoch milliseconds. */
+  /** The time since which its ticks have been succeeding; Infinity while they fail. Epoch milliseconds. */
   readonly tickingSinceMs: number;
   readonly lookAheadMs: number;
 }
 
-/** A job that should have been looked at so long ago is looked at by nobody: even after an outage its turn has come. */
+/** A job whose wake time is longer ago than this is stalled: even after an outage its turn would have come by now. */
 const STALLED_MS = 300_000;
-/** How much later than any fire time is decided one is overdue. */
+/** An undecided fire time is overdue this long after the latest moment at which fire times are usually decided. */
 const OVERDUE_MS = 60_000;
 
-/** What a record says is open. */
-export function readUndecidedTimes(record: AuditRecord, looking: TickState): UndecidedTimes {
+/** Derives from a record which fire times are undecided. */
+export function readUndecidedTimes(record: AuditRecord, tick: TickState): UndecidedTimes {
   const { row, carry, nowMs } = record;
   const waiting = new Set(carry.waiting);
   const cursorMs = row.next_fire_time ?? Number.POSITIVE_INFINITY;
   const resumeMs = row.state === "PAUSED" ? (row.pause_until ?? Number.POSITIVE_INFINITY) : cursorMs;
-  const stalled = isStalled(row, nowMs) && nowMs - looking.tickingSinceMs > STALLED_MS;
-  const overdueMs = nowMs - looking.lookAheadMs - LATE_MS - OVERDUE_MS;
+  const stalled = isStalled(row, nowMs) && nowMs - tick.tickingSinceMs > STALLED_MS;
+  const overdueMs = nowMs - tick.lookAheadMs - LATE_MS - OVERDUE_MS;
   return {
     isUndecided: (atMs) => atMs >= Math.min(cursorMs, resumeMs) || waiting.has(atMs),
     isOverdue: (atMs) => stalled && atMs < overdueMs,
@@ -40,7 +41,7 @@ function isStalled({ wake_time: wakeMs }: AuditJobRow, nowMs: number): boolean {
   return wakeMs === null || nowMs - wakeMs > STALLED_MS;
 }
 
-/** A job that has fire times left, or a pause that is to end, and will not be looked at in time for them. */
+/** Reports a job whose wake time is missing, or later than its next fire time or the end of its pause. */
 export function compareWake({ row, carry }: AuditRecord): LedgerDifference[] {
   const { wake_time: wakeMs, next_fire_time: cursorMs, pause_until: resumeMs } = row;
   const firstMs =
@@ -48,8 +49,7 @@ export function compareWake({ row, carry }: AuditRecord): LedgerDifference[] {
   if (firstMs === null) return [];
   const inTime = wakeMs !== null && (carry.waiting.length > 0 || wakeMs <= firstMs);
   if (inTime) return [];
-  const when =
-    wakeMs === null ? "is going to look at the job" : `looks at the job before ${isoOrNone(wakeMs)}`;
-  const detail = `${isoOrNone(firstMs)} is to be decided next, and no scheduler ${when}.`;
+  const until = wakeMs === null ? "" : ` before ${isoOrNone(wakeMs)}`;
+  const detail = `${isoOrNone(firstMs)} must be decided next, but no scheduler wakes for the job${until}.`;
   return [{ kind: "STALLED", atMs: firstMs, detail }];
 }

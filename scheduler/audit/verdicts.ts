@@ -8,7 +8,7 @@ import type { RecordedFireTime } from "./recorded-fire-times.ts";
 import { findTriggerProblem } from "./trigger.ts";
 import type { UndecidedTimes } from "./undecided.ts";
 
-/** Holds each fire time to one verdict, and that to what the job's policies, pauses and calendars give. */
+/** Checks that each fire time has exactly one verdict, and that the job's policies, pauses and calendars allow it. */
 export async function compareVerdicts(
   record: AuditRecord,
   recorded: readonly RecordedFireTime[],
@@ -16,13 +16,13 @@ export async function compareVerdicts(
   pace: Pace,
 ): Promise<LedgerDifference[]> {
   const differences: LedgerDifference[] = [];
-  const told = new Set<SkipRow>();
+  const reported = new Set<SkipRow>();
   for (const [index, each] of recorded.entries()) {
     if (pace.shouldYield()) await pace.yield();
     const found = judgeOne(record, recorded, index, undecided);
-    // One row of skips that is wrong is one difference, however many fire times it has.
-    if (found === null || (each.skip !== undefined && told.has(each.skip))) continue;
-    if (each.skip !== undefined) told.add(each.skip);
+    // A wrong row of skips is reported once, however many fire times it covers.
+    if (found === null || (each.skip !== undefined && reported.has(each.skip))) continue;
+    if (each.skip !== undefined) reported.add(each.skip);
     differences.push({ ...found, atMs: each.atMs });
   }
   return differences;
@@ -47,20 +47,26 @@ function judgeOne(
   if (segment.paused) return null;
   if (isUndecided && !undecided.isOverdue(atMs)) return null;
   if (isUndecided)
-    return { kind: "UNACCOUNTED", detail: `It is not decided yet, and nobody looks: ${wokenAt(record)}.` };
+    return {
+      kind: "UNACCOUNTED",
+      detail: `It is not decided yet, and no scheduler wakes for the job: ${describeWakeTime(record)}.`,
+    };
   if (backfilled !== undefined) {
-    return { kind: "WRONG_TRIGGER", detail: `${backfilled.id} is of a BACKFILL, and nothing was skipped.` };
+    return {
+      kind: "WRONG_TRIGGER",
+      detail: `${backfilled.id} has kind BACKFILL, but the fire time was not skipped.`,
+    };
   }
   return { kind: "UNACCOUNTED", detail: "It has neither a trigger nor a skip." };
 }
 
-function wokenAt({ row }: AuditRecord): string {
+function describeWakeTime({ row }: AuditRecord): string {
   return row.wake_time === null
     ? "the job has no wake time"
     : `its wake time was ${isoOrNone(row.wake_time)}`;
 }
 
-/** Triggers that are no fire time's, and those under an id that is not their fire time's. */
+/** Reports triggers at instants that are not fire times, and triggers whose id does not belong to their fire time. */
 export async function compareTriggers(record: AuditRecord, pace: Pace): Promise<LedgerDifference[]> {
   const differences: LedgerDifference[] = [];
   const times = new Set(record.expected.map(({ atMs }) => atMs));
@@ -68,12 +74,16 @@ export async function compareTriggers(record: AuditRecord, pace: Pace): Promise<
     if (pace.shouldYield()) await pace.yield();
     const derived = triggerId(record.row.uid, atMs);
     if (id !== derived)
-      differences.push({ kind: "WRONG_TRIGGER", atMs, detail: `${id} should be ${derived}.` });
+      differences.push({ kind: "WRONG_TRIGGER", atMs, detail: `${id} should have the id ${derived}.` });
     if (kind !== "BACKFILL" && !times.has(atMs)) {
-      differences.push({ kind: "UNEXPECTED_TRIGGER", atMs, detail: `${id} is at no fire time of the job.` });
+      differences.push({
+        kind: "UNEXPECTED_TRIGGER",
+        atMs,
+        detail: `${id} is at an instant that is not a fire time of the job.`,
+      });
     }
     if (kind === "BACKFILL" && seq !== 0) {
-      const detail = `${id} is of a BACKFILL, and has place ${seq} in the chain.`;
+      const detail = `${id} has kind BACKFILL, but seq ${seq}; a backfill is not in the chain and has seq 0.`;
       differences.push({ kind: "WRONG_TRIGGER", atMs, detail });
     }
   }
