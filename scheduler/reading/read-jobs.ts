@@ -14,13 +14,13 @@ import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
 /** What presenting jobs to customers uses. */
 export type PresentParts = Pick<Parts, "database" | "schedules" | "zoneData" | "clock">;
 
-/** A job to be shown; its schedule is the cache's unless given. */
+/** A job to present. Its schedule is taken from the cache unless given. */
 export interface ShownJob {
   readonly row: JobRow;
   readonly schedule?: CompiledSchedule;
 }
 
-/** The job as customers see it: `presentJobs` of one. */
+/** Returns one job as customers see it. See `presentJobs`. */
 export async function presentJob(
   parts: PresentParts,
   row: JobRow,
@@ -32,10 +32,10 @@ export async function presentJob(
 }
 
 /**
- * Jobs as customers see them, in their order. The next fire time of each is counted from now, and is one that makes a
- * trigger: what its calendars in force skip is passed over, and so is what was asked to be skipped. One that a calendar
- * defers keeps its nominal time. It is absent when none is found among the next fire times of about a year, and when a
- * stored schedule cannot be compiled.
+ * Returns jobs as customers see them, in the given order. The next fire time of a job is the first one after now that
+ * makes a trigger: fire times that its current calendars skip, or that a request skips, are left out. A fire time that a
+ * calendar defers is given with its nominal time. The next fire time is absent if none is found within about a year, or
+ * if the stored schedule cannot be compiled.
  */
 export async function presentJobs(parts: PresentParts, jobs: readonly ShownJob[]): Promise<Job[]> {
   const shown = jobs.map(({ row, schedule }) => ({ row, schedule: schedule ?? parts.schedules.find(row) }));
@@ -50,7 +50,7 @@ interface FoundJob {
 
 type Gates = readonly CalendarGate[] | undefined;
 
-/** One statement for all of them; none if no job has a calendar and a next fire time. */
+/** Reads the gates of all jobs with one statement, or with none if no active job has a calendar. */
 function gatesOfShown(
   parts: Pick<Parts, "database" | "zoneData">,
   shown: readonly FoundJob[],
@@ -69,12 +69,13 @@ function present(parts: Pick<Parts, "clock">, { row, schedule }: FoundJob, gates
   return toJob(row, row.state === "ACTIVE" ? nextFireTimeOf(row, plan, nowMs) : null, nowMs);
 }
 
-// The cursor runs ahead of now by the look-ahead; behind now it stands at what is owed. A cursor of a job that has
-// none left, or of one whose pause ends by itself, is not asked for again.
+// The cursor is usually ahead of now by the look-ahead. A cursor that is not after now points at a fire time that is due
+// but not decided yet, and that one is the next. A job without a cursor has no next fire time, unless its last trigger,
+// handed over ahead of time, is still to come.
 function nextFireTimeOf(row: JobRow, plan: FirePlan, nowMs: number): number | null {
   const cursor = row.next_fire_time;
-  const owed = cursor !== null && cursor <= nowMs;
-  const from = owed ? cursor - 1 : Math.max(nowMs, Math.min(row.after_time, row.pause_until ?? 0));
+  const isDue = cursor !== null && cursor <= nowMs;
+  const from = isDue ? cursor - 1 : Math.max(nowMs, Math.min(row.after_time, row.pause_until ?? 0));
   const next = nextToTrigger(row, plan, from);
   const last = row.last_fire_time;
   if (cursor === null && (last === null || next === null || next > last)) return null;
@@ -94,7 +95,10 @@ function nextToTrigger(row: JobRow, plan: FirePlan, afterMs: number): number | n
   return null;
 }
 
-/** The opening for which a fire time up to `afterMs` waits, or waited: a later one deferred to it makes no trigger. */
+/**
+ * Returns the opening to which the last fire time up to `afterMs` is deferred, or null if it is not. A later fire time
+ * that is deferred to the same opening makes no trigger.
+ */
 function openingTaken(row: JobRow, { gates = [] }: FirePlan, afterMs: number): number | null {
   const { waiting } = readCarry(row.carry);
   const earlier = [row.last_fire_time, ...waiting].filter((atMs) => atMs !== null && atMs <= afterMs);
@@ -103,7 +107,7 @@ function openingTaken(row: JobRow, { gates = [] }: FirePlan, afterMs: number): n
   return verdict.kind === "DEFERRED" ? verdict.untilMs : null;
 }
 
-/** Reads a job by name. Throws JOB_NOT_FOUND. */
+/** Reads a job that is not deleted, by name. Throws JOB_NOT_FOUND. */
 export async function readJob(
   parts: Pick<Parts, "database">,
   projectId: string,
@@ -114,7 +118,7 @@ export async function readJob(
   return row;
 }
 
-/** The ids of all jobs of the project that have had this name. Throws JOB_NOT_FOUND instead of none. */
+/** Returns the ids of all jobs of the project that have had a name, including deleted ones. Throws JOB_NOT_FOUND if none. */
 export async function resolveJob(
   parts: Pick<Parts, "database">,
   projectId: string,
