@@ -109,7 +109,7 @@ async function endOfUpcoming(
   return atMs === null ? segment : { ...segment, untilMs: Math.min(segment.untilMs, atMs) };
 }
 
-/** Reads the verdicts of fire times of one view. `fires` must be ascending and without gaps. */
+/** Reads the verdicts of fire times of one view. `fires` must be ascending. */
 export async function readVerdicts(
   on: Queryable,
   view: LedgerView,
