@@ -25,19 +25,19 @@ import { findEarlierUse, fingerprintOf, type RequestUse, rememberUse } from "../
 import { refusePast } from "../schedules/refuse-past.ts";
 import { epochsInsertFirst, jobsByNames, jobsInsertIfNew, revisionsInsertFirst } from "./batch.sql.ts";
 
-/** A job to be created. */
+/** A checked job that is to be created. */
 export interface CheckedJob {
   readonly uid: string;
   readonly checked: CheckedSpec;
-  /** Its place in the request's list. */
+  /** Its index in the request's list. */
   readonly index: number;
 }
 
 const LIST = "requests";
 
 /**
- * Creates jobs in one transaction of a few statements, whatever their number: all or none. Throws what `createJob`
- * throws, with the index of every job that is wrong in the fields' paths.
+ * Creates all of the jobs or none, in one transaction. The number of statements does not depend on the number of jobs.
+ * Throws what `createJob` throws, with the index of every wrong job in the path of the field.
  */
 export async function batchCreateJobs(
   parts: CreateParts,
@@ -65,7 +65,7 @@ export async function batchCreateJobs(
   return created ?? earlierJobs(parts, projectId, jobs);
 }
 
-/** As `withSnapshots` for many jobs. Throws one error for all that are wrong. */
+/** Does what `withSnapshots` does, for many jobs. Throws one error that lists all wrong jobs. */
 export async function withAllSnapshots<J extends Job | undefined>(
   parts: Pick<Parts, "database">,
   projectId: string,
@@ -78,7 +78,7 @@ export async function withAllSnapshots<J extends Job | undefined>(
   );
 }
 
-/** Checks jobs to be created. Throws one error for all that are wrong. */
+/** Checks jobs that are to be created. Throws one error that lists all wrong jobs. */
 export function checkJobs(
   parts: Pick<Parts, "zoneData" | "clock">,
   jobs: readonly (Job | undefined)[],
@@ -87,9 +87,10 @@ export function checkJobs(
   const first = new Map<string, number>();
   return eachOrThrow(list, jobs, (job, index) => {
     if (job === undefined) throw fieldFailure("FIELD_INVALID", "job", "It is required.");
-    const twin = first.get(job.name);
-    if (twin !== undefined) {
-      throw fieldFailure("FIELD_INVALID", "job.name", `"${job.name}" is the name of ${list}[${twin}] too.`);
+    const duplicate = first.get(job.name);
+    if (duplicate !== undefined) {
+      const problem = `"${job.name}" is also the name of ${list}[${duplicate}]; give each job its own name.`;
+      throw fieldFailure("FIELD_INVALID", "job.name", problem);
     }
     first.set(job.name, index);
     const uid = typeid("job").toString();
@@ -97,7 +98,7 @@ export function checkJobs(
   });
 }
 
-/** Inserts checked jobs; all or none. Throws JOB_ALREADY_EXISTS, CALENDAR_NOT_FOUND. */
+/** Inserts checked jobs. Throws JOB_ALREADY_EXISTS or CALENDAR_NOT_FOUND; then the caller's transaction must roll back. */
 export async function insertJobs(
   tx: Queryable,
   parts: Pick<Parts, "lookAheadMs">,
@@ -119,9 +120,9 @@ export async function insertJobs(
     jobs.map(({ schedule }) => schedule.policies.deleteFinished),
   ]);
   if (added.length < items.length) {
-    const there = new Set(added.map(({ uid }) => uid));
+    const inserted = new Set(added.map(({ uid }) => uid));
     refuseNames(
-      items.filter(({ uid }) => !there.has(uid)),
+      items.filter(({ uid }) => !inserted.has(uid)),
       to.list,
     );
   }
@@ -176,7 +177,7 @@ export async function refuseTaken(
 function refuseNames(items: readonly CheckedJob[], list: string): void {
   const errors: ItemError[] = items.map(({ checked, index }) => {
     const { name } = checked.job;
-    const description = `There is already a job named "${name}".`;
+    const description = `A job named "${name}" already exists; use another name, or update that job.`;
     const violations = [{ field: "job.name", description }];
     return { index, error: failure("JOB_ALREADY_EXISTS", { job: name }, { violations }) };
   });
