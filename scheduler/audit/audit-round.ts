@@ -1,5 +1,6 @@
 import { toSqlTime } from "../../db/time.ts";
 import { EasyCronError } from "../../mesh/errors.ts";
+import { toIso } from "../../mesh/iso-time.ts";
 import type { Logger } from "../../mesh/logger.ts";
 import type { Parts } from "../parts.ts";
 import { type Audit, type AuditParts, auditJob } from "./audit-ledger.ts";
@@ -24,8 +25,8 @@ export interface AuditRound {
 
 /**
  * Creates the round. The database remembers how far each job has been audited. So no fire time is left out, however
- * long it takes until the job's next audit, and any number of schedulers can share the jobs. A deleted job is audited up
- * to its last fire time and then never again.
+ * long it takes until the job's next audit, and any number of schedulers can share the jobs. A deleted job is audited
+ * up to its last fire time and then never again.
  *
  * A difference is logged as an error, because there should never be one. A job that cannot be audited is logged as an
  * error too, and is tried again when it is claimed next. `run` throws when the database cannot be reached.
@@ -40,7 +41,7 @@ export function createAuditRound(parts: AuditParts, logger: Pick<Logger, "error"
       if (audit === null) break;
       for (const { kind, atMs, detail } of audit.differences) {
         found += 1;
-        const fireTime = new Date(atMs).toISOString();
+        const fireTime = toIso(atMs);
         logger.error({ jobUid: uid, kind, fireTime, detail }, "the ledger and the schedule differ");
       }
       await advance(parts, uid, audit, nowMs);

@@ -66,7 +66,9 @@ export interface AuditTriggerRow {
   readonly create_time: number;
 }
 
-/** Reads the triggers of the project's job with fire times from $3 to $4, both inclusive, earliest first, at most $5. */
+/**
+ * Reads the triggers of the project's job with fire times from $3 to $4, both inclusive, earliest first, at most $5.
+ */
 export const auditTriggers = statement<AuditTriggerRow>(
   "auditTriggers",
   `select * from dispatcher.audit_triggers($1, $2, $3, $4, $5) order by fire_time`,

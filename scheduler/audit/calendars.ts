@@ -18,8 +18,8 @@ export interface AuditCalendars {
   /** Returns the calendar gates of `rules` as they were at `atMs`, or null if one of its calendars is not known. */
   gatesAt(rules: RevisionRules, atMs: number): CalendarGate[] | null;
   /**
-   * Returns the instants at which the gates of `rules` may have changed, from `fromMs` to `untilMs`, widened by `SKEW_MS`
-   * on both sides: the first instant, and the time of each new version.
+   * Returns the instants at which the gates of `rules` may have changed, from `fromMs` to `untilMs`, widened by
+   * `SKEW_MS` on both sides: the first instant, and the time of each new version.
    */
   changeInstants(rules: RevisionRules, fromMs: number, untilMs: number): number[];
 }

@@ -68,7 +68,7 @@ function compareEnd({ row }: AuditRecord, chain: readonly AuditTriggerRow[]): Br
   });
 }
 
-// Checks only stretches in which fire times are decided in their order. A fire time that waits is counted when it is
+// Checks only periods in which fire times are decided in their order. A fire time that waits is counted when it is
 // decided, which can be after later ones.
 function compareCounts(
   recorded: readonly RecordedFireTime[],

@@ -83,7 +83,9 @@ export async function expectedFireTimes(
   return { expected, endMs: untilMs };
 }
 
-/** Returns the index of the first of some ascending times that is not less than `atMs`; their number if there is none. */
+/**
+ * Returns the index of the first of some ascending times that is not less than `atMs`; their number if there is none.
+ */
 export function lowerBound(times: readonly number[], atMs: number): number {
   let [low, high] = [0, times.length];
   while (low < high) {

@@ -1,4 +1,5 @@
 import { passGates } from "../../cron/calendar-gate.ts";
+import { toIso } from "../../mesh/iso-time.ts";
 import type { SkipRow } from "../job/skips.sql.ts";
 import { verdictOf } from "../job/verdict.ts";
 import { LATE_MS } from "../turns/turn.ts";
@@ -58,7 +59,7 @@ function candidatesOf({ epochs, rulesByRevision }: AuditRecord, index: number): 
 }
 
 function problemOf(given: SkipCase): string | null {
-  const { record, skip, atMs, candidates } = given;
+  const { skip, atMs, candidates } = given;
   switch (skip.reason) {
     case "SKIPPED_BY_REQUEST":
       return null;
@@ -67,18 +68,19 @@ function problemOf(given: SkipCase): string | null {
     case "JOB_DISABLED":
       return becomes(given, "DELETED") || becomesLimited(given)
         ? null
-        : "The job was neither deleted nor limited while this fire time waited.";
+        : "The job was neither deleted nor given a maxFires limit while this fire time waited.";
     case "OUTSIDE_CALENDAR":
       return candidates.some((rules) => mayBeOutside(given, rules))
         ? null
-        : `The calendar "${skip.detail}" of that time was open.`;
+        : `The calendar "${skip.detail}" was open at that time.`;
     default:
       break;
   }
   const may = candidates.filter((rules) => mayGive(given, rules));
-  if (may.length === 0) return `The job's policies, and how late it was, do not give ${skip.reason}.`;
+  if (may.length === 0)
+    return `The job's policies do not allow the reason ${skip.reason}, given how late the fire time was decided.`;
   if (may.some((rules) => mayBeOpen(given, rules))) return null;
-  return `A calendar was closed at ${new Date(atMs).toISOString()}, of ${record.row.name}; the reason is ${skip.reason}.`;
+  return `A calendar was closed at ${toIso(atMs)}, so the reason should be OUTSIDE_CALENDAR, not ${skip.reason}.`;
 }
 
 /** Returns whether the job entered a state while this fire time may have been waiting. */

@@ -54,8 +54,8 @@ const EXTRA_TRIGGERS = 1_000;
 
 /**
  * Reads a job's ledger and computes the fire times that it must contain. The caller passes one snapshot: in it, every
- * fire time that the job's row says is decided has its trigger or its skip. The schedules are compiled from their stored
- * text, not taken from the cache. Returns null if the job's row no longer exists.
+ * fire time that the job's row says is decided has its trigger or its skip. The schedules are compiled from their
+ * stored text, not taken from the cache. Returns null if the job's row no longer exists.
  */
 export async function readAuditRecord(
   tx: Queryable,

@@ -7,7 +7,9 @@ import { type AuditEpochRow, auditRevisions } from "./audits.sql.ts";
 /** A revision's schedule and policies, compiled for one audit and not shared with other code. */
 export interface RevisionRules {
   readonly schedule: CompiledSchedule;
-  /** Whether a fire time may wait, and so be decided after later ones: for a window, an opening or an earlier trigger. */
+  /**
+   * Whether a fire time may wait, and so be decided after later ones: for a window, an opening or an earlier trigger.
+   */
   readonly mayWait: boolean;
 }
 
@@ -15,8 +17,8 @@ export interface RevisionRules {
 const LATER_EPOCHS = 20;
 
 /**
- * Reads the rules that decided the fire times of a range, by revision number: those of the epochs that overlap the range,
- * and of up to 20 epochs after it. Throws if a revision no longer compiles.
+ * Reads the rules that decided the fire times of a range, by revision number: those of the epochs that overlap the
+ * range, and of up to 20 epochs after it. Throws if a revision no longer compiles.
  */
 export async function readRevisionRules(
   tx: Queryable,

@@ -28,7 +28,9 @@ function wrong(detail: string): Problem {
   return { kind: "WRONG_TRIGGER", detail };
 }
 
-/** Returns whether a revision may have decided a fire time of the segment: its own, or a later one if it was waiting. */
+/**
+ * Returns whether a revision may have decided a fire time of the segment: its own, or a later one if it was waiting.
+ */
 function mayBeOf({ epochs }: AuditRecord, segment: AuditSegment, revision: number): boolean {
   if (revision === segment.revision) return true;
   const later = epochs.slice(segment.index + 1);

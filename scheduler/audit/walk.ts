@@ -14,8 +14,8 @@ const HOUR_MS = 3_600_000;
 
 /**
  * Computes fire times of the range a second time, by a slow walk through hours and minutes that shares no code with the
- * scheduler's own computation. It covers the beginning of the range, as far as the limit of steps allows: 50 hours for a
- * job that fires in each hour, two months for one that fires once a day. It also covers the last hour.
+ * scheduler's own computation. It covers the beginning of the range, as far as the limit of steps allows: 50 hours for
+ * a job that fires in each hour, two months for one that fires once a day. It also covers the last hour.
  */
 export async function compareWalk(record: AuditRecord, pace: Pace): Promise<LedgerDifference[]> {
   const { fromMs, endMs, expected } = record;

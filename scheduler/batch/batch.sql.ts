@@ -63,7 +63,9 @@ export const jobsByFilter = statement<BatchRow>(
   `select ${BATCH} where ${PASSES_FILTER} order by j.name collate "C" limit $9`,
 );
 
-/** Stores what is needed to undo a batch: the undo token ($1), project ($2), entries as JSON text ($3), and time ($4). */
+/**
+ * Stores what is needed to undo a batch: the undo token ($1), project ($2), entries as JSON text ($3), and time ($4).
+ */
 export const undoInsert = statement<{ uid: string }>(
   "undoInsert",
   `insert into scheduler.undos (uid, project_id, entries, create_time) values ($1, $2, $3::json, $4) returning uid`,

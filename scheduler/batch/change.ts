@@ -59,8 +59,8 @@ function refuseDuplicates(requests: readonly BatchUpdateJobsItem[]): void {
 }
 
 /**
- * Deletes jobs, each in its own transaction. Unless `allowMissing` is set, throws JOB_NOT_FOUND if any job does not exist,
- * and then deletes none.
+ * Deletes jobs, each in its own transaction. Unless `allowMissing` is set, throws JOB_NOT_FOUND if any job does not
+ * exist, and then deletes none.
  */
 export async function batchDeleteJobs(
   parts: ChangeParts & Pick<Parts, "database">,
@@ -72,8 +72,8 @@ export async function batchDeleteJobs(
 }
 
 /**
- * Returns the project's jobs with these names, in this order, without deleted ones. Unless `allowMissing` is set, throws
- * JOB_NOT_FOUND for names without a job.
+ * Returns the project's jobs with these names, in this order, without deleted ones. Unless `allowMissing` is set,
+ * throws JOB_NOT_FOUND for names without a job.
  */
 export async function findJobs(
   parts: Pick<Parts, "database">,

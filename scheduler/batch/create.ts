@@ -98,7 +98,9 @@ export function checkJobs(
   });
 }
 
-/** Inserts checked jobs. Throws JOB_ALREADY_EXISTS or CALENDAR_NOT_FOUND; then the caller's transaction must roll back. */
+/**
+ * Inserts checked jobs. Throws JOB_ALREADY_EXISTS or CALENDAR_NOT_FOUND; then the caller's transaction must roll back.
+ */
 export async function insertJobs(
   tx: Queryable,
   parts: Pick<Parts, "lookAheadMs">,

@@ -38,8 +38,8 @@ export interface BatchChanged {
 }
 
 /**
- * Pauses the selected jobs that are not paused, at most 1,000. Throws FIELD_INVALID or JOB_NOT_FOUND, in both cases before
- * it pauses any job.
+ * Pauses the selected jobs that are not paused, at most 1,000. Throws FIELD_INVALID or JOB_NOT_FOUND, in both cases
+ * before it pauses any job.
  */
 export async function batchPauseJobs(
   parts: ChangeParts & Pick<Parts, "database" | "wake">,
@@ -58,8 +58,8 @@ export async function batchPauseJobs(
 }
 
 /**
- * Resumes the selected jobs that are paused, at most 1,000. Throws FIELD_INVALID or JOB_NOT_FOUND, in both cases before it
- * resumes any job.
+ * Resumes the selected jobs that are paused, at most 1,000. Throws FIELD_INVALID or JOB_NOT_FOUND, in both cases before
+ * it resumes any job.
  */
 export async function batchResumeJobs(
   parts: ChangeParts & Pick<Parts, "database" | "wake">,

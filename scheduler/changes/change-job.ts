@@ -34,15 +34,15 @@ export type ChangeParts = PrepareParts & Pick<Parts, "lookAheadMs">;
 export interface SettledJob {
   readonly row: JobRow;
   /**
-   * The time of the change, in epoch milliseconds. Fire times up to it belong to the old specification, later ones to the
-   * new one.
+   * The time of the change, in epoch milliseconds. Fire times up to it belong to the old specification, later ones to
+   * the new one.
    */
   readonly changeTimeMs: number;
   /** The end of the chain after triggers were withdrawn, and the carry. Do not use its cursor: it is out of date. */
   readonly position: Position;
   /**
-   * The new cursor must be after this, in epoch milliseconds: the time of the change, or the fire time of a later trigger
-   * that had already started.
+   * The new cursor must be after this, in epoch milliseconds: the time of the change, or the fire time of a later
+   * trigger that had already started.
    */
   readonly afterMs: number;
 }
@@ -60,21 +60,23 @@ export interface JobChange {
   readonly requested: readonly number[];
 }
 
-/** The most turns that decide the backlog of one job. A longer backlog makes the change fail with SERVICE_UNAVAILABLE. */
+/**
+ * The most turns that decide the backlog of one job. A longer backlog makes the change fail with SERVICE_UNAVAILABLE.
+ */
 const MAX_TURNS = 10;
 const MAX_EVENTS_PER_TURN = 1_000;
 
 /**
  * Prepares a locked job for a change:
  *
- * 1. It decides all fire times that are due up to now and hands over their triggers. They belong to the specification that
- *    is being replaced, so the old policies apply. Usually there are none, but an outage can have delayed them. No fire
- *    time is lost to a change.
+ * 1. It decides all fire times that are due up to now and hands over their triggers. They belong to the specification
+ *    that is being replaced, so the old policies apply. Usually there are none, but an outage can have delayed them. No
+ *    fire time is lost to a change.
  * 2. It raises the lock to FOR UPDATE. This waits until no dispatcher is recording events of the job. From then on
  *    dispatchers refuse events of the old epoch.
- * 3. It withdraws triggers that were handed over ahead of time and have not started, and rewinds the chain accordingly. A
- *    withdrawn trigger whose fire time has come, and that was only delayed, goes back to the waiting fire times. An update
- *    then delivers it again under the new revision; every other change skips it.
+ * 3. It withdraws triggers that were handed over ahead of time and have not started, and rewinds the chain accordingly.
+ *    A withdrawn trigger whose fire time has come, and that was only delayed, goes back to the waiting fire times. An
+ *    update then delivers it again under the new revision; every other change skips it.
  *
  * A dispatcher claims a trigger in PostgreSQL at its effective time, not before. So once the transaction has committed,
  * no delivery starts under the old specification for a later time (promise 5), and no dispatcher needs to be asked.
@@ -103,8 +105,8 @@ export async function settleJob(tx: Queryable, parts: PrepareParts, given: JobRo
   return { row, changeTimeMs, position: { ...position, carry }, afterMs };
 }
 
-// Resumes a job whose pause has ended although no tick has resumed it yet. The pause ends at its `until` time, not at the
-// change. So fire times between the two are due and must be decided.
+// Resumes a job whose pause has ended although no tick has resumed it yet. The pause ends at its `until` time, not at
+// the change. So fire times between the two are due and must be decided.
 async function endPause(
   tx: Queryable,
   parts: Pick<Parts, "schedules">,
@@ -194,9 +196,9 @@ function rewind(
   };
 }
 
-// Returns by how much the count of skipped fire times changes because of a pause. The fire times in a pause have no rows
-// and are counted when the pause ends. A pause that ends by itself is counted ahead up to its end, so a change before that
-// end subtracts the part that is not over.
+// Returns by how much the count of skipped fire times changes because of a pause. The fire times in a pause have no
+// rows and are counted when the pause ends. A pause that ends by itself is counted ahead up to its end, so a change
+// before that end subtracts the part that is not over.
 function countPaused(row: JobRow, schedule: CompiledSchedule, afterMs: number): number {
   const { maxFires } = schedule.policies;
   if (maxFires > 0 && row.last_seq >= maxFires) return 0;

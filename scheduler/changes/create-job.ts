@@ -194,8 +194,8 @@ export function newRow(
   { job, spec, schedule }: CheckedSpec,
 ): JobRow {
   const { state, cursorMs } = initialState(schedule, now);
-  // With calendars or an overlap policy, the time to decide the first fire time can be another one. So the first turn is
-  // taken at once and finds it.
+  // With calendars or an overlap policy, the time to decide the first fire time can be another one. So the first turn
+  // is taken at once and finds it.
   const isPlain = schedule.calendars.length === 0 && schedule.policies.overlap === "ALLOW_ALL";
   const wakeMs = cursorMs === null ? null : isPlain ? Math.max(now, cursorMs - parts.lookAheadMs) : now;
   return {

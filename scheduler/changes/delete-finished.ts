@@ -12,9 +12,9 @@ const BATCH = 100;
 const EVERY_MS = 5_000;
 
 /**
- * Deletes finished jobs whose `afterCompletion` is DELETE, once they have no unfinished triggers and no running backfill.
- * Leaves out a job that is changed or run in the meantime. Returns the number of deleted jobs. Any number of schedulers
- * may run it at the same time.
+ * Deletes finished jobs whose `afterCompletion` is DELETE, once they have no unfinished triggers and no running
+ * backfill. Leaves out a job that is changed or run in the meantime. Returns the number of deleted jobs. Any number of
+ * schedulers may run it at the same time.
  */
 export async function deleteFinished(parts: ChangeParts & Pick<Parts, "database">): Promise<number> {
   let deleted = 0;

@@ -24,9 +24,9 @@ const MAX_DUE_JOBS = 1_000;
 const FIRST_TIME = "-infinity";
 
 /**
- * Cancels unfinished triggers of a project, or of one of its jobs. First decides the fire times that are due, such as the
- * backlog of an outage, so that they become triggers and are discarded too. Throws JOB_NOT_FOUND, and FIELD_INVALID when
- * neither job nor kind is given.
+ * Cancels unfinished triggers of a project, or of one of its jobs. First decides the fire times that are due, such as
+ * the backlog of an outage, so that they become triggers and are discarded too. Throws JOB_NOT_FOUND, and FIELD_INVALID
+ * when neither job nor kind is given.
  */
 export async function discardTriggers(
   parts: ChangeParts & Pick<Parts, "database">,

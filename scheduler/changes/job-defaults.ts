@@ -32,8 +32,8 @@ export const DEFAULT_MAX_AGE_MS = 86_400_000;
 export const DEFAULT_ATTEMPT_TIMEOUT_MS = 30_000;
 
 /**
- * Returns a copy with every default written out. So a revision keeps its meaning even if a later version of EasyCron has
- * other defaults. A rate without an anchor gets `nowMs` as its anchor.
+ * Returns a copy with every default written out. So a revision keeps its meaning even if a later version of EasyCron
+ * has other defaults. A rate without an anchor gets `nowMs` as its anchor.
  */
 export function withDefaults(given: Job, nowMs: number): Job {
   const job = clone(JobSchema, given);
@@ -48,8 +48,8 @@ export function withDefaults(given: Job, nowMs: number): Job {
 
 /**
  * Returns a copy in which each rate without an anchor gets the anchor of a rate in `before`: the one with the same
- * interval, or else the one at the same index. So an update that does not set an anchor keeps it, even if it changes the
- * interval or the order of the schedules.
+ * interval, or else the one at the same index. So an update that does not set an anchor keeps it, even if it changes
+ * the interval or the order of the schedules.
  */
 export function keepAnchors(before: Pick<Job, "schedules">, given: Job): Job {
   const job = clone(JobSchema, given);
@@ -100,7 +100,9 @@ function fillRetryPolicy(given: RetryPolicy | undefined): RetryPolicy {
   return policy;
 }
 
-/** Checks the rule between two fields of the retry policy. Throws FIELD_INVALID when maxBackoff is less than minBackoff. */
+/**
+ * Checks the rule between two fields of the retry policy. Throws FIELD_INVALID when maxBackoff is less than minBackoff.
+ */
 export function checkRetryPolicy(job: Job): void {
   const policy = job.retryPolicy;
   if (policy?.minBackoff === undefined || policy.maxBackoff === undefined) return;

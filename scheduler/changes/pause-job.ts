@@ -1,6 +1,7 @@
 import type { Queryable } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
 import { failure } from "../../mesh/errors.ts";
+import { toIso } from "../../mesh/iso-time.ts";
 import { type JobRow, stateAt } from "../job/job.ts";
 import { jobCancelTriggers } from "../job/jobs.sql.ts";
 import type { Parts } from "../parts.ts";
@@ -44,7 +45,7 @@ export async function pauseJob(
 /** Checks the end of a pause. Throws FIELD_INVALID when it is not later than now. */
 export function checkUntil(untilMs: number | null, nowMs: number): void {
   if (untilMs === null || untilMs > nowMs) return;
-  const [until, now] = [new Date(untilMs).toISOString(), new Date(nowMs).toISOString()];
+  const [until, now] = [toIso(untilMs), toIso(nowMs)];
   const problem = `${until} is not later than now, ${now}; set a later time, or none.`;
   throw failure(
     "FIELD_INVALID",
@@ -54,8 +55,8 @@ export function checkUntil(untilMs: number | null, nowMs: number): void {
 }
 
 /**
- * Resumes a paused job and returns its row. It fires again from its first fire time after now. Does nothing to a job that
- * is not paused. Throws JOB_NOT_FOUND or ETAG_MISMATCH.
+ * Resumes a paused job and returns its row. It fires again from its first fire time after now. Does nothing to a job
+ * that is not paused. Throws JOB_NOT_FOUND or ETAG_MISMATCH.
  */
 export async function resumeJob(
   parts: ChangeParts & Pick<Parts, "database" | "wake">,

@@ -7,6 +7,7 @@ import type {
   SkipFireTimeResponseSchema,
 } from "../../gen/easycron/v1/ledger_service_pb.ts";
 import { failure } from "../../mesh/errors.ts";
+import { toIso } from "../../mesh/iso-time.ts";
 import { readCarry, toCarryJson } from "../job/carry.ts";
 import type { JobRow } from "../job/job.ts";
 import { jobCarry } from "../job/jobs.sql.ts";
@@ -21,9 +22,10 @@ import { lockJob } from "./lock-job.ts";
 const MAX_REQUESTED = 100;
 
 /**
- * Skips one fire time. If it is still ahead of the cursor, the request is only noted on the job's row. If its trigger was
- * already handed over, the trigger is withdrawn as in any other change, so that the chain has no gap. Throws
- * JOB_NOT_FOUND, FIRE_TIME_NOT_FOUND, FIRE_TIME_DECIDED, and FIELD_INVALID when the job already has 100 such fire times.
+ * Skips one fire time. If it is still ahead of the cursor, the request is only noted on the job's row. If its trigger
+ * was already handed over, the trigger is withdrawn as in any other change, so that the chain has no gap. Throws
+ * JOB_NOT_FOUND, FIRE_TIME_NOT_FOUND, FIRE_TIME_DECIDED, and FIELD_INVALID when the job already has 100 such fire
+ * times.
  */
 export async function skipFireTime(
   parts: ChangeParts & Pick<Parts, "database" | "wake">,
@@ -69,7 +71,7 @@ async function noteRequest(tx: Queryable, parts: ChangeParts, row: JobRow, atMs:
   const waits = prepared.position.carry.waiting.includes(atMs);
   if (atMs <= prepared.afterMs && !waits) {
     const problem = "it already has a verdict, or its trigger has started.";
-    const metadata = { job: row.name, time: new Date(atMs).toISOString(), problem };
+    const metadata = { job: row.name, time: toIso(atMs), problem };
     throw failure("FIRE_TIME_DECIDED", metadata, {
       violations: [{ field: "nominalTime", description: problem }],
     });
@@ -80,7 +82,7 @@ async function noteRequest(tx: Queryable, parts: ChangeParts, row: JobRow, atMs:
 }
 
 function notFound(job: string, atMs: number): Error {
-  const time = new Date(atMs).toISOString();
+  const time = toIso(atMs);
   const violations = [{ field: "nominalTime", description: `The job has no fire time at ${time}.` }];
   return failure("FIRE_TIME_NOT_FOUND", { job, time }, { violations });
 }

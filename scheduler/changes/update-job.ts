@@ -42,9 +42,9 @@ const UPDATABLE = [
 
 /**
  * Adds a revision in which the fields that the mask names have their new values. Adds none if nothing differs. With
- * `allowMissing`, creates the job if it does not exist. With `validateOnly`, nothing is stored. `actor` is the API key's
- * id. Throws JOB_NOT_FOUND (unless `allowMissing`), ETAG_MISMATCH, UPDATE_MASK_INVALID, REQUEST_ID_REUSED, and what
- * `checkSpec` and `refusePast` throw.
+ * `allowMissing`, creates the job if it does not exist. With `validateOnly`, nothing is stored. `actor` is the API
+ * key's id. Throws JOB_NOT_FOUND (unless `allowMissing`), ETAG_MISMATCH, UPDATE_MASK_INVALID, REQUEST_ID_REUSED, and
+ * what `checkSpec` and `refusePast` throw.
  */
 export async function updateJob(
   parts: ChangeParts & Pick<Parts, "database" | "wake">,

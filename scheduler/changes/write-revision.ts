@@ -15,8 +15,8 @@ export interface NewRevision {
 }
 
 /**
- * Adds a revision to a prepared job. Also stores how many triggers the job has had and its last waiting fire time. So the
- * difference that the revision makes can still be computed when the job's row has moved on.
+ * Adds a revision to a prepared job. Also stores how many triggers the job has had and its last waiting fire time. So
+ * the difference that the revision makes can still be computed when the job's row has moved on.
  */
 export async function addRevision(
   tx: Queryable,

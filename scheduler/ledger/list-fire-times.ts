@@ -68,8 +68,8 @@ export interface LedgerPage {
 }
 
 /**
- * Reads the verdicts of at most `most` fire times of a job, from `fromMs`, inclusive, to `endMs`, exclusive. Reads in one
- * snapshot, so that a change of the job is seen either completely or not at all. Throws JOB_NOT_FOUND.
+ * Reads the verdicts of at most `most` fire times of a job, from `fromMs`, inclusive, to `endMs`, exclusive. Reads in
+ * one snapshot, so that a change of the job is seen either completely or not at all. Throws JOB_NOT_FOUND.
  */
 export function readLedgerPage(
   parts: LedgerParts,

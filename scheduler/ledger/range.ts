@@ -1,5 +1,6 @@
 import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import { fieldFailure } from "../../mesh/errors.ts";
+import { toIso } from "../../mesh/iso-time.ts";
 
 /** A range of nominal times as a request gives it. Both ends are optional. */
 export interface RangeRequest {
@@ -20,7 +21,7 @@ export function readRange(
   if (request.startTime === undefined) return { startMs: Math.min(startOf(endMs), endMs), endMs };
   const startMs = timestampMs(request.startTime);
   if (startMs <= endMs) return { startMs, endMs };
-  const [start, end] = [new Date(startMs).toISOString(), new Date(endMs).toISOString()];
+  const [start, end] = [toIso(startMs), toIso(endMs)];
   if (request.endTime === undefined) {
     const problem = `${start} is later than now (${end}), which is where the range ends by default; set endTime as well.`;
     throw fieldFailure("FIELD_INVALID", "startTime", problem);

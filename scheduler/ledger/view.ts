@@ -47,8 +47,8 @@ export async function findLedgerJob(on: Queryable, projectId: string, job: strin
 }
 
 /**
- * Reads the segments that have a job's fire times of a range. `on` must be the snapshot in which `row` was read. A pause
- * with an end is split there into a paused and an active segment.
+ * Reads the segments that have a job's fire times of a range. `on` must be the snapshot in which `row` was read. A
+ * pause with an end is split there into a paused and an active segment.
  */
 export async function readLedgerView(
   on: Queryable,

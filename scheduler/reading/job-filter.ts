@@ -35,7 +35,10 @@ export const EVERY_JOB: JobFilter = {
 
 const ACCEPTED =
   'accepted, joined by AND: state = PAUSED, state != ACTIVE, name = "payroll", name = "pay*", labels.team = "billing", labels.team:*, target = "webhook".';
-/** The most characters of the filter that an error repeats. An error is cut at 256 characters, and `ACCEPTED` needs most. */
+/**
+ * The most characters of the filter that an error repeats. An error is cut at 256 characters, and `ACCEPTED` needs
+ * most.
+ */
 const SHOWN = 40;
 
 /**

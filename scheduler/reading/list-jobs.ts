@@ -59,7 +59,9 @@ const ORDERS: ReadonlyMap<string, Order> = new Map<string, Order>([
   ],
 ]);
 
-/** Returns a page of the jobs that match the filter, in the requested order. Throws FIELD_INVALID, PAGE_TOKEN_INVALID. */
+/**
+ * Returns a page of the jobs that match the filter, in the requested order. Throws FIELD_INVALID, PAGE_TOKEN_INVALID.
+ */
 export async function listJobs(
   parts: PresentParts,
   projectId: string,

@@ -33,9 +33,9 @@ export async function presentJob(
 
 /**
  * Returns jobs as customers see them, in the given order. The next fire time of a job is the first one after now that
- * makes a trigger: fire times that its current calendars skip, or that a request skips, are left out. A fire time that a
- * calendar defers is given with its nominal time. The next fire time is absent if none is found within about a year, or
- * if the stored schedule cannot be compiled.
+ * makes a trigger: fire times that its current calendars skip, or that a request skips, are left out. A fire time that
+ * a calendar defers is given with its nominal time. The next fire time is absent if none is found within about a year,
+ * or if the stored schedule cannot be compiled.
  */
 export async function presentJobs(parts: PresentParts, jobs: readonly ShownJob[]): Promise<Job[]> {
   const shown = jobs.map(({ row, schedule }) => ({ row, schedule: schedule ?? parts.schedules.find(row) }));
@@ -69,9 +69,9 @@ function present(parts: Pick<Parts, "clock">, { row, schedule }: FoundJob, gates
   return toJob(row, row.state === "ACTIVE" ? nextFireTimeOf(row, plan, nowMs) : null, nowMs);
 }
 
-// The cursor is usually ahead of now by the look-ahead. A cursor that is not after now points at a fire time that is due
-// but not decided yet, and that one is the next. A job without a cursor has no next fire time, unless its last trigger,
-// handed over ahead of time, is still to come.
+// The cursor is usually ahead of now by the look-ahead. A cursor that is not after now points at a fire time that is
+// due but not decided yet, and that one is the next. A job without a cursor has no next fire time, unless its last
+// trigger, handed over ahead of time, is still to come.
 function nextFireTimeOf(row: JobRow, plan: FirePlan, nowMs: number): number | null {
   const cursor = row.next_fire_time;
   const isDue = cursor !== null && cursor <= nowMs;
@@ -118,7 +118,10 @@ export async function readJob(
   return row;
 }
 
-/** Returns the ids of all jobs of the project that have had a name, including deleted ones. Throws JOB_NOT_FOUND if none. */
+/**
+ * Returns the ids of all jobs of the project that have had a name, including deleted ones. Throws JOB_NOT_FOUND if
+ * none.
+ */
 export async function resolveJob(
   parts: Pick<Parts, "database">,
   projectId: string,

@@ -28,9 +28,9 @@ export interface Difference {
 }
 
 /**
- * Compares the fire times of two revisions that make a trigger, from `afterMs`, exclusive, for `lengthMs` (default: seven
- * days). Stops earlier if either revision has more than 50,000 fire times in that time. An instant that both revisions
- * have is neither added nor removed. `before` is null for the first revision of a job.
+ * Compares the fire times of two revisions that make a trigger, from `afterMs`, exclusive, for `lengthMs` (default:
+ * seven days). Stops earlier if either revision has more than 50,000 fire times in that time. An instant that both
+ * revisions have is neither added nor removed. `before` is null for the first revision of a job.
  */
 export function differenceOf(
   before: RevisionTiming | null,
@@ -71,9 +71,9 @@ function fireTimes(
 }
 
 /**
- * Creates a function that tells whether a fire time makes a trigger. It must be called with ascending fire times. Of all
- * fire times that are deferred to the same opening, only the first makes a trigger. Until that opening no other fire time
- * makes a trigger, because some calendar is still closed; so the calendars need not be checked.
+ * Creates a function that tells whether a fire time makes a trigger. It must be called with ascending fire times. Of
+ * all fire times that are deferred to the same opening, only the first makes a trigger. Until that opening no other
+ * fire time makes a trigger, because some calendar is still closed; so the calendars need not be checked.
  */
 function createGatekeeper({ gates, waitingMs }: RevisionTiming): (atMs: number) => boolean {
   let takenMs = Number.NEGATIVE_INFINITY;

@@ -29,8 +29,8 @@ type RevisionRequest = Pick<GetRevisionRequest, "name" | "number">;
 type RevisionPageRequest = RevisionRequest & Partial<Pick<GetRevisionRequest, "pageSize" | "pageToken">>;
 
 /**
- * Returns a page of a job's revisions, newest first. If several jobs have had the name, uses the one that exists, or else
- * the one that was created last. Throws JOB_NOT_FOUND, PAGE_TOKEN_INVALID.
+ * Returns a page of a job's revisions, newest first. If several jobs have had the name, uses the one that exists, or
+ * else the one that was created last. Throws JOB_NOT_FOUND, PAGE_TOKEN_INVALID.
  */
 export async function listRevisions(
   parts: Pick<Parts, "database">,
@@ -60,8 +60,8 @@ function readNumber(list: string, token: string, first: number): number {
 }
 
 /**
- * Returns a revision with a page of its difference from the previous revision. The difference does not depend on when it
- * is read. Finds the job as `listRevisions` does. Throws JOB_NOT_FOUND, REVISION_NOT_FOUND, PAGE_TOKEN_INVALID.
+ * Returns a revision with a page of its difference from the previous revision. The difference does not depend on when
+ * it is read. Finds the job as `listRevisions` does. Throws JOB_NOT_FOUND, REVISION_NOT_FOUND, PAGE_TOKEN_INVALID.
  */
 export async function getRevision(
   parts: Pick<Parts, "database" | "zoneData">,
@@ -87,7 +87,9 @@ export async function getRevision(
   };
 }
 
-/** Returns a revision of a job that is not deleted, without its difference. Throws JOB_NOT_FOUND, REVISION_NOT_FOUND. */
+/**
+ * Returns a revision of a job that is not deleted, without its difference. Throws JOB_NOT_FOUND, REVISION_NOT_FOUND.
+ */
 export async function findRevision(
   parts: Pick<Parts, "database">,
   projectId: string,
@@ -113,8 +115,8 @@ async function findRows(
 }
 
 /**
- * Returns the difference after `afterMs` as customers see it. The counts are of the whole difference. Of the added, and of
- * the removed, fire times it lists `size` from `offset` on.
+ * Returns the difference after `afterMs` as customers see it. The counts are of the whole difference. Of the added, and
+ * of the removed, fire times it lists `size` from `offset` on.
  */
 export function toFireTimeDifference(
   { endMs, added, removed }: Difference,
@@ -133,8 +135,8 @@ export function toFireTimeDifference(
   });
 }
 
-// Returns the timings of the revisions in `rows`. All use the calendars and counts of the moment at which the first row,
-// which is the later revision, took effect.
+// Returns the timings of the revisions in `rows`. All use the calendars and counts of the moment at which the first
+// row, which is the later revision, took effect.
 async function timingsOf(
   parts: Pick<Parts, "database" | "zoneData">,
   projectId: string,

@@ -8,8 +8,8 @@ import type { Parts } from "../parts.ts";
 import { findRevision } from "./read.ts";
 
 /**
- * Adds a revision with the specification of an earlier one, by an update of every field. Adds none if that specification
- * is already in effect. Throws JOB_NOT_FOUND, REVISION_NOT_FOUND, ETAG_MISMATCH, REQUEST_ID_REUSED, and
+ * Adds a revision with the specification of an earlier one, by an update of every field. Adds none if that
+ * specification is already in effect. Throws JOB_NOT_FOUND, REVISION_NOT_FOUND, ETAG_MISMATCH, REQUEST_ID_REUSED, and
  * CALENDAR_NOT_FOUND when the specification names a calendar that has been deleted since. `actor` is the API key's id.
  */
 export async function revertJob(
