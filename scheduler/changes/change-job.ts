@@ -1,22 +1,18 @@
 import type { Queryable } from "../../db/pool.ts";
 import { toSqlTime, toSqlTimeOrNull } from "../../db/time.ts";
-import { failure } from "../../mesh/errors.ts";
-import { gatesOf } from "../calendars/calendars.ts";
 import { toCarryJson } from "../job/carry.ts";
-import { epochEnd, epochInsert } from "../job/epochs.sql.ts";
+import { epochInsert } from "../job/epochs.sql.ts";
 import { fromSpecJson, type JobRow, type JobStateName, stateAt } from "../job/job.ts";
 import { jobByUid, jobChange, jobLockForChange, jobWithdraw, type WithdrawnRow } from "../job/jobs.sql.ts";
 import { addSkips } from "../job/skips.sql.ts";
-import { missedOf, type SkipReason } from "../job/verdict.ts";
+import type { SkipReason } from "../job/verdict.ts";
 import type { Parts } from "../parts.ts";
 import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
 import { countFireTimes } from "../schedules/count-fire-times.ts";
 import { readPolicies } from "../schedules/policies.ts";
-import { shapeCatchup } from "../turns/catchup.ts";
-import { readDispatched } from "../turns/dispatched.ts";
 import { resumeDue } from "../turns/resume-due.ts";
-import { takeTurn } from "../turns/turn.ts";
 import { type Position, positionOf } from "../turns/turn-draft.ts";
+import { decideDue } from "./decide-due.ts";
 
 /** What preparing a job for a change uses. */
 type PrepareParts = Pick<
@@ -61,12 +57,6 @@ export interface JobChange {
 }
 
 /**
- * The most turns that decide the backlog of one job. A longer backlog makes the change fail with SERVICE_UNAVAILABLE.
- */
-const MAX_TURNS = 10;
-const MAX_EVENTS_PER_TURN = 1_000;
-
-/**
  * Prepares a locked job for a change:
  *
  * 1. It decides all fire times that are due up to now and hands over their triggers. They belong to the specification
@@ -75,8 +65,8 @@ const MAX_EVENTS_PER_TURN = 1_000;
  * 2. It raises the lock to FOR UPDATE. This waits until no dispatcher is recording events of the job. From then on
  *    dispatchers refuse events of the old epoch.
  * 3. It withdraws triggers that were handed over ahead of time and have not started, and rewinds the chain accordingly.
- *    A withdrawn trigger whose fire time has come, and that was only delayed, goes back to the waiting fire times. An
- *    update then delivers it again under the new revision; every other change skips it.
+ *    A withdrawn trigger whose fire time has come, and that was only delayed, goes back to the waiting fire times. If
+ *    the change leaves the job active, it is delivered again, under the new revision. A pause or a deletion skips it.
  *
  * A dispatcher claims a trigger in PostgreSQL at its effective time, not before. So once the transaction has committed,
  * no delivery starts under the old specification for a later time (promise 5), and no dispatcher needs to be asked.
@@ -118,48 +108,6 @@ async function endPause(
   if ((await resumeDue(tx, { schedules: parts.schedules, onTrouble }, [row])) === 0) return row;
   const [resumed] = await tx.query(jobByUid, [row.project_id, row.uid]);
   return resumed ?? row;
-}
-
-async function decideDue(
-  tx: Queryable,
-  parts: Pick<Parts, "handOver" | "schedules" | "zoneData" | "catchupPerSecond" | "onMissed">,
-  row: JobRow,
-  { nowMs, epoch }: { readonly nowMs: number; readonly epoch: number },
-): Promise<Position> {
-  const schedule = parts.schedules.of(row);
-  const gates = await gatesOf(tx, parts.zoneData, row.project_id, schedule.calendars);
-  const [known = { busy: false, handed: [] }] = await readDispatched(tx, [row], [schedule], nowMs);
-  const zoneData = parts.zoneData.label(schedule, nowMs);
-  let at: JobRow = row;
-  for (let left = MAX_TURNS; left > 0; left--) {
-    const limit = MAX_EVENTS_PER_TURN;
-    const turn = takeTurn({ row: at, schedule, gates, ...known, nowMs, limit, lookAheadMs: 0, zoneData });
-    await addSkips(
-      tx,
-      turn.skips.map((range) => ({ jobUid: row.uid, range })),
-    );
-    for (const range of missedOf(turn.skips)) parts.onMissed(row.uid, range);
-    if (turn.events.length > 0) {
-      const events = turn.events.map((event) => ({ ...event, epoch }));
-      await parts.handOver.send(await shapeCatchup(tx, events, nowMs, parts.catchupPerSecond));
-    }
-    if (turn.endMs !== null) await tx.query(epochEnd, [[row.uid], [row.epoch], [toSqlTime(turn.endMs)]]);
-    const { nextFireTimeMs, lastFireTimeMs, lastSeq, carry } = turn.position;
-    if (!turn.more) {
-      // The waiting fire times use up `maxFires`, so this epoch has no fire time from the cursor on.
-      const spent = nextFireTimeMs !== null && nextFireTimeMs <= nowMs;
-      if (spent) await tx.query(epochEnd, [[row.uid], [row.epoch], [toSqlTime(nextFireTimeMs - 1)]]);
-      return turn.position;
-    }
-    at = {
-      ...at,
-      next_fire_time: nextFireTimeMs,
-      last_fire_time: lastFireTimeMs,
-      last_seq: lastSeq,
-      carry,
-    };
-  }
-  throw failure("SERVICE_UNAVAILABLE", { service: "scheduler" }, { retryAfterMs: 1_000 });
 }
 
 function rewind(
