@@ -15,7 +15,7 @@ import { explainFireTime } from "./explain/explain-fire-time.ts";
 import { listFireTimes } from "./ledger/list-fire-times.ts";
 import { createOperationHandlers } from "./operations-service.ts";
 import type { Parts } from "./parts.ts";
-import { knownOf } from "./preview/known-of.ts";
+import { knownOf } from "./preview/lint-context.ts";
 import { previewSchedule } from "./preview/preview-schedule.ts";
 import { simulateSchedule } from "./preview/simulate-schedule.ts";
 import { warningsOf } from "./preview/warnings.ts";

@@ -11,7 +11,7 @@ import { ledgerTriggersAt } from "../ledger/ledger.sql.ts";
 import { readLedgerPage } from "../ledger/list-fire-times.ts";
 import { findLedgerJob, type LedgerView, type Verdict } from "../ledger/view.ts";
 import type { Parts } from "../parts.ts";
-import { explainNone } from "./none.ts";
+import { explainNone } from "./no-fire-time.ts";
 import { offsetSentence } from "./offset.ts";
 import { explainReason } from "./reason.ts";
 import { explainTrigger } from "./trigger.ts";

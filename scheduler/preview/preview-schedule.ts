@@ -8,12 +8,12 @@ import type {
 } from "../../gen/easycron/v1/schedule_service_pb.ts";
 import type { Parts } from "../parts.ts";
 import { runInSlices } from "../schedules/slices.ts";
-import { knownOf } from "./known-of.ts";
+import { knownOf } from "./lint-context.ts";
 import { limitNote, noteFireTime } from "./notes.ts";
 import { type Preview, preview } from "./preview.ts";
+import { standingOf } from "./saved-job-state.ts";
 import { type ScheduleSource, scheduleSource } from "./schedule-source.ts";
 import { standingAfter } from "./simulate.ts";
-import { standingOf } from "./standing.ts";
 import { warningsOf } from "./warnings.ts";
 
 const DEFAULT_COUNT = 10;

@@ -5,7 +5,7 @@ import type { WarningCode as CronWarningCode } from "../../cron/warning.ts";
 import { type Job, WarningCode, type WarningSchema } from "../../gen/easycron/v1/job_pb.ts";
 import type { RetryPolicy } from "../../gen/easycron/v1/target_pb.ts";
 import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
-import type { Known } from "./known-of.ts";
+import type { Known } from "./lint-context.ts";
 
 const CODES: Readonly<Record<CronWarningCode, WarningCode>> = {
   NEVER_FIRES: WarningCode.NEVER_FIRES,
