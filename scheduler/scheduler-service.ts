@@ -15,7 +15,7 @@ import { explainFireTime } from "./explain/explain-fire-time.ts";
 import { listFireTimes } from "./ledger/list-fire-times.ts";
 import { createOperationHandlers } from "./operations-service.ts";
 import type { Parts } from "./parts.ts";
-import { knownOf } from "./preview/lint-context.ts";
+import { readLintContext } from "./preview/lint-context.ts";
 import { previewSchedule } from "./preview/preview-schedule.ts";
 import { simulateSchedule } from "./preview/simulate-schedule.ts";
 import { warningsOf } from "./preview/warnings.ts";
@@ -29,9 +29,9 @@ import { createZoneDataHandlers } from "./zone-data-service.ts";
 export function createSchedulerService(parts: Parts): ServiceImplementation<typeof SchedulerService> {
   const present = async ({ row, schedule }: WrittenJob) => {
     const job = await presentJob(parts, row, schedule);
-    const known = await knownOf(parts, row.project_id, schedule);
+    const context = await readLintContext(parts, row.project_id, schedule);
     const limit = job.remainingFires === undefined ? {} : { firesLeft: job.remainingFires };
-    return { job, warnings: warningsOf(schedule, job, parts.clock.now(), { ...known, ...limit }) };
+    return { job, warnings: warningsOf(schedule, job, parts.clock.now(), { ...context, ...limit }) };
   };
   const auditSlots = createAuditSlots();
   return {
