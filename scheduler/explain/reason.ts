@@ -54,9 +54,9 @@ async function explainClosed(
   job: JobRow,
   { atMs, detail, segment }: Verdict,
 ): Promise<string> {
-  const law = { schedule: segment.schedule, mayWait: true };
-  const calendars = await readCalendars(parts.database, parts, job.project_id, [law], atMs);
-  const gate = passGates(calendars.gatesAt(law, atMs) ?? [], atMs);
+  const rules = { schedule: segment.schedule, mayWait: true };
+  const calendars = await readCalendars(parts.database, parts, job.project_id, [rules], atMs);
+  const gate = passGates(calendars.gatesAt(rules, atMs) ?? [], atMs);
   if (gate.kind === "DEFERRED") {
     const until = toIso(gate.untilMs);
     return `The calendar "${detail}" was closed until ${until}. An earlier fire time was already deferred to that time, and only one fires then.`;

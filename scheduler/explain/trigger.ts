@@ -47,9 +47,9 @@ async function explainDueTime(
     { uid: job.uid, revision: trigger.revision },
   ]);
   if (schedule === undefined) return "";
-  const law = { schedule, mayWait: true };
-  const calendars = await readCalendars(parts.database, parts, job.project_id, [law], trigger.create_time);
-  const gate = passGates(calendars.gatesAt(law, trigger.create_time) ?? [], atMs);
+  const rules = { schedule, mayWait: true };
+  const calendars = await readCalendars(parts.database, parts, job.project_id, [rules], trigger.create_time);
+  const gate = passGates(calendars.gatesAt(rules, trigger.create_time) ?? [], atMs);
   if (gate.kind === "DEFERRED") {
     return `The calendar "${gate.calendar}" was closed, so it was deferred until the calendar opened at ${toIso(gate.untilMs)}.`;
   }
