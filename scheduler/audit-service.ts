@@ -12,8 +12,8 @@ import type { Parts } from "./parts.ts";
 const DAY_MS = 86_400_000;
 
 /**
- * Audits a range of one job's ledger, when a slot is free, and as long as the caller waits. Throws JOB_NOT_FOUND,
- * FIELD_INVALID, or SERVICE_UNAVAILABLE when too many are audited already.
+ * Audits a range of one job's ledger as soon as a slot is free. It stops when `signal` is aborted. Throws JOB_NOT_FOUND,
+ * FIELD_INVALID, or SERVICE_UNAVAILABLE when too many audits run already.
  */
 export async function auditLedger(
   parts: Parts,

@@ -10,7 +10,7 @@ type OperationHandlers = Pick<
   "backfillJob" | "getOperation" | "listOperations" | "cancelOperation"
 >;
 
-/** The handlers of operations: translate, call, translate. */
+/** Makes the gRPC handlers for operations. Each translates the request, calls one operation and translates its result. */
 export function createOperationHandlers(parts: Parts): OperationHandlers {
   return {
     backfillJob: async ({ projectId, request }) => ({

@@ -10,7 +10,7 @@ type ZoneDataHandlers = Pick<
   "listZoneDataImpacts" | "getZoneData"
 >;
 
-/** The handlers of zone data: translate, call, translate. */
+/** Makes the gRPC handlers for zone data. Each translates the request, calls one operation and translates its result. */
 export function createZoneDataHandlers(parts: Parts): ZoneDataHandlers {
   return {
     listZoneDataImpacts: async ({ projectId, request }) => ({
