@@ -301,7 +301,7 @@ describe("a job that stands still", () => {
     await spoilJob("wake_time = null");
     expect(await found()).toEqual(["3 STALLED"]);
     expect(await detail()).toBe(
-      "2026-03-02T09:03:00.000Z is to be decided next, and no scheduler is going to look at the job.",
+      "2026-03-02T09:03:00.000Z must be decided next, but no scheduler wakes for the job.",
     );
     await spoilJob("wake_time = next_fire_time + interval '1 minute'");
     expect(await found()).toEqual(["3 STALLED"]);
@@ -376,7 +376,7 @@ describe("an audit", () => {
     expect(audit).toMatchObject({
       fireTimeCount: 10_000,
       untilMs: START + 10_001_000,
-      openMs: START + 1_000,
+      undecidedMs: START + 1_000,
     });
     expect(await auditJob(bench.parts, job, audit?.untilMs ?? 0, nowMs)).toMatchObject({
       fireTimeCount: 799,

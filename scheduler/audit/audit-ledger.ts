@@ -1,46 +1,56 @@
 import type { Parts } from "../parts.ts";
 import { compareChain } from "./chain.ts";
-import type { Difference } from "./difference.ts";
-import { compareWake, type Openness, readOpenness } from "./open.ts";
+import type { LedgerDifference } from "./difference.ts";
 import { createPace, type Pace } from "./pace.ts";
-import { type AuditRecord, readRecord } from "./record.ts";
-import { layOver, type Recorded } from "./recorded.ts";
+import { type AuditRecord, readAuditRecord } from "./record.ts";
+import { matchRecords, type RecordedFireTime } from "./recorded-fire-times.ts";
 import { compareSkips } from "./skips.ts";
+import { compareWake, readUndecidedTimes, type UndecidedTimes } from "./undecided.ts";
 import { compareTriggers, compareVerdicts } from "./verdicts.ts";
 import { compareWalk } from "./walk.ts";
+
+/** What an audit uses. */
+export type AuditParts = Pick<Parts, "database" | "zoneData" | "clock" | "lookAheadMs" | "tickingSince">;
 
 /** What an audit found. */
 export interface Audit {
   readonly fireTimeCount: number;
-  readonly differences: readonly Difference[];
-  /** Up to where it compared, exclusive. */
+  readonly differences: readonly LedgerDifference[];
+  /** The end of the range that was compared, exclusive. Epoch milliseconds. */
   readonly untilMs: number;
-  /** What is from here on, and before `untilMs`, may still change: it is not decided, or not due yet. */
-  readonly openMs: number;
-  /** Whether the job is deleted: no fire time is to come. */
+  /**
+   * The first fire time that may still change, because it is undecided or its trigger is not due yet. Equals `untilMs`
+   * when there is none. Epoch milliseconds.
+   */
+  readonly undecidedMs: number;
+  /** Whether the job is deleted: it gets no more fire times. */
   readonly deleted: boolean;
 }
 
-/** Most fire times of one audit. */
+/** The most fire times that one audit compares. */
 export const AUDIT_LIMIT = 10_000;
 const MAX_DIFFERENCES = 100;
 
 /**
- * Compares a job's ledger from `fromMs`, inclusive, to `untilMs`, exclusive, with what the job's epochs, revisions and
- * calendars of that time say, and by other code than what wrote and what lists it:
+ * Compares a job's ledger from `fromMs`, inclusive, to `untilMs`, exclusive, with the epochs, revisions and calendars
+ * that were in effect at that time. It shares no code with what writes the ledger or lists it, so that one fault cannot
+ * hide another.
  *
- * 1. All is read in one snapshot, and the schedules are compiled anew from what is stored (audit-record.ts).
- * 2. The fire times that ought to be there are computed, and a part of them a second time by a slow walk (audit-walk.ts).
- * 3. Each must have exactly one verdict, and one that the job's policies, pauses and calendars of that time give
- *    (audit-verdicts.ts, audit-reasons.ts, audit-trigger.ts).
- * 4. Rows of skips must hold what they count (audit-skips.ts), and triggers form one chain (audit-chain.ts).
- * 5. A scheduler must be going to look at the job (audit-open.ts).
+ * 1. Everything is read in one snapshot, and the schedules are compiled again from the stored text (record.ts).
+ * 2. The expected fire times are computed (expected-times.ts). Part of them are computed a second time by a slow,
+ *    independent walk (walk.ts).
+ * 3. Each fire time must have exactly one verdict, and it must be one that the job's policies, pauses and calendars of
+ *    that time allow (verdicts.ts, reasons.ts, trigger.ts).
+ * 4. Each row of skips must cover as many fire times as it counts (skips.ts), and the triggers must form one chain
+ *    (chain.ts).
+ * 5. A scheduler must wake for the job in time (undecided.ts).
  *
- * At most 10,000 fire times are compared; the answer says how far that came. It rests every few milliseconds, and ends
- * when the signal is aborted. Null for a job that is gone. Throws when a revision no longer compiles.
+ * Compares at most 10,000 fire times; `untilMs` of the result says how far it got. Yields to other work every few
+ * milliseconds. Returns null if the job's row no longer exists. Throws the signal's reason when the signal is aborted,
+ * and an error when a revision no longer compiles.
  */
 export async function auditJob(
-  parts: Parts,
+  parts: AuditParts,
   job: { readonly uid: string; readonly project_id: string },
   fromMs: number,
   untilMs: number,
@@ -48,30 +58,30 @@ export async function auditJob(
 ): Promise<Audit | null> {
   const pace = createPace(signal);
   const range = { fromMs, untilMs, limit: AUDIT_LIMIT };
-  const record = await parts.database.snapshot((tx) => readRecord(tx, parts, job, range, pace));
+  const record = await parts.database.snapshot((tx) => readAuditRecord(tx, parts, job, range, pace));
   if (record === null) return null;
-  const looking = { sinceMs: parts.tickingSince(), lookAheadMs: parts.lookAheadMs };
-  const openness = readOpenness(record, looking);
-  const recorded = await layOver(record, openness, pace);
-  const differences = await compareAll(record, recorded, openness, pace);
+  const tickState = { tickingSinceMs: parts.tickingSince(), lookAheadMs: parts.lookAheadMs };
+  const undecided = readUndecidedTimes(record, tickState);
+  const recorded = await matchRecords(record, undecided, pace);
+  const differences = await compareAll(record, recorded, undecided, pace);
   return {
     fireTimeCount: recorded.length,
     differences: differences.slice(0, MAX_DIFFERENCES),
     untilMs: record.endMs,
-    openMs: firstOpen(record, recorded),
+    undecidedMs: firstUndecided(record, recorded),
     deleted: record.row.state === "DELETED",
   };
 }
 
 async function compareAll(
   record: AuditRecord,
-  recorded: readonly Recorded[],
-  openness: Openness,
+  recorded: readonly RecordedFireTime[],
+  undecided: UndecidedTimes,
   pace: Pace,
-): Promise<Difference[]> {
+): Promise<LedgerDifference[]> {
   return [
     ...compareWake(record),
-    ...(await compareVerdicts(record, recorded, openness, pace)),
+    ...(await compareVerdicts(record, recorded, undecided, pace)),
     ...(await compareTriggers(record, pace)),
     ...compareSkips(record),
     ...compareChain(record, recorded),
@@ -79,10 +89,11 @@ async function compareAll(
   ].sort((a, b) => a.atMs - b.atMs);
 }
 
-// What was handed over and is not due yet can be taken back by a change.
-function firstOpen({ endMs, nowMs }: AuditRecord, recorded: readonly Recorded[]): number {
+// A trigger that was handed over but is not due yet still counts as undecided: a change of the job can withdraw it.
+function firstUndecided({ endMs, nowMs }: AuditRecord, recorded: readonly RecordedFireTime[]): number {
   const first = recorded.find(
-    ({ open, chained }) => open || chained.some(({ effective_time }) => effective_time > nowMs),
+    ({ isUndecided, scheduled }) =>
+      isUndecided || scheduled.some(({ effective_time }) => effective_time > nowMs),
   );
   return first?.atMs ?? endMs;
 }

@@ -2,34 +2,36 @@ import { toSqlTime } from "../../db/time.ts";
 import { EasyCronError } from "../../mesh/errors.ts";
 import type { Logger } from "../../mesh/logger.ts";
 import type { Parts } from "../parts.ts";
-import { type Audit, auditJob } from "./audit-ledger.ts";
-import { type AuditTurnRow, auditAdvance, auditClaim } from "./audits.sql.ts";
+import { type Audit, type AuditParts, auditJob } from "./audit-ledger.ts";
+import { auditAdvance, auditClaim, type ClaimedAuditRow } from "./audits.sql.ts";
 
-/** Most jobs of one round; they are taken a few at a time, so that schedulers share them. */
+/** The most jobs that one round audits. It claims a few at a time, so that several schedulers share the work. */
 export const ROUND_JOBS = 500;
 const CLAIM_JOBS = 20;
-/** Most audits of one job in one round: 50,000 fire times. */
+/** The most audits of one job in one round. Together they compare up to 50,000 fire times. */
 const AUDITS_PER_JOB = 5;
-/** A job that was taken so recently is left alone. */
-const REST_MS = 30_000;
-/** What was compared so recently is compared once more: what was decided in that time had been open. */
+/** A job is not claimed again within this time. */
+const MIN_INTERVAL_MS = 30_000;
+/** The last minute before an audit is compared again by the next one: some of its fire times were still undecided. */
 const OVERLAP_MS = 60_000;
 const EVERY_MS = 60_000;
 
-/** Audits the jobs that have waited longest, each from where its last audit came to. */
+/** Audits the jobs that have waited longest. Each audit continues where the job's last audit ended. */
 export interface AuditRound {
-  /** Returns how many differences there were, and how many jobs it took; each difference is told. */
+  /** Runs one round, logs each difference, and returns how many differences it found and how many jobs it audited. */
   run(): Promise<{ readonly differences: number; readonly jobs: number }>;
 }
 
 /**
- * Makes a round. Up to where a job has been audited is kept in the database: nothing is left out however long it takes
- * to come back to it, and any number of schedulers share the jobs. A deleted job is audited to its end, and then no
- * more. Differences are logged as errors: there should never be one. So is a job that cannot be audited; it is passed
- * over until its next turn. Throws when the database cannot be reached.
+ * Creates the round. The database remembers how far each job has been audited. So no fire time is left out, however
+ * long it takes until the job's next audit, and any number of schedulers can share the jobs. A deleted job is audited up
+ * to its last fire time and then never again.
+ *
+ * A difference is logged as an error, because there should never be one. A job that cannot be audited is logged as an
+ * error too, and is tried again when it is claimed next. `run` throws when the database cannot be reached.
  */
-export function createAuditRound(parts: Parts, logger: Pick<Logger, "error">): AuditRound {
-  const auditOne = async ({ job_uid: uid, project_id, audited_until }: AuditTurnRow): Promise<number> => {
+export function createAuditRound(parts: AuditParts, logger: Pick<Logger, "error">): AuditRound {
+  const auditOne = async ({ job_uid: uid, project_id, audited_until }: ClaimedAuditRow): Promise<number> => {
     const nowMs = parts.clock.now();
     let fromMs = audited_until;
     let found = 0;
@@ -48,7 +50,7 @@ export function createAuditRound(parts: Parts, logger: Pick<Logger, "error">): A
     return found;
   };
 
-  const tryOne = async (job: AuditTurnRow): Promise<number> => {
+  const tryOne = async (job: ClaimedAuditRow): Promise<number> => {
     try {
       return await auditOne(job);
     } catch (error) {
@@ -63,7 +65,7 @@ export function createAuditRound(parts: Parts, logger: Pick<Logger, "error">): A
       let [differences, jobs] = [0, 0];
       while (jobs < ROUND_JOBS) {
         const nowMs = parts.clock.now();
-        const values = [toSqlTime(nowMs), toSqlTime(nowMs - REST_MS), CLAIM_JOBS];
+        const values = [toSqlTime(nowMs), toSqlTime(nowMs - MIN_INTERVAL_MS), CLAIM_JOBS];
         const claimed = await parts.database.query(auditClaim, values);
         if (claimed.length === 0) break;
         jobs += claimed.length;
@@ -74,14 +76,23 @@ export function createAuditRound(parts: Parts, logger: Pick<Logger, "error">): A
   };
 }
 
-async function advance(parts: Parts, uid: string, audit: Audit, nowMs: number): Promise<void> {
-  const done = audit.deleted && audit.untilMs >= nowMs && audit.openMs >= audit.untilMs;
-  const settledMs = Math.min(audit.openMs, audit.untilMs, nowMs - OVERLAP_MS);
-  await parts.database.query(auditAdvance, [uid, toSqlTime(settledMs), done]);
+async function advance(
+  parts: Pick<Parts, "database">,
+  uid: string,
+  audit: Audit,
+  nowMs: number,
+): Promise<void> {
+  const done = audit.deleted && audit.untilMs >= nowMs && audit.undecidedMs >= audit.untilMs;
+  const auditedUntilMs = Math.min(audit.undecidedMs, audit.untilMs, nowMs - OVERLAP_MS);
+  await parts.database.query(auditAdvance, [uid, toSqlTime(auditedUntilMs), done]);
 }
 
-/** A round every minute; a failure is logged and made up for by the next. */
-export function startAuditing(parts: Parts, logger: Logger, everyMs = EVERY_MS): { stop(): Promise<void> } {
+/** Starts a round every minute. A round that fails is logged; the next round audits what it left out. */
+export function startAuditing(
+  parts: AuditParts,
+  logger: Logger,
+  everyMs = EVERY_MS,
+): { stop(): Promise<void> } {
   const round = createAuditRound(parts, logger);
   let running: Promise<void> | undefined;
   const timer = setInterval(() => {

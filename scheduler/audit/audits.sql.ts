@@ -2,7 +2,7 @@ import { statement } from "../../db/statement.ts";
 import type { Carry } from "../job/carry.ts";
 import type { JobStateName } from "../job/job.ts";
 
-/** A job's row as an audit reads it: where the job stands. Times are epoch milliseconds. */
+/** The columns of a job's row that an audit reads. Times are epoch milliseconds. */
 export interface AuditJobRow {
   readonly uid: string;
   readonly project_id: string;
@@ -16,7 +16,7 @@ export interface AuditJobRow {
   readonly carry: Partial<Carry>;
 }
 
-/** Where one of the project's jobs stands, deleted or not. */
+/** Reads the row of the project's job $2, also if it is deleted. */
 export const auditJobByUid = statement<AuditJobRow>(
   "auditJobByUid",
   `select uid, project_id, name, state, next_fire_time, last_fire_time, last_seq, wake_time, pause_until, carry
@@ -32,14 +32,14 @@ export interface AuditEpochRow {
   readonly change_time: number;
 }
 
-/** All epochs of a job, in order. */
+/** Reads all epochs of the job $1, in order. */
 export const auditEpochs = statement<AuditEpochRow>(
   "auditEpochs",
   `select state, revision, after_time, end_time, change_time
      from scheduler.epochs where job_uid = $1 order by epoch`,
 );
 
-/** Of the revisions $2 of a job, what says when and by which policies: neither target nor payload. */
+/** Reads the schedules and policies of the revisions $2 of the job $1. Leaves out target and payload. */
 export const auditRevisions = statement<{ revision: number; spec: string; zone_data: string }>(
   "auditRevisions",
   `select r.revision, r.zone_data, json_build_object(
@@ -66,23 +66,23 @@ export interface AuditTriggerRow {
   readonly create_time: number;
 }
 
-/** Triggers of the project's job with fire times from $3 to $4, both inclusive, earliest first, at most $5. */
+/** Reads the triggers of the project's job with fire times from $3 to $4, both inclusive, earliest first, at most $5. */
 export const auditTriggers = statement<AuditTriggerRow>(
   "auditTriggers",
   `select * from dispatcher.audit_triggers($1, $2, $3, $4, $5) order by fire_time`,
 );
 
-/** A version of a calendar, and when it was in force. Times are epoch milliseconds. */
+/** A version of a calendar and the time in which it was in effect. Times are epoch milliseconds. */
 export interface AuditCalendarRow {
   readonly name: string;
   readonly create_time: number;
-  /** Null: still. */
+  /** Exclusive. Null while the version is in effect. */
   readonly until_time: number | null;
   readonly spec: string;
   readonly zone_data: string;
 }
 
-/** The versions of the project's calendars of the names $2 that were in force from $3 on, deleted ones too. */
+/** Reads the versions of the project's calendars $2 that were in effect at $3 or later, including deleted calendars. */
 export const auditCalendars = statement<AuditCalendarRow>(
   "auditCalendars",
   `select name, create_time, until_time, spec, zone_data from (
@@ -94,19 +94,19 @@ export const auditCalendars = statement<AuditCalendarRow>(
     order by name, create_time limit 200`,
 );
 
-/** A job whose turn it is. */
-export interface AuditTurnRow {
+/** A job that a scheduler has claimed for an audit. */
+export interface ClaimedAuditRow {
   readonly job_uid: string;
   readonly project_id: string;
-  /** Epoch milliseconds. */
+  /** The job's ledger has been compared up to here. Epoch milliseconds. */
   readonly audited_until: number;
 }
 
 /**
- * Takes jobs that were last taken by $2, the longest ago first, at most $3, at $1; not those that another scheduler
- * takes.
+ * Claims jobs at the time $1: those last claimed at $2 or before, the longest ago first, at most $3. Skips rows that
+ * another scheduler is claiming.
  */
-export const auditClaim = statement<AuditTurnRow>(
+export const auditClaim = statement<ClaimedAuditRow>(
   "auditClaim",
   `update scheduler.audits a set audit_time = $1
      from (select job_uid from scheduler.audits where audit_time <= $2
@@ -116,7 +116,7 @@ export const auditClaim = statement<AuditTurnRow>(
    returning a.job_uid, j.project_id, a.audited_until`,
 );
 
-/** Records up to where a job's ledger has been compared ($2), and whether that is all there will ever be ($3). */
+/** Records that the ledger of the job $1 has been compared up to $2. If $3 is true, the job is never audited again. */
 export const auditAdvance = statement<{ job_uid: string }>(
   "auditAdvance",
   `update scheduler.audits

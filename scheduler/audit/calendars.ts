@@ -5,17 +5,23 @@ import { toSqlTime } from "../../db/time.ts";
 import { compileCalendar, fromCalendarSpecJson } from "../calendars/spec.ts";
 import type { Parts } from "../parts.ts";
 import { auditCalendars } from "./audits.sql.ts";
-import type { Law } from "./law.ts";
+import type { RevisionRules } from "./revision-rules.ts";
 
-/** How far the clocks of two processes, and a change's time and its commit, may lie apart. */
+/**
+ * The largest difference that an audit allows for between the clocks of two processes, and between the time of a change
+ * and its commit.
+ */
 export const SKEW_MS = 10_000;
 
-/** The calendars that judged a job's fire times, in all versions that were in force meanwhile. */
+/** The calendars that decided a job's fire times, in all versions that were in effect in the range. */
 export interface AuditCalendars {
-  /** The gates of a law as they were at an instant; null if a calendar was not there then. */
-  gatesAt(law: Law, atMs: number): CalendarGate[] | null;
-  /** The instants from one to another, within the skew of clocks, at which gates may differ: the first, and each change. */
-  instantsOf(law: Law, fromMs: number, untilMs: number): number[];
+  /** Returns the calendar gates of `rules` as they were at `atMs`, or null if one of its calendars is not known. */
+  gatesAt(rules: RevisionRules, atMs: number): CalendarGate[] | null;
+  /**
+   * Returns the instants at which the gates of `rules` may have changed, from `fromMs` to `untilMs`, widened by `SKEW_MS`
+   * on both sides: the first instant, and the time of each new version.
+   */
+  changeInstants(rules: RevisionRules, fromMs: number, untilMs: number): number[];
 }
 
 interface Version {
@@ -24,15 +30,18 @@ interface Version {
   calendar(): Calendar;
 }
 
-/** Reads the versions of the calendars that laws name which were in force from `fromMs` on; each is compiled when asked. */
+/**
+ * Reads the versions, in effect at `fromMs` or later, of all calendars that `ruleSets` name. Each version is compiled
+ * when it is first used.
+ */
 export async function readCalendars(
   tx: Queryable,
   parts: Pick<Parts, "zoneData">,
   projectId: string,
-  laws: readonly Law[],
+  ruleSets: readonly RevisionRules[],
   fromMs: number,
 ): Promise<AuditCalendars> {
-  const names = [...new Set(laws.flatMap(({ schedule }) => schedule.calendars.map(({ name }) => name)))];
+  const names = [...new Set(ruleSets.flatMap(({ schedule }) => schedule.calendars.map(({ name }) => name)))];
   const since = toSqlTime(fromMs - SKEW_MS);
   const rows = names.length === 0 ? [] : await tx.query(auditCalendars, [projectId, names, since]);
   const versions = new Map<string, Version[]>(names.map((name) => [name, []]));
@@ -48,19 +57,19 @@ export async function readCalendars(
 
 function createCalendars(versions: ReadonlyMap<string, readonly Version[]>): AuditCalendars {
   const versionAt = (name: string, atMs: number) => {
-    const known = versions.get(name) ?? [];
-    return known.find(({ fromMs, untilMs }) => fromMs <= atMs && atMs < untilMs) ?? known[0];
+    const all = versions.get(name) ?? [];
+    return all.find(({ fromMs, untilMs }) => fromMs <= atMs && atMs < untilMs) ?? all[0];
   };
   return {
-    gatesAt: (law, atMs) => {
-      const gates = law.schedule.calendars.map(({ name, outside }) => {
+    gatesAt: (rules, atMs) => {
+      const gates = rules.schedule.calendars.map(({ name, outside }) => {
         const version = versionAt(name, atMs);
         return version === undefined ? null : { name, outside, calendar: version.calendar() };
       });
       return gates.some((gate) => gate === null) ? null : gates.filter((gate) => gate !== null);
     },
-    instantsOf: (law, fromMs, untilMs) => {
-      const named = law.schedule.calendars.flatMap(({ name }) => versions.get(name) ?? []);
+    changeInstants: (rules, fromMs, untilMs) => {
+      const named = rules.schedule.calendars.flatMap(({ name }) => versions.get(name) ?? []);
       const changes = named.map((version) => version.fromMs);
       const within = changes.filter((atMs) => atMs > fromMs - SKEW_MS && atMs <= untilMs + SKEW_MS);
       return [...new Set([fromMs - SKEW_MS, ...within])];

@@ -1,53 +1,60 @@
 import { triggerId } from "../job/trigger-id.ts";
 import type { AuditTriggerRow } from "./audits.sql.ts";
-import { type Difference, iso } from "./difference.ts";
+import { isoOrNone, type LedgerDifference } from "./difference.ts";
 import type { AuditRecord } from "./record.ts";
-import type { Recorded } from "./recorded.ts";
+import type { RecordedFireTime } from "./recorded-fire-times.ts";
 
 /**
- * Holds the scheduled triggers to their chain: places are counted from 1, each trigger follows the one that it names,
- * the last is the one that the job's row names, and what each says was skipped and missed since is so.
+ * Checks that the scheduled triggers form one chain:
+ *
+ * - sequence numbers count up from 1, without a repetition;
+ * - each trigger follows the one that it names as the previous one;
+ * - the last trigger is the one that the job's row names;
+ * - the numbers of skipped and missed fire times that each trigger states are right.
  */
-export function compareChain(record: AuditRecord, recorded: readonly Recorded[]): Difference[] {
+export function compareChain(record: AuditRecord, recorded: readonly RecordedFireTime[]): LedgerDifference[] {
   const chain = record.triggers.filter(
     ({ id, kind, fire_time }) => kind !== "BACKFILL" && id === triggerId(record.row.uid, fire_time),
   );
-  const open = new Set(recorded.filter((each) => each.open).map(({ atMs }) => atMs));
-  const follows = chain.filter((each) => !open.has(each.fire_time));
+  const undecided = new Set(recorded.filter((each) => each.isUndecided).map(({ atMs }) => atMs));
+  const decided = chain.filter((each) => !undecided.has(each.fire_time));
   return [
-    ...comparePlaces(record, chain),
-    ...compareEnd(record, follows),
+    ...compareSequence(record, chain),
+    ...compareEnd(record, decided),
     ...compareCounts(recorded, new Map(chain.map((each) => [each.fire_time, each]))),
   ].map(({ atMs, detail }) => ({ kind: "BROKEN_CHAIN", atMs, detail }));
 }
 
-type Broken = Omit<Difference, "kind">;
+type Broken = Omit<LedgerDifference, "kind">;
 
-function comparePlaces(record: AuditRecord, chain: readonly AuditTriggerRow[]): Broken[] {
+function compareSequence(record: AuditRecord, chain: readonly AuditTriggerRow[]): Broken[] {
   const broken: Broken[] = [];
-  const places = new Map<number, string>();
+  const idBySeq = new Map<number, string>();
   const within = chain.map((each): [number, number] => [each.fire_time, each.seq]);
-  const before = record.before.filter(({ kind }) => kind !== "BACKFILL");
+  const before = record.predecessors.filter(({ kind }) => kind !== "BACKFILL");
   const seqs = new Map([...before.map((each): [number, number] => [each.fire_time, each.seq]), ...within]);
   for (const { id, seq, fire_time: atMs, previous_fire_time: previousMs } of chain) {
-    const other = places.get(seq);
-    if (other !== undefined) broken.push({ atMs, detail: `${id} has place ${seq}, as ${other} has.` });
-    places.set(seq, id);
-    const place = previousMs === null ? 1 : seqs.get(previousMs);
-    if (place === undefined) {
+    const other = idBySeq.get(seq);
+    if (other !== undefined) broken.push({ atMs, detail: `${id} and ${other} both have seq ${seq}.` });
+    idBySeq.set(seq, id);
+    const previousSeq = previousMs === null ? 0 : seqs.get(previousMs);
+    if (previousSeq === undefined) {
       broken.push({
         atMs,
-        detail: `${id}, in place ${seq}, follows ${iso(previousMs)}, which has no trigger.`,
+        detail: `${id}, with seq ${seq}, names ${isoOrNone(previousMs)} as the previous fire time, which has no trigger.`,
       });
-    } else if (seq !== (previousMs === null ? 1 : place + 1)) {
-      const followed = previousMs === null ? "is the first" : `follows ${iso(previousMs)}, in place ${place}`;
-      broken.push({ atMs, detail: `${id} has place ${seq}, and ${followed}.` });
+    } else if (seq !== previousSeq + 1) {
+      const after =
+        previousMs === null
+          ? "is the first trigger"
+          : `follows ${isoOrNone(previousMs)}, with seq ${previousSeq}`;
+      broken.push({ atMs, detail: `${id} has seq ${seq}, not ${previousSeq + 1}: it ${after}.` });
     }
   }
   return broken;
 }
 
-// What is open may have been handed over by a turn that was not committed: the row does not know of it yet.
+// Undecided fire times are left out: a turn that did not commit may have handed them over, and then the row lacks them.
 function compareEnd({ row }: AuditRecord, chain: readonly AuditTriggerRow[]): Broken[] {
   return chain.flatMap(({ id, seq, fire_time: atMs }) => {
     const last = atMs === row.last_fire_time;
@@ -55,18 +62,22 @@ function compareEnd({ row }: AuditRecord, chain: readonly AuditTriggerRow[]): Br
     return [
       {
         atMs,
-        detail: `${id} has place ${seq}; the job's last is ${row.last_seq}, ${iso(row.last_fire_time)}.`,
+        detail: `${id} has seq ${seq}; the job's row names seq ${row.last_seq}, fire time ${isoOrNone(row.last_fire_time)}, as the last.`,
       },
     ];
   });
 }
 
-// Only where fire times are decided in their order: one that waits is counted when it is decided.
-function compareCounts(recorded: readonly Recorded[], chain: ReadonlyMap<number, AuditTriggerRow>): Broken[] {
+// Checks only stretches in which fire times are decided in their order. A fire time that waits is counted when it is
+// decided, which can be after later ones.
+function compareCounts(
+  recorded: readonly RecordedFireTime[],
+  chain: ReadonlyMap<number, AuditTriggerRow>,
+): Broken[] {
   const broken: Broken[] = [];
   let since: { readonly atMs: number; skipped: number; missed: number } | null = null;
-  for (const { atMs, skip, stretch, open } of recorded) {
-    if (stretch.law.mayWait || open) since = null;
+  for (const { atMs, skip, segment, isUndecided } of recorded) {
+    if (segment.rules.mayWait || isUndecided) since = null;
     const trigger = chain.get(atMs);
     if (trigger === undefined) {
       if (since !== null && skip?.verdict === "MISSED") since.missed += 1;
@@ -81,7 +92,7 @@ function compareCounts(recorded: readonly Recorded[], chain: ReadonlyMap<number,
     } = trigger;
     const known = since !== null && since.atMs === previousMs;
     if (since !== null && known && (since.skipped !== skipped || since.missed !== missed)) {
-      const detail = `${id} counts ${skipped} skipped and ${missed} missed before it, not ${since.skipped} and ${since.missed}.`;
+      const detail = `${id} states ${skipped} skipped and ${missed} missed fire times before it; the ledger has ${since.skipped} and ${since.missed}.`;
       broken.push({ atMs, detail });
     }
     since = { atMs, skipped: 0, missed: 0 };

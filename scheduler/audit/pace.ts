@@ -1,25 +1,25 @@
 import { setImmediate } from "node:timers/promises";
 
-/** Has a long computation let other work of the process go first, and end when nobody waits for it. */
+/** Lets a long computation yield to the other work of the process, and stop when its caller has gone. */
 export interface Pace {
-  /** Counts one step; whether it is time to rest. */
-  isDue(): boolean;
-  /** Lets everything else have its turn. Throws what the signal was aborted with. */
-  rest(): Promise<void>;
+  /** Counts one step of the computation and returns whether it is time to yield. */
+  shouldYield(): boolean;
+  /** Lets the event loop run everything else that is ready. Throws the signal's reason if the signal was aborted. */
+  yield(): Promise<void>;
 }
 
-/** Steps between two rests: a few milliseconds of computing. */
-const STEPS = 250;
+/** The number of steps between two yields: a few milliseconds of computing. */
+const STEPS_PER_YIELD = 250;
 
-/** Makes the pace of one computation. */
+/** Creates the pace of one computation. */
 export function createPace(signal?: AbortSignal): Pace {
   let steps = 0;
   return {
-    isDue: () => {
+    shouldYield: () => {
       steps += 1;
-      return steps % STEPS === 0;
+      return steps % STEPS_PER_YIELD === 0;
     },
-    rest: async () => {
+    yield: async () => {
       await setImmediate();
       signal?.throwIfAborted();
     },

@@ -3,62 +3,62 @@ import type { SkipRow } from "../job/skips.sql.ts";
 import { verdictOf } from "../job/verdict.ts";
 import { LATE_MS } from "../turns/turn.ts";
 import { SKEW_MS } from "./calendars.ts";
-import type { Difference } from "./difference.ts";
-import type { Law } from "./law.ts";
+import type { LedgerDifference } from "./difference.ts";
 import type { AuditRecord } from "./record.ts";
-import type { Recorded } from "./recorded.ts";
+import type { RecordedFireTime } from "./recorded-fire-times.ts";
+import type { RevisionRules } from "./revision-rules.ts";
 
-/** All that a skip is judged by. */
-interface Case {
+/** Everything that decides whether the reason of a skip is right. */
+interface SkipCase {
   readonly record: AuditRecord;
-  readonly recorded: readonly Recorded[];
+  readonly recorded: readonly RecordedFireTime[];
   readonly index: number;
   readonly skip: SkipRow;
   readonly atMs: number;
-  /** The laws that may have decided it. */
-  readonly laws: readonly Law[];
-  /** It was decided no later. */
-  readonly byMs: number;
+  /** The rules of the revisions that may have decided it. */
+  readonly candidates: readonly RevisionRules[];
+  /** The latest time at which it can have been decided. Epoch milliseconds. */
+  readonly decidedByMs: number;
 }
 
 /**
- * What is wrong with the reason of a fire time without a trigger; null when nothing is. That SkipFireTime asked for one
- * is taken as said: of a request nothing else is kept. Where the time of the decision is not known to the moment, any
- * law and any version of a calendar that may have decided is good enough.
+ * Returns what is wrong with the reason of a skipped or missed fire time, or null if nothing is. SKIPPED_BY_REQUEST is
+ * always accepted, because nothing else records the request. The exact time of the decision is not always known. So a
+ * reason is accepted if any revision and any calendar version that can have decided it gives that reason.
  */
-export function wrongReason(
+export function findSkipProblem(
   record: AuditRecord,
-  recorded: readonly Recorded[],
+  recorded: readonly RecordedFireTime[],
   index: number,
   skip: SkipRow,
-): Omit<Difference, "atMs"> | null {
+): Omit<LedgerDifference, "atMs"> | null {
   const each = recorded[index];
   if (each === undefined) return null;
   if (verdictOf(skip.reason) !== skip.verdict)
-    return wrong(`${skip.verdict} does not go with ${skip.reason}.`);
-  const { atMs, stretch } = each;
-  const laws = lawsOf(record, stretch.index);
-  // A later revision that is not at hand may have decided it.
-  if (laws === null) return null;
-  const given = { record, recorded, index, skip, atMs, laws, byMs: each.byMs };
+    return wrong(`The verdict ${skip.verdict} does not match the reason ${skip.reason}.`);
+  const { atMs, segment } = each;
+  const candidates = candidatesOf(record, segment.index);
+  // A later revision that was not read may have decided it.
+  if (candidates === null) return null;
+  const given = { record, recorded, index, skip, atMs, candidates, decidedByMs: each.decidedByMs };
   const problem = problemOf(given);
   return problem === null ? null : wrong(problem);
 }
 
-function wrong(detail: string): Omit<Difference, "atMs"> {
+function wrong(detail: string): Omit<LedgerDifference, "atMs"> {
   return { kind: "WRONG_VERDICT", detail };
 }
 
-function lawsOf({ epochs, laws }: AuditRecord, index: number): Law[] | null {
-  const own = laws.get(epochs[index]?.revision ?? 0);
+function candidatesOf({ epochs, rulesByRevision }: AuditRecord, index: number): RevisionRules[] | null {
+  const own = rulesByRevision.get(epochs[index]?.revision ?? 0);
   if (own === undefined || !own.mayWait) return own === undefined ? null : [own];
-  const all = epochs.slice(index).map(({ revision }) => laws.get(revision));
-  const found = all.filter((law) => law !== undefined);
+  const all = epochs.slice(index).map(({ revision }) => rulesByRevision.get(revision));
+  const found = all.filter((rules) => rules !== undefined);
   return found.length < all.length ? null : found;
 }
 
-function problemOf(given: Case): string | null {
-  const { record, skip, atMs, laws } = given;
+function problemOf(given: SkipCase): string | null {
+  const { record, skip, atMs, candidates } = given;
   switch (skip.reason) {
     case "SKIPPED_BY_REQUEST":
       return null;
@@ -69,36 +69,38 @@ function problemOf(given: Case): string | null {
         ? null
         : "The job was neither deleted nor limited while this fire time waited.";
     case "OUTSIDE_CALENDAR":
-      return laws.some((law) => mayBeOutside(given, law))
+      return candidates.some((rules) => mayBeOutside(given, rules))
         ? null
         : `The calendar "${skip.detail}" of that time was open.`;
     default:
       break;
   }
-  const may = laws.filter((law) => mayGive(given, law));
+  const may = candidates.filter((rules) => mayGive(given, rules));
   if (may.length === 0) return `The job's policies, and how late it was, do not give ${skip.reason}.`;
-  if (may.some((law) => mayBeOpen(given, law))) return null;
+  if (may.some((rules) => mayBeOpen(given, rules))) return null;
   return `A calendar was closed at ${new Date(atMs).toISOString()}, of ${record.row.name}; the reason is ${skip.reason}.`;
 }
 
-/** Whether the job came into a state while this fire time may have waited. */
-function becomes({ record, recorded, index }: Case, state: "PAUSED" | "DELETED"): boolean {
-  const stretch = recorded[index]?.stretch;
-  if (stretch === undefined || !stretch.law.mayWait) return false;
-  return record.epochs.slice(stretch.index + 1).some((epoch) => epoch.state === state);
+/** Returns whether the job entered a state while this fire time may have been waiting. */
+function becomes({ record, recorded, index }: SkipCase, state: "PAUSED" | "DELETED"): boolean {
+  const segment = recorded[index]?.segment;
+  if (segment === undefined || !segment.rules.mayWait) return false;
+  return record.epochs.slice(segment.index + 1).some((epoch) => epoch.state === state);
 }
 
-/** Whether the job was given a limit while this fire time may have waited. */
-function becomesLimited({ record, recorded, index }: Case): boolean {
-  const stretch = recorded[index]?.stretch;
-  if (stretch === undefined || !stretch.law.mayWait) return false;
-  const later = record.epochs.slice(stretch.index + 1).map(({ revision }) => record.laws.get(revision));
-  return later.some((law) => law === undefined || law.schedule.policies.maxFires > 0);
+/** Returns whether the job may have got a `maxFires` limit while this fire time may have been waiting. */
+function becomesLimited({ record, recorded, index }: SkipCase): boolean {
+  const segment = recorded[index]?.segment;
+  if (segment === undefined || !segment.rules.mayWait) return false;
+  const later = record.epochs
+    .slice(segment.index + 1)
+    .map(({ revision }) => record.rulesByRevision.get(revision));
+  return later.some((rules) => rules === undefined || rules.schedule.policies.maxFires > 0);
 }
 
-function mayGive({ skip, atMs, byMs }: Case, { schedule }: Law): boolean {
+function mayGive({ skip, atMs, decidedByMs }: SkipCase, { schedule }: RevisionRules): boolean {
   const { misfire, catchupWindowMs, overlap } = schedule.policies;
-  const lateMs = byMs + SKEW_MS - atMs;
+  const lateMs = decidedByMs + SKEW_MS - atMs;
   switch (skip.reason) {
     case "OVERLAP":
       return overlap === "SKIP";
@@ -113,33 +115,39 @@ function mayGive({ skip, atMs, byMs }: Case, { schedule }: Law): boolean {
   }
 }
 
-function mayBeOpen({ record: { calendars }, atMs, byMs }: Case, law: Law): boolean {
-  return calendars.instantsOf(law, atMs, byMs).some((at) => {
-    const gates = calendars.gatesAt(law, at);
+function mayBeOpen({ record: { calendars }, atMs, decidedByMs }: SkipCase, rules: RevisionRules): boolean {
+  return calendars.changeInstants(rules, atMs, decidedByMs).some((at) => {
+    const gates = calendars.gatesAt(rules, at);
     return gates === null || passGates(gates, atMs).kind !== "SKIPPED";
   });
 }
 
-function mayBeOutside(given: Case, law: Law): boolean {
-  const { record, skip, atMs, byMs } = given;
-  return record.calendars.instantsOf(law, atMs, byMs).some((at) => {
-    const gates = record.calendars.gatesAt(law, at);
+function mayBeOutside(given: SkipCase, rules: RevisionRules): boolean {
+  const { record, skip, atMs, decidedByMs } = given;
+  return record.calendars.changeInstants(rules, atMs, decidedByMs).some((at) => {
+    const gates = record.calendars.gatesAt(rules, at);
     if (gates === null) return true;
     const gate = passGates(gates, atMs);
     if (gate.kind === "OPEN" || gate.calendar !== skip.detail) return false;
-    return gate.kind === "SKIPPED" || isTaken(given, law, at, gate.untilMs);
+    return gate.kind === "SKIPPED" || isTaken(given, rules, at, gate.untilMs);
   });
 }
 
-/** How many earlier fire times are asked whether they took the opening. */
-const ASKED = 1_000;
+/** The most earlier fire times that are checked for one that was deferred to the same opening. */
+const MAX_EARLIER = 1_000;
 
-// Whether an earlier fire time was deferred to the same opening. Those in between are outside as well, for as long.
-function isTaken({ record, recorded, index }: Case, law: Law, atMs: number, openingMs: number): boolean {
-  const gates = record.calendars.gatesAt(law, atMs) ?? [];
+// Returns whether an earlier fire time was deferred to the same opening. Goes back over those that the calendars skip;
+// the first other one decides. If there is none among them, the reason is accepted.
+function isTaken(
+  { record, recorded, index }: SkipCase,
+  rules: RevisionRules,
+  atMs: number,
+  openingMs: number,
+): boolean {
+  const gates = record.calendars.gatesAt(rules, atMs) ?? [];
   for (let earlier = index - 1; earlier >= 0; earlier -= 1) {
     const fireTime = recorded[earlier];
-    if (fireTime === undefined || index - earlier > ASKED) return true;
+    if (fireTime === undefined || index - earlier > MAX_EARLIER) return true;
     const gate = passGates(gates, fireTime.atMs);
     if (gate.kind === "OPEN") return false;
     if (gate.kind === "DEFERRED") return gate.untilMs === openingMs;

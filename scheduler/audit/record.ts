@@ -13,11 +13,17 @@ import {
   auditTriggers,
 } from "./audits.sql.ts";
 import { type AuditCalendars, readCalendars } from "./calendars.ts";
-import { auditLaws, type Law } from "./law.ts";
+import {
+  type AuditSegment,
+  type ExpectedFireTime,
+  expectedFireTimes,
+  type TimesRange,
+  toAuditSegments,
+} from "./expected-times.ts";
 import type { Pace } from "./pace.ts";
-import { type Expected, expectTimes, type Stretch, stretchesOf, type TimesRange } from "./times.ts";
+import { type RevisionRules, readRevisionRules } from "./revision-rules.ts";
 
-/** All that an audit compares, as it was at one moment. Times are epoch milliseconds. */
+/** Everything that an audit compares, read in one snapshot. Times are epoch milliseconds. */
 export interface AuditRecord {
   readonly row: AuditJobRow;
   readonly carry: Carry;
@@ -26,29 +32,34 @@ export interface AuditRecord {
   /** Exclusive. */
   readonly endMs: number;
   readonly epochs: readonly AuditEpochRow[];
-  readonly laws: ReadonlyMap<number, Law>;
-  readonly stretches: readonly Stretch[];
+  readonly rulesByRevision: ReadonlyMap<number, RevisionRules>;
+  readonly segments: readonly AuditSegment[];
   /** Ascending. */
-  readonly expected: readonly Expected[];
-  /** By fire time, then as they came. */
+  readonly expected: readonly ExpectedFireTime[];
+  /** In the order of their fire times. */
   readonly triggers: readonly AuditTriggerRow[];
-  /** Triggers outside the range that those within name as the ones before them. */
-  readonly before: readonly LedgerTriggerRow[];
+  /** Triggers outside the range that triggers in the range name as their predecessors in the chain. */
+  readonly predecessors: readonly LedgerTriggerRow[];
   readonly skips: readonly SkipRow[];
   readonly calendars: AuditCalendars;
 }
 
-/** Most triggers for each fire time that are read: others lie between, of backfills and of earlier revisions. */
+/**
+ * How many triggers are read for each expected fire time, on average. There can be more than one, because backfills and
+ * earlier revisions have triggers at other times.
+ */
 const TRIGGERS_PER_FIRE_TIME = 2;
-const FEW = 1_000;
+/** How many more triggers are read in total, and the most predecessors that are read. */
+const EXTRA_TRIGGERS = 1_000;
 
 /**
- * Reads a job's ledger and computes what it ought to hold, in one snapshot: what the row says is decided has its
- * trigger or skip there. Schedules are compiled anew, from what is stored. Null for a job that is gone.
+ * Reads a job's ledger and computes the fire times that it must contain. The caller passes one snapshot: in it, every
+ * fire time that the job's row says is decided has its trigger or its skip. The schedules are compiled from their stored
+ * text, not taken from the cache. Returns null if the job's row no longer exists.
  */
-export async function readRecord(
+export async function readAuditRecord(
   tx: Queryable,
-  parts: Parts,
+  parts: Pick<Parts, "zoneData" | "clock">,
   job: { readonly uid: string; readonly project_id: string },
   range: TimesRange,
   pace: Pace,
@@ -59,9 +70,9 @@ export async function readRecord(
   const { fromMs } = range;
   const epochs = await tx.query(auditEpochs, [row.uid]);
   const untilMs = Math.max(fromMs, Math.min(range.untilMs, nowMs));
-  const laws = await auditLaws(tx, parts, row.uid, epochs, { fromMs, untilMs });
-  const stretches = stretchesOf(row, epochs, laws, untilMs);
-  const found = await expectTimes(stretches, { ...range, untilMs }, pace);
+  const rulesByRevision = await readRevisionRules(tx, parts, row.uid, epochs, { fromMs, untilMs });
+  const segments = toAuditSegments(row, epochs, rulesByRevision, untilMs);
+  const found = await expectedFireTimes(segments, { ...range, untilMs }, pace);
   const { triggers, endMs } = await readTriggers(tx, row, fromMs, found.endMs, range.limit);
   const skips = await tx.query(skipsBetween, [
     row.uid,
@@ -75,17 +86,17 @@ export async function readRecord(
     fromMs,
     endMs,
     epochs,
-    laws,
-    stretches,
+    rulesByRevision,
+    segments,
     expected: found.expected.filter(({ atMs }) => atMs < endMs),
     triggers,
-    before: await readBefore(tx, row, triggers),
+    predecessors: await readPredecessors(tx, row, triggers),
     skips,
-    calendars: await readCalendars(tx, parts, row.project_id, [...laws.values()], fromMs),
+    calendars: await readCalendars(tx, parts, row.project_id, [...rulesByRevision.values()], fromMs),
   };
 }
 
-// More than are read end the range where they do.
+// If there are more triggers than the limit, the range ends at the last one that was read.
 async function readTriggers(
   tx: Queryable,
   row: AuditJobRow,
@@ -94,7 +105,7 @@ async function readTriggers(
   limit: number,
 ): Promise<{ triggers: readonly AuditTriggerRow[]; endMs: number }> {
   if (endMs <= fromMs) return { triggers: [], endMs };
-  const most = TRIGGERS_PER_FIRE_TIME * limit + FEW;
+  const most = TRIGGERS_PER_FIRE_TIME * limit + EXTRA_TRIGGERS;
   const window = [toSqlTime(fromMs), toSqlTime(endMs - 1)];
   const triggers = await tx.query(auditTriggers, [row.project_id, row.uid, ...window, most]);
   const last = triggers[most - 1];
@@ -102,7 +113,7 @@ async function readTriggers(
   return { triggers: triggers.filter(({ fire_time }) => fire_time < last.fire_time), endMs: last.fire_time };
 }
 
-async function readBefore(
+async function readPredecessors(
   tx: Queryable,
   row: AuditJobRow,
   triggers: readonly AuditTriggerRow[],
@@ -111,6 +122,6 @@ async function readBefore(
   const named = triggers.flatMap(({ previous_fire_time: atMs }) => (atMs === null ? [] : [atMs]));
   const outside = [...new Set(named)].filter((atMs) => !within.has(atMs));
   if (outside.length === 0) return [];
-  const times = outside.slice(0, FEW).map((atMs) => toSqlTime(atMs));
+  const times = outside.slice(0, EXTRA_TRIGGERS).map((atMs) => toSqlTime(atMs));
   return tx.query(ledgerTriggersAt, [row.project_id, row.uid, times]);
 }

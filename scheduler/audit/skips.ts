@@ -1,23 +1,24 @@
 import type { SkipRow } from "../job/skips.sql.ts";
-import { type Difference, iso } from "./difference.ts";
+import { isoOrNone, type LedgerDifference } from "./difference.ts";
+import { lowerBound } from "./expected-times.ts";
 import type { AuditRecord } from "./record.ts";
-import { placeOf } from "./times.ts";
 
-/** How far before the range the beginning of a row of skips is counted. */
-const COUNTED_BEFORE = 20_000;
+/** The most fire times before the range that are counted for a row of skips that began there. */
+const MAX_COUNTED_BEFORE = 20_000;
 
 /**
- * Holds each row of skips to the fire times that it stands for: the first, the last, and how many. One that goes on
- * beyond the range is left to the audit of what follows; one that began before it is counted from its beginning.
+ * Compares each row of skips with the fire times that it covers: the first, the last, and their number. A row that
+ * extends beyond the end of the range is left to the audit of the next range. A row that began before the range is
+ * counted from its beginning.
  */
-export function compareSkips(record: AuditRecord): Difference[] {
+export function compareSkips(record: AuditRecord): LedgerDifference[] {
   const { expected, skips, fromMs, endMs } = record;
   const times = expected.map(({ atMs }) => atMs);
-  const differences: Difference[] = [];
+  const differences: LedgerDifference[] = [];
   for (const [index, skip] of skips.entries()) {
     const next = skips[index + 1];
     if (next !== undefined && next.first_fire_time <= skip.last_fire_time) {
-      const detail = `${skip.reason} up to ${iso(skip.last_fire_time)} overlaps ${next.reason}.`;
+      const detail = `The skips for ${skip.reason}, up to ${isoOrNone(skip.last_fire_time)}, overlap those for ${next.reason}.`;
       differences.push({ kind: "TWO_VERDICTS", atMs: next.first_fire_time, detail });
     }
     if (skip.last_fire_time >= endMs) continue;
@@ -33,20 +34,20 @@ export function compareSkips(record: AuditRecord): Difference[] {
 
 function problemOf(skip: SkipRow, times: readonly number[]): string | null {
   const { first_fire_time: firstMs, last_fire_time: lastMs, fire_count: count, reason } = skip;
-  const [start, end] = [placeOf(times, firstMs), placeOf(times, lastMs + 1)];
+  const [start, end] = [lowerBound(times, firstMs), lowerBound(times, lastMs + 1)];
   if (end - start === count && times[start] === firstMs && times[end - 1] === lastMs) return null;
-  return `${reason} up to ${iso(lastMs)} says ${count} fire times; the schedule has ${end - start}.`;
+  return `The skips for ${reason}, up to ${isoOrNone(lastMs)}, count ${count} fire times; the schedule has ${end - start}.`;
 }
 
-// Null when they are too many, or of epochs that were not read.
-function timesBefore({ stretches, fromMs }: AuditRecord, firstMs: number): number[] | null {
+// Returns null when there are too many, or when their epochs were not read.
+function timesBefore({ segments, fromMs }: AuditRecord, firstMs: number): number[] | null {
   const times: number[] = [];
-  if ((stretches[0]?.afterMs ?? fromMs) >= firstMs) return null;
-  for (const { law, afterMs, lastMs } of stretches) {
+  if ((segments[0]?.afterMs ?? fromMs) >= firstMs) return null;
+  for (const { rules, afterMs, lastMs } of segments) {
     const untilMs = Math.min(lastMs, fromMs - 1);
-    let atMs = law.schedule.nextAfter(Math.max(afterMs, firstMs - 1));
-    for (; atMs !== null && atMs <= untilMs; atMs = law.schedule.nextAfter(atMs)) {
-      if (times.length === COUNTED_BEFORE) return null;
+    let atMs = rules.schedule.nextAfter(Math.max(afterMs, firstMs - 1));
+    for (; atMs !== null && atMs <= untilMs; atMs = rules.schedule.nextAfter(atMs)) {
+      if (times.length === MAX_COUNTED_BEFORE) return null;
       times.push(atMs);
     }
   }

@@ -1,16 +1,17 @@
 import { failure } from "../../mesh/errors.ts";
 
-/** How many audits run at once for callers, and how long another call waits for one of them to end. */
+/** How many audits run at the same time for callers. */
 const SLOTS = 2;
+/** How long a further call waits for a free slot. */
 const WAIT_MS = 1_000;
 
-/** Lets few audits run at once: each holds a connection of the pool that the tick uses. */
+/** Limits how many audits run at the same time. Each holds a connection of the pool that the tick also uses. */
 export interface AuditSlots {
-  /** Runs `work` as soon as a slot is free. Throws SERVICE_UNAVAILABLE when none is within a second. */
+  /** Runs `work` as soon as a slot is free. Throws SERVICE_UNAVAILABLE when no slot becomes free within one second. */
   run<T>(work: () => Promise<T>): Promise<T>;
 }
 
-/** Makes the slots of one process. */
+/** Creates the slots of one process. */
 export function createAuditSlots({ slots = SLOTS, waitMs = WAIT_MS } = {}): AuditSlots {
   let free = slots;
   const waiting: (() => void)[] = [];
@@ -33,7 +34,7 @@ export function createAuditSlots({ slots = SLOTS, waitMs = WAIT_MS } = {}): Audi
     });
   };
 
-  // A slot goes from one hand to the next: it is free only when nobody waits.
+  // A released slot goes straight to the caller that has waited longest. It becomes free only when nobody waits.
   const give = (): void => {
     const next = waiting.shift();
     if (next === undefined) free += 1;

@@ -1,30 +1,34 @@
 import { walkFireTimes } from "../../cron/walk.ts";
-import { type Difference, iso } from "./difference.ts";
+import { isoOrNone, type LedgerDifference } from "./difference.ts";
+import { lowerBound } from "./expected-times.ts";
 import type { Pace } from "./pace.ts";
 import type { AuditRecord } from "./record.ts";
-import { placeOf } from "./times.ts";
 
-/** How often the slow walk may look from the beginning of a range on, and in its last hour. */
-const LOOKS = 3_000;
-const LAST_LOOKS = 500;
-/** How often between two rests. */
-const LOOKS_AT_ONCE = 120;
+/** The most steps of the slow walk from the beginning of the range. */
+const MAX_LOOKS = 3_000;
+/** The most steps of the slow walk in the last hour of the range. */
+const MAX_LAST_HOUR_LOOKS = 500;
+/** The most steps between two yields. */
+const LOOKS_PER_YIELD = 120;
 const HOUR_MS = 3_600_000;
 
 /**
- * Computes fire times of the range a second time, by a walk through hours and minutes that shares no code with what
- * the scheduler computes them by: from the beginning on as far as it may look (50 hours of a job that fires in each
- * hour, two months of one that fires once a day), and the last hour.
+ * Computes fire times of the range a second time, by a slow walk through hours and minutes that shares no code with the
+ * scheduler's own computation. It covers the beginning of the range, as far as the limit of steps allows: 50 hours for a
+ * job that fires in each hour, two months for one that fires once a day. It also covers the last hour.
  */
-export async function compareWalk(record: AuditRecord, pace: Pace): Promise<Difference[]> {
+export async function compareWalk(record: AuditRecord, pace: Pace): Promise<LedgerDifference[]> {
   const { fromMs, endMs, expected } = record;
   const times = expected.map(({ atMs }) => atMs);
-  const differences: Difference[] = [];
-  const walkedMs = await walkPart(record, { fromMs, looks: LOOKS }, pace, (part) =>
+  const differences: LedgerDifference[] = [];
+  const walkedMs = await walkPart(record, { fromMs, looks: MAX_LOOKS }, pace, (part) =>
     differences.push(...compare(times, part)),
   );
-  await walkPart(record, { fromMs: Math.max(walkedMs, endMs - HOUR_MS), looks: LAST_LOOKS }, pace, (part) =>
-    differences.push(...compare(times, part)),
+  await walkPart(
+    record,
+    { fromMs: Math.max(walkedMs, endMs - HOUR_MS), looks: MAX_LAST_HOUR_LOOKS },
+    pace,
+    (part) => differences.push(...compare(times, part)),
   );
   return differences;
 }
@@ -35,40 +39,42 @@ interface Part {
   readonly timesMs: readonly number[];
 }
 
-/** Walks from `fromMs` on, tells of each part, and returns up to where it came. */
+/** Walks on from `fromMs`, calls `onPart` for each part, and returns how far it got, exclusive. */
 async function walkPart(
   record: AuditRecord,
   from: { readonly fromMs: number; readonly looks: number },
   pace: Pace,
-  tell: (part: Part) => void,
+  onPart: (part: Part) => void,
 ): Promise<number> {
   let { looks } = from;
-  for (const { law, afterMs, lastMs } of record.stretches) {
-    const { schedules, bounds } = law.schedule.plan;
+  for (const { rules, afterMs, lastMs } of record.segments) {
+    const { schedules, bounds } = rules.schedule.plan;
     const untilMs = Math.min(record.endMs, lastMs + 1);
     for (let fromMs = Math.max(from.fromMs, afterMs + 1); fromMs < untilMs; ) {
       if (looks <= 0) return fromMs;
-      const walk = walkFireTimes(schedules, bounds ?? {}, { fromMs, untilMs, looks: LOOKS_AT_ONCE });
-      tell({ ...walk, fromMs });
+      const walk = walkFireTimes(schedules, bounds ?? {}, { fromMs, untilMs, looks: LOOKS_PER_YIELD });
+      onPart({ ...walk, fromMs });
       looks -= walk.looks;
       fromMs = walk.untilMs;
-      await pace.rest();
+      await pace.yield();
     }
   }
   return record.endMs;
 }
 
-function compare(times: readonly number[], { fromMs, untilMs, timesMs }: Part): Difference[] {
-  const computed = times.slice(placeOf(times, fromMs), placeOf(times, untilMs));
+function compare(times: readonly number[], { fromMs, untilMs, timesMs }: Part): LedgerDifference[] {
+  const computed = times.slice(lowerBound(times, fromMs), lowerBound(times, untilMs));
   const [known, walked] = [new Set(computed), new Set(timesMs)];
   const lost = timesMs.filter((atMs) => !known.has(atMs));
   const added = computed.filter((atMs) => !walked.has(atMs));
   return [
-    ...lost.map((atMs) => differ(atMs, `${iso(atMs)} is a fire time, and was passed over.`)),
-    ...added.map((atMs) => differ(atMs, `${iso(atMs)} is no fire time, and was taken for one.`)),
+    ...lost.map((atMs) => wrong(atMs, `${isoOrNone(atMs)} is a fire time, but the scheduler left it out.`)),
+    ...added.map((atMs) =>
+      wrong(atMs, `${isoOrNone(atMs)} is not a fire time, but the scheduler has it as one.`),
+    ),
   ];
 }
 
-function differ(atMs: number, detail: string): Difference {
+function wrong(atMs: number, detail: string): LedgerDifference {
   return { kind: "WRONG_FIRE_TIME", atMs, detail };
 }

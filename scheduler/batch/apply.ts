@@ -4,6 +4,7 @@ import { type Job, JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import { UpdateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
 import { eachAtOnce, eachOrThrow, type ItemError, throwIfAny } from "../../mesh/batch-error.ts";
 import { failure, fieldFailure } from "../../mesh/errors.ts";
+import type { ChangeParts } from "../changes/change-job.ts";
 import { checkSpec } from "../changes/create-job.ts";
 import { keepAnchors } from "../changes/job-defaults.ts";
 import { deleteJob } from "../changes/pause-job.ts";
@@ -16,11 +17,11 @@ import { refusePast } from "../schedules/refuse-past.ts";
 import { type BatchRow, jobsByFilter, jobsByNames } from "./batch.sql.ts";
 import { type CheckedJob, checkJobs, insertJobs, withAllSnapshots } from "./create.ts";
 
-/** Most jobs that may have the labels. */
-const MAX_OWNED = 2_000;
+/** The most jobs of the project that may have the request's labels. */
+const MAX_LABELLED = 2_000;
 const LIST = "jobs";
 
-/** What was done, by name. */
+/** The names of the jobs that were created, updated and deleted, and how many were left as they are. */
 export interface Applied {
   readonly created: readonly string[];
   readonly updated: readonly string[];
@@ -36,12 +37,13 @@ interface Plan {
 }
 
 /**
- * Makes the project's jobs that have the request's labels be exactly those given. A paused job stays paused: an
- * update does not change the state. All is checked before anything is changed. Throws what `createJob` and `updateJob`
- * throw, with the index; JOB_ALREADY_EXISTS for a job of one of the names that has not the labels.
+ * Creates, updates and deletes jobs until those with the request's labels are exactly the given ones. Checks everything
+ * before it changes anything. A paused job stays paused, because an update does not change the state. Throws what
+ * `createJob` and `updateJob` throw, with the index of each wrong job; JOB_ALREADY_EXISTS for a name that a job without
+ * these labels has; and FIELD_INVALID when more than 2,000 jobs have the labels.
  */
 export async function applyJobs(
-  parts: Parts,
+  parts: ChangeParts & Pick<Parts, "database" | "wake">,
   projectId: string,
   request: ApplyJobsRequest,
   actor: string,
@@ -69,20 +71,25 @@ export async function applyJobs(
   return applied;
 }
 
-async function makePlan(parts: Parts, projectId: string, request: ApplyJobsRequest): Promise<Plan> {
-  const owned = await readOwned(parts, projectId, request.labels);
+async function makePlan(
+  parts: Pick<Parts, "database" | "zoneData" | "clock">,
+  projectId: string,
+  request: ApplyJobsRequest,
+): Promise<Plan> {
+  const labelled = await readLabelled(parts, projectId, request.labels);
   const names = request.jobs.map(({ name }) => name);
-  const there = new Map(
+  const existing = new Map(
     (await parts.database.query(jobsByNames, [projectId, names])).map((row) => [row.name, row]),
   );
-  refuseForeign(request.jobs, there, owned);
-  const labelled = request.jobs.map((job) => withLabels(job, request.labels));
-  const jobs = await withAllSnapshots(parts, projectId, labelled, LIST);
-  // All are checked as new ones would be, for the indexes; those that are there are checked against their own.
+  refuseForeign(request.jobs, existing, labelled);
+  const wanted = request.jobs.map((job) => withLabels(job, request.labels));
+  const jobs = await withAllSnapshots(parts, projectId, wanted, LIST);
+  // All jobs are checked as new ones first, so that one error names every wrong job by its index. Then those that exist
+  // are compared with their current specification.
   const checked = checkJobs(parts, jobs, LIST);
-  const missing = checked.filter((item) => !there.has(item.checked.job.name));
+  const missing = checked.filter((item) => !existing.has(item.checked.job.name));
   const changed = eachOrThrow(LIST, checked, (item, index) => {
-    const row = there.get(item.checked.job.name);
+    const row = existing.get(item.checked.job.name);
     const job = jobs[index];
     if (row !== undefined && job !== undefined) return changeOf(parts, job, row);
     refusePast(item.checked, parts.clock.now());
@@ -91,20 +98,20 @@ async function makePlan(parts: Parts, projectId: string, request: ApplyJobsReque
   return {
     create: missing,
     update: changed.filter((job) => job !== undefined),
-    delete: [...owned.keys()].filter((name) => !names.includes(name)),
+    delete: [...labelled.keys()].filter((name) => !names.includes(name)),
     unchangedCount: jobs.length - missing.length - changed.filter((job) => job !== undefined).length,
   };
 }
 
-async function readOwned(
-  parts: Parts,
+async function readLabelled(
+  parts: Pick<Parts, "database" | "clock">,
   projectId: string,
   labels: Readonly<Record<string, string>>,
 ): Promise<Map<string, BatchRow>> {
   const values = toFilterValues(projectId, filterOfLabels(labels), parts.clock.now());
-  const rows = await parts.database.query(jobsByFilter, [...values, MAX_OWNED + 1]);
-  if (rows.length > MAX_OWNED) {
-    const problem = `More than ${MAX_OWNED} jobs have these labels; take narrower ones.`;
+  const rows = await parts.database.query(jobsByFilter, [...values, MAX_LABELLED + 1]);
+  if (rows.length > MAX_LABELLED) {
+    const problem = `More than ${MAX_LABELLED} jobs have these labels, the most that can be applied; use labels that fewer jobs have.`;
     throw fieldFailure("FIELD_INVALID", "labels", problem);
   }
   return new Map(rows.map((row) => [row.name, row]));
@@ -112,13 +119,13 @@ async function readOwned(
 
 function refuseForeign(
   jobs: readonly Job[],
-  there: ReadonlyMap<string, BatchRow>,
-  owned: ReadonlyMap<string, BatchRow>,
+  existing: ReadonlyMap<string, BatchRow>,
+  labelled: ReadonlyMap<string, BatchRow>,
 ): void {
   const errors: ItemError[] = [];
   for (const [index, { name }] of jobs.entries()) {
-    if (!there.has(name) || owned.has(name)) continue;
-    const description = `There is a job named "${name}" that has not these labels; give them to it first.`;
+    if (!existing.has(name) || labelled.has(name)) continue;
+    const description = `The existing job "${name}" does not have these labels; add them to it first.`;
     const violations = [{ field: "job.name", description }];
     errors.push({ index, error: failure("JOB_ALREADY_EXISTS", { job: name }, { violations }) });
   }
@@ -132,8 +139,8 @@ function withLabels(given: Job, labels: Readonly<Record<string, string>>): Job {
   return job;
 }
 
-// The job if its specification differs from what is there.
-function changeOf(parts: Parts, job: Job, row: BatchRow): Job | undefined {
+// Returns the job if its specification differs from the current one, else undefined.
+function changeOf(parts: Pick<Parts, "zoneData" | "clock">, job: Job, row: BatchRow): Job | undefined {
   const before = fromSpecJson(row.spec);
   const checked = checkSpec(parts, keepAnchors(before, job), row.uid);
   if (equals(JobSchema, fromSpecJson(checked.spec), before)) return undefined;

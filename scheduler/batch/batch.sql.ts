@@ -3,8 +3,9 @@ import type { JobRow } from "../job/job.ts";
 import { PASSES_FILTER } from "../reading/job-filter.sql.ts";
 
 /**
- * Adds jobs of the project $1 in their first revision at $7: ids, names, states, cursors, wake times, whether each is
- * deleted when finished ($8). Names in use add nothing: the ids that were added come back, and are to be audited.
+ * Inserts jobs of the project $1 with revision 1 at the time $7, and marks them for auditing. The arrays are: ids ($2),
+ * names ($3), states ($4), cursors ($5), wake times ($6), and whether each job is deleted when it finishes ($8). A job
+ * whose name is in use is not inserted. Returns the ids of the inserted jobs.
  */
 export const jobsInsertIfNew = statement<{ uid: string }>(
   "jobsInsertIfNew",
@@ -21,7 +22,10 @@ export const jobsInsertIfNew = statement<{ uid: string }>(
    returning job_uid as uid`,
 );
 
-/** Adds the first revisions of jobs: ids, specifications as JSON text, zone data; time, who. */
+/**
+ * Inserts the first revisions of jobs. The arrays are: job ids ($1), specifications as JSON text ($2), and zone data
+ * releases ($3). $4 is the time, $5 the id of the API key.
+ */
 export const revisionsInsertFirst = statement<{ job_uid: string }>(
   "revisionsInsertFirst",
   `insert into scheduler.revisions (job_uid, revision, spec, create_time, actor, zone_data)
@@ -30,7 +34,7 @@ export const revisionsInsertFirst = statement<{ job_uid: string }>(
    returning job_uid`,
 );
 
-/** Adds the first epochs of jobs $1 at $2. */
+/** Inserts the first epochs of the jobs $1 at the time $2. */
 export const epochsInsertFirst = statement<{ job_uid: string }>(
   "epochsInsertFirst",
   `insert into scheduler.epochs (job_uid, epoch, state, revision, after_time, end_time, change_time, note)
@@ -38,7 +42,7 @@ export const epochsInsertFirst = statement<{ job_uid: string }>(
    returning job_uid`,
 );
 
-/** A job as batches need it. Times are epoch milliseconds. */
+/** The columns of a job that batches need. Times are epoch milliseconds. */
 export type BatchRow = Pick<
   JobRow,
   "uid" | "name" | "state" | "epoch" | "revision" | "pause_note" | "pause_until" | "spec"
@@ -47,31 +51,31 @@ export type BatchRow = Pick<
 const BATCH = `j.uid, j.name, j.state, j.epoch, j.revision, j.pause_note, j.pause_until, r.spec::text as spec
   from scheduler.jobs j join scheduler.revisions r on r.job_uid = j.uid and r.revision = j.revision`;
 
-/** The project's living jobs of these names. */
+/** Reads the project's jobs with the names $2, without deleted ones. */
 export const jobsByNames = statement<BatchRow>(
   "jobsByNames",
   `select ${BATCH} where j.project_id = $1 and j.name = any ($2::text[]) and j.state <> 'DELETED'`,
 );
 
-/** The jobs that pass a filter ($1 to $8), by name, at most $9. */
+/** Reads the jobs that match a filter ($1 to $8), ordered by name, at most $9. */
 export const jobsByFilter = statement<BatchRow>(
   "jobsByFilter",
   `select ${BATCH} where ${PASSES_FILTER} order by j.name collate "C" limit $9`,
 );
 
-/** Keeps what a batch has changed: id, project, entries as JSON text, time. */
+/** Stores what is needed to undo a batch: the undo token ($1), project ($2), entries as JSON text ($3), and time ($4). */
 export const undoInsert = statement<{ uid: string }>(
   "undoInsert",
   `insert into scheduler.undos (uid, project_id, entries, create_time) values ($1, $2, $3::json, $4) returning uid`,
 );
 
-/** What a batch has changed. */
+/** Reads the undo entries of the project $1 for the undo token $2. */
 export const undoByUid = statement<{ entries: string }>(
   "undoByUid",
   `select entries::text as entries from scheduler.undos where project_id = $1 and uid = $2`,
 );
 
-/** Forgets what batches changed before $1, at most 1,000 at a time. */
+/** Deletes undo entries that are older than $1, at most 1,000 at a time. */
 export const undoDeleteOlder = statement<{ uid: string }>(
   "undoDeleteOlder",
   `delete from scheduler.undos where uid in (select uid from scheduler.undos where create_time < $1 limit 1000)

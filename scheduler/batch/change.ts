@@ -7,6 +7,7 @@ import type {
 import { type UpdateJobRequest, UpdateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
 import { eachAtOnce, type ItemError, throwIfAny } from "../../mesh/batch-error.ts";
 import { failure, fieldFailure } from "../../mesh/errors.ts";
+import type { ChangeParts } from "../changes/change-job.ts";
 import type { WrittenJob } from "../changes/create-job.ts";
 import { deleteJob } from "../changes/pause-job.ts";
 import { updateJob } from "../changes/update-job.ts";
@@ -17,22 +18,22 @@ import { type BatchRow, jobsByNames } from "./batch.sql.ts";
 const LIST = "requests";
 
 /**
- * Updates jobs, each in a transaction of its own, so that no job waits for the others: first all are tried out, and
- * if any is wrong, none is changed. Throws what `updateJob` throws, with the index of every job concerned.
+ * Updates jobs, each in its own transaction, so that no job stays locked while the others are updated. First validates
+ * all updates; if any is wrong, no job is changed. Throws what `updateJob` throws, with the index of every wrong job.
  */
 export async function batchUpdateJobs(
-  parts: Parts,
+  parts: ChangeParts & Pick<Parts, "database" | "wake">,
   projectId: string,
   request: BatchUpdateJobsRequest,
   actor: string,
 ): Promise<WrittenJob[]> {
-  refuseTwins(request.requests);
+  refuseDuplicates(request.requests);
   const run = (validateOnly: boolean) =>
     eachAtOnce(LIST, request.requests, (item) =>
       updateJob(parts, projectId, toUpdate(item, validateOnly), actor),
     );
-  const tried = await run(true);
-  return request.validateOnly ? tried : run(false);
+  const validated = await run(true);
+  return request.validateOnly ? validated : run(false);
 }
 
 function toUpdate({ job, updateMask }: BatchUpdateJobsItem, validateOnly: boolean): UpdateJobRequest {
@@ -42,24 +43,27 @@ function toUpdate({ job, updateMask }: BatchUpdateJobsItem, validateOnly: boolea
   return update;
 }
 
-function refuseTwins(requests: readonly BatchUpdateJobsItem[]): void {
+function refuseDuplicates(requests: readonly BatchUpdateJobsItem[]): void {
   const first = new Map<string, number>();
   const errors: ItemError[] = [];
   for (const [index, { job }] of requests.entries()) {
     const name = job?.name ?? "";
-    const twin = first.get(name);
-    if (twin === undefined) first.set(name, index);
+    const duplicate = first.get(name);
+    if (duplicate === undefined) first.set(name, index);
     else {
-      const problem = `"${name}" is the name of ${LIST}[${twin}] too.`;
+      const problem = `"${name}" is also the name of ${LIST}[${duplicate}]; list each job once.`;
       errors.push({ index, error: fieldFailure("FIELD_INVALID", "job.name", problem) });
     }
   }
   throwIfAny(LIST, errors);
 }
 
-/** Deletes jobs, each in a transaction of its own. Throws JOB_NOT_FOUND, before any is deleted, unless `allowMissing`. */
+/**
+ * Deletes jobs, each in its own transaction. Unless `allowMissing` is set, throws JOB_NOT_FOUND if any job does not exist,
+ * and then deletes none.
+ */
 export async function batchDeleteJobs(
-  parts: Parts,
+  parts: ChangeParts & Pick<Parts, "database">,
   projectId: string,
   request: BatchDeleteJobsRequest,
 ): Promise<JobRow[]> {
@@ -67,9 +71,12 @@ export async function batchDeleteJobs(
   return eachAtOnce("names", found, ({ name }) => deleteJob(parts, { projectId, name }));
 }
 
-/** The project's living jobs of these names, in their order. Throws JOB_NOT_FOUND unless `allowMissing`. */
+/**
+ * Returns the project's jobs with these names, in this order, without deleted ones. Unless `allowMissing` is set, throws
+ * JOB_NOT_FOUND for names without a job.
+ */
 export async function findJobs(
-  parts: Parts,
+  parts: Pick<Parts, "database">,
   projectId: string,
   names: readonly string[],
   allowMissing: boolean,

@@ -10,6 +10,7 @@ import { eachAtOnce, eachOrThrow, type ItemError, itemPath, throwIfAny } from ".
 import { failure, fieldFailure } from "../../mesh/errors.ts";
 import { bindCalendars } from "../calendars/calendars.ts";
 import { hasEdges, withSnapshots } from "../calendars/edges.ts";
+import type { CreateParts } from "../changes/create-job.ts";
 import {
   type CheckedSpec,
   calendarNames,
@@ -24,22 +25,22 @@ import { findEarlierUse, fingerprintOf, type RequestUse, rememberUse } from "../
 import { refusePast } from "../schedules/refuse-past.ts";
 import { epochsInsertFirst, jobsByNames, jobsInsertIfNew, revisionsInsertFirst } from "./batch.sql.ts";
 
-/** A job to be created. */
+/** A checked job that is to be created. */
 export interface CheckedJob {
   readonly uid: string;
   readonly checked: CheckedSpec;
-  /** Its place in the request's list. */
+  /** Its index in the request's list. */
   readonly index: number;
 }
 
 const LIST = "requests";
 
 /**
- * Creates jobs in one transaction of a few statements, whatever their number: all or none. Throws what `createJob`
- * throws, with the index of every job that is wrong in the fields' paths.
+ * Creates all of the jobs or none, in one transaction. The number of statements does not depend on the number of jobs.
+ * Throws what `createJob` throws, with the index of every wrong job in the path of the field.
  */
 export async function batchCreateJobs(
-  parts: Parts,
+  parts: CreateParts,
   projectId: string,
   request: BatchCreateJobsRequest,
   actor: string,
@@ -53,7 +54,7 @@ export async function batchCreateJobs(
   eachOrThrow(LIST, items, ({ checked }) => refusePast(checked, parts.clock.now()));
   if (request.validateOnly) {
     await refuseTaken(parts.database, projectId, items, LIST);
-    return items.map((item) => written(parts, projectId, item, parts.clock.now()));
+    return items.map((item) => toWrittenJob(parts, projectId, item, parts.clock.now()));
   }
   const created = await parts.database.transaction(async (tx) => {
     const now = parts.clock.now();
@@ -64,9 +65,9 @@ export async function batchCreateJobs(
   return created ?? earlierJobs(parts, projectId, jobs);
 }
 
-/** As `withSnapshots` for many jobs. Throws one error for all that are wrong. */
+/** Does what `withSnapshots` does, for many jobs. Throws one error that lists all wrong jobs. */
 export async function withAllSnapshots<J extends Job | undefined>(
-  parts: Parts,
+  parts: Pick<Parts, "database">,
   projectId: string,
   jobs: readonly J[],
   list: string,
@@ -77,14 +78,19 @@ export async function withAllSnapshots<J extends Job | undefined>(
   );
 }
 
-/** Checks jobs to be created. Throws one error for all that are wrong. */
-export function checkJobs(parts: Parts, jobs: readonly (Job | undefined)[], list: string): CheckedJob[] {
+/** Checks jobs that are to be created. Throws one error that lists all wrong jobs. */
+export function checkJobs(
+  parts: Pick<Parts, "zoneData" | "clock">,
+  jobs: readonly (Job | undefined)[],
+  list: string,
+): CheckedJob[] {
   const first = new Map<string, number>();
   return eachOrThrow(list, jobs, (job, index) => {
     if (job === undefined) throw fieldFailure("FIELD_INVALID", "job", "It is required.");
-    const twin = first.get(job.name);
-    if (twin !== undefined) {
-      throw fieldFailure("FIELD_INVALID", "job.name", `"${job.name}" is the name of ${list}[${twin}] too.`);
+    const duplicate = first.get(job.name);
+    if (duplicate !== undefined) {
+      const problem = `"${job.name}" is also the name of ${list}[${duplicate}]; give each job its own name.`;
+      throw fieldFailure("FIELD_INVALID", "job.name", problem);
     }
     first.set(job.name, index);
     const uid = typeid("job").toString();
@@ -92,14 +98,14 @@ export function checkJobs(parts: Parts, jobs: readonly (Job | undefined)[], list
   });
 }
 
-/** Inserts checked jobs; all or none. Throws JOB_ALREADY_EXISTS, CALENDAR_NOT_FOUND. */
+/** Inserts checked jobs. Throws JOB_ALREADY_EXISTS or CALENDAR_NOT_FOUND; then the caller's transaction must roll back. */
 export async function insertJobs(
   tx: Queryable,
-  parts: Parts,
+  parts: Pick<Parts, "lookAheadMs">,
   to: { readonly projectId: string; readonly actor: string; readonly now: number; readonly list: string },
   items: readonly CheckedJob[],
 ): Promise<WrittenJob[]> {
-  const jobs = items.map((item) => written(parts, to.projectId, item, to.now));
+  const jobs = items.map((item) => toWrittenJob(parts, to.projectId, item, to.now));
   const rows = jobs.map(({ row }) => row);
   const uids = rows.map(({ uid }) => uid);
   const time = toSqlTime(to.now);
@@ -114,9 +120,9 @@ export async function insertJobs(
     jobs.map(({ schedule }) => schedule.policies.deleteFinished),
   ]);
   if (added.length < items.length) {
-    const there = new Set(added.map(({ uid }) => uid));
-    refuse(
-      items.filter(({ uid }) => !there.has(uid)),
+    const inserted = new Set(added.map(({ uid }) => uid));
+    refuseNames(
+      items.filter(({ uid }) => !inserted.has(uid)),
       to.list,
     );
   }
@@ -144,7 +150,12 @@ export async function insertJobs(
   return jobs;
 }
 
-function written(parts: Parts, projectId: string, { uid, checked }: CheckedJob, now: number): WrittenJob {
+function toWrittenJob(
+  parts: Pick<Parts, "lookAheadMs">,
+  projectId: string,
+  { uid, checked }: CheckedJob,
+  now: number,
+): WrittenJob {
   return { row: newRow(parts, { uid, projectId, now }, checked), schedule: checked.schedule };
 }
 
@@ -157,16 +168,16 @@ export async function refuseTaken(
 ): Promise<void> {
   const rows = await on.query(jobsByNames, [projectId, items.map(({ checked }) => checked.job.name)]);
   const taken = new Set(rows.map(({ name }) => name));
-  refuse(
+  refuseNames(
     items.filter(({ checked }) => taken.has(checked.job.name)),
     list,
   );
 }
 
-function refuse(items: readonly CheckedJob[], list: string): void {
+function refuseNames(items: readonly CheckedJob[], list: string): void {
   const errors: ItemError[] = items.map(({ checked, index }) => {
     const { name } = checked.job;
-    const description = `There is already a job named "${name}".`;
+    const description = `A job named "${name}" already exists; use another name, or update that job.`;
     const violations = [{ field: "job.name", description }];
     return { index, error: failure("JOB_ALREADY_EXISTS", { job: name }, { violations }) };
   });
@@ -174,7 +185,7 @@ function refuse(items: readonly CheckedJob[], list: string): void {
 }
 
 async function earlierJobs(
-  parts: Parts,
+  parts: Pick<Parts, "database" | "schedules">,
   projectId: string,
   jobs: readonly (Job | undefined)[],
 ): Promise<WrittenJob[]> {

@@ -4,6 +4,7 @@ import { toSqlTime } from "../../db/time.ts";
 import type { BatchPauseJobsRequest, BatchResumeJobsRequest } from "../../gen/easycron/v1/job_batch_pb.ts";
 import { eachAtOnce } from "../../mesh/batch-error.ts";
 import { fieldFailure } from "../../mesh/errors.ts";
+import type { ChangeParts } from "../changes/change-job.ts";
 import { checkUntil, type Pause, pauseJob, resumeJob } from "../changes/pause-job.ts";
 import { type JobRow, stateAt } from "../job/job.ts";
 import type { Parts } from "../parts.ts";
@@ -12,31 +13,36 @@ import { filterOfLabels, inStates, parseJobFilter } from "../reading/job-filter.
 import { type BatchRow, jobsByFilter, jobsByNames, undoByUid, undoInsert } from "./batch.sql.ts";
 import { findJobs } from "./change.ts";
 
-/** Most jobs that one call pauses or resumes. */
+/** The most jobs that one call pauses or resumes. */
 const MAX_JOBS = 1_000;
 
-/** What a batch did to one job, and how it was paused before. */
+/** What is needed to undo a batch for one job. */
 interface UndoEntry {
   readonly uid: string;
   readonly name: string;
-  /** The job's after the batch: another one means that it has changed since. */
+  /** The job's epoch after the batch. If the job has another epoch now, it has been changed since and is left alone. */
   readonly epoch: number;
+  /** The note of the pause before the batch; empty if the job was not paused. */
   readonly note: string;
+  /** The end of the pause before the batch, in epoch milliseconds. */
   readonly untilMs: number | null;
 }
 
-/** What a batch has changed. */
+/** The result of a batch. */
 export interface BatchChanged {
   readonly rows: readonly JobRow[];
-  /** Empty when nothing was changed. */
+  /** Empty if no job was changed. */
   readonly undoToken: string;
-  /** Whether there is more of the selection. */
+  /** Whether more jobs match the selection than one call changes. */
   readonly more: boolean;
 }
 
-/** Pauses the jobs selected that are not paused. Throws FIELD_INVALID, JOB_NOT_FOUND, both before any is paused. */
+/**
+ * Pauses the selected jobs that are not paused, at most 1,000. Throws FIELD_INVALID or JOB_NOT_FOUND, in both cases before
+ * it pauses any job.
+ */
 export async function batchPauseJobs(
-  parts: Parts,
+  parts: ChangeParts & Pick<Parts, "database" | "wake">,
   projectId: string,
   request: BatchPauseJobsRequest,
 ): Promise<BatchChanged> {
@@ -46,14 +52,17 @@ export async function batchPauseJobs(
   return change(parts, projectId, { jobs, more }, (job) => {
     const before = entries.get(job.uid);
     const pause: Pause = before ?? { note: request.note, untilMs };
-    const past = pause.untilMs !== null && pause.untilMs <= parts.clock.now();
-    return past ? undefined : pauseJob(parts, { projectId, name: job.name }, pause);
+    const isOver = pause.untilMs !== null && pause.untilMs <= parts.clock.now();
+    return isOver ? undefined : pauseJob(parts, { projectId, name: job.name }, pause);
   });
 }
 
-/** Resumes the jobs selected that are paused. Throws FIELD_INVALID, JOB_NOT_FOUND, both before any is resumed. */
+/**
+ * Resumes the selected jobs that are paused, at most 1,000. Throws FIELD_INVALID or JOB_NOT_FOUND, in both cases before it
+ * resumes any job.
+ */
 export async function batchResumeJobs(
-  parts: Parts,
+  parts: ChangeParts & Pick<Parts, "database" | "wake">,
   projectId: string,
   request: BatchResumeJobsRequest,
 ): Promise<BatchChanged> {
@@ -67,15 +76,16 @@ interface Selected {
 }
 
 async function select(
-  parts: Parts,
+  parts: Pick<Parts, "database" | "clock">,
   projectId: string,
   by: Pick<BatchPauseJobsRequest, "names" | "labels" | "filter" | "undoToken">,
   wanted: "ACTIVE" | "PAUSED",
 ): Promise<Selected & { readonly entries: ReadonlyMap<string, UndoEntry> }> {
   const labelled = Object.keys(by.labels).length > 0;
   const given = [by.names.length > 0, labelled, by.filter.trim() !== "", by.undoToken !== ""];
-  if (given.filter((each) => each).length !== 1) {
-    const problem = "Exactly one of names, labels, filter, undoToken must be given.";
+  const count = given.filter((each) => each).length;
+  if (count !== 1) {
+    const problem = `${count} of names, labels, filter and undoToken are set; set exactly one of them.`;
     throw fieldFailure("FIELD_INVALID", "names", problem);
   }
   const now = parts.clock.now();
@@ -100,7 +110,7 @@ async function select(
 }
 
 async function change(
-  parts: Parts,
+  parts: Pick<Parts, "database" | "clock">,
   projectId: string,
   { jobs, more }: Selected,
   work: (job: BatchRow) => Promise<JobRow> | undefined,
@@ -127,10 +137,14 @@ async function change(
   return { rows: rows.filter((row) => row !== undefined), undoToken, more };
 }
 
-async function readUndo(parts: Parts, projectId: string, token: string): Promise<Map<string, UndoEntry>> {
+async function readUndo(
+  parts: Pick<Parts, "database">,
+  projectId: string,
+  token: string,
+): Promise<Map<string, UndoEntry>> {
   const [row] = await parts.database.query(undoByUid, [projectId, token]);
   if (row === undefined) {
-    const problem = `"${token}" is the undoToken of no batch of the last 30 days.`;
+    const problem = `"${token}" is not the undoToken of a batch of the last 30 days; select the jobs in another way.`;
     throw fieldFailure("FIELD_INVALID", "undoToken", problem);
   }
   const entries = JSON.parse(row.entries) as UndoEntry[];

@@ -18,68 +18,99 @@ import { resumeDue } from "../turns/resume-due.ts";
 import { takeTurn } from "../turns/turn.ts";
 import { type Position, positionOf } from "../turns/turn-draft.ts";
 
-/** A job whose row is locked, whose past fire times are all decided, and whose future ones are taken back. */
+/** What preparing a job for a change uses. */
+type PrepareParts = Pick<
+  Parts,
+  "handOver" | "schedules" | "zoneData" | "clock" | "catchupPerSecond" | "onMissed"
+>;
+
+/** What a whole change of one job uses: preparing the job and writing the change. */
+export type ChangeParts = PrepareParts & Pick<Parts, "lookAheadMs">;
+
+/**
+ * A job that is ready to be changed: its row is locked, all fire times up to now are decided, and triggers for later
+ * fire times are withdrawn.
+ */
 export interface SettledJob {
   readonly row: JobRow;
-  /** The instant of the change: fire times up to it belong to what was, later ones to what will be. */
+  /**
+   * The time of the change, in epoch milliseconds. Fire times up to it belong to the old specification, later ones to the
+   * new one.
+   */
   readonly changeTimeMs: number;
-  /** The chain after what could be taken back was, and what waits. Its cursor has no meaning any more. */
+  /** The end of the chain after triggers were withdrawn, and the carry. Do not use its cursor: it is out of date. */
   readonly position: Position;
-  /** A new cursor must lie after this: the change, or a later trigger that had started already. */
+  /**
+   * The new cursor must be after this, in epoch milliseconds: the time of the change, or the fire time of a later trigger
+   * that had already started.
+   */
   readonly afterMs: number;
 }
 
-/** What a job is to be from the change on. */
+/** The state of a job after a change. */
 export interface JobChange {
   readonly state: Exclude<JobStateName, "FINISHED">;
   readonly revision: number;
-  /** The revision's. */
+  /** The schedule of that revision. */
   readonly schedule: CompiledSchedule;
   readonly pauseNote: string;
-  /** When a pause ends by itself. */
+  /** When the pause ends by itself, in epoch milliseconds. Null if it does not, or if the job is not paused. */
   readonly untilMs: number | null;
-  /** Fire times to be skipped by request. */
+  /** Future fire times that are to be skipped by request, in epoch milliseconds. */
   readonly requested: readonly number[];
 }
 
-const SETTLE_TURNS = 10;
-const SETTLE_EVENTS = 1_000;
+/** The most turns that decide the backlog of one job. A longer backlog makes the change fail with SERVICE_UNAVAILABLE. */
+const MAX_TURNS = 10;
+const MAX_EVENTS_PER_TURN = 1_000;
 
 /**
- * Makes a locked job ready to be changed:
+ * Prepares a locked job for a change:
  *
- * 1. What is due up to now belongs to the specification that is being replaced: it is decided and handed over now if
- *    an outage has kept it back, by the same policies as ever, so that no fire time is lost to a change.
- * 2. The lock is raised to FOR UPDATE. It waits until no dispatcher is recording events of the job, and from then on
- *    they refuse events of the old epoch.
- * 3. Triggers handed over ahead of time that have not started are taken back, and the chain with them. One whose fire
- *    time has come, and which was only delayed, waits again: an update delivers it anew, anything else skips it.
+ * 1. It decides all fire times that are due up to now and hands over their triggers. They belong to the specification that
+ *    is being replaced, so the old policies apply. Usually there are none, but an outage can have delayed them. No fire
+ *    time is lost to a change.
+ * 2. It raises the lock to FOR UPDATE. This waits until no dispatcher is recording events of the job. From then on
+ *    dispatchers refuse events of the old epoch.
+ * 3. It withdraws triggers that were handed over ahead of time and have not started, and rewinds the chain accordingly. A
+ *    withdrawn trigger whose fire time has come, and that was only delayed, goes back to the waiting fire times. An update
+ *    then delivers it again under the new revision; every other change skips it.
  *
- * A dispatcher claims a trigger in PostgreSQL at its effective time, not before. So once the transaction has
- * committed, no delivery starts under the old specification for a later time (promise 5), without asking any
- * dispatcher. What is made up for after an outage was due before the change, and goes on.
+ * A dispatcher claims a trigger in PostgreSQL at its effective time, not before. So once the transaction has committed,
+ * no delivery starts under the old specification for a later time (promise 5), and no dispatcher needs to be asked.
+ * Catch-up triggers after an outage were due before the change, so they are still delivered.
+ *
+ * Throws SERVICE_UNAVAILABLE when the backlog is too long to be decided in one change.
  */
-export async function settleJob(tx: Queryable, parts: Parts, given: JobRow): Promise<SettledJob> {
+export async function settleJob(tx: Queryable, parts: PrepareParts, given: JobRow): Promise<SettledJob> {
   const changeTimeMs = parts.clock.now();
   const row = await endPause(tx, parts, given, changeTimeMs);
-  const schedule = scheduleOf(parts, row);
-  const owes = row.state === "ACTIVE" && schedule !== undefined;
-  // The end of a pause is not committed yet: to a dispatcher the job is still of the epoch before.
+  const schedule = compiledScheduleOf(parts, row);
+  const mayBeDue = row.state === "ACTIVE" && schedule !== undefined;
+  // Triggers are handed over with the epoch before `endPause`, because its new epoch is not committed yet.
   const { epoch } = given;
-  const decided = owes ? await decideOwed(tx, parts, row, { nowMs: changeTimeMs, epoch }) : positionOf(row);
+  const decided = mayBeDue
+    ? await decideDue(tx, parts, row, { nowMs: changeTimeMs, epoch })
+    : positionOf(row);
   await tx.query(jobLockForChange, [row.uid]);
   const withdrawn = await tx.query(jobWithdraw, [row.uid, toSqlTime(changeTimeMs)]);
   const kept = withdrawn.find((each) => each.kept);
   const afterMs = Math.max(changeTimeMs, kept?.fire_time ?? changeTimeMs);
-  const back = withdrawn.filter((each) => !each.kept);
-  const position = goBack(decided, back, kept, afterMs);
-  const paused = schedule === undefined ? 0 : pausedSince(row, schedule, afterMs);
+  const removed = withdrawn.filter((each) => !each.kept);
+  const position = rewind(decided, removed, kept, afterMs);
+  const paused = schedule === undefined ? 0 : countPaused(row, schedule, afterMs);
   const carry = { ...position.carry, skipped: Math.max(0, position.carry.skipped + paused) };
   return { row, changeTimeMs, position: { ...position, carry }, afterMs };
 }
 
-// A pause whose end has come and no tick has written ends at that end, not at the change: what has been due since is owed.
-async function endPause(tx: Queryable, parts: Parts, row: JobRow, nowMs: number): Promise<JobRow> {
+// Resumes a job whose pause has ended although no tick has resumed it yet. The pause ends at its `until` time, not at the
+// change. So fire times between the two are due and must be decided.
+async function endPause(
+  tx: Queryable,
+  parts: Pick<Parts, "schedules">,
+  row: JobRow,
+  nowMs: number,
+): Promise<JobRow> {
   if (row.state !== "PAUSED" || row.pause_until === null || row.pause_until > nowMs) return row;
   const onTrouble = () => {};
   if ((await resumeDue(tx, { schedules: parts.schedules, onTrouble }, [row])) === 0) return row;
@@ -87,9 +118,9 @@ async function endPause(tx: Queryable, parts: Parts, row: JobRow, nowMs: number)
   return resumed ?? row;
 }
 
-async function decideOwed(
+async function decideDue(
   tx: Queryable,
-  parts: Parts,
+  parts: Pick<Parts, "handOver" | "schedules" | "zoneData" | "catchupPerSecond" | "onMissed">,
   row: JobRow,
   { nowMs, epoch }: { readonly nowMs: number; readonly epoch: number },
 ): Promise<Position> {
@@ -98,8 +129,8 @@ async function decideOwed(
   const [known = { busy: false, handed: [] }] = await readDispatched(tx, [row], [schedule], nowMs);
   const zoneData = parts.zoneData.label(schedule, nowMs);
   let at: JobRow = row;
-  for (let left = SETTLE_TURNS; left > 0; left--) {
-    const limit = SETTLE_EVENTS;
+  for (let left = MAX_TURNS; left > 0; left--) {
+    const limit = MAX_EVENTS_PER_TURN;
     const turn = takeTurn({ row: at, schedule, gates, ...known, nowMs, limit, lookAheadMs: 0, zoneData });
     await addSkips(
       tx,
@@ -113,7 +144,7 @@ async function decideOwed(
     if (turn.endMs !== null) await tx.query(epochEnd, [[row.uid], [row.epoch], [toSqlTime(turn.endMs)]]);
     const { nextFireTimeMs, lastFireTimeMs, lastSeq, carry } = turn.position;
     if (!turn.more) {
-      // As many wait as may still fire: what has come since is no fire time of this epoch.
+      // The waiting fire times use up `maxFires`, so this epoch has no fire time from the cursor on.
       const spent = nextFireTimeMs !== null && nextFireTimeMs <= nowMs;
       if (spent) await tx.query(epochEnd, [[row.uid], [row.epoch], [toSqlTime(nextFireTimeMs - 1)]]);
       return turn.position;
@@ -129,30 +160,30 @@ async function decideOwed(
   throw failure("SERVICE_UNAVAILABLE", { service: "scheduler" }, { retryAfterMs: 1_000 });
 }
 
-function goBack(
+function rewind(
   decided: Position,
-  back: readonly WithdrawnRow[],
+  removed: readonly WithdrawnRow[],
   kept: WithdrawnRow | undefined,
   afterMs: number,
 ): Position {
-  const times = new Set([...decided.carry.waiting, ...back.map((each) => each.fire_time)]);
+  const times = new Set([...decided.carry.waiting, ...removed.map((each) => each.fire_time)]);
   const waiting = [...times].filter((each) => each <= afterMs).sort((a, b) => a - b);
   const { late } = decided.carry;
   const requested = decided.carry.requested.filter((each) => each > afterMs || waiting.includes(each));
-  const [first] = back;
+  const [first] = removed;
   if (kept !== undefined) {
     const carry = { waiting, late, requested, run: null, skipped: 0, missed: 0 };
     return { nextFireTimeMs: null, lastFireTimeMs: kept.fire_time, lastSeq: kept.seq, carry };
   }
-  // The row's own counts are in the first one's already when the turn that handed it over was never committed.
+  // If the turn that handed over the first one never committed, its counts already include those of the row.
   const counted = first !== undefined && first.seq > decided.lastSeq;
   const carry = {
     waiting,
     late,
     requested,
     run: null,
-    skipped: back.reduce((sum, each) => sum + each.previous_skipped, counted ? 0 : decided.carry.skipped),
-    missed: back.reduce((sum, each) => sum + each.previous_missed, counted ? 0 : decided.carry.missed),
+    skipped: removed.reduce((sum, each) => sum + each.previous_skipped, counted ? 0 : decided.carry.skipped),
+    missed: removed.reduce((sum, each) => sum + each.previous_missed, counted ? 0 : decided.carry.missed),
   };
   if (first === undefined) return { ...decided, carry };
   return {
@@ -163,24 +194,25 @@ function goBack(
   };
 }
 
-// Fire times of a pause have no rows, and are counted when it ends; what a pause that ends by itself was counted ahead
-// for is taken off when it is changed before its end.
-function pausedSince(row: JobRow, schedule: CompiledSchedule, afterMs: number): number {
+// Returns by how much the count of skipped fire times changes because of a pause. The fire times in a pause have no rows
+// and are counted when the pause ends. A pause that ends by itself is counted ahead up to its end, so a change before that
+// end subtracts the part that is not over.
+function countPaused(row: JobRow, schedule: CompiledSchedule, afterMs: number): number {
   const { maxFires } = schedule.policies;
   if (maxFires > 0 && row.last_seq >= maxFires) return 0;
   if (row.state === "PAUSED") return countFireTimes(schedule, row.after_time, afterMs);
   return row.after_time > afterMs ? -countFireTimes(schedule, afterMs, row.after_time) : 0;
 }
 
-// Undefined when it cannot be compiled: then it has no fire times that could be decided, and the job may still be
-// changed, paused and deleted.
-function scheduleOf(parts: Parts, row: JobRow): CompiledSchedule | undefined {
+// Returns undefined when the schedule cannot be compiled. Such a job has no fire times to decide, but it can still be
+// updated, paused and deleted.
+function compiledScheduleOf(parts: Pick<Parts, "schedules">, row: JobRow): CompiledSchedule | undefined {
   const found = parts.schedules.find(row);
   return found instanceof Error ? undefined : found;
 }
 
-// In place of a schedule that cannot be compiled. Asked for a fire time, it throws what compiling it does.
-function noSchedule(parts: Parts, row: JobRow): CompiledSchedule {
+// Returns a stand-in for a schedule that cannot be compiled. Its `nextAfter` throws the error of the compilation.
+function failingSchedule(parts: Pick<Parts, "schedules">, row: JobRow): CompiledSchedule {
   return {
     jobUid: row.uid,
     nextAfter: (afterMs) => parts.schedules.of(row).nextAfter(afterMs),
@@ -192,24 +224,27 @@ function noSchedule(parts: Parts, row: JobRow): CompiledSchedule {
   };
 }
 
-/** The change that leaves a job as it is: for when something else has changed that it depends on. */
-export function unchanged(parts: Parts, job: SettledJob): JobChange {
+/**
+ * Returns the change that leaves a job as it is. Other changes override some of its fields. It is used alone when
+ * something has changed that the job depends on, such as a calendar.
+ */
+export function unchanged(parts: Pick<Parts, "schedules">, job: SettledJob): JobChange {
   const { row, changeTimeMs, position } = job;
   const state = stateAt(row, changeTimeMs);
   return {
     state: state === "FINISHED" ? "ACTIVE" : state,
     revision: row.revision,
-    schedule: scheduleOf(parts, row) ?? noSchedule(parts, row),
+    schedule: compiledScheduleOf(parts, row) ?? failingSchedule(parts, row),
     pauseNote: state === "PAUSED" ? row.pause_note : "",
     untilMs: state === "PAUSED" ? row.pause_until : null,
     requested: position.carry.requested,
   };
 }
 
-/** Writes the change of a settled job, begins its next epoch, and returns its new row. */
+/** Writes the change of a prepared job, begins its next epoch, and returns its new row. */
 export async function writeChange(
   tx: Queryable,
-  parts: Parts,
+  parts: Pick<Parts, "lookAheadMs">,
   job: SettledJob,
   change: JobChange,
 ): Promise<JobRow> {
@@ -221,7 +256,7 @@ export async function writeChange(
   const spent = left === 0;
   const nextMs = active && !spent ? change.schedule.nextAfter(afterMs) : null;
   const over = active && nextMs === null && waiting.length === 0 && change.schedule.plan.schedules.length > 0;
-  // Of a job whose limit was lowered below what waits, the last ones have none left.
+  // If `maxFires` leaves fewer fires than there are waiting fire times, the last of those are skipped.
   const dropped = position.carry.waiting.slice(waiting.length);
   await dropWaiting(tx, row.uid, dropped, change.state === "PAUSED" ? "PAUSED" : "JOB_DISABLED");
   const skipped = position.carry.skipped + dropped.length;
@@ -251,11 +286,16 @@ export async function writeChange(
     change.pauseNote,
   ]);
   const [written] = await tx.query(jobByUid, [row.project_id, row.uid]);
-  if (written === undefined) throw new Error(`Job ${row.uid} is gone after its change.`);
+  if (written === undefined) throw new Error(`Job ${row.uid} cannot be read after its change was written.`);
   return written;
 }
 
-function wakeAfter(parts: Parts, job: SettledJob, change: JobChange, hasWork: boolean): number | null {
+function wakeAfter(
+  parts: Pick<Parts, "lookAheadMs">,
+  job: SettledJob,
+  change: JobChange,
+  hasWork: boolean,
+): number | null {
   if (change.state === "PAUSED" && change.untilMs !== null) return change.untilMs - parts.lookAheadMs;
   return hasWork ? job.changeTimeMs : null;
 }

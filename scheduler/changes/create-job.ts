@@ -16,16 +16,24 @@ import { type CompiledSchedule, compileSchedule } from "../schedules/compiled-sc
 import { refusePast } from "../schedules/refuse-past.ts";
 import { checkRetryPolicy, withDefaults } from "./job-defaults.ts";
 
-/** A specification that has been checked, with its defaults. */
+/** What creating jobs uses. */
+export type CreateParts = Pick<
+  Parts,
+  "database" | "schedules" | "zoneData" | "clock" | "lookAheadMs" | "wake"
+>;
+
+/** A checked specification. */
 export interface CheckedSpec {
+  /** The job with every default written out. */
   readonly job: Job;
+  /** The specification as proto3 JSON text. */
   readonly spec: string;
   readonly schedule: CompiledSchedule;
 }
 
 /**
- * Checks a job's schedules and policies as the scheduler understands them. Throws SCHEDULE_INVALID,
- * SCHEDULE_NEVER_FIRES, TIME_ZONE_UNKNOWN or FIELD_INVALID.
+ * Writes out a job's defaults and checks its target, policies, calendars and schedules. The field rules of the public
+ * contract have been checked before. Throws SCHEDULE_INVALID, SCHEDULE_NEVER_FIRES, TIME_ZONE_UNKNOWN or FIELD_INVALID.
  */
 export function checkSpec(parts: Pick<Parts, "clock" | "zoneData">, given: Job, uid: string): CheckedSpec {
   const nowMs = parts.clock.now();
@@ -43,30 +51,31 @@ function checkCalendars(job: Job): void {
   for (const [index, { name }] of job.calendars.entries()) {
     if (job.calendars.findIndex((each) => each.name === name) === index) continue;
     const field = `job.calendars[${index}].name`;
-    const problem = `"${name}" is named twice; name each calendar once.`;
+    const problem = `"${name}" is listed twice; list each calendar once.`;
     throw failure("FIELD_INVALID", { field, problem }, { violations: [{ field, description: problem }] });
   }
 }
 
-/** The names of a job's calendars, with the fields that name them. */
+/** Returns the names of the calendars that a job refers to, each with the path of the field that names it. */
 export function calendarNames(job: Pick<Job, "calendars" | "schedules">): BoundName[] {
   const gates = job.calendars.map(({ name }, index) => ({ name, field: `job.calendars[${index}].name` }));
   return [...gates, ...edgeNames(job)];
 }
 
-/** A job as a write left it, or, when it was only validated, as it would have left it. */
+/** A job after a write. If the request was only validated, the job as the write would have left it. */
 export interface WrittenJob {
   readonly row: JobRow;
-  /** The row's schedule. Not to be asked of the cache: a row that was only validated is no revision. */
+  /** The row's schedule. Do not read it from the cache: after a validation only, the cache has no such revision. */
   readonly schedule: CompiledSchedule;
 }
 
 /**
- * Creates a job; it fires from its first fire time later than now. Throws what `checkSpec` throws,
- * `refusePast` throws, JOB_ALREADY_EXISTS, and REQUEST_ID_REUSED. With `validateOnly` nothing is stored. `actor` is the API key's id.
+ * Creates a job. Its first fire time is the first one after now. A repeated request id returns the job that was created
+ * first. With `validateOnly` nothing is stored. `actor` is the API key's id. Throws JOB_ALREADY_EXISTS,
+ * REQUEST_ID_REUSED, and what `checkSpec` and `refusePast` throw.
  */
 export async function createJob(
-  parts: Parts,
+  parts: CreateParts,
   projectId: string,
   request: CreateJobRequest,
   actor = "",
@@ -85,12 +94,17 @@ export async function createJob(
   refusePast(checked, parts.clock.now());
   const { schedule } = checked;
   await gatesOf(parts.database, parts.zoneData, projectId, schedule.calendars);
-  if (request.validateOnly) return { row: await dryRow(parts, projectId, uid, checked), schedule };
+  if (request.validateOnly) return { row: await validatedRow(parts, projectId, uid, checked), schedule };
   const row = await insertJob(parts, { uid, projectId, actor }, checked, use);
   return row === undefined ? createJob(parts, projectId, request, actor) : { row, schedule };
 }
 
-async function earlierJob(parts: Parts, projectId: string, uid: string, name: string): Promise<WrittenJob> {
+async function earlierJob(
+  parts: Pick<Parts, "database" | "schedules">,
+  projectId: string,
+  uid: string,
+  name: string,
+): Promise<WrittenJob> {
   const [row] = await parts.database.query(jobByUid, [projectId, uid]);
   if (row === undefined) throw failure("JOB_NOT_FOUND", { job: name });
   return { row, schedule: parts.schedules.of(row) };
@@ -102,9 +116,9 @@ interface NewJob {
   readonly actor: string;
 }
 
-// Undefined when another call with the same request id came first.
+// Returns undefined when another call with the same request id was first.
 async function insertJob(
-  parts: Parts,
+  parts: Pick<Parts, "database" | "clock" | "lookAheadMs" | "wake">,
   job: NewJob,
   checked: CheckedSpec,
   use: RequestUse,
@@ -128,7 +142,7 @@ async function insertJob(
 
 async function insertRows(
   tx: Queryable,
-  parts: Parts,
+  parts: Pick<Parts, "lookAheadMs">,
   { uid, projectId, actor, now }: NewJob & { readonly now: number },
   checked: CheckedSpec,
 ): Promise<void> {
@@ -153,31 +167,37 @@ async function insertRows(
   }
 }
 
-function beginning(
+function initialState(
   schedule: CompiledSchedule,
   nowMs: number,
 ): { state: JobStateName; cursorMs: number | null } {
   const cursorMs = schedule.nextAfter(nowMs);
-  const over = cursorMs === null && schedule.plan.schedules.length > 0;
-  return { state: over ? "FINISHED" : "ACTIVE", cursorMs };
+  const isFinished = cursorMs === null && schedule.plan.schedules.length > 0;
+  return { state: isFinished ? "FINISHED" : "ACTIVE", cursorMs };
 }
 
-async function dryRow(parts: Parts, projectId: string, uid: string, checked: CheckedSpec): Promise<JobRow> {
+async function validatedRow(
+  parts: Pick<Parts, "database" | "clock" | "lookAheadMs">,
+  projectId: string,
+  uid: string,
+  checked: CheckedSpec,
+): Promise<JobRow> {
   const [taken] = await parts.database.query(jobByName, [projectId, checked.job.name]);
   if (taken !== undefined) throw failure("JOB_ALREADY_EXISTS", { job: checked.job.name });
   return newRow(parts, { uid, projectId, now: parts.clock.now() }, checked);
 }
 
-/** The row of a job in its first revision. */
+/** Returns the row of a job in its first revision. */
 export function newRow(
-  parts: Parts,
+  parts: Pick<Parts, "lookAheadMs">,
   { uid, projectId, now }: { readonly uid: string; readonly projectId: string; readonly now: number },
   { job, spec, schedule }: CheckedSpec,
 ): JobRow {
-  const { state, cursorMs } = beginning(schedule, now);
-  // A calendar or an overlap policy may want the first fire time decided at another moment: the first turn tells.
-  const plain = schedule.calendars.length === 0 && schedule.policies.overlap === "ALLOW_ALL";
-  const wakeMs = cursorMs === null ? null : plain ? Math.max(now, cursorMs - parts.lookAheadMs) : now;
+  const { state, cursorMs } = initialState(schedule, now);
+  // With calendars or an overlap policy, the time to decide the first fire time can be another one. So the first turn is
+  // taken at once and finds it.
+  const isPlain = schedule.calendars.length === 0 && schedule.policies.overlap === "ALLOW_ALL";
+  const wakeMs = cursorMs === null ? null : isPlain ? Math.max(now, cursorMs - parts.lookAheadMs) : now;
   return {
     uid,
     project_id: projectId,

@@ -3,28 +3,29 @@ import type { Logger } from "../../mesh/logger.ts";
 import { etagOf } from "../job/job.ts";
 import { jobsLive, jobsToDelete } from "../job/jobs.sql.ts";
 import type { Parts } from "../parts.ts";
-import { settleJob } from "./change-job.ts";
+import { type ChangeParts, settleJob } from "./change-job.ts";
 import { lockJob } from "./lock-job.ts";
 import { writeDeletion } from "./pause-job.ts";
 
-/** Most jobs of one look. */
+/** The most jobs that one pass deletes. */
 const BATCH = 100;
 const EVERY_MS = 5_000;
 
 /**
- * Deletes the finished jobs that ask for it, once none of their triggers lives and no backfill of them runs. One that is
- * changed or run meanwhile is left alone. Returns how many. Any number of schedulers may do so at once.
+ * Deletes finished jobs whose `afterCompletion` is DELETE, once they have no unfinished triggers and no running backfill.
+ * Leaves out a job that is changed or run in the meantime. Returns the number of deleted jobs. Any number of schedulers
+ * may run it at the same time.
  */
-export async function deleteFinished(parts: Parts): Promise<number> {
+export async function deleteFinished(parts: ChangeParts & Pick<Parts, "database">): Promise<number> {
   let deleted = 0;
   for (const { project_id: projectId, name, ...job } of await parts.database.query(jobsToDelete, [BATCH])) {
     const reference = { projectId, name, etag: etagOf(job) };
     const done = await parts.database.transaction(async (tx) => {
       try {
-        const settled = await settleJob(tx, parts, await lockJob(tx, reference));
-        // Now that no dispatcher can record anything more of it, what is there is all there will be.
+        const prepared = await settleJob(tx, parts, await lockJob(tx, reference));
+        // From here on no dispatcher can record a new trigger of the job, so this check is final.
         if ((await tx.query(jobsLive, [[job.uid]])).length > 0) return false;
-        await writeDeletion(tx, parts, settled);
+        await writeDeletion(tx, parts, prepared);
         return true;
       } catch (error) {
         if (error instanceof EasyCronError && ["JOB_NOT_FOUND", "ETAG_MISMATCH"].includes(error.reason))
@@ -37,8 +38,11 @@ export async function deleteFinished(parts: Parts): Promise<number> {
   return deleted;
 }
 
-/** Looks every five seconds; a failure is logged and made up for by the next look. */
-export function startDeletingFinished(parts: Parts, logger: Logger): { stop(): void } {
+/** Runs `deleteFinished` every five seconds. Logs a failure; the next pass tries again. */
+export function startDeletingFinished(
+  parts: ChangeParts & Pick<Parts, "database">,
+  logger: Logger,
+): { stop(): void } {
   const timer = setInterval(() => {
     deleteFinished(parts).catch((error: unknown) =>
       logger.warn({ err: error }, "finished jobs were not deleted"),

@@ -14,69 +14,69 @@ import { jobsOwing, triggersDiscard } from "../job/jobs.sql.ts";
 import { addSkips } from "../job/skips.sql.ts";
 import type { Parts } from "../parts.ts";
 import { catchupRelease } from "../turns/catchup.sql.ts";
-import { settleJob, unchanged, writeChange } from "./change-job.ts";
+import { type ChangeParts, settleJob, unchanged, writeChange } from "./change-job.ts";
 import { lockIfLiving, lockJob } from "./lock-job.ts";
 
-/** Most triggers of one call. */
+/** The most triggers that one call discards. */
 export const DISCARD_LIMIT = 10_000;
-/** Most jobs of one call that are decided up to now first. */
-const OWING_LIMIT = 1_000;
+/** The most jobs for which one call first decides the fire times that are due. */
+const MAX_DUE_JOBS = 1_000;
 const FIRST_TIME = "-infinity";
 
 /**
- * Cancels triggers of a project, or of one of its jobs, that have not come to rest. What an outage has left is decided
- * first, so that the rest of it is discarded with what has become a trigger already. Throws JOB_NOT_FOUND, and
- * FIELD_INVALID when neither job nor kind is given.
+ * Cancels unfinished triggers of a project, or of one of its jobs. First decides the fire times that are due, such as the
+ * backlog of an outage, so that they become triggers and are discarded too. Throws JOB_NOT_FOUND, and FIELD_INVALID when
+ * neither job nor kind is given.
  */
 export async function discardTriggers(
-  parts: Parts,
+  parts: ChangeParts & Pick<Parts, "database">,
   projectId: string,
   request: DiscardTriggersRequest,
 ): Promise<MessageInitShape<typeof DiscardTriggersResponseSchema>> {
   if (request.job === "" && request.kind === TriggerKind.UNSPECIFIED) {
-    throw fieldFailure("FIELD_INVALID", "job", "Neither job nor kind is set; give one of them, or both.");
+    throw fieldFailure("FIELD_INVALID", "job", "Neither job nor kind is set; set at least one of them.");
   }
   return request.job === ""
     ? discardOfProject(parts, projectId, request)
     : parts.database.transaction(async (tx) => {
         const row = await lockJob(tx, { projectId, name: request.job });
-        const waited = await decideUpToNow(parts, tx, row, request);
+        const skipped = await decideUpToNow(parts, tx, row, request);
         const { discardedCount, more } = await discard(parts, tx, { projectId, jobUid: row.uid, request });
-        return { discardedCount: discardedCount + waited, more };
+        return { discardedCount: discardedCount + skipped, more };
       });
 }
 
 async function discardOfProject(
-  parts: Parts,
+  parts: ChangeParts & Pick<Parts, "database">,
   projectId: string,
   request: DiscardTriggersRequest,
 ): Promise<MessageInitShape<typeof DiscardTriggersResponseSchema>> {
   const now = toSqlTime(parts.clock.now());
-  const owing = await parts.database.query(jobsOwing, [projectId, now, OWING_LIMIT]);
-  let waited = 0;
-  for (const { name } of owing) {
+  const due = await parts.database.query(jobsOwing, [projectId, now, MAX_DUE_JOBS]);
+  let skipped = 0;
+  for (const { name } of due) {
     await parts.database.transaction(async (tx) => {
       const row = await lockIfLiving(tx, { project_id: projectId, name });
-      if (row !== undefined) waited += await decideUpToNow(parts, tx, row, request);
+      if (row !== undefined) skipped += await decideUpToNow(parts, tx, row, request);
     });
   }
   const { discardedCount, more } = await discard(parts, parts.database, { projectId, jobUid: null, request });
-  return { discardedCount: discardedCount + waited, more: more || owing.length === OWING_LIMIT };
+  return { discardedCount: discardedCount + skipped, more: more || due.length === MAX_DUE_JOBS };
 }
 
-// A change that leaves the job as it is: by it, all that is owed becomes triggers and skips. What waits for an earlier
-// trigger and is not wanted is skipped; returns how many.
+// Writes a change that leaves the job as it is: preparing it turns all fire times that are due into triggers and skips.
+// Waiting fire times that the request covers are skipped. Returns the number of those.
 async function decideUpToNow(
-  parts: Parts,
+  parts: ChangeParts,
   tx: Queryable,
   row: JobRow,
   request: DiscardTriggersRequest,
 ): Promise<number> {
   const { waiting } = readCarry(row.carry);
-  const owes = row.next_fire_time !== null && row.next_fire_time <= parts.clock.now();
-  if (row.state !== "ACTIVE" || (!owes && waiting.length === 0)) return 0;
-  const settled = await settleJob(tx, parts, row);
-  const { carry } = settled.position;
+  const isDue = row.next_fire_time !== null && row.next_fire_time <= parts.clock.now();
+  if (row.state !== "ACTIVE" || (!isDue && waiting.length === 0)) return 0;
+  const prepared = await settleJob(tx, parts, row);
+  const { carry } = prepared.position;
   const dropped = carry.waiting.filter((atMs) => isDiscarded(parts, request, carry, atMs));
   await addSkips(
     tx,
@@ -93,13 +93,13 @@ async function decideUpToNow(
   );
   const rest = carry.waiting.filter((atMs) => !dropped.includes(atMs));
   const left = { ...carry, waiting: rest, skipped: carry.skipped + dropped.length };
-  const job = { ...settled, position: { ...settled.position, carry: left } };
+  const job = { ...prepared, position: { ...prepared.position, carry: left } };
   await writeChange(tx, parts, job, unchanged(parts, job));
   return dropped.length;
 }
 
 function isDiscarded(
-  parts: Parts,
+  parts: Pick<Parts, "clock">,
   { kind, startTime, endTime }: DiscardTriggersRequest,
   carry: Carry,
   atMs: number,
@@ -119,7 +119,7 @@ interface Discard {
 }
 
 async function discard(
-  parts: Parts,
+  parts: Pick<Parts, "clock">,
   on: Queryable,
   { projectId, jobUid, request }: Discard,
 ): Promise<{ discardedCount: number; more: boolean }> {
@@ -135,7 +135,7 @@ async function discard(
     DISCARD_LIMIT,
   ]);
   const discardedCount = row?.count ?? 0;
-  // What is made up for from now on need not wait for the slots of what is gone.
+  // Later catch-up triggers need not wait for the throttle slots of the discarded ones.
   if (discardedCount > 0) await on.query(catchupRelease, [projectId, toSqlTime(nowMs)]);
   return { discardedCount, more: discardedCount === DISCARD_LIMIT };
 }

@@ -20,20 +20,20 @@ import { type RetryPolicy, RetryPolicySchema } from "../../gen/easycron/v1/targe
 import { fieldFailure } from "../../mesh/errors.ts";
 import { DEFAULT_CATCHUP_WINDOW_MS, DEFAULT_MAX_CATCHUP } from "../schedules/policies.ts";
 
-/** Attempts in all when a job does not say. */
+/** The default of `retryPolicy.maxAttempts`: the total number of attempts. */
 export const DEFAULT_MAX_ATTEMPTS = 8;
-/** First pause between attempts when a job does not say. */
+/** The default of `retryPolicy.minBackoff`: the first delay between two attempts. */
 export const DEFAULT_MIN_BACKOFF_MS = 5_000;
-/** Longest pause between attempts when a job does not say. */
+/** The default of `retryPolicy.maxBackoff`: the longest delay between two attempts. */
 export const DEFAULT_MAX_BACKOFF_MS = 3_600_000;
-/** How long after the effective time an attempt may still start when a job does not say. */
+/** The default of `retryPolicy.maxAge`: how long after the effective time an attempt may still start. */
 export const DEFAULT_MAX_AGE_MS = 86_400_000;
-/** Longest time of one attempt when a job does not say. */
+/** The default of `attemptTimeout`: the longest time that one attempt may take. */
 export const DEFAULT_ATTEMPT_TIMEOUT_MS = 30_000;
 
 /**
- * A copy with every default written out, so that a revision means the same for ever, whatever a later version's
- * defaults are. `nowMs` is the anchor of a rate that names none.
+ * Returns a copy with every default written out. So a revision keeps its meaning even if a later version of EasyCron has
+ * other defaults. A rate without an anchor gets `nowMs` as its anchor.
  */
 export function withDefaults(given: Job, nowMs: number): Job {
   const job = clone(JobSchema, given);
@@ -47,8 +47,9 @@ export function withDefaults(given: Job, nowMs: number): Job {
 }
 
 /**
- * A copy whose rates without an anchor have the one that the rate of the same interval in `before` has, or else the one
- * of the rate in the same place: an update that says nothing of it keeps it, whatever becomes of interval and order.
+ * Returns a copy in which each rate without an anchor gets the anchor of a rate in `before`: the one with the same
+ * interval, or else the one at the same index. So an update that does not set an anchor keeps it, even if it changes the
+ * interval or the order of the schedules.
  */
 export function keepAnchors(before: Pick<Job, "schedules">, given: Job): Job {
   const job = clone(JobSchema, given);
@@ -99,7 +100,7 @@ function fillRetryPolicy(given: RetryPolicy | undefined): RetryPolicy {
   return policy;
 }
 
-/** Checks what no single field's rule can: throws FIELD_INVALID when the longest pause is less than the first. */
+/** Checks the rule between two fields of the retry policy. Throws FIELD_INVALID when maxBackoff is less than minBackoff. */
 export function checkRetryPolicy(job: Job): void {
   const policy = job.retryPolicy;
   if (policy?.minBackoff === undefined || policy.maxBackoff === undefined) return;
@@ -107,6 +108,6 @@ export function checkRetryPolicy(job: Job): void {
   const maxMs = durationMs(policy.maxBackoff);
   if (maxMs >= minMs) return;
   const field = "job.retryPolicy.maxBackoff";
-  const problem = `${maxMs / 1000}s is less than minBackoff, ${minMs / 1000}s; it must be at least that.`;
+  const problem = `${maxMs / 1000}s is less than minBackoff, ${minMs / 1000}s; set it to at least that.`;
   throw fieldFailure("FIELD_INVALID", field, problem);
 }

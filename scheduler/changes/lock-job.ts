@@ -3,15 +3,15 @@ import { EasyCronError, failure } from "../../mesh/errors.ts";
 import { etagOf, type JobRow } from "../job/job.ts";
 import { jobByUid, jobLockForHandOver } from "../job/jobs.sql.ts";
 
-/** Which job is meant, and in which state. */
+/** The name of a job, and optionally the etag that it must have. */
 export interface JobReference {
   readonly projectId: string;
   readonly name: string;
-  /** If not empty, the etag that the job must still have. */
+  /** If not empty, the job must still have this etag. */
   readonly etag?: string;
 }
 
-/** Locks the project's living job of a name. Throws JOB_NOT_FOUND or ETAG_MISMATCH. */
+/** Locks the project's job of a name and returns its row. Throws JOB_NOT_FOUND (also if deleted) or ETAG_MISMATCH. */
 export async function lockJob(tx: Queryable, reference: JobReference): Promise<JobRow> {
   const [locked] = await tx.query(jobLockForHandOver, [reference.projectId, reference.name]);
   const [row] = locked === undefined ? [] : await tx.query(jobByUid, [reference.projectId, locked.uid]);
@@ -23,7 +23,7 @@ export async function lockJob(tx: Queryable, reference: JobReference): Promise<J
   return row;
 }
 
-/** Locks a job, unless it is gone. */
+/** Locks a job and returns its row. Returns undefined if there is no such job any more. */
 export async function lockIfLiving(
   tx: Queryable,
   { project_id: projectId, name }: { readonly project_id: string; readonly name: string },

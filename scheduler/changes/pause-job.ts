@@ -4,26 +4,34 @@ import { failure } from "../../mesh/errors.ts";
 import { type JobRow, stateAt } from "../job/job.ts";
 import { jobCancelTriggers } from "../job/jobs.sql.ts";
 import type { Parts } from "../parts.ts";
-import { type SettledJob, settleJob, unchanged, writeChange } from "./change-job.ts";
+import { type ChangeParts, type SettledJob, settleJob, unchanged, writeChange } from "./change-job.ts";
 import { type JobReference, lockJob } from "./lock-job.ts";
 
-/** Why a job is paused, and until when (null: until it is resumed). */
+/** The note and the end of a pause. */
 export interface Pause {
   readonly note: string;
+  /** When the job resumes by itself, in epoch milliseconds. Null if only ResumeJob ends the pause. */
   readonly untilMs: number | null;
 }
 
-/** Pauses a job; of one that is paused already it changes note and end. Throws JOB_NOT_FOUND or FIELD_INVALID. */
-export async function pauseJob(parts: Parts, reference: JobReference, pause: Pause): Promise<JobRow> {
+/**
+ * Pauses a job and returns its row. If the job is already paused, changes the note and the end of the pause. Throws
+ * JOB_NOT_FOUND, ETAG_MISMATCH, and FIELD_INVALID when the end is not in the future.
+ */
+export async function pauseJob(
+  parts: ChangeParts & Pick<Parts, "database" | "wake">,
+  reference: JobReference,
+  pause: Pause,
+): Promise<JobRow> {
   const { note: pauseNote, untilMs } = pause;
   checkUntil(untilMs, parts.clock.now());
   const paused = await parts.database.transaction(async (tx) => {
     const row = await lockJob(tx, reference);
     const same = row.pause_note === pauseNote && row.pause_until === untilMs;
     if (stateAt(row, parts.clock.now()) === "PAUSED" && same) return row;
-    const settled = await settleJob(tx, parts, row);
-    return writeChange(tx, parts, settled, {
-      ...unchanged(parts, settled),
+    const prepared = await settleJob(tx, parts, row);
+    return writeChange(tx, parts, prepared, {
+      ...unchanged(parts, prepared),
       state: "PAUSED",
       pauseNote,
       untilMs,
@@ -33,11 +41,11 @@ export async function pauseJob(parts: Parts, reference: JobReference, pause: Pau
   return paused;
 }
 
-/** Refuses the end of a pause that is not later than now. Throws FIELD_INVALID. */
+/** Checks the end of a pause. Throws FIELD_INVALID when it is not later than now. */
 export function checkUntil(untilMs: number | null, nowMs: number): void {
   if (untilMs === null || untilMs > nowMs) return;
   const [until, now] = [new Date(untilMs).toISOString(), new Date(nowMs).toISOString()];
-  const problem = `${until} is not later than now, ${now}; give a later instant, or none.`;
+  const problem = `${until} is not later than now, ${now}; set a later time, or none.`;
   throw failure(
     "FIELD_INVALID",
     { field: "until", problem },
@@ -45,14 +53,20 @@ export function checkUntil(untilMs: number | null, nowMs: number): void {
   );
 }
 
-/** Resumes a paused job from its first fire time later than now. Throws JOB_NOT_FOUND. */
-export async function resumeJob(parts: Parts, reference: JobReference): Promise<JobRow> {
+/**
+ * Resumes a paused job and returns its row. It fires again from its first fire time after now. Does nothing to a job that
+ * is not paused. Throws JOB_NOT_FOUND or ETAG_MISMATCH.
+ */
+export async function resumeJob(
+  parts: ChangeParts & Pick<Parts, "database" | "wake">,
+  reference: JobReference,
+): Promise<JobRow> {
   const resumed = await parts.database.transaction(async (tx) => {
     const row = await lockJob(tx, reference);
     if (stateAt(row, parts.clock.now()) !== "PAUSED") return row;
-    const settled = await settleJob(tx, parts, row);
-    return writeChange(tx, parts, settled, {
-      ...unchanged(parts, settled),
+    const prepared = await settleJob(tx, parts, row);
+    return writeChange(tx, parts, prepared, {
+      ...unchanged(parts, prepared),
       state: "ACTIVE",
       pauseNote: "",
       untilMs: null,
@@ -62,19 +76,26 @@ export async function resumeJob(parts: Parts, reference: JobReference): Promise<
   return resumed;
 }
 
-/** Deletes a job and cancels what of it has not come to rest. Throws JOB_NOT_FOUND or ETAG_MISMATCH. */
-export function deleteJob(parts: Parts, reference: JobReference): Promise<JobRow> {
+/** Deletes a job and cancels its unfinished triggers. Throws JOB_NOT_FOUND or ETAG_MISMATCH. */
+export function deleteJob(
+  parts: ChangeParts & Pick<Parts, "database">,
+  reference: JobReference,
+): Promise<JobRow> {
   return parts.database.transaction(async (tx) => {
-    const settled = await settleJob(tx, parts, await lockJob(tx, reference));
-    await tx.query(jobCancelTriggers, [settled.row.uid, toSqlTime(settled.changeTimeMs)]);
-    return writeDeletion(tx, parts, settled);
+    const prepared = await settleJob(tx, parts, await lockJob(tx, reference));
+    await tx.query(jobCancelTriggers, [prepared.row.uid, toSqlTime(prepared.changeTimeMs)]);
+    return writeDeletion(tx, parts, prepared);
   });
 }
 
-/** Writes that a settled job is deleted. What of it has not come to rest is for the caller to see to. */
-export function writeDeletion(tx: Queryable, parts: Parts, settled: SettledJob): Promise<JobRow> {
-  return writeChange(tx, parts, settled, {
-    ...unchanged(parts, settled),
+/** Marks a prepared job as deleted. The caller must deal with its unfinished triggers. */
+export function writeDeletion(
+  tx: Queryable,
+  parts: Pick<Parts, "schedules" | "lookAheadMs">,
+  prepared: SettledJob,
+): Promise<JobRow> {
+  return writeChange(tx, parts, prepared, {
+    ...unchanged(parts, prepared),
     state: "DELETED",
     pauseNote: "",
     untilMs: null,

@@ -10,14 +10,19 @@ import type { Parts } from "../parts.ts";
 import { readJob } from "../reading/read-jobs.ts";
 import { findEarlierUse, fingerprintOf, type RequestUse, rememberUse } from "../requests/request-id.ts";
 
-/** How often a run is made again because the job changed while it was handed over. */
+/** How often a run is tried, because the job can change while its trigger is being handed over. */
 const TRIES = 5;
 
 /**
- * Makes one trigger now. The same request id gives the same trigger: its nominal time is remembered before it is
- * handed over. Throws JOB_NOT_FOUND, REQUEST_ID_REUSED, SERVICE_UNAVAILABLE.
+ * Creates one trigger now, whatever the job's schedule. A repeated request id returns the same trigger, because the
+ * nominal time is stored before the trigger is handed over. Throws JOB_NOT_FOUND, REQUEST_ID_REUSED, and
+ * SERVICE_UNAVAILABLE when the job keeps changing meanwhile.
  */
-export async function runJob(parts: Parts, projectId: string, request: RunJobRequest): Promise<Trigger> {
+export async function runJob(
+  parts: Pick<Parts, "database" | "dispatcher" | "handOver" | "zoneData" | "clock">,
+  projectId: string,
+  request: RunJobRequest,
+): Promise<Trigger> {
   const requestId = request.requestId === "" ? randomUUID() : request.requestId;
   const fingerprint = fingerprintOf(RunJobRequestSchema, request);
   const use: RequestUse = { projectId, requestId, fingerprint };
@@ -34,19 +39,28 @@ export async function runJob(parts: Parts, projectId: string, request: RunJobReq
   throw failure("SERVICE_UNAVAILABLE", { service: "scheduler" }, { retryAfterMs: 100 });
 }
 
-async function nominalTimeOf(parts: Parts, row: JobRow, use: RequestUse): Promise<number> {
+async function nominalTimeOf(
+  parts: Pick<Parts, "database" | "clock">,
+  row: JobRow,
+  use: RequestUse,
+): Promise<number> {
   const nowMs = parts.clock.now();
   if (await rememberUse(parts.database, use, { jobUid: row.uid, fireTimeMs: nowMs, nowMs })) return nowMs;
   const earlier = await findEarlierUse(parts.database, use);
-  // The id was used for a deleted job of the same name, whose trigger another would not be.
+  // The request id was used for a deleted job of the same name. A trigger of this job would be another one.
   if (earlier !== undefined && earlier.job_uid !== row.uid) {
     throw failure("REQUEST_ID_REUSED", { requestId: use.requestId });
   }
   return earlier?.fire_time ?? nowMs;
 }
 
-// Not there: the job changed between our reading and the dispatcher's recording, which refused the old epoch.
-async function findTrigger(parts: Parts, projectId: string, id: string): Promise<Trigger | undefined> {
+// Returns undefined if the dispatcher did not record the trigger: the job changed after it was read here, so the
+// dispatcher refused the old epoch.
+async function findTrigger(
+  parts: Pick<Parts, "dispatcher">,
+  projectId: string,
+  id: string,
+): Promise<Trigger | undefined> {
   try {
     const answer = await parts.dispatcher.getTrigger({ projectId, request: { id } });
     return answer.response?.trigger;

@@ -14,19 +14,19 @@ import { readPage, toEntry } from "../ledger/list-fire-times.ts";
 import { findLedgerJob } from "../ledger/view.ts";
 import type { Parts } from "../parts.ts";
 import { presentJob, readJob } from "../reading/read-jobs.ts";
-import { settleJob, unchanged, writeChange } from "./change-job.ts";
+import { type ChangeParts, settleJob, unchanged, writeChange } from "./change-job.ts";
 import { lockJob } from "./lock-job.ts";
 
-/** Most fire times of one job that are to be skipped. */
+/** The most future fire times of one job that can be skipped by request. */
 const MAX_REQUESTED = 100;
 
 /**
- * Leaves one fire time out. One that is ahead of the cursor is only noted; what was handed over already is taken back
- * as by any change, so that the chain has no hole. Throws JOB_NOT_FOUND, FIRE_TIME_NOT_FOUND, FIRE_TIME_DECIDED,
- * FIELD_INVALID.
+ * Skips one fire time. If it is still ahead of the cursor, the request is only noted on the job's row. If its trigger was
+ * already handed over, the trigger is withdrawn as in any other change, so that the chain has no gap. Throws
+ * JOB_NOT_FOUND, FIRE_TIME_NOT_FOUND, FIRE_TIME_DECIDED, and FIELD_INVALID when the job already has 100 such fire times.
  */
 export async function skipFireTime(
-  parts: Parts,
+  parts: ChangeParts & Pick<Parts, "database" | "wake">,
   projectId: string,
   request: SkipFireTimeRequest,
 ): Promise<MessageInitShape<typeof SkipFireTimeResponseSchema>> {
@@ -39,7 +39,7 @@ export async function skipFireTime(
   if (before.reason !== "SKIPPED_BY_REQUEST") {
     await parts.database.transaction(async (tx) => {
       const row = await lockJob(tx, { projectId, name: job.name });
-      // The name may have gone to another job meanwhile.
+      // Another job may have taken the name in the meantime.
       if (row.uid !== job.uid) throw failure("JOB_NOT_FOUND", { job: request.job });
       await noteRequest(tx, parts, row, atMs);
     });
@@ -51,31 +51,32 @@ export async function skipFireTime(
   return { fireTime: toEntry(row, after), job: await presentJob(parts, row) };
 }
 
-async function noteRequest(tx: Queryable, parts: Parts, row: JobRow, atMs: number): Promise<void> {
+async function noteRequest(tx: Queryable, parts: ChangeParts, row: JobRow, atMs: number): Promise<void> {
   const schedule = parts.schedules.of(row);
   const carry = readCarry(row.carry);
   if (carry.requested.includes(atMs)) return;
   if (carry.requested.length >= MAX_REQUESTED) throw tooMany(row.name);
   const ahead = atMs >= (row.next_fire_time ?? Number.POSITIVE_INFINITY) || row.state === "PAUSED";
-  // What comes within the look-ahead may be with a dispatcher although the cursor does not say so: a commit can be lost.
+  // Within the look-ahead, a dispatcher may already have the trigger although the cursor is before it: the turn that
+  // handed it over may not have committed.
   if (ahead && atMs > parts.clock.now() + 2 * parts.lookAheadMs) {
     if (schedule.nextAfter(atMs - 1) !== atMs || atMs <= row.after_time) throw notFound(row.name, atMs);
     const requested = [...carry.requested, atMs].sort((a, b) => a - b);
     await tx.query(jobCarry, [row.uid, toCarryJson({ ...carry, requested }), toSqlTimeOrNull(row.wake_time)]);
     return;
   }
-  const settled = await settleJob(tx, parts, row);
-  const waits = settled.position.carry.waiting.includes(atMs);
-  if (atMs <= settled.afterMs && !waits) {
-    const problem = "it has a verdict already, or its trigger has started.";
+  const prepared = await settleJob(tx, parts, row);
+  const waits = prepared.position.carry.waiting.includes(atMs);
+  if (atMs <= prepared.afterMs && !waits) {
+    const problem = "it already has a verdict, or its trigger has started.";
     const metadata = { job: row.name, time: new Date(atMs).toISOString(), problem };
     throw failure("FIRE_TIME_DECIDED", metadata, {
       violations: [{ field: "nominalTime", description: problem }],
     });
   }
   if (!waits && schedule.nextAfter(atMs - 1) !== atMs) throw notFound(row.name, atMs);
-  const requested = [...settled.position.carry.requested, atMs].sort((a, b) => a - b);
-  await writeChange(tx, parts, settled, { ...unchanged(parts, settled), requested });
+  const requested = [...prepared.position.carry.requested, atMs].sort((a, b) => a - b);
+  await writeChange(tx, parts, prepared, { ...unchanged(parts, prepared), requested });
 }
 
 function notFound(job: string, atMs: number): Error {
@@ -85,7 +86,7 @@ function notFound(job: string, atMs: number): Error {
 }
 
 function tooMany(job: string): Error {
-  const problem = `${job} has ${MAX_REQUESTED} fire times to be skipped already, the most at a time; pause it instead.`;
+  const problem = `The job "${job}" already has ${MAX_REQUESTED} fire times to skip, the most at a time; pause it instead.`;
   const violations = [{ field: "nominalTime", description: problem }];
   return failure("FIELD_INVALID", { field: "nominalTime", problem }, { violations });
 }

@@ -14,13 +14,13 @@ import type { Parts } from "../parts.ts";
 import { findEarlierUse, fingerprintOf, type RequestUse, rememberUse } from "../requests/request-id.ts";
 import { updateMaskInvalid } from "../requests/update-mask.ts";
 import { refusePast } from "../schedules/refuse-past.ts";
-import { settleJob, unchanged, writeChange } from "./change-job.ts";
+import { type ChangeParts, settleJob, unchanged, writeChange } from "./change-job.ts";
 import { calendarNames, checkSpec, createJob, type WrittenJob } from "./create-job.ts";
 import { keepAnchors } from "./job-defaults.ts";
 import { lockJob } from "./lock-job.ts";
 import { addRevision } from "./write-revision.ts";
 
-/** The fields of a job that an update may name, by their proto names. */
+/** The fields of a job that an update mask may name, by their proto names. */
 const UPDATABLE = [
   "schedules",
   "start_time",
@@ -41,12 +41,13 @@ const UPDATABLE = [
 ] as const;
 
 /**
- * Adds a revision with the fields that the mask names. A change that changes nothing adds none. Throws JOB_NOT_FOUND
- * (unless `allowMissing`), ETAG_MISMATCH, UPDATE_MASK_INVALID, REQUEST_ID_REUSED and what `checkSpec` and
- * `refusePast` throw. `actor` is the API key's id.
+ * Adds a revision in which the fields that the mask names have their new values. Adds none if nothing differs. With
+ * `allowMissing`, creates the job if it does not exist. With `validateOnly`, nothing is stored. `actor` is the API key's
+ * id. Throws JOB_NOT_FOUND (unless `allowMissing`), ETAG_MISMATCH, UPDATE_MASK_INVALID, REQUEST_ID_REUSED, and what
+ * `checkSpec` and `refusePast` throw.
  */
 export async function updateJob(
-  parts: Parts,
+  parts: ChangeParts & Pick<Parts, "database" | "wake">,
   projectId: string,
   request: UpdateJobRequest,
   actor = "",
@@ -89,7 +90,7 @@ interface Update {
 }
 
 async function writeUpdate(
-  parts: Parts,
+  parts: ChangeParts & Pick<Parts, "database" | "wake">,
   projectId: string,
   { request, given, fields, actor }: Update,
 ): Promise<WrittenJob> {
@@ -118,13 +119,13 @@ async function writeUpdate(
       throw failure("SERVICE_UNAVAILABLE", { service: "scheduler" }, { retryAfterMs: 100 });
     }
     if (same) return { row: before, schedule };
-    const settled = await settleJob(tx, parts, before);
+    const prepared = await settleJob(tx, parts, before);
     const revision = before.revision + 1;
     const { spec } = checked;
-    await addRevision(tx, settled, { number: revision, spec, actor, zoneData: schedule.zoneData });
+    await addRevision(tx, prepared, { number: revision, spec, actor, zoneData: schedule.zoneData });
     await bindCalendars(tx, projectId, [{ jobUid: before.uid, names: calendarNames(checked.job) }]);
-    const change = { ...unchanged(parts, settled), revision, schedule };
-    const row = await writeChange(tx, parts, settled, change);
+    const change = { ...unchanged(parts, prepared), revision, schedule };
+    const row = await writeChange(tx, parts, prepared, change);
     return { row, schedule };
   });
   parts.wake();
@@ -156,7 +157,7 @@ const MESSAGES = [
   ["attempt_timeout", "attemptTimeout"],
 ] as const;
 
-// A field that the mask names and the job leaves out is cleared: it goes back to its default.
+// A field that the mask names but the request leaves out is cleared, so it gets its default again.
 function replace<K extends (typeof MESSAGES)[number][1]>(job: Job, given: Job, key: K): void {
   const value = given[key];
   if (value === undefined) delete job[key];

@@ -3,20 +3,20 @@ import { toSqlTime, toSqlTimeOrNull } from "../../db/time.ts";
 import { revisionInsert } from "../job/revisions.sql.ts";
 import type { SettledJob } from "./change-job.ts";
 
-/** What a later revision says. */
+/** A revision to be added to a job after its first. */
 export interface NewRevision {
   readonly number: number;
   /** The specification as proto3 JSON text. */
   readonly spec: string;
-  /** Id of the API key; empty when EasyCron makes it. */
+  /** The id of the API key; empty if EasyCron adds the revision by itself. */
   readonly actor: string;
-  /** The release of the zone database by which its fire times are computed. */
+  /** The release of the zone database that its fire times are computed with. */
   readonly zoneData: string;
 }
 
 /**
- * Adds a revision to a settled job, with where the job stands: what the revision changes is told by that for ever, when
- * the job's row has long gone on.
+ * Adds a revision to a prepared job. Also stores how many triggers the job has had and its last waiting fire time. So the
+ * difference that the revision makes can still be computed when the job's row has moved on.
  */
 export async function addRevision(
   tx: Queryable,

@@ -19,13 +19,13 @@ export interface LedgerTriggerRow {
   readonly zone_data: string;
 }
 
-/** Triggers of the project's job at the fire times $3, without manual runs. */
+/** Reads the triggers of the project's job at the fire times $3, without those of manual runs. */
 export const ledgerTriggersAt = statement<LedgerTriggerRow>(
   "ledgerTriggersAt",
   `select * from dispatcher.ledger_triggers_at($1, $2, $3::timestamptz[])`,
 );
 
-/** The last attempt that has ended of the project's trigger $2, whose fire time is $3. */
+/** Reads the last attempt that has ended of the project's trigger $2, whose fire time is $3. */
 export const lastAttempt = statement<{ outcome: string; status_code: number | null; error: string }>(
   "lastAttempt",
   `select outcome, status_code, error from dispatcher.last_attempt($1, $2, $3)`,

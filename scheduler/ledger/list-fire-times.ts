@@ -20,15 +20,19 @@ import { readRange } from "./range.ts";
 import { fireTimesOf, type Segment } from "./segments.ts";
 import { findLedgerJob, type LedgerView, readLedgerView, readVerdicts, type Verdict } from "./view.ts";
 
+/** What reading a page of the ledger uses. */
+type LedgerParts = Pick<Parts, "database" | "schedules" | "zoneData" | "clock">;
+
 const DEFAULT_PAGE_SIZE = 100;
 const LIST = "fireTimes";
 
 /**
- * A page of a job's fire times, each with exactly one verdict: the stretches of its life are walked with the revision
- * of each, and triggers and skips laid over. Throws JOB_NOT_FOUND, FIELD_INVALID, PAGE_TOKEN_INVALID.
+ * Returns a page of a job's fire times, each with exactly one verdict. The fire times are computed from the revision in
+ * effect at each time; the verdicts come from the stored triggers and skips. Throws JOB_NOT_FOUND, FIELD_INVALID,
+ * PAGE_TOKEN_INVALID.
  */
 export async function listFireTimes(
-  parts: Parts,
+  parts: LedgerParts,
   projectId: string,
   request: ListFireTimesRequest,
 ): Promise<MessageInitShape<typeof ListFireTimesResponseSchema>> {
@@ -36,12 +40,12 @@ export async function listFireTimes(
   const row = await findLedgerJob(parts.database, projectId, request.job);
   const nowMs = parts.clock.now();
   const { startMs, endMs } = readRange(request, { nowMs, startOf: () => row.create_time });
-  const of = [row.uid, msOf(request.startTime), msOf(request.endTime)].join("/");
-  const fromMs = request.pageToken === "" ? startMs : readToken(request.pageToken, of) + 1;
+  const query = [row.uid, msOf(request.startTime), msOf(request.endTime)].join("/");
+  const fromMs = request.pageToken === "" ? startMs : readToken(request.pageToken, query) + 1;
   const { verdicts } = await readLedgerPage(parts, row, fromMs, endMs, size + 1);
   const last = verdicts[size - 1];
   const more = verdicts.length > size && last !== undefined;
-  const nextPageToken = more ? toPageToken(LIST, `${of}/${last.atMs}`) : "";
+  const nextPageToken = more ? toPageToken(LIST, `${query}/${last.atMs}`) : "";
   return { fireTimes: verdicts.slice(0, size).map((verdict) => toEntry(row, verdict)), nextPageToken };
 }
 
@@ -49,31 +53,31 @@ function msOf(time: Timestamp | undefined): string {
   return time === undefined ? "" : `${timestampMs(time)}`;
 }
 
-// A token goes on with the job and the range that it was given for, and with no other.
-function readToken(token: string, of: string): number {
+// A token is only valid for the job and the range that it was issued for.
+function readToken(token: string, query: string): number {
   const key = readPageToken(LIST, token);
-  const text = key.slice(of.length + 1);
-  if (!key.startsWith(`${of}/`) || !/^-?\d{1,15}$/.test(text)) throw badPageToken(token);
+  const text = key.slice(query.length + 1);
+  if (!key.startsWith(`${query}/`) || !/^-?\d{1,15}$/.test(text)) throw badPageToken(token);
   return Number(text);
 }
 
-/** Fire times of a job with what became of each. */
-export interface Page {
+/** Fire times of a job with their verdicts, and the snapshot that they were read from. */
+export interface LedgerPage {
   readonly view: LedgerView;
   readonly verdicts: readonly Verdict[];
 }
 
 /**
- * The verdicts of at most `most` fire times of a job from `fromMs` on, inclusive, before `endMs`: read in one snapshot,
- * so that a change of the job comes before or after it.
+ * Reads the verdicts of at most `most` fire times of a job, from `fromMs`, inclusive, to `endMs`, exclusive. Reads in one
+ * snapshot, so that a change of the job is seen either completely or not at all. Throws JOB_NOT_FOUND.
  */
 export function readLedgerPage(
-  parts: Parts,
+  parts: LedgerParts,
   job: Pick<JobRow, "uid" | "project_id" | "name">,
   fromMs: number,
   endMs: number,
   most: number,
-): Promise<Page> {
+): Promise<LedgerPage> {
   return parts.database.snapshot(async (tx) => {
     const [row] = await tx.query(jobByUid, [job.project_id, job.uid]);
     if (row === undefined) throw failure("JOB_NOT_FOUND", { job: job.name });
@@ -88,12 +92,15 @@ export function readLedgerPage(
   });
 }
 
-/** The verdicts of such a page alone. */
+/** Reads the same page as `readLedgerPage` and returns only its verdicts. */
 export async function readPage(...of: Parameters<typeof readLedgerPage>): Promise<readonly Verdict[]> {
   return (await readLedgerPage(...of)).verdicts;
 }
 
-/** The verdict as customers see it. A hole, which the audit reports, shows as missed without a reason. */
+/**
+ * Returns the verdict as customers see it. A fire time without any record shows as MISSED without a reason; the audit
+ * reports it as a fault.
+ */
 export function toEntry(row: JobRow, verdict: Verdict): MessageInitShape<typeof LedgerEntrySchema> {
   const { atMs, reason, detail, trigger } = verdict;
   const code = verdict.verdict === "UNKNOWN" ? "MISSED" : verdict.verdict;

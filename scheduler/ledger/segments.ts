@@ -4,7 +4,7 @@ import { type EpochRow, epochsOverlapping } from "../job/epochs.sql.ts";
 import type { ScheduleCache } from "../job/schedule-cache.ts";
 import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
 
-/** A stretch of a job's life in which one state and one revision decide its fire times. Epoch milliseconds. */
+/** A period of a job's life in which its state and its revision do not change. Epoch milliseconds. */
 export interface Segment {
   readonly epoch: number;
   readonly state: EpochRow["state"];
@@ -12,14 +12,15 @@ export interface Segment {
   readonly revision: number;
   /** Its fire times are later than this. */
   readonly afterMs: number;
-  /** They are not later than this. */
+  /** Its fire times are not later than this. */
   readonly untilMs: number;
-  /** When it began, and why it did if it is a pause. */
+  /** The time of the change that began it. */
   readonly changeMs: number;
+  /** The note of the pause; empty if it is not a pause. */
   readonly note: string;
 }
 
-/** The stretches of a job's life that have fire times from `fromMs` on and before `endMs`, in order. */
+/** Reads the segments that may have fire times from `fromMs`, inclusive, to `endMs`, exclusive, in order. */
 export async function readSegments(
   on: Queryable,
   schedules: ScheduleCache,
@@ -40,7 +41,7 @@ export async function readSegments(
   });
 }
 
-/** The fire times of segments from `fromMs` on, inclusive, in order, each with its segment. */
+/** Yields the fire times of segments from `fromMs` on, inclusive, in order, each with its segment. */
 export function* fireTimesOf(
   segments: readonly Segment[],
   fromMs: number,

@@ -12,7 +12,7 @@ import type { Parts } from "../parts.ts";
 import { type LedgerTriggerRow, ledgerTriggersAt } from "./ledger.sql.ts";
 import { readSegments, type Segment } from "./segments.ts";
 
-/** A fire time and what became of it; UNKNOWN only if the ledger has a hole. */
+/** A fire time and what happened to it. UNKNOWN means that the ledger has no record of it, which is a fault. */
 export interface Verdict {
   readonly atMs: number;
   readonly verdict: "TRIGGERED" | "SKIPPED" | "MISSED" | "UPCOMING" | "UNKNOWN";
@@ -22,18 +22,21 @@ export interface Verdict {
   readonly segment: Segment;
 }
 
-/** A job and the stretches of its life, as they were at one moment. */
+/** A job and its segments in a range, read in one snapshot. */
 export interface LedgerView {
   readonly row: JobRow;
   readonly nowMs: number;
   readonly segments: readonly Segment[];
-  /** Fire times from here on are not decided yet. */
+  /** Fire times from here on are not decided yet. Epoch milliseconds; Infinity if all are decided. */
   readonly undecidedMs: number;
 }
 
 const JOB_ID = /^job_[0-7][0-9a-hjkmnp-tv-z]{25}$/;
 
-/** The project's job of an id, or of a name: the living one, or else the last that had it. Throws JOB_NOT_FOUND. */
+/**
+ * Finds the project's job by id or by name. If several jobs have had the name, returns the one that exists, or else the
+ * one that was created last. Throws JOB_NOT_FOUND.
+ */
 export async function findLedgerJob(on: Queryable, projectId: string, job: string): Promise<JobRow> {
   const [byId] = JOB_ID.test(job) ? await on.query(jobByUid, [projectId, job]) : [];
   if (byId !== undefined) return byId;
@@ -43,10 +46,13 @@ export async function findLedgerJob(on: Queryable, projectId: string, job: strin
   return row;
 }
 
-/** Reads what gives a job's fire times of a range, in one snapshot with its row. */
+/**
+ * Reads the segments that have a job's fire times of a range. `on` must be the snapshot in which `row` was read. A pause
+ * with an end is split there into a paused and an active segment.
+ */
 export async function readLedgerView(
   on: Queryable,
-  parts: Parts,
+  parts: Pick<Parts, "schedules" | "zoneData" | "clock">,
   row: JobRow,
   range: { readonly fromMs: number; readonly endMs: number },
 ): Promise<LedgerView> {
@@ -68,12 +74,17 @@ export async function readLedgerView(
   return { row, nowMs, segments: [...before, await endOfUpcoming(on, parts, row, present)], undecidedMs };
 }
 
-/** How many upcoming fire times are looked at to see where a limited job ends. */
-const LOOKED_AHEAD = 10_000;
+/** The most upcoming fire times that are checked to find where a job with `maxFires` ends. */
+const MAX_LOOK_AHEAD = 10_000;
 
-// A job with maxFires has no more upcoming fire times than it has fires left: each is taken to fire that is neither to
-// be skipped nor outside its calendars, as they are now.
-async function endOfUpcoming(on: Queryable, parts: Parts, row: JobRow, segment: Segment): Promise<Segment> {
+// A job with maxFires has only as many upcoming fire times as it has fires left. A fire time counts if it is neither to
+// be skipped by request nor outside the job's calendars as they are now.
+async function endOfUpcoming(
+  on: Queryable,
+  parts: Pick<Parts, "zoneData">,
+  row: JobRow,
+  segment: Segment,
+): Promise<Segment> {
   const { schedule } = segment;
   const { maxFires } = schedule.policies;
   if (maxFires === 0) return segment;
@@ -91,14 +102,14 @@ async function endOfUpcoming(on: Queryable, parts: Parts, row: JobRow, segment: 
   let left = maxFires - row.last_seq - waiting.filter(fires).length;
   let atMs: number | null = (row.next_fire_time ?? segment.afterMs + 1) - 1;
   for (let looked = 0; left > 0 && atMs !== null; looked++) {
-    if (looked === LOOKED_AHEAD) return segment;
+    if (looked === MAX_LOOK_AHEAD) return segment;
     atMs = schedule.nextAfter(atMs);
     if (atMs !== null && fires(atMs)) left -= 1;
   }
   return atMs === null ? segment : { ...segment, untilMs: Math.min(segment.untilMs, atMs) };
 }
 
-/** What became of fire times of one view, ascending and all from one stretch of time. */
+/** Reads the verdicts of fire times of one view. `fires` must be ascending. */
 export async function readVerdicts(
   on: Queryable,
   view: LedgerView,

@@ -3,8 +3,8 @@ import { toSqlTime } from "../../db/time.ts";
 import type { JobFilter } from "./job-filter.ts";
 
 /**
- * The condition that a job `j` with its revision in force `r` passes a filter, whatever that is: $1 to $8 are what
- * `toFilterValues` returns. An array that asks for nothing is passed without a look at the specification.
+ * The SQL condition that a job `j` with its current revision `r` matches a filter. $1 to $8 are the values that
+ * `toFilterValues` returns. If a filter asks for neither labels nor targets, the specification is not read.
  */
 export const PASSES_FILTER = `j.project_id = $1 and j.state <> 'DELETED'
       and case when j.state = 'ACTIVE' and j.pause_until > $2::timestamptz then 'PAUSED' else j.state end = any ($3::text[])
@@ -16,7 +16,7 @@ export const PASSES_FILTER = `j.project_id = $1 and j.state <> 'DELETED'
       and (cardinality($8::text[]) = 3
            or exists (select from json_object_keys(r.spec -> 'target') as kind where kind = any ($8::text[])))`;
 
-/** The values of `PASSES_FILTER`: states are those of `nowMs`. */
+/** Returns the values of `PASSES_FILTER`. A job's state is the one that it has at `nowMs`. */
 export function toFilterValues(projectId: string, filter: JobFilter, nowMs: number): SqlValue[] {
   return [
     projectId,

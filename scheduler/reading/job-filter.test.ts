@@ -34,35 +34,36 @@ describe("a filter", () => {
     ["state = PAUSED AND", 19, "its end"],
     ["state = PAUSED OR state = ACTIVE", 16, "OR is not AND"],
     ["state = PAUSED and state = ACTIVE", 16, "and is not AND"],
-    ["state = NOT", 9, "NOT is no value"],
-    ["AND state = PAUSED", 1, "AND is no field"],
-    ["NOT state = PAUSED", 1, "NOT is no field"],
-    ["-state = PAUSED", 1, "-state is no field"],
+    ["state = NOT", 9, "NOT is not a value"],
+    ["AND state = PAUSED", 1, "AND is not a field"],
+    ["NOT state = PAUSED", 1, "NOT is not a field"],
+    ["-state = PAUSED", 1, "-state is not a field"],
     ["(state = PAUSED)", 1, "cannot be read"],
-    ["state = DELETED", 9, "DELETED is none of ACTIVE, PAUSED, FINISHED"],
-    ["state = paused", 9, "paused is none of"],
-    ["state : PAUSED", 7, "is for labels only"],
+    ["state = DELETED", 9, "DELETED is not one of ACTIVE, PAUSED, FINISHED"],
+    ["state = paused", 9, "paused is not one of"],
+    ["state : PAUSED", 7, "is allowed for labels only"],
     ["state > PAUSED", 7, "cannot be read"],
-    ["name != payroll", 6, "!= is not ="],
+    ["name != payroll", 6, "!= is not allowed for name"],
     ["name = *pay", 8, "*pay has a *"],
     ["name = p*y*", 8, "p*y* has a *"],
-    ["labels = x", 1, "labels is no field"],
-    ["labels. = x", 1, "labels. is no field"],
-    ["labels.Team = x", 1, "labels.Team is no key"],
-    ["labels.team != x", 13, "!= is neither"],
+    ["labels = x", 1, "labels is not a field"],
+    ["labels. = x", 1, "labels. is not a field"],
+    ["labels.Team = x", 1, "labels.Team is not a label key"],
+    ["labels.team != x", 13, "!= is not allowed for a label"],
     ["labels.team:x", 13, "x is not *"],
     ['labels.team = "bill*"', 15, "has a *"],
     ['labels.team = "bill', 15, "cannot be read"],
     ['labels.team = "a\nb"', 15, "cannot be read"],
-    ["target = smtp", 10, "smtp is none of webhook, redis, kafka"],
-    ["payload = x", 1, "payload is no field"],
+    ["target = smtp", 10, "smtp is not one of webhook, redis, kafka"],
+    ["payload = x", 1, "payload is not a field"],
     [`state = PAUSED ${"x".repeat(400)}`, 16, "xxx… is not AND"],
   ])("%j is refused, and it is said where and what is accepted", (text, position, problem) => {
     const refused = () => parseJobFilter(text);
     expect(refused).toThrow(expect.objectContaining({ reason: "FIELD_INVALID" }));
     expect(refused).toThrow(`filter: at character ${position}, `);
     expect(refused).toThrow(problem);
-    expect(refused).toThrow('labels.team = "billing", labels.team:*, target = "webhook", joined by AND.');
+    expect(refused).toThrow("accepted, joined by AND: ");
+    expect(refused).toThrow('labels.team = "billing", labels.team:*, target = "webhook".');
   });
 
   test("of labels asks for all of them", () => {

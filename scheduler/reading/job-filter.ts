@@ -1,27 +1,29 @@
 import { fieldFailure } from "../../mesh/errors.ts";
 import type { JobStateName } from "../job/job.ts";
 
-/** The states that a job can be in until it is deleted. */
+/** The states of a job that is not deleted. */
 type LivingState = Exclude<JobStateName, "DELETED">;
 const STATES: readonly LivingState[] = ["ACTIVE", "PAUSED", "FINISHED"];
 const TARGETS = ["webhook", "redis", "kafka"] as const;
 type TargetKind = (typeof TARGETS)[number];
 
-/** Which jobs are meant: those that all of it is true of. */
+/** A filter of jobs. A job matches if it meets all conditions. */
 export interface JobFilter {
+  /** A job must be in one of these states. */
   readonly states: readonly LivingState[];
-  /** Names that a job must have; two different ones are met by none. */
+  /** A job must have each of these names, so two different names match no job. */
   readonly names: readonly string[];
-  /** Beginnings that its name must have. */
+  /** A job's name must begin with each of these. */
   readonly prefixes: readonly string[];
-  /** Labels that it must have, key and value. */
+  /** A job must have each of these labels, by key and value. */
   readonly labels: readonly (readonly [key: string, value: string])[];
-  /** Keys of labels that it must have. */
+  /** A job must have a label with each of these keys. */
   readonly labelKeys: readonly string[];
+  /** A job must have one of these targets. */
   readonly targets: readonly TargetKind[];
 }
 
-/** The filter that every living job passes. */
+/** The filter that every job matches, unless it is deleted. */
 export const EVERY_JOB: JobFilter = {
   states: STATES,
   names: [],
@@ -32,20 +34,20 @@ export const EVERY_JOB: JobFilter = {
 };
 
 const ACCEPTED =
-  'accepted is: state = PAUSED, state != ACTIVE, name = "payroll", name = "pay*", labels.team = "billing", labels.team:*, target = "webhook", joined by AND.';
-/** Most characters of the filter that an error repeats: it says what is accepted too, and is cut off at 256. */
+  'accepted, joined by AND: state = PAUSED, state != ACTIVE, name = "payroll", name = "pay*", labels.team = "billing", labels.team:*, target = "webhook".';
+/** The most characters of the filter that an error repeats. An error is cut at 256 characters, and `ACCEPTED` needs most. */
 const SHOWN = 40;
 
 /**
- * Reads a filter, a small part of AIP-160; an empty one is passed by every job. Throws FIELD_INVALID for the field
- * `filter`, with the position of what is wrong (1: the first character) and what is accepted.
+ * Parses a filter, in a small part of the language of AIP-160. Every job matches an empty filter. Throws FIELD_INVALID
+ * for the field `filter`, with the position of the fault (the first character has position 1) and what is accepted.
  *
- * 1. The text is cut into words, quoted strings and operators.
- * 2. Three of these are a restriction, and the word AND stands between two.
+ * 1. The text is split into words, quoted strings and operators.
+ * 2. Three tokens are a restriction, such as `state = PAUSED`. The word AND separates two restrictions.
  * 3. Each restriction narrows the filter.
  */
 export function parseJobFilter(text: string): JobFilter {
-  const tokens = tokensOf(text);
+  const tokens = tokenize(text);
   let filter = EVERY_JOB;
   if (tokens.length === 0) return filter;
   for (let index = 0; ; index += 4) {
@@ -57,23 +59,23 @@ export function parseJobFilter(text: string): JobFilter {
   }
 }
 
-/** The jobs that have all these labels. */
+/** Returns the filter of the jobs that have all these labels. */
 export function filterOfLabels(labels: Readonly<Record<string, string>>): JobFilter {
   return { ...EVERY_JOB, labels: Object.entries(labels) };
 }
 
-/** The jobs of a filter that are in one of these states. */
+/** Returns the filter of the jobs that match `filter` and are in one of these states. */
 export function inStates(filter: JobFilter, states: readonly LivingState[]): JobFilter {
   return { ...filter, states: filter.states.filter((state) => states.includes(state)) };
 }
 
 interface Token {
   readonly kind: "WORD" | "STRING" | "OPERATOR" | "END";
-  /** As it stands there. */
+  /** As written in the filter. */
   readonly text: string;
-  /** Without quotes. */
+  /** Without quotes and escapes. */
   readonly value: string;
-  /** Place of its first character, from 0. */
+  /** The position of its first character, counted from 0. */
   readonly at: number;
 }
 
@@ -85,7 +87,7 @@ interface Restriction {
 
 const TOKEN = /\s*(?:([\w.*-]+)|"((?:[^"\\\p{Cc}]|\\["\\])*)"|(!=|[=:]))/uy;
 
-function tokensOf(text: string): Token[] {
+function tokenize(text: string): Token[] {
   const tokens: Token[] = [];
   let at = 0;
   while (text.slice(at).trim() !== "") {
@@ -108,10 +110,10 @@ function tokensOf(text: string): Token[] {
 function narrow(filter: JobFilter, restriction: Restriction): JobFilter {
   const { field, operator, value } = restriction;
   const name = field.kind === "WORD" ? field.text : "";
-  if (!/^(?:state|name|target|labels\..+)$/.test(name)) throw invalid(field, "is no field to filter by");
-  if (operator.kind !== "OPERATOR") throw invalid(operator, "is no operator");
+  if (!/^(?:state|name|target|labels\..+)$/.test(name)) throw invalid(field, "is not a field to filter by");
+  if (operator.kind !== "OPERATOR") throw invalid(operator, "is not an operator");
   const known = value.kind === "STRING" || (value.kind === "WORD" && !/^(?:AND|OR|NOT)$/.test(value.text));
-  if (!known) throw invalid(value, "is no value");
+  if (!known) throw invalid(value, "is not a value");
   if (name === "state") {
     const prefixed = value.value.replace(/^JOB_STATE_/, "");
     return { ...filter, states: choose(filter.states, STATES, restriction, prefixed) };
@@ -128,16 +130,16 @@ function choose<T extends string>(
   { operator, value }: Restriction,
   wanted: string,
 ): readonly T[] {
-  if (operator.text === ":") throw invalid(operator, "is for labels only");
-  if (!all.some((each) => each === wanted)) throw invalid(value, `is none of ${all.join(", ")}`);
+  if (operator.text === ":") throw invalid(operator, "is allowed for labels only");
+  if (!all.some((each) => each === wanted)) throw invalid(value, `is not one of ${all.join(", ")}`);
   return left.filter((each) => (each === wanted) === (operator.text === "="));
 }
 
 function narrowName(filter: JobFilter, { operator, value }: Restriction): JobFilter {
-  if (operator.text !== "=") throw invalid(operator, "is not = before a name");
+  if (operator.text !== "=") throw invalid(operator, "is not allowed for name, only = is");
   const [start = "", ...rest] = value.value.split("*");
   if (rest.length === 0) return { ...filter, names: [...filter.names, start] };
-  if (rest.length > 1 || rest[0] !== "") throw invalid(value, "has a * that is not its end");
+  if (rest.length > 1 || rest[0] !== "") throw invalid(value, "has a * that is not at the end");
   return { ...filter, prefixes: [...filter.prefixes, start] };
 }
 
@@ -145,14 +147,14 @@ const LABEL_KEY = /^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/;
 
 function narrowLabel(filter: JobFilter, { field, operator, value }: Restriction): JobFilter {
   const key = field.text.slice("labels.".length);
-  if (!LABEL_KEY.test(key)) throw invalid(field, "is no key of a label");
+  if (!LABEL_KEY.test(key)) throw invalid(field, "is not a label key");
   if (operator.text === ":") {
-    if (value.text !== "*") throw invalid(value, "is not * after a colon");
+    if (value.text !== "*") throw invalid(value, "is not *, the only value after :");
     return { ...filter, labelKeys: [...filter.labelKeys, key] };
   }
-  if (operator.text !== "=") throw invalid(operator, "is neither = nor : after a label");
-  // What AIP-160 would read as a beginning is not passed off as a value that no job has.
-  if (value.value.includes("*")) throw invalid(value, "has a *, which is for names only");
+  if (operator.text !== "=") throw invalid(operator, "is not allowed for a label, only = and : are");
+  // AIP-160 reads a * as a prefix match. Refusing it is better than looking for a label that contains a *.
+  if (value.value.includes("*")) throw invalid(value, "has a *, allowed for names only");
   return { ...filter, labels: [...filter.labels, [key, value.value]] };
 }
 

@@ -3,17 +3,17 @@ import type { JobRow } from "../job/job.ts";
 import { JOB_WITH_SPEC } from "../job/jobs.sql.ts";
 import { PASSES_FILTER } from "./job-filter.sql.ts";
 
-/** Statements that give a page of the jobs that pass a filter ($1 to $8), each in an order of its own. */
+/** The statements that read a page of the jobs that match a filter ($1 to $8), one for each order. */
 export interface OrderedJobs {
-  /** After the name $9, at most $10. */
+  /** Jobs after the name $9, at most $10. */
   readonly byName: Statement<JobRow>;
-  /** Before the name $9, at most $10. */
+  /** Jobs before the name $9, at most $10. */
   readonly byNameDescending: Statement<JobRow>;
-  /** After the time $10 and the name $9, at most $11. */
+  /** Jobs after the create time $10 and the name $9, at most $11. */
   readonly byCreateTime: Statement<JobRow>;
-  /** Before the time $10 and the name $9, at most $11. */
+  /** Jobs before the create time $10 and the name $9, at most $11. */
   readonly byCreateTimeDescending: Statement<JobRow>;
-  /** After the time $10 and the name $9, at most $11; last those that have none. */
+  /** Jobs after the next fire time $10 and the name $9, at most $11. Jobs without a next fire time come last. */
   readonly byNextFireTime: Statement<JobRow>;
 }
 

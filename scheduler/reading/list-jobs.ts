@@ -6,21 +6,20 @@ import type { ListJobsRequest } from "../../gen/easycron/v1/job_service_pb.ts";
 import { failure, fieldFailure } from "../../mesh/errors.ts";
 import type { JobRow } from "../job/job.ts";
 import { jobsAfterName } from "../job/jobs.sql.ts";
-import type { Parts } from "../parts.ts";
 import { readPageToken, toPageToken } from "../requests/page-token.ts";
 import { toFilterValues } from "./job-filter.sql.ts";
 import { EVERY_JOB, parseJobFilter } from "./job-filter.ts";
 import { orderedJobs } from "./list-jobs.sql.ts";
-import { presentJobs } from "./read-jobs.ts";
+import { type PresentParts, presentJobs } from "./read-jobs.ts";
 
 const DEFAULT_PAGE_SIZE = 50;
 
-/** An order of jobs: those of one time by name. */
+/** An order of jobs. Jobs with the same time are ordered by name. */
 interface Order {
   readonly statement: Statement<JobRow>;
-  /** What is before all names, in this order. */
+  /** A text that comes before all names in this order. */
   readonly firstName: string;
-  /** By which time it is, and what is before all times; none when it is by name only. */
+  /** The time that jobs are ordered by, and a value before all times. Absent if the order is by name only. */
   readonly time?: {
     readonly first: string;
     readonly of: (row: JobRow) => number | null;
@@ -60,9 +59,9 @@ const ORDERS: ReadonlyMap<string, Order> = new Map<string, Order>([
   ],
 ]);
 
-/** A page of the jobs that pass the filter, in the order asked for. Throws FIELD_INVALID, PAGE_TOKEN_INVALID. */
+/** Returns a page of the jobs that match the filter, in the requested order. Throws FIELD_INVALID, PAGE_TOKEN_INVALID. */
 export async function listJobs(
-  parts: Parts,
+  parts: PresentParts,
   projectId: string,
   request: ListJobsRequest,
 ): Promise<{ jobs: Job[]; nextPageToken: string }> {
@@ -71,7 +70,7 @@ export async function listJobs(
   const list = listOf(request);
   const size = request.pageSize === 0 ? DEFAULT_PAGE_SIZE : request.pageSize;
   const rest = [...readKey(order, list, request.pageToken), size + 1];
-  // Of the list without a filter PostgreSQL reads a page and no more; of another it looks at every job of the project.
+  // Without a filter, PostgreSQL reads one page from an index. With one, it reads every job of the project.
   const rows = await (filter === EVERY_JOB && order === ORDERS.get("name")
     ? parts.database.query(jobsAfterName, [projectId, ...rest])
     : parts.database.query(order.statement, [
@@ -98,10 +97,10 @@ function readOrder(text: string): Order {
   if (order !== undefined) return order;
   const shown = text.length > 40 ? `${text.slice(0, 40)}…` : text;
   const accepted = [...ORDERS.keys()].join(", ");
-  throw fieldFailure("FIELD_INVALID", "orderBy", `"${shown}" is no order; accepted is one of ${accepted}.`);
+  throw fieldFailure("FIELD_INVALID", "orderBy", `"${shown}" is not an order; use one of: ${accepted}.`);
 }
 
-// A token is good for the filter and the order it was given for.
+// A page token is only valid for the filter and the order that it was issued for.
 function listOf({ filter, orderBy }: ListJobsRequest): string {
   if (filter === "" && orderBy === "") return "jobs";
   const digest = createHash("sha256").update(JSON.stringify([filter, orderBy]));
@@ -115,7 +114,7 @@ function toKey({ time }: Order, row: JobRow): string {
 
 const KEY = /^(?:(-?\d{1,15}|infinity):)?([a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?)$/;
 
-/** The values after which a page begins: a name, and a time if the order is by one. */
+/** Returns the values after which a page begins: a name, and a time if the order is by time. */
 function readKey({ firstName, time }: Order, list: string, token: string): string[] {
   const key = readPageToken(list, token);
   if (key === "") return time === undefined ? [firstName] : [firstName, time.first];
@@ -126,10 +125,10 @@ function readKey({ firstName, time }: Order, list: string, token: string): strin
   return [name, ms === "infinity" ? ms : toSqlTime(Number(ms))];
 }
 
-/** Specifications of one page, as JSON characters: well below what a message of the mesh may hold. */
+/** The most characters of JSON specifications on one page: well below the size limit of a message between services. */
 const MAX_PAGE_CHARS = 4 * 1024 * 1024;
 
-// A page may be shorter than asked for; at least one job is on it.
+// A page may be shorter than requested, but has at least one job.
 function fittingPage(rows: readonly JobRow[]): readonly JobRow[] {
   let chars = 0;
   const end = rows.findIndex((row) => {

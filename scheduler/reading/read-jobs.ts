@@ -11,26 +11,33 @@ import { jobByName, jobUidsByName } from "../job/jobs.sql.ts";
 import type { Parts } from "../parts.ts";
 import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
 
-/** A job to be shown; its schedule is the cache's unless given. */
+/** What presenting jobs to customers uses. */
+export type PresentParts = Pick<Parts, "database" | "schedules" | "zoneData" | "clock">;
+
+/** A job to present. Its schedule is taken from the cache unless given. */
 export interface ShownJob {
   readonly row: JobRow;
   readonly schedule?: CompiledSchedule;
 }
 
-/** The job as customers see it: `presentJobs` of one. */
-export async function presentJob(parts: Parts, row: JobRow, schedule?: CompiledSchedule): Promise<Job> {
+/** Returns one job as customers see it. See `presentJobs`. */
+export async function presentJob(
+  parts: PresentParts,
+  row: JobRow,
+  schedule?: CompiledSchedule,
+): Promise<Job> {
   const [job] = await presentJobs(parts, [{ row, ...(schedule && { schedule }) }]);
   if (job === undefined) throw new Error(`Job ${row.uid} is not shown.`);
   return job;
 }
 
 /**
- * Jobs as customers see them, in their order. The next fire time of each is counted from now, and is one that makes a
- * trigger: what its calendars in force skip is passed over, and so is what was asked to be skipped. One that a calendar
- * defers keeps its nominal time. It is absent when none is found among the next fire times of about a year, and when a
- * stored schedule cannot be compiled.
+ * Returns jobs as customers see them, in the given order. The next fire time of a job is the first one after now that
+ * makes a trigger: fire times that its current calendars skip, or that a request skips, are left out. A fire time that a
+ * calendar defers is given with its nominal time. The next fire time is absent if none is found within about a year, or
+ * if the stored schedule cannot be compiled.
  */
-export async function presentJobs(parts: Parts, jobs: readonly ShownJob[]): Promise<Job[]> {
+export async function presentJobs(parts: PresentParts, jobs: readonly ShownJob[]): Promise<Job[]> {
   const shown = jobs.map(({ row, schedule }) => ({ row, schedule: schedule ?? parts.schedules.find(row) }));
   const gates = await gatesOfShown(parts, shown);
   return shown.map((each, index) => present(parts, each, gates[index]));
@@ -43,8 +50,11 @@ interface FoundJob {
 
 type Gates = readonly CalendarGate[] | undefined;
 
-/** One statement for all of them; none if no job has a calendar and a next fire time. */
-function gatesOfShown(parts: Parts, shown: readonly FoundJob[]): Promise<Gates[]> {
+/** Reads the gates of all jobs with one statement, or with none if no active job has a calendar. */
+function gatesOfShown(
+  parts: Pick<Parts, "database" | "zoneData">,
+  shown: readonly FoundJob[],
+): Promise<Gates[]> {
   const references = shown.map(({ row, schedule }) => ({
     projectId: row.project_id,
     references: row.state === "ACTIVE" && !(schedule instanceof Error) ? schedule.calendars : [],
@@ -52,19 +62,20 @@ function gatesOfShown(parts: Parts, shown: readonly FoundJob[]): Promise<Gates[]
   return gatesOfMany(parts.database, parts.zoneData, references);
 }
 
-function present(parts: Parts, { row, schedule }: FoundJob, gates: Gates): Job {
+function present(parts: Pick<Parts, "clock">, { row, schedule }: FoundJob, gates: Gates): Job {
   const nowMs = parts.clock.now();
   if (schedule instanceof Error) return toJob(row, null, nowMs);
   const plan = { ...schedule.plan, gates: gates ?? [] };
   return toJob(row, row.state === "ACTIVE" ? nextFireTimeOf(row, plan, nowMs) : null, nowMs);
 }
 
-// The cursor runs ahead of now by the look-ahead; behind now it stands at what is owed. A cursor of a job that has
-// none left, or of one whose pause ends by itself, is not asked for again.
+// The cursor is usually ahead of now by the look-ahead. A cursor that is not after now points at a fire time that is due
+// but not decided yet, and that one is the next. A job without a cursor has no next fire time, unless its last trigger,
+// handed over ahead of time, is still to come.
 function nextFireTimeOf(row: JobRow, plan: FirePlan, nowMs: number): number | null {
   const cursor = row.next_fire_time;
-  const owed = cursor !== null && cursor <= nowMs;
-  const from = owed ? cursor - 1 : Math.max(nowMs, Math.min(row.after_time, row.pause_until ?? 0));
+  const isDue = cursor !== null && cursor <= nowMs;
+  const from = isDue ? cursor - 1 : Math.max(nowMs, Math.min(row.after_time, row.pause_until ?? 0));
   const next = nextToTrigger(row, plan, from);
   const last = row.last_fire_time;
   if (cursor === null && (last === null || next === null || next > last)) return null;
@@ -84,7 +95,10 @@ function nextToTrigger(row: JobRow, plan: FirePlan, afterMs: number): number | n
   return null;
 }
 
-/** The opening for which a fire time up to `afterMs` waits, or waited: a later one deferred to it makes no trigger. */
+/**
+ * Returns the opening to which the last fire time up to `afterMs` is deferred, or null if it is not. A later fire time
+ * that is deferred to the same opening makes no trigger.
+ */
 function openingTaken(row: JobRow, { gates = [] }: FirePlan, afterMs: number): number | null {
   const { waiting } = readCarry(row.carry);
   const earlier = [row.last_fire_time, ...waiting].filter((atMs) => atMs !== null && atMs <= afterMs);
@@ -93,9 +107,9 @@ function openingTaken(row: JobRow, { gates = [] }: FirePlan, afterMs: number): n
   return verdict.kind === "DEFERRED" ? verdict.untilMs : null;
 }
 
-/** Reads a job by name. Throws JOB_NOT_FOUND. */
+/** Reads a job that is not deleted, by name. Throws JOB_NOT_FOUND. */
 export async function readJob(
-  parts: Parts,
+  parts: Pick<Parts, "database">,
   projectId: string,
   request: Pick<GetJobRequest, "name">,
 ): Promise<JobRow> {
@@ -104,8 +118,12 @@ export async function readJob(
   return row;
 }
 
-/** The ids of all jobs of the project that have had this name. Throws JOB_NOT_FOUND instead of none. */
-export async function resolveJob(parts: Parts, projectId: string, name: string): Promise<string[]> {
+/** Returns the ids of all jobs of the project that have had a name, including deleted ones. Throws JOB_NOT_FOUND if none. */
+export async function resolveJob(
+  parts: Pick<Parts, "database">,
+  projectId: string,
+  name: string,
+): Promise<string[]> {
   const rows = await parts.database.query(jobUidsByName, [projectId, name]);
   if (rows.length === 0) throw failure("JOB_NOT_FOUND", { job: name });
   return rows.map((row) => row.uid);

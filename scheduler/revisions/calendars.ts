@@ -5,8 +5,9 @@ import { calendarVersionsAt } from "../job/revisions.sql.ts";
 import type { Parts } from "../parts.ts";
 
 /**
- * The gates of jobs of one project by the calendars that were in force at an instant, in their order. Deleted ones count:
- * a living job's calendar cannot be deleted, so each was there when the revision that names it was made.
+ * Returns the calendar gates of several jobs of one project as they were at an instant, in the order of the jobs.
+ * Includes calendars that have been deleted since. A calendar that a job refers to cannot be deleted, so each calendar
+ * existed when the revision that names it was created.
  */
 export async function gatesAt(
   parts: Pick<Parts, "database" | "zoneData">,

@@ -1,33 +1,36 @@
 import { type CalendarGate, passGates } from "../../cron/calendar-gate.ts";
 import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
 
-/** How far ahead the fire times of two revisions are compared. */
+/** How far ahead the fire times of two revisions are compared: seven days. */
 export const DIFFERENCE_MS = 7 * 86_400_000;
-/** Most fire times of each revision that are looked at. */
+/** The most fire times of each revision that are computed. */
 const MAX_FIRE_TIMES = 50_000;
 
-/** What decides the fire times of a revision. */
+/** Everything that determines the fire times of a revision. */
 export interface RevisionTiming {
   readonly schedule: CompiledSchedule;
   readonly gates: readonly CalendarGate[];
-  /** How many triggers it may still make; without it, any number. */
+  /** How many triggers the job may still create; unlimited if absent. */
   readonly firesLeft?: number;
-  /** The last fire time that waits for its moment: an opening that it has been deferred to is taken. */
+  /**
+   * The last fire time that is waiting, in epoch milliseconds. If a calendar defers it to an opening, later fire times
+   * deferred to the same opening make no trigger.
+   */
   readonly waitingMs?: number | null;
 }
 
-/** How one revision's fire times differ from another's. Times are epoch milliseconds, ascending. */
+/** The fire times that differ between two revisions. Times are epoch milliseconds, ascending. */
 export interface Difference {
-  /** Up to here, inclusive, they were compared. */
+  /** The last instant that was compared. */
   readonly endMs: number;
   readonly added: readonly number[];
   readonly removed: readonly number[];
 }
 
 /**
- * Compares the fire times of two revisions after `afterMs`, for `lengthMs` (seven days) or as far as 50,000 of either
- * reach: those that make a trigger. An instant that both have is neither added nor removed. `before` is null for a first
- * revision.
+ * Compares the fire times of two revisions that make a trigger, from `afterMs`, exclusive, for `lengthMs` (default: seven
+ * days). Stops earlier if either revision has more than 50,000 fire times in that time. An instant that both revisions
+ * have is neither added nor removed. `before` is null for the first revision of a job.
  */
 export function differenceOf(
   before: RevisionTiming | null,
@@ -68,8 +71,9 @@ function fireTimes(
 }
 
 /**
- * Tells of fire times, asked in order, whether they make a trigger. Of those deferred to one opening the first does. No
- * calendar is asked before that opening: until then not all are open, so none of these fires.
+ * Creates a function that tells whether a fire time makes a trigger. It must be called with ascending fire times. Of all
+ * fire times that are deferred to the same opening, only the first makes a trigger. Until that opening no other fire time
+ * makes a trigger, because some calendar is still closed; so the calendars need not be checked.
  */
 function createGatekeeper({ gates, waitingMs }: RevisionTiming): (atMs: number) => boolean {
   let takenMs = Number.NEGATIVE_INFINITY;

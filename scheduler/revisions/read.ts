@@ -22,18 +22,18 @@ import { type Difference, differenceOf, type RevisionTiming } from "./difference
 
 const DEFAULT_PAGE_SIZE = 50;
 const AFTER_ALL = 2_147_483_647;
-/** How many of the added, and of the removed, fire times are shown unless asked otherwise. */
+/** How many of the added, and of the removed, fire times a page shows by default. */
 const DEFAULT_TIMES = 10;
 
-type Named = Pick<GetRevisionRequest, "name" | "number">;
-type Paged = Named & Partial<Pick<GetRevisionRequest, "pageSize" | "pageToken">>;
+type RevisionRequest = Pick<GetRevisionRequest, "name" | "number">;
+type RevisionPageRequest = RevisionRequest & Partial<Pick<GetRevisionRequest, "pageSize" | "pageToken">>;
 
 /**
- * A page of a job's revisions, newest first; of several jobs that have had the name, of the living one, or else the last.
- * Throws JOB_NOT_FOUND, PAGE_TOKEN_INVALID.
+ * Returns a page of a job's revisions, newest first. If several jobs have had the name, uses the one that exists, or else
+ * the one that was created last. Throws JOB_NOT_FOUND, PAGE_TOKEN_INVALID.
  */
 export async function listRevisions(
-  parts: Parts,
+  parts: Pick<Parts, "database">,
   projectId: string,
   request: ListRevisionsRequest,
 ): Promise<{ revisions: Revision[]; nextPageToken: string }> {
@@ -60,13 +60,13 @@ function readNumber(list: string, token: string, first: number): number {
 }
 
 /**
- * A revision with a page of its difference from the one before, which is the same whenever it is read. The job is found as
- * in `listRevisions`. Throws JOB_NOT_FOUND, REVISION_NOT_FOUND, PAGE_TOKEN_INVALID.
+ * Returns a revision with a page of its difference from the previous revision. The difference does not depend on when it
+ * is read. Finds the job as `listRevisions` does. Throws JOB_NOT_FOUND, REVISION_NOT_FOUND, PAGE_TOKEN_INVALID.
  */
 export async function getRevision(
-  parts: Parts,
+  parts: Pick<Parts, "database" | "zoneData">,
   projectId: string,
-  { pageSize = 0, pageToken = "", ...request }: Paged,
+  { pageSize = 0, pageToken = "", ...request }: RevisionPageRequest,
 ): Promise<{ revision: Revision; nextPageToken: string }> {
   const job = await findLedgerJob(parts.database, projectId, request.name);
   const rows = await findRows(parts, projectId, request, job);
@@ -87,17 +87,21 @@ export async function getRevision(
   };
 }
 
-/** A revision of a living job, without its difference. Throws JOB_NOT_FOUND, REVISION_NOT_FOUND. */
-export async function findRevision(parts: Parts, projectId: string, request: Named): Promise<Revision> {
+/** Returns a revision of a job that is not deleted, without its difference. Throws JOB_NOT_FOUND, REVISION_NOT_FOUND. */
+export async function findRevision(
+  parts: Pick<Parts, "database">,
+  projectId: string,
+  request: RevisionRequest,
+): Promise<Revision> {
   const [row] = await findRows(parts, projectId, request, await readJob(parts, projectId, request));
   return toRevision(row);
 }
 
-// The revision, and if there is one, that before it.
+// Returns the revision and, unless it is the first, the one before it.
 async function findRows(
-  parts: Parts,
+  parts: Pick<Parts, "database">,
   projectId: string,
-  request: Named,
+  request: RevisionRequest,
   job: JobRow,
 ): Promise<[RevisionRow, ...RevisionRow[]]> {
   const number = Math.min(request.number, AFTER_ALL);
@@ -108,7 +112,10 @@ async function findRows(
   throw failure("REVISION_NOT_FOUND", metadata);
 }
 
-/** The difference after `afterMs` as customers see it: all of it counted, and `size` of each kind from `offset` on shown. */
+/**
+ * Returns the difference after `afterMs` as customers see it. The counts are of the whole difference. Of the added, and of
+ * the removed, fire times it lists `size` from `offset` on.
+ */
 export function toFireTimeDifference(
   { endMs, added, removed }: Difference,
   afterMs: number,
@@ -126,9 +133,10 @@ export function toFireTimeDifference(
   });
 }
 
-// Of a revision and the one before it, both by what was when the later one, which is the first here, came into force.
+// Returns the timings of the revisions in `rows`. All use the calendars and counts of the moment at which the first row,
+// which is the later revision, took effect.
 async function timingsOf(
-  parts: Parts,
+  parts: Pick<Parts, "database" | "zoneData">,
   projectId: string,
   rows: readonly [RevisionRow, ...RevisionRow[]],
 ): Promise<RevisionTiming[]> {

@@ -28,7 +28,7 @@ export type CreateCalendarRequest = Message<"easycron.internal.scheduler.v1.Crea
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.CreateCalendarRequest request = 2;
    */
@@ -49,7 +49,7 @@ export const CreateCalendarRequestSchema: GenMessage<CreateCalendarRequest> = /*
  */
 export type CreateCalendarResponse = Message<"easycron.internal.scheduler.v1.CreateCalendarResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.CreateCalendarResponse response = 1;
    */
@@ -77,7 +77,7 @@ export type GetCalendarRequest = Message<"easycron.internal.scheduler.v1.GetCale
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.GetCalendarRequest request = 2;
    */
@@ -98,7 +98,7 @@ export const GetCalendarRequestSchema: GenMessage<GetCalendarRequest> = /*@__PUR
  */
 export type GetCalendarResponse = Message<"easycron.internal.scheduler.v1.GetCalendarResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.GetCalendarResponse response = 1;
    */
@@ -126,7 +126,7 @@ export type ListCalendarsRequest = Message<"easycron.internal.scheduler.v1.ListC
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.ListCalendarsRequest request = 2;
    */
@@ -147,7 +147,7 @@ export const ListCalendarsRequestSchema: GenMessage<ListCalendarsRequest> = /*@_
  */
 export type ListCalendarsResponse = Message<"easycron.internal.scheduler.v1.ListCalendarsResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.ListCalendarsResponse response = 1;
    */
@@ -175,7 +175,7 @@ export type UpdateCalendarRequest = Message<"easycron.internal.scheduler.v1.Upda
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.UpdateCalendarRequest request = 2;
    */
@@ -196,7 +196,7 @@ export const UpdateCalendarRequestSchema: GenMessage<UpdateCalendarRequest> = /*
  */
 export type UpdateCalendarResponse = Message<"easycron.internal.scheduler.v1.UpdateCalendarResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.UpdateCalendarResponse response = 1;
    */
@@ -224,7 +224,7 @@ export type DeleteCalendarRequest = Message<"easycron.internal.scheduler.v1.Dele
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.DeleteCalendarRequest request = 2;
    */
@@ -245,7 +245,7 @@ export const DeleteCalendarRequestSchema: GenMessage<DeleteCalendarRequest> = /*
  */
 export type DeleteCalendarResponse = Message<"easycron.internal.scheduler.v1.DeleteCalendarResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.DeleteCalendarResponse response = 1;
    */
@@ -273,7 +273,7 @@ export type CheckCalendarRequest = Message<"easycron.internal.scheduler.v1.Check
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.CheckCalendarRequest request = 2;
    */
@@ -294,7 +294,7 @@ export const CheckCalendarRequestSchema: GenMessage<CheckCalendarRequest> = /*@_
  */
 export type CheckCalendarResponse = Message<"easycron.internal.scheduler.v1.CheckCalendarResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.CheckCalendarResponse response = 1;
    */

@@ -28,7 +28,7 @@ export type BatchCreateJobsRequest = Message<"easycron.internal.scheduler.v1.Bat
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.BatchCreateJobsRequest request = 2;
    */
@@ -56,7 +56,7 @@ export const BatchCreateJobsRequestSchema: GenMessage<BatchCreateJobsRequest> = 
  */
 export type BatchCreateJobsResponse = Message<"easycron.internal.scheduler.v1.BatchCreateJobsResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.BatchCreateJobsResponse response = 1;
    */
@@ -84,7 +84,7 @@ export type BatchUpdateJobsRequest = Message<"easycron.internal.scheduler.v1.Bat
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.BatchUpdateJobsRequest request = 2;
    */
@@ -112,7 +112,7 @@ export const BatchUpdateJobsRequestSchema: GenMessage<BatchUpdateJobsRequest> = 
  */
 export type BatchUpdateJobsResponse = Message<"easycron.internal.scheduler.v1.BatchUpdateJobsResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.BatchUpdateJobsResponse response = 1;
    */
@@ -140,7 +140,7 @@ export type BatchDeleteJobsRequest = Message<"easycron.internal.scheduler.v1.Bat
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.BatchDeleteJobsRequest request = 2;
    */
@@ -161,7 +161,7 @@ export const BatchDeleteJobsRequestSchema: GenMessage<BatchDeleteJobsRequest> = 
  */
 export type BatchDeleteJobsResponse = Message<"easycron.internal.scheduler.v1.BatchDeleteJobsResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.BatchDeleteJobsResponse response = 1;
    */
@@ -189,7 +189,7 @@ export type BatchPauseJobsRequest = Message<"easycron.internal.scheduler.v1.Batc
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.BatchPauseJobsRequest request = 2;
    */
@@ -210,7 +210,7 @@ export const BatchPauseJobsRequestSchema: GenMessage<BatchPauseJobsRequest> = /*
  */
 export type BatchPauseJobsResponse = Message<"easycron.internal.scheduler.v1.BatchPauseJobsResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.BatchPauseJobsResponse response = 1;
    */
@@ -238,7 +238,7 @@ export type BatchResumeJobsRequest = Message<"easycron.internal.scheduler.v1.Bat
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.BatchResumeJobsRequest request = 2;
    */
@@ -259,7 +259,7 @@ export const BatchResumeJobsRequestSchema: GenMessage<BatchResumeJobsRequest> = 
  */
 export type BatchResumeJobsResponse = Message<"easycron.internal.scheduler.v1.BatchResumeJobsResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.BatchResumeJobsResponse response = 1;
    */
@@ -287,7 +287,7 @@ export type ApplyJobsRequest = Message<"easycron.internal.scheduler.v1.ApplyJobs
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.ApplyJobsRequest request = 2;
    */
@@ -315,7 +315,7 @@ export const ApplyJobsRequestSchema: GenMessage<ApplyJobsRequest> = /*@__PURE__*
  */
 export type ApplyJobsResponse = Message<"easycron.internal.scheduler.v1.ApplyJobsResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.ApplyJobsResponse response = 1;
    */

@@ -28,7 +28,7 @@ export type ListFireTimesRequest = Message<"easycron.internal.scheduler.v1.ListF
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.ListFireTimesRequest request = 2;
    */
@@ -49,7 +49,7 @@ export const ListFireTimesRequestSchema: GenMessage<ListFireTimesRequest> = /*@_
  */
 export type ListFireTimesResponse = Message<"easycron.internal.scheduler.v1.ListFireTimesResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.ListFireTimesResponse response = 1;
    */
@@ -77,7 +77,7 @@ export type ExplainFireTimeRequest = Message<"easycron.internal.scheduler.v1.Exp
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.ExplainFireTimeRequest request = 2;
    */
@@ -98,7 +98,7 @@ export const ExplainFireTimeRequestSchema: GenMessage<ExplainFireTimeRequest> = 
  */
 export type ExplainFireTimeResponse = Message<"easycron.internal.scheduler.v1.ExplainFireTimeResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.ExplainFireTimeResponse response = 1;
    */
@@ -126,7 +126,7 @@ export type SkipFireTimeRequest = Message<"easycron.internal.scheduler.v1.SkipFi
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.SkipFireTimeRequest request = 2;
    */
@@ -147,7 +147,7 @@ export const SkipFireTimeRequestSchema: GenMessage<SkipFireTimeRequest> = /*@__P
  */
 export type SkipFireTimeResponse = Message<"easycron.internal.scheduler.v1.SkipFireTimeResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.SkipFireTimeResponse response = 1;
    */
@@ -175,7 +175,7 @@ export type AuditLedgerRequest = Message<"easycron.internal.scheduler.v1.AuditLe
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.AuditLedgerRequest request = 2;
    */
@@ -196,7 +196,7 @@ export const AuditLedgerRequestSchema: GenMessage<AuditLedgerRequest> = /*@__PUR
  */
 export type AuditLedgerResponse = Message<"easycron.internal.scheduler.v1.AuditLedgerResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.AuditLedgerResponse response = 1;
    */

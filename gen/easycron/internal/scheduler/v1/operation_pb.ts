@@ -30,7 +30,7 @@ export type GetOperationRequest = Message<"easycron.internal.scheduler.v1.GetOpe
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.GetOperationRequest request = 2;
    */
@@ -51,7 +51,7 @@ export const GetOperationRequestSchema: GenMessage<GetOperationRequest> = /*@__P
  */
 export type GetOperationResponse = Message<"easycron.internal.scheduler.v1.GetOperationResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.GetOperationResponse response = 1;
    */
@@ -79,7 +79,7 @@ export type ListOperationsRequest = Message<"easycron.internal.scheduler.v1.List
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.ListOperationsRequest request = 2;
    */
@@ -100,7 +100,7 @@ export const ListOperationsRequestSchema: GenMessage<ListOperationsRequest> = /*
  */
 export type ListOperationsResponse = Message<"easycron.internal.scheduler.v1.ListOperationsResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.ListOperationsResponse response = 1;
    */
@@ -128,7 +128,7 @@ export type CancelOperationRequest = Message<"easycron.internal.scheduler.v1.Can
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.CancelOperationRequest request = 2;
    */
@@ -149,7 +149,7 @@ export const CancelOperationRequestSchema: GenMessage<CancelOperationRequest> = 
  */
 export type CancelOperationResponse = Message<"easycron.internal.scheduler.v1.CancelOperationResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.CancelOperationResponse response = 1;
    */
@@ -177,7 +177,7 @@ export type BackfillJobRequest = Message<"easycron.internal.scheduler.v1.Backfil
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.BackfillJobRequest request = 2;
    */
@@ -198,7 +198,7 @@ export const BackfillJobRequestSchema: GenMessage<BackfillJobRequest> = /*@__PUR
  */
 export type BackfillJobResponse = Message<"easycron.internal.scheduler.v1.BackfillJobResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.BackfillJobResponse response = 1;
    */

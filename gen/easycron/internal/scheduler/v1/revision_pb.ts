@@ -28,7 +28,7 @@ export type ListRevisionsRequest = Message<"easycron.internal.scheduler.v1.ListR
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.ListRevisionsRequest request = 2;
    */
@@ -49,7 +49,7 @@ export const ListRevisionsRequestSchema: GenMessage<ListRevisionsRequest> = /*@_
  */
 export type ListRevisionsResponse = Message<"easycron.internal.scheduler.v1.ListRevisionsResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.ListRevisionsResponse response = 1;
    */
@@ -77,7 +77,7 @@ export type GetRevisionRequest = Message<"easycron.internal.scheduler.v1.GetRevi
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.GetRevisionRequest request = 2;
    */
@@ -98,7 +98,7 @@ export const GetRevisionRequestSchema: GenMessage<GetRevisionRequest> = /*@__PUR
  */
 export type GetRevisionResponse = Message<"easycron.internal.scheduler.v1.GetRevisionResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.GetRevisionResponse response = 1;
    */
@@ -126,7 +126,7 @@ export type RevertJobRequest = Message<"easycron.internal.scheduler.v1.RevertJob
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.RevertJobRequest request = 2;
    */
@@ -154,7 +154,7 @@ export const RevertJobRequestSchema: GenMessage<RevertJobRequest> = /*@__PURE__*
  */
 export type RevertJobResponse = Message<"easycron.internal.scheduler.v1.RevertJobResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.RevertJobResponse response = 1;
    */

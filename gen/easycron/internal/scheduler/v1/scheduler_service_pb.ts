@@ -44,7 +44,7 @@ export type CreateJobRequest = Message<"easycron.internal.scheduler.v1.CreateJob
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.CreateJobRequest request = 2;
    */
@@ -72,7 +72,7 @@ export const CreateJobRequestSchema: GenMessage<CreateJobRequest> = /*@__PURE__*
  */
 export type CreateJobResponse = Message<"easycron.internal.scheduler.v1.CreateJobResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.CreateJobResponse response = 1;
    */
@@ -100,7 +100,7 @@ export type GetJobRequest = Message<"easycron.internal.scheduler.v1.GetJobReques
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.GetJobRequest request = 2;
    */
@@ -121,7 +121,7 @@ export const GetJobRequestSchema: GenMessage<GetJobRequest> = /*@__PURE__*/
  */
 export type GetJobResponse = Message<"easycron.internal.scheduler.v1.GetJobResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.GetJobResponse response = 1;
    */
@@ -149,7 +149,7 @@ export type ListJobsRequest = Message<"easycron.internal.scheduler.v1.ListJobsRe
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.ListJobsRequest request = 2;
    */
@@ -170,7 +170,7 @@ export const ListJobsRequestSchema: GenMessage<ListJobsRequest> = /*@__PURE__*/
  */
 export type ListJobsResponse = Message<"easycron.internal.scheduler.v1.ListJobsResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.ListJobsResponse response = 1;
    */
@@ -198,7 +198,7 @@ export type UpdateJobRequest = Message<"easycron.internal.scheduler.v1.UpdateJob
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.UpdateJobRequest request = 2;
    */
@@ -226,7 +226,7 @@ export const UpdateJobRequestSchema: GenMessage<UpdateJobRequest> = /*@__PURE__*
  */
 export type UpdateJobResponse = Message<"easycron.internal.scheduler.v1.UpdateJobResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.UpdateJobResponse response = 1;
    */
@@ -254,7 +254,7 @@ export type DeleteJobRequest = Message<"easycron.internal.scheduler.v1.DeleteJob
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.DeleteJobRequest request = 2;
    */
@@ -275,7 +275,7 @@ export const DeleteJobRequestSchema: GenMessage<DeleteJobRequest> = /*@__PURE__*
  */
 export type DeleteJobResponse = Message<"easycron.internal.scheduler.v1.DeleteJobResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.DeleteJobResponse response = 1;
    */
@@ -303,7 +303,7 @@ export type PauseJobRequest = Message<"easycron.internal.scheduler.v1.PauseJobRe
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.PauseJobRequest request = 2;
    */
@@ -324,7 +324,7 @@ export const PauseJobRequestSchema: GenMessage<PauseJobRequest> = /*@__PURE__*/
  */
 export type PauseJobResponse = Message<"easycron.internal.scheduler.v1.PauseJobResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.PauseJobResponse response = 1;
    */
@@ -352,7 +352,7 @@ export type ResumeJobRequest = Message<"easycron.internal.scheduler.v1.ResumeJob
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.ResumeJobRequest request = 2;
    */
@@ -373,7 +373,7 @@ export const ResumeJobRequestSchema: GenMessage<ResumeJobRequest> = /*@__PURE__*
  */
 export type ResumeJobResponse = Message<"easycron.internal.scheduler.v1.ResumeJobResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.ResumeJobResponse response = 1;
    */
@@ -401,7 +401,7 @@ export type RunJobRequest = Message<"easycron.internal.scheduler.v1.RunJobReques
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.RunJobRequest request = 2;
    */
@@ -422,7 +422,7 @@ export const RunJobRequestSchema: GenMessage<RunJobRequest> = /*@__PURE__*/
  */
 export type RunJobResponse = Message<"easycron.internal.scheduler.v1.RunJobResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.RunJobResponse response = 1;
    */
@@ -450,7 +450,7 @@ export type PreviewScheduleRequest = Message<"easycron.internal.scheduler.v1.Pre
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.PreviewScheduleRequest request = 2;
    */
@@ -471,7 +471,7 @@ export const PreviewScheduleRequestSchema: GenMessage<PreviewScheduleRequest> = 
  */
 export type PreviewScheduleResponse = Message<"easycron.internal.scheduler.v1.PreviewScheduleResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.PreviewScheduleResponse response = 1;
    */
@@ -499,7 +499,7 @@ export type SimulateScheduleRequest = Message<"easycron.internal.scheduler.v1.Si
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.SimulateScheduleRequest request = 2;
    */
@@ -520,7 +520,7 @@ export const SimulateScheduleRequestSchema: GenMessage<SimulateScheduleRequest> 
  */
 export type SimulateScheduleResponse = Message<"easycron.internal.scheduler.v1.SimulateScheduleResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.SimulateScheduleResponse response = 1;
    */
@@ -548,7 +548,7 @@ export type DiscardTriggersRequest = Message<"easycron.internal.scheduler.v1.Dis
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.DiscardTriggersRequest request = 2;
    */
@@ -569,7 +569,7 @@ export const DiscardTriggersRequestSchema: GenMessage<DiscardTriggersRequest> = 
  */
 export type DiscardTriggersResponse = Message<"easycron.internal.scheduler.v1.DiscardTriggersResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.DiscardTriggersResponse response = 1;
    */
@@ -597,7 +597,7 @@ export type ListZoneDataImpactsRequest = Message<"easycron.internal.scheduler.v1
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.ListZoneDataImpactsRequest request = 2;
    */
@@ -618,7 +618,7 @@ export const ListZoneDataImpactsRequestSchema: GenMessage<ListZoneDataImpactsReq
  */
 export type ListZoneDataImpactsResponse = Message<"easycron.internal.scheduler.v1.ListZoneDataImpactsResponse"> & {
   /**
-   * What the customer is answered.
+   * The response to the customer.
    *
    * @generated from field: easycron.v1.ListZoneDataImpactsResponse response = 1;
    */
@@ -633,7 +633,7 @@ export const ListZoneDataImpactsResponseSchema: GenMessage<ListZoneDataImpactsRe
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 23);
 
 /**
- * Asks for the release in force.
+ * Asks which release of the zone database is in effect.
  *
  * @generated from message easycron.internal.scheduler.v1.GetZoneDataRequest
  */
@@ -648,27 +648,27 @@ export const GetZoneDataRequestSchema: GenMessage<GetZoneDataRequest> = /*@__PUR
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 24);
 
 /**
- * The release in force, and the next.
+ * The release of the zone database in effect, and the next one.
  *
  * @generated from message easycron.internal.scheduler.v1.GetZoneDataResponse
  */
 export type GetZoneDataResponse = Message<"easycron.internal.scheduler.v1.GetZoneDataResponse"> & {
   /**
-   * The release in force, "2026a".
+   * The release in effect, for example "2026a".
    *
    * @generated from field: string version = 1;
    */
   version: string;
 
   /**
-   * The one that comes next; empty when none is known.
+   * The next release; empty if none is known.
    *
    * @generated from field: string next_version = 2;
    */
   nextVersion: string;
 
   /**
-   * From when it counts; absent when none is known.
+   * When the next release takes effect; absent if none is known.
    *
    * @generated from field: google.protobuf.Timestamp next_time = 3;
    */
@@ -683,7 +683,7 @@ export const GetZoneDataResponseSchema: GenMessage<GetZoneDataResponse> = /*@__P
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 25);
 
 /**
- * Asks which jobs have had a name.
+ * ResolveJob for one project.
  *
  * @generated from message easycron.internal.scheduler.v1.ResolveJobRequest
  */
@@ -696,7 +696,7 @@ export type ResolveJobRequest = Message<"easycron.internal.scheduler.v1.ResolveJ
   projectId: string;
 
   /**
-   * The name.
+   * The name of the job.
    *
    * @generated from field: string name = 2;
    */
@@ -711,13 +711,13 @@ export const ResolveJobRequestSchema: GenMessage<ResolveJobRequest> = /*@__PURE_
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 26);
 
 /**
- * The jobs that have had the name.
+ * The answer to ResolveJob.
  *
  * @generated from message easycron.internal.scheduler.v1.ResolveJobResponse
  */
 export type ResolveJobResponse = Message<"easycron.internal.scheduler.v1.ResolveJobResponse"> & {
   /**
-   * Their ids, newest first, at most 100; JOB_NOT_FOUND instead of none.
+   * The ids of the jobs that have had the name, newest first, at most 100. Never empty: the error is then JOB_NOT_FOUND.
    *
    * @generated from field: repeated string job_uids = 1;
    */
@@ -732,8 +732,9 @@ export const ResolveJobResponseSchema: GenMessage<ResolveJobResponse> = /*@__PUR
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 27);
 
 /**
- * What the gateway asks of the scheduler, which owns jobs and revisions. Each request carries the project that the
- * gateway has authenticated and the customer's request, already checked against the public contract's field rules.
+ * The API of the scheduler, which owns jobs and revisions. The gateway calls it. Each request carries the project that
+ * the gateway has authenticated, and the customer's request, which the gateway has already checked against the field
+ * rules of the public contract.
  *
  * @generated from service easycron.internal.scheduler.v1.SchedulerService
  */
@@ -769,7 +770,7 @@ export const SchedulerService: GenService<{
     output: typeof ListJobsResponseSchema;
   },
   /**
-   * Adds a revision.
+   * Updates a job: adds a revision.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.UpdateJob
    */
@@ -809,7 +810,7 @@ export const SchedulerService: GenService<{
     output: typeof ResumeJobResponseSchema;
   },
   /**
-   * Makes a manual trigger.
+   * Creates one trigger now.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.RunJob
    */
@@ -819,7 +820,7 @@ export const SchedulerService: GenService<{
     output: typeof RunJobResponseSchema;
   },
   /**
-   * Gives fire times ahead of time.
+   * Previews the next fire times of a schedule.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.PreviewSchedule
    */
@@ -829,7 +830,7 @@ export const SchedulerService: GenService<{
     output: typeof PreviewScheduleResponseSchema;
   },
   /**
-   * Plays a schedule through time.
+   * Simulates a schedule over a range of time.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.SimulateSchedule
    */
@@ -839,7 +840,7 @@ export const SchedulerService: GenService<{
     output: typeof SimulateScheduleResponseSchema;
   },
   /**
-   * Discards triggers that have not come to rest.
+   * Cancels unfinished triggers.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.DiscardTriggers
    */
@@ -849,7 +850,7 @@ export const SchedulerService: GenService<{
     output: typeof DiscardTriggersResponseSchema;
   },
   /**
-   * Tells which jobs a coming release of the zone database moves.
+   * Lists the jobs whose fire times the next release of the zone database changes.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.ListZoneDataImpacts
    */
@@ -859,7 +860,7 @@ export const SchedulerService: GenService<{
     output: typeof ListZoneDataImpactsResponseSchema;
   },
   /**
-   * Tells which release of the zone database is in force, and which comes next.
+   * Reads which release of the zone database is in effect, and which comes next.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.GetZoneData
    */
@@ -869,7 +870,7 @@ export const SchedulerService: GenService<{
     output: typeof GetZoneDataResponseSchema;
   },
   /**
-   * Gives the ids of all jobs that have had a name, deleted ones included.
+   * Returns the ids of all jobs that have had a name, including deleted ones.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.ResolveJob
    */
@@ -909,7 +910,7 @@ export const SchedulerService: GenService<{
     output: typeof ListCalendarsResponseSchema;
   },
   /**
-   * Changes a calendar, and settles the jobs that refer to it.
+   * Adds a version to a calendar, and settles the jobs that refer to it: brings their triggers up to date.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.UpdateCalendar
    */
@@ -919,7 +920,7 @@ export const SchedulerService: GenService<{
     output: typeof UpdateCalendarResponseSchema;
   },
   /**
-   * Deletes a calendar to which no living job refers.
+   * Deletes a calendar that no job refers to, apart from deleted jobs.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.DeleteCalendar
    */
@@ -929,7 +930,7 @@ export const SchedulerService: GenService<{
     output: typeof DeleteCalendarResponseSchema;
   },
   /**
-   * Tells whether a calendar is open.
+   * Returns whether a calendar is open at an instant.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.CheckCalendar
    */
@@ -939,7 +940,7 @@ export const SchedulerService: GenService<{
     output: typeof CheckCalendarResponseSchema;
   },
   /**
-   * Creates jobs.
+   * Creates several jobs, all or none.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.BatchCreateJobs
    */
@@ -949,7 +950,7 @@ export const SchedulerService: GenService<{
     output: typeof BatchCreateJobsResponseSchema;
   },
   /**
-   * Adds revisions to jobs.
+   * Updates several jobs.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.BatchUpdateJobs
    */
@@ -959,7 +960,7 @@ export const SchedulerService: GenService<{
     output: typeof BatchUpdateJobsResponseSchema;
   },
   /**
-   * Deletes jobs.
+   * Deletes several jobs.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.BatchDeleteJobs
    */
@@ -969,7 +970,7 @@ export const SchedulerService: GenService<{
     output: typeof BatchDeleteJobsResponseSchema;
   },
   /**
-   * Pauses jobs.
+   * Pauses several jobs.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.BatchPauseJobs
    */
@@ -979,7 +980,7 @@ export const SchedulerService: GenService<{
     output: typeof BatchPauseJobsResponseSchema;
   },
   /**
-   * Resumes jobs.
+   * Resumes several jobs.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.BatchResumeJobs
    */
@@ -989,7 +990,7 @@ export const SchedulerService: GenService<{
     output: typeof BatchResumeJobsResponseSchema;
   },
   /**
-   * Makes jobs be what is given.
+   * Creates, updates and deletes jobs until those with the given labels are exactly the given jobs.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.ApplyJobs
    */
@@ -999,7 +1000,7 @@ export const SchedulerService: GenService<{
     output: typeof ApplyJobsResponseSchema;
   },
   /**
-   * Begins a backfill.
+   * Starts a backfill of past fire times.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.BackfillJob
    */
@@ -1029,7 +1030,7 @@ export const SchedulerService: GenService<{
     output: typeof ListOperationsResponseSchema;
   },
   /**
-   * Ends an operation.
+   * Cancels an operation.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.CancelOperation
    */
@@ -1049,7 +1050,7 @@ export const SchedulerService: GenService<{
     output: typeof ListRevisionsResponseSchema;
   },
   /**
-   * Puts an earlier specification in force again.
+   * Adds a revision with the specification of an earlier one.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.RevertJob
    */
@@ -1079,7 +1080,7 @@ export const SchedulerService: GenService<{
     output: typeof ListFireTimesResponseSchema;
   },
   /**
-   * Says why a job did or did not fire.
+   * Explains why a job did or did not fire at an instant.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.ExplainFireTime
    */
@@ -1089,7 +1090,7 @@ export const SchedulerService: GenService<{
     output: typeof ExplainFireTimeResponseSchema;
   },
   /**
-   * Leaves one fire time out.
+   * Skips one fire time.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.SkipFireTime
    */
@@ -1099,7 +1100,7 @@ export const SchedulerService: GenService<{
     output: typeof SkipFireTimeResponseSchema;
   },
   /**
-   * Compares the ledger with what the schedules say.
+   * Compares a job's ledger with its schedule, policies and calendars.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.AuditLedger
    */

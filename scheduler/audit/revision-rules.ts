@@ -4,27 +4,27 @@ import type { Parts } from "../parts.ts";
 import { type CompiledSchedule, compileSchedule } from "../schedules/compiled-schedule.ts";
 import { type AuditEpochRow, auditRevisions } from "./audits.sql.ts";
 
-/** What a revision says of fire times, compiled for one audit and shared with nothing else. */
-export interface Law {
+/** A revision's schedule and policies, compiled for one audit and not shared with other code. */
+export interface RevisionRules {
   readonly schedule: CompiledSchedule;
-  /** Whether a fire time may be decided and delivered later than others that come after it. */
+  /** Whether a fire time may wait, and so be decided after later ones: for a window, an opening or an earlier trigger. */
   readonly mayWait: boolean;
 }
 
-/** Of later epochs, how many are read: what waits when a job changes is decided by a later revision. */
+/** How many epochs after the range are read: a later revision decides what was still waiting at a change. */
 const LATER_EPOCHS = 20;
 
 /**
- * The laws by which fire times of a range were decided, by revision: those of the epochs that overlap it, and of the
- * few after. Throws if one no longer compiles.
+ * Reads the rules that decided the fire times of a range, by revision number: those of the epochs that overlap the range,
+ * and of up to 20 epochs after it. Throws if a revision no longer compiles.
  */
-export async function auditLaws(
+export async function readRevisionRules(
   tx: Queryable,
   parts: Pick<Parts, "zoneData">,
   jobUid: string,
   epochs: readonly AuditEpochRow[],
   { fromMs, untilMs }: { readonly fromMs: number; readonly untilMs: number },
-): Promise<Map<number, Law>> {
+): Promise<Map<number, RevisionRules>> {
   const first = epochs.findLastIndex(({ after_time }) => after_time < fromMs);
   const within = epochs.slice(Math.max(0, first));
   const later = within.findIndex(({ after_time }) => after_time >= untilMs);
