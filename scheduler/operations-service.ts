@@ -11,7 +11,9 @@ type OperationHandlers = Pick<
 >;
 
 /** Makes the gRPC handlers for operations. Each translates the request, calls one operation and translates its result. */
-export function createOperationHandlers(parts: Parts): OperationHandlers {
+export function createOperationHandlers(
+  parts: Pick<Parts, "database" | "schedules" | "zoneData" | "clock">,
+): OperationHandlers {
   return {
     backfillJob: async ({ projectId, request }) => ({
       response: { operation: await backfillJob(parts, projectId, required(request)) },

@@ -20,7 +20,7 @@ import { previewSchedule } from "./preview/preview-schedule.ts";
 import { simulateSchedule } from "./preview/simulate-schedule.ts";
 import { warningsOf } from "./preview/warnings.ts";
 import { listJobs } from "./reading/list-jobs.ts";
-import { presentJob, readJob, resolveJob } from "./reading/read-jobs.ts";
+import { type PresentParts, presentJob, readJob, resolveJob } from "./reading/read-jobs.ts";
 import { required } from "./requests/required.ts";
 import { createRevisionHandlers } from "./revisions-service.ts";
 import { createZoneDataHandlers } from "./zone-data-service.ts";
@@ -54,7 +54,10 @@ export function createSchedulerService(parts: Parts): Handlers {
 }
 
 /** Returns a job that has been written, as customers see it, with the linter's warnings. */
-async function presentWithWarnings(parts: Parts, { row, schedule }: WrittenJob) {
+async function presentWithWarnings(
+  parts: PresentParts & Pick<Parts, "lookAheadMs">,
+  { row, schedule }: WrittenJob,
+) {
   const job = await presentJob(parts, row, schedule);
   const context = await readLintContext(parts, row.project_id, schedule);
   const limit = job.remainingFires === undefined ? {} : { firesLeft: job.remainingFires };
@@ -109,7 +112,9 @@ function createTriggerHandlers(parts: Parts): TriggerHandlers {
   };
 }
 
-function createPreviewHandlers(parts: Parts): PreviewHandlers {
+function createPreviewHandlers(
+  parts: PresentParts & Pick<Parts, "lookAheadMs" | "catchupPerSecond">,
+): PreviewHandlers {
   return {
     previewSchedule: async ({ projectId, request }, { signal }) => ({
       response: await previewSchedule(parts, projectId, required(request), signal),

@@ -11,7 +11,9 @@ type ZoneDataHandlers = Pick<
 >;
 
 /** Makes the gRPC handlers for zone data. Each translates the request, calls one operation and translates its result. */
-export function createZoneDataHandlers(parts: Parts): ZoneDataHandlers {
+export function createZoneDataHandlers(
+  parts: Pick<Parts, "database" | "schedules" | "zoneData" | "clock">,
+): ZoneDataHandlers {
   return {
     listZoneDataImpacts: async ({ projectId, request }) => ({
       response: await listZoneDataImpacts(parts, projectId, required(request)),

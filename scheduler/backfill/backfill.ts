@@ -25,7 +25,8 @@ export const MAX_BACKFILL_FIRE_TIMES = 100_000;
 const MAX_RANGE_DAYS = 3_653;
 const DEFAULT_PER_SECOND = 100;
 
-type BackfillParts = Parts;
+/** What starting a backfill takes. */
+type BackfillParts = Pick<Parts, "database" | "schedules" | "zoneData" | "clock">;
 
 interface Range {
   readonly startMs: number;

@@ -18,7 +18,7 @@ import { explainTrigger } from "./trigger.ts";
 import { explainUpcoming } from "./upcoming.ts";
 
 /** What it takes to explain an instant. */
-type ExplainParts = Parts;
+type ExplainParts = Pick<Parts, "database" | "schedules" | "zoneData" | "clock">;
 
 /** Explains in a few sentences why a job fired or did not fire at an instant. Throws JOB_NOT_FOUND. */
 export async function explainFireTime(

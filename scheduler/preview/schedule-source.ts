@@ -31,7 +31,7 @@ export interface ScheduleSource {
  * Throws JOB_NOT_FOUND, CALENDAR_NOT_FOUND, SCHEDULE_INVALID or TIME_ZONE_UNKNOWN.
  */
 export async function readScheduleSource(
-  parts: Parts,
+  parts: Pick<Parts, "database" | "schedules" | "zoneData">,
   projectId: string,
   source: PreviewScheduleRequest["source"],
   { nowMs, createMs }: { readonly nowMs: number; readonly createMs: number },

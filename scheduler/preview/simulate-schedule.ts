@@ -26,7 +26,7 @@ const TEN_YEARS_MS = 3_653 * 86_400_000;
  * CALENDAR_NOT_FOUND, SCHEDULE_INVALID, TIME_ZONE_UNKNOWN or FIELD_INVALID.
  */
 export async function simulateSchedule(
-  parts: Parts,
+  parts: Pick<Parts, "database" | "schedules" | "zoneData" | "clock" | "catchupPerSecond">,
   projectId: string,
   request: SimulateScheduleRequest,
   signal?: AbortSignal,

@@ -3,7 +3,13 @@ import type { Job } from "../../gen/easycron/v1/job_pb.ts";
 import type { Logger } from "../../mesh/logger.ts";
 import { jobCalendarsBehind, jobCalendarsSettled } from "../calendars/calendars.sql.ts";
 import { hasEdges, withSnapshots } from "../calendars/edges.ts";
-import { type SettledJob, settleJob, unchanged, writeChange } from "../changes/change-job.ts";
+import {
+  type ChangeParts,
+  type SettledJob,
+  settleJob,
+  unchanged,
+  writeChange,
+} from "../changes/change-job.ts";
 import { lockIfLiving } from "../changes/lock-job.ts";
 import { addRevision } from "../changes/write-revision.ts";
 import { fromSpecJson, toSpecJson } from "../job/job.ts";
@@ -15,7 +21,7 @@ const BATCH = 100;
 const EVERY_MS = 10_000;
 
 /** What settling a job takes. */
-export type SettleParts = Parts;
+export type SettleParts = ChangeParts & Pick<Parts, "database" | "wake">;
 
 /**
  * Settles the jobs that refer to a changed calendar: to this one, or to any if `calendarUid` is null. Returns how many.
