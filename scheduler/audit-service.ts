@@ -3,20 +3,19 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { LedgerDifferenceKind } from "../gen/easycron/v1/ledger_pb.ts";
 import type { AuditLedgerRequest, AuditLedgerResponseSchema } from "../gen/easycron/v1/ledger_service_pb.ts";
 import { failure } from "../mesh/errors.ts";
-import { auditJob } from "./audit/audit-ledger.ts";
+import { type AuditParts, auditJob } from "./audit/audit-ledger.ts";
 import type { AuditSlots } from "./audit/slots.ts";
 import { readRange } from "./ledger/range.ts";
 import { findLedgerJob } from "./ledger/view.ts";
-import type { Parts } from "./parts.ts";
 
 const DAY_MS = 86_400_000;
 
 /**
- * Audits a range of one job's ledger, when a slot is free, and as long as the caller waits. Throws JOB_NOT_FOUND,
- * FIELD_INVALID, or SERVICE_UNAVAILABLE when too many are audited already.
+ * Audits a range of one job's ledger as soon as a slot is free. It stops when `signal` is aborted. Throws JOB_NOT_FOUND,
+ * FIELD_INVALID, or SERVICE_UNAVAILABLE when too many audits run already.
  */
 export async function auditLedger(
-  parts: Parts,
+  parts: AuditParts,
   slots: AuditSlots,
   projectId: string,
   request: AuditLedgerRequest,

@@ -20,7 +20,7 @@ type BatchHandlers = Pick<
   | "applyJobs"
 >;
 
-/** The handlers of batches: translate, call, translate. */
+/** Makes the gRPC handlers for batches. Each translates the request, calls one operation and translates its result. */
 export function createBatchHandlers(parts: Parts): BatchHandlers {
   const present = (rows: readonly JobRow[]) =>
     presentJobs(

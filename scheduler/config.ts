@@ -9,29 +9,29 @@ import {
 } from "../mesh/config.ts";
 
 const spec = {
-  /** Where the mesh reaches this scheduler. */
+  /** The address on which the other services reach this scheduler. */
   listen: listenAddress("EASYCRON_SCHEDULER_LISTEN"),
-  /** The database, under the role easycron_scheduler. */
+  /** The database, with the role easycron_scheduler. */
   databaseUrl: databaseUrl("DATABASE_URL"),
-  /** Most database connections at once. */
+  /** The most database connections. */
   databaseConnections: integer("EASYCRON_SCHEDULER_DATABASE_CONNECTIONS", { default: 8, min: 2, max: 100 }),
-  /** The dispatchers. */
+  /** The addresses of the dispatchers. */
   dispatcherAddresses: addressList("EASYCRON_DISPATCHER_ADDRESSES"),
-  /** How far ahead of its fire time a trigger is handed over. */
+  /** How far ahead of its effective time a trigger is handed over. */
   lookAheadMs: milliseconds("EASYCRON_SCHEDULER_LOOK_AHEAD_MS", { default: 5_000, min: 1_000, max: 9_000 }),
-  /** How many triggers of one project are made up for in a second after an outage. */
+  /** After an outage: how many catch-up triggers of one project become due each second. */
   catchupPerSecond: integer("EASYCRON_SCHEDULER_CATCHUP_PER_SECOND", { default: 50, min: 1, max: 100_000 }),
-  /** How long a new release of the time zone database is only reported on before it takes effect. */
+  /** How long a new release of the time zone database is announced before it takes effect. */
   zoneDataNoticeMs: milliseconds("EASYCRON_SCHEDULER_ZONE_DATA_NOTICE_MS", {
     default: 86_400_000,
     min: 0,
     max: 2_592_000_000,
   }),
-  /** Pause between two looks at what is due. */
+  /** The pause between two ticks. */
   tickMs: milliseconds("EASYCRON_SCHEDULER_TICK_MS", { default: 250, min: 10, max: 900 }),
 };
 
-/** Reads the configuration; throws one ConfigError with every problem. */
+/** Reads the configuration. Throws one ConfigError that lists every problem. */
 export function readConfig(env: NodeJS.ProcessEnv) {
   return readEnv(env, spec, findUnknown(env, { room: "scheduler", spec }));
 }

@@ -10,8 +10,10 @@ type OperationHandlers = Pick<
   "backfillJob" | "getOperation" | "listOperations" | "cancelOperation"
 >;
 
-/** The handlers of operations: translate, call, translate. */
-export function createOperationHandlers(parts: Parts): OperationHandlers {
+/** Makes the gRPC handlers for operations. Each translates the request, calls one operation and translates its result. */
+export function createOperationHandlers(
+  parts: Pick<Parts, "database" | "schedules" | "zoneData" | "clock">,
+): OperationHandlers {
   return {
     backfillJob: async ({ projectId, request }) => ({
       response: { operation: await backfillJob(parts, projectId, required(request)) },

@@ -13,10 +13,10 @@ type RevisionHandlers = Pick<
   "listRevisions" | "getRevision" | "revertJob"
 >;
 
-/** What a written job is answered with. */
+/** Makes the response for a job that has been written. */
 type Present = (written: WrittenJob) => Promise<MessageInitShape<typeof RevertJobResponseSchema>>;
 
-/** The handlers of revisions: translate, call, translate. */
+/** Makes the gRPC handlers for revisions. Each translates the request, calls one operation and translates its result. */
 export function createRevisionHandlers(parts: Parts, present: Present): RevisionHandlers {
   return {
     listRevisions: async ({ projectId, request }) => ({

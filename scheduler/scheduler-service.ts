@@ -15,28 +15,60 @@ import { explainFireTime } from "./explain/explain-fire-time.ts";
 import { listFireTimes } from "./ledger/list-fire-times.ts";
 import { createOperationHandlers } from "./operations-service.ts";
 import type { Parts } from "./parts.ts";
-import { knownOf } from "./preview/known-of.ts";
+import { readLintContext } from "./preview/lint-context.ts";
 import { previewSchedule } from "./preview/preview-schedule.ts";
 import { simulateSchedule } from "./preview/simulate-schedule.ts";
 import { warningsOf } from "./preview/warnings.ts";
 import { listJobs } from "./reading/list-jobs.ts";
-import { presentJob, readJob, resolveJob } from "./reading/read-jobs.ts";
+import { type PresentParts, presentJob, readJob, resolveJob } from "./reading/read-jobs.ts";
 import { required } from "./requests/required.ts";
 import { createRevisionHandlers } from "./revisions-service.ts";
 import { createZoneDataHandlers } from "./zone-data-service.ts";
 
-/** The scheduler's handlers: translate, call, translate. */
-export function createSchedulerService(parts: Parts): ServiceImplementation<typeof SchedulerService> {
-  const present = async ({ row, schedule }: WrittenJob) => {
-    const job = await presentJob(parts, row, schedule);
-    const known = await knownOf(parts, row.project_id, schedule);
-    const limit = job.remainingFires === undefined ? {} : { firesLeft: job.remainingFires };
-    return { job, warnings: warningsOf(schedule, job, parts.clock.now(), { ...known, ...limit }) };
+type Handlers = ServiceImplementation<typeof SchedulerService>;
+
+type JobHandlers = Pick<
+  Handlers,
+  "createJob" | "getJob" | "listJobs" | "updateJob" | "deleteJob" | "pauseJob" | "resumeJob" | "resolveJob"
+>;
+
+type TriggerHandlers = Pick<Handlers, "runJob" | "discardTriggers">;
+
+type LedgerHandlers = Pick<Handlers, "listFireTimes" | "explainFireTime" | "skipFireTime" | "auditLedger">;
+
+type PreviewHandlers = Pick<Handlers, "previewSchedule" | "simulateSchedule">;
+
+/** Makes the scheduler's gRPC handlers. Each translates the request, calls one operation and translates its result. */
+export function createSchedulerService(parts: Parts): Handlers {
+  return {
+    ...createJobHandlers(parts),
+    ...createTriggerHandlers(parts),
+    ...createPreviewHandlers(parts),
+    ...createLedgerHandlers(parts),
+    ...createBatchHandlers(parts),
+    ...createZoneDataHandlers(parts),
+    ...createCalendarHandlers(parts),
+    ...createRevisionHandlers(parts, (written) => presentWithWarnings(parts, written)),
+    ...createOperationHandlers(parts),
   };
-  const auditSlots = createAuditSlots();
+}
+
+/** Returns a job that has been written, as customers see it, with the linter's warnings. */
+async function presentWithWarnings(
+  parts: PresentParts & Pick<Parts, "lookAheadMs">,
+  { row, schedule }: WrittenJob,
+) {
+  const job = await presentJob(parts, row, schedule);
+  const context = await readLintContext(parts, row.project_id, schedule);
+  const limit = job.remainingFires === undefined ? {} : { firesLeft: job.remainingFires };
+  return { job, warnings: warningsOf(schedule, job, parts.clock.now(), { ...context, ...limit }) };
+}
+
+function createJobHandlers(parts: Parts): JobHandlers {
   return {
     createJob: async ({ projectId, request, actor }) => {
-      return { response: await present(await createJob(parts, projectId, required(request), actor)) };
+      const written = await createJob(parts, projectId, required(request), actor);
+      return { response: await presentWithWarnings(parts, written) };
     },
     getJob: async ({ projectId, request }) => {
       const row = await readJob(parts, projectId, required(request));
@@ -46,37 +78,56 @@ export function createSchedulerService(parts: Parts): ServiceImplementation<type
       response: await listJobs(parts, projectId, required(request)),
     }),
     updateJob: async ({ projectId, request, actor }) => {
-      return { response: await present(await updateJob(parts, projectId, required(request), actor)) };
+      const written = await updateJob(parts, projectId, required(request), actor);
+      return { response: await presentWithWarnings(parts, written) };
     },
     deleteJob: async ({ projectId, request }) => {
       const { name, etag } = required(request);
-      return {
-        response: { job: await presentJob(parts, await deleteJob(parts, { projectId, name, etag })) },
-      };
+      const row = await deleteJob(parts, { projectId, name, etag });
+      return { response: { job: await presentJob(parts, row) } };
     },
     pauseJob: async ({ projectId, request }) => {
       const { name, note, until } = required(request);
       const pause = { note, untilMs: until === undefined ? null : timestampMs(until) };
-      return {
-        response: { job: await presentJob(parts, await pauseJob(parts, { projectId, name }, pause)) },
-      };
+      const row = await pauseJob(parts, { projectId, name }, pause);
+      return { response: { job: await presentJob(parts, row) } };
     },
     resumeJob: async ({ projectId, request }) => {
       const { name } = required(request);
-      return { response: { job: await presentJob(parts, await resumeJob(parts, { projectId, name })) } };
+      const row = await resumeJob(parts, { projectId, name });
+      return { response: { job: await presentJob(parts, row) } };
     },
+    resolveJob: async ({ projectId, name }) => ({ jobUids: await resolveJob(parts, projectId, name) }),
+  };
+}
+
+function createTriggerHandlers(parts: Parts): TriggerHandlers {
+  return {
     runJob: async ({ projectId, request }) => ({
       response: { trigger: await runJob(parts, projectId, required(request)) },
     }),
+    discardTriggers: async ({ projectId, request }) => ({
+      response: await discardTriggers(parts, projectId, required(request)),
+    }),
+  };
+}
+
+function createPreviewHandlers(
+  parts: PresentParts & Pick<Parts, "lookAheadMs" | "catchupPerSecond">,
+): PreviewHandlers {
+  return {
     previewSchedule: async ({ projectId, request }, { signal }) => ({
       response: await previewSchedule(parts, projectId, required(request), signal),
     }),
     simulateSchedule: async ({ projectId, request }, { signal }) => ({
       response: await simulateSchedule(parts, projectId, required(request), signal),
     }),
-    discardTriggers: async ({ projectId, request }) => ({
-      response: await discardTriggers(parts, projectId, required(request)),
-    }),
+  };
+}
+
+function createLedgerHandlers(parts: Parts): LedgerHandlers {
+  const auditSlots = createAuditSlots();
+  return {
     listFireTimes: async ({ projectId, request }) => ({
       response: await listFireTimes(parts, projectId, required(request)),
     }),
@@ -89,11 +140,5 @@ export function createSchedulerService(parts: Parts): ServiceImplementation<type
     auditLedger: async ({ projectId, request }, { signal }) => ({
       response: await auditLedger(parts, auditSlots, projectId, required(request), signal),
     }),
-    resolveJob: async ({ projectId, name }) => ({ jobUids: await resolveJob(parts, projectId, name) }),
-    ...createBatchHandlers(parts),
-    ...createZoneDataHandlers(parts),
-    ...createCalendarHandlers(parts),
-    ...createRevisionHandlers(parts, present),
-    ...createOperationHandlers(parts),
   };
 }

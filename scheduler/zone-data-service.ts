@@ -10,8 +10,10 @@ type ZoneDataHandlers = Pick<
   "listZoneDataImpacts" | "getZoneData"
 >;
 
-/** The handlers of zone data: translate, call, translate. */
-export function createZoneDataHandlers(parts: Parts): ZoneDataHandlers {
+/** Makes the gRPC handlers for zone data. Each translates the request, calls one operation and translates its result. */
+export function createZoneDataHandlers(
+  parts: Pick<Parts, "database" | "schedules" | "zoneData" | "clock">,
+): ZoneDataHandlers {
   return {
     listZoneDataImpacts: async ({ projectId, request }) => ({
       response: await listZoneDataImpacts(parts, projectId, required(request)),

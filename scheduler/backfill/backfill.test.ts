@@ -171,9 +171,9 @@ describe("a backfill", () => {
 
 describe("a backfill is refused", () => {
   test.each([
-    ["whose end is not later than its start", 0, 0, "is not later than startTime"],
-    ["that reaches beyond now", -1, 1, "is later than now"],
-    ["of a hundred years", -876_600, 0, "at most 3653 are taken"],
+    ["whose end is not later than its start", 0, 0, "must be later than startTime"],
+    ["that reaches beyond now", -1, 1, "must not be later than now"],
+    ["of a hundred years", -876_600, 0, "at most 3653 days"],
     ["of too many fire times", -24 * 3_600, 0, "more than 100000 fire times"],
   ])("%s", async (_, from, to, description) => {
     const second = { kind: { case: "cron" as const, value: { expression: "* * * * *" } } };

@@ -8,6 +8,7 @@ import {
   type Operation,
 } from "../../gen/easycron/v1/operation_pb.ts";
 import { fieldFailure } from "../../mesh/errors.ts";
+import { toIso } from "../../mesh/iso-time.ts";
 import { gatesOf } from "../calendars/calendars.ts";
 import type { JobRow } from "../job/job.ts";
 import { isUndecided } from "../job/undecided.ts";
@@ -18,11 +19,14 @@ import { backfillTriggers, operationInsert } from "./operations.sql.ts";
 import { getOperation, toOperation } from "./operations.ts";
 import { type BackfillItem, type BackfillVerdict, fireTimesBetween, planBackfill } from "./plan.ts";
 
-/** Most fire times of one backfill. */
+/** The most fire times of one backfill. */
 export const MAX_BACKFILL_FIRE_TIMES = 100_000;
-/** Longest range of one backfill: ten years. */
+/** The longest range of one backfill, in days: ten years. */
 const MAX_RANGE_DAYS = 3_653;
 const DEFAULT_PER_SECOND = 100;
+
+/** What starting a backfill takes. */
+type BackfillParts = Pick<Parts, "database" | "schedules" | "zoneData" | "clock">;
 
 interface Range {
   readonly startMs: number;
@@ -30,12 +34,14 @@ interface Range {
 }
 
 /**
- * Begins a backfill, or only counts it. Throws JOB_NOT_FOUND, and FIELD_INVALID for a range that is no range, reaches
- * beyond now, is longer than ten years, or holds more than 100,000 fire times. The same request id gives the same
- * operation, or REQUEST_ID_REUSED.
+ * Starts a backfill and returns its operation. With `dryRun` it only counts the fire times.
+ *
+ * A repeated request id returns the same operation. Throws JOB_NOT_FOUND; REQUEST_ID_REUSED for a request id that was
+ * used with another request; FIELD_INVALID for a range that ends before it starts, ends later than now, is longer than
+ * ten years, or holds more than 100,000 fire times.
  */
 export async function backfillJob(
-  parts: Parts,
+  parts: BackfillParts,
   projectId: string,
   request: BackfillJobRequest,
 ): Promise<Operation> {
@@ -86,49 +92,52 @@ export async function backfillJob(
 function readRange(request: BackfillJobRequest, nowMs: number): Range {
   const startMs = request.startTime === undefined ? 0 : timestampMs(request.startTime);
   const endMs = request.endTime === undefined ? 0 : timestampMs(request.endTime);
-  const [start, end] = [startMs, endMs].map((ms) => new Date(ms).toISOString());
-  if (endMs <= startMs)
-    throw fieldFailure("FIELD_INVALID", "endTime", `${end} is not later than startTime, ${start}.`);
+  const [start, end] = [toIso(startMs), toIso(endMs)];
+  if (endMs <= startMs) {
+    const problem = `It is ${end}. It must be later than startTime (${start}).`;
+    throw fieldFailure("FIELD_INVALID", "endTime", problem);
+  }
   if (endMs > nowMs) {
-    const now = new Date(nowMs).toISOString();
-    throw fieldFailure(
-      "FIELD_INVALID",
-      "endTime",
-      `${end} is later than now, ${now}; what is to come fires by itself.`,
-    );
+    const problem = `It is ${end}. It must not be later than now (${toIso(nowMs)}); later fire times fire by themselves.`;
+    throw fieldFailure("FIELD_INVALID", "endTime", problem);
   }
   const days = (endMs - startMs) / 86_400_000;
   if (days > MAX_RANGE_DAYS) {
-    const problem = `From ${start} to ${end} are ${Math.ceil(days)} days; at most ${MAX_RANGE_DAYS} are taken.`;
+    const problem = `It is ${end}, ${Math.ceil(days)} days after startTime (${start}). A backfill may span at most ${MAX_RANGE_DAYS} days; split it.`;
     throw fieldFailure("FIELD_INVALID", "endTime", problem);
   }
   return { startMs, endMs };
 }
 
-async function planItems(parts: Parts, row: JobRow, range: Range, force: boolean): Promise<BackfillItem[]> {
+async function planItems(
+  parts: Pick<Parts, "database" | "schedules" | "zoneData">,
+  row: JobRow,
+  range: Range,
+  force: boolean,
+): Promise<BackfillItem[]> {
   const schedule = parts.schedules.of(row);
   const { startMs, endMs } = range;
   const limit = MAX_BACKFILL_FIRE_TIMES + 1;
   const fireTimes = fireTimesBetween(schedule, { afterMs: startMs - 1, endMs }, limit);
   if (fireTimes.length === limit) {
-    const last = new Date(fireTimes.at(-2) ?? endMs).toISOString();
-    const problem = `The range has more than ${MAX_BACKFILL_FIRE_TIMES} fire times; the last of these is ${last}.`;
+    const last = toIso(fireTimes.at(-2) ?? endMs);
+    const problem = `It is ${toIso(endMs)}. The range has more than ${MAX_BACKFILL_FIRE_TIMES} fire times, the most of one backfill; end it right after ${last} and backfill the rest separately.`;
     throw fieldFailure("FIELD_INVALID", "endTime", problem);
   }
   const gates = await gatesOf(parts.database, parts.zoneData, row.project_id, schedule.calendars);
-  const states = await statesOf(parts.database, row, fireTimes);
+  const states = await readTriggerStates(parts.database, row, fireTimes);
   return planBackfill({ gates, states, force, isUndecided: (atMs) => isUndecided(row, atMs) }, fireTimes);
 }
 
-/** The state of each trigger that there is at these fire times, which are in order. */
-export async function statesOf(
+/** Returns the state of each existing trigger at these fire times, by fire time. The fire times must be in order. */
+export async function readTriggerStates(
   on: Queryable,
   job: { readonly project_id: string; readonly uid: string },
   fireTimes: readonly number[],
 ): Promise<Map<number, string>> {
   const [first, last] = [fireTimes[0], fireTimes.at(-1)];
   if (first === undefined || last === undefined) return new Map();
-  // Fire times of earlier revisions may lie between.
+  // There may be triggers of earlier revisions between them.
   const most = 2 * MAX_BACKFILL_FIRE_TIMES;
   const values = [job.project_id, job.uid, toSqlTime(first), toSqlTime(last), most];
   const rows = await on.query(backfillTriggers, values);

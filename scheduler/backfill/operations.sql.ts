@@ -1,9 +1,9 @@
 import { statement } from "../../db/statement.ts";
 
-/** How far an operation has come, as PostgreSQL spells it. */
+/** The state of an operation, as it is stored. */
 export type OperationStateName = "RUNNING" | "SUCCEEDED" | "FAILED" | "CANCELLED";
 
-/** A row of scheduler.operations with its job's name. Times are epoch milliseconds. */
+/** A row of scheduler.operations, with the name of its job. Times are epoch milliseconds. */
 export interface OperationRow {
   readonly uid: string;
   readonly project_id: string;
@@ -32,7 +32,7 @@ const COLUMNS = `o.uid, o.project_id, o.job_uid, j.name as job_name, o.state, o.
   o.trigger_count, o.done_count, o.last_fire_time, o.error, o.create_time, o.finish_time
   from scheduler.operations o join scheduler.jobs j on j.uid = o.job_uid`;
 
-/** Adds a running operation. */
+/** Inserts a running operation. */
 export const operationInsert = statement<{ uid: string }>(
   "operationInsert",
   `insert into scheduler.operations (uid, project_id, job_uid, state, revision, start_time, end_time, force,
@@ -41,58 +41,58 @@ export const operationInsert = statement<{ uid: string }>(
    values ($1, $2, $3, 'RUNNING', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14) returning uid`,
 );
 
-/** One of the project's operations. */
+/** Reads one operation of a project. */
 export const operationByUid = statement<OperationRow>(
   "operationByUid",
   `select ${COLUMNS} where o.project_id = $1 and o.uid = $2`,
 );
 
-/** A page of the project's operations, newest first: those with an id less than $2. */
+/** Reads a page of a project's operations, newest first: at most $3, with ids less than $2. */
 export const operationsBefore = statement<OperationRow>(
   "operationsBefore",
   `select ${COLUMNS} where o.project_id = $1 and o.uid < $2 order by o.uid desc limit $3`,
 );
 
-/** Ends a running operation of the project: uid $2, time $3. */
+/** Cancels a running operation of a project: uid $2, time $3. No row if it is not running. */
 export const operationCancel = statement<{ uid: string }>(
   "operationCancel",
   `update scheduler.operations set state = 'CANCELLED', finish_time = $3, wake_time = null
     where project_id = $1 and uid = $2 and state = 'RUNNING' returning uid`,
 );
 
-/** Claims the operation that has waited longest until $1, unless another scheduler holds it. */
+/** Claims the operation that is due at $1 and has waited longest. Passes over those that another scheduler has claimed. */
 export const operationClaimDue = statement<OperationRow>(
   "operationClaimDue",
   `select ${COLUMNS} where o.wake_time <= $1 order by o.wake_time limit 1 for no key update of o skip locked`,
 );
 
-/** Records progress of a claimed operation: uid, last fire time, how many more are done, when it goes on. */
+/** Records the progress of a claimed operation: uid, last fire time, number of triggers added, time of the next chunk. */
 export const operationAdvance = statement<{ uid: string }>(
   "operationAdvance",
   `update scheduler.operations set last_fire_time = $2, done_count = done_count + $3, wake_time = $4
     where uid = $1 returning uid`,
 );
 
-/** Ends a claimed operation: uid, state, error, time. */
+/** Finishes a claimed operation: uid, state, error, time. */
 export const operationFinish = statement<{ uid: string }>(
   "operationFinish",
   `update scheduler.operations set state = $2, error = $3, finish_time = $4, wake_time = null
     where uid = $1 returning uid`,
 );
 
-/** Lets a running operation wait: uid, until when. */
+/** Postpones the next chunk of a running operation: uid, until when. */
 export const operationPostpone = statement<{ uid: string }>(
   "operationPostpone",
   `update scheduler.operations set wake_time = $2 where uid = $1 and state = 'RUNNING' returning uid`,
 );
 
-/** Triggers of a job at fire times from $3 to $4, both inclusive, in order, at most $5. */
+/** Reads the triggers of a job at fire times from $3 to $4, both inclusive, in order, at most $5. */
 export const backfillTriggers = statement<{ fire_time: number; state: string }>(
   "backfillTriggers",
   `select fire_time, state from dispatcher.ledger_triggers($1, $2, $3, $4, $5)`,
 );
 
-/** Makes triggers of a job that have come to rest due again, by its revision $6 and name $7; returns their fire times. */
+/** Makes finished triggers of a job due again, with the job's revision $6 and name $7. Returns their fire times. */
 export const backfillRedeliver = statement<{ fire_time: number }>(
   "backfillRedeliver",
   `select fire_time from dispatcher.redeliver($1, $2, $3::timestamptz[], $4, $5, $6, $7) as fire_time`,

@@ -15,19 +15,23 @@ import {
 } from "./operations.sql.ts";
 
 const DEFAULT_PAGE_SIZE = 50;
-/** Greater than every id. */
+/** Sorts after every id: the first page begins before it. */
 const AFTER_ALL = "op_~";
 
 /** Reads an operation. Throws OPERATION_NOT_FOUND. */
-export async function getOperation(parts: Parts, projectId: string, id: string): Promise<Operation> {
+export async function getOperation(
+  parts: Pick<Parts, "database">,
+  projectId: string,
+  id: string,
+): Promise<Operation> {
   const [row] = await parts.database.query(operationByUid, [projectId, id]);
   if (row === undefined) throw failure("OPERATION_NOT_FOUND", { operation: id });
   return toOperation(row);
 }
 
-/** A page of operations, newest first. Throws PAGE_TOKEN_INVALID. */
+/** Lists a project's operations, newest first, a page at a time. Throws PAGE_TOKEN_INVALID. */
 export async function listOperations(
-  parts: Parts,
+  parts: Pick<Parts, "database">,
   projectId: string,
   request: ListOperationsRequest,
 ): Promise<{ operations: Operation[]; nextPageToken: string }> {
@@ -42,8 +46,12 @@ export async function listOperations(
   };
 }
 
-/** Ends an operation; one that has ended stays as it is. Throws OPERATION_NOT_FOUND. */
-export async function cancelOperation(parts: Parts, projectId: string, id: string): Promise<Operation> {
+/** Cancels an operation and returns it. A finished operation stays as it is. Throws OPERATION_NOT_FOUND. */
+export async function cancelOperation(
+  parts: Pick<Parts, "database" | "clock">,
+  projectId: string,
+  id: string,
+): Promise<Operation> {
   await parts.database.query(operationCancel, [projectId, id, toSqlTime(parts.clock.now())]);
   return getOperation(parts, projectId, id);
 }
@@ -55,7 +63,7 @@ const STATES: Readonly<Record<OperationStateName, OperationState>> = {
   CANCELLED: OperationState.CANCELLED,
 };
 
-/** The operation as customers see it. */
+/** Converts a row to the operation that customers see. */
 export function toOperation(row: OperationRow): Operation {
   return create(OperationSchema, {
     id: row.uid,

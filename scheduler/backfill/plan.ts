@@ -1,7 +1,15 @@
 import { type CalendarGate, passGates } from "../../cron/calendar-gate.ts";
 import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
 
-/** What becomes of a past fire time in a backfill. */
+/**
+ * What a backfill does with a past fire time:
+ *
+ * - TRIGGER: makes a trigger.
+ * - REDELIVER: delivers the existing trigger again.
+ * - OUTSIDE_CALENDAR: nothing, because a calendar skips it.
+ * - SUCCEEDED: nothing, because its trigger has succeeded.
+ * - ACTIVE: nothing, because its trigger is in flight, or the job itself is about to decide it.
+ */
 export type BackfillVerdict = "TRIGGER" | "REDELIVER" | "OUTSIDE_CALENDAR" | "SUCCEEDED" | "ACTIVE";
 
 /** One fire time of a backfill. */
@@ -10,17 +18,18 @@ export interface BackfillItem {
   readonly verdict: BackfillVerdict;
 }
 
-/** What decides a backfill. Times are epoch milliseconds. */
+/** What the plan of a backfill depends on. Times are epoch milliseconds. */
 export interface BackfillInput {
   readonly gates: readonly CalendarGate[];
-  /** State of each trigger that there is, by fire time. */
+  /** The state of each existing trigger, by fire time. */
   readonly states: ReadonlyMap<number, string>;
+  /** Whether to deliver again what has succeeded. */
   readonly force: boolean;
-  /** Whether the job is still to decide a fire time itself: then it is on its way, in its place in the chain. */
+  /** Whether the job itself has still to decide a fire time. Its trigger will then take its place in the chain. */
   isUndecided(fireTimeMs: number): boolean;
 }
 
-/** The fire times of a schedule after `afterMs` and before `endMs`, at most `limit`. */
+/** Returns the fire times of a schedule later than `afterMs` and earlier than `endMs`, at most `limit`, in order. */
 export function fireTimesBetween(
   schedule: Pick<CompiledSchedule, "nextAfter">,
   { afterMs, endMs }: { readonly afterMs: number; readonly endMs: number },
@@ -34,19 +43,20 @@ export function fireTimesBetween(
   return times;
 }
 
-const AT_REST: ReadonlySet<string> = new Set(["SUCCEEDED", "EXHAUSTED", "CANCELLED"]);
+/** The states of a trigger that has finished. */
+const FINISHED: ReadonlySet<string> = new Set(["SUCCEEDED", "EXHAUSTED", "CANCELLED"]);
 
-/** Decides each fire time: one that a calendar defers is triggered, one that it skips is left out. */
+/** Decides what to do with each fire time. One that a calendar defers is triggered; one that it skips is left out. */
 export function planBackfill(input: BackfillInput, fireTimes: readonly number[]): BackfillItem[] {
-  return fireTimes.map((fireTimeMs) => ({ fireTimeMs, verdict: verdictOf(input, fireTimeMs) }));
+  return fireTimes.map((fireTimeMs) => ({ fireTimeMs, verdict: decide(input, fireTimeMs) }));
 }
 
-function verdictOf(input: BackfillInput, fireTimeMs: number): BackfillVerdict {
+function decide(input: BackfillInput, fireTimeMs: number): BackfillVerdict {
   const { gates, states, force } = input;
   if (input.isUndecided(fireTimeMs)) return "ACTIVE";
   if (passGates(gates, fireTimeMs).kind === "SKIPPED") return "OUTSIDE_CALENDAR";
   const state = states.get(fireTimeMs);
   if (state === undefined) return "TRIGGER";
-  if (!AT_REST.has(state)) return "ACTIVE";
+  if (!FINISHED.has(state)) return "ACTIVE";
   return state === "SUCCEEDED" && !force ? "SUCCEEDED" : "REDELIVER";
 }

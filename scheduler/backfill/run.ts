@@ -10,7 +10,7 @@ import type { JobRow } from "../job/job.ts";
 import { triggerId } from "../job/trigger-id.ts";
 import { isUndecided } from "../job/undecided.ts";
 import type { Parts } from "../parts.ts";
-import { statesOf } from "./backfill.ts";
+import { readTriggerStates } from "./backfill.ts";
 import {
   backfillRedeliver,
   type OperationRow,
@@ -21,17 +21,22 @@ import {
 } from "./operations.sql.ts";
 import { fireTimesBetween, planBackfill } from "./plan.ts";
 
-/** Most fire times of one transaction. */
+/** The most fire times of one chunk, which is one transaction. */
 const CHUNK = 500;
 const EVERY_MS = 500;
-const AFTER_FAILURE_MS = 5_000;
+const RETRY_MS = 5_000;
+
+/** What running a backfill takes. */
+type RunParts = Pick<Parts, "database" | "schedules" | "zoneData" | "handOver" | "clock">;
 
 /**
- * Goes on with the backfill that has waited longest: one chunk of fire times, in one transaction that holds the job,
- * so that no change of it comes between. A crash before the commit makes the same chunk again, whose triggers have
- * the same ids. Returns whether there was anything to do. One whose chunk fails waits for five seconds.
+ * Runs one chunk of the backfill that has waited longest. Returns whether there was one.
+ *
+ * A chunk is one transaction. It locks the job, so that no change of the job happens meanwhile. After a crash before the
+ * commit, the same chunk runs again; that is harmless, because its triggers have the same ids. When a chunk fails, its
+ * backfill waits for five seconds, and this function throws the error.
  */
-export async function runBackfill(parts: Parts): Promise<boolean> {
+export async function runBackfill(parts: RunParts): Promise<boolean> {
   let claimed: OperationRow | undefined;
   try {
     return await parts.database.transaction(async (tx) => {
@@ -42,21 +47,27 @@ export async function runBackfill(parts: Parts): Promise<boolean> {
     });
   } catch (error) {
     if (claimed !== undefined) {
-      const wake = toSqlTime(parts.clock.now() + AFTER_FAILURE_MS);
+      const wake = toSqlTime(parts.clock.now() + RETRY_MS);
       await parts.database.query(operationPostpone, [claimed.uid, wake]);
     }
     throw error;
   }
 }
 
-async function runChunk(parts: Parts, tx: Queryable, operation: OperationRow, nowMs: number): Promise<void> {
-  const row = await lockLiving(tx, operation);
+async function runChunk(
+  parts: RunParts,
+  tx: Queryable,
+  operation: OperationRow,
+  nowMs: number,
+): Promise<void> {
+  const row = await lockLivingJob(tx, operation);
   if (row === undefined) {
     await finish(tx, operation, "FAILED", `The job "${operation.job_name}" was deleted.`, nowMs);
     return;
   }
   const [schedule] = await parts.schedules.load(tx, [{ uid: row.uid, revision: operation.revision }]);
-  if (schedule === undefined) throw new Error(`Revision ${operation.revision} of ${row.uid} is gone.`);
+  if (schedule === undefined)
+    throw new Error(`Revision ${operation.revision} of job ${row.uid} does not exist.`);
   const afterMs = operation.last_fire_time ?? operation.start_time - 1;
   const limit = Math.min(CHUNK, operation.max_per_second);
   const fireTimes = fireTimesBetween(schedule, { afterMs, endMs: operation.end_time }, limit);
@@ -66,7 +77,7 @@ async function runChunk(parts: Parts, tx: Queryable, operation: OperationRow, no
     return;
   }
   const gates = await gatesOf(tx, parts.zoneData, row.project_id, schedule.calendars);
-  const states = await statesOf(tx, row, fireTimes);
+  const states = await readTriggerStates(tx, row, fireTimes);
   const items = planBackfill(
     { gates, states, force: operation.force, isUndecided: (atMs) => isUndecided(row, atMs) },
     fireTimes,
@@ -89,7 +100,7 @@ async function runChunk(parts: Parts, tx: Queryable, operation: OperationRow, no
   await tx.query(operationAdvance, [operation.uid, toSqlTime(last), done, toSqlTime(nowMs + pauseMs)]);
 }
 
-// The same id as the fire time's own trigger, so that there is one of them at most.
+// The id is that of the fire time's scheduled trigger, so that a fire time has at most one trigger.
 function backfillEvent(
   row: JobRow,
   {
@@ -115,8 +126,8 @@ function backfillEvent(
   };
 }
 
-// A name that was given to a new job is not this one.
-async function lockLiving(tx: Queryable, operation: OperationRow): Promise<JobRow | undefined> {
+// The name may belong to a new job by now. That one is not the job of the operation.
+async function lockLivingJob(tx: Queryable, operation: OperationRow): Promise<JobRow | undefined> {
   try {
     const row = await lockJob(tx, { projectId: operation.project_id, name: operation.job_name });
     return row.uid === operation.job_uid ? row : undefined;
@@ -136,15 +147,15 @@ async function finish(
   await on.query(operationFinish, [operation.uid, state, error, toSqlTime(nowMs)]);
 }
 
-/** Goes on with backfills until stopped, every half second and at once while there are any due. */
-export function startBackfills(parts: Parts, logger: Logger): { stop(): Promise<void> } {
+/** Runs backfills until stopped: looks every half second, and runs chunk after chunk while any is due. */
+export function startBackfills(parts: RunParts, logger: Logger): { stop(): Promise<void> } {
   let stopped = false;
   let running: Promise<void> = Promise.resolve();
   const work = async () => {
     try {
       while (!stopped && (await runBackfill(parts)));
     } catch (error) {
-      logger.warn({ err: error }, "a backfill did not go on");
+      logger.warn({ err: error }, "a chunk of a backfill failed; trying again in five seconds");
     }
   };
   const timer = setInterval(() => {

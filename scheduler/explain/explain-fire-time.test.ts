@@ -88,7 +88,7 @@ describe("a trigger", () => {
     await begin();
     await at(0.95);
     expect(await explain(1)).toMatch(
-      /^It lies ahead: its trigger trg_\w+ has been handed over, and becomes due at /,
+      /^It is still to come\. Its trigger trg_\w+ exists already and becomes due at /,
     );
   });
 
@@ -100,13 +100,15 @@ describe("a trigger", () => {
     await at(3);
     const opening = new Date(MONDAY + 3 * MINUTE).toISOString();
     expect(await explain(1)).toContain(
-      `The calendar "${name}" was closed: it was deferred to the opening, at ${opening}.`,
+      `The calendar "${name}" was closed, so it was deferred until the calendar opened at ${opening}.`,
     );
     expect(await explain(2)).toBe(
-      `The calendar "${name}" was closed until ${opening}, and an earlier fire time was deferred to that opening.`,
+      `The calendar "${name}" was closed until ${opening}. An earlier fire time was already deferred to that time, and only one fires then.`,
     );
     await at(6);
-    expect(await explain(5)).toContain("It was made up for after an outage, at ");
+    expect(await explain(5)).toContain(
+      "It was late because of an outage of ours, and became due as a catch-up at ",
+    );
   });
 
   test("of a backfill before the job was made is told, though the job would not have fired", async () => {
@@ -117,8 +119,8 @@ describe("a trigger", () => {
     while (await runBackfill(bench.parts));
     const { verdict, explanation } = await ask(-4);
     expect(verdict).toBe(Verdict.TRIGGERED);
-    expect(explanation).toContain("A backfill asked for it");
-    expect(explanation).toContain("The job did not exist.");
+    expect(explanation).toContain("A backfill made it at ");
+    expect(explanation).toContain("The job did not exist then.");
   });
 });
 
@@ -130,16 +132,20 @@ describe("a fire time without a trigger", () => {
     await at(2.5);
     await pauseJob(bench.parts, reference(), { note: "long lunch", untilMs: null });
     await at(4);
-    expect(await explain(2)).toBe('The job was paused at 2026-03-02T09:01:00.000Z ("lunch").');
-    expect(await explain(3)).toBe('The job was paused at 2026-03-02T09:01:00.000Z ("long lunch").');
-    expect(await explain(9)).toContain("has been paused since 2026-03-02T09:01:00.000Z");
-    expect(await explain(9)).toContain("unless it is resumed");
+    expect(await explain(2)).toBe(
+      'The job was paused. The pause began at 2026-03-02T09:01:00.000Z ("lunch").',
+    );
+    expect(await explain(3)).toBe(
+      'The job was paused. The pause began at 2026-03-02T09:01:00.000Z ("long lunch").',
+    );
+    expect(await explain(9)).toContain("The job is paused; the pause began at 2026-03-02T09:01:00.000Z");
+    expect(await explain(9)).toContain("It will not fire unless it is resumed before.");
   });
 
   test("outside a calendar names it", async () => {
     const name = await calendar("09:03", "10:00");
     await begin({ calendars: [{ name, outside: "OUTSIDE_SKIP" }] });
-    expect(await explain(2)).toContain(`The calendar "${name}" is closed then: it is going to be skipped.`);
+    expect(await explain(2)).toContain(`The calendar "${name}" is closed then, so it will be skipped.`);
     await at(2);
     expect(await explain(2)).toBe(`The calendar "${name}" was closed.`);
   });
@@ -150,8 +156,16 @@ describe("a fire time without a trigger", () => {
       { catchupWindow: "90s" },
       "older than the job's catchupWindow of 90 s",
     ],
-    ["a limit", { maxCatchup: 1 }, "at least 1 later fire times (maxCatchup)"],
-    ["a policy", { misfirePolicy: "MISFIRE_POLICY_SKIP" }, "the job's misfire policy SKIP left it out"],
+    [
+      "a limit",
+      { maxCatchup: 1 },
+      "The job's maxCatchup is 1, and at least that many later fire times were late too",
+    ],
+    [
+      "a policy",
+      { misfirePolicy: "MISFIRE_POLICY_SKIP" },
+      "The job's misfire policy SKIP drops this fire time.",
+    ],
   ])("after %s", async (_, fields, words) => {
     await begin(fields);
     await at(5);
@@ -160,8 +174,8 @@ describe("a fire time without a trigger", () => {
 
   test.each([
     ["OVERLAP_POLICY_SKIP", 2, "the job's overlap policy is SKIP"],
-    ["OVERLAP_POLICY_BUFFER_ONE", 2, "It waits for an earlier trigger of the job to come to rest."],
-    ["OVERLAP_POLICY_BUFFER_ONE", 3, "1 fire times waited for it already"],
+    ["OVERLAP_POLICY_BUFFER_ONE", 2, "It waits for an earlier trigger of the job to finish."],
+    ["OVERLAP_POLICY_BUFFER_ONE", 3, "one fire time already waited for it"],
   ])("with %s at minute %i", async (overlapPolicy, minute, words) => {
     await begin({ overlapPolicy });
     for (const each of [1, 2, 3]) await at(each);
@@ -172,12 +186,12 @@ describe("a fire time without a trigger", () => {
     await begin({ flexibleWindow: "59s" });
     const request = create(SkipFireTimeRequestSchema, { job: job.name, nominalTime: time(2) });
     await skipFireTime(bench.parts, PROJECT, request);
-    expect(await explain(2)).toBe("It lies ahead, and SkipFireTime asked to leave it out.");
+    expect(await explain(2)).toBe("It will be skipped, because SkipFireTime was called for it.");
     await at(1);
     expect(await explain(1)).toMatch(/flexible window|becomes due/);
     await deleteJob(bench.parts, reference());
     expect(await explain(1)).toBe(
-      "The job was deleted, or maxFires was lowered, while this fire time was still waiting to be delivered.",
+      "The job was deleted, or its maxFires was lowered, while this fire time was waiting to be delivered.",
     );
     expect(await explain(3)).toBe("The job was deleted at 2026-03-02T09:01:00.000Z.");
   });
@@ -187,13 +201,13 @@ describe("a fire time that is not decided", () => {
   test("lies ahead, is being decided, or is what an outage left", async () => {
     await begin();
     await at(1);
-    expect(await explain(3)).toBe("It is a fire time of the job and lies ahead.");
+    expect(await explain(3)).toBe("It is a fire time of the job and is still to come.");
     bench.setTime(startMs + 2 * MINUTE);
-    expect(await explain(2)).toBe("It has come, and is being decided.");
+    expect(await explain(2)).toBe("It is being decided now.");
     bench.setTime(startMs + 5 * MINUTE);
-    expect(await explain(2)).toContain("What an outage has left is being worked off");
+    expect(await explain(2)).toContain("EasyCron is working through the backlog of an outage.");
     await bench.spoil("scheduler", "update scheduler.jobs set wake_time = null where uid = $1", [job.uid]);
-    expect(await explain(2)).toContain("a fault of ours");
+    expect(await explain(2)).toContain("This is an error in EasyCron");
   });
 
   test("waits for an opening, or for its place in a window", async () => {
@@ -201,10 +215,10 @@ describe("a fire time that is not decided", () => {
     await begin({ calendars: [{ name, outside: "OUTSIDE_DEFER" }] });
     await at(2);
     expect(await explain(1)).toBe(
-      `The calendar "${name}" is closed then: it waits for the opening at 2026-03-02T09:30:00.000Z.`,
+      `The calendar "${name}" is closed then, so it waits until the calendar opens at 2026-03-02T09:30:00.000Z.`,
     );
     await begin({ schedules: [{ cron: { expression: "0 * * * *" } }], flexibleWindow: "3500s" });
-    expect(await explain(60)).toContain("It waits for its place in the job's flexible window, ");
+    expect(await explain(60)).toContain("The job's flexible window delays it until ");
   });
 });
 
@@ -215,13 +229,13 @@ describe("an instant that is no fire time", () => {
       endTime: new Date(MONDAY + 9 * MINUTE).toISOString(),
     });
     expect(await explain(3.5)).toBe(
-      "It is no fire time of revision 1, which was in force: the next one after it is 2026-03-02T09:04:00.000Z.",
+      "This is not a fire time of revision 1, which was in effect. The next fire time after it is 2026-03-02T09:04:00.000Z.",
     );
-    expect(await explain(1)).toBe("It is before the job's startTime, 2026-03-02T09:02:00.000Z.");
-    expect(await explain(10)).toBe("It is after the job's endTime, 2026-03-02T09:09:00.000Z.");
-    expect(await explain(-1)).toContain("The job did not exist.");
+    expect(await explain(1)).toBe("This is before the job's startTime, 2026-03-02T09:02:00.000Z.");
+    expect(await explain(10)).toBe("This is after the job's endTime, 2026-03-02T09:09:00.000Z.");
+    expect(await explain(-1)).toContain("The job did not exist then.");
     await begin({ schedules: [] });
-    expect(await explain(1)).toBe("The job has no schedule: it fires by RunJob only.");
+    expect(await explain(1)).toBe("The job has no schedule: it fires only when RunJob is called.");
   });
 
   test("after the last of maxFires names the limit of then", async () => {
@@ -230,9 +244,7 @@ describe("an instant that is no fire time", () => {
     await at(2);
     await update({ maxFires: 2 });
     await at(4);
-    expect(await explain(3)).toBe(
-      "The job had no fire time left: it has fired as often as maxFires, 2, lets it.",
-    );
+    expect(await explain(3)).toBe("The job does not fire then, because its maxFires of 2 is used up before.");
   });
 });
 
@@ -245,26 +257,26 @@ describe("where clocks change", () => {
 
   test("a skipped local time is told, at the end of the gap and where it would have been", async () => {
     await begin(inParis(), SPRING);
-    expect(await explain(60)).toContain("Its local time is skipped in Europe/Paris");
+    expect(await explain(60)).toContain("Its local time does not exist in Europe/Paris");
     expect(await explain(90)).toContain(
-      "The local time 2026-03-29T02:30:00 is skipped in Europe/Paris, and it fired at 2026-03-29T01:00:00.000Z.",
+      "The local time 2026-03-29T02:30:00 does not exist in Europe/Paris, because the clocks go forward. The job fires at 2026-03-29T01:00:00.000Z instead.",
     );
     await begin(inParis({ gap: "DST_GAP_SKIP" }), SPRING);
     expect(await explain(90)).toContain(
-      "is skipped in Europe/Paris, and by its dstPolicy it does not fire for it.",
+      "does not exist in Europe/Paris, because the clocks go forward. The job's dstPolicy skips it.",
     );
   });
 
   test("a repeated local time is told, at the pass that fires and at the other", async () => {
     await begin(inParis(), AUTUMN);
     expect(await explain(30)).toContain(
-      "Its local time comes twice in Europe/Paris, where the clocks go back: this is the first.",
+      "Its local time occurs twice in Europe/Paris, because the clocks go back. This is the first occurrence.",
     );
     expect(await explain(90)).toContain(
-      "The local time 2026-10-25T02:30:00 comes twice in Europe/Paris: it fires at the first, 2026-10-25T00:30:00.000Z.",
+      "The local time 2026-10-25T02:30:00 occurs twice in Europe/Paris. The job fires at the first occurrence, 2026-10-25T00:30:00.000Z.",
     );
     await begin(inParis({ overlap: "DST_OVERLAP_SECOND" }), AUTUMN);
-    expect(await explain(90)).toContain("this is the second");
-    expect(await explain(30)).toContain("it fires at the second, 2026-10-25T01:30:00.000Z.");
+    expect(await explain(90)).toContain("This is the second occurrence.");
+    expect(await explain(30)).toContain("The job fires at the second occurrence, 2026-10-25T01:30:00.000Z.");
   });
 });

@@ -11,15 +11,18 @@ import { ledgerTriggersAt } from "../ledger/ledger.sql.ts";
 import { readLedgerPage } from "../ledger/list-fire-times.ts";
 import { findLedgerJob, type LedgerView, type Verdict } from "../ledger/view.ts";
 import type { Parts } from "../parts.ts";
-import { explainNone } from "./none.ts";
+import { explainNoFireTime } from "./no-fire-time.ts";
 import { offsetSentence } from "./offset.ts";
 import { explainReason } from "./reason.ts";
 import { explainTrigger } from "./trigger.ts";
 import { explainUpcoming } from "./upcoming.ts";
 
-/** Says in words why a job did or did not fire at an instant. Throws JOB_NOT_FOUND. */
+/** What it takes to explain an instant. */
+type ExplainParts = Pick<Parts, "database" | "schedules" | "zoneData" | "clock">;
+
+/** Explains in a few sentences why a job fired or did not fire at an instant. Throws JOB_NOT_FOUND. */
 export async function explainFireTime(
-  parts: Parts,
+  parts: ExplainParts,
   projectId: string,
   request: ExplainFireTimeRequest,
 ): Promise<MessageInitShape<typeof ExplainFireTimeResponseSchema>> {
@@ -36,25 +39,25 @@ export async function explainFireTime(
   };
 }
 
-function explain(parts: Parts, view: LedgerView, verdict: Verdict): Promise<string> | string {
+function explain(parts: ExplainParts, view: LedgerView, verdict: Verdict): Promise<string> | string {
   if (verdict.trigger !== null) return explainTrigger(parts, view.row, verdict.trigger);
   if (verdict.verdict === "UPCOMING") return explainUpcoming(parts, view, verdict);
   if (verdict.reason === null) {
-    return "It should have fired and did not: a fault of ours, which the audit reports.";
+    return "The job should have fired and did not. This is an error in EasyCron; our audit reports it to us.";
   }
   return explainReason(parts, view.row, verdict, verdict.reason);
 }
 
-// An instant that is no fire time may have a trigger all the same: of a backfill by another revision.
+// An instant that is not a fire time can still have a trigger: a backfill with another revision may have made one.
 async function explainOther(
-  parts: Parts,
+  parts: ExplainParts,
   row: JobRow,
   atMs: number,
 ): Promise<MessageInitShape<typeof ExplainFireTimeResponseSchema>> {
   const values = [row.project_id, row.uid, [toSqlTime(atMs)]];
   const [trigger] = await parts.database.query(ledgerTriggersAt, values);
-  const why = await explainNone(parts, row, atMs);
+  const why = await explainNoFireTime(parts, row, atMs);
   if (trigger === undefined) return { explanation: why };
-  const explanation = `${await explainTrigger(parts, row, trigger)} By itself it would not have fired: ${why}`;
+  const explanation = `${await explainTrigger(parts, row, trigger)} The schedule itself did not fire then: ${why}`;
   return { verdict: VerdictCode.TRIGGERED, explanation };
 }

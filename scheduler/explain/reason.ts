@@ -1,14 +1,15 @@
 import { passGates } from "../../cron/calendar-gate.ts";
+import { toIso } from "../../mesh/iso-time.ts";
 import { readCalendars } from "../audit/calendars.ts";
 import type { JobRow } from "../job/job.ts";
 import type { SkipReason } from "../job/verdict.ts";
 import type { Verdict } from "../ledger/view.ts";
 import type { Parts } from "../parts.ts";
-import { iso, sinceOf } from "./words.ts";
+import { pauseStartText } from "./words.ts";
 
-/** Says why a fire time made no trigger. */
+/** Explains why a fire time made no trigger. */
 export async function explainReason(
-  parts: Parts,
+  parts: Pick<Parts, "database" | "zoneData" | "clock">,
   job: JobRow,
   verdict: Verdict,
   reason: SkipReason,
@@ -16,44 +17,50 @@ export async function explainReason(
   const { segment, atMs } = verdict;
   if (reason === "OUTSIDE_CALENDAR") return explainClosed(parts, job, verdict);
   if (reason === "PAUSED" && segment.state === "PAUSED") {
-    return `The job was paused at ${await sinceOf(parts.database, job.uid, segment)}.`;
+    return `The job was paused. The pause began at ${await pauseStartText(parts.database, job.uid, segment)}.`;
   }
-  const asked = reason === "SKIPPED_BY_REQUEST" && atMs > parts.clock.now();
-  return asked ? "It lies ahead, and SkipFireTime asked to leave it out." : sentence(reason, verdict);
+  const isAhead = reason === "SKIPPED_BY_REQUEST" && atMs > parts.clock.now();
+  return isAhead ? "It will be skipped, because SkipFireTime was called for it." : sentence(reason, verdict);
 }
 
 function sentence(reason: Exclude<SkipReason, "OUTSIDE_CALENDAR">, { segment }: Verdict): string {
   const { catchupWindowMs, maxCatchup, misfire, bufferRoom } = segment.schedule.policies;
-  const late = "EasyCron was not working at that time, and when it was again";
+  const waited =
+    bufferRoom === 1 ? "one fire time already waited" : `${bufferRoom} fire times already waited`;
+  const late = "EasyCron had an outage at this time.";
   switch (reason) {
     case "PAUSED":
-      return "The job was paused while this fire time was still waiting to be delivered.";
+      return "The job was paused while this fire time was waiting to be delivered.";
     case "OVERLAP":
-      return "An earlier trigger of the job had not come to rest, and the job's overlap policy is SKIP.";
+      return "An earlier trigger of the job was still in flight, and the job's overlap policy is SKIP.";
     case "BUFFER_FULL":
-      return `An earlier trigger of the job had not come to rest, and ${bufferRoom} fire times waited for it already.`;
+      return `An earlier trigger of the job was still in flight, and ${waited} for it, which is the most that the job's overlap policy allows.`;
     case "SKIPPED_BY_REQUEST":
-      return "SkipFireTime asked to leave it out.";
+      return "It was skipped, because SkipFireTime was called for it.";
     case "JOB_DISABLED":
-      return "The job was deleted, or maxFires was lowered, while this fire time was still waiting to be delivered.";
+      return "The job was deleted, or its maxFires was lowered, while this fire time was waiting to be delivered.";
     case "CATCHUP_WINDOW":
-      return `${late}, it was older than the job's catchupWindow of ${catchupWindowMs / 1_000} s.`;
+      return `${late} When it worked again, this fire time was older than the job's catchupWindow of ${catchupWindowMs / 1_000} s.`;
     case "CATCHUP_LIMIT":
-      return `${late}, at least ${maxCatchup} later fire times (maxCatchup) were late too; only these were made up for.`;
+      return `${late} The job's maxCatchup is ${maxCatchup}, and at least that many later fire times were late too; only the latest are caught up.`;
     case "MISFIRE_POLICY":
-      return `${late}, the job's misfire policy ${misfire} left it out.`;
+      return `${late} The job's misfire policy ${misfire} drops this fire time.`;
   }
 }
 
-// By the version of the calendar that was in force then.
-async function explainClosed(parts: Parts, job: JobRow, { atMs, detail, segment }: Verdict): Promise<string> {
-  const law = { schedule: segment.schedule, mayWait: true };
-  const calendars = await readCalendars(parts.database, parts, job.project_id, [law], atMs);
-  const gate = passGates(calendars.gatesAt(law, atMs) ?? [], atMs);
+// Uses the version of the calendar that was in effect at the fire time.
+async function explainClosed(
+  parts: Pick<Parts, "database" | "zoneData">,
+  job: JobRow,
+  { atMs, detail, segment }: Verdict,
+): Promise<string> {
+  const rules = { schedule: segment.schedule, mayWait: true };
+  const calendars = await readCalendars(parts.database, parts, job.project_id, [rules], atMs);
+  const gate = passGates(calendars.gatesAt(rules, atMs) ?? [], atMs);
   if (gate.kind === "DEFERRED") {
-    const opening = `until ${iso(gate.untilMs)}`;
-    return `The calendar "${detail}" was closed ${opening}, and an earlier fire time was deferred to that opening.`;
+    const until = toIso(gate.untilMs);
+    return `The calendar "${detail}" was closed until ${until}. An earlier fire time was already deferred to that time, and only one fires then.`;
   }
   if (gate.kind === "SKIPPED") return `The calendar "${detail}" was closed.`;
-  return `The calendar "${detail}" was closed when it was decided: it had been changed.`;
+  return `The calendar "${detail}" was changed before EasyCron decided this fire time, and its new version is closed at that time.`;
 }

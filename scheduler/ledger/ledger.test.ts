@@ -207,7 +207,7 @@ test("the ledger of a deleted job whose name was given again is reached by its i
   };
   expect(await of("payroll")).toBe(0);
   expect(await of(job.uid)).toBe(2);
-  expect(await explain(2)).toContain(`Another job had its name then, ${job.uid}`);
+  expect(await explain(2)).toContain(`Another job had this name then; ask again with its id, ${job.uid}.`);
   const request = create(AuditLedgerRequestSchema, { job: job.uid, startTime: time(0) });
   const audited = await auditLedger(bench.parts, createAuditSlots(), PROJECT, request);
   expect(audited).toMatchObject({ fireTimeCount: 2n, differences: [] });

@@ -77,7 +77,8 @@ const tickTo = async (ms: number) => {
 };
 
 describe("calendars", () => {
-  const WAITS = "Skipped: the calendar office is closed, and an earlier fire time waits for its opening.";
+  const WAITS =
+    "Skipped: the calendar office is closed, and an earlier fire time already waits until it opens.";
   const deferring = { ...hourly, calendars: [{ name: "office", outside: "OUTSIDE_DEFER" }] };
 
   test("defer the first of several to the opening, and the others are skipped", async () => {
@@ -167,7 +168,7 @@ describe("a limit", () => {
   test("that lies too far ahead to be counted is not, and a note says so", async () => {
     const job = { schedules: [{ cron: { expression: "* * * * *" } }], maxFires: 20_000 };
     const [first] = await times(job, { after: NOW + 200 * 24 * HOUR, count: 1 });
-    expect(first?.[2]).toMatch(/^Not counted: .*20000/);
+    expect(first?.[2]).toMatch(/^maxFires \(20000\) is not taken into account here/);
     expect((await times(job, { after: NOW + 5 * 24 * HOUR, count: 1 }))[0]?.[2]).toBe("");
   });
 
@@ -187,7 +188,7 @@ test("a fire time that is to be skipped by request has no effective time", async
   await skipFireTime(bench.parts, PROJECT, create(SkipFireTimeRequestSchema, { job: job.name, nominalTime }));
   expect(await times(job.name, { count: 3 })).toEqual([
     ["03-02T09:00", "03-02T09:00", ""],
-    ["03-02T10:00", null, "Skipped: SkipFireTime asked for it."],
+    ["03-02T10:00", null, "Skipped: SkipFireTime was called for it."],
     ["03-02T11:00", "03-02T11:00", ""],
   ]);
 });
@@ -198,13 +199,13 @@ describe("what a job's id decides", () => {
   test("is that of the living job whose name an unsaved one carries", async () => {
     const job = await save(spread);
     expect(await times({ ...spread, name: job.name })).toEqual(await times(job.name));
-    expect((await times(job.name))[0]?.[2]).toMatch(/^Delayed by \d+ ms within its flexible window\.$/);
+    expect((await times(job.name))[0]?.[2]).toMatch(/^Delayed by \d+ ms within the flexible window\.$/);
   });
 
   test("is chosen when another one is created, and its fire times say so", async () => {
     const [first] = await times({ ...spread, name: "not-there" }, { count: 1 });
-    expect(first?.[2]).toContain("what H stands for is chosen when the job is created");
-    expect(first?.[2]).toContain("place in its flexible window is chosen when it is created");
+    expect(first?.[2]).toContain("the value of H is chosen when the job is created");
+    expect(first?.[2]).toContain("the delay within the flexible window is chosen when the job is created");
     const thursdays = { schedules: [{ cron: { expression: "0 9 * MAR THU" } }] };
     expect((await times(thursdays, { count: 1 }))[0]?.[2]).toBe("");
   });

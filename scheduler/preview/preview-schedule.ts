@@ -6,48 +6,53 @@ import type {
   PreviewScheduleRequest,
   PreviewScheduleResponseSchema,
 } from "../../gen/easycron/v1/schedule_service_pb.ts";
+import { toIso } from "../../mesh/iso-time.ts";
 import type { Parts } from "../parts.ts";
 import { runInSlices } from "../schedules/slices.ts";
-import { knownOf } from "./known-of.ts";
+import { readLintContext } from "./lint-context.ts";
 import { limitNote, noteFireTime } from "./notes.ts";
 import { type Preview, preview } from "./preview.ts";
-import { type ScheduleSource, scheduleSource } from "./schedule-source.ts";
-import { standingAfter } from "./simulate.ts";
-import { standingOf } from "./standing.ts";
+import { savedJobState } from "./saved-job-state.ts";
+import { readScheduleSource, type ScheduleSource } from "./schedule-source.ts";
+import { newJobState } from "./simulate.ts";
 import { warningsOf } from "./warnings.ts";
 
 const DEFAULT_COUNT = 10;
 
+type PreviewParts = Pick<Parts, "database" | "schedules" | "zoneData" | "clock" | "lookAheadMs">;
+
 /**
- * The next fire times of a saved or an unsaved job, by the code that fires them, without side effects. Throws
- * JOB_NOT_FOUND, CALENDAR_NOT_FOUND, SCHEDULE_INVALID, TIME_ZONE_UNKNOWN. One that never fires gives none, and a warning.
- * Gives up early when `signal` is aborted.
+ * Returns the next fire times of a saved or an unsaved job, computed by the code that fires jobs. It changes nothing.
+ *
+ * A job that never fires gives no fire time, but a NEVER_FIRES warning. When `signal` is aborted, or after 2 s of
+ * computing, it returns the fire times found so far. Throws JOB_NOT_FOUND, CALENDAR_NOT_FOUND, SCHEDULE_INVALID or
+ * TIME_ZONE_UNKNOWN.
  */
 export async function previewSchedule(
-  parts: Parts,
+  parts: PreviewParts,
   projectId: string,
   request: PreviewScheduleRequest,
   signal?: AbortSignal,
 ): Promise<MessageInitShape<typeof PreviewScheduleResponseSchema>> {
   const nowMs = parts.clock.now();
   const afterMs = request.after === undefined ? nowMs : timestampMs(request.after);
-  // What is not saved has no past: it is seen as if it were created at `after`.
+  // An unsaved job has no past. It is treated as if it were created now, or at `after` if that is earlier.
   const createMs = Math.min(nowMs, afterMs);
-  const source = await scheduleSource(parts, projectId, request.source, { nowMs, createMs });
+  const source = await readScheduleSource(parts, projectId, request.source, { nowMs, createMs });
   const { job, schedule, row } = source;
-  const known = await knownOf(parts, projectId, schedule);
+  const context = await readLintContext(parts, projectId, schedule);
   const fromMs = row === null ? createMs : nowMs;
-  const standing = row === null ? standingAfter(schedule, fromMs, fromMs) : standingOf(row, schedule, nowMs);
+  const state = row === null ? newJobState(schedule, fromMs, fromMs) : savedJobState(row, schedule, nowMs);
   const count = request.count === 0 ? DEFAULT_COUNT : request.count;
-  const given = { schedule, gates: known.gates, standing, nowMs: fromMs, afterMs, count };
+  const given = { schedule, gates: context.gates, state, nowMs: fromMs, afterMs, count };
   const previewed = await runInSlices(preview(given), { signal });
   const { maxFires } = schedule.policies;
   const limited = maxFires > 0 && afterMs >= nowMs;
   const limit = limited ? { firesLeft: Math.max(0, maxFires - (row?.last_seq ?? 0)) } : {};
-  const warnings = warningsOf(schedule, job, afterMs, { ...known, ...limit });
+  const warnings = warningsOf(schedule, job, afterMs, { ...context, ...limit });
   const none = previewed.fireTimes.length === 0 && previewed.ended;
   if (none && !warnings.some(({ code }) => code === WarningCode.NEVER_FIRES)) {
-    const message = "The job has no fire time after the given instant.";
+    const message = `The job has no fire time after ${toIso(afterMs)}.`;
     warnings.push({ code: WarningCode.NEVER_FIRES, field: "job.schedules", message });
   }
   const zoneDataVersion = parts.zoneData.label(schedule, nowMs);
@@ -58,7 +63,7 @@ function toFireTimes(
   source: ScheduleSource,
   { fireTimes, limitCounted }: Preview,
 ): MessageInitShape<typeof FireTimeSchema>[] {
-  const further = limitCounted ? [] : [limitNote(source.schedule)];
+  const general = limitCounted ? [] : [limitNote(source.schedule)];
   return fireTimes.map((fire) => {
     const { clock, notes } = noteFireTime(source, fire);
     const { atMs, effectiveMs } = fire;
@@ -66,7 +71,7 @@ function toFireTimes(
       nominalTime: timestampFromMs(atMs),
       ...(effectiveMs === null ? {} : { effectiveTime: timestampFromMs(effectiveMs) }),
       ...clock,
-      notes: [...notes, ...further],
+      notes: [...notes, ...general],
     };
   });
 }

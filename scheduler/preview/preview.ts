@@ -4,57 +4,66 @@ import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
 import { lookBack } from "../schedules/look-back.ts";
 import type { Sliced } from "../schedules/slices.ts";
 import type { Place } from "../turns/turn.ts";
-import { standingAfter } from "./simulate.ts";
-import { createVirtualJob, type PlayedFireTime, type Standing, type VirtualJob } from "./virtual-job.ts";
+import { newJobState } from "./simulate.ts";
+import {
+  createVirtualJob,
+  type PlayedFireTime,
+  type VirtualJob,
+  type VirtualJobState,
+} from "./virtual-job.ts";
 
-/** What is previewed. */
+/** What to preview. Times are epoch milliseconds. */
 export interface PreviewInput {
   readonly schedule: CompiledSchedule;
   readonly gates: readonly CalendarGate[];
-  /** Where the job stands now. */
-  readonly standing: Standing;
+  /** The job's state at `nowMs`. */
+  readonly state: VirtualJobState;
   readonly nowMs: number;
-  /** Fire times are later than this. */
+  /** Only fire times later than this are returned. */
   readonly afterMs: number;
+  /** The most fire times to return. */
   readonly count: number;
 }
 
-/** A fire time and when it is to be delivered. */
+/** A fire time, and when it would be delivered. Times are epoch milliseconds. */
 export interface PreviewedFireTime {
   readonly atMs: number;
-  /** Null if it makes no trigger. */
+  /** When its trigger would be due. Null if it makes no trigger. */
   readonly effectiveMs: number | null;
-  /** Why it makes none. */
+  /** Why it makes no trigger. Null if it makes one. */
   readonly reason: SkipReason | null;
   readonly place: Place;
 }
 
-/** The next fire times. */
+/** The result of a preview. */
 export interface Preview {
+  /** The next fire times, in ascending order. */
   readonly fireTimes: readonly PreviewedFireTime[];
-  /** There are no others: the schedule, or what it may still fire, has come to its end. */
+  /** Whether the job has no further fire time: its schedule has ended, or `maxFires` is used up. */
   readonly ended: boolean;
-  /** Whether what the job may still fire was counted; false when that lies too far ahead. */
+  /** Whether `maxFires` was taken into account. False if too many fire times come before the ones to return. */
   readonly limitCounted: boolean;
 }
 
-/** How many fire times between now and the first one wanted are played to know how often the job may still fire. */
+/** The most fire times that are played before the first one to return, to know how many of `maxFires` are left. */
 export const COUNTED_LIMIT = 10_000;
 
 /**
- * Plays a job by the turns that the scheduler takes, on a clock of its own and without outages, and tells of its next
- * fire times what becomes of them. Triggers are taken to need no time.
+ * Returns the next fire times of a job and the outcome of each. It plays the job with the scheduler's own turns, on a
+ * clock of its own. It assumes that there are no outages and that every trigger finishes at once.
  *
- * 1. It is played from now, so that what waits, what is to be skipped by request and how often it may still fire count.
- * 2. Where that is far from `afterMs`, or later, it is played from the fire time that may have taken the opening which
- *    the next is deferred to; what it has fired before now says nothing of a view into the past, so that a limit counts
- *    from now on.
+ * 1. If the job has `maxFires` and `afterMs` is not in the past, it plays the job from now on. So fire times that wait,
+ *    requests to skip, and the fires that are left all count. It gives up after 10,000 fire times.
+ * 2. Otherwise it starts close to `afterMs`. If a calendar defers fire times, it starts at the last fire time up to
+ *    `afterMs` that no calendar skips, because that one may already have taken the opening to which the next one is
+ *    deferred. For a preview of the past, `maxFires` counts only fire times later than now: what the job has fired
+ *    since then says nothing about the past.
  */
 export function* preview(given: PreviewInput): Sliced<Preview> {
-  const { schedule, gates, standing, nowMs, afterMs } = given;
+  const { schedule, gates, state, nowMs, afterMs } = given;
   const limited = schedule.policies.maxFires > 0;
   if (afterMs >= nowMs && limited) {
-    const job = createVirtualJob({ schedule, gates, standing });
+    const job = createVirtualJob({ schedule, gates, state });
     const played = yield* play(given, job, nowMs, COUNTED_LIMIT);
     if (played !== null) return { ...played, limitCounted: true };
   }
@@ -62,19 +71,20 @@ export function* preview(given: PreviewInput): Sliced<Preview> {
   const fromMs = deferring ? ((yield* lookBack(schedule, gates, afterMs)) ?? afterMs + 1) - 1 : afterMs;
   const live = afterMs >= nowMs && fromMs <= nowMs;
   const unlimited = { ...schedule, policies: { ...schedule.policies, maxFires: 0 } };
-  const start = live ? standing : standingLater(given, fromMs);
-  const job = createVirtualJob({ schedule: unlimited, gates, standing: start });
+  const start = live ? state : stateAt(given, fromMs);
+  const job = createVirtualJob({ schedule: unlimited, gates, state: start });
   const played = yield* play(given, job, live ? nowMs : fromMs, Number.POSITIVE_INFINITY);
   return { fireTimes: [], ended: false, ...played, limitCounted: !limited || afterMs < nowMs };
 }
 
-function standingLater({ schedule, standing }: PreviewInput, fromMs: number): Standing {
-  const { position, ...later } = standingAfter(schedule, fromMs, fromMs);
-  const { requested } = standing.position.carry;
-  return { ...later, position: { ...position, carry: { ...position.carry, requested } } };
+/** The state of a job that starts at `fromMs` with the same requests to skip. */
+function stateAt({ schedule, state }: PreviewInput, fromMs: number): VirtualJobState {
+  const { position, ...rest } = newJobState(schedule, fromMs, fromMs);
+  const { requested } = state.position.carry;
+  return { ...rest, position: { ...position, carry: { ...position.carry, requested } } };
 }
 
-/** The fire times that are wanted; null when more than `most` others come before them. */
+/** Plays the job and returns the fire times to show. Null if more than `most` other fire times come before them. */
 function* play(
   given: PreviewInput,
   job: VirtualJob,
@@ -107,7 +117,7 @@ function* play(
     const enough = shown.length + waiting.length >= count;
     if (past > most) return null;
     if (enough || wakeMs === null || (yield)) {
-      shown.push(...waiting.map((atMs) => foresee(job, atMs, nowMs)));
+      shown.push(...waiting.map((atMs) => predictWaiting(job, atMs, nowMs)));
       shown.sort((a, b) => a.atMs - b.atMs);
       return { fireTimes: shown.slice(0, count), ended: wakeMs === null };
     }
@@ -115,22 +125,22 @@ function* play(
   }
 }
 
-/** From here on it counts how often the job has fired and may fire. */
-function countFromNow({ schedule, standing }: PreviewInput, job: VirtualJob): void {
-  const played = job.standing();
-  const { lastSeq } = standing.position;
-  job.goOn({ ...played, position: { ...played.position, lastSeq } }, schedule);
+/** Makes the job count against `maxFires` from here on, starting from what the real job has fired by now. */
+function countFromNow({ schedule, state }: PreviewInput, job: VirtualJob): void {
+  const played = job.state();
+  const { lastSeq } = state.position;
+  job.setState({ ...played, position: { ...played.position, lastSeq } }, schedule);
 }
 
 function waitingAfter(job: VirtualJob, afterMs: number): readonly number[] {
-  const { waiting } = job.standing().position.carry;
+  const { waiting } = job.state().position.carry;
   return waiting.length === 0 ? waiting : waiting.filter((atMs) => atMs > afterMs);
 }
 
-/** What becomes of a fire time that waits: for its delay, for an opening, or for the one before to be delivered. */
-function foresee(job: VirtualJob, atMs: number, nowMs: number): PreviewedFireTime {
+/** Predicts the outcome of a fire time that waits for its delay, for a calendar to open, or for an earlier trigger. */
+function predictWaiting(job: VirtualJob, atMs: number, nowMs: number): PreviewedFireTime {
   const place = job.placeOf(atMs);
-  const { requested } = job.standing().position.carry;
+  const { requested } = job.state().position.carry;
   const skipped = requested.includes(atMs) ? "SKIPPED_BY_REQUEST" : null;
   const reason = skipped ?? (place.kind === "SKIP" ? "OUTSIDE_CALENDAR" : null);
   const effectiveMs = reason === null && place.kind === "AT" ? Math.max(place.atMs, nowMs) : null;

@@ -1,3 +1,4 @@
+import type { Queryable } from "../../db/pool.ts";
 import type { Job } from "../../gen/easycron/v1/job_pb.ts";
 import type { PreviewScheduleRequest } from "../../gen/easycron/v1/schedule_service_pb.ts";
 import { withSnapshots } from "../calendars/edges.ts";
@@ -8,23 +9,29 @@ import type { Parts } from "../parts.ts";
 import { readJob } from "../reading/read-jobs.ts";
 import { type CompiledSchedule, compileSchedule } from "../schedules/compiled-schedule.ts";
 
-/** The specification that a request names or carries. */
+/** The job that a request names, or the specification that it carries. */
 export interface ScheduleSource {
   readonly job: Job;
   readonly schedule: CompiledSchedule;
-  /** The saved job; of an unsaved one, the living job of its name that it would be a change of. */
+  /**
+   * The saved job that the request names. For an unsaved specification: the job of the same name that it would change,
+   * or null if there is none.
+   */
   readonly row: JobRow | null;
-  /** What is chosen when the job is created, and therefore not known: "H", its place in the flexible window. */
+  /** What is chosen only when the job is created, and is an example here: `H`, and the delay in the flexible window. */
   readonly chosenLater: readonly ("HASHED" | "WINDOW")[];
 }
 
 /**
- * Finds the specification. An unsaved one that carries the name of a living job has that job's id, which decides what
- * `H` stands for and its place in the flexible window, and its anchors; another one's rates are anchored at `createMs`.
- * Throws JOB_NOT_FOUND, CALENDAR_NOT_FOUND, or what compiling it does.
+ * Finds the specification that a request is about, and compiles it.
+ *
+ * An unsaved specification with the name of an existing job uses the id of that job, and the anchors of its rates. The
+ * id decides what `H` stands for and the delay in the flexible window. Otherwise rates start at `createMs`.
+ *
+ * Throws JOB_NOT_FOUND, CALENDAR_NOT_FOUND, SCHEDULE_INVALID or TIME_ZONE_UNKNOWN.
  */
-export async function scheduleSource(
-  parts: Parts,
+export async function readScheduleSource(
+  parts: Pick<Parts, "database" | "schedules" | "zoneData">,
   projectId: string,
   source: PreviewScheduleRequest["source"],
   { nowMs, createMs }: { readonly nowMs: number; readonly createMs: number },
@@ -33,7 +40,7 @@ export async function scheduleSource(
     const row = await readJob(parts, projectId, { name: source.value ?? "" });
     return { job: fromSpecJson(row.spec), schedule: parts.schedules.of(row), row, chosenLater: [] };
   }
-  const row = await livingJob(parts, projectId, source.value.name);
+  const row = await findJob(parts.database, projectId, source.value.name);
   const given = row === null ? source.value : keepAnchors(fromSpecJson(row.spec), source.value);
   const job = withDefaults(await withSnapshots(parts.database, projectId, given), createMs);
   const options = { allowNeverFiring: true, zoneData: parts.zoneData.inForce(nowMs) };
@@ -41,13 +48,13 @@ export async function scheduleSource(
   return { job, schedule, row, chosenLater: row === null ? chosenAtCreation(job, schedule) : [] };
 }
 
-async function livingJob(parts: Parts, projectId: string, name: string): Promise<JobRow | null> {
+async function findJob(on: Queryable, projectId: string, name: string): Promise<JobRow | null> {
   if (name === "") return null;
-  const [row] = await parts.database.query(jobByName, [projectId, name]);
+  const [row] = await on.query(jobByName, [projectId, name]);
   return row ?? null;
 }
 
-/** An item `H` of a field; names of days and months do not begin with it. */
+/** Matches `H` at the start of an item of a field. No name of a day or a month begins with H. */
 const HASHED = /(?:^|[\s,])H/;
 
 function chosenAtCreation(job: Job, { plan }: CompiledSchedule): ScheduleSource["chosenLater"] {

@@ -8,23 +8,25 @@ import type {
   TimeRange,
 } from "../../gen/easycron/v1/schedule_service_pb.ts";
 import { fieldFailure } from "../../mesh/errors.ts";
+import { toIso } from "../../mesh/iso-time.ts";
 import { gatesOf } from "../calendars/calendars.ts";
 import { verdictOf } from "../job/verdict.ts";
 import type { Parts } from "../parts.ts";
 import { runInSlices } from "../schedules/slices.ts";
-import { scheduleSource } from "./schedule-source.ts";
+import { readScheduleSource } from "./schedule-source.ts";
 import { simulate } from "./simulate.ts";
 import type { PlayedFireTime, Range } from "./virtual-job.ts";
 
 const TEN_YEARS_MS = 3_653 * 86_400_000;
 
 /**
- * Plays a saved or an unsaved job through a range of time, by the code that fires it, without side effects. Throws
- * JOB_NOT_FOUND, CALENDAR_NOT_FOUND, SCHEDULE_INVALID, TIME_ZONE_UNKNOWN, FIELD_INVALID. Gives up early when `signal` is
- * aborted.
+ * Simulates a saved or an unsaved job over a range of time, with the code that fires jobs. It changes nothing.
+ *
+ * When `signal` is aborted, or after 2 s of computing, it returns what it has simulated so far. Throws JOB_NOT_FOUND,
+ * CALENDAR_NOT_FOUND, SCHEDULE_INVALID, TIME_ZONE_UNKNOWN or FIELD_INVALID.
  */
 export async function simulateSchedule(
-  parts: Parts,
+  parts: Pick<Parts, "database" | "schedules" | "zoneData" | "clock" | "catchupPerSecond">,
   projectId: string,
   request: SimulateScheduleRequest,
   signal?: AbortSignal,
@@ -36,7 +38,10 @@ export async function simulateSchedule(
   const outages = readRanges("outages", request.outages);
   const pauses = readRanges("pauses", request.pauses);
   const durationOfTrigger = request.triggerDuration === undefined ? 0 : durationMs(request.triggerDuration);
-  const { schedule } = await scheduleSource(parts, projectId, request.source, { nowMs, createMs: startMs });
+  const { schedule } = await readScheduleSource(parts, projectId, request.source, {
+    nowMs,
+    createMs: startMs,
+  });
   const gates = await gatesOf(parts.database, parts.zoneData, projectId, schedule.calendars);
   const simulation = simulate({
     schedule,
@@ -54,8 +59,8 @@ export async function simulateSchedule(
 
 function checkEnd(startMs: number, endMs: number): void {
   if (endMs > startMs && endMs - startMs <= TEN_YEARS_MS) return;
-  const [start, end] = [iso(startMs), iso(endMs)];
-  const problem = `${end} must be later than startTime, ${start}, by at most ten years.`;
+  const [start, end] = [toIso(startMs), toIso(endMs)];
+  const problem = `It is ${end}. It must be later than startTime (${start}), by at most ten years.`;
   throw fieldFailure("FIELD_INVALID", "endTime", problem);
 }
 
@@ -65,7 +70,7 @@ function readRanges(field: string, ranges: readonly TimeRange[]): Range[] {
     const startMs = range.startTime === undefined ? 0 : timestampMs(range.startTime);
     const endMs = range.endTime === undefined ? 0 : timestampMs(range.endTime);
     if (endMs <= startMs || startMs < lastMs) {
-      const problem = `${iso(startMs)} to ${iso(endMs)}: each range must end after its start and begin after the one before.`;
+      const problem = `It is ${toIso(startMs)} to ${toIso(endMs)}. Each range must end after it starts, and must not start before the previous one ends.`;
       throw fieldFailure("FIELD_INVALID", `${field}[${index}]`, problem);
     }
     lastMs = endMs;
@@ -93,8 +98,4 @@ function toMessage(fire: PlayedFireTime): MessageInitShape<typeof SimulatedFireT
     reason: VerdictReason[reason],
     calendar: reason === "OUTSIDE_CALENDAR" ? detail : "",
   };
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString();
 }

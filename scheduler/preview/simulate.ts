@@ -6,70 +6,71 @@ import {
   createVirtualJob,
   type PlayedFireTime,
   type Range,
-  type Standing,
   type VirtualJob,
+  type VirtualJobState,
   workingAt,
 } from "./virtual-job.ts";
 
-/** What is assumed. */
+/** What a simulation assumes. Times are epoch milliseconds. */
 export interface Assumptions {
   readonly schedule: CompiledSchedule;
   readonly gates: readonly CalendarGate[];
-  /** Fire times are later than this. */
+  /** When the job is created: its fire times are later than this. */
   readonly startMs: number;
-  /** Played up to here, inclusive. */
+  /** The end of the simulation, inclusive. */
   readonly endMs: number;
-  /** Ascending and apart. */
+  /** When EasyCron does not run. In ascending order, without overlaps. */
   readonly outages: readonly Range[];
-  /** Ascending and apart. */
+  /** When the job is paused. In ascending order, without overlaps. */
   readonly pauses: readonly Range[];
-  /** How long a trigger needs until it comes to rest. */
+  /** How long each trigger is in flight. */
   readonly durationMs: number;
-  /** How many triggers are made up for in a second. */
+  /** How many catch-up triggers become due each second. */
   readonly catchupPerSecond: number;
 }
 
-/** What would become of the fire times that are later than the start and not later than `untilMs`: each is there once. */
+/** The result: each fire time later than the start and up to `untilMs`, inclusive, exactly once, in ascending order. */
 export interface Simulation {
   readonly fireTimes: readonly PlayedFireTime[];
   readonly untilMs: number;
 }
 
-/** Most fire times of one simulation. */
+/** The most fire times of one simulation. */
 export const SIMULATED_LIMIT = 10_000;
-/** After how many fire times that are only listed a slice may end. */
+/** While fire times are only listed, the work may be interrupted once per this many. */
 const LISTED_AT_ONCE = 200;
 
 interface Simulated {
   readonly given: Assumptions;
   readonly job: VirtualJob;
   readonly fires: PlayedFireTime[];
-  /** Those that are still to come; the first one may be overdue in an outage. */
+  /** The pauses that have not been played. The first one may have started already, during an outage. */
   readonly pauses: Range[];
   nowMs: number;
-  /** When to take the next turn; null when there is none to take. */
+  /** When to take the next turn. Null when no turn is left. */
   wakeMs: number | null;
-  /** No fire time up to here is without a verdict, but for those that wait. */
+  /** Every fire time up to here has an outcome, or waits. */
   decidedMs: number;
-  /** It is to end early. */
+  /** Whether the caller asked to stop early. */
   stopped: boolean;
 }
 
 /**
- * Plays a job through time by the turns that the scheduler takes, with a clock that stands still during an outage:
+ * Simulates a job over time with the scheduler's own turns. Its clock skips outages: nothing happens during one.
  *
- * 1. The next thing is the turn that the job is to be woken for, at the end of the outage if it falls into one, or the
- *    beginning of a pause that comes before it.
- * 2. A pause is the change that it is: what is owed by then is decided, what is not due by then is PAUSED, and so is
- *    each fire time until its end. One that begins in an outage leaves what is owed by then for the end of the outage.
- * 3. What the end of the range leaves undecided is UPCOMING, or PAUSED.
+ * 1. The next event is the job's next turn, or the start of a pause if that comes first. An event during an outage
+ *    happens at the end of the outage.
+ * 2. A pause is played like PauseJob. Fire times that are due when it starts are decided. Those that wait and are not
+ *    due yet are PAUSED, and so is every fire time until the pause ends. If a pause starts during an outage, what was
+ *    due when the pause started is decided at the end of the outage.
+ * 3. What is not decided at the end of the simulation is UPCOMING or PAUSED.
  *
- * Ends early, and says where, at 10,000 fire times or when it is told to.
+ * It stops early at 10,000 fire times, or when the caller asks it to. `untilMs` then says how far it came.
  */
 export function* simulate(given: Assumptions): Sliced<Simulation> {
   const { schedule, gates, startMs, endMs, outages, durationMs, catchupPerSecond } = given;
-  const standing = standingAfter(schedule, startMs, startMs);
-  const job = createVirtualJob({ schedule, gates, standing, outages, durationMs, catchupPerSecond });
+  const state = newJobState(schedule, startMs, startMs);
+  const job = createVirtualJob({ schedule, gates, state, outages, durationMs, catchupPerSecond });
   const pauses = given.pauses
     .map((pause) => ({ ...pause, startMs: Math.max(pause.startMs, startMs) }))
     .filter((pause) => pause.startMs < pause.endMs && pause.startMs <= endMs);
@@ -97,12 +98,12 @@ export function* simulate(given: Assumptions): Sliced<Simulation> {
       yield* takeTurnNow(run, turnMs);
     }
   }
-  if (!isOver(run)) yield* leaveRest(run);
+  if (!isOver(run)) yield* listUndecided(run);
   return toSimulation(run);
 }
 
-/** A job with nothing behind it, whose fire times are later than `afterMs`. */
-export function standingAfter(schedule: CompiledSchedule, afterMs: number, updateMs: number): Standing {
+/** Returns the state of a job that has not fired yet, and whose fire times are later than `afterMs`. */
+export function newJobState(schedule: CompiledSchedule, afterMs: number, updateMs: number): VirtualJobState {
   const nextFireTimeMs = schedule.nextAfter(afterMs);
   return {
     position: { nextFireTimeMs, lastFireTimeMs: null, lastSeq: 0, carry: NO_CARRY },
@@ -115,111 +116,114 @@ function isOver(run: Simulated): boolean {
   return run.stopped || run.fires.length > SIMULATED_LIMIT;
 }
 
-/** Takes a turn at the present moment, of the fire times up to `lastMs`; true when it met its limit. */
+/** Takes a turn now, which decides fire times up to `lastMs`. Returns whether it stopped at its limit. */
 function* takeTurnNow(run: Simulated, lastMs: number, by?: CompiledSchedule): Sliced<boolean> {
   const { decided, wakeMs, more } = run.job.take(run.nowMs, by);
   run.fires.push(...decided);
   run.wakeMs = wakeMs;
-  const { nextFireTimeMs } = run.job.standing().position;
+  const { nextFireTimeMs } = run.job.state().position;
   const undecidedMs = nextFireTimeMs ?? Number.POSITIVE_INFINITY;
   run.decidedMs = Math.max(run.decidedMs, Math.min(lastMs, undecidedMs - 1));
   if (yield) run.stopped = true;
   return more;
 }
 
-/** A pause that has begun, now or in the outage that ends now. */
+/** Plays a pause that starts now, or that started during the outage that ends now. */
 function* takePause(run: Simulated, pause: Range): Sliced<void> {
   const { job, given } = run;
   const late = run.nowMs > pause.startMs;
-  const by = late ? yield* withoutUndue(run, pause.startMs) : given.schedule;
+  const by = late ? yield* listNotDue(run, pause.startMs) : given.schedule;
   while (!isOver(run) && (yield* takeTurnNow(run, pause.startMs, by)));
   if (isOver(run)) return;
-  const { position } = job.standing();
+  const { position } = job.state();
   const { maxFires } = given.schedule.policies;
   if (maxFires > 0 && position.lastSeq >= maxFires) {
     run.wakeMs = null;
     return;
   }
-  tellWaiting(run, paused);
+  listWaiting(run, paused);
   const lastMs = Math.min(pause.endMs - 1, given.endMs);
   yield* list(run, pause.startMs, lastMs, paused);
-  const resumed = standingAfter(given.schedule, pause.endMs - 1, pause.endMs);
+  const resumed = newJobState(given.schedule, pause.endMs - 1, pause.endMs);
   const { nextFireTimeMs } = resumed.position;
   const carry = { ...NO_CARRY, skipped: position.carry.skipped };
-  job.goOn({ ...resumed, position: { ...position, nextFireTimeMs, carry } });
+  job.setState({ ...resumed, position: { ...position, nextFireTimeMs, carry } });
   run.wakeMs = pause.endMs;
 }
 
 /**
- * Says PAUSED of what an outage has kept back and what was not due when the pause began, and gives the schedule of what
- * was.
+ * For a pause that started during an outage: lists the fire times that were not due when the pause started as PAUSED,
+ * removes them from the job, and returns a schedule that has only the fire times that were due by then.
  */
-function* withoutUndue(run: Simulated, pausedMs: number): Sliced<CompiledSchedule> {
+function* listNotDue(run: Simulated, pausedMs: number): Sliced<CompiledSchedule> {
   const { job, given } = run;
-  const standing = job.standing();
-  const { position } = standing;
-  const undue = new Set<number>();
-  const isUndue = (atMs: number): boolean => {
+  const state = job.state();
+  const { position } = state;
+  const notDue = new Set<number>();
+  const listIfNotDue = (atMs: number): boolean => {
     const place = job.placeOf(atMs);
     if (place.kind === "SKIP" || place.atMs <= pausedMs) return false;
-    undue.add(atMs);
+    notDue.add(atMs);
     run.fires.push(paused(atMs));
     return true;
   };
-  const waiting = position.carry.waiting.filter((atMs) => !isUndue(atMs));
+  const waiting = position.carry.waiting.filter((atMs) => !listIfNotDue(atMs));
   let atMs = position.nextFireTimeMs;
   for (let n = 1; atMs !== null && atMs <= pausedMs && n <= SIMULATED_LIMIT; n++) {
-    isUndue(atMs);
+    listIfNotDue(atMs);
     atMs = given.schedule.nextAfter(atMs);
     if (n % LISTED_AT_ONCE === 0 && (yield)) run.stopped = true;
     if (run.stopped) break;
   }
   const dueFrom = (first: number | null): number | null => {
     let next = first;
-    while (next !== null && undue.has(next)) next = given.schedule.nextAfter(next);
+    while (next !== null && notDue.has(next)) next = given.schedule.nextAfter(next);
     return next !== null && next <= pausedMs ? next : null;
   };
   const nextFireTimeMs = dueFrom(position.nextFireTimeMs);
-  job.goOn({ ...standing, position: { ...position, nextFireTimeMs, carry: { ...position.carry, waiting } } });
+  job.setState({
+    ...state,
+    position: { ...position, nextFireTimeMs, carry: { ...position.carry, waiting } },
+  });
   return { ...given.schedule, nextAfter: (afterMs) => dueFrom(given.schedule.nextAfter(afterMs)) };
 }
 
-/** What is not decided at the end of the range: an outage lasts, or something waits. */
-function* leaveRest(run: Simulated): Sliced<void> {
+/** Lists what is not decided at the end of the simulation: an outage lasts longer, or fire times still wait. */
+function* listUndecided(run: Simulated): Sliced<void> {
   const { job, given } = run;
-  const { nextFireTimeMs, lastSeq } = job.standing().position;
+  const { nextFireTimeMs, lastSeq } = job.state().position;
   const [pause] = run.pauses;
   const pausedMs = pause?.startMs ?? Number.POSITIVE_INFINITY;
-  const rest = (atMs: number): PlayedFireTime => {
+  const outcomeOf = (atMs: number): PlayedFireTime => {
     const place = job.placeOf(atMs);
     const within = run.pauses.some(({ startMs, endMs }) => startMs < atMs && atMs < endMs);
-    const undue = atMs <= pausedMs && place.kind === "AT" && place.atMs > pausedMs;
-    return within || undue ? paused(atMs) : { ...paused(atMs), reason: null };
+    const notDue = atMs <= pausedMs && place.kind === "AT" && place.atMs > pausedMs;
+    return within || notDue ? paused(atMs) : { ...paused(atMs), reason: null };
   };
   let left =
     given.schedule.policies.maxFires === 0 ? Number.POSITIVE_INFINITY : given.schedule.policies.maxFires;
   left -= lastSeq;
-  const count = (atMs: number): PlayedFireTime | null => {
+  const countedOutcomeOf = (atMs: number): PlayedFireTime | null => {
     if (left <= 0) return null;
-    const fire = rest(atMs);
+    const fire = outcomeOf(atMs);
     if (fire.reason === null) left -= 1;
     return fire;
   };
-  tellWaiting(run, count);
+  listWaiting(run, countedOutcomeOf);
   if (run.wakeMs !== null && nextFireTimeMs !== null)
-    yield* list(run, nextFireTimeMs - 1, given.endMs, count);
+    yield* list(run, nextFireTimeMs - 1, given.endMs, countedOutcomeOf);
   if (!isOver(run)) run.decidedMs = given.endMs;
 }
 
-/** Gives those that wait a verdict of the caller's. */
-function tellWaiting({ job, fires }: Simulated, toFire: (atMs: number) => PlayedFireTime | null): void {
-  const standing = job.standing();
-  const { carry } = standing.position;
+/** Lists the fire times that wait with the outcome that `toFire` gives, and removes them from the job. */
+function listWaiting({ job, fires }: Simulated, toFire: (atMs: number) => PlayedFireTime | null): void {
+  const state = job.state();
+  const { carry } = state.position;
   fires.push(...carry.waiting.map(toFire).filter((fire) => fire !== null));
-  job.goOn({ ...standing, position: { ...standing.position, carry: { ...carry, waiting: [] } } });
+  job.setState({ ...state, position: { ...state.position, carry: { ...carry, waiting: [] } } });
 }
 
-/** Lists fire times with a verdict of the caller's; without one, none that follows exists. */
+/** Lists fire times with the outcome that `toFire` gives. Null from it means that no further fire time exists. */
 function* list(
   run: Simulated,
   afterMs: number,
@@ -241,10 +245,10 @@ function paused(atMs: number): PlayedFireTime {
   return { atMs, reason: "PAUSED", detail: "", trigger: null };
 }
 
-// What was played last may be a part of one turn: fire times from the first left out on are left out.
+// The limit may cut through the middle of a turn. So the result ends before the first fire time that it leaves out.
 function toSimulation({ given, job, fires, decidedMs, stopped }: Simulated): Simulation {
   const early = stopped || fires.length > SIMULATED_LIMIT;
-  const waiting = early ? job.standing().position.carry.waiting : [];
+  const waiting = early ? job.state().position.carry.waiting : [];
   const all = [...fires, ...waiting.map((atMs) => ({ ...paused(atMs), reason: null }))]
     .filter(({ atMs }) => atMs <= given.endMs)
     .sort((a, b) => a.atMs - b.atMs);

@@ -7,136 +7,157 @@ import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
 import { type Place, placeOf, type Turn, takeTurn } from "../turns/turn.ts";
 import type { Position } from "../turns/turn-draft.ts";
 
-/** A stretch of time, its end exclusive. Epoch milliseconds. */
+/** A range of time in epoch milliseconds. The start is inclusive, the end exclusive. */
 export interface Range {
   readonly startMs: number;
   readonly endMs: number;
 }
 
-/** A fire time and what would become of it. */
+/** A simulated fire time and its outcome. */
 export interface PlayedFireTime {
   readonly atMs: number;
-  /** Null when it makes a trigger, or still waits. */
+  /** Why it makes no trigger. Null when it makes one, or is not decided yet. */
   readonly reason: SkipReason | null;
+  /** The calendar that is closed, if that is the reason; else empty. */
   readonly detail: string;
-  /** Null without a trigger. */
+  /** Null when it makes no trigger. */
   readonly trigger: { readonly effectiveMs: number; readonly kind: TriggerKind; readonly seq: number } | null;
 }
 
-/** Where a job stands when it begins to be played. */
-export interface Standing {
+/** The state of a virtual job: what a real job keeps in its row. Times are epoch milliseconds. */
+export interface VirtualJobState {
   readonly position: Position;
-  /** As in the job's row: its fire times are later than this, and what waits from before is due no earlier than that. */
+  /** Fire times of the job's present epoch are later than this. */
   readonly afterMs: number;
+  /** When the job was last changed. Fire times up to `afterMs` that still wait are due no earlier than this. */
   readonly updateMs: number;
 }
 
-/** What a job is played with. */
+/** What a virtual job is made of. */
 export interface VirtualJobInput {
   readonly schedule: CompiledSchedule;
   readonly gates: readonly CalendarGate[];
-  readonly standing: Standing;
-  /** When EasyCron does not work; ascending and apart. */
+  readonly state: VirtualJobState;
+  /** When EasyCron does not run. In ascending order, without overlaps. Default: never. */
   readonly outages?: readonly Range[];
-  /** How long a trigger needs until it comes to rest. Default 0. */
+  /** How long each trigger is in flight, in milliseconds. Default: 0. */
   readonly durationMs?: number;
-  /** How many triggers are made up for in a second. Default: as many as there are. */
+  /** How many catch-up triggers become due each second. Default: no limit. */
   readonly catchupPerSecond?: number;
 }
 
-/** What a turn of a virtual job came to. */
+/** The result of one turn of a virtual job. */
 export interface Played {
+  /** The fire times that the turn decided. */
   readonly decided: readonly PlayedFireTime[];
-  /** When to take the next turn, possibly at once; null when there is none to take. */
+  /** When to take the next turn, which may be at once. Null when no turn is left. */
   readonly wakeMs: number | null;
-  /** The turn met its limit: it is to be gone on with. */
+  /** Whether the turn stopped at its limit, so that another one must be taken at the same instant. */
   readonly more: boolean;
 }
 
-/** A job on a clock of its own, without database and dispatcher. */
+/** A job with its own clock, without a database and without a dispatcher. */
 export interface VirtualJob {
-  /** Takes a turn, by another schedule than its own if one is given. `nowMs` never goes back. */
+  /** Takes a turn at `nowMs`, with its own schedule or with the one given. `nowMs` must never decrease. */
   take(nowMs: number, by?: CompiledSchedule): Played;
-  /** Goes on from another standing, and by another schedule if one is given. */
-  goOn(standing: Standing, by?: CompiledSchedule): void;
-  standing(): Standing;
-  /** When a fire time is to be delivered. */
+  /** Replaces the job's state, and its schedule if one is given. */
+  setState(state: VirtualJobState, schedule?: CompiledSchedule): void;
+  /** Returns the job's state. */
+  state(): VirtualJobState;
+  /** Tells when a fire time is due, or which calendar skips it. */
   placeOf(fireTimeMs: number): Place;
 }
 
-/** Most fire times that one turn decides: some milliseconds of work. */
+/** The most fire times that one turn decides: a few milliseconds of work. */
 const TURN_LIMIT = 250;
 
+interface Job {
+  readonly gates: readonly CalendarGate[];
+  readonly outages: readonly Range[];
+  readonly durationMs: number;
+  readonly catchupPerSecond: number;
+  schedule: CompiledSchedule;
+  state: VirtualJobState;
+  /** When the last of the triggers made so far finishes. */
+  busyUntilMs: number;
+  /** When the next catch-up trigger may become due. */
+  catchupSlotMs: number;
+}
+
 /**
- * Makes a job that is played by the turns that the scheduler takes (`turn.ts`): nothing here decides what becomes of a
- * fire time. The clock is the caller's; that it does not work during an outage is the caller's care, too. Here a
- * trigger that would be due in one becomes due at its end.
+ * Makes a job that takes the same turns as the scheduler (`turn.ts`). No code here decides a fire time.
+ *
+ * The caller keeps the clock, and takes no turn during an outage. A catch-up trigger that would become due during an
+ * outage becomes due at its end.
  */
-export function createVirtualJob(given: VirtualJobInput): VirtualJob {
-  const { gates, outages = [], durationMs = 0, catchupPerSecond = Number.POSITIVE_INFINITY } = given;
-  let { schedule, standing } = given;
-  let busyUntilMs = Number.NEGATIVE_INFINITY;
-  let slotMs = Number.NEGATIVE_INFINITY;
-
-  const effectiveOf = ({ kind, effectiveTimeMs }: TriggerEventInit, nowMs: number): number => {
-    if (kind !== TriggerKind.CATCHUP) return Math.max(nowMs, Number(effectiveTimeMs));
-    slotMs = workingAt(outages, Math.max(slotMs, nowMs));
-    const effectiveMs = Math.floor(slotMs);
-    slotMs += 1_000 / catchupPerSecond;
-    return effectiveMs;
-  };
-
-  const take = (nowMs: number, by = schedule): Played => {
-    const busy = busyUntilMs > nowMs;
-    const turn = takeTurn({
-      row: rowAt(standing),
-      schedule: by,
-      gates,
-      handed: [],
-      nowMs,
-      lookAheadMs: 0,
-      busy,
-      limit: TURN_LIMIT,
-      mostDecisions: TURN_LIMIT,
-      zoneData: by.zoneData,
-    });
-    const decided: PlayedFireTime[] = [];
-    for (const event of turn.events) {
-      const effectiveMs = effectiveOf(event, nowMs);
-      busyUntilMs = Math.max(busyUntilMs, effectiveMs + durationMs);
-      const trigger = { effectiveMs, kind: event.kind, seq: event.seq };
-      decided.push({ atMs: Number(event.nominalTimeMs), reason: null, detail: "", trigger });
-    }
-    for (const { firstMs, count, reason, detail } of turn.skips) {
-      for (const atMs of timesFrom(by, firstMs, count)) decided.push({ atMs, reason, detail, trigger: null });
-    }
-    // A range of skips that the next turn lengthened would begin with fire times that are told already.
-    const carry = { ...turn.position.carry, run: null };
-    standing = { ...standing, position: { ...turn.position, carry } };
-    return { decided, wakeMs: wakeAfter(turn, nowMs, busy), more: turn.more };
-  };
-
-  // The scheduler asks every now and then whether the earlier trigger has come to rest; here it is known when it will.
-  const wakeAfter = (turn: Turn, nowMs: number, busy: boolean): number | null => {
-    const { nextFireTimeMs, carry } = turn.position;
-    const buffered = schedule.policies.overlap === "BUFFER" && carry.waiting.length > 0;
-    if (turn.more || !buffered || !(busy || turn.events.length > 0)) return turn.wakeMs;
-    const restMs = Math.max(nowMs, busyUntilMs);
-    return nextFireTimeMs !== null && nextFireTimeMs > nowMs ? Math.min(restMs, nextFireTimeMs) : restMs;
-  };
-
+export function createVirtualJob(input: VirtualJobInput): VirtualJob {
+  const { schedule, gates, state, outages = [], durationMs = 0 } = input;
+  const { catchupPerSecond = Number.POSITIVE_INFINITY } = input;
+  const never = Number.NEGATIVE_INFINITY;
+  const clocks = { busyUntilMs: never, catchupSlotMs: never };
+  const job: Job = { schedule, gates, state, outages, durationMs, catchupPerSecond, ...clocks };
   return {
-    take,
-    goOn: (from, by = schedule) => {
-      standing = from;
-      schedule = by;
+    take: (nowMs, by = job.schedule) => take(job, nowMs, by),
+    setState: (next, by = job.schedule) => {
+      job.state = next;
+      job.schedule = by;
     },
-    standing: () => standing,
-    placeOf: (fireTimeMs) => placeOf({ row: rowAt(standing), schedule, gates }, fireTimeMs),
+    state: () => job.state,
+    placeOf: (fireTimeMs) => placeOf({ row: rowOf(job.state), schedule: job.schedule, gates }, fireTimeMs),
   };
 }
 
-/** The first instant from `atMs` on at which EasyCron works. */
+function take(job: Job, nowMs: number, schedule: CompiledSchedule): Played {
+  const busy = job.busyUntilMs > nowMs;
+  const turn = takeTurn({
+    row: rowOf(job.state),
+    schedule,
+    gates: job.gates,
+    handed: [],
+    nowMs,
+    lookAheadMs: 0,
+    busy,
+    limit: TURN_LIMIT,
+    mostDecisions: TURN_LIMIT,
+    zoneData: schedule.zoneData,
+  });
+  const decided = [...turn.events.map((event) => fire(job, event, nowMs)), ...skipped(turn, schedule)];
+  // If the next turn extended this range of skips, the range would repeat fire times that are reported here.
+  const carry = { ...turn.position.carry, run: null };
+  job.state = { ...job.state, position: { ...turn.position, carry } };
+  return { decided, wakeMs: wakeAfter(job, turn, nowMs, busy), more: turn.more };
+}
+
+function fire(job: Job, event: TriggerEventInit, nowMs: number): PlayedFireTime {
+  const effectiveMs = effectiveTimeOf(job, event, nowMs);
+  job.busyUntilMs = Math.max(job.busyUntilMs, effectiveMs + job.durationMs);
+  const trigger = { effectiveMs, kind: event.kind, seq: event.seq };
+  return { atMs: Number(event.nominalTimeMs), reason: null, detail: "", trigger };
+}
+
+function effectiveTimeOf(job: Job, { kind, effectiveTimeMs }: TriggerEventInit, nowMs: number): number {
+  if (kind !== TriggerKind.CATCHUP) return Math.max(nowMs, Number(effectiveTimeMs));
+  const slotMs = workingAt(job.outages, Math.max(job.catchupSlotMs, nowMs));
+  job.catchupSlotMs = slotMs + 1_000 / job.catchupPerSecond;
+  return Math.floor(slotMs);
+}
+
+function skipped(turn: Turn, schedule: CompiledSchedule): PlayedFireTime[] {
+  return turn.skips.flatMap(({ firstMs, count, reason, detail }) =>
+    [...timesFrom(schedule, firstMs, count)].map((atMs) => ({ atMs, reason, detail, trigger: null })),
+  );
+}
+
+// The scheduler polls to learn whether the earlier trigger has finished. Here it is known when that happens.
+function wakeAfter(job: Job, turn: Turn, nowMs: number, busy: boolean): number | null {
+  const { nextFireTimeMs, carry } = turn.position;
+  const buffered = job.schedule.policies.overlap === "BUFFER" && carry.waiting.length > 0;
+  if (turn.more || !buffered || !(busy || turn.events.length > 0)) return turn.wakeMs;
+  const idleMs = Math.max(nowMs, job.busyUntilMs);
+  return nextFireTimeMs !== null && nextFireTimeMs > nowMs ? Math.min(idleMs, nextFireTimeMs) : idleMs;
+}
+
+/** Returns the first instant from `atMs` on that lies in no outage. */
 export function workingAt(outages: readonly Range[], atMs: number): number {
   let workingMs = atMs;
   for (const { startMs, endMs } of outages) {
@@ -153,7 +174,7 @@ function* timesFrom(schedule: CompiledSchedule, firstMs: number, count: number):
   }
 }
 
-function rowAt({ position, afterMs, updateMs }: Standing): TurnRow {
+function rowOf({ position, afterMs, updateMs }: VirtualJobState): TurnRow {
   return {
     uid: "job_virtual",
     project_id: "",

@@ -5,7 +5,7 @@ import type { WarningCode as CronWarningCode } from "../../cron/warning.ts";
 import { type Job, WarningCode, type WarningSchema } from "../../gen/easycron/v1/job_pb.ts";
 import type { RetryPolicy } from "../../gen/easycron/v1/target_pb.ts";
 import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
-import type { Known } from "./known-of.ts";
+import type { LintContext } from "./lint-context.ts";
 
 const CODES: Readonly<Record<CronWarningCode, WarningCode>> = {
   NEVER_FIRES: WarningCode.NEVER_FIRES,
@@ -17,32 +17,32 @@ const CODES: Readonly<Record<CronWarningCode, WarningCode>> = {
   RETRY_LONGER_THAN_INTERVAL: WarningCode.RETRY_LONGER_THAN_INTERVAL,
 };
 
-/** What is known of a job beside its specification. */
-type KnownOfJob = Partial<Known> & {
-  /** How many more triggers it may make; left out, as many as it likes. */
+/** What is known about a job beside its specification. What is left out is not checked. */
+type WarningContext = Partial<LintContext> & {
+  /** How many more triggers `maxFires` allows. Default: no limit. */
   readonly firesLeft?: number;
 };
 
 /**
- * What a customer should know about how a valid job fires after `afterMs`; paths begin at the request
- * ("job.schedules[0]…").
+ * Returns warnings about a valid job: what its owner may not expect of its fire times after `afterMs`. The field paths
+ * begin at the request, as in `job.schedules[0].cron.expression`.
  */
 export function warningsOf(
   schedule: CompiledSchedule,
   job: Pick<Job, "retryPolicy">,
   afterMs: number,
-  { gates = [], ...known }: KnownOfJob = {},
+  { gates = [], ...context }: WarningContext = {},
 ): MessageInitShape<typeof WarningSchema>[] {
   const retries = job.retryPolicy === undefined ? {} : { retryHorizonMs: retryHorizonMs(job.retryPolicy) };
   const plan = { ...schedule.plan, gates };
-  return lintPlan({ ...known, ...retries, plan, afterMs }).map(({ code, field, message }) => ({
+  return lintPlan({ ...context, ...retries, plan, afterMs }).map(({ code, field, message }) => ({
     code: CODES[code],
     field: `job.${field}`,
     message,
   }));
 }
 
-/** How long after its first attempt a trigger may start its last one, jitter aside. */
+/** Returns how many milliseconds after the first attempt the last retry may start, without jitter. */
 export function retryHorizonMs(policy: RetryPolicy): number {
   const maxMs = policy.maxBackoff === undefined ? Number.POSITIVE_INFINITY : durationMs(policy.maxBackoff);
   let pauseMs = policy.minBackoff === undefined ? 0 : durationMs(policy.minBackoff);

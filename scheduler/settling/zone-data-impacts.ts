@@ -22,12 +22,18 @@ const DEFAULT_PAGE_SIZE = 50;
 const LIST = "zoneDataImpacts";
 const TWO_YEARS_MS = 731 * 86_400_000;
 
+/** What comparing two releases takes. */
+type ImpactParts = Pick<Parts, "database" | "schedules" | "zoneData" | "clock">;
+
 /**
- * Compares, for the jobs of a project in the zones on which the coming release differs, their fire times by it with
- * those by the release in force, over the two years after it takes effect. Throws PAGE_TOKEN_INVALID.
+ * Lists how the next release of the zone database will change the fire times of a project's jobs, a page at a time.
+ *
+ * It looks at the jobs in the zones that the next release changes. For each, it compares the fire times under the next
+ * release with those under the release in effect, over the two years after the next release takes effect. Jobs without
+ * a difference are left out, so a page may be shorter than asked for. Throws PAGE_TOKEN_INVALID.
  */
 export async function listZoneDataImpacts(
-  parts: Parts,
+  parts: ImpactParts,
   projectId: string,
   request: ListZoneDataImpactsRequest,
 ): Promise<ListZoneDataImpactsResponse> {
@@ -52,7 +58,7 @@ export async function listZoneDataImpacts(
 }
 
 async function impactsOf(
-  parts: Parts,
+  parts: Omit<ImpactParts, "clock">,
   projectId: string,
   rows: readonly JobRow[],
   coming: ComingRelease,
@@ -68,7 +74,7 @@ async function impactsOf(
     const moved = compileSchedule(fromSpecJson(row.spec), row.uid, { zoneData: next });
     const difference = differenceOf(
       { schedule, gates },
-      { schedule: moved, gates: gates.map((gate) => byRelease(gate, next)) },
+      { schedule: moved, gates: gates.map((gate) => withRelease(gate, next)) },
       coming.effectiveMs,
       TWO_YEARS_MS,
     );
@@ -82,6 +88,7 @@ async function impactsOf(
   });
 }
 
-function byRelease(gate: CalendarGate, release: ZoneRelease): CalendarGate {
+/** Returns the calendar with its zone as the release has it. */
+function withRelease(gate: CalendarGate, release: ZoneRelease): CalendarGate {
   return { ...gate, calendar: { ...gate.calendar, zone: release.zones(gate.calendar.zone.name) } };
 }

@@ -11,58 +11,64 @@ import { lockIfLiving } from "../changes/lock-job.ts";
 import { addRevision } from "../changes/write-revision.ts";
 import { fromSpecJson } from "../job/job.ts";
 import { jobsInZones } from "../job/jobs.sql.ts";
-import type { Parts } from "../parts.ts";
 import { compileSchedule } from "../schedules/compiled-schedule.ts";
 import { calendarsInZones, zoneDataSettled } from "../zones/zone-data.sql.ts";
 import type { ZoneRelease } from "../zones/zone-data.ts";
-import { settleCalendar } from "./calendars-settle.ts";
+import { type SettleParts, settleCalendar } from "./calendars-settle.ts";
 
-/** Most jobs, or calendars, of one transaction: their rows stay locked until it ends. */
+/** The most jobs, or calendars, that are read at a time. A transaction locks at most this many jobs until it ends. */
 const BATCH = 100;
-/** For this long after a release has come into force, a scheduler that knew of it late may still write by the one before. */
+/**
+ * For this long after a release takes effect, a scheduler that has not heard of it yet may still write with the release
+ * before. So a release is marked as settled only after this time.
+ */
 const LATE_WRITERS_MS = 60_000;
 
 /**
- * Moves what the releases in force move: each calendar in a zone on which one differs gets a version, and each job a
- * revision, whose hours and fire times are by it. All others stay as they are, because for them both are the same. May
- * be interrupted anywhere and run again; any number of schedulers may do so at once. Returns how many jobs were moved.
+ * Brings calendars and jobs up to date after a release of the zone database has taken effect. Each calendar in a zone
+ * that the release changes gets a new version, and each such job a new revision. Other calendars and jobs stay as they
+ * are, because the release does not change their zones. Returns how many jobs have a new revision.
+ *
+ * It may be interrupted at any point and run again, and any number of schedulers may run it at once.
  */
-export async function settleZoneData(parts: Parts): Promise<number> {
+export async function settleZoneData(parts: SettleParts): Promise<number> {
   const nowMs = parts.clock.now();
-  let moved = 0;
+  let settledJobs = 0;
   for (const [index, row] of parts.zoneData.all().entries()) {
     if (row.settle_time !== null || row.effective_time > nowMs) continue;
     const zones = parts.zoneData.changedBy(row.version);
-    const settled = parts.zoneData
+    // What was written with this release, or a later one, needs no change.
+    const upToDate = parts.zoneData
       .all()
       .slice(index)
       .map(({ version }) => version);
     const release = parts.zoneData.release(row.version);
     if (zones.length > 0) {
-      await moveCalendars(parts, release, zones, settled);
-      moved += await moveJobs(parts, release, zones, settled);
+      await addCalendarVersions(parts, release, zones, upToDate);
+      settledJobs += await addJobRevisions(parts, release, zones, upToDate);
     }
     if (nowMs >= row.effective_time + LATE_WRITERS_MS)
       await parts.database.query(zoneDataSettled, [row.version, toSqlTime(nowMs)]);
   }
-  if (moved > 0) parts.wake();
-  return moved;
+  if (settledJobs > 0) parts.wake();
+  return settledJobs;
 }
 
-async function moveCalendars(
-  parts: Parts,
+/** Gives each calendar in these zones a new version under the release, then settles the jobs that refer to one. */
+async function addCalendarVersions(
+  parts: SettleParts,
   release: ZoneRelease,
   zones: readonly string[],
-  settled: readonly string[],
+  upToDate: readonly string[],
 ): Promise<void> {
   for (;;) {
-    const found = await parts.database.query(calendarsInZones, [zones, settled, BATCH]);
+    const found = await parts.database.query(calendarsInZones, [zones, upToDate, BATCH]);
     for (const { project_id: projectId, name } of found) {
       await parts.database.transaction(async (tx) => {
         await tx.query(calendarLockForChange, [projectId, name]);
         const [row] = await tx.query(calendarByName, [projectId, name]);
-        // Another scheduler was faster, or a customer's change was.
-        if (row === undefined || settled.includes(row.zone_data)) return;
+        // Another scheduler has settled it meanwhile, or a customer has changed or deleted it.
+        if (row === undefined || upToDate.includes(row.zone_data)) return;
         const time = toSqlTime(parts.clock.now());
         const version = row.version + 1;
         await tx.query(calendarVersionInsert, [row.uid, version, row.spec, time, release.version]);
@@ -74,34 +80,37 @@ async function moveCalendars(
   await settleCalendar(parts, null);
 }
 
-async function moveJobs(
-  parts: Parts,
+/** Gives each job in these zones a new revision under the release. Returns how many. */
+async function addJobRevisions(
+  parts: SettleParts,
   release: ZoneRelease,
   zones: readonly string[],
-  settled: readonly string[],
+  upToDate: readonly string[],
 ): Promise<number> {
-  let moved = 0;
+  let settledJobs = 0;
   for (let afterUid = ""; ; ) {
-    const found = await parts.database.query(jobsInZones, [zones, settled, afterUid, BATCH]);
+    const found = await parts.database.query(jobsInZones, [zones, upToDate, afterUid, BATCH]);
     if (found.length > 0) {
       await parts.database.transaction(async (tx) => {
-        for (const job of found) if (await moveJob(parts, tx, job, { release, settled })) moved += 1;
+        for (const job of found)
+          if (await addJobRevision(parts, tx, job, { release, upToDate })) settledJobs += 1;
       });
     }
     afterUid = found.at(-1)?.uid ?? "";
-    if (found.length < BATCH) return moved;
+    if (found.length < BATCH) return settledJobs;
   }
 }
 
-async function moveJob(
-  parts: Parts,
+/** Gives a job a new revision under the release. Returns false if it does not need one any more. */
+async function addJobRevision(
+  parts: SettleParts,
   tx: Queryable,
   reference: { readonly project_id: string; readonly name: string },
-  to: { readonly release: ZoneRelease; readonly settled: readonly string[] },
+  to: { readonly release: ZoneRelease; readonly upToDate: readonly string[] },
 ): Promise<boolean> {
   const row = await lockIfLiving(tx, reference);
-  // Another scheduler was faster, or a customer's change was.
-  if (row === undefined || to.settled.includes(row.zone_data)) return false;
+  // Another scheduler has settled it meanwhile, or a customer has changed or deleted it.
+  if (row === undefined || to.upToDate.includes(row.zone_data)) return false;
   const settledJob = await settleJob(tx, parts, row);
   const revision = row.revision + 1;
   const zoneData = to.release.version;

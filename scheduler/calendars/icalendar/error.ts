@@ -1,7 +1,8 @@
-/** What of an iCalendar text is wrong, and on which of its lines, counted from 1. */
+/** The error of an iCalendar text that cannot be imported. It names the line, counted from 1. */
 export class ICalendarError extends Error {
   override readonly name = "ICalendarError";
   readonly line: number;
+  /** What the line says, or the name of the component that begins on it. */
   readonly value: string;
 
   constructor(line: number, value: string, problem: string) {

@@ -13,17 +13,17 @@ import {
 } from "./occurrences.ts";
 import { dayOf, localSecond } from "./times.ts";
 
-/** How far back and ahead of the import events are looked for: a year, and five. */
+/** How many days before and after the import are searched for events: one year and five years. */
 const BACK_DAYS = 366;
 const AHEAD_DAYS = 5 * 366;
-/** Most occurrences that are gone through in one import, the past ones of recurring events included. */
+/** The most occurrences that one import goes through. Past occurrences of recurring events count too. */
 const MAX_OCCURRENCES = 50_000;
 
 /** What an import needs besides the text. */
 export interface ImportOptions {
-  /** The calendar's zone: local dates are its. */
+  /** The zone of the calendar. The dates are local dates of this zone. */
   readonly timeZone: string;
-  /** The instant of the import, epoch milliseconds. */
+  /** When the import happens, in epoch milliseconds. */
   readonly nowMs: number;
 }
 
@@ -32,11 +32,14 @@ interface EventAt extends ScannedEvent {
 }
 
 /**
- * The local dates on which anything happens in an iCalendar text (RFC 5545), as dates and ranges, in order: each day
- * that an event touches in the calendar's zone, from a year ago to five years ahead. Events that are cancelled are
- * left out; recurrence rules, EXDATE, RDATE and overridden occurrences are followed. Throws an ICalendarError.
+ * Returns the local dates on which the events of an iCalendar text (RFC 5545) take place, as dates and ranges in order:
+ * for example `2026-12-25` and `2026-12-28/2026-12-31`. A date counts if an event touches it in the calendar's zone. The
+ * dates lie between one year before the import and five years after it.
  *
- * A hostile rule can keep the parser busy for ever: to be called in a thread of its own only (calendars-import.ts).
+ * Recurrence rules, EXDATE, RDATE and overridden occurrences are followed. Cancelled events are left out. Throws an
+ * ICalendarError.
+ *
+ * A hostile rule can keep the parser busy for ever. So call this in a thread of its own only (import.ts).
  */
 export function importDates(text: string, { timeZone, nowMs }: ImportOptions): string[] {
   const events = parseEvents(scanLines(text));
@@ -48,7 +51,10 @@ export function importDates(text: string, { timeZone, nowMs }: ImportOptions): s
   for (const each of mainEvents(events, timeZone)) {
     expand(each, { calendarZone: timeZone, lastDay: window.last }, (occurrence) => {
       if (left-- === 0)
-        throw cannotExpand(each, `there are more than ${MAX_OCCURRENCES} occurrences up to it`);
+        throw cannotExpand(
+          each,
+          `the events up to here have more than ${MAX_OCCURRENCES} occurrences; import fewer events`,
+        );
       const [first, last] = daysOf(occurrence, timeZone);
       for (let day = Math.max(first, window.first); day <= Math.min(last, window.last); day++) days.add(day);
     });
@@ -61,7 +67,7 @@ function expand(each: EventAt, range: OccurrenceRange, take: (occurrence: Occurr
     for (const occurrence of occurrencesOf(each.event, range)) take(occurrence);
   } catch (error) {
     if (error instanceof ICalendarError) throw error;
-    // The library's words are of its own insides.
+    // The library's message describes its own internals, and says nothing to a customer.
     throw cannotExpand(each, "its RRULE, RDATE or EXDATE does not fit its DTSTART");
   }
 }
@@ -75,7 +81,7 @@ function parseEvents({ text, events }: ScannedText): EventAt[] {
   try {
     calendar = new ICAL.Component(ICAL.parse(text) as unknown[]);
   } catch {
-    // Of the events only what was checked is left; zones are taken as they are.
+    // The properties of events have been checked. Only those of time zones have not.
     throw new ICalendarError(1, "VCALENDAR", "begins a calendar with a VTIMEZONE that cannot be read");
   }
   return calendar.getAllSubcomponents("vevent").map((component, index) => ({
@@ -90,11 +96,14 @@ function checkEnd({ event, endLine }: EventAt, timeZone: string): void {
     ? dayOf(end.time) < dayOf(start.time)
     : localSecond(end, timeZone) < localSecond(start, timeZone);
   if (!isBefore) return;
-  const given = `${end.time.toString()}, before its DTSTART, ${start.time.toString()}`;
-  throw new ICalendarError(endLine, end.time.toString(), `has the DTEND ${given}; accepted: a later one`);
+  const problem = `has the DTEND ${end.time.toString()}, which is before the DTSTART ${start.time.toString()}; give a later DTEND`;
+  throw new ICalendarError(endLine, end.time.toString(), problem);
 }
 
-/** The events that are not overriding an occurrence of another, those related to them; cancelled ones take away. */
+/**
+ * Returns the events that do not override an occurrence of another event. An overriding event is attached to the event
+ * that it overrides. Cancelled events are left out.
+ */
 function mainEvents(events: readonly EventAt[], timeZone: string): EventAt[] {
   const mains = new Map<string, EventAt>();
   const rest: EventAt[] = [];
@@ -112,7 +121,7 @@ function mainEvents(events: readonly EventAt[], timeZone: string): EventAt[] {
   return [...mains.values(), ...alone].filter(({ event }) => !isCancelled(event));
 }
 
-/** First and last local day of an occurrence; its end is exclusive. */
+/** Returns the first and the last local day of an occurrence, both inclusive. The end of the occurrence is exclusive. */
 function daysOf({ start, end }: Occurrence, timeZone: string): [number, number] {
   if (start.time.isDate) {
     const first = dayOf(start.time);

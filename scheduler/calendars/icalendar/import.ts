@@ -8,14 +8,16 @@ const START_TIMEOUT_MS = 5_000;
 const MAX_HEAP_MB = 128;
 const FIELD = "calendar.icalendar";
 
-// A call waits ten seconds at most (the gateway's deadline), of which its own import may take two.
+// A call may take ten seconds (the gateway's deadline). Its own import may take two of them, so it may wait for five.
 const queue = createFairQueue({ atOnce: 2, waitingOfOne: 4, waitingOfAll: 32, waitMs: 5_000 });
 
 /**
- * The dates of an iCalendar text, found in a thread of its own: a rule that no date ever matches keeps the parser
- * busy for ever, and must not stop the clock of everybody. Two run at a time, one of a project; others wait, and the
- * projects take turns. Throws CALENDAR_INVALID with the line, also after two seconds or 128 MiB; SERVICE_UNAVAILABLE
- * when too many wait, or for too long.
+ * Imports the dates of an iCalendar text. It runs in a thread of its own, because a rule that no date ever matches keeps
+ * the parser busy for ever, and the scheduler's loop must not stop.
+ *
+ * Two imports run at a time, at most one for each project. Others wait, and the projects take turns. Throws
+ * CALENDAR_INVALID, with the line, if the text is wrong, or if the import takes more than two seconds or 128 MiB. Throws
+ * SERVICE_UNAVAILABLE if too many imports wait, or if this one has waited for five seconds.
  */
 export async function importICalendar(projectId: string, work: ImportWork): Promise<readonly string[]> {
   const answer = await queue.run(projectId, () => runThread(work));
@@ -29,10 +31,10 @@ function runThread(work: ImportWork): Promise<ImportAnswer> {
     resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
   });
   return new Promise<ImportAnswer>((resolve, reject) => {
-    // A machine with much else to do may take longer to start a thread than its work takes.
+    // On a busy machine, starting a thread may take longer than its work. So the limit of the work starts later.
     let timer = setTimeout(() => reject(unavailable()), START_TIMEOUT_MS);
     const endLate = () => {
-      const problem = `its events take longer than ${TIMEOUT_MS / 1000} s to expand; leave out rules that never match.`;
+      const problem = `its events take longer than ${TIMEOUT_MS / 1000} s to expand; remove rules that never match.`;
       reject(invalid("", problem));
     };
     worker.on("message", (message: ImportBegun | ImportAnswer) => {
@@ -42,11 +44,15 @@ function runThread(work: ImportWork): Promise<ImportAnswer> {
     });
     worker.once("error", (error: unknown) => {
       const outOfMemory = (error as { code?: unknown }).code === "ERR_WORKER_OUT_OF_MEMORY";
-      reject(outOfMemory ? invalid("", `its events take more than ${MAX_HEAP_MB} MiB to expand.`) : error);
+      reject(
+        outOfMemory
+          ? invalid("", `its events need more than ${MAX_HEAP_MB} MiB to expand; import fewer events.`)
+          : error,
+      );
     });
     worker.once("exit", () => {
       clearTimeout(timer);
-      reject(new Error("The import's thread ended without an answer."));
+      reject(new Error("The thread of the import ended without an answer."));
     });
   }).finally(() => worker.terminate());
 }

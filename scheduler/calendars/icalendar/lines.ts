@@ -1,16 +1,17 @@
 import { ICalendarError } from "./error.ts";
 import { type ContentLine, checkProperty, split, wrong } from "./properties.ts";
 
-/** An event of a text: the lines, counted from 1, on which it begins and on which its end stands. */
+/** Where an event stands in the text. Lines are counted from 1. */
 export interface ScannedEvent {
+  /** The line of its BEGIN. */
   readonly line: number;
-  /** That of DTEND; of the event itself without one. */
+  /** The line of its DTEND; the line of its BEGIN if it has none. */
   readonly endLine: number;
 }
 
-/** What the parser is to read. */
+/** What the parser reads. */
 export interface ScannedText {
-  /** The text with its lines joined, and of the events only what an import looks at. */
+  /** The text, with folded lines joined. Of the events, it has only the properties that an import looks at. */
   readonly text: string;
   /** In the order of the text. */
   readonly events: readonly ScannedEvent[];
@@ -26,9 +27,11 @@ interface Scan {
 }
 
 /**
- * Checks the lines of a text, because the parser is lenient and names no line: components are nested rightly, each
- * event has a start, and its dates, zones, durations and rules are well-formed. What an import does not look at, such
- * as alarms, is left out of the result. Throws an ICalendarError.
+ * Checks the lines of a text before the parser sees it, because the parser is lenient and names no lines.
+ *
+ * It checks that components are nested correctly, that each event has a start, and that its dates, zones, durations and
+ * rules are well-formed. What an import does not look at, such as alarms, is left out of the result. Throws an
+ * ICalendarError.
  */
 export function scanLines(text: string): ScannedText {
   const lines = unfold(text.replace(/^\ufeff/, ""));
@@ -56,10 +59,11 @@ export function scanLines(text: string): ScannedText {
 function begin(scan: Scan, content: ContentLine, component: string): void {
   const inside = scan.open.at(-1)?.text;
   if (inside === undefined && (component !== "VCALENDAR" || scan.calendars++ > 0)) {
-    throw wrong(content, "begins something else than the one VCALENDAR of the text");
+    throw wrong(content, `begins ${component}; the text must be one VCALENDAR and nothing else`);
   }
   if (component === "VEVENT") {
-    if (inside !== "VCALENDAR") throw wrong(content, `begins an event within ${inside}`);
+    if (inside !== "VCALENDAR")
+      throw wrong(content, `begins a VEVENT inside ${inside}; it must be directly inside VCALENDAR`);
     scan.events.push({ line: content.line, endLine: content.line });
     scan.started = false;
   }
@@ -70,7 +74,7 @@ function begin(scan: Scan, content: ContentLine, component: string): void {
 function end(scan: Scan, content: ContentLine, component: string): void {
   const begun = scan.open.at(-1);
   if (begun?.text !== component)
-    throw wrong(content, `ends what is not open; open is ${begun?.text ?? "nothing"}`);
+    throw wrong(content, `ends ${component}, but the component that is open is ${begun?.text ?? "none"}`);
   if (component === "VEVENT" && !scan.started)
     throw new ICalendarError(begun.line, "VEVENT", "begins an event without DTSTART");
   if (isKept(scan)) scan.kept.push(`END:${component}`);
@@ -79,7 +83,7 @@ function end(scan: Scan, content: ContentLine, component: string): void {
 
 function readProperty(scan: Scan, content: ContentLine): void {
   const inside = scan.open.at(-1)?.text;
-  if (inside === undefined) throw wrong(content, "stands outside of VCALENDAR");
+  if (inside === undefined) throw wrong(content, "is outside VCALENDAR");
   if (inside !== "VEVENT") {
     if (scan.open[1]?.text === "VTIMEZONE") scan.kept.push(content.text);
     return;
@@ -92,14 +96,14 @@ function readProperty(scan: Scan, content: ContentLine): void {
   if (name === "DTEND" && event !== undefined) event.endLine = content.line;
 }
 
-/** Whether what is open now is the calendar, one of its events, or of its zones. */
+/** Whether the open component is the calendar, one of its events, or a part of one of its time zones. */
 function isKept({ open }: Scan): boolean {
   const [, second] = open;
   if (second === undefined || second.text === "VTIMEZONE") return true;
   return second.text === "VEVENT" && open.length === 2;
 }
 
-/** Joins lines that RFC 5545 has folded: one that begins with white space goes on from the one before. */
+/** Joins folded lines (RFC 5545): a line that begins with white space continues the line before it. */
 function unfold(text: string): ContentLine[] {
   const lines: { line: number; text: string }[] = [];
   for (const [index, raw] of text.split(/\r\n|\n|\r/).entries()) {

@@ -1,40 +1,43 @@
 import ICAL from "ical.js";
 import { alignTo, dateAtStart, dayOf, endOfDate, type ZonedTime, zonedTime } from "./times.ts";
 
-/** One time that an event happens. */
+/** One occurrence of an event. */
 export interface Occurrence {
   readonly start: ZonedTime;
   /** Exclusive. */
   readonly end: ZonedTime;
 }
 
-/** What of an event's occurrences is wanted. */
+/** Which occurrences of an event to return. */
 export interface OccurrenceRange {
-  /** The zone of times that name none. */
+  /** The zone of times that do not name one. */
   readonly calendarZone: string;
-  /** The last day since 1970 on which an occurrence is looked for. */
+  /** The last day to search, counted in days since 1970. */
   readonly lastDay: number;
 }
 
-/** When an event begins. Throws if it does not say. */
+/** Returns the start of an event. Throws if it has none. */
 export function startOf(event: ICAL.Event): ZonedTime {
   const property = event.component.getFirstProperty("dtstart");
-  if (property === null) throw new Error("The event has no DTSTART, though it was scanned.");
+  if (property === null) throw new Error("The event has no DTSTART, although the scan has checked it.");
   return zonedTime(property);
 }
 
-/** When an event ends, exclusive: by its DTEND or DURATION, or else at the end of its date, or at once. */
+/**
+ * Returns the end of an event, exclusive: its DTEND, or its start plus its DURATION. Without both, an event on a date ends
+ * with that date, and an event at a time ends at once.
+ */
 export function endOf(event: ICAL.Event): ZonedTime {
   const property = event.component.getFirstProperty("dtend");
   return property === null ? { time: event.endDate, zone: startOf(event).zone } : zonedTime(property);
 }
 
-/** Whether an event, or one that overrides an occurrence, does not happen. */
+/** Whether an event, or an event that overrides an occurrence, is cancelled. */
 export function isCancelled(event: ICAL.Event): boolean {
   return String(event.component.getFirstPropertyValue("status") ?? "").toUpperCase() === "CANCELLED";
 }
 
-/** Has an event override the occurrence of `main` that its RECURRENCE-ID names, in whatever zone. */
+/** Attaches `event` to `main` as an override of the occurrence that its RECURRENCE-ID names, in any zone. */
 export function override(main: ICAL.Event, event: ICAL.Event, calendarZone: string): void {
   const property = event.component.getFirstProperty("recurrence-id");
   if (property === null) return;
@@ -47,8 +50,9 @@ export function override(main: ICAL.Event, event: ICAL.Event, calendarZone: stri
 }
 
 /**
- * The occurrences of an event: those of its rules up to the last day wanted, and those that it names; without what it
- * excludes. An occurrence that has been moved counts where it was moved to, also if it was beyond the last day.
+ * Yields the occurrences of an event: those that its rules give up to the last day, and those that RDATE names, without
+ * those that EXDATE excludes. A moved occurrence counts on the day to which it was moved, even if its original day is
+ * after the last day.
  */
 export function* occurrencesOf(event: ICAL.Event, range: OccurrenceRange): Generator<Occurrence> {
   const start = startOf(event);
@@ -80,7 +84,7 @@ function* recurrenceIds(event: ICAL.Event, start: ZonedTime, range: OccurrenceRa
     alignUntil(rule, start, range.calendarZone);
     const iterator = rule.iterator(start.time);
     for (let next = iterator.next(); next != null; next = iterator.next()) {
-      // The recurrence id, and not where its occurrence may have been moved to: those of a rule come in order.
+      // This compares the original times, not those of moved occurrences, because a rule gives its times in order.
       if (dayOf(next) > range.lastDay + 1) break;
       yield next.clone();
     }
@@ -100,7 +104,7 @@ function alignUntil(rule: ICAL.Recur, start: ZonedTime, calendarZone: string): v
   rule.until = aligned.isDate && !start.time.isDate ? endOfDate(aligned, start) : aligned;
 }
 
-/** As `occurrenceAt` for an event of which no occurrence is overridden: most are such, and it is twice as fast. */
+/** Like `occurrenceAt`, for an event without overridden occurrences. Most events have none, and it is twice as fast. */
 function plainly(event: ICAL.Event, start: ZonedTime): (id: ICAL.Time) => Occurrence {
   const { duration } = event;
   return (id) => {

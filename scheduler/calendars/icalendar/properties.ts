@@ -3,9 +3,9 @@ import { canonicalZone } from "../../../cron/zone.ts";
 import { ICalendarError } from "./error.ts";
 import { checkRule } from "./rule.ts";
 
-/** A line of a text after unfolding. */
+/** A line of a text, after folded lines have been joined. */
 export interface ContentLine {
-  /** Counted from 1; of several that are folded into one, the first. */
+  /** Counted from 1. Of lines that were joined, the first. */
   readonly line: number;
   readonly text: string;
 }
@@ -21,9 +21,9 @@ const DURATION =
   /^\+?P(?=\d|T\d)(?:\d{1,6}W)?(?:\d{1,6}D)?(?:T(?=\d)(?:\d{1,6}H)?(?:\d{1,6}M)?(?:\d{1,9}S)?)?$/;
 const SINGLE_DATES = new Set(["DTSTART", "DTEND", "RECURRENCE-ID"]);
 const DATE_LISTS = new Set(["EXDATE", "RDATE"]);
-const TAKEN_AS_IT_IS = new Set(["UID", "STATUS"]);
+const NOT_CHECKED = new Set(["UID", "STATUS"]);
 
-/** Takes a line apart, its name in capitals. Throws an ICalendarError. */
+/** Splits a line into name, parameters and value. The name is in upper case. Throws an ICalendarError. */
 export function split(content: ContentLine): Property {
   const match = /^([\w-]+)((?:;[\w-]+=(?:"[^"]*"|[^";:])*)*):(.*)$/s.exec(content.text);
   if (match === null) throw wrong(content, "is not of the form NAME;PARAMETER=VALUE:VALUE");
@@ -31,8 +31,8 @@ export function split(content: ContentLine): Property {
 }
 
 /**
- * Checks a property of an event; returns the line as the parser is to read it, or undefined if an import does not look
- * at it. Throws an ICalendarError.
+ * Checks a property of an event. Returns the line for the parser, or undefined if an import does not look at this
+ * property. Throws an ICalendarError.
  */
 export function checkProperty(content: ContentLine, zones: ReadonlySet<string>): string | undefined {
   const { name, parameters, value } = split(content);
@@ -42,13 +42,13 @@ export function checkProperty(content: ContentLine, zones: ReadonlySet<string>):
     return `DURATION:${value}`;
   }
   if (name === "EXRULE")
-    throw wrong(content, "has EXRULE, which is not supported; name the dates in EXDATE instead");
+    throw wrong(content, "has EXRULE, which is not supported; list the dates in EXDATE instead");
   if (name === "RRULE") {
     const problem = checkRule(value);
     if (problem !== undefined) throw wrong(content, problem);
     return `RRULE:${value.toUpperCase()}`;
   }
-  return TAKEN_AS_IT_IS.has(name) ? `${name}${parameters}:${value}` : undefined;
+  return NOT_CHECKED.has(name) ? `${name}${parameters}:${value}` : undefined;
 }
 
 const ACCEPTED_DURATION = "accepted: a duration such as PT1H30M or P2D, not negative";
@@ -68,7 +68,7 @@ function checkDates(content: ContentLine, zones: ReadonlySet<string>): string {
   for (const date of dates) checkDate(content, name, date);
   const timed = dates.filter((date) => date.includes("T")).length;
   if (timed !== 0 && (timed !== dates.length || type === "DATE"))
-    throw wrong(content, `has a time of day among dates; ${ACCEPTED_DATE}`);
+    throw wrong(content, `mixes dates with and without a time of day; ${ACCEPTED_DATE}`);
   return `${name}${rest}${timed === 0 ? ";VALUE=DATE" : ""}:${value}`;
 }
 
@@ -102,10 +102,10 @@ function parameterOf(parameters: string, name: string): string | undefined {
 
 function checkZone(content: ContentLine, zone: string, zones: ReadonlySet<string>): void {
   if (zones.has(zone) || isIanaZone(zone)) return;
-  throw wrong(content, `names the zone ${shown(zone)}, which is no IANA zone and has no VTIMEZONE here`);
+  throw wrong(content, `names the unknown zone ${shown(zone)}; use an IANA name, or add a VTIMEZONE for it`);
 }
 
-/** Whether a name is that of a zone in the IANA database, exactly. */
+/** Whether a name is exactly the name of a zone in the IANA database. */
 export function isIanaZone(name: string): boolean {
   try {
     canonicalZone(name);
@@ -120,7 +120,7 @@ function shown(value: string): string {
   return `"${value.length > 40 ? `${value.slice(0, 39)}…` : value}"`;
 }
 
-/** Makes the error of a line. */
+/** Returns the error of a line. */
 export function wrong(content: ContentLine, problem: string): ICalendarError {
   return new ICalendarError(content.line, content.text, problem);
 }

@@ -6,7 +6,7 @@ const POSITIVE = /^0*[1-9]\d{0,8}$/;
 
 const listOf = (item: string) => new RegExp(`^${item}(?:,${item})*$`);
 
-/** What each part of a recurrence rule may be, and in which words. */
+/** The accepted form of each part of a recurrence rule, as a pattern and in words. */
 const PARTS: Readonly<Record<string, readonly [form: RegExp, accepted: string]>> = {
   FREQ: [new RegExp(`^(?:${FREQUENCIES.join("|")})$`), FREQUENCIES.join(", ")],
   UNTIL: [
@@ -27,7 +27,10 @@ const PARTS: Readonly<Record<string, readonly [form: RegExp, accepted: string]>>
   WKST: [new RegExp(`^${DAY}$`), "one of MO, TU, WE, TH, FR, SA, SU"],
 };
 
-/** Says what is wrong with a recurrence rule (RRULE), as what the line has; undefined when it can be followed. */
+/**
+ * Says what is wrong with a recurrence rule (RRULE), as the rest of a sentence that begins with "line 4", for example
+ * `has COUNT "0"; accepted: a whole number from 1`. Undefined when the rule is accepted.
+ */
 export function checkRule(rule: string): string | undefined {
   const parts = rule.toUpperCase().split(";");
   for (const part of parts) {
@@ -44,7 +47,7 @@ export function checkRule(rule: string): string | undefined {
     ICAL.Recur.fromString(rule.toUpperCase());
     return undefined;
   } catch {
-    // The library's words are of its own insides.
-    return "has a recurrence rule with a number out of its range";
+    // The library's message describes its own internals, and says nothing to a customer.
+    return "has a recurrence rule with a number that is out of range";
   }
 }

@@ -4,20 +4,23 @@ import { DAY_SECONDS, dayOfDate } from "../../../cron/local-time.ts";
 import { offsetAt } from "../../../cron/zone-offsets.ts";
 import { isIanaZone } from "./properties.ts";
 
-/** A time of an event, and the zone that its property names: "UTC", a TZID, or "" for the calendar's own. */
+/** A time of an event, and the zone that its property names: `UTC`, a TZID, or empty for the zone of the calendar. */
 export interface ZonedTime {
   readonly time: ICAL.Time;
   readonly zone: string;
 }
 
-/** The first time of a property, or another value of it, with its zone. */
+/** Returns the first value of a property, or another one of its values, with its zone. */
 export function zonedTime(property: ICAL.Property, value = property.getFirstValue()): ZonedTime {
   const time = value as ICAL.Time;
   const isUtc = time.zone?.tzid === "UTC" || time.zone?.tzid === "Z";
   return { time, zone: isUtc ? "UTC" : String(property.getParameter("tzid") ?? "") };
 }
 
-/** A time as a local second of the calendar's zone; a date is its first. Floating times are local there already. */
+/**
+ * Converts a time to seconds on the local clock of the calendar's zone. A date is its first second. A time without a zone
+ * is local to the calendar's zone already.
+ */
 export function localSecond({ time, zone }: ZonedTime, calendarZone: string): number {
   const wall = wallSecond(time);
   if (time.isDate || zone === "") return wall;
@@ -26,16 +29,16 @@ export function localSecond({ time, zone }: ZonedTime, calendarZone: string): nu
 }
 
 /**
- * The same instant written as `start` is: in its zone, or as a date if it is one. So the dates that a rule gives, which
- * are written like the event's start, can be compared with those that other properties name. A date of an event with
- * times stays a date.
+ * Writes a time in the way the event's start is written: in the same zone, or as a date if the start is a date. A rule
+ * gives its times in that way, so they can be compared with the times of other properties. A date stays a date if the
+ * start has a time of day.
  */
 export function alignTo(start: ZonedTime, given: ZonedTime, calendarZone: string): ICAL.Time {
   const { time, zone } = given;
   if (start.time.isDate) return toDate(time);
   if (time.isDate || zone === start.zone) return time;
   const instant = instantOf(given, calendarZone);
-  if (!isRuledByFile(start)) {
+  if (!hasZoneOfFile(start)) {
     const named = start.zone === "" ? calendarZone : start.zone;
     return fromWall(named === "UTC" ? instant : instant + offsetAt(named, instant * 1000), start.time.zone);
   }
@@ -43,22 +46,22 @@ export function alignTo(start: ZonedTime, given: ZonedTime, calendarZone: string
   return utc.convertToZone(start.time.zone);
 }
 
-/** A date as the last second of it, on the clock of `start`. */
+/** Returns the last second of a date, in the zone of `start`. */
 export function endOfDate(date: ICAL.Time, start: ZonedTime): ICAL.Time {
   return fromWall(wallSecond(date) + DAY_SECONDS - 1, start.time.zone);
 }
 
-/** A date at the time of day of `start`. */
+/** Returns a date at the time of day of `start`. */
 export function dateAtStart(date: ICAL.Time, start: ZonedTime): ICAL.Time {
   return fromWall(wallSecond(date) + (wallSecond(start.time) % DAY_SECONDS), start.time.zone);
 }
 
-/** A time without its time of day. */
+/** Removes the time of day. */
 export function toDate({ year, month, day }: ICAL.Time): ICAL.Time {
   return ICAL.Time.fromData({ year, month, day, isDate: true }, ICAL.Timezone.localTimezone);
 }
 
-/** The days since 1970 of a time on its own clock. */
+/** Returns the date of a time on its own clock, in days since 1970. */
 export function dayOf({ year, month, day }: ICAL.Time): number {
   return dayOfDate(year, month, day);
 }
@@ -66,13 +69,13 @@ export function dayOf({ year, month, day }: ICAL.Time): number {
 function instantOf({ time, zone }: ZonedTime, calendarZone: string): number {
   const wall = wallSecond(time);
   if (zone === "UTC") return wall;
-  if (isRuledByFile({ time, zone })) return time.toUnixTime();
+  if (hasZoneOfFile({ time, zone })) return time.toUnixTime();
   const named = zone === "" ? calendarZone : zone;
   return instantsOfLocal(named, wall, { gap: "FIRE_AT_END", overlap: "FIRST" })[0] ?? wall;
 }
 
-/** Whether only the rules that came with the file know the zone. The IANA database knows its own better. */
-function isRuledByFile({ zone }: ZonedTime): boolean {
+/** Whether the zone is defined only by a VTIMEZONE of the file. For IANA zones the IANA database is used instead. */
+function hasZoneOfFile({ zone }: ZonedTime): boolean {
   return zone !== "" && zone !== "UTC" && !isIanaZone(zone);
 }
 

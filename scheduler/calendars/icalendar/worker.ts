@@ -2,17 +2,17 @@ import { parentPort, workerData } from "node:worker_threads";
 import { ICalendarError } from "./error.ts";
 import { type ImportOptions, importDates } from "./icalendar.ts";
 
-/** What the thread is given. */
+/** The input of the thread. */
 export interface ImportWork extends ImportOptions {
   readonly text: string;
 }
 
-/** What the thread says when it is loaded and begins; its answer follows. */
+/** The first message of the thread: it has loaded and starts its work. Its answer follows. */
 export interface ImportBegun {
   readonly begun: true;
 }
 
-/** What the thread answers. */
+/** The answer of the thread: the dates, or what is wrong with the text. */
 export type ImportAnswer =
   | { readonly dates: readonly string[] }
   | { readonly line: number; readonly value: string; readonly problem: string };

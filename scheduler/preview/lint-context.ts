@@ -6,22 +6,29 @@ import { JOBS_DUE_LIMIT, jobsDueAt } from "../job/jobs.sql.ts";
 import type { Parts } from "../parts.ts";
 import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
 
-/** What a linter cannot see in a specification. */
-export interface Known {
+/** What the linter needs to know about a job beside its specification. */
+export interface LintContext {
+  /** The job's calendars, in the versions in effect. */
   readonly gates: readonly CalendarGate[];
+  /** The fire times at the top of an hour at which ten or more other jobs of the project are due too. */
   readonly crowds: readonly Crowd[];
 }
 
-/** From this many other jobs on, the top of an hour is crowded. */
+/** How many other jobs must be due at the same instant for it to count as crowded. */
 const CROWD = 10;
 
 /**
- * A job's calendars, and where its schedules meet with many others of its project at the top of an hour. Looked at are
- * their next such fire times from now on, later than the look-ahead: until then nothing has been handed over, so the
- * next fire time of every other job is its cursor. More than that next one the database does not know: a job due every
- * hour is not counted at five tomorrow morning. Calendars and flexible windows of the others are not looked at.
+ * Reads a job's calendars, and finds the fire times at the top of an hour that many other jobs of the project share.
+ *
+ * It looks only at fire times later than now plus the look-ahead. Nothing later than that has been handed over, so the
+ * cursor of every other job is its next fire time. The database knows no fire time after that one: at 08:00, a job due
+ * every hour does not count for 05:00 tomorrow. The calendars and the flexible windows of the other jobs are ignored.
  */
-export async function knownOf(parts: Parts, projectId: string, schedule: CompiledSchedule): Promise<Known> {
+export async function readLintContext(
+  parts: Pick<Parts, "database" | "zoneData" | "clock" | "lookAheadMs">,
+  projectId: string,
+  schedule: CompiledSchedule,
+): Promise<LintContext> {
   const gates = await gatesOf(parts.database, parts.zoneData, projectId, schedule.calendars);
   const tops = topsOfHour({ ...schedule.plan, gates }, parts.clock.now() + parts.lookAheadMs);
   if (tops.length === 0) return { gates, crowds: [] };

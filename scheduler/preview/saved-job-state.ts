@@ -1,19 +1,21 @@
 import { readCarry } from "../job/carry.ts";
 import type { JobRow } from "../job/job.ts";
 import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
-import type { Standing } from "./virtual-job.ts";
+import type { VirtualJobState } from "./virtual-job.ts";
 
 /**
- * Where a saved job stands at `nowMs`, as if it were not paused. What has been handed over ahead of its fire time is
- * taken back, because it is still to come; what an outage has kept back is still owed.
+ * Returns the state of a saved job at `nowMs`, as if it were not paused.
+ *
+ * - Triggers that were handed over ahead of their fire time are undone, because their fire times are still to come.
+ * - Fire times that an outage has delayed are still due.
  */
-export function standingOf(row: JobRow, schedule: CompiledSchedule, nowMs: number): Standing {
+export function savedJobState(row: JobRow, schedule: CompiledSchedule, nowMs: number): VirtualJobState {
   const { waiting, requested } = readCarry(row.carry);
-  const owed = row.state === "ACTIVE" && row.next_fire_time !== null && row.next_fire_time <= nowMs;
-  const ahead = handedAhead(row, schedule, nowMs);
+  const isOverdue = row.state === "ACTIVE" && row.next_fire_time !== null && row.next_fire_time <= nowMs;
+  const ahead = countHandedOverAhead(row, schedule, nowMs);
   return {
     position: {
-      nextFireTimeMs: owed ? row.next_fire_time : schedule.nextAfter(nowMs),
+      nextFireTimeMs: isOverdue ? row.next_fire_time : schedule.nextAfter(nowMs),
       lastFireTimeMs: ahead > 0 ? null : row.last_fire_time,
       lastSeq: row.last_seq - ahead,
       carry: {
@@ -30,8 +32,8 @@ export function standingOf(row: JobRow, schedule: CompiledSchedule, nowMs: numbe
   };
 }
 
-/** How many triggers were made of fire times that are still to come: some seconds' worth. */
-function handedAhead(row: JobRow, schedule: CompiledSchedule, nowMs: number): number {
+/** Counts the triggers whose fire times are still to come. They cover no more than the look-ahead, a few seconds. */
+function countHandedOverAhead(row: JobRow, schedule: CompiledSchedule, nowMs: number): number {
   const { waiting, requested } = readCarry(row.carry);
   const lastMs = row.last_fire_time ?? nowMs;
   let count = 0;
