@@ -27,33 +27,10 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const scheduler = createGrpcClient(SchedulerService, {
     addresses: config.schedulerAddresses,
     deadlineMs: INNER_DEADLINE_MS,
-    idempotentMethods: [
-      "getJob",
-      "listJobs",
-      "pauseJob",
-      "resumeJob",
-      "previewSchedule",
-      "resolveJob",
-      "getCalendar",
-      "listCalendars",
-      "checkCalendar",
-      "simulateSchedule",
-      "listZoneDataImpacts",
-      "getZoneData",
-      "listFireTimes",
-      "explainFireTime",
-      "auditLedger",
-      "listRevisions",
-      "getRevision",
-      "getOperation",
-      "listOperations",
-      "cancelOperation",
-    ],
   });
   const dispatcher = createGrpcClient(DispatcherService, {
     addresses: config.dispatcherAddresses,
     deadlineMs: INNER_DEADLINE_MS,
-    idempotentMethods: ["getTrigger", "listTriggers", "listAttempts"],
   });
   const health = createHealth();
   const closing = new AbortController();

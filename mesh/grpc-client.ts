@@ -7,6 +7,7 @@ import type {
   MessageInitShape,
   MessageShape,
 } from "@bufbuild/protobuf";
+import { MethodOptions_IdempotencyLevel as IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { Client, type ClientDuplexStream, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
 import { parseHostPort } from "./config.ts";
 import { failure } from "./errors.ts";
@@ -59,14 +60,16 @@ export interface GrpcClientOptions {
   readonly addresses: readonly string[];
   /** Milliseconds a unary call may take unless it says otherwise. */
   readonly deadlineMs: number;
-  /** Local names of methods that are sent again when they fail with UNAVAILABLE: at most 4 times in all. */
-  readonly idempotentMethods?: readonly string[];
 }
 
-/** Makes a client that spreads its calls over the addresses in turn and reconnects after 100 ms to 1 s. */
+/**
+ * Creates a client that spreads its calls over the addresses in turn and reconnects after 100 ms to 1 s. A unary call
+ * that fails with UNAVAILABLE is sent again, at most 4 times in all, if its method is safe to repeat: the proto gives it
+ * the idempotency_level NO_SIDE_EFFECTS or IDEMPOTENT.
+ */
 export function createGrpcClient<D extends DescService>(desc: D, options: GrpcClientOptions): GrpcClient<D> {
   const client = new Client(toTarget(options.addresses), credentials.createInsecure(), {
-    "grpc.service_config": JSON.stringify(toServiceConfig(desc, options.idempotentMethods ?? [])),
+    "grpc.service_config": JSON.stringify(toServiceConfig(desc)),
     "grpc.initial_reconnect_backoff_ms": 100,
     "grpc.max_reconnect_backoff_ms": 1_000,
     "grpc.dns_min_time_between_resolutions_ms": 5_000,
@@ -191,12 +194,10 @@ function toTarget(addresses: readonly string[]): string {
   );
 }
 
-function toServiceConfig(desc: DescService, idempotentMethods: readonly string[]): object {
-  const name = idempotentMethods.map((localName) => {
-    const method = desc.method[localName];
-    if (method === undefined) throw new Error(`${desc.typeName} has no method ${localName}.`);
-    return { service: desc.typeName, method: method.name };
-  });
+function toServiceConfig(desc: DescService): object {
+  const name = desc.methods
+    .filter(isSafeToRepeat)
+    .map((method) => ({ service: desc.typeName, method: method.name }));
   const retryPolicy = {
     maxAttempts: 4,
     initialBackoff: "0.05s",
@@ -208,4 +209,8 @@ function toServiceConfig(desc: DescService, idempotentMethods: readonly string[]
     loadBalancingConfig: [{ round_robin: {} }],
     methodConfig: name.length === 0 ? [] : [{ name, retryPolicy }],
   };
+}
+
+function isSafeToRepeat({ methodKind, idempotency }: DescMethod): boolean {
+  return methodKind === "unary" && idempotency !== IdempotencyLevel.IDEMPOTENCY_UNKNOWN;
 }

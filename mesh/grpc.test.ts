@@ -180,10 +180,25 @@ describe("several servers", () => {
   test("stand in for one that is gone, for idempotent methods", async () => {
     const gone = await serve({ getTrigger: async () => ({}) });
     const stays = await serve({ getTrigger: async () => ({}) });
-    const client = connect([gone.address, stays.address], { idempotentMethods: ["getTrigger"] });
+    const client = connect([gone.address, stays.address]);
     for (let i = 0; i < 5; i++) await client.getTrigger({});
     await gone.server.close(0);
     for (let i = 0; i < 20; i++) await client.getTrigger({});
+  });
+
+  test("send a method again that is safe to repeat, and no other", async () => {
+    let calls = 0;
+    const unavailable = async (): Promise<never> => {
+      calls += 1;
+      throw failure("SERVICE_UNAVAILABLE", { service: "database" });
+    };
+    const { address } = await serve({ getTrigger: unavailable, createSigningKey: unavailable });
+    const client = connect([address]);
+    expect((await errorOf(client.getTrigger({}))).reason).toBe("SERVICE_UNAVAILABLE");
+    expect(calls).toBe(4);
+    calls = 0;
+    expect((await errorOf(client.createSigningKey({}))).reason).toBe("SERVICE_UNAVAILABLE");
+    expect(calls).toBe(1);
   });
 
   test("cannot be a mixture of names and addresses", () => {

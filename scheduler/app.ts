@@ -37,7 +37,6 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const dispatcher = createGrpcClient(DispatcherService, {
     addresses: config.dispatcherAddresses,
     deadlineMs: 5_000,
-    idempotentMethods: ["getTrigger"],
   });
   const lanes = Math.max(2, config.dispatcherAddresses.length);
   const handOver = createHandOver(dispatcher, { lanes, timeoutMs: 5_000 });
