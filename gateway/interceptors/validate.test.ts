@@ -112,8 +112,8 @@ test("says how many there are of what is too many", async () => {
   }));
   const labels = Object.fromEntries(Array.from({ length: 65 }, (_, index) => [`a${index}`, "b"]));
   expect(await createJob({ name: "payroll", target, schedules, labels })).toEqual([
-    "job.schedules | Must contain no more than 20 item(s); there are 21.",
-    "job.labels | Map must be at most 64 entries; there are 65.",
+    "job.schedules | Must have at most 20 items; it has 21.",
+    "job.labels | Must have at most 64 entries; it has 65.",
   ]);
 });
 
