@@ -152,7 +152,7 @@ describe.each(PROTOCOLS)("over %s", (_, transportTo) => {
     expect(await errorOf(jobs.getJob({ name: "a" }, project))).toMatchObject({
       code: "NotFound",
       reason: "JOB_NOT_FOUND",
-      message: 'There is no job named "a".',
+      message: 'There is no job named "a" in this project; ListJobs gives the names.',
     });
     expect(await errorOf(jobs.createJob({ job: job() }, project))).toMatchObject({
       code: "InvalidArgument",
@@ -200,7 +200,7 @@ describe.each(PROTOCOLS)("over %s", (_, transportTo) => {
     expect(await errorOf(jobs.createJob({ job: large }, project))).toMatchObject({
       code: "ResourceExhausted",
       reason: "REQUEST_TOO_LARGE",
-      message: "The request is larger than the 1048576 bytes that are read.",
+      message: "The request is too large; send at most 1048576 bytes.",
     });
     await jobs.getJob({ name: "a" }, project);
   });
@@ -228,7 +228,9 @@ describe.each(PROTOCOLS)("over %s", (_, transportTo) => {
     const error = await errorOf(jobs.getJob({ name: "a" }, project));
     expect(error).toMatchObject({ code: "Internal", reason: "INTERNAL" });
     const { errorId } = gateway.logged.find(({ level }) => level === "error")?.fields ?? {};
-    expect(error.message).toBe(`A fault of ours. Our logs know it as ${errorId}.`);
+    expect(error.message).toBe(
+      `EasyCron failed on this call; report the error id ${errorId}, which is in its logs.`,
+    );
   });
 
   test("an unknown method is METHOD_UNIMPLEMENTED", async () => {

@@ -147,7 +147,7 @@ describe("a unary call", () => {
     await server.close(0);
     const error = await errorOf(connect([address]).getTrigger({}));
     expect(error).toMatchObject({ reason: "SERVICE_UNAVAILABLE", retryAfterMs: 1_000 });
-    expect(error.message).toBe("The dispatcher does not answer now; the same call may succeed later.");
+    expect(error.message).toBe("The dispatcher does not answer now; try the same call again later.");
   });
 
   test("of a method that the server lacks is METHOD_UNIMPLEMENTED", async () => {

@@ -29,7 +29,7 @@ test("serves, and says honestly that it delivers nothing yet", async () => {
   expect((await health.check({ service: PluginsService.typeName })).status).toBe(ServingStatus.SERVING);
   await expect(plugins.deliver({ projectId: "proj_1" })).rejects.toMatchObject({
     reason: "METHOD_UNIMPLEMENTED",
-    message: "This server has no method PluginsService/Deliver.",
+    message: "This server has no method PluginsService/Deliver; check its name.",
   });
 });
 

@@ -39,5 +39,5 @@ test.each([PROJECT_KEY, OPERATOR_KEY])("the key %s is told version, zone data an
 });
 
 test("an unknown key is told nothing", async () => {
-  await expect(ask("wrong")).rejects.toThrow("No live API key");
+  await expect(ask("wrong")).rejects.toThrow("The API key is not valid");
 });
