@@ -25,14 +25,14 @@ export const file_easycron_internal_dispatcher_v1_dispatcher_service: GenFile = 
  */
 export type AcceptRequest = Message<"easycron.internal.dispatcher.v1.AcceptRequest"> & {
   /**
-   * Chosen by the sender; comes back in the answer.
+   * Chosen by the sender. The answer repeats it.
    *
    * @generated from field: uint64 batch_id = 1;
    */
   batchId: bigint;
 
   /**
-   * At most 1,000.
+   * At most 1,000 events.
    *
    * @generated from field: repeated easycron.internal.dispatcher.v1.TriggerEvent events = 2;
    */
@@ -53,29 +53,29 @@ export const AcceptRequestSchema: GenMessage<AcceptRequest> = /*@__PURE__*/
  */
 export type AcceptResponse = Message<"easycron.internal.dispatcher.v1.AcceptResponse"> & {
   /**
-   * The request's.
+   * The batch_id of the request.
    *
    * @generated from field: uint64 batch_id = 1;
    */
   batchId: bigint;
 
   /**
-   * How many events were recorded by this request; the others were there already, or their job has changed since
-   * they were made and they are not wanted.
+   * How many events this request has recorded. The others were recorded before, or are no longer wanted because their
+   * job has changed since they were made.
    *
    * @generated from field: uint32 recorded = 2;
    */
   recorded: number;
 
   /**
-   * If not OK, nothing of this batch was recorded by it: the canonical gRPC code. The stream goes on.
+   * The canonical gRPC code. If it is not OK, this request has recorded nothing. The stream continues.
    *
    * @generated from field: int32 error_code = 3;
    */
   errorCode: number;
 
   /**
-   * The sentence to that code; empty when OK.
+   * The error's sentence. Empty when the code is OK.
    *
    * @generated from field: string error_message = 4;
    */
@@ -90,8 +90,8 @@ export const AcceptResponseSchema: GenMessage<AcceptResponse> = /*@__PURE__*/
   messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 1);
 
 /**
- * One fire time of one job: what the scheduler hands over. It names no URL and no broker: the specification is
- * found by (job_uid, revision).
+ * One fire time of one job, as the scheduler hands it over. It contains no URL and no broker: the dispatcher finds the
+ * specification by (job_uid, revision).
  *
  * @generated from message easycron.internal.dispatcher.v1.TriggerEvent
  */
@@ -125,85 +125,85 @@ export type TriggerEvent = Message<"easycron.internal.dispatcher.v1.TriggerEvent
   jobName: string;
 
   /**
-   * The revision in force.
+   * The job's revision in effect.
    *
    * @generated from field: uint32 revision = 5;
    */
   revision: number;
 
   /**
-   * The job's epoch, which every change of the job raises. An event whose epoch is not the job's present one is
-   * not recorded.
+   * The job's epoch. Every change of the job raises it. An event whose epoch is not the job's present one is not
+   * recorded.
    *
    * @generated from field: uint32 epoch = 6;
    */
   epoch: number;
 
   /**
-   * Why it was made.
+   * Why the trigger was created.
    *
    * @generated from field: easycron.v1.TriggerKind kind = 7;
    */
   kind: TriggerKind;
 
   /**
-   * Nominal time, milliseconds since 1970.
+   * The nominal time, in milliseconds since 1970.
    *
    * @generated from field: int64 nominal_time_ms = 8;
    */
   nominalTimeMs: bigint;
 
   /**
-   * Effective time, milliseconds since 1970.
+   * The effective time, in milliseconds since 1970.
    *
    * @generated from field: int64 effective_time_ms = 9;
    */
   effectiveTimeMs: bigint;
 
   /**
-   * Place in the job's chain, from 1; 0 for a manual run.
+   * The trigger's number in the job's chain, from 1. 0 for a manual run.
    *
    * @generated from field: uint32 seq = 10;
    */
   seq: number;
 
   /**
-   * Nominal time of the scheduled trigger before, if there is one.
+   * The nominal time of the previous scheduled trigger. Absent if there is none.
    *
    * @generated from field: optional int64 previous_nominal_time_ms = 11;
    */
   previousNominalTimeMs?: bigint | undefined;
 
   /**
-   * The fire time after, as the schedule stands now, if there is one.
+   * The next fire time by the present schedule. Absent if there is none.
    *
    * @generated from field: optional int64 next_nominal_time_ms = 12;
    */
   nextNominalTimeMs?: bigint | undefined;
 
   /**
-   * JSON text that takes the place of the job's payload, if present.
+   * If present, JSON text that replaces the job's payload.
    *
    * @generated from field: optional string payload_json = 13;
    */
   payloadJson?: string | undefined;
 
   /**
-   * How many fire times of the job were skipped since the scheduled trigger before.
+   * How many fire times of the job were skipped since the previous scheduled trigger.
    *
    * @generated from field: uint32 previous_skipped = 14;
    */
   previousSkipped: number;
 
   /**
-   * How many were missed since then.
+   * How many fire times of the job were missed since the previous scheduled trigger.
    *
    * @generated from field: uint32 previous_missed = 15;
    */
   previousMissed: number;
 
   /**
-   * Release of the IANA time zone database by which its fire time was computed, "2026a".
+   * The release of the IANA time zone database with which the fire time was computed, such as "2026a".
    *
    * @generated from field: string zone_data_version = 16;
    */
@@ -224,14 +224,14 @@ export const TriggerEventSchema: GenMessage<TriggerEvent> = /*@__PURE__*/
  */
 export type GetTriggerRequest = Message<"easycron.internal.dispatcher.v1.GetTriggerRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.GetTriggerRequest request = 2;
    */
@@ -252,7 +252,7 @@ export const GetTriggerRequestSchema: GenMessage<GetTriggerRequest> = /*@__PURE_
  */
 export type GetTriggerResponse = Message<"easycron.internal.dispatcher.v1.GetTriggerResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.GetTriggerResponse response = 1;
    */
@@ -273,14 +273,14 @@ export const GetTriggerResponseSchema: GenMessage<GetTriggerResponse> = /*@__PUR
  */
 export type ListAttemptsRequest = Message<"easycron.internal.dispatcher.v1.ListAttemptsRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.ListAttemptsRequest request = 2;
    */
@@ -301,7 +301,7 @@ export const ListAttemptsRequestSchema: GenMessage<ListAttemptsRequest> = /*@__P
  */
 export type ListAttemptsResponse = Message<"easycron.internal.dispatcher.v1.ListAttemptsResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.ListAttemptsResponse response = 1;
    */
@@ -322,14 +322,14 @@ export const ListAttemptsResponseSchema: GenMessage<ListAttemptsResponse> = /*@_
  */
 export type CreateSigningKeyRequest = Message<"easycron.internal.dispatcher.v1.CreateSigningKeyRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.CreateSigningKeyRequest request = 2;
    */
@@ -350,7 +350,7 @@ export const CreateSigningKeyRequestSchema: GenMessage<CreateSigningKeyRequest> 
  */
 export type CreateSigningKeyResponse = Message<"easycron.internal.dispatcher.v1.CreateSigningKeyResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.CreateSigningKeyResponse response = 1;
    */
@@ -371,21 +371,21 @@ export const CreateSigningKeyResponseSchema: GenMessage<CreateSigningKeyResponse
  */
 export type ListTriggersRequest = Message<"easycron.internal.dispatcher.v1.ListTriggersRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.ListTriggersRequest request = 2;
    */
   request?: ListTriggersRequest$1 | undefined;
 
   /**
-   * The jobs that request.job names; empty when it names none.
+   * The ids of the jobs that request.job names. Empty when it names none.
    *
    * @generated from field: repeated string job_uids = 3;
    */
@@ -406,7 +406,7 @@ export const ListTriggersRequestSchema: GenMessage<ListTriggersRequest> = /*@__P
  */
 export type ListTriggersResponse = Message<"easycron.internal.dispatcher.v1.ListTriggersResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.ListTriggersResponse response = 1;
    */
@@ -423,11 +423,13 @@ export const ListTriggersResponseSchema: GenMessage<ListTriggersResponse> = /*@_
 /**
  * What the scheduler and the gateway ask of the dispatcher, which owns triggers, attempts and signing keys.
  *
+ * idempotency_level says which methods a client may send again when the dispatcher does not answer.
+ *
  * @generated from service easycron.internal.dispatcher.v1.DispatcherService
  */
 export const DispatcherService: GenService<{
   /**
-   * Takes over trigger events, in batches over one long-lived stream. Each batch is answered when all of it is
+   * Takes over trigger events in batches, over one long-lived stream. A batch is answered when all its events are
    * durable, in the order of the requests. The same event may be sent any number of times.
    *
    * @generated from rpc easycron.internal.dispatcher.v1.DispatcherService.Accept
@@ -438,7 +440,7 @@ export const DispatcherService: GenService<{
     output: typeof AcceptResponseSchema;
   },
   /**
-   * Reads a trigger.
+   * Returns a trigger.
    *
    * @generated from rpc easycron.internal.dispatcher.v1.DispatcherService.GetTrigger
    */

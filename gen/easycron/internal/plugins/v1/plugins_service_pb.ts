@@ -58,14 +58,14 @@ export type Message = Message$1<"easycron.internal.plugins.v1.Message"> & {
   triggerId: string;
 
   /**
-   * Where to: redis or kafka.
+   * The target: redis or kafka.
    *
    * @generated from field: easycron.v1.Target target = 2;
    */
   target?: Target | undefined;
 
   /**
-   * The JSON document, as a webhook would carry it.
+   * The JSON document, the same as in a webhook.
    *
    * @generated from field: bytes body = 3;
    */
@@ -86,7 +86,7 @@ export const MessageSchema: GenMessage<Message> = /*@__PURE__*/
  */
 export type DeliverResponse = Message$1<"easycron.internal.plugins.v1.DeliverResponse"> & {
   /**
-   * What came of each.
+   * One outcome for each message, in the order of the messages.
    *
    * @generated from field: repeated easycron.internal.plugins.v1.Delivery deliveries = 1;
    */
@@ -101,7 +101,7 @@ export const DeliverResponseSchema: GenMessage<DeliverResponse> = /*@__PURE__*/
   messageDesc(file_easycron_internal_plugins_v1_plugins_service, 2);
 
 /**
- * What came of one message.
+ * The outcome of one message.
  *
  * @generated from message easycron.internal.plugins.v1.Delivery
  */
@@ -114,14 +114,14 @@ export type Delivery = Message$1<"easycron.internal.plugins.v1.Delivery"> & {
   triggerId: string;
 
   /**
-   * Whether the broker acknowledged it.
+   * Whether the broker acknowledged the message.
    *
    * @generated from field: easycron.v1.AttemptOutcome outcome = 2;
    */
   outcome: AttemptOutcome;
 
   /**
-   * What went wrong, in words that may be shown to the customer.
+   * What went wrong, in words that the customer may read.
    *
    * @generated from field: string error = 3;
    */
@@ -136,13 +136,13 @@ export const DeliverySchema: GenMessage<Delivery> = /*@__PURE__*/
   messageDesc(file_easycron_internal_plugins_v1_plugins_service, 3);
 
 /**
- * What the dispatcher asks of plugin delivery, the only service that opens a customer-facing broker.
+ * What the dispatcher asks of plugin delivery, the only service that connects to a customer's broker.
  *
  * @generated from service easycron.internal.plugins.v1.PluginsService
  */
 export const PluginsService: GenService<{
   /**
-   * Writes a batch of messages to one project's brokers and answers for each.
+   * Writes a batch of messages to one project's brokers, and answers for each message.
    *
    * @generated from rpc easycron.internal.plugins.v1.PluginsService.Deliver
    */

@@ -21,14 +21,14 @@ export const file_easycron_internal_scheduler_v1_calendar: GenFile = /*@__PURE__
  */
 export type CreateCalendarRequest = Message<"easycron.internal.scheduler.v1.CreateCalendarRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.CreateCalendarRequest request = 2;
    */
@@ -49,7 +49,7 @@ export const CreateCalendarRequestSchema: GenMessage<CreateCalendarRequest> = /*
  */
 export type CreateCalendarResponse = Message<"easycron.internal.scheduler.v1.CreateCalendarResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.CreateCalendarResponse response = 1;
    */
@@ -70,14 +70,14 @@ export const CreateCalendarResponseSchema: GenMessage<CreateCalendarResponse> = 
  */
 export type GetCalendarRequest = Message<"easycron.internal.scheduler.v1.GetCalendarRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.GetCalendarRequest request = 2;
    */
@@ -98,7 +98,7 @@ export const GetCalendarRequestSchema: GenMessage<GetCalendarRequest> = /*@__PUR
  */
 export type GetCalendarResponse = Message<"easycron.internal.scheduler.v1.GetCalendarResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.GetCalendarResponse response = 1;
    */
@@ -119,14 +119,14 @@ export const GetCalendarResponseSchema: GenMessage<GetCalendarResponse> = /*@__P
  */
 export type ListCalendarsRequest = Message<"easycron.internal.scheduler.v1.ListCalendarsRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.ListCalendarsRequest request = 2;
    */
@@ -147,7 +147,7 @@ export const ListCalendarsRequestSchema: GenMessage<ListCalendarsRequest> = /*@_
  */
 export type ListCalendarsResponse = Message<"easycron.internal.scheduler.v1.ListCalendarsResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.ListCalendarsResponse response = 1;
    */
@@ -168,14 +168,14 @@ export const ListCalendarsResponseSchema: GenMessage<ListCalendarsResponse> = /*
  */
 export type UpdateCalendarRequest = Message<"easycron.internal.scheduler.v1.UpdateCalendarRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.UpdateCalendarRequest request = 2;
    */
@@ -196,7 +196,7 @@ export const UpdateCalendarRequestSchema: GenMessage<UpdateCalendarRequest> = /*
  */
 export type UpdateCalendarResponse = Message<"easycron.internal.scheduler.v1.UpdateCalendarResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.UpdateCalendarResponse response = 1;
    */
@@ -217,14 +217,14 @@ export const UpdateCalendarResponseSchema: GenMessage<UpdateCalendarResponse> = 
  */
 export type DeleteCalendarRequest = Message<"easycron.internal.scheduler.v1.DeleteCalendarRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.DeleteCalendarRequest request = 2;
    */
@@ -245,7 +245,7 @@ export const DeleteCalendarRequestSchema: GenMessage<DeleteCalendarRequest> = /*
  */
 export type DeleteCalendarResponse = Message<"easycron.internal.scheduler.v1.DeleteCalendarResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.DeleteCalendarResponse response = 1;
    */
@@ -266,14 +266,14 @@ export const DeleteCalendarResponseSchema: GenMessage<DeleteCalendarResponse> = 
  */
 export type CheckCalendarRequest = Message<"easycron.internal.scheduler.v1.CheckCalendarRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.CheckCalendarRequest request = 2;
    */
@@ -294,7 +294,7 @@ export const CheckCalendarRequestSchema: GenMessage<CheckCalendarRequest> = /*@_
  */
 export type CheckCalendarResponse = Message<"easycron.internal.scheduler.v1.CheckCalendarResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.CheckCalendarResponse response = 1;
    */

@@ -21,14 +21,14 @@ export const file_easycron_internal_scheduler_v1_job_batch: GenFile = /*@__PURE_
  */
 export type BatchCreateJobsRequest = Message<"easycron.internal.scheduler.v1.BatchCreateJobsRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.BatchCreateJobsRequest request = 2;
    */
@@ -56,7 +56,7 @@ export const BatchCreateJobsRequestSchema: GenMessage<BatchCreateJobsRequest> = 
  */
 export type BatchCreateJobsResponse = Message<"easycron.internal.scheduler.v1.BatchCreateJobsResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.BatchCreateJobsResponse response = 1;
    */
@@ -77,14 +77,14 @@ export const BatchCreateJobsResponseSchema: GenMessage<BatchCreateJobsResponse> 
  */
 export type BatchUpdateJobsRequest = Message<"easycron.internal.scheduler.v1.BatchUpdateJobsRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.BatchUpdateJobsRequest request = 2;
    */
@@ -112,7 +112,7 @@ export const BatchUpdateJobsRequestSchema: GenMessage<BatchUpdateJobsRequest> = 
  */
 export type BatchUpdateJobsResponse = Message<"easycron.internal.scheduler.v1.BatchUpdateJobsResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.BatchUpdateJobsResponse response = 1;
    */
@@ -133,14 +133,14 @@ export const BatchUpdateJobsResponseSchema: GenMessage<BatchUpdateJobsResponse> 
  */
 export type BatchDeleteJobsRequest = Message<"easycron.internal.scheduler.v1.BatchDeleteJobsRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.BatchDeleteJobsRequest request = 2;
    */
@@ -161,7 +161,7 @@ export const BatchDeleteJobsRequestSchema: GenMessage<BatchDeleteJobsRequest> = 
  */
 export type BatchDeleteJobsResponse = Message<"easycron.internal.scheduler.v1.BatchDeleteJobsResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.BatchDeleteJobsResponse response = 1;
    */
@@ -182,14 +182,14 @@ export const BatchDeleteJobsResponseSchema: GenMessage<BatchDeleteJobsResponse> 
  */
 export type BatchPauseJobsRequest = Message<"easycron.internal.scheduler.v1.BatchPauseJobsRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.BatchPauseJobsRequest request = 2;
    */
@@ -210,7 +210,7 @@ export const BatchPauseJobsRequestSchema: GenMessage<BatchPauseJobsRequest> = /*
  */
 export type BatchPauseJobsResponse = Message<"easycron.internal.scheduler.v1.BatchPauseJobsResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.BatchPauseJobsResponse response = 1;
    */
@@ -231,14 +231,14 @@ export const BatchPauseJobsResponseSchema: GenMessage<BatchPauseJobsResponse> = 
  */
 export type BatchResumeJobsRequest = Message<"easycron.internal.scheduler.v1.BatchResumeJobsRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.BatchResumeJobsRequest request = 2;
    */
@@ -259,7 +259,7 @@ export const BatchResumeJobsRequestSchema: GenMessage<BatchResumeJobsRequest> = 
  */
 export type BatchResumeJobsResponse = Message<"easycron.internal.scheduler.v1.BatchResumeJobsResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.BatchResumeJobsResponse response = 1;
    */
@@ -280,14 +280,14 @@ export const BatchResumeJobsResponseSchema: GenMessage<BatchResumeJobsResponse> 
  */
 export type ApplyJobsRequest = Message<"easycron.internal.scheduler.v1.ApplyJobsRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.ApplyJobsRequest request = 2;
    */
@@ -315,7 +315,7 @@ export const ApplyJobsRequestSchema: GenMessage<ApplyJobsRequest> = /*@__PURE__*
  */
 export type ApplyJobsResponse = Message<"easycron.internal.scheduler.v1.ApplyJobsResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.ApplyJobsResponse response = 1;
    */

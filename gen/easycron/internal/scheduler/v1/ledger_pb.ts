@@ -21,14 +21,14 @@ export const file_easycron_internal_scheduler_v1_ledger: GenFile = /*@__PURE__*/
  */
 export type ListFireTimesRequest = Message<"easycron.internal.scheduler.v1.ListFireTimesRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.ListFireTimesRequest request = 2;
    */
@@ -49,7 +49,7 @@ export const ListFireTimesRequestSchema: GenMessage<ListFireTimesRequest> = /*@_
  */
 export type ListFireTimesResponse = Message<"easycron.internal.scheduler.v1.ListFireTimesResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.ListFireTimesResponse response = 1;
    */
@@ -70,14 +70,14 @@ export const ListFireTimesResponseSchema: GenMessage<ListFireTimesResponse> = /*
  */
 export type ExplainFireTimeRequest = Message<"easycron.internal.scheduler.v1.ExplainFireTimeRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.ExplainFireTimeRequest request = 2;
    */
@@ -98,7 +98,7 @@ export const ExplainFireTimeRequestSchema: GenMessage<ExplainFireTimeRequest> = 
  */
 export type ExplainFireTimeResponse = Message<"easycron.internal.scheduler.v1.ExplainFireTimeResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.ExplainFireTimeResponse response = 1;
    */
@@ -119,14 +119,14 @@ export const ExplainFireTimeResponseSchema: GenMessage<ExplainFireTimeResponse> 
  */
 export type SkipFireTimeRequest = Message<"easycron.internal.scheduler.v1.SkipFireTimeRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.SkipFireTimeRequest request = 2;
    */
@@ -147,7 +147,7 @@ export const SkipFireTimeRequestSchema: GenMessage<SkipFireTimeRequest> = /*@__P
  */
 export type SkipFireTimeResponse = Message<"easycron.internal.scheduler.v1.SkipFireTimeResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.SkipFireTimeResponse response = 1;
    */
@@ -168,14 +168,14 @@ export const SkipFireTimeResponseSchema: GenMessage<SkipFireTimeResponse> = /*@_
  */
 export type AuditLedgerRequest = Message<"easycron.internal.scheduler.v1.AuditLedgerRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.AuditLedgerRequest request = 2;
    */
@@ -196,7 +196,7 @@ export const AuditLedgerRequestSchema: GenMessage<AuditLedgerRequest> = /*@__PUR
  */
 export type AuditLedgerResponse = Message<"easycron.internal.scheduler.v1.AuditLedgerResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.AuditLedgerResponse response = 1;
    */

@@ -23,14 +23,14 @@ export const file_easycron_internal_scheduler_v1_operation: GenFile = /*@__PURE_
  */
 export type GetOperationRequest = Message<"easycron.internal.scheduler.v1.GetOperationRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.GetOperationRequest request = 2;
    */
@@ -51,7 +51,7 @@ export const GetOperationRequestSchema: GenMessage<GetOperationRequest> = /*@__P
  */
 export type GetOperationResponse = Message<"easycron.internal.scheduler.v1.GetOperationResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.GetOperationResponse response = 1;
    */
@@ -72,14 +72,14 @@ export const GetOperationResponseSchema: GenMessage<GetOperationResponse> = /*@_
  */
 export type ListOperationsRequest = Message<"easycron.internal.scheduler.v1.ListOperationsRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.ListOperationsRequest request = 2;
    */
@@ -100,7 +100,7 @@ export const ListOperationsRequestSchema: GenMessage<ListOperationsRequest> = /*
  */
 export type ListOperationsResponse = Message<"easycron.internal.scheduler.v1.ListOperationsResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.ListOperationsResponse response = 1;
    */
@@ -121,14 +121,14 @@ export const ListOperationsResponseSchema: GenMessage<ListOperationsResponse> = 
  */
 export type CancelOperationRequest = Message<"easycron.internal.scheduler.v1.CancelOperationRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.CancelOperationRequest request = 2;
    */
@@ -149,7 +149,7 @@ export const CancelOperationRequestSchema: GenMessage<CancelOperationRequest> = 
  */
 export type CancelOperationResponse = Message<"easycron.internal.scheduler.v1.CancelOperationResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.CancelOperationResponse response = 1;
    */
@@ -170,14 +170,14 @@ export const CancelOperationResponseSchema: GenMessage<CancelOperationResponse> 
  */
 export type BackfillJobRequest = Message<"easycron.internal.scheduler.v1.BackfillJobRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.BackfillJobRequest request = 2;
    */
@@ -198,7 +198,7 @@ export const BackfillJobRequestSchema: GenMessage<BackfillJobRequest> = /*@__PUR
  */
 export type BackfillJobResponse = Message<"easycron.internal.scheduler.v1.BackfillJobResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.BackfillJobResponse response = 1;
    */

@@ -21,14 +21,14 @@ export const file_easycron_internal_scheduler_v1_revision: GenFile = /*@__PURE__
  */
 export type ListRevisionsRequest = Message<"easycron.internal.scheduler.v1.ListRevisionsRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.ListRevisionsRequest request = 2;
    */
@@ -49,7 +49,7 @@ export const ListRevisionsRequestSchema: GenMessage<ListRevisionsRequest> = /*@_
  */
 export type ListRevisionsResponse = Message<"easycron.internal.scheduler.v1.ListRevisionsResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.ListRevisionsResponse response = 1;
    */
@@ -70,14 +70,14 @@ export const ListRevisionsResponseSchema: GenMessage<ListRevisionsResponse> = /*
  */
 export type GetRevisionRequest = Message<"easycron.internal.scheduler.v1.GetRevisionRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.GetRevisionRequest request = 2;
    */
@@ -98,7 +98,7 @@ export const GetRevisionRequestSchema: GenMessage<GetRevisionRequest> = /*@__PUR
  */
 export type GetRevisionResponse = Message<"easycron.internal.scheduler.v1.GetRevisionResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.GetRevisionResponse response = 1;
    */
@@ -119,14 +119,14 @@ export const GetRevisionResponseSchema: GenMessage<GetRevisionResponse> = /*@__P
  */
 export type RevertJobRequest = Message<"easycron.internal.scheduler.v1.RevertJobRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.RevertJobRequest request = 2;
    */
@@ -154,7 +154,7 @@ export const RevertJobRequestSchema: GenMessage<RevertJobRequest> = /*@__PURE__*
  */
 export type RevertJobResponse = Message<"easycron.internal.scheduler.v1.RevertJobResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.RevertJobResponse response = 1;
    */

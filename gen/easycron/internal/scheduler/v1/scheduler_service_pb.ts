@@ -37,14 +37,14 @@ export const file_easycron_internal_scheduler_v1_scheduler_service: GenFile = /*
  */
 export type CreateJobRequest = Message<"easycron.internal.scheduler.v1.CreateJobRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.CreateJobRequest request = 2;
    */
@@ -72,7 +72,7 @@ export const CreateJobRequestSchema: GenMessage<CreateJobRequest> = /*@__PURE__*
  */
 export type CreateJobResponse = Message<"easycron.internal.scheduler.v1.CreateJobResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.CreateJobResponse response = 1;
    */
@@ -93,14 +93,14 @@ export const CreateJobResponseSchema: GenMessage<CreateJobResponse> = /*@__PURE_
  */
 export type GetJobRequest = Message<"easycron.internal.scheduler.v1.GetJobRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.GetJobRequest request = 2;
    */
@@ -121,7 +121,7 @@ export const GetJobRequestSchema: GenMessage<GetJobRequest> = /*@__PURE__*/
  */
 export type GetJobResponse = Message<"easycron.internal.scheduler.v1.GetJobResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.GetJobResponse response = 1;
    */
@@ -142,14 +142,14 @@ export const GetJobResponseSchema: GenMessage<GetJobResponse> = /*@__PURE__*/
  */
 export type ListJobsRequest = Message<"easycron.internal.scheduler.v1.ListJobsRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.ListJobsRequest request = 2;
    */
@@ -170,7 +170,7 @@ export const ListJobsRequestSchema: GenMessage<ListJobsRequest> = /*@__PURE__*/
  */
 export type ListJobsResponse = Message<"easycron.internal.scheduler.v1.ListJobsResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.ListJobsResponse response = 1;
    */
@@ -191,14 +191,14 @@ export const ListJobsResponseSchema: GenMessage<ListJobsResponse> = /*@__PURE__*
  */
 export type UpdateJobRequest = Message<"easycron.internal.scheduler.v1.UpdateJobRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.UpdateJobRequest request = 2;
    */
@@ -226,7 +226,7 @@ export const UpdateJobRequestSchema: GenMessage<UpdateJobRequest> = /*@__PURE__*
  */
 export type UpdateJobResponse = Message<"easycron.internal.scheduler.v1.UpdateJobResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.UpdateJobResponse response = 1;
    */
@@ -247,14 +247,14 @@ export const UpdateJobResponseSchema: GenMessage<UpdateJobResponse> = /*@__PURE_
  */
 export type DeleteJobRequest = Message<"easycron.internal.scheduler.v1.DeleteJobRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.DeleteJobRequest request = 2;
    */
@@ -275,7 +275,7 @@ export const DeleteJobRequestSchema: GenMessage<DeleteJobRequest> = /*@__PURE__*
  */
 export type DeleteJobResponse = Message<"easycron.internal.scheduler.v1.DeleteJobResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.DeleteJobResponse response = 1;
    */
@@ -296,14 +296,14 @@ export const DeleteJobResponseSchema: GenMessage<DeleteJobResponse> = /*@__PURE_
  */
 export type PauseJobRequest = Message<"easycron.internal.scheduler.v1.PauseJobRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.PauseJobRequest request = 2;
    */
@@ -324,7 +324,7 @@ export const PauseJobRequestSchema: GenMessage<PauseJobRequest> = /*@__PURE__*/
  */
 export type PauseJobResponse = Message<"easycron.internal.scheduler.v1.PauseJobResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.PauseJobResponse response = 1;
    */
@@ -345,14 +345,14 @@ export const PauseJobResponseSchema: GenMessage<PauseJobResponse> = /*@__PURE__*
  */
 export type ResumeJobRequest = Message<"easycron.internal.scheduler.v1.ResumeJobRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.ResumeJobRequest request = 2;
    */
@@ -373,7 +373,7 @@ export const ResumeJobRequestSchema: GenMessage<ResumeJobRequest> = /*@__PURE__*
  */
 export type ResumeJobResponse = Message<"easycron.internal.scheduler.v1.ResumeJobResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.ResumeJobResponse response = 1;
    */
@@ -394,14 +394,14 @@ export const ResumeJobResponseSchema: GenMessage<ResumeJobResponse> = /*@__PURE_
  */
 export type RunJobRequest = Message<"easycron.internal.scheduler.v1.RunJobRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.RunJobRequest request = 2;
    */
@@ -422,7 +422,7 @@ export const RunJobRequestSchema: GenMessage<RunJobRequest> = /*@__PURE__*/
  */
 export type RunJobResponse = Message<"easycron.internal.scheduler.v1.RunJobResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.RunJobResponse response = 1;
    */
@@ -443,14 +443,14 @@ export const RunJobResponseSchema: GenMessage<RunJobResponse> = /*@__PURE__*/
  */
 export type PreviewScheduleRequest = Message<"easycron.internal.scheduler.v1.PreviewScheduleRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.PreviewScheduleRequest request = 2;
    */
@@ -471,7 +471,7 @@ export const PreviewScheduleRequestSchema: GenMessage<PreviewScheduleRequest> = 
  */
 export type PreviewScheduleResponse = Message<"easycron.internal.scheduler.v1.PreviewScheduleResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.PreviewScheduleResponse response = 1;
    */
@@ -492,14 +492,14 @@ export const PreviewScheduleResponseSchema: GenMessage<PreviewScheduleResponse> 
  */
 export type SimulateScheduleRequest = Message<"easycron.internal.scheduler.v1.SimulateScheduleRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.SimulateScheduleRequest request = 2;
    */
@@ -520,7 +520,7 @@ export const SimulateScheduleRequestSchema: GenMessage<SimulateScheduleRequest> 
  */
 export type SimulateScheduleResponse = Message<"easycron.internal.scheduler.v1.SimulateScheduleResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.SimulateScheduleResponse response = 1;
    */
@@ -541,14 +541,14 @@ export const SimulateScheduleResponseSchema: GenMessage<SimulateScheduleResponse
  */
 export type DiscardTriggersRequest = Message<"easycron.internal.scheduler.v1.DiscardTriggersRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.DiscardTriggersRequest request = 2;
    */
@@ -569,7 +569,7 @@ export const DiscardTriggersRequestSchema: GenMessage<DiscardTriggersRequest> = 
  */
 export type DiscardTriggersResponse = Message<"easycron.internal.scheduler.v1.DiscardTriggersResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.DiscardTriggersResponse response = 1;
    */
@@ -590,14 +590,14 @@ export const DiscardTriggersResponseSchema: GenMessage<DiscardTriggersResponse> 
  */
 export type ListZoneDataImpactsRequest = Message<"easycron.internal.scheduler.v1.ListZoneDataImpactsRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
   projectId: string;
 
   /**
-   * What the customer asked.
+   * The customer's request.
    *
    * @generated from field: easycron.v1.ListZoneDataImpactsRequest request = 2;
    */
@@ -618,7 +618,7 @@ export const ListZoneDataImpactsRequestSchema: GenMessage<ListZoneDataImpactsReq
  */
 export type ListZoneDataImpactsResponse = Message<"easycron.internal.scheduler.v1.ListZoneDataImpactsResponse"> & {
   /**
-   * What the customer is answered.
+   * The answer for the customer.
    *
    * @generated from field: easycron.v1.ListZoneDataImpactsResponse response = 1;
    */
@@ -633,7 +633,7 @@ export const ListZoneDataImpactsResponseSchema: GenMessage<ListZoneDataImpactsRe
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 23);
 
 /**
- * Asks for the release in force.
+ * The request for the release in effect.
  *
  * @generated from message easycron.internal.scheduler.v1.GetZoneDataRequest
  */
@@ -648,27 +648,27 @@ export const GetZoneDataRequestSchema: GenMessage<GetZoneDataRequest> = /*@__PUR
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 24);
 
 /**
- * The release in force, and the next.
+ * The release in effect, and the next one.
  *
  * @generated from message easycron.internal.scheduler.v1.GetZoneDataResponse
  */
 export type GetZoneDataResponse = Message<"easycron.internal.scheduler.v1.GetZoneDataResponse"> & {
   /**
-   * The release in force, "2026a".
+   * The release in effect, such as "2026a".
    *
    * @generated from field: string version = 1;
    */
   version: string;
 
   /**
-   * The one that comes next; empty when none is known.
+   * The next release. Empty when none is known.
    *
    * @generated from field: string next_version = 2;
    */
   nextVersion: string;
 
   /**
-   * From when it counts; absent when none is known.
+   * When the next release takes effect. Absent when none is known.
    *
    * @generated from field: google.protobuf.Timestamp next_time = 3;
    */
@@ -683,13 +683,13 @@ export const GetZoneDataResponseSchema: GenMessage<GetZoneDataResponse> = /*@__P
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 25);
 
 /**
- * Asks which jobs have had a name.
+ * The request for the jobs that have had a name.
  *
  * @generated from message easycron.internal.scheduler.v1.ResolveJobRequest
  */
 export type ResolveJobRequest = Message<"easycron.internal.scheduler.v1.ResolveJobRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -717,7 +717,7 @@ export const ResolveJobRequestSchema: GenMessage<ResolveJobRequest> = /*@__PURE_
  */
 export type ResolveJobResponse = Message<"easycron.internal.scheduler.v1.ResolveJobResponse"> & {
   /**
-   * Their ids, newest first, at most 100; JOB_NOT_FOUND instead of none.
+   * Their ids, newest first, at most 100. Without any job the call is JOB_NOT_FOUND.
    *
    * @generated from field: repeated string job_uids = 1;
    */
@@ -732,8 +732,11 @@ export const ResolveJobResponseSchema: GenMessage<ResolveJobResponse> = /*@__PUR
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 27);
 
 /**
- * What the gateway asks of the scheduler, which owns jobs and revisions. Each request carries the project that the
- * gateway has authenticated and the customer's request, already checked against the public contract's field rules.
+ * What the gateway asks of the scheduler, which owns jobs, revisions and calendars. Each request carries the project
+ * that the gateway has authenticated, and the customer's request, which the gateway has checked against the field
+ * rules of the public API.
+ *
+ * idempotency_level says which methods a client may send again when the scheduler does not answer.
  *
  * @generated from service easycron.internal.scheduler.v1.SchedulerService
  */
@@ -749,7 +752,7 @@ export const SchedulerService: GenService<{
     output: typeof CreateJobResponseSchema;
   },
   /**
-   * Reads a job.
+   * Returns a job.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.GetJob
    */
@@ -769,7 +772,7 @@ export const SchedulerService: GenService<{
     output: typeof ListJobsResponseSchema;
   },
   /**
-   * Adds a revision.
+   * Adds a revision to a job.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.UpdateJob
    */
@@ -809,7 +812,7 @@ export const SchedulerService: GenService<{
     output: typeof ResumeJobResponseSchema;
   },
   /**
-   * Makes a manual trigger.
+   * Creates a manual trigger.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.RunJob
    */
@@ -819,7 +822,7 @@ export const SchedulerService: GenService<{
     output: typeof RunJobResponseSchema;
   },
   /**
-   * Gives fire times ahead of time.
+   * Returns fire times in advance.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.PreviewSchedule
    */
@@ -829,7 +832,7 @@ export const SchedulerService: GenService<{
     output: typeof PreviewScheduleResponseSchema;
   },
   /**
-   * Plays a schedule through time.
+   * Simulates a job over a range of time.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.SimulateSchedule
    */
@@ -839,7 +842,7 @@ export const SchedulerService: GenService<{
     output: typeof SimulateScheduleResponseSchema;
   },
   /**
-   * Discards triggers that have not come to rest.
+   * Cancels triggers that have not ended.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.DiscardTriggers
    */
@@ -849,7 +852,7 @@ export const SchedulerService: GenService<{
     output: typeof DiscardTriggersResponseSchema;
   },
   /**
-   * Tells which jobs a coming release of the zone database moves.
+   * Lists the jobs that the next release of the zone database changes.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.ListZoneDataImpacts
    */
@@ -859,7 +862,7 @@ export const SchedulerService: GenService<{
     output: typeof ListZoneDataImpactsResponseSchema;
   },
   /**
-   * Tells which release of the zone database is in force, and which comes next.
+   * Returns the release of the zone database in effect, and the next one.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.GetZoneData
    */
@@ -869,7 +872,7 @@ export const SchedulerService: GenService<{
     output: typeof GetZoneDataResponseSchema;
   },
   /**
-   * Gives the ids of all jobs that have had a name, deleted ones included.
+   * Returns the ids of all jobs that have had a name, deleted jobs included.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.ResolveJob
    */
@@ -889,7 +892,7 @@ export const SchedulerService: GenService<{
     output: typeof CreateCalendarResponseSchema;
   },
   /**
-   * Reads a calendar.
+   * Returns a calendar.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.GetCalendar
    */
@@ -919,7 +922,7 @@ export const SchedulerService: GenService<{
     output: typeof UpdateCalendarResponseSchema;
   },
   /**
-   * Deletes a calendar to which no living job refers.
+   * Deletes a calendar to which no job refers that is not deleted.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.DeleteCalendar
    */
@@ -929,7 +932,7 @@ export const SchedulerService: GenService<{
     output: typeof DeleteCalendarResponseSchema;
   },
   /**
-   * Tells whether a calendar is open.
+   * Says whether a calendar is open.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.CheckCalendar
    */
@@ -989,7 +992,7 @@ export const SchedulerService: GenService<{
     output: typeof BatchResumeJobsResponseSchema;
   },
   /**
-   * Makes jobs be what is given.
+   * Makes the jobs that have certain labels be exactly the given ones.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.ApplyJobs
    */
@@ -999,7 +1002,7 @@ export const SchedulerService: GenService<{
     output: typeof ApplyJobsResponseSchema;
   },
   /**
-   * Begins a backfill.
+   * Starts a backfill.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.BackfillJob
    */
@@ -1009,7 +1012,7 @@ export const SchedulerService: GenService<{
     output: typeof BackfillJobResponseSchema;
   },
   /**
-   * Reads an operation.
+   * Returns an operation.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.GetOperation
    */
@@ -1049,7 +1052,7 @@ export const SchedulerService: GenService<{
     output: typeof ListRevisionsResponseSchema;
   },
   /**
-   * Puts an earlier specification in force again.
+   * Puts an earlier specification in effect again.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.RevertJob
    */
@@ -1059,7 +1062,7 @@ export const SchedulerService: GenService<{
     output: typeof RevertJobResponseSchema;
   },
   /**
-   * Reads a revision.
+   * Returns a revision.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.GetRevision
    */
@@ -1079,7 +1082,7 @@ export const SchedulerService: GenService<{
     output: typeof ListFireTimesResponseSchema;
   },
   /**
-   * Says why a job did or did not fire.
+   * Explains why a job did or did not fire.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.ExplainFireTime
    */
@@ -1089,7 +1092,7 @@ export const SchedulerService: GenService<{
     output: typeof ExplainFireTimeResponseSchema;
   },
   /**
-   * Leaves one fire time out.
+   * Skips one fire time.
    *
    * @generated from rpc easycron.internal.scheduler.v1.SchedulerService.SkipFireTime
    */
