@@ -21,8 +21,8 @@ interface ReasonRow {
 }
 
 /**
- * The canonical gRPC code and the sentence of every reason. No other place picks a code. A sentence says what is wrong,
- * which value is wrong, and what to do, in that order.
+ * The canonical gRPC code and the sentence of every reason. No other place picks a code. A sentence says what is
+ * wrong, which value is wrong, and what to do, in that order.
  */
 export const REASONS: Readonly<Record<ReasonName, ReasonRow>> = {
   API_KEY_MISSING: {
@@ -189,7 +189,10 @@ export class EasyCronError extends Error {
     return REASONS[this.reason].code;
   }
 
-  /** Returns an EasyCronError as it is. Turns anything else into INTERNAL with a new random id, and keeps it as the cause. */
+  /**
+   * Returns an EasyCronError as it is. Turns anything else into INTERNAL with a new random id, and keeps it as the
+   * cause.
+   */
   static from(error: unknown): EasyCronError {
     if (error instanceof EasyCronError) return error;
     return failure("INTERNAL", { errorId: `err_${randomBytes(8).toString("hex")}` }, { cause: error });
@@ -227,7 +230,10 @@ export function failure(
   });
 }
 
-/** Creates the error of one field of the request. The field's path and the problem are in the message and in a violation. */
+/**
+ * Creates the error of one field of the request. The field's path and the problem are in the message and in a
+ * violation.
+ */
 export function fieldFailure(
   reason: ReasonName,
   field: string,

@@ -13,8 +13,8 @@ export function withRequestText<T>(serve: () => T): T {
 }
 
 /**
- * Decodes UTF-8 for connect, and keeps the text for the call. Connect's own errors do not name the field that they are
- * about; the text does, whatever the protocol and the compression it came in.
+ * Decodes UTF-8 for connect, and keeps the text for the call. Connect's own errors do not name the field that they
+ * are about; the text does, whatever the protocol and the compression it came in.
  */
 export const rememberingDecoder = {
   decode(bytes?: Uint8Array): string {

@@ -19,8 +19,8 @@ export interface Undecodable {
 }
 
 /**
- * Finds the first part of a JSON text that a message cannot be decoded from: an unknown field, a value of another form,
- * two fields of a oneof. Undefined when the text is no JSON object, or when nothing in it alone is at fault.
+ * Finds the first part of a JSON text that a message cannot be decoded from: an unknown field, a value of another
+ * form, two fields of a oneof. Undefined when the text is no JSON object, or when nothing in it alone is at fault.
  */
 export function findUndecodable(schema: DescMessage, text: string): Undecodable | undefined {
   let json: JsonValue;

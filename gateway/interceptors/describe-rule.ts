@@ -21,8 +21,8 @@ export const PATTERN_WORDS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Says in words what a broken rule asks for, such as "Must be from 1 to 500". `field` carries the rule, and `path` leads
- * from its options to the rule, as protovalidate reports it. Undefined for a rule that has no words here.
+ * Says in words what a broken rule asks for, such as "Must be from 1 to 500". `field` carries the rule, and `path`
+ * leads from its options to the rule, as protovalidate reports it. Undefined for a rule that has no words here.
  */
 export function describeRule(ruleId: string, field: DescField, path: Path): string | undefined {
   const rules = findRules(field, path);

@@ -48,7 +48,9 @@ function valueAt(path: Path, request: unknown): unknown {
   return at;
 }
 
-/** Shows a value as JSON writes it, or the size of a list or a map; undefined when there is no short way to show it. */
+/**
+ * Shows a value as JSON writes it, or the size of a list or a map; undefined when there is no short way to show it.
+ */
 function showValue(value: unknown, ruleId: string, field: DescField | undefined): string | undefined {
   if (ruleId === "repeated.unique") return undefined;
   if (isReflectList(value) || isReflectMap(value)) return `it has ${value.size}`;

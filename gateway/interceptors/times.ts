@@ -6,9 +6,10 @@ import type { FieldViolation } from "../../mesh/errors.ts";
 import { showDuration, showTimestamp } from "./show-time.ts";
 
 /*
- * Time is kept in whole milliseconds. A finer duration, or a finer instant in a job, would be rounded on its way in, and
- * the rounded one could pass a bound that the given one breaks, or fire at another moment than was asked for; so it is
- * refused, here, for all requests. An instant elsewhere only says where to look, often a clock's present one: it is rounded.
+ * Time is kept in whole milliseconds. A finer duration, or a finer instant in a job, would be rounded on its way in,
+ * and the rounded one could pass a bound that the given one breaks, or fire at another moment than was asked for; so
+ * it is refused, here, for all requests. An instant elsewhere only says where to look, often a clock's present one:
+ * it is rounded.
  */
 
 const NANOS_OF_A_MS = 1_000_000;
@@ -22,8 +23,8 @@ const END_SECOND = BigInt(Date.UTC(LAST_YEAR + 1, 0, 1) / 1_000);
 const OUTPUT_ONLY = new Set(["next_fire_time", "create_time", "update_time", "pause_until", "snapshot"]);
 
 /**
- * The durations of a request, and the instants of a job in it, that are not whole milliseconds, the instants outside the
- * years 1900 to 2400, and the durations that are none, each with its JSON path.
+ * The durations of a request, and the instants of a job in it, that are not whole milliseconds, the instants outside
+ * the years 1900 to 2400, and the durations that are none, each with its JSON path.
  */
 export function timeViolations(schema: DescMessage, message: Message): FieldViolation[] {
   return violationsIn(reflect(schema, message), "", false);

@@ -37,7 +37,9 @@ export function createValidateInterceptor(): Interceptor {
   }
 }
 
-/** A path as the JSON was sent: lowerCamelCase, [index], ["key"]. A oneof has no name there: its fields stand for it. */
+/**
+ * A path as the JSON was sent: lowerCamelCase, [index], ["key"]. A oneof has no name there: its fields stand for it.
+ */
 export function toJsonPath(path: Path): string {
   let text = "";
   const add = (name: string) => {

@@ -19,9 +19,9 @@ type InnerMethod<I, O> = (
 ) => Promise<{ readonly response?: O | undefined }>;
 
 /**
- * Makes the handler of a public method that an inner service answers: `getJob: forward(scheduler.getJob)`. The handler
- * passes on the caller's project, deadline and trace, and returns the inner response unchanged. `check` runs before the
- * call inward and refuses a request by throwing. Throws API_KEY_INVALID if the caller is no project.
+ * Makes the handler of a public method that an inner service answers: `getJob: forward(scheduler.getJob)`. The
+ * handler passes on the caller's project, deadline and trace, and returns the inner response unchanged. `check` runs
+ * before the call inward and refuses a request by throwing. Throws API_KEY_INVALID if the caller is no project.
  */
 export function forward<I, O>(
   method: InnerMethod<I, O>,
@@ -35,7 +35,9 @@ export function forward<I, O>(
   };
 }
 
-/** Returns the response inside an inner service's answer. Throws when there is none, which is a bug in that service. */
+/**
+ * Returns the response inside an inner service's answer. Throws when there is none, which is a bug in that service.
+ */
 export function answered<T>({ response }: { readonly response?: T | undefined }): T {
   if (response === undefined) throw new Error("An inner service answered without a response.");
   return response;

@@ -25,7 +25,10 @@ export interface JobServiceParts {
   readonly allow: AllowList;
 }
 
-/** Returns the handlers of JobService: each checks what can be checked without the stored job, then asks the scheduler. */
+/**
+ * Returns the handlers of JobService: each checks what can be checked without the stored job, then asks the
+ * scheduler.
+ */
 export function createJobService({ scheduler, allow }: JobServiceParts): ServiceImpl<typeof JobService> {
   const check = createJobChecks(allow);
   return {
@@ -50,7 +53,9 @@ export function createJobService({ scheduler, allow }: JobServiceParts): Service
   };
 }
 
-/** Returns what each method that writes a job checks before the call inward. Each check throws what it finds wrong. */
+/**
+ * Returns what each method that writes a job checks before the call inward. Each check throws what it finds wrong.
+ */
 function createJobChecks(allow: AllowList) {
   return {
     createJob: ({ job }: CreateJobRequest, { plugins }: ProjectCaller) =>
