@@ -15,7 +15,7 @@ const INNER_DEADLINE_MS = 10_000;
 const CLOSE_GRACE_MS = 5_000;
 const LIMITS = { sniffMs: 10_000, headersMs: 10_000, requestMs: 60_000, idleMs: 75_000, maxStreams: 250 };
 
-/** Makes a gateway that serves. */
+/** Starts a gateway: it listens and serves when the promise resolves. */
 export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const config = readConfig(env);
   const logger = createLogger("gateway", env);

@@ -22,7 +22,7 @@ export function acceptedForm(field: DescField): string {
   return scalarForm(field.scalar);
 }
 
-/** The names that an enum accepts, but for the one that says nothing. */
+/** Returns the names that an enum accepts, without the UNSPECIFIED one. */
 export function acceptedNames({ values }: DescEnum): string {
   return values
     .filter(({ number }) => number !== 0)

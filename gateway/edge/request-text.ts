@@ -7,7 +7,7 @@ interface Slot {
 const slots = new AsyncLocalStorage<Slot>();
 const utf8 = new TextDecoder();
 
-/** Serves one call so that `requestText` knows in it what `rememberingDecoder` has decoded. */
+/** Runs `serve` for one call. Within it, `requestText` returns what `rememberingDecoder` has decoded. */
 export function withRequestText<T>(serve: () => T): T {
   return slots.run({ text: undefined }, serve);
 }

@@ -28,7 +28,7 @@ export function createValidateInterceptor(): Interceptor {
 
   function ruleViolations(schema: DescMessage, message: Message, refused: boolean): FieldViolation[] {
     const result = validator.validate(schema, message);
-    // A duration that is none cannot be compared; it has been refused already.
+    // An invalid duration cannot be compared. It has been refused already.
     if (result.kind === "error" && !refused) throw result.error;
     return (result.violations ?? []).map((violation) => ({
       field: toJsonPath(violation.field),
