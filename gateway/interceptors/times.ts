@@ -6,10 +6,10 @@ import type { FieldViolation } from "../../mesh/errors.ts";
 import { showDuration, showTimestamp } from "./show-time.ts";
 
 /*
- * Time is kept in whole milliseconds. A finer duration, or a finer instant in a job, would be rounded on its way in,
- * and the rounded one could pass a bound that the given one breaks, or fire at another moment than was asked for; so
- * it is refused, here, for all requests. An instant elsewhere only says where to look, often a clock's present one:
- * it is rounded.
+ * EasyCron stores time in whole milliseconds. A finer duration, or a finer instant in a job, would have to be
+ * rounded. The rounded value could be within a bound that the given value breaks, or the job could fire at another
+ * moment than requested. So this file refuses it, for all requests. An instant outside a job only says where to look,
+ * and is often the present time of a clock: it is rounded.
  */
 
 const NANOS_OF_A_MS = 1_000_000;
