@@ -41,7 +41,7 @@ describe("an error", () => {
     expect(error.message.isWellFormed()).toBe(true);
   });
 
-  test("made from something unknown says nothing but an id, and keeps the cause", () => {
+  test("made from an unknown error shows only an id, and keeps the cause", () => {
     const cause = new Error("connect ECONNREFUSED 10.0.0.7:5432");
     const error = EasyCronError.from(cause);
     expect(error).toMatchObject({ reason: "INTERNAL", code: Code.INTERNAL, cause });
@@ -49,7 +49,7 @@ describe("an error", () => {
     expect(error.message).not.toContain("10.0.0.7");
   });
 
-  test("made from one of ours is itself", () => {
+  test("made from an EasyCronError is that error", () => {
     const error = failure("CANCELLED");
     expect(EasyCronError.from(error)).toBe(error);
   });
