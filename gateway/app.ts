@@ -15,7 +15,7 @@ const INNER_DEADLINE_MS = 10_000;
 const CLOSE_GRACE_MS = 5_000;
 const LIMITS = { sniffMs: 10_000, headersMs: 10_000, requestMs: 60_000, idleMs: 75_000, maxStreams: 250 };
 
-/** Makes a gateway that serves. */
+/** Starts a gateway: it listens and serves when the promise resolves. */
 export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const config = readConfig(env);
   const logger = createLogger("gateway", env);
@@ -27,33 +27,10 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const scheduler = createGrpcClient(SchedulerService, {
     addresses: config.schedulerAddresses,
     deadlineMs: INNER_DEADLINE_MS,
-    idempotentMethods: [
-      "getJob",
-      "listJobs",
-      "pauseJob",
-      "resumeJob",
-      "previewSchedule",
-      "resolveJob",
-      "getCalendar",
-      "listCalendars",
-      "checkCalendar",
-      "simulateSchedule",
-      "listZoneDataImpacts",
-      "getZoneData",
-      "listFireTimes",
-      "explainFireTime",
-      "auditLedger",
-      "listRevisions",
-      "getRevision",
-      "getOperation",
-      "listOperations",
-      "cancelOperation",
-    ],
   });
   const dispatcher = createGrpcClient(DispatcherService, {
     addresses: config.dispatcherAddresses,
     deadlineMs: INNER_DEADLINE_MS,
-    idempotentMethods: ["getTrigger", "listTriggers", "listAttempts"],
   });
   const health = createHealth();
   const closing = new AbortController();

@@ -9,7 +9,7 @@ const good = {
   EASYCRON_OPERATOR_KEY_HASH: "ab".repeat(32),
 };
 
-test("has defaults, and allows no private address", () => {
+test("the configuration has defaults, and allows no private address", () => {
   const config = readConfig(good);
   expect(config).toMatchObject({
     listen: "127.0.0.1:8080",
@@ -19,12 +19,12 @@ test("has defaults, and allows no private address", () => {
   expect(isAllowedAddress("127.0.0.1", config.egressAllow)).toBe(false);
 });
 
-test("takes allowed ranges from the environment", () => {
+test("the configuration reads the allowed ranges", () => {
   const { egressAllow } = readConfig({ ...good, EASYCRON_EGRESS_ALLOW: "127.0.0.0/8,::1/128" });
   expect(isAllowedAddress("::1", egressAllow)).toBe(true);
 });
 
-test("names what is wrong, without showing secrets", () => {
+test("a configuration error names every wrong variable, and shows no secret", () => {
   const bad = { ...good, EASYCRON_OPERATOR_KEY_HASH: "hunter2", EASYCRON_EGRESS_ALLOW: "10/8" };
   expect(() => readConfig(bad)).toThrow(
     "EASYCRON_OPERATOR_KEY_HASH is (secret); it must be 64 hex digits: the SHA-256 of the operator's key. " +

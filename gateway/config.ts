@@ -14,15 +14,15 @@ const toHash = (text: string) => (/^[0-9a-fA-F]{64}$/.test(text) ? Buffer.from(t
 const spec = {
   /** The public port. */
   listen: listenAddress("EASYCRON_GATEWAY_LISTEN", { default: "127.0.0.1:8080" }),
-  /** The database, under the role easycron_gateway. */
+  /** The database, with the role easycron_gateway. */
   databaseUrl: databaseUrl("DATABASE_URL"),
-  /** Most database connections at once. */
+  /** The largest number of database connections. */
   databaseConnections: integer("EASYCRON_GATEWAY_DATABASE_CONNECTIONS", { default: 8, min: 1, max: 100 }),
-  /** The schedulers. */
+  /** The addresses of the schedulers. */
   schedulerAddresses: addressList("EASYCRON_SCHEDULER_ADDRESSES"),
-  /** The dispatchers. */
+  /** The addresses of the dispatchers. */
   dispatcherAddresses: addressList("EASYCRON_DISPATCHER_ADDRESSES"),
-  /** SHA-256 of the operator's key. */
+  /** The SHA-256 of the operator's key. */
   operatorKeyHash: parsed(
     "EASYCRON_OPERATOR_KEY_HASH",
     "64 hex digits: the SHA-256 of the operator's key",
@@ -31,13 +31,13 @@ const spec = {
       secret: true,
     },
   ),
-  /** Ranges that webhooks may call although they are not public. */
+  /** Address ranges that webhooks may call although they are not public. */
   egressAllow: parsed("EASYCRON_EGRESS_ALLOW", "address ranges such as 127.0.0.0/8,::1/128", parseAllowList, {
     default: [],
   }),
 };
 
-/** Reads the configuration; throws one ConfigError with every problem. */
+/** Reads the configuration. Throws one ConfigError with every problem. */
 export function readConfig(env: NodeJS.ProcessEnv) {
   return readEnv(env, spec, findUnknown(env, { room: "gateway", spec }));
 }

@@ -95,7 +95,7 @@ describe.each(PROTOCOLS)("over %s", (_, transportTo) => {
     return { jobs: createClient(JobService, transport), transport };
   }
 
-  test("a job goes in with its project, and the answer comes back", async () => {
+  test("a request reaches the scheduler with its project, and the answer comes back", async () => {
     const seen: string[] = [];
     const { jobs } = await open({
       scheduler: {
@@ -125,7 +125,7 @@ describe.each(PROTOCOLS)("over %s", (_, transportTo) => {
     }
   });
 
-  test("a project's key may not do the operator's work", async () => {
+  test("a project's key may not call the operator's methods", async () => {
     const { transport } = await open();
     const projects = createClient(ProjectService, transport);
     expect(await errorOf(projects.createProject({ project: { displayName: "A" } }, project))).toMatchObject({
@@ -134,7 +134,7 @@ describe.each(PROTOCOLS)("over %s", (_, transportTo) => {
     });
   });
 
-  test("an error of the scheduler comes through with its details", async () => {
+  test("an error of the scheduler reaches the caller with its details", async () => {
     const { jobs } = await open({
       scheduler: {
         getJob: async () => {
@@ -152,7 +152,7 @@ describe.each(PROTOCOLS)("over %s", (_, transportTo) => {
     expect(await errorOf(jobs.getJob({ name: "a" }, project))).toMatchObject({
       code: "NotFound",
       reason: "JOB_NOT_FOUND",
-      message: 'There is no job named "a".',
+      message: 'There is no job named "a" in this project; ListJobs gives the names.',
     });
     expect(await errorOf(jobs.createJob({ job: job() }, project))).toMatchObject({
       code: "InvalidArgument",
@@ -166,7 +166,7 @@ describe.each(PROTOCOLS)("over %s", (_, transportTo) => {
     });
   });
 
-  test("broken field rules are told by their JSON paths", async () => {
+  test("a broken field rule is reported with its JSON path", async () => {
     const { jobs } = await open();
     const broken = create(JobSchema, { ...job(), name: "Pay Roll", schedules: [create(ScheduleSchema)] });
     const error = await errorOf(jobs.createJob({ job: broken }, project));
@@ -176,7 +176,7 @@ describe.each(PROTOCOLS)("over %s", (_, transportTo) => {
     expect(error.message).toContain("Pay Roll");
   });
 
-  test("a payload goes through as deep as it may be, and is refused when deeper", async () => {
+  test("a payload of the largest depth is accepted, and a deeper one is refused", async () => {
     const { jobs } = await open({
       scheduler: {
         runJob: async ({ request }) => ({ response: { trigger: { id: `${request?.payload?.kind.case}` } } }),
@@ -194,13 +194,13 @@ describe.each(PROTOCOLS)("over %s", (_, transportTo) => {
     });
   });
 
-  test("a body that is too large is refused, and the connection goes on", async () => {
+  test("a body that is too large is refused, and the connection stays usable", async () => {
     const { jobs } = await open({ scheduler: { getJob: async () => ({ response: {} }) } });
     const large = create(JobSchema, { ...job(), labels: { a: "x".repeat(2_000_000) } });
     expect(await errorOf(jobs.createJob({ job: large }, project))).toMatchObject({
       code: "ResourceExhausted",
       reason: "REQUEST_TOO_LARGE",
-      message: "The request is larger than the 1048576 bytes that are read.",
+      message: "The request is too large; send at most 1048576 bytes.",
     });
     await jobs.getJob({ name: "a" }, project);
   });
@@ -222,13 +222,15 @@ describe.each(PROTOCOLS)("over %s", (_, transportTo) => {
     expect((await errorOf(jobs.listJobs({}, { ...project, timeoutMs: 200 }))).code).toBe("DeadlineExceeded");
   });
 
-  test("a fault is INTERNAL, and the log knows its id", async () => {
+  test("an internal error is INTERNAL, and the log has its id", async () => {
     const gateway = await start({ scheduler: { getJob: async () => ({}) } });
     const jobs = createClient(JobService, transportTo(gateway.url));
     const error = await errorOf(jobs.getJob({ name: "a" }, project));
     expect(error).toMatchObject({ code: "Internal", reason: "INTERNAL" });
     const { errorId } = gateway.logged.find(({ level }) => level === "error")?.fields ?? {};
-    expect(error.message).toBe(`A fault of ours. Our logs know it as ${errorId}.`);
+    expect(error.message).toBe(
+      `EasyCron failed on this call; report the error id ${errorId}, which is in its logs.`,
+    );
   });
 
   test("an unknown method is METHOD_UNIMPLEMENTED", async () => {
@@ -238,7 +240,7 @@ describe.each(PROTOCOLS)("over %s", (_, transportTo) => {
     expect(await errorOf(call)).toMatchObject({ code: "Unimplemented", reason: "METHOD_UNIMPLEMENTED" });
   });
 
-  test("the health of the gateway is told without a key", async () => {
+  test("the health of the gateway can be read without a key", async () => {
     const gateway = await start();
     gateway.setServing(true);
     const health = createClient(Health, transportTo(gateway.url));
@@ -251,7 +253,7 @@ describe.each(PROTOCOLS)("over %s", (_, transportTo) => {
   });
 });
 
-test("those who watch the health are told of the end, and let go", async () => {
+test("a call that watches the health is told that the gateway closes, and then ends", async () => {
   const gateway = await start();
   gateway.setServing(true);
   const watching = createClient(Health, createGrpcTransport({ baseUrl: gateway.url })).watch({});
@@ -308,7 +310,7 @@ describe("projects and keys", () => {
     expect(JSON.stringify(written)).not.toContain(secret);
   });
 
-  test("a key for nobody is PROJECT_NOT_FOUND", async () => {
+  test("a key for a project that does not exist is PROJECT_NOT_FOUND", async () => {
     const transport = await open({ answer: (name) => (name === "apiKeyInsert" ? [] : undefined) });
     const call = createClient(ApiKeyService, transport).createApiKey({ project: "proj_x" }, as(OPERATOR_KEY));
     expect(await errorOf(call)).toMatchObject({ code: "NotFound", reason: "PROJECT_NOT_FOUND" });
@@ -328,8 +330,8 @@ describe("projects and keys", () => {
   });
 });
 
-describe("what is asked of whom", () => {
-  test("triggers of a job are asked by the ids that the scheduler gives for its name", async () => {
+describe("calls to the inner services", () => {
+  test("triggers of a job are read by the ids that the scheduler returns for its name", async () => {
     const asked: unknown[] = [];
     const { url } = await start({
       scheduler: {
@@ -355,7 +357,7 @@ describe("what is asked of whom", () => {
     expect(asked).toEqual(["proj_b", "payroll", "proj_b", ["job_2", "job_1"], "proj_b", []]);
   });
 
-  test("signing keys are the dispatcher's, previews the scheduler's", async () => {
+  test("signing keys come from the dispatcher, previews from the scheduler", async () => {
     const { url } = await start({
       scheduler: { previewSchedule: async () => ({ response: { fireTimes: [{ localTime: "x" }] } }) },
       dispatcher: {
@@ -373,7 +375,7 @@ describe("what is asked of whom", () => {
     );
   });
 
-  test("the trace of the caller goes on inward, as a child", async () => {
+  test("the inner call is a child span of the caller's trace", async () => {
     const seen: string[] = [];
     const { url } = await start({
       scheduler: {

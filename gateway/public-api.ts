@@ -35,11 +35,11 @@ import { createSigningKeyService } from "./services/signing-key-service.ts";
 import { createSystemService, MAX_REQUEST_BYTES } from "./services/system-service.ts";
 import { createTriggerService, type TriggerServiceParts } from "./services/trigger-service.ts";
 
-/** What the public API stands on. */
+/** What the public API needs. */
 export interface PublicApiParts extends AuthenticateParts, OwnParts, JobServiceParts, TriggerServiceParts {
   readonly health: HealthState;
   readonly logger: Logger;
-  /** Ends streams that would go on for ever. */
+  /** Ends streams that would otherwise never end. */
   readonly shutdownSignal: AbortSignal;
 }
 
@@ -47,14 +47,14 @@ const MAX_DEADLINE_MS = 60_000;
 
 const JSON_OPTIONS = {
   ignoreUnknownFields: false,
-  // Empty lists and zeros are said, so that a script need not know what is left out.
+  // Answers include empty lists and zeros, so that a script need not know which fields are left out.
   alwaysEmitImplicit: true,
   registry: detailTypes,
-  // Connect's serialization takes it, though the type of its options does not say so.
+  // Connect's serialization uses this option, although the type of its options does not have it.
   textDecoder: rememberingDecoder,
 };
 
-/** Makes the listener that serves every public method, over gRPC, gRPC-Web and Connect. */
+/** Creates the listener that serves every public method over gRPC, gRPC-Web and Connect. */
 export function createPublicApi(parts: PublicApiParts): NodeListener {
   const { health, logger, scheduler, dispatcher } = parts;
   const implementations = [
@@ -85,7 +85,9 @@ export function createPublicApi(parts: PublicApiParts): NodeListener {
   });
 }
 
-/** Runs on a call's headers, before anything of its body is read: who calls, and may they. */
+/**
+ * Creates the check that runs on a call's headers before its body is read: who calls, and whether that is allowed.
+ */
 function createRequestGate(parts: PublicApiParts): (context: HandlerContext) => Promise<void> {
   return async (context) => {
     nameErrorsOf(context, { logger: parts.logger, maxBytes: MAX_REQUEST_BYTES });

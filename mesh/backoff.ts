@@ -1,18 +1,21 @@
-/** How long to wait before another try. */
+/** What decides how long to wait before the next try. */
 export interface Backoff {
-  /** Which failure this was, from 1. */
+  /** The number of the failure: 1 for the first. */
   readonly attempt: number;
-  /** Pause after the first failure, before jitter. */
+  /** The pause after the first failure, in milliseconds, before jitter. */
   readonly minMs: number;
-  /** Longest pause, before jitter. */
+  /** The longest pause, in milliseconds, before jitter. */
   readonly maxMs: number;
-  /** Largest shift either way, as a fraction of the pause: 0 to 1. */
+  /** How far the pause may be lengthened or shortened at random, as a fraction of it: 0 to 1. */
   readonly jitter: number;
-  /** Uniform in [0, 1), as Math.random. */
+  /** Returns a random number, uniform in [0, 1), as Math.random does. */
   readonly random: () => number;
 }
 
-/** Pause in whole milliseconds: doubles with each failure from `minMs` up to `maxMs`, shifted at random. */
+/**
+ * Returns the pause in whole milliseconds. It doubles with each failure, from `minMs` up to `maxMs`, plus or minus
+ * jitter.
+ */
 export function backoffMs({ attempt, minMs, maxMs, jitter, random }: Backoff): number {
   // 2 ** 1024 is Infinity, which Math.min turns into maxMs.
   const pauseMs = Math.min(maxMs, minMs * 2 ** (Math.max(1, attempt) - 1));

@@ -6,10 +6,13 @@ export interface ItemError {
   readonly error: EasyCronError;
 }
 
-/** Most broken rules that one error tells of. */
+/** The largest number of broken rules that one error lists. */
 const MAX_VIOLATIONS = 100;
 
-/** One error for the items of a list that are wrong: reason and words of the first, the broken rules of all. */
+/**
+ * Creates one error for all wrong items of a list: it has the reason and message of the first, and the broken rules
+ * of all.
+ */
 export function batchError(list: string, errors: readonly [ItemError, ...ItemError[]]): EasyCronError {
   const [{ index, error }] = errors;
   const violations = errors.flatMap((each) => violationsOf(list, each)).slice(0, MAX_VIOLATIONS);
@@ -35,15 +38,17 @@ function violationsOf(list: string, { index, error }: ItemError): EasyCronError[
 }
 
 /**
- * The path of a field of one item. Fields of jobs are named from `job` on; where the items are the jobs themselves
- * (`jobs`), that is left out.
+ * Returns the path of a field of one item, such as `requests[3].job.name`. If the list is `jobs`, the items are the
+ * jobs themselves, so the leading `job.` is left out: `jobs[3].name`.
  */
 export function itemPath(list: string, index: number, field: string): string {
   const own = list === "jobs" ? field.replace(/^job\./, "") : field;
   return own === "" ? `${list}[${index}]` : `${list}[${index}].${own}`;
 }
 
-/** Does something with each item; throws one error for all the items with which it fails. */
+/**
+ * Calls `work` with each item and returns the results. Throws one error for all the items for which `work` throws.
+ */
 export function eachOrThrow<T, R>(
   list: string,
   items: readonly T[],
@@ -63,15 +68,15 @@ export function eachOrThrow<T, R>(
   return results;
 }
 
-/** Throws one error for the items that are wrong, if any is. */
+/** Throws one error for all the wrong items. Does nothing if there are none. */
 export function throwIfAny(list: string, errors: readonly ItemError[]): void {
   const [first, ...others] = errors;
   if (first !== undefined) throw batchError(list, [first, ...others]);
 }
 
 /**
- * As `eachOrThrow` for work that takes time, on a few items at once. All are worked on, also after a failure; results
- * are in the order of the items.
+ * Does the same as `eachOrThrow` for asynchronous work, with at most 4 items in flight. A failure does not stop the
+ * other items. The results are in the order of the items.
  */
 export async function eachAtOnce<T, R>(
   list: string,

@@ -1,6 +1,6 @@
-/** Where the time comes from; injected, so that tests can make their own. */
+/** A source of the time. It is injected, so that tests can set the time. */
 export interface Clock {
-  /** Milliseconds since 1970, an integer. May step backwards with the system's clock. */
+  /** Returns the milliseconds since 1970, an integer. They can go backwards when the system's clock is set. */
   now(): number;
 }
 

@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { printable } from "./printable.ts";
 
-/** The environment is not usable. The message names every variable that is wrong, with its value and bound. */
+/** The environment cannot be used. The message names every wrong variable, its value and what it must be. */
 export class ConfigError extends Error {
   override readonly name = "ConfigError";
   readonly problems: readonly string[];
@@ -12,30 +12,30 @@ export class ConfigError extends Error {
   }
 }
 
-/** One variable: its name, how its text becomes a value, and what it is when it is not set. */
+/** One environment variable: its name, how to parse it, and its default. */
 export interface Setting<T> {
   readonly variable: string;
-  /** What would be right, as in "a whole number from 1 to 10". */
+  /** What the variable must be, such as "a whole number from 1 to 10". */
   readonly bound: string;
-  /** The value, or undefined when the text is outside the bound. */
+  /** Returns the value, or undefined when the text is not what the variable must be. */
   readonly parse: (text: string) => T | undefined;
-  /** Absent: the variable must be set. */
+  /** The value when the variable is not set. Without a default the variable must be set. */
   readonly default?: T;
-  /** The value is never shown. */
+  /** If true, no error message shows the value. */
   readonly secret?: boolean;
 }
 
-/** Settings by the names that the configuration gives them. */
+/** The settings of a service, by their names in the configuration. */
 export type EnvSpec = Readonly<Record<string, Setting<unknown>>>;
 
-/** What `readEnv` returns for a specification. */
+/** The type that `readEnv` returns for a specification. */
 export type EnvValues<S extends EnvSpec> = {
   readonly [K in keyof S]: S[K] extends Setting<infer T> ? T : never;
 };
 
 /**
- * Reads a frozen configuration. An empty variable counts as not set. `others` are sentences on what else is wrong with
- * the environment, as `findUnknown` returns them. Throws one ConfigError with every problem.
+ * Reads the configuration and freezes it. An empty variable counts as not set. `others` are further problems of the
+ * environment, as `findUnknown` returns them. Throws one ConfigError with every problem.
  */
 export function readEnv<S extends EnvSpec>(
   env: NodeJS.ProcessEnv,
@@ -48,7 +48,7 @@ export function readEnv<S extends EnvSpec>(
     if ("problem" in result) problems.push(result.problem);
     return [name, "value" in result ? result.value : undefined];
   });
-  // The entries have the spec's keys, and each value came from the setting of its key.
+  // The entries have the keys of the specification, and each value comes from the setting with its key.
   const values = Object.freeze(Object.fromEntries(entries)) as EnvValues<S>;
   if (problems.length > 0) throw new ConfigError(problems);
   return values;
@@ -69,8 +69,8 @@ function readSetting(
 }
 
 /**
- * Names every variable EASYCRON_… that nobody reads, as a list of problems: a misspelt one would be ignored
- * silently. A name EASYCRON_<OTHER ROOM>_… is that room's to judge.
+ * Returns one problem for every variable EASYCRON_… that nothing reads. Without this check a misspelt variable would
+ * be ignored silently. Names that begin with EASYCRON_<OTHER SERVICE>_ are left to that service.
  */
 export function findUnknown(
   env: NodeJS.ProcessEnv,
@@ -89,9 +89,9 @@ export function findUnknown(
 
 const ROOMS = ["gateway", "scheduler", "dispatcher", "plugins"];
 
-/** Variables that more than one process reads, or that belong to the supervisor; each may be in any environment. */
+/** Variables that several processes read, or that belong to `npm start`. Each may be set for any service. */
 const SHARED_VARIABLES: readonly string[] = [
-  // What a customer's own programs read, as in the README.
+  // The customer's own programs read these two, as the README shows.
   "EASYCRON_API_KEY",
   "EASYCRON_SIGNING_SECRET",
   "EASYCRON_DATA_DIR",
@@ -114,7 +114,7 @@ interface SettingOptions<T> {
   readonly secret?: boolean;
 }
 
-/** Any text that `parse` takes; what it throws becomes undefined. */
+/** A setting with its own parser. A parser that throws refuses the text. */
 export function parsed<T>(
   variable: string,
   bound: string,
@@ -131,7 +131,7 @@ export function parsed<T>(
   return { variable, bound, parse: safe, ...options };
 }
 
-/** One of a few words. */
+/** A setting that is one of a few words. */
 export function oneOf<const T extends string>(
   variable: string,
   words: readonly T[],
@@ -145,18 +145,18 @@ export function oneOf<const T extends string>(
   );
 }
 
-/** Lowest and highest value, both allowed. */
+/** The lowest and the highest value; both are allowed. */
 interface Bounds extends SettingOptions<number> {
   readonly min: number;
   readonly max: number;
 }
 
-/** A whole number. */
+/** A setting that is a whole number. */
 export function integer(variable: string, { min, max, ...options }: Bounds): Setting<number> {
   return bounded(variable, "a whole number", { min, max, ...options });
 }
 
-/** A duration in whole milliseconds; the name ends in _MS. */
+/** A setting that is a duration in whole milliseconds. Its name ends in _MS. */
 export function milliseconds(variable: `${string}_MS`, bounds: Bounds): Setting<number> {
   return bounded(variable, "whole milliseconds", bounds);
 }
@@ -169,13 +169,15 @@ function bounded(variable: string, what: string, { min, max, ...options }: Bound
   return parsed(variable, `${what} from ${min} to ${max}`, parse, options);
 }
 
-/** Where to listen: `host:port`, `[v6]:port`; port 0 takes any free one. */
+/** A setting that is an address to listen on: `host:port` or `[ipv6]:port`. Port 0 means any free port. */
 export function listenAddress(variable: string, options: SettingOptions<string> = {}): Setting<string> {
   const parse = (text: string) => (parseHostPort(text) === undefined ? undefined : text);
   return parsed(variable, "host:port, such as 127.0.0.1:8080", parse, options);
 }
 
-/** Whom to call: one or more `host:port`, separated by commas; either one name, or IP addresses of one family. */
+/**
+ * A setting that lists addresses to call, separated by commas: one `host:port`, or several `ip:port` of one family.
+ */
 export function addressList(variable: string, options: SettingOptions<string[]> = {}): Setting<string[]> {
   const parse = (text: string) => {
     const parts = text.split(",").map((part) => part.trim());
@@ -188,7 +190,7 @@ export function addressList(variable: string, options: SettingOptions<string[]> 
   return parsed(variable, bound, parse, options);
 }
 
-/** A PostgreSQL connection string; a secret, as it holds a password. */
+/** A setting that is a PostgreSQL connection string. It is a secret, because it contains a password. */
 export function databaseUrl(variable: string): Setting<string> {
   const parse = (text: string) => {
     const { protocol, pathname } = new URL(text);
@@ -197,7 +199,7 @@ export function databaseUrl(variable: string): Setting<string> {
   return parsed(variable, "postgres://user:password@host:port/database", parse, { secret: true });
 }
 
-/** A host and a port of a `host:port` text; undefined when it is none. IPv6 addresses stand in brackets. */
+/** Splits `host:port` or `[ipv6]:port` into its parts. Returns undefined for any other text. */
 export function parseHostPort(text: string): { host: string; port: number } | undefined {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(text);
   const host = match?.[1] ?? match?.[2];

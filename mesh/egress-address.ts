@@ -3,10 +3,13 @@ import ipaddr from "ipaddr.js";
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6;
 
-/** Ranges that may be called although they are not public. */
+/** Address ranges that may be called although they are not public. */
 export type AllowList = readonly (readonly [Address, number])[];
 
-/** Reads CIDR ranges separated by commas, such as `127.0.0.0/8,::1/128`; empty allows none. Throws on a bad one. */
+/**
+ * Parses CIDR ranges separated by commas, such as `127.0.0.0/8,::1/128`. An empty text means no range. Throws an
+ * Error for anything else.
+ */
 export function parseAllowList(text: string): AllowList {
   const parts = text.split(",").map((part) => part.trim());
   return parts.filter((part) => part !== "").map(parseRange);
@@ -17,13 +20,13 @@ function parseRange(text: string): readonly [Address, number] {
   const family = isIP(address);
   const isBits = /^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128);
   if (family === 0 || !isBits || rest.length > 0)
-    throw new Error(`"${text}" is not a range such as 10.0.0.0/8.`);
+    throw new Error(`"${text}" is not a range; write one as in 10.0.0.0/8.`);
   return [ipaddr.parse(address), Number(bits)];
 }
 
 /**
- * Whether this address may be dialled: a public unicast one, or one in a range that the allow list names. Expects the
- * canonical text of an address, as sockets and resolvers give it; anything else is not allowed.
+ * Returns whether a connection to this address is allowed: it is a public unicast address, or the allow list contains
+ * it. Expects the canonical text of an address, as sockets and resolvers give it. Any other text is not allowed.
  */
 export function isAllowedAddress(address: string, allow: AllowList): boolean {
   if (isIP(address) === 0) return false;
@@ -31,7 +34,7 @@ export function isAllowedAddress(address: string, allow: AllowList): boolean {
   return allow.some((range) => isWithin(parsed, range)) || isPublicUnicast(parsed);
 }
 
-/** Whether the allow list lets a process call its own machine. */
+/** Returns whether the allow list contains the loopback address, IPv4 or IPv6. */
 export function isLoopbackAllowed(allow: AllowList): boolean {
   return isAllowedAddress("127.0.0.1", allow) || isAllowedAddress("::1", allow);
 }
@@ -41,23 +44,26 @@ function isWithin(address: Address, [network, bits]: readonly [Address, number])
   return address.kind() === range.kind() && network.kind() === range.kind() && address.match(range, bits);
 }
 
-/** ::ffff:a.b.c.d is dialled as a.b.c.d, and judged as that. */
+/** Turns ::ffff:a.b.c.d into a.b.c.d, because that is the address to which the system connects. */
 function unmap(address: Address): Address {
   return address instanceof ipaddr.IPv6 && address.isIPv4MappedAddress() ? address.toIPv4Address() : address;
 }
 
-// Azure's host, which answers like a metadata service; ipaddr.js takes it for public.
+// Azure's host answers like a metadata service, but ipaddr.js counts it as public.
 const AZURE_HOST = "168.63.129.16";
 const GLOBAL_UNICAST = ipaddr.IPv6.parse("2000::");
 
 function isPublicUnicast(address: Address): boolean {
   if (address.range() !== "unicast") return false;
   if (address instanceof ipaddr.IPv4) return address.toString() !== AZURE_HOST;
-  // Beyond 2000::/3 nothing is assigned, and some of it (IPv4-compatible ::7f00:1) is dangerous.
+  // Outside 2000::/3 no address is assigned, and some are dangerous, such as the IPv4-compatible ::7f00:1.
   return address.match(GLOBAL_UNICAST, 3) && !isIsatap(address);
 }
 
-/** Tunnels to an IPv4 address of the other end's choosing: an interface id of 0:5efe or 200:5efe and that address. */
+/**
+ * Returns whether an address is an ISATAP tunnel to an IPv4 address that the other end chooses: its interface id
+ * begins with 0:5efe or 200:5efe.
+ */
 function isIsatap(address: ipaddr.IPv6): boolean {
   const [high, low] = address.parts.slice(4, 6);
   return low === 0x5efe && (high === 0 || high === 0x200);

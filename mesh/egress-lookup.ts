@@ -3,21 +3,24 @@ import { readFileSync } from "node:fs";
 import { isIP, type LookupFunction } from "node:net";
 import { type AllowList, isAllowedAddress } from "./egress-address.ts";
 
-/** The guard refused to call an address. The message may be shown to a customer; `address` is for logs only. */
+/**
+ * The egress guard refused a connection to an address. The message may be shown to a customer. `address` is for logs
+ * only.
+ */
 export class EgressBlocked extends Error {
   override readonly name = "EgressBlocked";
   readonly address: string;
 
   constructor(address: string) {
-    super("The address of this host may not be called.");
+    super("The address of this host is not public, so it may not be called.");
     this.address = address;
   }
 }
 
-/** The part of a DNS resolver that is used. */
+/** The methods of a DNS resolver that the lookup uses. */
 export type AddressResolver = Pick<dns.Resolver, "resolve4" | "resolve6">;
 
-/** Addresses by lower-case name, as /etc/hosts has them. */
+/** The addresses of each lower-case name, as in /etc/hosts. */
 export type Hosts = ReadonlyMap<string, readonly string[]>;
 
 interface LookupOptions {
@@ -27,9 +30,10 @@ interface LookupOptions {
 }
 
 /**
- * Makes the lookup of a connector. Names of the hosts file give those of their addresses that are allowed; all other
- * names are asked of DNS, and one forbidden answer refuses the name, since an honest name does not mix. Whatever is
- * returned is what gets dialled. Fails with EgressBlocked, or with DNS's own error.
+ * Creates the lookup function of a connector. A name in the hosts file gives those of its addresses that are allowed.
+ * Any other name is looked up in DNS; one address that is not allowed refuses the whole name, because an honest name
+ * does not mix both. The connection goes to the addresses returned here, so nothing can change them afterwards. Fails
+ * with EgressBlocked, or with the error of DNS.
  */
 export function createLookup(options: LookupOptions): LookupFunction {
   return (hostname, { all }, done) => {
@@ -57,20 +61,23 @@ async function resolveName(hostname: string, options: LookupOptions): Promise<Lo
 }
 
 async function askDns(name: string, resolver: AddressResolver): Promise<readonly string[]> {
-  // The dot at the end keeps the machine's search list out of it.
+  // The dot at the end makes the name absolute, so that the machine's search list is not used.
   const [v4, v6] = await Promise.allSettled([resolver.resolve4(`${name}.`), resolver.resolve6(`${name}.`)]);
   const addresses = [v4, v6].flatMap((answer) => (answer.status === "fulfilled" ? answer.value : []));
   if (addresses.length > 0) return addresses;
-  throw v4.status === "rejected" ? v4.reason : new Error(`${name} has no address.`);
+  throw v4.status === "rejected" ? v4.reason : new Error(`${name} has no address in DNS.`);
 }
 
-/** A resolver that gives up within `timeoutMs`. Unlike getaddrinfo it does not share four threads with everybody. */
+/**
+ * Creates a resolver that gives up after at most `timeoutMs`. Unlike getaddrinfo it does not use the four threads
+ * that the process shares.
+ */
 export function createResolver(timeoutMs: number): AddressResolver {
-  // c-ares doubles the time of a second try: a third and two thirds.
+  // c-ares doubles the timeout for the second try, so the two tries take one third and two thirds.
   return new dns.Resolver({ timeout: Math.ceil(timeoutMs / 3), tries: 2 });
 }
 
-/** Reads a hosts file, once; localhost is known even without it. */
+/** Reads a hosts file once. localhost is always in the result. */
 export function readHosts(file = "/etc/hosts"): Hosts {
   const hosts = new Map<string, string[]>([["localhost", ["127.0.0.1", "::1"]]]);
   for (const line of readLines(file)) {

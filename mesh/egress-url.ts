@@ -1,36 +1,40 @@
 import { isIP } from "node:net";
 import { type AllowList, isAllowedAddress, isLoopbackAllowed } from "./egress-address.ts";
 
-/** The URL as it is dialled, or why it is not. */
+/** The normalized URL, or why it is refused. */
 export type UrlVerdict =
   | { readonly href: string }
   | { readonly problem: "URL_INVALID" | "TARGET_FORBIDDEN"; readonly why: string };
 
 const MAX_LENGTH = 2_048;
 
-// Names that mean a machine nearby, not one on the Internet (RFC 6761, RFC 6762, RFC 8375, and common usage).
+// Names of machines in the local network, not on the Internet (RFC 6761, RFC 6762, RFC 8375, and common usage).
 const NEARBY =
   /(^|\.)(localhost|local|localdomain|internal|intranet|lan|home|corp|private|home\.arpa|onion|svc|cluster\.local)$/;
 
 /**
- * Judges a webhook's URL when a job is created. It must be an absolute http or https URL of at most 2,048 characters,
- * without user information, fragment or port 0, and must not name a machine nearby. An address in it must be one that
- * may be dialled. The address that a name stands for is judged at each connection, not here.
+ * Checks the URL of a webhook when a job is created. It must be an absolute http or https URL of at most 2,048
+ * characters, without user information, fragment or port 0. It must not name a machine in the local network. An IP
+ * address in it must be an allowed one. The addresses of a host name are checked at each connection, not here.
  */
 export function checkUrl(url: string, allow: AllowList): UrlVerdict {
   if (url.length > MAX_LENGTH)
     return invalid(`It has ${url.length} characters; at most ${MAX_LENGTH} are allowed.`);
-  // WHATWG parsing would silently drop or turn these.
-  if (/[\p{Cc}\s\\]/u.test(url)) return invalid("It holds a space, a control character or a backslash.");
+  // The WHATWG parser would silently remove or replace these.
+  if (/[\p{Cc}\s\\]/u.test(url))
+    return invalid("It contains a space, a control character or a backslash; encode or remove it.");
   if (!/^https?:\/\/[^/?#]/i.test(url)) return invalid("It must begin with http:// or https:// and a host.");
-  if (!URL.canParse(url)) return invalid("Its host or port is not well-formed.");
+  if (!URL.canParse(url)) return invalid("Its host or port is malformed.");
   const parsed = new URL(url);
   if (parsed.username !== "" || parsed.password !== "" || /^https?:\/\/[^/?#]*@/i.test(url)) {
-    return invalid("It holds user information; use a header instead.");
+    return invalid("It contains user information; use a header instead.");
   }
-  if (url.includes("#")) return invalid("It holds a fragment, which is never sent.");
-  if (parsed.port === "0") return invalid("Port 0 cannot be called.");
-  if (parsed.href.length > MAX_LENGTH) return invalid(`Encoded it has more than ${MAX_LENGTH} characters.`);
+  if (url.includes("#")) return invalid("It contains a fragment, which is never sent; remove it.");
+  if (parsed.port === "0") return invalid("Its port is 0, which cannot be called.");
+  if (parsed.href.length > MAX_LENGTH)
+    return invalid(
+      `It has ${parsed.href.length} characters when encoded; at most ${MAX_LENGTH} are allowed.`,
+    );
   const why = judgeHost(parsed.hostname, allow);
   return why === undefined ? { href: parsed.href } : { problem: "TARGET_FORBIDDEN", why };
 }

@@ -14,28 +14,29 @@ export { EgressBlocked } from "./egress-lookup.ts";
 
 /** How customers' endpoints are called. */
 export interface EgressOptions {
-  /** Ranges that may be called although they are not public. */
+  /** Address ranges that may be called although they are not public. */
   readonly allow: AllowList;
-  /** Most connections to one origin (scheme, host and port) at once; further requests wait. */
+  /** The largest number of connections to one origin (scheme, host and port). Further requests wait. */
   readonly connectionsPerOrigin: number;
-  /** Longest time from looking up the name to the end of the TLS handshake. */
+  /** The longest time from the lookup of the name to the end of the TLS handshake. */
   readonly connectTimeoutMs: number;
-  /** Default: the machine's. */
+  /** Default: a resolver that uses the machine's DNS servers. */
   readonly resolver?: AddressResolver;
-  /** Default: /etc/hosts as it is now. */
+  /** Default: the present content of /etc/hosts. */
   readonly hosts?: Hosts;
 }
 
-// Idle connections are closed in seconds, so that a name which moves is followed; a server may ask for a minute.
+// Idle connections are closed after seconds, so that a change in DNS takes effect. A server may ask for up to a
+// minute.
 const KEEP_ALIVE_MS = 4_000;
 const KEEP_ALIVE_MAX_MS = 60_000;
 const MAX_HEADER_BYTES = 16 * 1024;
 
 /**
- * Makes the agent through which every call to a customer goes. Each connection is checked where it counts: address
- * literals before dialling, all addresses of a name when it is looked up, and the peer's address once connected. A
- * request that is refused fails with EgressBlocked. HTTP/1.1, one request at a time per connection. Redirects are
- * for the caller to refuse: `request` and `dispatch` do not follow them. Close it when done.
+ * Creates the agent for every request to a customer's endpoint. Each connection is checked three times: an IP address
+ * in the URL before connecting, all addresses of a name when it is looked up, and the peer's address once connected.
+ * A refused request fails with EgressBlocked. The agent speaks HTTP/1.1, with one request at a time on a connection.
+ * `request` and `dispatch` do not follow redirects; the caller decides about them. Close the agent when done.
  */
 export function createEgressAgent(options: EgressOptions): Agent {
   const { allow, connectTimeoutMs } = options;
@@ -50,7 +51,7 @@ export function createEgressAgent(options: EgressOptions): Agent {
     }),
   });
   const connect: buildConnector.connector = (target, done) => {
-    // Literals are dialled without a lookup.
+    // There is no lookup for an IP address, so it is checked here.
     const literal = target.hostname.replace(/^\[|\]$/g, "");
     if (isIP(literal) !== 0 && !isAllowedAddress(literal, allow))
       return done(new EgressBlocked(literal), null);

@@ -3,33 +3,39 @@ import type { Reason } from "../gen/easycron/v1/reason_pb.ts";
 import { Code } from "../gen/google/rpc/code_pb.ts";
 import { printable } from "./printable.ts";
 
-/** Name of an error, as it travels in google.rpc.ErrorInfo.reason. Source: proto/easycron/v1/reason.proto. */
+/** Name of an error, as google.rpc.ErrorInfo.reason carries it. Source: proto/easycron/v1/reason.proto. */
 export type ReasonName = Exclude<keyof typeof Reason, "UNSPECIFIED">;
 
 /** One broken rule of a request. */
 export interface FieldViolation {
   /** JSON path as sent, such as `job.schedules[0].cron.expression`. */
   field: string;
-  /** What was wrong, with which value, and what would be right; shown to the customer. */
+  /** What is wrong, which value it has, and what is accepted; shown to the customer. */
   description: string;
 }
 
 interface ReasonRow {
   readonly code: number;
-  /** Each {slot} is filled from the error's metadata. */
+  /** Each {slot} takes its text from the error's metadata. */
   readonly sentence: string;
 }
 
-/** Canonical gRPC code and sentence of every reason. Nobody picks a code anywhere else. */
+/**
+ * The canonical gRPC code and the sentence of every reason. No other place picks a code. A sentence says what is
+ * wrong, which value is wrong, and what to do, in that order.
+ */
 export const REASONS: Readonly<Record<ReasonName, ReasonRow>> = {
   API_KEY_MISSING: {
     code: Code.UNAUTHENTICATED,
-    sentence: 'This call needs the header "Authorization: Bearer <API key>".',
+    sentence: 'The header "Authorization: Bearer <API key>" is missing or malformed; send it with this call.',
   },
-  API_KEY_INVALID: { code: Code.UNAUTHENTICATED, sentence: "No live API key has this secret." },
+  API_KEY_INVALID: {
+    code: Code.UNAUTHENTICATED,
+    sentence: "The API key is not valid for this call; check the secret in the Authorization header.",
+  },
   OPERATOR_KEY_REQUIRED: {
     code: Code.PERMISSION_DENIED,
-    sentence: "Only the operator's key may call {method}.",
+    sentence: "A project's API key may not call {method}; use the operator's key.",
   },
   REQUEST_MALFORMED: { code: Code.INVALID_ARGUMENT, sentence: "The request could not be decoded: {problem}" },
   FIELD_INVALID: { code: Code.INVALID_ARGUMENT, sentence: "{field}: {problem}" },
@@ -40,60 +46,83 @@ export const REASONS: Readonly<Record<ReasonName, ReasonRow>> = {
   },
   TIME_ZONE_UNKNOWN: {
     code: Code.INVALID_ARGUMENT,
-    sentence: '{field}: "{value}" is not the exact name of a zone in the IANA time zone database.',
+    sentence:
+      '{field}: "{value}" is not the exact name of a zone in the IANA time zone database; use one such as "Europe/Paris".',
   },
-  URL_INVALID: { code: Code.INVALID_ARGUMENT, sentence: '{field}: "{value}" cannot be called: {problem}' },
+  URL_INVALID: {
+    code: Code.INVALID_ARGUMENT,
+    sentence: '{field}: "{value}" is not a URL that can be called: {problem}',
+  },
   TARGET_FORBIDDEN: {
     code: Code.INVALID_ARGUMENT,
-    sentence: '{field}: "{value}" may not be called from here: {problem}',
+    sentence: '{field}: "{value}" may not be called: {problem}',
   },
   HEADER_RESERVED: {
     code: Code.INVALID_ARGUMENT,
-    sentence: '{field}: the header "{header}" is set by EasyCron or reserved by HTTP; leave it out.',
+    sentence: '{field}: EasyCron or HTTP reserves the header "{header}"; leave it out.',
   },
   PAGE_TOKEN_INVALID: {
     code: Code.INVALID_ARGUMENT,
-    sentence: 'This list did not give the page token "{token}"; start again without one.',
+    sentence: 'pageToken "{token}" is not valid for this list; start again without it.',
   },
   REQUEST_ID_REUSED: {
     code: Code.INVALID_ARGUMENT,
-    sentence: 'The request id "{requestId}" was used for a different request; take a new one.',
+    sentence: 'requestId "{requestId}" was used for a different request; use a new one.',
   },
   UPDATE_MASK_INVALID: {
     code: Code.INVALID_ARGUMENT,
-    sentence: 'The update mask names "{path}"; it may name {accepted}.',
+    sentence: 'updateMask names "{path}", which is not a field that can be changed; accepted: {accepted}.',
   },
   CALENDAR_INVALID: { code: Code.INVALID_ARGUMENT, sentence: '{field}: "{value}": {problem}' },
   CALENDAR_NEVER_OPENS: {
     code: Code.INVALID_ARGUMENT,
-    sentence: 'The calendar "{calendar}" would never be open again: {problem}',
+    sentence: 'The calendar "{calendar}" is never open again: {problem}',
   },
-  JOB_NOT_FOUND: { code: Code.NOT_FOUND, sentence: 'There is no job named "{job}".' },
-  TRIGGER_NOT_FOUND: { code: Code.NOT_FOUND, sentence: 'There is no trigger "{trigger}".' },
-  PROJECT_NOT_FOUND: { code: Code.NOT_FOUND, sentence: 'There is no project "{project}".' },
-  CALENDAR_NOT_FOUND: { code: Code.NOT_FOUND, sentence: 'There is no calendar named "{calendar}".' },
+  JOB_NOT_FOUND: {
+    code: Code.NOT_FOUND,
+    sentence: 'There is no job named "{job}" in this project; ListJobs gives the names.',
+  },
+  TRIGGER_NOT_FOUND: {
+    code: Code.NOT_FOUND,
+    sentence: 'There is no trigger "{trigger}" in this project; ListTriggers gives the ids.',
+  },
+  PROJECT_NOT_FOUND: { code: Code.NOT_FOUND, sentence: 'There is no project "{project}"; check its id.' },
+  CALENDAR_NOT_FOUND: {
+    code: Code.NOT_FOUND,
+    sentence: 'There is no calendar named "{calendar}" in this project; ListCalendars gives the names.',
+  },
   FIRE_TIME_NOT_FOUND: {
     code: Code.NOT_FOUND,
-    sentence: 'The job "{job}" has no fire time at {time}; ListFireTimes gives those it has.',
+    sentence: 'The job "{job}" has no fire time at {time}; ListFireTimes gives its fire times.',
   },
-  OPERATION_NOT_FOUND: { code: Code.NOT_FOUND, sentence: 'There is no operation "{operation}".' },
+  OPERATION_NOT_FOUND: {
+    code: Code.NOT_FOUND,
+    sentence: 'There is no operation "{operation}" in this project; ListOperations gives the ids.',
+  },
   REVISION_NOT_FOUND: {
     code: Code.NOT_FOUND,
-    sentence: 'The job "{job}" has no revision {revision}; its last is {last}.',
+    sentence: 'The job "{job}" has no revision {revision}; its latest revision is {last}.',
   },
-  SERVICE_NOT_FOUND: { code: Code.NOT_FOUND, sentence: 'This server has no service "{service}".' },
-  JOB_ALREADY_EXISTS: { code: Code.ALREADY_EXISTS, sentence: 'There is already a job named "{job}".' },
+  SERVICE_NOT_FOUND: {
+    code: Code.NOT_FOUND,
+    sentence: 'This server has no service "{service}"; leave the name empty to ask about the whole server.',
+  },
+  JOB_ALREADY_EXISTS: {
+    code: Code.ALREADY_EXISTS,
+    sentence: 'There is already a job named "{job}" in this project; use another name, or update that job.',
+  },
   CALENDAR_ALREADY_EXISTS: {
     code: Code.ALREADY_EXISTS,
-    sentence: 'There is already a calendar named "{calendar}".',
+    sentence:
+      'There is already a calendar named "{calendar}" in this project; use another name, or update that calendar.',
   },
   ETAG_MISMATCH: {
     code: Code.ABORTED,
-    sentence: '"{name}" has changed: its etag is "{current}", not "{given}". Read it and try again.',
+    sentence: '"{name}" has changed: its etag is "{current}", not "{given}"; read it and try again.',
   },
   PLUGIN_NOT_ENABLED: {
     code: Code.FAILED_PRECONDITION,
-    sentence: "{field}: the {plugin} plugin is not enabled for this project.",
+    sentence: "{field}: the {plugin} plugin is not enabled for this project; use another target.",
   },
   CALENDAR_IN_USE: {
     code: Code.FAILED_PRECONDITION,
@@ -102,22 +131,28 @@ export const REASONS: Readonly<Record<ReasonName, ReasonRow>> = {
   },
   FIRE_TIME_DECIDED: {
     code: Code.FAILED_PRECONDITION,
-    sentence: 'The fire time {time} of the job "{job}" cannot be skipped any more: {problem}',
+    sentence: 'The fire time {time} of the job "{job}" can no longer be skipped: {problem}',
   },
   REQUEST_TOO_LARGE: {
     code: Code.RESOURCE_EXHAUSTED,
-    sentence: "The request is larger than the {maxBytes} bytes that are read.",
+    sentence: "The request is too large; send at most {maxBytes} bytes.",
   },
-  METHOD_UNIMPLEMENTED: { code: Code.UNIMPLEMENTED, sentence: "This server has no method {method}." },
+  METHOD_UNIMPLEMENTED: {
+    code: Code.UNIMPLEMENTED,
+    sentence: "This server has no method {method}; check its name.",
+  },
   SERVICE_UNAVAILABLE: {
     code: Code.UNAVAILABLE,
-    sentence: "The {service} does not answer now; the same call may succeed later.",
+    sentence: "The {service} does not answer now; try the same call again later.",
   },
-  DEADLINE_EXCEEDED: { code: Code.DEADLINE_EXCEEDED, sentence: "The time for this call was used up." },
-  CANCELLED: { code: Code.CANCELLED, sentence: "The caller went away." },
+  DEADLINE_EXCEEDED: {
+    code: Code.DEADLINE_EXCEEDED,
+    sentence: "The call did not finish before its deadline; try again, or allow more time.",
+  },
+  CANCELLED: { code: Code.CANCELLED, sentence: "The caller cancelled the call." },
   INTERNAL: {
     code: Code.INTERNAL,
-    sentence: "A fault of ours. Our logs know it as {errorId}.",
+    sentence: "EasyCron failed on this call; report the error id {errorId}, which is in its logs.",
   },
 };
 
@@ -130,15 +165,15 @@ interface EasyCronErrorInit {
   readonly cause?: unknown;
 }
 
-/** The one error class: what may be said to a caller, and a cause that is for the logs only. */
+/** The only error class. Its message and metadata may be sent to a caller; its cause is for the logs only. */
 export class EasyCronError extends Error {
   override readonly name = "EasyCronError";
   readonly reason: ReasonName;
-  /** Every slot of the sentence; at most 256 characters a value. */
+  /** The value of every slot of the sentence, each at most 256 characters. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** Broken rules, field by field; empty unless the request was wrong. */
+  /** The broken rules, one entry for each field; empty unless the request is wrong. */
   readonly violations: readonly FieldViolation[];
-  /** Earliest moment for another try, in milliseconds from now; undefined when there is none. */
+  /** How long to wait before the next try, in milliseconds; undefined when the error suggests no time. */
   readonly retryAfterMs: number | undefined;
 
   constructor(init: EasyCronErrorInit) {
@@ -149,22 +184,25 @@ export class EasyCronError extends Error {
     this.retryAfterMs = init.retryAfterMs;
   }
 
-  /** Canonical gRPC code, from the table. */
+  /** The canonical gRPC code of the reason. */
   get code(): number {
     return REASONS[this.reason].code;
   }
 
-  /** The error itself if it is one of ours; anything else becomes INTERNAL under a new opaque id, with it as cause. */
+  /**
+   * Returns an EasyCronError as it is. Turns anything else into INTERNAL with a new random id, and keeps it as the
+   * cause.
+   */
   static from(error: unknown): EasyCronError {
     if (error instanceof EasyCronError) return error;
     return failure("INTERNAL", { errorId: `err_${randomBytes(8).toString("hex")}` }, { cause: error });
   }
 }
 
-/** What an error carries beside its reason and metadata. */
+/** What an error carries besides its reason and metadata. */
 export interface FailureOptions {
   violations?: FieldViolation[];
-  /** Milliseconds from now. */
+  /** How long to wait before the next try, in milliseconds. */
   retryAfterMs?: number;
   /** Logged, never sent. */
   cause?: unknown;
@@ -172,7 +210,7 @@ export interface FailureOptions {
 
 const MAX_METADATA_LENGTH = 256;
 
-/** Makes an error: its message is the reason's sentence with every {slot} filled from `metadata`. */
+/** Creates an error. Its message is the reason's sentence with every {slot} filled from `metadata`. */
 export function failure(
   reason: ReasonName,
   metadata: Record<string, string> = {},
@@ -192,7 +230,10 @@ export function failure(
   });
 }
 
-/** Makes the error of one field of the request: its path and problem are in the sentence and in a violation. */
+/**
+ * Creates the error of one field of the request. The field's path and the problem are in the message and in a
+ * violation.
+ */
 export function fieldFailure(
   reason: ReasonName,
   field: string,

@@ -20,14 +20,14 @@ type Writable = ServerWritableStream<object, Buffer>;
 type Call = UnaryCall | Duplex | Writable;
 type Init = MessageInitShape<DescMethod["output"]>;
 
-/** What every call of a server shares. */
+/** What all calls of a server share. */
 export interface CallParts {
   readonly logger: Logger;
-  /** What ends each open stream; a closing server calls them all. */
+  /** One function for each open stream, which ends it. A server that closes calls them all. */
   readonly enders: Set<() => void>;
 }
 
-/** A unary method for grpc-js. */
+/** Turns the handler of a unary method into one for grpc-js. */
 export function serveUnary(
   method: DescMethod,
   handler: (request: object, context: CallContext) => Promise<Init>,
@@ -45,7 +45,7 @@ export function serveUnary(
   };
 }
 
-/** A server-streaming method for grpc-js. */
+/** Turns the handler of a server-streaming method into one for grpc-js. */
 export function serveServerStream(
   method: DescMethod,
   handler: (request: object, context: CallContext) => AsyncIterable<Init>,
@@ -61,7 +61,7 @@ export function serveServerStream(
   };
 }
 
-/** A bidirectional method for grpc-js. */
+/** Turns the handler of a bidirectional method into one for grpc-js. */
 export function serveBidiStream(
   method: DescMethod,
   handler: (requests: AsyncIterable<object>, context: CallContext) => AsyncIterable<Init>,
@@ -82,7 +82,8 @@ export function serveBidiStream(
 
 async function* untilCancelled(call: Duplex, requests: AsyncIterable<object>): AsyncGenerator<object> {
   yield* requests;
-  // Node ends a stream that is reset just like one that is finished, and tells the difference a moment later.
+  // Node ends a stream that is reset in the same way as one that is finished. A moment later `cancelled` shows which
+  // it was.
   await new Promise((resolve) => setImmediate(resolve));
   if (call.cancelled) throw failure("CANCELLED");
 }
@@ -115,7 +116,7 @@ function openCall(call: Call): OpenCall {
   const abort = () => controller.abort(failure("CANCELLED"));
   const events: EventEmitter = call;
   events.once("cancelled", abort);
-  // A write after the peer is gone ends in "error"; the signal has told the handler already.
+  // A write after the peer has gone emits "error". The handler knows it already, from the signal.
   events.on("error", () => {});
   const deadline = call.getDeadline();
   const given = call.metadata.get("traceparent")[0]?.toString();

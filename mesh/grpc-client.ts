@@ -7,6 +7,7 @@ import type {
   MessageInitShape,
   MessageShape,
 } from "@bufbuild/protobuf";
+import { MethodOptions_IdempotencyLevel as IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { Client, type ClientDuplexStream, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
 import { parseHostPort } from "./config.ts";
 import { failure } from "./errors.ts";
@@ -16,25 +17,31 @@ import { fromStatus } from "./grpc-status.ts";
 import { readMessages, writeMessage } from "./grpc-stream.ts";
 import { newTraceparent } from "./trace.ts";
 
-/** What one call may say beside its request. */
+/** Options of one call. */
 export interface CallOptions {
-  /** Milliseconds from now; default: the client's. */
+  /** How long the call may take, in milliseconds. Default: the deadline of the client. */
   deadlineMs?: number | undefined;
-  /** Cancels the call. */
+  /** Cancels the call when it is aborted. */
   signal?: AbortSignal | undefined;
-  /** W3C traceparent to send; default: a new trace. */
+  /** The W3C traceparent to send. Default: a new trace. */
   traceparent?: string | undefined;
 }
 
-/** A bidirectional stream; it has no deadline. */
+/** A bidirectional stream. It has no deadline. */
 export interface BidiStream<I, O> {
-  /** Sends; resolves when flow control allows more, rejects with the stream's error once it has ended. */
+  /**
+   * Sends a request. Resolves when flow control allows the next one. Rejects with the stream's error once the stream
+   * has ended.
+   */
   send(request: I): Promise<void>;
-  /** What the server answers, until it ends the stream; throws when that is an error. Iterated once. */
+  /**
+   * The answers of the server, until it ends the stream. Throws if the stream ends with an error. It can be iterated
+   * once.
+   */
   readonly responses: AsyncIterable<O>;
-  /** Says that no more requests follow. */
+  /** Tells the server that no more requests follow. */
   end(): void;
-  /** Gives up the stream; `responses` throws CANCELLED. */
+  /** Cancels the stream. `responses` then throws CANCELLED. */
   cancel(): void;
 }
 
@@ -45,28 +52,30 @@ type ClientMethod<M> =
       ? (options?: Omit<CallOptions, "deadlineMs">) => BidiStream<MessageInitShape<I>, MessageShape<O>>
       : never;
 
-/** A service's methods by their local names. Every error is an EasyCronError. */
+/** The methods of a service, by their local names. Every error is an EasyCronError. */
 export type GrpcClient<D extends DescService> = {
   [K in keyof D["method"]]: ClientMethod<D["method"][K]>;
 } & {
-  /** Closes the channel; calls in flight finish. */
+  /** Closes the channel. Calls in flight finish. */
   close(): void;
 };
 
-/** Whom to call, and how. */
+/** Where a client sends its calls, and how. */
 export interface GrpcClientOptions {
-  /** `ip:port` of one family, any number; or one `name:port`, all of whose addresses are used. */
+  /** One or more `ip:port` of one family; or one `name:port`, all of whose addresses are used. */
   readonly addresses: readonly string[];
-  /** Milliseconds a unary call may take unless it says otherwise. */
+  /** How long a unary call may take, in milliseconds, unless its options say otherwise. */
   readonly deadlineMs: number;
-  /** Local names of methods that are sent again when they fail with UNAVAILABLE: at most 4 times in all. */
-  readonly idempotentMethods?: readonly string[];
 }
 
-/** Makes a client that spreads its calls over the addresses in turn and reconnects after 100 ms to 1 s. */
+/**
+ * Creates a client that spreads its calls over the addresses in turn and reconnects after 100 ms to 1 s. A unary call
+ * that fails with UNAVAILABLE is sent again, at most 4 times in all, if its method is safe to repeat: the proto gives
+ * it the idempotency_level NO_SIDE_EFFECTS or IDEMPOTENT.
+ */
 export function createGrpcClient<D extends DescService>(desc: D, options: GrpcClientOptions): GrpcClient<D> {
   const client = new Client(toTarget(options.addresses), credentials.createInsecure(), {
-    "grpc.service_config": JSON.stringify(toServiceConfig(desc, options.idempotentMethods ?? [])),
+    "grpc.service_config": JSON.stringify(toServiceConfig(desc)),
     "grpc.initial_reconnect_backoff_ms": 100,
     "grpc.max_reconnect_backoff_ms": 1_000,
     "grpc.dns_min_time_between_resolutions_ms": 5_000,
@@ -77,7 +86,7 @@ export function createGrpcClient<D extends DescService>(desc: D, options: GrpcCl
     "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
     "grpc.use_local_subchannel_pool": 1,
   });
-  // What a customer may read of it: "scheduler", not the full name.
+  // Customers see this name in errors: "scheduler" and not the full name.
   const service = desc.name.replace(/Service$/, "").toLowerCase();
   const part = { client, service, deadlineMs: options.deadlineMs };
   const methods = desc.methods.map((method) => [method.localName, toMethod(method, part)]);
@@ -171,7 +180,7 @@ function openStream(
   };
 }
 
-// Timers beyond 2^31-1 ms fire at once.
+// A timer of more than 2^31-1 ms would fire at once.
 const MAX_DEADLINE_MS = 86_400_000;
 
 function toMetadata(options: CallOptions): Metadata {
@@ -191,12 +200,10 @@ function toTarget(addresses: readonly string[]): string {
   );
 }
 
-function toServiceConfig(desc: DescService, idempotentMethods: readonly string[]): object {
-  const name = idempotentMethods.map((localName) => {
-    const method = desc.method[localName];
-    if (method === undefined) throw new Error(`${desc.typeName} has no method ${localName}.`);
-    return { service: desc.typeName, method: method.name };
-  });
+function toServiceConfig(desc: DescService): object {
+  const name = desc.methods
+    .filter(isSafeToRepeat)
+    .map((method) => ({ service: desc.typeName, method: method.name }));
   const retryPolicy = {
     maxAttempts: 4,
     initialBackoff: "0.05s",
@@ -208,4 +215,8 @@ function toServiceConfig(desc: DescService, idempotentMethods: readonly string[]
     loadBalancingConfig: [{ round_robin: {} }],
     methodConfig: name.length === 0 ? [] : [{ name, retryPolicy }],
   };
+}
+
+function isSafeToRepeat({ methodKind, idempotency }: DescMethod): boolean {
+  return methodKind === "unary" && idempotency !== IdempotencyLevel.IDEMPOTENCY_UNKNOWN;
 }

@@ -5,17 +5,19 @@ import {
 import { failure } from "./errors.ts";
 import type { ServiceImplementation } from "./grpc-service.ts";
 
-/** What the standard health service says of one server. */
+/** The state that the standard health service reports for one server. */
 export interface HealthState {
   /** The handlers of grpc.health.v1.Health. */
   readonly implementation: ServiceImplementation<typeof Health>;
-  /** Makes a service known by its full name, beside "", which is the server as a whole. */
+  /** Adds a service, by its full name. The name "" stands for the whole server and is always known. */
   addService(typeName: string): void;
-  /** Whether calls are taken; NOT_SERVING until first said. Tells everybody who watches. */
+  /**
+   * Sets whether the server accepts calls, and informs all watchers. The server is NOT_SERVING until the first call.
+   */
   setServing(serving: boolean): void;
 }
 
-/** Makes the health service: all of a server's services share one state. */
+/** Creates the health service. All services of a server have the same state. */
 export function createHealth(): HealthState {
   const known = new Set([""]);
   let status: ServingStatus = ServingStatus.NOT_SERVING;

@@ -13,27 +13,27 @@ import { createHealth } from "./grpc-health.ts";
 import { type GrpcMethod, type ServiceImplementation, toGrpcMethod } from "./grpc-service.ts";
 import type { Logger } from "./logger.ts";
 
-/** Largest message either way. */
+/** The largest message that is sent or received. */
 export const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 
-/** A gRPC server inside the mesh; it always serves grpc.health.v1.Health, too. */
+/** A gRPC server for calls between our services. It always serves grpc.health.v1.Health too. */
 export interface GrpcServer {
-  /** Serves a service; before `listen`. */
+  /** Adds a service. Call it before `listen`. */
   add<D extends DescService>(desc: D, implementation: ServiceImplementation<D>): void;
-  /** What the health service says from now on; NOT_SERVING at first. */
+  /** Sets what the health service reports from now on. It is NOT_SERVING at first. */
   setServing(serving: boolean): void;
-  /** Listens on `host:port` (port 0: any free one) and returns the port. Throws when that is not possible. */
+  /** Listens on `host:port` and returns the port. Port 0 means any free port. Throws if it cannot listen. */
   listen(address: string): Promise<number>;
   /**
-   * Says NOT_SERVING, takes no new calls, ends the requests of open streams and lets what runs finish; after
-   * `graceMs` cuts what is left.
+   * Reports NOT_SERVING, accepts no new calls, ends the requests of open streams and lets running calls finish. After
+   * `graceMs` it breaks the calls that are left.
    */
   close(graceMs: number): Promise<void>;
 }
 
-/** Makes a server. INTERNAL errors of handlers are logged under the id that the caller gets. */
+/** Creates a server. It logs each INTERNAL error of a handler with the error id that the caller gets. */
 export function createGrpcServer(options: { readonly logger: Logger }): GrpcServer {
-  // grpc-js writes to stderr what it also reports; a service that cannot start says so in one line of its own.
+  // grpc-js also writes errors that it reports to stderr. A service that cannot start writes one line itself.
   setLogVerbosity(logVerbosity.NONE);
   const server = new Server({
     "grpc.keepalive_time_ms": 30_000,
@@ -48,7 +48,7 @@ export function createGrpcServer(options: { readonly logger: Logger }): GrpcServ
     const definition: Record<string, GrpcMethod> = {};
     const handlers: UntypedServiceImplementation = {};
     for (const method of desc.methods) {
-      // Handlers give bytes, so that a message which cannot be encoded is caught and logged like any other fault.
+      // Handlers return bytes, so that a message that cannot be encoded is caught and logged like any other error.
       definition[method.localName] = {
         ...toGrpcMethod(method),
         responseSerialize: (bytes) => bytes as Buffer,
@@ -80,7 +80,7 @@ export function createGrpcServer(options: { readonly logger: Logger }): GrpcServ
 }
 
 function serve(method: DescMethod, implementation: object, parts: CallParts): UntypedHandleCall {
-  // ServiceImplementation has said that each method has a handler of its kind.
+  // The type ServiceImplementation guarantees that each method has a handler of its kind.
   const handler = (implementation as Record<string, never>)[method.localName] as never;
   switch (method.methodKind) {
     case "unary":

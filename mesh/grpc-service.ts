@@ -13,16 +13,16 @@ import {
 } from "@bufbuild/protobuf";
 import type { MethodDefinition } from "@grpc/grpc-js";
 
-/** What a handler knows of the call beside the request. */
+/** What a handler knows about the call besides the request. */
 export interface CallContext {
   /**
-   * Aborted when the caller went away or the deadline has passed: nobody hears the answer then. That of a server
+   * Aborted when the caller has gone or the deadline has passed; nobody reads the answer then. The signal of a server
    * stream is also aborted when the server closes.
    */
   readonly signal: AbortSignal;
-  /** Milliseconds left now, 0 at the least; undefined when the caller set no deadline. */
+  /** The milliseconds left now, at least 0. Undefined if the caller set no deadline. */
   readonly deadlineMs: number | undefined;
-  /** W3C traceparent of this call; a new one if the caller sent none. */
+  /** The W3C traceparent of this call. A new one if the caller sent none. */
   readonly traceparent: string;
 }
 
@@ -39,17 +39,18 @@ type Handler<M extends DescMethod> =
         : never;
 
 /**
- * Handlers of a service, one for each method, by its local name. What a handler throws is sent through `toStatus`.
- * The requests of a stream end when the client ends them or the server closes; finish what was received then.
+ * The handlers of a service, one for each method, by its local name. An error that a handler throws is converted by
+ * `toStatus`. The requests of a stream end when the client ends them or the server closes; the handler then finishes
+ * what it has received.
  */
 export type ServiceImplementation<D extends DescService> = {
   [K in keyof D["method"]]: Handler<D["method"][K]>;
 };
 
-/** A method as grpc-js wants it: init objects in, bytes on the wire, messages out. */
+/** A method in the form of grpc-js. It takes init objects, sends bytes and returns messages. */
 export type GrpcMethod = MethodDefinition<object, object>;
 
-/** Translates a method's description for grpc-js; the same definition serves both sides. */
+/** Converts the descriptor of a method for grpc-js. Client and server use the same definition. */
 export function toGrpcMethod(method: DescMethod): GrpcMethod {
   return {
     path: `/${method.parent.typeName}/${method.name}`,
@@ -69,7 +70,8 @@ function serializer(desc: DescMessage): (value: object) => Buffer {
   };
 }
 
-// Twice the default: what was let in at the edge must not be too deep for the wrapping that the mesh adds.
+// Twice the default. Inner messages wrap the customer's message, so they are nested deeper than what the gateway
+// accepts.
 const RECURSION_LIMIT = 200;
 
 function deserializer(desc: DescMessage): (bytes: Buffer) => object {

@@ -7,24 +7,27 @@ import { StatusSchema } from "../gen/google/rpc/status_pb.ts";
 import { EasyCronError, type FieldViolation, failure, type ReasonName } from "./errors.ts";
 import { printable } from "./printable.ts";
 
-/** An error as gRPC sends it. */
+/** An error in the form that gRPC sends. */
 export interface GrpcStatus {
-  /** Canonical code. */
+  /** The canonical code. */
   readonly code: number;
   readonly message: string;
-  /** ErrorInfo first; then BadRequest and RetryInfo if there is something to say. */
+  /** ErrorInfo first, then BadRequest if fields are wrong, then RetryInfo if there is a delay. */
   readonly details: Any[];
 }
 
 /** The domain of every google.rpc.ErrorInfo that this product sends. */
 export const ERROR_DOMAIN = "easycron";
 
-// Together at most some 6 KiB: gRPC's C core refuses more than 16 KiB of trailers, base64 included.
+// Together these are at most some 6 KiB. gRPC's C core refuses more than 16 KiB of trailers, base64 included.
 const MAX_VIOLATIONS = 16;
 const MAX_FIELD_LENGTH = 128;
 const MAX_DESCRIPTION_LENGTH = 256;
 
-/** Any error as a status. What is not one of ours becomes INTERNAL with an opaque id; a cause is never sent. */
+/**
+ * Converts any error to a status. An error that is not an EasyCronError becomes INTERNAL with a random id. A cause is
+ * never sent.
+ */
 export function toStatus(error: unknown): GrpcStatus {
   const known = EasyCronError.from(error);
   const info = { reason: known.reason, domain: ERROR_DOMAIN, metadata: { ...known.metadata } };
@@ -43,24 +46,24 @@ export function toStatus(error: unknown): GrpcStatus {
   return { code: known.code, message: known.message, details };
 }
 
-/** The bytes of the trailer `grpc-status-details-bin`. */
+/** Encodes a status as the bytes of the trailer `grpc-status-details-bin`. */
 export function encodeStatusDetails(value: GrpcStatus): Buffer {
   const bytes = toBinary(StatusSchema, create(StatusSchema, value));
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** What grpc-js reports of a call that failed. */
+/** What grpc-js reports about a failed call. */
 export interface GrpcFailure {
   readonly code: number;
-  /** The peer's sentence, or grpc-js's own. */
+  /** The message of the peer, or of grpc-js itself. */
   readonly details: string;
   readonly metadata?: Metadata | undefined;
 }
 
 /**
- * The error that a service sent. Without details of ours (the transport failed, or a stranger answered) the code
- * decides: UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED, UNIMPLEMENTED and RESOURCE_EXHAUSTED keep their meaning, all
- * others are INTERNAL. `service` names the part that was called.
+ * Returns the error that a service has sent. If it has no details of EasyCron (the transport failed, or something
+ * else answered), the code decides: UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED and UNIMPLEMENTED keep their meaning,
+ * all others become INTERNAL. `service` is the name of the service that was called.
  */
 export function fromStatus(received: GrpcFailure, service: string): EasyCronError {
   const cause = new Error(`${service}: gRPC code ${received.code}: ${printable(received.details, 500)}`);

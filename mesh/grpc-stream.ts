@@ -1,17 +1,20 @@
 import type { Readable, Writable } from "node:stream";
 import { failure } from "./errors.ts";
 
-/** The messages of a stream, read at the pace of whoever iterates. */
+/** Reads the messages of a stream as fast as the caller iterates. */
 export interface MessageReader<T> {
-  /** Ends normally after the last message or `stop`; throws what the stream failed with, or CANCELLED when it was cut. Iterated once. */
+  /**
+   * Ends normally after the last message or `stop`. Throws the error of the stream, or CANCELLED if the stream was
+   * broken. It can be iterated once.
+   */
   readonly messages: AsyncIterable<T>;
-  /** Ends the iteration after what has arrived, without touching the stream. */
+  /** Ends the iteration after the messages that have arrived. The stream stays as it is. */
   stop(): void;
 }
 
 /**
- * Reads an object stream without destroying it when the iteration is left, and can be stopped from outside: Node's
- * own iterator can do neither while it waits. At most the stream's own buffer (16 messages) is read ahead.
+ * Creates a reader of an object stream. Unlike Node's own iterator, it does not destroy the stream when the iteration
+ * ends early, and it can be stopped while it waits. It reads ahead at most the stream's own buffer (16 messages).
  */
 export function readMessages<T>(stream: Readable): MessageReader<T> {
   let stopped = false;
@@ -50,7 +53,7 @@ export function readMessages<T>(stream: Readable): MessageReader<T> {
   return { messages: iterate(), stop };
 }
 
-/** Writes one message; resolves when the stream takes more, or is closed. */
+/** Writes one message. Resolves when the stream accepts the next one, or is closed. */
 export async function writeMessage(stream: Writable, message: object): Promise<void> {
   if (stream.write(message) || stream.destroyed) return;
   await new Promise<void>((resolve) => {

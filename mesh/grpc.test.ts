@@ -120,7 +120,7 @@ describe("a unary call", () => {
     expect(logged.map((line) => line.errorId)).toEqual([error.metadata.errorId]);
   });
 
-  test("that takes too long is DEADLINE_EXCEEDED, and the handler is told", async () => {
+  test("that takes too long is DEADLINE_EXCEEDED, and the handler's signal is aborted", async () => {
     const aborted = Promise.withResolvers<void>();
     const { address } = await serve({
       getTrigger: (_, { signal }) => {
@@ -133,7 +133,7 @@ describe("a unary call", () => {
     await aborted.promise;
   });
 
-  test("that the caller gives up is CANCELLED, before or after it was sent", async () => {
+  test("that the caller aborts is CANCELLED, before or after it was sent", async () => {
     const { address } = await serve({ getTrigger: () => new Promise(() => {}) });
     const client = connect([address]);
     expect((await errorOf(client.getTrigger({}, { signal: AbortSignal.abort() }))).reason).toBe("CANCELLED");
@@ -142,12 +142,12 @@ describe("a unary call", () => {
     );
   });
 
-  test("to nobody is SERVICE_UNAVAILABLE, without telling the address", async () => {
+  test("to an address where nothing listens is SERVICE_UNAVAILABLE, and the error does not show the address", async () => {
     const { server, address } = await serve();
     await server.close(0);
     const error = await errorOf(connect([address]).getTrigger({}));
     expect(error).toMatchObject({ reason: "SERVICE_UNAVAILABLE", retryAfterMs: 1_000 });
-    expect(error.message).toBe("The dispatcher does not answer now; the same call may succeed later.");
+    expect(error.message).toBe("The dispatcher does not answer now; try the same call again later.");
   });
 
   test("of a method that the server lacks is METHOD_UNIMPLEMENTED", async () => {
@@ -158,8 +158,8 @@ describe("a unary call", () => {
   });
 });
 
-describe("several servers", () => {
-  test("take the calls in turn", async () => {
+describe("a client of several servers", () => {
+  test("sends its calls to them in turn", async () => {
     const calls = [0, 0];
     const start = (index: 0 | 1) =>
       serve({
@@ -177,16 +177,31 @@ describe("several servers", () => {
     expect(calls).toEqual([10, 10]);
   });
 
-  test("stand in for one that is gone, for idempotent methods", async () => {
+  test("uses the others when one has gone, for methods that are safe to repeat", async () => {
     const gone = await serve({ getTrigger: async () => ({}) });
     const stays = await serve({ getTrigger: async () => ({}) });
-    const client = connect([gone.address, stays.address], { idempotentMethods: ["getTrigger"] });
+    const client = connect([gone.address, stays.address]);
     for (let i = 0; i < 5; i++) await client.getTrigger({});
     await gone.server.close(0);
     for (let i = 0; i < 20; i++) await client.getTrigger({});
   });
 
-  test("cannot be a mixture of names and addresses", () => {
+  test("sends a call again only if its method is safe to repeat", async () => {
+    let calls = 0;
+    const unavailable = async (): Promise<never> => {
+      calls += 1;
+      throw failure("SERVICE_UNAVAILABLE", { service: "database" });
+    };
+    const { address } = await serve({ getTrigger: unavailable, createSigningKey: unavailable });
+    const client = connect([address]);
+    expect((await errorOf(client.getTrigger({}))).reason).toBe("SERVICE_UNAVAILABLE");
+    expect(calls).toBe(4);
+    calls = 0;
+    expect((await errorOf(client.createSigningKey({}))).reason).toBe("SERVICE_UNAVAILABLE");
+    expect(calls).toBe(1);
+  });
+
+  test("does not accept a mixture of names and addresses", () => {
     expect(() => connect(["a:1", "127.0.0.1:2"])).toThrow(
       "several addresses must be IP addresses of one family",
     );
@@ -270,7 +285,7 @@ describe("a bidirectional stream", () => {
     expect((await errorOf(stream.send({ batchId: 3n }))).reason).toBe("JOB_NOT_FOUND");
   });
 
-  test("that the client gives up tells the handler, and its requests throw", async () => {
+  test("that the client cancels aborts the handler's signal, and its requests throw", async () => {
     const told = Promise.withResolvers<unknown>();
     const { address } = await serve({
       accept: async function* (requests, { signal }) {
@@ -314,7 +329,7 @@ describe("a bidirectional stream", () => {
     expect((await errorOf(stream.send({ batchId: 2n }))).reason).toBe("SERVICE_UNAVAILABLE");
   });
 
-  test("to nobody throws SERVICE_UNAVAILABLE", async () => {
+  test("to an address where nothing listens throws SERVICE_UNAVAILABLE", async () => {
     const { server, address } = await serve();
     await server.close(0);
     const stream = connect([address]).accept();
@@ -324,7 +339,7 @@ describe("a bidirectional stream", () => {
   });
 });
 
-describe("closing", () => {
+describe("a closing server", () => {
   test("lets a call in flight finish", async () => {
     const started = Promise.withResolvers<void>();
     const { server, address } = await serve({
@@ -339,7 +354,7 @@ describe("closing", () => {
     await Promise.all([server.close(5_000), call]);
   });
 
-  test("cuts what does not finish", async () => {
+  test("breaks a call that does not finish", async () => {
     const started = Promise.withResolvers<void>();
     const { server, address } = await serve({
       getTrigger: () => {
@@ -367,7 +382,7 @@ describe("health", () => {
     expect((await errorOf(client.check({ service: "nobody" }))).reason).toBe("SERVICE_NOT_FOUND");
   });
 
-  test("tells those who watch of every change, the closing included", async () => {
+  test("informs its watchers of every change, also of the close", async () => {
     const { server, address } = await serve();
     const client = new Client(address, credentials.createInsecure());
     cleanUp.push(() => client.close());

@@ -3,19 +3,21 @@ import { printable } from "./printable.ts";
 
 /** A running service. */
 export interface Service {
-  /** The port it listens on, if it does. */
+  /** The port on which the service listens. Absent if it does not listen. */
   readonly port?: number;
-  /** Stops accepting, finishes or releases what it holds, and closes everything. */
+  /** Stops accepting calls, finishes or releases the work in progress, and closes all connections. */
   close(): Promise<void>;
 }
 
 const CLOSE_LIMIT_MS = 8_000;
 
 /**
- * Runs a service as this process. When it is up, tells a parent process `{ ready: true, port }`. SIGTERM and SIGINT
- * close it: exit code 0, or 1 when closing fails or takes more than 8 s. When it cannot start: one line on stderr
- * and exit code 1, or 2 for a bad configuration. An uncaught error: one line and exit code 1, at once, because
- * nothing is known to be whole then. With EASYCRON_PARENT_WATCH=1 the end of the parent process is a SIGTERM.
+ * Runs a service as this process. Once the service runs, the parent process gets the message `{ ready: true, port }`.
+ *
+ * - SIGTERM and SIGINT close the service. The exit code is 0, or 1 when closing fails or takes more than 8 s.
+ * - A service that cannot start writes one line to stderr. The exit code is 1, or 2 for a bad configuration.
+ * - An uncaught error writes one line to stderr and exits with code 1 at once, because the state may be corrupt.
+ * - With EASYCRON_PARENT_WATCH=1 the end of the parent process counts as a SIGTERM.
  */
 export async function runService(
   name: string,
@@ -59,7 +61,10 @@ function exitCode(error: unknown): number {
   return error instanceof ConfigError ? 2 : 1;
 }
 
-/** One line: message and the causes' messages; for a programming error the place where it happened. */
+/**
+ * Describes an error in one line: its message and those of its causes, and for a programming error the place in the
+ * code.
+ */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return printable(String(error), 500);
   const isOurs = error instanceof ConfigError || "code" in error;

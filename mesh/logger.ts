@@ -1,7 +1,7 @@
 import { type DestinationStream, pino } from "pino";
 import { oneOf, readEnv } from "./config.ts";
 
-/** A logger of one service. `err` is the key for errors. */
+/** The logger of one service. Log an error under the key `err`. */
 export interface Logger {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
@@ -12,8 +12,9 @@ export interface Logger {
 const SECRETS = ["authorization", "secret", "apiKey", "password", "databaseUrl", "masterKey"];
 
 /**
- * Writes JSON lines to stdout under the service's name. Fields named like a secret are blacked out, three levels
- * deep. EASYCRON_LOG_LEVEL (debug, info, warn, error, silent; default info) says from which level on.
+ * Creates a logger that writes JSON lines to stdout, with the name of the service. The values of fields that are
+ * named like a secret are replaced, three levels deep. EASYCRON_LOG_LEVEL sets the lowest level that is written:
+ * debug, info, warn, error or silent; default info.
  */
 export function createLogger(name: string, env: NodeJS.ProcessEnv, destination?: DestinationStream): Logger {
   const { level } = readEnv(env, {

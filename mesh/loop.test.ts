@@ -27,7 +27,7 @@ test("a loop runs again at once while there is more, and when it is woken", asyn
   await loop.stop();
 });
 
-test("a failure is told once and ends nothing, nor does a synchronous one", async () => {
+test("a failure is reported once and does not end the loop, even a synchronous one", async () => {
   const done = Promise.withResolvers<void>();
   const { loop, told } = watch((number) => {
     if (number <= 2) throw new Error(`failure ${number}`);
@@ -39,7 +39,7 @@ test("a failure is told once and ends nothing, nor does a synchronous one", asyn
   expect(told).toEqual([new Error("failure 1"), 2]);
 });
 
-test("stopping waits for the run under way", async () => {
+test("stop waits for the current run", async () => {
   const begun = Promise.withResolvers<void>();
   const release = Promise.withResolvers<void>();
   let ended = false;

@@ -1,24 +1,26 @@
-/** Something that runs again and again until it is stopped. */
+/** Work that repeats until it is stopped. */
 export interface Loop {
-  /** Runs again as soon as possible instead of at the end of the pause. */
+  /** Ends the pause, so that the next run starts as soon as possible. */
   wake(): void;
-  /** Ends the loop; resolves when the run under way has ended. */
+  /** Stops the loop. Resolves when the current run has ended. */
   stop(): Promise<void>;
 }
 
-/** When a run is to be followed by another. */
+/** When the next run should start. */
 export interface Wanted {
+  /** If true, the next run starts without a pause. */
   readonly more: boolean;
+  /** The pause until the next run, in milliseconds, if it is shorter than `everyMs`. */
   readonly againMs?: number;
 }
 
-/** How to repeat it. */
+/** How a loop repeats its work. */
 export interface LoopOptions {
-  /** Pause between two runs, in milliseconds. */
+  /** The pause between two runs, in milliseconds. */
   readonly everyMs: number;
-  /** Told of the first failure in a row. */
+  /** Called on the first of several failures in a row. */
   readonly onFailure: (error: unknown) => void;
-  /** Told of the first success after failures. */
+  /** Called on the first success after failures, with their number. */
   readonly onRecovery: (failures: number) => void;
 }
 
@@ -26,9 +28,9 @@ const MIN_FAILURE_PAUSE_MS = 100;
 const MAX_FAILURE_PAUSE_MS = 2_000;
 
 /**
- * Runs `work` at once and then every `everyMs`, or earlier if it answers in how many milliseconds it is wanted again, or
- * without a pause while it answers that there is more. After a failure
- * the pause doubles from 100 ms to 2 s, unless `everyMs` is less. A failure never ends the loop.
+ * Runs `work` at once and then every `everyMs`. The next run comes earlier if `work` returns a shorter pause, and
+ * without a pause if it returns that there is more to do. After a failure the pause is 100 ms and doubles with each
+ * further failure up to 2 s, but is never longer than `everyMs`. A failure never ends the loop.
  */
 export function startLoop(work: () => Promise<Wanted>, options: LoopOptions): Loop {
   const { everyMs, onFailure, onRecovery } = options;

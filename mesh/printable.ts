@@ -1,9 +1,9 @@
 /**
- * The text as it may stand in a sentence, a log line or a header: control characters and lone surrogates escaped as
- * \uXXXX, and cut to at most `maxLength` characters, the last of them "…".
+ * Makes a text safe for a sentence, a log line or a header. Control characters and lone surrogates become \uXXXX. A
+ * text of more than `maxLength` characters is cut to that length and ends in "…".
  */
 export function printable(text: string, maxLength = 100): string {
-  // Cut before escaping, so that an enormous value costs nothing.
+  // The text is cut before it is escaped, so that a very long value costs nothing.
   const cut = text.length > maxLength;
   const kept = cut ? text.slice(0, maxLength - 1).replace(HALF_PAIR, "") : text;
   const escaped = kept.replace(UNPRINTABLE, toEscape);

@@ -29,7 +29,7 @@ test("the plugins service serves, and refuses to deliver because no plugin exist
   expect((await health.check({ service: PluginsService.typeName })).status).toBe(ServingStatus.SERVING);
   await expect(plugins.deliver({ projectId: "proj_1" })).rejects.toMatchObject({
     reason: "METHOD_UNIMPLEMENTED",
-    message: "This server has no method PluginsService/Deliver.",
+    message: "This server has no method PluginsService/Deliver; check its name.",
   });
 });
 

@@ -38,7 +38,6 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const dispatcher = createGrpcClient(DispatcherService, {
     addresses: config.dispatcherAddresses,
     deadlineMs: 5_000,
-    idempotentMethods: ["getTrigger"],
   });
   const streams = Math.max(2, config.dispatcherAddresses.length);
   const handOver = createHandOver(dispatcher, { streams, timeoutMs: 5_000 });

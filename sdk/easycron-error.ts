@@ -21,17 +21,17 @@ const CODES = {
   [Code.Unauthenticated]: "UNAUTHENTICATED",
 } as const;
 
-/** Canonical code of an error. */
+/** The canonical code of an error. */
 export type EasyCronErrorCode = (typeof CODES)[Code];
 
-/** Stable name of an error. A newer server may send one that this version does not know. */
+/** The stable name of an error. A newer server may send one that this version does not know. */
 export type EasyCronErrorReason = Exclude<keyof typeof Reason, "UNSPECIFIED"> | (string & {});
 
 /** One broken rule of a request. */
 export interface FieldViolation {
   /** JSON path as sent, such as `job.schedules[0].cron.expression`. */
   readonly field: string;
-  /** What was wrong, with which value, and what would be right. */
+  /** What is wrong, which value it has, and what is accepted. */
   readonly description: string;
 }
 
@@ -44,18 +44,24 @@ interface Parts {
   readonly cause?: unknown;
 }
 
-/** What every call of the client throws. Its message says what was wrong, with which value, and what would be right. */
+/**
+ * The error that every call of the client throws. Its message says what is wrong, which value is wrong, and what to
+ * do.
+ */
 export class EasyCronError extends Error {
   override readonly name = "EasyCronError";
-  /** Canonical code, such as NOT_FOUND. */
+  /** The canonical code, such as NOT_FOUND. */
   readonly code: EasyCronErrorCode;
-  /** Stable name, such as JOB_NOT_FOUND; undefined when the answer was not EasyCron's, as when nothing answered. */
+  /**
+   * The stable name, such as JOB_NOT_FOUND. Undefined when EasyCron did not answer, for example when the network
+   * failed.
+   */
   readonly reason: EasyCronErrorReason | undefined;
-  /** The values that the message speaks of. */
+  /** The values in the message, by name. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** The fields that break a rule; empty unless the code is INVALID_ARGUMENT. */
+  /** The fields that break a rule. Empty if no field is wrong. */
   readonly fieldViolations: readonly FieldViolation[];
-  /** How long the server asks to wait before the same call; undefined when it does not say. */
+  /** How long to wait before the same call is sent again, in milliseconds. Undefined when the server does not say. */
   readonly retryAfterMs: number | undefined;
 
   constructor(message: string, parts: Parts) {
@@ -67,7 +73,7 @@ export class EasyCronError extends Error {
     this.retryAfterMs = parts.retryAfterMs;
   }
 
-  /** Converts whatever a call threw; the original is the cause. */
+  /** Converts anything that a call threw. The original error is the cause. */
   static from(error: unknown): EasyCronError {
     if (error instanceof EasyCronError) return error;
     const connectError = ConnectError.from(error);

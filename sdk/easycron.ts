@@ -17,38 +17,40 @@ import { createFetchTransport } from "./transport.ts";
 export interface EasyCronOptions {
   /** Base URL of the gateway, such as https://api.example.com. */
   readonly url: string;
-  /** API key of a project, or the operator's key. Undefined, as from an unset variable, is refused. */
+  /** The API key of a project, or the operator's key. Undefined, as from a variable that is not set, is refused. */
   readonly apiKey: string | undefined;
-  /** Longest time of a call that sets no `timeoutMs` itself, in milliseconds. Default 10,000. */
+  /** How long a call may take that sets no `timeoutMs` itself, in milliseconds. Default 10,000. */
   readonly timeoutMs?: number;
-  /** Takes the place of the built-in transport (Connect protocol over fetch), and of the options above. */
+  /** Replaces the built-in transport (Connect protocol over fetch). The options above are then ignored. */
   readonly transport?: Transport;
 }
 
-/** The API. Each method takes a request and call options, and throws an EasyCronError. */
+/** The client of the API. Each method takes a request and call options, and throws an EasyCronError if it fails. */
 export class EasyCron {
-  /** Jobs: what runs when, and where the signal goes. */
+  /** Jobs: what runs when, and where its triggers are delivered. */
   readonly jobs: Client<typeof JobService>;
-  /** Schedules, seen ahead of time. */
+  /** Previews and simulations of schedules. */
   readonly schedules: Client<typeof ScheduleService>;
-  /** When something is open, for jobs to refer to. */
+  /** Calendars: when jobs may fire. */
   readonly calendars: Client<typeof CalendarService>;
-  /** The account of every fire time, each with exactly one verdict. */
+  /** The record of every fire time, each with exactly one verdict. */
   readonly ledger: Client<typeof LedgerService>;
-  /** What became of triggers. */
+  /** Triggers and their attempts. */
   readonly triggers: Client<typeof TriggerService>;
-  /** What goes on after the call that asked for it. */
+  /** Operations: work that continues after the call that started it. */
   readonly operations: Client<typeof OperationService>;
-  /** The keys with which webhooks are signed. */
+  /** The keys that sign webhooks. */
   readonly signingKeys: Client<typeof SigningKeyService>;
-  /** The server: its version, its zone data, its limits. Any key will do. */
+  /** The server: its version, its zone data and its limits. Accepts any valid key. */
   readonly system: Client<typeof SystemService>;
   /** Projects. Needs the operator's key. */
   readonly projects: Client<typeof ProjectService>;
   /** API keys. Needs the operator's key. */
   readonly apiKeys: Client<typeof ApiKeyService>;
 
-  /** Connects at the first call. Throws a TypeError for an unusable URL or key. */
+  /**
+   * Creates a client, which connects at the first call. Throws a TypeError for a URL or a key that cannot be used.
+   */
   constructor(options: EasyCronOptions) {
     const transport = options.transport ?? createFetchTransport(complete(options));
     this.jobs = createThrowingClient(JobService, transport);
@@ -68,9 +70,11 @@ function complete({ url, apiKey, timeoutMs = 10_000 }: EasyCronOptions) {
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
     throw new TypeError(`url is ${JSON.stringify(url)}; it must be an absolute http or https URL.`);
   }
-  // Never shown: it may be a real key with a line break behind it.
+  // The message does not show the key, because it may be a real one with a line break at its end.
   if (apiKey === undefined || !/^[\x21-\x7e]+$/.test(apiKey)) {
-    throw new TypeError("apiKey must be an API key: printable ASCII, not empty, no white space.");
+    throw new TypeError(
+      "apiKey must be an API key: one or more printable ASCII characters, without white space.",
+    );
   }
   return { url, apiKey, timeoutMs };
 }
@@ -90,6 +94,6 @@ function createThrowingClient<S extends DescService>(service: S, transport: Tran
     };
     return [name, method];
   });
-  // Every method so far is unary, with the shape of `Method`.
+  // Every method of the API is unary, so it has the type `Method`.
   return Object.fromEntries(methods) as Client<S>;
 }

@@ -61,15 +61,26 @@ describe("the packed SDK, installed into an empty folder", () => {
     expect(packed.filter((path) => path.includes(".test."))).toEqual([]);
   });
 
-  test("names exact versions of dependencies that are the ones tested here", async () => {
+  test("accepts every version of a dependency that is compatible with the one tested here", async () => {
     const { dependencies } = JSON.parse(await readFile(join(sdk, "package.json"), "utf8")) as {
       dependencies: Record<string, string>;
     };
-    for (const [name, version] of Object.entries(dependencies)) {
+    for (const [name, range] of Object.entries(dependencies)) {
+      // An exact version would make npm install the package a second time beside the user's own.
+      expect(range).toMatch(/^\^\d+\.\d+\.\d+$/);
       expect(JSON.parse(await readFile(join(folderOf(name), "package.json"), "utf8"))).toMatchObject({
-        version,
+        version: range.slice(1),
       });
     }
+  });
+
+  test("says which Node it needs, where its source is, and that it has no licence yet", async () => {
+    const manifest = JSON.parse(await readFile(join(sdk, "package.json"), "utf8")) as Record<string, unknown>;
+    expect(manifest).toMatchObject({
+      license: "UNLICENSED",
+      engines: { node: ">=20" },
+      repository: { type: "git", directory: "sdk" },
+    });
   });
 
   test("verifies a webhook and makes a client", async () => {
@@ -103,7 +114,7 @@ describe("the packed SDK, installed into an empty folder", () => {
   });
 });
 
-describe("its declarations", () => {
+describe("the declarations of the SDK", () => {
   test("type-check in a strict project that has neither Node's nor the DOM's types", async () => {
     const uses = `
       import { EasyCron, EasyCronError, type Job } from "@easycron/sdk";

@@ -1,7 +1,7 @@
 import { fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
 
-/** Converts any JSON value to what `job.payload` holds: `payload: toPayload({ company: 42 })`. */
+/** Converts any JSON value to the type of `job.payload`: `payload: toPayload({ company: 42 })`. */
 export function toPayload(json: JsonValue): Value {
   return fromJson(ValueSchema, json);
 }

@@ -2,21 +2,21 @@ import { Code, ConnectError, type Interceptor, type Transport } from "@connectrp
 import type { UniversalClientFn, UniversalClientRequest } from "@connectrpc/connect/protocol";
 import { createTransport } from "@connectrpc/connect/protocol-connect";
 
-/** Where and how the API is called. */
+/** Where the API is, and how to call it. */
 export interface FetchTransportOptions {
-  /** Base URL of the gateway. */
+  /** The base URL of the gateway. */
   readonly url: string;
   /** Sent as the bearer token. */
   readonly apiKey: string;
-  /** Longest time of a call that sets none itself. */
+  /** How long a call may take that sets no timeout itself, in milliseconds. */
   readonly timeoutMs: number;
 }
 
 const MAX_BYTES = 16 * 1024 * 1024;
 
 /**
- * Makes a transport that speaks the Connect protocol in binary over the global `fetch`, so that it runs wherever that
- * is: Node, Deno, Bun, browsers and edge workers. Redirects are not followed: the key goes to the given URL only.
+ * Creates a transport for the binary Connect protocol over the global `fetch`. It runs wherever `fetch` exists: in
+ * Node, Deno, Bun, browsers and edge workers. It follows no redirect, so the key is sent to the given URL only.
  */
 export function createFetchTransport({ url, apiKey, timeoutMs }: FetchTransportOptions): Transport {
   const authorize: Interceptor = (next) => (request) => {
@@ -43,7 +43,7 @@ const callFetch: UniversalClientFn = async (request) => {
   const response = await reach(request, () =>
     fetch(url, { method, headers: header, body, signal: signal ?? null, redirect: "manual" }),
   );
-  // fetch has already undone the encoding, so these two do not describe the body any more.
+  // fetch has already decoded the body, so these two headers no longer describe it.
   const headers = new Headers(response.headers);
   headers.delete("content-encoding");
   headers.delete("content-length");
@@ -80,12 +80,14 @@ async function* readChunks(
       yield value;
     }
   } finally {
-    // Also when the caller stops early; what is left unread would hold the connection.
+    // This is needed when the caller stops early: an unread rest would keep the connection busy.
     await reader.cancel().catch(() => undefined);
   }
 }
 
-/** Turns a failure of the network, which fetch tells as a bare TypeError, into UNAVAILABLE with its cause. */
+/**
+ * Runs one step of a call. A network failure, which fetch reports as a TypeError, becomes UNAVAILABLE with its cause.
+ */
 async function reach<T>({ url, signal }: UniversalClientRequest, step: () => Promise<T>): Promise<T> {
   try {
     return await step();

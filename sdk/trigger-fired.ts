@@ -1,4 +1,7 @@
-/** The `data` of a `trigger.fired` document, exactly as it was sent. Times are RFC 3339 in UTC, to the millisecond. */
+/**
+ * The `data` of a `trigger.fired` document, exactly as EasyCron sends it. Times are RFC 3339 in UTC, to the
+ * millisecond.
+ */
 export interface TriggerFired {
   /** The trigger's id, trg_…; also the `webhook-id` of every attempt. */
   readonly trigger: string;
@@ -6,27 +9,27 @@ export interface TriggerFired {
   readonly kind: string;
   /** The project's id, proj_…. */
   readonly project: string;
-  /** The job, as it was when this was due. */
+  /** The job, as it was when the trigger was due. */
   readonly job: { readonly name: string; readonly uid: string; readonly revision: number };
   /** The instant that the schedule names. */
   readonly nominalTime: string;
-  /** The instant from which it could be delivered. */
+  /** The earliest instant at which the trigger could be delivered. */
   readonly effectiveTime: string;
-  /** Which of the job's scheduled triggers it is, from 1 without a hole; 0 for a manual run. */
+  /** The trigger's number among the job's scheduled triggers: 1, 2, 3 and so on without a gap. 0 for a manual run. */
   readonly seq: number;
-  /** Nominal time of the scheduled trigger before; null for the first. */
+  /** The nominal time of the previous scheduled trigger. Null for the first one. */
   readonly previousNominalTime: string | null;
-  /** Nominal time of the next fire time, as planned when this one was made; null for the last. */
+  /** The next fire time, as planned when this trigger was created. Null for the last one. */
   readonly nextNominalTime: string | null;
-  /** Fire times since the previous trigger that became none. */
+  /** How many fire times since the previous trigger created no trigger. */
   readonly previousVerdict?: { readonly skipped: number; readonly missed: number };
-  /** 1 for the first attempt. */
+  /** The number of the attempt. The first is 1. */
   readonly attempt: number;
   /** The job's payload. */
   readonly payload: unknown;
 }
 
-/** The data of a parsed body; undefined when it is not a `trigger.fired` document of EasyCron's. */
+/** Returns the data of a parsed body. Undefined when the body is not a `trigger.fired` document of EasyCron. */
 export function toTriggerFired(body: unknown): TriggerFired | undefined {
   if (!isRecord(body) || body.type !== "trigger.fired" || !isRecord(body.data)) return undefined;
   return isTriggerFired(body.data) ? body.data : undefined;

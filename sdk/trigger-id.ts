@@ -2,19 +2,19 @@ import { createHash } from "node:crypto";
 
 const CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz";
 
-/** What a trigger's id is derived from. */
+/** The values from which a trigger's id is computed. */
 export interface TriggerIdParts {
   /** The job's uid, job_…. */
   readonly jobUid: string;
-  /** The nominal fire time; for a manual run, when it was asked for. A string is RFC 3339, as in a webhook. */
+  /** The nominal time. For a manual run, when it was requested. A string is RFC 3339, as in a webhook. */
   readonly nominalTime: Date | string;
   /** The request id of RunJob, for a manual run. */
   readonly requestId?: string | undefined;
 }
 
 /**
- * Computes the id of a trigger: `trg_` and 26 characters. It depends on nothing else, so that anyone can tell which
- * id a fire time has, or will have. Throws a RangeError for an invalid time.
+ * Computes the id of a trigger: `trg_` and 26 characters. The id depends on these values only, so anyone can compute
+ * the id that a fire time has, or will have. Throws a RangeError for an invalid time.
  */
 export function triggerId({ jobUid, nominalTime, requestId }: TriggerIdParts): string {
   const fireTime = new Date(nominalTime).toISOString();
@@ -23,7 +23,8 @@ export function triggerId({ jobUid, nominalTime, requestId }: TriggerIdParts): s
   return `trg_${toBase32(digest.subarray(0, 16))}`;
 }
 
-// First bits first, the last character filled with zeros (RFC 4648, section 6), in Crockford's alphabet.
+// Base32 as in RFC 4648, section 6, in Crockford's alphabet: the first bits come first, and the last character is
+// filled up with zero bits.
 function toBase32(bytes: Uint8Array): string {
   let text = "";
   let held = 0;

@@ -7,11 +7,12 @@ const MAX_SECRETS = 16;
 const MAX_SECRET_LENGTH = 512;
 const MAX_CACHED_KEYS = 256;
 
-// 32 bytes in base64, and only in its one canonical form: the last character carries four bits, so two are zero.
+// 32 bytes in base64, in the canonical form only: the last character carries four bits, so its other two bits are
+// zero.
 const V1 = /^v1,([A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=)$/;
 const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/;
 
-/** Reads the v1 signatures of a `webhook-signature` header; those of other versions are passed over. */
+/** Parses the v1 signatures of a `webhook-signature` header. Ignores those of other versions. */
 export function parseSignatures(header: string): Buffer[] {
   if (header.length > MAX_HEADER_LENGTH) {
     throw malformedSignature(`has ${header.length} characters; at most ${MAX_HEADER_LENGTH} are read`);
@@ -30,7 +31,7 @@ function malformedSignature(problem: string): WebhookVerificationError {
   return new WebhookVerificationError("SIGNATURE_MALFORMED", `The header webhook-signature ${problem}.`);
 }
 
-/** Turns secrets (`whsec_` and base64, the prefix may be absent) into keys. */
+/** Turns secrets into keys. A secret is base64, usually with the prefix `whsec_`. */
 export function toKeys(secrets: string | readonly string[] | undefined): KeyObject[] {
   const list: readonly unknown[] = Array.isArray(secrets) ? secrets : [secrets];
   if (list.length === 0 || list.length > MAX_SECRETS) {
@@ -39,7 +40,7 @@ export function toKeys(secrets: string | readonly string[] | undefined): KeyObje
   return list.map(toKey);
 }
 
-// A KeyObject made once saves a quarter of the time of a verification.
+// Creating the KeyObject only once saves a quarter of the time of a verification.
 const keys = new Map<string, KeyObject>();
 
 function toKey(secret: unknown): KeyObject {
@@ -64,14 +65,17 @@ function malformedSecret(message: string): WebhookVerificationError {
   return new WebhookVerificationError("SECRET_MALFORMED", message);
 }
 
-/** What was signed, as it came. */
+/** The signed parts of a request, as received. */
 export interface Signed {
   readonly id: string;
   readonly timestamp: string;
   readonly body: Uint8Array;
 }
 
-/** Whether one of the signatures is by one of the keys; how long it takes does not depend on where they differ. */
+/**
+ * Returns whether one of the signatures was made with one of the keys. The time this takes does not depend on where
+ * they differ.
+ */
 export function isSignedByAny(
   signed: Signed,
   signatures: readonly Buffer[],

@@ -12,23 +12,26 @@ export type WebhookHeaders =
   | { readonly [name: string]: string | readonly string[] | undefined }
   | { get(name: string): string | null };
 
-/** Changes to the defaults. */
+/** Options of `verify`. */
 export interface VerifyOptions {
-  /** How far `webhook-timestamp` may be from now, either way, in seconds. Default 300. */
+  /** How far `webhook-timestamp` may be from now, before or after, in seconds. Default 300. */
   readonly toleranceSeconds?: number;
-  /** Gives the time. Default: the system's clock. */
+  /** Returns the present time. Default: the system's clock. */
   readonly now?: () => Date;
 }
 
 /** A genuine webhook. */
 export interface VerifiedWebhook {
-  /** The same for every attempt of one trigger: remember it, and each fire time runs exactly once. */
+  /**
+   * The id of the webhook, the same for every attempt of one trigger. A receiver that remembers it runs each fire
+   * time once.
+   */
   readonly id: string;
   /** When this attempt was sent, to the second. */
   readonly timestamp: Date;
-  /** What EasyCron says of the trigger; undefined for anybody else's webhook. */
+  /** EasyCron's data on the trigger. Undefined for a webhook of another sender. */
   readonly trigger: TriggerFired | undefined;
-  /** The body parsed as JSON; undefined when it is not JSON in UTF-8. */
+  /** The body, parsed as JSON. Undefined when it is not JSON in UTF-8. */
   readonly body: unknown;
 }
 
@@ -36,9 +39,10 @@ const ID = /^[A-Za-z0-9_-]{1,128}$/;
 const TIMESTAMP = /^[0-9]{1,12}$/;
 
 /**
- * Verifies a request that was signed to the Standard Webhooks specification, version v1 (HMAC-SHA256), whoever sent
- * it. `rawBody` is the body as received, before any parsing; bytes are best, as no text encoding then stands between.
- * With several secrets, a signature by any of them will do. Throws a WebhookVerificationError.
+ * Verifies a request that any sender signed according to the Standard Webhooks specification, version v1
+ * (HMAC-SHA256). `rawBody` is the body as received, before any parsing; bytes are best, because a text may have been
+ * decoded wrongly. With several secrets, a signature made with any of them is enough. Throws a
+ * WebhookVerificationError.
  */
 export function verify(
   rawBody: string | Uint8Array | ArrayBuffer,
@@ -51,14 +55,14 @@ export function verify(
   const id = readHeader(headers, "webhook-id");
   const timestamp = readHeader(headers, "webhook-timestamp");
   const signatures = parseSignatures(readHeader(headers, "webhook-signature"));
-  // A dot in an id would move the border between id and timestamp under the same signature.
+  // A dot in the id could move the border between id and timestamp, and the signature would still match.
   if (!ID.test(id))
     throw refusal("ID_MALFORMED", "The header webhook-id must be 1 to 128 of A-Z a-z 0-9 _ -.");
   checkTimestamp(timestamp, options);
   if (!isSignedByAny({ id, timestamp, body }, signatures, keys)) {
     throw refusal(
       "SIGNATURE_MISMATCH",
-      "No signature is by a given secret over this id, timestamp and body.",
+      "No signature matches this id, timestamp and body with any of the given secrets; check the secret.",
     );
   }
   const parsed = parseJson(body);
@@ -92,7 +96,8 @@ function isGettable(headers: WebhookHeaders): headers is { get(name: string): st
   return typeof headers.get === "function";
 }
 
-// Several values become one text, which only the list of signatures can survive.
+// Several values of a header become one text. Only webhook-signature may have several; the other checks refuse such a
+// text.
 function findHeader(headers: { readonly [name: string]: unknown }, name: string): string {
   const values = Object.entries(headers).flatMap(([key, value]) =>
     key.toLowerCase() === name ? (value ?? []) : [],
@@ -108,7 +113,7 @@ function checkTimestamp(
     throw refusal("TIMESTAMP_MALFORMED", "The header webhook-timestamp must be whole seconds since 1970.");
   }
   const nowSeconds = Math.floor(now().getTime() / 1_000);
-  // Not a number would compare as "within the tolerance".
+  // NaN would count as within the tolerance.
   if (!(toleranceSeconds >= 0) || Number.isNaN(nowSeconds)) {
     throw new RangeError("toleranceSeconds must be a number from 0 upwards, and now() a valid date.");
   }

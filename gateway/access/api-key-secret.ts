@@ -5,7 +5,7 @@ const RANDOM_BYTES = 32;
 // 62 ** 43 is the first power above 2 ** 256.
 const LENGTH = 43;
 
-/** Makes the secret of an API key: `ec_live_` and 256 random bits in base62, which a double click selects whole. */
+/** Creates the secret of an API key: `ec_live_` and 256 random bits in base62. A double click selects all of it. */
 export function createApiKeySecret(): string {
   let rest = BigInt(`0x${randomBytes(RANDOM_BYTES).toString("hex")}`);
   let text = "";
@@ -16,7 +16,10 @@ export function createApiKeySecret(): string {
   return `ec_live_${text}`;
 }
 
-/** What is kept of a secret: its SHA-256. With 256 random bits there is nothing that a slow hash would protect. */
+/**
+ * Returns the SHA-256 of a secret, which is what the database stores. A slow hash would add nothing: the secret has
+ * 256 random bits.
+ */
 export function hashSecret(secret: string): Buffer {
   return createHash("sha256").update(secret).digest();
 }

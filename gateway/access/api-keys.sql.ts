@@ -1,6 +1,6 @@
 import { statement } from "../../db/statement.ts";
 
-/** Creates a key of a project. No row: there is no such project. $5 is the time. */
+/** Creates an API key of a project. Returns no row if the project does not exist. $5 is the time. */
 export const apiKeyInsert = statement<{ id: string }>(
   "apiKeyInsert",
   `insert into gateway.api_keys (id, project_id, display_name, secret_hash, create_time)
@@ -10,7 +10,7 @@ export const apiKeyInsert = statement<{ id: string }>(
    returning id`,
 );
 
-/** The key and the project that a secret opens, by the SHA-256 of the secret. */
+/** Finds an API key and its project by the SHA-256 of the secret. */
 export const apiKeyByHash = statement<{ id: string; project_id: string; plugins: string[] }>(
   "apiKeyByHash",
   `select k.id, p.id as project_id, p.plugins

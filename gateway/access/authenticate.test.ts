@@ -27,7 +27,7 @@ function ask(service: DescService, authorization?: string) {
   return authenticate(parts, { service, method, requestHeader });
 }
 
-test("a project's key says which project calls", async () => {
+test("a project's key identifies the calling project", async () => {
   for (const header of ["Bearer good", "bearer good", "Bearer   good "]) {
     expect(await ask(JobService, header)).toEqual({
       kind: "project",
@@ -38,14 +38,14 @@ test("a project's key says which project calls", async () => {
   }
 });
 
-test("the operator's key opens what is the operator's, without asking the database", async () => {
+test("the operator's key may call the operator's services, without a query to the database", async () => {
   queries.length = 0;
   expect(await ask(ApiKeyService, "Bearer operator")).toEqual({ kind: "operator" });
   await expect(ask(JobService, "Bearer operator")).rejects.toMatchObject({ reason: "API_KEY_INVALID" });
   expect(queries).toEqual([]);
 });
 
-test("a project's key does not open what is the operator's", async () => {
+test("a project's key may not call the operator's services", async () => {
   await expect(ask(ApiKeyService, "Bearer good")).rejects.toMatchObject({ reason: "OPERATOR_KEY_REQUIRED" });
 });
 
@@ -65,6 +65,6 @@ test("an unknown secret is API_KEY_INVALID, one that is too long without asking 
   expect(queries).toEqual([]);
 });
 
-test("health is open to all", async () => {
+test("a health check needs no key", async () => {
   expect(await ask(Health)).toEqual({ kind: "nobody" });
 });

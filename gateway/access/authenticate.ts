@@ -10,10 +10,10 @@ import { hashSecret } from "./api-key-secret.ts";
 import { apiKeyByHash } from "./api-keys.sql.ts";
 import type { Caller } from "./caller.ts";
 
-/** What authentication stands on. */
+/** What authentication needs. */
 export interface AuthenticateParts {
   readonly database: Database;
-  /** SHA-256 of the operator's key. */
+  /** The SHA-256 of the operator's key. */
   readonly operatorKeyHash: Buffer;
 }
 
@@ -23,10 +23,16 @@ const FOR_EVERY_KEY: readonly string[] = [SystemService.typeName];
 const MAX_SECRET_LENGTH = 256;
 
 /**
- * Says who calls, from the header `Authorization: Bearer <API key>` alone. Health checks are open to all. What
- * the server is may be asked with any key; projects and their keys are the operator's business, all else the
- * projects'. Throws API_KEY_MISSING, API_KEY_INVALID,
- * OPERATOR_KEY_REQUIRED, or SERVICE_UNAVAILABLE when the database does not answer.
+ * Identifies the caller from the header `Authorization: Bearer <API key>`, and checks that the key may call the
+ * service.
+ *
+ * - Health checks need no key.
+ * - SystemService accepts any valid key.
+ * - ProjectService and ApiKeyService accept the operator's key only.
+ * - All other services accept a project's key only.
+ *
+ * Throws API_KEY_MISSING, API_KEY_INVALID, OPERATOR_KEY_REQUIRED, or SERVICE_UNAVAILABLE when the database does not
+ * answer.
  */
 export async function authenticate(
   parts: AuthenticateParts,
@@ -53,7 +59,8 @@ function readSecret(header: string | null): string {
 async function findCaller(parts: AuthenticateParts, secret: string): Promise<Caller> {
   const hash = hashSecret(secret);
   if (timingSafeEqual(hash, parts.operatorKeyHash)) return { kind: "operator" };
-  // The time of a lookup by hash tells something about the hash, which is of no use without its preimage.
+  // The time of a lookup reveals something about the hash. That does not help an attacker, who would need its
+  // preimage.
   const [row] = await parts.database.query(apiKeyByHash, [hash]);
   if (row === undefined) throw failure("API_KEY_INVALID");
   return { kind: "project", projectId: row.project_id, keyId: row.id, plugins: row.plugins };

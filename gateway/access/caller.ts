@@ -1,24 +1,27 @@
 import { createContextKey, type HandlerContext } from "@connectrpc/connect";
 import { failure } from "../../mesh/errors.ts";
 
-/** A project that has shown its key. */
+/** A caller with the key of a project. */
 export interface ProjectCaller {
   readonly kind: "project";
-  /** proj_…. */
+  /** The id of the project, proj_…. */
   readonly projectId: string;
-  /** Which of its keys, key_…. */
+  /** The id of the API key, key_…. */
   readonly keyId: string;
-  /** Kinds of plugin that it has enabled: redis, kafka. */
+  /** The plugins that are enabled for the project: redis, kafka. */
   readonly plugins: readonly string[];
 }
 
-/** Whoever has shown a valid key. */
+/** Who makes a call. `nobody` is a caller without a key, for health checks. */
 export type Caller = ProjectCaller | { readonly kind: "operator" } | { readonly kind: "nobody" };
 
-/** Where the request gate leaves the caller. */
+/** The context key under which the request gate stores the caller. */
 export const callerKey = createContextKey<Caller>({ kind: "nobody" }, { description: "caller" });
 
-/** The calling project. Throws API_KEY_INVALID if it is none; the request gate has seen to that already. */
+/**
+ * Returns the calling project. Throws API_KEY_INVALID if the caller is no project; the request gate has checked that
+ * before.
+ */
 export function projectOf(context: Pick<HandlerContext, "values">): ProjectCaller {
   const caller = context.values.get(callerKey);
   if (caller.kind !== "project") throw failure("API_KEY_INVALID");

@@ -10,7 +10,10 @@ const WELL_KNOWN: Readonly<Record<string, string>> = {
   "google.protobuf.Value": "any JSON, nested at most 30 deep",
 };
 
-/** Says in which form a field is written in JSON, to follow "accepted: ". Of a list or a map it is the form of one entry. */
+/**
+ * Says in which form a field is written in JSON, to follow "accepted: ". Of a list or a map it is the form of one
+ * entry.
+ */
 export function acceptedForm(field: DescField): string {
   if (field.message !== undefined) {
     return WELL_KNOWN[field.message.typeName] ?? `an object, ${field.message.typeName}`;
@@ -19,7 +22,7 @@ export function acceptedForm(field: DescField): string {
   return scalarForm(field.scalar);
 }
 
-/** The names that an enum accepts, but for the one that says nothing. */
+/** Returns the names that an enum accepts, without the UNSPECIFIED one. */
 export function acceptedNames({ values }: DescEnum): string {
   return values
     .filter(({ number }) => number !== 0)

@@ -5,10 +5,13 @@ import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/go
 import { EasyCronError } from "../../mesh/errors.ts";
 import { toStatus } from "../../mesh/grpc-status.ts";
 
-/** The messages that travel in the details of errors; JSON answers show them in `debug`. */
+/** The messages in the details of errors. JSON answers show them in `debug`. */
 export const detailTypes = createRegistry(ErrorInfoSchema, BadRequestSchema, RetryInfoSchema);
 
-/** Any error as connect sends it, details and all. A retry delay also becomes the header Retry-After, in seconds. */
+/**
+ * Converts any error to the form that Connect sends, with its details. A retry delay also becomes the header
+ * Retry-After, in seconds.
+ */
 export function toConnectError(error: unknown): ConnectError {
   const known = EasyCronError.from(error);
   const { code, message, details } = toStatus(known);
@@ -19,6 +22,6 @@ export function toConnectError(error: unknown): ConnectError {
   });
   const headers: Record<string, string> =
     known.retryAfterMs === undefined ? {} : { "retry-after": `${Math.ceil(known.retryAfterMs / 1_000)}` };
-  // The numbers of connect's codes are gRPC's.
+  // Connect's codes have the same numbers as gRPC's.
   return new ConnectError(message, code as Code, headers, outgoing, known.cause ?? known);
 }

@@ -1,23 +1,24 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { constants, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
 
-/** A request of HTTP/1.1 or HTTP/2, as one Node listener gets both. */
+/** A request over HTTP/1.1 or HTTP/2. */
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
-/** The response that goes with it. */
+/** The response to a NodeRequest. */
 export type NodeResponse = ServerResponse | Http2ServerResponse;
-/** What answers requests of either. */
+/** A listener that answers requests of both HTTP versions. */
 export type NodeListener = (request: NodeRequest, response: NodeResponse) => void;
 
 /**
- * Reads away what a client still sends after its request was answered early, for at most `graceMs`; then cuts it.
- * Without this connect-node leaves the rest of a body that is too large unread: HTTP/2 clients hang for ever, and
- * kept-alive HTTP/1.1 connections go deaf.
+ * Wraps a listener so that the rest of a request body is read and dropped when the answer was sent before the body
+ * had arrived. After `graceMs` the request is cut off. Without this, connect-node leaves the rest of a too large body
+ * unread: an HTTP/2 client then waits for ever, and a kept-alive HTTP/1.1 connection answers no further request.
  */
 export function drainUnread(listener: NodeListener, graceMs = 5_000): RequestListener {
   const drain: NodeListener = (request, response) => {
     // Leaving the iteration early must not destroy the request.
     request[Symbol.asyncIterator] = () => request.iterator({ destroyOnReturn: false });
-    // Http2ServerResponse emits "finish" only when the stream closes, the stream itself when all is handed over.
+    // Http2ServerResponse emits "finish" only when the stream closes. The stream emits it when all data is handed
+    // over.
     const out = "stream" in response ? response.stream : response;
     out.once("finish", () => drainRest(request, graceMs));
     listener(request, response);

@@ -76,7 +76,7 @@ describe("JSON", () => {
     expect(answer.body.message).toMatch(new RegExp(`^The request could not be decoded: .*(${hint})`));
   });
 
-  test("errors carry their details in words, too", async () => {
+  test("of an error has the details in readable form too", async () => {
     const { url } = await start();
     const { status, body } = await post(url + GET_JOB, '{"name":""}');
     expect(status).toBe(400);
@@ -87,7 +87,7 @@ describe("JSON", () => {
     expect(body.details[1]?.debug).toMatchObject({ fieldViolations: [{ field: "name" }] });
   });
 
-  test("of too many bytes is REQUEST_TOO_LARGE, with and without a length told ahead", async () => {
+  test("of too many bytes is REQUEST_TOO_LARGE, with and without a content length", async () => {
     const { url } = await start(found);
     const large = JSON.stringify({ name: "x".repeat(2_000_000) });
     const answer = await post(url + GET_JOB, large);
@@ -102,7 +102,7 @@ describe("JSON", () => {
     expect(((await chunked.json()) as ErrorBody).details[0]?.debug.reason).toBe("REQUEST_TOO_LARGE");
   });
 
-  test("is read by GET where a method has no side effects", async () => {
+  test("is accepted by GET only for a method without side effects", async () => {
     const { url } = await start(found);
     const query = `?encoding=json&message=${encodeURIComponent('{"name":"a"}')}`;
     expect((await post(url + GET_JOB + query, "", {}, "GET")).status).toBe(200);
@@ -129,7 +129,7 @@ test.each(["application/proto", "application/grpc-web+proto"])(
   },
 );
 
-describe("a request that is none", () => {
+describe("a malformed request", () => {
   test.each([
     ["an unknown path", "/", "POST", {}, 404, "METHOD_UNIMPLEMENTED"],
     ["an unknown method", "/easycron.v1.JobService/Nothing", "POST", {}, 404, "METHOD_UNIMPLEMENTED"],
@@ -155,7 +155,7 @@ describe("a request that is none", () => {
     expect((await post(url + GET_JOB, '{"name":"a"}')).status).toBe(200);
   });
 
-  test("a deadline beyond all bounds is cut, over gRPC and Connect", async () => {
+  test("with a deadline that is too long gets a shorter one, over gRPC and Connect", async () => {
     const left: (number | undefined)[] = [];
     const { url } = await start({
       scheduler: {
@@ -173,7 +173,7 @@ describe("a request that is none", () => {
     for (const ms of left) expect(ms).toBeGreaterThan(50_000);
   });
 
-  test("a deadline that passes is DEADLINE_EXCEEDED, wherever the call is", async () => {
+  test("whose deadline passes is DEADLINE_EXCEEDED, at every stage of the call", async () => {
     const { url } = await start({ scheduler: { getJob: () => new Promise(() => {}) } });
     for (const timeout of ["0", "1", "100"]) {
       const answer = await post(url + GET_JOB, '{"name":"a"}', { "connect-timeout-ms": timeout });
@@ -183,7 +183,7 @@ describe("a request that is none", () => {
 });
 
 describe("the port", () => {
-  test("refuses a wrong key before the body is sent, and the connection goes on", async () => {
+  test("refuses a wrong key before the body is sent, and the connection stays usable", async () => {
     const { url } = await start(found);
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     const send = async (key: string, length: number) => {
@@ -208,7 +208,7 @@ describe("the port", () => {
     agent.destroy();
   });
 
-  test("takes HTTP/2 whose preface comes byte by byte", async () => {
+  test("accepts HTTP/2 whose preface arrives byte by byte", async () => {
     const { port } = await start(found);
     const socket = connect(port, "127.0.0.1");
     await once(socket, "connect");
@@ -222,7 +222,7 @@ describe("the port", () => {
     socket.destroy();
   });
 
-  test("drops who says nothing, and who does not finish a header", async () => {
+  test("drops a client that sends nothing, and one that does not finish a header", async () => {
     const { port } = await start({ limits: { sniffMs: 200, headersMs: 300 } });
     const silent = connect(port, "127.0.0.1");
     await once(silent, "close");
@@ -241,7 +241,7 @@ describe("the port", () => {
     session.destroy();
   });
 
-  test("closes when what is in flight has been answered, and says so to kept-alive clients", async () => {
+  test("closes when the requests in flight have been answered, and tells kept-alive clients so", async () => {
     const entered = Promise.withResolvers<void>();
     const gateway = await start({
       scheduler: {

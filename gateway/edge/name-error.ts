@@ -6,19 +6,19 @@ import { toConnectError } from "./connect-error.ts";
 import { requestText } from "./request-text.ts";
 import { findUndecodable } from "./undecodable.ts";
 
-/** What connect's own errors are named with. */
+/** What `nameErrorsOf` needs. */
 export interface NameErrorParts {
   readonly logger: Logger;
-  /** The limit that a request which is too large has passed. */
+  /** The largest request that the gateway reads, in bytes. */
   readonly maxBytes: number;
 }
 
 /**
- * Sees to it that an error which connect itself makes, before or after any interceptor runs (malformed JSON, a body
- * that is too large, an unknown compression), carries a reason like every other. Call it in the request gate.
+ * Adds a reason to the errors that Connect itself creates outside the interceptors, such as malformed JSON, a body
+ * that is too large or an unknown compression. Call it in the request gate.
  *
- * Connect 2.2 aborts the call's signal with the error it is about to send, on all protocols; that is the one moment
- * at which the error can be completed. The tests of the gateway hold it to that.
+ * On all protocols Connect 2.2 aborts the call's signal with the error that it is about to send. Only at that moment
+ * can the error be changed. The tests of the gateway fail if a newer Connect no longer does so.
  */
 export function nameErrorsOf(context: HandlerContext, parts: NameErrorParts): void {
   context.signal.addEventListener("abort", () => {
@@ -27,13 +27,14 @@ export function nameErrorsOf(context: HandlerContext, parts: NameErrorParts): vo
     const named = nameError(error, context, parts);
     const { code, rawMessage, details } = toConnectError(named);
     Object.assign(error, { code, details });
-    // What is not implemented may also be a compression or a form of call; connect says it better.
+    // Not only a method can be unimplemented, but also a compression or a kind of call. Connect's own message says
+    // which.
     if (named.reason !== "METHOD_UNIMPLEMENTED") Object.assign(error, { rawMessage });
   });
 }
 
 function nameError(error: ConnectError, context: HandlerContext, parts: NameErrorParts): EasyCronError {
-  // Connect takes bytes that are no message for a fault of ours.
+  // Connect reports bytes that are no message as an internal error.
   const isMalformed = error.code === Code.Internal && error.rawMessage.startsWith("parse binary: ");
   switch (isMalformed ? Code.InvalidArgument : error.code) {
     case Code.InvalidArgument:

@@ -3,31 +3,34 @@ import * as http2 from "node:http2";
 import * as net from "node:net";
 import { drainUnread, type NodeListener } from "./drain-unread.ts";
 
-/** Limits on what a connection may take. */
+/** The limits of a connection. */
 export interface OnePortOptions {
-  /** Longest time until a new connection has shown what it speaks. */
+  /** The longest time until a new connection has shown which protocol it speaks, in milliseconds. */
   readonly sniffMs: number;
-  /** Longest time for the headers of a request to arrive (HTTP/1.1). */
+  /** The longest time for the headers of a request to arrive (HTTP/1.1), in milliseconds. */
   readonly headersMs: number;
-  /** Longest time for a whole request to arrive. */
+  /** The longest time for a whole request to arrive, in milliseconds. */
   readonly requestMs: number;
-  /** A connection without traffic is closed after this. Should be more than the proxy's in front. */
+  /**
+   * A connection without traffic is closed after this, in milliseconds. It should be longer than the limit of a proxy
+   * in front.
+   */
   readonly idleMs: number;
-  /** Most requests at once on one HTTP/2 connection. */
+  /** The largest number of requests in flight on one HTTP/2 connection. */
   readonly maxStreams: number;
 }
 
-/** A server of HTTP/1.1 and HTTP/2 cleartext on one port. */
+/** A server for HTTP/1.1 and HTTP/2 cleartext on one port. */
 export interface OnePort {
-  /** Listens, port 0 on any free one, and returns the port. Throws when that is not possible. */
+  /** Listens and returns the port. Port 0 means any free port. Throws if it cannot listen. */
   listen(host: string, port: number): Promise<number>;
-  /** Takes no new connections and requests, lets those in flight finish, and after `graceMs` cuts them. */
+  /** Accepts no new connections and requests, lets those in flight finish, and breaks them after `graceMs`. */
   close(graceMs: number): Promise<void>;
 }
 
 const PREFACE = Buffer.from("PRI * HTTP/2.0");
 
-/** Makes the server; it looks at the first bytes of each connection to know which protocol it speaks. */
+/** Creates the server. It recognizes the protocol of a connection by its first bytes. */
 export function createOnePort(listener: NodeListener, options: OnePortOptions): OnePort {
   const h1 = createHttp1(listener, options);
   const h2 = createHttp2(listener, options);
@@ -37,7 +40,7 @@ export function createOnePort(listener: NodeListener, options: OnePortOptions): 
     socket.once("close", () => sockets.delete(socket));
     sniff(socket, options.sniffMs, (isHttp2) => (isHttp2 ? h2.server : h1.server).emit("connection", socket));
   });
-  // A server that does not listen itself never starts the timers of its requests.
+  // The HTTP/1.1 server does not listen itself, so without this event it would never start its request timers.
   server.on("listening", () => h1.server.emit("listening"));
 
   return {
@@ -52,7 +55,7 @@ export function createOnePort(listener: NodeListener, options: OnePortOptions): 
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       h2.drain();
       h1.drain();
-      // A connection becomes idle when its request has ended, and nobody tells.
+      // There is no event when a connection becomes idle, so this looks for idle connections every 50 ms.
       const idle = setInterval(() => h1.server.closeIdleConnections(), 50);
       const force = setTimeout(() => {
         for (const socket of sockets) socket.destroy();
@@ -74,7 +77,7 @@ function sniff(socket: net.Socket, limitMs: number, decide: (isHttp2: boolean) =
       seen = Buffer.concat([seen, chunk]);
     const length = Math.min(seen.length, PREFACE.length);
     const isSame = seen.subarray(0, length).equals(PREFACE.subarray(0, length));
-    // "P" may still become POST.
+    // So far it may be the HTTP/2 preface, or another word that begins the same way, such as POST.
     if (isSame && length < PREFACE.length) return;
     socket.off("readable", look).off("error", drop).off("end", drop).off("timeout", drop).setTimeout(0);
     if (seen.length > 0) socket.unshift(seen);
@@ -96,7 +99,7 @@ function createHttp1(listener: NodeListener, options: OnePortOptions) {
   );
   const open = new Set<http.ServerResponse>();
   let draining = false;
-  // A client that is told "keep-alive" and then finds the connection closed may not try again.
+  // A client that was promised "keep-alive" and then finds the connection closed may not try again.
   server.prependListener("request", (_, response) => {
     if (draining) response.setHeader("connection", "close");
     open.add(response);
@@ -123,7 +126,7 @@ function createHttp2(listener: NodeListener, options: OnePortOptions) {
   });
   const drained = drainUnread(listener) as unknown as NodeListener;
   server.on("request", (request, response) => {
-    // HTTP/1.1 has requestTimeout; a stream that trickles is ended here.
+    // HTTP/1.1 has requestTimeout. For HTTP/2 this timer ends a stream whose body arrives too slowly.
     const late = setTimeout(() => request.stream.close(http2.constants.NGHTTP2_CANCEL), options.requestMs);
     const arrived = () => clearTimeout(late);
     request.once("end", arrived).once("close", arrived);
@@ -131,7 +134,7 @@ function createHttp2(listener: NodeListener, options: OnePortOptions) {
   });
   return {
     server,
-    // Says goodbye, and waits for the streams.
+    // Sends GOAWAY, and lets the open streams finish.
     drain: () => {
       for (const session of sessions) session.close();
     },

@@ -8,13 +8,13 @@ import { printable } from "../../mesh/printable.ts";
 import { toConnectError } from "./connect-error.ts";
 import type { NodeRequest, NodeResponse } from "./drain-unread.ts";
 
-/** Answers a path that no method has, in the protocol of the caller; in JSON it is HTTP 404. */
+/** Answers a request for a path that no method has, in the protocol of the caller. In JSON the status is HTTP 404. */
 export function answerUnknownMethod(request: NodeRequest, response: NodeResponse): void {
   const method = printable((request.url ?? "").split("?")[0] ?? "");
   answerError(request, response, { error: failure("METHOD_UNIMPLEMENTED", { method }), httpStatus: 404 });
 }
 
-/** Answers a request that is not even one of a protocol: HTTP 400, or the status that says it more exactly. */
+/** Answers a request that follows none of the protocols, with the given HTTP status. */
 export function answerMalformed(
   request: NodeRequest,
   response: NodeResponse,
@@ -56,12 +56,12 @@ function respond(
 ): void {
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   response.statusCode = httpStatus;
-  // The same call twice: TypeScript cannot unite the two classes' overloads.
+  // The call stands here twice because TypeScript cannot combine the overloads of the two classes.
   if ("stream" in response) response.end(body);
   else response.end(body);
 }
 
-/** The JSON of an error: https://connectrpc.com/docs/protocol#error-end-stream. */
+/** Returns the JSON of an error: https://connectrpc.com/docs/protocol#error-end-stream. */
 function toErrorJson(error: ConnectError): object {
   const details = error.details.flatMap((detail) => {
     if (!("desc" in detail)) return [];
@@ -69,7 +69,7 @@ function toErrorJson(error: ConnectError): object {
     const value = base64Encode(toBinary(detail.desc, message), "std_raw");
     return [{ type: detail.desc.typeName, value, debug: toJson(detail.desc, message) }];
   });
-  // CamelCase in the enum, snake_case on the wire.
+  // The enum has CamelCase names, the wire has snake_case.
   const code = (Code[error.code] ?? "Unknown")
     .replace(/(?<!^)[A-Z]/g, (letter) => `_${letter}`)
     .toLowerCase();

@@ -7,14 +7,14 @@ interface Slot {
 const slots = new AsyncLocalStorage<Slot>();
 const utf8 = new TextDecoder();
 
-/** Serves one call so that `requestText` knows in it what `rememberingDecoder` has decoded. */
+/** Runs `serve` for one call. Within it, `requestText` returns what `rememberingDecoder` has decoded. */
 export function withRequestText<T>(serve: () => T): T {
   return slots.run({ text: undefined }, serve);
 }
 
 /**
- * Decodes UTF-8 for connect, and keeps the text for the call. Connect's own errors do not name the field that they are
- * about; the text does, whatever the protocol and the compression it came in.
+ * Decodes UTF-8 for connect, and keeps the text for the call. Connect's own errors do not name the field that they
+ * are about; the text does, whatever the protocol and the compression it came in.
  */
 export const rememberingDecoder = {
   decode(bytes?: Uint8Array): string {

@@ -11,18 +11,18 @@ import type { NodeListener, NodeRequest, NodeResponse } from "./drain-unread.ts"
 import { answerMalformed, answerUnknownMethod } from "./plain-response.ts";
 import { withRequestText } from "./request-text.ts";
 
-/** What the listener needs beside connect's own options. */
+/** The options of the listener, besides Connect's own. */
 export interface RpcListenerOptions extends ConnectRouterOptions {
   readonly routes: (router: ConnectRouter) => void;
-  /** Longer deadlines of callers are cut to this. */
+  /** Longer deadlines of callers are shortened to this, in milliseconds. */
   readonly maxDeadlineMs: number;
   readonly logger: Logger;
 }
 
 /**
- * Serves gRPC, gRPC-Web and Connect to a Node server. It does what connect-node's adapter does, and three things
- * more: a Host header that is no host is answered instead of ending the process, deadlines that are too long are cut
- * instead of refused, and requests that are of no protocol get a body that says why.
+ * Creates a Node listener that serves gRPC, gRPC-Web and Connect. It does what connect-node's adapter does, with
+ * three differences: a malformed Host header gets an answer and does not end the process, a deadline that is too long
+ * is shortened and not refused, and a request that follows none of the protocols gets a body that says why.
  */
 export function createRpcListener(options: RpcListenerOptions): NodeListener {
   const { routes, maxDeadlineMs, logger, ...routerOptions } = options;
@@ -41,11 +41,14 @@ export function createRpcListener(options: RpcListenerOptions): NodeListener {
     try {
       call = universalRequestFromNodeRequest(request, response, undefined, undefined);
     } catch {
-      return answerMalformed(request, response, { problem: "The Host header is no host.", httpStatus: 400 });
+      return answerMalformed(request, response, {
+        problem: "The Host header is not a host name.",
+        httpStatus: 400,
+      });
     }
     cutDeadline(call.header, maxDeadlineMs);
     withRequestText(() => handle(call, handler, response)).catch((error: unknown) => {
-      // The caller is gone, mostly; nothing more can be said to it.
+      // Usually the caller has gone, so nothing more can be sent to it.
       logger.debug({ err: error, method: handler.method.name }, "an answer could not be sent");
     });
   };
@@ -63,17 +66,21 @@ function findProblem(request: NodeRequest, handler: UniversalHandler) {
   const method = request.method ?? "";
   if (!handler.allowedMethods.includes(method)) {
     const allowed = handler.allowedMethods.filter((each, index, all) => all.indexOf(each) === index);
-    return { problem: `${method} is not allowed here; use ${allowed.join(" or ")}.`, httpStatus: 405 };
+    return {
+      problem: `${method} is not allowed for this method; use ${allowed.join(" or ")}.`,
+      httpStatus: 405,
+    };
   }
   const contentType = request.headers["content-type"] ?? "";
   if (method !== "GET" && !handler.supportedContentType(contentType)) {
-    const problem = `The content type "${contentType}" is not known; use application/json, for example.`;
+    const problem = `The content type "${contentType}" is not supported; use application/json, for example.`;
     return { problem, httpStatus: 415 };
   }
   return undefined;
 }
 
-// In milliseconds. Connect would refuse what is above its maximum, and overflow its timer with it.
+// The units in milliseconds. Connect would refuse a deadline above its maximum, and such a value would overflow its
+// timer.
 const UNITS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6 };
 
 function cutDeadline(headers: Headers, maxMs: number): void {

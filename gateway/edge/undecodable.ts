@@ -8,19 +8,19 @@ import {
 import { printable } from "../../mesh/printable.ts";
 import { acceptedForm } from "./accepted-form.ts";
 
-/** The part of a request's JSON for which it cannot be decoded. */
+/** The part of a request's JSON that cannot be decoded. */
 export interface Undecodable {
-  /** Its path as sent, such as `job.schedules[0].timeZone`. */
+  /** The path of the part as sent, such as `job.schedules[0].timeZone`. */
   readonly field: string;
-  /** What is there, as JSON, cut to 100 characters; "a list" or "an object" if it is one. */
+  /** The value as JSON, cut to 100 characters. For a list or an object it is "a list" or "an object". */
   readonly value: string;
-  /** A sentence with the value and what would be accepted. */
+  /** A sentence with the value and what is accepted. */
   readonly problem: string;
 }
 
 /**
- * Finds the first part of a JSON text that a message cannot be decoded from: an unknown field, a value of another form,
- * two fields of a oneof. Undefined when the text is no JSON object, or when nothing in it alone is at fault.
+ * Finds the first part of a JSON text that a message cannot be decoded from: an unknown field, a value of another
+ * form, two fields of a oneof. Undefined when the text is no JSON object, or when nothing in it alone is at fault.
  */
 export function findUndecodable(schema: DescMessage, text: string): Undecodable | undefined {
   let json: JsonValue;
@@ -71,7 +71,7 @@ function inField(
   return inEntry(schema, field, value, at, value);
 }
 
-/** Looks into one value of a field; `whole` is a value of the field that holds nothing else. */
+/** Checks one value of a field. `whole` is the value of the field if it contained only this one. */
 function inEntry(
   schema: DescMessage,
   field: DescField,
@@ -102,7 +102,7 @@ function first<T>(
 }
 
 function wrong(field: string, json: JsonValue, what: string): Undecodable {
-  // What is nested without end is not written out.
+  // A list or an object may be nested very deep, so it is not written out.
   const value = typeof json !== "object" || json === null ? printable(JSON.stringify(json)) : nounOf(json);
   return { field: printable(field), value, problem: `It is ${value}; ${what}.` };
 }

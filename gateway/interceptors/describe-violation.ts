@@ -10,9 +10,10 @@ import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Violation } from "@bufbuild/protovalidate";
 import { printable } from "../../mesh/printable.ts";
 import { acceptedForm, acceptedNames } from "../edge/accepted-form.ts";
+import { describeRule } from "./describe-rule.ts";
 import { showDuration, showTimestamp } from "./show-time.ts";
 
-/** Says in a sentence or two which rule was broken, what would keep it, and which value broke it. */
+/** Says in one sentence what a field must be and which value it has: `Must be from 1 to 20; it is 21.` */
 export function describeViolation(violation: Violation, schema: DescMessage, message: Message): string {
   const last = violation.field.at(-1);
   if (last?.kind === "oneof")
@@ -21,19 +22,22 @@ export function describeViolation(violation: Violation, schema: DescMessage, mes
   if (violation.ruleId === "required" && field !== undefined)
     return `It is required; accepted: ${acceptedForm(field)}.`;
   const what = sentenceOf(violation, field);
-  const value = violation.forKey ? undefined : showValue(violation.field, field, reflect(schema, message));
-  return value === undefined ? `${what}.` : `${what}; ${value}.`;
+  const value = violation.forKey ? undefined : valueAt(violation.field, reflect(schema, message));
+  const shown = showValue(value, violation.ruleId, field);
+  return shown === undefined ? `${what}.` : `${what}; ${shown}.`;
 }
 
-function sentenceOf({ message, ruleId }: Violation, field: DescField | undefined): string {
+function sentenceOf({ message, ruleId, rule }: Violation, field: DescField | undefined): string {
   if (field?.enum !== undefined && ruleId.startsWith("enum."))
     return `Must be one of ${acceptedNames(field.enum)}`;
+  const words = field === undefined ? undefined : describeRule(ruleId, field, rule);
+  if (words !== undefined) return words;
   const what = message === "" ? ruleId : message;
   return `${what.charAt(0).toUpperCase()}${what.slice(1)}`;
 }
 
-/** The value at a path as JSON writes it, of a list or a map its size; undefined when there is no short way to say it. */
-function showValue(path: Path, field: DescField | undefined, request: unknown): string | undefined {
+/** Returns the value at a path, or undefined when the path leads to none. */
+function valueAt(path: Path, request: unknown): unknown {
   let at = request;
   for (const part of path) {
     if (part.kind === "field" && isReflectMessage(at)) at = at.get(part);
@@ -41,9 +45,23 @@ function showValue(path: Path, field: DescField | undefined, request: unknown): 
     else if (part.kind === "map_sub" && isReflectMap(at)) at = at.get(part.key);
     else return undefined;
   }
-  if (isReflectList(at) || isReflectMap(at)) return `there are ${at.size}`;
-  const shown = isReflectMessage(at) ? showMessage(at.message) : showScalar(at, field);
-  return shown === undefined ? undefined : `it is ${shown}`;
+  return at;
+}
+
+/**
+ * Shows a value as JSON writes it, or the size of a list or a map; undefined when there is no short way to show it.
+ */
+function showValue(value: unknown, ruleId: string, field: DescField | undefined): string | undefined {
+  if (ruleId === "repeated.unique") return undefined;
+  if (isReflectList(value) || isReflectMap(value)) return `it has ${value.size}`;
+  const shown = isReflectMessage(value) ? showMessage(value.message) : showScalar(value, field);
+  if (shown === undefined) return undefined;
+  // The end of a long text is cut off, so the text alone does not show how long it is.
+  if (typeof value === "string" && ruleId === "string.max_len")
+    return `it has ${[...value].length}: ${shown}`;
+  if (typeof value === "string" && ruleId === "string.max_bytes")
+    return `it has ${Buffer.byteLength(value)}: ${shown}`;
+  return `it is ${shown}`;
 }
 
 function showMessage(message: Message): string | undefined {

@@ -37,13 +37,13 @@ async function errorWhen(thrown: unknown, signal = new AbortController().signal)
 
 const reasonOf = (error: ConnectError) => error.findDetails(ErrorInfoSchema)[0]?.reason;
 
-test("gives an error of ours its code, its details and its retry delay", async () => {
+test("an EasyCronError keeps its code, its details and its retry delay", async () => {
   const error = await errorWhen(failure("SERVICE_UNAVAILABLE", { service: "x" }, { retryAfterMs: 1 }));
   expect([error.code, reasonOf(error)]).toEqual([Code.Unavailable, "SERVICE_UNAVAILABLE"]);
   expect(error.metadata.get("retry-after")).toBe("1");
 });
 
-test("makes anything else INTERNAL, tells nothing of it, and logs it with its id", async () => {
+test("any other error becomes INTERNAL, shows nothing of its cause, and is logged with its id", async () => {
   logged.length = 0;
   const cause = new Error("10.0.0.7 refused");
   const error = await errorWhen(cause);
@@ -53,12 +53,12 @@ test("makes anything else INTERNAL, tells nothing of it, and logs it with its id
   expect(error.rawMessage).toContain(logged[0]?.errorId);
 });
 
-test("leaves connect's own errors to where they are sent", async () => {
+test("an error of Connect itself passes unchanged", async () => {
   const error = new ConnectError("x", Code.Unimplemented);
   expect(await errorWhen(error)).toBe(error);
 });
 
-test("says DEADLINE_EXCEEDED when it was the deadline that cancelled", async () => {
+test("a call that the deadline cancelled is DEADLINE_EXCEEDED", async () => {
   const late = AbortSignal.abort(new ConnectError("x", Code.DeadlineExceeded));
   expect(reasonOf(await errorWhen(failure("CANCELLED"), late))).toBe("DEADLINE_EXCEEDED");
   expect(reasonOf(await errorWhen(failure("CANCELLED"), AbortSignal.abort()))).toBe("CANCELLED");

@@ -4,12 +4,13 @@ import type { Logger } from "../../mesh/logger.ts";
 import { toConnectError } from "../edge/connect-error.ts";
 
 /**
- * Turns whatever a handler throws into an error with a reason; INTERNAL ones are logged with the id that the caller
- * gets. Stands outermost. A call inward that ended because the caller's time was used up is DEADLINE_EXCEEDED.
+ * Creates the interceptor that turns anything a handler throws into an error with a reason. It logs INTERNAL errors
+ * with the error id that the caller gets. It must be the outermost interceptor. An inner call that was cancelled
+ * because the caller's deadline passed becomes DEADLINE_EXCEEDED.
  */
 export function createErrorsInterceptor(logger: Logger): Interceptor {
   const convert = (error: unknown, method: string, signal: AbortSignal): ConnectError => {
-    // Connect's own errors are completed where they are sent.
+    // Connect's own errors get their reason where they are sent: see edge/name-error.ts.
     if (error instanceof ConnectError) return error;
     let known = EasyCronError.from(error);
     if (known.reason === "CANCELLED" && hasTimedOut(signal))

@@ -1,12 +1,12 @@
 import { create, toJson } from "@bufbuild/protobuf";
 import { type Duration, DurationSchema, type Timestamp, TimestampSchema } from "@bufbuild/protobuf/wkt";
 
-/** A duration as JSON writes it; one that JSON lacks by its parts. */
+/** Shows a duration as in JSON. One that JSON cannot express is shown by its seconds and nanos. */
 export function showDuration({ seconds, nanos }: Duration): string {
   return show(seconds, nanos, () => toJson(DurationSchema, create(DurationSchema, { seconds, nanos })));
 }
 
-/** An instant as JSON writes it; one that JSON lacks by its parts. */
+/** Shows an instant as in JSON. One that JSON cannot express is shown by its seconds and nanos. */
 export function showTimestamp({ seconds, nanos }: Timestamp): string {
   return show(seconds, nanos, () => toJson(TimestampSchema, create(TimestampSchema, { seconds, nanos })));
 }

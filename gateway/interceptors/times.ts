@@ -6,24 +6,25 @@ import type { FieldViolation } from "../../mesh/errors.ts";
 import { showDuration, showTimestamp } from "./show-time.ts";
 
 /*
- * Time is kept in whole milliseconds. A finer duration, or a finer instant in a job, would be rounded on its way in, and
- * the rounded one could pass a bound that the given one breaks, or fire at another moment than was asked for; so it is
- * refused, here, for all requests. An instant elsewhere only says where to look, often a clock's present one: it is rounded.
+ * EasyCron stores time in whole milliseconds. A finer duration, or a finer instant in a job, would have to be
+ * rounded. The rounded value could be within a bound that the given value breaks, or the job could fire at another
+ * moment than requested. So this file refuses it, for all requests. An instant outside a job only says where to look,
+ * and is often the present time of a clock: it is rounded.
  */
 
 const NANOS_OF_A_MS = 1_000_000;
 const MAX_NANOS = 999_999_999;
-/** What protobuf says of google.protobuf.Duration: about 10,000 years. */
+/** The limit of google.protobuf.Duration: about 10,000 years. */
 const MAX_DURATION_SECONDS = 315_576_000_000n;
 const FIRST_SECOND = BigInt(Date.UTC(FIRST_YEAR, 0, 1) / 1_000);
 const END_SECOND = BigInt(Date.UTC(LAST_YEAR + 1, 0, 1) / 1_000);
 
-/** What is ignored in requests, and so may hold anything. */
+/** Fields that requests may set but the server ignores, so any value is accepted. */
 const OUTPUT_ONLY = new Set(["next_fire_time", "create_time", "update_time", "pause_until", "snapshot"]);
 
 /**
- * The durations of a request, and the instants of a job in it, that are not whole milliseconds, the instants outside the
- * years 1900 to 2400, and the durations that are none, each with its JSON path.
+ * The durations of a request, and the instants of a job in it, that are not whole milliseconds, the instants outside
+ * the years 1900 to 2400, and the durations that are none, each with its JSON path.
  */
 export function timeViolations(schema: DescMessage, message: Message): FieldViolation[] {
   return violationsIn(reflect(schema, message), "", false);
@@ -61,7 +62,7 @@ function durationProblem({ seconds, nanos, ...rest }: Duration): string | undefi
   const it = `it is ${showDuration({ seconds, nanos, ...rest })}.`;
   const agree = seconds === 0n || nanos === 0 || seconds < 0n === nanos < 0;
   if (!agree || seconds > MAX_DURATION_SECONDS || seconds < -MAX_DURATION_SECONDS)
-    return `Must be a duration of at most ${MAX_DURATION_SECONDS}s, its seconds and nanos of one sign; ${it}`;
+    return `Must be a duration of at most ${MAX_DURATION_SECONDS}s, with seconds and nanos of the same sign; ${it}`;
   return isWholeMs(nanos) ? undefined : `Must be a whole number of milliseconds; ${it}`;
 }
 
@@ -69,7 +70,7 @@ function isWholeMs(nanos: number): boolean {
   return Math.abs(nanos) <= MAX_NANOS && nanos % NANOS_OF_A_MS === 0;
 }
 
-/** The messages in a field, each with what its place adds to the path. */
+/** Returns the messages in a field, each with its part of the path, such as `[2]`. */
 function childrenOf(holder: ReflectMessage, field: DescField): [string, ReflectMessage][] {
   if (field.fieldKind === "message") return [["", holder.get(field)]];
   if (field.fieldKind === "list") {

@@ -22,13 +22,13 @@ async function traceOf(header: Record<string, string>): Promise<string | undefin
   return contextValues.get(traceparentKey);
 }
 
-test("goes on with the caller's trace under a span of its own", async () => {
+test("the interceptor continues the caller's trace with a new span", async () => {
   const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
   expect(await traceOf({ traceparent })).toMatch(
     /^00-0af7651916cd43dd8448eb211c80319c-(?!b7ad)[0-9a-f]{16}-01$/,
   );
 });
 
-test.each([{}, { traceparent: "nonsense" }])("begins a trace for %j", async (header) => {
+test.each([{}, { traceparent: "nonsense" }])("the interceptor starts a new trace for %j", async (header) => {
   expect(await traceOf(header)).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/);
 });

@@ -59,11 +59,11 @@ const simulate = (init: MessageInitShape<typeof SimulateScheduleRequestSchema>) 
 
 const target = { kind: { case: "webhook", value: { url: "https://acme.io/" } } } as const;
 
-test("lets a request through that keeps the rules", async () => {
+test("the interceptor accepts a request that follows the rules", async () => {
   expect(await createJob({ name: "payroll", target })).toEqual([]);
 });
 
-test("names every field by its JSON path, with the value", async () => {
+test("an error names every wrong field by its JSON path, with the value", async () => {
   const headers = { "bad name": "v" };
   const violations = await createJob({
     name: "Pay Roll",
@@ -82,14 +82,14 @@ test("names every field by its JSON path, with the value", async () => {
   ]);
 });
 
-test("says which of several fields there must be", async () => {
+test("an error says which fields of a oneof can be set", async () => {
   expect(await createJob({ name: "payroll", target: {} })).toEqual([
     "job.target.webhook|redis|kafka | Exactly one of webhook, redis, kafka must be set.",
   ]);
   expect(await preview({})).toEqual(["name|job | Exactly one of name, job must be set."]);
 });
 
-test("says what is missing", async () => {
+test("an error says which required field is missing", async () => {
   expect(await createJob(undefined)).toEqual(["job | It is required; accepted: an object, easycron.v1.Job."]);
   const schedules = [{ kind: { case: "rate", value: {} } } as const];
   expect(await createJob({ name: "payroll", target, schedules })).toEqual([
@@ -97,7 +97,7 @@ test("says what is missing", async () => {
   ]);
 });
 
-test("is not led astray by what is nested without end", async () => {
+test("the interceptor handles values that are nested very deep", async () => {
   let payload: MessageInitShape<typeof import("@bufbuild/protobuf/wkt").ValueSchema> = {
     kind: { case: "boolValue", value: true },
   };
@@ -106,18 +106,18 @@ test("is not led astray by what is nested without end", async () => {
   expect(await createJob({ name: "payroll", target, payload })).toEqual([]);
 });
 
-test("says how many there are of what is too many", async () => {
+test("an error says how many items a list or a map has that is too long", async () => {
   const schedules = Array.from({ length: 21 }, () => ({
     kind: { case: "cron", value: { expression: "* * * * *" } } as const,
   }));
   const labels = Object.fromEntries(Array.from({ length: 65 }, (_, index) => [`a${index}`, "b"]));
   expect(await createJob({ name: "payroll", target, schedules, labels })).toEqual([
-    "job.schedules | Must contain no more than 20 item(s); there are 21.",
-    "job.labels | Map must be at most 64 entries; there are 65.",
+    "job.schedules | Must have at most 20 items; it has 21.",
+    "job.labels | Must have at most 64 entries; it has 65.",
   ]);
 });
 
-test("names what an enum accepts", async () => {
+test("an error names the values that an enum accepts", async () => {
   const edge = (value: number) =>
     createJob({
       name: "payroll",
@@ -187,7 +187,7 @@ describe("a time that is finer than a millisecond is refused", () => {
   });
 });
 
-test("says from which year to which an instant may be", async () => {
+test("an error says in which years an instant may lie", async () => {
   const bound = "Must be a time from 1900-01-01T00:00:00Z to 2400-12-31T23:59:59.999Z; it is";
   const after = (iso: string) =>
     preview({ source: { case: "name", value: "a" }, after: timestampFromDate(new Date(iso)) });
@@ -197,7 +197,7 @@ test("says from which year to which an instant may be", async () => {
   expect(await after("2400-12-31T23:59:59.999Z")).toEqual([]);
 });
 
-test("refuses a duration that is none, as only a binary request can hold it", async () => {
+test("the interceptor refuses an invalid duration, which only a binary request can contain", async () => {
   const source = { case: "name", value: "a" } as const;
   for (const triggerDuration of [{ seconds: 1n << 60n }, { seconds: 5n, nanos: -1_000_000 }]) {
     const violations = await simulate({ source, endTime: { seconds: 9n }, triggerDuration });

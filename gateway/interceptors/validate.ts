@@ -28,7 +28,7 @@ export function createValidateInterceptor(): Interceptor {
 
   function ruleViolations(schema: DescMessage, message: Message, refused: boolean): FieldViolation[] {
     const result = validator.validate(schema, message);
-    // A duration that is none cannot be compared; it has been refused already.
+    // An invalid duration cannot be compared. It has been refused already.
     if (result.kind === "error" && !refused) throw result.error;
     return (result.violations ?? []).map((violation) => ({
       field: toJsonPath(violation.field),
@@ -37,7 +37,9 @@ export function createValidateInterceptor(): Interceptor {
   }
 }
 
-/** A path as the JSON was sent: lowerCamelCase, [index], ["key"]. A oneof has no name there: its fields stand for it. */
+/**
+ * A path as the JSON was sent: lowerCamelCase, [index], ["key"]. A oneof has no name there: its fields stand for it.
+ */
 export function toJsonPath(path: Path): string {
   let text = "";
   const add = (name: string) => {

@@ -8,7 +8,7 @@ import { createApiKeySecret, hashSecret } from "../access/api-key-secret.ts";
 import { apiKeyInsert } from "../access/api-keys.sql.ts";
 import type { OwnParts } from "./project-service.ts";
 
-/** The handlers of ApiKeyService. */
+/** Returns the handlers of ApiKeyService. */
 export function createApiKeyService({ database, clock }: OwnParts): ServiceImpl<typeof ApiKeyService> {
   return {
     createApiKey: async ({ project, apiKey }) => {

@@ -2,7 +2,7 @@ import type { HandlerContext } from "@connectrpc/connect";
 import type { CallOptions } from "../../mesh/grpc-client.ts";
 import { traceparentKey } from "../interceptors/trace.ts";
 
-/** What a call inward takes over from the customer's call: its deadline, its end, its trace. */
+/** Returns the options of an inner call: the deadline, the cancellation and the trace of the customer's call. */
 export function toCallOptions(context: Pick<HandlerContext, "signal" | "timeoutMs" | "values">): CallOptions {
   return {
     signal: context.signal,

@@ -3,7 +3,10 @@ import type { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import type { HealthState } from "../../mesh/grpc-health.ts";
 import { newTraceparent } from "../../mesh/trace.ts";
 
-/** The standard health service on the public port. Those who watch are let go when `shutdownSignal` is aborted. */
+/**
+ * Returns the handlers of the standard health service on the public port. Watching calls end when `shutdownSignal` is
+ * aborted.
+ */
 export function createHealthService(
   { implementation }: HealthState,
   shutdownSignal: AbortSignal,

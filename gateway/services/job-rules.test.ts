@@ -28,7 +28,7 @@ const refusalOf = (change: JobInit) =>
   refusal(() => checkNewJob(create(JobSchema, { ...good, ...change }), rules));
 
 describe("a new job", () => {
-  test("that is right is let through", () => {
+  test("that follows the rules is accepted", () => {
     expect(refusalOf({})).toBeUndefined();
     expect(refusalOf({ target: { kind: { case: "redis", value: { stream: "a" } } } })).toBeUndefined();
   });
@@ -71,7 +71,7 @@ describe("a new job", () => {
     expect(refusalOf(change)).toEqual([reason, field]);
   });
 
-  test("without a target, or that is not there, is refused", () => {
+  test("that is missing, or has no target, is refused", () => {
     expect(refusal(() => checkNewJob(undefined, rules))).toEqual(["FIELD_INVALID", "job"]);
     expect(refusal(() => checkNewJob(create(JobSchema, { name: "a" }), rules))).toEqual([
       "FIELD_INVALID",
@@ -83,14 +83,14 @@ describe("a new job", () => {
 describe("an update", () => {
   const changed = create(JobSchema, { name: "payroll", target: webhook("http://10.0.0.1/") });
 
-  test("is judged by what it writes only", () => {
+  test("is checked only in the fields that it writes", () => {
     expect(refusal(() => checkChangedJob(changed, ["labels"], rules))).toBeUndefined();
     for (const paths of [[], ["target"], ["*"], ["labels", "target"]]) {
       expect(refusal(() => checkChangedJob(changed, paths, rules))?.[0]).toBe("TARGET_FORBIDDEN");
     }
   });
 
-  test("needs a name, and may not take the target away", () => {
+  test("needs a name, and must not remove the target", () => {
     expect(refusal(() => checkChangedJob(create(JobSchema), [], rules))).toEqual([
       "FIELD_INVALID",
       "job.name",
@@ -119,7 +119,7 @@ describe("a payload", () => {
     expect(refusal(() => checkPayload(nested(31), "payload"))).toEqual(["FIELD_INVALID", "payload"]);
   });
 
-  test("must be something that JSON has", () => {
+  test("must be a value that JSON can express", () => {
     expect(check({ kind: { case: "nullValue", value: 0 } })).toBeUndefined();
     expect(check({ kind: { case: "numberValue", value: Number.NaN } })).toEqual(["FIELD_INVALID", "payload"]);
     expect(check({})).toEqual(["FIELD_INVALID", "payload"]);

@@ -7,28 +7,28 @@ import { checkUrl } from "../../mesh/egress-url.ts";
 import { fieldFailure } from "../../mesh/errors.ts";
 import { isReservedHeader } from "./reserved-headers.ts";
 
-/** What a job is judged by, beside the rules in its proto. */
+/** What a job is checked against, besides the rules in its proto. */
 export interface JobRules {
-  /** Ranges that webhooks may call although they are not public. */
+  /** Address ranges that webhooks may call although they are not public. */
   readonly allow: AllowList;
-  /** Kinds of plugin that the project has enabled. */
+  /** The plugins that are enabled for the project. */
   readonly plugins: readonly string[];
 }
 
-/** Largest payload, as JSON. */
+/** The largest payload, in bytes of JSON. */
 export const MAX_PAYLOAD_BYTES = 65_536;
 
-// Each level of an object takes three messages in protobuf, of which most clients read 100 within each other.
+// In protobuf each level of an object is three nested messages. Most clients read at most 100 nested messages.
 const MAX_PAYLOAD_DEPTH = 30;
 
 const JOB_REQUIRED = "It is required; accepted: an object with at least name and target.";
 const NAME_REQUIRED =
-  "It is required; accepted: 1 to 63 characters of a-z, 0-9, dot, underscore and hyphen, first and last a letter or digit.";
+  "It is required; accepted: 1 to 63 characters, lower-case letters, digits, `.` `_` `-`; the first and the last a letter or digit.";
 const TARGET_REQUIRED = "It is required; accepted: an object with one of webhook, redis, kafka.";
 
 /**
- * Judges a job to be created: name and target are there, the target may be used, the payload is not too large. Throws
- * FIELD_INVALID, URL_INVALID, TARGET_FORBIDDEN, HEADER_RESERVED or PLUGIN_NOT_ENABLED, with the field.
+ * Checks a new job: it has a name and a target, the project may use the target, and the payload is not too large.
+ * Throws FIELD_INVALID, URL_INVALID, TARGET_FORBIDDEN, HEADER_RESERVED or PLUGIN_NOT_ENABLED, with the field.
  */
 export function checkNewJob(job: Job | undefined, rules: JobRules): void {
   if (job === undefined) throw fieldFailure("FIELD_INVALID", "job", JOB_REQUIRED);
@@ -39,8 +39,8 @@ export function checkNewJob(job: Job | undefined, rules: JobRules): void {
 }
 
 /**
- * Judges the new values of an update as `checkNewJob` does, as far as they are to be written: those that `paths`
- * names, or without any all that are set.
+ * Checks the new values of an update as `checkNewJob` does, but only the fields that the update writes: those that
+ * `paths` names, or all fields that are set if `paths` is empty.
  */
 export function checkChangedJob(job: Job | undefined, paths: readonly string[], rules: JobRules): void {
   if (job === undefined) throw fieldFailure("FIELD_INVALID", "job", JOB_REQUIRED);
@@ -53,15 +53,19 @@ export function checkChangedJob(job: Job | undefined, paths: readonly string[], 
   if (isWritten("payload")) checkPayload(job.payload, "job.payload");
 }
 
-/** Judges a payload: JSON of at most 65,536 bytes, nested at most 30 deep. Throws FIELD_INVALID. */
+/** Checks a payload: at most 65,536 bytes of JSON, nested at most 30 deep. Throws FIELD_INVALID. */
 export function checkPayload(payload: Value | undefined, field: string): void {
   if (payload === undefined) return;
   let json: JsonValue;
   try {
     json = toJson(ValueSchema, payload);
   } catch {
-    // Over a binary protocol come numbers that JSON lacks, and values of no kind.
-    throw fieldFailure("FIELD_INVALID", field, "It cannot be written as JSON.");
+    // A binary request can contain numbers that JSON does not have, and values without a kind.
+    throw fieldFailure(
+      "FIELD_INVALID",
+      field,
+      "It cannot be written as JSON; use only values that JSON has.",
+    );
   }
   const bytes = Buffer.byteLength(JSON.stringify(json));
   if (bytes > MAX_PAYLOAD_BYTES) {
@@ -69,7 +73,11 @@ export function checkPayload(payload: Value | undefined, field: string): void {
     throw fieldFailure("FIELD_INVALID", field, problem);
   }
   if (isDeeperThan(json, MAX_PAYLOAD_DEPTH)) {
-    throw fieldFailure("FIELD_INVALID", field, `It is nested more than ${MAX_PAYLOAD_DEPTH} deep.`);
+    throw fieldFailure(
+      "FIELD_INVALID",
+      field,
+      `It is nested too deep; at most ${MAX_PAYLOAD_DEPTH} levels are allowed.`,
+    );
   }
 }
 
@@ -106,11 +114,15 @@ function checkWebhook(webhook: WebhookTarget, rules: JobRules): void {
   for (const header of Object.keys(webhook.headers)) {
     const field = `job.target.webhook.headers[${JSON.stringify(header)}]`;
     if (isReservedHeader(header)) {
-      const problem = "It is set by EasyCron or reserved by HTTP; leave it out.";
+      const problem = "EasyCron or HTTP reserves this header; leave it out.";
       throw fieldFailure("HEADER_RESERVED", field, problem, { header });
     }
     if (seen.has(header.toLowerCase())) {
-      throw fieldFailure("FIELD_INVALID", field, "It is there twice; case makes no difference.");
+      throw fieldFailure(
+        "FIELD_INVALID",
+        field,
+        "The header is set twice, because case does not matter; set it once.",
+      );
     }
     seen.add(header.toLowerCase());
   }

@@ -2,30 +2,16 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type { SchedulerService } from "../../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
 import type { LedgerService } from "../../gen/easycron/v1/ledger_service_pb.ts";
 import type { GrpcClient } from "../../mesh/grpc-client.ts";
-import { projectOf } from "../access/caller.ts";
-import { answered } from "./answered.ts";
-import { toCallOptions } from "./call-options.ts";
+import { forward } from "./forward.ts";
 
-/** The handlers of LedgerService. */
+/** Returns the handlers of LedgerService. The scheduler answers them all. */
 export function createLedgerService(
   scheduler: GrpcClient<typeof SchedulerService>,
 ): ServiceImpl<typeof LedgerService> {
   return {
-    listFireTimes: async (request, context) => {
-      const { projectId } = projectOf(context);
-      return answered(await scheduler.listFireTimes({ projectId, request }, toCallOptions(context)));
-    },
-    explainFireTime: async (request, context) => {
-      const { projectId } = projectOf(context);
-      return answered(await scheduler.explainFireTime({ projectId, request }, toCallOptions(context)));
-    },
-    skipFireTime: async (request, context) => {
-      const { projectId } = projectOf(context);
-      return answered(await scheduler.skipFireTime({ projectId, request }, toCallOptions(context)));
-    },
-    auditLedger: async (request, context) => {
-      const { projectId } = projectOf(context);
-      return answered(await scheduler.auditLedger({ projectId, request }, toCallOptions(context)));
-    },
+    listFireTimes: forward(scheduler.listFireTimes),
+    explainFireTime: forward(scheduler.explainFireTime),
+    skipFireTime: forward(scheduler.skipFireTime),
+    auditLedger: forward(scheduler.auditLedger),
   };
 }

@@ -7,13 +7,13 @@ import type { ProjectService } from "../../gen/easycron/v1/project_service_pb.ts
 import type { Clock } from "../../mesh/clock.ts";
 import { projectInsert } from "../access/projects.sql.ts";
 
-/** What projects and keys stand on. */
+/** What the services of projects and API keys need. */
 export interface OwnParts {
   readonly database: Database;
   readonly clock: Clock;
 }
 
-/** The handlers of ProjectService. */
+/** Returns the handlers of ProjectService. */
 export function createProjectService({ database, clock }: OwnParts): ServiceImpl<typeof ProjectService> {
   return {
     createProject: async ({ project }) => {

@@ -1,7 +1,7 @@
 /** Header names that EasyCron sets on every delivery. */
 const OURS = ["content-type", "idempotency-key", "traceparent", "tracestate", "user-agent"];
 
-/** Header names by which HTTP itself frames and routes a message. */
+/** Header names that HTTP itself uses to frame and route a message. */
 const HTTP = [
   "connection",
   "content-length",
@@ -17,7 +17,7 @@ const HTTP = [
 const NAMES: ReadonlySet<string> = new Set([...OURS, ...HTTP]);
 const PREFIXES = ["webhook-", "easycron-", "proxy-"];
 
-/** Whether a job may not set this header: EasyCron sets it, or HTTP reserves it. Case makes no difference. */
+/** Returns whether a job must not set this header, because EasyCron sets it or HTTP reserves it. Ignores case. */
 export function isReservedHeader(name: string): boolean {
   const lower = name.toLowerCase();
   return NAMES.has(lower) || PREFIXES.some((prefix) => lower.startsWith(prefix));

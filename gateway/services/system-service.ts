@@ -8,12 +8,12 @@ import type { GrpcClient } from "../../mesh/grpc-client.ts";
 import { toCallOptions } from "./call-options.ts";
 import { MAX_PAYLOAD_BYTES } from "./job-rules.ts";
 
-/** Largest request that is read. */
+/** The largest request that the gateway reads, in bytes. */
 export const MAX_REQUEST_BYTES = 1024 * 1024;
 
 const PACKAGE = new URL("../../package.json", import.meta.url);
 
-/** The handlers of SystemService. Limits without a name here are rules of the protos. */
+/** Returns the handlers of SystemService. The limits that are plain numbers here repeat rules of the protos. */
 export function createSystemService(
   scheduler: GrpcClient<typeof SchedulerService>,
 ): ServiceImpl<typeof SystemService> {

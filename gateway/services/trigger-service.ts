@@ -4,38 +4,30 @@ import type { SchedulerService } from "../../gen/easycron/internal/scheduler/v1/
 import type { TriggerService } from "../../gen/easycron/v1/trigger_service_pb.ts";
 import type { GrpcClient } from "../../mesh/grpc-client.ts";
 import { projectOf } from "../access/caller.ts";
-import { answered } from "./answered.ts";
 import { toCallOptions } from "./call-options.ts";
+import { answered, forward } from "./forward.ts";
 
-/** What the trigger service stands on. */
+/** What the trigger service needs. */
 export interface TriggerServiceParts {
   readonly scheduler: GrpcClient<typeof SchedulerService>;
   readonly dispatcher: GrpcClient<typeof DispatcherService>;
 }
 
-/** The handlers of TriggerService. The dispatcher knows jobs by id only; the scheduler knows which had a name. */
+/** Returns the handlers of TriggerService. The dispatcher answers the reads, the scheduler DiscardTriggers. */
 export function createTriggerService(parts: TriggerServiceParts): ServiceImpl<typeof TriggerService> {
   const { scheduler, dispatcher } = parts;
   return {
-    getTrigger: async (request, context) => {
-      const { projectId } = projectOf(context);
-      return answered(await dispatcher.getTrigger({ projectId, request }, toCallOptions(context)));
-    },
+    getTrigger: forward(dispatcher.getTrigger),
     listTriggers: async (request, context) => {
       const { projectId } = projectOf(context);
+      // The dispatcher knows jobs by id only. The scheduler knows which jobs have had a name.
       const { jobUids } =
         request.job === ""
           ? { jobUids: [] }
           : await scheduler.resolveJob({ projectId, name: request.job }, toCallOptions(context));
       return answered(await dispatcher.listTriggers({ projectId, request, jobUids }, toCallOptions(context)));
     },
-    discardTriggers: async (request, context) => {
-      const { projectId } = projectOf(context);
-      return answered(await scheduler.discardTriggers({ projectId, request }, toCallOptions(context)));
-    },
-    listAttempts: async (request, context) => {
-      const { projectId } = projectOf(context);
-      return answered(await dispatcher.listAttempts({ projectId, request }, toCallOptions(context)));
-    },
+    discardTriggers: forward(scheduler.discardTriggers),
+    listAttempts: forward(dispatcher.listAttempts),
   };
 }

@@ -16,27 +16,27 @@ export const file_easycron_v1_api_key_service: GenFile = /*@__PURE__*/
   fileDesc("CiFlYXN5Y3Jvbi92MS9hcGlfa2V5X3NlcnZpY2UucHJvdG8SC2Vhc3ljcm9uLnYxInAKBkFwaUtleRIKCgJpZBgBIAEoCRIpCgxkaXNwbGF5X25hbWUYAiABKAlCE7pIEHIOGGQyCl5bXlx4MDBdKiQSLwoLY3JlYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlcKE0NyZWF0ZUFwaUtleVJlcXVlc3QSGgoHcHJvamVjdBgBIAEoCUIJukgGcgQQARhAEiQKB2FwaV9rZXkYAiABKAsyEy5lYXN5Y3Jvbi52MS5BcGlLZXkiTAoUQ3JlYXRlQXBpS2V5UmVzcG9uc2USJAoHYXBpX2tleRgBIAEoCzITLmVhc3ljcm9uLnYxLkFwaUtleRIOCgZzZWNyZXQYAiABKAkyZAoNQXBpS2V5U2VydmljZRJTCgxDcmVhdGVBcGlLZXkSIC5lYXN5Y3Jvbi52MS5DcmVhdGVBcGlLZXlSZXF1ZXN0GiEuZWFzeWNyb24udjEuQ3JlYXRlQXBpS2V5UmVzcG9uc2ViBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp]);
 
 /**
- * A credential of one project.
+ * An API key of one project.
  *
  * @generated from message easycron.v1.ApiKey
  */
 export type ApiKey = Message<"easycron.v1.ApiKey"> & {
   /**
-   * Output only: key_….
+   * Output only. The key's id, key_….
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * What people call it: at most 100 characters.
+   * A name for people to read: at most 100 characters, without U+0000.
    *
    * @generated from field: string display_name = 2;
    */
   displayName: string;
 
   /**
-   * Output only: when it was created.
+   * Output only. When the key was created.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 3;
    */
@@ -51,20 +51,20 @@ export const ApiKeySchema: GenMessage<ApiKey> = /*@__PURE__*/
   messageDesc(file_easycron_v1_api_key_service, 0);
 
 /**
- * Asks for a new key.
+ * The request for a new API key.
  *
  * @generated from message easycron.v1.CreateApiKeyRequest
  */
 export type CreateApiKeyRequest = Message<"easycron.v1.CreateApiKeyRequest"> & {
   /**
-   * The project it opens; PROJECT_NOT_FOUND if there is none of this id.
+   * The id of the project that the key belongs to. PROJECT_NOT_FOUND if there is none.
    *
    * @generated from field: string project = 1;
    */
   project: string;
 
   /**
-   * The key; its output-only fields are ignored.
+   * The key. Its output-only fields are ignored.
    *
    * @generated from field: easycron.v1.ApiKey api_key = 2;
    */
@@ -79,20 +79,20 @@ export const CreateApiKeyRequestSchema: GenMessage<CreateApiKeyRequest> = /*@__P
   messageDesc(file_easycron_v1_api_key_service, 1);
 
 /**
- * The key as created.
+ * The new API key.
  *
  * @generated from message easycron.v1.CreateApiKeyResponse
  */
 export type CreateApiKeyResponse = Message<"easycron.v1.CreateApiKeyResponse"> & {
   /**
-   * With its id.
+   * The key, with its id.
    *
    * @generated from field: easycron.v1.ApiKey api_key = 1;
    */
   apiKey?: ApiKey | undefined;
 
   /**
-   * What goes behind "Bearer " in the Authorization header: ec_live_….
+   * The secret, ec_live_…. Send it after "Bearer " in the Authorization header.
    *
    * @generated from field: string secret = 2;
    */
@@ -107,13 +107,13 @@ export const CreateApiKeyResponseSchema: GenMessage<CreateApiKeyResponse> = /*@_
   messageDesc(file_easycron_v1_api_key_service, 2);
 
 /**
- * A project's credentials for this API. Called with the operator's key.
+ * The API keys with which a project calls this API. These methods need the operator's key.
  *
  * @generated from service easycron.v1.ApiKeyService
  */
 export const ApiKeyService: GenService<{
   /**
-   * Creates a key. Its secret is in this answer and nowhere else: only a hash of it is kept.
+   * Creates an API key. Only this answer contains the secret: the server keeps a hash of it.
    *
    * @generated from rpc easycron.v1.ApiKeyService.CreateApiKey
    */

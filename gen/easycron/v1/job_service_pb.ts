@@ -23,24 +23,25 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/job_service.proto.
  */
 export const file_easycron_v1_job_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1lYXN5Y3Jvbi92MS9qb2Jfc2VydmljZS5wcm90bxILZWFzeWNyb24udjEigQEKEENyZWF0ZUpvYlJlcXVlc3QSJQoDam9iGAEgASgLMhAuZWFzeWNyb24udjEuSm9iQga6SAPIAQESLwoKcmVxdWVzdF9pZBgCIAEoCUIbukgYchYyFF5bXHgyMS1ceDdlXXswLDEyOH0kEhUKDXZhbGlkYXRlX29ubHkYAyABKAgiWgoRQ3JlYXRlSm9iUmVzcG9uc2USHQoDam9iGAEgASgLMhAuZWFzeWNyb24udjEuSm9iEiYKCHdhcm5pbmdzGAIgAygLMhQuZWFzeWNyb24udjEuV2FybmluZyIoCg1HZXRKb2JSZXF1ZXN0EhcKBG5hbWUYASABKAlCCbpIBnIEEAEYPyIvCg5HZXRKb2JSZXNwb25zZRIdCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2IigwEKD0xpc3RKb2JzUmVxdWVzdBIYCgZmaWx0ZXIYASABKAlCCLpIBXIDGIAEEhkKCG9yZGVyX2J5GAIgASgJQge6SARyAhhAEh0KCXBhZ2Vfc2l6ZRgDIAEoBUIKukgHGgUY9AMoABIcCgpwYWdlX3Rva2VuGAQgASgJQgi6SAVyAxiACCJLChBMaXN0Sm9ic1Jlc3BvbnNlEh4KBGpvYnMYASADKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIskBChBVcGRhdGVKb2JSZXF1ZXN0EiUKA2pvYhgBIAEoCzIQLmVhc3ljcm9uLnYxLkpvYkIGukgDyAEBEi8KC3VwZGF0ZV9tYXNrGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzaxIVCg1hbGxvd19taXNzaW5nGAMgASgIEi8KCnJlcXVlc3RfaWQYBCABKAlCG7pIGHIWMhReW1x4MjEtXHg3ZV17MCwxMjh9JBIVCg12YWxpZGF0ZV9vbmx5GAUgASgIIloKEVVwZGF0ZUpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLmVhc3ljcm9uLnYxLkpvYhImCgh3YXJuaW5ncxgCIAMoCzIULmVhc3ljcm9uLnYxLldhcm5pbmciQgoQRGVsZXRlSm9iUmVxdWVzdBIXCgRuYW1lGAEgASgJQgm6SAZyBBABGD8SFQoEZXRhZxgCIAEoCUIHukgEcgIYQCIyChFEZWxldGVKb2JSZXNwb25zZRIdCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2IieQoPUGF1c2VKb2JSZXF1ZXN0EhcKBG5hbWUYASABKAlCCbpIBnIEEAEYPxIiCgRub3RlGAIgASgJQhS6SBFyDxiACDIKXlteXHgwMF0qJBIpCgV1bnRpbBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiMQoQUGF1c2VKb2JSZXNwb25zZRIdCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2IiKwoQUmVzdW1lSm9iUmVxdWVzdBIXCgRuYW1lGAEgASgJQgm6SAZyBBABGD8iMgoRUmVzdW1lSm9iUmVzcG9uc2USHQoDam9iGAEgASgLMhAuZWFzeWNyb24udjEuSm9iIoIBCg1SdW5Kb2JSZXF1ZXN0EhcKBG5hbWUYASABKAlCCbpIBnIEEAEYPxIvCgpyZXF1ZXN0X2lkGAIgASgJQhu6SBhyFjIUXltceDIxLVx4N2VdezAsMTI4fSQSJwoHcGF5bG9hZBgDIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZSI3Cg5SdW5Kb2JSZXNwb25zZRIlCgd0cmlnZ2VyGAEgASgLMhQuZWFzeWNyb24udjEuVHJpZ2dlcjLPCwoKSm9iU2VydmljZRJKCglDcmVhdGVKb2ISHS5lYXN5Y3Jvbi52MS5DcmVhdGVKb2JSZXF1ZXN0Gh4uZWFzeWNyb24udjEuQ3JlYXRlSm9iUmVzcG9uc2USRgoGR2V0Sm9iEhouZWFzeWNyb24udjEuR2V0Sm9iUmVxdWVzdBobLmVhc3ljcm9uLnYxLkdldEpvYlJlc3BvbnNlIgOQAgESTAoITGlzdEpvYnMSHC5lYXN5Y3Jvbi52MS5MaXN0Sm9ic1JlcXVlc3QaHS5lYXN5Y3Jvbi52MS5MaXN0Sm9ic1Jlc3BvbnNlIgOQAgESSgoJVXBkYXRlSm9iEh0uZWFzeWNyb24udjEuVXBkYXRlSm9iUmVxdWVzdBoeLmVhc3ljcm9uLnYxLlVwZGF0ZUpvYlJlc3BvbnNlEkoKCURlbGV0ZUpvYhIdLmVhc3ljcm9uLnYxLkRlbGV0ZUpvYlJlcXVlc3QaHi5lYXN5Y3Jvbi52MS5EZWxldGVKb2JSZXNwb25zZRJHCghQYXVzZUpvYhIcLmVhc3ljcm9uLnYxLlBhdXNlSm9iUmVxdWVzdBodLmVhc3ljcm9uLnYxLlBhdXNlSm9iUmVzcG9uc2USSgoJUmVzdW1lSm9iEh0uZWFzeWNyb24udjEuUmVzdW1lSm9iUmVxdWVzdBoeLmVhc3ljcm9uLnYxLlJlc3VtZUpvYlJlc3BvbnNlEkEKBlJ1bkpvYhIaLmVhc3ljcm9uLnYxLlJ1bkpvYlJlcXVlc3QaGy5lYXN5Y3Jvbi52MS5SdW5Kb2JSZXNwb25zZRJcCg9CYXRjaENyZWF0ZUpvYnMSIy5lYXN5Y3Jvbi52MS5CYXRjaENyZWF0ZUpvYnNSZXF1ZXN0GiQuZWFzeWNyb24udjEuQmF0Y2hDcmVhdGVKb2JzUmVzcG9uc2USXAoPQmF0Y2hVcGRhdGVKb2JzEiMuZWFzeWNyb24udjEuQmF0Y2hVcGRhdGVKb2JzUmVxdWVzdBokLmVhc3ljcm9uLnYxLkJhdGNoVXBkYXRlSm9ic1Jlc3BvbnNlElwKD0JhdGNoRGVsZXRlSm9icxIjLmVhc3ljcm9uLnYxLkJhdGNoRGVsZXRlSm9ic1JlcXVlc3QaJC5lYXN5Y3Jvbi52MS5CYXRjaERlbGV0ZUpvYnNSZXNwb25zZRJZCg5CYXRjaFBhdXNlSm9icxIiLmVhc3ljcm9uLnYxLkJhdGNoUGF1c2VKb2JzUmVxdWVzdBojLmVhc3ljcm9uLnYxLkJhdGNoUGF1c2VKb2JzUmVzcG9uc2USXAoPQmF0Y2hSZXN1bWVKb2JzEiMuZWFzeWNyb24udjEuQmF0Y2hSZXN1bWVKb2JzUmVxdWVzdBokLmVhc3ljcm9uLnYxLkJhdGNoUmVzdW1lSm9ic1Jlc3BvbnNlEkoKCUFwcGx5Sm9icxIdLmVhc3ljcm9uLnYxLkFwcGx5Sm9ic1JlcXVlc3QaHi5lYXN5Y3Jvbi52MS5BcHBseUpvYnNSZXNwb25zZRJKCglSZXZlcnRKb2ISHS5lYXN5Y3Jvbi52MS5SZXZlcnRKb2JSZXF1ZXN0Gh4uZWFzeWNyb24udjEuUmV2ZXJ0Sm9iUmVzcG9uc2USUAoLQmFja2ZpbGxKb2ISHy5lYXN5Y3Jvbi52MS5CYWNrZmlsbEpvYlJlcXVlc3QaIC5lYXN5Y3Jvbi52MS5CYWNrZmlsbEpvYlJlc3BvbnNlElsKDUxpc3RSZXZpc2lvbnMSIS5lYXN5Y3Jvbi52MS5MaXN0UmV2aXNpb25zUmVxdWVzdBoiLmVhc3ljcm9uLnYxLkxpc3RSZXZpc2lvbnNSZXNwb25zZSIDkAIBElUKC0dldFJldmlzaW9uEh8uZWFzeWNyb24udjEuR2V0UmV2aXNpb25SZXF1ZXN0GiAuZWFzeWNyb24udjEuR2V0UmV2aXNpb25SZXNwb25zZSIDkAIBYgZwcm90bzM", [file_buf_validate_validate, file_easycron_v1_job, file_easycron_v1_job_batch, file_easycron_v1_operation, file_easycron_v1_revision, file_easycron_v1_trigger, file_google_protobuf_field_mask, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("Ch1lYXN5Y3Jvbi92MS9qb2Jfc2VydmljZS5wcm90bxILZWFzeWNyb24udjEigQEKEENyZWF0ZUpvYlJlcXVlc3QSJQoDam9iGAEgASgLMhAuZWFzeWNyb24udjEuSm9iQga6SAPIAQESLwoKcmVxdWVzdF9pZBgCIAEoCUIbukgYchYyFF5bXHgyMS1ceDdlXXswLDEyOH0kEhUKDXZhbGlkYXRlX29ubHkYAyABKAgiWgoRQ3JlYXRlSm9iUmVzcG9uc2USHQoDam9iGAEgASgLMhAuZWFzeWNyb24udjEuSm9iEiYKCHdhcm5pbmdzGAIgAygLMhQuZWFzeWNyb24udjEuV2FybmluZyIoCg1HZXRKb2JSZXF1ZXN0EhcKBG5hbWUYASABKAlCCbpIBnIEEAEYPyIvCg5HZXRKb2JSZXNwb25zZRIdCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2IigwEKD0xpc3RKb2JzUmVxdWVzdBIYCgZmaWx0ZXIYASABKAlCCLpIBXIDGIAEEhkKCG9yZGVyX2J5GAIgASgJQge6SARyAhhAEh0KCXBhZ2Vfc2l6ZRgDIAEoBUIKukgHGgUY9AMoABIcCgpwYWdlX3Rva2VuGAQgASgJQgi6SAVyAxiACCJLChBMaXN0Sm9ic1Jlc3BvbnNlEh4KBGpvYnMYASADKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIskBChBVcGRhdGVKb2JSZXF1ZXN0EiUKA2pvYhgBIAEoCzIQLmVhc3ljcm9uLnYxLkpvYkIGukgDyAEBEi8KC3VwZGF0ZV9tYXNrGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzaxIVCg1hbGxvd19taXNzaW5nGAMgASgIEi8KCnJlcXVlc3RfaWQYBCABKAlCG7pIGHIWMhReW1x4MjEtXHg3ZV17MCwxMjh9JBIVCg12YWxpZGF0ZV9vbmx5GAUgASgIIloKEVVwZGF0ZUpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLmVhc3ljcm9uLnYxLkpvYhImCgh3YXJuaW5ncxgCIAMoCzIULmVhc3ljcm9uLnYxLldhcm5pbmciQgoQRGVsZXRlSm9iUmVxdWVzdBIXCgRuYW1lGAEgASgJQgm6SAZyBBABGD8SFQoEZXRhZxgCIAEoCUIHukgEcgIYQCIyChFEZWxldGVKb2JSZXNwb25zZRIdCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2IieQoPUGF1c2VKb2JSZXF1ZXN0EhcKBG5hbWUYASABKAlCCbpIBnIEEAEYPxIiCgRub3RlGAIgASgJQhS6SBFyDxiACDIKXlteXHgwMF0qJBIpCgV1bnRpbBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiMQoQUGF1c2VKb2JSZXNwb25zZRIdCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2IiKwoQUmVzdW1lSm9iUmVxdWVzdBIXCgRuYW1lGAEgASgJQgm6SAZyBBABGD8iMgoRUmVzdW1lSm9iUmVzcG9uc2USHQoDam9iGAEgASgLMhAuZWFzeWNyb24udjEuSm9iIoIBCg1SdW5Kb2JSZXF1ZXN0EhcKBG5hbWUYASABKAlCCbpIBnIEEAEYPxIvCgpyZXF1ZXN0X2lkGAIgASgJQhu6SBhyFjIUXltceDIxLVx4N2VdezAsMTI4fSQSJwoHcGF5bG9hZBgDIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZSI3Cg5SdW5Kb2JSZXNwb25zZRIlCgd0cmlnZ2VyGAEgASgLMhQuZWFzeWNyb24udjEuVHJpZ2dlcjLZCwoKSm9iU2VydmljZRJKCglDcmVhdGVKb2ISHS5lYXN5Y3Jvbi52MS5DcmVhdGVKb2JSZXF1ZXN0Gh4uZWFzeWNyb24udjEuQ3JlYXRlSm9iUmVzcG9uc2USRgoGR2V0Sm9iEhouZWFzeWNyb24udjEuR2V0Sm9iUmVxdWVzdBobLmVhc3ljcm9uLnYxLkdldEpvYlJlc3BvbnNlIgOQAgESTAoITGlzdEpvYnMSHC5lYXN5Y3Jvbi52MS5MaXN0Sm9ic1JlcXVlc3QaHS5lYXN5Y3Jvbi52MS5MaXN0Sm9ic1Jlc3BvbnNlIgOQAgESSgoJVXBkYXRlSm9iEh0uZWFzeWNyb24udjEuVXBkYXRlSm9iUmVxdWVzdBoeLmVhc3ljcm9uLnYxLlVwZGF0ZUpvYlJlc3BvbnNlEkoKCURlbGV0ZUpvYhIdLmVhc3ljcm9uLnYxLkRlbGV0ZUpvYlJlcXVlc3QaHi5lYXN5Y3Jvbi52MS5EZWxldGVKb2JSZXNwb25zZRJMCghQYXVzZUpvYhIcLmVhc3ljcm9uLnYxLlBhdXNlSm9iUmVxdWVzdBodLmVhc3ljcm9uLnYxLlBhdXNlSm9iUmVzcG9uc2UiA5ACAhJPCglSZXN1bWVKb2ISHS5lYXN5Y3Jvbi52MS5SZXN1bWVKb2JSZXF1ZXN0Gh4uZWFzeWNyb24udjEuUmVzdW1lSm9iUmVzcG9uc2UiA5ACAhJBCgZSdW5Kb2ISGi5lYXN5Y3Jvbi52MS5SdW5Kb2JSZXF1ZXN0GhsuZWFzeWNyb24udjEuUnVuSm9iUmVzcG9uc2USXAoPQmF0Y2hDcmVhdGVKb2JzEiMuZWFzeWNyb24udjEuQmF0Y2hDcmVhdGVKb2JzUmVxdWVzdBokLmVhc3ljcm9uLnYxLkJhdGNoQ3JlYXRlSm9ic1Jlc3BvbnNlElwKD0JhdGNoVXBkYXRlSm9icxIjLmVhc3ljcm9uLnYxLkJhdGNoVXBkYXRlSm9ic1JlcXVlc3QaJC5lYXN5Y3Jvbi52MS5CYXRjaFVwZGF0ZUpvYnNSZXNwb25zZRJcCg9CYXRjaERlbGV0ZUpvYnMSIy5lYXN5Y3Jvbi52MS5CYXRjaERlbGV0ZUpvYnNSZXF1ZXN0GiQuZWFzeWNyb24udjEuQmF0Y2hEZWxldGVKb2JzUmVzcG9uc2USWQoOQmF0Y2hQYXVzZUpvYnMSIi5lYXN5Y3Jvbi52MS5CYXRjaFBhdXNlSm9ic1JlcXVlc3QaIy5lYXN5Y3Jvbi52MS5CYXRjaFBhdXNlSm9ic1Jlc3BvbnNlElwKD0JhdGNoUmVzdW1lSm9icxIjLmVhc3ljcm9uLnYxLkJhdGNoUmVzdW1lSm9ic1JlcXVlc3QaJC5lYXN5Y3Jvbi52MS5CYXRjaFJlc3VtZUpvYnNSZXNwb25zZRJKCglBcHBseUpvYnMSHS5lYXN5Y3Jvbi52MS5BcHBseUpvYnNSZXF1ZXN0Gh4uZWFzeWNyb24udjEuQXBwbHlKb2JzUmVzcG9uc2USSgoJUmV2ZXJ0Sm9iEh0uZWFzeWNyb24udjEuUmV2ZXJ0Sm9iUmVxdWVzdBoeLmVhc3ljcm9uLnYxLlJldmVydEpvYlJlc3BvbnNlElAKC0JhY2tmaWxsSm9iEh8uZWFzeWNyb24udjEuQmFja2ZpbGxKb2JSZXF1ZXN0GiAuZWFzeWNyb24udjEuQmFja2ZpbGxKb2JSZXNwb25zZRJbCg1MaXN0UmV2aXNpb25zEiEuZWFzeWNyb24udjEuTGlzdFJldmlzaW9uc1JlcXVlc3QaIi5lYXN5Y3Jvbi52MS5MaXN0UmV2aXNpb25zUmVzcG9uc2UiA5ACARJVCgtHZXRSZXZpc2lvbhIfLmVhc3ljcm9uLnYxLkdldFJldmlzaW9uUmVxdWVzdBogLmVhc3ljcm9uLnYxLkdldFJldmlzaW9uUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_buf_validate_validate, file_easycron_v1_job, file_easycron_v1_job_batch, file_easycron_v1_operation, file_easycron_v1_revision, file_easycron_v1_trigger, file_google_protobuf_field_mask, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
- * Asks for a new job.
+ * The request for a new job.
  *
  * @generated from message easycron.v1.CreateJobRequest
  */
 export type CreateJobRequest = Message<"easycron.v1.CreateJobRequest"> & {
   /**
-   * The job; fields marked output only are ignored.
+   * The job. Output-only fields are ignored.
    *
    * @generated from field: easycron.v1.Job job = 1;
    */
   job?: Job | undefined;
 
   /**
-   * Makes the call repeatable: a second call with the same id and job answers with the first one's job; with
-   * another job it is REQUEST_ID_REUSED. At most 128 printable characters, remembered for 24 hours.
+   * Makes the call safe to repeat. A second call with the same id and the same job is answered with the job of the
+   * first call; with a different job it is REQUEST_ID_REUSED. At most 128 printable ASCII characters without spaces.
+   * The server remembers it for 24 hours.
    *
    * @generated from field: string request_id = 2;
    */
@@ -62,20 +63,20 @@ export const CreateJobRequestSchema: GenMessage<CreateJobRequest> = /*@__PURE__*
   messageDesc(file_easycron_v1_job_service, 0);
 
 /**
- * The job as created.
+ * The new job.
  *
  * @generated from message easycron.v1.CreateJobResponse
  */
 export type CreateJobResponse = Message<"easycron.v1.CreateJobResponse"> & {
   /**
-   * With its output-only fields.
+   * The job, with its output-only fields.
    *
    * @generated from field: easycron.v1.Job job = 1;
    */
   job?: Job | undefined;
 
   /**
-   * Advice; never a reason for failure.
+   * Advice. It never makes the call fail.
    *
    * @generated from field: repeated easycron.v1.Warning warnings = 2;
    */
@@ -111,13 +112,13 @@ export const GetJobRequestSchema: GenMessage<GetJobRequest> = /*@__PURE__*/
   messageDesc(file_easycron_v1_job_service, 2);
 
 /**
- * The job asked for.
+ * The job that was asked for.
  *
  * @generated from message easycron.v1.GetJobResponse
  */
 export type GetJobResponse = Message<"easycron.v1.GetJobResponse"> & {
   /**
-   * As it is now.
+   * The job as it is now.
    *
    * @generated from field: easycron.v1.Job job = 1;
    */
@@ -132,44 +133,45 @@ export const GetJobResponseSchema: GenMessage<GetJobResponse> = /*@__PURE__*/
   messageDesc(file_easycron_v1_job_service, 3);
 
 /**
- * Asks for a page of jobs.
+ * The request for a page of jobs.
  *
  * @generated from message easycron.v1.ListJobsRequest
  */
 export type ListJobsRequest = Message<"easycron.v1.ListJobsRequest"> & {
   /**
-   * Which jobs: restrictions joined by AND, of these forms (a small part of AIP-160). Empty: all. What else it holds is
+   * Which jobs: conditions joined by AND, of these forms (a small part of AIP-160). Empty: all jobs. Anything else is
    * FIELD_INVALID, with its position.
    *   state = PAUSED           or JOB_STATE_PAUSED; ACTIVE, PAUSED, FINISHED; != too
-   *   name = "payroll"         this name; name = "pay*": all that begin so
-   *   labels.team = "billing"  a label with this value; labels.team:* with any
+   *   name = "payroll"         this name; name = "pay*": all names that begin so
+   *   labels.team = "billing"  a label with this value; labels.team:* with any value
    *   target = "webhook"       webhook, redis, kafka; != too
-   * A value of letters, digits and . _ - needs no quotes; within them \" and \\ stand for " and \.
+   * A value of letters, digits and . _ - needs no quotes. Inside quotes \" and \\ stand for " and \.
    *
    * @generated from field: string filter = 1;
    */
   filter: string;
 
   /**
-   * In which order: name (the default), name desc, create_time, create_time desc, next_fire_time, or the same in
-   * camelCase; those of one time by name. Anything else is FIELD_INVALID. next_fire_time is that of the first fire time
-   * that has not been handed over for delivery, up to five seconds ahead of the one shown; jobs without one come last, and
-   * a job that fires while the pages are read may come again.
+   * The order: name (the default), name desc, create_time, create_time desc or next_fire_time. The names may be
+   * written in camelCase too. Jobs with the same time are ordered by name. Anything else is FIELD_INVALID.
+   * next_fire_time orders by the first fire time that has not been handed over for delivery, which is up to five
+   * seconds ahead of the one shown. Jobs without a next fire time come last. A job that fires while the pages are read
+   * may appear twice.
    *
    * @generated from field: string order_by = 2;
    */
   orderBy: string;
 
   /**
-   * How many at most: 1 to 500, default 50 (0 means the default).
+   * How many jobs the page has at most: 1 to 500, default 50 (0 means the default).
    *
    * @generated from field: int32 page_size = 3;
    */
   pageSize: number;
 
   /**
-   * The next_page_token of the page before, with the same filter and order; empty for the first. Any other text is
-   * PAGE_TOKEN_INVALID.
+   * The next_page_token of the previous page, with the same filter and order. Empty for the first page. Any other text
+   * is PAGE_TOKEN_INVALID.
    *
    * @generated from field: string page_token = 4;
    */
@@ -190,14 +192,14 @@ export const ListJobsRequestSchema: GenMessage<ListJobsRequest> = /*@__PURE__*/
  */
 export type ListJobsResponse = Message<"easycron.v1.ListJobsResponse"> & {
   /**
-   * In the order asked for, names in byte order; without deleted ones.
+   * The jobs in the requested order, names in byte order. Deleted jobs are left out.
    *
    * @generated from field: repeated easycron.v1.Job jobs = 1;
    */
   jobs: Job[];
 
   /**
-   * Gives the next page; empty when this is the last.
+   * The token of the next page. Empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -212,37 +214,37 @@ export const ListJobsResponseSchema: GenMessage<ListJobsResponse> = /*@__PURE__*
   messageDesc(file_easycron_v1_job_service, 5);
 
 /**
- * Asks for a change.
+ * The request for a change.
  *
  * @generated from message easycron.v1.UpdateJobRequest
  */
 export type UpdateJobRequest = Message<"easycron.v1.UpdateJobRequest"> & {
   /**
-   * The new values; job.name says which job, job.etag (if not empty) which state of it is meant.
+   * The new values. job.name says which job is changed. If job.etag is not empty, the job must still have this etag.
    *
    * @generated from field: easycron.v1.Job job = 1;
    */
   job?: Job | undefined;
 
   /**
-   * The fields to change, by top-level name: schedules, start_time, end_time, max_fires, calendars,
-   * flexible_window, misfire_policy, catchup_window, max_catchup, overlap_policy, after_completion, target, payload, retry_policy,
-   * attempt_timeout, labels; or "*" for all of them. One that job leaves out goes back to its default. Without a
-   * mask, all that are set in job. Any other path is UPDATE_MASK_INVALID.
+   * The fields to change, by top-level name: schedules, start_time, end_time, max_fires, calendars, flexible_window,
+   * misfire_policy, catchup_window, max_catchup, overlap_policy, after_completion, target, payload, retry_policy,
+   * attempt_timeout, labels; or "*" for all of them. A field that the mask names and job does not set returns to its
+   * default. Without a mask, every field that is set in job is changed. Any other path is UPDATE_MASK_INVALID.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 2;
    */
   updateMask?: FieldMask | undefined;
 
   /**
-   * Creates the job if there is none of this name.
+   * Creates the job if no job has this name.
    *
    * @generated from field: bool allow_missing = 3;
    */
   allowMissing: boolean;
 
   /**
-   * Makes the call repeatable, as in CreateJob.
+   * Makes the call safe to repeat, as in CreateJob.
    *
    * @generated from field: string request_id = 4;
    */
@@ -264,20 +266,20 @@ export const UpdateJobRequestSchema: GenMessage<UpdateJobRequest> = /*@__PURE__*
   messageDesc(file_easycron_v1_job_service, 6);
 
 /**
- * The job as changed.
+ * The changed job.
  *
  * @generated from message easycron.v1.UpdateJobResponse
  */
 export type UpdateJobResponse = Message<"easycron.v1.UpdateJobResponse"> & {
   /**
-   * With its new revision; a change that changes nothing adds none.
+   * The job, with its new revision. A request that changes nothing adds no revision.
    *
    * @generated from field: easycron.v1.Job job = 1;
    */
   job?: Job | undefined;
 
   /**
-   * Advice; never a reason for failure.
+   * Advice. It never makes the call fail.
    *
    * @generated from field: repeated easycron.v1.Warning warnings = 2;
    */
@@ -305,7 +307,7 @@ export type DeleteJobRequest = Message<"easycron.v1.DeleteJobRequest"> & {
   name: string;
 
   /**
-   * If not empty, the state of the job that is meant; ETAG_MISMATCH if it has changed.
+   * If not empty, the etag that the job must still have. ETAG_MISMATCH if the job has changed.
    *
    * @generated from field: string etag = 2;
    */
@@ -320,13 +322,13 @@ export const DeleteJobRequestSchema: GenMessage<DeleteJobRequest> = /*@__PURE__*
   messageDesc(file_easycron_v1_job_service, 8);
 
 /**
- * The job as deleted.
+ * The deleted job.
  *
  * @generated from message easycron.v1.DeleteJobResponse
  */
 export type DeleteJobResponse = Message<"easycron.v1.DeleteJobResponse"> & {
   /**
-   * In state JOB_STATE_DELETED.
+   * The job, in state JOB_STATE_DELETED.
    *
    * @generated from field: easycron.v1.Job job = 1;
    */
@@ -354,14 +356,15 @@ export type PauseJobRequest = Message<"easycron.v1.PauseJobRequest"> & {
   name: string;
 
   /**
-   * Why, in the customer's words: at most 1024 characters, without U+0000.
+   * Why the job is paused, in the customer's words: at most 1024 characters, without U+0000.
    *
    * @generated from field: string note = 2;
    */
   note: string;
 
   /**
-   * When it resumes by itself: a fire time at this very instant fires. Later than now. Default: when ResumeJob says so.
+   * When the job resumes by itself. It must be later than now. A fire time at exactly this instant fires. Default: the
+   * job stays paused until ResumeJob.
    *
    * @generated from field: google.protobuf.Timestamp until = 3;
    */
@@ -376,13 +379,13 @@ export const PauseJobRequestSchema: GenMessage<PauseJobRequest> = /*@__PURE__*/
   messageDesc(file_easycron_v1_job_service, 10);
 
 /**
- * The job as paused.
+ * The paused job.
  *
  * @generated from message easycron.v1.PauseJobResponse
  */
 export type PauseJobResponse = Message<"easycron.v1.PauseJobResponse"> & {
   /**
-   * In state JOB_STATE_PAUSED.
+   * The job, in state JOB_STATE_PAUSED.
    *
    * @generated from field: easycron.v1.Job job = 1;
    */
@@ -418,13 +421,13 @@ export const ResumeJobRequestSchema: GenMessage<ResumeJobRequest> = /*@__PURE__*
   messageDesc(file_easycron_v1_job_service, 12);
 
 /**
- * The job as resumed.
+ * The resumed job.
  *
  * @generated from message easycron.v1.ResumeJobResponse
  */
 export type ResumeJobResponse = Message<"easycron.v1.ResumeJobResponse"> & {
   /**
-   * In state JOB_STATE_ACTIVE, with its next fire time.
+   * The job, in state JOB_STATE_ACTIVE, with its next fire time.
    *
    * @generated from field: easycron.v1.Job job = 1;
    */
@@ -439,7 +442,7 @@ export const ResumeJobResponseSchema: GenMessage<ResumeJobResponse> = /*@__PURE_
   messageDesc(file_easycron_v1_job_service, 13);
 
 /**
- * Asks for one trigger now.
+ * The request for one trigger now.
  *
  * @generated from message easycron.v1.RunJobRequest
  */
@@ -452,15 +455,15 @@ export type RunJobRequest = Message<"easycron.v1.RunJobRequest"> & {
   name: string;
 
   /**
-   * Makes the call repeatable: the same id gives the same trigger, for 24 hours. It is part of the trigger's id.
-   * Default: one made by the server. At most 128 printable characters.
+   * Makes the call safe to repeat: for 24 hours the same id gives the same trigger. It is part of what the trigger's
+   * id is computed from. At most 128 printable ASCII characters without spaces. Default: the server makes one.
    *
    * @generated from field: string request_id = 2;
    */
   requestId: string;
 
   /**
-   * Takes the place of the job's payload in this trigger, if set.
+   * If set, this trigger carries it instead of the job's payload.
    *
    * @generated from field: google.protobuf.Value payload = 3;
    */
@@ -475,13 +478,13 @@ export const RunJobRequestSchema: GenMessage<RunJobRequest> = /*@__PURE__*/
   messageDesc(file_easycron_v1_job_service, 14);
 
 /**
- * The trigger as made.
+ * The new trigger.
  *
  * @generated from message easycron.v1.RunJobResponse
  */
 export type RunJobResponse = Message<"easycron.v1.RunJobResponse"> & {
   /**
-   * Of kind TRIGGER_KIND_MANUAL.
+   * The trigger, of kind TRIGGER_KIND_MANUAL.
    *
    * @generated from field: easycron.v1.Trigger trigger = 1;
    */
@@ -496,14 +499,14 @@ export const RunJobResponseSchema: GenMessage<RunJobResponse> = /*@__PURE__*/
   messageDesc(file_easycron_v1_job_service, 15);
 
 /**
- * Jobs: what runs when, and where the signal goes. Every call is confined to the project of the API key; what
+ * Jobs: what runs when, and where its triggers are delivered. Every call sees only the project of its API key. What
  * belongs to another project is NOT_FOUND, exactly as if it had never existed.
  *
  * @generated from service easycron.v1.JobService
  */
 export const JobService: GenService<{
   /**
-   * Creates a job; its first fire time is the first one later than the answer.
+   * Creates a job. Its first fire time is the first one after the answer.
    *
    * @generated from rpc easycron.v1.JobService.CreateJob
    */
@@ -513,7 +516,7 @@ export const JobService: GenService<{
     output: typeof CreateJobResponseSchema;
   },
   /**
-   * Reads one job.
+   * Returns one job.
    *
    * @generated from rpc easycron.v1.JobService.GetJob
    */
@@ -523,7 +526,7 @@ export const JobService: GenService<{
     output: typeof GetJobResponseSchema;
   },
   /**
-   * Lists the project's jobs, all or those that pass a filter.
+   * Lists the project's jobs: all of them, or those that match a filter.
    *
    * @generated from rpc easycron.v1.JobService.ListJobs
    */
@@ -533,8 +536,8 @@ export const JobService: GenService<{
     output: typeof ListJobsResponseSchema;
   },
   /**
-   * Changes the fields that the mask names, as a new revision. Once it has returned, no delivery starts under the
-   * old specification for a later fire time.
+   * Changes the fields that the mask names, as a new revision. Once the call has returned, no delivery for a later
+   * fire time starts under the old specification.
    *
    * @generated from rpc easycron.v1.JobService.UpdateJob
    */
@@ -544,7 +547,8 @@ export const JobService: GenService<{
     output: typeof UpdateJobResponseSchema;
   },
   /**
-   * Deletes a job. Once it has returned, no delivery of it starts; triggers that had not succeeded are CANCELLED.
+   * Deletes a job. Once the call has returned, no delivery of the job starts. Its triggers that had not succeeded are
+   * CANCELLED.
    *
    * @generated from rpc easycron.v1.JobService.DeleteJob
    */
@@ -554,8 +558,9 @@ export const JobService: GenService<{
     output: typeof DeleteJobResponseSchema;
   },
   /**
-   * Pauses a job. Once it has returned, no delivery starts for a later fire time, until it is resumed. Fire times
-   * that pass meanwhile are not made up for. Pausing a paused job changes its note and its end.
+   * Pauses a job. Once the call has returned, no delivery for a later fire time starts until the job is resumed. Fire
+   * times during the pause are not caught up. Pausing a job that is paused already changes its note and the end of its
+   * pause.
    *
    * @generated from rpc easycron.v1.JobService.PauseJob
    */
@@ -565,7 +570,7 @@ export const JobService: GenService<{
     output: typeof PauseJobResponseSchema;
   },
   /**
-   * Resumes a paused job from its first fire time later than now. Resuming an active one changes nothing.
+   * Resumes a paused job from its first fire time after now. Resuming an active job changes nothing.
    *
    * @generated from rpc easycron.v1.JobService.ResumeJob
    */
@@ -575,7 +580,7 @@ export const JobService: GenService<{
     output: typeof ResumeJobResponseSchema;
   },
   /**
-   * Makes one trigger now, whether the job is paused or not, without moving its schedule.
+   * Creates one trigger now, whether the job is paused or not. The job's schedule does not change.
    *
    * @generated from rpc easycron.v1.JobService.RunJob
    */
@@ -595,7 +600,7 @@ export const JobService: GenService<{
     output: typeof BatchCreateJobsResponseSchema;
   },
   /**
-   * Changes up to 1,000 jobs, once all the changes have been checked.
+   * Changes up to 1,000 jobs, after all the changes have been checked.
    *
    * @generated from rpc easycron.v1.JobService.BatchUpdateJobs
    */
@@ -615,7 +620,7 @@ export const JobService: GenService<{
     output: typeof BatchDeleteJobsResponseSchema;
   },
   /**
-   * Pauses jobs by names, labels or a filter.
+   * Pauses jobs that are named, have some labels or match a filter.
    *
    * @generated from rpc easycron.v1.JobService.BatchPauseJobs
    */
@@ -625,7 +630,7 @@ export const JobService: GenService<{
     output: typeof BatchPauseJobsResponseSchema;
   },
   /**
-   * Resumes jobs by names, labels or a filter, or undoes a pause.
+   * Resumes jobs that are named, have some labels or match a filter, or undoes a pause.
    *
    * @generated from rpc easycron.v1.JobService.BatchResumeJobs
    */
@@ -635,7 +640,7 @@ export const JobService: GenService<{
     output: typeof BatchResumeJobsResponseSchema;
   },
   /**
-   * Makes the jobs that have some labels be exactly those given.
+   * Makes the jobs that have certain labels be exactly the given ones.
    *
    * @generated from rpc easycron.v1.JobService.ApplyJobs
    */
@@ -645,8 +650,8 @@ export const JobService: GenService<{
     output: typeof ApplyJobsResponseSchema;
   },
   /**
-   * Puts an earlier specification of a job in force again, as a new revision; it is judged as an update is, so times
-   * that have all passed since are refused.
+   * Puts an earlier specification of a job in effect again, as a new revision. The specification is checked as in an
+   * update, so it is refused if all its times have passed.
    *
    * @generated from rpc easycron.v1.JobService.RevertJob
    */
@@ -656,8 +661,9 @@ export const JobService: GenService<{
     output: typeof RevertJobResponseSchema;
   },
   /**
-   * Triggers a job for past fire times, as an operation that goes on after the answer. A fire time whose trigger has
-   * SUCCEEDED is left out, unless forced; each keeps the id that it has or would have had.
+   * Triggers a job for past fire times, as an operation that continues after the answer. A fire time whose trigger has
+   * SUCCEEDED is left out, unless force is set. Each trigger has the id that it has, or would have had, for its fire
+   * time.
    *
    * @generated from rpc easycron.v1.JobService.BackfillJob
    */
@@ -677,7 +683,7 @@ export const JobService: GenService<{
     output: typeof ListRevisionsResponseSchema;
   },
   /**
-   * Reads a revision, and which fire times it added and removed.
+   * Returns a revision, with the fire times that it added and removed.
    *
    * @generated from rpc easycron.v1.JobService.GetRevision
    */

@@ -20,43 +20,44 @@ export const file_easycron_v1_ledger_service: GenFile = /*@__PURE__*/
   fileDesc("CiBlYXN5Y3Jvbi92MS9sZWRnZXJfc2VydmljZS5wcm90bxILZWFzeWNyb24udjEiyQEKFExpc3RGaXJlVGltZXNSZXF1ZXN0EhYKA2pvYhgBIAEoCUIJukgGcgQQARg/Ei4KCnN0YXJ0X3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIdCglwYWdlX3NpemUYBCABKAVCCrpIBxoFGOgHKAASHAoKcGFnZV90b2tlbhgFIAEoCUIIukgFcgMYgAgiXgoVTGlzdEZpcmVUaW1lc1Jlc3BvbnNlEiwKCmZpcmVfdGltZXMYASADKAsyGC5lYXN5Y3Jvbi52MS5MZWRnZXJFbnRyeRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiagoWRXhwbGFpbkZpcmVUaW1lUmVxdWVzdBIWCgNqb2IYASABKAlCCbpIBnIEEAEYPxI4Cgxub21pbmFsX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQga6SAPIAQEigQEKF0V4cGxhaW5GaXJlVGltZVJlc3BvbnNlEiUKB3ZlcmRpY3QYASABKA4yFC5lYXN5Y3Jvbi52MS5WZXJkaWN0EioKBnJlYXNvbhgCIAEoDjIaLmVhc3ljcm9uLnYxLlZlcmRpY3RSZWFzb24SEwoLZXhwbGFuYXRpb24YAyABKAkiZwoTU2tpcEZpcmVUaW1lUmVxdWVzdBIWCgNqb2IYASABKAlCCbpIBnIEEAEYPxI4Cgxub21pbmFsX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQga6SAPIAQEiYgoUU2tpcEZpcmVUaW1lUmVzcG9uc2USKwoJZmlyZV90aW1lGAEgASgLMhguZWFzeWNyb24udjEuTGVkZ2VyRW50cnkSHQoDam9iGAIgASgLMhAuZWFzeWNyb24udjEuSm9iIooBChJBdWRpdExlZGdlclJlcXVlc3QSFgoDam9iGAEgASgJQgm6SAZyBBABGD8SLgoKc3RhcnRfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIpUBChNBdWRpdExlZGdlclJlc3BvbnNlEhcKD2ZpcmVfdGltZV9jb3VudBgBIAEoAxIyCgtkaWZmZXJlbmNlcxgCIAMoCzIdLmVhc3ljcm9uLnYxLkxlZGdlckRpZmZlcmVuY2USMQoNYXVkaXRlZF91bnRpbBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAy+wIKDUxlZGdlclNlcnZpY2USWwoNTGlzdEZpcmVUaW1lcxIhLmVhc3ljcm9uLnYxLkxpc3RGaXJlVGltZXNSZXF1ZXN0GiIuZWFzeWNyb24udjEuTGlzdEZpcmVUaW1lc1Jlc3BvbnNlIgOQAgESYQoPRXhwbGFpbkZpcmVUaW1lEiMuZWFzeWNyb24udjEuRXhwbGFpbkZpcmVUaW1lUmVxdWVzdBokLmVhc3ljcm9uLnYxLkV4cGxhaW5GaXJlVGltZVJlc3BvbnNlIgOQAgESUwoMU2tpcEZpcmVUaW1lEiAuZWFzeWNyb24udjEuU2tpcEZpcmVUaW1lUmVxdWVzdBohLmVhc3ljcm9uLnYxLlNraXBGaXJlVGltZVJlc3BvbnNlElUKC0F1ZGl0TGVkZ2VyEh8uZWFzeWNyb24udjEuQXVkaXRMZWRnZXJSZXF1ZXN0GiAuZWFzeWNyb24udjEuQXVkaXRMZWRnZXJSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_buf_validate_validate, file_easycron_v1_job, file_easycron_v1_ledger, file_google_protobuf_timestamp]);
 
 /**
- * Asks for a page of fire times.
+ * The request for a page of fire times.
  *
  * @generated from message easycron.v1.ListFireTimesRequest
  */
 export type ListFireTimesRequest = Message<"easycron.v1.ListFireTimesRequest"> & {
   /**
-   * The job's name, or its id (`job_…`). Of several jobs that have had a name, the living one is meant, or else the last;
-   * the ledger of another is reached by its id, whatever has its name now. A name that is the id of a job means that job.
+   * The job's name or its id (`job_…`). If several jobs have had the name, it means the one that exists now, or else
+   * the last one. The ledger of any other is found by its id, whichever job has its name now. A text that is the id of
+   * a job always means that job.
    *
    * @generated from field: string job = 1;
    */
   job: string;
 
   /**
-   * Earliest nominal time, inclusive. Default: the job's creation.
+   * The earliest nominal time, inclusive. Default: the job's creation.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 2;
    */
   startTime?: Timestamp | undefined;
 
   /**
-   * End of the nominal times, exclusive; it may lie ahead. Default: now, which start_time must not be later than.
+   * The end of the nominal times, exclusive. It may lie in the future. It must not be before start_time. Default: now.
    *
    * @generated from field: google.protobuf.Timestamp end_time = 3;
    */
   endTime?: Timestamp | undefined;
 
   /**
-   * How many at most: 1 to 1000, default 100 (0 means the default).
+   * How many fire times the page has at most: 1 to 1000, default 100 (0 means the default).
    *
    * @generated from field: int32 page_size = 4;
    */
   pageSize: number;
 
   /**
-   * The next_page_token of the page before; empty for the first. Any other text is PAGE_TOKEN_INVALID, and so is a token
-   * with another job, start_time or end_time than those of the request that gave it.
+   * The next_page_token of the previous page. Empty for the first page. Any other text is PAGE_TOKEN_INVALID. A token
+   * is valid only with the job, start_time and end_time of the request that it came from.
    *
    * @generated from field: string page_token = 5;
    */
@@ -77,14 +78,14 @@ export const ListFireTimesRequestSchema: GenMessage<ListFireTimesRequest> = /*@_
  */
 export type ListFireTimesResponse = Message<"easycron.v1.ListFireTimesResponse"> & {
   /**
-   * Earliest nominal time first.
+   * The fire times, earliest nominal time first.
    *
    * @generated from field: repeated easycron.v1.LedgerEntry fire_times = 1;
    */
   fireTimes: LedgerEntry[];
 
   /**
-   * Gives the next page; empty when this is the last.
+   * The token of the next page. Empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -133,21 +134,21 @@ export const ExplainFireTimeRequestSchema: GenMessage<ExplainFireTimeRequest> = 
  */
 export type ExplainFireTimeResponse = Message<"easycron.v1.ExplainFireTimeResponse"> & {
   /**
-   * The verdict; unspecified when the instant is no fire time of the job.
+   * The verdict. Unspecified when the instant is no fire time of the job.
    *
    * @generated from field: easycron.v1.Verdict verdict = 1;
    */
   verdict: Verdict;
 
   /**
-   * Why it made no trigger; unspecified for other verdicts.
+   * Why the fire time created no trigger. Unspecified for other verdicts.
    *
    * @generated from field: easycron.v1.VerdictReason reason = 2;
    */
   reason: VerdictReason;
 
   /**
-   * A few sentences.
+   * The explanation, in a few sentences.
    *
    * @generated from field: string explanation = 3;
    */
@@ -162,22 +163,23 @@ export const ExplainFireTimeResponseSchema: GenMessage<ExplainFireTimeResponse> 
   messageDesc(file_easycron_v1_ledger_service, 3);
 
 /**
- * Names the fire time to leave out.
+ * Names the fire time to skip.
  *
  * @generated from message easycron.v1.SkipFireTimeRequest
  */
 export type SkipFireTimeRequest = Message<"easycron.v1.SkipFireTimeRequest"> & {
   /**
-   * The living job's name, or its id (`job_…`).
+   * The name, or the id (`job_…`), of a job that is not deleted.
    *
    * @generated from field: string job = 1;
    */
   job: string;
 
   /**
-   * The fire time, exactly; FIRE_TIME_NOT_FOUND if the job has none then, FIRE_TIME_DECIDED if its trigger has started
-   * or it has another verdict. Skipping one that is skipped by request changes nothing. At most 100 ahead of a job. Of a
-   * paused job it reads SKIPPED_BY_REQUEST as long as it lies ahead, and PAUSED if the job is still paused when it comes.
+   * The exact fire time. FIRE_TIME_NOT_FOUND if the job has none at this instant. FIRE_TIME_DECIDED if its trigger has
+   * started, or if it has another verdict. Skipping a fire time that is skipped by request already changes nothing. A
+   * job may have at most 100 skips in the future. For a paused job the fire time has reason SKIPPED_BY_REQUEST while
+   * it lies in the future, and reason PAUSED if the job is still paused when it comes.
    *
    * @generated from field: google.protobuf.Timestamp nominal_time = 2;
    */
@@ -192,13 +194,13 @@ export const SkipFireTimeRequestSchema: GenMessage<SkipFireTimeRequest> = /*@__P
   messageDesc(file_easycron_v1_ledger_service, 4);
 
 /**
- * The fire time as skipped.
+ * The skipped fire time.
  *
  * @generated from message easycron.v1.SkipFireTimeResponse
  */
 export type SkipFireTimeResponse = Message<"easycron.v1.SkipFireTimeResponse"> & {
   /**
-   * As the ledger has it.
+   * The fire time as the ledger shows it.
    *
    * @generated from field: easycron.v1.LedgerEntry fire_time = 1;
    */
@@ -220,7 +222,7 @@ export const SkipFireTimeResponseSchema: GenMessage<SkipFireTimeResponse> = /*@_
   messageDesc(file_easycron_v1_ledger_service, 5);
 
 /**
- * Asks for an audit.
+ * The request for an audit.
  *
  * @generated from message easycron.v1.AuditLedgerRequest
  */
@@ -233,14 +235,14 @@ export type AuditLedgerRequest = Message<"easycron.v1.AuditLedgerRequest"> & {
   job: string;
 
   /**
-   * First nominal time, inclusive. Default: 24 hours before end_time.
+   * The first nominal time, inclusive. Default: 24 hours before end_time.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 2;
    */
   startTime?: Timestamp | undefined;
 
   /**
-   * End of the nominal times, exclusive; what is not yet decided is left out. Default: now.
+   * The end of the nominal times, exclusive. Fire times that are not decided yet are left out. Default: now.
    *
    * @generated from field: google.protobuf.Timestamp end_time = 3;
    */
@@ -268,15 +270,15 @@ export type AuditLedgerResponse = Message<"easycron.v1.AuditLedgerResponse"> & {
   fireTimeCount: bigint;
 
   /**
-   * What should not be; at most 100. None means that every fire time has exactly one verdict.
+   * The errors that were found, at most 100. None means that every fire time has exactly one verdict.
    *
    * @generated from field: repeated easycron.v1.LedgerDifference differences = 2;
    */
   differences: LedgerDifference[];
 
   /**
-   * Up to where the range was compared, exclusive: earlier than asked for when it holds more than 10,000 fire times, or
-   * reaches beyond now. Ask again from there.
+   * The end of the part of the range that was compared, exclusive. It is earlier than requested if the range holds
+   * more than 10,000 fire times, or ends after now. To continue, ask again from here.
    *
    * @generated from field: google.protobuf.Timestamp audited_until = 3;
    */
@@ -291,7 +293,7 @@ export const AuditLedgerResponseSchema: GenMessage<AuditLedgerResponse> = /*@__P
   messageDesc(file_easycron_v1_ledger_service, 7);
 
 /**
- * The account of every fire time of a job, from its creation on.
+ * The record of every fire time of a job, from the job's creation on.
  *
  * @generated from service easycron.v1.LedgerService
  */
@@ -307,7 +309,8 @@ export const LedgerService: GenService<{
     output: typeof ListFireTimesResponseSchema;
   },
   /**
-   * Says in words why a job did or did not fire at an instant, whether that is a fire time of it or not.
+   * Explains in words why a job did or did not fire at an instant, whether or not that instant is one of its fire
+   * times.
    *
    * @generated from rpc easycron.v1.LedgerService.ExplainFireTime
    */
@@ -317,7 +320,7 @@ export const LedgerService: GenService<{
     output: typeof ExplainFireTimeResponseSchema;
   },
   /**
-   * Leaves one fire time out. Once it has returned, no delivery for it starts.
+   * Skips one fire time. Once the call has returned, no delivery for it starts.
    *
    * @generated from rpc easycron.v1.LedgerService.SkipFireTime
    */
@@ -327,8 +330,8 @@ export const LedgerService: GenService<{
     output: typeof SkipFireTimeResponseSchema;
   },
   /**
-   * Recomputes the fire times of a range independently and compares them with what is recorded. Few run at once: another
-   * gets SERVICE_UNAVAILABLE with a time to retry.
+   * Computes the fire times of a range again, independently, and compares them with what is recorded. Only a few
+   * audits run at once. When all are busy, the call is SERVICE_UNAVAILABLE with a time after which to try again.
    *
    * @generated from rpc easycron.v1.LedgerService.AuditLedger
    */

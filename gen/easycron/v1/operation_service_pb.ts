@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/operation_service.proto.
  */
 export const file_easycron_v1_operation_service: GenFile = /*@__PURE__*/
-  fileDesc("CiNlYXN5Y3Jvbi92MS9vcGVyYXRpb25fc2VydmljZS5wcm90bxILZWFzeWNyb24udjEiLAoTR2V0T3BlcmF0aW9uUmVxdWVzdBIVCgJpZBgBIAEoCUIJukgGcgQQARg/IkEKFEdldE9wZXJhdGlvblJlc3BvbnNlEikKCW9wZXJhdGlvbhgBIAEoCzIWLmVhc3ljcm9uLnYxLk9wZXJhdGlvbiJUChVMaXN0T3BlcmF0aW9uc1JlcXVlc3QSHQoJcGFnZV9zaXplGAEgASgFQgq6SAcaBRj0AygAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIAIIl0KFkxpc3RPcGVyYXRpb25zUmVzcG9uc2USKgoKb3BlcmF0aW9ucxgBIAMoCzIWLmVhc3ljcm9uLnYxLk9wZXJhdGlvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiLwoWQ2FuY2VsT3BlcmF0aW9uUmVxdWVzdBIVCgJpZBgBIAEoCUIJukgGcgQQARg/IkQKF0NhbmNlbE9wZXJhdGlvblJlc3BvbnNlEikKCW9wZXJhdGlvbhgBIAEoCzIWLmVhc3ljcm9uLnYxLk9wZXJhdGlvbjKqAgoQT3BlcmF0aW9uU2VydmljZRJYCgxHZXRPcGVyYXRpb24SIC5lYXN5Y3Jvbi52MS5HZXRPcGVyYXRpb25SZXF1ZXN0GiEuZWFzeWNyb24udjEuR2V0T3BlcmF0aW9uUmVzcG9uc2UiA5ACARJeCg5MaXN0T3BlcmF0aW9ucxIiLmVhc3ljcm9uLnYxLkxpc3RPcGVyYXRpb25zUmVxdWVzdBojLmVhc3ljcm9uLnYxLkxpc3RPcGVyYXRpb25zUmVzcG9uc2UiA5ACARJcCg9DYW5jZWxPcGVyYXRpb24SIy5lYXN5Y3Jvbi52MS5DYW5jZWxPcGVyYXRpb25SZXF1ZXN0GiQuZWFzeWNyb24udjEuQ2FuY2VsT3BlcmF0aW9uUmVzcG9uc2ViBnByb3RvMw", [file_buf_validate_validate, file_easycron_v1_operation]);
+  fileDesc("CiNlYXN5Y3Jvbi92MS9vcGVyYXRpb25fc2VydmljZS5wcm90bxILZWFzeWNyb24udjEiLAoTR2V0T3BlcmF0aW9uUmVxdWVzdBIVCgJpZBgBIAEoCUIJukgGcgQQARg/IkEKFEdldE9wZXJhdGlvblJlc3BvbnNlEikKCW9wZXJhdGlvbhgBIAEoCzIWLmVhc3ljcm9uLnYxLk9wZXJhdGlvbiJUChVMaXN0T3BlcmF0aW9uc1JlcXVlc3QSHQoJcGFnZV9zaXplGAEgASgFQgq6SAcaBRj0AygAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIAIIl0KFkxpc3RPcGVyYXRpb25zUmVzcG9uc2USKgoKb3BlcmF0aW9ucxgBIAMoCzIWLmVhc3ljcm9uLnYxLk9wZXJhdGlvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiLwoWQ2FuY2VsT3BlcmF0aW9uUmVxdWVzdBIVCgJpZBgBIAEoCUIJukgGcgQQARg/IkQKF0NhbmNlbE9wZXJhdGlvblJlc3BvbnNlEikKCW9wZXJhdGlvbhgBIAEoCzIWLmVhc3ljcm9uLnYxLk9wZXJhdGlvbjKvAgoQT3BlcmF0aW9uU2VydmljZRJYCgxHZXRPcGVyYXRpb24SIC5lYXN5Y3Jvbi52MS5HZXRPcGVyYXRpb25SZXF1ZXN0GiEuZWFzeWNyb24udjEuR2V0T3BlcmF0aW9uUmVzcG9uc2UiA5ACARJeCg5MaXN0T3BlcmF0aW9ucxIiLmVhc3ljcm9uLnYxLkxpc3RPcGVyYXRpb25zUmVxdWVzdBojLmVhc3ljcm9uLnYxLkxpc3RPcGVyYXRpb25zUmVzcG9uc2UiA5ACARJhCg9DYW5jZWxPcGVyYXRpb24SIy5lYXN5Y3Jvbi52MS5DYW5jZWxPcGVyYXRpb25SZXF1ZXN0GiQuZWFzeWNyb24udjEuQ2FuY2VsT3BlcmF0aW9uUmVzcG9uc2UiA5ACAmIGcHJvdG8z", [file_buf_validate_validate, file_easycron_v1_operation]);
 
 /**
  * Names an operation.
@@ -22,7 +22,7 @@ export const file_easycron_v1_operation_service: GenFile = /*@__PURE__*/
  */
 export type GetOperationRequest = Message<"easycron.v1.GetOperationRequest"> & {
   /**
-   * op_….
+   * The operation's id, op_….
    *
    * @generated from field: string id = 1;
    */
@@ -37,13 +37,13 @@ export const GetOperationRequestSchema: GenMessage<GetOperationRequest> = /*@__P
   messageDesc(file_easycron_v1_operation_service, 0);
 
 /**
- * The operation asked for.
+ * The operation that was asked for.
  *
  * @generated from message easycron.v1.GetOperationResponse
  */
 export type GetOperationResponse = Message<"easycron.v1.GetOperationResponse"> & {
   /**
-   * As it is now.
+   * The operation as it is now.
    *
    * @generated from field: easycron.v1.Operation operation = 1;
    */
@@ -58,20 +58,20 @@ export const GetOperationResponseSchema: GenMessage<GetOperationResponse> = /*@_
   messageDesc(file_easycron_v1_operation_service, 1);
 
 /**
- * Asks for a page of operations.
+ * The request for a page of operations.
  *
  * @generated from message easycron.v1.ListOperationsRequest
  */
 export type ListOperationsRequest = Message<"easycron.v1.ListOperationsRequest"> & {
   /**
-   * How many at most: 1 to 500, default 50 (0 means the default).
+   * How many operations the page has at most: 1 to 500, default 50 (0 means the default).
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * The next_page_token of the page before; empty for the first. Any other text is PAGE_TOKEN_INVALID.
+   * The next_page_token of the previous page. Empty for the first page. Any other text is PAGE_TOKEN_INVALID.
    *
    * @generated from field: string page_token = 2;
    */
@@ -92,14 +92,14 @@ export const ListOperationsRequestSchema: GenMessage<ListOperationsRequest> = /*
  */
 export type ListOperationsResponse = Message<"easycron.v1.ListOperationsResponse"> & {
   /**
-   * Newest first.
+   * The operations, newest first.
    *
    * @generated from field: repeated easycron.v1.Operation operations = 1;
    */
   operations: Operation[];
 
   /**
-   * Gives the next page; empty when this is the last.
+   * The token of the next page. Empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -120,7 +120,7 @@ export const ListOperationsResponseSchema: GenMessage<ListOperationsResponse> = 
  */
 export type CancelOperationRequest = Message<"easycron.v1.CancelOperationRequest"> & {
   /**
-   * op_….
+   * The operation's id, op_….
    *
    * @generated from field: string id = 1;
    */
@@ -135,13 +135,13 @@ export const CancelOperationRequestSchema: GenMessage<CancelOperationRequest> = 
   messageDesc(file_easycron_v1_operation_service, 4);
 
 /**
- * The operation as ended.
+ * The operation that was ended.
  *
  * @generated from message easycron.v1.CancelOperationResponse
  */
 export type CancelOperationResponse = Message<"easycron.v1.CancelOperationResponse"> & {
   /**
-   * In state CANCELLED, or as it had ended before.
+   * The operation, in state CANCELLED, or in the state in which it had ended before.
    *
    * @generated from field: easycron.v1.Operation operation = 1;
    */
@@ -156,13 +156,13 @@ export const CancelOperationResponseSchema: GenMessage<CancelOperationResponse> 
   messageDesc(file_easycron_v1_operation_service, 5);
 
 /**
- * Operations: what goes on after the call that asked for it. Every call is confined to the project of the API key.
+ * Operations: work that continues after the call that started it. Every call sees only the project of its API key.
  *
  * @generated from service easycron.v1.OperationService
  */
 export const OperationService: GenService<{
   /**
-   * Reads an operation, and how much of it is done.
+   * Returns an operation, and how much of it is done.
    *
    * @generated from rpc easycron.v1.OperationService.GetOperation
    */
@@ -182,7 +182,8 @@ export const OperationService: GenService<{
     output: typeof ListOperationsResponseSchema;
   },
   /**
-   * Ends an operation: it hands over nothing more. What it has handed over goes on. One that has ended stays as it is.
+   * Ends an operation: it hands over no more triggers. Triggers that it has handed over are still delivered. An
+   * operation that has ended stays as it is.
    *
    * @generated from rpc easycron.v1.OperationService.CancelOperation
    */

@@ -13,8 +13,8 @@ export const file_easycron_v1_reason: GenFile = /*@__PURE__*/
   fileDesc("ChhlYXN5Y3Jvbi92MS9yZWFzb24ucHJvdG8SC2Vhc3ljcm9uLnYxKsoICgZSZWFzb24SFgoSUkVBU09OX1VOU1BFQ0lGSUVEEAASGgoWUkVBU09OX0FQSV9LRVlfTUlTU0lORxABEhoKFlJFQVNPTl9BUElfS0VZX0lOVkFMSUQQAhIgChxSRUFTT05fT1BFUkFUT1JfS0VZX1JFUVVJUkVEEAMSHAoYUkVBU09OX1JFUVVFU1RfTUFMRk9STUVEEAoSGAoUUkVBU09OX0ZJRUxEX0lOVkFMSUQQCxIbChdSRUFTT05fU0NIRURVTEVfSU5WQUxJRBAMEh8KG1JFQVNPTl9TQ0hFRFVMRV9ORVZFUl9GSVJFUxANEhwKGFJFQVNPTl9USU1FX1pPTkVfVU5LTk9XThAOEhYKElJFQVNPTl9VUkxfSU5WQUxJRBAPEhsKF1JFQVNPTl9UQVJHRVRfRk9SQklEREVOEBASGgoWUkVBU09OX0hFQURFUl9SRVNFUlZFRBAREh0KGVJFQVNPTl9QQUdFX1RPS0VOX0lOVkFMSUQQEhIcChhSRUFTT05fUkVRVUVTVF9JRF9SRVVTRUQQExIeChpSRUFTT05fVVBEQVRFX01BU0tfSU5WQUxJRBAUEhsKF1JFQVNPTl9DQUxFTkRBUl9JTlZBTElEEBUSHwobUkVBU09OX0NBTEVOREFSX05FVkVSX09QRU5TEBYSGAoUUkVBU09OX0pPQl9OT1RfRk9VTkQQHhIcChhSRUFTT05fVFJJR0dFUl9OT1RfRk9VTkQQHxIcChhSRUFTT05fUFJPSkVDVF9OT1RfRk9VTkQQIBIcChhSRUFTT05fU0VSVklDRV9OT1RfRk9VTkQQIRIdChlSRUFTT05fQ0FMRU5EQVJfTk9UX0ZPVU5EECISHQoZUkVBU09OX1JFVklTSU9OX05PVF9GT1VORBAjEh4KGlJFQVNPTl9GSVJFX1RJTUVfTk9UX0ZPVU5EECQSHgoaUkVBU09OX09QRVJBVElPTl9OT1RfRk9VTkQQJRIdChlSRUFTT05fSk9CX0FMUkVBRFlfRVhJU1RTECgSIgoeUkVBU09OX0NBTEVOREFSX0FMUkVBRFlfRVhJU1RTECkSGAoUUkVBU09OX0VUQUdfTUlTTUFUQ0gQMhIdChlSRUFTT05fUExVR0lOX05PVF9FTkFCTEVEEDwSGgoWUkVBU09OX0NBTEVOREFSX0lOX1VTRRA9EhwKGFJFQVNPTl9GSVJFX1RJTUVfREVDSURFRBA/EhwKGFJFQVNPTl9SRVFVRVNUX1RPT19MQVJHRRBGEh8KG1JFQVNPTl9NRVRIT0RfVU5JTVBMRU1FTlRFRBBQEh4KGlJFQVNPTl9TRVJWSUNFX1VOQVZBSUxBQkxFEFESHAoYUkVBU09OX0RFQURMSU5FX0VYQ0VFREVEEFISFAoQUkVBU09OX0NBTkNFTExFRBBTEhMKD1JFQVNPTl9JTlRFUk5BTBBUYgZwcm90bzM");
 
 /**
- * Every error the product can name. It travels as google.rpc.ErrorInfo.reason, without the REASON_ prefix and with
- * the domain "easycron". The canonical code and the sentence of each stand in one table (mesh/errors.ts).
+ * Every reason for which a call can fail. It travels as google.rpc.ErrorInfo.reason, without the prefix REASON_ and
+ * with the domain "easycron". One table has the canonical code and the sentence of each (mesh/errors.ts).
  *
  * @generated from enum easycron.v1.Reason
  */
@@ -27,14 +27,14 @@ export const Reason = {
   UNSPECIFIED: 0,
 
   /**
-   * UNAUTHENTICATED: no Authorization header, or not of the form "Bearer <API key>".
+   * UNAUTHENTICATED: the Authorization header is missing, or is not "Bearer <API key>".
    *
    * @generated from enum value: REASON_API_KEY_MISSING = 1;
    */
   API_KEY_MISSING: 1,
 
   /**
-   * UNAUTHENTICATED: no live key has this secret.
+   * UNAUTHENTICATED: the API key is not valid for this call.
    *
    * @generated from enum value: REASON_API_KEY_INVALID = 2;
    */
@@ -48,133 +48,133 @@ export const Reason = {
   OPERATOR_KEY_REQUIRED: 3,
 
   /**
-   * INVALID_ARGUMENT: the body could not be decoded: not JSON or protobuf, an unknown field, or a wrong type.
+   * INVALID_ARGUMENT: the body is not JSON or protobuf, has an unknown field, or has a value of a wrong type.
    *
    * @generated from enum value: REASON_REQUEST_MALFORMED = 10;
    */
   REQUEST_MALFORMED: 10,
 
   /**
-   * INVALID_ARGUMENT: a field breaks a rule of the contract; google.rpc.BadRequest names each.
+   * INVALID_ARGUMENT: a field breaks a rule of this API. google.rpc.BadRequest names each such field.
    *
    * @generated from enum value: REASON_FIELD_INVALID = 11;
    */
   FIELD_INVALID: 11,
 
   /**
-   * INVALID_ARGUMENT: a schedule cannot be understood.
+   * INVALID_ARGUMENT: a schedule cannot be read.
    *
    * @generated from enum value: REASON_SCHEDULE_INVALID = 12;
    */
   SCHEDULE_INVALID: 12,
 
   /**
-   * INVALID_ARGUMENT: a schedule is well-formed and never fires: no date matches it, or its only times have passed.
+   * INVALID_ARGUMENT: a schedule never fires: no date matches it, or all its times have passed.
    *
    * @generated from enum value: REASON_SCHEDULE_NEVER_FIRES = 13;
    */
   SCHEDULE_NEVER_FIRES: 13,
 
   /**
-   * INVALID_ARGUMENT: not the exact name of a zone in the IANA time zone database.
+   * INVALID_ARGUMENT: the text is not the exact name of a zone in the IANA time zone database.
    *
    * @generated from enum value: REASON_TIME_ZONE_UNKNOWN = 14;
    */
   TIME_ZONE_UNKNOWN: 14,
 
   /**
-   * INVALID_ARGUMENT: a webhook URL that cannot be called.
+   * INVALID_ARGUMENT: a webhook URL cannot be called.
    *
    * @generated from enum value: REASON_URL_INVALID = 15;
    */
   URL_INVALID: 15,
 
   /**
-   * INVALID_ARGUMENT: a webhook URL whose address may not be called from here.
+   * INVALID_ARGUMENT: the address of a webhook URL is not public, so it may not be called.
    *
    * @generated from enum value: REASON_TARGET_FORBIDDEN = 16;
    */
   TARGET_FORBIDDEN: 16,
 
   /**
-   * INVALID_ARGUMENT: a header that EasyCron itself sets, or that HTTP reserves.
+   * INVALID_ARGUMENT: EasyCron or HTTP sets this header itself.
    *
    * @generated from enum value: REASON_HEADER_RESERVED = 17;
    */
   HEADER_RESERVED: 17,
 
   /**
-   * INVALID_ARGUMENT: a page token that this list did not give.
+   * INVALID_ARGUMENT: the page token is not one of this list.
    *
    * @generated from enum value: REASON_PAGE_TOKEN_INVALID = 18;
    */
   PAGE_TOKEN_INVALID: 18,
 
   /**
-   * INVALID_ARGUMENT: a request id that was used for a different request.
+   * INVALID_ARGUMENT: the request id was used for a different request.
    *
    * @generated from enum value: REASON_REQUEST_ID_REUSED = 19;
    */
   REQUEST_ID_REUSED: 19,
 
   /**
-   * INVALID_ARGUMENT: an update mask that names a field which does not exist or cannot be changed.
+   * INVALID_ARGUMENT: the update mask names a field that does not exist or cannot be changed.
    *
    * @generated from enum value: REASON_UPDATE_MASK_INVALID = 20;
    */
   UPDATE_MASK_INVALID: 20,
 
   /**
-   * INVALID_ARGUMENT: a calendar's windows or dates cannot be understood.
+   * INVALID_ARGUMENT: a calendar's windows, dates or iCalendar text cannot be read.
    *
    * @generated from enum value: REASON_CALENDAR_INVALID = 21;
    */
   CALENDAR_INVALID: 21,
 
   /**
-   * INVALID_ARGUMENT: a calendar that would never be open again.
+   * INVALID_ARGUMENT: the calendar would never be open again.
    *
    * @generated from enum value: REASON_CALENDAR_NEVER_OPENS = 22;
    */
   CALENDAR_NEVER_OPENS: 22,
 
   /**
-   * NOT_FOUND: the project has no job of this name.
+   * NOT_FOUND: the project has no job with this name.
    *
    * @generated from enum value: REASON_JOB_NOT_FOUND = 30;
    */
   JOB_NOT_FOUND: 30,
 
   /**
-   * NOT_FOUND: the project has no trigger of this id.
+   * NOT_FOUND: the project has no trigger with this id.
    *
    * @generated from enum value: REASON_TRIGGER_NOT_FOUND = 31;
    */
   TRIGGER_NOT_FOUND: 31,
 
   /**
-   * NOT_FOUND: there is no project of this id.
+   * NOT_FOUND: there is no project with this id.
    *
    * @generated from enum value: REASON_PROJECT_NOT_FOUND = 32;
    */
   PROJECT_NOT_FOUND: 32,
 
   /**
-   * NOT_FOUND: a health check named a service that this server does not have.
+   * NOT_FOUND: a health check names a service that this server does not have.
    *
    * @generated from enum value: REASON_SERVICE_NOT_FOUND = 33;
    */
   SERVICE_NOT_FOUND: 33,
 
   /**
-   * NOT_FOUND: the project has no calendar of this name; of a job, the field that refers to it is named.
+   * NOT_FOUND: the project has no calendar with this name. In a job, the error names the field.
    *
    * @generated from enum value: REASON_CALENDAR_NOT_FOUND = 34;
    */
   CALENDAR_NOT_FOUND: 34,
 
   /**
-   * NOT_FOUND: the job has no revision of this number.
+   * NOT_FOUND: the job has no revision with this number.
    *
    * @generated from enum value: REASON_REVISION_NOT_FOUND = 35;
    */
@@ -188,91 +188,91 @@ export const Reason = {
   FIRE_TIME_NOT_FOUND: 36,
 
   /**
-   * NOT_FOUND: the project has no operation of this id.
+   * NOT_FOUND: the project has no operation with this id.
    *
    * @generated from enum value: REASON_OPERATION_NOT_FOUND = 37;
    */
   OPERATION_NOT_FOUND: 37,
 
   /**
-   * ALREADY_EXISTS: the project has another job of this name.
+   * ALREADY_EXISTS: another job of the project has this name.
    *
    * @generated from enum value: REASON_JOB_ALREADY_EXISTS = 40;
    */
   JOB_ALREADY_EXISTS: 40,
 
   /**
-   * ALREADY_EXISTS: the project has another calendar of this name.
+   * ALREADY_EXISTS: another calendar of the project has this name.
    *
    * @generated from enum value: REASON_CALENDAR_ALREADY_EXISTS = 41;
    */
   CALENDAR_ALREADY_EXISTS: 41,
 
   /**
-   * ABORTED: the resource changed since the etag was read.
+   * ABORTED: the resource has changed since the etag was read.
    *
    * @generated from enum value: REASON_ETAG_MISMATCH = 50;
    */
   ETAG_MISMATCH: 50,
 
   /**
-   * FAILED_PRECONDITION: the target is a plugin which the project has not enabled.
+   * FAILED_PRECONDITION: the target is a plugin that is not enabled for the project.
    *
    * @generated from enum value: REASON_PLUGIN_NOT_ENABLED = 60;
    */
   PLUGIN_NOT_ENABLED: 60,
 
   /**
-   * FAILED_PRECONDITION: a calendar to be deleted, to which living jobs refer.
+   * FAILED_PRECONDITION: the calendar cannot be deleted while a job that is not deleted refers to it.
    *
    * @generated from enum value: REASON_CALENDAR_IN_USE = 61;
    */
   CALENDAR_IN_USE: 61,
 
   /**
-   * FAILED_PRECONDITION: a fire time to be skipped whose trigger has started, or which has another verdict.
+   * FAILED_PRECONDITION: the fire time cannot be skipped: its trigger has started, or it has another verdict.
    *
    * @generated from enum value: REASON_FIRE_TIME_DECIDED = 63;
    */
   FIRE_TIME_DECIDED: 63,
 
   /**
-   * RESOURCE_EXHAUSTED: the request is larger than the server reads.
+   * RESOURCE_EXHAUSTED: the request is larger than the server accepts.
    *
    * @generated from enum value: REASON_REQUEST_TOO_LARGE = 70;
    */
   REQUEST_TOO_LARGE: 70,
 
   /**
-   * UNIMPLEMENTED: there is no such method, or this server does not do it yet.
+   * UNIMPLEMENTED: the server has no such method, or does not support it yet.
    *
    * @generated from enum value: REASON_METHOD_UNIMPLEMENTED = 80;
    */
   METHOD_UNIMPLEMENTED: 80,
 
   /**
-   * UNAVAILABLE: a part of the service does not answer now; the same call may succeed later.
+   * UNAVAILABLE: a part of the service does not answer now. The same call may succeed later.
    *
    * @generated from enum value: REASON_SERVICE_UNAVAILABLE = 81;
    */
   SERVICE_UNAVAILABLE: 81,
 
   /**
-   * DEADLINE_EXCEEDED: the caller's or the server's time was used up.
+   * DEADLINE_EXCEEDED: the call did not finish before the caller's or the server's deadline.
    *
    * @generated from enum value: REASON_DEADLINE_EXCEEDED = 82;
    */
   DEADLINE_EXCEEDED: 82,
 
   /**
-   * CANCELLED: the caller went away.
+   * CANCELLED: the caller cancelled the call.
    *
    * @generated from enum value: REASON_CANCELLED = 83;
    */
   CANCELLED: 83,
 
   /**
-   * INTERNAL: a fault of ours; the message carries an id that our logs know.
+   * INTERNAL: EasyCron itself failed. The message has an error id that EasyCron's logs have too.
    *
    * @generated from enum value: REASON_INTERNAL = 84;
    */
@@ -280,8 +280,8 @@ export const Reason = {
 } as const;
 
 /**
- * Every error the product can name. It travels as google.rpc.ErrorInfo.reason, without the REASON_ prefix and with
- * the domain "easycron". The canonical code and the sentence of each stand in one table (mesh/errors.ts).
+ * Every reason for which a call can fail. It travels as google.rpc.ErrorInfo.reason, without the prefix REASON_ and
+ * with the domain "easycron". One table has the canonical code and the sentence of each (mesh/errors.ts).
  *
  * @generated from enum easycron.v1.Reason
  */

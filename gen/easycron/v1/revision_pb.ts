@@ -18,41 +18,42 @@ export const file_easycron_v1_revision: GenFile = /*@__PURE__*/
   fileDesc("ChplYXN5Y3Jvbi92MS9yZXZpc2lvbi5wcm90bxILZWFzeWNyb24udjEirgEKCFJldmlzaW9uEg4KBm51bWJlchgBIAEoDRIdCgNqb2IYAiABKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISLwoLY3JlYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWFjdG9yGAQgASgJEjMKCmRpZmZlcmVuY2UYBSABKAsyHy5lYXN5Y3Jvbi52MS5GaXJlVGltZURpZmZlcmVuY2Ui9gEKEkZpcmVUaW1lRGlmZmVyZW5jZRIuCgpzdGFydF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLYWRkZWRfY291bnQYAyABKA0SFQoNcmVtb3ZlZF9jb3VudBgEIAEoDRIpCgVhZGRlZBgFIAMoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHcmVtb3ZlZBgGIAMoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAibAoUTGlzdFJldmlzaW9uc1JlcXVlc3QSFwoEbmFtZRgBIAEoCUIJukgGcgQQARg/Eh0KCXBhZ2Vfc2l6ZRgCIAEoBUIKukgHGgUY9AMoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxiACCJaChVMaXN0UmV2aXNpb25zUmVzcG9uc2USKAoJcmV2aXNpb25zGAEgAygLMhUuZWFzeWNyb24udjEuUmV2aXNpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIoMBChJHZXRSZXZpc2lvblJlcXVlc3QSFwoEbmFtZRgBIAEoCUIJukgGcgQQARg/EhcKBm51bWJlchgCIAEoDUIHukgEKgIoARIdCglwYWdlX3NpemUYAyABKAVCCrpIBxoFGOgHKAASHAoKcGFnZV90b2tlbhgEIAEoCUIIukgFcgMYgAgiVwoTR2V0UmV2aXNpb25SZXNwb25zZRInCghyZXZpc2lvbhgBIAEoCzIVLmVhc3ljcm9uLnYxLlJldmlzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKjAQoQUmV2ZXJ0Sm9iUmVxdWVzdBIXCgRuYW1lGAEgASgJQgm6SAZyBBABGD8SFwoGbnVtYmVyGAIgASgNQge6SAQqAigBEhUKBGV0YWcYAyABKAlCB7pIBHICGEASLwoKcmVxdWVzdF9pZBgEIAEoCUIbukgYchYyFF5bXHgyMS1ceDdlXXswLDEyOH0kEhUKDXZhbGlkYXRlX29ubHkYBSABKAgiWgoRUmV2ZXJ0Sm9iUmVzcG9uc2USHQoDam9iGAEgASgLMhAuZWFzeWNyb24udjEuSm9iEiYKCHdhcm5pbmdzGAIgAygLMhQuZWFzeWNyb24udjEuV2FybmluZ2IGcHJvdG8z", [file_buf_validate_validate, file_easycron_v1_job, file_google_protobuf_timestamp]);
 
 /**
- * A job's specification at one time. It is never changed: an edit adds one.
+ * A job's specification at one time. A revision never changes: an edit adds a new one.
  *
  * @generated from message easycron.v1.Revision
  */
 export type Revision = Message<"easycron.v1.Revision"> & {
   /**
-   * 1 upwards, within the job.
+   * The revision's number within the job. The first is 1.
    *
    * @generated from field: uint32 number = 1;
    */
   number: number;
 
   /**
-   * The specification, with every default written out; of what is output only, name and uid alone.
+   * The specification, with every default written out. Of the output-only fields only name and uid are set.
    *
    * @generated from field: easycron.v1.Job job = 2;
    */
   job?: Job | undefined;
 
   /**
-   * When it came into force.
+   * When the revision took effect.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 3;
    */
   createTime?: Timestamp | undefined;
 
   /**
-   * Id of the API key that made it, key_…; empty when EasyCron did, or when it is not known any more.
+   * The id of the API key that made the revision, key_…. Empty when EasyCron made it, or when the key is no longer
+   * known.
    *
    * @generated from field: string actor = 4;
    */
   actor: string;
 
   /**
-   * What it changed at the time. Absent in a list.
+   * What the revision changed when it took effect. Absent in a list.
    *
    * @generated from field: easycron.v1.FireTimeDifference difference = 5;
    */
@@ -67,50 +68,50 @@ export const RevisionSchema: GenMessage<Revision> = /*@__PURE__*/
   messageDesc(file_easycron_v1_revision, 0);
 
 /**
- * Which fire times a revision adds to those of the one before, and which it removes. Nominal ones that make a trigger: what a
- * calendar skips does not count, of those deferred to one opening the first does, and with max_fires no more than were
- * left. Pauses and overlap policies are not looked at.
+ * The fire times that a revision adds to those of the previous revision, and those that it removes. Only nominal times
+ * that create a trigger count: not those that a calendar skips, only the first of those that are deferred to the same
+ * opening, and with max_fires no more than were left. Pauses and overlap policies are ignored.
  *
  * @generated from message easycron.v1.FireTimeDifference
  */
 export type FireTimeDifference = Message<"easycron.v1.FireTimeDifference"> & {
   /**
-   * From here on, exclusive: when the revision came into force.
+   * The start of the comparison, exclusive: when the revision took effect.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 1;
    */
   startTime?: Timestamp | undefined;
 
   /**
-   * Up to here, inclusive: seven days later, or, of more than 50,000 fire times, as far as those reach.
+   * The end of the comparison, inclusive: seven days later, or earlier if there are more than 50,000 fire times.
    *
    * @generated from field: google.protobuf.Timestamp end_time = 2;
    */
   endTime?: Timestamp | undefined;
 
   /**
-   * How many are new.
+   * How many fire times are added.
    *
    * @generated from field: uint32 added_count = 3;
    */
   addedCount: number;
 
   /**
-   * How many are no longer.
+   * How many fire times are removed.
    *
    * @generated from field: uint32 removed_count = 4;
    */
   removedCount: number;
 
   /**
-   * Those that are new, earliest first: of GetRevision a page of them, elsewhere the first ten.
+   * The added fire times, earliest first. GetRevision returns a page of them; other methods return the first ten.
    *
    * @generated from field: repeated google.protobuf.Timestamp added = 5;
    */
   added: Timestamp[];
 
   /**
-   * Those that are no longer, likewise.
+   * The removed fire times, in the same way.
    *
    * @generated from field: repeated google.protobuf.Timestamp removed = 6;
    */
@@ -125,27 +126,27 @@ export const FireTimeDifferenceSchema: GenMessage<FireTimeDifference> = /*@__PUR
   messageDesc(file_easycron_v1_revision, 1);
 
 /**
- * Asks for a page of a job's revisions.
+ * The request for a page of a job's revisions.
  *
  * @generated from message easycron.v1.ListRevisionsRequest
  */
 export type ListRevisionsRequest = Message<"easycron.v1.ListRevisionsRequest"> & {
   /**
-   * The job's name; of several jobs that have had it, the living one, or else the last.
+   * The job's name. If several jobs have had it, it means the one that exists now, or else the last one.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * How many at most: 1 to 500, default 50 (0 means the default).
+   * How many revisions the page has at most: 1 to 500, default 50 (0 means the default).
    *
    * @generated from field: int32 page_size = 2;
    */
   pageSize: number;
 
   /**
-   * The next_page_token of the page before; empty for the first. Any other text is PAGE_TOKEN_INVALID.
+   * The next_page_token of the previous page. Empty for the first page. Any other text is PAGE_TOKEN_INVALID.
    *
    * @generated from field: string page_token = 3;
    */
@@ -166,14 +167,14 @@ export const ListRevisionsRequestSchema: GenMessage<ListRevisionsRequest> = /*@_
  */
 export type ListRevisionsResponse = Message<"easycron.v1.ListRevisionsResponse"> & {
   /**
-   * Newest first, without their differences.
+   * The revisions, newest first, without their differences.
    *
    * @generated from field: repeated easycron.v1.Revision revisions = 1;
    */
   revisions: Revision[];
 
   /**
-   * Gives the next page; empty when this is the last.
+   * The token of the next page. Empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -201,21 +202,21 @@ export type GetRevisionRequest = Message<"easycron.v1.GetRevisionRequest"> & {
   name: string;
 
   /**
-   * Its number, from 1. One that the job has not is REVISION_NOT_FOUND.
+   * The revision's number, from 1. REVISION_NOT_FOUND if the job has no such revision.
    *
    * @generated from field: uint32 number = 2;
    */
   number: number;
 
   /**
-   * How many at most of the added, and of the removed, fire times are listed: 1 to 1,000, default 10 (0 means the default).
+   * How many added and how many removed fire times are listed at most: 1 to 1,000, default 10 (0 means the default).
    *
    * @generated from field: int32 page_size = 3;
    */
   pageSize: number;
 
   /**
-   * The next_page_token of the page before; empty for the first. Any other text is PAGE_TOKEN_INVALID.
+   * The next_page_token of the previous page. Empty for the first page. Any other text is PAGE_TOKEN_INVALID.
    *
    * @generated from field: string page_token = 4;
    */
@@ -230,21 +231,21 @@ export const GetRevisionRequestSchema: GenMessage<GetRevisionRequest> = /*@__PUR
   messageDesc(file_easycron_v1_revision, 4);
 
 /**
- * The revision asked for.
+ * The revision that was asked for.
  *
  * @generated from message easycron.v1.GetRevisionResponse
  */
 export type GetRevisionResponse = Message<"easycron.v1.GetRevisionResponse"> & {
   /**
-   * With its difference from the one before, by the calendars, and the fires left, of when it came into force: it never
-   * reads otherwise later.
+   * The revision, with its difference from the previous one. The difference uses the calendars, and what was left of
+   * max_fires, at the time when the revision took effect, so it never changes later.
    *
    * @generated from field: easycron.v1.Revision revision = 1;
    */
   revision?: Revision | undefined;
 
   /**
-   * Gives the next page of the difference's fire times; empty when this is the last.
+   * The token of the next page of the difference's fire times. Empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -259,7 +260,7 @@ export const GetRevisionResponseSchema: GenMessage<GetRevisionResponse> = /*@__P
   messageDesc(file_easycron_v1_revision, 5);
 
 /**
- * Asks for an earlier specification again.
+ * The request to put an earlier specification in effect again.
  *
  * @generated from message easycron.v1.RevertJobRequest
  */
@@ -272,21 +273,21 @@ export type RevertJobRequest = Message<"easycron.v1.RevertJobRequest"> & {
   name: string;
 
   /**
-   * The revision to go back to, from 1. One that the job has not is REVISION_NOT_FOUND.
+   * The number of the revision to return to, from 1. REVISION_NOT_FOUND if the job has no such revision.
    *
    * @generated from field: uint32 number = 2;
    */
   number: number;
 
   /**
-   * If not empty, the state of the job that is meant; ETAG_MISMATCH if it has changed.
+   * If not empty, the etag that the job must still have. ETAG_MISMATCH if the job has changed.
    *
    * @generated from field: string etag = 3;
    */
   etag: string;
 
   /**
-   * Makes the call repeatable, as in CreateJob.
+   * Makes the call safe to repeat, as in CreateJob.
    *
    * @generated from field: string request_id = 4;
    */
@@ -308,20 +309,21 @@ export const RevertJobRequestSchema: GenMessage<RevertJobRequest> = /*@__PURE__*
   messageDesc(file_easycron_v1_revision, 6);
 
 /**
- * The job as reverted.
+ * The reverted job.
  *
  * @generated from message easycron.v1.RevertJobResponse
  */
 export type RevertJobResponse = Message<"easycron.v1.RevertJobResponse"> & {
   /**
-   * With a new revision of the old specification; if that is in force already, none is added.
+   * The job, with a new revision that has the old specification. If that specification is in effect already, no
+   * revision is added.
    *
    * @generated from field: easycron.v1.Job job = 1;
    */
   job?: Job | undefined;
 
   /**
-   * Advice; never a reason for failure.
+   * Advice. It never makes the call fail.
    *
    * @generated from field: repeated easycron.v1.Warning warnings = 2;
    */

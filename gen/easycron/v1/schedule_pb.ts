@@ -20,8 +20,8 @@ export const file_easycron_v1_schedule: GenFile = /*@__PURE__*/
 /**
  * When a job is due. Exactly one kind must be set.
  *
- * In every request instants lie in the years 1900 to 2400, and durations, and the instants of a job, are whole
- * milliseconds; a farther or a finer one is FIELD_INVALID.
+ * In every request an instant must lie in the years 1900 to 2400. A duration, and an instant of a job, must be a whole
+ * number of milliseconds. Anything else is FIELD_INVALID.
  *
  * @generated from message easycron.v1.Schedule
  */
@@ -66,15 +66,17 @@ export type Schedule = Message<"easycron.v1.Schedule"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * IANA time zone in which cron and once.local_time are read, and on whose clock previews show any of them, spelled
-   * exactly as in the IANA database ("Europe/Paris"). Default "UTC". Anything else, such as an offset or another case, is TIME_ZONE_UNKNOWN.
+   * The IANA time zone in which cron and once.local_time are read. Previews show the local time of every kind of
+   * schedule in it. It must be spelled exactly as in the IANA database ("Europe/Paris"); anything else, such as an
+   * offset or another case, is TIME_ZONE_UNKNOWN. Default "UTC".
    *
    * @generated from field: string time_zone = 4;
    */
   timeZone: string;
 
   /**
-   * What happens on the two days a year on which clocks are shifted. Default: at the end of the gap, first pass.
+   * What happens on the two days a year on which the clocks change. Default: fires at the end of a gap, and in the
+   * first pass of a repeated hour.
    *
    * @generated from field: easycron.v1.DstPolicy dst_policy = 5;
    */
@@ -95,16 +97,17 @@ export const ScheduleSchema: GenMessage<Schedule> = /*@__PURE__*/
  */
 export type CronSchedule = Message<"easycron.v1.CronSchedule"> & {
   /**
-   * Five fields: minute hour day-of-month month day-of-week, 1 to 256 characters; six, seconds first, with
-   * CRON_DIALECT_WITH_SECONDS. Both day fields restricted means that either matches (POSIX).
-   * A bad one is SCHEDULE_INVALID, one that matches no date at all SCHEDULE_NEVER_FIRES.
+   * Five fields: minute, hour, day of month, month, day of week. With CRON_DIALECT_WITH_SECONDS there are six, with
+   * the second first. 1 to 256 characters. If both day fields are restricted, a day needs to match only one of them
+   * (POSIX). An expression that cannot be read is SCHEDULE_INVALID. One that matches no date at all is
+   * SCHEDULE_NEVER_FIRES.
    *
    * @generated from field: string expression = 1;
    */
   expression: string;
 
   /**
-   * How many fields the expression has; never guessed. Default CRON_DIALECT_STANDARD.
+   * How many fields the expression has. The server never guesses it. Default CRON_DIALECT_STANDARD.
    *
    * @generated from field: easycron.v1.CronDialect dialect = 2;
    */
@@ -119,21 +122,23 @@ export const CronScheduleSchema: GenMessage<CronSchedule> = /*@__PURE__*/
   messageDesc(file_easycron_v1_schedule, 1);
 
 /**
- * An interval of real time: a day is 24 hours in every zone.
+ * An interval of real time. A day is 24 hours in every zone.
  *
  * @generated from message easycron.v1.RateSchedule
  */
 export type RateSchedule = Message<"easycron.v1.RateSchedule"> & {
   /**
-   * The interval, whole milliseconds from 1 s to 365 days. Required; one out of range is SCHEDULE_INVALID.
+   * The interval: whole milliseconds from 1 s to 365 days. Required. An interval out of this range is
+   * SCHEDULE_INVALID.
    *
    * @generated from field: google.protobuf.Duration every = 1;
    */
   every?: Duration | undefined;
 
   /**
-   * An instant at which it is due; so it is at every whole number of intervals after it, without drift, and never
-   * before it. Default: when the job is created; an update without one keeps the former.
+   * An instant at which the job is due. The job is also due after every whole number of intervals from it, without
+   * drift, and never before it. Default: when the job is created. An update that does not set it keeps the present
+   * one.
    *
    * @generated from field: google.protobuf.Timestamp anchor_time = 2;
    */
@@ -148,7 +153,7 @@ export const RateScheduleSchema: GenMessage<RateSchedule> = /*@__PURE__*/
   messageDesc(file_easycron_v1_schedule, 2);
 
 /**
- * A single instant. One that is past never fires; a job that has no other times is SCHEDULE_NEVER_FIRES.
+ * A single instant. An instant in the past never fires. A job that has no other times is then SCHEDULE_NEVER_FIRES.
  *
  * @generated from message easycron.v1.OnceSchedule
  */
@@ -168,8 +173,8 @@ export type OnceSchedule = Message<"easycron.v1.OnceSchedule"> & {
     case: "time";
   } | {
     /**
-     * The local time in the schedule's zone, "2027-03-28T02:30:00"; dst_policy says what happens if it is skipped
-     * or occurs twice. A bad one is SCHEDULE_INVALID.
+     * The local time in the schedule's zone, such as "2027-03-28T02:30:00". dst_policy says what happens if that time
+     * is skipped or occurs twice. A text that is not a local time is SCHEDULE_INVALID.
      *
      * @generated from field: string local_time = 2;
      */
@@ -186,28 +191,29 @@ export const OnceScheduleSchema: GenMessage<OnceSchedule> = /*@__PURE__*/
   messageDesc(file_easycron_v1_schedule, 3);
 
 /**
- * The instants at which a calendar opens, or closes. The zone is the calendar's. When the calendar changes, the job has
- * a new revision.
+ * The instants at which a calendar opens, or closes, in the calendar's own zone. When the calendar changes, the job
+ * gets a new revision.
  *
  * @generated from message easycron.v1.CalendarEdgeSchedule
  */
 export type CalendarEdgeSchedule = Message<"easycron.v1.CalendarEdgeSchedule"> & {
   /**
-   * The calendar's name. Required; CALENDAR_NOT_FOUND if there is none.
+   * The calendar's name. Required. CALENDAR_NOT_FOUND if no calendar has it.
    *
    * @generated from field: string calendar = 1;
    */
   calendar: string;
 
   /**
-   * Which. Required.
+   * Whether the job is due when the calendar opens or when it closes. Required.
    *
    * @generated from field: easycron.v1.Edge edge = 2;
    */
   edge: Edge;
 
   /**
-   * Ignored in requests, and absent from answers: the calendar as the revision has it.
+   * Ignored in requests and absent from answers. EasyCron stores here the calendar as this revision of the job uses
+   * it.
    *
    * @generated from field: easycron.v1.Calendar snapshot = 3;
    */
@@ -222,8 +228,8 @@ export const CalendarEdgeScheduleSchema: GenMessage<CalendarEdgeSchedule> = /*@_
   messageDesc(file_easycron_v1_schedule, 4);
 
 /**
- * What a fixed-time schedule does when its local time does not exist, or exists twice. Schedules with a rhythm
- * (a minute or hour field that starts with "*") follow real time and are not affected.
+ * What a schedule with fixed times does when its local time does not exist, or occurs twice. A schedule with a
+ * repeating step (its minute or hour field starts with "*") follows real time and is not affected.
  *
  * @generated from message easycron.v1.DstPolicy
  */
@@ -251,42 +257,44 @@ export const DstPolicySchema: GenMessage<DstPolicy> = /*@__PURE__*/
   messageDesc(file_easycron_v1_schedule, 5);
 
 /**
- * One instant of a schedule, seen ahead of time.
+ * A fire time of a schedule, as a preview shows it.
  *
  * @generated from message easycron.v1.FireTime
  */
 export type FireTime = Message<"easycron.v1.FireTime"> & {
   /**
-   * The instant the schedule names.
+   * The instant that the schedule names.
    *
    * @generated from field: google.protobuf.Timestamp nominal_time = 1;
    */
   nominalTime?: Timestamp | undefined;
 
   /**
-   * The instant at which the trigger is due to be delivered; absent when there will be none, and a note says why.
+   * The instant at which the trigger is due to be delivered. Absent when there will be no trigger; a note then says
+   * why.
    *
    * @generated from field: google.protobuf.Timestamp effective_time = 2;
    */
   effectiveTime?: Timestamp | undefined;
 
   /**
-   * The nominal time on the wall clock of the schedule's zone, ISO 8601 without offset ("2026-03-29T09:00:00"). Of
-   * several schedules that name it, the first one's; for calendar_edge it is the calendar's zone.
+   * The nominal time on the wall clock of the schedule's zone, in ISO 8601 without an offset ("2026-03-29T09:00:00").
+   * If several schedules name the instant, the zone is that of the first one. For calendar_edge it is the calendar's
+   * zone.
    *
    * @generated from field: string local_time = 3;
    */
   localTime: string;
 
   /**
-   * That clock's distance from UTC at the nominal time, "+02:00".
+   * That clock's offset from UTC at the nominal time, such as "+02:00".
    *
    * @generated from field: string utc_offset = 4;
    */
   utcOffset: string;
 
   /**
-   * What is special about this one, in words; usually empty.
+   * What is special about this fire time, in words. Usually empty.
    *
    * @generated from field: repeated string notes = 5;
    */
@@ -301,27 +309,27 @@ export const FireTimeSchema: GenMessage<FireTime> = /*@__PURE__*/
   messageDesc(file_easycron_v1_schedule, 6);
 
 /**
- * A change of a calendar.
+ * A change of a calendar between open and closed.
  *
  * @generated from enum easycron.v1.Edge
  */
 export const Edge = {
   /**
-   * Not said.
+   * Not accepted.
    *
    * @generated from enum value: EDGE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * It opens.
+   * The calendar opens.
    *
    * @generated from enum value: EDGE_OPENS = 1;
    */
   OPENS: 1,
 
   /**
-   * It closes.
+   * The calendar closes.
    *
    * @generated from enum value: EDGE_CLOSES = 2;
    */
@@ -329,7 +337,7 @@ export const Edge = {
 } as const;
 
 /**
- * A change of a calendar.
+ * A change of a calendar between open and closed.
  *
  * @generated from enum easycron.v1.Edge
  */
@@ -355,14 +363,14 @@ export const CronDialect = {
   UNSPECIFIED: 0,
 
   /**
-   * Five fields, finest step one minute.
+   * Five fields. The finest step is one minute.
    *
    * @generated from enum value: CRON_DIALECT_STANDARD = 1;
    */
   STANDARD: 1,
 
   /**
-   * Six fields, seconds first, finest step one second.
+   * Six fields, the second first. The finest step is one second.
    *
    * @generated from enum value: CRON_DIALECT_WITH_SECONDS = 2;
    */
@@ -383,7 +391,7 @@ export const CronDialectSchema: GenEnum<CronDialect> = /*@__PURE__*/
   enumDesc(file_easycron_v1_schedule, 1);
 
 /**
- * The choice for a local time that is skipped.
+ * What happens at a local time that is skipped.
  *
  * @generated from enum easycron.v1.DstGap
  */
@@ -396,14 +404,14 @@ export const DstGap = {
   UNSPECIFIED: 0,
 
   /**
-   * Fires at the first instant after the gap; several times in one gap fire once.
+   * The schedule fires at the first instant after the gap. Several times in one gap fire once.
    *
    * @generated from enum value: DST_GAP_FIRE_AT_END = 1;
    */
   FIRE_AT_END: 1,
 
   /**
-   * Does not fire on that day.
+   * The schedule does not fire on that day.
    *
    * @generated from enum value: DST_GAP_SKIP = 2;
    */
@@ -411,7 +419,7 @@ export const DstGap = {
 } as const;
 
 /**
- * The choice for a local time that is skipped.
+ * What happens at a local time that is skipped.
  *
  * @generated from enum easycron.v1.DstGap
  */
@@ -424,7 +432,7 @@ export const DstGapSchema: GenEnum<DstGap> = /*@__PURE__*/
   enumDesc(file_easycron_v1_schedule, 2);
 
 /**
- * The choice for a local time that occurs twice.
+ * What happens at a local time that occurs twice.
  *
  * @generated from enum easycron.v1.DstOverlap
  */
@@ -437,21 +445,21 @@ export const DstOverlap = {
   UNSPECIFIED: 0,
 
   /**
-   * Fires in the first pass.
+   * The schedule fires the first time.
    *
    * @generated from enum value: DST_OVERLAP_FIRST = 1;
    */
   FIRST: 1,
 
   /**
-   * Fires in the second pass.
+   * The schedule fires the second time.
    *
    * @generated from enum value: DST_OVERLAP_SECOND = 2;
    */
   SECOND: 2,
 
   /**
-   * Fires in both.
+   * The schedule fires both times.
    *
    * @generated from enum value: DST_OVERLAP_BOTH = 3;
    */
@@ -459,7 +467,7 @@ export const DstOverlap = {
 } as const;
 
 /**
- * The choice for a local time that occurs twice.
+ * What happens at a local time that occurs twice.
  *
  * @generated from enum easycron.v1.DstOverlap
  */

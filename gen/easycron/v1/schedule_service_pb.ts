@@ -26,20 +26,20 @@ export const file_easycron_v1_schedule_service: GenFile = /*@__PURE__*/
   fileDesc("CiJlYXN5Y3Jvbi92MS9zY2hlZHVsZV9zZXJ2aWNlLnByb3RvEgtlYXN5Y3Jvbi52MSKrAQoWUHJldmlld1NjaGVkdWxlUmVxdWVzdBIZCgRuYW1lGAEgASgJQgm6SAZyBBABGD9IABIfCgNqb2IYAiABKAsyEC5lYXN5Y3Jvbi52MS5Kb2JIABIpCgVhZnRlchgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGQoFY291bnQYBCABKAVCCrpIBxoFGOgHKABCDwoGc291cmNlEgW6SAIIASKHAQoXUHJldmlld1NjaGVkdWxlUmVzcG9uc2USKQoKZmlyZV90aW1lcxgBIAMoCzIVLmVhc3ljcm9uLnYxLkZpcmVUaW1lEiYKCHdhcm5pbmdzGAIgAygLMhQuZWFzeWNyb24udjEuV2FybmluZxIZChF6b25lX2RhdGFfdmVyc2lvbhgDIAEoCSL3AgoXU2ltdWxhdGVTY2hlZHVsZVJlcXVlc3QSGQoEbmFtZRgBIAEoCUIJukgGcgQQARg/SAASHwoDam9iGAIgASgLMhAuZWFzeWNyb24udjEuSm9iSAASLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNAoIZW5kX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQga6SAPIAQESMQoHb3V0YWdlcxgFIAMoCzIWLmVhc3ljcm9uLnYxLlRpbWVSYW5nZUIIukgFkgECEGQSMAoGcGF1c2VzGAYgAygLMhYuZWFzeWNyb24udjEuVGltZVJhbmdlQgi6SAWSAQIQZBJEChB0cmlnZ2VyX2R1cmF0aW9uGAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg+6SAyqAQkiBQiA54QPMgBCDwoGc291cmNlEgW6SAIIASJ5CglUaW1lUmFuZ2USNgoKc3RhcnRfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBrpIA8gBARI0CghlbmRfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBrpIA8gBASKDAQoYU2ltdWxhdGVTY2hlZHVsZVJlc3BvbnNlEjIKCmZpcmVfdGltZXMYASADKAsyHi5lYXN5Y3Jvbi52MS5TaW11bGF0ZWRGaXJlVGltZRIzCg9zaW11bGF0ZWRfdW50aWwYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIpMCChFTaW11bGF0ZWRGaXJlVGltZRIwCgxub21pbmFsX3RpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiUKB3ZlcmRpY3QYAiABKA4yFC5lYXN5Y3Jvbi52MS5WZXJkaWN0EioKBnJlYXNvbhgDIAEoDjIaLmVhc3ljcm9uLnYxLlZlcmRpY3RSZWFzb24SEAoIY2FsZW5kYXIYBCABKAkSMgoOZWZmZWN0aXZlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiYKBGtpbmQYBiABKA4yGC5lYXN5Y3Jvbi52MS5UcmlnZ2VyS2luZBILCgNzZXEYByABKA0iWQoaTGlzdFpvbmVEYXRhSW1wYWN0c1JlcXVlc3QSHQoJcGFnZV9zaXplGAEgASgFQgq6SAcaBRj0AygAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIAIIuwBChtMaXN0Wm9uZURhdGFJbXBhY3RzUmVzcG9uc2USGQoRem9uZV9kYXRhX3ZlcnNpb24YASABKAkSHgoWbmV4dF96b25lX2RhdGFfdmVyc2lvbhgCIAEoCRI3ChNuZXh0X3pvbmVfZGF0YV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgp0aW1lX3pvbmVzGAQgAygJEiwKB2ltcGFjdHMYBSADKAsyGy5lYXN5Y3Jvbi52MS5ab25lRGF0YUltcGFjdBIXCg9uZXh0X3BhZ2VfdG9rZW4YBiABKAkiYwoOWm9uZURhdGFJbXBhY3QSCwoDam9iGAEgASgJEg8KB2pvYl91aWQYAiABKAkSMwoKZGlmZmVyZW5jZRgDIAEoCzIfLmVhc3ljcm9uLnYxLkZpcmVUaW1lRGlmZmVyZW5jZTLJAgoPU2NoZWR1bGVTZXJ2aWNlEmEKD1ByZXZpZXdTY2hlZHVsZRIjLmVhc3ljcm9uLnYxLlByZXZpZXdTY2hlZHVsZVJlcXVlc3QaJC5lYXN5Y3Jvbi52MS5QcmV2aWV3U2NoZWR1bGVSZXNwb25zZSIDkAIBEmQKEFNpbXVsYXRlU2NoZWR1bGUSJC5lYXN5Y3Jvbi52MS5TaW11bGF0ZVNjaGVkdWxlUmVxdWVzdBolLmVhc3ljcm9uLnYxLlNpbXVsYXRlU2NoZWR1bGVSZXNwb25zZSIDkAIBEm0KE0xpc3Rab25lRGF0YUltcGFjdHMSJy5lYXN5Y3Jvbi52MS5MaXN0Wm9uZURhdGFJbXBhY3RzUmVxdWVzdBooLmVhc3ljcm9uLnYxLkxpc3Rab25lRGF0YUltcGFjdHNSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_buf_validate_validate, file_easycron_v1_job, file_easycron_v1_ledger, file_easycron_v1_revision, file_easycron_v1_schedule, file_easycron_v1_trigger, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
- * Asks for fire times.
+ * The request for fire times.
  *
  * @generated from message easycron.v1.PreviewScheduleRequest
  */
 export type PreviewScheduleRequest = Message<"easycron.v1.PreviewScheduleRequest"> & {
   /**
-   * Whose.
+   * Whose fire times.
    *
    * @generated from oneof easycron.v1.PreviewScheduleRequest.source
    */
   source: {
     /**
-     * A saved job's, by name. Whether it is paused makes no difference; what it has fired, what waits for an opening, and
-     * what SkipFireTime leaves out do.
+     * Those of a saved job, by its name. Whether the job is paused makes no difference. What it has fired, what waits
+     * for a calendar to open and what SkipFireTime has skipped are taken into account.
      *
      * @generated from field: string name = 1;
      */
@@ -47,10 +47,11 @@ export type PreviewScheduleRequest = Message<"easycron.v1.PreviewScheduleRequest
     case: "name";
   } | {
     /**
-     * An unsaved one's: its schedules, start_time, end_time, max_fires, calendars, flexible_window and overlap_policy
-     * count; target and payload may be left out. With the name of a living job it is seen as a change of that one: H, the
-     * place in the flexible window, anchors and what it has fired are that job's. Otherwise it is seen as created now, or
-     * at after if that is earlier, and its fire times say in a note that H and that place are chosen when it is created.
+     * Those of an unsaved job. Its schedules, start_time, end_time, max_fires, calendars, flexible_window and
+     * overlap_policy count; target and payload may be left out. If a job with this name exists, the request is treated
+     * as a change of that job: H in cron expressions, the place in the flexible window, anchor times and what has
+     * fired already are those of that job. Otherwise the job is treated as if it were created now, or at after if that
+     * is earlier. A note then says that H and the place in the window are chosen when the job is created.
      *
      * @generated from field: easycron.v1.Job job = 2;
      */
@@ -59,14 +60,14 @@ export type PreviewScheduleRequest = Message<"easycron.v1.PreviewScheduleRequest
   } | { case: undefined; value?: undefined };
 
   /**
-   * Fire times strictly later than this; it may lie in the past. Default: now.
+   * Only fire times later than this. It may lie in the past. Default: now.
    *
    * @generated from field: google.protobuf.Timestamp after = 3;
    */
   after?: Timestamp | undefined;
 
   /**
-   * How many at most: 1 to 1000, default 10 (0 means the default).
+   * How many fire times at most: 1 to 1000, default 10 (0 means the default).
    *
    * @generated from field: int32 count = 4;
    */
@@ -87,24 +88,24 @@ export const PreviewScheduleRequestSchema: GenMessage<PreviewScheduleRequest> = 
  */
 export type PreviewScheduleResponse = Message<"easycron.v1.PreviewScheduleResponse"> & {
   /**
-   * By nominal time, those that make no trigger too; fewer than asked for when the schedule ends, or max_fires is
-   * reached, none when it never fires again. Also fewer when they cost more than 2 s of computing. What is left of
-   * max_fires is counted from now; where more than 10,000 fire times lie between now and after it is not, and a note
-   * says so.
+   * The fire times by nominal time, including those that create no trigger. There are fewer than requested if the
+   * schedule ends, if max_fires is reached, or if the computation takes more than 2 s. There are none if the job never
+   * fires again. What is left of max_fires is counted from now. If more than 10,000 fire times lie between now and
+   * after, it is not counted, and a note says so.
    *
    * @generated from field: repeated easycron.v1.FireTime fire_times = 1;
    */
   fireTimes: FireTime[];
 
   /**
-   * Advice, such as that it never fires again.
+   * Advice, for example that the job never fires again.
    *
    * @generated from field: repeated easycron.v1.Warning warnings = 2;
    */
   warnings: Warning[];
 
   /**
-   * The release of the time zone database by which they were computed, "2026a".
+   * The release of the time zone database with which the fire times were computed, such as "2026a".
    *
    * @generated from field: string zone_data_version = 3;
    */
@@ -119,19 +120,19 @@ export const PreviewScheduleResponseSchema: GenMessage<PreviewScheduleResponse> 
   messageDesc(file_easycron_v1_schedule_service, 1);
 
 /**
- * Asks what would become of fire times.
+ * The request for a simulation.
  *
  * @generated from message easycron.v1.SimulateScheduleRequest
  */
 export type SimulateScheduleRequest = Message<"easycron.v1.SimulateScheduleRequest"> & {
   /**
-   * Whose.
+   * Which job is simulated.
    *
    * @generated from oneof easycron.v1.SimulateScheduleRequest.source
    */
   source: {
     /**
-     * A saved job's, by name, as if it were created at start_time.
+     * A saved job, by its name, as if it were created at start_time.
      *
      * @generated from field: string name = 1;
      */
@@ -139,8 +140,8 @@ export type SimulateScheduleRequest = Message<"easycron.v1.SimulateScheduleReque
     case: "name";
   } | {
     /**
-     * An unsaved one's; its schedules, bounds, calendars and policies are looked at. With the name of a living job, H and
-     * the place in the flexible window are that job's.
+     * An unsaved job. Its schedules, start and end, calendars and policies count. If a job with this name exists, H in
+     * cron expressions and the place in the flexible window are those of that job.
      *
      * @generated from field: easycron.v1.Job job = 2;
      */
@@ -149,36 +150,39 @@ export type SimulateScheduleRequest = Message<"easycron.v1.SimulateScheduleReque
   } | { case: undefined; value?: undefined };
 
   /**
-   * When the job is taken to be created; fire times are later than this. Default: now.
+   * When the job is assumed to be created. All fire times are later than this. Default: now.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 3;
    */
   startTime?: Timestamp | undefined;
 
   /**
-   * How far to play, inclusive; later than start_time, and at most ten years later.
+   * The end of the simulation, inclusive. It must be later than start_time, by at most ten years.
    *
    * @generated from field: google.protobuf.Timestamp end_time = 4;
    */
   endTime?: Timestamp | undefined;
 
   /**
-   * When EasyCron is taken not to work, at most 100, in order and apart. No trigger is due within one.
+   * When EasyCron is assumed to be down: at most 100 ranges, in order, that do not overlap. No trigger is due during
+   * an outage.
    *
    * @generated from field: repeated easycron.v1.TimeRange outages = 5;
    */
   outages: TimeRange[];
 
   /**
-   * When the job is taken to be paused, at most 100, in order and apart. A fire time at the beginning of one fires, and
-   * so does one at its end. What an outage has kept back when a pause begins is decided when EasyCron works again.
+   * When the job is assumed to be paused: at most 100 ranges, in order, that do not overlap. A fire time exactly at
+   * the start of a pause fires, and so does one exactly at its end. A fire time that an outage holds back when a pause
+   * begins is decided when EasyCron works again.
    *
    * @generated from field: repeated easycron.v1.TimeRange pauses = 6;
    */
   pauses: TimeRange[];
 
   /**
-   * How long each trigger is taken to need until it comes to rest, for the overlap policy. 0 to 365 days, default 0.
+   * How long each trigger is assumed to take until it has ended. It matters for the overlap policy. 0 to 365 days,
+   * default 0.
    *
    * @generated from field: google.protobuf.Duration trigger_duration = 7;
    */
@@ -199,14 +203,14 @@ export const SimulateScheduleRequestSchema: GenMessage<SimulateScheduleRequest> 
  */
 export type TimeRange = Message<"easycron.v1.TimeRange"> & {
   /**
-   * First instant.
+   * The first instant of the range.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 1;
    */
   startTime?: Timestamp | undefined;
 
   /**
-   * First instant after it; later than start_time.
+   * The first instant after the range. It must be later than start_time.
    *
    * @generated from field: google.protobuf.Timestamp end_time = 2;
    */
@@ -221,21 +225,22 @@ export const TimeRangeSchema: GenMessage<TimeRange> = /*@__PURE__*/
   messageDesc(file_easycron_v1_schedule_service, 3);
 
 /**
- * What would become of fire times.
+ * The result of a simulation.
  *
  * @generated from message easycron.v1.SimulateScheduleResponse
  */
 export type SimulateScheduleResponse = Message<"easycron.v1.SimulateScheduleResponse"> & {
   /**
-   * By nominal time; at most 10,000. Each one that is later than start_time and not later than simulated_until, once.
+   * The fire times by nominal time, at most 10,000. Every fire time later than start_time and not later than
+   * simulated_until appears once.
    *
    * @generated from field: repeated easycron.v1.SimulatedFireTime fire_times = 1;
    */
   fireTimes: SimulatedFireTime[];
 
   /**
-   * Up to where it was played, inclusive: before end_time when there are more than 10,000 fire times, or when it costs
-   * more than 2 s of computing.
+   * The end of the part that was simulated, inclusive. It is before end_time if there are more than 10,000 fire times,
+   * or if the computation takes more than 2 s.
    *
    * @generated from field: google.protobuf.Timestamp simulated_until = 2;
    */
@@ -250,7 +255,7 @@ export const SimulateScheduleResponseSchema: GenMessage<SimulateScheduleResponse
   messageDesc(file_easycron_v1_schedule_service, 4);
 
 /**
- * A fire time and what would become of it.
+ * A fire time with its simulated verdict.
  *
  * @generated from message easycron.v1.SimulatedFireTime
  */
@@ -263,42 +268,43 @@ export type SimulatedFireTime = Message<"easycron.v1.SimulatedFireTime"> & {
   nominalTime?: Timestamp | undefined;
 
   /**
-   * What would become of it; UPCOMING when it still waits at the end, or when an outage lasts until then.
+   * The verdict. UPCOMING if the fire time still waits at the end of the simulation, or if an outage lasts until then.
    *
    * @generated from field: easycron.v1.Verdict verdict = 2;
    */
   verdict: Verdict;
 
   /**
-   * Why it would make no trigger; unspecified for other verdicts.
+   * Why the fire time creates no trigger. Unspecified for other verdicts.
    *
    * @generated from field: easycron.v1.VerdictReason reason = 3;
    */
   reason: VerdictReason;
 
   /**
-   * The calendar that is closed, when one is.
+   * The calendar that is closed, if one is.
    *
    * @generated from field: string calendar = 4;
    */
   calendar: string;
 
   /**
-   * When its trigger would be due, after an outage at its end; present with VERDICT_TRIGGERED only.
+   * When the trigger is due. For a fire time during an outage, that is when the outage ends. Present with
+   * VERDICT_TRIGGERED only.
    *
    * @generated from field: google.protobuf.Timestamp effective_time = 5;
    */
   effectiveTime?: Timestamp | undefined;
 
   /**
-   * SCHEDULED or CATCHUP; unspecified without a trigger.
+   * SCHEDULED or CATCHUP. Unspecified if there is no trigger.
    *
    * @generated from field: easycron.v1.TriggerKind kind = 6;
    */
   kind: TriggerKind;
 
   /**
-   * Its trigger's place in the chain; 0 without one.
+   * The trigger's number among the job's scheduled triggers. 0 if there is no trigger.
    *
    * @generated from field: uint32 seq = 7;
    */
@@ -313,21 +319,21 @@ export const SimulatedFireTimeSchema: GenMessage<SimulatedFireTime> = /*@__PURE_
   messageDesc(file_easycron_v1_schedule_service, 5);
 
 /**
- * Asks for a page of what a coming release moves.
+ * The request for a page of the jobs that the next release changes.
  *
  * @generated from message easycron.v1.ListZoneDataImpactsRequest
  */
 export type ListZoneDataImpactsRequest = Message<"easycron.v1.ListZoneDataImpactsRequest"> & {
   /**
-   * How many jobs are compared at most: 1 to 500, default 50 (0 means the default). Those that do not move are left out
-   * of the page.
+   * How many jobs are compared at most: 1 to 500, default 50 (0 means the default). Jobs that do not change are left
+   * out, so the page may be shorter.
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * The next_page_token of the page before; empty for the first. Any other text is PAGE_TOKEN_INVALID.
+   * The next_page_token of the previous page. Empty for the first page. Any other text is PAGE_TOKEN_INVALID.
    *
    * @generated from field: string page_token = 2;
    */
@@ -342,48 +348,48 @@ export const ListZoneDataImpactsRequestSchema: GenMessage<ListZoneDataImpactsReq
   messageDesc(file_easycron_v1_schedule_service, 6);
 
 /**
- * What a coming release moves.
+ * What the next release changes.
  *
  * @generated from message easycron.v1.ListZoneDataImpactsResponse
  */
 export type ListZoneDataImpactsResponse = Message<"easycron.v1.ListZoneDataImpactsResponse"> & {
   /**
-   * The release in force, "2026a".
+   * The release in effect, such as "2026a".
    *
    * @generated from field: string zone_data_version = 1;
    */
   zoneDataVersion: string;
 
   /**
-   * The one that comes next; empty when none is known, and then nothing moves.
+   * The next release. Empty when none is known; then no job changes.
    *
    * @generated from field: string next_zone_data_version = 2;
    */
   nextZoneDataVersion: string;
 
   /**
-   * From when it counts; absent when none is known.
+   * When the next release takes effect. Absent when none is known.
    *
    * @generated from field: google.protobuf.Timestamp next_zone_data_time = 3;
    */
   nextZoneDataTime?: Timestamp | undefined;
 
   /**
-   * The zones on which they differ, by name.
+   * The zones in which the two releases differ, by name.
    *
    * @generated from field: repeated string time_zones = 4;
    */
   timeZones: string[];
 
   /**
-   * The jobs whose fire times of the two years from then on move, by name.
+   * The jobs whose fire times change in the two years after the next release takes effect, by name.
    *
    * @generated from field: repeated easycron.v1.ZoneDataImpact impacts = 5;
    */
   impacts: ZoneDataImpact[];
 
   /**
-   * Gives the next page; empty when this is the last.
+   * The token of the next page. Empty on the last page.
    *
    * @generated from field: string next_page_token = 6;
    */
@@ -398,7 +404,7 @@ export const ListZoneDataImpactsResponseSchema: GenMessage<ListZoneDataImpactsRe
   messageDesc(file_easycron_v1_schedule_service, 7);
 
 /**
- * How a coming release moves a job.
+ * How the next release changes a job.
  *
  * @generated from message easycron.v1.ZoneDataImpact
  */
@@ -418,7 +424,7 @@ export type ZoneDataImpact = Message<"easycron.v1.ZoneDataImpact"> & {
   jobUid: string;
 
   /**
-   * The fire times that it adds and removes: one that moves is one of each.
+   * The fire times that the release adds and removes. A fire time that moves counts as one added and one removed.
    *
    * @generated from field: easycron.v1.FireTimeDifference difference = 3;
    */
@@ -433,14 +439,14 @@ export const ZoneDataImpactSchema: GenMessage<ZoneDataImpact> = /*@__PURE__*/
   messageDesc(file_easycron_v1_schedule_service, 8);
 
 /**
- * Schedules seen ahead of time, by the code that fires them.
+ * Shows in advance what schedules will do. The same code computes the fire times of jobs.
  *
  * @generated from service easycron.v1.ScheduleService
  */
 export const ScheduleService: GenService<{
   /**
-   * Gives the next fire times of a saved or an unsaved job, as the scheduler will decide them if it works without an
-   * interruption and each trigger comes to rest at once; without side effects.
+   * Returns the next fire times of a saved or an unsaved job. They are the ones that the scheduler will decide on if
+   * it works without interruption and every trigger ends at once. The call changes nothing.
    *
    * @generated from rpc easycron.v1.ScheduleService.PreviewSchedule
    */
@@ -450,8 +456,8 @@ export const ScheduleService: GenService<{
     output: typeof PreviewScheduleResponseSchema;
   },
   /**
-   * Plays a saved or an unsaved job through a range of time with assumed outages and pauses, and tells the verdict of
-   * every fire time, without side effects.
+   * Simulates a saved or an unsaved job over a range of time with assumed outages and pauses, and returns the verdict
+   * of every fire time. The call changes nothing.
    *
    * @generated from rpc easycron.v1.ScheduleService.SimulateSchedule
    */
@@ -461,8 +467,8 @@ export const ScheduleService: GenService<{
     output: typeof SimulateScheduleResponseSchema;
   },
   /**
-   * Tells which jobs' fire times a coming release of the time zone database moves, before it takes effect. When it does,
-   * each of these jobs has a new revision, and everything else stays as it is.
+   * Lists the jobs whose fire times the next release of the time zone database changes, before that release takes
+   * effect. When it does, each of these jobs gets a new revision, and nothing else changes.
    *
    * @generated from rpc easycron.v1.ScheduleService.ListZoneDataImpacts
    */

@@ -15,7 +15,7 @@ export const file_easycron_v1_system_service: GenFile = /*@__PURE__*/
   fileDesc("CiBlYXN5Y3Jvbi92MS9zeXN0ZW1fc2VydmljZS5wcm90bxILZWFzeWNyb24udjEiFgoUR2V0U2VydmVySW5mb1JlcXVlc3QixwEKFUdldFNlcnZlckluZm9SZXNwb25zZRIPCgd2ZXJzaW9uGAEgASgJEhkKEXpvbmVfZGF0YV92ZXJzaW9uGAIgASgJEh4KFm5leHRfem9uZV9kYXRhX3ZlcnNpb24YBCABKAkSNwoTbmV4dF96b25lX2RhdGFfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoGbGltaXRzGAMgASgLMhkuZWFzeWNyb24udjEuU2VydmVyTGltaXRzIu8BCgxTZXJ2ZXJMaW1pdHMSGQoRbWF4X3JlcXVlc3RfYnl0ZXMYASABKAUSGQoRbWF4X3BheWxvYWRfYnl0ZXMYAiABKAUSFQoNbWF4X3NjaGVkdWxlcxgDIAEoBRITCgttaW5fcmF0ZV9tcxgEIAEoBRIZChFtYXhfcHJldmlld19jb3VudBgFIAEoBRIVCg1tYXhfcGFnZV9zaXplGAYgASgFEhIKCm1heF9sYWJlbHMYByABKAUSGgoSbWF4X2NhbGVuZGFyX2RhdGVzGAggASgFEhsKE21heF9pY2FsZW5kYXJfYnl0ZXMYCSABKAUybAoNU3lzdGVtU2VydmljZRJbCg1HZXRTZXJ2ZXJJbmZvEiEuZWFzeWNyb24udjEuR2V0U2VydmVySW5mb1JlcXVlc3QaIi5lYXN5Y3Jvbi52MS5HZXRTZXJ2ZXJJbmZvUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
- * Asks about the server.
+ * The request for information on the server.
  *
  * @generated from message easycron.v1.GetServerInfoRequest
  */
@@ -30,42 +30,42 @@ export const GetServerInfoRequestSchema: GenMessage<GetServerInfoRequest> = /*@_
   messageDesc(file_easycron_v1_system_service, 0);
 
 /**
- * What runs here.
+ * Information on the server.
  *
  * @generated from message easycron.v1.GetServerInfoResponse
  */
 export type GetServerInfoResponse = Message<"easycron.v1.GetServerInfoResponse"> & {
   /**
-   * EasyCron's version, "1.4.2".
+   * The version of EasyCron, such as "1.4.2".
    *
    * @generated from field: string version = 1;
    */
   version: string;
 
   /**
-   * Release of the IANA time zone database by which fire times are computed, "2026a".
+   * The release of the IANA time zone database with which fire times are computed, such as "2026a".
    *
    * @generated from field: string zone_data_version = 2;
    */
   zoneDataVersion: string;
 
   /**
-   * A newer release that is known and does not count yet; empty when there is none. What it moves is told by
-   * ScheduleService.ListZoneDataImpacts.
+   * A newer release that is not in effect yet. Empty when there is none. ScheduleService.ListZoneDataImpacts says what
+   * it changes.
    *
    * @generated from field: string next_zone_data_version = 4;
    */
   nextZoneDataVersion: string;
 
   /**
-   * From when it counts; absent when there is none.
+   * When the newer release takes effect. Absent when there is none.
    *
    * @generated from field: google.protobuf.Timestamp next_zone_data_time = 5;
    */
   nextZoneDataTime?: Timestamp | undefined;
 
   /**
-   * What a request and a job may hold at most.
+   * How much a request, a job and a calendar may hold.
    *
    * @generated from field: easycron.v1.ServerLimits limits = 3;
    */
@@ -80,69 +80,70 @@ export const GetServerInfoResponseSchema: GenMessage<GetServerInfoResponse> = /*
   messageDesc(file_easycron_v1_system_service, 1);
 
 /**
- * Bounds that are the same for every project. What exceeds one is refused, naming field and bound.
+ * Limits that are the same for every project. A request that exceeds one is refused; the error names the field and the
+ * limit.
  *
  * @generated from message easycron.v1.ServerLimits
  */
 export type ServerLimits = Message<"easycron.v1.ServerLimits"> & {
   /**
-   * Bytes of a request's body.
+   * The largest body of a request, in bytes.
    *
    * @generated from field: int32 max_request_bytes = 1;
    */
   maxRequestBytes: number;
 
   /**
-   * Bytes of a job's payload as JSON.
+   * The largest payload of a job, in bytes of JSON.
    *
    * @generated from field: int32 max_payload_bytes = 2;
    */
   maxPayloadBytes: number;
 
   /**
-   * Schedules of one job.
+   * The largest number of schedules of one job.
    *
    * @generated from field: int32 max_schedules = 3;
    */
   maxSchedules: number;
 
   /**
-   * Shortest interval of a rate, in milliseconds.
+   * The shortest interval of a rate, in milliseconds.
    *
    * @generated from field: int32 min_rate_ms = 4;
    */
   minRateMs: number;
 
   /**
-   * Fire times of one preview.
+   * The largest number of fire times in one preview.
    *
    * @generated from field: int32 max_preview_count = 5;
    */
   maxPreviewCount: number;
 
   /**
-   * Items of one page.
+   * The largest number of items in one page.
    *
    * @generated from field: int32 max_page_size = 6;
    */
   maxPageSize: number;
 
   /**
-   * Labels of one job.
+   * The largest number of labels of one job.
    *
    * @generated from field: int32 max_labels = 7;
    */
   maxLabels: number;
 
   /**
-   * Excluded dates of one calendar.
+   * The largest number of excluded dates of one calendar.
    *
    * @generated from field: int32 max_calendar_dates = 8;
    */
   maxCalendarDates: number;
 
   /**
-   * Bytes of an iCalendar text.
+   * The largest iCalendar text, in bytes.
    *
    * @generated from field: int32 max_icalendar_bytes = 9;
    */
@@ -157,13 +158,13 @@ export const ServerLimitsSchema: GenMessage<ServerLimits> = /*@__PURE__*/
   messageDesc(file_easycron_v1_system_service, 2);
 
 /**
- * The server itself. Any valid key may ask, the operator's too.
+ * The server itself. Any valid API key may call it, the operator's key too.
  *
  * @generated from service easycron.v1.SystemService
  */
 export const SystemService: GenService<{
   /**
-   * Tells what runs here, and within which limits.
+   * Returns the server's version, its time zone data and its limits.
    *
    * @generated from rpc easycron.v1.SystemService.GetServerInfo
    */

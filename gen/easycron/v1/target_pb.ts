@@ -16,7 +16,7 @@ export const file_easycron_v1_target: GenFile = /*@__PURE__*/
   fileDesc("ChhlYXN5Y3Jvbi92MS90YXJnZXQucHJvdG8SC2Vhc3ljcm9uLnYxIpwBCgZUYXJnZXQSLQoHd2ViaG9vaxgBIAEoCzIaLmVhc3ljcm9uLnYxLldlYmhvb2tUYXJnZXRIABIpCgVyZWRpcxgCIAEoCzIYLmVhc3ljcm9uLnYxLlJlZGlzVGFyZ2V0SAASKQoFa2Fma2EYAyABKAsyGC5lYXN5Y3Jvbi52MS5LYWZrYVRhcmdldEgAQg0KBGtpbmQSBbpIAggBIooCCg1XZWJob29rVGFyZ2V0EhcKA3VybBgBIAEoCUIKukgHcgUQARiAEBIpCgZtZXRob2QYAiABKAlCGbpIFnIUUgBSBFBPU1RSA1BVVFIFUEFUQ0gShAEKB2hlYWRlcnMYAyADKAsyJy5lYXN5Y3Jvbi52MS5XZWJob29rVGFyZ2V0LkhlYWRlcnNFbnRyeUJKukhHmgFEECAiJ3IlMiNeW0EtWmEtejAtOSEjJCUmJyorLl5fYHx+LV17MSwxMjh9JCoXchUYgCAyEF5bXHRceDIwLVx4N2VdKiQaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiKQoLUmVkaXNUYXJnZXQSGgoGc3RyZWFtGAEgASgJQgq6SAdyBRABGMgBIjsKC0thZmthVGFyZ2V0EiwKBXRvcGljGAEgASgJQh26SBpyGBABGMgBMhFeW2EtekEtWjAtOS5fLV0rJCLvAQoLUmV0cnlQb2xpY3kSHwoMbWF4X2F0dGVtcHRzGAEgASgFQgm6SAYaBBgUKAASPwoLbWluX2JhY2tvZmYYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CD7pIDKoBCSIDCJAcMgIIARJACgttYXhfYmFja29mZhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIQukgNqgEKIgQIgKMFMgIIARI8CgdtYXhfYWdlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhC6SA2qAQoiBAiA9SQyAggBYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration]);
 
 /**
- * Where a trigger goes. Exactly one must be set.
+ * Where a trigger is delivered. Exactly one kind must be set.
  *
  * @generated from message easycron.v1.Target
  */
@@ -36,7 +36,7 @@ export type Target = Message<"easycron.v1.Target"> & {
     case: "webhook";
   } | {
     /**
-     * The managed Redis plugin. PLUGIN_NOT_ENABLED unless the project has enabled it.
+     * The managed Redis plugin. PLUGIN_NOT_ENABLED unless it is enabled for the project.
      *
      * @generated from field: easycron.v1.RedisTarget redis = 2;
      */
@@ -44,7 +44,7 @@ export type Target = Message<"easycron.v1.Target"> & {
     case: "redis";
   } | {
     /**
-     * The managed Kafka plugin. PLUGIN_NOT_ENABLED unless the project has enabled it.
+     * The managed Kafka plugin. PLUGIN_NOT_ENABLED unless it is enabled for the project.
      *
      * @generated from field: easycron.v1.KafkaTarget kafka = 3;
      */
@@ -61,30 +61,30 @@ export const TargetSchema: GenMessage<Target> = /*@__PURE__*/
   messageDesc(file_easycron_v1_target, 0);
 
 /**
- * A webhook, signed to the Standard Webhooks specification.
+ * A webhook, signed according to the Standard Webhooks specification.
  *
  * @generated from message easycron.v1.WebhookTarget
  */
 export type WebhookTarget = Message<"easycron.v1.WebhookTarget"> & {
   /**
-   * Absolute http or https URL, at most 2048 characters, without user information or fragment. URL_INVALID says
-   * what is wrong; an address that is not public is TARGET_FORBIDDEN.
+   * An absolute http or https URL of at most 2048 characters, without user information and without a fragment.
+   * Anything else is URL_INVALID. An address that is not public is TARGET_FORBIDDEN.
    *
    * @generated from field: string url = 1;
    */
   url: string;
 
   /**
-   * HTTP method: POST (default), PUT or PATCH.
+   * The HTTP method: POST (default), PUT or PATCH.
    *
    * @generated from field: string method = 2;
    */
   method: string;
 
   /**
-   * Additional request headers, at most 32 with values of at most 4096 printable ASCII characters. Names are
-   * compared without case. Those that EasyCron or HTTP owns (webhook-*, easycron-*, host, content-length, …) are
-   * HEADER_RESERVED.
+   * Additional request headers, at most 32. A value has at most 4096 printable ASCII characters. Names are compared
+   * without regard to case. A header that EasyCron or HTTP sets itself is HEADER_RESERVED: webhook-*, easycron-*,
+   * host, content-length and others.
    *
    * @generated from field: map<string, string> headers = 3;
    */
@@ -105,7 +105,7 @@ export const WebhookTargetSchema: GenMessage<WebhookTarget> = /*@__PURE__*/
  */
 export type RedisTarget = Message<"easycron.v1.RedisTarget"> & {
   /**
-   * Name of the stream within the project's key space, 1 to 200 characters.
+   * The name of the stream within the project's key space, 1 to 200 characters.
    *
    * @generated from field: string stream = 1;
    */
@@ -126,7 +126,7 @@ export const RedisTargetSchema: GenMessage<RedisTarget> = /*@__PURE__*/
  */
 export type KafkaTarget = Message<"easycron.v1.KafkaTarget"> & {
   /**
-   * Name of the topic within the project's prefix, 1 to 200 characters.
+   * The name of the topic after the project's prefix: 1 to 200 characters, letters, digits, `.` `_` `-`.
    *
    * @generated from field: string topic = 1;
    */
@@ -141,35 +141,36 @@ export const KafkaTargetSchema: GenMessage<KafkaTarget> = /*@__PURE__*/
   messageDesc(file_easycron_v1_target, 3);
 
 /**
- * When a failed attempt is tried again. The limit that is reached first ends the trying (EXHAUSTED).
+ * When a failed attempt is tried again. The retries end, and the trigger is EXHAUSTED, as soon as one of the limits is
+ * reached.
  *
  * @generated from message easycron.v1.RetryPolicy
  */
 export type RetryPolicy = Message<"easycron.v1.RetryPolicy"> & {
   /**
-   * Attempts in all, the first included: 1 to 20, default 8 (0 means the default).
+   * How many attempts there are at most, the first included: 1 to 20, default 8 (0 means the default).
    *
    * @generated from field: int32 max_attempts = 1;
    */
   maxAttempts: number;
 
   /**
-   * Pause after the first failure; it doubles with each further one, and each is shifted by up to 20 % at random.
-   * 1 s to 1 h, default 5 s.
+   * The pause after the first failure: 1 s to 1 h, default 5 s. The pause doubles with each further failure. Each
+   * pause is changed by up to 20 % at random.
    *
    * @generated from field: google.protobuf.Duration min_backoff = 2;
    */
   minBackoff?: Duration | undefined;
 
   /**
-   * Longest pause between two attempts: 1 s to 24 h, default 1 h. Not less than min_backoff.
+   * The longest pause between two attempts: 1 s to 24 h, default 1 h. It must not be less than min_backoff.
    *
    * @generated from field: google.protobuf.Duration max_backoff = 3;
    */
   maxBackoff?: Duration | undefined;
 
   /**
-   * No attempt but the first starts later than this after the effective time: 1 s to 7 days, default 24 h.
+   * No attempt except the first starts later than this after the effective time: 1 s to 7 days, default 24 h.
    *
    * @generated from field: google.protobuf.Duration max_age = 4;
    */

@@ -15,14 +15,14 @@ export const file_easycron_v1_trigger: GenFile = /*@__PURE__*/
   fileDesc("ChllYXN5Y3Jvbi92MS90cmlnZ2VyLnByb3RvEgtlYXN5Y3Jvbi52MSKvBAoHVHJpZ2dlchIKCgJpZBgBIAEoCRILCgNqb2IYAiABKAkSDwoHam9iX3VpZBgDIAEoCRIQCghyZXZpc2lvbhgEIAEoDRImCgRraW5kGAUgASgOMhguZWFzeWNyb24udjEuVHJpZ2dlcktpbmQSKAoFc3RhdGUYBiABKA4yGS5lYXN5Y3Jvbi52MS5UcmlnZ2VyU3RhdGUSMAoMbm9taW5hbF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5lZmZlY3RpdmVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASCwoDc2VxGAkgASgNEhUKDWF0dGVtcHRfY291bnQYCiABKA0SLwoLY3JlYXRlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCghsYXRlbmVzcxgOIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI1ChFuZXh0X2F0dGVtcHRfdGltZRgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGQoRem9uZV9kYXRhX3ZlcnNpb24YECABKAki6wEKB0F0dGVtcHQSCgoCaWQYASABKAkSDgoGbnVtYmVyGAIgASgNEiwKB291dGNvbWUYAyABKA4yGy5lYXN5Y3Jvbi52MS5BdHRlbXB0T3V0Y29tZRIuCgpzdGFydF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCghkdXJhdGlvbhgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhITCgtzdGF0dXNfY29kZRgGIAEoBRINCgVlcnJvchgHIAEoCRIVCg1yZXNwb25zZV9ib2R5GAggASgJKtYBCgxUcmlnZ2VyU3RhdGUSHQoZVFJJR0dFUl9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVRSSUdHRVJfU1RBVEVfUEVORElORxABEhkKFVRSSUdHRVJfU1RBVEVfUlVOTklORxACEhoKFlRSSUdHRVJfU1RBVEVfUkVUUllJTkcQAxIbChdUUklHR0VSX1NUQVRFX1NVQ0NFRURFRBAFEhsKF1RSSUdHRVJfU1RBVEVfRVhIQVVTVEVEEAYSGwoXVFJJR0dFUl9TVEFURV9DQU5DRUxMRUQQByqVAQoLVHJpZ2dlcktpbmQSHAoYVFJJR0dFUl9LSU5EX1VOU1BFQ0lGSUVEEAASGgoWVFJJR0dFUl9LSU5EX1NDSEVEVUxFRBABEhgKFFRSSUdHRVJfS0lORF9DQVRDSFVQEAISFwoTVFJJR0dFUl9LSU5EX01BTlVBTBADEhkKFVRSSUdHRVJfS0lORF9CQUNLRklMTBAEKqkBCg5BdHRlbXB0T3V0Y29tZRIfChtBVFRFTVBUX09VVENPTUVfVU5TUEVDSUZJRUQQABIdChlBVFRFTVBUX09VVENPTUVfU1VDQ0VFREVEEAESHAoYQVRURU1QVF9PVVRDT01FX1JFSkVDVEVEEAISHAoYQVRURU1QVF9PVVRDT01FX05PVF9TRU5UEAMSGwoXQVRURU1QVF9PVVRDT01FX1VOS05PV04QBGIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
- * The record of one fire time of a job. Exactly one exists for each, whatever crashes.
+ * The record of one fire time of a job. Each fire time that creates a trigger has exactly one, even after a crash.
  *
  * @generated from message easycron.v1.Trigger
  */
 export type Trigger = Message<"easycron.v1.Trigger"> & {
   /**
-   * trg_…, derived from the job's uid and the nominal time, so that anyone can compute it. It is the webhook-id of
-   * every attempt.
+   * The trigger's id, trg_…. It is derived from the job's uid and the nominal time, so that anyone can compute it. It
+   * is the webhook-id of every attempt.
    *
    * @generated from field: string id = 1;
    */
@@ -43,92 +43,92 @@ export type Trigger = Message<"easycron.v1.Trigger"> & {
   jobUid: string;
 
   /**
-   * The revision under which it is delivered.
+   * The revision of the job under which the trigger is delivered.
    *
    * @generated from field: uint32 revision = 4;
    */
   revision: number;
 
   /**
-   * Why it was made.
+   * Why the trigger was created.
    *
    * @generated from field: easycron.v1.TriggerKind kind = 5;
    */
   kind: TriggerKind;
 
   /**
-   * How far it has come.
+   * The state of its delivery.
    *
    * @generated from field: easycron.v1.TriggerState state = 6;
    */
   state: TriggerState;
 
   /**
-   * The instant that the schedule names; for a manual run, when it was asked for.
+   * The instant that the schedule names. For a manual run, the instant at which it was requested.
    *
    * @generated from field: google.protobuf.Timestamp nominal_time = 7;
    */
   nominalTime?: Timestamp | undefined;
 
   /**
-   * The instant from which it may be delivered; never earlier.
+   * The earliest instant at which the trigger may be delivered.
    *
    * @generated from field: google.protobuf.Timestamp effective_time = 8;
    */
   effectiveTime?: Timestamp | undefined;
 
   /**
-   * Which of the job's scheduled triggers it is, from 1 without a hole; 0 for a manual run.
+   * The trigger's number among the job's scheduled triggers: 1, 2, 3 and so on without a gap. 0 for a manual run.
    *
    * @generated from field: uint32 seq = 9;
    */
   seq: number;
 
   /**
-   * Attempts started so far.
+   * How many attempts have started so far.
    *
    * @generated from field: uint32 attempt_count = 10;
    */
   attemptCount: number;
 
   /**
-   * When it was recorded.
+   * When the trigger was recorded.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 11;
    */
   createTime?: Timestamp | undefined;
 
   /**
-   * When its first attempt started; absent until then.
+   * When its first attempt started. Absent until then.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 12;
    */
   startTime?: Timestamp | undefined;
 
   /**
-   * When it came to rest (SUCCEEDED, EXHAUSTED or CANCELLED); absent until then.
+   * When the trigger ended (SUCCEEDED, EXHAUSTED or CANCELLED). Absent until then.
    *
    * @generated from field: google.protobuf.Timestamp end_time = 13;
    */
   endTime?: Timestamp | undefined;
 
   /**
-   * How long after the effective time the first attempt started; never negative; absent until then.
+   * How long after the effective time the first attempt started. Never negative. Absent until then.
    *
    * @generated from field: google.protobuf.Duration lateness = 14;
    */
   lateness?: Duration | undefined;
 
   /**
-   * When the next attempt is due; present in state RETRYING only.
+   * When the next attempt is due. Present in state RETRYING only.
    *
    * @generated from field: google.protobuf.Timestamp next_attempt_time = 15;
    */
   nextAttemptTime?: Timestamp | undefined;
 
   /**
-   * Release of the IANA time zone database by which its fire time was computed, "2026a"; for a manual run, the one in
-   * force. Empty if it was made before this was kept.
+   * The release of the IANA time zone database with which the fire time was computed, such as "2026a". For a manual
+   * run, the release in effect. Empty for a trigger that is older than this field.
    *
    * @generated from field: string zone_data_version = 16;
    */
@@ -143,62 +143,62 @@ export const TriggerSchema: GenMessage<Trigger> = /*@__PURE__*/
   messageDesc(file_easycron_v1_trigger, 0);
 
 /**
- * One try at delivering a trigger.
+ * One try to deliver a trigger.
  *
  * @generated from message easycron.v1.Attempt
  */
 export type Attempt = Message<"easycron.v1.Attempt"> & {
   /**
-   * att_….
+   * The attempt's id, att_….
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * 1 for the first.
+   * The attempt's number. The first is 1.
    *
    * @generated from field: uint32 number = 2;
    */
   number: number;
 
   /**
-   * What came of it.
+   * The outcome of the attempt.
    *
    * @generated from field: easycron.v1.AttemptOutcome outcome = 3;
    */
   outcome: AttemptOutcome;
 
   /**
-   * When it started.
+   * When the attempt started.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 4;
    */
   startTime?: Timestamp | undefined;
 
   /**
-   * How long it took.
+   * How long the attempt took.
    *
    * @generated from field: google.protobuf.Duration duration = 5;
    */
   duration?: Duration | undefined;
 
   /**
-   * The HTTP status of the answer; 0 without one.
+   * The HTTP status of the answer. 0 when there was no answer.
    *
    * @generated from field: int32 status_code = 6;
    */
   statusCode: number;
 
   /**
-   * What went wrong, in words; empty when it succeeded.
+   * What went wrong, in words. Empty when the attempt succeeded.
    *
    * @generated from field: string error = 7;
    */
   error: string;
 
   /**
-   * The first 16 KiB of the answer's body as text; bytes that are not UTF-8 are replaced.
+   * The first 16 KiB of the answer's body, as text. Bytes that are not UTF-8 are replaced.
    *
    * @generated from field: string response_body = 8;
    */
@@ -213,20 +213,20 @@ export const AttemptSchema: GenMessage<Attempt> = /*@__PURE__*/
   messageDesc(file_easycron_v1_trigger, 1);
 
 /**
- * How far a trigger has come.
+ * The state of a trigger's delivery. A trigger has ended when it is SUCCEEDED, EXHAUSTED or CANCELLED.
  *
  * @generated from enum easycron.v1.TriggerState
  */
 export const TriggerState = {
   /**
-   * Not said.
+   * No state. The server never sends it; in a request it means every state.
    *
    * @generated from enum value: TRIGGER_STATE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * Accepted, and no attempt has started.
+   * The trigger is accepted, and no attempt has started.
    *
    * @generated from enum value: TRIGGER_STATE_PENDING = 1;
    */
@@ -240,28 +240,28 @@ export const TriggerState = {
   RUNNING: 2,
 
   /**
-   * Waits for its next attempt.
+   * An attempt has failed, and the trigger waits for the next one.
    *
    * @generated from enum value: TRIGGER_STATE_RETRYING = 3;
    */
   RETRYING: 3,
 
   /**
-   * The target acknowledged it.
+   * The target has acknowledged the trigger.
    *
    * @generated from enum value: TRIGGER_STATE_SUCCEEDED = 5;
    */
   SUCCEEDED: 5,
 
   /**
-   * Its attempts are used up (a dead letter).
+   * Every attempt has failed, and no more are made (a dead letter).
    *
    * @generated from enum value: TRIGGER_STATE_EXHAUSTED = 6;
    */
   EXHAUSTED: 6,
 
   /**
-   * No longer wanted, before it succeeded.
+   * The trigger is no longer wanted. It had not succeeded before.
    *
    * @generated from enum value: TRIGGER_STATE_CANCELLED = 7;
    */
@@ -269,7 +269,7 @@ export const TriggerState = {
 } as const;
 
 /**
- * How far a trigger has come.
+ * The state of a trigger's delivery. A trigger has ended when it is SUCCEEDED, EXHAUSTED or CANCELLED.
  *
  * @generated from enum easycron.v1.TriggerState
  */
@@ -282,13 +282,13 @@ export const TriggerStateSchema: GenEnum<TriggerState> = /*@__PURE__*/
   enumDesc(file_easycron_v1_trigger, 0);
 
 /**
- * Why a trigger was made.
+ * Why a trigger was created.
  *
  * @generated from enum easycron.v1.TriggerKind
  */
 export const TriggerKind = {
   /**
-   * Not said.
+   * No kind. In a request it means every kind.
    *
    * @generated from enum value: TRIGGER_KIND_UNSPECIFIED = 0;
    */
@@ -302,7 +302,7 @@ export const TriggerKind = {
   SCHEDULED: 1,
 
   /**
-   * Its fire time came while EasyCron was down; it was made up for later.
+   * Its fire time came while EasyCron was down. The trigger was created later, as catch-up.
    *
    * @generated from enum value: TRIGGER_KIND_CATCHUP = 2;
    */
@@ -324,7 +324,7 @@ export const TriggerKind = {
 } as const;
 
 /**
- * Why a trigger was made.
+ * Why a trigger was created.
  *
  * @generated from enum easycron.v1.TriggerKind
  */
@@ -337,41 +337,41 @@ export const TriggerKindSchema: GenEnum<TriggerKind> = /*@__PURE__*/
   enumDesc(file_easycron_v1_trigger, 1);
 
 /**
- * What came of an attempt.
+ * The outcome of an attempt.
  *
  * @generated from enum easycron.v1.AttemptOutcome
  */
 export const AttemptOutcome = {
   /**
-   * Not said.
+   * Never sent by the server.
    *
    * @generated from enum value: ATTEMPT_OUTCOME_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * The target acknowledged it.
+   * The target acknowledged the trigger.
    *
    * @generated from enum value: ATTEMPT_OUTCOME_SUCCEEDED = 1;
    */
   SUCCEEDED: 1,
 
   /**
-   * An answer that is not success.
+   * The target gave an answer that does not mean success.
    *
    * @generated from enum value: ATTEMPT_OUTCOME_REJECTED = 2;
    */
   REJECTED: 2,
 
   /**
-   * Nothing reached the receiver.
+   * Nothing reached the target.
    *
    * @generated from enum value: ATTEMPT_OUTCOME_NOT_SENT = 3;
    */
   NOT_SENT: 3,
 
   /**
-   * It may have arrived.
+   * The trigger may have reached the target, but no answer came.
    *
    * @generated from enum value: ATTEMPT_OUTCOME_UNKNOWN = 4;
    */
@@ -379,7 +379,7 @@ export const AttemptOutcome = {
 } as const;
 
 /**
- * What came of an attempt.
+ * The outcome of an attempt.
  *
  * @generated from enum easycron.v1.AttemptOutcome
  */

@@ -15,95 +15,98 @@ export const file_easycron_v1_calendar: GenFile = /*@__PURE__*/
   fileDesc("ChplYXN5Y3Jvbi92MS9jYWxlbmRhci5wcm90bxILZWFzeWNyb24udjEiqgIKCENhbGVuZGFyEgwKBG5hbWUYASABKAkSCwoDdWlkGAIgASgJEhEKCXRpbWVfem9uZRgDIAEoCRIsCgd3aW5kb3dzGAQgAygLMhsuZWFzeWNyb24udjEuQ2FsZW5kYXJXaW5kb3cSFgoOZXhjbHVkZWRfZGF0ZXMYBSADKAkSDwoHdmVyc2lvbhgGIAEoDRIMCgRldGFnGAcgASgJEi8KC2NyZWF0ZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJaWNhbGVuZGFyGAogASgJEhYKDmltcG9ydGVkX2RhdGVzGAsgAygJIjoKDkNhbGVuZGFyV2luZG93EgwKBGRheXMYASADKAkSDQoFc3RhcnQYAiABKAkSCwoDZW5kGAMgASgJYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
- * When something is open: weekly windows in one zone, less excluded dates. Jobs refer to it by name. Every instant
- * is judged by its wall clock in the zone alone, so a window within a repeated hour is open twice.
+ * When something is open: weekly windows in one time zone, without the excluded dates. Jobs refer to a calendar by its
+ * name. Whether the calendar is open at an instant depends only on the wall clock in its zone, so a window within a
+ * repeated hour is open twice.
  *
  * @generated from message easycron.v1.Calendar
  */
 export type Calendar = Message<"easycron.v1.Calendar"> & {
   /**
-   * The customer's name for it: 1 to 63 characters of a-z, 0-9, dot, underscore and hyphen, first and last a letter
-   * or digit. Unique among the project's calendars and never changed. Required.
+   * The customer's name for the calendar: 1 to 63 characters, lower-case letters, digits, `.` `_` `-`; the first and
+   * the last a letter or digit. Unique among the project's calendars. It never changes. Required.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * Output only: the server's id, cal_….
+   * Output only. The server's id of the calendar, cal_….
    *
    * @generated from field: string uid = 2;
    */
   uid: string;
 
   /**
-   * IANA time zone of the windows and dates, spelled exactly as in the IANA database ("Europe/Paris"). Default
-   * "UTC". Anything else is TIME_ZONE_UNKNOWN.
+   * The IANA time zone of the windows and dates, spelled exactly as in the IANA database ("Europe/Paris"). Anything
+   * else is TIME_ZONE_UNKNOWN. Default "UTC".
    *
    * @generated from field: string time_zone = 3;
    */
   timeZone: string;
 
   /**
-   * Weekly hours, at most 100; they may overlap. None means always open but for the excluded dates.
+   * Weekly hours, at most 100. They may overlap. A calendar without windows is always open, except on the excluded
+   * dates.
    *
    * @generated from field: repeated easycron.v1.CalendarWindow windows = 4;
    */
   windows: CalendarWindow[];
 
   /**
-   * Local dates on which it is closed from their first to their last instant, at most 5,000 with the imported ones
-   * (CALENDAR_INVALID otherwise, naming the field that has too many), each of at most 64
-   * characters: a date "2026-12-25", an inclusive range "2026-12-24/2027-01-01", or either of them every year,
-   * "--05-01", "--12-24/--01-01". A bad one is CALENDAR_INVALID.
+   * Local dates on which the calendar is closed for the whole day. Together with the imported dates there may be at
+   * most 5,000; more are CALENDAR_INVALID, and the error names the field that has too many. Each entry has at most 64
+   * characters and is a date "2026-12-25" or an inclusive range "2026-12-24/2027-01-01". Without a year it holds every
+   * year: "--05-01", "--12-24/--01-01". An entry of any other form is CALENDAR_INVALID.
    *
    * @generated from field: repeated string excluded_dates = 5;
    */
   excludedDates: string[];
 
   /**
-   * Output only: 1 upwards; each change adds one.
+   * Output only. The first version is 1, and each change adds one.
    *
    * @generated from field: uint32 version = 6;
    */
   version: number;
 
   /**
-   * Opaque; changes whenever the calendar does. Given in an update, it makes the update fail with ETAG_MISMATCH if
-   * the calendar has changed since.
+   * An opaque text that changes whenever the calendar changes. An update that gives it fails with ETAG_MISMATCH if the
+   * calendar has changed since that etag was read.
    *
    * @generated from field: string etag = 7;
    */
   etag: string;
 
   /**
-   * Output only: when it was created.
+   * Output only. When the calendar was created.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 8;
    */
   createTime?: Timestamp | undefined;
 
   /**
-   * Output only: when it last changed.
+   * Output only. When the calendar last changed.
    *
    * @generated from field: google.protobuf.Timestamp update_time = 9;
    */
   updateTime?: Timestamp | undefined;
 
   /**
-   * Input only: an iCalendar text (RFC 5545, .ics) of at most 256 KiB. Each local date that one of its events touches,
-   * from a year ago to five years ahead, takes the place of imported_dates; all-day and timed events, recurrence
-   * rules (from daily to yearly), RDATE with periods, EXDATE and overridden occurrences count, in whatever zone they
-   * are named; cancelled events do not. A text that cannot be read or expanded, or that says what is not supported
-   * (EXRULE, RSCALE), is CALENDAR_INVALID, naming the line. A project has one import at a time; more wait, and are
-   * SERVICE_UNAVAILABLE when too many wait or for too long.
+   * Input only. An iCalendar text (RFC 5545, .ics) of at most 256 KiB. Every local date that one of its events
+   * touches, from one year ago to five years ahead, becomes an imported date; the dates of the previous import are
+   * replaced. All-day and timed events count, in whatever zone they are, with recurrence rules (daily to yearly),
+   * RDATE with periods, EXDATE and overridden occurrences. Cancelled events do not count. A text that cannot be read
+   * or expanded, or that uses what is not supported (EXRULE, RSCALE), is CALENDAR_INVALID, and the error names the
+   * line. A project has one import at a time. Others wait; if too many wait, or one waits too long, it is
+   * SERVICE_UNAVAILABLE.
    *
    * @generated from field: string icalendar = 10;
    */
   icalendar: string;
 
   /**
-   * Output only: the dates of the last import, excluded as excluded_dates are.
+   * Output only. The dates of the last import. The calendar is closed on them as on excluded_dates.
    *
    * @generated from field: repeated string imported_dates = 11;
    */
@@ -118,28 +121,28 @@ export const CalendarSchema: GenMessage<Calendar> = /*@__PURE__*/
   messageDesc(file_easycron_v1_calendar, 0);
 
 /**
- * Hours of some days of the week.
+ * Opening hours on some days of the week.
  *
  * @generated from message easycron.v1.CalendarWindow
  */
 export type CalendarWindow = Message<"easycron.v1.CalendarWindow"> & {
   /**
-   * The days on which it begins, at least one: "SUNDAY", "MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY",
-   * "SATURDAY". Anything else is CALENDAR_INVALID.
+   * The days on which the window begins, at least one: "SUNDAY", "MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY",
+   * "FRIDAY", "SATURDAY". Anything else is CALENDAR_INVALID.
    *
    * @generated from field: repeated string days = 1;
    */
   days: string[];
 
   /**
-   * First minute, inclusive: "00:00" to "23:59".
+   * The first minute, inclusive: "00:00" to "23:59".
    *
    * @generated from field: string start = 2;
    */
   start: string;
 
   /**
-   * Where it ends, exclusive: "00:00" to "24:00", not equal to start; before start means on the next day.
+   * The end, exclusive: "00:00" to "24:00". It must differ from start. An end before start lies on the next day.
    *
    * @generated from field: string end = 3;
    */

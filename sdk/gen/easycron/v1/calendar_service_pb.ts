@@ -17,13 +17,13 @@ export const file_easycron_v1_calendar_service: GenFile = /*@__PURE__*/
   fileDesc("CiJlYXN5Y3Jvbi92MS9jYWxlbmRhcl9zZXJ2aWNlLnByb3RvEgtlYXN5Y3Jvbi52MSJAChVDcmVhdGVDYWxlbmRhclJlcXVlc3QSJwoIY2FsZW5kYXIYASABKAsyFS5lYXN5Y3Jvbi52MS5DYWxlbmRhciJBChZDcmVhdGVDYWxlbmRhclJlc3BvbnNlEicKCGNhbGVuZGFyGAEgASgLMhUuZWFzeWNyb24udjEuQ2FsZW5kYXIiIgoSR2V0Q2FsZW5kYXJSZXF1ZXN0EgwKBG5hbWUYASABKAkiPgoTR2V0Q2FsZW5kYXJSZXNwb25zZRInCghjYWxlbmRhchgBIAEoCzIVLmVhc3ljcm9uLnYxLkNhbGVuZGFyIj0KFExpc3RDYWxlbmRhcnNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIloKFUxpc3RDYWxlbmRhcnNSZXNwb25zZRIoCgljYWxlbmRhcnMYASADKAsyFS5lYXN5Y3Jvbi52MS5DYWxlbmRhchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkicQoVVXBkYXRlQ2FsZW5kYXJSZXF1ZXN0EicKCGNhbGVuZGFyGAEgASgLMhUuZWFzeWNyb24udjEuQ2FsZW5kYXISLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrIkEKFlVwZGF0ZUNhbGVuZGFyUmVzcG9uc2USJwoIY2FsZW5kYXIYASABKAsyFS5lYXN5Y3Jvbi52MS5DYWxlbmRhciIzChVEZWxldGVDYWxlbmRhclJlcXVlc3QSDAoEbmFtZRgBIAEoCRIMCgRldGFnGAIgASgJIkEKFkRlbGV0ZUNhbGVuZGFyUmVzcG9uc2USJwoIY2FsZW5kYXIYASABKAsyFS5lYXN5Y3Jvbi52MS5DYWxlbmRhciJOChRDaGVja0NhbGVuZGFyUmVxdWVzdBIMCgRuYW1lGAEgASgJEigKBHRpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlYKFUNoZWNrQ2FsZW5kYXJSZXNwb25zZRIMCgRvcGVuGAEgASgIEi8KC2NoYW5nZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcDKzBAoPQ2FsZW5kYXJTZXJ2aWNlElkKDkNyZWF0ZUNhbGVuZGFyEiIuZWFzeWNyb24udjEuQ3JlYXRlQ2FsZW5kYXJSZXF1ZXN0GiMuZWFzeWNyb24udjEuQ3JlYXRlQ2FsZW5kYXJSZXNwb25zZRJVCgtHZXRDYWxlbmRhchIfLmVhc3ljcm9uLnYxLkdldENhbGVuZGFyUmVxdWVzdBogLmVhc3ljcm9uLnYxLkdldENhbGVuZGFyUmVzcG9uc2UiA5ACARJbCg1MaXN0Q2FsZW5kYXJzEiEuZWFzeWNyb24udjEuTGlzdENhbGVuZGFyc1JlcXVlc3QaIi5lYXN5Y3Jvbi52MS5MaXN0Q2FsZW5kYXJzUmVzcG9uc2UiA5ACARJZCg5VcGRhdGVDYWxlbmRhchIiLmVhc3ljcm9uLnYxLlVwZGF0ZUNhbGVuZGFyUmVxdWVzdBojLmVhc3ljcm9uLnYxLlVwZGF0ZUNhbGVuZGFyUmVzcG9uc2USWQoORGVsZXRlQ2FsZW5kYXISIi5lYXN5Y3Jvbi52MS5EZWxldGVDYWxlbmRhclJlcXVlc3QaIy5lYXN5Y3Jvbi52MS5EZWxldGVDYWxlbmRhclJlc3BvbnNlElsKDUNoZWNrQ2FsZW5kYXISIS5lYXN5Y3Jvbi52MS5DaGVja0NhbGVuZGFyUmVxdWVzdBoiLmVhc3ljcm9uLnYxLkNoZWNrQ2FsZW5kYXJSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_easycron_v1_calendar, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
 
 /**
- * Asks for a new calendar.
+ * The request for a new calendar.
  *
  * @generated from message easycron.v1.CreateCalendarRequest
  */
 export type CreateCalendarRequest = Message<"easycron.v1.CreateCalendarRequest"> & {
   /**
-   * The calendar; fields marked output only are ignored. A name in use is CALENDAR_ALREADY_EXISTS.
+   * The calendar. Output-only fields are ignored. A name that another calendar has is CALENDAR_ALREADY_EXISTS.
    *
    * @generated from field: easycron.v1.Calendar calendar = 1;
    */
@@ -38,13 +38,13 @@ export const CreateCalendarRequestSchema: GenMessage<CreateCalendarRequest> = /*
   messageDesc(file_easycron_v1_calendar_service, 0);
 
 /**
- * The calendar as created.
+ * The new calendar.
  *
  * @generated from message easycron.v1.CreateCalendarResponse
  */
 export type CreateCalendarResponse = Message<"easycron.v1.CreateCalendarResponse"> & {
   /**
-   * With its output-only fields.
+   * The calendar, with its output-only fields.
    *
    * @generated from field: easycron.v1.Calendar calendar = 1;
    */
@@ -80,13 +80,13 @@ export const GetCalendarRequestSchema: GenMessage<GetCalendarRequest> = /*@__PUR
   messageDesc(file_easycron_v1_calendar_service, 2);
 
 /**
- * The calendar asked for.
+ * The calendar that was asked for.
  *
  * @generated from message easycron.v1.GetCalendarResponse
  */
 export type GetCalendarResponse = Message<"easycron.v1.GetCalendarResponse"> & {
   /**
-   * As it is now.
+   * The calendar as it is now.
    *
    * @generated from field: easycron.v1.Calendar calendar = 1;
    */
@@ -101,20 +101,20 @@ export const GetCalendarResponseSchema: GenMessage<GetCalendarResponse> = /*@__P
   messageDesc(file_easycron_v1_calendar_service, 3);
 
 /**
- * Asks for a page of calendars.
+ * The request for a page of calendars.
  *
  * @generated from message easycron.v1.ListCalendarsRequest
  */
 export type ListCalendarsRequest = Message<"easycron.v1.ListCalendarsRequest"> & {
   /**
-   * How many at most: 1 to 500, default 50 (0 means the default).
+   * How many calendars the page has at most: 1 to 500, default 50 (0 means the default).
    *
    * @generated from field: int32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * The next_page_token of the page before; empty for the first. Any other text is PAGE_TOKEN_INVALID.
+   * The next_page_token of the previous page. Empty for the first page. Any other text is PAGE_TOKEN_INVALID.
    *
    * @generated from field: string page_token = 2;
    */
@@ -135,14 +135,14 @@ export const ListCalendarsRequestSchema: GenMessage<ListCalendarsRequest> = /*@_
  */
 export type ListCalendarsResponse = Message<"easycron.v1.ListCalendarsResponse"> & {
   /**
-   * By name, in byte order; without deleted ones.
+   * The calendars by name, in byte order. Deleted calendars are left out.
    *
    * @generated from field: repeated easycron.v1.Calendar calendars = 1;
    */
   calendars: Calendar[];
 
   /**
-   * Gives the next page; empty when this is the last.
+   * The token of the next page. Empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -157,22 +157,23 @@ export const ListCalendarsResponseSchema: GenMessage<ListCalendarsResponse> = /*
   messageDesc(file_easycron_v1_calendar_service, 5);
 
 /**
- * Asks for a change.
+ * The request for a change.
  *
  * @generated from message easycron.v1.UpdateCalendarRequest
  */
 export type UpdateCalendarRequest = Message<"easycron.v1.UpdateCalendarRequest"> & {
   /**
-   * The new values; calendar.name says which calendar, calendar.etag (if not empty) which state of it is meant.
+   * The new values. calendar.name says which calendar is changed. If calendar.etag is not empty, the calendar must
+   * still have this etag.
    *
    * @generated from field: easycron.v1.Calendar calendar = 1;
    */
   calendar?: Calendar | undefined;
 
   /**
-   * The fields to change: time_zone, windows, excluded_dates, icalendar (empty: forgets the import); or "*" for all of
-   * them. One that calendar leaves out goes back to its default. Without a mask, all that are set in calendar. Any
-   * other path is UPDATE_MASK_INVALID.
+   * The fields to change: time_zone, windows, excluded_dates, icalendar (an empty text removes the imported dates); or
+   * "*" for all of them. A field that the mask names and calendar does not set returns to its default. Without a mask,
+   * every field that is set in calendar is changed. Any other path is UPDATE_MASK_INVALID.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 2;
    */
@@ -187,13 +188,13 @@ export const UpdateCalendarRequestSchema: GenMessage<UpdateCalendarRequest> = /*
   messageDesc(file_easycron_v1_calendar_service, 6);
 
 /**
- * The calendar as changed.
+ * The changed calendar.
  *
  * @generated from message easycron.v1.UpdateCalendarResponse
  */
 export type UpdateCalendarResponse = Message<"easycron.v1.UpdateCalendarResponse"> & {
   /**
-   * With its new version; a change that changes nothing adds none.
+   * The calendar, with its new version. A request that changes nothing adds no version.
    *
    * @generated from field: easycron.v1.Calendar calendar = 1;
    */
@@ -221,7 +222,7 @@ export type DeleteCalendarRequest = Message<"easycron.v1.DeleteCalendarRequest">
   name: string;
 
   /**
-   * If not empty, the state of the calendar that is meant; ETAG_MISMATCH if it has changed.
+   * If not empty, the etag that the calendar must still have. ETAG_MISMATCH if the calendar has changed.
    *
    * @generated from field: string etag = 2;
    */
@@ -236,13 +237,13 @@ export const DeleteCalendarRequestSchema: GenMessage<DeleteCalendarRequest> = /*
   messageDesc(file_easycron_v1_calendar_service, 8);
 
 /**
- * The calendar is deleted.
+ * The deleted calendar.
  *
  * @generated from message easycron.v1.DeleteCalendarResponse
  */
 export type DeleteCalendarResponse = Message<"easycron.v1.DeleteCalendarResponse"> & {
   /**
-   * As it was last.
+   * The calendar as it was last.
    *
    * @generated from field: easycron.v1.Calendar calendar = 1;
    */
@@ -257,7 +258,7 @@ export const DeleteCalendarResponseSchema: GenMessage<DeleteCalendarResponse> = 
   messageDesc(file_easycron_v1_calendar_service, 9);
 
 /**
- * Asks about an instant.
+ * Asks whether a calendar is open.
  *
  * @generated from message easycron.v1.CheckCalendarRequest
  */
@@ -291,14 +292,15 @@ export const CheckCalendarRequestSchema: GenMessage<CheckCalendarRequest> = /*@_
  */
 export type CheckCalendarResponse = Message<"easycron.v1.CheckCalendarResponse"> & {
   /**
-   * At the instant asked for.
+   * Whether the calendar is open at the instant.
    *
    * @generated from field: bool open = 1;
    */
   open: boolean;
 
   /**
-   * The first later instant at which that is no longer so; absent when it does not change before the year 2401.
+   * The first later instant at which the calendar closes, if it is open, or opens, if it is closed. Absent when that
+   * does not happen before the year 2401.
    *
    * @generated from field: google.protobuf.Timestamp change_time = 2;
    */
@@ -313,14 +315,14 @@ export const CheckCalendarResponseSchema: GenMessage<CheckCalendarResponse> = /*
   messageDesc(file_easycron_v1_calendar_service, 11);
 
 /**
- * Calendars: when jobs may fire. Every call is confined to the project of the API key; what belongs to another
- * project is NOT_FOUND, exactly as if it had never existed.
+ * Calendars: when jobs may fire. Every call sees only the project of its API key. What belongs to another project is
+ * NOT_FOUND, exactly as if it had never existed.
  *
  * @generated from service easycron.v1.CalendarService
  */
 export const CalendarService: GenService<{
   /**
-   * Creates a calendar. One that can never be open again is CALENDAR_NEVER_OPENS.
+   * Creates a calendar. A calendar that can never be open again is CALENDAR_NEVER_OPENS.
    *
    * @generated from rpc easycron.v1.CalendarService.CreateCalendar
    */
@@ -330,7 +332,7 @@ export const CalendarService: GenService<{
     output: typeof CreateCalendarResponseSchema;
   },
   /**
-   * Reads one calendar.
+   * Returns one calendar.
    *
    * @generated from rpc easycron.v1.CalendarService.GetCalendar
    */
@@ -350,8 +352,8 @@ export const CalendarService: GenService<{
     output: typeof ListCalendarsResponseSchema;
   },
   /**
-   * Changes the fields that the mask names. Once it has returned, no job that refers to the calendar fires by what
-   * it was before.
+   * Changes the fields that the mask names. Once the call has returned, no job that refers to the calendar fires
+   * according to its former version.
    *
    * @generated from rpc easycron.v1.CalendarService.UpdateCalendar
    */
@@ -361,7 +363,7 @@ export const CalendarService: GenService<{
     output: typeof UpdateCalendarResponseSchema;
   },
   /**
-   * Deletes a calendar. While a living job refers to it that is CALENDAR_IN_USE.
+   * Deletes a calendar. While a job that is not deleted refers to it, the call is CALENDAR_IN_USE.
    *
    * @generated from rpc easycron.v1.CalendarService.DeleteCalendar
    */
@@ -371,7 +373,7 @@ export const CalendarService: GenService<{
     output: typeof DeleteCalendarResponseSchema;
   },
   /**
-   * Tells whether a calendar is open at an instant, and when that changes.
+   * Says whether a calendar is open at an instant, and when that changes.
    *
    * @generated from rpc easycron.v1.CalendarService.CheckCalendar
    */

@@ -17,21 +17,21 @@ export const file_easycron_v1_job_batch: GenFile = /*@__PURE__*/
   fileDesc("ChtlYXN5Y3Jvbi92MS9qb2JfYmF0Y2gucHJvdG8SC2Vhc3ljcm9uLnYxIncKFkJhdGNoQ3JlYXRlSm9ic1JlcXVlc3QSMgoIcmVxdWVzdHMYASADKAsyIC5lYXN5Y3Jvbi52MS5CYXRjaENyZWF0ZUpvYnNJdGVtEhIKCnJlcXVlc3RfaWQYAiABKAkSFQoNdmFsaWRhdGVfb25seRgDIAEoCCI0ChNCYXRjaENyZWF0ZUpvYnNJdGVtEh0KA2pvYhgBIAEoCzIQLmVhc3ljcm9uLnYxLkpvYiI5ChdCYXRjaENyZWF0ZUpvYnNSZXNwb25zZRIeCgRqb2JzGAEgAygLMhAuZWFzeWNyb24udjEuSm9iImMKFkJhdGNoVXBkYXRlSm9ic1JlcXVlc3QSMgoIcmVxdWVzdHMYASADKAsyIC5lYXN5Y3Jvbi52MS5CYXRjaFVwZGF0ZUpvYnNJdGVtEhUKDXZhbGlkYXRlX29ubHkYAiABKAgiZQoTQmF0Y2hVcGRhdGVKb2JzSXRlbRIdCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrIjkKF0JhdGNoVXBkYXRlSm9ic1Jlc3BvbnNlEh4KBGpvYnMYASADKAsyEC5lYXN5Y3Jvbi52MS5Kb2IiPgoWQmF0Y2hEZWxldGVKb2JzUmVxdWVzdBINCgVuYW1lcxgBIAMoCRIVCg1hbGxvd19taXNzaW5nGAIgASgIIjkKF0JhdGNoRGVsZXRlSm9ic1Jlc3BvbnNlEh4KBGpvYnMYASADKAsyEC5lYXN5Y3Jvbi52MS5Kb2Ii8gEKFUJhdGNoUGF1c2VKb2JzUmVxdWVzdBINCgVuYW1lcxgBIAMoCRI+CgZsYWJlbHMYAiADKAsyLi5lYXN5Y3Jvbi52MS5CYXRjaFBhdXNlSm9ic1JlcXVlc3QuTGFiZWxzRW50cnkSEgoKdW5kb190b2tlbhgDIAEoCRIMCgRub3RlGAQgASgJEikKBXVudGlsGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZmaWx0ZXIYBiABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJaChZCYXRjaFBhdXNlSm9ic1Jlc3BvbnNlEh4KBGpvYnMYASADKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISEgoKdW5kb190b2tlbhgCIAEoCRIMCgRtb3JlGAMgASgIIrsBChZCYXRjaFJlc3VtZUpvYnNSZXF1ZXN0Eg0KBW5hbWVzGAEgAygJEj8KBmxhYmVscxgCIAMoCzIvLmVhc3ljcm9uLnYxLkJhdGNoUmVzdW1lSm9ic1JlcXVlc3QuTGFiZWxzRW50cnkSEgoKdW5kb190b2tlbhgDIAEoCRIOCgZmaWx0ZXIYBCABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJbChdCYXRjaFJlc3VtZUpvYnNSZXNwb25zZRIeCgRqb2JzGAEgAygLMhAuZWFzeWNyb24udjEuSm9iEhIKCnVuZG9fdG9rZW4YAiABKAkSDAoEbW9yZRgDIAEoCCKzAQoQQXBwbHlKb2JzUmVxdWVzdBI5CgZsYWJlbHMYASADKAsyKS5lYXN5Y3Jvbi52MS5BcHBseUpvYnNSZXF1ZXN0LkxhYmVsc0VudHJ5Eh4KBGpvYnMYAiADKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISFQoNdmFsaWRhdGVfb25seRgDIAEoCBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIl8KEUFwcGx5Sm9ic1Jlc3BvbnNlEg8KB2NyZWF0ZWQYASADKAkSDwoHdXBkYXRlZBgCIAMoCRIPCgdkZWxldGVkGAMgAygJEhcKD3VuY2hhbmdlZF9jb3VudBgEIAEoBWIGcHJvdG8z", [file_easycron_v1_job, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
 
 /**
- * Asks for new jobs.
+ * The request for new jobs.
  *
  * @generated from message easycron.v1.BatchCreateJobsRequest
  */
 export type BatchCreateJobsRequest = Message<"easycron.v1.BatchCreateJobsRequest"> & {
   /**
-   * 1 to 1,000 of them, of different names. All are created or none: what is wrong with any is told with its index,
-   * as requests[3].job.schedules[0].cron.expression.
+   * 1 to 1,000 new jobs with different names. Either all are created or none. An error gives the index of each wrong
+   * job, as in requests[3].job.schedules[0].cron.expression.
    *
    * @generated from field: repeated easycron.v1.BatchCreateJobsItem requests = 1;
    */
   requests: BatchCreateJobsItem[];
 
   /**
-   * Makes the call repeatable, as in CreateJob.
+   * Makes the call safe to repeat, as in CreateJob.
    *
    * @generated from field: string request_id = 2;
    */
@@ -59,7 +59,7 @@ export const BatchCreateJobsRequestSchema: GenMessage<BatchCreateJobsRequest> = 
  */
 export type BatchCreateJobsItem = Message<"easycron.v1.BatchCreateJobsItem"> & {
   /**
-   * The job; fields marked output only are ignored.
+   * The job. Output-only fields are ignored.
    *
    * @generated from field: easycron.v1.Job job = 1;
    */
@@ -74,13 +74,13 @@ export const BatchCreateJobsItemSchema: GenMessage<BatchCreateJobsItem> = /*@__P
   messageDesc(file_easycron_v1_job_batch, 1);
 
 /**
- * The jobs as created.
+ * The new jobs.
  *
  * @generated from message easycron.v1.BatchCreateJobsResponse
  */
 export type BatchCreateJobsResponse = Message<"easycron.v1.BatchCreateJobsResponse"> & {
   /**
-   * In the order of the requests.
+   * The jobs, in the order of the requests.
    *
    * @generated from field: repeated easycron.v1.Job jobs = 1;
    */
@@ -95,14 +95,14 @@ export const BatchCreateJobsResponseSchema: GenMessage<BatchCreateJobsResponse> 
   messageDesc(file_easycron_v1_job_batch, 2);
 
 /**
- * Asks for changes.
+ * The request for changes.
  *
  * @generated from message easycron.v1.BatchUpdateJobsRequest
  */
 export type BatchUpdateJobsRequest = Message<"easycron.v1.BatchUpdateJobsRequest"> & {
   /**
-   * 1 to 1,000 of them, to different jobs. All are checked before any is made. Should one fail then, because its job
-   * changes at the same time, the error names it and the others are made.
+   * 1 to 1,000 changes to different jobs. All are checked before any is made. A change can still fail after that, if
+   * its job changes at the same time. The error then names it, and the other changes are made.
    *
    * @generated from field: repeated easycron.v1.BatchUpdateJobsItem requests = 1;
    */
@@ -130,7 +130,7 @@ export const BatchUpdateJobsRequestSchema: GenMessage<BatchUpdateJobsRequest> = 
  */
 export type BatchUpdateJobsItem = Message<"easycron.v1.BatchUpdateJobsItem"> & {
   /**
-   * The new values; job.name says which job, job.etag (if not empty) which state of it is meant.
+   * The new values. job.name says which job is changed. If job.etag is not empty, the job must still have this etag.
    *
    * @generated from field: easycron.v1.Job job = 1;
    */
@@ -152,13 +152,13 @@ export const BatchUpdateJobsItemSchema: GenMessage<BatchUpdateJobsItem> = /*@__P
   messageDesc(file_easycron_v1_job_batch, 4);
 
 /**
- * The jobs as changed.
+ * The changed jobs.
  *
  * @generated from message easycron.v1.BatchUpdateJobsResponse
  */
 export type BatchUpdateJobsResponse = Message<"easycron.v1.BatchUpdateJobsResponse"> & {
   /**
-   * In the order of the requests.
+   * The jobs, in the order of the requests.
    *
    * @generated from field: repeated easycron.v1.Job jobs = 1;
    */
@@ -179,14 +179,14 @@ export const BatchUpdateJobsResponseSchema: GenMessage<BatchUpdateJobsResponse> 
  */
 export type BatchDeleteJobsRequest = Message<"easycron.v1.BatchDeleteJobsRequest"> & {
   /**
-   * 1 to 1,000 names. If there is no job of one of them, none is deleted.
+   * 1 to 1,000 names. If one of them is no job's name, no job is deleted.
    *
    * @generated from field: repeated string names = 1;
    */
   names: string[];
 
   /**
-   * Passes over names of which there is no job.
+   * Ignores names that no job has.
    *
    * @generated from field: bool allow_missing = 2;
    */
@@ -201,13 +201,13 @@ export const BatchDeleteJobsRequestSchema: GenMessage<BatchDeleteJobsRequest> = 
   messageDesc(file_easycron_v1_job_batch, 6);
 
 /**
- * The jobs are deleted.
+ * The deleted jobs.
  *
  * @generated from message easycron.v1.BatchDeleteJobsResponse
  */
 export type BatchDeleteJobsResponse = Message<"easycron.v1.BatchDeleteJobsResponse"> & {
   /**
-   * Those deleted, in the order of the names.
+   * The jobs that were deleted, in the order of the names.
    *
    * @generated from field: repeated easycron.v1.Job jobs = 1;
    */
@@ -222,48 +222,50 @@ export const BatchDeleteJobsResponseSchema: GenMessage<BatchDeleteJobsResponse> 
   messageDesc(file_easycron_v1_job_batch, 7);
 
 /**
- * Says which jobs to pause: by names, by labels, by a filter, or as they were before BatchResumeJobs. Exactly one must be given.
+ * Says which jobs to pause: by names, by labels, by a filter, or by the undo token of BatchResumeJobs. Exactly one of
+ * these must be given.
  *
  * @generated from message easycron.v1.BatchPauseJobsRequest
  */
 export type BatchPauseJobsRequest = Message<"easycron.v1.BatchPauseJobsRequest"> & {
   /**
-   * At most 1,000 names. If there is no job of one of them, none is paused.
+   * At most 1,000 names. If one of them is no job's name, no job is paused.
    *
    * @generated from field: repeated string names = 1;
    */
   names: string[];
 
   /**
-   * Labels that a job must all have; at most 1,000 of these jobs are paused by one call.
+   * Labels that a job must all have. One call pauses at most 1,000 of these jobs.
    *
    * @generated from field: map<string, string> labels = 2;
    */
   labels: { [key: string]: string };
 
   /**
-   * The undo_token of a BatchResumeJobs: pauses those of its jobs that have not changed since, with the notes they had.
+   * The undo_token of a BatchResumeJobs. Pauses those of its jobs that have not changed since, with the notes that
+   * they had.
    *
    * @generated from field: string undo_token = 3;
    */
   undoToken: string;
 
   /**
-   * Why, in the customer's words: at most 1,024 characters.
+   * Why the jobs are paused, in the customer's words: at most 1,024 characters.
    *
    * @generated from field: string note = 4;
    */
   note: string;
 
   /**
-   * When they resume by themselves. Later than now. Default: when they are resumed.
+   * When the jobs resume by themselves. It must be later than now. Default: they stay paused until they are resumed.
    *
    * @generated from field: google.protobuf.Timestamp until = 5;
    */
   until?: Timestamp | undefined;
 
   /**
-   * Which jobs, as in ListJobs; at most 1,000 of these are paused by one call.
+   * A filter as in ListJobs. One call pauses at most 1,000 of the jobs that match it.
    *
    * @generated from field: string filter = 6;
    */
@@ -278,27 +280,27 @@ export const BatchPauseJobsRequestSchema: GenMessage<BatchPauseJobsRequest> = /*
   messageDesc(file_easycron_v1_job_batch, 8);
 
 /**
- * The jobs as paused.
+ * The paused jobs.
  *
  * @generated from message easycron.v1.BatchPauseJobsResponse
  */
 export type BatchPauseJobsResponse = Message<"easycron.v1.BatchPauseJobsResponse"> & {
   /**
-   * Those that this call has paused, by name; not those that were paused before.
+   * The jobs that this call has paused, by name. Jobs that were paused before are left out.
    *
    * @generated from field: repeated easycron.v1.Job jobs = 1;
    */
   jobs: Job[];
 
   /**
-   * Given to BatchResumeJobs within 30 days, it resumes these jobs; empty when there is none.
+   * A token with which BatchResumeJobs resumes exactly these jobs, within 30 days. Empty when there is none.
    *
    * @generated from field: string undo_token = 2;
    */
   undoToken: string;
 
   /**
-   * Whether there are more jobs with these labels, or of this filter: call again.
+   * Whether there are more jobs with these labels, or that match this filter. If so, call again.
    *
    * @generated from field: bool more = 3;
    */
@@ -313,34 +315,35 @@ export const BatchPauseJobsResponseSchema: GenMessage<BatchPauseJobsResponse> = 
   messageDesc(file_easycron_v1_job_batch, 9);
 
 /**
- * Says which jobs to resume: by names, by labels, by a filter, or as they were before BatchPauseJobs. Exactly one must be given.
+ * Says which jobs to resume: by names, by labels, by a filter, or by the undo token of BatchPauseJobs. Exactly one of
+ * these must be given.
  *
  * @generated from message easycron.v1.BatchResumeJobsRequest
  */
 export type BatchResumeJobsRequest = Message<"easycron.v1.BatchResumeJobsRequest"> & {
   /**
-   * At most 1,000 names. If there is no job of one of them, none is resumed.
+   * At most 1,000 names. If one of them is no job's name, no job is resumed.
    *
    * @generated from field: repeated string names = 1;
    */
   names: string[];
 
   /**
-   * Labels that a job must all have; at most 1,000 of these jobs are resumed by one call.
+   * Labels that a job must all have. One call resumes at most 1,000 of these jobs.
    *
    * @generated from field: map<string, string> labels = 2;
    */
   labels: { [key: string]: string };
 
   /**
-   * The undo_token of a BatchPauseJobs: resumes those of its jobs that have not changed since.
+   * The undo_token of a BatchPauseJobs. Resumes those of its jobs that have not changed since.
    *
    * @generated from field: string undo_token = 3;
    */
   undoToken: string;
 
   /**
-   * Which jobs, as in ListJobs; at most 1,000 of these are resumed by one call.
+   * A filter as in ListJobs. One call resumes at most 1,000 of the jobs that match it.
    *
    * @generated from field: string filter = 4;
    */
@@ -355,27 +358,27 @@ export const BatchResumeJobsRequestSchema: GenMessage<BatchResumeJobsRequest> = 
   messageDesc(file_easycron_v1_job_batch, 10);
 
 /**
- * The jobs as resumed.
+ * The resumed jobs.
  *
  * @generated from message easycron.v1.BatchResumeJobsResponse
  */
 export type BatchResumeJobsResponse = Message<"easycron.v1.BatchResumeJobsResponse"> & {
   /**
-   * Those that this call has resumed, by name; not those that were active before.
+   * The jobs that this call has resumed, by name. Jobs that were active before are left out.
    *
    * @generated from field: repeated easycron.v1.Job jobs = 1;
    */
   jobs: Job[];
 
   /**
-   * Given to BatchPauseJobs within 30 days, it pauses these jobs again; empty when there is none.
+   * A token with which BatchPauseJobs pauses exactly these jobs again, within 30 days. Empty when there is none.
    *
    * @generated from field: string undo_token = 2;
    */
   undoToken: string;
 
   /**
-   * Whether there are more jobs with these labels, or of this filter: call again.
+   * Whether there are more jobs with these labels, or that match this filter. If so, call again.
    *
    * @generated from field: bool more = 3;
    */
@@ -390,29 +393,30 @@ export const BatchResumeJobsResponseSchema: GenMessage<BatchResumeJobsResponse> 
   messageDesc(file_easycron_v1_job_batch, 11);
 
 /**
- * Says which jobs there should be.
+ * Says which jobs there must be.
  *
  * @generated from message easycron.v1.ApplyJobsRequest
  */
 export type ApplyJobsRequest = Message<"easycron.v1.ApplyJobsRequest"> & {
   /**
-   * Labels by which the jobs are known, at least one; each job gets them.
+   * The labels that mark the jobs of this set, at least one. Every job of the request gets them.
    *
    * @generated from field: map<string, string> labels = 1;
    */
   labels: { [key: string]: string };
 
   /**
-   * At most 1,000 jobs, of different names. What there is not is created, what differs is changed, and a job that has
-   * the labels and is not among these is deleted. A paused job stays paused. A job of one of these names without the
-   * labels is JOB_ALREADY_EXISTS. All are checked before any is changed.
+   * At most 1,000 jobs with different names. A job that does not exist is created, and one that differs is changed. A
+   * job that has the labels and is not in this list is deleted. A paused job stays paused. If a job with one of these
+   * names exists without the labels, the call fails with JOB_ALREADY_EXISTS. All jobs are checked before any is
+   * changed.
    *
    * @generated from field: repeated easycron.v1.Job jobs = 2;
    */
   jobs: Job[];
 
   /**
-   * Tells what would be done, and does nothing.
+   * Returns what would be done, and does nothing.
    *
    * @generated from field: bool validate_only = 3;
    */
@@ -433,28 +437,28 @@ export const ApplyJobsRequestSchema: GenMessage<ApplyJobsRequest> = /*@__PURE__*
  */
 export type ApplyJobsResponse = Message<"easycron.v1.ApplyJobsResponse"> & {
   /**
-   * Those created.
+   * The jobs that were created.
    *
    * @generated from field: repeated string created = 1;
    */
   created: string[];
 
   /**
-   * Those changed.
+   * The jobs that were changed.
    *
    * @generated from field: repeated string updated = 2;
    */
   updated: string[];
 
   /**
-   * Those deleted.
+   * The jobs that were deleted.
    *
    * @generated from field: repeated string deleted = 3;
    */
   deleted: string[];
 
   /**
-   * How many were as they should be.
+   * How many jobs needed no change.
    *
    * @generated from field: int32 unchanged_count = 4;
    */

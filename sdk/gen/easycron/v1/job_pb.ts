@@ -19,58 +19,60 @@ export const file_easycron_v1_job: GenFile = /*@__PURE__*/
   fileDesc("ChVlYXN5Y3Jvbi92MS9qb2IucHJvdG8SC2Vhc3ljcm9uLnYxIuwICgNKb2ISDAoEbmFtZRgBIAEoCRILCgN1aWQYAiABKAkSKAoJc2NoZWR1bGVzGAMgAygLMhUuZWFzeWNyb24udjEuU2NoZWR1bGUSLgoKc3RhcnRfdGltZRgQIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYESABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiMKBnRhcmdldBgEIAEoCzITLmVhc3ljcm9uLnYxLlRhcmdldBInCgdwYXlsb2FkGAUgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEi4KDHJldHJ5X3BvbGljeRgGIAEoCzIYLmVhc3ljcm9uLnYxLlJldHJ5UG9saWN5EjIKD2F0dGVtcHRfdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIsCgZsYWJlbHMYCCADKAsyHC5lYXN5Y3Jvbi52MS5Kb2IuTGFiZWxzRW50cnkSJAoFc3RhdGUYCSABKA4yFS5lYXN5Y3Jvbi52MS5Kb2JTdGF0ZRIyCg5uZXh0X2ZpcmVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIcmV2aXNpb24YCyABKA0SDAoEZXRhZxgMIAEoCRIvCgtjcmVhdGVfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnBhdXNlX25vdGUYDyABKAkSLwoLcGF1c2VfdW50aWwYEiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCW1heF9maXJlcxgTIAEoBRIcCg9yZW1haW5pbmdfZmlyZXMYFCABKAVIAIgBARIxCgljYWxlbmRhcnMYFSADKAsyHi5lYXN5Y3Jvbi52MS5DYWxlbmRhclJlZmVyZW5jZRIyCg9mbGV4aWJsZV93aW5kb3cYFiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMgoObWlzZmlyZV9wb2xpY3kYFyABKA4yGi5lYXN5Y3Jvbi52MS5NaXNmaXJlUG9saWN5EjEKDmNhdGNodXBfd2luZG93GBggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC21heF9jYXRjaHVwGBkgASgFEjIKDm92ZXJsYXBfcG9saWN5GBogASgOMhouZWFzeWNyb24udjEuT3ZlcmxhcFBvbGljeRI2ChBhZnRlcl9jb21wbGV0aW9uGBsgASgOMhwuZWFzeWNyb24udjEuQWZ0ZXJDb21wbGV0aW9uGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCEgoQX3JlbWFpbmluZ19maXJlcyJIChFDYWxlbmRhclJlZmVyZW5jZRIMCgRuYW1lGAEgASgJEiUKB291dHNpZGUYAiABKA4yFC5lYXN5Y3Jvbi52MS5PdXRzaWRlIlEKB1dhcm5pbmcSJgoEY29kZRgBIAEoDjIYLmVhc3ljcm9uLnYxLldhcm5pbmdDb2RlEg8KB21lc3NhZ2UYAiABKAkSDQoFZmllbGQYAyABKAkqRwoHT3V0c2lkZRIXChNPVVRTSURFX1VOU1BFQ0lGSUVEEAASEAoMT1VUU0lERV9TS0lQEAESEQoNT1VUU0lERV9ERUZFUhACKoUBCg1NaXNmaXJlUG9saWN5Eh4KGk1JU0ZJUkVfUE9MSUNZX1VOU1BFQ0lGSUVEEAASGwoXTUlTRklSRV9QT0xJQ1lfRklSRV9BTEwQARIeChpNSVNGSVJFX1BPTElDWV9GSVJFX0xBVEVTVBACEhcKE01JU0ZJUkVfUE9MSUNZX1NLSVAQAyqkAQoNT3ZlcmxhcFBvbGljeRIeChpPVkVSTEFQX1BPTElDWV9VTlNQRUNJRklFRBAAEhwKGE9WRVJMQVBfUE9MSUNZX0FMTE9XX0FMTBABEhcKE09WRVJMQVBfUE9MSUNZX1NLSVAQAhIdChlPVkVSTEFQX1BPTElDWV9CVUZGRVJfT05FEAMSHQoZT1ZFUkxBUF9QT0xJQ1lfQlVGRkVSX0FMTBAEKmsKD0FmdGVyQ29tcGxldGlvbhIgChxBRlRFUl9DT01QTEVUSU9OX1VOU1BFQ0lGSUVEEAASGQoVQUZURVJfQ09NUExFVElPTl9OT05FEAESGwoXQUZURVJfQ09NUExFVElPTl9ERUxFVEUQAiqAAQoISm9iU3RhdGUSGQoVSk9CX1NUQVRFX1VOU1BFQ0lGSUVEEAASFAoQSk9CX1NUQVRFX0FDVElWRRABEhQKEEpPQl9TVEFURV9QQVVTRUQQAhIWChJKT0JfU1RBVEVfRklOSVNIRUQQBBIVChFKT0JfU1RBVEVfREVMRVRFRBAFKp4CCgtXYXJuaW5nQ29kZRIcChhXQVJOSU5HX0NPREVfVU5TUEVDSUZJRUQQABIcChhXQVJOSU5HX0NPREVfTkVWRVJfRklSRVMQARIoCiRXQVJOSU5HX0NPREVfREFZX09GX01PTlRIX09SX1dFRUtEQVkQAhIeChpXQVJOSU5HX0NPREVfU1RFUF9SRVNUQVJUUxADEh4KGldBUk5JTkdfQ09ERV9NT05USF9FTkRfR0FQEAQSHAoYV0FSTklOR19DT0RFX1RPUF9PRl9IT1VSEAUSHgoaV0FSTklOR19DT0RFX09GRlNFVF9DSEFOR0UQBhIrCidXQVJOSU5HX0NPREVfUkVUUllfTE9OR0VSX1RIQU5fSU5URVJWQUwQB2IGcHJvdG8z", [file_easycron_v1_schedule, file_easycron_v1_target, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
- * A named schedule, a target, and the policies between them.
+ * A named schedule, a target for its triggers, and the policies that apply to them.
  *
  * @generated from message easycron.v1.Job
  */
 export type Job = Message<"easycron.v1.Job"> & {
   /**
-   * The customer's name for it: 1 to 63 characters of a-z, 0-9, dot, underscore and hyphen, first and last a letter
-   * or digit. Unique among the project's jobs and never changed. Required, except in PreviewSchedule.
+   * The customer's name for the job: 1 to 63 characters, lower-case letters, digits, `.` `_` `-`; the first and the
+   * last a letter or digit. Unique among the project's jobs. It never changes. Required, except in PreviewSchedule.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * Output only: the server's id, job_….
+   * Output only. The server's id of the job, job_….
    *
    * @generated from field: string uid = 2;
    */
   uid: string;
 
   /**
-   * When it is due: at most 20 schedules, of which any may match; the same instant fires once. None means that the
-   * job fires by RunJob only.
+   * When the job is due: at most 20 schedules. The job is due whenever any of them matches. An instant that several
+   * schedules match fires once. A job without schedules fires by RunJob only.
    *
    * @generated from field: repeated easycron.v1.Schedule schedules = 3;
    */
   schedules: Schedule[];
 
   /**
-   * First instant at which it may be due, inclusive. Default: none. Fire times outside the bounds do not exist.
+   * The first instant at which the job may be due, inclusive. Default: no bound. The job has no fire times before
+   * start_time or after end_time.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 16;
    */
   startTime?: Timestamp | undefined;
 
   /**
-   * Last instant at which it may be due, inclusive; not before start_time, and in a write that sets it
-   * not in the past (FIELD_INVALID). Default: none.
+   * The last instant at which the job may be due, inclusive. It must not be before start_time. A request that sets it
+   * must not set it in the past (FIELD_INVALID). Default: no bound.
    *
    * @generated from field: google.protobuf.Timestamp end_time = 17;
    */
   endTime?: Timestamp | undefined;
 
   /**
-   * Where its triggers go. Required.
+   * Where the job's triggers are delivered. Required.
    *
    * @generated from field: easycron.v1.Target target = 4;
    */
   target?: Target | undefined;
 
   /**
-   * Any JSON, at most 65,536 bytes of it and nested at most 30 deep; becomes data.payload in the body. Default null.
+   * Any JSON value: at most 65,536 bytes as JSON, nested at most 30 deep. Each delivery carries it in its body as
+   * data.payload. Default null.
    *
    * @generated from field: google.protobuf.Value payload = 5;
    */
@@ -84,139 +86,141 @@ export type Job = Message<"easycron.v1.Job"> & {
   retryPolicy?: RetryPolicy | undefined;
 
   /**
-   * Longest time one attempt may take, from connecting to the end of the answer: 1 s to 300 s, default 30 s.
+   * The longest time that one attempt may take, from connecting to the end of the answer: 1 s to 300 s. Default 30 s.
    *
    * @generated from field: google.protobuf.Duration attempt_timeout = 7;
    */
   attemptTimeout?: Duration | undefined;
 
   /**
-   * The customer's own marks, at most 64; keys of 1 to 63 characters like a job's name, values of at most 255.
+   * The customer's own labels, at most 64. A key has the form of a job's name. A value has at most 255 characters.
    *
    * @generated from field: map<string, string> labels = 8;
    */
   labels: { [key: string]: string };
 
   /**
-   * Output only: whether it fires.
+   * Output only. Whether the job fires.
    *
    * @generated from field: easycron.v1.JobState state = 9;
    */
   state: JobState;
 
   /**
-   * Output only: the next instant at which a trigger will be made; absent when there is none.
+   * Output only. The next instant at which a trigger will be created. Absent when there is none.
    *
    * @generated from field: google.protobuf.Timestamp next_fire_time = 10;
    */
   nextFireTime?: Timestamp | undefined;
 
   /**
-   * Output only: the number of the specification now in force, from 1 upwards; each edit adds one.
+   * Output only. The number of the revision in effect. The first is 1, and each edit adds one.
    *
    * @generated from field: uint32 revision = 11;
    */
   revision: number;
 
   /**
-   * Opaque; changes whenever the job does. Given in an update, it makes the update fail with ETAG_MISMATCH if the
-   * job has changed since.
+   * An opaque text that changes whenever the job changes. An update that gives it fails with ETAG_MISMATCH if the job
+   * has changed since that etag was read.
    *
    * @generated from field: string etag = 12;
    */
   etag: string;
 
   /**
-   * Output only: when it was created.
+   * Output only. When the job was created.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 13;
    */
   createTime?: Timestamp | undefined;
 
   /**
-   * Output only: when its specification or its state last changed.
+   * Output only. When the job's specification or state last changed.
    *
    * @generated from field: google.protobuf.Timestamp update_time = 14;
    */
   updateTime?: Timestamp | undefined;
 
   /**
-   * Output only: the note given to the last PauseJob; empty unless paused.
+   * Output only. The note that was given to the last PauseJob. Empty unless the job is paused.
    *
    * @generated from field: string pause_note = 15;
    */
   pauseNote: string;
 
   /**
-   * Output only: when the pause ends by itself; absent when it does not, or when the job is not paused.
+   * Output only. When the pause ends by itself. Absent when the job is not paused, or when it stays paused until it is
+   * resumed.
    *
    * @generated from field: google.protobuf.Timestamp pause_until = 18;
    */
   pauseUntil?: Timestamp | undefined;
 
   /**
-   * How many scheduled triggers it makes in its life, 1 to 1,000,000,000; manual runs and fire times that make none
-   * do not count. Default: no limit (0).
+   * How many scheduled triggers the job creates in its life: 1 to 1,000,000,000. Manual runs do not count, and neither
+   * do fire times that create no trigger. Default 0: no limit.
    *
    * @generated from field: int32 max_fires = 19;
    */
   maxFires: number;
 
   /**
-   * Output only: how many of max_fires are left; absent when there is no limit.
+   * Output only. How many of max_fires are left. Absent when there is no limit.
    *
    * @generated from field: optional int32 remaining_fires = 20;
    */
   remainingFires?: number | undefined;
 
   /**
-   * Calendars that must all be open at a fire time, at most 20, each by a name that is not named twice
-   * (CALENDAR_NOT_FOUND otherwise).
+   * Calendars that must all be open at a fire time, at most 20. No calendar may be named twice. A name that no
+   * calendar has is CALENDAR_NOT_FOUND.
    *
    * @generated from field: repeated easycron.v1.CalendarReference calendars = 21;
    */
   calendars: CalendarReference[];
 
   /**
-   * A delay that spreads load: each trigger is delivered up to this long after its fire time, always at the same place
-   * in the window for one job, always before the next fire time and before a calendar closes. 0 to 86,400 s, default 0.
-   * A fire time that a calendar defers is delivered at the opening itself.
+   * Spreads the load of many jobs: each trigger is delivered up to this long after its fire time. One job always has
+   * the same place in this window. The delivery always comes before the next fire time and before a calendar closes. 0
+   * to 86,400 s, default 0. A fire time that a calendar defers is delivered exactly when the calendar opens.
    *
    * @generated from field: google.protobuf.Duration flexible_window = 22;
    */
   flexibleWindow?: Duration | undefined;
 
   /**
-   * What becomes of fire times that an outage of EasyCron has made late by more than 10 s. Default FIRE_ALL.
+   * What happens to fire times that an outage of EasyCron has made more than 10 s late. Default FIRE_ALL.
    *
    * @generated from field: easycron.v1.MisfirePolicy misfire_policy = 23;
    */
   misfirePolicy: MisfirePolicy;
 
   /**
-   * How late a fire time may be and still be made up for; older ones are MISSED. 10 s to 365 days, default 3600 s.
+   * How late a fire time may be and still be delivered as catch-up. Older ones are MISSED. 10 s to 365 days, default
+   * 3600 s.
    *
    * @generated from field: google.protobuf.Duration catchup_window = 24;
    */
   catchupWindow?: Duration | undefined;
 
   /**
-   * How many late fire times are made up for at a time, the latest ones; earlier ones are MISSED. 1 to 10,000, default
-   * 100 (0 means the default).
+   * How many late fire times are delivered as catch-up at a time: the latest ones. Earlier ones are MISSED. 1 to
+   * 10,000, default 100 (0 means the default).
    *
    * @generated from field: int32 max_catchup = 25;
    */
   maxCatchup: number;
 
   /**
-   * What becomes of a fire time at which an earlier trigger of the job has not come to rest. Default ALLOW_ALL.
+   * What happens to a fire time when an earlier trigger of the job has not ended yet. Default ALLOW_ALL.
    *
    * @generated from field: easycron.v1.OverlapPolicy overlap_policy = 26;
    */
   overlapPolicy: OverlapPolicy;
 
   /**
-   * What becomes of the job when it is FINISHED and all its triggers have come to rest. Default NONE.
+   * What happens to the job once it is FINISHED and all its triggers have ended. Default NONE.
    *
    * @generated from field: easycron.v1.AfterCompletion after_completion = 27;
    */
@@ -231,7 +235,7 @@ export const JobSchema: GenMessage<Job> = /*@__PURE__*/
   messageDesc(file_easycron_v1_job, 0);
 
 /**
- * A calendar that gates a job.
+ * A calendar that a job depends on.
  *
  * @generated from message easycron.v1.CalendarReference
  */
@@ -244,7 +248,7 @@ export type CalendarReference = Message<"easycron.v1.CalendarReference"> & {
   name: string;
 
   /**
-   * What becomes of a fire time at which it is closed. Default OUTSIDE_SKIP.
+   * What happens to a fire time at which the calendar is closed. Default OUTSIDE_SKIP.
    *
    * @generated from field: easycron.v1.Outside outside = 2;
    */
@@ -259,27 +263,27 @@ export const CalendarReferenceSchema: GenMessage<CalendarReference> = /*@__PURE_
   messageDesc(file_easycron_v1_job, 1);
 
 /**
- * Advice about a specification that is valid and may not be what was meant.
+ * Advice about a specification that is valid but may not do what was meant.
  *
  * @generated from message easycron.v1.Warning
  */
 export type Warning = Message<"easycron.v1.Warning"> & {
   /**
-   * What it is about.
+   * What the warning is about.
    *
    * @generated from field: easycron.v1.WarningCode code = 1;
    */
   code: WarningCode;
 
   /**
-   * The advice, one or two sentences.
+   * The advice, in one or two sentences.
    *
    * @generated from field: string message = 2;
    */
   message: string;
 
   /**
-   * Path of the field, such as job.schedules[0].cron.expression.
+   * The path of the field, such as job.schedules[0].cron.expression.
    *
    * @generated from field: string field = 3;
    */
@@ -294,7 +298,7 @@ export const WarningSchema: GenMessage<Warning> = /*@__PURE__*/
   messageDesc(file_easycron_v1_job, 2);
 
 /**
- * What becomes of a fire time at which a calendar is closed.
+ * What happens to a fire time at which a calendar is closed.
  *
  * @generated from enum easycron.v1.Outside
  */
@@ -307,15 +311,16 @@ export const Outside = {
   UNSPECIFIED: 0,
 
   /**
-   * It is skipped, with reason OUTSIDE_CALENDAR.
+   * The fire time is skipped, with reason OUTSIDE_CALENDAR.
    *
    * @generated from enum value: OUTSIDE_SKIP = 1;
    */
   SKIP: 1,
 
   /**
-   * It is delivered when all calendars are next open, within ten years; of several, the first is, and the others are
-   * skipped with reason OUTSIDE_CALENDAR. A closed calendar with OUTSIDE_SKIP comes before this.
+   * The fire time is delivered when all calendars of the job are next open, within ten years. If several fire times
+   * wait for the same opening, the first is delivered and the others are skipped with reason OUTSIDE_CALENDAR. If
+   * another calendar with OUTSIDE_SKIP is closed too, the fire time is skipped.
    *
    * @generated from enum value: OUTSIDE_DEFER = 2;
    */
@@ -323,7 +328,7 @@ export const Outside = {
 } as const;
 
 /**
- * What becomes of a fire time at which a calendar is closed.
+ * What happens to a fire time at which a calendar is closed.
  *
  * @generated from enum easycron.v1.Outside
  */
@@ -336,7 +341,7 @@ export const OutsideSchema: GenEnum<Outside> = /*@__PURE__*/
   enumDesc(file_easycron_v1_job, 0);
 
 /**
- * What becomes of fire times that are late because EasyCron was down, within catchup_window.
+ * What happens to fire times that are late because EasyCron was down, and are within catchup_window.
  *
  * @generated from enum easycron.v1.MisfirePolicy
  */
@@ -349,21 +354,22 @@ export const MisfirePolicy = {
   UNSPECIFIED: 0,
 
   /**
-   * The latest max_catchup of them are delivered, in order, at a rate that the project's other jobs do not feel.
+   * The latest max_catchup of them are delivered, in order. The rate is limited, so that the project's other jobs are
+   * not delayed.
    *
    * @generated from enum value: MISFIRE_POLICY_FIRE_ALL = 1;
    */
   FIRE_ALL: 1,
 
   /**
-   * The latest one is delivered.
+   * Only the latest one is delivered.
    *
    * @generated from enum value: MISFIRE_POLICY_FIRE_LATEST = 2;
    */
   FIRE_LATEST: 2,
 
   /**
-   * None is.
+   * None of them is delivered.
    *
    * @generated from enum value: MISFIRE_POLICY_SKIP = 3;
    */
@@ -371,7 +377,7 @@ export const MisfirePolicy = {
 } as const;
 
 /**
- * What becomes of fire times that are late because EasyCron was down, within catchup_window.
+ * What happens to fire times that are late because EasyCron was down, and are within catchup_window.
  *
  * @generated from enum easycron.v1.MisfirePolicy
  */
@@ -384,8 +390,9 @@ export const MisfirePolicySchema: GenEnum<MisfirePolicy> = /*@__PURE__*/
   enumDesc(file_easycron_v1_job, 1);
 
 /**
- * What becomes of a fire time at which an earlier trigger of the job, a manual one too, has not come to rest. Other
- * than with ALLOW_ALL this is decided at the fire time itself, so a trigger is late by up to a quarter of a second.
+ * What happens to a fire time when an earlier trigger of the job, scheduled or manual, has not ended yet. A trigger
+ * has ended when it is SUCCEEDED, EXHAUSTED or CANCELLED. With every policy but ALLOW_ALL the decision is made at the
+ * fire time itself, so a trigger is up to a quarter of a second late.
  *
  * @generated from enum easycron.v1.OverlapPolicy
  */
@@ -398,28 +405,29 @@ export const OverlapPolicy = {
   UNSPECIFIED: 0,
 
   /**
-   * It is delivered all the same.
+   * The fire time is delivered anyway.
    *
    * @generated from enum value: OVERLAP_POLICY_ALLOW_ALL = 1;
    */
   ALLOW_ALL: 1,
 
   /**
-   * It is skipped, with reason OVERLAP.
+   * The fire time is skipped, with reason OVERLAP.
    *
    * @generated from enum value: OVERLAP_POLICY_SKIP = 2;
    */
   SKIP: 2,
 
   /**
-   * It waits for the earlier one, if no other waits; otherwise it is skipped with reason BUFFER_FULL.
+   * The fire time waits until the earlier trigger has ended. If another one waits already, the fire time is skipped
+   * with reason BUFFER_FULL.
    *
    * @generated from enum value: OVERLAP_POLICY_BUFFER_ONE = 3;
    */
   BUFFER_ONE: 3,
 
   /**
-   * As BUFFER_ONE, with room for 1,000.
+   * As BUFFER_ONE, but up to 1,000 fire times may wait.
    *
    * @generated from enum value: OVERLAP_POLICY_BUFFER_ALL = 4;
    */
@@ -427,8 +435,9 @@ export const OverlapPolicy = {
 } as const;
 
 /**
- * What becomes of a fire time at which an earlier trigger of the job, a manual one too, has not come to rest. Other
- * than with ALLOW_ALL this is decided at the fire time itself, so a trigger is late by up to a quarter of a second.
+ * What happens to a fire time when an earlier trigger of the job, scheduled or manual, has not ended yet. A trigger
+ * has ended when it is SUCCEEDED, EXHAUSTED or CANCELLED. With every policy but ALLOW_ALL the decision is made at the
+ * fire time itself, so a trigger is up to a quarter of a second late.
  *
  * @generated from enum easycron.v1.OverlapPolicy
  */
@@ -441,7 +450,7 @@ export const OverlapPolicySchema: GenEnum<OverlapPolicy> = /*@__PURE__*/
   enumDesc(file_easycron_v1_job, 2);
 
 /**
- * What becomes of a job that has fired for the last time.
+ * What happens to a job that has fired for the last time.
  *
  * @generated from enum easycron.v1.AfterCompletion
  */
@@ -454,14 +463,14 @@ export const AfterCompletion = {
   UNSPECIFIED: 0,
 
   /**
-   * It is kept, and fires by RunJob only.
+   * The job is kept. It fires by RunJob only.
    *
    * @generated from enum value: AFTER_COMPLETION_NONE = 1;
    */
   NONE: 1,
 
   /**
-   * It is deleted: its name is free again. Its triggers and its ledger stay.
+   * The job is deleted, so its name can be used again. Its triggers and its ledger are kept.
    *
    * @generated from enum value: AFTER_COMPLETION_DELETE = 2;
    */
@@ -469,7 +478,7 @@ export const AfterCompletion = {
 } as const;
 
 /**
- * What becomes of a job that has fired for the last time.
+ * What happens to a job that has fired for the last time.
  *
  * @generated from enum easycron.v1.AfterCompletion
  */
@@ -488,35 +497,35 @@ export const AfterCompletionSchema: GenEnum<AfterCompletion> = /*@__PURE__*/
  */
 export const JobState = {
   /**
-   * Not said.
+   * Never sent by the server.
    *
    * @generated from enum value: JOB_STATE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * Fires at its fire times.
+   * The job fires at its fire times.
    *
    * @generated from enum value: JOB_STATE_ACTIVE = 1;
    */
   ACTIVE: 1,
 
   /**
-   * Paused by PauseJob: fires by RunJob only.
+   * PauseJob has paused the job. It fires by RunJob only.
    *
    * @generated from enum value: JOB_STATE_PAUSED = 2;
    */
   PAUSED: 2,
 
   /**
-   * No fire time is left: its schedules have ended, or max_fires is reached. Fires by RunJob only.
+   * The job has no fire time left: its schedules have ended, or max_fires is reached. It fires by RunJob only.
    *
    * @generated from enum value: JOB_STATE_FINISHED = 4;
    */
   FINISHED: 4,
 
   /**
-   * Deleted.
+   * The job is deleted.
    *
    * @generated from enum value: JOB_STATE_DELETED = 5;
    */
@@ -543,7 +552,7 @@ export const JobStateSchema: GenEnum<JobState> = /*@__PURE__*/
  */
 export const WarningCode = {
   /**
-   * Not said.
+   * Never sent by the server.
    *
    * @generated from enum value: WARNING_CODE_UNSPECIFIED = 0;
    */
@@ -557,35 +566,35 @@ export const WarningCode = {
   NEVER_FIRES: 1,
 
   /**
-   * Both day fields are restricted: either suffices.
+   * Both day fields of a cron expression are restricted, so a day needs to match only one of them.
    *
    * @generated from enum value: WARNING_CODE_DAY_OF_MONTH_OR_WEEKDAY = 2;
    */
   DAY_OF_MONTH_OR_WEEKDAY: 2,
 
   /**
-   * A step that does not divide its field starts again at its end, after a shorter interval.
+   * A step does not divide the range of its field. The last interval before the field restarts is shorter.
    *
    * @generated from enum value: WARNING_CODE_STEP_RESTARTS = 3;
    */
   STEP_RESTARTS: 3,
 
   /**
-   * A day of the month that some months do not have.
+   * Some months do not have this day of the month.
    *
    * @generated from enum value: WARNING_CODE_MONTH_END_GAP = 4;
    */
   MONTH_END_GAP: 4,
 
   /**
-   * Many jobs fire at the top of the hour.
+   * The job fires at the top of the hour, as many other jobs do.
    *
    * @generated from enum value: WARNING_CODE_TOP_OF_HOUR = 5;
    */
   TOP_OF_HOUR: 5,
 
   /**
-   * A shift of the clocks in the next two years touches it.
+   * A clock change in the next two years affects the schedule.
    *
    * @generated from enum value: WARNING_CODE_OFFSET_CHANGE = 6;
    */

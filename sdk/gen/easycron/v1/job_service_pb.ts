@@ -22,24 +22,25 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/job_service.proto.
  */
 export const file_easycron_v1_job_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1lYXN5Y3Jvbi92MS9qb2Jfc2VydmljZS5wcm90bxILZWFzeWNyb24udjEiXAoQQ3JlYXRlSm9iUmVxdWVzdBIdCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISEgoKcmVxdWVzdF9pZBgCIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAMgASgIIloKEUNyZWF0ZUpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLmVhc3ljcm9uLnYxLkpvYhImCgh3YXJuaW5ncxgCIAMoCzIULmVhc3ljcm9uLnYxLldhcm5pbmciHQoNR2V0Sm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJIi8KDkdldEpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLmVhc3ljcm9uLnYxLkpvYiJaCg9MaXN0Sm9ic1JlcXVlc3QSDgoGZmlsdGVyGAEgASgJEhAKCG9yZGVyX2J5GAIgASgJEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJIksKEExpc3RKb2JzUmVzcG9uc2USHgoEam9icxgBIAMoCzIQLmVhc3ljcm9uLnYxLkpvYhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkipAEKEFVwZGF0ZUpvYlJlcXVlc3QSHQoDam9iGAEgASgLMhAuZWFzeWNyb24udjEuSm9iEi8KC3VwZGF0ZV9tYXNrGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzaxIVCg1hbGxvd19taXNzaW5nGAMgASgIEhIKCnJlcXVlc3RfaWQYBCABKAkSFQoNdmFsaWRhdGVfb25seRgFIAEoCCJaChFVcGRhdGVKb2JSZXNwb25zZRIdCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISJgoId2FybmluZ3MYAiADKAsyFC5lYXN5Y3Jvbi52MS5XYXJuaW5nIi4KEERlbGV0ZUpvYlJlcXVlc3QSDAoEbmFtZRgBIAEoCRIMCgRldGFnGAIgASgJIjIKEURlbGV0ZUpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLmVhc3ljcm9uLnYxLkpvYiJYCg9QYXVzZUpvYlJlcXVlc3QSDAoEbmFtZRgBIAEoCRIMCgRub3RlGAIgASgJEikKBXVudGlsGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIxChBQYXVzZUpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLmVhc3ljcm9uLnYxLkpvYiIgChBSZXN1bWVKb2JSZXF1ZXN0EgwKBG5hbWUYASABKAkiMgoRUmVzdW1lSm9iUmVzcG9uc2USHQoDam9iGAEgASgLMhAuZWFzeWNyb24udjEuSm9iIloKDVJ1bkpvYlJlcXVlc3QSDAoEbmFtZRgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEicKB3BheWxvYWQYAyABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUiNwoOUnVuSm9iUmVzcG9uc2USJQoHdHJpZ2dlchgBIAEoCzIULmVhc3ljcm9uLnYxLlRyaWdnZXIyzwsKCkpvYlNlcnZpY2USSgoJQ3JlYXRlSm9iEh0uZWFzeWNyb24udjEuQ3JlYXRlSm9iUmVxdWVzdBoeLmVhc3ljcm9uLnYxLkNyZWF0ZUpvYlJlc3BvbnNlEkYKBkdldEpvYhIaLmVhc3ljcm9uLnYxLkdldEpvYlJlcXVlc3QaGy5lYXN5Y3Jvbi52MS5HZXRKb2JSZXNwb25zZSIDkAIBEkwKCExpc3RKb2JzEhwuZWFzeWNyb24udjEuTGlzdEpvYnNSZXF1ZXN0Gh0uZWFzeWNyb24udjEuTGlzdEpvYnNSZXNwb25zZSIDkAIBEkoKCVVwZGF0ZUpvYhIdLmVhc3ljcm9uLnYxLlVwZGF0ZUpvYlJlcXVlc3QaHi5lYXN5Y3Jvbi52MS5VcGRhdGVKb2JSZXNwb25zZRJKCglEZWxldGVKb2ISHS5lYXN5Y3Jvbi52MS5EZWxldGVKb2JSZXF1ZXN0Gh4uZWFzeWNyb24udjEuRGVsZXRlSm9iUmVzcG9uc2USRwoIUGF1c2VKb2ISHC5lYXN5Y3Jvbi52MS5QYXVzZUpvYlJlcXVlc3QaHS5lYXN5Y3Jvbi52MS5QYXVzZUpvYlJlc3BvbnNlEkoKCVJlc3VtZUpvYhIdLmVhc3ljcm9uLnYxLlJlc3VtZUpvYlJlcXVlc3QaHi5lYXN5Y3Jvbi52MS5SZXN1bWVKb2JSZXNwb25zZRJBCgZSdW5Kb2ISGi5lYXN5Y3Jvbi52MS5SdW5Kb2JSZXF1ZXN0GhsuZWFzeWNyb24udjEuUnVuSm9iUmVzcG9uc2USXAoPQmF0Y2hDcmVhdGVKb2JzEiMuZWFzeWNyb24udjEuQmF0Y2hDcmVhdGVKb2JzUmVxdWVzdBokLmVhc3ljcm9uLnYxLkJhdGNoQ3JlYXRlSm9ic1Jlc3BvbnNlElwKD0JhdGNoVXBkYXRlSm9icxIjLmVhc3ljcm9uLnYxLkJhdGNoVXBkYXRlSm9ic1JlcXVlc3QaJC5lYXN5Y3Jvbi52MS5CYXRjaFVwZGF0ZUpvYnNSZXNwb25zZRJcCg9CYXRjaERlbGV0ZUpvYnMSIy5lYXN5Y3Jvbi52MS5CYXRjaERlbGV0ZUpvYnNSZXF1ZXN0GiQuZWFzeWNyb24udjEuQmF0Y2hEZWxldGVKb2JzUmVzcG9uc2USWQoOQmF0Y2hQYXVzZUpvYnMSIi5lYXN5Y3Jvbi52MS5CYXRjaFBhdXNlSm9ic1JlcXVlc3QaIy5lYXN5Y3Jvbi52MS5CYXRjaFBhdXNlSm9ic1Jlc3BvbnNlElwKD0JhdGNoUmVzdW1lSm9icxIjLmVhc3ljcm9uLnYxLkJhdGNoUmVzdW1lSm9ic1JlcXVlc3QaJC5lYXN5Y3Jvbi52MS5CYXRjaFJlc3VtZUpvYnNSZXNwb25zZRJKCglBcHBseUpvYnMSHS5lYXN5Y3Jvbi52MS5BcHBseUpvYnNSZXF1ZXN0Gh4uZWFzeWNyb24udjEuQXBwbHlKb2JzUmVzcG9uc2USSgoJUmV2ZXJ0Sm9iEh0uZWFzeWNyb24udjEuUmV2ZXJ0Sm9iUmVxdWVzdBoeLmVhc3ljcm9uLnYxLlJldmVydEpvYlJlc3BvbnNlElAKC0JhY2tmaWxsSm9iEh8uZWFzeWNyb24udjEuQmFja2ZpbGxKb2JSZXF1ZXN0GiAuZWFzeWNyb24udjEuQmFja2ZpbGxKb2JSZXNwb25zZRJbCg1MaXN0UmV2aXNpb25zEiEuZWFzeWNyb24udjEuTGlzdFJldmlzaW9uc1JlcXVlc3QaIi5lYXN5Y3Jvbi52MS5MaXN0UmV2aXNpb25zUmVzcG9uc2UiA5ACARJVCgtHZXRSZXZpc2lvbhIfLmVhc3ljcm9uLnYxLkdldFJldmlzaW9uUmVxdWVzdBogLmVhc3ljcm9uLnYxLkdldFJldmlzaW9uUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_easycron_v1_job, file_easycron_v1_job_batch, file_easycron_v1_operation, file_easycron_v1_revision, file_easycron_v1_trigger, file_google_protobuf_field_mask, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("Ch1lYXN5Y3Jvbi92MS9qb2Jfc2VydmljZS5wcm90bxILZWFzeWNyb24udjEiXAoQQ3JlYXRlSm9iUmVxdWVzdBIdCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISEgoKcmVxdWVzdF9pZBgCIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAMgASgIIloKEUNyZWF0ZUpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLmVhc3ljcm9uLnYxLkpvYhImCgh3YXJuaW5ncxgCIAMoCzIULmVhc3ljcm9uLnYxLldhcm5pbmciHQoNR2V0Sm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJIi8KDkdldEpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLmVhc3ljcm9uLnYxLkpvYiJaCg9MaXN0Sm9ic1JlcXVlc3QSDgoGZmlsdGVyGAEgASgJEhAKCG9yZGVyX2J5GAIgASgJEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJIksKEExpc3RKb2JzUmVzcG9uc2USHgoEam9icxgBIAMoCzIQLmVhc3ljcm9uLnYxLkpvYhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkipAEKEFVwZGF0ZUpvYlJlcXVlc3QSHQoDam9iGAEgASgLMhAuZWFzeWNyb24udjEuSm9iEi8KC3VwZGF0ZV9tYXNrGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzaxIVCg1hbGxvd19taXNzaW5nGAMgASgIEhIKCnJlcXVlc3RfaWQYBCABKAkSFQoNdmFsaWRhdGVfb25seRgFIAEoCCJaChFVcGRhdGVKb2JSZXNwb25zZRIdCgNqb2IYASABKAsyEC5lYXN5Y3Jvbi52MS5Kb2ISJgoId2FybmluZ3MYAiADKAsyFC5lYXN5Y3Jvbi52MS5XYXJuaW5nIi4KEERlbGV0ZUpvYlJlcXVlc3QSDAoEbmFtZRgBIAEoCRIMCgRldGFnGAIgASgJIjIKEURlbGV0ZUpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLmVhc3ljcm9uLnYxLkpvYiJYCg9QYXVzZUpvYlJlcXVlc3QSDAoEbmFtZRgBIAEoCRIMCgRub3RlGAIgASgJEikKBXVudGlsGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIxChBQYXVzZUpvYlJlc3BvbnNlEh0KA2pvYhgBIAEoCzIQLmVhc3ljcm9uLnYxLkpvYiIgChBSZXN1bWVKb2JSZXF1ZXN0EgwKBG5hbWUYASABKAkiMgoRUmVzdW1lSm9iUmVzcG9uc2USHQoDam9iGAEgASgLMhAuZWFzeWNyb24udjEuSm9iIloKDVJ1bkpvYlJlcXVlc3QSDAoEbmFtZRgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEicKB3BheWxvYWQYAyABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUiNwoOUnVuSm9iUmVzcG9uc2USJQoHdHJpZ2dlchgBIAEoCzIULmVhc3ljcm9uLnYxLlRyaWdnZXIy2QsKCkpvYlNlcnZpY2USSgoJQ3JlYXRlSm9iEh0uZWFzeWNyb24udjEuQ3JlYXRlSm9iUmVxdWVzdBoeLmVhc3ljcm9uLnYxLkNyZWF0ZUpvYlJlc3BvbnNlEkYKBkdldEpvYhIaLmVhc3ljcm9uLnYxLkdldEpvYlJlcXVlc3QaGy5lYXN5Y3Jvbi52MS5HZXRKb2JSZXNwb25zZSIDkAIBEkwKCExpc3RKb2JzEhwuZWFzeWNyb24udjEuTGlzdEpvYnNSZXF1ZXN0Gh0uZWFzeWNyb24udjEuTGlzdEpvYnNSZXNwb25zZSIDkAIBEkoKCVVwZGF0ZUpvYhIdLmVhc3ljcm9uLnYxLlVwZGF0ZUpvYlJlcXVlc3QaHi5lYXN5Y3Jvbi52MS5VcGRhdGVKb2JSZXNwb25zZRJKCglEZWxldGVKb2ISHS5lYXN5Y3Jvbi52MS5EZWxldGVKb2JSZXF1ZXN0Gh4uZWFzeWNyb24udjEuRGVsZXRlSm9iUmVzcG9uc2USTAoIUGF1c2VKb2ISHC5lYXN5Y3Jvbi52MS5QYXVzZUpvYlJlcXVlc3QaHS5lYXN5Y3Jvbi52MS5QYXVzZUpvYlJlc3BvbnNlIgOQAgISTwoJUmVzdW1lSm9iEh0uZWFzeWNyb24udjEuUmVzdW1lSm9iUmVxdWVzdBoeLmVhc3ljcm9uLnYxLlJlc3VtZUpvYlJlc3BvbnNlIgOQAgISQQoGUnVuSm9iEhouZWFzeWNyb24udjEuUnVuSm9iUmVxdWVzdBobLmVhc3ljcm9uLnYxLlJ1bkpvYlJlc3BvbnNlElwKD0JhdGNoQ3JlYXRlSm9icxIjLmVhc3ljcm9uLnYxLkJhdGNoQ3JlYXRlSm9ic1JlcXVlc3QaJC5lYXN5Y3Jvbi52MS5CYXRjaENyZWF0ZUpvYnNSZXNwb25zZRJcCg9CYXRjaFVwZGF0ZUpvYnMSIy5lYXN5Y3Jvbi52MS5CYXRjaFVwZGF0ZUpvYnNSZXF1ZXN0GiQuZWFzeWNyb24udjEuQmF0Y2hVcGRhdGVKb2JzUmVzcG9uc2USXAoPQmF0Y2hEZWxldGVKb2JzEiMuZWFzeWNyb24udjEuQmF0Y2hEZWxldGVKb2JzUmVxdWVzdBokLmVhc3ljcm9uLnYxLkJhdGNoRGVsZXRlSm9ic1Jlc3BvbnNlElkKDkJhdGNoUGF1c2VKb2JzEiIuZWFzeWNyb24udjEuQmF0Y2hQYXVzZUpvYnNSZXF1ZXN0GiMuZWFzeWNyb24udjEuQmF0Y2hQYXVzZUpvYnNSZXNwb25zZRJcCg9CYXRjaFJlc3VtZUpvYnMSIy5lYXN5Y3Jvbi52MS5CYXRjaFJlc3VtZUpvYnNSZXF1ZXN0GiQuZWFzeWNyb24udjEuQmF0Y2hSZXN1bWVKb2JzUmVzcG9uc2USSgoJQXBwbHlKb2JzEh0uZWFzeWNyb24udjEuQXBwbHlKb2JzUmVxdWVzdBoeLmVhc3ljcm9uLnYxLkFwcGx5Sm9ic1Jlc3BvbnNlEkoKCVJldmVydEpvYhIdLmVhc3ljcm9uLnYxLlJldmVydEpvYlJlcXVlc3QaHi5lYXN5Y3Jvbi52MS5SZXZlcnRKb2JSZXNwb25zZRJQCgtCYWNrZmlsbEpvYhIfLmVhc3ljcm9uLnYxLkJhY2tmaWxsSm9iUmVxdWVzdBogLmVhc3ljcm9uLnYxLkJhY2tmaWxsSm9iUmVzcG9uc2USWwoNTGlzdFJldmlzaW9ucxIhLmVhc3ljcm9uLnYxLkxpc3RSZXZpc2lvbnNSZXF1ZXN0GiIuZWFzeWNyb24udjEuTGlzdFJldmlzaW9uc1Jlc3BvbnNlIgOQAgESVQoLR2V0UmV2aXNpb24SHy5lYXN5Y3Jvbi52MS5HZXRSZXZpc2lvblJlcXVlc3QaIC5lYXN5Y3Jvbi52MS5HZXRSZXZpc2lvblJlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_easycron_v1_job, file_easycron_v1_job_batch, file_easycron_v1_operation, file_easycron_v1_revision, file_easycron_v1_trigger, file_google_protobuf_field_mask, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
- * Asks for a new job.
+ * The request for a new job.
  *
  * @generated from message easycron.v1.CreateJobRequest
  */
 export type CreateJobRequest = Message<"easycron.v1.CreateJobRequest"> & {
   /**
-   * The job; fields marked output only are ignored.
+   * The job. Output-only fields are ignored.
    *
    * @generated from field: easycron.v1.Job job = 1;
    */
   job?: Job | undefined;
 
   /**
-   * Makes the call repeatable: a second call with the same id and job answers with the first one's job; with
-   * another job it is REQUEST_ID_REUSED. At most 128 printable characters, remembered for 24 hours.
+   * Makes the call safe to repeat. A second call with the same id and the same job is answered with the job of the
+   * first call; with a different job it is REQUEST_ID_REUSED. At most 128 printable ASCII characters without spaces.
+   * The server remembers it for 24 hours.
    *
    * @generated from field: string request_id = 2;
    */
@@ -61,20 +62,20 @@ export const CreateJobRequestSchema: GenMessage<CreateJobRequest> = /*@__PURE__*
   messageDesc(file_easycron_v1_job_service, 0);
 
 /**
- * The job as created.
+ * The new job.
  *
  * @generated from message easycron.v1.CreateJobResponse
  */
 export type CreateJobResponse = Message<"easycron.v1.CreateJobResponse"> & {
   /**
-   * With its output-only fields.
+   * The job, with its output-only fields.
    *
    * @generated from field: easycron.v1.Job job = 1;
    */
   job?: Job | undefined;
 
   /**
-   * Advice; never a reason for failure.
+   * Advice. It never makes the call fail.
    *
    * @generated from field: repeated easycron.v1.Warning warnings = 2;
    */
@@ -110,13 +111,13 @@ export const GetJobRequestSchema: GenMessage<GetJobRequest> = /*@__PURE__*/
   messageDesc(file_easycron_v1_job_service, 2);
 
 /**
- * The job asked for.
+ * The job that was asked for.
  *
  * @generated from message easycron.v1.GetJobResponse
  */
 export type GetJobResponse = Message<"easycron.v1.GetJobResponse"> & {
   /**
-   * As it is now.
+   * The job as it is now.
    *
    * @generated from field: easycron.v1.Job job = 1;
    */
@@ -131,44 +132,45 @@ export const GetJobResponseSchema: GenMessage<GetJobResponse> = /*@__PURE__*/
   messageDesc(file_easycron_v1_job_service, 3);
 
 /**
- * Asks for a page of jobs.
+ * The request for a page of jobs.
  *
  * @generated from message easycron.v1.ListJobsRequest
  */
 export type ListJobsRequest = Message<"easycron.v1.ListJobsRequest"> & {
   /**
-   * Which jobs: restrictions joined by AND, of these forms (a small part of AIP-160). Empty: all. What else it holds is
+   * Which jobs: conditions joined by AND, of these forms (a small part of AIP-160). Empty: all jobs. Anything else is
    * FIELD_INVALID, with its position.
    *   state = PAUSED           or JOB_STATE_PAUSED; ACTIVE, PAUSED, FINISHED; != too
-   *   name = "payroll"         this name; name = "pay*": all that begin so
-   *   labels.team = "billing"  a label with this value; labels.team:* with any
+   *   name = "payroll"         this name; name = "pay*": all names that begin so
+   *   labels.team = "billing"  a label with this value; labels.team:* with any value
    *   target = "webhook"       webhook, redis, kafka; != too
-   * A value of letters, digits and . _ - needs no quotes; within them \" and \\ stand for " and \.
+   * A value of letters, digits and . _ - needs no quotes. Inside quotes \" and \\ stand for " and \.
    *
    * @generated from field: string filter = 1;
    */
   filter: string;
 
   /**
-   * In which order: name (the default), name desc, create_time, create_time desc, next_fire_time, or the same in
-   * camelCase; those of one time by name. Anything else is FIELD_INVALID. next_fire_time is that of the first fire time
-   * that has not been handed over for delivery, up to five seconds ahead of the one shown; jobs without one come last, and
-   * a job that fires while the pages are read may come again.
+   * The order: name (the default), name desc, create_time, create_time desc or next_fire_time. The names may be
+   * written in camelCase too. Jobs with the same time are ordered by name. Anything else is FIELD_INVALID.
+   * next_fire_time orders by the first fire time that has not been handed over for delivery, which is up to five
+   * seconds ahead of the one shown. Jobs without a next fire time come last. A job that fires while the pages are read
+   * may appear twice.
    *
    * @generated from field: string order_by = 2;
    */
   orderBy: string;
 
   /**
-   * How many at most: 1 to 500, default 50 (0 means the default).
+   * How many jobs the page has at most: 1 to 500, default 50 (0 means the default).
    *
    * @generated from field: int32 page_size = 3;
    */
   pageSize: number;
 
   /**
-   * The next_page_token of the page before, with the same filter and order; empty for the first. Any other text is
-   * PAGE_TOKEN_INVALID.
+   * The next_page_token of the previous page, with the same filter and order. Empty for the first page. Any other text
+   * is PAGE_TOKEN_INVALID.
    *
    * @generated from field: string page_token = 4;
    */
@@ -189,14 +191,14 @@ export const ListJobsRequestSchema: GenMessage<ListJobsRequest> = /*@__PURE__*/
  */
 export type ListJobsResponse = Message<"easycron.v1.ListJobsResponse"> & {
   /**
-   * In the order asked for, names in byte order; without deleted ones.
+   * The jobs in the requested order, names in byte order. Deleted jobs are left out.
    *
    * @generated from field: repeated easycron.v1.Job jobs = 1;
    */
   jobs: Job[];
 
   /**
-   * Gives the next page; empty when this is the last.
+   * The token of the next page. Empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -211,37 +213,37 @@ export const ListJobsResponseSchema: GenMessage<ListJobsResponse> = /*@__PURE__*
   messageDesc(file_easycron_v1_job_service, 5);
 
 /**
- * Asks for a change.
+ * The request for a change.
  *
  * @generated from message easycron.v1.UpdateJobRequest
  */
 export type UpdateJobRequest = Message<"easycron.v1.UpdateJobRequest"> & {
   /**
-   * The new values; job.name says which job, job.etag (if not empty) which state of it is meant.
+   * The new values. job.name says which job is changed. If job.etag is not empty, the job must still have this etag.
    *
    * @generated from field: easycron.v1.Job job = 1;
    */
   job?: Job | undefined;
 
   /**
-   * The fields to change, by top-level name: schedules, start_time, end_time, max_fires, calendars,
-   * flexible_window, misfire_policy, catchup_window, max_catchup, overlap_policy, after_completion, target, payload, retry_policy,
-   * attempt_timeout, labels; or "*" for all of them. One that job leaves out goes back to its default. Without a
-   * mask, all that are set in job. Any other path is UPDATE_MASK_INVALID.
+   * The fields to change, by top-level name: schedules, start_time, end_time, max_fires, calendars, flexible_window,
+   * misfire_policy, catchup_window, max_catchup, overlap_policy, after_completion, target, payload, retry_policy,
+   * attempt_timeout, labels; or "*" for all of them. A field that the mask names and job does not set returns to its
+   * default. Without a mask, every field that is set in job is changed. Any other path is UPDATE_MASK_INVALID.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 2;
    */
   updateMask?: FieldMask | undefined;
 
   /**
-   * Creates the job if there is none of this name.
+   * Creates the job if no job has this name.
    *
    * @generated from field: bool allow_missing = 3;
    */
   allowMissing: boolean;
 
   /**
-   * Makes the call repeatable, as in CreateJob.
+   * Makes the call safe to repeat, as in CreateJob.
    *
    * @generated from field: string request_id = 4;
    */
@@ -263,20 +265,20 @@ export const UpdateJobRequestSchema: GenMessage<UpdateJobRequest> = /*@__PURE__*
   messageDesc(file_easycron_v1_job_service, 6);
 
 /**
- * The job as changed.
+ * The changed job.
  *
  * @generated from message easycron.v1.UpdateJobResponse
  */
 export type UpdateJobResponse = Message<"easycron.v1.UpdateJobResponse"> & {
   /**
-   * With its new revision; a change that changes nothing adds none.
+   * The job, with its new revision. A request that changes nothing adds no revision.
    *
    * @generated from field: easycron.v1.Job job = 1;
    */
   job?: Job | undefined;
 
   /**
-   * Advice; never a reason for failure.
+   * Advice. It never makes the call fail.
    *
    * @generated from field: repeated easycron.v1.Warning warnings = 2;
    */
@@ -304,7 +306,7 @@ export type DeleteJobRequest = Message<"easycron.v1.DeleteJobRequest"> & {
   name: string;
 
   /**
-   * If not empty, the state of the job that is meant; ETAG_MISMATCH if it has changed.
+   * If not empty, the etag that the job must still have. ETAG_MISMATCH if the job has changed.
    *
    * @generated from field: string etag = 2;
    */
@@ -319,13 +321,13 @@ export const DeleteJobRequestSchema: GenMessage<DeleteJobRequest> = /*@__PURE__*
   messageDesc(file_easycron_v1_job_service, 8);
 
 /**
- * The job as deleted.
+ * The deleted job.
  *
  * @generated from message easycron.v1.DeleteJobResponse
  */
 export type DeleteJobResponse = Message<"easycron.v1.DeleteJobResponse"> & {
   /**
-   * In state JOB_STATE_DELETED.
+   * The job, in state JOB_STATE_DELETED.
    *
    * @generated from field: easycron.v1.Job job = 1;
    */
@@ -353,14 +355,15 @@ export type PauseJobRequest = Message<"easycron.v1.PauseJobRequest"> & {
   name: string;
 
   /**
-   * Why, in the customer's words: at most 1024 characters, without U+0000.
+   * Why the job is paused, in the customer's words: at most 1024 characters, without U+0000.
    *
    * @generated from field: string note = 2;
    */
   note: string;
 
   /**
-   * When it resumes by itself: a fire time at this very instant fires. Later than now. Default: when ResumeJob says so.
+   * When the job resumes by itself. It must be later than now. A fire time at exactly this instant fires. Default: the
+   * job stays paused until ResumeJob.
    *
    * @generated from field: google.protobuf.Timestamp until = 3;
    */
@@ -375,13 +378,13 @@ export const PauseJobRequestSchema: GenMessage<PauseJobRequest> = /*@__PURE__*/
   messageDesc(file_easycron_v1_job_service, 10);
 
 /**
- * The job as paused.
+ * The paused job.
  *
  * @generated from message easycron.v1.PauseJobResponse
  */
 export type PauseJobResponse = Message<"easycron.v1.PauseJobResponse"> & {
   /**
-   * In state JOB_STATE_PAUSED.
+   * The job, in state JOB_STATE_PAUSED.
    *
    * @generated from field: easycron.v1.Job job = 1;
    */
@@ -417,13 +420,13 @@ export const ResumeJobRequestSchema: GenMessage<ResumeJobRequest> = /*@__PURE__*
   messageDesc(file_easycron_v1_job_service, 12);
 
 /**
- * The job as resumed.
+ * The resumed job.
  *
  * @generated from message easycron.v1.ResumeJobResponse
  */
 export type ResumeJobResponse = Message<"easycron.v1.ResumeJobResponse"> & {
   /**
-   * In state JOB_STATE_ACTIVE, with its next fire time.
+   * The job, in state JOB_STATE_ACTIVE, with its next fire time.
    *
    * @generated from field: easycron.v1.Job job = 1;
    */
@@ -438,7 +441,7 @@ export const ResumeJobResponseSchema: GenMessage<ResumeJobResponse> = /*@__PURE_
   messageDesc(file_easycron_v1_job_service, 13);
 
 /**
- * Asks for one trigger now.
+ * The request for one trigger now.
  *
  * @generated from message easycron.v1.RunJobRequest
  */
@@ -451,15 +454,15 @@ export type RunJobRequest = Message<"easycron.v1.RunJobRequest"> & {
   name: string;
 
   /**
-   * Makes the call repeatable: the same id gives the same trigger, for 24 hours. It is part of the trigger's id.
-   * Default: one made by the server. At most 128 printable characters.
+   * Makes the call safe to repeat: for 24 hours the same id gives the same trigger. It is part of what the trigger's
+   * id is computed from. At most 128 printable ASCII characters without spaces. Default: the server makes one.
    *
    * @generated from field: string request_id = 2;
    */
   requestId: string;
 
   /**
-   * Takes the place of the job's payload in this trigger, if set.
+   * If set, this trigger carries it instead of the job's payload.
    *
    * @generated from field: google.protobuf.Value payload = 3;
    */
@@ -474,13 +477,13 @@ export const RunJobRequestSchema: GenMessage<RunJobRequest> = /*@__PURE__*/
   messageDesc(file_easycron_v1_job_service, 14);
 
 /**
- * The trigger as made.
+ * The new trigger.
  *
  * @generated from message easycron.v1.RunJobResponse
  */
 export type RunJobResponse = Message<"easycron.v1.RunJobResponse"> & {
   /**
-   * Of kind TRIGGER_KIND_MANUAL.
+   * The trigger, of kind TRIGGER_KIND_MANUAL.
    *
    * @generated from field: easycron.v1.Trigger trigger = 1;
    */
@@ -495,14 +498,14 @@ export const RunJobResponseSchema: GenMessage<RunJobResponse> = /*@__PURE__*/
   messageDesc(file_easycron_v1_job_service, 15);
 
 /**
- * Jobs: what runs when, and where the signal goes. Every call is confined to the project of the API key; what
+ * Jobs: what runs when, and where its triggers are delivered. Every call sees only the project of its API key. What
  * belongs to another project is NOT_FOUND, exactly as if it had never existed.
  *
  * @generated from service easycron.v1.JobService
  */
 export const JobService: GenService<{
   /**
-   * Creates a job; its first fire time is the first one later than the answer.
+   * Creates a job. Its first fire time is the first one after the answer.
    *
    * @generated from rpc easycron.v1.JobService.CreateJob
    */
@@ -512,7 +515,7 @@ export const JobService: GenService<{
     output: typeof CreateJobResponseSchema;
   },
   /**
-   * Reads one job.
+   * Returns one job.
    *
    * @generated from rpc easycron.v1.JobService.GetJob
    */
@@ -522,7 +525,7 @@ export const JobService: GenService<{
     output: typeof GetJobResponseSchema;
   },
   /**
-   * Lists the project's jobs, all or those that pass a filter.
+   * Lists the project's jobs: all of them, or those that match a filter.
    *
    * @generated from rpc easycron.v1.JobService.ListJobs
    */
@@ -532,8 +535,8 @@ export const JobService: GenService<{
     output: typeof ListJobsResponseSchema;
   },
   /**
-   * Changes the fields that the mask names, as a new revision. Once it has returned, no delivery starts under the
-   * old specification for a later fire time.
+   * Changes the fields that the mask names, as a new revision. Once the call has returned, no delivery for a later
+   * fire time starts under the old specification.
    *
    * @generated from rpc easycron.v1.JobService.UpdateJob
    */
@@ -543,7 +546,8 @@ export const JobService: GenService<{
     output: typeof UpdateJobResponseSchema;
   },
   /**
-   * Deletes a job. Once it has returned, no delivery of it starts; triggers that had not succeeded are CANCELLED.
+   * Deletes a job. Once the call has returned, no delivery of the job starts. Its triggers that had not succeeded are
+   * CANCELLED.
    *
    * @generated from rpc easycron.v1.JobService.DeleteJob
    */
@@ -553,8 +557,9 @@ export const JobService: GenService<{
     output: typeof DeleteJobResponseSchema;
   },
   /**
-   * Pauses a job. Once it has returned, no delivery starts for a later fire time, until it is resumed. Fire times
-   * that pass meanwhile are not made up for. Pausing a paused job changes its note and its end.
+   * Pauses a job. Once the call has returned, no delivery for a later fire time starts until the job is resumed. Fire
+   * times during the pause are not caught up. Pausing a job that is paused already changes its note and the end of its
+   * pause.
    *
    * @generated from rpc easycron.v1.JobService.PauseJob
    */
@@ -564,7 +569,7 @@ export const JobService: GenService<{
     output: typeof PauseJobResponseSchema;
   },
   /**
-   * Resumes a paused job from its first fire time later than now. Resuming an active one changes nothing.
+   * Resumes a paused job from its first fire time after now. Resuming an active job changes nothing.
    *
    * @generated from rpc easycron.v1.JobService.ResumeJob
    */
@@ -574,7 +579,7 @@ export const JobService: GenService<{
     output: typeof ResumeJobResponseSchema;
   },
   /**
-   * Makes one trigger now, whether the job is paused or not, without moving its schedule.
+   * Creates one trigger now, whether the job is paused or not. The job's schedule does not change.
    *
    * @generated from rpc easycron.v1.JobService.RunJob
    */
@@ -594,7 +599,7 @@ export const JobService: GenService<{
     output: typeof BatchCreateJobsResponseSchema;
   },
   /**
-   * Changes up to 1,000 jobs, once all the changes have been checked.
+   * Changes up to 1,000 jobs, after all the changes have been checked.
    *
    * @generated from rpc easycron.v1.JobService.BatchUpdateJobs
    */
@@ -614,7 +619,7 @@ export const JobService: GenService<{
     output: typeof BatchDeleteJobsResponseSchema;
   },
   /**
-   * Pauses jobs by names, labels or a filter.
+   * Pauses jobs that are named, have some labels or match a filter.
    *
    * @generated from rpc easycron.v1.JobService.BatchPauseJobs
    */
@@ -624,7 +629,7 @@ export const JobService: GenService<{
     output: typeof BatchPauseJobsResponseSchema;
   },
   /**
-   * Resumes jobs by names, labels or a filter, or undoes a pause.
+   * Resumes jobs that are named, have some labels or match a filter, or undoes a pause.
    *
    * @generated from rpc easycron.v1.JobService.BatchResumeJobs
    */
@@ -634,7 +639,7 @@ export const JobService: GenService<{
     output: typeof BatchResumeJobsResponseSchema;
   },
   /**
-   * Makes the jobs that have some labels be exactly those given.
+   * Makes the jobs that have certain labels be exactly the given ones.
    *
    * @generated from rpc easycron.v1.JobService.ApplyJobs
    */
@@ -644,8 +649,8 @@ export const JobService: GenService<{
     output: typeof ApplyJobsResponseSchema;
   },
   /**
-   * Puts an earlier specification of a job in force again, as a new revision; it is judged as an update is, so times
-   * that have all passed since are refused.
+   * Puts an earlier specification of a job in effect again, as a new revision. The specification is checked as in an
+   * update, so it is refused if all its times have passed.
    *
    * @generated from rpc easycron.v1.JobService.RevertJob
    */
@@ -655,8 +660,9 @@ export const JobService: GenService<{
     output: typeof RevertJobResponseSchema;
   },
   /**
-   * Triggers a job for past fire times, as an operation that goes on after the answer. A fire time whose trigger has
-   * SUCCEEDED is left out, unless forced; each keeps the id that it has or would have had.
+   * Triggers a job for past fire times, as an operation that continues after the answer. A fire time whose trigger has
+   * SUCCEEDED is left out, unless force is set. Each trigger has the id that it has, or would have had, for its fire
+   * time.
    *
    * @generated from rpc easycron.v1.JobService.BackfillJob
    */
@@ -676,7 +682,7 @@ export const JobService: GenService<{
     output: typeof ListRevisionsResponseSchema;
   },
   /**
-   * Reads a revision, and which fire times it added and removed.
+   * Returns a revision, with the fire times that it added and removed.
    *
    * @generated from rpc easycron.v1.JobService.GetRevision
    */

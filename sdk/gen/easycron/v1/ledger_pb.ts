@@ -17,7 +17,7 @@ export const file_easycron_v1_ledger: GenFile = /*@__PURE__*/
   fileDesc("ChhlYXN5Y3Jvbi92MS9sZWRnZXIucHJvdG8SC2Vhc3ljcm9uLnYxIssBCgtMZWRnZXJFbnRyeRIwCgxub21pbmFsX3RpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiUKB3ZlcmRpY3QYAiABKA4yFC5lYXN5Y3Jvbi52MS5WZXJkaWN0EioKBnJlYXNvbhgDIAEoDjIaLmVhc3ljcm9uLnYxLlZlcmRpY3RSZWFzb24SJQoHdHJpZ2dlchgEIAEoCzIULmVhc3ljcm9uLnYxLlRyaWdnZXISEAoIY2FsZW5kYXIYBSABKAkikgEKEExlZGdlckRpZmZlcmVuY2USLwoEa2luZBgBIAEoDjIhLmVhc3ljcm9uLnYxLkxlZGdlckRpZmZlcmVuY2VLaW5kEjAKDG5vbWluYWxfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASCwoDam9iGAMgASgJEg4KBmRldGFpbBgEIAEoCSp4CgdWZXJkaWN0EhcKE1ZFUkRJQ1RfVU5TUEVDSUZJRUQQABIVChFWRVJESUNUX1RSSUdHRVJFRBABEhMKD1ZFUkRJQ1RfU0tJUFBFRBACEhIKDlZFUkRJQ1RfTUlTU0VEEAMSFAoQVkVSRElDVF9VUENPTUlORxAEKtsCCg1WZXJkaWN0UmVhc29uEh4KGlZFUkRJQ1RfUkVBU09OX1VOU1BFQ0lGSUVEEAASGQoVVkVSRElDVF9SRUFTT05fUEFVU0VEEAESIwofVkVSRElDVF9SRUFTT05fT1VUU0lERV9DQUxFTkRBUhACEhoKFlZFUkRJQ1RfUkVBU09OX09WRVJMQVAQAxIeChpWRVJESUNUX1JFQVNPTl9CVUZGRVJfRlVMTBAEEiUKIVZFUkRJQ1RfUkVBU09OX1NLSVBQRURfQllfUkVRVUVTVBAFEh8KG1ZFUkRJQ1RfUkVBU09OX0pPQl9ESVNBQkxFRBAGEiEKHVZFUkRJQ1RfUkVBU09OX0NBVENIVVBfV0lORE9XEAcSIAocVkVSRElDVF9SRUFTT05fQ0FUQ0hVUF9MSU1JVBAIEiEKHVZFUkRJQ1RfUkVBU09OX01JU0ZJUkVfUE9MSUNZEAkqtwMKFExlZGdlckRpZmZlcmVuY2VLaW5kEiYKIkxFREdFUl9ESUZGRVJFTkNFX0tJTkRfVU5TUEVDSUZJRUQQABImCiJMRURHRVJfRElGRkVSRU5DRV9LSU5EX1VOQUNDT1VOVEVEEAESJwojTEVER0VSX0RJRkZFUkVOQ0VfS0lORF9UV09fVkVSRElDVFMQAhItCilMRURHRVJfRElGRkVSRU5DRV9LSU5EX1VORVhQRUNURURfVFJJR0dFUhADEioKJkxFREdFUl9ESUZGRVJFTkNFX0tJTkRfVU5FWFBFQ1RFRF9TS0lQEAQSJwojTEVER0VSX0RJRkZFUkVOQ0VfS0lORF9CUk9LRU5fQ0hBSU4QBRIoCiRMRURHRVJfRElGRkVSRU5DRV9LSU5EX1dST05HX1ZFUkRJQ1QQBhIoCiRMRURHRVJfRElGRkVSRU5DRV9LSU5EX1dST05HX1RSSUdHRVIQBxIqCiZMRURHRVJfRElGRkVSRU5DRV9LSU5EX1dST05HX0ZJUkVfVElNRRAIEiIKHkxFREdFUl9ESUZGRVJFTkNFX0tJTkRfU1RBTExFRBAJYgZwcm90bzM", [file_easycron_v1_trigger, file_google_protobuf_timestamp]);
 
 /**
- * One fire time of a job with its verdict: it has exactly one.
+ * One fire time of a job with its verdict. A fire time has exactly one verdict.
  *
  * @generated from message easycron.v1.LedgerEntry
  */
@@ -30,28 +30,29 @@ export type LedgerEntry = Message<"easycron.v1.LedgerEntry"> & {
   nominalTime?: Timestamp | undefined;
 
   /**
-   * What became of it.
+   * What became of the fire time.
    *
    * @generated from field: easycron.v1.Verdict verdict = 2;
    */
   verdict: Verdict;
 
   /**
-   * Why it made no trigger; of an upcoming one of a paused job, PAUSED; otherwise unspecified.
+   * Why the fire time created no trigger. For an upcoming fire time of a paused job it is PAUSED. Otherwise
+   * unspecified.
    *
    * @generated from field: easycron.v1.VerdictReason reason = 3;
    */
   reason: VerdictReason;
 
   /**
-   * The trigger, with its state; present with VERDICT_TRIGGERED only.
+   * The trigger, with its state. Present with VERDICT_TRIGGERED only.
    *
    * @generated from field: easycron.v1.Trigger trigger = 4;
    */
   trigger?: Trigger | undefined;
 
   /**
-   * The calendar that was closed, when one was.
+   * The calendar that was closed, if one was.
    *
    * @generated from field: string calendar = 5;
    */
@@ -66,20 +67,20 @@ export const LedgerEntrySchema: GenMessage<LedgerEntry> = /*@__PURE__*/
   messageDesc(file_easycron_v1_ledger, 0);
 
 /**
- * Something that the audit found in the ledger and that should not be.
+ * An error that the audit found in the ledger.
  *
  * @generated from message easycron.v1.LedgerDifference
  */
 export type LedgerDifference = Message<"easycron.v1.LedgerDifference"> & {
   /**
-   * What it is.
+   * The kind of error.
    *
    * @generated from field: easycron.v1.LedgerDifferenceKind kind = 1;
    */
   kind: LedgerDifferenceKind;
 
   /**
-   * The fire time, or the first of them.
+   * The fire time, or the first of several.
    *
    * @generated from field: google.protobuf.Timestamp nominal_time = 2;
    */
@@ -93,7 +94,7 @@ export type LedgerDifference = Message<"easycron.v1.LedgerDifference"> & {
   job: string;
 
   /**
-   * What was expected and what is there, in words.
+   * What was expected and what was found, in words.
    *
    * @generated from field: string detail = 4;
    */
@@ -114,36 +115,36 @@ export const LedgerDifferenceSchema: GenMessage<LedgerDifference> = /*@__PURE__*
  */
 export const Verdict = {
   /**
-   * Never sent.
+   * No verdict: the instant is no fire time of the job. Only ExplainFireTime answers with it.
    *
    * @generated from enum value: VERDICT_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * It made a trigger.
+   * The fire time created a trigger.
    *
    * @generated from enum value: VERDICT_TRIGGERED = 1;
    */
   TRIGGERED: 1,
 
   /**
-   * It made none, as the job, its calendars or a request had it.
+   * The fire time created no trigger, because of the job's policies, a pause, a calendar or a request.
    *
    * @generated from enum value: VERDICT_SKIPPED = 2;
    */
   SKIPPED: 2,
 
   /**
-   * It made none, because EasyCron was down and it was too late afterwards.
+   * The fire time created no trigger, because EasyCron was down and afterwards it was too late.
    *
    * @generated from enum value: VERDICT_MISSED = 3;
    */
   MISSED: 3,
 
   /**
-   * It has not been decided: it lies ahead, waits for its delay, an opening or an earlier trigger, or is being worked
-   * off after an outage.
+   * The fire time is not decided yet. It lies in the future, or waits for its delay, for a calendar to open or for an
+   * earlier trigger to end, or it is part of the backlog after an outage.
    *
    * @generated from enum value: VERDICT_UPCOMING = 4;
    */
@@ -164,13 +165,13 @@ export const VerdictSchema: GenEnum<Verdict> = /*@__PURE__*/
   enumDesc(file_easycron_v1_ledger, 0);
 
 /**
- * Why a fire time made no trigger.
+ * Why a fire time created no trigger.
  *
  * @generated from enum easycron.v1.VerdictReason
  */
 export const VerdictReason = {
   /**
-   * Not said.
+   * No reason, because the verdict needs none.
    *
    * @generated from enum value: VERDICT_REASON_UNSPECIFIED = 0;
    */
@@ -191,14 +192,14 @@ export const VerdictReason = {
   OUTSIDE_CALENDAR: 2,
 
   /**
-   * An earlier trigger had not come to rest.
+   * An earlier trigger had not ended.
    *
    * @generated from enum value: VERDICT_REASON_OVERLAP = 3;
    */
   OVERLAP: 3,
 
   /**
-   * An earlier trigger had not come to rest, and as many as may wait for it did.
+   * An earlier trigger had not ended, and the largest allowed number of fire times waited for it already.
    *
    * @generated from enum value: VERDICT_REASON_BUFFER_FULL = 4;
    */
@@ -219,14 +220,14 @@ export const VerdictReason = {
   JOB_DISABLED: 6,
 
   /**
-   * It was later than the job's catch-up window.
+   * The fire time was later than the job's catch-up window allows.
    *
    * @generated from enum value: VERDICT_REASON_CATCHUP_WINDOW = 7;
    */
   CATCHUP_WINDOW: 7,
 
   /**
-   * There were more late ones after it than the job's max_catchup.
+   * More late fire times followed it than the job's max_catchup allows.
    *
    * @generated from enum value: VERDICT_REASON_CATCHUP_LIMIT = 8;
    */
@@ -241,7 +242,7 @@ export const VerdictReason = {
 } as const;
 
 /**
- * Why a fire time made no trigger.
+ * Why a fire time created no trigger.
  *
  * @generated from enum easycron.v1.VerdictReason
  */
@@ -254,77 +255,77 @@ export const VerdictReasonSchema: GenEnum<VerdictReason> = /*@__PURE__*/
   enumDesc(file_easycron_v1_ledger, 1);
 
 /**
- * What is wrong with a ledger.
+ * The kind of an error in a ledger.
  *
  * @generated from enum easycron.v1.LedgerDifferenceKind
  */
 export const LedgerDifferenceKind = {
   /**
-   * Not said.
+   * Never sent by the server.
    *
    * @generated from enum value: LEDGER_DIFFERENCE_KIND_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * A fire time that has neither a trigger nor a skip, although it is long past.
+   * A fire time has neither a trigger nor a skip, although it is long past.
    *
    * @generated from enum value: LEDGER_DIFFERENCE_KIND_UNACCOUNTED = 1;
    */
   UNACCOUNTED: 1,
 
   /**
-   * A fire time that has both.
+   * A fire time has both a trigger and a skip.
    *
    * @generated from enum value: LEDGER_DIFFERENCE_KIND_TWO_VERDICTS = 2;
    */
   TWO_VERDICTS: 2,
 
   /**
-   * A trigger at an instant that is no fire time.
+   * There is a trigger at an instant that is no fire time.
    *
    * @generated from enum value: LEDGER_DIFFERENCE_KIND_UNEXPECTED_TRIGGER = 3;
    */
   UNEXPECTED_TRIGGER: 3,
 
   /**
-   * A skip whose range does not hold as many fire times as it says.
+   * A recorded skip covers another number of fire times than it says.
    *
    * @generated from enum value: LEDGER_DIFFERENCE_KIND_UNEXPECTED_SKIP = 4;
    */
   UNEXPECTED_SKIP: 4,
 
   /**
-   * A trigger that does not stand where the chain has its place: another has it, the one before is missing, or what it
-   * says of its neighbours and of the fire times between them is not so.
+   * A trigger does not fit into the job's chain of triggers. Another trigger has its place, the one before it is
+   * missing, or what it says of its neighbours and of the fire times between them is wrong.
    *
    * @generated from enum value: LEDGER_DIFFERENCE_KIND_BROKEN_CHAIN = 5;
    */
   BROKEN_CHAIN: 5,
 
   /**
-   * A verdict or a reason that the job's policies, pauses and calendars of that time do not give.
+   * A verdict or a reason is not the one that follows from the job's policies, pauses and calendars at that time.
    *
    * @generated from enum value: LEDGER_DIFFERENCE_KIND_WRONG_VERDICT = 6;
    */
   WRONG_VERDICT: 6,
 
   /**
-   * A trigger with an id, a revision, a kind or an effective time that its fire time does not have.
+   * A trigger has an id, a revision, a kind or an effective time that does not belong to its fire time.
    *
    * @generated from enum value: LEDGER_DIFFERENCE_KIND_WRONG_TRIGGER = 7;
    */
   WRONG_TRIGGER: 7,
 
   /**
-   * An instant that is a fire time by one of two ways to compute it and is none by the other.
+   * The two independent ways to compute fire times disagree on whether an instant is a fire time.
    *
    * @generated from enum value: LEDGER_DIFFERENCE_KIND_WRONG_FIRE_TIME = 8;
    */
   WRONG_FIRE_TIME: 8,
 
   /**
-   * An active job with fire times left that no scheduler is going to look at.
+   * An active job has fire times left, but no scheduler is going to look at it.
    *
    * @generated from enum value: LEDGER_DIFFERENCE_KIND_STALLED = 9;
    */
@@ -332,7 +333,7 @@ export const LedgerDifferenceKind = {
 } as const;
 
 /**
- * What is wrong with a ledger.
+ * The kind of an error in a ledger.
  *
  * @generated from enum easycron.v1.LedgerDifferenceKind
  */

@@ -15,48 +15,48 @@ export const file_easycron_v1_operation: GenFile = /*@__PURE__*/
   fileDesc("ChtlYXN5Y3Jvbi92MS9vcGVyYXRpb24ucHJvdG8SC2Vhc3ljcm9uLnYxIuMBCglPcGVyYXRpb24SCgoCaWQYASABKAkSKgoFc3RhdGUYAiABKA4yGy5lYXN5Y3Jvbi52MS5PcGVyYXRpb25TdGF0ZRIwCghtZXRhZGF0YRgDIAEoCzIeLmVhc3ljcm9uLnYxLk9wZXJhdGlvbk1ldGFkYXRhEg0KBWVycm9yGAQgASgJEi8KC2NyZWF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAi2gIKEU9wZXJhdGlvbk1ldGFkYXRhEgsKA2pvYhgBIAEoCRIPCgdqb2JfdWlkGAIgASgJEi4KCnN0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdkcnlfcnVuGAUgASgIEg0KBWZvcmNlGAYgASgIEhYKDm1heF9wZXJfc2Vjb25kGAcgASgFEhcKD2ZpcmVfdGltZV9jb3VudBgIIAEoBRIeChZvdXRzaWRlX2NhbGVuZGFyX2NvdW50GAkgASgFEhcKD3N1Y2NlZWRlZF9jb3VudBgKIAEoBRIUCgxhY3RpdmVfY291bnQYCyABKAUSFQoNdHJpZ2dlcl9jb3VudBgMIAEoBRISCgpkb25lX2NvdW50GA0gASgFIswBChJCYWNrZmlsbEpvYlJlcXVlc3QSDAoEbmFtZRgBIAEoCRIuCgpzdGFydF90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHZHJ5X3J1bhgEIAEoCBINCgVmb3JjZRgFIAEoCBIWCg5tYXhfcGVyX3NlY29uZBgGIAEoBRISCgpyZXF1ZXN0X2lkGAcgASgJIkAKE0JhY2tmaWxsSm9iUmVzcG9uc2USKQoJb3BlcmF0aW9uGAEgASgLMhYuZWFzeWNyb24udjEuT3BlcmF0aW9uKqgBCg5PcGVyYXRpb25TdGF0ZRIfChtPUEVSQVRJT05fU1RBVEVfVU5TUEVDSUZJRUQQABIbChdPUEVSQVRJT05fU1RBVEVfUlVOTklORxABEh0KGU9QRVJBVElPTl9TVEFURV9TVUNDRUVERUQQAhIaChZPUEVSQVRJT05fU1RBVEVfRkFJTEVEEAMSHQoZT1BFUkFUSU9OX1NUQVRFX0NBTkNFTExFRBAEYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
- * Work that goes on after the call that asked for it.
+ * Work that continues after the call that started it.
  *
  * @generated from message easycron.v1.Operation
  */
 export type Operation = Message<"easycron.v1.Operation"> & {
   /**
-   * op_…; empty for a dry run, which is not kept.
+   * The operation's id, op_…. Empty for a dry run, which is not stored.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * How far it has come.
+   * The state of the operation.
    *
    * @generated from field: easycron.v1.OperationState state = 2;
    */
   state: OperationState;
 
   /**
-   * What it does, and how much of it is done.
+   * What the operation does, and how much of it is done.
    *
    * @generated from field: easycron.v1.OperationMetadata metadata = 3;
    */
   metadata?: OperationMetadata | undefined;
 
   /**
-   * Why it failed, in words; empty unless it did.
+   * Why the operation failed, in words. Empty unless it failed.
    *
    * @generated from field: string error = 4;
    */
   error: string;
 
   /**
-   * When it was asked for.
+   * When the operation was requested.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 5;
    */
   createTime?: Timestamp | undefined;
 
   /**
-   * When it ended; absent until then.
+   * When the operation ended. Absent until then.
    *
    * @generated from field: google.protobuf.Timestamp end_time = 6;
    */
@@ -71,7 +71,8 @@ export const OperationSchema: GenMessage<Operation> = /*@__PURE__*/
   messageDesc(file_easycron_v1_operation, 0);
 
 /**
- * A backfill, counted. What is left out and what is triggered add up to fire_time_count.
+ * What a backfill does, in numbers. The fire times that are left out and those that are triggered add up to
+ * fire_time_count.
  *
  * @generated from message easycron.v1.OperationMetadata
  */
@@ -91,78 +92,78 @@ export type OperationMetadata = Message<"easycron.v1.OperationMetadata"> & {
   jobUid: string;
 
   /**
-   * First instant of the range, inclusive.
+   * The first instant of the range, inclusive.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 3;
    */
   startTime?: Timestamp | undefined;
 
   /**
-   * Its end, exclusive.
+   * The end of the range, exclusive.
    *
    * @generated from field: google.protobuf.Timestamp end_time = 4;
    */
   endTime?: Timestamp | undefined;
 
   /**
-   * Whether it only counts.
+   * Whether the operation only counts.
    *
    * @generated from field: bool dry_run = 5;
    */
   dryRun: boolean;
 
   /**
-   * Whether it delivers again what has succeeded.
+   * Whether triggers that have SUCCEEDED are delivered again.
    *
    * @generated from field: bool force = 6;
    */
   force: boolean;
 
   /**
-   * Most triggers in a second.
+   * The largest number of triggers in one second.
    *
    * @generated from field: int32 max_per_second = 7;
    */
   maxPerSecond: number;
 
   /**
-   * The job's fire times within the range.
+   * How many fire times the job has in the range.
    *
    * @generated from field: int32 fire_time_count = 8;
    */
   fireTimeCount: number;
 
   /**
-   * Left out because a calendar was closed.
+   * How many are left out because a calendar was closed.
    *
    * @generated from field: int32 outside_calendar_count = 9;
    */
   outsideCalendarCount: number;
 
   /**
-   * Left out because their trigger has SUCCEEDED already.
+   * How many are left out because their trigger has SUCCEEDED already.
    *
    * @generated from field: int32 succeeded_count = 10;
    */
   succeededCount: number;
 
   /**
-   * Left out because they are on their way already: their trigger has not come to rest, or the job is still to decide
-   * them itself.
+   * How many are left out because they are being handled already: their trigger has not ended, or the job itself is
+   * still to decide them.
    *
    * @generated from field: int32 active_count = 11;
    */
   activeCount: number;
 
   /**
-   * To be triggered.
+   * How many are triggered.
    *
    * @generated from field: int32 trigger_count = 12;
    */
   triggerCount: number;
 
   /**
-   * Of these, how many have been handed over for delivery.
+   * How many of these have been handed over for delivery so far.
    *
    * @generated from field: int32 done_count = 13;
    */
@@ -177,56 +178,58 @@ export const OperationMetadataSchema: GenMessage<OperationMetadata> = /*@__PURE_
   messageDesc(file_easycron_v1_operation, 1);
 
 /**
- * Asks for triggers of past fire times.
+ * The request to trigger past fire times.
  *
  * @generated from message easycron.v1.BackfillJobRequest
  */
 export type BackfillJobRequest = Message<"easycron.v1.BackfillJobRequest"> & {
   /**
-   * The job's name. It may be paused.
+   * The job's name. The job may be paused.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * First instant, inclusive. Fire times are those of the present revision, also before the job was created.
+   * The first instant, inclusive. The fire times are those of the revision in effect now, also for the time before the
+   * job was created.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 2;
    */
   startTime?: Timestamp | undefined;
 
   /**
-   * The end, exclusive: later than start_time, at most 3,653 days later, and not later than now. The range may hold
-   * at most 100,000 fire times.
+   * The end, exclusive. It must be later than start_time by at most 3,653 days, and not later than now. The range may
+   * hold at most 100,000 fire times.
    *
    * @generated from field: google.protobuf.Timestamp end_time = 3;
    */
   endTime?: Timestamp | undefined;
 
   /**
-   * Counts, and triggers nothing.
+   * Counts the fire times and triggers none.
    *
    * @generated from field: bool dry_run = 4;
    */
   dryRun: boolean;
 
   /**
-   * Delivers again, under the same id, what has SUCCEEDED already. Default: leaves it out.
+   * Delivers triggers that have SUCCEEDED again, under the same id. Default: leaves them out.
    *
    * @generated from field: bool force = 5;
    */
   force: boolean;
 
   /**
-   * Most triggers in a second: 1 to 1,000; 0, the default, means 100.
+   * The largest number of triggers in one second: 1 to 1,000, default 100 (0 means the default).
    *
    * @generated from field: int32 max_per_second = 6;
    */
   maxPerSecond: number;
 
   /**
-   * Makes the call repeatable, as in CreateJob: the same id gives the same operation. A dry run remembers none.
+   * Makes the call safe to repeat, as in CreateJob: the same id gives the same operation. A dry run does not remember
+   * its id.
    *
    * @generated from field: string request_id = 7;
    */
@@ -241,13 +244,13 @@ export const BackfillJobRequestSchema: GenMessage<BackfillJobRequest> = /*@__PUR
   messageDesc(file_easycron_v1_operation, 2);
 
 /**
- * The backfill as begun.
+ * The backfill that was started.
  *
  * @generated from message easycron.v1.BackfillJobResponse
  */
 export type BackfillJobResponse = Message<"easycron.v1.BackfillJobResponse"> & {
   /**
-   * Its counts are final but for done_count, which GetOperation tells.
+   * The operation. All its counts are final except done_count. GetOperation returns the current done_count.
    *
    * @generated from field: easycron.v1.Operation operation = 1;
    */
@@ -262,41 +265,41 @@ export const BackfillJobResponseSchema: GenMessage<BackfillJobResponse> = /*@__P
   messageDesc(file_easycron_v1_operation, 3);
 
 /**
- * How far an operation has come.
+ * The state of an operation.
  *
  * @generated from enum easycron.v1.OperationState
  */
 export const OperationState = {
   /**
-   * Not said.
+   * Never sent by the server.
    *
    * @generated from enum value: OPERATION_STATE_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * Goes on.
+   * The operation is still running.
    *
    * @generated from enum value: OPERATION_STATE_RUNNING = 1;
    */
   RUNNING: 1,
 
   /**
-   * Did all of it.
+   * The operation has done all its work.
    *
    * @generated from enum value: OPERATION_STATE_SUCCEEDED = 2;
    */
   SUCCEEDED: 2,
 
   /**
-   * Ended before all was done, by a reason of its own.
+   * An error ended the operation before all its work was done.
    *
    * @generated from enum value: OPERATION_STATE_FAILED = 3;
    */
   FAILED: 3,
 
   /**
-   * Ended by CancelOperation.
+   * CancelOperation ended the operation.
    *
    * @generated from enum value: OPERATION_STATE_CANCELLED = 4;
    */
@@ -304,7 +307,7 @@ export const OperationState = {
 } as const;
 
 /**
- * How far an operation has come.
+ * The state of an operation.
  *
  * @generated from enum easycron.v1.OperationState
  */

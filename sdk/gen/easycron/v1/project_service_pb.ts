@@ -15,27 +15,27 @@ export const file_easycron_v1_project_service: GenFile = /*@__PURE__*/
   fileDesc("CiFlYXN5Y3Jvbi92MS9wcm9qZWN0X3NlcnZpY2UucHJvdG8SC2Vhc3ljcm9uLnYxIlwKB1Byb2plY3QSCgoCaWQYASABKAkSFAoMZGlzcGxheV9uYW1lGAIgASgJEi8KC2NyZWF0ZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCI9ChRDcmVhdGVQcm9qZWN0UmVxdWVzdBIlCgdwcm9qZWN0GAEgASgLMhQuZWFzeWNyb24udjEuUHJvamVjdCI+ChVDcmVhdGVQcm9qZWN0UmVzcG9uc2USJQoHcHJvamVjdBgBIAEoCzIULmVhc3ljcm9uLnYxLlByb2plY3QyaAoOUHJvamVjdFNlcnZpY2USVgoNQ3JlYXRlUHJvamVjdBIhLmVhc3ljcm9uLnYxLkNyZWF0ZVByb2plY3RSZXF1ZXN0GiIuZWFzeWNyb24udjEuQ3JlYXRlUHJvamVjdFJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
- * A tenant; every job, trigger and key belongs to exactly one.
+ * A tenant. Every job, trigger and API key belongs to exactly one project.
  *
  * @generated from message easycron.v1.Project
  */
 export type Project = Message<"easycron.v1.Project"> & {
   /**
-   * Output only: proj_….
+   * Output only. The project's id, proj_….
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * What people call it: 1 to 100 characters, not necessarily unique.
+   * A name for people to read: 1 to 100 characters, without U+0000. It need not be unique.
    *
    * @generated from field: string display_name = 2;
    */
   displayName: string;
 
   /**
-   * Output only: when it was created.
+   * Output only. When the project was created.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 3;
    */
@@ -50,13 +50,13 @@ export const ProjectSchema: GenMessage<Project> = /*@__PURE__*/
   messageDesc(file_easycron_v1_project_service, 0);
 
 /**
- * Asks for a new project.
+ * The request for a new project.
  *
  * @generated from message easycron.v1.CreateProjectRequest
  */
 export type CreateProjectRequest = Message<"easycron.v1.CreateProjectRequest"> & {
   /**
-   * The project; its output-only fields are ignored.
+   * The project. Its output-only fields are ignored.
    *
    * @generated from field: easycron.v1.Project project = 1;
    */
@@ -71,13 +71,13 @@ export const CreateProjectRequestSchema: GenMessage<CreateProjectRequest> = /*@_
   messageDesc(file_easycron_v1_project_service, 1);
 
 /**
- * The project as created.
+ * The new project.
  *
  * @generated from message easycron.v1.CreateProjectResponse
  */
 export type CreateProjectResponse = Message<"easycron.v1.CreateProjectResponse"> & {
   /**
-   * With its id.
+   * The project, with its id.
    *
    * @generated from field: easycron.v1.Project project = 1;
    */
@@ -92,7 +92,7 @@ export const CreateProjectResponseSchema: GenMessage<CreateProjectResponse> = /*
   messageDesc(file_easycron_v1_project_service, 2);
 
 /**
- * Projects: the tenants. Called with the operator's key.
+ * Projects: the tenants. These methods need the operator's key.
  *
  * @generated from service easycron.v1.ProjectService
  */

@@ -15,20 +15,20 @@ export const file_easycron_v1_signing_key_service: GenFile = /*@__PURE__*/
   fileDesc("CiVlYXN5Y3Jvbi92MS9zaWduaW5nX2tleV9zZXJ2aWNlLnByb3RvEgtlYXN5Y3Jvbi52MSJJCgpTaWduaW5nS2V5EgoKAmlkGAEgASgJEi8KC2NyZWF0ZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIZChdDcmVhdGVTaWduaW5nS2V5UmVxdWVzdCJYChhDcmVhdGVTaWduaW5nS2V5UmVzcG9uc2USLAoLc2lnbmluZ19rZXkYASABKAsyFy5lYXN5Y3Jvbi52MS5TaWduaW5nS2V5Eg4KBnNlY3JldBgCIAEoCTJ0ChFTaWduaW5nS2V5U2VydmljZRJfChBDcmVhdGVTaWduaW5nS2V5EiQuZWFzeWNyb24udjEuQ3JlYXRlU2lnbmluZ0tleVJlcXVlc3QaJS5lYXN5Y3Jvbi52MS5DcmVhdGVTaWduaW5nS2V5UmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
- * A key with which webhooks are signed.
+ * A key that signs webhooks.
  *
  * @generated from message easycron.v1.SigningKey
  */
 export type SigningKey = Message<"easycron.v1.SigningKey"> & {
   /**
-   * Output only: sk_….
+   * Output only. The key's id, sk_….
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * Output only: when it was created.
+   * Output only. When the key was created.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 2;
    */
@@ -43,7 +43,7 @@ export const SigningKeySchema: GenMessage<SigningKey> = /*@__PURE__*/
   messageDesc(file_easycron_v1_signing_key_service, 0);
 
 /**
- * Asks for a new key in the caller's project.
+ * The request for a new signing key in the caller's project.
  *
  * @generated from message easycron.v1.CreateSigningKeyRequest
  */
@@ -58,20 +58,21 @@ export const CreateSigningKeyRequestSchema: GenMessage<CreateSigningKeyRequest> 
   messageDesc(file_easycron_v1_signing_key_service, 1);
 
 /**
- * The key as created.
+ * The new signing key.
  *
  * @generated from message easycron.v1.CreateSigningKeyResponse
  */
 export type CreateSigningKeyResponse = Message<"easycron.v1.CreateSigningKeyResponse"> & {
   /**
-   * With its id.
+   * The key, with its id.
    *
    * @generated from field: easycron.v1.SigningKey signing_key = 1;
    */
   signingKey?: SigningKey | undefined;
 
   /**
-   * whsec_…, to give to the receiver's verifier. It is stored encrypted and not shown again.
+   * The secret, whsec_…. The receiver needs it to verify signatures. The server stores it encrypted and does not show
+   * it again.
    *
    * @generated from field: string secret = 2;
    */
@@ -86,13 +87,14 @@ export const CreateSigningKeyResponseSchema: GenMessage<CreateSigningKeyResponse
   messageDesc(file_easycron_v1_signing_key_service, 2);
 
 /**
- * The keys with which a project's webhooks are signed.
+ * The keys that sign a project's webhooks.
  *
  * @generated from service easycron.v1.SigningKeyService
  */
 export const SigningKeyService: GenService<{
   /**
-   * Creates a key. From its return on, every attempt carries a signature by it beside those by older keys.
+   * Creates a signing key. Once the call has returned, every attempt carries a signature made with the new key, in
+   * addition to those made with older keys.
    *
    * @generated from rpc easycron.v1.SigningKeyService.CreateSigningKey
    */

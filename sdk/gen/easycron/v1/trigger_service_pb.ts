@@ -23,7 +23,7 @@ export const file_easycron_v1_trigger_service: GenFile = /*@__PURE__*/
  */
 export type GetTriggerRequest = Message<"easycron.v1.GetTriggerRequest"> & {
   /**
-   * Its id, trg_….
+   * The trigger's id, trg_….
    *
    * @generated from field: string id = 1;
    */
@@ -38,13 +38,13 @@ export const GetTriggerRequestSchema: GenMessage<GetTriggerRequest> = /*@__PURE_
   messageDesc(file_easycron_v1_trigger_service, 0);
 
 /**
- * The trigger asked for.
+ * The trigger that was asked for.
  *
  * @generated from message easycron.v1.GetTriggerResponse
  */
 export type GetTriggerResponse = Message<"easycron.v1.GetTriggerResponse"> & {
   /**
-   * As it is now.
+   * The trigger as it is now.
    *
    * @generated from field: easycron.v1.Trigger trigger = 1;
    */
@@ -59,48 +59,48 @@ export const GetTriggerResponseSchema: GenMessage<GetTriggerResponse> = /*@__PUR
   messageDesc(file_easycron_v1_trigger_service, 1);
 
 /**
- * Asks for a page of triggers. Each condition narrows the list; an absent one does not.
+ * The request for a page of triggers. Each condition that is set narrows the list.
  *
  * @generated from message easycron.v1.ListTriggersRequest
  */
 export type ListTriggersRequest = Message<"easycron.v1.ListTriggersRequest"> & {
   /**
-   * Only of the job with this name, deleted ones included; JOB_NOT_FOUND if there never was one.
+   * Only triggers of jobs that have had this name, deleted jobs included. JOB_NOT_FOUND if no job has ever had it.
    *
    * @generated from field: string job = 1;
    */
   job: string;
 
   /**
-   * Only in this state.
+   * Only triggers in this state.
    *
    * @generated from field: easycron.v1.TriggerState state = 2;
    */
   state: TriggerState;
 
   /**
-   * Only with a nominal time at or after this.
+   * Only triggers with a nominal time at or after this.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 3;
    */
   startTime?: Timestamp | undefined;
 
   /**
-   * Only with a nominal time before this.
+   * Only triggers with a nominal time before this.
    *
    * @generated from field: google.protobuf.Timestamp end_time = 4;
    */
   endTime?: Timestamp | undefined;
 
   /**
-   * How many at most: 1 to 500, default 50 (0 means the default).
+   * How many triggers the page has at most: 1 to 500, default 50 (0 means the default).
    *
    * @generated from field: int32 page_size = 5;
    */
   pageSize: number;
 
   /**
-   * The next_page_token of the page before; empty for the first. Any other text is PAGE_TOKEN_INVALID.
+   * The next_page_token of the previous page. Empty for the first page. Any other text is PAGE_TOKEN_INVALID.
    *
    * @generated from field: string page_token = 6;
    */
@@ -121,14 +121,14 @@ export const ListTriggersRequestSchema: GenMessage<ListTriggersRequest> = /*@__P
  */
 export type ListTriggersResponse = Message<"easycron.v1.ListTriggersResponse"> & {
   /**
-   * Newest nominal time first.
+   * The triggers, newest nominal time first.
    *
    * @generated from field: repeated easycron.v1.Trigger triggers = 1;
    */
   triggers: Trigger[];
 
   /**
-   * Gives the next page; empty when this is the last.
+   * The token of the next page. Empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -143,35 +143,35 @@ export const ListTriggersResponseSchema: GenMessage<ListTriggersResponse> = /*@_
   messageDesc(file_easycron_v1_trigger_service, 3);
 
 /**
- * Says which triggers are not wanted. Each condition narrows; job or kind must be given.
+ * Says which triggers to cancel. Each condition that is set narrows the choice. job or kind must be set.
  *
  * @generated from message easycron.v1.DiscardTriggersRequest
  */
 export type DiscardTriggersRequest = Message<"easycron.v1.DiscardTriggersRequest"> & {
   /**
-   * Only of the living job with this name; JOB_NOT_FOUND if there is none.
+   * Only triggers of the job that has this name now. JOB_NOT_FOUND if there is none.
    *
    * @generated from field: string job = 1;
    */
   job: string;
 
   /**
-   * Only of this kind: TRIGGER_KIND_CATCHUP is what is being made up for after an outage.
+   * Only triggers of this kind. TRIGGER_KIND_CATCHUP is the catch-up after an outage.
    *
    * @generated from field: easycron.v1.TriggerKind kind = 2;
    */
   kind: TriggerKind;
 
   /**
-   * Only with a nominal time at or after this.
+   * Only triggers with a nominal time at or after this.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 3;
    */
   startTime?: Timestamp | undefined;
 
   /**
-   * Only with a nominal time before this. Default: now. A later one takes what is handed over ahead of time too; use
-   * SkipFireTime or PauseJob for fire times to come.
+   * Only triggers with a nominal time before this. Default: now. A later time includes triggers that are handed over
+   * before their fire time. For fire times in the future use SkipFireTime or PauseJob.
    *
    * @generated from field: google.protobuf.Timestamp end_time = 4;
    */
@@ -186,20 +186,20 @@ export const DiscardTriggersRequestSchema: GenMessage<DiscardTriggersRequest> = 
   messageDesc(file_easycron_v1_trigger_service, 4);
 
 /**
- * What was discarded.
+ * What was cancelled.
  *
  * @generated from message easycron.v1.DiscardTriggersResponse
  */
 export type DiscardTriggersResponse = Message<"easycron.v1.DiscardTriggersResponse"> & {
   /**
-   * How many triggers are now CANCELLED, or will be when the attempt in flight has failed.
+   * How many triggers are now CANCELLED, or will be if the attempt in flight fails.
    *
    * @generated from field: int32 discarded_count = 1;
    */
   discardedCount: number;
 
   /**
-   * Whether there are more of them than the 10,000 of one call: call again.
+   * Whether there are more such triggers than the 10,000 that one call cancels. If so, call again.
    *
    * @generated from field: bool more = 2;
    */
@@ -214,13 +214,13 @@ export const DiscardTriggersResponseSchema: GenMessage<DiscardTriggersResponse> 
   messageDesc(file_easycron_v1_trigger_service, 5);
 
 /**
- * Names the trigger whose attempts are asked for.
+ * Names the trigger whose attempts are listed.
  *
  * @generated from message easycron.v1.ListAttemptsRequest
  */
 export type ListAttemptsRequest = Message<"easycron.v1.ListAttemptsRequest"> & {
   /**
-   * Its id, trg_….
+   * The trigger's id, trg_….
    *
    * @generated from field: string trigger = 1;
    */
@@ -241,7 +241,8 @@ export const ListAttemptsRequestSchema: GenMessage<ListAttemptsRequest> = /*@__P
  */
 export type ListAttemptsResponse = Message<"easycron.v1.ListAttemptsResponse"> & {
   /**
-   * By number: as many as the retry policy allows, and at most three more whose outcome was lost with a dispatcher.
+   * The attempts by number. There are at most as many as the retry policy allows, and three more whose outcome was
+   * lost when a dispatcher died.
    *
    * @generated from field: repeated easycron.v1.Attempt attempts = 1;
    */
@@ -256,13 +257,13 @@ export const ListAttemptsResponseSchema: GenMessage<ListAttemptsResponse> = /*@_
   messageDesc(file_easycron_v1_trigger_service, 7);
 
 /**
- * What became of fire times. Every call is confined to the project of the API key.
+ * Triggers and their attempts: what became of fire times. Every call sees only the project of its API key.
  *
  * @generated from service easycron.v1.TriggerService
  */
 export const TriggerService: GenService<{
   /**
-   * Reads one trigger.
+   * Returns one trigger.
    *
    * @generated from rpc easycron.v1.TriggerService.GetTrigger
    */
@@ -282,8 +283,8 @@ export const TriggerService: GenService<{
     output: typeof ListTriggersResponseSchema;
   },
   /**
-   * Makes triggers CANCELLED that have not come to rest: what an outage has left to be made up for, say. An attempt that
-   * is in flight is let run, and is not made again. Once it has returned, no attempt of these starts.
+   * Cancels triggers that have not ended, for example the backlog of an outage. An attempt in flight is allowed to
+   * finish, but is not tried again. Once the call has returned, no attempt of these triggers starts.
    *
    * @generated from rpc easycron.v1.TriggerService.DiscardTriggers
    */

@@ -21,7 +21,7 @@ export const file_easycron_internal_scheduler_v1_calendar: GenFile = /*@__PURE__
  */
 export type CreateCalendarRequest = Message<"easycron.internal.scheduler.v1.CreateCalendarRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -70,7 +70,7 @@ export const CreateCalendarResponseSchema: GenMessage<CreateCalendarResponse> = 
  */
 export type GetCalendarRequest = Message<"easycron.internal.scheduler.v1.GetCalendarRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -119,7 +119,7 @@ export const GetCalendarResponseSchema: GenMessage<GetCalendarResponse> = /*@__P
  */
 export type ListCalendarsRequest = Message<"easycron.internal.scheduler.v1.ListCalendarsRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -168,7 +168,7 @@ export const ListCalendarsResponseSchema: GenMessage<ListCalendarsResponse> = /*
  */
 export type UpdateCalendarRequest = Message<"easycron.internal.scheduler.v1.UpdateCalendarRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -217,7 +217,7 @@ export const UpdateCalendarResponseSchema: GenMessage<UpdateCalendarResponse> = 
  */
 export type DeleteCalendarRequest = Message<"easycron.internal.scheduler.v1.DeleteCalendarRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -266,7 +266,7 @@ export const DeleteCalendarResponseSchema: GenMessage<DeleteCalendarResponse> = 
  */
 export type CheckCalendarRequest = Message<"easycron.internal.scheduler.v1.CheckCalendarRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */

@@ -21,7 +21,7 @@ export const file_easycron_internal_scheduler_v1_job_batch: GenFile = /*@__PURE_
  */
 export type BatchCreateJobsRequest = Message<"easycron.internal.scheduler.v1.BatchCreateJobsRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -77,7 +77,7 @@ export const BatchCreateJobsResponseSchema: GenMessage<BatchCreateJobsResponse> 
  */
 export type BatchUpdateJobsRequest = Message<"easycron.internal.scheduler.v1.BatchUpdateJobsRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -133,7 +133,7 @@ export const BatchUpdateJobsResponseSchema: GenMessage<BatchUpdateJobsResponse> 
  */
 export type BatchDeleteJobsRequest = Message<"easycron.internal.scheduler.v1.BatchDeleteJobsRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -182,7 +182,7 @@ export const BatchDeleteJobsResponseSchema: GenMessage<BatchDeleteJobsResponse> 
  */
 export type BatchPauseJobsRequest = Message<"easycron.internal.scheduler.v1.BatchPauseJobsRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -231,7 +231,7 @@ export const BatchPauseJobsResponseSchema: GenMessage<BatchPauseJobsResponse> = 
  */
 export type BatchResumeJobsRequest = Message<"easycron.internal.scheduler.v1.BatchResumeJobsRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -280,7 +280,7 @@ export const BatchResumeJobsResponseSchema: GenMessage<BatchResumeJobsResponse> 
  */
 export type ApplyJobsRequest = Message<"easycron.internal.scheduler.v1.ApplyJobsRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */

@@ -21,7 +21,7 @@ export const file_easycron_internal_scheduler_v1_ledger: GenFile = /*@__PURE__*/
  */
 export type ListFireTimesRequest = Message<"easycron.internal.scheduler.v1.ListFireTimesRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -70,7 +70,7 @@ export const ListFireTimesResponseSchema: GenMessage<ListFireTimesResponse> = /*
  */
 export type ExplainFireTimeRequest = Message<"easycron.internal.scheduler.v1.ExplainFireTimeRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -119,7 +119,7 @@ export const ExplainFireTimeResponseSchema: GenMessage<ExplainFireTimeResponse> 
  */
 export type SkipFireTimeRequest = Message<"easycron.internal.scheduler.v1.SkipFireTimeRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -168,7 +168,7 @@ export const SkipFireTimeResponseSchema: GenMessage<SkipFireTimeResponse> = /*@_
  */
 export type AuditLedgerRequest = Message<"easycron.internal.scheduler.v1.AuditLedgerRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */

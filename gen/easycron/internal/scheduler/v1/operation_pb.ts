@@ -23,7 +23,7 @@ export const file_easycron_internal_scheduler_v1_operation: GenFile = /*@__PURE_
  */
 export type GetOperationRequest = Message<"easycron.internal.scheduler.v1.GetOperationRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -72,7 +72,7 @@ export const GetOperationResponseSchema: GenMessage<GetOperationResponse> = /*@_
  */
 export type ListOperationsRequest = Message<"easycron.internal.scheduler.v1.ListOperationsRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -121,7 +121,7 @@ export const ListOperationsResponseSchema: GenMessage<ListOperationsResponse> = 
  */
 export type CancelOperationRequest = Message<"easycron.internal.scheduler.v1.CancelOperationRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -170,7 +170,7 @@ export const CancelOperationResponseSchema: GenMessage<CancelOperationResponse> 
  */
 export type BackfillJobRequest = Message<"easycron.internal.scheduler.v1.BackfillJobRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */

@@ -21,7 +21,7 @@ export const file_easycron_internal_scheduler_v1_revision: GenFile = /*@__PURE__
  */
 export type ListRevisionsRequest = Message<"easycron.internal.scheduler.v1.ListRevisionsRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -70,7 +70,7 @@ export const ListRevisionsResponseSchema: GenMessage<ListRevisionsResponse> = /*
  */
 export type GetRevisionRequest = Message<"easycron.internal.scheduler.v1.GetRevisionRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -119,7 +119,7 @@ export const GetRevisionResponseSchema: GenMessage<GetRevisionResponse> = /*@__P
  */
 export type RevertJobRequest = Message<"easycron.internal.scheduler.v1.RevertJobRequest"> & {
   /**
-   * The authenticated caller's project, proj_….
+   * The project of the authenticated caller, proj_….
    *
    * @generated from field: string project_id = 1;
    */

@@ -1,0 +1,125 @@
+import { MethodOptions_IdempotencyLevel as IdempotencyLevel } from "@bufbuild/protobuf/wkt";
+import { createContextValues } from "@connectrpc/connect";
+import { describe, expect, test } from "vitest";
+import { DispatcherService } from "../../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
+import { SchedulerService } from "../../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
+import { ApiKeyService } from "../../gen/easycron/v1/api_key_service_pb.ts";
+import { CalendarService } from "../../gen/easycron/v1/calendar_service_pb.ts";
+import { JobService } from "../../gen/easycron/v1/job_service_pb.ts";
+import { LedgerService } from "../../gen/easycron/v1/ledger_service_pb.ts";
+import { OperationService } from "../../gen/easycron/v1/operation_service_pb.ts";
+import { ProjectService } from "../../gen/easycron/v1/project_service_pb.ts";
+import { ScheduleService } from "../../gen/easycron/v1/schedule_service_pb.ts";
+import { SigningKeyService } from "../../gen/easycron/v1/signing_key_service_pb.ts";
+import { SystemService } from "../../gen/easycron/v1/system_service_pb.ts";
+import { TriggerService } from "../../gen/easycron/v1/trigger_service_pb.ts";
+import { failure } from "../../mesh/errors.ts";
+import { callerKey } from "../access/caller.ts";
+import { traceparentKey } from "../interceptors/trace.ts";
+import { forward } from "./forward.ts";
+
+type Context = Parameters<ReturnType<typeof forward>>[1];
+
+const signal = new AbortController().signal;
+
+function contextOf(caller: "project" | "operator"): Context {
+  const values = createContextValues();
+  const project = { kind: "project", projectId: "proj_a", keyId: "key_a", plugins: ["redis"] } as const;
+  values.set(callerKey, caller === "project" ? project : { kind: "operator" });
+  values.set(traceparentKey, "00-1-2-01");
+  return { signal, values, timeoutMs: () => 1_500 } as Context;
+}
+
+describe("a forwarded method", () => {
+  test("sends the caller's project and key, the request, and the call's deadline, end and trace", async () => {
+    const seen: unknown[] = [];
+    const handler = forward(async (request: object, options) => {
+      seen.push(request, options);
+      return { response: "answer" };
+    });
+    expect(await handler("request", contextOf("project"))).toBe("answer");
+    expect(seen).toEqual([
+      { projectId: "proj_a", request: "request", actor: "key_a" },
+      { signal, deadlineMs: 1_500, traceparent: "00-1-2-01" },
+    ]);
+  });
+
+  test("makes no call inward when its check refuses the request", async () => {
+    let calls = 0;
+    const inner = async () => {
+      calls += 1;
+      return { response: "answer" };
+    };
+    const handler = forward(inner, (request: string, { plugins }) => {
+      throw failure("FIELD_INVALID", { field: request, problem: plugins.join() });
+    });
+    await expect(handler("name", contextOf("project"))).rejects.toThrow("name: redis");
+    expect(calls).toBe(0);
+  });
+
+  test("refuses a caller that is no project", async () => {
+    const handler = forward(async () => ({ response: "answer" }));
+    await expect(handler("request", contextOf("operator"))).rejects.toMatchObject({
+      reason: "API_KEY_INVALID",
+    });
+  });
+
+  test("fails when the inner service answers without a response", async () => {
+    const handler = forward(async () => ({ response: undefined }));
+    await expect(handler("request", contextOf("project"))).rejects.toThrow("without a response");
+  });
+});
+
+describe("the idempotency levels of the protos", () => {
+  const outer = [
+    ApiKeyService,
+    CalendarService,
+    JobService,
+    LedgerService,
+    OperationService,
+    ProjectService,
+    ScheduleService,
+    SigningKeyService,
+    SystemService,
+    TriggerService,
+  ].flatMap(({ methods }) => methods);
+  const inner = [SchedulerService, DispatcherService].flatMap(({ methods }) => methods);
+  const namesOf = (methods: readonly (typeof outer)[number][], level: IdempotencyLevel) =>
+    methods.filter(({ idempotency }) => idempotency === level).map(({ name }) => name);
+
+  // Connect serves these methods by GET too. A method on this list must change nothing.
+  const READS = [
+    "CheckCalendar",
+    "GetCalendar",
+    "ListCalendars",
+    "GetJob",
+    "GetRevision",
+    "ListJobs",
+    "ListRevisions",
+    "AuditLedger",
+    "ExplainFireTime",
+    "ListFireTimes",
+    "GetOperation",
+    "ListOperations",
+    "ListZoneDataImpacts",
+    "PreviewSchedule",
+    "SimulateSchedule",
+    "GetServerInfo",
+    "GetTrigger",
+    "ListAttempts",
+    "ListTriggers",
+  ];
+  const REPEATABLE_WRITES = ["CancelOperation", "PauseJob", "ResumeJob"];
+
+  test("open exactly the reads of the public API to GET", () => {
+    expect(namesOf(outer, IdempotencyLevel.NO_SIDE_EFFECTS).sort()).toEqual([...READS].sort());
+    expect(namesOf(outer, IdempotencyLevel.IDEMPOTENT).sort()).toEqual(REPEATABLE_WRITES);
+  });
+
+  test("let the gateway send again exactly the reads, and the writes that are safe to repeat", () => {
+    const own = READS.filter((name) => name !== "GetServerInfo");
+    const reads = [...own, "GetZoneData", "ResolveJob"];
+    expect(namesOf(inner, IdempotencyLevel.NO_SIDE_EFFECTS).sort()).toEqual(reads.sort());
+    expect(namesOf(inner, IdempotencyLevel.IDEMPOTENT).sort()).toEqual(REPEATABLE_WRITES);
+  });
+});
