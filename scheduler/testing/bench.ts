@@ -1,10 +1,8 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import pg from "pg";
-import { createPool } from "../../db/pool.ts";
 import { type Job, JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import { CreateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
 import { TriggerKind } from "../../gen/easycron/v1/trigger_pb.ts";
-import { createDatabase } from "../../test/support/database.ts";
 import { createJob } from "../changes/create-job.ts";
 import type { TriggerEventInit } from "../job/chain.ts";
 import type { JobRow } from "../job/job.ts";
@@ -14,6 +12,7 @@ import type { Parts } from "../parts.ts";
 import type { HandOver } from "../turns/hand-over.ts";
 import { createTick, type Tick } from "../turns/tick.ts";
 import { createZoneData, ownRelease } from "../zones/zone-data.ts";
+import { borrowDatabase } from "./bench-database.ts";
 
 /** The project of every job here. */
 export const PROJECT = "proj_test";
@@ -87,13 +86,10 @@ function kindName(kind: TriggerKind): string {
   return found?.[0] ?? "SCHEDULED";
 }
 
-/** Opens a bench on a database of its own. */
+/** Opens a bench on an empty database that no other bench uses until this one is closed. */
 export async function openBench(startMs: number): Promise<SchedulerBench> {
-  const test = await createDatabase();
-  const database = createPool({ connectionString: test.url("scheduler"), max: 8, applicationName: "test" });
-  const dispatcher = new pg.Pool({ connectionString: test.url("dispatcher") });
-  // An idle connection may be cut when the database is dropped.
-  dispatcher.on("error", () => {});
+  const lent = await borrowDatabase();
+  const { database, dispatcher } = lent;
   let now = startMs;
   let down = false;
   let lost = false;
@@ -148,7 +144,7 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
   };
   return {
     parts,
-    adminUrl: test.url(),
+    adminUrl: lent.url(),
     tick: createTick({ ...parts, onTrouble }),
     missed,
     setTime: (ms) => {
@@ -221,16 +217,12 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
       await dispatcher.query("delete from dispatcher.triggers where id = $1", [id]);
     },
     spoil: async (room, text, values = []) => {
-      const client = new pg.Client({ connectionString: test.url(room) });
+      const client = new pg.Client({ connectionString: lent.url(room) });
       await client.connect();
       await client.query(text, [...values]);
       await client.end();
     },
-    close: async () => {
-      await database.close();
-      await dispatcher.end();
-      await test.drop();
-    },
+    close: lent.giveBack,
   };
 }
 
