@@ -3,15 +3,15 @@ import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { EasyCron } from "../../sdk/index.ts";
-import { startMesh } from "../support/mesh.ts";
+import { joinMesh } from "../support/shared-mesh.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 
-let mesh: Awaited<ReturnType<typeof startMesh>>;
+let mesh: Awaited<ReturnType<typeof joinMesh>>;
 let otherKey: string;
 
 beforeAll(async () => {
-  mesh = await startMesh({ schedulers: 1, dispatchers: 1 });
+  mesh = await joinMesh();
   const operator = new EasyCron({ url: mesh.url, apiKey: mesh.operatorKey });
   const { project } = await operator.projects.createProject({ project: { displayName: "other" } });
   otherKey = (await operator.apiKeys.createApiKey({ project: project?.id ?? "" })).secret;

@@ -2,16 +2,16 @@ import { Webhook } from "standardwebhooks";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { EasyCron, toPayload, triggerId } from "../../sdk/index.ts";
 import { verify } from "../../sdk/webhook.ts";
-import { startMesh } from "../support/mesh.ts";
 import { startReceiver } from "../support/receiver.ts";
+import { joinMesh } from "../support/shared-mesh.ts";
 
-let mesh: Awaited<ReturnType<typeof startMesh>>;
+let mesh: Awaited<ReturnType<typeof joinMesh>>;
 let receiver: Awaited<ReturnType<typeof startReceiver>>;
 let client: EasyCron;
 
 beforeAll(async () => {
   receiver = await startReceiver();
-  mesh = await startMesh({ schedulers: 1, dispatchers: 1 });
+  mesh = await joinMesh();
   client = new EasyCron({ url: mesh.url, apiKey: mesh.apiKey });
 });
 afterAll(async () => {

@@ -7,18 +7,18 @@ import {
   timestampFromDate,
   triggerId,
 } from "../../sdk/index.ts";
-import { startMesh } from "../support/mesh.ts";
 import { startReceiver } from "../support/receiver.ts";
+import { joinMesh } from "../support/shared-mesh.ts";
 
 // Calendars, revisions, batches and backfills, from the SDK to the receiver.
 
-let mesh: Awaited<ReturnType<typeof startMesh>>;
+let mesh: Awaited<ReturnType<typeof joinMesh>>;
 let receiver: Awaited<ReturnType<typeof startReceiver>>;
 let client: EasyCron;
 
 beforeAll(async () => {
   receiver = await startReceiver();
-  mesh = await startMesh();
+  mesh = await joinMesh();
   client = new EasyCron({ url: mesh.url, apiKey: mesh.apiKey });
 });
 afterAll(async () => {
