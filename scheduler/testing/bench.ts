@@ -95,7 +95,7 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
   let lost = false;
   const time = (ms: bigint | undefined) => (ms === undefined ? null : new Date(Number(ms)).toISOString());
   const record = async (events: readonly TriggerEventInit[]) => {
-    await dispatcher.query(RECORD, [
+    await dispatcher().query(RECORD, [
       events.map((event) => event.triggerId),
       events.map((event) => time(event.nominalTimeMs)),
       events.map((event) => event.jobUid),
@@ -161,7 +161,7 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
       return (await createJob(parts, PROJECT, request)).row;
     },
     triggersOf: async (jobUid) => {
-      const { rows } = await dispatcher.query(
+      const { rows } = await dispatcher().query(
         `select id, extract(epoch from fire_time) * 1000 as at, extract(epoch from effective_time) * 1000 as effective,
                 seq, revision, state, kind, previous_skipped as skipped, previous_missed as missed
            from dispatcher.triggers where job_uid = $1 order by fire_time`,
@@ -175,16 +175,16 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
     },
     record,
     start: async (id) => {
-      await dispatcher.query(
+      await dispatcher().query(
         `update dispatcher.triggers set state = 'RUNNING', attempt_count = 1 where id = $1`,
         [id],
       );
     },
     fail: async (id) => {
-      await dispatcher.query(`update dispatcher.triggers set state = 'RETRYING' where id = $1`, [id]);
+      await dispatcher().query(`update dispatcher.triggers set state = 'RETRYING' where id = $1`, [id]);
     },
     whileLocked: async (id, work) => {
-      const client = await dispatcher.connect();
+      const client = await dispatcher().connect();
       try {
         await client.query("begin");
         await client.query("select from dispatcher.triggers where id = $1 for update", [id]);
@@ -197,24 +197,24 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
     untilBlocked: async () => {
       const waiting = `select 1 from pg_stat_activity
         where datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0`;
-      while ((await dispatcher.query(waiting)).rows.length === 0);
+      while ((await dispatcher().query(waiting)).rows.length === 0);
     },
     succeed: async (jobUid) => {
-      await dispatcher.query(
+      await dispatcher().query(
         `update dispatcher.triggers set state = 'SUCCEEDED', attempt_count = 1, end_time = $2
           where job_uid = $1 and effective_time <= $2 and end_time is null`,
         [jobUid, new Date(now).toISOString()],
       );
     },
     finish: async (id, state) => {
-      await dispatcher.query("update dispatcher.triggers set state = $2, end_time = $3 where id = $1", [
+      await dispatcher().query("update dispatcher.triggers set state = $2, end_time = $3 where id = $1", [
         id,
         state,
         new Date(now).toISOString(),
       ]);
     },
     lose: async (id) => {
-      await dispatcher.query("delete from dispatcher.triggers where id = $1", [id]);
+      await dispatcher().query("delete from dispatcher.triggers where id = $1", [id]);
     },
     spoil: async (room, text, values = []) => {
       const client = new pg.Client({ connectionString: lent.url(room) });
