@@ -1,6 +1,11 @@
 import { globSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { configDefaults, defineConfig } from "vitest/config";
 import { reportSlowestFiles } from "./test/support/slowest-files.ts";
+
+// Node keeps what it has compiled for the next process: the tests start about a hundred, and each starts 0.4 s of CPU
+// time sooner.
+process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "node_modules/.cache/compiled");
 
 const UNIT = "{cron,db,dispatcher,gateway,mesh,plugins,scheduler,sdk}/**/*.test.ts";
 // The modules of a worker process are loaded once for all its test files, which halves what a file costs. A test that

@@ -30,8 +30,8 @@ export async function joinMesh(): Promise<SharedProject> {
 async function deleteJobs(url: string, apiKey: string): Promise<void> {
   const client = new EasyCron({ url, apiKey });
   for (;;) {
-    const { jobs } = await client.jobs.listJobs({ pageSize: 500 });
+    const { jobs } = await client.jobs.listJobs({ pageSize: 50 });
     if (jobs.length === 0) return;
-    for (const { name } of jobs) await client.jobs.deleteJob({ name });
+    await Promise.all(jobs.map(({ name }) => client.jobs.deleteJob({ name })));
   }
 }

@@ -1,5 +1,15 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { on } from "node:events";
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  watch,
+  writeFileSync,
+} from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -92,6 +102,17 @@ interface Manifest {
 
 const manifestOf = (folder: string) => JSON.parse(readFileSync(join(folder, "dev.json"), "utf8")) as Manifest;
 
+/** Resolves when dev.json says what is wanted; it is read again whenever a file of the folder changes. */
+async function untilManifest(folder: string, wanted: (manifest: Manifest) => boolean): Promise<void> {
+  const changes = watch(folder);
+  const iterator = on(changes, "change");
+  try {
+    while (!wanted(manifestOf(folder))) await iterator.next();
+  } finally {
+    changes.close();
+  }
+}
+
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -145,8 +166,7 @@ describe("npm start", () => {
     const before = manifestOf(folder).pids.scheduler ?? [];
     expect(before).toHaveLength(2);
     process.kill(before[0] ?? 0, "SIGKILL");
-    while (manifestOf(folder).pids.scheduler?.[0] === before[0])
-      await new Promise((done) => setImmediate(done));
+    await untilManifest(folder, ({ pids }) => pids.scheduler?.[0] !== before[0]);
     expect(manifestOf(folder).pids.scheduler?.[1]).toBe(before[1]);
     expect(await running.stop()).toBe(0);
   });
