@@ -159,7 +159,7 @@ describe("npm start", () => {
     expect(await second.stop()).toBe(0);
   });
 
-  test("starts a service that was killed again, and says so in dev.json", async () => {
+  test("restarts a killed service, and updates dev.json", async () => {
     const folder = newFolder();
     const running = start(folder, { EASYCRON_DEMO: "off", EASYCRON_SCHEDULERS: "2" });
     await running.sees(/^ready /m);
@@ -171,7 +171,7 @@ describe("npm start", () => {
     expect(await running.stop()).toBe(0);
   });
 
-  test("refuses data that another one uses, and does it no harm", async () => {
+  test("refuses a data folder that another process uses, which keeps running", async () => {
     const folder = newFolder();
     const first = start(folder, { EASYCRON_DEMO: "off" });
     await first.sees(/^ready /m);
@@ -183,7 +183,7 @@ describe("npm start", () => {
     expect(await first.stop()).toBe(0);
   });
 
-  test("refuses a port in use, a folder it cannot write, corrupt data and bad variables, in one line each", async () => {
+  test("refuses a port in use, a folder it cannot write, corrupt data and invalid variables, each in one line", async () => {
     const server = net.createServer().listen(0, "127.0.0.1");
     await new Promise((done) => server.once("listening", done));
     const port = String((server.address() as net.AddressInfo).port);
