@@ -51,6 +51,7 @@ const INHERITED = [
   "LC_ALL",
   "NODE_ENV",
   "NODE_OPTIONS",
+  "NODE_COMPILE_CACHE",
   "NODE_EXTRA_CA_CERTS",
 ];
 

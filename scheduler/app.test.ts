@@ -20,7 +20,7 @@ beforeEach(async () => {
 });
 afterEach(() => database.drop());
 
-test("audits the ledger by itself from its start to its end, and knows since when it ticks", async () => {
+test("the scheduler audits the ledger while it runs, and knows since when it ticks", async () => {
   const beforeMs = Date.now();
   const service = await build({
     EASYCRON_SCHEDULER_LISTEN: "127.0.0.1:0",

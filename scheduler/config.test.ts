@@ -20,7 +20,7 @@ describe("the scheduler's configuration", () => {
     expect(() => readConfig(bad)).not.toThrow(/mysql/);
   });
 
-  test("refuses a variable that nobody reads", () => {
+  test("refuses an unknown variable", () => {
     expect(() => readConfig({ ...env, EASYCRON_SCHEDULER_TICKS: "1" })).toThrow(/EASYCRON_SCHEDULER_TICKS/);
   });
 });

@@ -86,19 +86,19 @@ const detail = async () => {
   return audit?.differences[0]?.detail;
 };
 
-describe("a trigger that was changed is found:", () => {
+describe("the audit finds a changed trigger:", () => {
   beforeEach(async () => {
     await makeJob();
     await upTo(6);
     expect(await found()).toEqual([]);
   });
 
-  test("lost, with the hole in the chain", async () => {
+  test("a lost trigger, and the hole it leaves in the chain", async () => {
     await bench.lose((await trigger(3)).id);
     expect(await found()).toEqual(["3 UNACCOUNTED", "4 BROKEN_CHAIN"]);
   });
 
-  test("there twice, under another id", async () => {
+  test("a second trigger of one fire time, under another id", async () => {
     await bench.spoil(
       "dispatcher",
       `insert into dispatcher.triggers (id, fire_time, effective_time, due_time, project_id, job_uid, job_name,
@@ -110,17 +110,17 @@ describe("a trigger that was changed is found:", () => {
     expect(await found()).toEqual(["3 TWO_VERDICTS", "3 WRONG_TRIGGER"]);
   });
 
-  test("under another id", async () => {
+  test("a trigger under another id", async () => {
     await spoilTrigger(3, "id = 'trg_another'");
     expect(await found()).toContain("3 WRONG_TRIGGER");
   });
 
-  test("at no fire time", async () => {
+  test("a trigger at no fire time", async () => {
     await spoilTrigger(3, "fire_time = fire_time + interval '1 second'");
     expect(await found()).toContain("3.0166666666666666 UNEXPECTED_TRIGGER");
   });
 
-  test("the whole chain renumbered", async () => {
+  test("a chain that is renumbered as a whole", async () => {
     await bench.spoil("dispatcher", "update dispatcher.triggers set seq = seq + 5 where job_uid = $1", [
       job.uid,
     ]);
@@ -128,7 +128,7 @@ describe("a trigger that was changed is found:", () => {
     expect(await found()).toContain("5 BROKEN_CHAIN");
   });
 
-  test("the end of the chain renumbered", async () => {
+  test("a chain whose end is renumbered", async () => {
     await bench.spoil(
       "dispatcher",
       "update dispatcher.triggers set seq = seq + 5 where seq > 3 and job_uid = $1",
@@ -137,7 +137,7 @@ describe("a trigger that was changed is found:", () => {
     expect(await found()).toContain("4 BROKEN_CHAIN");
   });
 
-  test("two places swapped", async () => {
+  test("two triggers that have swapped their places in the chain", async () => {
     await bench.spoil(
       "dispatcher",
       "update dispatcher.triggers set seq = 7 - seq where seq in (3, 4) and job_uid = $1",
@@ -167,7 +167,7 @@ describe("a trigger that was changed is found:", () => {
   });
 });
 
-describe("a skip that was changed is found:", () => {
+describe("the audit finds a changed skip:", () => {
   const missSome = async (fields: JsonObject = {}) => {
     await makeJob({ catchupWindow: "90s", ...fields });
     await at(1);
@@ -175,7 +175,7 @@ describe("a skip that was changed is found:", () => {
     await at(7);
   };
 
-  test("its verdict, and a reason that the policies do not give", async () => {
+  test("a skip with another verdict, or with a reason that the policies do not give", async () => {
     await missSome();
     expect(await found()).toEqual([]);
     await spoilSkips("verdict = 'SKIPPED'");
@@ -190,7 +190,7 @@ describe("a skip that was changed is found:", () => {
     expect(await found()).toContain("2 WRONG_VERDICT");
   });
 
-  test("a reason that takes an outage, where there was none", async () => {
+  test("a skip whose reason needs an outage, when there was none", async () => {
     await makeJob();
     await upTo(6);
     await bench.lose((await trigger(3)).id);
@@ -199,7 +199,7 @@ describe("a skip that was changed is found:", () => {
     expect(await found()).toContain("3 WRONG_VERDICT");
   });
 
-  test("how many it counts, where it begins and ends, and that it overlaps another", async () => {
+  test("a skip with another count, start or end, or one that overlaps another skip", async () => {
     await missSome();
     await spoilSkips("fire_count = fire_count + 1");
     expect(await found()).toContain("2 UNEXPECTED_SKIP");
@@ -210,14 +210,14 @@ describe("a skip that was changed is found:", () => {
     expect(await found()).toContain("3 TWO_VERDICTS");
   });
 
-  test("one that began before what is audited", async () => {
+  test("a skip that begins before the audited range", async () => {
     await missSome();
     await spoilSkips("fire_count = fire_count + 1");
     const audit = await auditJob(bench.parts, job, START + 3 * MINUTE, bench.parts.clock.now());
     expect(audit?.differences).toMatchObject([{ kind: "UNEXPECTED_SKIP", atMs: START + 2 * MINUTE }]);
   });
 
-  test("beside a trigger, and in a pause", async () => {
+  test("a skip at the fire time of a trigger, or within a pause", async () => {
     await makeJob();
     await upTo(2);
     await pauseJob(bench.parts, reference(), { note: "", untilMs: null });
@@ -230,7 +230,7 @@ describe("a skip that was changed is found:", () => {
   });
 });
 
-describe("with a calendar", () => {
+describe("an audit of a job with a calendar", () => {
   const windows = (start: string, end: string) => [{ days: ["MONDAY"], start, end }];
   const changeCalendar = (name: string, start: string, end: string) =>
     updateAndSettleCalendar(
@@ -254,7 +254,7 @@ describe("with a calendar", () => {
     return name;
   };
 
-  test("finds a skip while it was open, though it would be closed by what it is now", async () => {
+  test("reports a skip at a time when the calendar was open, although its present version is closed then", async () => {
     const name = await withCalendar("OUTSIDE_SKIP");
     await changeCalendar(name, "09:30", "09:40");
     await upTo(8, 7);
@@ -264,14 +264,14 @@ describe("with a calendar", () => {
     expect(await found()).toContain("2 WRONG_VERDICT");
   });
 
-  test("finds no fault with a skip while it was closed, though it would be open by what it is now", async () => {
+  test("accepts a skip at a time when the calendar was closed, although its present version is open then", async () => {
     const name = await withCalendar("OUTSIDE_SKIP");
     await changeCalendar(name, "09:00", "09:30");
     await upTo(9, 7);
     expect(await found()).toEqual([]);
   });
 
-  test("finds a trigger while it was closed, and a reason that comes after the calendar", async () => {
+  test("reports a trigger while the calendar was closed, and a reason that applies only after the calendar", async () => {
     await withCalendar("OUTSIDE_SKIP");
     const moved = ["fire_time", "effective_time", "create_time"].map((column) => `${column} = '${time(5)}'`);
     await spoilTrigger(3, [...moved, `next_fire_time = '${time(6)}'`].join(", "));
@@ -284,7 +284,7 @@ describe("with a calendar", () => {
     expect(await found()).toContain("4 WRONG_VERDICT");
   });
 
-  test("knows that a deferred fire time takes the opening from the ones after it, and from those only", async () => {
+  test("accepts that a deferred fire time takes the opening from later fire times, and from no others", async () => {
     const name = await withCalendar("OUTSIDE_DEFER");
     expect(await found()).toEqual([]);
     await spoilJob("carry = carry - 'waiting'");
@@ -295,8 +295,8 @@ describe("with a calendar", () => {
   });
 });
 
-describe("a job that stands still", () => {
-  test("is found when nobody is going to look at it", async () => {
+describe("a job that no longer advances", () => {
+  test("is reported when no scheduler is going to look at it", async () => {
     await makeJob();
     await upTo(2);
     await spoilJob("wake_time = null");
@@ -308,7 +308,7 @@ describe("a job that stands still", () => {
     expect(await found()).toEqual(["3 STALLED"]);
   });
 
-  test("is found when nobody has looked at it for long, and is left alone while it may be worked off", async () => {
+  test("is reported when no scheduler has looked at it for long, but not while a backlog may be the cause", async () => {
     await makeJob();
     await upTo(2);
     await spoilJob("wake_time = next_fire_time - interval '5 seconds'");
@@ -321,8 +321,8 @@ describe("a job that stands still", () => {
   });
 });
 
-describe("a pause that does not end", () => {
-  test("is found when nobody is going to end it, or has for long", async () => {
+describe("a pause that does not end on time", () => {
+  test("is reported when no scheduler is going to end it, or when it should have ended long ago", async () => {
     await makeJob();
     await at(1);
     await pauseJob(bench.parts, reference(), { note: "", untilMs: START + 3 * MINUTE });
@@ -336,8 +336,8 @@ describe("a pause that does not end", () => {
   });
 });
 
-describe("the fire times are computed twice:", () => {
-  test("one that the scheduler's own schedules pass over is found", async () => {
+describe("the audit computes the fire times in two ways:", () => {
+  test("it reports a fire time that the scheduler's schedules leave out", async () => {
     await makeJob();
     const { schedules } = bench.parts;
     const loadEach: typeof schedules.loadEach = async (on, rows) =>
@@ -358,7 +358,7 @@ describe("the fire times are computed twice:", () => {
     expect(await found()).toContain("3 UNACCOUNTED");
   });
 
-  test("one that the evaluator itself passes over is found", async () => {
+  test("it reports a fire time that the cron evaluator itself leaves out", async () => {
     await makeJob();
     lost.atMs = START + 3 * MINUTE;
     await upTo(5);
@@ -367,7 +367,7 @@ describe("the fire times are computed twice:", () => {
 });
 
 describe("an audit", () => {
-  test("ends where a job has too many fire times, and goes on from there", async () => {
+  test("stops where a job has too many fire times, and the next audit continues there", async () => {
     bench.setTime(START);
     made += 1;
     job = await bench.createJob(everySecond(`job-${made}`));
@@ -384,7 +384,7 @@ describe("an audit", () => {
     });
   });
 
-  test("lets other work go first every few milliseconds", async () => {
+  test("lets other work run every few milliseconds", async () => {
     let [turns, done] = [0, false];
     const work = () => {
       turns += 1;
@@ -403,13 +403,13 @@ describe("an audit", () => {
     expect(turns).toBeGreaterThan(50);
   });
 
-  test("ends when the caller is gone", async () => {
+  test("stops when the caller is gone", async () => {
     const nowMs = START + 3 * 60 * MINUTE;
     const signal = AbortSignal.abort(new Error("gone"));
     await expect(auditJob(bench.parts, job, START, nowMs, signal)).rejects.toThrow("gone");
   });
 
-  test("finds nothing after edits", async () => {
+  test("finds no difference after edits of the job", async () => {
     await makeJob();
     await upTo(2);
     const schedules = [{ cron: { expression: "*/2 * * * *" } }];

@@ -35,7 +35,7 @@ const loseFirst = async (job: JobRow, minute: number) => {
   await bench.lose(found?.id ?? "");
 };
 
-test("finds a hole however long ago it was when the job's turn comes, and then goes on from there", async () => {
+test("a round reports a hole in a chain however old it is, and the next round continues after it", async () => {
   const job = await createJob("often", "*/10 * * * *");
   await at(10);
   expect(await round()).toEqual({ differences: 0, jobs: 1 });
@@ -47,7 +47,7 @@ test("finds a hole however long ago it was when the job's turn comes, and then g
   expect(await round()).toEqual({ differences: 0, jobs: 1 });
 });
 
-test("finds the hole in the chain of a job that fires once a day, two audits of which never see two fire times", async () => {
+test("a round reports a hole in the chain of a daily job, although no audit of it covers two fire times", async () => {
   const job = await createJob("daily", "30 9 * * *");
   for (let day = 0; day < 3; day++) {
     await at(day * 1_440 + 31);
@@ -61,7 +61,7 @@ test("finds the hole in the chain of a job that fires once a day, two audits of 
   ]);
 });
 
-test("comes back to what was still open", async () => {
+test("a round audits again what was still undecided", async () => {
   const job = await createJob("delayed", "0 * * * *", { flexibleWindow: "3500s" });
   await at(60.1);
   expect(await round()).toMatchObject({ differences: 0, jobs: 1 });
@@ -71,7 +71,7 @@ test("comes back to what was still open", async () => {
   expect(told.map(({ kind }) => kind)).toContain("UNACCOUNTED");
 });
 
-test("two rounds side by side share the jobs, and none is taken again at once", async () => {
+test("two concurrent rounds share the jobs, and no job is audited twice in a row", async () => {
   for (let n = 0; n < 50; n++) await createJob(`job-${n}`, "0 0 1 1 *");
   bench.setTime(START + MINUTE);
   const [one, other] = await Promise.all([round(), round()]);
@@ -81,7 +81,7 @@ test("two rounds side by side share the jobs, and none is taken again at once", 
   expect(ROUND_JOBS).toBeGreaterThan(50);
 });
 
-test("audits a deleted job to its end, and then no more", async () => {
+test("a round audits a deleted job up to its deletion, and then never again", async () => {
   const job = await createJob("gone", "* * * * *");
   await at(3);
   await loseFirst(job, 2);
@@ -92,7 +92,7 @@ test("audits a deleted job to its end, and then no more", async () => {
   expect(await round()).toEqual({ differences: 0, jobs: 0 });
 });
 
-test("tells of a job that cannot be audited, and goes on to the others", async () => {
+test("a round reports a job that it cannot audit, and audits the others", async () => {
   const bad = await createJob("bad", "* * * * *");
   const good = await createJob("good", "* * * * *");
   await at(3);
@@ -107,7 +107,7 @@ test("tells of a job that cannot be audited, and goes on to the others", async (
   expect(told.filter(({ jobUid }) => jobUid === bad.uid)).toHaveLength(1);
 });
 
-test("ends when the database cannot be reached", async () => {
+test("a round stops when the database cannot be reached", async () => {
   await createJob("job", "* * * * *");
   bench.setTime(START + MINUTE);
   const snapshot = () => Promise.reject(failure("SERVICE_UNAVAILABLE", { service: "database" }));
@@ -118,7 +118,7 @@ test("ends when the database cannot be reached", async () => {
   expect(told).toEqual([]);
 });
 
-test("runs by itself until it is stopped", async () => {
+test("auditing runs on its own until it is stopped", async () => {
   const job = await createJob("job", "* * * * *");
   await at(3);
   await loseFirst(job, 2);

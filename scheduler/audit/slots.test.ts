@@ -10,7 +10,7 @@ function held() {
   return { end, work: () => ended };
 }
 
-test("runs as many at once as there are slots, and the next one when one has ended or failed", async () => {
+test("as many tasks run at once as there are slots, and the next starts when one has ended or failed", async () => {
   const slots = createAuditSlots({ slots: 1, waitMs: 60_000 });
   const first = held();
   const order: string[] = [];
@@ -30,7 +30,7 @@ test("runs as many at once as there are slots, and the next one when one has end
   expect(order).toEqual(["first", "second", "third"]);
 });
 
-test("refuses with a time to retry when none is free for long", async () => {
+test("a task is refused with a time to retry when no slot becomes free for long", async () => {
   const slots = createAuditSlots({ slots: 1, waitMs: 1 });
   const first = held();
   const running = slots.run(first.work);

@@ -46,7 +46,7 @@ const runAll = async () => {
 };
 
 describe("a backfill", () => {
-  test("triggers the fire times of its range, the start included, the end not, under their own ids", async () => {
+  test("makes triggers for the fire times of its range, start inclusive and end exclusive, under their own ids", async () => {
     const operation = await backfill(-3, 0);
     expect(operation.metadata).toMatchObject({
       fireTimeCount: 3,
@@ -63,7 +63,7 @@ describe("a backfill", () => {
     expect(done.endTime).toBeDefined();
   });
 
-  test("is begun once by calls with one request id, and by another request is refused", async () => {
+  test("starts once for several calls with one request id; a different request with that id is refused", async () => {
     const first = await backfill(-3, 0, { requestId: "nightly" });
     expect((await backfill(-3, 0, { requestId: "nightly" })).id).toBe(first.id);
     const both = await Promise.all([1, 2].map(() => backfill(-2, 0, { requestId: "both" })));
@@ -76,7 +76,7 @@ describe("a backfill", () => {
     expect((await backfill(-3, 0, { requestId: "dry" })).id).not.toBe("");
   });
 
-  test("leaves out what has succeeded or is under way, delivers again what has not; with force, all at rest", async () => {
+  test("leaves out triggers that succeeded or are in flight and redelivers failed ones; with force it redelivers all ended ones", async () => {
     await backfill(-4, 0);
     await runAll();
     const at = (hours: number) => triggerId(job.uid, START + hours * HOUR);
@@ -101,7 +101,7 @@ describe("a backfill", () => {
     expect(await states()).toEqual(["PENDING", "PENDING", "PENDING", "PENDING", "PENDING"]);
   });
 
-  test("leaves to the job what the job is still to decide, so that its chain has no hole", async () => {
+  test("leaves undecided fire times to the job, so that the job's chain has no hole", async () => {
     bench.setTime(START + 3.5 * HOUR);
     const operation = await backfill(-1, 3);
     expect(operation.metadata).toMatchObject({ fireTimeCount: 4, triggerCount: 2, activeCount: 2 });
@@ -118,7 +118,7 @@ describe("a backfill", () => {
     expect(audit?.differences).toEqual([]);
   });
 
-  test("goes on after a dispatcher that was away", async () => {
+  test("continues after the dispatcher was unreachable", async () => {
     const { id } = await backfill(-10, 0);
     bench.setDispatcherDown(true);
     await expect(runBackfill(bench.parts)).rejects.toThrow("down");
@@ -129,7 +129,7 @@ describe("a backfill", () => {
     expect(await read(id)).toMatchObject({ state: OperationState.SUCCEEDED, metadata: { doneCount: 10 } });
   });
 
-  test("hands over no more in a second than it may", async () => {
+  test("hands over no more triggers a second than its limit", async () => {
     await backfill(-10, 0, { maxPerSecond: 4 });
     expect(await runBackfill(bench.parts)).toBe(true);
     expect(await runBackfill(bench.parts)).toBe(false);
@@ -139,7 +139,7 @@ describe("a backfill", () => {
     expect(await bench.triggersOf(job.uid)).toHaveLength(8);
   });
 
-  test("ends when it is cancelled, and stays ended", async () => {
+  test("ends when it is cancelled, and does not start again", async () => {
     const { id } = await backfill(-10, 0, { maxPerSecond: 4 });
     await runBackfill(bench.parts);
     expect((await cancelOperation(bench.parts, PROJECT, id)).state).toBe(OperationState.CANCELLED);
@@ -148,7 +148,7 @@ describe("a backfill", () => {
     expect((await cancelOperation(bench.parts, PROJECT, id)).metadata?.doneCount).toBe(4);
   });
 
-  test("fails when its job is deleted, whoever has the name then", async () => {
+  test("fails when its job is deleted, even if another job has the name by then", async () => {
     const { id } = await backfill(-10, 0);
     await deleteJob(bench.parts, { projectId: PROJECT, name: "payroll" });
     const other = await bench.createJob(hourly);
@@ -160,7 +160,7 @@ describe("a backfill", () => {
     expect(await bench.triggersOf(other.uid)).toEqual([]);
   });
 
-  test("leaves out what is outside a calendar", async () => {
+  test("leaves out fire times outside a calendar", async () => {
     const windows = [{ days: ["MONDAY"], start: "09:00", end: "11:00" }];
     await createCalendar(bench.parts, PROJECT, create(CalendarSchema, { name: "morning", windows }));
     await bench.createJob({ ...hourly, name: "gated", calendars: [{ name: "morning" }] });
@@ -169,12 +169,12 @@ describe("a backfill", () => {
   });
 });
 
-describe("a backfill is refused", () => {
+describe("BackfillJob refuses", () => {
   test.each([
-    ["whose end is not later than its start", 0, 0, "must be later than startTime"],
-    ["that reaches beyond now", -1, 1, "must not be later than now"],
-    ["of a hundred years", -876_600, 0, "at most 3653 days"],
-    ["of too many fire times", -24 * 3_600, 0, "more than 100000 fire times"],
+    ["a range whose end is not later than its start", 0, 0, "must be later than startTime"],
+    ["a range that reaches into the future", -1, 1, "must not be later than now"],
+    ["a range of a hundred years", -876_600, 0, "at most 3653 days"],
+    ["a range with too many fire times", -24 * 3_600, 0, "more than 100000 fire times"],
   ])("%s", async (_, from, to, description) => {
     const second = { kind: { case: "cron" as const, value: { expression: "* * * * *" } } };
     await bench.createJob({ ...hourly, name: "minutely", schedules: [second] });
@@ -184,12 +184,12 @@ describe("a backfill is refused", () => {
     });
   });
 
-  test("of a job that is not there, or another project's", async () => {
+  test("a job that does not exist or belongs to another project", async () => {
     await expect(backfill(-1, 0, { name: "none" })).rejects.toMatchObject({ reason: "JOB_NOT_FOUND" });
   });
 });
 
-test("operations are listed newest first, in pages, and are their project's own", async () => {
+test("operations are listed newest first, in pages, and only those of the project", async () => {
   const ids = [];
   for (const hours of [-1, -2, -3]) ids.push((await backfill(hours, 0)).id);
   const page = create(ListOperationsRequestSchema, { pageSize: 2 });

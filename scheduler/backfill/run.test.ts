@@ -12,7 +12,7 @@ const START = Date.UTC(2026, 2, 2, 12);
 const HOUR = 3_600_000;
 const targetOf = (url: string) => ({ kind: { case: "webhook" as const, value: { url } } });
 
-test("a dead letter of an old revision is delivered again by the job's present one", async () => {
+test("a dead letter of an old revision is redelivered under the job's present revision", async () => {
   const bench = await openBench(START);
   const job = await bench.createJob({
     name: "payroll",

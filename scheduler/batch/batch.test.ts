@@ -49,7 +49,7 @@ const states = async () =>
   Object.fromEntries((await list()).map(({ name, state }) => [name, STATES.get(state)]));
 
 describe("a batch of new jobs", () => {
-  test("is created by a few statements, and fires", async () => {
+  test("is created with a few SQL statements, and its jobs fire", async () => {
     const second = [
       { kind: { case: "cron" as const, value: { expression: "* * * * * *", dialect: 2 as const } } },
     ];
@@ -74,7 +74,7 @@ describe("a batch of new jobs", () => {
     });
   });
 
-  test("is refused as a whole, telling what is wrong with each", async () => {
+  test("is refused as a whole, and the error names what is wrong with each job", async () => {
     await bench.createJob(job("taken"));
     await expect(
       make([job("good"), job("bad", "nonsense"), job("worse", "60 * * * *")]),
@@ -103,7 +103,7 @@ describe("a batch of new jobs", () => {
     expect((await list()).map(({ name }) => name)).toEqual(["taken"]);
   });
 
-  test("may be asked for again", async () => {
+  test("can be repeated under its request id", async () => {
     const first = await make([job("a"), job("b")], { requestId: "once" });
     const again = await make([job("a"), job("b")], { requestId: "once" });
     expect(again.map(({ row }) => row.uid)).toEqual(first.map(({ row }) => row.uid));
@@ -112,7 +112,7 @@ describe("a batch of new jobs", () => {
     });
   });
 
-  test("that is only validated stores nothing", async () => {
+  test("stores nothing when it is only validated", async () => {
     expect(await make([job("a"), job("b")], { validateOnly: true })).toHaveLength(2);
     expect(await list()).toEqual([]);
   });
@@ -125,7 +125,7 @@ describe("a batch of changes", () => {
     return batchUpdateJobs(bench.parts, PROJECT, request, "key_a");
   };
 
-  test("is made as a whole, or not at all when one is wrong", async () => {
+  test("takes effect as a whole, or not at all when one change is invalid", async () => {
     await make([job("a"), job("b")]);
     await expect(update([job("a", "0 8 * * *"), job("none", "0 8 * * *")])).rejects.toMatchObject({
       reason: "JOB_NOT_FOUND",
@@ -139,7 +139,7 @@ describe("a batch of changes", () => {
     ]);
   });
 
-  test("deletes all, or none when one is not there", async () => {
+  test("deletes all jobs, or none when one does not exist", async () => {
     await make([job("a"), job("b"), job("c")]);
     const remove = (names: string[], allowMissing = false) =>
       batchDeleteJobs(bench.parts, PROJECT, create(BatchDeleteJobsRequestSchema, { names, allowMissing }));
@@ -156,7 +156,7 @@ describe("a batch of pauses", () => {
     batchResumeJobs(bench.parts, PROJECT, create(BatchResumeJobsRequestSchema, request));
   const by = (name: string) => ({ projectId: PROJECT, name });
 
-  test("by labels leaves out what is paused already, and can be undone but for what has changed since", async () => {
+  test("selects by labels, leaves out paused jobs, and can be undone except for jobs changed since", async () => {
     const labels = { team: "billing" };
     await make([job("a", "0 9 * * *", { labels }), job("b", "0 9 * * *", { labels }), job("c")]);
     await make([job("d", "0 9 * * *", { labels })]);
@@ -172,7 +172,7 @@ describe("a batch of pauses", () => {
     expect((await pause({ labels })).rows.map(({ name }) => name)).toEqual(["b"]);
   });
 
-  test("by a filter pauses what would change, and is undone", async () => {
+  test("selects by a filter, pauses only jobs that are not paused yet, and can be undone", async () => {
     const labels = { team: "billing" };
     await make([job("pay-a", "0 9 * * *", { labels }), job("pay-b"), job("report", "0 9 * * *", { labels })]);
     await pauseJob(bench.parts, by("pay-b"), { note: "mine", untilMs: null });
@@ -189,14 +189,14 @@ describe("a batch of pauses", () => {
     expect(await states()).toEqual({ "pay-a": "ACTIVE", "pay-b": "PAUSED", report: "ACTIVE" });
   });
 
-  test("by a filter is confined to the project", async () => {
+  test("with a filter affects only jobs of the project", async () => {
     await make([job("a")]);
     const request = create(BatchPauseJobsRequestSchema, { filter: "name = *" });
     expect((await batchPauseJobs(bench.parts, "proj_other", request)).rows).toEqual([]);
     expect(await states()).toEqual({ a: "ACTIVE" });
   });
 
-  test("that is undone twice is as it was, notes and all", async () => {
+  test("undone twice restores the pauses and their notes", async () => {
     await make([job("a")]);
     await pauseJob(bench.parts, by("a"), { note: "mine", untilMs: null });
     const resumed = await resume({ names: ["a"] });
@@ -207,7 +207,7 @@ describe("a batch of pauses", () => {
     });
   });
 
-  test("must be told which, and by one way only", async () => {
+  test("must be given exactly one way of selecting jobs", async () => {
     for (const wrong of [
       {},
       { names: ["a"], labels: { a: "b" } },
@@ -224,7 +224,7 @@ describe("a batch of pauses", () => {
   });
 });
 
-describe("an application of jobs", () => {
+describe("ApplyJobs", () => {
   const labels = { stack: "billing" };
   const apply = (jobs: Given[], validateOnly = false) =>
     applyJobs(bench.parts, PROJECT, create(ApplyJobsRequestSchema, { labels, jobs, validateOnly }), "key_a");
@@ -233,7 +233,7 @@ describe("an application of jobs", () => {
       schedules: [{ kind: { case: "rate", value: { every: { seconds: BigInt(seconds) } } } }],
     });
 
-  test("creates, changes and deletes, leaves alone what is right, and a paused job paused", async () => {
+  test("creates, changes and deletes jobs, leaves equal ones unchanged, and keeps a paused job paused", async () => {
     await bench.createJob(job("other"));
     expect(await apply([job("a"), job("b"), rate("r", 60)])).toMatchObject({ created: ["a", "b", "r"] });
     await pauseJob(bench.parts, { projectId: PROJECT, name: "b" }, { note: "", untilMs: null });
@@ -247,7 +247,7 @@ describe("an application of jobs", () => {
     expect(await apply(wanted)).toEqual({ created: [], updated: [], deleted: [], unchangedCount: 3 });
   });
 
-  test("is refused as a whole when a job is wrong, or is not its own", async () => {
+  test("is refused as a whole when a job is invalid or does not carry the labels", async () => {
     await bench.createJob(job("other"));
     await expect(apply([job("a"), job("b", "nonsense")])).rejects.toMatchObject({
       violations: [{ field: "jobs[1].schedules[0].cron.expression" }],

@@ -39,7 +39,7 @@ const ics = (...lines: string[]) =>
 const tenDays = ics("DTSTART:20260302", "RRULE:FREQ=DAILY;INTERVAL=2;COUNT=10");
 
 describe("more dates than a calendar may have", () => {
-  test("are blamed on the import that adds them", async () => {
+  test("are reported for the import that adds them", async () => {
     const refused = {
       reason: "CALENDAR_INVALID",
       metadata: { value: "5005" },
@@ -53,7 +53,7 @@ describe("more dates than a calendar may have", () => {
     expect((await read()).version).toBe(1);
   });
 
-  test("are blamed on the dates when these are added to an import", async () => {
+  test("are reported for the dates that are added to an import", async () => {
     await make({ icalendar: tenDays });
     await expect(change({ excludedDates: dates(4_995) }, "excluded_dates")).rejects.toMatchObject({
       reason: "CALENDAR_INVALID",
@@ -62,7 +62,7 @@ describe("more dates than a calendar may have", () => {
   });
 });
 
-test("a calendar that an import closes for ever says so, with the value and what to do", async () => {
+test("an import that closes a calendar for ever is refused with the value and what to do", async () => {
   const windows = [{ days: ["MONDAY"], start: "09:00", end: "10:00" }];
   const excludedDates = ["2026-03-10/2400-12-31"];
   await make({ windows, excludedDates });
@@ -87,7 +87,7 @@ test("an iCalendar text is not read unless the mask names it", async () => {
   expect(await read()).toMatchObject({ timeZone: "Europe/Paris", importedDates: [] });
 });
 
-test("a calendar that is not there is named with the field that names it", async () => {
+test("an error about a calendar that does not exist names it and the field", async () => {
   const missing = (field: string) => ({ reason: "CALENDAR_NOT_FOUND", violations: [{ field }] });
   const { parts } = bench;
   await expect(readCalendar(parts.database, PROJECT, "office")).rejects.toMatchObject(missing("name"));

@@ -55,7 +55,7 @@ const nextOf = async (name: string) => {
   return [nextFireTime === undefined ? null : (timestampMs(nextFireTime) - START) / HOUR, revision];
 };
 
-test("a job fires when the calendar opens, another one when it closes", async () => {
+test("one job fires when the calendar opens, and another when it closes", async () => {
   expect(await preview(Edge.OPENS)).toEqual([
     "2026-03-02T09:00:00",
     "2026-03-03T09:00:00",
@@ -72,7 +72,7 @@ test("a job fires when the calendar opens, another one when it closes", async ()
   expect((await bench.triggersOf(job.uid)).map(({ atMs }) => (atMs - START) / HOUR)).toEqual([2]);
 });
 
-test("a change of the calendar is a new revision of the job, and what was handed over ahead is taken back", async () => {
+test("a change of the calendar makes a new revision of the job and withdraws triggers that were handed over early", async () => {
   const job = await bench.createJob(edgeJob("opens"));
   expect(await nextOf("opens")).toEqual([2, 1]);
   bench.setTime(START + 2 * HOUR - 1_000);
@@ -84,7 +84,7 @@ test("a change of the calendar is a new revision of the job, and what was handed
   expect(second).toMatchObject({ actor: "", difference: { addedCount: 1, removedCount: 2 } });
 });
 
-test("a paused job has the new calendar when it is resumed", async () => {
+test("a paused job uses the changed calendar when it is resumed", async () => {
   await bench.createJob(edgeJob("opens"));
   await pauseJob(bench.parts, { projectId: PROJECT, name: "opens" }, { note: "", untilMs: null });
   await change({ name: "office", windows: [{ days: ["MONDAY"], start: "10:00", end: "11:00" }] });
@@ -92,7 +92,7 @@ test("a paused job has the new calendar when it is resumed", async () => {
   expect(await nextOf("opens")).toEqual([3, 2]);
 });
 
-test("the calendar itself is not shown, and cannot be given or deleted", async () => {
+test("the calendar's content is not part of the job's public form, cannot be given in a job, and the calendar cannot be deleted", async () => {
   const job = create(JobSchema, edgeJob("opens"));
   const [schedule] = job.schedules;
   if (schedule?.kind.case === "calendarEdge")
@@ -105,7 +105,7 @@ test("the calendar itself is not shown, and cannot be given or deleted", async (
   });
 });
 
-test("a calendar is in a revision once, and compiled once, however many schedules and jobs are bound to it", async () => {
+test("a revision holds a calendar once, and it is compiled once, however many schedules and jobs use it", async () => {
   const excludedDates = Array.from({ length: 5_000 }, (_, n) =>
     new Date(START + (n * 2 + 1) * 86_400_000).toISOString().slice(0, 10),
   );
@@ -131,7 +131,7 @@ test("a calendar is in a revision once, and compiled once, however many schedule
   ]);
 });
 
-test("a revision that has the calendar in every schedule means what it meant", async () => {
+test("an old revision with the calendar in every schedule keeps its meaning", async () => {
   const both = [edgeJob("", Edge.CLOSES), edgeJob("", Edge.OPENS)].flatMap(({ schedules }) => schedules);
   const row = await bench.createJob({ ...edgeJob("opens"), schedules: both });
   const job = JSON.parse(row.spec);
@@ -143,7 +143,7 @@ test("a revision that has the calendar in every schedule means what it meant", a
   expect(compileSchedule(former, row.uid).nextAfter(START)).toBe(START + 2 * HOUR);
 });
 
-test("batches and applications know it too, and one that is not there is named", async () => {
+test("batches and ApplyJobs accept calendar edges, and an error names a calendar that does not exist", async () => {
   const requests = [{ job: edgeJob("a") }, { job: edgeJob("b", Edge.OPENS, "none") }];
   const batch = create(BatchCreateJobsRequestSchema, { requests });
   await expect(batchCreateJobs(bench.parts, PROJECT, batch, "")).rejects.toMatchObject({

@@ -26,7 +26,7 @@ const update = (etag: string, team: string) => {
 };
 const read = () => readJob(bench.parts, PROJECT, reference);
 
-test("of four updates at once with one etag one wins, and the others are told by what", async () => {
+test("one of four concurrent updates with the same etag succeeds, and the errors of the others name the change that came first", async () => {
   const etag = etagOf(row);
   const settled = await Promise.allSettled(["a", "b", "c", "d"].map((team) => update(etag, team)));
   const won = settled.filter(({ status }) => status === "fulfilled");
@@ -44,7 +44,7 @@ test("of four updates at once with one etag one wins, and the others are told by
   expect(now.spec).toContain(`"team":"${"abcd"[winner]}"`);
 });
 
-test("a deletion with an etag that is no longer true deletes nothing, and one with the present etag does", async () => {
+test("a deletion with an outdated etag deletes nothing, and one with the current etag deletes the job", async () => {
   const etag = etagOf(row);
   await update(etag, "billing");
   await expect(deleteJob(bench.parts, { ...reference, etag })).rejects.toMatchObject({
@@ -61,7 +61,7 @@ test("a deletion with an etag that is no longer true deletes nothing, and one wi
   await expect(read()).rejects.toMatchObject({ reason: "JOB_NOT_FOUND" });
 });
 
-test("the etag of a deleted job is not that of the next one of its name", async () => {
+test("a job with the name of a deleted job has another etag", async () => {
   const etag = etagOf(row);
   await deleteJob(bench.parts, { ...reference, etag });
   const next = await bench.createJob({ name: "payroll", target });

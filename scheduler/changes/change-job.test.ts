@@ -49,14 +49,14 @@ const newPayload = () =>
   });
 
 describe("a tick", () => {
-  test("hands over what is due within the look-ahead, once", async () => {
+  test("hands over each fire time within the look-ahead once", async () => {
     expect(await bench.tick.run()).toMatchObject({ events: 5, more: false });
     expect(await bench.tick.run()).toMatchObject({ events: 0, more: false });
     expect(await seconds()).toEqual([1, 2, 3, 4, 5]);
     expect(await seqs()).toEqual([1, 2, 3, 4, 5]);
   });
 
-  test("whose hand-over fails moves no cursor, and the next one makes the same events", async () => {
+  test("moves no cursor when its hand-over fails, and the next tick makes the same events", async () => {
     bench.setDispatcherDown(true);
     await expect(bench.tick.run()).rejects.toThrow("down");
     bench.setDispatcherDown(false);
@@ -64,7 +64,7 @@ describe("a tick", () => {
     expect(await seqs()).toEqual([1, 2, 3, 4, 5]);
   });
 
-  test("that died after the hand-over is made up for without a second trigger", async () => {
+  test("that died after the hand-over is repeated without a second trigger", async () => {
     const row = await readJob(bench.parts, PROJECT, { name: "payroll" });
     await bench.record(ahead(row, 3));
     await bench.tick.run();
@@ -72,7 +72,7 @@ describe("a tick", () => {
     expect(await seqs()).toEqual([1, 2, 3, 4, 5]);
   });
 
-  test("works off what an outage left, in turns, leaving out nothing", async () => {
+  test("catches up after an outage in several turns and leaves out nothing", async () => {
     await updateJob(
       bench.parts,
       PROJECT,
@@ -95,7 +95,7 @@ describe("a specification", () => {
     expect(row.spec.length).toBeLessThan(1_000);
   });
 
-  test("that is large makes a page of the list shorter, and leaves nothing out", async () => {
+  test("that is large makes a page of ListJobs shorter, and no job is left out", async () => {
     const payload = fromJson(ValueSchema, "x".repeat(60_000));
     for (let index = 0; index < 80; index++)
       await bench.createJob({ ...everySecond(`large-${index}`), payload });
@@ -128,7 +128,7 @@ describe("two ticks at once", () => {
 });
 
 describe("a change", () => {
-  test("takes back what was handed over for later and has not started, and the chain goes on from there", async () => {
+  test("withdraws triggers that were handed over early and have not started, and the chain continues from there", async () => {
     await bench.tick.run();
     bench.setTime(START + 2_500);
     await pauseJob(bench.parts, reference, { note: "holidays", untilMs: null });
@@ -141,7 +141,7 @@ describe("a change", () => {
     expect(await seqs()).toEqual([1, 2, 3, 4, 5, 6, 7]);
   });
 
-  test("leaves what has started, and its place in the chain, even when it is later", async () => {
+  test("keeps a trigger that has started, and its place in the chain, even when its fire time is later", async () => {
     await bench.tick.run();
     const third = (await bench.triggersOf(job.uid))[2];
     await bench.start(third?.id ?? "");
@@ -154,7 +154,7 @@ describe("a change", () => {
     expect(triggers.map(({ revision }) => revision)).toEqual([1, 1, 1, 2, 2, 2, 2]);
   });
 
-  test("leaves what is earlier than one that has started, which its dispatcher is late with", async () => {
+  test("keeps triggers before one that has started, which the dispatcher has not started in time", async () => {
     await bench.tick.run();
     const fourth = (await bench.triggersOf(job.uid))[3];
     await bench.start(fourth?.id ?? "");
@@ -165,14 +165,14 @@ describe("a change", () => {
     expect(await seqs()).toEqual([1, 2, 3, 4, 5, 6]);
   });
 
-  test("first hands over what an outage has kept back: it belongs to the old revision", async () => {
+  test("first hands over the backlog of an outage, which belongs to the old revision", async () => {
     bench.setTime(START + 3_500);
     const updated = await updateJob(bench.parts, PROJECT, newPayload());
     expect(updated.row).toMatchObject({ revision: 2, last_seq: 3, next_fire_time: START + 4_000 });
     expect((await bench.triggersOf(job.uid)).map(({ revision }) => revision)).toEqual([1, 1, 1]);
   });
 
-  test("is refused while what is owed cannot be handed over, and changes nothing", async () => {
+  test("is refused while the backlog cannot be handed over, and changes nothing", async () => {
     bench.setTime(START + 3_500);
     bench.setDispatcherDown(true);
     await expect(pauseJob(bench.parts, reference, { note: "", untilMs: null })).rejects.toThrow("down");
@@ -182,7 +182,7 @@ describe("a change", () => {
     });
   });
 
-  test("makes the dispatcher refuse events of before: a scheduler that had stalled cannot bring them back", async () => {
+  test("makes the dispatcher refuse events from before the change, so that a stalled scheduler cannot bring them back", async () => {
     const row = await readJob(bench.parts, PROJECT, { name: "payroll" });
     const stale = ahead(row, 5);
     await pauseJob(bench.parts, reference, { note: "", untilMs: null });
@@ -190,7 +190,7 @@ describe("a change", () => {
     expect(await seconds()).toEqual([]);
   });
 
-  test("waits for a recording in flight, and takes it back", async () => {
+  test("waits for triggers that are just being recorded, and withdraws them", async () => {
     for (let round = 0; round < 20; round++) {
       const row = await readJob(bench.parts, PROJECT, { name: "payroll" });
       const events = ahead(row, 5);
@@ -203,13 +203,13 @@ describe("a change", () => {
     }
   });
 
-  test("that changes nothing adds no revision", async () => {
+  test("adds no revision when nothing changes", async () => {
     await updateJob(bench.parts, PROJECT, newPayload());
     const again = await updateJob(bench.parts, PROJECT, newPayload());
     expect(again.row).toMatchObject({ revision: 2, epoch: 2 });
   });
 
-  test("with an etag of before is refused", async () => {
+  test("with an outdated etag is refused", async () => {
     const request = newPayload();
     if (request.job !== undefined) request.job.etag = `${job.uid.slice(-6)}-1`;
     await updateJob(bench.parts, PROJECT, request);
@@ -218,7 +218,7 @@ describe("a change", () => {
 });
 
 describe("a deletion", () => {
-  test("cancels a trigger whose attempt fails just then", async () => {
+  test("cancels a trigger whose attempt fails at the same moment", async () => {
     await bench.tick.run();
     const [first, second] = await bench.triggersOf(job.uid);
     await bench.start(first?.id ?? "");
@@ -235,7 +235,7 @@ describe("a deletion", () => {
     expect(row).toMatchObject({ state: "CANCELLED" });
   });
 
-  test("cancels what has not come to rest, and frees the name", async () => {
+  test("cancels triggers that have not ended, and frees the name", async () => {
     await bench.tick.run();
     bench.setTime(START + 2_500);
     await deleteJob(bench.parts, reference);

@@ -54,7 +54,7 @@ test("a job that has fired for the last time is kept, unless it asks to be delet
   await once("deleted", AfterCompletion.NONE);
 });
 
-test("it waits until its triggers have come to rest, retries and manual runs too", async () => {
+test("a finished job is deleted only when all its triggers have ended, retries and manual runs included", async () => {
   const job = await once("once", AfterCompletion.DELETE);
   await fireAt(AT);
   const [trigger] = await bench.triggersOf(job.uid);
@@ -76,7 +76,7 @@ test("it waits until its triggers have come to rest, retries and manual runs too
   expect(await deleteFinished(bench.parts)).toBe(1);
 });
 
-test("one that an update gives fire times again stays", async () => {
+test("a finished job that an update gives new fire times is not deleted", async () => {
   const job = await once("once", AfterCompletion.DELETE);
   await fireAt(AT);
   await bench.succeed(job.uid);

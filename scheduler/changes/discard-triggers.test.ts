@@ -31,7 +31,7 @@ const states = async ({ uid }: JobRow) => {
   return counts;
 };
 
-test("the rest of what is made up for after an outage is discarded, decided or not, and what is on time is not", async () => {
+test("DiscardTriggers discards the rest of a catch-up, decided or not, and keeps fire times that are on time", async () => {
   bench.setTime(START + 5 * MINUTE_MS);
   // The first look after the outage has not come to it yet: nothing is decided.
   expect(await states(job)).toEqual({});
@@ -56,7 +56,7 @@ test("the rest of what is made up for after an outage is discarded, decided or n
   expect(Object.fromEntries(counts)).toEqual({ MISSED: 189, TRIGGERED: 111 });
 });
 
-test("a whole project's, and no other project's", async () => {
+test("DiscardTriggers can discard the triggers of a whole project, and of no other project", async () => {
   const other = await bench.createJob(everySecond("other"));
   bench.setTime(START + MINUTE_MS);
   const kind = TriggerKind.CATCHUP;
@@ -65,7 +65,7 @@ test("a whole project's, and no other project's", async () => {
   for (const each of [job, other]) expect((await states(each))["CATCHUP CANCELLED"]).toBe(49);
 });
 
-test("an attempt in flight is let run, and is not made again", async () => {
+test("an attempt in flight is not interrupted, and is not retried", async () => {
   bench.setTime(START + 2_000);
   await bench.tick.run();
   const [first] = await bench.triggersOf(job.uid);
@@ -78,7 +78,7 @@ test("an attempt in flight is let run, and is not made again", async () => {
   expect((await discard({ job: "payroll" })).discardedCount).toBe(0);
 });
 
-test("only those of the range, by nominal time, start inclusive and end exclusive", async () => {
+test("DiscardTriggers takes a range of nominal times, start inclusive and end exclusive", async () => {
   bench.setTime(START + 5_000);
   await bench.tick.run();
   const startTime = timestampFromMs(START + 2_000);
@@ -94,7 +94,7 @@ test("only those of the range, by nominal time, start inclusive and end exclusiv
   ]);
 });
 
-test("neither job nor kind is refused, and so is a job that is not there", async () => {
+test("DiscardTriggers refuses a request with neither job nor kind, and a job that does not exist", async () => {
   await expect(discard({})).rejects.toMatchObject({
     reason: "FIELD_INVALID",
     violations: [{ field: "job" }],

@@ -27,7 +27,7 @@ beforeEach(async () => {
 });
 afterEach(() => bench.close());
 
-test("a month's pause of a job that fires every minute is one stored range", async () => {
+test("a pause of a month is stored as one range, although the job fires every minute", async () => {
   const job = await bench.createJob(minutely);
   await pauseJob(bench.parts, reference, { note: "", untilMs: null });
   bench.setTime(START + MONTH);
@@ -41,7 +41,7 @@ test("a month's pause of a job that fires every minute is one stored range", asy
   await client.end();
 });
 
-test("a pause keeps its note and its end through ApplyJobs, and another scheduler keeps to it", async () => {
+test("a pause keeps its note and its end through ApplyJobs, and another scheduler respects it", async () => {
   const job = await bench.createJob(minutely);
   const untilMs = START + MONTH;
   await pauseJob(bench.parts, reference, { note: "holiday", untilMs });
@@ -57,7 +57,7 @@ test("a pause keeps its note and its end through ApplyJobs, and another schedule
   expect(await readJob(bench.parts, PROJECT, reference)).toMatchObject(kept);
 });
 
-test("what a job does not say of its policies, and the room of a buffer", () => {
+test("policies that a job does not set have their defaults, also the size of its buffer", () => {
   const said = (overlapPolicy: OverlapPolicy) => readPolicies(create(JobSchema, { overlapPolicy }));
   expect(said(OverlapPolicy.UNSPECIFIED)).toMatchObject({
     misfire: "FIRE_ALL",

@@ -66,8 +66,8 @@ const calendar = async (start: string, end: string) => {
 };
 const first = async () => (await bench.triggersOf(job.uid))[0]?.id ?? "";
 
-describe("a trigger", () => {
-  test("is told with its state, and what its last attempt came to when they are used up", async () => {
+describe("an explanation of a trigger", () => {
+  test("names its state, and the result of its last attempt when no attempts are left", async () => {
     await begin();
     await at(1);
     expect(await explain(1)).toMatch(/^It made the trigger trg_\w+, which is PENDING after 0 attempts\.$/);
@@ -84,7 +84,7 @@ describe("a trigger", () => {
     );
   });
 
-  test("lies ahead when it was handed over and is not due", async () => {
+  test("says that it is upcoming when it was handed over and is not due", async () => {
     await begin();
     await at(0.95);
     expect(await explain(1)).toMatch(
@@ -92,7 +92,7 @@ describe("a trigger", () => {
     );
   });
 
-  test("says which calendar deferred it, and that an outage or a backfill came before it", async () => {
+  test("names the calendar that deferred it, and an outage or a backfill that delayed it", async () => {
     const name = await calendar("09:03", "10:00");
     await begin({ calendars: [{ name, outside: "OUTSIDE_DEFER" }], catchupWindow: "600s" });
     await at(1);
@@ -111,7 +111,7 @@ describe("a trigger", () => {
     );
   });
 
-  test("of a backfill before the job was made is told, though the job would not have fired", async () => {
+  test("is given for a backfill of a time before the job's creation, when the job would not have fired", async () => {
     await begin();
     await at(1);
     const range = { startTime: time(-5), endTime: time(-3), maxPerSecond: 1_000 };
@@ -124,8 +124,8 @@ describe("a trigger", () => {
   });
 });
 
-describe("a fire time without a trigger", () => {
-  test("of a pause names when that began and its note, whatever was changed in it", async () => {
+describe("an explanation of a fire time without a trigger", () => {
+  test("names the start and the note of the pause, whatever changed during the pause", async () => {
     await begin();
     await at(1);
     await pauseJob(bench.parts, reference(), { note: "lunch", untilMs: null });
@@ -142,7 +142,7 @@ describe("a fire time without a trigger", () => {
     expect(await explain(9)).toContain("It will not fire unless it is resumed before.");
   });
 
-  test("outside a calendar names it", async () => {
+  test("names the calendar that it lies outside", async () => {
     const name = await calendar("09:03", "10:00");
     await begin({ calendars: [{ name, outside: "OUTSIDE_SKIP" }] });
     expect(await explain(2)).toContain(`The calendar "${name}" is closed then, so it will be skipped.`);
@@ -182,7 +182,7 @@ describe("a fire time without a trigger", () => {
     expect(await explain(minute)).toContain(words);
   });
 
-  test("that was skipped by request, or waited when the job was deleted", async () => {
+  test("says that it was skipped by request, or that it waited when the job was deleted", async () => {
     await begin({ flexibleWindow: "59s" });
     const request = create(SkipFireTimeRequestSchema, { job: job.name, nominalTime: time(2) });
     await skipFireTime(bench.parts, PROJECT, request);
@@ -197,8 +197,8 @@ describe("a fire time without a trigger", () => {
   });
 });
 
-describe("a fire time that is not decided", () => {
-  test("lies ahead, is being decided, or is what an outage left", async () => {
+describe("an explanation of an undecided fire time", () => {
+  test("says that it is upcoming, is being decided, or is part of an outage's backlog", async () => {
     await begin();
     await at(1);
     expect(await explain(3)).toBe("It is a fire time of the job and is still to come.");
@@ -210,7 +210,7 @@ describe("a fire time that is not decided", () => {
     expect(await explain(2)).toContain("This is an error in EasyCron");
   });
 
-  test("waits for an opening, or for its place in a window", async () => {
+  test("says that it waits for an opening, or for its place in a flexible window", async () => {
     const name = await calendar("09:30", "10:00");
     await begin({ calendars: [{ name, outside: "OUTSIDE_DEFER" }] });
     await at(2);
@@ -222,8 +222,8 @@ describe("a fire time that is not decided", () => {
   });
 });
 
-describe("an instant that is no fire time", () => {
-  test("is told with the next one, or with what the job was then", async () => {
+describe("an explanation of an instant that is no fire time", () => {
+  test("names the next fire time, or the state of the job at that instant", async () => {
     await begin({
       startTime: new Date(MONDAY + 2 * MINUTE).toISOString(),
       endTime: new Date(MONDAY + 9 * MINUTE).toISOString(),
@@ -238,7 +238,7 @@ describe("an instant that is no fire time", () => {
     expect(await explain(1)).toBe("The job has no schedule: it fires only when RunJob is called.");
   });
 
-  test("after the last of maxFires names the limit of then", async () => {
+  test("names the maxFires of that time when the instant is after the last fire", async () => {
     await begin();
     await at(1);
     await at(2);
@@ -248,14 +248,14 @@ describe("an instant that is no fire time", () => {
   });
 });
 
-describe("where clocks change", () => {
+describe("an explanation where clocks change", () => {
   const inParis = (dstPolicy: JsonObject = {}) => ({
     schedules: [{ cron: { expression: "30 2 * * *" }, timeZone: "Europe/Paris", dstPolicy }],
   });
   const SPRING = Date.UTC(2026, 2, 29, 0);
   const AUTUMN = Date.UTC(2026, 9, 25, 0);
 
-  test("a skipped local time is told, at the end of the gap and where it would have been", async () => {
+  test("names a skipped local time, both at the end of the gap and at its usual place", async () => {
     await begin(inParis(), SPRING);
     expect(await explain(60)).toContain("Its local time does not exist in Europe/Paris");
     expect(await explain(90)).toContain(
@@ -267,7 +267,7 @@ describe("where clocks change", () => {
     );
   });
 
-  test("a repeated local time is told, at the pass that fires and at the other", async () => {
+  test("names a repeated local time, both at the pass that fires and at the other", async () => {
     await begin(inParis(), AUTUMN);
     expect(await explain(30)).toContain(
       "Its local time occurs twice in Europe/Paris, because the clocks go back. This is the first occurrence.",

@@ -49,8 +49,8 @@ const triggers = async (job: JobRow) =>
   (await bench.triggersOf(job.uid)).map(({ atMs, kind, seq }) => `${(atMs - START) / MINUTE} ${kind} ${seq}`);
 const audit = (job: JobRow) => auditJob(bench.parts, job, START, bench.parts.clock.now());
 
-describe("what an outage has left", () => {
-  test("of many jobs never makes a job that is on time wait for all of it", async () => {
+describe("the backlog of an outage", () => {
+  test("of many jobs does not delay a job that is on time", async () => {
     const misfirePolicy = MisfirePolicy.SKIP;
     for (let n = 0; n < 20; n++) await bench.createJob({ ...everySecond(`late-${n}`), misfirePolicy });
     const outageMs = 3 * 3_600_000;
@@ -71,14 +71,14 @@ describe("what an outage has left", () => {
     expect(looks).toBeGreaterThan(8);
   });
 
-  test("is told of by a change that decides it, too", async () => {
+  test("is also reported when a change of the job decides it", async () => {
     await minutely("payroll", { misfirePolicy: MisfirePolicy.SKIP });
     bench.setTime(START + 30 * MINUTE + 1_000);
     await pauseJob(bench.parts, { projectId: PROJECT, name: "payroll" }, { note: "", untilMs: null });
     expect(bench.missed).toMatchObject([{ reason: "MISFIRE_POLICY", count: 29 }]);
   });
 
-  test("says that it is made up for, also when it waits for an earlier trigger, and is discarded with it", async () => {
+  test("is marked as catch-up, also when it waits for an earlier trigger, and is discarded as catch-up", async () => {
     const job = await minutely("payroll", { overlapPolicy: OverlapPolicy.BUFFER_ALL });
     bench.setTime(START + 5 * MINUTE + 30_000);
     await run();
@@ -92,7 +92,7 @@ describe("what an outage has left", () => {
     expect(await audit(job)).toMatchObject({ differences: [] });
   });
 
-  test("gives its slots back when it is discarded", async () => {
+  test("returns its catch-up slots when it is discarded", async () => {
     await bench.createJob({ ...everySecond("a"), maxCatchup: 4_000 });
     bench.setTime(START + 3_000_000);
     await run();
@@ -106,7 +106,7 @@ describe("what an outage has left", () => {
   });
 });
 
-describe("a backfill leaves to the job's own turns", () => {
+describe("a backfill leaves to the job's turns", () => {
   const backfill = async (fromMinute: number, toMinute: number) => {
     const request = create(BackfillJobRequestSchema, {
       name: "payroll",
@@ -118,7 +118,7 @@ describe("a backfill leaves to the job's own turns", () => {
     return operation;
   };
 
-  test("what these have not decided", async () => {
+  test("fire times that they have not decided", async () => {
     const job = await minutely("payroll");
     bench.setTime(START + 10 * MINUTE);
     expect(await backfill(5, 10)).toMatchObject({ metadata: { activeCount: 5, triggerCount: 0 } });
@@ -129,7 +129,7 @@ describe("a backfill leaves to the job's own turns", () => {
     expect(await audit(job)).toMatchObject({ differences: [] });
   });
 
-  test("what waits for its delay", async () => {
+  test("fire times that wait for their delay", async () => {
     const job = await minutely("payroll", { flexibleWindow: durationFromMs(MINUTE) });
     bench.setTime(START + MINUTE + 1);
     await run();
@@ -142,8 +142,8 @@ describe("a backfill leaves to the job's own turns", () => {
   });
 });
 
-describe("a pause that has ended while no tick came to it", () => {
-  test("ends at its end when the job is changed: what has been due since is not skipped, and is not of the new revision", async () => {
+describe("a pause that ended before any tick looked at the job", () => {
+  test("ends at its stated end when the job is changed: later fire times are not skipped and belong to the old revision", async () => {
     const job = await minutely("payroll");
     const until = START + 3 * MINUTE;
     await pauseJob(bench.parts, { projectId: PROJECT, name: "payroll" }, { note: "", untilMs: until });
@@ -169,7 +169,7 @@ describe("a pause that has ended while no tick came to it", () => {
 });
 
 describe("a buffer", () => {
-  test("has room for as many as it says, whether or not they waited for their delay before", async () => {
+  test("has room for the configured number of fire times, whether or not they waited for a delay before", async () => {
     const job = await minutely("payroll", {
       overlapPolicy: OverlapPolicy.BUFFER_ONE,
       flexibleWindow: durationFromMs(50_000),
@@ -183,7 +183,7 @@ describe("a buffer", () => {
     expect(await audit(job)).toMatchObject({ differences: [] });
   });
 
-  test("gives no more than maxFires when that is lowered while some wait", async () => {
+  test("releases no more than maxFires when that is lowered while fire times wait", async () => {
     const job = await minutely("payroll", { overlapPolicy: OverlapPolicy.BUFFER_ALL });
     for (let minute = 1; minute <= 6; minute++) {
       bench.setTime(START + minute * MINUTE);
@@ -205,7 +205,7 @@ describe("a buffer", () => {
   });
 });
 
-test("a job with an overlap policy is looked at at its very fire time, not with the next tick", async () => {
+test("a job with an overlap policy is decided exactly at its fire time, not at the next tick", async () => {
   await minutely("payroll", { overlapPolicy: OverlapPolicy.SKIP });
   bench.setTime(START + 59_000);
   await run();

@@ -258,7 +258,7 @@ let made = 0;
 let startMs = STARTS[0] ?? START;
 
 test(
-  "whatever happens to a job, each of its fire times has exactly one verdict, and the audit finds nothing",
+  "whatever happens to a job, each of its fire times has exactly one verdict, and the audit finds no difference",
   async () => {
     await fc.assert(
       fc.asyncProperty(

@@ -93,7 +93,7 @@ const audit = (fromMinute: number, toMinute: number) => {
   );
 };
 
-test("lists every fire time with one verdict: across a pause, an edit, an outage, and ahead", async () => {
+test("ListFireTimes gives every fire time one verdict, across a pause, an edit, an outage, and in the future", async () => {
   await at(1);
   await pauseJob(bench.parts, reference, { note: "lunch", untilMs: null });
   await at(3);
@@ -124,7 +124,7 @@ test("a deleted job keeps its ledger, and has no fire times after its end", asyn
   expect(await explain(4)).toContain("deleted");
 });
 
-test("refuses a range that ends before it starts, a foreign page token, and a job that is not there", async () => {
+test("ListFireTimes refuses a range that ends before it starts, a page token of another list, and a job that does not exist", async () => {
   const ask = (fields: object) =>
     listFireTimes(bench.parts, PROJECT, create(ListFireTimesRequestSchema, { job: "payroll", ...fields }));
   await expect(ask({ startTime: time(2), endTime: time(1) })).rejects.toMatchObject({
@@ -142,7 +142,7 @@ test("refuses a range that ends before it starts, a foreign page token, and a jo
   await expect(ask({ job: "other" })).rejects.toMatchObject({ reason: "JOB_NOT_FOUND" });
 });
 
-test("a page token goes on with its own job and range only", async () => {
+test("a page token is valid only for its own job and range", async () => {
   await at(3);
   const range = { job: "payroll", startTime: time(0), endTime: time(3) };
   const ask = (fields: object) =>
@@ -162,7 +162,7 @@ test("a page token goes on with its own job and range only", async () => {
   }
 });
 
-test("what a backfill of another revision has made pushes none of a page's triggers out", async () => {
+test("triggers of a backfill under another revision do not push other triggers out of a page", async () => {
   await at(1);
   await update({
     schedules: [{ cron: { expression: "* * * * * *", dialect: "CRON_DIALECT_WITH_SECONDS" } }],
@@ -175,7 +175,7 @@ test("what a backfill of another revision has made pushes none of a page's trigg
   expect(await list(1.01)).toEqual(["1 TRIGGERED"]);
 });
 
-test("a job with maxFires has as many upcoming fire times as pass its calendars and are not skipped", async () => {
+test("upcoming fire times outside a calendar or skipped by request do not count towards maxFires", async () => {
   const windows = [{ days: ["MONDAY"], start: "09:00", end: "09:03" }];
   const calendar = create(CalendarSchema, {
     name: "short",
@@ -196,7 +196,7 @@ test("a job with maxFires has as many upcoming fire times as pass its calendars 
   expect((await list(12)).at(-1)).toBe("9 TRIGGERED");
 });
 
-test("the ledger of a deleted job whose name was given again is reached by its id", async () => {
+test("the ledger of a deleted job is found by its id when another job has the name", async () => {
   await at(2);
   await deleteJob(bench.parts, reference);
   await at(3);
@@ -215,7 +215,7 @@ test("the ledger of a deleted job whose name was given again is reached by its i
   await expect(skipFireTime(bench.parts, PROJECT, asked)).rejects.toMatchObject({ reason: "JOB_NOT_FOUND" });
 });
 
-test("a trigger that waits for its next attempt says when that is due", async () => {
+test("a trigger that waits for a retry says when the retry is due", async () => {
   await at(1);
   const [first] = await bench.triggersOf(job.uid);
   await bench.start(first?.id ?? "");
@@ -225,7 +225,7 @@ test("a trigger that waits for its next attempt says when that is due", async ()
   expect(fireTimes?.[0]?.trigger).toMatchObject({ nextAttemptTime: time(1) });
 });
 
-test("reads of a job that was changed often what a page needs of it, and no more", async () => {
+test("a page of the ledger reads only the revisions that it needs of a job that was changed often", async () => {
   for (let minute = 1; minute <= 4; minute++) {
     await at(minute);
     await update({ labels: { minute: `${minute}` } });
@@ -244,7 +244,7 @@ test("reads of a job that was changed often what a page needs of it, and no more
   expect(asked).toEqual([2, 3]);
 });
 
-test("another project sees nothing of it", async () => {
+test("another project cannot see the ledger", async () => {
   const request = create(ListFireTimesRequestSchema, { job: "payroll" });
   await expect(listFireTimes(bench.parts, "proj_other", request)).rejects.toMatchObject({
     reason: "JOB_NOT_FOUND",
@@ -252,7 +252,7 @@ test("another project sees nothing of it", async () => {
 });
 
 describe("SkipFireTime", () => {
-  test("leaves out one that lies ahead, and the chain has no hole", async () => {
+  test("leaves out a future fire time, and the chain has no hole", async () => {
     expect((await skip(3)).fireTime).toMatchObject({
       verdict: Verdict.SKIPPED,
       reason: VerdictReason.SKIPPED_BY_REQUEST,
@@ -267,7 +267,7 @@ describe("SkipFireTime", () => {
     expect(await list(5)).toContain("3 SKIPPED SKIPPED_BY_REQUEST");
   });
 
-  test("takes one back that was handed over and has not started", async () => {
+  test("withdraws a fire time that was handed over and has not started", async () => {
     await at(0.95);
     expect(await bench.triggersOf(job.uid)).toHaveLength(1);
     await skip(1);
@@ -277,14 +277,14 @@ describe("SkipFireTime", () => {
     expect((await bench.triggersOf(job.uid))[0]).toMatchObject({ seq: 1, skipped: 1 });
   });
 
-  test("of a paused job lies in the pause when that has come", async () => {
+  test("on a paused job is covered by the pause when the fire time comes", async () => {
     await pauseJob(bench.parts, reference, { note: "", untilMs: null });
     expect((await skip(3)).fireTime).toMatchObject({ reason: VerdictReason.SKIPPED_BY_REQUEST });
     await at(4);
     expect(await list(4)).toContain("3 SKIPPED PAUSED");
   });
 
-  test("refuses what is no fire time, and what has started or has another verdict", async () => {
+  test("refuses an instant that is no fire time, and a fire time that has started or has another verdict", async () => {
     await at(0.95);
     const [first] = await bench.triggersOf(job.uid);
     await bench.start(first?.id ?? "");
@@ -296,7 +296,7 @@ describe("SkipFireTime", () => {
     await expect(skip(2)).rejects.toMatchObject({ reason: "FIRE_TIME_DECIDED" });
   });
 
-  test("takes at most 100 ahead", async () => {
+  test("takes at most 100 future fire times of a job", async () => {
     for (let minute = 1; minute <= 100; minute++) await skip(minute);
     await expect(skip(101)).rejects.toMatchObject({
       reason: "FIELD_INVALID",
@@ -315,7 +315,7 @@ describe("the audit", () => {
     });
   });
 
-  test("of a range that lies ahead compares nothing, and refuses a start that lies ahead alone", async () => {
+  test("compares nothing when its whole range lies in the future, and refuses a start in the future without an end", async () => {
     expect(await audit(5, 9)).toMatchObject({ fireTimeCount: 0n, differences: [], auditedUntil: time(5) });
     const request = create(AuditLedgerRequestSchema, { job: "payroll", startTime: time(5) });
     await expect(auditLedger(bench.parts, createAuditSlots(), PROJECT, request)).rejects.toMatchObject({
@@ -323,7 +323,7 @@ describe("the audit", () => {
     });
   });
 
-  test("finds what is not there, by request and by itself", async () => {
+  test("reports a missing trigger, both on request and in its regular rounds", async () => {
     await at(1);
     await at(2);
     await at(3);

@@ -76,7 +76,7 @@ const tickTo = async (ms: number) => {
   while ((await bench.tick.run()).more);
 };
 
-describe("calendars", () => {
+describe("calendars in a preview", () => {
   const WAITS =
     "Skipped: the calendar office is closed, and an earlier fire time already waits until it opens.";
   const deferring = { ...hourly, calendars: [{ name: "office", outside: "OUTSIDE_DEFER" }] };
@@ -90,7 +90,7 @@ describe("calendars", () => {
     ]);
   });
 
-  test("whose opening an earlier fire time has taken leave none for those asked for", async () => {
+  test("defer nothing to an opening that an earlier fire time has taken", async () => {
     const job = await save(deferring);
     expect((await times(job.name, { after: NOW + 12 * HOUR, count: 1 }))[0]).toEqual([
       "03-02T21:00",
@@ -106,7 +106,7 @@ describe("calendars", () => {
     ]);
   });
 
-  test("that skip come before those that defer, and do not hide who has taken an opening", async () => {
+  test("that skip apply before those that defer, and do not hide which fire time took an opening", async () => {
     const calendars = [{ name: "office", outside: "OUTSIDE_DEFER" }, { name: "no-tuesday" }];
     const job = await save({ calendars });
     expect(await times(job.name, { after: NOW + 14.5 * HOUR, count: 2 })).toEqual([
@@ -120,7 +120,7 @@ describe("calendars", () => {
     ]);
   });
 
-  test("that are not there are named", async () => {
+  test("are named in the error when they do not exist", async () => {
     await expect(ask({ ...hourly, calendars: [{ name: "none" }] })).rejects.toMatchObject({
       reason: "CALENDAR_NOT_FOUND",
       violations: [{ field: "job.calendars[0].name" }],
@@ -128,8 +128,8 @@ describe("calendars", () => {
   });
 });
 
-describe("a limit", () => {
-  test("leaves a saved job what it has not fired", async () => {
+describe("maxFires in a preview", () => {
+  test("leaves a saved job the fires that it has not used", async () => {
     const job = await save({ maxFires: 5 });
     await tickTo(NOW + 2 * HOUR);
     expect((await bench.triggersOf(job.uid)).map(({ seq }) => seq)).toEqual([1, 2]);
@@ -140,7 +140,7 @@ describe("a limit", () => {
     ]);
   });
 
-  test("counts what is handed over already and still to come", async () => {
+  test("counts triggers that are handed over and not due yet", async () => {
     const job = await save({ maxFires: 1 });
     await tickTo(NOW + HOUR - 3_000);
     expect(await bench.triggersOf(job.uid)).toHaveLength(1);
@@ -159,20 +159,20 @@ describe("a limit", () => {
     expect(await times(saved.name, { after: NOW + 2 * HOUR })).toHaveLength(1);
   });
 
-  test("counts from now on in a view that begins before", async () => {
+  test("counts from now in a preview that begins in the past", async () => {
     const saved = await save({ maxFires: 3 });
     expect(await times(saved.name, { after: NOW - 4 * HOUR })).toHaveLength(4 + 3);
     expect(await times({ ...hourly, maxFires: 3 }, { after: NOW - 4 * HOUR })).toHaveLength(3);
   });
 
-  test("that lies too far ahead to be counted is not, and a note says so", async () => {
+  test("is not counted when it lies too far ahead, and a note says so", async () => {
     const job = { schedules: [{ cron: { expression: "* * * * *" } }], maxFires: 20_000 };
     const [first] = await times(job, { after: NOW + 200 * 24 * HOUR, count: 1 });
     expect(first?.[2]).toMatch(/^maxFires \(20000\) is not taken into account here/);
     expect((await times(job, { after: NOW + 5 * 24 * HOUR, count: 1 }))[0]?.[2]).toBe("");
   });
 
-  test("reads the clock once", async () => {
+  test("is computed from one reading of the clock", async () => {
     let readings = 0;
     const clock = { now: () => NOW + HOUR * readings++ };
     const source = { case: "job" as const, value: fromJson(JobSchema, { ...hourly, maxFires: 2 }) };
@@ -193,16 +193,16 @@ test("a fire time that is to be skipped by request has no effective time", async
   ]);
 });
 
-describe("what a job's id decides", () => {
+describe("a fire time that depends on the job's id", () => {
   const spread = { schedules: [{ cron: { expression: "H * * * *" } }], flexibleWindow: "600s" };
 
-  test("is that of the living job whose name an unsaved one carries", async () => {
+  test("uses the id of the existing job when the unsaved job has its name", async () => {
     const job = await save(spread);
     expect(await times({ ...spread, name: job.name })).toEqual(await times(job.name));
     expect((await times(job.name))[0]?.[2]).toMatch(/^Delayed by \d+ ms within the flexible window\.$/);
   });
 
-  test("is chosen when another one is created, and its fire times say so", async () => {
+  test("is not known yet for a new job, and the preview says so", async () => {
     const [first] = await times({ ...spread, name: "not-there" }, { count: 1 });
     expect(first?.[2]).toContain("the value of H is chosen when the job is created");
     expect(first?.[2]).toContain("the delay within the flexible window is chosen when the job is created");
@@ -211,7 +211,7 @@ describe("what a job's id decides", () => {
   });
 });
 
-test("shows every kind of schedule in its own zone, and the release of the zone database", async () => {
+test("a preview shows every kind of schedule in its own zone, and the release of the zone database", async () => {
   const timeZone = "Europe/Paris";
   const schedules = [
     { once: { localTime: "2026-03-29T02:30:00" }, timeZone },
@@ -219,7 +219,11 @@ test("shows every kind of schedule in its own zone, and the release of the zone 
   ];
   const { fireTimes, zoneDataVersion } = await ask({ schedules }, { count: 2 });
   expect(fireTimes).toMatchObject([
-    { localTime: "2026-03-29T03:00:00", utcOffset: "+02:00", notes: [expect.stringMatching(/does not exist/)] },
+    {
+      localTime: "2026-03-29T03:00:00",
+      utcOffset: "+02:00",
+      notes: [expect.stringMatching(/does not exist/)],
+    },
     { localTime: "2026-03-30T02:30:00", utcOffset: "+02:00", notes: [] },
   ]);
   expect(zoneDataVersion).toBe(bench.parts.zoneData.inForce(NOW).version);
@@ -234,7 +238,7 @@ test("an unsaved rate without an anchor begins at the instant asked for if that 
   ]);
 });
 
-test("of one that has no fire time left is empty and warns; of one that nobody waits for it does not", async () => {
+test("a preview of a schedule without fire times is empty and warns, and one whose caller is gone does not warn", async () => {
   const once = { schedules: [{ once: { time: "2026-03-02T09:00:00Z" } }] };
   const { fireTimes, warnings } = await ask(once, { after: NOW + HOUR });
   expect(fireTimes).toEqual([]);
@@ -246,6 +250,6 @@ test("of one that has no fire time left is empty and warns; of one that nobody w
   expect(cut.fireTimes?.length).toBeLessThan(1_000);
 });
 
-test("of a job that is not there is refused", async () => {
+test("a preview of a job that does not exist is refused", async () => {
   await expect(ask("nobody")).rejects.toMatchObject({ reason: "JOB_NOT_FOUND" });
 });

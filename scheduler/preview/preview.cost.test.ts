@@ -162,12 +162,12 @@ describe("PreviewSchedule", () => {
     );
   });
 
-  test("ends with the last fire that a limit leaves", async () => {
+  test("ends with the last fire that maxFires allows", async () => {
     const { fireTimes } = await preview({ schedules: [cron("0 * * * *")], maxFires: 2 }, NOW, 10);
     expect(fireTimes).toHaveLength(2);
   });
 
-  test("of one that never fires is empty and warns", async () => {
+  test("is empty and warns for a schedule that never fires", async () => {
     const { fireTimes, warnings } = await preview({ schedules: [cron("0 0 30 2 *")] });
     expect(fireTimes).toEqual([]);
     expect(warnings?.[0]).toMatchObject({ code: WarningCode.NEVER_FIRES, field: "job.schedules[0]" });
@@ -186,7 +186,7 @@ describe("warnings", () => {
     );
   });
 
-  test("reckon with the time that retries really take", () => {
+  test("use the time that retries really take", () => {
     const policy = parse({
       retryPolicy: { maxAttempts: 4, minBackoff: "5s", maxBackoff: "10s" },
     }).retryPolicy;

@@ -129,7 +129,7 @@ async function truth(job: JobRow, afterMs: number, untilMs: number) {
 
 let made = 0;
 
-test("a preview agrees with what the scheduler then does", async () => {
+test("a preview shows exactly what the scheduler does later", async () => {
   const waits = fc.integer({ min: 0, max: 300 });
   await fc.assert(
     fc.asyncProperty(specification, waits, waits, fc.boolean(), async (spec, waited, ahead, skipping) => {

@@ -43,7 +43,7 @@ function ask(of: string | JsonObject, asked: Asked, signal?: AbortSignal) {
 
 const minutesOf = (time: unknown) => (timestampMs(time as never) - NOW) / MINUTE;
 
-test("tells the verdict of each fire time of a saved job, as if it began then", async () => {
+test("a simulation gives the verdict of each fire time of a saved job, as if the job began at the start of the range", async () => {
   const job = {
     ...minutely,
     name: "payroll",
@@ -69,7 +69,7 @@ test("tells the verdict of each fire time of a saved job, as if it began then", 
   ]);
 });
 
-test("names the calendar that is closed, and defers to its opening", async () => {
+test("a simulation names the closed calendar, and defers to its opening", async () => {
   const calendars = (outside: string) => ({ ...minutely, calendars: [{ name: "office", outside }] });
   const skipping = await ask(calendars("OUTSIDE_SKIP"), { endTime: at(5) });
   expect(skipping.fireTimes?.map(({ reason, calendar }) => [reason, calendar]).slice(1, 4)).toEqual([
@@ -105,7 +105,7 @@ test("an unsaved rate without an anchor begins at the start of the range", async
   expect(fireTimes?.map(({ nominalTime }) => minutesOf(nominalTime))).toEqual([501.5, 503]);
 });
 
-test("triggers take as long as is said", async () => {
+test("simulated triggers take the time that the request gives", async () => {
   const job = { ...minutely, overlapPolicy: "OVERLAP_POLICY_SKIP" };
   const { fireTimes } = await ask(job, { endTime: at(3), triggerDuration: durationFromMs(90_000) });
   expect(fireTimes?.map(({ reason, seq }) => reason ?? seq)).toEqual([1, VerdictReason.OVERLAP, 2]);
@@ -125,7 +125,7 @@ test.each<[string, Asked, string]>([
   });
 });
 
-test("ends early when nobody waits for the answer, and says where", async () => {
+test("a simulation stops early when the caller is gone, and says where", async () => {
   const stopping = new AbortController();
   stopping.abort();
   const { fireTimes, simulatedUntil } = await ask(minutely, { endTime: at(5_000) }, stopping.signal);

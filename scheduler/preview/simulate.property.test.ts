@@ -102,7 +102,7 @@ function check(given: Assumptions, { fireTimes, untilMs }: Simulation): void {
   }
 }
 
-test("every fire time of the range has one verdict, whatever outages and pauses meet", async () => {
+test("every fire time of a simulation has one verdict, whatever outages and pauses overlap", async () => {
   await fc.assert(
     fc.asyncProperty(assumptions, async (given) => {
       const simulation = await runInSlices(simulate(given), { budgetMs: Number.POSITIVE_INFINITY });
@@ -113,7 +113,7 @@ test("every fire time of the range has one verdict, whatever outages and pauses 
   );
 }, 60_000);
 
-test("one that is told to stop has a verdict for every fire time up to where it came", async () => {
+test("a simulation that is told to stop has a verdict for every fire time up to where it stopped", async () => {
   await fc.assert(
     fc.asyncProperty(assumptions, fc.integer({ min: 1, max: 400 }), async (given, budgetMs) => {
       let steps = 0;

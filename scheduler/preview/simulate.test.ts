@@ -39,11 +39,11 @@ async function play(job: JsonObject, minutes: number, assumed: Partial<Assumptio
 
 const range = (from: number, to: number) => ({ startMs: START + from * MINUTE, endMs: START + to * MINUTE });
 
-test("plays every fire time, the last one at the very end", async () => {
+test("a simulation includes every fire time, also one exactly at the end", async () => {
   expect(await play({}, 3)).toEqual(["T1", "T2", "T3"]);
 });
 
-test("an outage makes fire times late, and the policy says which are made up for", async () => {
+test("an outage makes fire times late, and the misfire policy says which are caught up", async () => {
   const outages = [range(1.5, 5.5)];
   expect(await play({}, 6, { outages })).toEqual(["T1", "C2", "C3", "C4", "C5", "T6"]);
   expect(await play({ maxCatchup: 2 }, 6, { outages })).toEqual([
@@ -77,7 +77,7 @@ test("a fire time at the very end of a pause fires, and one at its start has fir
   expect(await play({}, 6, { pauses: [range(2, 5)] })).toEqual(["T1", "T2", "PAUSED", "PAUSED", "T3", "T4"]);
 });
 
-test("triggers that take long overlap as the policy says", async () => {
+test("long-running triggers overlap as the overlap policy says", async () => {
   const durationMs = 2.5 * MINUTE;
   const overlap = (policy: string) => play({ overlapPolicy: `OVERLAP_POLICY_${policy}` }, 7, { durationMs });
   expect(await overlap("ALLOW_ALL")).toEqual(["T1", "T2", "T3", "T4", "T5", "T6", "T7"]);
@@ -94,7 +94,7 @@ test("triggers that take long overlap as the policy says", async () => {
   expect(await overlap("BUFFER_ALL")).toEqual(["T1", "T2", "T3", "WAITS", "WAITS", "WAITS", "WAITS"]);
 });
 
-test("a limit of fires ends it, and skipped ones do not count", async () => {
+test("maxFires ends a simulation, and skipped fire times do not count", async () => {
   expect(await play({ maxFires: 3 }, 9, { pauses: [range(1, 4)] })).toEqual([
     "T1",
     "PAUSED",
@@ -104,13 +104,13 @@ test("a limit of fires ends it, and skipped ones do not count", async () => {
   ]);
 });
 
-test("says how far it came when there are too many fire times", async () => {
+test("a simulation with too many fire times says how far it got", async () => {
   const { fireTimes, untilMs } = await run({ schedules: [{ rate: { every: "1s" } }] }, 1_440);
   expect(fireTimes).toHaveLength(SIMULATED_LIMIT);
   expect(untilMs).toBe(START + (SIMULATED_LIMIT + 1) * 1_000 - 1);
 });
 
-test("an outage and a pause that meet leave each fire time one verdict, in order", async () => {
+test("an outage and a pause that overlap leave each fire time one verdict, in order", async () => {
   // Minute 2 and 3 are owed when the pause begins, 5 and 6 when it has ended: all of them wait for the outage to end.
   const assumed = { outages: [range(1.5, 6.5)], pauses: [range(3, 5)] };
   expect(await play({}, 8, assumed)).toEqual(["T1", "C2", "C3", "PAUSED", "C4", "C5", "T6", "T7"]);
@@ -120,7 +120,7 @@ test("an outage and a pause that meet leave each fire time one verdict, in order
   expect(effective[1]).toBe(START + 6.5 * MINUTE);
 });
 
-test("a pause that begins in an outage and outlasts it goes on, and what was owed before it is decided", async () => {
+test("a pause that begins in an outage continues after it, and the backlog from before the pause is decided", async () => {
   const outages = [range(1.5, 4.5)];
   const skipping = { overlapPolicy: "OVERLAP_POLICY_SKIP" };
   const pauses = [range(3, 7)];
@@ -134,7 +134,7 @@ test("a pause that begins in an outage and outlasts it goes on, and what was owe
   ]);
 });
 
-test("an outage that lasts until the end leaves fire times upcoming, and those of a pause paused", async () => {
+test("an outage until the end of the range leaves its fire times upcoming, and those within a pause paused", async () => {
   const { fireTimes, untilMs } = await run({}, 6, { outages: [range(2.5, 90)], pauses: [range(3, 5)] });
   expect(untilMs).toBe(START + 6 * MINUTE);
   expect(fireTimes.map(({ reason, trigger }) => trigger?.seq ?? reason)).toEqual([
@@ -148,14 +148,14 @@ test("an outage that lasts until the end leaves fire times upcoming, and those o
   expect(await play({ maxFires: 3 }, 6, { outages: [range(2.5, 90)] })).toEqual(["T1", "T2", "WAITS"]);
 });
 
-test("a pause that began before the start counts from the start on", async () => {
+test("a pause that began before the range counts from the start of the range", async () => {
   const { fireTimes } = await run({}, 4, { pauses: [range(-10, 3)] });
   expect(fireTimes.map(({ atMs }) => (atMs - START) / MINUTE)).toEqual([1, 2, 3, 4]);
   expect(await play({}, 4, { pauses: [range(-10, 3)] })).toEqual(["PAUSED", "PAUSED", "T1", "T2"]);
   expect(await play({}, 2, { pauses: [range(-10, -3)] })).toEqual(["T1", "T2"]);
 });
 
-test("a fire time that waits for an earlier trigger is delivered at the instant at which that comes to rest", async () => {
+test("a fire time that waits for an earlier trigger is delivered at the instant that trigger ends", async () => {
   const day = 1_440 * MINUTE;
   const job = {
     schedules: [{ cron: { expression: "0 9 * * *" } }],
@@ -173,11 +173,11 @@ test("a fire time that waits for an earlier trigger is delivered at the instant 
   expect(triggers.map(({ seq }) => seq)).toEqual(triggers.map((_, index) => index + 1));
 });
 
-test("a limit that is spent ends it, whatever pauses follow", async () => {
+test("a used-up maxFires ends a simulation, whatever pauses follow", async () => {
   expect(await play({ maxFires: 1 }, 6, { pauses: [range(3, 5)] })).toEqual(["T1"]);
 });
 
-test("a simulation that is told to stop says how far it came", async () => {
+test("a simulation that is told to stop says how far it got", async () => {
   let steps = 0;
   const endMs = START + 5_000 * MINUTE;
   const schedule = compileSchedule(

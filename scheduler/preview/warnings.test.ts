@@ -129,7 +129,7 @@ describe("a crowd at the top of the hour", () => {
   const told = async (answer: Promise<Answer>) =>
     said(await answer, "TOP_OF_HOUR").map((text) => /At (\S+), .* (\d+) other jobs/.exec(text)?.slice(1));
 
-  test("is counted at the job's own next such fire time, without the job itself", async () => {
+  test("is counted at the job's own next fire time at the top of an hour, without the job itself", async () => {
     await crowd(40, cron("0 0 * * *"));
     const [midnight, own] = ["2026-03-03T00:00:00.000Z", { name: "mine", schedules: cron("0 0 * * *") }];
     expect(await told(createJob(own))).toEqual([[midnight, "40"]]);
@@ -143,7 +143,7 @@ describe("a crowd at the top of the hour", () => {
     expect(await told(preview({ job: flexible }))).toEqual([]);
   });
 
-  test("is that of the wall clock, and rates belong to it", async () => {
+  test("is counted by wall clock time, and includes rates", async () => {
     await crowd(12, cron("0 9 * * *", "Asia/Kolkata"));
     const atNine = ["2026-03-03T03:30:00.000Z", "12"];
     const kolkata = { schedules: cron("0 9 * * *", "Asia/Kolkata") };
@@ -156,7 +156,7 @@ describe("a crowd at the top of the hour", () => {
     expect(await told(preview({ job: { schedules: cron("0 * * * *") } }))).toEqual([atTen]);
   });
 
-  test("is none of fewer than ten living jobs of the same project", async () => {
+  test("needs at least ten living jobs of the same project", async () => {
     await crowd(10, cron("0 0 * * *"));
     expect(await told(preview({ job: { schedules: cron("0 0 * * *") } }))).toHaveLength(1);
     await pauseJob(bench.parts, { projectId: PROJECT, name: "other-0" }, { note: "", untilMs: null });
@@ -169,7 +169,7 @@ describe("a crowd at the top of the hour", () => {
     expect(await told(preview({ job: { schedules: cron("0 0 * * *") } }))).toEqual([]);
   });
 
-  test("is looked for behind what has been handed over already", async () => {
+  test("is looked for after the triggers that are handed over already", async () => {
     await crowd(10, cron("0 * * * *"));
     bench.setTime(Date.UTC(2026, 2, 2, 9, 59, 57));
     while ((await bench.tick.run()).more);
@@ -179,11 +179,11 @@ describe("a crowd at the top of the hour", () => {
   });
 });
 
-describe("warnings of the life of a job", () => {
+describe("warnings within a job's start and end", () => {
   const paris = cron("30 2 * * *", "Europe/Paris");
   const dates = (answer: Answer) => said(answer, "OFFSET_CHANGE").map((text) => /On (\S+)/.exec(text)?.[1]);
 
-  test("name the shifts of the clocks within it only", async () => {
+  test("name only the clock changes within them", async () => {
     const ends = { name: "ends", schedules: paris, endTime: "2026-12-24T00:00:00Z" };
     expect(dates(await createJob(ends))).toEqual(["2026-03-29", "2026-10-25"]);
     expect(dates(await createJob({ name: "limited", schedules: paris, maxFires: 3 }))).toEqual([]);
@@ -191,7 +191,7 @@ describe("warnings of the life of a job", () => {
     expect(dates(await updateJob({ name: "limited", maxFires: 30 }))).toEqual(["2026-03-29"]);
   });
 
-  test("say that it has made as many triggers as it may", async () => {
+  test("say that the job has used up its maxFires", async () => {
     await createJob({ name: "spent", schedules: cron("30 9 * * *"), maxFires: 1 });
     bench.setTime(START + 3_600_000);
     while ((await bench.tick.run()).more);
@@ -200,7 +200,7 @@ describe("warnings of the life of a job", () => {
     expect(said(await preview({ name: "spent" }), "NEVER_FIRES")).toEqual(spent);
   });
 
-  test("are those of a view into the past from its instant on, and name it", async () => {
+  test("of a preview of the past apply from its start, and name that instant", async () => {
     const job = { schedules: cron("7 9 * * *"), endTime: "2025-06-01T00:00:00Z" };
     expect(said(await preview({ job, after: "2025-07-01T00:00:00Z" }), "NEVER_FIRES")).toEqual([
       "job.schedules[0] This schedule has no fire time after 2025-07-01T00:00:00.000Z, within the job's start and end.",

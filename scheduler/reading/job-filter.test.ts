@@ -66,7 +66,7 @@ describe("a filter", () => {
     expect(refused).toThrow('labels.team = "billing", labels.team:*, target = "webhook".');
   });
 
-  test("of labels asks for all of them", () => {
+  test("with several labels requires all of them", () => {
     expect(filterOfLabels({ a: "b*", c: "" })).toEqual({
       ...EVERY_JOB,
       labels: [

@@ -39,8 +39,8 @@ const paged = async (filter: string, orderBy: string, pageSize: number) => {
   return found;
 };
 
-describe("jobs are listed", () => {
-  test("as the filter has them", async () => {
+describe("ListJobs", () => {
+  test("returns the jobs that the filter selects", async () => {
     const billing = { labels: { team: "billing", env: "" } };
     await make(0, "payroll", 12, billing);
     await make(0, "pay-late", 13, { target: { redis: { stream: "s" } }, labels: { team: "billing" } });
@@ -80,7 +80,7 @@ describe("jobs are listed", () => {
     ["createTime", ["c", "a", "e", "b", "d"]],
     ["create_time desc", ["d", "b", "e", "a", "c"]],
     ["nextFireTime", ["b", "a", "c", "d", "e"]],
-  ])("in the order %j, in pages of any size", async (orderBy, expected) => {
+  ])("returns jobs in the order %j, in pages of any size", async (orderBy, expected) => {
     await make(0, "c", 12);
     await make(1, "e", 13, { schedules: [] });
     await make(1, "a", 11);
@@ -90,7 +90,7 @@ describe("jobs are listed", () => {
     expect(await paged("name = *", orderBy, 2)).toEqual(expected);
   });
 
-  test("and a token is good for its filter and its order only", async () => {
+  test("accepts a page token only with the same filter and order", async () => {
     await make(0, "a", 9);
     await make(0, "b", 9);
     const { nextPageToken: pageToken } = await list({ filter: "name = *", orderBy: "name", pageSize: 1 });
@@ -107,7 +107,7 @@ describe("jobs are listed", () => {
   });
 
   test.each(["nonsense", "name, create_time", "name asc", "next_fire_time desc"])(
-    "and not in the order %j",
+    "refuses the order %j",
     async (orderBy) => {
       await expect(list({ orderBy })).rejects.toMatchObject({
         reason: "FIELD_INVALID",

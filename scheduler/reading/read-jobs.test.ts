@@ -47,8 +47,8 @@ const next = async (name: string) =>
   shown(await presentJob(bench.parts, await readJob(bench.parts, PROJECT, { name })));
 const list = () => listJobs(bench.parts, PROJECT, create(ListJobsRequestSchema, {}));
 
-describe("the next fire time of a job makes a trigger", () => {
-  test("and is behind those that a calendar in force skips", async () => {
+describe("the next fire time of a job", () => {
+  test("comes after those that its calendars skip", async () => {
     await make("hourly", "0 * * * *", skipping);
     await make("weekly", "30 9 * * *", skipping);
     expect(await next("hourly")).toBe("2026-03-03T09:00:00.000Z");
@@ -61,7 +61,7 @@ describe("the next fire time of a job makes a trigger", () => {
     expect(await next("weekly")).toBe("2026-03-08T09:30:00.000Z");
   });
 
-  test("so there is none if all are skipped, also when the cursor stands at one that is due", async () => {
+  test("does not exist if all are skipped, also when the job's cursor is at one that is due", async () => {
     await make("noon", "0 12 * * *", skipping);
     expect(await next("noon")).toBeUndefined();
     await at(START + 3 * HOUR - 1_000);
@@ -69,7 +69,7 @@ describe("the next fire time of a job makes a trigger", () => {
     expect(await next("noon")).toBeUndefined();
   });
 
-  test("and is the one that is owed, if it makes one", async () => {
+  test("is an overdue fire time if that will make a trigger", async () => {
     await make("daily", "30 9 * * *", skipping);
     bench.setTime(START + 0.5 * HOUR + 200);
     expect(await next("daily")).toBe("2026-03-02T09:30:00.000Z");
@@ -77,7 +77,7 @@ describe("the next fire time of a job makes a trigger", () => {
     expect(await next("daily")).toBe("2026-03-03T09:30:00.000Z");
   });
 
-  test("and keeps its nominal time when it is deferred, but for those that the opening is taken for", async () => {
+  test("keeps its nominal time when it is deferred, unless another fire time has taken the opening", async () => {
     await make("noon", "0 12 * * *", deferring);
     await make("hourly", "0 * * * *", deferring);
     expect(await next("noon")).toBe("2026-03-02T12:00:00.000Z");
@@ -88,7 +88,7 @@ describe("the next fire time of a job makes a trigger", () => {
     expect(await next("noon")).toBe("2026-03-03T12:00:00.000Z");
   });
 
-  test("and is not one that was asked to be skipped", async () => {
+  test("is not one that is skipped by request", async () => {
     await make("daily", "30 9 * * *", skipping);
     const skip = (ms: number) => {
       const nominalTime = timestampFromMs(ms);
@@ -103,7 +103,7 @@ describe("the next fire time of a job makes a trigger", () => {
     expect(shown(job as Job)).toBe("2026-03-04T09:30:00.000Z");
   });
 
-  test("and is what the ledger comes to", async () => {
+  test("agrees with the ledger", async () => {
     const job = await make("often", "*/20 * * * *", skipping);
     const told: (string | undefined)[] = [];
     for (const minute of [10, 30, 50, 600, 1_300, 1_450, 1_470, 1_490]) {
@@ -116,7 +116,7 @@ describe("the next fire time of a job makes a trigger", () => {
   });
 });
 
-test("a page of jobs reads all their calendars by one statement, and none if no job has any", async () => {
+test("a page of jobs reads all their calendars with one statement, and with none if no job has a calendar", async () => {
   let statements = 0;
   const { database } = bench.parts;
   const counted = {

@@ -58,8 +58,8 @@ const read = async (number: number) => {
   };
 };
 
-describe("calendars", () => {
-  test("count as they were when the revision was made, changed or deleted since", async () => {
+describe("calendars in a revision's difference", () => {
+  test("count as they were when the revision was made, even if they were changed or deleted since", async () => {
     await createCalendar(bench.parts, PROJECT, office(open("10:00", "11:00")));
     await make();
     await update(1, outside("SKIP"), ["calendars"]);
@@ -78,7 +78,7 @@ describe("calendars", () => {
     expect(await read(3)).toMatchObject({ added: WEEK_MINUTES - 8 * 60, removed: 0 });
   });
 
-  test("that are a little later than the revision by another clock count all the same", async () => {
+  test("count even if they are a little later than the revision by another machine's clock", async () => {
     await createCalendar(bench.parts, PROJECT, office(open("10:00", "11:00")));
     bench.setTime(START - MINUTE);
     await make(outside("SKIP"));
@@ -93,16 +93,16 @@ describe("calendars", () => {
   });
 });
 
-describe("of fire times that are deferred", () => {
+describe("a difference of deferred fire times", () => {
   beforeEach(() => createCalendar(bench.parts, PROJECT, office(open("10:00", "11:00"))));
 
-  test("the first for an opening counts, as it alone makes a trigger", async () => {
+  test("counts only the first for each opening, which alone makes a trigger", async () => {
     await make(outside("SKIP"));
     await update(120, outside("DEFER"), ["calendars"]);
     expect(await read(2)).toMatchObject({ added: 2, removed: 0, firstAdded: [121, WEEK_MINUTES + 120] });
   });
 
-  test("none does when one waits for the opening already", async () => {
+  test("counts none when a trigger waits for the opening already", async () => {
     await make(outside("DEFER"));
     bench.setTime(START + 2 * MINUTE);
     while ((await bench.tick.run()).more);
@@ -114,8 +114,8 @@ describe("of fire times that are deferred", () => {
   });
 });
 
-describe("of a job with maxFires", () => {
-  test("no more count than are left", async () => {
+describe("a difference of a job with maxFires", () => {
+  test("counts no more fire times than the job has left", async () => {
     await make();
     await update(0.5, { maxFires: 3 }, ["max_fires"]);
     expect(await read(2)).toMatchObject({ added: 0, removed: WEEK_MINUTES - 3, firstRemoved: { 0: 4 } });
@@ -127,14 +127,14 @@ describe("of a job with maxFires", () => {
     expect(await read(4)).toMatchObject({ added: WEEK_MINUTES - 3, removed: 0, firstAdded: { 0: 6 } });
   });
 
-  test("those that a calendar skips do not use one up", async () => {
+  test("does not count fire times that a calendar skips", async () => {
     await createCalendar(bench.parts, PROJECT, office(open("10:00", "11:00")));
     await make({ maxFires: 2, ...outside("SKIP") });
     expect(await read(1)).toMatchObject({ added: 2, firstAdded: [60, 61] });
   });
 });
 
-test("the times of a difference are read in pages, the same at any time", async () => {
+test("the times of a difference are read in pages, and are the same whenever they are read", async () => {
   await make();
   const page = (pageToken: string) => {
     const request = { name: "payroll", number: 1, pageSize: 1_000, pageToken };

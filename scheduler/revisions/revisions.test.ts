@@ -54,14 +54,14 @@ test("revisions are listed newest first, in pages", async () => {
   expect(second.nextPageToken).toBe("");
 });
 
-test("the first adds its fire times of seven days", async () => {
+test("the difference of the first revision adds the fire times of its first seven days", async () => {
   const { difference } = await read(1);
   expect(difference).toMatchObject({ addedCount: 28, removedCount: 0, removed: [] });
   expect(difference?.added.map(timestampMs).slice(0, 2)).toEqual([START + 3 * HOUR, START + 9 * HOUR]);
   expect(difference?.added).toHaveLength(10);
 });
 
-test("a later one tells what it adds and removes, and leaves out what stays", async () => {
+test("the difference of a later revision lists added and removed fire times, and leaves out those that stay", async () => {
   bench.setTime(START + HOUR);
   await update("0 */4 * * *");
   const { difference } = await read(2);
@@ -71,14 +71,14 @@ test("a later one tells what it adds and removes, and leaves out what stays", as
   expect(difference?.removed.map(timestampMs)[0]).toBe(START + 9 * HOUR);
 });
 
-test("of one that fires every second as many as 50,000 are compared, and it says up to when", async () => {
+test("the difference of a job that fires every second compares 50,000 fire times, and says up to when", async () => {
   await update("* * * * * *", CronDialect.WITH_SECONDS);
   const { difference } = await read(2);
   expect(difference?.endTime && timestampMs(difference.endTime)).toBe(START + 50_001_000 - 1);
   expect(difference?.addedCount).toBe(50_000 - 2);
 });
 
-test("a revert puts an old specification in force as a new revision, and says who did", async () => {
+test("a revert applies an old specification as a new revision, and records who did it", async () => {
   await update("0 */4 * * *");
   const { row } = await revert(1);
   expect(row.revision).toBe(3);
@@ -88,14 +88,14 @@ test("a revert puts an old specification in force as a new revision, and says wh
   expect((await revert(1)).row.revision).toBe(3);
 });
 
-test("a revert of a job that has changed is refused", async () => {
+test("a revert with an outdated etag is refused", async () => {
   const { row } = await revert(1);
   await update("0 */4 * * *");
   await expect(revert(1, etagOf(row))).rejects.toMatchObject({ reason: "ETAG_MISMATCH" });
   await expect(revert(9)).rejects.toMatchObject({ reason: "REVISION_NOT_FOUND" });
 });
 
-test("after the job's deletion its revisions are still told, until another job has the name", async () => {
+test("the revisions of a deleted job can be read by its name until another job has that name", async () => {
   await update("0 */4 * * *");
   const request = create(ListRevisionsRequestSchema, { name: "payroll" });
   const numbers = async () =>
@@ -111,7 +111,7 @@ test("after the job's deletion its revisions are still told, until another job h
   expect(await numbers()).toEqual([1]);
 });
 
-test("what is not there is named", async () => {
+test("an error names a job or revision that does not exist", async () => {
   await expect(read(2)).rejects.toMatchObject({
     reason: "REVISION_NOT_FOUND",
     metadata: { revision: "2", last: "1" },

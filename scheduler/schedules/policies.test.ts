@@ -50,8 +50,8 @@ const update = (fields: JsonObject) =>
     create(UpdateJobRequestSchema, { job: fromJson(JobSchema, { name: "payroll", ...fields }) }),
   );
 
-describe("a limit of fires", () => {
-  test("ends the job when the last one has come, and says how many are left", async () => {
+describe("maxFires", () => {
+  test("finishes the job at its last fire, and the job says how many fires are left", async () => {
     const job = await make({ maxFires: 2 });
     await at(1);
     expect(await present()).toMatchObject({ state: JobState.ACTIVE, remainingFires: 1 });
@@ -65,7 +65,7 @@ describe("a limit of fires", () => {
     expect(await minutes(job)).toEqual([1, 2]);
   });
 
-  test("can be raised: the job goes on", async () => {
+  test("can be raised, and the job continues", async () => {
     const job = await make({ maxFires: 1 });
     await at(3);
     await update({ maxFires: 2 });
@@ -74,7 +74,7 @@ describe("a limit of fires", () => {
     expect(await minutes(job)).toEqual([1, 4]);
   });
 
-  test("an ended schedule finishes a job too, and one without schedules never is", async () => {
+  test("an ended schedule also finishes a job, but a job without schedules never finishes", async () => {
     await make({ schedules: [{ once: { time: "2026-03-02T09:01:00Z" } }] });
     await at(2);
     expect((await present()).state).toBe(JobState.FINISHED);
@@ -84,7 +84,7 @@ describe("a limit of fires", () => {
 });
 
 describe("a pause with an end", () => {
-  test("ends by itself: what is due at that very instant fires, on time, and nothing before", async () => {
+  test("ends on its own: a fire time at that very instant fires on time, and none before it", async () => {
     const job = await make();
     await pauseJob(bench.parts, reference, { note: "lunch", untilMs: START + 3 * MINUTE });
     await at(2.95);
@@ -97,7 +97,7 @@ describe("a pause with an end", () => {
     expect((await bench.triggersOf(job.uid))[0]).toMatchObject({ seq: 1, skipped: 2, missed: 0 });
   });
 
-  test("may be changed until its end comes, even when it is about to", async () => {
+  test("may be changed until its end, even just before it", async () => {
     const job = await make();
     await pauseJob(bench.parts, reference, { note: "", untilMs: START + 3 * MINUTE });
     await at(2.95);
@@ -121,8 +121,8 @@ describe("a pause with an end", () => {
   });
 });
 
-describe("what an outage has made late", () => {
-  test("is made up for at a rate, in order, as CATCHUP; what is not is missed, and told", async () => {
+describe("a fire time that an outage made late", () => {
+  test("is caught up in order at a limited rate as CATCHUP; what is not caught up is missed and reported", async () => {
     const job = await make({ maxCatchup: 3, catchupWindow: "600s" });
     await at(20.5);
     const triggers = await bench.triggersOf(job.uid);
@@ -140,7 +140,7 @@ describe("what an outage has made late", () => {
     ]);
   });
 
-  test("is decided before a change by the same policies", async () => {
+  test("is decided before a change, by the policies from before", async () => {
     const job = await make({ misfirePolicy: "MISFIRE_POLICY_FIRE_LATEST" });
     bench.setTime(START + 5.5 * MINUTE);
     await pauseJob(bench.parts, reference, { note: "", untilMs: null });
@@ -148,7 +148,7 @@ describe("what an outage has made late", () => {
     expect((await bench.triggersOf(job.uid))[0]).toMatchObject({ kind: "CATCHUP", missed: 4 });
   });
 
-  test("never delays what is on time: that is handed over first, though the other waits for longer", async () => {
+  test("never delays a fire time that is on time, which is handed over first", async () => {
     const late = await make({ name: "late" });
     bench.setDispatcherDown(true);
     bench.setTime(START + 30 * MINUTE);
@@ -161,8 +161,8 @@ describe("what an outage has made late", () => {
   });
 });
 
-describe("what overlaps", () => {
-  test("is skipped with SKIP, decided when its time has come", async () => {
+describe("an overlapping fire time", () => {
+  test("is skipped with SKIP, and decided only at its time", async () => {
     const job = await make({ overlapPolicy: "OVERLAP_POLICY_SKIP" });
     await at(0.99);
     expect(await minutes(job)).toEqual([]);
@@ -176,7 +176,7 @@ describe("what overlaps", () => {
     expect((await bench.triggersOf(job.uid))[1]).toMatchObject({ seq: 2, skipped: 2 });
   });
 
-  test("waits with BUFFER_ONE, one at a time, and is delivered when the earlier one has come to rest", async () => {
+  test("waits with BUFFER_ONE, one at a time, and is delivered when the earlier trigger has ended", async () => {
     const job = await make({ overlapPolicy: "OVERLAP_POLICY_BUFFER_ONE" });
     for (const minute of [1, 2, 3, 4]) await at(minute);
     expect(await minutes(job)).toEqual([1]);
@@ -188,7 +188,7 @@ describe("what overlaps", () => {
     expect(second?.effectiveMs).toBe(START + 4.5 * MINUTE);
   });
 
-  test("is decided once by two schedulers at once", async () => {
+  test("is decided once when two schedulers run", async () => {
     const job = await make({ overlapPolicy: "OVERLAP_POLICY_SKIP" });
     for (let minute = 1; minute <= 5; minute++) {
       bench.setTime(START + minute * MINUTE);
@@ -197,7 +197,7 @@ describe("what overlaps", () => {
     expect(await minutes(job)).toEqual([1]);
   });
 
-  test("what waits goes on under an update, and is skipped by a pause", async () => {
+  test("keeps waiting after an update, and is skipped by a pause", async () => {
     const job = await make({ overlapPolicy: "OVERLAP_POLICY_BUFFER_ALL" });
     for (const minute of [1, 2, 3]) await at(minute);
     await update({ payload: "new" });
@@ -211,7 +211,7 @@ describe("what overlaps", () => {
   });
 });
 
-describe("a turn whose commit was lost decides the same again", () => {
+describe("a turn whose commit was lost makes the same decision again", () => {
   const lose = async (minute: number) => {
     bench.setAnswerLost(true);
     bench.setTime(START + minute * MINUTE);
@@ -219,7 +219,7 @@ describe("a turn whose commit was lost decides the same again", () => {
     bench.setAnswerLost(false);
   };
 
-  test("though its own trigger is what now overlaps", async () => {
+  test("although its own trigger now counts as an overlap", async () => {
     const job = await make({ overlapPolicy: "OVERLAP_POLICY_SKIP" });
     await lose(1);
     await at(1.01);
@@ -232,7 +232,7 @@ describe("a turn whose commit was lost decides the same again", () => {
     ]);
   });
 
-  test("though it is late by now, and would be missed", async () => {
+  test("although it is late by now and would be missed", async () => {
     const job = await make({ misfirePolicy: "MISFIRE_POLICY_SKIP" });
     await lose(1);
     await at(3);
@@ -240,7 +240,7 @@ describe("a turn whose commit was lost decides the same again", () => {
     expect((await bench.triggersOf(job.uid))[1]).toMatchObject({ seq: 2, missed: 1 });
   });
 
-  test("though a change comes first", async () => {
+  test("although a change comes first", async () => {
     const job = await make({ misfirePolicy: "MISFIRE_POLICY_SKIP" });
     await lose(1);
     bench.setTime(START + 2.5 * MINUTE);
@@ -252,7 +252,7 @@ describe("a turn whose commit was lost decides the same again", () => {
   });
 });
 
-test("a deleted job has no fire times, and what waited is accounted for", async () => {
+test("a deleted job has no fire times, and its waiting ones have a verdict", async () => {
   const job = await make({ overlapPolicy: "OVERLAP_POLICY_BUFFER_ONE" });
   await at(1);
   await at(2);

@@ -56,8 +56,8 @@ const neverFires = (field: string) => ({
 });
 const cron = [{ cron: { expression: "0 9 * * *" } }];
 
-describe("a job whose times have all passed", () => {
-  test("is not created, alone or among others, and nothing is stored", async () => {
+describe("a job whose fire times have all passed", () => {
+  test("is not created, alone or in a batch, and nothing is stored", async () => {
     await expect(make({ schedules: past })).rejects.toMatchObject(neverFires("job.schedules"));
     const requests = [{ job: job({ schedules: [coming] }) }, { job: job({ name: "b", schedules: past }) }];
     const batch = create(BatchCreateJobsRequestSchema, { requests });
@@ -71,7 +71,7 @@ describe("a job whose times have all passed", () => {
     expect(jobs).toEqual([]);
   });
 
-  test("because they do not exist, is not either", async () => {
+  test("because local times do not exist is not created either", async () => {
     const localTime = { once: { localTime: "2027-03-28T02:30:00" }, timeZone: "Europe/Paris" };
     const schedules = [{ ...localTime, dstPolicy: { gap: "DST_GAP_SKIP" } }];
     await expect(make({ schedules })).rejects.toMatchObject({ reason: "SCHEDULE_NEVER_FIRES" });
@@ -82,7 +82,7 @@ describe("a job whose times have all passed", () => {
     await make({ name: "other", schedules: [...past, ...cron] });
   });
 
-  test("is still shown beforehand, empty and with a warning", async () => {
+  test("can still be previewed, with no fire times and a warning", async () => {
     const source = { case: "job" as const, value: job({ schedules: past, endTime: "2026-02-01T00:00:00Z" }) };
     const request = create(PreviewScheduleRequestSchema, { source });
     const { fireTimes, warnings } = await previewSchedule(bench.parts, PROJECT, request);
@@ -98,14 +98,14 @@ describe("a job that has fired for the last time", () => {
     await bench.tick.run();
   });
 
-  test("may be changed, and applied again, as long as it says the same of when", async () => {
+  test("may be changed and applied again while its schedules stay the same", async () => {
     const { row } = await update({ payload: 7 }, "payload");
     expect(stateAt(row, bench.parts.clock.now())).toBe("FINISHED");
     expect((await apply({ schedules: [coming], payload: 7 })).unchangedCount).toBe(1);
     expect((await apply({ schedules: [coming], payload: 8 })).updated).toEqual(["payroll"]);
   });
 
-  test("may not be given other times that have passed", async () => {
+  test("may not be given other fire times that have passed", async () => {
     const refused = { reason: "SCHEDULE_NEVER_FIRES", violations: [{ field: "job.schedules" }] };
     await expect(update({ schedules: past }, "schedules")).rejects.toMatchObject(refused);
     await expect(apply({ schedules: past })).rejects.toMatchObject({
@@ -116,7 +116,7 @@ describe("a job that has fired for the last time", () => {
   });
 });
 
-test("a recurring job whose end is in the past is taken, FINISHED: a backfill may want it", async () => {
+test("a recurring job whose end is in the past is created as FINISHED, for a backfill", async () => {
   const { row } = await make({ schedules: cron, endTime: "2026-02-01T00:00:00Z" });
   expect(stateAt(row, NOW)).toBe("FINISHED");
 });

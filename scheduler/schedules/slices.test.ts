@@ -12,7 +12,7 @@ function ticking(): () => number {
   return () => ms++;
 }
 
-test("lets everything else run between two slices", async () => {
+test("work in slices lets everything else run between two slices", async () => {
   const turns: string[] = [];
   const options = { sliceMs: 1, budgetMs: 3, elapsed: ticking(), computed: ticking() };
   const slow = runInSlices(countUp(), options).then(() => turns.push("work"));
@@ -21,13 +21,13 @@ test("lets everything else run between two slices", async () => {
   expect(turns).toEqual(["other", "work"]);
 });
 
-test("tells the work to stop when its budget is spent, of which pauses and a busy machine are no part", async () => {
+test("work in slices is told to stop when its time budget is spent; pauses and a busy machine do not count", async () => {
   // Each slice is ten steps long, and one millisecond of the processor.
   const options = { sliceMs: 10, budgetMs: 5, elapsed: ticking(), computed: ticking() };
   expect(await runInSlices(countUp(), options)).toBe(5 * 10);
 });
 
-test("tells the work to stop when nobody wants its answer", async () => {
+test("work in slices is told to stop when its caller is gone", async () => {
   const stopping = new AbortController();
   stopping.abort();
   expect(await runInSlices(countUp(), { signal: stopping.signal })).toBe(1);

@@ -88,7 +88,7 @@ describe("a calendar", () => {
     });
   });
 
-  test("of a name in use is refused, and so is one of another project", async () => {
+  test("with a name in use is refused, and a calendar of another project is not found", async () => {
     await make();
     await expect(make()).rejects.toMatchObject({ reason: "CALENDAR_ALREADY_EXISTS" });
     await expect(readCalendar(bench.parts.database, "proj_other", "office-hours")).rejects.toMatchObject({
@@ -125,7 +125,7 @@ describe("a calendar", () => {
     expect(listed.calendars).toEqual([]);
   });
 
-  test("tells whether it is open, and when that changes", async () => {
+  test("says whether it is open, and when that changes", async () => {
     await make();
     const monday = Date.UTC(2026, 2, 2, 8);
     const sunday = await check(START);
@@ -136,14 +136,14 @@ describe("a calendar", () => {
     expect(opened.changeTime && timestampMs(opened.changeTime)).toBe(monday + 8.5 * HOUR);
   });
 
-  test("that always is open has no change", async () => {
+  test("that is always open has no time of change", async () => {
     await make({ name: "office-hours" });
     expect(await check(START)).toEqual({ open: true });
   });
 });
 
 describe("a change of a calendar", () => {
-  test("takes the fields of the mask, and one that changes nothing adds no version", async () => {
+  test("sets the fields of the mask, and adds no version when nothing changes", async () => {
     await make();
     const changed = toCalendar(await change({ name: "office-hours", excludedDates: [] }, "excluded_dates"));
     expect(changed).toMatchObject({ version: 2, excludedDates: [], timeZone: "Europe/Paris" });
@@ -157,7 +157,7 @@ describe("a change of a calendar", () => {
     });
   });
 
-  test("imports dates beside those written by hand, and forgets them again", async () => {
+  test("imports dates beside those written by hand, and removes them again", async () => {
     await make({ ...office, icalendar: ics("20261225") });
     const read = async () => toCalendar(await readCalendar(bench.parts.database, PROJECT, "office-hours"));
     expect(await read()).toMatchObject({
@@ -174,7 +174,7 @@ describe("a change of a calendar", () => {
     expect(await read()).toMatchObject({ importedDates: [], excludedDates: ["--05-02"] });
   });
 
-  test("with an etag of before is refused", async () => {
+  test("with an outdated etag is refused", async () => {
     const { etag } = toCalendar(await make());
     await change({ name: "office-hours", etag, timeZone: "UTC" });
     await expect(change({ name: "office-hours", etag, timeZone: "Asia/Tokyo" })).rejects.toMatchObject({
@@ -182,7 +182,7 @@ describe("a change of a calendar", () => {
     });
   });
 
-  test("is seen at the next use", async () => {
+  test("takes effect at the next use", async () => {
     await make();
     const [before] = await gates("office-hours");
     expect(before?.calendar.zone.name).toBe("Europe/Paris");
@@ -192,7 +192,7 @@ describe("a change of a calendar", () => {
     expect((await gates("office-hours"))[0]?.calendar).toBe(after?.calendar);
   });
 
-  test("takes back what jobs that refer to it had handed over ahead, and leaves the others alone", async () => {
+  test("withdraws triggers that its jobs handed over early, and leaves those of other jobs", async () => {
     await make();
     const bound = await bench.createJob(everySecond("bound"));
     const free = await bench.createJob(everySecond("free"));
@@ -235,7 +235,7 @@ describe("a deletion of a calendar", () => {
     expect((await make()).version).toBe(1);
   });
 
-  test("waits for a job that begins to refer to it, and is refused then", async () => {
+  test("waits for a job that starts to refer to it, and is then refused", async () => {
     await make();
     const job = await bench.createJob(everySecond("payroll"));
     const outcomes = await Promise.allSettled([
@@ -246,8 +246,8 @@ describe("a deletion of a calendar", () => {
   });
 });
 
-describe("a job's reference", () => {
-  test("to what is not there names the field", async () => {
+describe("a job's reference to a calendar", () => {
+  test("that does not exist is refused with the field", async () => {
     const job = await bench.createJob(everySecond("payroll"));
     await make();
     const missing = { reason: "CALENDAR_NOT_FOUND", violations: [{ field: "job.calendars[1].name" }] };
@@ -262,7 +262,7 @@ describe("a job's reference", () => {
     expect(many.map((found) => found?.length)).toEqual([undefined, 1, undefined, 0]);
   });
 
-  test("is replaced by the next revision's", async () => {
+  test("is replaced by that of the next revision", async () => {
     await make();
     await make({ name: "other" });
     const job = await bench.createJob(everySecond("payroll"));

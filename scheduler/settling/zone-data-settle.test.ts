@@ -94,7 +94,7 @@ async function run(untilMs: number, ...jobs: JobRow[]): Promise<void> {
 const fired = async (job: JobRow) => (await bench.triggersOf(job.uid)).map(({ atMs }) => iso(atMs));
 
 describe("a new release of the zone database", () => {
-  test("is in force after its notice, and at the same instant for every scheduler", async () => {
+  test("takes effect after its notice period, at the same instant for every scheduler", async () => {
     const { effectiveMs, changed } = await recordNext();
     expect(changed).toEqual(["Europe/Paris"]);
     expect(effectiveMs).toBe(START + NOTICE_MS);
@@ -108,7 +108,7 @@ describe("a new release of the zone database", () => {
     }
   });
 
-  test("is computed with by a process of another release, and the old one by a process of the new", async () => {
+  test("is used by a process that ships the old release, and the old one by a process that ships the new", async () => {
     await recordNext();
     const other = createZoneData(bench.parts.database, NEXT);
     await other.refresh();
@@ -123,21 +123,21 @@ describe("a new release of the zone database", () => {
     }
   });
 
-  test("is recorded once, and not by a process that steps back to an older one", async () => {
+  test("is recorded once, and not by a process that ships an older release", async () => {
     expect((await recordNext()).isNew).toBe(true);
     expect((await recordNext()).isNew).toBe(false);
     expect((await recordNext({ version: "1999a", zones: winterForEver })).isNew).toBe(false);
     expect(bench.parts.zoneData.all().map(({ version }) => version)).toEqual([OWN.version, NEXT.version]);
   });
 
-  test("that steps back is told apart from what is in force, zone by zone", async () => {
+  test("that is older is compared with the release in effect, zone by zone", async () => {
     const old = createZoneData(bench.parts.database, { version: "1999a", zones: winterForEver });
     await old.refresh();
     const paris = old.inForce(START).zones("Europe/Paris");
     expect(toTable(paris)).toEqual(toTable(OWN.zones("Europe/Paris")));
   });
 
-  test("is compared with the first, which is kept zone by zone, as often as that is interrupted", async () => {
+  test("is compared with the first release, which is stored zone by zone, however often storing is interrupted", async () => {
     const { database } = bench.parts;
     const { signal } = new AbortController();
     const names = ["Europe/Paris", "Asia/Tokyo", "Pacific/Apia"];
@@ -162,7 +162,7 @@ describe("the impact report", () => {
     });
   });
 
-  test("names the jobs that move, before it takes effect, and how; and moves nothing", async () => {
+  test("names the jobs whose fire times will move, and how, before the release takes effect; it changes nothing", async () => {
     const paris = await daily("paris", "Europe/Paris");
     await daily("york", "America/New_York");
     const { effectiveMs } = await recordNext();
@@ -220,8 +220,8 @@ describe("the impact report", () => {
   });
 });
 
-describe("when a release takes effect", () => {
-  test("jobs that it moves have a revision by it and fire by it, and the ledger has no difference", async () => {
+describe("a release that takes effect", () => {
+  test("gives the affected jobs a new revision, they fire by it, and the audit finds no difference", async () => {
     const paris = await daily("paris", "Europe/Paris");
     const york = await daily("york", "America/New_York");
     const { effectiveMs } = await recordNext();
@@ -248,7 +248,7 @@ describe("when a release takes effect", () => {
     expect(revision).toMatchObject({ actor: "", difference: { addedCount: 7, removedCount: 7 } });
   });
 
-  test("every trigger keeps the release that its fire time was computed by", async () => {
+  test("leaves on every trigger the release by which its fire time was computed", async () => {
     const paris = await daily("paris", "Europe/Paris");
     const york = await daily("york", "America/New_York");
     const { effectiveMs } = await recordNext();
@@ -265,7 +265,7 @@ describe("when a release takes effect", () => {
     expect(await versions(york)).toEqual([OWN.version, NEXT.version, NEXT.version]);
   });
 
-  test("what was handed over ahead by the old one is taken back", async () => {
+  test("withdraws triggers that were handed over early under the old release", async () => {
     const effectiveMs = Date.UTC(2027, 2, 28, 6, 59, 58);
     bench.setTime(effectiveMs - NOTICE_MS);
     const paris = await daily("paris", "Europe/Paris");
@@ -280,7 +280,7 @@ describe("when a release takes effect", () => {
     expect(iso((await again(paris)).next_fire_time)).toBe("2027-03-28T08:00:00.000Z");
   });
 
-  test("a calendar that it moves has a version by it, and the jobs it gates are judged by that", async () => {
+  test("gives an affected calendar a new version, and that calendar's jobs use it", async () => {
     const calendar = create(CalendarSchema, {
       name: "office",
       timeZone: "Europe/Paris",
@@ -304,7 +304,7 @@ describe("when a release takes effect", () => {
     expect(audit?.differences).toEqual([]);
   });
 
-  test("paused jobs are moved too, and stay paused", async () => {
+  test("also changes paused jobs, which stay paused", async () => {
     const paris = await daily("paris", "Europe/Paris");
     const { effectiveMs } = await recordNext();
     await pauseJob(bench.parts, { projectId: PROJECT, name: "paris" }, { note: "n", untilMs: null });
@@ -315,7 +315,7 @@ describe("when a release takes effect", () => {
     expect(iso(resumed.next_fire_time)).toBe("2027-03-28T08:00:00.000Z");
   });
 
-  test("a job written meanwhile by a scheduler that knew of it late is moved by the next look", async () => {
+  test("also changes a job that a scheduler wrote meanwhile under the old release", async () => {
     const { effectiveMs } = await recordNext();
     bench.setTime(effectiveMs);
     await settleZoneData(bench.parts);

@@ -1,10 +1,8 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import pg from "pg";
-import { createPool } from "../../db/pool.ts";
 import { type Job, JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import { CreateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
 import { TriggerKind } from "../../gen/easycron/v1/trigger_pb.ts";
-import { createDatabase } from "../../test/support/database.ts";
 import { createJob } from "../changes/create-job.ts";
 import type { TriggerEventInit } from "../job/chain.ts";
 import type { JobRow } from "../job/job.ts";
@@ -14,6 +12,7 @@ import type { Parts } from "../parts.ts";
 import type { HandOver } from "../turns/hand-over.ts";
 import { createTick, type Tick } from "../turns/tick.ts";
 import { createZoneData, ownRelease } from "../zones/zone-data.ts";
+import { borrowDatabase } from "./bench-database.ts";
 
 /** The project of every job here. */
 export const PROJECT = "proj_test";
@@ -87,19 +86,16 @@ function kindName(kind: TriggerKind): string {
   return found?.[0] ?? "SCHEDULED";
 }
 
-/** Opens a bench on a database of its own. */
+/** Opens a bench on an empty database that no other bench uses until this one is closed. */
 export async function openBench(startMs: number): Promise<SchedulerBench> {
-  const test = await createDatabase();
-  const database = createPool({ connectionString: test.url("scheduler"), max: 8, applicationName: "test" });
-  const dispatcher = new pg.Pool({ connectionString: test.url("dispatcher") });
-  // An idle connection may be cut when the database is dropped.
-  dispatcher.on("error", () => {});
+  const lent = await borrowDatabase();
+  const { database, dispatcher } = lent;
   let now = startMs;
   let down = false;
   let lost = false;
   const time = (ms: bigint | undefined) => (ms === undefined ? null : new Date(Number(ms)).toISOString());
   const record = async (events: readonly TriggerEventInit[]) => {
-    await dispatcher.query(RECORD, [
+    await dispatcher().query(RECORD, [
       events.map((event) => event.triggerId),
       events.map((event) => time(event.nominalTimeMs)),
       events.map((event) => event.jobUid),
@@ -148,7 +144,7 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
   };
   return {
     parts,
-    adminUrl: test.url(),
+    adminUrl: lent.url(),
     tick: createTick({ ...parts, onTrouble }),
     missed,
     setTime: (ms) => {
@@ -165,7 +161,7 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
       return (await createJob(parts, PROJECT, request)).row;
     },
     triggersOf: async (jobUid) => {
-      const { rows } = await dispatcher.query(
+      const { rows } = await dispatcher().query(
         `select id, extract(epoch from fire_time) * 1000 as at, extract(epoch from effective_time) * 1000 as effective,
                 seq, revision, state, kind, previous_skipped as skipped, previous_missed as missed
            from dispatcher.triggers where job_uid = $1 order by fire_time`,
@@ -179,16 +175,16 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
     },
     record,
     start: async (id) => {
-      await dispatcher.query(
+      await dispatcher().query(
         `update dispatcher.triggers set state = 'RUNNING', attempt_count = 1 where id = $1`,
         [id],
       );
     },
     fail: async (id) => {
-      await dispatcher.query(`update dispatcher.triggers set state = 'RETRYING' where id = $1`, [id]);
+      await dispatcher().query(`update dispatcher.triggers set state = 'RETRYING' where id = $1`, [id]);
     },
     whileLocked: async (id, work) => {
-      const client = await dispatcher.connect();
+      const client = await dispatcher().connect();
       try {
         await client.query("begin");
         await client.query("select from dispatcher.triggers where id = $1 for update", [id]);
@@ -201,36 +197,32 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
     untilBlocked: async () => {
       const waiting = `select 1 from pg_stat_activity
         where datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0`;
-      while ((await dispatcher.query(waiting)).rows.length === 0);
+      while ((await dispatcher().query(waiting)).rows.length === 0);
     },
     succeed: async (jobUid) => {
-      await dispatcher.query(
+      await dispatcher().query(
         `update dispatcher.triggers set state = 'SUCCEEDED', attempt_count = 1, end_time = $2
           where job_uid = $1 and effective_time <= $2 and end_time is null`,
         [jobUid, new Date(now).toISOString()],
       );
     },
     finish: async (id, state) => {
-      await dispatcher.query("update dispatcher.triggers set state = $2, end_time = $3 where id = $1", [
+      await dispatcher().query("update dispatcher.triggers set state = $2, end_time = $3 where id = $1", [
         id,
         state,
         new Date(now).toISOString(),
       ]);
     },
     lose: async (id) => {
-      await dispatcher.query("delete from dispatcher.triggers where id = $1", [id]);
+      await dispatcher().query("delete from dispatcher.triggers where id = $1", [id]);
     },
     spoil: async (room, text, values = []) => {
-      const client = new pg.Client({ connectionString: test.url(room) });
+      const client = new pg.Client({ connectionString: lent.url(room) });
       await client.connect();
       await client.query(text, [...values]);
       await client.end();
     },
-    close: async () => {
-      await database.close();
-      await dispatcher.end();
-      await test.drop();
-    },
+    close: lent.giveBack,
   };
 }
 

@@ -53,7 +53,7 @@ describe("handing over", () => {
     expect(sizes.sort((a, b) => a - b)).toEqual([1, MAX_BATCH, MAX_BATCH]);
   });
 
-  test("fails when the dispatcher could not record, and the stream goes on", async () => {
+  test("fails when the dispatcher could not record the events, and the stream stays open", async () => {
     let code = 14;
     const { port } = await serve(async function* (requests) {
       for await (const { batchId } of requests) yield { batchId, errorCode: code, errorMessage: "database" };
@@ -71,7 +71,7 @@ describe("handing over", () => {
     await expect(handOverTo(port, 50).send([event])).rejects.toMatchObject({ reason: "SERVICE_UNAVAILABLE" });
   });
 
-  test("goes to the dispatcher again when that has been started anew", async () => {
+  test("reaches the dispatcher again after that was restarted", async () => {
     const accept: Accept = async function* (requests) {
       for await (const { batchId } of requests) yield { batchId };
     };

@@ -64,7 +64,7 @@ describe("a flexible window", () => {
     expect(delays[0]).toBeLessThan(MINUTE);
   });
 
-  test("a change takes back what is only delayed: an update delivers it anew, a pause skips it", async () => {
+  test("lets a change withdraw a delayed trigger: an update delivers it again, a pause skips it", async () => {
     const hourly = { schedules: [{ cron: { expression: "0 * * * *" } }], flexibleWindow: "3600s" };
     const job = await make(hourly);
     await at(60);
@@ -93,7 +93,7 @@ describe("calendars", () => {
   const calendar = (windows = [weekday, { ...weekday, start: "09:10", end: "09:20" }]) =>
     create(CalendarSchema, { name: "office", timeZone: "UTC", windows });
 
-  test("skip what comes outside, as one range", async () => {
+  test("skip the fire times outside them, as one range", async () => {
     await createCalendar(bench.parts, PROJECT, calendar());
     const job = await make({ calendars: [{ name: "office" }] });
     for (let minute = 1; minute <= 12; minute++) await at(minute);
@@ -101,7 +101,7 @@ describe("calendars", () => {
     expect((await bench.triggersOf(job.uid))[2]).toMatchObject({ seq: 3, skipped: 7 });
   });
 
-  test("defer to the opening, once", async () => {
+  test("defer fire times to the opening, with one trigger", async () => {
     await createCalendar(bench.parts, PROJECT, calendar());
     const job = await make({ calendars: [{ name: "office", outside: "OUTSIDE_DEFER" }] });
     for (let minute = 1; minute <= 11; minute++) await at(minute);
@@ -111,7 +111,7 @@ describe("calendars", () => {
     expect(deferred?.kind).toBe("SCHEDULED");
   });
 
-  test("that open earlier than was known deliver what was deferred then", async () => {
+  test("that open earlier than expected deliver the deferred fire time at the opening", async () => {
     await createCalendar(bench.parts, PROJECT, calendar());
     const job = await make({ calendars: [{ name: "office", outside: "OUTSIDE_DEFER" }] });
     for (let minute = 1; minute <= 5; minute++) await at(minute);
@@ -134,7 +134,7 @@ describe("calendars", () => {
     ]);
   });
 
-  test("that are not there, or named twice, are refused", async () => {
+  test("that do not exist or are named twice are refused", async () => {
     await expect(make({ calendars: [{ name: "none" }] })).rejects.toMatchObject({
       reason: "CALENDAR_NOT_FOUND",
       violations: [{ field: "job.calendars[0].name" }],

@@ -52,7 +52,7 @@ const again = async ({ uid }: JobRow): Promise<JobRow> => {
 };
 
 describe("a job whose fire times cannot be computed", () => {
-  test("is told of, is looked at again after a minute, and keeps no other job back", async () => {
+  test("is reported, is tried again after a minute, and delays no other job", async () => {
     await spoil(bad);
     const { tick, troubles } = fresh();
     bench.setTime(START + 1_000);
@@ -71,7 +71,7 @@ describe("a job whose fire times cannot be computed", () => {
     ]);
   });
 
-  test("keeps no other job back either when its pause ends", async () => {
+  test("delays no other job when its pause ends", async () => {
     const until = START + 10_000;
     for (const name of ["good", "bad"])
       await pauseJob(bench.parts, { projectId: PROJECT, name }, { note: "", untilMs: until });
@@ -85,7 +85,7 @@ describe("a job whose fire times cannot be computed", () => {
     expect((await again(bad)).state).toBe("PAUSED");
   });
 
-  test("can be paused, deleted, and mended by an update, and says why it cannot be resumed", async () => {
+  test("can be paused, deleted and repaired by an update, and the error says why it cannot be resumed", async () => {
     await spoil(bad);
     const { parts } = fresh();
     const reference = { projectId: PROJECT, name: "bad" };
@@ -101,7 +101,7 @@ describe("a job whose fire times cannot be computed", () => {
   });
 });
 
-test("the end of many long pauses is worked off in turns", async () => {
+test("the ends of many long pauses are handled in several turns", async () => {
   const until = START + 40 * 86_400_000;
   for (const name of ["good", "bad"])
     await pauseJob(bench.parts, { projectId: PROJECT, name }, { note: "", untilMs: until });
@@ -113,7 +113,7 @@ test("the end of many long pauses is worked off in turns", async () => {
   expect(await states()).toEqual(["ACTIVE", "ACTIVE"]);
 });
 
-test("fire times that a job had no more of do not count as skipped by a pause", async () => {
+test("fire times after a job's last one do not count as skipped by a pause", async () => {
   const job = await bench.createJob({ ...everySecond("limited"), maxFires: 1 });
   bench.setTime(START + 1_000);
   while ((await bench.tick.run()).more);

@@ -83,7 +83,7 @@ describe("the chain of a job's fire times", () => {
     expect(events[1]?.previousNominalTimeMs).toBe(BigInt(START + 1_000));
   });
 
-  test("leaves the next one out when the schedule ends", () => {
+  test("has no next fire time when the schedule ends", () => {
     const once: CompiledSchedule = { ...every(1_000), nextAfter: () => null };
     const { events, position } = turn(row(), once, START + 9_000);
     expect(events).toHaveLength(1);
@@ -91,7 +91,7 @@ describe("the chain of a job's fire times", () => {
     expect(position.nextFireTimeMs).toBeNull();
   });
 
-  test("is the same chain however the time is cut into turns", () => {
+  test("is the same however the time is divided into turns", () => {
     fc.assert(
       fc.property(
         fc.array(fc.integer({ min: 0, max: 20_000 }), { minLength: 1, maxLength: 12 }),
@@ -125,7 +125,7 @@ describe("the chain of a job's fire times", () => {
   });
 });
 
-test("a flexible window ends where a calendar closes, and keeps the job's place within what is left", () => {
+test("a flexible window ends when a calendar closes, and the job keeps its relative place in the rest", () => {
   const calendar = parseCalendar({
     timeZone: "UTC",
     windows: [{ days: ["THURSDAY"], start: "00:00", end: "00:30" }],

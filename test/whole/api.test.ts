@@ -3,15 +3,15 @@ import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { EasyCron } from "../../sdk/index.ts";
-import { startMesh } from "../support/mesh.ts";
+import { joinMesh } from "../support/shared-mesh.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 
-let mesh: Awaited<ReturnType<typeof startMesh>>;
+let mesh: Awaited<ReturnType<typeof joinMesh>>;
 let otherKey: string;
 
 beforeAll(async () => {
-  mesh = await startMesh({ schedulers: 1, dispatchers: 1 });
+  mesh = await joinMesh();
   const operator = new EasyCron({ url: mesh.url, apiKey: mesh.operatorKey });
   const { project } = await operator.projects.createProject({ project: { displayName: "other" } });
   otherKey = (await operator.apiKeys.createApiKey({ project: project?.id ?? "" })).secret;
@@ -111,7 +111,7 @@ test("creating, updating and previewing a job answer with warnings, which refuse
   expect(codes(await post("ScheduleService/PreviewSchedule", { name: "warned" }))).toEqual(restarts);
 });
 
-describe("errors say what was wrong, with the canonical code and a stable reason", () => {
+describe("an error has the canonical code, a stable reason and the field that is wrong", () => {
   const withJob = (change: object) => ({ job: { ...jobNamed("bad"), ...change } });
   const cron = (expression: string, timeZone = "UTC") =>
     withJob({ schedules: [{ cron: { expression }, timeZone }] });
@@ -280,7 +280,7 @@ describe("errors say what was wrong, with the canonical code and a stable reason
   });
 });
 
-describe("an update that may create", () => {
+describe("UpdateJob with allowMissing", () => {
   test.each([
     ["a private address", { webhook: { url: "http://10.0.0.1/" } }, "TARGET_FORBIDDEN"],
     [
@@ -289,14 +289,14 @@ describe("an update that may create", () => {
       "HEADER_RESERVED",
     ],
     ["a plugin not enabled", { kafka: { topic: "t" } }, "PLUGIN_NOT_ENABLED"],
-  ])("is judged whole, whatever its mask names: %s", async (_name, target, reason) => {
+  ])("checks the whole job, whatever the mask names: %s", async (_name, target, reason) => {
     const request = { job: { ...jobNamed("masked"), target }, updateMask: "labels", allowMissing: true };
     const answer = await post("JobService/UpdateJob", request);
     expect(answer.body.details[0].debug).toMatchObject({ reason });
     expect(await post("JobService/GetJob", { name: "masked" })).toMatchObject({ status: 404 });
   });
 
-  test("creates, and then updates", async () => {
+  test("creates the job at first, and updates it later", async () => {
     const request = { job: jobNamed("upserted"), allowMissing: true };
     expect(await post("JobService/UpdateJob", request)).toMatchObject({ body: { job: { revision: 1 } } });
     const again = { job: { ...jobNamed("upserted"), labels: { team: "x" } }, allowMissing: true };
@@ -305,7 +305,7 @@ describe("an update that may create", () => {
 });
 
 describe("a request id of RunJob", () => {
-  test("is not taken again for another job of the same name", async () => {
+  test("is not accepted again for a later job of the same name", async () => {
     await post("JobService/CreateJob", { job: jobNamed("run-twice") });
     expect(await post("JobService/RunJob", { name: "run-twice", requestId: "q" })).toMatchObject({
       status: 200,
@@ -317,8 +317,8 @@ describe("a request id of RunJob", () => {
   });
 });
 
-describe("what belongs to another project cannot be told from what never existed", () => {
-  test("for jobs and triggers, in every method", async () => {
+describe("another project's data looks as if it never existed", () => {
+  test("in every method for jobs and triggers", async () => {
     await post("JobService/CreateJob", { job: jobNamed("mine") });
     const { body } = await post("JobService/RunJob", { name: "mine" });
     const never = `trg_${"0".repeat(26)}`;
@@ -350,7 +350,7 @@ describe("what belongs to another project cannot be told from what never existed
     expect((await post("TriggerService/ListTriggers", {}, otherKey)).body).toMatchObject({ triggers: [] });
   });
 
-  test("and a project's key opens no operator's door", async () => {
+  test("and a project's key may not call the operator's methods", async () => {
     const answer = await post("ProjectService/CreateProject", { project: { displayName: "x" } });
     expect(answer).toMatchObject({ status: 403, body: { code: "permission_denied" } });
   });

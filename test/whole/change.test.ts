@@ -50,10 +50,10 @@ function later(name: string, returned: ReadonlyMap<string, number>) {
   return receiver.requests.filter(({ job, nominalMs }) => job === name && nominalMs > returnedMs);
 }
 
-describe("once a change has returned, nothing starts under the old specification for a later fire time", () => {
+describe("after a change has returned, no delivery starts under the old specification for a later fire time", () => {
   const names = (kind: number) => [...fleet.jobs.keys()].filter((_, index) => index % 3 === kind);
 
-  test("PauseJob: nothing more arrives, and after ResumeJob the chain goes on without a hole", async () => {
+  test("PauseJob: nothing more arrives, and after ResumeJob the chain continues without a hole", async () => {
     const returned = await changeAtWorstMoments(names(0), (name) => fleet.client.jobs.pauseJob({ name }));
     for (const name of names(0)) expect(later(name, returned)).toEqual([]);
     await Promise.all(names(0).map((name) => fleet.client.jobs.resumeJob({ name })));

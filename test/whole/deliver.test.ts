@@ -2,16 +2,16 @@ import { Webhook } from "standardwebhooks";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { EasyCron, toPayload, triggerId } from "../../sdk/index.ts";
 import { verify } from "../../sdk/webhook.ts";
-import { startMesh } from "../support/mesh.ts";
 import { startReceiver } from "../support/receiver.ts";
+import { joinMesh } from "../support/shared-mesh.ts";
 
-let mesh: Awaited<ReturnType<typeof startMesh>>;
+let mesh: Awaited<ReturnType<typeof joinMesh>>;
 let receiver: Awaited<ReturnType<typeof startReceiver>>;
 let client: EasyCron;
 
 beforeAll(async () => {
   receiver = await startReceiver();
-  mesh = await startMesh({ schedulers: 1, dispatchers: 1 });
+  mesh = await joinMesh();
   client = new EasyCron({ url: mesh.url, apiKey: mesh.apiKey });
 });
 afterAll(async () => {
@@ -62,7 +62,7 @@ describe("a delivered webhook", () => {
     await client.jobs.deleteJob({ name: "signed" });
   });
 
-  test("is the document of the contract, under an id that anyone can compute", async () => {
+  test("has the documented body and headers, under an id that anyone can compute", async () => {
     const uid = await createJob("document", "/document", { schedules: everySecond });
     const two = await receiver.waitFor((requests) => {
       const own = requests.filter(({ path }) => path === "/document");
@@ -131,7 +131,7 @@ describe("RunJob", () => {
 });
 
 describe("a target that fails", () => {
-  test("is tried again under the same id with a new signature, until it answers 2xx", async () => {
+  test("is retried under the same id with a new signature, until it answers 2xx", async () => {
     receiver.answer("/flaky", (number) => ({ status: number === 1 ? 503 : 204, body: "busy" }));
     await createJob("flaky", "/flaky", { retryPolicy: { minBackoff: { seconds: 1n, nanos: 0 } } });
     const { trigger } = await client.jobs.runJob({ name: "flaky" });
@@ -149,7 +149,7 @@ describe("a target that fails", () => {
     expect(attempts[0]?.id).toMatch(/^att_/);
   });
 
-  test("is a dead letter when its attempts are used up", async () => {
+  test("makes the trigger a dead letter when its attempts are used up", async () => {
     receiver.answer("/dead", () => ({ status: 500 }));
     const retryPolicy = { maxAttempts: 2, minBackoff: { seconds: 1n, nanos: 0 } };
     await createJob("dead", "/dead", { retryPolicy });

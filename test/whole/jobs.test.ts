@@ -12,7 +12,7 @@ beforeAll(async () => {
 afterAll(() => scene?.stop());
 
 describe("pauses, by JSON", () => {
-  test("BatchPauseJobs takes a filter, BatchResumeJobs undoes it, and ListJobs shows both", async () => {
+  test("BatchPauseJobs accepts a filter, BatchResumeJobs undoes it, and ListJobs shows both", async () => {
     const labels = { team: "billing" };
     for (const name of ["pay-a", "pay-b"]) await scene.createJob(name, { schedules: DAILY, labels });
     await scene.call("JobService/PauseJob", { name: "pay-b", note: "mine" });
@@ -44,7 +44,7 @@ describe("pauses, by JSON", () => {
   });
 });
 
-describe("what is asked for, by JSON", () => {
+describe("requests for triggers, by JSON", () => {
   test("RunJob makes one trigger for one requestId, with its own payload", async () => {
     const { uid } = await scene.createJob("by-hand", { schedules: [] });
     const run = { name: "by-hand", requestId: "r-1", payload: { rows: [1, null] } };
@@ -58,7 +58,7 @@ describe("what is asked for, by JSON", () => {
     expect(body.data).toMatchObject({ kind: "MANUAL", payload: { rows: [1, null] } });
   });
 
-  test("BackfillJob counts, and then delivers past fire times under their own ids", async () => {
+  test("BackfillJob first counts past fire times, and then delivers them under their own ids", async () => {
     const hourMs = Math.floor(Date.now() / 3_600_000) * 3_600_000;
     const [startTime, endTime] = [iso(hourMs - 5 * 3_600_000), iso(hourMs - 3 * 3_600_000)];
     const schedules = [{ cron: { expression: "0 * * * *" } }];
@@ -85,7 +85,7 @@ describe("what is asked for, by JSON", () => {
     expect(done.operation).toMatchObject({ state: "OPERATION_STATE_SUCCEEDED", metadata: { doneCount: 2 } });
   });
 
-  test("DiscardTriggers cancels what waits for its next attempt", async () => {
+  test("DiscardTriggers cancels a trigger that waits for a retry", async () => {
     scene.receiver.answer("/failing", () => ({ status: 503 }));
     await scene.createJob("failing", { schedules: [], retryPolicy: { minBackoff: "3600s" } });
     const { id } = (await scene.call("JobService/RunJob", { name: "failing" })).trigger;
@@ -101,7 +101,7 @@ describe("revisions, by JSON", () => {
   // In a zone whose weeks all have as many hours.
   const at = (hours: string) => [{ cron: { expression: `0 ${hours} * * *` }, timeZone: "Asia/Tokyo" }];
 
-  test("are listed, read with what they changed, and reverted unless the etag is an old one", async () => {
+  test("are listed, read with their differences, and reverted unless the etag is outdated", async () => {
     const { etag } = await scene.createJob("edited", { schedules: at("9") });
     const schedules = at("9,21");
     await scene.call("JobService/UpdateJob", { job: { name: "edited", schedules }, updateMask: "schedules" });
@@ -132,7 +132,7 @@ describe("revisions, by JSON", () => {
 });
 
 describe("by the SDK", () => {
-  test("jobs are chosen by a filter, paused, resumed and reverted", async () => {
+  test("jobs are selected by a filter, paused, resumed and reverted", async () => {
     const filter = "name = applied";
     await scene.client.jobs.batchResumeJobs({ filter });
     const { undoToken } = await scene.client.jobs.batchPauseJobs({ filter });

@@ -61,7 +61,7 @@ function mostLost(receiver: Receiver, killMs: number): number {
 const reached = (ms: number) => new Promise<void>((done) => setTimeout(done, Math.max(0, ms - Date.now())));
 
 // At once, each with a product of its own: most of their time is waiting for fire times.
-describe.concurrent("200 jobs fire every second for 30 seconds: every fire time has one trigger, none is missing", () => {
+describe.concurrent("200 jobs that fire every second for 30 seconds have exactly one trigger for every fire time", () => {
   test("while the scheduler, then the dispatcher, are killed with -9 at random moments", async () => {
     const random = randomFrom(seedOf("EASYCRON_KILL_SEED"));
     await using product = await start({ schedulers: 1, dispatchers: 1 });
@@ -99,7 +99,7 @@ describe.concurrent("200 jobs fire every second for 30 seconds: every fire time 
     expect(duplicates).toBeLessThanOrEqual(bound);
   });
 
-  test("with two schedulers and two dispatchers at once, and then nothing arrives twice", async () => {
+  test("with two schedulers and two dispatchers, when nothing arrives twice", async () => {
     await using product = await start({ schedulers: 2, dispatchers: 2 });
     const { receiver, fleet, startMs, endMs } = product;
     await reached(endMs);

@@ -7,18 +7,18 @@ import {
   timestampFromDate,
   triggerId,
 } from "../../sdk/index.ts";
-import { startMesh } from "../support/mesh.ts";
 import { startReceiver } from "../support/receiver.ts";
+import { joinMesh } from "../support/shared-mesh.ts";
 
 // Calendars, revisions, batches and backfills, from the SDK to the receiver.
 
-let mesh: Awaited<ReturnType<typeof startMesh>>;
+let mesh: Awaited<ReturnType<typeof joinMesh>>;
 let receiver: Awaited<ReturnType<typeof startReceiver>>;
 let client: EasyCron;
 
 beforeAll(async () => {
   receiver = await startReceiver();
-  mesh = await startMesh();
+  mesh = await joinMesh();
   client = new EasyCron({ url: mesh.url, apiKey: mesh.apiKey });
 });
 afterAll(async () => {
@@ -34,7 +34,7 @@ const thisHour = Math.floor(Date.now() / 3_600_000) * 3_600_000;
 const hoursAgo = (hours: number) => new Date(thisHour - hours * 3_600_000);
 
 describe("a backfill", () => {
-  test("delivers past fire times under their own ids, once; with force again", async () => {
+  test("delivers past fire times once under their own ids, and again with force", async () => {
     const { job } = await client.jobs.createJob({
       // It has ended, so that no fire time of now comes between.
       job: {
@@ -84,7 +84,7 @@ describe("a backfill", () => {
 });
 
 describe("a batch", () => {
-  test("of jobs is refused as a whole with every mistake's path, and created as a whole", async () => {
+  test("of jobs is refused as a whole with the path of every error, and created as a whole", async () => {
     const job = (name: string, url = receiver.url) => ({
       job: {
         name,
@@ -114,7 +114,7 @@ describe("a batch", () => {
 });
 
 describe("a revision", () => {
-  test("names the key that made it, and a calendar's change makes one of its own", async () => {
+  test("names the API key that made it, and a change of a calendar makes a new one", async () => {
     const calendar = { name: "office", windows: [{ days: ["MONDAY"], start: "09:00", end: "17:30" }] };
     await client.calendars.createCalendar({ calendar });
     const schedules = [

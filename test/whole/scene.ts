@@ -1,6 +1,6 @@
 import { EasyCron } from "../../sdk/index.ts";
-import { type Mesh, startMesh } from "../support/mesh.ts";
 import { type ReceivedRequest, type Receiver, startReceiver } from "../support/receiver.ts";
+import { joinMesh, type SharedProject } from "../support/shared-mesh.ts";
 
 /** An answer of the API: JSON of any shape, looked into by the assertions. */
 // biome-ignore lint/suspicious/noExplicitAny: what comes is what is tested.
@@ -13,7 +13,7 @@ export const DAILY = [{ cron: { expression: "0 9 * * *" }, timeZone: "Europe/Par
 
 /** The whole product with a customer's endpoint, and a job, `ticker`, that is delivered there every second. */
 export interface Scene {
-  readonly mesh: Mesh;
+  readonly mesh: SharedProject;
   readonly receiver: Receiver;
   /** The SDK, with the project's key. */
   readonly client: EasyCron;
@@ -48,7 +48,7 @@ class Refusal extends Error {
   }
 }
 
-async function callJson({ url, apiKey }: Mesh, method: string, request: object): Promise<Json> {
+async function callJson({ url, apiKey }: SharedProject, method: string, request: object): Promise<Json> {
   const headers = { "content-type": "application/json", authorization: `Bearer ${apiKey}` };
   const body = JSON.stringify(request);
   const response = await fetch(`${url}/easycron.v1.${method}`, { method: "POST", headers, body });
@@ -59,7 +59,7 @@ async function callJson({ url, apiKey }: Mesh, method: string, request: object):
 
 /** Starts the product and the receiver, and waits for the first webhook. */
 export async function openScene(): Promise<Scene> {
-  const mesh = await startMesh();
+  const mesh = await joinMesh();
   const receiver = await startReceiver({ secrets: [mesh.signingSecret] });
   const scene: Scene = {
     mesh,

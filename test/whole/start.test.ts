@@ -1,5 +1,15 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { on } from "node:events";
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  watch,
+  writeFileSync,
+} from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -92,6 +102,17 @@ interface Manifest {
 
 const manifestOf = (folder: string) => JSON.parse(readFileSync(join(folder, "dev.json"), "utf8")) as Manifest;
 
+/** Resolves when dev.json says what is wanted; it is read again whenever a file of the folder changes. */
+async function untilManifest(folder: string, wanted: (manifest: Manifest) => boolean): Promise<void> {
+  const changes = watch(folder);
+  const iterator = on(changes, "change");
+  try {
+    while (!wanted(manifestOf(folder))) await iterator.next();
+  } finally {
+    changes.close();
+  }
+}
+
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -138,20 +159,19 @@ describe("npm start", () => {
     expect(await second.stop()).toBe(0);
   });
 
-  test("starts a service that was killed again, and says so in dev.json", async () => {
+  test("restarts a killed service, and updates dev.json", async () => {
     const folder = newFolder();
     const running = start(folder, { EASYCRON_DEMO: "off", EASYCRON_SCHEDULERS: "2" });
     await running.sees(/^ready /m);
     const before = manifestOf(folder).pids.scheduler ?? [];
     expect(before).toHaveLength(2);
     process.kill(before[0] ?? 0, "SIGKILL");
-    while (manifestOf(folder).pids.scheduler?.[0] === before[0])
-      await new Promise((done) => setImmediate(done));
+    await untilManifest(folder, ({ pids }) => pids.scheduler?.[0] !== before[0]);
     expect(manifestOf(folder).pids.scheduler?.[1]).toBe(before[1]);
     expect(await running.stop()).toBe(0);
   });
 
-  test("refuses data that another one uses, and does it no harm", async () => {
+  test("refuses a data folder that another process uses, which keeps running", async () => {
     const folder = newFolder();
     const first = start(folder, { EASYCRON_DEMO: "off" });
     await first.sees(/^ready /m);
@@ -163,7 +183,7 @@ describe("npm start", () => {
     expect(await first.stop()).toBe(0);
   });
 
-  test("refuses a port in use, a folder it cannot write, corrupt data and bad variables, in one line each", async () => {
+  test("refuses a port in use, a folder it cannot write, corrupt data and invalid variables, each in one line", async () => {
     const server = net.createServer().listen(0, "127.0.0.1");
     await new Promise((done) => server.once("listening", done));
     const port = String((server.address() as net.AddressInfo).port);

@@ -29,7 +29,7 @@ beforeAll(async () => {
 afterAll(() => scene?.stop());
 
 describe("calendars, by JSON", () => {
-  test("CheckCalendar tells whether one is open, and when that changes", async () => {
+  test("CheckCalendar says whether a calendar is open, and when that changes", async () => {
     // Monday the 5th of January 2026, 10:00 in Paris.
     const time = "2026-01-05T09:00:00Z";
     expect(await scene.call("CalendarService/CheckCalendar", { name: "mondays", time })).toEqual({
@@ -41,7 +41,7 @@ describe("calendars, by JSON", () => {
     });
   });
 
-  test("a job is due when one opens", async () => {
+  test("a job fires when a calendar opens", async () => {
     await scene.createJob("opening", {
       schedules: [{ calendarEdge: { calendar: "mondays", edge: "EDGE_OPENS" } }],
     });
@@ -53,7 +53,7 @@ describe("calendars, by JSON", () => {
     ]);
   });
 
-  test("what falls outside one is skipped, and the ledger names it", async () => {
+  test("a fire time outside a calendar is skipped, and the ledger names the calendar", async () => {
     await scene.createJob("skipping", { calendars: [{ name: "closed", outside: "OUTSIDE_SKIP" }] });
     const [first] = await scene.until(
       () => fireTimes("skipping"),
@@ -67,7 +67,7 @@ describe("calendars, by JSON", () => {
     expect(scene.receiver.requests.filter(({ job }) => job === "skipping")).toEqual([]);
   });
 
-  test("what is deferred is delivered once it opens, and the rest of the wait is counted as skipped", async () => {
+  test("a deferred fire time is delivered when the calendar opens, and the others are counted as skipped", async () => {
     await scene.createJob("deferring", { calendars: [{ name: "gate", outside: "OUTSIDE_DEFER" }] });
     const entries = await scene.until(
       () => fireTimes("deferring"),
@@ -90,7 +90,7 @@ describe("calendars, by JSON", () => {
 });
 
 describe("schedules, by JSON", () => {
-  test("PreviewSchedule shows what need not be a job yet, with what calendars make of it", async () => {
+  test("PreviewSchedule shows the fire times of an unsaved job, deferred by its calendars", async () => {
     const calendars = [{ name: "mondays", outside: "OUTSIDE_DEFER" }];
     const request = { job: { schedules: DAILY, calendars }, after: "2026-01-06T00:00:00Z", count: 1 };
     const { fireTimes: found } = await scene.call("ScheduleService/PreviewSchedule", request);
@@ -104,7 +104,7 @@ describe("schedules, by JSON", () => {
     ]);
   });
 
-  test("SimulateSchedule plays an outage and a pause", async () => {
+  test("SimulateSchedule simulates an outage and a pause", async () => {
     const { fireTimes: found } = await scene.call("ScheduleService/SimulateSchedule", {
       job: { schedules: [{ cron: { expression: "0 * * * *" } }], catchupWindow: "3600s" },
       startTime: "2026-01-05T00:00:00Z",
@@ -127,7 +127,7 @@ describe("schedules, by JSON", () => {
     ]);
   });
 
-  test("ListZoneDataImpacts names the release in force, which is that of every trigger and of GetServerInfo", async () => {
+  test("ListZoneDataImpacts names the release in effect, as every trigger and GetServerInfo do", async () => {
     const { zoneDataVersion, limits } = await scene.call("SystemService/GetServerInfo", {});
     expect(zoneDataVersion).toMatch(/^\d{4}[a-z]$/);
     expect(limits.maxPageSize).toBeGreaterThan(0);
@@ -140,7 +140,7 @@ describe("schedules, by JSON", () => {
 });
 
 describe("the ledger, by JSON", () => {
-  test("ListFireTimes and ExplainFireTime tell what became of a fire time", async () => {
+  test("ListFireTimes and ExplainFireTime say what happened at a fire time", async () => {
     const { id, nominalMs } = await scene.arrived("ticker");
     const nominalTime = iso(nominalMs);
     const [entry] = await fireTimes("ticker", { startTime: nominalTime, endTime: iso(nominalMs + 1_000) });
@@ -154,7 +154,7 @@ describe("the ledger, by JSON", () => {
     });
   });
 
-  test("SkipFireTime leaves one out, and the next webhook counts it", async () => {
+  test("SkipFireTime leaves out a fire time, and the next webhook counts it", async () => {
     const skippedMs = inSeconds(3);
     const request = { job: "ticker", nominalTime: iso(skippedMs) };
     const { fireTime } = await scene.call("LedgerService/SkipFireTime", request);
@@ -173,7 +173,7 @@ describe("the ledger, by JSON", () => {
 });
 
 describe("a pause, by JSON", () => {
-  test("PauseJob with until ends by itself, and the webhook after it counts what it left out", async () => {
+  test("PauseJob with until ends on its own, and the next webhook counts the skipped fire times", async () => {
     await scene.createJob("pausing");
     await scene.arrived("pausing");
     const untilMs = inSeconds(3);
@@ -216,7 +216,7 @@ describe("by the SDK", () => {
     expect(fireTime).toMatchObject({ verdict: Verdict.SKIPPED });
   });
 
-  test("schedules and calendars are seen ahead of time", async () => {
+  test("schedules and calendars can be previewed", async () => {
     const source = { case: "name" as const, value: "opening" };
     const { fireTimes: found } = await scene.client.schedules.previewSchedule({ source, count: 1 });
     const opening = found[0]?.nominalTime ?? timestampFromDate(new Date(0));

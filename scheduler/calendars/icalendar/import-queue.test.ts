@@ -21,7 +21,7 @@ function open(over: Partial<typeof limits> = {}) {
   return { queue, begun, ask, end };
 }
 
-test("runs one piece of work of each project at a time, and lets the projects take turns", async () => {
+test("the queue runs one import of each project at a time, and the projects take turns", async () => {
   const { begun, ask, end } = open();
   const answers = ["a1", "a2", "a3", "b1", "c1", "b2"].map(ask);
   await end("nothing");
@@ -38,7 +38,7 @@ test("runs one piece of work of each project at a time, and lets the projects ta
   expect(begun.slice(4)).toEqual(["b2", "a3"]);
 });
 
-test("refuses what one project, or all of them, ask for too much", async () => {
+test("the queue refuses imports when one project, or all together, have too many waiting", async () => {
   const { ask, end } = open();
   const answers = ["a1", "a2", "a3"].map(ask);
   await expect(ask("a4")).rejects.toMatchObject(unavailable);
@@ -48,7 +48,7 @@ test("refuses what one project, or all of them, ask for too much", async () => {
   expect(await Promise.all(answers)).toHaveLength(7);
 });
 
-test("gives up on what has waited too long, and goes on", async () => {
+test("the queue rejects an import that has waited too long, and continues", async () => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
   try {
     const { begun, ask, end } = open({ atOnce: 1 });
@@ -67,7 +67,7 @@ test("gives up on what has waited too long, and goes on", async () => {
   }
 });
 
-test("goes on after a piece of work that fails", async () => {
+test("the queue continues after an import that fails", async () => {
   const { queue } = open({ atOnce: 1 });
   const failing = queue.run("a", () => Promise.reject(new Error("broken")));
   const next = queue.run("a", async () => "done");

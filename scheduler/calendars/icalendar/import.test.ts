@@ -108,12 +108,12 @@ describe("an imported event", () => {
     expect(datesOf(...lines)).toEqual(dates);
   });
 
-  test("that recurs every year is expanded for five years", () => {
+  test("is expanded for five years when it recurs every year", () => {
     const dates = datesOf("DTSTART;VALUE=DATE:19990714", "RRULE:FREQ=YEARLY");
     expect(dates).toEqual([2025, 2026, 2027, 2028, 2029, 2030].map((year) => `${year}-07-14`));
   });
 
-  test("may have an occurrence moved, and one cancelled", () => {
+  test("may have one occurrence moved and another cancelled", () => {
     const text = calendar(
       ...event("DTSTART;VALUE=DATE:20260504", "RRULE:FREQ=WEEKLY;COUNT=3"),
       ...event("RECURRENCE-ID;VALUE=DATE:20260511", "DTSTART;VALUE=DATE:20260513"),
@@ -122,7 +122,7 @@ describe("an imported event", () => {
     expect(importDates(text, options)).toEqual(["2026-05-04", "2026-05-13"]);
   });
 
-  test("goes on after an occurrence that was moved far away, in whatever zone that is named", () => {
+  test("keeps recurring after an occurrence that was moved far away, whatever zone names it", () => {
     const text = calendar(
       ...event("DTSTART;TZID=Europe/Paris:20260504T090000", "RRULE:FREQ=WEEKLY;COUNT=4"),
       ...event("RECURRENCE-ID:20260511T070000Z", "DTSTART;TZID=Europe/Paris:20400513T090000"),
@@ -131,7 +131,7 @@ describe("an imported event", () => {
     expect(importDates(text, options)).toEqual(["2026-05-04", "2026-05-20", "2026-05-25"]);
   });
 
-  test("counts where it was moved to from far away", () => {
+  test("counts an occurrence at the time it was moved to from far away", () => {
     const text = calendar(
       ...event("DTSTART;VALUE=DATE:20260504", "RRULE:FREQ=YEARLY"),
       ...event("RECURRENCE-ID;VALUE=DATE:20400504", "DTSTART;VALUE=DATE:20260505"),
@@ -140,7 +140,7 @@ describe("an imported event", () => {
     expect(importDates(text, options)).toEqual(["2026-05-04/2026-05-05", ...years]);
   });
 
-  test("may be moved with all that follow", () => {
+  test("may have an occurrence moved together with all later ones", () => {
     const text = calendar(
       ...event("DTSTART;VALUE=DATE:20260504", "RRULE:FREQ=WEEKLY;COUNT=4"),
       ...event("RECURRENCE-ID;RANGE=THISANDFUTURE;VALUE=DATE:20260518", "DTSTART;VALUE=DATE:20260520"),
@@ -148,14 +148,14 @@ describe("an imported event", () => {
     expect(importDates(text, options)).toEqual(["2026-05-04", "2026-05-11", "2026-05-20", "2026-05-27"]);
   });
 
-  test("may stand in a text that begins with a byte order mark, and have an alarm", () => {
+  test("is read from a text that begins with a byte order mark, and may have an alarm", () => {
     const text = calendar(
       ...event("DTSTART;VALUE=DATE:20261225", "BEGIN:VALARM", "TRIGGER:nonsense", "END:VALARM"),
     );
     expect(importDates(`\ufeff${text}`, options)).toEqual(["2026-12-25"]);
   });
 
-  test("may be in a zone of the file's own, and folded", () => {
+  test("may use a time zone that the file defines, and folded lines", () => {
     const text = calendar(
       ...[
         "BEGIN:VTIMEZONE",
@@ -232,14 +232,14 @@ describe("the thread of an import", () => {
     });
   });
 
-  test("waits for others' instead of being refused, and is not kept by many of one project", async () => {
+  test("waits for imports of other projects instead of being refused, and is not blocked by many of one project", async () => {
     const text = calendar(...event("DTSTART;VALUE=DATE:20261225"));
     const asked = ["proj_a", "proj_b", "proj_a", "proj_c", "proj_a"];
     const answers = await Promise.all(asked.map((project) => importICalendar(project, { ...options, text })));
     expect(answers).toEqual(asked.map(() => ["2026-12-25"]));
   });
 
-  test("is ended when a rule that no date matches keeps it busy", async () => {
+  test("is stopped when a rule that no date matches keeps it busy", async () => {
     const text = calendar(
       ...event("DTSTART;VALUE=DATE:20260101", "RRULE:FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30"),
     );
