@@ -193,7 +193,7 @@ export default {
       "typeid-js",
       "^gateway/services/(project|api-key)-service\\.ts$|" +
         "^scheduler/(changes/create-job|batch/create|batch/pause|backfill/backfill)\\.ts$|" +
-        "^scheduler/(calendars/|settling/calendars-)change\\.ts$|" +
+        "^scheduler/calendars/change\\.ts$|" +
         "^dispatcher/signing-keys/signing-keys\\.ts$",
     ),
   ],

@@ -23,12 +23,12 @@ export function toPageToken(list: ListIdentity, place: string): string {
 export function readPageToken(list: ListIdentity, token: string): string {
   if (token === "") return "";
   const place = Buffer.from(token, "base64url").toString().slice(16);
-  if (toPageToken(list, place) !== token) throw badPageToken(token);
+  if (toPageToken(list, place) !== token) throw pageTokenInvalid(token);
   return place;
 }
 
 /** Returns the PAGE_TOKEN_INVALID error of a token that does not belong to the list it was sent to. */
-export function badPageToken(token: string): Error {
+export function pageTokenInvalid(token: string): Error {
   const description = "pageToken is not valid for this list; start again without it.";
   return failure("PAGE_TOKEN_INVALID", { token }, { violations: [{ field: "pageToken", description }] });
 }

@@ -1,4 +1,4 @@
-import { badPageToken, type ListIdentity, readPageToken, toPageToken } from "../../mesh/page-token.ts";
+import { type ListIdentity, pageTokenInvalid, readPageToken, toPageToken } from "../../mesh/page-token.ts";
 
 /** The last trigger of a page. */
 export interface PagePlace {
@@ -20,7 +20,7 @@ export function readTriggerPageToken(list: ListIdentity, token: string): PagePla
   const [time, id] = readPageToken(list, token).split("/");
   const fireTimeMs = Number(time);
   if (id === undefined || !Number.isSafeInteger(fireTimeMs) || Math.abs(fireTimeMs) > MAX_TIME_MS) {
-    throw badPageToken(token);
+    throw pageTokenInvalid(token);
   }
   return { fireTimeMs, id };
 }

@@ -34,7 +34,7 @@ interface Version {
  * Reads the versions, in effect at `fromMs` or later, of all calendars that `ruleSets` name. Each version is compiled
  * when it is first used.
  */
-export async function readCalendars(
+export async function readCalendarVersions(
   tx: Queryable,
   parts: Pick<Parts, "zoneData">,
   projectId: string,

@@ -12,7 +12,7 @@ import {
   auditJobByUid,
   auditTriggers,
 } from "./audits.sql.ts";
-import { type AuditCalendars, readCalendars } from "./calendars.ts";
+import { type AuditCalendars, readCalendarVersions } from "./calendars.ts";
 import {
   type AuditSegment,
   type ExpectedFireTime,
@@ -92,7 +92,7 @@ export async function readAuditRecord(
     triggers,
     predecessors: await readPredecessors(tx, row, triggers),
     skips,
-    calendars: await readCalendars(tx, parts, row.project_id, [...rulesByRevision.values()], fromMs),
+    calendars: await readCalendarVersions(tx, parts, row.project_id, [...rulesByRevision.values()], fromMs),
   };
 }
 

@@ -27,7 +27,7 @@ export type ChangeParts = PrepareParts & Pick<Parts, "lookAheadMs">;
  * A job that is ready to be changed: its row is locked, all fire times up to now are decided, and triggers for later
  * fire times are withdrawn.
  */
-export interface SettledJob {
+export interface PreparedJob {
   readonly row: JobRow;
   /**
    * The time of the change, in epoch milliseconds. Fire times up to it belong to the old specification, later ones to
@@ -74,7 +74,7 @@ export interface JobChange {
  *
  * Throws SERVICE_UNAVAILABLE when the backlog is too long to be decided in one change.
  */
-export async function settleJob(tx: Queryable, parts: PrepareParts, given: JobRow): Promise<SettledJob> {
+export async function prepareJob(tx: Queryable, parts: PrepareParts, given: JobRow): Promise<PreparedJob> {
   const changeTimeMs = parts.clock.now();
   const row = await endPause(tx, parts, given, changeTimeMs);
   const schedule = compiledScheduleOf(parts, row);
@@ -178,7 +178,7 @@ function failingSchedule(parts: Pick<Parts, "schedules">, row: JobRow): Compiled
  * Returns the change that leaves a job as it is. Other changes override some of its fields. It is used alone when
  * something has changed that the job depends on, such as a calendar.
  */
-export function unchanged(parts: Pick<Parts, "schedules">, job: SettledJob): JobChange {
+export function unchanged(parts: Pick<Parts, "schedules">, job: PreparedJob): JobChange {
   const { row, changeTimeMs, position } = job;
   const state = stateAt(row, changeTimeMs);
   return {
@@ -195,7 +195,7 @@ export function unchanged(parts: Pick<Parts, "schedules">, job: SettledJob): Job
 export async function writeChange(
   tx: Queryable,
   parts: Pick<Parts, "lookAheadMs">,
-  job: SettledJob,
+  job: PreparedJob,
   change: JobChange,
 ): Promise<JobRow> {
   const { row, position, afterMs, changeTimeMs } = job;
@@ -242,7 +242,7 @@ export async function writeChange(
 
 function wakeAfter(
   parts: Pick<Parts, "lookAheadMs">,
-  job: SettledJob,
+  job: PreparedJob,
   change: JobChange,
   hasWork: boolean,
 ): number | null {

@@ -3,7 +3,7 @@ import type { Logger } from "../../mesh/logger.ts";
 import { etagOf } from "../job/job.ts";
 import { jobsLive, jobsToDelete } from "../job/jobs.sql.ts";
 import type { Parts } from "../parts.ts";
-import { type ChangeParts, settleJob } from "./change-job.ts";
+import { type ChangeParts, prepareJob } from "./change-job.ts";
 import { lockJob } from "./lock-job.ts";
 import { writeDeletion } from "./pause-job.ts";
 
@@ -22,7 +22,7 @@ export async function deleteFinished(parts: ChangeParts & Pick<Parts, "database"
     const reference = { projectId, name, etag: etagOf(job) };
     const done = await parts.database.transaction(async (tx) => {
       try {
-        const prepared = await settleJob(tx, parts, await lockJob(tx, reference));
+        const prepared = await prepareJob(tx, parts, await lockJob(tx, reference));
         // From here on no dispatcher can record a new trigger of the job, so this check is final.
         if ((await tx.query(jobsLive, [[job.uid]])).length > 0) return false;
         await writeDeletion(tx, parts, prepared);

@@ -14,7 +14,7 @@ import { jobsOwing, triggersDiscard } from "../job/jobs.sql.ts";
 import { addSkips } from "../job/skips.sql.ts";
 import type { Parts } from "../parts.ts";
 import { catchupRelease } from "../turns/catchup.sql.ts";
-import { type ChangeParts, settleJob, unchanged, writeChange } from "./change-job.ts";
+import { type ChangeParts, prepareJob, unchanged, writeChange } from "./change-job.ts";
 import { lockIfLiving, lockJob } from "./lock-job.ts";
 
 /** The most triggers that one call discards. */
@@ -75,7 +75,7 @@ async function decideUpToNow(
   const { waiting } = readCarry(row.carry);
   const isDue = row.next_fire_time !== null && row.next_fire_time <= parts.clock.now();
   if (row.state !== "ACTIVE" || (!isDue && waiting.length === 0)) return 0;
-  const prepared = await settleJob(tx, parts, row);
+  const prepared = await prepareJob(tx, parts, row);
   const { carry } = prepared.position;
   const dropped = carry.waiting.filter((atMs) => isDiscarded(parts, request, carry, atMs));
   await addSkips(

@@ -5,7 +5,7 @@ import { toIso } from "../../mesh/iso-time.ts";
 import { type JobRow, stateAt } from "../job/job.ts";
 import { jobCancelTriggers } from "../job/jobs.sql.ts";
 import type { Parts } from "../parts.ts";
-import { type ChangeParts, type SettledJob, settleJob, unchanged, writeChange } from "./change-job.ts";
+import { type ChangeParts, type PreparedJob, prepareJob, unchanged, writeChange } from "./change-job.ts";
 import { type JobReference, lockJob } from "./lock-job.ts";
 
 /** The note and the end of a pause. */
@@ -30,7 +30,7 @@ export async function pauseJob(
     const row = await lockJob(tx, reference);
     const same = row.pause_note === pauseNote && row.pause_until === untilMs;
     if (stateAt(row, parts.clock.now()) === "PAUSED" && same) return row;
-    const prepared = await settleJob(tx, parts, row);
+    const prepared = await prepareJob(tx, parts, row);
     return writeChange(tx, parts, prepared, {
       ...unchanged(parts, prepared),
       state: "PAUSED",
@@ -65,7 +65,7 @@ export async function resumeJob(
   const resumed = await parts.database.transaction(async (tx) => {
     const row = await lockJob(tx, reference);
     if (stateAt(row, parts.clock.now()) !== "PAUSED") return row;
-    const prepared = await settleJob(tx, parts, row);
+    const prepared = await prepareJob(tx, parts, row);
     return writeChange(tx, parts, prepared, {
       ...unchanged(parts, prepared),
       state: "ACTIVE",
@@ -83,7 +83,7 @@ export function deleteJob(
   reference: JobReference,
 ): Promise<JobRow> {
   return parts.database.transaction(async (tx) => {
-    const prepared = await settleJob(tx, parts, await lockJob(tx, reference));
+    const prepared = await prepareJob(tx, parts, await lockJob(tx, reference));
     await tx.query(jobCancelTriggers, [prepared.row.uid, toSqlTime(prepared.changeTimeMs)]);
     return writeDeletion(tx, parts, prepared);
   });
@@ -93,7 +93,7 @@ export function deleteJob(
 export function writeDeletion(
   tx: Queryable,
   parts: Pick<Parts, "schedules" | "lookAheadMs">,
-  prepared: SettledJob,
+  prepared: PreparedJob,
 ): Promise<JobRow> {
   return writeChange(tx, parts, prepared, {
     ...unchanged(parts, prepared),

@@ -15,7 +15,7 @@ import { readPage, toEntry } from "../ledger/list-fire-times.ts";
 import { findLedgerJob } from "../ledger/view.ts";
 import type { Parts } from "../parts.ts";
 import { presentJob, readJob } from "../reading/read-jobs.ts";
-import { type ChangeParts, settleJob, unchanged, writeChange } from "./change-job.ts";
+import { type ChangeParts, prepareJob, unchanged, writeChange } from "./change-job.ts";
 import { lockJob } from "./lock-job.ts";
 
 /** The most future fire times of one job that can be skipped by request. */
@@ -67,7 +67,7 @@ async function noteRequest(tx: Queryable, parts: ChangeParts, row: JobRow, atMs:
     await tx.query(jobCarry, [row.uid, toCarryJson({ ...carry, requested }), toSqlTimeOrNull(row.wake_time)]);
     return;
   }
-  const prepared = await settleJob(tx, parts, row);
+  const prepared = await prepareJob(tx, parts, row);
   const waits = prepared.position.carry.waiting.includes(atMs);
   if (atMs <= prepared.afterMs && !waits) {
     const problem = "it already has a verdict, or its trigger has started.";

@@ -14,7 +14,7 @@ import type { Parts } from "../parts.ts";
 import { findEarlierUse, fingerprintOf, type RequestUse, rememberUse } from "../requests/request-id.ts";
 import { updateMaskInvalid } from "../requests/update-mask.ts";
 import { refusePast } from "../schedules/refuse-past.ts";
-import { type ChangeParts, settleJob, unchanged, writeChange } from "./change-job.ts";
+import { type ChangeParts, prepareJob, unchanged, writeChange } from "./change-job.ts";
 import { calendarNames, checkSpec, createJob, type WrittenJob } from "./create-job.ts";
 import { keepAnchors } from "./job-defaults.ts";
 import { lockJob } from "./lock-job.ts";
@@ -119,7 +119,7 @@ async function writeUpdate(
       throw failure("SERVICE_UNAVAILABLE", { service: "scheduler" }, { retryAfterMs: 100 });
     }
     if (same) return { row: before, schedule };
-    const prepared = await settleJob(tx, parts, before);
+    const prepared = await prepareJob(tx, parts, before);
     const revision = before.revision + 1;
     const { spec } = checked;
     await addRevision(tx, prepared, { number: revision, spec, actor, zoneData: schedule.zoneData });

@@ -1,7 +1,7 @@
 import type { Queryable } from "../../db/pool.ts";
 import { toSqlTime, toSqlTimeOrNull } from "../../db/time.ts";
 import { revisionInsert } from "../job/revisions.sql.ts";
-import type { SettledJob } from "./change-job.ts";
+import type { PreparedJob } from "./change-job.ts";
 
 /** A revision to be added to a job after its first. */
 export interface NewRevision {
@@ -20,7 +20,7 @@ export interface NewRevision {
  */
 export async function addRevision(
   tx: Queryable,
-  { row, changeTimeMs, position }: SettledJob,
+  { row, changeTimeMs, position }: PreparedJob,
   { number, spec, actor, zoneData }: NewRevision,
 ): Promise<void> {
   const { waiting } = position.carry;

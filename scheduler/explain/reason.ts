@@ -1,6 +1,6 @@
 import { passGates } from "../../cron/calendar-gate.ts";
 import { toIso } from "../../mesh/iso-time.ts";
-import { readCalendars } from "../audit/calendars.ts";
+import { readCalendarVersions } from "../audit/calendars.ts";
 import type { JobRow } from "../job/job.ts";
 import type { SkipReason } from "../job/verdict.ts";
 import type { Verdict } from "../ledger/view.ts";
@@ -55,7 +55,7 @@ async function explainClosed(
   { atMs, detail, segment }: Verdict,
 ): Promise<string> {
   const rules = { schedule: segment.schedule, mayWait: true };
-  const calendars = await readCalendars(parts.database, parts, job.project_id, [rules], atMs);
+  const calendars = await readCalendarVersions(parts.database, parts, job.project_id, [rules], atMs);
   const gate = passGates(calendars.gatesAt(rules, atMs) ?? [], atMs);
   if (gate.kind === "DEFERRED") {
     const until = toIso(gate.untilMs);

@@ -1,7 +1,7 @@
 import { passGates } from "../../cron/calendar-gate.ts";
 import type { Queryable } from "../../db/pool.ts";
 import { toIso } from "../../mesh/iso-time.ts";
-import { readCalendars } from "../audit/calendars.ts";
+import { readCalendarVersions } from "../audit/calendars.ts";
 import type { JobRow } from "../job/job.ts";
 import { type LedgerTriggerRow, lastAttempt } from "../ledger/ledger.sql.ts";
 import type { Parts } from "../parts.ts";
@@ -48,7 +48,13 @@ async function explainDueTime(
   ]);
   if (schedule === undefined) return "";
   const rules = { schedule, mayWait: true };
-  const calendars = await readCalendars(parts.database, parts, job.project_id, [rules], trigger.create_time);
+  const calendars = await readCalendarVersions(
+    parts.database,
+    parts,
+    job.project_id,
+    [rules],
+    trigger.create_time,
+  );
   const gate = passGates(calendars.gatesAt(rules, trigger.create_time) ?? [], atMs);
   if (gate.kind === "DEFERRED") {
     return `The calendar "${gate.calendar}" was closed, so it was deferred until the calendar opened at ${toIso(gate.untilMs)}.`;

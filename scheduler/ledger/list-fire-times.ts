@@ -11,7 +11,7 @@ import type {
 } from "../../gen/easycron/v1/ledger_service_pb.ts";
 import { TriggerKind, type TriggerSchema, TriggerState } from "../../gen/easycron/v1/trigger_pb.ts";
 import { failure } from "../../mesh/errors.ts";
-import { badPageToken, readPageToken, toPageToken } from "../../mesh/page-token.ts";
+import { pageTokenInvalid, readPageToken, toPageToken } from "../../mesh/page-token.ts";
 import type { JobRow } from "../job/job.ts";
 import { jobByUid } from "../job/jobs.sql.ts";
 import type { Parts } from "../parts.ts";
@@ -57,7 +57,7 @@ function msOf(time: Timestamp | undefined): string {
 function readToken(token: string, query: string): number {
   const key = readPageToken(LIST, token);
   const text = key.slice(query.length + 1);
-  if (!key.startsWith(`${query}/`) || !/^-?\d{1,15}$/.test(text)) throw badPageToken(token);
+  if (!key.startsWith(`${query}/`) || !/^-?\d{1,15}$/.test(text)) throw pageTokenInvalid(token);
   return Number(text);
 }
 

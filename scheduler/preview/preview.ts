@@ -3,7 +3,7 @@ import type { SkipReason } from "../job/verdict.ts";
 import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
 import { lookBack } from "../schedules/look-back.ts";
 import type { Sliced } from "../schedules/slices.ts";
-import type { Place } from "../turns/turn.ts";
+import type { DueTime } from "../turns/turn.ts";
 import { newJobState } from "./simulate.ts";
 import {
   createVirtualJob,
@@ -32,7 +32,7 @@ export interface PreviewedFireTime {
   readonly effectiveMs: number | null;
   /** Why it makes no trigger. Null if it makes one. */
   readonly reason: SkipReason | null;
-  readonly place: Place;
+  readonly place: DueTime;
 }
 
 /** The result of a preview. */
@@ -98,7 +98,7 @@ function* play(
       atMs: fire.atMs,
       effectiveMs: fire.trigger?.effectiveMs ?? null,
       reason: fire.reason,
-      place: job.placeOf(fire.atMs),
+      place: job.dueTimeOf(fire.atMs),
     });
   };
   let past = 0;
@@ -139,7 +139,7 @@ function waitingAfter(job: VirtualJob, afterMs: number): readonly number[] {
 
 /** Predicts the outcome of a fire time that waits for its delay, for a calendar to open, or for an earlier trigger. */
 function predictWaiting(job: VirtualJob, atMs: number, nowMs: number): PreviewedFireTime {
-  const place = job.placeOf(atMs);
+  const place = job.dueTimeOf(atMs);
   const { requested } = job.state().position.carry;
   const skipped = requested.includes(atMs) ? "SKIPPED_BY_REQUEST" : null;
   const reason = skipped ?? (place.kind === "SKIP" ? "OUTSIDE_CALENDAR" : null);

@@ -161,7 +161,7 @@ function* listNotDue(run: Simulated, pausedMs: number): Sliced<CompiledSchedule>
   const { position } = state;
   const notDue = new Set<number>();
   const listIfNotDue = (atMs: number): boolean => {
-    const place = job.placeOf(atMs);
+    const place = job.dueTimeOf(atMs);
     if (place.kind === "SKIP" || place.atMs <= pausedMs) return false;
     notDue.add(atMs);
     run.fires.push(paused(atMs));
@@ -195,7 +195,7 @@ function* listUndecided(run: Simulated): Sliced<void> {
   const [pause] = run.pauses;
   const pausedMs = pause?.startMs ?? Number.POSITIVE_INFINITY;
   const outcomeOf = (atMs: number): PlayedFireTime => {
-    const place = job.placeOf(atMs);
+    const place = job.dueTimeOf(atMs);
     const within = run.pauses.some(({ startMs, endMs }) => startMs < atMs && atMs < endMs);
     const notDue = atMs <= pausedMs && place.kind === "AT" && place.atMs > pausedMs;
     return within || notDue ? paused(atMs) : { ...paused(atMs), reason: null };

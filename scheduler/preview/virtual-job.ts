@@ -4,7 +4,7 @@ import type { TriggerEventInit } from "../job/chain.ts";
 import type { TurnRow } from "../job/job.ts";
 import type { SkipReason } from "../job/verdict.ts";
 import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
-import { type Place, placeOf, type Turn, takeTurn } from "../turns/turn.ts";
+import { type DueTime, dueTimeOf, type Turn, takeTurn } from "../turns/turn.ts";
 import type { Position } from "../turns/turn-draft.ts";
 
 /** A range of time in epoch milliseconds. The start is inclusive, the end exclusive. */
@@ -65,7 +65,7 @@ export interface VirtualJob {
   /** Returns the job's state. */
   state(): VirtualJobState;
   /** Tells when a fire time is due, or which calendar skips it. */
-  placeOf(fireTimeMs: number): Place;
+  dueTimeOf(fireTimeMs: number): DueTime;
 }
 
 /** The most fire times that one turn decides: a few milliseconds of work. */
@@ -103,7 +103,8 @@ export function createVirtualJob(input: VirtualJobInput): VirtualJob {
       job.schedule = by;
     },
     state: () => job.state,
-    placeOf: (fireTimeMs) => placeOf({ row: rowOf(job.state), schedule: job.schedule, gates }, fireTimeMs),
+    dueTimeOf: (fireTimeMs) =>
+      dueTimeOf({ row: rowOf(job.state), schedule: job.schedule, gates }, fireTimeMs),
   };
 }
 

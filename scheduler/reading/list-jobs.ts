@@ -4,7 +4,7 @@ import { toSqlTime } from "../../db/time.ts";
 import type { Job } from "../../gen/easycron/v1/job_pb.ts";
 import type { ListJobsRequest } from "../../gen/easycron/v1/job_service_pb.ts";
 import { fieldFailure } from "../../mesh/errors.ts";
-import { badPageToken, readPageToken, toPageToken } from "../../mesh/page-token.ts";
+import { pageTokenInvalid, readPageToken, toPageToken } from "../../mesh/page-token.ts";
 import type { JobRow } from "../job/job.ts";
 import { jobsAfterName } from "../job/jobs.sql.ts";
 import { toFilterValues } from "./job-filter.sql.ts";
@@ -121,7 +121,7 @@ function readKey({ firstName, time }: Order, list: string, token: string): strin
   const key = readPageToken(list, token);
   if (key === "") return time === undefined ? [firstName] : [firstName, time.first];
   const [, ms, name] = KEY.exec(key) ?? [];
-  if (name === undefined || (ms === undefined) !== (time === undefined)) throw badPageToken(token);
+  if (name === undefined || (ms === undefined) !== (time === undefined)) throw pageTokenInvalid(token);
   if (ms === undefined) return [name];
   return [name, ms === "infinity" ? ms : toSqlTime(Number(ms))];
 }

@@ -32,7 +32,7 @@ export interface Difference {
  * seven days). Stops earlier if either revision has more than 50,000 fire times in that time. An instant that both
  * revisions have is neither added nor removed. `before` is null for the first revision of a job.
  */
-export function differenceOf(
+export function compareRevisions(
   before: RevisionTiming | null,
   after: RevisionTiming,
   afterMs: number,

@@ -9,7 +9,7 @@ import {
   RevisionSchema,
 } from "../../gen/easycron/v1/revision_pb.ts";
 import { failure } from "../../mesh/errors.ts";
-import { badPageToken, readPageToken, toPageToken } from "../../mesh/page-token.ts";
+import { pageTokenInvalid, readPageToken, toPageToken } from "../../mesh/page-token.ts";
 import { dropSnapshots } from "../calendars/edges.ts";
 import { fromSpecJson, type JobRow } from "../job/job.ts";
 import { type RevisionRow, revisionsBefore, revisionWithPrevious } from "../job/revisions.sql.ts";
@@ -18,7 +18,7 @@ import type { Parts } from "../parts.ts";
 import { readJob } from "../reading/read-jobs.ts";
 import { compileSchedule } from "../schedules/compiled-schedule.ts";
 import { gatesAt } from "./calendars.ts";
-import { type Difference, differenceOf, type RevisionTiming } from "./difference.ts";
+import { compareRevisions, type Difference, type RevisionTiming } from "./difference.ts";
 
 const DEFAULT_PAGE_SIZE = 50;
 const AFTER_ALL = 2_147_483_647;
@@ -54,7 +54,7 @@ function readNumber(list: string, token: string, first: number): number {
   const key = readPageToken(list, token);
   if (key === "") return first;
   const number = Number(key);
-  if (!Number.isInteger(number) || number < 1 || number > AFTER_ALL) throw badPageToken(token);
+  if (!Number.isInteger(number) || number < 1 || number > AFTER_ALL) throw pageTokenInvalid(token);
   return number;
 }
 
@@ -75,7 +75,7 @@ export async function getRevision(
   const size = pageSize === 0 ? DEFAULT_TIMES : pageSize;
   const [after, before] = await timingsOf(parts, projectId, rows);
   if (after === undefined) throw new Error(`Revision ${row.revision} of ${row.uid} has no timing.`);
-  const difference = differenceOf(before ?? null, after, row.create_time);
+  const difference = compareRevisions(before ?? null, after, row.create_time);
   const more = Math.max(difference.added.length, difference.removed.length) > offset + size;
   return {
     revision: create(RevisionSchema, {

@@ -5,8 +5,8 @@ import { jobCalendarsBehind, jobCalendarsSettled } from "../calendars/calendars.
 import { hasEdges, withSnapshots } from "../calendars/edges.ts";
 import {
   type ChangeParts,
-  type SettledJob,
-  settleJob,
+  type PreparedJob,
+  prepareJob,
   unchanged,
   writeChange,
 } from "../changes/change-job.ts";
@@ -58,7 +58,7 @@ async function settleReferringJob(
   const job = fromSpecJson(row.spec);
   // A paused job has no triggers that were handed over. Its cursor is computed when it is resumed.
   if (row.state !== "ACTIVE" && !hasEdges(job)) return;
-  const settled = await settleJob(tx, parts, row);
+  const settled = await prepareJob(tx, parts, row);
   if (hasEdges(job)) await renewSnapshots(parts, tx, settled, job);
   else await writeChange(tx, parts, settled, unchanged(parts, settled));
 }
@@ -67,7 +67,7 @@ async function settleReferringJob(
 async function renewSnapshots(
   parts: SettleParts,
   tx: Queryable,
-  settled: SettledJob,
+  settled: PreparedJob,
   former: Job,
 ): Promise<void> {
   const { row, changeTimeMs } = settled;

@@ -13,7 +13,7 @@ import { gatesOfMany } from "../calendars/calendars.ts";
 import { fromSpecJson, type JobRow } from "../job/job.ts";
 import { jobsOfProjectInZones } from "../job/jobs.sql.ts";
 import type { Parts } from "../parts.ts";
-import { differenceOf } from "../revisions/difference.ts";
+import { compareRevisions } from "../revisions/difference.ts";
 import { toFireTimeDifference } from "../revisions/read.ts";
 import { compileSchedule } from "../schedules/compiled-schedule.ts";
 import type { ComingRelease, ZoneRelease } from "../zones/zone-data.ts";
@@ -72,7 +72,7 @@ async function impactsOf(
     if (schedule === undefined) return [];
     const gates = before[index] ?? [];
     const moved = compileSchedule(fromSpecJson(row.spec), row.uid, { zoneData: next });
-    const difference = differenceOf(
+    const difference = compareRevisions(
       { schedule, gates },
       { schedule: moved, gates: gates.map((gate) => withRelease(gate, next)) },
       coming.effectiveMs,

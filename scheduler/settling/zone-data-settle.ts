@@ -6,7 +6,7 @@ import {
   calendarRaiseVersion,
   calendarVersionInsert,
 } from "../calendars/calendars.sql.ts";
-import { settleJob, unchanged, writeChange } from "../changes/change-job.ts";
+import { prepareJob, unchanged, writeChange } from "../changes/change-job.ts";
 import { lockIfLiving } from "../changes/lock-job.ts";
 import { addRevision } from "../changes/write-revision.ts";
 import { fromSpecJson } from "../job/job.ts";
@@ -111,7 +111,7 @@ async function addJobRevision(
   const row = await lockIfLiving(tx, reference);
   // Another scheduler has settled it meanwhile, or a customer has changed or deleted it.
   if (row === undefined || to.upToDate.includes(row.zone_data)) return false;
-  const settledJob = await settleJob(tx, parts, row);
+  const settledJob = await prepareJob(tx, parts, row);
   const revision = row.revision + 1;
   const zoneData = to.release.version;
   await addRevision(tx, settledJob, { number: revision, spec: row.spec, actor: "", zoneData });

@@ -9,7 +9,7 @@ import { catchupReserve } from "./catchup.sql.ts";
  * second, from `nowMs` on and after those of earlier turns. The rate is that of the project, however many schedulers
  * run. Other triggers keep their effective times. The time is reserved in the caller's transaction.
  */
-export async function shapeCatchup(
+export async function spreadCatchup(
   tx: Queryable,
   events: readonly TriggerEventInit[],
   nowMs: number,

@@ -12,7 +12,7 @@ import { addSkips } from "../job/skips.sql.ts";
 import { missedOf, type SkipRange } from "../job/verdict.ts";
 import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
 import type { ZoneData } from "../zones/zone-data.ts";
-import { shapeCatchup } from "./catchup.ts";
+import { spreadCatchup } from "./catchup.ts";
 import { type Dispatched, readDispatched } from "./dispatched.ts";
 import type { HandOver } from "./hand-over.ts";
 import { resumeDue } from "./resume-due.ts";
@@ -239,7 +239,7 @@ async function handOverTurns(
   decided: readonly DecidedTurn[],
 ): Promise<number> {
   const events = decided.flatMap(({ turn }) => turn.events);
-  await parts.handOver.send(await shapeCatchup(tx, events, parts.clock.now(), parts.catchupPerSecond));
+  await parts.handOver.send(await spreadCatchup(tx, events, parts.clock.now(), parts.catchupPerSecond));
   await writeTurns(tx, decided);
   for (const { row, turn, isExact } of decided) {
     if (isExact && turn.wakeMs !== null) exactWakes.set(row.uid, turn.wakeMs);

@@ -5,7 +5,7 @@ import { flexibleDelay } from "../../cron/flexible-window.ts";
 import type { JobRow } from "../job/job.ts";
 import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
 import type { Policies } from "../schedules/policies.ts";
-import { placeOf, takeTurn } from "./turn.ts";
+import { dueTimeOf, takeTurn } from "./turn.ts";
 
 const START = Date.UTC(2026, 0, 1);
 
@@ -135,7 +135,7 @@ test("a flexible window ends when a calendar closes, and the job keeps its relat
   const hour = 3_600_000;
   const at = (jobUid: string, fireTimeMs: number) => {
     const schedule = { ...every(hour), plan: { schedules: [], flexibleWindow: { jobUid, windowMs: hour } } };
-    const place = placeOf({ row: row(), schedule, gates }, fireTimeMs);
+    const place = dueTimeOf({ row: row(), schedule, gates }, fireTimeMs);
     return place.kind === "AT" ? place.atMs - START : place.kind;
   };
   fc.assert(

@@ -58,7 +58,7 @@ export interface Turn {
  */
 export function takeTurn(input: TurnInput): Turn {
   const overdue = createOverdue(input.schedule, (atMs) => {
-    const due = placeOf(input, atMs);
+    const due = dueTimeOf(input, atMs);
     return due.kind === "SKIP" ? null : due.atMs;
   });
   const draft = startDraft(input, overdue);
@@ -96,7 +96,7 @@ function finish(draft: Draft): Turn {
 }
 
 /** When a fire time is due, or which calendar skips it. `atMs` is the effective time in epoch milliseconds. */
-export type Place =
+export type DueTime =
   | { readonly kind: "SKIP"; readonly calendar: string }
   | { readonly kind: "AT"; readonly atMs: number; readonly deferredBy: string | null };
 
@@ -105,7 +105,7 @@ export type Place =
  * flexible window, which ends early where a calendar closes. A fire time that waited when the job changed is not due
  * before the change.
  */
-export function placeOf(
+export function dueTimeOf(
   {
     row,
     schedule,
@@ -114,7 +114,7 @@ export function placeOf(
     readonly row: Pick<TurnInput["row"], "after_time" | "update_time">;
   },
   fireTimeMs: number,
-): Place {
+): DueTime {
   const gate = passGates(gates, fireTimeMs);
   if (gate.kind === "SKIPPED") return { kind: "SKIP", calendar: gate.calendar };
   const atMs = gate.kind === "DEFERRED" ? gate.untilMs : fireTimeMs + delayOf(schedule, gates, fireTimeMs);
@@ -149,7 +149,7 @@ function releaseWaiting(draft: Draft): boolean {
     return fire(draft, fireTimeMs, nowMs, TriggerKind.SCHEDULED);
   }
   const requested = draft.requested.includes(fireTimeMs);
-  const due = placeOf(draft.input, fireTimeMs);
+  const due = dueTimeOf(draft.input, fireTimeMs);
   // A fire time can wait for its delay before it has come. A skip now would be lost: a change would decide it again.
   if ((requested || due.kind === "SKIP") && fireTimeMs > nowMs) return waitUntil(draft, fireTimeMs);
   if (requested) return skipWaiting(draft, fireTimeMs, "SKIPPED_BY_REQUEST", "");
@@ -180,7 +180,7 @@ function skipOverflow(draft: Draft): boolean {
   const { bufferRoom } = schedule.policies;
   if (draft.waiting.length <= bufferRoom) return false;
   const dueNow = draft.waiting.filter((each) => {
-    const due = placeOf(draft.input, each);
+    const due = dueTimeOf(draft.input, each);
     return due.kind === "AT" && due.atMs <= nowMs;
   });
   const overflowing = dueNow[bufferRoom];
@@ -199,7 +199,7 @@ function decideNext(draft: Draft): boolean {
   if (draft.requested.includes(fireTimeMs)) {
     return decideSkip(draft, fireTimeMs, "SKIPPED_BY_REQUEST", "");
   }
-  const due = placeOf(draft.input, fireTimeMs);
+  const due = dueTimeOf(draft.input, fireTimeMs);
   if (due.kind === "SKIP") return decideSkip(draft, fireTimeMs, "OUTSIDE_CALENDAR", due.calendar);
   if (due.deferredBy !== null && isOpeningTaken(draft, due.atMs)) {
     return decideSkip(draft, fireTimeMs, "OUTSIDE_CALENDAR", due.deferredBy);
@@ -219,7 +219,7 @@ function decideNext(draft: Draft): boolean {
  */
 function fireAgain(draft: Draft, fireTimeMs: number): true {
   moveCursor(draft, fireTimeMs);
-  const due = placeOf(draft.input, fireTimeMs);
+  const due = dueTimeOf(draft.input, fireTimeMs);
   const dueMs = due.kind === "SKIP" ? fireTimeMs : due.atMs;
   return fire(draft, fireTimeMs, dueMs, kindOf(draft, dueMs));
 }
@@ -258,7 +258,7 @@ function decideExactly(draft: Draft, fireTimeMs: number, dueMs: number): boolean
 function isOpeningTaken(draft: Draft, openingMs: number): boolean {
   const earlier = draft.last === null ? draft.waiting : [...draft.waiting, draft.last];
   return earlier.some((fireTimeMs) => {
-    const due = placeOf(draft.input, fireTimeMs);
+    const due = dueTimeOf(draft.input, fireTimeMs);
     return due.kind === "AT" && due.deferredBy !== null && due.atMs === openingMs;
   });
 }
