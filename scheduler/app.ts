@@ -44,7 +44,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const zoneData = createZoneData(database, ownRelease());
   const schedules = createScheduleCache(CACHED_SCHEDULES, zoneData);
   const onMissed = (jobUid: string, { reason, count, firstMs, lastMs }: SkipRange) =>
-    logger.warn({ jobUid, reason, count, firstMs, lastMs }, "fire times are missed: an outage came between");
+    logger.warn({ jobUid, reason, count, firstMs, lastMs }, "fire times were missed because of an outage");
   const { lookAheadMs, tickMs, catchupPerSecond, zoneDataNoticeMs } = config;
   const shared = { database, handOver, schedules, zoneData, clock, lookAheadMs, catchupPerSecond, onMissed };
   await beginZoneData(shared, zoneDataNoticeMs, logger);

@@ -1,11 +1,13 @@
 import { fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import type { Database } from "../../db/pool.ts";
 import { JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import { failure } from "../../mesh/errors.ts";
 import { deleteJob } from "../changes/pause-job.ts";
 import type { JobRow } from "../job/job.ts";
 import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
 import { createAuditRound, ROUND_JOBS, startAuditing } from "./audit-round.ts";
+import { auditClaim } from "./audits.sql.ts";
 
 const START = Date.UTC(2026, 2, 2, 9);
 const MINUTE = 60_000;
@@ -74,7 +76,22 @@ test("a round audits again what was still undecided", async () => {
 test("two concurrent rounds share the jobs, and no job is audited twice in a row", async () => {
   for (let n = 0; n < 50; n++) await createJob(`job-${n}`, "0 0 1 1 *");
   bench.setTime(START + MINUTE);
-  const [one, other] = await Promise.all([round(), round()]);
+  // Each round has claimed jobs before either goes on.
+  const bothClaimed = Promise.withResolvers<void>();
+  let claims = 0;
+  const database: Database = {
+    ...bench.parts.database,
+    query: async (statement, values) => {
+      const rows = await bench.parts.database.query(statement, values);
+      if (statement.name !== auditClaim.name) return rows;
+      claims += 1;
+      if (claims === 2) bothClaimed.resolve();
+      await bothClaimed.promise;
+      return rows;
+    },
+  };
+  const shared = () => createAuditRound({ ...bench.parts, database }, logger).run();
+  const [one, other] = await Promise.all([shared(), shared()]);
   expect(one.jobs + other.jobs).toBe(50);
   expect(Math.min(one.jobs, other.jobs)).toBeGreaterThan(0);
   expect(await round()).toMatchObject({ jobs: 0 });
