@@ -11,21 +11,26 @@ const LONGEST_GAP_MINUTES = 180;
 export function slowFires(cron: RandomCron, clock: WallClock, dst: DstPolicy): number[] {
   const { local, startMs } = clock;
   const matches = minuteMatcher(cron);
-  const fires = new Set<number>();
+  const seconds = [...cron.seconds].sort((a, b) => a - b);
+  const fires: number[] = [];
   for (let minute = MARGIN_MINUTES; minute < local.length - MARGIN_MINUTES; minute += 1) {
     const wall = local[minute] ?? 0;
-    const gap = wall - (local[minute - 1] ?? 0) - 1;
-    const shifts = !cron.rhythm && dst.gap === "FIRE_AT_END" && gap > 0 && gap <= LONGEST_GAP_MINUTES;
-    for (let skipped = wall - gap; shifts && skipped < wall; skipped += 1) {
-      if (matches(skipped)) fires.add(startMs + minute * 60_000);
-    }
+    const atMs = startMs + minute * 60_000;
     const pass = dst.overlap === "FIRST" ? clock.first : clock.last;
     const chosen = cron.rhythm || dst.overlap === "BOTH" || minute === pass[minute];
-    if (chosen && matches(wall)) {
-      for (const second of cron.seconds) fires.add(startMs + minute * 60_000 + second * 1000);
-    }
+    const own = chosen && matches(wall) ? seconds : [];
+    const gap = wall - (local[minute - 1] ?? 0) - 1;
+    const shifts = !cron.rhythm && dst.gap === "FIRE_AT_END" && gap > 0 && gap <= LONGEST_GAP_MINUTES;
+    // What the gap leaves out fires in the first second of this minute, once, even if the minute itself fires then.
+    if (shifts && own[0] !== 0 && anyMatches(matches, wall - gap, wall)) fires.push(atMs);
+    for (const second of own) fires.push(atMs + second * 1000);
   }
-  return [...fires].sort((a, b) => a - b);
+  return fires;
+}
+
+function anyMatches(matches: (wall: number) => boolean, start: number, end: number): boolean {
+  for (let wall = start; wall < end; wall += 1) if (matches(wall)) return true;
+  return false;
 }
 
 function minuteMatcher(cron: RandomCron): (wall: number) => boolean {
