@@ -13,6 +13,7 @@ import { watch } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { copyPreparedData } from "../test/support/copy-prepared-data.ts";
 import { startPostgres } from "../test/support/postgres.ts";
 import { createKeys, writeKeys } from "./keys.ts";
 import type { Manifest } from "./manifest.ts";
@@ -42,6 +43,7 @@ function start(env: Record<string, string> = {}) {
   const child = spawn(process.execPath, [join(import.meta.dirname, "main.ts")], {
     env: {
       PATH: process.env.PATH,
+      NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
       EASYCRON_DATA_DIR: dataDir,
       EASYCRON_PORT: "0",
       EASYCRON_DEMO: "off",
@@ -87,6 +89,7 @@ async function failure(env: Record<string, string> = {}): Promise<[number | null
 
 describe("npm start", { timeout: 60_000 }, () => {
   test("leaves no process running when it is killed with -9, and the next start finds its data", async () => {
+    await copyPreparedData(dataDir);
     const first = start();
     await first.sees(/^ready /m);
     const before = readManifest();
@@ -115,6 +118,7 @@ describe("npm start", { timeout: 60_000 }, () => {
   });
 
   test("ends with code 0 and leaves no process running when it is stopped while the services start", async () => {
+    await copyPreparedData(dataDir);
     const { child, ended, sees } = start();
     await sees(/^targets /m);
     child.kill("SIGTERM");
@@ -167,15 +171,13 @@ describe("npm start fails with one line when", { timeout: 60_000 }, () => {
   });
 
   test("keys.json belongs to other data", async () => {
-    const { child, ended, sees } = start();
-    await sees(/^PostgreSQL listens/m);
-    child.kill("SIGTERM");
-    await ended;
+    await copyPreparedData(dataDir);
     writeKeys(join(dataDir, "keys.json"), createKeys());
     expect(await failure()).toEqual([1, expect.stringMatching(/keys.json .* not the password/)]);
   });
 
   test("a service refuses a variable of its own, and ends with code 2", async () => {
+    await copyPreparedData(dataDir);
     const [code, line] = await failure({ EASYCRON_SCHEDULER_TICK_MS: "soon" });
     expect(code).toBe(2);
     expect(line).toMatch(/^easycron: scheduler-0 ended with code 2: .*EASYCRON_SCHEDULER_TICK_MS is "soon"/);

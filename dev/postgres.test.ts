@@ -4,16 +4,25 @@ import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { copyFolder } from "../test/support/copy-folder.ts";
 import { findFreePorts } from "./ports.ts";
 import { ensureDatabase, type Postgres, type PostgresOptions, startPostgres } from "./postgres.ts";
 import { findProcesses, identityOf } from "./processes.ts";
 import { StartError } from "./start-error.ts";
 
+/** Holds a folder that startPostgres created, and nobody uses. */
+let prepared: string;
 let parent: string;
 let folder: string;
 const started: Postgres[] = [];
 
+beforeAll(async () => {
+  prepared = await mkdtemp(join(tmpdir(), "easycron-postgres-prepared-"));
+  const made = await start({ folder: join(prepared, "postgres") });
+  await made.stop();
+});
+afterAll(() => rm(prepared, { recursive: true }));
 beforeEach(async () => {
   // Only its owner may enter it, as in a checkout or a data directory made by mktemp.
   parent = await mkdtemp(join(tmpdir(), "easycron-postgres-test-"));
@@ -30,6 +39,9 @@ async function start(overrides: Partial<PostgresOptions> = {}): Promise<Postgres
   started.push(postgres);
   return postgres;
 }
+
+/** Makes the folder as an earlier start would leave it, but in a tenth of the time. */
+const copyPrepared = () => copyFolder(join(prepared, "postgres"), folder);
 
 /** Runs statements one after the other and returns the first column of the last one's rows. */
 async function query(postgres: Postgres, database: string, ...statements: string[]): Promise<unknown[]> {
@@ -57,6 +69,7 @@ describe("an embedded PostgreSQL", () => {
   });
 
   test("is restarted on the same port when it is killed", async () => {
+    await copyPrepared();
     const ended = Promise.withResolvers<void>();
     const postgres = await start({ onEvent: ({ kind }) => kind === "ended" && ended.resolve() });
     await query(postgres, "postgres", "create table t (value int)", "insert into t values (7)");
@@ -70,6 +83,7 @@ describe("an embedded PostgreSQL", () => {
     ["stops when its supervisor is killed", true],
     ["is stopped by the next start when a killed supervisor left it running", false],
   ])("%s", async (_name, watched) => {
+    await copyPrepared();
     const holder = holdPostgres();
     const [line] = (await once(holder.stdout, "data")) as [Buffer];
     const pid = Number(line);
@@ -119,8 +133,7 @@ describe("starting PostgreSQL on a folder", () => {
   test.each(["global/pg_control", "pg_wal", "postgresql.conf"])(
     "that lacks %s fails with one line",
     async (part) => {
-      const made = await start();
-      await made.stop();
+      await copyPrepared();
       await rm(join(folder, part), { recursive: true });
       const failure = await start().catch((error: unknown) => error);
       expect(failure).toBeInstanceOf(StartError);
@@ -130,8 +143,7 @@ describe("starting PostgreSQL on a folder", () => {
   );
 
   test("that lacks its tables fails when the database is created", async () => {
-    const made = await start();
-    await made.stop();
+    await copyPrepared();
     await rm(join(folder, "base"), { recursive: true });
     const failure = start().then((postgres) => ensureDatabase(postgres, "easycron"));
     await expect(failure).rejects.toThrow(/^PostgreSQL's files are damaged: .+\. Restore the folder/);

@@ -26,7 +26,7 @@ export interface SharedMesh {
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   let started: Promise<Mesh> | undefined;
   const server = createServer((_, response) => {
-    started ??= startMesh();
+    started ??= startMesh({ preparedData: project.getProvidedContext().easycronPostgres.preparedData });
     started.then(
       ({ url, operatorKey }) => response.end(JSON.stringify({ url, operatorKey } satisfies SharedMesh)),
       (error: unknown) => response.writeHead(500).end(String(error)),

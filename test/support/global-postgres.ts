@@ -1,7 +1,8 @@
-import pg from "pg";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import type { TestProject } from "vitest/node";
-import { migrate } from "../../db/migrate.ts";
 import { startPostgres, type TestPostgres } from "./postgres.ts";
+import { PREPARED_DATABASE, PREPARED_PASSWORDS, prepareData } from "./prepared-data.ts";
 
 /** Where the PostgreSQL of a test run is, and what it has ready. */
 export interface SharedPostgres {
@@ -11,6 +12,8 @@ export interface SharedPostgres {
   readonly template: string;
   /** Password of the roles easycron_gateway, easycron_scheduler and easycron_dispatcher. */
   readonly rolePassword: string;
+  /** Path of a data directory of the product, to be copied. It is not in use. */
+  readonly preparedData: string;
 }
 
 declare module "vitest" {
@@ -19,36 +22,43 @@ declare module "vitest" {
   }
 }
 
-const TEMPLATE = "easycron_template";
-const ROLE_PASSWORD = "test-role";
+interface Shared {
+  readonly server: TestPostgres;
+  readonly preparedData: string;
+}
 
 // Each of vitest's projects runs this set-up, in a module instance of its own; they share one server.
-const shared = globalThis as { easycronTestPostgres?: { users: number; server: Promise<TestPostgres> } };
+const shared = globalThis as { easycronTestPostgres?: { users: number; started: Promise<Shared> } };
 
-/** Starts one PostgreSQL for the whole test run, with a migrated database to clone, and returns what ends it. */
+/**
+ * Starts one PostgreSQL for the whole test run, with a migrated database to clone, and makes a data directory to copy.
+ * Returns what ends the server and removes the data.
+ */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
-  shared.easycronTestPostgres ??= { users: 0, server: startMigrated() };
+  shared.easycronTestPostgres ??= { users: 0, started: start() };
   const own = shared.easycronTestPostgres;
   own.users++;
-  const { url } = await own.server;
-  project.provide("easycronPostgres", { url, template: TEMPLATE, rolePassword: ROLE_PASSWORD });
+  const { server, preparedData } = await own.started;
+  project.provide("easycronPostgres", {
+    url: server.url,
+    template: PREPARED_DATABASE,
+    rolePassword: PREPARED_PASSWORDS.gateway,
+    preparedData,
+  });
   return async () => {
     own.users--;
     if (own.users > 0) return;
     delete shared.easycronTestPostgres;
-    await (await own.server).stop();
+    await server.stop();
+    await rm(preparedData, { recursive: true });
   };
 }
 
-async function startMigrated(): Promise<TestPostgres> {
-  const server = await startPostgres();
-  const client = new pg.Client({ connectionString: server.url });
-  await client.connect();
-  await client.query(`create database ${TEMPLATE}`);
-  await client.end();
-  const url = new URL(server.url);
-  url.pathname = TEMPLATE;
-  const rolePasswords = { gateway: ROLE_PASSWORD, scheduler: ROLE_PASSWORD, dispatcher: ROLE_PASSWORD };
-  await migrate(url.href, { rolePasswords });
-  return server;
+async function start(): Promise<Shared> {
+  const preparedData = await prepareData();
+  const server = await startPostgres({
+    password: PREPARED_PASSWORDS.postgres,
+    copyOf: join(preparedData, "postgres"),
+  });
+  return { server, preparedData };
 }

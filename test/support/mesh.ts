@@ -5,6 +5,7 @@ import { readConfig, type ServiceName } from "../../dev/config.ts";
 import type { Manifest } from "../../dev/manifest.ts";
 import { startProduct } from "../../dev/product.ts";
 import type { Supervised } from "../../dev/supervisor.ts";
+import { copyFolder } from "./copy-folder.ts";
 import { killSupervised } from "./postgres.ts";
 
 /** How a mesh is started. */
@@ -13,6 +14,8 @@ export interface MeshOptions {
   readonly schedulers?: number;
   /** Default 1. */
   readonly dispatchers?: number;
+  /** A data directory whose copy the product starts on. */
+  readonly preparedData: string;
   /** Further variables of `npm start`, such as EASYCRON_SCHEDULER_TICK_MS for the schedulers. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -45,8 +48,10 @@ export async function startMesh({
   schedulers = 1,
   dispatchers = 1,
   env = {},
-}: MeshOptions = {}): Promise<Mesh> {
+  preparedData,
+}: MeshOptions): Promise<Mesh> {
   const dataDir = await mkdtemp(join(tmpdir(), "easycron-mesh-"));
+  await copyFolder(preparedData, dataDir);
   const config = readConfig({
     EASYCRON_DATA_DIR: dataDir,
     EASYCRON_PORT: "0",

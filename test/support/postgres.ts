@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { findFreePorts } from "../../dev/ports.ts";
 import { startPostgres as startEmbedded } from "../../dev/postgres.ts";
 import type { Supervised } from "../../dev/supervisor.ts";
+import { copyFolder } from "./copy-folder.ts";
 
 /** A real PostgreSQL of a test's own. */
 export interface TestPostgres {
@@ -19,16 +20,24 @@ export interface TestPostgres {
   stop(): Promise<void>;
 }
 
+/** Options of `startPostgres`. */
+export interface TestPostgresOptions {
+  /** The superuser's. Default "test". */
+  readonly password?: string;
+  /** A folder of a stopped PostgreSQL with that password. The server starts on a copy. Default: on new, empty data. */
+  readonly copyOf?: string;
+}
+
 /** Starts a PostgreSQL on data of its own. It survives kill -9 like any other, but not the end of the machine. */
-export async function startPostgres(): Promise<TestPostgres> {
+export async function startPostgres({
+  password = "test",
+  copyOf,
+}: TestPostgresOptions = {}): Promise<TestPostgres> {
   const parent = await mkdtemp(join(tmpdir(), "easycron-test-"));
+  const folder = join(parent, "postgres");
+  if (copyOf !== undefined) await copyFolder(copyOf, folder);
   const [port = 0] = await findFreePorts(1);
-  const postgres = await startEmbedded({
-    folder: join(parent, "postgres"),
-    password: "test",
-    port,
-    durable: false,
-  });
+  const postgres = await startEmbedded({ folder, password, port, durable: false });
   const untilReady = () => postgres.supervised.untilReady();
   const kill9 = () => killSupervised(postgres.supervised);
   return {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { toPayload } from "../../sdk/index.ts";
 import { startMesh } from "../support/mesh.ts";
 import { startReceiver } from "../support/receiver.ts";
@@ -15,7 +15,11 @@ let fleet: Fleet;
 
 beforeAll(async () => {
   receiver = await startReceiver();
-  mesh = await startMesh({ schedulers: 2, dispatchers: 2 });
+  mesh = await startMesh({
+    schedulers: 2,
+    dispatchers: 2,
+    preparedData: inject("easycronPostgres").preparedData,
+  });
   fleet = await createFleet(mesh, receiver, JOBS);
 });
 afterAll(async () => {

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, inject, test } from "vitest";
 import { type EasyCron, EasyCronError } from "../../sdk/index.ts";
 import { startMesh } from "../support/mesh.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
@@ -12,7 +12,7 @@ const RATE = JOBS;
 /** The product, a receiver, and 200 jobs between them; all ended by `await using`. */
 async function start(counts: { schedulers: number; dispatchers: number }) {
   const receiver = await startReceiver();
-  const mesh = await startMesh(counts);
+  const mesh = await startMesh({ ...counts, preparedData: inject("easycronPostgres").preparedData });
   const fleet = await createFleet(mesh, receiver, JOBS);
   const startMs = Math.ceil((Date.now() + 2_000) / 1_000) * 1_000;
   return {

@@ -15,7 +15,11 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import pg from "pg";
 import { afterEach, describe, expect, test } from "vitest";
+import { findFreePorts } from "../../dev/ports.ts";
+import { startPostgres } from "../../dev/postgres.ts";
 import { EasyCron } from "../../sdk/index.ts";
+import { copyPreparedData } from "../support/copy-prepared-data.ts";
+import { PREPARED_DATABASE, PREPARED_PASSWORDS } from "../support/prepared-data.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 
@@ -39,6 +43,13 @@ function newFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "easycron-start-"));
   chmodSync(folder, 0o755);
   cleanups.push(async () => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** A folder in which PostgreSQL and its migrated database are already made. */
+async function preparedFolder(): Promise<string> {
+  const folder = newFolder();
+  await copyPreparedData(folder);
   return folder;
 }
 
@@ -160,7 +171,7 @@ describe("npm start", () => {
   });
 
   test("restarts a killed service, and updates dev.json", async () => {
-    const folder = newFolder();
+    const folder = await preparedFolder();
     const running = start(folder, { EASYCRON_DEMO: "off", EASYCRON_SCHEDULERS: "2" });
     await running.sees(/^ready /m);
     const before = manifestOf(folder).pids.scheduler ?? [];
@@ -172,7 +183,7 @@ describe("npm start", () => {
   });
 
   test("refuses a data folder that another process uses, which keeps running", async () => {
-    const folder = newFolder();
+    const folder = await preparedFolder();
     const first = start(folder, { EASYCRON_DEMO: "off" });
     await first.sees(/^ready /m);
     const second = start(folder, { EASYCRON_DEMO: "off" });
@@ -187,10 +198,7 @@ describe("npm start", () => {
     const server = net.createServer().listen(0, "127.0.0.1");
     await new Promise((done) => server.once("listening", done));
     const port = String((server.address() as net.AddressInfo).port);
-    const corrupt = newFolder();
-    const seeded = start(corrupt, { EASYCRON_DEMO: "off" });
-    await seeded.sees(/^ready /m);
-    await seeded.stop();
+    const corrupt = await preparedFolder();
     const version = ["postgres", "data", "pgdata"]
       .map((name) => join(corrupt, name, "PG_VERSION"))
       .find(existsSync);
@@ -214,18 +222,22 @@ describe("npm start", () => {
   });
 
   test("refuses a database of a newer version and changes nothing in it", async () => {
-    const folder = newFolder();
-    const first = start(folder, { EASYCRON_DEMO: "off" });
-    await first.sees(/^ready /m);
-    const keys = JSON.parse(readFileSync(join(folder, "keys.json"), "utf8")) as { databaseUrl?: string };
-    const url = keys.databaseUrl ?? first.output().match(/postgres:\/\/\S+/)?.[0] ?? "";
-    const client = new pg.Client({ connectionString: url });
+    const folder = await preparedFolder();
+    const [port = 0] = await findFreePorts(1);
+    const password = PREPARED_PASSWORDS.postgres;
+    const postgres = await startPostgres({
+      folder: join(folder, "postgres"),
+      password,
+      port,
+      durable: false,
+    });
+    const client = new pg.Client({ connectionString: postgres.url(PREPARED_DATABASE) });
     await client.connect();
     await client.query(
       "insert into public.easycron_migrations (number, name, checksum) values (9999, '9999_future.sql', 'x')",
     );
     await client.end();
-    await first.stop();
+    await postgres.stop();
     const second = start(folder, { EASYCRON_DEMO: "off" });
     expect(await second.exited).toBe(1);
     expect(second.errors()).toMatch(/9999_future/);
