@@ -2,7 +2,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
 import { startPostgres, type TestPostgres } from "./postgres.ts";
-import { PREPARED_DATABASE, PREPARED_PASSWORDS, prepareData } from "./prepared-data.ts";
+import { EMPTY_DATABASE, PREPARED_PASSWORDS, prepareData } from "./prepared-data.ts";
 
 /** Where the PostgreSQL of a test run is, and what it has ready. */
 export interface SharedPostgres {
@@ -41,7 +41,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   const { server, preparedData } = await own.started;
   project.provide("easycronPostgres", {
     url: server.url,
-    template: PREPARED_DATABASE,
+    template: EMPTY_DATABASE,
     rolePassword: PREPARED_PASSWORDS.gateway,
     preparedData,
   });

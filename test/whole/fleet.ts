@@ -18,18 +18,17 @@ export interface Fleet {
 /** Creates `count` jobs over the public API that fire every second at the receiver. */
 export async function createFleet(mesh: Mesh, receiver: Receiver, count: number): Promise<Fleet> {
   const client = new EasyCron({ url: mesh.url, apiKey: mesh.apiKey });
-  const created = await Promise.all(
-    Array.from({ length: count }, (_, index) =>
-      client.jobs.createJob({
-        job: {
-          name: `fleet-${index}`,
-          schedules: [{ kind: { case: "cron", value: { expression: "* * * * * *", dialect: 2 } } }],
-          target: { kind: { case: "webhook", value: { url: receiver.url } } },
-        },
-      }),
-    ),
-  );
-  const jobs = new Map(created.map(({ job }) => [job?.name ?? "", job?.uid ?? ""]));
+  const requests = Array.from({ length: count }, (_, index) => ({
+    job: {
+      name: `fleet-${index}`,
+      schedules: [
+        { kind: { case: "cron" as const, value: { expression: "* * * * * *", dialect: 2 as const } } },
+      ],
+      target: { kind: { case: "webhook" as const, value: { url: receiver.url } } },
+    },
+  }));
+  const created = await client.jobs.batchCreateJobs({ requests });
+  const jobs = new Map(created.jobs.map(({ name, uid }) => [name, uid]));
   return {
     client,
     jobs,
