@@ -43,9 +43,11 @@ export default defineConfig({
       },
       {
         extends: true,
-        // Calls a product that runs as processes of its own: after the unit tests, which use all of both cores.
+        // Calls a product that runs as processes of its own: after the unit tests, which use all of both cores. These
+        // tests often wait for a fire time, so three files run at once.
         test: {
           name: "whole",
+          maxWorkers: 3,
           include: ["test/whole/**/*.test.ts"],
           exclude: [...configDefaults.exclude, KILLING],
           globalSetup: ["test/support/global-mesh.ts"],
