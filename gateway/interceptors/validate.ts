@@ -2,8 +2,9 @@ import type { DescMessage, Message } from "@bufbuild/protobuf";
 import type { Path } from "@bufbuild/protobuf/reflect";
 import { createValidator } from "@bufbuild/protovalidate";
 import type { Interceptor } from "@connectrpc/connect";
-import { type FieldViolation, failure } from "../../mesh/errors.ts";
+import { type EasyCronError, type FieldViolation, failure } from "../../mesh/errors.ts";
 import { describeViolation } from "./describe-violation.ts";
+import { textViolations } from "./texts.ts";
 import { timeViolations } from "./times.ts";
 
 /**
@@ -19,11 +20,11 @@ export function createValidateInterceptor(): Interceptor {
   };
 
   function check(schema: DescMessage, message: Message): void {
+    const texts = textViolations(schema, message);
+    if (texts.length > 0) throw refusal(texts);
     const times = timeViolations(schema, message);
     const violations = [...ruleViolations(schema, message, times.length > 0), ...times];
-    const [first] = violations;
-    if (first === undefined) return;
-    throw failure("FIELD_INVALID", { field: first.field, problem: first.description }, { violations });
+    if (violations.length > 0) throw refusal(violations);
   }
 
   function ruleViolations(schema: DescMessage, message: Message, refused: boolean): FieldViolation[] {
@@ -37,9 +38,12 @@ export function createValidateInterceptor(): Interceptor {
   }
 }
 
-/**
- * A path as the JSON was sent: lowerCamelCase, [index], ["key"]. A oneof has no name there: its fields stand for it.
- */
+function refusal(violations: FieldViolation[]): EasyCronError {
+  const [first = { field: "", description: "" }] = violations;
+  return failure("FIELD_INVALID", { field: first.field, problem: first.description }, { violations });
+}
+
+/** A path as the JSON was sent: lowerCamelCase, [index], ["key"]. A oneof has no name there: its fields stand for it. */
 export function toJsonPath(path: Path): string {
   let text = "";
   const add = (name: string) => {

@@ -60,8 +60,8 @@ function mostLost(receiver: Receiver, killMs: number): number {
 
 const reached = (ms: number) => new Promise<void>((done) => setTimeout(done, Math.max(0, ms - Date.now())));
 
-// At once, each with a product of its own: most of their time is waiting for fire times.
-describe.concurrent("200 jobs that fire every second for 30 seconds have exactly one trigger for every fire time", () => {
+// One after the other: three products that start at once on two cores fail in their set-up.
+describe("200 jobs that fire every second for 30 seconds have exactly one trigger for every fire time", () => {
   test("while the scheduler, then the dispatcher, are killed with -9 at random moments", async () => {
     const random = randomFrom(seedOf("EASYCRON_KILL_SEED"));
     await using product = await start({ schedulers: 1, dispatchers: 1 });
