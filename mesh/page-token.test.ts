@@ -39,6 +39,10 @@ describe("a page token", () => {
     }
   });
 
+  test("is refused when its place holds U+0000", () => {
+    expect(() => readPageToken("jobs", toPageToken("jobs", "a\0b"))).toThrow(invalid);
+  });
+
   test("is empty for the first page", () => {
     expect(readPageToken("jobs", "")).toBe("");
   });

@@ -23,7 +23,8 @@ export function toPageToken(list: ListIdentity, place: string): string {
 export function readPageToken(list: ListIdentity, token: string): string {
   if (token === "") return "";
   const place = Buffer.from(token, "base64url").toString().slice(16);
-  if (toPageToken(list, place) !== token) throw pageTokenInvalid(token);
+  // No list has a place with U+0000, and PostgreSQL could not read it.
+  if (place.includes("\0") || toPageToken(list, place) !== token) throw pageTokenInvalid(token);
   return place;
 }
 

@@ -1,11 +1,16 @@
 import { type DescField, type DescMessage, type Message, ScalarType } from "@bufbuild/protobuf";
-import { type Struct, StructSchema, type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
+import { type Struct, type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
+import { JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import type { FieldViolation } from "../../mesh/errors.ts";
 
 /*
  * PostgreSQL's texts cannot hold U+0000, and half of a surrogate pair is no character: UTF-8 cannot write it, so it would
  * become another character on its way. Both are refused here, in every text of every request, before anything else reads
- * the request. A payload may hold U+0000, because it is kept as JSON text, where that is written \u0000.
+ * the request.
+ *
+ * A job's payload is part of its specification, which PostgreSQL reads as JSON: U+0000 in one payload would make the
+ * statement fail for every job that is read with it. The payload of one run is kept as text that nothing reads, so
+ * there U+0000 is delivered as it is.
  */
 
 const NUL = "\u0000";
@@ -37,7 +42,7 @@ function fieldValue(message: Message, field: DescField): unknown {
 
 function inField(field: DescField, value: unknown, path: string, found: FieldViolation[]): void {
   if (field.fieldKind === "scalar") inText(value as string, path, true, found);
-  else if (field.fieldKind === "message") inChild(field.message, value as Message, path, found);
+  else if (field.fieldKind === "message") inChild(field, field.message, value as Message, path, found);
   else if (field.fieldKind === "list") inList(field, value as unknown[], path, found);
   else if (field.fieldKind === "map") inMap(field, value as Record<string, unknown>, path, found);
 }
@@ -51,7 +56,7 @@ function inList(
   for (const [index, item] of items.entries()) {
     const at = `${path}[${index}]`;
     if (field.message === undefined) inText(item as string, at, true, found);
-    else inChild(field.message, item as Message, at, found);
+    else inChild(field, field.message, item as Message, at, found);
   }
 }
 
@@ -64,30 +69,38 @@ function inMap(
   for (const [key, item] of Object.entries(entries)) {
     const at = `${path}[${JSON.stringify(key)}]`;
     inText(key, at, true, found);
-    if (field.message !== undefined) inChild(field.message, item as Message, at, found);
+    if (field.message !== undefined) inChild(field, field.message, item as Message, at, found);
     else if (field.scalar === ScalarType.STRING) inText(item as string, at, true, found);
   }
 }
 
-function inChild(schema: DescMessage, message: Message, path: string, found: FieldViolation[]): void {
-  if (schema.typeName === ValueSchema.typeName) inJson(message as Value, path, found);
-  else if (schema.typeName === StructSchema.typeName) inStruct(message as Struct, path, found);
+function inChild(
+  field: DescField,
+  schema: DescMessage,
+  message: Message,
+  path: string,
+  found: FieldViolation[],
+): void {
+  const refusesNul = field.parent.typeName === JobSchema.typeName;
+  if (schema.typeName === ValueSchema.typeName) inJson(message as Value, path, refusesNul, found);
   else inMessage(schema, message, path, found);
 }
 
-function inJson({ kind }: Value, path: string, found: FieldViolation[]): void {
-  if (kind.case === "stringValue") inText(kind.value, path, false, found);
-  else if (kind.case === "structValue") inStruct(kind.value, path, found);
+function inJson({ kind }: Value, path: string, refusesNul: boolean, found: FieldViolation[]): void {
+  if (kind.case === "stringValue") inText(kind.value, path, refusesNul, found);
+  else if (kind.case === "structValue") inStruct(kind.value, path, refusesNul, found);
   else if (kind.case === "listValue") {
-    for (const [index, item] of kind.value.values.entries()) inJson(item, `${path}[${index}]`, found);
+    for (const [index, item] of kind.value.values.entries()) {
+      inJson(item, `${path}[${index}]`, refusesNul, found);
+    }
   }
 }
 
-function inStruct({ fields }: Struct, path: string, found: FieldViolation[]): void {
+function inStruct({ fields }: Struct, path: string, refusesNul: boolean, found: FieldViolation[]): void {
   for (const [key, item] of Object.entries(fields)) {
     const at = `${path}.${key}`;
-    inText(key, at, false, found);
-    inJson(item, at, found);
+    inText(key, at, refusesNul, found);
+    inJson(item, at, refusesNul, found);
   }
 }
 

@@ -204,3 +204,9 @@ test("the interceptor refuses an invalid duration, which only a binary request c
     expect(violations.at(-1)).toMatch(/^triggerDuration \| Must be .*; it is .*\.$/);
   }
 });
+
+test("a text that cannot be kept is refused before any other rule is looked at", async () => {
+  expect(await createJob({ name: "a\u0000b", target })).toEqual([
+    "job.name | Must not hold the character U+0000; leave it out.",
+  ]);
+});
