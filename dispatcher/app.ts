@@ -24,7 +24,8 @@ import { createHolding } from "./waiting/holding.ts";
 const CACHED_SPEC_BYTES = 128 * 1024 * 1024;
 const CROWDED_AT = 20_000;
 const CALLS_GRACE_MS = 1_000;
-const ATTEMPTS_GRACE_MS = 5_000;
+/** Time for everything else than waiting for attempts in flight. */
+const CLOSE_EXTRA_MS = 8_000;
 
 /** What tests replace. */
 export interface Overrides {
@@ -59,9 +60,9 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const limits = toLaneLimits(config);
   const shared = { database, clock, random, events, lease, specs, signingKeys, holding };
   const pipeline = createPipeline({ ...shared, claimDatabase, resultDatabase, attempt, limits });
-  const recovery = { ...shared, hold: pipeline.hold };
-  const server = createGrpcServer({ logger });
   const closing = { hasBegun: false };
+  const recovery = { ...shared, hold: pipeline.hold, mayTake: () => !closing.hasBegun };
+  const server = createGrpcServer({ logger });
   const renewLease = async () => {
     await lease.renew().finally(() => server.setServing(lease.isValid() && !closing.hasBegun));
     pipeline.proceed();
@@ -73,9 +74,11 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   logger.info({ port }, "serving");
   return {
     port,
-    close: () => {
+    closeLimitMs: config.drainMs + CLOSE_EXTRA_MS,
+    close: (hurry = new AbortController().signal) => {
       closing.hasBegun = true;
-      return close({ server, pipeline, loops, recovery, clients, pools, logger });
+      const { drainMs } = config;
+      return close({ server, pipeline, loops, recovery, clients, pools, logger, drainMs, hurry });
     },
   };
 }
@@ -97,12 +100,22 @@ interface RunningParts {
   readonly clients: DeliveryClients;
   readonly pools: Pools;
   readonly logger: Logger;
+  readonly drainMs: number;
+  readonly hurry: AbortSignal;
 }
 
 async function close(parts: RunningParts): Promise<void> {
-  const { server, pipeline, loops, recovery, clients, pools, logger } = parts;
+  const { server, pipeline, loops, recovery, clients, pools, logger, drainMs, hurry } = parts;
+  // From here on, the health service reports NOT_SERVING, so that the schedulers hand triggers over to others.
+  const accepted = server.close(CALLS_GRACE_MS, hurry);
   const stopTaking = loops.stopTaking();
-  await Promise.all([server.close(CALLS_GRACE_MS), pipeline.stop(ATTEMPTS_GRACE_MS), stopTaking]);
+  const [left] = await Promise.all([pipeline.stop({ accepted, drainMs, hurry }), accepted, stopTaking]);
+  if (left > 0) {
+    logger.warn(
+      { attempts: left },
+      "attempts in flight did not end in time; they are recorded as UNKNOWN and made again",
+    );
+  }
   // The lease is renewed until nothing is in flight any more.
   await loops.stopUpkeep();
   // If the database is away, other dispatchers release these triggers when the lease has run out.

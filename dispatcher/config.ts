@@ -32,6 +32,8 @@ const spec = {
   ),
   /** Other dispatchers take over the triggers of this process when it has not renewed its lease for this long. */
   leaseMs: milliseconds("EASYCRON_DISPATCHER_LEASE_MS", { default: 5_000, min: 500, max: 60_000 }),
+  /** When the process is told to stop: how long it waits for attempts in flight. It gives up everything else at once. */
+  drainMs: milliseconds("EASYCRON_DISPATCHER_DRAIN_MS", { default: 25_000, min: 0, max: 600_000 }),
   /** Most attempts in flight in all. */
   deliveryConcurrency: integer("EASYCRON_DISPATCHER_DELIVERY_CONCURRENCY", {
     default: 1_024,

@@ -23,7 +23,8 @@ import { createTick, type TickParts } from "./turns/tick.ts";
 import { createZoneData, ownRelease } from "./zones/zone-data.ts";
 
 const CACHED_SCHEDULES = 50_000;
-const CLOSE_GRACE_MS = 3_000;
+const CLOSE_GRACE_MS = 5_000;
+const CLOSE_LIMIT_MS = 20_000;
 
 /** Starts a scheduler: it serves calls, ticks, and does its background work until it is closed. */
 export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
@@ -58,9 +59,10 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   logger.info({ port }, "serving");
   return {
     port,
-    close: async () => {
-      await server.close(CLOSE_GRACE_MS);
-      await background.stop();
+    closeLimitMs: CLOSE_LIMIT_MS,
+    close: async (hurry) => {
+      // The ticks go on meanwhile. The tick under way is finished, so that what it has handed over is committed.
+      await Promise.all([server.close(CLOSE_GRACE_MS, hurry), background.stop()]);
       await loop.stop();
       handOver.close();
       dispatcher.close();

@@ -75,6 +75,21 @@ export const instanceReleaseTriggers = statement<{ id: string }>(
 );
 
 /**
+ * Removes the owner, instance $1, of at most $3 triggers that are due after $2 and have no attempt in flight, earliest
+ * first. Rows that another transaction has locked are left.
+ */
+export const instanceGiveUpWaiting = statement<{ id: string; due_time: number }>(
+  "instanceGiveUpWaiting",
+  `update dispatcher.triggers t set owner = null
+    where t.id = any (array(
+            select id from dispatcher.triggers
+             where owner = $1 and end_time is null and due_time > $2 and state in ('PENDING', 'RETRYING')
+             order by owner, due_time limit $3 for update skip locked))
+      and t.owner = $1 and t.state in ('PENDING', 'RETRYING')
+   returning t.id, t.due_time`,
+);
+
+/**
  * Lists at most $5 unfinished triggers of instance $1 that are due by $2, by due time and id, after the cursor ($3,
  * $4).
  */

@@ -60,7 +60,15 @@ test("the sweep releases only triggers that are overdue, owned by this instance 
   });
   const lease = { instance: "inst_me", isValid: () => true, renew: async () => {} };
   const clock = { now: () => nowMs };
-  await sweepOwn({ database, clock, events: createEvents(), lease, holding, hold: () => {} });
+  await sweepOwn({
+    database,
+    clock,
+    events: createEvents(),
+    lease,
+    holding,
+    hold: () => {},
+    mayTake: () => true,
+  });
 
   const rows = await ground.sql("select id, state, owner, due_time from dispatcher.triggers");
   const byId = new Map(rows.map((row) => [row.id, row]));

@@ -24,6 +24,8 @@ export interface RecoveryParts {
   readonly holding: Holding;
   /** Holds triggers that this instance owns. */
   readonly hold: (triggers: readonly HeldTrigger[]) => void;
+  /** Whether triggers may be taken: not while this dispatcher stops. */
+  readonly mayTake: () => boolean;
 }
 
 const RELEASE_LIMIT = 1_000;
@@ -86,7 +88,7 @@ async function release(
 
 async function takeDue(parts: RecoveryParts): Promise<void> {
   const { database, clock, lease, holding } = parts;
-  while (lease.isValid()) {
+  while (lease.isValid() && parts.mayTake()) {
     const room = Math.min(TAKE_LIMIT, MAX_HELD - holding.size);
     if (room <= 0) return;
     const { instance } = lease;

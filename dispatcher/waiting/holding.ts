@@ -29,6 +29,8 @@ export interface Holding {
   drop(trigger: HeldTrigger): void;
   /** Stops holding all waiting triggers. */
   dropWaiting(): void;
+  /** Stops holding the waiting triggers that are due after `afterMs`. */
+  dropLater(afterMs: number): void;
   /**
    * Whether this process holds so many triggers of the project that it should not take this one. For a late trigger,
    * the limit on late triggers counts too. It is half as high, so that there is always room for triggers on time.
@@ -93,6 +95,12 @@ export function createHolding(crowdedAt: number): Holding {
     drop,
     dropWaiting: () => {
       waiting.clear().forEach(drop);
+    },
+    dropLater: (afterMs) => {
+      for (const trigger of waiting.clear()) {
+        if (trigger.dueTimeMs > afterMs) drop(trigger);
+        else waiting.push(trigger);
+      }
     },
     isCrowded: (trigger) => {
       const { projectId } = trigger;
