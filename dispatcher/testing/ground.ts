@@ -30,7 +30,7 @@ export interface TestDispatcher {
   accept(
     events: readonly EventInit[],
   ): Promise<{ recorded: number; errorCode: number; errorMessage: string }>;
-  stop(): Promise<void>;
+  stop(hurry?: AbortSignal): Promise<void>;
 }
 
 /** A database of a test file's own, with what dispatchers need of it. */
@@ -153,10 +153,10 @@ async function startDispatcher(env: NodeJS.ProcessEnv, overrides: Overrides): Pr
     events,
     client,
     accept: (batch) => acceptOnce(client, batch),
-    stop: () => {
+    stop: (hurry) => {
       stopped ??= (async () => {
         client.close();
-        await service.close();
+        await service.close(hurry);
       })();
       return stopped;
     },
