@@ -110,7 +110,8 @@ describe("a freshly migrated database grants", () => {
       "table dispatcher.signing_keys": ALL,
       "table dispatcher.signing_keys_version": ALL,
       "table dispatcher.triggers": ALL,
-      "function dispatcher.ensure_partitions": "execute",
+      "function dispatcher.make_partition": "execute",
+      "function dispatcher.oldest_snapshot": "execute",
       "function scheduler.lock_current": "execute",
       "table scheduler.revisions": "select",
     });

@@ -26,7 +26,11 @@ const arrivalsOf = (id: string) => receiver.requests.filter((request) => request
 function slowEndpoint(path: string): { answer(status: number): void } {
   const answers: ((status: number) => void)[] = [];
   receiver.answer(path, () => new Promise((resolve) => answers.push((status) => resolve({ status }))));
-  return { answer: (status) => answers.forEach((each) => each(status)) };
+  return {
+    answer: (status) => {
+      for (const answer of answers) answer(status);
+    },
+  };
 }
 
 test("a dispatcher that stops gives up at once what is due later, and waits for its attempt in flight", async () => {

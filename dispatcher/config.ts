@@ -15,8 +15,8 @@ const spec = {
   listen: listenAddress("EASYCRON_DISPATCHER_LISTEN"),
   /** The database, with the role easycron_dispatcher. */
   databaseUrl: databaseUrl("DATABASE_URL"),
-  /** Most database connections at once. Four more are used for claims, and two more for results and the lease. */
-  databaseConnections: integer("EASYCRON_DISPATCHER_DATABASE_CONNECTIONS", { default: 16, min: 4, max: 100 }),
+  /** Most database connections for calls of customers. All other work has 16 more (pools.ts). */
+  databaseConnections: integer("EASYCRON_DISPATCHER_DATABASE_CONNECTIONS", { default: 8, min: 2, max: 100 }),
   /** The key that encrypts signing keys. */
   masterKey: parsed("EASYCRON_MASTER_KEY", "32 bytes in base64", parseMasterKey, { secret: true }),
   /** The addresses of the plugin-delivery services. */
@@ -34,6 +34,12 @@ const spec = {
   leaseMs: milliseconds("EASYCRON_DISPATCHER_LEASE_MS", { default: 5_000, min: 500, max: 60_000 }),
   /** When the process is told to stop: how long it waits for attempts in flight. It gives up everything else at once. */
   drainMs: milliseconds("EASYCRON_DISPATCHER_DRAIN_MS", { default: 25_000, min: 0, max: 600_000 }),
+  /** A snapshot of PostgreSQL that is held for longer is logged. */
+  snapshotAlertMs: milliseconds("EASYCRON_DISPATCHER_SNAPSHOT_ALERT_MS", {
+    default: 300_000,
+    min: 1_000,
+    max: 86_400_000,
+  }),
   /** Most attempts in flight in all. */
   deliveryConcurrency: integer("EASYCRON_DISPATCHER_DELIVERY_CONCURRENCY", {
     default: 1_024,

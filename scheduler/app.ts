@@ -1,4 +1,4 @@
-import { createPool } from "../db/pool.ts";
+import type { SilentPool } from "../db/pool-group.ts";
 import { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
 import { systemClock } from "../mesh/clock.ts";
@@ -15,6 +15,7 @@ import { startHousekeeping } from "./housekeeping.ts";
 import { createScheduleCache } from "./job/schedule-cache.ts";
 import type { SkipRange } from "./job/verdict.ts";
 import type { Parts } from "./parts.ts";
+import { createPools } from "./pools.ts";
 import { createSchedulerService } from "./scheduler-service.ts";
 import { startSettling } from "./settling/calendars-settle.ts";
 import { beginZoneData, watchZoneData } from "./settling/zone-data-watch.ts";
@@ -31,27 +32,24 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const config = readConfig(env);
   const logger = createLogger("scheduler", env);
   const clock = systemClock;
-  const database = createPool({
-    connectionString: config.databaseUrl,
-    max: config.databaseConnections,
-    applicationName: "easycron-scheduler",
-  });
+  const onSilent = (silent: SilentPool) => logger.warn(silent, "PostgreSQL does not answer; connecting anew");
+  const pools = createPools(config, onSilent);
   const dispatcher = createGrpcClient(DispatcherService, {
     addresses: config.dispatcherAddresses,
     deadlineMs: 5_000,
   });
   const streams = Math.max(2, config.dispatcherAddresses.length);
   const handOver = createHandOver(dispatcher, { streams, timeoutMs: 5_000 });
-  const zoneData = createZoneData(database, ownRelease());
+  const zoneData = createZoneData(pools.background, ownRelease());
   const schedules = createScheduleCache(CACHED_SCHEDULES, zoneData);
   const onMissed = (jobUid: string, { reason, count, firstMs, lastMs }: SkipRange) =>
     logger.warn({ jobUid, reason, count, firstMs, lastMs }, "fire times were missed because of an outage");
   const { lookAheadMs, tickMs, catchupPerSecond, zoneDataNoticeMs } = config;
-  const shared = { database, handOver, schedules, zoneData, clock, lookAheadMs, catchupPerSecond, onMissed };
-  await beginZoneData(shared, zoneDataNoticeMs, logger);
-  const { loop, tickingSince } = startTicking(shared, tickMs, logger);
-  const parts = { ...shared, dispatcher, tickingSince, wake: loop.wake };
-  const background = startBackground(parts, logger);
+  const shared = { handOver, schedules, zoneData, clock, lookAheadMs, catchupPerSecond, onMissed };
+  await beginZoneData({ ...shared, database: pools.background }, zoneDataNoticeMs, logger);
+  const { loop, tickingSince } = startTicking({ ...shared, database: pools.tick }, tickMs, logger);
+  const parts = { ...shared, database: pools.api, dispatcher, tickingSince, wake: loop.wake };
+  const background = startBackground({ ...parts, database: pools.background }, logger);
   const server = createGrpcServer({ logger });
   server.add(SchedulerService, createSchedulerService(parts));
   const port = await server.listen(config.listen);
@@ -66,7 +64,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
       await loop.stop();
       handOver.close();
       dispatcher.close();
-      await database.close();
+      await pools.close();
     },
   };
 }

@@ -56,12 +56,31 @@ export const triggerTakeDue = statement<HeldTriggerRow>(
   `update dispatcher.triggers t set owner = $1
     where t.id = any (array(
             select id from dispatcher.triggers
-             where owner is null and end_time is null and due_time <= $2 and state in ('PENDING', 'RETRYING')
+             where owner is null and end_time is null and due_time between $6 and $2 and state in ('PENDING', 'RETRYING')
                and project_id <> all ($4::text[])
                and (project_id <> all ($5::text[]) or (kind not in ('CATCHUP', 'BACKFILL') and attempt_base = 0))
                and exists (select from dispatcher.instances where id = $1 and lease_until > now())
              order by owner, due_time limit $3 for update skip locked))
       and t.owner is null and t.state in ('PENDING', 'RETRYING')
+   returning ${COLUMNS}`,
+);
+
+/**
+ * Makes instance $1 the owner of at most $3 triggers that the stalled instances $2 own, that have no attempt in flight,
+ * and that are due within the next second or have been overdue for less than 10 s. What has been overdue for longer
+ * waits for a slow endpoint. Leaves out the triggers of projects $4 and $5 as triggerTakeDue does.
+ */
+export const triggerTakeStalled = statement<HeldTriggerRow>(
+  "triggerTakeStalled",
+  `update dispatcher.triggers t set owner = $1
+    where t.id = any (array(
+            select id from dispatcher.triggers
+             where owner = any ($2::text[]) and end_time is null and state in ('PENDING', 'RETRYING')
+               and due_time between now() - interval '10 seconds' and now() + interval '1 second'
+               and project_id <> all ($4::text[])
+               and (project_id <> all ($5::text[]) or (kind not in ('CATCHUP', 'BACKFILL') and attempt_base = 0))
+             order by owner, due_time limit $3 for update skip locked))
+      and t.owner = any ($2::text[]) and t.state in ('PENDING', 'RETRYING')
    returning ${COLUMNS}`,
 );
 
