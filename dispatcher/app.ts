@@ -1,6 +1,7 @@
+import { type DatabaseClock, startDatabaseClock } from "../db/database-clock.ts";
 import type { SilentPool } from "../db/pool-group.ts";
 import { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
-import { type Clock, systemClock } from "../mesh/clock.ts";
+import type { Clock } from "../mesh/clock.ts";
 import { createGrpcServer, type GrpcServer } from "../mesh/grpc-server.ts";
 import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger, type Logger } from "../mesh/logger.ts";
@@ -29,6 +30,7 @@ const ATTEMPTS_GRACE_MS = 5_000;
 
 /** What tests replace. */
 export interface Overrides {
+  /** Default: PostgreSQL's clock. */
   readonly clock?: Clock;
   /** Uniform in [0, 1), as Math.random. */
   readonly random?: () => number;
@@ -38,12 +40,14 @@ export interface Overrides {
 /** Starts a dispatcher that serves gRPC calls and delivers triggers. */
 export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): Promise<Service> {
   const config = readConfig(env);
-  const { clock = systemClock, random = Math.random, events = createEvents() } = overrides;
+  const { random = Math.random, events = createEvents() } = overrides;
   const logger = createLogger("dispatcher", env);
   logEvents(events, logger);
   const monotonicMs = () => performance.now();
   const onSilent = (silent: SilentPool) => logger.warn(silent, "PostgreSQL does not answer; connecting anew");
   const pools = createPools(config, onSilent);
+  const databaseClock = await startDatabaseClock({ database: pools.clock, logger });
+  const clock = overrides.clock ?? databaseClock;
   await ensurePartitions(pools.upkeep, clock.now());
   const { leaseMs } = config;
   const onLost = () => pipeline.forget();
@@ -78,7 +82,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
     port,
     close: () => {
       closing.hasBegun = true;
-      return close({ server, pipeline, loops, recovery, clients, pools, logger });
+      return close({ server, pipeline, loops, recovery, clients, databaseClock, pools, logger });
     },
   };
 }
@@ -98,12 +102,13 @@ interface RunningParts {
   readonly loops: Loops;
   readonly recovery: RecoveryParts;
   readonly clients: DeliveryClients;
+  readonly databaseClock: DatabaseClock;
   readonly pools: Pools;
   readonly logger: Logger;
 }
 
 async function close(parts: RunningParts): Promise<void> {
-  const { server, pipeline, loops, recovery, clients, pools, logger } = parts;
+  const { server, pipeline, loops, recovery, clients, databaseClock, pools, logger } = parts;
   const stopTaking = loops.stopTaking();
   await Promise.all([server.close(CALLS_GRACE_MS), pipeline.stop(ATTEMPTS_GRACE_MS), stopTaking]);
   // The lease is renewed until nothing is in flight any more.
@@ -116,5 +121,6 @@ async function close(parts: RunningParts): Promise<void> {
     ),
   );
   await clients.close();
+  await databaseClock.stop();
   await pools.close();
 }

@@ -1,7 +1,7 @@
+import { startDatabaseClock } from "../db/database-clock.ts";
 import type { SilentPool } from "../db/pool-group.ts";
 import { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
-import { systemClock } from "../mesh/clock.ts";
 import { createGrpcClient } from "../mesh/grpc-client.ts";
 import { createGrpcServer } from "../mesh/grpc-server.ts";
 import type { Service } from "../mesh/lifecycle.ts";
@@ -30,9 +30,9 @@ const CLOSE_GRACE_MS = 3_000;
 export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const config = readConfig(env);
   const logger = createLogger("scheduler", env);
-  const clock = systemClock;
   const onSilent = (silent: SilentPool) => logger.warn(silent, "PostgreSQL does not answer; connecting anew");
   const pools = createPools(config, onSilent);
+  const clock = await startDatabaseClock({ database: pools.clock, logger });
   const dispatcher = createGrpcClient(DispatcherService, {
     addresses: config.dispatcherAddresses,
     deadlineMs: 5_000,
@@ -62,6 +62,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
       await loop.stop();
       handOver.close();
       dispatcher.close();
+      await clock.stop();
       await pools.close();
     },
   };
