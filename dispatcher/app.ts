@@ -5,6 +5,7 @@ import type { Clock } from "../mesh/clock.ts";
 import { createGrpcServer, type GrpcServer } from "../mesh/grpc-server.ts";
 import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger, type Logger } from "../mesh/logger.ts";
+import { startWatchdog } from "../mesh/watchdog.ts";
 import { type DispatcherConfig, readConfig } from "./config.ts";
 import { createDeliveryClients, type DeliveryClients } from "./delivery/clients.ts";
 import { createSpecCache } from "./delivery/spec-cache.ts";
@@ -67,21 +68,28 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const pipeline = createPipeline({ ...shared, ...databases, attempt, limits });
   const recovery = { ...shared, database: pools.upkeep, hold: pipeline.hold };
   const server = createGrpcServer({ logger });
-  const closing = { hasBegun: false };
+  const health = { isClosing: false, isStalled: false };
+  const showHealth = () => server.setServing(lease.isValid() && !health.isStalled && !health.isClosing);
   const renewLease = async () => {
-    await lease.renew().finally(() => server.setServing(lease.isValid() && !closing.hasBegun));
+    await lease.renew().finally(showHealth);
     pipeline.proceed();
   };
-  const loops = startLoops({ ...shared, database: pools.upkeep, leaseMs, recovery, renewLease });
+  const loops = startLoops({ ...shared, pools, leaseMs, recovery, renewLease });
+  const onHealth = (isHealthy: boolean) => {
+    health.isStalled = !isHealthy;
+    showHealth();
+  };
+  const watchdog = startWatchdog({ watched: loops.watched, logger, onHealth });
   const serving = { ...recovery, database: pools.accept, apiDatabase: pools.api, masterKey };
   server.add(DispatcherService, createDispatcherService(serving));
   const port = await server.listen(config.listen);
-  server.setServing(lease.isValid());
+  showHealth();
   logger.info({ port }, "serving");
   return {
     port,
     close: () => {
-      closing.hasBegun = true;
+      health.isClosing = true;
+      watchdog.stop();
       return close({ server, pipeline, loops, recovery, clients, databaseClock, pools, logger });
     },
   };

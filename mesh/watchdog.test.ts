@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { type Stall, startWatchdog } from "./watchdog.ts";
+import { startWatchdog, type Watched } from "./watchdog.ts";
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -9,39 +9,56 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-test("a loop that does not complete in time is reported once, with what it waits for, and again when it completes", () => {
-  const stalls: Stall[] = [];
-  const recoveries: unknown[] = [];
+const waitsFor = { statement: "jobClaimDue", forMs: 4_000 };
+
+/** Watches one thing whose last success is set by the test. */
+function watchOne(isVital: boolean) {
+  const lines: unknown[] = [];
   const health: boolean[] = [];
-  let sinceMs = 0;
+  const state = { sinceMs: 0 };
+  const add = (fields: object, message: string) => lines.push({ message, ...fields });
+  const tick: Watched = {
+    name: "tick",
+    sinceSuccessMs: () => state.sinceMs,
+    limitMs: 5_000,
+    isVital,
+    waitsFor: () => waitsFor,
+  };
   const watchdog = startWatchdog({
-    watched: [
-      {
-        name: "tick",
-        sinceSuccessMs: () => sinceMs,
-        limitMs: 5_000,
-        waitsFor: () => ({ statement: "jobClaimDue", forMs: 4_000 }),
-      },
-      { name: "lease", sinceSuccessMs: () => 0, limitMs: 1_000 },
-    ],
-    onStall: (stall) => stalls.push(stall),
-    onRecovery: (name, stalledMs) => recoveries.push([name, stalledMs]),
+    watched: [tick],
+    logger: { info: add, error: add },
     onHealth: (isHealthy) => health.push(isHealthy),
   });
-  sinceMs = 5_000;
-  vi.advanceTimersByTime(1_000);
-  expect([stalls, health, watchdog.isHealthy()]).toEqual([[], [], true]);
-  sinceMs = 5_001;
-  vi.advanceTimersByTime(1_000);
-  const waitsFor = { statement: "jobClaimDue", forMs: 4_000 };
-  expect(stalls).toEqual([{ name: "tick", sinceMs: 5_001, waitsFor }]);
+  const after = (sinceMs: number) => {
+    state.sinceMs = sinceMs;
+    vi.advanceTimersByTime(1_000);
+  };
+  return { watchdog, lines, health, after };
+}
+
+test("a vital loop that does not complete in time ends serving, until it completes", () => {
+  const { watchdog, lines, health, after } = watchOne(true);
+  after(5_000);
+  expect([lines, watchdog.isHealthy()]).toEqual([[], true]);
+  after(5_001);
+  const stalled = { loop: "tick", sinceMs: 5_001, waitsFor };
+  const message = "a loop has not completed in time; not serving until it does";
+  expect(lines).toEqual([{ message, ...stalled }]);
   expect([health, watchdog.isHealthy()]).toEqual([[false], false]);
-  sinceMs = 7_000;
-  vi.advanceTimersByTime(1_000);
-  sinceMs = 10;
-  vi.advanceTimersByTime(1_000);
-  expect(stalls).toHaveLength(1);
-  expect(recoveries).toEqual([["tick", 7_000]]);
+  after(7_000);
+  expect(lines).toHaveLength(1);
+  after(10);
+  expect(lines[1]).toEqual({ message: "a loop completes again", loop: "tick", sinceMs: 7_000 });
   expect([health, watchdog.isHealthy()]).toEqual([[false, true], true]);
+  watchdog.stop();
+});
+
+test("another loop that does not complete in time is only logged", () => {
+  const { watchdog, lines, health, after } = watchOne(false);
+  after(6_000);
+  expect(lines).toEqual([
+    { message: "a loop has not completed in time", loop: "tick", sinceMs: 6_000, waitsFor },
+  ]);
+  expect([health, watchdog.isHealthy()]).toEqual([[], true]);
   watchdog.stop();
 });

@@ -1,63 +1,59 @@
+import type { Logger } from "./logger.ts";
+
 /** Something that must complete again and again, such as a loop. */
 export interface Watched {
-  /** Its name, for logs. */
+  /** Its name in logs. */
   readonly name: string;
   /** How long ago it completed last, in milliseconds. */
   readonly sinceSuccessMs: () => number;
-  /** The most that may be. */
+  /** The longest that may be. */
   readonly limitMs: number;
-  /** What it waits for now, for logs, such as the statement that PostgreSQL does not answer. */
-  readonly waitsFor?: () => object | undefined;
-}
-
-/** A watched thing that has not completed in time. */
-export interface Stall {
-  readonly name: string;
-  /** How long ago it completed last, in milliseconds. */
-  readonly sinceMs: number;
-  readonly waitsFor: object | undefined;
-}
-
-/** What a watchdog watches, and whom it tells. */
-export interface WatchdogOptions {
-  readonly watched: readonly Watched[];
-  /** Called once when one of them has not completed in time. */
-  readonly onStall: (stall: Stall) => void;
-  /** Called when it has completed after all, with its name and how long it took since the time before. */
-  readonly onRecovery: (name: string, stalledMs: number) => void;
-  /** Called when all complete in time again, or no longer do. All do at first. */
-  readonly onHealth: (isHealthy: boolean) => void;
+  /** Whether the service does not serve while it does not complete. */
+  readonly isVital: boolean;
+  /** What it may wait for now, for the log: such as the statement that PostgreSQL does not answer. */
+  readonly waitsFor: () => object | undefined;
 }
 
 /** Looks whether things complete in time. */
 export interface Watchdog {
-  /** Whether all of them have completed in time when it looked last. */
+  /** Whether everything vital had completed in time when it looked last. */
   isHealthy(): boolean;
   stop(): void;
 }
 
 const LOOK_EVERY_MS = 250;
 
-/** Starts to look, four times a second, whether each watched thing has completed within its limit. */
-export function startWatchdog({ watched, onStall, onRecovery, onHealth }: WatchdogOptions): Watchdog {
-  /** By name: how long ago a stalled thing completed last, when it was looked at last. */
-  const stalled = new Map<string, number>();
-  const look = () => {
-    const wasHealthy = stalled.size === 0;
-    for (const { name, sinceSuccessMs, limitMs, waitsFor } of watched) {
-      const sinceMs = Math.round(sinceSuccessMs());
-      const before = stalled.get(name);
-      if (sinceMs > limitMs) {
-        stalled.set(name, sinceMs);
-        if (before === undefined) onStall({ name, sinceMs, waitsFor: waitsFor?.() });
-      } else if (before !== undefined) {
-        stalled.delete(name);
-        onRecovery(name, before);
-      }
+/**
+ * Starts to look, four times a second, whether each watched thing has completed within its limit. Logs an error when
+ * one has not, and a line when it completes after all. Calls `onHealth` whenever `isHealthy` changes; it is true at
+ * first.
+ */
+export function startWatchdog(parts: {
+  readonly watched: readonly Watched[];
+  readonly logger: Pick<Logger, "info" | "error">;
+  readonly onHealth: (isHealthy: boolean) => void;
+}): Watchdog {
+  const { watched, logger, onHealth } = parts;
+  /** What has not completed in time, and how long that had lasted when it was looked at last. */
+  const stalled = new Map<Watched, number>();
+  const look = (each: Watched): void => {
+    const sinceMs = Math.round(each.sinceSuccessMs());
+    const beforeMs = stalled.get(each);
+    if (sinceMs > each.limitMs) {
+      stalled.set(each, sinceMs);
+      if (beforeMs !== undefined) return;
+      const message = `a loop has not completed in time${each.isVital ? "; not serving until it does" : ""}`;
+      logger.error({ loop: each.name, sinceMs, waitsFor: each.waitsFor() }, message);
+    } else if (beforeMs !== undefined) {
+      stalled.delete(each);
+      logger.info({ loop: each.name, sinceMs: beforeMs }, "a loop completes again");
     }
-    const isHealthy = stalled.size === 0;
-    if (isHealthy !== wasHealthy) onHealth(isHealthy);
   };
-  const timer = setInterval(look, LOOK_EVERY_MS).unref();
-  return { isHealthy: () => stalled.size === 0, stop: () => clearInterval(timer) };
+  const isHealthy = () => ![...stalled.keys()].some(({ isVital }) => isVital);
+  const timer = setInterval(() => {
+    const wasHealthy = isHealthy();
+    for (const each of watched) look(each);
+    if (isHealthy() !== wasHealthy) onHealth(!wasHealthy);
+  }, LOOK_EVERY_MS).unref();
+  return { isHealthy, stop: () => clearInterval(timer) };
 }

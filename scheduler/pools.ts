@@ -4,7 +4,7 @@ import type { SchedulerConfig } from "./config.ts";
 
 /** The scheduler's connection pools. Each kind of work has its own, so that it does not wait for the others. */
 export interface Pools {
-  /** For the tick. */
+  /** For the tick, and for refreshing the zone data that it uses. */
   readonly tick: Pool;
   /** For calls. */
   readonly api: Pool;
@@ -37,7 +37,7 @@ export function createPools(
   return {
     tick: group.add("tick", 3, TICK),
     api: group.add("api", config.databaseConnections, API),
-    background: group.add("background", 3, BACKGROUND),
+    background: group.add("background", 4, BACKGROUND),
     clock: group.add("clock", 1, CLOCK),
     close: group.close,
   };
