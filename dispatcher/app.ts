@@ -1,9 +1,11 @@
+import { type DatabaseClock, startDatabaseClock } from "../db/database-clock.ts";
 import type { SilentPool } from "../db/pool-group.ts";
 import { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
-import { type Clock, systemClock } from "../mesh/clock.ts";
+import type { Clock } from "../mesh/clock.ts";
 import { createGrpcServer, type GrpcServer } from "../mesh/grpc-server.ts";
 import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger, type Logger } from "../mesh/logger.ts";
+import { startWatchdog } from "../mesh/watchdog.ts";
 import { type DispatcherConfig, readConfig } from "./config.ts";
 import { createDeliveryClients, type DeliveryClients } from "./delivery/clients.ts";
 import { createSpecCache } from "./delivery/spec-cache.ts";
@@ -30,6 +32,7 @@ const CLOSE_EXTRA_MS = 8_000;
 
 /** What tests replace. */
 export interface Overrides {
+  /** Default: PostgreSQL's clock. */
   readonly clock?: Clock;
   /** Uniform in [0, 1), as Math.random. */
   readonly random?: () => number;
@@ -39,12 +42,14 @@ export interface Overrides {
 /** Starts a dispatcher that serves gRPC calls and delivers triggers. */
 export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): Promise<Service> {
   const config = readConfig(env);
-  const { clock = systemClock, random = Math.random, events = createEvents() } = overrides;
+  const { random = Math.random, events = createEvents() } = overrides;
   const logger = createLogger("dispatcher", env);
   logEvents(events, logger);
   const monotonicMs = () => performance.now();
   const onSilent = (silent: SilentPool) => logger.warn(silent, "PostgreSQL does not answer; connecting anew");
   const pools = createPools(config, onSilent);
+  const databaseClock = await startDatabaseClock({ database: pools.clock, logger });
+  const clock = overrides.clock ?? databaseClock;
   const upkeep = { database: pools.upkeep, clock, events };
   const partitions = createPartitions(upkeep);
   await partitions.makeFirst();
@@ -64,28 +69,36 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const { claims: claimDatabase, results: resultDatabase } = pools;
   const databases = { database: resultDatabase, claimDatabase, resultDatabase };
   const pipeline = createPipeline({ ...shared, ...databases, attempt, limits });
-  const closing = { hasBegun: false };
-  const mayTake = () => !closing.hasBegun;
+  const health = { isClosing: false, isStalled: false };
+  const mayTake = () => !health.isClosing;
   const recovery = { ...shared, database: pools.upkeep, hold: pipeline.hold, mayTake };
   const server = createGrpcServer({ logger });
+  const showHealth = () => server.setServing(lease.isValid() && !health.isStalled && !health.isClosing);
   const renewLease = async () => {
-    await lease.renew().finally(() => server.setServing(lease.isValid() && !closing.hasBegun));
+    await lease.renew().finally(showHealth);
     pipeline.proceed();
   };
   const watchSnapshots = createSnapshotWatch(upkeep, config.snapshotAlertMs);
-  const loops = startLoops({ ...shared, leaseMs, recovery, renewLease, partitions, watchSnapshots });
+  const loops = startLoops({ ...shared, pools, leaseMs, recovery, renewLease, partitions, watchSnapshots });
+  const onHealth = (isHealthy: boolean) => {
+    health.isStalled = !isHealthy;
+    showHealth();
+  };
+  const watchdog = startWatchdog({ watched: loops.watched, logger, onHealth });
   const serving = { ...recovery, database: pools.accept, apiDatabase: pools.api, masterKey };
   server.add(DispatcherService, createDispatcherService(serving));
   const port = await server.listen(config.listen);
-  server.setServing(lease.isValid());
+  showHealth();
   logger.info({ port }, "serving");
   return {
     port,
     closeLimitMs: config.drainMs + CLOSE_EXTRA_MS,
     close: (hurry = new AbortController().signal) => {
-      closing.hasBegun = true;
+      health.isClosing = true;
+      watchdog.stop();
       const { drainMs } = config;
-      return close({ server, pipeline, loops, recovery, clients, pools, logger, drainMs, hurry });
+      const running = { server, pipeline, loops, recovery, clients, databaseClock, pools, logger };
+      return close({ ...running, drainMs, hurry });
     },
   };
 }
@@ -105,6 +118,7 @@ interface RunningParts {
   readonly loops: Loops;
   readonly recovery: RecoveryParts;
   readonly clients: DeliveryClients;
+  readonly databaseClock: DatabaseClock;
   readonly pools: Pools;
   readonly logger: Logger;
   readonly drainMs: number;
@@ -112,7 +126,7 @@ interface RunningParts {
 }
 
 async function close(parts: RunningParts): Promise<void> {
-  const { server, pipeline, loops, recovery, clients, pools, logger, drainMs, hurry } = parts;
+  const { server, pipeline, loops, recovery, clients, databaseClock, pools, logger, drainMs, hurry } = parts;
   // From here on, the health service reports NOT_SERVING, so that the schedulers hand triggers over to others.
   const accepted = server.close(CALLS_GRACE_MS, hurry);
   const stopTaking = loops.stopTaking();
@@ -133,5 +147,6 @@ async function close(parts: RunningParts): Promise<void> {
     ),
   );
   await clients.close();
+  await databaseClock.stop();
   await pools.close();
 }

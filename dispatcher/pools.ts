@@ -18,6 +18,8 @@ export interface Pools {
   readonly api: Pool;
   /** For recovery and partitions. */
   readonly upkeep: Pool;
+  /** For reading PostgreSQL's clock. */
+  readonly clock: Pool;
   /** Closes all pools. */
   close(): Promise<void>;
 }
@@ -30,6 +32,8 @@ const LOOKUPS = { connectionMs: 2_000, statementMs: 4_000, lockMs: 4_000, answer
 // The gateway gives a call 10 s.
 const API = { connectionMs: 1_000, statementMs: 5_000, lockMs: 2_000, answerMs: 6_000 };
 const UPKEEP = { connectionMs: 5_000, statementMs: 10_000, lockMs: 2_000, answerMs: 11_000 };
+// It is read every second, so it is the first to notice that the server does not answer.
+const CLOCK = { connectionMs: 2_000, statementMs: 1_000, lockMs: 1_000, answerMs: 2_000 };
 
 /**
  * Makes the pools. Connections are opened when they are first needed. `onSilent` is called when PostgreSQL has left a
@@ -52,6 +56,7 @@ export function createPools(
     lookups: group.add("lookups", 2, LOOKUPS),
     api: group.add("api", config.databaseConnections, API),
     upkeep: group.add("upkeep", 3, UPKEEP),
+    clock: group.add("clock", 1, CLOCK),
     close: group.close,
   };
 }

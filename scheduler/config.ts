@@ -13,7 +13,7 @@ const spec = {
   listen: listenAddress("EASYCRON_SCHEDULER_LISTEN"),
   /** The database, with the role easycron_scheduler. */
   databaseUrl: databaseUrl("DATABASE_URL"),
-  /** The most database connections for calls. All other work has six more (pools.ts). */
+  /** The most database connections for calls. All other work has eight more (pools.ts). */
   databaseConnections: integer("EASYCRON_SCHEDULER_DATABASE_CONNECTIONS", { default: 8, min: 2, max: 100 }),
   /** The addresses of the dispatchers. */
   dispatcherAddresses: addressList("EASYCRON_DISPATCHER_ADDRESSES"),
