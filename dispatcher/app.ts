@@ -16,6 +16,7 @@ import { type Loops, startLoops } from "./loops.ts";
 import { createPipeline, type Pipeline } from "./pipeline.ts";
 import { createPools, type Pools } from "./pools.ts";
 import { type RecoveryParts, releaseAll } from "./recovery/recovery.ts";
+import { createSetAside } from "./set-aside/set-aside.ts";
 import { createMasterKey } from "./signing-keys/sealed-secret.ts";
 import { createSigningKeys } from "./signing-keys/signing-keys.ts";
 import { readVersion } from "./version.ts";
@@ -57,7 +58,8 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const specs = createSpecCache(database, CACHED_SPEC_BYTES);
   const holding = createHolding(CROWDED_AT);
   const limits = toLaneLimits(config);
-  const shared = { database, clock, random, events, lease, specs, signingKeys, holding };
+  const setAside = createSetAside({ database, clock, events });
+  const shared = { database, clock, random, events, lease, specs, signingKeys, holding, setAside };
   const pipeline = createPipeline({ ...shared, claimDatabase, resultDatabase, attempt, limits });
   const recovery = { ...shared, hold: pipeline.hold };
   const server = createGrpcServer({ logger });

@@ -4,6 +4,7 @@ import { type Loop, startLoop } from "../mesh/loop.ts";
 import type { Events } from "./events/events.ts";
 import { ensurePartitions, PARTITIONS_EVERY_MS } from "./housekeeping.ts";
 import { type RecoveryParts, sweepOwn, takeOver } from "./recovery/recovery.ts";
+import { REMOVE_OLD_EVERY_MS, type SetAside } from "./set-aside/set-aside.ts";
 import type { SigningKeys } from "./signing-keys/signing-keys.ts";
 
 const TAKE_EVERY_MS = 500;
@@ -27,6 +28,7 @@ export interface LoopParts {
   readonly events: Events;
   readonly leaseMs: number;
   readonly signingKeys: Pick<SigningKeys, "refresh">;
+  readonly setAside: Pick<SetAside, "removeOld">;
   readonly recovery: RecoveryParts;
   readonly renewLease: () => Promise<void>;
 }
@@ -48,6 +50,7 @@ export function startLoops(parts: LoopParts): Loops {
     every(TAKE_EVERY_MS, "taking over", () => takeOver(recovery)),
     every(SWEEP_EVERY_MS, "sweep", () => sweepOwn(recovery)),
     every(PARTITIONS_EVERY_MS, "partitions", () => ensurePartitions(database, clock.now())),
+    every(REMOVE_OLD_EVERY_MS, "setting aside", () => parts.setAside.removeOld()),
   ];
   return { stopTaking: () => stopAll(taking), stopUpkeep: () => stopAll(upkeep) };
 }

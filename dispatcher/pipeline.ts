@@ -4,6 +4,7 @@ import { pause } from "../mesh/pause.ts";
 import { type Claimer, createClaimer } from "./claiming/claimer.ts";
 import { giveUpTriggers, groupByAttempts, unclaimTriggers } from "./claiming/claims.ts";
 import type { DueLanes, DueWork } from "./claiming/due-work.ts";
+import { createPutBack } from "./claiming/put-back.ts";
 import { createRouter, type Router } from "./claiming/router.ts";
 import { createStarter, type Starter } from "./claiming/starter.ts";
 import type { AttemptParts } from "./delivery/attempt.ts";
@@ -14,6 +15,7 @@ import { createLanes, type LaneLimits } from "./lanes/lanes.ts";
 import { createLagWatch, LAG_CHECK_MS, MAX_LAG_MS } from "./results/lag-watch.ts";
 import type { Result } from "./results/result.ts";
 import { createResults, type Results } from "./results/results.ts";
+import type { SetAside } from "./set-aside/set-aside.ts";
 import { createDueTimer, type DueTimer } from "./waiting/due-timer.ts";
 import type { HeldTrigger } from "./waiting/held-trigger.ts";
 import type { Holding } from "./waiting/holding.ts";
@@ -34,6 +36,7 @@ export interface PipelineParts {
   readonly holding: Holding;
   readonly attempt: AttemptParts;
   readonly limits: LaneLimits;
+  readonly setAside: SetAside;
 }
 
 /**
@@ -63,6 +66,11 @@ export interface Pipeline {
  * MAX_LAG_MS. If the process is killed, each delivery that is not recorded is repeated.
  */
 const MAX_RESULTS = 2_000;
+/**
+ * Nothing is claimed of a project while this many of its results are put off, because other transactions have locked
+ * their triggers. If the process is killed, each of these deliveries is repeated, too.
+ */
+const MAX_PUT_OFF = 500;
 /** Most triggers taken at once when many are due. The timer calls again at once; meanwhile the first are being sent. */
 const DUE_AT_ONCE = 500;
 const FLUSH_LIMIT_MS = 1_000;
@@ -112,11 +120,17 @@ function createState(parts: PipelineParts): PipelineState {
     isBusy: () => lanes.size > lanes.inFlight,
     onRecorded: (result, isHeld) => holdAgainOrDrop(state, result, isHeld),
   });
-  const router = createRouter({ ...parts, lanes, onRouted: () => proceed(state) });
+  const putBack = createPutBack({
+    ...parts,
+    waitUntil: (trigger, dueMs) => waitUntil(state, trigger, dueMs),
+  });
+  const router = createRouter({ ...parts, lanes, putBack, onRouted: () => proceed(state) });
   const claimer = createClaimer({
     ...parts,
     database: parts.claimDatabase,
     lanes,
+    putBack,
+    mustGiveWay: (projectId) => results.putOffOf(projectId) >= MAX_PUT_OFF,
     mayClaim: () => mayClaim(state),
     onClaimed: () => state.starter.start(),
   });
@@ -142,7 +156,7 @@ function mayClaim(state: PipelineState): boolean {
 }
 
 function isIdle({ lanes, results, router }: PipelineState): boolean {
-  return lanes.size + results.size + router.size === 0;
+  return lanes.size + results.size + results.putOffSize + router.size === 0;
 }
 
 function proceed({ claimer, starter }: PipelineState): void {
@@ -156,14 +170,19 @@ function routeDue(state: PipelineState): void {
   proceed(state);
 }
 
-function holdAgainOrDrop({ parts, timer }: PipelineState, result: Result, isHeld: boolean): void {
-  const { holding, lease } = parts;
+function holdAgainOrDrop(state: PipelineState, result: Result, isHeld: boolean): void {
+  const { holding, lease } = state.parts;
   const { trigger, next } = result;
   if (isHeld && next.state === "RETRYING" && result.owner === lease.instance) {
-    trigger.dueTimeMs = next.dueTimeMs;
-    holding.wait(trigger);
-    timer.reset();
+    waitUntil(state, trigger, next.dueTimeMs);
   } else holding.drop(trigger);
+}
+
+/** Makes a held trigger wait until an instant. */
+function waitUntil({ parts, timer }: PipelineState, trigger: HeldTrigger, dueMs: number): void {
+  trigger.dueTimeMs = dueMs;
+  parts.holding.wait(trigger);
+  timer.reset();
 }
 
 function hold({ parts, timer }: PipelineState, triggers: readonly HeldTrigger[]): void {
@@ -200,10 +219,10 @@ async function stop(state: PipelineState, limitMs: number): Promise<void> {
   state.isStopping = true;
   timer.stop();
   const limit = AbortSignal.timeout(limitMs);
-  await waitUntil(() => claimer.size === 0, limit);
+  await until(() => claimer.size === 0, limit);
   // A claim that cannot be undone now is released with the rest. It then counts as an attempt.
   await unclaim(state).catch(() => {});
-  await waitUntil(() => lanes.inFlight === 0, limit);
+  await until(() => lanes.inFlight === 0, limit);
   await results.close(FLUSH_LIMIT_MS);
 }
 
@@ -219,6 +238,6 @@ async function unclaim({ parts, lanes }: PipelineState): Promise<void> {
   for (const { trigger } of [...waiting, ...ready]) holding.drop(trigger);
 }
 
-async function waitUntil(isDone: () => boolean, limit: AbortSignal): Promise<void> {
+async function until(isDone: () => boolean, limit: AbortSignal): Promise<void> {
   while (!isDone() && !limit.aborted) await pause(POLL_MS);
 }

@@ -17,7 +17,7 @@ export interface AttemptEvent {
  * | event | when |
  * | --- | --- |
  * | accepted | a batch of trigger events is durable: how many were recorded, and how many of them are held |
- * | claimed | a claim was answered: how many attempts will start, and how many triggers are no longer wanted |
+ * | claimed | a claim was answered: how many attempts will start, how many triggers are no longer wanted, and how many are tried again because their row is locked or because they are not due yet |
  * | attempt | an attempt has ended |
  * | recorded | results are durable: the ids of their triggers |
  * | taken | triggers without an owner were taken: how many |
@@ -27,11 +27,12 @@ export interface AttemptEvent {
  * | trouble | a part of the dispatcher failed and tries again |
  * | recovered | a part works again: after how many failures |
  * | lagging | the oldest result has waited for more than a second: for how long, and how many wait |
+ * | setAside | items failed alone: of which kind, how many, the ids of the first ten, the error of one of them, and after how long the first is tried again |
  * | idle | nothing is due, in flight or waiting to be recorded |
  */
 export interface DispatcherEvents {
   accepted: [{ readonly recorded: number; readonly held: number }];
-  claimed: [{ readonly started: number; readonly refused: number }];
+  claimed: [{ readonly started: number; readonly refused: number; readonly postponed: number }];
   attempt: [AttemptEvent];
   recorded: [{ readonly triggerIds: readonly string[] }];
   taken: [{ readonly count: number }];
@@ -41,6 +42,15 @@ export interface DispatcherEvents {
   trouble: [{ readonly part: string; readonly error: unknown }];
   recovered: [{ readonly part: string; readonly failures: number }];
   lagging: [{ readonly lagMs: number; readonly waiting: number }];
+  setAside: [
+    {
+      readonly kind: string;
+      readonly count: number;
+      readonly ids: readonly string[];
+      readonly pauseMs: number;
+      readonly error: unknown;
+    },
+  ];
   idle: [];
 }
 
