@@ -20,10 +20,10 @@ import { createSetAside } from "./set-aside/set-aside.ts";
 import { createMasterKey } from "./signing-keys/sealed-secret.ts";
 import { createSigningKeys } from "./signing-keys/signing-keys.ts";
 import { readVersion } from "./version.ts";
+import { HELD_LIMITS } from "./waiting/held-bytes.ts";
 import { createHolding } from "./waiting/holding.ts";
 
 const CACHED_SPEC_BYTES = 128 * 1024 * 1024;
-const CROWDED_AT = 20_000;
 const CALLS_GRACE_MS = 1_000;
 const ATTEMPTS_GRACE_MS = 5_000;
 
@@ -56,7 +56,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const { webhook, plugins } = clients;
   const attempt = { webhook, plugins, signingKeys, clock, isOwner: () => lease.isValid() };
   const specs = createSpecCache(database, CACHED_SPEC_BYTES);
-  const holding = createHolding(CROWDED_AT);
+  const holding = createHolding(HELD_LIMITS);
   const limits = toLaneLimits(config);
   const setAside = createSetAside({ database, clock, events });
   const shared = { database, clock, random, events, lease, specs, signingKeys, holding, setAside };

@@ -34,7 +34,7 @@ async function addOwn(state: string, attempts: number, agoMs: number): Promise<s
 }
 
 test("the sweep releases only triggers that are overdue, owned by this instance and not in its memory", async () => {
-  const holding = createHolding(10);
+  const holding = createHolding({ projectBytes: 10_000, totalBytes: 10_000 });
   const lost = await Promise.all(Array.from({ length: 1_500 }, () => addOwn("PENDING", 0, 60_000)));
   const running = await addOwn("RUNNING", 1, 60_000);
   const recent = await addOwn("PENDING", 0, 5_000);

@@ -48,8 +48,8 @@ export const triggerReadOwnPending = statement<HeldTriggerRow>(
 
 /**
  * Makes instance $1 the owner of at most $3 triggers that have no owner and are due by $2, earliest first, if its lease
- * is valid. Leaves out all triggers of the projects $4, and the late triggers (see isLate) of the projects $5. The
- * statement sorts by owner, too, because the index begins with that column.
+ * is valid. Leaves out all triggers of the projects $4, and the late triggers (see isLate) of the projects $5, or all
+ * late triggers if $6. The statement sorts by owner, too, because the index begins with that column.
  */
 export const triggerTakeDue = statement<HeldTriggerRow>(
   "triggerTakeDue",
@@ -58,7 +58,8 @@ export const triggerTakeDue = statement<HeldTriggerRow>(
             select id from dispatcher.triggers
              where owner is null and end_time is null and due_time <= $2 and state in ('PENDING', 'RETRYING')
                and project_id <> all ($4::text[])
-               and (project_id <> all ($5::text[]) or (kind not in ('CATCHUP', 'BACKFILL') and attempt_base = 0))
+               and ((not $6::boolean and project_id <> all ($5::text[]))
+                    or (kind not in ('CATCHUP', 'BACKFILL') and attempt_base = 0))
                and exists (select from dispatcher.instances where id = $1 and lease_until > now())
              order by owner, due_time limit $3 for update skip locked))
       and t.owner is null and t.state in ('PENDING', 'RETRYING')
