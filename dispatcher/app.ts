@@ -3,7 +3,7 @@ import { type Clock, systemClock } from "../mesh/clock.ts";
 import { createGrpcServer, type GrpcServer } from "../mesh/grpc-server.ts";
 import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger, type Logger } from "../mesh/logger.ts";
-import { type DispatcherConfig, readConfig } from "./config.ts";
+import { readConfig } from "./config.ts";
 import { createDeliveryClients, type DeliveryClients } from "./delivery/clients.ts";
 import { createSpecCache } from "./delivery/spec-cache.ts";
 import { createDispatcherService } from "./dispatcher-service.ts";
@@ -11,7 +11,7 @@ import { createEvents, type Events } from "./events/events.ts";
 import { logEvents } from "./events/log-events.ts";
 import { ensurePartitions } from "./housekeeping.ts";
 import { takeLease } from "./instances/lease.ts";
-import type { LaneLimits } from "./lanes/lanes.ts";
+import { toLaneLimits } from "./lanes/lanes.ts";
 import { type Loops, startLoops } from "./loops.ts";
 import { createPipeline, type Pipeline } from "./pipeline.ts";
 import { createPools, type Pools } from "./pools.ts";
@@ -79,15 +79,6 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
       closing.hasBegun = true;
       return close({ server, pipeline, loops, recovery, clients, pools, logger });
     },
-  };
-}
-
-function toLaneLimits(config: DispatcherConfig): LaneLimits {
-  return {
-    total: config.deliveryConcurrency,
-    perLane: config.originConcurrency,
-    claimedPerLane: 16 * config.originConcurrency,
-    claimedTotal: 4 * config.deliveryConcurrency,
   };
 }
 
