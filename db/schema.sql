@@ -25,6 +25,21 @@ create table dispatcher.instances (
   constraint instances_pkey PRIMARY KEY (id)
 );
 
+create table dispatcher.set_aside (
+  kind text not null,
+  id text not null,
+  project_id text not null,
+  job_uid text not null,
+  problem text not null,
+  failures integer not null default 1,
+  first_time timestamp with time zone not null,
+  last_time timestamp with time zone not null,
+  retry_time timestamp with time zone not null,
+  constraint set_aside_kind_check CHECK ((kind = ANY (ARRAY['specification'::text, 'trigger'::text, 'result'::text]))),
+  constraint set_aside_pkey PRIMARY KEY (kind, id),
+  constraint set_aside_problem_check CHECK ((length(problem) <= 500))
+);
+
 create table dispatcher.signing_keys (
   id text not null,
   project_id text not null,
@@ -593,6 +608,7 @@ grant usage on schema scheduler to easycron_dispatcher;
 grant usage on schema scheduler to easycron_scheduler;
 grant delete, insert, select, update on table dispatcher.attempts to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.instances to easycron_dispatcher;
+grant delete, insert, select, update on table dispatcher.set_aside to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.signing_keys to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.signing_keys_version to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.triggers to easycron_dispatcher;

@@ -107,6 +107,7 @@ describe("a freshly migrated database grants", () => {
       "schema scheduler": "usage",
       "table dispatcher.attempts": ALL,
       "table dispatcher.instances": ALL,
+      "table dispatcher.set_aside": ALL,
       "table dispatcher.signing_keys": ALL,
       "table dispatcher.signing_keys_version": ALL,
       "table dispatcher.triggers": ALL,

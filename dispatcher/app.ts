@@ -6,7 +6,7 @@ import { createGrpcServer, type GrpcServer } from "../mesh/grpc-server.ts";
 import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger, type Logger } from "../mesh/logger.ts";
 import { startWatchdog } from "../mesh/watchdog.ts";
-import { type DispatcherConfig, readConfig } from "./config.ts";
+import { readConfig } from "./config.ts";
 import { createDeliveryClients, type DeliveryClients } from "./delivery/clients.ts";
 import { createSpecCache } from "./delivery/spec-cache.ts";
 import { createDispatcherService } from "./dispatcher-service.ts";
@@ -14,18 +14,19 @@ import { createEvents, type Events } from "./events/events.ts";
 import { logEvents } from "./events/log-events.ts";
 import { createPartitions, createSnapshotWatch } from "./housekeeping.ts";
 import { takeLease } from "./instances/lease.ts";
-import type { LaneLimits } from "./lanes/lanes.ts";
+import { toLaneLimits } from "./lanes/lanes.ts";
 import { type Loops, startLoops } from "./loops.ts";
 import { createPipeline, type Pipeline } from "./pipeline.ts";
 import { createPools, type Pools } from "./pools.ts";
 import { type RecoveryParts, releaseAll } from "./recovery/recovery.ts";
+import { createSetAside } from "./set-aside/set-aside.ts";
 import { createMasterKey } from "./signing-keys/sealed-secret.ts";
 import { createSigningKeys } from "./signing-keys/signing-keys.ts";
 import { readVersion } from "./version.ts";
+import { HELD_LIMITS } from "./waiting/held-bytes.ts";
 import { createHolding } from "./waiting/holding.ts";
 
 const CACHED_SPEC_BYTES = 128 * 1024 * 1024;
-const CROWDED_AT = 20_000;
 const CALLS_GRACE_MS = 1_000;
 /** Time for everything else than waiting for attempts in flight. */
 const CLOSE_EXTRA_MS = 8_000;
@@ -63,9 +64,10 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const { webhook, plugins } = clients;
   const attempt = { webhook, plugins, signingKeys, clock, isOwner: () => lease.isValid() };
   const specs = createSpecCache(pools.lookups, CACHED_SPEC_BYTES);
-  const holding = createHolding(CROWDED_AT);
+  const holding = createHolding(HELD_LIMITS);
   const limits = toLaneLimits(config);
-  const shared = { clock, random, events, lease, specs, signingKeys, holding };
+  const setAside = createSetAside({ database: pools.upkeep, clock, events });
+  const shared = { clock, random, events, lease, specs, signingKeys, holding, setAside };
   const { claims: claimDatabase, results: resultDatabase } = pools;
   const databases = { database: resultDatabase, claimDatabase, resultDatabase };
   const pipeline = createPipeline({ ...shared, ...databases, attempt, limits });
@@ -100,15 +102,6 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
       const running = { server, pipeline, loops, recovery, clients, databaseClock, pools, logger };
       return close({ ...running, drainMs, hurry });
     },
-  };
-}
-
-function toLaneLimits(config: DispatcherConfig): LaneLimits {
-  return {
-    total: config.deliveryConcurrency,
-    perLane: config.originConcurrency,
-    claimedPerLane: 16 * config.originConcurrency,
-    claimedTotal: 4 * config.deliveryConcurrency,
   };
 }
 

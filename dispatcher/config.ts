@@ -40,11 +40,14 @@ const spec = {
     min: 1_000,
     max: 86_400_000,
   }),
-  /** Most attempts in flight in all. */
+  /**
+   * Most attempts in flight in all. An attempt that waits for its answer uses a socket and some memory, but no CPU time,
+   * so the default leaves room for 1,000 projects with eight hung requests each.
+   */
   deliveryConcurrency: integer("EASYCRON_DISPATCHER_DELIVERY_CONCURRENCY", {
-    default: 1_024,
+    default: 8_192,
     min: 1,
-    max: 20_000,
+    max: 65_536,
   }),
   /** Most attempts in flight from one project to one origin. */
   originConcurrency: integer("EASYCRON_DISPATCHER_ORIGIN_CONCURRENCY", { default: 64, min: 1, max: 1_000 }),

@@ -7,6 +7,7 @@ import type { Pools } from "./pools.ts";
 import { createFullScan } from "./recovery/full-scan.ts";
 import { type RecoveryParts, releaseStrangers, sweepOwn, takeOver } from "./recovery/recovery.ts";
 import { BEAT_EVERY_MS, STALLED_EVERY_MS, takeFromStalled } from "./recovery/stalled.ts";
+import { REMOVE_OLD_EVERY_MS, type SetAside } from "./set-aside/set-aside.ts";
 import type { SigningKeys } from "./signing-keys/signing-keys.ts";
 
 const TAKE_EVERY_MS = 500;
@@ -37,6 +38,7 @@ export interface LoopParts {
   readonly events: Events;
   readonly leaseMs: number;
   readonly signingKeys: Pick<SigningKeys, "refresh">;
+  readonly setAside: Pick<SetAside, "removeOld">;
   readonly recovery: RecoveryParts;
   readonly renewLease: () => Promise<void>;
   readonly partitions: Pick<Partitions, "make">;
@@ -88,6 +90,7 @@ export function startLoops(parts: LoopParts): Loops {
     every(STRANGERS_EVERY_MS, "strangers", () => releaseStrangers(recovery)),
     repeat(PARTITIONS_EVERY_MS, "partitions", parts.partitions.make),
     every(SNAPSHOTS_EVERY_MS, "snapshots", parts.watchSnapshots),
+    every(REMOVE_OLD_EVERY_MS, "setting aside", () => parts.setAside.removeOld()),
   ];
   return { watched, stopTaking: () => stopAll(taking), stopUpkeep: () => stopAll(upkeep) };
 }

@@ -3,6 +3,7 @@ import type { Clock } from "../mesh/clock.ts";
 import { type Claimer, createClaimer } from "./claiming/claimer.ts";
 import { giveUpTriggers } from "./claiming/claims.ts";
 import type { DueLanes, DueWork } from "./claiming/due-work.ts";
+import { createPutBack } from "./claiming/put-back.ts";
 import { createRouter, type Router } from "./claiming/router.ts";
 import { createStarter, type Starter } from "./claiming/starter.ts";
 import type { AttemptParts } from "./delivery/attempt.ts";
@@ -14,6 +15,7 @@ import { type StopOptions, stopPipeline } from "./pipeline-stop.ts";
 import { createLagWatch, LAG_CHECK_MS, MAX_LAG_MS } from "./results/lag-watch.ts";
 import type { Result } from "./results/result.ts";
 import { createResults, type Results } from "./results/results.ts";
+import type { SetAside } from "./set-aside/set-aside.ts";
 import { createDueTimer, type DueTimer } from "./waiting/due-timer.ts";
 import type { HeldTrigger } from "./waiting/held-trigger.ts";
 import type { Holding } from "./waiting/holding.ts";
@@ -34,6 +36,7 @@ export interface PipelineParts {
   readonly holding: Holding;
   readonly attempt: AttemptParts;
   readonly limits: LaneLimits;
+  readonly setAside: SetAside;
 }
 
 /**
@@ -63,6 +66,11 @@ export interface Pipeline {
  * MAX_LAG_MS. If the process is killed, each delivery that is not recorded is repeated.
  */
 const MAX_RESULTS = 2_000;
+/**
+ * Nothing is claimed of a project while this many of its results are put off, because other transactions have locked
+ * their triggers. If the process is killed, each of these deliveries is repeated, too.
+ */
+const MAX_PUT_OFF = 500;
 /** Most triggers taken at once when many are due. The timer calls again at once; meanwhile the first are being sent. */
 const DUE_AT_ONCE = 500;
 
@@ -114,11 +122,17 @@ function createState(parts: PipelineParts): PipelineState {
     isBusy: () => lanes.size > lanes.inFlight,
     onRecorded: (result, isHeld) => holdAgainOrDrop(state, result, isHeld),
   });
-  const router = createRouter({ ...parts, lanes, onRouted: () => proceed(state) });
+  const putBack = createPutBack({
+    ...parts,
+    waitUntil: (trigger, dueMs) => waitUntil(state, trigger, dueMs),
+  });
+  const router = createRouter({ ...parts, lanes, putBack, onRouted: () => proceed(state) });
   const claimer = createClaimer({
     ...parts,
     database: parts.claimDatabase,
     lanes,
+    putBack,
+    mustGiveWay: (projectId) => results.putOffOf(projectId) >= MAX_PUT_OFF,
     mayClaim: () => mayClaim(state),
     onClaimed: () => state.starter.start(),
   });
@@ -155,7 +169,7 @@ function mayClaim(state: PipelineState): boolean {
 }
 
 function isIdle({ lanes, results, router }: PipelineState): boolean {
-  return lanes.size + results.size + router.size === 0;
+  return lanes.size + results.size + results.putOffSize + router.size === 0;
 }
 
 function proceed({ claimer, starter }: PipelineState): void {
@@ -173,15 +187,20 @@ function holdAgainOrDrop(state: PipelineState, result: Result, isHeld: boolean):
   const { holding, lease } = state.parts;
   const { trigger, next } = result;
   if (isHeld && next.state === "RETRYING" && result.owner === lease.instance) {
-    trigger.dueTimeMs = next.dueTimeMs;
-    if (trigger.dueTimeMs <= state.holdsUntilMs) {
-      holding.wait(trigger);
-      state.timer.reset();
+    if (next.dueTimeMs <= state.holdsUntilMs) {
+      waitUntil(state, trigger, next.dueTimeMs);
       return;
     }
     giveUp(state, [trigger]);
   }
   holding.drop(trigger);
+}
+
+/** Makes a held trigger wait until an instant. */
+function waitUntil({ parts, timer }: PipelineState, trigger: HeldTrigger, dueMs: number): void {
+  trigger.dueTimeMs = dueMs;
+  parts.holding.wait(trigger);
+  timer.reset();
 }
 
 function hold(state: PipelineState, triggers: readonly HeldTrigger[]): void {

@@ -38,7 +38,7 @@ export interface OldSnapshotEvent {
  * | event | when |
  * | --- | --- |
  * | accepted | a batch of trigger events is durable: how many were recorded, and how many of them are held |
- * | claimed | a claim was answered: how many attempts will start, and how many triggers are no longer wanted |
+ * | claimed | a claim was answered: how many attempts will start, how many triggers are no longer wanted, and how many are tried again because their row is locked or because they are not due yet |
  * | attempt | an attempt has ended |
  * | recorded | results are durable: the ids of their triggers |
  * | taken | triggers without an owner were taken: how many |
@@ -52,11 +52,12 @@ export interface OldSnapshotEvent {
  * | partitionLate | a monthly partition could not be made: its name, since when, and the time until its month begins |
  * | oldSnapshot | something holds back the removal of dead rows for too long: what, and for how long |
  * | lagging | the oldest result has waited for more than a second: for how long, and how many wait |
+ * | setAside | items failed alone: of which kind, how many, the ids of the first ten, the error of one of them, and after how long the first is tried again |
  * | idle | nothing is due, in flight or waiting to be recorded |
  */
 export interface DispatcherEvents {
   accepted: [{ readonly recorded: number; readonly held: number }];
-  claimed: [{ readonly started: number; readonly refused: number }];
+  claimed: [{ readonly started: number; readonly refused: number; readonly postponed: number }];
   attempt: [AttemptEvent];
   recorded: [{ readonly triggerIds: readonly string[] }];
   taken: [{ readonly count: number }];
@@ -70,6 +71,15 @@ export interface DispatcherEvents {
   partitionLate: [PartitionLateEvent];
   oldSnapshot: [OldSnapshotEvent];
   lagging: [{ readonly lagMs: number; readonly waiting: number }];
+  setAside: [
+    {
+      readonly kind: string;
+      readonly count: number;
+      readonly ids: readonly string[];
+      readonly pauseMs: number;
+      readonly error: unknown;
+    },
+  ];
   idle: [];
 }
 

@@ -35,6 +35,9 @@ export function logEvents(events: Events, logger: Logger): void {
   events.on("trouble", ({ error, ...fields }) =>
     logger.warn({ ...fields, err: error }, "a part of the dispatcher failed; it will try again"),
   );
+  events.on("setAside", ({ error, ...fields }) =>
+    logger.error({ ...fields, err: error }, "set aside what failed alone; it will be tried again"),
+  );
   events.on("recovered", (fields) => logger.info(fields, "a part of the dispatcher works again"));
   events.on("attempt", ({ cause, outcome, ...fields }) => {
     if (cause !== undefined) logger.debug({ ...fields, outcome: outcome.kind, err: cause }, "attempt failed");

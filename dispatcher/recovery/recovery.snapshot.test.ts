@@ -69,6 +69,7 @@ const takeDueFrom = (fromMs: number) => [
   1_000,
   [],
   [],
+  false,
   toSqlTime(fromMs),
 ];
 
@@ -87,7 +88,7 @@ test("while a long snapshot is held, what runs often does not read over the dead
     listOverdue: await buffersOf(instanceListOverdue, overdueFrom(recentMs)),
     listDead: await buffersOf(instanceListDead, []),
     listStalled: await buffersOf(instanceListStalled, ["inst_me", 600, 60_000]),
-    takeStalled: await buffersOf(triggerTakeStalled, ["inst_me", ["inst_stalled"], 1_000, [], []]),
+    takeStalled: await buffersOf(triggerTakeStalled, ["inst_me", ["inst_stalled"], 1_000, [], [], false]),
     beat: await buffersOf(instanceBeat, ["inst_me"]),
   };
   console.log(`buffers read with ${TRIGGERS} dead rows: ${JSON.stringify(read)}`);

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { createPool, type Pool } from "../../db/pool.ts";
 import { createEvents } from "../events/events.ts";
 import { createGround, type Ground, randomId } from "../testing/ground.ts";
+import { HELD_LIMITS } from "../waiting/held-bytes.ts";
 import { createHolding } from "../waiting/holding.ts";
 import { createFullScan } from "./full-scan.ts";
 import { type RecoveryParts, releaseStrangers, sweepOwn } from "./recovery.ts";
@@ -41,14 +42,14 @@ function partsOf(instance: string): RecoveryParts {
     clock: { now: () => nowMs },
     events: createEvents(),
     lease: { instance, isValid: () => true, renew: async () => {}, beat: async () => {} },
-    holding: createHolding(10),
+    holding: createHolding(HELD_LIMITS),
     hold: () => {},
     mayTake: () => true,
   };
 }
 
 test("the sweep releases only triggers that are overdue, owned by this instance and not in its memory", async () => {
-  const holding = createHolding(10);
+  const holding = createHolding({ projectBytes: 10_000, totalBytes: 10_000 });
   const lost = await Promise.all(Array.from({ length: 1_500 }, () => addOwn("PENDING", 0, 60_000)));
   const running = await addOwn("RUNNING", 1, 60_000);
   const recent = await addOwn("PENDING", 0, 5_000);

@@ -33,8 +33,6 @@ export interface RecoveryParts {
 const RELEASE_LIMIT = 1_000;
 const TAKE_LIMIT = 1_000;
 const SWEEP_LIMIT = 1_000;
-/** No more triggers are taken while this many are held. Triggers that are accepted do not count against it. */
-const MAX_HELD = 100_000;
 /**
  * If this instance owns a trigger that is overdue by this much and does not hold it, the trigger is lost from memory.
  */
@@ -111,24 +109,17 @@ async function takeDue(parts: RecoveryParts, fromMs: number): Promise<void> {
   const { database, clock, lease, holding } = parts;
   let nextMs = fromMs;
   while (lease.isValid() && parts.mayTake()) {
-    const room = Math.min(TAKE_LIMIT, MAX_HELD - holding.size);
-    if (room <= 0) return;
+    if (!holding.hasRoom()) return;
     const { instance } = lease;
     const horizon = toSqlTime(clock.now() + HORIZON_MS);
-    const { all, late } = holding.crowded();
-    const rows = await database.query(triggerTakeDue, [
-      instance,
-      horizon,
-      room,
-      all,
-      late,
-      toSqlTime(nextMs),
-    ]);
+    const { all, late, noLate } = holding.crowded();
+    const values = [instance, horizon, TAKE_LIMIT, all, late, noLate, toSqlTime(nextMs)];
+    const rows = await database.query(triggerTakeDue, values);
     if (rows.length > 0) parts.events.emit("taken", { count: rows.length });
     // If the lease was lost meanwhile, these triggers are released with the others of the old instance id.
     if (instance !== lease.instance) return;
     parts.hold(rows.map(toHeldTrigger));
-    if (rows.length < room) return;
+    if (rows.length < TAKE_LIMIT) return;
     nextMs = Math.max(...rows.map(({ due_time }) => due_time));
   }
 }

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { createPool, type Pool } from "../../db/pool.ts";
 import { createEvents } from "../events/events.ts";
 import { createGround, type Ground, randomId } from "../testing/ground.ts";
+import { HELD_LIMITS } from "../waiting/held-bytes.ts";
 import type { HeldTrigger } from "../waiting/held-trigger.ts";
 import { createHolding } from "../waiting/holding.ts";
 import { takeFromStalled } from "./stalled.ts";
@@ -51,7 +52,7 @@ async function takenBy(instance: string): Promise<string[]> {
     clock: { now: () => Date.now() },
     events: createEvents(),
     lease: { instance, isValid: () => true, renew: async () => {}, beat: async () => {} },
-    holding: createHolding(10),
+    holding: createHolding(HELD_LIMITS),
     hold: (triggers) => held.push(...triggers),
     mayTake: () => true,
   });

@@ -26,8 +26,10 @@ export async function takeFromStalled(parts: RecoveryParts): Promise<void> {
   if (stalled.length === 0) return;
   const owners = stalled.map(({ id }) => id);
   while (lease.isValid() && parts.mayTake()) {
-    const { all, late } = holding.crowded();
-    const rows = await database.query(triggerTakeStalled, [instance, owners, TAKE_LIMIT, all, late]);
+    if (!holding.hasRoom()) return;
+    const { all, late, noLate } = holding.crowded();
+    const values = [instance, owners, TAKE_LIMIT, all, late, noLate];
+    const rows = await database.query(triggerTakeStalled, values);
     if (rows.length > 0) events.emit("takenFromStalled", { instances: owners, count: rows.length });
     // If the lease was lost meanwhile, these triggers are released with the others of the old instance id.
     if (instance !== lease.instance) return;

@@ -48,17 +48,18 @@ export const triggerReadOwnPending = statement<HeldTriggerRow>(
 
 /**
  * Makes instance $1 the owner of at most $3 triggers that have no owner and are due by $2, earliest first, if its lease
- * is valid. Leaves out all triggers of the projects $4, and the late triggers (see isLate) of the projects $5. The
- * statement sorts by owner, too, because the index begins with that column.
+ * is valid. Leaves out all triggers of the projects $4, and the late triggers (see isLate) of the projects $5, or all
+ * late triggers if $6. The statement sorts by owner, too, because the index begins with that column.
  */
 export const triggerTakeDue = statement<HeldTriggerRow>(
   "triggerTakeDue",
   `update dispatcher.triggers t set owner = $1
     where t.id = any (array(
             select id from dispatcher.triggers
-             where owner is null and end_time is null and due_time between $6 and $2 and state in ('PENDING', 'RETRYING')
+             where owner is null and end_time is null and due_time between $7 and $2 and state in ('PENDING', 'RETRYING')
                and project_id <> all ($4::text[])
-               and (project_id <> all ($5::text[]) or (kind not in ('CATCHUP', 'BACKFILL') and attempt_base = 0))
+               and ((not $6::boolean and project_id <> all ($5::text[]))
+                    or (kind not in ('CATCHUP', 'BACKFILL') and attempt_base = 0))
                and exists (select from dispatcher.instances where id = $1 and lease_until > now())
              order by owner, due_time limit $3 for update skip locked))
       and t.owner is null and t.state in ('PENDING', 'RETRYING')
@@ -68,7 +69,7 @@ export const triggerTakeDue = statement<HeldTriggerRow>(
 /**
  * Makes instance $1 the owner of at most $3 triggers that the stalled instances $2 own, that have no attempt in flight,
  * and that are due within the next second or have been overdue for less than 10 s. What has been overdue for longer
- * waits for a slow endpoint. Leaves out the triggers of projects $4 and $5 as triggerTakeDue does.
+ * waits for a slow endpoint. Leaves out the triggers of projects $4, $5 and $6 as triggerTakeDue does.
  */
 export const triggerTakeStalled = statement<HeldTriggerRow>(
   "triggerTakeStalled",
@@ -78,64 +79,101 @@ export const triggerTakeStalled = statement<HeldTriggerRow>(
              where owner = any ($2::text[]) and end_time is null and state in ('PENDING', 'RETRYING')
                and due_time between now() - interval '10 seconds' and now() + interval '1 second'
                and project_id <> all ($4::text[])
-               and (project_id <> all ($5::text[]) or (kind not in ('CATCHUP', 'BACKFILL') and attempt_base = 0))
+               and ((not $6::boolean and project_id <> all ($5::text[]))
+                    or (kind not in ('CATCHUP', 'BACKFILL') and attempt_base = 0))
              order by owner, due_time limit $3 for update skip locked))
       and t.owner = any ($2::text[]) and t.state in ('PENDING', 'RETRYING')
    returning ${COLUMNS}`,
 );
 
 /**
+ * Locks the rows $1 (nominal times from $2 to $3), without waiting. Rows that another transaction has locked are left
+ * out, so that they delay no other row of the same statement. The statements below change only what `free` contains.
+ * NO KEY UPDATE is the lock that an update of these columns takes; every change of a job conflicts with it.
+ */
+const FREE = `with free as materialized (
+     select t.id from dispatcher.triggers t
+      where t.id = any ($1::text[]) and t.fire_time between $2 and $3 for no key update skip locked
+   )`;
+const IS_FREE = "t.id = any (array(select id from free)) and t.fire_time between $2 and $3";
+
+/**
  * Records that attempt number $4 of the triggers $1 (nominal times from $2 to $3) starts at $5. Changes only triggers
  * that instance $6 owns, that are due by $5, and that have the revision, seq and attempt base that $7 names for their
  * id. These differ when a change of the job has withdrawn the trigger and recorded a new one under the same id, or when
- * a backfill has made it due again.
+ * a backfill has made it due again. Rows that another transaction has locked are not changed.
  *
  * The statement may be repeated when its answer was lost. It changes no indexed column and names the condition of no
  * partial index, so that rows are found by primary key and the update is heap-only.
  */
 export const triggerClaim = statement<{ id: string }>(
   "triggerClaim",
-  `update dispatcher.triggers t
+  `${FREE}
+   update dispatcher.triggers t
       set state = 'RUNNING', attempt_count = $4, start_time = coalesce(t.start_time, $5)
-    where t.id = any ($1::text[]) and t.fire_time between $2 and $3 and t.owner = $6 and t.due_time <= $5
+    where ${IS_FREE} and t.owner = $6 and t.due_time <= $5
       and ((t.state in ('PENDING', 'RETRYING') and t.attempt_count = $4 - 1)
            or (t.state = 'RUNNING' and t.attempt_count = $4))
       and $7::jsonb ->> t.id = t.revision || '/' || t.seq || '/' || t.attempt_base
    returning t.id`,
 );
 
-/** Ends the triggers $1 (nominal times from $2 to $3) that instance $5 owns as EXHAUSTED at $4, without an attempt. */
+/**
+ * Reads those of the triggers $1 (nominal times from $2 to $3) that instance $4 still owns and whose next attempt may
+ * still start: they have the revision, seq, attempt base and number of attempts that $5 names for their id. An attempt
+ * that an earlier claim has recorded, whose answer was lost, is not counted. Does not wait for locks. To be called for
+ * what `triggerClaim` or `triggerExhaust` has left out.
+ */
+export const triggerReadUnclaimed = statement<{ id: string; due_time: number }>(
+  "triggerReadUnclaimed",
+  `select t.id, t.due_time from dispatcher.triggers t
+    where t.id = any ($1::text[]) and t.fire_time between $2 and $3 and t.owner = $4
+      and t.state in ('PENDING', 'RUNNING', 'RETRYING')
+      and $5::jsonb ->> t.id = t.revision || '/' || t.seq || '/' || t.attempt_base || '/' ||
+            case when t.state = 'RUNNING' then t.attempt_count - 1 else t.attempt_count end`,
+);
+
+/**
+ * Ends the triggers $1 (nominal times from $2 to $3) that instance $5 owns as EXHAUSTED at $4, without an attempt.
+ * Changes only triggers that have the revision, seq and attempt base that $6 names for their id, and no row that another
+ * transaction has locked.
+ */
 export const triggerExhaust = statement<{ id: string }>(
   "triggerExhaust",
-  `update dispatcher.triggers t
+  `${FREE}
+   update dispatcher.triggers t
       set state = 'EXHAUSTED', end_time = $4, owner = null
-    where t.id = any ($1::text[]) and t.fire_time between $2 and $3 and t.owner = $5
-      and t.state in ('PENDING', 'RETRYING')
+    where ${IS_FREE} and t.owner = $5 and t.state in ('PENDING', 'RETRYING')
+      and $6::jsonb ->> t.id = t.revision || '/' || t.seq || '/' || t.attempt_base
    returning t.id`,
 );
 
-/** Removes the owner, instance $4, of the triggers $1 (nominal times from $2 to $3) that have no attempt in flight. */
+/**
+ * Removes the owner, instance $4, of the triggers $1 (nominal times from $2 to $3) that have no attempt in flight and
+ * that no other transaction has locked.
+ */
 export const triggerGiveUp = statement<{ id: string }>(
   "triggerGiveUp",
-  `update dispatcher.triggers t set owner = null
-    where t.id = any ($1::text[]) and t.fire_time between $2 and $3 and t.owner = $4
-      and t.state in ('PENDING', 'RETRYING')
+  `${FREE}
+   update dispatcher.triggers t set owner = null
+    where ${IS_FREE} and t.owner = $4 and t.state in ('PENDING', 'RETRYING')
    returning t.id`,
 );
 
 /**
  * Undoes the claim of attempt number $4 of the triggers $1 (nominal times from $2 to $3) by instance $5, which has not
- * sent them, and removes their owner. A trigger that was cancelled meanwhile becomes CANCELLED.
+ * sent them, and removes their owner. A trigger that was cancelled meanwhile becomes CANCELLED. Rows that another
+ * transaction has locked are not changed.
  */
 export const triggerUnclaim = statement<{ id: string }>(
   "triggerUnclaim",
-  `update dispatcher.triggers t
+  `${FREE}
+   update dispatcher.triggers t
       set attempt_count = $4 - 1, owner = null,
           state = case when t.cancel_time is not null then 'CANCELLED' when $4 = t.attempt_base + 1 then 'PENDING'
                        else 'RETRYING' end,
           start_time = case when $4 = t.attempt_base + 1 then null else t.start_time end,
           end_time = t.cancel_time
-    where t.id = any ($1::text[]) and t.fire_time between $2 and $3 and t.owner = $5
-      and t.state = 'RUNNING' and t.attempt_count = $4
+    where ${IS_FREE} and t.owner = $5 and t.state = 'RUNNING' and t.attempt_count = $4
    returning t.id`,
 );
