@@ -540,6 +540,34 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION scheduler.lock_current_or_skip(job_uids text[], epochs integer[])
+ RETURNS TABLE(uid text, epoch integer, contended boolean)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+#variable_conflict use_column
+declare
+  locked_uids text[];
+begin
+  locked_uids := array(
+    select j.uid
+      from scheduler.jobs j
+      join (select distinct u, e from unnest(job_uids, epochs) as given (u, e)) as given
+        on j.uid = given.u and j.epoch = given.e
+     where j.state <> 'DELETED'
+       for key share of j skip locked);
+  -- A new statement, and so a new snapshot: after a change that has committed meanwhile, the old epoch is not in effect
+  -- here any more. What is in effect and not locked is contended.
+  return query
+    select j.uid, j.epoch, j.uid <> all (locked_uids)
+      from scheduler.jobs j
+      join (select distinct u, e from unnest(job_uids, epochs) as given (u, e)) as given
+        on j.uid = given.u and j.epoch = given.e
+     where j.state <> 'DELETED';
+end
+$function$;
+
 grant execute on function dispatcher.audit_triggers to easycron_scheduler;
 grant execute on function dispatcher.busy_jobs to easycron_scheduler;
 grant execute on function dispatcher.cancel to easycron_scheduler;
@@ -554,6 +582,7 @@ grant execute on function dispatcher.live_jobs to easycron_scheduler;
 grant execute on function dispatcher.redeliver to easycron_scheduler;
 grant execute on function dispatcher.withdraw to easycron_scheduler;
 grant execute on function scheduler.lock_current to easycron_dispatcher;
+grant execute on function scheduler.lock_current_or_skip to easycron_dispatcher;
 grant usage on schema dispatcher to easycron_dispatcher;
 grant usage on schema dispatcher to easycron_scheduler;
 grant usage on schema gateway to easycron_gateway;

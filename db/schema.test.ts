@@ -101,7 +101,7 @@ describe("a freshly migrated database grants", () => {
     });
   });
 
-  test("the dispatcher its own tables, one function of the scheduler's schema, and the reading of revisions", () => {
+  test("the dispatcher its own tables, two functions of the scheduler's schema, and the reading of revisions", () => {
     expect(grantsOf("easycron_dispatcher")).toEqual({
       "schema dispatcher": "usage",
       "schema scheduler": "usage",
@@ -112,6 +112,7 @@ describe("a freshly migrated database grants", () => {
       "table dispatcher.triggers": ALL,
       "function dispatcher.ensure_partitions": "execute",
       "function scheduler.lock_current": "execute",
+      "function scheduler.lock_current_or_skip": "execute",
       "table scheduler.revisions": "select",
     });
   });
