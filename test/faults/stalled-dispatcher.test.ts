@@ -17,7 +17,11 @@ test("nothing of a healthy project is late by more than a second when one of two
   } finally {
     process.kill(pid, "SIGCONT");
   }
-  const lateness = await scene.healthy.between(startMs, startMs + STALL_MS + 4_000);
-  console.log(`a stall of ${STALL_MS} ms: ${JSON.stringify(lateness)}`);
-  expect(lateness.worstMs).toBeLessThan(1_000);
+  // What the stalled dispatcher cannot have held: it was handed over after the stall had begun.
+  const after = await scene.healthy.between(startMs + 6_000, startMs + STALL_MS);
+  console.log(`handed over during a stall of ${STALL_MS} ms: ${JSON.stringify(after)}`);
+  expect(after.worstMs).toBeLessThan(1_000);
+  const all = await scene.healthy.between(startMs, startMs + STALL_MS + 4_000);
+  console.log(`all, with what the stalled dispatcher held: ${JSON.stringify(all)}`);
+  expect(all.worstMs).toBeLessThan(1_000);
 });
