@@ -191,6 +191,19 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION dispatcher.fail_if_past(deadline timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog'
+AS $function$
+begin
+  if clock_timestamp() > deadline then
+    raise exception 'the deadline % has passed', deadline using errcode = 'serialization_failure';
+  end if;
+  return true;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION dispatcher.handed_over(of_job_uids text[], last_seqs integer[], from_times timestamp with time zone[])
  RETURNS TABLE(job_uid text, fire_time timestamp with time zone, seq integer)
  LANGUAGE sql
@@ -574,6 +587,7 @@ grant execute on function dispatcher.cancel to easycron_scheduler;
 grant execute on function dispatcher.catchup_end to easycron_scheduler;
 grant execute on function dispatcher.discard to easycron_scheduler;
 grant execute on function dispatcher.ensure_partitions to easycron_dispatcher;
+grant execute on function dispatcher.fail_if_past to easycron_dispatcher;
 grant execute on function dispatcher.handed_over to easycron_scheduler;
 grant execute on function dispatcher.last_attempt to easycron_scheduler;
 grant execute on function dispatcher.ledger_triggers to easycron_scheduler;

@@ -111,6 +111,7 @@ describe("a freshly migrated database grants", () => {
       "table dispatcher.signing_keys_version": ALL,
       "table dispatcher.triggers": ALL,
       "function dispatcher.ensure_partitions": "execute",
+      "function dispatcher.fail_if_past": "execute",
       "function scheduler.lock_current": "execute",
       "function scheduler.lock_current_or_skip": "execute",
       "table scheduler.revisions": "select",

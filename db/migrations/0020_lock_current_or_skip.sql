@@ -28,5 +28,19 @@ begin
 end
 $$;
 
-revoke execute on function scheduler.lock_current_or_skip from public;
-grant execute on function scheduler.lock_current_or_skip to easycron_dispatcher;
+-- Fails when a deadline has passed by the clock, and otherwise returns true. To be called when a statement has written
+-- its rows: it then undoes them. The error says that a retry may succeed.
+create function dispatcher.fail_if_past(deadline timestamptz)
+returns boolean
+language plpgsql volatile set search_path = pg_catalog
+as $$
+begin
+  if clock_timestamp() > deadline then
+    raise exception 'the deadline % has passed', deadline using errcode = 'serialization_failure';
+  end if;
+  return true;
+end
+$$;
+
+revoke execute on function scheduler.lock_current_or_skip, dispatcher.fail_if_past from public;
+grant execute on function scheduler.lock_current_or_skip, dispatcher.fail_if_past to easycron_dispatcher;

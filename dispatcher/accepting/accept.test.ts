@@ -1,7 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { TriggerKind } from "../../gen/easycron/v1/trigger_pb.ts";
 import { type Receiver, startReceiver } from "../../test/support/receiver.ts";
-import { createGround, eventOf, type Ground, type TestDispatcher, untilRecorded } from "../testing/ground.ts";
+import {
+  createGround,
+  type EventInit,
+  eventOf,
+  type Ground,
+  type TestDispatcher,
+  untilRecorded,
+} from "../testing/ground.ts";
 
 let ground: Ground;
 let receiver: Receiver;
@@ -158,21 +165,38 @@ describe("a batch with a deadline", () => {
 
   test("is not recorded when the statement has waited for a lock until after it", async () => {
     const job = await ground.addJob(projectId, `${receiver.url}/waited`);
-    const lock = "lock table scheduler.jobs in access exclusive mode";
-    const deadlineMs = BigInt(Math.floor(await databaseNow()) + 1_000);
-    const answer = await ground.whileHeld(lock, [], async () => {
-      const waiting = one.accept([eventOf(job, Date.now() + 3_600_000)], deadlineMs);
-      const isBlocked = async () =>
-        (await ground.sql("select from pg_stat_activity where cardinality(pg_blocking_pids(pid)) > 0"))
-          .length > 0;
-      while (!(await isBlocked()));
-      expect(await databaseNow()).toBeLessThan(Number(deadlineMs));
-      while ((await databaseNow()) <= Number(deadlineMs) + 1);
-      return { waiting };
-    });
-    expect(await answer.waiting).toMatchObject({ recorded: 0, errorCode: 4 });
+    const event = eventOf(job, Date.now() + 3_600_000);
+    const answer = await whileBlocked("lock table scheduler.jobs in access exclusive mode", [], event);
+    expect(answer).toMatchObject({ recorded: 0, errorCode: 4 });
     expect(await count(job.uid)).toBe(0);
   });
+
+  test("is not recorded when it is still being written at the deadline", async () => {
+    const job = await ground.addJob(projectId, `${receiver.url}/writing`);
+    const event = eventOf(job, Date.now() + 3_600_000);
+    // As another dispatcher that is recording the same trigger, and does not commit.
+    const insert = `insert into dispatcher.triggers (id, fire_time, effective_time, due_time, project_id, job_uid,
+        job_name, revision, kind, state, seq, create_time, previous_skipped, previous_missed, zone_data)
+      values ($1, $2, $2, $2, $3, $4, 'job', 1, 'SCHEDULED', 'PENDING', 1, now(), 0, 0, '2026a')`;
+    const fireTime = new Date(Number(event.nominalTimeMs));
+    const values = [event.triggerId, fireTime, projectId, job.uid];
+    expect(await whileBlocked(insert, values, event)).toMatchObject({ recorded: 0, errorCode: 14 });
+    expect(await count(job.uid)).toBe(0);
+  });
+
+  /** Sends an event while another transaction blocks its recording until after the deadline. Returns the answer. */
+  async function whileBlocked(text: string, values: readonly unknown[], event: EventInit) {
+    const deadlineMs = BigInt(Math.floor(await databaseNow()) + 1_000);
+    const { answer } = await ground.whileHeld(text, values, async () => {
+      const answer = one.accept([event], deadlineMs);
+      const blocked = "select from pg_stat_activity where cardinality(pg_blocking_pids(pid)) > 0";
+      while ((await ground.sql(blocked)).length === 0);
+      expect(await databaseNow()).toBeLessThan(Number(deadlineMs));
+      while ((await databaseNow()) <= Number(deadlineMs) + 1);
+      return { answer };
+    });
+    return answer;
+  }
 });
 
 describe("a trigger that is accepted", () => {

@@ -67,11 +67,12 @@ interface RecordedPart {
  * refused, and the others are recorded. An event whose job another transaction has locked is postponed. All other
  * events were recorded, now or earlier, or their job has changed since they were made.
  *
- * Throws SERVICE_UNAVAILABLE; FIELD_INVALID for more than MAX_BATCH events; and DEADLINE_EXCEEDED when `deadlineMs` has
- * passed by PostgreSQL's clock and nothing was recorded or refused.
+ * Throws FIELD_INVALID for more than MAX_BATCH events; DEADLINE_EXCEEDED when `deadlineMs` has passed by PostgreSQL's
+ * clock and nothing was recorded or refused; and SERVICE_UNAVAILABLE, also when `deadlineMs` has passed while the
+ * triggers were written.
  *
- * The statement reads the clock just before it writes. What passes that check is recorded, although its commit may come
- * after the deadline, by the time that writing and committing take.
+ * The statement reads the clock before and after it writes. Nothing is recorded that was not written by the deadline.
+ * Its commit may come after the deadline, by the time that the commit itself takes.
  */
 export async function acceptEvents(
   parts: AcceptParts,

@@ -25,9 +25,11 @@ export interface AcceptedRow {
  * valid; every other trigger has no owner. Nothing is returned about an event of another epoch, and about a trigger
  * that exists.
  *
- * It waits for no lock of a job. It reads the clock once, when the last job is locked and before the first trigger is
- * written, so a batch is late as a whole or not at all. The epochs are looked up in one jsonb value, because the
- * planner would make a nested loop of a join of two arrays.
+ * It waits for no lock of a job. It reads the clock when the last job is locked, and is LATE as a whole or not at all.
+ * It reads the clock again when all triggers are written, because writing may have waited, for example for another
+ * dispatcher that is recording the same trigger; it then fails with SERVICE_UNAVAILABLE and has written nothing.
+ *
+ * The epochs are looked up in one jsonb value, because the planner would make a nested loop of a join of two arrays.
  */
 export const triggerAccept = statement<AcceptedRow>(
   "triggerAccept",
@@ -62,7 +64,10 @@ export const triggerAccept = statement<AcceptedRow>(
     cross join unnest($1::text[], $5::text[], $8::integer[]) as g (id, job_uid, epoch)
     where not current.is_late and current.contended -> g.job_uid = to_jsonb(g.epoch)
    union all
-   select '', 'LATE' from current where current.is_late`,
+   select '', 'LATE' from current where current.is_late
+   union all
+   select '', 'LATE' from (select count(*) as written from recorded) as insertion
+    where insertion.written > 0 and not dispatcher.fail_if_past($20::timestamptz)`,
 );
 
 /** Reads those of the triggers $1 (nominal times from $2 to $3) that instance $4 owns and that are PENDING. */

@@ -207,7 +207,10 @@ function setDead(state: State, member: Member, error: unknown): void {
   Object.assign(member, begin(address, member.client));
   updateLive(state);
   death.abort();
-  state.logger.warn({ address, err: error }, "a dispatcher does not answer; others get its triggers");
+  state.logger.warn(
+    { address, err: error },
+    "a dispatcher does not answer; it gets no triggers until it does",
+  );
 }
 
 function updateLive(state: State): void {

@@ -104,8 +104,8 @@ interface Batch {
  *
  * What is given up here must not be recorded later, because the next turn may decide otherwise. So each batch has a
  * deadline by PostgreSQL's clock, at four fifths of `timeoutMs`, that the recording statement itself checks. A gap
- * remains: a statement that has passed the check and then takes more than the last fifth to write and commit. The next
- * turn sees such triggers if they are committed by then (`readDispatched`).
+ * remains: a commit that takes more than the last fifth. The next turn sees such triggers if they are committed by then
+ * (`readDispatched`).
  */
 export function createHandOver(parts: HandOverParts): HandOver {
   const state: State = { parts, streams: new Map(), lastBatchId: 0n };

@@ -40,8 +40,8 @@ export type AcceptRequest = Message<"easycron.internal.dispatcher.v1.AcceptReque
 
   /**
    * The last moment at which the batch may be recorded, in milliseconds since 1970 by PostgreSQL's clock; 0 for no
-   * limit. The statement that records checks it, after it has waited for what it had to wait for. A batch that is late
-   * is answered with DEADLINE_EXCEEDED.
+   * limit. The statement that records checks it before and after it writes. A batch that is late is answered with
+   * DEADLINE_EXCEEDED, or with UNAVAILABLE if the time ended while it was written.
    *
    * @generated from field: int64 deadline_ms = 3;
    */
