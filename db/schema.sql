@@ -176,6 +176,19 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION dispatcher.fail_if_past(deadline timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog'
+AS $function$
+begin
+  if clock_timestamp() > deadline then
+    raise exception 'the deadline % has passed', deadline using errcode = 'serialization_failure';
+  end if;
+  return true;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION dispatcher.handed_over(of_job_uids text[], last_seqs integer[], from_times timestamp with time zone[])
  RETURNS TABLE(job_uid text, fire_time timestamp with time zone, seq integer)
  LANGUAGE sql
@@ -585,11 +598,40 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION scheduler.lock_current_or_skip(job_uids text[], epochs integer[])
+ RETURNS TABLE(uid text, epoch integer, contended boolean)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+#variable_conflict use_column
+declare
+  locked_uids text[];
+begin
+  locked_uids := array(
+    select j.uid
+      from scheduler.jobs j
+      join (select distinct u, e from unnest(job_uids, epochs) as given (u, e)) as given
+        on j.uid = given.u and j.epoch = given.e
+     where j.state <> 'DELETED'
+       for key share of j skip locked);
+  -- A new statement, and so a new snapshot: after a change that has committed meanwhile, the old epoch is not in effect
+  -- here any more. What is in effect and not locked is contended.
+  return query
+    select j.uid, j.epoch, j.uid <> all (locked_uids)
+      from scheduler.jobs j
+      join (select distinct u, e from unnest(job_uids, epochs) as given (u, e)) as given
+        on j.uid = given.u and j.epoch = given.e
+     where j.state <> 'DELETED';
+end
+$function$;
+
 grant execute on function dispatcher.audit_triggers to easycron_scheduler;
 grant execute on function dispatcher.busy_jobs to easycron_scheduler;
 grant execute on function dispatcher.cancel to easycron_scheduler;
 grant execute on function dispatcher.catchup_end to easycron_scheduler;
 grant execute on function dispatcher.discard to easycron_scheduler;
+grant execute on function dispatcher.fail_if_past to easycron_dispatcher;
 grant execute on function dispatcher.handed_over to easycron_scheduler;
 grant execute on function dispatcher.last_attempt to easycron_scheduler;
 grant execute on function dispatcher.ledger_triggers to easycron_scheduler;
@@ -600,6 +642,7 @@ grant execute on function dispatcher.oldest_snapshot to easycron_dispatcher;
 grant execute on function dispatcher.redeliver to easycron_scheduler;
 grant execute on function dispatcher.withdraw to easycron_scheduler;
 grant execute on function scheduler.lock_current to easycron_dispatcher;
+grant execute on function scheduler.lock_current_or_skip to easycron_dispatcher;
 grant usage on schema dispatcher to easycron_dispatcher;
 grant usage on schema dispatcher to easycron_scheduler;
 grant usage on schema gateway to easycron_gateway;

@@ -21,7 +21,8 @@ import { createPools } from "./pools.ts";
 import { createSchedulerService } from "./scheduler-service.ts";
 import { startSettling } from "./settling/calendars-settle.ts";
 import { beginZoneData, watchZoneData } from "./settling/zone-data-watch.ts";
-import { createHandOver } from "./turns/hand-over.ts";
+import { createDispatchers } from "./turns/dispatchers.ts";
+import { createHandOver, handOverTimeoutMs } from "./turns/hand-over.ts";
 import { createTick, type TickParts } from "./turns/tick.ts";
 import { createZoneData, ownRelease } from "./zones/zone-data.ts";
 
@@ -43,8 +44,9 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
     addresses: config.dispatcherAddresses,
     deadlineMs: 5_000,
   });
-  const streams = Math.max(2, config.dispatcherAddresses.length);
-  const handOver = createHandOver(dispatcher, { streams, timeoutMs: 5_000 });
+  const dispatchers = createDispatchers({ addresses: config.dispatcherAddresses, logger });
+  const timeoutMs = handOverTimeoutMs(config.lookAheadMs);
+  const handOver = createHandOver({ dispatchers, logger, clock, timeoutMs });
   const zoneData = createZoneData(pools.tick, ownRelease());
   const schedules = createScheduleCache(CACHED_SCHEDULES, zoneData);
   const onMissed = (jobUid: string, { reason, count, firstMs, lastMs }: SkipRange) =>
@@ -52,6 +54,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const { lookAheadMs, tickMs, catchupPerSecond, zoneDataNoticeMs } = config;
   const shared = { handOver, schedules, zoneData, clock, lookAheadMs, catchupPerSecond, onMissed };
   await beginZoneData({ ...shared, database: pools.background }, zoneDataNoticeMs, logger);
+  await dispatchers.untilChecked();
   const { loop, tickingSince } = startTicking({ ...shared, database: pools.tick }, tickMs, logger);
   const parts = { ...shared, dispatcher, tickingSince, wake: loop.wake };
   const background = startBackground({ ...parts, database: pools.background }, logger);
@@ -78,6 +81,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
       await Promise.all([server.close(CLOSE_GRACE_MS, hurry), background.stop()]);
       await loop.stop();
       handOver.close();
+      await dispatchers.close();
       dispatcher.close();
       await clock.stop();
       await pools.close();
