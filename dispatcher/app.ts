@@ -16,6 +16,7 @@ import { createPartitions, createSnapshotWatch } from "./housekeeping.ts";
 import { takeLease } from "./instances/lease.ts";
 import { toLaneLimits } from "./lanes/lanes.ts";
 import { type Loops, startLoops } from "./loops.ts";
+import { attemptsFor, readLimits } from "./open-files.ts";
 import { createPipeline, type Pipeline } from "./pipeline.ts";
 import { createPools, type Pools } from "./pools.ts";
 import { type RecoveryParts, releaseAll } from "./recovery/recovery.ts";
@@ -65,7 +66,12 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const attempt = { webhook, plugins, signingKeys, clock, isOwner: () => lease.isValid() };
   const specs = createSpecCache(pools.lookups, CACHED_SPEC_BYTES);
   const holding = createHolding(HELD_LIMITS);
-  const limits = toLaneLimits(config);
+  const deliveryConcurrency = attemptsFor(config.deliveryConcurrency, readLimits());
+  if (deliveryConcurrency < config.deliveryConcurrency) {
+    const fields = { configured: config.deliveryConcurrency, used: deliveryConcurrency };
+    logger.warn(fields, "the limit of open files is too low for the attempts in flight that are configured");
+  }
+  const limits = toLaneLimits({ ...config, deliveryConcurrency });
   const setAside = createSetAside({ database: pools.upkeep, clock, events });
   const shared = { clock, random, events, lease, specs, signingKeys, holding, setAside };
   const { claims: claimDatabase, results: resultDatabase } = pools;
