@@ -1,6 +1,7 @@
 import { describe, expect, inject, test } from "vitest";
 import { type EasyCron, EasyCronError } from "../../sdk/index.ts";
 import { startMesh } from "../support/mesh.ts";
+import { reached } from "../support/reached.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
 import { randomFrom, seedOf } from "../support/seed.ts";
 import { accountFor, createFleet } from "./fleet.ts";
@@ -74,8 +75,6 @@ function mostLost(receiver: Receiver, killMs: number): number {
   );
   return Math.max(2 * RATE, arrived.length);
 }
-
-const reached = (ms: number) => new Promise<void>((done) => setTimeout(done, Math.max(0, ms - Date.now())));
 
 // At once, each with a product of its own: most of their time is waiting for fire times.
 describe.concurrent("200 jobs that fire every second for 30 seconds have exactly one trigger for every fire time", () => {

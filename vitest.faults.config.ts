@@ -1,0 +1,22 @@
+import { join } from "node:path";
+import { defineConfig } from "vitest/config";
+import { reportSlowestFiles } from "./test/support/slowest-files.ts";
+
+process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "node_modules/.cache/compiled");
+
+/**
+ * The tests of faults: each starts a product of its own, causes one fault, and looks at what a healthy project beside
+ * it notices. They run one after the other, because they look at lateness.
+ */
+export default defineConfig({
+  test: {
+    name: "faults",
+    pool: "forks",
+    maxWorkers: 1,
+    include: ["test/faults/**/*.test.ts"],
+    reporters: ["default", reportSlowestFiles()],
+    globalSetup: ["test/support/global-postgres.ts"],
+    testTimeout: 180_000,
+    hookTimeout: 60_000,
+  },
+});
