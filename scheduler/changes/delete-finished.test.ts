@@ -27,6 +27,8 @@ const once = (name: string, afterCompletion: AfterCompletion) =>
     schedules: [{ kind: { case: "once", value: { at: { case: "time", value: timestampFromMs(AT) } } } }],
     target: { kind: { case: "webhook", value: { url: "https://example.com/" } } },
   });
+const told: object[] = [];
+const logger = { error: (fields: object) => void told.push(fields) };
 const again = async ({ uid }: JobRow): Promise<JobRow> => {
   const [row] = await bench.parts.database.query(jobByUid, [PROJECT, uid]);
   if (row === undefined) throw new Error("The job is gone.");
@@ -44,7 +46,7 @@ test("a job that has fired for the last time is kept, unless it asks to be delet
   ];
   await fireAt(AT);
   for (const job of [kept, deleted]) await bench.succeed(job.uid);
-  expect(await deleteFinished(bench.parts)).toBe(1);
+  expect(await deleteFinished(bench.parts, logger)).toBe(1);
   expect(await again(kept)).toMatchObject({ state: "FINISHED" });
   expect(await again(deleted)).toMatchObject({ state: "DELETED" });
   // Its name is free, and its ledger stays.
@@ -60,7 +62,7 @@ test("a finished job is deleted only when all its triggers have ended, retries a
   const [trigger] = await bench.triggersOf(job.uid);
   await bench.start(trigger?.id ?? "");
   await bench.fail(trigger?.id ?? "");
-  expect(await deleteFinished(bench.parts)).toBe(0);
+  expect(await deleteFinished(bench.parts, logger)).toBe(0);
   const finished = await again(job);
   expect(finished.state).toBe("FINISHED");
   const run = manualEvent(finished, {
@@ -71,9 +73,9 @@ test("a finished job is deleted only when all its triggers have ended, retries a
   });
   await bench.record([run]);
   await bench.finish(trigger?.id ?? "", "EXHAUSTED");
-  expect(await deleteFinished(bench.parts)).toBe(0);
+  expect(await deleteFinished(bench.parts, logger)).toBe(0);
   await bench.finish(run.triggerId, "SUCCEEDED");
-  expect(await deleteFinished(bench.parts)).toBe(1);
+  expect(await deleteFinished(bench.parts, logger)).toBe(1);
 });
 
 test("a finished job that an update gives new fire times is not deleted", async () => {
@@ -86,6 +88,6 @@ test("a finished job that an update gives new fire times is not deleted", async 
     schedules: [{ kind: { case: "once" as const, value: { at: { case: "time" as const, value: time } } } }],
   };
   await updateJob(bench.parts, PROJECT, create(UpdateJobRequestSchema, { job: later }));
-  expect(await deleteFinished(bench.parts)).toBe(0);
+  expect(await deleteFinished(bench.parts, logger)).toBe(0);
   expect(await again(job)).toMatchObject({ state: "ACTIVE" });
 });
