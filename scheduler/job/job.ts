@@ -104,10 +104,11 @@ export function etagOf(row: Pick<JobRow, "uid" | "epoch">): string {
 }
 
 /**
- * Returns the job as customers see it at `nowMs`. `nextFireTimeMs` is its first fire time after now, not the cursor.
+ * Returns the job as customers see it at `nowMs`. `nextFireTimeMs` is its first fire time after now, not the cursor. If
+ * the specification cannot be read, the fields of the specification are empty.
  */
 export function toJob(row: JobRow, nextFireTimeMs: number | null, nowMs: number): Job {
-  const job = fromSpecJson(row.spec);
+  const job = readableSpec(row.spec);
   dropSnapshots(job);
   const state = stateAt(row, nowMs);
   job.name = row.name;
@@ -124,6 +125,14 @@ export function toJob(row: JobRow, nextFireTimeMs: number | null, nowMs: number)
   }
   if (nextFireTimeMs !== null) job.nextFireTime = timestampFromMs(nextFireTimeMs) as Timestamp;
   return job;
+}
+
+function readableSpec(spec: string): Job {
+  try {
+    return fromSpecJson(spec);
+  } catch {
+    return create(JobSchema);
+  }
 }
 
 /**
