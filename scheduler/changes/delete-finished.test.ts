@@ -91,3 +91,30 @@ test("a finished job that an update gives new fire times is not deleted", async 
   expect(await deleteFinished(bench.parts, logger)).toBe(0);
   expect(await again(job)).toMatchObject({ state: "ACTIVE" });
 });
+
+test("a job that cannot be deleted is set aside, and the others are deleted", async () => {
+  const jobs = [
+    await once("first", AfterCompletion.DELETE),
+    await once("second", AfterCompletion.DELETE),
+  ].sort((a, b) => a.uid.localeCompare(b.uid));
+  const [bad, good] = jobs;
+  if (bad === undefined || good === undefined) throw new Error("There are two jobs.");
+  await fireAt(AT);
+  for (const job of jobs) await bench.succeed(job.uid);
+  await bench.spoil(
+    "scheduler",
+    `insert into scheduler.epochs (job_uid, epoch, state, revision, after_time, change_time, note)
+     values ($1, 2, 'ACTIVE', 1, now(), now(), '')`,
+    [bad.uid],
+  );
+  told.length = 0;
+  expect(await deleteFinished(bench.parts, logger)).toBe(1);
+  expect(await again(good)).toMatchObject({ state: "DELETED" });
+  expect(await again(bad)).toMatchObject({ state: "FINISHED" });
+  expect(told).toMatchObject([{ jobUid: bad.uid, failures: 1, retryTimeMs: AT + 60_000 }]);
+  expect(await deleteFinished(bench.parts, logger)).toBe(0);
+  expect(told).toHaveLength(1);
+  await bench.spoil("scheduler", "delete from scheduler.epochs where job_uid = $1 and epoch = 2", [bad.uid]);
+  bench.setTime(AT + 60_000);
+  expect(await deleteFinished(bench.parts, logger)).toBe(1);
+});
