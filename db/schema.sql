@@ -471,12 +471,13 @@ CREATE INDEX requests_create_time ON scheduler.requests USING btree (create_time
 create table scheduler.revisions (
   job_uid text not null,
   revision integer not null,
-  spec json not null,
+  spec text not null,
   create_time timestamp with time zone not null,
   actor text not null default ''::text,
   zone_data text not null default ''::text,
   fired_count integer not null default 0,
   waiting_time timestamp with time zone,
+  facets jsonb not null,
   constraint revisions_job_uid_fkey FOREIGN KEY (job_uid) REFERENCES scheduler.jobs(uid),
   constraint revisions_pkey PRIMARY KEY (job_uid, revision)
 );

@@ -4,7 +4,7 @@ import type { JobRow, TurnRow } from "./job.ts";
 const COLUMNS = `j.uid, j.project_id, j.name, j.state, j.revision, j.epoch, j.next_fire_time, j.last_fire_time,
   j.last_seq, j.wake_time, j.after_time, j.carry, j.pause_note, j.pause_until, j.create_time, j.update_time`;
 /** The columns of `JobRow` and the from clause that they need. */
-export const JOB_WITH_SPEC = `${COLUMNS}, r.spec::text as spec, r.zone_data
+export const JOB_WITH_SPEC = `${COLUMNS}, r.spec, r.zone_data
   from scheduler.jobs j join scheduler.revisions r on r.job_uid = j.uid and r.revision = j.revision`;
 
 /**
@@ -58,9 +58,6 @@ export const jobsAfterName = statement<JobRow>(
    order by j.name collate "C" limit $3`,
 );
 
-const IN_ZONES = `exists (select from json_array_elements(r.spec -> 'schedules') as s (schedule)
-  where coalesce(nullif(s.schedule ->> 'timeZone', ''), 'UTC') = any (`;
-
 /**
  * Returns jobs that have a schedule in one of the zones $1 and whose current revision was not computed with one of the
  * zone data versions $2: at most $4, with a uid greater than $3, without deleted ones.
@@ -69,7 +66,7 @@ export const jobsInZones = statement<{ uid: string; project_id: string; name: st
   "jobsInZones",
   `select j.uid, j.project_id, j.name
      from scheduler.jobs j join scheduler.revisions r on r.job_uid = j.uid and r.revision = j.revision
-    where j.uid > $3 and j.state <> 'DELETED' and r.zone_data <> all ($2::text[]) and ${IN_ZONES}$1::text[]))
+    where j.uid > $3 and j.state <> 'DELETED' and r.zone_data <> all ($2::text[]) and r.facets -> 'zones' ?| $1::text[]
     order by j.uid limit $4`,
 );
 
@@ -81,7 +78,7 @@ export const jobsOfProjectInZones = statement<JobRow>(
   "jobsOfProjectInZones",
   `select ${JOB_WITH_SPEC}
     where j.project_id = $1 and j.state <> 'DELETED' and j.name collate "C" > $3
-      and (${IN_ZONES}$2::text[]))
+      and (r.facets -> 'zones' ?| $2::text[]
            or exists (select from scheduler.job_calendars jc
                         join scheduler.calendars c on c.uid = jc.calendar_uid
                         join scheduler.calendar_versions v on v.calendar_uid = c.uid and v.version = c.version
