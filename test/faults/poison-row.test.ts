@@ -59,7 +59,7 @@ test("a payload with U+0000 is delivered as it is, and another project is on tim
 
 test("a specification that is no JSON concerns its own job only", async () => {
   const at = nextSecond(4_000);
-  const uid = await createJob("spec", { schedules: [{ once: { times: [new Date(at).toISOString()] } }] });
+  const uid = await createJob("spec", { schedules: [{ once: { time: new Date(at).toISOString() } }] });
   await admin.query("update scheduler.revisions set spec = 'not json', facets = '5' where job_uid = $1", [
     uid,
   ]);
@@ -85,7 +85,11 @@ test.each(JOBS)(
 );
 
 test("a calendar that cannot be read concerns the jobs that use it only", async () => {
-  const calendar = { name: "broken", windows: [{ days: ["DAY_OF_WEEK_MONDAY"] }], timeZone: "UTC" };
+  const calendar = {
+    name: "broken",
+    windows: [{ days: ["MONDAY"], start: "00:00", end: "24:00" }],
+    timeZone: "UTC",
+  };
   const made = await scene.troubled.call("CalendarService/CreateCalendar", { calendar });
   expect(made).toMatchObject({ status: 200 });
   await createJob("calendar", { calendars: [{ name: "broken" }] });
