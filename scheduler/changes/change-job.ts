@@ -4,7 +4,7 @@ import { toCarryJson } from "../job/carry.ts";
 import { epochInsert } from "../job/epochs.sql.ts";
 import { fromSpecJson, type JobRow, type JobStateName, stateAt } from "../job/job.ts";
 import { jobByUid, jobChange, jobLockForChange, jobWithdraw, type WithdrawnRow } from "../job/jobs.sql.ts";
-import { addSkips } from "../job/skips.sql.ts";
+import { addSkips, skipsLast } from "../job/skips.sql.ts";
 import type { SkipReason } from "../job/verdict.ts";
 import type { Parts } from "../parts.ts";
 import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
@@ -37,8 +37,9 @@ export interface PreparedJob {
   /** The end of the chain after triggers were withdrawn, and the carry. Do not use its cursor: it is out of date. */
   readonly position: Position;
   /**
-   * The new cursor must be after this, in epoch milliseconds: the time of the change, or the fire time of a later
-   * trigger that had already started.
+   * The new cursor must be after this, in epoch milliseconds: the time of the change, or the last fire time that is
+   * decided already, if that is later. It can be later, because a trigger had already started, or because the clock was
+   * set back, or because the clock of another scheduler is ahead of this one's.
    */
   readonly afterMs: number;
 }
@@ -87,12 +88,31 @@ export async function prepareJob(tx: Queryable, parts: PrepareParts, given: JobR
   await tx.query(jobLockForChange, [row.uid]);
   const withdrawn = await tx.query(jobWithdraw, [row.uid, toSqlTime(changeTimeMs)]);
   const kept = withdrawn.find((each) => each.kept);
-  const afterMs = Math.max(changeTimeMs, kept?.fire_time ?? changeTimeMs);
   const removed = withdrawn.filter((each) => !each.kept);
+  const lastMs = kept?.fire_time ?? (removed[0] === undefined ? decided.lastFireTimeMs : null);
+  const afterMs = await decidedUntil(tx, row, changeTimeMs, lastMs);
   const position = rewind(decided, removed, kept, afterMs);
   const paused = schedule === undefined ? 0 : countPaused(row, schedule, afterMs);
   const carry = { ...position.carry, skipped: Math.max(0, position.carry.skipped + paused) };
   return { row, changeTimeMs, position: { ...position, carry }, afterMs };
+}
+
+/**
+ * Returns up to when the fire times of a locked job are decided, in epoch milliseconds: `changeTimeMs` or later. An
+ * epoch that began before a decided fire time would decide it again, so that it would be skipped and fire too.
+ * `lastMs` is the last fire time whose trigger stays. In a pause that the tick has ended ahead of time, the epoch of
+ * the row lies ahead, and nothing in it is decided.
+ */
+async function decidedUntil(
+  tx: Queryable,
+  row: JobRow,
+  changeTimeMs: number,
+  lastMs: number | null,
+): Promise<number> {
+  const [lastSkip] = await tx.query(skipsLast, [[row.uid]]);
+  const isAhead = stateAt(row, changeTimeMs) !== row.state;
+  const begunMs = isAhead ? changeTimeMs : row.after_time;
+  return Math.max(changeTimeMs, begunMs, lastMs ?? changeTimeMs, lastSkip?.last_fire_time ?? changeTimeMs);
 }
 
 // Resumes a job whose pause has ended although no tick has resumed it yet. The pause ends at its `until` time, not at
@@ -121,12 +141,9 @@ function rewind(
   const { late } = decided.carry;
   const requested = decided.carry.requested.filter((each) => each > afterMs || waiting.includes(each));
   const [first] = removed;
-  if (kept !== undefined) {
-    const carry = { waiting, late, requested, run: null, skipped: 0, missed: 0 };
-    return { nextFireTimeMs: null, lastFireTimeMs: kept.fire_time, lastSeq: kept.seq, carry };
-  }
-  // If the turn that handed over the first one never committed, its counts already include those of the row.
-  const counted = first !== undefined && first.seq > decided.lastSeq;
+  // If the turn that handed over the last of them never committed, its counts already include those of the row.
+  const lastSeq = removed.at(-1)?.seq ?? kept?.seq ?? 0;
+  const counted = lastSeq > decided.lastSeq;
   const carry = {
     waiting,
     late,
@@ -135,6 +152,9 @@ function rewind(
     skipped: removed.reduce((sum, each) => sum + each.previous_skipped, counted ? 0 : decided.carry.skipped),
     missed: removed.reduce((sum, each) => sum + each.previous_missed, counted ? 0 : decided.carry.missed),
   };
+  if (kept !== undefined) {
+    return { nextFireTimeMs: null, lastFireTimeMs: kept.fire_time, lastSeq: kept.seq, carry };
+  }
   if (first === undefined) return { ...decided, carry };
   return {
     nextFireTimeMs: null,

@@ -52,7 +52,8 @@ async function resume(
   schedule: CompiledSchedule,
   endMs: number,
 ): Promise<number> {
-  const afterMs = endMs - 1;
+  // The pause may have begun after its end, if the clock was set back in between.
+  const afterMs = Math.max(endMs - 1, row.after_time);
   const carry = readCarry(row.carry);
   const { maxFires, deleteFinished } = schedule.policies;
   const hasFiredAll = maxFires > 0 && row.last_seq >= maxFires;
