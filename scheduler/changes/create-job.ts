@@ -6,7 +6,7 @@ import { type CreateJobRequest, CreateJobRequestSchema } from "../../gen/easycro
 import { failure, fieldFailure } from "../../mesh/errors.ts";
 import { type BoundName, bindCalendars, gatesOf } from "../calendars/calendars.ts";
 import { edgeNames, withSnapshots } from "../calendars/edges.ts";
-import { epochInsert } from "../job/epochs.sql.ts";
+import { epochsInsert } from "../job/epochs.sql.ts";
 import { toFacetsJson } from "../job/facets.ts";
 import { type JobRow, type JobStateName, toSpecJson } from "../job/job.ts";
 import { jobByName, jobByUid, jobInsert } from "../job/jobs.sql.ts";
@@ -162,7 +162,7 @@ async function insertRows(
   ]);
   const facets = toFacetsJson(checked.job);
   await tx.query(revisionInsert, [uid, 1, checked.spec, time, actor, row.zone_data, 0, null, facets]);
-  await tx.query(epochInsert, [uid, 1, "ACTIVE", 1, time, null, time, ""]);
+  await tx.query(epochsInsert, [[uid], [1], ["ACTIVE"], [1], [time], [null], [time], [""]]);
   const names = calendarNames(checked.job);
   if (names.length > 0) {
     await bindCalendars(tx, projectId, [{ jobUid: uid, names }]);

@@ -5,7 +5,7 @@ import { jobsLive, jobsToDelete } from "../job/jobs.sql.ts";
 import type { Parts } from "../parts.ts";
 import { type ChangeParts, prepareJob } from "./change-job.ts";
 import { lockJob } from "./lock-job.ts";
-import { writeDeletion } from "./pause-job.ts";
+import { writeDeletions } from "./pause-job.ts";
 
 /** The most jobs that one pass deletes. */
 const BATCH = 100;
@@ -25,7 +25,7 @@ export async function deleteFinished(parts: ChangeParts & Pick<Parts, "database"
         const prepared = await prepareJob(tx, parts, await lockJob(tx, reference));
         // From here on no dispatcher can record a new trigger of the job, so this check is final.
         if ((await tx.query(jobsLive, [[job.uid]])).length > 0) return false;
-        await writeDeletion(tx, parts, prepared);
+        await writeDeletions(tx, parts, [prepared]);
         return true;
       } catch (error) {
         if (error instanceof EasyCronError && ["JOB_NOT_FOUND", "ETAG_MISMATCH"].includes(error.reason))

@@ -121,14 +121,16 @@ test("an operation that cannot be read concerns its own job only", async () => {
   await expectHealthy("scheduler.operations", 5);
 });
 
-test("a trigger that cannot be claimed concerns its own job only", async () => {
+test("a trigger whose row cannot be changed concerns its own job only", async () => {
   const uid = await createJob("trigger");
   await scene.troubled.receiver.waitFor((all) => all.some(({ job }) => job === "trigger"));
-  const { rowCount } = await admin.query(
-    "update dispatcher.triggers set attempt_count = 2147483647 where job_uid = $1 and state = 'PENDING'",
-    [uid],
+  await admin.query(`
+    create function dispatcher.refuse() returns trigger language plpgsql
+        as $$ begin raise exception 'planted' using errcode = 'data_exception'; end $$`);
+  await admin.query(
+    `create trigger refuse before update on dispatcher.triggers
+        for each row when (old.job_uid = '${uid}') execute function dispatcher.refuse()`,
   );
-  expect(rowCount).toBeGreaterThan(0);
   await expectHealthy("dispatcher.triggers", 5);
 });
 
