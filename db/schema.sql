@@ -494,6 +494,20 @@ create table scheduler.revisions (
   constraint revisions_pkey PRIMARY KEY (job_uid, revision)
 );
 
+create table scheduler.set_aside (
+  kind text not null,
+  id text not null,
+  project_id text not null,
+  problem text not null,
+  error text not null,
+  failures integer not null,
+  first_time timestamp with time zone not null,
+  last_time timestamp with time zone not null,
+  retry_time timestamp with time zone not null,
+  constraint set_aside_kind_check CHECK ((kind = ANY (ARRAY['job'::text, 'deletion'::text, 'backfill'::text]))),
+  constraint set_aside_pkey PRIMARY KEY (kind, id)
+);
+
 create table scheduler.skips (
   job_uid text not null,
   first_fire_time timestamp with time zone not null,
@@ -591,6 +605,7 @@ grant delete, insert, select, update on table scheduler.operations to easycron_s
 grant delete, insert, select, update on table scheduler.requests to easycron_scheduler;
 grant select on table scheduler.revisions to easycron_dispatcher;
 grant delete, insert, select, update on table scheduler.revisions to easycron_scheduler;
+grant delete, insert, select, update on table scheduler.set_aside to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.skips to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.undos to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.zone_data to easycron_scheduler;

@@ -4,6 +4,7 @@ import type { Clock } from "../mesh/clock.ts";
 import type { Logger } from "../mesh/logger.ts";
 import { undoDeleteOlder } from "./batch/batch.sql.ts";
 import { requestDeleteOlder } from "./requests/requests.sql.ts";
+import { forgetSetAside } from "./set-aside/set-aside.ts";
 
 /** How long a request id is kept. */
 const REQUEST_MEMORY_MS = 24 * 3_600_000;
@@ -31,21 +32,23 @@ export async function deleteOldUndos(database: Database, nowMs: number): Promise
   );
 }
 
-/** Deletes old request ids and undos every ten minutes. A failure is logged, and the next round tries again. */
+/**
+ * Deletes old request ids and undos every ten minutes, and forgets what is set aside and has not been tried for a day.
+ * Each failure is logged, and the next round tries again. None stops the other work.
+ */
 export function startHousekeeping(parts: {
   readonly database: Database;
   readonly clock: Clock;
   readonly logger: Logger;
 }): { stop(): void } {
+  const { database, clock, logger } = parts;
+  const onFailure = (work: string) => (error: unknown) =>
+    logger.warn({ err: error }, `cannot delete old ${work}; trying again in ten minutes`);
   const timer = setInterval(() => {
-    const now = parts.clock.now();
-    Promise.all([deleteOldRequests(parts.database, now), deleteOldUndos(parts.database, now)]).catch(
-      (error: unknown) =>
-        parts.logger.warn(
-          { err: error },
-          "cannot delete old request ids and undos; trying again in ten minutes",
-        ),
-    );
+    const now = clock.now();
+    deleteOldRequests(database, now).catch(onFailure("request ids"));
+    deleteOldUndos(database, now).catch(onFailure("undos"));
+    forgetSetAside(database, now).catch(onFailure("rows of scheduler.set_aside"));
   }, EVERY_MS);
   timer.unref();
   return { stop: () => clearInterval(timer) };

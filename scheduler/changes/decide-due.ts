@@ -12,6 +12,7 @@ import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
 import { createYield } from "../schedules/slices.ts";
 import { spreadCatchup } from "../turns/catchup.ts";
 import { type Dispatched, readDispatched } from "../turns/dispatched.ts";
+import { sendAll } from "../turns/send-all.ts";
 import { type Turn, takeTurn } from "../turns/turn.ts";
 import type { Position } from "../turns/turn-draft.ts";
 
@@ -128,7 +129,7 @@ async function writeTurns(
     turn.events.map((event) => ({ ...event, epoch: job.epoch })),
   );
   if (events.length > 0) {
-    await parts.handOver.send(await spreadCatchup(tx, events, nowMs, parts.catchupPerSecond));
+    await sendAll(parts.handOver, await spreadCatchup(tx, events, nowMs, parts.catchupPerSecond));
   }
   const ended = taken.flatMap(({ job, turn }) => {
     const endMs = endOf(turn, nowMs);

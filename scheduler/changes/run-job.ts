@@ -9,6 +9,7 @@ import type { JobRow } from "../job/job.ts";
 import type { Parts } from "../parts.ts";
 import { readJob } from "../reading/read-jobs.ts";
 import { findEarlierUse, fingerprintOf, type RequestUse, rememberUse } from "../requests/request-id.ts";
+import { sendAll } from "../turns/send-all.ts";
 
 /** How often a run is tried, because the job can change while its trigger is being handed over. */
 const TRIES = 5;
@@ -32,7 +33,7 @@ export async function runJob(
     const nominalTimeMs = await nominalTimeOf(parts, row, use);
     const zoneData = parts.zoneData.inForce(nominalTimeMs).version;
     const event = manualEvent(row, { nominalTimeMs, requestId, payloadJson, zoneData });
-    await parts.handOver.send([event]);
+    await sendAll(parts.handOver, [event]);
     const trigger = await findTrigger(parts, projectId, event.triggerId);
     if (trigger !== undefined) return trigger;
   }

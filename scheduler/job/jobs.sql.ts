@@ -143,14 +143,36 @@ export const jobsLockForChange = statement<{ uid: string }>(
 );
 
 /**
- * Claims jobs with a wake time after $4 and up to $1: at most $2, earliest first, without the jobs $3 and without those
- * that another scheduler has locked.
+ * Claims jobs with a wake time after $3 and up to $1: at most $2, earliest first, without those that are set aside and
+ * without those that another scheduler has locked.
  */
 export const jobClaimDue = statement<TurnRow>(
   "jobClaimDue",
   `select ${COLUMNS} from scheduler.jobs j
-    where j.wake_time <= $1 and j.wake_time > $4 and j.uid <> all ($3::text[])
-    order by j.wake_time limit $2 for no key update skip locked`,
+    where j.wake_time <= $1 and j.wake_time > $3
+      and not exists (select from scheduler.set_aside s where s.kind = 'job' and s.id = j.uid)
+    order by j.wake_time limit $2 for no key update of j skip locked`,
+);
+
+/**
+ * Claims jobs that are set aside and are to be tried again at $1: at most $2. A job that was changed since it was set
+ * aside is tried at once, because the change may have mended it. A time of change after $1 is the end of a pause that
+ * has been ended ahead of time.
+ */
+export const jobClaimSetAside = statement<TurnRow>(
+  "jobClaimSetAside",
+  `select ${COLUMNS} from scheduler.set_aside s join scheduler.jobs j on j.uid = s.id
+    where s.kind = 'job' and j.wake_time <= $1
+      and (s.retry_time <= $1 or (j.update_time > s.last_time and j.update_time <= $1))
+    order by s.retry_time limit $2 for no key update of j skip locked`,
+);
+
+/** Claims those of the jobs $2 that have a wake time up to $1, without those that another scheduler has locked. */
+export const jobClaimThese = statement<TurnRow>(
+  "jobClaimThese",
+  `select ${COLUMNS} from scheduler.jobs j
+    where j.uid = any ($2::text[]) and j.wake_time <= $1
+    order by j.wake_time for no key update of j skip locked`,
 );
 
 /** Writes the results of turns: uid, state, cursor, last fire time, last sequence number, wake time, carry. */
@@ -230,14 +252,16 @@ export const jobsHandedOver = statement<{ job_uid: string; fire_time: number; se
 );
 
 /**
- * Returns finished jobs to delete, at most $1: those without an unfinished trigger and without a running backfill. A
- * function of the dispatcher finds the triggers, because the scheduler may not read the dispatcher's tables.
+ * Returns finished jobs to delete at $2, at most $1: those without an unfinished trigger and without a running backfill,
+ * and without those whose deletion is set aside. A function of the dispatcher finds the triggers, because the scheduler may not read the dispatcher's tables.
  */
 export const jobsToDelete = statement<{ uid: string; project_id: string; name: string; epoch: number }>(
   "jobsToDelete",
   `with finished as materialized (
      select j.uid, j.project_id, j.name, j.epoch from scheduler.jobs j
       where j.delete_finished and j.state = 'FINISHED'
+        and not exists (select from scheduler.set_aside s
+                         where s.kind = 'deletion' and s.id = j.uid and s.retry_time > $2)
         and not exists (select from scheduler.operations o where o.job_uid = j.uid and o.state = 'RUNNING'))
    select * from finished
     where uid not in (select dispatcher.live_jobs(array(select uid from finished))) order by uid limit $1`,

@@ -80,7 +80,7 @@ describe("handing over", () => {
     await handOver.send([event]);
     await first.stop();
     await serve(accept, `127.0.0.1:${first.port}`);
-    const tryUntilSent = async (): Promise<void> => handOver.send([event]).catch(tryUntilSent);
+    const tryUntilSent = async (): Promise<unknown> => handOver.send([event]).catch(tryUntilSent);
     await tryUntilSent();
   });
 });

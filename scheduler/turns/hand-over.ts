@@ -11,14 +11,20 @@ import type { TriggerEventInit } from "../job/chain.ts";
 /** Largest number of events in one message of the stream. */
 export const MAX_BATCH = 1_000;
 
+/** An event that a dispatcher cannot record, for a reason that lies in the event itself. */
+export interface RefusedEvent {
+  readonly triggerId: string;
+  readonly problem: string;
+}
+
 /** Hands trigger events over to the dispatchers. */
 export interface HandOver {
   /**
-   * Sends events and resolves when a dispatcher has made all of them durable. The same events may be sent any number of
-   * times. Throws SERVICE_UNAVAILABLE when no dispatcher confirms within the time limit; the events may then be
+   * Sends events and resolves when a dispatcher has made them durable, except for those that it refuses, which are
+   * returned. The same events may be sent any number of times. Throws SERVICE_UNAVAILABLE when no dispatcher confirms within the time limit; the events may then be
    * recorded or not.
    */
-  send(events: readonly TriggerEventInit[]): Promise<void>;
+  send(events: readonly TriggerEventInit[]): Promise<readonly RefusedEvent[]>;
   /** Ends the streams. */
   close(): void;
 }
@@ -83,6 +89,7 @@ export function createHandOver(
         batches.push(sendBatch(events.slice(from, from + MAX_BATCH)));
       }
       await Promise.all(batches);
+      return [];
     },
     close: () => {
       for (const stream of streams) if (stream !== undefined && !stream.isBroken) stream.call.end();

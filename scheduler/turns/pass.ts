@@ -1,21 +1,18 @@
-import type { CalendarGate } from "../../cron/calendar-gate.ts";
 import type { Database, Queryable } from "../../db/pool.ts";
-import { toSqlTime, toSqlTimeOrNull } from "../../db/time.ts";
-import { gatesOfMany } from "../calendars/calendars.ts";
-import { toCarryJson } from "../job/carry.ts";
-import { epochEnd } from "../job/epochs.sql.ts";
-import type { TurnRow } from "../job/job.ts";
-import { jobAdvance, jobClaimDue } from "../job/jobs.sql.ts";
+import { failure } from "../../mesh/errors.ts";
+import { takeApart } from "../../mesh/take-apart.ts";
+import type { TriggerEventInit } from "../job/chain.ts";
+import { checkTurnRow, type TurnRow } from "../job/job.ts";
 import type { ScheduleCache } from "../job/schedule-cache.ts";
-import { addSkips } from "../job/skips.sql.ts";
 import { missedOf, type SkipRange } from "../job/verdict.ts";
-import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
+import { isItemFault, putBack, type SetAside, setAside, type Trouble } from "../set-aside/set-aside.ts";
 import type { ZoneData } from "../zones/zone-data.ts";
 import { spreadCatchup } from "./catchup.ts";
-import { type Dispatched, readDispatched } from "./dispatched.ts";
-import type { HandOver } from "./hand-over.ts";
+import { type Claim, claimAgain, claimJobs } from "./claim.ts";
+import { type DecidedTurn, decideTurns } from "./decide-turns.ts";
+import type { HandOver, RefusedEvent } from "./hand-over.ts";
 import { resumeDue } from "./resume-due.ts";
-import { type Turn, takeTurn } from "./turn.ts";
+import { writeTurns } from "./write-turns.ts";
 
 /** What a pass uses. There is no clock in it: a pass is given the time, so that all of it decides for one instant. */
 export interface PassParts {
@@ -27,34 +24,15 @@ export interface PassParts {
   readonly lookAheadMs: number;
   /** The catch-up rate of one project: how many of its late triggers become due in a second. */
   readonly catchupPerSecond: number;
-  /**
-   * Called with a job whose next fire time cannot be computed. The job is left alone for one minute, then tried again.
-   */
-  readonly onTrouble: (jobUid: string, error: unknown) => void;
+  /** Called with a job that is set aside, because its fire times cannot be decided or recorded, each time it fails. */
+  readonly onTrouble: (jobUid: string, error: unknown, aside: SetAside) => void;
   /** Called with fire times of a job that an outage made us miss. */
   readonly onMissed: (jobUid: string, range: SkipRange) => void;
 }
 
-/** Most jobs in one transaction of jobs that are on time. */
-export const CLAIM_LIMIT = 500;
-/** Most jobs in one transaction of late jobs. */
-export const LATE_CLAIM_LIMIT = 100;
-/** Most events of one job in one transaction. The backlog of a long outage takes several. */
-const JOB_EVENTS_LIMIT = 1_000;
-/** Most events in one transaction. */
-const EVENTS_LIMIT = 5_000;
-/**
- * Most fire times that one transaction decides. This takes some tens of milliseconds, so jobs on time need not wait
- * long.
- */
-const DECISIONS_LIMIT = 20_000;
-/** How long a job is left alone after its next fire time could not be computed. */
-const TROUBLE_MS = 60_000;
 /** What passes remember. */
 export interface PassState {
   readonly parts: PassParts;
-  /** By job: until when it is left alone, because its next fire time could not be computed. Epoch milliseconds. */
-  readonly troubledUntil: Map<string, number>;
   /**
    * By job: when to look at it, for jobs whose fire times are decided exactly on time. Epoch milliseconds. An entry may
    * be out of date, because another scheduler took the job. This costs one needless look.
@@ -62,178 +40,156 @@ export interface PassState {
   readonly exactWakes: Map<string, number>;
 }
 
-/** A job with the turn that was decided for it. */
-interface DecidedTurn {
-  readonly row: TurnRow;
-  readonly turn: Turn;
-  /** Whether the job's fire times are decided at their own instant, not ahead of it. */
-  readonly isExact: boolean;
-}
-
-/** What is left of the limits of one transaction. */
-interface Budget {
-  readonly events: number;
-  readonly decisions: number;
-}
-
-interface PassResult {
+/** What a pass did. */
+export interface PassResult {
   readonly events: number;
   readonly more: boolean;
 }
 
-/** Which jobs one transaction claims: those with a wake time after `afterMs` (null: any) and up to `untilMs`. */
-export interface Claim {
-  readonly afterMs: number | null;
-  readonly untilMs: number;
-  readonly maxJobs: number;
-}
-
 /**
- * Runs one transaction at the instant `nowMs`, in epoch milliseconds: claims jobs, decides their fire times, hands the
- * events over and advances the cursors.
+ * Runs one pass at the instant `nowMs`, in epoch milliseconds: a transaction that claims jobs, decides their fire times,
+ * hands the events over and advances the cursors.
+ *
+ * A job that cannot be read, decided or recorded is set aside, and the others go on. Most such jobs are found one by one
+ * within the transaction. If the transaction itself fails, and not for a reason that would hit every job, it is run again
+ * for halves of the claimed jobs, until the jobs that fail alone are found.
  */
-export function runPass(state: PassState, nowMs: number, claim: Claim): Promise<PassResult> {
-  const { database, schedules } = state.parts;
-  return database.transaction(async (tx) => {
-    const claimed = await claimJobs(state, tx, claim);
-    const paused = claimed.filter(({ state }) => state === "PAUSED");
-    const onTrouble = (jobUid: string, error: unknown) => leaveAlone(state, nowMs, jobUid, error);
-    const resumed = await resumeDue(tx, { schedules, onTrouble }, paused);
-    const active = claimed.filter(({ state }) => state === "ACTIVE");
-    if (active.length === 0) return { events: 0, more: resumed > 0 };
-    const decided = await decideTurns(state, nowMs, tx, active);
-    const events = await handOverTurns(state, nowMs, tx, decided);
-    const isMore =
-      resumed > 0 ||
-      claimed.length === claim.maxJobs ||
-      decided.length < active.length ||
-      decided.some(({ turn }) => turn.more);
-    return { events, more: isMore };
-  });
-}
-
-function claimJobs(
-  state: PassState,
-  tx: Queryable,
-  { afterMs, untilMs, maxJobs }: Claim,
-): Promise<TurnRow[]> {
-  const after = afterMs === null ? "-infinity" : toSqlTime(afterMs);
-  const without = [...state.troubledUntil.keys()];
-  return tx.query(jobClaimDue, [toSqlTime(untilMs), maxJobs, without, after]);
-}
-
-async function decideTurns(
-  state: PassState,
-  nowMs: number,
-  tx: Queryable,
-  rows: readonly TurnRow[],
-): Promise<DecidedTurn[]> {
-  const { zoneData } = state.parts;
-  const schedules = await state.parts.schedules.loadEach(tx, rows);
-  const references = rows.map((row, index) => {
-    const schedule = schedules[index];
-    const calendars = schedule === undefined || schedule instanceof Error ? [] : schedule.calendars;
-    return { projectId: row.project_id, references: calendars };
-  });
-  const gates = await gatesOfMany(tx, zoneData, references);
-  const dispatched = await readDispatched(tx, rows, schedules, nowMs);
-  const decided: DecidedTurn[] = [];
-  let budget: Budget = { events: EVENTS_LIMIT, decisions: DECISIONS_LIMIT };
-  for (const [index, row] of rows.entries()) {
-    const [schedule, known] = [schedules[index], dispatched[index]];
-    if (schedule === undefined || known === undefined || budget.events <= 0 || budget.decisions <= 0) break;
-    const turn = tryTurn(state, nowMs, { row, schedule, gates: gates[index], dispatched: known }, budget);
-    if (turn === undefined) continue;
-    budget = { events: budget.events - turn.events.length, decisions: budget.decisions - turn.decisions };
-    const isExact = !(schedule instanceof Error) && schedule.policies.overlap !== "ALLOW_ALL";
-    decided.push({ row, turn, isExact });
-  }
-  return decided;
-}
-
-/** What was read about one job. */
-interface ReadJob {
-  readonly row: TurnRow;
-  readonly schedule: CompiledSchedule | Error;
-  readonly gates: readonly CalendarGate[] | undefined;
-  readonly dispatched: Dispatched;
-}
-
-/** Takes the turn of one job. If it throws, the job is left alone for a while and undefined is returned. */
-function tryTurn(
-  state: PassState,
-  nowMs: number,
-  { row, schedule, gates, dispatched }: ReadJob,
-  budget: Budget,
-): Turn | undefined {
-  const { zoneData, lookAheadMs } = state.parts;
+export async function runPass(state: PassState, nowMs: number, claim: Claim): Promise<PassResult> {
+  let claimed: readonly TurnRow[] = [];
   try {
-    if (schedule instanceof Error) throw schedule;
-    if (gates === undefined) throw new Error("A calendar of the job does not exist or cannot be compiled.");
-    return takeTurn({
-      row,
-      schedule,
-      gates,
-      ...dispatched,
-      nowMs,
-      lookAheadMs,
-      limit: Math.min(JOB_EVENTS_LIMIT, budget.events),
-      mostDecisions: budget.decisions,
-      zoneData: zoneData.label(schedule, nowMs),
+    return await runOnce(state, nowMs, claim, async (tx) => {
+      claimed = await claimJobs(tx, claim);
+      return claimed;
     });
   } catch (error) {
-    leaveAlone(state, nowMs, row.uid, error);
-    return undefined;
+    if (!isItemFault(error) || claimed.length === 0) throw error;
   }
+  const again = (rows: readonly TurnRow[]) =>
+    runOnce(state, nowMs, claim, (tx) => claimAgain(tx, claim, rows));
+  const { results, failed } = await takeApart(claimed, again, { isItemFault });
+  const troubles = failed.map(({ item, error }) => toTrouble(item, CANNOT_RECORD, error));
+  await report(state, nowMs, troubles);
+  return {
+    events: results.reduce((sum, { events }) => sum + events, 0),
+    more: claimed.length === claim.maxJobs || results.some(({ more }) => more),
+  };
 }
 
-function leaveAlone(
-  { parts, troubledUntil }: PassState,
-  nowMs: number,
-  jobUid: string,
-  error: unknown,
-): void {
-  troubledUntil.set(jobUid, nowMs + TROUBLE_MS);
-  parts.onTrouble(jobUid, error);
+/** What one transaction did. */
+interface Done {
+  readonly resumed: number;
+  readonly more: boolean;
+  /** The turns that are written. */
+  readonly written: readonly DecidedTurn[];
+  readonly troubles: readonly Trouble[];
 }
 
-/** Hands over the events of the turns, then writes what the turns decided. Returns the number of events. */
-async function handOverTurns(
-  { parts, exactWakes }: PassState,
+async function runOnce(
+  state: PassState,
   nowMs: number,
-  tx: Queryable,
-  decided: readonly DecidedTurn[],
-): Promise<number> {
-  const events = decided.flatMap(({ turn }) => turn.events);
-  await parts.handOver.send(await spreadCatchup(tx, events, nowMs, parts.catchupPerSecond));
-  await writeTurns(tx, decided);
-  for (const { row, turn, isExact } of decided) {
+  claim: Claim,
+  claimRows: (tx: Queryable) => Promise<readonly TurnRow[]>,
+): Promise<PassResult> {
+  const { parts, exactWakes } = state;
+  const done = await parts.database.transaction(async (tx) =>
+    takeTurns(parts, nowMs, claim, tx, await claimRows(tx)),
+  );
+  for (const { row, turn, isExact } of done.written) {
     if (isExact && turn.wakeMs !== null) exactWakes.set(row.uid, turn.wakeMs);
     for (const range of missedOf(turn.skips)) parts.onMissed(row.uid, range);
   }
-  return events.length;
+  await report(state, nowMs, done.troubles);
+  return { events: done.written.reduce((sum, { turn }) => sum + turn.events.length, 0), more: done.more };
 }
 
-async function writeTurns(tx: Queryable, decided: readonly DecidedTurn[]): Promise<void> {
-  await addSkips(
-    tx,
-    decided.flatMap(({ row, turn }) => turn.skips.map((range) => ({ jobUid: row.uid, range }))),
-  );
-  const ended = decided.filter(({ turn }) => turn.endMs !== null);
-  if (ended.length > 0) {
-    await tx.query(epochEnd, [
-      ended.map(({ row }) => row.uid),
-      ended.map(({ row }) => row.epoch),
-      ended.map(({ turn }) => toSqlTimeOrNull(turn.endMs)),
-    ]);
+async function takeTurns(
+  parts: PassParts,
+  nowMs: number,
+  claim: Claim,
+  tx: Queryable,
+  claimed: readonly TurnRow[],
+): Promise<Done> {
+  const troubles: Trouble[] = [];
+  const rows = claimed.filter((row) => isReadable(row, troubles));
+  const onTrouble = (row: TurnRow, error: unknown) =>
+    troubles.push(toTrouble(row, "The end of the job's pause cannot be computed.", error));
+  const paused = rows.filter(({ state }) => state === "PAUSED");
+  const resumed = await resumeDue(tx, { schedules: parts.schedules, onTrouble }, paused);
+  const active = rows.filter(({ state }) => state === "ACTIVE");
+  const { decided, undecided, troubles: failed } = await decideTurns(parts, nowMs, tx, active);
+  troubles.push(...failed);
+  const written = await handOverTurns(parts, nowMs, tx, decided, troubles);
+  if (claim.kind === "SET_ASIDE") {
+    const failing = new Set(troubles.map(({ id }) => id));
+    const good = [...paused, ...written.map(({ row }) => row)].filter(({ uid }) => !failing.has(uid));
+    await putBack(
+      tx,
+      "job",
+      good.map(({ uid }) => uid),
+    );
   }
-  await tx.query(jobAdvance, [
-    decided.map(({ row }) => row.uid),
-    decided.map(({ turn }) => (turn.finished ? "FINISHED" : "ACTIVE")),
-    decided.map(({ turn }) => toSqlTimeOrNull(turn.position.nextFireTimeMs)),
-    decided.map(({ turn }) => toSqlTimeOrNull(turn.position.lastFireTimeMs)),
-    decided.map(({ turn }) => turn.position.lastSeq),
-    decided.map(({ turn }) => toSqlTimeOrNull(turn.wakeMs)),
-    decided.map(({ turn }) => toCarryJson(turn.position.carry)),
-  ]);
+  const more =
+    resumed > 0 || claimed.length === claim.maxJobs || undecided > 0 || written.some(({ turn }) => turn.more);
+  return { resumed, more, written, troubles };
+}
+
+function isReadable(row: TurnRow, troubles: Trouble[]): boolean {
+  try {
+    checkTurnRow(row);
+    return true;
+  } catch (error) {
+    troubles.push(
+      toTrouble(row, "What EasyCron has stored about the job's fire times cannot be read.", error),
+    );
+    return false;
+  }
+}
+
+const CANNOT_RECORD = "The job's fire times cannot be decided or recorded.";
+
+/** Hands over the events of the turns, then writes what the turns decided. Returns the turns that are written. */
+async function handOverTurns(
+  parts: PassParts,
+  nowMs: number,
+  tx: Queryable,
+  decided: readonly DecidedTurn[],
+  troubles: Trouble[],
+): Promise<readonly DecidedTurn[]> {
+  const events = decided.flatMap(({ turn }) => turn.events);
+  const refused = await send(parts, await spreadCatchup(tx, events, nowMs, parts.catchupPerSecond));
+  const problems = new Map(refused.map(({ triggerId, problem }) => [triggerId, problem]));
+  const written = decided.filter(({ row, turn }) => {
+    const event = turn.events.find(({ triggerId }) => problems.has(triggerId));
+    if (event === undefined) return true;
+    const error = new Error(`${event.triggerId}: ${problems.get(event.triggerId)}`);
+    troubles.push(toTrouble(row, "A trigger of the job cannot be recorded.", error));
+    return false;
+  });
+  if (written.length > 0) await writeTurns(tx, written);
+  return written;
+}
+
+// What a dispatcher cannot record is returned. So a hand-over that fails is never the fault of one job.
+async function send(
+  { handOver }: Pick<PassParts, "handOver">,
+  events: readonly TriggerEventInit[],
+): Promise<readonly RefusedEvent[]> {
+  if (events.length === 0) return [];
+  try {
+    return await handOver.send(events);
+  } catch (error) {
+    if (!isItemFault(error)) throw error;
+    throw failure("SERVICE_UNAVAILABLE", { service: "dispatcher" }, { cause: error });
+  }
+}
+
+function toTrouble(row: TurnRow, problem: string, error: unknown): Trouble {
+  return { id: row.uid, projectId: row.project_id, problem, error };
+}
+
+/** Sets jobs aside, after the transaction that has left them out. */
+async function report({ parts }: PassState, nowMs: number, troubles: readonly Trouble[]): Promise<void> {
+  for (const aside of await setAside(parts.database, "job", troubles, nowMs)) {
+    parts.onTrouble(aside.id, aside.error, aside);
+  }
 }

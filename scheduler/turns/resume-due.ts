@@ -9,8 +9,8 @@ import { COUNT_LIMIT, countFireTimes } from "../schedules/count-fire-times.ts";
 /** What `resumeDue` uses. */
 export interface ResumeParts {
   readonly schedules: Pick<ScheduleCache, "loadEach">;
-  /** Called with a job whose schedule cannot be compiled; the job stays paused. */
-  readonly onTrouble: (jobUid: string, error: unknown) => void;
+  /** Called with a job whose fire times cannot be computed; the job stays paused. */
+  readonly onTrouble: (row: TurnRow, error: unknown) => void;
 }
 
 /**
@@ -32,34 +32,47 @@ export async function resumeDue(
   for (const [index, row] of rows.entries()) {
     const schedule = schedules[index];
     if (schedule === undefined || row.pause_until === null) continue;
-    if (schedule instanceof Error) {
-      parts.onTrouble(row.uid, schedule);
-      continue;
-    }
-    const { epoch, count } = resume(row, schedule, row.pause_until);
-    resumed.push(epoch);
-    counted += count;
+    const resumption = tryResume(parts, row, schedule, row.pause_until);
+    if (resumption === undefined) continue;
+    resumed.push(resumption.epoch);
+    counted += resumption.skipped;
     if (counted >= COUNT_LIMIT) break;
   }
   await beginEpochs(tx, resumed);
   return resumed.length;
 }
 
-/**
- * Returns the epoch with which the pause of one job ends at `endMs`, and how many fire times the pause skipped; at most
- * 50,000 are counted.
- */
-function resume(
+/** How a job goes on after its pause. */
+interface Resumption {
+  readonly epoch: BegunEpoch;
+  /** How many fire times the pause skipped; at most 50,000 are counted. */
+  readonly skipped: number;
+}
+
+/** Decides how one job goes on. If that throws, the job is reported, and undefined is returned. */
+function tryResume(
+  parts: Pick<ResumeParts, "onTrouble">,
   row: TurnRow,
-  schedule: CompiledSchedule,
+  schedule: CompiledSchedule | Error,
   endMs: number,
-): { readonly epoch: BegunEpoch; readonly count: number } {
+): Resumption | undefined {
+  try {
+    if (schedule instanceof Error) throw schedule;
+    return resume(row, schedule, endMs);
+  } catch (error) {
+    parts.onTrouble(row, error);
+    return undefined;
+  }
+}
+
+/** Ends the pause of one job at `endMs`. */
+function resume(row: TurnRow, schedule: CompiledSchedule, endMs: number): Resumption {
   // The pause may have begun after its end, if the clock was set back in between.
   const afterMs = Math.max(endMs - 1, row.after_time);
   const carry = readCarry(row.carry);
   const { maxFires, deleteFinished } = schedule.policies;
   const hasFiredAll = maxFires > 0 && row.last_seq >= maxFires;
-  const count = hasFiredAll ? 0 : countFireTimes(schedule, row.after_time, afterMs);
+  const skipped = hasFiredAll ? 0 : countFireTimes(schedule, row.after_time, afterMs);
   const nextMs = hasFiredAll ? null : schedule.nextAfter(afterMs);
   const isFinished = nextMs === null && schedule.plan.schedules.length > 0;
   const epoch: BegunEpoch = {
@@ -72,7 +85,7 @@ function resume(
     lastFireTimeMs: row.last_fire_time,
     lastSeq: row.last_seq,
     wakeMs: nextMs === null ? null : row.wake_time,
-    carry: { ...carry, run: null, skipped: carry.skipped + count },
+    carry: { ...carry, run: null, skipped: carry.skipped + skipped },
     pauseNote: row.pause_note,
     pauseUntilMs: endMs,
     changeTimeMs: endMs,
@@ -81,5 +94,5 @@ function resume(
     note: "",
     deleteFinished,
   };
-  return { epoch, count };
+  return { epoch, skipped };
 }

@@ -1,5 +1,6 @@
 import type { Clock } from "../../mesh/clock.ts";
-import { CLAIM_LIMIT, LATE_CLAIM_LIMIT, type PassParts, type PassState, runPass } from "./pass.ts";
+import { CLAIM_LIMIT, LATE_CLAIM_LIMIT, SET_ASIDE_CLAIM_LIMIT } from "./claim.ts";
+import { type PassParts, type PassResult, type PassState, runPass } from "./pass.ts";
 import { LATE_MS } from "./turn.ts";
 
 /** What a tick uses. */
@@ -14,10 +15,10 @@ const EXACT_WAKES_LIMIT = 10_000;
 /** Hands over the triggers that become due within the look-ahead. */
 export interface Tick {
   /**
-   * Runs two passes, each of them a transaction: first the jobs that are on time, then the late ones. Each pass claims
-   * jobs, decides their fire times, hands the events over to a dispatcher, and advances the cursors once the dispatcher
-   * has made the events durable. The cursor is the outbox: after a crash before the commit the next tick sends the same
-   * events again, and the dispatcher records each only once.
+   * Runs three passes, each of them a transaction: first the jobs that are on time, then the late ones, then those that
+   * are set aside and are tried again. Each pass claims jobs, decides their fire times, hands the events over to a
+   * dispatcher, and advances the cursors once the dispatcher has made the events durable. The cursor is the outbox: after
+   * a crash before the commit the next tick sends the same events again, and the dispatcher records each only once.
    *
    * Returns the number of events, whether more work is due at once, and after how many milliseconds the earliest job
    * that must be looked at exactly on time is due (Infinity if there is none).
@@ -27,26 +28,44 @@ export interface Tick {
 
 /** Makes a tick. */
 export function createTick({ clock, ...parts }: TickParts): Tick {
-  const state: PassState = { parts, troubledUntil: new Map(), exactWakes: new Map() };
+  const state: PassState = { parts, exactWakes: new Map() };
   return { run: () => runTick(state, clock) };
 }
 
 async function runTick(state: PassState, clock: Clock): ReturnType<Tick["run"]> {
   const nowMs = clock.now();
   forgetPast(state, nowMs);
-  const lateMs = nowMs - LATE_MS - state.parts.lookAheadMs;
-  const onTime = await runPass(state, nowMs, { afterMs: lateMs, untilMs: nowMs, maxJobs: CLAIM_LIMIT });
-  // Late jobs wait while there are more jobs on time.
-  const late = onTime.more
-    ? { events: 0, more: true }
-    : await runPass(state, nowMs, { afterMs: null, untilMs: lateMs, maxJobs: LATE_CLAIM_LIMIT });
+  const { events, more } = await runPasses(state, nowMs);
   // How long to sleep depends on when the passes ended. It decides nothing.
   const againMs = Math.min(...state.exactWakes.values(), Number.POSITIVE_INFINITY) - clock.now();
-  return { events: onTime.events + late.events, more: onTime.more || late.more, againMs };
+  return { events, more, againMs };
 }
 
-function forgetPast({ troubledUntil, exactWakes }: PassState, nowMs: number): void {
-  for (const [uid, untilMs] of troubledUntil) if (untilMs <= nowMs) troubledUntil.delete(uid);
+async function runPasses(state: PassState, nowMs: number): Promise<PassResult> {
+  const lateMs = nowMs - LATE_MS - state.parts.lookAheadMs;
+  const onTime = await runPass(state, nowMs, {
+    kind: "DUE",
+    afterMs: lateMs,
+    untilMs: nowMs,
+    maxJobs: CLAIM_LIMIT,
+  });
+  // The others wait while there are more jobs on time.
+  if (onTime.more) return onTime;
+  const late = await runPass(state, nowMs, {
+    kind: "DUE",
+    afterMs: null,
+    untilMs: lateMs,
+    maxJobs: LATE_CLAIM_LIMIT,
+  });
+  const again = await runPass(state, nowMs, {
+    kind: "SET_ASIDE",
+    untilMs: nowMs,
+    maxJobs: SET_ASIDE_CLAIM_LIMIT,
+  });
+  return { events: onTime.events + late.events + again.events, more: late.more || again.more };
+}
+
+function forgetPast({ exactWakes }: PassState, nowMs: number): void {
   for (const [uid, wakeMs] of exactWakes) if (wakeMs <= nowMs) exactWakes.delete(uid);
   if (exactWakes.size > EXACT_WAKES_LIMIT) exactWakes.clear();
 }
