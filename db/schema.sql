@@ -122,18 +122,24 @@ CREATE OR REPLACE FUNCTION dispatcher.cancel(of_job_uid text, at_time timestamp 
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog'
+ SET enable_seqscan TO 'off'
 AS $function$
+declare
+  locked_ids text[];
+  first_time timestamptz;
+  last_time timestamptz;
 begin
-  perform from dispatcher.triggers
-    where job_uid = of_job_uid and end_time is null
-    order by fire_time
-      for update;
-  update dispatcher.triggers
-     set state = case when state = 'RUNNING' then state else 'CANCELLED' end,
-         end_time = case when state = 'RUNNING' then null else at_time end,
-         owner = case when state = 'RUNNING' then owner end,
+  select array_agg(l.id), min(l.fire_time), max(l.fire_time) into locked_ids, first_time, last_time
+    from (select t.id, t.fire_time from dispatcher.triggers t
+           where t.job_uid = of_job_uid and t.end_time is null
+           order by t.fire_time
+             for update) as l;
+  update dispatcher.triggers t
+     set state = case when t.state = 'RUNNING' then t.state else 'CANCELLED' end,
+         end_time = case when t.state = 'RUNNING' then null else at_time end,
+         owner = case when t.state = 'RUNNING' then t.owner end,
          cancel_time = at_time
-   where job_uid = of_job_uid and end_time is null;
+   where t.id = any (locked_ids) and t.fire_time between first_time and last_time;
 end
 $function$;
 
@@ -332,24 +338,30 @@ CREATE OR REPLACE FUNCTION dispatcher.withdraw(of_job_uid text, after_time times
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog'
+ SET enable_seqscan TO 'off'
 AS $function$
 #variable_conflict use_column
 declare
+  locked_ids text[];
+  first_time timestamptz;
+  last_time timestamptz;
   started_time timestamptz;
 begin
   -- The rows are locked first, so that none starts between the looking and the taking.
-  perform from dispatcher.triggers t
-    where t.job_uid = of_job_uid and t.end_time is null and t.effective_time > after_time and t.kind = 'SCHEDULED'
-    order by t.fire_time
-      for update;
+  select array_agg(l.id), min(l.fire_time), max(l.fire_time) into locked_ids, first_time, last_time
+    from (select t.id, t.fire_time from dispatcher.triggers t
+           where t.job_uid = of_job_uid and t.end_time is null and t.effective_time > after_time
+             and t.kind = 'SCHEDULED'
+           order by t.fire_time
+             for update) as l;
   -- What is earlier than one that has started stays: its dispatcher is late with it.
   select max(t.fire_time) into started_time from dispatcher.triggers t
    where t.job_uid = of_job_uid and t.fire_time > after_time and t.kind in ('SCHEDULED', 'CATCHUP')
      and t.state <> 'PENDING';
   return query
     delete from dispatcher.triggers t
-     where t.job_uid = of_job_uid and t.end_time is null and t.effective_time > after_time
-       and t.kind = 'SCHEDULED' and t.state = 'PENDING' and (started_time is null or t.fire_time > started_time)
+     where t.id = any (locked_ids) and t.fire_time between first_time and last_time
+       and t.state = 'PENDING' and (started_time is null or t.fire_time > started_time)
     returning false, t.fire_time, t.seq, t.previous_fire_time, t.previous_skipped, t.previous_missed;
   return query
     select true, t.fire_time, t.seq, t.previous_fire_time, t.previous_skipped, t.previous_missed
@@ -529,12 +541,13 @@ CREATE INDEX requests_create_time ON scheduler.requests USING btree (create_time
 create table scheduler.revisions (
   job_uid text not null,
   revision integer not null,
-  spec json not null,
+  spec text not null,
   create_time timestamp with time zone not null,
   actor text not null default ''::text,
   zone_data text not null default ''::text,
   fired_count integer not null default 0,
   waiting_time timestamp with time zone,
+  facets jsonb not null,
   constraint revisions_job_uid_fkey FOREIGN KEY (job_uid) REFERENCES scheduler.jobs(uid),
   constraint revisions_pkey PRIMARY KEY (job_uid, revision)
 );

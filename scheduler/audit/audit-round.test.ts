@@ -115,7 +115,7 @@ test("a round reports a job that it cannot audit, and audits the others", async 
   const good = await createJob("good", "* * * * *");
   await at(3);
   const broken = JSON.stringify({ schedules: [{ cron: { expression: "nonsense" } }] });
-  await bench.spoil("scheduler", "update scheduler.revisions set spec = $1::json where job_uid = $2", [
+  await bench.spoil("scheduler", "update scheduler.revisions set spec = $1 where job_uid = $2", [
     broken,
     bad.uid,
   ]);

@@ -8,7 +8,7 @@ import type { Parts } from "../parts.ts";
 import { isItemFault, putBack, setAside } from "../set-aside/set-aside.ts";
 import { type ChangeParts, prepareJob } from "./change-job.ts";
 import { lockJob } from "./lock-job.ts";
-import { writeDeletion } from "./pause-job.ts";
+import { writeDeletions } from "./pause-job.ts";
 
 /** The most jobs that one pass deletes. */
 const BATCH = 100;
@@ -67,7 +67,7 @@ function deleteOne(parts: ChangeParts & Pick<Parts, "database">, job: FinishedJo
       const prepared = await prepareJob(tx, parts, await lockJob(tx, { projectId, name, etag: etagOf(job) }));
       // From here on no dispatcher can record a new trigger of the job, so this check is final.
       if ((await tx.query(jobsLive, [[job.uid]])).length > 0) return false;
-      await writeDeletion(tx, parts, prepared);
+      await writeDeletions(tx, parts, [prepared]);
       await putBack(tx, "deletion", [job.uid]);
       return true;
     } catch (error) {

@@ -44,11 +44,14 @@ export const skipsLast = statement<{ job_uid: string; last_fire_time: number }>(
                          order by s.first_fire_time desc limit 1) as last`,
 );
 
+/** A range of a job to record. */
+export interface JobSkip {
+  readonly jobUid: string;
+  readonly range: SkipRange;
+}
+
 /** Records the fire times that turns or changes have skipped, of any number of jobs, in one statement. */
-export async function addSkips(
-  tx: Queryable,
-  skips: readonly { readonly jobUid: string; readonly range: SkipRange }[],
-): Promise<void> {
+export async function addSkips(tx: Queryable, skips: readonly JobSkip[]): Promise<void> {
   if (skips.length === 0) return;
   await tx.query(skipAdd, [
     skips.map(({ jobUid }) => jobUid),

@@ -1,9 +1,7 @@
 import type { Queryable } from "../../db/pool.ts";
-import { toSqlTime, toSqlTimeOrNull } from "../../db/time.ts";
-import { type Carry, readCarry, toCarryJson } from "../job/carry.ts";
-import { epochInsert } from "../job/epochs.sql.ts";
+import { type BegunEpoch, beginEpochs } from "../job/begin-epochs.ts";
+import { readCarry } from "../job/carry.ts";
 import type { TurnRow } from "../job/job.ts";
-import { jobChange } from "../job/jobs.sql.ts";
 import type { ScheduleCache } from "../job/schedule-cache.ts";
 import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
 import { COUNT_LIMIT, countFireTimes } from "../schedules/count-fire-times.ts";
@@ -28,7 +26,7 @@ export async function resumeDue(
   parts: ResumeParts,
   rows: readonly TurnRow[],
 ): Promise<number> {
-  let resumed = 0;
+  const resumed: BegunEpoch[] = [];
   let counted = 0;
   const schedules = rows.length === 0 ? [] : await parts.schedules.loadEach(tx, rows);
   for (const [index, row] of rows.entries()) {
@@ -36,27 +34,19 @@ export async function resumeDue(
     if (schedule === undefined || row.pause_until === null) continue;
     const resumption = tryResume(parts, row, schedule, row.pause_until);
     if (resumption === undefined) continue;
-    await writeResumption(tx, row, resumption);
+    resumed.push(resumption.epoch);
     counted += resumption.skipped;
-    resumed += 1;
     if (counted >= COUNT_LIMIT) break;
   }
-  return resumed;
+  await beginEpochs(tx, resumed);
+  return resumed.length;
 }
 
-/** How a job goes on after its pause. Times are epoch milliseconds. */
+/** How a job goes on after its pause. */
 interface Resumption {
-  readonly state: "ACTIVE" | "FINISHED";
-  readonly endMs: number;
-  /** The new epoch begins after this. */
-  readonly afterMs: number;
-  readonly nextMs: number | null;
-  /** Whether the job has fired `maxFires` times already. */
-  readonly hasFiredAll: boolean;
+  readonly epoch: BegunEpoch;
   /** How many fire times the pause skipped; at most 50,000 are counted. */
   readonly skipped: number;
-  readonly carry: Carry;
-  readonly deleteFinished: boolean;
 }
 
 /** Decides how one job goes on. If that throws, the job is reported, and undefined is returned. */
@@ -85,36 +75,24 @@ function resume(row: TurnRow, schedule: CompiledSchedule, endMs: number): Resump
   const skipped = hasFiredAll ? 0 : countFireTimes(schedule, row.after_time, afterMs);
   const nextMs = hasFiredAll ? null : schedule.nextAfter(afterMs);
   const isFinished = nextMs === null && schedule.plan.schedules.length > 0;
-  return {
+  const epoch: BegunEpoch = {
+    uid: row.uid,
+    epoch: row.epoch + 1,
     state: isFinished ? "FINISHED" : "ACTIVE",
-    endMs,
-    afterMs,
-    nextMs,
-    hasFiredAll,
-    skipped,
+    epochState: "ACTIVE",
+    revision: row.revision,
+    nextFireTimeMs: nextMs,
+    lastFireTimeMs: row.last_fire_time,
+    lastSeq: row.last_seq,
+    wakeMs: nextMs === null ? null : row.wake_time,
     carry: { ...carry, run: null, skipped: carry.skipped + skipped },
+    pauseNote: row.pause_note,
+    pauseUntilMs: endMs,
+    changeTimeMs: endMs,
+    afterMs,
+    endMs: hasFiredAll ? afterMs : null,
+    note: "",
     deleteFinished,
   };
-}
-
-async function writeResumption(tx: Queryable, row: TurnRow, resumption: Resumption): Promise<void> {
-  const { state, nextMs, hasFiredAll, carry, deleteFinished } = resumption;
-  const [after, end] = [toSqlTime(resumption.afterMs), toSqlTime(resumption.endMs)];
-  await tx.query(jobChange, [
-    row.uid,
-    state,
-    row.revision,
-    toSqlTimeOrNull(nextMs),
-    toSqlTimeOrNull(row.last_fire_time),
-    row.last_seq,
-    toSqlTimeOrNull(nextMs === null ? null : row.wake_time),
-    toCarryJson(carry),
-    row.pause_note,
-    end,
-    end,
-    after,
-    deleteFinished,
-  ]);
-  const lastTime = hasFiredAll ? after : null;
-  await tx.query(epochInsert, [row.uid, row.epoch + 1, "ACTIVE", row.revision, after, lastTime, end, ""]);
+  return { epoch, skipped };
 }

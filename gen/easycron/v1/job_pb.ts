@@ -74,7 +74,7 @@ export type Job = Message<"easycron.v1.Job"> & {
   /**
    * Any JSON value: at most 65,536 bytes as JSON, nested at most 30 deep. Each delivery carries it in its body as
    * data.payload. Default null.
-   * It must not hold U+0000 or half of a surrogate pair in any text or key.
+   * It may hold U+0000, but not half of a surrogate pair (FIELD_INVALID).
    *
    * @generated from field: google.protobuf.Value payload = 5;
    */

@@ -463,7 +463,7 @@ export type RunJobRequest = Message<"easycron.v1.RunJobRequest"> & {
 
   /**
    * If set, this trigger carries it instead of the job's payload.
-   * It may hold U+0000, but not half of a surrogate pair.
+   * It may hold U+0000, but not half of a surrogate pair (FIELD_INVALID).
    *
    * @generated from field: google.protobuf.Value payload = 3;
    */
