@@ -67,7 +67,8 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
     pipeline.proceed();
   };
   const loops = startLoops({ ...shared, leaseMs, recovery, renewLease });
-  server.add(DispatcherService, createDispatcherService({ ...recovery, masterKey }));
+  const reads = { database, connections: config.databaseConnections };
+  server.add(DispatcherService, createDispatcherService({ ...recovery, masterKey, reads }));
   const port = await server.listen(config.listen);
   server.setServing(lease.isValid());
   logger.info({ port }, "serving");

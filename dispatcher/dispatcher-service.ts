@@ -1,44 +1,70 @@
 import type { KeyObject } from "node:crypto";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { Database } from "../db/pool.ts";
+import { createReadShare, readsAtOnce } from "../db/share-reads.ts";
 import type { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import { failure } from "../mesh/errors.ts";
 import type { ServiceImplementation } from "../mesh/grpc-service.ts";
 import { pause } from "../mesh/pause.ts";
 import { type AcceptParts, acceptEvents } from "./accepting/accept.ts";
 import { answerBatches } from "./accepting/accept-stream.ts";
-import { listTriggers, readAttempts, readTrigger, toAttempt, toTrigger } from "./reading/read-triggers.ts";
+import { listTriggers } from "./reading/list-triggers.ts";
+import { readAttempts, readTrigger, toAttempt, toTrigger } from "./reading/read-triggers.ts";
 import { createSigningKey } from "./signing-keys/signing-keys.ts";
+
+/** What the handlers of customers' reads need. */
+export interface ReadParts {
+  readonly database: Database;
+  /** The number of connections of `database`. */
+  readonly connections: number;
+}
 
 /** What the handlers need. */
 export interface ServiceParts extends AcceptParts {
   readonly masterKey: KeyObject;
+  readonly reads: ReadParts;
 }
 
+type Handlers = ServiceImplementation<typeof DispatcherService>;
+
 /** Makes the gRPC handlers. Each converts the request, calls an operation, and converts the result. */
-export function createDispatcherService(
-  parts: ServiceParts,
-): ServiceImplementation<typeof DispatcherService> {
+export function createDispatcherService(parts: ServiceParts): Handlers {
   const { database, clock, masterKey } = parts;
   return {
     accept: (requests, { signal }) =>
       answerBatches(requests, (events) => acceptEvents(parts, events), signal),
-    getTrigger: async ({ projectId, request }) => {
-      const row = await readTrigger(database, projectId, required(request).id);
-      return { response: { trigger: toTrigger(row) } };
-    },
-    listTriggers: async ({ projectId, request, jobUids }) => {
-      const page = await listTriggers(database, { projectId, request: required(request), jobUids });
-      return { response: { triggers: page.triggers.map(toTrigger), nextPageToken: page.nextPageToken } };
-    },
-    listAttempts: async ({ projectId, request }) => {
-      const rows = await readAttempts(database, projectId, required(request).trigger);
-      return { response: { attempts: rows.map(toAttempt) } };
-    },
+    ...createReadHandlers(parts.reads),
     createSigningKey: async ({ projectId }) => {
       const key = await createSigningKey({ database, masterKey, pause }, projectId, clock.now());
       const signingKey = { id: key.id, createTime: timestampFromMs(key.createTimeMs) };
       return { response: { signingKey, secret: key.secret } };
     },
+  };
+}
+
+/** The reads of one project use at most half of the connections at the same time. */
+function createReadHandlers({
+  database,
+  connections,
+}: ReadParts): Pick<Handlers, "getTrigger" | "listTriggers" | "listAttempts"> {
+  const share = createReadShare({ atOnce: readsAtOnce(connections) });
+  return {
+    getTrigger: ({ projectId, request }, { signal }) =>
+      share.run(projectId, signal, async () => {
+        const row = await readTrigger(database, projectId, required(request).id);
+        return { response: { trigger: toTrigger(row) } };
+      }),
+    listTriggers: ({ projectId, request, jobUids }, { signal }) =>
+      share.run(projectId, signal, async () => {
+        const query = { projectId, request: required(request), jobUids };
+        const page = await listTriggers(database, query, signal);
+        return { response: { triggers: page.triggers.map(toTrigger), nextPageToken: page.nextPageToken } };
+      }),
+    listAttempts: ({ projectId, request }, { signal }) =>
+      share.run(projectId, signal, async () => {
+        const rows = await readAttempts(database, projectId, required(request).trigger);
+        return { response: { attempts: rows.map(toAttempt) } };
+      }),
   };
 }
 
