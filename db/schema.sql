@@ -77,7 +77,7 @@ END) stored,
 ) partition by range (fire_time);
 CREATE INDEX triggers_job ON ONLY dispatcher.triggers USING btree (job_uid, fire_time DESC, id DESC);
 CREATE INDEX triggers_live_due ON ONLY dispatcher.triggers USING btree (owner, due_time) WHERE (end_time IS NULL);
-CREATE INDEX triggers_live_job ON ONLY dispatcher.triggers USING btree (job_uid, fire_time) WHERE (end_time IS NULL);
+CREATE INDEX triggers_live_job ON ONLY dispatcher.triggers USING btree (job_uid, fire_time DESC, id DESC) WHERE (end_time IS NULL);
 CREATE INDEX triggers_live_project ON ONLY dispatcher.triggers USING btree (project_id, fire_time DESC, id DESC) WHERE (end_time IS NULL);
 CREATE INDEX triggers_project ON ONLY dispatcher.triggers USING btree (project_id, fire_time DESC, id DESC);
 CREATE INDEX triggers_rare_end_job ON ONLY dispatcher.triggers USING btree (job_uid, rare_end, fire_time DESC, id DESC) WHERE (rare_end IS NOT NULL);

@@ -11,7 +11,10 @@ create index triggers_rare_end_project on dispatcher.triggers (project_id, rare_
 create index triggers_rare_end_job on dispatcher.triggers (job_uid, rare_end, fire_time desc, id desc)
   where rare_end is not null;
 
--- With the id, so that a page is read in its order. Many triggers of one project share a fire time.
+-- With the id, so that a page is read in its order: many triggers of one project share a fire time.
 drop index dispatcher.triggers_live_project;
 create index triggers_live_project on dispatcher.triggers (project_id, fire_time desc, id desc)
+  where end_time is null;
+drop index dispatcher.triggers_live_job;
+create index triggers_live_job on dispatcher.triggers (job_uid, fire_time desc, id desc)
   where end_time is null;

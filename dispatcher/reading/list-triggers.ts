@@ -48,11 +48,11 @@ export async function listTriggers(
   const start = toSqlBound(startTime, FIRST_TIME);
   const end = toSqlBound(endTime, LAST_TIME);
   const list = ["triggers", projectId, job, state, start, end];
-  const after = pageToken === "" ? undefined : readTriggerPageToken(list, pageToken);
+  const after = pageToken === "" ? undefined : readTriggerPageToken(list, pageToken, endTime);
   const search: Search = {
     database,
     list,
-    values: (place) => [projectId, start, end, ...toSqlPlace(place)],
+    values: (place) => [projectId, start, ...toSqlPlace(place, endTime)],
     jobUids: job === "" ? undefined : jobUids,
     size: toSize(request.pageSize, jobUids.length),
   };
@@ -72,7 +72,7 @@ export async function listTriggers(
 interface Search {
   readonly database: Queryable;
   readonly list: ListIdentity;
-  /** Returns the values $1 to $5 of a statement. */
+  /** Returns the values $1 to $4 of a statement. */
   values(after: PagePlace | undefined): SqlValue[];
   /** Undefined for the jobs of the whole project. */
   readonly jobUids: readonly string[] | undefined;
@@ -154,8 +154,11 @@ function toToken(list: ListIdentity, last: TriggerView | undefined): string {
   return last === undefined ? "" : toTriggerPageToken(list, { fireTimeMs: last.fire_time, id: last.id });
 }
 
-function toSqlPlace(place: PagePlace | undefined): [string, string] {
-  return place === undefined ? [LAST_TIME, ""] : [toSqlTime(place.fireTimeMs), place.id];
+/** Returns the place after which to read: that of the last trigger before, or the end of the time range. */
+function toSqlPlace(place: PagePlace | undefined, endTime: Timestamp | undefined): [string, string] {
+  // No id sorts before the empty one, so this is before every trigger of the end time.
+  if (place === undefined) return [toSqlBound(endTime, LAST_TIME), ""];
+  return [toSqlTime(place.fireTimeMs), place.id];
 }
 
 function toSqlBound(time: Timestamp | undefined, otherwise: string): string {
