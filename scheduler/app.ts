@@ -52,7 +52,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const parts = { ...shared, dispatcher, tickingSince, wake: loop.wake };
   const background = startBackground(parts, logger);
   const server = createGrpcServer({ logger });
-  server.add(SchedulerService, createSchedulerService(parts));
+  server.add(SchedulerService, createSchedulerService(parts, config.databaseConnections));
   const port = await server.listen(config.listen);
   server.setServing(true);
   logger.info({ port }, "serving");

@@ -1,6 +1,7 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { createReadShare, type ReadShare, readsAtOnce } from "../db/share-reads.ts";
 import type { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
-import type { ServiceImplementation } from "../mesh/grpc-service.ts";
+import type { CallContext, ServiceImplementation } from "../mesh/grpc-service.ts";
 import { createAuditSlots } from "./audit/slots.ts";
 import { auditLedger } from "./audit-service.ts";
 import { createBatchHandlers } from "./batch-service.ts";
@@ -38,8 +39,15 @@ type LedgerHandlers = Pick<Handlers, "listFireTimes" | "explainFireTime" | "skip
 
 type PreviewHandlers = Pick<Handlers, "previewSchedule" | "simulateSchedule">;
 
-/** Makes the scheduler's gRPC handlers. Each translates the request, calls one operation and translates its result. */
-export function createSchedulerService(parts: Parts): Handlers {
+/**
+ * Makes the scheduler's gRPC handlers. Each translates the request, calls one operation and translates its result. The
+ * reads of one project use at most half of the database's `connections` at the same time.
+ */
+export function createSchedulerService(parts: Parts, connections: number): Handlers {
+  return shareReads(createHandlers(parts), createReadShare({ atOnce: readsAtOnce(connections) }));
+}
+
+function createHandlers(parts: Parts): Handlers {
   return {
     ...createJobHandlers(parts),
     ...createTriggerHandlers(parts),
@@ -50,6 +58,26 @@ export function createSchedulerService(parts: Parts): Handlers {
     ...createCalendarHandlers(parts),
     ...createRevisionHandlers(parts, (written) => presentWithWarnings(parts, written)),
     ...createOperationHandlers(parts),
+  };
+}
+
+/** Returns the handlers with those that may read much limited by the share. */
+function shareReads(handlers: Handlers, share: ReadShare): Handlers {
+  type Unary<I, O> = (request: I, context: CallContext) => Promise<O>;
+  const shared =
+    <I extends { readonly projectId: string }, O>(handle: Unary<I, O>): Unary<I, O> =>
+    (request, context) =>
+      share.run(request.projectId, context.signal, () => handle(request, context));
+  return {
+    ...handlers,
+    listJobs: shared(handlers.listJobs),
+    listFireTimes: shared(handlers.listFireTimes),
+    explainFireTime: shared(handlers.explainFireTime),
+    listCalendars: shared(handlers.listCalendars),
+    listRevisions: shared(handlers.listRevisions),
+    getRevision: shared(handlers.getRevision),
+    listOperations: shared(handlers.listOperations),
+    listZoneDataImpacts: shared(handlers.listZoneDataImpacts),
   };
 }
 
