@@ -36,7 +36,8 @@ async function listUntil(troubled: Troubled, caller: number, endMs: number): Pro
 }
 
 test("a project that lists a long history by state delays no other project", async () => {
-  await using scene = await openFaultScene();
+  // As few connections as the dispatcher accepts, so that 24 callers could use them all.
+  await using scene = await openFaultScene({ env: { EASYCRON_DISPATCHER_DATABASE_CONNECTIONS: "4" } });
   await fillHistory(scene);
   const startMs = nextSecond(500);
   const endMs = startMs + SECONDS * 1_000;
