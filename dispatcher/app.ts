@@ -1,8 +1,11 @@
+import { type DatabaseClock, startDatabaseClock } from "../db/database-clock.ts";
+import type { SilentPool } from "../db/pool-group.ts";
 import { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
-import { type Clock, systemClock } from "../mesh/clock.ts";
+import type { Clock } from "../mesh/clock.ts";
 import { createGrpcServer, type GrpcServer } from "../mesh/grpc-server.ts";
 import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger, type Logger } from "../mesh/logger.ts";
+import { startWatchdog } from "../mesh/watchdog.ts";
 import { type DispatcherConfig, readConfig } from "./config.ts";
 import { createDeliveryClients, type DeliveryClients } from "./delivery/clients.ts";
 import { createSpecCache } from "./delivery/spec-cache.ts";
@@ -28,6 +31,7 @@ const ATTEMPTS_GRACE_MS = 5_000;
 
 /** What tests replace. */
 export interface Overrides {
+  /** Default: PostgreSQL's clock. */
   readonly clock?: Clock;
   /** Uniform in [0, 1), as Math.random. */
   readonly random?: () => number;
@@ -37,46 +41,57 @@ export interface Overrides {
 /** Starts a dispatcher that serves gRPC calls and delivers triggers. */
 export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): Promise<Service> {
   const config = readConfig(env);
-  const { clock = systemClock, random = Math.random, events = createEvents() } = overrides;
+  const { random = Math.random, events = createEvents() } = overrides;
   const logger = createLogger("dispatcher", env);
   logEvents(events, logger);
   const monotonicMs = () => performance.now();
-  const pools = createPools(config);
-  const { database, claimDatabase, resultDatabase } = pools;
-  await ensurePartitions(database, clock.now());
+  const onSilent = (silent: SilentPool) => logger.warn(silent, "PostgreSQL does not answer; connecting anew");
+  const pools = createPools(config, onSilent);
+  const databaseClock = await startDatabaseClock({ database: pools.clock, logger });
+  const clock = overrides.clock ?? databaseClock;
+  await ensurePartitions(pools.upkeep, clock.now());
   const { leaseMs } = config;
   const onLost = () => pipeline.forget();
-  const leaseDatabase = resultDatabase;
-  const lease = await takeLease({ database: leaseDatabase, clock, monotonicMs, leaseMs, events, onLost });
+  const lease = await takeLease({ database: pools.lease, clock, monotonicMs, leaseMs, events, onLost });
   const masterKey = createMasterKey(config.masterKey);
   const onTrouble = (error: unknown) => events.emit("trouble", { part: "opening a signing key", error });
-  const signingKeys = createSigningKeys({ database, masterKey, monotonicMs, onTrouble });
+  const signingKeys = createSigningKeys({ database: pools.lookups, masterKey, monotonicMs, onTrouble });
   const clients = createDeliveryClients(config, `EasyCron/${readVersion()}`);
   const { webhook, plugins } = clients;
   const attempt = { webhook, plugins, signingKeys, clock, isOwner: () => lease.isValid() };
-  const specs = createSpecCache(database, CACHED_SPEC_BYTES);
+  const specs = createSpecCache(pools.lookups, CACHED_SPEC_BYTES);
   const holding = createHolding(CROWDED_AT);
   const limits = toLaneLimits(config);
-  const shared = { database, clock, random, events, lease, specs, signingKeys, holding };
-  const pipeline = createPipeline({ ...shared, claimDatabase, resultDatabase, attempt, limits });
-  const recovery = { ...shared, hold: pipeline.hold };
+  const shared = { clock, random, events, lease, specs, signingKeys, holding };
+  const { claims: claimDatabase, results: resultDatabase } = pools;
+  const databases = { database: resultDatabase, claimDatabase, resultDatabase };
+  const pipeline = createPipeline({ ...shared, ...databases, attempt, limits });
+  const recovery = { ...shared, database: pools.upkeep, hold: pipeline.hold };
   const server = createGrpcServer({ logger });
-  const closing = { hasBegun: false };
+  const health = { isClosing: false, isStalled: false };
+  const showHealth = () => server.setServing(lease.isValid() && !health.isStalled && !health.isClosing);
   const renewLease = async () => {
-    await lease.renew().finally(() => server.setServing(lease.isValid() && !closing.hasBegun));
+    await lease.renew().finally(showHealth);
     pipeline.proceed();
   };
-  const loops = startLoops({ ...shared, leaseMs, recovery, renewLease });
-  const reads = { database, connections: config.databaseConnections };
-  server.add(DispatcherService, createDispatcherService({ ...recovery, masterKey, reads }));
+  const loops = startLoops({ ...shared, pools, leaseMs, recovery, renewLease });
+  const onHealth = (isHealthy: boolean) => {
+    health.isStalled = !isHealthy;
+    showHealth();
+  };
+  const watchdog = startWatchdog({ watched: loops.watched, logger, onHealth });
+  const api = { ...pools.api, connections: config.databaseConnections };
+  const serving = { ...recovery, database: pools.accept, api, masterKey };
+  server.add(DispatcherService, createDispatcherService(serving));
   const port = await server.listen(config.listen);
-  server.setServing(lease.isValid());
+  showHealth();
   logger.info({ port }, "serving");
   return {
     port,
     close: () => {
-      closing.hasBegun = true;
-      return close({ server, pipeline, loops, recovery, clients, pools, logger });
+      health.isClosing = true;
+      watchdog.stop();
+      return close({ server, pipeline, loops, recovery, clients, databaseClock, pools, logger });
     },
   };
 }
@@ -96,12 +111,13 @@ interface RunningParts {
   readonly loops: Loops;
   readonly recovery: RecoveryParts;
   readonly clients: DeliveryClients;
+  readonly databaseClock: DatabaseClock;
   readonly pools: Pools;
   readonly logger: Logger;
 }
 
 async function close(parts: RunningParts): Promise<void> {
-  const { server, pipeline, loops, recovery, clients, pools, logger } = parts;
+  const { server, pipeline, loops, recovery, clients, databaseClock, pools, logger } = parts;
   const stopTaking = loops.stopTaking();
   await Promise.all([server.close(CALLS_GRACE_MS), pipeline.stop(ATTEMPTS_GRACE_MS), stopTaking]);
   // The lease is renewed until nothing is in flight any more.
@@ -114,5 +130,6 @@ async function close(parts: RunningParts): Promise<void> {
     ),
   );
   await clients.close();
+  await databaseClock.stop();
   await pools.close();
 }

@@ -15,8 +15,8 @@ const spec = {
   listen: listenAddress("EASYCRON_DISPATCHER_LISTEN"),
   /** The database, with the role easycron_dispatcher. */
   databaseUrl: databaseUrl("DATABASE_URL"),
-  /** Most database connections at once. Four more are used for claims, and two more for results and the lease. */
-  databaseConnections: integer("EASYCRON_DISPATCHER_DATABASE_CONNECTIONS", { default: 16, min: 4, max: 100 }),
+  /** Most database connections for calls of customers. All other work has 17 more (pools.ts). */
+  databaseConnections: integer("EASYCRON_DISPATCHER_DATABASE_CONNECTIONS", { default: 8, min: 2, max: 100 }),
   /** The key that encrypts signing keys. */
   masterKey: parsed("EASYCRON_MASTER_KEY", "32 bytes in base64", parseMasterKey, { secret: true }),
   /** The addresses of the plugin-delivery services. */

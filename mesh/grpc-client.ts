@@ -71,7 +71,8 @@ export interface GrpcClientOptions {
 /**
  * Creates a client that spreads its calls over the addresses in turn and reconnects after 100 ms to 1 s. A unary call
  * that fails with UNAVAILABLE is sent again, at most 4 times in all, if its method is safe to repeat: the proto gives
- * it the idempotency_level NO_SIDE_EFFECTS or IDEMPOTENT.
+ * it the idempotency_level NO_SIDE_EFFECTS or IDEMPOTENT. It is not sent again if the handler's error says after which
+ * time to try again.
  */
 export function createGrpcClient<D extends DescService>(desc: D, options: GrpcClientOptions): GrpcClient<D> {
   const client = new Client(toTarget(options.addresses), credentials.createInsecure(), {

@@ -13,7 +13,7 @@ const spec = {
   listen: listenAddress("EASYCRON_SCHEDULER_LISTEN"),
   /** The database, with the role easycron_scheduler. */
   databaseUrl: databaseUrl("DATABASE_URL"),
-  /** The most database connections. */
+  /** The most database connections for calls. All other work has eight more (pools.ts). */
   databaseConnections: integer("EASYCRON_SCHEDULER_DATABASE_CONNECTIONS", { default: 8, min: 2, max: 100 }),
   /** The addresses of the dispatchers. */
   dispatcherAddresses: addressList("EASYCRON_DISPATCHER_ADDRESSES"),
@@ -35,3 +35,6 @@ const spec = {
 export function readConfig(env: NodeJS.ProcessEnv) {
   return readEnv(env, spec, findUnknown(env, { room: "scheduler", spec }));
 }
+
+/** A scheduler's configuration. */
+export type SchedulerConfig = ReturnType<typeof readConfig>;

@@ -23,7 +23,7 @@ test("one project's reads use half of the connections, and other projects' reads
       return database.query(statement, values);
     },
   };
-  const service = createSchedulerService({ ...bench.parts, database: held }, 2);
+  const service = createSchedulerService(bench.parts, { until: () => held, connections: 2 });
   const first = service.listJobs(listOf(PROJECT), context);
   const second = service.listJobs(listOf(PROJECT), context);
   expect(await service.listJobs(listOf("proj_other"), context)).toMatchObject({ response: { jobs: [] } });

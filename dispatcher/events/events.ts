@@ -24,7 +24,7 @@ export interface AttemptEvent {
  * | released | triggers of an instance were released: how many, and of which instance |
  * | leased | a lease was taken under a new instance id |
  * | leaseLost | the lease expired before it was renewed |
- * | trouble | a part of the dispatcher failed and tries again |
+ * | trouble | a part of the dispatcher failed and tries again; repeated while it fails, with the failures since |
  * | recovered | a part works again: after how many failures |
  * | lagging | the oldest result has waited for more than a second: for how long, and how many wait |
  * | idle | nothing is due, in flight or waiting to be recorded |
@@ -38,7 +38,7 @@ export interface DispatcherEvents {
   released: [{ readonly instance: string; readonly count: number }];
   leased: [{ readonly instance: string }];
   leaseLost: [{ readonly instance: string }];
-  trouble: [{ readonly part: string; readonly error: unknown }];
+  trouble: [{ readonly part: string; readonly error: unknown; readonly failures?: number }];
   recovered: [{ readonly part: string; readonly failures: number }];
   lagging: [{ readonly lagMs: number; readonly waiting: number }];
   idle: [];

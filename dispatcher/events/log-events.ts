@@ -18,8 +18,8 @@ export function logEvents(events: Events, logger: Logger): void {
   );
   events.on("taken", (fields) => logger.debug(fields, "took triggers that had no owner"));
   events.on("lagging", (fields) => logger.warn(fields, "results are recorded late; nothing new is claimed"));
-  events.on("trouble", ({ part, error }) =>
-    logger.warn({ part, err: error }, "a part of the dispatcher failed; it will try again"),
+  events.on("trouble", ({ error, ...fields }) =>
+    logger.warn({ ...fields, err: error }, "a part of the dispatcher failed; it will try again"),
   );
   events.on("recovered", (fields) => logger.info(fields, "a part of the dispatcher works again"));
   events.on("attempt", ({ cause, outcome, ...fields }) => {

@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createPool, type Database, type Queryable } from "../../db/pool.ts";
+import { createPool, type Pool, type Queryable } from "../../db/pool.ts";
 import { TriggerState } from "../../gen/easycron/v1/trigger_pb.ts";
 import { ListTriggersRequestSchema } from "../../gen/easycron/v1/trigger_service_pb.ts";
 import { createGround, type Ground, type TestJob } from "../testing/ground.ts";
@@ -21,7 +21,7 @@ const nowMs = Date.now();
 const FIRST_MS = nowMs - HISTORY * EVERY_MS;
 
 let ground: Ground;
-let database: Database;
+let database: Pool;
 /** Its statements are planned while the table is empty, and keep these plans. */
 let early: Meter;
 /** Its statements are planned for the full table. */

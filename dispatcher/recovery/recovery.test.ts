@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { createPool, type Database } from "../../db/pool.ts";
+import { createPool, type Pool } from "../../db/pool.ts";
 import { createEvents } from "../events/events.ts";
 import { createGround, type Ground, randomId } from "../testing/ground.ts";
 import { createHolding } from "../waiting/holding.ts";
 import { sweepOwn } from "./recovery.ts";
 
 let ground: Ground;
-let database: Database;
+let database: Pool;
 
 beforeAll(async () => {
   ground = await createGround();
