@@ -64,9 +64,10 @@ export function nextFireTime(
 }
 
 /**
- * The first local second that belongs to a span. After a gap with FIRE_AT_END it is the start of the gap, so that
- * skipped times fire at its end. After an overlap with FIRST it is the end of the overlap, so that the second pass
- * does not fire.
+ * Returns the first local second that counts in a span. It is usually the span's own first second. If the span begins
+ * with a gap and the policy is FIRE_AT_END, it is the start of the gap, so that skipped local times fire at the end of
+ * the gap. If the span begins with the second pass of a repeated hour and the policy is FIRST, it is the end of that
+ * hour, so that the second pass does not fire.
  */
 function localStart(span: Span, periodic: boolean, dst: DstPolicy): number {
   const jump = span.offset - span.offsetBefore;
@@ -77,8 +78,9 @@ function localStart(span: Span, periodic: boolean, dst: DstPolicy): number {
 }
 
 /**
- * The first local second that no longer belongs to a span. Before an overlap with SECOND it is the start of the
- * overlap.
+ * Returns the first local second that no longer counts in a span. It is usually the span's own end. If an hour is
+ * repeated at the end of the span and the policy is SECOND, it is the start of that hour, so that the first pass does
+ * not fire.
  */
 function localEnd(span: Span, periodic: boolean, dst: DstPolicy): number {
   const repeats = span.offsetAfter < span.offset;
