@@ -81,6 +81,11 @@ create table dispatcher.triggers (
   previous_missed integer not null default 0,
   zone_data text not null default ''::text,
   attempt_base integer not null default 0,
+  rare_end text generated always as (
+CASE
+    WHEN (state = ANY (ARRAY['EXHAUSTED'::text, 'CANCELLED'::text])) THEN state
+    ELSE NULL::text
+END) stored,
   constraint triggers_check CHECK (((end_time IS NOT NULL) = (state = ANY (ARRAY['SUCCEEDED'::text, 'EXHAUSTED'::text, 'CANCELLED'::text])))),
   constraint triggers_kind_check CHECK ((kind = ANY (ARRAY['SCHEDULED'::text, 'CATCHUP'::text, 'MANUAL'::text, 'BACKFILL'::text]))),
   constraint triggers_pkey PRIMARY KEY (id, fire_time),
@@ -88,9 +93,11 @@ create table dispatcher.triggers (
 ) partition by range (fire_time);
 CREATE INDEX triggers_job ON ONLY dispatcher.triggers USING btree (job_uid, fire_time DESC, id DESC);
 CREATE INDEX triggers_live_due ON ONLY dispatcher.triggers USING btree (owner, due_time) WHERE (end_time IS NULL);
-CREATE INDEX triggers_live_job ON ONLY dispatcher.triggers USING btree (job_uid, fire_time) WHERE (end_time IS NULL);
-CREATE INDEX triggers_live_project ON ONLY dispatcher.triggers USING btree (project_id, fire_time) WHERE (end_time IS NULL);
+CREATE INDEX triggers_live_job ON ONLY dispatcher.triggers USING btree (job_uid, fire_time DESC, id DESC) WHERE (end_time IS NULL);
+CREATE INDEX triggers_live_project ON ONLY dispatcher.triggers USING btree (project_id, fire_time DESC, id DESC) WHERE (end_time IS NULL);
 CREATE INDEX triggers_project ON ONLY dispatcher.triggers USING btree (project_id, fire_time DESC, id DESC);
+CREATE INDEX triggers_rare_end_job ON ONLY dispatcher.triggers USING btree (job_uid, rare_end, fire_time DESC, id DESC) WHERE (rare_end IS NOT NULL);
+CREATE INDEX triggers_rare_end_project ON ONLY dispatcher.triggers USING btree (project_id, rare_end, fire_time DESC, id DESC) WHERE (rare_end IS NOT NULL);
 
 CREATE OR REPLACE FUNCTION dispatcher.audit_triggers(of_project_id text, of_job_uid text, from_time timestamp with time zone, to_time timestamp with time zone, most integer)
  RETURNS TABLE(id text, fire_time timestamp with time zone, effective_time timestamp with time zone, revision integer, kind text, seq integer, previous_fire_time timestamp with time zone, next_fire_time timestamp with time zone, previous_skipped integer, previous_missed integer, create_time timestamp with time zone)

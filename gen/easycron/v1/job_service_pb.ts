@@ -163,7 +163,8 @@ export type ListJobsRequest = Message<"easycron.v1.ListJobsRequest"> & {
   orderBy: string;
 
   /**
-   * How many jobs the page has at most: 1 to 500, default 50 (0 means the default).
+   * How many jobs the page has at most: 1 to 500, default 50 (0 means the default). If the specifications are very large,
+   * a page may have fewer.
    *
    * @generated from field: int32 page_size = 3;
    */
