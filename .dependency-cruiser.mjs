@@ -44,6 +44,7 @@ export const ROOMS = {
     "reading",
     "recovery",
     "claiming",
+    "waking",
   ],
   gateway: ["access", "edge", "interceptors", "services"],
 };

@@ -62,6 +62,7 @@ const SCHEDULERS_TABLES = [
   "revisions",
   "skips",
   "undos",
+  "unsettled_calendars",
   "zone_data",
   "zone_offsets",
 ];
@@ -101,7 +102,7 @@ describe("a freshly migrated database grants", () => {
     });
   });
 
-  test("the dispatcher its own tables, one function of the scheduler's schema, and the reading of revisions", () => {
+  test("the dispatcher its own tables, two functions of the scheduler's schema, and the reading of revisions", () => {
     expect(grantsOf("easycron_dispatcher")).toEqual({
       "schema dispatcher": "usage",
       "schema scheduler": "usage",
@@ -112,6 +113,7 @@ describe("a freshly migrated database grants", () => {
       "table dispatcher.triggers": ALL,
       "function dispatcher.ensure_partitions": "execute",
       "function scheduler.lock_current": "execute",
+      "function scheduler.wake_waiting": "execute",
       "table scheduler.revisions": "select",
     });
   });

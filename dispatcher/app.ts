@@ -20,11 +20,13 @@ import { createMasterKey } from "./signing-keys/sealed-secret.ts";
 import { createSigningKeys } from "./signing-keys/signing-keys.ts";
 import { readVersion } from "./version.ts";
 import { createHolding } from "./waiting/holding.ts";
+import { createWaker, type Waker } from "./waking/waker.ts";
 
 const CACHED_SPEC_BYTES = 128 * 1024 * 1024;
 const CROWDED_AT = 20_000;
 const CALLS_GRACE_MS = 1_000;
 const ATTEMPTS_GRACE_MS = 5_000;
+const WAKES_GRACE_MS = 500;
 
 /** What tests replace. */
 export interface Overrides {
@@ -55,7 +57,8 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const { webhook, plugins } = clients;
   const attempt = { webhook, plugins, signingKeys, clock, isOwner: () => lease.isValid() };
   const specs = createSpecCache(database, CACHED_SPEC_BYTES);
-  const holding = createHolding(CROWDED_AT);
+  const waker = createWaker({ database: pools.wakeDatabase, clock, random, events, specs });
+  const holding = createHolding(CROWDED_AT, waker.ended);
   const limits = toLaneLimits(config);
   const shared = { database, clock, random, events, lease, specs, signingKeys, holding };
   const pipeline = createPipeline({ ...shared, claimDatabase, resultDatabase, attempt, limits });
@@ -75,7 +78,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
     port,
     close: () => {
       closing.hasBegun = true;
-      return close({ server, pipeline, loops, recovery, clients, pools, logger });
+      return close({ server, pipeline, loops, recovery, waker, clients, pools, logger });
     },
   };
 }
@@ -94,13 +97,14 @@ interface RunningParts {
   readonly pipeline: Pipeline;
   readonly loops: Loops;
   readonly recovery: RecoveryParts;
+  readonly waker: Waker;
   readonly clients: DeliveryClients;
   readonly pools: Pools;
   readonly logger: Logger;
 }
 
 async function close(parts: RunningParts): Promise<void> {
-  const { server, pipeline, loops, recovery, clients, pools, logger } = parts;
+  const { server, pipeline, loops, recovery, waker, clients, pools, logger } = parts;
   const stopTaking = loops.stopTaking();
   await Promise.all([server.close(CALLS_GRACE_MS), pipeline.stop(ATTEMPTS_GRACE_MS), stopTaking]);
   // The lease is renewed until nothing is in flight any more.
@@ -112,6 +116,7 @@ async function close(parts: RunningParts): Promise<void> {
       "could not release the triggers of this dispatcher; others take them over when its lease runs out",
     ),
   );
+  await waker.close(WAKES_GRACE_MS);
   await clients.close();
   await pools.close();
 }

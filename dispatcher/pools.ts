@@ -5,6 +5,7 @@ const CLAIM_CONNECTIONS = 4;
 /** One for results, one for the lease. */
 const RESULT_CONNECTIONS = 2;
 const RESULT_TIMEOUT_MS = 5_000;
+const WAKE_TIMEOUT_MS = 5_000;
 
 /** The dispatcher's connection pools. Each kind of work has its own, so that it does not wait for the others. */
 export interface Pools {
@@ -14,6 +15,8 @@ export interface Pools {
   readonly claimDatabase: Database;
   /** For results and the lease. */
   readonly resultDatabase: Database;
+  /** For waking the jobs that wait for a trigger's end: one connection. */
+  readonly wakeDatabase: Database;
   /** Closes all pools. */
   close(): Promise<void>;
 }
@@ -41,11 +44,19 @@ export function createPools(config: Pick<DispatcherConfig, "databaseUrl" | "data
     applicationName: "easycron-dispatcher-results",
     statementTimeoutMs: RESULT_TIMEOUT_MS,
   });
+  const wakeDatabase = createPool({
+    connectionString,
+    max: 1,
+    applicationName: "easycron-dispatcher-wakes",
+    statementTimeoutMs: WAKE_TIMEOUT_MS,
+  });
   return {
     database,
     claimDatabase,
     resultDatabase,
+    wakeDatabase,
     close: async () => {
+      await wakeDatabase.close();
       await resultDatabase.close();
       await claimDatabase.close();
       await database.close();

@@ -30,6 +30,8 @@ export interface Spec {
   readonly attemptTimeoutMs: number;
   /** The job's payload as JSON text. */
   readonly payload: string;
+  /** Whether the job's next trigger may wait for the end of this one (overlap policy BUFFER_ONE or BUFFER_ALL). */
+  readonly waitsForEnd: boolean;
 }
 
 /** A row of scheduler.revisions. Its columns are parts of the proto3 JSON of easycron.v1.Job. */
@@ -40,6 +42,7 @@ export interface SpecRow {
   readonly retry_policy: unknown;
   readonly attempt_timeout: string | null;
   readonly payload: string | null;
+  readonly overlap_policy?: unknown;
 }
 
 const DEFAULT_ATTEMPT_TIMEOUT_MS = 30_000;
@@ -54,6 +57,7 @@ export function toSpec(row: SpecRow): Spec {
       retryPolicy: parseRetryPolicy(row.retry_policy),
       attemptTimeoutMs: parseDurationMs(row.attempt_timeout) ?? DEFAULT_ATTEMPT_TIMEOUT_MS,
       payload: row.payload ?? "null",
+      waitsForEnd: isBuffer(row.overlap_policy),
     };
   } catch (error) {
     return unreadableSpec(error instanceof Error ? error.message : String(error));
@@ -68,7 +72,12 @@ export function unreadableSpec(problem: string): Spec {
     retryPolicy: DEFAULT_RETRY_POLICY,
     attemptTimeoutMs: DEFAULT_ATTEMPT_TIMEOUT_MS,
     payload: "null",
+    waitsForEnd: true,
   };
+}
+
+function isBuffer(overlapPolicy: unknown): boolean {
+  return overlapPolicy === "OVERLAP_POLICY_BUFFER_ONE" || overlapPolicy === "OVERLAP_POLICY_BUFFER_ALL";
 }
 
 function parseTarget(value: unknown): Exclude<SpecTarget, { kind: "unreadable" }> {

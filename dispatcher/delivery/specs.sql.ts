@@ -8,6 +8,7 @@ import type { SpecRow } from "./spec.ts";
 export const specByRevision = statement<SpecRow>(
   "specByRevision",
   `select r.job_uid, r.revision, r.spec -> 'target' as target, r.spec -> 'retryPolicy' as retry_policy,
-          r.spec ->> 'attemptTimeout' as attempt_timeout, (r.spec -> 'payload')::text as payload
+          r.spec ->> 'attemptTimeout' as attempt_timeout, (r.spec -> 'payload')::text as payload,
+          r.spec ->> 'overlapPolicy' as overlap_policy
      from scheduler.revisions r where r.job_uid = any ($1::text[]) and r.revision = any ($2::integer[])`,
 );

@@ -42,8 +42,12 @@ export interface Holding {
 
 /**
  * Makes an empty holding. A project is crowded when `crowdedAt` of its triggers are held, or half as many late ones.
+ * `onDropped` is called with each trigger that `drop` is called with, whether it was held or not.
  */
-export function createHolding(crowdedAt: number): Holding {
+export function createHolding(
+  crowdedAt: number,
+  onDropped: (trigger: HeldTrigger) => void = () => {},
+): Holding {
   const held = new Map<string, HeldTrigger>();
   const counts = new Map<string, number>();
   const lateCounts = new Map<string, number>();
@@ -57,6 +61,7 @@ export function createHolding(crowdedAt: number): Holding {
 
   const drop = (trigger: HeldTrigger): void => {
     const { id } = trigger;
+    onDropped(trigger);
     if (held.get(id) !== trigger) return;
     held.delete(id);
     count(trigger, -1);

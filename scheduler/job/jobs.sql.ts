@@ -135,14 +135,19 @@ export const jobClaimDue = statement<TurnRow>(
     order by j.wake_time limit $2 for no key update skip locked`,
 );
 
-/** Writes the results of turns: uid, state, cursor, last fire time, last sequence number, wake time, carry. */
+/**
+ * Writes the results of turns: uid, state, cursor, last fire time, last sequence number, wake time, carry, and whether
+ * the job waits for the end of an earlier trigger.
+ */
 export const jobAdvance = statement<{ uid: string }>(
   "jobAdvance",
   `update scheduler.jobs j
       set state = moved.state, next_fire_time = moved.next_fire_time, last_fire_time = moved.last_fire_time,
-          last_seq = moved.last_seq, wake_time = moved.wake_time, carry = moved.carry::jsonb
+          last_seq = moved.last_seq, wake_time = moved.wake_time, carry = moved.carry::jsonb,
+          waits_for_end = moved.waits_for_end
      from unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::integer[], $6::timestamptz[],
-                 $7::text[]) as moved (uid, state, next_fire_time, last_fire_time, last_seq, wake_time, carry)
+                 $7::text[], $8::boolean[])
+          as moved (uid, state, next_fire_time, last_fire_time, last_seq, wake_time, carry, waits_for_end)
     where j.uid = moved.uid`,
 );
 
@@ -227,6 +232,19 @@ export const jobsLive = statement<{ uid: string }>(
 export const triggersDiscard = statement<{ count: number }>(
   "triggersDiscard",
   `select dispatcher.discard($1, $2, $3, $4, $5, $6, $7) as count`,
+);
+
+/**
+ * Makes jobs of project $1 due at $3 that wait for the end of an earlier trigger: the job $2, or all if $2 is null.
+ * Jobs that another transaction has locked are left out.
+ */
+export const jobsWakeWaiting = statement<{ uid: string }>(
+  "jobsWakeWaiting",
+  `update scheduler.jobs set wake_time = least(wake_time, $3)
+    where uid = any (array(select uid from scheduler.jobs
+                            where project_id = $1 and ($2::text is null or uid = $2) and waits_for_end
+                              and state = 'ACTIVE' for no key update skip locked))
+   returning uid`,
 );
 
 /** Returns the active jobs of project $1 with an undecided fire time before $2: at most $3, earliest first. */

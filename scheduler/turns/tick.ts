@@ -269,5 +269,6 @@ async function writeTurns(tx: Queryable, decided: readonly DecidedTurn[]): Promi
     decided.map(({ turn }) => turn.position.lastSeq),
     decided.map(({ turn }) => toSqlTimeOrNull(turn.wakeMs)),
     decided.map(({ turn }) => toCarryJson(turn.position.carry)),
+    decided.map(({ turn }) => turn.waitsForEnd),
   ]);
 }
