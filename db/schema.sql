@@ -524,6 +524,7 @@ create table scheduler.zone_data (
   pass_time timestamp with time zone,
   pass_calendar text default ''::text,
   pass_job text default ''::text,
+  pass_failed boolean not null default false,
   constraint zone_data_pkey PRIMARY KEY (version)
 );
 CREATE INDEX zone_data_effective_time ON scheduler.zone_data USING btree (effective_time);

@@ -106,11 +106,11 @@ function startBackground(parts: Parts, logger: Logger): { stop(): Promise<void> 
   return {
     stop: async () => {
       housekeeping.stop();
-      settling.stop();
       deleting.stop();
       await auditing.stop();
       await backfills.stop();
       await zones.stop();
+      await settling.stop();
     },
   };
 }

@@ -52,4 +52,6 @@ select distinct c.uid, now()
 alter table scheduler.zone_data
   add column pass_time timestamptz,
   add column pass_calendar text default '',
-  add column pass_job text default '';
+  add column pass_job text default '',
+  -- Whether the pass has met a job that it could not change.
+  add column pass_failed boolean not null default false;

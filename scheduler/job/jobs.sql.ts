@@ -61,32 +61,51 @@ export const jobsAfterName = statement<JobRow>(
 const IN_ZONES = `exists (select from json_array_elements(r.spec -> 'schedules') as s (schedule)
   where coalesce(nullif(s.schedule ->> 'timeZone', ''), 'UTC') = any (`;
 
+/** A job of a page, and whether a release of the zone database affects it. */
+export interface ZoneJobRow {
+  readonly uid: string;
+  readonly project_id: string;
+  readonly name: string;
+  readonly affected: boolean;
+}
+
 /**
- * Returns jobs that have a schedule in one of the zones $1 and whose current revision was not computed with one of the
- * zone data versions $2: at most $4, with a uid greater than $3, without deleted ones.
+ * Returns a page of the jobs with a uid greater than $3: at most $4, by uid, without deleted ones. `affected`: the job
+ * has a schedule in one of the zones $1, and its current revision was not computed with one of the releases $2.
  */
-export const jobsInZones = statement<{ uid: string; project_id: string; name: string }>(
+export const jobsInZones = statement<ZoneJobRow>(
   "jobsInZones",
-  `select j.uid, j.project_id, j.name
-     from scheduler.jobs j join scheduler.revisions r on r.job_uid = j.uid and r.revision = j.revision
-    where j.uid > $3 and j.state <> 'DELETED' and r.zone_data <> all ($2::text[]) and ${IN_ZONES}$1::text[]))
-    order by j.uid limit $4`,
+  `select j.uid, j.project_id, j.name,
+          coalesce(r.zone_data <> all ($2::text[]) and ${IN_ZONES}$1::text[])), false) as affected
+     from (select uid, project_id, name, revision from scheduler.jobs
+            where uid > $3 and state <> 'DELETED' order by uid limit $4) as j
+     left join scheduler.revisions r on r.job_uid = j.uid and r.revision = j.revision
+    order by j.uid`,
 );
 
 /**
- * Returns the jobs of project $1 that have a schedule in one of the zones $2, or use a calendar in one: at most $4, by
- * name, with names greater than $3, without deleted ones.
+ * Returns a page of the jobs of project $1 with names greater than $3: at most $4, by name, without deleted ones.
+ * `affected`: the job has a schedule in one of the zones $2, or uses a calendar in one.
  */
-export const jobsOfProjectInZones = statement<JobRow>(
+export const jobsOfProjectInZones = statement<ZoneJobRow>(
   "jobsOfProjectInZones",
-  `select ${JOB_WITH_SPEC}
-    where j.project_id = $1 and j.state <> 'DELETED' and j.name collate "C" > $3
-      and (${IN_ZONES}$2::text[]))
-           or exists (select from scheduler.job_calendars jc
-                        join scheduler.calendars c on c.uid = jc.calendar_uid
-                        join scheduler.calendar_versions v on v.calendar_uid = c.uid and v.version = c.version
-                       where jc.job_uid = j.uid and v.spec ->> 'timeZone' = any ($2::text[])))
-    order by j.name collate "C" limit $4`,
+  `select j.uid, j.project_id, j.name,
+          coalesce(${IN_ZONES}$2::text[])), false)
+          or exists (select from scheduler.job_calendars jc
+                       join scheduler.calendars c on c.uid = jc.calendar_uid
+                       join scheduler.calendar_versions v on v.calendar_uid = c.uid and v.version = c.version
+                      where jc.job_uid = j.uid and v.spec ->> 'timeZone' = any ($2::text[])) as affected
+     from (select uid, project_id, name, revision from scheduler.jobs
+            where project_id = $1 and state <> 'DELETED' and name collate "C" > $3
+            order by name collate "C" limit $4) as j
+     left join scheduler.revisions r on r.job_uid = j.uid and r.revision = j.revision
+    order by j.name collate "C"`,
+);
+
+/** Returns the jobs $2 of project $1, without deleted ones. */
+export const jobsByUids = statement<JobRow>(
+  "jobsByUids",
+  `select ${JOB_WITH_SPEC} where j.project_id = $1 and j.uid = any ($2::text[]) and j.state <> 'DELETED'`,
 );
 
 /** The most jobs that `jobsDueAt` counts for one instant. */
