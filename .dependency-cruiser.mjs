@@ -46,6 +46,7 @@ export const ROOMS = {
     "reading",
     "recovery",
     "claiming",
+    "waking",
   ],
   gateway: ["access", "edge", "interceptors", "services"],
 };

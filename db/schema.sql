@@ -472,7 +472,7 @@ create table scheduler.job_calendars (
   constraint job_calendars_job_uid_fkey FOREIGN KEY (job_uid) REFERENCES scheduler.jobs(uid),
   constraint job_calendars_pkey PRIMARY KEY (job_uid, calendar_uid)
 );
-CREATE INDEX job_calendars_calendar ON scheduler.job_calendars USING btree (calendar_uid, job_uid);
+CREATE INDEX job_calendars_behind ON scheduler.job_calendars USING btree (calendar_uid, version, job_uid);
 
 create table scheduler.jobs (
   uid text not null,
@@ -492,6 +492,7 @@ create table scheduler.jobs (
   pause_until timestamp with time zone,
   carry jsonb not null default '{}'::jsonb,
   delete_finished boolean not null default false,
+  waits_for_end boolean not null default false,
   constraint jobs_cursor_check CHECK (((state = 'ACTIVE'::text) OR (next_fire_time IS NULL))),
   constraint jobs_pkey PRIMARY KEY (uid),
   constraint jobs_state_check CHECK ((state = ANY (ARRAY['ACTIVE'::text, 'PAUSED'::text, 'FINISHED'::text, 'DELETED'::text])))
@@ -500,6 +501,7 @@ CREATE INDEX jobs_delete_finished ON scheduler.jobs USING btree (uid) WHERE (del
 CREATE UNIQUE INDEX jobs_live_name ON scheduler.jobs USING btree (project_id, name COLLATE "C") WHERE (state <> 'DELETED'::text);
 CREATE INDEX jobs_name ON scheduler.jobs USING btree (project_id, name, create_time DESC);
 CREATE INDEX jobs_next_fire_time ON scheduler.jobs USING btree (project_id, next_fire_time) WHERE ((EXTRACT(epoch FROM (next_fire_time AT TIME ZONE 'UTC'::text)) % (900)::numeric) = (0)::numeric);
+CREATE INDEX jobs_waiting ON scheduler.jobs USING btree (project_id) WHERE waits_for_end;
 CREATE INDEX jobs_wake ON scheduler.jobs USING btree (wake_time) WHERE (wake_time IS NOT NULL);
 
 create table scheduler.operations (
@@ -598,11 +600,23 @@ create table scheduler.undos (
 );
 CREATE INDEX undos_create_time ON scheduler.undos USING btree (create_time);
 
+create table scheduler.unsettled_calendars (
+  calendar_uid text not null,
+  asked integer not null default 1,
+  retry_time timestamp with time zone not null,
+  constraint unsettled_calendars_calendar_uid_fkey FOREIGN KEY (calendar_uid) REFERENCES scheduler.calendars(uid),
+  constraint unsettled_calendars_pkey PRIMARY KEY (calendar_uid)
+);
+
 create table scheduler.zone_data (
   version text not null,
   effective_time timestamp with time zone not null,
   create_time timestamp with time zone not null,
   settle_time timestamp with time zone,
+  pass_time timestamp with time zone,
+  pass_calendar text default ''::text,
+  pass_job text default ''::text,
+  pass_failed boolean not null default false,
   constraint zone_data_pkey PRIMARY KEY (version)
 );
 CREATE INDEX zone_data_effective_time ON scheduler.zone_data USING btree (effective_time);
@@ -660,6 +674,22 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION scheduler.wake_waiting(job_uids text[], at_time timestamp with time zone)
+ RETURNS SETOF text
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+  with looked as materialized (
+    select j.uid, j.waits_for_end and j.state = 'ACTIVE' and (j.wake_time is null or j.wake_time > at_time) as sleeps
+      from scheduler.jobs j where j.uid = any (job_uids)
+       for no key update skip locked
+  ), woken as (
+    update scheduler.jobs j set wake_time = at_time from looked where j.uid = looked.uid and looked.sleeps
+  )
+  select uid from looked
+$function$;
+
 grant execute on function dispatcher.audit_triggers to easycron_scheduler;
 grant execute on function dispatcher.busy_jobs to easycron_scheduler;
 grant execute on function dispatcher.cancel to easycron_scheduler;
@@ -677,6 +707,7 @@ grant execute on function dispatcher.redeliver to easycron_scheduler;
 grant execute on function dispatcher.withdraw to easycron_scheduler;
 grant execute on function scheduler.lock_current to easycron_dispatcher;
 grant execute on function scheduler.lock_current_or_skip to easycron_dispatcher;
+grant execute on function scheduler.wake_waiting to easycron_dispatcher;
 grant usage on schema dispatcher to easycron_dispatcher;
 grant usage on schema dispatcher to easycron_scheduler;
 grant usage on schema gateway to easycron_gateway;
@@ -705,6 +736,7 @@ grant delete, insert, select, update on table scheduler.revisions to easycron_sc
 grant delete, insert, select, update on table scheduler.set_aside to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.skips to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.undos to easycron_scheduler;
+grant delete, insert, select, update on table scheduler.unsettled_calendars to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.zone_data to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.zone_offsets to easycron_scheduler;
 

@@ -142,13 +142,13 @@ function startBackground(parts: Parts & { readonly database: Pool }, logger: Log
   };
   return {
     stop: async () => {
-      settling.stop();
       await Promise.all([
         housekeeping.stop(),
         auditing.stop(),
         backfills.stop(),
         zones.stop(),
         deleting.stop(),
+        settling.stop(),
       ]);
     },
     watched: [

@@ -28,6 +28,7 @@ describe("a specification", () => {
       retryPolicy: { maxAttempts: 3, minBackoffMs: 1_500, maxBackoffMs: 60_000, maxAgeMs: 3_600_000 },
       attemptTimeoutMs: 10_000,
       payload: '{"a":1}',
+      waitsForEnd: false,
     });
   });
 

@@ -30,6 +30,8 @@ export interface Spec {
   readonly attemptTimeoutMs: number;
   /** The job's payload as JSON text. */
   readonly payload: string;
+  /** Whether the job's next trigger may wait for the end of this one (overlap policy BUFFER_ONE or BUFFER_ALL). */
+  readonly waitsForEnd: boolean;
 }
 
 /** A row of scheduler.revisions. */
@@ -56,6 +58,7 @@ export function toSpec(row: SpecRow): Spec {
       retryPolicy: parseRetryPolicy(spec.retryPolicy),
       attemptTimeoutMs: parseDurationMs(spec.attemptTimeout) ?? DEFAULT_ATTEMPT_TIMEOUT_MS,
       payload: JSON.stringify(spec.payload ?? null),
+      waitsForEnd: isBuffer(spec.overlapPolicy),
     };
   } catch (error) {
     return unreadableSpec(error instanceof Error ? error.message : String(error));
@@ -70,7 +73,12 @@ export function unreadableSpec(problem: string): Spec {
     retryPolicy: DEFAULT_RETRY_POLICY,
     attemptTimeoutMs: DEFAULT_ATTEMPT_TIMEOUT_MS,
     payload: "null",
+    waitsForEnd: true,
   };
+}
+
+function isBuffer(overlapPolicy: unknown): boolean {
+  return overlapPolicy === "OVERLAP_POLICY_BUFFER_ONE" || overlapPolicy === "OVERLAP_POLICY_BUFFER_ALL";
 }
 
 function parseTarget(value: unknown): Exclude<SpecTarget, { kind: "unreadable" }> {

@@ -5,6 +5,7 @@ import { failure } from "../../mesh/errors.ts";
 import type { ZoneData, ZoneRelease } from "../zones/zone-data.ts";
 import {
   type CalendarVersionRow,
+  calendarAskSettling,
   calendarLockForReference,
   calendarSpecs,
   calendarVersions,
@@ -220,6 +221,12 @@ export async function bindCalendars(
   const all = bindings.map(({ jobUid }) => jobUid);
   await tx.query(jobCalendarsDeleteOthers, [all, jobUids, calendarUids]);
   if (pairs.size > 0) await tx.query(jobCalendarsInsert, [jobUids, calendarUids, versions]);
+  const current = new Map(rows.map(({ uid, version }) => [uid, version]));
+  const behind = [...pairs.values()].filter(({ uid, version }) => version < (current.get(uid) ?? version));
+  if (behind.length > 0) {
+    const asked = [...new Set(behind.map(({ uid }) => uid))];
+    await tx.query(calendarAskSettling, [asked, "-infinity"]);
+  }
 }
 
 /** Returns the CALENDAR_NOT_FOUND error; `field` is the request field that holds the name. */

@@ -66,32 +66,51 @@ export const jobsAfterName = statement<JobRow>(
    order by j.name collate "C" limit $3`,
 );
 
+/** A job of a page, and whether a release of the zone database affects it. */
+export interface ZoneJobRow {
+  readonly uid: string;
+  readonly project_id: string;
+  readonly name: string;
+  readonly affected: boolean;
+}
+
 /**
- * Returns jobs that have a schedule in one of the zones $1 and whose current revision was not computed with one of the
- * zone data versions $2: at most $4, with a uid greater than $3, without deleted ones.
+ * Returns a page of the jobs with a uid greater than $3: at most $4, by uid, without deleted ones. `affected`: the job
+ * has a schedule in one of the zones $1, and its current revision was not computed with one of the releases $2.
  */
-export const jobsInZones = statement<{ uid: string; project_id: string; name: string }>(
+export const jobsInZones = statement<ZoneJobRow>(
   "jobsInZones",
-  `select j.uid, j.project_id, j.name
-     from scheduler.jobs j join scheduler.revisions r on r.job_uid = j.uid and r.revision = j.revision
-    where j.uid > $3 and j.state <> 'DELETED' and r.zone_data <> all ($2::text[]) and r.facets -> 'zones' ?| $1::text[]
-    order by j.uid limit $4`,
+  `select j.uid, j.project_id, j.name,
+          coalesce(r.zone_data <> all ($2::text[]) and r.facets -> 'zones' ?| $1::text[], false) as affected
+     from (select uid, project_id, name, revision from scheduler.jobs
+            where uid > $3 and state <> 'DELETED' order by uid limit $4) as j
+     left join scheduler.revisions r on r.job_uid = j.uid and r.revision = j.revision
+    order by j.uid`,
 );
 
 /**
- * Returns the jobs of project $1 that have a schedule in one of the zones $2, or use a calendar in one: at most $4, by
- * name, with names greater than $3, without deleted ones.
+ * Returns a page of the jobs of project $1 with names greater than $3: at most $4, by name, without deleted ones.
+ * `affected`: the job has a schedule in one of the zones $2, or uses a calendar in one.
  */
-export const jobsOfProjectInZones = statement<JobRow>(
+export const jobsOfProjectInZones = statement<ZoneJobRow>(
   "jobsOfProjectInZones",
-  `select ${JOB_WITH_SPEC}
-    where j.project_id = $1 and j.state <> 'DELETED' and j.name collate "C" > $3
-      and (r.facets -> 'zones' ?| $2::text[]
-           or exists (select from scheduler.job_calendars jc
-                        join scheduler.calendars c on c.uid = jc.calendar_uid
-                        join scheduler.calendar_versions v on v.calendar_uid = c.uid and v.version = c.version
-                       where jc.job_uid = j.uid and v.spec ->> 'timeZone' = any ($2::text[])))
-    order by j.name collate "C" limit $4`,
+  `select j.uid, j.project_id, j.name,
+          coalesce(r.facets -> 'zones' ?| $2::text[], false)
+          or exists (select from scheduler.job_calendars jc
+                       join scheduler.calendars c on c.uid = jc.calendar_uid
+                       join scheduler.calendar_versions v on v.calendar_uid = c.uid and v.version = c.version
+                      where jc.job_uid = j.uid and v.spec ->> 'timeZone' = any ($2::text[])) as affected
+     from (select uid, project_id, name, revision from scheduler.jobs
+            where project_id = $1 and state <> 'DELETED' and name collate "C" > $3
+            order by name collate "C" limit $4) as j
+     left join scheduler.revisions r on r.job_uid = j.uid and r.revision = j.revision
+    order by j.name collate "C"`,
+);
+
+/** Returns the jobs $2 of project $1, without deleted ones. */
+export const jobsOfProject = statement<JobRow>(
+  "jobsOfProject",
+  `select ${JOB_WITH_SPEC} where j.project_id = $1 and j.uid = any ($2::text[]) and j.state <> 'DELETED'`,
 );
 
 /** The most jobs that `jobsDueAt` counts for one instant. */
@@ -175,14 +194,19 @@ export const jobClaimThese = statement<TurnRow>(
     order by j.wake_time for no key update of j skip locked`,
 );
 
-/** Writes the results of turns: uid, state, cursor, last fire time, last sequence number, wake time, carry. */
+/**
+ * Writes the results of turns: uid, state, cursor, last fire time, last sequence number, wake time, carry, and whether
+ * the job waits for the end of an earlier trigger.
+ */
 export const jobAdvance = statement<{ uid: string }>(
   "jobAdvance",
   `update scheduler.jobs j
       set state = moved.state, next_fire_time = moved.next_fire_time, last_fire_time = moved.last_fire_time,
-          last_seq = moved.last_seq, wake_time = moved.wake_time, carry = moved.carry::jsonb
+          last_seq = moved.last_seq, wake_time = moved.wake_time, carry = moved.carry::jsonb,
+          waits_for_end = moved.waits_for_end
      from unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::integer[], $6::timestamptz[],
-                 $7::text[]) as moved (uid, state, next_fire_time, last_fire_time, last_seq, wake_time, carry)
+                 $7::text[], $8::boolean[])
+          as moved (uid, state, next_fire_time, last_fire_time, last_seq, wake_time, carry, waits_for_end)
     where j.uid = moved.uid`,
 );
 
@@ -280,6 +304,19 @@ export const jobsLive = statement<{ uid: string }>(
 export const triggersDiscard = statement<{ count: number }>(
   "triggersDiscard",
   `select dispatcher.discard($1, $2, $3, $4, $5, $6, $7) as count`,
+);
+
+/**
+ * Makes jobs of project $1 due at $3 that wait for the end of an earlier trigger: the job $2, or all if $2 is null.
+ * Jobs that another transaction has locked are left out.
+ */
+export const jobsWakeWaiting = statement<{ uid: string }>(
+  "jobsWakeWaiting",
+  `update scheduler.jobs set wake_time = least(wake_time, $3)
+    where uid = any (array(select uid from scheduler.jobs
+                            where project_id = $1 and ($2::text is null or uid = $2) and waits_for_end
+                              and state = 'ACTIVE' for no key update skip locked))
+   returning uid`,
 );
 
 /** Returns the active jobs of project $1 with an undecided fire time before $2: at most $3, earliest first. */

@@ -18,6 +18,7 @@ import type { Parts } from "../parts.ts";
 import { readJob } from "../reading/read-jobs.ts";
 import { fittingPage } from "../requests/fitting-page.ts";
 import { compileSchedule } from "../schedules/compiled-schedule.ts";
+import { runInSlices } from "../schedules/slices.ts";
 import { gatesAt } from "./calendars.ts";
 import { compareRevisions, type Difference, type RevisionTiming } from "./difference.ts";
 
@@ -76,7 +77,8 @@ export async function getRevision(
   const size = pageSize === 0 ? DEFAULT_TIMES : pageSize;
   const [after, before] = await timingsOf(parts, projectId, rows);
   if (after === undefined) throw new Error(`Revision ${row.revision} of ${row.uid} has no timing.`);
-  const difference = compareRevisions(before ?? null, after, row.create_time);
+  const comparison = compareRevisions(before ?? null, after, row.create_time);
+  const difference = await runInSlices(comparison, { budgetMs: Number.POSITIVE_INFINITY });
   const more = Math.max(difference.added.length, difference.removed.length) > offset + size;
   return {
     revision: create(RevisionSchema, {

@@ -60,9 +60,9 @@ export interface SchedulerBench {
   whileLocked<T>(triggerId: string, work: () => Promise<T>): Promise<T>;
   /** Resolves once a statement of this database waits for a lock. */
   untilBlocked(): Promise<void>;
-  /** Makes every trigger of a job that is due by now one that has succeeded. */
+  /** Makes every trigger of a job that is due by now one that has succeeded, and wakes the job as the dispatcher does. */
   succeed(jobUid: string): Promise<void>;
-  /** Brings a recorded trigger to rest. */
+  /** Brings a recorded trigger to rest, and wakes its job as the dispatcher does. */
   finish(triggerId: string, state: "SUCCEEDED" | "EXHAUSTED" | "CANCELLED"): Promise<void>;
   /** Takes a recorded trigger away as nothing in the product does. */
   lose(triggerId: string): Promise<void>;
@@ -117,6 +117,8 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
       events.map((event) => time(event.nextNominalTimeMs)),
     ]);
   };
+  const wake = (jobUids: readonly string[]) =>
+    dispatcher().query("select scheduler.wake_waiting($1, $2)", [jobUids, new Date(now).toISOString()]);
   const handOver: HandOver = {
     send: async (events) => {
       if (down) throw failure("SERVICE_UNAVAILABLE", { service: "dispatcher" });
@@ -214,13 +216,14 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
           where job_uid = $1 and effective_time <= $2 and end_time is null`,
         [jobUid, new Date(now).toISOString()],
       );
+      await wake([jobUid]);
     },
     finish: async (id, state) => {
-      await dispatcher().query("update dispatcher.triggers set state = $2, end_time = $3 where id = $1", [
-        id,
-        state,
-        new Date(now).toISOString(),
-      ]);
+      const { rows } = await dispatcher().query(
+        "update dispatcher.triggers set state = $2, end_time = $3 where id = $1 returning job_uid",
+        [id, state, new Date(now).toISOString()],
+      );
+      await wake(rows.map(({ job_uid: jobUid }) => jobUid));
     },
     lose: async (id) => {
       await dispatcher().query("delete from dispatcher.triggers where id = $1", [id]);

@@ -28,5 +28,6 @@ export async function writeTurns(tx: Queryable, decided: readonly DecidedTurn[])
     decided.map(({ turn }) => turn.position.lastSeq),
     decided.map(({ turn }) => toSqlTimeOrNull(turn.wakeMs)),
     decided.map(({ turn }) => toCarryJson(turn.position.carry)),
+    decided.map(({ turn }) => turn.waitsForEnd),
   ]);
 }
