@@ -20,6 +20,7 @@ export const ROOMS = {
     "calendars",
     "schedules",
     "job",
+    "set-aside",
     "turns",
     "reading",
     "ledger",
@@ -45,6 +46,7 @@ export const ROOMS = {
     "reading",
     "recovery",
     "claiming",
+    "waking",
   ],
   gateway: ["access", "edge", "interceptors", "services"],
 };

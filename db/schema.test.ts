@@ -60,8 +60,10 @@ const SCHEDULERS_TABLES = [
   "operations",
   "requests",
   "revisions",
+  "set_aside",
   "skips",
   "undos",
+  "unsettled_calendars",
   "zone_data",
   "zone_offsets",
 ];
@@ -116,6 +118,7 @@ describe("a freshly migrated database grants", () => {
       "function dispatcher.oldest_snapshot": "execute",
       "function scheduler.lock_current": "execute",
       "function scheduler.lock_current_or_skip": "execute",
+      "function scheduler.wake_waiting": "execute",
       "table scheduler.revisions": "select",
     });
   });

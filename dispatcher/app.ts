@@ -16,6 +16,7 @@ import { createPartitions, createSnapshotWatch } from "./housekeeping.ts";
 import { takeLease } from "./instances/lease.ts";
 import { toLaneLimits } from "./lanes/lanes.ts";
 import { type Loops, startLoops } from "./loops.ts";
+import { attemptsFor, readLimits } from "./open-files.ts";
 import { createPipeline, type Pipeline } from "./pipeline.ts";
 import { createPools, type Pools } from "./pools.ts";
 import { type RecoveryParts, releaseAll } from "./recovery/recovery.ts";
@@ -25,11 +26,13 @@ import { createSigningKeys } from "./signing-keys/signing-keys.ts";
 import { readVersion } from "./version.ts";
 import { HELD_LIMITS } from "./waiting/held-bytes.ts";
 import { createHolding } from "./waiting/holding.ts";
+import { createWaker, type Waker } from "./waking/waker.ts";
 
 const CACHED_SPEC_BYTES = 128 * 1024 * 1024;
 const CALLS_GRACE_MS = 1_000;
 /** Time for everything else than waiting for attempts in flight. */
 const CLOSE_EXTRA_MS = 8_000;
+const WAKES_GRACE_MS = 500;
 
 /** What tests replace. */
 export interface Overrides {
@@ -64,8 +67,14 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const { webhook, plugins } = clients;
   const attempt = { webhook, plugins, signingKeys, clock, isOwner: () => lease.isValid() };
   const specs = createSpecCache(pools.lookups, CACHED_SPEC_BYTES);
-  const holding = createHolding(HELD_LIMITS);
-  const limits = toLaneLimits(config);
+  const waker = createWaker({ database: pools.wakes, clock, random, events, specs });
+  const holding = createHolding(HELD_LIMITS, waker.ended);
+  const deliveryConcurrency = attemptsFor(config.deliveryConcurrency, readLimits());
+  if (deliveryConcurrency < config.deliveryConcurrency) {
+    const fields = { configured: config.deliveryConcurrency, used: deliveryConcurrency };
+    logger.warn(fields, "the limit of open files is too low for the attempts in flight that are configured");
+  }
+  const limits = toLaneLimits({ ...config, deliveryConcurrency });
   const setAside = createSetAside({ database: pools.upkeep, clock, events });
   const shared = { clock, random, events, lease, specs, signingKeys, holding, setAside };
   const { claims: claimDatabase, results: resultDatabase } = pools;
@@ -87,7 +96,8 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
     showHealth();
   };
   const watchdog = startWatchdog({ watched: loops.watched, logger, onHealth });
-  const serving = { ...recovery, database: pools.accept, apiDatabase: pools.api, masterKey };
+  const api = { ...pools.api, connections: config.databaseConnections };
+  const serving = { ...recovery, database: pools.accept, api, masterKey };
   server.add(DispatcherService, createDispatcherService(serving));
   const port = await server.listen(config.listen);
   showHealth();
@@ -99,7 +109,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
       health.isClosing = true;
       watchdog.stop();
       const { drainMs } = config;
-      const running = { server, pipeline, loops, recovery, clients, databaseClock, pools, logger };
+      const running = { server, pipeline, loops, recovery, waker, clients, databaseClock, pools, logger };
       return close({ ...running, drainMs, hurry });
     },
   };
@@ -110,6 +120,7 @@ interface RunningParts {
   readonly pipeline: Pipeline;
   readonly loops: Loops;
   readonly recovery: RecoveryParts;
+  readonly waker: Waker;
   readonly clients: DeliveryClients;
   readonly databaseClock: DatabaseClock;
   readonly pools: Pools;
@@ -119,7 +130,8 @@ interface RunningParts {
 }
 
 async function close(parts: RunningParts): Promise<void> {
-  const { server, pipeline, loops, recovery, clients, databaseClock, pools, logger, drainMs, hurry } = parts;
+  const { server, pipeline, loops, recovery, waker, clients, databaseClock, pools, logger, drainMs, hurry } =
+    parts;
   // From here on, the health service reports NOT_SERVING, so that the schedulers hand triggers over to others.
   const accepted = server.close(CALLS_GRACE_MS, hurry);
   const stopTaking = loops.stopTaking();
@@ -139,6 +151,7 @@ async function close(parts: RunningParts): Promise<void> {
       "could not release the triggers of this dispatcher; others take them over when its lease runs out",
     ),
   );
+  await waker.close(WAKES_GRACE_MS);
   await clients.close();
   await databaseClock.stop();
   await pools.close();

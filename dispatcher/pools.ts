@@ -20,6 +20,8 @@ export interface Pools {
   readonly upkeep: Pool;
   /** For reading PostgreSQL's clock. */
   readonly clock: Pool;
+  /** For waking the jobs that wait for the end of a trigger. */
+  readonly wakes: Pool;
   /** Closes all pools. */
   close(): Promise<void>;
 }
@@ -31,6 +33,7 @@ const RESULTS = { connectionMs: 2_000, statementMs: 5_000, lockMs: 5_000, answer
 const LOOKUPS = { connectionMs: 2_000, statementMs: 4_000, lockMs: 4_000, answerMs: 5_000 };
 // The gateway gives a call 10 s.
 const API = { connectionMs: 1_000, statementMs: 5_000, lockMs: 2_000, answerMs: 6_000 };
+const WAKES = { connectionMs: 2_000, statementMs: 5_000, lockMs: 1_000, answerMs: 6_000 };
 const UPKEEP = { connectionMs: 5_000, statementMs: 10_000, lockMs: 2_000, answerMs: 11_000 };
 // It is read every second, so it is the first to notice that the server does not answer.
 const CLOCK = { connectionMs: 2_000, statementMs: 1_000, lockMs: 1_000, answerMs: 2_000 };
@@ -56,6 +59,7 @@ export function createPools(
     lookups: group.add("lookups", 2, LOOKUPS),
     api: group.add("api", config.databaseConnections, API),
     upkeep: group.add("upkeep", 3, UPKEEP),
+    wakes: group.add("wakes", 1, WAKES),
     clock: group.add("clock", 1, CLOCK),
     close: group.close,
   };

@@ -10,7 +10,7 @@ export interface PutOff {
   readonly size: number;
   /** How many of them wait for at most a second. */
   readonly briefSize: number;
-  /** Returns how many results of a project there are. */
+  /** Returns how many results of a project were put off and are not recorded yet, those that are tried now included. */
   countOf(projectId: string): number;
   /** Takes a result, and calls `onDue` after 50 ms, or later after up to a second; after `pauseMs` if that is given. */
   add(result: Result, pauseMs?: number): void;
@@ -33,17 +33,19 @@ export function createPutOff(parts: {
   const timers = new Map<Result, NodeJS.Timeout>();
   const brief = new Set<Result>();
   const counts = new Map<string, number>();
-  // How often in a row each result was put off.
-  const tries = new WeakMap<Result, number>();
+  // How often each result was put off.
+  const tries = new Map<Result, number>();
+
+  const count = ({ trigger: { projectId } }: Result, change: 1 | -1): void => {
+    const sum = (counts.get(projectId) ?? 0) + change;
+    if (sum > 0) counts.set(projectId, sum);
+    else counts.delete(projectId);
+  };
 
   const takeOut = (result: Result): void => {
     clearTimeout(timers.get(result));
     timers.delete(result);
     brief.delete(result);
-    const { projectId } = result.trigger;
-    const count = (counts.get(projectId) ?? 0) - 1;
-    if (count > 0) counts.set(projectId, count);
-    else counts.delete(projectId);
     onDue(result);
   };
 
@@ -58,13 +60,14 @@ export function createPutOff(parts: {
     add: (result, pauseMs) => {
       const attempt = (tries.get(result) ?? 0) + 1;
       tries.set(result, attempt);
-      const { projectId } = result.trigger;
-      counts.set(projectId, (counts.get(projectId) ?? 0) + 1);
+      if (attempt === 1) count(result, 1);
       if (pauseMs === undefined) brief.add(result);
       const ms = pauseMs ?? backoffMs({ attempt, ...PAUSE, random });
       timers.set(result, setTimeout(takeOut, ms, result).unref());
     },
-    recorded: (result) => tries.delete(result),
+    recorded: (result) => {
+      if (tries.delete(result)) count(result, -1);
+    },
     hurry: () => {
       for (const result of [...brief]) takeOut(result);
     },

@@ -183,9 +183,10 @@ async function write(state: ResultsState, batch: readonly Result[]): Promise<rea
       if (failures > 0) events.emit("recovered", { part: "results", failures });
       return finish(state, batch, answer);
     } catch (error) {
-      failures += 1;
-      if (failures === 1) events.emit("trouble", { part: "results", error });
       const isRefused = isItemFault(error);
+      failures += 1;
+      // What is refused alone is reported where it is handled.
+      if (failures === 1 && !isRefused) events.emit("trouble", { part: "results", error });
       if (batch.length > 1 && (isRefused || isStatementTimeout(error))) {
         return writeHalves(state, batch, isRefused ? state.batchLimit : Math.ceil(batch.length / 2));
       }

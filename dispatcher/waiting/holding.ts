@@ -44,14 +44,21 @@ export interface Holding {
   hasRoom(): boolean;
 }
 
-/** Makes an empty holding. What exceeds the limits stays in PostgreSQL without an owner until there is room. */
-export function createHolding(limits: HeldLimits): Holding {
+/**
+ * Makes an empty holding. What exceeds the limits stays in PostgreSQL without an owner until there is room. `onDropped`
+ * is called with each trigger that `drop` is called with, whether it was held or not.
+ */
+export function createHolding(
+  limits: HeldLimits,
+  onDropped: (trigger: HeldTrigger) => void = () => {},
+): Holding {
   const held = new Map<string, HeldTrigger>();
   const bytes = createHeldBytes(limits);
   const waiting = createDueHeap<HeldTrigger>();
 
   const drop = (trigger: HeldTrigger): void => {
     const { id } = trigger;
+    onDropped(trigger);
     if (held.get(id) !== trigger) return;
     held.delete(id);
     bytes.remove(trigger);
