@@ -1,5 +1,5 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
-import type { Pool } from "../db/pool.ts";
+import type { Shares } from "../db/shares.ts";
 import { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
 import type { CallContext, ServiceImplementation } from "../mesh/grpc-service.ts";
 import { type AuditSlots, createAuditSlots } from "./audit/slots.ts";
@@ -43,21 +43,23 @@ type PreviewHandlers = Pick<Handlers, "previewSchedule" | "simulateSchedule">;
  * Makes the scheduler's gRPC handlers. Each translates the request, calls one operation and translates its result. When
  * its caller has gone, it stops at its next statement: nobody reads the answer, and others need the connection.
  */
-export function createSchedulerService(parts: Omit<Parts, "database">, pool: Pick<Pool, "until">): Handlers {
+export function createSchedulerService(parts: Omit<Parts, "database">, databases: Shares): Handlers {
   const auditSlots = createAuditSlots();
-  return forEachCall((signal) => createHandlers({ ...parts, database: pool.until(signal) }, auditSlots));
+  return forEachCall((projectId, signal) =>
+    createHandlers({ ...parts, database: databases.of(projectId, signal) }, auditSlots),
+  );
 }
 
-/** Makes handlers each of whose calls is answered by a handler that `make` makes for it. */
-function forEachCall(make: (signal: AbortSignal) => Handlers): Handlers {
+/** Makes handlers each of whose calls is answered by a handler that `make` makes for its project and caller. */
+function forEachCall(make: (projectId: string, signal: AbortSignal) => Handlers): Handlers {
   const methods = SchedulerService.methods.map(({ localName }) => {
-    const handler: UnaryHandler = (request, context) => {
-      const handlers = make(context.signal) as Record<string, UnaryHandler>;
-      return handlers[localName]?.(request, context);
+    const handler = (request: { readonly projectId?: string }, context: CallContext) => {
+      const handlers = make(request.projectId ?? "", context.signal) as Record<string, UnaryHandler>;
+      return handlers[localName]?.(request as never, context);
     };
     return [localName, handler];
   });
-  // Each entry has the name and the type of the handler that it calls.
+  // Each entry has the name and the type of the handler that it calls. Only GetZoneData has no project.
   return Object.fromEntries(methods) as Handlers;
 }
 
