@@ -1,7 +1,7 @@
 import type { KeyObject } from "node:crypto";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import type { Pool } from "../db/pool.ts";
-import { createReadShare, readsAtOnce } from "../db/share-reads.ts";
+import { nameCostlyRead } from "../db/costly-read.ts";
+import type { Shares } from "../db/shares.ts";
 import type { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import { failure } from "../mesh/errors.ts";
 import type { ServiceImplementation } from "../mesh/grpc-service.ts";
@@ -12,15 +12,10 @@ import { listTriggers } from "./reading/list-triggers.ts";
 import { readAttempts, readTrigger, toAttempt, toTrigger } from "./reading/read-triggers.ts";
 import { createSigningKey } from "./signing-keys/signing-keys.ts";
 
-/** The connections that the handlers of customers' calls use. */
-export interface ApiPool extends Pick<Pool, "until"> {
-  /** How many connections the pool has at most. */
-  readonly connections: number;
-}
-
 /** What the handlers need. */
 export interface ServiceParts extends AcceptParts {
-  readonly api: ApiPool;
+  /** For calls of customers. */
+  readonly apiDatabase: Shares;
   readonly masterKey: KeyObject;
 }
 
@@ -28,13 +23,13 @@ type Handlers = ServiceImplementation<typeof DispatcherService>;
 
 /** Makes the gRPC handlers. Each converts the request, calls an operation, and converts the result. */
 export function createDispatcherService(parts: ServiceParts): Handlers {
-  const { api, clock, masterKey } = parts;
+  const { apiDatabase, clock, masterKey } = parts;
   return {
     accept: (requests, { signal }) =>
       answerBatches(requests, (events) => acceptEvents(parts, events), signal),
-    ...createReadHandlers(api),
+    ...createReadHandlers(apiDatabase),
     createSigningKey: async ({ projectId }, { signal }) => {
-      const database = api.until(signal);
+      const database = apiDatabase.of(projectId, signal);
       const key = await createSigningKey({ database, masterKey, pause }, projectId, clock.now());
       const signingKey = { id: key.id, createTime: timestampFromMs(key.createTimeMs) };
       return { response: { signingKey, secret: key.secret } };
@@ -42,24 +37,25 @@ export function createDispatcherService(parts: ServiceParts): Handlers {
   };
 }
 
-/** The reads of one project use at most half of the connections at the same time. */
-function createReadHandlers(api: ApiPool): Pick<Handlers, "getTrigger" | "listTriggers" | "listAttempts"> {
-  const share = createReadShare({ atOnce: readsAtOnce(api.connections) });
+function createReadHandlers(
+  database: Shares,
+): Pick<Handlers, "getTrigger" | "listTriggers" | "listAttempts"> {
   return {
     getTrigger: ({ projectId, request }, { signal }) =>
-      share.run(projectId, signal, async () => {
-        const row = await readTrigger(api.until(signal), projectId, required(request).id);
+      nameCostlyRead(async () => {
+        const row = await readTrigger(database.of(projectId, signal), projectId, required(request).id);
         return { response: { trigger: toTrigger(row) } };
       }),
     listTriggers: ({ projectId, request, jobUids }, { signal }) =>
-      share.run(projectId, signal, async () => {
+      nameCostlyRead(async () => {
         const query = { projectId, request: required(request), jobUids };
-        const page = await listTriggers(api.until(signal), query, signal);
+        const page = await listTriggers(database.of(projectId, signal), query, signal);
         return { response: { triggers: page.triggers.map(toTrigger), nextPageToken: page.nextPageToken } };
       }),
     listAttempts: ({ projectId, request }, { signal }) =>
-      share.run(projectId, signal, async () => {
-        const rows = await readAttempts(api.until(signal), projectId, required(request).trigger);
+      nameCostlyRead(async () => {
+        const { trigger } = required(request);
+        const rows = await readAttempts(database.of(projectId, signal), projectId, trigger);
         return { response: { attempts: rows.map(toAttempt) } };
       }),
   };
