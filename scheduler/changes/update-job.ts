@@ -22,7 +22,7 @@ import { checkEtag, lockJob } from "./lock-job.ts";
 import { addRevisions } from "./write-revision.ts";
 
 /** The fields of a job that an update mask may name, by their proto names. */
-const UPDATABLE = [
+export const UPDATABLE = [
   "schedules",
   "start_time",
   "end_time",
