@@ -126,26 +126,22 @@ export const jobLockForChange = statement<{ uid: string }>(
 
 /**
  * Claims jobs with a wake time after $3 and up to $1: at most $2, earliest first, without those that are set aside and
- * without those that another scheduler has locked.
+ * without those that another scheduler has locked. The jobs that are set aside are hashed once (`not in`): a join was
+ * planned as a loop over all of them for each job, which took 1.9 s with 3,000 of them.
  */
 export const jobClaimDue = statement<TurnRow>(
   "jobClaimDue",
   `select ${COLUMNS} from scheduler.jobs j
     where j.wake_time <= $1 and j.wake_time > $3
-      and not exists (select from scheduler.set_aside s where s.kind = 'job' and s.id = j.uid)
+      and j.uid not in (select s.id from scheduler.set_aside s where s.kind = 'job')
     order by j.wake_time limit $2 for no key update of j skip locked`,
 );
 
-/**
- * Claims jobs that are set aside and are to be tried again at $1: at most $2. A job that was changed since it was set
- * aside is tried at once, because the change may have mended it. A time of change after $1 is the end of a pause that
- * has been ended ahead of time.
- */
+/** Claims jobs that are set aside and are to be tried again at $1: at most $2, the longest waiting first. */
 export const jobClaimSetAside = statement<TurnRow>(
   "jobClaimSetAside",
   `select ${COLUMNS} from scheduler.set_aside s join scheduler.jobs j on j.uid = s.id
-    where s.kind = 'job' and j.wake_time <= $1
-      and (s.retry_time <= $1 or (j.update_time > s.last_time and j.update_time <= $1))
+    where s.kind = 'job' and s.retry_time <= $1 and j.wake_time <= $1
     order by s.retry_time limit $2 for no key update of j skip locked`,
 );
 
@@ -171,11 +167,12 @@ export const jobAdvance = statement<{ uid: string }>(
 /**
  * Writes a change and begins a new epoch: uid, state, revision, cursor, last fire time, last sequence number, wake
  * time, carry, pause note, end of the pause, time of the change, after_time of the new epoch, whether the job is
- * deleted when finished.
+ * deleted when finished. A job that is set aside is tried again at once, because the change may have mended it.
  */
 export const jobChange = statement<{ epoch: number }>(
   "jobChange",
-  `update scheduler.jobs
+  `with retried as (update scheduler.set_aside set retry_time = $11 where kind = 'job' and id = $1)
+   update scheduler.jobs
       set state = $2, revision = $3, epoch = epoch + 1, next_fire_time = $4, last_fire_time = $5, last_seq = $6,
           wake_time = $7, carry = $8::jsonb, pause_note = $9, pause_until = $10, update_time = $11, after_time = $12,
           delete_finished = $13
@@ -231,8 +228,7 @@ export const jobsToDelete = statement<{ uid: string; project_id: string; name: s
   `with finished as materialized (
      select j.uid, j.project_id, j.name, j.epoch from scheduler.jobs j
       where j.delete_finished and j.state = 'FINISHED'
-        and not exists (select from scheduler.set_aside s
-                         where s.kind = 'deletion' and s.id = j.uid and s.retry_time > $2)
+        and j.uid not in (select s.id from scheduler.set_aside s where s.kind = 'deletion' and s.retry_time > $2)
         and not exists (select from scheduler.operations o where o.job_uid = j.uid and o.state = 'RUNNING'))
    select * from finished
     where uid not in (select dispatcher.live_jobs(array(select uid from finished))) order by uid limit $1`,
