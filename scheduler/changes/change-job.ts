@@ -2,7 +2,7 @@ import type { Queryable } from "../../db/pool.ts";
 import { toSqlTime, toSqlTimeOrNull } from "../../db/time.ts";
 import { toCarryJson } from "../job/carry.ts";
 import { epochInsert } from "../job/epochs.sql.ts";
-import { fromSpecJson, type JobRow, type JobStateName, stateAt } from "../job/job.ts";
+import { type JobRow, type JobStateName, readSpecOrNone, stateAt } from "../job/job.ts";
 import { jobByUid, jobChange, jobLockForChange, jobWithdraw, type WithdrawnRow } from "../job/jobs.sql.ts";
 import { addSkips, skipsLast } from "../job/skips.sql.ts";
 import type { SkipReason } from "../job/verdict.ts";
@@ -187,7 +187,7 @@ function failingSchedule(parts: Pick<Parts, "schedules">, row: JobRow): Compiled
     jobUid: row.uid,
     nextAfter: (afterMs) => parts.schedules.of(row).nextAfter(afterMs),
     plan: { schedules: [] },
-    policies: readPolicies(fromSpecJson(row.spec)),
+    policies: readPolicies(readSpecOrNone(row.spec)),
     calendars: [],
     zoneData: row.zone_data,
     zones: [],
