@@ -101,7 +101,7 @@ describe("a freshly migrated database grants", () => {
     });
   });
 
-  test("the dispatcher its own tables, one function of the scheduler's schema, and the reading of revisions", () => {
+  test("the dispatcher its own tables, two functions of the scheduler's schema, and the reading of revisions", () => {
     expect(grantsOf("easycron_dispatcher")).toEqual({
       "schema dispatcher": "usage",
       "schema scheduler": "usage",
@@ -111,8 +111,11 @@ describe("a freshly migrated database grants", () => {
       "table dispatcher.signing_keys": ALL,
       "table dispatcher.signing_keys_version": ALL,
       "table dispatcher.triggers": ALL,
-      "function dispatcher.ensure_partitions": "execute",
+      "function dispatcher.fail_if_past": "execute",
+      "function dispatcher.make_partition": "execute",
+      "function dispatcher.oldest_snapshot": "execute",
       "function scheduler.lock_current": "execute",
+      "function scheduler.lock_current_or_skip": "execute",
       "table scheduler.revisions": "select",
     });
   });

@@ -1,15 +1,18 @@
+import { type DatabaseClock, startDatabaseClock } from "../db/database-clock.ts";
+import type { SilentPool } from "../db/pool-group.ts";
 import { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
-import { type Clock, systemClock } from "../mesh/clock.ts";
+import type { Clock } from "../mesh/clock.ts";
 import { createGrpcServer, type GrpcServer } from "../mesh/grpc-server.ts";
 import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger, type Logger } from "../mesh/logger.ts";
+import { startWatchdog } from "../mesh/watchdog.ts";
 import { readConfig } from "./config.ts";
 import { createDeliveryClients, type DeliveryClients } from "./delivery/clients.ts";
 import { createSpecCache } from "./delivery/spec-cache.ts";
 import { createDispatcherService } from "./dispatcher-service.ts";
 import { createEvents, type Events } from "./events/events.ts";
 import { logEvents } from "./events/log-events.ts";
-import { ensurePartitions } from "./housekeeping.ts";
+import { createPartitions, createSnapshotWatch } from "./housekeeping.ts";
 import { takeLease } from "./instances/lease.ts";
 import { toLaneLimits } from "./lanes/lanes.ts";
 import { type Loops, startLoops } from "./loops.ts";
@@ -26,10 +29,12 @@ import { createHolding } from "./waiting/holding.ts";
 
 const CACHED_SPEC_BYTES = 128 * 1024 * 1024;
 const CALLS_GRACE_MS = 1_000;
-const ATTEMPTS_GRACE_MS = 5_000;
+/** Time for everything else than waiting for attempts in flight. */
+const CLOSE_EXTRA_MS = 8_000;
 
 /** What tests replace. */
 export interface Overrides {
+  /** Default: PostgreSQL's clock. */
   readonly clock?: Clock;
   /** Uniform in [0, 1), as Math.random. */
   readonly random?: () => number;
@@ -39,24 +44,27 @@ export interface Overrides {
 /** Starts a dispatcher that serves gRPC calls and delivers triggers. */
 export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): Promise<Service> {
   const config = readConfig(env);
-  const { clock = systemClock, random = Math.random, events = createEvents() } = overrides;
+  const { random = Math.random, events = createEvents() } = overrides;
   const logger = createLogger("dispatcher", env);
   logEvents(events, logger);
   const monotonicMs = () => performance.now();
-  const pools = createPools(config);
-  const { database, claimDatabase, resultDatabase } = pools;
-  await ensurePartitions(database, clock.now());
+  const onSilent = (silent: SilentPool) => logger.warn(silent, "PostgreSQL does not answer; connecting anew");
+  const pools = createPools(config, onSilent);
+  const databaseClock = await startDatabaseClock({ database: pools.clock, logger });
+  const clock = overrides.clock ?? databaseClock;
+  const upkeep = { database: pools.upkeep, clock, events };
+  const partitions = createPartitions(upkeep);
+  await partitions.makeFirst();
   const { leaseMs } = config;
   const onLost = () => pipeline.forget();
-  const leaseDatabase = resultDatabase;
-  const lease = await takeLease({ database: leaseDatabase, clock, monotonicMs, leaseMs, events, onLost });
+  const lease = await takeLease({ database: pools.lease, clock, monotonicMs, leaseMs, events, onLost });
   const masterKey = createMasterKey(config.masterKey);
   const onTrouble = (error: unknown) => events.emit("trouble", { part: "opening a signing key", error });
-  const signingKeys = createSigningKeys({ database, masterKey, monotonicMs, onTrouble });
+  const signingKeys = createSigningKeys({ database: pools.lookups, masterKey, monotonicMs, onTrouble });
   const clients = createDeliveryClients(config, `EasyCron/${readVersion()}`);
   const { webhook, plugins } = clients;
   const attempt = { webhook, plugins, signingKeys, clock, isOwner: () => lease.isValid() };
-  const specs = createSpecCache(database, CACHED_SPEC_BYTES);
+  const specs = createSpecCache(pools.lookups, CACHED_SPEC_BYTES);
   const holding = createHolding(HELD_LIMITS);
   const deliveryConcurrency = attemptsFor(config.deliveryConcurrency, readLimits());
   if (deliveryConcurrency < config.deliveryConcurrency) {
@@ -64,26 +72,41 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
     logger.warn(fields, "the limit of open files is too low for the attempts in flight that are configured");
   }
   const limits = toLaneLimits({ ...config, deliveryConcurrency });
-  const setAside = createSetAside({ database, clock, events });
-  const shared = { database, clock, random, events, lease, specs, signingKeys, holding, setAside };
-  const pipeline = createPipeline({ ...shared, claimDatabase, resultDatabase, attempt, limits });
-  const recovery = { ...shared, hold: pipeline.hold };
+  const setAside = createSetAside({ database: pools.upkeep, clock, events });
+  const shared = { clock, random, events, lease, specs, signingKeys, holding, setAside };
+  const { claims: claimDatabase, results: resultDatabase } = pools;
+  const databases = { database: resultDatabase, claimDatabase, resultDatabase };
+  const pipeline = createPipeline({ ...shared, ...databases, attempt, limits });
+  const health = { isClosing: false, isStalled: false };
+  const mayTake = () => !health.isClosing;
+  const recovery = { ...shared, database: pools.upkeep, hold: pipeline.hold, mayTake };
   const server = createGrpcServer({ logger });
-  const closing = { hasBegun: false };
+  const showHealth = () => server.setServing(lease.isValid() && !health.isStalled && !health.isClosing);
   const renewLease = async () => {
-    await lease.renew().finally(() => server.setServing(lease.isValid() && !closing.hasBegun));
+    await lease.renew().finally(showHealth);
     pipeline.proceed();
   };
-  const loops = startLoops({ ...shared, leaseMs, recovery, renewLease });
-  server.add(DispatcherService, createDispatcherService({ ...recovery, masterKey }));
+  const watchSnapshots = createSnapshotWatch(upkeep, config.snapshotAlertMs);
+  const loops = startLoops({ ...shared, pools, leaseMs, recovery, renewLease, partitions, watchSnapshots });
+  const onHealth = (isHealthy: boolean) => {
+    health.isStalled = !isHealthy;
+    showHealth();
+  };
+  const watchdog = startWatchdog({ watched: loops.watched, logger, onHealth });
+  const serving = { ...recovery, database: pools.accept, apiDatabase: pools.api, masterKey };
+  server.add(DispatcherService, createDispatcherService(serving));
   const port = await server.listen(config.listen);
-  server.setServing(lease.isValid());
+  showHealth();
   logger.info({ port }, "serving");
   return {
     port,
-    close: () => {
-      closing.hasBegun = true;
-      return close({ server, pipeline, loops, recovery, clients, pools, logger });
+    closeLimitMs: config.drainMs + CLOSE_EXTRA_MS,
+    close: (hurry = new AbortController().signal) => {
+      health.isClosing = true;
+      watchdog.stop();
+      const { drainMs } = config;
+      const running = { server, pipeline, loops, recovery, clients, databaseClock, pools, logger };
+      return close({ ...running, drainMs, hurry });
     },
   };
 }
@@ -94,14 +117,25 @@ interface RunningParts {
   readonly loops: Loops;
   readonly recovery: RecoveryParts;
   readonly clients: DeliveryClients;
+  readonly databaseClock: DatabaseClock;
   readonly pools: Pools;
   readonly logger: Logger;
+  readonly drainMs: number;
+  readonly hurry: AbortSignal;
 }
 
 async function close(parts: RunningParts): Promise<void> {
-  const { server, pipeline, loops, recovery, clients, pools, logger } = parts;
+  const { server, pipeline, loops, recovery, clients, databaseClock, pools, logger, drainMs, hurry } = parts;
+  // From here on, the health service reports NOT_SERVING, so that the schedulers hand triggers over to others.
+  const accepted = server.close(CALLS_GRACE_MS, hurry);
   const stopTaking = loops.stopTaking();
-  await Promise.all([server.close(CALLS_GRACE_MS), pipeline.stop(ATTEMPTS_GRACE_MS), stopTaking]);
+  const [left] = await Promise.all([pipeline.stop({ accepted, drainMs, hurry }), accepted, stopTaking]);
+  if (left > 0) {
+    logger.warn(
+      { attempts: left },
+      "attempts in flight did not end in time; they are recorded as UNKNOWN and made again",
+    );
+  }
   // The lease is renewed until nothing is in flight any more.
   await loops.stopUpkeep();
   // If the database is away, other dispatchers release these triggers when the lease has run out.
@@ -112,5 +146,6 @@ async function close(parts: RunningParts): Promise<void> {
     ),
   );
   await clients.close();
+  await databaseClock.stop();
   await pools.close();
 }

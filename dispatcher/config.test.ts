@@ -15,7 +15,7 @@ describe("the dispatcher's configuration", () => {
       leaseMs: 5_000,
       deliveryConcurrency: 8_192,
       originConcurrency: 64,
-      databaseConnections: 16,
+      databaseConnections: 8,
       egressAllow: [],
       masterKey: Buffer.alloc(32, 9),
     });

@@ -30,6 +30,8 @@ export interface Holding {
   drop(trigger: HeldTrigger): void;
   /** Stops holding all waiting triggers. */
   dropWaiting(): void;
+  /** Stops holding the waiting triggers that are due after `afterMs`. */
+  dropLater(afterMs: number): void;
   /**
    * Whether so much memory is in use, by the project or in all, that this process should not take this trigger. For a
    * late trigger, the limits on late triggers count too. They are half as high, so that there is always room for
@@ -86,6 +88,12 @@ export function createHolding(limits: HeldLimits): Holding {
     drop,
     dropWaiting: () => {
       waiting.clear().forEach(drop);
+    },
+    dropLater: (afterMs) => {
+      for (const trigger of waiting.clear()) {
+        if (trigger.dueTimeMs > afterMs) drop(trigger);
+        else waiting.push(trigger);
+      }
     },
     isCrowded: bytes.isCrowded,
     crowded: bytes.crowded,

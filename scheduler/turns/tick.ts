@@ -14,7 +14,7 @@ import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
 import type { ZoneData } from "../zones/zone-data.ts";
 import { spreadCatchup } from "./catchup.ts";
 import { type Dispatched, readDispatched } from "./dispatched.ts";
-import type { HandOver } from "./hand-over.ts";
+import { type HandOver, sendAllOrThrow } from "./hand-over.ts";
 import { resumeDue } from "./resume-due.ts";
 import { LATE_MS, type Turn, takeTurn } from "./turn.ts";
 
@@ -239,7 +239,10 @@ async function handOverTurns(
   decided: readonly DecidedTurn[],
 ): Promise<number> {
   const events = decided.flatMap(({ turn }) => turn.events);
-  await parts.handOver.send(await spreadCatchup(tx, events, parts.clock.now(), parts.catchupPerSecond));
+  await sendAllOrThrow(
+    parts.handOver,
+    await spreadCatchup(tx, events, parts.clock.now(), parts.catchupPerSecond),
+  );
   await writeTurns(tx, decided);
   for (const { row, turn, isExact } of decided) {
     if (isExact && turn.wakeMs !== null) exactWakes.set(row.uid, turn.wakeMs);
