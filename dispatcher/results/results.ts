@@ -1,5 +1,5 @@
 import { isItemFault } from "../../db/item-fault.ts";
-import { type Database, isLockTimeout, isStatementTimeout } from "../../db/pool.ts";
+import { type Database, isStatementTimeout } from "../../db/pool.ts";
 import { backoffMs } from "../../mesh/backoff.ts";
 import { pause } from "../../mesh/pause.ts";
 import type { Events } from "../events/events.ts";
