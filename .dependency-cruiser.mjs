@@ -20,6 +20,7 @@ export const ROOMS = {
     "calendars",
     "schedules",
     "job",
+    "set-aside",
     "turns",
     "reading",
     "ledger",

@@ -81,6 +81,11 @@ create table dispatcher.triggers (
   previous_missed integer not null default 0,
   zone_data text not null default ''::text,
   attempt_base integer not null default 0,
+  rare_end text generated always as (
+CASE
+    WHEN (state = ANY (ARRAY['EXHAUSTED'::text, 'CANCELLED'::text])) THEN state
+    ELSE NULL::text
+END) stored,
   constraint triggers_check CHECK (((end_time IS NOT NULL) = (state = ANY (ARRAY['SUCCEEDED'::text, 'EXHAUSTED'::text, 'CANCELLED'::text])))),
   constraint triggers_kind_check CHECK ((kind = ANY (ARRAY['SCHEDULED'::text, 'CATCHUP'::text, 'MANUAL'::text, 'BACKFILL'::text]))),
   constraint triggers_pkey PRIMARY KEY (id, fire_time),
@@ -88,9 +93,11 @@ create table dispatcher.triggers (
 ) partition by range (fire_time);
 CREATE INDEX triggers_job ON ONLY dispatcher.triggers USING btree (job_uid, fire_time DESC, id DESC);
 CREATE INDEX triggers_live_due ON ONLY dispatcher.triggers USING btree (owner, due_time) WHERE (end_time IS NULL);
-CREATE INDEX triggers_live_job ON ONLY dispatcher.triggers USING btree (job_uid, fire_time) WHERE (end_time IS NULL);
-CREATE INDEX triggers_live_project ON ONLY dispatcher.triggers USING btree (project_id, fire_time) WHERE (end_time IS NULL);
+CREATE INDEX triggers_live_job ON ONLY dispatcher.triggers USING btree (job_uid, fire_time DESC, id DESC) WHERE (end_time IS NULL);
+CREATE INDEX triggers_live_project ON ONLY dispatcher.triggers USING btree (project_id, fire_time DESC, id DESC) WHERE (end_time IS NULL);
 CREATE INDEX triggers_project ON ONLY dispatcher.triggers USING btree (project_id, fire_time DESC, id DESC);
+CREATE INDEX triggers_rare_end_job ON ONLY dispatcher.triggers USING btree (job_uid, rare_end, fire_time DESC, id DESC) WHERE (rare_end IS NOT NULL);
+CREATE INDEX triggers_rare_end_project ON ONLY dispatcher.triggers USING btree (project_id, rare_end, fire_time DESC, id DESC) WHERE (rare_end IS NOT NULL);
 
 CREATE OR REPLACE FUNCTION dispatcher.audit_triggers(of_project_id text, of_job_uid text, from_time timestamp with time zone, to_time timestamp with time zone, most integer)
  RETURNS TABLE(id text, fire_time timestamp with time zone, effective_time timestamp with time zone, revision integer, kind text, seq integer, previous_fire_time timestamp with time zone, next_fire_time timestamp with time zone, previous_skipped integer, previous_missed integer, create_time timestamp with time zone)
@@ -122,18 +129,24 @@ CREATE OR REPLACE FUNCTION dispatcher.cancel(of_job_uid text, at_time timestamp 
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog'
+ SET enable_seqscan TO 'off'
 AS $function$
+declare
+  locked_ids text[];
+  first_time timestamptz;
+  last_time timestamptz;
 begin
-  perform from dispatcher.triggers
-    where job_uid = of_job_uid and end_time is null
-    order by fire_time
-      for update;
-  update dispatcher.triggers
-     set state = case when state = 'RUNNING' then state else 'CANCELLED' end,
-         end_time = case when state = 'RUNNING' then null else at_time end,
-         owner = case when state = 'RUNNING' then owner end,
+  select array_agg(l.id), min(l.fire_time), max(l.fire_time) into locked_ids, first_time, last_time
+    from (select t.id, t.fire_time from dispatcher.triggers t
+           where t.job_uid = of_job_uid and t.end_time is null
+           order by t.fire_time
+             for update) as l;
+  update dispatcher.triggers t
+     set state = case when t.state = 'RUNNING' then t.state else 'CANCELLED' end,
+         end_time = case when t.state = 'RUNNING' then null else at_time end,
+         owner = case when t.state = 'RUNNING' then t.owner end,
          cancel_time = at_time
-   where job_uid = of_job_uid and end_time is null;
+   where t.id = any (locked_ids) and t.fire_time between first_time and last_time;
 end
 $function$;
 
@@ -332,24 +345,30 @@ CREATE OR REPLACE FUNCTION dispatcher.withdraw(of_job_uid text, after_time times
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog'
+ SET enable_seqscan TO 'off'
 AS $function$
 #variable_conflict use_column
 declare
+  locked_ids text[];
+  first_time timestamptz;
+  last_time timestamptz;
   started_time timestamptz;
 begin
   -- The rows are locked first, so that none starts between the looking and the taking.
-  perform from dispatcher.triggers t
-    where t.job_uid = of_job_uid and t.end_time is null and t.effective_time > after_time and t.kind = 'SCHEDULED'
-    order by t.fire_time
-      for update;
+  select array_agg(l.id), min(l.fire_time), max(l.fire_time) into locked_ids, first_time, last_time
+    from (select t.id, t.fire_time from dispatcher.triggers t
+           where t.job_uid = of_job_uid and t.end_time is null and t.effective_time > after_time
+             and t.kind = 'SCHEDULED'
+           order by t.fire_time
+             for update) as l;
   -- What is earlier than one that has started stays: its dispatcher is late with it.
   select max(t.fire_time) into started_time from dispatcher.triggers t
    where t.job_uid = of_job_uid and t.fire_time > after_time and t.kind in ('SCHEDULED', 'CATCHUP')
      and t.state <> 'PENDING';
   return query
     delete from dispatcher.triggers t
-     where t.job_uid = of_job_uid and t.end_time is null and t.effective_time > after_time
-       and t.kind = 'SCHEDULED' and t.state = 'PENDING' and (started_time is null or t.fire_time > started_time)
+     where t.id = any (locked_ids) and t.fire_time between first_time and last_time
+       and t.state = 'PENDING' and (started_time is null or t.fire_time > started_time)
     returning false, t.fire_time, t.seq, t.previous_fire_time, t.previous_skipped, t.previous_missed;
   return query
     select true, t.fire_time, t.seq, t.previous_fire_time, t.previous_skipped, t.previous_missed
@@ -529,14 +548,29 @@ CREATE INDEX requests_create_time ON scheduler.requests USING btree (create_time
 create table scheduler.revisions (
   job_uid text not null,
   revision integer not null,
-  spec json not null,
+  spec text not null,
   create_time timestamp with time zone not null,
   actor text not null default ''::text,
   zone_data text not null default ''::text,
   fired_count integer not null default 0,
   waiting_time timestamp with time zone,
+  facets jsonb not null,
   constraint revisions_job_uid_fkey FOREIGN KEY (job_uid) REFERENCES scheduler.jobs(uid),
   constraint revisions_pkey PRIMARY KEY (job_uid, revision)
+);
+
+create table scheduler.set_aside (
+  kind text not null,
+  id text not null,
+  project_id text not null,
+  problem text not null,
+  error text not null,
+  failures integer not null,
+  first_time timestamp with time zone not null,
+  last_time timestamp with time zone not null,
+  retry_time timestamp with time zone not null,
+  constraint set_aside_kind_check CHECK ((kind = ANY (ARRAY['job'::text, 'deletion'::text, 'backfill'::text]))),
+  constraint set_aside_pkey PRIMARY KEY (kind, id)
 );
 
 create table scheduler.skips (
@@ -668,6 +702,7 @@ grant delete, insert, select, update on table scheduler.operations to easycron_s
 grant delete, insert, select, update on table scheduler.requests to easycron_scheduler;
 grant select on table scheduler.revisions to easycron_dispatcher;
 grant delete, insert, select, update on table scheduler.revisions to easycron_scheduler;
+grant delete, insert, select, update on table scheduler.set_aside to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.skips to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.undos to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.zone_data to easycron_scheduler;

@@ -60,6 +60,7 @@ const SCHEDULERS_TABLES = [
   "operations",
   "requests",
   "revisions",
+  "set_aside",
   "skips",
   "undos",
   "zone_data",

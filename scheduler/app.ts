@@ -68,7 +68,10 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   };
   const watched = [tick, ...background.watched];
   const watchdog = startWatchdog({ watched, logger, onHealth: server.setServing });
-  server.add(SchedulerService, createSchedulerService(parts, pools.api));
+  server.add(
+    SchedulerService,
+    createSchedulerService(parts, { ...pools.api, connections: config.databaseConnections }),
+  );
   const port = await server.listen(config.listen);
   server.setServing(watchdog.isHealthy());
   logger.info({ port }, "serving");
@@ -96,8 +99,11 @@ interface Ticking {
 
 /** Starts the loop that ticks, and keeps since when its ticks have been succeeding. */
 function startTicking(parts: Omit<TickParts, "onTrouble">, everyMs: number, logger: Logger): Ticking {
-  const onTrouble = (jobUid: string, error: unknown) =>
-    logger.error({ jobUid, err: error }, "the next fire time cannot be computed; trying again in a minute");
+  const onTrouble: TickParts["onTrouble"] = (jobUid, error, { projectId, failures, retryTimeMs }) =>
+    logger.error(
+      { jobUid, projectId, failures, retryTimeMs, err: error },
+      "a job is set aside: its fire times cannot be decided or recorded; trying again later",
+    );
   const tick = createTick({ ...parts, onTrouble });
   let sinceMs = parts.clock.now();
   const loop = startLoop(tick.run, {

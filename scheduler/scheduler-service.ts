@@ -1,5 +1,6 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Pool } from "../db/pool.ts";
+import { createReadShare, type ReadShare, readsAtOnce } from "../db/share-reads.ts";
 import { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
 import type { CallContext, ServiceImplementation } from "../mesh/grpc-service.ts";
 import { type AuditSlots, createAuditSlots } from "./audit/slots.ts";
@@ -39,13 +40,23 @@ type LedgerHandlers = Pick<Handlers, "listFireTimes" | "explainFireTime" | "skip
 
 type PreviewHandlers = Pick<Handlers, "previewSchedule" | "simulateSchedule">;
 
+/** The connections that the handlers use. */
+export interface ServicePool extends Pick<Pool, "until"> {
+  /** How many connections the pool has at most. */
+  readonly connections: number;
+}
+
 /**
  * Makes the scheduler's gRPC handlers. Each translates the request, calls one operation and translates its result. When
- * its caller has gone, it stops at its next statement: nobody reads the answer, and others need the connection.
+ * its caller has gone, it stops at its next statement: nobody reads the answer, and others need the connection. The reads
+ * of one project use at most half of the connections at the same time.
  */
-export function createSchedulerService(parts: Omit<Parts, "database">, pool: Pick<Pool, "until">): Handlers {
+export function createSchedulerService(parts: Omit<Parts, "database">, pool: ServicePool): Handlers {
   const auditSlots = createAuditSlots();
-  return forEachCall((signal) => createHandlers({ ...parts, database: pool.until(signal) }, auditSlots));
+  const share = createReadShare({ atOnce: readsAtOnce(pool.connections) });
+  const make = (signal: AbortSignal) =>
+    createHandlers({ ...parts, database: pool.until(signal) }, auditSlots);
+  return shareReads(forEachCall(make), share);
 }
 
 /** Makes handlers each of whose calls is answered by a handler that `make` makes for it. */
@@ -74,6 +85,26 @@ function createHandlers(parts: Parts, auditSlots: AuditSlots): Handlers {
     ...createCalendarHandlers(parts),
     ...createRevisionHandlers(parts, (written) => presentWithWarnings(parts, written)),
     ...createOperationHandlers(parts),
+  };
+}
+
+/** Returns the handlers with those that may read much limited by the share. */
+function shareReads(handlers: Handlers, share: ReadShare): Handlers {
+  type Unary<I, O> = (request: I, context: CallContext) => Promise<O>;
+  const shared =
+    <I extends { readonly projectId: string }, O>(handle: Unary<I, O>): Unary<I, O> =>
+    (request, context) =>
+      share.run(request.projectId, context.signal, () => handle(request, context));
+  return {
+    ...handlers,
+    listJobs: shared(handlers.listJobs),
+    listFireTimes: shared(handlers.listFireTimes),
+    explainFireTime: shared(handlers.explainFireTime),
+    listCalendars: shared(handlers.listCalendars),
+    listRevisions: shared(handlers.listRevisions),
+    getRevision: shared(handlers.getRevision),
+    listOperations: shared(handlers.listOperations),
+    listZoneDataImpacts: shared(handlers.listZoneDataImpacts),
   };
 }
 

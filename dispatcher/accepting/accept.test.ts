@@ -220,10 +220,10 @@ describe("a trigger that is accepted", () => {
   test("replaces the copy in memory when a change of the job has recorded the trigger again under the same id", async () => {
     const job = await ground.addJob(projectId, `${receiver.url}/old-form`);
     const form = { target: { webhook: { url: `${receiver.url}/new-form` } } };
-    await ground.sql("insert into scheduler.revisions values ($1, 2, $2, now())", [
-      job.uid,
-      JSON.stringify(form),
-    ]);
+    await ground.sql(
+      "insert into scheduler.revisions (job_uid, revision, spec, create_time, facets) values ($1, 2, $2, now(), '{}')",
+      [job.uid, JSON.stringify(form)],
+    );
     const event = eventOf(job, Date.now() + 300);
     await one.accept([event]);
     await ground.sql("select dispatcher.withdraw($1, now())", [job.uid]);

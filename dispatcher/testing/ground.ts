@@ -124,10 +124,10 @@ export async function createGround(): Promise<Ground> {
         [uid, projectId, name],
       );
       const full = { name, target: { webhook: { url, method: "POST" } }, attemptTimeout: "30s", ...spec };
-      await admin.query("insert into scheduler.revisions values ($1, 1, $2, now())", [
-        uid,
-        JSON.stringify(full),
-      ]);
+      await admin.query(
+        "insert into scheduler.revisions (job_uid, revision, spec, create_time, facets) values ($1, 1, $2, now(), '{}')",
+        [uid, JSON.stringify(full)],
+      );
       return { uid, name, projectId };
     },
     start: async (env = {}, overrides = {}) => {

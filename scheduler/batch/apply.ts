@@ -7,7 +7,7 @@ import { failure, fieldFailure } from "../../mesh/errors.ts";
 import type { ChangeParts } from "../changes/change-job.ts";
 import { checkSpec } from "../changes/create-job.ts";
 import { keepAnchors } from "../changes/job-defaults.ts";
-import { deleteJob } from "../changes/pause-job.ts";
+import { deleteJobs } from "../changes/pause-job.ts";
 import { updateJob } from "../changes/update-job.ts";
 import { fromSpecJson } from "../job/job.ts";
 import type { Parts } from "../parts.ts";
@@ -15,6 +15,7 @@ import { toFilterValues } from "../reading/job-filter.sql.ts";
 import { filterOfLabels } from "../reading/job-filter.ts";
 import { refusePast } from "../schedules/refuse-past.ts";
 import { type BatchRow, jobsByFilter, jobsByNames } from "./batch.sql.ts";
+import { changeTogether } from "./change-together.ts";
 import { type CheckedJob, checkJobs, insertJobs, withAllSnapshots } from "./create.ts";
 
 /** The most jobs of the project that may have the request's labels. */
@@ -32,7 +33,7 @@ export interface Applied {
 interface Plan {
   readonly create: readonly CheckedJob[];
   readonly update: readonly Job[];
-  readonly delete: readonly string[];
+  readonly delete: readonly BatchRow[];
   readonly unchangedCount: number;
 }
 
@@ -52,7 +53,7 @@ export async function applyJobs(
   const applied = {
     created: plan.create.map(({ checked }) => checked.job.name),
     updated: plan.update.map(({ name }) => name),
-    deleted: plan.delete,
+    deleted: plan.delete.map(({ name }) => name),
     unchangedCount: plan.unchangedCount,
   };
   if (request.validateOnly) return applied;
@@ -66,7 +67,7 @@ export async function applyJobs(
     update.job = job;
     return updateJob(parts, projectId, update, actor);
   });
-  await eachAtOnce(LIST, plan.delete, (name) => deleteJob(parts, { projectId, name }));
+  await changeTogether(parts, projectId, LIST, plan.delete, (tx, rows) => deleteJobs(tx, parts, rows));
   parts.wake();
   return applied;
 }
@@ -78,6 +79,7 @@ async function makePlan(
 ): Promise<Plan> {
   const labelled = await readLabelled(parts, projectId, request.labels);
   const names = request.jobs.map(({ name }) => name);
+  const given = new Set(names);
   const existing = new Map(
     (await parts.database.query(jobsByNames, [projectId, names])).map((row) => [row.name, row]),
   );
@@ -98,7 +100,7 @@ async function makePlan(
   return {
     create: missing,
     update: changed.filter((job) => job !== undefined),
-    delete: [...labelled.keys()].filter((name) => !names.includes(name)),
+    delete: [...labelled.values()].filter(({ name }) => !given.has(name)),
     unchangedCount: jobs.length - missing.length - changed.filter((job) => job !== undefined).length,
   };
 }

@@ -9,11 +9,12 @@ import { eachAtOnce, type ItemError, throwIfAny } from "../../mesh/batch-error.t
 import { failure, fieldFailure } from "../../mesh/errors.ts";
 import type { ChangeParts } from "../changes/change-job.ts";
 import type { WrittenJob } from "../changes/create-job.ts";
-import { deleteJob } from "../changes/pause-job.ts";
+import { deleteJobs } from "../changes/pause-job.ts";
 import { updateJob } from "../changes/update-job.ts";
 import type { JobRow } from "../job/job.ts";
 import type { Parts } from "../parts.ts";
 import { type BatchRow, jobsByNames } from "./batch.sql.ts";
+import { changeTogether } from "./change-together.ts";
 
 const LIST = "requests";
 
@@ -59,7 +60,7 @@ function refuseDuplicates(requests: readonly BatchUpdateJobsItem[]): void {
 }
 
 /**
- * Deletes jobs, each in its own transaction. Unless `allowMissing` is set, throws JOB_NOT_FOUND if any job does not
+ * Deletes jobs, at most 100 in one transaction. Unless `allowMissing` is set, throws JOB_NOT_FOUND if any job does not
  * exist, and then deletes none.
  */
 export async function batchDeleteJobs(
@@ -68,7 +69,7 @@ export async function batchDeleteJobs(
   request: BatchDeleteJobsRequest,
 ): Promise<JobRow[]> {
   const found = await findJobs(parts, projectId, request.names, request.allowMissing);
-  return eachAtOnce("names", found, ({ name }) => deleteJob(parts, { projectId, name }));
+  return changeTogether(parts, projectId, "names", found, (tx, rows) => deleteJobs(tx, parts, rows));
 }
 
 /**

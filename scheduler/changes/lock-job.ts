@@ -1,7 +1,7 @@
 import type { Queryable } from "../../db/pool.ts";
 import { EasyCronError, failure } from "../../mesh/errors.ts";
 import { etagOf, type JobRow } from "../job/job.ts";
-import { jobByUid, jobLockForHandOver } from "../job/jobs.sql.ts";
+import { jobByUid, jobLockForHandOver, jobsByUids, jobsLockForHandOver } from "../job/jobs.sql.ts";
 
 /** The name of a job, and optionally the etag that it must have. */
 export interface JobReference {
@@ -21,6 +21,21 @@ export async function lockJob(tx: Queryable, reference: JobReference): Promise<J
     throw failure("ETAG_MISMATCH", { name: reference.name, given: wanted, current: etagOf(row) });
   }
   return row;
+}
+
+/**
+ * Locks jobs of a project by uid, in two statements, and returns their rows by uid. A job that does not exist any more is
+ * left out.
+ */
+export async function lockJobs(
+  tx: Queryable,
+  projectId: string,
+  uids: readonly string[],
+): Promise<Map<string, JobRow>> {
+  const locked = await tx.query(jobsLockForHandOver, [projectId, uids]);
+  const found = locked.map(({ uid }) => uid);
+  const rows = await tx.query(jobsByUids, [found.map(() => projectId), found]);
+  return new Map(rows.map((row) => [row.uid, row]));
 }
 
 /** Locks a job and returns its row. Returns undefined if there is no such job any more. */

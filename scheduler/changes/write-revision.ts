@@ -1,5 +1,7 @@
 import type { Queryable } from "../../db/pool.ts";
 import { toSqlTime, toSqlTimeOrNull } from "../../db/time.ts";
+import { toFacetsJson } from "../job/facets.ts";
+import { fromSpecJson } from "../job/job.ts";
 import { revisionInsert } from "../job/revisions.sql.ts";
 import type { PreparedJob } from "./change-job.ts";
 
@@ -33,5 +35,6 @@ export async function addRevision(
     zoneData,
     position.lastSeq + waiting.length,
     toSqlTimeOrNull(waiting.at(-1)),
+    toFacetsJson(fromSpecJson(spec)),
   ]);
 }

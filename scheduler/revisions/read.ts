@@ -16,6 +16,7 @@ import { type RevisionRow, revisionsBefore, revisionWithPrevious } from "../job/
 import { findLedgerJob } from "../ledger/view.ts";
 import type { Parts } from "../parts.ts";
 import { readJob } from "../reading/read-jobs.ts";
+import { fittingPage } from "../requests/fitting-page.ts";
 import { compileSchedule } from "../schedules/compiled-schedule.ts";
 import { gatesAt } from "./calendars.ts";
 import { compareRevisions, type Difference, type RevisionTiming } from "./difference.ts";
@@ -41,12 +42,12 @@ export async function listRevisions(
   const before = readNumber("revisions", request.pageToken, AFTER_ALL);
   const { uid } = await findLedgerJob(parts.database, projectId, request.name);
   const rows = await parts.database.query(revisionsBefore, [projectId, uid, before, size + 1]);
-  const page = rows.slice(0, size);
+  const page = fittingPage(rows.slice(0, size));
   const last = page.at(-1);
   return {
     revisions: page.map(toRevision),
     nextPageToken:
-      rows.length > size && last !== undefined ? toPageToken("revisions", String(last.revision)) : "",
+      rows.length > page.length && last !== undefined ? toPageToken("revisions", String(last.revision)) : "",
   };
 }
 

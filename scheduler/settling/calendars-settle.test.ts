@@ -212,7 +212,9 @@ describe("a change of a calendar", () => {
     await bind(bound, "office-hours");
     bench.setTime(START + 2_500);
     bench.setDispatcherDown(true);
-    await expect(change({ name: "office-hours", timeZone: "Asia/Tokyo" })).rejects.toThrow("down");
+    await expect(change({ name: "office-hours", timeZone: "Asia/Tokyo" })).rejects.toMatchObject({
+      reason: "SERVICE_UNAVAILABLE",
+    });
     bench.setDispatcherDown(false);
     expect(await settleCalendar(bench.parts, null)).toBe(1);
     expect(await settleCalendar(bench.parts, calendar.uid)).toBe(0);

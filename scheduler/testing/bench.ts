@@ -3,6 +3,8 @@ import pg from "pg";
 import { type Job, JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import { CreateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
 import { TriggerKind } from "../../gen/easycron/v1/trigger_pb.ts";
+import { failure } from "../../mesh/errors.ts";
+import { takeApart } from "../../mesh/take-apart.ts";
 import { createJob } from "../changes/create-job.ts";
 import type { TriggerEventInit } from "../job/chain.ts";
 import type { JobRow } from "../job/job.ts";
@@ -14,7 +16,7 @@ import { createTick, type Tick } from "../turns/tick.ts";
 import { createZoneData, ownRelease } from "../zones/zone-data.ts";
 import { borrowDatabase } from "./bench-database.ts";
 
-/** The project of every job here. */
+/** The project of the jobs here, unless a test names another. */
 export const PROJECT = "proj_test";
 
 /** A trigger as the table has it, times as epoch milliseconds. */
@@ -44,7 +46,8 @@ export interface SchedulerBench {
   setDispatcherDown(down: boolean): void;
   /** From now on what is handed over is recorded, and the answer is lost; or no longer. */
   setAnswerLost(lost: boolean): void;
-  createJob(job: MessageInitShape<typeof JobSchema>): Promise<JobRow>;
+  /** Creates a job in PROJECT, or in another project. */
+  createJob(job: MessageInitShape<typeof JobSchema>, projectId?: string): Promise<JobRow>;
   /** What is recorded for a job, by fire time. */
   triggersOf(jobUid: string): Promise<TriggerRow[]>;
   /** Records events as the dispatcher does, now. */
@@ -72,12 +75,13 @@ const RECORD = `
   insert into dispatcher.triggers (id, fire_time, effective_time, due_time, project_id, job_uid, job_name, revision,
     kind, state, seq, previous_fire_time, create_time, previous_skipped, previous_missed, zone_data,
     next_fire_time)
-  select e.id, e.at, e.effective, e.effective, $8, e.job_uid, 'job', e.revision, e.kind, 'PENDING', e.seq, e.previous,
+  select e.id, e.at, e.effective, e.effective, e.project_id, e.job_uid, 'job', e.revision, e.kind, 'PENDING', e.seq, e.previous,
          $14, e.skipped, e.missed, e.zone_data, e.next
     from unnest($1::text[], $2::timestamptz[], $3::text[], $4::integer[], $5::integer[], $6::integer[],
                 $7::timestamptz[], $9::timestamptz[], $10::text[], $11::integer[], $12::integer[],
-                $13::text[], $15::timestamptz[])
-      as e (id, at, job_uid, revision, epoch, seq, previous, effective, kind, skipped, missed, zone_data, next)
+                $13::text[], $15::timestamptz[], $8::text[])
+      as e (id, at, job_uid, revision, epoch, seq, previous, effective, kind, skipped, missed, zone_data, next,
+            project_id)
     join scheduler.lock_current($3, $5) as current on current.uid = e.job_uid and current.epoch = e.epoch
   on conflict do nothing`;
 
@@ -103,7 +107,7 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
       events.map((event) => event.epoch),
       events.map((event) => event.seq),
       events.map((event) => time(event.previousNominalTimeMs)),
-      PROJECT,
+      events.map((event) => event.projectId),
       events.map((event) => time(event.effectiveTimeMs)),
       events.map((event) => kindName(event.kind)),
       events.map((event) => event.previousSkipped),
@@ -115,10 +119,14 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
   };
   const handOver: HandOver = {
     send: async (events) => {
-      if (down) throw new Error("The dispatcher is down.");
-      await record(events);
-      if (lost) throw new Error("The answer is lost.");
-      return [];
+      if (down) throw failure("SERVICE_UNAVAILABLE", { service: "dispatcher" });
+      const { failed } = await takeApart(events, record, { isItemFault: () => true });
+      if (lost) throw failure("SERVICE_UNAVAILABLE", { service: "dispatcher" });
+      return failed.map(({ item, error }) => ({
+        triggerId: item.triggerId,
+        problem: String(error),
+        isTransient: false,
+      }));
     },
     close: () => {},
   };
@@ -157,9 +165,9 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
     setAnswerLost: (value) => {
       lost = value;
     },
-    createJob: async (job) => {
+    createJob: async (job, projectId = PROJECT) => {
       const request = create(CreateJobRequestSchema, { job: create(JobSchema, job) as Job });
-      return (await createJob(parts, PROJECT, request)).row;
+      return (await createJob(parts, projectId, request)).row;
     },
     triggersOf: async (jobUid) => {
       const { rows } = await dispatcher().query(

@@ -107,7 +107,8 @@ export const GetCalendarResponseSchema: GenMessage<GetCalendarResponse> = /*@__P
  */
 export type ListCalendarsRequest = Message<"easycron.v1.ListCalendarsRequest"> & {
   /**
-   * How many calendars the page has at most: 1 to 500, default 50 (0 means the default).
+   * How many calendars the page has at most: 1 to 500, default 50 (0 means the default). If the calendars are very large,
+   * a page may have fewer.
    *
    * @generated from field: int32 page_size = 1;
    */
