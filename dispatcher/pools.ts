@@ -1,5 +1,6 @@
 import type { Pool } from "../db/pool.ts";
 import { createPoolGroup, type SilentPool } from "../db/pool-group.ts";
+import { createShares, type Shares } from "../db/shares.ts";
 import type { DispatcherConfig } from "./config.ts";
 
 /** The dispatcher's connection pools. Each kind of work has its own, so that it does not wait for the others. */
@@ -14,8 +15,8 @@ export interface Pools {
   readonly lease: Pool;
   /** For specifications and signing keys. */
   readonly lookups: Pool;
-  /** For calls of customers. */
-  readonly api: Pool;
+  /** For calls of customers. One project uses at most half of its connections at once. */
+  readonly api: Shares;
   /** For recovery and partitions. */
   readonly upkeep: Pool;
   /** For reading PostgreSQL's clock. */
@@ -45,6 +46,7 @@ export function createPools(
 ): Pools {
   const process = "easycron-dispatcher";
   const group = createPoolGroup({ connectionString: config.databaseUrl, process, onSilent });
+  const api = group.add("api", config.databaseConnections, API);
   return {
     accept: group.add("accept", 4, ACCEPT),
     // If PostgreSQL crashes and loses a claim, the claim is made again, and the trigger is delivered again under the
@@ -54,7 +56,7 @@ export function createPools(
     results: group.add("results", 3, RESULTS),
     lease: group.add("lease", 1, toLeaseLimits(config.leaseMs)),
     lookups: group.add("lookups", 2, LOOKUPS),
-    api: group.add("api", config.databaseConnections, API),
+    api: createShares(api, { most: config.databaseConnections / 2, waitMs: 2_000 }),
     upkeep: group.add("upkeep", 2, UPKEEP),
     clock: group.add("clock", 1, CLOCK),
     close: group.close,

@@ -2,6 +2,7 @@ import pg from "pg";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
+import { JobState } from "../gen/easycron/v1/job_pb.ts";
 import { createGrpcClient, type GrpcClient } from "../mesh/grpc-client.ts";
 import { createGrpcServer } from "../mesh/grpc-server.ts";
 import type { ServiceImplementation } from "../mesh/grpc-service.ts";
@@ -14,8 +15,8 @@ const PROJECT = "proj_test";
 let closes: (() => unknown)[];
 let admin: pg.Pool;
 let client: GrpcClient<typeof SchedulerService>;
-/** The names of the jobs of all events that were handed over. */
-let handedOver: string[];
+/** The events that were handed over, and how long before their fire times. */
+let handedOver: { readonly jobName: string; readonly aheadMs: number }[];
 let onEvents: () => void;
 
 beforeEach(async () => {
@@ -28,7 +29,7 @@ beforeEach(async () => {
   const port = await startDispatcher();
   const service = await build({
     EASYCRON_SCHEDULER_LISTEN: "127.0.0.1:0",
-    EASYCRON_SCHEDULER_LOOK_AHEAD_MS: "1000",
+    EASYCRON_SCHEDULER_LOOK_AHEAD_MS: "3000",
     DATABASE_URL: database.url("scheduler"),
     EASYCRON_DISPATCHER_ADDRESSES: `127.0.0.1:${port}`,
     EASYCRON_LOG_LEVEL: "silent",
@@ -55,7 +56,9 @@ async function startDispatcher(): Promise<number> {
   server.add(DispatcherService, {
     accept: async function* (requests) {
       for await (const { batchId, events } of requests) {
-        handedOver.push(...events.map(({ jobName }) => jobName));
+        for (const { jobName, effectiveTimeMs } of events) {
+          handedOver.push({ jobName, aheadMs: Number(effectiveTimeMs) - Date.now() });
+        }
         onEvents();
         yield { batchId, recorded: events.length };
       }
@@ -83,60 +86,73 @@ const addJob = (name: string) =>
 /** Resolves when so many more events of a job have been handed over. */
 const untilHandedOver = (name: string, more: number) =>
   new Promise<void>((resolve) => {
-    const count = () => handedOver.filter((each) => each === name).length;
+    const count = () => handedOver.filter((event) => event.jobName === name).length;
     const wanted = count() + more;
     onEvents = () => count() >= wanted && resolve();
   });
 
-test("twelve calls that wait for one locked job fail early, and stop neither the tick nor the calls after them", async () => {
+/** Locks the row of a job until the returned function is called. */
+async function lockJob(name: string): Promise<() => Promise<void>> {
+  const holder = await admin.connect();
+  await holder.query("begin");
+  await holder.query("select from scheduler.jobs where name = $1 for update", [name]);
+  return async () => {
+    await holder.query("rollback");
+    holder.release();
+  };
+}
+
+/** Counts the connections for calls that do something, or that wait for a lock. */
+async function countCalls(what: "busy" | "blocked"): Promise<number> {
+  const { rows } = await admin.query(
+    `select from pg_stat_activity
+      where datname = current_database() and application_name = 'easycron-scheduler-api'
+        and case when $1 = 'busy' then state <> 'idle' else wait_event_type = 'Lock' end`,
+    [what],
+  );
+  return rows.length;
+}
+
+const pause = (name: string, signal?: AbortSignal) =>
+  client.pauseJob({ projectId: PROJECT, request: { name } }, { signal });
+
+test("calls that wait for one locked job fail early, and delay neither the tick nor another project's calls", async () => {
   await addJob("locked");
   await addJob("healthy");
   await untilHandedOver("healthy", 1);
-  const holder = await admin.connect();
-  await holder.query("begin");
-  await holder.query("select from scheduler.jobs where name = 'locked' for update");
-  const pause = () => client.pauseJob({ projectId: PROJECT, request: { name: "locked" } });
-  const calls = Array.from({ length: 12 }, () => pause().catch((error: unknown) => error));
-  await expect
-    .poll(async () => {
-      const { rows } = await admin.query(
-        "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
-      );
-      return rows.length;
-    })
-    .toBeGreaterThanOrEqual(8);
-  await untilHandedOver("healthy", 3);
-  const errors = await Promise.all(calls);
-  expect(errors.map((error) => (error as { reason?: string }).reason)).toEqual(
-    calls.map(() => "SERVICE_UNAVAILABLE"),
-  );
-  const { response } = await client.getJob({ projectId: PROJECT, request: { name: "healthy" } });
-  expect(response?.job?.name).toBe("healthy");
-  await holder.query("rollback");
-  holder.release();
-  const paused = await pause();
+  const unlock = await lockJob("locked");
+  const errors: unknown[] = [];
+  let isOver = false;
+  const callAgainAndAgain = async () => {
+    while (!isOver) await pause("locked").catch((error: unknown) => errors.push(error));
+  };
+  const callers = Array.from({ length: 60 }, callAgainAndAgain);
+  // Half of the connections for calls; the others are for other projects.
+  await expect.poll(() => countCalls("blocked")).toBe(4);
+  handedOver = [];
+  await untilHandedOver("healthy", 6);
+  for (let call = 0; call < 10; call++) await client.listJobs({ projectId: "proj_other", request: {} });
+  isOver = true;
+  await Promise.all(callers);
+  await unlock();
+  expect(handedOver.filter(({ aheadMs }) => aheadMs <= 0)).toEqual([]);
+  const reasons = new Set(errors.map((error) => (error as { reason?: string }).reason));
+  // The lock is not given in time, or no connection of the project becomes free.
+  expect(reasons).toEqual(new Set(["SERVICE_UNAVAILABLE", "TOO_MANY_CALLS"]));
+  const paused = await pause("locked");
   expect(paused.response?.job?.name).toBe("locked");
 }, 60_000);
 
-test("a call whose caller has gone stops waiting, and does not change the job", async () => {
+test("a call whose caller has gone stops, and does not change the job", async () => {
   await addJob("locked");
-  const holder = await admin.connect();
-  await holder.query("begin");
-  await holder.query("select from scheduler.jobs where name = 'locked' for update");
+  const unlock = await lockJob("locked");
   const gone = new AbortController();
-  const call = client
-    .pauseJob({ projectId: PROJECT, request: { name: "locked" } }, { signal: gone.signal })
-    .catch((error: unknown) => error);
-  const blocked = () =>
-    admin
-      .query("select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'")
-      .then(({ rows }) => rows.length);
-  await expect.poll(blocked).toBe(1);
+  const call = pause("locked", gone.signal).catch((error: unknown) => error);
+  await expect.poll(() => countCalls("blocked")).toBe(1);
   gone.abort();
   expect(await call).toMatchObject({ reason: "CANCELLED" });
-  await holder.query("rollback");
-  holder.release();
-  await expect.poll(blocked).toBe(0);
+  await unlock();
+  await expect.poll(() => countCalls("busy")).toBe(0);
   const { response } = await client.getJob({ projectId: PROJECT, request: { name: "locked" } });
-  expect(response?.job?.state).toBe(1);
+  expect(response?.job?.state).toBe(JobState.ACTIVE);
 }, 60_000);

@@ -64,10 +64,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   };
   const watched = [tick, ...background.watched];
   const watchdog = startWatchdog({ watched, logger, onHealth: server.setServing });
-  server.add(
-    SchedulerService,
-    createSchedulerService(parts, { ...pools.api, connections: config.databaseConnections }),
-  );
+  server.add(SchedulerService, createSchedulerService(parts, pools.api));
   const port = await server.listen(config.listen);
   server.setServing(watchdog.isHealthy());
   logger.info({ port }, "serving");

@@ -1,13 +1,14 @@
 import type { Pool } from "../db/pool.ts";
 import { createPoolGroup, type SilentPool } from "../db/pool-group.ts";
+import { createShares, type Shares } from "../db/shares.ts";
 import type { SchedulerConfig } from "./config.ts";
 
 /** The scheduler's connection pools. Each kind of work has its own, so that it does not wait for the others. */
 export interface Pools {
   /** For the tick, and for refreshing the zone data that it uses. */
   readonly tick: Pool;
-  /** For calls. */
-  readonly api: Pool;
+  /** For calls. One project uses at most half of its connections at once. */
+  readonly api: Shares;
   /** For work that nobody waits for: audits, backfills, settling and housekeeping. */
   readonly background: Pool;
   /** For reading PostgreSQL's clock. */
@@ -34,9 +35,10 @@ export function createPools(
 ): Pools {
   const process = "easycron-scheduler";
   const group = createPoolGroup({ connectionString: config.databaseUrl, process, onSilent });
+  const api = group.add("api", config.databaseConnections, API);
   return {
     tick: group.add("tick", 3, TICK),
-    api: group.add("api", config.databaseConnections, API),
+    api: createShares(api, { most: config.databaseConnections / 2, waitMs: 2_000 }),
     background: group.add("background", 4, BACKGROUND),
     clock: group.add("clock", 1, CLOCK),
     close: group.close,
