@@ -137,7 +137,8 @@ test("calls that wait for one locked job fail early, and delay neither the tick 
   await unlock();
   expect(handedOver.filter(({ aheadMs }) => aheadMs <= 0)).toEqual([]);
   const reasons = new Set(errors.map((error) => (error as { reason?: string }).reason));
-  expect(reasons).toEqual(new Set(["SERVICE_UNAVAILABLE"]));
+  // The lock is not given in time, or no connection of the project becomes free.
+  expect(reasons).toEqual(new Set(["SERVICE_UNAVAILABLE", "TOO_MANY_CALLS"]));
   const paused = await pause("locked");
   expect(paused.response?.job?.name).toBe("locked");
 }, 60_000);
