@@ -49,7 +49,7 @@ export function beginPass(calendarUid: string): CalendarPass {
 }
 
 /**
- * Settles the next jobs of a pass in one transaction: at most 100, and for at most about 250 ms. Any number of processes
+ * Settles the next jobs of a pass in one transaction: at most 100, and for about 250 ms at most. Any number of processes
  * may have passes over one calendar: an advisory lock makes their steps one after the other, and each job records the
  * version that it is up to date with. So each job is settled once, and a pass that is interrupted goes on where it was.
  *
@@ -60,8 +60,7 @@ export async function stepPass(parts: SettleParts, pass: CalendarPass): Promise<
   const { calendarUid, after } = pass;
   const jobs = await parts.database.query(jobCalendarsBehind, [calendarUid, after.version, after.uid, BATCH]);
   if (jobs.length === 0) return endPass(parts, pass);
-  const endMs = performance.now() + BATCH_MS;
-  const work = (part: readonly BehindRow[]) => settleJobs(parts, calendarUid, part, endMs);
+  const work = (part: readonly BehindRow[]) => settleJobs(parts, calendarUid, part);
   const { results, failed } = await takeApart(jobs, work, { isItemFault });
   for (const { settled } of results) pass.settled += settled;
   if (results.some(({ isTaken }) => isTaken)) return "TAKEN";
@@ -89,8 +88,8 @@ function settleJobs(
   parts: SettleParts,
   calendarUid: string,
   jobs: readonly BehindRow[],
-  endMs: number,
 ): Promise<SettledJobs> {
+  const endMs = performance.now() + BATCH_MS;
   return parts.database.transaction(async (tx) => {
     const [lock] = await tx.query(calendarTryToSettle, [calendarUid]);
     if (lock?.taken !== true) return { isTaken: true, settled: 0, left: [] };
