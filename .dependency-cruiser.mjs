@@ -38,6 +38,7 @@ export const ROOMS = {
     "delivery",
     "lanes",
     "events",
+    "set-aside",
     "instances",
     "accepting",
     "results",

@@ -1,7 +1,13 @@
 import pg from "pg";
 import { EasyCronError, failure } from "../mesh/errors.ts";
+import {
+  type Connection,
+  type Connections,
+  createConnections,
+  type PoolLimits,
+  type Unanswered,
+} from "./connections.ts";
 import type { Statement } from "./statement.ts";
-import { fromSqlTime } from "./time.ts";
 
 /** A value for a parameter `$n` of a statement. */
 export type SqlValue =
@@ -22,7 +28,7 @@ export interface Queryable {
   query<Row>(statement: Statement<Row>, values?: readonly SqlValue[]): Promise<Row[]>;
 }
 
-/** A pool of connections to one database. */
+/** A database as those see it who use it: it runs statements and transactions. */
 export interface Database extends Queryable {
   /** Runs `work` in one READ COMMITTED transaction; commits when it returns, rolls back when it throws. */
   transaction<T>(work: (tx: Queryable) => Promise<T>): Promise<T>;
@@ -30,7 +36,21 @@ export interface Database extends Queryable {
    * Like `transaction`, but read-only: every statement sees the database as of the first statement (REPEATABLE READ).
    */
   snapshot<T>(work: (tx: Queryable) => Promise<T>): Promise<T>;
-  /** Waits for running statements and closes every connection. */
+}
+
+/** A pool of connections to one database. */
+export interface Pool extends Database {
+  /**
+   * Returns the database for one caller. Once `signal` is aborted, nothing waits for a connection any more and no
+   * statement starts: both throw the signal's reason, and a transaction is rolled back. A statement under way runs to
+   * its end.
+   */
+  until(signal: AbortSignal): Database;
+  /** Returns what has waited longest for PostgreSQL's answer or for a connection, if anything waits. */
+  oldestUnanswered(): Unanswered | undefined;
+  /** Replaces the connections that are free now. To be called when the server behind them seems to be dead. */
+  renew(): void;
+  /** Waits for running statements, within their limits, and closes every connection. */
   close(): Promise<void>;
 }
 
@@ -47,90 +67,109 @@ export interface PoolOptions {
    * last such commits, so this is only for work that is then repeated. Other sessions see the changes at once.
    */
   readonly answersBeforeDisk?: boolean;
-  /** How long a statement may run before PostgreSQL ends it. Default 30,000. */
-  readonly statementTimeoutMs?: number;
+  /** How long each step of a statement may take. */
+  readonly limits?: Partial<PoolLimits>;
+  /**
+   * Called when the server left a statement unanswered for `answerMs` and the pool has replaced its free connections.
+   */
+  readonly onSilent?: (silent: Unanswered) => void;
 }
 
-const TIMESTAMPTZ = 1184;
-const INT8 = 20;
-
-const types = {
-  getTypeParser: (oid: number, format?: "text" | "binary") => {
-    if (oid === TIMESTAMPTZ) return fromSqlTime;
-    if (oid === INT8) return Number;
-    return pg.types.getTypeParser(oid, format as "text");
-  },
-} as pg.CustomTypesConfig;
+/** A beginning takes no time on a live server. */
+const BEGIN_MS = 3_000;
+/** A connection that has not rolled back by then is closed, which rolls back as well. */
+const ROLLBACK_MS = 1_000;
 
 /**
  * Opens a pool of connections. It returns a timestamptz as epoch milliseconds and a bigint as a number.
  *
- * A statement waits at most 5 s for a connection and runs at most `statementTimeoutMs`. A transaction may idle for at
- * most 15 s, so that a stalled process loses the row locks that it holds.
+ * Every wait has a limit (`PoolLimits`). When one passes, the statement throws SERVICE_UNAVAILABLE. A transaction may
+ * idle for at most 15 s between two statements.
  */
-export function createPool(options: PoolOptions): Database {
-  const pool = new pg.Pool({
-    connectionString: options.connectionString,
-    max: options.max,
-    application_name: options.applicationName,
-    connectionTimeoutMillis: 5_000,
-    idleTimeoutMillis: 30_000,
-    statement_timeout: options.statementTimeoutMs ?? 30_000,
-    idle_in_transaction_session_timeout: 15_000,
-    options:
-      "-c timezone=UTC -c jit=off -c plan_cache_mode=force_generic_plan" +
-      (options.answersBeforeDisk ? " -c synchronous_commit=off" : ""),
-    types,
-  });
-  // The pool replaces a broken idle connection at the next query, and that query reports its own error. Without a
-  // listener the event would end the process.
-  pool.on("error", () => {});
+export function createPool(options: PoolOptions): Pool {
+  const { connectionString, max, applicationName, onSilent = () => {} } = options;
+  const sessionOptions =
+    "-c timezone=UTC -c jit=off -c plan_cache_mode=force_generic_plan" +
+    (options.answersBeforeDisk ? " -c synchronous_commit=off" : "");
+  const limits = toLimits(options.limits);
+  const base = { connectionString, max, applicationName, sessionOptions, limits, onSilent };
+  const connections = createConnections(base);
   return {
-    query: (statement, values) => run(pool, statement, values),
-    transaction: (work) => transaction(pool, "begin", work),
-    snapshot: (work) => transaction(pool, "begin isolation level repeatable read read only", work),
-    close: () => pool.end(),
+    ...createDatabase(connections, undefined),
+    until: (signal) => createDatabase(connections, signal),
+    oldestUnanswered: connections.oldestUnanswered,
+    renew: connections.renew,
+    close: connections.close,
   };
 }
 
+function toLimits(given: Partial<PoolLimits> = {}): PoolLimits {
+  const { connectionMs = 5_000, statementMs = 30_000 } = given;
+  const { lockMs = statementMs, answerMs = statementMs + 1_000 } = given;
+  return { connectionMs, statementMs, lockMs, answerMs };
+}
+
+function createDatabase(connections: Connections, signal: AbortSignal | undefined): Database {
+  return {
+    query: async (statement, values) => {
+      const connection = await acquire(connections, signal);
+      try {
+        return await run(connection, statement, values);
+      } finally {
+        connection.release();
+      }
+    },
+    transaction: (work) => transaction(connections, { begin: "begin", signal }, work),
+    snapshot: (work) =>
+      transaction(connections, { begin: "begin isolation level repeatable read read only", signal }, work),
+  };
+}
+
+async function acquire(connections: Connections, signal: AbortSignal | undefined): Promise<Connection> {
+  try {
+    return await connections.acquire(signal);
+  } catch (error) {
+    throw toUnavailable(error);
+  }
+}
+
 async function run<Row>(
-  on: pg.Pool | pg.PoolClient,
+  connection: Connection,
   statement: Statement<Row>,
   values: readonly SqlValue[] = [],
 ): Promise<Row[]> {
   try {
-    const result = await on.query({ name: statement.name, text: statement.text, values: [...values] });
-    return result.rows as Row[];
+    const { name, text } = statement;
+    return (await connection.ask({ name, text, values: [...values] })) as Row[];
   } catch (error) {
     throw toUnavailable(error);
   }
 }
 
-async function transaction<T>(pool: pg.Pool, begin: string, work: (tx: Queryable) => Promise<T>): Promise<T> {
-  let client: pg.PoolClient;
+async function transaction<T>(
+  connections: Connections,
+  { begin, signal }: { readonly begin: string; readonly signal: AbortSignal | undefined },
+  work: (tx: Queryable) => Promise<T>,
+): Promise<T> {
+  const connection = await acquire(connections, signal);
+  let isClean = true;
   try {
-    client = await pool.connect();
-  } catch (error) {
-    throw toUnavailable(error);
-  }
-  let broken: unknown;
-  const onError = (error: unknown) => {
-    broken = error;
-  };
-  client.on("error", onError);
-  try {
-    await client.query(begin);
-    const value = await work({ query: (statement, values) => run(client, statement, values) });
-    await client.query("commit");
+    await connection.ask({ text: begin }, BEGIN_MS);
+    const value = await work({
+      query: async (statement, values) => {
+        signal?.throwIfAborted();
+        return await run(connection, statement, values);
+      },
+    });
+    await connection.ask({ text: "commit" });
     return value;
   } catch (error) {
-    await client.query("rollback").catch((failed: unknown) => {
-      broken = failed;
+    await connection.ask({ text: "rollback" }, ROLLBACK_MS).catch(() => {
+      isClean = false;
     });
     throw toUnavailable(error);
   } finally {
-    client.off("error", onError);
-    client.release(broken !== undefined);
+    connection.release(isClean);
   }
 }
 
@@ -160,8 +199,17 @@ function isConnectionFailure(error: Error, code: unknown): boolean {
 
 /** Whether an error says that PostgreSQL ended a statement at its timeout. */
 export function isStatementTimeout(error: unknown): boolean {
+  return stateOf(error) === "57014";
+}
+
+/** Whether an error says that a statement waited for a lock longer than its pool allows. */
+export function isLockTimeout(error: unknown): boolean {
+  return stateOf(error) === "55P03";
+}
+
+function stateOf(error: unknown): string | undefined {
   const cause = error instanceof EasyCronError ? error.cause : error;
-  return cause instanceof pg.DatabaseError && cause.code === "57014";
+  return cause instanceof pg.DatabaseError ? cause.code : undefined;
 }
 
 /** Whether an error is a violation of the named unique constraint or index. */

@@ -21,7 +21,23 @@ create table dispatcher.instances (
   id text not null,
   start_time timestamp with time zone not null,
   lease_until timestamp with time zone not null,
+  alive_time timestamp with time zone not null default now(),
   constraint instances_pkey PRIMARY KEY (id)
+);
+
+create table dispatcher.set_aside (
+  kind text not null,
+  id text not null,
+  project_id text not null,
+  job_uid text not null,
+  problem text not null,
+  failures integer not null default 1,
+  first_time timestamp with time zone not null,
+  last_time timestamp with time zone not null,
+  retry_time timestamp with time zone not null,
+  constraint set_aside_kind_check CHECK ((kind = ANY (ARRAY['specification'::text, 'trigger'::text, 'result'::text]))),
+  constraint set_aside_pkey PRIMARY KEY (kind, id),
+  constraint set_aside_problem_check CHECK ((length(problem) <= 500))
 );
 
 create table dispatcher.signing_keys (
@@ -160,34 +176,16 @@ begin
 end
 $function$;
 
-CREATE OR REPLACE FUNCTION dispatcher.ensure_partitions(first_time timestamp with time zone, months integer)
- RETURNS void
+CREATE OR REPLACE FUNCTION dispatcher.fail_if_past(deadline timestamp with time zone)
+ RETURNS boolean
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO 'pg_catalog'
 AS $function$
-declare
-  first_month timestamp := date_trunc('month', first_time at time zone 'UTC');
-  month_start timestamptz;
-  month_end timestamptz;
-  suffix text;
 begin
-  perform pg_advisory_xact_lock(hashtext('dispatcher.ensure_partitions'));
-  for i in 0 .. months - 1 loop
-    month_start := (first_month + make_interval(months => i)) at time zone 'UTC';
-    month_end := (first_month + make_interval(months => i + 1)) at time zone 'UTC';
-    suffix := to_char(month_start at time zone 'UTC', 'YYYY_MM');
-    continue when to_regclass('dispatcher.triggers_' || suffix) is not null;
-    continue when exists (
-      select from dispatcher.triggers_default where fire_time >= month_start and fire_time < month_end
-    );
-    execute format(
-      'create table dispatcher.triggers_%s partition of dispatcher.triggers for values from (%L) to (%L) with (fillfactor = 50)',
-      suffix, month_start, month_end);
-    execute format(
-      'create table dispatcher.attempts_%s partition of dispatcher.attempts for values from (%L) to (%L)',
-      suffix, month_start, month_end);
-  end loop;
+  if clock_timestamp() > deadline then
+    raise exception 'the deadline % has passed', deadline using errcode = 'serialization_failure';
+  end if;
+  return true;
 end
 $function$;
 
@@ -252,6 +250,66 @@ CREATE OR REPLACE FUNCTION dispatcher.live_jobs(of_job_uids text[])
 AS $function$
   select w.uid from unnest(of_job_uids) as w (uid)
    where exists (select from dispatcher.triggers t where t.job_uid = w.uid and t.end_time is null)
+$function$;
+
+CREATE OR REPLACE FUNCTION dispatcher.make_partition(of_table text, month_start timestamp with time zone)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+ SET lock_timeout TO '50ms'
+AS $function$
+declare
+  month_end timestamptz := (month_start at time zone 'UTC' + interval '1 month') at time zone 'UTC';
+  name text := of_table || '_' || to_char(month_start at time zone 'UTC', 'YYYY_MM');
+  is_taken boolean;
+begin
+  if of_table not in ('triggers', 'attempts') or month_start <> date_trunc('month', month_start, 'UTC') then
+    raise exception 'There is no partition of % from % on.', of_table, month_start using errcode = '22023';
+  end if;
+  if to_regclass('dispatcher.' || name) is not null then
+    return 'EXISTS';
+  end if;
+  if not pg_try_advisory_xact_lock(hashtext('dispatcher.make_partition')) then
+    return 'BUSY';
+  end if;
+  execute format('select exists (select from dispatcher.%I where fire_time >= $1 and fire_time < $2)',
+                 of_table || '_default') into is_taken using month_start, month_end;
+  if is_taken then
+    return 'IN_DEFAULT';
+  end if;
+  execute format(
+    'create table dispatcher.%I (like dispatcher.%I including defaults including constraints including storage, '
+      'constraint month check (fire_time >= %L and fire_time < %L))',
+    name, of_table, month_start, month_end);
+  if of_table = 'triggers' then
+    execute format('alter table dispatcher.%I set (fillfactor = 50)', name);
+  end if;
+  execute format('alter table dispatcher.%I attach partition dispatcher.%I for values from (%L) to (%L)',
+                 of_table, name, month_start, month_end);
+  execute format('alter table dispatcher.%I drop constraint month', name);
+  return 'MADE';
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION dispatcher.oldest_snapshot(OUT kind text, OUT pid integer, OUT name text, OUT since_time timestamp with time zone, OUT age_ms bigint)
+ RETURNS SETOF record
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+  select h.kind, h.pid, h.name, h.since_time, (extract(epoch from clock_timestamp() - h.since_time) * 1000)::bigint
+    from (select 'SESSION', a.pid, a.application_name, a.xact_start
+            from pg_stat_activity a
+           where a.datname = current_database() and (a.backend_xmin is not null or a.backend_xid is not null)
+             and a.backend_type <> 'autovacuum worker' and a.pid <> pg_backend_pid()
+           union all
+          select 'PREPARED', null, p.gid, p.prepared from pg_prepared_xacts p where p.database = current_database()
+           union all
+          select 'SLOT', null, s.slot_name::text, s.inactive_since from pg_replication_slots s
+           where s.xmin is not null and not s.active) as h (kind, pid, name, since_time)
+   where h.since_time is not null
+   order by h.since_time limit 1
 $function$;
 
 CREATE OR REPLACE FUNCTION dispatcher.redeliver(of_project_id text, of_job_uid text, fire_times timestamp with time zone[], force boolean, at_time timestamp with time zone, by_revision integer, by_job_name text)
@@ -554,6 +612,34 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION scheduler.lock_current_or_skip(job_uids text[], epochs integer[])
+ RETURNS TABLE(uid text, epoch integer, contended boolean)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+#variable_conflict use_column
+declare
+  locked_uids text[];
+begin
+  locked_uids := array(
+    select j.uid
+      from scheduler.jobs j
+      join (select distinct u, e from unnest(job_uids, epochs) as given (u, e)) as given
+        on j.uid = given.u and j.epoch = given.e
+     where j.state <> 'DELETED'
+       for key share of j skip locked);
+  -- A new statement, and so a new snapshot: after a change that has committed meanwhile, the old epoch is not in effect
+  -- here any more. What is in effect and not locked is contended.
+  return query
+    select j.uid, j.epoch, j.uid <> all (locked_uids)
+      from scheduler.jobs j
+      join (select distinct u, e from unnest(job_uids, epochs) as given (u, e)) as given
+        on j.uid = given.u and j.epoch = given.e
+     where j.state <> 'DELETED';
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION scheduler.wake_waiting(job_uids text[], at_time timestamp with time zone)
  RETURNS SETOF text
  LANGUAGE sql
@@ -575,15 +661,18 @@ grant execute on function dispatcher.busy_jobs to easycron_scheduler;
 grant execute on function dispatcher.cancel to easycron_scheduler;
 grant execute on function dispatcher.catchup_end to easycron_scheduler;
 grant execute on function dispatcher.discard to easycron_scheduler;
-grant execute on function dispatcher.ensure_partitions to easycron_dispatcher;
+grant execute on function dispatcher.fail_if_past to easycron_dispatcher;
 grant execute on function dispatcher.handed_over to easycron_scheduler;
 grant execute on function dispatcher.last_attempt to easycron_scheduler;
 grant execute on function dispatcher.ledger_triggers to easycron_scheduler;
 grant execute on function dispatcher.ledger_triggers_at to easycron_scheduler;
 grant execute on function dispatcher.live_jobs to easycron_scheduler;
+grant execute on function dispatcher.make_partition to easycron_dispatcher;
+grant execute on function dispatcher.oldest_snapshot to easycron_dispatcher;
 grant execute on function dispatcher.redeliver to easycron_scheduler;
 grant execute on function dispatcher.withdraw to easycron_scheduler;
 grant execute on function scheduler.lock_current to easycron_dispatcher;
+grant execute on function scheduler.lock_current_or_skip to easycron_dispatcher;
 grant execute on function scheduler.wake_waiting to easycron_dispatcher;
 grant usage on schema dispatcher to easycron_dispatcher;
 grant usage on schema dispatcher to easycron_scheduler;
@@ -593,6 +682,7 @@ grant usage on schema scheduler to easycron_dispatcher;
 grant usage on schema scheduler to easycron_scheduler;
 grant delete, insert, select, update on table dispatcher.attempts to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.instances to easycron_dispatcher;
+grant delete, insert, select, update on table dispatcher.set_aside to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.signing_keys to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.signing_keys_version to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.triggers to easycron_dispatcher;

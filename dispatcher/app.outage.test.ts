@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Receiver, startReceiver } from "../test/support/receiver.ts";
+import { startTcpProxy, type TcpProxy } from "../test/support/tcp-proxy.ts";
 import {
   createGround,
   eventOf,
@@ -8,11 +9,10 @@ import {
   untilCounted,
   untilRecorded,
 } from "./testing/ground.ts";
-import { startProxy, type TestProxy } from "./testing/proxy.ts";
 
 let ground: Ground;
 let receiver: Receiver;
-let proxy: TestProxy;
+let proxy: TcpProxy;
 let dispatcher: TestDispatcher;
 let projectId: string;
 
@@ -21,7 +21,7 @@ beforeAll(async () => {
   receiver = await startReceiver();
   ({ projectId } = await ground.addProject());
   const url = new URL(ground.databaseUrl);
-  proxy = await startProxy(Number(url.port));
+  proxy = await startTcpProxy(Number(url.port));
   url.port = String(proxy.port);
   dispatcher = await ground.start({ DATABASE_URL: url.href, EASYCRON_DISPATCHER_LEASE_MS: "2000" });
 });

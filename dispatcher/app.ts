@@ -1,35 +1,41 @@
+import { type DatabaseClock, startDatabaseClock } from "../db/database-clock.ts";
+import type { SilentPool } from "../db/pool-group.ts";
 import { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
-import { type Clock, systemClock } from "../mesh/clock.ts";
+import type { Clock } from "../mesh/clock.ts";
 import { createGrpcServer, type GrpcServer } from "../mesh/grpc-server.ts";
 import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger, type Logger } from "../mesh/logger.ts";
-import { type DispatcherConfig, readConfig } from "./config.ts";
+import { startWatchdog } from "../mesh/watchdog.ts";
+import { readConfig } from "./config.ts";
 import { createDeliveryClients, type DeliveryClients } from "./delivery/clients.ts";
 import { createSpecCache } from "./delivery/spec-cache.ts";
 import { createDispatcherService } from "./dispatcher-service.ts";
 import { createEvents, type Events } from "./events/events.ts";
 import { logEvents } from "./events/log-events.ts";
-import { ensurePartitions } from "./housekeeping.ts";
+import { createPartitions, createSnapshotWatch } from "./housekeeping.ts";
 import { takeLease } from "./instances/lease.ts";
-import type { LaneLimits } from "./lanes/lanes.ts";
+import { toLaneLimits } from "./lanes/lanes.ts";
 import { type Loops, startLoops } from "./loops.ts";
 import { createPipeline, type Pipeline } from "./pipeline.ts";
 import { createPools, type Pools } from "./pools.ts";
 import { type RecoveryParts, releaseAll } from "./recovery/recovery.ts";
+import { createSetAside } from "./set-aside/set-aside.ts";
 import { createMasterKey } from "./signing-keys/sealed-secret.ts";
 import { createSigningKeys } from "./signing-keys/signing-keys.ts";
 import { readVersion } from "./version.ts";
+import { HELD_LIMITS } from "./waiting/held-bytes.ts";
 import { createHolding } from "./waiting/holding.ts";
 import { createWaker, type Waker } from "./waking/waker.ts";
 
 const CACHED_SPEC_BYTES = 128 * 1024 * 1024;
-const CROWDED_AT = 20_000;
 const CALLS_GRACE_MS = 1_000;
-const ATTEMPTS_GRACE_MS = 5_000;
 const WAKES_GRACE_MS = 500;
+/** Time for everything else than waiting for attempts in flight. */
+const CLOSE_EXTRA_MS = 8_000;
 
 /** What tests replace. */
 export interface Overrides {
+  /** Default: PostgreSQL's clock. */
   readonly clock?: Clock;
   /** Uniform in [0, 1), as Math.random. */
   readonly random?: () => number;
@@ -39,56 +45,66 @@ export interface Overrides {
 /** Starts a dispatcher that serves gRPC calls and delivers triggers. */
 export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): Promise<Service> {
   const config = readConfig(env);
-  const { clock = systemClock, random = Math.random, events = createEvents() } = overrides;
+  const { random = Math.random, events = createEvents() } = overrides;
   const logger = createLogger("dispatcher", env);
   logEvents(events, logger);
   const monotonicMs = () => performance.now();
-  const pools = createPools(config);
-  const { database, claimDatabase, resultDatabase } = pools;
-  await ensurePartitions(database, clock.now());
+  const onSilent = (silent: SilentPool) => logger.warn(silent, "PostgreSQL does not answer; connecting anew");
+  const pools = createPools(config, onSilent);
+  const databaseClock = await startDatabaseClock({ database: pools.clock, logger });
+  const clock = overrides.clock ?? databaseClock;
+  const upkeep = { database: pools.upkeep, clock, events };
+  const partitions = createPartitions(upkeep);
+  await partitions.makeFirst();
   const { leaseMs } = config;
   const onLost = () => pipeline.forget();
-  const leaseDatabase = resultDatabase;
-  const lease = await takeLease({ database: leaseDatabase, clock, monotonicMs, leaseMs, events, onLost });
+  const lease = await takeLease({ database: pools.lease, clock, monotonicMs, leaseMs, events, onLost });
   const masterKey = createMasterKey(config.masterKey);
   const onTrouble = (error: unknown) => events.emit("trouble", { part: "opening a signing key", error });
-  const signingKeys = createSigningKeys({ database, masterKey, monotonicMs, onTrouble });
+  const signingKeys = createSigningKeys({ database: pools.lookups, masterKey, monotonicMs, onTrouble });
   const clients = createDeliveryClients(config, `EasyCron/${readVersion()}`);
   const { webhook, plugins } = clients;
   const attempt = { webhook, plugins, signingKeys, clock, isOwner: () => lease.isValid() };
-  const specs = createSpecCache(database, CACHED_SPEC_BYTES);
-  const waker = createWaker({ database: pools.wakeDatabase, clock, random, events, specs });
-  const holding = createHolding(CROWDED_AT, waker.ended);
+  const specs = createSpecCache(pools.lookups, CACHED_SPEC_BYTES);
+  const waker = createWaker({ database: pools.wakes, clock, random, events, specs });
+  const holding = createHolding(HELD_LIMITS, waker.ended);
   const limits = toLaneLimits(config);
-  const shared = { database, clock, random, events, lease, specs, signingKeys, holding };
-  const pipeline = createPipeline({ ...shared, claimDatabase, resultDatabase, attempt, limits });
-  const recovery = { ...shared, hold: pipeline.hold };
+  const setAside = createSetAside({ database: pools.upkeep, clock, events });
+  const shared = { clock, random, events, lease, specs, signingKeys, holding, setAside };
+  const { claims: claimDatabase, results: resultDatabase } = pools;
+  const databases = { database: resultDatabase, claimDatabase, resultDatabase };
+  const pipeline = createPipeline({ ...shared, ...databases, attempt, limits });
+  const health = { isClosing: false, isStalled: false };
+  const mayTake = () => !health.isClosing;
+  const recovery = { ...shared, database: pools.upkeep, hold: pipeline.hold, mayTake };
   const server = createGrpcServer({ logger });
-  const closing = { hasBegun: false };
+  const showHealth = () => server.setServing(lease.isValid() && !health.isStalled && !health.isClosing);
   const renewLease = async () => {
-    await lease.renew().finally(() => server.setServing(lease.isValid() && !closing.hasBegun));
+    await lease.renew().finally(showHealth);
     pipeline.proceed();
   };
-  const loops = startLoops({ ...shared, leaseMs, recovery, renewLease });
-  server.add(DispatcherService, createDispatcherService({ ...recovery, masterKey }));
+  const watchSnapshots = createSnapshotWatch(upkeep, config.snapshotAlertMs);
+  const loops = startLoops({ ...shared, pools, leaseMs, recovery, renewLease, partitions, watchSnapshots });
+  const onHealth = (isHealthy: boolean) => {
+    health.isStalled = !isHealthy;
+    showHealth();
+  };
+  const watchdog = startWatchdog({ watched: loops.watched, logger, onHealth });
+  const serving = { ...recovery, database: pools.accept, apiDatabase: pools.api, masterKey };
+  server.add(DispatcherService, createDispatcherService(serving));
   const port = await server.listen(config.listen);
-  server.setServing(lease.isValid());
+  showHealth();
   logger.info({ port }, "serving");
   return {
     port,
-    close: () => {
-      closing.hasBegun = true;
-      return close({ server, pipeline, loops, recovery, waker, clients, pools, logger });
+    closeLimitMs: config.drainMs + CLOSE_EXTRA_MS,
+    close: (hurry = new AbortController().signal) => {
+      health.isClosing = true;
+      watchdog.stop();
+      const { drainMs } = config;
+      const running = { server, pipeline, loops, recovery, waker, clients, databaseClock, pools, logger };
+      return close({ ...running, drainMs, hurry });
     },
-  };
-}
-
-function toLaneLimits(config: DispatcherConfig): LaneLimits {
-  return {
-    total: config.deliveryConcurrency,
-    perLane: config.originConcurrency,
-    claimedPerLane: 16 * config.originConcurrency,
-    claimedTotal: 4 * config.deliveryConcurrency,
   };
 }
 
@@ -99,14 +115,26 @@ interface RunningParts {
   readonly recovery: RecoveryParts;
   readonly waker: Waker;
   readonly clients: DeliveryClients;
+  readonly databaseClock: DatabaseClock;
   readonly pools: Pools;
   readonly logger: Logger;
+  readonly drainMs: number;
+  readonly hurry: AbortSignal;
 }
 
 async function close(parts: RunningParts): Promise<void> {
-  const { server, pipeline, loops, recovery, waker, clients, pools, logger } = parts;
+  const { server, pipeline, loops, recovery, waker, clients, databaseClock, pools, logger } = parts;
+  const { drainMs, hurry } = parts;
+  // From here on, the health service reports NOT_SERVING, so that the schedulers hand triggers over to others.
+  const accepted = server.close(CALLS_GRACE_MS, hurry);
   const stopTaking = loops.stopTaking();
-  await Promise.all([server.close(CALLS_GRACE_MS), pipeline.stop(ATTEMPTS_GRACE_MS), stopTaking]);
+  const [left] = await Promise.all([pipeline.stop({ accepted, drainMs, hurry }), accepted, stopTaking]);
+  if (left > 0) {
+    logger.warn(
+      { attempts: left },
+      "attempts in flight did not end in time; they are recorded as UNKNOWN and made again",
+    );
+  }
   // The lease is renewed until nothing is in flight any more.
   await loops.stopUpkeep();
   // If the database is away, other dispatchers release these triggers when the lease has run out.
@@ -118,5 +146,6 @@ async function close(parts: RunningParts): Promise<void> {
   );
   await waker.close(WAKES_GRACE_MS);
   await clients.close();
+  await databaseClock.stop();
   await pools.close();
 }

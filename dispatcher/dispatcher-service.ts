@@ -1,5 +1,6 @@
 import type { KeyObject } from "node:crypto";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { Pool } from "../db/pool.ts";
 import type { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import { failure } from "../mesh/errors.ts";
 import type { ServiceImplementation } from "../mesh/grpc-service.ts";
@@ -11,6 +12,8 @@ import { createSigningKey } from "./signing-keys/signing-keys.ts";
 
 /** What the handlers need. */
 export interface ServiceParts extends AcceptParts {
+  /** For calls of customers. */
+  readonly apiDatabase: Pool;
   readonly masterKey: KeyObject;
 }
 
@@ -18,23 +21,25 @@ export interface ServiceParts extends AcceptParts {
 export function createDispatcherService(
   parts: ServiceParts,
 ): ServiceImplementation<typeof DispatcherService> {
-  const { database, clock, masterKey } = parts;
+  const { apiDatabase, clock, masterKey } = parts;
   return {
     accept: (requests, { signal }) =>
       answerBatches(requests, (events) => acceptEvents(parts, events), signal),
-    getTrigger: async ({ projectId, request }) => {
-      const row = await readTrigger(database, projectId, required(request).id);
+    getTrigger: async ({ projectId, request }, { signal }) => {
+      const row = await readTrigger(apiDatabase.until(signal), projectId, required(request).id);
       return { response: { trigger: toTrigger(row) } };
     },
-    listTriggers: async ({ projectId, request, jobUids }) => {
+    listTriggers: async ({ projectId, request, jobUids }, { signal }) => {
+      const database = apiDatabase.until(signal);
       const page = await listTriggers(database, { projectId, request: required(request), jobUids });
       return { response: { triggers: page.triggers.map(toTrigger), nextPageToken: page.nextPageToken } };
     },
-    listAttempts: async ({ projectId, request }) => {
-      const rows = await readAttempts(database, projectId, required(request).trigger);
+    listAttempts: async ({ projectId, request }, { signal }) => {
+      const rows = await readAttempts(apiDatabase.until(signal), projectId, required(request).trigger);
       return { response: { attempts: rows.map(toAttempt) } };
     },
-    createSigningKey: async ({ projectId }) => {
+    createSigningKey: async ({ projectId }, { signal }) => {
+      const database = apiDatabase.until(signal);
       const key = await createSigningKey({ database, masterKey, pause }, projectId, clock.now());
       const signingKey = { id: key.id, createTime: timestampFromMs(key.createTimeMs) };
       return { response: { signingKey, secret: key.secret } };

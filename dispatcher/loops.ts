@@ -1,19 +1,31 @@
-import type { Database } from "../db/pool.ts";
-import type { Clock } from "../mesh/clock.ts";
-import { type Loop, startLoop } from "../mesh/loop.ts";
+import type { Pool } from "../db/pool.ts";
+import { createFullScan } from "../mesh/full-scan.ts";
+import { type Loop, startLoop, type Wanted } from "../mesh/loop.ts";
+import type { Watched } from "../mesh/watchdog.ts";
 import type { Events } from "./events/events.ts";
-import { ensurePartitions, PARTITIONS_EVERY_MS } from "./housekeeping.ts";
-import { type RecoveryParts, sweepOwn, takeOver } from "./recovery/recovery.ts";
+import { PARTITIONS_EVERY_MS, type Partitions, SNAPSHOTS_EVERY_MS } from "./housekeeping.ts";
+import type { Pools } from "./pools.ts";
+import { type RecoveryParts, releaseStrangers, sweepOwn, takeOver } from "./recovery/recovery.ts";
+import { BEAT_EVERY_MS, STALLED_EVERY_MS, takeFromStalled } from "./recovery/stalled.ts";
+import { REMOVE_OLD_EVERY_MS, type SetAside } from "./set-aside/set-aside.ts";
 import type { SigningKeys } from "./signing-keys/signing-keys.ts";
 
 const TAKE_EVERY_MS = 500;
+const FULL_TAKE_EVERY_MS = 5_000;
 const SWEEP_EVERY_MS = 15_000;
+const FULL_SWEEP_EVERY_MS = 60_000;
+const STRANGERS_EVERY_MS = 300_000;
 const KEYS_EVERY_MS = 250;
 /** The lease is renewed this many times while it lasts, so that a few renewals may fail. */
 const RENEWALS_PER_LEASE = 5;
 
+/** A loop that has no limit of its own may take this long in addition to three times its pause. */
+const SLOWEST_MS = 30_000;
+
 /** What a dispatcher does again and again. */
 export interface Loops {
+  /** The loops, for the watchdog. The dispatcher serves only while its lease is renewed in time. */
+  readonly watched: readonly Watched[];
   /** Stops taking triggers and making partitions; resolves when the runs under way have ended. */
   stopTaking(): Promise<void>;
   /** Stops renewing the lease and reading signing keys; to be called when nothing is in flight any more. */
@@ -22,34 +34,65 @@ export interface Loops {
 
 /** What the loops need. */
 export interface LoopParts {
-  readonly database: Database;
-  readonly clock: Clock;
+  readonly pools: Pick<Pools, "lease" | "lookups" | "upkeep">;
   readonly events: Events;
   readonly leaseMs: number;
   readonly signingKeys: Pick<SigningKeys, "refresh">;
+  readonly setAside: Pick<SetAside, "removeOld">;
   readonly recovery: RecoveryParts;
   readonly renewLease: () => Promise<void>;
+  readonly partitions: Pick<Partitions, "make">;
+  readonly watchSnapshots: () => Promise<void>;
 }
 
-/** Starts the loops. A failed run is reported as `trouble` and repeated; the first success after it as `recovered`. */
+/** How a loop is watched. */
+interface Watch {
+  /** The connections that it waits for. Default: those for upkeep. */
+  readonly pool?: Pool;
+  /** How long it may go without a success. */
+  readonly limitMs?: number;
+  /** Whether the dispatcher serves only while this loop succeeds. */
+  readonly isVital?: boolean;
+}
+
+/**
+ * Starts the loops. A failed run is repeated. It is reported as `trouble`, at first at once and then every ten seconds,
+ * and the first success after it as `recovered`.
+ */
 export function startLoops(parts: LoopParts): Loops {
-  const { database, clock, events, leaseMs, signingKeys, recovery } = parts;
-  const every = (everyMs: number, part: string, work: () => Promise<void>): Loop =>
-    startLoop(() => work().then(() => ({ more: false })), {
+  const { pools, events, leaseMs, signingKeys, recovery } = parts;
+  const takeScan = createFullScan(FULL_TAKE_EVERY_MS);
+  const sweepScan = createFullScan(FULL_SWEEP_EVERY_MS);
+  const watched: Watched[] = [];
+  const repeat = (everyMs: number, part: string, work: () => Promise<Wanted>, watch: Watch = {}): Loop => {
+    const loop = startLoop(work, {
       everyMs,
-      onFailure: (error) => events.emit("trouble", { part, error }),
+      onFailure: (error, failures) => events.emit("trouble", { part, error, failures }),
       onRecovery: (failures) => events.emit("recovered", { part, failures }),
     });
+    const { pool = pools.upkeep, limitMs = 3 * everyMs + SLOWEST_MS, isVital = false } = watch;
+    const { sinceSuccessMs } = loop;
+    watched.push({ name: part, sinceSuccessMs, limitMs, isVital, waitsFor: pool.oldestUnanswered });
+    return loop;
+  };
+  const every = (everyMs: number, part: string, work: () => Promise<void>, watch?: Watch): Loop =>
+    repeat(everyMs, part, () => work().then(() => ({ more: false })), watch);
+  const leaseWatch = { pool: pools.lease, limitMs: leaseMs, isVital: true };
   const upkeep = [
-    every(leaseMs / RENEWALS_PER_LEASE, "lease", parts.renewLease),
-    every(KEYS_EVERY_MS, "signing keys", () => signingKeys.refresh()),
+    every(leaseMs / RENEWALS_PER_LEASE, "lease", parts.renewLease, leaseWatch),
+    every(BEAT_EVERY_MS, "sign of life", () => recovery.lease.beat(), { pool: pools.lease }),
+    every(KEYS_EVERY_MS, "signing keys", () => signingKeys.refresh(), { pool: pools.lookups }),
   ];
   const taking = [
-    every(TAKE_EVERY_MS, "taking over", () => takeOver(recovery)),
-    every(SWEEP_EVERY_MS, "sweep", () => sweepOwn(recovery)),
-    every(PARTITIONS_EVERY_MS, "partitions", () => ensurePartitions(database, clock.now())),
+    every(TAKE_EVERY_MS, "taking over", () => takeOver(recovery, takeScan)),
+    every(STALLED_EVERY_MS, "stalled dispatchers", () => takeFromStalled(recovery)),
+    every(SWEEP_EVERY_MS, "sweep", () => sweepOwn(recovery, sweepScan)),
+    every(STRANGERS_EVERY_MS, "strangers", () => releaseStrangers(recovery)),
+    repeat(PARTITIONS_EVERY_MS, "partitions", parts.partitions.make),
+    every(SNAPSHOTS_EVERY_MS, "snapshots", parts.watchSnapshots),
+    every(REMOVE_OLD_EVERY_MS, "setting aside", () => parts.setAside.removeOld()),
   ];
-  return { stopTaking: () => stopAll(taking), stopUpkeep: () => stopAll(upkeep) };
+  return { watched, stopTaking: () => stopAll(taking), stopUpkeep: () => stopAll(upkeep) };
 }
 
 async function stopAll(loops: readonly Loop[]): Promise<void> {

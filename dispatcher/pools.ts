@@ -1,65 +1,71 @@
-import { createPool, type Database } from "../db/pool.ts";
+import type { Pool } from "../db/pool.ts";
+import { createPoolGroup, type SilentPool } from "../db/pool-group.ts";
 import type { DispatcherConfig } from "./config.ts";
-
-const CLAIM_CONNECTIONS = 4;
-/** One for results, one for the lease. */
-const RESULT_CONNECTIONS = 2;
-const RESULT_TIMEOUT_MS = 5_000;
-const WAKE_TIMEOUT_MS = 5_000;
 
 /** The dispatcher's connection pools. Each kind of work has its own, so that it does not wait for the others. */
 export interface Pools {
-  /** For everything but claims, results and the lease. */
-  readonly database: Database;
+  /** For recording the events of schedulers. */
+  readonly accept: Pool;
   /** For claims. Its commits do not wait for the disk. */
-  readonly claimDatabase: Database;
-  /** For results and the lease. */
-  readonly resultDatabase: Database;
-  /** For waking the jobs that wait for a trigger's end: one connection. */
-  readonly wakeDatabase: Database;
+  readonly claims: Pool;
+  /** For results, and for triggers that are ended or given up. */
+  readonly results: Pool;
+  /** For the lease. */
+  readonly lease: Pool;
+  /** For specifications and signing keys. */
+  readonly lookups: Pool;
+  /** For calls of customers. */
+  readonly api: Pool;
+  /** For recovery and partitions. */
+  readonly upkeep: Pool;
+  /** For waking the jobs that wait for the end of a trigger. */
+  readonly wakes: Pool;
+  /** For reading PostgreSQL's clock. */
+  readonly clock: Pool;
   /** Closes all pools. */
   close(): Promise<void>;
 }
 
-/** Makes the pools. Connections are opened when they are first needed. */
-export function createPools(config: Pick<DispatcherConfig, "databaseUrl" | "databaseConnections">): Pools {
-  const connectionString = config.databaseUrl;
-  const database = createPool({
-    connectionString,
-    max: config.databaseConnections,
-    applicationName: "easycron-dispatcher",
-  });
-  // If PostgreSQL crashes and loses a claim, the claim is made again, and the trigger is delivered again under the same
-  // id. So a claim does not wait for the disk: if it did, every due trigger would wait with it.
-  const claimDatabase = createPool({
-    connectionString,
-    max: CLAIM_CONNECTIONS,
-    applicationName: "easycron-dispatcher-claims",
-    answersBeforeDisk: true,
-  });
-  // Results and the lease must not wait for reads and claims: a delivery that is not recorded is repeated.
-  const resultDatabase = createPool({
-    connectionString,
-    max: RESULT_CONNECTIONS,
-    applicationName: "easycron-dispatcher-results",
-    statementTimeoutMs: RESULT_TIMEOUT_MS,
-  });
-  const wakeDatabase = createPool({
-    connectionString,
-    max: 1,
-    applicationName: "easycron-dispatcher-wakes",
-    statementTimeoutMs: WAKE_TIMEOUT_MS,
-  });
+// A scheduler gives up a batch after 5 s, and then decides again.
+const ACCEPT = { connectionMs: 1_000, statementMs: 3_500, lockMs: 2_000, answerMs: 4_000 };
+const CLAIMS = { connectionMs: 2_000, statementMs: 4_000, lockMs: 1_000, answerMs: 5_000 };
+const RESULTS = { connectionMs: 2_000, statementMs: 5_000, lockMs: 5_000, answerMs: 6_000 };
+const LOOKUPS = { connectionMs: 2_000, statementMs: 4_000, lockMs: 4_000, answerMs: 5_000 };
+// The gateway gives a call 10 s.
+const API = { connectionMs: 1_000, statementMs: 5_000, lockMs: 2_000, answerMs: 6_000 };
+const UPKEEP = { connectionMs: 5_000, statementMs: 10_000, lockMs: 2_000, answerMs: 11_000 };
+// It is read every second, so it is the first to notice that the server does not answer.
+const CLOCK = { connectionMs: 2_000, statementMs: 1_000, lockMs: 1_000, answerMs: 2_000 };
+
+/**
+ * Makes the pools. Connections are opened when they are first needed. `onSilent` is called when PostgreSQL has left a
+ * statement unanswered and the free connections of all pools are replaced.
+ */
+export function createPools(
+  config: Pick<DispatcherConfig, "databaseUrl" | "databaseConnections" | "leaseMs">,
+  onSilent: (silent: SilentPool) => void,
+): Pools {
+  const process = "easycron-dispatcher";
+  const group = createPoolGroup({ connectionString: config.databaseUrl, process, onSilent });
   return {
-    database,
-    claimDatabase,
-    resultDatabase,
-    wakeDatabase,
-    close: async () => {
-      await wakeDatabase.close();
-      await resultDatabase.close();
-      await claimDatabase.close();
-      await database.close();
-    },
+    accept: group.add("accept", 4, ACCEPT),
+    // If PostgreSQL crashes and loses a claim, the claim is made again, and the trigger is delivered again under the
+    // same id. So a claim does not wait for the disk: if it did, every due trigger would wait with it.
+    claims: group.add("claims", 4, CLAIMS, { answersBeforeDisk: true }),
+    // Results must not wait for anything else: a delivery that is not recorded is repeated.
+    results: group.add("results", 3, RESULTS),
+    lease: group.add("lease", 1, toLeaseLimits(config.leaseMs)),
+    lookups: group.add("lookups", 2, LOOKUPS),
+    api: group.add("api", config.databaseConnections, API),
+    upkeep: group.add("upkeep", 3, UPKEEP),
+    wakes: group.add("wakes", 1, LOOKUPS),
+    clock: group.add("clock", 1, CLOCK),
+    close: group.close,
   };
+}
+
+/** Two renewals fit in a lease of the usual length, so one of them may fail. */
+function toLeaseLimits(leaseMs: number) {
+  const renewalMs = Math.max(1_000, Math.round(leaseMs / 3));
+  return { connectionMs: renewalMs, statementMs: renewalMs, lockMs: renewalMs, answerMs: renewalMs };
 }

@@ -144,5 +144,8 @@ function toServiceError(error: unknown, method: DescMethod, parts: CallParts) {
   const sent = toStatus(known);
   const metadata = new Metadata();
   metadata.set("grpc-status-details-bin", encodeStatusDetails(sent));
+  // The error tells its caller when to try again. If the client's channel tried again at once, each call would wait
+  // several times as long for what is short, such as a lock or a database connection.
+  if (known.retryAfterMs !== undefined) metadata.set("grpc-retry-pushback-ms", "-1");
   return Object.assign(new Error(sent.message), { code: sent.code, details: sent.message, metadata });
 }

@@ -201,6 +201,18 @@ describe("a client of several servers", () => {
     expect(calls).toBe(1);
   });
 
+  test("does not send a call again when the error says after which time to try again", async () => {
+    let calls = 0;
+    const { address } = await serve({
+      getTrigger: async () => {
+        calls += 1;
+        throw failure("SERVICE_UNAVAILABLE", { service: "database" }, { retryAfterMs: 1_000 });
+      },
+    });
+    expect(await errorOf(connect([address]).getTrigger({}))).toMatchObject({ retryAfterMs: 1_000 });
+    expect(calls).toBe(1);
+  });
+
   test("does not accept a mixture of names and addresses", () => {
     expect(() => connect(["a:1", "127.0.0.1:2"])).toThrow(
       "several addresses must be IP addresses of one family",

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { startLoop } from "./loop.ts";
 
 /** A loop that never pauses on its own account, and what it tells. */
@@ -37,6 +37,36 @@ test("a failure is reported once and does not end the loop, even a synchronous o
   await done.promise;
   await loop.stop();
   expect(told).toEqual([new Error("failure 1"), 2]);
+});
+
+test("a loop that keeps failing is reported every ten seconds, with the number of failures since", async () => {
+  vi.useFakeTimers();
+  try {
+    const reports: unknown[] = [];
+    let isBroken = true;
+    const loop = startLoop(
+      async () => {
+        if (isBroken) throw new Error("broken");
+        return { more: false };
+      },
+      {
+        everyMs: 1_000,
+        onFailure: (_, failures) => reports.push({ failures }),
+        onRecovery: (failures) => reports.push({ recoveredAfter: failures }),
+      },
+    );
+    // It runs at 0, 100, 300, 700, 1,500 ms, and then every second.
+    await vi.advanceTimersByTimeAsync(21_000);
+    expect(reports).toEqual([{ failures: 1 }, { failures: 13 }, { failures: 10 }]);
+    expect(Math.round(loop.sinceSuccessMs())).toBe(21_000);
+    isBroken = false;
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(reports.at(-1)).toEqual({ recoveredAfter: 24 });
+    expect(loop.sinceSuccessMs()).toBeLessThan(1_000);
+    await loop.stop();
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 test("stop waits for the current run", async () => {

@@ -1,70 +1,90 @@
-import { createPool } from "../db/pool.ts";
+import { startDatabaseClock } from "../db/database-clock.ts";
+import type { Pool } from "../db/pool.ts";
+import type { SilentPool } from "../db/pool-group.ts";
 import { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
-import { systemClock } from "../mesh/clock.ts";
 import { createGrpcClient } from "../mesh/grpc-client.ts";
 import { createGrpcServer } from "../mesh/grpc-server.ts";
 import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger, type Logger } from "../mesh/logger.ts";
 import { type Loop, startLoop } from "../mesh/loop.ts";
+import { startWatchdog, type Watched } from "../mesh/watchdog.ts";
 import { startAuditing } from "./audit/audit-round.ts";
 import { startBackfills } from "./backfill/run.ts";
-import { startDeletingFinished } from "./changes/delete-finished.ts";
+import { DELETE_FINISHED_EVERY_MS, startDeletingFinished } from "./changes/delete-finished.ts";
 import { readConfig } from "./config.ts";
-import { startHousekeeping } from "./housekeeping.ts";
+import { HOUSEKEEPING_EVERY_MS, startHousekeeping } from "./housekeeping.ts";
 import { createScheduleCache } from "./job/schedule-cache.ts";
 import type { SkipRange } from "./job/verdict.ts";
 import type { Parts } from "./parts.ts";
+import { createPools } from "./pools.ts";
 import { createSchedulerService } from "./scheduler-service.ts";
 import { startSettling } from "./settling/calendars-settle.ts";
 import { beginZoneData, watchZoneData } from "./settling/zone-data-watch.ts";
-import { createHandOver } from "./turns/hand-over.ts";
+import { createDispatchers } from "./turns/dispatchers.ts";
+import { createHandOver, handOverTimeoutMs } from "./turns/hand-over.ts";
 import { createTick, type TickParts } from "./turns/tick.ts";
 import { createZoneData, ownRelease } from "./zones/zone-data.ts";
 
 const CACHED_SCHEDULES = 50_000;
-const CLOSE_GRACE_MS = 3_000;
+const CLOSE_GRACE_MS = 5_000;
+const CLOSE_LIMIT_MS = 20_000;
+const TICK_LIMIT_MS = 5_000;
+/** A loop in the background may take this long in addition to three times its pause. */
+const SLOWEST_MS = 60_000;
 
 /** Starts a scheduler: it serves calls, ticks, and does its background work until it is closed. */
 export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const config = readConfig(env);
   const logger = createLogger("scheduler", env);
-  const clock = systemClock;
-  const database = createPool({
-    connectionString: config.databaseUrl,
-    max: config.databaseConnections,
-    applicationName: "easycron-scheduler",
-  });
+  const onSilent = (silent: SilentPool) => logger.warn(silent, "PostgreSQL does not answer; connecting anew");
+  const pools = createPools(config, onSilent);
+  const clock = await startDatabaseClock({ database: pools.clock, logger });
   const dispatcher = createGrpcClient(DispatcherService, {
     addresses: config.dispatcherAddresses,
     deadlineMs: 5_000,
   });
-  const streams = Math.max(2, config.dispatcherAddresses.length);
-  const handOver = createHandOver(dispatcher, { streams, timeoutMs: 5_000 });
-  const zoneData = createZoneData(database, ownRelease());
+  const dispatchers = createDispatchers({ addresses: config.dispatcherAddresses, logger });
+  const timeoutMs = handOverTimeoutMs(config.lookAheadMs);
+  const handOver = createHandOver({ dispatchers, logger, clock, timeoutMs });
+  const zoneData = createZoneData(pools.tick, ownRelease());
   const schedules = createScheduleCache(CACHED_SCHEDULES, zoneData);
   const onMissed = (jobUid: string, { reason, count, firstMs, lastMs }: SkipRange) =>
     logger.warn({ jobUid, reason, count, firstMs, lastMs }, "fire times were missed because of an outage");
   const { lookAheadMs, tickMs, catchupPerSecond, zoneDataNoticeMs } = config;
-  const shared = { database, handOver, schedules, zoneData, clock, lookAheadMs, catchupPerSecond, onMissed };
-  await beginZoneData(shared, zoneDataNoticeMs, logger);
-  const { loop, tickingSince } = startTicking(shared, tickMs, logger);
+  const shared = { handOver, schedules, zoneData, clock, lookAheadMs, catchupPerSecond, onMissed };
+  await beginZoneData({ ...shared, database: pools.background }, zoneDataNoticeMs, logger);
+  await dispatchers.untilChecked();
+  const { loop, tickingSince } = startTicking({ ...shared, database: pools.tick }, tickMs, logger);
   const parts = { ...shared, dispatcher, tickingSince, wake: loop.wake };
-  const background = startBackground(parts, logger);
+  const background = startBackground({ ...parts, database: pools.background }, logger);
   const server = createGrpcServer({ logger });
-  server.add(SchedulerService, createSchedulerService(parts));
+  const tick: Watched = {
+    name: "tick",
+    sinceSuccessMs: loop.sinceSuccessMs,
+    limitMs: TICK_LIMIT_MS,
+    isVital: true,
+    waitsFor: pools.tick.oldestUnanswered,
+  };
+  const watched = [tick, ...background.watched];
+  const watchdog = startWatchdog({ watched, logger, onHealth: server.setServing });
+  server.add(SchedulerService, createSchedulerService(parts, pools.api));
   const port = await server.listen(config.listen);
-  server.setServing(true);
+  server.setServing(watchdog.isHealthy());
   logger.info({ port }, "serving");
   return {
     port,
-    close: async () => {
-      await server.close(CLOSE_GRACE_MS);
-      await background.stop();
+    closeLimitMs: CLOSE_LIMIT_MS,
+    close: async (hurry) => {
+      watchdog.stop();
+      // The ticks go on meanwhile. The tick under way is finished, so that what it has handed over is committed.
+      await Promise.all([server.close(CLOSE_GRACE_MS, hurry), background.stop()]);
       await loop.stop();
       handOver.close();
+      await dispatchers.close();
       dispatcher.close();
-      await database.close();
+      await clock.stop();
+      await pools.close();
     },
   };
 }
@@ -82,9 +102,9 @@ function startTicking(parts: Omit<TickParts, "onTrouble">, everyMs: number, logg
   let sinceMs = parts.clock.now();
   const loop = startLoop(tick.run, {
     everyMs,
-    onFailure: (error) => {
+    onFailure: (error, failures) => {
       sinceMs = Number.POSITIVE_INFINITY;
-      logger.warn({ err: error }, "tick failed; trying again");
+      logger.warn({ err: error, failures }, "tick failed; trying again");
     },
     onRecovery: (failures) => {
       sinceMs = parts.clock.now();
@@ -94,8 +114,15 @@ function startTicking(parts: Omit<TickParts, "onTrouble">, everyMs: number, logg
   return { loop, tickingSince: () => sinceMs };
 }
 
-/** Starts the work that needs no caller. `stop` resolves when all of it has ended. */
-function startBackground(parts: Parts, logger: Logger): { stop(): Promise<void> } {
+interface Background {
+  /** Resolves when all of the work has ended. */
+  stop(): Promise<void>;
+  /** The loops, for the watchdog. */
+  readonly watched: readonly Watched[];
+}
+
+/** Starts the work that needs no caller. */
+function startBackground(parts: Parts & { readonly database: Pool }, logger: Logger): Background {
   const { database, clock } = parts;
   const housekeeping = startHousekeeping({ database, clock, logger });
   const auditing = startAuditing(parts, logger);
@@ -103,14 +130,24 @@ function startBackground(parts: Parts, logger: Logger): { stop(): Promise<void> 
   const backfills = startBackfills(parts, logger);
   const zones = watchZoneData(parts, logger);
   const deleting = startDeletingFinished(parts, logger);
+  const watch = (name: string, { sinceSuccessMs }: Loop, everyMs: number): Watched => {
+    const limitMs = 3 * everyMs + SLOWEST_MS;
+    return { name, sinceSuccessMs, limitMs, isVital: false, waitsFor: database.oldestUnanswered };
+  };
   return {
     stop: async () => {
-      housekeeping.stop();
-      deleting.stop();
-      await auditing.stop();
-      await backfills.stop();
-      await zones.stop();
-      await settling.stop();
+      await Promise.all([
+        housekeeping.stop(),
+        auditing.stop(),
+        backfills.stop(),
+        zones.stop(),
+        settling.stop(),
+        deleting.stop(),
+      ]);
     },
+    watched: [
+      watch("housekeeping", housekeeping, HOUSEKEEPING_EVERY_MS),
+      watch("deleting finished jobs", deleting, DELETE_FINISHED_EVERY_MS),
+    ],
   };
 }

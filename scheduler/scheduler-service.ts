@@ -1,7 +1,8 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
-import type { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
-import type { ServiceImplementation } from "../mesh/grpc-service.ts";
-import { createAuditSlots } from "./audit/slots.ts";
+import type { Pool } from "../db/pool.ts";
+import { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
+import type { CallContext, ServiceImplementation } from "../mesh/grpc-service.ts";
+import { type AuditSlots, createAuditSlots } from "./audit/slots.ts";
 import { auditLedger } from "./audit-service.ts";
 import { createBatchHandlers } from "./batch-service.ts";
 import { createCalendarHandlers } from "./calendars-service.ts";
@@ -38,13 +39,36 @@ type LedgerHandlers = Pick<Handlers, "listFireTimes" | "explainFireTime" | "skip
 
 type PreviewHandlers = Pick<Handlers, "previewSchedule" | "simulateSchedule">;
 
-/** Makes the scheduler's gRPC handlers. Each translates the request, calls one operation and translates its result. */
-export function createSchedulerService(parts: Parts): Handlers {
+/**
+ * Makes the scheduler's gRPC handlers. Each translates the request, calls one operation and translates its result. When
+ * its caller has gone, it stops at its next statement: nobody reads the answer, and others need the connection.
+ */
+export function createSchedulerService(parts: Omit<Parts, "database">, pool: Pick<Pool, "until">): Handlers {
+  const auditSlots = createAuditSlots();
+  return forEachCall((signal) => createHandlers({ ...parts, database: pool.until(signal) }, auditSlots));
+}
+
+/** Makes handlers each of whose calls is answered by a handler that `make` makes for it. */
+function forEachCall(make: (signal: AbortSignal) => Handlers): Handlers {
+  const methods = SchedulerService.methods.map(({ localName }) => {
+    const handler: UnaryHandler = (request, context) => {
+      const handlers = make(context.signal) as Record<string, UnaryHandler>;
+      return handlers[localName]?.(request, context);
+    };
+    return [localName, handler];
+  });
+  // Each entry has the name and the type of the handler that it calls.
+  return Object.fromEntries(methods) as Handlers;
+}
+
+type UnaryHandler = (request: never, context: CallContext) => unknown;
+
+function createHandlers(parts: Parts, auditSlots: AuditSlots): Handlers {
   return {
     ...createJobHandlers(parts),
     ...createTriggerHandlers(parts),
     ...createPreviewHandlers(parts),
-    ...createLedgerHandlers(parts),
+    ...createLedgerHandlers(parts, auditSlots),
     ...createBatchHandlers(parts),
     ...createZoneDataHandlers(parts),
     ...createCalendarHandlers(parts),
@@ -125,8 +149,7 @@ function createPreviewHandlers(
   };
 }
 
-function createLedgerHandlers(parts: Parts): LedgerHandlers {
-  const auditSlots = createAuditSlots();
+function createLedgerHandlers(parts: Parts, auditSlots: AuditSlots): LedgerHandlers {
   return {
     listFireTimes: async ({ projectId, request }) => ({
       response: await listFireTimes(parts, projectId, required(request)),

@@ -1,6 +1,6 @@
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { createPool, type Database } from "../../db/pool.ts";
+import { createPool, type Pool } from "../../db/pool.ts";
 import { type Receiver, startReceiver } from "../../test/support/receiver.ts";
 import { createSpecCache, type SpecCache } from "../delivery/spec-cache.ts";
 import { createEvents } from "../events/events.ts";
@@ -44,7 +44,7 @@ const untilAwake = (job: TestJob) => expect.poll(() => isAwake(job), { timeout: 
 const revisionOf = ({ uid }: TestJob) => ({ jobUid: uid, revision: 1 });
 
 describe("a waker", () => {
-  let database: Database;
+  let database: Pool;
   let specs: SpecCache;
   let waker: Waker;
   const events = createEvents();

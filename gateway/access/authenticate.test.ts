@@ -16,7 +16,6 @@ const database: Database = {
   query,
   transaction: (work) => work({ query }),
   snapshot: (work) => work({ query }),
-  close: async () => {},
 };
 const parts = { database, operatorKeyHash: hashSecret("operator") };
 

@@ -117,6 +117,5 @@ function fakeDatabase(answer: StartOptions["answer"]): Database {
     query,
     transaction: (work) => work({ query }),
     snapshot: (work) => work({ query }),
-    close: async () => {},
   };
 }

@@ -10,6 +10,7 @@ import type { JobRow } from "../job/job.ts";
 import { triggerId } from "../job/trigger-id.ts";
 import { isUndecided } from "../job/undecided.ts";
 import type { Parts } from "../parts.ts";
+import { sendAllOrThrow } from "../turns/hand-over.ts";
 import { readTriggerStates } from "./backfill.ts";
 import {
   backfillRedeliver,
@@ -93,7 +94,8 @@ async function runChunk(
   }
   if (fresh.length > 0) {
     const zoneData = parts.zoneData.label(schedule, nowMs);
-    await parts.handOver.send(fresh.map((fireTimeMs) => backfillEvent(row, { fireTimeMs, nowMs, zoneData })));
+    const events = fresh.map((fireTimeMs) => backfillEvent(row, { fireTimeMs, nowMs, zoneData }));
+    await sendAllOrThrow(parts.handOver, events);
   }
   const done = fresh.length + again.length;
   const pauseMs = Math.ceil((done * 1_000) / operation.max_per_second);

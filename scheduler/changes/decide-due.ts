@@ -9,6 +9,7 @@ import { missedOf } from "../job/verdict.ts";
 import type { Parts } from "../parts.ts";
 import { spreadCatchup } from "../turns/catchup.ts";
 import { readDispatched } from "../turns/dispatched.ts";
+import { sendAllOrThrow } from "../turns/hand-over.ts";
 import { takeTurn } from "../turns/turn.ts";
 import type { Position } from "../turns/turn-draft.ts";
 
@@ -48,7 +49,7 @@ export async function decideDue(
     for (const range of missedOf(turn.skips)) parts.onMissed(row.uid, range);
     if (turn.events.length > 0) {
       const events = turn.events.map((event) => ({ ...event, epoch }));
-      await parts.handOver.send(await spreadCatchup(tx, events, nowMs, parts.catchupPerSecond));
+      await sendAllOrThrow(parts.handOver, await spreadCatchup(tx, events, nowMs, parts.catchupPerSecond));
     }
     if (turn.endMs !== null) await tx.query(epochEnd, [[row.uid], [row.epoch], [toSqlTime(turn.endMs)]]);
     const { nextFireTimeMs, lastFireTimeMs, lastSeq, carry } = turn.position;

@@ -1,5 +1,6 @@
 import { EasyCronError } from "../../mesh/errors.ts";
 import type { Logger } from "../../mesh/logger.ts";
+import { type Loop, startLoop } from "../../mesh/loop.ts";
 import { etagOf } from "../job/job.ts";
 import { jobsLive, jobsToDelete } from "../job/jobs.sql.ts";
 import type { Parts } from "../parts.ts";
@@ -9,7 +10,8 @@ import { writeDeletion } from "./pause-job.ts";
 
 /** The most jobs that one pass deletes. */
 const BATCH = 100;
-const EVERY_MS = 5_000;
+/** Time between two passes of `deleteFinished`. */
+export const DELETE_FINISHED_EVERY_MS = 5_000;
 
 /**
  * Deletes finished jobs whose `afterCompletion` is DELETE, once they have no unfinished triggers and no running
@@ -38,16 +40,12 @@ export async function deleteFinished(parts: ChangeParts & Pick<Parts, "database"
   return deleted;
 }
 
-/** Runs `deleteFinished` every five seconds. Logs a failure; the next pass tries again. */
-export function startDeletingFinished(
-  parts: ChangeParts & Pick<Parts, "database">,
-  logger: Logger,
-): { stop(): void } {
-  const timer = setInterval(() => {
-    deleteFinished(parts).catch((error: unknown) =>
-      logger.warn({ err: error }, "finished jobs were not deleted"),
-    );
-  }, EVERY_MS);
-  timer.unref();
-  return { stop: () => clearInterval(timer) };
+/** Starts the loop that runs `deleteFinished` every five seconds. */
+export function startDeletingFinished(parts: ChangeParts & Pick<Parts, "database">, logger: Logger): Loop {
+  return startLoop(async () => ({ more: (await deleteFinished(parts)) === BATCH }), {
+    everyMs: DELETE_FINISHED_EVERY_MS,
+    onFailure: (error, failures) =>
+      logger.warn({ err: error, failures }, "finished jobs were not deleted; trying again"),
+    onRecovery: (failures) => logger.info({ failures }, "deleting finished jobs again"),
+  });
 }

@@ -1,3 +1,5 @@
+import { isItemFault as isFaultOfRow } from "../../db/item-fault.ts";
+import { isLockTimeout } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
 import { EasyCronError } from "../../mesh/errors.ts";
 import { takeApart } from "../../mesh/take-apart.ts";
@@ -128,10 +130,7 @@ async function endPass(parts: SettleParts, { calendarUid, failed }: CalendarPass
  * locked, or has too long a backlog, does not.
  */
 export function isItemFault(error: unknown): boolean {
-  if (!(error instanceof EasyCronError) || error.reason !== "SERVICE_UNAVAILABLE") return true;
+  if (!(error instanceof EasyCronError)) return isFaultOfRow(error);
+  if (error.reason !== "SERVICE_UNAVAILABLE") return true;
   return error.metadata.service === "scheduler" || isLockTimeout(error);
-}
-
-function isLockTimeout({ cause }: EasyCronError): boolean {
-  return cause instanceof Error && "code" in cause && cause.code === "55P03";
 }

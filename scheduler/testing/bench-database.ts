@@ -43,7 +43,6 @@ export async function borrowDatabase(): Promise<BenchDatabase> {
       query: async (statement, values) => use(shared.database).query(statement, values),
       transaction: async (work) => use(shared.database).transaction(work),
       snapshot: async (work) => use(shared.database).snapshot(work),
-      close: async () => {},
     },
     dispatcher: () => use(shared.dispatcher),
     url: shared.url,

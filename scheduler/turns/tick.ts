@@ -2,6 +2,7 @@ import type { CalendarGate } from "../../cron/calendar-gate.ts";
 import type { Database, Queryable } from "../../db/pool.ts";
 import { toSqlTime, toSqlTimeOrNull } from "../../db/time.ts";
 import type { Clock } from "../../mesh/clock.ts";
+import { createFullScan, type FullScan } from "../../mesh/full-scan.ts";
 import { gatesOfMany } from "../calendars/calendars.ts";
 import { toCarryJson } from "../job/carry.ts";
 import { epochEnd } from "../job/epochs.sql.ts";
@@ -14,7 +15,7 @@ import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
 import type { ZoneData } from "../zones/zone-data.ts";
 import { spreadCatchup } from "./catchup.ts";
 import { type Dispatched, readDispatched } from "./dispatched.ts";
-import type { HandOver } from "./hand-over.ts";
+import { type HandOver, sendAllOrThrow } from "./hand-over.ts";
 import { resumeDue } from "./resume-due.ts";
 import { LATE_MS, type Turn, takeTurn } from "./turn.ts";
 
@@ -52,6 +53,10 @@ const EVENTS_LIMIT = 5_000;
 const DECISIONS_LIMIT = 20_000;
 /** How long a job is left alone after its next fire time could not be computed. */
 const TROUBLE_MS = 60_000;
+/** A search for late jobs that does not read everything reads what has been late for less than this. */
+const RECENTLY_LATE_MS = 60_000;
+/** The shortest time between two searches for late jobs that read everything, unless the last one found any. */
+const FULL_SEARCH_EVERY_MS = 5_000;
 /** Most jobs whose exact wake times are kept in memory. Beyond that, jobs are looked at with the regular tick. */
 const EXACT_WAKES_LIMIT = 10_000;
 
@@ -79,6 +84,8 @@ interface TickState {
    * be out of date, because another scheduler took the job. This costs one needless look.
    */
   readonly exactWakes: Map<string, number>;
+  /** When the search for late jobs reads everything. */
+  readonly lateScan: FullScan;
 }
 
 /** A job with the turn that was decided for it. */
@@ -102,7 +109,8 @@ interface PassResult {
 
 /** Makes a tick. */
 export function createTick(parts: TickParts): Tick {
-  const state: TickState = { parts, troubledUntil: new Map(), exactWakes: new Map() };
+  const lateScan = createFullScan(FULL_SEARCH_EVERY_MS, parts.clock.now);
+  const state: TickState = { parts, troubledUntil: new Map(), exactWakes: new Map(), lateScan };
   return { run: () => runTick(state) };
 }
 
@@ -113,11 +121,22 @@ async function runTick(state: TickState): ReturnType<Tick["run"]> {
   const lateMs = nowMs - LATE_MS - lookAheadMs;
   const onTime = await runPass(state, { afterMs: lateMs, untilMs: nowMs, maxJobs: CLAIM_LIMIT });
   // Late jobs wait while there are more jobs on time.
-  const late = onTime.more
-    ? { events: 0, more: true }
-    : await runPass(state, { afterMs: null, untilMs: lateMs, maxJobs: LATE_CLAIM_LIMIT });
+  const late = onTime.more ? { events: 0, more: true } : await runLatePass(state, lateMs);
   const againMs = Math.min(...state.exactWakes.values(), Number.POSITIVE_INFINITY) - clock.now();
   return { events: onTime.events + late.events, more: onTime.more || late.more, againMs };
+}
+
+async function runLatePass(state: TickState, lateMs: number): Promise<PassResult> {
+  const late = await state.lateScan.run((isFull) =>
+    runPass(state, {
+      afterMs: isFull ? null : lateMs - RECENTLY_LATE_MS,
+      untilMs: lateMs,
+      maxJobs: LATE_CLAIM_LIMIT,
+    }),
+  );
+  // Where some jobs are late, others may be, and for longer.
+  if (late.more || late.events > 0) state.lateScan.request();
+  return late;
 }
 
 function forgetPast({ troubledUntil, exactWakes }: TickState, nowMs: number): void {
@@ -239,7 +258,10 @@ async function handOverTurns(
   decided: readonly DecidedTurn[],
 ): Promise<number> {
   const events = decided.flatMap(({ turn }) => turn.events);
-  await parts.handOver.send(await spreadCatchup(tx, events, parts.clock.now(), parts.catchupPerSecond));
+  await sendAllOrThrow(
+    parts.handOver,
+    await spreadCatchup(tx, events, parts.clock.now(), parts.catchupPerSecond),
+  );
   await writeTurns(tx, decided);
   for (const { row, turn, isExact } of decided) {
     if (isExact && turn.wakeMs !== null) exactWakes.set(row.uid, turn.wakeMs);
