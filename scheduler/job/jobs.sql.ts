@@ -313,10 +313,10 @@ export const triggersDiscard = statement<{ count: number }>(
  */
 export const jobsWakeWaiting = statement<{ uid: string }>(
   "jobsWakeWaiting",
-  `update scheduler.jobs set wake_time = least(wake_time, $3)
+  `update scheduler.jobs set wake_time = $3
     where uid = any (array(select uid from scheduler.jobs
                             where project_id = $1 and ($2::text is null or uid = $2) and waits_for_end
-                              and state = 'ACTIVE' for no key update skip locked))
+                              and state = 'ACTIVE' and (wake_time is null or wake_time > $3) for no key update skip locked))
    returning uid`,
 );
 
