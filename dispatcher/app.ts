@@ -96,8 +96,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
     showHealth();
   };
   const watchdog = startWatchdog({ watched: loops.watched, logger, onHealth });
-  const api = { ...pools.api, connections: config.databaseConnections };
-  const serving = { ...recovery, database: pools.accept, api, masterKey };
+  const serving = { ...recovery, database: pools.accept, apiDatabase: pools.api, masterKey };
   server.add(DispatcherService, createDispatcherService(serving));
   const port = await server.listen(config.listen);
   showHealth();

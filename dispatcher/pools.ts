@@ -1,5 +1,6 @@
 import type { Pool } from "../db/pool.ts";
 import { createPoolGroup, type SilentPool } from "../db/pool-group.ts";
+import { createShares, type Shares } from "../db/shares.ts";
 import type { DispatcherConfig } from "./config.ts";
 
 /** The dispatcher's connection pools. Each kind of work has its own, so that it does not wait for the others. */
@@ -14,14 +15,14 @@ export interface Pools {
   readonly lease: Pool;
   /** For specifications and signing keys. */
   readonly lookups: Pool;
-  /** For calls of customers. */
-  readonly api: Pool;
+  /** For calls of customers. One project uses at most half of its connections at once. */
+  readonly api: Shares;
   /** For recovery and partitions. */
   readonly upkeep: Pool;
-  /** For reading PostgreSQL's clock. */
-  readonly clock: Pool;
   /** For waking the jobs that wait for the end of a trigger. */
   readonly wakes: Pool;
+  /** For reading PostgreSQL's clock. */
+  readonly clock: Pool;
   /** Closes all pools. */
   close(): Promise<void>;
 }
@@ -33,6 +34,8 @@ const RESULTS = { connectionMs: 2_000, statementMs: 5_000, lockMs: 5_000, answer
 const LOOKUPS = { connectionMs: 2_000, statementMs: 4_000, lockMs: 4_000, answerMs: 5_000 };
 // The gateway gives a call 10 s.
 const API = { connectionMs: 1_000, statementMs: 5_000, lockMs: 2_000, answerMs: 6_000 };
+// How long a statement waits until another one of its project gives a connection back.
+const API_WAIT_MS = 2_000;
 const WAKES = { connectionMs: 2_000, statementMs: 5_000, lockMs: 1_000, answerMs: 6_000 };
 const UPKEEP = { connectionMs: 5_000, statementMs: 10_000, lockMs: 2_000, answerMs: 11_000 };
 // It is read every second, so it is the first to notice that the server does not answer.
@@ -48,6 +51,7 @@ export function createPools(
 ): Pools {
   const process = "easycron-dispatcher";
   const group = createPoolGroup({ connectionString: config.databaseUrl, process, onSilent });
+  const api = group.add("api", config.databaseConnections, API);
   return {
     accept: group.add("accept", 4, ACCEPT),
     // If PostgreSQL crashes and loses a claim, the claim is made again, and the trigger is delivered again under the
@@ -57,7 +61,7 @@ export function createPools(
     results: group.add("results", 3, RESULTS),
     lease: group.add("lease", 1, toLeaseLimits(config.leaseMs)),
     lookups: group.add("lookups", 2, LOOKUPS),
-    api: group.add("api", config.databaseConnections, API),
+    api: createShares(api, { most: config.databaseConnections / 2, waitMs: API_WAIT_MS }),
     upkeep: group.add("upkeep", 3, UPKEEP),
     wakes: group.add("wakes", 1, WAKES),
     clock: group.add("clock", 1, CLOCK),

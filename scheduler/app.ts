@@ -68,10 +68,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   };
   const watched = [tick, ...background.watched];
   const watchdog = startWatchdog({ watched, logger, onHealth: server.setServing });
-  server.add(
-    SchedulerService,
-    createSchedulerService(parts, { ...pools.api, connections: config.databaseConnections }),
-  );
+  server.add(SchedulerService, createSchedulerService(parts, pools.api));
   const port = await server.listen(config.listen);
   server.setServing(watchdog.isHealthy());
   logger.info({ port }, "serving");
@@ -147,6 +144,7 @@ function startBackground(parts: Parts & { readonly database: Pool }, logger: Log
         auditing.stop(),
         backfills.stop(),
         zones.stop(),
+        settling.stop(),
         deleting.stop(),
         settling.stop(),
       ]);

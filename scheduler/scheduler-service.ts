@@ -1,6 +1,6 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
-import type { Pool } from "../db/pool.ts";
-import { createReadShare, type ReadShare, readsAtOnce } from "../db/share-reads.ts";
+import { limitCost } from "../db/costly-read.ts";
+import type { Shares } from "../db/shares.ts";
 import { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
 import type { CallContext, ServiceImplementation } from "../mesh/grpc-service.ts";
 import { type AuditSlots, createAuditSlots } from "./audit/slots.ts";
@@ -40,35 +40,48 @@ type LedgerHandlers = Pick<Handlers, "listFireTimes" | "explainFireTime" | "skip
 
 type PreviewHandlers = Pick<Handlers, "previewSchedule" | "simulateSchedule">;
 
-/** The connections that the handlers use. */
-export interface ServicePool extends Pick<Pool, "until"> {
-  /** How many connections the pool has at most. */
-  readonly connections: number;
-}
-
 /**
  * Makes the scheduler's gRPC handlers. Each translates the request, calls one operation and translates its result. When
- * its caller has gone, it stops at its next statement: nobody reads the answer, and others need the connection. The reads
- * of one project use at most half of the connections at the same time.
+ * its caller has gone, it stops at its next statement: nobody reads the answer, and others need the connection.
  */
-export function createSchedulerService(parts: Omit<Parts, "database">, pool: ServicePool): Handlers {
+export function createSchedulerService(parts: Omit<Parts, "database">, databases: Shares): Handlers {
   const auditSlots = createAuditSlots();
-  const share = createReadShare({ atOnce: readsAtOnce(pool.connections) });
-  const make = (signal: AbortSignal) =>
-    createHandlers({ ...parts, database: pool.until(signal) }, auditSlots);
-  return shareReads(forEachCall(make), share);
+  const handlers = forEachCall((projectId, signal) =>
+    createHandlers({ ...parts, database: databases.of(projectId, signal) }, auditSlots),
+  );
+  return limitReads(handlers);
 }
 
-/** Makes handlers each of whose calls is answered by a handler that `make` makes for it. */
-function forEachCall(make: (signal: AbortSignal) => Handlers): Handlers {
+/** Returns the handlers. Those that may read much say READ_TOO_COSTLY when a statement takes too long. */
+function limitReads(handlers: Handlers): Handlers {
+  type Unary<I, O> = (request: I, context: CallContext) => Promise<O>;
+  const limited =
+    <I, O>(handle: Unary<I, O>): Unary<I, O> =>
+    (request, context) =>
+      limitCost(() => handle(request, context));
+  return {
+    ...handlers,
+    listJobs: limited(handlers.listJobs),
+    listFireTimes: limited(handlers.listFireTimes),
+    explainFireTime: limited(handlers.explainFireTime),
+    listCalendars: limited(handlers.listCalendars),
+    listRevisions: limited(handlers.listRevisions),
+    getRevision: limited(handlers.getRevision),
+    listOperations: limited(handlers.listOperations),
+    listZoneDataImpacts: limited(handlers.listZoneDataImpacts),
+  };
+}
+
+/** Makes handlers each of whose calls is answered by a handler that `make` makes for its project and caller. */
+function forEachCall(make: (projectId: string, signal: AbortSignal) => Handlers): Handlers {
   const methods = SchedulerService.methods.map(({ localName }) => {
-    const handler: UnaryHandler = (request, context) => {
-      const handlers = make(context.signal) as Record<string, UnaryHandler>;
-      return handlers[localName]?.(request, context);
+    const handler = (request: { readonly projectId?: string }, context: CallContext) => {
+      const handlers = make(request.projectId ?? "", context.signal) as Record<string, UnaryHandler>;
+      return handlers[localName]?.(request as never, context);
     };
     return [localName, handler];
   });
-  // Each entry has the name and the type of the handler that it calls.
+  // Each entry has the name and the type of the handler that it calls. Only GetZoneData has no project.
   return Object.fromEntries(methods) as Handlers;
 }
 
@@ -85,26 +98,6 @@ function createHandlers(parts: Parts, auditSlots: AuditSlots): Handlers {
     ...createCalendarHandlers(parts),
     ...createRevisionHandlers(parts, (written) => presentWithWarnings(parts, written)),
     ...createOperationHandlers(parts),
-  };
-}
-
-/** Returns the handlers with those that may read much limited by the share. */
-function shareReads(handlers: Handlers, share: ReadShare): Handlers {
-  type Unary<I, O> = (request: I, context: CallContext) => Promise<O>;
-  const shared =
-    <I extends { readonly projectId: string }, O>(handle: Unary<I, O>): Unary<I, O> =>
-    (request, context) =>
-      share.run(request.projectId, context.signal, () => handle(request, context));
-  return {
-    ...handlers,
-    listJobs: shared(handlers.listJobs),
-    listFireTimes: shared(handlers.listFireTimes),
-    explainFireTime: shared(handlers.explainFireTime),
-    listCalendars: shared(handlers.listCalendars),
-    listRevisions: shared(handlers.listRevisions),
-    getRevision: shared(handlers.getRevision),
-    listOperations: shared(handlers.listOperations),
-    listZoneDataImpacts: shared(handlers.listZoneDataImpacts),
   };
 }
 

@@ -5,7 +5,7 @@ const SLOTS = 2;
 /** How long a further call waits for a free slot. */
 const WAIT_MS = 1_000;
 
-/** Limits how many audits run at the same time. Each holds a connection of the pool that the tick also uses. */
+/** Limits how many audits run at the same time. Each holds a connection that other calls need. */
 export interface AuditSlots {
   /** Runs `work` as soon as a slot is free. Throws SERVICE_UNAVAILABLE when no slot becomes free within one second. */
   run<T>(work: () => Promise<T>): Promise<T>;

@@ -1,14 +1,13 @@
-import { clone, create, equals } from "@bufbuild/protobuf";
+import { clone, equals } from "@bufbuild/protobuf";
 import type { ApplyJobsRequest } from "../../gen/easycron/v1/job_batch_pb.ts";
 import { type Job, JobSchema } from "../../gen/easycron/v1/job_pb.ts";
-import { UpdateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
-import { eachAtOnce, eachOrThrow, type ItemError, throwIfAny } from "../../mesh/batch-error.ts";
+import { eachOrThrow, type ItemError, throwIfAny } from "../../mesh/batch-error.ts";
 import { failure, fieldFailure } from "../../mesh/errors.ts";
 import type { ChangeParts } from "../changes/change-job.ts";
 import { checkSpec } from "../changes/create-job.ts";
 import { keepAnchors } from "../changes/job-defaults.ts";
 import { deleteJobs } from "../changes/pause-job.ts";
-import { updateJob } from "../changes/update-job.ts";
+import { UPDATABLE } from "../changes/update-job.ts";
 import { fromSpecJson } from "../job/job.ts";
 import type { Parts } from "../parts.ts";
 import { toFilterValues } from "../reading/job-filter.sql.ts";
@@ -17,6 +16,7 @@ import { refusePast } from "../schedules/refuse-past.ts";
 import { type BatchRow, jobsByFilter, jobsByNames } from "./batch.sql.ts";
 import { changeTogether } from "./change-together.ts";
 import { type CheckedJob, checkJobs, insertJobs, withAllSnapshots } from "./create.ts";
+import { type UpdateOfJob, updateTogether } from "./update-together.ts";
 
 /** The most jobs of the project that may have the request's labels. */
 const MAX_LABELLED = 2_000;
@@ -32,7 +32,7 @@ export interface Applied {
 
 interface Plan {
   readonly create: readonly CheckedJob[];
-  readonly update: readonly Job[];
+  readonly update: readonly UpdateOfJob[];
   readonly delete: readonly BatchRow[];
   readonly unchangedCount: number;
 }
@@ -52,7 +52,7 @@ export async function applyJobs(
   const plan = await makePlan(parts, projectId, request);
   const applied = {
     created: plan.create.map(({ checked }) => checked.job.name),
-    updated: plan.update.map(({ name }) => name),
+    updated: plan.update.map(({ given }) => given.name),
     deleted: plan.delete.map(({ name }) => name),
     unchangedCount: plan.unchangedCount,
   };
@@ -62,11 +62,7 @@ export async function applyJobs(
       insertJobs(tx, parts, { projectId, actor, now: parts.clock.now(), list: LIST }, plan.create),
     );
   }
-  await eachAtOnce(LIST, plan.update, (job) => {
-    const update = create(UpdateJobRequestSchema, { updateMask: { paths: ["*"] } });
-    update.job = job;
-    return updateJob(parts, projectId, update, actor);
-  });
+  await updateTogether(parts, { projectId, actor, list: LIST }, plan.update);
   await changeTogether(parts, projectId, LIST, plan.delete, (tx, rows) => deleteJobs(tx, parts, rows));
   parts.wake();
   return applied;
@@ -141,11 +137,15 @@ function withLabels(given: Job, labels: Readonly<Record<string, string>>): Job {
   return job;
 }
 
-// Returns the job if its specification differs from the current one, else undefined.
-function changeOf(parts: Pick<Parts, "zoneData" | "clock">, job: Job, row: BatchRow): Job | undefined {
+// Returns an update of every field if the specification differs from the current one, else undefined.
+function changeOf(
+  parts: Pick<Parts, "zoneData" | "clock">,
+  job: Job,
+  row: BatchRow,
+): UpdateOfJob | undefined {
   const before = fromSpecJson(row.spec);
   const checked = checkSpec(parts, keepAnchors(before, job), row.uid);
   if (equals(JobSchema, fromSpecJson(checked.spec), before)) return undefined;
   refusePast(checked, parts.clock.now(), before);
-  return job;
+  return { uid: row.uid, given: job, fields: UPDATABLE };
 }

@@ -107,7 +107,7 @@ async function select(
   }
   const entries = new Map<string, UndoEntry>();
   if (by.names.length > 0) {
-    const jobs = await findJobs(parts, projectId, by.names, false);
+    const jobs = await findJobs(parts, projectId, by.names, { allowMissing: false, list: "names" });
     return { jobs: jobs.filter(isWanted), more: false, entries };
   }
   const filter = labelled ? filterOfLabels(by.labels) : parseJobFilter(by.filter);

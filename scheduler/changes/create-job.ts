@@ -10,7 +10,7 @@ import { epochsInsert } from "../job/epochs.sql.ts";
 import { toFacetsJson } from "../job/facets.ts";
 import { type JobRow, type JobStateName, toSpecJson } from "../job/job.ts";
 import { jobByName, jobByUid, jobInsert } from "../job/jobs.sql.ts";
-import { revisionInsert } from "../job/revisions.sql.ts";
+import { revisionsInsert } from "../job/revisions.sql.ts";
 import type { Parts } from "../parts.ts";
 import { findEarlierUse, fingerprintOf, type RequestUse, rememberUse } from "../requests/request-id.ts";
 import { type CompiledSchedule, compileSchedule } from "../schedules/compiled-schedule.ts";
@@ -161,7 +161,17 @@ async function insertRows(
     checked.schedule.policies.deleteFinished,
   ]);
   const facets = toFacetsJson(checked.job);
-  await tx.query(revisionInsert, [uid, 1, checked.spec, time, actor, row.zone_data, 0, null, facets]);
+  await tx.query(revisionsInsert, [
+    [uid],
+    [1],
+    [checked.spec],
+    [time],
+    [actor],
+    [row.zone_data],
+    [0],
+    [null],
+    [facets],
+  ]);
   await tx.query(epochsInsert, [[uid], [1], ["ACTIVE"], [1], [time], [null], [time], [""]]);
   const names = calendarNames(checked.job);
   if (names.length > 0) {

@@ -16,11 +16,14 @@ export async function lockJob(tx: Queryable, reference: JobReference): Promise<J
   const [locked] = await tx.query(jobLockForHandOver, [reference.projectId, reference.name]);
   const [row] = locked === undefined ? [] : await tx.query(jobByUid, [reference.projectId, locked.uid]);
   if (row === undefined) throw failure("JOB_NOT_FOUND", { job: reference.name });
-  const wanted = reference.etag ?? "";
-  if (wanted !== "" && wanted !== etagOf(row)) {
-    throw failure("ETAG_MISMATCH", { name: reference.name, given: wanted, current: etagOf(row) });
-  }
+  checkEtag(row, reference.etag ?? "");
   return row;
+}
+
+/** Checks that a job has an etag. An empty one is not checked. Throws ETAG_MISMATCH. */
+export function checkEtag(row: JobRow, etag: string): void {
+  if (etag === "" || etag === etagOf(row)) return;
+  throw failure("ETAG_MISMATCH", { name: row.name, given: etag, current: etagOf(row) });
 }
 
 /**

@@ -1,15 +1,19 @@
 import { statement } from "../../db/statement.ts";
 
 /**
- * Adds a revision: job, number, specification as JSON text, time, who made it, the zone data version that its fire
- * times are computed with, how many of `maxFires` are used up, the last fire time that waits, and the facets as JSON
- * text.
+ * Adds revisions. The arrays are: jobs, numbers, specifications as JSON text, times, who made them, the zone data versions
+ * that their fire times are computed with, how many of `maxFires` are used up, the last fire times that wait, and the
+ * facets as JSON text.
  */
-export const revisionInsert = statement<{ revision: number }>(
-  "revisionInsert",
+export const revisionsInsert = statement<{ revision: number }>(
+  "revisionsInsert",
   `insert into scheduler.revisions (job_uid, revision, spec, create_time, actor, zone_data, fired_count, waiting_time,
           facets)
-   values ($1, $2, $3, $4, $5, $6, $7, $8, $9::jsonb)
+   select g.job_uid, g.revision, g.spec, g.create_time, g.actor, g.zone_data, g.fired_count, g.waiting_time,
+          g.facets::jsonb
+     from unnest($1::text[], $2::integer[], $3::text[], $4::timestamptz[], $5::text[], $6::text[], $7::integer[],
+                 $8::timestamptz[], $9::text[])
+       as g (job_uid, revision, spec, create_time, actor, zone_data, fired_count, waiting_time, facets)
    returning revision`,
 );
 

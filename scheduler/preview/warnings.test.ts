@@ -21,7 +21,7 @@ let bench: SchedulerBench;
 let service: ReturnType<typeof createSchedulerService>;
 beforeEach(async () => {
   bench = await openBench(START);
-  service = createSchedulerService(bench.parts, { until: () => bench.parts.database, connections: 8 });
+  service = createSchedulerService(bench.parts, { of: () => bench.parts.database });
   const windows = [{ days: WEEKDAYS, start: "09:00", end: "10:00" }];
   await createCalendar(bench.parts, PROJECT, create(CalendarSchema, { name: "mornings", windows }));
 });

@@ -111,8 +111,8 @@ export function startSettling(parts: SettleParts, logger: Logger): Loop {
   });
   return startLoop(() => settler.round(), {
     everyMs: EVERY_MS,
-    onFailure: (error) =>
-      logger.warn({ err: error }, "cannot settle the jobs of a changed calendar; trying again"),
+    onFailure: (error, failures) =>
+      logger.warn({ err: error, failures }, "cannot settle the jobs of a changed calendar; trying again"),
     onRecovery: (failures) =>
       logger.info({ failures }, "the jobs of changed calendars are being settled again"),
   });

@@ -22,7 +22,7 @@ afterEach(() => bench.close());
 /** A scheduler that has compiled nothing yet: its handlers and its tick. */
 function fresh() {
   const parts = { ...bench.parts, schedules: createScheduleCache(100, bench.parts.zoneData) };
-  const handlers = createSchedulerService(parts, { until: () => parts.database, connections: 8 });
+  const handlers = createSchedulerService(parts, { of: () => parts.database });
   const call = { signal: new AbortController().signal } as never;
   const getJob = async (name: string) => {
     const request = create(GetJobRequestSchema, { name });
