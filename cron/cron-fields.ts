@@ -34,8 +34,8 @@ export type CronFields = Readonly<{
   /** False if the field is `*` or `?`. */
   dayOfWeekRestricted: boolean;
   /**
-   * The job fires in a rhythm, such as every 15 minutes: both passes of a repeated hour count, and times in a skipped
+   * The schedule is periodic, such as every 15 minutes: both passes of a repeated hour count, and times in a skipped
    * hour do not. Otherwise it fires once for each local time.
    */
-  rhythm: boolean;
+  periodic: boolean;
 }>;

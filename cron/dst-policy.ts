@@ -1,5 +1,5 @@
 /**
- * What a job that fires at fixed local times does when its zone's offset changes. A job in rhythm ignores this
+ * What a job that fires at fixed local times does when its zone's offset changes. A periodic job ignores this
  * policy: one whose minute or hour field starts with `*` or has all values.
  */
 export type DstPolicy = {

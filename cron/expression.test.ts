@@ -4,7 +4,7 @@ import { ScheduleError } from "./errors.ts";
 import { neverFires, parseCron } from "./expression.ts";
 
 function meaning(expression: string) {
-  const { expression: _text, rhythm: _rhythm, ...sets } = parseCron(expression);
+  const { expression: _text, periodic: _periodic, ...sets } = parseCron(expression);
   return sets;
 }
 
@@ -85,8 +85,8 @@ test.each([
   ["30 2 * * *", false],
   ["0,30 1-4 * * *", false],
   ["0 0-22 * * *", false],
-])("parseCron knows whether %s runs in rhythm: %s", (expression, rhythm) => {
-  expect(parseCron(expression).rhythm).toBe(rhythm);
+])("parseCron tells whether %s is periodic: %s", (expression, periodic) => {
+  expect(parseCron(expression).periodic).toBe(periodic);
 });
 
 describe("parseCron refuses", () => {

@@ -78,7 +78,7 @@ export function parseCron(expression: string, options: ParseCronOptions = {}): C
     lastDaysOfWeek: weekdays.lastDaysOfWeek,
     dayOfMonthRestricted: days.dayOfMonthRestricted,
     dayOfWeekRestricted: weekdays.dayOfWeekRestricted,
-    rhythm: minute.startsWith("*") || hour.startsWith("*") || hours === ALL_HOURS || isFull(minutes),
+    periodic: minute.startsWith("*") || hour.startsWith("*") || hours === ALL_HOURS || isFull(minutes),
   };
 }
 

@@ -16,7 +16,7 @@ const MINUTE_MS = 60_000;
 const ALL_THIRTY = (1 << 30) - 1;
 
 /**
- * Returns for each schedule its first fire time later than `afterMs` that is at the top of an hour on its own clock
+ * Returns for each schedule its first fire time later than `afterMs` that is at the top of an hour of its local time
  * and that the calendars neither skip nor defer. Leaves out schedules that are due every minute, because they cannot
  * avoid the top of the hour. Returns nothing for a job with a flexible window, which spreads the load already.
  */

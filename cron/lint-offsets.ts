@@ -18,7 +18,7 @@ type Within = Readonly<{ afterMs: number; bounds?: Bounds }>;
 
 /**
  * Returns a warning for each offset change of the two years after `afterMs` that skips or repeats a local time at
- * which the schedule is due, within the bounds. A rate has no local times. A job in rhythm that runs in every hour of
+ * which the schedule is due, within the bounds. A rate has no local times. A periodic job that runs in every hour of
  * the day is not affected.
  */
 export function lintOffsets(schedule: Schedule, field: string, within: Within): Warning[] {
@@ -60,7 +60,7 @@ function lintNoted(schedule: Schedule, field: string, { afterMs, bounds = {} }: 
 }
 
 function lintCronOffsets(schedule: CronSchedule, field: string, { afterMs, bounds = {} }: Within): Warning[] {
-  if (schedule.fields.rhythm && schedule.fields.hours === ALL_HOURS) return [];
+  if (schedule.fields.periodic && schedule.fields.hours === ALL_HOURS) return [];
   const { startMs = Number.NEGATIVE_INFINITY, endMs = Number.POSITIVE_INFINITY } = bounds;
   const fromMs = Math.max(afterMs, startMs - 1);
   const toMs = Math.min(afterMs + AHEAD_MS, endMs);
@@ -83,7 +83,7 @@ function lintCronOffsets(schedule: CronSchedule, field: string, { afterMs, bound
 
 function outcome(schedule: CronSchedule, gap: boolean, seconds: number): string {
   const long = seconds > LONGEST_GAP_SECONDS;
-  if (schedule.fields.rhythm)
+  if (schedule.fields.periodic)
     return gap ? "the schedule does not fire then" : "the schedule fires both times";
   if (gap)
     return schedule.dst.gap === "SKIP" || long

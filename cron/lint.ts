@@ -19,7 +19,7 @@ export type LintInput = Readonly<{
   crowds?: readonly Crowd[];
 }>;
 
-/** How many of the next intervals are compared with the retry horizon. */
+/** How many intervals between the next fire times are compared with the time for which a trigger may be retried. */
 const INTERVALS = 10;
 
 /** How many fire times are checked to find one that the calendars do not skip: of one schedule, and of all together. */

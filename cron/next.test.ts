@@ -48,7 +48,7 @@ describe("nextFireTime where a zone's clock jumps", () => {
       "2026-11-01T05:15:00Z",
       "2026-11-01T05:30Z 2026-11-01T07:00Z 2026-11-01T07:30Z",
     ],
-    // Jobs in rhythm fire whenever the wall clock matches.
+    // Periodic jobs fire whenever the local time matches.
     ["0 * * * *", NEW_YORK, "2026-03-08T05:30:00Z", "2026-03-08T06:00Z 2026-03-08T07:00Z 2026-03-08T08:00Z"],
     ["0 * * * *", NEW_YORK, "2026-11-01T04:30:00Z", "2026-11-01T05:00Z 2026-11-01T06:00Z 2026-11-01T07:00Z"],
     [

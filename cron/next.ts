@@ -25,7 +25,7 @@ const DAY = 86_400;
  * before the end of the year 2400. An instant before 1900 counts as the start of 1900. Throws a ScheduleError of
  * field "timeZone" for an unknown zone, and a RangeError if `afterMs` is NaN.
  *
- * The rule is what vixie cron, cronie and Cronos agree on (in full in README.md). A job in rhythm fires whenever the
+ * The rule is what vixie cron, cronie and Cronos agree on (in full in README.md). A periodic job fires whenever the
  * local wall clock matches. Any other job fires once for each matching local time; `dst` decides about local times
  * that are skipped or repeated. The answer depends on `afterMs` only: a question from inside a repeated hour gives no
  * second fire.
@@ -49,10 +49,10 @@ export function nextFireTime(
   let last = LAST_SECOND;
   while (from <= last) {
     const span = spanAt(offsets, from);
-    const earliest = localStart(span, fields.rhythm, dst);
+    const earliest = localStart(span, fields.periodic, dst);
     const local = from <= span.start ? earliest : Math.max(from + span.offset, earliest);
     const match = nextLocalSecond(fields, local);
-    const end = localEnd(span, fields.rhythm, dst);
+    const end = localEnd(span, fields.periodic, dst);
     if (match < end) return Math.max(match - span.offset, span.start) * 1000;
     if (match === Number.POSITIVE_INFINITY) return null;
     from = skipTo(span, local, match);
@@ -64,25 +64,27 @@ export function nextFireTime(
 }
 
 /**
- * The first local second that belongs to a span. After a gap with FIRE_AT_END it is the start of the gap, so that
- * skipped times fire at its end. After an overlap with FIRST it is the end of the overlap, so that the second pass
- * does not fire.
+ * Returns the first local second that counts in a span. It is usually the span's own first second. If the span begins
+ * with a gap and the policy is FIRE_AT_END, it is the start of the gap, so that skipped local times fire at the end of
+ * the gap. If the span begins with the second pass of a repeated hour and the policy is FIRST, it is the end of that
+ * hour, so that the second pass does not fire.
  */
-function localStart(span: Span, rhythm: boolean, dst: DstPolicy): number {
+function localStart(span: Span, periodic: boolean, dst: DstPolicy): number {
   const jump = span.offset - span.offsetBefore;
   const before = span.start + span.offsetBefore;
-  if (!rhythm && jump > 0 && jump <= LONGEST_GAP_SECONDS && dst.gap === "FIRE_AT_END") return before;
-  if (!rhythm && jump < 0 && dst.overlap === "FIRST") return before;
+  if (!periodic && jump > 0 && jump <= LONGEST_GAP_SECONDS && dst.gap === "FIRE_AT_END") return before;
+  if (!periodic && jump < 0 && dst.overlap === "FIRST") return before;
   return span.start + span.offset;
 }
 
 /**
- * The first local second that no longer belongs to a span. Before an overlap with SECOND it is the start of the
- * overlap.
+ * Returns the first local second that no longer counts in a span. It is usually the span's own end. If an hour is
+ * repeated at the end of the span and the policy is SECOND, it is the start of that hour, so that the first pass does
+ * not fire.
  */
-function localEnd(span: Span, rhythm: boolean, dst: DstPolicy): number {
+function localEnd(span: Span, periodic: boolean, dst: DstPolicy): number {
   const repeats = span.offsetAfter < span.offset;
-  return span.end + (!rhythm && repeats && dst.overlap === "SECOND" ? span.offsetAfter : span.offset);
+  return span.end + (!periodic && repeats && dst.overlap === "SECOND" ? span.offsetAfter : span.offset);
 }
 
 /**

@@ -106,12 +106,12 @@ function walkMinute({ zone, fields, dst }: CronSchedule, second: number): number
   const offset = zone.read(second);
   const local = second + offset;
   const gap = offset - zone.read(second - 1);
-  const shifts = !fields.rhythm && dst.gap === "FIRE_AT_END" && gap > 0 && gap <= LONGEST_GAP_SECONDS;
+  const shifts = !fields.periodic && dst.gap === "FIRE_AT_END" && gap > 0 && gap <= LONGEST_GAP_SECONDS;
   const atEndOfGap = shifts && matchesWithin(fields, local - gap, local) ? [second] : [];
   if (!minuteMatches(fields, local)) return atEndOfGap;
   const passes = passesOf(zone, second);
   const wanted = dst.overlap === "FIRST" ? passes[0] : passes.at(-1);
-  if (!fields.rhythm && dst.overlap !== "BOTH" && wanted !== second) return atEndOfGap;
+  if (!fields.periodic && dst.overlap !== "BOTH" && wanted !== second) return atEndOfGap;
   const matching = seconds(fields).map((each) => second + each);
   return [...new Set([...atEndOfGap, ...matching])];
 }

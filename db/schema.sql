@@ -21,7 +21,23 @@ create table dispatcher.instances (
   id text not null,
   start_time timestamp with time zone not null,
   lease_until timestamp with time zone not null,
+  alive_time timestamp with time zone not null default now(),
   constraint instances_pkey PRIMARY KEY (id)
+);
+
+create table dispatcher.set_aside (
+  kind text not null,
+  id text not null,
+  project_id text not null,
+  job_uid text not null,
+  problem text not null,
+  failures integer not null default 1,
+  first_time timestamp with time zone not null,
+  last_time timestamp with time zone not null,
+  retry_time timestamp with time zone not null,
+  constraint set_aside_kind_check CHECK ((kind = ANY (ARRAY['specification'::text, 'trigger'::text, 'result'::text]))),
+  constraint set_aside_pkey PRIMARY KEY (kind, id),
+  constraint set_aside_problem_check CHECK ((length(problem) <= 500))
 );
 
 create table dispatcher.signing_keys (
@@ -65,6 +81,11 @@ create table dispatcher.triggers (
   previous_missed integer not null default 0,
   zone_data text not null default ''::text,
   attempt_base integer not null default 0,
+  rare_end text generated always as (
+CASE
+    WHEN (state = ANY (ARRAY['EXHAUSTED'::text, 'CANCELLED'::text])) THEN state
+    ELSE NULL::text
+END) stored,
   constraint triggers_check CHECK (((end_time IS NOT NULL) = (state = ANY (ARRAY['SUCCEEDED'::text, 'EXHAUSTED'::text, 'CANCELLED'::text])))),
   constraint triggers_kind_check CHECK ((kind = ANY (ARRAY['SCHEDULED'::text, 'CATCHUP'::text, 'MANUAL'::text, 'BACKFILL'::text]))),
   constraint triggers_pkey PRIMARY KEY (id, fire_time),
@@ -72,9 +93,11 @@ create table dispatcher.triggers (
 ) partition by range (fire_time);
 CREATE INDEX triggers_job ON ONLY dispatcher.triggers USING btree (job_uid, fire_time DESC, id DESC);
 CREATE INDEX triggers_live_due ON ONLY dispatcher.triggers USING btree (owner, due_time) WHERE (end_time IS NULL);
-CREATE INDEX triggers_live_job ON ONLY dispatcher.triggers USING btree (job_uid, fire_time) WHERE (end_time IS NULL);
-CREATE INDEX triggers_live_project ON ONLY dispatcher.triggers USING btree (project_id, fire_time) WHERE (end_time IS NULL);
+CREATE INDEX triggers_live_job ON ONLY dispatcher.triggers USING btree (job_uid, fire_time DESC, id DESC) WHERE (end_time IS NULL);
+CREATE INDEX triggers_live_project ON ONLY dispatcher.triggers USING btree (project_id, fire_time DESC, id DESC) WHERE (end_time IS NULL);
 CREATE INDEX triggers_project ON ONLY dispatcher.triggers USING btree (project_id, fire_time DESC, id DESC);
+CREATE INDEX triggers_rare_end_job ON ONLY dispatcher.triggers USING btree (job_uid, rare_end, fire_time DESC, id DESC) WHERE (rare_end IS NOT NULL);
+CREATE INDEX triggers_rare_end_project ON ONLY dispatcher.triggers USING btree (project_id, rare_end, fire_time DESC, id DESC) WHERE (rare_end IS NOT NULL);
 
 CREATE OR REPLACE FUNCTION dispatcher.audit_triggers(of_project_id text, of_job_uid text, from_time timestamp with time zone, to_time timestamp with time zone, most integer)
  RETURNS TABLE(id text, fire_time timestamp with time zone, effective_time timestamp with time zone, revision integer, kind text, seq integer, previous_fire_time timestamp with time zone, next_fire_time timestamp with time zone, previous_skipped integer, previous_missed integer, create_time timestamp with time zone)
@@ -106,18 +129,24 @@ CREATE OR REPLACE FUNCTION dispatcher.cancel(of_job_uid text, at_time timestamp 
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog'
+ SET enable_seqscan TO 'off'
 AS $function$
+declare
+  locked_ids text[];
+  first_time timestamptz;
+  last_time timestamptz;
 begin
-  perform from dispatcher.triggers
-    where job_uid = of_job_uid and end_time is null
-    order by fire_time
-      for update;
-  update dispatcher.triggers
-     set state = case when state = 'RUNNING' then state else 'CANCELLED' end,
-         end_time = case when state = 'RUNNING' then null else at_time end,
-         owner = case when state = 'RUNNING' then owner end,
+  select array_agg(l.id), min(l.fire_time), max(l.fire_time) into locked_ids, first_time, last_time
+    from (select t.id, t.fire_time from dispatcher.triggers t
+           where t.job_uid = of_job_uid and t.end_time is null
+           order by t.fire_time
+             for update) as l;
+  update dispatcher.triggers t
+     set state = case when t.state = 'RUNNING' then t.state else 'CANCELLED' end,
+         end_time = case when t.state = 'RUNNING' then null else at_time end,
+         owner = case when t.state = 'RUNNING' then t.owner end,
          cancel_time = at_time
-   where job_uid = of_job_uid and end_time is null;
+   where t.id = any (locked_ids) and t.fire_time between first_time and last_time;
 end
 $function$;
 
@@ -160,34 +189,16 @@ begin
 end
 $function$;
 
-CREATE OR REPLACE FUNCTION dispatcher.ensure_partitions(first_time timestamp with time zone, months integer)
- RETURNS void
+CREATE OR REPLACE FUNCTION dispatcher.fail_if_past(deadline timestamp with time zone)
+ RETURNS boolean
  LANGUAGE plpgsql
- SECURITY DEFINER
  SET search_path TO 'pg_catalog'
 AS $function$
-declare
-  first_month timestamp := date_trunc('month', first_time at time zone 'UTC');
-  month_start timestamptz;
-  month_end timestamptz;
-  suffix text;
 begin
-  perform pg_advisory_xact_lock(hashtext('dispatcher.ensure_partitions'));
-  for i in 0 .. months - 1 loop
-    month_start := (first_month + make_interval(months => i)) at time zone 'UTC';
-    month_end := (first_month + make_interval(months => i + 1)) at time zone 'UTC';
-    suffix := to_char(month_start at time zone 'UTC', 'YYYY_MM');
-    continue when to_regclass('dispatcher.triggers_' || suffix) is not null;
-    continue when exists (
-      select from dispatcher.triggers_default where fire_time >= month_start and fire_time < month_end
-    );
-    execute format(
-      'create table dispatcher.triggers_%s partition of dispatcher.triggers for values from (%L) to (%L) with (fillfactor = 50)',
-      suffix, month_start, month_end);
-    execute format(
-      'create table dispatcher.attempts_%s partition of dispatcher.attempts for values from (%L) to (%L)',
-      suffix, month_start, month_end);
-  end loop;
+  if clock_timestamp() > deadline then
+    raise exception 'the deadline % has passed', deadline using errcode = 'serialization_failure';
+  end if;
+  return true;
 end
 $function$;
 
@@ -254,6 +265,66 @@ AS $function$
    where exists (select from dispatcher.triggers t where t.job_uid = w.uid and t.end_time is null)
 $function$;
 
+CREATE OR REPLACE FUNCTION dispatcher.make_partition(of_table text, month_start timestamp with time zone)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+ SET lock_timeout TO '50ms'
+AS $function$
+declare
+  month_end timestamptz := (month_start at time zone 'UTC' + interval '1 month') at time zone 'UTC';
+  name text := of_table || '_' || to_char(month_start at time zone 'UTC', 'YYYY_MM');
+  is_taken boolean;
+begin
+  if of_table not in ('triggers', 'attempts') or month_start <> date_trunc('month', month_start, 'UTC') then
+    raise exception 'There is no partition of % from % on.', of_table, month_start using errcode = '22023';
+  end if;
+  if to_regclass('dispatcher.' || name) is not null then
+    return 'EXISTS';
+  end if;
+  if not pg_try_advisory_xact_lock(hashtext('dispatcher.make_partition')) then
+    return 'BUSY';
+  end if;
+  execute format('select exists (select from dispatcher.%I where fire_time >= $1 and fire_time < $2)',
+                 of_table || '_default') into is_taken using month_start, month_end;
+  if is_taken then
+    return 'IN_DEFAULT';
+  end if;
+  execute format(
+    'create table dispatcher.%I (like dispatcher.%I including defaults including constraints including storage, '
+      'constraint month check (fire_time >= %L and fire_time < %L))',
+    name, of_table, month_start, month_end);
+  if of_table = 'triggers' then
+    execute format('alter table dispatcher.%I set (fillfactor = 50)', name);
+  end if;
+  execute format('alter table dispatcher.%I attach partition dispatcher.%I for values from (%L) to (%L)',
+                 of_table, name, month_start, month_end);
+  execute format('alter table dispatcher.%I drop constraint month', name);
+  return 'MADE';
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION dispatcher.oldest_snapshot(OUT kind text, OUT pid integer, OUT name text, OUT since_time timestamp with time zone, OUT age_ms bigint)
+ RETURNS SETOF record
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+  select h.kind, h.pid, h.name, h.since_time, (extract(epoch from clock_timestamp() - h.since_time) * 1000)::bigint
+    from (select 'SESSION', a.pid, a.application_name, a.xact_start
+            from pg_stat_activity a
+           where a.datname = current_database() and (a.backend_xmin is not null or a.backend_xid is not null)
+             and a.backend_type <> 'autovacuum worker' and a.pid <> pg_backend_pid()
+           union all
+          select 'PREPARED', null, p.gid, p.prepared from pg_prepared_xacts p where p.database = current_database()
+           union all
+          select 'SLOT', null, s.slot_name::text, s.inactive_since from pg_replication_slots s
+           where s.xmin is not null and not s.active) as h (kind, pid, name, since_time)
+   where h.since_time is not null
+   order by h.since_time limit 1
+$function$;
+
 CREATE OR REPLACE FUNCTION dispatcher.redeliver(of_project_id text, of_job_uid text, fire_times timestamp with time zone[], force boolean, at_time timestamp with time zone, by_revision integer, by_job_name text)
  RETURNS SETOF timestamp with time zone
  LANGUAGE sql
@@ -274,24 +345,30 @@ CREATE OR REPLACE FUNCTION dispatcher.withdraw(of_job_uid text, after_time times
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog'
+ SET enable_seqscan TO 'off'
 AS $function$
 #variable_conflict use_column
 declare
+  locked_ids text[];
+  first_time timestamptz;
+  last_time timestamptz;
   started_time timestamptz;
 begin
   -- The rows are locked first, so that none starts between the looking and the taking.
-  perform from dispatcher.triggers t
-    where t.job_uid = of_job_uid and t.end_time is null and t.effective_time > after_time and t.kind = 'SCHEDULED'
-    order by t.fire_time
-      for update;
+  select array_agg(l.id), min(l.fire_time), max(l.fire_time) into locked_ids, first_time, last_time
+    from (select t.id, t.fire_time from dispatcher.triggers t
+           where t.job_uid = of_job_uid and t.end_time is null and t.effective_time > after_time
+             and t.kind = 'SCHEDULED'
+           order by t.fire_time
+             for update) as l;
   -- What is earlier than one that has started stays: its dispatcher is late with it.
   select max(t.fire_time) into started_time from dispatcher.triggers t
    where t.job_uid = of_job_uid and t.fire_time > after_time and t.kind in ('SCHEDULED', 'CATCHUP')
      and t.state <> 'PENDING';
   return query
     delete from dispatcher.triggers t
-     where t.job_uid = of_job_uid and t.end_time is null and t.effective_time > after_time
-       and t.kind = 'SCHEDULED' and t.state = 'PENDING' and (started_time is null or t.fire_time > started_time)
+     where t.id = any (locked_ids) and t.fire_time between first_time and last_time
+       and t.state = 'PENDING' and (started_time is null or t.fire_time > started_time)
     returning false, t.fire_time, t.seq, t.previous_fire_time, t.previous_skipped, t.previous_missed;
   return query
     select true, t.fire_time, t.seq, t.previous_fire_time, t.previous_skipped, t.previous_missed
@@ -395,7 +472,7 @@ create table scheduler.job_calendars (
   constraint job_calendars_job_uid_fkey FOREIGN KEY (job_uid) REFERENCES scheduler.jobs(uid),
   constraint job_calendars_pkey PRIMARY KEY (job_uid, calendar_uid)
 );
-CREATE INDEX job_calendars_calendar ON scheduler.job_calendars USING btree (calendar_uid, job_uid);
+CREATE INDEX job_calendars_behind ON scheduler.job_calendars USING btree (calendar_uid, version, job_uid);
 
 create table scheduler.jobs (
   uid text not null,
@@ -415,6 +492,7 @@ create table scheduler.jobs (
   pause_until timestamp with time zone,
   carry jsonb not null default '{}'::jsonb,
   delete_finished boolean not null default false,
+  waits_for_end boolean not null default false,
   constraint jobs_cursor_check CHECK (((state = 'ACTIVE'::text) OR (next_fire_time IS NULL))),
   constraint jobs_pkey PRIMARY KEY (uid),
   constraint jobs_state_check CHECK ((state = ANY (ARRAY['ACTIVE'::text, 'PAUSED'::text, 'FINISHED'::text, 'DELETED'::text])))
@@ -423,6 +501,7 @@ CREATE INDEX jobs_delete_finished ON scheduler.jobs USING btree (uid) WHERE (del
 CREATE UNIQUE INDEX jobs_live_name ON scheduler.jobs USING btree (project_id, name COLLATE "C") WHERE (state <> 'DELETED'::text);
 CREATE INDEX jobs_name ON scheduler.jobs USING btree (project_id, name, create_time DESC);
 CREATE INDEX jobs_next_fire_time ON scheduler.jobs USING btree (project_id, next_fire_time) WHERE ((EXTRACT(epoch FROM (next_fire_time AT TIME ZONE 'UTC'::text)) % (900)::numeric) = (0)::numeric);
+CREATE INDEX jobs_waiting ON scheduler.jobs USING btree (project_id) WHERE waits_for_end;
 CREATE INDEX jobs_wake ON scheduler.jobs USING btree (wake_time) WHERE (wake_time IS NOT NULL);
 
 create table scheduler.operations (
@@ -471,14 +550,29 @@ CREATE INDEX requests_create_time ON scheduler.requests USING btree (create_time
 create table scheduler.revisions (
   job_uid text not null,
   revision integer not null,
-  spec json not null,
+  spec text not null,
   create_time timestamp with time zone not null,
   actor text not null default ''::text,
   zone_data text not null default ''::text,
   fired_count integer not null default 0,
   waiting_time timestamp with time zone,
+  facets jsonb not null,
   constraint revisions_job_uid_fkey FOREIGN KEY (job_uid) REFERENCES scheduler.jobs(uid),
   constraint revisions_pkey PRIMARY KEY (job_uid, revision)
+);
+
+create table scheduler.set_aside (
+  kind text not null,
+  id text not null,
+  project_id text not null,
+  problem text not null,
+  error text not null,
+  failures integer not null,
+  first_time timestamp with time zone not null,
+  last_time timestamp with time zone not null,
+  retry_time timestamp with time zone not null,
+  constraint set_aside_kind_check CHECK ((kind = ANY (ARRAY['job'::text, 'deletion'::text, 'backfill'::text]))),
+  constraint set_aside_pkey PRIMARY KEY (kind, id)
 );
 
 create table scheduler.skips (
@@ -506,11 +600,23 @@ create table scheduler.undos (
 );
 CREATE INDEX undos_create_time ON scheduler.undos USING btree (create_time);
 
+create table scheduler.unsettled_calendars (
+  calendar_uid text not null,
+  asked integer not null default 1,
+  retry_time timestamp with time zone not null,
+  constraint unsettled_calendars_calendar_uid_fkey FOREIGN KEY (calendar_uid) REFERENCES scheduler.calendars(uid),
+  constraint unsettled_calendars_pkey PRIMARY KEY (calendar_uid)
+);
+
 create table scheduler.zone_data (
   version text not null,
   effective_time timestamp with time zone not null,
   create_time timestamp with time zone not null,
   settle_time timestamp with time zone,
+  pass_time timestamp with time zone,
+  pass_calendar text default ''::text,
+  pass_job text default ''::text,
+  pass_failed boolean not null default false,
   constraint zone_data_pkey PRIMARY KEY (version)
 );
 CREATE INDEX zone_data_effective_time ON scheduler.zone_data USING btree (effective_time);
@@ -540,20 +646,68 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION scheduler.lock_current_or_skip(job_uids text[], epochs integer[])
+ RETURNS TABLE(uid text, epoch integer, contended boolean)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+#variable_conflict use_column
+declare
+  locked_uids text[];
+begin
+  locked_uids := array(
+    select j.uid
+      from scheduler.jobs j
+      join (select distinct u, e from unnest(job_uids, epochs) as given (u, e)) as given
+        on j.uid = given.u and j.epoch = given.e
+     where j.state <> 'DELETED'
+       for key share of j skip locked);
+  -- A new statement, and so a new snapshot: after a change that has committed meanwhile, the old epoch is not in effect
+  -- here any more. What is in effect and not locked is contended.
+  return query
+    select j.uid, j.epoch, j.uid <> all (locked_uids)
+      from scheduler.jobs j
+      join (select distinct u, e from unnest(job_uids, epochs) as given (u, e)) as given
+        on j.uid = given.u and j.epoch = given.e
+     where j.state <> 'DELETED';
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION scheduler.wake_waiting(job_uids text[], at_time timestamp with time zone)
+ RETURNS SETOF text
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+  with looked as materialized (
+    select j.uid, j.waits_for_end and j.state = 'ACTIVE' and (j.wake_time is null or j.wake_time > at_time) as sleeps
+      from scheduler.jobs j where j.uid = any (job_uids)
+       for no key update skip locked
+  ), woken as (
+    update scheduler.jobs j set wake_time = at_time from looked where j.uid = looked.uid and looked.sleeps
+  )
+  select uid from looked
+$function$;
+
 grant execute on function dispatcher.audit_triggers to easycron_scheduler;
 grant execute on function dispatcher.busy_jobs to easycron_scheduler;
 grant execute on function dispatcher.cancel to easycron_scheduler;
 grant execute on function dispatcher.catchup_end to easycron_scheduler;
 grant execute on function dispatcher.discard to easycron_scheduler;
-grant execute on function dispatcher.ensure_partitions to easycron_dispatcher;
+grant execute on function dispatcher.fail_if_past to easycron_dispatcher;
 grant execute on function dispatcher.handed_over to easycron_scheduler;
 grant execute on function dispatcher.last_attempt to easycron_scheduler;
 grant execute on function dispatcher.ledger_triggers to easycron_scheduler;
 grant execute on function dispatcher.ledger_triggers_at to easycron_scheduler;
 grant execute on function dispatcher.live_jobs to easycron_scheduler;
+grant execute on function dispatcher.make_partition to easycron_dispatcher;
+grant execute on function dispatcher.oldest_snapshot to easycron_dispatcher;
 grant execute on function dispatcher.redeliver to easycron_scheduler;
 grant execute on function dispatcher.withdraw to easycron_scheduler;
 grant execute on function scheduler.lock_current to easycron_dispatcher;
+grant execute on function scheduler.lock_current_or_skip to easycron_dispatcher;
+grant execute on function scheduler.wake_waiting to easycron_dispatcher;
 grant usage on schema dispatcher to easycron_dispatcher;
 grant usage on schema dispatcher to easycron_scheduler;
 grant usage on schema gateway to easycron_gateway;
@@ -562,6 +716,7 @@ grant usage on schema scheduler to easycron_dispatcher;
 grant usage on schema scheduler to easycron_scheduler;
 grant delete, insert, select, update on table dispatcher.attempts to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.instances to easycron_dispatcher;
+grant delete, insert, select, update on table dispatcher.set_aside to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.signing_keys to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.signing_keys_version to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.triggers to easycron_dispatcher;
@@ -578,8 +733,10 @@ grant delete, insert, select, update on table scheduler.operations to easycron_s
 grant delete, insert, select, update on table scheduler.requests to easycron_scheduler;
 grant select on table scheduler.revisions to easycron_dispatcher;
 grant delete, insert, select, update on table scheduler.revisions to easycron_scheduler;
+grant delete, insert, select, update on table scheduler.set_aside to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.skips to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.undos to easycron_scheduler;
+grant delete, insert, select, update on table scheduler.unsettled_calendars to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.zone_data to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.zone_offsets to easycron_scheduler;
 

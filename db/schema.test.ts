@@ -60,8 +60,10 @@ const SCHEDULERS_TABLES = [
   "operations",
   "requests",
   "revisions",
+  "set_aside",
   "skips",
   "undos",
+  "unsettled_calendars",
   "zone_data",
   "zone_offsets",
 ];
@@ -101,17 +103,22 @@ describe("a freshly migrated database grants", () => {
     });
   });
 
-  test("the dispatcher its own tables, one function of the scheduler's schema, and the reading of revisions", () => {
+  test("the dispatcher its own tables, two functions of the scheduler's schema, and the reading of revisions", () => {
     expect(grantsOf("easycron_dispatcher")).toEqual({
       "schema dispatcher": "usage",
       "schema scheduler": "usage",
       "table dispatcher.attempts": ALL,
       "table dispatcher.instances": ALL,
+      "table dispatcher.set_aside": ALL,
       "table dispatcher.signing_keys": ALL,
       "table dispatcher.signing_keys_version": ALL,
       "table dispatcher.triggers": ALL,
-      "function dispatcher.ensure_partitions": "execute",
+      "function dispatcher.fail_if_past": "execute",
+      "function dispatcher.make_partition": "execute",
+      "function dispatcher.oldest_snapshot": "execute",
       "function scheduler.lock_current": "execute",
+      "function scheduler.lock_current_or_skip": "execute",
+      "function scheduler.wake_waiting": "execute",
       "table scheduler.revisions": "select",
     });
   });

@@ -14,8 +14,8 @@ export interface Grant {
 // the date.
 const OWN_SCHEMA = "n.nspname !~ '^pg_' and n.nspname <> 'information_schema'";
 
-// What the dump does not write: views, sequences, foreign tables, types other than a table's row, generated columns,
-// grants on columns, and functions that share a name.
+// What the dump does not write: views, sequences, foreign tables, types other than a table's row, identity and virtual
+// columns, grants on columns, and functions that share a name.
 const UNKNOWN_OBJECTS = `
   select format('%s.%s', n.nspname, c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
    where ${OWN_SCHEMA} and c.relkind not in ('r', 'p', 'i', 'I', 't')
@@ -25,7 +25,7 @@ const UNKNOWN_OBJECTS = `
   union all
   select format('%s.%s.%s', n.nspname, c.relname, a.attname) from pg_attribute a
     join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
-   where ${OWN_SCHEMA} and (a.attacl is not null or a.attidentity <> '' or a.attgenerated <> '')
+   where ${OWN_SCHEMA} and (a.attacl is not null or a.attidentity <> '' or a.attgenerated not in ('', 's'))
   union all
   select format('%s.%s', n.nspname, p.proname) from pg_proc p join pg_namespace n on n.oid = p.pronamespace
    where ${OWN_SCHEMA} group by n.nspname, p.proname having count(*) > 1
@@ -47,7 +47,9 @@ const COLUMNS = `
          a.attname || ' ' || format_type(a.atttypid, a.atttypmod)
          || case when a.attcollation <> t.typcollation then format(' collate %I', l.collname) else '' end
          || case when a.attnotnull then ' not null' else '' end
-         || coalesce(' default ' || pg_get_expr(d.adbin, d.adrelid), '') as text
+         || case when d.adbin is null then ''
+                 when a.attgenerated = 's' then format(' generated always as (%s) stored', pg_get_expr(d.adbin, d.adrelid))
+                 else format(' default %s', pg_get_expr(d.adbin, d.adrelid)) end as text
     from pg_attribute a join pg_type t on t.oid = a.atttypid
     left join pg_collation l on l.oid = a.attcollation
     left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum

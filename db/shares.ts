@@ -5,8 +5,8 @@ import type { Database, Pool } from "./pool.ts";
 export interface Shares {
   /**
    * Returns the database for one caller of a project. It uses one of the project's connections at a time, and stops like
-   * `Pool.until` when `signal` is aborted. Throws SERVICE_UNAVAILABLE when all connections of the project stay in use
-   * for `waitMs`.
+   * `Pool.until` when `signal` is aborted. Throws TOO_MANY_CALLS when all connections of the project stay in use for
+   * `waitMs`, or when too many statements of the project wait already.
    */
   of(projectId: string, signal: AbortSignal): Database;
 }
@@ -18,9 +18,14 @@ export interface ShareLimits {
    * project can take all.
    */
   readonly most: number;
-  /** How long a caller waits for one of them, in milliseconds. */
+  /** How long a statement or transaction waits for one of them, in milliseconds. */
   readonly waitMs: number;
+  /** The most statements and transactions of one project that wait. Default 64. */
+  readonly waiting?: number;
 }
+
+const WAITING = 64;
+const RETRY_AFTER_MS = 1_000;
 
 /** The connections of one project. It is forgotten when none is in use. */
 interface Share {
@@ -35,7 +40,12 @@ export function createShares(pool: Pick<Pool, "until">, limits: ShareLimits): Sh
   const use = async <T>(projectId: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> => {
     const share = shares.get(projectId) ?? { inUse: 0, waiting: new Set() };
     shares.set(projectId, share);
-    await take(share, limits, signal);
+    try {
+      await take(share, limits, signal);
+    } catch (error) {
+      if (share.inUse === 0) shares.delete(projectId);
+      throw error;
+    }
     try {
       return await work();
     } finally {
@@ -55,11 +65,14 @@ export function createShares(pool: Pick<Pool, "until">, limits: ShareLimits): Sh
   };
 }
 
-function take(share: Share, { most, waitMs }: ShareLimits, signal: AbortSignal): Promise<void> {
+function take(share: Share, limits: ShareLimits, signal: AbortSignal): Promise<void> {
+  const { most, waitMs, waiting = WAITING } = limits;
+  if (signal.aborted) return Promise.reject(signal.reason);
   if (share.inUse < most) {
     share.inUse += 1;
     return Promise.resolve();
   }
+  if (share.waiting.size >= waiting) return Promise.reject(tooMany());
   return new Promise((resolve, reject) => {
     const leave = () => {
       clearTimeout(timer);
@@ -76,7 +89,7 @@ function take(share: Share, { most, waitMs }: ShareLimits, signal: AbortSignal):
     };
     const timer = setTimeout(() => {
       leave();
-      reject(failure("SERVICE_UNAVAILABLE", { service: "database" }, { retryAfterMs: 1_000 }));
+      reject(tooMany());
     }, waitMs);
     signal.addEventListener("abort", onAbort);
     share.waiting.add(onGiven);
@@ -88,4 +101,8 @@ function give(share: Share): void {
   const [next] = share.waiting;
   if (next === undefined) share.inUse -= 1;
   else next();
+}
+
+function tooMany(): Error {
+  return failure("TOO_MANY_CALLS", {}, { retryAfterMs: RETRY_AFTER_MS });
 }

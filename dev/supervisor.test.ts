@@ -119,6 +119,15 @@ describe("stopping a supervised program", () => {
     expect(events.map(({ kind }) => kind)).toEqual(["started", "ready", "ended"]);
   });
 
+  test("sends the stop signal again, so that the process hurries", async () => {
+    const { supervised, children } = superviseScript([
+      "n=0; trap 'n=$((n+1)); [ $n -lt 2 ] || exit 0' TERM; echo ready; while :; do sleep 0.02; done",
+    ]);
+    await supervised.untilReady();
+    await supervised.stop(10_000, 200);
+    expect(children[0]?.exitCode).toBe(0);
+  });
+
   test("kills a process that ignores the stop signal", async () => {
     const { supervised, children } = superviseScript(["trap '' TERM; echo ready; while :; do sleep 1; done"]);
     await supervised.untilReady();

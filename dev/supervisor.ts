@@ -51,8 +51,11 @@ export interface Supervised {
   untilReady(): Promise<void>;
   /** Resolves when the running process has ended; at once while none runs. */
   untilEnded(): Promise<void>;
-  /** Stops it and does not restart it. Sends the stop signal, and SIGKILL if it still runs after `graceMs`. */
-  stop(graceMs: number): Promise<void>;
+  /**
+   * Stops it and does not restart it. Sends the stop signal, and SIGKILL if it still runs after `graceMs`. If
+   * `hurryMs` is given, sends the stop signal again after that time: a service then no longer waits for its work.
+   */
+  stop(graceMs: number, hurryMs?: number): Promise<void>;
 }
 
 /** The first process of a program ended before it was ready, or was not ready in time; or the program was stopped. */
@@ -124,11 +127,14 @@ class Supervisor implements Supervised {
     if (this.#child !== undefined) await this.#gone.promise;
   }
 
-  async stop(graceMs: number): Promise<void> {
+  async stop(graceMs: number, hurryMs?: number): Promise<void> {
     this.#giveUp("was stopped", null);
-    this.#child?.kill(this.#program.stopSignal ?? "SIGTERM");
+    const signal = () => this.#child?.kill(this.#program.stopSignal ?? "SIGTERM");
+    signal();
+    const hurry = hurryMs === undefined ? undefined : setTimeout(signal, hurryMs);
     const kill = setTimeout(() => this.#child?.kill("SIGKILL"), graceMs);
     await this.untilEnded();
+    clearTimeout(hurry);
     clearTimeout(kill);
   }
 

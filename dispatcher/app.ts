@@ -6,28 +6,33 @@ import { createGrpcServer, type GrpcServer } from "../mesh/grpc-server.ts";
 import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger, type Logger } from "../mesh/logger.ts";
 import { startWatchdog } from "../mesh/watchdog.ts";
-import { type DispatcherConfig, readConfig } from "./config.ts";
+import { readConfig } from "./config.ts";
 import { createDeliveryClients, type DeliveryClients } from "./delivery/clients.ts";
 import { createSpecCache } from "./delivery/spec-cache.ts";
 import { createDispatcherService } from "./dispatcher-service.ts";
 import { createEvents, type Events } from "./events/events.ts";
 import { logEvents } from "./events/log-events.ts";
-import { ensurePartitions } from "./housekeeping.ts";
+import { createPartitions, createSnapshotWatch } from "./housekeeping.ts";
 import { takeLease } from "./instances/lease.ts";
-import type { LaneLimits } from "./lanes/lanes.ts";
+import { toLaneLimits } from "./lanes/lanes.ts";
 import { type Loops, startLoops } from "./loops.ts";
+import { attemptsFor, readLimits } from "./open-files.ts";
 import { createPipeline, type Pipeline } from "./pipeline.ts";
 import { createPools, type Pools } from "./pools.ts";
 import { type RecoveryParts, releaseAll } from "./recovery/recovery.ts";
+import { createSetAside } from "./set-aside/set-aside.ts";
 import { createMasterKey } from "./signing-keys/sealed-secret.ts";
 import { createSigningKeys } from "./signing-keys/signing-keys.ts";
 import { readVersion } from "./version.ts";
+import { HELD_LIMITS } from "./waiting/held-bytes.ts";
 import { createHolding } from "./waiting/holding.ts";
+import { createWaker, type Waker } from "./waking/waker.ts";
 
 const CACHED_SPEC_BYTES = 128 * 1024 * 1024;
-const CROWDED_AT = 20_000;
 const CALLS_GRACE_MS = 1_000;
-const ATTEMPTS_GRACE_MS = 5_000;
+/** Time for everything else than waiting for attempts in flight. */
+const CLOSE_EXTRA_MS = 8_000;
+const WAKES_GRACE_MS = 500;
 
 /** What tests replace. */
 export interface Overrides {
@@ -49,7 +54,9 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const pools = createPools(config, onSilent);
   const databaseClock = await startDatabaseClock({ database: pools.clock, logger });
   const clock = overrides.clock ?? databaseClock;
-  await ensurePartitions(pools.upkeep, clock.now());
+  const upkeep = { database: pools.upkeep, clock, events };
+  const partitions = createPartitions(upkeep);
+  await partitions.makeFirst();
   const { leaseMs } = config;
   const onLost = () => pipeline.forget();
   const lease = await takeLease({ database: pools.lease, clock, monotonicMs, leaseMs, events, onLost });
@@ -60,21 +67,30 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const { webhook, plugins } = clients;
   const attempt = { webhook, plugins, signingKeys, clock, isOwner: () => lease.isValid() };
   const specs = createSpecCache(pools.lookups, CACHED_SPEC_BYTES);
-  const holding = createHolding(CROWDED_AT);
-  const limits = toLaneLimits(config);
-  const shared = { clock, random, events, lease, specs, signingKeys, holding };
+  const waker = createWaker({ database: pools.wakes, clock, random, events, specs });
+  const holding = createHolding(HELD_LIMITS, waker.ended);
+  const deliveryConcurrency = attemptsFor(config.deliveryConcurrency, readLimits());
+  if (deliveryConcurrency < config.deliveryConcurrency) {
+    const fields = { configured: config.deliveryConcurrency, used: deliveryConcurrency };
+    logger.warn(fields, "the limit of open files is too low for the attempts in flight that are configured");
+  }
+  const limits = toLaneLimits({ ...config, deliveryConcurrency });
+  const setAside = createSetAside({ database: pools.upkeep, clock, events });
+  const shared = { clock, random, events, lease, specs, signingKeys, holding, setAside };
   const { claims: claimDatabase, results: resultDatabase } = pools;
   const databases = { database: resultDatabase, claimDatabase, resultDatabase };
   const pipeline = createPipeline({ ...shared, ...databases, attempt, limits });
-  const recovery = { ...shared, database: pools.upkeep, hold: pipeline.hold };
-  const server = createGrpcServer({ logger });
   const health = { isClosing: false, isStalled: false };
+  const mayTake = () => !health.isClosing;
+  const recovery = { ...shared, database: pools.upkeep, hold: pipeline.hold, mayTake };
+  const server = createGrpcServer({ logger });
   const showHealth = () => server.setServing(lease.isValid() && !health.isStalled && !health.isClosing);
   const renewLease = async () => {
     await lease.renew().finally(showHealth);
     pipeline.proceed();
   };
-  const loops = startLoops({ ...shared, pools, leaseMs, recovery, renewLease });
+  const watchSnapshots = createSnapshotWatch(upkeep, config.snapshotAlertMs);
+  const loops = startLoops({ ...shared, pools, leaseMs, recovery, renewLease, partitions, watchSnapshots });
   const onHealth = (isHealthy: boolean) => {
     health.isStalled = !isHealthy;
     showHealth();
@@ -87,20 +103,14 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   logger.info({ port }, "serving");
   return {
     port,
-    close: () => {
+    closeLimitMs: config.drainMs + CLOSE_EXTRA_MS,
+    close: (hurry = new AbortController().signal) => {
       health.isClosing = true;
       watchdog.stop();
-      return close({ server, pipeline, loops, recovery, clients, databaseClock, pools, logger });
+      const { drainMs } = config;
+      const running = { server, pipeline, loops, recovery, waker, clients, databaseClock, pools, logger };
+      return close({ ...running, drainMs, hurry });
     },
-  };
-}
-
-function toLaneLimits(config: DispatcherConfig): LaneLimits {
-  return {
-    total: config.deliveryConcurrency,
-    perLane: config.originConcurrency,
-    claimedPerLane: 16 * config.originConcurrency,
-    claimedTotal: 4 * config.deliveryConcurrency,
   };
 }
 
@@ -109,16 +119,28 @@ interface RunningParts {
   readonly pipeline: Pipeline;
   readonly loops: Loops;
   readonly recovery: RecoveryParts;
+  readonly waker: Waker;
   readonly clients: DeliveryClients;
   readonly databaseClock: DatabaseClock;
   readonly pools: Pools;
   readonly logger: Logger;
+  readonly drainMs: number;
+  readonly hurry: AbortSignal;
 }
 
 async function close(parts: RunningParts): Promise<void> {
-  const { server, pipeline, loops, recovery, clients, databaseClock, pools, logger } = parts;
+  const { server, pipeline, loops, recovery, waker, clients, databaseClock, pools, logger, drainMs, hurry } =
+    parts;
+  // From here on, the health service reports NOT_SERVING, so that the schedulers hand triggers over to others.
+  const accepted = server.close(CALLS_GRACE_MS, hurry);
   const stopTaking = loops.stopTaking();
-  await Promise.all([server.close(CALLS_GRACE_MS), pipeline.stop(ATTEMPTS_GRACE_MS), stopTaking]);
+  const [left] = await Promise.all([pipeline.stop({ accepted, drainMs, hurry }), accepted, stopTaking]);
+  if (left > 0) {
+    logger.warn(
+      { attempts: left },
+      "attempts in flight did not end in time; they are recorded as UNKNOWN and made again",
+    );
+  }
   // The lease is renewed until nothing is in flight any more.
   await loops.stopUpkeep();
   // If the database is away, other dispatchers release these triggers when the lease has run out.
@@ -128,6 +150,7 @@ async function close(parts: RunningParts): Promise<void> {
       "could not release the triggers of this dispatcher; others take them over when its lease runs out",
     ),
   );
+  await waker.close(WAKES_GRACE_MS);
   await clients.close();
   await databaseClock.stop();
   await pools.close();

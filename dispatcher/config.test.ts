@@ -13,7 +13,7 @@ describe("the dispatcher's configuration", () => {
   test("has defaults for all variables except addresses, the database and the master key", () => {
     expect(readConfig(env)).toMatchObject({
       leaseMs: 5_000,
-      deliveryConcurrency: 1_024,
+      deliveryConcurrency: 8_192,
       originConcurrency: 64,
       databaseConnections: 8,
       egressAllow: [],

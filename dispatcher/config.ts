@@ -32,11 +32,22 @@ const spec = {
   ),
   /** Other dispatchers take over the triggers of this process when it has not renewed its lease for this long. */
   leaseMs: milliseconds("EASYCRON_DISPATCHER_LEASE_MS", { default: 5_000, min: 500, max: 60_000 }),
-  /** Most attempts in flight in all. */
+  /** When the process is told to stop: how long it waits for attempts in flight. It gives up everything else at once. */
+  drainMs: milliseconds("EASYCRON_DISPATCHER_DRAIN_MS", { default: 25_000, min: 0, max: 600_000 }),
+  /** A snapshot of PostgreSQL that is held for longer is logged. */
+  snapshotAlertMs: milliseconds("EASYCRON_DISPATCHER_SNAPSHOT_ALERT_MS", {
+    default: 300_000,
+    min: 1_000,
+    max: 86_400_000,
+  }),
+  /**
+   * Most attempts in flight in all. An attempt that waits for its answer uses a socket and some memory, but no CPU time,
+   * so the default leaves room for 1,000 projects with eight hung requests each.
+   */
   deliveryConcurrency: integer("EASYCRON_DISPATCHER_DELIVERY_CONCURRENCY", {
-    default: 1_024,
+    default: 8_192,
     min: 1,
-    max: 20_000,
+    max: 65_536,
   }),
   /** Most attempts in flight from one project to one origin. */
   originConcurrency: integer("EASYCRON_DISPATCHER_ORIGIN_CONCURRENCY", { default: 64, min: 1, max: 1_000 }),

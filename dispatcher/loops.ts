@@ -1,15 +1,20 @@
 import type { Pool } from "../db/pool.ts";
-import type { Clock } from "../mesh/clock.ts";
-import { type Loop, startLoop } from "../mesh/loop.ts";
+import { type Loop, startLoop, type Wanted } from "../mesh/loop.ts";
 import type { Watched } from "../mesh/watchdog.ts";
 import type { Events } from "./events/events.ts";
-import { ensurePartitions, PARTITIONS_EVERY_MS } from "./housekeeping.ts";
+import { PARTITIONS_EVERY_MS, type Partitions, SNAPSHOTS_EVERY_MS } from "./housekeeping.ts";
 import type { Pools } from "./pools.ts";
-import { type RecoveryParts, sweepOwn, takeOver } from "./recovery/recovery.ts";
+import { createFullScan } from "./recovery/full-scan.ts";
+import { type RecoveryParts, releaseStrangers, sweepOwn, takeOver } from "./recovery/recovery.ts";
+import { BEAT_EVERY_MS, STALLED_EVERY_MS, takeFromStalled } from "./recovery/stalled.ts";
+import { REMOVE_OLD_EVERY_MS, type SetAside } from "./set-aside/set-aside.ts";
 import type { SigningKeys } from "./signing-keys/signing-keys.ts";
 
 const TAKE_EVERY_MS = 500;
+const FULL_TAKE_EVERY_MS = 5_000;
 const SWEEP_EVERY_MS = 15_000;
+const FULL_SWEEP_EVERY_MS = 60_000;
+const STRANGERS_EVERY_MS = 300_000;
 const KEYS_EVERY_MS = 250;
 /** The lease is renewed this many times while it lasts, so that a few renewals may fail. */
 const RENEWALS_PER_LEASE = 5;
@@ -30,12 +35,24 @@ export interface Loops {
 /** What the loops need. */
 export interface LoopParts {
   readonly pools: Pick<Pools, "lease" | "lookups" | "upkeep">;
-  readonly clock: Clock;
   readonly events: Events;
   readonly leaseMs: number;
   readonly signingKeys: Pick<SigningKeys, "refresh">;
+  readonly setAside: Pick<SetAside, "removeOld">;
   readonly recovery: RecoveryParts;
   readonly renewLease: () => Promise<void>;
+  readonly partitions: Pick<Partitions, "make">;
+  readonly watchSnapshots: () => Promise<void>;
+}
+
+/** How a loop is watched. */
+interface Watch {
+  /** The connections that it waits for. Default: those for upkeep. */
+  readonly pool?: Pool;
+  /** How long it may go without a success. */
+  readonly limitMs?: number;
+  /** Whether the dispatcher serves only while this loop succeeds. */
+  readonly isVital?: boolean;
 }
 
 /**
@@ -43,15 +60,12 @@ export interface LoopParts {
  * and the first success after it as `recovered`.
  */
 export function startLoops(parts: LoopParts): Loops {
-  const { pools, clock, events, leaseMs, signingKeys, recovery } = parts;
+  const { pools, events, leaseMs, signingKeys, recovery } = parts;
+  const takeScan = createFullScan(FULL_TAKE_EVERY_MS);
+  const sweepScan = createFullScan(FULL_SWEEP_EVERY_MS);
   const watched: Watched[] = [];
-  const every = (
-    everyMs: number,
-    part: string,
-    work: () => Promise<void>,
-    watch: { readonly pool?: Pool; readonly limitMs?: number; readonly isVital?: boolean } = {},
-  ): Loop => {
-    const loop = startLoop(() => work().then(() => ({ more: false })), {
+  const repeat = (everyMs: number, part: string, work: () => Promise<Wanted>, watch: Watch = {}): Loop => {
+    const loop = startLoop(work, {
       everyMs,
       onFailure: (error, failures) => events.emit("trouble", { part, error, failures }),
       onRecovery: (failures) => events.emit("recovered", { part, failures }),
@@ -61,15 +75,22 @@ export function startLoops(parts: LoopParts): Loops {
     watched.push({ name: part, sinceSuccessMs, limitMs, isVital, waitsFor: pool.oldestUnanswered });
     return loop;
   };
+  const every = (everyMs: number, part: string, work: () => Promise<void>, watch?: Watch): Loop =>
+    repeat(everyMs, part, () => work().then(() => ({ more: false })), watch);
   const leaseWatch = { pool: pools.lease, limitMs: leaseMs, isVital: true };
   const upkeep = [
     every(leaseMs / RENEWALS_PER_LEASE, "lease", parts.renewLease, leaseWatch),
+    every(BEAT_EVERY_MS, "sign of life", () => recovery.lease.beat(), { pool: pools.lease }),
     every(KEYS_EVERY_MS, "signing keys", () => signingKeys.refresh(), { pool: pools.lookups }),
   ];
   const taking = [
-    every(TAKE_EVERY_MS, "taking over", () => takeOver(recovery)),
-    every(SWEEP_EVERY_MS, "sweep", () => sweepOwn(recovery)),
-    every(PARTITIONS_EVERY_MS, "partitions", () => ensurePartitions(pools.upkeep, clock.now())),
+    every(TAKE_EVERY_MS, "taking over", () => takeOver(recovery, takeScan)),
+    every(STALLED_EVERY_MS, "stalled dispatchers", () => takeFromStalled(recovery)),
+    every(SWEEP_EVERY_MS, "sweep", () => sweepOwn(recovery, sweepScan)),
+    every(STRANGERS_EVERY_MS, "strangers", () => releaseStrangers(recovery)),
+    repeat(PARTITIONS_EVERY_MS, "partitions", parts.partitions.make),
+    every(SNAPSHOTS_EVERY_MS, "snapshots", parts.watchSnapshots),
+    every(REMOVE_OLD_EVERY_MS, "setting aside", () => parts.setAside.removeOld()),
   ];
   return { watched, stopTaking: () => stopAll(taking), stopUpkeep: () => stopAll(upkeep) };
 }

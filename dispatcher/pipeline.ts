@@ -1,9 +1,9 @@
 import type { Database } from "../db/pool.ts";
 import type { Clock } from "../mesh/clock.ts";
-import { pause } from "../mesh/pause.ts";
 import { type Claimer, createClaimer } from "./claiming/claimer.ts";
-import { giveUpTriggers, groupByAttempts, unclaimTriggers } from "./claiming/claims.ts";
+import { giveUpTriggers } from "./claiming/claims.ts";
 import type { DueLanes, DueWork } from "./claiming/due-work.ts";
+import { createPutBack } from "./claiming/put-back.ts";
 import { createRouter, type Router } from "./claiming/router.ts";
 import { createStarter, type Starter } from "./claiming/starter.ts";
 import type { AttemptParts } from "./delivery/attempt.ts";
@@ -11,9 +11,11 @@ import type { SpecCache } from "./delivery/spec-cache.ts";
 import type { Events } from "./events/events.ts";
 import type { Lease } from "./instances/lease.ts";
 import { createLanes, type LaneLimits } from "./lanes/lanes.ts";
+import { type StopOptions, stopPipeline } from "./pipeline-stop.ts";
 import { createLagWatch, LAG_CHECK_MS, MAX_LAG_MS } from "./results/lag-watch.ts";
 import type { Result } from "./results/result.ts";
 import { createResults, type Results } from "./results/results.ts";
+import type { SetAside } from "./set-aside/set-aside.ts";
 import { createDueTimer, type DueTimer } from "./waiting/due-timer.ts";
 import type { HeldTrigger } from "./waiting/held-trigger.ts";
 import type { Holding } from "./waiting/holding.ts";
@@ -34,6 +36,7 @@ export interface PipelineParts {
   readonly holding: Holding;
   readonly attempt: AttemptParts;
   readonly limits: LaneLimits;
+  readonly setAside: SetAside;
 }
 
 /**
@@ -52,10 +55,10 @@ export interface Pipeline {
   /** Drops every trigger that has no attempt in flight, because this instance has lost them. */
   forget(): void;
   /**
-   * Stops claiming and starting at once. Waits at most `limitMs` for claims under way and attempts in flight, then
-   * records the results.
+   * Gives up what other dispatchers can take in time, starts what is due before that, waits for attempts in flight, and
+   * records the results (see stopPipeline). Returns how many attempts are still in flight.
    */
-  stop(limitMs: number): Promise<void>;
+  stop(options: StopOptions): Promise<number>;
 }
 
 /**
@@ -63,10 +66,13 @@ export interface Pipeline {
  * MAX_LAG_MS. If the process is killed, each delivery that is not recorded is repeated.
  */
 const MAX_RESULTS = 2_000;
+/**
+ * Nothing is claimed of a project while this many of its results are put off, because other transactions have locked
+ * their triggers. If the process is killed, each of these deliveries is repeated, too.
+ */
+const MAX_PUT_OFF = 500;
 /** Most triggers taken at once when many are due. The timer calls again at once; meanwhile the first are being sent. */
 const DUE_AT_ONCE = 500;
-const FLUSH_LIMIT_MS = 1_000;
-const POLL_MS = 5;
 
 interface PipelineState {
   readonly parts: PipelineParts;
@@ -76,6 +82,9 @@ interface PipelineState {
   readonly claimer: Claimer;
   readonly starter: Starter;
   readonly results: Results;
+  /** Triggers that are due later are not held, but given up. It is not Infinity when the pipeline is about to stop. */
+  holdsUntilMs: number;
+  /** Whether nothing may be claimed or started any more. */
   isStopping: boolean;
 }
 
@@ -96,9 +105,10 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       proceed(state);
     },
     forget: () => forget(state),
-    stop: async (limitMs) => {
-      await stop(state, limitMs);
+    stop: async (options) => {
+      const left = await stopPipeline(state, options);
       clearInterval(lagWatch);
+      return left;
     },
   };
 }
@@ -112,11 +122,17 @@ function createState(parts: PipelineParts): PipelineState {
     isBusy: () => lanes.size > lanes.inFlight,
     onRecorded: (result, isHeld) => holdAgainOrDrop(state, result, isHeld),
   });
-  const router = createRouter({ ...parts, lanes, onRouted: () => proceed(state) });
+  const putBack = createPutBack({
+    ...parts,
+    waitUntil: (trigger, dueMs) => waitUntil(state, trigger, dueMs),
+  });
+  const router = createRouter({ ...parts, lanes, putBack, onRouted: () => proceed(state) });
   const claimer = createClaimer({
     ...parts,
     database: parts.claimDatabase,
     lanes,
+    putBack,
+    mustGiveWay: (projectId) => results.putOffOf(projectId) >= MAX_PUT_OFF,
     mayClaim: () => mayClaim(state),
     onClaimed: () => state.starter.start(),
   });
@@ -125,10 +141,21 @@ function createState(parts: PipelineParts): PipelineState {
     lanes,
     results,
     mayStart: () => mayStart(state),
+    holdsUntilMs: () => state.holdsUntilMs,
     onEnded: () => proceed(state),
   });
   const timer = createDueTimer({ clock, nextDueMs: holding.nextDueMs, onDue: () => routeDue(state) });
-  const state: PipelineState = { parts, lanes, timer, router, claimer, starter, results, isStopping: false };
+  const state: PipelineState = {
+    parts,
+    lanes,
+    timer,
+    router,
+    claimer,
+    starter,
+    results,
+    holdsUntilMs: Number.POSITIVE_INFINITY,
+    isStopping: false,
+  };
   return state;
 }
 
@@ -142,7 +169,7 @@ function mayClaim(state: PipelineState): boolean {
 }
 
 function isIdle({ lanes, results, router }: PipelineState): boolean {
-  return lanes.size + results.size + router.size === 0;
+  return lanes.size + results.size + results.putOffSize + router.size === 0;
 }
 
 function proceed({ claimer, starter }: PipelineState): void {
@@ -156,27 +183,42 @@ function routeDue(state: PipelineState): void {
   proceed(state);
 }
 
-function holdAgainOrDrop({ parts, timer }: PipelineState, result: Result, isHeld: boolean): void {
-  const { holding, lease } = parts;
+function holdAgainOrDrop(state: PipelineState, result: Result, isHeld: boolean): void {
+  const { holding, lease } = state.parts;
   const { trigger, next } = result;
   if (isHeld && next.state === "RETRYING" && result.owner === lease.instance) {
-    trigger.dueTimeMs = next.dueTimeMs;
-    holding.wait(trigger);
-    timer.reset();
-  } else holding.drop(trigger);
+    if (next.dueTimeMs <= state.holdsUntilMs) {
+      waitUntil(state, trigger, next.dueTimeMs);
+      return;
+    }
+    giveUp(state, [trigger]);
+  }
+  holding.drop(trigger);
 }
 
-function hold({ parts, timer }: PipelineState, triggers: readonly HeldTrigger[]): void {
-  const { database, holding, lease } = parts;
+/** Makes a held trigger wait until an instant. */
+function waitUntil({ parts, timer }: PipelineState, trigger: HeldTrigger, dueMs: number): void {
+  trigger.dueTimeMs = dueMs;
+  parts.holding.wait(trigger);
+  timer.reset();
+}
+
+function hold(state: PipelineState, triggers: readonly HeldTrigger[]): void {
+  const { parts, timer, holdsUntilMs } = state;
+  const { holding } = parts;
   const refused: HeldTrigger[] = [];
   for (const trigger of triggers) {
-    if (holding.isCrowded(trigger)) refused.push(trigger);
+    if (trigger.dueTimeMs > holdsUntilMs || holding.isCrowded(trigger)) refused.push(trigger);
     else holding.add(trigger);
   }
   timer.reset();
   prefetch(parts, triggers);
+  if (refused.length > 0) giveUp(state, refused);
+}
+
+function giveUp({ parts }: PipelineState, triggers: readonly HeldTrigger[]): void {
   // If this fails, the sweep gives them up: it looks for rows that this instance owns and does not hold.
-  if (refused.length > 0) giveUpTriggers(database, refused, lease.instance).catch(() => {});
+  giveUpTriggers(parts.database, triggers, parts.lease.instance).catch(() => {});
 }
 
 /** Reads specifications and signing keys before the triggers are due. What fails here is read when they are due. */
@@ -193,32 +235,4 @@ function forget({ parts, router, lanes }: PipelineState): void {
   router.clear();
   const { waiting, ready } = lanes.clear();
   for (const { trigger } of [...waiting, ...ready]) holding.drop(trigger);
-}
-
-async function stop(state: PipelineState, limitMs: number): Promise<void> {
-  const { timer, claimer, lanes, results } = state;
-  state.isStopping = true;
-  timer.stop();
-  const limit = AbortSignal.timeout(limitMs);
-  await waitUntil(() => claimer.size === 0, limit);
-  // A claim that cannot be undone now is released with the rest. It then counts as an attempt.
-  await unclaim(state).catch(() => {});
-  await waitUntil(() => lanes.inFlight === 0, limit);
-  await results.close(FLUSH_LIMIT_MS);
-}
-
-/** Undoes the claims of attempts that have not started, and drops everything in the lanes that is not in flight. */
-async function unclaim({ parts, lanes }: PipelineState): Promise<void> {
-  const { database, holding, lease } = parts;
-  const { waiting, ready } = lanes.clear();
-  const { instance } = lease;
-  const triggers = ready.map(({ trigger }) => trigger);
-  for (const group of groupByAttempts(triggers, (trigger) => trigger)) {
-    await unclaimTriggers(database, group, instance);
-  }
-  for (const { trigger } of [...waiting, ...ready]) holding.drop(trigger);
-}
-
-async function waitUntil(isDone: () => boolean, limit: AbortSignal): Promise<void> {
-  while (!isDone() && !limit.aborted) await pause(POLL_MS);
 }

@@ -21,6 +21,8 @@ export interface Pools {
   readonly upkeep: Pool;
   /** For reading PostgreSQL's clock. */
   readonly clock: Pool;
+  /** For waking the jobs that wait for the end of a trigger. */
+  readonly wakes: Pool;
   /** Closes all pools. */
   close(): Promise<void>;
 }
@@ -32,6 +34,9 @@ const RESULTS = { connectionMs: 2_000, statementMs: 5_000, lockMs: 5_000, answer
 const LOOKUPS = { connectionMs: 2_000, statementMs: 4_000, lockMs: 4_000, answerMs: 5_000 };
 // The gateway gives a call 10 s.
 const API = { connectionMs: 1_000, statementMs: 5_000, lockMs: 2_000, answerMs: 6_000 };
+// How long a statement waits until another one of its project gives a connection back.
+const API_WAIT_MS = 2_000;
+const WAKES = { connectionMs: 2_000, statementMs: 5_000, lockMs: 1_000, answerMs: 6_000 };
 const UPKEEP = { connectionMs: 5_000, statementMs: 10_000, lockMs: 2_000, answerMs: 11_000 };
 // It is read every second, so it is the first to notice that the server does not answer.
 const CLOCK = { connectionMs: 2_000, statementMs: 1_000, lockMs: 1_000, answerMs: 2_000 };
@@ -56,8 +61,9 @@ export function createPools(
     results: group.add("results", 3, RESULTS),
     lease: group.add("lease", 1, toLeaseLimits(config.leaseMs)),
     lookups: group.add("lookups", 2, LOOKUPS),
-    api: createShares(api, { most: config.databaseConnections / 2, waitMs: API.connectionMs }),
-    upkeep: group.add("upkeep", 2, UPKEEP),
+    api: createShares(api, { most: config.databaseConnections / 2, waitMs: API_WAIT_MS }),
+    upkeep: group.add("upkeep", 3, UPKEEP),
+    wakes: group.add("wakes", 1, WAKES),
     clock: group.add("clock", 1, CLOCK),
     close: group.close,
   };

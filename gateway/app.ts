@@ -12,7 +12,9 @@ import { createOnePort } from "./edge/one-port.ts";
 import { createPublicApi } from "./public-api.ts";
 
 const INNER_DEADLINE_MS = 10_000;
-const CLOSE_GRACE_MS = 5_000;
+/** A call takes at most INNER_DEADLINE_MS, so each call that has begun is answered. */
+const CLOSE_GRACE_MS = INNER_DEADLINE_MS + 1_000;
+const CLOSE_LIMIT_MS = CLOSE_GRACE_MS + 3_000;
 /** A call is answered within 10 s, also when PostgreSQL does not answer. */
 const DATABASE_LIMITS = { connectionMs: 1_000, statementMs: 4_000, lockMs: 2_000, answerMs: 5_000 };
 const LIMITS = { sniffMs: 10_000, headersMs: 10_000, requestMs: 60_000, idleMs: 75_000, maxStreams: 250 };
@@ -56,10 +58,11 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   logger.info({ port }, "serving");
   return {
     port,
-    close: async () => {
+    closeLimitMs: CLOSE_LIMIT_MS,
+    close: async (hurry) => {
       health.setServing(false);
       closing.abort();
-      await server.close(CLOSE_GRACE_MS);
+      await server.close(CLOSE_GRACE_MS, hurry);
       scheduler.close();
       dispatcher.close();
       await database.close();

@@ -47,7 +47,7 @@ describe("reading the environment", () => {
     expect(Object.isFrozen(values)).toBe(true);
   });
 
-  test("names every problem at once: variable, value, bound", () => {
+  test("names the variable, the value and the accepted values of every problem, in one error", () => {
     expect(problemsOf({ EASYCRON_GATEWAY_TICK_MS: "5\n", EASYCRON_GATEWAY_LISTEN: "8080" })).toEqual([
       'EASYCRON_GATEWAY_LISTEN is "8080"; it must be host:port, such as 127.0.0.1:8080.',
       "DATABASE_URL is not set; it must be postgres://user:password@host:port/database.",
@@ -63,7 +63,7 @@ describe("reading the environment", () => {
     ]);
   });
 
-  test("refuses a variable that nobody reads, and leaves other rooms' alone", () => {
+  test("refuses a variable that nothing reads, but not a variable of another service", () => {
     const env = { ...good, EASYCRON_SCHEDULER_TICK_MS: "1", EASYCRON_EGRESS_ALLOW: "", OTHER: "1" };
     expect(problemsOf(env)).toEqual([]);
     const [problem, second] = problemsOf({ ...env, EASYCRON_GATEWAY_LISTN: "x", DATABASE_URL: "" });
@@ -84,7 +84,7 @@ test.each([
   ["1.0", undefined],
   [" 1", undefined],
   ["9".repeat(20), undefined],
-])("the whole number %j is %j", (text, value) => {
+])("the setting of a whole number turns %j into %j", (text, value) => {
   expect(integer("X", { min: -10, max: 10 }).parse(text)).toBe(value);
 });
 
@@ -97,7 +97,7 @@ test.each([
   ["a", undefined],
   [":1", undefined],
   ["http://a:1", undefined],
-])("the address %j is %j", (text, value) => {
+])("the setting of a listening address turns %j into %j", (text, value) => {
   expect(parseHostPort(text)).toEqual(value);
 });
 
@@ -109,6 +109,6 @@ test.each([
   ["10.0.0.1:1,[::1]:1", false],
   ["10.0.0.1:0", false],
   ["10.0.0.1:1,", false],
-])("the list %j may be called: %j", (text, usable) => {
+])("the setting of addresses to call accepts %j: %j", (text, usable) => {
   expect(addressList("X").parse(text) !== undefined).toBe(usable);
 });

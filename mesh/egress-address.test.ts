@@ -75,7 +75,7 @@ describe("an allow list", () => {
     ["::2", false],
     ["169.254.169.254", false],
     ["8.8.8.8", true],
-  ])("lets %s: %j", (address, allowed) => {
+  ])("allows the address %s: %j", (address, allowed) => {
     expect(isAllowedAddress(address, allow)).toBe(allowed);
   });
 
@@ -88,7 +88,7 @@ describe("an allow list", () => {
     "10.0.0.0/-1",
     "10.0.0.0/8/8",
     "x",
-  ])("with %j in it is refused", (text) => {
+  ])("that reads %j is refused", (text) => {
     expect(() => parseAllowList(text)).toThrow(`"${text}" is not a range`);
   });
 });

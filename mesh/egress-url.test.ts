@@ -52,7 +52,7 @@ describe("a URL that cannot be called is URL_INVALID:", () => {
   });
 });
 
-describe("a URL of a machine nearby is TARGET_FORBIDDEN:", () => {
+describe("a URL of a machine in the local network is TARGET_FORBIDDEN:", () => {
   test.each([
     "http://127.0.0.1/",
     "http://2130706433/",
@@ -90,6 +90,6 @@ test.each([
   ["http://10.0.0.1/", "TARGET_FORBIDDEN"],
   ["http://db/", "TARGET_FORBIDDEN"],
   ["http://a.localhost/", "TARGET_FORBIDDEN"],
-])("with loopback allowed, %s is %s", (url, verdict) => {
+])("if the loopback addresses are allowed, the result for %s is %s", (url, verdict) => {
   expect(problem(url, loopback)).toBe(verdict);
 });

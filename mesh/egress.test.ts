@@ -6,7 +6,7 @@ import { createEgressAgent, EgressBlocked, type EgressOptions } from "./egress.t
 import { parseAllowList } from "./egress-address.ts";
 import { type AddressResolver, readHosts } from "./egress-lookup.ts";
 
-// 127.0.0.2 plays a public address, 127.0.0.1 a private one: nothing here leaves the machine.
+// These tests treat 127.0.0.2 as a public address and 127.0.0.1 as a private one, so no request leaves the machine.
 const PUBLIC = parseAllowList("127.0.0.2/32");
 
 let server: Server;
@@ -31,7 +31,7 @@ afterEach(async () => {
   await new Promise((resolve) => server.close(resolve));
 });
 
-/** A DNS that gives these answers in turn, the last one for ever. */
+/** A resolver that gives these answers one after the other, and then the last one again and again. */
 function answers(...lists: string[][]): AddressResolver & { asked: string[] } {
   const asked: string[] = [];
   const resolve4 = async (name: string) => {
@@ -55,7 +55,7 @@ async function get(url: string, options: Partial<EgressOptions> = {}) {
 }
 
 describe("the guard", () => {
-  test("lets a public literal through", async () => {
+  test("allows a public IP address in the URL", async () => {
     expect(await get(`http://127.0.0.2:${port}/`)).toBe(200);
   });
 
@@ -72,14 +72,14 @@ describe("the guard", () => {
     expect(reached).toBe(0);
   });
 
-  test("dials what DNS answered, asked by its absolute name", async () => {
+  test("connects to the address that DNS returned, and asks DNS for the absolute name", async () => {
     const resolver = answers(["127.0.0.2"]);
     expect(await get(`http://hooks.acme.io:${port}/`, { resolver })).toBe(200);
     expect(resolver.asked).toEqual(["hooks.acme.io."]);
   });
 
   test.each([[["127.0.0.1"]], [["127.0.0.2", "127.0.0.1"]], [["169.254.169.254"]]])(
-    "refuses a name whose addresses are %j, and does not tell them",
+    "refuses a name whose addresses are %j, and does not show the addresses",
     async (addresses) => {
       const error = await get(`http://hooks.acme.io:${port}/`, { resolver: answers(addresses) }).catch(
         (e: Error) => e,
@@ -90,14 +90,14 @@ describe("the guard", () => {
     },
   );
 
-  test("checks each connection anew, so that a name which moves inside is refused", async () => {
+  test("looks a name up for each connection, and refuses it once its address is private", async () => {
     const resolver = answers(["127.0.0.2"], ["127.0.0.1"]);
     expect(await get(`http://hooks.acme.io:${port}/`, { resolver })).toBe(200);
     await expect(get(`http://hooks.acme.io:${port}/`)).rejects.toBeInstanceOf(EgressBlocked);
     expect(reached).toBe(1);
   });
 
-  test("passes on what DNS could not answer", async () => {
+  test("passes on the error of DNS", async () => {
     const fail = () => Promise.reject(Object.assign(new Error("queryA ENOTFOUND x"), { code: "ENOTFOUND" }));
     await expect(
       get("http://nobody.acme.io/", { resolver: { resolve4: fail, resolve6: fail } }),
@@ -106,7 +106,7 @@ describe("the guard", () => {
     });
   });
 
-  test("knows localhost, and calls it only when it may", async () => {
+  test("finds localhost without DNS, and calls it only if the allow list contains it", async () => {
     const resolver = answers(["127.0.0.2"]);
     const url = `http://localhost:${port}/`;
     expect(await get(url, { resolver, allow: parseAllowList("127.0.0.1/32") })).toBe(200);
@@ -116,7 +116,7 @@ describe("the guard", () => {
     expect(resolver.asked).toEqual([]);
   });
 
-  test("gives up a name that DNS is silent about", async () => {
+  test("gives up when DNS does not answer", async () => {
     const never = () => new Promise<never>(() => {});
     await expect(
       get("http://slow.acme.io/", { resolver: { resolve4: never, resolve6: never }, connectTimeoutMs: 100 }),
@@ -124,7 +124,7 @@ describe("the guard", () => {
   });
 });
 
-test("does not follow a redirect", async () => {
+test("the agent does not follow a redirect", async () => {
   server.removeAllListeners("request");
   server.on("request", (_, response) => {
     reached += 1;
@@ -134,7 +134,7 @@ test("does not follow a redirect", async () => {
   expect(reached).toBe(1);
 });
 
-test("reads the machine's hosts file, and does without it", () => {
+test("readHosts reads a hosts file, and knows localhost without one", () => {
   expect(readHosts("/nonexistent").get("localhost")).toEqual(["127.0.0.1", "::1"]);
   expect(readHosts().get("localhost")).toContain("127.0.0.1");
 });

@@ -137,6 +137,15 @@ export const REASONS: Readonly<Record<ReasonName, ReasonRow>> = {
     code: Code.RESOURCE_EXHAUSTED,
     sentence: "The request is too large; send at most {maxBytes} bytes.",
   },
+  READ_TOO_COSTLY: {
+    code: Code.RESOURCE_EXHAUSTED,
+    sentence:
+      "The read took too long and was ended; narrow its filter or its time range, or ask for a smaller page.",
+  },
+  TOO_MANY_CALLS: {
+    code: Code.RESOURCE_EXHAUSTED,
+    sentence: "Too many calls of this project run at the same time; try the same call again in a second.",
+  },
   METHOD_UNIMPLEMENTED: {
     code: Code.UNIMPLEMENTED,
     sentence: "This server has no method {method}; check its name.",

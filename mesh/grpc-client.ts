@@ -9,6 +9,7 @@ import type {
 } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel as IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { Client, type ClientDuplexStream, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
+import { Health } from "../gen/grpc/health/v1/health_pb.ts";
 import { parseHostPort } from "./config.ts";
 import { failure } from "./errors.ts";
 import { MAX_MESSAGE_BYTES } from "./grpc-server.ts";
@@ -75,7 +76,29 @@ export interface GrpcClientOptions {
  * time to try again.
  */
 export function createGrpcClient<D extends DescService>(desc: D, options: GrpcClientOptions): GrpcClient<D> {
-  const client = new Client(toTarget(options.addresses), credentials.createInsecure(), {
+  return toClient(desc, openChannel(desc, options), options);
+}
+
+/** A client of a service, and one that asks the same servers whether they serve. */
+export interface ClientWithHealth<D extends DescService> {
+  readonly client: GrpcClient<D>;
+  readonly health: GrpcClient<typeof Health>;
+}
+
+/**
+ * Creates a client as `createGrpcClient` does, and one of grpc.health.v1.Health. They share their connections, so that
+ * a check tells whether the connection works that the other calls use. To close one closes both.
+ */
+export function createGrpcClientWithHealth<D extends DescService>(
+  desc: D,
+  options: GrpcClientOptions,
+): ClientWithHealth<D> {
+  const channel = openChannel(desc, options);
+  return { client: toClient(desc, channel, options), health: toClient(Health, channel, options) };
+}
+
+function openChannel(desc: DescService, options: GrpcClientOptions): Client {
+  return new Client(toTarget(options.addresses), credentials.createInsecure(), {
     "grpc.service_config": JSON.stringify(toServiceConfig(desc)),
     "grpc.initial_reconnect_backoff_ms": 100,
     "grpc.max_reconnect_backoff_ms": 1_000,
@@ -87,6 +110,9 @@ export function createGrpcClient<D extends DescService>(desc: D, options: GrpcCl
     "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
     "grpc.use_local_subchannel_pool": 1,
   });
+}
+
+function toClient<D extends DescService>(desc: D, client: Client, options: GrpcClientOptions): GrpcClient<D> {
   // Customers see this name in errors: "scheduler" and not the full name.
   const service = desc.name.replace(/Service$/, "").toLowerCase();
   const part = { client, service, deadlineMs: options.deadlineMs };

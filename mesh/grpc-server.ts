@@ -26,9 +26,9 @@ export interface GrpcServer {
   listen(address: string): Promise<number>;
   /**
    * Reports NOT_SERVING, accepts no new calls, ends the requests of open streams and lets running calls finish. After
-   * `graceMs` it breaks the calls that are left.
+   * `graceMs`, or when `hurry` is aborted, it breaks the calls that are left.
    */
-  close(graceMs: number): Promise<void>;
+  close(graceMs: number, hurry?: AbortSignal): Promise<void>;
 }
 
 /** Creates a server. It logs each INTERNAL error of a handler with the error id that the caller gets. */
@@ -69,10 +69,12 @@ export function createGrpcServer(options: { readonly logger: Logger }): GrpcServ
           error === null ? resolve(port) : reject(new Error(`Cannot listen on ${address}: ${error.message}`)),
         );
       }),
-    close: async (graceMs) => {
+    close: async (graceMs, hurry) => {
       health.setServing(false);
       for (const end of parts.enders) end();
-      const force = setTimeout(() => server.forceShutdown(), graceMs);
+      const breakAll = () => server.forceShutdown();
+      const force = setTimeout(breakAll, graceMs);
+      hurry?.addEventListener("abort", breakAll, { once: true });
       await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
       clearTimeout(force);
     },

@@ -75,6 +75,31 @@ describe("a service", () => {
     expect(await ended(child)).toEqual({ code: 1, stderr: "probe: stuck\n" });
   });
 
+  test("that gets a second signal is told to hurry", async () => {
+    const child = await run(
+      `const { port } = up();
+       return { port, close: (hurry) => new Promise((done) => {
+         hurry.addEventListener("abort", () => done());
+         process.send("closing");
+       }) };`,
+    );
+    await ready(child);
+    const closing = ready(child);
+    child.kill("SIGTERM");
+    await closing;
+    child.kill("SIGTERM");
+    expect(await ended(child)).toEqual({ code: 0, stderr: "" });
+  });
+
+  test("whose closing takes longer than its own limit ends with code 1", async () => {
+    const child = await run("return { ...up(() => new Promise(() => {})), closeLimitMs: 50 };");
+    await ready(child);
+    child.kill("SIGTERM");
+    const { code, stderr } = await ended(child);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^probe: Closing took more than 50 ms\./);
+  });
+
   test("told to stop while it starts closes when it has started", async () => {
     const child = await run(
       'process.send("starting"); await new Promise((r) => setTimeout(r, 300)); return up();',

@@ -4,7 +4,7 @@ import { childTraceparent, newTraceparent, parseTraceparent } from "./trace.ts";
 const VALID = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 describe("a traceparent", () => {
-  test("is read", () => {
+  test("is parsed into its parts", () => {
     expect(parseTraceparent(VALID)).toEqual({
       traceId: "0af7651916cd43dd8448eb211c80319c",
       parentId: "b7ad6b7169203331",
@@ -22,7 +22,7 @@ describe("a traceparent", () => {
     `${VALID} `,
     VALID.replace("0af7651916cd43dd8448eb211c80319c", "0".repeat(32)),
     VALID.replace("b7ad6b7169203331", "0".repeat(16)),
-  ])("of the form %j is ignored", (text) => {
+  ])("that is malformed, such as %j, is ignored", (text) => {
     expect(parseTraceparent(text)).toBeUndefined();
   });
 
@@ -30,13 +30,13 @@ describe("a traceparent", () => {
     expect(parseTraceparent(`cc${VALID.slice(2)}-what-the-future-holds`)?.sampled).toBe(true);
   });
 
-  test("of a child keeps trace and flags and has a span of its own", () => {
+  test("of a child span has the same trace and flags, and a new span id", () => {
     const child = childTraceparent(VALID.replace(/01$/, "00"));
     expect(child).toMatch(/^00-0af7651916cd43dd8448eb211c80319c-[0-9a-f]{16}-00$/);
     expect(child).not.toContain("b7ad6b7169203331");
   });
 
-  test("made new is valid and never the same", () => {
+  test("that is new is valid and has a trace id of its own", () => {
     const made = Array.from({ length: 2_000 }, newTraceparent);
     expect(new Set(made.map((text) => parseTraceparent(text)?.traceId)).size).toBe(2_000);
     expect(parseTraceparent(childTraceparent("nonsense"))).toBeDefined();

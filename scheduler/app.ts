@@ -21,12 +21,14 @@ import { createPools } from "./pools.ts";
 import { createSchedulerService } from "./scheduler-service.ts";
 import { startSettling } from "./settling/calendars-settle.ts";
 import { beginZoneData, watchZoneData } from "./settling/zone-data-watch.ts";
-import { createHandOver } from "./turns/hand-over.ts";
+import { createDispatchers } from "./turns/dispatchers.ts";
+import { createHandOver, handOverTimeoutMs } from "./turns/hand-over.ts";
 import { createTick, type TickParts } from "./turns/tick.ts";
 import { createZoneData, ownRelease } from "./zones/zone-data.ts";
 
 const CACHED_SCHEDULES = 50_000;
-const CLOSE_GRACE_MS = 3_000;
+const CLOSE_GRACE_MS = 5_000;
+const CLOSE_LIMIT_MS = 20_000;
 const TICK_LIMIT_MS = 5_000;
 /** A loop in the background may take this long in addition to three times its pause. */
 const SLOWEST_MS = 60_000;
@@ -42,8 +44,9 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
     addresses: config.dispatcherAddresses,
     deadlineMs: 5_000,
   });
-  const streams = Math.max(2, config.dispatcherAddresses.length);
-  const handOver = createHandOver(dispatcher, { streams, timeoutMs: 5_000 });
+  const dispatchers = createDispatchers({ addresses: config.dispatcherAddresses, logger });
+  const timeoutMs = handOverTimeoutMs(config.lookAheadMs);
+  const handOver = createHandOver({ dispatchers, logger, clock, timeoutMs });
   const zoneData = createZoneData(pools.tick, ownRelease());
   const schedules = createScheduleCache(CACHED_SCHEDULES, zoneData);
   const onMissed = (jobUid: string, { reason, count, firstMs, lastMs }: SkipRange) =>
@@ -51,6 +54,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const { lookAheadMs, tickMs, catchupPerSecond, zoneDataNoticeMs } = config;
   const shared = { handOver, schedules, zoneData, clock, lookAheadMs, catchupPerSecond, onMissed };
   await beginZoneData({ ...shared, database: pools.background }, zoneDataNoticeMs, logger);
+  await dispatchers.untilChecked();
   const { loop, tickingSince } = startTicking({ ...shared, database: pools.tick }, tickMs, logger);
   const parts = { ...shared, dispatcher, tickingSince, wake: loop.wake };
   const background = startBackground({ ...parts, database: pools.background }, logger);
@@ -70,12 +74,14 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   logger.info({ port }, "serving");
   return {
     port,
-    close: async () => {
+    closeLimitMs: CLOSE_LIMIT_MS,
+    close: async (hurry) => {
       watchdog.stop();
-      await server.close(CLOSE_GRACE_MS);
-      await background.stop();
+      // The ticks go on meanwhile. The tick under way is finished, so that what it has handed over is committed.
+      await Promise.all([server.close(CLOSE_GRACE_MS, hurry), background.stop()]);
       await loop.stop();
       handOver.close();
+      await dispatchers.close();
       dispatcher.close();
       await clock.stop();
       await pools.close();
@@ -90,8 +96,11 @@ interface Ticking {
 
 /** Starts the loop that ticks, and keeps since when its ticks have been succeeding. */
 function startTicking(parts: Omit<TickParts, "onTrouble">, everyMs: number, logger: Logger): Ticking {
-  const onTrouble = (jobUid: string, error: unknown) =>
-    logger.error({ jobUid, err: error }, "the next fire time cannot be computed; trying again in a minute");
+  const onTrouble: TickParts["onTrouble"] = (jobUid, error, { projectId, failures, retryTimeMs }) =>
+    logger.error(
+      { jobUid, projectId, failures, retryTimeMs, err: error },
+      "a job is set aside: its fire times cannot be decided or recorded; trying again later",
+    );
   const tick = createTick({ ...parts, onTrouble });
   let sinceMs = parts.clock.now();
   const loop = startLoop(tick.run, {
@@ -130,13 +139,13 @@ function startBackground(parts: Parts & { readonly database: Pool }, logger: Log
   };
   return {
     stop: async () => {
-      settling.stop();
       await Promise.all([
         housekeeping.stop(),
         auditing.stop(),
         backfills.stop(),
         zones.stop(),
         deleting.stop(),
+        settling.stop(),
       ]);
     },
     watched: [

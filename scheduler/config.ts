@@ -17,7 +17,10 @@ const spec = {
   databaseConnections: integer("EASYCRON_SCHEDULER_DATABASE_CONNECTIONS", { default: 8, min: 2, max: 100 }),
   /** The addresses of the dispatchers. */
   dispatcherAddresses: addressList("EASYCRON_DISPATCHER_ADDRESSES"),
-  /** How far ahead of its effective time a trigger is handed over. */
+  /**
+   * How far ahead of its effective time a trigger is handed over. A third of it, at most 1,500 ms, is the time that one
+   * dispatcher has to confirm a batch (`handOverTimeoutMs`).
+   */
   lookAheadMs: milliseconds("EASYCRON_SCHEDULER_LOOK_AHEAD_MS", { default: 5_000, min: 1_000, max: 9_000 }),
   /** After an outage: how many catch-up triggers of one project become due each second. */
   catchupPerSecond: integer("EASYCRON_SCHEDULER_CATCHUP_PER_SECOND", { default: 50, min: 1, max: 100_000 }),

@@ -5,6 +5,7 @@ import type { Logger } from "../mesh/logger.ts";
 import { type Loop, startLoop } from "../mesh/loop.ts";
 import { undoDeleteOlder } from "./batch/batch.sql.ts";
 import { requestDeleteOlder } from "./requests/requests.sql.ts";
+import { forgetSetAside } from "./set-aside/set-aside.ts";
 
 /** How long a request id is kept. */
 const REQUEST_MEMORY_MS = 24 * 3_600_000;
@@ -23,10 +24,14 @@ const DELETED_UNDOS = 1_000;
 async function deleteOld(database: Database, nowMs: number): Promise<boolean> {
   const requests = await database.query(requestDeleteOlder, [toSqlTime(nowMs - REQUEST_MEMORY_MS)]);
   const undos = await database.query(undoDeleteOlder, [toSqlTime(nowMs - UNDO_MEMORY_MS)]);
+  await forgetSetAside(database, nowMs);
   return requests.length === DELETED_REQUESTS || undos.length === DELETED_UNDOS;
 }
 
-/** Starts the loop that deletes old request ids and undos every ten minutes. */
+/**
+ * Starts the loop that deletes old request ids and undos, and forgets what is set aside and has not been tried for a
+ * day, every ten minutes.
+ */
 export function startHousekeeping(parts: {
   readonly database: Database;
   readonly clock: Clock;

@@ -21,6 +21,8 @@ export interface Pools {
 const TICK = { connectionMs: 2_000, statementMs: 4_000, lockMs: 1_000, answerMs: 5_000 };
 // The gateway gives a call 10 s. A call that waits for a lock holds a connection that other customers need.
 const API = { connectionMs: 1_000, statementMs: 8_000, lockMs: 2_000, answerMs: 9_000 };
+// How long a statement waits until another one of its project gives a connection back.
+const API_WAIT_MS = 2_000;
 const BACKGROUND = { connectionMs: 10_000, statementMs: 30_000, lockMs: 5_000, answerMs: 31_000 };
 // It is read every second, so it is the first to notice that the server does not answer.
 const CLOCK = { connectionMs: 2_000, statementMs: 1_000, lockMs: 1_000, answerMs: 2_000 };
@@ -38,7 +40,7 @@ export function createPools(
   const api = group.add("api", config.databaseConnections, API);
   return {
     tick: group.add("tick", 3, TICK),
-    api: createShares(api, { most: config.databaseConnections / 2, waitMs: API.connectionMs }),
+    api: createShares(api, { most: config.databaseConnections / 2, waitMs: API_WAIT_MS }),
     background: group.add("background", 4, BACKGROUND),
     clock: group.add("clock", 1, CLOCK),
     close: group.close,

@@ -15,8 +15,8 @@ export function createZoneDataHandlers(
   parts: Pick<Parts, "database" | "schedules" | "zoneData" | "clock">,
 ): ZoneDataHandlers {
   return {
-    listZoneDataImpacts: async ({ projectId, request }) => ({
-      response: await listZoneDataImpacts(parts, projectId, required(request)),
+    listZoneDataImpacts: async ({ projectId, request }, { signal }) => ({
+      response: await listZoneDataImpacts(parts, projectId, required(request), { signal }),
     }),
     getZoneData: async () => {
       const nowMs = parts.clock.now();

@@ -15,7 +15,7 @@ afterEach(() => {
   for (const server of servers.splice(0)) server.close().closeAllConnections();
 });
 
-/** Serves over real HTTP; returns the URL and the headers of the requests. */
+/** Starts a real HTTP server. Returns its URL and the headers of the requests that it gets. */
 async function serve(routes: (router: ConnectRouter) => void) {
   const seen: IncomingHttpHeaders[] = [];
   const handler = connectNodeAdapter({ routes, acceptCompression: [compressionGzip], compressMinBytes: 1 });
@@ -61,7 +61,7 @@ describe("the client", () => {
     expect(seen[0]).toMatchObject({ authorization: "Bearer ec_test_1", "content-type": "application/proto" });
   });
 
-  test("takes a transport of the caller's instead of its own", async () => {
+  test("uses the caller's transport if one is given", async () => {
     const transport = createRouterTransport((router) =>
       router.service(JobService, { getJob: ({ name }) => ({ job: { name } }) }),
     );
@@ -104,7 +104,7 @@ describe("the services of the API", () => {
     return { services, called, client: new EasyCron({ url: "", apiKey: "", transport }) };
   };
 
-  test("are all reached from the client, with all their methods", async () => {
+  test("have all their methods on the client", async () => {
     const { services, called, client } = await watch();
     for (const service of Object.values(client)) {
       for (const method of Object.values<(request: object) => Promise<unknown>>(service)) await method({});
@@ -116,7 +116,7 @@ describe("the services of the API", () => {
     expect(called.sort()).toEqual(declared.sort());
   });
 
-  test("are all told of in the README", async () => {
+  test("are all described in the README", async () => {
     const { services, client } = await watch();
     const readme = await readFile(join(import.meta.dirname, "README.md"), "utf8");
     for (const property of Object.keys(client)) expect(readme).toContain(`\`${property}\``);
@@ -146,7 +146,7 @@ describe("what a call throws is an EasyCronError", () => {
     });
   });
 
-  test("without a reason when the answer is not EasyCron's", async () => {
+  test("without a reason when the answer does not come from EasyCron", async () => {
     const server = createServer((_request, response) => response.writeHead(502).end("<html>"));
     servers.push(server);
     await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
@@ -155,7 +155,7 @@ describe("what a call throws is an EasyCronError", () => {
     await expect(call).rejects.toMatchObject({ code: "UNAVAILABLE", reason: undefined });
   });
 
-  test("that says so when nothing answers", async () => {
+  test("with the URL in its message when nothing listens there", async () => {
     const call = new EasyCron({ url: "http://127.0.0.1:1", apiKey: "k" }).jobs.getJob({ name: "a" });
     await expect(call).rejects.toMatchObject({ code: "UNAVAILABLE" });
     await expect(call).rejects.toThrow("http://127.0.0.1:1 cannot be reached");
@@ -172,7 +172,7 @@ describe("what a call throws is an EasyCronError", () => {
     await expect(given).rejects.toMatchObject({ code: "CANCELLED" });
   });
 
-  test("and the key is not sent on to where a redirect points", async () => {
+  test("for a redirect, and the API key is not sent to its target", async () => {
     const { url, seen } = await serve((router) => router.service(JobService, {}));
     const redirecting = createServer((request, response) => {
       response.writeHead(307, { location: `${url}${request.url}` }).end();
@@ -186,7 +186,7 @@ describe("what a call throws is an EasyCronError", () => {
     expect(seen).toEqual([]);
   });
 
-  test("from anything that was thrown", () => {
+  test("whatever was thrown inside", () => {
     const error = new EasyCronError("gone", { code: "NOT_FOUND" });
     expect(EasyCronError.from(error)).toBe(error);
     const cause = new Error("boom");

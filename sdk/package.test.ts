@@ -12,12 +12,12 @@ const root = dirname(sdk);
 let folder: string;
 let packed: readonly string[];
 
-/** The folder of an installed package. */
+/** Returns the folder of an installed package. */
 function folderOf(name: string): string {
   return join(root, "node_modules", name);
 }
 
-/** Packs a folder; returns the tarball's path and what is in it. */
+/** Packs a folder. Returns the path of the tarball and the paths of the files in it. */
 async function pack(from: string): Promise<{ path: string; files: string[] }> {
   const { stdout } = await run("npm", ["pack", "--json", "--silent", "--pack-destination", folder], {
     cwd: from,
@@ -30,7 +30,7 @@ async function pack(from: string): Promise<{ path: string; files: string[] }> {
   return { path: join(folder, report.filename), files: report.files.map((file) => file.path) };
 }
 
-/** Puts an installed package into a tarball, which needs no npm; returns its path. */
+/** Makes a tarball of an installed package, without npm. Returns its path. */
 async function packInstalled(name: string): Promise<string> {
   const path = join(folder, `${name.replaceAll(/\W/g, "-")}.tar`);
   await run("tar", ["-cf", path, "-C", dirname(folderOf(name)), basename(name)]);

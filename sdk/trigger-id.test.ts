@@ -11,11 +11,11 @@ test.each([
   expect(triggerId({ jobUid, nominalTime })).toBe("trg_qknmkgaskq0g25p98963fabgmr");
 });
 
-test("a manual run's id takes in its request id", () => {
+test("the id of a manual run depends on its request id", () => {
   const nominalTime = new Date("2026-03-01T09:00:00Z");
   expect(triggerId({ jobUid, nominalTime, requestId: "r-1" })).toBe("trg_r60jr5c296dprywe5jrgsw630g");
 });
 
-test("an invalid time is a RangeError", () => {
+test("an invalid time throws a RangeError", () => {
   expect(() => triggerId({ jobUid, nominalTime: "today" })).toThrow(RangeError);
 });

@@ -13,7 +13,7 @@ const webhook = fc.record({
 });
 const now = () => new Date(Math.floor(Date.now() / 1_000) * 1_000);
 
-/** What standardwebhooks sends. */
+/** The headers that the library standardwebhooks makes. */
 function signed({ secret, id, body }: { secret: string; id: string; body: string }) {
   const sentAt = now();
   return {
@@ -23,7 +23,7 @@ function signed({ secret, id, body }: { secret: string; id: string; body: string
   };
 }
 
-/** Replaces one byte by another. */
+/** Returns a copy in which one byte is different. */
 function changeByte(bytes: Uint8Array, at: number, by: number): Uint8Array {
   const changed = Uint8Array.from(bytes);
   const index = at % changed.length;
@@ -86,7 +86,7 @@ describe("for any secret, id and body", () => {
     );
   });
 
-  test("whatever headers arrive, it throws its own error and no other", () => {
+  test("verify throws only its own error, whatever the headers are", () => {
     const value = fc.oneof(fc.string({ unit: "binary" }), fc.array(fc.string()), fc.constant(undefined));
     const headers = fc.record({
       "webhook-id": value,

@@ -40,7 +40,7 @@ function headersOf({
   return { "webhook-id": id, "webhook-timestamp": timestamp, "webhook-signature": signature };
 }
 
-/** The reason for which verification fails, or what it returns. */
+/** Returns what verification returns, or the reason for which it fails. */
 function outcome(act: () => VerifiedWebhook): WebhookVerificationReason | VerifiedWebhook {
   try {
     return act();
@@ -58,7 +58,7 @@ describe("a genuine webhook verifies", () => {
     expect(verified).toMatchObject({ id, timestamp: now() });
   });
 
-  test("as the data of the trigger.fired document that it is", () => {
+  test("and returns the data of its trigger.fired document", () => {
     const [vector] = vectors;
     if (vector === undefined) throw new Error("no vectors");
     const text = Buffer.from(vector.bodyBase64, "base64").toString();
@@ -69,7 +69,7 @@ describe("a genuine webhook verifies", () => {
     expect(trigger).toMatchObject({ job: { name: "payroll" }, seq: 41, nextNominalTime: null, attempt: 1 });
   });
 
-  test("from anybody, without a trigger", () => {
+  test("without a trigger if another sender signed it", () => {
     const body = '{"type":"invoice.paid","data":{}}';
     const headers = headersOf({ signature: sign(SECRET, "msg_1", NOW_SECONDS, body) });
     expect(verify(body, headers, SECRET, options)).toMatchObject({
@@ -78,7 +78,7 @@ describe("a genuine webhook verifies", () => {
     });
   });
 
-  test("without a body where that is not JSON", () => {
+  test("without a parsed body if the body is not JSON", () => {
     const body = Uint8Array.of(0xff, 0x00);
     const headers = headersOf({ signature: sign(SECRET, "msg_1", NOW_SECONDS, body) });
     expect(verify(body, headers, SECRET, options).body).toBeUndefined();
@@ -111,11 +111,11 @@ describe("a genuine webhook verifies", () => {
     expect(verify(BODY, headers, SECRET, options).id).toBe("msg_1");
   });
 
-  test("by any of several secrets", () => {
+  test("with any of several secrets", () => {
     expect(verify(BODY, headersOf({}), [OTHER_SECRET, SECRET], options).id).toBe("msg_1");
   });
 
-  test("by any of several signatures, of whatever version and form", () => {
+  test("if any of its signatures is right, whatever the version and form of the others", () => {
     const others = ["v1a,AAAA", "v2,x", "v1,short", sign(OTHER_SECRET, "msg_1", NOW_SECONDS, BODY)];
     const signature = [...others, sign(SECRET, "msg_1", NOW_SECONDS, BODY)].join(" ");
     expect(verify(BODY, headersOf({ signature }), SECRET, options).id).toBe("msg_1");
@@ -269,10 +269,10 @@ test("no message shows a secret or a signature", () => {
   }
 });
 
-test("standardwebhooks is the independent judge of what the vectors hold", () => {
+test("the library standardwebhooks makes the same signatures as the vectors", () => {
   for (const { secret, id, timestamp, bodyBase64, signature } of vectors) {
     const body = Buffer.from(bodyBase64, "base64");
-    // It turns bytes into text first, so it cannot judge those that are not UTF-8.
+    // The library turns bytes into text first, so it cannot sign a body that is not UTF-8.
     if (!Buffer.from(body.toString()).equals(body)) continue;
     expect(new Webhook(secret).sign(id, new Date(Number(timestamp) * 1_000), body.toString())).toBe(
       signature,

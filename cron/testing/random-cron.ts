@@ -8,7 +8,7 @@ export type RandomCron = {
   hours: Set<number>;
   months: Set<number>;
   matchesDay: (year: number, month: number, day: number) => boolean;
-  rhythm: boolean;
+  periodic: boolean;
 };
 
 type Item = { text: string; values: number[] };
@@ -175,7 +175,7 @@ export function randomCron(dense: boolean, seconds: boolean): fc.Arbitrary<Rando
           either
             ? dayOfMonth.test(y, m, d) || dayOfWeek.test(y, m, d)
             : dayOfMonth.test(y, m, d) && dayOfWeek.test(y, m, d),
-        rhythm:
+        periodic:
           minute.text.startsWith("*") ||
           hour.text.startsWith("*") ||
           new Set(hour.values).size === 24 ||

@@ -17,10 +17,10 @@ export function slowFires(cron: RandomCron, clock: WallClock, dst: DstPolicy): n
     const wall = local[minute] ?? 0;
     const atMs = startMs + minute * 60_000;
     const pass = dst.overlap === "FIRST" ? clock.first : clock.last;
-    const chosen = cron.rhythm || dst.overlap === "BOTH" || minute === pass[minute];
+    const chosen = cron.periodic || dst.overlap === "BOTH" || minute === pass[minute];
     const own = chosen && matches(wall) ? seconds : [];
     const gap = wall - (local[minute - 1] ?? 0) - 1;
-    const shifts = !cron.rhythm && dst.gap === "FIRE_AT_END" && gap > 0 && gap <= LONGEST_GAP_MINUTES;
+    const shifts = !cron.periodic && dst.gap === "FIRE_AT_END" && gap > 0 && gap <= LONGEST_GAP_MINUTES;
     // What the gap leaves out fires in the first second of this minute, once, even if the minute itself fires then.
     if (shifts && own[0] !== 0 && anyMatches(matches, wall - gap, wall)) fires.push(atMs);
     for (const second of own) fires.push(atMs + second * 1000);

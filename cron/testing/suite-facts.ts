@@ -14,9 +14,9 @@ export type SuiteFact = readonly [
  * rule"). The suites differ from us in these points:
  *
  * - Cronos wants both day fields to match, also with #, L and W (the 13th that is a Friday). It accepts "L-1W",
- *   "@every_minute" and "@every_second". We count a job as in rhythm if its minute or hour field starts with "*"; in
+ *   "@every_minute" and "@every_second". We count a job as periodic if its minute or hour field starts with "*"; in
  *   Cronos such a job also fires at the end of a gap if its own local times are in the gap. In an overlap Cronos
- *   repeats ranges and steps (30 1-9); we repeat only jobs in rhythm. "H" has another hash.
+ *   repeats ranges and steps (30 1-9); we repeat only periodic jobs. "H" has another hash.
  * - robfig/cron, fugit and Temporal skip local times in a gap (our SKIP), and fire twice in an overlap (our BOTH).
  *   fugit also counts days from the end as -1 and accepts 24 as an hour, sun%2 and "&". Temporal accepts names such
  *   as "thurs".

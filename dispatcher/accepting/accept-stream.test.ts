@@ -3,12 +3,14 @@ import { describe, expect, test } from "vitest";
 import {
   AcceptRequestSchema,
   type AcceptResponseSchema,
-  type TriggerEvent,
 } from "../../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import { failure } from "../../mesh/errors.ts";
+import type { Accepted } from "./accept.ts";
 import { answerBatches } from "./accept-stream.ts";
 
 const LIVES = new AbortController().signal;
+
+const accepted = (recorded: number): Accepted => ({ recorded, refused: [], postponed: [] });
 
 async function* requestsOf(count: number) {
   for (let batch = 1; batch <= count; batch++) yield create(AcceptRequestSchema, { batchId: BigInt(batch) });
@@ -24,11 +26,11 @@ describe("the batches of a stream", () => {
   test("are answered in the order of the requests, with at most four recorded at the same time", async () => {
     let underWay = 0;
     let most = 0;
-    const accept = async (): Promise<number> => {
+    const accept = async (): Promise<Accepted> => {
       most = Math.max(most, ++underWay);
       for (let turns = 20 - underWay * 4; turns > 0; turns--) await new Promise(setImmediate);
       underWay -= 1;
-      return 1;
+      return accepted(1);
     };
     const answers = await collect(answerBatches(requestsOf(20), accept, LIVES));
     expect(answers.map(({ batchId }) => Number(batchId))).toEqual(
@@ -46,7 +48,7 @@ describe("the batches of a stream", () => {
       yield* requestsOf(1);
       await ended;
     }
-    const answers = answerBatches(requests(), async () => 3, LIVES);
+    const answers = answerBatches(requests(), async () => accepted(3), LIVES);
     expect(await answers.next()).toMatchObject({ done: false, value: { batchId: 1n, recorded: 3 } });
     end();
     expect(await answers.next()).toMatchObject({ done: true });
@@ -54,11 +56,11 @@ describe("the batches of a stream", () => {
 
   test("fail separately, each with the code and the sentence of its error", async () => {
     let calls = 0;
-    const accept = async (_: readonly TriggerEvent[]): Promise<number> => {
+    const accept = async (): Promise<Accepted> => {
       calls += 1;
       if (calls === 2) throw failure("SERVICE_UNAVAILABLE", { service: "database" });
       if (calls === 3) throw new Error("secret");
-      return 1;
+      return accepted(1);
     };
     const answers = await collect(answerBatches(requestsOf(4), accept, LIVES));
     expect(answers).toMatchObject([
@@ -74,7 +76,7 @@ describe("the batches of a stream", () => {
     let recorded = 0;
     const accept = async () => {
       recorded += 1;
-      return 1;
+      return accepted(1);
     };
     async function* requests() {
       yield* requestsOf(2);

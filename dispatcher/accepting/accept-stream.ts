@@ -2,11 +2,13 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type {
   AcceptRequest,
   AcceptResponseSchema,
-  TriggerEvent,
 } from "../../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import { EasyCronError, failure } from "../../mesh/errors.ts";
+import { untilSocketsRead } from "../../mesh/until-read.ts";
+import type { Accepted } from "./accept.ts";
 
 type Answer = MessageInitShape<typeof AcceptResponseSchema>;
+type Accept = (request: AcceptRequest) => Promise<Accepted>;
 
 /** Most batches of one stream that are recorded at the same time. */
 const PIPELINE = 4;
@@ -15,12 +17,13 @@ const PIPELINE = 4;
  * Answers each batch of a stream when it is durable, in the order of the requests. Up to four batches are recorded at
  * the same time. A batch that fails is answered with the code and the sentence of its error, and the stream continues.
  *
- * After `signal` is aborted, nothing more is recorded. A scheduler that gives up a batch decides again about its fire
- * times, and the second decision may differ.
+ * After `signal` is aborted, no further batch is begun. A scheduler that gives up a batch decides again about its fire
+ * times, and the second decision may differ. A batch that was begun before ends at its own deadline (see
+ * `AcceptRequest`).
  */
 export async function* answerBatches(
   requests: AsyncIterable<AcceptRequest>,
-  accept: (events: readonly TriggerEvent[]) => Promise<number>,
+  accept: Accept,
   signal: AbortSignal,
 ): AsyncGenerator<Answer> {
   const iterator = requests[Symbol.asyncIterator]();
@@ -47,28 +50,16 @@ function readBefore<T>(reading: Promise<T>, answer: Promise<unknown> | undefined
   return answer === undefined ? reading : Promise.race([reading, answer.then(() => undefined)]);
 }
 
-async function answerBatch(
-  { batchId, events }: AcceptRequest,
-  accept: (events: readonly TriggerEvent[]) => Promise<number>,
-  signal: AbortSignal,
-): Promise<Answer> {
+async function answerBatch(request: AcceptRequest, accept: Accept, signal: AbortSignal): Promise<Answer> {
+  const { batchId } = request;
   try {
-    await untilRead();
+    // After a stall, a process reads a batch first and the cancellation of its stream later, from the same socket.
+    await untilSocketsRead();
     if (signal.aborted) throw failure("CANCELLED");
-    return { batchId, recorded: await accept(events) };
+    const { recorded, refused, postponed } = await accept(request);
+    return { batchId, recorded, refused: [...refused], postponed: [...postponed] };
   } catch (error) {
     const { code, message } = EasyCronError.from(error);
     return { batchId, errorCode: code, errorMessage: message };
   }
-}
-
-/** Rounds of the event loop after which everything that the socket held has been read. */
-const ROUNDS = 3;
-
-/**
- * Waits until everything that the socket holds is read. After a stall, a process reads a batch first and the
- * cancellation of its stream later, from the same socket. `signal` is aborted only when the cancellation is read.
- */
-async function untilRead(): Promise<void> {
-  for (let round = 0; round < ROUNDS; round++) await new Promise(setImmediate);
 }

@@ -85,13 +85,16 @@ describe("a trigger that a backfill delivers again", () => {
     const event = eventOf(job, Date.now());
     await dispatcher.accept([event]);
     const dead = await ended(event, 1);
-    await ground.sql("insert into scheduler.revisions values ($1, 2, $2, now())", [
-      job.uid,
-      JSON.stringify({
-        name: job.name,
-        target: { webhook: { url: `${receiver.url}/mended`, method: "POST" } },
-      }),
-    ]);
+    await ground.sql(
+      "insert into scheduler.revisions (job_uid, revision, spec, create_time, facets) values ($1, 2, $2, now(), '{}')",
+      [
+        job.uid,
+        JSON.stringify({
+          name: job.name,
+          target: { webhook: { url: `${receiver.url}/mended`, method: "POST" } },
+        }),
+      ],
+    );
     await redeliver(job, event, 2);
     const delivered = await ended(event, 2);
     expect(delivered).toMatchObject({ state: "SUCCEEDED", revision: 2, attempt_base: 1 });

@@ -1,7 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { TriggerKind } from "../../gen/easycron/v1/trigger_pb.ts";
 import { type Receiver, startReceiver } from "../../test/support/receiver.ts";
-import { createGround, eventOf, type Ground, type TestDispatcher, untilRecorded } from "../testing/ground.ts";
+import {
+  createGround,
+  type EventInit,
+  eventOf,
+  type Ground,
+  type TestDispatcher,
+  untilRecorded,
+} from "../testing/ground.ts";
 
 let ground: Ground;
 let receiver: Receiver;
@@ -58,23 +65,141 @@ describe("acceptance", () => {
     });
   });
 
-  test("answers an invalid batch with its error, and continues the stream", async () => {
+  test("refuses an invalid event with its problem, and records the others of the batch", async () => {
     const job = await ground.addJob(projectId, `${receiver.url}/error`);
     const at = Date.now() + 3_600_000;
+    const noKind = eventOf(job, at, { kind: TriggerKind.UNSPECIFIED });
+    const badId = eventOf(job, at + 1, { triggerId: "trg_{,}" });
+    expect(await one.accept([noKind, badId, eventOf(job, at + 2)])).toMatchObject({
+      recorded: 1,
+      errorCode: 0,
+      refused: [
+        { triggerId: noKind.triggerId, problem: expect.stringContaining("kind") },
+        { triggerId: "trg_{,}", problem: expect.stringContaining("trigger_id") },
+      ],
+    });
+    expect(await count(job.uid)).toBe(1);
+  });
+
+  test("refuses an event that PostgreSQL cannot store, and records and holds the others of the batch", async () => {
+    const bad = await ground.addJob(projectId, `${receiver.url}/bad`);
+    const good = await ground.addJob(projectId, `${receiver.url}/good`);
+    const at = Date.now() + 500;
+    const events = Array.from({ length: 50 }, (_, index) => eventOf(good, at + index));
+    const poison = [
+      eventOf(bad, at, { jobName: "nul\u0000" }),
+      eventOf(bad, at + 1, { payloadJson: '"\u0000"' }),
+      eventOf(bad, at + 2, { seq: 2 ** 32 - 1 }),
+      eventOf(bad, 8.64e15 + 1),
+    ];
+    const batch = [...events.slice(0, 20), ...poison.slice(0, 2), ...events.slice(20), ...poison.slice(2)];
+    const recorded = untilRecorded(one.events, events);
+    const answer = await one.accept(batch);
+    expect(answer).toMatchObject({ recorded: 50, errorCode: 0, postponed: [] });
+    expect(answer.refused.map(({ triggerId }) => triggerId).sort()).toEqual(
+      poison.map(({ triggerId }) => triggerId).sort(),
+    );
+    expect(await count(bad.uid)).toBe(0);
+    await recorded;
+  });
+
+  test("answers a batch of too many events with an error, and continues the stream", async () => {
+    const job = await ground.addJob(projectId, `${receiver.url}/many`);
+    const at = Date.now() + 3_600_000;
     const stream = one.client.accept();
-    await stream.send({ batchId: 1n, events: [eventOf(job, at, { kind: TriggerKind.UNSPECIFIED })] });
-    await stream.send({ batchId: 2n, events: [eventOf(job, at, { triggerId: "trg_{,}" })] });
-    await stream.send({ batchId: 3n, events: [eventOf(job, at)] });
+    await stream.send({ batchId: 1n, events: Array.from({ length: 1_001 }, () => eventOf(job, at)) });
+    await stream.send({ batchId: 2n, events: [eventOf(job, at)] });
     stream.end();
     const answers = [];
     for await (const answer of stream.responses) answers.push(answer);
     expect(answers).toMatchObject([
-      { batchId: 1n, recorded: 0, errorCode: 3, errorMessage: expect.stringContaining("kind") },
-      { batchId: 2n, recorded: 0, errorCode: 3, errorMessage: expect.stringContaining("trigger_id") },
-      { batchId: 3n, recorded: 1, errorCode: 0, errorMessage: "" },
+      { batchId: 1n, recorded: 0, errorCode: 3, errorMessage: expect.stringContaining("events") },
+      { batchId: 2n, recorded: 1, errorCode: 0, errorMessage: "" },
     ]);
   });
 
+  test("postpones the events of a job that another transaction has locked, and records the others", async () => {
+    const locked = await ground.addJob(projectId, `${receiver.url}/locked`);
+    const other = await ground.addJob(projectId, `${receiver.url}/locked`);
+    const at = Date.now() + 3_600_000;
+    const events = [eventOf(locked, at), eventOf(locked, at + 1, { epoch: 7 }), eventOf(other, at)];
+    await ground.whileHeld("select from scheduler.jobs where uid = $1 for update", [locked.uid], async () => {
+      expect(await one.accept(events)).toMatchObject({
+        recorded: 1,
+        errorCode: 0,
+        postponed: [events[0]?.triggerId],
+      });
+    });
+    expect(await one.accept(events)).toMatchObject({ recorded: 1, postponed: [] });
+    expect(await count(locked.uid)).toBe(1);
+  });
+
+  test("records events while the scheduler holds the lock with which it hands them over", async () => {
+    const job = await ground.addJob(projectId, `${receiver.url}/handing`);
+    const lock = "select from scheduler.jobs where uid = $1 for no key update";
+    await ground.whileHeld(lock, [job.uid], async () => {
+      const answer = await one.accept([eventOf(job, Date.now() + 3_600_000)]);
+      expect(answer).toMatchObject({ recorded: 1, postponed: [] });
+    });
+  });
+});
+
+describe("a batch with a deadline", () => {
+  const databaseNow = async (): Promise<number> =>
+    Number((await ground.sql("select extract(epoch from clock_timestamp()) * 1000 as ms"))[0].ms);
+
+  test("is recorded before it", async () => {
+    const job = await ground.addJob(projectId, `${receiver.url}/in-time`);
+    const deadlineMs = BigInt(Math.floor(await databaseNow()) + 60_000);
+    const answer = await one.accept([eventOf(job, Date.now() + 3_600_000)], deadlineMs);
+    expect(answer).toMatchObject({ recorded: 1, errorCode: 0 });
+  });
+
+  test("is not recorded when PostgreSQL's clock is past it", async () => {
+    const job = await ground.addJob(projectId, `${receiver.url}/too-late`);
+    const deadlineMs = BigInt(Math.floor(await databaseNow()));
+    const answer = await one.accept([eventOf(job, Date.now() + 3_600_000)], deadlineMs);
+    expect(answer).toMatchObject({ recorded: 0, errorCode: 4 });
+    expect(await count(job.uid)).toBe(0);
+  });
+
+  test("is not recorded when the statement has waited for a lock until after it", async () => {
+    const job = await ground.addJob(projectId, `${receiver.url}/waited`);
+    const event = eventOf(job, Date.now() + 3_600_000);
+    const answer = await whileBlocked("lock table scheduler.jobs in access exclusive mode", [], event);
+    expect(answer).toMatchObject({ recorded: 0, errorCode: 4 });
+    expect(await count(job.uid)).toBe(0);
+  });
+
+  test("is not recorded when it is still being written at the deadline", async () => {
+    const job = await ground.addJob(projectId, `${receiver.url}/writing`);
+    const event = eventOf(job, Date.now() + 3_600_000);
+    // As another dispatcher that is recording the same trigger, and does not commit.
+    const insert = `insert into dispatcher.triggers (id, fire_time, effective_time, due_time, project_id, job_uid,
+        job_name, revision, kind, state, seq, create_time, previous_skipped, previous_missed, zone_data)
+      values ($1, $2, $2, $2, $3, $4, 'job', 1, 'SCHEDULED', 'PENDING', 1, now(), 0, 0, '2026a')`;
+    const fireTime = new Date(Number(event.nominalTimeMs));
+    const values = [event.triggerId, fireTime, projectId, job.uid];
+    expect(await whileBlocked(insert, values, event)).toMatchObject({ recorded: 0, errorCode: 14 });
+    expect(await count(job.uid)).toBe(0);
+  });
+
+  /** Sends an event while another transaction blocks its recording until after the deadline. Returns the answer. */
+  async function whileBlocked(text: string, values: readonly unknown[], event: EventInit) {
+    const deadlineMs = BigInt(Math.floor(await databaseNow()) + 1_000);
+    const { answer } = await ground.whileHeld(text, values, async () => {
+      const answer = one.accept([event], deadlineMs);
+      const blocked = "select from pg_stat_activity where cardinality(pg_blocking_pids(pid)) > 0";
+      while ((await ground.sql(blocked)).length === 0);
+      expect(await databaseNow()).toBeLessThan(Number(deadlineMs));
+      while ((await databaseNow()) <= Number(deadlineMs) + 1);
+      return { answer };
+    });
+    return answer;
+  }
+});
+
+describe("a trigger that is accepted", () => {
   test("holds a trigger that an earlier call recorded, when the answer to that call was lost", async () => {
     const job = await ground.addJob(projectId, `${receiver.url}/lost`);
     const event = eventOf(job, Date.now() + 200);
@@ -95,10 +220,10 @@ describe("acceptance", () => {
   test("replaces the copy in memory when a change of the job has recorded the trigger again under the same id", async () => {
     const job = await ground.addJob(projectId, `${receiver.url}/old-form`);
     const form = { target: { webhook: { url: `${receiver.url}/new-form` } } };
-    await ground.sql("insert into scheduler.revisions values ($1, 2, $2, now())", [
-      job.uid,
-      JSON.stringify(form),
-    ]);
+    await ground.sql(
+      "insert into scheduler.revisions (job_uid, revision, spec, create_time, facets) values ($1, 2, $2, now(), '{}')",
+      [job.uid, JSON.stringify(form)],
+    );
     const event = eventOf(job, Date.now() + 300);
     await one.accept([event]);
     await ground.sql("select dispatcher.withdraw($1, now())", [job.uid]);

@@ -1,20 +1,28 @@
 import { toPlainArray, toTimeArray } from "../../db/array.ts";
 import type { Database } from "../../db/pool.ts";
-import { toSqlTime } from "../../db/time.ts";
-import type { TriggerEvent } from "../../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
+import { toSqlTime, toSqlTimeOrNull } from "../../db/time.ts";
+import type {
+  AcceptRequest,
+  TriggerEvent,
+} from "../../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import { TriggerKind } from "../../gen/easycron/v1/trigger_pb.ts";
 import type { Clock } from "../../mesh/clock.ts";
-import { failure } from "../../mesh/errors.ts";
+import { EasyCronError, failure } from "../../mesh/errors.ts";
+import { printable } from "../../mesh/printable.ts";
+import { takeApart } from "../../mesh/take-apart.ts";
 import type { Events } from "../events/events.ts";
 import type { Lease } from "../instances/lease.ts";
 import { type HeldTrigger, type TriggerKindName, toHeldTrigger } from "../waiting/held-trigger.ts";
-import { triggerAccept, triggerReadOwnPending } from "../waiting/triggers.sql.ts";
+import { type AcceptedRow, triggerAccept, triggerReadOwnPending } from "../waiting/triggers.sql.ts";
 
 /** Most events of one batch. */
 export const MAX_BATCH = 1_000;
 
 /** Triggers that are due within this many milliseconds are held in memory. */
 export const HORIZON_MS = 10_000;
+
+/** Most characters of the text that says why an event is refused. */
+const MAX_PROBLEM_LENGTH = 256;
 
 /** What accepting needs. */
 export interface AcceptParts {
@@ -26,23 +34,107 @@ export interface AcceptParts {
   readonly hold: (triggers: readonly HeldTrigger[]) => void;
 }
 
+/** An event that cannot be recorded because of what is in it. */
+interface Refusal {
+  readonly triggerId: string;
+  /** What is wrong; at most 256 characters. */
+  readonly problem: string;
+}
+
+/** What became of a batch. */
+export interface Accepted {
+  /** How many events were recorded by this call. */
+  readonly recorded: number;
+  readonly refused: readonly Refusal[];
+  /** The ids of the events that were not recorded now, and may be sent again. */
+  readonly postponed: readonly string[];
+}
+
+/** An event, and the trigger that it becomes. */
+interface Item {
+  readonly event: TriggerEvent;
+  readonly trigger: HeldTrigger;
+}
+
+/** What one run of the statement did. */
+interface RecordedPart {
+  readonly items: readonly Item[];
+  readonly rows: readonly AcceptedRow[];
+}
+
 /**
- * Records a batch of events durably, each once, and holds the triggers that are due soon. Returns how many events were
- * recorded. The others were recorded earlier, or their job has changed since they were made. Throws
- * SERVICE_UNAVAILABLE, or FIELD_INVALID for more than MAX_BATCH events or an invalid event.
+ * Records a batch of events durably, each once, and holds the triggers that are due soon. An event that fails alone is
+ * refused, and the others are recorded. An event whose job another transaction has locked is postponed. All other
+ * events were recorded, now or earlier, or their job has changed since they were made.
+ *
+ * Throws FIELD_INVALID for more than MAX_BATCH events; DEADLINE_EXCEEDED when `deadlineMs` has passed by PostgreSQL's
+ * clock and nothing was recorded or refused; and SERVICE_UNAVAILABLE, also when `deadlineMs` has passed while the
+ * triggers were written.
+ *
+ * The statement reads the clock before and after it writes. Nothing is recorded that was not written by the deadline.
+ * Its commit may come after the deadline, by the time that the commit itself takes.
  */
-export async function acceptEvents(parts: AcceptParts, events: readonly TriggerEvent[]): Promise<number> {
-  if (events.length === 0) return 0;
+export async function acceptEvents(
+  parts: AcceptParts,
+  { events, deadlineMs }: Pick<AcceptRequest, "events" | "deadlineMs">,
+): Promise<Accepted> {
   if (events.length > MAX_BATCH) {
     throw failure("FIELD_INVALID", {
       field: "events",
       problem: `At most ${MAX_BATCH} are allowed; there are ${events.length}.`,
     });
   }
-  const triggers = events.map(toTrigger);
-  const now = parts.clock.now();
   const instance = parts.lease.instance;
-  const rows = await parts.database.query(triggerAccept, [
+  const deadline = deadlineMs === 0n ? null : Number(deadlineMs);
+  const { items, refused } = readEvents(events);
+  const record = (part: readonly Item[]) => recordPart(parts, part, instance, deadline);
+  const { results, failed } = await takeApart(items, record, { isItemFault });
+  for (const { item, error } of failed) refused.push(toRefusal(item.event, error));
+  const lateParts = results.filter(({ rows }) => rows.some(({ outcome }) => outcome === "LATE"));
+  if (lateParts.length > 0 && lateParts.length === results.length && refused.length === 0) {
+    throw failure("DEADLINE_EXCEEDED");
+  }
+  const rows = results.flatMap((each) => each.rows);
+  const contended = rows.filter(({ outcome }) => outcome === "CONTENDED").map(({ id }) => id);
+  const late = lateParts.flatMap((each) => each.items.map(({ event }) => event.triggerId));
+  const decided = results.flatMap((each) => each.items);
+  const recorded = await holdRecorded(parts, { items: decided, rows }, instance);
+  return { recorded, refused, postponed: [...contended, ...late] };
+}
+
+/** Whether an error of the statement may be the fault of one event. Any other would hit every part alike. */
+function isItemFault(error: unknown): boolean {
+  return !(error instanceof EasyCronError);
+}
+
+function readEvents(events: readonly TriggerEvent[]): { items: Item[]; refused: Refusal[] } {
+  const items: Item[] = [];
+  const refused: Refusal[] = [];
+  for (const event of events) {
+    try {
+      items.push({ event, trigger: toTrigger(event) });
+    } catch (error) {
+      refused.push(toRefusal(event, error));
+    }
+  }
+  return { items, refused };
+}
+
+function toRefusal({ triggerId }: TriggerEvent, error: unknown): Refusal {
+  const problem = error instanceof Error ? error.message : String(error);
+  return { triggerId, problem: printable(problem, MAX_PROBLEM_LENGTH) };
+}
+
+async function recordPart(
+  { database, clock }: AcceptParts,
+  items: readonly Item[],
+  instance: string,
+  deadlineMs: number | null,
+): Promise<RecordedPart> {
+  const triggers = items.map(({ trigger }) => trigger);
+  const events = items.map(({ event }) => event);
+  const now = clock.now();
+  const rows = await database.query(triggerAccept, [
     ...toColumns(triggers, events),
     instance,
     toSqlTime(now + HORIZON_MS),
@@ -50,14 +142,29 @@ export async function acceptEvents(parts: AcceptParts, events: readonly TriggerE
     toPlainArray(triggers.map(({ previousSkipped }) => previousSkipped)),
     toPlainArray(triggers.map(({ previousMissed }) => previousMissed)),
     events.map(({ zoneDataVersion }) => zoneDataVersion),
+    toSqlTimeOrNull(deadlineMs),
   ]);
+  return { items, rows };
+}
+
+/** Holds the triggers that were recorded and are due soon. Returns how many were recorded. */
+async function holdRecorded(
+  parts: AcceptParts,
+  { items, rows }: RecordedPart,
+  instance: string,
+): Promise<number> {
   const owned = new Set<string>();
-  for (const { id, owned: isOwned } of rows) if (isOwned) owned.add(id);
+  let recorded = 0;
+  for (const { id, outcome } of rows) {
+    if (outcome === "OWNED") owned.add(id);
+    if (outcome === "OWNED" || outcome === "RECORDED") recorded += 1;
+  }
+  const triggers = items.map(({ trigger }) => trigger);
   // If the lease was lost meanwhile, the recorded triggers are released with the others of the old instance id.
   if (instance === parts.lease.instance) parts.hold(triggers.filter(({ id }) => owned.has(id)));
-  if (rows.length < events.length) await holdAcceptedBefore(parts, triggers);
-  parts.events.emit("accepted", { recorded: rows.length, held: owned.size });
-  return rows.length;
+  if (recorded < triggers.length) await holdAcceptedBefore(parts, triggers);
+  parts.events.emit("accepted", { recorded, held: owned.size });
+  return recorded;
 }
 
 // An earlier call, whose answer this process never received, may have recorded the same events.

@@ -3,9 +3,11 @@ import { backoffMs } from "../../mesh/backoff.ts";
 import type { Clock } from "../../mesh/clock.ts";
 import type { Events } from "../events/events.ts";
 import type { Lease } from "../instances/lease.ts";
+import type { HeldTrigger } from "../waiting/held-trigger.ts";
 import type { Holding } from "../waiting/holding.ts";
-import { claimTriggers, groupByAttempts } from "./claims.ts";
+import { type ClaimAnswer, claimTriggers, groupByAttempts } from "./claims.ts";
 import type { DueLanes, LaneWork } from "./due-work.ts";
+import type { PutBack } from "./put-back.ts";
 
 /**
  * Claims due triggers of the lanes. A claim is one statement for many triggers: it checks in PostgreSQL that each
@@ -28,8 +30,11 @@ export interface ClaimerParts {
   readonly lease: Lease;
   readonly holding: Holding;
   readonly lanes: DueLanes;
+  readonly putBack: PutBack;
   /** Asked before each claim. */
   readonly mayClaim: () => boolean;
+  /** Whether a project has to give way for now, because too many of its results cannot be recorded. */
+  readonly mustGiveWay: (projectId: string) => boolean;
   /** Called after each claim: triggers may be ready to start. */
   readonly onClaimed: () => void;
 }
@@ -49,9 +54,16 @@ const BATCH = 500;
 const FIRST_BATCH = 64;
 /** Most claims under way at once. More than one, so that the next triggers are claimed while the first are sent. */
 const CONCURRENCY = 3;
+/** The answer for triggers that belong to another dispatcher now. */
+const NOTHING: ClaimAnswer = { claimed: new Set(), postponed: new Map(), failed: [] };
 const FAILURE_PAUSE = { minMs: 20, maxMs: 1_000, jitter: 0.2 };
 
-/** Makes a claimer. If a claim fails, its triggers wait again, and the claim is repeated after a pause. */
+/**
+ * Makes a claimer. If a claim fails, its triggers wait again, and the claim is repeated after a pause.
+ *
+ * No trigger delays the others of its claim. One whose row is locked is left out and put back to wait. One for which
+ * PostgreSQL refuses the statement is set aside.
+ */
 export function createClaimer(parts: ClaimerParts): Claimer {
   const state: ClaimerState = { parts, size: 0, failures: 0, isPausing: false };
   return {
@@ -63,13 +75,20 @@ export function createClaimer(parts: ClaimerParts): Claimer {
 }
 
 function claim(state: ClaimerState): void {
-  const { lanes, holding, mayClaim } = state.parts;
+  const { lanes, holding, putBack, mayClaim, mustGiveWay } = state.parts;
   while (state.size < CONCURRENCY && !state.isPausing && mayClaim()) {
     const batch = lanes.takeToClaim(state.size + lanes.inFlight === 0 ? FIRST_BATCH : BATCH);
     if (batch.length === 0) return;
     // A claim finds rows by id. An outdated copy in a lane would claim the same row as the copy that has replaced it.
-    const held = batch.filter((work) => holding.holds(work.item.trigger));
-    for (const work of batch) if (!holding.holds(work.item.trigger)) lanes.refused(work);
+    const held: LaneWork[] = [];
+    for (const work of batch) {
+      const { trigger } = work.item;
+      if (holding.holds(trigger) && !mustGiveWay(trigger.projectId)) held.push(work);
+      else {
+        lanes.refused(work);
+        if (holding.holds(trigger)) putBack.postpone(trigger, trigger.dueTimeMs);
+      }
+    }
     for (const group of groupByAttempts(held, ({ item }) => item.trigger)) void claimGroup(state, group);
   }
 }
@@ -80,11 +99,11 @@ async function claimGroup(state: ClaimerState, group: readonly LaneWork[]): Prom
   state.size += 1;
   try {
     const triggers = group.map(({ item }) => item.trigger);
-    const wanted = await claimTriggers(database, triggers, { instance, nowMs: clock.now() });
+    const answer = await claimTriggers(database, triggers, { instance, nowMs: clock.now() });
     if (state.failures > 0) events.emit("recovered", { part: "claims", failures: state.failures });
     state.failures = 0;
     // If the lease was lost meanwhile, the triggers belong to the dispatcher that releases them from the old id.
-    applyAnswer(state, group, instance === lease.instance ? wanted : new Set());
+    applyAnswer(state, group, instance === lease.instance ? answer : NOTHING);
   } catch (error) {
     group.forEach(lanes.unclaimed);
     pauseAfterFailure(state, error);
@@ -95,18 +114,28 @@ async function claimGroup(state: ClaimerState, group: readonly LaneWork[]): Prom
   onClaimed();
 }
 
-/** Makes the wanted triggers of a claim ready to start, and drops the others. */
-function applyAnswer({ parts }: ClaimerState, group: readonly LaneWork[], wanted: ReadonlySet<string>): void {
-  const { lanes, holding, events } = parts;
+/** Makes the claimed triggers ready to start, puts those back that are to be tried again, and drops the others. */
+function applyAnswer({ parts }: ClaimerState, group: readonly LaneWork[], answer: ClaimAnswer): void {
+  const { lanes, holding, events, putBack } = parts;
+  const { claimed, postponed } = answer;
+  const failed = new Set(answer.failed.map(({ item }) => item));
+  const handled: HeldTrigger[] = [];
   for (const work of group) {
     const { trigger } = work.item;
-    if (wanted.has(trigger.id)) lanes.claimed(work);
-    else {
-      lanes.refused(work);
-      holding.drop(trigger);
+    const dueMs = postponed.get(trigger.id);
+    if (claimed.has(trigger.id)) {
+      handled.push(trigger);
+      lanes.claimed(work);
+      continue;
     }
+    lanes.refused(work);
+    if (dueMs !== undefined) putBack.postpone(trigger, dueMs);
+    else if (!failed.has(trigger)) holding.drop(trigger);
   }
-  events.emit("claimed", { started: wanted.size, refused: group.length - wanted.size });
+  putBack.handled(handled);
+  if (failed.size > 0) void putBack.setAside("trigger", answer.failed);
+  const refused = group.length - claimed.size - postponed.size - failed.size;
+  events.emit("claimed", { started: claimed.size, refused, postponed: postponed.size });
 }
 
 function pauseAfterFailure(state: ClaimerState, error: unknown): void {

@@ -3,14 +3,16 @@ import { backoffMs } from "../../mesh/backoff.ts";
 import type { Clock } from "../../mesh/clock.ts";
 import { pause } from "../../mesh/pause.ts";
 import { mayAttempt } from "../delivery/next-state.ts";
-import type { SpecCache } from "../delivery/spec-cache.ts";
+import { nameOfRevision, type SpecCache } from "../delivery/spec-cache.ts";
 import type { Events } from "../events/events.ts";
 import type { Lease } from "../instances/lease.ts";
 import { createFifo, type Fifo } from "../lanes/fifo.ts";
+import type { SetAside } from "../set-aside/set-aside.ts";
 import { type HeldTrigger, isLate } from "../waiting/held-trigger.ts";
 import type { Holding } from "../waiting/holding.ts";
 import { exhaustTriggers } from "./claims.ts";
 import type { DueLanes } from "./due-work.ts";
+import type { FailedTrigger, PutBack } from "./put-back.ts";
 
 /** Puts due triggers into the lanes of their destinations. */
 export interface Router {
@@ -33,6 +35,8 @@ export interface RouterParts {
   readonly specs: SpecCache;
   readonly holding: Holding;
   readonly lanes: DueLanes;
+  readonly putBack: PutBack;
+  readonly setAside: SetAside;
   /** Called when triggers got into their lanes after `route` had returned. */
   readonly onRouted: () => void;
 }
@@ -55,7 +59,10 @@ interface RouterState {
 const BATCH = 500;
 const FAILURE_PAUSE = { minMs: 50, maxMs: 1_000, jitter: 0.2 };
 
-/** Makes a router. A trigger that has no attempt or no time left is ended as EXHAUSTED instead of put into a lane. */
+/**
+ * Makes a router. A trigger that has no attempt or no time left is ended as EXHAUSTED instead of put into a lane. A
+ * trigger whose specification cannot be read is set aside.
+ */
 export function createRouter(parts: RouterParts): Router {
   const state: RouterState = {
     parts,
@@ -115,7 +122,7 @@ async function workOff(state: RouterState): Promise<void> {
 
 type Step = (state: RouterState, batch: readonly HeldTrigger[]) => Promise<void>;
 
-/** Runs `step` for one batch of a queue. If it fails, the batch goes back into the queue, unless `clear` was called. */
+/** Runs `step` for one batch of a queue. If it fails, the batch goes back into the queue, unless `clear` was called: then it is dropped. */
 async function workOffBatch(state: RouterState, queue: Fifo<HeldTrigger>, step: Step): Promise<void> {
   const { generation } = state;
   const batch = takeBatch(queue);
@@ -125,6 +132,7 @@ async function workOffBatch(state: RouterState, queue: Fifo<HeldTrigger>, step: 
     await step(state, batch);
   } catch (error) {
     if (generation === state.generation) for (const trigger of batch) queue.push(trigger);
+    else batch.forEach(state.parts.holding.drop);
     throw error;
   } finally {
     state.inWork = 0;
@@ -144,13 +152,35 @@ function takeBatch(queue: Fifo<HeldTrigger>): HeldTrigger[] {
 
 async function readSpecs(state: RouterState, batch: readonly HeldTrigger[]): Promise<void> {
   const { generation } = state;
-  await state.parts.specs.load(batch);
-  if (generation !== state.generation) return;
-  for (const trigger of batch) place(state, trigger);
+  const { specs, putBack, setAside } = state.parts;
+  const errors = await specs.load(batch);
+  if (generation !== state.generation) return batch.forEach(state.parts.holding.drop);
+  const failed: FailedTrigger[] = [];
+  const names = new Set<string>();
+  for (const trigger of batch) {
+    const name = nameOfRevision(trigger);
+    if (errors.has(name)) failed.push({ item: trigger, error: errors.get(name) });
+    else {
+      names.add(name);
+      place(state, trigger);
+    }
+  }
+  setAside.remove("specification", names);
+  if (failed.length > 0) await putBack.setAside("specification", failed);
 }
 
-async function endTriggers({ parts }: RouterState, batch: readonly HeldTrigger[]): Promise<void> {
-  const { database, lease, clock, holding } = parts;
-  await exhaustTriggers(database, batch, { instance: lease.instance, nowMs: clock.now() });
-  batch.forEach(holding.drop);
+async function endTriggers(state: RouterState, batch: readonly HeldTrigger[]): Promise<void> {
+  const { generation } = state;
+  const { database, lease, clock, holding, putBack } = state.parts;
+  const by = { instance: lease.instance, nowMs: clock.now() };
+  const { claimed, postponed, failed } = await exhaustTriggers(database, batch, by);
+  if (generation !== state.generation) return batch.forEach(holding.drop);
+  const bad = new Set(failed.map(({ item }) => item));
+  putBack.handled(batch.filter(({ id }) => claimed.has(id)));
+  for (const trigger of batch) {
+    const dueMs = postponed.get(trigger.id);
+    if (dueMs !== undefined) putBack.postpone(trigger, dueMs);
+    else if (!bad.has(trigger)) holding.drop(trigger);
+  }
+  if (failed.length > 0) await putBack.setAside("trigger", failed);
 }

@@ -126,6 +126,25 @@ describe("an attempt", () => {
     });
   });
 
+  test("delivers a payload with U+0000 as it is, and the others that share its batch too", async () => {
+    const payload = { a: "\u0000", "\u0000": ["x\u0000y"] };
+    const poison = await ground.addJob(projectId, `${receiver.url}/nul`, { payload });
+    const unreadable = await ground.addJob(projectId, `${receiver.url}/unreadable`);
+    await ground.sql("update scheduler.revisions set spec = 'not json' where job_uid = $1", [unreadable.uid]);
+    const { projectId: other } = await ground.addProject();
+    const healthy = await ground.addJob(other, `${receiver.url}/beside`);
+    const at = Date.now() + 50;
+    const events = [unreadable, healthy, poison, healthy].map((job, seq) => eventOf(job, at + seq, { seq }));
+    const delivered = events.filter(({ jobUid }) => jobUid !== unreadable.uid);
+    const recorded = untilRecorded(dispatcher.events, delivered);
+    await dispatcher.accept(events);
+    await recorded;
+    const nul = await receiver.waitFor((all) => all.find(({ path }) => path === "/nul"));
+    expect(nul.rawBody.toString()).toContain(String.raw`"payload":{"a":"\u0000","\u0000":["x\u0000y"]}}}`);
+    expect(nul.body.data.payload).toEqual(payload);
+    expect(receiver.requests.filter(({ path }) => path === "/beside")).toHaveLength(2);
+  });
+
   test("never starts before its time", async () => {
     const job = await ground.addJob(projectId, `${receiver.url}/early`);
     const start = Date.now() + 100;

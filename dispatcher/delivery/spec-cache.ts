@@ -1,4 +1,6 @@
+import { isItemFault } from "../../db/item-fault.ts";
 import type { Queryable } from "../../db/pool.ts";
+import { takeApart } from "../../mesh/take-apart.ts";
 import { type Spec, toSpec, unreadableSpec } from "./spec.ts";
 import { specByRevision } from "./specs.sql.ts";
 
@@ -16,9 +18,10 @@ export interface SpecCache {
   get(key: RevisionKey): Spec | undefined;
   /**
    * Reads the specifications that are not in the cache, in one statement. A revision without a row gets a specification
-   * with an unreadable target. Throws SERVICE_UNAVAILABLE.
+   * with an unreadable target. If the statement fails because of one revision, it is repeated for the others. Returns
+   * the errors of the revisions that fail alone, by `nameOfRevision`. Throws SERVICE_UNAVAILABLE.
    */
-  load(keys: readonly RevisionKey[]): Promise<void>;
+  load(keys: readonly RevisionKey[]): Promise<ReadonlyMap<string, unknown>>;
 }
 
 /** Rough size of a specification without its payload and headers. */
@@ -47,7 +50,7 @@ export function createSpecCache(database: Queryable, maxBytes: number): SpecCach
 
   return {
     get: (key) => {
-      const name = nameOf(key);
+      const name = nameOfRevision(key);
       const spec = entries.get(name);
       if (spec === undefined) return undefined;
       entries.delete(name);
@@ -56,25 +59,38 @@ export function createSpecCache(database: Queryable, maxBytes: number): SpecCach
     },
     load: async (keys) => {
       const missing = new Map<string, RevisionKey>();
-      for (const key of keys) if (!entries.has(nameOf(key))) missing.set(nameOf(key), key);
-      if (missing.size === 0) return;
-      const wanted = [...missing.values()];
-      const rows = await database.query(specByRevision, [
-        wanted.map(({ jobUid }) => jobUid),
-        [...new Set(wanted.map(({ revision }) => revision))],
-      ]);
-      for (const row of rows) {
-        const name = nameOf({ jobUid: row.job_uid, revision: row.revision });
-        missing.delete(name);
-        keep(name, toSpec(row));
+      for (const key of keys) {
+        const name = nameOfRevision(key);
+        if (!entries.has(name)) missing.set(name, key);
       }
-      for (const name of missing.keys()) keep(name, unreadableSpec("the revision has no row"));
+      const read = (part: readonly RevisionKey[]) => readSpecs(database, part);
+      const { results, failed } = await takeApart([...missing.values()], read, { isItemFault });
+      for (const specs of results) for (const [name, spec] of specs) keep(name, spec);
       evict();
+      return new Map(failed.map(({ item, error }) => [nameOfRevision(item), error]));
     },
   };
 }
 
-function nameOf({ jobUid, revision }: RevisionKey): string {
+async function readSpecs(database: Queryable, keys: readonly RevisionKey[]): Promise<Map<string, Spec>> {
+  const rows = await database.query(specByRevision, [
+    keys.map(({ jobUid }) => jobUid),
+    [...new Set(keys.map(({ revision }) => revision))],
+  ]);
+  const found = new Map(
+    rows.map((row) => [nameOfRevision({ jobUid: row.job_uid, revision: row.revision }), row]),
+  );
+  return new Map(
+    keys.map((key) => {
+      const name = nameOfRevision(key);
+      const row = found.get(name);
+      return [name, row === undefined ? unreadableSpec("the revision has no row") : toSpec(row)];
+    }),
+  );
+}
+
+/** Returns the name of a revision: the job's uid and the number. */
+export function nameOfRevision({ jobUid, revision }: RevisionKey): string {
   return `${jobUid}/${revision}`;
 }
 

@@ -2,15 +2,17 @@ import { describe, expect, test } from "vitest";
 import { DEFAULT_RETRY_POLICY } from "./next-state.ts";
 import { type SpecRow, toSpec } from "./spec.ts";
 
-const row = (change: Partial<SpecRow>): SpecRow => ({
-  job_uid: "job_1",
-  revision: 1,
-  target: { webhook: { url: "https://example.com/a/b?c=d", method: "PUT", headers: { "X-One": "1" } } },
-  retry_policy: { maxAttempts: 3, minBackoff: "1.5s", maxBackoff: "60s", maxAge: "3600s" },
-  attempt_timeout: "10s",
-  payload: '{"a": 1}',
-  ...change,
-});
+const ofText = (spec: string): SpecRow => ({ job_uid: "job_1", revision: 1, spec });
+const row = (change: Readonly<Record<string, unknown>>): SpecRow =>
+  ofText(
+    JSON.stringify({
+      target: { webhook: { url: "https://example.com/a/b?c=d", method: "PUT", headers: { "X-One": "1" } } },
+      retryPolicy: { maxAttempts: 3, minBackoff: "1.5s", maxBackoff: "60s", maxAge: "3600s" },
+      attemptTimeout: "10s",
+      payload: { a: 1 },
+      ...change,
+    }),
+  );
 
 describe("a specification", () => {
   test("of a webhook is read from the form in which the scheduler writes it", () => {
@@ -25,7 +27,8 @@ describe("a specification", () => {
       destination: "https://example.com",
       retryPolicy: { maxAttempts: 3, minBackoffMs: 1_500, maxBackoffMs: 60_000, maxAgeMs: 3_600_000 },
       attemptTimeoutMs: 10_000,
-      payload: '{"a": 1}',
+      payload: '{"a":1}',
+      waitsForEnd: false,
     });
   });
 
@@ -38,7 +41,9 @@ describe("a specification", () => {
   });
 
   test("without policies gets the defaults, and without a payload gets null", () => {
-    expect(toSpec(row({ retry_policy: null, attempt_timeout: null, payload: null }))).toMatchObject({
+    expect(
+      toSpec(row({ retryPolicy: undefined, attemptTimeout: undefined, payload: undefined })),
+    ).toMatchObject({
       retryPolicy: DEFAULT_RETRY_POLICY,
       attemptTimeoutMs: 30_000,
       payload: "null",
@@ -52,12 +57,25 @@ describe("a specification", () => {
     ["an invalid URL", { target: { webhook: { url: "nowhere" } } }],
     ["a URL of another scheme", { target: { webhook: { url: "file:///etc/passwd" } } }],
     ["a method that is not allowed", { target: { webhook: { url: "http://a/", method: "DELETE" } } }],
-    ["an invalid duration", { attempt_timeout: "soon" }],
-    ["an invalid policy", { retry_policy: [] }],
+    ["an invalid duration", { attemptTimeout: "soon" }],
+    ["an invalid policy", { retryPolicy: [] }],
   ])("that cannot be read becomes unreadable and does not throw: %s", (_, change) => {
     expect(toSpec(row(change))).toMatchObject({
       target: { kind: "unreadable", problem: expect.any(String) },
       retryPolicy: DEFAULT_RETRY_POLICY,
     });
+  });
+
+  test.each(["not json", "", "null", "[]", '{"target":'])(
+    "that is no JSON object becomes unreadable: %s",
+    (text) => {
+      expect(toSpec(ofText(text)).target.kind).toBe("unreadable");
+    },
+  );
+
+  test("keeps the text of its payload exactly", () => {
+    const payload = String.raw`{"z":1e+308,"nul":"\u0000","\u0000":0.1,"half":"\ud800","__proto__":[],"a":"é\n😀"}`;
+    const target = JSON.stringify({ webhook: { url: "https://example.com/" } });
+    expect(toSpec(ofText(`{"target":${target},"payload":${payload},"labels":{}}`)).payload).toBe(payload);
   });
 });

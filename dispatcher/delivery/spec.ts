@@ -30,30 +30,35 @@ export interface Spec {
   readonly attemptTimeoutMs: number;
   /** The job's payload as JSON text. */
   readonly payload: string;
+  /** Whether the job's next trigger may wait for the end of this one (overlap policy BUFFER_ONE or BUFFER_ALL). */
+  readonly waitsForEnd: boolean;
 }
 
-/** A row of scheduler.revisions. Its columns are parts of the proto3 JSON of easycron.v1.Job. */
+/** A row of scheduler.revisions. */
 export interface SpecRow {
   readonly job_uid: string;
   readonly revision: number;
-  readonly target: unknown;
-  readonly retry_policy: unknown;
-  readonly attempt_timeout: string | null;
-  readonly payload: string | null;
+  /** The specification as proto3 JSON text of easycron.v1.Job. */
+  readonly spec: string;
 }
 
 const DEFAULT_ATTEMPT_TIMEOUT_MS = 30_000;
 
-/** Converts a row to a specification. Never throws: a row that cannot be read gets a target of kind `unreadable`. */
+/**
+ * Reads the specification of a row. Never throws: a row that cannot be read gets a target of kind `unreadable`. The
+ * payload is printed as the scheduler prints it, so its text is the same as in the row.
+ */
 export function toSpec(row: SpecRow): Spec {
   try {
-    const target = parseTarget(row.target);
+    const spec = toRecord(JSON.parse(row.spec), "the specification");
+    const target = parseTarget(spec.target);
     return {
       target,
       destination: target.kind === "webhook" ? target.origin : `plugin ${target.plugin}`,
-      retryPolicy: parseRetryPolicy(row.retry_policy),
-      attemptTimeoutMs: parseDurationMs(row.attempt_timeout) ?? DEFAULT_ATTEMPT_TIMEOUT_MS,
-      payload: row.payload ?? "null",
+      retryPolicy: parseRetryPolicy(spec.retryPolicy),
+      attemptTimeoutMs: parseDurationMs(spec.attemptTimeout) ?? DEFAULT_ATTEMPT_TIMEOUT_MS,
+      payload: JSON.stringify(spec.payload ?? null),
+      waitsForEnd: isBuffer(spec.overlapPolicy),
     };
   } catch (error) {
     return unreadableSpec(error instanceof Error ? error.message : String(error));
@@ -68,7 +73,12 @@ export function unreadableSpec(problem: string): Spec {
     retryPolicy: DEFAULT_RETRY_POLICY,
     attemptTimeoutMs: DEFAULT_ATTEMPT_TIMEOUT_MS,
     payload: "null",
+    waitsForEnd: true,
   };
+}
+
+function isBuffer(overlapPolicy: unknown): boolean {
+  return overlapPolicy === "OVERLAP_POLICY_BUFFER_ONE" || overlapPolicy === "OVERLAP_POLICY_BUFFER_ALL";
 }
 
 function parseTarget(value: unknown): Exclude<SpecTarget, { kind: "unreadable" }> {

@@ -63,10 +63,7 @@ function deliver(url: string, attemptTimeout = "2s") {
   const spec: Spec = toSpec({
     job_uid: "job_1",
     revision: 1,
-    target: { webhook: { url } },
-    retry_policy: null,
-    attempt_timeout: attemptTimeout,
-    payload: null,
+    spec: JSON.stringify({ target: { webhook: { url } }, attemptTimeout }),
   });
   if (spec.target.kind !== "webhook") throw new Error("no webhook");
   const keys = [createSecretKey(Buffer.alloc(32, 1))];
@@ -225,10 +222,10 @@ test("a webhook attempt whose request cannot be written is NOT_SENT", async () =
   const spec = toSpec({
     job_uid: "job_1",
     revision: 1,
-    target: { webhook: { url, headers: { "x-bad": "line\nbreak" } } },
-    retry_policy: null,
-    attempt_timeout: "1s",
-    payload: null,
+    spec: JSON.stringify({
+      target: { webhook: { url, headers: { "x-bad": "line\nbreak" } } },
+      attemptTimeout: "1s",
+    }),
   });
   if (spec.target.kind !== "webhook") throw new Error("no webhook");
   const keys = [createSecretKey(Buffer.alloc(32, 1))];

@@ -11,36 +11,75 @@ export interface AttemptEvent {
   readonly cause: unknown;
 }
 
+/** A monthly partition that could not be made yet. */
+export interface PartitionLateEvent {
+  readonly partition: string;
+  /** For how long it has been tried. */
+  readonly triedMs: number;
+  /** The time until its month begins; negative if it has begun. */
+  readonly leftMs: number;
+  /** Why the last try failed. */
+  readonly error: unknown;
+}
+
+/** What holds back the removal of dead rows. */
+export interface OldSnapshotEvent {
+  readonly kind: "SESSION" | "PREPARED" | "SLOT";
+  /** The server process of a SESSION. */
+  readonly pid: number | null;
+  /** The application name of a SESSION, the id of a PREPARED transaction, or the name of a replication SLOT. */
+  readonly name: string;
+  readonly ageMs: number;
+}
+
 /**
  * The events that a dispatcher emits. Logs and tests listen to them.
  *
  * | event | when |
  * | --- | --- |
  * | accepted | a batch of trigger events is durable: how many were recorded, and how many of them are held |
- * | claimed | a claim was answered: how many attempts will start, and how many triggers are no longer wanted |
+ * | claimed | a claim was answered: how many attempts will start, how many triggers are no longer wanted, and how many are tried again because their row is locked or because they are not due yet |
  * | attempt | an attempt has ended |
  * | recorded | results are durable: the ids of their triggers |
  * | taken | triggers without an owner were taken: how many |
+ * | takenFromStalled | triggers of stalled instances were taken: how many, and of which instances |
  * | released | triggers of an instance were released: how many, and of which instance |
  * | leased | a lease was taken under a new instance id |
  * | leaseLost | the lease expired before it was renewed |
  * | trouble | a part of the dispatcher failed and tries again; repeated while it fails, with the failures since |
  * | recovered | a part works again: after how many failures |
+ * | partitionMade | a monthly partition was made: its name |
+ * | partitionLate | a monthly partition could not be made: its name, since when, and the time until its month begins |
+ * | oldSnapshot | something holds back the removal of dead rows for too long: what, and for how long |
  * | lagging | the oldest result has waited for more than a second: for how long, and how many wait |
+ * | setAside | items failed alone: of which kind, how many, the ids of the first ten, the error of one of them, and after how long the first is tried again |
  * | idle | nothing is due, in flight or waiting to be recorded |
  */
 export interface DispatcherEvents {
   accepted: [{ readonly recorded: number; readonly held: number }];
-  claimed: [{ readonly started: number; readonly refused: number }];
+  claimed: [{ readonly started: number; readonly refused: number; readonly postponed: number }];
   attempt: [AttemptEvent];
   recorded: [{ readonly triggerIds: readonly string[] }];
   taken: [{ readonly count: number }];
+  takenFromStalled: [{ readonly instances: readonly string[]; readonly count: number }];
   released: [{ readonly instance: string; readonly count: number }];
   leased: [{ readonly instance: string }];
   leaseLost: [{ readonly instance: string }];
   trouble: [{ readonly part: string; readonly error: unknown; readonly failures?: number }];
   recovered: [{ readonly part: string; readonly failures: number }];
+  partitionMade: [{ readonly partition: string }];
+  partitionLate: [PartitionLateEvent];
+  oldSnapshot: [OldSnapshotEvent];
   lagging: [{ readonly lagMs: number; readonly waiting: number }];
+  setAside: [
+    {
+      readonly kind: string;
+      readonly count: number;
+      readonly ids: readonly string[];
+      readonly pauseMs: number;
+      readonly error: unknown;
+    },
+  ];
   idle: [];
 }
 

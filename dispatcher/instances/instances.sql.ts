@@ -5,8 +5,8 @@ import { statement } from "../../db/statement.ts";
 /** Adds instance $1, which was started at $2, with a lease of $3 milliseconds from now. */
 export const instanceInsert = statement<{ id: string }>(
   "instanceInsert",
-  `insert into dispatcher.instances (id, start_time, lease_until)
-   values ($1, $2, now() + $3::integer * interval '1 millisecond') returning id`,
+  `insert into dispatcher.instances (id, start_time, lease_until, alive_time)
+   values ($1, $2, now() + $3::integer * interval '1 millisecond', now()) returning id`,
 );
 
 /** Renews the lease of instance $1 to $2 milliseconds from now, unless it has expired. */
@@ -16,20 +16,43 @@ export const instanceRenewIfLive = statement<{ id: string }>(
     where id = $1 and lease_until > now() returning id`,
 );
 
-/**
- * Lists the instances whose lease has expired, and the owners of unfinished triggers that have no row in instances. The
- * recursive query finds the owners by jumping from one to the next in the index, so it reads no trigger in between.
- */
+/** Records that the process of instance $1 runs. */
+export const instanceBeat = statement<{ id: string }>(
+  "instanceBeat",
+  `update dispatcher.instances set alive_time = now() where id = $1 returning id`,
+);
+
+/** Lists the instances whose lease has expired. */
 export const instanceListDead = statement<{ id: string }>(
   "instanceListDead",
+  `select id from dispatcher.instances where lease_until <= now()`,
+);
+
+/**
+ * Lists the instances that have shown no sign of life for $2 milliseconds, if instance $1 has a valid lease and has
+ * shown one within $3 milliseconds. If PostgreSQL is slow, instance $1 has not either, and nobody counts as stalled.
+ */
+export const instanceListStalled = statement<{ id: string }>(
+  "instanceListStalled",
+  `select i.id from dispatcher.instances i
+    where i.id <> $1 and i.alive_time < now() - $2::integer * interval '1 millisecond'
+      and exists (select from dispatcher.instances me
+                   where me.id = $1 and me.lease_until > now()
+                     and me.alive_time > now() - $3::integer * interval '1 millisecond')`,
+);
+
+/**
+ * Lists the owners of unfinished triggers that have no row in instances. The recursive query finds the owners by jumping
+ * from one to the next in the index. While a long snapshot keeps dead rows, each jump reads over those of one owner.
+ */
+export const instanceListStrangers = statement<{ id: string }>(
+  "instanceListStrangers",
   `with recursive owners as (
      select (select min(owner) from dispatcher.triggers where end_time is null and owner > '') as id
       union all
      select (select min(t.owner) from dispatcher.triggers t where t.end_time is null and t.owner > o.id)
        from owners o where o.id is not null
    )
-   select id from dispatcher.instances where lease_until <= now()
-    union
    select o.id from owners o
     where o.id is not null and not exists (select from dispatcher.instances i where i.id = o.id)`,
 );
@@ -46,14 +69,16 @@ export const instanceDeleteIfIdle = statement<{ id: string }>(
  * Releases at most $3 triggers of instance $1 at $2: the triggers $6, or any if $6 is null. A RUNNING trigger becomes
  * RETRYING and due at once, or CANCELLED if it is no longer wanted. Its attempt is recorded as UNKNOWN under one of the
  * ids $4, with the error $5. The recorded start of a first attempt is exact; for a later attempt, it is the due time.
- * Rows that another transaction has locked are left for the next call.
+ * Rows that another transaction has locked are left for the next call. Reads only triggers that are due at $7 or later,
+ * so that a call does not read again what the calls before it have released. Returns each trigger with the due time that
+ * it had.
  */
-export const instanceReleaseTriggers = statement<{ id: string }>(
+export const instanceReleaseTriggers = statement<{ id: string; due_time: number }>(
   "instanceReleaseTriggers",
   `with freed as materialized (
-     select id, fire_time, state, attempt_count, greatest(start_time, due_time) as attempt_time
+     select id, fire_time, due_time, state, attempt_count, greatest(start_time, due_time) as attempt_time
        from dispatcher.triggers
-      where owner = $1 and end_time is null and ($6::text[] is null or id = any ($6))
+      where owner = $1 and end_time is null and due_time >= $7 and ($6::text[] is null or id = any ($6))
       order by owner, due_time limit $3 for update skip locked
    ), lost as materialized (
      select f.*, ($4::text[])[row_number() over ()] as attempt_id from freed f where f.state = 'RUNNING'
@@ -71,7 +96,22 @@ export const instanceReleaseTriggers = statement<{ id: string }>(
           due_time = case when t.state = 'RUNNING' then $2 else t.due_time end,
           end_time = case when t.state = 'RUNNING' and t.cancel_time is not null then $2 end
     where t.id = any (array(select id from freed)) and t.owner = $1
-   returning t.id`,
+   returning t.id, (select f.due_time from freed f where f.id = t.id) as due_time`,
+);
+
+/**
+ * Removes the owner, instance $1, of at most $3 triggers that are due after $2 and have no attempt in flight, earliest
+ * first. Rows that another transaction has locked are left.
+ */
+export const instanceGiveUpWaiting = statement<{ id: string; due_time: number }>(
+  "instanceGiveUpWaiting",
+  `update dispatcher.triggers t set owner = null
+    where t.id = any (array(
+            select id from dispatcher.triggers
+             where owner = $1 and end_time is null and due_time > $2 and state in ('PENDING', 'RETRYING')
+             order by owner, due_time limit $3 for update skip locked))
+      and t.owner = $1 and t.state in ('PENDING', 'RETRYING')
+   returning t.id, t.due_time`,
 );
 
 /**

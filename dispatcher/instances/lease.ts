@@ -3,7 +3,7 @@ import type { Database } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
 import type { Clock } from "../../mesh/clock.ts";
 import type { Events } from "../events/events.ts";
-import { instanceInsert, instanceRenewIfLive } from "./instances.sql.ts";
+import { instanceBeat, instanceInsert, instanceRenewIfLive } from "./instances.sql.ts";
 
 /** The lease that allows this process to own triggers. */
 export interface Lease {
@@ -13,6 +13,11 @@ export interface Lease {
   isValid(): boolean;
   /** Renews the lease. If it has expired, takes a new lease under a new instance id. Throws SERVICE_UNAVAILABLE. */
   renew(): Promise<void>;
+  /**
+   * Shows the other dispatchers that this process runs. If it does not for 600 ms, they take over what is due. Throws
+   * SERVICE_UNAVAILABLE.
+   */
+  beat(): Promise<void>;
 }
 
 /** What a lease needs. */
@@ -49,6 +54,9 @@ export async function takeLease(parts: LeaseParts): Promise<Lease> {
       return instance;
     },
     isValid: () => monotonicMs() < validUntilMs,
+    beat: async () => {
+      await database.query(instanceBeat, [instance]);
+    },
     renew: async () => {
       const sentAtMs = monotonicMs();
       const renewed = await database.query(instanceRenewIfLive, [instance, leaseMs]);

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Work } from "./lane.ts";
-import { createLanes, type LaneLimits, type Lanes } from "./lanes.ts";
+import { createLanes, type LaneLimits, type Lanes, toLaneLimits } from "./lanes.ts";
 
 const limits: LaneLimits = { total: 64, perLane: 4, claimedPerLane: 8, claimedTotal: 200 };
 
@@ -126,6 +126,35 @@ describe("lanes", () => {
     }
     expect(advance(lanes)).toHaveLength(56);
     for (let each = 0; each < 20; each++) lanes.add("mine", "other", `alive ${each}`);
+    expect(itemsOf(advance(lanes))).toEqual(Array.from({ length: 8 }, () => "mine"));
+  });
+
+  test("start the next items of a project as soon as it uses few slots again, when others use the rest", () => {
+    const lanes = createLanes<string>(limits);
+    for (let project = 0; project < 4; project++) {
+      for (let each = 0; each < 100; each++) lanes.add("hog", `hog ${project}`, `dead ${each}`);
+    }
+    expect(advance(lanes)).toHaveLength(56);
+    for (let each = 0; each < 20; each++) lanes.add("mine", "other", `alive ${each}`);
+    for (const count of [8, 8, 4]) {
+      const mine = advance(lanes);
+      expect(itemsOf(mine)).toEqual(Array.from({ length: count }, () => "mine"));
+      mine.forEach(lanes.ended);
+    }
+  });
+
+  test("start a project's items at once when a thousand others have eight hung requests each", () => {
+    const lanes = createLanes<string>(toLaneLimits({ deliveryConcurrency: 8_192, originConcurrency: 64 }));
+    for (let project = 0; project < 1_000; project++) {
+      for (let each = 0; each < 8; each++) lanes.add("hung", `p${project}`, "hung");
+    }
+    // A round claims as many as may be claimed at once, and starts them.
+    const rounds = [advance(lanes), advance(lanes), advance(lanes)].map(({ length }) => length);
+    expect(rounds).toEqual([4_096, 3_904, 0]);
+    for (let each = 0; each < 20; each++) lanes.add("mine", "other", "alive");
+    const first = advance(lanes);
+    expect(itemsOf(first)).toEqual(Array.from({ length: 8 }, () => "mine"));
+    first.forEach(lanes.ended);
     expect(itemsOf(advance(lanes))).toEqual(Array.from({ length: 8 }, () => "mine"));
   });
 

@@ -28,6 +28,20 @@ export interface LaneLimits {
 }
 
 /**
+ * Converts the configured limits. The places for claims do not grow with those for attempts: a claim is made shortly
+ * before its attempt starts, however many attempts are in flight.
+ */
+export function toLaneLimits(config: {
+  readonly deliveryConcurrency: number;
+  readonly originConcurrency: number;
+}): LaneLimits {
+  const { deliveryConcurrency: total, originConcurrency: perLane } = config;
+  return { total, perLane, claimedPerLane: 16 * perLane, claimedTotal: Math.min(4 * total, MAX_CLAIMED) };
+}
+
+const MAX_CLAIMED = 4_096;
+
+/**
  * Due items, sorted into lanes by project and destination. Each item passes through four stages: waiting (due),
  * claiming (a claim is under way), ready (claimed), in flight. Lanes take turns, both at claiming and at starting.
  *

@@ -38,6 +38,8 @@ interface Group<M> {
   readonly parked: Fifo<M>;
   /** Late members that wait because late members have used up their part of that share. */
   readonly parkedLate: Fifo<M>;
+  /** Members that wait because only the reserve is left, and the group uses more than a few places. */
+  readonly held: Fifo<M>;
 }
 
 /** Makes a turnstile with `total` places. */
@@ -48,8 +50,8 @@ export function createTurnstile<M extends Member>(total: number): Turnstile<M> {
   const open = Math.max(1, total - Math.floor(total * RESERVE));
   const groups = new Map<string, Group<M>>();
   const waiting = createFifo<M>();
-  // Members that wait because only the reserve is left.
-  const held = createFifo<M>();
+  // The groups with held members, in turn.
+  const holding = new Set<Group<M>>();
   // Late members that wait because late members have used up their part of all places.
   const heldLate = createFifo<M>();
   const known = new Set<M>();
@@ -59,7 +61,13 @@ export function createTurnstile<M extends Member>(total: number): Turnstile<M> {
   const groupOf = ({ groupId }: M): Group<M> => {
     const found = groups.get(groupId);
     if (found !== undefined) return found;
-    const group: Group<M> = { inside: 0, lateInside: 0, parked: createFifo(), parkedLate: createFifo() };
+    const group: Group<M> = {
+      inside: 0,
+      lateInside: 0,
+      parked: createFifo(),
+      parkedLate: createFifo(),
+      held: createFifo(),
+    };
     groups.set(groupId, group);
     return group;
   };
@@ -70,11 +78,24 @@ export function createTurnstile<M extends Member>(total: number): Turnstile<M> {
     if (group !== undefined && group.inside >= perGroup) return group.parked;
     if (group !== undefined && member.isLate && group.lateInside >= latePerGroup) return group.parkedLate;
     if (member.isLate && lateInside >= lateTotal) return heldLate;
-    return group !== undefined && group.inside >= FEW && inside >= open ? held : undefined;
+    if (group === undefined || group.inside < FEW || inside < open) return undefined;
+    holding.add(group);
+    return group.held;
+  };
+
+  // Returns a held member of the group whose turn it is.
+  const nextHeld = (): M | undefined => {
+    for (const group of holding) {
+      holding.delete(group);
+      const member = group.held.shift();
+      if (group.held.size > 0) holding.add(group);
+      if (member !== undefined) return member;
+    }
+    return undefined;
   };
 
   const nextInLine = (): M | undefined =>
-    (inside < open ? held.shift() : undefined) ??
+    (inside < open ? nextHeld() : undefined) ??
     (lateInside < lateTotal ? heldLate.shift() : undefined) ??
     waiting.shift();
 
@@ -127,6 +148,9 @@ export function createTurnstile<M extends Member>(total: number): Turnstile<M> {
         unpark(group.parkedLate, group.lateInside === 0 ? group.parkedLate.size : count);
       }
       unpark(group.parked, group.inside === 0 ? group.parked.size : count);
+      // A group that uses few places again may use the reserve, however many the others use.
+      if (group.inside < FEW) unpark(group.held, group.inside === 0 ? group.held.size : count);
+      if (group.held.size === 0) holding.delete(group);
       if (group.inside === 0) groups.delete(member.groupId);
     },
   };

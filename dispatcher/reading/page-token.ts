@@ -1,3 +1,4 @@
+import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import { type ListIdentity, pageTokenInvalid, readPageToken, toPageToken } from "../../mesh/page-token.ts";
 
 /** The last trigger of a page. */
@@ -15,11 +16,24 @@ export function toTriggerPageToken(list: ListIdentity, place: PagePlace): string
   return toPageToken(list, `${place.fireTimeMs}/${place.id}`);
 }
 
-/** Returns the trigger after which the page begins. Throws PAGE_TOKEN_INVALID for a token of another list. */
-export function readTriggerPageToken(list: ListIdentity, token: string): PagePlace {
+/**
+ * Returns the trigger after which the page begins. Throws PAGE_TOKEN_INVALID for a token of another list, or for a place
+ * that is not before the end of the list's time range.
+ */
+export function readTriggerPageToken(
+  list: ListIdentity,
+  token: string,
+  endTime: Timestamp | undefined,
+): PagePlace {
   const [time, id] = readPageToken(list, token).split("/");
   const fireTimeMs = Number(time);
-  if (id === undefined || !Number.isSafeInteger(fireTimeMs) || Math.abs(fireTimeMs) > MAX_TIME_MS) {
+  const lastMs = endTime === undefined ? MAX_TIME_MS : timestampMs(endTime);
+  if (
+    id === undefined ||
+    !Number.isSafeInteger(fireTimeMs) ||
+    fireTimeMs < -MAX_TIME_MS ||
+    fireTimeMs > lastMs
+  ) {
     throw pageTokenInvalid(token);
   }
   return { fireTimeMs, id };

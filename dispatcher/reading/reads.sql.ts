@@ -35,7 +35,8 @@ export interface AttemptView {
   readonly response_body: string;
 }
 
-const COLUMNS = `t.id, t.fire_time, t.effective_time, t.due_time, t.job_uid, t.job_name, t.revision, t.kind, t.state,
+/** The columns of a `TriggerView`, of a table or subquery `t`. */
+export const TRIGGER_COLUMNS = `t.id, t.fire_time, t.effective_time, t.due_time, t.job_uid, t.job_name, t.revision, t.kind, t.state,
   t.seq, t.attempt_count, t.create_time, t.start_time, t.end_time, t.zone_data`;
 
 /**
@@ -44,37 +45,8 @@ const COLUMNS = `t.id, t.fire_time, t.effective_time, t.due_time, t.job_uid, t.j
  */
 export const triggerById = statement<TriggerView>(
   "triggerById",
-  `with found as materialized (select ${COLUMNS}, t.project_id from dispatcher.triggers t where t.id = $1)
+  `with found as materialized (select ${TRIGGER_COLUMNS}, t.project_id from dispatcher.triggers t where t.id = $1)
    select * from found where project_id = $2`,
-);
-
-/**
- * Lists at most $7 triggers of project $1, newest nominal time first: in state $2 if that is not null, with nominal
- * times from $3 and before $4, after the cursor ($5, $6) of nominal time and id.
- */
-export const triggerListByProject = statement<TriggerView>(
-  "triggerListByProject",
-  `select ${COLUMNS} from dispatcher.triggers t
-    where t.project_id = $1 and ($2::text is null or t.state = $2) and t.fire_time >= $3 and t.fire_time < $4
-      and t.fire_time <= $5 and (t.fire_time, t.id) < ($5, $6)
-    order by t.fire_time desc, t.id desc limit $7`,
-);
-
-/**
- * Like triggerListByProject, but only triggers of the jobs $8. A job belongs to one project, so the project may be
- * checked after the inner limit.
- */
-export const triggerListByJobs = statement<TriggerView>(
-  "triggerListByJobs",
-  `select t.* from unnest($8::text[]) as job (uid)
-    cross join lateral (
-      select ${COLUMNS}, t.project_id from dispatcher.triggers t
-       where t.job_uid = job.uid and ($2::text is null or t.state = $2)
-         and t.fire_time >= $3 and t.fire_time < $4 and t.fire_time <= $5 and (t.fire_time, t.id) < ($5, $6)
-       order by t.fire_time desc, t.id desc limit $7
-    ) t
-   where t.project_id = $1
-   order by t.fire_time desc, t.id desc limit $7`,
 );
 
 /** Lists the ended attempts of trigger $1, whose nominal time is $2, first attempt first. */

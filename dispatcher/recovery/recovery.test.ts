@@ -2,8 +2,10 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { createPool, type Pool } from "../../db/pool.ts";
 import { createEvents } from "../events/events.ts";
 import { createGround, type Ground, randomId } from "../testing/ground.ts";
+import { HELD_LIMITS } from "../waiting/held-bytes.ts";
 import { createHolding } from "../waiting/holding.ts";
-import { sweepOwn } from "./recovery.ts";
+import { createFullScan } from "./full-scan.ts";
+import { type RecoveryParts, releaseStrangers, sweepOwn } from "./recovery.ts";
 
 let ground: Ground;
 let database: Pool;
@@ -33,8 +35,21 @@ async function addOwn(state: string, attempts: number, agoMs: number): Promise<s
   return id;
 }
 
+/** What recovery needs, for an instance that holds nothing. */
+function partsOf(instance: string): RecoveryParts {
+  return {
+    database,
+    clock: { now: () => nowMs },
+    events: createEvents(),
+    lease: { instance, isValid: () => true, renew: async () => {}, beat: async () => {} },
+    holding: createHolding(HELD_LIMITS),
+    hold: () => {},
+    mayTake: () => true,
+  };
+}
+
 test("the sweep releases only triggers that are overdue, owned by this instance and not in its memory", async () => {
-  const holding = createHolding(10);
+  const holding = createHolding({ projectBytes: 10_000, totalBytes: 10_000 });
   const lost = await Promise.all(Array.from({ length: 1_500 }, () => addOwn("PENDING", 0, 60_000)));
   const running = await addOwn("RUNNING", 1, 60_000);
   const recent = await addOwn("PENDING", 0, 5_000);
@@ -58,9 +73,8 @@ test("the sweep releases only triggers that are overdue, owned by this instance 
     attemptCount: 0,
     attemptBase: 0,
   });
-  const lease = { instance: "inst_me", isValid: () => true, renew: async () => {} };
-  const clock = { now: () => nowMs };
-  await sweepOwn({ database, clock, events: createEvents(), lease, holding, hold: () => {} });
+  const parts = { ...partsOf("inst_me"), holding };
+  await sweepOwn(parts, createFullScan(0));
 
   const rows = await ground.sql("select id, state, owner, due_time from dispatcher.triggers");
   const byId = new Map(rows.map((row) => [row.id, row]));
@@ -71,4 +85,13 @@ test("the sweep releases only triggers that are overdue, owned by this instance 
   expect(await ground.sql("select trigger_id, number, outcome from dispatcher.attempts")).toEqual([
     { trigger_id: running, number: 1, outcome: "UNKNOWN" },
   ]);
+});
+
+test("triggers whose owner has no instance row are released", async () => {
+  const id = await addOwn("PENDING", 0, 60_000);
+  await ground.sql("update dispatcher.triggers set owner = 'inst_nobody' where id = $1", [id]);
+  await ground.sql("insert into dispatcher.instances values ('inst_me', now(), now() + interval '1 minute')");
+  await releaseStrangers(partsOf("inst_me"));
+  const rows = await ground.sql("select id, owner from dispatcher.triggers where id = $1", [id]);
+  expect(rows).toEqual([{ id, owner: null }]);
 });

@@ -8,12 +8,14 @@ import {
   instanceDeleteIfIdle,
   instanceListDead,
   instanceListOverdue,
+  instanceListStrangers,
   instanceReleaseTriggers,
 } from "../instances/instances.sql.ts";
 import type { Lease } from "../instances/lease.ts";
 import { type HeldTrigger, toHeldTrigger } from "../waiting/held-trigger.ts";
 import type { Holding } from "../waiting/holding.ts";
 import { triggerTakeDue } from "../waiting/triggers.sql.ts";
+import type { FullScan } from "./full-scan.ts";
 
 /** What recovery needs. */
 export interface RecoveryParts {
@@ -24,17 +26,21 @@ export interface RecoveryParts {
   readonly holding: Holding;
   /** Holds triggers that this instance owns. */
   readonly hold: (triggers: readonly HeldTrigger[]) => void;
+  /** Whether triggers may be taken: not while this dispatcher stops. */
+  readonly mayTake: () => boolean;
 }
 
 const RELEASE_LIMIT = 1_000;
 const TAKE_LIMIT = 1_000;
 const SWEEP_LIMIT = 1_000;
-/** No more triggers are taken while this many are held. Triggers that are accepted do not count against it. */
-const MAX_HELD = 100_000;
 /**
  * If this instance owns a trigger that is overdue by this much and does not hold it, the trigger is lost from memory.
  */
 const OVERDUE_MS = 15_000;
+/** A scan that does not read everything reads what has been due for less than this. */
+const RECENT_MS = 30_000;
+/** The same for the sweep, which looks for what is overdue. */
+const RECENTLY_OVERDUE_MS = OVERDUE_MS + 60_000;
 
 const LOST =
   "The process that made this attempt ended before the outcome was known; the delivery may have arrived.";
@@ -43,16 +49,29 @@ const LOST =
  * Releases the triggers of dispatchers whose lease has run out; those that were RUNNING are retried at once. Then takes
  * and holds the triggers that have no owner and are due soon, earliest first.
  */
-export async function takeOver(parts: RecoveryParts): Promise<void> {
-  await releaseDead(parts);
-  await takeDue(parts);
+export async function takeOver(parts: RecoveryParts, scan: FullScan): Promise<void> {
+  const dead = await parts.database.query(instanceListDead);
+  // What is released may have been due for long.
+  if ((await releaseInstances(parts, dead)) > 0) scan.request();
+  await scan.run((isFull) => takeDue(parts, isFull ? 0 : parts.clock.now() - RECENT_MS));
 }
 
-async function releaseDead(parts: RecoveryParts): Promise<void> {
-  for (const { id } of await parts.database.query(instanceListDead)) {
+/**
+ * Releases the triggers whose owner has no row in instances. There should be none. The statement may read many dead
+ * rows, so it is to be called every few minutes.
+ */
+export async function releaseStrangers(parts: RecoveryParts): Promise<void> {
+  await releaseInstances(parts, await parts.database.query(instanceListStrangers));
+}
+
+async function releaseInstances(parts: RecoveryParts, instances: readonly { id: string }[]): Promise<number> {
+  let sum = 0;
+  for (const { id } of instances) {
     const count = await releaseAll(parts, id);
     if (count > 0) parts.events.emit("released", { instance: id, count });
+    sum += count;
   }
+  return sum;
 }
 
 /**
@@ -64,10 +83,11 @@ export async function releaseAll(
   instance: string,
 ): Promise<number> {
   let count = 0;
-  for (;;) {
-    const released = await release(parts, instance, null);
-    count += released;
-    if (released < RELEASE_LIMIT) break;
+  for (let fromMs = 0; ; ) {
+    const released = await release(parts, instance, { ids: null, fromMs });
+    count += released.length;
+    if (released.length < RELEASE_LIMIT) break;
+    fromMs = Math.max(...released.map(({ due_time }) => due_time));
   }
   await parts.database.query(instanceDeleteIfIdle, [instance]);
   return count;
@@ -76,28 +96,31 @@ export async function releaseAll(
 async function release(
   { database, clock }: Pick<RecoveryParts, "database" | "clock">,
   instance: string,
-  ids: readonly string[] | null,
-): Promise<number> {
+  { ids, fromMs }: { readonly ids: readonly string[] | null; readonly fromMs: number },
+): Promise<{ due_time: number }[]> {
   const nowMs = clock.now();
   const attemptIds = Array.from({ length: ids?.length ?? RELEASE_LIMIT }, () => newAttemptId(nowMs));
-  const values = [instance, toSqlTime(nowMs), RELEASE_LIMIT, attemptIds, LOST, ids];
-  return (await database.query(instanceReleaseTriggers, values)).length;
+  const values = [instance, toSqlTime(nowMs), RELEASE_LIMIT, attemptIds, LOST, ids, toSqlTime(fromMs)];
+  return database.query(instanceReleaseTriggers, values);
 }
 
-async function takeDue(parts: RecoveryParts): Promise<void> {
+/** Takes what is due at `fromMs` or later. */
+async function takeDue(parts: RecoveryParts, fromMs: number): Promise<void> {
   const { database, clock, lease, holding } = parts;
-  while (lease.isValid()) {
-    const room = Math.min(TAKE_LIMIT, MAX_HELD - holding.size);
-    if (room <= 0) return;
+  let nextMs = fromMs;
+  while (lease.isValid() && parts.mayTake()) {
+    if (!holding.hasRoom()) return;
     const { instance } = lease;
     const horizon = toSqlTime(clock.now() + HORIZON_MS);
-    const { all, late } = holding.crowded();
-    const rows = await database.query(triggerTakeDue, [instance, horizon, room, all, late]);
+    const { all, late, noLate } = holding.crowded();
+    const values = [instance, horizon, TAKE_LIMIT, all, late, noLate, toSqlTime(nextMs)];
+    const rows = await database.query(triggerTakeDue, values);
     if (rows.length > 0) parts.events.emit("taken", { count: rows.length });
     // If the lease was lost meanwhile, these triggers are released with the others of the old instance id.
     if (instance !== lease.instance) return;
     parts.hold(rows.map(toHeldTrigger));
-    if (rows.length < room) return;
+    if (rows.length < TAKE_LIMIT) return;
+    nextMs = Math.max(...rows.map(({ due_time }) => due_time));
   }
 }
 
@@ -105,18 +128,23 @@ async function takeDue(parts: RecoveryParts): Promise<void> {
  * Releases overdue triggers that this instance owns and does not hold. There are such triggers when the answer to a
  * statement was lost.
  */
-export async function sweepOwn(parts: RecoveryParts): Promise<void> {
+export async function sweepOwn(parts: RecoveryParts, scan: FullScan): Promise<void> {
+  await scan.run((isFull) => sweep(parts, isFull ? 0 : parts.clock.now() - RECENTLY_OVERDUE_MS));
+}
+
+/** Sweeps what is due at `fromMs` or later. */
+async function sweep(parts: RecoveryParts, fromMs: number): Promise<void> {
   const { database, clock, lease, holding } = parts;
   const { instance } = lease;
   const overdue = toSqlTime(clock.now() - OVERDUE_MS);
-  let after = { id: "", due_time: 0 };
+  let after = { id: "", due_time: fromMs };
   for (;;) {
     const values = [instance, overdue, toSqlTime(after.due_time), after.id, SWEEP_LIMIT];
     const rows = await database.query(instanceListOverdue, values);
     const lost = rows.map(({ id }) => id).filter((id) => !holding.has(id));
     if (lost.length > 0) {
-      const count = await release(parts, instance, lost);
-      parts.events.emit("released", { instance, count });
+      const released = await release(parts, instance, { ids: lost, fromMs: 0 });
+      parts.events.emit("released", { instance, count: released.length });
     }
     const last = rows.at(-1);
     if (last === undefined || rows.length < SWEEP_LIMIT) return;

@@ -1,5 +1,13 @@
 import { statement } from "../../db/statement.ts";
 
+/** The condition under which a result changes its trigger; `changes` is the parameter with the changes by trigger id. */
+const concerns = (changes: string) => `(
+          (t.state = 'RUNNING' and t.attempt_count = (${changes}::jsonb -> t.id -> 1)::integer)
+       or (${changes}::jsonb -> t.id ->> 0 = 'SUCCEEDED' and t.state in ('PENDING', 'RUNNING', 'RETRYING'))
+       or (t.state = 'RETRYING' and ${changes}::jsonb -> t.id ->> 0 = 'RETRYING'
+           and t.attempt_count = (${changes}::jsonb -> t.id -> 1)::integer
+           and t.owner is not distinct from ${changes}::jsonb -> t.id ->> 5))`;
+
 /**
  * Records ended attempts ($1 to $10; nominal times from $11 to $12) and changes their triggers. $13 has the changes by
  * trigger id: the new state, the attempt's number, its end, its start if it was the first attempt, and for RETRYING the
@@ -16,10 +24,16 @@ import { statement } from "../../db/statement.ts";
  * one) replaces it by the exact start. A trigger that is no longer wanted (it has a cancel_time) becomes CANCELLED
  * instead of RETRYING or EXHAUSTED. Returns the changed triggers with their new state. Triggers are looked up in a JSON
  * object and not joined, for the reason given in triggers.sql.ts.
+ *
+ * A trigger that another transaction has locked is not changed, so that it does not delay the others. Its attempt is
+ * recorded all the same.
  */
 export const resultRecord = statement<{ id: string; state: string }>(
   "resultRecord",
-  `with recorded as (
+  `with free as materialized (
+     select t.id from dispatcher.triggers t
+      where t.id = any ($1::text[]) and t.fire_time between $11 and $12 for no key update skip locked
+   ), recorded as (
      insert into dispatcher.attempts as a (trigger_id, fire_time, number, id, outcome, start_time, duration_ms,
             status_code, error, response_body)
      select * from unnest($1::text[], $2::timestamptz[], $3::integer[], $4::text[], $5::text[], $6::timestamptz[],
@@ -37,11 +51,16 @@ export const resultRecord = statement<{ id: string; state: string }>(
           start_time = coalesce(($13::jsonb -> t.id ->> 3)::timestamptz, t.start_time),
           due_time = coalesce(($13::jsonb -> t.id ->> 4)::timestamptz, t.due_time),
           owner = case when t.cancel_time is null then $13::jsonb -> t.id ->> 5 end
-    where t.id = any ($1::text[]) and t.fire_time between $11 and $12
-      and ((t.state = 'RUNNING' and t.attempt_count = ($13::jsonb -> t.id -> 1)::integer)
-           or ($13::jsonb -> t.id ->> 0 = 'SUCCEEDED' and t.state in ('PENDING', 'RUNNING', 'RETRYING'))
-           or (t.state = 'RETRYING' and $13::jsonb -> t.id ->> 0 = 'RETRYING'
-               and t.attempt_count = ($13::jsonb -> t.id -> 1)::integer
-               and t.owner is not distinct from $13::jsonb -> t.id ->> 5))
+    where t.id = any (array(select id from free)) and t.fire_time between $11 and $12 and ${concerns("$13")}
    returning t.id, t.state`,
+);
+
+/**
+ * Reads which of the triggers $1 (nominal times from $2 to $3) the changes $4 of `resultRecord` still concern. Does not
+ * wait for locks. To be called for what `resultRecord` has not changed.
+ */
+export const resultReadUnrecorded = statement<{ id: string }>(
+  "resultReadUnrecorded",
+  `select t.id from dispatcher.triggers t
+    where t.id = any ($1::text[]) and t.fire_time between $2 and $3 and ${concerns("$4")}`,
 );

@@ -36,15 +36,16 @@ function createGround(answer: (length: number) => Promise<void>) {
   const recorded: string[] = [];
   const database = {
     query: async (_: unknown, values: readonly unknown[]) => {
-      const length = String(values[0]).split(",").length;
-      lengths.push(length);
-      await answer(length);
-      return [];
+      const changed = String(values[0]).slice(1, -1).split(",");
+      lengths.push(changed.length);
+      await answer(changed.length);
+      return changed.map((id) => ({ id, state: "SUCCEEDED" }));
     },
   } as unknown as Database;
   const results = createResults({
     database,
     events: createEvents(),
+    setAside: { put: async () => new Map(), remove: () => {}, removeOld: async () => {} },
     random: () => 0.5,
     isBusy: () => false,
     onRecorded: ({ trigger }) => recorded.push(trigger.id),

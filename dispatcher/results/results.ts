@@ -1,17 +1,23 @@
+import { isItemFault } from "../../db/item-fault.ts";
 import { type Database, isStatementTimeout } from "../../db/pool.ts";
 import { backoffMs } from "../../mesh/backoff.ts";
-import { EasyCronError } from "../../mesh/errors.ts";
 import { pause } from "../../mesh/pause.ts";
 import type { Events } from "../events/events.ts";
-import { recordResults } from "./record-results.ts";
+import type { SetAside } from "../set-aside/set-aside.ts";
+import { createPutOff, type PutOff } from "./put-off.ts";
+import { type RecordAnswer, recordResults } from "./record-results.ts";
 import type { Result } from "./result.ts";
 
 /** A buffer of results that are not recorded yet. */
 export interface Results {
-  /** How many results are not durable yet. */
+  /** How many results are not durable yet. Those that were put off are not counted. */
   readonly size: number;
   /** How long the oldest of these has waited, in milliseconds; 0 when there is none. */
   readonly lagMs: number;
+  /** How many results were put off. */
+  readonly putOffSize: number;
+  /** Returns how many results of a project were put off. */
+  putOffOf(projectId: string): number;
   add(result: Result): void;
   /** Records what is buffered, for at most `limitMs`. After that, nothing more is recorded. */
   close(limitMs: number): Promise<void>;
@@ -21,6 +27,7 @@ export interface Results {
 export interface ResultsParts {
   readonly database: Database;
   readonly events: Events;
+  readonly setAside: SetAside;
   /** Uniform in [0, 1), as Math.random. */
   readonly random: () => number;
   /**
@@ -42,6 +49,7 @@ interface BufferedResult {
 interface ResultsState {
   readonly parts: ResultsParts;
   readonly elapsedMs: () => number;
+  readonly putOff: PutOff;
   /** Results that no statement has taken yet, oldest first. */
   buffered: BufferedResult[];
   /** How many results of the batch under way are not durable yet. */
@@ -62,6 +70,9 @@ const MAX_BATCH = 1_000;
 /** How long the first result waits for others: normally, and while `isBusy`. */
 const LINGER_MS = 10;
 const BUSY_LINGER_MS = 100;
+/** Stored as the error of an attempt in place of what the customer's endpoint said. */
+const WITHOUT_TEXTS = "What the target answered is not stored, because the database refused it.";
+const CLOSING_PAUSE_MS = 50;
 const FAILURE_PAUSE = { minMs: 50, maxMs: 1_000, jitter: 0.2 };
 
 /**
@@ -71,12 +82,17 @@ const FAILURE_PAUSE = { minMs: 50, maxMs: 1_000, jitter: 0.2 };
  * A statement that fails is repeated until it succeeds, so results survive a database that is away; recording the same
  * result twice changes nothing. A statement that exceeds the pool's time limit is repeated in halves. Later statements
  * are no longer than these halves until one of that length succeeds.
+ *
+ * No result delays the others. One whose trigger is locked by another transaction is put off. A batch that PostgreSQL
+ * refuses is halved until the result is found that it refuses alone. That result is recorded without its texts, the
+ * error and the answer's body; if that is refused too, it is set aside and tried again after a minute or more.
  */
 export function createResults(parts: ResultsParts): Results {
   const elapsedMs = parts.elapsedMs ?? (() => performance.now());
   const state: ResultsState = {
     parts,
     elapsedMs,
+    putOff: createPutOff({ random: parts.random, onDue: (result) => add(state, result) }),
     buffered: [],
     writing: 0,
     oldestWritingMs: undefined,
@@ -93,12 +109,18 @@ export function createResults(parts: ResultsParts): Results {
       const sinceMs = state.oldestWritingMs ?? state.buffered[0]?.sinceMs;
       return sinceMs === undefined ? 0 : elapsedMs() - sinceMs;
     },
-    add: (result) => {
-      state.buffered.push({ result, sinceMs: elapsedMs() });
-      schedule(state);
+    get putOffSize() {
+      return state.putOff.size;
     },
+    putOffOf: state.putOff.countOf,
+    add: (result) => add(state, result),
     close: (limitMs) => close(state, limitMs),
   };
+}
+
+function add(state: ResultsState, result: Result): void {
+  state.buffered.push({ result, sinceMs: state.elapsedMs() });
+  schedule(state);
 }
 
 function sizeOf({ buffered, writing }: ResultsState): number {
@@ -109,7 +131,12 @@ async function close(state: ResultsState, limitMs: number): Promise<void> {
   const limit = pause(limitMs).then(() => {
     state.gaveUp = true;
   });
-  while (sizeOf(state) > 0 && !state.gaveUp) await Promise.race([start(state), limit]);
+  while (sizeOf(state) + state.putOff.briefSize > 0 && !state.gaveUp) {
+    // Results whose triggers are locked get as many more tries as there is time for.
+    if (sizeOf(state) === 0) await Promise.race([pause(CLOSING_PAUSE_MS), limit]);
+    state.putOff.hurry();
+    await Promise.race([start(state), limit]);
+  }
   state.gaveUp = true;
   clearTimeout(state.timer);
 }
@@ -138,42 +165,57 @@ async function writeBatch(state: ResultsState): Promise<void> {
   const batch = taken.map(({ result }) => result);
   state.writing = batch.length;
   state.oldestWritingMs = taken[0]?.sinceMs;
-  await write(state, batch);
+  const recorded = await write(state, batch);
   if (state.gaveUp) return;
   state.oldestWritingMs = undefined;
-  state.parts.events.emit("recorded", { triggerIds: batch.map(({ trigger }) => trigger.id) });
+  state.parts.events.emit("recorded", { triggerIds: recorded.map(({ trigger }) => trigger.id) });
 }
 
 /**
- * Tries to record results until they are durable or PostgreSQL refuses them for good. In that case each result is
- * written alone, so that one bad result does not block the others. A result that is refused alone is dropped; the
- * sweep finds its trigger and makes a new attempt.
+ * Tries to write results until each is durable, put off or set aside. Returns those that are durable. A batch that fails
+ * because of its content or takes too long is written in halves.
  */
-async function write(state: ResultsState, batch: readonly Result[]): Promise<void> {
+async function write(state: ResultsState, batch: readonly Result[]): Promise<readonly Result[]> {
   const { database, events, random } = state.parts;
   for (let failures = 0; !state.gaveUp; ) {
     try {
-      const states = await recordResults(database, batch);
+      const answer = await recordResults(database, batch);
       if (failures > 0) events.emit("recovered", { part: "results", failures });
-      return finish(state, batch, states);
+      return finish(state, batch, answer);
     } catch (error) {
+      const isRefused = isItemFault(error);
       failures += 1;
-      if (failures === 1) events.emit("trouble", { part: "results", error });
-      if (!isTransient(error)) return batch.length > 1 ? writeEach(state, batch) : drop(state, batch);
-      if (batch.length > 1 && isStatementTimeout(error)) return writeHalves(state, batch);
+      // What is refused alone is reported where it is handled.
+      if (failures === 1 && !isRefused) events.emit("trouble", { part: "results", error });
+      if (batch.length > 1 && (isRefused || isStatementTimeout(error))) {
+        return writeHalves(state, batch, isRefused ? state.batchLimit : Math.ceil(batch.length / 2));
+      }
+      const [only] = batch;
+      if (isRefused && only !== undefined) return writeWithoutTexts(state, only, error);
       await pause(backoffMs({ attempt: failures, ...FAILURE_PAUSE, random }));
     }
   }
+  return [];
 }
 
-function isTransient(error: unknown): boolean {
-  return error instanceof EasyCronError && error.reason === "SERVICE_UNAVAILABLE";
-}
-
-function finish(state: ResultsState, batch: readonly Result[], states: ReadonlyMap<string, string>): void {
+function finish(
+  state: ResultsState,
+  batch: readonly Result[],
+  { states, locked }: RecordAnswer,
+): readonly Result[] {
   state.writing -= batch.length;
   if (batch.length >= state.batchLimit) state.batchLimit = Math.min(MAX_BATCH, 2 * state.batchLimit);
-  for (const result of batch) state.parts.onRecorded(result, isHeld(result, states));
+  const recorded = batch.filter(({ trigger }) => !locked.has(trigger.id));
+  for (const result of batch) if (locked.has(result.trigger.id)) state.putOff.add(result);
+  for (const result of recorded) {
+    state.putOff.recorded(result);
+    state.parts.onRecorded(result, isHeld(result, states));
+  }
+  state.parts.setAside.remove(
+    "result",
+    recorded.map(({ attemptId }) => attemptId),
+  );
+  return recorded;
 }
 
 // A trigger that was not changed, or that is CANCELLED now, is not tried again by this instance.
@@ -181,18 +223,43 @@ function isHeld(result: Result, states: ReadonlyMap<string, string>): boolean {
   return result.owner !== null && states.get(result.trigger.id) === "RETRYING";
 }
 
-async function writeEach(state: ResultsState, batch: readonly Result[]): Promise<void> {
-  for (const result of batch) await write(state, [result]);
-}
-
-async function writeHalves(state: ResultsState, batch: readonly Result[]): Promise<void> {
+async function writeHalves(
+  state: ResultsState,
+  batch: readonly Result[],
+  batchLimit: number,
+): Promise<readonly Result[]> {
   const middle = Math.ceil(batch.length / 2);
-  state.batchLimit = middle;
-  await write(state, batch.slice(0, middle));
-  await write(state, batch.slice(middle));
+  state.batchLimit = batchLimit;
+  const first = await write(state, batch.slice(0, middle));
+  return [...first, ...(await write(state, batch.slice(middle)))];
 }
 
-function drop(state: ResultsState, batch: readonly Result[]): void {
-  state.writing -= batch.length;
-  for (const result of batch) state.parts.onRecorded(result, false);
+/**
+ * Writes a result that PostgreSQL refuses: without its texts, because nothing else in it comes from outside. The stored
+ * error says so. If that is refused too, for example because the trigger's row is damaged, the result is set aside.
+ * Its trigger stays held, so that it is not delivered again meanwhile.
+ */
+async function writeWithoutTexts(
+  state: ResultsState,
+  result: Result,
+  refusal: unknown,
+): Promise<readonly Result[]> {
+  const { database, events, setAside } = state.parts;
+  const delivery = { ...result.delivery, error: WITHOUT_TEXTS, responseBody: "" };
+  try {
+    const answer = await recordResults(database, [{ ...result, delivery }]);
+    events.emit("trouble", { part: `the texts of attempt ${result.attemptId}`, error: refusal });
+    return finish(state, [result], answer);
+  } catch (error) {
+    if (!isItemFault(error)) {
+      await pause(FAILURE_PAUSE.maxMs);
+      return write(state, [result]);
+    }
+    const { projectId, jobUid } = result.trigger;
+    const id = result.attemptId;
+    const pauses = await setAside.put("result", [{ id, projectId, jobUid, error: refusal }]);
+    state.writing -= 1;
+    state.putOff.add(result, pauses.get(id));
+    return [];
+  }
 }

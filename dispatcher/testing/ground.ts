@@ -1,7 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import pg from "pg";
-import type { TriggerEvent } from "../../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
+import type {
+  AcceptResponse,
+  TriggerEvent,
+} from "../../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import { DispatcherService } from "../../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import { TriggerKind } from "../../gen/easycron/v1/trigger_pb.ts";
 import { createGrpcClient, type GrpcClient } from "../../mesh/grpc-client.ts";
@@ -26,11 +29,9 @@ export interface TestDispatcher {
   readonly service: Service;
   readonly events: Events;
   readonly client: GrpcClient<typeof DispatcherService>;
-  /** Sends a batch over a stream of its own and returns the answer. */
-  accept(
-    events: readonly EventInit[],
-  ): Promise<{ recorded: number; errorCode: number; errorMessage: string }>;
-  stop(): Promise<void>;
+  /** Sends a batch over a stream of its own and returns the answer. The deadline is in epoch milliseconds; 0 is none. */
+  accept(events: readonly EventInit[], deadlineMs?: bigint): Promise<AcceptResponse>;
+  stop(hurry?: AbortSignal): Promise<void>;
 }
 
 /** A database of a test file's own, with what dispatchers need of it. */
@@ -38,6 +39,8 @@ export interface Ground {
   /** Runs SQL as the administrator. */
   // biome-ignore lint/suspicious/noExplicitAny: rows of any statement, looked into by assertions.
   sql(text: string, values?: readonly unknown[]): Promise<any[]>;
+  /** Does something while another transaction has run a statement, such as one that locks a row. */
+  whileHeld<T>(text: string, values: readonly unknown[], work: () => Promise<T>): Promise<T>;
   /** The administrator's connection string, and that of the dispatcher's role. */
   readonly adminUrl: string;
   readonly databaseUrl: string;
@@ -86,6 +89,17 @@ export async function createGround(): Promise<Ground> {
   const running: TestDispatcher[] = [];
   const ground: Ground = {
     sql: async (text, values = []) => (await admin.query(text, [...values])).rows,
+    whileHeld: async (text, values, work) => {
+      const client = await admin.connect();
+      try {
+        await client.query("begin");
+        await client.query(text, [...values]);
+        return await work();
+      } finally {
+        await client.query("rollback");
+        client.release();
+      }
+    },
     adminUrl: database.url(),
     databaseUrl: database.url("dispatcher"),
     addProject: async () => {
@@ -110,10 +124,10 @@ export async function createGround(): Promise<Ground> {
         [uid, projectId, name],
       );
       const full = { name, target: { webhook: { url, method: "POST" } }, attemptTimeout: "30s", ...spec };
-      await admin.query("insert into scheduler.revisions values ($1, 1, $2, now())", [
-        uid,
-        JSON.stringify(full),
-      ]);
+      await admin.query(
+        "insert into scheduler.revisions (job_uid, revision, spec, create_time, facets) values ($1, 1, $2, now(), '{}')",
+        [uid, JSON.stringify(full)],
+      );
       return { uid, name, projectId };
     },
     start: async (env = {}, overrides = {}) => {
@@ -152,20 +166,24 @@ async function startDispatcher(env: NodeJS.ProcessEnv, overrides: Overrides): Pr
     service,
     events,
     client,
-    accept: (batch) => acceptOnce(client, batch),
-    stop: () => {
+    accept: (batch, deadlineMs = 0n) => acceptOnce(client, batch, deadlineMs),
+    stop: (hurry) => {
       stopped ??= (async () => {
         client.close();
-        await service.close();
+        await service.close(hurry);
       })();
       return stopped;
     },
   };
 }
 
-async function acceptOnce(client: GrpcClient<typeof DispatcherService>, events: readonly EventInit[]) {
+async function acceptOnce(
+  client: GrpcClient<typeof DispatcherService>,
+  events: readonly EventInit[],
+  deadlineMs: bigint,
+): Promise<AcceptResponse> {
   const stream = client.accept();
-  await stream.send({ batchId: 1n, events: [...events] });
+  await stream.send({ batchId: 1n, events: [...events], deadlineMs });
   stream.end();
   for await (const answer of stream.responses) return answer;
   throw new Error("The stream ended without an answer.");

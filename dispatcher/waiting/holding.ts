@@ -1,5 +1,6 @@
 import { createDueHeap } from "./due-heap.ts";
-import { type HeldTrigger, isLate } from "./held-trigger.ts";
+import { type Crowded, createHeldBytes, type HeldLimits } from "./held-bytes.ts";
+import type { HeldTrigger } from "./held-trigger.ts";
 
 /**
  * The triggers that this process holds in memory. Some wait for their due time. The others are in a lane, in flight, or
@@ -29,37 +30,38 @@ export interface Holding {
   drop(trigger: HeldTrigger): void;
   /** Stops holding all waiting triggers. */
   dropWaiting(): void;
+  /** Stops holding the waiting triggers that are due after `afterMs`. */
+  dropLater(afterMs: number): void;
   /**
-   * Whether this process holds so many triggers of the project that it should not take this one. For a late trigger,
-   * the limit on late triggers counts too. It is half as high, so that there is always room for triggers on time.
+   * Whether so much memory is in use, by the project or in all, that this process should not take this trigger. For a
+   * late trigger, the limits on late triggers count too. They are half as high, so that there is always room for
+   * triggers on time.
    */
   isCrowded(trigger: HeldTrigger): boolean;
-  /**
-   * Returns the projects of which no trigger should be taken (`all`), and those of which no late one should (`late`).
-   */
-  crowded(): { readonly all: string[]; readonly late: string[] };
+  /** Returns of which projects no trigger, or no late one, should be taken. */
+  crowded(): Crowded;
+  /** Whether there is room for a trigger of some project. */
+  hasRoom(): boolean;
 }
 
 /**
- * Makes an empty holding. A project is crowded when `crowdedAt` of its triggers are held, or half as many late ones.
+ * Makes an empty holding. What exceeds the limits stays in PostgreSQL without an owner until there is room. `onDropped`
+ * is called with each trigger that `drop` is called with, whether it was held or not.
  */
-export function createHolding(crowdedAt: number): Holding {
+export function createHolding(
+  limits: HeldLimits,
+  onDropped: (trigger: HeldTrigger) => void = () => {},
+): Holding {
   const held = new Map<string, HeldTrigger>();
-  const counts = new Map<string, number>();
-  const lateCounts = new Map<string, number>();
-  const lateCrowdedAt = crowdedAt / 2;
+  const bytes = createHeldBytes(limits);
   const waiting = createDueHeap<HeldTrigger>();
-
-  const count = (trigger: HeldTrigger, change: number): void => {
-    addTo(counts, trigger.projectId, change);
-    if (isLate(trigger)) addTo(lateCounts, trigger.projectId, change);
-  };
 
   const drop = (trigger: HeldTrigger): void => {
     const { id } = trigger;
+    onDropped(trigger);
     if (held.get(id) !== trigger) return;
     held.delete(id);
-    count(trigger, -1);
+    bytes.remove(trigger);
   };
 
   return {
@@ -72,8 +74,8 @@ export function createHolding(crowdedAt: number): Holding {
       const { id } = trigger;
       const before = held.get(id);
       if (before !== undefined && isSame(before, trigger)) return false;
-      if (before !== undefined) count(before, -1);
-      count(trigger, 1);
+      if (before !== undefined) bytes.remove(before);
+      bytes.add(trigger);
       held.set(id, trigger);
       waiting.push(trigger);
       return true;
@@ -94,23 +96,16 @@ export function createHolding(crowdedAt: number): Holding {
     dropWaiting: () => {
       waiting.clear().forEach(drop);
     },
-    isCrowded: (trigger) => {
-      const { projectId } = trigger;
-      if ((counts.get(projectId) ?? 0) >= crowdedAt) return true;
-      return isLate(trigger) && (lateCounts.get(projectId) ?? 0) >= lateCrowdedAt;
+    dropLater: (afterMs) => {
+      for (const trigger of waiting.clear()) {
+        if (trigger.dueTimeMs > afterMs) drop(trigger);
+        else waiting.push(trigger);
+      }
     },
-    crowded: () => ({ all: namesFrom(counts, crowdedAt), late: namesFrom(lateCounts, lateCrowdedAt) }),
+    isCrowded: bytes.isCrowded,
+    crowded: bytes.crowded,
+    hasRoom: bytes.hasRoom,
   };
-}
-
-function addTo(counts: Map<string, number>, name: string, change: number): void {
-  const sum = (counts.get(name) ?? 0) + change;
-  if (sum > 0) counts.set(name, sum);
-  else counts.delete(name);
-}
-
-function namesFrom(counts: ReadonlyMap<string, number>, least: number): string[] {
-  return [...counts].filter(([, count]) => count >= least).map(([name]) => name);
 }
 
 /**

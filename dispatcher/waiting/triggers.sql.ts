@@ -8,35 +8,66 @@ const COLUMNS = `t.id, t.fire_time, t.effective_time, t.due_time, t.project_id, 
   t.kind, t.seq, t.previous_fire_time, t.next_fire_time, t.previous_skipped, t.previous_missed,
   t.payload, t.attempt_count, t.attempt_base`;
 
+/** What `triggerAccept` returns about one event, or about the whole batch. */
+export interface AcceptedRow {
+  /** The trigger's id; empty if the outcome is LATE. */
+  readonly id: string;
+  /**
+   * OWNED and RECORDED: this statement recorded the trigger, with an owner or without. CONTENDED: it did not, because
+   * another transaction has locked the job. LATE: it recorded nothing, because the deadline had passed.
+   */
+  readonly outcome: "OWNED" | "RECORDED" | "CONTENDED" | "LATE";
+}
+
 /**
- * Records events whose epoch is the job's current one. A trigger that exists already is not changed. A trigger that is
- * due by $15 is owned by instance $14 if its lease is valid; every other trigger has no owner. Returns the triggers
- * that were recorded, and whether each is owned. The epochs are looked up in one jsonb value, because the planner
- * would make a nested loop of a join of two arrays.
+ * Records events whose epoch is the job's current one, unless $20 has passed by PostgreSQL's clock (null: no limit). A
+ * trigger that exists already is not changed. A trigger that is due by $15 is owned by instance $14 if its lease is
+ * valid; every other trigger has no owner. Nothing is returned about an event of another epoch, and about a trigger
+ * that exists.
+ *
+ * It waits for no lock of a job. It reads the clock when the last job is locked, and is LATE as a whole or not at all.
+ * It reads the clock again when all triggers are written, because writing may have waited, for example for another
+ * dispatcher that is recording the same trigger; it then fails with SERVICE_UNAVAILABLE and has written nothing.
+ *
+ * The epochs are looked up in one jsonb value, because the planner would make a nested loop of a join of two arrays.
  */
-export const triggerAccept = statement<{ id: string; owned: boolean }>(
+export const triggerAccept = statement<AcceptedRow>(
   "triggerAccept",
   `with current as materialized (
-     select jsonb_object_agg(uid, epoch) as epochs from scheduler.lock_current($5::text[], $8::integer[])
+     select jsonb_object_agg(uid, epoch) filter (where not contended) as epochs,
+            jsonb_object_agg(uid, epoch) filter (where contended) as contended,
+            coalesce(clock_timestamp() > $20::timestamptz, false) as is_late
+       from scheduler.lock_current_or_skip($5::text[], $8::integer[])
    ), me as materialized (
      select id from dispatcher.instances where id = $14::text and lease_until > now()
+   ), recorded as (
+     insert into dispatcher.triggers (id, fire_time, effective_time, due_time, project_id, job_uid, job_name, revision,
+            kind, state, seq, previous_fire_time, next_fire_time, payload, owner, create_time,
+            previous_skipped, previous_missed, zone_data)
+     select g.id, g.fire_time, g.effective_time, g.effective_time, g.project_id, g.job_uid, g.job_name, g.revision,
+            g.kind, 'PENDING', g.seq, g.previous_fire_time, g.next_fire_time, g.payload,
+            case when g.effective_time <= $15::timestamptz then (select id from me) end, $16::timestamptz,
+            g.previous_skipped, g.previous_missed, g.zone_data
+       from unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::text[], $5::text[], $6::text[],
+                   $7::integer[], $8::integer[], $9::text[], $10::integer[], $11::timestamptz[], $12::timestamptz[],
+                   $13::text[], $17::integer[], $18::integer[], $19::text[])
+         as g (id, fire_time, effective_time, project_id, job_uid, job_name, revision, epoch, kind, seq,
+               previous_fire_time, next_fire_time, payload, previous_skipped, previous_missed, zone_data)
+      cross join current
+      where not current.is_late and current.epochs -> g.job_uid = to_jsonb(g.epoch)
+     on conflict (id, fire_time) do nothing
+     returning id, owner is not null as is_owned
    )
-   insert into dispatcher.triggers (id, fire_time, effective_time, due_time, project_id, job_uid, job_name, revision,
-          kind, state, seq, previous_fire_time, next_fire_time, payload, owner, create_time,
-          previous_skipped, previous_missed, zone_data)
-   select g.id, g.fire_time, g.effective_time, g.effective_time, g.project_id, g.job_uid, g.job_name, g.revision,
-          g.kind, 'PENDING', g.seq, g.previous_fire_time, g.next_fire_time, g.payload,
-          case when g.effective_time <= $15::timestamptz then (select id from me) end, $16::timestamptz,
-          g.previous_skipped, g.previous_missed, g.zone_data
-     from unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::integer[],
-                 $8::integer[], $9::text[], $10::integer[], $11::timestamptz[], $12::timestamptz[], $13::text[],
-                 $17::integer[], $18::integer[], $19::text[])
-       as g (id, fire_time, effective_time, project_id, job_uid, job_name, revision, epoch, kind, seq,
-             previous_fire_time, next_fire_time, payload, previous_skipped, previous_missed, zone_data)
-    cross join current
-    where current.epochs -> g.job_uid = to_jsonb(g.epoch)
-   on conflict (id, fire_time) do nothing
-   returning id, owner is not null as owned`,
+   select id, case when is_owned then 'OWNED' else 'RECORDED' end as outcome from recorded
+   union all
+   select g.id, 'CONTENDED' from current
+    cross join unnest($1::text[], $5::text[], $8::integer[]) as g (id, job_uid, epoch)
+    where not current.is_late and current.contended -> g.job_uid = to_jsonb(g.epoch)
+   union all
+   select '', 'LATE' from current where current.is_late
+   union all
+   select '', 'LATE' from (select count(*) as written from recorded) as insertion
+    where insertion.written > 0 and not dispatcher.fail_if_past($20::timestamptz)`,
 );
 
 /** Reads those of the triggers $1 (nominal times from $2 to $3) that instance $4 owns and that are PENDING. */
@@ -48,17 +79,18 @@ export const triggerReadOwnPending = statement<HeldTriggerRow>(
 
 /**
  * Makes instance $1 the owner of at most $3 triggers that have no owner and are due by $2, earliest first, if its lease
- * is valid. Leaves out all triggers of the projects $4, and the late triggers (see isLate) of the projects $5. The
- * statement sorts by owner, too, because the index begins with that column.
+ * is valid. Leaves out all triggers of the projects $4, and the late triggers (see isLate) of the projects $5, or all
+ * late triggers if $6. The statement sorts by owner, too, because the index begins with that column.
  */
 export const triggerTakeDue = statement<HeldTriggerRow>(
   "triggerTakeDue",
   `update dispatcher.triggers t set owner = $1
     where t.id = any (array(
             select id from dispatcher.triggers
-             where owner is null and end_time is null and due_time <= $2 and state in ('PENDING', 'RETRYING')
+             where owner is null and end_time is null and due_time between $7 and $2 and state in ('PENDING', 'RETRYING')
                and project_id <> all ($4::text[])
-               and (project_id <> all ($5::text[]) or (kind not in ('CATCHUP', 'BACKFILL') and attempt_base = 0))
+               and ((not $6::boolean and project_id <> all ($5::text[]))
+                    or (kind not in ('CATCHUP', 'BACKFILL') and attempt_base = 0))
                and exists (select from dispatcher.instances where id = $1 and lease_until > now())
              order by owner, due_time limit $3 for update skip locked))
       and t.owner is null and t.state in ('PENDING', 'RETRYING')
@@ -66,57 +98,113 @@ export const triggerTakeDue = statement<HeldTriggerRow>(
 );
 
 /**
+ * Makes instance $1 the owner of at most $3 triggers that the stalled instances $2 own, that have no attempt in flight,
+ * and that are due within the next second or have been overdue for less than 10 s. What has been overdue for longer
+ * waits for a slow endpoint. Leaves out the triggers of projects $4, $5 and $6 as triggerTakeDue does.
+ */
+export const triggerTakeStalled = statement<HeldTriggerRow>(
+  "triggerTakeStalled",
+  `update dispatcher.triggers t set owner = $1
+    where t.id = any (array(
+            select id from dispatcher.triggers
+             where owner = any ($2::text[]) and end_time is null and state in ('PENDING', 'RETRYING')
+               and due_time between now() - interval '10 seconds' and now() + interval '1 second'
+               and project_id <> all ($4::text[])
+               and ((not $6::boolean and project_id <> all ($5::text[]))
+                    or (kind not in ('CATCHUP', 'BACKFILL') and attempt_base = 0))
+             order by owner, due_time limit $3 for update skip locked))
+      and t.owner = any ($2::text[]) and t.state in ('PENDING', 'RETRYING')
+   returning ${COLUMNS}`,
+);
+
+/**
+ * Locks the rows $1 (nominal times from $2 to $3), without waiting. Rows that another transaction has locked are left
+ * out, so that they delay no other row of the same statement. The statements below change only what `free` contains.
+ * NO KEY UPDATE is the lock that an update of these columns takes; every change of a job conflicts with it.
+ */
+const FREE = `with free as materialized (
+     select t.id from dispatcher.triggers t
+      where t.id = any ($1::text[]) and t.fire_time between $2 and $3 for no key update skip locked
+   )`;
+const IS_FREE = "t.id = any (array(select id from free)) and t.fire_time between $2 and $3";
+
+/**
  * Records that attempt number $4 of the triggers $1 (nominal times from $2 to $3) starts at $5. Changes only triggers
  * that instance $6 owns, that are due by $5, and that have the revision, seq and attempt base that $7 names for their
  * id. These differ when a change of the job has withdrawn the trigger and recorded a new one under the same id, or when
- * a backfill has made it due again.
+ * a backfill has made it due again. Rows that another transaction has locked are not changed.
  *
  * The statement may be repeated when its answer was lost. It changes no indexed column and names the condition of no
  * partial index, so that rows are found by primary key and the update is heap-only.
  */
 export const triggerClaim = statement<{ id: string }>(
   "triggerClaim",
-  `update dispatcher.triggers t
+  `${FREE}
+   update dispatcher.triggers t
       set state = 'RUNNING', attempt_count = $4, start_time = coalesce(t.start_time, $5)
-    where t.id = any ($1::text[]) and t.fire_time between $2 and $3 and t.owner = $6 and t.due_time <= $5
+    where ${IS_FREE} and t.owner = $6 and t.due_time <= $5
       and ((t.state in ('PENDING', 'RETRYING') and t.attempt_count = $4 - 1)
            or (t.state = 'RUNNING' and t.attempt_count = $4))
       and $7::jsonb ->> t.id = t.revision || '/' || t.seq || '/' || t.attempt_base
    returning t.id`,
 );
 
-/** Ends the triggers $1 (nominal times from $2 to $3) that instance $5 owns as EXHAUSTED at $4, without an attempt. */
+/**
+ * Reads those of the triggers $1 (nominal times from $2 to $3) that instance $4 still owns and whose next attempt may
+ * still start: they have the revision, seq, attempt base and number of attempts that $5 names for their id. An attempt
+ * that an earlier claim has recorded, whose answer was lost, is not counted. Does not wait for locks. To be called for
+ * what `triggerClaim` or `triggerExhaust` has left out.
+ */
+export const triggerReadUnclaimed = statement<{ id: string; due_time: number }>(
+  "triggerReadUnclaimed",
+  `select t.id, t.due_time from dispatcher.triggers t
+    where t.id = any ($1::text[]) and t.fire_time between $2 and $3 and t.owner = $4
+      and t.state in ('PENDING', 'RUNNING', 'RETRYING')
+      and $5::jsonb ->> t.id = t.revision || '/' || t.seq || '/' || t.attempt_base || '/' ||
+            case when t.state = 'RUNNING' then t.attempt_count - 1 else t.attempt_count end`,
+);
+
+/**
+ * Ends the triggers $1 (nominal times from $2 to $3) that instance $5 owns as EXHAUSTED at $4, without an attempt.
+ * Changes only triggers that have the revision, seq and attempt base that $6 names for their id, and no row that another
+ * transaction has locked.
+ */
 export const triggerExhaust = statement<{ id: string }>(
   "triggerExhaust",
-  `update dispatcher.triggers t
+  `${FREE}
+   update dispatcher.triggers t
       set state = 'EXHAUSTED', end_time = $4, owner = null
-    where t.id = any ($1::text[]) and t.fire_time between $2 and $3 and t.owner = $5
-      and t.state in ('PENDING', 'RETRYING')
+    where ${IS_FREE} and t.owner = $5 and t.state in ('PENDING', 'RETRYING')
+      and $6::jsonb ->> t.id = t.revision || '/' || t.seq || '/' || t.attempt_base
    returning t.id`,
 );
 
-/** Removes the owner, instance $4, of the triggers $1 (nominal times from $2 to $3) that have no attempt in flight. */
+/**
+ * Removes the owner, instance $4, of the triggers $1 (nominal times from $2 to $3) that have no attempt in flight and
+ * that no other transaction has locked.
+ */
 export const triggerGiveUp = statement<{ id: string }>(
   "triggerGiveUp",
-  `update dispatcher.triggers t set owner = null
-    where t.id = any ($1::text[]) and t.fire_time between $2 and $3 and t.owner = $4
-      and t.state in ('PENDING', 'RETRYING')
+  `${FREE}
+   update dispatcher.triggers t set owner = null
+    where ${IS_FREE} and t.owner = $4 and t.state in ('PENDING', 'RETRYING')
    returning t.id`,
 );
 
 /**
  * Undoes the claim of attempt number $4 of the triggers $1 (nominal times from $2 to $3) by instance $5, which has not
- * sent them, and removes their owner. A trigger that was cancelled meanwhile becomes CANCELLED.
+ * sent them, and removes their owner. A trigger that was cancelled meanwhile becomes CANCELLED. Rows that another
+ * transaction has locked are not changed.
  */
 export const triggerUnclaim = statement<{ id: string }>(
   "triggerUnclaim",
-  `update dispatcher.triggers t
+  `${FREE}
+   update dispatcher.triggers t
       set attempt_count = $4 - 1, owner = null,
           state = case when t.cancel_time is not null then 'CANCELLED' when $4 = t.attempt_base + 1 then 'PENDING'
                        else 'RETRYING' end,
           start_time = case when $4 = t.attempt_base + 1 then null else t.start_time end,
           end_time = t.cancel_time
-    where t.id = any ($1::text[]) and t.fire_time between $2 and $3 and t.owner = $5
-      and t.state = 'RUNNING' and t.attempt_count = $4
+    where ${IS_FREE} and t.owner = $5 and t.state = 'RUNNING' and t.attempt_count = $4
    returning t.id`,
 );

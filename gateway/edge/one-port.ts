@@ -24,8 +24,11 @@ export interface OnePortOptions {
 export interface OnePort {
   /** Listens and returns the port. Port 0 means any free port. Throws if it cannot listen. */
   listen(host: string, port: number): Promise<number>;
-  /** Accepts no new connections and requests, lets those in flight finish, and breaks them after `graceMs`. */
-  close(graceMs: number): Promise<void>;
+  /**
+   * Accepts no new connections and requests, and lets those in flight finish. Breaks them after `graceMs`, or when
+   * `hurry` is aborted.
+   */
+  close(graceMs: number, hurry?: AbortSignal): Promise<void>;
 }
 
 const PREFACE = Buffer.from("PRI * HTTP/2.0");
@@ -51,15 +54,17 @@ export function createOnePort(listener: NodeListener, options: OnePortOptions): 
         );
         server.listen(port, host, () => resolve((server.address() as net.AddressInfo).port));
       }),
-    close: async (graceMs) => {
+    close: async (graceMs, hurry) => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       h2.drain();
       h1.drain();
       // There is no event when a connection becomes idle, so this looks for idle connections every 50 ms.
       const idle = setInterval(() => h1.server.closeIdleConnections(), 50);
-      const force = setTimeout(() => {
+      const breakAll = () => {
         for (const socket of sockets) socket.destroy();
-      }, graceMs);
+      };
+      const force = setTimeout(breakAll, graceMs);
+      hurry?.addEventListener("abort", breakAll, { once: true });
       await closed;
       clearInterval(idle);
       clearTimeout(force);

@@ -30,7 +30,7 @@ describe("JSON that cannot be decoded", () => {
   const cron = { cron: { expression: "* * * * *" } };
   test.each<[string, string, unknown, string, string]>([
     [
-      "no time",
+      "a text that is not a time",
       "ScheduleService/PreviewSchedule",
       { name: "a", after: "yesterday" },
       "after",
@@ -44,7 +44,7 @@ describe("JSON that cannot be decoded", () => {
       'It is "QUARTZ"; accepted: CRON_DIALECT_STANDARD, CRON_DIALECT_WITH_SECONDS.',
     ],
     [
-      "two kinds",
+      "two kinds of a schedule",
       "JobService/CreateJob",
       { job: { schedules: [{ ...cron, rate: { every: "60s" } }] } },
       "job.schedules[0].rate",
@@ -100,7 +100,7 @@ describe("JSON that cannot be decoded", () => {
     },
   );
 
-  test("is told of the right one of many requests at a time, compressed ones too", async () => {
+  test("is reported to the right one of many concurrent requests, also if they are compressed", async () => {
     const fields = Array.from({ length: 20 }, (_, index) => `unknown${index}`);
     const asked = fields.map((name, index) => {
       const body = JSON.stringify({ [name]: 1 });

@@ -96,16 +96,13 @@ describe("Half of a surrogate pair is refused, and its field is named:", () => {
   });
 });
 
-test("A job's payload must not hold U+0000, in a value or in a key, however deep", () => {
-  const payload = { deep: [{ text: NUL }], [NUL]: 1 };
-  expect(fieldsIn({ job: { name: "a", payload } })).toEqual([
-    "job.payload.deep[0].text",
-    "job.payload.a\\u0000b",
-  ]);
+test("A payload may hold U+0000, in a value or in a key, however deep", () => {
+  const payload = { deep: [{ text: NUL }], [NUL]: NUL };
+  expect(fieldsIn({ job: { name: "a", payload } })).toEqual([]);
+  const request = fromJson(RunJobRequestSchema, { name: "a", payload });
+  expect(textViolations(RunJobRequestSchema, request)).toEqual([]);
 });
 
-test("The payload of one run may hold U+0000, and whole surrogate pairs are fine everywhere", () => {
-  const request = fromJson(RunJobRequestSchema, { name: "a", payload: { [NUL]: NUL, "😀": ["😀"] } });
-  expect(textViolations(RunJobRequestSchema, request)).toEqual([]);
+test("Whole surrogate pairs are fine everywhere", () => {
   expect(fieldsIn({ job: { name: "a", payload: { "😀": ["😀"] }, labels: { a: "😀" } } })).toEqual([]);
 });

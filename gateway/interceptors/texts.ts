@@ -1,6 +1,5 @@
 import { type DescField, type DescMessage, type Message, ScalarType } from "@bufbuild/protobuf";
 import { type Struct, type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
-import { JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import type { FieldViolation } from "../../mesh/errors.ts";
 
 /*
@@ -8,9 +7,8 @@ import type { FieldViolation } from "../../mesh/errors.ts";
  * become another character on its way. Both are refused here, in every text of every request, before anything else reads
  * the request.
  *
- * A job's payload is part of its specification, which PostgreSQL reads as JSON: U+0000 in one payload would make the
- * statement fail for every job that is read with it. The payload of one run is kept as text that nothing reads, so
- * there U+0000 is delivered as it is.
+ * A payload is different: it is kept as JSON text, in which U+0000 is written as an escape, and no statement reads that
+ * text as JSON. So a payload may hold U+0000, and it is delivered as it is.
  */
 
 const NUL = "\u0000";
@@ -41,8 +39,8 @@ function fieldValue(message: Message, field: DescField): unknown {
 }
 
 function inField(field: DescField, value: unknown, path: string, found: FieldViolation[]): void {
-  if (field.fieldKind === "scalar") inText(value as string, path, true, found);
-  else if (field.fieldKind === "message") inChild(field, field.message, value as Message, path, found);
+  if (field.fieldKind === "scalar") inText(value as string, path, found);
+  else if (field.fieldKind === "message") inChild(field.message, value as Message, path, found);
   else if (field.fieldKind === "list") inList(field, value as unknown[], path, found);
   else if (field.fieldKind === "map") inMap(field, value as Record<string, unknown>, path, found);
 }
@@ -55,8 +53,8 @@ function inList(
 ): void {
   for (const [index, item] of items.entries()) {
     const at = `${path}[${index}]`;
-    if (field.message === undefined) inText(item as string, at, true, found);
-    else inChild(field, field.message, item as Message, at, found);
+    if (field.message === undefined) inText(item as string, at, found);
+    else inChild(field.message, item as Message, at, found);
   }
 }
 
@@ -68,51 +66,45 @@ function inMap(
 ): void {
   for (const [key, item] of Object.entries(entries)) {
     const at = `${path}[${JSON.stringify(key)}]`;
-    inText(key, at, true, found);
-    if (field.message !== undefined) inChild(field, field.message, item as Message, at, found);
-    else if (field.scalar === ScalarType.STRING) inText(item as string, at, true, found);
+    inText(key, at, found);
+    if (field.message !== undefined) inChild(field.message, item as Message, at, found);
+    else if (field.scalar === ScalarType.STRING) inText(item as string, at, found);
   }
 }
 
-function inChild(
-  field: DescField,
-  schema: DescMessage,
-  message: Message,
-  path: string,
-  found: FieldViolation[],
-): void {
-  const refusesNul = field.parent.typeName === JobSchema.typeName;
-  if (schema.typeName === ValueSchema.typeName) inJson(message as Value, path, refusesNul, found);
+function inChild(schema: DescMessage, message: Message, path: string, found: FieldViolation[]): void {
+  if (schema.typeName === ValueSchema.typeName) inJson(message as Value, path, found);
   else inMessage(schema, message, path, found);
 }
 
-function inJson({ kind }: Value, path: string, refusesNul: boolean, found: FieldViolation[]): void {
-  if (kind.case === "stringValue") inText(kind.value, path, refusesNul, found);
-  else if (kind.case === "structValue") inStruct(kind.value, path, refusesNul, found);
+function inJson({ kind }: Value, path: string, found: FieldViolation[]): void {
+  if (kind.case === "stringValue") refuseHalves(kind.value, path, found);
+  else if (kind.case === "structValue") inStruct(kind.value, path, found);
   else if (kind.case === "listValue") {
-    for (const [index, item] of kind.value.values.entries()) {
-      inJson(item, `${path}[${index}]`, refusesNul, found);
-    }
+    for (const [index, item] of kind.value.values.entries()) inJson(item, `${path}[${index}]`, found);
   }
 }
 
-function inStruct({ fields }: Struct, path: string, refusesNul: boolean, found: FieldViolation[]): void {
+function inStruct({ fields }: Struct, path: string, found: FieldViolation[]): void {
   for (const [key, item] of Object.entries(fields)) {
     const at = `${path}.${key}`;
-    inText(key, at, refusesNul, found);
-    inJson(item, at, refusesNul, found);
+    refuseHalves(key, at, found);
+    inJson(item, at, found);
   }
 }
 
-function inText(text: string, field: string, refusesNul: boolean, found: FieldViolation[]): void {
-  if (refusesNul && text.includes(NUL)) {
+function inText(text: string, field: string, found: FieldViolation[]): void {
+  if (text.includes(NUL)) {
     found.push({ field: shown(field), description: "Must not hold the character U+0000; leave it out." });
   }
-  if (!text.isWellFormed()) {
-    const description =
-      "Must not hold half of a surrogate pair, such as \\ud800 without the other half; send whole characters.";
-    found.push({ field: shown(field), description });
-  }
+  refuseHalves(text, field, found);
+}
+
+function refuseHalves(text: string, field: string, found: FieldViolation[]): void {
+  if (text.isWellFormed()) return;
+  const description =
+    "Must not hold half of a surrogate pair, such as \\ud800 without the other half; send whole characters.";
+  found.push({ field: shown(field), description });
 }
 
 // The path may hold the very characters that are refused: they are shown as JSON writes them.

@@ -7,7 +7,7 @@ import type { ProjectService } from "../../gen/easycron/v1/project_service_pb.ts
 import type { Clock } from "../../mesh/clock.ts";
 import { projectInsert } from "../access/projects.sql.ts";
 
-/** What the services of projects and API keys need. */
+/** What the handlers of ProjectService and ApiKeyService need. */
 export interface OwnParts {
   readonly database: Database;
   readonly clock: Clock;

@@ -1,4 +1,5 @@
 import { fromJson, type JsonObject } from "@bufbuild/protobuf";
+import pg from "pg";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Database } from "../../db/pool.ts";
 import { JobSchema } from "../../gen/easycron/v1/job_pb.ts";
@@ -114,7 +115,7 @@ test("a round reports a job that it cannot audit, and audits the others", async 
   const good = await createJob("good", "* * * * *");
   await at(3);
   const broken = JSON.stringify({ schedules: [{ cron: { expression: "nonsense" } }] });
-  await bench.spoil("scheduler", "update scheduler.revisions set spec = $1::json where job_uid = $2", [
+  await bench.spoil("scheduler", "update scheduler.revisions set spec = $1 where job_uid = $2", [
     broken,
     bad.uid,
   ]);
@@ -122,6 +123,47 @@ test("a round reports a job that it cannot audit, and audits the others", async 
   bench.setTime(START + 3.5 * MINUTE);
   expect(await round()).toEqual({ differences: 2, jobs: 2 });
   expect(told.filter(({ jobUid }) => jobUid === bad.uid)).toHaveLength(1);
+});
+
+test("a round reports jobs whose rows are damaged, each alone, and audits the others", async () => {
+  const damages = [
+    "update scheduler.jobs set carry = '[]' where uid = $1",
+    "update scheduler.jobs set last_fire_time = 'infinity', next_fire_time = '-infinity' where uid = $1",
+    "update scheduler.audits set audited_until = '-infinity' where job_uid = $1",
+    "update scheduler.revisions set spec = '\"nonsense\"' where job_uid = $1",
+    "update scheduler.epochs set after_time = '-infinity' where job_uid = $1",
+  ];
+  const bad: JobRow[] = [];
+  for (const [index] of damages.entries()) bad.push(await createJob(`bad-${index}`, "* * * * *"));
+  const good = await createJob("good", "* * * * *");
+  await at(3);
+  for (const [index, text] of damages.entries()) await bench.spoil("scheduler", text, [bad[index]?.uid]);
+  await loseFirst(good, 2);
+  bench.setTime(START + 3.5 * MINUTE);
+  expect(await round()).toMatchObject({ jobs: 6 });
+  const kindsOf = ({ uid }: JobRow) => told.filter(({ jobUid }) => jobUid === uid).map(({ kind }) => kind);
+  expect(kindsOf(good)).toEqual(["UNACCOUNTED", "BROKEN_CHAIN"]);
+  for (const job of bad) expect([job.name, kindsOf(job).length > 0]).toEqual([job.name, true]);
+});
+
+test("a round goes on after an audit that takes too long", async () => {
+  for (const name of ["first", "second"]) await createJob(name, "* * * * *");
+  await at(3);
+  const timeout = Object.assign(
+    new pg.DatabaseError("canceling statement due to statement timeout", 0, "error"),
+    {
+      code: "57014",
+    },
+  );
+  let audits = 0;
+  const snapshot: Database["snapshot"] = (work) => {
+    audits += 1;
+    if (audits > 1) return bench.parts.database.snapshot(work);
+    return Promise.reject(failure("SERVICE_UNAVAILABLE", { service: "database" }, { cause: timeout }));
+  };
+  const parts = { ...bench.parts, database: { ...bench.parts.database, snapshot } };
+  expect(await createAuditRound(parts, logger).run()).toEqual({ differences: 0, jobs: 2 });
+  expect(told).toHaveLength(1);
 });
 
 test("a round stops when the database cannot be reached", async () => {

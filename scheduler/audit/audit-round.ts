@@ -1,8 +1,9 @@
+import { isStatementTimeout } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
-import { EasyCronError } from "../../mesh/errors.ts";
 import { toIso } from "../../mesh/iso-time.ts";
 import type { Logger } from "../../mesh/logger.ts";
 import type { Parts } from "../parts.ts";
+import { isItemFault } from "../set-aside/set-aside.ts";
 import { type Audit, type AuditParts, auditJob } from "./audit-ledger.ts";
 import { auditAdvance, auditClaim, type ClaimedAuditRow } from "./audits.sql.ts";
 
@@ -55,7 +56,8 @@ export function createAuditRound(parts: AuditParts, logger: Pick<Logger, "error"
     try {
       return await auditOne(job);
     } catch (error) {
-      if (error instanceof EasyCronError && error.reason === "SERVICE_UNAVAILABLE") throw error;
+      // An audit that takes too long is the fault of the job: the others must still be audited.
+      if (!isItemFault(error) && !isStatementTimeout(error)) throw error;
       logger.error({ jobUid: job.job_uid, err: error }, "a ledger cannot be audited");
       return 0;
     }

@@ -39,15 +39,10 @@ export const auditEpochs = statement<AuditEpochRow>(
      from scheduler.epochs where job_uid = $1 order by epoch`,
 );
 
-/** Reads the schedules and policies of the revisions $2 of the job $1. Leaves out target and payload. */
+/** Reads the specifications of the revisions $2 of the job $1. */
 export const auditRevisions = statement<{ revision: number; spec: string; zone_data: string }>(
   "auditRevisions",
-  `select r.revision, r.zone_data, json_build_object(
-            'schedules', r.spec -> 'schedules', 'startTime', r.spec -> 'startTime', 'endTime', r.spec -> 'endTime',
-            'flexibleWindow', r.spec -> 'flexibleWindow', 'calendars', r.spec -> 'calendars',
-            'maxFires', r.spec -> 'maxFires', 'misfirePolicy', r.spec -> 'misfirePolicy',
-            'catchupWindow', r.spec -> 'catchupWindow', 'maxCatchup', r.spec -> 'maxCatchup',
-            'overlapPolicy', r.spec -> 'overlapPolicy')::text as spec
+  `select r.revision, r.zone_data, r.spec
      from scheduler.revisions r where r.job_uid = $1 and r.revision = any ($2::integer[])`,
 );
 

@@ -1,6 +1,7 @@
 import { triggerId } from "../job/trigger-id.ts";
 import type { AuditTriggerRow } from "./audits.sql.ts";
 import { isoOrNone, type LedgerDifference } from "./difference.ts";
+import { mayHaveWaited } from "./expected-times.ts";
 import type { AuditRecord } from "./record.ts";
 import type { RecordedFireTime } from "./recorded-fire-times.ts";
 
@@ -77,7 +78,7 @@ function compareCounts(
   const broken: Broken[] = [];
   let since: { readonly atMs: number; skipped: number; missed: number } | null = null;
   for (const { atMs, skip, segment, isUndecided } of recorded) {
-    if (segment.rules.mayWait || isUndecided) since = null;
+    if (mayHaveWaited(segment, atMs) || isUndecided) since = null;
     const trigger = chain.get(atMs);
     if (trigger === undefined) {
       if (since !== null && skip?.verdict === "MISSED") since.missed += 1;

@@ -24,12 +24,23 @@ export interface AuditSegment {
   readonly lastMs: number;
   /** The time of the change that ended it; null for the last epoch. */
   readonly changeMs: number | null;
+  /** The later changes that took effect after their time. */
+  readonly heldBack: readonly AuditEpochRow[];
 }
 
 /** A fire time that must have a verdict, and the segment that it belongs to. */
 export interface ExpectedFireTime {
   readonly atMs: number;
   readonly segment: AuditSegment;
+}
+
+/**
+ * Returns whether a fire time of a segment may have waited, so that a later epoch decided it: because the job's rules
+ * let it wait, or because a later change was made before it, by a clock that was behind, and took effect after it. Such
+ * a change takes the trigger back, and the fire time waits for the new revision.
+ */
+export function mayHaveWaited({ rules, heldBack }: AuditSegment, atMs: number): boolean {
+  return rules.mayWait || heldBack.some((epoch) => epoch.change_time < atMs && atMs <= epoch.after_time);
 }
 
 /**
@@ -47,12 +58,17 @@ export function toAuditSegments(
   for (const [index, epoch] of epochs.entries()) {
     const rules = rulesByRevision.get(epoch.revision);
     if (rules === undefined || epoch.state === "DELETED") continue;
-    const later = epochs.slice(index + 1).map(({ after_time }) => after_time);
-    const lastMs = Math.min(untilMs - 1, epoch.end_time ?? untilMs, ...later);
+    const later = epochs.slice(index + 1);
+    const lastMs = Math.min(
+      untilMs - 1,
+      epoch.end_time ?? untilMs,
+      ...later.map(({ after_time }) => after_time),
+    );
+    const heldBack = later.filter(({ change_time, after_time }) => change_time < after_time);
     const changeMs = epochs[index + 1]?.change_time ?? null;
     const paused = epoch.state === "PAUSED";
     const { revision, after_time: afterMs } = epoch;
-    const whole = { index, paused, revision, rules, afterMs, lastMs, changeMs };
+    const whole = { index, paused, revision, rules, afterMs, lastMs, changeMs, heldBack };
     const endsMs = changeMs === null && row.state === "PAUSED" ? row.pause_until : null;
     if (endsMs === null || endsMs > lastMs) segments.push(whole);
     else segments.push({ ...whole, lastMs: endsMs - 1 }, { ...whole, paused: false, afterMs: endsMs - 1 });

@@ -5,6 +5,7 @@ import { verdictOf } from "../job/verdict.ts";
 import { LATE_MS } from "../turns/turn.ts";
 import { SKEW_MS } from "./calendars.ts";
 import type { LedgerDifference } from "./difference.ts";
+import { type AuditSegment, mayHaveWaited } from "./expected-times.ts";
 import type { AuditRecord } from "./record.ts";
 import type { RecordedFireTime } from "./recorded-fire-times.ts";
 import type { RevisionRules } from "./revision-rules.ts";
@@ -38,7 +39,7 @@ export function findSkipProblem(
   if (verdictOf(skip.reason) !== skip.verdict)
     return wrong(`The verdict ${skip.verdict} does not match the reason ${skip.reason}.`);
   const { atMs, segment } = each;
-  const candidates = candidatesOf(record, segment.index);
+  const candidates = candidatesOf(record, segment, atMs);
   // A later revision that was not read may have decided it.
   if (candidates === null) return null;
   const given = { record, recorded, index, skip, atMs, candidates, decidedByMs: each.decidedByMs };
@@ -50,10 +51,13 @@ function wrong(detail: string): Omit<LedgerDifference, "atMs"> {
   return { kind: "WRONG_VERDICT", detail };
 }
 
-function candidatesOf({ epochs, rulesByRevision }: AuditRecord, index: number): RevisionRules[] | null {
-  const own = rulesByRevision.get(epochs[index]?.revision ?? 0);
-  if (own === undefined || !own.mayWait) return own === undefined ? null : [own];
-  const all = epochs.slice(index).map(({ revision }) => rulesByRevision.get(revision));
+function candidatesOf(
+  { epochs, rulesByRevision }: AuditRecord,
+  segment: AuditSegment,
+  atMs: number,
+): RevisionRules[] | null {
+  if (!mayHaveWaited(segment, atMs)) return [segment.rules];
+  const all = epochs.slice(segment.index).map(({ revision }) => rulesByRevision.get(revision));
   const found = all.filter((rules) => rules !== undefined);
   return found.length < all.length ? null : found;
 }
@@ -84,16 +88,16 @@ function problemOf(given: SkipCase): string | null {
 }
 
 /** Returns whether the job entered a state while this fire time may have been waiting. */
-function becomes({ record, recorded, index }: SkipCase, state: "PAUSED" | "DELETED"): boolean {
+function becomes({ record, recorded, index, atMs }: SkipCase, state: "PAUSED" | "DELETED"): boolean {
   const segment = recorded[index]?.segment;
-  if (segment === undefined || !segment.rules.mayWait) return false;
+  if (segment === undefined || !mayHaveWaited(segment, atMs)) return false;
   return record.epochs.slice(segment.index + 1).some((epoch) => epoch.state === state);
 }
 
 /** Returns whether the job may have got a `maxFires` limit while this fire time may have been waiting. */
-function becomesLimited({ record, recorded, index }: SkipCase): boolean {
+function becomesLimited({ record, recorded, index, atMs }: SkipCase): boolean {
   const segment = recorded[index]?.segment;
-  if (segment === undefined || !segment.rules.mayWait) return false;
+  if (segment === undefined || !mayHaveWaited(segment, atMs)) return false;
   const later = record.epochs
     .slice(segment.index + 1)
     .map(({ revision }) => record.rulesByRevision.get(revision));

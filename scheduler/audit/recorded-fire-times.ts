@@ -1,6 +1,6 @@
 import type { SkipRow } from "../job/skips.sql.ts";
 import type { AuditTriggerRow } from "./audits.sql.ts";
-import type { ExpectedFireTime } from "./expected-times.ts";
+import { type ExpectedFireTime, mayHaveWaited } from "./expected-times.ts";
 import type { Pace } from "./pace.ts";
 import type { AuditRecord } from "./record.ts";
 import type { UndecidedTimes } from "./undecided.ts";
@@ -60,7 +60,7 @@ function withDecisionTimes(
         : trigger === undefined
           ? next.decidedByMs
           : Math.min(endMs, Math.max(trigger.create_time, trigger.fire_time));
-    decided.push({ ...each, decidedByMs: each.segment.rules.mayWait ? nowMs : decidedByMs });
+    decided.push({ ...each, decidedByMs: mayHaveWaited(each.segment, each.atMs) ? nowMs : decidedByMs });
   }
   return decided.reverse();
 }

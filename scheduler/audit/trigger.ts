@@ -1,7 +1,7 @@
 import { passGates } from "../../cron/calendar-gate.ts";
 import type { AuditTriggerRow } from "./audits.sql.ts";
 import { isoOrNone, type LedgerDifference } from "./difference.ts";
-import type { AuditSegment } from "./expected-times.ts";
+import { type AuditSegment, mayHaveWaited } from "./expected-times.ts";
 import type { AuditRecord } from "./record.ts";
 import type { RevisionRules } from "./revision-rules.ts";
 
@@ -16,7 +16,7 @@ export function findTriggerProblem(
   const { id, fire_time: atMs, effective_time: effectiveMs, revision } = trigger;
   if (effectiveMs < atMs)
     return wrong(`${id} has the effective time ${isoOrNone(effectiveMs)}, which is before its fire time.`);
-  if (!mayBeOf(record, segment, revision)) {
+  if (!mayBeOf(record, segment, trigger)) {
     return wrong(`${id} has revision ${revision}, but revision ${segment.revision} was in effect.`);
   }
   const rules = record.rulesByRevision.get(revision);
@@ -31,10 +31,14 @@ function wrong(detail: string): Problem {
 /**
  * Returns whether a revision may have decided a fire time of the segment: its own, or a later one if it was waiting.
  */
-function mayBeOf({ epochs }: AuditRecord, segment: AuditSegment, revision: number): boolean {
+function mayBeOf(
+  { epochs }: AuditRecord,
+  segment: AuditSegment,
+  { revision, fire_time: atMs }: AuditTriggerRow,
+): boolean {
   if (revision === segment.revision) return true;
   const later = epochs.slice(segment.index + 1);
-  return segment.rules.mayWait && later.some((epoch) => epoch.revision === revision);
+  return mayHaveWaited(segment, atMs) && later.some((epoch) => epoch.revision === revision);
 }
 
 function findNextProblem({ schedule }: RevisionRules, trigger: AuditTriggerRow): Problem {

@@ -121,7 +121,9 @@ describe("a backfill", () => {
   test("continues after the dispatcher was unreachable", async () => {
     const { id } = await backfill(-10, 0);
     bench.setDispatcherDown(true);
-    await expect(runBackfill(bench.parts)).rejects.toThrow("down");
+    await expect(runBackfill(bench.parts)).rejects.toMatchObject({
+      reason: "SERVICE_UNAVAILABLE",
+    });
     bench.setDispatcherDown(false);
     expect(await runBackfill(bench.parts)).toBe(false);
     bench.setTime(START + 5_000);

@@ -10,6 +10,8 @@ import type { JobRow } from "../job/job.ts";
 import { triggerId } from "../job/trigger-id.ts";
 import { isUndecided } from "../job/undecided.ts";
 import type { Parts } from "../parts.ts";
+import { isItemFault, putBack, type SetAside, setAside } from "../set-aside/set-aside.ts";
+import { sendAllOrThrow } from "../turns/hand-over.ts";
 import { readTriggerStates } from "./backfill.ts";
 import {
   backfillRedeliver,
@@ -29,29 +31,57 @@ const RETRY_MS = 5_000;
 /** What running a backfill takes. */
 type RunParts = Pick<Parts, "database" | "schedules" | "zoneData" | "handOver" | "clock">;
 
+/** The error of a backfill that is set aside; its cause says why. */
+export class BackfillSetAsideError extends Error {
+  readonly operation: string;
+  readonly aside: SetAside;
+
+  constructor(operation: string, aside: SetAside) {
+    super(`The backfill ${operation} is set aside.`, { cause: aside.error });
+    this.name = "BackfillSetAsideError";
+    this.operation = operation;
+    this.aside = aside;
+  }
+}
+
 /**
  * Runs one chunk of the backfill that has waited longest. Returns whether there was one.
  *
  * A chunk is one transaction. It locks the job, so that no change of the job happens meanwhile. After a crash before the
- * commit, the same chunk runs again; that is harmless, because its triggers have the same ids. When a chunk fails, its
- * backfill waits for five seconds, and this function throws the error.
+ * commit, the same chunk runs again; that is harmless, because its triggers have the same ids.
+ *
+ * When a chunk fails, its backfill waits, and the others go on. Throws SERVICE_UNAVAILABLE, and the backfill waits for
+ * five seconds; or a `BackfillSetAsideError` when the fault may lie in the backfill itself, which then waits for a
+ * minute, and for twice that time after each further failure, at most an hour.
  */
 export async function runBackfill(parts: RunParts): Promise<boolean> {
+  const nowMs = parts.clock.now();
   let claimed: OperationRow | undefined;
   try {
     return await parts.database.transaction(async (tx) => {
-      const nowMs = parts.clock.now();
       [claimed] = await tx.query(operationClaimDue, [toSqlTime(nowMs)]);
-      if (claimed !== undefined) await runChunk(parts, tx, claimed, nowMs);
-      return claimed !== undefined;
+      if (claimed === undefined) return false;
+      await runChunk(parts, tx, claimed, nowMs);
+      await putBack(tx, "backfill", [claimed.uid]);
+      return true;
     });
   } catch (error) {
-    if (claimed !== undefined) {
-      const wake = toSqlTime(parts.clock.now() + RETRY_MS);
-      await parts.database.query(operationPostpone, [claimed.uid, wake]);
-    }
-    throw error;
+    if (claimed === undefined) throw error;
+    throw await postpone(parts, claimed, error, nowMs);
   }
+}
+
+/** Postpones a backfill whose chunk has failed, and returns the error to throw. */
+async function postpone(
+  { database }: Pick<RunParts, "database">,
+  { uid, project_id: projectId }: OperationRow,
+  error: unknown,
+  nowMs: number,
+): Promise<unknown> {
+  const trouble = { id: uid, projectId, problem: "The backfill cannot go on.", error };
+  const [aside] = isItemFault(error) ? await setAside(database, "backfill", [trouble], nowMs) : [];
+  await database.query(operationPostpone, [uid, toSqlTime(aside?.retryTimeMs ?? nowMs + RETRY_MS)]);
+  return aside === undefined ? error : new BackfillSetAsideError(uid, aside);
 }
 
 async function runChunk(
@@ -93,7 +123,8 @@ async function runChunk(
   }
   if (fresh.length > 0) {
     const zoneData = parts.zoneData.label(schedule, nowMs);
-    await parts.handOver.send(fresh.map((fireTimeMs) => backfillEvent(row, { fireTimeMs, nowMs, zoneData })));
+    const events = fresh.map((fireTimeMs) => backfillEvent(row, { fireTimeMs, nowMs, zoneData }));
+    await sendAllOrThrow(parts.handOver, events);
   }
   const done = fresh.length + again.length;
   const pauseMs = Math.ceil((done * 1_000) / operation.max_per_second);
@@ -152,11 +183,7 @@ export function startBackfills(parts: RunParts, logger: Logger): { stop(): Promi
   let stopped = false;
   let running: Promise<void> = Promise.resolve();
   const work = async () => {
-    try {
-      while (!stopped && (await runBackfill(parts)));
-    } catch (error) {
-      logger.warn({ err: error }, "a chunk of a backfill failed; trying again in five seconds");
-    }
+    while (!stopped && (await tryBackfill(parts, logger)));
   };
   const timer = setInterval(() => {
     running = running.then(work);
@@ -169,4 +196,23 @@ export function startBackfills(parts: RunParts, logger: Logger): { stop(): Promi
       return running;
     },
   };
+}
+
+/** Like `runBackfill`, but logs an error. Returns false when the database or the dispatchers cannot be reached. */
+async function tryBackfill(parts: RunParts, logger: Logger): Promise<boolean> {
+  try {
+    return await runBackfill(parts);
+  } catch (error) {
+    if (!(error instanceof BackfillSetAsideError)) {
+      logger.warn({ err: error }, "a chunk of a backfill failed; trying again in five seconds");
+      return false;
+    }
+    const { operation, aside } = error;
+    const { projectId, failures, retryTimeMs } = aside;
+    logger.error(
+      { operation, projectId, failures, retryTimeMs, err: aside.error },
+      "a backfill is set aside; trying again later",
+    );
+    return true;
+  }
 }

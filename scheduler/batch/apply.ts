@@ -1,21 +1,22 @@
-import { clone, create, equals } from "@bufbuild/protobuf";
+import { clone, equals } from "@bufbuild/protobuf";
 import type { ApplyJobsRequest } from "../../gen/easycron/v1/job_batch_pb.ts";
 import { type Job, JobSchema } from "../../gen/easycron/v1/job_pb.ts";
-import { UpdateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
-import { eachAtOnce, eachOrThrow, type ItemError, throwIfAny } from "../../mesh/batch-error.ts";
+import { eachOrThrow, type ItemError, throwIfAny } from "../../mesh/batch-error.ts";
 import { failure, fieldFailure } from "../../mesh/errors.ts";
 import type { ChangeParts } from "../changes/change-job.ts";
 import { checkSpec } from "../changes/create-job.ts";
 import { keepAnchors } from "../changes/job-defaults.ts";
-import { deleteJob } from "../changes/pause-job.ts";
-import { updateJob } from "../changes/update-job.ts";
+import { deleteJobs } from "../changes/pause-job.ts";
+import { UPDATABLE } from "../changes/update-job.ts";
 import { fromSpecJson } from "../job/job.ts";
 import type { Parts } from "../parts.ts";
 import { toFilterValues } from "../reading/job-filter.sql.ts";
 import { filterOfLabels } from "../reading/job-filter.ts";
 import { refusePast } from "../schedules/refuse-past.ts";
 import { type BatchRow, jobsByFilter, jobsByNames } from "./batch.sql.ts";
+import { changeTogether } from "./change-together.ts";
 import { type CheckedJob, checkJobs, insertJobs, withAllSnapshots } from "./create.ts";
+import { type UpdateOfJob, updateTogether } from "./update-together.ts";
 
 /** The most jobs of the project that may have the request's labels. */
 const MAX_LABELLED = 2_000;
@@ -31,8 +32,8 @@ export interface Applied {
 
 interface Plan {
   readonly create: readonly CheckedJob[];
-  readonly update: readonly Job[];
-  readonly delete: readonly string[];
+  readonly update: readonly UpdateOfJob[];
+  readonly delete: readonly BatchRow[];
   readonly unchangedCount: number;
 }
 
@@ -51,8 +52,8 @@ export async function applyJobs(
   const plan = await makePlan(parts, projectId, request);
   const applied = {
     created: plan.create.map(({ checked }) => checked.job.name),
-    updated: plan.update.map(({ name }) => name),
-    deleted: plan.delete,
+    updated: plan.update.map(({ given }) => given.name),
+    deleted: plan.delete.map(({ name }) => name),
     unchangedCount: plan.unchangedCount,
   };
   if (request.validateOnly) return applied;
@@ -61,12 +62,8 @@ export async function applyJobs(
       insertJobs(tx, parts, { projectId, actor, now: parts.clock.now(), list: LIST }, plan.create),
     );
   }
-  await eachAtOnce(LIST, plan.update, (job) => {
-    const update = create(UpdateJobRequestSchema, { updateMask: { paths: ["*"] } });
-    update.job = job;
-    return updateJob(parts, projectId, update, actor);
-  });
-  await eachAtOnce(LIST, plan.delete, (name) => deleteJob(parts, { projectId, name }));
+  await updateTogether(parts, { projectId, actor, list: LIST }, plan.update);
+  await changeTogether(parts, projectId, LIST, plan.delete, (tx, rows) => deleteJobs(tx, parts, rows));
   parts.wake();
   return applied;
 }
@@ -78,6 +75,7 @@ async function makePlan(
 ): Promise<Plan> {
   const labelled = await readLabelled(parts, projectId, request.labels);
   const names = request.jobs.map(({ name }) => name);
+  const given = new Set(names);
   const existing = new Map(
     (await parts.database.query(jobsByNames, [projectId, names])).map((row) => [row.name, row]),
   );
@@ -98,7 +96,7 @@ async function makePlan(
   return {
     create: missing,
     update: changed.filter((job) => job !== undefined),
-    delete: [...labelled.keys()].filter((name) => !names.includes(name)),
+    delete: [...labelled.values()].filter(({ name }) => !given.has(name)),
     unchangedCount: jobs.length - missing.length - changed.filter((job) => job !== undefined).length,
   };
 }
@@ -139,11 +137,15 @@ function withLabels(given: Job, labels: Readonly<Record<string, string>>): Job {
   return job;
 }
 
-// Returns the job if its specification differs from the current one, else undefined.
-function changeOf(parts: Pick<Parts, "zoneData" | "clock">, job: Job, row: BatchRow): Job | undefined {
+// Returns an update of every field if the specification differs from the current one, else undefined.
+function changeOf(
+  parts: Pick<Parts, "zoneData" | "clock">,
+  job: Job,
+  row: BatchRow,
+): UpdateOfJob | undefined {
   const before = fromSpecJson(row.spec);
   const checked = checkSpec(parts, keepAnchors(before, job), row.uid);
   if (equals(JobSchema, fromSpecJson(checked.spec), before)) return undefined;
   refusePast(checked, parts.clock.now(), before);
-  return job;
+  return { uid: row.uid, given: job, fields: UPDATABLE };
 }

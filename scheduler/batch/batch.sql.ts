@@ -23,14 +23,14 @@ export const jobsInsertIfNew = statement<{ uid: string }>(
 );
 
 /**
- * Inserts the first revisions of jobs. The arrays are: job ids ($1), specifications as JSON text ($2), and zone data
- * releases ($3). $4 is the time, $5 the id of the API key.
+ * Inserts the first revisions of jobs. The arrays are: job ids ($1), specifications as JSON text ($2), zone data releases
+ * ($3), and facets as JSON text ($6). $4 is the time, $5 the id of the API key.
  */
 export const revisionsInsertFirst = statement<{ job_uid: string }>(
   "revisionsInsertFirst",
-  `insert into scheduler.revisions (job_uid, revision, spec, create_time, actor, zone_data)
-   select g.uid, 1, g.spec::json, $4, $5, g.zone_data
-     from unnest($1::text[], $2::text[], $3::text[]) as g (uid, spec, zone_data)
+  `insert into scheduler.revisions (job_uid, revision, spec, create_time, actor, zone_data, facets)
+   select g.uid, 1, g.spec, $4, $5, g.zone_data, g.facets::jsonb
+     from unnest($1::text[], $2::text[], $3::text[], $6::text[]) as g (uid, spec, zone_data, facets)
    returning job_uid`,
 );
 
@@ -48,7 +48,7 @@ export type BatchRow = Pick<
   "uid" | "name" | "state" | "epoch" | "revision" | "pause_note" | "pause_until" | "spec"
 >;
 
-const BATCH = `j.uid, j.name, j.state, j.epoch, j.revision, j.pause_note, j.pause_until, r.spec::text as spec
+const BATCH = `j.uid, j.name, j.state, j.epoch, j.revision, j.pause_note, j.pause_until, r.spec
   from scheduler.jobs j join scheduler.revisions r on r.job_uid = j.uid and r.revision = j.revision`;
 
 /** Reads the project's jobs with the names $2, without deleted ones. */

@@ -1,5 +1,6 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { Queryable } from "../../db/pool.ts";
 import {
   ApplyJobsRequestSchema,
   BatchCreateJobsRequestSchema,
@@ -11,6 +12,7 @@ import {
 import { type JobSchema, JobState } from "../../gen/easycron/v1/job_pb.ts";
 import { ListJobsRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
 import { pauseJob, resumeJob } from "../changes/pause-job.ts";
+import { createScheduleCache } from "../job/schedule-cache.ts";
 import { listJobs } from "../reading/list-jobs.ts";
 import { readJob } from "../reading/read-jobs.ts";
 import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
@@ -205,6 +207,85 @@ describe("a batch of pauses", () => {
       state: "PAUSED",
       pause_note: "mine",
     });
+  });
+
+  test("takes the same few statements for 100 jobs as for one", async () => {
+    await make(Array.from({ length: 100 }, (_, index) => job(`job-${index}`)));
+    const count = async (names: string[]) => {
+      let statements = 0;
+      const counted = (on: Queryable): Queryable => ({
+        query: (...given) => {
+          statements += 1;
+          return on.query(...given);
+        },
+      });
+      const { database } = bench.parts;
+      const parts = {
+        ...bench.parts,
+        database: {
+          ...database,
+          ...counted(database),
+          transaction: <T>(work: (tx: Queryable) => Promise<T>) =>
+            database.transaction((tx) => work(counted(tx))),
+        },
+      };
+      const request = create(BatchPauseJobsRequestSchema, { names });
+      expect((await batchPauseJobs(parts, PROJECT, request)).rows).toHaveLength(names.length);
+      return statements;
+    };
+    const few = await count(["job-0"]);
+    expect(few).toBeLessThan(15);
+    expect(await count(Array.from({ length: 99 }, (_, index) => `job-${index + 1}`))).toBe(few);
+  });
+
+  test("decides what each job owes, takes back what is later, and skips what falls into the pause", async () => {
+    const names = ["a", "b", "c"];
+    await make(names.map((name) => job(name, "* * * * *")));
+    bench.setTime(START + 56_000);
+    await bench.tick.run();
+    // The tick has handed over the first fire time, and has not run since: two more are owed.
+    bench.setTime(START + 180_500);
+    const { rows } = await pause({ names });
+    expect(rows.map(({ name, state, last_seq }) => [name, state, last_seq])).toEqual(
+      names.map((name) => [name, "PAUSED", 3]),
+    );
+    bench.setTime(START + 600_500);
+    const resumed = await resume({ names });
+    expect(resumed.rows.map(({ carry }) => carry.skipped)).toEqual([7, 7, 7]);
+    for (const { uid } of rows) {
+      expect((await bench.triggersOf(uid)).map(({ atMs }) => atMs - START)).toEqual([
+        60_000, 120_000, 180_000,
+      ]);
+    }
+  });
+
+  test("changes the other jobs when one cannot be changed, and the error names that one", async () => {
+    const names = ["a", "b", "c", "d"];
+    const made = await make(names.map((name) => job(name)));
+    await pause({ names });
+    await bench.spoil(
+      "scheduler",
+      `update scheduler.revisions set spec = replace(spec, '"timeZone":"UTC"', '"timeZone":"Asia/Gone"') where job_uid = $1`,
+      [made[2]?.row.uid],
+    );
+    const schedules = createScheduleCache(100, bench.parts.zoneData);
+    const request = create(BatchResumeJobsRequestSchema, { names });
+    await expect(batchResumeJobs({ ...bench.parts, schedules }, PROJECT, request)).rejects.toMatchObject({
+      reason: "TIME_ZONE_UNKNOWN",
+      violations: [{ field: expect.stringMatching(/^names\[2\]/) }],
+    });
+    expect(await states()).toEqual({ a: "ACTIVE", b: "ACTIVE", c: "PAUSED", d: "ACTIVE" });
+  });
+
+  test("does not deadlock with another one of the same jobs in another order", async () => {
+    const names = Array.from({ length: 60 }, (_, index) => `job-${index}`);
+    await make(names.map((name) => job(name)));
+    await Promise.all([
+      pause({ names, note: "one" }),
+      pause({ names: names.toReversed(), note: "two" }),
+      resume({ names }),
+    ]);
+    expect(await list()).toHaveLength(names.length);
   });
 
   test("must be given exactly one way of selecting jobs", async () => {

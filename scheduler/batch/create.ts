@@ -18,6 +18,7 @@ import {
   newRow,
   type WrittenJob,
 } from "../changes/create-job.ts";
+import { toFacetsJson } from "../job/facets.ts";
 import type { JobRow } from "../job/job.ts";
 import { jobByName } from "../job/jobs.sql.ts";
 import type { Parts } from "../parts.ts";
@@ -134,6 +135,7 @@ export async function insertJobs(
     rows.map((row) => row.zone_data),
     time,
     to.actor,
+    items.map(({ checked }) => toFacetsJson(checked.job)),
   ]);
   await tx.query(epochsInsertFirst, [uids, time]);
   const bound = items.filter(({ checked }) => calendarNames(checked.job).length > 0);

@@ -1,17 +1,18 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { typeid } from "typeid-js";
+import type { Queryable } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
 import type { BatchPauseJobsRequest, BatchResumeJobsRequest } from "../../gen/easycron/v1/job_batch_pb.ts";
-import { eachAtOnce } from "../../mesh/batch-error.ts";
 import { fieldFailure } from "../../mesh/errors.ts";
 import type { ChangeParts } from "../changes/change-job.ts";
-import { checkUntil, type Pause, pauseJob, resumeJob } from "../changes/pause-job.ts";
+import { checkUntil, type Pause, writePauses, writeResumptions } from "../changes/pause-job.ts";
 import { type JobRow, stateAt } from "../job/job.ts";
 import type { Parts } from "../parts.ts";
 import { toFilterValues } from "../reading/job-filter.sql.ts";
 import { filterOfLabels, inStates, parseJobFilter } from "../reading/job-filter.ts";
 import { type BatchRow, jobsByFilter, jobsByNames, undoByUid, undoInsert } from "./batch.sql.ts";
 import { findJobs } from "./change.ts";
+import { changeTogether } from "./change-together.ts";
 
 /** The most jobs that one call pauses or resumes. */
 const MAX_JOBS = 1_000;
@@ -49,12 +50,19 @@ export async function batchPauseJobs(
   const untilMs = request.until === undefined ? null : timestampMs(request.until);
   checkUntil(untilMs, parts.clock.now());
   const { jobs, entries, more } = await select(parts, projectId, request, "ACTIVE");
-  return change(parts, projectId, { jobs, more }, (job) => {
-    const before = entries.get(job.uid);
-    const pause: Pause = before ?? { note: request.note, untilMs };
-    const isOver = pause.untilMs !== null && pause.untilMs <= parts.clock.now();
-    return isOver ? undefined : pauseJob(parts, { projectId, name: job.name }, pause);
-  });
+  const pauseOf = ({ uid }: { readonly uid: string }): Pause =>
+    entries.get(uid) ?? { note: request.note, untilMs };
+  const nowMs = parts.clock.now();
+  // When a resumption is undone, a pause that would have ended by now does not begin again.
+  const isOver = (job: BatchRow) => (pauseOf(job).untilMs ?? Number.POSITIVE_INFINITY) <= nowMs;
+  const selected = { jobs: jobs.filter((job) => !isOver(job)), more };
+  return change(parts, projectId, selected, (tx, rows) =>
+    writePauses(
+      tx,
+      parts,
+      rows.map((row) => ({ row, pause: pauseOf(row) })),
+    ),
+  );
 }
 
 /**
@@ -67,7 +75,7 @@ export async function batchResumeJobs(
   request: BatchResumeJobsRequest,
 ): Promise<BatchChanged> {
   const selected = await select(parts, projectId, request, "PAUSED");
-  return change(parts, projectId, selected, ({ name }) => resumeJob(parts, { projectId, name }));
+  return change(parts, projectId, selected, (tx, rows) => writeResumptions(tx, parts, rows));
 }
 
 interface Selected {
@@ -99,7 +107,7 @@ async function select(
   }
   const entries = new Map<string, UndoEntry>();
   if (by.names.length > 0) {
-    const jobs = await findJobs(parts, projectId, by.names, false);
+    const jobs = await findJobs(parts, projectId, by.names, { allowMissing: false, list: "names" });
     return { jobs: jobs.filter(isWanted), more: false, entries };
   }
   const filter = labelled ? filterOfLabels(by.labels) : parseJobFilter(by.filter);
@@ -110,31 +118,24 @@ async function select(
 }
 
 async function change(
-  parts: Pick<Parts, "database" | "clock">,
+  parts: Pick<Parts, "database" | "clock" | "wake">,
   projectId: string,
   { jobs, more }: Selected,
-  work: (job: BatchRow) => Promise<JobRow> | undefined,
+  work: (tx: Queryable, rows: readonly JobRow[]) => Promise<readonly JobRow[]>,
 ): Promise<BatchChanged> {
-  const entries: UndoEntry[] = [];
-  const rows = await eachAtOnce("names", jobs, async (job) => {
-    const row = await work(job);
-    if (row !== undefined) {
-      entries.push({
-        uid: row.uid,
-        name: row.name,
-        epoch: row.epoch,
-        note: job.pause_note,
-        untilMs: job.pause_until,
-      });
-    }
-    return row;
+  const rows = await changeTogether(parts, projectId, "names", jobs, work);
+  parts.wake();
+  const before = new Map(jobs.map((job) => [job.uid, job]));
+  const entries = rows.map(({ uid, name, epoch }): UndoEntry => {
+    const job = before.get(uid);
+    return { uid, name, epoch, note: job?.pause_note ?? "", untilMs: job?.pause_until ?? null };
   });
   const undoToken = entries.length === 0 ? "" : typeid("undo").toString();
   if (undoToken !== "") {
     const time = toSqlTime(parts.clock.now());
     await parts.database.query(undoInsert, [undoToken, projectId, JSON.stringify(entries), time]);
   }
-  return { rows: rows.filter((row) => row !== undefined), undoToken, more };
+  return { rows, undoToken, more };
 }
 
 async function readUndo(

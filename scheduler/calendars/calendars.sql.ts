@@ -124,28 +124,82 @@ export const jobCalendarsInsert = statement<{ job_uid: string }>(
    on conflict (job_uid, calendar_uid) do update set version = excluded.version returning job_uid`,
 );
 
-/**
- * Returns jobs that have not been settled since one of their calendars changed: at most $1, by uid, without deleted
- * ones; only those that refer to calendar $2 if that is not null.
- */
-export const jobCalendarsBehind = statement<{
-  uid: string;
-  project_id: string;
-  name: string;
-}>(
-  "jobCalendarsBehind",
-  `select distinct j.uid, j.project_id, j.name
-     from scheduler.calendars c
-     join scheduler.job_calendars jc on jc.calendar_uid = c.uid and jc.version < c.version
-     join scheduler.jobs j on j.uid = jc.job_uid
-    where c.delete_time is null and j.state <> 'DELETED' and ($2::text is null or c.uid = $2)
-    order by j.uid limit $1`,
+/** Asks for a pass over the jobs of calendars $1 that are behind, from $2 on. Of two such requests one pass is made. */
+export const calendarAskSettling = statement<{ calendar_uid: string }>(
+  "calendarAskSettling",
+  `insert into scheduler.unsettled_calendars as u (calendar_uid, retry_time)
+   select uid, $2 from unnest($1::text[]) as asked (uid) order by uid
+   on conflict (calendar_uid) do update
+      set asked = u.asked + 1, retry_time = least(u.retry_time, excluded.retry_time)
+   returning calendar_uid`,
 );
 
-/** Records that job $1 is up to date with the current versions of its calendars. */
+/**
+ * Returns calendars for which a pass may begin at $1: at most $3, first those with a uid greater than $2, then the
+ * others.
+ */
+export const calendarsToSettle = statement<{ uid: string }>(
+  "calendarsToSettle",
+  `select calendar_uid as uid from scheduler.unsettled_calendars
+    where retry_time <= $1 order by calendar_uid <= $2, calendar_uid limit $3`,
+);
+
+/** Returns how often a pass over calendar $1 was asked for. No row: it is settled. */
+export const calendarAsked = statement<{ asked: number }>(
+  "calendarAsked",
+  `select asked from scheduler.unsettled_calendars where calendar_uid = $1`,
+);
+
+/** Tries to keep other passes away from calendar $1 until the transaction ends. Returns whether it could. */
+export const calendarTryToSettle = statement<{ taken: boolean }>(
+  "calendarTryToSettle",
+  `select pg_try_advisory_xact_lock(hashtextextended('scheduler.unsettled_calendars/' || $1, 0)) as taken`,
+);
+
+/** Ends the passes over calendar $1 if none was asked for since $2 and no job is behind. */
+export const calendarSettled = statement<{ calendar_uid: string }>(
+  "calendarSettled",
+  `delete from scheduler.unsettled_calendars u
+    where u.calendar_uid = $1 and u.asked = $2
+      and not exists (select from scheduler.calendars c
+                        join scheduler.job_calendars jc on jc.calendar_uid = c.uid and jc.version < c.version
+                       where c.uid = $1)
+   returning calendar_uid`,
+);
+
+/** Postpones the next pass over calendar $1 to $3, unless another was asked for since $2. */
+export const calendarPostponeSettling = statement<{ calendar_uid: string }>(
+  "calendarPostponeSettling",
+  `update scheduler.unsettled_calendars set retry_time = $3 where calendar_uid = $1 and asked = $2
+   returning calendar_uid`,
+);
+
+/** A job that is not up to date with a calendar, and the version that it is up to date with. */
+export interface BehindRow {
+  readonly uid: string;
+  readonly version: number;
+}
+
+/** Returns jobs that are behind calendar $1: at most $4, by version and uid, after version $2 and uid $3. */
+export const jobCalendarsBehind = statement<BehindRow>(
+  "jobCalendarsBehind",
+  `select jc.job_uid as uid, jc.version
+     from scheduler.job_calendars jc
+    where jc.calendar_uid = $1 and jc.version < (select version from scheduler.calendars where uid = $1)
+      and (jc.version, jc.job_uid) > ($2::integer, $3)
+    order by jc.version, jc.job_uid limit $4`,
+);
+
+/** Locks those of the jobs $1 that no other transaction has locked, and returns them. */
+export const jobsLockFree = statement<{ uid: string; project_id: string }>(
+  "jobsLockFree",
+  `select uid, project_id from scheduler.jobs where uid = any ($1::text[]) order by uid for no key update skip locked`,
+);
+
+/** Records that job $1 is up to date with its calendars. Returns no row if it was already. */
 export const jobCalendarsSettled = statement<{ job_uid: string }>(
   "jobCalendarsSettled",
   `update scheduler.job_calendars jc set version = c.version
      from scheduler.calendars c
-    where jc.job_uid = $1 and c.uid = jc.calendar_uid returning jc.job_uid`,
+    where jc.job_uid = $1 and c.uid = jc.calendar_uid and jc.version < c.version returning jc.job_uid`,
 );

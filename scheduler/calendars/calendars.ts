@@ -1,11 +1,11 @@
 import type { Calendar } from "../../cron/calendar.ts";
 import type { CalendarGate } from "../../cron/calendar-gate.ts";
-import { ScheduleError } from "../../cron/errors.ts";
 import type { Queryable } from "../../db/pool.ts";
 import { failure } from "../../mesh/errors.ts";
 import type { ZoneData, ZoneRelease } from "../zones/zone-data.ts";
 import {
   type CalendarVersionRow,
+  calendarAskSettling,
   calendarLockForReference,
   calendarSpecs,
   calendarVersions,
@@ -130,8 +130,7 @@ export async function compiledVersions(
   if (missing.length > 0) {
     const values = [missing.map(({ uid }) => uid), missing.map(({ version }) => version)];
     for (const row of await on.query(calendarSpecs, values)) {
-      const release = zoneData.release(row.zone_data);
-      const calendar = compileOrNone(row.spec, release);
+      const calendar = compileOrNone(row.spec, () => zoneData.release(row.zone_data));
       if (calendar !== undefined) read.set(versionKey(row), calendar);
     }
   }
@@ -146,13 +145,13 @@ export async function compiledVersions(
   return found;
 }
 
-// A calendar may be in a zone that this process does not know. Only the jobs that refer to it must fail then.
-function compileOrNone(spec: string, release: ZoneRelease): Calendar | undefined {
+// A calendar may be in a zone that this process does not know, or its text may be damaged. Only the jobs that refer to
+// it must fail then, and they report it.
+function compileOrNone(spec: string, release: () => ZoneRelease): Calendar | undefined {
   try {
-    return compileCalendar(fromCalendarSpecJson(spec), release);
-  } catch (error) {
-    if (error instanceof ScheduleError) return undefined;
-    throw error;
+    return compileCalendar(fromCalendarSpecJson(spec), release());
+  } catch {
+    return undefined;
   }
 }
 
@@ -222,6 +221,12 @@ export async function bindCalendars(
   const all = bindings.map(({ jobUid }) => jobUid);
   await tx.query(jobCalendarsDeleteOthers, [all, jobUids, calendarUids]);
   if (pairs.size > 0) await tx.query(jobCalendarsInsert, [jobUids, calendarUids, versions]);
+  const current = new Map(rows.map(({ uid, version }) => [uid, version]));
+  const behind = [...pairs.values()].filter(({ uid, version }) => version < (current.get(uid) ?? version));
+  if (behind.length > 0) {
+    const asked = [...new Set(behind.map(({ uid }) => uid))];
+    await tx.query(calendarAskSettling, [asked, "-infinity"]);
+  }
 }
 
 /** Returns the CALENDAR_NOT_FOUND error; `field` is the request field that holds the name. */

@@ -10,6 +10,7 @@ import { updateMaskInvalid } from "../requests/update-mask.ts";
 import { ownRelease, type ZoneData, type ZoneRelease } from "../zones/zone-data.ts";
 import {
   type CalendarRow,
+  calendarAskSettling,
   calendarDelete,
   calendarInsert,
   calendarLockForChange,
@@ -86,6 +87,7 @@ export async function updateCalendar(
     const version = before.version + 1;
     await tx.query(calendarVersionInsert, [before.uid, version, spec, toSqlTime(now), zoneData.version]);
     await tx.query(calendarRaiseVersion, [before.uid, version, toSqlTime(now)]);
+    await tx.query(calendarAskSettling, [[before.uid], toSqlTime(now)]);
     return readCalendar(tx, projectId, given.name);
   });
 }

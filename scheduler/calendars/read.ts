@@ -8,6 +8,7 @@ import type {
 } from "../../gen/easycron/v1/calendar_service_pb.ts";
 import type { Clock } from "../../mesh/clock.ts";
 import { readPageToken, toPageToken } from "../../mesh/page-token.ts";
+import { fittingPage } from "../requests/fitting-page.ts";
 import type { ZoneData } from "../zones/zone-data.ts";
 import { type CalendarRow, calendarByName, calendarsAfterName } from "./calendars.sql.ts";
 import { calendarKey, calendarNotFound, currentCalendars } from "./calendars.ts";
@@ -38,12 +39,12 @@ export async function listCalendars(
   const size = request.pageSize === 0 ? DEFAULT_PAGE_SIZE : request.pageSize;
   const after = readPageToken(["calendars", projectId], request.pageToken);
   const rows = await parts.database.query(calendarsAfterName, [projectId, after, size + 1]);
-  const page = rows.slice(0, size);
+  const page = fittingPage(rows.slice(0, size));
   const last = page.at(-1);
   return {
     calendars: page.map(toCalendar),
     nextPageToken:
-      rows.length > size && last !== undefined ? toPageToken(["calendars", projectId], last.name) : "",
+      rows.length > page.length && last !== undefined ? toPageToken(["calendars", projectId], last.name) : "",
   };
 }
 

@@ -58,7 +58,9 @@ describe("a tick", () => {
 
   test("moves no cursor when its hand-over fails, and the next tick makes the same events", async () => {
     bench.setDispatcherDown(true);
-    await expect(bench.tick.run()).rejects.toThrow("down");
+    await expect(bench.tick.run()).rejects.toMatchObject({
+      reason: "SERVICE_UNAVAILABLE",
+    });
     bench.setDispatcherDown(false);
     expect((await bench.tick.run()).events).toBe(5);
     expect(await seqs()).toEqual([1, 2, 3, 4, 5]);
@@ -175,7 +177,9 @@ describe("a change", () => {
   test("is refused while the backlog cannot be handed over, and changes nothing", async () => {
     bench.setTime(START + 3_500);
     bench.setDispatcherDown(true);
-    await expect(pauseJob(bench.parts, reference, { note: "", untilMs: null })).rejects.toThrow("down");
+    await expect(pauseJob(bench.parts, reference, { note: "", untilMs: null })).rejects.toMatchObject({
+      reason: "SERVICE_UNAVAILABLE",
+    });
     expect(await readJob(bench.parts, PROJECT, { name: "payroll" })).toMatchObject({
       state: "ACTIVE",
       epoch: 1,

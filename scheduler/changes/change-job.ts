@@ -1,15 +1,15 @@
 import type { Queryable } from "../../db/pool.ts";
-import { toSqlTime, toSqlTimeOrNull } from "../../db/time.ts";
-import { toCarryJson } from "../job/carry.ts";
-import { epochInsert } from "../job/epochs.sql.ts";
+import { toSqlTime } from "../../db/time.ts";
+import { type BegunEpoch, beginEpochs } from "../job/begin-epochs.ts";
 import { fromSpecJson, type JobRow, type JobStateName, stateAt } from "../job/job.ts";
-import { jobByUid, jobChange, jobLockForChange, jobWithdraw, type WithdrawnRow } from "../job/jobs.sql.ts";
-import { addSkips } from "../job/skips.sql.ts";
+import { jobsByUids, jobsLockForChange, jobsWithdraw, type WithdrawnRow } from "../job/jobs.sql.ts";
+import { addSkips, type JobSkip, skipsLast } from "../job/skips.sql.ts";
 import type { SkipReason } from "../job/verdict.ts";
 import type { Parts } from "../parts.ts";
 import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
 import { countFireTimes } from "../schedules/count-fire-times.ts";
 import { readPolicies } from "../schedules/policies.ts";
+import { createYield } from "../schedules/slices.ts";
 import { resumeDue } from "../turns/resume-due.ts";
 import { type Position, positionOf } from "../turns/turn-draft.ts";
 import { decideDue } from "./decide-due.ts";
@@ -37,8 +37,9 @@ export interface PreparedJob {
   /** The end of the chain after triggers were withdrawn, and the carry. Do not use its cursor: it is out of date. */
   readonly position: Position;
   /**
-   * The new cursor must be after this, in epoch milliseconds: the time of the change, or the fire time of a later
-   * trigger that had already started.
+   * The new cursor must be after this, in epoch milliseconds: the time of the change, or the last fire time that is
+   * decided already, if that is later. It can be later, because a trigger had already started, or because the clock was
+   * set back, or because the clock of another scheduler is ahead of this one's.
    */
   readonly afterMs: number;
 }
@@ -75,39 +76,120 @@ export interface JobChange {
  * Throws SERVICE_UNAVAILABLE when the backlog is too long to be decided in one change.
  */
 export async function prepareJob(tx: Queryable, parts: PrepareParts, given: JobRow): Promise<PreparedJob> {
+  const [prepared] = await prepareJobs(tx, parts, [given]);
+  if (prepared === undefined) throw new Error(`Job ${given.uid} was not prepared for its change.`);
+  return prepared;
+}
+
+/**
+ * Prepares locked jobs for changes at one instant, each as `prepareJob` does, and returns them in the given order. The
+ * number of statements does not depend on the number of jobs.
+ *
+ * The backlogs of all jobs are decided before the first lock is raised. A dispatcher that waits for a raised lock could
+ * not record the triggers of the others.
+ */
+export async function prepareJobs(
+  tx: Queryable,
+  parts: PrepareParts,
+  given: readonly JobRow[],
+): Promise<PreparedJob[]> {
+  if (given.length === 0) return [];
   const changeTimeMs = parts.clock.now();
-  const row = await endPause(tx, parts, given, changeTimeMs);
+  const rows = await endPauses(tx, parts, given, changeTimeMs);
+  const due = rows.flatMap((row, index) => {
+    const mayBeDue = row.state === "ACTIVE" && compiledScheduleOf(parts, row) !== undefined;
+    // Triggers are handed over with the epoch before `endPauses`, because its new epoch is not committed yet.
+    return mayBeDue ? [{ row, epoch: given[index]?.epoch ?? row.epoch }] : [];
+  });
+  const decided = await decideDue(tx, parts, due, changeTimeMs);
+  const uids = rows.map(({ uid }) => uid).sort();
+  await tx.query(jobsLockForChange, [uids]);
+  const withdrawn = Map.groupBy(
+    await tx.query(jobsWithdraw, [uids, toSqlTime(changeTimeMs)]),
+    ({ job_uid: uid }) => uid,
+  );
+  const lastSkips = new Map(
+    (await tx.query(skipsLast, [uids])).map((skip) => [skip.job_uid, skip.last_fire_time]),
+  );
+  const prepared: PreparedJob[] = [];
+  const yieldOften = createYield();
+  for (const row of rows) {
+    const found = withdrawn.get(row.uid) ?? [];
+    const removed = found.filter((each) => !each.kept);
+    const kept = found.find((each) => each.kept);
+    const known = { removed, kept, lastSkipMs: lastSkips.get(row.uid) };
+    prepared.push(toPrepared(parts, row, changeTimeMs, decided.get(row.uid) ?? positionOf(row), known));
+    await yieldOften();
+  }
+  return prepared;
+}
+
+/** What is known about the decided fire times of a job once its triggers are withdrawn. */
+interface KnownTimes {
+  /** The triggers that were withdrawn. */
+  readonly removed: readonly WithdrawnRow[];
+  /** The last trigger after the change that stays. */
+  readonly kept: WithdrawnRow | undefined;
+  /** The last fire time that was skipped or missed. */
+  readonly lastSkipMs: number | undefined;
+}
+
+function toPrepared(
+  parts: Pick<Parts, "schedules">,
+  row: JobRow,
+  changeTimeMs: number,
+  decided: Position,
+  { removed, kept, lastSkipMs }: KnownTimes,
+): PreparedJob {
   const schedule = compiledScheduleOf(parts, row);
-  const mayBeDue = row.state === "ACTIVE" && schedule !== undefined;
-  // Triggers are handed over with the epoch before `endPause`, because its new epoch is not committed yet.
-  const { epoch } = given;
-  const decided = mayBeDue
-    ? await decideDue(tx, parts, row, { nowMs: changeTimeMs, epoch })
-    : positionOf(row);
-  await tx.query(jobLockForChange, [row.uid]);
-  const withdrawn = await tx.query(jobWithdraw, [row.uid, toSqlTime(changeTimeMs)]);
-  const kept = withdrawn.find((each) => each.kept);
-  const afterMs = Math.max(changeTimeMs, kept?.fire_time ?? changeTimeMs);
-  const removed = withdrawn.filter((each) => !each.kept);
+  const lastMs = kept?.fire_time ?? (removed[0] === undefined ? decided.lastFireTimeMs : null);
+  const afterMs = decidedUntil(row, changeTimeMs, lastMs, lastSkipMs);
   const position = rewind(decided, removed, kept, afterMs);
   const paused = schedule === undefined ? 0 : countPaused(row, schedule, afterMs);
   const carry = { ...position.carry, skipped: Math.max(0, position.carry.skipped + paused) };
   return { row, changeTimeMs, position: { ...position, carry }, afterMs };
 }
 
-// Resumes a job whose pause has ended although no tick has resumed it yet. The pause ends at its `until` time, not at
+/**
+ * Returns up to when the fire times of a locked job are decided, in epoch milliseconds: `changeTimeMs` or later. An
+ * epoch that began before a decided fire time would decide it again, so that it would be skipped and fire too.
+ * `lastMs` is the last fire time whose trigger stays. In a pause that the tick has ended ahead of time, the epoch of
+ * the row lies ahead, and nothing in it is decided.
+ */
+function decidedUntil(
+  row: JobRow,
+  changeTimeMs: number,
+  lastMs: number | null,
+  lastSkipMs: number | undefined,
+): number {
+  const isAhead = stateAt(row, changeTimeMs) !== row.state;
+  const begunMs = isAhead ? changeTimeMs : row.after_time;
+  return Math.max(changeTimeMs, begunMs, lastMs ?? changeTimeMs, lastSkipMs ?? changeTimeMs);
+}
+
+// Resumes jobs whose pause has ended although no tick has resumed them yet. The pause ends at its `until` time, not at
 // the change. So fire times between the two are due and must be decided.
-async function endPause(
+async function endPauses(
   tx: Queryable,
   parts: Pick<Parts, "schedules">,
-  row: JobRow,
+  rows: readonly JobRow[],
   nowMs: number,
-): Promise<JobRow> {
-  if (row.state !== "PAUSED" || row.pause_until === null || row.pause_until > nowMs) return row;
-  const onTrouble = () => {};
-  if ((await resumeDue(tx, { schedules: parts.schedules, onTrouble }, [row])) === 0) return row;
-  const [resumed] = await tx.query(jobByUid, [row.project_id, row.uid]);
-  return resumed ?? row;
+): Promise<readonly JobRow[]> {
+  const current = new Map(rows.map((row) => [row.uid, row]));
+  const over = (row: JobRow) =>
+    row.state === "PAUSED" && row.pause_until !== null && row.pause_until <= nowMs;
+  // Each round resumes as many as `resumeDue` does at a time. Those that cannot be computed stay paused.
+  for (let left = rows.filter(over); left.length > 0; ) {
+    const resumed = await resumeDue(tx, { schedules: parts.schedules, onTrouble: () => {} }, left);
+    const read = await readRows(tx, left);
+    for (const row of read) current.set(row.uid, row);
+    left = resumed === 0 ? [] : read.filter(over);
+  }
+  return rows.map((row) => current.get(row.uid) ?? row);
+}
+
+async function readRows(tx: Queryable, rows: readonly JobRow[]): Promise<JobRow[]> {
+  return tx.query(jobsByUids, [rows.map((row) => row.project_id), rows.map(({ uid }) => uid)]);
 }
 
 function rewind(
@@ -121,12 +203,9 @@ function rewind(
   const { late } = decided.carry;
   const requested = decided.carry.requested.filter((each) => each > afterMs || waiting.includes(each));
   const [first] = removed;
-  if (kept !== undefined) {
-    const carry = { waiting, late, requested, run: null, skipped: 0, missed: 0 };
-    return { nextFireTimeMs: null, lastFireTimeMs: kept.fire_time, lastSeq: kept.seq, carry };
-  }
-  // If the turn that handed over the first one never committed, its counts already include those of the row.
-  const counted = first !== undefined && first.seq > decided.lastSeq;
+  // If the turn that handed over the last of them never committed, its counts already include those of the row.
+  const lastSeq = removed.at(-1)?.seq ?? kept?.seq ?? 0;
+  const counted = lastSeq > decided.lastSeq;
   const carry = {
     waiting,
     late,
@@ -135,6 +214,9 @@ function rewind(
     skipped: removed.reduce((sum, each) => sum + each.previous_skipped, counted ? 0 : decided.carry.skipped),
     missed: removed.reduce((sum, each) => sum + each.previous_missed, counted ? 0 : decided.carry.missed),
   };
+  if (kept !== undefined) {
+    return { nextFireTimeMs: null, lastFireTimeMs: kept.fire_time, lastSeq: kept.seq, carry };
+  }
   if (first === undefined) return { ...decided, carry };
   return {
     nextFireTimeMs: null,
@@ -198,9 +280,61 @@ export async function writeChange(
   job: PreparedJob,
   change: JobChange,
 ): Promise<JobRow> {
+  const [written] = await writeChanges(tx, parts, [{ job, change }]);
+  if (written === undefined) throw new Error(`The change of job ${job.row.uid} was not written.`);
+  return written;
+}
+
+/** A prepared job and its state after the change. */
+export interface PreparedChange {
+  readonly job: PreparedJob;
+  readonly change: JobChange;
+}
+
+/**
+ * Writes the changes of prepared jobs, each as `writeChange` does, and returns the new rows in the given order. The
+ * number of statements does not depend on the number of jobs.
+ */
+export async function writeChanges(
+  tx: Queryable,
+  parts: Pick<Parts, "lookAheadMs">,
+  changes: readonly PreparedChange[],
+): Promise<JobRow[]> {
+  if (changes.length === 0) return [];
+  const begun = changes.map((each) => toBegun(parts, each));
+  await addSkips(
+    tx,
+    begun.flatMap(({ dropped }) => dropped),
+  );
+  await beginEpochs(
+    tx,
+    begun.map(({ epoch }) => epoch),
+  );
+  const rows = new Map(
+    (
+      await readRows(
+        tx,
+        changes.map(({ job }) => job.row),
+      )
+    ).map((row) => [row.uid, row]),
+  );
+  return changes.map(({ job: { row } }) => {
+    const written = rows.get(row.uid);
+    if (written === undefined) throw new Error(`Job ${row.uid} cannot be read after its change was written.`);
+    return written;
+  });
+}
+
+/** A new epoch, and the waiting fire times that are skipped because of it. */
+interface Begun {
+  readonly epoch: BegunEpoch;
+  readonly dropped: readonly JobSkip[];
+}
+
+function toBegun(parts: Pick<Parts, "lookAheadMs">, { job, change }: PreparedChange): Begun {
   const { row, position, afterMs, changeTimeMs } = job;
   const active = change.state === "ACTIVE";
-  const { maxFires } = change.schedule.policies;
+  const { maxFires, deleteFinished } = change.schedule.policies;
   const left = maxFires > 0 ? Math.max(0, maxFires - position.lastSeq) : Number.POSITIVE_INFINITY;
   const waiting = active ? position.carry.waiting.slice(0, left) : [];
   const spent = left === 0;
@@ -208,36 +342,27 @@ export async function writeChange(
   const over = active && nextMs === null && waiting.length === 0 && change.schedule.plan.schedules.length > 0;
   // If `maxFires` leaves fewer fires than there are waiting fire times, the last of those are skipped.
   const dropped = position.carry.waiting.slice(waiting.length);
-  await dropWaiting(tx, row.uid, dropped, change.state === "PAUSED" ? "PAUSED" : "JOB_DISABLED");
   const skipped = position.carry.skipped + dropped.length;
-  await tx.query(jobChange, [
-    row.uid,
-    over ? "FINISHED" : change.state,
-    change.revision,
-    toSqlTimeOrNull(nextMs),
-    toSqlTimeOrNull(position.lastFireTimeMs),
-    position.lastSeq,
-    toSqlTimeOrNull(wakeAfter(parts, job, change, nextMs !== null || waiting.length > 0)),
-    toCarryJson({ ...position.carry, waiting, skipped, requested: change.requested }),
-    change.pauseNote,
-    toSqlTimeOrNull(change.untilMs),
-    toSqlTime(changeTimeMs),
-    toSqlTime(afterMs),
-    change.schedule.policies.deleteFinished,
-  ]);
-  await tx.query(epochInsert, [
-    row.uid,
-    row.epoch + 1,
-    change.state,
-    change.revision,
-    toSqlTime(afterMs),
-    spent ? toSqlTime(afterMs) : null,
-    toSqlTime(changeTimeMs),
-    change.pauseNote,
-  ]);
-  const [written] = await tx.query(jobByUid, [row.project_id, row.uid]);
-  if (written === undefined) throw new Error(`Job ${row.uid} cannot be read after its change was written.`);
-  return written;
+  const epoch: BegunEpoch = {
+    uid: row.uid,
+    epoch: row.epoch + 1,
+    state: over ? "FINISHED" : change.state,
+    epochState: change.state,
+    revision: change.revision,
+    nextFireTimeMs: nextMs,
+    lastFireTimeMs: position.lastFireTimeMs,
+    lastSeq: position.lastSeq,
+    wakeMs: wakeAfter(parts, job, change, nextMs !== null || waiting.length > 0),
+    carry: { ...position.carry, waiting, skipped, requested: change.requested },
+    pauseNote: change.pauseNote,
+    pauseUntilMs: change.untilMs,
+    changeTimeMs,
+    afterMs,
+    endMs: spent ? afterMs : null,
+    note: change.pauseNote,
+    deleteFinished,
+  };
+  return { epoch, dropped: toSkips(row.uid, dropped, change.state === "PAUSED" ? "PAUSED" : "JOB_DISABLED") };
 }
 
 function wakeAfter(
@@ -250,15 +375,9 @@ function wakeAfter(
   return hasWork ? job.changeTimeMs : null;
 }
 
-async function dropWaiting(
-  tx: Queryable,
-  jobUid: string,
-  waiting: readonly number[],
-  reason: SkipReason,
-): Promise<void> {
-  const ranges = waiting.map((atMs) => ({ firstMs: atMs, lastMs: atMs, reason, count: 1, detail: "" }));
-  await addSkips(
-    tx,
-    ranges.map((range) => ({ jobUid, range })),
-  );
+function toSkips(jobUid: string, times: readonly number[], reason: SkipReason): JobSkip[] {
+  return times.map((atMs) => ({
+    jobUid,
+    range: { firstMs: atMs, lastMs: atMs, reason, count: 1, detail: "" },
+  }));
 }

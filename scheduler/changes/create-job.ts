@@ -6,10 +6,11 @@ import { type CreateJobRequest, CreateJobRequestSchema } from "../../gen/easycro
 import { failure, fieldFailure } from "../../mesh/errors.ts";
 import { type BoundName, bindCalendars, gatesOf } from "../calendars/calendars.ts";
 import { edgeNames, withSnapshots } from "../calendars/edges.ts";
-import { epochInsert } from "../job/epochs.sql.ts";
+import { epochsInsert } from "../job/epochs.sql.ts";
+import { toFacetsJson } from "../job/facets.ts";
 import { type JobRow, type JobStateName, toSpecJson } from "../job/job.ts";
 import { jobByName, jobByUid, jobInsert } from "../job/jobs.sql.ts";
-import { revisionInsert } from "../job/revisions.sql.ts";
+import { revisionsInsert } from "../job/revisions.sql.ts";
 import type { Parts } from "../parts.ts";
 import { findEarlierUse, fingerprintOf, type RequestUse, rememberUse } from "../requests/request-id.ts";
 import { type CompiledSchedule, compileSchedule } from "../schedules/compiled-schedule.ts";
@@ -159,8 +160,19 @@ async function insertRows(
     time,
     checked.schedule.policies.deleteFinished,
   ]);
-  await tx.query(revisionInsert, [uid, 1, checked.spec, time, actor, row.zone_data, 0, null]);
-  await tx.query(epochInsert, [uid, 1, "ACTIVE", 1, time, null, time, ""]);
+  const facets = toFacetsJson(checked.job);
+  await tx.query(revisionsInsert, [
+    [uid],
+    [1],
+    [checked.spec],
+    [time],
+    [actor],
+    [row.zone_data],
+    [0],
+    [null],
+    [facets],
+  ]);
+  await tx.query(epochsInsert, [[uid], [1], ["ACTIVE"], [1], [time], [null], [time], [""]]);
   const names = calendarNames(checked.job);
   if (names.length > 0) {
     await bindCalendars(tx, projectId, [{ jobUid: uid, names }]);

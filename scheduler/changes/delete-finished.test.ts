@@ -27,6 +27,8 @@ const once = (name: string, afterCompletion: AfterCompletion) =>
     schedules: [{ kind: { case: "once", value: { at: { case: "time", value: timestampFromMs(AT) } } } }],
     target: { kind: { case: "webhook", value: { url: "https://example.com/" } } },
   });
+const told: object[] = [];
+const logger = { error: (fields: object) => void told.push(fields) };
 const again = async ({ uid }: JobRow): Promise<JobRow> => {
   const [row] = await bench.parts.database.query(jobByUid, [PROJECT, uid]);
   if (row === undefined) throw new Error("The job is gone.");
@@ -44,7 +46,7 @@ test("a job that has fired for the last time is kept, unless it asks to be delet
   ];
   await fireAt(AT);
   for (const job of [kept, deleted]) await bench.succeed(job.uid);
-  expect(await deleteFinished(bench.parts)).toBe(1);
+  expect(await deleteFinished(bench.parts, logger)).toBe(1);
   expect(await again(kept)).toMatchObject({ state: "FINISHED" });
   expect(await again(deleted)).toMatchObject({ state: "DELETED" });
   // Its name is free, and its ledger stays.
@@ -60,7 +62,7 @@ test("a finished job is deleted only when all its triggers have ended, retries a
   const [trigger] = await bench.triggersOf(job.uid);
   await bench.start(trigger?.id ?? "");
   await bench.fail(trigger?.id ?? "");
-  expect(await deleteFinished(bench.parts)).toBe(0);
+  expect(await deleteFinished(bench.parts, logger)).toBe(0);
   const finished = await again(job);
   expect(finished.state).toBe("FINISHED");
   const run = manualEvent(finished, {
@@ -71,9 +73,9 @@ test("a finished job is deleted only when all its triggers have ended, retries a
   });
   await bench.record([run]);
   await bench.finish(trigger?.id ?? "", "EXHAUSTED");
-  expect(await deleteFinished(bench.parts)).toBe(0);
+  expect(await deleteFinished(bench.parts, logger)).toBe(0);
   await bench.finish(run.triggerId, "SUCCEEDED");
-  expect(await deleteFinished(bench.parts)).toBe(1);
+  expect(await deleteFinished(bench.parts, logger)).toBe(1);
 });
 
 test("a finished job that an update gives new fire times is not deleted", async () => {
@@ -86,6 +88,33 @@ test("a finished job that an update gives new fire times is not deleted", async 
     schedules: [{ kind: { case: "once" as const, value: { at: { case: "time" as const, value: time } } } }],
   };
   await updateJob(bench.parts, PROJECT, create(UpdateJobRequestSchema, { job: later }));
-  expect(await deleteFinished(bench.parts)).toBe(0);
+  expect(await deleteFinished(bench.parts, logger)).toBe(0);
   expect(await again(job)).toMatchObject({ state: "ACTIVE" });
+});
+
+test("a job that cannot be deleted is set aside, and the others are deleted", async () => {
+  const jobs = [
+    await once("first", AfterCompletion.DELETE),
+    await once("second", AfterCompletion.DELETE),
+  ].sort((a, b) => a.uid.localeCompare(b.uid));
+  const [bad, good] = jobs;
+  if (bad === undefined || good === undefined) throw new Error("There are two jobs.");
+  await fireAt(AT);
+  for (const job of jobs) await bench.succeed(job.uid);
+  await bench.spoil(
+    "scheduler",
+    `insert into scheduler.epochs (job_uid, epoch, state, revision, after_time, change_time, note)
+     values ($1, 2, 'ACTIVE', 1, now(), now(), '')`,
+    [bad.uid],
+  );
+  told.length = 0;
+  expect(await deleteFinished(bench.parts, logger)).toBe(1);
+  expect(await again(good)).toMatchObject({ state: "DELETED" });
+  expect(await again(bad)).toMatchObject({ state: "FINISHED" });
+  expect(told).toMatchObject([{ jobUid: bad.uid, failures: 1, retryTimeMs: AT + 60_000 }]);
+  expect(await deleteFinished(bench.parts, logger)).toBe(0);
+  expect(told).toHaveLength(1);
+  await bench.spoil("scheduler", "delete from scheduler.epochs where job_uid = $1 and epoch = 2", [bad.uid]);
+  bench.setTime(AT + 60_000);
+  expect(await deleteFinished(bench.parts, logger)).toBe(1);
 });

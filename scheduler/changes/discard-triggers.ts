@@ -10,7 +10,7 @@ import type {
 import { fieldFailure } from "../../mesh/errors.ts";
 import { type Carry, readCarry } from "../job/carry.ts";
 import type { JobRow } from "../job/job.ts";
-import { jobsOwing, triggersDiscard } from "../job/jobs.sql.ts";
+import { jobsOwing, jobsWakeWaiting, triggersDiscard } from "../job/jobs.sql.ts";
 import { addSkips } from "../job/skips.sql.ts";
 import type { Parts } from "../parts.ts";
 import { catchupRelease } from "../turns/catchup.sql.ts";
@@ -136,7 +136,10 @@ async function discard(
   ]);
   const discardedCount = row?.count ?? 0;
   // Later catch-up triggers need not wait for the throttle slots of the discarded ones.
-  if (discardedCount > 0) await on.query(catchupRelease, [projectId, toSqlTime(nowMs)]);
+  if (discardedCount > 0) {
+    await on.query(catchupRelease, [projectId, toSqlTime(nowMs)]);
+    await on.query(jobsWakeWaiting, [projectId, jobUid, toSqlTime(nowMs)]);
+  }
   return { discardedCount, more: discardedCount === DISCARD_LIMIT };
 }
 

@@ -1,7 +1,7 @@
 import type { Queryable } from "../../db/pool.ts";
 import { EasyCronError, failure } from "../../mesh/errors.ts";
 import { etagOf, type JobRow } from "../job/job.ts";
-import { jobByUid, jobLockForHandOver } from "../job/jobs.sql.ts";
+import { jobByUid, jobLockForHandOver, jobsByUids, jobsLockForHandOver } from "../job/jobs.sql.ts";
 
 /** The name of a job, and optionally the etag that it must have. */
 export interface JobReference {
@@ -16,11 +16,29 @@ export async function lockJob(tx: Queryable, reference: JobReference): Promise<J
   const [locked] = await tx.query(jobLockForHandOver, [reference.projectId, reference.name]);
   const [row] = locked === undefined ? [] : await tx.query(jobByUid, [reference.projectId, locked.uid]);
   if (row === undefined) throw failure("JOB_NOT_FOUND", { job: reference.name });
-  const wanted = reference.etag ?? "";
-  if (wanted !== "" && wanted !== etagOf(row)) {
-    throw failure("ETAG_MISMATCH", { name: reference.name, given: wanted, current: etagOf(row) });
-  }
+  checkEtag(row, reference.etag ?? "");
   return row;
+}
+
+/** Checks that a job has an etag. An empty one is not checked. Throws ETAG_MISMATCH. */
+export function checkEtag(row: JobRow, etag: string): void {
+  if (etag === "" || etag === etagOf(row)) return;
+  throw failure("ETAG_MISMATCH", { name: row.name, given: etag, current: etagOf(row) });
+}
+
+/**
+ * Locks jobs of a project by uid, in two statements, and returns their rows by uid. A job that does not exist any more is
+ * left out.
+ */
+export async function lockJobs(
+  tx: Queryable,
+  projectId: string,
+  uids: readonly string[],
+): Promise<Map<string, JobRow>> {
+  const locked = await tx.query(jobsLockForHandOver, [projectId, uids]);
+  const found = locked.map(({ uid }) => uid);
+  const rows = await tx.query(jobsByUids, [found.map(() => projectId), found]);
+  return new Map(rows.map((row) => [row.uid, row]));
 }
 
 /** Locks a job and returns its row. Returns undefined if there is no such job any more. */

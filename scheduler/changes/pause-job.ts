@@ -3,9 +3,9 @@ import { toSqlTime } from "../../db/time.ts";
 import { failure } from "../../mesh/errors.ts";
 import { toIso } from "../../mesh/iso-time.ts";
 import { type JobRow, stateAt } from "../job/job.ts";
-import { jobCancelTriggers } from "../job/jobs.sql.ts";
+import { jobsCancelTriggers } from "../job/jobs.sql.ts";
 import type { Parts } from "../parts.ts";
-import { type ChangeParts, type PreparedJob, prepareJob, unchanged, writeChange } from "./change-job.ts";
+import { type ChangeParts, type PreparedJob, prepareJobs, unchanged, writeChanges } from "./change-job.ts";
 import { type JobReference, lockJob } from "./lock-job.ts";
 
 /** The note and the end of a pause. */
@@ -24,22 +24,58 @@ export async function pauseJob(
   reference: JobReference,
   pause: Pause,
 ): Promise<JobRow> {
-  const { note: pauseNote, untilMs } = pause;
-  checkUntil(untilMs, parts.clock.now());
-  const paused = await parts.database.transaction(async (tx) => {
-    const row = await lockJob(tx, reference);
-    const same = row.pause_note === pauseNote && row.pause_until === untilMs;
-    if (stateAt(row, parts.clock.now()) === "PAUSED" && same) return row;
-    const prepared = await prepareJob(tx, parts, row);
-    return writeChange(tx, parts, prepared, {
-      ...unchanged(parts, prepared),
-      state: "PAUSED",
-      pauseNote,
-      untilMs,
-    });
-  });
+  checkUntil(pause.untilMs, parts.clock.now());
+  const paused = await parts.database.transaction(async (tx) =>
+    one(await writePauses(tx, parts, [{ row: await lockJob(tx, reference), pause }])),
+  );
   parts.wake();
   return paused;
+}
+
+/**
+ * Pauses locked jobs and returns their rows, in the given order. A job that is already paused in this way stays as it
+ * is. The ends of the pauses must be in the future.
+ */
+export async function writePauses(
+  tx: Queryable,
+  parts: ChangeParts,
+  jobs: readonly { readonly row: JobRow; readonly pause: Pause }[],
+): Promise<JobRow[]> {
+  const nowMs = parts.clock.now();
+  const pauses = new Map(jobs.map(({ row, pause }) => [row.uid, pause]));
+  const isPausedSo = ({ row, pause }: (typeof jobs)[number]) =>
+    stateAt(row, nowMs) === "PAUSED" && row.pause_note === pause.note && row.pause_until === pause.untilMs;
+  return changeSome(
+    jobs.map(({ row }) => row),
+    new Set(jobs.filter((job) => !isPausedSo(job)).map(({ row }) => row.uid)),
+    async (rows) => {
+      const prepared = await prepareJobs(tx, parts, rows);
+      const changes = prepared.map((job) => {
+        const { note: pauseNote, untilMs } = pauses.get(job.row.uid) ?? NO_PAUSE;
+        return { job, change: { ...unchanged(parts, job), state: "PAUSED" as const, pauseNote, untilMs } };
+      });
+      return writeChanges(tx, parts, changes);
+    },
+  );
+}
+
+const NO_PAUSE: Pause = { note: "", untilMs: null };
+
+// Changes some of the rows, and returns all in their order.
+async function changeSome(
+  rows: readonly JobRow[],
+  uids: ReadonlySet<string>,
+  change: (some: readonly JobRow[]) => Promise<JobRow[]>,
+): Promise<JobRow[]> {
+  const changed = await change(rows.filter(({ uid }) => uids.has(uid)));
+  const byUid = new Map(changed.map((row) => [row.uid, row]));
+  return rows.map((row) => byUid.get(row.uid) ?? row);
+}
+
+function one(rows: readonly JobRow[]): JobRow {
+  const [row] = rows;
+  if (row === undefined) throw new Error("The change of a job returned no row.");
+  return row;
 }
 
 /** Checks the end of a pause. Throws FIELD_INVALID when it is not later than now. */
@@ -62,19 +98,29 @@ export async function resumeJob(
   parts: ChangeParts & Pick<Parts, "database" | "wake">,
   reference: JobReference,
 ): Promise<JobRow> {
-  const resumed = await parts.database.transaction(async (tx) => {
-    const row = await lockJob(tx, reference);
-    if (stateAt(row, parts.clock.now()) !== "PAUSED") return row;
-    const prepared = await prepareJob(tx, parts, row);
-    return writeChange(tx, parts, prepared, {
-      ...unchanged(parts, prepared),
-      state: "ACTIVE",
-      pauseNote: "",
-      untilMs: null,
-    });
-  });
+  const resumed = await parts.database.transaction(async (tx) =>
+    one(await writeResumptions(tx, parts, [await lockJob(tx, reference)])),
+  );
   parts.wake();
   return resumed;
+}
+
+/** Resumes locked jobs and returns their rows, in the given order. A job that is not paused stays as it is. */
+export function writeResumptions(
+  tx: Queryable,
+  parts: ChangeParts,
+  rows: readonly JobRow[],
+): Promise<JobRow[]> {
+  const nowMs = parts.clock.now();
+  const paused = new Set(rows.filter((row) => stateAt(row, nowMs) === "PAUSED").map(({ uid }) => uid));
+  return changeSome(rows, paused, async (some) => {
+    const prepared = await prepareJobs(tx, parts, some);
+    const changes = prepared.map((job) => ({
+      job,
+      change: { ...unchanged(parts, job), state: "ACTIVE" as const, pauseNote: "", untilMs: null },
+    }));
+    return writeChanges(tx, parts, changes);
+  });
 }
 
 /** Deletes a job and cancels its unfinished triggers. Throws JOB_NOT_FOUND or ETAG_MISMATCH. */
@@ -82,24 +128,40 @@ export function deleteJob(
   parts: ChangeParts & Pick<Parts, "database">,
   reference: JobReference,
 ): Promise<JobRow> {
-  return parts.database.transaction(async (tx) => {
-    const prepared = await prepareJob(tx, parts, await lockJob(tx, reference));
-    await tx.query(jobCancelTriggers, [prepared.row.uid, toSqlTime(prepared.changeTimeMs)]);
-    return writeDeletion(tx, parts, prepared);
-  });
+  return parts.database.transaction(async (tx) =>
+    one(await deleteJobs(tx, parts, [await lockJob(tx, reference)])),
+  );
 }
 
-/** Marks a prepared job as deleted. The caller must deal with its unfinished triggers. */
-export function writeDeletion(
+/** Deletes locked jobs, cancels their unfinished triggers, and returns their rows, in the given order. */
+export async function deleteJobs(
+  tx: Queryable,
+  parts: ChangeParts,
+  rows: readonly JobRow[],
+): Promise<JobRow[]> {
+  const prepared = await prepareJobs(tx, parts, rows);
+  const [first] = prepared;
+  if (first === undefined) return [];
+  const uids = prepared.map(({ row }) => row.uid).sort();
+  await tx.query(jobsCancelTriggers, [uids, toSqlTime(first.changeTimeMs)]);
+  return writeDeletions(tx, parts, prepared);
+}
+
+/** Marks prepared jobs as deleted. The caller must deal with their unfinished triggers. */
+export function writeDeletions(
   tx: Queryable,
   parts: Pick<Parts, "schedules" | "lookAheadMs">,
-  prepared: PreparedJob,
-): Promise<JobRow> {
-  return writeChange(tx, parts, prepared, {
-    ...unchanged(parts, prepared),
-    state: "DELETED",
-    pauseNote: "",
-    untilMs: null,
-    requested: [],
-  });
+  prepared: readonly PreparedJob[],
+): Promise<JobRow[]> {
+  const changes = prepared.map((job) => ({
+    job,
+    change: {
+      ...unchanged(parts, job),
+      state: "DELETED" as const,
+      pauseNote: "",
+      untilMs: null,
+      requested: [],
+    },
+  }));
+  return writeChanges(tx, parts, changes);
 }

@@ -4,14 +4,18 @@ import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import { type RunJobRequest, RunJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
 import type { Trigger } from "../../gen/easycron/v1/trigger_pb.ts";
 import { EasyCronError, failure } from "../../mesh/errors.ts";
-import { manualEvent } from "../job/chain.ts";
+import { pause } from "../../mesh/pause.ts";
+import { manualEvent, type TriggerEventInit } from "../job/chain.ts";
 import type { JobRow } from "../job/job.ts";
 import type { Parts } from "../parts.ts";
 import { readJob } from "../reading/read-jobs.ts";
 import { findEarlierUse, fingerprintOf, type RequestUse, rememberUse } from "../requests/request-id.ts";
+import { throwIfRefused } from "../turns/hand-over.ts";
 
 /** How often a run is tried, because the job can change while its trigger is being handed over. */
 const TRIES = 5;
+/** The pause before the next try when a change had locked the job. */
+const LOCKED_PAUSE_MS = 50;
 
 /**
  * Creates one trigger now, whatever the job's schedule. A repeated request id returns the same trigger, because the
@@ -32,11 +36,22 @@ export async function runJob(
     const nominalTimeMs = await nominalTimeOf(parts, row, use);
     const zoneData = parts.zoneData.inForce(nominalTimeMs).version;
     const event = manualEvent(row, { nominalTimeMs, requestId, payloadJson, zoneData });
-    await parts.handOver.send([event]);
+    if (!(await isHandedOver(parts, event))) {
+      await pause(LOCKED_PAUSE_MS);
+      continue;
+    }
     const trigger = await findTrigger(parts, projectId, event.triggerId);
     if (trigger !== undefined) return trigger;
   }
   throw failure("SERVICE_UNAVAILABLE", { service: "scheduler" }, { retryAfterMs: 100 });
+}
+
+/** Returns false if the trigger can be handed over a moment later. Throws if it cannot be recorded. */
+async function isHandedOver(parts: Pick<Parts, "handOver">, event: TriggerEventInit): Promise<boolean> {
+  const refused = await parts.handOver.send([event]);
+  if (refused.some(({ isTransient }) => isTransient)) return false;
+  throwIfRefused(refused);
+  return true;
 }
 
 async function nominalTimeOf(

@@ -1,4 +1,5 @@
 import { clone, create, equals, isFieldSet } from "@bufbuild/protobuf";
+import type { Queryable } from "../../db/pool.ts";
 import { type Job, JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import {
   CreateJobRequestSchema,
@@ -8,20 +9,20 @@ import {
 import { EasyCronError, failure, fieldFailure } from "../../mesh/errors.ts";
 import { bindCalendars, gatesOf } from "../calendars/calendars.ts";
 import { withSnapshots } from "../calendars/edges.ts";
-import { fromSpecJson } from "../job/job.ts";
+import { fromSpecJson, type JobRow } from "../job/job.ts";
 import { jobByUid } from "../job/jobs.sql.ts";
 import type { Parts } from "../parts.ts";
 import { findEarlierUse, fingerprintOf, type RequestUse, rememberUse } from "../requests/request-id.ts";
 import { updateMaskInvalid } from "../requests/update-mask.ts";
 import { refusePast } from "../schedules/refuse-past.ts";
-import { type ChangeParts, prepareJob, unchanged, writeChange } from "./change-job.ts";
-import { calendarNames, checkSpec, createJob, type WrittenJob } from "./create-job.ts";
+import { type ChangeParts, prepareJobs, unchanged, writeChanges } from "./change-job.ts";
+import { type CheckedSpec, calendarNames, checkSpec, createJob, type WrittenJob } from "./create-job.ts";
 import { keepAnchors } from "./job-defaults.ts";
-import { lockJob } from "./lock-job.ts";
-import { addRevision } from "./write-revision.ts";
+import { checkEtag, lockJob } from "./lock-job.ts";
+import { addRevisions } from "./write-revision.ts";
 
 /** The fields of a job that an update mask may name, by their proto names. */
-const UPDATABLE = [
+export const UPDATABLE = [
   "schedules",
   "start_time",
   "end_time",
@@ -52,9 +53,7 @@ export async function updateJob(
   request: UpdateJobRequest,
   actor = "",
 ): Promise<WrittenJob> {
-  const given = request.job;
-  if (given === undefined) throw fieldFailure("FIELD_INVALID", "job", "It is required.");
-  const fields = readMask(request, given);
+  const { given, fields } = readUpdate(request);
   try {
     return await writeUpdate(parts, projectId, { request, given, fields, actor });
   } catch (error) {
@@ -101,35 +100,103 @@ async function writeUpdate(
     const [done] = earlier === undefined ? [] : await tx.query(jobByUid, [projectId, earlier.job_uid]);
     if (done !== undefined) return { row: done, schedule: parts.schedules.of(done) };
     const before = await lockJob(tx, { projectId, name: given.name, etag: given.etag });
-    const former = fromSpecJson(before.spec);
-    const changed = keepAnchors(former, merge(former, given, fields));
-    const merged = await withSnapshots(tx, projectId, changed);
-    const checked = checkSpec(parts, merged, before.uid);
-    refusePast(checked, parts.clock.now(), former);
-    const { schedule } = checked;
-    await gatesOf(tx, parts.zoneData, projectId, schedule.calendars);
-    const same = equals(JobSchema, fromSpecJson(checked.spec), fromSpecJson(before.spec));
-    if (request.validateOnly) {
-      return {
-        row: same ? before : { ...before, spec: checked.spec, revision: before.revision + 1 },
-        schedule,
-      };
-    }
+    const plan = await planUpdate(tx, parts, before, { given, fields });
+    if (request.validateOnly) return toValidated(plan);
     if (!(await rememberUse(tx, use, { jobUid: before.uid, nowMs: parts.clock.now() }))) {
       throw failure("SERVICE_UNAVAILABLE", { service: "scheduler" }, { retryAfterMs: 100 });
     }
-    if (same) return { row: before, schedule };
-    const prepared = await prepareJob(tx, parts, before);
-    const revision = before.revision + 1;
-    const { spec } = checked;
-    await addRevision(tx, prepared, { number: revision, spec, actor, zoneData: schedule.zoneData });
-    await bindCalendars(tx, projectId, [{ jobUid: before.uid, names: calendarNames(checked.job) }]);
-    const change = { ...unchanged(parts, prepared), revision, schedule };
-    const row = await writeChange(tx, parts, prepared, change);
-    return { row, schedule };
+    const [row = before] = await writeUpdates(tx, parts, projectId, [plan], actor);
+    return { row, schedule: plan.checked.schedule };
   });
   parts.wake();
   return written;
+}
+
+/** A checked update of a job. */
+export interface PlannedUpdate {
+  /** The row of the job before the update. */
+  readonly before: JobRow;
+  /** The specification after it. */
+  readonly checked: CheckedSpec;
+  /** Whether the update changes nothing. */
+  readonly isSame: boolean;
+}
+
+/** What an update asks for: a job, and the names of its fields that take effect. */
+export interface AskedUpdate {
+  readonly given: Job;
+  readonly fields: readonly string[];
+}
+
+/** Returns what an update request of an existing job asks for. Throws UPDATE_MASK_INVALID. */
+export function readUpdate(request: UpdateJobRequest): AskedUpdate {
+  const { job: given } = request;
+  if (given === undefined) throw fieldFailure("FIELD_INVALID", "job", "It is required.");
+  return { given, fields: readMask(request, given) };
+}
+
+/** Checks an update of a job. Throws ETAG_MISMATCH and what `checkSpec` and `refusePast` throw. */
+export async function planUpdate(
+  on: Queryable,
+  parts: Pick<Parts, "clock" | "zoneData">,
+  before: JobRow,
+  { given, fields }: AskedUpdate,
+): Promise<PlannedUpdate> {
+  checkEtag(before, given.etag);
+  const { project_id: projectId } = before;
+  const former = fromSpecJson(before.spec);
+  const changed = keepAnchors(former, merge(former, given, fields));
+  const merged = await withSnapshots(on, projectId, changed);
+  const checked = checkSpec(parts, merged, before.uid);
+  refusePast(checked, parts.clock.now(), former);
+  await gatesOf(on, parts.zoneData, projectId, checked.schedule.calendars);
+  return { before, checked, isSame: equals(JobSchema, fromSpecJson(checked.spec), former) };
+}
+
+/** Returns the job as it would be after an update that is only validated. */
+export function toValidated({ before, checked, isSame }: PlannedUpdate): WrittenJob {
+  const { spec, schedule } = checked;
+  return { row: isSame ? before : { ...before, spec, revision: before.revision + 1 }, schedule };
+}
+
+/**
+ * Writes planned updates of locked jobs of a project, and returns the rows in the given order. An update that changes
+ * nothing adds no revision. The number of statements does not depend on the number of jobs.
+ */
+export async function writeUpdates(
+  tx: Queryable,
+  parts: ChangeParts,
+  projectId: string,
+  plans: readonly PlannedUpdate[],
+  actor: string,
+): Promise<JobRow[]> {
+  const changed = new Map(
+    plans.filter(({ isSame }) => !isSame).map((plan) => [plan.before.uid, plan.checked]),
+  );
+  const rows = plans.map(({ before }) => before);
+  const prepared = await prepareJobs(
+    tx,
+    parts,
+    rows.filter(({ uid }) => changed.has(uid)),
+  );
+  const changes = prepared.flatMap((job) => {
+    const checked = changed.get(job.row.uid);
+    if (checked === undefined) return [];
+    const { spec, schedule } = checked;
+    const number = job.row.revision + 1;
+    const revision = { number, spec, actor, zoneData: schedule.zoneData };
+    const names = calendarNames(checked.job);
+    const change = { ...unchanged(parts, job), revision: number, schedule };
+    return { job, revision, change, binding: { jobUid: job.row.uid, names } };
+  });
+  await addRevisions(tx, changes);
+  await bindCalendars(
+    tx,
+    projectId,
+    changes.map(({ binding }) => binding),
+  );
+  const written = new Map((await writeChanges(tx, parts, changes)).map((row) => [row.uid, row]));
+  return rows.map((row) => written.get(row.uid) ?? row);
 }
 
 function merge(before: Job, given: Job, fields: readonly string[]): Job {

@@ -1,6 +1,8 @@
 import type { Queryable } from "../../db/pool.ts";
 import { toSqlTime, toSqlTimeOrNull } from "../../db/time.ts";
-import { revisionInsert } from "../job/revisions.sql.ts";
+import { toFacetsJson } from "../job/facets.ts";
+import { fromSpecJson } from "../job/job.ts";
+import { revisionsInsert } from "../job/revisions.sql.ts";
 import type { PreparedJob } from "./change-job.ts";
 
 /** A revision to be added to a job after its first. */
@@ -18,20 +20,27 @@ export interface NewRevision {
  * Adds a revision to a prepared job. Also stores how many triggers the job has had and its last waiting fire time. So
  * the difference that the revision makes can still be computed when the job's row has moved on.
  */
-export async function addRevision(
+export function addRevision(tx: Queryable, job: PreparedJob, revision: NewRevision): Promise<void> {
+  return addRevisions(tx, [{ job, revision }]);
+}
+
+/** Adds revisions to prepared jobs, each as `addRevision` does, in one statement. */
+export async function addRevisions(
   tx: Queryable,
-  { row, changeTimeMs, position }: PreparedJob,
-  { number, spec, actor, zoneData }: NewRevision,
+  revisions: readonly { readonly job: PreparedJob; readonly revision: NewRevision }[],
 ): Promise<void> {
-  const { waiting } = position.carry;
-  await tx.query(revisionInsert, [
-    row.uid,
-    number,
-    spec,
-    toSqlTime(changeTimeMs),
-    actor,
-    zoneData,
-    position.lastSeq + waiting.length,
-    toSqlTimeOrNull(waiting.at(-1)),
+  if (revisions.length === 0) return;
+  const jobs = revisions.map(({ job }) => job);
+  const added = revisions.map(({ revision }) => revision);
+  await tx.query(revisionsInsert, [
+    jobs.map(({ row }) => row.uid),
+    added.map(({ number }) => number),
+    added.map(({ spec }) => spec),
+    jobs.map(({ changeTimeMs }) => toSqlTime(changeTimeMs)),
+    added.map(({ actor }) => actor),
+    added.map(({ zoneData }) => zoneData),
+    jobs.map(({ position }) => position.lastSeq + position.carry.waiting.length),
+    jobs.map(({ position }) => toSqlTimeOrNull(position.carry.waiting.at(-1))),
+    added.map(({ spec }) => toFacetsJson(fromSpecJson(spec))),
   ]);
 }

@@ -53,7 +53,7 @@ function missingSentence(schedule: CronSchedule, atMs: number): string {
     return `The local time ${shown(skipped)} does not exist in ${zone.name}, because the clocks go forward. ${fires}.`;
   }
   const local = second + span.offset;
-  if (fields.rhythm || !matches(local)) return "";
+  if (fields.periodic || !matches(local)) return "";
   const otherMs = [local - span.offsetBefore, local - span.offsetAfter].find((each) => each !== second);
   if (otherMs === undefined || nextOfSchedule(schedule, otherMs * 1_000 - 1) !== otherMs * 1_000) return "";
   const which = otherMs < second ? "first" : "second";

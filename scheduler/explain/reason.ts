@@ -40,7 +40,7 @@ function sentence(reason: Exclude<SkipReason, "OUTSIDE_CALENDAR">, { segment }: 
     case "JOB_DISABLED":
       return "The job was deleted, or its maxFires was lowered, while this fire time was waiting to be delivered.";
     case "CATCHUP_WINDOW":
-      return `${late} When it worked again, this fire time was older than the job's catchupWindow of ${catchupWindowMs / 1_000} s.`;
+      return `${late} When EasyCron worked again, this fire time was older than the job's catchupWindow of ${catchupWindowMs / 1_000} s.`;
     case "CATCHUP_LIMIT":
       return `${late} The job's maxCatchup is ${maxCatchup}, and at least that many later fire times were late too; only the latest are caught up.`;
     case "MISFIRE_POLICY":

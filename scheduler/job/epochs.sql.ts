@@ -13,11 +13,13 @@ export interface EpochRow {
   readonly note: string;
 }
 
-/** Adds an epoch: job, epoch, state, revision, after_time, end_time, change_time, note. */
-export const epochInsert = statement<{ epoch: number }>(
-  "epochInsert",
+/** Adds epochs. The arrays are: jobs, epochs, states, revisions, after_times, end_times, change_times, notes. */
+export const epochsInsert = statement<{ epoch: number }>(
+  "epochsInsert",
   `insert into scheduler.epochs (job_uid, epoch, state, revision, after_time, end_time, change_time, note)
-   values ($1, $2, $3, $4, $5, $6, $7, $8) returning epoch`,
+   select * from unnest($1::text[], $2::integer[], $3::text[], $4::integer[], $5::timestamptz[], $6::timestamptz[],
+                        $7::timestamptz[], $8::text[])
+   returning epoch`,
 );
 
 /** Records for each job $1, in its epoch $2, that it has no fire time later than $3. */

@@ -2,7 +2,7 @@ import { create, fromJsonString, toJsonString } from "@bufbuild/protobuf";
 import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type Job, JobSchema, JobState } from "../../gen/easycron/v1/job_pb.ts";
 import { dropSnapshots, shareSnapshots } from "../calendars/edges.ts";
-import type { Carry } from "./carry.ts";
+import { type Carry, readCarry } from "./carry.ts";
 
 /** The state of a job, as PostgreSQL spells it. */
 export type JobStateName = "ACTIVE" | "PAUSED" | "FINISHED" | "DELETED";
@@ -40,6 +40,25 @@ export interface JobRow {
 
 /** A job's row without the columns of its revision. */
 export type TurnRow = Omit<JobRow, "spec" | "zone_data">;
+
+const TIMES = [
+  "next_fire_time",
+  "wake_time",
+  "after_time",
+  "pause_until",
+  "last_fire_time",
+  "create_time",
+  "update_time",
+] as const satisfies readonly (keyof TurnRow)[];
+
+/** Checks that a turn can use what a row holds. Throws an error that names the first column that it cannot. */
+export function checkTurnRow(row: TurnRow): void {
+  for (const column of TIMES) {
+    if (Number.isNaN(row[column]))
+      throw new Error(`${column} in scheduler.jobs is not a time that a Date can hold.`);
+  }
+  readCarry(row.carry);
+}
 
 const STATES: Readonly<Record<JobStateName, JobState>> = {
   ACTIVE: JobState.ACTIVE,
@@ -85,10 +104,11 @@ export function etagOf(row: Pick<JobRow, "uid" | "epoch">): string {
 }
 
 /**
- * Returns the job as customers see it at `nowMs`. `nextFireTimeMs` is its first fire time after now, not the cursor.
+ * Returns the job as customers see it at `nowMs`. `nextFireTimeMs` is its first fire time after now, not the cursor. If
+ * the specification cannot be read, the fields of the specification are empty.
  */
 export function toJob(row: JobRow, nextFireTimeMs: number | null, nowMs: number): Job {
-  const job = fromSpecJson(row.spec);
+  const job = readableSpec(row.spec);
   dropSnapshots(job);
   const state = stateAt(row, nowMs);
   job.name = row.name;
@@ -105,6 +125,14 @@ export function toJob(row: JobRow, nextFireTimeMs: number | null, nowMs: number)
   }
   if (nextFireTimeMs !== null) job.nextFireTime = timestampFromMs(nextFireTimeMs) as Timestamp;
   return job;
+}
+
+function readableSpec(spec: string): Job {
+  try {
+    return fromSpecJson(spec);
+  } catch {
+    return create(JobSchema);
+  }
 }
 
 /**

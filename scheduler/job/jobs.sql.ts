@@ -4,7 +4,7 @@ import type { JobRow, TurnRow } from "./job.ts";
 const COLUMNS = `j.uid, j.project_id, j.name, j.state, j.revision, j.epoch, j.next_fire_time, j.last_fire_time,
   j.last_seq, j.wake_time, j.after_time, j.carry, j.pause_note, j.pause_until, j.create_time, j.update_time`;
 /** The columns of `JobRow` and the from clause that they need. */
-export const JOB_WITH_SPEC = `${COLUMNS}, r.spec::text as spec, r.zone_data
+export const JOB_WITH_SPEC = `${COLUMNS}, r.spec, r.zone_data
   from scheduler.jobs j join scheduler.revisions r on r.job_uid = j.uid and r.revision = j.revision`;
 
 /**
@@ -34,6 +34,14 @@ export const jobByUid = statement<JobRow>(
   `select ${JOB_WITH_SPEC} where j.project_id = $1 and j.uid = $2`,
 );
 
+/** Returns the jobs that the pairs of project and uid stand for, deleted or not. */
+export const jobsByUids = statement<JobRow>(
+  "jobsByUids",
+  `select ${JOB_WITH_SPEC}
+     join unnest($1::text[], $2::text[]) as wanted (project_id, uid)
+       on wanted.project_id = j.project_id and wanted.uid = j.uid`,
+);
+
 /** Returns the uids of the jobs of project $1 that have had name $2, newest first, at most 100. */
 export const jobUidsByName = statement<{ uid: string }>(
   "jobUidsByName",
@@ -58,35 +66,51 @@ export const jobsAfterName = statement<JobRow>(
    order by j.name collate "C" limit $3`,
 );
 
-const IN_ZONES = `exists (select from json_array_elements(r.spec -> 'schedules') as s (schedule)
-  where coalesce(nullif(s.schedule ->> 'timeZone', ''), 'UTC') = any (`;
+/** A job of a page, and whether a release of the zone database affects it. */
+export interface ZoneJobRow {
+  readonly uid: string;
+  readonly project_id: string;
+  readonly name: string;
+  readonly affected: boolean;
+}
 
 /**
- * Returns jobs that have a schedule in one of the zones $1 and whose current revision was not computed with one of the
- * zone data versions $2: at most $4, with a uid greater than $3, without deleted ones.
+ * Returns a page of the jobs with a uid greater than $3: at most $4, by uid, without deleted ones. `affected`: the job
+ * has a schedule in one of the zones $1, and its current revision was not computed with one of the releases $2.
  */
-export const jobsInZones = statement<{ uid: string; project_id: string; name: string }>(
+export const jobsInZones = statement<ZoneJobRow>(
   "jobsInZones",
-  `select j.uid, j.project_id, j.name
-     from scheduler.jobs j join scheduler.revisions r on r.job_uid = j.uid and r.revision = j.revision
-    where j.uid > $3 and j.state <> 'DELETED' and r.zone_data <> all ($2::text[]) and ${IN_ZONES}$1::text[]))
-    order by j.uid limit $4`,
+  `select j.uid, j.project_id, j.name,
+          coalesce(r.zone_data <> all ($2::text[]) and r.facets -> 'zones' ?| $1::text[], false) as affected
+     from (select uid, project_id, name, revision from scheduler.jobs
+            where uid > $3 and state <> 'DELETED' order by uid limit $4) as j
+     left join scheduler.revisions r on r.job_uid = j.uid and r.revision = j.revision
+    order by j.uid`,
 );
 
 /**
- * Returns the jobs of project $1 that have a schedule in one of the zones $2, or use a calendar in one: at most $4, by
- * name, with names greater than $3, without deleted ones.
+ * Returns a page of the jobs of project $1 with names greater than $3: at most $4, by name, without deleted ones.
+ * `affected`: the job has a schedule in one of the zones $2, or uses a calendar in one.
  */
-export const jobsOfProjectInZones = statement<JobRow>(
+export const jobsOfProjectInZones = statement<ZoneJobRow>(
   "jobsOfProjectInZones",
-  `select ${JOB_WITH_SPEC}
-    where j.project_id = $1 and j.state <> 'DELETED' and j.name collate "C" > $3
-      and (${IN_ZONES}$2::text[]))
-           or exists (select from scheduler.job_calendars jc
-                        join scheduler.calendars c on c.uid = jc.calendar_uid
-                        join scheduler.calendar_versions v on v.calendar_uid = c.uid and v.version = c.version
-                       where jc.job_uid = j.uid and v.spec ->> 'timeZone' = any ($2::text[])))
-    order by j.name collate "C" limit $4`,
+  `select j.uid, j.project_id, j.name,
+          coalesce(r.facets -> 'zones' ?| $2::text[], false)
+          or exists (select from scheduler.job_calendars jc
+                       join scheduler.calendars c on c.uid = jc.calendar_uid
+                       join scheduler.calendar_versions v on v.calendar_uid = c.uid and v.version = c.version
+                      where jc.job_uid = j.uid and v.spec ->> 'timeZone' = any ($2::text[])) as affected
+     from (select uid, project_id, name, revision from scheduler.jobs
+            where project_id = $1 and state <> 'DELETED' and name collate "C" > $3
+            order by name collate "C" limit $4) as j
+     left join scheduler.revisions r on r.job_uid = j.uid and r.revision = j.revision
+    order by j.name collate "C"`,
+);
+
+/** Returns the jobs $2 of project $1, without deleted ones. */
+export const jobsOfProject = statement<JobRow>(
+  "jobsOfProject",
+  `select ${JOB_WITH_SPEC} where j.project_id = $1 and j.uid = any ($2::text[]) and j.state <> 'DELETED'`,
 );
 
 /** The most jobs that `jobsDueAt` counts for one instant. */
@@ -118,46 +142,93 @@ export const jobLockForHandOver = statement<{ uid: string }>(
   `select uid from scheduler.jobs where project_id = $1 and name = $2 and state <> 'DELETED' for no key update`,
 );
 
-/** Strengthens that lock: waits until the dispatcher has recorded what it is recording, and then blocks it. */
-export const jobLockForChange = statement<{ uid: string }>(
-  "jobLockForChange",
-  `select uid from scheduler.jobs where uid = $1 for update`,
+/**
+ * Locks the jobs of project $1 with uids $2, like `jobLockForHandOver`, without deleted ones. It locks in the order of
+ * the uids, so that two callers cannot deadlock.
+ */
+export const jobsLockForHandOver = statement<{ uid: string }>(
+  "jobsLockForHandOver",
+  `select uid from scheduler.jobs
+    where project_id = $1 and uid = any ($2::text[]) and state <> 'DELETED' order by uid for no key update`,
 );
 
 /**
- * Claims jobs with a wake time after $4 and up to $1: at most $2, earliest first, without the jobs $3 and without those
- * that another scheduler has locked.
+ * Strengthens the locks of the jobs $1, in the order of their uids: waits until the dispatcher has recorded what it is
+ * recording, and then blocks it.
+ */
+export const jobsLockForChange = statement<{ uid: string }>(
+  "jobsLockForChange",
+  `select uid from scheduler.jobs where uid = any ($1::text[]) order by uid for update`,
+);
+
+/**
+ * Claims jobs with a wake time after $3 and up to $1: at most $2, earliest first, without those that are set aside and
+ * without those that another scheduler has locked.
  */
 export const jobClaimDue = statement<TurnRow>(
   "jobClaimDue",
   `select ${COLUMNS} from scheduler.jobs j
-    where j.wake_time <= $1 and j.wake_time > $4 and j.uid <> all ($3::text[])
-    order by j.wake_time limit $2 for no key update skip locked`,
+    where j.wake_time <= $1 and j.wake_time > $3
+      and not exists (select from scheduler.set_aside s where s.kind = 'job' and s.id = j.uid)
+    order by j.wake_time limit $2 for no key update of j skip locked`,
 );
 
-/** Writes the results of turns: uid, state, cursor, last fire time, last sequence number, wake time, carry. */
+/**
+ * Claims jobs that are set aside and are to be tried again at $1: at most $2. A job that was changed since it was set
+ * aside is tried at once, because the change may have mended it. A time of change after $1 is the end of a pause that
+ * has been ended ahead of time.
+ */
+export const jobClaimSetAside = statement<TurnRow>(
+  "jobClaimSetAside",
+  `select ${COLUMNS} from scheduler.set_aside s join scheduler.jobs j on j.uid = s.id
+    where s.kind = 'job' and j.wake_time <= $1
+      and (s.retry_time <= $1 or (j.update_time > s.last_time and j.update_time <= $1))
+    order by s.retry_time limit $2 for no key update of j skip locked`,
+);
+
+/** Claims those of the jobs $2 that have a wake time up to $1, without those that another scheduler has locked. */
+export const jobClaimThese = statement<TurnRow>(
+  "jobClaimThese",
+  `select ${COLUMNS} from scheduler.jobs j
+    where j.uid = any ($2::text[]) and j.wake_time <= $1
+    order by j.wake_time for no key update of j skip locked`,
+);
+
+/**
+ * Writes the results of turns: uid, state, cursor, last fire time, last sequence number, wake time, carry, and whether
+ * the job waits for the end of an earlier trigger.
+ */
 export const jobAdvance = statement<{ uid: string }>(
   "jobAdvance",
   `update scheduler.jobs j
       set state = moved.state, next_fire_time = moved.next_fire_time, last_fire_time = moved.last_fire_time,
-          last_seq = moved.last_seq, wake_time = moved.wake_time, carry = moved.carry::jsonb
+          last_seq = moved.last_seq, wake_time = moved.wake_time, carry = moved.carry::jsonb,
+          waits_for_end = moved.waits_for_end
      from unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::integer[], $6::timestamptz[],
-                 $7::text[]) as moved (uid, state, next_fire_time, last_fire_time, last_seq, wake_time, carry)
+                 $7::text[], $8::boolean[])
+          as moved (uid, state, next_fire_time, last_fire_time, last_seq, wake_time, carry, waits_for_end)
     where j.uid = moved.uid`,
 );
 
 /**
- * Writes a change and begins a new epoch: uid, state, revision, cursor, last fire time, last sequence number, wake
- * time, carry, pause note, end of the pause, time of the change, after_time of the new epoch, whether the job is
- * deleted when finished.
+ * Writes changes, each of which begins a new epoch of its job. The arrays are: uids, states, revisions, epochs, cursors,
+ * last fire times, last sequence numbers, wake times, carries as JSON text, pause notes, ends of the pauses, times of the
+ * changes, after_times of the epochs, and whether each job is deleted when it finishes.
  */
-export const jobChange = statement<{ epoch: number }>(
-  "jobChange",
-  `update scheduler.jobs
-      set state = $2, revision = $3, epoch = epoch + 1, next_fire_time = $4, last_fire_time = $5, last_seq = $6,
-          wake_time = $7, carry = $8::jsonb, pause_note = $9, pause_until = $10, update_time = $11, after_time = $12,
-          delete_finished = $13
-    where uid = $1 returning epoch`,
+export const jobsChange = statement<{ uid: string }>(
+  "jobsChange",
+  `update scheduler.jobs j
+      set state = changed.state, revision = changed.revision, epoch = changed.epoch,
+          next_fire_time = changed.next_fire_time, last_fire_time = changed.last_fire_time, last_seq = changed.last_seq,
+          wake_time = changed.wake_time, carry = changed.carry::jsonb, pause_note = changed.pause_note,
+          pause_until = changed.pause_until, update_time = changed.update_time, after_time = changed.after_time,
+          delete_finished = changed.delete_finished
+     from unnest($1::text[], $2::text[], $3::integer[], $4::integer[], $5::timestamptz[], $6::timestamptz[],
+                 $7::integer[], $8::timestamptz[], $9::text[], $10::text[], $11::timestamptz[], $12::timestamptz[],
+                 $13::timestamptz[], $14::boolean[])
+          as changed (uid, state, revision, epoch, next_fire_time, last_fire_time, last_seq, wake_time, carry,
+                      pause_note, pause_until, update_time, after_time, delete_finished)
+    where j.uid = changed.uid returning j.uid`,
 );
 
 /** Writes the carry and the wake time of a job. */
@@ -168,6 +239,7 @@ export const jobCarry = statement<{ uid: string }>(
 
 /** A trigger that a change withdrew, or (`kept`) the last trigger after the change that stays. */
 export interface WithdrawnRow {
+  readonly job_uid: string;
   readonly kept: boolean;
   readonly fire_time: number;
   readonly seq: number;
@@ -177,12 +249,15 @@ export interface WithdrawnRow {
 }
 
 /**
- * Withdraws the scheduled triggers of job $1 that are due later than $2 and have not started. A trigger stays if a
- * later one has started. Also returns the last trigger with a fire time after $2 that stays, if any.
+ * Withdraws the scheduled triggers of the jobs $1 that are due later than $2 and have not started, job by job in the
+ * order of the array. A trigger stays if a later one of its job has started. Also returns the last trigger of each job
+ * with a fire time after $2 that stays, if any. The triggers of a job are in the order of their sequence numbers.
  */
-export const jobWithdraw = statement<WithdrawnRow>(
-  "jobWithdraw",
-  `select * from dispatcher.withdraw($1, $2) order by kept, seq`,
+export const jobsWithdraw = statement<WithdrawnRow>(
+  "jobsWithdraw",
+  `select wanted.uid as job_uid, withdrawn.*
+     from unnest($1::text[]) as wanted (uid) cross join lateral dispatcher.withdraw(wanted.uid, $2) as withdrawn
+    order by wanted.uid, withdrawn.kept, withdrawn.seq`,
 );
 
 /** Returns which of the jobs $1 have an unfinished trigger. Backfills do not count. */
@@ -201,14 +276,16 @@ export const jobsHandedOver = statement<{ job_uid: string; fire_time: number; se
 );
 
 /**
- * Returns finished jobs to delete, at most $1: those without an unfinished trigger and without a running backfill. A
- * function of the dispatcher finds the triggers, because the scheduler may not read the dispatcher's tables.
+ * Returns finished jobs to delete at $2, at most $1: those without an unfinished trigger and without a running backfill,
+ * and without those whose deletion is set aside. A function of the dispatcher finds the triggers, because the scheduler may not read the dispatcher's tables.
  */
 export const jobsToDelete = statement<{ uid: string; project_id: string; name: string; epoch: number }>(
   "jobsToDelete",
   `with finished as materialized (
      select j.uid, j.project_id, j.name, j.epoch from scheduler.jobs j
       where j.delete_finished and j.state = 'FINISHED'
+        and not exists (select from scheduler.set_aside s
+                         where s.kind = 'deletion' and s.id = j.uid and s.retry_time > $2)
         and not exists (select from scheduler.operations o where o.job_uid = j.uid and o.state = 'RUNNING'))
    select * from finished
     where uid not in (select dispatcher.live_jobs(array(select uid from finished))) order by uid limit $1`,
@@ -229,6 +306,19 @@ export const triggersDiscard = statement<{ count: number }>(
   `select dispatcher.discard($1, $2, $3, $4, $5, $6, $7) as count`,
 );
 
+/**
+ * Makes jobs of project $1 due at $3 that wait for the end of an earlier trigger: the job $2, or all if $2 is null.
+ * Jobs that another transaction has locked are left out.
+ */
+export const jobsWakeWaiting = statement<{ uid: string }>(
+  "jobsWakeWaiting",
+  `update scheduler.jobs set wake_time = least(wake_time, $3)
+    where uid = any (array(select uid from scheduler.jobs
+                            where project_id = $1 and ($2::text is null or uid = $2) and waits_for_end
+                              and state = 'ACTIVE' for no key update skip locked))
+   returning uid`,
+);
+
 /** Returns the active jobs of project $1 with an undecided fire time before $2: at most $3, earliest first. */
 export const jobsOwing = statement<{ name: string }>(
   "jobsOwing",
@@ -236,8 +326,8 @@ export const jobsOwing = statement<{ name: string }>(
     where project_id = $1 and state = 'ACTIVE' and next_fire_time < $2 order by next_fire_time limit $3`,
 );
 
-/** Cancels the unfinished triggers of the deleted job $1 at $2. */
-export const jobCancelTriggers = statement<{ cancel: string }>(
-  "jobCancelTriggers",
-  `select dispatcher.cancel($1, $2)::text as cancel`,
+/** Cancels the unfinished triggers of the deleted jobs $1 at $2, job by job in the order of the array. */
+export const jobsCancelTriggers = statement<{ cancel: string }>(
+  "jobsCancelTriggers",
+  `select dispatcher.cancel(deleted.uid, $2)::text as cancel from unnest($1::text[]) as deleted (uid)`,
 );

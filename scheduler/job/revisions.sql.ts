@@ -1,13 +1,19 @@
 import { statement } from "../../db/statement.ts";
 
 /**
- * Adds a revision: job, number, specification as JSON text, time, who made it, the zone data version that its fire
- * times are computed with, how many of `maxFires` are used up, and the last fire time that waits.
+ * Adds revisions. The arrays are: jobs, numbers, specifications as JSON text, times, who made them, the zone data versions
+ * that their fire times are computed with, how many of `maxFires` are used up, the last fire times that wait, and the
+ * facets as JSON text.
  */
-export const revisionInsert = statement<{ revision: number }>(
-  "revisionInsert",
-  `insert into scheduler.revisions (job_uid, revision, spec, create_time, actor, zone_data, fired_count, waiting_time)
-   values ($1, $2, $3::json, $4, $5, $6, $7, $8)
+export const revisionsInsert = statement<{ revision: number }>(
+  "revisionsInsert",
+  `insert into scheduler.revisions (job_uid, revision, spec, create_time, actor, zone_data, fired_count, waiting_time,
+          facets)
+   select g.job_uid, g.revision, g.spec, g.create_time, g.actor, g.zone_data, g.fired_count, g.waiting_time,
+          g.facets::jsonb
+     from unnest($1::text[], $2::integer[], $3::text[], $4::timestamptz[], $5::text[], $6::text[], $7::integer[],
+                 $8::timestamptz[], $9::text[])
+       as g (job_uid, revision, spec, create_time, actor, zone_data, fired_count, waiting_time, facets)
    returning revision`,
 );
 
@@ -19,7 +25,7 @@ export const revisionsByJob = statement<{
   zone_data: string;
 }>(
   "revisionsByJob",
-  `select r.job_uid, r.revision, r.spec::text as spec, r.zone_data
+  `select r.job_uid, r.revision, r.spec, r.zone_data
      from unnest($1::text[], $2::integer[]) as wanted (job_uid, revision)
      join scheduler.revisions r using (job_uid, revision)`,
 );
@@ -37,7 +43,7 @@ export interface RevisionRow {
   readonly waiting_time: number | null;
 }
 
-const REVISION = `j.uid, j.name, r.revision, r.spec::text as spec, r.actor, r.zone_data, r.create_time, r.fired_count,
+const REVISION = `j.uid, j.name, r.revision, r.spec, r.actor, r.zone_data, r.create_time, r.fired_count,
   r.waiting_time
   from scheduler.jobs j join scheduler.revisions r on r.job_uid = j.uid`;
 

@@ -35,11 +35,23 @@ export const skipsBetween = statement<SkipRow>(
     order by first_fire_time`,
 );
 
+/** Returns the last skipped or missed fire time of each of the jobs $1 that has one. Ranges do not overlap. */
+export const skipsLast = statement<{ job_uid: string; last_fire_time: number }>(
+  "skipsLast",
+  `select wanted.uid as job_uid, last.last_fire_time
+     from unnest($1::text[]) as wanted (uid)
+    cross join lateral (select s.last_fire_time from scheduler.skips s where s.job_uid = wanted.uid
+                         order by s.first_fire_time desc limit 1) as last`,
+);
+
+/** A range of a job to record. */
+export interface JobSkip {
+  readonly jobUid: string;
+  readonly range: SkipRange;
+}
+
 /** Records the fire times that turns or changes have skipped, of any number of jobs, in one statement. */
-export async function addSkips(
-  tx: Queryable,
-  skips: readonly { readonly jobUid: string; readonly range: SkipRange }[],
-): Promise<void> {
+export async function addSkips(tx: Queryable, skips: readonly JobSkip[]): Promise<void> {
   if (skips.length === 0) return;
   await tx.query(skipAdd, [
     skips.map(({ jobUid }) => jobUid),

@@ -1,14 +1,22 @@
+const SKIP_REASONS = [
+  "PAUSED",
+  "OUTSIDE_CALENDAR",
+  "OVERLAP",
+  "BUFFER_FULL",
+  "SKIPPED_BY_REQUEST",
+  "JOB_DISABLED",
+  "CATCHUP_WINDOW",
+  "CATCHUP_LIMIT",
+  "MISFIRE_POLICY",
+] as const;
+
 /** The reason why a fire time made no trigger, as PostgreSQL spells it. */
-export type SkipReason =
-  | "PAUSED"
-  | "OUTSIDE_CALENDAR"
-  | "OVERLAP"
-  | "BUFFER_FULL"
-  | "SKIPPED_BY_REQUEST"
-  | "JOB_DISABLED"
-  | "CATCHUP_WINDOW"
-  | "CATCHUP_LIMIT"
-  | "MISFIRE_POLICY";
+export type SkipReason = (typeof SKIP_REASONS)[number];
+
+/** Tells whether a value is the reason of a skip. */
+export function isSkipReason(value: unknown): value is SkipReason {
+  return SKIP_REASONS.some((reason) => reason === value);
+}
 
 /** The verdict on a fire time without a trigger: SKIPPED on purpose, or MISSED because of an outage. */
 export type SkipVerdict = "SKIPPED" | "MISSED";

@@ -37,7 +37,7 @@ export interface Simulation {
 
 /** The most fire times of one simulation. */
 export const SIMULATED_LIMIT = 10_000;
-/** While fire times are only listed, the work may be interrupted once per this many. */
+/** A simulation that lists fire times without taking turns may be stopped after each this many of them. */
 const LISTED_AT_ONCE = 200;
 
 interface Simulated {

@@ -4,17 +4,14 @@ import type { JobFilter } from "./job-filter.ts";
 
 /**
  * The SQL condition that a job `j` with its current revision `r` matches a filter. $1 to $8 are the values that
- * `toFilterValues` returns. If a filter asks for neither labels nor targets, the specification is not read.
+ * `toFilterValues` returns. It reads the facets of the revision, never its specification, which is the customer's text.
  */
 export const PASSES_FILTER = `j.project_id = $1 and j.state <> 'DELETED'
       and case when j.state = 'ACTIVE' and j.pause_until > $2::timestamptz then 'PAUSED' else j.state end = any ($3::text[])
       and j.name = all ($4::text[]) and j.name ^@ all ($5::text[])
-      and (cardinality($6::text[]) = 0
-           or coalesce(r.spec -> 'labels', '{}'::json)::jsonb @> all ($6::text[]::jsonb[]))
-      and (cardinality($7::text[]) = 0
-           or coalesce(r.spec -> 'labels', '{}'::json)::jsonb ?& $7::text[])
-      and (cardinality($8::text[]) = 3
-           or exists (select from json_object_keys(r.spec -> 'target') as kind where kind = any ($8::text[])))`;
+      and (cardinality($6::text[]) = 0 or r.facets -> 'labels' @> all ($6::text[]::jsonb[]))
+      and (cardinality($7::text[]) = 0 or r.facets -> 'labels' ?& $7::text[])
+      and (cardinality($8::text[]) = 3 or r.facets ->> 'target' = any ($8::text[]))`;
 
 /** Returns the values of `PASSES_FILTER`. A job's state is the one that it has at `nowMs`. */
 export function toFilterValues(projectId: string, filter: JobFilter, nowMs: number): SqlValue[] {

@@ -7,6 +7,7 @@ import { fieldFailure } from "../../mesh/errors.ts";
 import { pageTokenInvalid, readPageToken, toPageToken } from "../../mesh/page-token.ts";
 import type { JobRow } from "../job/job.ts";
 import { jobsAfterName } from "../job/jobs.sql.ts";
+import { fittingPage } from "../requests/fitting-page.ts";
 import { toFilterValues } from "./job-filter.sql.ts";
 import { EVERY_JOB, parseJobFilter } from "./job-filter.ts";
 import { orderedJobs } from "./list-jobs.sql.ts";
@@ -124,17 +125,4 @@ function readKey({ firstName, time }: Order, list: string, token: string): strin
   if (name === undefined || (ms === undefined) !== (time === undefined)) throw pageTokenInvalid(token);
   if (ms === undefined) return [name];
   return [name, ms === "infinity" ? ms : toSqlTime(Number(ms))];
-}
-
-/** The most characters of JSON specifications on one page: well below the size limit of a message between services. */
-const MAX_PAGE_CHARS = 4 * 1024 * 1024;
-
-// A page may be shorter than requested, but has at least one job.
-function fittingPage(rows: readonly JobRow[]): readonly JobRow[] {
-  let chars = 0;
-  const end = rows.findIndex((row) => {
-    chars += row.spec.length;
-    return chars > MAX_PAGE_CHARS;
-  });
-  return end === -1 ? rows : rows.slice(0, Math.max(1, end));
 }

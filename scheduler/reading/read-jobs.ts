@@ -10,6 +10,8 @@ import { type JobRow, toJob } from "../job/job.ts";
 import { jobByName, jobUidsByName } from "../job/jobs.sql.ts";
 import type { Parts } from "../parts.ts";
 import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
+import { type SetAsideRow, setAsideOf } from "../set-aside/set-aside.sql.ts";
+import { describeSetAside } from "../set-aside/set-aside.ts";
 
 /** What presenting jobs to customers uses. */
 export type PresentParts = Pick<Parts, "database" | "schedules" | "zoneData" | "clock">;
@@ -36,11 +38,16 @@ export async function presentJob(
  * makes a trigger: fire times that its current calendars skip, or that a request skips, are left out. A fire time that
  * a calendar defers is given with its nominal time. The next fire time is absent if none is found within about a year,
  * or if the stored schedule cannot be compiled.
+ *
+ * A job that is set aside says so in `problem`. One whose specification cannot be read is shown without it.
  */
 export async function presentJobs(parts: PresentParts, jobs: readonly ShownJob[]): Promise<Job[]> {
   const shown = jobs.map(({ row, schedule }) => ({ row, schedule: schedule ?? parts.schedules.find(row) }));
   const gates = await gatesOfShown(parts, shown);
-  return shown.map((each, index) => present(parts, each, gates[index]));
+  const rows = await parts.database.query(setAsideOf, ["job", jobs.map(({ row }) => row.uid)]);
+  const aside = new Map(rows.map((each) => [each.id, each]));
+  const nowMs = parts.clock.now();
+  return shown.map((each, index) => present(each, gates[index], aside.get(each.row.uid), nowMs));
 }
 
 interface FoundJob {
@@ -62,11 +69,31 @@ function gatesOfShown(
   return gatesOfMany(parts.database, parts.zoneData, references);
 }
 
-function present(parts: Pick<Parts, "clock">, { row, schedule }: FoundJob, gates: Gates): Job {
-  const nowMs = parts.clock.now();
-  if (schedule instanceof Error) return toJob(row, null, nowMs);
-  const plan = { ...schedule.plan, gates: gates ?? [] };
-  return toJob(row, row.state === "ACTIVE" ? nextFireTimeOf(row, plan, nowMs) : null, nowMs);
+function present(
+  { row, schedule }: FoundJob,
+  gates: Gates,
+  aside: SetAsideRow | undefined,
+  nowMs: number,
+): Job {
+  const job = toJob(row, tryNextFireTime(row, schedule, gates, nowMs), nowMs);
+  // A job that was changed since it was set aside is about to be tried again.
+  if (aside !== undefined && aside.last_time >= row.update_time) job.problem = describeSetAside(aside);
+  return job;
+}
+
+function tryNextFireTime(
+  row: JobRow,
+  schedule: CompiledSchedule | Error,
+  gates: Gates,
+  nowMs: number,
+): number | null {
+  if (schedule instanceof Error || row.state !== "ACTIVE") return null;
+  try {
+    return nextFireTimeOf(row, { ...schedule.plan, gates: gates ?? [] }, nowMs);
+  } catch {
+    // What is stored about the job cannot be read. It must still be shown, so that it can be deleted.
+    return null;
+  }
 }
 
 // The cursor is usually ahead of now by the look-ahead. A cursor that is not after now points at a fire time that is

@@ -1,5 +1,6 @@
 import { type CalendarGate, passGates } from "../../cron/calendar-gate.ts";
 import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
+import type { Sliced } from "../schedules/slices.ts";
 
 /** How far ahead the fire times of two revisions are compared: seven days. */
 export const DIFFERENCE_MS = 7 * 86_400_000;
@@ -29,18 +30,18 @@ export interface Difference {
 
 /**
  * Compares the fire times of two revisions that make a trigger, from `afterMs`, exclusive, for `lengthMs` (default:
- * seven days). Stops earlier if either revision has more than 50,000 fire times in that time. An instant that both
- * revisions have is neither added nor removed. `before` is null for the first revision of a job.
+ * seven days). Stops earlier if either revision has more than 50,000 fire times in that time, or when it is told to. An
+ * instant that both revisions have is neither added nor removed. `before` is null for the first revision of a job.
  */
-export function compareRevisions(
+export function* compareRevisions(
   before: RevisionTiming | null,
   after: RevisionTiming,
   afterMs: number,
   lengthMs: number = DIFFERENCE_MS,
-): Difference {
+): Sliced<Difference> {
   const untilMs = afterMs + lengthMs;
-  const old = before === null ? { times: [], endMs: untilMs } : fireTimes(before, afterMs, untilMs);
-  const now = fireTimes(after, afterMs, untilMs);
+  const old = before === null ? { times: [], endMs: untilMs } : yield* fireTimes(before, afterMs, untilMs);
+  const now = yield* fireTimes(after, afterMs, untilMs);
   const endMs = Math.min(old.endMs, now.endMs);
   return {
     endMs,
@@ -53,17 +54,17 @@ function without(times: readonly number[], others: ReadonlySet<number>, endMs: n
   return times.filter((time) => time <= endMs && !others.has(time));
 }
 
-function fireTimes(
+function* fireTimes(
   timing: RevisionTiming,
   afterMs: number,
   untilMs: number,
-): { readonly times: readonly number[]; readonly endMs: number } {
+): Sliced<{ readonly times: readonly number[]; readonly endMs: number }> {
   const { schedule, firesLeft = Number.POSITIVE_INFINITY } = timing;
   const fires = createGatekeeper(timing);
   const times: number[] = [];
   let at = schedule.nextAfter(afterMs);
   for (let seen = 0; at !== null && at <= untilMs && times.length < firesLeft; seen++) {
-    if (seen === MAX_FIRE_TIMES) return { times, endMs: at - 1 };
+    if (seen === MAX_FIRE_TIMES || (yield)) return { times, endMs: at - 1 };
     if (fires(at)) times.push(at);
     at = schedule.nextAfter(at);
   }

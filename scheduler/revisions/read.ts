@@ -16,7 +16,9 @@ import { type RevisionRow, revisionsBefore, revisionWithPrevious } from "../job/
 import { findLedgerJob } from "../ledger/view.ts";
 import type { Parts } from "../parts.ts";
 import { readJob } from "../reading/read-jobs.ts";
+import { fittingPage } from "../requests/fitting-page.ts";
 import { compileSchedule } from "../schedules/compiled-schedule.ts";
+import { runInSlices } from "../schedules/slices.ts";
 import { gatesAt } from "./calendars.ts";
 import { compareRevisions, type Difference, type RevisionTiming } from "./difference.ts";
 
@@ -41,12 +43,12 @@ export async function listRevisions(
   const before = readNumber("revisions", request.pageToken, AFTER_ALL);
   const { uid } = await findLedgerJob(parts.database, projectId, request.name);
   const rows = await parts.database.query(revisionsBefore, [projectId, uid, before, size + 1]);
-  const page = rows.slice(0, size);
+  const page = fittingPage(rows.slice(0, size));
   const last = page.at(-1);
   return {
     revisions: page.map(toRevision),
     nextPageToken:
-      rows.length > size && last !== undefined ? toPageToken("revisions", String(last.revision)) : "",
+      rows.length > page.length && last !== undefined ? toPageToken("revisions", String(last.revision)) : "",
   };
 }
 
@@ -75,7 +77,8 @@ export async function getRevision(
   const size = pageSize === 0 ? DEFAULT_TIMES : pageSize;
   const [after, before] = await timingsOf(parts, projectId, rows);
   if (after === undefined) throw new Error(`Revision ${row.revision} of ${row.uid} has no timing.`);
-  const difference = compareRevisions(before ?? null, after, row.create_time);
+  const comparison = compareRevisions(before ?? null, after, row.create_time);
+  const difference = await runInSlices(comparison, { budgetMs: Number.POSITIVE_INFINITY });
   const more = Math.max(difference.added.length, difference.removed.length) > offset + size;
   return {
     revision: create(RevisionSchema, {

@@ -45,6 +45,19 @@ export async function runInSlices<T>(work: Sliced<T>, options: SliceOptions = {}
   }
 }
 
+/**
+ * Returns a function to await between two pieces of work of a loop. Once the pieces have taken about 10 ms, it lets
+ * everything else on the event loop run first.
+ */
+export function createYield(): () => Promise<void> {
+  let startMs = performance.now();
+  return async () => {
+    if (performance.now() - startMs < SLICE_MS) return;
+    await setImmediate();
+    startMs = performance.now();
+  };
+}
+
 function processorMs(): number {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1_000;

@@ -1,98 +1,119 @@
-import type { Queryable } from "../../db/pool.ts";
-import type { Job } from "../../gen/easycron/v1/job_pb.ts";
+import { toSqlTime } from "../../db/time.ts";
 import type { Logger } from "../../mesh/logger.ts";
-import { jobCalendarsBehind, jobCalendarsSettled } from "../calendars/calendars.sql.ts";
-import { hasEdges, withSnapshots } from "../calendars/edges.ts";
-import {
-  type ChangeParts,
-  type PreparedJob,
-  prepareJob,
-  unchanged,
-  writeChange,
-} from "../changes/change-job.ts";
-import { lockIfLiving } from "../changes/lock-job.ts";
-import { addRevision } from "../changes/write-revision.ts";
-import { fromSpecJson, toSpecJson } from "../job/job.ts";
-import type { Parts } from "../parts.ts";
-import { compileSchedule } from "../schedules/compiled-schedule.ts";
+import { type Loop, startLoop, type Wanted } from "../../mesh/loop.ts";
+import { pause } from "../../mesh/pause.ts";
+import { calendarsToSettle } from "../calendars/calendars.sql.ts";
+import { beginPass, type CalendarPass, type FailedJob, stepPass } from "./calendar-pass.ts";
+import type { SettleParts } from "./settle-referring-job.ts";
 
-/** The most jobs of one transaction. Their rows stay locked until it ends, which must be well within the look-ahead. */
-const BATCH = 100;
-const EVERY_MS = 10_000;
-
-/** What settling a job takes. */
-export type SettleParts = ChangeParts & Pick<Parts, "database" | "wake">;
+/** How often the background looks for calendars that are not settled. Usually there are none. */
+const EVERY_MS = 1_000;
+/** Most calendars of one round. */
+const ROUND = 100;
+/** How many calendars may fail in one round. */
+const MAX_FAILURES = 3;
+/** The pause before a step that another process is making is tried again. */
+const TAKEN_PAUSE_MS = 20;
 
 /**
- * Settles the jobs that refer to a changed calendar: to this one, or to any if `calendarUid` is null. Returns how many.
- *
- * Triggers that were handed over ahead of time under the old version are taken back. The next tick decides their fire
- * times with the version in effect. It may be interrupted at any point and run again, because each job records the
- * version with which it was settled.
+ * Settles the jobs that refer to a calendar that has changed, for at most about `limitMs`. Leaves the others to the
+ * background (`startSettling`), and also those that are locked or cannot be settled now. Returns whether all are
+ * settled. Throws SERVICE_UNAVAILABLE; the background then goes on.
  */
-export async function settleCalendar(parts: SettleParts, calendarUid: string | null): Promise<number> {
-  let settled = 0;
-  for (;;) {
-    const jobs = await parts.database.query(jobCalendarsBehind, [BATCH, calendarUid]);
-    if (jobs.length === 0) break;
-    await parts.database.transaction(async (tx) => {
-      for (const job of jobs) {
-        // This comes first. If the calendar changes again meanwhile, the job is found and settled once more.
-        await tx.query(jobCalendarsSettled, [job.uid]);
-        await settleReferringJob(parts, tx, job);
-      }
-    });
-    settled += jobs.length;
+export async function settleCalendar(
+  parts: SettleParts,
+  calendarUid: string,
+  limitMs: number,
+): Promise<boolean> {
+  const endMs = performance.now() + limitMs;
+  const pass = beginPass(calendarUid);
+  try {
+    while (performance.now() < endMs) {
+      const result = await stepPass(parts, pass);
+      if (result === "DONE" || result === "POSTPONED") return result === "DONE";
+      if (result === "TAKEN") await pause(TAKEN_PAUSE_MS);
+    }
+    return false;
+  } finally {
+    if (pass.settled > 0) parts.wake();
   }
-  if (settled > 0) parts.wake();
-  return settled;
 }
 
-async function settleReferringJob(
+/** Settles calendars in the background. */
+export interface CalendarSettler {
+  /**
+   * Makes one step for each calendar that has jobs to settle. `more`: there is more to do at once. If steps fail, goes
+   * on with the other calendars, and then throws the first error.
+   */
+  round(): Promise<Wanted>;
+}
+
+interface SettlerState {
+  readonly parts: SettleParts;
+  readonly onFailed: (calendarUid: string, failed: readonly FailedJob[]) => void;
+  /** The passes under way, by calendar. */
+  readonly passes: Map<string, CalendarPass>;
+  /** The calendar of the last step. The next round begins after it, so that none is always the last. */
+  last: string;
+}
+
+/** Makes a settler. `onFailed` is called at the end of a pass with the jobs that could not be settled. */
+export function createCalendarSettler(
   parts: SettleParts,
-  tx: Queryable,
-  reference: { readonly project_id: string; readonly name: string },
-): Promise<void> {
-  const row = await lockIfLiving(tx, reference);
-  if (row === undefined) return;
-  const job = fromSpecJson(row.spec);
-  // A paused job has no triggers that were handed over. Its cursor is computed when it is resumed.
-  if (row.state !== "ACTIVE" && !hasEdges(job)) return;
-  const settled = await prepareJob(tx, parts, row);
-  if (hasEdges(job)) await renewSnapshots(parts, tx, settled, job);
-  else await writeChange(tx, parts, settled, unchanged(parts, settled));
+  onFailed: (calendarUid: string, failed: readonly FailedJob[]) => void,
+): CalendarSettler {
+  const state: SettlerState = { parts, onFailed, passes: new Map(), last: "" };
+  return { round: () => round(state) };
 }
 
-// The fire times of this job are the openings or closings of the calendar, so the job gets a new revision.
-async function renewSnapshots(
-  parts: SettleParts,
-  tx: Queryable,
-  settled: PreparedJob,
-  former: Job,
-): Promise<void> {
-  const { row, changeTimeMs } = settled;
-  const job = await withSnapshots(tx, row.project_id, former);
-  const revision = row.revision + 1;
-  const zoneData = parts.zoneData.inForce(changeTimeMs);
-  const spec = toSpecJson(job);
-  await addRevision(tx, settled, { number: revision, spec, actor: "", zoneData: zoneData.version });
-  const schedule = compileSchedule(job, row.uid, { zoneData });
-  await writeChange(tx, parts, settled, { ...unchanged(parts, settled), revision, schedule });
+async function round(state: SettlerState): Promise<Wanted> {
+  const { parts, passes } = state;
+  const { database, clock } = parts;
+  const rows = await database.query(calendarsToSettle, [toSqlTime(clock.now()), state.last, ROUND]);
+  const wanted = new Set(rows.map(({ uid }) => uid));
+  for (const uid of passes.keys()) if (!wanted.has(uid)) passes.delete(uid);
+  let more = false;
+  const errors: unknown[] = [];
+  for (const uid of wanted) {
+    state.last = uid;
+    try {
+      more = (await step(state, uid)) || more;
+    } catch (error) {
+      passes.delete(uid);
+      errors.push(error);
+      if (errors.length === MAX_FAILURES) break;
+    }
+  }
+  if (errors.length > 0) throw errors[0];
+  return { more };
 }
 
-/**
- * Every ten seconds settles the jobs that an interrupted change of a calendar has left unsettled. A failure is logged,
- * and the next round tries again.
- */
-export function startSettling(parts: SettleParts, logger: Logger): { stop(): void } {
-  const timer = setInterval(() => {
-    settleCalendar(parts, null).catch((error: unknown) =>
-      logger.warn(
-        { err: error },
-        "cannot settle the jobs of a changed calendar; trying again in ten seconds",
-      ),
-    );
-  }, EVERY_MS);
-  timer.unref();
-  return { stop: () => clearInterval(timer) };
+/** Makes the next step of a calendar's pass. Returns whether the pass goes on. */
+async function step({ parts, passes, onFailed }: SettlerState, uid: string): Promise<boolean> {
+  const pass = passes.get(uid) ?? beginPass(uid);
+  passes.set(uid, pass);
+  const before = pass.settled;
+  const result = await stepPass(parts, pass);
+  if (pass.settled > before) parts.wake();
+  if (result === "MORE") return true;
+  if (result === "TAKEN") return false;
+  passes.delete(uid);
+  if (pass.failed.length > 0) onFailed(uid, pass.failed);
+  return false;
+}
+
+/** Settles calendars until stopped: looks every second, and goes from step to step while there is work. */
+export function startSettling(parts: SettleParts, logger: Logger): Loop {
+  const settler = createCalendarSettler(parts, (calendarUid, failed) => {
+    const jobUids = failed.slice(0, 5).map(({ jobUid }) => jobUid);
+    const facts = { calendarUid, jobs: failed.length, jobUids, err: failed[0]?.error };
+    logger.error(facts, "jobs of a changed calendar cannot be brought up to date; trying again in a minute");
+  });
+  return startLoop(() => settler.round(), {
+    everyMs: EVERY_MS,
+    onFailure: (error) =>
+      logger.warn({ err: error }, "cannot settle the jobs of a changed calendar; trying again"),
+    onRecovery: (failures) =>
+      logger.info({ failures }, "the jobs of changed calendars are being settled again"),
+  });
 }

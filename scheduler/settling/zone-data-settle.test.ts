@@ -1,5 +1,6 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import pg from "pg";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type ZoneSource, zoneOffsets } from "../../cron/zone-offsets.ts";
 import { fromTable, toTable } from "../../cron/zone-table.ts";
@@ -17,9 +18,12 @@ import { jobByUid } from "../job/jobs.sql.ts";
 import { readPage } from "../ledger/list-fire-times.ts";
 import { getRevision } from "../revisions/read.ts";
 import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
+import { copyJob } from "../testing/copy-job.ts";
 import { zoneOffsetsInsert, zoneOffsetsZones } from "../zones/zone-data.sql.ts";
 import { createZoneData, ownRelease, tablesOf, type ZoneRelease } from "../zones/zone-data.ts";
 import { keepFirstRelease, recordRelease } from "../zones/zone-data-record.ts";
+import type { FailedJob } from "./calendar-pass.ts";
+import { createCalendarSettler } from "./calendars-settle.ts";
 import { listZoneDataImpacts } from "./zone-data-impacts.ts";
 import { settleZoneData } from "./zone-data-settle.ts";
 
@@ -90,6 +94,31 @@ async function run(untilMs: number, ...jobs: JobRow[]): Promise<void> {
     while ((await bench.tick.run()).more);
     for (const { uid } of jobs) await bench.succeed(uid);
   }
+}
+/** Makes copies of a job; with `part`, their uids and names hold it. */
+async function copies(job: Promise<JobRow>, count: number, part = ""): Promise<void> {
+  const admin = new pg.Client({ connectionString: bench.adminUrl });
+  await admin.connect();
+  await copyJob(admin, (await job).uid, count, part);
+  await admin.end();
+}
+/** The parts of the bench, with a look at the rows of each statement outside transactions. */
+function watching(look: (statement: string, rows: readonly unknown[]) => void): typeof bench.parts {
+  const { database } = bench.parts;
+  const watched: typeof database = {
+    ...database,
+    query: async (statement, values) => {
+      const rows = await database.query(statement, values);
+      look(statement.name, rows);
+      return rows;
+    },
+  };
+  return { ...bench.parts, database: watched };
+}
+/** Settles the jobs of changed calendars, as the background does. */
+async function settleCalendars(): Promise<void> {
+  const settler = createCalendarSettler(bench.parts, () => {});
+  while ((await settler.round()).more);
 }
 const fired = async (job: JobRow) => (await bench.triggersOf(job.uid)).map(({ atMs }) => iso(atMs));
 
@@ -218,6 +247,53 @@ describe("the impact report", () => {
     }
     expect(names).toEqual(["a", "b", "c"]);
   });
+
+  test("ends a page after two seconds, with a token to go on", async () => {
+    for (const name of ["c", "a", "b", "d"]) await daily(name, "Europe/Paris");
+    await recordNext();
+    let timeMs = 0;
+    const elapsedMs = () => {
+      timeMs += 800;
+      return timeMs;
+    };
+    const pages: string[][] = [];
+    for (let pageToken = ""; ; ) {
+      const request = create(ListZoneDataImpactsRequestSchema, { pageToken });
+      const page = await listZoneDataImpacts(bench.parts, PROJECT, request, { elapsedMs });
+      pages.push(page.impacts.map(({ job }) => job));
+      pageToken = page.nextPageToken;
+      if (pageToken === "") break;
+    }
+    expect(pages.length).toBeGreaterThan(1);
+    expect(pages.flat()).toEqual(["a", "b", "c", "d"]);
+  });
+
+  test("looks at 500 jobs with one statement, whether the release changes them or not", async () => {
+    await copies(daily("other", "America/New_York"), 600);
+    await daily("paris", "Europe/Paris");
+    await recordNext();
+    const looked: unknown[] = [];
+    const parts = watching((statement, rows) => {
+      if (statement === "jobsOfProjectInZones") looked.push(rows.length);
+    });
+    const page = await listZoneDataImpacts(parts, PROJECT, create(ListZoneDataImpactsRequestSchema));
+    expect(page.impacts.map(({ job }) => job)).toEqual(["paris"]);
+    expect(page.nextPageToken).toBe("");
+    expect(looked).toEqual([500, 102]);
+  });
+
+  test("stops comparing when the caller has gone", async () => {
+    for (const name of ["a", "b", "c"]) await daily(name, "Europe/Paris");
+    await recordNext();
+    const gone = new AbortController();
+    const parts = watching((statement) => {
+      if (statement === "jobsOfProject") gone.abort();
+    });
+    const request = create(ListZoneDataImpactsRequestSchema);
+    const page = await listZoneDataImpacts(parts, PROJECT, request, { signal: gone.signal });
+    expect(page.impacts).toEqual([]);
+    expect(page.nextPageToken).not.toBe("");
+  });
 });
 
 describe("a release that takes effect", () => {
@@ -296,6 +372,7 @@ describe("a release that takes effect", () => {
     await run(effectiveMs - 1, opens);
     bench.setTime(effectiveMs);
     await settleZoneData(bench.parts);
+    await settleCalendars();
     expect(await readCalendar(bench.parts.database, PROJECT, "office")).toMatchObject({ version: 2 });
     expect(await again(opens)).toMatchObject({ revision: 2, zone_data: NEXT.version });
     await run(Date.UTC(2027, 2, 29, 20), opens);
@@ -323,10 +400,64 @@ describe("a release that takes effect", () => {
     const late = createZoneData(bench.parts.database, OWN);
     const job = create(JobSchema, dailyAt9("late", "Europe/Paris"));
     await createJob({ ...bench.parts, zoneData: late }, PROJECT, create(CreateJobRequestSchema, { job }));
-    expect(await settleZoneData(bench.parts)).toBe(1);
+    expect(await settleZoneData(bench.parts)).toBe(0);
     bench.setTime(effectiveMs + 61_000);
-    await settleZoneData(bench.parts);
+    expect(await settleZoneData(bench.parts)).toBe(1);
     await bench.parts.zoneData.refresh();
     expect(bench.parts.zoneData.all().every(({ settle_time }) => settle_time !== null)).toBe(true);
+  });
+
+  test("changes jobs page by page, and another scheduler goes on where one has stopped", async () => {
+    const { effectiveMs } = await recordNext();
+    await copies(daily("other", "America/New_York"), 1_500);
+    await copies(daily("paris", "Europe/Paris"), 120, "paris");
+    bench.setTime(effectiveMs);
+    const pages: (readonly { readonly uid: string }[])[] = [];
+    const stopping = new AbortController();
+    const parts = watching((statement, rows) => {
+      if (statement !== "jobsInZones") return;
+      pages.push(rows as readonly { readonly uid: string }[]);
+      if (pages.length === 2) stopping.abort();
+    });
+    const { signal } = stopping;
+    const first = await settleZoneData(parts, { signal });
+    expect(Math.max(...pages.map((page) => page.length))).toBe(1_000);
+    expect(pages).toHaveLength(2);
+    const second = await settleZoneData(parts);
+    expect(first + second).toBe(121);
+    // It did not begin again at the first job.
+    expect(pages.filter((page) => page[0]?.uid === pages[0]?.[0]?.uid)).toHaveLength(1);
+    expect(await settleZoneData(parts)).toBe(0);
+  });
+
+  test("changes each job once although two schedulers settle at once", async () => {
+    const { effectiveMs } = await recordNext();
+    await copies(daily("paris", "Europe/Paris"), 150);
+    bench.setTime(effectiveMs);
+    const counts = await Promise.all([settleZoneData(bench.parts), settleZoneData(bench.parts)]);
+    const rest = await settleZoneData(bench.parts);
+    expect(counts.reduce((sum, count) => sum + count, rest)).toBe(151);
+  });
+
+  test("leaves a job behind that cannot be changed, and comes back to it", async () => {
+    const { effectiveMs } = await recordNext();
+    const good = await daily("good", "Europe/Paris");
+    const bad = await daily("bad", "Europe/Paris");
+    bench.setTime(effectiveMs);
+    const spoil = (carry: object) =>
+      bench.spoil("scheduler", "update scheduler.jobs set carry = $2 where uid = $1", [
+        bad.uid,
+        JSON.stringify(carry),
+      ]);
+    await spoil({ waiting: 7 });
+    const failed: string[] = [];
+    const onFailed = (jobs: readonly FailedJob[]) => failed.push(...jobs.map(({ jobUid }) => jobUid));
+    expect(await settleZoneData(bench.parts, { onFailed })).toBe(1);
+    expect(failed).toEqual([bad.uid]);
+    expect(await again(good)).toMatchObject({ revision: 2 });
+    await spoil({});
+    bench.setTime(effectiveMs + 61_000);
+    expect(await settleZoneData(bench.parts, { onFailed })).toBe(1);
+    expect(await again(bad)).toMatchObject({ revision: 2 });
   });
 });

@@ -1,6 +1,8 @@
 import type { Queryable } from "../../db/pool.ts";
-import { toSqlTime } from "../../db/time.ts";
+import { toSqlTime, toSqlTimeOrNull } from "../../db/time.ts";
+import { takeApart } from "../../mesh/take-apart.ts";
 import {
+  calendarAskSettling,
   calendarByName,
   calendarLockForChange,
   calendarRaiseVersion,
@@ -10,95 +12,228 @@ import { prepareJob, unchanged, writeChange } from "../changes/change-job.ts";
 import { lockIfLiving } from "../changes/lock-job.ts";
 import { addRevision } from "../changes/write-revision.ts";
 import { fromSpecJson } from "../job/job.ts";
-import { jobsInZones } from "../job/jobs.sql.ts";
+import { jobsInZones, type ZoneJobRow } from "../job/jobs.sql.ts";
 import { compileSchedule } from "../schedules/compiled-schedule.ts";
-import { calendarsInZones, zoneDataSettled } from "../zones/zone-data.sql.ts";
+import {
+  calendarsInZones,
+  type ZoneDataPlaceRow,
+  type ZoneDataRow,
+  zoneDataBeginPass,
+  zoneDataMovePass,
+  zoneDataPlace,
+  zoneDataSettled,
+  zoneDataTryToSettle,
+} from "../zones/zone-data.sql.ts";
 import type { ZoneRelease } from "../zones/zone-data.ts";
-import { type SettleParts, settleCalendar } from "./calendars-settle.ts";
+import { type FailedJob, isItemFault } from "./calendar-pass.ts";
+import type { SettleParts } from "./settle-referring-job.ts";
 
-/** The most jobs, or calendars, that are read at a time. A transaction locks at most this many jobs until it ends. */
+/** Most calendars or jobs that one statement looks at. */
+const PAGE = 1_000;
+/** Most jobs of one transaction, and for how long it changes jobs. Their rows stay locked until it ends. */
 const BATCH = 100;
+const BATCH_MS = 250;
 /**
  * For this long after a release takes effect, a scheduler that has not heard of it yet may still write with the release
- * before. So a release is marked as settled only after this time.
+ * before. So a release is marked as settled only after a pass that began later than this.
  */
 const LATE_WRITERS_MS = 60_000;
+
+/** Options of `settleZoneData`. */
+export interface SettleZoneDataOptions {
+  /** When it aborts, the pass stops after the step under way. */
+  readonly signal?: AbortSignal;
+  /** Called after a step with the jobs that could not be changed. */
+  readonly onFailed?: (failed: readonly FailedJob[]) => void;
+}
 
 /**
  * Brings calendars and jobs up to date after a release of the zone database has taken effect. Each calendar in a zone
  * that the release changes gets a new version, and each such job a new revision. Other calendars and jobs stay as they
- * are, because the release does not change their zones. Returns how many jobs have a new revision.
+ * are, because the release does not change their zones. Returns how many jobs have a new revision. The jobs of the
+ * changed calendars are settled in the background (`startSettling`).
  *
- * It may be interrupted at any point and run again, and any number of schedulers may run it at once.
+ * A pass looks at all calendars, then at all jobs, 1,000 in one statement, and records how far it has come. A second
+ * pass, a minute later, finds what was written meanwhile with the release before. Any number of schedulers may call
+ * this: their steps come one after the other. It may be interrupted at any point: the next call goes on from there.
  */
-export async function settleZoneData(parts: SettleParts): Promise<number> {
+export async function settleZoneData(
+  parts: SettleParts,
+  options: SettleZoneDataOptions = {},
+): Promise<number> {
   const nowMs = parts.clock.now();
   let settledJobs = 0;
   for (const [index, row] of parts.zoneData.all().entries()) {
     if (row.settle_time !== null || row.effective_time > nowMs) continue;
-    const zones = parts.zoneData.changedBy(row.version);
     // What was written with this release, or a later one, needs no change.
     const upToDate = parts.zoneData
       .all()
       .slice(index)
       .map(({ version }) => version);
-    const release = parts.zoneData.release(row.version);
-    if (zones.length > 0) {
-      await addCalendarVersions(parts, release, zones, upToDate);
-      settledJobs += await addJobRevisions(parts, release, zones, upToDate);
-    }
-    if (nowMs >= row.effective_time + LATE_WRITERS_MS)
-      await parts.database.query(zoneDataSettled, [row.version, toSqlTime(nowMs)]);
+    const zones = parts.zoneData.changedBy(row.version);
+    const pass = { row, zones, upToDate, release: parts.zoneData.release(row.version) };
+    settledJobs += await runPass(parts, pass, options);
   }
   if (settledJobs > 0) parts.wake();
   return settledJobs;
 }
 
-/** Gives each calendar in these zones a new version under the release, then settles the jobs that refer to one. */
-async function addCalendarVersions(
-  parts: SettleParts,
-  release: ZoneRelease,
-  zones: readonly string[],
-  upToDate: readonly string[],
-): Promise<void> {
-  for (;;) {
-    const found = await parts.database.query(calendarsInZones, [zones, upToDate, BATCH]);
-    for (const { project_id: projectId, name } of found) {
-      await parts.database.transaction(async (tx) => {
-        await tx.query(calendarLockForChange, [projectId, name]);
-        const [row] = await tx.query(calendarByName, [projectId, name]);
-        // Another scheduler has settled it meanwhile, or a customer has changed or deleted it.
-        if (row === undefined || upToDate.includes(row.zone_data)) return;
-        const time = toSqlTime(parts.clock.now());
-        const version = row.version + 1;
-        await tx.query(calendarVersionInsert, [row.uid, version, row.spec, time, release.version]);
-        await tx.query(calendarRaiseVersion, [row.uid, version, time]);
-      });
-    }
-    if (found.length < BATCH) break;
-  }
-  await settleCalendar(parts, null);
+/** A pass for one release. */
+interface ReleasePass {
+  readonly row: ZoneDataRow;
+  readonly release: ZoneRelease;
+  /** The zones that the release changes. */
+  readonly zones: readonly string[];
+  /** The releases whose calendar versions and revisions need no change. */
+  readonly upToDate: readonly string[];
 }
 
-/** Gives each job in these zones a new revision under the release. Returns how many. */
-async function addJobRevisions(
+async function runPass(
   parts: SettleParts,
-  release: ZoneRelease,
-  zones: readonly string[],
-  upToDate: readonly string[],
+  pass: ReleasePass,
+  { signal, onFailed = () => {} }: SettleZoneDataOptions,
 ): Promise<number> {
   let settledJobs = 0;
-  for (let afterUid = ""; ; ) {
-    const found = await parts.database.query(jobsInZones, [zones, upToDate, afterUid, BATCH]);
-    if (found.length > 0) {
-      await parts.database.transaction(async (tx) => {
-        for (const job of found)
-          if (await addJobRevision(parts, tx, job, { release, upToDate })) settledJobs += 1;
-      });
+  while (signal?.aborted !== true) {
+    const [place] = await parts.database.query(zoneDataPlace, [pass.row.version]);
+    if (place === undefined) break;
+    if (isComplete(place, pass)) {
+      if (!(await endOrBeginPass(parts, pass, place))) break;
+      continue;
     }
-    afterUid = found.at(-1)?.uid ?? "";
-    if (found.length < BATCH) return settledJobs;
+    const step = await stepPass(parts, pass, place);
+    if (step.failed.length > 0) onFailed(step.failed);
+    settledJobs += step.settled;
+    if (step.isTaken) break;
+    const { version } = pass.row;
+    const { pass_calendar: calendar, pass_job: job } = place;
+    const values = [version, calendar, job, step.place.calendar, step.place.job, step.failed.length > 0];
+    await parts.database.query(zoneDataMovePass, values);
   }
+  return settledJobs;
+}
+
+function isComplete(place: ZoneDataPlaceRow, { zones }: ReleasePass): boolean {
+  if (place.pass_time === null || zones.length === 0) return true;
+  return place.pass_calendar === null && place.pass_job === null;
+}
+
+/**
+ * Marks the release as settled if its last pass has found everything, or begins a pass if one is due. Returns whether
+ * one has begun.
+ */
+async function endOrBeginPass(
+  parts: SettleParts,
+  pass: ReleasePass,
+  place: ZoneDataPlaceRow,
+): Promise<boolean> {
+  const { database, clock } = parts;
+  const nowMs = clock.now();
+  const { version, effective_time: effectiveMs } = pass.row;
+  const finalMs = effectiveMs + LATE_WRITERS_MS;
+  const { pass_time: beganMs } = place;
+  const isLast = pass.zones.length === 0 ? nowMs >= finalMs : beganMs !== null && beganMs >= finalMs;
+  if (isLast && !place.pass_failed) {
+    await database.query(zoneDataSettled, [version, toSqlTime(nowMs)]);
+    return false;
+  }
+  const dueMs = beganMs === null ? effectiveMs : Math.max(finalMs, beganMs + LATE_WRITERS_MS);
+  if (pass.zones.length === 0 || nowMs < dueMs) return false;
+  const values = [version, toSqlTime(nowMs), toSqlTimeOrNull(beganMs)];
+  await database.query(zoneDataBeginPass, values);
+  return true;
+}
+
+/** What a step did, and where the pass is after it. */
+interface Step {
+  readonly isTaken: boolean;
+  readonly settled: number;
+  readonly failed: readonly FailedJob[];
+  readonly place: { readonly calendar: string | null; readonly job: string | null };
+}
+
+async function stepPass(parts: SettleParts, pass: ReleasePass, place: ZoneDataPlaceRow): Promise<Step> {
+  const { pass_calendar: calendar, pass_job: job } = place;
+  if (calendar !== null)
+    return {
+      isTaken: false,
+      settled: 0,
+      failed: [],
+      place: { calendar: await stepCalendars(parts, pass, calendar), job },
+    };
+  return stepJobs(parts, pass, job ?? "");
+}
+
+/** Gives each affected calendar of a page a new version under the release. Returns the last calendar; null at the end. */
+async function stepCalendars(
+  parts: SettleParts,
+  { zones, upToDate, release }: ReleasePass,
+  afterUid: string,
+): Promise<string | null> {
+  const page = await parts.database.query(calendarsInZones, [zones, upToDate, afterUid, PAGE]);
+  for (const { project_id: projectId, name, affected } of page) {
+    if (!affected) continue;
+    await parts.database.transaction(async (tx) => {
+      await tx.query(calendarLockForChange, [projectId, name]);
+      const [row] = await tx.query(calendarByName, [projectId, name]);
+      // Another scheduler has settled it meanwhile, or a customer has changed or deleted it.
+      if (row === undefined || upToDate.includes(row.zone_data)) return;
+      const time = toSqlTime(parts.clock.now());
+      const version = row.version + 1;
+      await tx.query(calendarVersionInsert, [row.uid, version, row.spec, time, release.version]);
+      await tx.query(calendarRaiseVersion, [row.uid, version, time]);
+      await tx.query(calendarAskSettling, [[row.uid], time]);
+    });
+  }
+  return page.length < PAGE ? null : (page.at(-1)?.uid ?? null);
+}
+
+/** Gives the next affected jobs a new revision under the release: at most 100 of a page, in one transaction. */
+async function stepJobs(parts: SettleParts, pass: ReleasePass, afterUid: string): Promise<Step> {
+  const page = await parts.database.query(jobsInZones, [pass.zones, pass.upToDate, afterUid, PAGE]);
+  const affected = page.filter((job) => job.affected);
+  const batch = affected.slice(0, BATCH);
+  const endMs = performance.now() + BATCH_MS;
+  const work = (part: readonly ZoneJobRow[]) => addJobRevisions(parts, pass, part, endMs);
+  const { results, failed } = await takeApart(batch, work, { isItemFault });
+  // What follows the first job that there was no time for comes again.
+  const left = new Set(results.flatMap((part) => part.left));
+  const next = affected.find((job, index) => index >= BATCH || left.has(job));
+  const last = next === undefined ? page.at(-1) : page[page.indexOf(next) - 1];
+  const isAtEnd = next === undefined && page.length < PAGE;
+  return {
+    isTaken: results.some(({ isTaken }) => isTaken),
+    settled: results.reduce((sum, { settled }) => sum + settled, 0),
+    failed: failed.map(({ item, error }) => ({ jobUid: item.uid, error })),
+    place: { calendar: null, job: isAtEnd ? null : (last?.uid ?? afterUid) },
+  };
+}
+
+/** What became of the jobs of one transaction. */
+interface ChangedJobs {
+  /** Whether another process is changing jobs for this release: nothing was done. */
+  readonly isTaken: boolean;
+  readonly settled: number;
+  /** The jobs that there was no time for. */
+  readonly left: readonly ZoneJobRow[];
+}
+
+function addJobRevisions(
+  parts: SettleParts,
+  pass: ReleasePass,
+  jobs: readonly ZoneJobRow[],
+  endMs: number,
+): Promise<ChangedJobs> {
+  return parts.database.transaction(async (tx) => {
+    const [lock] = await tx.query(zoneDataTryToSettle, [pass.row.version]);
+    if (lock?.taken !== true) return { isTaken: true, settled: 0, left: [] };
+    let settled = 0;
+    for (const [index, job] of jobs.entries()) {
+      if (index > 0 && performance.now() > endMs) return { isTaken: false, settled, left: jobs.slice(index) };
+      if (await addJobRevision(parts, tx, job, pass)) settled += 1;
+    }
+    return { isTaken: false, settled, left: [] };
+  });
 }
 
 /** Gives a job a new revision under the release. Returns false if it does not need one any more. */
@@ -106,7 +241,7 @@ async function addJobRevision(
   parts: SettleParts,
   tx: Queryable,
   reference: { readonly project_id: string; readonly name: string },
-  to: { readonly release: ZoneRelease; readonly upToDate: readonly string[] },
+  to: Pick<ReleasePass, "release" | "upToDate">,
 ): Promise<boolean> {
   const row = await lockIfLiving(tx, reference);
   // Another scheduler has settled it meanwhile, or a customer has changed or deleted it.

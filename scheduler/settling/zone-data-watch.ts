@@ -1,9 +1,11 @@
 import { toIso } from "../../mesh/iso-time.ts";
 import type { Logger } from "../../mesh/logger.ts";
+import { startLoop } from "../../mesh/loop.ts";
 import type { Parts } from "../parts.ts";
 import { ownRelease } from "../zones/zone-data.ts";
 import { keepFirstRelease, recordRelease } from "../zones/zone-data-record.ts";
-import type { SettleParts } from "./calendars-settle.ts";
+import type { FailedJob } from "./calendar-pass.ts";
+import type { SettleParts } from "./settle-referring-job.ts";
 import { settleZoneData } from "./zone-data-settle.ts";
 
 const EVERY_MS = 5_000;
@@ -34,7 +36,8 @@ export async function beginZoneData(parts: ZoneDataParts, noticeMs: number, logg
 
 /**
  * Every five seconds reads the releases that others have recorded, and settles jobs and calendars after a release has
- * taken effect. A failure is logged, and the next round tries again.
+ * taken effect. Also stores the zone data of the first release, once. Failures are logged, and the next round tries
+ * again.
  */
 export function watchZoneData(parts: SettleParts, logger: Logger): { stop(): Promise<void> } {
   const stopping = new AbortController();
@@ -48,31 +51,31 @@ export function watchZoneData(parts: SettleParts, logger: Logger): { stop(): Pro
         );
     },
   );
-  let running: Promise<void> = Promise.resolve();
-  const refreshAndSettle = async () => {
-    try {
-      await parts.zoneData.refresh();
-      const jobs = await settleZoneData(parts);
-      if (jobs > 0) logger.info({ jobs }, "jobs have a new revision under the zone data that took effect");
-    } catch (error) {
-      if (!signal.aborted)
-        logger.warn({ err: error }, "cannot refresh or settle the zone data; trying again in five seconds");
-    }
+  const onFailed = (failed: readonly FailedJob[]) => {
+    const jobUids = failed.slice(0, 5).map(({ jobUid }) => jobUid);
+    logger.error(
+      { jobs: failed.length, jobUids, err: failed[0]?.error },
+      "jobs cannot be brought up to date with the zone data in effect; trying again in a minute",
+    );
   };
-  let busy = false;
-  const timer = setInterval(() => {
-    if (busy) return;
-    busy = true;
-    running = refreshAndSettle().finally(() => {
-      busy = false;
-    });
-  }, EVERY_MS);
-  timer.unref();
+  const loop = startLoop(
+    async () => {
+      await parts.zoneData.refresh();
+      const jobs = await settleZoneData(parts, { signal, onFailed });
+      if (jobs > 0) logger.info({ jobs }, "jobs have a new revision under the zone data that took effect");
+      return { more: false };
+    },
+    {
+      everyMs: EVERY_MS,
+      onFailure: (error) =>
+        logger.warn({ err: error }, "cannot refresh or settle the zone data; trying again"),
+      onRecovery: (failures) => logger.info({ failures }, "the zone data is refreshed and settled again"),
+    },
+  );
   return {
     stop: async () => {
-      clearInterval(timer);
       stopping.abort();
-      await Promise.all([running, keeping]);
+      await Promise.all([loop.stop(), keeping]);
     },
   };
 }

@@ -3,6 +3,8 @@ import pg from "pg";
 import { type Job, JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import { CreateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
 import { TriggerKind } from "../../gen/easycron/v1/trigger_pb.ts";
+import { failure } from "../../mesh/errors.ts";
+import { takeApart } from "../../mesh/take-apart.ts";
 import { createJob } from "../changes/create-job.ts";
 import type { TriggerEventInit } from "../job/chain.ts";
 import type { JobRow } from "../job/job.ts";
@@ -14,7 +16,7 @@ import { createTick, type Tick } from "../turns/tick.ts";
 import { createZoneData, ownRelease } from "../zones/zone-data.ts";
 import { borrowDatabase } from "./bench-database.ts";
 
-/** The project of every job here. */
+/** The project of the jobs here, unless a test names another. */
 export const PROJECT = "proj_test";
 
 /** A trigger as the table has it, times as epoch milliseconds. */
@@ -44,7 +46,8 @@ export interface SchedulerBench {
   setDispatcherDown(down: boolean): void;
   /** From now on what is handed over is recorded, and the answer is lost; or no longer. */
   setAnswerLost(lost: boolean): void;
-  createJob(job: MessageInitShape<typeof JobSchema>): Promise<JobRow>;
+  /** Creates a job in PROJECT, or in another project. */
+  createJob(job: MessageInitShape<typeof JobSchema>, projectId?: string): Promise<JobRow>;
   /** What is recorded for a job, by fire time. */
   triggersOf(jobUid: string): Promise<TriggerRow[]>;
   /** Records events as the dispatcher does, now. */
@@ -57,9 +60,9 @@ export interface SchedulerBench {
   whileLocked<T>(triggerId: string, work: () => Promise<T>): Promise<T>;
   /** Resolves once a statement of this database waits for a lock. */
   untilBlocked(): Promise<void>;
-  /** Makes every trigger of a job that is due by now one that has succeeded. */
+  /** Makes every trigger of a job that is due by now one that has succeeded, and wakes the job as the dispatcher does. */
   succeed(jobUid: string): Promise<void>;
-  /** Brings a recorded trigger to rest. */
+  /** Brings a recorded trigger to rest, and wakes its job as the dispatcher does. */
   finish(triggerId: string, state: "SUCCEEDED" | "EXHAUSTED" | "CANCELLED"): Promise<void>;
   /** Takes a recorded trigger away as nothing in the product does. */
   lose(triggerId: string): Promise<void>;
@@ -72,12 +75,13 @@ const RECORD = `
   insert into dispatcher.triggers (id, fire_time, effective_time, due_time, project_id, job_uid, job_name, revision,
     kind, state, seq, previous_fire_time, create_time, previous_skipped, previous_missed, zone_data,
     next_fire_time)
-  select e.id, e.at, e.effective, e.effective, $8, e.job_uid, 'job', e.revision, e.kind, 'PENDING', e.seq, e.previous,
+  select e.id, e.at, e.effective, e.effective, e.project_id, e.job_uid, 'job', e.revision, e.kind, 'PENDING', e.seq, e.previous,
          $14, e.skipped, e.missed, e.zone_data, e.next
     from unnest($1::text[], $2::timestamptz[], $3::text[], $4::integer[], $5::integer[], $6::integer[],
                 $7::timestamptz[], $9::timestamptz[], $10::text[], $11::integer[], $12::integer[],
-                $13::text[], $15::timestamptz[])
-      as e (id, at, job_uid, revision, epoch, seq, previous, effective, kind, skipped, missed, zone_data, next)
+                $13::text[], $15::timestamptz[], $8::text[])
+      as e (id, at, job_uid, revision, epoch, seq, previous, effective, kind, skipped, missed, zone_data, next,
+            project_id)
     join scheduler.lock_current($3, $5) as current on current.uid = e.job_uid and current.epoch = e.epoch
   on conflict do nothing`;
 
@@ -103,7 +107,7 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
       events.map((event) => event.epoch),
       events.map((event) => event.seq),
       events.map((event) => time(event.previousNominalTimeMs)),
-      PROJECT,
+      events.map((event) => event.projectId),
       events.map((event) => time(event.effectiveTimeMs)),
       events.map((event) => kindName(event.kind)),
       events.map((event) => event.previousSkipped),
@@ -113,11 +117,18 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
       events.map((event) => time(event.nextNominalTimeMs)),
     ]);
   };
+  const wake = (jobUids: readonly string[]) =>
+    dispatcher().query("select scheduler.wake_waiting($1, $2)", [jobUids, new Date(now).toISOString()]);
   const handOver: HandOver = {
     send: async (events) => {
-      if (down) throw new Error("The dispatcher is down.");
-      await record(events);
-      if (lost) throw new Error("The answer is lost.");
+      if (down) throw failure("SERVICE_UNAVAILABLE", { service: "dispatcher" });
+      const { failed } = await takeApart(events, record, { isItemFault: () => true });
+      if (lost) throw failure("SERVICE_UNAVAILABLE", { service: "dispatcher" });
+      return failed.map(({ item, error }) => ({
+        triggerId: item.triggerId,
+        problem: String(error),
+        isTransient: false,
+      }));
     },
     close: () => {},
   };
@@ -156,9 +167,9 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
     setAnswerLost: (value) => {
       lost = value;
     },
-    createJob: async (job) => {
+    createJob: async (job, projectId = PROJECT) => {
       const request = create(CreateJobRequestSchema, { job: create(JobSchema, job) as Job });
-      return (await createJob(parts, PROJECT, request)).row;
+      return (await createJob(parts, projectId, request)).row;
     },
     triggersOf: async (jobUid) => {
       const { rows } = await dispatcher().query(
@@ -205,13 +216,14 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
           where job_uid = $1 and effective_time <= $2 and end_time is null`,
         [jobUid, new Date(now).toISOString()],
       );
+      await wake([jobUid]);
     },
     finish: async (id, state) => {
-      await dispatcher().query("update dispatcher.triggers set state = $2, end_time = $3 where id = $1", [
-        id,
-        state,
-        new Date(now).toISOString(),
-      ]);
+      const { rows } = await dispatcher().query(
+        "update dispatcher.triggers set state = $2, end_time = $3 where id = $1 returning job_uid",
+        [id, state, new Date(now).toISOString()],
+      );
+      await wake(rows.map(({ job_uid: jobUid }) => jobUid));
     },
     lose: async (id) => {
       await dispatcher().query("delete from dispatcher.triggers where id = $1", [id]);

@@ -1,9 +1,7 @@
 import type { Queryable } from "../../db/pool.ts";
-import { toSqlTime, toSqlTimeOrNull } from "../../db/time.ts";
-import { readCarry, toCarryJson } from "../job/carry.ts";
-import { epochInsert } from "../job/epochs.sql.ts";
+import { type BegunEpoch, beginEpochs } from "../job/begin-epochs.ts";
+import { readCarry } from "../job/carry.ts";
 import type { TurnRow } from "../job/job.ts";
-import { jobChange } from "../job/jobs.sql.ts";
 import type { ScheduleCache } from "../job/schedule-cache.ts";
 import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
 import { COUNT_LIMIT, countFireTimes } from "../schedules/count-fire-times.ts";
@@ -11,8 +9,8 @@ import { COUNT_LIMIT, countFireTimes } from "../schedules/count-fire-times.ts";
 /** What `resumeDue` uses. */
 export interface ResumeParts {
   readonly schedules: Pick<ScheduleCache, "loadEach">;
-  /** Called with a job whose schedule cannot be compiled; the job stays paused. */
-  readonly onTrouble: (jobUid: string, error: unknown) => void;
+  /** Called with a job whose fire times cannot be computed; the job stays paused. */
+  readonly onTrouble: (row: TurnRow, error: unknown) => void;
 }
 
 /**
@@ -28,54 +26,73 @@ export async function resumeDue(
   parts: ResumeParts,
   rows: readonly TurnRow[],
 ): Promise<number> {
-  let resumed = 0;
+  const resumed: BegunEpoch[] = [];
   let counted = 0;
   const schedules = rows.length === 0 ? [] : await parts.schedules.loadEach(tx, rows);
   for (const [index, row] of rows.entries()) {
     const schedule = schedules[index];
     if (schedule === undefined || row.pause_until === null) continue;
-    if (schedule instanceof Error) {
-      parts.onTrouble(row.uid, schedule);
-      continue;
-    }
-    counted += await resume(tx, row, schedule, row.pause_until);
-    resumed += 1;
+    const resumption = tryResume(parts, row, schedule, row.pause_until);
+    if (resumption === undefined) continue;
+    resumed.push(resumption.epoch);
+    counted += resumption.skipped;
     if (counted >= COUNT_LIMIT) break;
   }
-  return resumed;
+  await beginEpochs(tx, resumed);
+  return resumed.length;
 }
 
-/** Ends the pause of one job at `endMs`. Returns how many fire times the pause skipped; at most 50,000 are counted. */
-async function resume(
-  tx: Queryable,
+/** How a job goes on after its pause. */
+interface Resumption {
+  readonly epoch: BegunEpoch;
+  /** How many fire times the pause skipped; at most 50,000 are counted. */
+  readonly skipped: number;
+}
+
+/** Decides how one job goes on. If that throws, the job is reported, and undefined is returned. */
+function tryResume(
+  parts: Pick<ResumeParts, "onTrouble">,
   row: TurnRow,
-  schedule: CompiledSchedule,
+  schedule: CompiledSchedule | Error,
   endMs: number,
-): Promise<number> {
-  const afterMs = endMs - 1;
+): Resumption | undefined {
+  try {
+    if (schedule instanceof Error) throw schedule;
+    return resume(row, schedule, endMs);
+  } catch (error) {
+    parts.onTrouble(row, error);
+    return undefined;
+  }
+}
+
+/** Ends the pause of one job at `endMs`. */
+function resume(row: TurnRow, schedule: CompiledSchedule, endMs: number): Resumption {
+  // The pause may have begun after its end, if the clock was set back in between.
+  const afterMs = Math.max(endMs - 1, row.after_time);
   const carry = readCarry(row.carry);
   const { maxFires, deleteFinished } = schedule.policies;
   const hasFiredAll = maxFires > 0 && row.last_seq >= maxFires;
-  const count = hasFiredAll ? 0 : countFireTimes(schedule, row.after_time, afterMs);
+  const skipped = hasFiredAll ? 0 : countFireTimes(schedule, row.after_time, afterMs);
   const nextMs = hasFiredAll ? null : schedule.nextAfter(afterMs);
   const isFinished = nextMs === null && schedule.plan.schedules.length > 0;
-  const [after, end] = [toSqlTime(afterMs), toSqlTime(endMs)];
-  await tx.query(jobChange, [
-    row.uid,
-    isFinished ? "FINISHED" : "ACTIVE",
-    row.revision,
-    toSqlTimeOrNull(nextMs),
-    toSqlTimeOrNull(row.last_fire_time),
-    row.last_seq,
-    toSqlTimeOrNull(nextMs === null ? null : row.wake_time),
-    toCarryJson({ ...carry, run: null, skipped: carry.skipped + count }),
-    row.pause_note,
-    end,
-    end,
-    after,
+  const epoch: BegunEpoch = {
+    uid: row.uid,
+    epoch: row.epoch + 1,
+    state: isFinished ? "FINISHED" : "ACTIVE",
+    epochState: "ACTIVE",
+    revision: row.revision,
+    nextFireTimeMs: nextMs,
+    lastFireTimeMs: row.last_fire_time,
+    lastSeq: row.last_seq,
+    wakeMs: nextMs === null ? null : row.wake_time,
+    carry: { ...carry, run: null, skipped: carry.skipped + skipped },
+    pauseNote: row.pause_note,
+    pauseUntilMs: endMs,
+    changeTimeMs: endMs,
+    afterMs,
+    endMs: hasFiredAll ? afterMs : null,
+    note: "",
     deleteFinished,
-  ]);
-  const lastTime = hasFiredAll ? after : null;
-  await tx.query(epochInsert, [row.uid, row.epoch + 1, "ACTIVE", row.revision, after, lastTime, end, ""]);
-  return count;
+  };
+  return { epoch, skipped };
 }

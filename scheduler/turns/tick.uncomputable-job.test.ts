@@ -30,7 +30,7 @@ async function spoil({ uid }: JobRow): Promise<void> {
   const client = new pg.Client({ connectionString: adminUrl });
   await client.connect();
   await client.query(
-    `update scheduler.revisions set spec = replace(spec::text, '"timeZone":"UTC"', '"timeZone":"Asia/Gone"')::json
+    `update scheduler.revisions set spec = replace(spec, '"timeZone":"UTC"', '"timeZone":"Asia/Gone"')
       where job_uid = $1`,
     [uid],
   );

@@ -73,6 +73,8 @@ export interface Draft {
   endMs: number | null;
   /** When the next turn is due; Infinity while nothing asks for one. */
   wakeMs: number;
+  /** Whether a fire time waits for the end of an earlier trigger. */
+  waitsForEnd: boolean;
   /** How many fire times were looked at. */
   decisions: number;
   /** Whether a limit ended the turn while more was due. */
@@ -105,6 +107,7 @@ export function startDraft(input: TurnInput, overdue: Overdue): Draft {
     lastEffectiveMs: Number.NEGATIVE_INFINITY,
     endMs: null,
     wakeMs: Number.POSITIVE_INFINITY,
+    waitsForEnd: false,
     decisions: 0,
     more: false,
   };
@@ -149,6 +152,18 @@ export function handedFrom(draft: Draft, fireTimeMs: number): HandedOver | undef
 export function waitUntil(draft: Draft, wakeMs: number): false {
   draft.wakeMs = Math.min(draft.wakeMs, wakeMs);
   return false;
+}
+
+/** How often a job that waits for an earlier trigger's end looks for it all the same, in case the event was lost. */
+const RECHECK_MS = 30_000;
+
+/**
+ * Asks for the next turn when an earlier trigger has ended. The dispatcher then wakes the job. Returns false: the fire
+ * time stays undecided.
+ */
+export function waitForEnd(draft: Draft): false {
+  draft.waitsForEnd = true;
+  return waitUntil(draft, draft.input.nowMs + RECHECK_MS);
 }
 
 /** Moves the cursor past a fire time. */

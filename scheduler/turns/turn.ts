@@ -19,13 +19,12 @@ import {
   startDraft,
   type TurnInput,
   wait,
+  waitForEnd,
   waitUntil,
 } from "./turn-draft.ts";
 
 /** A fire time that is decided later than this after its effective time is late: the misfire policy applies to it. */
 export const LATE_MS = 10_000;
-/** How often a job looks whether the earlier trigger that a fire time waits for has finished. */
-const RECHECK_MS = 100;
 
 /** What a turn decided. Times are epoch milliseconds. */
 export interface Turn {
@@ -38,6 +37,8 @@ export interface Turn {
   readonly finished: boolean;
   /** When to take the next turn; null when there is none to take. */
   readonly wakeMs: number | null;
+  /** Whether a turn must also be taken when an earlier trigger has ended. */
+  readonly waitsForEnd: boolean;
   /** Whether a limit ended the turn: more is due at once. */
   readonly more: boolean;
   /** How many fire times were looked at. */
@@ -69,7 +70,7 @@ export function takeTurn(input: TurnInput): Turn {
 
 function finish(draft: Draft): Turn {
   const { next: nextFireTimeMs, last: lastFireTimeMs, lastSeq, waiting, run } = draft;
-  const { skipped, missed, events, skips, endMs, more } = draft;
+  const { skipped, missed, events, skips, endMs, more, waitsForEnd } = draft;
   const { nowMs, schedule } = draft.input;
   const over = nextFireTimeMs === null && waiting.length === 0 && schedule.plan.schedules.length > 0;
   // The last trigger may be due in the future. The job is finished only then.
@@ -90,6 +91,7 @@ function finish(draft: Draft): Turn {
     endMs,
     finished,
     wakeMs: finished || wakeMs === Number.POSITIVE_INFINITY ? null : wakeMs,
+    waitsForEnd,
     more,
     decisions: draft.decisions,
   };
@@ -156,8 +158,7 @@ function releaseWaiting(draft: Draft): boolean {
   if (due.kind === "SKIP") return skipWaiting(draft, fireTimeMs, "OUTSIDE_CALENDAR", due.calendar);
   const aheadMs = overlap === "ALLOW_ALL" ? lookAheadMs : 0;
   if (due.atMs > nowMs + aheadMs) return waitUntil(draft, due.atMs - aheadMs);
-  if (overlap === "BUFFER" && isBusy(draft))
-    return skipOverflow(draft) || waitUntil(draft, nowMs + RECHECK_MS);
+  if (overlap === "BUFFER" && isBusy(draft)) return skipOverflow(draft) || waitForEnd(draft);
   if (overlap === "SKIP" && isBusy(draft)) return skipWaiting(draft, fireTimeMs, "OVERLAP", "");
   // It is late only from the time on when we should have looked at it. Not counted are the wait for an earlier trigger,
   // and the wait for an opening that a changed calendar has since moved to an earlier time.
@@ -251,7 +252,8 @@ function decideExactly(draft: Draft, fireTimeMs: number, dueMs: number): boolean
   }
   if (schedule.policies.overlap === "SKIP") return skip(draft, fireTimeMs, "OVERLAP", "");
   if (draft.waiting.length >= schedule.policies.bufferRoom) return skip(draft, fireTimeMs, "BUFFER_FULL", "");
-  return wait(draft, fireTimeMs, nowMs + RECHECK_MS, nowMs - dueMs > LATE_MS);
+  waitForEnd(draft);
+  return wait(draft, fireTimeMs, Number.POSITIVE_INFINITY, nowMs - dueMs > LATE_MS);
 }
 
 /** Tells whether an earlier fire time was deferred to the same opening. */

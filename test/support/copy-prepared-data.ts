@@ -1,6 +1,6 @@
 import { inject } from "vitest";
 import { copyFolder } from "./copy-folder.ts";
-// Only for its declaration of what is injected.
+// Only for the types of what `inject` returns.
 import type {} from "./global-postgres.ts";
 
 /**

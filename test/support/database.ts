@@ -2,22 +2,22 @@ import { randomBytes } from "node:crypto";
 import pg from "pg";
 import { inject } from "vitest";
 import type { DatabaseRole } from "../../db/migrate.ts";
-// Only for its declaration of what is injected.
+// Only for the types of what `inject` returns.
 import type {} from "./global-postgres.ts";
 
-/** A migrated database of a test's own, on the test run's server. */
+/** A migrated database for one test, on the PostgreSQL of the test run. */
 export interface TestDatabase {
-  /** Connection string, of the superuser or of a service's role. */
+  /** Returns the connection string of the superuser, or of a service's role. */
   url(role?: DatabaseRole): string;
-  /** Removes it, whoever is still connected. */
+  /** Removes the database and ends all connections to it. */
   drop(): Promise<void>;
 }
 
-/** Clones the migrated template. */
+/** Makes a database by cloning the migrated template. */
 export async function createDatabase(): Promise<TestDatabase> {
   const { url, template, rolePassword } = inject("easycronPostgres");
   const name = `test_${randomBytes(8).toString("hex")}`;
-  // Tests take turns, so that no clone meets another that is being made.
+  // Tests take turns, so that no two clones are made at the same time.
   await execute(url, "select pg_advisory_lock(1)", `create database ${name} template ${template}`);
   return {
     url: (role) => {

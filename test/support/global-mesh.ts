@@ -6,22 +6,22 @@ import { type Mesh, startMesh } from "./mesh.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
-    /** Answers with the SharedMesh as JSON, and starts it when nobody has asked before. */
+    /** A URL that answers with the SharedMesh as JSON. The first request starts the product. */
     easycronMeshUrl: string;
   }
 }
 
-/** The running product that several test files use at once. */
+/** The product that many test files share. */
 export interface SharedMesh {
-  /** Of the gateway. */
+  /** The URL of the gateway. */
   readonly url: string;
-  /** With which each test file makes a project of its own. */
+  /** The operator's key, with which each test file makes its project. */
   readonly operatorKey: string;
 }
 
 /**
- * Offers one running product to all test files, and returns what ends it. It starts when the first file asks, because
- * the set-up of every project of vitest runs before the first test.
+ * Offers one product to all test files. Returns the function that stops it. The product starts when the first file asks
+ * for it, because vitest runs the set-up of all its projects before the first test.
  */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   let started: Promise<Mesh> | undefined;

@@ -4,7 +4,7 @@ import type { TestProject } from "vitest/node";
 import { startPostgres, type TestPostgres } from "./postgres.ts";
 import { EMPTY_DATABASE, PREPARED_PASSWORDS, prepareData } from "./prepared-data.ts";
 
-/** Where the PostgreSQL of a test run is, and what it has ready. */
+/** The PostgreSQL of a test run, and what is prepared on it. */
 export interface SharedPostgres {
   /** Connection string of the superuser to the database "postgres". */
   readonly url: string;
@@ -27,12 +27,12 @@ interface Shared {
   readonly preparedData: string;
 }
 
-// Each of vitest's projects runs this set-up, in a module instance of its own; they share one server.
+// Each of vitest's projects loads this module and runs the set-up. The server is kept in globalThis, so they share it.
 const shared = globalThis as { easycronTestPostgres?: { users: number; started: Promise<Shared> } };
 
 /**
- * Starts one PostgreSQL for the whole test run, with a migrated database to clone, and makes a data directory to copy.
- * Returns what ends the server and removes the data.
+ * Starts the PostgreSQL of the test run, with a migrated database to clone, and makes a data directory to copy. Returns
+ * the function that stops the server and removes the data.
  */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   shared.easycronTestPostgres ??= { users: 0, started: start() };

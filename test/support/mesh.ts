@@ -6,7 +6,7 @@ import type { Manifest } from "../../dev/manifest.ts";
 import { startProduct } from "../../dev/product.ts";
 import type { Supervised } from "../../dev/supervisor.ts";
 import { copyFolder } from "./copy-folder.ts";
-import { killSupervised } from "./postgres.ts";
+import { endSupervised, killSupervised } from "./postgres.ts";
 
 /** How a mesh is started. */
 export interface MeshOptions {
@@ -37,6 +37,8 @@ export interface Mesh {
   pids(): Manifest["pids"];
   /** Kills a process with -9, as soon as it is ready; resolves when it is gone. It is started again at once. */
   kill9(service: ServiceName | "postgres", index: number): Promise<void>;
+  /** Stops a process by SIGTERM, as soon as it is ready; resolves when it is gone. It is started again at once. */
+  terminate(service: ServiceName, index: number): Promise<void>;
   /** Resolves when a process serves, now or again. */
   untilReady(service: ServiceName | "postgres", index: number): Promise<void>;
   /** Ends everything and removes its data. */
@@ -85,6 +87,7 @@ export async function startMesh({
     output,
     pids: () => product.manifest().pids,
     kill9: (service, index) => killSupervised(find(service, index)),
+    terminate: (service, index) => endSupervised(find(service, index), "SIGTERM"),
     untilReady: (service, index) => find(service, index).untilReady(),
     stop: async () => {
       await product.stop();

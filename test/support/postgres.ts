@@ -56,9 +56,14 @@ export async function startPostgres({
 }
 
 /** Kills a supervised process with -9, once it is ready; resolves when it is gone. */
-export async function killSupervised(supervised: Supervised): Promise<void> {
+export function killSupervised(supervised: Supervised): Promise<void> {
+  return endSupervised(supervised, "SIGKILL");
+}
+
+/** Sends a signal that ends a supervised process, once it is ready; resolves when it is gone. */
+export async function endSupervised(supervised: Supervised, signal: "SIGKILL" | "SIGTERM"): Promise<void> {
   await supervised.untilReady();
   const ended = supervised.untilEnded();
-  process.kill(supervised.pid() ?? 0, "SIGKILL");
+  process.kill(supervised.pid() ?? 0, signal);
   await ended;
 }

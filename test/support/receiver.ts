@@ -4,9 +4,9 @@ import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
 import { type TriggerFired, verify } from "../../sdk/webhook.ts";
 
-/** A webhook as it came. */
+/** A webhook as the receiver got it. */
 export interface ReceivedRequest {
-  /** With the query. */
+  /** The path, with the query. */
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
   readonly rawBody: Buffer;
@@ -15,13 +15,13 @@ export interface ReceivedRequest {
   readonly id: string;
   /** The job's name. */
   readonly job: string;
-  /** Epoch milliseconds of the nominal fire time. */
+  /** The nominal fire time, in epoch milliseconds. */
   readonly nominalMs: number;
-  /** Epoch milliseconds at which its headers were here. */
+  /** When its headers had arrived, in epoch milliseconds. */
   readonly arrivedMs: number;
 }
 
-/** What a request is answered with. */
+/** The answer to a request. */
 export interface ReceiverAnswer {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
@@ -30,32 +30,32 @@ export interface ReceiverAnswer {
 
 type Truthy<T> = Exclude<T, undefined | null | false>;
 
-/** A customer's endpoint: a real HTTP server that records what comes. */
+/** A customer's endpoint: a real HTTP server that records the requests it gets. */
 export interface Receiver {
-  /** Without a slash at the end. */
+  /** The URL of the server, without a slash at the end. */
   readonly url: string;
-  /** What came so far, in the order of arrival. */
+  /** The webhooks so far, in the order of arrival. */
   readonly requests: readonly ReceivedRequest[];
-  /** What came and was no trigger.fired document, or not signed by the secrets; it was answered with 400. */
+  /** Descriptions of the requests that were no trigger.fired document, or not signed by a secret. Each got the answer 400. */
   readonly strays: readonly string[];
-  /** Answers requests to a path from now on; `number` counts those that came to it so far, from 1. Default: 204. */
+  /** Sets how requests to a path are answered from now on. `number` counts the path's requests, from 1. Default: 204. */
   answer(path: string, choose: (number: number) => ReceiverAnswer | Promise<ReceiverAnswer>): void;
   /**
-   * Resolves with the first result of `find` that is not undefined, null or false; it is asked now and whenever
-   * something came. Rejects after `timeoutMs`.
+   * Resolves with the first result of `find` that is not undefined, null or false. Calls `find` now and after each
+   * request. Rejects with its error, or after `timeoutMs` (default 15,000).
    */
   waitFor<T>(find: (requests: readonly ReceivedRequest[]) => T, timeoutMs?: number): Promise<Truthy<T>>;
-  /** Ends everything that is open. */
+  /** Closes the server and all its connections. */
   stop(): Promise<void>;
 }
 
 /** Settings of a receiver. */
 export interface ReceiverOptions {
-  /** Given, each request must be signed by one of them. */
+  /** If set, each request must be signed with one of these secrets. */
   readonly secrets?: readonly string[];
 }
 
-/** Starts a receiver on any free port of the loopback address. */
+/** Starts a receiver on a free port of the loopback address. */
 export async function startReceiver({ secrets }: ReceiverOptions = {}): Promise<Receiver> {
   const requests: ReceivedRequest[] = [];
   const strays: string[] = [];
@@ -64,7 +64,7 @@ export async function startReceiver({ secrets }: ReceiverOptions = {}): Promise<
   const waiting = new Set<() => void>();
   let checking = false;
   const checkSoon = () => {
-    // Once for all that came in one turn: conditions may look at thousands of requests.
+    // One check for all requests of one turn of the event loop, because a condition may look at thousands of requests.
     if (checking) return;
     checking = true;
     setImmediate(() => {
@@ -156,7 +156,7 @@ function waitFor<T>(
       finish();
       fail(
         new Error(
-          `What was waited for did not come within ${timeoutMs} ms; ${requests.length} requests did.`,
+          `The condition was not met within ${timeoutMs} ms; ${requests.length} requests have arrived.`,
         ),
       );
     }, timeoutMs);

@@ -1,6 +1,6 @@
 import { randomInt } from "node:crypto";
 
-/** The seed of a random test: the environment variable's, or a new one. It is printed, so that a failure can be repeated. */
+/** Returns the seed of a random test, from an environment variable or new, and prints it so that a failure can be repeated. */
 export function seedOf(variable: string): number {
   const given = process.env[variable];
   const seed = given === undefined ? randomInt(2 ** 31) : Number(given);
@@ -10,7 +10,7 @@ export function seedOf(variable: string): number {
   return seed;
 }
 
-/** Numbers in [0, 1), the same ones for the same seed (mulberry32). */
+/** Returns a generator of numbers in [0, 1). The same seed gives the same numbers (mulberry32). */
 export function randomFrom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

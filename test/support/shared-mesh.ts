@@ -3,22 +3,22 @@ import { ensureProject } from "../../dev/demo.ts";
 import { EasyCron } from "../../sdk/index.ts";
 import type { SharedMesh } from "./global-mesh.ts";
 
-/** A project of a test file's own in the product that all such files share. Projects cannot see each other. */
+/** A project that one test file has for itself, in the product that many test files share. */
 export interface SharedProject {
-  /** Of the gateway. */
+  /** The URL of the gateway. */
   readonly url: string;
-  /** The project's. */
+  /** The project's API key. */
   readonly apiKey: string;
   readonly operatorKey: string;
-  /** The project's, whsec_…. */
+  /** The project's signing secret, whsec_…. */
   readonly signingSecret: string;
   /** The project's id. */
   readonly project: string;
-  /** Deletes its jobs, so that they do not take the other files' time. */
+  /** Deletes the project's jobs, so that they do not slow down the other test files. */
   stop(): Promise<void>;
 }
 
-/** Starts the shared product unless it runs, and makes a project in it. */
+/** Makes a project in the shared product, and starts the product if it does not run yet. */
 export async function joinMesh(): Promise<SharedProject> {
   const response = await fetch(inject("easycronMeshUrl"));
   if (!response.ok) throw new Error(`The shared product could not be started: ${await response.text()}`);

@@ -198,6 +198,32 @@ describe("a pause, by JSON", () => {
   });
 });
 
+describe("an overlap policy, by JSON", () => {
+  test("a fire time that waits is delivered when the earlier trigger ends, without another fire time of the job", async () => {
+    const [firstMs, secondMs] = [inSeconds(1), inSeconds(2)];
+    const { promise: held, resolve: release } = Promise.withResolvers<void>();
+    scene.receiver.answer("/buffering", async (number) => {
+      if (number === 1) await held;
+      return { status: 200 };
+    });
+    await scene.createJob("buffering", {
+      schedules: [firstMs, secondMs].map((ms) => ({ once: { time: iso(ms) } })),
+      overlapPolicy: "OVERLAP_POLICY_BUFFER_ONE",
+    });
+    const ticked = (afterMs: number) => scene.arrived("ticker", ({ nominalMs }) => nominalMs >= afterMs);
+    await scene.receiver.waitFor((requests) => requests.some(({ job }) => job === "buffering"));
+    await ticked(secondMs + 2_000);
+    expect(scene.receiver.requests.filter(({ job }) => job === "buffering")).toHaveLength(1);
+    release();
+    // Unless it is woken, the job looks for the end 30 s after its second fire time.
+    const second = await scene.receiver.waitFor(
+      (requests) => requests.find(({ job, nominalMs }) => job === "buffering" && nominalMs === secondMs),
+      20_000,
+    );
+    expect(second.body.data).toMatchObject({ seq: 2 });
+  });
+});
+
 describe("by the SDK", () => {
   test("the ledger lists, explains and skips fire times", async () => {
     const { id, nominalMs } = await scene.arrived("ticker");

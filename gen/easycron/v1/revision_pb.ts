@@ -139,7 +139,8 @@ export type ListRevisionsRequest = Message<"easycron.v1.ListRevisionsRequest"> &
   name: string;
 
   /**
-   * How many revisions the page has at most: 1 to 500, default 50 (0 means the default).
+   * How many revisions the page has at most: 1 to 500, default 50 (0 means the default). If the specifications are very
+   * large, a page may have fewer.
    *
    * @generated from field: int32 page_size = 2;
    */

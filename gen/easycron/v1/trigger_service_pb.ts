@@ -94,7 +94,8 @@ export type ListTriggersRequest = Message<"easycron.v1.ListTriggersRequest"> & {
   endTime?: Timestamp | undefined;
 
   /**
-   * How many triggers the page has at most: 1 to 500, default 50 (0 means the default).
+   * How many triggers the page has at most: 1 to 500, default 50 (0 means the default). If more than ten jobs have had
+   * the name `job`, a page may have fewer.
    *
    * @generated from field: int32 page_size = 5;
    */
@@ -122,7 +123,7 @@ export const ListTriggersRequestSchema: GenMessage<ListTriggersRequest> = /*@__P
  */
 export type ListTriggersResponse = Message<"easycron.v1.ListTriggersResponse"> & {
   /**
-   * The triggers, newest nominal time first.
+   * The triggers, newest nominal time first. There may be none on a page that is not the last one.
    *
    * @generated from field: repeated easycron.v1.Trigger triggers = 1;
    */
@@ -274,7 +275,8 @@ export const TriggerService: GenService<{
     output: typeof GetTriggerResponseSchema;
   },
   /**
-   * Lists triggers by nominal time, newest first.
+   * Lists triggers by nominal time, newest first. A call reads a bounded part of the history. If few triggers match, a
+   * page may have fewer triggers than page_size, or none, and still a next_page_token: go on with it.
    *
    * @generated from rpc easycron.v1.TriggerService.ListTriggers
    */

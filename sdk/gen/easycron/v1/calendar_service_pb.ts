@@ -107,7 +107,8 @@ export const GetCalendarResponseSchema: GenMessage<GetCalendarResponse> = /*@__P
  */
 export type ListCalendarsRequest = Message<"easycron.v1.ListCalendarsRequest"> & {
   /**
-   * How many calendars the page has at most: 1 to 500, default 50 (0 means the default).
+   * How many calendars the page has at most: 1 to 500, default 50 (0 means the default). If the calendars are very large,
+   * a page may have fewer.
    *
    * @generated from field: int32 page_size = 1;
    */
@@ -352,8 +353,14 @@ export const CalendarService: GenService<{
     output: typeof ListCalendarsResponseSchema;
   },
   /**
-   * Changes the fields that the mask names. Once the call has returned, no job that refers to the calendar fires
-   * according to its former version.
+   * Changes the fields that the mask names. Fire times that come after the change are decided by the new version.
+   *
+   * Each job that refers to the calendar must then be brought up to date: its triggers that are ready ahead of time are
+   * taken back. The call does that for at most 1.5 s, which is enough for some hundred jobs; for these jobs, nothing
+   * fires by the former version once the call has returned. The rest is done in the background, at about 200 jobs a
+   * second. Until it is a job's turn, three things still follow the former version: triggers that are due within five
+   * seconds of the change; the openings and closings at which a calendarEdge schedule fires; and the moment at which a
+   * fire time that waits for an opening is looked at again.
    *
    * @generated from rpc easycron.v1.CalendarService.UpdateCalendar
    */

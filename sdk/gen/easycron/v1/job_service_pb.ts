@@ -162,7 +162,8 @@ export type ListJobsRequest = Message<"easycron.v1.ListJobsRequest"> & {
   orderBy: string;
 
   /**
-   * How many jobs the page has at most: 1 to 500, default 50 (0 means the default).
+   * How many jobs the page has at most: 1 to 500, default 50 (0 means the default). If the specifications are very large,
+   * a page may have fewer.
    *
    * @generated from field: int32 page_size = 3;
    */
@@ -463,7 +464,7 @@ export type RunJobRequest = Message<"easycron.v1.RunJobRequest"> & {
 
   /**
    * If set, this trigger carries it instead of the job's payload.
-   * It may hold U+0000, but not half of a surrogate pair.
+   * It may hold U+0000, but not half of a surrogate pair (FIELD_INVALID).
    *
    * @generated from field: google.protobuf.Value payload = 3;
    */

@@ -325,7 +325,7 @@ export const SimulatedFireTimeSchema: GenMessage<SimulatedFireTime> = /*@__PURE_
 export type ListZoneDataImpactsRequest = Message<"easycron.v1.ListZoneDataImpactsRequest"> & {
   /**
    * How many jobs are compared at most: 1 to 500, default 50 (0 means the default). Jobs that do not change are left
-   * out, so the page may be shorter.
+   * out, and after two seconds of comparing the page ends. So it may be shorter, or empty, although more pages follow.
    *
    * @generated from field: int32 page_size = 1;
    */

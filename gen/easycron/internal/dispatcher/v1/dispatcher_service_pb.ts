@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file easycron/internal/dispatcher/v1/dispatcher_service.proto.
  */
 export const file_easycron_internal_dispatcher_v1_dispatcher_service: GenFile = /*@__PURE__*/
-  fileDesc("CjhlYXN5Y3Jvbi9pbnRlcm5hbC9kaXNwYXRjaGVyL3YxL2Rpc3BhdGNoZXJfc2VydmljZS5wcm90bxIfZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MSJgCg1BY2NlcHRSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgEEj0KBmV2ZW50cxgCIAMoCzItLmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuVHJpZ2dlckV2ZW50Il8KDkFjY2VwdFJlc3BvbnNlEhAKCGJhdGNoX2lkGAEgASgEEhAKCHJlY29yZGVkGAIgASgNEhIKCmVycm9yX2NvZGUYAyABKAUSFQoNZXJyb3JfbWVzc2FnZRgEIAEoCSLdAwoMVHJpZ2dlckV2ZW50EhIKCnRyaWdnZXJfaWQYASABKAkSEgoKcHJvamVjdF9pZBgCIAEoCRIPCgdqb2JfdWlkGAMgASgJEhAKCGpvYl9uYW1lGAQgASgJEhAKCHJldmlzaW9uGAUgASgNEg0KBWVwb2NoGAYgASgNEiYKBGtpbmQYByABKA4yGC5lYXN5Y3Jvbi52MS5UcmlnZ2VyS2luZBIXCg9ub21pbmFsX3RpbWVfbXMYCCABKAMSGQoRZWZmZWN0aXZlX3RpbWVfbXMYCSABKAMSCwoDc2VxGAogASgNEiUKGHByZXZpb3VzX25vbWluYWxfdGltZV9tcxgLIAEoA0gAiAEBEiEKFG5leHRfbm9taW5hbF90aW1lX21zGAwgASgDSAGIAQESGQoMcGF5bG9hZF9qc29uGA0gASgJSAKIAQESGAoQcHJldmlvdXNfc2tpcHBlZBgOIAEoDRIXCg9wcmV2aW91c19taXNzZWQYDyABKA0SGQoRem9uZV9kYXRhX3ZlcnNpb24YECABKAlCGwoZX3ByZXZpb3VzX25vbWluYWxfdGltZV9tc0IXChVfbmV4dF9ub21pbmFsX3RpbWVfbXNCDwoNX3BheWxvYWRfanNvbiJYChFHZXRUcmlnZ2VyUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEi8KB3JlcXVlc3QYAiABKAsyHi5lYXN5Y3Jvbi52MS5HZXRUcmlnZ2VyUmVxdWVzdCJHChJHZXRUcmlnZ2VyUmVzcG9uc2USMQoIcmVzcG9uc2UYASABKAsyHy5lYXN5Y3Jvbi52MS5HZXRUcmlnZ2VyUmVzcG9uc2UiXAoTTGlzdEF0dGVtcHRzUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEjEKB3JlcXVlc3QYAiABKAsyIC5lYXN5Y3Jvbi52MS5MaXN0QXR0ZW1wdHNSZXF1ZXN0IksKFExpc3RBdHRlbXB0c1Jlc3BvbnNlEjMKCHJlc3BvbnNlGAEgASgLMiEuZWFzeWNyb24udjEuTGlzdEF0dGVtcHRzUmVzcG9uc2UiZAoXQ3JlYXRlU2lnbmluZ0tleVJlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCRI1CgdyZXF1ZXN0GAIgASgLMiQuZWFzeWNyb24udjEuQ3JlYXRlU2lnbmluZ0tleVJlcXVlc3QiUwoYQ3JlYXRlU2lnbmluZ0tleVJlc3BvbnNlEjcKCHJlc3BvbnNlGAEgASgLMiUuZWFzeWNyb24udjEuQ3JlYXRlU2lnbmluZ0tleVJlc3BvbnNlIm4KE0xpc3RUcmlnZ2Vyc1JlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCRIxCgdyZXF1ZXN0GAIgASgLMiAuZWFzeWNyb24udjEuTGlzdFRyaWdnZXJzUmVxdWVzdBIQCghqb2JfdWlkcxgDIAMoCSJLChRMaXN0VHJpZ2dlcnNSZXNwb25zZRIzCghyZXNwb25zZRgBIAEoCzIhLmVhc3ljcm9uLnYxLkxpc3RUcmlnZ2Vyc1Jlc3BvbnNlMo4FChFEaXNwYXRjaGVyU2VydmljZRJtCgZBY2NlcHQSLi5lYXN5Y3Jvbi5pbnRlcm5hbC5kaXNwYXRjaGVyLnYxLkFjY2VwdFJlcXVlc3QaLy5lYXN5Y3Jvbi5pbnRlcm5hbC5kaXNwYXRjaGVyLnYxLkFjY2VwdFJlc3BvbnNlKAEwARJ6CgpHZXRUcmlnZ2VyEjIuZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5HZXRUcmlnZ2VyUmVxdWVzdBozLmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuR2V0VHJpZ2dlclJlc3BvbnNlIgOQAgESgAEKDExpc3RUcmlnZ2VycxI0LmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuTGlzdFRyaWdnZXJzUmVxdWVzdBo1LmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuTGlzdFRyaWdnZXJzUmVzcG9uc2UiA5ACARKAAQoMTGlzdEF0dGVtcHRzEjQuZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5MaXN0QXR0ZW1wdHNSZXF1ZXN0GjUuZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5MaXN0QXR0ZW1wdHNSZXNwb25zZSIDkAIBEocBChBDcmVhdGVTaWduaW5nS2V5EjguZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5DcmVhdGVTaWduaW5nS2V5UmVxdWVzdBo5LmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuQ3JlYXRlU2lnbmluZ0tleVJlc3BvbnNlYgZwcm90bzM", [file_easycron_v1_signing_key_service, file_easycron_v1_trigger, file_easycron_v1_trigger_service]);
+  fileDesc("CjhlYXN5Y3Jvbi9pbnRlcm5hbC9kaXNwYXRjaGVyL3YxL2Rpc3BhdGNoZXJfc2VydmljZS5wcm90bxIfZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MSJ1Cg1BY2NlcHRSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgEEj0KBmV2ZW50cxgCIAMoCzItLmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuVHJpZ2dlckV2ZW50EhMKC2RlYWRsaW5lX21zGAMgASgDIrIBCg5BY2NlcHRSZXNwb25zZRIQCghiYXRjaF9pZBgBIAEoBBIQCghyZWNvcmRlZBgCIAEoDRISCgplcnJvcl9jb2RlGAMgASgFEhUKDWVycm9yX21lc3NhZ2UYBCABKAkSPgoHcmVmdXNlZBgFIAMoCzItLmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuUmVmdXNlZEV2ZW50EhEKCXBvc3Rwb25lZBgGIAMoCSIzCgxSZWZ1c2VkRXZlbnQSEgoKdHJpZ2dlcl9pZBgBIAEoCRIPCgdwcm9ibGVtGAIgASgJIt0DCgxUcmlnZ2VyRXZlbnQSEgoKdHJpZ2dlcl9pZBgBIAEoCRISCgpwcm9qZWN0X2lkGAIgASgJEg8KB2pvYl91aWQYAyABKAkSEAoIam9iX25hbWUYBCABKAkSEAoIcmV2aXNpb24YBSABKA0SDQoFZXBvY2gYBiABKA0SJgoEa2luZBgHIAEoDjIYLmVhc3ljcm9uLnYxLlRyaWdnZXJLaW5kEhcKD25vbWluYWxfdGltZV9tcxgIIAEoAxIZChFlZmZlY3RpdmVfdGltZV9tcxgJIAEoAxILCgNzZXEYCiABKA0SJQoYcHJldmlvdXNfbm9taW5hbF90aW1lX21zGAsgASgDSACIAQESIQoUbmV4dF9ub21pbmFsX3RpbWVfbXMYDCABKANIAYgBARIZCgxwYXlsb2FkX2pzb24YDSABKAlIAogBARIYChBwcmV2aW91c19za2lwcGVkGA4gASgNEhcKD3ByZXZpb3VzX21pc3NlZBgPIAEoDRIZChF6b25lX2RhdGFfdmVyc2lvbhgQIAEoCUIbChlfcHJldmlvdXNfbm9taW5hbF90aW1lX21zQhcKFV9uZXh0X25vbWluYWxfdGltZV9tc0IPCg1fcGF5bG9hZF9qc29uIlgKEUdldFRyaWdnZXJSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSLwoHcmVxdWVzdBgCIAEoCzIeLmVhc3ljcm9uLnYxLkdldFRyaWdnZXJSZXF1ZXN0IkcKEkdldFRyaWdnZXJSZXNwb25zZRIxCghyZXNwb25zZRgBIAEoCzIfLmVhc3ljcm9uLnYxLkdldFRyaWdnZXJSZXNwb25zZSJcChNMaXN0QXR0ZW1wdHNSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSMQoHcmVxdWVzdBgCIAEoCzIgLmVhc3ljcm9uLnYxLkxpc3RBdHRlbXB0c1JlcXVlc3QiSwoUTGlzdEF0dGVtcHRzUmVzcG9uc2USMwoIcmVzcG9uc2UYASABKAsyIS5lYXN5Y3Jvbi52MS5MaXN0QXR0ZW1wdHNSZXNwb25zZSJkChdDcmVhdGVTaWduaW5nS2V5UmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEjUKB3JlcXVlc3QYAiABKAsyJC5lYXN5Y3Jvbi52MS5DcmVhdGVTaWduaW5nS2V5UmVxdWVzdCJTChhDcmVhdGVTaWduaW5nS2V5UmVzcG9uc2USNwoIcmVzcG9uc2UYASABKAsyJS5lYXN5Y3Jvbi52MS5DcmVhdGVTaWduaW5nS2V5UmVzcG9uc2UibgoTTGlzdFRyaWdnZXJzUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEjEKB3JlcXVlc3QYAiABKAsyIC5lYXN5Y3Jvbi52MS5MaXN0VHJpZ2dlcnNSZXF1ZXN0EhAKCGpvYl91aWRzGAMgAygJIksKFExpc3RUcmlnZ2Vyc1Jlc3BvbnNlEjMKCHJlc3BvbnNlGAEgASgLMiEuZWFzeWNyb24udjEuTGlzdFRyaWdnZXJzUmVzcG9uc2UyjgUKEURpc3BhdGNoZXJTZXJ2aWNlEm0KBkFjY2VwdBIuLmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuQWNjZXB0UmVxdWVzdBovLmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuQWNjZXB0UmVzcG9uc2UoATABEnoKCkdldFRyaWdnZXISMi5lYXN5Y3Jvbi5pbnRlcm5hbC5kaXNwYXRjaGVyLnYxLkdldFRyaWdnZXJSZXF1ZXN0GjMuZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5HZXRUcmlnZ2VyUmVzcG9uc2UiA5ACARKAAQoMTGlzdFRyaWdnZXJzEjQuZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5MaXN0VHJpZ2dlcnNSZXF1ZXN0GjUuZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5MaXN0VHJpZ2dlcnNSZXNwb25zZSIDkAIBEoABCgxMaXN0QXR0ZW1wdHMSNC5lYXN5Y3Jvbi5pbnRlcm5hbC5kaXNwYXRjaGVyLnYxLkxpc3RBdHRlbXB0c1JlcXVlc3QaNS5lYXN5Y3Jvbi5pbnRlcm5hbC5kaXNwYXRjaGVyLnYxLkxpc3RBdHRlbXB0c1Jlc3BvbnNlIgOQAgEShwEKEENyZWF0ZVNpZ25pbmdLZXkSOC5lYXN5Y3Jvbi5pbnRlcm5hbC5kaXNwYXRjaGVyLnYxLkNyZWF0ZVNpZ25pbmdLZXlSZXF1ZXN0GjkuZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5DcmVhdGVTaWduaW5nS2V5UmVzcG9uc2ViBnByb3RvMw", [file_easycron_v1_signing_key_service, file_easycron_v1_trigger, file_easycron_v1_trigger_service]);
 
 /**
  * A batch of trigger events.
@@ -32,11 +32,20 @@ export type AcceptRequest = Message<"easycron.internal.dispatcher.v1.AcceptReque
   batchId: bigint;
 
   /**
-   * At most 1,000 events.
+   * At most 1,000 events. A batch with more is answered with INVALID_ARGUMENT.
    *
    * @generated from field: repeated easycron.internal.dispatcher.v1.TriggerEvent events = 2;
    */
   events: TriggerEvent[];
+
+  /**
+   * The last moment at which the batch may be recorded, in milliseconds since 1970 by PostgreSQL's clock; 0 for no
+   * limit. The statement that records checks it before and after it writes. A batch that is late is answered with
+   * DEADLINE_EXCEEDED, or with UNAVAILABLE if the time ended while it was written.
+   *
+   * @generated from field: int64 deadline_ms = 3;
+   */
+  deadlineMs: bigint;
 };
 
 /**
@@ -60,16 +69,16 @@ export type AcceptResponse = Message<"easycron.internal.dispatcher.v1.AcceptResp
   batchId: bigint;
 
   /**
-   * How many events this request recorded. The others were recorded earlier, or they are no longer wanted because
-   * their job has changed since they were made.
+   * How many events this request recorded. The others are in refused or postponed, or they were recorded earlier, or
+   * they are no longer wanted because their job has changed since they were made.
    *
    * @generated from field: uint32 recorded = 2;
    */
   recorded: number;
 
   /**
-   * The canonical gRPC code, 0 for OK. If it is not OK, this request recorded nothing of the batch. The stream
-   * continues.
+   * The canonical gRPC code, 0 for OK. If it is not OK, the sender must not count any event of the batch as
+   * recorded, and may send all of them again. The stream continues.
    *
    * @generated from field: int32 error_code = 3;
    */
@@ -81,6 +90,22 @@ export type AcceptResponse = Message<"easycron.internal.dispatcher.v1.AcceptResp
    * @generated from field: string error_message = 4;
    */
   errorMessage: string;
+
+  /**
+   * The events that cannot be recorded because of what is in them. To send one again is of no use. The other events of
+   * the batch are recorded.
+   *
+   * @generated from field: repeated easycron.internal.dispatcher.v1.RefusedEvent refused = 5;
+   */
+  refused: RefusedEvent[];
+
+  /**
+   * The trigger ids of the events that were not recorded and may be sent again: another transaction has locked their
+   * job, or the deadline came while the batch was recorded in parts.
+   *
+   * @generated from field: repeated string postponed = 6;
+   */
+  postponed: string[];
 };
 
 /**
@@ -89,6 +114,34 @@ export type AcceptResponse = Message<"easycron.internal.dispatcher.v1.AcceptResp
  */
 export const AcceptResponseSchema: GenMessage<AcceptResponse> = /*@__PURE__*/
   messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 1);
+
+/**
+ * An event that cannot be recorded.
+ *
+ * @generated from message easycron.internal.dispatcher.v1.RefusedEvent
+ */
+export type RefusedEvent = Message<"easycron.internal.dispatcher.v1.RefusedEvent"> & {
+  /**
+   * The trigger_id of the event, as it was sent.
+   *
+   * @generated from field: string trigger_id = 1;
+   */
+  triggerId: string;
+
+  /**
+   * What is wrong, in English, for logs and operators; at most 256 characters.
+   *
+   * @generated from field: string problem = 2;
+   */
+  problem: string;
+};
+
+/**
+ * Describes the message easycron.internal.dispatcher.v1.RefusedEvent.
+ * Use `create(RefusedEventSchema)` to create a new message.
+ */
+export const RefusedEventSchema: GenMessage<RefusedEvent> = /*@__PURE__*/
+  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 2);
 
 /**
  * One fire time of one job, as the scheduler hands it over. It names no URL and no broker. The dispatcher finds the
@@ -216,7 +269,7 @@ export type TriggerEvent = Message<"easycron.internal.dispatcher.v1.TriggerEvent
  * Use `create(TriggerEventSchema)` to create a new message.
  */
 export const TriggerEventSchema: GenMessage<TriggerEvent> = /*@__PURE__*/
-  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 2);
+  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 3);
 
 /**
  * A GetTrigger request of one project.
@@ -244,7 +297,7 @@ export type GetTriggerRequest = Message<"easycron.internal.dispatcher.v1.GetTrig
  * Use `create(GetTriggerRequestSchema)` to create a new message.
  */
 export const GetTriggerRequestSchema: GenMessage<GetTriggerRequest> = /*@__PURE__*/
-  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 3);
+  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 4);
 
 /**
  * The response to GetTrigger.
@@ -265,7 +318,7 @@ export type GetTriggerResponse = Message<"easycron.internal.dispatcher.v1.GetTri
  * Use `create(GetTriggerResponseSchema)` to create a new message.
  */
 export const GetTriggerResponseSchema: GenMessage<GetTriggerResponse> = /*@__PURE__*/
-  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 4);
+  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 5);
 
 /**
  * A ListAttempts request of one project.
@@ -293,7 +346,7 @@ export type ListAttemptsRequest = Message<"easycron.internal.dispatcher.v1.ListA
  * Use `create(ListAttemptsRequestSchema)` to create a new message.
  */
 export const ListAttemptsRequestSchema: GenMessage<ListAttemptsRequest> = /*@__PURE__*/
-  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 5);
+  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 6);
 
 /**
  * The response to ListAttempts.
@@ -314,7 +367,7 @@ export type ListAttemptsResponse = Message<"easycron.internal.dispatcher.v1.List
  * Use `create(ListAttemptsResponseSchema)` to create a new message.
  */
 export const ListAttemptsResponseSchema: GenMessage<ListAttemptsResponse> = /*@__PURE__*/
-  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 6);
+  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 7);
 
 /**
  * A CreateSigningKey request of one project.
@@ -342,7 +395,7 @@ export type CreateSigningKeyRequest = Message<"easycron.internal.dispatcher.v1.C
  * Use `create(CreateSigningKeyRequestSchema)` to create a new message.
  */
 export const CreateSigningKeyRequestSchema: GenMessage<CreateSigningKeyRequest> = /*@__PURE__*/
-  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 7);
+  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 8);
 
 /**
  * The response to CreateSigningKey.
@@ -363,7 +416,7 @@ export type CreateSigningKeyResponse = Message<"easycron.internal.dispatcher.v1.
  * Use `create(CreateSigningKeyResponseSchema)` to create a new message.
  */
 export const CreateSigningKeyResponseSchema: GenMessage<CreateSigningKeyResponse> = /*@__PURE__*/
-  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 8);
+  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 9);
 
 /**
  * A ListTriggers request of one project.
@@ -398,7 +451,7 @@ export type ListTriggersRequest = Message<"easycron.internal.dispatcher.v1.ListT
  * Use `create(ListTriggersRequestSchema)` to create a new message.
  */
 export const ListTriggersRequestSchema: GenMessage<ListTriggersRequest> = /*@__PURE__*/
-  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 9);
+  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 10);
 
 /**
  * The response to ListTriggers.
@@ -419,7 +472,7 @@ export type ListTriggersResponse = Message<"easycron.internal.dispatcher.v1.List
  * Use `create(ListTriggersResponseSchema)` to create a new message.
  */
 export const ListTriggersResponseSchema: GenMessage<ListTriggersResponse> = /*@__PURE__*/
-  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 10);
+  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 11);
 
 /**
  * The calls that the scheduler and the gateway make to the dispatcher. The dispatcher owns triggers, attempts and
@@ -430,7 +483,8 @@ export const ListTriggersResponseSchema: GenMessage<ListTriggersResponse> = /*@_
 export const DispatcherService: GenService<{
   /**
    * Records trigger events, in batches over one long-lived stream. Each batch is answered when all of it is durable.
-   * The answers have the order of the requests. The same event may be sent any number of times; it is recorded once.
+   * The answers have the order of the requests. The same event may be sent any number of times, also to several
+   * dispatchers at once; it is recorded once.
    *
    * @generated from rpc easycron.internal.dispatcher.v1.DispatcherService.Accept
    */

@@ -15,13 +15,13 @@ export const file_easycron_internal_scheduler_v1_calendar: GenFile = /*@__PURE__
   fileDesc("Ci1lYXN5Y3Jvbi9pbnRlcm5hbC9zY2hlZHVsZXIvdjEvY2FsZW5kYXIucHJvdG8SHmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MSJgChVDcmVhdGVDYWxlbmRhclJlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCRIzCgdyZXF1ZXN0GAIgASgLMiIuZWFzeWNyb24udjEuQ3JlYXRlQ2FsZW5kYXJSZXF1ZXN0Ik8KFkNyZWF0ZUNhbGVuZGFyUmVzcG9uc2USNQoIcmVzcG9uc2UYASABKAsyIy5lYXN5Y3Jvbi52MS5DcmVhdGVDYWxlbmRhclJlc3BvbnNlIloKEkdldENhbGVuZGFyUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEjAKB3JlcXVlc3QYAiABKAsyHy5lYXN5Y3Jvbi52MS5HZXRDYWxlbmRhclJlcXVlc3QiSQoTR2V0Q2FsZW5kYXJSZXNwb25zZRIyCghyZXNwb25zZRgBIAEoCzIgLmVhc3ljcm9uLnYxLkdldENhbGVuZGFyUmVzcG9uc2UiXgoUTGlzdENhbGVuZGFyc1JlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCRIyCgdyZXF1ZXN0GAIgASgLMiEuZWFzeWNyb24udjEuTGlzdENhbGVuZGFyc1JlcXVlc3QiTQoVTGlzdENhbGVuZGFyc1Jlc3BvbnNlEjQKCHJlc3BvbnNlGAEgASgLMiIuZWFzeWNyb24udjEuTGlzdENhbGVuZGFyc1Jlc3BvbnNlImAKFVVwZGF0ZUNhbGVuZGFyUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEjMKB3JlcXVlc3QYAiABKAsyIi5lYXN5Y3Jvbi52MS5VcGRhdGVDYWxlbmRhclJlcXVlc3QiTwoWVXBkYXRlQ2FsZW5kYXJSZXNwb25zZRI1CghyZXNwb25zZRgBIAEoCzIjLmVhc3ljcm9uLnYxLlVwZGF0ZUNhbGVuZGFyUmVzcG9uc2UiYAoVRGVsZXRlQ2FsZW5kYXJSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSMwoHcmVxdWVzdBgCIAEoCzIiLmVhc3ljcm9uLnYxLkRlbGV0ZUNhbGVuZGFyUmVxdWVzdCJPChZEZWxldGVDYWxlbmRhclJlc3BvbnNlEjUKCHJlc3BvbnNlGAEgASgLMiMuZWFzeWNyb24udjEuRGVsZXRlQ2FsZW5kYXJSZXNwb25zZSJeChRDaGVja0NhbGVuZGFyUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEjIKB3JlcXVlc3QYAiABKAsyIS5lYXN5Y3Jvbi52MS5DaGVja0NhbGVuZGFyUmVxdWVzdCJNChVDaGVja0NhbGVuZGFyUmVzcG9uc2USNAoIcmVzcG9uc2UYASABKAsyIi5lYXN5Y3Jvbi52MS5DaGVja0NhbGVuZGFyUmVzcG9uc2ViBnByb3RvMw", [file_easycron_v1_calendar_service]);
 
 /**
- * CreateCalendar for one project.
+ * A customer's call of CreateCalendar.
  *
  * @generated from message easycron.internal.scheduler.v1.CreateCalendarRequest
  */
 export type CreateCalendarRequest = Message<"easycron.internal.scheduler.v1.CreateCalendarRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -43,7 +43,7 @@ export const CreateCalendarRequestSchema: GenMessage<CreateCalendarRequest> = /*
   messageDesc(file_easycron_internal_scheduler_v1_calendar, 0);
 
 /**
- * The answer to CreateCalendar.
+ * The scheduler's answer to CreateCalendar.
  *
  * @generated from message easycron.internal.scheduler.v1.CreateCalendarResponse
  */
@@ -64,13 +64,13 @@ export const CreateCalendarResponseSchema: GenMessage<CreateCalendarResponse> = 
   messageDesc(file_easycron_internal_scheduler_v1_calendar, 1);
 
 /**
- * GetCalendar for one project.
+ * A customer's call of GetCalendar.
  *
  * @generated from message easycron.internal.scheduler.v1.GetCalendarRequest
  */
 export type GetCalendarRequest = Message<"easycron.internal.scheduler.v1.GetCalendarRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -92,7 +92,7 @@ export const GetCalendarRequestSchema: GenMessage<GetCalendarRequest> = /*@__PUR
   messageDesc(file_easycron_internal_scheduler_v1_calendar, 2);
 
 /**
- * The answer to GetCalendar.
+ * The scheduler's answer to GetCalendar.
  *
  * @generated from message easycron.internal.scheduler.v1.GetCalendarResponse
  */
@@ -113,13 +113,13 @@ export const GetCalendarResponseSchema: GenMessage<GetCalendarResponse> = /*@__P
   messageDesc(file_easycron_internal_scheduler_v1_calendar, 3);
 
 /**
- * ListCalendars for one project.
+ * A customer's call of ListCalendars.
  *
  * @generated from message easycron.internal.scheduler.v1.ListCalendarsRequest
  */
 export type ListCalendarsRequest = Message<"easycron.internal.scheduler.v1.ListCalendarsRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -141,7 +141,7 @@ export const ListCalendarsRequestSchema: GenMessage<ListCalendarsRequest> = /*@_
   messageDesc(file_easycron_internal_scheduler_v1_calendar, 4);
 
 /**
- * The answer to ListCalendars.
+ * The scheduler's answer to ListCalendars.
  *
  * @generated from message easycron.internal.scheduler.v1.ListCalendarsResponse
  */
@@ -162,13 +162,13 @@ export const ListCalendarsResponseSchema: GenMessage<ListCalendarsResponse> = /*
   messageDesc(file_easycron_internal_scheduler_v1_calendar, 5);
 
 /**
- * UpdateCalendar for one project.
+ * A customer's call of UpdateCalendar.
  *
  * @generated from message easycron.internal.scheduler.v1.UpdateCalendarRequest
  */
 export type UpdateCalendarRequest = Message<"easycron.internal.scheduler.v1.UpdateCalendarRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -190,7 +190,7 @@ export const UpdateCalendarRequestSchema: GenMessage<UpdateCalendarRequest> = /*
   messageDesc(file_easycron_internal_scheduler_v1_calendar, 6);
 
 /**
- * The answer to UpdateCalendar.
+ * The scheduler's answer to UpdateCalendar.
  *
  * @generated from message easycron.internal.scheduler.v1.UpdateCalendarResponse
  */
@@ -211,13 +211,13 @@ export const UpdateCalendarResponseSchema: GenMessage<UpdateCalendarResponse> = 
   messageDesc(file_easycron_internal_scheduler_v1_calendar, 7);
 
 /**
- * DeleteCalendar for one project.
+ * A customer's call of DeleteCalendar.
  *
  * @generated from message easycron.internal.scheduler.v1.DeleteCalendarRequest
  */
 export type DeleteCalendarRequest = Message<"easycron.internal.scheduler.v1.DeleteCalendarRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -239,7 +239,7 @@ export const DeleteCalendarRequestSchema: GenMessage<DeleteCalendarRequest> = /*
   messageDesc(file_easycron_internal_scheduler_v1_calendar, 8);
 
 /**
- * The answer to DeleteCalendar.
+ * The scheduler's answer to DeleteCalendar.
  *
  * @generated from message easycron.internal.scheduler.v1.DeleteCalendarResponse
  */
@@ -260,13 +260,13 @@ export const DeleteCalendarResponseSchema: GenMessage<DeleteCalendarResponse> = 
   messageDesc(file_easycron_internal_scheduler_v1_calendar, 9);
 
 /**
- * CheckCalendar for one project.
+ * A customer's call of CheckCalendar.
  *
  * @generated from message easycron.internal.scheduler.v1.CheckCalendarRequest
  */
 export type CheckCalendarRequest = Message<"easycron.internal.scheduler.v1.CheckCalendarRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -288,7 +288,7 @@ export const CheckCalendarRequestSchema: GenMessage<CheckCalendarRequest> = /*@_
   messageDesc(file_easycron_internal_scheduler_v1_calendar, 10);
 
 /**
- * The answer to CheckCalendar.
+ * The scheduler's answer to CheckCalendar.
  *
  * @generated from message easycron.internal.scheduler.v1.CheckCalendarResponse
  */

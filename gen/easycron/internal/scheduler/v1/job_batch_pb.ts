@@ -15,13 +15,13 @@ export const file_easycron_internal_scheduler_v1_job_batch: GenFile = /*@__PURE_
   fileDesc("Ci5lYXN5Y3Jvbi9pbnRlcm5hbC9zY2hlZHVsZXIvdjEvam9iX2JhdGNoLnByb3RvEh5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEicQoWQmF0Y2hDcmVhdGVKb2JzUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEjQKB3JlcXVlc3QYAiABKAsyIy5lYXN5Y3Jvbi52MS5CYXRjaENyZWF0ZUpvYnNSZXF1ZXN0Eg0KBWFjdG9yGAMgASgJIlEKF0JhdGNoQ3JlYXRlSm9ic1Jlc3BvbnNlEjYKCHJlc3BvbnNlGAEgASgLMiQuZWFzeWNyb24udjEuQmF0Y2hDcmVhdGVKb2JzUmVzcG9uc2UicQoWQmF0Y2hVcGRhdGVKb2JzUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEjQKB3JlcXVlc3QYAiABKAsyIy5lYXN5Y3Jvbi52MS5CYXRjaFVwZGF0ZUpvYnNSZXF1ZXN0Eg0KBWFjdG9yGAMgASgJIlEKF0JhdGNoVXBkYXRlSm9ic1Jlc3BvbnNlEjYKCHJlc3BvbnNlGAEgASgLMiQuZWFzeWNyb24udjEuQmF0Y2hVcGRhdGVKb2JzUmVzcG9uc2UiYgoWQmF0Y2hEZWxldGVKb2JzUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEjQKB3JlcXVlc3QYAiABKAsyIy5lYXN5Y3Jvbi52MS5CYXRjaERlbGV0ZUpvYnNSZXF1ZXN0IlEKF0JhdGNoRGVsZXRlSm9ic1Jlc3BvbnNlEjYKCHJlc3BvbnNlGAEgASgLMiQuZWFzeWNyb24udjEuQmF0Y2hEZWxldGVKb2JzUmVzcG9uc2UiYAoVQmF0Y2hQYXVzZUpvYnNSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSMwoHcmVxdWVzdBgCIAEoCzIiLmVhc3ljcm9uLnYxLkJhdGNoUGF1c2VKb2JzUmVxdWVzdCJPChZCYXRjaFBhdXNlSm9ic1Jlc3BvbnNlEjUKCHJlc3BvbnNlGAEgASgLMiMuZWFzeWNyb24udjEuQmF0Y2hQYXVzZUpvYnNSZXNwb25zZSJiChZCYXRjaFJlc3VtZUpvYnNSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSNAoHcmVxdWVzdBgCIAEoCzIjLmVhc3ljcm9uLnYxLkJhdGNoUmVzdW1lSm9ic1JlcXVlc3QiUQoXQmF0Y2hSZXN1bWVKb2JzUmVzcG9uc2USNgoIcmVzcG9uc2UYASABKAsyJC5lYXN5Y3Jvbi52MS5CYXRjaFJlc3VtZUpvYnNSZXNwb25zZSJlChBBcHBseUpvYnNSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSLgoHcmVxdWVzdBgCIAEoCzIdLmVhc3ljcm9uLnYxLkFwcGx5Sm9ic1JlcXVlc3QSDQoFYWN0b3IYAyABKAkiRQoRQXBwbHlKb2JzUmVzcG9uc2USMAoIcmVzcG9uc2UYASABKAsyHi5lYXN5Y3Jvbi52MS5BcHBseUpvYnNSZXNwb25zZWIGcHJvdG8z", [file_easycron_v1_job_batch]);
 
 /**
- * BatchCreateJobs for one project.
+ * A customer's call of BatchCreateJobs.
  *
  * @generated from message easycron.internal.scheduler.v1.BatchCreateJobsRequest
  */
 export type BatchCreateJobsRequest = Message<"easycron.internal.scheduler.v1.BatchCreateJobsRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -35,7 +35,7 @@ export type BatchCreateJobsRequest = Message<"easycron.internal.scheduler.v1.Bat
   request?: BatchCreateJobsRequest$1 | undefined;
 
   /**
-   * The caller's API key, key_….
+   * The id of the caller's API key, key_….
    *
    * @generated from field: string actor = 3;
    */
@@ -50,7 +50,7 @@ export const BatchCreateJobsRequestSchema: GenMessage<BatchCreateJobsRequest> = 
   messageDesc(file_easycron_internal_scheduler_v1_job_batch, 0);
 
 /**
- * The answer to BatchCreateJobs.
+ * The scheduler's answer to BatchCreateJobs.
  *
  * @generated from message easycron.internal.scheduler.v1.BatchCreateJobsResponse
  */
@@ -71,13 +71,13 @@ export const BatchCreateJobsResponseSchema: GenMessage<BatchCreateJobsResponse> 
   messageDesc(file_easycron_internal_scheduler_v1_job_batch, 1);
 
 /**
- * BatchUpdateJobs for one project.
+ * A customer's call of BatchUpdateJobs.
  *
  * @generated from message easycron.internal.scheduler.v1.BatchUpdateJobsRequest
  */
 export type BatchUpdateJobsRequest = Message<"easycron.internal.scheduler.v1.BatchUpdateJobsRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -91,7 +91,7 @@ export type BatchUpdateJobsRequest = Message<"easycron.internal.scheduler.v1.Bat
   request?: BatchUpdateJobsRequest$1 | undefined;
 
   /**
-   * The caller's API key, key_….
+   * The id of the caller's API key, key_….
    *
    * @generated from field: string actor = 3;
    */
@@ -106,7 +106,7 @@ export const BatchUpdateJobsRequestSchema: GenMessage<BatchUpdateJobsRequest> = 
   messageDesc(file_easycron_internal_scheduler_v1_job_batch, 2);
 
 /**
- * The answer to BatchUpdateJobs.
+ * The scheduler's answer to BatchUpdateJobs.
  *
  * @generated from message easycron.internal.scheduler.v1.BatchUpdateJobsResponse
  */
@@ -127,13 +127,13 @@ export const BatchUpdateJobsResponseSchema: GenMessage<BatchUpdateJobsResponse> 
   messageDesc(file_easycron_internal_scheduler_v1_job_batch, 3);
 
 /**
- * BatchDeleteJobs for one project.
+ * A customer's call of BatchDeleteJobs.
  *
  * @generated from message easycron.internal.scheduler.v1.BatchDeleteJobsRequest
  */
 export type BatchDeleteJobsRequest = Message<"easycron.internal.scheduler.v1.BatchDeleteJobsRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -155,7 +155,7 @@ export const BatchDeleteJobsRequestSchema: GenMessage<BatchDeleteJobsRequest> = 
   messageDesc(file_easycron_internal_scheduler_v1_job_batch, 4);
 
 /**
- * The answer to BatchDeleteJobs.
+ * The scheduler's answer to BatchDeleteJobs.
  *
  * @generated from message easycron.internal.scheduler.v1.BatchDeleteJobsResponse
  */
@@ -176,13 +176,13 @@ export const BatchDeleteJobsResponseSchema: GenMessage<BatchDeleteJobsResponse> 
   messageDesc(file_easycron_internal_scheduler_v1_job_batch, 5);
 
 /**
- * BatchPauseJobs for one project.
+ * A customer's call of BatchPauseJobs.
  *
  * @generated from message easycron.internal.scheduler.v1.BatchPauseJobsRequest
  */
 export type BatchPauseJobsRequest = Message<"easycron.internal.scheduler.v1.BatchPauseJobsRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -204,7 +204,7 @@ export const BatchPauseJobsRequestSchema: GenMessage<BatchPauseJobsRequest> = /*
   messageDesc(file_easycron_internal_scheduler_v1_job_batch, 6);
 
 /**
- * The answer to BatchPauseJobs.
+ * The scheduler's answer to BatchPauseJobs.
  *
  * @generated from message easycron.internal.scheduler.v1.BatchPauseJobsResponse
  */
@@ -225,13 +225,13 @@ export const BatchPauseJobsResponseSchema: GenMessage<BatchPauseJobsResponse> = 
   messageDesc(file_easycron_internal_scheduler_v1_job_batch, 7);
 
 /**
- * BatchResumeJobs for one project.
+ * A customer's call of BatchResumeJobs.
  *
  * @generated from message easycron.internal.scheduler.v1.BatchResumeJobsRequest
  */
 export type BatchResumeJobsRequest = Message<"easycron.internal.scheduler.v1.BatchResumeJobsRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -253,7 +253,7 @@ export const BatchResumeJobsRequestSchema: GenMessage<BatchResumeJobsRequest> = 
   messageDesc(file_easycron_internal_scheduler_v1_job_batch, 8);
 
 /**
- * The answer to BatchResumeJobs.
+ * The scheduler's answer to BatchResumeJobs.
  *
  * @generated from message easycron.internal.scheduler.v1.BatchResumeJobsResponse
  */
@@ -274,13 +274,13 @@ export const BatchResumeJobsResponseSchema: GenMessage<BatchResumeJobsResponse> 
   messageDesc(file_easycron_internal_scheduler_v1_job_batch, 9);
 
 /**
- * ApplyJobs for one project.
+ * A customer's call of ApplyJobs.
  *
  * @generated from message easycron.internal.scheduler.v1.ApplyJobsRequest
  */
 export type ApplyJobsRequest = Message<"easycron.internal.scheduler.v1.ApplyJobsRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -294,7 +294,7 @@ export type ApplyJobsRequest = Message<"easycron.internal.scheduler.v1.ApplyJobs
   request?: ApplyJobsRequest$1 | undefined;
 
   /**
-   * The caller's API key, key_….
+   * The id of the caller's API key, key_….
    *
    * @generated from field: string actor = 3;
    */
@@ -309,7 +309,7 @@ export const ApplyJobsRequestSchema: GenMessage<ApplyJobsRequest> = /*@__PURE__*
   messageDesc(file_easycron_internal_scheduler_v1_job_batch, 10);
 
 /**
- * The answer to ApplyJobs.
+ * The scheduler's answer to ApplyJobs.
  *
  * @generated from message easycron.internal.scheduler.v1.ApplyJobsResponse
  */

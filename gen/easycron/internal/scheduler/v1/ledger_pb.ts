@@ -15,13 +15,13 @@ export const file_easycron_internal_scheduler_v1_ledger: GenFile = /*@__PURE__*/
   fileDesc("CitlYXN5Y3Jvbi9pbnRlcm5hbC9zY2hlZHVsZXIvdjEvbGVkZ2VyLnByb3RvEh5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEiXgoUTGlzdEZpcmVUaW1lc1JlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCRIyCgdyZXF1ZXN0GAIgASgLMiEuZWFzeWNyb24udjEuTGlzdEZpcmVUaW1lc1JlcXVlc3QiTQoVTGlzdEZpcmVUaW1lc1Jlc3BvbnNlEjQKCHJlc3BvbnNlGAEgASgLMiIuZWFzeWNyb24udjEuTGlzdEZpcmVUaW1lc1Jlc3BvbnNlImIKFkV4cGxhaW5GaXJlVGltZVJlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCRI0CgdyZXF1ZXN0GAIgASgLMiMuZWFzeWNyb24udjEuRXhwbGFpbkZpcmVUaW1lUmVxdWVzdCJRChdFeHBsYWluRmlyZVRpbWVSZXNwb25zZRI2CghyZXNwb25zZRgBIAEoCzIkLmVhc3ljcm9uLnYxLkV4cGxhaW5GaXJlVGltZVJlc3BvbnNlIlwKE1NraXBGaXJlVGltZVJlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCRIxCgdyZXF1ZXN0GAIgASgLMiAuZWFzeWNyb24udjEuU2tpcEZpcmVUaW1lUmVxdWVzdCJLChRTa2lwRmlyZVRpbWVSZXNwb25zZRIzCghyZXNwb25zZRgBIAEoCzIhLmVhc3ljcm9uLnYxLlNraXBGaXJlVGltZVJlc3BvbnNlIloKEkF1ZGl0TGVkZ2VyUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEjAKB3JlcXVlc3QYAiABKAsyHy5lYXN5Y3Jvbi52MS5BdWRpdExlZGdlclJlcXVlc3QiSQoTQXVkaXRMZWRnZXJSZXNwb25zZRIyCghyZXNwb25zZRgBIAEoCzIgLmVhc3ljcm9uLnYxLkF1ZGl0TGVkZ2VyUmVzcG9uc2ViBnByb3RvMw", [file_easycron_v1_ledger_service]);
 
 /**
- * ListFireTimes for one project.
+ * A customer's call of ListFireTimes.
  *
  * @generated from message easycron.internal.scheduler.v1.ListFireTimesRequest
  */
 export type ListFireTimesRequest = Message<"easycron.internal.scheduler.v1.ListFireTimesRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -43,7 +43,7 @@ export const ListFireTimesRequestSchema: GenMessage<ListFireTimesRequest> = /*@_
   messageDesc(file_easycron_internal_scheduler_v1_ledger, 0);
 
 /**
- * The answer to ListFireTimes.
+ * The scheduler's answer to ListFireTimes.
  *
  * @generated from message easycron.internal.scheduler.v1.ListFireTimesResponse
  */
@@ -64,13 +64,13 @@ export const ListFireTimesResponseSchema: GenMessage<ListFireTimesResponse> = /*
   messageDesc(file_easycron_internal_scheduler_v1_ledger, 1);
 
 /**
- * ExplainFireTime for one project.
+ * A customer's call of ExplainFireTime.
  *
  * @generated from message easycron.internal.scheduler.v1.ExplainFireTimeRequest
  */
 export type ExplainFireTimeRequest = Message<"easycron.internal.scheduler.v1.ExplainFireTimeRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -92,7 +92,7 @@ export const ExplainFireTimeRequestSchema: GenMessage<ExplainFireTimeRequest> = 
   messageDesc(file_easycron_internal_scheduler_v1_ledger, 2);
 
 /**
- * The answer to ExplainFireTime.
+ * The scheduler's answer to ExplainFireTime.
  *
  * @generated from message easycron.internal.scheduler.v1.ExplainFireTimeResponse
  */
@@ -113,13 +113,13 @@ export const ExplainFireTimeResponseSchema: GenMessage<ExplainFireTimeResponse> 
   messageDesc(file_easycron_internal_scheduler_v1_ledger, 3);
 
 /**
- * SkipFireTime for one project.
+ * A customer's call of SkipFireTime.
  *
  * @generated from message easycron.internal.scheduler.v1.SkipFireTimeRequest
  */
 export type SkipFireTimeRequest = Message<"easycron.internal.scheduler.v1.SkipFireTimeRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -141,7 +141,7 @@ export const SkipFireTimeRequestSchema: GenMessage<SkipFireTimeRequest> = /*@__P
   messageDesc(file_easycron_internal_scheduler_v1_ledger, 4);
 
 /**
- * The answer to SkipFireTime.
+ * The scheduler's answer to SkipFireTime.
  *
  * @generated from message easycron.internal.scheduler.v1.SkipFireTimeResponse
  */
@@ -162,13 +162,13 @@ export const SkipFireTimeResponseSchema: GenMessage<SkipFireTimeResponse> = /*@_
   messageDesc(file_easycron_internal_scheduler_v1_ledger, 5);
 
 /**
- * AuditLedger for one project.
+ * A customer's call of AuditLedger.
  *
  * @generated from message easycron.internal.scheduler.v1.AuditLedgerRequest
  */
 export type AuditLedgerRequest = Message<"easycron.internal.scheduler.v1.AuditLedgerRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -190,7 +190,7 @@ export const AuditLedgerRequestSchema: GenMessage<AuditLedgerRequest> = /*@__PUR
   messageDesc(file_easycron_internal_scheduler_v1_ledger, 6);
 
 /**
- * The answer to AuditLedger.
+ * The scheduler's answer to AuditLedger.
  *
  * @generated from message easycron.internal.scheduler.v1.AuditLedgerResponse
  */

@@ -17,13 +17,13 @@ export const file_easycron_internal_scheduler_v1_operation: GenFile = /*@__PURE_
   fileDesc("Ci5lYXN5Y3Jvbi9pbnRlcm5hbC9zY2hlZHVsZXIvdjEvb3BlcmF0aW9uLnByb3RvEh5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEiXAoTR2V0T3BlcmF0aW9uUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEjEKB3JlcXVlc3QYAiABKAsyIC5lYXN5Y3Jvbi52MS5HZXRPcGVyYXRpb25SZXF1ZXN0IksKFEdldE9wZXJhdGlvblJlc3BvbnNlEjMKCHJlc3BvbnNlGAEgASgLMiEuZWFzeWNyb24udjEuR2V0T3BlcmF0aW9uUmVzcG9uc2UiYAoVTGlzdE9wZXJhdGlvbnNSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSMwoHcmVxdWVzdBgCIAEoCzIiLmVhc3ljcm9uLnYxLkxpc3RPcGVyYXRpb25zUmVxdWVzdCJPChZMaXN0T3BlcmF0aW9uc1Jlc3BvbnNlEjUKCHJlc3BvbnNlGAEgASgLMiMuZWFzeWNyb24udjEuTGlzdE9wZXJhdGlvbnNSZXNwb25zZSJiChZDYW5jZWxPcGVyYXRpb25SZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSNAoHcmVxdWVzdBgCIAEoCzIjLmVhc3ljcm9uLnYxLkNhbmNlbE9wZXJhdGlvblJlcXVlc3QiUQoXQ2FuY2VsT3BlcmF0aW9uUmVzcG9uc2USNgoIcmVzcG9uc2UYASABKAsyJC5lYXN5Y3Jvbi52MS5DYW5jZWxPcGVyYXRpb25SZXNwb25zZSJaChJCYWNrZmlsbEpvYlJlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCRIwCgdyZXF1ZXN0GAIgASgLMh8uZWFzeWNyb24udjEuQmFja2ZpbGxKb2JSZXF1ZXN0IkkKE0JhY2tmaWxsSm9iUmVzcG9uc2USMgoIcmVzcG9uc2UYASABKAsyIC5lYXN5Y3Jvbi52MS5CYWNrZmlsbEpvYlJlc3BvbnNlYgZwcm90bzM", [file_easycron_v1_operation, file_easycron_v1_operation_service]);
 
 /**
- * GetOperation for one project.
+ * A customer's call of GetOperation.
  *
  * @generated from message easycron.internal.scheduler.v1.GetOperationRequest
  */
 export type GetOperationRequest = Message<"easycron.internal.scheduler.v1.GetOperationRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -45,7 +45,7 @@ export const GetOperationRequestSchema: GenMessage<GetOperationRequest> = /*@__P
   messageDesc(file_easycron_internal_scheduler_v1_operation, 0);
 
 /**
- * The answer to GetOperation.
+ * The scheduler's answer to GetOperation.
  *
  * @generated from message easycron.internal.scheduler.v1.GetOperationResponse
  */
@@ -66,13 +66,13 @@ export const GetOperationResponseSchema: GenMessage<GetOperationResponse> = /*@_
   messageDesc(file_easycron_internal_scheduler_v1_operation, 1);
 
 /**
- * ListOperations for one project.
+ * A customer's call of ListOperations.
  *
  * @generated from message easycron.internal.scheduler.v1.ListOperationsRequest
  */
 export type ListOperationsRequest = Message<"easycron.internal.scheduler.v1.ListOperationsRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -94,7 +94,7 @@ export const ListOperationsRequestSchema: GenMessage<ListOperationsRequest> = /*
   messageDesc(file_easycron_internal_scheduler_v1_operation, 2);
 
 /**
- * The answer to ListOperations.
+ * The scheduler's answer to ListOperations.
  *
  * @generated from message easycron.internal.scheduler.v1.ListOperationsResponse
  */
@@ -115,13 +115,13 @@ export const ListOperationsResponseSchema: GenMessage<ListOperationsResponse> = 
   messageDesc(file_easycron_internal_scheduler_v1_operation, 3);
 
 /**
- * CancelOperation for one project.
+ * A customer's call of CancelOperation.
  *
  * @generated from message easycron.internal.scheduler.v1.CancelOperationRequest
  */
 export type CancelOperationRequest = Message<"easycron.internal.scheduler.v1.CancelOperationRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -143,7 +143,7 @@ export const CancelOperationRequestSchema: GenMessage<CancelOperationRequest> = 
   messageDesc(file_easycron_internal_scheduler_v1_operation, 4);
 
 /**
- * The answer to CancelOperation.
+ * The scheduler's answer to CancelOperation.
  *
  * @generated from message easycron.internal.scheduler.v1.CancelOperationResponse
  */
@@ -164,13 +164,13 @@ export const CancelOperationResponseSchema: GenMessage<CancelOperationResponse> 
   messageDesc(file_easycron_internal_scheduler_v1_operation, 5);
 
 /**
- * BackfillJob for one project.
+ * A customer's call of BackfillJob.
  *
  * @generated from message easycron.internal.scheduler.v1.BackfillJobRequest
  */
 export type BackfillJobRequest = Message<"easycron.internal.scheduler.v1.BackfillJobRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -192,7 +192,7 @@ export const BackfillJobRequestSchema: GenMessage<BackfillJobRequest> = /*@__PUR
   messageDesc(file_easycron_internal_scheduler_v1_operation, 6);
 
 /**
- * The answer to BackfillJob.
+ * The scheduler's answer to BackfillJob.
  *
  * @generated from message easycron.internal.scheduler.v1.BackfillJobResponse
  */

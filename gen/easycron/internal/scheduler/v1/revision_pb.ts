@@ -15,13 +15,13 @@ export const file_easycron_internal_scheduler_v1_revision: GenFile = /*@__PURE__
   fileDesc("Ci1lYXN5Y3Jvbi9pbnRlcm5hbC9zY2hlZHVsZXIvdjEvcmV2aXNpb24ucHJvdG8SHmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MSJeChRMaXN0UmV2aXNpb25zUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEjIKB3JlcXVlc3QYAiABKAsyIS5lYXN5Y3Jvbi52MS5MaXN0UmV2aXNpb25zUmVxdWVzdCJNChVMaXN0UmV2aXNpb25zUmVzcG9uc2USNAoIcmVzcG9uc2UYASABKAsyIi5lYXN5Y3Jvbi52MS5MaXN0UmV2aXNpb25zUmVzcG9uc2UiWgoSR2V0UmV2aXNpb25SZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSMAoHcmVxdWVzdBgCIAEoCzIfLmVhc3ljcm9uLnYxLkdldFJldmlzaW9uUmVxdWVzdCJJChNHZXRSZXZpc2lvblJlc3BvbnNlEjIKCHJlc3BvbnNlGAEgASgLMiAuZWFzeWNyb24udjEuR2V0UmV2aXNpb25SZXNwb25zZSJlChBSZXZlcnRKb2JSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSLgoHcmVxdWVzdBgCIAEoCzIdLmVhc3ljcm9uLnYxLlJldmVydEpvYlJlcXVlc3QSDQoFYWN0b3IYAyABKAkiRQoRUmV2ZXJ0Sm9iUmVzcG9uc2USMAoIcmVzcG9uc2UYASABKAsyHi5lYXN5Y3Jvbi52MS5SZXZlcnRKb2JSZXNwb25zZWIGcHJvdG8z", [file_easycron_v1_revision]);
 
 /**
- * ListRevisions for one project.
+ * A customer's call of ListRevisions.
  *
  * @generated from message easycron.internal.scheduler.v1.ListRevisionsRequest
  */
 export type ListRevisionsRequest = Message<"easycron.internal.scheduler.v1.ListRevisionsRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -43,7 +43,7 @@ export const ListRevisionsRequestSchema: GenMessage<ListRevisionsRequest> = /*@_
   messageDesc(file_easycron_internal_scheduler_v1_revision, 0);
 
 /**
- * The answer to ListRevisions.
+ * The scheduler's answer to ListRevisions.
  *
  * @generated from message easycron.internal.scheduler.v1.ListRevisionsResponse
  */
@@ -64,13 +64,13 @@ export const ListRevisionsResponseSchema: GenMessage<ListRevisionsResponse> = /*
   messageDesc(file_easycron_internal_scheduler_v1_revision, 1);
 
 /**
- * GetRevision for one project.
+ * A customer's call of GetRevision.
  *
  * @generated from message easycron.internal.scheduler.v1.GetRevisionRequest
  */
 export type GetRevisionRequest = Message<"easycron.internal.scheduler.v1.GetRevisionRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -92,7 +92,7 @@ export const GetRevisionRequestSchema: GenMessage<GetRevisionRequest> = /*@__PUR
   messageDesc(file_easycron_internal_scheduler_v1_revision, 2);
 
 /**
- * The answer to GetRevision.
+ * The scheduler's answer to GetRevision.
  *
  * @generated from message easycron.internal.scheduler.v1.GetRevisionResponse
  */
@@ -113,13 +113,13 @@ export const GetRevisionResponseSchema: GenMessage<GetRevisionResponse> = /*@__P
   messageDesc(file_easycron_internal_scheduler_v1_revision, 3);
 
 /**
- * RevertJob for one project.
+ * A customer's call of RevertJob.
  *
  * @generated from message easycron.internal.scheduler.v1.RevertJobRequest
  */
 export type RevertJobRequest = Message<"easycron.internal.scheduler.v1.RevertJobRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -133,7 +133,7 @@ export type RevertJobRequest = Message<"easycron.internal.scheduler.v1.RevertJob
   request?: RevertJobRequest$1 | undefined;
 
   /**
-   * The caller's API key, key_….
+   * The id of the caller's API key, key_….
    *
    * @generated from field: string actor = 3;
    */
@@ -148,7 +148,7 @@ export const RevertJobRequestSchema: GenMessage<RevertJobRequest> = /*@__PURE__*
   messageDesc(file_easycron_internal_scheduler_v1_revision, 4);
 
 /**
- * The answer to RevertJob.
+ * The scheduler's answer to RevertJob.
  *
  * @generated from message easycron.internal.scheduler.v1.RevertJobResponse
  */

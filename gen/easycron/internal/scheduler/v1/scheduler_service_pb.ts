@@ -31,13 +31,13 @@ export const file_easycron_internal_scheduler_v1_scheduler_service: GenFile = /*
   fileDesc("CjZlYXN5Y3Jvbi9pbnRlcm5hbC9zY2hlZHVsZXIvdjEvc2NoZWR1bGVyX3NlcnZpY2UucHJvdG8SHmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MSJlChBDcmVhdGVKb2JSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSLgoHcmVxdWVzdBgCIAEoCzIdLmVhc3ljcm9uLnYxLkNyZWF0ZUpvYlJlcXVlc3QSDQoFYWN0b3IYAyABKAkiRQoRQ3JlYXRlSm9iUmVzcG9uc2USMAoIcmVzcG9uc2UYASABKAsyHi5lYXN5Y3Jvbi52MS5DcmVhdGVKb2JSZXNwb25zZSJQCg1HZXRKb2JSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSKwoHcmVxdWVzdBgCIAEoCzIaLmVhc3ljcm9uLnYxLkdldEpvYlJlcXVlc3QiPwoOR2V0Sm9iUmVzcG9uc2USLQoIcmVzcG9uc2UYASABKAsyGy5lYXN5Y3Jvbi52MS5HZXRKb2JSZXNwb25zZSJUCg9MaXN0Sm9ic1JlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCRItCgdyZXF1ZXN0GAIgASgLMhwuZWFzeWNyb24udjEuTGlzdEpvYnNSZXF1ZXN0IkMKEExpc3RKb2JzUmVzcG9uc2USLwoIcmVzcG9uc2UYASABKAsyHS5lYXN5Y3Jvbi52MS5MaXN0Sm9ic1Jlc3BvbnNlImUKEFVwZGF0ZUpvYlJlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCRIuCgdyZXF1ZXN0GAIgASgLMh0uZWFzeWNyb24udjEuVXBkYXRlSm9iUmVxdWVzdBINCgVhY3RvchgDIAEoCSJFChFVcGRhdGVKb2JSZXNwb25zZRIwCghyZXNwb25zZRgBIAEoCzIeLmVhc3ljcm9uLnYxLlVwZGF0ZUpvYlJlc3BvbnNlIlYKEERlbGV0ZUpvYlJlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCRIuCgdyZXF1ZXN0GAIgASgLMh0uZWFzeWNyb24udjEuRGVsZXRlSm9iUmVxdWVzdCJFChFEZWxldGVKb2JSZXNwb25zZRIwCghyZXNwb25zZRgBIAEoCzIeLmVhc3ljcm9uLnYxLkRlbGV0ZUpvYlJlc3BvbnNlIlQKD1BhdXNlSm9iUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEi0KB3JlcXVlc3QYAiABKAsyHC5lYXN5Y3Jvbi52MS5QYXVzZUpvYlJlcXVlc3QiQwoQUGF1c2VKb2JSZXNwb25zZRIvCghyZXNwb25zZRgBIAEoCzIdLmVhc3ljcm9uLnYxLlBhdXNlSm9iUmVzcG9uc2UiVgoQUmVzdW1lSm9iUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEi4KB3JlcXVlc3QYAiABKAsyHS5lYXN5Y3Jvbi52MS5SZXN1bWVKb2JSZXF1ZXN0IkUKEVJlc3VtZUpvYlJlc3BvbnNlEjAKCHJlc3BvbnNlGAEgASgLMh4uZWFzeWNyb24udjEuUmVzdW1lSm9iUmVzcG9uc2UiUAoNUnVuSm9iUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEisKB3JlcXVlc3QYAiABKAsyGi5lYXN5Y3Jvbi52MS5SdW5Kb2JSZXF1ZXN0Ij8KDlJ1bkpvYlJlc3BvbnNlEi0KCHJlc3BvbnNlGAEgASgLMhsuZWFzeWNyb24udjEuUnVuSm9iUmVzcG9uc2UiYgoWUHJldmlld1NjaGVkdWxlUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEjQKB3JlcXVlc3QYAiABKAsyIy5lYXN5Y3Jvbi52MS5QcmV2aWV3U2NoZWR1bGVSZXF1ZXN0IlEKF1ByZXZpZXdTY2hlZHVsZVJlc3BvbnNlEjYKCHJlc3BvbnNlGAEgASgLMiQuZWFzeWNyb24udjEuUHJldmlld1NjaGVkdWxlUmVzcG9uc2UiZAoXU2ltdWxhdGVTY2hlZHVsZVJlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCRI1CgdyZXF1ZXN0GAIgASgLMiQuZWFzeWNyb24udjEuU2ltdWxhdGVTY2hlZHVsZVJlcXVlc3QiUwoYU2ltdWxhdGVTY2hlZHVsZVJlc3BvbnNlEjcKCHJlc3BvbnNlGAEgASgLMiUuZWFzeWNyb24udjEuU2ltdWxhdGVTY2hlZHVsZVJlc3BvbnNlImIKFkRpc2NhcmRUcmlnZ2Vyc1JlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCRI0CgdyZXF1ZXN0GAIgASgLMiMuZWFzeWNyb24udjEuRGlzY2FyZFRyaWdnZXJzUmVxdWVzdCJRChdEaXNjYXJkVHJpZ2dlcnNSZXNwb25zZRI2CghyZXNwb25zZRgBIAEoCzIkLmVhc3ljcm9uLnYxLkRpc2NhcmRUcmlnZ2Vyc1Jlc3BvbnNlImoKGkxpc3Rab25lRGF0YUltcGFjdHNSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSOAoHcmVxdWVzdBgCIAEoCzInLmVhc3ljcm9uLnYxLkxpc3Rab25lRGF0YUltcGFjdHNSZXF1ZXN0IlkKG0xpc3Rab25lRGF0YUltcGFjdHNSZXNwb25zZRI6CghyZXNwb25zZRgBIAEoCzIoLmVhc3ljcm9uLnYxLkxpc3Rab25lRGF0YUltcGFjdHNSZXNwb25zZSIUChJHZXRab25lRGF0YVJlcXVlc3QiawoTR2V0Wm9uZURhdGFSZXNwb25zZRIPCgd2ZXJzaW9uGAEgASgJEhQKDG5leHRfdmVyc2lvbhgCIAEoCRItCgluZXh0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIjUKEVJlc29sdmVKb2JSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSDAoEbmFtZRgCIAEoCSImChJSZXNvbHZlSm9iUmVzcG9uc2USEAoIam9iX3VpZHMYASADKAky2CQKEFNjaGVkdWxlclNlcnZpY2UScAoJQ3JlYXRlSm9iEjAuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkNyZWF0ZUpvYlJlcXVlc3QaMS5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuQ3JlYXRlSm9iUmVzcG9uc2USbAoGR2V0Sm9iEi0uZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkdldEpvYlJlcXVlc3QaLi5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuR2V0Sm9iUmVzcG9uc2UiA5ACARJyCghMaXN0Sm9icxIvLmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5MaXN0Sm9ic1JlcXVlc3QaMC5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuTGlzdEpvYnNSZXNwb25zZSIDkAIBEnAKCVVwZGF0ZUpvYhIwLmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5VcGRhdGVKb2JSZXF1ZXN0GjEuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLlVwZGF0ZUpvYlJlc3BvbnNlEnAKCURlbGV0ZUpvYhIwLmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5EZWxldGVKb2JSZXF1ZXN0GjEuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkRlbGV0ZUpvYlJlc3BvbnNlEnIKCFBhdXNlSm9iEi8uZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLlBhdXNlSm9iUmVxdWVzdBowLmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5QYXVzZUpvYlJlc3BvbnNlIgOQAgISdQoJUmVzdW1lSm9iEjAuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLlJlc3VtZUpvYlJlcXVlc3QaMS5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuUmVzdW1lSm9iUmVzcG9uc2UiA5ACAhJnCgZSdW5Kb2ISLS5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuUnVuSm9iUmVxdWVzdBouLmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5SdW5Kb2JSZXNwb25zZRKHAQoPUHJldmlld1NjaGVkdWxlEjYuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLlByZXZpZXdTY2hlZHVsZVJlcXVlc3QaNy5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuUHJldmlld1NjaGVkdWxlUmVzcG9uc2UiA5ACARKKAQoQU2ltdWxhdGVTY2hlZHVsZRI3LmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5TaW11bGF0ZVNjaGVkdWxlUmVxdWVzdBo4LmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5TaW11bGF0ZVNjaGVkdWxlUmVzcG9uc2UiA5ACARKCAQoPRGlzY2FyZFRyaWdnZXJzEjYuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkRpc2NhcmRUcmlnZ2Vyc1JlcXVlc3QaNy5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuRGlzY2FyZFRyaWdnZXJzUmVzcG9uc2USkwEKE0xpc3Rab25lRGF0YUltcGFjdHMSOi5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuTGlzdFpvbmVEYXRhSW1wYWN0c1JlcXVlc3QaOy5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuTGlzdFpvbmVEYXRhSW1wYWN0c1Jlc3BvbnNlIgOQAgESewoLR2V0Wm9uZURhdGESMi5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuR2V0Wm9uZURhdGFSZXF1ZXN0GjMuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkdldFpvbmVEYXRhUmVzcG9uc2UiA5ACARJ4CgpSZXNvbHZlSm9iEjEuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLlJlc29sdmVKb2JSZXF1ZXN0GjIuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLlJlc29sdmVKb2JSZXNwb25zZSIDkAIBEn8KDkNyZWF0ZUNhbGVuZGFyEjUuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkNyZWF0ZUNhbGVuZGFyUmVxdWVzdBo2LmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5DcmVhdGVDYWxlbmRhclJlc3BvbnNlEnsKC0dldENhbGVuZGFyEjIuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkdldENhbGVuZGFyUmVxdWVzdBozLmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5HZXRDYWxlbmRhclJlc3BvbnNlIgOQAgESgQEKDUxpc3RDYWxlbmRhcnMSNC5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuTGlzdENhbGVuZGFyc1JlcXVlc3QaNS5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuTGlzdENhbGVuZGFyc1Jlc3BvbnNlIgOQAgESfwoOVXBkYXRlQ2FsZW5kYXISNS5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuVXBkYXRlQ2FsZW5kYXJSZXF1ZXN0GjYuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLlVwZGF0ZUNhbGVuZGFyUmVzcG9uc2USfwoORGVsZXRlQ2FsZW5kYXISNS5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuRGVsZXRlQ2FsZW5kYXJSZXF1ZXN0GjYuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkRlbGV0ZUNhbGVuZGFyUmVzcG9uc2USgQEKDUNoZWNrQ2FsZW5kYXISNC5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuQ2hlY2tDYWxlbmRhclJlcXVlc3QaNS5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuQ2hlY2tDYWxlbmRhclJlc3BvbnNlIgOQAgESggEKD0JhdGNoQ3JlYXRlSm9icxI2LmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5CYXRjaENyZWF0ZUpvYnNSZXF1ZXN0GjcuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkJhdGNoQ3JlYXRlSm9ic1Jlc3BvbnNlEoIBCg9CYXRjaFVwZGF0ZUpvYnMSNi5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuQmF0Y2hVcGRhdGVKb2JzUmVxdWVzdBo3LmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5CYXRjaFVwZGF0ZUpvYnNSZXNwb25zZRKCAQoPQmF0Y2hEZWxldGVKb2JzEjYuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkJhdGNoRGVsZXRlSm9ic1JlcXVlc3QaNy5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuQmF0Y2hEZWxldGVKb2JzUmVzcG9uc2USfwoOQmF0Y2hQYXVzZUpvYnMSNS5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuQmF0Y2hQYXVzZUpvYnNSZXF1ZXN0GjYuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkJhdGNoUGF1c2VKb2JzUmVzcG9uc2USggEKD0JhdGNoUmVzdW1lSm9icxI2LmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5CYXRjaFJlc3VtZUpvYnNSZXF1ZXN0GjcuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkJhdGNoUmVzdW1lSm9ic1Jlc3BvbnNlEnAKCUFwcGx5Sm9icxIwLmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5BcHBseUpvYnNSZXF1ZXN0GjEuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkFwcGx5Sm9ic1Jlc3BvbnNlEnYKC0JhY2tmaWxsSm9iEjIuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkJhY2tmaWxsSm9iUmVxdWVzdBozLmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5CYWNrZmlsbEpvYlJlc3BvbnNlEn4KDEdldE9wZXJhdGlvbhIzLmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5HZXRPcGVyYXRpb25SZXF1ZXN0GjQuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkdldE9wZXJhdGlvblJlc3BvbnNlIgOQAgEShAEKDkxpc3RPcGVyYXRpb25zEjUuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkxpc3RPcGVyYXRpb25zUmVxdWVzdBo2LmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5MaXN0T3BlcmF0aW9uc1Jlc3BvbnNlIgOQAgEShwEKD0NhbmNlbE9wZXJhdGlvbhI2LmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5DYW5jZWxPcGVyYXRpb25SZXF1ZXN0GjcuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkNhbmNlbE9wZXJhdGlvblJlc3BvbnNlIgOQAgISgQEKDUxpc3RSZXZpc2lvbnMSNC5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuTGlzdFJldmlzaW9uc1JlcXVlc3QaNS5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuTGlzdFJldmlzaW9uc1Jlc3BvbnNlIgOQAgEScAoJUmV2ZXJ0Sm9iEjAuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLlJldmVydEpvYlJlcXVlc3QaMS5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuUmV2ZXJ0Sm9iUmVzcG9uc2USewoLR2V0UmV2aXNpb24SMi5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuR2V0UmV2aXNpb25SZXF1ZXN0GjMuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkdldFJldmlzaW9uUmVzcG9uc2UiA5ACARKBAQoNTGlzdEZpcmVUaW1lcxI0LmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5MaXN0RmlyZVRpbWVzUmVxdWVzdBo1LmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5MaXN0RmlyZVRpbWVzUmVzcG9uc2UiA5ACARKHAQoPRXhwbGFpbkZpcmVUaW1lEjYuZWFzeWNyb24uaW50ZXJuYWwuc2NoZWR1bGVyLnYxLkV4cGxhaW5GaXJlVGltZVJlcXVlc3QaNy5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuRXhwbGFpbkZpcmVUaW1lUmVzcG9uc2UiA5ACARJ5CgxTa2lwRmlyZVRpbWUSMy5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuU2tpcEZpcmVUaW1lUmVxdWVzdBo0LmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5Ta2lwRmlyZVRpbWVSZXNwb25zZRJ7CgtBdWRpdExlZGdlchIyLmVhc3ljcm9uLmludGVybmFsLnNjaGVkdWxlci52MS5BdWRpdExlZGdlclJlcXVlc3QaMy5lYXN5Y3Jvbi5pbnRlcm5hbC5zY2hlZHVsZXIudjEuQXVkaXRMZWRnZXJSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_easycron_internal_scheduler_v1_calendar, file_easycron_internal_scheduler_v1_job_batch, file_easycron_internal_scheduler_v1_ledger, file_easycron_internal_scheduler_v1_operation, file_easycron_internal_scheduler_v1_revision, file_easycron_v1_job_service, file_easycron_v1_schedule_service, file_easycron_v1_trigger_service, file_google_protobuf_timestamp]);
 
 /**
- * CreateJob for one project.
+ * A customer's call of CreateJob.
  *
  * @generated from message easycron.internal.scheduler.v1.CreateJobRequest
  */
 export type CreateJobRequest = Message<"easycron.internal.scheduler.v1.CreateJobRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -51,7 +51,7 @@ export type CreateJobRequest = Message<"easycron.internal.scheduler.v1.CreateJob
   request?: CreateJobRequest$1 | undefined;
 
   /**
-   * The caller's API key, key_….
+   * The id of the caller's API key, key_….
    *
    * @generated from field: string actor = 3;
    */
@@ -66,7 +66,7 @@ export const CreateJobRequestSchema: GenMessage<CreateJobRequest> = /*@__PURE__*
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 0);
 
 /**
- * The answer to CreateJob.
+ * The scheduler's answer to CreateJob.
  *
  * @generated from message easycron.internal.scheduler.v1.CreateJobResponse
  */
@@ -87,13 +87,13 @@ export const CreateJobResponseSchema: GenMessage<CreateJobResponse> = /*@__PURE_
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 1);
 
 /**
- * GetJob for one project.
+ * A customer's call of GetJob.
  *
  * @generated from message easycron.internal.scheduler.v1.GetJobRequest
  */
 export type GetJobRequest = Message<"easycron.internal.scheduler.v1.GetJobRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -115,7 +115,7 @@ export const GetJobRequestSchema: GenMessage<GetJobRequest> = /*@__PURE__*/
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 2);
 
 /**
- * The answer to GetJob.
+ * The scheduler's answer to GetJob.
  *
  * @generated from message easycron.internal.scheduler.v1.GetJobResponse
  */
@@ -136,13 +136,13 @@ export const GetJobResponseSchema: GenMessage<GetJobResponse> = /*@__PURE__*/
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 3);
 
 /**
- * ListJobs for one project.
+ * A customer's call of ListJobs.
  *
  * @generated from message easycron.internal.scheduler.v1.ListJobsRequest
  */
 export type ListJobsRequest = Message<"easycron.internal.scheduler.v1.ListJobsRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -164,7 +164,7 @@ export const ListJobsRequestSchema: GenMessage<ListJobsRequest> = /*@__PURE__*/
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 4);
 
 /**
- * The answer to ListJobs.
+ * The scheduler's answer to ListJobs.
  *
  * @generated from message easycron.internal.scheduler.v1.ListJobsResponse
  */
@@ -185,13 +185,13 @@ export const ListJobsResponseSchema: GenMessage<ListJobsResponse> = /*@__PURE__*
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 5);
 
 /**
- * UpdateJob for one project.
+ * A customer's call of UpdateJob.
  *
  * @generated from message easycron.internal.scheduler.v1.UpdateJobRequest
  */
 export type UpdateJobRequest = Message<"easycron.internal.scheduler.v1.UpdateJobRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -205,7 +205,7 @@ export type UpdateJobRequest = Message<"easycron.internal.scheduler.v1.UpdateJob
   request?: UpdateJobRequest$1 | undefined;
 
   /**
-   * The caller's API key, key_….
+   * The id of the caller's API key, key_….
    *
    * @generated from field: string actor = 3;
    */
@@ -220,7 +220,7 @@ export const UpdateJobRequestSchema: GenMessage<UpdateJobRequest> = /*@__PURE__*
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 6);
 
 /**
- * The answer to UpdateJob.
+ * The scheduler's answer to UpdateJob.
  *
  * @generated from message easycron.internal.scheduler.v1.UpdateJobResponse
  */
@@ -241,13 +241,13 @@ export const UpdateJobResponseSchema: GenMessage<UpdateJobResponse> = /*@__PURE_
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 7);
 
 /**
- * DeleteJob for one project.
+ * A customer's call of DeleteJob.
  *
  * @generated from message easycron.internal.scheduler.v1.DeleteJobRequest
  */
 export type DeleteJobRequest = Message<"easycron.internal.scheduler.v1.DeleteJobRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -269,7 +269,7 @@ export const DeleteJobRequestSchema: GenMessage<DeleteJobRequest> = /*@__PURE__*
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 8);
 
 /**
- * The answer to DeleteJob.
+ * The scheduler's answer to DeleteJob.
  *
  * @generated from message easycron.internal.scheduler.v1.DeleteJobResponse
  */
@@ -290,13 +290,13 @@ export const DeleteJobResponseSchema: GenMessage<DeleteJobResponse> = /*@__PURE_
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 9);
 
 /**
- * PauseJob for one project.
+ * A customer's call of PauseJob.
  *
  * @generated from message easycron.internal.scheduler.v1.PauseJobRequest
  */
 export type PauseJobRequest = Message<"easycron.internal.scheduler.v1.PauseJobRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -318,7 +318,7 @@ export const PauseJobRequestSchema: GenMessage<PauseJobRequest> = /*@__PURE__*/
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 10);
 
 /**
- * The answer to PauseJob.
+ * The scheduler's answer to PauseJob.
  *
  * @generated from message easycron.internal.scheduler.v1.PauseJobResponse
  */
@@ -339,13 +339,13 @@ export const PauseJobResponseSchema: GenMessage<PauseJobResponse> = /*@__PURE__*
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 11);
 
 /**
- * ResumeJob for one project.
+ * A customer's call of ResumeJob.
  *
  * @generated from message easycron.internal.scheduler.v1.ResumeJobRequest
  */
 export type ResumeJobRequest = Message<"easycron.internal.scheduler.v1.ResumeJobRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -367,7 +367,7 @@ export const ResumeJobRequestSchema: GenMessage<ResumeJobRequest> = /*@__PURE__*
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 12);
 
 /**
- * The answer to ResumeJob.
+ * The scheduler's answer to ResumeJob.
  *
  * @generated from message easycron.internal.scheduler.v1.ResumeJobResponse
  */
@@ -388,13 +388,13 @@ export const ResumeJobResponseSchema: GenMessage<ResumeJobResponse> = /*@__PURE_
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 13);
 
 /**
- * RunJob for one project.
+ * A customer's call of RunJob.
  *
  * @generated from message easycron.internal.scheduler.v1.RunJobRequest
  */
 export type RunJobRequest = Message<"easycron.internal.scheduler.v1.RunJobRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -416,7 +416,7 @@ export const RunJobRequestSchema: GenMessage<RunJobRequest> = /*@__PURE__*/
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 14);
 
 /**
- * The answer to RunJob.
+ * The scheduler's answer to RunJob.
  *
  * @generated from message easycron.internal.scheduler.v1.RunJobResponse
  */
@@ -437,13 +437,13 @@ export const RunJobResponseSchema: GenMessage<RunJobResponse> = /*@__PURE__*/
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 15);
 
 /**
- * PreviewSchedule for one project.
+ * A customer's call of PreviewSchedule.
  *
  * @generated from message easycron.internal.scheduler.v1.PreviewScheduleRequest
  */
 export type PreviewScheduleRequest = Message<"easycron.internal.scheduler.v1.PreviewScheduleRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -465,7 +465,7 @@ export const PreviewScheduleRequestSchema: GenMessage<PreviewScheduleRequest> = 
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 16);
 
 /**
- * The answer to PreviewSchedule.
+ * The scheduler's answer to PreviewSchedule.
  *
  * @generated from message easycron.internal.scheduler.v1.PreviewScheduleResponse
  */
@@ -486,13 +486,13 @@ export const PreviewScheduleResponseSchema: GenMessage<PreviewScheduleResponse> 
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 17);
 
 /**
- * SimulateSchedule for one project.
+ * A customer's call of SimulateSchedule.
  *
  * @generated from message easycron.internal.scheduler.v1.SimulateScheduleRequest
  */
 export type SimulateScheduleRequest = Message<"easycron.internal.scheduler.v1.SimulateScheduleRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -514,7 +514,7 @@ export const SimulateScheduleRequestSchema: GenMessage<SimulateScheduleRequest> 
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 18);
 
 /**
- * The answer to SimulateSchedule.
+ * The scheduler's answer to SimulateSchedule.
  *
  * @generated from message easycron.internal.scheduler.v1.SimulateScheduleResponse
  */
@@ -535,13 +535,13 @@ export const SimulateScheduleResponseSchema: GenMessage<SimulateScheduleResponse
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 19);
 
 /**
- * DiscardTriggers for one project.
+ * A customer's call of DiscardTriggers.
  *
  * @generated from message easycron.internal.scheduler.v1.DiscardTriggersRequest
  */
 export type DiscardTriggersRequest = Message<"easycron.internal.scheduler.v1.DiscardTriggersRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -563,7 +563,7 @@ export const DiscardTriggersRequestSchema: GenMessage<DiscardTriggersRequest> = 
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 20);
 
 /**
- * The answer to DiscardTriggers.
+ * The scheduler's answer to DiscardTriggers.
  *
  * @generated from message easycron.internal.scheduler.v1.DiscardTriggersResponse
  */
@@ -584,13 +584,13 @@ export const DiscardTriggersResponseSchema: GenMessage<DiscardTriggersResponse> 
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 21);
 
 /**
- * ListZoneDataImpacts for one project.
+ * A customer's call of ListZoneDataImpacts.
  *
  * @generated from message easycron.internal.scheduler.v1.ListZoneDataImpactsRequest
  */
 export type ListZoneDataImpactsRequest = Message<"easycron.internal.scheduler.v1.ListZoneDataImpactsRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -612,7 +612,7 @@ export const ListZoneDataImpactsRequestSchema: GenMessage<ListZoneDataImpactsReq
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 22);
 
 /**
- * The answer to ListZoneDataImpacts.
+ * The scheduler's answer to ListZoneDataImpacts.
  *
  * @generated from message easycron.internal.scheduler.v1.ListZoneDataImpactsResponse
  */
@@ -683,13 +683,13 @@ export const GetZoneDataResponseSchema: GenMessage<GetZoneDataResponse> = /*@__P
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 25);
 
 /**
- * ResolveJob for one project.
+ * A customer's call of ResolveJob.
  *
  * @generated from message easycron.internal.scheduler.v1.ResolveJobRequest
  */
 export type ResolveJobRequest = Message<"easycron.internal.scheduler.v1.ResolveJobRequest"> & {
   /**
-   * The project of the authenticated caller, proj_….
+   * The id of the caller's project, proj_….
    *
    * @generated from field: string project_id = 1;
    */
@@ -711,7 +711,7 @@ export const ResolveJobRequestSchema: GenMessage<ResolveJobRequest> = /*@__PURE_
   messageDesc(file_easycron_internal_scheduler_v1_scheduler_service, 26);
 
 /**
- * The answer to ResolveJob.
+ * The scheduler's answer to ResolveJob.
  *
  * @generated from message easycron.internal.scheduler.v1.ResolveJobResponse
  */

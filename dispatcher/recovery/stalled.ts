@@ -1,0 +1,39 @@
+import { instanceListStalled } from "../instances/instances.sql.ts";
+import { toHeldTrigger } from "../waiting/held-trigger.ts";
+import { triggerTakeStalled } from "../waiting/triggers.sql.ts";
+import type { RecoveryParts } from "./recovery.ts";
+
+/** Time between two calls of `takeFromStalled`. */
+export const STALLED_EVERY_MS = 150;
+/** Time between two signs of life of a dispatcher. */
+export const BEAT_EVERY_MS = 200;
+/** A dispatcher that has shown no sign of life for this long counts as stalled. */
+const STALLED_MS = 600;
+/** A dispatcher whose own last sign of life is older takes nothing: PostgreSQL may be slow for all. */
+const FRESH_MS = 400;
+const TAKE_LIMIT = 1_000;
+
+/**
+ * Takes and holds the triggers of stalled dispatchers that are due soon or overdue. A dispatcher is stalled when its
+ * process stands still, for example because its machine is overloaded; its lease expires only seconds later. When it
+ * wakes up, it cannot claim the triggers that were taken, so none starts twice. Its attempts in flight are left to it
+ * until its lease expires.
+ */
+export async function takeFromStalled(parts: RecoveryParts): Promise<void> {
+  const { database, lease, holding, events } = parts;
+  const { instance } = lease;
+  const stalled = await database.query(instanceListStalled, [instance, STALLED_MS, FRESH_MS]);
+  if (stalled.length === 0) return;
+  const owners = stalled.map(({ id }) => id);
+  while (lease.isValid() && parts.mayTake()) {
+    if (!holding.hasRoom()) return;
+    const { all, late, noLate } = holding.crowded();
+    const values = [instance, owners, TAKE_LIMIT, all, late, noLate];
+    const rows = await database.query(triggerTakeStalled, values);
+    if (rows.length > 0) events.emit("takenFromStalled", { instances: owners, count: rows.length });
+    // If the lease was lost meanwhile, these triggers are released with the others of the old instance id.
+    if (instance !== lease.instance) return;
+    parts.hold(rows.map(toHeldTrigger));
+    if (rows.length < TAKE_LIMIT) return;
+  }
+}

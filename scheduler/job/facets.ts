@@ -1,0 +1,39 @@
+import type { Job } from "../../gen/easycron/v1/job_pb.ts";
+
+/** The parts of a job's specification that SQL statements select jobs by (scheduler.revisions.facets). */
+export interface Facets {
+  readonly labels: Readonly<Record<string, string>>;
+  /** Null if the job has no target. */
+  readonly target: "webhook" | "redis" | "kafka" | null;
+  /** The time zones of the schedules, each once, sorted. A schedule without a zone is in UTC. */
+  readonly zones: readonly string[];
+}
+
+/**
+ * Returns the facets of a job. They never hold U+0000 or half of a surrogate pair, which `jsonb` refuses: such
+ * characters are left out of a text.
+ */
+export function facetsOf({
+  labels,
+  target,
+  schedules,
+}: Pick<Job, "labels" | "target" | "schedules">): Facets {
+  const zones = schedules.map(({ timeZone }) => (timeZone === "" ? "UTC" : toStorable(timeZone)));
+  return {
+    labels: Object.fromEntries(
+      Object.entries(labels).map(([key, value]) => [toStorable(key), toStorable(value)]),
+    ),
+    target: target?.kind.case ?? null,
+    zones: [...new Set(zones)].sort(),
+  };
+}
+
+/** Returns the facets of a job as JSON text for the column. */
+export function toFacetsJson(job: Pick<Job, "labels" | "target" | "schedules">): string {
+  return JSON.stringify(facetsOf(job));
+}
+
+// The gateway refuses these characters. But a specification can be older than that rule.
+function toStorable(text: string): string {
+  return text.replaceAll("\u0000", "").replaceAll(/\p{Surrogate}/gu, "");
+}

@@ -1,0 +1,198 @@
+import type { Database, Queryable } from "../../db/pool.ts";
+import { failure } from "../../mesh/errors.ts";
+import { takeApart } from "../../mesh/take-apart.ts";
+import type { TriggerEventInit } from "../job/chain.ts";
+import { checkTurnRow, type TurnRow } from "../job/job.ts";
+import type { ScheduleCache } from "../job/schedule-cache.ts";
+import { missedOf, type SkipRange } from "../job/verdict.ts";
+import { isItemFault, putBack, type SetAside, setAside, type Trouble } from "../set-aside/set-aside.ts";
+import type { ZoneData } from "../zones/zone-data.ts";
+import { spreadCatchup } from "./catchup.ts";
+import { type Claim, claimAgain, claimJobs } from "./claim.ts";
+import { type DecidedTurn, decideTurns } from "./decide-turns.ts";
+import type { HandOver, RefusedEvent } from "./hand-over.ts";
+import { resumeDue } from "./resume-due.ts";
+import { writeTurns } from "./write-turns.ts";
+
+/** What a pass uses. There is no clock in it: a pass is given the time, so that all of it decides for one instant. */
+export interface PassParts {
+  readonly database: Database;
+  readonly handOver: HandOver;
+  readonly schedules: ScheduleCache;
+  readonly zoneData: Pick<ZoneData, "label" | "release">;
+  /** How long before its effective time a trigger is handed over to a dispatcher. */
+  readonly lookAheadMs: number;
+  /** The catch-up rate of one project: how many of its late triggers become due in a second. */
+  readonly catchupPerSecond: number;
+  /** Called with a job that is set aside, because its fire times cannot be decided or recorded, each time it fails. */
+  readonly onTrouble: (jobUid: string, error: unknown, aside: SetAside) => void;
+  /** Called with fire times of a job that an outage made us miss. */
+  readonly onMissed: (jobUid: string, range: SkipRange) => void;
+}
+
+/** What passes remember. */
+export interface PassState {
+  readonly parts: PassParts;
+  /**
+   * By job: when to look at it, for jobs whose fire times are decided exactly on time. Epoch milliseconds. An entry may
+   * be out of date, because another scheduler took the job. This costs one needless look.
+   */
+  readonly exactWakes: Map<string, number>;
+}
+
+/** What a pass did. */
+export interface PassResult {
+  readonly events: number;
+  readonly more: boolean;
+}
+
+/**
+ * Runs one pass at the instant `nowMs`, in epoch milliseconds: a transaction that claims jobs, decides their fire times,
+ * hands the events over and advances the cursors.
+ *
+ * A job that cannot be read, decided or recorded is set aside, and the others go on. Most such jobs are found one by one
+ * within the transaction. If the transaction itself fails, and not for a reason that would hit every job, it is run again
+ * for halves of the claimed jobs, until the jobs that fail alone are found.
+ */
+export async function runPass(state: PassState, nowMs: number, claim: Claim): Promise<PassResult> {
+  let claimed: readonly TurnRow[] = [];
+  try {
+    return await runOnce(state, nowMs, claim, async (tx) => {
+      claimed = await claimJobs(tx, claim);
+      return claimed;
+    });
+  } catch (error) {
+    if (!isItemFault(error) || claimed.length === 0) throw error;
+  }
+  const again = (rows: readonly TurnRow[]) =>
+    runOnce(state, nowMs, claim, (tx) => claimAgain(tx, claim, rows));
+  const { results, failed } = await takeApart(claimed, again, { isItemFault });
+  const troubles = failed.map(({ item, error }) => toTrouble(item, CANNOT_RECORD, error));
+  await report(state, nowMs, troubles);
+  return {
+    events: results.reduce((sum, { events }) => sum + events, 0),
+    more: claimed.length === claim.maxJobs || results.some(({ more }) => more),
+  };
+}
+
+/** What one transaction did. */
+interface Done {
+  readonly resumed: number;
+  readonly more: boolean;
+  /** The turns that are written. */
+  readonly written: readonly DecidedTurn[];
+  readonly troubles: readonly Trouble[];
+}
+
+async function runOnce(
+  state: PassState,
+  nowMs: number,
+  claim: Claim,
+  claimRows: (tx: Queryable) => Promise<readonly TurnRow[]>,
+): Promise<PassResult> {
+  const { parts, exactWakes } = state;
+  const done = await parts.database.transaction(async (tx) =>
+    takeTurns(parts, nowMs, claim, tx, await claimRows(tx)),
+  );
+  for (const { row, turn, isExact } of done.written) {
+    if (isExact && turn.wakeMs !== null) exactWakes.set(row.uid, turn.wakeMs);
+    for (const range of missedOf(turn.skips)) parts.onMissed(row.uid, range);
+  }
+  await report(state, nowMs, done.troubles);
+  return { events: done.written.reduce((sum, { turn }) => sum + turn.events.length, 0), more: done.more };
+}
+
+async function takeTurns(
+  parts: PassParts,
+  nowMs: number,
+  claim: Claim,
+  tx: Queryable,
+  claimed: readonly TurnRow[],
+): Promise<Done> {
+  const troubles: Trouble[] = [];
+  const rows = claimed.filter((row) => isReadable(row, troubles));
+  const onTrouble = (row: TurnRow, error: unknown) =>
+    troubles.push(toTrouble(row, "The end of the job's pause cannot be computed.", error));
+  const paused = rows.filter(({ state }) => state === "PAUSED");
+  const resumed = await resumeDue(tx, { schedules: parts.schedules, onTrouble }, paused);
+  const active = rows.filter(({ state }) => state === "ACTIVE");
+  const { decided, undecided, troubles: failed } = await decideTurns(parts, nowMs, tx, active);
+  troubles.push(...failed);
+  const written = await handOverTurns(parts, nowMs, tx, decided, troubles);
+  if (claim.kind === "SET_ASIDE") {
+    const failing = new Set(troubles.map(({ id }) => id));
+    const good = [...paused, ...written.map(({ row }) => row)].filter(({ uid }) => !failing.has(uid));
+    await putBack(
+      tx,
+      "job",
+      good.map(({ uid }) => uid),
+    );
+  }
+  const more =
+    resumed > 0 || claimed.length === claim.maxJobs || undecided > 0 || written.some(({ turn }) => turn.more);
+  return { resumed, more, written, troubles };
+}
+
+function isReadable(row: TurnRow, troubles: Trouble[]): boolean {
+  try {
+    checkTurnRow(row);
+    return true;
+  } catch (error) {
+    troubles.push(
+      toTrouble(row, "What EasyCron has stored about the job's fire times cannot be read.", error),
+    );
+    return false;
+  }
+}
+
+const CANNOT_RECORD = "The job's fire times cannot be decided or recorded.";
+
+/** Hands over the events of the turns, then writes what the turns decided. Returns the turns that are written. */
+async function handOverTurns(
+  parts: PassParts,
+  nowMs: number,
+  tx: Queryable,
+  decided: readonly DecidedTurn[],
+  troubles: Trouble[],
+): Promise<readonly DecidedTurn[]> {
+  const events = decided.flatMap(({ turn }) => turn.events);
+  const refused = await send(parts, await spreadCatchup(tx, events, nowMs, parts.catchupPerSecond));
+  const refusals = new Map(refused.map((refusal) => [refusal.triggerId, refusal]));
+  const written = decided.filter(({ row, turn }) => {
+    const found = turn.events.flatMap(({ triggerId }) => refusals.get(triggerId) ?? []);
+    const lasting = found.find(({ isTransient }) => !isTransient);
+    if (lasting !== undefined) {
+      const error = new Error(`${lasting.triggerId}: ${lasting.problem}`);
+      troubles.push(toTrouble(row, "A trigger of the job cannot be recorded.", error));
+    }
+    // What is only postponed is decided and handed over again by the next tick.
+    return found.length === 0;
+  });
+  if (written.length > 0) await writeTurns(tx, written);
+  return written;
+}
+
+// What a dispatcher cannot record is returned. So a hand-over that fails is never the fault of one job.
+async function send(
+  { handOver }: Pick<PassParts, "handOver">,
+  events: readonly TriggerEventInit[],
+): Promise<readonly RefusedEvent[]> {
+  if (events.length === 0) return [];
+  try {
+    return await handOver.send(events);
+  } catch (error) {
+    if (!isItemFault(error)) throw error;
+    throw failure("SERVICE_UNAVAILABLE", { service: "dispatcher" }, { cause: error });
+  }
+}
+
+function toTrouble(row: TurnRow, problem: string, error: unknown): Trouble {
+  return { id: row.uid, projectId: row.project_id, problem, error };
+}
+
+/** Sets jobs aside, after the transaction that has left them out. */
+async function report({ parts }: PassState, nowMs: number, troubles: readonly Trouble[]): Promise<void> {
+  for (const aside of await setAside(parts.database, "job", troubles, nowMs)) {
+    parts.onTrouble(aside.id, aside.error, aside);
+  }
+}
