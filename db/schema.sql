@@ -292,7 +292,7 @@ begin
     return 'IN_DEFAULT';
   end if;
   execute format(
-    'create table dispatcher.%I (like dispatcher.%I including defaults including constraints including storage, '
+    'create table dispatcher.%I (like dispatcher.%I including defaults including generated including constraints including storage, '
       'constraint month check (fire_time >= %L and fire_time < %L))',
     name, of_table, month_start, month_end);
   if of_table = 'triggers' then
@@ -574,6 +574,7 @@ create table scheduler.set_aside (
   constraint set_aside_kind_check CHECK ((kind = ANY (ARRAY['job'::text, 'deletion'::text, 'backfill'::text]))),
   constraint set_aside_pkey PRIMARY KEY (kind, id)
 );
+CREATE INDEX set_aside_retry ON scheduler.set_aside USING btree (kind, retry_time);
 
 create table scheduler.skips (
   job_uid text not null,

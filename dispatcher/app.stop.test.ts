@@ -33,7 +33,27 @@ function slowEndpoint(path: string): { answer(status: number): void } {
   };
 }
 
-test("a dispatcher that stops gives up at once what is due later, and waits for its attempt in flight", async () => {
+test("a dispatcher that stops gives up what is due later before it delivers what is due soon", async () => {
+  // Its clock stands still, so what is due soon does not become due.
+  const nowMs = Date.now();
+  const leaving = await ground.start({}, { clock: { now: () => nowMs } });
+  const job = await ground.addJob(projectId, `${receiver.url}/standing`);
+  const [soon, near] = [eventOf(job, nowMs + 1_000), eventOf(job, nowMs + 9_000)];
+  await leaving.accept([soon, near]);
+  const stopped = leaving.stop();
+  const owners = async () => {
+    const rows = await ground.sql("select id, owner from dispatcher.triggers where job_uid = $1", [job.uid]);
+    const isOwned = (id: string | undefined) => rows.find((row) => row.id === id)?.owner !== null;
+    return { soon: isOwned(soon.triggerId), near: isOwned(near.triggerId) };
+  };
+  let seen = await owners();
+  while (seen.near) seen = await owners();
+  expect(seen).toEqual({ soon: true, near: false });
+  await stopped;
+  expect(await owners()).toEqual({ soon: false, near: false });
+});
+
+test("while a dispatcher that stops waits for an attempt in flight, another one delivers what it held", async () => {
   const leaving = await ground.start();
   const slow = slowEndpoint("/in-flight");
   const inFlight = eventOf(await ground.addJob(projectId, `${receiver.url}/in-flight`), Date.now());
@@ -64,7 +84,7 @@ test("a dispatcher that stops delivers what is due before another one could take
   expect(arrivalsOf(soon.triggerId ?? "")).toHaveLength(1);
 });
 
-test("a retry that a stopping dispatcher plans has no owner, so that another one makes it in time", async () => {
+test("a retry that a stopping dispatcher plans is given up, so that another one makes it in time", async () => {
   const leaving = await ground.start();
   const slow = slowEndpoint("/retried");
   const retryPolicy = { maxAttempts: 5, minBackoff: "3s", maxBackoff: "3s", maxAge: "60s" };
@@ -81,7 +101,9 @@ test("a retry that a stopping dispatcher plans has no owner, so that another one
   const stopped = leaving.stop();
   slow.answer(503);
   await recorded;
-  expect(await rowOf(first.triggerId ?? "")).toMatchObject({ state: "RETRYING", owner: null });
+  await expect
+    .poll(() => rowOf(first.triggerId ?? ""), { interval: 20 })
+    .toMatchObject({ state: "RETRYING", owner: null });
   second.answer(200);
   await stopped;
 });

@@ -1,10 +1,10 @@
 import type { Pool } from "../db/pool.ts";
+import { createFullScan } from "../mesh/full-scan.ts";
 import { type Loop, startLoop, type Wanted } from "../mesh/loop.ts";
 import type { Watched } from "../mesh/watchdog.ts";
 import type { Events } from "./events/events.ts";
 import { PARTITIONS_EVERY_MS, type Partitions, SNAPSHOTS_EVERY_MS } from "./housekeeping.ts";
 import type { Pools } from "./pools.ts";
-import { createFullScan } from "./recovery/full-scan.ts";
 import { type RecoveryParts, releaseStrangers, sweepOwn, takeOver } from "./recovery/recovery.ts";
 import { BEAT_EVERY_MS, STALLED_EVERY_MS, takeFromStalled } from "./recovery/stalled.ts";
 import { REMOVE_OLD_EVERY_MS, type SetAside } from "./set-aside/set-aside.ts";

@@ -141,7 +141,6 @@ function createState(parts: PipelineParts): PipelineState {
     lanes,
     results,
     mayStart: () => mayStart(state),
-    holdsUntilMs: () => state.holdsUntilMs,
     onEnded: () => proceed(state),
   });
   const timer = createDueTimer({ clock, nextDueMs: holding.nextDueMs, onDue: () => routeDue(state) });

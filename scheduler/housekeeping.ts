@@ -29,8 +29,8 @@ async function deleteOld(database: Database, nowMs: number): Promise<boolean> {
 }
 
 /**
- * Starts the loop that deletes old request ids and undos, and forgets what is set aside and has not been tried for a
- * day, every ten minutes.
+ * Starts the loop that deletes old request ids and undos, and forgets what is set aside without anything left to do,
+ * every ten minutes.
  */
 export function startHousekeeping(parts: {
   readonly database: Database;

@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { createShares } from "../db/shares.ts";
 import { ListJobsRequestSchema } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
 import { createSchedulerService } from "./scheduler-service.ts";
 import { openBench, PROJECT, type SchedulerBench } from "./testing/bench.ts";
@@ -23,7 +24,10 @@ test("one project's reads use half of the connections, and other projects' reads
       return database.query(statement, values);
     },
   };
-  const service = createSchedulerService(bench.parts, { until: () => held, connections: 2 });
+  const service = createSchedulerService(
+    bench.parts,
+    createShares({ until: () => held }, { most: 1, waitMs: 20 }),
+  );
   const first = service.listJobs(listOf(PROJECT), context);
   const second = service.listJobs(listOf(PROJECT), context);
   expect(await service.listJobs(listOf("proj_other"), context)).toMatchObject({ response: { jobs: [] } });

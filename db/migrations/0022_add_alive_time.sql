@@ -41,7 +41,7 @@ begin
     return 'IN_DEFAULT';
   end if;
   execute format(
-    'create table dispatcher.%I (like dispatcher.%I including defaults including constraints including storage, '
+    'create table dispatcher.%I (like dispatcher.%I including defaults including generated including constraints including storage, '
       'constraint month check (fire_time >= %L and fire_time < %L))',
     name, of_table, month_start, month_end);
   if of_table = 'triggers' then

@@ -27,8 +27,6 @@ export function createStarter(parts: {
   readonly results: Results;
   /** Asked before each start. */
   readonly mayStart: () => boolean;
-  /** Returns until when a retry may be due (epoch milliseconds) that this instance goes on owning. */
-  readonly holdsUntilMs: () => number;
   /** Called when an attempt has ended and its slot is free. */
   readonly onEnded: () => void;
 }): Starter {
@@ -51,8 +49,7 @@ export function createStarter(parts: {
       effectiveTimeMs: trigger.effectiveTimeMs,
       random,
     });
-    const holdsUntilMs = Math.min(endTimeMs + HORIZON_MS, parts.holdsUntilMs());
-    const isNear = next.state === "RETRYING" && next.dueTimeMs <= holdsUntilMs;
+    const isNear = next.state === "RETRYING" && next.dueTimeMs <= endTimeMs + HORIZON_MS;
     const owner = isNear && lease.isValid() ? lease.instance : null;
     const attemptId = newAttemptId(endTimeMs);
     results.add({ trigger, attemptId, number, startTimeMs, endTimeMs, durationMs, delivery, next, owner });

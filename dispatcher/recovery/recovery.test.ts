@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createPool, type Pool } from "../../db/pool.ts";
+import { createFullScan } from "../../mesh/full-scan.ts";
 import { createEvents } from "../events/events.ts";
 import { createGround, type Ground, randomId } from "../testing/ground.ts";
 import { HELD_LIMITS } from "../waiting/held-bytes.ts";
 import { createHolding } from "../waiting/holding.ts";
-import { createFullScan } from "./full-scan.ts";
 import { type RecoveryParts, releaseStrangers, sweepOwn } from "./recovery.ts";
 
 let ground: Ground;

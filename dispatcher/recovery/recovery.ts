@@ -1,6 +1,7 @@
 import type { Database } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
 import type { Clock } from "../../mesh/clock.ts";
+import type { FullScan } from "../../mesh/full-scan.ts";
 import { HORIZON_MS } from "../accepting/accept.ts";
 import { newAttemptId } from "../delivery/attempt-id.ts";
 import type { Events } from "../events/events.ts";
@@ -15,7 +16,6 @@ import type { Lease } from "../instances/lease.ts";
 import { type HeldTrigger, toHeldTrigger } from "../waiting/held-trigger.ts";
 import type { Holding } from "../waiting/holding.ts";
 import { triggerTakeDue } from "../waiting/triggers.sql.ts";
-import type { FullScan } from "./full-scan.ts";
 
 /** What recovery needs. */
 export interface RecoveryParts {

@@ -37,8 +37,10 @@ test("results of locked triggers stop the claims of their project at 500, and no
   await ended;
   await expect.poll(() => ground.sql("select from dispatcher.attempts")).toHaveLength(first.length);
 
-  const more = eventOf(locked, Date.now() + 10_000_000, { effectiveTimeMs: BigInt(Date.now()) });
-  const others = Array.from({ length: 100 }, (_, index) => eventOf(healthy, Date.now() + index * 10));
+  // Until then, all results have been put off at least once.
+  const dueMs = Date.now() + 2_000;
+  const more = eventOf(locked, dueMs + 10_000_000, { effectiveTimeMs: BigInt(dueMs) });
+  const others = Array.from({ length: 100 }, (_, index) => eventOf(healthy, dueMs + index * 10));
   const lagging: object[] = [];
   dispatcher.events.on("lagging", (fields) => lagging.push(fields));
   const recorded = untilRecorded(dispatcher.events, others);

@@ -1,4 +1,5 @@
 import type { Clock } from "../../mesh/clock.ts";
+import { createFullScan, type FullScan } from "../../mesh/full-scan.ts";
 import { CLAIM_LIMIT, LATE_CLAIM_LIMIT, SET_ASIDE_CLAIM_LIMIT } from "./claim.ts";
 import { type PassParts, type PassResult, type PassState, runPass } from "./pass.ts";
 import { LATE_MS } from "./turn.ts";
@@ -9,6 +10,10 @@ export interface TickParts extends PassParts {
   readonly clock: Clock;
 }
 
+/** A search for late jobs that does not read everything reads what has been late for less than this. */
+const RECENTLY_LATE_MS = 60_000;
+/** The shortest time between two searches for late jobs that read everything, unless the last one found any. */
+const FULL_SEARCH_EVERY_MS = 5_000;
 /** Most jobs whose exact wake times are kept in memory. Beyond that, jobs are looked at with the regular tick. */
 const EXACT_WAKES_LIMIT = 10_000;
 
@@ -29,19 +34,20 @@ export interface Tick {
 /** Makes a tick. */
 export function createTick({ clock, ...parts }: TickParts): Tick {
   const state: PassState = { parts, exactWakes: new Map() };
-  return { run: () => runTick(state, clock) };
+  const lateScan = createFullScan(FULL_SEARCH_EVERY_MS, clock.now);
+  return { run: () => runTick(state, clock, lateScan) };
 }
 
-async function runTick(state: PassState, clock: Clock): ReturnType<Tick["run"]> {
+async function runTick(state: PassState, clock: Clock, lateScan: FullScan): ReturnType<Tick["run"]> {
   const nowMs = clock.now();
   forgetPast(state, nowMs);
-  const { events, more } = await runPasses(state, nowMs);
+  const { events, more } = await runPasses(state, nowMs, lateScan);
   // How long to sleep depends on when the passes ended. It decides nothing.
   const againMs = Math.min(...state.exactWakes.values(), Number.POSITIVE_INFINITY) - clock.now();
   return { events, more, againMs };
 }
 
-async function runPasses(state: PassState, nowMs: number): Promise<PassResult> {
+async function runPasses(state: PassState, nowMs: number, lateScan: FullScan): Promise<PassResult> {
   const lateMs = nowMs - LATE_MS - state.parts.lookAheadMs;
   const onTime = await runPass(state, nowMs, {
     kind: "DUE",
@@ -51,12 +57,16 @@ async function runPasses(state: PassState, nowMs: number): Promise<PassResult> {
   });
   // The others wait while there are more jobs on time.
   if (onTime.more) return onTime;
-  const late = await runPass(state, nowMs, {
-    kind: "DUE",
-    afterMs: null,
-    untilMs: lateMs,
-    maxJobs: LATE_CLAIM_LIMIT,
-  });
+  const late = await lateScan.run((isFull) =>
+    runPass(state, nowMs, {
+      kind: "DUE",
+      afterMs: isFull ? null : lateMs - RECENTLY_LATE_MS,
+      untilMs: lateMs,
+      maxJobs: LATE_CLAIM_LIMIT,
+    }),
+  );
+  // Where some jobs are late, others may be, and for longer.
+  if (late.more || late.events > 0) lateScan.request();
   const again = await runPass(state, nowMs, {
     kind: "SET_ASIDE",
     untilMs: nowMs,

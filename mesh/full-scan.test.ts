@@ -48,3 +48,9 @@ test("a full scan that fails is made again", async () => {
   await expect(scan.run(() => Promise.reject(new Error("away")))).rejects.toThrow("away");
   expect(await at(1)).toBe(true);
 });
+
+test("after the clock was set back, the next scan is full", async () => {
+  const { at } = createScan(MINUTE_MS);
+  await at(1_000_000);
+  expect([await at(500_000), await at(500_001)]).toEqual([true, false]);
+});
