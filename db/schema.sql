@@ -507,6 +507,7 @@ create table scheduler.set_aside (
   constraint set_aside_kind_check CHECK ((kind = ANY (ARRAY['job'::text, 'deletion'::text, 'backfill'::text]))),
   constraint set_aside_pkey PRIMARY KEY (kind, id)
 );
+CREATE INDEX set_aside_retry ON scheduler.set_aside USING btree (kind, retry_time);
 
 create table scheduler.skips (
   job_uid text not null,

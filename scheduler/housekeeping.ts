@@ -33,7 +33,7 @@ export async function deleteOldUndos(database: Database, nowMs: number): Promise
 }
 
 /**
- * Deletes old request ids and undos every ten minutes, and forgets what is set aside and has not been tried for a day.
+ * Deletes old request ids and undos every ten minutes, and forgets what is set aside without anything left to do.
  * Each failure is logged, and the next round tries again. None stops the other work.
  */
 export function startHousekeeping(parts: {

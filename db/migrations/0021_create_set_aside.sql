@@ -18,4 +18,6 @@ create table scheduler.set_aside (
   primary key (kind, id)
 );
 
+create index set_aside_retry on scheduler.set_aside (kind, retry_time);
+
 grant select, insert, update, delete on scheduler.set_aside to easycron_scheduler;

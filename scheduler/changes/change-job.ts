@@ -1,7 +1,7 @@
 import type { Queryable } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
 import { type BegunEpoch, beginEpochs } from "../job/begin-epochs.ts";
-import { fromSpecJson, type JobRow, type JobStateName, stateAt } from "../job/job.ts";
+import { type JobRow, type JobStateName, readSpecOrNone, stateAt } from "../job/job.ts";
 import { jobsByUids, jobsLockForChange, jobsWithdraw, type WithdrawnRow } from "../job/jobs.sql.ts";
 import { addSkips, type JobSkip, skipsLast } from "../job/skips.sql.ts";
 import type { SkipReason } from "../job/verdict.ts";
@@ -249,7 +249,7 @@ function failingSchedule(parts: Pick<Parts, "schedules">, row: JobRow): Compiled
     jobUid: row.uid,
     nextAfter: (afterMs) => parts.schedules.of(row).nextAfter(afterMs),
     plan: { schedules: [] },
-    policies: readPolicies(fromSpecJson(row.spec)),
+    policies: readPolicies(readSpecOrNone(row.spec)),
     calendars: [],
     zoneData: row.zone_data,
     zones: [],

@@ -108,7 +108,7 @@ export function etagOf(row: Pick<JobRow, "uid" | "epoch">): string {
  * the specification cannot be read, the fields of the specification are empty.
  */
 export function toJob(row: JobRow, nextFireTimeMs: number | null, nowMs: number): Job {
-  const job = readableSpec(row.spec);
+  const job = readSpecOrNone(row.spec);
   dropSnapshots(job);
   const state = stateAt(row, nowMs);
   job.name = row.name;
@@ -127,7 +127,8 @@ export function toJob(row: JobRow, nextFireTimeMs: number | null, nowMs: number)
   return job;
 }
 
-function readableSpec(spec: string): Job {
+/** Reads a specification like `fromSpecJson`. One that cannot be read gives a job without a specification. */
+export function readSpecOrNone(spec: string): Job {
   try {
     return fromSpecJson(spec);
   } catch {

@@ -144,26 +144,22 @@ export const jobsLockForChange = statement<{ uid: string }>(
 
 /**
  * Claims jobs with a wake time after $3 and up to $1: at most $2, earliest first, without those that are set aside and
- * without those that another scheduler has locked.
+ * without those that another scheduler has locked. The jobs that are set aside are hashed once (`not in`): a join was
+ * planned as a loop over all of them for each job, which took 1.9 s with 3,000 of them.
  */
 export const jobClaimDue = statement<TurnRow>(
   "jobClaimDue",
   `select ${COLUMNS} from scheduler.jobs j
     where j.wake_time <= $1 and j.wake_time > $3
-      and not exists (select from scheduler.set_aside s where s.kind = 'job' and s.id = j.uid)
+      and j.uid not in (select s.id from scheduler.set_aside s where s.kind = 'job')
     order by j.wake_time limit $2 for no key update of j skip locked`,
 );
 
-/**
- * Claims jobs that are set aside and are to be tried again at $1: at most $2. A job that was changed since it was set
- * aside is tried at once, because the change may have mended it. A time of change after $1 is the end of a pause that
- * has been ended ahead of time.
- */
+/** Claims jobs that are set aside and are to be tried again at $1: at most $2, the longest waiting first. */
 export const jobClaimSetAside = statement<TurnRow>(
   "jobClaimSetAside",
   `select ${COLUMNS} from scheduler.set_aside s join scheduler.jobs j on j.uid = s.id
-    where s.kind = 'job' and j.wake_time <= $1
-      and (s.retry_time <= $1 or (j.update_time > s.last_time and j.update_time <= $1))
+    where s.kind = 'job' and s.retry_time <= $1 and j.wake_time <= $1
     order by s.retry_time limit $2 for no key update of j skip locked`,
 );
 
@@ -189,22 +185,28 @@ export const jobAdvance = statement<{ uid: string }>(
 /**
  * Writes changes, each of which begins a new epoch of its job. The arrays are: uids, states, revisions, epochs, cursors,
  * last fire times, last sequence numbers, wake times, carries as JSON text, pause notes, ends of the pauses, times of the
- * changes, after_times of the epochs, and whether each job is deleted when it finishes.
+ * changes, after_times of the epochs, and whether each job is deleted when it finishes. A job that is set aside is tried
+ * again at once, because the change may have mended it.
  */
 export const jobsChange = statement<{ uid: string }>(
   "jobsChange",
-  `update scheduler.jobs j
+  `with changed as materialized (
+     select * from unnest($1::text[], $2::text[], $3::integer[], $4::integer[], $5::timestamptz[], $6::timestamptz[],
+                          $7::integer[], $8::timestamptz[], $9::text[], $10::text[], $11::timestamptz[],
+                          $12::timestamptz[], $13::timestamptz[], $14::boolean[])
+                     as given (uid, state, revision, epoch, next_fire_time, last_fire_time, last_seq, wake_time, carry,
+                               pause_note, pause_until, update_time, after_time, delete_finished)
+   ), retried as (
+     update scheduler.set_aside a set retry_time = changed.update_time
+       from changed where a.kind = 'job' and a.id = changed.uid
+   )
+   update scheduler.jobs j
       set state = changed.state, revision = changed.revision, epoch = changed.epoch,
           next_fire_time = changed.next_fire_time, last_fire_time = changed.last_fire_time, last_seq = changed.last_seq,
           wake_time = changed.wake_time, carry = changed.carry::jsonb, pause_note = changed.pause_note,
           pause_until = changed.pause_until, update_time = changed.update_time, after_time = changed.after_time,
           delete_finished = changed.delete_finished
-     from unnest($1::text[], $2::text[], $3::integer[], $4::integer[], $5::timestamptz[], $6::timestamptz[],
-                 $7::integer[], $8::timestamptz[], $9::text[], $10::text[], $11::timestamptz[], $12::timestamptz[],
-                 $13::timestamptz[], $14::boolean[])
-          as changed (uid, state, revision, epoch, next_fire_time, last_fire_time, last_seq, wake_time, carry,
-                      pause_note, pause_until, update_time, after_time, delete_finished)
-    where j.uid = changed.uid returning j.uid`,
+     from changed where j.uid = changed.uid returning j.uid`,
 );
 
 /** Writes the carry and the wake time of a job. */
@@ -260,8 +262,7 @@ export const jobsToDelete = statement<{ uid: string; project_id: string; name: s
   `with finished as materialized (
      select j.uid, j.project_id, j.name, j.epoch from scheduler.jobs j
       where j.delete_finished and j.state = 'FINISHED'
-        and not exists (select from scheduler.set_aside s
-                         where s.kind = 'deletion' and s.id = j.uid and s.retry_time > $2)
+        and j.uid not in (select s.id from scheduler.set_aside s where s.kind = 'deletion' and s.retry_time > $2)
         and not exists (select from scheduler.operations o where o.job_uid = j.uid and o.state = 'RUNNING'))
    select * from finished
     where uid not in (select dispatcher.live_jobs(array(select uid from finished))) order by uid limit $1`,

@@ -215,7 +215,7 @@ describe("a turn whose commit was lost makes the same decision again", () => {
   const lose = async (minute: number) => {
     bench.setAnswerLost(true);
     bench.setTime(START + minute * MINUTE);
-    await expect(bench.tick.run()).rejects.toThrow("lost");
+    await expect(bench.tick.run()).rejects.toMatchObject({ reason: "SERVICE_UNAVAILABLE" });
     bench.setAnswerLost(false);
   };
 

@@ -46,10 +46,14 @@ export const setAsideOf = statement<SetAsideRow>(
 );
 
 /**
- * Removes what has not been tried since $1. What is set aside is tried at least every hour, unless nothing is left to do
- * for it: the job is paused, deleted or finished by now.
+ * Removes that for which nothing is left to do at $1: jobs that no tick looks at any more, because they were paused,
+ * deleted or finished, and what has not been tried since $2.
  */
-export const setAsideRemoveOlder = statement<{ id: string }>(
-  "setAsideRemoveOlder",
-  `delete from scheduler.set_aside where last_time < $1 returning id`,
+export const setAsideRemoveIdle = statement<{ id: string }>(
+  "setAsideRemoveIdle",
+  `delete from scheduler.set_aside s
+    where s.last_time < $2
+       or (s.kind = 'job' and s.retry_time <= $1
+           and not exists (select from scheduler.jobs j where j.uid = s.id and j.wake_time <= $1))
+   returning s.id`,
 );

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { failure } from "../../mesh/errors.ts";
-import { openBench, type SchedulerBench } from "../testing/bench.ts";
+import { pauseJob } from "../changes/pause-job.ts";
+import { everySecond, openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
 import { setAsideOf } from "./set-aside.sql.ts";
 import { forgetSetAside, isItemFault, putBack, setAside } from "./set-aside.ts";
 
@@ -43,10 +44,22 @@ test("a problem is stored whatever characters it holds, and cut to 500", async (
 
 test("what has not been tried for a day is forgotten", async () => {
   const { database } = bench.parts;
-  await setAside(database, "job", [trouble("old")], START);
-  await setAside(database, "job", [trouble("new")], START + 1);
+  await setAside(database, "backfill", [trouble("old")], START);
+  await setAside(database, "backfill", [trouble("new")], START + 1);
   await forgetSetAside(database, START + DAY + 1);
-  expect(await found("old", "new")).toEqual(["new"]);
+  expect(await database.query(setAsideOf, ["backfill", ["old", "new"]])).toMatchObject([{ id: "new" }]);
+});
+
+test("a job that no tick looks at any more is forgotten when it would be tried again", async () => {
+  const { database } = bench.parts;
+  const [active, paused] = [
+    await bench.createJob(everySecond("active")),
+    await bench.createJob(everySecond("paused")),
+  ];
+  await setAside(database, "job", [trouble(active.uid), trouble(paused.uid)], START);
+  await pauseJob(bench.parts, { projectId: PROJECT, name: "paused" }, { note: "", untilMs: null });
+  await forgetSetAside(database, START + 60_000);
+  expect(await found(active.uid, paused.uid)).toEqual([active.uid]);
 });
 
 test("SERVICE_UNAVAILABLE is no item's fault, and every other error may be", () => {

@@ -6,7 +6,7 @@ import {
   type SetAsideRow,
   setAsideAdd,
   setAsideRemove,
-  setAsideRemoveOlder,
+  setAsideRemoveIdle,
 } from "./set-aside.sql.ts";
 
 /** Something that failed, and because of which nothing else may fail. */
@@ -28,7 +28,7 @@ export interface SetAside extends Trouble {
 
 /** The longest problem and the longest error that are stored, in UTF-16 code units. */
 const MAX_TEXT = 500;
-/** What has not been tried for so long has nothing left to be tried. */
+/** What has not been tried for so long has nothing left to be done. */
 const KEPT_MS = 24 * 3_600_000;
 
 /**
@@ -72,9 +72,12 @@ export async function putBack(on: Queryable, kind: SetAsideKind, ids: readonly s
   if (ids.length > 0) await on.query(setAsideRemove, [kind, ids]);
 }
 
-/** Forgets what has not been tried for a day before `nowMs`, because nothing is left to be tried. */
+/**
+ * Forgets that for which nothing is left to do at `nowMs`: jobs that no tick looks at any more, because they were paused,
+ * deleted or finished, and what has not been tried for a day.
+ */
 export async function forgetSetAside(on: Queryable, nowMs: number): Promise<void> {
-  await on.query(setAsideRemoveOlder, [toSqlTime(nowMs - KEPT_MS)]);
+  await on.query(setAsideRemoveIdle, [toSqlTime(nowMs), toSqlTime(nowMs - KEPT_MS)]);
 }
 
 /** Returns the problem of something that is set aside, as the customer reads it. */

@@ -47,6 +47,12 @@ export interface PassResult {
 }
 
 /**
+ * Most jobs that a pass, when it is taken apart, finds to fail alone. The next tick goes on with the rest, so that the
+ * jobs of other projects do not wait until hundreds of jobs have failed one by one.
+ */
+const FAILURES_LIMIT = 25;
+
+/**
  * Runs one pass at the instant `nowMs`, in epoch milliseconds: a transaction that claims jobs, decides their fire times,
  * hands the events over and advances the cursors.
  *
@@ -64,8 +70,16 @@ export async function runPass(state: PassState, nowMs: number, claim: Claim): Pr
   } catch (error) {
     if (!isItemFault(error) || claimed.length === 0) throw error;
   }
-  const again = (rows: readonly TurnRow[]) =>
-    runOnce(state, nowMs, claim, (tx) => claimAgain(tx, claim, rows));
+  let failures = 0;
+  const again = async (rows: readonly TurnRow[]): Promise<PassResult> => {
+    if (failures >= FAILURES_LIMIT) return { events: 0, more: true };
+    try {
+      return await runOnce(state, nowMs, claim, (tx) => claimAgain(tx, claim, rows));
+    } catch (error) {
+      if (rows.length === 1) failures += 1;
+      throw error;
+    }
+  };
   const { results, failed } = await takeApart(claimed, again, { isItemFault });
   const troubles = failed.map(({ item, error }) => toTrouble(item, CANNOT_RECORD, error));
   await report(state, nowMs, troubles);

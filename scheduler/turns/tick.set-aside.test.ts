@@ -221,6 +221,29 @@ describe("a job that is set aside", () => {
   });
 });
 
+test("a tick sets aside a part of the jobs that fail only when they are written, and the next tick goes on", async () => {
+  for (let n = 0; n < 30; n++) {
+    const { uid } = await everySecondOf(`bad-${n}`);
+    await pauseJob(
+      bench.parts,
+      { projectId: CUSTOMER, name: `bad-${n}` },
+      { note: "", untilMs: START + 4_000 },
+    );
+    await spoil(
+      `insert into scheduler.epochs (job_uid, epoch, state, revision, after_time, change_time, note)
+       values ($1, 3, 'ACTIVE', 1, now(), now(), '')`,
+      [uid],
+    );
+  }
+  const { tick, reported } = fresh();
+  bench.setTime(START + 1_000);
+  expect(await tick.run()).toMatchObject({ more: true });
+  expect(reported).toHaveLength(25);
+  await tick.run();
+  expect(reported).toHaveLength(30);
+  for (const job of good) expect(await handedOver(job)).toContain(6);
+});
+
 test("a tick that cannot reach a dispatcher sets nothing aside", async () => {
   const { tick, reported } = fresh();
   bench.setTime(START + 1_000);

@@ -101,6 +101,16 @@ describe("a job whose fire times cannot be computed", () => {
   });
 });
 
+test("a job whose specification cannot be read can be paused and deleted", async () => {
+  await bench.spoil("scheduler", "update scheduler.revisions set spec = '\"nonsense\"' where job_uid = $1", [
+    bad.uid,
+  ]);
+  const { parts } = fresh();
+  const reference = { projectId: PROJECT, name: "bad" };
+  expect(await pauseJob(parts, reference, { note: "", untilMs: null })).toMatchObject({ state: "PAUSED" });
+  expect(await deleteJob(parts, reference)).toMatchObject({ state: "DELETED" });
+});
+
 test("the ends of many long pauses are handled in several turns", async () => {
   const until = START + 40 * 86_400_000;
   for (const name of ["good", "bad"])
