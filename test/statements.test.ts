@@ -7,6 +7,8 @@ import { createDatabase } from "./support/database.ts";
 
 const root = resolve(import.meta.dirname, "..");
 const ROOMS = ["gateway", "scheduler", "dispatcher"] as const;
+/** Statements that every service may run. */
+const SHARED = "db";
 
 /** Every *.sql.ts file that is in git or would be added to it, at any depth. */
 const sqlFiles = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "*.sql.ts"], {
@@ -21,7 +23,9 @@ describe("the SQL statements", () => {
     "of %s can be prepared on a freshly migrated database under its own role",
     async (room) => {
       const before = new Set(declaredStatements());
-      for (const path of sqlFiles.filter((path) => path.startsWith(`${room}/`)))
+      for (const path of sqlFiles.filter((path) =>
+        [room, SHARED].some((folder) => path.startsWith(`${folder}/`)),
+      ))
         await import(join(root, path));
       const statements = declaredStatements().filter((declared) => !before.has(declared));
       expect(statements.length).toBeGreaterThan(1);
@@ -41,8 +45,10 @@ describe("the SQL statements", () => {
     },
   );
 
-  test("lie in the folders of these services only", () => {
-    const outside = sqlFiles.filter((path) => !ROOMS.some((room) => path.startsWith(`${room}/`)));
+  test("lie in the folders of these services and in the one that they share only", () => {
+    const outside = sqlFiles.filter(
+      (path) => ![...ROOMS, SHARED].some((room) => path.startsWith(`${room}/`)),
+    );
     expect(sqlFiles.length).toBeGreaterThan(ROOMS.length);
     expect(outside).toEqual([]);
   });
