@@ -67,6 +67,7 @@ async function startDispatcher(): Promise<number> {
     typeof DispatcherService
   >);
   closes.push(() => server.close(0));
+  server.setServing(true);
   return server.listen("127.0.0.1:0");
 }
 
