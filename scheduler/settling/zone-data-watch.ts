@@ -67,8 +67,8 @@ export function watchZoneData(parts: SettleParts, logger: Logger): { stop(): Pro
     },
     {
       everyMs: EVERY_MS,
-      onFailure: (error) =>
-        logger.warn({ err: error }, "cannot refresh or settle the zone data; trying again"),
+      onFailure: (error, failures) =>
+        logger.warn({ err: error, failures }, "cannot refresh or settle the zone data; trying again"),
       onRecovery: (failures) => logger.info({ failures }, "the zone data is refreshed and settled again"),
     },
   );
