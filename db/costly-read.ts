@@ -2,10 +2,10 @@ import { failure } from "../mesh/errors.ts";
 import { isStatementTimeout } from "./pool.ts";
 
 /**
- * Runs a read that a customer asked for. Throws READ_TOO_COSTLY instead of SERVICE_UNAVAILABLE when one of its statements
- * has reached the time limit of its pool: the customer should narrow the read, because repeating it would fail again.
+ * Runs a read for a customer, and returns its result or throws its error. Throws READ_TOO_COSTLY when PostgreSQL has
+ * ended a statement of the read at the time limit of its pool: the same read would take as long again.
  */
-export async function nameCostlyRead<T>(read: () => Promise<T>): Promise<T> {
+export async function limitCost<T>(read: () => Promise<T>): Promise<T> {
   try {
     return await read();
   } catch (error) {

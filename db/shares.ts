@@ -6,7 +6,7 @@ export interface Shares {
   /**
    * Returns the database for one caller of a project. It uses one of the project's connections at a time, and stops like
    * `Pool.until` when `signal` is aborted. Throws TOO_MANY_CALLS when all connections of the project stay in use for
-   * `waitMs`, or when too many statements of the project wait already.
+   * `waitMs`, or when 64 callers of the project wait already.
    */
   of(projectId: string, signal: AbortSignal): Database;
 }
@@ -18,14 +18,12 @@ export interface ShareLimits {
    * project can take all.
    */
   readonly most: number;
-  /** How long a statement or transaction waits for one of them, in milliseconds. */
+  /** How long a caller waits for one of them, in milliseconds. */
   readonly waitMs: number;
-  /** The most statements and transactions of one project that wait. Default 64. */
-  readonly waiting?: number;
 }
 
-const WAITING = 64;
-const RETRY_AFTER_MS = 1_000;
+/** How many callers of one project wait at most. */
+const MAX_WAITING = 64;
 
 /** The connections of one project. It is forgotten when none is in use. */
 interface Share {
@@ -40,12 +38,7 @@ export function createShares(pool: Pick<Pool, "until">, limits: ShareLimits): Sh
   const use = async <T>(projectId: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> => {
     const share = shares.get(projectId) ?? { inUse: 0, waiting: new Set() };
     shares.set(projectId, share);
-    try {
-      await take(share, limits, signal);
-    } catch (error) {
-      if (share.inUse === 0) shares.delete(projectId);
-      throw error;
-    }
+    await take(share, limits, signal);
     try {
       return await work();
     } finally {
@@ -65,14 +58,12 @@ export function createShares(pool: Pick<Pool, "until">, limits: ShareLimits): Sh
   };
 }
 
-function take(share: Share, limits: ShareLimits, signal: AbortSignal): Promise<void> {
-  const { most, waitMs, waiting = WAITING } = limits;
-  if (signal.aborted) return Promise.reject(signal.reason);
+function take(share: Share, { most, waitMs }: ShareLimits, signal: AbortSignal): Promise<void> {
   if (share.inUse < most) {
     share.inUse += 1;
     return Promise.resolve();
   }
-  if (share.waiting.size >= waiting) return Promise.reject(tooMany());
+  if (share.waiting.size >= MAX_WAITING) return Promise.reject(tooMany());
   return new Promise((resolve, reject) => {
     const leave = () => {
       clearTimeout(timer);
@@ -96,13 +87,13 @@ function take(share: Share, limits: ShareLimits, signal: AbortSignal): Promise<v
   });
 }
 
+function tooMany(): Error {
+  return failure("TOO_MANY_CALLS", {}, { retryAfterMs: 1_000 });
+}
+
 /** Gives a connection to the caller that has waited longest, or back if nobody waits. */
 function give(share: Share): void {
   const [next] = share.waiting;
   if (next === undefined) share.inUse -= 1;
   else next();
-}
-
-function tooMany(): Error {
-  return failure("TOO_MANY_CALLS", {}, { retryAfterMs: RETRY_AFTER_MS });
 }

@@ -19,10 +19,10 @@ export interface Pools {
   readonly api: Shares;
   /** For recovery and partitions. */
   readonly upkeep: Pool;
-  /** For reading PostgreSQL's clock. */
-  readonly clock: Pool;
   /** For waking the jobs that wait for the end of a trigger. */
   readonly wakes: Pool;
+  /** For reading PostgreSQL's clock. */
+  readonly clock: Pool;
   /** Closes all pools. */
   close(): Promise<void>;
 }

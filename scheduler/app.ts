@@ -144,6 +144,7 @@ function startBackground(parts: Parts & { readonly database: Pool }, logger: Log
         auditing.stop(),
         backfills.stop(),
         zones.stop(),
+        settling.stop(),
         deleting.stop(),
         settling.stop(),
       ]);

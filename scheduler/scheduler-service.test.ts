@@ -26,7 +26,7 @@ test("one project's reads use half of the connections, and other projects' reads
   };
   const service = createSchedulerService(
     bench.parts,
-    createShares({ until: () => held }, { most: 1, waitMs: 20 }),
+    createShares({ until: () => held }, { most: 1, waitMs: 50 }),
   );
   const first = service.listJobs(listOf(PROJECT), context);
   const second = service.listJobs(listOf(PROJECT), context);

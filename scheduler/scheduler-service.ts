@@ -1,5 +1,5 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
-import { nameCostlyRead } from "../db/costly-read.ts";
+import { limitCost } from "../db/costly-read.ts";
 import type { Shares } from "../db/shares.ts";
 import { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
 import type { CallContext, ServiceImplementation } from "../mesh/grpc-service.ts";
@@ -49,7 +49,27 @@ export function createSchedulerService(parts: Omit<Parts, "database">, databases
   const handlers = forEachCall((projectId, signal) =>
     createHandlers({ ...parts, database: databases.of(projectId, signal) }, auditSlots),
   );
-  return nameCostlyReads(handlers);
+  return limitReads(handlers);
+}
+
+/** Returns the handlers. Those that may read much say READ_TOO_COSTLY when a statement takes too long. */
+function limitReads(handlers: Handlers): Handlers {
+  type Unary<I, O> = (request: I, context: CallContext) => Promise<O>;
+  const limited =
+    <I, O>(handle: Unary<I, O>): Unary<I, O> =>
+    (request, context) =>
+      limitCost(() => handle(request, context));
+  return {
+    ...handlers,
+    listJobs: limited(handlers.listJobs),
+    listFireTimes: limited(handlers.listFireTimes),
+    explainFireTime: limited(handlers.explainFireTime),
+    listCalendars: limited(handlers.listCalendars),
+    listRevisions: limited(handlers.listRevisions),
+    getRevision: limited(handlers.getRevision),
+    listOperations: limited(handlers.listOperations),
+    listZoneDataImpacts: limited(handlers.listZoneDataImpacts),
+  };
 }
 
 /** Makes handlers each of whose calls is answered by a handler that `make` makes for its project and caller. */
@@ -78,26 +98,6 @@ function createHandlers(parts: Parts, auditSlots: AuditSlots): Handlers {
     ...createCalendarHandlers(parts),
     ...createRevisionHandlers(parts, (written) => presentWithWarnings(parts, written)),
     ...createOperationHandlers(parts),
-  };
-}
-
-/** Returns the handlers, of which those that may read much name a read that takes too long. */
-function nameCostlyReads(handlers: Handlers): Handlers {
-  type Unary<I, O> = (request: I, context: CallContext) => Promise<O>;
-  const named =
-    <I, O>(handle: Unary<I, O>): Unary<I, O> =>
-    (request, context) =>
-      nameCostlyRead(() => handle(request, context));
-  return {
-    ...handlers,
-    listJobs: named(handlers.listJobs),
-    listFireTimes: named(handlers.listFireTimes),
-    explainFireTime: named(handlers.explainFireTime),
-    listCalendars: named(handlers.listCalendars),
-    listRevisions: named(handlers.listRevisions),
-    getRevision: named(handlers.getRevision),
-    listOperations: named(handlers.listOperations),
-    listZoneDataImpacts: named(handlers.listZoneDataImpacts),
   };
 }
 

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createPool, type Pool, type Queryable } from "../../db/pool.ts";
 import { TriggerState } from "../../gen/easycron/v1/trigger_pb.ts";
 import { ListTriggersRequestSchema } from "../../gen/easycron/v1/trigger_service_pb.ts";
-import { createGround, type Ground, type TestJob } from "../testing/ground.ts";
+import { createGround, type Ground, randomId, type TestJob } from "../testing/ground.ts";
 import { triggerLists } from "./list-triggers.sql.ts";
 import { listTriggers } from "./list-triggers.ts";
 import { toTriggerPageToken } from "./page-token.ts";
@@ -233,6 +233,17 @@ describe.each([
       const { page } = await list(meter, { state: TriggerState[name], jobs: [] });
       expect(page.triggers.map(({ state }) => state)).toEqual([name, name, name, name]);
       expect(page.nextPageToken).toBe("");
+    }
+  });
+
+  test("reads no more of each job, and returns smaller pages, when a hundred jobs have had the name", async () => {
+    const jobUids = [job.uid, ...Array.from({ length: 99 }, () => randomId("job"))];
+    for (const state of [TriggerState.UNSPECIFIED, TriggerState.SUCCEEDED]) {
+      const request = create(ListTriggersRequestSchema, { state, job: "any", pageSize: 500 });
+      const page = await listTriggers(meter, { projectId: job.projectId, request, jobUids }, never);
+      expect(page.triggers).toHaveLength(50);
+      expect(page.nextPageToken).not.toBe("");
+      for (const { buffers } of meter.takeReads()) expect(buffers).toBeLessThan(2_000);
     }
   });
 

@@ -63,11 +63,13 @@ const MAX_NOTES = 10_000;
 const LOCKED_PAUSE_MS = 25;
 /** For how long a job is tried that is locked. A turn or a change locks it for a much shorter time. */
 const LOCKED_LIMIT_MS = 10_000;
+/** How often failures in a row are reported. */
+const REPORT_EVERY_MS = 10_000;
 const FAILURE_PAUSE = { minMs: 50, maxMs: 2_000, jitter: 0.2 };
 
 /**
  * Makes a waker. It runs one statement at a time, 20 ms after the first end, for at most 500 jobs. A statement that
- * fails is reported as `trouble` and repeated after a pause that grows to 2 s.
+ * fails is repeated after a pause that grows to 2 s, and reported as `trouble`, at most every ten seconds.
  */
 export function createWaker(parts: WakerParts): Waker {
   const elapsedMs = parts.elapsedMs ?? (() => performance.now());
@@ -128,6 +130,7 @@ function start(state: WakerState): Promise<void> {
 async function wakeAll(state: WakerState): Promise<void> {
   const { events, random } = state.parts;
   let failures = 0;
+  let reportedMs = Number.NEGATIVE_INFINITY;
   while (state.notes.size > 0 && !state.gaveUp) {
     try {
       const locked = await wakeBatch(state);
@@ -137,7 +140,10 @@ async function wakeAll(state: WakerState): Promise<void> {
       if (locked > 0) await pause(LOCKED_PAUSE_MS);
     } catch (error) {
       failures += 1;
-      if (failures === 1) report(state, error);
+      if (failures === 1 || state.elapsedMs() - reportedMs >= REPORT_EVERY_MS) {
+        report(state, error);
+        reportedMs = state.elapsedMs();
+      }
       await pause(backoffMs({ attempt: failures, ...FAILURE_PAUSE, random }));
     }
   }

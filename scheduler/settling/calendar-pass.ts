@@ -1,3 +1,5 @@
+import { isItemFault as isFaultOfRow } from "../../db/item-fault.ts";
+import { isLockTimeout } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
 import { EasyCronError } from "../../mesh/errors.ts";
 import { takeApart } from "../../mesh/take-apart.ts";
@@ -49,7 +51,7 @@ export function beginPass(calendarUid: string): CalendarPass {
 }
 
 /**
- * Settles the next jobs of a pass in one transaction: at most 100, and for at most about 250 ms. Any number of processes
+ * Settles the next jobs of a pass in one transaction: at most 100, and for about 250 ms at most. Any number of processes
  * may have passes over one calendar: an advisory lock makes their steps one after the other, and each job records the
  * version that it is up to date with. So each job is settled once, and a pass that is interrupted goes on where it was.
  *
@@ -60,8 +62,7 @@ export async function stepPass(parts: SettleParts, pass: CalendarPass): Promise<
   const { calendarUid, after } = pass;
   const jobs = await parts.database.query(jobCalendarsBehind, [calendarUid, after.version, after.uid, BATCH]);
   if (jobs.length === 0) return endPass(parts, pass);
-  const endMs = performance.now() + BATCH_MS;
-  const work = (part: readonly BehindRow[]) => settleJobs(parts, calendarUid, part, endMs);
+  const work = (part: readonly BehindRow[]) => settleJobs(parts, calendarUid, part);
   const { results, failed } = await takeApart(jobs, work, { isItemFault });
   for (const { settled } of results) pass.settled += settled;
   if (results.some(({ isTaken }) => isTaken)) return "TAKEN";
@@ -89,8 +90,8 @@ function settleJobs(
   parts: SettleParts,
   calendarUid: string,
   jobs: readonly BehindRow[],
-  endMs: number,
 ): Promise<SettledJobs> {
+  const endMs = performance.now() + BATCH_MS;
   return parts.database.transaction(async (tx) => {
     const [lock] = await tx.query(calendarTryToSettle, [calendarUid]);
     if (lock?.taken !== true) return { isTaken: true, settled: 0, left: [] };
@@ -129,10 +130,7 @@ async function endPass(parts: SettleParts, { calendarUid, failed }: CalendarPass
  * locked, or has too long a backlog, does not.
  */
 export function isItemFault(error: unknown): boolean {
-  if (!(error instanceof EasyCronError) || error.reason !== "SERVICE_UNAVAILABLE") return true;
+  if (!(error instanceof EasyCronError)) return isFaultOfRow(error);
+  if (error.reason !== "SERVICE_UNAVAILABLE") return true;
   return error.metadata.service === "scheduler" || isLockTimeout(error);
-}
-
-function isLockTimeout({ cause }: EasyCronError): boolean {
-  return cause instanceof Error && "code" in cause && cause.code === "55P03";
 }

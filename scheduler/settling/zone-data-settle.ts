@@ -193,8 +193,7 @@ async function stepJobs(parts: SettleParts, pass: ReleasePass, afterUid: string)
   const page = await parts.database.query(jobsInZones, [pass.zones, pass.upToDate, afterUid, PAGE]);
   const affected = page.filter((job) => job.affected);
   const batch = affected.slice(0, BATCH);
-  const endMs = performance.now() + BATCH_MS;
-  const work = (part: readonly ZoneJobRow[]) => addJobRevisions(parts, pass, part, endMs);
+  const work = (part: readonly ZoneJobRow[]) => addJobRevisions(parts, pass, part);
   const { results, failed } = await takeApart(batch, work, { isItemFault });
   // What follows the first job that there was no time for comes again.
   const left = new Set(results.flatMap((part) => part.left));
@@ -222,8 +221,8 @@ function addJobRevisions(
   parts: SettleParts,
   pass: ReleasePass,
   jobs: readonly ZoneJobRow[],
-  endMs: number,
 ): Promise<ChangedJobs> {
+  const endMs = performance.now() + BATCH_MS;
   return parts.database.transaction(async (tx) => {
     const [lock] = await tx.query(zoneDataTryToSettle, [pass.row.version]);
     if (lock?.taken !== true) return { isTaken: true, settled: 0, left: [] };
