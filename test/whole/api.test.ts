@@ -239,8 +239,8 @@ describe("an error has the canonical code, a stable reason and the field that is
     [
       "a body too large",
       withJob({ payload: "x".repeat(1_200_000) }),
-      429,
-      "resource_exhausted",
+      400,
+      "invalid_argument",
       "REQUEST_TOO_LARGE",
       undefined,
     ],
