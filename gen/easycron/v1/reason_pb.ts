@@ -16,7 +16,7 @@ export const file_easycron_v1_reason: GenFile = /*@__PURE__*/
  * Every reason for which a call can fail. It travels as google.rpc.ErrorInfo.reason, without the prefix REASON_ and
  * with the domain "easycron". One table has the canonical code and the sentence of each (mesh/errors.ts).
  *
- * A request that is no call of a method has no reason and no details, as the Connect protocol demands. Its code is
+ * A request that is no call of a method has no reason and no details, as the Connect conformance suite demands. Its code is
  * UNIMPLEMENTED for an unknown method (HTTP 404), and UNKNOWN for a verb or a content type that the method does not
  * support (HTTP 405, 415). Its message says what is wrong.
  *
@@ -302,7 +302,7 @@ export const Reason = {
  * Every reason for which a call can fail. It travels as google.rpc.ErrorInfo.reason, without the prefix REASON_ and
  * with the domain "easycron". One table has the canonical code and the sentence of each (mesh/errors.ts).
  *
- * A request that is no call of a method has no reason and no details, as the Connect protocol demands. Its code is
+ * A request that is no call of a method has no reason and no details, as the Connect conformance suite demands. Its code is
  * UNIMPLEMENTED for an unknown method (HTTP 404), and UNKNOWN for a verb or a content type that the method does not
  * support (HTTP 405, 415). Its message says what is wrong.
  *
