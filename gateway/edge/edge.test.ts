@@ -206,6 +206,21 @@ describe("a malformed request", () => {
     expect([answer.status, answer.body]).toEqual([status, { code, message }]);
   });
 
+  test("because of HTTP/1.1 is told so by a method that needs HTTP/2, and the connection closes", async () => {
+    const { url } = await start({ hasReflection: true });
+    const path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+    const message = "This method sends and receives at the same time, which needs HTTP/2.";
+    const answer = await post(url + path, "", { "content-type": "application/connect+json" });
+    expect([answer.status, answer.headers.get("connection")]).toEqual([505, "close"]);
+    expect(answer.body).toEqual({ code: "unknown", message });
+    const web = await fetch(url + path, {
+      method: "POST",
+      headers: { "content-type": "application/grpc-web+proto" },
+    });
+    expect([web.status, web.headers.get("grpc-status")]).toEqual([200, "2"]);
+    expect(decodeURIComponent(web.headers.get("grpc-message") ?? "")).toBe(message);
+  });
+
   test.each([
     ["no Host", `POST ${GET_JOB} HTTP/1.0\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}`],
     [

@@ -16,24 +16,24 @@ const JSON_TYPE = "application/json; charset=utf-8";
 export interface Refusal {
   /** What is wrong, which value is wrong, and what to do. */
   readonly message: string;
-  readonly httpStatus: 400 | 404 | 405 | 415;
+  readonly httpStatus: 400 | 404 | 405 | 415 | 505;
   /** Further headers of the answer. */
   readonly headers?: Readonly<Record<string, string>>;
 }
 
 /**
- * Answers a request that is no call of a method, in the protocol of the caller. A status of 404, 405 or 415 says what
- * is wrong by itself. The Connect conformance suite demands the code that a client would derive from the status, and
- * no details. A status of 400 has REQUEST_MALFORMED with its details.
+ * Answers a request that is no call of a method, in the protocol of the caller. A status of 404, 405, 415 or 505
+ * says what is wrong by itself. The Connect conformance suite demands the code that a client would derive from the
+ * status, and no details. A status of 400 has REQUEST_MALFORMED with its details.
  */
 export function answerRefusal(request: NodeRequest, response: NodeResponse, refusal: Refusal): void {
+  for (const [name, value] of Object.entries(refusal.headers ?? {})) response.setHeader(name, value);
   const error = toError(refusal);
   const contentType = request.headers["content-type"] ?? "";
   if (contentType.startsWith("application/grpc")) {
     answerGrpc(response, error, contentType);
     return;
   }
-  for (const [name, value] of Object.entries(refusal.headers ?? {})) response.setHeader(name, value);
   response.setHeader("content-type", JSON_TYPE);
   response.statusCode = refusal.httpStatus;
   const body = JSON.stringify(toErrorJson(error));

@@ -65,6 +65,11 @@ async function handle(
 }
 
 function findRefusal(request: NodeRequest, handler: UniversalHandler): Refusal | undefined {
+  if (handler.method.methodKind === "bidi_streaming" && request.httpVersionMajor < 2) {
+    const message = "This method sends and receives at the same time, which needs HTTP/2.";
+    // A client that waits for answers while it sends would otherwise wait for ever.
+    return { message, httpStatus: 505, headers: { connection: "close" } };
+  }
   const method = request.method ?? "";
   const contentType = request.headers["content-type"] ?? "";
   // Only Connect has calls by GET.

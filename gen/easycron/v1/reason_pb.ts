@@ -241,8 +241,7 @@ export const Reason = {
   FIRE_TIME_DECIDED: 63,
 
   /**
-   * INVALID_ARGUMENT: the request is larger than the server accepts. The message has the limit. The same request is
-   * refused again, so do not repeat it.
+   * INVALID_ARGUMENT: the request is larger than the server accepts. The message has the limit.
    *
    * @generated from enum value: REASON_REQUEST_TOO_LARGE = 70;
    */
