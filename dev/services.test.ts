@@ -62,6 +62,13 @@ describe("the processes of the services", () => {
     });
   });
 
+  test("of the gateway has reflection, unless a user sets it off", async () => {
+    expect(envOf(await settingsFor(), "gateway").EASYCRON_GATEWAY_REFLECTION).toBe("on");
+    const gateway = { EASYCRON_GATEWAY_REFLECTION: "off" };
+    const settings = await settingsFor({ serviceEnv: { ...none, gateway } });
+    expect(envOf(settings, "gateway").EASYCRON_GATEWAY_REFLECTION).toBe("off");
+  });
+
   test("of the data plane get no variable of the control plane, whatever npm start got", async () => {
     const own = {
       PATH: "/bin",

@@ -55,6 +55,12 @@ const INHERITED = [
   "NODE_EXTRA_CA_CERTS",
 ];
 
+/** Settings whose defaults are different here. A user may change them. */
+const OWN_DEFAULTS: Readonly<Partial<Record<ServiceName, Record<string, string>>>> = {
+  // Tools such as grpcurl then need no files of ours.
+  gateway: { EASYCRON_GATEWAY_REFLECTION: "on" },
+};
+
 /** Returns the whole environment of one process. The plugins service gets no secret of the control plane. */
 export function environmentOf(
   { service, port }: ServiceInstance,
@@ -99,6 +105,7 @@ export function environmentOf(
     TZ: "UTC",
     EASYCRON_PARENT_WATCH: "1",
     EASYCRON_LOG_LEVEL: config.logLevel,
+    ...OWN_DEFAULTS[service],
     ...config.serviceEnv[service],
     ...special[service],
   };

@@ -49,6 +49,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
     clock: systemClock,
     operatorKeyHash: config.operatorKeyHash,
     allow: config.egressAllow,
+    hasReflection: config.reflection === "on",
     shutdownSignal: closing.signal,
   });
   const server = createOnePort(listener, LIMITS);

@@ -1,3 +1,4 @@
+import type { DescService } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import { ApiKeyService } from "../gen/easycron/v1/api_key_service_pb.ts";
 import { CalendarService } from "../gen/easycron/v1/calendar_service_pb.ts";
@@ -10,6 +11,7 @@ import { SigningKeyService } from "../gen/easycron/v1/signing_key_service_pb.ts"
 import { SystemService } from "../gen/easycron/v1/system_service_pb.ts";
 import { TriggerService } from "../gen/easycron/v1/trigger_service_pb.ts";
 import { Health } from "../gen/grpc/health/v1/health_pb.ts";
+import { ServerReflection } from "../gen/grpc/reflection/v1/reflection_pb.ts";
 import { failure } from "../mesh/errors.ts";
 import type { HealthState } from "../mesh/grpc-health.ts";
 import type { Logger } from "../mesh/logger.ts";
@@ -30,6 +32,7 @@ import { createJobService, type JobServiceParts } from "./services/job-service.t
 import { createLedgerService } from "./services/ledger-service.ts";
 import { createOperationService } from "./services/operation-service.ts";
 import { createProjectService, type OwnParts } from "./services/project-service.ts";
+import { createReflectionService } from "./services/reflection-service.ts";
 import { createScheduleService } from "./services/schedule-service.ts";
 import { createSigningKeyService } from "./services/signing-key-service.ts";
 import { createSystemService, MAX_REQUEST_BYTES } from "./services/system-service.ts";
@@ -39,6 +42,8 @@ import { createTriggerService, type TriggerServiceParts } from "./services/trigg
 export interface PublicApiParts extends AuthenticateParts, OwnParts, JobServiceParts, TriggerServiceParts {
   readonly health: HealthState;
   readonly logger: Logger;
+  /** Whether everybody may ask which services there are, and for the files that define them. */
+  readonly hasReflection: boolean;
   /** Ends streams that would otherwise never end. */
   readonly shutdownSignal: AbortSignal;
 }
@@ -70,10 +75,13 @@ export function createPublicApi(parts: PublicApiParts): NodeListener {
     [SystemService, createSystemService(scheduler)],
     [Health, createHealthService(health, parts.shutdownSignal)],
   ] as const;
-  for (const [service] of implementations) health.addService(service.typeName);
+  const services: DescService[] = implementations.map(([service]) => service);
+  if (parts.hasReflection) services.push(ServerReflection);
+  for (const { typeName } of services) health.addService(typeName);
   return createRpcListener({
     routes: (router) => {
       for (const [service, implementation] of implementations) router.service(service, implementation);
+      if (parts.hasReflection) router.service(ServerReflection, createReflectionService(services));
     },
     requestGate: createRequestGate(parts),
     interceptors: [createErrorsInterceptor(logger), traceInterceptor, createValidateInterceptor()],

@@ -133,8 +133,9 @@ export const REASONS: Readonly<Record<ReasonName, ReasonRow>> = {
     code: Code.FAILED_PRECONDITION,
     sentence: 'The fire time {time} of the job "{job}" can no longer be skipped: {problem}',
   },
+  // Not RESOURCE_EXHAUSTED, which is HTTP 429: libraries repeat such a request.
   REQUEST_TOO_LARGE: {
-    code: Code.RESOURCE_EXHAUSTED,
+    code: Code.INVALID_ARGUMENT,
     sentence: "The request is too large; send at most {maxBytes} bytes.",
   },
   READ_TOO_COSTLY: {

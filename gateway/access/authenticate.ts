@@ -5,6 +5,7 @@ import { ApiKeyService } from "../../gen/easycron/v1/api_key_service_pb.ts";
 import { ProjectService } from "../../gen/easycron/v1/project_service_pb.ts";
 import { SystemService } from "../../gen/easycron/v1/system_service_pb.ts";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
+import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
 import { failure } from "../../mesh/errors.ts";
 import { hashSecret } from "./api-key-secret.ts";
 import { apiKeyByHash } from "./api-keys.sql.ts";
@@ -17,7 +18,7 @@ export interface AuthenticateParts {
   readonly operatorKeyHash: Buffer;
 }
 
-const OPEN_TO_ALL: readonly string[] = [Health.typeName];
+const OPEN_TO_ALL: readonly string[] = [Health.typeName, ServerReflection.typeName];
 const FOR_THE_OPERATOR: readonly string[] = [ProjectService.typeName, ApiKeyService.typeName];
 const FOR_EVERY_KEY: readonly string[] = [SystemService.typeName];
 const MAX_SECRET_LENGTH = 256;
@@ -26,7 +27,7 @@ const MAX_SECRET_LENGTH = 256;
  * Identifies the caller from the header `Authorization: Bearer <API key>`, and checks that the key may call the
  * service.
  *
- * - Health checks need no key.
+ * - Health checks and reflection need no key.
  * - SystemService accepts any valid key.
  * - ProjectService and ApiKeyService accept the operator's key only.
  * - All other services accept a project's key only.

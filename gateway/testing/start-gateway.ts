@@ -27,6 +27,8 @@ export interface StartOptions {
   readonly scheduler?: Partial<Scheduler>;
   readonly dispatcher?: Partial<Dispatcher>;
   readonly limits?: Partial<OnePortOptions>;
+  /** Default false. */
+  readonly hasReflection?: boolean;
   /** Answers a statement; undefined leaves it to the default. */
   readonly answer?: (name: string, values: readonly unknown[]) => readonly object[] | undefined;
 }
@@ -73,6 +75,7 @@ export async function startGateway(options: StartOptions = {}): Promise<StartedG
     clock: { now: () => Date.UTC(2026, 0, 1) },
     operatorKeyHash: hashSecret(OPERATOR_KEY),
     allow: parseAllowList(""),
+    hasReflection: options.hasReflection ?? false,
     shutdownSignal: closing.signal,
   });
   const server = createOnePort(listener, { ...LIMITS, ...options.limits });

@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -96,6 +97,12 @@ describe("a job is created, read, listed, paused and deleted", () => {
     expect(await call("DeleteJob", { name })).toMatchObject({ status: 0 });
     expect((await call("GetJob", { name })).status).toBe(5);
   });
+});
+
+test("a tool learns the methods by reflection, without our proto files and without a key", async () => {
+  const args = ["curl", "--protocol", "grpc", "--http2-prior-knowledge", "--list-methods", mesh.url];
+  const { stdout } = await promisify(execFile)(join(root, "node_modules/.bin/buf"), args, { cwd: tmpdir() });
+  expect(stdout.split("\n")).toContain("easycron.v1.JobService/CreateJob");
 });
 
 test("creating, updating and previewing a job answer with warnings, which refuse nothing", async () => {
@@ -239,8 +246,8 @@ describe("an error has the canonical code, a stable reason and the field that is
     [
       "a body too large",
       withJob({ payload: "x".repeat(1_200_000) }),
-      429,
-      "resource_exhausted",
+      400,
+      "invalid_argument",
       "REQUEST_TOO_LARGE",
       undefined,
     ],

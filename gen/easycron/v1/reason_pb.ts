@@ -16,6 +16,10 @@ export const file_easycron_v1_reason: GenFile = /*@__PURE__*/
  * Every reason for which a call can fail. It travels as google.rpc.ErrorInfo.reason, without the prefix REASON_ and
  * with the domain "easycron". One table has the canonical code and the sentence of each (mesh/errors.ts).
  *
+ * A request that is no call of a method has no reason and no details, as the Connect conformance suite demands. Its code is
+ * UNIMPLEMENTED for an unknown method (HTTP 404), and UNKNOWN for a verb or a content type that the method does not
+ * support (HTTP 405, 415). Its message says what is wrong.
+ *
  * @generated from enum easycron.v1.Reason
  */
 export const Reason = {
@@ -237,7 +241,7 @@ export const Reason = {
   FIRE_TIME_DECIDED: 63,
 
   /**
-   * RESOURCE_EXHAUSTED: the request is larger than the server accepts.
+   * INVALID_ARGUMENT: the request is larger than the server accepts. The message has the limit.
    *
    * @generated from enum value: REASON_REQUEST_TOO_LARGE = 70;
    */
@@ -258,7 +262,7 @@ export const Reason = {
   TOO_MANY_CALLS: 72,
 
   /**
-   * UNIMPLEMENTED: the server has no such method, or does not support it yet.
+   * UNIMPLEMENTED: the server does not support the call, for example its compression.
    *
    * @generated from enum value: REASON_METHOD_UNIMPLEMENTED = 80;
    */
@@ -296,6 +300,10 @@ export const Reason = {
 /**
  * Every reason for which a call can fail. It travels as google.rpc.ErrorInfo.reason, without the prefix REASON_ and
  * with the domain "easycron". One table has the canonical code and the sentence of each (mesh/errors.ts).
+ *
+ * A request that is no call of a method has no reason and no details, as the Connect conformance suite demands. Its code is
+ * UNIMPLEMENTED for an unknown method (HTTP 404), and UNKNOWN for a verb or a content type that the method does not
+ * support (HTTP 405, 415). Its message says what is wrong.
  *
  * @generated from enum easycron.v1.Reason
  */
