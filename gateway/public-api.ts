@@ -12,6 +12,7 @@ import { TriggerService } from "../gen/easycron/v1/trigger_service_pb.ts";
 import { Health } from "../gen/grpc/health/v1/health_pb.ts";
 import { failure } from "../mesh/errors.ts";
 import type { HealthState } from "../mesh/grpc-health.ts";
+import { toLoggedError } from "../mesh/logged-error.ts";
 import type { Logger } from "../mesh/logger.ts";
 import { type AuthenticateParts, authenticate } from "./access/authenticate.ts";
 import { callerKey } from "./access/caller.ts";
@@ -95,7 +96,7 @@ function createRequestGate(parts: PublicApiParts): (context: HandlerContext) => 
       context.values.set(callerKey, await authenticate(parts, context));
       if (context.signal.aborted) throw failure("DEADLINE_EXCEEDED");
     } catch (error) {
-      throw toConnectError(error);
+      throw toConnectError(toLoggedError(error, parts.logger, context.method.name));
     }
   };
 }
