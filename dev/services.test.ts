@@ -51,6 +51,7 @@ describe("the processes of the services", () => {
       EASYCRON_SCHEDULER_ADDRESSES: at("scheduler"),
       EASYCRON_DISPATCHER_ADDRESSES: at("dispatcher"),
       EASYCRON_PARENT_WATCH: "1",
+      EASYCRON_GATEWAY_API_KEYS: "test",
       DATABASE_URL: `postgres://easycron_gateway:${keys.passwords.gateway}@127.0.0.1:5432/easycron`,
     });
     expect(envOf(settings, "scheduler")).toMatchObject({

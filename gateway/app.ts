@@ -48,6 +48,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
     logger,
     clock: systemClock,
     operatorKeyHash: config.operatorKeyHash,
+    keyKind: config.keyKind,
     allow: config.egressAllow,
     hasReflection: config.reflection === "on",
     shutdownSignal: closing.signal,

@@ -34,6 +34,8 @@ const spec = {
   ),
   /** Whether callers may ask for the services and their definitions, without a key. */
   reflection: oneOf("EASYCRON_GATEWAY_REFLECTION", ["on", "off"], { default: "off" }),
+  /** Which API keys this gateway creates: ec_live_… or ec_test_…. It accepts both. */
+  keyKind: oneOf("EASYCRON_GATEWAY_API_KEYS", ["live", "test"], { default: "live" }),
   /** Address ranges that webhooks may call although they are not public. */
   egressAllow: parsed("EASYCRON_EGRESS_ALLOW", "address ranges such as 127.0.0.0/8,::1/128", parseAllowList, {
     default: [],

@@ -14,18 +14,21 @@ import { Health } from "../gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "../gen/grpc/reflection/v1/reflection_pb.ts";
 import { failure } from "../mesh/errors.ts";
 import type { HealthState } from "../mesh/grpc-health.ts";
+import { toLoggedError } from "../mesh/logged-error.ts";
 import type { Logger } from "../mesh/logger.ts";
 import { type AuthenticateParts, authenticate } from "./access/authenticate.ts";
-import { callerKey } from "./access/caller.ts";
+import { callerKey, identifiedMsKey } from "./access/caller.ts";
+import { createKeyUses } from "./access/key-uses.ts";
 import { detailTypes, toConnectError } from "./edge/connect-error.ts";
 import type { NodeListener } from "./edge/drain-unread.ts";
 import { nameErrorsOf } from "./edge/name-error.ts";
 import { rememberingDecoder } from "./edge/request-text.ts";
 import { createRpcListener } from "./edge/rpc-listener.ts";
+import { createAccessInterceptor } from "./interceptors/access.ts";
 import { createErrorsInterceptor } from "./interceptors/errors.ts";
 import { traceInterceptor } from "./interceptors/trace.ts";
 import { createValidateInterceptor } from "./interceptors/validate.ts";
-import { createApiKeyService } from "./services/api-key-service.ts";
+import { type ApiKeyServiceParts, createApiKeyService } from "./services/api-key-service.ts";
 import { createCalendarService } from "./services/calendar-service.ts";
 import { createHealthService } from "./services/health-service.ts";
 import { createJobService, type JobServiceParts } from "./services/job-service.ts";
@@ -39,7 +42,12 @@ import { createSystemService, MAX_REQUEST_BYTES } from "./services/system-servic
 import { createTriggerService, type TriggerServiceParts } from "./services/trigger-service.ts";
 
 /** What the public API needs. */
-export interface PublicApiParts extends AuthenticateParts, OwnParts, JobServiceParts, TriggerServiceParts {
+export interface PublicApiParts
+  extends Omit<AuthenticateParts, "uses">,
+    OwnParts,
+    ApiKeyServiceParts,
+    JobServiceParts,
+    TriggerServiceParts {
   readonly health: HealthState;
   readonly logger: Logger;
   /** Whether everybody may ask which services there are, and for the files that define them. */
@@ -62,6 +70,7 @@ const JSON_OPTIONS = {
 /** Creates the listener that serves every public method over gRPC, gRPC-Web and Connect. */
 export function createPublicApi(parts: PublicApiParts): NodeListener {
   const { health, logger, scheduler, dispatcher } = parts;
+  const access = { ...parts, uses: createKeyUses(parts) };
   const implementations = [
     [JobService, createJobService(parts)],
     [ScheduleService, createScheduleService(scheduler)],
@@ -83,8 +92,13 @@ export function createPublicApi(parts: PublicApiParts): NodeListener {
       for (const [service, implementation] of implementations) router.service(service, implementation);
       if (parts.hasReflection) router.service(ServerReflection, createReflectionService(services));
     },
-    requestGate: createRequestGate(parts),
-    interceptors: [createErrorsInterceptor(logger), traceInterceptor, createValidateInterceptor()],
+    requestGate: createRequestGate(access),
+    interceptors: [
+      createErrorsInterceptor(logger),
+      traceInterceptor,
+      createAccessInterceptor(access),
+      createValidateInterceptor(),
+    ],
     readMaxBytes: MAX_REQUEST_BYTES,
     maxTimeoutMs: MAX_DEADLINE_MS,
     maxDeadlineMs: MAX_DEADLINE_MS,
@@ -96,14 +110,17 @@ export function createPublicApi(parts: PublicApiParts): NodeListener {
 /**
  * Creates the check that runs on a call's headers before its body is read: who calls, and whether that is allowed.
  */
-function createRequestGate(parts: PublicApiParts): (context: HandlerContext) => Promise<void> {
+function createRequestGate(
+  parts: PublicApiParts & AuthenticateParts,
+): (context: HandlerContext) => Promise<void> {
   return async (context) => {
     nameErrorsOf(context, { logger: parts.logger, maxBytes: MAX_REQUEST_BYTES });
     try {
+      context.values.set(identifiedMsKey, parts.clock.now());
       context.values.set(callerKey, await authenticate(parts, context));
       if (context.signal.aborted) throw failure("DEADLINE_EXCEEDED");
     } catch (error) {
-      throw toConnectError(error);
+      throw toConnectError(toLoggedError(error, parts.logger, context.method.name));
     }
   };
 }

@@ -362,3 +362,61 @@ describe("another project's data looks as if it never existed", () => {
     expect(answer).toMatchObject({ status: 403, body: { code: "permission_denied" } });
   });
 });
+
+describe("API keys", () => {
+  let project: string;
+  let operator: EasyCron;
+
+  beforeAll(async () => {
+    operator = new EasyCron({ url: mesh.url, apiKey: mesh.operatorKey });
+    const created = await operator.projects.createProject({ project: { displayName: "keys" } });
+    project = created.project?.id ?? "";
+  });
+
+  test("of a local product say so", () => {
+    for (const key of [mesh.apiKey, otherKey]) expect(key).toMatch(/^ec_test_[0-9A-Za-z]{43}$/);
+  });
+
+  test("are created, listed, rotated and revoked with the SDK", async () => {
+    const { apiKey, secret } = await operator.apiKeys.createApiKey({ project });
+    const id = apiKey?.id ?? "";
+    const rotated = await operator.apiKeys.rotateApiKey({ id });
+    expect((await post("JobService/ListJobs", {}, secret)).status).toBe(200);
+    const { apiKeys } = await operator.apiKeys.listApiKeys({ project });
+    expect(apiKeys.map((key) => key.secretPrefix).sort()).toEqual(
+      [secret, rotated.secret].map((each) => each.slice(0, 12)).sort(),
+    );
+    await operator.apiKeys.revokeApiKey({ id });
+    const revoked = new EasyCron({ url: mesh.url, apiKey: secret });
+    await expect(revoked.jobs.listJobs({})).rejects.toMatchObject({
+      code: "UNAUTHENTICATED",
+      reason: "API_KEY_INVALID",
+      message: expect.stringContaining(`${id} was revoked at `),
+    });
+    expect((await post("JobService/ListJobs", {}, rotated.secret)).status).toBe(200);
+  });
+
+  test("are rotated and revoked over gRPC and as JSON", async () => {
+    const { apiKey } = await operator.apiKeys.createApiKey({ project });
+    const request = { id: apiKey?.id ?? "" };
+    const rotated = await bufCurl(
+      "grpc",
+      "ApiKeyService/RotateApiKey",
+      { ...request, overlap: "3600s" },
+      mesh.operatorKey,
+    );
+    expect(rotated).toMatchObject({
+      status: 0,
+      body: { secret: expect.stringMatching(/^ec_test_/), oldApiKey: { ...request } },
+    });
+    const revoked = await post("ApiKeyService/RevokeApiKey", request, mesh.operatorKey);
+    expect(revoked).toMatchObject({
+      status: 200,
+      body: { apiKey: { ...request, revokeTime: expect.any(String), expireTime: expect.any(String) } },
+    });
+    expect(await post("ApiKeyService/RotateApiKey", request, mesh.operatorKey)).toMatchObject({
+      status: 400,
+      body: { code: "failed_precondition" },
+    });
+  });
+});
