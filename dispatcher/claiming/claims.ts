@@ -157,7 +157,8 @@ export async function giveUpTriggers(
 
 /**
  * Undoes the claims of attempts that were not sent, and gives up the ownership of their triggers, so that any
- * dispatcher can take them. All attempts must have the same number. Leaves out triggers whose row is locked.
+ * dispatcher can take them. All attempts must have the same number. Leaves out triggers whose row is locked, and those
+ * for which PostgreSQL refuses the statement.
  */
 export async function unclaimTriggers(
   database: Database,
@@ -165,7 +166,9 @@ export async function unclaimTriggers(
   instance: string,
 ): Promise<void> {
   const number = (triggers[0]?.attemptCount ?? 0) + 1;
-  await database.query(triggerUnclaim, [...toNames(triggers), number, instance]);
+  const unclaim = (part: readonly HeldTrigger[]) =>
+    database.query(triggerUnclaim, [...toNames(part), number, instance]);
+  await takeApart(triggers, unclaim, { isItemFault });
 }
 
 /** Groups triggers by the number of attempts started. Claiming and unclaiming take one such group at a time. */
