@@ -1,7 +1,14 @@
-import type { Queryable } from "../../db/pool.ts";
+import type { Queryable, SqlValue } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
 import type { TurnRow } from "../job/job.ts";
-import { jobClaimDue, jobClaimSetAside, jobClaimThese } from "../job/jobs.sql.ts";
+import {
+  jobClaimDue,
+  jobClaimSetAside,
+  jobClaimThese,
+  jobListDue,
+  jobListSetAside,
+  type ListedJob,
+} from "../job/jobs.sql.ts";
 
 /**
  * Which jobs a pass claims. Times are epoch milliseconds.
@@ -33,13 +40,31 @@ export const SET_ASIDE_CLAIM_LIMIT = 10;
  * jobs of the projects `busyProjects`.
  */
 export function claimJobs(tx: Queryable, claim: Claim, busyProjects: readonly string[]): Promise<TurnRow[]> {
-  const until = toSqlTime(claim.untilMs);
-  if (claim.kind === "SET_ASIDE") return tx.query(jobClaimSetAside, [until, claim.maxJobs]);
-  const after = claim.afterMs === null ? "-infinity" : toSqlTime(claim.afterMs);
-  return tx.query(jobClaimDue, [until, claim.maxJobs, after, claim.isLate ? busyProjects : []]);
+  return claim.kind === "SET_ASIDE"
+    ? tx.query(jobClaimSetAside, setAsideValues(claim))
+    : tx.query(jobClaimDue, dueValues(claim, busyProjects));
 }
 
-/** Claims again those jobs of an earlier claim, whose transaction has failed, that are still to be looked at. */
-export function claimAgain(tx: Queryable, claim: Claim, rows: readonly TurnRow[]): Promise<TurnRow[]> {
-  return tx.query(jobClaimThese, [toSqlTime(claim.untilMs), rows.map(({ uid }) => uid)]);
+/** Lists the jobs that `claimJobs` would claim. To be called when a claim fails because of one of them. */
+export function listJobs(on: Queryable, claim: Claim, busyProjects: readonly string[]): Promise<ListedJob[]> {
+  return claim.kind === "SET_ASIDE"
+    ? on.query(jobListSetAside, setAsideValues(claim))
+    : on.query(jobListDue, dueValues(claim, busyProjects));
+}
+
+function setAsideValues({ untilMs, maxJobs }: Claim): SqlValue[] {
+  return [toSqlTime(untilMs), maxJobs];
+}
+
+function dueValues(
+  { untilMs, maxJobs, afterMs, isLate }: Claim & { readonly kind: "DUE" },
+  busyProjects: readonly string[],
+): SqlValue[] {
+  const after = afterMs === null ? "-infinity" : toSqlTime(afterMs);
+  return [toSqlTime(untilMs), maxJobs, after, isLate ? busyProjects : []];
+}
+
+/** Claims those of some jobs that are still to be looked at. */
+export function claimAgain(tx: Queryable, claim: Claim, jobs: readonly ListedJob[]): Promise<TurnRow[]> {
+  return tx.query(jobClaimThese, [toSqlTime(claim.untilMs), jobs.map(({ uid }) => uid)]);
 }

@@ -3,12 +3,13 @@ import { failure } from "../../mesh/errors.ts";
 import { takeApart } from "../../mesh/take-apart.ts";
 import type { TriggerEventInit } from "../job/chain.ts";
 import { checkTurnRow, type TurnRow } from "../job/job.ts";
+import type { ListedJob } from "../job/jobs.sql.ts";
 import type { ScheduleCache } from "../job/schedule-cache.ts";
 import { missedOf, type SkipRange } from "../job/verdict.ts";
 import { isItemFault, putBack, type SetAside, setAside, type Trouble } from "../set-aside/set-aside.ts";
 import type { ZoneData } from "../zones/zone-data.ts";
 import { trySpreadCatchup } from "./catchup.ts";
-import { type Claim, claimAgain, claimJobs } from "./claim.ts";
+import { type Claim, claimAgain, claimJobs, listJobs } from "./claim.ts";
 import { type DecidedTurn, decideTurns } from "./decide-turns.ts";
 import type { HandOver, RefusedEvent } from "./hand-over.ts";
 import { resumeDue } from "./resume-due.ts";
@@ -68,17 +69,22 @@ const FAILURES_LIMIT = 25;
  * for halves of the claimed jobs, until the jobs that fail alone are found.
  */
 export async function runPass(state: PassState, nowMs: number, claim: Claim): Promise<PassResult> {
-  let claimed: readonly TurnRow[] = [];
+  const busyProjects = [...state.busyProjects.keys()];
+  let claimed: readonly ListedJob[] = [];
   try {
     return await runOnce(state, nowMs, claim, async (tx) => {
-      claimed = await claimJobs(tx, claim, [...state.busyProjects.keys()]);
-      return claimed;
+      const rows = await claimJobs(tx, claim, busyProjects);
+      claimed = rows;
+      return rows;
     });
   } catch (error) {
-    if (!isItemFault(error) || claimed.length === 0) throw error;
+    if (!isItemFault(error)) throw error;
+    // The claim itself may have failed, because of a row that cannot be read.
+    if (claimed.length === 0) claimed = await listJobs(state.parts.database, claim, busyProjects);
+    if (claimed.length === 0) throw error;
   }
   let failures = 0;
-  const again = async (rows: readonly TurnRow[]): Promise<PassResult> => {
+  const again = async (rows: readonly ListedJob[]): Promise<PassResult> => {
     if (failures >= FAILURES_LIMIT) return { events: 0, more: true };
     try {
       return await runOnce(state, nowMs, claim, (tx) => claimAgain(tx, claim, rows));
@@ -218,7 +224,7 @@ async function send(
   }
 }
 
-function toTrouble(row: TurnRow, problem: string, error: unknown): Trouble {
+function toTrouble(row: ListedJob, problem: string, error: unknown): Trouble {
   return { id: row.uid, projectId: row.project_id, problem, error };
 }
 
