@@ -110,14 +110,19 @@ async function readUnclaimed(
   triggers: readonly HeldTrigger[],
   { instance }: ClaimedBy,
 ): Promise<[string, number][]> {
-  const starts = `{${triggers.map((trigger) => `"${trigger.id}":"${toForm(trigger)}/${trigger.attemptCount}"`).join(",")}}`;
-  const rows = await database.query(triggerReadUnclaimed, [...toNames(triggers), instance, starts]);
+  const values = [...toNames(triggers), instance, toStarts(triggers)];
+  const rows = await database.query(triggerReadUnclaimed, values);
   return rows.map(({ id, due_time }) => [id, due_time]);
 }
 
 /** Writes a JSON object with the revision, seq and attempt base of each trigger. */
 function toForms(triggers: readonly HeldTrigger[]): string {
   return `{${triggers.map((trigger) => `"${trigger.id}":"${toForm(trigger)}"`).join(",")}}`;
+}
+
+/** Writes the same with the number of attempts besides. */
+function toStarts(triggers: readonly HeldTrigger[]): string {
+  return `{${triggers.map((trigger) => `"${trigger.id}":"${toForm(trigger)}/${trigger.attemptCount}"`).join(",")}}`;
 }
 
 function toForm({ revision, seq, attemptBase }: HeldTrigger): string {
@@ -129,7 +134,7 @@ async function exhaustPart(
   triggers: readonly HeldTrigger[],
   { instance, nowMs }: ClaimedBy,
 ): Promise<string[]> {
-  const values = [...toNames(triggers), toSqlTime(nowMs), instance, toForms(triggers)];
+  const values = [...toNames(triggers), toSqlTime(nowMs), instance, toStarts(triggers)];
   const rows = await database.query(triggerExhaust, values);
   return rows.map(({ id }) => id);
 }

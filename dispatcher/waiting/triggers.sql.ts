@@ -172,32 +172,40 @@ export const triggerClaim = statement<{ id: string }>(
 );
 
 /**
+ * Whether the next attempt of a trigger may still start: it has the revision, seq, attempt base and number of attempts that
+ * the parameter `starts` names for its id. An attempt that an earlier claim has recorded, whose answer was lost, is not
+ * counted.
+ */
+const mayStart = (starts: string) => `t.state in ('PENDING', 'RUNNING', 'RETRYING')
+      and ${starts}::jsonb ->> t.id = t.revision || '/' || t.seq || '/' || t.attempt_base || '/' ||
+            case when t.state = 'RUNNING' then t.attempt_count - 1 else t.attempt_count end`;
+
+/**
  * Reads those of the triggers $1 (nominal times from $2 to $3) that instance $4 still owns and whose next attempt may
- * still start: they have the revision, seq, attempt base and number of attempts that $5 names for their id. An attempt
- * that an earlier claim has recorded, whose answer was lost, is not counted. Does not wait for locks. To be called for
- * what `triggerClaim` or `triggerExhaust` has left out.
+ * still start (`mayStart`, with $5). Does not wait for locks. To be called for what `triggerClaim` or `triggerExhaust` has
+ * left out.
  */
 export const triggerReadUnclaimed = statement<{ id: string; due_time: number }>(
   "triggerReadUnclaimed",
   `select t.id, t.due_time from dispatcher.triggers t
-    where t.id = any ($1::text[]) and t.fire_time between $2 and $3 and t.owner = $4
-      and t.state in ('PENDING', 'RUNNING', 'RETRYING')
-      and $5::jsonb ->> t.id = t.revision || '/' || t.seq || '/' || t.attempt_base || '/' ||
-            case when t.state = 'RUNNING' then t.attempt_count - 1 else t.attempt_count end`,
+    where t.id = any ($1::text[]) and t.fire_time between $2 and $3 and t.owner = $4 and ${mayStart("$5")}`,
 );
 
 /**
- * Ends the triggers $1 (nominal times from $2 to $3) that instance $5 owns as EXHAUSTED at $4, without an attempt.
- * Changes only triggers that have the revision, seq and attempt base that $6 names for their id, and no row that another
- * transaction has locked.
+ * Ends the triggers $1 (nominal times from $2 to $3) that instance $5 owns as EXHAUSTED at $4, without an attempt, or as
+ * CANCELLED those that are no longer wanted.
+ * Changes only triggers whose next attempt might still start (`mayStart`, with $6), and no row that another transaction has
+ * locked. An attempt that an earlier claim has recorded, whose answer was lost, was not sent and is removed.
  */
 export const triggerExhaust = statement<{ id: string }>(
   "triggerExhaust",
   `${FREE}
    update dispatcher.triggers t
-      set state = 'EXHAUSTED', end_time = $4, owner = null
-    where ${IS_FREE} and t.owner = $5 and t.state in ('PENDING', 'RETRYING')
-      and $6::jsonb ->> t.id = t.revision || '/' || t.seq || '/' || t.attempt_base
+      set state = case when t.cancel_time is null then 'EXHAUSTED' else 'CANCELLED' end, end_time = $4, owner = null,
+          attempt_count = case when t.state = 'RUNNING' then t.attempt_count - 1 else t.attempt_count end,
+          start_time = case when t.state = 'RUNNING' and t.attempt_count = t.attempt_base + 1 then null
+                            else t.start_time end
+    where ${IS_FREE} and t.owner = $5 and ${mayStart("$6")}
    returning t.id`,
 );
 
