@@ -19,6 +19,7 @@ import { type Loops, startLoops } from "./loops.ts";
 import { attemptsFor, readLimits } from "./open-files.ts";
 import { createPipeline, type Pipeline } from "./pipeline.ts";
 import { createPools, type Pools } from "./pools.ts";
+import { createLeftOut } from "./recovery/left-out.ts";
 import { type RecoveryParts, releaseAll } from "./recovery/recovery.ts";
 import { createSetAside } from "./set-aside/set-aside.ts";
 import { createMasterKey } from "./signing-keys/sealed-secret.ts";
@@ -82,7 +83,9 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const pipeline = createPipeline({ ...shared, ...databases, attempt, limits });
   const health = { isClosing: false, isStalled: false };
   const mayTake = () => !health.isClosing;
-  const recovery = { ...shared, database: pools.upkeep, hold: pipeline.hold, mayTake, onEnded: waker.ended };
+  const leftOut = createLeftOut({ clock, setAside });
+  const taking = { hold: pipeline.hold, mayTake, leftOut, onEnded: waker.ended };
+  const recovery = { ...shared, ...taking, database: pools.upkeep };
   const server = createGrpcServer({ logger });
   const showHealth = () => server.setServing(lease.isValid() && !health.isStalled && !health.isClosing);
   const renewLease = async () => {
