@@ -11,6 +11,7 @@ import { spreadCatchup } from "./catchup.ts";
 import { type Claim, claimAgain, claimJobs } from "./claim.ts";
 import { type DecidedTurn, decideTurns } from "./decide-turns.ts";
 import type { HandOver, RefusedEvent } from "./hand-over.ts";
+import type { PassSize } from "./pass-size.ts";
 import { resumeDue } from "./resume-due.ts";
 import { writeTurns } from "./write-turns.ts";
 
@@ -38,6 +39,7 @@ export interface PassState {
    * be out of date, because another scheduler took the job. This costs one needless look.
    */
   readonly exactWakes: Map<string, number>;
+  readonly size: PassSize;
 }
 
 /** What a pass did. */
@@ -106,7 +108,7 @@ async function runOnce(
 ): Promise<PassResult> {
   const { parts, exactWakes } = state;
   const done = await parts.database.transaction(async (tx) =>
-    takeTurns(parts, nowMs, claim, tx, await claimRows(tx)),
+    takeTurns(state, nowMs, claim, tx, await claimRows(tx)),
   );
   for (const { row, turn, isExact } of done.written) {
     if (isExact && turn.wakeMs !== null) exactWakes.set(row.uid, turn.wakeMs);
@@ -117,12 +119,13 @@ async function runOnce(
 }
 
 async function takeTurns(
-  parts: PassParts,
+  state: PassState,
   nowMs: number,
   claim: Claim,
   tx: Queryable,
   claimed: readonly TurnRow[],
 ): Promise<Done> {
+  const { parts, size } = state;
   const troubles: Trouble[] = [];
   const rows = claimed.filter((row) => isReadable(row, troubles));
   const onTrouble = (row: TurnRow, error: unknown) =>
@@ -130,9 +133,13 @@ async function takeTurns(
   const paused = rows.filter(({ state }) => state === "PAUSED");
   const resumed = await resumeDue(tx, { schedules: parts.schedules, onTrouble }, paused);
   const active = rows.filter(({ state }) => state === "ACTIVE");
-  const { decided, undecided, troubles: failed } = await decideTurns(parts, nowMs, tx, active);
+  const {
+    decided,
+    undecided,
+    troubles: failed,
+  } = await decideTurns(parts, nowMs, tx, active, size.maxEvents);
   troubles.push(...failed);
-  const written = await handOverTurns(parts, nowMs, tx, decided, troubles);
+  const written = await handOverTurns(state, nowMs, tx, decided, troubles);
   if (claim.kind === "SET_ASIDE") {
     const failing = new Set(troubles.map(({ id }) => id));
     const good = [...paused, ...written.map(({ row }) => row)].filter(({ uid }) => !failing.has(uid));
@@ -163,14 +170,15 @@ const CANNOT_RECORD = "The job's fire times cannot be decided or recorded.";
 
 /** Hands over the events of the turns, then writes what the turns decided. Returns the turns that are written. */
 async function handOverTurns(
-  parts: PassParts,
+  { parts, size }: PassState,
   nowMs: number,
   tx: Queryable,
   decided: readonly DecidedTurn[],
   troubles: Trouble[],
 ): Promise<readonly DecidedTurn[]> {
   const events = decided.flatMap(({ turn }) => turn.events);
-  const refused = await send(parts, await spreadCatchup(tx, events, nowMs, parts.catchupPerSecond));
+  const spread = await spreadCatchup(tx, events, nowMs, parts.catchupPerSecond);
+  const refused = await size.measure(spread.length, () => send(parts, spread));
   const refusals = new Map(refused.map((refusal) => [refusal.triggerId, refusal]));
   const written = decided.filter(({ row, turn }) => {
     const found = turn.events.flatMap(({ triggerId }) => refusals.get(triggerId) ?? []);
