@@ -104,7 +104,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
     waitsFor: pools.clock.oldestUnanswered,
   };
   const watchdog = startWatchdog({ watched: [clockReading, ...loops.watched], logger, onHealth });
-  const serving = { ...recovery, database: pools.accept, apiDatabase: pools.api, masterKey };
+  const serving = { ...recovery, database: pools.accept, apiDatabase: pools.api, masterKey, logger };
   server.add(DispatcherService, createDispatcherService(serving));
   const port = await server.listen(config.listen);
   showHealth();
