@@ -5,7 +5,7 @@ import type { Clock } from "../mesh/clock.ts";
 import { createGrpcServer, type GrpcServer } from "../mesh/grpc-server.ts";
 import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger, type Logger } from "../mesh/logger.ts";
-import { startWatchdog } from "../mesh/watchdog.ts";
+import { startWatchdog, type Watched } from "../mesh/watchdog.ts";
 import { readConfig } from "./config.ts";
 import { createDeliveryClients, type DeliveryClients } from "./delivery/clients.ts";
 import { createSpecCache } from "./delivery/spec-cache.ts";
@@ -34,6 +34,7 @@ const CALLS_GRACE_MS = 1_000;
 /** Time for everything else than waiting for attempts in flight. */
 const CLOSE_EXTRA_MS = 8_000;
 const WAKES_GRACE_MS = 500;
+const CLOCK_LIMIT_MS = 10_000;
 
 /** What tests replace. */
 export interface Overrides {
@@ -98,7 +99,14 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
     health.isStalled = !isHealthy;
     showHealth();
   };
-  const watchdog = startWatchdog({ watched: loops.watched, logger, onHealth });
+  const clockReading: Watched = {
+    name: "PostgreSQL's clock",
+    sinceSuccessMs: databaseClock.sinceSuccessMs,
+    limitMs: CLOCK_LIMIT_MS,
+    isVital: false,
+    waitsFor: pools.clock.oldestUnanswered,
+  };
+  const watchdog = startWatchdog({ watched: [clockReading, ...loops.watched], logger, onHealth });
   const serving = { ...recovery, database: pools.accept, apiDatabase: pools.api, masterKey, logger };
   server.add(DispatcherService, createDispatcherService(serving));
   const port = await server.listen(config.listen);

@@ -12,6 +12,7 @@ import { trySpreadCatchup } from "./catchup.ts";
 import { type Claim, claimAgain, claimJobs, listJobs } from "./claim.ts";
 import { type DecidedTurn, decideTurns } from "./decide-turns.ts";
 import type { HandOver, RefusedEvent } from "./hand-over.ts";
+import type { PassSize } from "./pass-size.ts";
 import { resumeDue } from "./resume-due.ts";
 import { writeTurns } from "./write-turns.ts";
 
@@ -44,6 +45,7 @@ export interface PassState {
    * left out of passes. Epoch milliseconds.
    */
   readonly busyProjects: Map<string, number>;
+  readonly size: PassSize;
 }
 
 /** What a pass did. */
@@ -121,7 +123,7 @@ async function runOnce(
 ): Promise<PassResult> {
   const { parts, exactWakes } = state;
   const done = await parts.database.transaction(async (tx) =>
-    takeTurns(parts, nowMs, claim, tx, await claimRows(tx)),
+    takeTurns(state, nowMs, claim, tx, await claimRows(tx)),
   );
   for (const { row, turn, isExact } of done.written) {
     if (isExact && turn.wakeMs !== null) exactWakes.set(row.uid, turn.wakeMs);
@@ -133,12 +135,13 @@ async function runOnce(
 }
 
 async function takeTurns(
-  parts: PassParts,
+  state: PassState,
   nowMs: number,
   claim: Claim,
   tx: Queryable,
   claimed: readonly TurnRow[],
 ): Promise<Done> {
+  const { parts, size } = state;
   const troubles: Trouble[] = [];
   const rows = claimed.filter((row) => isReadable(row, troubles));
   const onTrouble = (row: TurnRow, error: unknown) =>
@@ -146,9 +149,13 @@ async function takeTurns(
   const paused = rows.filter(({ state }) => state === "PAUSED");
   const resumed = await resumeDue(tx, { schedules: parts.schedules, onTrouble }, paused);
   const active = rows.filter(({ state }) => state === "ACTIVE");
-  const { decided, undecided, troubles: failed } = await decideTurns(parts, nowMs, tx, active);
+  const {
+    decided,
+    undecided,
+    troubles: failed,
+  } = await decideTurns(parts, nowMs, tx, active, size.maxEvents);
   troubles.push(...failed);
-  const { written, busyProjects } = await handOverTurns(parts, nowMs, tx, decided, troubles);
+  const { written, busyProjects } = await handOverTurns(state, nowMs, tx, decided, troubles);
   if (claim.kind === "SET_ASIDE") {
     const failing = new Set(troubles.map(({ id }) => id));
     const good = [...paused, ...written.map(({ row }) => row)].filter(({ uid }) => !failing.has(uid));
@@ -179,7 +186,7 @@ const CANNOT_RECORD = "The job's fire times cannot be decided or recorded.";
 
 /** Hands over the events of the turns, then writes what the turns decided. Returns the turns that are written. */
 async function handOverTurns(
-  parts: PassParts,
+  { parts, size }: PassState,
   nowMs: number,
   tx: Queryable,
   decided: readonly DecidedTurn[],
@@ -191,10 +198,8 @@ async function handOverTurns(
   // A turn is handed over as a whole or not at all.
   const complete = decided.filter(({ turn }) => turn.events.every(({ triggerId }) => kept.has(triggerId)));
   const uids = new Set(complete.map(({ row }) => row.uid));
-  const refused = await send(
-    parts,
-    events.filter(({ jobUid }) => uids.has(jobUid)),
-  );
+  const sent = events.filter(({ jobUid }) => uids.has(jobUid));
+  const refused = await size.measure(sent.length, () => send(parts, sent));
   const refusals = new Map(refused.map((refusal) => [refusal.triggerId, refusal]));
   const written = complete.filter(({ row, turn }) => {
     const found = turn.events.flatMap(({ triggerId }) => refusals.get(triggerId) ?? []);
