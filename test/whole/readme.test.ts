@@ -106,10 +106,10 @@ afterAll(async () => {
 
 test.runIf(hasCurl)("the path of README.md leads to a webhook of one's own", async () => {
   const snippets = await asPrinted(README, 9000);
-  const order = ["sh", "receiver.mjs", "sh", "sh", "payroll.mjs", "sh"];
+  const order = ["sh", "receiver.mjs", "sh", "sh", "salaries.mjs", "sh"];
   expect(snippets.map(({ file, language }) => file ?? language)).toEqual(order);
   await save(snippets);
-  const [setUp, create, runJob, payroll] = snippets.filter(({ language }) => language === "sh");
+  const [setUp, create, runJob, salaries] = snippets.filter(({ language }) => language === "sh");
   const { child, sees } = start("sh", []);
   const paste = (snippet: Snippet | undefined) => child.stdin.write(snippet?.text ?? "");
   paste(setUp);
@@ -119,8 +119,8 @@ test.runIf(hasCurl)("the path of README.md leads to a webhook of one's own", asy
   paste(runJob);
   const [, manual = ""] = await sees(/"trigger":\{"id":"(trg_\w+)".*?"kind":"TRIGGER_KIND_MANUAL"/);
   await sees(new RegExp(`hello was due at \\S+Z, ${manual}: `));
-  paste(payroll);
-  await sees(/payroll was due at \S+Z, trg_\w+: \{ company: 42 \}/);
+  paste(salaries);
+  await sees(/salaries was due at \S+Z, trg_\w+: \{ company: 42 \}/);
 });
 
 describe("the examples of sdk/README.md", () => {
