@@ -12,7 +12,7 @@ import { type Snippet, snippetsOf } from "../support/snippets.ts";
 
 const run = promisify(execFile);
 const root = resolve(import.meta.dirname, "../..");
-// The first blocks of the pages. start.test.ts runs the one, package.test.ts the other.
+// The first blocks of the pages. start.test.ts runs `npm start`, and sdk/package.test.ts installs the package.
 const ELSEWHERE = /^npm (ci|install) /;
 const README = snippetsOf(join(root, "README.md")).filter(isRunHere);
 const SDK_README = snippetsOf(join(root, "sdk/README.md")).filter(isRunHere);
@@ -46,7 +46,7 @@ async function makeCheckout(): Promise<string> {
   return folder;
 }
 
-/** Returns a block as printed, but for the port of its receiver if another program of this machine uses that. */
+/** Returns the blocks as printed, but for the port of their receiver if another program of this machine uses it. */
 async function asPrinted(snippets: readonly Snippet[], port: number): Promise<Snippet[]> {
   const [free = port] = await findFreePorts(1, port);
   return snippets.map((each) => ({ ...each, text: each.text.replaceAll(String(port), String(free)) }));
@@ -99,7 +99,9 @@ beforeAll(async () => {
   checkout = await makeCheckout();
 });
 afterAll(async () => {
-  for (const { pid } of running) if (pid !== undefined) process.kill(-pid, "SIGKILL");
+  for (const { pid, exitCode } of running) {
+    if (pid !== undefined && exitCode === null) process.kill(-pid, "SIGKILL");
+  }
   await project.stop();
   await rm(checkout, { recursive: true });
 });
