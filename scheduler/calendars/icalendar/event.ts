@@ -18,6 +18,8 @@ export interface Occurrence {
 export interface CalendarEvent extends Occurrence {
   /** The line of its BEGIN, counted from 1. */
   readonly line: number;
+  /** Its first RRULE or RDATE. */
+  readonly recurrence: Property | undefined;
   /** Empty if it has none. */
   readonly uid: string;
   /** 0 if it has none. */
@@ -67,6 +69,9 @@ export function readEvent(component: Component, zones: Zones, clocks: Clocks): C
   const isOfPeriods = (property: Property) => property.parameters.get("VALUE")?.toUpperCase() === "PERIOD";
   return {
     line,
+    recurrence: properties.find(
+      (each) => (each.name === "RRULE" || each.name === "RDATE") && each.value !== "",
+    ),
     start,
     end: readEnd(start, properties, given),
     uid: all("UID")[0]?.value ?? "",

@@ -29,7 +29,7 @@ export interface ImportOptions {
  * Recurrence rules, EXDATE, RDATE and overridden occurrences are followed. Cancelled events are left out. Throws an
  * ICalendarError.
  *
- * The work has a limit (budget.ts), but it may take a second. So call this in a thread of its own only (import.ts).
+ * The work has a limit (budget.ts), but it may take a second or two. So call this in a thread of its own only (import.ts).
  */
 export function importDates(text: string, { timeZone, nowMs }: ImportOptions): string[] {
   const objects = readComponents(readLines(text));

@@ -1,5 +1,6 @@
 import { DAY_SECONDS } from "../../../cron/local-time.ts";
 import type { CalendarEvent } from "./event.ts";
+import { wrong } from "./lines.ts";
 import { type Clocks, dateOf, localIn, type Moment, timeOfDay } from "./moments.ts";
 
 /** An event and the events that override some of its occurrences. */
@@ -12,7 +13,7 @@ export interface Series {
 /**
  * Groups the events of a text by UID. Of the events of one UID, and of those that override one of its occurrences, only
  * those with the highest SEQUENCE count: they replace the others. Cancelled events are left out, and so is everything
- * that overrides them.
+ * that overrides them. Throws an ICalendarError if an event both overrides an occurrence and recurs itself.
  */
 export function seriesOf(events: readonly CalendarEvent[], clocks: Clocks): Series[] {
   const byUid = new Map<string, CalendarEvent[]>();
@@ -57,6 +58,11 @@ function overridesOf(
   const overrides = new Map<number, CalendarEvent[]>();
   for (const part of parts) {
     if (part.overrides === undefined) continue;
+    if (part.recurrence !== undefined)
+      throw wrong(
+        part.recurrence,
+        "recurs, but its event overrides one occurrence of another; remove this line",
+      );
     const local = alignTo(main.start, part.overrides, clocks);
     overrides.set(local, [...(overrides.get(local) ?? []), part]);
   }
