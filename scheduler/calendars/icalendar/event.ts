@@ -45,6 +45,17 @@ interface EventZones {
 }
 
 const ONCE = ["DTSTART", "DTEND", "DURATION", "RECURRENCE-ID", "UID", "SEQUENCE", "STATUS"];
+/** The IANA names of UTC. A VTIMEZONE cannot have one of them, because the IANA database comes first. */
+const UTC_NAMES = new Set([
+  "UTC",
+  "Etc/UTC",
+  "UCT",
+  "Etc/UCT",
+  "Zulu",
+  "Etc/Zulu",
+  "Universal",
+  "Etc/Universal",
+]);
 const ACCEPTED_DURATION = "accepted: a duration such as PT1H30M or P2D, not negative";
 const ACCEPTED_PERIOD = "accepted: 20261225T090000Z/20261225T170000Z or 20261225T090000Z/PT8H";
 
@@ -164,15 +175,14 @@ function momentOf(property: Property, text: string, { clocks, zones }: EventZone
   if (date === undefined) throw wrong(property, `has ${shown(text)} for ${property.name}; ${ACCEPTED_DATE}`);
   const { local, isDate } = date;
   if (isDate) return { local, isDate, zone: clocks.calendar, isUtc: false };
-  const utc = zoneOffsets("UTC");
-  if (date.isUtc) return { local, isDate, zone: utc, isUtc: true };
+  if (date.isUtc) return { local, isDate, zone: zoneOffsets("UTC"), isUtc: true };
   const tzid = property.parameters.get("TZID") ?? "";
   const zone = tzid === "" ? clocks.calendar : zones.find(tzid);
   if (zone === undefined) {
     const problem = `names the unknown zone ${shown(tzid)}; use an IANA name, or add a VTIMEZONE for it`;
     throw wrong(property, problem);
   }
-  return { local, isDate, zone, isUtc: tzid !== "" && zone === utc };
+  return { local, isDate, zone, isUtc: tzid !== "" && UTC_NAMES.has(zone.name) };
 }
 
 function readPeriods(property: Property, given: EventZones): Occurrence[] {

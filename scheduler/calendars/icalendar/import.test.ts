@@ -138,9 +138,30 @@ describe("an imported event", () => {
     ],
     [
       "on dates, with times of day in its rule",
-      ["DTSTART;VALUE=DATE:20260504", "RRULE:FREQ=DAILY;COUNT=2;BYHOUR=9,10"],
-      ["2026-05-04/2026-05-05"],
+      ["DTSTART;VALUE=DATE:20260504", "RRULE:FREQ=DAILY;COUNT=3;BYHOUR=9,10"],
+      ["2026-05-04/2026-05-06"],
     ],
+    [
+      "several times a day but for a date",
+      ["DTSTART:20260504T090000", "RRULE:FREQ=DAILY;COUNT=6;BYHOUR=9,15", "EXDATE;VALUE=DATE:20260505"],
+      ["2026-05-04", "2026-05-06"],
+    ],
+    [
+      "on dates, with exceptions in a zone that is UTC",
+      ["DTSTART;VALUE=DATE:20260504", "RRULE:FREQ=DAILY;COUNT=3", "EXDATE;TZID=Etc/UTC:20260504T220000"],
+      ["2026-05-04", "2026-05-06"],
+    ],
+    [
+      "that began before the first date and reaches into it",
+      ["DTSTART;VALUE=DATE:20250125", "DURATION:P10D", "RRULE:FREQ=MONTHLY;UNTIL=20250301"],
+      ["2025-02-28/2025-03-06"],
+    ],
+    [
+      "that is on the last date here and on the next one in its zone",
+      ["DTSTART;TZID=Asia/Tokyo:20300306T050000", "RRULE:FREQ=YEARLY"],
+      ["2030-03-05", "2031-03-05"],
+    ],
+    ["of long ago in another zone", ["DTSTART;TZID=Asia/Tokyo:18000101T090000"], []],
     [
       "on dates, with exceptions at midnight in UTC",
       ["DTSTART;VALUE=DATE:20260504", "RRULE:FREQ=DAILY;COUNT=4", "EXDATE:20260504T220000Z,20260506T000000Z"],
@@ -332,6 +353,12 @@ describe("a VTIMEZONE", () => {
     expect(importDates(text, { ...options, timeZone: "UTC" })).toEqual(["2026-12-24"]);
   });
 
+  test("has its first offset before it changes", () => {
+    const own = zone("Own", ...part("+0900", "-0900", "DTSTART:20270101T000000"));
+    const text = calendar(...own, ...event("DTSTART;TZID=Own:20261225T070000"));
+    expect(importDates(text, options)).toEqual(["2026-12-24"]);
+  });
+
   test("tells which clock midnights in UTC are on, if it is the only one", () => {
     const own = (name: string) => zone(name, ...part("-0500", "-0500", "DTSTART:19700101T000000"));
     const lines = event("DTSTART;VALUE=DATE:20260504", "RRULE:FREQ=DAILY;COUNT=4", "EXDATE:20260505T050000Z");
@@ -355,13 +382,15 @@ describe("a VTIMEZONE", () => {
     ]);
   });
 
-  test("belongs to its own calendar object", () => {
+  test("belongs to its own calendar object, and serves others that have none", () => {
     const object = (offset: string) =>
       calendar(
         ...zone("Own", ...part(offset, offset, "DTSTART:19700101T000000")),
         ...event("DTSTART;TZID=Own:20260504T110000"),
       );
     expect(importDates(object("+1400") + object("-1200"), options)).toEqual(["2026-05-03", "2026-05-05"]);
+    const without = calendar(...event("DTSTART;TZID=Own:20260601T110000"));
+    expect(importDates(object("+1400") + without, options)).toEqual(["2026-05-03", "2026-05-31"]);
   });
 
   test.each<[name: string, lines: string[], line: number]>([

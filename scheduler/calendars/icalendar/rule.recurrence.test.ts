@@ -73,6 +73,12 @@ test("a rule says whether it recurs at its start", () => {
   expect(fits("FREQ=DAILY;BYHOUR=9", "20260505T100000")).toBe(false);
 });
 
+test("second 60 is read as second 59", () => {
+  expect(answer("FREQ=DAILY;BYSECOND=59,60;COUNT=2", "20260505T090060")).toBe(
+    "20260505T090059 20260506T090059",
+  );
+});
+
 // The examples of RFC 5545 (3.8.5.3) with the dates that it gives, as far as an import accepts their frequency.
 describe("the example of RFC 5545", () => {
   test.each<[rule: string, start: string, dates: string]>([
