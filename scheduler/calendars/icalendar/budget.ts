@@ -1,7 +1,7 @@
 import { ICalendarError } from "./error.ts";
 
 /** The most occurrences that one import goes through. Those that a count makes it pass over count too. */
-const MAX_OCCURRENCES = 50_000;
+const MAX_OCCURRENCES = 200_000;
 /** The most days and times that the rules of one import look at: less than a second of work on an idle core. */
 const MAX_STEPS = 10_000_000;
 

@@ -469,7 +469,7 @@ describe("a text that cannot be imported names the line", () => {
         ...event("DTSTART;VALUE=DATE:20200101", "RRULE:FREQ=DAILY;COUNT=40000"),
         ...event(
           "DTSTART:20260101T000000",
-          "RRULE:FREQ=DAILY;BYHOUR=0,3,6,9,12,15,18,21;BYMINUTE=0,15,30,45",
+          "RRULE:FREQ=DAILY;BYHOUR=0,2,4,6,8,10,12,14,16,18,20,22;BYMINUTE=0,10,20,30,40,50;BYSECOND=0,30",
         ),
       ),
       9,

@@ -23,10 +23,8 @@ const PARAMETER = /;([\w-]+)=((?:"[^"]*"|[^";])*)/g;
  */
 export function readLines(text: string): Property[] {
   const lines: { line: number; text: string }[] = [];
-  for (const [index, raw] of text
-    .replace(/^\ufeff/, "")
-    .split(/\r\n|\n|\r/)
-    .entries()) {
+  const written = text.replace(/^\ufeff/, "").split(/\r\n|\n|\r/);
+  for (const [index, raw] of written.entries()) {
     const last = lines.at(-1);
     if (/^[ \t]/.test(raw) && last !== undefined) last.text += raw.slice(1);
     else if (raw !== "") lines.push({ line: index + 1, text: raw });

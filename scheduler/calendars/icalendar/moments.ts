@@ -20,9 +20,7 @@ export interface Clocks {
   readonly only: () => ZoneOffsets | undefined;
 }
 
-/**
- * Returns the seconds on the clock of `zone` at a moment. A date is its first second on every clock.
- */
+/** Returns the seconds on the clock of `zone` at a moment. A date is its first second on every clock. */
 export function localIn(zone: ZoneOffsets, moment: Moment): number {
   if (moment.isDate || moment.zone === zone) return moment.local;
   return localOf(zone, instantOf(moment));

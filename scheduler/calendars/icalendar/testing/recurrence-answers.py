@@ -3,7 +3,7 @@
     pip install python-dateutil==2.9.0.post0
     python3 scheduler/calendars/icalendar/testing/recurrence-answers.py > scheduler/calendars/icalendar/testing/recurrence-answers.txt
 
-Each line has a rule, its start and the first local times at which it recurs until the end of 2060, at most ten, with
+This takes some minutes. Each line has a rule, its start and the first local times at which it recurs until the end of 2060, at most ten, with
 a `|` between them. The rules are those that RFC 5545 allows. The script leaves out where dateutil does not follow the
 RFC:
 
