@@ -42,15 +42,15 @@ export function* recurrencesOf(
 ): Generator<number> {
   const recurrence = prepare(rule, start);
   spend(recurrence.times.length);
-  const lastWanted = Math.min(lastDay, Math.floor(rule.until / DAY_SECONDS));
+  const end = Math.min(rule.until, (lastDay + 1) * DAY_SECONDS - 1);
   const from = rule.count === Number.POSITIVE_INFINITY ? Math.max(start, fromDay * DAY_SECONDS) : start;
   let left = rule.count;
   let index = firstIndex(recurrence, Math.floor(from / DAY_SECONDS));
   for (; left > 0; index++) {
     const period = periodAt(recurrence, index);
-    if (period.first > lastWanted) return;
+    if (period.first * DAY_SECONDS > end) return;
     for (const second of setOf(recurrence, period, from, spend)) {
-      if (second > rule.until || left-- === 0) return;
+      if (second > end || left-- === 0) return;
       yield second;
     }
   }
