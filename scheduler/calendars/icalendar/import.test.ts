@@ -192,6 +192,11 @@ describe("an imported event", () => {
       ["2026-05-04", "2026-05-06"],
     ],
     ["in the zone Z", ["DTSTART;TZID=Z:20260504T230000"], ["2026-05-05"]],
+    [
+      "in a zone with a path",
+      ["DTSTART;TZID=/example.org/20260101_1/Asia/Tokyo:20260505T060000"],
+      ["2026-05-04"],
+    ],
     ["in a zone of Windows", ["DTSTART;TZID=Tokyo Standard Time:20260505T060000"], ["2026-05-04"]],
     [
       "of a year before 1900 that recurs",

@@ -34,7 +34,8 @@ export interface ZoneRange {
 
 /**
  * Returns the zones of each calendar object. A TZID means, in this order: the zone of the IANA database, the VTIMEZONE of
- * the same object, the VTIMEZONE of another one, UTC if it is "Z", the zone that Windows calls so.
+ * the same object, the VTIMEZONE of another one, UTC if it is "Z", the zone that Windows calls so, the
+ * zone with which it ends if it is globally unique (it begins with a slash).
  */
 export function readZones(objects: readonly CalendarObject[], range: ZoneRange): Zones[] {
   const made = new Map<string, ZoneOffsets | undefined>();
@@ -68,7 +69,12 @@ function makeNamed(
   const called = (name: string) => components.find((each) => tzidOf(each) === name);
   const component = called(tzid) ?? called(readText(tzid));
   if (component !== undefined) return makeZone(component, range);
-  return ianaZone(tzid === "Z" ? "UTC" : (WINDOWS_ZONES.get(tzid) ?? ""));
+  return ianaZone(tzid === "Z" ? "UTC" : (WINDOWS_ZONES.get(tzid) ?? endOfPath(tzid)));
+}
+
+/** Returns the zone at the end of a globally unique TZID: Europe/Berlin of "/example.org/2026/Europe/Berlin". */
+function endOfPath(tzid: string): string {
+  return /^\/.*?\/([A-Z][A-Za-z_]+(?:\/[A-Z][A-Za-z_-]+){1,2})$/.exec(tzid)?.[1] ?? "";
 }
 
 /** A TZID of a VTIMEZONE is TEXT: its commas have backslashes. Those of a parameter have none. */
