@@ -65,8 +65,9 @@ export function readEvent(component: Component, zones: Zones, clocks: Clocks): C
   const given = { clocks, zones };
   const all = (wanted: string) => properties.filter((property) => property.name === wanted);
   for (const wanted of ONCE) {
-    const [, second] = all(wanted);
-    if (second !== undefined) throw wrong(second, `has a second ${wanted}; an event has one at most`);
+    const [first, ...more] = all(wanted);
+    const other = more.find(({ text }) => text !== first?.text);
+    if (other !== undefined) throw wrong(other, `has a second ${wanted}; an event has one at most`);
   }
   for (const rule of all("EXRULE")) {
     if (rule.value !== "")

@@ -191,6 +191,11 @@ describe("an imported event", () => {
       ],
       ["2026-05-04", "2026-05-06"],
     ],
+    [
+      "whose lines are written twice",
+      ["DTSTART:20260504", "STATUS:CONFIRMED", "DTSTART:20260504", "STATUS:CONFIRMED"],
+      ["2026-05-04"],
+    ],
     ["in the zone Z", ["DTSTART;TZID=Z:20260504T230000"], ["2026-05-05"]],
     [
       "in a zone with a path",
