@@ -1,3 +1,4 @@
+import type { Message } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import { ApiKeyService } from "../gen/easycron/v1/api_key_service_pb.ts";
 import { CalendarService } from "../gen/easycron/v1/calendar_service_pb.ts";
@@ -10,23 +11,23 @@ import { SigningKeyService } from "../gen/easycron/v1/signing_key_service_pb.ts"
 import { SystemService } from "../gen/easycron/v1/system_service_pb.ts";
 import { TriggerService } from "../gen/easycron/v1/trigger_service_pb.ts";
 import { Health } from "../gen/grpc/health/v1/health_pb.ts";
-import { failure } from "../mesh/errors.ts";
+import { type EasyCronError, failure } from "../mesh/errors.ts";
 import type { HealthState } from "../mesh/grpc-health.ts";
 import type { Logger } from "../mesh/logger.ts";
 import { type AuthenticateParts, authenticate } from "./access/authenticate.ts";
-import { callerKey } from "./access/caller.ts";
+import { callerKey, type ProjectCaller, projectOf } from "./access/caller.ts";
 import { detailTypes, toConnectError } from "./edge/connect-error.ts";
 import type { NodeListener } from "./edge/drain-unread.ts";
 import { nameErrorsOf } from "./edge/name-error.ts";
-import { rememberingDecoder } from "./edge/request-text.ts";
+import { checkingDecoder } from "./edge/request-text.ts";
 import { createRpcListener } from "./edge/rpc-listener.ts";
 import { createErrorsInterceptor } from "./interceptors/errors.ts";
 import { traceInterceptor } from "./interceptors/trace.ts";
-import { createValidateInterceptor } from "./interceptors/validate.ts";
+import { createValidateInterceptor, type OwnRules } from "./interceptors/validate.ts";
 import { createApiKeyService } from "./services/api-key-service.ts";
 import { createCalendarService } from "./services/calendar-service.ts";
 import { createHealthService } from "./services/health-service.ts";
-import { createJobService, type JobServiceParts } from "./services/job-service.ts";
+import { createJobRules, createJobService, type JobServiceParts } from "./services/job-service.ts";
 import { createLedgerService } from "./services/ledger-service.ts";
 import { createOperationService } from "./services/operation-service.ts";
 import { createProjectService, type OwnParts } from "./services/project-service.ts";
@@ -51,7 +52,7 @@ const JSON_OPTIONS = {
   alwaysEmitImplicit: true,
   registry: detailTypes,
   // Connect's serialization uses this option, although the type of its options does not have it.
-  textDecoder: rememberingDecoder,
+  textDecoder: checkingDecoder,
 };
 
 /** Creates the listener that serves every public method over gRPC, gRPC-Web and Connect. */
@@ -76,13 +77,30 @@ export function createPublicApi(parts: PublicApiParts): NodeListener {
       for (const [service, implementation] of implementations) router.service(service, implementation);
     },
     requestGate: createRequestGate(parts),
-    interceptors: [createErrorsInterceptor(logger), traceInterceptor, createValidateInterceptor()],
+    interceptors: [
+      createErrorsInterceptor(logger),
+      traceInterceptor,
+      createValidateInterceptor(createOwnRules(parts)),
+    ],
     readMaxBytes: MAX_REQUEST_BYTES,
     maxTimeoutMs: MAX_DEADLINE_MS,
     maxDeadlineMs: MAX_DEADLINE_MS,
     jsonOptions: JSON_OPTIONS,
     logger,
   });
+}
+
+/** Creates the checks of the methods that have more rules than their protos. */
+function createOwnRules({ allow }: PublicApiParts): OwnRules {
+  // The method decides the type of its request.
+  const ofJobs = createJobRules(allow) as unknown as Record<
+    string,
+    (request: Message, caller: ProjectCaller) => EasyCronError[]
+  >;
+  return ({ parent, localName }, request, values) => {
+    const check = parent.typeName === JobService.typeName ? ofJobs[localName] : undefined;
+    return check === undefined ? [] : check(request, projectOf({ values }));
+  };
 }
 
 /**

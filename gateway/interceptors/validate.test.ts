@@ -74,7 +74,7 @@ test("an error names every wrong field by its JSON path, with the value", async 
   });
   expect(violations).toEqual([
     expect.stringMatching(/^job\.name \| .*; it is "Pay Roll"\.$/),
-    expect.stringMatching(/^job\.schedules\[0\]\.cron\.expression \| .*; it is ""\.$/),
+    "job.schedules[0].cron.expression | It is required; accepted: a text.",
     expect.stringMatching(/^job\.target\.webhook\.method \| .*; it is "GET"\.$/),
     expect.stringMatching(/^job\.target\.webhook\.headers\["bad name"\] \| .*\.$/),
     expect.stringMatching(/^job\.retryPolicy\.maxAttempts \| .*; it is 21\.$/),

@@ -1,30 +1,48 @@
-import type { DescMessage, Message } from "@bufbuild/protobuf";
+import type { DescMessage, DescMethod, Message } from "@bufbuild/protobuf";
 import type { Path } from "@bufbuild/protobuf/reflect";
 import { createValidator } from "@bufbuild/protovalidate";
-import type { Interceptor } from "@connectrpc/connect";
+import type { ContextValues, Interceptor } from "@connectrpc/connect";
 import { type EasyCronError, type FieldViolation, failure } from "../../mesh/errors.ts";
+import { malformed } from "../edge/malformed.ts";
+import { undecodableParts } from "../edge/request-text.ts";
+import type { Undecodable } from "../edge/undecodable.ts";
 import { describeViolation } from "./describe-violation.ts";
 import { textViolations } from "./texts.ts";
 import { timeViolations } from "./times.ts";
 
+/** What a method checks besides the rules of its proto. Returns an error for each thing that it finds wrong. */
+export type OwnRules = (
+  method: DescMethod,
+  request: Message,
+  values: ContextValues,
+) => readonly EasyCronError[];
+
+/** The largest number of broken rules that one error lists: it must fit into the headers of an answer. */
+const MAX_VIOLATIONS = 100;
+
 /**
- * Holds every unary request to the rules of its proto (buf.validate), and its instants and durations to whole
- * milliseconds. Throws FIELD_INVALID with a violation for each broken rule: the path as JSON has it, what was wrong,
- * and with which value.
+ * Holds every unary request to the rules of its proto (buf.validate), its texts to what can be kept, its instants and
+ * durations to whole milliseconds, and then to the method's own rules. What is wrong is told at once, whichever of them
+ * finds it, with a violation for each broken rule: the path as JSON has it, what is wrong, and with which value. Throws
+ * REQUEST_MALFORMED if a part of the JSON could not be decoded, FIELD_INVALID if another rule is broken than an own one,
+ * and otherwise the first error of the own rules.
  */
-export function createValidateInterceptor(): Interceptor {
+export function createValidateInterceptor(ownRules: OwnRules = () => []): Interceptor {
   const validator = createValidator();
   return (next) => async (request) => {
-    if (!request.stream) check(request.method.input, request.message);
+    if (!request.stream) {
+      const own = ownRules(request.method, request.message, request.contextValues);
+      const error = refusal(undecodableParts(), brokenRules(request.method.input, request.message), own);
+      if (error !== undefined) throw error;
+    }
     return next(request);
   };
 
-  function check(schema: DescMessage, message: Message): void {
+  function brokenRules(schema: DescMessage, message: Message): FieldViolation[] {
     const texts = textViolations(schema, message);
-    if (texts.length > 0) throw refusal(texts);
     const times = timeViolations(schema, message);
-    const violations = [...ruleViolations(schema, message, times.length > 0), ...times];
-    if (violations.length > 0) throw refusal(violations);
+    const rules = ruleViolations(schema, message, times.length > 0);
+    return [...notAt(texts, [...rules, ...times]), ...texts];
   }
 
   function ruleViolations(schema: DescMessage, message: Message, refused: boolean): FieldViolation[] {
@@ -38,9 +56,55 @@ export function createValidateInterceptor(): Interceptor {
   }
 }
 
-function refusal(violations: FieldViolation[]): EasyCronError {
-  const [first = { field: "", description: "" }] = violations;
-  return failure("FIELD_INVALID", { field: first.field, problem: first.description }, { violations });
+function refusal(
+  undecodable: readonly Undecodable[],
+  found: readonly FieldViolation[],
+  own: readonly EasyCronError[],
+): EasyCronError | undefined {
+  const broken = notCausedBy(undecodable, found);
+  const ownBroken = notCausedBy(
+    undecodable,
+    notAt(
+      broken,
+      own.flatMap(({ violations }) => violations),
+    ),
+  );
+  const violations = [...broken, ...ownBroken].slice(0, MAX_VIOLATIONS - undecodable.length);
+  if (undecodable.length > 0) return malformed(undecodable.slice(0, MAX_VIOLATIONS), violations);
+  const [first] = violations;
+  if (first === undefined) return undefined;
+  const [error] = own;
+  if (broken.length > 0 || error === undefined)
+    return failure("FIELD_INVALID", { field: first.field, problem: first.description }, { violations });
+  return failure(error.reason, error.metadata, { violations, cause: error });
+}
+
+/** Returns the violations at other fields than those of `told`. */
+function notAt(told: readonly FieldViolation[], violations: readonly FieldViolation[]): FieldViolation[] {
+  const fields = new Set(told.map(({ field }) => field));
+  return violations.filter(({ field }) => !fields.has(field));
+}
+
+/**
+ * Returns the violations that are there although parts of the request were taken out: such a part may be what is
+ * missing.
+ */
+function notCausedBy(parts: readonly Undecodable[], violations: readonly FieldViolation[]): FieldViolation[] {
+  const missing = parts.flatMap(({ field, meant }) => (meant === undefined ? [field] : [field, meant]));
+  return violations.filter(({ field }) => {
+    const parent = field.slice(0, field.lastIndexOf(".") + 1);
+    const fields = field.includes("|")
+      ? field
+          .slice(parent.length)
+          .split("|")
+          .map((name) => `${parent}${name}`)
+      : [field];
+    return !missing.some((each) => fields.some((one) => isWithin(one, each) || isWithin(each, one)));
+  });
+}
+
+function isWithin(field: string, holder: string): boolean {
+  return field.startsWith(holder) && /^(?:$|[.[])/.test(field.slice(holder.length));
 }
 
 /** A path as the JSON was sent: lowerCamelCase, [index], ["key"]. A oneof has no name there: its fields stand for it. */
