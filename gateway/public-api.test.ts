@@ -117,12 +117,16 @@ describe.each(PROTOCOLS)("over %s", (_, transportTo) => {
       ...refused,
       reason: "API_KEY_MISSING",
     });
-    for (const key of ["ec_live_x", OPERATOR_KEY, "x".repeat(300)]) {
+    for (const key of ["ec_live_x", "x".repeat(300)]) {
       expect(await errorOf(jobs.getJob({ name: "a" }, as(key)))).toMatchObject({
         ...refused,
         reason: "API_KEY_INVALID",
       });
     }
+    expect(await errorOf(jobs.getJob({ name: "a" }, as(OPERATOR_KEY)))).toMatchObject({
+      code: "PermissionDenied",
+      reason: "PROJECT_KEY_REQUIRED",
+    });
   });
 
   test("a project's key may not call the operator's methods", async () => {

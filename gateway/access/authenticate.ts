@@ -31,8 +31,8 @@ const MAX_SECRET_LENGTH = 256;
  * - ProjectService and ApiKeyService accept the operator's key only.
  * - All other services accept a project's key only.
  *
- * Throws API_KEY_MISSING, API_KEY_INVALID, OPERATOR_KEY_REQUIRED, or SERVICE_UNAVAILABLE when the database does not
- * answer.
+ * Throws API_KEY_MISSING, API_KEY_INVALID, OPERATOR_KEY_REQUIRED, PROJECT_KEY_REQUIRED, or SERVICE_UNAVAILABLE when
+ * the database does not answer.
  */
 export async function authenticate(
   parts: AuthenticateParts,
@@ -45,7 +45,8 @@ export async function authenticate(
   if (isForOperator && caller.kind !== "operator") {
     throw failure("OPERATOR_KEY_REQUIRED", { method: `${call.service.typeName}/${call.method.name}` });
   }
-  if (!isForOperator && caller.kind === "operator") throw failure("API_KEY_INVALID");
+  if (!isForOperator && caller.kind === "operator")
+    throw failure("PROJECT_KEY_REQUIRED", { method: `${call.service.typeName}/${call.method.name}` });
   return caller;
 }
 
