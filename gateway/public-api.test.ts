@@ -183,13 +183,13 @@ describe.each(PROTOCOLS)("over %s", (_, transportTo) => {
   test("a payload of the largest depth is accepted, and a deeper one is refused", async () => {
     const { jobs } = await open({
       scheduler: {
-        runJob: async ({ request }) => ({ response: { trigger: { id: `${request?.payload?.kind.case}` } } }),
+        runJob: async ({ request }) => ({ response: { trigger: { id: `${request?.payloadJson}` } } }),
       },
     });
     const nested = (depth: number) =>
       fromJson(ValueSchema, JSON.parse(`${'{"a":'.repeat(depth)}0${"}".repeat(depth)}`));
     const { trigger } = await jobs.runJob({ name: "a", payload: nested(30) }, project);
-    expect(trigger?.id).toBe("structValue");
+    expect(trigger?.id).toBe(`${'{"a":'.repeat(30)}0${"}".repeat(30)}`);
     const refused = { code: "InvalidArgument", reason: "FIELD_INVALID", fields: ["payload"] };
     expect(await errorOf(jobs.runJob({ name: "a", payload: nested(31) }, project))).toMatchObject(refused);
     expect(await errorOf(jobs.runJob({ name: "a", payload: nested(98) }, project))).toMatchObject({

@@ -19,9 +19,11 @@ import { callerKey, type ProjectCaller, projectOf } from "./access/caller.ts";
 import { detailTypes, toConnectError } from "./edge/connect-error.ts";
 import type { NodeListener } from "./edge/drain-unread.ts";
 import { nameErrorsOf } from "./edge/name-error.ts";
+import { rawJsonEncoder } from "./edge/raw-json.ts";
 import { checkingDecoder } from "./edge/request-text.ts";
 import { createRpcListener } from "./edge/rpc-listener.ts";
 import { createErrorsInterceptor } from "./interceptors/errors.ts";
+import { payloadInterceptor } from "./interceptors/payloads.ts";
 import { traceInterceptor } from "./interceptors/trace.ts";
 import { createValidateInterceptor, type OwnRules } from "./interceptors/validate.ts";
 import { createApiKeyService } from "./services/api-key-service.ts";
@@ -51,8 +53,9 @@ const JSON_OPTIONS = {
   // Answers include empty lists and zeros, so that a script need not know which fields are left out.
   alwaysEmitImplicit: true,
   registry: detailTypes,
-  // Connect's serialization uses this option, although the type of its options does not have it.
+  // Connect's serialization uses these options, although the type of its options does not have them.
   textDecoder: checkingDecoder,
+  textEncoder: rawJsonEncoder,
 };
 
 /** Creates the listener that serves every public method over gRPC, gRPC-Web and Connect. */
@@ -81,6 +84,7 @@ export function createPublicApi(parts: PublicApiParts): NodeListener {
       createErrorsInterceptor(logger),
       traceInterceptor,
       createValidateInterceptor(createOwnRules(parts)),
+      payloadInterceptor,
     ],
     readMaxBytes: MAX_REQUEST_BYTES,
     maxTimeoutMs: MAX_DEADLINE_MS,

@@ -6,8 +6,10 @@ import { printable } from "../../mesh/printable.ts";
 export interface FieldPlace {
   /** The path as sent: `job.labels["team"]`, `job.payload.items[3].id`. Cut to 100 characters. */
   readonly field: string;
-  /** Whether it is in a google.protobuf.Value, which is any JSON. */
+  /** Whether it is a google.protobuf.Value, which is any JSON, or is in one. */
   readonly isInPayload: boolean;
+  /** Whether it is a google.protobuf.Value itself. */
+  readonly isPayload: boolean;
   /** The field that the place is, or in which it is; undefined for an unknown one. */
   readonly desc: DescField | undefined;
 }
@@ -18,20 +20,25 @@ export function describePlace(schema: DescMessage, path: JsonPath): FieldPlace {
   let desc: DescField | undefined;
   let text = "";
   let isInMap = false;
+  let isPayload = false;
   for (const part of path) {
-    if (typeof part === "number") text += `[${part}]`;
-    else if (isInMap) {
+    if (typeof part === "number") {
+      text += `[${part}]`;
+      isPayload = false;
+    } else if (isInMap) {
       text += `[${JSON.stringify(part)}]`;
       isInMap = false;
     } else {
       text += text === "" ? part : `.${part}`;
+      isPayload = false;
       if (message === undefined) continue;
       desc = message.fields.find(({ name, jsonName }) => part === name || part === jsonName);
       isInMap = desc?.fieldKind === "map";
-      message = isJson(desc) ? undefined : desc?.message;
+      isPayload = isJson(desc);
+      message = isPayload ? undefined : desc?.message;
     }
   }
-  return { field: printable(text), isInPayload: isJson(desc), desc };
+  return { field: printable(text), isInPayload: isJson(desc), isPayload, desc };
 }
 
 function isJson(field: DescField | undefined): boolean {

@@ -1,8 +1,9 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { type DescMessage, fromJson, type JsonValue } from "@bufbuild/protobuf";
-import { isKeptByDouble, scanJson } from "../../mesh/json-text.ts";
+import { compactJson, isKeptByDouble, scanJson } from "../../mesh/json-text.ts";
 import { acceptedForm } from "./accepted-form.ts";
 import { describePlace } from "./field-path.ts";
+import type { SentPayload } from "./payload-text.ts";
 import { isMisreadable } from "./time-text.ts";
 import { takeOutUndecodable, type Undecodable } from "./undecodable.ts";
 
@@ -10,6 +11,7 @@ interface Slot {
   schema: DescMessage | undefined;
   isJson: boolean;
   undecodable: readonly Undecodable[];
+  payloads: readonly SentPayload[];
 }
 
 const slots = new AsyncLocalStorage<Slot>();
@@ -18,7 +20,7 @@ const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /** Runs `serve` for one call. Within it, `undecodableParts` returns what `checkingDecoder` has found. */
 export function withRequestText<T>(serve: () => T): T {
-  return slots.run({ schema: undefined, isJson: false, undecodable: [] }, serve);
+  return slots.run({ schema: undefined, isJson: false, undecodable: [], payloads: [] }, serve);
 }
 
 /** Says of which message the call's request is. Call it before the body is read. */
@@ -38,8 +40,9 @@ export const checkingDecoder = {
     const slot = slots.getStore();
     if (slot?.schema === undefined) return text;
     slot.isJson = true;
-    const { json, undecodable } = readRequest(slot.schema, text);
+    const { json, undecodable, payloads } = readRequest(slot.schema, text);
     slot.undecodable = undecodable;
+    slot.payloads = payloads;
     return json;
   },
 };
@@ -49,7 +52,12 @@ export function undecodableParts(): readonly Undecodable[] {
   return slots.getStore()?.undecodable ?? [];
 }
 
-/** Returns whether the call's request came as JSON. */
+/** The payloads in the JSON of the call's request, as they were sent. Empty in a binary protocol. */
+export function sentPayloads(): readonly SentPayload[] {
+  return slots.getStore()?.payloads ?? [];
+}
+
+/** Returns whether the call's request came as JSON, so that its answer goes as JSON too. */
 export function isJsonRequest(): boolean {
   return slots.getStore()?.isJson ?? false;
 }
@@ -66,6 +74,7 @@ interface ReadRequest {
   /** The JSON text without what cannot be decoded. */
   readonly json: string;
   readonly undecodable: readonly Undecodable[];
+  readonly payloads: readonly SentPayload[];
 }
 
 /** Reads the JSON text of a request. Text that is no JSON is returned as it is: connect says what is wrong with it. */
@@ -74,16 +83,16 @@ export function readRequest(schema: DescMessage, text: string): ReadRequest {
   try {
     parsed = JSON.parse(text) as JsonValue;
   } catch {
-    return { json: text, undecodable: [] };
+    return { json: text, undecodable: [], payloads: [] };
   }
-  const { changed, mayBeMisread } = findChanged(schema, text);
+  const { changed, mayBeMisread, payloads } = scanRequest(schema, text);
   if (changed.length === 0 && !mayBeMisread && isDecodable(schema, parsed))
-    return { json: text, undecodable: [] };
+    return { json: text, undecodable: [], payloads };
   const taken = takeOutUndecodable(schema, parsed);
-  if (taken === undefined) return { json: text, undecodable: [] };
+  if (taken === undefined) return { json: text, undecodable: [], payloads };
   const told = new Set(changed.map(({ field }) => field));
   const undecodable = [...taken.undecodable.filter(({ field }) => !told.has(field)), ...changed];
-  return { json: undecodable.length === 0 ? text : JSON.stringify(taken.json), undecodable };
+  return { json: undecodable.length === 0 ? text : JSON.stringify(taken.json), undecodable, payloads };
 }
 
 function isDecodable(schema: DescMessage, json: JsonValue): boolean {
@@ -97,10 +106,12 @@ function isDecodable(schema: DescMessage, json: JsonValue): boolean {
 
 /**
  * Finds what `JSON.parse` changes: keys that an object has twice, of which it keeps the last, and numbers that a double
- * does not keep. Also finds whether a text may be an instant or a duration that protobuf's reader would misread.
+ * does not keep. Finds the texts of payloads too, and whether a text may be an instant or a duration that protobuf's
+ * reader would misread.
  */
-function findChanged(schema: DescMessage, text: string) {
+function scanRequest(schema: DescMessage, text: string) {
   const changed: Undecodable[] = [];
+  const payloads: SentPayload[] = [];
   let mayBeMisread = false;
   scanJson(text, {
     duplicate: (path) => {
@@ -108,6 +119,8 @@ function findChanged(schema: DescMessage, text: string) {
       changed.push({ field, value: "", problem: "It is given twice; give it once." });
     },
     value: (path, start, end) => {
+      if (path.at(-1) === "payload" && describePlace(schema, path).isPayload)
+        payloads.push({ path: [...path], text: compactJson(text.slice(start, end)) });
       const first = text.charCodeAt(start);
       if (first === QUOTE) {
         const next = text.charCodeAt(start + 1);
@@ -120,7 +133,7 @@ function findChanged(schema: DescMessage, text: string) {
       }
     },
   });
-  return { changed, mayBeMisread };
+  return { changed, mayBeMisread, payloads };
 }
 
 const QUOTE = 0x22;
@@ -139,10 +152,13 @@ function problemOfNumber(
   if (isKeptByDouble(number)) return undefined;
   const { field, isInPayload, desc } = describePlace(schema, path);
   const value = number.length <= 40 ? number : `${number.slice(0, 39)}…`;
-  if (isInPayload) {
-    return { field, value, problem: `It is ${value}, which no double keeps; send it as a text.` };
-  }
+  // The text of a payload is kept. But whoever receives a number that no double holds cannot read it.
+  if (isInPayload && Number.isFinite(Number(number))) return undefined;
+  if (isInPayload) return { field, value, problem: `It is ${value}; ${BEYOND_DOUBLE}` };
   // A field of its own has a number's type. -0 is 0 there.
   if (desc === undefined || Number(number) === 0) return undefined;
   return { field, value, problem: `It is ${value}; accepted: ${acceptedForm(desc)}.` };
 }
+
+/** Why a number such as 1e400 is refused in a payload. */
+export const BEYOND_DOUBLE = "accepted: a number up to 1.79e308, the largest double; send it as a text.";

@@ -4,7 +4,8 @@ import { createValidator } from "@bufbuild/protovalidate";
 import type { ContextValues, Interceptor } from "@connectrpc/connect";
 import { type EasyCronError, type FieldViolation, failure } from "../../mesh/errors.ts";
 import { malformed } from "../edge/malformed.ts";
-import { undecodableParts } from "../edge/request-text.ts";
+import { rememberPayloads } from "../edge/payload-text.ts";
+import { sentPayloads, undecodableParts } from "../edge/request-text.ts";
 import type { Undecodable } from "../edge/undecodable.ts";
 import { describeViolation } from "./describe-violation.ts";
 import { textViolations } from "./texts.ts";
@@ -31,6 +32,7 @@ export function createValidateInterceptor(ownRules: OwnRules = () => []): Interc
   const validator = createValidator();
   return (next) => async (request) => {
     if (!request.stream) {
+      rememberPayloads(request.method.input, request.message, sentPayloads());
       const own = ownRules(request.method, request.message, request.contextValues);
       const error = refusal(undecodableParts(), brokenRules(request.method.input, request.message), own);
       if (error !== undefined) throw error;

@@ -4,7 +4,8 @@ import { describe, expect, test } from "vitest";
 import { JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import { parseAllowList } from "../../mesh/egress-address.ts";
 import type { EasyCronError } from "../../mesh/errors.ts";
-import { changedJobErrors, MAX_PAYLOAD_BYTES, newJobErrors, payloadErrors } from "./job-rules.ts";
+import { changedJobErrors, newJobErrors } from "./job-rules.ts";
+import { MAX_PAYLOAD_BYTES, payloadErrors } from "./payload-rules.ts";
 
 const rules = { allow: parseAllowList(""), plugins: ["redis"] };
 type JobInit = Extract<MessageInitShape<typeof JobSchema>, { $typeName?: never }>;
@@ -98,7 +99,7 @@ describe("an update", () => {
 
 describe("a payload", () => {
   const check = (init: MessageInitShape<typeof ValueSchema>) =>
-    refusal(() => payloadErrors(create(Value, init), "payload"));
+    refusal(() => payloadErrors({ payload: create(Value, init) }, "payload"));
 
   test("may be as large as the limit, counted in bytes of JSON", () => {
     const text = (length: number, character = "x") => character.repeat(length);
@@ -110,8 +111,11 @@ describe("a payload", () => {
   test("may be nested 30 deep", () => {
     const nested = (depth: number) =>
       fromJson(Value, JSON.parse(`${'{"a":'.repeat(depth)}0${"}".repeat(depth)}`));
-    expect(refusal(() => payloadErrors(nested(30), "payload"))).toBeUndefined();
-    expect(refusal(() => payloadErrors(nested(31), "payload"))).toEqual(["FIELD_INVALID", "payload"]);
+    expect(refusal(() => payloadErrors({ payload: nested(30) }, "payload"))).toBeUndefined();
+    expect(refusal(() => payloadErrors({ payload: nested(31) }, "payload"))).toEqual([
+      "FIELD_INVALID",
+      "payload",
+    ]);
   });
 
   test("must be a value that JSON can express", () => {

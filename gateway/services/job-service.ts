@@ -17,7 +17,8 @@ import type { EasyCronError } from "../../mesh/errors.ts";
 import type { GrpcClient } from "../../mesh/grpc-client.ts";
 import type { ProjectCaller } from "../access/caller.ts";
 import { forward } from "./forward.ts";
-import { changedJobErrors, newJobErrors, payloadErrors } from "./job-rules.ts";
+import { changedJobErrors, newJobErrors } from "./job-rules.ts";
+import { payloadErrors } from "./payload-rules.ts";
 
 /** What the job service needs. */
 export interface JobServiceParts {
@@ -65,7 +66,7 @@ export function createJobRules(allow: AllowList) {
       const paths = allowMissing ? [] : (updateMask?.paths ?? []);
       return changedJobErrors(job, paths, { allow, plugins });
     },
-    runJob: ({ payload }: RunJobRequest) => payloadErrors(payload, "payload"),
+    runJob: (request: RunJobRequest) => payloadErrors(request, "payload"),
     batchCreateJobs: ({ requests }: BatchCreateJobsRequest, { plugins }: ProjectCaller) =>
       eachError("requests", requests, ({ job }) => newJobErrors(job, { allow, plugins })),
     batchUpdateJobs: ({ requests }: BatchUpdateJobsRequest, { plugins }: ProjectCaller) =>

@@ -1,4 +1,4 @@
-import { create, fromJson } from "@bufbuild/protobuf";
+import { create, fromJson, toJsonString } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ListJobsRequestSchema, UpdateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
@@ -93,7 +93,7 @@ describe("a specification", () => {
     const payload = fromJson(ValueSchema, { nul: "a\u0000b", huge: [1e308, 1e-300], order: { z: 1, a: 2 } });
     await bench.createJob({ ...everySecond("odd"), payload });
     const row = await readJob(bench.parts, PROJECT, { name: "odd" });
-    expect(fromSpecJson(row.spec).payload).toEqual(payload);
+    expect(fromSpecJson(row.spec).payloadJson).toBe(toJsonString(ValueSchema, payload));
     expect(row.spec.length).toBeLessThan(1_000);
   });
 
