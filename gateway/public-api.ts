@@ -29,6 +29,7 @@ import { createValidateInterceptor, type OwnRules } from "./interceptors/validat
 import { createApiKeyService } from "./services/api-key-service.ts";
 import { createCalendarService } from "./services/calendar-service.ts";
 import { createHealthService } from "./services/health-service.ts";
+import { createInnerRules } from "./services/inner-rules.ts";
 import { createJobRules, createJobService, type JobServiceParts } from "./services/job-service.ts";
 import { createLedgerService } from "./services/ledger-service.ts";
 import { createOperationService } from "./services/operation-service.ts";
@@ -83,7 +84,7 @@ export function createPublicApi(parts: PublicApiParts): NodeListener {
     interceptors: [
       createErrorsInterceptor(logger),
       traceInterceptor,
-      createValidateInterceptor(createOwnRules(parts)),
+      createValidateInterceptor(createOwnRules(parts), createInnerRules(scheduler)),
       payloadInterceptor,
     ],
     readMaxBytes: MAX_REQUEST_BYTES,

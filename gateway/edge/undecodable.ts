@@ -20,6 +20,8 @@ export interface Undecodable {
   readonly value: string;
   /** A sentence with the value and what is accepted. */
   readonly problem: string;
+  /** Whether there is no such field, so that what was decoded lacks nothing but what was meant. */
+  readonly isUnknown?: true;
   /** The path that was probably meant, if the field is unknown. */
   readonly meant?: string | undefined;
 }
@@ -70,7 +72,7 @@ function unknown(
   const hint = nearest === undefined ? `accepted: ${names.join(", ")}` : `did you mean ${nearest}?`;
   const meant = nearest === undefined ? undefined : path === "" ? nearest : `${path}.${nearest}`;
   const { problem, ...rest } = wrong(at, value, `there is no such field; ${hint}`);
-  return { ...rest, problem: problem.replace(/\?\.$/, "?"), meant };
+  return { ...rest, problem: problem.replace(/\?\.$/, "?"), isUnknown: true, meant };
 }
 
 /** Says why a field cannot be set beside those seen before, and remembers it; undefined if it can. */

@@ -18,24 +18,46 @@ export type OwnRules = (
   values: ContextValues,
 ) => readonly EasyCronError[];
 
+/** A call, as an interceptor sees it. */
+export interface AskedCall {
+  readonly method: DescMethod;
+  readonly message: Message;
+  readonly contextValues: ContextValues;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Asks an inner service what it would find wrong with a request that is refused already, apart from the fields `wrong`.
+ * Never throws.
+ */
+export type InnerRules = (call: AskedCall, wrong: readonly string[]) => Promise<readonly FieldViolation[]>;
+
 /** The largest number of broken rules that one error lists: it must fit into the headers of an answer. */
 const MAX_VIOLATIONS = 100;
 
 /**
  * Holds every unary request to the rules of its proto (buf.validate), its texts to what can be kept, its instants and
  * durations to whole milliseconds, and then to the method's own rules. What is wrong is told at once, whichever of them
- * finds it, with a violation for each broken rule: the path as JSON has it, what is wrong, and with which value. Throws
- * REQUEST_MALFORMED if a part of the JSON could not be decoded, FIELD_INVALID if another rule is broken than an own one,
- * and otherwise the first error of the own rules.
+ * finds it, with a violation for each broken rule: the path as JSON has it, what is wrong, and with which value. If
+ * anything is, the inner service is asked about the rest. Throws REQUEST_MALFORMED if a part of the JSON could not be
+ * decoded, FIELD_INVALID if another rule is broken than an own one, and otherwise the first error of the own rules.
  */
-export function createValidateInterceptor(ownRules: OwnRules = () => []): Interceptor {
+export function createValidateInterceptor(
+  ownRules: OwnRules = () => [],
+  innerRules: InnerRules = async () => [],
+): Interceptor {
   const validator = createValidator();
   return (next) => async (request) => {
     if (!request.stream) {
-      rememberPayloads(request.method.input, request.message, sentPayloads());
-      const own = ownRules(request.method, request.message, request.contextValues);
-      const error = refusal(undecodableParts(), brokenRules(request.method.input, request.message), own);
-      if (error !== undefined) throw error;
+      const { method, message, contextValues } = request;
+      rememberPayloads(method.input, message, sentPayloads());
+      const own = ownRules(method, message, contextValues);
+      const error = refusal(undecodableParts(), brokenRules(method.input, message), own);
+      if (error !== undefined) {
+        // The rest of a request of which not all is known cannot be asked about.
+        const isAllKnown = error.violations.length < MAX_VIOLATIONS;
+        throw isAllKnown ? withMore(error, await innerRules(request, wrongFields(error))) : error;
+      }
     }
     return next(request);
   };
@@ -78,6 +100,22 @@ function refusal(
   const [error] = own;
   if (broken.length > 0 || error === undefined)
     return failure("FIELD_INVALID", { field: first.field, problem: first.description }, { violations });
+  return failure(error.reason, error.metadata, { violations, cause: error });
+}
+
+/** The fields that have no right value. A field that does not exist is none of them, but the one that was meant is. */
+function wrongFields({ violations }: EasyCronError): string[] {
+  const unknown = new Map(
+    undecodableParts().flatMap(({ field, isUnknown, meant }) => (isUnknown ? [[field, meant]] : [])),
+  );
+  return violations.flatMap(({ field }) => (unknown.has(field) ? (unknown.get(field) ?? []) : [field]));
+}
+
+/** Returns an error with the violations of an inner service after its own. */
+function withMore(error: EasyCronError, found: readonly FieldViolation[]): EasyCronError {
+  const more = notCausedBy(undecodableParts(), notAt(error.violations, found));
+  if (more.length === 0) return error;
+  const violations = [...error.violations, ...more].slice(0, MAX_VIOLATIONS);
   return failure(error.reason, error.metadata, { violations, cause: error });
 }
 
