@@ -36,9 +36,14 @@ export interface CheckedSpec {
 /**
  * Writes out a job's defaults and checks its target, policies, calendars and schedules. The field rules of the public
  * contract have been checked before. Throws SCHEDULE_INVALID, SCHEDULE_NEVER_FIRES, TIME_ZONE_UNKNOWN or FIELD_INVALID;
- * all that is wrong is in one error.
+ * all that is wrong is in one error, with what `also` throws.
  */
-export function checkSpec(parts: Pick<Parts, "clock" | "zoneData">, given: Job, uid: string): CheckedSpec {
+export function checkSpec(
+  parts: Pick<Parts, "clock" | "zoneData">,
+  given: Job,
+  uid: string,
+  also: (checked: Pick<CheckedSpec, "job" | "schedule">) => void = () => {},
+): CheckedSpec {
   const nowMs = parts.clock.now();
   const zoneData = parts.zoneData.inForce(nowMs);
   const job = withDefaults(given, nowMs);
@@ -48,6 +53,7 @@ export function checkSpec(parts: Pick<Parts, "clock" | "zoneData">, given: Job, 
   errors.check(() => checkRetryPolicy(job));
   for (const error of calendarErrors(job)) errors.add(error);
   const schedule = errors.check(() => compileSchedule(job, uid, { zoneData }));
+  if (schedule !== undefined) errors.check(() => also({ job, schedule }));
   errors.throwIfAny();
   if (schedule === undefined) throw new Error("A schedule that cannot be compiled made no error.");
   return { job, spec: toSpecJson(job), schedule };
@@ -95,8 +101,8 @@ export async function createJob(
   const earlier = await findEarlierUse(parts.database, use);
   if (earlier !== undefined) return earlierJob(parts, projectId, earlier.job_uid, given.name);
   const uid = typeid("job").toString();
-  const checked = checkSpec(parts, await withSnapshots(parts.database, projectId, given), uid);
-  refusePast(checked, parts.clock.now());
+  const job = await withSnapshots(parts.database, projectId, given);
+  const checked = checkSpec(parts, job, uid, (wanted) => refusePast(wanted, parts.clock.now()));
   const { schedule } = checked;
   await gatesOf(parts.database, parts.zoneData, projectId, schedule.calendars);
   if (request.validateOnly) return { row: await validatedRow(parts, projectId, uid, checked), schedule };

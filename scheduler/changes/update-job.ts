@@ -148,8 +148,9 @@ export async function planUpdate(
   const former = fromSpecJson(before.spec);
   const changed = keepAnchors(former, merge(former, given, fields));
   const merged = await withSnapshots(on, projectId, changed);
-  const checked = checkSpec(parts, merged, before.uid);
-  refusePast(checked, parts.clock.now(), former);
+  const checked = checkSpec(parts, merged, before.uid, (wanted) =>
+    refusePast(wanted, parts.clock.now(), former),
+  );
   await gatesOf(on, parts.zoneData, projectId, checked.schedule.calendars);
   return { before, checked, isSame: equals(JobSchema, fromSpecJson(checked.spec), former) };
 }
