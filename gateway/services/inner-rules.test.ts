@@ -1,7 +1,8 @@
-import { create, type Message, type MessageInitShape, toJson } from "@bufbuild/protobuf";
+import { create, type DescService, type Message, type MessageInitShape, toJson } from "@bufbuild/protobuf";
 import { createContextValues } from "@connectrpc/connect";
 import { expect, test } from "vitest";
 import type { SchedulerService } from "../../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
+import { CalendarService, CreateCalendarRequestSchema } from "../../gen/easycron/v1/calendar_service_pb.ts";
 import {
   ApplyJobsRequestSchema,
   BatchCreateJobsRequestSchema,
@@ -25,7 +26,7 @@ type Asked = readonly [method: string, request: any];
 
 /** Asks about a call and returns what the scheduler was asked, and the violations that came back. */
 async function ask(
-  call: { service: typeof JobService | typeof ScheduleService; name: string; message: Message },
+  call: { service: DescService; name: string; message: Message },
   wrong: readonly string[],
   answer: () => never | object = () => ({}),
 ) {
@@ -140,6 +141,30 @@ test("a job of a preview is asked about", async () => {
   const message = create(PreviewScheduleRequestSchema, { source: { case: "job", value: job }, count: 9_000 });
   const { asked } = await ask({ service: ScheduleService, name: "previewSchedule", message }, ["count"]);
   expect(asked[0]?.[1].request.count).toBe(1);
+});
+
+test("a calendar is checked without asking", async () => {
+  const calendar = {
+    timeZone: "Mars/Olympus",
+    windows: [
+      { days: ["MONDAY"], start: "9", end: "17:00" },
+      { days: ["MONDAY"], start: "09:00", end: "17:00" },
+      { days: ["MON"], start: "09:00", end: "17:00" },
+    ],
+    excludedDates: ["2027-02-28", "2027-02-29", "--02-30"],
+  };
+  const message = create(CreateCalendarRequestSchema, { calendar });
+  const { asked, found } = await ask({ service: CalendarService, name: "createCalendar", message }, [
+    "calendar.name",
+  ]);
+  expect(asked).toEqual([]);
+  expect(found.map(({ field }) => field)).toEqual([
+    "calendar.timeZone",
+    "calendar.windows[0].start",
+    "calendar.windows[2].days[0]",
+    "calendar.excludedDates[1]",
+    "calendar.excludedDates[2]",
+  ]);
 });
 
 test("a list that is too long, and other methods, are not asked about; other errors say nothing", async () => {

@@ -1,6 +1,15 @@
 import { clone, create, type Message } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
+import { findCalendarErrors } from "../../cron/calendar-spec.ts";
+import { ScheduleError } from "../../cron/errors.ts";
+import { canonicalZone } from "../../cron/zone.ts";
 import type { SchedulerService } from "../../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
+import type { Calendar } from "../../gen/easycron/v1/calendar_pb.ts";
+import {
+  CalendarService,
+  type CreateCalendarRequest,
+  type UpdateCalendarRequest,
+} from "../../gen/easycron/v1/calendar_service_pb.ts";
 import type {
   ApplyJobsRequest,
   BatchCreateJobsRequest,
@@ -49,6 +58,8 @@ type Ask = (
 /** Creates the rules of the scheduler, for requests that are refused before they reach it. */
 export function createInnerRules(scheduler: GrpcClient<typeof SchedulerService>): InnerRules {
   return async ({ method, message, contextValues, signal }, wrong) => {
+    if (CALENDAR_WRITES.includes(`${method.parent.typeName}/${method.name}`))
+      return calendarViolations((message as CreateCalendarRequest | UpdateCalendarRequest).calendar);
     const ask = askOf(`${method.parent.typeName}/${method.name}`, message, wrong);
     if (ask === undefined) return [];
     const { projectId, keyId } = projectOf({ values: contextValues });
@@ -61,6 +72,28 @@ export function createInnerRules(scheduler: GrpcClient<typeof SchedulerService>)
       return method.name === JobService.method.applyJobs.name ? violations.map(ofAppliedJob) : violations;
     }
   };
+}
+
+const CALENDAR_WRITES = ["CreateCalendar", "UpdateCalendar"].map(
+  (name) => `${CalendarService.typeName}/${name}`,
+);
+
+/** The scheduler checks a calendar by the same pure functions. There is no call that only checks one. */
+function calendarViolations(calendar: Calendar | undefined): FieldViolation[] {
+  if (calendar === undefined) return [];
+  const { timeZone, windows, excludedDates } = calendar;
+  const errors = [...zoneErrors(timeZone), ...findCalendarErrors({ windows, excludedDates })];
+  return errors.map(({ field, message }) => ({ field: `calendar.${field}`, description: message }));
+}
+
+function zoneErrors(timeZone: string): ScheduleError[] {
+  try {
+    if (timeZone !== "") canonicalZone(timeZone);
+    return [];
+  } catch (error) {
+    if (!(error instanceof ScheduleError)) throw error;
+    return [error];
+  }
 }
 
 /** Returns the question about a request; undefined for a method that the scheduler has no such rules for. */
