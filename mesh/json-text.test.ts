@@ -81,6 +81,11 @@ describe("a number", () => {
     "1e-400",
     "0.1234567890123456789",
   ])("%s is not kept by a double", (number) => expect(isKeptByDouble(number)).toBe(false));
+  test("with a million digits is compared without a deep stack or repeated work", () => {
+    expect(isKeptByDouble(`1${"0".repeat(500_000)}1`)).toBe(false);
+    expect(isKeptByDouble(`1.${"0".repeat(1_000_000)}`)).toBe(true);
+  });
+
   test("that a double has written is kept by a double", () => {
     fc.assert(
       fc.property(fc.double({ noNaN: true, noDefaultInfinity: true }), (number) => {

@@ -103,8 +103,11 @@ export function isKeptByDouble(number: string): boolean {
 function toDecimal(number: string): string {
   const [, sign = "", whole = "", fraction = "", exponent = "0"] =
     /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(number) ?? [];
-  const digits = `${whole}${fraction}`.replace(/^0+/, "");
-  const kept = digits.replace(/0+$/, "");
-  if (kept === "") return `${sign}0`;
-  return `${sign}${kept}e${Number(exponent) - fraction.length + digits.length - kept.length}`;
+  const digits = `${whole}${fraction}`;
+  const first = digits.search(/[1-9]/);
+  if (first === -1) return `${sign}0`;
+  // A regular expression for the zeros at the end would look at those in the middle again and again.
+  let end = digits.length;
+  while (digits[end - 1] === "0") end -= 1;
+  return `${sign}${digits.slice(first, end)}e${Number(exponent) - fraction.length + digits.length - end}`;
 }

@@ -14,6 +14,9 @@ export interface FieldPlace {
   readonly desc: DescField | undefined;
 }
 
+/** A path that is longer is cut: it leads far into a payload. */
+const MAX_PARTS = 64;
+
 /** Describes a place in the JSON of a message. */
 export function describePlace(schema: DescMessage, path: JsonPath): FieldPlace {
   let message: DescMessage | undefined = schema;
@@ -21,7 +24,7 @@ export function describePlace(schema: DescMessage, path: JsonPath): FieldPlace {
   let text = "";
   let isInMap = false;
   let isPayload = false;
-  for (const part of path) {
+  for (const part of path.slice(0, MAX_PARTS)) {
     if (typeof part === "number") {
       text += `[${part}]`;
       isPayload = false;
@@ -38,7 +41,12 @@ export function describePlace(schema: DescMessage, path: JsonPath): FieldPlace {
       message = isPayload ? undefined : desc?.message;
     }
   }
-  return { field: printable(text), isInPayload: isJson(desc), isPayload, desc };
+  return {
+    field: printable(text),
+    isInPayload: isJson(desc),
+    isPayload: isPayload && path.length <= MAX_PARTS,
+    desc,
+  };
 }
 
 function isJson(field: DescField | undefined): boolean {

@@ -115,11 +115,16 @@ function scanRequest(schema: DescMessage, text: string) {
   let mayBeMisread = false;
   scanJson(text, {
     duplicate: (path) => {
+      if (changed.length >= MAX_CHANGED) return;
       const { field } = describePlace(schema, path);
       changed.push({ field, value: "", problem: "It is given twice; give it once." });
     },
     value: (path, start, end) => {
-      if (path.at(-1) === "payload" && describePlace(schema, path).isPayload)
+      if (
+        path.at(-1) === "payload" &&
+        path.length <= MAX_PAYLOAD_PATH &&
+        describePlace(schema, path).isPayload
+      )
         payloads.push({ path: [...path], text: compactJson(text.slice(start, end)) });
       const first = text.charCodeAt(start);
       if (first === QUOTE) {
@@ -127,7 +132,7 @@ function scanRequest(schema: DescMessage, text: string) {
         if (next === MINUS || next === BACKSLASH || isDigit(next)) {
           mayBeMisread ||= isMisreadable(JSON.parse(text.slice(start, end)) as string);
         }
-      } else if (first === MINUS || isDigit(first)) {
+      } else if ((first === MINUS || isDigit(first)) && changed.length < MAX_CHANGED) {
         const problem = problemOfNumber(schema, path, text.slice(start, end));
         if (problem !== undefined) changed.push(problem);
       }
@@ -135,6 +140,14 @@ function scanRequest(schema: DescMessage, text: string) {
   });
   return { changed, mayBeMisread, payloads };
 }
+
+/** How many changed values of one request are described. One is enough to refuse it. */
+const MAX_CHANGED = 100;
+/** A payload of a request is at most this deep: requests[0].job.payload. */
+const MAX_PAYLOAD_PATH = 8;
+
+/** No number of a request is deeper, except in a payload. */
+const MAX_FIELD_PATH = 16;
 
 const QUOTE = 0x22;
 const MINUS = 0x2d;
@@ -150,13 +163,15 @@ function problemOfNumber(
   number: string,
 ): Undecodable | undefined {
   if (isKeptByDouble(number)) return undefined;
+  // Zero is what it is for every field, and so deep there is nothing but a payload.
+  const isInRange = Number.isFinite(Number(number));
+  if (Number(number) === 0 || (isInRange && path.length > MAX_FIELD_PATH)) return undefined;
   const { field, isInPayload, desc } = describePlace(schema, path);
   const value = number.length <= 40 ? number : `${number.slice(0, 39)}…`;
   // The text of a payload is kept. But whoever receives a number that no double holds cannot read it.
-  if (isInPayload && Number.isFinite(Number(number))) return undefined;
+  if (isInPayload && isInRange) return undefined;
   if (isInPayload) return { field, value, problem: `It is ${value}; ${BEYOND_DOUBLE}` };
-  // A field of its own has a number's type. -0 is 0 there.
-  if (desc === undefined || Number(number) === 0) return undefined;
+  if (desc === undefined) return undefined;
   return { field, value, problem: `It is ${value}; accepted: ${acceptedForm(desc)}.` };
 }
 

@@ -2,7 +2,7 @@ import { gzipSync } from "node:zlib";
 import type { DescMessage } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CalendarService } from "../../gen/easycron/v1/calendar_service_pb.ts";
-import { JobService } from "../../gen/easycron/v1/job_service_pb.ts";
+import { JobService, RunJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
 import { LedgerService } from "../../gen/easycron/v1/ledger_service_pb.ts";
 import { OperationService } from "../../gen/easycron/v1/operation_service_pb.ts";
 import { ScheduleService } from "../../gen/easycron/v1/schedule_service_pb.ts";
@@ -191,6 +191,31 @@ test("all that is wrong is told at once, whatever layer finds it", async () => {
 test("a body that is not UTF-8 is refused", async () => {
   const answer = await post(GET_JOB, new Uint8Array(Buffer.from('{"name":"caf\xe9"}', "latin1")));
   expect(answer.message).toContain("the body is not UTF-8");
+});
+
+test("a query of GET is read as carefully as a body", async () => {
+  const message = JSON.stringify({ name: "a", after: "2027-02-29T09:00:00Z", colour: 1 });
+  const query = `?encoding=json&message=${encodeURIComponent(message)}`;
+  const response = await fetch(`${gateway.url}/easycron.v1.ScheduleService/PreviewSchedule${query}`, {
+    headers,
+  });
+  const fields = violationsOf((await response.json()) as ErrorBody).map((each) => each.split(" ")[0]);
+  expect(fields).toEqual(["after", "colour"]);
+});
+
+test.each([
+  ["a payload in a payload in a payload", `${'{"payload":'.repeat(80_000)}1${"}".repeat(80_000)}`],
+  ["numbers far inside", `{"payload":${"[".repeat(50_000)}${"-0,".repeat(250_000)}0${"]".repeat(50_000)}}`],
+  [
+    "keys given twice far inside",
+    `{"payload":${'{"a":'.repeat(50_000)}{${'"b":1,'.repeat(100_000)}"b":1}${"}".repeat(50_000)}}`,
+  ],
+  ["unknown fields without end", `{${Array.from({ length: 80_000 }, (_, index) => `"a${index}":1`).join()}}`],
+  ["quotes and backslashes", JSON.stringify({ name: '\\"'.repeat(200_000) })],
+])("a hostile request with %s is refused without much work", async (_, body) => {
+  const { undecodable } = readRequest(RunJobRequestSchema, body);
+  expect(undecodable.length).toBeLessThanOrEqual(201);
+  expect((await post("/easycron.v1.JobService/RunJob", body)).code).toBe("invalid_argument");
 });
 
 /** The paths of the instants and durations in a message that a request may set. */

@@ -43,6 +43,8 @@ export function takeOutUndecodable(schema: DescMessage, json: JsonValue): Decoda
   return { json: inMessage(schema, json, "", undecodable), undecodable };
 }
 
+const MAX_UNKNOWN = 100;
+
 function inMessage(schema: DescMessage, json: JsonObject, path: string, found: Undecodable[]): JsonObject {
   const kept: [string, JsonValue][] = [];
   const seen = new Map<string, DescField>();
@@ -50,7 +52,8 @@ function inMessage(schema: DescMessage, json: JsonObject, path: string, found: U
     const at = path === "" ? key : `${path}.${key}`;
     const field = schema.fields.find(({ name, jsonName }) => key === name || key === jsonName);
     if (field === undefined) {
-      found.push(unknown(schema, { path, at, key }, value));
+      // A request may have any number of unknown fields. Some are enough to refuse it.
+      if (found.length < MAX_UNKNOWN) found.push(unknown(schema, { path, at, key }, value));
       continue;
     }
     const before = found.length;

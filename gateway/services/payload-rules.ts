@@ -13,6 +13,9 @@ export const MAX_PAYLOAD_BYTES = 65_536;
 // In protobuf each level of an object is three nested messages. Most clients read at most 100 nested messages.
 const MAX_PAYLOAD_DEPTH = 30;
 
+/** How many things that are wrong with one payload are told. */
+const MAX_ERRORS = 100;
+
 /** What can have a payload: a job, and a request to run one. */
 export type PayloadHolder = Pick<Job, "payload" | "payloadJson">;
 
@@ -74,18 +77,19 @@ function textErrors(text: string, field: string): EasyCronError[] {
     return [refuse(field, `As JSON it has ${bytes} bytes; at most ${MAX_PAYLOAD_BYTES} are allowed.`)];
   const errors: EasyCronError[] = [];
   let isTooDeep = false;
+  const add = (path: JsonPath, problem: string) => {
+    if (errors.length < MAX_ERRORS && path.length <= MAX_PAYLOAD_DEPTH)
+      errors.push(refuse(pathOf(field, path), problem));
+  };
   scanJson(text, {
-    duplicate: (path) => errors.push(refuse(pathOf(field, path), "It is given twice; give it once.")),
+    duplicate: (path) => add(path, "It is given twice; give it once."),
     value: (path, start, end) => {
       const first = text[start] ?? "";
       if (first === "{" || first === "[") isTooDeep ||= path.length >= MAX_PAYLOAD_DEPTH;
       else if (first === '"') {
-        if (!(JSON.parse(text.slice(start, end)) as string).isWellFormed())
-          errors.push(refuse(pathOf(field, path), HALF_PAIR));
+        if (!(JSON.parse(text.slice(start, end)) as string).isWellFormed()) add(path, HALF_PAIR);
       } else if (/[-\d]/.test(first) && !Number.isFinite(Number(text.slice(start, end))))
-        errors.push(
-          refuse(pathOf(field, path), `It is ${text.slice(start, end).slice(0, 40)}; ${BEYOND_DOUBLE}`),
-        );
+        add(path, `It is ${text.slice(start, end).slice(0, 40)}; ${BEYOND_DOUBLE}`);
     },
   });
   if (!isTooDeep) return errors;
