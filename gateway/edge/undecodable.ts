@@ -72,7 +72,8 @@ function unknown(
 ): Undecodable {
   const names = schema.fields.filter((field) => !isOutputOnly(field)).map(({ jsonName }) => jsonName);
   const nearest = nearestName(key, names);
-  const hint = nearest === undefined ? `accepted: ${names.join(", ")}` : `did you mean ${nearest}?`;
+  const accepted = names.length === 0 ? "no fields" : names.join(", ");
+  const hint = nearest === undefined ? `accepted: ${accepted}` : `did you mean ${nearest}?`;
   const meant = nearest === undefined ? undefined : path === "" ? nearest : `${path}.${nearest}`;
   const { problem, ...rest } = wrong(at, value, `there is no such field; ${hint}`);
   return { ...rest, problem: problem.replace(/\?\.$/, "?"), isUnknown: true, meant };
