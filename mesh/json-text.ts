@@ -15,7 +15,7 @@ interface OpenValue {
   readonly keys: Set<string> | null;
 }
 
-const SPACE = /[ \t\r\n]+/y;
+const BETWEEN = /[ \t\r\n:]+/y;
 const SCALAR = /[^ \t\r\n,\]}]+/y;
 
 /**
@@ -27,7 +27,7 @@ export function scanJson(text: string, visitor: JsonVisitor): void {
   const open: OpenValue[] = [];
   let isKeyNext = false;
   const report = (start: number, end: number) => visitor.value?.(path, start, end);
-  for (let at = 0; at < text.length; ) {
+  for (let at = endOf(BETWEEN, text, 0); at < text.length; at = endOf(BETWEEN, text, at)) {
     const character = text[at];
     if (character === "{" || character === "[") {
       const isObject = character === "{";
@@ -56,15 +56,10 @@ export function scanJson(text: string, visitor: JsonVisitor): void {
         isKeyNext = false;
       } else report(at, end);
       at = end;
-    } else if (character === ":") at += 1;
-    else {
-      const end = endOf(SPACE, text, at);
-      if (end > at) at = end;
-      else {
-        const start = at;
-        at = Math.max(endOf(SCALAR, text, at), at + 1);
-        report(start, at);
-      }
+    } else {
+      const start = at;
+      at = Math.max(endOf(SCALAR, text, at), at + 1);
+      report(start, at);
     }
   }
 }
