@@ -185,7 +185,13 @@ function unlessAborted<T>(
       value.then(giveBack, () => {});
     };
     signal.addEventListener("abort", onAbort, { once: true });
-    value.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+    const settle =
+      <V>(how: (value: V) => void) =>
+      (value: V) => {
+        signal.removeEventListener("abort", onAbort);
+        how(value);
+      };
+    value.then(settle(resolve), settle(reject));
   });
 }
 
@@ -240,7 +246,13 @@ function within<T>(answer: Promise<T>, limitMs: number): Promise<T> {
       for (let round = 0; round < ROUNDS; round++) await new Promise(setImmediate);
       reject(new NoAnswer(`PostgreSQL did not answer within ${limitMs} ms.`));
     }, limitMs);
-    answer.then(resolve, reject).finally(() => clearTimeout(timer));
+    const settle =
+      <V>(how: (value: V) => void) =>
+      (value: V) => {
+        clearTimeout(timer);
+        how(value);
+      };
+    answer.then(settle(resolve), settle(reject));
   });
 }
 

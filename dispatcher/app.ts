@@ -82,7 +82,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const pipeline = createPipeline({ ...shared, ...databases, attempt, limits });
   const health = { isClosing: false, isStalled: false };
   const mayTake = () => !health.isClosing;
-  const recovery = { ...shared, database: pools.upkeep, hold: pipeline.hold, mayTake };
+  const recovery = { ...shared, database: pools.upkeep, hold: pipeline.hold, mayTake, onEnded: waker.ended };
   const server = createGrpcServer({ logger });
   const showHealth = () => server.setServing(lease.isValid() && !health.isStalled && !health.isClosing);
   const renewLease = async () => {
@@ -96,7 +96,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
     showHealth();
   };
   const watchdog = startWatchdog({ watched: loops.watched, logger, onHealth });
-  const serving = { ...recovery, database: pools.accept, apiDatabase: pools.api, masterKey };
+  const serving = { ...recovery, database: pools.accept, apiDatabase: pools.api, masterKey, logger };
   server.add(DispatcherService, createDispatcherService(serving));
   const port = await server.listen(config.listen);
   showHealth();

@@ -20,6 +20,8 @@ export interface EgressOptions {
   readonly connectionsPerOrigin: number;
   /** The longest time from the lookup of the name to the end of the TLS handshake. */
   readonly connectTimeoutMs: number;
+  /** False: each request opens a connection of its own. Default true. */
+  readonly keepAlive?: boolean;
   /** Default: a resolver that uses the machine's DNS servers. */
   readonly resolver?: AddressResolver;
   /** Default: the present content of /etc/hosts. */
@@ -67,7 +69,8 @@ export function createEgressAgent(options: EgressOptions): Agent {
     connect,
     allowH2: false,
     connections: options.connectionsPerOrigin,
-    pipelining: 1,
+    // With 0, undici closes the connection after each request.
+    pipelining: options.keepAlive === false ? 0 : 1,
     keepAliveTimeout: KEEP_ALIVE_MS,
     keepAliveMaxTimeout: KEEP_ALIVE_MAX_MS,
     maxHeaderSize: MAX_HEADER_BYTES,

@@ -10,7 +10,7 @@ import { createLogger, type Logger } from "../mesh/logger.ts";
 import { type Loop, startLoop } from "../mesh/loop.ts";
 import { startWatchdog, type Watched } from "../mesh/watchdog.ts";
 import { startAuditing } from "./audit/audit-round.ts";
-import { startBackfills } from "./backfill/run.ts";
+import { BACKFILLS_EVERY_MS, startBackfills } from "./backfill/run.ts";
 import { DELETE_FINISHED_EVERY_MS, startDeletingFinished } from "./changes/delete-finished.ts";
 import { readConfig } from "./config.ts";
 import { HOUSEKEEPING_EVERY_MS, startHousekeeping } from "./housekeeping.ts";
@@ -19,7 +19,7 @@ import type { SkipRange } from "./job/verdict.ts";
 import type { Parts } from "./parts.ts";
 import { createPools } from "./pools.ts";
 import { createSchedulerService } from "./scheduler-service.ts";
-import { startSettling } from "./settling/calendars-settle.ts";
+import { SETTLING_EVERY_MS, startSettling } from "./settling/calendars-settle.ts";
 import { beginZoneData, watchZoneData } from "./settling/zone-data-watch.ts";
 import { createDispatchers } from "./turns/dispatchers.ts";
 import { createHandOver, handOverTimeoutMs } from "./turns/hand-over.ts";
@@ -152,6 +152,8 @@ function startBackground(parts: Parts & { readonly database: Pool }, logger: Log
     watched: [
       watch("housekeeping", housekeeping, HOUSEKEEPING_EVERY_MS),
       watch("deleting finished jobs", deleting, DELETE_FINISHED_EVERY_MS),
+      watch("settling calendars", settling, SETTLING_EVERY_MS),
+      watch("backfills", backfills, BACKFILLS_EVERY_MS),
     ],
   };
 }

@@ -29,11 +29,12 @@ begin
   if of_table not in ('triggers', 'attempts') or month_start <> date_trunc('month', month_start, 'UTC') then
     raise exception 'There is no partition of % from % on.', of_table, month_start using errcode = '22023';
   end if;
-  if to_regclass('dispatcher.' || name) is not null then
-    return 'EXISTS';
-  end if;
   if not pg_try_advisory_xact_lock(hashtext('dispatcher.make_partition')) then
     return 'BUSY';
+  end if;
+  -- Looked up under the lock, because another dispatcher may just have made it. to_regclass may answer from before that.
+  if exists (select from pg_class c where c.relnamespace = 'dispatcher'::regnamespace and c.relname = name) then
+    return 'EXISTS';
   end if;
   execute format('select exists (select from dispatcher.%I where fire_time >= $1 and fire_time < $2)',
                  of_table || '_default') into is_taken using month_start, month_end;

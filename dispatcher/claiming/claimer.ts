@@ -141,7 +141,7 @@ function applyAnswer({ parts }: ClaimerState, group: readonly LaneWork[], answer
 function pauseAfterFailure(state: ClaimerState, error: unknown): void {
   const { events, random } = state.parts;
   state.failures += 1;
-  if (state.failures === 1) events.emit("trouble", { part: "claims", error });
+  events.emit("trouble", { part: "claims", error });
   if (state.isPausing) return;
   state.isPausing = true;
   const resume = () => {

@@ -113,7 +113,7 @@ async function workOff(state: RouterState): Promise<void> {
       failures = 0;
     } catch (error) {
       failures += 1;
-      if (failures === 1) events.emit("trouble", { part: "specifications", error });
+      events.emit("trouble", { part: "specifications", error });
       await pause(backoffMs({ attempt: failures, ...FAILURE_PAUSE, random }));
     }
   }

@@ -10,6 +10,8 @@ test.each([
   ["99999999999", 366 * 86_400_000],
   ["Thu, 01 Jan 2026 12:01:00 GMT", 60_000],
   ["Thu, 01 Jan 2026 11:00:00 GMT", 0],
+  ["Thursday, 01-Jan-26 12:01:00 GMT", 60_000],
+  ["Thu Jan  1 12:01:00 2026", 60_000],
   ["Fri, 31 Dec 9999 23:59:59 GMT", 366 * 86_400_000],
 ])("a Retry-After of %j is read as %i ms", (text, ms) => {
   expect(parseRetryAfter(text, nowMs)).toBe(ms);

@@ -1,3 +1,5 @@
+import { parseHttpDate } from "./http-date.ts";
+
 const MAX_SECONDS = 366 * 86_400;
 
 /**
@@ -8,11 +10,7 @@ export function parseRetryAfter(text: string | undefined, nowMs: number): number
   if (text === undefined) return undefined;
   const trimmed = text.trim();
   if (/^\d{1,15}(\.\d{1,9})?$/.test(trimmed)) return Math.min(Number(trimmed), MAX_SECONDS) * 1_000;
-  if (!HTTP_DATE.test(trimmed)) return undefined;
-  const atMs = Date.parse(trimmed);
-  if (Number.isNaN(atMs)) return undefined;
+  const atMs = parseHttpDate(trimmed, nowMs);
+  if (atMs === undefined) return undefined;
   return Math.min(Math.max(0, atMs - nowMs), MAX_SECONDS * 1_000);
 }
-
-// IMF-fixdate, the only date format that RFC 9110 allows senders to generate.
-const HTTP_DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;

@@ -49,9 +49,12 @@ function firstOf(value: string | string[] | undefined): string | undefined {
 function explainStatus(statusCode: number): string {
   const name = STATUS_CODES[statusCode];
   const answer = `The endpoint answered ${statusCode}${name === undefined ? "" : ` ${name}`}`;
-  if (statusCode >= 400) return `${answer}.`;
-  return `${answer}; redirects are not followed. Use the final URL.`;
+  if (REDIRECTS.has(statusCode)) return `${answer}; redirects are not followed. Use the final URL.`;
+  return statusCode < 400 ? `${answer}; only a status from 200 to 299 is a success.` : `${answer}.`;
 }
+
+/** The statuses that name another URL (RFC 9110, section 15.4). A 304 does not: it means "not modified". */
+const REDIRECTS: ReadonlySet<number> = new Set([300, 301, 302, 303, 307, 308]);
 
 // PostgreSQL's text type cannot hold U+0000.
 function toText(bytes: Buffer): string {
@@ -110,6 +113,13 @@ const UNSENT: ReadonlyMap<string, string> = new Map([
   ["EHOSTUNREACH", "The host cannot be reached."],
   ["ENETUNREACH", "The host cannot be reached."],
 ]);
+
+/** Whether an error of undici or of a socket says that the other side has closed the connection. */
+export function isConnectionClosed(error: unknown): boolean {
+  return CLOSED.has(codeOf(error));
+}
+
+const CLOSED: ReadonlySet<string> = new Set(["UND_ERR_SOCKET", "ECONNRESET", "EPIPE"]);
 
 const TLS =
   /^(ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_MISMATCH|INVALID_CA|EPROTO)/;

@@ -7,15 +7,24 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { createEgressAgent } from "../../mesh/egress.ts";
 import { parseAllowList } from "../../mesh/egress-address.ts";
 import type { HeldTrigger } from "../waiting/held-trigger.ts";
+import { type ConnectionWatch, watchConnections } from "./connection-watch.ts";
 import { type Spec, toSpec } from "./spec.ts";
 import { deliverWebhook, MAX_BODY_BYTES } from "./webhook.ts";
 
 let agent: Agent;
+let freshAgent: Agent;
+let connections: ConnectionWatch;
 beforeAll(() => {
-  const allow = parseAllowList("127.0.0.0/8");
-  agent = createEgressAgent({ allow, connectionsPerOrigin: 8, connectTimeoutMs: 1_000 });
+  const options = { allow: parseAllowList("127.0.0.0/8"), connectionsPerOrigin: 8, connectTimeoutMs: 1_000 };
+  agent = createEgressAgent(options);
+  freshAgent = createEgressAgent({ ...options, keepAlive: false });
+  connections = watchConnections();
 });
-afterAll(() => agent.destroy());
+afterAll(async () => {
+  connections.stop();
+  await agent.destroy();
+  await freshAgent.destroy();
+});
 
 const servers: net.Server[] = [];
 const sockets = new Set<net.Socket>();
@@ -68,7 +77,7 @@ function deliver(url: string, attemptTimeout = "2s") {
   if (spec.target.kind !== "webhook") throw new Error("no webhook");
   const keys = [createSecretKey(Buffer.alloc(32, 1))];
   const attempt = { trigger, number: 1, spec, target: spec.target, keys, startTimeMs: Date.now() };
-  return deliverWebhook({ agent, userAgent: "EasyCron/test" }, attempt);
+  return deliverWebhook({ agent, freshAgent, connections, userAgent: "EasyCron/test" }, attempt);
 }
 
 describe("an answer", () => {
@@ -96,6 +105,14 @@ describe("an answer", () => {
     });
     expect(await deliver(url)).toMatchObject({ outcome: { kind: "REJECTED", statusCode: 307 } });
     expect(requests).toBe(1);
+  });
+
+  test("of 304 is not called a redirect", async () => {
+    const url = await serve((_, response) => response.writeHead(304).end());
+    expect(await deliver(url)).toMatchObject({
+      outcome: { kind: "REJECTED", statusCode: 304, isFinal: false },
+      error: "The endpoint answered 304 Not Modified; only a status from 200 to 299 is a success.",
+    });
   });
 
   test("is final if it is a 410, or if its webhook-delivery header is abort-message", async () => {
@@ -182,6 +199,88 @@ describe("an attempt whose request was written is UNKNOWN if", () => {
   });
 });
 
+describe("a connection that is kept alive", () => {
+  const OK = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+
+  /** Calls `onRequest` for each request on each connection, both counted from 1. */
+  async function serveRequests(onRequest: (socket: net.Socket, connection: number, request: number) => void) {
+    const counts = { connections: 0, requests: 0 };
+    const url = await serveRaw((socket) => {
+      const connection = ++counts.connections;
+      let requests = 0;
+      let text = "";
+      socket.on("data", (chunk) => {
+        text += chunk.toString("latin1");
+        const head = text.indexOf("\r\n\r\n");
+        const length = Number(/content-length: (\d+)/i.exec(text)?.[1]);
+        if (head === -1 || text.length < head + 4 + length) return;
+        text = "";
+        counts.requests += 1;
+        onRequest(socket, connection, ++requests);
+      });
+    });
+    return { url, counts };
+  }
+
+  /** Makes an attempt, and waits until its connection is idle again. */
+  async function deliverFirst(url: string) {
+    expect((await deliver(url)).outcome).toEqual({ kind: "SUCCEEDED", statusCode: 200 });
+    await new Promise(setImmediate);
+  }
+
+  test.each([
+    ["is closed", (socket: net.Socket) => socket.end()],
+    ["is reset", (socket: net.Socket) => socket.resetAndDestroy()],
+  ])(
+    "and %s as the next request comes costs no attempt: the request is repeated on a new one",
+    async (_, then) => {
+      const { url, counts } = await serveRequests((socket, _connection, request) =>
+        request === 1 ? socket.write(OK) : then(socket),
+      );
+      await deliverFirst(url);
+      expect((await deliver(url)).outcome).toEqual({ kind: "SUCCEEDED", statusCode: 200 });
+      expect(counts).toEqual({ connections: 2, requests: 3 });
+    },
+  );
+
+  test("costs the attempt when part of an answer came before it closed", async () => {
+    const { url, counts } = await serveRequests((socket, _, request) =>
+      request === 1 ? socket.write(OK) : socket.end("HTTP/1.1 20"),
+    );
+    await deliverFirst(url);
+    expect((await deliver(url)).outcome).toEqual({ kind: "UNKNOWN" });
+    expect(counts).toEqual({ connections: 1, requests: 2 });
+  });
+
+  test("costs the attempt when it closes at its first request", async () => {
+    const { url, counts } = await serveRequests((socket) => socket.end());
+    expect((await deliver(url)).outcome).toEqual({ kind: "UNKNOWN" });
+    expect(counts).toEqual({ connections: 1, requests: 1 });
+  });
+
+  test("costs the attempt when the new connection closes too", async () => {
+    const { url, counts } = await serveRequests((socket, connection, request) =>
+      connection + request === 2 ? socket.write(OK) : socket.end(),
+    );
+    await deliverFirst(url);
+    expect((await deliver(url)).outcome).toEqual({ kind: "UNKNOWN" });
+    expect(counts).toEqual({ connections: 2, requests: 3 });
+  });
+
+  test("leaves the repeated request the rest of the attempt's time limit", async () => {
+    const { url, counts } = await serveRequests((socket, connection, request) => {
+      if (connection + request === 2) socket.write(OK);
+      else if (connection === 1) socket.end();
+    });
+    await deliverFirst(url);
+    expect(await deliver(url, "0.3s")).toMatchObject({
+      outcome: { kind: "UNKNOWN" },
+      error: "No complete answer within 0.3 s; the request may have arrived.",
+    });
+    expect(counts).toEqual({ connections: 2, requests: 3 });
+  });
+});
+
 describe("an attempt is NOT_SENT", () => {
   test.each([
     ["nobody listens", "http://127.0.0.1:1/", /was refused/],
@@ -230,7 +329,9 @@ test("a webhook attempt whose request cannot be written is NOT_SENT", async () =
   if (spec.target.kind !== "webhook") throw new Error("no webhook");
   const keys = [createSecretKey(Buffer.alloc(32, 1))];
   const attempt = { trigger, number: 1, spec, target: spec.target, keys, startTimeMs: Date.now() };
-  expect(await deliverWebhook({ agent, userAgent: "EasyCron/test" }, attempt)).toMatchObject({
+  expect(
+    await deliverWebhook({ agent, freshAgent, connections, userAgent: "EasyCron/test" }, attempt),
+  ).toMatchObject({
     outcome: { kind: "NOT_SENT" },
     error: "The request cannot be sent as it is specified; check the target's URL and headers.",
   });

@@ -3,10 +3,11 @@ import type { Dispatcher } from "undici";
 import { toIso } from "../../mesh/iso-time.ts";
 import { newTraceparent } from "../../mesh/trace.ts";
 import type { HeldTrigger } from "../waiting/held-trigger.ts";
+import type { ConnectionWatch, WrittenRequest } from "./connection-watch.ts";
 import type { Delivery } from "./outcome.ts";
 import { signWebhook } from "./signature.ts";
 import type { Spec, SpecTarget } from "./spec.ts";
-import { toDelivery, toFailure, WebhookTimeout } from "./webhook-answer.ts";
+import { isConnectionClosed, toDelivery, toFailure, WebhookTimeout } from "./webhook-answer.ts";
 import { toWebhookBody } from "./webhook-body.ts";
 
 /** One attempt to deliver a webhook. */
@@ -24,7 +25,11 @@ export interface WebhookAttempt {
 
 /** What sending webhooks needs. */
 export interface WebhookParts {
+  /** Reuses connections. */
   readonly agent: Dispatcher;
+  /** Opens a new connection for each request. */
+  readonly freshAgent: Dispatcher;
+  readonly connections: ConnectionWatch;
   readonly userAgent: string;
 }
 
@@ -34,6 +39,11 @@ export const MAX_BODY_BYTES = 16 * 1024;
 /**
  * Makes one attempt: sends a signed request and reads the answer. Does not follow redirects. From connecting to the end
  * of the answer, it takes at most the attempt timeout of the specification. Never throws for what the endpoint does.
+ *
+ * A server may close an idle connection at the moment when the next request is written to it. If a reused connection
+ * closes before any byte of the answer, the same request is sent once more, on a new connection, as a part of this
+ * attempt. RFC 9110, section 9.2.2, allows this for a request that is known to be idempotent; this one carries an
+ * idempotency key.
  *
  * It uses undici's `dispatch` and not `request` for two reasons: `dispatch` tells when the request is written, which
  * separates NOT_SENT from UNKNOWN, and a time limit can end it while it still connects. With its time limit, it takes
@@ -54,7 +64,7 @@ export function deliverWebhook(parts: WebhookParts, attempt: WebhookAttempt): Pr
     headersTimeout: 0,
     bodyTimeout: 0,
   };
-  return new Promise((resolve) => send(parts.agent, options, spec.attemptTimeoutMs, resolve));
+  return new Promise((resolve) => send(parts, options, spec.attemptTimeoutMs, resolve));
 }
 
 function toHeaders(parts: WebhookParts, attempt: WebhookAttempt, body: Buffer): string[] {
@@ -84,12 +94,13 @@ function toHeaders(parts: WebhookParts, attempt: WebhookAttempt, body: Buffer): 
 }
 
 function send(
-  agent: Dispatcher,
+  { agent, freshAgent, connections }: WebhookParts,
   options: Dispatcher.DispatchOptions,
   timeoutMs: number,
   resolve: (delivery: Delivery) => void,
 ): void {
   let controller: Dispatcher.DispatchController | undefined;
+  let written: WrittenRequest | undefined;
   let statusCode = 0;
   let headers: Readonly<Record<string, string | string[] | undefined>> = {};
   const chunks: Buffer[] = [];
@@ -102,7 +113,7 @@ function send(
     clearTimeout(timer);
     // Once a status is received, it is the answer, even if the body was not received completely.
     if (statusCode >= 200) resolve(toDelivery({ statusCode, headers, body: Buffer.concat(chunks) }));
-    else resolve(toFailure(error, { isWritten: controller !== undefined }));
+    else resolve(toFailure(error, { isWritten: written !== undefined }));
   };
   const timer = setTimeout(() => {
     const reason = new WebhookTimeout(timeoutMs);
@@ -110,26 +121,39 @@ function send(
     controller?.abort(reason);
   }, timeoutMs);
 
-  agent.dispatch(options, {
-    onRequestStart: (given) => {
-      // The time limit was reached before there was a connection, so nothing must be written any more.
-      if (isDone) given.abort(new WebhookTimeout(timeoutMs));
-      else controller = given;
-    },
-    onResponseStart: (_, status, given) => {
-      // A 1xx status only announces an answer.
-      if (status < 200) return;
-      statusCode = status;
-      headers = given;
-    },
-    onResponseData: (given, chunk) => {
-      chunks.push(chunk.subarray(0, MAX_BODY_BYTES - bytes));
-      bytes += chunk.length;
-      if (bytes < MAX_BODY_BYTES) return;
-      finish();
-      given.abort(new Error("The rest of the answer is not needed."));
-    },
-    onResponseEnd: () => finish(),
-    onResponseError: (_, error) => finish(error),
-  });
+  const sendOver = (by: Dispatcher, mayRepeat: boolean): void => {
+    by.dispatch(options, {
+      onRequestStart: (given) => {
+        // The time limit was reached before there was a connection, so nothing must be written any more.
+        if (isDone) return given.abort(new WebhookTimeout(timeoutMs));
+        controller = given;
+        written = connections.begin();
+      },
+      onResponseStart: (_, status, given) => {
+        // A 1xx status only announces an answer.
+        if (status < 200) return;
+        statusCode = status;
+        headers = given;
+      },
+      onResponseData: (given, chunk) => {
+        chunks.push(chunk.subarray(0, MAX_BODY_BYTES - bytes));
+        bytes += chunk.length;
+        if (bytes < MAX_BODY_BYTES) return;
+        finish();
+        given.abort(new Error("The rest of the answer is not needed."));
+      },
+      onResponseEnd: () => finish(),
+      onResponseError: (_, error) => {
+        const isRepeated = mayRepeat && !isDone && isClosedUnanswered(error, written);
+        if (isRepeated) sendOver(freshAgent, false);
+        else finish(error);
+      },
+    });
+  };
+  sendOver(agent, true);
+}
+
+/** Whether a reused connection has closed before any byte of the answer was received. */
+function isClosedUnanswered(error: unknown, written: WrittenRequest | undefined): boolean {
+  return written?.isReused() === true && !written.isAnswered() && isConnectionClosed(error);
 }

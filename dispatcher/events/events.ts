@@ -46,7 +46,7 @@ export interface OldSnapshotEvent {
  * | released | triggers of an instance were released: how many, and of which instance |
  * | leased | a lease was taken under a new instance id |
  * | leaseLost | the lease expired before it was renewed |
- * | trouble | a part of the dispatcher failed and tries again; repeated while it fails, with the failures since |
+ * | trouble | a part of the dispatcher failed and tries again; how often since the event before, if more than once |
  * | recovered | a part works again: after how many failures |
  * | partitionMade | a monthly partition was made: its name |
  * | partitionLate | a monthly partition could not be made: its name, since when, and the time until its month begins |

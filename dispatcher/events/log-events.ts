@@ -32,14 +32,40 @@ export function logEvents(events: Events, logger: Logger): void {
     logger.warn(fields, "an old snapshot keeps PostgreSQL from removing dead rows; the database gets slower"),
   );
   events.on("lagging", (fields) => logger.warn(fields, "results are recorded late; nothing new is claimed"));
-  events.on("trouble", ({ error, ...fields }) =>
-    logger.warn({ ...fields, err: error }, "a part of the dispatcher failed; it will try again"),
-  );
+  logTroubles(events, logger);
   events.on("setAside", ({ error, ...fields }) =>
     logger.error({ ...fields, err: error }, "set aside what failed alone; it will be tried again"),
   );
-  events.on("recovered", (fields) => logger.info(fields, "a part of the dispatcher works again"));
   events.on("attempt", ({ cause, outcome, ...fields }) => {
     if (cause !== undefined) logger.debug({ ...fields, outcome: outcome.kind, err: cause }, "attempt failed");
+  });
+}
+
+/** The log has a line about a part that fails at once, and then at most one in this time. */
+const TROUBLE_EVERY_MS = 10_000;
+/** Most parts of which the last line is remembered. */
+const MAX_PARTS = 1_000;
+
+function logTroubles(events: Events, logger: Logger): void {
+  /** By part: when its last line was written, and how many failures there were since. */
+  const parts = new Map<string, { readonly loggedMs: number; unlogged: number }>();
+  events.on("trouble", ({ part, error, failures = 1 }) => {
+    const known = parts.get(part);
+    const nowMs = performance.now();
+    if (known !== undefined && nowMs - known.loggedMs < TROUBLE_EVERY_MS) {
+      known.unlogged += failures;
+      return;
+    }
+    if (parts.size >= MAX_PARTS) parts.clear();
+    parts.set(part, { loggedMs: nowMs, unlogged: 0 });
+    const sinceLine = failures + (known?.unlogged ?? 0);
+    logger.warn(
+      { part, failures: sinceLine, err: error },
+      "a part of the dispatcher failed; it will try again",
+    );
+  });
+  events.on("recovered", (fields) => {
+    parts.delete(fields.part);
+    logger.info(fields, "a part of the dispatcher works again");
   });
 }

@@ -65,6 +65,17 @@ export const instanceDeleteIfIdle = statement<{ id: string }>(
    returning i.id`,
 );
 
+/** A trigger that was released. */
+export interface ReleasedRow {
+  readonly id: string;
+  /** When it was due. Epoch milliseconds. */
+  readonly due_time: number;
+  readonly job_uid: string;
+  readonly revision: number;
+  /** Whether it is CANCELLED now. */
+  readonly ended: boolean;
+}
+
 /**
  * Releases at most $3 triggers of instance $1 at $2: the triggers $6, or any if $6 is null. A RUNNING trigger becomes
  * RETRYING and due at once, or CANCELLED if it is no longer wanted. Its attempt is recorded as UNKNOWN under one of the
@@ -73,7 +84,7 @@ export const instanceDeleteIfIdle = statement<{ id: string }>(
  * so that a call does not read again what the calls before it have released. Returns each trigger with the due time that
  * it had.
  */
-export const instanceReleaseTriggers = statement<{ id: string; due_time: number }>(
+export const instanceReleaseTriggers = statement<ReleasedRow>(
   "instanceReleaseTriggers",
   `with freed as materialized (
      select id, fire_time, due_time, state, attempt_count, greatest(start_time, due_time) as attempt_time
@@ -96,7 +107,8 @@ export const instanceReleaseTriggers = statement<{ id: string; due_time: number 
           due_time = case when t.state = 'RUNNING' then $2 else t.due_time end,
           end_time = case when t.state = 'RUNNING' and t.cancel_time is not null then $2 end
     where t.id = any (array(select id from freed)) and t.owner = $1
-   returning t.id, (select f.due_time from freed f where f.id = t.id) as due_time`,
+   returning t.id, (select f.due_time from freed f where f.id = t.id) as due_time, t.job_uid, t.revision,
+             t.end_time is not null as ended`,
 );
 
 /**

@@ -34,7 +34,11 @@ beforeAll(async () => {
   ground = await createGround();
   database = createPool({ connectionString: ground.databaseUrl, max: 1, applicationName: "test" });
   for (let month = 0; month < 3; month++) {
-    await ground.sql("select dispatcher.ensure_partitions($1, 1)", [new Date(nowMs - month * 30 * DAY_MS)]);
+    for (const table of ["triggers", "attempts"])
+      await ground.sql("select dispatcher.make_partition($1, date_trunc('month', $2::timestamptz, 'UTC'))", [
+        table,
+        new Date(nowMs - month * 30 * DAY_MS),
+      ]);
   }
   // Statistics that are collected meanwhile would make PostgreSQL plan anew.
   for (const { name } of await ground.sql(

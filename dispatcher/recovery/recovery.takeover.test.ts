@@ -100,6 +100,17 @@ describe("when the lease of a dispatcher has expired,", () => {
     expect(await attemptsOf(id)).toMatchObject([{ number: 1, outcome: "UNKNOWN" }]);
   });
 
+  test("a job is woken that waits for the end of such a trigger", async () => {
+    const overlapPolicy = "OVERLAP_POLICY_BUFFER_ONE";
+    const job = await ground.addJob(projectId, `${receiver.url}/waited-for`, { overlapPolicy });
+    const text =
+      "update scheduler.jobs set waits_for_end = true, wake_time = now() + interval '1 day' where uid = $1";
+    await ground.sql(text, [job.uid]);
+    await addTrigger(job, { owner: await addInstance(0), state: "RUNNING", attempts: 1, cancelled: true });
+    const awake = "select uid from scheduler.jobs where uid = $1 and wake_time <= now()";
+    await expect.poll(() => ground.sql(awake, [job.uid])).toHaveLength(1);
+  });
+
   test("a trigger whose attempts are lost again and again becomes a dead letter", async () => {
     const retryPolicy = { maxAttempts: 1, minBackoff: "1s", maxBackoff: "1s", maxAge: "60s" };
     const job = await ground.addJob(projectId, `${receiver.url}/crash`, { retryPolicy });

@@ -45,6 +45,7 @@ function partsOf(instance: string): RecoveryParts {
     holding: createHolding(HELD_LIMITS),
     hold: () => {},
     mayTake: () => true,
+    onEnded: () => {},
   };
 }
 

@@ -28,6 +28,8 @@ export interface RecoveryParts {
   readonly hold: (triggers: readonly HeldTrigger[]) => void;
   /** Whether triggers may be taken: not while this dispatcher stops. */
   readonly mayTake: () => boolean;
+  /** Called with a trigger that has ended because it was released. */
+  readonly onEnded: (trigger: { readonly jobUid: string; readonly revision: number }) => void;
 }
 
 const RELEASE_LIMIT = 1_000;
@@ -79,7 +81,7 @@ async function releaseInstances(parts: RecoveryParts, instances: readonly { id: 
  * were released.
  */
 export async function releaseAll(
-  parts: Pick<RecoveryParts, "database" | "clock">,
+  parts: Pick<RecoveryParts, "database" | "clock" | "onEnded">,
   instance: string,
 ): Promise<number> {
   let count = 0;
@@ -94,14 +96,16 @@ export async function releaseAll(
 }
 
 async function release(
-  { database, clock }: Pick<RecoveryParts, "database" | "clock">,
+  { database, clock, onEnded }: Pick<RecoveryParts, "database" | "clock" | "onEnded">,
   instance: string,
   { ids, fromMs }: { readonly ids: readonly string[] | null; readonly fromMs: number },
 ): Promise<{ due_time: number }[]> {
   const nowMs = clock.now();
   const attemptIds = Array.from({ length: ids?.length ?? RELEASE_LIMIT }, () => newAttemptId(nowMs));
   const values = [instance, toSqlTime(nowMs), RELEASE_LIMIT, attemptIds, LOST, ids, toSqlTime(fromMs)];
-  return database.query(instanceReleaseTriggers, values);
+  const released = await database.query(instanceReleaseTriggers, values);
+  for (const row of released) if (row.ended) onEnded({ jobUid: row.job_uid, revision: row.revision });
+  return released;
 }
 
 /** Takes what is due at `fromMs` or later. */

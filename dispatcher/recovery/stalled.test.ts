@@ -55,6 +55,7 @@ async function takenBy(instance: string): Promise<string[]> {
     holding: createHolding(HELD_LIMITS),
     hold: (triggers) => held.push(...triggers),
     mayTake: () => true,
+    onEnded: () => {},
   });
   return held.map(({ id }) => id).sort();
 }

@@ -186,7 +186,7 @@ async function write(state: ResultsState, batch: readonly Result[]): Promise<rea
       const isRefused = isItemFault(error);
       failures += 1;
       // What is refused alone is reported where it is handled.
-      if (failures === 1 && !isRefused) events.emit("trouble", { part: "results", error });
+      if (!isRefused) events.emit("trouble", { part: "results", error });
       if (batch.length > 1 && (isRefused || isStatementTimeout(error))) {
         return writeHalves(state, batch, isRefused ? state.batchLimit : Math.ceil(batch.length / 2));
       }

@@ -5,7 +5,7 @@ import type { DescField } from "@bufbuild/protobuf";
  * they are ignored. A test compares this list with the comments of the protos.
  */
 export const OUTPUT_ONLY: Readonly<Record<string, readonly string[]>> = {
-  "easycron.v1.ApiKey": ["id", "create_time"],
+  "easycron.v1.ApiKey": ["id", "create_time", "expire_time", "last_use_time", "revoke_time", "secret_prefix"],
   "easycron.v1.Calendar": ["uid", "version", "create_time", "update_time", "imported_dates"],
   "easycron.v1.CalendarEdgeSchedule": ["snapshot"],
   "easycron.v1.Job": [

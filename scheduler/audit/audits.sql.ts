@@ -101,14 +101,17 @@ export interface ClaimedAuditRow {
 
 /**
  * Claims jobs at the time $1: those last claimed at $2 or before, the longest ago first, at most $3. Skips rows that
- * another scheduler is claiming.
+ * another scheduler is claiming. The rows are chosen in a materialized part, because a plan may otherwise choose anew,
+ * up to $3 further rows, for each row that it joins.
  */
 export const auditClaim = statement<ClaimedAuditRow>(
   "auditClaim",
-  `update scheduler.audits a set audit_time = $1
-     from (select job_uid from scheduler.audits where audit_time <= $2
-            order by audit_time limit $3 for update skip locked) as next
-     join scheduler.jobs j on j.uid = next.job_uid
+  `with next as materialized (
+     select job_uid from scheduler.audits where audit_time <= $2
+      order by audit_time limit $3 for update skip locked
+   )
+   update scheduler.audits a set audit_time = $1
+     from next join scheduler.jobs j on j.uid = next.job_uid
     where a.job_uid = next.job_uid
    returning a.job_uid, j.project_id, a.audited_until`,
 );

@@ -3,6 +3,7 @@ import { toSqlTime } from "../../db/time.ts";
 import { TriggerKind } from "../../gen/easycron/v1/trigger_pb.ts";
 import { EasyCronError } from "../../mesh/errors.ts";
 import type { Logger } from "../../mesh/logger.ts";
+import { type Loop, startLoop } from "../../mesh/loop.ts";
 import { gatesOf } from "../calendars/calendars.ts";
 import { lockJob } from "../changes/lock-job.ts";
 import type { TriggerEventInit } from "../job/chain.ts";
@@ -25,7 +26,8 @@ import { fireTimesBetween, planBackfill } from "./plan.ts";
 
 /** The most fire times of one chunk, which is one transaction. */
 const CHUNK = 500;
-const EVERY_MS = 500;
+/** Time between two looks for due backfills. */
+export const BACKFILLS_EVERY_MS = 500;
 const RETRY_MS = 5_000;
 
 /** What running a backfill takes. */
@@ -178,35 +180,25 @@ async function finish(
   await on.query(operationFinish, [operation.uid, state, error, toSqlTime(nowMs)]);
 }
 
-/** Runs backfills until stopped: looks every half second, and runs chunk after chunk while any is due. */
-export function startBackfills(parts: RunParts, logger: Logger): { stop(): Promise<void> } {
-  let stopped = false;
-  let running: Promise<void> = Promise.resolve();
-  const work = async () => {
-    while (!stopped && (await tryBackfill(parts, logger)));
-  };
-  const timer = setInterval(() => {
-    running = running.then(work);
-  }, EVERY_MS);
-  timer.unref();
-  return {
-    stop: () => {
-      stopped = true;
-      clearInterval(timer);
-      return running;
-    },
-  };
+/** Starts the loop that looks for due backfills every half second, and runs chunk after chunk while any is due. */
+export function startBackfills(parts: RunParts, logger: Logger): Loop {
+  return startLoop(async () => ({ more: await tryBackfill(parts, logger) }), {
+    everyMs: BACKFILLS_EVERY_MS,
+    onFailure: (error, failures) =>
+      logger.warn({ err: error, failures }, "a chunk of a backfill failed; trying again"),
+    onRecovery: (failures) => logger.info({ failures }, "running backfills again"),
+  });
 }
 
-/** Like `runBackfill`, but logs an error. Returns false when the database or the dispatchers cannot be reached. */
+/**
+ * Like `runBackfill`, but logs that a backfill is set aside. Throws when the database or the dispatchers cannot be
+ * reached.
+ */
 async function tryBackfill(parts: RunParts, logger: Logger): Promise<boolean> {
   try {
     return await runBackfill(parts);
   } catch (error) {
-    if (!(error instanceof BackfillSetAsideError)) {
-      logger.warn({ err: error }, "a chunk of a backfill failed; trying again in five seconds");
-      return false;
-    }
+    if (!(error instanceof BackfillSetAsideError)) throw error;
     const { operation, aside } = error;
     const { projectId, failures, retryTimeMs } = aside;
     logger.error(

@@ -1,6 +1,6 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { Queryable } from "../../db/pool.ts";
+import type { Database, Queryable } from "../../db/pool.ts";
 import {
   ApplyJobsRequestSchema,
   BatchCreateJobsRequestSchema,
@@ -11,8 +11,10 @@ import {
 } from "../../gen/easycron/v1/job_batch_pb.ts";
 import { type JobSchema, JobState } from "../../gen/easycron/v1/job_pb.ts";
 import { ListJobsRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
+import { lockJob } from "../changes/lock-job.ts";
 import { pauseJob, resumeJob } from "../changes/pause-job.ts";
 import { createScheduleCache } from "../job/schedule-cache.ts";
+import type { Parts } from "../parts.ts";
 import { listJobs } from "../reading/list-jobs.ts";
 import { readJob } from "../reading/read-jobs.ts";
 import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
@@ -49,6 +51,21 @@ const list = async () => {
 };
 const states = async () =>
   Object.fromEntries((await list()).map(({ name, state }) => [name, STATES.get(state)]));
+
+/** Returns how many statements `work` sends. */
+async function countStatements(work: (parts: Parts) => Promise<void>): Promise<number> {
+  let statements = 0;
+  const counted = (on: Queryable): Queryable => ({
+    query: (...given) => {
+      statements += 1;
+      return on.query(...given);
+    },
+  });
+  const { database } = bench.parts;
+  const transaction: Database["transaction"] = (change) => database.transaction((tx) => change(counted(tx)));
+  await work({ ...bench.parts, database: { ...database, ...counted(database), transaction } });
+  return statements;
+}
 
 describe("a batch of new jobs", () => {
   test("is created with a few SQL statements, and its jobs fire", async () => {
@@ -141,6 +158,39 @@ describe("a batch of changes", () => {
     ]);
   });
 
+  test("takes the same few statements for 100 jobs as for one, and leaves alone what does not differ", async () => {
+    await make(Array.from({ length: 101 }, (_, index) => job(`job-${index}`)));
+    const count = (names: string[]) =>
+      countStatements(async (parts) => {
+        const requests = names.map((name) => ({
+          job: job(name, name === "job-7" ? "0 9 * * *" : "0 8 * * *"),
+          updateMask: { paths: ["schedules"] },
+        }));
+        const request = create(BatchUpdateJobsRequestSchema, { requests });
+        const updated = await batchUpdateJobs(parts, PROJECT, request, "key_b");
+        expect(updated.map(({ row }) => [row.name, row.revision])).toEqual(
+          names.map((name) => [name, name === "job-7" ? 1 : 2]),
+        );
+      });
+    const few = await count(["job-0"]);
+    expect(few).toBeLessThan(16);
+    expect(await count(Array.from({ length: 100 }, (_, index) => `job-${index + 1}`))).toBe(few);
+  });
+
+  test("with a wrong etag changes no job, and the error names the job", async () => {
+    await make([job("a"), job("b")]);
+    const requests = ["a", "b"].map((name) => ({
+      job: { ...job(name, "0 8 * * *"), etag: name === "b" ? "another" : "" },
+      updateMask: { paths: ["schedules"] },
+    }));
+    const request = create(BatchUpdateJobsRequestSchema, { requests });
+    await expect(batchUpdateJobs(bench.parts, PROJECT, request, "key_a")).rejects.toMatchObject({
+      reason: "ETAG_MISMATCH",
+      violations: [{ field: "requests[1]" }],
+    });
+    expect((await list()).map(({ revision }) => revision)).toEqual([1, 1]);
+  });
+
   test("deletes all jobs, or none when one does not exist", async () => {
     await make([job("a"), job("b"), job("c")]);
     const remove = (names: string[], allowMissing = false) =>
@@ -211,28 +261,11 @@ describe("a batch of pauses", () => {
 
   test("takes the same few statements for 100 jobs as for one", async () => {
     await make(Array.from({ length: 100 }, (_, index) => job(`job-${index}`)));
-    const count = async (names: string[]) => {
-      let statements = 0;
-      const counted = (on: Queryable): Queryable => ({
-        query: (...given) => {
-          statements += 1;
-          return on.query(...given);
-        },
+    const count = (names: string[]) =>
+      countStatements(async (parts) => {
+        const request = create(BatchPauseJobsRequestSchema, { names });
+        expect((await batchPauseJobs(parts, PROJECT, request)).rows).toHaveLength(names.length);
       });
-      const { database } = bench.parts;
-      const parts = {
-        ...bench.parts,
-        database: {
-          ...database,
-          ...counted(database),
-          transaction: <T>(work: (tx: Queryable) => Promise<T>) =>
-            database.transaction((tx) => work(counted(tx))),
-        },
-      };
-      const request = create(BatchPauseJobsRequestSchema, { names });
-      expect((await batchPauseJobs(parts, PROJECT, request)).rows).toHaveLength(names.length);
-      return statements;
-    };
     const few = await count(["job-0"]);
     expect(few).toBeLessThan(15);
     expect(await count(Array.from({ length: 99 }, (_, index) => `job-${index + 1}`))).toBe(few);
@@ -278,14 +311,16 @@ describe("a batch of pauses", () => {
   });
 
   test("does not deadlock with another one of the same jobs in another order", async () => {
-    const names = Array.from({ length: 60 }, (_, index) => `job-${index}`);
+    const names = ["a", "b", "c"];
     await make(names.map((name) => job(name)));
-    await Promise.all([
-      pause({ names, note: "one" }),
-      pause({ names: names.toReversed(), note: "two" }),
-      resume({ names }),
-    ]);
-    expect(await list()).toHaveLength(names.length);
+    // Both wait for the job in the middle, and have locked what comes before it in their order.
+    const both = await bench.parts.database.transaction(async (tx) => {
+      await lockJob(tx, by("b"));
+      const pauses = [pause({ names, note: "one" }), pause({ names: names.toReversed(), note: "two" })];
+      await bench.untilBlocked(2);
+      return { pauses };
+    });
+    for (const { rows } of await Promise.all(both.pauses)) expect(rows).toHaveLength(names.length);
   });
 
   test("must be given exactly one way of selecting jobs", async () => {

@@ -2,17 +2,17 @@ import type { Queryable } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
 import { type BegunEpoch, beginEpochs } from "../job/begin-epochs.ts";
 import { type JobRow, type JobStateName, readSpecOrNone, stateAt } from "../job/job.ts";
-import { jobsByUids, jobsLockForChange, jobsWithdraw, type WithdrawnRow } from "../job/jobs.sql.ts";
+import { jobsByUids, jobsLockForChange, jobsWithdraw } from "../job/jobs.sql.ts";
 import { addSkips, type JobSkip, skipsLast } from "../job/skips.sql.ts";
 import type { SkipReason } from "../job/verdict.ts";
 import type { Parts } from "../parts.ts";
 import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
-import { countFireTimes } from "../schedules/count-fire-times.ts";
 import { readPolicies } from "../schedules/policies.ts";
 import { createYield } from "../schedules/slices.ts";
 import { resumeDue } from "../turns/resume-due.ts";
 import { type Position, positionOf } from "../turns/turn-draft.ts";
 import { decideDue } from "./decide-due.ts";
+import { rewindJob } from "./rewind-job.ts";
 
 /** What preparing a job for a change uses. */
 type PrepareParts = Pick<
@@ -118,53 +118,12 @@ export async function prepareJobs(
     const removed = found.filter((each) => !each.kept);
     const kept = found.find((each) => each.kept);
     const known = { removed, kept, lastSkipMs: lastSkips.get(row.uid) };
-    prepared.push(toPrepared(parts, row, changeTimeMs, decided.get(row.uid) ?? positionOf(row), known));
+    const schedule = compiledScheduleOf(parts, row);
+    const position = decided.get(row.uid) ?? positionOf(row);
+    prepared.push({ row, changeTimeMs, ...rewindJob(row, schedule, changeTimeMs, position, known) });
     await yieldOften();
   }
   return prepared;
-}
-
-/** What is known about the decided fire times of a job once its triggers are withdrawn. */
-interface KnownTimes {
-  /** The triggers that were withdrawn. */
-  readonly removed: readonly WithdrawnRow[];
-  /** The last trigger after the change that stays. */
-  readonly kept: WithdrawnRow | undefined;
-  /** The last fire time that was skipped or missed. */
-  readonly lastSkipMs: number | undefined;
-}
-
-function toPrepared(
-  parts: Pick<Parts, "schedules">,
-  row: JobRow,
-  changeTimeMs: number,
-  decided: Position,
-  { removed, kept, lastSkipMs }: KnownTimes,
-): PreparedJob {
-  const schedule = compiledScheduleOf(parts, row);
-  const lastMs = kept?.fire_time ?? (removed[0] === undefined ? decided.lastFireTimeMs : null);
-  const afterMs = decidedUntil(row, changeTimeMs, lastMs, lastSkipMs);
-  const position = rewind(decided, removed, kept, afterMs);
-  const paused = schedule === undefined ? 0 : countPaused(row, schedule, afterMs);
-  const carry = { ...position.carry, skipped: Math.max(0, position.carry.skipped + paused) };
-  return { row, changeTimeMs, position: { ...position, carry }, afterMs };
-}
-
-/**
- * Returns up to when the fire times of a locked job are decided, in epoch milliseconds: `changeTimeMs` or later. An
- * epoch that began before a decided fire time would decide it again, so that it would be skipped and fire too.
- * `lastMs` is the last fire time whose trigger stays. In a pause that the tick has ended ahead of time, the epoch of
- * the row lies ahead, and nothing in it is decided.
- */
-function decidedUntil(
-  row: JobRow,
-  changeTimeMs: number,
-  lastMs: number | null,
-  lastSkipMs: number | undefined,
-): number {
-  const isAhead = stateAt(row, changeTimeMs) !== row.state;
-  const begunMs = isAhead ? changeTimeMs : row.after_time;
-  return Math.max(changeTimeMs, begunMs, lastMs ?? changeTimeMs, lastSkipMs ?? changeTimeMs);
 }
 
 // Resumes jobs whose pause has ended although no tick has resumed them yet. The pause ends at its `until` time, not at
@@ -190,50 +149,6 @@ async function endPauses(
 
 async function readRows(tx: Queryable, rows: readonly JobRow[]): Promise<JobRow[]> {
   return tx.query(jobsByUids, [rows.map((row) => row.project_id), rows.map(({ uid }) => uid)]);
-}
-
-function rewind(
-  decided: Position,
-  removed: readonly WithdrawnRow[],
-  kept: WithdrawnRow | undefined,
-  afterMs: number,
-): Position {
-  const times = new Set([...decided.carry.waiting, ...removed.map((each) => each.fire_time)]);
-  const waiting = [...times].filter((each) => each <= afterMs).sort((a, b) => a - b);
-  const { late } = decided.carry;
-  const requested = decided.carry.requested.filter((each) => each > afterMs || waiting.includes(each));
-  const [first] = removed;
-  // If the turn that handed over the last of them never committed, its counts already include those of the row.
-  const lastSeq = removed.at(-1)?.seq ?? kept?.seq ?? 0;
-  const counted = lastSeq > decided.lastSeq;
-  const carry = {
-    waiting,
-    late,
-    requested,
-    run: null,
-    skipped: removed.reduce((sum, each) => sum + each.previous_skipped, counted ? 0 : decided.carry.skipped),
-    missed: removed.reduce((sum, each) => sum + each.previous_missed, counted ? 0 : decided.carry.missed),
-  };
-  if (kept !== undefined) {
-    return { nextFireTimeMs: null, lastFireTimeMs: kept.fire_time, lastSeq: kept.seq, carry };
-  }
-  if (first === undefined) return { ...decided, carry };
-  return {
-    nextFireTimeMs: null,
-    lastFireTimeMs: first.previous_fire_time,
-    lastSeq: first.seq - 1,
-    carry,
-  };
-}
-
-// Returns by how much the count of skipped fire times changes because of a pause. The fire times in a pause have no
-// rows and are counted when the pause ends. A pause that ends by itself is counted ahead up to its end, so a change
-// before that end subtracts the part that is not over.
-function countPaused(row: JobRow, schedule: CompiledSchedule, afterMs: number): number {
-  const { maxFires } = schedule.policies;
-  if (maxFires > 0 && row.last_seq >= maxFires) return 0;
-  if (row.state === "PAUSED") return countFireTimes(schedule, row.after_time, afterMs);
-  return row.after_time > afterMs ? -countFireTimes(schedule, afterMs, row.after_time) : 0;
 }
 
 // Returns undefined when the schedule cannot be compiled. Such a job has no fire times to decide, but it can still be

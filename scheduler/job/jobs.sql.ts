@@ -214,10 +214,15 @@ export const jobAdvance = statement<{ uid: string }>(
  */
 export const jobsChange = statement<{ uid: string }>(
   "jobsChange",
-  `with retried as (
-     update scheduler.set_aside s set retry_time = changed.update_time
-       from unnest($1::text[], $12::timestamptz[]) as changed (uid, update_time)
-      where s.kind = 'job' and s.id = changed.uid
+  `with changed as materialized (
+     select * from unnest($1::text[], $2::text[], $3::integer[], $4::integer[], $5::timestamptz[], $6::timestamptz[],
+                          $7::integer[], $8::timestamptz[], $9::text[], $10::text[], $11::timestamptz[],
+                          $12::timestamptz[], $13::timestamptz[], $14::boolean[])
+                     as given (uid, state, revision, epoch, next_fire_time, last_fire_time, last_seq, wake_time, carry,
+                               pause_note, pause_until, update_time, after_time, delete_finished)
+   ), retried as (
+     update scheduler.set_aside a set retry_time = changed.update_time
+       from changed where a.kind = 'job' and a.id = changed.uid
    )
    update scheduler.jobs j
       set state = changed.state, revision = changed.revision, epoch = changed.epoch,
@@ -225,12 +230,7 @@ export const jobsChange = statement<{ uid: string }>(
           wake_time = changed.wake_time, carry = changed.carry::jsonb, pause_note = changed.pause_note,
           pause_until = changed.pause_until, update_time = changed.update_time, after_time = changed.after_time,
           delete_finished = changed.delete_finished
-     from unnest($1::text[], $2::text[], $3::integer[], $4::integer[], $5::timestamptz[], $6::timestamptz[],
-                 $7::integer[], $8::timestamptz[], $9::text[], $10::text[], $11::timestamptz[], $12::timestamptz[],
-                 $13::timestamptz[], $14::boolean[])
-          as changed (uid, state, revision, epoch, next_fire_time, last_fire_time, last_seq, wake_time, carry,
-                      pause_note, pause_until, update_time, after_time, delete_finished)
-    where j.uid = changed.uid returning j.uid`,
+     from changed where j.uid = changed.uid returning j.uid`,
 );
 
 /** Writes the carry and the wake time of a job. */

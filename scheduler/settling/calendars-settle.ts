@@ -7,7 +7,8 @@ import { beginPass, type CalendarPass, type FailedJob, stepPass } from "./calend
 import type { SettleParts } from "./settle-referring-job.ts";
 
 /** How often the background looks for calendars that are not settled. Usually there are none. */
-const EVERY_MS = 1_000;
+/** Time between two rounds of settling. */
+export const SETTLING_EVERY_MS = 1_000;
 /** Most calendars of one round. */
 const ROUND = 100;
 /** How many calendars may fail in one round. */
@@ -110,7 +111,7 @@ export function startSettling(parts: SettleParts, logger: Logger): Loop {
     logger.error(facts, "jobs of a changed calendar cannot be brought up to date; trying again in a minute");
   });
   return startLoop(() => settler.round(), {
-    everyMs: EVERY_MS,
+    everyMs: SETTLING_EVERY_MS,
     onFailure: (error, failures) =>
       logger.warn({ err: error, failures }, "cannot settle the jobs of a changed calendar; trying again"),
     onRecovery: (failures) =>

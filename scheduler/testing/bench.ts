@@ -58,8 +58,8 @@ export interface SchedulerBench {
   fail(triggerId: string): Promise<void>;
   /** Does something while another transaction holds the row of a trigger. */
   whileLocked<T>(triggerId: string, work: () => Promise<T>): Promise<T>;
-  /** Resolves once a statement of this database waits for a lock. */
-  untilBlocked(): Promise<void>;
+  /** Resolves once statements of this database wait for locks: one, or as many as given. */
+  untilBlocked(count?: number): Promise<void>;
   /** Makes every trigger of a job that is due by now one that has succeeded, and wakes the job as the dispatcher does. */
   succeed(jobUid: string): Promise<void>;
   /** Brings a recorded trigger to rest, and wakes its job as the dispatcher does. */
@@ -205,10 +205,10 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
         client.release();
       }
     },
-    untilBlocked: async () => {
+    untilBlocked: async (count = 1) => {
       const waiting = `select 1 from pg_stat_activity
         where datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0`;
-      while ((await dispatcher().query(waiting)).rows.length === 0);
+      while ((await dispatcher().query(waiting)).rows.length < count);
     },
     succeed: async (jobUid) => {
       await dispatcher().query(

@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import { EasyCron, triggerId } from "../../sdk/index.ts";
+import { EasyCron, type Trigger, triggerId } from "../../sdk/index.ts";
 import type { startMesh } from "../support/mesh.ts";
 import type { startReceiver } from "../support/receiver.ts";
 
@@ -68,15 +68,27 @@ export async function accountFor(
 }
 
 async function checkLedger(fleet: Fleet, startMs: number, endMs: number): Promise<void> {
-  const timestamp = (ms: number) => ({ seconds: BigInt(ms / 1_000), nanos: 0 });
-  for (const [job, jobUid] of fleet.jobs) {
-    const request = { job, startTime: timestamp(startMs), endTime: timestamp(endMs), pageSize: 500 };
-    const { triggers } = await fleet.client.triggers.listTriggers(request);
+  const byJob = Map.groupBy(await readTriggers(fleet, startMs, endMs), ({ jobUid }) => jobUid);
+  for (const jobUid of fleet.jobs.values()) {
+    const triggers = byJob.get(jobUid) ?? [];
     const wanted: string[] = [];
     for (let at = endMs - 1_000; at >= startMs; at -= 1_000)
       wanted.push(triggerId({ jobUid, nominalTime: new Date(at) }));
     expect(triggers.map(({ id }) => id)).toEqual(wanted);
     const seqs = triggers.map(({ seq }) => seq);
     expect(seqs).toEqual(seqs.map((_, index) => (seqs[0] ?? 0) - index));
+  }
+}
+
+/** Reads the project's triggers of a time span, latest first. */
+async function readTriggers({ client }: Fleet, startMs: number, endMs: number): Promise<Trigger[]> {
+  const timestamp = (ms: number) => ({ seconds: BigInt(ms / 1_000), nanos: 0 });
+  const request = { startTime: timestamp(startMs), endTime: timestamp(endMs), pageSize: 500 };
+  const triggers: Trigger[] = [];
+  for (let pageToken = ""; ; ) {
+    const page = await client.triggers.listTriggers({ ...request, pageToken });
+    triggers.push(...page.triggers);
+    if (page.nextPageToken === "") return triggers;
+    pageToken = page.nextPageToken;
   }
 }

@@ -46,6 +46,9 @@ async function setUp(counts: Counts) {
   };
 }
 
+/** How long `keepCreating` waits between two calls: calls without a pause would take much of the machine. */
+const PAUSE_MS = 20;
+
 /** Creates one job after the other, and tells which calls were acknowledged and with which reasons others failed. */
 async function keepCreating(client: EasyCron, goesOn: () => boolean) {
   const acknowledged: string[] = [];
@@ -60,8 +63,20 @@ async function keepCreating(client: EasyCron, goesOn: () => boolean) {
       const { reason, retryAfterMs } = EasyCronError.from(error);
       refusals.push(retryAfterMs === undefined ? `${reason} without a time to retry` : `${reason}`);
     }
+    await reached(Date.now() + PAUSE_MS);
   }
   return { acknowledged, refusals };
+}
+
+/** Returns the names of all jobs. */
+async function jobNames(client: EasyCron): Promise<string[]> {
+  const names: string[] = [];
+  for (let pageToken = ""; ; ) {
+    const page = await client.jobs.listJobs({ pageSize: 500, pageToken });
+    names.push(...page.jobs.map(({ name }) => name));
+    if (page.nextPageToken === "") return names;
+    pageToken = page.nextPageToken;
+  }
 }
 
 /**
@@ -109,7 +124,9 @@ describe.concurrent("200 jobs that fire every second for 30 seconds have exactly
     }
     const { acknowledged, refusals } = await caller;
     expect(new Set(refusals)).toEqual(new Set(["SERVICE_UNAVAILABLE"]));
-    for (const name of acknowledged) expect((await fleet.client.jobs.getJob({ name })).job?.name).toBe(name);
+    expect(acknowledged.length).toBeGreaterThan(0);
+    const names = new Set(await jobNames(fleet.client));
+    expect(acknowledged.filter((name) => !names.has(name))).toEqual([]);
     const duplicates = await accountFor(fleet, receiver, startMs, endMs);
     console.log(`kill -9 of PostgreSQL: ${duplicates} duplicate deliveries of ${JOBS * 30}`);
     expect(duplicates).toBeLessThanOrEqual(bound);
