@@ -62,5 +62,7 @@ export {
   TriggerKind,
   TriggerState,
 } from "./gen/easycron/v1/trigger_pb.ts";
+export { toDate } from "./instant.ts";
 export { toPayload } from "./payload.ts";
+export { toTimestamp } from "./timestamp.ts";
 export { type TriggerIdParts, triggerId } from "./trigger-id.ts";

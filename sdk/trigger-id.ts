@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { toDate } from "./instant.ts";
 
 const CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz";
 
@@ -14,10 +15,10 @@ export interface TriggerIdParts {
 
 /**
  * Computes the id of a trigger: `trg_` and 26 characters. The id depends on these values only, so anyone can compute
- * the id that a fire time has, or will have. Throws a RangeError for an invalid time.
+ * the id that a fire time has, or will have. Throws a RangeError for an invalid time, and for one that does not exist.
  */
 export function triggerId({ jobUid, nominalTime, requestId }: TriggerIdParts): string {
-  const fireTime = new Date(nominalTime).toISOString();
+  const fireTime = toDate(nominalTime).toISOString();
   const manual = requestId === undefined ? "" : `\nmanual\n${requestId}`;
   const digest = createHash("sha256").update(`easycron.trigger.v1\n${jobUid}\n${fireTime}${manual}`).digest();
   return `trg_${toBase32(digest.subarray(0, 16))}`;
