@@ -283,8 +283,8 @@ begin
   if not pg_try_advisory_xact_lock(hashtext('dispatcher.make_partition')) then
     return 'BUSY';
   end if;
-  -- Looked up under the lock: another dispatcher may just have made it.
-  if to_regclass('dispatcher.' || name) is not null then
+  -- Looked up under the lock, because another dispatcher may just have made it. to_regclass may answer from before that.
+  if exists (select from pg_class c where c.relnamespace = 'dispatcher'::regnamespace and c.relname = name) then
     return 'EXISTS';
   end if;
   execute format('select exists (select from dispatcher.%I where fire_time >= $1 and fire_time < $2)',
@@ -387,11 +387,15 @@ create table gateway.api_keys (
   display_name text not null,
   secret_hash bytea not null,
   create_time timestamp with time zone not null,
+  secret_prefix text not null default ''::text,
+  last_use_time timestamp with time zone,
+  expire_time timestamp with time zone,
+  revoke_time timestamp with time zone,
   constraint api_keys_pkey PRIMARY KEY (id),
   constraint api_keys_project_id_fkey FOREIGN KEY (project_id) REFERENCES gateway.projects(id),
   constraint api_keys_secret_hash_key UNIQUE (secret_hash)
 );
-CREATE INDEX api_keys_project ON gateway.api_keys USING btree (project_id);
+CREATE INDEX api_keys_project ON gateway.api_keys USING btree (project_id, id);
 
 create table gateway.projects (
   id text not null,

@@ -51,6 +51,7 @@ describe("the processes of the services", () => {
       EASYCRON_SCHEDULER_ADDRESSES: at("scheduler"),
       EASYCRON_DISPATCHER_ADDRESSES: at("dispatcher"),
       EASYCRON_PARENT_WATCH: "1",
+      EASYCRON_GATEWAY_API_KEYS: "test",
       DATABASE_URL: `postgres://easycron_gateway:${keys.passwords.gateway}@127.0.0.1:5432/easycron`,
     });
     expect(envOf(settings, "scheduler")).toMatchObject({
@@ -60,6 +61,13 @@ describe("the processes of the services", () => {
       EASYCRON_MASTER_KEY: keys.masterKey,
       EASYCRON_PLUGINS_ADDRESSES: at("plugins"),
     });
+  });
+
+  test("of the gateway has reflection, unless a user sets it off", async () => {
+    expect(envOf(await settingsFor(), "gateway").EASYCRON_GATEWAY_REFLECTION).toBe("on");
+    const gateway = { EASYCRON_GATEWAY_REFLECTION: "off" };
+    const settings = await settingsFor({ serviceEnv: { ...none, gateway } });
+    expect(envOf(settings, "gateway").EASYCRON_GATEWAY_REFLECTION).toBe("off");
   });
 
   test("of the data plane get no variable of the control plane, whatever npm start got", async () => {

@@ -55,6 +55,12 @@ const INHERITED = [
   "NODE_EXTRA_CA_CERTS",
 ];
 
+/** Settings whose defaults are different here. A user may change them. */
+const OWN_DEFAULTS: Readonly<Partial<Record<ServiceName, Record<string, string>>>> = {
+  // Tools such as grpcurl then need no files of ours.
+  gateway: { EASYCRON_GATEWAY_REFLECTION: "on" },
+};
+
 /** Returns the whole environment of one process. The plugins service gets no secret of the control plane. */
 export function environmentOf(
   { service, port }: ServiceInstance,
@@ -77,6 +83,7 @@ export function environmentOf(
       EASYCRON_SCHEDULER_ADDRESSES: addresses("scheduler"),
       EASYCRON_DISPATCHER_ADDRESSES: addresses("dispatcher"),
       EASYCRON_OPERATOR_KEY_HASH: hashOperatorKey(keys.operatorKey),
+      EASYCRON_GATEWAY_API_KEYS: "test",
       EASYCRON_EGRESS_ALLOW: config.egressAllow,
     },
     scheduler: {
@@ -99,6 +106,7 @@ export function environmentOf(
     TZ: "UTC",
     EASYCRON_PARENT_WATCH: "1",
     EASYCRON_LOG_LEVEL: config.logLevel,
+    ...OWN_DEFAULTS[service],
     ...config.serviceEnv[service],
     ...special[service],
   };

@@ -99,7 +99,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
     showHealth();
   };
   const watchdog = startWatchdog({ watched: loops.watched, logger, onHealth });
-  const serving = { ...recovery, database: pools.accept, apiDatabase: pools.api, masterKey };
+  const serving = { ...recovery, database: pools.accept, apiDatabase: pools.api, masterKey, logger };
   server.add(DispatcherService, createDispatcherService(serving));
   const port = await server.listen(config.listen);
   showHealth();

@@ -5,6 +5,7 @@ import type { Shares } from "../db/shares.ts";
 import type { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import { failure } from "../mesh/errors.ts";
 import type { ServiceImplementation } from "../mesh/grpc-service.ts";
+import type { Logger } from "../mesh/logger.ts";
 import { pause } from "../mesh/pause.ts";
 import { type AcceptParts, acceptEvents } from "./accepting/accept.ts";
 import { answerBatches } from "./accepting/accept-stream.ts";
@@ -17,16 +18,17 @@ export interface ServiceParts extends AcceptParts {
   /** For calls of customers. */
   readonly apiDatabase: Shares;
   readonly masterKey: KeyObject;
+  readonly logger: Logger;
 }
 
 /** Makes the gRPC handlers. Each converts the request, calls an operation, and converts the result. */
 export function createDispatcherService(
   parts: ServiceParts,
 ): ServiceImplementation<typeof DispatcherService> {
-  const { apiDatabase, clock, masterKey } = parts;
+  const { apiDatabase, clock, masterKey, logger } = parts;
   return {
     accept: (requests, { signal }) =>
-      answerBatches(requests, (events) => acceptEvents(parts, events), signal),
+      answerBatches(requests, { accept: (events) => acceptEvents(parts, events), logger }, signal),
     getTrigger: async ({ projectId, request }, { signal }) => {
       const row = await readTrigger(apiDatabase.of(projectId, signal), projectId, required(request).id);
       return { response: { trigger: toTrigger(row) } };

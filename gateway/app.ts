@@ -48,7 +48,9 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
     logger,
     clock: systemClock,
     operatorKeyHash: config.operatorKeyHash,
+    keyKind: config.keyKind,
     allow: config.egressAllow,
+    hasReflection: config.reflection === "on",
     shutdownSignal: closing.signal,
   });
   const server = createOnePort(listener, LIMITS);

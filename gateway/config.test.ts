@@ -14,6 +14,8 @@ test("the configuration has defaults, and allows no private address", () => {
   expect(config).toMatchObject({
     listen: "127.0.0.1:8080",
     dispatcherAddresses: ["127.0.0.1:2", "127.0.0.1:3"],
+    reflection: "off",
+    keyKind: "live",
   });
   expect(config.operatorKeyHash).toEqual(Buffer.alloc(32, 0xab));
   expect(isAllowedAddress("127.0.0.1", config.egressAllow)).toBe(false);

@@ -4,6 +4,7 @@ import {
   findUnknown,
   integer,
   listenAddress,
+  oneOf,
   parsed,
   readEnv,
 } from "../mesh/config.ts";
@@ -31,6 +32,10 @@ const spec = {
       secret: true,
     },
   ),
+  /** Whether callers may ask for the services and their definitions, without a key. */
+  reflection: oneOf("EASYCRON_GATEWAY_REFLECTION", ["on", "off"], { default: "off" }),
+  /** Which API keys this gateway creates: ec_live_… or ec_test_…. It accepts both. */
+  keyKind: oneOf("EASYCRON_GATEWAY_API_KEYS", ["live", "test"], { default: "live" }),
   /** Address ranges that webhooks may call although they are not public. */
   egressAllow: parsed("EASYCRON_EGRESS_ALLOW", "address ranges such as 127.0.0.0/8,::1/128", parseAllowList, {
     default: [],

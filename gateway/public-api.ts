@@ -1,3 +1,4 @@
+import type { DescService } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import { ApiKeyService } from "../gen/easycron/v1/api_key_service_pb.ts";
 import { CalendarService } from "../gen/easycron/v1/calendar_service_pb.ts";
@@ -10,35 +11,47 @@ import { SigningKeyService } from "../gen/easycron/v1/signing_key_service_pb.ts"
 import { SystemService } from "../gen/easycron/v1/system_service_pb.ts";
 import { TriggerService } from "../gen/easycron/v1/trigger_service_pb.ts";
 import { Health } from "../gen/grpc/health/v1/health_pb.ts";
+import { ServerReflection } from "../gen/grpc/reflection/v1/reflection_pb.ts";
 import { failure } from "../mesh/errors.ts";
 import type { HealthState } from "../mesh/grpc-health.ts";
+import { toLoggedError } from "../mesh/logged-error.ts";
 import type { Logger } from "../mesh/logger.ts";
 import { type AuthenticateParts, authenticate } from "./access/authenticate.ts";
-import { callerKey } from "./access/caller.ts";
+import { callerKey, identifiedMsKey } from "./access/caller.ts";
+import { createKeyUses } from "./access/key-uses.ts";
 import { detailTypes, toConnectError } from "./edge/connect-error.ts";
 import type { NodeListener } from "./edge/drain-unread.ts";
 import { nameErrorsOf } from "./edge/name-error.ts";
 import { rememberingDecoder } from "./edge/request-text.ts";
 import { createRpcListener } from "./edge/rpc-listener.ts";
+import { createAccessInterceptor } from "./interceptors/access.ts";
 import { createErrorsInterceptor } from "./interceptors/errors.ts";
 import { traceInterceptor } from "./interceptors/trace.ts";
 import { createValidateInterceptor } from "./interceptors/validate.ts";
-import { createApiKeyService } from "./services/api-key-service.ts";
+import { type ApiKeyServiceParts, createApiKeyService } from "./services/api-key-service.ts";
 import { createCalendarService } from "./services/calendar-service.ts";
 import { createHealthService } from "./services/health-service.ts";
 import { createJobService, type JobServiceParts } from "./services/job-service.ts";
 import { createLedgerService } from "./services/ledger-service.ts";
 import { createOperationService } from "./services/operation-service.ts";
 import { createProjectService, type OwnParts } from "./services/project-service.ts";
+import { createReflectionService } from "./services/reflection-service.ts";
 import { createScheduleService } from "./services/schedule-service.ts";
 import { createSigningKeyService } from "./services/signing-key-service.ts";
 import { createSystemService, MAX_REQUEST_BYTES } from "./services/system-service.ts";
 import { createTriggerService, type TriggerServiceParts } from "./services/trigger-service.ts";
 
 /** What the public API needs. */
-export interface PublicApiParts extends AuthenticateParts, OwnParts, JobServiceParts, TriggerServiceParts {
+export interface PublicApiParts
+  extends Omit<AuthenticateParts, "uses">,
+    OwnParts,
+    ApiKeyServiceParts,
+    JobServiceParts,
+    TriggerServiceParts {
   readonly health: HealthState;
   readonly logger: Logger;
+  /** Whether everybody may ask which services there are, and for the files that define them. */
+  readonly hasReflection: boolean;
   /** Ends streams that would otherwise never end. */
   readonly shutdownSignal: AbortSignal;
 }
@@ -57,6 +70,7 @@ const JSON_OPTIONS = {
 /** Creates the listener that serves every public method over gRPC, gRPC-Web and Connect. */
 export function createPublicApi(parts: PublicApiParts): NodeListener {
   const { health, logger, scheduler, dispatcher } = parts;
+  const access = { ...parts, uses: createKeyUses(parts) };
   const implementations = [
     [JobService, createJobService(parts)],
     [ScheduleService, createScheduleService(scheduler)],
@@ -70,13 +84,21 @@ export function createPublicApi(parts: PublicApiParts): NodeListener {
     [SystemService, createSystemService(scheduler)],
     [Health, createHealthService(health, parts.shutdownSignal)],
   ] as const;
-  for (const [service] of implementations) health.addService(service.typeName);
+  const services: DescService[] = implementations.map(([service]) => service);
+  if (parts.hasReflection) services.push(ServerReflection);
+  for (const { typeName } of services) health.addService(typeName);
   return createRpcListener({
     routes: (router) => {
       for (const [service, implementation] of implementations) router.service(service, implementation);
+      if (parts.hasReflection) router.service(ServerReflection, createReflectionService(services));
     },
-    requestGate: createRequestGate(parts),
-    interceptors: [createErrorsInterceptor(logger), traceInterceptor, createValidateInterceptor()],
+    requestGate: createRequestGate(access),
+    interceptors: [
+      createErrorsInterceptor(logger),
+      traceInterceptor,
+      createAccessInterceptor(access),
+      createValidateInterceptor(),
+    ],
     readMaxBytes: MAX_REQUEST_BYTES,
     maxTimeoutMs: MAX_DEADLINE_MS,
     maxDeadlineMs: MAX_DEADLINE_MS,
@@ -88,14 +110,17 @@ export function createPublicApi(parts: PublicApiParts): NodeListener {
 /**
  * Creates the check that runs on a call's headers before its body is read: who calls, and whether that is allowed.
  */
-function createRequestGate(parts: PublicApiParts): (context: HandlerContext) => Promise<void> {
+function createRequestGate(
+  parts: PublicApiParts & AuthenticateParts,
+): (context: HandlerContext) => Promise<void> {
   return async (context) => {
     nameErrorsOf(context, { logger: parts.logger, maxBytes: MAX_REQUEST_BYTES });
     try {
+      context.values.set(identifiedMsKey, parts.clock.now());
       context.values.set(callerKey, await authenticate(parts, context));
       if (context.signal.aborted) throw failure("DEADLINE_EXCEEDED");
     } catch (error) {
-      throw toConnectError(error);
+      throw toConnectError(toLoggedError(error, parts.logger, context.method.name));
     }
   };
 }

@@ -22,7 +22,7 @@ export function batchError(list: string, errors: readonly [ItemError, ...ItemErr
     { ...error.metadata, field },
     {
       violations,
-      cause: error,
+      cause: errors.length === 1 ? error : new AggregateError(errors.map((each) => each.error)),
       ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
     },
   );

@@ -31,7 +31,7 @@ export const REASONS: Readonly<Record<ReasonName, ReasonRow>> = {
   },
   API_KEY_INVALID: {
     code: Code.UNAUTHENTICATED,
-    sentence: "The API key is not valid for this call; check the secret in the Authorization header.",
+    sentence: "The API key is not valid for this call: {problem}",
   },
   OPERATOR_KEY_REQUIRED: {
     code: Code.PERMISSION_DENIED,
@@ -99,6 +99,10 @@ export const REASONS: Readonly<Record<ReasonName, ReasonRow>> = {
     code: Code.NOT_FOUND,
     sentence: 'There is no operation "{operation}" in this project; ListOperations gives the ids.',
   },
+  API_KEY_NOT_FOUND: {
+    code: Code.NOT_FOUND,
+    sentence: 'There is no API key "{id}"; ListApiKeys gives the ids of a project\'s keys.',
+  },
   REVISION_NOT_FOUND: {
     code: Code.NOT_FOUND,
     sentence: 'The job "{job}" has no revision {revision}; its latest revision is {last}.',
@@ -133,8 +137,13 @@ export const REASONS: Readonly<Record<ReasonName, ReasonRow>> = {
     code: Code.FAILED_PRECONDITION,
     sentence: 'The fire time {time} of the job "{job}" can no longer be skipped: {problem}',
   },
+  API_KEY_ENDED: {
+    code: Code.FAILED_PRECONDITION,
+    sentence: 'The API key "{id}" cannot be rotated: {problem} Create a key with CreateApiKey.',
+  },
+  // Not RESOURCE_EXHAUSTED, which is HTTP 429: libraries repeat such a request.
   REQUEST_TOO_LARGE: {
-    code: Code.RESOURCE_EXHAUSTED,
+    code: Code.INVALID_ARGUMENT,
     sentence: "The request is too large; send at most {maxBytes} bytes.",
   },
   READ_TOO_COSTLY: {

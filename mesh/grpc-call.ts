@@ -7,10 +7,11 @@ import {
   type ServerWritableStream,
   type sendUnaryData,
 } from "@grpc/grpc-js";
-import { EasyCronError, failure } from "./errors.ts";
+import { failure } from "./errors.ts";
 import type { CallContext } from "./grpc-service.ts";
 import { encodeStatusDetails, toStatus } from "./grpc-status.ts";
 import { readMessages, writeMessage } from "./grpc-stream.ts";
+import { toLoggedError } from "./logged-error.ts";
 import type { Logger } from "./logger.ts";
 import { newTraceparent, parseTraceparent } from "./trace.ts";
 
@@ -136,11 +137,7 @@ function encode(method: DescMethod, message: Init): Buffer {
 }
 
 function toServiceError(error: unknown, method: DescMethod, parts: CallParts) {
-  const known = EasyCronError.from(error);
-  if (known.reason === "INTERNAL") {
-    const { errorId } = known.metadata;
-    parts.logger.error({ errorId, method: method.name, err: known.cause ?? known }, "a call failed");
-  }
+  const known = toLoggedError(error, parts.logger, method.name);
   const sent = toStatus(known);
   const metadata = new Metadata();
   metadata.set("grpc-status-details-bin", encodeStatusDetails(sent));

@@ -5,7 +5,7 @@ import { BadRequestSchema, ErrorInfoSchema } from "../gen/google/rpc/error_detai
 import { EasyCronError, failure } from "./errors.ts";
 import { encodeStatusDetails, fromStatus, toStatus } from "./grpc-status.ts";
 
-function sendAndReceive(error: unknown): EasyCronError {
+function sendAndReceive(error: EasyCronError): EasyCronError {
   const sent = toStatus(error);
   const metadata = new Metadata();
   metadata.set("grpc-status-details-bin", encodeStatusDetails(sent));

@@ -24,12 +24,8 @@ const MAX_VIOLATIONS = 16;
 const MAX_FIELD_LENGTH = 128;
 const MAX_DESCRIPTION_LENGTH = 256;
 
-/**
- * Converts any error to a status. An error that is not an EasyCronError becomes INTERNAL with a random id. A cause is
- * never sent.
- */
-export function toStatus(error: unknown): GrpcStatus {
-  const known = EasyCronError.from(error);
+/** Converts an error to a status. Its cause is never sent. `toLoggedError` makes an EasyCronError of any error. */
+export function toStatus(known: EasyCronError): GrpcStatus {
   const info = { reason: known.reason, domain: ERROR_DOMAIN, metadata: { ...known.metadata } };
   const details = [anyPack(ErrorInfoSchema, create(ErrorInfoSchema, info))];
   if (known.violations.length > 0) {

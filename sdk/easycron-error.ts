@@ -54,7 +54,7 @@ export class EasyCronError extends Error {
   readonly code: EasyCronErrorCode;
   /**
    * The stable name, such as JOB_NOT_FOUND. Undefined when EasyCron did not answer, for example when the network
-   * failed.
+   * failed, and when the server does not have the method (the code is UNIMPLEMENTED).
    */
   readonly reason: EasyCronErrorReason | undefined;
   /** The values in the message, by name. */

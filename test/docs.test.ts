@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { type DescMessage, fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { createValidator } from "@bufbuild/protovalidate";
 import { describe, expect, test } from "vitest";
+import { file_easycron_v1_api_key_service as apiKeys } from "../gen/easycron/v1/api_key_service_pb.ts";
 import { file_easycron_v1_calendar_service as calendars } from "../gen/easycron/v1/calendar_service_pb.ts";
 import { file_easycron_v1_job_batch as batches } from "../gen/easycron/v1/job_batch_pb.ts";
 import { file_easycron_v1_job_service as jobs } from "../gen/easycron/v1/job_service_pb.ts";
@@ -15,7 +16,7 @@ import { file_easycron_v1_trigger_service as triggers } from "../gen/easycron/v1
 
 const docs = fileURLToPath(new URL("../docs/", import.meta.url));
 const messages = new Map<string, DescMessage>(
-  [calendars, jobs, batches, ledger, operations, revisions, schedules, triggers].flatMap((file) =>
+  [apiKeys, calendars, jobs, batches, ledger, operations, revisions, schedules, triggers].flatMap((file) =>
     file.messages.map((message): [string, DescMessage] => [message.typeName, message]),
   ),
 );

@@ -17,6 +17,7 @@ async function readTree(folder: string): Promise<Map<string, string>> {
 test.each([
   ["gen", "buf.gen.yaml", "gen"],
   ["sdk/gen", "sdk/buf.gen.yaml", "sdk/gen"],
+  ["test/conformance/gen", "test/conformance/buf.gen.yaml", "test/conformance/gen"],
 ])("the committed code in %s is what buf generates from the protos", async (_name, template, committed) => {
   const folder = await mkdtemp(join(tmpdir(), "easycron-gen-"));
   try {

@@ -32,8 +32,8 @@ begin
   if not pg_try_advisory_xact_lock(hashtext('dispatcher.make_partition')) then
     return 'BUSY';
   end if;
-  -- Looked up under the lock: another dispatcher may just have made it.
-  if to_regclass('dispatcher.' || name) is not null then
+  -- Looked up under the lock, because another dispatcher may just have made it. to_regclass may answer from before that.
+  if exists (select from pg_class c where c.relnamespace = 'dispatcher'::regnamespace and c.relname = name) then
     return 'EXISTS';
   end if;
   execute format('select exists (select from dispatcher.%I where fire_time >= $1 and fire_time < $2)',

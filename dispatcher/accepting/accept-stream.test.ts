@@ -5,10 +5,19 @@ import {
   type AcceptResponseSchema,
 } from "../../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import { failure } from "../../mesh/errors.ts";
+import type { Logger } from "../../mesh/logger.ts";
 import type { Accepted } from "./accept.ts";
 import { answerBatches } from "./accept-stream.ts";
 
 const LIVES = new AbortController().signal;
+const logged: Record<string, unknown>[] = [];
+const silent = () => {};
+const logger: Logger = {
+  debug: silent,
+  info: silent,
+  warn: silent,
+  error: (fields) => logged.push({ ...fields }),
+};
 
 const accepted = (recorded: number): Accepted => ({ recorded, refused: [], postponed: [] });
 
@@ -32,7 +41,7 @@ describe("the batches of a stream", () => {
       underWay -= 1;
       return accepted(1);
     };
-    const answers = await collect(answerBatches(requestsOf(20), accept, LIVES));
+    const answers = await collect(answerBatches(requestsOf(20), { accept, logger }, LIVES));
     expect(answers.map(({ batchId }) => Number(batchId))).toEqual(
       Array.from({ length: 20 }, (_, index) => index + 1),
     );
@@ -48,7 +57,7 @@ describe("the batches of a stream", () => {
       yield* requestsOf(1);
       await ended;
     }
-    const answers = answerBatches(requests(), async () => accepted(3), LIVES);
+    const answers = answerBatches(requests(), { accept: async () => accepted(3), logger }, LIVES);
     expect(await answers.next()).toMatchObject({ done: false, value: { batchId: 1n, recorded: 3 } });
     end();
     expect(await answers.next()).toMatchObject({ done: true });
@@ -62,13 +71,15 @@ describe("the batches of a stream", () => {
       if (calls === 3) throw new Error("secret");
       return accepted(1);
     };
-    const answers = await collect(answerBatches(requestsOf(4), accept, LIVES));
+    const answers = await collect(answerBatches(requestsOf(4), { accept, logger }, LIVES));
     expect(answers).toMatchObject([
       { recorded: 1 },
       { errorCode: 14, errorMessage: expect.stringContaining("database") },
       { errorCode: 13, errorMessage: expect.not.stringContaining("secret") },
       { recorded: 1 },
     ]);
+    expect(logged).toMatchObject([{ err: { message: "secret" } }]);
+    expect(answers[2]?.errorMessage).toContain(logged[0]?.errorId);
   });
 
   test("are not recorded after the stream was cancelled, even if the cancellation is read after them", async () => {
@@ -83,7 +94,7 @@ describe("the batches of a stream", () => {
       // As after a stall: the batches are read first, and the cancellation of the stream in the next round.
       setImmediate(() => stream.abort());
     }
-    const answers = await collect(answerBatches(requests(), accept, stream.signal));
+    const answers = await collect(answerBatches(requests(), { accept, logger }, stream.signal));
     expect(answers).toMatchObject([{ errorCode: 1 }, { errorCode: 1 }]);
     expect(recorded).toBe(0);
   });

@@ -3,12 +3,21 @@ import type {
   AcceptRequest,
   AcceptResponseSchema,
 } from "../../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
-import { EasyCronError, failure } from "../../mesh/errors.ts";
+import { failure } from "../../mesh/errors.ts";
+import { toLoggedError } from "../../mesh/logged-error.ts";
+import type { Logger } from "../../mesh/logger.ts";
 import { untilSocketsRead } from "../../mesh/until-read.ts";
 import type { Accepted } from "./accept.ts";
 
 type Answer = MessageInitShape<typeof AcceptResponseSchema>;
 type Accept = (request: AcceptRequest) => Promise<Accepted>;
+
+/** What answering a stream needs. */
+export interface StreamParts {
+  readonly accept: Accept;
+  /** Gets the error id of each batch that fails because of a defect. */
+  readonly logger: Logger;
+}
 
 /** Most batches of one stream that are recorded at the same time. */
 const PIPELINE = 4;
@@ -23,7 +32,7 @@ const PIPELINE = 4;
  */
 export async function* answerBatches(
   requests: AsyncIterable<AcceptRequest>,
-  accept: Accept,
+  parts: StreamParts,
   signal: AbortSignal,
 ): AsyncGenerator<Answer> {
   const iterator = requests[Symbol.asyncIterator]();
@@ -40,7 +49,7 @@ export async function* answerBatches(
       answers.shift();
     } else if (request.done) reading = undefined;
     else {
-      answers.push(answerBatch(request.value, accept, signal));
+      answers.push(answerBatch(request.value, parts, signal));
       reading = iterator.next();
     }
   }
@@ -50,7 +59,11 @@ function readBefore<T>(reading: Promise<T>, answer: Promise<unknown> | undefined
   return answer === undefined ? reading : Promise.race([reading, answer.then(() => undefined)]);
 }
 
-async function answerBatch(request: AcceptRequest, accept: Accept, signal: AbortSignal): Promise<Answer> {
+async function answerBatch(
+  request: AcceptRequest,
+  { accept, logger }: StreamParts,
+  signal: AbortSignal,
+): Promise<Answer> {
   const { batchId } = request;
   try {
     // After a stall, a process reads a batch first and the cancellation of its stream later, from the same socket.
@@ -59,7 +72,7 @@ async function answerBatch(request: AcceptRequest, accept: Accept, signal: Abort
     const { recorded, refused, postponed } = await accept(request);
     return { batchId, recorded, refused: [...refused], postponed: [...postponed] };
   } catch (error) {
-    const { code, message } = EasyCronError.from(error);
+    const { code, message } = toLoggedError(error, logger, "Accept");
     return { batchId, errorCode: code, errorMessage: message };
   }
 }

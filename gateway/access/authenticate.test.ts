@@ -5,19 +5,42 @@ import { ApiKeyService } from "../../gen/easycron/v1/api_key_service_pb.ts";
 import { JobService } from "../../gen/easycron/v1/job_service_pb.ts";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import { hashSecret } from "./api-key-secret.ts";
+import type { KnownKeyRow } from "./api-keys.sql.ts";
 import { authenticate } from "./authenticate.ts";
+
+const TIME = Date.UTC(2027, 0, 1, 9);
+const VALID = {
+  id: "key_a",
+  project_id: "proj_a",
+  plugins: [],
+  expire_time: null,
+  has_expired: false,
+  revoke_time: null,
+  is_use_old: false,
+};
+const KEYS: readonly (readonly [secret: string, changes: Partial<KnownKeyRow>])[] = [
+  ["good", {}],
+  ["unused", { is_use_old: true }],
+  ["revoked", { revoke_time: TIME, is_use_old: true }],
+  ["expired", { expire_time: TIME, has_expired: true, is_use_old: true }],
+  ["rotated", { expire_time: TIME }],
+  ["mistaken", { secret_hash: hashSecret("good") }],
+];
 
 const queries: unknown[] = [];
 const query = (async (_: unknown, values: Buffer[]) => {
   queries.push(values[0]?.toString("hex"));
-  return values[0]?.equals(hashSecret("good")) ? [{ id: "key_a", project_id: "proj_a", plugins: [] }] : [];
+  const [, changes] = KEYS.find(([secret]) => values[0]?.equals(hashSecret(secret))) ?? [];
+  return changes === undefined ? [] : [{ ...VALID, secret_hash: values[0], ...changes }];
 }) as Database["query"];
 const database: Database = {
   query,
   transaction: (work) => work({ query }),
   snapshot: (work) => work({ query }),
 };
-const parts = { database, operatorKeyHash: hashSecret("operator") };
+const noted: string[] = [];
+const uses = { note: (keyId: string) => void noted.push(keyId) };
+const parts = { database, uses, operatorKeyHash: hashSecret("operator") };
 
 function ask(service: DescService, authorization?: string) {
   const requestHeader = new Headers(authorization === undefined ? {} : { authorization });
@@ -62,6 +85,35 @@ test("an unknown secret is API_KEY_INVALID, one that is too long without asking 
     reason: "API_KEY_INVALID",
   });
   expect(queries).toEqual([]);
+});
+
+test.each([
+  ["revoked", "key_a was revoked at 2027-01-01T09:00:00.000Z. Use another key of the project."],
+  [
+    "expired",
+    "key_a expired at 2027-01-01T09:00:00.000Z, because it was rotated. Use another key of the project.",
+  ],
+])("a key that is %s is API_KEY_INVALID, and the message says since when", async (secret, problem) => {
+  await expect(ask(JobService, `Bearer ${secret}`)).rejects.toMatchObject({
+    reason: "API_KEY_INVALID",
+    message: `The API key is not valid for this call: ${problem}`,
+  });
+});
+
+test("a rotated key is valid until it expires", async () => {
+  expect(await ask(JobService, "Bearer rotated")).toMatchObject({ keyId: "key_a" });
+});
+
+test("a row that the database returns for another secret is not accepted", async () => {
+  await expect(ask(JobService, "Bearer mistaken")).rejects.toMatchObject({ reason: "API_KEY_INVALID" });
+});
+
+test("the use of an accepted key is noted when the time that is stored is old", async () => {
+  noted.length = 0;
+  await ask(JobService, "Bearer good");
+  await ask(JobService, "Bearer unused");
+  for (const secret of ["revoked", "expired"]) await ask(JobService, `Bearer ${secret}`).catch(() => {});
+  expect(noted).toEqual(["key_a"]);
 });
 
 test("a health check needs no key", async () => {

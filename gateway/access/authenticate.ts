@@ -5,19 +5,24 @@ import { ApiKeyService } from "../../gen/easycron/v1/api_key_service_pb.ts";
 import { ProjectService } from "../../gen/easycron/v1/project_service_pb.ts";
 import { SystemService } from "../../gen/easycron/v1/system_service_pb.ts";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
-import { failure } from "../../mesh/errors.ts";
+import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
+import { type EasyCronError, failure } from "../../mesh/errors.ts";
+import { describeEnd } from "./api-key-end.ts";
 import { hashSecret } from "./api-key-secret.ts";
-import { apiKeyByHash } from "./api-keys.sql.ts";
+import { apiKeyByHash, type KnownKeyRow } from "./api-keys.sql.ts";
 import type { Caller } from "./caller.ts";
+import type { KeyUses } from "./key-uses.ts";
 
 /** What authentication needs. */
 export interface AuthenticateParts {
   readonly database: Database;
   /** The SHA-256 of the operator's key. */
   readonly operatorKeyHash: Buffer;
+  /** Gets the id of each API key that is accepted, unless a use within the last minutes is written. */
+  readonly uses: KeyUses;
 }
 
-const OPEN_TO_ALL: readonly string[] = [Health.typeName];
+const OPEN_TO_ALL: readonly string[] = [Health.typeName, ServerReflection.typeName];
 const FOR_THE_OPERATOR: readonly string[] = [ProjectService.typeName, ApiKeyService.typeName];
 const FOR_EVERY_KEY: readonly string[] = [SystemService.typeName];
 const MAX_SECRET_LENGTH = 256;
@@ -26,10 +31,12 @@ const MAX_SECRET_LENGTH = 256;
  * Identifies the caller from the header `Authorization: Bearer <API key>`, and checks that the key may call the
  * service.
  *
- * - Health checks need no key.
+ * - Health checks and reflection need no key.
  * - SystemService accepts any valid key.
  * - ProjectService and ApiKeyService accept the operator's key only.
  * - All other services accept a project's key only.
+ *
+ * Nothing is cached: a key that is revoked, or that expires, is refused from that moment on by every gateway.
  *
  * Throws API_KEY_MISSING, API_KEY_INVALID, OPERATOR_KEY_REQUIRED, or SERVICE_UNAVAILABLE when the database does not
  * answer.
@@ -45,14 +52,14 @@ export async function authenticate(
   if (isForOperator && caller.kind !== "operator") {
     throw failure("OPERATOR_KEY_REQUIRED", { method: `${call.service.typeName}/${call.method.name}` });
   }
-  if (!isForOperator && caller.kind === "operator") throw failure("API_KEY_INVALID");
+  if (!isForOperator && caller.kind === "operator") throw keyInvalid("it is the operator's key.");
   return caller;
 }
 
 function readSecret(header: string | null): string {
   const secret = /^Bearer +([\x21-\x7e]+) *$/i.exec(header ?? "")?.[1];
   if (secret === undefined) throw failure("API_KEY_MISSING");
-  if (secret.length > MAX_SECRET_LENGTH) throw failure("API_KEY_INVALID");
+  if (secret.length > MAX_SECRET_LENGTH) throw keyUnknown();
   return secret;
 }
 
@@ -62,6 +69,21 @@ async function findCaller(parts: AuthenticateParts, secret: string): Promise<Cal
   // The time of a lookup reveals something about the hash. That does not help an attacker, who would need its
   // preimage.
   const [row] = await parts.database.query(apiKeyByHash, [hash]);
-  if (row === undefined) throw failure("API_KEY_INVALID");
+  if (row === undefined || !timingSafeEqual(row.secret_hash, hash)) throw keyUnknown();
+  refuseEnded(row);
+  if (row.is_use_old) parts.uses.note(row.id);
   return { kind: "project", projectId: row.project_id, keyId: row.id, plugins: row.plugins };
+}
+
+function refuseEnded(row: KnownKeyRow): void {
+  if (row.revoke_time === null && !row.has_expired) return;
+  throw keyInvalid(`${row.id} ${describeEnd(row)} Use another key of the project.`);
+}
+
+function keyUnknown(): EasyCronError {
+  return keyInvalid("there is no such key; check the secret in the Authorization header.");
+}
+
+function keyInvalid(problem: string): EasyCronError {
+  return failure("API_KEY_INVALID", { problem });
 }

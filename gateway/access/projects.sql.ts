@@ -7,3 +7,9 @@ export const projectInsert = statement<{ id: string }>(
    values ($1, $2, $3)
    returning id`,
 );
+
+/** Returns a row if the project exists. */
+export const projectById = statement<{ id: string }>(
+  "projectById",
+  `select id from gateway.projects where id = $1`,
+);

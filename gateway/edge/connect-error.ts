@@ -2,18 +2,17 @@ import { createRegistry } from "@bufbuild/protobuf";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { type Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
-import { EasyCronError } from "../../mesh/errors.ts";
+import type { EasyCronError } from "../../mesh/errors.ts";
 import { toStatus } from "../../mesh/grpc-status.ts";
 
 /** The messages in the details of errors. JSON answers show them in `debug`. */
 export const detailTypes = createRegistry(ErrorInfoSchema, BadRequestSchema, RetryInfoSchema);
 
 /**
- * Converts any error to the form that Connect sends, with its details. A retry delay also becomes the header
- * Retry-After, in seconds.
+ * Converts an error to the form that Connect sends, with its details. A retry delay also becomes the header
+ * Retry-After, in seconds. `toLoggedError` makes an EasyCronError of any error.
  */
-export function toConnectError(error: unknown): ConnectError {
-  const known = EasyCronError.from(error);
+export function toConnectError(known: EasyCronError): ConnectError {
   const { code, message, details } = toStatus(known);
   const outgoing = details.flatMap((any) => {
     const desc = detailTypes.getMessage(any.typeUrl.slice(any.typeUrl.lastIndexOf("/") + 1));

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { Agent, request as httpRequest } from "node:http";
 import * as http2 from "node:http2";
 import { connect } from "node:net";
-import { text } from "node:stream/consumers";
+import { buffer, text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, describe, expect, test } from "vitest";
 import { PROJECT_KEY, type StartOptions, startGateway } from "../testing/start-gateway.ts";
@@ -26,7 +26,7 @@ const found: StartOptions = { scheduler: { getJob: async () => ({ response: { jo
 interface ErrorBody {
   readonly code: string;
   readonly message: string;
-  readonly details: readonly { readonly type: string; readonly debug: Record<string, unknown> }[];
+  readonly details?: readonly { readonly type: string; readonly debug: Record<string, unknown> }[];
 }
 
 async function post(url: string, body: string, more: Record<string, string> = {}, method = "POST") {
@@ -40,8 +40,8 @@ async function post(url: string, body: string, more: Record<string, string> = {}
 
 const reasonOf = ({ body }: { body: ErrorBody }) => ({
   code: body.code,
-  reason: body.details[0]?.debug.reason,
-  domain: body.details[0]?.debug.domain,
+  reason: body.details?.[0]?.debug.reason,
+  domain: body.details?.[0]?.debug.domain,
 });
 
 /** Sends bytes as they are, and returns what comes until the connection closes. */
@@ -82,16 +82,17 @@ describe("JSON", () => {
     expect(status).toBe(400);
     expect(body.code).toBe("invalid_argument");
     expect(body.message).toMatch(/^name: /);
-    expect(body.details.map(({ type }) => type)).toEqual(["google.rpc.ErrorInfo", "google.rpc.BadRequest"]);
-    expect(body.details[0]?.debug).toMatchObject({ reason: "FIELD_INVALID", domain: "easycron" });
-    expect(body.details[1]?.debug).toMatchObject({ fieldViolations: [{ field: "name" }] });
+    expect(body.details?.map(({ type }) => type)).toEqual(["google.rpc.ErrorInfo", "google.rpc.BadRequest"]);
+    expect(body.details?.[0]?.debug).toMatchObject({ reason: "FIELD_INVALID", domain: "easycron" });
+    expect(body.details?.[1]?.debug).toMatchObject({ fieldViolations: [{ field: "name" }] });
   });
 
   test("of too many bytes is REQUEST_TOO_LARGE, with and without a content length", async () => {
     const { url } = await start(found);
     const large = JSON.stringify({ name: "x".repeat(2_000_000) });
     const answer = await post(url + GET_JOB, large);
-    expect([answer.status, answer.body.code]).toEqual([429, "resource_exhausted"]);
+    expect([answer.status, answer.body.code]).toEqual([400, "invalid_argument"]);
+    expect(answer.body.message).toBe("The request is too large; send at most 1048576 bytes.");
     expect(reasonOf(answer).reason).toBe("REQUEST_TOO_LARGE");
     const chunked = await fetch(url + GET_JOB, {
       method: "POST",
@@ -99,7 +100,7 @@ describe("JSON", () => {
       body: new Blob([large]).stream(),
       duplex: "half",
     } as RequestInit);
-    expect(((await chunked.json()) as ErrorBody).details[0]?.debug.reason).toBe("REQUEST_TOO_LARGE");
+    expect(((await chunked.json()) as ErrorBody).details?.[0]?.debug.reason).toBe("REQUEST_TOO_LARGE");
   });
 
   test("is accepted by GET only for a method without side effects", async () => {
@@ -107,8 +108,45 @@ describe("JSON", () => {
     const query = `?encoding=json&message=${encodeURIComponent('{"name":"a"}')}`;
     expect((await post(url + GET_JOB + query, "", {}, "GET")).status).toBe(200);
     const answer = await post(`${url}/easycron.v1.JobService/DeleteJob${query}`, "", {}, "GET");
-    expect(answer.status).toBe(405);
-    expect(reasonOf(answer).reason).toBe("REQUEST_MALFORMED");
+    expect([answer.status, answer.headers.get("allow"), answer.body]).toEqual([
+      405,
+      "POST",
+      { code: "unknown", message: "GET is not allowed for this method; use POST." },
+    ]);
+  });
+
+  test.each([
+    [
+      "without a query",
+      "",
+      400,
+      'The request could not be decoded: the query has no "encoding" and no "message"; send both, such as ' +
+        "?encoding=json&message=%7B%7D for the request {}, or send the request by POST.",
+    ],
+    [
+      "without a message",
+      "?encoding=json",
+      400,
+      'The request could not be decoded: the query has no "message"; send both, such as ' +
+        "?encoding=json&message=%7B%7D for the request {}, or send the request by POST.",
+    ],
+    [
+      "with an unknown encoding",
+      "?encoding=xml&message=a",
+      415,
+      'The encoding "xml" is not supported; use json or proto.',
+    ],
+    [
+      "with a message that is not base64",
+      "?encoding=json&base64=1&message=%7B%7D",
+      400,
+      'The request could not be decoded: the "message" of the query is not base64; encode it, or leave "base64" out.',
+    ],
+  ])("by GET %s is answered with words", async (_, query, status, message) => {
+    const { url } = await start(found);
+    const answer = await post(url + GET_JOB + query, "", {}, "GET");
+    expect([answer.status, answer.body.message]).toEqual([status, message]);
+    expect(answer.body.details?.[0]?.debug.reason).toBe(status === 400 ? "REQUEST_MALFORMED" : undefined);
   });
 });
 
@@ -131,16 +169,56 @@ test.each(["application/proto", "application/grpc-web+proto"])(
 
 describe("a malformed request", () => {
   test.each([
-    ["an unknown path", "/", "POST", {}, 404, "METHOD_UNIMPLEMENTED"],
-    ["an unknown method", "/easycron.v1.JobService/Nothing", "POST", {}, 404, "METHOD_UNIMPLEMENTED"],
-    ["an unknown type", GET_JOB, "POST", { "content-type": "text/plain" }, 415, "REQUEST_MALFORMED"],
-    ["an unknown verb", GET_JOB, "PUT", {}, 405, "REQUEST_MALFORMED"],
-    ["an unknown compression", GET_JOB, "POST", { "content-encoding": "zstd" }, 501, "METHOD_UNIMPLEMENTED"],
-    ["a deadline that is none", GET_JOB, "POST", { "connect-timeout-ms": "soon" }, 400, "REQUEST_MALFORMED"],
-  ] as const)("because of %s is told so, with a reason", async (_, path, method, more, status, reason) => {
+    ["an unknown compression", { "content-encoding": "zstd" }, 501, "METHOD_UNIMPLEMENTED"],
+    ["a deadline that is none", { "connect-timeout-ms": "soon" }, 400, "REQUEST_MALFORMED"],
+  ] as const)("because of %s is told so, with a reason", async (_, more, status, reason) => {
+    const { url } = await start(found);
+    const answer = await post(url + GET_JOB, '{"name":"a"}', more);
+    expect([answer.status, reasonOf(answer).reason]).toEqual([status, reason]);
+  });
+
+  const NO_METHOD = (path: string) => `This server has no method ${path}; check its name.`;
+  test.each([
+    ["an unknown path", "/", "POST", {}, 404, "unimplemented", NO_METHOD("/")],
+    ["an unknown method", "/a.B/C", "POST", {}, 404, "unimplemented", NO_METHOD("/a.B/C")],
+    [
+      "an unknown type",
+      GET_JOB,
+      "POST",
+      { "content-type": "text/plain" },
+      415,
+      "unknown",
+      'The content type "text/plain" is not supported; use application/json, for example.',
+    ],
+    [
+      "an unknown verb",
+      GET_JOB,
+      "PUT",
+      {},
+      405,
+      "unknown",
+      "PUT is not allowed for this method; use POST or GET.",
+    ],
+  ] as const)("because of %s is told so in words, as the status says", async (...row) => {
+    const [, path, method, more, status, code, message] = row;
     const { url } = await start(found);
     const answer = await post(url + path, '{"name":"a"}', more, method);
-    expect([answer.status, answer.body.details[0]?.debug.reason]).toEqual([status, reason]);
+    expect([answer.status, answer.body]).toEqual([status, { code, message }]);
+  });
+
+  test("because of HTTP/1.1 is told so by a method that needs HTTP/2, and the connection closes", async () => {
+    const { url } = await start({ hasReflection: true });
+    const path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+    const message = "This method sends and receives at the same time, which needs HTTP/2.";
+    const answer = await post(url + path, "", { "content-type": "application/connect+json" });
+    expect([answer.status, answer.headers.get("connection")]).toEqual([505, "close"]);
+    expect(answer.body).toEqual({ code: "unknown", message });
+    const web = await fetch(url + path, {
+      method: "POST",
+      headers: { "content-type": "application/grpc-web+proto" },
+    });
+    expect([web.status, web.headers.get("grpc-status")]).toEqual([200, "2"]);
+    expect(decodeURIComponent(web.headers.get("grpc-message") ?? "")).toBe(message);
   });
 
   test.each([
@@ -179,6 +257,66 @@ describe("a malformed request", () => {
       const answer = await post(url + GET_JOB, '{"name":"a"}', { "connect-timeout-ms": timeout });
       expect([answer.status, reasonOf(answer).reason]).toEqual([504, "DEADLINE_EXCEEDED"]);
     }
+  });
+});
+
+/** Sends a gRPC call over HTTP/2, and returns the headers of the answer, and whether they end the stream. */
+async function grpc(url: string, path: string, more: Record<string, string> = {}) {
+  const session = http2.connect(url);
+  const type = { "content-type": "application/grpc", te: "trailers" };
+  const stream = session.request({ ":method": "POST", ":path": path, ...headers, ...type, ...more });
+  // An empty message.
+  stream.end(Buffer.alloc(5));
+  const [answer, flags] = (await once(stream, "response")) as [http2.IncomingHttpHeaders, number];
+  const body = await buffer(stream);
+  session.destroy();
+  return { answer, body, endsStream: (flags & http2.constants.NGHTTP2_FLAG_END_STREAM) !== 0 };
+}
+
+describe("a gRPC call that cannot be made is answered in one block of headers", () => {
+  test.each([
+    ["an unknown method", "/easycron.v1.JobService/Nothing", {}, "12", "application/grpc"],
+    [
+      "an unknown service",
+      "/a.B/C",
+      { "content-type": "application/grpc+json" },
+      "12",
+      "application/grpc+json",
+    ],
+    ["an unknown codec", GET_JOB, { "content-type": "application/grpc+foo" }, "2", "application/grpc"],
+    ["another verb", GET_JOB, { ":method": "PUT" }, "2", "application/grpc"],
+    [
+      "an unknown codec of gRPC-Web",
+      GET_JOB,
+      { "content-type": "application/grpc-web+foo" },
+      "2",
+      "application/grpc-web+proto",
+    ],
+  ])("because of %s", async (_, path, more, status, type) => {
+    const { url } = await start(found);
+    const { answer, body, endsStream } = await grpc(url, path, more);
+    expect(answer).toMatchObject({ ":status": 200, "grpc-status": status, "content-type": type });
+    expect(decodeURIComponent(`${answer["grpc-message"]}`)).toMatch(
+      /^This server has no method|^The content type|^PUT/,
+    );
+    expect([endsStream, body.length, answer["grpc-status-details-bin"]]).toEqual([true, 0, undefined]);
+  });
+
+  test("also when the caller goes on sending", async () => {
+    const { url } = await start(found);
+    const session = http2.connect(url);
+    const stream = session.request({
+      ":method": "POST",
+      ":path": "/a.B/C",
+      "content-type": "application/grpc",
+    });
+    const ended = once(stream, "end");
+    stream.resume();
+    await ended;
+    stream.end(Buffer.alloc(100_000));
+    await once(stream, "close");
+    expect(stream.rstCode).toBe(http2.constants.NGHTTP2_NO_ERROR);
+    session.destroy();
   });
 });
 

@@ -1,5 +1,6 @@
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
-import { EasyCronError, failure, fieldFailure } from "../../mesh/errors.ts";
+import { type EasyCronError, failure, fieldFailure } from "../../mesh/errors.ts";
+import { toLoggedError } from "../../mesh/logged-error.ts";
 import type { Logger } from "../../mesh/logger.ts";
 import { printable } from "../../mesh/printable.ts";
 import { toConnectError } from "./connect-error.ts";
@@ -50,14 +51,8 @@ function nameError(error: ConnectError, context: HandlerContext, parts: NameErro
     case Code.Canceled:
     case Code.Aborted:
       return failure("CANCELLED");
-    default: {
-      const unknown = EasyCronError.from(error);
-      parts.logger.error(
-        { errorId: unknown.metadata.errorId, method: context.method.name, err: error },
-        "a call failed",
-      );
-      return unknown;
-    }
+    default:
+      return toLoggedError(error, parts.logger, context.method.name);
   }
 }
 

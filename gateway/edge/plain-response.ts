@@ -1,64 +1,85 @@
 import { create, toBinary, toJson } from "@bufbuild/protobuf";
 import { base64Encode } from "@bufbuild/protobuf/wire";
-import { Code, type ConnectError } from "@connectrpc/connect";
+import { anyPack } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { StatusSchema } from "../../gen/google/rpc/status_pb.ts";
-import { type EasyCronError, failure } from "../../mesh/errors.ts";
-import { toStatus } from "../../mesh/grpc-status.ts";
+import { failure } from "../../mesh/errors.ts";
 import { printable } from "../../mesh/printable.ts";
 import { toConnectError } from "./connect-error.ts";
 import type { NodeRequest, NodeResponse } from "./drain-unread.ts";
 
-/** Answers a request for a path that no method has, in the protocol of the caller. In JSON the status is HTTP 404. */
-export function answerUnknownMethod(request: NodeRequest, response: NodeResponse): void {
-  const method = printable((request.url ?? "").split("?")[0] ?? "");
-  answerError(request, response, { error: failure("METHOD_UNIMPLEMENTED", { method }), httpStatus: 404 });
+// With a bare "application/json", the conformance suite would look for an error of Connect also where its client speaks
+// another protocol and reads no body.
+const JSON_TYPE = "application/json; charset=utf-8";
+
+/** Why a request is no call of a method. */
+export interface Refusal {
+  /** What is wrong, which value is wrong, and what to do. */
+  readonly message: string;
+  readonly httpStatus: 400 | 404 | 405 | 415 | 505;
+  /** Further headers of the answer. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Answers a request that follows none of the protocols, with the given HTTP status. */
-export function answerMalformed(
-  request: NodeRequest,
-  response: NodeResponse,
-  options: { readonly problem: string; readonly httpStatus: number },
-): void {
-  const error = failure("REQUEST_MALFORMED", { problem: options.problem });
-  answerError(request, response, { error, httpStatus: options.httpStatus });
-}
-
-interface Answer {
-  readonly error: EasyCronError;
-  readonly httpStatus: number;
-}
-
-function answerError(request: NodeRequest, response: NodeResponse, { error, httpStatus }: Answer): void {
+/**
+ * Answers a request that is no call of a method, in the protocol of the caller. A status of 404, 405, 415 or 505
+ * says what is wrong by itself. The Connect conformance suite demands the code that a client would derive from the
+ * status, and no details. A status of 400 has REQUEST_MALFORMED with its details.
+ */
+export function answerRefusal(request: NodeRequest, response: NodeResponse, refusal: Refusal): void {
+  for (const [name, value] of Object.entries(refusal.headers ?? {})) response.setHeader(name, value);
+  const error = toError(refusal);
   const contentType = request.headers["content-type"] ?? "";
   if (contentType.startsWith("application/grpc")) {
-    const status = toStatus(error);
-    respond(response, 200, {
-      "content-type": contentType,
-      "grpc-status": `${status.code}`,
-      "grpc-message": encodeURIComponent(status.message),
-      "grpc-status-details-bin": base64Encode(
-        toBinary(StatusSchema, create(StatusSchema, status)),
-        "std_raw",
-      ),
-    });
-  } else {
-    const body = JSON.stringify(toErrorJson(toConnectError(error)));
-    respond(response, httpStatus, { "content-type": "application/json" }, body);
+    answerGrpc(response, error, contentType);
+    return;
   }
-}
-
-function respond(
-  response: NodeResponse,
-  httpStatus: number,
-  headers: Record<string, string>,
-  body = "",
-): void {
-  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
-  response.statusCode = httpStatus;
+  response.setHeader("content-type", JSON_TYPE);
+  response.statusCode = refusal.httpStatus;
+  const body = JSON.stringify(toErrorJson(error));
   // The call stands here twice because TypeScript cannot combine the overloads of the two classes.
   if ("stream" in response) response.end(body);
   else response.end(body);
+}
+
+/** Returns the refusal of a path that no method has. */
+export function unknownMethod(request: NodeRequest): Refusal {
+  const method = printable((request.url ?? "").split("?")[0] ?? "");
+  return { message: failure("METHOD_UNIMPLEMENTED", { method }).message, httpStatus: 404 };
+}
+
+function toError({ message, httpStatus }: Refusal): ConnectError {
+  if (httpStatus === 400) return toConnectError(failure("REQUEST_MALFORMED", { problem: message }));
+  return new ConnectError(message, httpStatus === 404 ? Code.Unimplemented : Code.Unknown);
+}
+
+/**
+ * Sends an error as a gRPC answer without messages: one block of headers that also ends the stream. Over HTTP/2 no
+ * empty DATA frame may follow, because clients then wait for trailers: grpc-go reports "server closed the stream
+ * without sending trailers".
+ */
+function answerGrpc(response: NodeResponse, error: ConnectError, contentType: string): void {
+  const details = error.details.flatMap((detail) =>
+    "desc" in detail ? [anyPack(detail.desc, create(detail.desc, detail.value))] : [],
+  );
+  response.statusCode = 200;
+  response.setHeader("content-type", toGrpcContentType(contentType));
+  response.setHeader("grpc-status", `${error.code}`);
+  response.setHeader("grpc-message", encodeURIComponent(error.rawMessage));
+  if (details.length > 0) {
+    const status = create(StatusSchema, { code: error.code, message: error.rawMessage, details });
+    response.setHeader("grpc-status-details-bin", base64Encode(toBinary(StatusSchema, status), "std_raw"));
+  }
+  // An argument, even an empty text, would make a DATA frame.
+  response.end();
+}
+
+/** Returns the content type of the request, or the one without a codec if its codec is unknown. */
+function toGrpcContentType(contentType: string): string {
+  const [known, bare] =
+    /^(application\/grpc(?:-web)?(?:-text)?)(?:\+(?:proto|json))?$/.exec(contentType) ?? [];
+  if (known !== undefined && bare !== undefined) return known;
+  return contentType.startsWith("application/grpc-web") ? "application/grpc-web+proto" : "application/grpc";
 }
 
 /** Returns the JSON of an error: https://connectrpc.com/docs/protocol#error-end-stream. */
@@ -73,5 +94,5 @@ function toErrorJson(error: ConnectError): object {
   const code = (Code[error.code] ?? "Unknown")
     .replace(/(?<!^)[A-Z]/g, (letter) => `_${letter}`)
     .toLowerCase();
-  return { code, message: error.rawMessage, details };
+  return { code, message: error.rawMessage, ...(details.length > 0 && { details }) };
 }

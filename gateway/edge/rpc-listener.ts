@@ -7,8 +7,10 @@ import {
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
 import type { Logger } from "../../mesh/logger.ts";
+import { printable } from "../../mesh/printable.ts";
 import type { NodeListener, NodeRequest, NodeResponse } from "./drain-unread.ts";
-import { answerMalformed, answerUnknownMethod } from "./plain-response.ts";
+import { findQueryProblem } from "./get-query.ts";
+import { answerRefusal, type Refusal, unknownMethod } from "./plain-response.ts";
 import { withRequestText } from "./request-text.ts";
 
 /** The options of the listener, besides Connect's own. */
@@ -22,7 +24,7 @@ export interface RpcListenerOptions extends ConnectRouterOptions {
 /**
  * Creates a Node listener that serves gRPC, gRPC-Web and Connect. It does what connect-node's adapter does, with
  * three differences: a malformed Host header gets an answer and does not end the process, a deadline that is too long
- * is shortened and not refused, and a request that follows none of the protocols gets a body that says why.
+ * is shortened and not refused, and a request that is no call of a method gets an answer that says why.
  */
 export function createRpcListener(options: RpcListenerOptions): NodeListener {
   const { routes, maxDeadlineMs, logger, ...routerOptions } = options;
@@ -34,15 +36,15 @@ export function createRpcListener(options: RpcListenerOptions): NodeListener {
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
   return (request, response) => {
     const handler = handlers.get(request.url?.split("?", 1)[0] ?? "");
-    if (handler === undefined) return answerUnknownMethod(request, response);
-    const problem = findProblem(request, handler);
-    if (problem !== undefined) return answerMalformed(request, response, problem);
+    if (handler === undefined) return answerRefusal(request, response, unknownMethod(request));
+    const refusal = findRefusal(request, handler);
+    if (refusal !== undefined) return answerRefusal(request, response, refusal);
     let call: UniversalServerRequest;
     try {
       call = universalRequestFromNodeRequest(request, response, undefined, undefined);
     } catch {
-      return answerMalformed(request, response, {
-        problem: "The Host header is not a host name.",
+      return answerRefusal(request, response, {
+        message: "The Host header is not a host name.",
         httpStatus: 400,
       });
     }
@@ -62,21 +64,30 @@ async function handle(
   await universalResponseToNodeResponse(await handler(call), response);
 }
 
-function findProblem(request: NodeRequest, handler: UniversalHandler) {
+function findRefusal(request: NodeRequest, handler: UniversalHandler): Refusal | undefined {
+  if (handler.method.methodKind === "bidi_streaming" && request.httpVersionMajor < 2) {
+    const message = "This method sends and receives at the same time, which needs HTTP/2.";
+    // A client that waits for answers while it sends would otherwise wait for ever.
+    return { message, httpStatus: 505, headers: { connection: "close" } };
+  }
   const method = request.method ?? "";
-  if (!handler.allowedMethods.includes(method)) {
-    const allowed = handler.allowedMethods.filter((each, index, all) => all.indexOf(each) === index);
-    return {
-      problem: `${method} is not allowed for this method; use ${allowed.join(" or ")}.`,
-      httpStatus: 405,
-    };
-  }
   const contentType = request.headers["content-type"] ?? "";
-  if (method !== "GET" && !handler.supportedContentType(contentType)) {
-    const problem = `The content type "${contentType}" is not supported; use application/json, for example.`;
-    return { problem, httpStatus: 415 };
+  // Only Connect has calls by GET.
+  const allowed = contentType.startsWith("application/grpc")
+    ? ["POST"]
+    : handler.allowedMethods.filter((each, index, all) => all.indexOf(each) === index);
+  if (!allowed.includes(method)) {
+    const message = `${printable(method)} is not allowed for this method; use ${allowed.join(" or ")}.`;
+    return { message, httpStatus: 405, headers: { allow: allowed.join(", ") } };
   }
-  return undefined;
+  if ((method === "GET" && contentType === "") || handler.supportedContentType(contentType)) {
+    return method === "GET" ? findQueryProblem(request.url ?? "") : undefined;
+  }
+  const type = printable(contentType);
+  return {
+    message: `The content type "${type}" is not supported; use application/json, for example.`,
+    httpStatus: 415,
+  };
 }
 
 // The units in milliseconds. Connect would refuse a deadline above its maximum, and such a value would overflow its

@@ -1,5 +1,6 @@
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
-import { EasyCronError, failure } from "../../mesh/errors.ts";
+import { failure } from "../../mesh/errors.ts";
+import { toLoggedError } from "../../mesh/logged-error.ts";
 import type { Logger } from "../../mesh/logger.ts";
 import { toConnectError } from "../edge/connect-error.ts";
 
@@ -12,13 +13,9 @@ export function createErrorsInterceptor(logger: Logger): Interceptor {
   const convert = (error: unknown, method: string, signal: AbortSignal): ConnectError => {
     // Connect's own errors get their reason where they are sent: see edge/name-error.ts.
     if (error instanceof ConnectError) return error;
-    let known = EasyCronError.from(error);
-    if (known.reason === "CANCELLED" && hasTimedOut(signal))
-      known = failure("DEADLINE_EXCEEDED", {}, { cause: known });
-    if (known.reason === "INTERNAL") {
-      logger.error({ errorId: known.metadata.errorId, method, err: known.cause ?? known }, "a call failed");
-    }
-    return toConnectError(known);
+    const known = toLoggedError(error, logger, method);
+    const isLate = known.reason === "CANCELLED" && hasTimedOut(signal);
+    return toConnectError(isLate ? failure("DEADLINE_EXCEEDED", {}, { cause: known }) : known);
   };
 
   return (next) => async (request) => {

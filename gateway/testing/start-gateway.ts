@@ -2,6 +2,7 @@ import type { Database } from "../../db/pool.ts";
 import type { Statement } from "../../db/statement.ts";
 import { DispatcherService } from "../../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import { SchedulerService } from "../../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
+import type { Clock } from "../../mesh/clock.ts";
 import { parseAllowList } from "../../mesh/egress-address.ts";
 import { failure } from "../../mesh/errors.ts";
 import { createGrpcClient } from "../../mesh/grpc-client.ts";
@@ -27,7 +28,13 @@ export interface StartOptions {
   readonly scheduler?: Partial<Scheduler>;
   readonly dispatcher?: Partial<Dispatcher>;
   readonly limits?: Partial<OnePortOptions>;
-  /** Answers a statement; undefined leaves it to the default. */
+  /** Default false. */
+  readonly hasReflection?: boolean;
+  /** A real database, in place of the fake one. */
+  readonly database?: Database;
+  /** Default: a clock that stands still. */
+  readonly clock?: Clock;
+  /** Answers a statement in the fake database; undefined leaves it to the default. */
   readonly answer?: (name: string, values: readonly unknown[]) => readonly object[] | undefined;
 }
 
@@ -44,6 +51,7 @@ export interface StartedGateway {
   close(graceMs?: number): Promise<void>;
 }
 
+const NOW = Date.UTC(2026, 0, 1);
 const LIMITS = { sniffMs: 1_000, headersMs: 1_000, requestMs: 2_000, idleMs: 10_000, maxStreams: 100 };
 
 /** Starts the gateway's own code, whole, between fakes of its neighbours that speak real gRPC, and a fake database. */
@@ -65,14 +73,16 @@ export async function startGateway(options: StartOptions = {}): Promise<StartedG
   const health = createHealth();
   const closing = new AbortController();
   const listener = createPublicApi({
-    database: fakeDatabase(options.answer),
+    database: options.database ?? fakeDatabase(options.answer),
     scheduler,
     dispatcher,
     health,
     logger,
-    clock: { now: () => Date.UTC(2026, 0, 1) },
+    clock: options.clock ?? { now: () => NOW },
     operatorKeyHash: hashSecret(OPERATOR_KEY),
+    keyKind: "live",
     allow: parseAllowList(""),
+    hasReflection: options.hasReflection ?? false,
     shutdownSignal: closing.signal,
   });
   const server = createOnePort(listener, { ...LIMITS, ...options.limits });
@@ -99,17 +109,24 @@ function withUnimplemented(methods: readonly { readonly localName: string }[], g
   return { ...Object.fromEntries(methods.map(({ localName }) => [localName, unimplemented])), ...given };
 }
 
+const UNUSED = { last_use_time: null, expire_time: null, revoke_time: null };
+
 function fakeDatabase(answer: StartOptions["answer"]): Database {
   const keys: Record<string, object> = {
     [hashSecret(PROJECT_KEY).toString("hex")]: { id: "key_a", project_id: "proj_a", plugins: ["redis"] },
     [hashSecret(OTHER_KEY).toString("hex")]: { id: "key_b", project_id: "proj_b", plugins: [] },
   };
+  const valid = { expire_time: null, has_expired: false, revoke_time: null, is_use_old: false };
   const query = async <Row>(statement: Statement<Row>, values: readonly unknown[] = []): Promise<Row[]> => {
     const given = answer?.(statement.name, values);
     if (given !== undefined) return given as Row[];
     if (statement.name === "apiKeyByHash") {
       const found = keys[(values[0] as Buffer).toString("hex")];
-      return (found === undefined ? [] : [found]) as Row[];
+      return (found === undefined ? [] : [{ ...found, ...valid, secret_hash: values[0] }]) as Row[];
+    }
+    if (statement.name === "apiKeyInsert") {
+      const [id, , display_name, , secret_prefix] = values;
+      return [{ id, display_name, secret_prefix, create_time: NOW, ...UNUSED }] as Row[];
     }
     return [{ id: values[0] }] as Row[];
   };

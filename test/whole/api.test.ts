@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -96,6 +97,12 @@ describe("a job is created, read, listed, paused and deleted", () => {
     expect(await call("DeleteJob", { name })).toMatchObject({ status: 0 });
     expect((await call("GetJob", { name })).status).toBe(5);
   });
+});
+
+test("a tool learns the methods by reflection, without our proto files and without a key", async () => {
+  const args = ["curl", "--protocol", "grpc", "--http2-prior-knowledge", "--list-methods", mesh.url];
+  const { stdout } = await promisify(execFile)(join(root, "node_modules/.bin/buf"), args, { cwd: tmpdir() });
+  expect(stdout.split("\n")).toContain("easycron.v1.JobService/CreateJob");
 });
 
 test("creating, updating and previewing a job answer with warnings, which refuse nothing", async () => {
@@ -239,8 +246,8 @@ describe("an error has the canonical code, a stable reason and the field that is
     [
       "a body too large",
       withJob({ payload: "x".repeat(1_200_000) }),
-      429,
-      "resource_exhausted",
+      400,
+      "invalid_argument",
       "REQUEST_TOO_LARGE",
       undefined,
     ],
@@ -353,5 +360,63 @@ describe("another project's data looks as if it never existed", () => {
   test("and a project's key may not call the operator's methods", async () => {
     const answer = await post("ProjectService/CreateProject", { project: { displayName: "x" } });
     expect(answer).toMatchObject({ status: 403, body: { code: "permission_denied" } });
+  });
+});
+
+describe("API keys", () => {
+  let project: string;
+  let operator: EasyCron;
+
+  beforeAll(async () => {
+    operator = new EasyCron({ url: mesh.url, apiKey: mesh.operatorKey });
+    const created = await operator.projects.createProject({ project: { displayName: "keys" } });
+    project = created.project?.id ?? "";
+  });
+
+  test("of a local product say so", () => {
+    for (const key of [mesh.apiKey, otherKey]) expect(key).toMatch(/^ec_test_[0-9A-Za-z]{43}$/);
+  });
+
+  test("are created, listed, rotated and revoked with the SDK", async () => {
+    const { apiKey, secret } = await operator.apiKeys.createApiKey({ project });
+    const id = apiKey?.id ?? "";
+    const rotated = await operator.apiKeys.rotateApiKey({ id });
+    expect((await post("JobService/ListJobs", {}, secret)).status).toBe(200);
+    const { apiKeys } = await operator.apiKeys.listApiKeys({ project });
+    expect(apiKeys.map((key) => key.secretPrefix).sort()).toEqual(
+      [secret, rotated.secret].map((each) => each.slice(0, 12)).sort(),
+    );
+    await operator.apiKeys.revokeApiKey({ id });
+    const revoked = new EasyCron({ url: mesh.url, apiKey: secret });
+    await expect(revoked.jobs.listJobs({})).rejects.toMatchObject({
+      code: "UNAUTHENTICATED",
+      reason: "API_KEY_INVALID",
+      message: expect.stringContaining(`${id} was revoked at `),
+    });
+    expect((await post("JobService/ListJobs", {}, rotated.secret)).status).toBe(200);
+  });
+
+  test("are rotated and revoked over gRPC and as JSON", async () => {
+    const { apiKey } = await operator.apiKeys.createApiKey({ project });
+    const request = { id: apiKey?.id ?? "" };
+    const rotated = await bufCurl(
+      "grpc",
+      "ApiKeyService/RotateApiKey",
+      { ...request, overlap: "3600s" },
+      mesh.operatorKey,
+    );
+    expect(rotated).toMatchObject({
+      status: 0,
+      body: { secret: expect.stringMatching(/^ec_test_/), oldApiKey: { ...request } },
+    });
+    const revoked = await post("ApiKeyService/RevokeApiKey", request, mesh.operatorKey);
+    expect(revoked).toMatchObject({
+      status: 200,
+      body: { apiKey: { ...request, revokeTime: expect.any(String), expireTime: expect.any(String) } },
+    });
+    expect(await post("ApiKeyService/RotateApiKey", request, mesh.operatorKey)).toMatchObject({
+      status: 400,
+      body: { code: "failed_precondition" },
+    });
   });
 });

@@ -4,18 +4,18 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file easycron/v1/api_key_service.proto.
  */
 export const file_easycron_v1_api_key_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFlYXN5Y3Jvbi92MS9hcGlfa2V5X3NlcnZpY2UucHJvdG8SC2Vhc3ljcm9uLnYxIlsKBkFwaUtleRIKCgJpZBgBIAEoCRIUCgxkaXNwbGF5X25hbWUYAiABKAkSLwoLY3JlYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkwKE0NyZWF0ZUFwaUtleVJlcXVlc3QSDwoHcHJvamVjdBgBIAEoCRIkCgdhcGlfa2V5GAIgASgLMhMuZWFzeWNyb24udjEuQXBpS2V5IkwKFENyZWF0ZUFwaUtleVJlc3BvbnNlEiQKB2FwaV9rZXkYASABKAsyEy5lYXN5Y3Jvbi52MS5BcGlLZXkSDgoGc2VjcmV0GAIgASgJMmQKDUFwaUtleVNlcnZpY2USUwoMQ3JlYXRlQXBpS2V5EiAuZWFzeWNyb24udjEuQ3JlYXRlQXBpS2V5UmVxdWVzdBohLmVhc3ljcm9uLnYxLkNyZWF0ZUFwaUtleVJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("CiFlYXN5Y3Jvbi92MS9hcGlfa2V5X3NlcnZpY2UucHJvdG8SC2Vhc3ljcm9uLnYxIocCCgZBcGlLZXkSCgoCaWQYASABKAkSFAoMZGlzcGxheV9uYW1lGAIgASgJEi8KC2NyZWF0ZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIVCg1zZWNyZXRfcHJlZml4GAQgASgJEjEKDWxhc3RfdXNlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtyZXZva2VfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiTAoTQ3JlYXRlQXBpS2V5UmVxdWVzdBIPCgdwcm9qZWN0GAEgASgJEiQKB2FwaV9rZXkYAiABKAsyEy5lYXN5Y3Jvbi52MS5BcGlLZXkiTAoUQ3JlYXRlQXBpS2V5UmVzcG9uc2USJAoHYXBpX2tleRgBIAEoCzITLmVhc3ljcm9uLnYxLkFwaUtleRIOCgZzZWNyZXQYAiABKAkiTAoSTGlzdEFwaUtleXNSZXF1ZXN0Eg8KB3Byb2plY3QYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiVQoTTGlzdEFwaUtleXNSZXNwb25zZRIlCghhcGlfa2V5cxgBIAMoCzITLmVhc3ljcm9uLnYxLkFwaUtleRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiTQoTUm90YXRlQXBpS2V5UmVxdWVzdBIKCgJpZBgBIAEoCRIqCgdvdmVybGFwGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uInYKFFJvdGF0ZUFwaUtleVJlc3BvbnNlEiQKB2FwaV9rZXkYASABKAsyEy5lYXN5Y3Jvbi52MS5BcGlLZXkSDgoGc2VjcmV0GAIgASgJEigKC29sZF9hcGlfa2V5GAMgASgLMhMuZWFzeWNyb24udjEuQXBpS2V5IiEKE1Jldm9rZUFwaUtleVJlcXVlc3QSCgoCaWQYASABKAkiPAoUUmV2b2tlQXBpS2V5UmVzcG9uc2USJAoHYXBpX2tleRgBIAEoCzITLmVhc3ljcm9uLnYxLkFwaUtleTLqAgoNQXBpS2V5U2VydmljZRJTCgxDcmVhdGVBcGlLZXkSIC5lYXN5Y3Jvbi52MS5DcmVhdGVBcGlLZXlSZXF1ZXN0GiEuZWFzeWNyb24udjEuQ3JlYXRlQXBpS2V5UmVzcG9uc2USVQoLTGlzdEFwaUtleXMSHy5lYXN5Y3Jvbi52MS5MaXN0QXBpS2V5c1JlcXVlc3QaIC5lYXN5Y3Jvbi52MS5MaXN0QXBpS2V5c1Jlc3BvbnNlIgOQAgESUwoMUm90YXRlQXBpS2V5EiAuZWFzeWNyb24udjEuUm90YXRlQXBpS2V5UmVxdWVzdBohLmVhc3ljcm9uLnYxLlJvdGF0ZUFwaUtleVJlc3BvbnNlElgKDFJldm9rZUFwaUtleRIgLmVhc3ljcm9uLnYxLlJldm9rZUFwaUtleVJlcXVlc3QaIS5lYXN5Y3Jvbi52MS5SZXZva2VBcGlLZXlSZXNwb25zZSIDkAICYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
- * An API key of one project.
+ * An API key of one project. It is valid unless it is revoked or has expired.
  *
  * @generated from message easycron.v1.ApiKey
  */
@@ -40,6 +40,36 @@ export type ApiKey = Message<"easycron.v1.ApiKey"> & {
    * @generated from field: google.protobuf.Timestamp create_time = 3;
    */
   createTime?: Timestamp | undefined;
+
+  /**
+   * Output only. The first 12 characters of the secret, such as ec_live_x7Qp: enough to recognize a key, and useless to
+   * guess the others. Empty for a key that an earlier version created, which did not keep them.
+   *
+   * @generated from field: string secret_prefix = 4;
+   */
+  secretPrefix: string;
+
+  /**
+   * Output only. When the key was last used, not exactly: it may have been used up to five minutes later. Not set for a
+   * key that was never used, or not since the server keeps this time.
+   *
+   * @generated from field: google.protobuf.Timestamp last_use_time = 5;
+   */
+  lastUseTime?: Timestamp | undefined;
+
+  /**
+   * Output only. From when on the key is no longer valid. Set by RotateApiKey only; it may have passed.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 6;
+   */
+  expireTime?: Timestamp | undefined;
+
+  /**
+   * Output only. When the key was revoked. Not set unless it was.
+   *
+   * @generated from field: google.protobuf.Timestamp revoke_time = 7;
+   */
+  revokeTime?: Timestamp | undefined;
 };
 
 /**
@@ -91,7 +121,8 @@ export type CreateApiKeyResponse = Message<"easycron.v1.CreateApiKeyResponse"> &
   apiKey?: ApiKey | undefined;
 
   /**
-   * The secret, ec_live_…. Send it after "Bearer " in the Authorization header.
+   * The secret: ec_live_…, or ec_test_… from a gateway for tests, as in npm start. Send it after "Bearer " in the
+   * Authorization header.
    *
    * @generated from field: string secret = 2;
    */
@@ -106,7 +137,179 @@ export const CreateApiKeyResponseSchema: GenMessage<CreateApiKeyResponse> = /*@_
   messageDesc(file_easycron_v1_api_key_service, 2);
 
 /**
+ * The request for a page of a project's API keys.
+ *
+ * @generated from message easycron.v1.ListApiKeysRequest
+ */
+export type ListApiKeysRequest = Message<"easycron.v1.ListApiKeysRequest"> & {
+  /**
+   * The id of the project. PROJECT_NOT_FOUND if there is none.
+   *
+   * @generated from field: string project = 1;
+   */
+  project: string;
+
+  /**
+   * How many keys the page has at most: 1 to 500, default 50 (0 means the default).
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * The next_page_token of the previous page. Empty for the first page. Any other text is PAGE_TOKEN_INVALID.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message easycron.v1.ListApiKeysRequest.
+ * Use `create(ListApiKeysRequestSchema)` to create a new message.
+ */
+export const ListApiKeysRequestSchema: GenMessage<ListApiKeysRequest> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_api_key_service, 3);
+
+/**
+ * A page of a project's API keys.
+ *
+ * @generated from message easycron.v1.ListApiKeysResponse
+ */
+export type ListApiKeysResponse = Message<"easycron.v1.ListApiKeysResponse"> & {
+  /**
+   * The keys, newest first.
+   *
+   * @generated from field: repeated easycron.v1.ApiKey api_keys = 1;
+   */
+  apiKeys: ApiKey[];
+
+  /**
+   * The token of the next page. Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message easycron.v1.ListApiKeysResponse.
+ * Use `create(ListApiKeysResponseSchema)` to create a new message.
+ */
+export const ListApiKeysResponseSchema: GenMessage<ListApiKeysResponse> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_api_key_service, 4);
+
+/**
+ * The request to replace an API key.
+ *
+ * @generated from message easycron.v1.RotateApiKeyRequest
+ */
+export type RotateApiKeyRequest = Message<"easycron.v1.RotateApiKeyRequest"> & {
+  /**
+   * The id of the old key, key_…. API_KEY_NOT_FOUND if there is none.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * How long the old key stays valid: 0 s (it ends at once) to 604,800 s (7 days), default 86,400 s (a day). A key that
+   * is to expire earlier, because it was rotated before, still does.
+   *
+   * @generated from field: google.protobuf.Duration overlap = 2;
+   */
+  overlap?: Duration | undefined;
+};
+
+/**
+ * Describes the message easycron.v1.RotateApiKeyRequest.
+ * Use `create(RotateApiKeyRequestSchema)` to create a new message.
+ */
+export const RotateApiKeyRequestSchema: GenMessage<RotateApiKeyRequest> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_api_key_service, 5);
+
+/**
+ * The key that replaces another one.
+ *
+ * @generated from message easycron.v1.RotateApiKeyResponse
+ */
+export type RotateApiKeyResponse = Message<"easycron.v1.RotateApiKeyResponse"> & {
+  /**
+   * The new key.
+   *
+   * @generated from field: easycron.v1.ApiKey api_key = 1;
+   */
+  apiKey?: ApiKey | undefined;
+
+  /**
+   * The new key's secret.
+   *
+   * @generated from field: string secret = 2;
+   */
+  secret: string;
+
+  /**
+   * The old key, with its expire_time.
+   *
+   * @generated from field: easycron.v1.ApiKey old_api_key = 3;
+   */
+  oldApiKey?: ApiKey | undefined;
+};
+
+/**
+ * Describes the message easycron.v1.RotateApiKeyResponse.
+ * Use `create(RotateApiKeyResponseSchema)` to create a new message.
+ */
+export const RotateApiKeyResponseSchema: GenMessage<RotateApiKeyResponse> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_api_key_service, 6);
+
+/**
+ * The request to revoke an API key.
+ *
+ * @generated from message easycron.v1.RevokeApiKeyRequest
+ */
+export type RevokeApiKeyRequest = Message<"easycron.v1.RevokeApiKeyRequest"> & {
+  /**
+   * The id of the key, key_…. API_KEY_NOT_FOUND if there is none.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message easycron.v1.RevokeApiKeyRequest.
+ * Use `create(RevokeApiKeyRequestSchema)` to create a new message.
+ */
+export const RevokeApiKeyRequestSchema: GenMessage<RevokeApiKeyRequest> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_api_key_service, 7);
+
+/**
+ * The revoked API key.
+ *
+ * @generated from message easycron.v1.RevokeApiKeyResponse
+ */
+export type RevokeApiKeyResponse = Message<"easycron.v1.RevokeApiKeyResponse"> & {
+  /**
+   * The key, with its revoke_time.
+   *
+   * @generated from field: easycron.v1.ApiKey api_key = 1;
+   */
+  apiKey?: ApiKey | undefined;
+};
+
+/**
+ * Describes the message easycron.v1.RevokeApiKeyResponse.
+ * Use `create(RevokeApiKeyResponseSchema)` to create a new message.
+ */
+export const RevokeApiKeyResponseSchema: GenMessage<RevokeApiKeyResponse> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_api_key_service, 8);
+
+/**
  * The API keys with which a project calls this API. These methods need the operator's key.
+ *
+ * A change is in effect at every gateway when its call returns. A call that has begun before goes on to its end. If its
+ * request takes long to arrive, its key is checked again after half a second.
  *
  * @generated from service easycron.v1.ApiKeyService
  */
@@ -120,6 +323,42 @@ export const ApiKeyService: GenService<{
     methodKind: "unary";
     input: typeof CreateApiKeyRequestSchema;
     output: typeof CreateApiKeyResponseSchema;
+  },
+  /**
+   * Lists a project's API keys without their secrets, also those that are revoked or have expired.
+   *
+   * @generated from rpc easycron.v1.ApiKeyService.ListApiKeys
+   */
+  listApiKeys: {
+    methodKind: "unary";
+    input: typeof ListApiKeysRequestSchema;
+    output: typeof ListApiKeysResponseSchema;
+  },
+  /**
+   * Creates a key that replaces another one, with the same project and display name. The old key is valid until the
+   * overlap ends, so the new secret can be distributed meanwhile. Only this answer contains the new secret.
+   *
+   * If the answer is lost, call again: that makes another new key. Revoke the one whose secret nobody knows.
+   *
+   * API_KEY_ENDED if the old key is revoked or has expired; create a key instead.
+   *
+   * @generated from rpc easycron.v1.ApiKeyService.RotateApiKey
+   */
+  rotateApiKey: {
+    methodKind: "unary";
+    input: typeof RotateApiKeyRequestSchema;
+    output: typeof RotateApiKeyResponseSchema;
+  },
+  /**
+   * Revokes an API key: no call that begins after this one has returned is accepted with it. A revoked key stays in the
+   * list. Revoking it again changes nothing.
+   *
+   * @generated from rpc easycron.v1.ApiKeyService.RevokeApiKey
+   */
+  revokeApiKey: {
+    methodKind: "unary";
+    input: typeof RevokeApiKeyRequestSchema;
+    output: typeof RevokeApiKeyResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_easycron_v1_api_key_service, 0);
