@@ -1,10 +1,9 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createPool, type Pool } from "../../db/pool.ts";
-import { createGround, type Ground, randomId } from "../testing/ground.ts";
-import { type HeldTrigger, toHeldTrigger } from "../waiting/held-trigger.ts";
+import { createGround, type Ground } from "../testing/ground.ts";
+import { damageRowsOf, heldTrigger } from "../testing/held.ts";
+import type { HeldTrigger } from "../waiting/held-trigger.ts";
 import { giveUpTriggers, unclaimTriggers } from "./claims.ts";
-
-// A row that cannot be changed, as if it were damaged: a trigger of the table throws for it.
 
 let ground: Ground;
 let database: Pool;
@@ -12,10 +11,7 @@ let database: Pool;
 beforeAll(async () => {
   ground = await createGround();
   database = createPool({ connectionString: ground.databaseUrl, max: 1, applicationName: "test" });
-  await ground.sql(`create function dispatcher.refuse() returns trigger language plpgsql
-    as $$ begin raise 'the row % is damaged', old.id using errcode = 'data_corrupted'; end $$`);
-  await ground.sql(`create trigger refuse before update on dispatcher.triggers
-    for each row when (old.job_uid = 'job_bad') execute function dispatcher.refuse()`);
+  await damageRowsOf(ground, "job_bad");
 });
 
 afterAll(async () => {
@@ -27,25 +23,7 @@ afterAll(async () => {
 async function addTriggers(owner: string, state: string, attempts: number): Promise<HeldTrigger[]> {
   const nowMs = Date.now();
   const triggers = Array.from({ length: 9 }, (_, index) =>
-    toHeldTrigger({
-      id: randomId("trg"),
-      fire_time: nowMs,
-      effective_time: nowMs,
-      due_time: nowMs,
-      project_id: "proj_1",
-      job_uid: index === 4 ? "job_bad" : "job_1",
-      job_name: "job",
-      revision: 1,
-      kind: "SCHEDULED",
-      seq: 1,
-      previous_fire_time: null,
-      next_fire_time: null,
-      previous_skipped: 0,
-      previous_missed: 0,
-      payload: null,
-      attempt_count: 0,
-      attempt_base: 0,
-    }),
+    heldTrigger(nowMs, { jobUid: index === 4 ? "job_bad" : "job_1" }),
   );
   await ground.sql(
     `insert into dispatcher.triggers (id, fire_time, effective_time, due_time, project_id, job_uid, job_name, revision,

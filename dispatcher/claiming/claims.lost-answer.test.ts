@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createPool, type Pool } from "../../db/pool.ts";
-import { createGround, type Ground, randomId } from "../testing/ground.ts";
-import { toHeldTrigger } from "../waiting/held-trigger.ts";
+import { createGround, type Ground } from "../testing/ground.ts";
+import { heldTrigger } from "../testing/held.ts";
 import { claimTriggers, exhaustTriggers } from "./claims.ts";
 
 let ground: Ground;
@@ -19,26 +19,8 @@ afterAll(async () => {
 
 test("a trigger with no time left is ended without an attempt, although a claim whose answer was lost had recorded one", async () => {
   const nowMs = Date.now();
-  const id = randomId("trg");
-  const trigger = toHeldTrigger({
-    id,
-    fire_time: nowMs,
-    effective_time: nowMs,
-    due_time: nowMs,
-    project_id: "proj_1",
-    job_uid: "job_1",
-    job_name: "job",
-    revision: 1,
-    kind: "SCHEDULED",
-    seq: 1,
-    previous_fire_time: null,
-    next_fire_time: null,
-    previous_skipped: 0,
-    previous_missed: 0,
-    payload: null,
-    attempt_count: 0,
-    attempt_base: 0,
-  });
+  const trigger = heldTrigger(nowMs);
+  const { id } = trigger;
   await ground.sql(
     `insert into dispatcher.triggers (id, fire_time, effective_time, due_time, project_id, job_uid, job_name, revision,
        kind, state, seq, owner, create_time)

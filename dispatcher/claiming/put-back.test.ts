@@ -1,27 +1,10 @@
 import { expect, test } from "vitest";
 import { createEvents } from "../events/events.ts";
-import { type HeldTrigger, toHeldTrigger } from "../waiting/held-trigger.ts";
+import { heldTrigger } from "../testing/held.ts";
+import type { HeldTrigger } from "../waiting/held-trigger.ts";
 import { createPutBack } from "./put-back.ts";
 
-const trigger = toHeldTrigger({
-  id: "trg_1",
-  fire_time: 0,
-  effective_time: 0,
-  due_time: 0,
-  project_id: "proj_1",
-  job_uid: "job_1",
-  job_name: "job",
-  revision: 1,
-  kind: "SCHEDULED",
-  seq: 1,
-  previous_fire_time: null,
-  next_fire_time: null,
-  previous_skipped: 0,
-  previous_missed: 0,
-  payload: null,
-  attempt_count: 0,
-  attempt_base: 0,
-});
+const trigger = heldTrigger(0, { id: "trg_1" });
 
 test("a trigger whose row stays locked is tried again and again, and reported after about ten seconds", () => {
   let nowMs = 0;

@@ -24,8 +24,8 @@ export interface WebhookAnswer {
   readonly body: Buffer;
 }
 
-/** Converts an answer to a delivery. 2xx is a success; every other status is not. */
-export function toDelivery(answer: WebhookAnswer, nowMs = Date.now()): Delivery {
+/** Converts an answer that came at `nowMs` to a delivery. 2xx is a success; every other status is not. */
+export function toDelivery(answer: WebhookAnswer, nowMs: number): Delivery {
   const { statusCode } = answer;
   const responseBody = toText(answer.body);
   if (statusCode < 300) return { outcome: { kind: "SUCCEEDED", statusCode }, error: "", responseBody };

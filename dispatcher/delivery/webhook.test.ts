@@ -68,7 +68,7 @@ const trigger: HeldTrigger = {
   attemptBase: 0,
 };
 
-function deliver(url: string, attemptTimeout = "2s") {
+function deliver(url: string, attemptTimeout = "2s", startTimeMs = Date.now()) {
   const spec: Spec = toSpec({
     job_uid: "job_1",
     revision: 1,
@@ -76,7 +76,7 @@ function deliver(url: string, attemptTimeout = "2s") {
   });
   if (spec.target.kind !== "webhook") throw new Error("no webhook");
   const keys = [createSecretKey(Buffer.alloc(32, 1))];
-  const attempt = { trigger, number: 1, spec, target: spec.target, keys, startTimeMs: Date.now() };
+  const attempt = { trigger, number: 1, spec, target: spec.target, keys, startTimeMs };
   return deliverWebhook({ agent, freshAgent, connections, userAgent: "EasyCron/test" }, attempt);
 }
 
@@ -130,6 +130,17 @@ describe("an answer", () => {
     expect((await answer(429)).outcome).toMatchObject({ retryAfterMs: 7_000 });
     expect((await answer(503)).outcome).toMatchObject({ retryAfterMs: 7_000 });
     expect((await answer(500)).outcome).toMatchObject({ retryAfterMs: undefined });
+  });
+
+  test("with a date in Retry-After is read by the clock that the attempt was started by, not by this machine's", async () => {
+    const startTimeMs = Date.UTC(2030, 0, 1);
+    const url = await serve((_, response) =>
+      response.writeHead(503, { "retry-after": "Tue, 01 Jan 2030 00:01:00 GMT" }).end(),
+    );
+    const { outcome } = await deliver(url, "2s", startTimeMs);
+    const { retryAfterMs } = outcome as { readonly retryAfterMs: number };
+    expect(retryAfterMs).toBeGreaterThan(50_000);
+    expect(retryAfterMs).toBeLessThanOrEqual(60_000);
   });
 
   test("is kept up to 16 KiB, with bytes that are not UTF-8 replaced", async () => {

@@ -64,7 +64,9 @@ export function deliverWebhook(parts: WebhookParts, attempt: WebhookAttempt): Pr
     headersTimeout: 0,
     bodyTimeout: 0,
   };
-  return new Promise((resolve) => send(parts, options, spec.attemptTimeoutMs, resolve));
+  const startedMs = performance.now();
+  const now = () => Math.round(attempt.startTimeMs + performance.now() - startedMs);
+  return new Promise((resolve) => send({ ...parts, now }, options, spec.attemptTimeoutMs, resolve));
 }
 
 function toHeaders(parts: WebhookParts, attempt: WebhookAttempt, body: Buffer): string[] {
@@ -94,7 +96,7 @@ function toHeaders(parts: WebhookParts, attempt: WebhookAttempt, body: Buffer): 
 }
 
 function send(
-  { agent, freshAgent, connections }: WebhookParts,
+  { agent, freshAgent, connections, now }: WebhookParts & { readonly now: () => number },
   options: Dispatcher.DispatchOptions,
   timeoutMs: number,
   resolve: (delivery: Delivery) => void,
@@ -112,7 +114,7 @@ function send(
     isDone = true;
     clearTimeout(timer);
     // Once a status is received, it is the answer, even if the body was not received completely.
-    if (statusCode >= 200) resolve(toDelivery({ statusCode, headers, body: Buffer.concat(chunks) }));
+    if (statusCode >= 200) resolve(toDelivery({ statusCode, headers, body: Buffer.concat(chunks) }, now()));
     else resolve(toFailure(error, { isWritten: written !== undefined }));
   };
   const timer = setTimeout(() => {

@@ -5,14 +5,13 @@ import { createEvents, type Events } from "../events/events.ts";
 import { giveUpWaiting } from "../instances/give-up.ts";
 import { createSetAside } from "../set-aside/set-aside.ts";
 import { createGround, type Ground, randomId } from "../testing/ground.ts";
+import { damageRowsOf } from "../testing/held.ts";
 import { HELD_LIMITS } from "../waiting/held-bytes.ts";
 import type { HeldTrigger } from "../waiting/held-trigger.ts";
 import { createHolding } from "../waiting/holding.ts";
 import { createLeftOut } from "./left-out.ts";
 import { type RecoveryParts, releaseAll, sweepOwn, takeOver } from "./recovery.ts";
 import { takeFromStalled } from "./stalled.ts";
-
-// A row that cannot be changed, as if it were damaged: a trigger of the table throws for it.
 
 let ground: Ground;
 let database: Pool;
@@ -24,10 +23,7 @@ let offsetMs = 0;
 beforeAll(async () => {
   ground = await createGround();
   database = createPool({ connectionString: ground.databaseUrl, max: 2, applicationName: "test" });
-  await ground.sql(`create function dispatcher.refuse() returns trigger language plpgsql
-    as $$ begin raise 'the row % is damaged', old.id using errcode = 'data_corrupted'; end $$`);
-  await ground.sql(`create trigger refuse before update on dispatcher.triggers
-    for each row when (old.job_uid = 'job_bad') execute function dispatcher.refuse()`);
+  await damageRowsOf(ground, "job_bad");
 });
 
 beforeEach(async () => {

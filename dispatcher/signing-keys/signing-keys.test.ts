@@ -1,8 +1,10 @@
 import { Webhook } from "standardwebhooks";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createPool } from "../../db/pool.ts";
 import { type Receiver, startReceiver } from "../../test/support/receiver.ts";
-import { createGround, eventOf, type Ground, type TestDispatcher } from "../testing/ground.ts";
+import { createGround, eventOf, type Ground, MASTER_KEY, type TestDispatcher } from "../testing/ground.ts";
 import { createMasterKey, openSecret, sealSecret } from "./sealed-secret.ts";
+import { createSigningKeys } from "./signing-keys.ts";
 
 let ground: Ground;
 let receiver: Receiver;
@@ -65,6 +67,27 @@ describe("CreateSigningKey", () => {
     ]);
     expect(rows[0].sealed_secret.includes(secret)).toBe(false);
   });
+});
+
+test("a signing key that PostgreSQL cannot read leaves the projects whose keys are read with it their keys", async () => {
+  const database = createPool({ connectionString: ground.databaseUrl, max: 1, applicationName: "test" });
+  const projects = [await ground.addProject(), await ground.addProject(), await ground.addProject()];
+  const [first, bad, last] = projects.map(({ projectId }) => projectId) as [string, string, string];
+  await ground.sql(`create policy guard on dispatcher.signing_keys to easycron_dispatcher
+    using (1 / (case when project_id = '${bad}' then 0 else 1 end) = 1)`);
+  await ground.sql("alter table dispatcher.signing_keys enable row level security");
+  const troubles: unknown[] = [];
+  const keys = createSigningKeys({
+    database,
+    masterKey: createMasterKey(MASTER_KEY),
+    monotonicMs: () => performance.now(),
+    onTrouble: (error) => troubles.push(error),
+  });
+  await keys.load([first, bad, last]);
+  await ground.sql("alter table dispatcher.signing_keys disable row level security");
+  await database.close();
+  expect([first, bad, last].map((projectId) => keys.get(projectId)?.length)).toEqual([1, 0, 1]);
+  expect(troubles).toMatchObject([{ code: "22012" }]);
 });
 
 describe("a sealed secret", () => {

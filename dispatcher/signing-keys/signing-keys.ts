@@ -1,7 +1,9 @@
 import { createSecretKey, type KeyObject, randomBytes } from "node:crypto";
 import { typeid } from "typeid-js";
+import { isItemFault } from "../../db/item-fault.ts";
 import type { Queryable } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
+import { takeApart } from "../../mesh/take-apart.ts";
 import { openSecret, sealSecret } from "./sealed-secret.ts";
 import {
   type SigningKeyRow,
@@ -33,7 +35,7 @@ export interface SigningKeys {
   /**
    * Returns a project's keys, newest first, at most five. They include every key that a CreateSigningKey call has
    * returned before now. Undefined when the keys must be loaded first. Empty when the project has no key, or when one
-   * of its keys cannot be decrypted.
+   * of its keys cannot be read or decrypted.
    */
   get(projectId: string): readonly KeyObject[] | undefined;
   /** Reads the keys of those projects for which `get` returns undefined. Throws SERVICE_UNAVAILABLE. */
@@ -64,7 +66,7 @@ export function createSigningKeys(parts: {
   readonly database: Queryable;
   readonly masterKey: KeyObject;
   readonly monotonicMs: () => number;
-  /** Called when the master key does not decrypt a signing key. */
+  /** Called when a signing key of a project cannot be read, or the master key does not decrypt it. */
   readonly onTrouble: (error: unknown) => void;
 }): SigningKeys {
   const { database, monotonicMs } = parts;
@@ -73,10 +75,18 @@ export function createSigningKeys(parts: {
 
   const read = async (projectIds: readonly string[]): Promise<void> => {
     const readAtMs = monotonicMs();
-    const rows = await database.query(signingKeysByProject, [projectIds, MAX_SIGNING_KEYS]);
-    const version = rows[0]?.version ?? -1;
-    for (const [projectId, sealed] of groupByProject(rows)) {
-      entries.set(projectId, { keys: openAll(sealed, parts), version, readAtMs, usedAtMs: readAtMs });
+    const readPart = (part: readonly string[]) =>
+      database.query(signingKeysByProject, [part, MAX_SIGNING_KEYS]);
+    const { results, failed } = await takeApart(projectIds, readPart, { isItemFault });
+    for (const rows of results) {
+      const version = rows[0]?.version ?? -1;
+      for (const [projectId, sealed] of groupByProject(rows)) {
+        entries.set(projectId, { keys: openAll(sealed, parts), version, readAtMs, usedAtMs: readAtMs });
+      }
+    }
+    for (const { item: projectId, error } of failed) {
+      parts.onTrouble(error);
+      entries.set(projectId, { keys: [], version: -1, readAtMs, usedAtMs: readAtMs });
     }
   };
 

@@ -53,7 +53,8 @@ export interface Ground {
   end(): Promise<void>;
 }
 
-const MASTER_KEY = Buffer.alloc(32, 7);
+/** The master key of the dispatchers here. */
+export const MASTER_KEY = Buffer.alloc(32, 7);
 const ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
 
 /** A new id of a kind; test data only. */

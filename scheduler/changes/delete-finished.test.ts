@@ -1,6 +1,8 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import pg from "pg";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { createPool } from "../../db/pool.ts";
 import { AfterCompletion } from "../../gen/easycron/v1/job_pb.ts";
 import { UpdateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
 import { manualEvent } from "../job/chain.ts";
@@ -117,4 +119,33 @@ test("a job that cannot be deleted is set aside, and the others are deleted", as
   await bench.spoil("scheduler", "delete from scheduler.epochs where job_uid = $1 and epoch = 2", [bad.uid]);
   bench.setTime(AT + 60_000);
   expect(await deleteFinished(bench.parts, logger)).toBe(1);
+});
+
+test("a finished job that another transaction has locked does not keep those of other projects from being deleted", async () => {
+  const jobs = [
+    await once("first", AfterCompletion.DELETE),
+    await once("second", AfterCompletion.DELETE),
+  ].sort((a, b) => a.uid.localeCompare(b.uid));
+  const [locked, good] = jobs;
+  if (locked === undefined || good === undefined) throw new Error("There are two jobs.");
+  await fireAt(AT);
+  for (const job of jobs) await bench.succeed(job.uid);
+  const limits = { lockMs: 200 };
+  const database = createPool({
+    connectionString: bench.adminUrl,
+    max: 1,
+    applicationName: "test",
+    limits,
+  });
+  const session = new pg.Client({ connectionString: bench.adminUrl });
+  await session.connect();
+  await session.query("begin");
+  await session.query("select from scheduler.jobs where uid = $1 for update", [locked.uid]);
+  told.length = 0;
+  const deleted = await deleteFinished({ ...bench.parts, database }, logger);
+  await session.end();
+  await database.close();
+  expect(deleted).toBe(1);
+  expect(await again(good)).toMatchObject({ state: "DELETED" });
+  expect(told).toMatchObject([{ jobUid: locked.uid, failures: 1 }]);
 });

@@ -1,3 +1,4 @@
+import { isLockTimeout } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
 import { EasyCronError } from "../../mesh/errors.ts";
 import type { Logger } from "../../mesh/logger.ts";
@@ -28,8 +29,8 @@ interface FinishedJob {
  * backfill. Leaves out a job that is changed or run in the meantime. Returns the number of deleted jobs. Any number of
  * schedulers may run it at the same time.
  *
- * A job that cannot be deleted is logged as an error and set aside, so that the others are deleted. Throws
- * SERVICE_UNAVAILABLE.
+ * A job that cannot be deleted, or that another transaction has locked for too long, is logged as an error and set aside,
+ * so that the others are deleted. Throws SERVICE_UNAVAILABLE.
  */
 export async function deleteFinished(
   parts: ChangeParts & Pick<Parts, "database">,
@@ -42,7 +43,7 @@ export async function deleteFinished(
     try {
       if (await deleteOne(parts, { projectId, uid, name, epoch })) deleted += 1;
     } catch (error) {
-      if (!isItemFault(error)) throw error;
+      if (!isItemFault(error) && !isLockTimeout(error)) throw error;
       const problem = "The finished job cannot be deleted.";
       const [aside] = await setAside(
         database,
