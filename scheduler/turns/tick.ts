@@ -51,12 +51,14 @@ async function runTick(state: PassState, clock: Clock, lateScan: FullScan): Retu
 }
 
 async function runPasses(state: PassState, nowMs: number, lateScan: FullScan): Promise<PassResult> {
+  const { maxEvents } = state.size;
   const lateMs = nowMs - LATE_MS - state.parts.lookAheadMs;
   const onTime = await runPass(state, nowMs, {
     kind: "DUE",
     afterMs: lateMs,
     untilMs: nowMs,
-    maxJobs: Math.min(CLAIM_LIMIT, state.size.maxEvents),
+    // Most jobs have one event in a pass. There is room for some whose turns have none.
+    maxJobs: Math.max(LATE_CLAIM_LIMIT, Math.min(CLAIM_LIMIT, maxEvents)),
     isLate: false,
   });
   // The others wait while there are more jobs on time.
@@ -66,7 +68,7 @@ async function runPasses(state: PassState, nowMs: number, lateScan: FullScan): P
       kind: "DUE",
       afterMs: isFull ? null : lateMs - RECENTLY_LATE_MS,
       untilMs: lateMs,
-      maxJobs: Math.min(LATE_CLAIM_LIMIT, state.size.maxEvents),
+      maxJobs: LATE_CLAIM_LIMIT,
       isLate: true,
     }),
   );
