@@ -1,7 +1,10 @@
-import { createHash } from "node:crypto";
-import { readdir, readFile } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
 import pg from "pg";
+import {
+  type AppliedMigration,
+  describeDifference,
+  type Migration,
+  readMigrations,
+} from "./migration-files.ts";
 
 /** A service that has its own role in PostgreSQL, `easycron_<name>`. */
 export type DatabaseRole = "gateway" | "scheduler" | "dispatcher";
@@ -13,18 +16,18 @@ export class SchemaMismatchError extends Error {
 
 /** Options of `migrate`. */
 export interface MigrateOptions {
-  /** The password that each service's role gets. */
-  readonly rolePasswords: Readonly<Record<DatabaseRole, string>>;
+  /** The password that each service's role gets. A role that is made without a password cannot log in. */
+  readonly rolePasswords?: Readonly<Record<DatabaseRole, string>>;
 }
 
-interface Migration {
-  readonly number: number;
-  readonly name: string;
-  readonly text: string;
-  readonly checksum: string;
+/** What `migrate` did. */
+export interface MigrateResult {
+  /** How many migrations it applied. */
+  readonly applied: number;
+  /** The name of the last migration of the database. */
+  readonly last: string;
 }
 
-const FOLDER = fileURLToPath(new URL("./migrations/", import.meta.url));
 // The key of the advisory lock. Any number will do, but it must be the same in every version.
 const LOCK = 7_302_146;
 
@@ -35,79 +38,48 @@ const LOCK = 7_302_146;
  * Throws SchemaMismatchError, and changes nothing, when the database has a migration that this version does not have,
  * or one whose text differs from this version's file.
  */
-export async function migrate(connectionString: string, options: MigrateOptions): Promise<void> {
+export async function migrate(
+  connectionString: string,
+  options: MigrateOptions = {},
+): Promise<MigrateResult> {
   const migrations = await readMigrations();
   const client = new pg.Client({ connectionString, application_name: "easycron-migrate" });
   await client.connect();
   try {
     await client.query("select pg_advisory_lock($1)", [LOCK]);
     const applied = await readApplied(client);
-    checkApplied(applied, migrations);
+    const difference = describeDifference(applied, migrations);
+    if (difference !== undefined) throw new SchemaMismatchError(difference);
     await ensureRoles(client, options.rolePasswords);
-    for (const migration of migrations.slice(applied.length)) await apply(client, migration);
+    const missing = migrations.slice(applied.length);
+    for (const migration of missing) await apply(client, migration);
+    return { applied: missing.length, last: migrations.at(-1)?.name ?? "" };
   } finally {
     await client.end();
   }
 }
 
-async function readMigrations(): Promise<Migration[]> {
-  const names = (await readdir(FOLDER)).filter((name) => name.endsWith(".sql")).sort();
-  return Promise.all(
-    names.map(async (name, index) => {
-      const number = Number(name.slice(0, 4));
-      if (number !== index + 1) throw new Error(`Migration ${name} must have the number ${index + 1}.`);
-      const text = await readFile(FOLDER + name, "utf8");
-      return { number, name, text, checksum: createHash("sha256").update(text).digest("hex") };
-    }),
-  );
-}
-
-interface Applied {
-  readonly number: number;
-  readonly name: string;
-  readonly checksum: string;
-}
-
-async function readApplied(client: pg.Client): Promise<Applied[]> {
+async function readApplied(client: pg.Client): Promise<AppliedMigration[]> {
   const table = await client.query<{ present: boolean }>(
     "select to_regclass('public.easycron_migrations') is not null as present",
   );
   if (!table.rows[0]?.present) return [];
-  const rows = await client.query<Applied>(
+  const rows = await client.query<AppliedMigration>(
     "select number, name, checksum from public.easycron_migrations order by number",
   );
   return rows.rows;
 }
 
-function checkApplied(applied: readonly Applied[], migrations: readonly Migration[]): void {
-  for (const [index, row] of applied.entries()) {
-    const known = migrations[index];
-    if (known === undefined || known.number !== row.number) {
-      throw new SchemaMismatchError(
-        `The database has migration ${row.name}, and this version ends with ${migrations.at(-1)?.name}: ` +
-          "a newer version has used the database. Start that version, or use another database.",
-      );
-    }
-    if (known.checksum !== row.checksum) {
-      throw new SchemaMismatchError(
-        `Migration ${row.name} of the database differs from this version's file of that name. ` +
-          "Start the version that made this database, or use another database.",
-      );
-    }
-  }
-}
-
-async function ensureRoles(
-  client: pg.Client,
-  passwords: Readonly<Record<DatabaseRole, string>>,
-): Promise<void> {
-  for (const [name, password] of Object.entries(passwords)) {
+async function ensureRoles(client: pg.Client, passwords: MigrateOptions["rolePasswords"]): Promise<void> {
+  for (const name of ["gateway", "scheduler", "dispatcher"] as const) {
     const role = `easycron_${name}`;
     const found = await client.query("select from pg_roles where rolname = $1", [role]);
     const verb = found.rowCount === 0 ? "create" : "alter";
+    if (passwords === undefined && verb === "alter") continue;
     const made = await client.query<{ text: string }>(
-      "select format('%s role %I login password %L', $1::text, $2::text, $3::text) as text",
-      [verb, role, password],
+      "select format('%s role %I' || case when $3::text is null then '' else format(' login password %L', $3) end, " +
+        "$1::text, $2::text) as text",
+      [verb, role, passwords?.[name] ?? null],
     );
     await client.query(made.rows[0]?.text ?? "");
   }

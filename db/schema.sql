@@ -25,6 +25,15 @@ create table dispatcher.instances (
   constraint instances_pkey PRIMARY KEY (id)
 );
 
+create table dispatcher.master_key (
+  only_row boolean not null default true,
+  key_id text not null,
+  check_value bytea not null,
+  create_time timestamp with time zone not null,
+  constraint master_key_only_row_check CHECK (only_row),
+  constraint master_key_pkey PRIMARY KEY (only_row)
+);
+
 create table dispatcher.set_aside (
   kind text not null,
   id text not null,
@@ -712,17 +721,24 @@ grant execute on function scheduler.wake_waiting to easycron_dispatcher;
 grant usage on schema dispatcher to easycron_dispatcher;
 grant usage on schema dispatcher to easycron_scheduler;
 grant usage on schema gateway to easycron_gateway;
+grant usage on schema public to easycron_dispatcher;
+grant usage on schema public to easycron_gateway;
+grant usage on schema public to easycron_scheduler;
 grant usage on schema public to public;
 grant usage on schema scheduler to easycron_dispatcher;
 grant usage on schema scheduler to easycron_scheduler;
 grant delete, insert, select, update on table dispatcher.attempts to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.instances to easycron_dispatcher;
+grant insert, select on table dispatcher.master_key to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.set_aside to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.signing_keys to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.signing_keys_version to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.triggers to easycron_dispatcher;
 grant delete, insert, select, update on table gateway.api_keys to easycron_gateway;
 grant delete, insert, select, update on table gateway.projects to easycron_gateway;
+grant select on table public.easycron_migrations to easycron_dispatcher;
+grant select on table public.easycron_migrations to easycron_gateway;
+grant select on table public.easycron_migrations to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.audits to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.calendar_versions to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.calendars to easycron_scheduler;

@@ -15,7 +15,7 @@ import { type Manifest, removeManifest, writeManifest } from "./manifest.ts";
 import { findFreePorts, whyTaken } from "./ports.ts";
 import { ensureDatabase, type Postgres, startPostgres } from "./postgres.ts";
 import { startReceiver } from "./receiver.ts";
-import { StartError } from "./start-error.ts";
+import { problemOf, StartError } from "./start-error.ts";
 
 /** Options of `startProduct`. */
 export interface ProductOptions {
@@ -196,15 +196,6 @@ async function migrateDatabase(
     const where = postgres === undefined ? "The database of DATABASE_URL" : "The embedded database";
     throw new StartError(`${where} cannot be migrated: ${problemOf(cause)}`, { cause });
   }
-}
-
-/**
- * Returns the first line of an error's message. A connection that failed on several addresses has the message of the
- * first.
- */
-function problemOf(error: unknown): string {
-  if (error instanceof AggregateError) return problemOf(error.errors[0]);
-  return (error instanceof Error ? error.message : String(error)).split("\n")[0] ?? "";
 }
 
 async function openDemo(

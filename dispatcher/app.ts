@@ -1,3 +1,4 @@
+import { checkMigrated } from "../db/check-migrated.ts";
 import { type DatabaseClock, startDatabaseClock } from "../db/database-clock.ts";
 import type { SilentPool } from "../db/pool-group.ts";
 import { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
@@ -52,6 +53,8 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const monotonicMs = () => performance.now();
   const onSilent = (silent: SilentPool) => logger.warn(silent, "PostgreSQL does not answer; connecting anew");
   const pools = createPools(config, onSilent);
+  await checkMigrated(pools.clock);
+  const masterKey = createMasterKey(config.masterKey);
   const databaseClock = await startDatabaseClock({ database: pools.clock, logger });
   const clock = overrides.clock ?? databaseClock;
   const upkeep = { database: pools.upkeep, clock, events };
@@ -60,7 +63,6 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const { leaseMs } = config;
   const onLost = () => pipeline.forget();
   const lease = await takeLease({ database: pools.lease, clock, monotonicMs, leaseMs, events, onLost });
-  const masterKey = createMasterKey(config.masterKey);
   const onTrouble = (error: unknown) => events.emit("trouble", { part: "opening a signing key", error });
   const signingKeys = createSigningKeys({ database: pools.lookups, masterKey, monotonicMs, onTrouble });
   const clients = createDeliveryClients(config, `EasyCron/${readVersion()}`);
