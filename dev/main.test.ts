@@ -15,7 +15,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { copyPreparedData } from "../test/support/copy-prepared-data.ts";
 import { startPostgres } from "../test/support/postgres.ts";
-import { createKeys, writeKeys } from "./keys.ts";
+import { createKeys, type Keys, writeKeys } from "./keys.ts";
 import type { Manifest } from "./manifest.ts";
 import { clusterNameOf } from "./postgres.ts";
 import { findProcesses, identityOf } from "./processes.ts";
@@ -174,6 +174,25 @@ describe("npm start fails with one line when", { timeout: 60_000 }, () => {
     await copyPreparedData(dataDir);
     writeKeys(join(dataDir, "keys.json"), createKeys());
     expect(await failure()).toEqual([1, expect.stringMatching(/keys.json .* not the password/)]);
+  });
+
+  test("the master key is not the database's, and names the key that is wanted", async () => {
+    await copyPreparedData(dataDir);
+    const first = start();
+    await first.sees(/^ready /m);
+    const log = readFileSync(join(dataDir, "log/dispatcher-0.log"), "utf8");
+    const wanted = /"masterKeyId":"(mk_[0-9a-f]{16})"/.exec(log)?.[1];
+    first.child.kill("SIGTERM");
+    await first.ended;
+    const path = join(dataDir, "keys.json");
+    const keys = JSON.parse(readFileSync(path, "utf8")) as Keys;
+    writeKeys(path, { ...keys, masterKey: createKeys().masterKey });
+    const [code, line] = await failure();
+    expect(code).toBe(2);
+    expect(line).toMatch(/^easycron: dispatcher-0 ended with code 2: .*EASYCRON_MASTER_KEY is the key mk_/);
+    expect(line).toContain(`sealed with the key ${wanted}.`);
+    expect(existsSync(join(dataDir, "dev.json"))).toBe(false);
+    expect(leftRunning()).toEqual([]);
   });
 
   test("a service refuses a variable of its own, and ends with code 2", async () => {

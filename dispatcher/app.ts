@@ -22,6 +22,7 @@ import { createPipeline, type Pipeline } from "./pipeline.ts";
 import { createPools, type Pools } from "./pools.ts";
 import { type RecoveryParts, releaseAll } from "./recovery/recovery.ts";
 import { createSetAside } from "./set-aside/set-aside.ts";
+import { checkMasterKey } from "./signing-keys/master-key.ts";
 import { createMasterKey } from "./signing-keys/sealed-secret.ts";
 import { createSigningKeys } from "./signing-keys/signing-keys.ts";
 import { readVersion } from "./version.ts";
@@ -55,6 +56,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const pools = createPools(config, onSilent);
   await checkMigrated(pools.clock);
   const masterKey = createMasterKey(config.masterKey);
+  const masterKeyId = await checkMasterKey({ database: pools.lookups, masterKey, logger });
   const databaseClock = await startDatabaseClock({ database: pools.clock, logger });
   const clock = overrides.clock ?? databaseClock;
   const upkeep = { database: pools.upkeep, clock, events };
@@ -102,7 +104,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   server.add(DispatcherService, createDispatcherService(serving));
   const port = await server.listen(config.listen);
   showHealth();
-  logger.info({ port }, "serving");
+  logger.info({ port, masterKeyId }, "serving");
   return {
     port,
     closeLimitMs: config.drainMs + CLOSE_EXTRA_MS,

@@ -141,6 +141,22 @@ describe("every service refuses in one line, with exit code 2, to serve on a dat
   });
 });
 
+describe("a dispatcher with another master key than the database's", () => {
+  test("refuses to start, and names the key that is wanted", async () => {
+    const otherKey = Buffer.alloc(32, 8).toString("base64");
+    // The first dispatcher records its key. Then it ends, because it may not read the table of the leases.
+    await sql("revoke all on dispatcher.instances from easycron_dispatcher");
+    const first = await runService("dispatcher", { EASYCRON_MASTER_KEY: otherKey });
+    expect(first.errors).toMatch(/instances/);
+    const { rows } = await sql("select key_id from dispatcher.master_key");
+    const [{ key_id: wanted }] = rows as [{ key_id: string }];
+    expectRefusal(
+      await runService("dispatcher"),
+      new RegExp(`EASYCRON_MASTER_KEY is the key mk_[0-9a-f]{16}, .* with the key ${wanted}\\.`),
+    );
+  });
+});
+
 describe("npm run migrate", () => {
   test("migrates an empty database, and says what it did", async () => {
     const { url } = inject("easycronPostgres");
