@@ -328,7 +328,8 @@ AS $function$
            union all
           select 'PREPARED', null, p.gid, p.prepared from pg_prepared_xacts p where p.database = current_database()
            union all
-          select 'SLOT', null, s.slot_name::text, s.inactive_since from pg_replication_slots s
+          select 'SLOT', null, s.slot_name::text, (to_jsonb(s) ->> 'inactive_since')::timestamptz
+            from pg_replication_slots s
            where s.xmin is not null and not s.active) as h (kind, pid, name, since_time)
    where h.since_time is not null
    order by h.since_time limit 1
@@ -410,6 +411,13 @@ create table gateway.projects (
 );
 
 create schema public;
+
+create table public.easycron_installation (
+  only_row boolean not null default true,
+  role_prefix text not null,
+  constraint easycron_installation_only_row_check CHECK (only_row),
+  constraint easycron_installation_pkey PRIMARY KEY (only_row)
+);
 
 create table public.easycron_migrations (
   number integer not null,
@@ -756,5 +764,3 @@ grant delete, insert, select, update on table scheduler.undos to easycron_schedu
 grant delete, insert, select, update on table scheduler.unsettled_calendars to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.zone_data to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.zone_offsets to easycron_scheduler;
-
-alter role easycron_dispatcher set enable_seqscan = off;

@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import { promisify } from "node:util";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
-import type { DatabaseRole } from "../db/migrate.ts";
+import type { DatabaseRole } from "../db/roles.ts";
 import { createDatabase, type TestDatabase } from "./support/database.ts";
 
 const root = resolve(import.meta.dirname, "..");
