@@ -11,7 +11,7 @@ export type DatabaseRole = (typeof DATABASE_ROLES)[number];
 export type ByRole<T> = Readonly<Record<DatabaseRole, T>>;
 
 /**
- * The services' roles cannot be made, or cannot be used. Nothing was changed. The message is one line: what is wrong,
+ * The services' roles cannot be made, or cannot be used. The database was not changed. The message is one line: what is wrong,
  * which role, and what to do.
  */
 export class RoleError extends Error {
