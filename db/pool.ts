@@ -213,6 +213,11 @@ export function isLockTimeout(error: unknown): boolean {
   return stateOf(error) === "55P03";
 }
 
+/** Whether an error says that a table of that name exists already. */
+export function isDuplicateTable(error: unknown): boolean {
+  return stateOf(error) === "42P07";
+}
+
 function stateOf(error: unknown): string | undefined {
   const cause = error instanceof EasyCronError ? error.cause : error;
   return cause instanceof pg.DatabaseError ? cause.code : undefined;
