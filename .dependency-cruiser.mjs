@@ -151,6 +151,12 @@ export default {
       { path: SERVICES_AND_TOOLS },
     ),
     never(
+      "services-never-migrate",
+      "A service checks that its database is migrated (db/check-migrated.ts). Only `npm run migrate` migrates.",
+      { path: `${CONTROL_PLANE}` },
+      { path: "^db/migrate\\.ts$" },
+    ),
+    never(
       "mesh-knows-no-storage",
       "mesh imports no database and no client of one.",
       { path: "^mesh/" },

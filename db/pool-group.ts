@@ -16,14 +16,16 @@ export interface SilentPool extends Unanswered {
 
 /**
  * Makes a group without pools. When the server leaves a statement of one pool unanswered, all pools replace their free
- * connections, and `onSilent` is called. `process` begins the names of the pools in pg_stat_activity.
+ * connections, and `onSilent` is called. `process` begins the names of the pools in pg_stat_activity. `avoidsScans` is as
+ * in `PoolOptions`.
  */
 export function createPoolGroup(options: {
   readonly connectionString: string;
   readonly process: string;
+  readonly avoidsScans?: boolean;
   readonly onSilent: (silent: SilentPool) => void;
 }): PoolGroup {
-  const { connectionString, process, onSilent } = options;
+  const { connectionString, process, avoidsScans = false, onSilent } = options;
   const pools = new Map<string, Pool>();
   return {
     add: (name, max, limits, rest) => {
@@ -32,6 +34,7 @@ export function createPoolGroup(options: {
         max,
         applicationName: `${process}-${name}`,
         limits,
+        avoidsScans,
         ...rest,
         onSilent: (silent) => {
           for (const [other, { renew }] of pools) if (other !== name) renew();

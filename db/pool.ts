@@ -67,6 +67,11 @@ export interface PoolOptions {
    * last such commits, so this is only for work that is then repeated. Other sessions see the changes at once.
    */
   readonly answersBeforeDisk?: boolean;
+  /**
+   * When true, PostgreSQL reads a table as a whole only if no index serves (enable_seqscan = off). For statements that
+   * must not change their plan with the statistics of a table.
+   */
+  readonly avoidsScans?: boolean;
   /** How long each step of a statement may take. */
   readonly limits?: Partial<PoolLimits>;
   /**
@@ -90,7 +95,8 @@ export function createPool(options: PoolOptions): Pool {
   const { connectionString, max, applicationName, onSilent = () => {} } = options;
   const sessionOptions =
     "-c timezone=UTC -c jit=off -c plan_cache_mode=force_generic_plan" +
-    (options.answersBeforeDisk ? " -c synchronous_commit=off" : "");
+    (options.answersBeforeDisk ? " -c synchronous_commit=off" : "") +
+    (options.avoidsScans ? " -c enable_seqscan=off" : "");
   const limits = toLimits(options.limits);
   const base = { connectionString, max, applicationName, sessionOptions, limits, onSilent };
   const connections = createConnections(base);
@@ -205,6 +211,11 @@ export function isStatementTimeout(error: unknown): boolean {
 /** Whether an error says that a statement waited for a lock longer than its pool allows. */
 export function isLockTimeout(error: unknown): boolean {
   return stateOf(error) === "55P03";
+}
+
+/** Whether an error says that a table of that name exists already. */
+export function isDuplicateTable(error: unknown): boolean {
+  return stateOf(error) === "42P07";
 }
 
 function stateOf(error: unknown): string | undefined {

@@ -25,6 +25,15 @@ create table dispatcher.instances (
   constraint instances_pkey PRIMARY KEY (id)
 );
 
+create table dispatcher.master_key (
+  only_row boolean not null default true,
+  key_id text not null,
+  check_value bytea not null,
+  create_time timestamp with time zone not null,
+  constraint master_key_only_row_check CHECK (only_row),
+  constraint master_key_pkey PRIMARY KEY (only_row)
+);
+
 create table dispatcher.set_aside (
   kind text not null,
   id text not null,
@@ -320,7 +329,8 @@ AS $function$
            union all
           select 'PREPARED', null, p.gid, p.prepared from pg_prepared_xacts p where p.database = current_database()
            union all
-          select 'SLOT', null, s.slot_name::text, s.inactive_since from pg_replication_slots s
+          select 'SLOT', null, s.slot_name::text, (to_jsonb(s) ->> 'inactive_since')::timestamptz
+            from pg_replication_slots s
            where s.xmin is not null and not s.active) as h (kind, pid, name, since_time)
    where h.since_time is not null
    order by h.since_time limit 1
@@ -406,6 +416,13 @@ create table gateway.projects (
 );
 
 create schema public;
+
+create table public.easycron_installation (
+  only_row boolean not null default true,
+  role_prefix text not null,
+  constraint easycron_installation_only_row_check CHECK (only_row),
+  constraint easycron_installation_pkey PRIMARY KEY (only_row)
+);
 
 create table public.easycron_migrations (
   number integer not null,
@@ -717,17 +734,24 @@ grant execute on function scheduler.wake_waiting to easycron_dispatcher;
 grant usage on schema dispatcher to easycron_dispatcher;
 grant usage on schema dispatcher to easycron_scheduler;
 grant usage on schema gateway to easycron_gateway;
+grant usage on schema public to easycron_dispatcher;
+grant usage on schema public to easycron_gateway;
+grant usage on schema public to easycron_scheduler;
 grant usage on schema public to public;
 grant usage on schema scheduler to easycron_dispatcher;
 grant usage on schema scheduler to easycron_scheduler;
 grant delete, insert, select, update on table dispatcher.attempts to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.instances to easycron_dispatcher;
+grant insert, select on table dispatcher.master_key to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.set_aside to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.signing_keys to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.signing_keys_version to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.triggers to easycron_dispatcher;
 grant delete, insert, select, update on table gateway.api_keys to easycron_gateway;
 grant delete, insert, select, update on table gateway.projects to easycron_gateway;
+grant select on table public.easycron_migrations to easycron_dispatcher;
+grant select on table public.easycron_migrations to easycron_gateway;
+grant select on table public.easycron_migrations to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.audits to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.calendar_versions to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.calendars to easycron_scheduler;
@@ -745,5 +769,3 @@ grant delete, insert, select, update on table scheduler.undos to easycron_schedu
 grant delete, insert, select, update on table scheduler.unsettled_calendars to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.zone_data to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.zone_offsets to easycron_scheduler;
-
-alter role easycron_dispatcher set enable_seqscan = off;

@@ -33,6 +33,9 @@ test("db/README.md describes each function that a service executes in another se
 
 const ALL = "delete, insert, select, update";
 
+/** What every service checks before it serves. */
+const EVERY_SERVICES = { "schema public": "usage", "table public.easycron_migrations": "select" };
+
 /** Functions through which the scheduler reads and changes triggers; db/README.md describes each. */
 const SCHEDULERS_FUNCTIONS = [
   "audit_triggers",
@@ -88,6 +91,7 @@ describe("a freshly migrated database grants", () => {
 
   test("the gateway its own tables and nothing of another service", () => {
     expect(grantsOf("easycron_gateway")).toEqual({
+      ...EVERY_SERVICES,
       "schema gateway": "usage",
       "table gateway.api_keys": ALL,
       "table gateway.projects": ALL,
@@ -96,6 +100,7 @@ describe("a freshly migrated database grants", () => {
 
   test("the scheduler its own tables, and functions of the dispatcher's schema instead of its tables", () => {
     expect(grantsOf("easycron_scheduler")).toEqual({
+      ...EVERY_SERVICES,
       "schema scheduler": "usage",
       "schema dispatcher": "usage",
       ...Object.fromEntries(SCHEDULERS_TABLES.map((table) => [`table scheduler.${table}`, ALL])),
@@ -105,10 +110,12 @@ describe("a freshly migrated database grants", () => {
 
   test("the dispatcher its own tables, two functions of the scheduler's schema, and the reading of revisions", () => {
     expect(grantsOf("easycron_dispatcher")).toEqual({
+      ...EVERY_SERVICES,
       "schema dispatcher": "usage",
       "schema scheduler": "usage",
       "table dispatcher.attempts": ALL,
       "table dispatcher.instances": ALL,
+      "table dispatcher.master_key": "insert, select",
       "table dispatcher.set_aside": ALL,
       "table dispatcher.signing_keys": ALL,
       "table dispatcher.signing_keys_version": ALL,

@@ -79,11 +79,6 @@ const FUNCTIONS = `
   select n.nspname as schema, pg_get_functiondef(p.oid) as text
     from pg_proc p join pg_namespace n on n.oid = p.pronamespace where ${OWN_SCHEMA} order by n.nspname, p.proname`;
 
-const SETTINGS = `
-  select format('alter role %I set %s;', r.rolname, regexp_replace(setting, '=', ' = ')) as text
-    from pg_roles r, unnest(r.rolconfig) as setting where r.rolname like 'easycron\\_%'
-   order by r.rolname, setting collate "C"`;
-
 // An object without a list of its own has the default one, by which everyone may execute a function. What the owner
 // may do is left out.
 const GRANTS = `
@@ -116,8 +111,7 @@ interface Part {
 
 /**
  * Writes the schema of a database as SQL, in an order that depends on names only: schemas, then the tables of each
- * with columns, constraints, indexes and triggers, then its functions, then grants and the roles' settings. The text
- * is for people and for comparing; nothing executes it. Throws an Error that names every object of a kind that it
+ * with columns, constraints, indexes and triggers, then its functions, then grants. The text is for people and for comparing; nothing executes it. Throws an Error that names every object of a kind that it
  * cannot write.
  */
 export function dumpSchema(connectionString: string): Promise<string> {
@@ -130,7 +124,6 @@ export function dumpSchema(connectionString: string): Promise<string> {
     const { rows: schemas } = await client.query<{ name: string }>(SCHEMAS);
     const tables = await readTables(client);
     const { rows: functions } = await client.query<Described>(FUNCTIONS);
-    const { rows: settings } = await client.query<{ text: string }>(SETTINGS);
     const grants = await queryGrants(client);
     const blocks = schemas.flatMap(({ name }) => [
       `create schema ${name};`,
@@ -139,7 +132,7 @@ export function dumpSchema(connectionString: string): Promise<string> {
         .map(({ text }) => text),
     ]);
     blocks.unshift(HEADER);
-    blocks.push(grants.map(toGrant).join("\n"), settings.map(({ text }) => text).join("\n"));
+    blocks.push(grants.map(toGrant).join("\n"));
     return `${blocks.join("\n\n")}\n`;
   });
 }

@@ -9,6 +9,11 @@ describe("the configuration of npm start", () => {
       port: 8080,
       dataDir: resolve(".easycron"),
       databaseUrl: undefined,
+      rolePrefix: undefined,
+      resetRolePasswords: "off",
+      gatewayUrl: undefined,
+      schedulerUrl: undefined,
+      dispatcherUrl: undefined,
       redisUrl: undefined,
       demo: "on",
       schedulers: 1,
@@ -30,7 +35,12 @@ describe("the configuration of npm start", () => {
       EASYCRON_EGRESS_ALLOW: "10.0.0.0/8",
       EASYCRON_LOG_LEVEL: "debug",
       EASYCRON_SCHEDULER_TICK_MS: "100",
+      EASYCRON_ROLE_PREFIX: "billing",
+      EASYCRON_RESET_ROLE_PASSWORDS: "on",
+      EASYCRON_SCHEDULER_DATABASE_URL: "postgres://s:p@h/d",
     });
+    expect(config).toMatchObject({ rolePrefix: "billing", resetRolePasswords: "on" });
+    expect(config).toMatchObject({ schedulerUrl: "postgres://s:p@h/d", dispatcherUrl: undefined });
     expect(config).toMatchObject({ port: 0, dataDir: "/data", demo: "off", schedulers: 2, dispatchers: 3 });
     expect(config).toMatchObject({ egressAllow: "10.0.0.0/8", logLevel: "debug" });
     expect(config.serviceEnv).toEqual({
@@ -63,6 +73,10 @@ describe("the configuration of npm start", () => {
     ["EASYCRON_PORT", "65536"],
     ["EASYCRON_PORT", "8080x"],
     ["EASYCRON_DEMO", "no"],
+    ["EASYCRON_ROLE_PREFIX", "pg_easycron"],
+    ["EASYCRON_ROLE_PREFIX", "Easy-Cron"],
+    ["EASYCRON_ROLE_PREFIX", "x".repeat(53)],
+    ["EASYCRON_RESET_ROLE_PASSWORDS", "1"],
     ["EASYCRON_SCHEDULERS", "0"],
     ["EASYCRON_DISPATCHERS", "1.5"],
     ["EASYCRON_EGRESS_ALLOW", "everything"],

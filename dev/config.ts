@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
-import { integer, oneOf, parsed, readEnv } from "../mesh/config.ts";
+import { rolePrefix } from "../db/role-prefix.ts";
+import { databaseUrl, integer, oneOf, parsed, readEnv, type Setting } from "../mesh/config.ts";
 import { parseAllowList } from "../mesh/egress-address.ts";
 import { printable } from "../mesh/printable.ts";
 
@@ -21,12 +22,18 @@ const spec = {
   /**
    * An administrator's connection string to a PostgreSQL of the user's own. Undefined: the embedded PostgreSQL runs.
    */
-  databaseUrl: parsed<string | undefined>(
-    "DATABASE_URL",
-    "postgres://user:password@host:port/database",
-    (text) => (isDatabaseUrl(text) ? text : undefined),
-    { default: undefined, secret: true },
-  ),
+  databaseUrl: optionalUrl("DATABASE_URL"),
+  /**
+   * The prefix of the names of the services' roles in PostgreSQL. Undefined: as the database has it, or a new one by the
+   * name of the database.
+   */
+  rolePrefix: rolePrefix("EASYCRON_ROLE_PREFIX"),
+  /** Whether the services' roles get their passwords anew, although they exist. */
+  resetRolePasswords: oneOf("EASYCRON_RESET_ROLE_PASSWORDS", ["on", "off"], { default: "off" }),
+  /** Connection strings of the user's own for the services. Undefined: the service's role with a password of ours. */
+  gatewayUrl: optionalUrl("EASYCRON_GATEWAY_DATABASE_URL"),
+  schedulerUrl: optionalUrl("EASYCRON_SCHEDULER_DATABASE_URL"),
+  dispatcherUrl: optionalUrl("EASYCRON_DISPATCHER_DATABASE_URL"),
   /** The URL of an internal Redis of the user's own. Nothing uses it yet. */
   redisUrl: parsed<string | undefined>(
     "REDIS_URL",
@@ -69,14 +76,17 @@ export function readConfig(env: NodeJS.ProcessEnv) {
   return Object.freeze({ ...values, serviceEnv });
 }
 
-function isDatabaseUrl(text: string): boolean {
-  const { protocol, pathname } = new URL(text);
-  return /^postgres(ql)?:$/.test(protocol) && pathname.length > 1;
+/** A connection string of PostgreSQL that need not be set. */
+function optionalUrl(variable: string): Setting<string | undefined> {
+  return { ...(databaseUrl(variable) as Setting<string | undefined>), default: undefined };
 }
 
 function ownVariables(env: NodeJS.ProcessEnv, service: ServiceName): Readonly<Record<string, string>> {
   const prefix = prefixOf(service);
-  const own = Object.entries(env).filter(([name, value]) => name.startsWith(prefix) && value !== undefined);
+  // The connection string of a service is set here and gets to it as DATABASE_URL.
+  const own = Object.entries(env).filter(
+    ([name, value]) => name.startsWith(prefix) && name !== `${prefix}DATABASE_URL` && value !== undefined,
+  );
   return Object.fromEntries(own) as Record<string, string>;
 }
 

@@ -1,3 +1,4 @@
+import type { ByRole } from "../db/roles.ts";
 import { orAbort } from "./abort.ts";
 import type { Config, ServiceName } from "./config.ts";
 import type { Keys } from "./keys.ts";
@@ -25,8 +26,8 @@ export interface Fleet {
 export interface FleetOptions {
   readonly config: Config;
   readonly keys: Keys;
-  /** The administrator's connection string. */
-  readonly databaseUrl: string;
+  /** The connection string of each service. */
+  readonly logins: ByRole<string>;
   readonly logFolder: string;
   /** Prints one short line for the user. */
   readonly print: (line: string) => void;

@@ -12,10 +12,14 @@ import {
 import { watch } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import pg from "pg";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { createDatabaseIfAbsent } from "../db/admin.ts";
+import { withRole } from "../db/roles.ts";
+import { EasyCron } from "../sdk/index.ts";
 import { copyPreparedData } from "../test/support/copy-prepared-data.ts";
 import { startPostgres } from "../test/support/postgres.ts";
-import { createKeys, writeKeys } from "./keys.ts";
+import { createKeys, type Keys, writeKeys } from "./keys.ts";
 import type { Manifest } from "./manifest.ts";
 import { clusterNameOf } from "./postgres.ts";
 import { findProcesses, identityOf } from "./processes.ts";
@@ -128,9 +132,15 @@ describe("npm start", { timeout: 60_000 }, () => {
     expect(readdirSync(dataDir).sort()).toEqual(["keys.json", "log", "postgres"]);
   });
 
-  test("uses the PostgreSQL of DATABASE_URL", async () => {
+  test("uses the PostgreSQL of DATABASE_URL, beside another installation on it, whose logins still work", async () => {
     const postgres = await startPostgres();
     try {
+      await createDatabaseIfAbsent(postgres.url, "beside");
+      const url = new URL(postgres.url);
+      url.pathname = "beside";
+      const beside = start({ DATABASE_URL: url.href, EASYCRON_DATA_DIR: join(parent, "beside") });
+      await beside.sees(/^ready /m);
+      const readBeside = () => JSON.parse(readFileSync(join(parent, "beside/dev.json"), "utf8")) as Manifest;
       const { child, ended, sees } = start({ DATABASE_URL: postgres.url });
       await sees(/^ready [\s\S]*^keys in .+, logs in /m);
       expect(Object.keys(readManifest().pids).sort()).toEqual([
@@ -140,9 +150,53 @@ describe("npm start", { timeout: 60_000 }, () => {
         "scheduler",
       ]);
       expect(readFileSync(join(dataDir, "keys.json"), "utf8")).not.toContain("databaseUrl");
+      // A new process has to log in again.
+      const killed = readBeside().pids.scheduler?.[0] ?? 0;
+      process.kill(killed, "SIGKILL");
+      await vi.waitFor(() => expect(readBeside().pids.scheduler?.[0]).not.toBe(killed), 10_000);
+      const { url: gateway, apiKey } = readBeside();
+      const client = new EasyCron({ url: gateway, apiKey });
+      await vi.waitFor(() => client.jobs.listJobs({ pageSize: 1 }), { timeout: 20_000, interval: 200 });
+      child.kill("SIGINT");
+      expect(await ended).toBe(0);
+      beside.child.kill("SIGINT");
+      expect(await beside.ended).toBe(0);
+    } finally {
+      await postgres.stop();
+    }
+  });
+});
+
+describe("npm start with the logins of an operator", { timeout: 60_000 }, () => {
+  test("serves under them, and needs no right to make roles", async () => {
+    const postgres = await startPostgres();
+    const admin = new pg.Client({ connectionString: postgres.url });
+    await admin.connect();
+    try {
+      await admin.query("create role owner login password 'o'");
+      await admin.query("create database owned owner owner");
+      const urlOf = (login: string) => {
+        const url = new URL(postgres.url);
+        url.pathname = "owned";
+        return withRole(url.href, login, "o");
+      };
+      const env: Record<string, string> = { DATABASE_URL: urlOf("owner"), EASYCRON_ROLE_PREFIX: "mine" };
+      expect(await failure(env)).toEqual([1, expect.stringContaining('create role "mine_gateway";')]);
+      for (const service of ["gateway", "scheduler", "dispatcher"]) {
+        await admin.query(`create role mine_${service}`);
+        await admin.query(`create role my_${service} login password 'o' in role mine_${service}`);
+        env[`EASYCRON_${service.toUpperCase()}_DATABASE_URL`] = urlOf(`my_${service}`);
+      }
+      const { child, ended, sees } = start(env);
+      await sees(/^ready /m);
+      const { rows } = await admin.query<{ user: string }>(
+        "select distinct usename as user from pg_stat_activity where datname = 'owned' order by usename",
+      );
+      expect(rows.map(({ user }) => user)).toEqual(["my_dispatcher", "my_gateway", "my_scheduler"]);
       child.kill("SIGINT");
       expect(await ended).toBe(0);
     } finally {
+      await admin.end();
       await postgres.stop();
     }
   });
@@ -174,6 +228,25 @@ describe("npm start fails with one line when", { timeout: 60_000 }, () => {
     await copyPreparedData(dataDir);
     writeKeys(join(dataDir, "keys.json"), createKeys());
     expect(await failure()).toEqual([1, expect.stringMatching(/keys.json .* not the password/)]);
+  });
+
+  test("the master key is not the database's, and names the key that is wanted", async () => {
+    await copyPreparedData(dataDir);
+    const first = start();
+    await first.sees(/^ready /m);
+    const log = readFileSync(join(dataDir, "log/dispatcher-0.log"), "utf8");
+    const wanted = /"masterKeyId":"(mk_[0-9a-f]{16})"/.exec(log)?.[1];
+    first.child.kill("SIGTERM");
+    await first.ended;
+    const path = join(dataDir, "keys.json");
+    const keys = JSON.parse(readFileSync(path, "utf8")) as Keys;
+    writeKeys(path, { ...keys, masterKey: createKeys().masterKey });
+    const [code, line] = await failure();
+    expect(code).toBe(2);
+    expect(line).toMatch(/^easycron: dispatcher-0 ended with code 2: .*EASYCRON_MASTER_KEY is the key mk_/);
+    expect(line).toContain(`sealed with the key ${wanted}.`);
+    expect(existsSync(join(dataDir, "dev.json"))).toBe(false);
+    expect(leftRunning()).toEqual([]);
   });
 
   test("a service refuses a variable of its own, and ends with code 2", async () => {

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { migrate, SchemaMismatchError } from "../db/migrate.ts";
+import { type ByRole, RoleError } from "../db/roles.ts";
 import { EasyCron } from "../sdk/index.ts";
 import { orAbort } from "./abort.ts";
 import { type Config, SERVICES } from "./config.ts";
@@ -11,11 +12,12 @@ import { createKeys, type DemoKeys, type Keys, readKeys, writeKeys } from "./key
 import { createLatenessReport } from "./lateness.ts";
 import { acquireLock } from "./lock.ts";
 import { openLogFile } from "./log-file.ts";
+import { loginsOf, neededPasswords, ownLogins } from "./logins.ts";
 import { type Manifest, removeManifest, writeManifest } from "./manifest.ts";
 import { findFreePorts, whyTaken } from "./ports.ts";
 import { ensureDatabase, type Postgres, startPostgres } from "./postgres.ts";
 import { type Receiver, startReceiver } from "./receiver.ts";
-import { StartError } from "./start-error.ts";
+import { problemOf, StartError } from "./start-error.ts";
 
 /** Options of `startProduct`. */
 export interface ProductOptions {
@@ -88,13 +90,13 @@ async function start(options: ProductOptions, closers: Closers): Promise<Omit<Pr
   const postgres = config.databaseUrl === undefined ? await openPostgres(options, keys, onPids) : undefined;
   if (postgres !== undefined) closers.push(() => postgres.stop(POSTGRES_GRACE_MS));
   const databaseUrl = postgres?.url(DATABASE) ?? config.databaseUrl ?? "";
-  await migrateDatabase(databaseUrl, keys, postgres);
+  const logins = await migrateDatabase(config, databaseUrl, keys, postgres);
   if (postgres !== undefined) remember({ databaseUrl });
   signal?.throwIfAborted();
 
   if (config.redisUrl !== undefined) print("REDIS_URL is set, but this version does not use it");
   print(`targets in ${config.egressAllow} may be called (EASYCRON_EGRESS_ALLOW)`);
-  const fleet = await startFleet({ ...options, keys, databaseUrl, logFolder: paths.log, onPids });
+  const fleet = await startFleet({ ...options, keys, logins, logFolder: paths.log, onPids });
   closers.push(() => fleet.stop());
 
   const demo = await orAbort(ensureProject(fleet.url, keys.operatorKey, keys.demo), signal);
@@ -194,28 +196,28 @@ async function openPostgres(options: ProductOptions, keys: Keys, onPids: () => v
   return postgres;
 }
 
+/** Migrates the database, and returns the connection string of each service. */
 async function migrateDatabase(
+  config: Config,
   databaseUrl: string,
-  keys: Keys,
+  { passwords }: Keys,
   postgres: Postgres | undefined,
-): Promise<void> {
+): Promise<ByRole<string>> {
   if (postgres !== undefined) await ensureDatabase(postgres, DATABASE);
   try {
-    await migrate(databaseUrl, { rolePasswords: keys.passwords });
+    const { roles } = await migrate(databaseUrl, {
+      rolePrefix: config.rolePrefix,
+      rolePasswords: neededPasswords(config, passwords),
+      resetsPasswords: config.resetRolePasswords === "on",
+      logins: ownLogins(config),
+    });
+    return loginsOf(config, { databaseUrl, roles, passwords });
   } catch (cause) {
-    if (cause instanceof SchemaMismatchError) throw new StartError(cause.message, { cause });
+    if (cause instanceof SchemaMismatchError || cause instanceof RoleError)
+      throw new StartError(cause.message, { cause });
     const where = postgres === undefined ? "The database of DATABASE_URL" : "The embedded database";
     throw new StartError(`${where} cannot be migrated: ${problemOf(cause)}`, { cause });
   }
-}
-
-/**
- * Returns the first line of an error's message. A connection that failed on several addresses has the message of the
- * first.
- */
-function problemOf(error: unknown): string {
-  if (error instanceof AggregateError) return problemOf(error.errors[0]);
-  return (error instanceof Error ? error.message : String(error)).split("\n")[0] ?? "";
 }
 
 async function openDemo(

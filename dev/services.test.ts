@@ -1,14 +1,19 @@
 import { describe, expect, test } from "vitest";
 import { createKeys } from "./keys.ts";
-import { environmentOf, placeServices, type ServiceSettings, withRole } from "./services.ts";
+import { environmentOf, placeServices, type ServiceSettings } from "./services.ts";
 
 const keys = createKeys();
+const logins = {
+  gateway: "postgres://g:g-secret@127.0.0.1:5432/easycron",
+  scheduler: "postgres://s:s-secret@127.0.0.1:5432/easycron",
+  dispatcher: "postgres://d:d-secret@127.0.0.1:5432/easycron",
+};
 const none = { gateway: {}, scheduler: {}, dispatcher: {}, plugins: {} };
 
 async function settingsFor(overrides: Partial<ServiceSettings["config"]> = {}): Promise<ServiceSettings> {
   const config = { egressAllow: "127.0.0.0/8", logLevel: "info", serviceEnv: none, ...overrides } as const;
   const instances = await placeServices({ port: 8080, schedulers: 2, dispatchers: 2 });
-  return { config, keys, instances, databaseUrl: "postgres://admin:admin-secret@127.0.0.1:5432/easycron" };
+  return { config, keys, instances, logins };
 }
 
 /** Returns the environment of the first process of a service. */
@@ -40,7 +45,7 @@ describe("the processes of the services", () => {
     expect(free?.port).toBeGreaterThan(1_024);
   });
 
-  test("get the addresses of the services they call, and the database under the role of their service", async () => {
+  test("get the addresses of the services they call, and the database under the login of their service", async () => {
     const settings = await settingsFor();
     const at = (service: string) =>
       settings.instances
@@ -52,12 +57,13 @@ describe("the processes of the services", () => {
       EASYCRON_DISPATCHER_ADDRESSES: at("dispatcher"),
       EASYCRON_PARENT_WATCH: "1",
       EASYCRON_GATEWAY_API_KEYS: "test",
-      DATABASE_URL: `postgres://easycron_gateway:${keys.passwords.gateway}@127.0.0.1:5432/easycron`,
+      DATABASE_URL: logins.gateway,
     });
     expect(envOf(settings, "scheduler")).toMatchObject({
-      DATABASE_URL: `postgres://easycron_scheduler:${keys.passwords.scheduler}@127.0.0.1:5432/easycron`,
+      DATABASE_URL: logins.scheduler,
     });
     expect(envOf(settings, "dispatcher")).toMatchObject({
+      DATABASE_URL: logins.dispatcher,
       EASYCRON_MASTER_KEY: keys.masterKey,
       EASYCRON_PLUGINS_ADDRESSES: at("plugins"),
     });
@@ -86,11 +92,13 @@ describe("the processes of the services", () => {
     ]);
   });
 
-  test("never get the administrator's password or the operator's key", async () => {
+  test("never get another service's login or the operator's key", async () => {
     const settings = await settingsFor();
     for (const service of ["gateway", "scheduler", "dispatcher", "plugins"]) {
       const text = JSON.stringify(envOf(settings, service));
-      for (const secret of ["admin-secret", keys.operatorKey, keys.passwords.postgres]) {
+      const others = ["gateway", "scheduler", "dispatcher"].filter((name) => name !== service);
+      const secrets = others.map((name) => `${name[0]}-secret`);
+      for (const secret of [...secrets, keys.operatorKey, keys.passwords.postgres]) {
         expect(text).not.toContain(secret);
       }
     }
@@ -102,11 +110,4 @@ describe("the processes of the services", () => {
     expect(envOf(settings, "scheduler")).toMatchObject({ EASYCRON_SCHEDULER_TICK_MS: "100" });
     expect(envOf(settings, "dispatcher")).not.toHaveProperty("EASYCRON_SCHEDULER_TICK_MS");
   });
-});
-
-test.each([
-  ["postgres://a:b@h:1/d?sslmode=require", "postgres://r:p%2F@h:1/d?sslmode=require"],
-  ["postgres:///d?host=/run/postgresql", "postgres:///d?host=%2Frun%2Fpostgresql&user=r&password=p%2F"],
-])("the connection string %s with another role is %s", (given, expected) => {
-  expect(withRole(given, "r", "p/")).toBe(expected);
 });

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
+import type { ByRole } from "../db/roles.ts";
 import type { Config, ServiceName } from "./config.ts";
 import { hashOperatorKey, type Keys } from "./keys.ts";
 import { type LogFile, openLogFile, toNotice } from "./log-file.ts";
@@ -38,8 +39,8 @@ export interface ServiceSettings {
   readonly config: Pick<Config, "egressAllow" | "logLevel" | "serviceEnv">;
   readonly keys: Keys;
   readonly instances: readonly ServiceInstance[];
-  /** The administrator's connection string. */
-  readonly databaseUrl: string;
+  /** The connection string of each service. */
+  readonly logins: ByRole<string>;
 }
 
 // The variables that every program needs. A service inherits no others, such as an administrator's DATABASE_URL.
@@ -67,19 +68,17 @@ export function environmentOf(
   settings: ServiceSettings,
   own: NodeJS.ProcessEnv = process.env,
 ): Record<string, string> {
-  const { config, keys, instances } = settings;
+  const { config, keys, instances, logins } = settings;
   const addresses = (name: ServiceName) =>
     instances
       .filter((instance) => instance.service === name)
       .map((instance) => `127.0.0.1:${instance.port}`)
       .join(",");
   const listen = `127.0.0.1:${port}`;
-  const databaseUrl = (role: "gateway" | "scheduler" | "dispatcher") =>
-    withRole(settings.databaseUrl, `easycron_${role}`, keys.passwords[role]);
   const special: Readonly<Record<ServiceName, Record<string, string>>> = {
     gateway: {
       EASYCRON_GATEWAY_LISTEN: listen,
-      DATABASE_URL: databaseUrl("gateway"),
+      DATABASE_URL: logins.gateway,
       EASYCRON_SCHEDULER_ADDRESSES: addresses("scheduler"),
       EASYCRON_DISPATCHER_ADDRESSES: addresses("dispatcher"),
       EASYCRON_OPERATOR_KEY_HASH: hashOperatorKey(keys.operatorKey),
@@ -88,12 +87,12 @@ export function environmentOf(
     },
     scheduler: {
       EASYCRON_SCHEDULER_LISTEN: listen,
-      DATABASE_URL: databaseUrl("scheduler"),
+      DATABASE_URL: logins.scheduler,
       EASYCRON_DISPATCHER_ADDRESSES: addresses("dispatcher"),
     },
     dispatcher: {
       EASYCRON_DISPATCHER_LISTEN: listen,
-      DATABASE_URL: databaseUrl("dispatcher"),
+      DATABASE_URL: logins.dispatcher,
       EASYCRON_MASTER_KEY: keys.masterKey,
       EASYCRON_PLUGINS_ADDRESSES: addresses("plugins"),
       EASYCRON_EGRESS_ALLOW: config.egressAllow,
@@ -110,20 +109,6 @@ export function environmentOf(
     ...config.serviceEnv[service],
     ...special[service],
   };
-}
-
-/** Returns a connection string with another role and its password. */
-export function withRole(databaseUrl: string, role: string, password: string): string {
-  const url = new URL(databaseUrl);
-  if (url.hostname === "") {
-    // A URL without a host names a socket in its parameters. It can name a user only there.
-    url.searchParams.set("user", role);
-    url.searchParams.set("password", password);
-    return url.href;
-  }
-  url.username = role;
-  url.password = password;
-  return url.href;
 }
 
 /** Where the output of a service's process goes. */

@@ -15,3 +15,12 @@ export function systemCode(error: unknown): string | undefined {
   const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
   return typeof code === "string" && /^E[A-Z0-9]+$/.test(code) ? code : undefined;
 }
+
+/**
+ * Returns the first line of an error's message. A connection that failed on several addresses has the message of the
+ * first.
+ */
+export function problemOf(error: unknown): string {
+  if (error instanceof AggregateError) return problemOf(error.errors[0]);
+  return (error instanceof Error ? error.message : String(error)).split("\n")[0] ?? "";
+}

@@ -1,3 +1,4 @@
+import { checkMigrated } from "../db/check-migrated.ts";
 import { type DatabaseClock, startDatabaseClock } from "../db/database-clock.ts";
 import type { SilentPool } from "../db/pool-group.ts";
 import { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
@@ -22,6 +23,7 @@ import { createPools, type Pools } from "./pools.ts";
 import { createLeftOut } from "./recovery/left-out.ts";
 import { type RecoveryParts, releaseAll } from "./recovery/recovery.ts";
 import { createSetAside } from "./set-aside/set-aside.ts";
+import { checkMasterKey } from "./signing-keys/master-key.ts";
 import { createMasterKey } from "./signing-keys/sealed-secret.ts";
 import { createSigningKeys } from "./signing-keys/signing-keys.ts";
 import { readVersion } from "./version.ts";
@@ -54,6 +56,9 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const monotonicMs = () => performance.now();
   const onSilent = (silent: SilentPool) => logger.warn(silent, "PostgreSQL does not answer; connecting anew");
   const pools = createPools(config, onSilent);
+  await checkMigrated(pools.clock);
+  const masterKey = createMasterKey(config.masterKey);
+  const masterKeyId = await checkMasterKey({ database: pools.lookups, masterKey, logger });
   const databaseClock = await startDatabaseClock({ database: pools.clock, logger });
   const clock = overrides.clock ?? databaseClock;
   const upkeep = { database: pools.upkeep, clock, events };
@@ -62,7 +67,6 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const { leaseMs } = config;
   const onLost = () => pipeline.forget();
   const lease = await takeLease({ database: pools.lease, clock, monotonicMs, leaseMs, events, onLost });
-  const masterKey = createMasterKey(config.masterKey);
   const onTrouble = (error: unknown) => events.emit("trouble", { part: "opening a signing key", error });
   const signingKeys = createSigningKeys({ database: pools.lookups, masterKey, monotonicMs, onTrouble });
   const clients = createDeliveryClients(config, `EasyCron/${readVersion()}`);
@@ -111,7 +115,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   server.add(DispatcherService, createDispatcherService(serving));
   const port = await server.listen(config.listen);
   showHealth();
-  logger.info({ port }, "serving");
+  logger.info({ port, masterKeyId }, "serving");
   return {
     port,
     closeLimitMs: config.drainMs + CLOSE_EXTRA_MS,

@@ -13,7 +13,7 @@ import { parseAllowList } from "../mesh/egress-address.ts";
 const spec = {
   /** The address on which this dispatcher serves gRPC calls of the other services. */
   listen: listenAddress("EASYCRON_DISPATCHER_LISTEN"),
-  /** The database, with the role easycron_dispatcher. */
+  /** The database, with a login that has the role of the dispatcher. */
   databaseUrl: databaseUrl("DATABASE_URL"),
   /** Most database connections for calls of customers. All other work has 17 more (pools.ts). */
   databaseConnections: integer("EASYCRON_DISPATCHER_DATABASE_CONNECTIONS", { default: 8, min: 2, max: 100 }),

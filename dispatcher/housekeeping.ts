@@ -1,4 +1,4 @@
-import { type Database, isLockTimeout, isStatementTimeout } from "../db/pool.ts";
+import { type Database, isDuplicateTable, isLockTimeout, isStatementTimeout } from "../db/pool.ts";
 import { toSqlTime } from "../db/time.ts";
 import type { Clock } from "../mesh/clock.ts";
 import type { Wanted } from "../mesh/loop.ts";
@@ -103,6 +103,8 @@ async function tryToMake(
     else state.inDefault.delete(name);
     return row?.outcome === "BUSY" ? { error: undefined } : undefined;
   } catch (error) {
+    // Another dispatcher made it after `make_partition` had looked and before it had the lock.
+    if (isDuplicateTable(error)) return undefined;
     if (isLockTimeout(error) || isStatementTimeout(error)) return { error };
     throw error;
   }

@@ -50,7 +50,13 @@ export function createPools(
   onSilent: (silent: SilentPool) => void,
 ): Pools {
   const process = "easycron-dispatcher";
-  const group = createPoolGroup({ connectionString: config.databaseUrl, process, onSilent });
+  const group = createPoolGroup({
+    connectionString: config.databaseUrl,
+    process,
+    // The queue's statements are planned once, often while its tables are empty.
+    avoidsScans: true,
+    onSilent,
+  });
   const api = group.add("api", config.databaseConnections, API);
   return {
     accept: group.add("accept", 4, ACCEPT),

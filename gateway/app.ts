@@ -1,3 +1,4 @@
+import { checkMigrated } from "../db/check-migrated.ts";
 import { createPool } from "../db/pool.ts";
 import { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
@@ -30,6 +31,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
     limits: DATABASE_LIMITS,
     onSilent: (silent) => logger.warn(silent, "PostgreSQL does not answer; connecting anew"),
   });
+  await checkMigrated(database);
   const scheduler = createGrpcClient(SchedulerService, {
     addresses: config.schedulerAddresses,
     deadlineMs: INNER_DEADLINE_MS,

@@ -15,7 +15,7 @@ const toHash = (text: string) => (/^[0-9a-fA-F]{64}$/.test(text) ? Buffer.from(t
 const spec = {
   /** The public port. */
   listen: listenAddress("EASYCRON_GATEWAY_LISTEN", { default: "127.0.0.1:8080" }),
-  /** The database, with the role easycron_gateway. */
+  /** The database, with a login that has the role of the gateway. */
   databaseUrl: databaseUrl("DATABASE_URL"),
   /** The largest number of database connections. */
   databaseConnections: integer("EASYCRON_GATEWAY_DATABASE_CONNECTIONS", { default: 8, min: 1, max: 100 }),

@@ -1,3 +1,4 @@
+import { checkMigrated } from "../db/check-migrated.ts";
 import { startDatabaseClock } from "../db/database-clock.ts";
 import type { Pool } from "../db/pool.ts";
 import type { SilentPool } from "../db/pool-group.ts";
@@ -42,6 +43,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const logger = createLogger("scheduler", env);
   const onSilent = (silent: SilentPool) => logger.warn(silent, "PostgreSQL does not answer; connecting anew");
   const pools = createPools(config, onSilent);
+  await checkMigrated(pools.clock);
   const clock = await startDatabaseClock({ database: pools.clock, logger });
   const dispatcher = createGrpcClient(DispatcherService, {
     addresses: config.dispatcherAddresses,

@@ -11,7 +11,7 @@ import {
 const spec = {
   /** The address on which the other services reach this scheduler. */
   listen: listenAddress("EASYCRON_SCHEDULER_LISTEN"),
-  /** The database, with the role easycron_scheduler. */
+  /** The database, with a login that has the role of the scheduler. */
   databaseUrl: databaseUrl("DATABASE_URL"),
   /** The most database connections for calls. All other work has eight more (pools.ts). */
   databaseConnections: integer("EASYCRON_SCHEDULER_DATABASE_CONNECTIONS", { default: 8, min: 2, max: 100 }),

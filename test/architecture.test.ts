@@ -52,6 +52,7 @@ const plants: Readonly<Record<string, readonly Chain[]>> = {
     ["mesh/gateway.ts", "gateway/leaf.ts"],
     ["db/dev.ts", "dev/leaf.ts"],
   ],
+  "services-never-migrate": [["scheduler/hop.ts", "db/hop.ts", "db/migrate.ts"]],
   "mesh-knows-no-storage": [["mesh/storage.ts", "db/leaf.ts"]],
   "cron-is-pure": [
     ["cron/node.ts", "node:crypto"],

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import pg from "pg";
 import { inject } from "vitest";
-import type { DatabaseRole } from "../../db/migrate.ts";
+import type { DatabaseRole } from "../../db/roles.ts";
 // Only for the types of what `inject` returns.
 import type {} from "./global-postgres.ts";
 
