@@ -100,7 +100,7 @@ describe("the packed SDK, installed into an empty folder", () => {
       const headers = { "webhook-id": "msg_1", "webhook-timestamp": timestamp, "webhook-signature": signature };
       const { id } = verify("{}", headers, "whsec_" + key.toString("base64"));
       const client = new EasyCron({ url: "http://127.0.0.1:1", apiKey: "k" });
-      const error = await client.jobs.getJob({ name: "a" }).catch((thrown) => thrown);
+      const error = await client.jobs.get("a", { timeoutMs: 50 }).catch((thrown) => thrown);
       console.log(JSON.stringify([id, error instanceof EasyCronError, error.code, typeof triggerId]));
     `;
     await writeFile(join(folder, "program.mjs"), program);
@@ -126,7 +126,9 @@ describe("the declarations of the SDK", () => {
       import { EasyCron, EasyCronError, type Job } from "@easycron/sdk";
       import { verify } from "@easycron/sdk/webhook";
       const client = new EasyCron({ url: "https://x", apiKey: "k" });
-      export const job: Promise<Job | undefined> = client.jobs.getJob({ name: "a" }).then((answer) => answer.job);
+      export const job: Promise<Job> = client.jobs.get("a");
+      export const state: "ACTIVE" | "PAUSED" | "FINISHED" | "DELETED" | undefined = (await job).state;
+      export const cron = (await client.raw.jobs.getJob({ name: "a" })).job?.schedules[0]?.kind.case;
       export const name: string | undefined = verify("", {}, ["whsec_"]).trigger?.job.name;
       export const code: string = EasyCronError.from(1).code;
     `;
