@@ -15,9 +15,8 @@ export {
   UnauthenticatedError,
   UnavailableError,
 } from "./easycron-error.ts";
-export type { JobInput, ScheduleInput } from "./job-types.ts";
 export type { List } from "./list.ts";
-export type { DurationInput, InstantInput, JsonInput } from "./plain-types.ts";
+export type { DurationInput, InstantInput, JobInput, JsonInput, ScheduleInput } from "./plain-types.ts";
 export type {
   ApiKey,
   Attempt,

@@ -108,6 +108,27 @@ describe("the packed SDK, installed into an empty folder", () => {
     expect(JSON.parse(stdout)).toEqual(["msg_1", true, "UNAVAILABLE", "function"]);
   });
 
+  test.each(["index.js", "raw.js"])(
+    "imports no module of Node in %s, so that browsers can load it",
+    async (entry) => {
+      const dist = join(folder, "node_modules/@easycron/sdk/dist");
+      const read = new Set<string>();
+      const packages = new Set<string>();
+      const follow = async (path: string): Promise<void> => {
+        if (read.has(path)) return;
+        read.add(path);
+        const code = await readFile(path, "utf8");
+        for (const [, target = ""] of code.matchAll(/ from "([^"]+)";$/gm)) {
+          if (target.startsWith(".")) await follow(join(dirname(path), target));
+          else packages.add(target.split("/").slice(0, 2).join("/"));
+        }
+      };
+      await follow(join(dist, entry));
+      expect(read.size).toBeGreaterThan(8);
+      for (const name of packages) expect(["@bufbuild/protobuf", "@connectrpc/connect"]).toContain(name);
+    },
+  );
+
   test("loads ./webhook without any dependency", async () => {
     for (const name of ["@bufbuild", "@connectrpc"]) {
       await rm(join(folder, "node_modules", name), { recursive: true });

@@ -1,7 +1,7 @@
 import type { DescMessage, JsonValue, Message, MessageJsonType, MessageShape } from "@bufbuild/protobuf";
 import type { Duration, FieldMask, Timestamp, Value } from "@bufbuild/protobuf/wkt";
-import type { Job as RawJob } from "./gen/easycron/v1/job_pb.ts";
-import type { JobInput } from "./job-types.ts";
+import type { JobJson, Job as RawJob } from "./gen/easycron/v1/job_pb.ts";
+import type { ScheduleSchema } from "./gen/easycron/v1/schedule_pb.ts";
 
 // Both types below are derived from two generated types of a message: its own (which says what is a Timestamp), and
 // that of its JSON form (which has the enums as names and the members of a oneof as fields).
@@ -97,3 +97,12 @@ type OutputValue<M, J> = [M] extends [Timestamp]
             : Scalar<M, J>;
 
 type Scalar<M, J> = IsEnum<M, J> extends true ? EnumName<J> : [M] extends [bigint] ? number : M;
+
+/** A schedule to send. `cron`, `every`, `at` and `calendarOpens` make one. */
+export interface ScheduleInput extends InputOf<typeof ScheduleSchema> {}
+
+/** A job to send. A job that came back can be sent too: its output-only fields are ignored. */
+export interface JobInput extends InputMessage<RawJob, JobJson> {
+  /** The only schedule, instead of `schedules`. */
+  readonly schedule?: ScheduleInput | undefined;
+}

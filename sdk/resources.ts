@@ -10,8 +10,7 @@ import type { ZoneDataImpactSchema } from "./gen/easycron/v1/schedule_service_pb
 import type { SigningKeySchema } from "./gen/easycron/v1/signing_key_service_pb.ts";
 import type { TargetSchema } from "./gen/easycron/v1/target_pb.ts";
 import type { AttemptSchema, TriggerSchema } from "./gen/easycron/v1/trigger_pb.ts";
-import type { JobInput } from "./job-types.ts";
-import type { InputOf, OutputOf } from "./plain-types.ts";
+import type { InputOf, JobInput, OutputOf } from "./plain-types.ts";
 
 /** What fires when, and where it is delivered. */
 export interface Job extends OutputOf<typeof JobSchema> {}

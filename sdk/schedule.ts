@@ -1,6 +1,5 @@
 import type { CronDialectJson, DstPolicySchema } from "./gen/easycron/v1/schedule_pb.ts";
-import type { ScheduleInput } from "./job-types.ts";
-import type { DurationInput, InputOf, InstantInput } from "./plain-types.ts";
+import type { DurationInput, InputOf, InstantInput, ScheduleInput } from "./plain-types.ts";
 
 /** How a cron expression is read. */
 export interface CronOptions {

@@ -5,8 +5,8 @@ import {
   ScheduleService,
   type SimulateScheduleRequestSchema,
 } from "../gen/easycron/v1/schedule_service_pb.ts";
-import type { JobInput } from "../job-types.ts";
 import { createList } from "../list.ts";
+import type { JobInput } from "../plain-types.ts";
 import type { ZoneDataImpact } from "../resources.ts";
 
 const { method } = ScheduleService;
