@@ -91,7 +91,7 @@ const ADDRESS_VARIABLES = SERVICES.flatMap((service) => [
 ]);
 
 // Variables that a customer's own programs read, as in the README. They are allowed here and ignored.
-const CUSTOMER_VARIABLES = ["EASYCRON_API_KEY", "EASYCRON_SIGNING_SECRET"];
+const CUSTOMER_VARIABLES = ["EASYCRON_URL", "EASYCRON_API_KEY", "EASYCRON_SIGNING_SECRET"];
 
 function findUnknown(env: NodeJS.ProcessEnv): string[] {
   const known = Object.values(spec).map((setting) => setting.variable);

@@ -7,6 +7,14 @@ import { encode } from "./encode.ts";
 import type { InputOf, OutputOf } from "./plain-types.ts";
 import { retry } from "./retry.ts";
 
+/** The longest time that a timer takes: 24.8 days. */
+export const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
+/** Whether a value can be a timeout. */
+export function isTimeout(value: unknown): value is number {
+  return typeof value === "number" && value > 0 && value <= MAX_TIMEOUT_MS;
+}
+
 /** What every method accepts beside the fields of its request. */
 export interface CallOptions {
   /** How long the call may take with its retries, in milliseconds. Default: that of the client. */
@@ -45,11 +53,7 @@ export interface CallerSettings {
 export function createCaller({ transport, timeoutMs: ownTimeoutMs, maxRetries }: CallerSettings): Caller {
   return {
     call: async (method, request) => {
-      const {
-        timeoutMs = ownTimeoutMs,
-        signal,
-        ...fields
-      } = request as Record<string, unknown> & CallOptions;
+      const { timeoutMs = ownTimeoutMs, signal, ...fields } = toFields(request);
       checkOptions(timeoutMs, signal);
       const takesRequestId = method.input.fields.some(({ name }) => name === "request_id");
       if (takesRequestId && isUnset(fields.requestId)) fields.requestId = createRequestId();
@@ -70,14 +74,23 @@ export function createCaller({ transport, timeoutMs: ownTimeoutMs, maxRetries }:
   };
 }
 
+/** Returns a copy of a request. Plain JavaScript may give undefined, or a name where the request belongs. */
+function toFields(request: unknown): Record<string, unknown> & CallOptions {
+  if (typeof request === "object" || request === undefined) return { ...request };
+  throw InvalidArgumentError.forViolations([{ field: "", description: "must be an object." }]);
+}
+
 function isUnset(value: unknown): boolean {
   return value === undefined || value === "";
 }
 
 function checkOptions(timeoutMs: unknown, signal: unknown): void {
   const violations = [];
-  if (typeof timeoutMs !== "number" || !(timeoutMs > 0)) {
-    violations.push({ field: "timeoutMs", description: "must be a number of milliseconds above 0." });
+  if (!isTimeout(timeoutMs)) {
+    violations.push({
+      field: "timeoutMs",
+      description: `must be milliseconds above 0, at most ${MAX_TIMEOUT_MS}.`,
+    });
   }
   if (signal !== undefined && typeof (signal as Partial<AbortSignal>).addEventListener !== "function") {
     violations.push({ field: "signal", description: "must be an AbortSignal." });

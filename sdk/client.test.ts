@@ -180,7 +180,14 @@ describe("what is wrong is refused by name before anything is sent", () => {
     await expect(untyped(client).jobs.get("a", { signal: 1 })).rejects.toThrow(
       "signal must be an AbortSignal",
     );
+    await expect(untyped(client).jobs.get("a", { timeoutMs: Number.POSITIVE_INFINITY })).rejects.toThrow(
+      "timeoutMs",
+    );
     await expect(untyped(client).jobs.batchCreate({ name: "a" })).rejects.toThrow("requests is an object");
+    await expect(untyped(client).ledger.explain("a")).rejects.toThrow("the request must be an object");
+    // Without its options, the request goes to the server, which says what is missing.
+    await expect(untyped(client).jobs.apply([])).rejects.toMatchObject({ code: "UNIMPLEMENTED" });
+    await expect(untyped(client).triggers.discard()).rejects.toMatchObject({ code: "UNIMPLEMENTED" });
   });
 });
 

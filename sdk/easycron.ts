@@ -1,5 +1,5 @@
 import type { Transport } from "@connectrpc/connect";
-import { createCaller } from "./caller.ts";
+import { createCaller, isTimeout, MAX_TIMEOUT_MS } from "./caller.ts";
 import { createRawClient, type RawClient } from "./raw-client.ts";
 import { createCalendars } from "./services/calendars.ts";
 import { createJobRevisions } from "./services/job-revisions.ts";
@@ -85,8 +85,10 @@ function readLimits(options: EasyCronOptions): { timeoutMs: number; maxRetries: 
     throw new TypeError(`${unknown} is not an option of EasyCron; its options are ${OPTIONS.join(", ")}.`);
   }
   const { timeoutMs = 10_000, maxRetries = 4 } = options;
-  if (!(timeoutMs > 0)) {
-    throw new TypeError(`timeoutMs is ${timeoutMs}; it must be a number of milliseconds above 0.`);
+  if (!isTimeout(timeoutMs)) {
+    throw new TypeError(
+      `timeoutMs is ${timeoutMs}; it must be milliseconds above 0, at most ${MAX_TIMEOUT_MS}.`,
+    );
   }
   if (!Number.isInteger(maxRetries) || maxRetries < 0) {
     throw new TypeError(`maxRetries is ${maxRetries}; it must be a whole number from 0.`);

@@ -28,8 +28,11 @@ export function createJobSets(caller: Caller) {
      * Makes the jobs that have `labels` equal to this list: `jobs.apply([…], { labels: { set: "billing" }, dryRun })`.
      * Creates, changes and deletes. Returns the names of the created, updated and deleted jobs.
      */
-    apply: (jobs: readonly NamedJobInput[], { dryRun, ...options }: ApplyOptions) =>
-      caller.call(method.applyJobs, { ...options, jobs, validateOnly: dryRun }),
+    apply: (jobs: readonly NamedJobInput[], options: ApplyOptions) => {
+      // In plain JavaScript there may be no options; the server then asks for the labels.
+      const { dryRun, ...rest } = { ...options };
+      return caller.call(method.applyJobs, { ...rest, jobs, validateOnly: dryRun });
+    },
 
     /** Creates up to 1,000 jobs, or none. */
     batchCreate: async (

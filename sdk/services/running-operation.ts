@@ -55,8 +55,8 @@ export async function readOperation(
 }
 
 async function waitForEnd(caller: Caller, first: Operation, options: WaitOptions = {}): Promise<Operation> {
-  const { onProgress, timeoutMs = Number.POSITIVE_INFINITY, signal } = options;
-  const untilMs = Date.now() + timeoutMs;
+  const { onProgress, timeoutMs, signal } = options;
+  const untilMs = Date.now() + (timeoutMs ?? Number.POSITIVE_INFINITY);
   let operation = first;
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(MAX_PAUSE_MS, pauseMs * 1.5)) {
     onProgress?.(operation);
@@ -67,7 +67,8 @@ async function waitForEnd(caller: Caller, first: Operation, options: WaitOptions
       throw new TimeoutError(message, { code: "DEADLINE_EXCEEDED" });
     }
     await sleep(Math.min(pauseMs, leftMs), signal);
-    operation = await readOperation(caller, operation.id, { signal });
+    const timeLeft = timeoutMs === undefined ? {} : { timeoutMs: Math.max(1, untilMs - Date.now()) };
+    operation = await readOperation(caller, operation.id, { ...timeLeft, signal });
   }
 }
 
