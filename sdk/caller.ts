@@ -63,7 +63,7 @@ export function createCaller({ transport, timeoutMs: ownTimeoutMs, maxRetries }:
         takesRequestId || method.idempotency !== MethodOptions_IdempotencyLevel.IDEMPOTENCY_UNKNOWN;
       const attempt = async (leftMs: number) => {
         try {
-          return await transport.unary(method, signal, leftMs, undefined, message);
+          return await transport.unary(method, signal, Math.ceil(leftMs), undefined, message);
         } catch (error) {
           throw EasyCronError.from(error, requestId);
         }

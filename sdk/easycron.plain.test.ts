@@ -333,7 +333,7 @@ describe("a call that fails", () => {
 
   test("ends when its time is used up", async () => {
     const client = clientOf({ jobs: { getJob: () => new Promise(() => {}) } });
-    await expect(client.jobs.get("a", { timeoutMs: 20 })).rejects.toBeInstanceOf(TimeoutError);
+    await expect(client.jobs.get("a", { timeoutMs: 20.5 })).rejects.toBeInstanceOf(TimeoutError);
   });
 });
 
