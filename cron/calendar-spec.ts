@@ -39,15 +39,37 @@ export function parseCalendar(spec: CalendarSpec): Calendar {
   const yearly: boolean[] = Array.from({ length: 366 }, () => false);
   const ranges: [number, number][] = [];
   for (const [index, text] of spec.excludedDates.entries()) {
-    const field = `excludedDates[${index}]`;
-    const [first = "", last = first, ...rest] = text.split("/");
-    if (rest.length > 0) refuseDate(field, text);
-    if (text.startsWith("--"))
-      excludeYearly(yearly, parseYearly(field, text, first), parseYearly(field, text, last));
-    else ranges.push(parseRange(field, text, first, last));
+    const [isYearly, first, last] = parseExcluded(`excludedDates[${index}]`, text);
+    if (isYearly) excludeYearly(yearly, first, last);
+    else ranges.push([first, last]);
   }
   const days = spec.excludedDates.length === 0 ? null : findOpenDays(week, ranges, yearly);
   return { zone, week, days };
+}
+
+/**
+ * Returns what is wrong with the windows and the excluded dates of a calendar: an error for each of them that is not
+ * valid. `parseCalendar` throws the first of these errors.
+ */
+export function findCalendarErrors({
+  windows,
+  excludedDates,
+}: Omit<CalendarSpec, "timeZone">): ScheduleError[] {
+  const checks = [
+    () => checkCount("windows", windows.length, MAX_WINDOWS),
+    () => checkCount("excludedDates", excludedDates.length, MAX_EXCLUDED_DATES),
+    ...windows.map((window, index) => () => parseWindow(`windows[${index}]`, window)),
+    ...excludedDates.map((text, index) => () => parseExcluded(`excludedDates[${index}]`, text)),
+  ];
+  return checks.flatMap((check) => {
+    try {
+      check();
+      return [];
+    } catch (error) {
+      if (!(error instanceof ScheduleError)) throw error;
+      return [error];
+    }
+  });
 }
 
 function checkCount(field: string, count: number, most: number): void {
@@ -58,28 +80,47 @@ function parseWeek(windows: readonly WindowSpec[]): BitArray | null {
   if (windows.length === 0) return null;
   const week = createBits(WEEK_MINUTES);
   for (const [index, window] of windows.entries()) {
-    const field = `windows[${index}]`;
-    const start = parseTime(`${field}.start`, window.start, "23:59");
-    const end = parseTime(`${field}.end`, window.end, "24:00");
-    if (start === end) {
-      throw new ScheduleError(
-        `${field}.end`,
-        window.end,
-        "is equal to start",
-        'a different time; a whole day is "00:00" to "24:00"',
-      );
-    }
-    if (window.days.length === 0) {
-      throw new ScheduleError(`${field}.days`, "", "is empty", `at least one of ${DAY_NAMES.join(", ")}`);
-    }
-    const length = end > start ? end - start : end + DAY_MINUTES - start;
-    for (const [position, day] of window.days.entries()) {
-      const from = parseDay(`${field}.days[${position}]`, day) * DAY_MINUTES + start;
+    const { start, length, days } = parseWindow(`windows[${index}]`, window);
+    for (const day of days) {
+      const from = day * DAY_MINUTES + start;
       addBits(week, from, from + length);
       addBits(week, 0, from + length - WEEK_MINUTES);
     }
   }
   return nextGap(week, 0) < 0 ? null : week;
+}
+
+interface WindowMinutes {
+  readonly start: number;
+  readonly length: number;
+  /** Days of the week from Sunday, 0, on. */
+  readonly days: readonly number[];
+}
+
+function parseWindow(field: string, window: WindowSpec): WindowMinutes {
+  const start = parseTime(`${field}.start`, window.start, "23:59");
+  const end = parseTime(`${field}.end`, window.end, "24:00");
+  if (start === end) {
+    throw new ScheduleError(
+      `${field}.end`,
+      window.end,
+      "is equal to start",
+      'a different time; a whole day is "00:00" to "24:00"',
+    );
+  }
+  if (window.days.length === 0) {
+    throw new ScheduleError(`${field}.days`, "", "is empty", `at least one of ${DAY_NAMES.join(", ")}`);
+  }
+  const days = window.days.map((day, position) => parseDay(`${field}.days[${position}]`, day));
+  return { start, length: end > start ? end - start : end + DAY_MINUTES - start, days };
+}
+
+/** Parses an excluded date to its first and its last day; days of the year if it is yearly, else days since 1970. */
+function parseExcluded(field: string, text: string): [isYearly: boolean, first: number, last: number] {
+  const [first = "", last = first, ...rest] = text.split("/");
+  if (rest.length > 0) refuseDate(field, text);
+  if (text.startsWith("--")) return [true, parseYearly(field, text, first), parseYearly(field, text, last)];
+  return [false, ...parseRange(field, text, first, last)];
 }
 
 function parseDay(field: string, text: string): number {

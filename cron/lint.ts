@@ -2,9 +2,10 @@ import { nextOpeningOfAll } from "./calendar-gate.ts";
 import { lintCron } from "./lint-cron.ts";
 import { type Crowd, lintCrowd } from "./lint-crowd.ts";
 import { lintOffsets } from "./lint-offsets.ts";
+import { lintZone } from "./lint-zone.ts";
 import { nextPassing } from "./next-passing.ts";
 import type { FirePlan } from "./preview.ts";
-import { nextOf } from "./schedule.ts";
+import { nextOf, zoneOf } from "./schedule.ts";
 import type { Warning } from "./warning.ts";
 
 export type LintInput = Readonly<{
@@ -36,6 +37,7 @@ const LAST_FIRE_STEPS = 1_000;
  *
  * - it never fires;
  * - it fires on more or fewer days than its expression seems to say;
+ * - its time zone is an old name or a fixed offset;
  * - many other jobs are due at the same top of the hour;
  * - an offset change of the next two years affects it;
  * - a trigger may be retried for longer than the interval between two triggers.
@@ -51,6 +53,11 @@ export function lintPlan(input: LintInput): Warning[] {
     if (schedule.kind === "cron")
       warnings.push(...lintCron(schedule.fields, `schedules[${index}].cron.expression`));
     const { bounds = {} } = plan;
+    const zone =
+      schedule.kind === "calendarEdge"
+        ? null
+        : lintZone(zoneOf(schedule).name, `schedules[${index}].timeZone`);
+    if (zone !== null) warnings.push(zone);
     const field = schedule.kind === "calendarEdge" ? "calendarEdge.calendar" : "timeZone";
     warnings.push(...lintOffsets(schedule, `schedules[${index}].${field}`, { afterMs, bounds }));
   }

@@ -6,7 +6,9 @@ export type WarningCode =
   | "MONTH_END_GAP"
   | "TOP_OF_HOUR"
   | "OFFSET_CHANGE"
-  | "RETRY_LONGER_THAN_INTERVAL";
+  | "RETRY_LONGER_THAN_INTERVAL"
+  | "TIME_ZONE_FIXED_OFFSET"
+  | "TIME_ZONE_RENAMED";
 
 /**
  * A valid specification that may not do what its author intends. `field` is a path in the job, `message` a text for

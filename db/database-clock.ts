@@ -9,6 +9,8 @@ import type { Queryable } from "./pool.ts";
 export interface DatabaseClock extends Clock {
   /** Stops reading PostgreSQL's clock. To be called before the pool is closed. */
   stop(): Promise<void>;
+  /** Returns how long ago it was read last, in milliseconds. */
+  sinceSuccessMs(): number;
 }
 
 /** What following the clock takes. */
@@ -57,7 +59,7 @@ export async function startDatabaseClock(parts: DatabaseClockParts): Promise<Dat
       logger.warn({ err: error, failures }, "cannot read PostgreSQL's clock; going on without it"),
     onRecovery: (failures) => logger.info({ failures }, "reading PostgreSQL's clock again"),
   });
-  return { now: follower.now, stop: loop.stop };
+  return { now: follower.now, stop: loop.stop, sinceSuccessMs: loop.sinceSuccessMs };
 }
 
 async function readClock(database: Queryable): Promise<ClockSample> {

@@ -1,4 +1,5 @@
-import { resolve } from "node:path";
+import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { describe, expect, test } from "vitest";
 import { readConfig } from "./config.ts";
 
@@ -38,6 +39,24 @@ describe("the configuration of npm start", () => {
       dispatcher: {},
       plugins: {},
     });
+  });
+
+  test("reads exactly the variables in the table of the README, and leaves those of customers alone", () => {
+    const readme = readFileSync(join(import.meta.dirname, "README.md"), "utf8");
+    const rows = readme.match(/^\| `[A-Z_`, ]+` \|/gm) ?? [];
+    const listed = rows.flatMap((row) => row.match(/[A-Z_]+/g) ?? []);
+    let known: string[] = [];
+    try {
+      readConfig({ EASYCRON_TYPO: "1" });
+    } catch (error) {
+      known = /npm start reads (.*)\.$/.exec(String(error))?.[1]?.split(", ") ?? [];
+    }
+    expect(known.length).toBeGreaterThan(5);
+    expect(listed.sort()).toEqual(known.sort());
+    const [, customers = ""] = readme.split("programs of your own read:");
+    const names = customers.split("\n\n")[0]?.match(/EASYCRON_[A-Z_]+/g) ?? [];
+    expect(names).toHaveLength(3);
+    expect(() => readConfig(Object.fromEntries(names.map((name) => [name, "x"])))).not.toThrow();
   });
 
   test.each([

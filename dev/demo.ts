@@ -96,20 +96,23 @@ export async function pauseDemoJob(client: EasyCron): Promise<void> {
   }
 }
 
-/** Returns lines of text that show how to create a job with curl, ready to paste into a shell. */
-export function describeFirstCall(url: string, manifestPath: string): string[] {
+/**
+ * Returns lines of text that show how to create a job with curl, ready to paste into a shell. The job calls the demo
+ * receiver, which prints its triggers.
+ */
+export function describeFirstCall(url: string, manifestPath: string, receiverUrl: string): string[] {
   const read = `process.stdout.write(require(${JSON.stringify(manifestPath)}).apiKey)`;
   return [
     "",
-    "Create a job of your own (a POST to the URL every minute):",
+    "Create a job of your own, whose triggers are printed here (README.md shows a receiver of your own):",
     "",
     `  KEY=$(node -e ${quote(read)})`,
     `  curl -s ${url}/easycron.v1.JobService/CreateJob \\`,
     `    -H "authorization: Bearer $KEY" -H 'content-type: application/json' -d '{`,
     `      "job": {`,
     `        "name": "my-first-job",`,
-    `        "schedules": [{ "cron": { "expression": "* * * * *" } }],`,
-    `        "target": { "webhook": { "url": "http://127.0.0.1:9000/" } }`,
+    `        "schedules": [{ "rate": { "every": "10s" } }],`,
+    `        "target": { "webhook": { "url": "${receiverUrl}" } }`,
     `      } }'`,
     "",
   ];

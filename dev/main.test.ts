@@ -132,7 +132,7 @@ describe("npm start", { timeout: 60_000 }, () => {
     const postgres = await startPostgres();
     try {
       const { child, ended, sees } = start({ DATABASE_URL: postgres.url });
-      await sees(/^ready /m);
+      await sees(/^ready [\s\S]*^keys in .+, logs in /m);
       expect(Object.keys(readManifest().pids).sort()).toEqual([
         "dispatcher",
         "gateway",

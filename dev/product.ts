@@ -14,7 +14,7 @@ import { openLogFile } from "./log-file.ts";
 import { type Manifest, removeManifest, writeManifest } from "./manifest.ts";
 import { findFreePorts, whyTaken } from "./ports.ts";
 import { ensureDatabase, type Postgres, startPostgres } from "./postgres.ts";
-import { startReceiver } from "./receiver.ts";
+import { type Receiver, startReceiver } from "./receiver.ts";
 import { StartError } from "./start-error.ts";
 
 /** Options of `startProduct`. */
@@ -99,7 +99,10 @@ async function start(options: ProductOptions, closers: Closers): Promise<Omit<Pr
 
   const demo = await orAbort(ensureProject(fleet.url, keys.operatorKey, keys.demo), signal);
   remember({ demo });
-  if (config.demo === "on") await orAbort(openDemo(fleet.url, demo, keys, remember, print, closers), signal);
+  const receiver =
+    config.demo === "on"
+      ? await orAbort(openDemo(fleet.url, demo, keys, remember, print, closers), signal)
+      : undefined;
 
   const manifest = (): Manifest => ({ url: fleet.url, ...demo, pids: pidsOf(fleet, postgres) });
   closers.push(() => {
@@ -109,7 +112,10 @@ async function start(options: ProductOptions, closers: Closers): Promise<Omit<Pr
   publish = () => writeManifest(paths.manifest, manifest());
   publish();
   print(`ready ${fleet.url}`);
-  if (config.demo === "on") for (const line of describeFirstCall(fleet.url, paths.manifest)) print(line);
+  print(describeFolders(config, paths));
+  if (receiver !== undefined) {
+    for (const line of describeFirstCall(fleet.url, paths.manifest, receiver.url)) print(line);
+  }
   return { manifest, operatorKey: keys.operatorKey, databaseUrl, fleet, postgres };
 }
 
@@ -130,6 +136,11 @@ function pathsIn(dataDir: string): Paths {
     log: join(dataDir, "log"),
     postgres: join(dataDir, "postgres"),
   };
+}
+
+function describeFolders({ dataDir, databaseUrl }: Config, { log }: Paths): string {
+  const data = databaseUrl === undefined ? "data" : "keys";
+  return `${data} in ${dataDir}, logs in ${log}; Ctrl-C stops everything and keeps the data`;
 }
 
 async function checkPort(port: number): Promise<void> {
@@ -214,7 +225,7 @@ async function openDemo(
   remember: (change: Partial<Keys>) => void,
   print: (line: string) => void,
   closers: Closers,
-): Promise<void> {
+): Promise<Receiver> {
   const [receiverPort = 0] = await findFreePorts(1, keys.receiverPort);
   const receiver = await startReceiver({
     port: receiverPort,
@@ -227,6 +238,7 @@ async function openDemo(
   const client = new EasyCron({ url, apiKey: demo.apiKey });
   closers.push(() => pauseDemoJob(client));
   await ensureDemoJob(client, receiver.url);
+  return receiver;
 }
 
 function pidsOf(fleet: Fleet, postgres: Postgres | undefined): Manifest["pids"] {

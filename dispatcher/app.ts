@@ -5,7 +5,7 @@ import type { Clock } from "../mesh/clock.ts";
 import { createGrpcServer, type GrpcServer } from "../mesh/grpc-server.ts";
 import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger, type Logger } from "../mesh/logger.ts";
-import { startWatchdog } from "../mesh/watchdog.ts";
+import { startWatchdog, type Watched } from "../mesh/watchdog.ts";
 import { readConfig } from "./config.ts";
 import { createDeliveryClients, type DeliveryClients } from "./delivery/clients.ts";
 import { createSpecCache } from "./delivery/spec-cache.ts";
@@ -19,6 +19,7 @@ import { type Loops, startLoops } from "./loops.ts";
 import { attemptsFor, readLimits } from "./open-files.ts";
 import { createPipeline, type Pipeline } from "./pipeline.ts";
 import { createPools, type Pools } from "./pools.ts";
+import { createLeftOut } from "./recovery/left-out.ts";
 import { type RecoveryParts, releaseAll } from "./recovery/recovery.ts";
 import { createSetAside } from "./set-aside/set-aside.ts";
 import { createMasterKey } from "./signing-keys/sealed-secret.ts";
@@ -33,6 +34,7 @@ const CALLS_GRACE_MS = 1_000;
 /** Time for everything else than waiting for attempts in flight. */
 const CLOSE_EXTRA_MS = 8_000;
 const WAKES_GRACE_MS = 500;
+const CLOCK_LIMIT_MS = 10_000;
 
 /** What tests replace. */
 export interface Overrides {
@@ -82,7 +84,9 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const pipeline = createPipeline({ ...shared, ...databases, attempt, limits });
   const health = { isClosing: false, isStalled: false };
   const mayTake = () => !health.isClosing;
-  const recovery = { ...shared, database: pools.upkeep, hold: pipeline.hold, mayTake, onEnded: waker.ended };
+  const leftOut = createLeftOut({ clock, setAside });
+  const taking = { hold: pipeline.hold, mayTake, leftOut, onEnded: waker.ended };
+  const recovery = { ...shared, ...taking, database: pools.upkeep };
   const server = createGrpcServer({ logger });
   const showHealth = () => server.setServing(lease.isValid() && !health.isStalled && !health.isClosing);
   const renewLease = async () => {
@@ -95,7 +99,14 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
     health.isStalled = !isHealthy;
     showHealth();
   };
-  const watchdog = startWatchdog({ watched: loops.watched, logger, onHealth });
+  const clockReading: Watched = {
+    name: "PostgreSQL's clock",
+    sinceSuccessMs: databaseClock.sinceSuccessMs,
+    limitMs: CLOCK_LIMIT_MS,
+    isVital: false,
+    waitsFor: pools.clock.oldestUnanswered,
+  };
+  const watchdog = startWatchdog({ watched: [clockReading, ...loops.watched], logger, onHealth });
   const serving = { ...recovery, database: pools.accept, apiDatabase: pools.api, masterKey, logger };
   server.add(DispatcherService, createDispatcherService(serving));
   const port = await server.listen(config.listen);

@@ -121,6 +121,53 @@ test("a partition that another process has made since it was looked for is left 
   expect(outcome).toEqual([{ outcome: "EXISTS" }]);
 });
 
+test("a month whose rows are in the default partition is reported once, and does not keep a dispatcher from starting", async () => {
+  const own = await createGround();
+  const ownDatabase = createPool({ connectionString: own.databaseUrl, max: 1, applicationName: "test" });
+  const { projectId } = await own.addProject();
+  const job = await own.addJob(projectId, `${receiver.url}/default`);
+  const first = await own.start();
+  await first.accept([eventOf(job, Date.now() + 3_600_000)]);
+  await first.stop();
+  // As if the month had begun without its partition.
+  const [{ name } = { name: "" }] = await own.sql(
+    "select 'triggers_' || to_char(max(fire_time) at time zone 'UTC', 'YYYY_MM') as name from dispatcher.triggers",
+  );
+  await own.sql(`alter table dispatcher.triggers detach partition dispatcher.${name}`);
+  await own.sql(`alter table dispatcher.${name} rename to kept`);
+  await own.sql("alter table dispatcher.kept drop column rare_end");
+  await own.sql("insert into dispatcher.triggers select * from dispatcher.kept");
+  const told: string[] = [];
+  const events = createEvents();
+  events.on("partitionInDefault", ({ partition }) => told.push(partition));
+  let nowMs = Date.now();
+  let calls = 0;
+  const counting = {
+    ...ownDatabase,
+    transaction: <T>(work: Parameters<typeof ownDatabase.transaction<T>>[0]) => {
+      calls += 1;
+      return ownDatabase.transaction(work);
+    },
+  };
+  const maker = createPartitions({ database: counting, clock: { now: () => nowMs }, events });
+  await maker.makeFirst();
+  expect(calls).toBe(1);
+  expect(await maker.make()).toEqual({ more: false });
+  expect(told).toEqual([name]);
+  nowMs += 3_600_000;
+  await maker.make();
+  expect(told).toEqual([name, name]);
+  // What docs/operations.md says.
+  await own.sql(`with out as (delete from dispatcher.triggers_default returning *) select count(*) from out`);
+  await maker.make();
+  await own.sql("insert into dispatcher.triggers select * from dispatcher.kept");
+  const rows = await own.sql("select tableoid::regclass::text as part from dispatcher.triggers");
+  expect(rows).toEqual([{ part: `dispatcher.${name}` }]);
+  expect(told).toHaveLength(2);
+  await ownDatabase.close();
+  await own.end();
+});
+
 test("two dispatchers that start at once on a fresh database both find the partitions of this month", async () => {
   const own = await createGround();
   const [first, second] = await Promise.all([own.start(), own.start()]);

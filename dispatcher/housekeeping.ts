@@ -13,6 +13,8 @@ const MONTHS = 5;
 const MAKE_LIMIT_MS = 2_000;
 const MIN_PAUSE_MS = 10_000;
 const MAX_PAUSE_MS = 600_000;
+/** A partition that is not made because its rows are in the default partition is reported at most this often. */
+const IN_DEFAULT_EVERY_MS = 1_800_000;
 const START_TRIES = 20;
 const START_PAUSE_MS = 100;
 
@@ -31,7 +33,8 @@ export interface Partitions {
   /**
    * Makes the missing partitions of last month, this month and the next three months. Rows of other months go to the
    * default partitions. Returns when to call it again: soon if one could not be made, because a long reader such as
-   * pg_dump was in the way. Throws SERVICE_UNAVAILABLE.
+   * pg_dump was in the way. A month whose rows are already in a default partition gets none; this is reported. Throws
+   * SERVICE_UNAVAILABLE.
    */
   make(): Promise<Wanted>;
   /** Makes them at the start of the process. If one that is needed now is in the making elsewhere, tries a few times. */
@@ -44,6 +47,8 @@ interface PartitionState {
   failures: number;
   /** When the first of them was. */
   failingSinceMs: number;
+  /** By partition that is not made because the default partition has rows of its month: when that was reported last. */
+  readonly inDefault: Map<string, number>;
 }
 
 interface Missing {
@@ -54,13 +59,13 @@ interface Missing {
 
 /** Makes the state of `Partitions`; asks nothing of the database yet. */
 export function createPartitions(parts: PartitionParts): Partitions {
-  const state: PartitionState = { parts, failures: 0, failingSinceMs: 0 };
+  const state: PartitionState = { parts, failures: 0, failingSinceMs: 0, inDefault: new Map() };
   return {
     make: () => makeMissing(state),
     makeFirst: async () => {
       for (let tries = 1; tries <= START_TRIES; tries++) {
         await makeMissing(state);
-        const missing = await listMissing(state);
+        const missing = (await listMissing(state)).filter(({ name }) => !state.inDefault.has(name));
         const nowMs = parts.clock.now();
         if (!missing.some(({ month_start }) => month_start <= nowMs + MONTH_MS)) return;
         await pause(START_PAUSE_MS);
@@ -84,20 +89,30 @@ async function makeMissing(state: PartitionState): Promise<Wanted> {
 }
 
 async function tryToMake(
-  { parts }: PartitionState,
+  state: PartitionState,
   { of_table, month_start, name }: Missing,
 ): Promise<{ readonly error: unknown } | undefined> {
+  const { parts } = state;
   try {
     const [row] = await parts.database.transaction(async (tx) => {
       await tx.query(partitionLimit, [String(MAKE_LIMIT_MS)]);
       return tx.query(partitionMake, [of_table, toSqlTime(month_start)]);
     });
     if (row?.outcome === "MADE") parts.events.emit("partitionMade", { partition: name });
+    if (row?.outcome === "IN_DEFAULT") reportInDefault(state, name);
+    else state.inDefault.delete(name);
     return row?.outcome === "BUSY" ? { error: undefined } : undefined;
   } catch (error) {
     if (isLockTimeout(error) || isStatementTimeout(error)) return { error };
     throw error;
   }
+}
+
+function reportInDefault({ parts, inDefault }: PartitionState, partition: string): void {
+  const nowMs = parts.clock.now();
+  if (nowMs < (inDefault.get(partition) ?? Number.NEGATIVE_INFINITY) + IN_DEFAULT_EVERY_MS) return;
+  inDefault.set(partition, nowMs);
+  parts.events.emit("partitionInDefault", { partition });
 }
 
 function failed(state: PartitionState, { name, month_start }: Missing, error: unknown): Wanted {

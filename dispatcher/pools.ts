@@ -27,7 +27,7 @@ export interface Pools {
   close(): Promise<void>;
 }
 
-// A scheduler gives up a batch after 5 s, and then decides again.
+// A scheduler gives up a batch after 1.5 s. Each batch has a deadline before that, which the statement checks.
 const ACCEPT = { connectionMs: 1_000, statementMs: 3_500, lockMs: 2_000, answerMs: 4_000 };
 const CLAIMS = { connectionMs: 2_000, statementMs: 4_000, lockMs: 1_000, answerMs: 5_000 };
 const RESULTS = { connectionMs: 2_000, statementMs: 5_000, lockMs: 5_000, answerMs: 6_000 };

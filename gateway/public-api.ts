@@ -1,4 +1,4 @@
-import type { DescService } from "@bufbuild/protobuf";
+import type { DescService, Message } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import { ApiKeyService } from "../gen/easycron/v1/api_key_service_pb.ts";
 import { CalendarService } from "../gen/easycron/v1/calendar_service_pb.ts";
@@ -12,26 +12,29 @@ import { SystemService } from "../gen/easycron/v1/system_service_pb.ts";
 import { TriggerService } from "../gen/easycron/v1/trigger_service_pb.ts";
 import { Health } from "../gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "../gen/grpc/reflection/v1/reflection_pb.ts";
-import { failure } from "../mesh/errors.ts";
+import { type EasyCronError, failure } from "../mesh/errors.ts";
 import type { HealthState } from "../mesh/grpc-health.ts";
 import { toLoggedError } from "../mesh/logged-error.ts";
 import type { Logger } from "../mesh/logger.ts";
 import { type AuthenticateParts, authenticate } from "./access/authenticate.ts";
-import { callerKey, identifiedMsKey } from "./access/caller.ts";
+import { callerKey, identifiedMsKey, type ProjectCaller, projectOf } from "./access/caller.ts";
 import { createKeyUses } from "./access/key-uses.ts";
 import { detailTypes, toConnectError } from "./edge/connect-error.ts";
 import type { NodeListener } from "./edge/drain-unread.ts";
 import { nameErrorsOf } from "./edge/name-error.ts";
-import { rememberingDecoder } from "./edge/request-text.ts";
+import { rawJsonEncoder } from "./edge/raw-json.ts";
+import { checkingDecoder } from "./edge/request-text.ts";
 import { createRpcListener } from "./edge/rpc-listener.ts";
 import { createAccessInterceptor } from "./interceptors/access.ts";
 import { createErrorsInterceptor } from "./interceptors/errors.ts";
+import { payloadInterceptor } from "./interceptors/payloads.ts";
 import { traceInterceptor } from "./interceptors/trace.ts";
-import { createValidateInterceptor } from "./interceptors/validate.ts";
+import { createValidateInterceptor, type OwnRules } from "./interceptors/validate.ts";
 import { type ApiKeyServiceParts, createApiKeyService } from "./services/api-key-service.ts";
 import { createCalendarService } from "./services/calendar-service.ts";
 import { createHealthService } from "./services/health-service.ts";
-import { createJobService, type JobServiceParts } from "./services/job-service.ts";
+import { createInnerRules } from "./services/inner-rules.ts";
+import { createJobRules, createJobService, type JobServiceParts } from "./services/job-service.ts";
 import { createLedgerService } from "./services/ledger-service.ts";
 import { createOperationService } from "./services/operation-service.ts";
 import { createProjectService, type OwnParts } from "./services/project-service.ts";
@@ -63,8 +66,9 @@ const JSON_OPTIONS = {
   // Answers include empty lists and zeros, so that a script need not know which fields are left out.
   alwaysEmitImplicit: true,
   registry: detailTypes,
-  // Connect's serialization uses this option, although the type of its options does not have it.
-  textDecoder: rememberingDecoder,
+  // Connect's serialization uses these options, although the type of its options does not have them.
+  textDecoder: checkingDecoder,
+  textEncoder: rawJsonEncoder,
 };
 
 /** Creates the listener that serves every public method over gRPC, gRPC-Web and Connect. */
@@ -97,7 +101,8 @@ export function createPublicApi(parts: PublicApiParts): NodeListener {
       createErrorsInterceptor(logger),
       traceInterceptor,
       createAccessInterceptor(access),
-      createValidateInterceptor(),
+      createValidateInterceptor(createOwnRules(parts), createInnerRules(scheduler)),
+      payloadInterceptor,
     ],
     readMaxBytes: MAX_REQUEST_BYTES,
     maxTimeoutMs: MAX_DEADLINE_MS,
@@ -105,6 +110,19 @@ export function createPublicApi(parts: PublicApiParts): NodeListener {
     jsonOptions: JSON_OPTIONS,
     logger,
   });
+}
+
+/** Creates the checks of the methods that have more rules than their protos. */
+function createOwnRules({ allow }: PublicApiParts): OwnRules {
+  // The method decides the type of its request.
+  const ofJobs = createJobRules(allow) as unknown as Record<
+    string,
+    (request: Message, caller: ProjectCaller) => EasyCronError[]
+  >;
+  return ({ parent, localName }, request, values) => {
+    const check = parent.typeName === JobService.typeName ? ofJobs[localName] : undefined;
+    return check === undefined ? [] : check(request, projectOf({ values }));
+  };
 }
 
 /**

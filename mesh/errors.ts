@@ -37,6 +37,11 @@ export const REASONS: Readonly<Record<ReasonName, ReasonRow>> = {
     code: Code.PERMISSION_DENIED,
     sentence: "A project's API key may not call {method}; use the operator's key.",
   },
+  PROJECT_KEY_REQUIRED: {
+    code: Code.PERMISSION_DENIED,
+    sentence:
+      "The operator's key may not call {method}; use the API key of a project, which CreateApiKey makes.",
+  },
   REQUEST_MALFORMED: { code: Code.INVALID_ARGUMENT, sentence: "The request could not be decoded: {problem}" },
   FIELD_INVALID: { code: Code.INVALID_ARGUMENT, sentence: "{field}: {problem}" },
   SCHEDULE_INVALID: { code: Code.INVALID_ARGUMENT, sentence: "{field}: {problem}" },

@@ -42,9 +42,24 @@ describe("a status", () => {
       description: "😀\u0000".repeat(10_000),
     }));
     const sent = toStatus(failure("FIELD_INVALID", { field: "f".repeat(10_000) }, { violations }));
-    expect(encodeStatusDetails(sent).byteLength).toBeLessThan(12_000);
+    expect(encodeStatusDetails(sent).byteLength).toBeLessThan(8_000);
     const badRequest = sent.details[1] && anyUnpack(sent.details[1], BadRequestSchema);
-    expect(badRequest?.fieldViolations).toHaveLength(16);
+    const told = badRequest?.fieldViolations ?? [];
+    expect(told.at(-1)?.description).toBe(
+      `This and ${1_000 - told.length} more are wrong too, and told when the others are right.`,
+    );
+  });
+
+  test("tells some 40 violations, and says when it does not tell the last", () => {
+    const violations = Array.from({ length: 40 }, (_, index) => ({
+      field: `requests[${index}].job.target.webhook.url`,
+      description: "It is required; accepted: an object with one of webhook, redis, kafka.",
+    }));
+    expect(sendAndReceive(failure("FIELD_INVALID", {}, { violations })).violations).toEqual(violations);
+    const long = { field: "b", description: "x".repeat(256) };
+    const found = sendAndReceive(failure("FIELD_INVALID", {}, { violations: Array(22).fill(long) }));
+    expect(found.violations).toHaveLength(22);
+    expect(found.violations.at(-1)?.description).toBe("It is wrong too, and told when the others are right.");
   });
 
   test("carries the domain", () => {

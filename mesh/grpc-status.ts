@@ -19,8 +19,9 @@ export interface GrpcStatus {
 /** The domain of every google.rpc.ErrorInfo that this product sends. */
 export const ERROR_DOMAIN = "easycron";
 
-// Together these are at most some 6 KiB. gRPC's C core refuses more than 16 KiB of trailers, base64 included.
-const MAX_VIOLATIONS = 16;
+// The violations of a status have at most 5.5 KiB, which is 7.4 KiB in base64. gRPC's C core may refuse more than 8 KiB
+// of trailers. Usually some 40 violations fit.
+const MAX_VIOLATION_BYTES = 5_632;
 const MAX_FIELD_LENGTH = 128;
 const MAX_DESCRIPTION_LENGTH = 256;
 
@@ -29,10 +30,7 @@ export function toStatus(known: EasyCronError): GrpcStatus {
   const info = { reason: known.reason, domain: ERROR_DOMAIN, metadata: { ...known.metadata } };
   const details = [anyPack(ErrorInfoSchema, create(ErrorInfoSchema, info))];
   if (known.violations.length > 0) {
-    const fieldViolations = known.violations.slice(0, MAX_VIOLATIONS).map(({ field, description }) => ({
-      field: printable(field, MAX_FIELD_LENGTH),
-      description: printable(description, MAX_DESCRIPTION_LENGTH),
-    }));
+    const fieldViolations = fitting(known.violations);
     details.push(anyPack(BadRequestSchema, create(BadRequestSchema, { fieldViolations })));
   }
   if (known.retryAfterMs !== undefined) {
@@ -40,6 +38,30 @@ export function toStatus(known: EasyCronError): GrpcStatus {
     details.push(anyPack(RetryInfoSchema, create(RetryInfoSchema, { retryDelay })));
   }
   return { code: known.code, message: known.message, details };
+}
+
+/** Returns the first violations, as many as fit. If not all do, the last one says how many are left out. */
+function fitting(violations: readonly FieldViolation[]): FieldViolation[] {
+  const fitting: FieldViolation[] = [];
+  let bytes = 0;
+  for (const [index, { field, description }] of violations.entries()) {
+    const shown = {
+      field: printable(field, MAX_FIELD_LENGTH),
+      description: printable(description, MAX_DESCRIPTION_LENGTH),
+    };
+    bytes += Buffer.byteLength(shown.field) + Buffer.byteLength(shown.description);
+    if (bytes > MAX_VIOLATION_BYTES) {
+      const more = violations.length - index - 1;
+      const others = more === 0 ? "It is" : `This and ${more} more are`;
+      fitting.push({
+        field: shown.field,
+        description: `${others} wrong too, and told when the others are right.`,
+      });
+      return fitting;
+    }
+    fitting.push(shown);
+  }
+  return fitting;
 }
 
 /** Encodes a status as the bytes of the trailer `grpc-status-details-bin`. */

@@ -3,13 +3,15 @@ import { createDatabase, type TestDatabase } from "../test/support/database.ts";
 import { build } from "./app.ts";
 
 const auditing = vi.hoisted(() => ({ parts: [] as { tickingSince(): number }[], stopped: 0 }));
-vi.mock("./audit/audit-round.ts", () => ({
+vi.mock("./audit/audit-round.ts", async (original) => ({
+  ...(await original<typeof import("./audit/audit-round.ts")>()),
   startAuditing: (parts: { tickingSince(): number }) => {
     auditing.parts.push(parts);
     return {
       stop: async () => {
         auditing.stopped += 1;
       },
+      sinceSuccessMs: () => 0,
     };
   },
 }));

@@ -9,7 +9,7 @@ import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger, type Logger } from "../mesh/logger.ts";
 import { type Loop, startLoop } from "../mesh/loop.ts";
 import { startWatchdog, type Watched } from "../mesh/watchdog.ts";
-import { startAuditing } from "./audit/audit-round.ts";
+import { AUDIT_EVERY_MS, startAuditing } from "./audit/audit-round.ts";
 import { BACKFILLS_EVERY_MS, startBackfills } from "./backfill/run.ts";
 import { DELETE_FINISHED_EVERY_MS, startDeletingFinished } from "./changes/delete-finished.ts";
 import { readConfig } from "./config.ts";
@@ -20,7 +20,7 @@ import type { Parts } from "./parts.ts";
 import { createPools } from "./pools.ts";
 import { createSchedulerService } from "./scheduler-service.ts";
 import { SETTLING_EVERY_MS, startSettling } from "./settling/calendars-settle.ts";
-import { beginZoneData, watchZoneData } from "./settling/zone-data-watch.ts";
+import { beginZoneData, watchZoneData, ZONE_DATA_EVERY_MS } from "./settling/zone-data-watch.ts";
 import { createDispatchers } from "./turns/dispatchers.ts";
 import { createHandOver, handOverTimeoutMs } from "./turns/hand-over.ts";
 import { createTick, type TickParts } from "./turns/tick.ts";
@@ -30,8 +30,11 @@ const CACHED_SCHEDULES = 50_000;
 const CLOSE_GRACE_MS = 5_000;
 const CLOSE_LIMIT_MS = 20_000;
 const TICK_LIMIT_MS = 5_000;
+const CLOCK_LIMIT_MS = 10_000;
 /** A loop in the background may take this long in addition to three times its pause. */
 const SLOWEST_MS = 60_000;
+/** A round of audits compares up to 25 million fire times. */
+const SLOWEST_AUDITS_MS = 1_800_000;
 
 /** Starts a scheduler: it serves calls, ticks, and does its background work until it is closed. */
 export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
@@ -58,6 +61,13 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const { loop, tickingSince } = startTicking({ ...shared, database: pools.tick }, tickMs, logger);
   const parts = { ...shared, dispatcher, tickingSince, wake: loop.wake };
   const background = startBackground({ ...parts, database: pools.background }, logger);
+  const clockReading: Watched = {
+    name: "PostgreSQL's clock",
+    sinceSuccessMs: clock.sinceSuccessMs,
+    limitMs: CLOCK_LIMIT_MS,
+    isVital: false,
+    waitsFor: pools.clock.oldestUnanswered,
+  };
   const server = createGrpcServer({ logger });
   const tick: Watched = {
     name: "tick",
@@ -66,7 +76,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
     isVital: true,
     waitsFor: pools.tick.oldestUnanswered,
   };
-  const watched = [tick, ...background.watched];
+  const watched = [tick, clockReading, ...background.watched];
   const watchdog = startWatchdog({ watched, logger, onHealth: server.setServing });
   server.add(SchedulerService, createSchedulerService(parts, pools.api));
   const port = await server.listen(config.listen);
@@ -133,8 +143,13 @@ function startBackground(parts: Parts & { readonly database: Pool }, logger: Log
   const backfills = startBackfills(parts, logger);
   const zones = watchZoneData(parts, logger);
   const deleting = startDeletingFinished(parts, logger);
-  const watch = (name: string, { sinceSuccessMs }: Loop, everyMs: number): Watched => {
-    const limitMs = 3 * everyMs + SLOWEST_MS;
+  const watch = (
+    name: string,
+    { sinceSuccessMs }: Pick<Loop, "sinceSuccessMs">,
+    everyMs: number,
+    slowestMs = SLOWEST_MS,
+  ): Watched => {
+    const limitMs = 3 * everyMs + slowestMs;
     return { name, sinceSuccessMs, limitMs, isVital: false, waitsFor: database.oldestUnanswered };
   };
   return {
@@ -146,7 +161,6 @@ function startBackground(parts: Parts & { readonly database: Pool }, logger: Log
         zones.stop(),
         settling.stop(),
         deleting.stop(),
-        settling.stop(),
       ]);
     },
     watched: [
@@ -154,6 +168,8 @@ function startBackground(parts: Parts & { readonly database: Pool }, logger: Log
       watch("deleting finished jobs", deleting, DELETE_FINISHED_EVERY_MS),
       watch("settling calendars", settling, SETTLING_EVERY_MS),
       watch("backfills", backfills, BACKFILLS_EVERY_MS),
+      watch("zone data", zones, ZONE_DATA_EVERY_MS),
+      watch("audits", auditing, AUDIT_EVERY_MS, SLOWEST_AUDITS_MS),
     ],
   };
 }

@@ -138,6 +138,7 @@ describe("what is wrong is refused by name before anything is sent", () => {
     ["null", "job.endTime", { endTime: null }],
     ["a label that is no text", 'job.labels["team"]', { labels: { team: 7 } }],
     ["a Date in the payload", "job.payload.when", { payload: { when: new Date(0) } }],
+    ["a rounded number in the payload", "job.payload.id", { payload: { id: 2 ** 60 } }],
     ["a BigInt in the payload", "job.payload[0]", { payload: [1n] }],
     ["a promise for an object", "job.target", { target: Promise.resolve({}) }],
   ])("%s", async (_name, field, fields) => {

@@ -208,7 +208,12 @@ function toJson(value: unknown, path: string, violations: FieldViolation[], dept
     return null;
   }
   if (value === null || typeof value === "string" || typeof value === "boolean") return value;
-  if (typeof value === "number" && Number.isFinite(value)) return value;
+  if (typeof value === "number" && Number.isFinite(value)) {
+    if (!Number.isInteger(value) || Number.isSafeInteger(value)) return value;
+    // JavaScript may have rounded it already.
+    violations.push(wrong(path, value, "a whole number of at most 2^53, or be sent in payloadJson"));
+    return null;
+  }
   if (Array.isArray(value)) {
     return value.map((item, index) => toJson(item, `${path}[${index}]`, violations, depth + 1));
   }

@@ -56,5 +56,7 @@ export {
   TriggerKind,
   TriggerState,
 } from "./gen/easycron/v1/trigger_pb.ts";
+export { toDate } from "./instant.ts";
 export { toPayload } from "./payload.ts";
 export type { RawClient } from "./raw-client.ts";
+export { toTimestamp } from "./timestamp.ts";

@@ -19,3 +19,7 @@ test("the id of a manual run depends on its request id", () => {
 test("an invalid time throws a RangeError", () => {
   expect(() => triggerId({ jobUid, nominalTime: "today" })).toThrow(RangeError);
 });
+
+test("a time that does not exist throws a RangeError", () => {
+  expect(() => triggerId({ jobUid, nominalTime: "2027-02-29T09:00:00.000Z" })).toThrow(RangeError);
+});

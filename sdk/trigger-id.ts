@@ -1,3 +1,4 @@
+import { toDate } from "./instant.ts";
 import { sha256 } from "./sha256.ts";
 
 const CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz";
@@ -14,10 +15,10 @@ export interface TriggerIdParts {
 
 /**
  * Computes the id of a trigger: `trg_` and 26 characters. The id depends on these values only, so anyone can compute
- * the id that a fire time has, or will have. Throws a RangeError for an invalid time.
+ * the id that a fire time has, or will have. Throws a RangeError for an invalid time, and for one that does not exist.
  */
 export function triggerId({ jobUid, nominalTime, requestId }: TriggerIdParts): string {
-  const fireTime = new Date(nominalTime).toISOString();
+  const fireTime = toDate(nominalTime).toISOString();
   const manual = requestId === undefined ? "" : `\nmanual\n${requestId}`;
   const digest = sha256(`easycron.trigger.v1\n${jobUid}\n${fireTime}${manual}`);
   return `trg_${toBase32(digest.subarray(0, 16))}`;

@@ -103,6 +103,17 @@ describe("acceptance", () => {
     await recorded;
   });
 
+  test("refuses no event because of what would fail for every one, such as a missing grant", async () => {
+    const job = await ground.addJob(projectId, `${receiver.url}/no-grant`);
+    const events = Array.from({ length: 10 }, (_, index) => eventOf(job, Date.now() + 3_600_000 + index));
+    await ground.sql("revoke insert on dispatcher.triggers from easycron_dispatcher");
+    const answer = await one
+      .accept(events)
+      .finally(() => ground.sql("grant insert on dispatcher.triggers to easycron_dispatcher"));
+    expect(answer).toMatchObject({ recorded: 0, refused: [], errorCode: 13 });
+    expect(await one.accept(events)).toMatchObject({ recorded: 10, errorCode: 0 });
+  });
+
   test("answers a batch of too many events with an error, and continues the stream", async () => {
     const job = await ground.addJob(projectId, `${receiver.url}/many`);
     const at = Date.now() + 3_600_000;
@@ -215,6 +226,38 @@ describe("a trigger that is accepted", () => {
     expect(await one.accept([event])).toMatchObject({ recorded: 0, errorCode: 0 });
     await recorded;
     expect(receiver.requests.filter(({ id }) => id === event.triggerId)).toHaveLength(1);
+  });
+
+  test("holds what an earlier call recorded, if the row of another trigger of the batch cannot be read", async () => {
+    const job = await ground.addJob(projectId, `${receiver.url}/unreadable`);
+    const at = Date.now() + 500;
+    const batch = Array.from({ length: 5 }, (_, index) => eventOf(job, at + index));
+    const others = batch.toSpliced(2, 1);
+    const [instance] = await ground.sql("select id from dispatcher.instances order by start_time limit 1");
+    await ground.sql(
+      `insert into dispatcher.triggers (id, fire_time, effective_time, due_time, project_id, job_uid, job_name,
+         revision, kind, state, seq, owner, create_time)
+       select id, at, at, at, $3, $4, $5, case when id = $6 then 77 else 1 end, 'SCHEDULED', 'PENDING', 1, $7, now()
+         from unnest($1::text[], $2::timestamptz[]) as given (id, at)`,
+      [
+        batch.map(({ triggerId }) => triggerId),
+        batch.map(({ nominalTimeMs }) => new Date(Number(nominalTimeMs))),
+        projectId,
+        job.uid,
+        job.name,
+        batch[2]?.triggerId,
+        instance.id,
+      ],
+    );
+    // The row with revision 77 throws when it is read.
+    await ground.sql(`create policy guard on dispatcher.triggers to easycron_dispatcher
+      using (1 / (77 - revision) is not null)`);
+    await ground.sql("alter table dispatcher.triggers enable row level security");
+    const recorded = untilRecorded(one.events, others);
+    const answer = await one.accept(batch);
+    await recorded;
+    await ground.sql("alter table dispatcher.triggers disable row level security");
+    expect(answer).toMatchObject({ recorded: 0, refused: [], errorCode: 0 });
   });
 
   test("replaces the copy in memory when a change of the job has recorded the trigger again under the same id", async () => {

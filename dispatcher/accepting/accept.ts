@@ -1,4 +1,5 @@
 import { toPlainArray, toTimeArray } from "../../db/array.ts";
+import { isItemFault } from "../../db/item-fault.ts";
 import type { Database } from "../../db/pool.ts";
 import { toSqlTime, toSqlTimeOrNull } from "../../db/time.ts";
 import type {
@@ -7,7 +8,7 @@ import type {
 } from "../../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import { TriggerKind } from "../../gen/easycron/v1/trigger_pb.ts";
 import type { Clock } from "../../mesh/clock.ts";
-import { EasyCronError, failure } from "../../mesh/errors.ts";
+import { failure } from "../../mesh/errors.ts";
 import { printable } from "../../mesh/printable.ts";
 import { takeApart } from "../../mesh/take-apart.ts";
 import type { Events } from "../events/events.ts";
@@ -102,11 +103,6 @@ export async function acceptEvents(
   return { recorded, refused, postponed: [...contended, ...late] };
 }
 
-/** Whether an error of the statement may be the fault of one event. Any other would hit every part alike. */
-function isItemFault(error: unknown): boolean {
-  return !(error instanceof EasyCronError);
-}
-
 function readEvents(events: readonly TriggerEvent[]): { items: Item[]; refused: Refusal[] } {
   const items: Item[] = [];
   const refused: Refusal[] = [];
@@ -167,16 +163,22 @@ async function holdRecorded(
   return recorded;
 }
 
-// An earlier call, whose answer this process never received, may have recorded the same events.
+// An earlier call, whose answer this process never received, may have recorded the same events. Recovery sets aside those
+// that cannot be read.
 async function holdAcceptedBefore(parts: AcceptParts, triggers: readonly HeldTrigger[]): Promise<void> {
-  const times = triggers.map(({ fireTimeMs }) => fireTimeMs);
-  const rows = await parts.database.query(triggerReadOwnPending, [
-    triggers.map(({ id }) => id),
-    toSqlTime(Math.min(...times)),
-    toSqlTime(Math.max(...times)),
-    parts.lease.instance,
-  ]);
-  parts.hold(rows.map(toHeldTrigger));
+  const read = (part: readonly HeldTrigger[]) => {
+    const times = part.map(({ fireTimeMs }) => fireTimeMs);
+    return parts.database.query(triggerReadOwnPending, [
+      part.map(({ id }) => id),
+      toSqlTime(Math.min(...times)),
+      toSqlTime(Math.max(...times)),
+      parts.lease.instance,
+    ]);
+  };
+  const { results, failed } = await takeApart(triggers, read, { isItemFault });
+  parts.hold(results.flat().map(toHeldTrigger));
+  const [first] = failed;
+  if (first !== undefined) parts.events.emit("trouble", { part: "accepting", error: first.error });
 }
 
 function toColumns(triggers: readonly HeldTrigger[], events: readonly TriggerEvent[]) {

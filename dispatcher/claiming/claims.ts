@@ -110,14 +110,19 @@ async function readUnclaimed(
   triggers: readonly HeldTrigger[],
   { instance }: ClaimedBy,
 ): Promise<[string, number][]> {
-  const starts = `{${triggers.map((trigger) => `"${trigger.id}":"${toForm(trigger)}/${trigger.attemptCount}"`).join(",")}}`;
-  const rows = await database.query(triggerReadUnclaimed, [...toNames(triggers), instance, starts]);
+  const values = [...toNames(triggers), instance, toStarts(triggers)];
+  const rows = await database.query(triggerReadUnclaimed, values);
   return rows.map(({ id, due_time }) => [id, due_time]);
 }
 
 /** Writes a JSON object with the revision, seq and attempt base of each trigger. */
 function toForms(triggers: readonly HeldTrigger[]): string {
   return `{${triggers.map((trigger) => `"${trigger.id}":"${toForm(trigger)}"`).join(",")}}`;
+}
+
+/** Writes the same with the number of attempts besides. */
+function toStarts(triggers: readonly HeldTrigger[]): string {
+  return `{${triggers.map((trigger) => `"${trigger.id}":"${toForm(trigger)}/${trigger.attemptCount}"`).join(",")}}`;
 }
 
 function toForm({ revision, seq, attemptBase }: HeldTrigger): string {
@@ -129,7 +134,7 @@ async function exhaustPart(
   triggers: readonly HeldTrigger[],
   { instance, nowMs }: ClaimedBy,
 ): Promise<string[]> {
-  const values = [...toNames(triggers), toSqlTime(nowMs), instance, toForms(triggers)];
+  const values = [...toNames(triggers), toSqlTime(nowMs), instance, toStarts(triggers)];
   const rows = await database.query(triggerExhaust, values);
   return rows.map(({ id }) => id);
 }
@@ -157,7 +162,8 @@ export async function giveUpTriggers(
 
 /**
  * Undoes the claims of attempts that were not sent, and gives up the ownership of their triggers, so that any
- * dispatcher can take them. All attempts must have the same number. Leaves out triggers whose row is locked.
+ * dispatcher can take them. All attempts must have the same number. Leaves out triggers whose row is locked, and those
+ * for which PostgreSQL refuses the statement.
  */
 export async function unclaimTriggers(
   database: Database,
@@ -165,7 +171,9 @@ export async function unclaimTriggers(
   instance: string,
 ): Promise<void> {
   const number = (triggers[0]?.attemptCount ?? 0) + 1;
-  await database.query(triggerUnclaim, [...toNames(triggers), number, instance]);
+  const unclaim = (part: readonly HeldTrigger[]) =>
+    database.query(triggerUnclaim, [...toNames(part), number, instance]);
+  await takeApart(triggers, unclaim, { isItemFault });
 }
 
 /** Groups triggers by the number of attempts started. Claiming and unclaiming take one such group at a time. */

@@ -75,7 +75,7 @@ export function createSpecCache(database: Queryable, maxBytes: number): SpecCach
 async function readSpecs(database: Queryable, keys: readonly RevisionKey[]): Promise<Map<string, Spec>> {
   const rows = await database.query(specByRevision, [
     keys.map(({ jobUid }) => jobUid),
-    [...new Set(keys.map(({ revision }) => revision))],
+    keys.map(({ revision }) => revision),
   ]);
   const found = new Map(
     rows.map((row) => [nameOfRevision({ jobUid: row.job_uid, revision: row.revision }), row]),

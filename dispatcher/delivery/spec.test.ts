@@ -74,6 +74,12 @@ describe("a specification", () => {
   );
 
   test("keeps the text of its payload exactly", () => {
+    const payloadJson = String.raw`{"z":1E+308,"id":3889108265204451307,"0":-0.0,"nul":"\u0000","half":"\ud800","10":[1.0],"a":"é\n😀"}`;
+    const target = { webhook: { url: "https://example.com/" } };
+    expect(toSpec(ofText(JSON.stringify({ target, payloadJson, labels: {} }))).payload).toBe(payloadJson);
+  });
+
+  test("that an older version wrote has its payload as a value", () => {
     const payload = String.raw`{"z":1e+308,"nul":"\u0000","\u0000":0.1,"half":"\ud800","__proto__":[],"a":"é\n😀"}`;
     const target = JSON.stringify({ webhook: { url: "https://example.com/" } });
     expect(toSpec(ofText(`{"target":${target},"payload":${payload},"labels":{}}`)).payload).toBe(payload);

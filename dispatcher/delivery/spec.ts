@@ -46,7 +46,7 @@ const DEFAULT_ATTEMPT_TIMEOUT_MS = 30_000;
 
 /**
  * Reads the specification of a row. Never throws: a row that cannot be read gets a target of kind `unreadable`. The
- * payload is printed as the scheduler prints it, so its text is the same as in the row.
+ * payload is the text that the scheduler has stored.
  */
 export function toSpec(row: SpecRow): Spec {
   try {
@@ -57,12 +57,17 @@ export function toSpec(row: SpecRow): Spec {
       destination: target.kind === "webhook" ? target.origin : `plugin ${target.plugin}`,
       retryPolicy: parseRetryPolicy(spec.retryPolicy),
       attemptTimeoutMs: parseDurationMs(spec.attemptTimeout) ?? DEFAULT_ATTEMPT_TIMEOUT_MS,
-      payload: JSON.stringify(spec.payload ?? null),
+      payload: payloadOf(spec),
       waitsForEnd: isBuffer(spec.overlapPolicy),
     };
   } catch (error) {
     return unreadableSpec(error instanceof Error ? error.message : String(error));
   }
+}
+
+/** Returns the text of the payload. Revisions of older versions have it as a value. */
+function payloadOf({ payloadJson, payload }: Readonly<Record<string, unknown>>): string {
+  return payloadJson === undefined ? JSON.stringify(payload ?? null) : toText(payloadJson, "payloadJson");
 }
 
 /** Makes the specification that replaces one that cannot be read. */

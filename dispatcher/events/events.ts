@@ -50,6 +50,7 @@ export interface OldSnapshotEvent {
  * | recovered | a part works again: after how many failures |
  * | partitionMade | a monthly partition was made: its name |
  * | partitionLate | a monthly partition could not be made: its name, since when, and the time until its month begins |
+ * | partitionInDefault | a monthly partition is not made, because the default partition already has rows of its month: its name |
  * | oldSnapshot | something holds back the removal of dead rows for too long: what, and for how long |
  * | lagging | the oldest result has waited for more than a second: for how long, and how many wait |
  * | setAside | items failed alone: of which kind, how many, the ids of the first ten, the error of one of them, and after how long the first is tried again |
@@ -69,6 +70,7 @@ export interface DispatcherEvents {
   recovered: [{ readonly part: string; readonly failures: number }];
   partitionMade: [{ readonly partition: string }];
   partitionLate: [PartitionLateEvent];
+  partitionInDefault: [{ readonly partition: string }];
   oldSnapshot: [OldSnapshotEvent];
   lagging: [{ readonly lagMs: number; readonly waiting: number }];
   setAside: [

@@ -28,6 +28,12 @@ export function logEvents(events: Events, logger: Logger): void {
     const level = fields.leftMs < PARTITION_ALERT_MS ? "error" : "warn";
     logger[level]({ ...fields, err: error }, "a monthly partition could not be made; trying again");
   });
+  events.on("partitionInDefault", (fields) =>
+    logger.error(
+      fields,
+      "a monthly partition is not made, because the default partition has rows of its month",
+    ),
+  );
   events.on("oldSnapshot", (fields) =>
     logger.warn(fields, "an old snapshot keeps PostgreSQL from removing dead rows; the database gets slower"),
   );

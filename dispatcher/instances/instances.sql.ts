@@ -1,4 +1,5 @@
 import { statement } from "../../db/statement.ts";
+import type { ListedTrigger } from "../waiting/held-trigger.ts";
 
 // Leases are measured by PostgreSQL's clock, because all dispatchers share it.
 
@@ -82,7 +83,7 @@ export interface ReleasedRow {
  * ids $4, with the error $5. The recorded start of a first attempt is exact; for a later attempt, it is the due time.
  * Rows that another transaction has locked are left for the next call. Reads only triggers that are due at $7 or later,
  * so that a call does not read again what the calls before it have released. Returns each trigger with the due time that
- * it had.
+ * it had. Leaves out the triggers $8.
  */
 export const instanceReleaseTriggers = statement<ReleasedRow>(
   "instanceReleaseTriggers",
@@ -90,6 +91,7 @@ export const instanceReleaseTriggers = statement<ReleasedRow>(
      select id, fire_time, due_time, state, attempt_count, greatest(start_time, due_time) as attempt_time
        from dispatcher.triggers
       where owner = $1 and end_time is null and due_time >= $7 and ($6::text[] is null or id = any ($6))
+        and id <> all ($8::text[])
       order by owner, due_time limit $3 for update skip locked
    ), lost as materialized (
      select f.*, ($4::text[])[row_number() over ()] as attempt_id from freed f where f.state = 'RUNNING'
@@ -112,15 +114,29 @@ export const instanceReleaseTriggers = statement<ReleasedRow>(
 );
 
 /**
- * Removes the owner, instance $1, of at most $3 triggers that are due after $2 and have no attempt in flight, earliest
- * first. Rows that another transaction has locked are left.
+ * Lists at most $3 unfinished triggers of instance $1 that are due at $2 or later, earliest first, without the triggers
+ * $4: the triggers $5, or any if $5 is null.
+ */
+export const instanceListOwned = statement<ListedTrigger>(
+  "instanceListOwned",
+  `select id, project_id, job_uid, due_time from dispatcher.triggers
+    where owner = $1 and end_time is null and due_time >= $2 and id <> all ($4::text[])
+      and ($5::text[] is null or id = any ($5))
+    order by owner, due_time limit $3`,
+);
+
+/**
+ * Removes the owner, instance $1, of at most $3 triggers that are due at $2 or later and have no attempt in flight,
+ * earliest first. Rows that another transaction has locked are left, and so are the triggers $4. Changes only the triggers
+ * $5, or any if $5 is null.
  */
 export const instanceGiveUpWaiting = statement<{ id: string; due_time: number }>(
   "instanceGiveUpWaiting",
   `update dispatcher.triggers t set owner = null
     where t.id = any (array(
             select id from dispatcher.triggers
-             where owner = $1 and end_time is null and due_time > $2 and state in ('PENDING', 'RETRYING')
+             where owner = $1 and end_time is null and due_time >= $2 and state in ('PENDING', 'RETRYING')
+               and id <> all ($4::text[]) and ($5::text[] is null or id = any ($5))
              order by owner, due_time limit $3 for update skip locked))
       and t.owner = $1 and t.state in ('PENDING', 'RETRYING')
    returning t.id, t.due_time`,

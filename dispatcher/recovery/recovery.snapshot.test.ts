@@ -71,6 +71,8 @@ const takeDueFrom = (fromMs: number) => [
   [],
   false,
   toSqlTime(fromMs),
+  [],
+  null,
 ];
 
 const overdueFrom = (fromMs: number) => [
@@ -81,6 +83,8 @@ const overdueFrom = (fromMs: number) => [
   1_000,
 ];
 
+const takeStalled = [["inst_stalled"], 1_000, [], [], false, [], null, "inst_me"];
+
 test("while a long snapshot is held, what runs often does not read over the dead rows that it keeps", async () => {
   const recentMs = Date.now() - 60_000;
   const read = {
@@ -88,7 +92,7 @@ test("while a long snapshot is held, what runs often does not read over the dead
     listOverdue: await buffersOf(instanceListOverdue, overdueFrom(recentMs)),
     listDead: await buffersOf(instanceListDead, []),
     listStalled: await buffersOf(instanceListStalled, ["inst_me", 600, 60_000]),
-    takeStalled: await buffersOf(triggerTakeStalled, ["inst_me", ["inst_stalled"], 1_000, [], [], false]),
+    takeStalled: await buffersOf(triggerTakeStalled, takeStalled),
     beat: await buffersOf(instanceBeat, ["inst_me"]),
   };
   console.log(`buffers read with ${TRIGGERS} dead rows: ${JSON.stringify(read)}`);

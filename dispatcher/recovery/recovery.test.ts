@@ -44,6 +44,7 @@ function partsOf(instance: string): RecoveryParts {
     lease: { instance, isValid: () => true, renew: async () => {}, beat: async () => {} },
     holding: createHolding(HELD_LIMITS),
     hold: () => {},
+    leftOut: { ids: () => [], add: async () => {} },
     mayTake: () => true,
     onEnded: () => {},
   };

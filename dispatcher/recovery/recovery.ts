@@ -9,13 +9,17 @@ import {
   instanceDeleteIfIdle,
   instanceListDead,
   instanceListOverdue,
+  instanceListOwned,
   instanceListStrangers,
   instanceReleaseTriggers,
+  type ReleasedRow,
 } from "../instances/instances.sql.ts";
 import type { Lease } from "../instances/lease.ts";
+import { type DoneForRows, runForRows } from "../set-aside/run-for-rows.ts";
 import { type HeldTrigger, toHeldTrigger } from "../waiting/held-trigger.ts";
 import type { Holding } from "../waiting/holding.ts";
-import { triggerTakeDue } from "../waiting/triggers.sql.ts";
+import { triggerListDue, triggerTakeDue } from "../waiting/triggers.sql.ts";
+import type { LeftOut } from "./left-out.ts";
 
 /** What recovery needs. */
 export interface RecoveryParts {
@@ -24,6 +28,7 @@ export interface RecoveryParts {
   readonly events: Events;
   readonly lease: Lease;
   readonly holding: Holding;
+  readonly leftOut: LeftOut;
   /** Holds triggers that this instance owns. */
   readonly hold: (triggers: readonly HeldTrigger[]) => void;
   /** Whether triggers may be taken: not while this dispatcher stops. */
@@ -80,51 +85,63 @@ async function releaseInstances(parts: RecoveryParts, instances: readonly { id: 
  * Releases all triggers that an instance owns, and removes the instance when it owns none. Returns how many triggers
  * were released.
  */
-export async function releaseAll(
-  parts: Pick<RecoveryParts, "database" | "clock" | "onEnded">,
-  instance: string,
-): Promise<number> {
+export async function releaseAll(parts: ReleaseParts, instance: string): Promise<number> {
   let count = 0;
   for (let fromMs = 0; ; ) {
-    const released = await release(parts, instance, { ids: null, fromMs });
-    count += released.length;
-    if (released.length < RELEASE_LIMIT) break;
-    fromMs = Math.max(...released.map(({ due_time }) => due_time));
+    const { rows, seen, failed } = await release(parts, instance, { ids: null, fromMs });
+    count += rows.length;
+    if (seen.length < RELEASE_LIMIT || rows.length + failed.length === 0) break;
+    fromMs = Math.max(...seen.map(({ due_time }) => due_time));
   }
   await parts.database.query(instanceDeleteIfIdle, [instance]);
   return count;
 }
 
+type ReleaseParts = Pick<RecoveryParts, "database" | "clock" | "leftOut" | "onEnded">;
+
 async function release(
-  { database, clock, onEnded }: Pick<RecoveryParts, "database" | "clock" | "onEnded">,
+  { database, clock, leftOut, onEnded }: ReleaseParts,
   instance: string,
   { ids, fromMs }: { readonly ids: readonly string[] | null; readonly fromMs: number },
-): Promise<{ due_time: number }[]> {
+): Promise<DoneForRows<ReleasedRow>> {
   const nowMs = clock.now();
-  const attemptIds = Array.from({ length: ids?.length ?? RELEASE_LIMIT }, () => newAttemptId(nowMs));
-  const values = [instance, toSqlTime(nowMs), RELEASE_LIMIT, attemptIds, LOST, ids, toSqlTime(fromMs)];
-  const released = await database.query(instanceReleaseTriggers, values);
-  for (const row of released) if (row.ended) onEnded({ jobUid: row.job_uid, revision: row.revision });
-  return released;
+  const [now, from] = [toSqlTime(nowMs), toSqlTime(fromMs)];
+  const out = leftOut.ids();
+  const done = await runForRows(
+    (some) => {
+      const wanted = some ?? ids;
+      const attemptIds = Array.from({ length: wanted?.length ?? RELEASE_LIMIT }, () => newAttemptId(nowMs));
+      const values = [instance, now, RELEASE_LIMIT, attemptIds, LOST, wanted, from, out];
+      return database.query(instanceReleaseTriggers, values);
+    },
+    () => database.query(instanceListOwned, [instance, from, RELEASE_LIMIT, out, ids]),
+  );
+  for (const row of done.rows) if (row.ended) onEnded({ jobUid: row.job_uid, revision: row.revision });
+  await leftOut.add(done.failed);
+  return done;
 }
 
 /** Takes what is due at `fromMs` or later. */
 async function takeDue(parts: RecoveryParts, fromMs: number): Promise<void> {
-  const { database, clock, lease, holding } = parts;
+  const { database, clock, lease, holding, leftOut } = parts;
   let nextMs = fromMs;
   while (lease.isValid() && parts.mayTake()) {
     if (!holding.hasRoom()) return;
     const { instance } = lease;
     const horizon = toSqlTime(clock.now() + HORIZON_MS);
     const { all, late, noLate } = holding.crowded();
-    const values = [instance, horizon, TAKE_LIMIT, all, late, noLate, toSqlTime(nextMs)];
-    const rows = await database.query(triggerTakeDue, values);
+    const values = [instance, horizon, TAKE_LIMIT, all, late, noLate, toSqlTime(nextMs), leftOut.ids()];
+    const { rows, seen, failed } = await runForRows(
+      (ids) => database.query(triggerTakeDue, [...values, ids]),
+      () => database.query(triggerListDue, values),
+    );
+    await leftOut.add(failed);
     if (rows.length > 0) parts.events.emit("taken", { count: rows.length });
     // If the lease was lost meanwhile, these triggers are released with the others of the old instance id.
     if (instance !== lease.instance) return;
     parts.hold(rows.map(toHeldTrigger));
-    if (rows.length < TAKE_LIMIT) return;
-    nextMs = Math.max(...rows.map(({ due_time }) => due_time));
+    if (seen.length < TAKE_LIMIT || rows.length + failed.length === 0) return;
+    nextMs = Math.max(...seen.map(({ due_time }) => due_time));
   }
 }
 
@@ -147,8 +164,8 @@ async function sweep(parts: RecoveryParts, fromMs: number): Promise<void> {
     const rows = await database.query(instanceListOverdue, values);
     const lost = rows.map(({ id }) => id).filter((id) => !holding.has(id));
     if (lost.length > 0) {
-      const released = await release(parts, instance, { ids: lost, fromMs: 0 });
-      parts.events.emit("released", { instance, count: released.length });
+      const { rows: released } = await release(parts, instance, { ids: lost, fromMs: 0 });
+      if (released.length > 0) parts.events.emit("released", { instance, count: released.length });
     }
     const last = rows.at(-1);
     if (last === undefined || rows.length < SWEEP_LIMIT) return;

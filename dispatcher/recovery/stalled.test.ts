@@ -54,6 +54,7 @@ async function takenBy(instance: string): Promise<string[]> {
     lease: { instance, isValid: () => true, renew: async () => {}, beat: async () => {} },
     holding: createHolding(HELD_LIMITS),
     hold: (triggers) => held.push(...triggers),
+    leftOut: { ids: () => [], add: async () => {} },
     mayTake: () => true,
     onEnded: () => {},
   });

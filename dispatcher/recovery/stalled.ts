@@ -1,6 +1,7 @@
 import { instanceListStalled } from "../instances/instances.sql.ts";
+import { runForRows } from "../set-aside/run-for-rows.ts";
 import { toHeldTrigger } from "../waiting/held-trigger.ts";
-import { triggerTakeStalled } from "../waiting/triggers.sql.ts";
+import { triggerListStalled, triggerTakeStalled } from "../waiting/triggers.sql.ts";
 import type { RecoveryParts } from "./recovery.ts";
 
 /** Time between two calls of `takeFromStalled`. */
@@ -20,7 +21,7 @@ const TAKE_LIMIT = 1_000;
  * until its lease expires.
  */
 export async function takeFromStalled(parts: RecoveryParts): Promise<void> {
-  const { database, lease, holding, events } = parts;
+  const { database, lease, holding, leftOut, events } = parts;
   const { instance } = lease;
   const stalled = await database.query(instanceListStalled, [instance, STALLED_MS, FRESH_MS]);
   if (stalled.length === 0) return;
@@ -28,12 +29,16 @@ export async function takeFromStalled(parts: RecoveryParts): Promise<void> {
   while (lease.isValid() && parts.mayTake()) {
     if (!holding.hasRoom()) return;
     const { all, late, noLate } = holding.crowded();
-    const values = [instance, owners, TAKE_LIMIT, all, late, noLate];
-    const rows = await database.query(triggerTakeStalled, values);
+    const values = [owners, TAKE_LIMIT, all, late, noLate, leftOut.ids()];
+    const { rows, seen, failed } = await runForRows(
+      (ids) => database.query(triggerTakeStalled, [...values, ids, instance]),
+      () => database.query(triggerListStalled, values),
+    );
+    await leftOut.add(failed);
     if (rows.length > 0) events.emit("takenFromStalled", { instances: owners, count: rows.length });
     // If the lease was lost meanwhile, these triggers are released with the others of the old instance id.
     if (instance !== lease.instance) return;
     parts.hold(rows.map(toHeldTrigger));
-    if (rows.length < TAKE_LIMIT) return;
+    if (seen.length < TAKE_LIMIT || rows.length + failed.length === 0) return;
   }
 }

@@ -12,14 +12,19 @@ export interface PutOff {
   readonly briefSize: number;
   /** Returns how many results of a project were put off and are not recorded yet, those that are tried now included. */
   countOf(projectId: string): number;
-  /** Takes a result, and calls `onDue` after 50 ms, or later after up to a second; after `pauseMs` if that is given. */
-  add(result: Result, pauseMs?: number): void;
+  /**
+   * Takes a result, and calls `onDue` after 50 ms, or later after up to a second; after `pauseMs` if that is given.
+   * Returns how often in a row it has been put off.
+   */
+  add(result: Result, pauseMs?: number): number;
   /** To be called for each result that is recorded. */
   recorded(result: Result): void;
   /** Calls `onDue` at once for each result that waits for at most a second. */
   hurry(): void;
 }
 
+/** With the pauses below, this many tries take about ten seconds. */
+export const LONG_TRIES = 15;
 const PAUSE = { minMs: 50, maxMs: 1_000, jitter: 0.2 };
 
 /** Makes an empty list. */
@@ -64,6 +69,7 @@ export function createPutOff(parts: {
       if (pauseMs === undefined) brief.add(result);
       const ms = pauseMs ?? backoffMs({ attempt, ...PAUSE, random });
       timers.set(result, setTimeout(takeOut, ms, result).unref());
+      return attempt;
     },
     recorded: (result) => {
       if (tries.delete(result)) count(result, -1);

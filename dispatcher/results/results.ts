@@ -4,7 +4,7 @@ import { backoffMs } from "../../mesh/backoff.ts";
 import { pause } from "../../mesh/pause.ts";
 import type { Events } from "../events/events.ts";
 import type { SetAside } from "../set-aside/set-aside.ts";
-import { createPutOff, type PutOff } from "./put-off.ts";
+import { createPutOff, LONG_TRIES, type PutOff } from "./put-off.ts";
 import { type RecordAnswer, recordResults } from "./record-results.ts";
 import type { Result } from "./result.ts";
 
@@ -206,7 +206,7 @@ function finish(
   state.writing -= batch.length;
   if (batch.length >= state.batchLimit) state.batchLimit = Math.min(MAX_BATCH, 2 * state.batchLimit);
   const recorded = batch.filter(({ trigger }) => !locked.has(trigger.id));
-  for (const result of batch) if (locked.has(result.trigger.id)) state.putOff.add(result);
+  for (const result of batch) if (locked.has(result.trigger.id)) putOffLocked(state, result);
   for (const result of recorded) {
     state.putOff.recorded(result);
     state.parts.onRecorded(result, isHeld(result, states));
@@ -216,6 +216,13 @@ function finish(
     recorded.map(({ attemptId }) => attemptId),
   );
   return recorded;
+}
+
+function putOffLocked({ parts, putOff }: ResultsState, result: Result): void {
+  if (putOff.add(result) < LONG_TRIES) return;
+  const why = "Another transaction has locked the row of its trigger.";
+  const error = new Error(`The result of attempt ${result.attemptId} cannot be recorded. ${why}`);
+  parts.events.emit("trouble", { part: "results that wait for their rows", error });
 }
 
 // A trigger that was not changed, or that is CANCELLED now, is not tried again by this instance.

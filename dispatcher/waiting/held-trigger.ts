@@ -55,6 +55,15 @@ export interface HeldTriggerRow {
   readonly attempt_base: number;
 }
 
+/** A trigger as a list names it that is made when a statement for many triggers fails. */
+export interface ListedTrigger {
+  readonly id: string;
+  readonly project_id: string;
+  readonly job_uid: string;
+  /** Epoch milliseconds. */
+  readonly due_time: number;
+}
+
 /**
  * Whether a trigger is late: it is a catch-up after an outage, or a backfill made it or made it due again. All other
  * triggers are on time. Late triggers give way to those on time.

@@ -1,5 +1,5 @@
 import { statement } from "../../db/statement.ts";
-import type { HeldTriggerRow } from "./held-trigger.ts";
+import type { HeldTriggerRow, ListedTrigger } from "./held-trigger.ts";
 
 // Rows are selected with `= any (array)`, never by a join with unnest(array). With old statistics of a small table, the
 // planner may choose a join that reads the whole table for each element, and keep that plan while the table grows.
@@ -77,44 +77,66 @@ export const triggerReadOwnPending = statement<HeldTriggerRow>(
     where t.id = any ($1::text[]) and t.fire_time between $2 and $3 and t.owner = $4 and t.state = 'PENDING'`,
 );
 
+const DUE = `owner is null and end_time is null and due_time between $7 and $2 and state in ('PENDING', 'RETRYING')
+               and project_id <> all ($4::text[])
+               and ((not $6::boolean and project_id <> all ($5::text[]))
+                    or (kind not in ('CATCHUP', 'BACKFILL') and attempt_base = 0))
+               and exists (select from dispatcher.instances where id = $1 and lease_until > now())
+               and id <> all ($8::text[])`;
+
 /**
- * Makes instance $1 the owner of at most $3 triggers that have no owner and are due by $2, earliest first, if its lease
- * is valid. Leaves out all triggers of the projects $4, and the late triggers (see isLate) of the projects $5, or all
- * late triggers if $6. The statement sorts by owner, too, because the index begins with that column.
+ * Makes instance $1 the owner of at most $3 triggers that have no owner and are due from $7 to $2, earliest first, if its
+ * lease is valid. Leaves out all triggers of the projects $4, the late triggers (see isLate) of the projects $5, or all
+ * late triggers if $6, and the triggers $8. Takes only the triggers $9, or any if $9 is null. The statement sorts by
+ * owner, too, because the index begins with that column.
  */
 export const triggerTakeDue = statement<HeldTriggerRow>(
   "triggerTakeDue",
   `update dispatcher.triggers t set owner = $1
     where t.id = any (array(
             select id from dispatcher.triggers
-             where owner is null and end_time is null and due_time between $7 and $2 and state in ('PENDING', 'RETRYING')
-               and project_id <> all ($4::text[])
-               and ((not $6::boolean and project_id <> all ($5::text[]))
-                    or (kind not in ('CATCHUP', 'BACKFILL') and attempt_base = 0))
-               and exists (select from dispatcher.instances where id = $1 and lease_until > now())
+             where ${DUE} and ($9::text[] is null or id = any ($9))
              order by owner, due_time limit $3 for update skip locked))
       and t.owner is null and t.state in ('PENDING', 'RETRYING')
    returning ${COLUMNS}`,
 );
 
+/** Lists the triggers that `triggerTakeDue` would take with the same values $1 to $8, locked or not. */
+export const triggerListDue = statement<ListedTrigger>(
+  "triggerListDue",
+  `select id, project_id, job_uid, due_time from dispatcher.triggers
+    where ${DUE} order by owner, due_time limit $3`,
+);
+
+const STALLED = `owner = any ($1::text[]) and end_time is null and state in ('PENDING', 'RETRYING')
+               and due_time between now() - interval '10 seconds' and now() + interval '1 second'
+               and project_id <> all ($3::text[])
+               and ((not $5::boolean and project_id <> all ($4::text[]))
+                    or (kind not in ('CATCHUP', 'BACKFILL') and attempt_base = 0))
+               and id <> all ($6::text[])`;
+
 /**
- * Makes instance $1 the owner of at most $3 triggers that the stalled instances $2 own, that have no attempt in flight,
+ * Makes instance $8 the owner of at most $2 triggers that the stalled instances $1 own, that have no attempt in flight,
  * and that are due within the next second or have been overdue for less than 10 s. What has been overdue for longer
- * waits for a slow endpoint. Leaves out the triggers of projects $4, $5 and $6 as triggerTakeDue does.
+ * waits for a slow endpoint. Leaves out the triggers of projects $3, $4 and $5 and the triggers $6 as triggerTakeDue does.
+ * Takes only the triggers $7, or any if $7 is null.
  */
 export const triggerTakeStalled = statement<HeldTriggerRow>(
   "triggerTakeStalled",
-  `update dispatcher.triggers t set owner = $1
+  `update dispatcher.triggers t set owner = $8
     where t.id = any (array(
             select id from dispatcher.triggers
-             where owner = any ($2::text[]) and end_time is null and state in ('PENDING', 'RETRYING')
-               and due_time between now() - interval '10 seconds' and now() + interval '1 second'
-               and project_id <> all ($4::text[])
-               and ((not $6::boolean and project_id <> all ($5::text[]))
-                    or (kind not in ('CATCHUP', 'BACKFILL') and attempt_base = 0))
-             order by owner, due_time limit $3 for update skip locked))
-      and t.owner = any ($2::text[]) and t.state in ('PENDING', 'RETRYING')
+             where ${STALLED} and ($7::text[] is null or id = any ($7))
+             order by owner, due_time limit $2 for update skip locked))
+      and t.owner = any ($1::text[]) and t.state in ('PENDING', 'RETRYING')
    returning ${COLUMNS}`,
+);
+
+/** Lists the triggers that `triggerTakeStalled` would take with the same values $1 to $6, locked or not. */
+export const triggerListStalled = statement<ListedTrigger>(
+  "triggerListStalled",
+  `select id, project_id, job_uid, due_time from dispatcher.triggers
+    where ${STALLED} order by owner, due_time limit $2`,
 );
 
 /**
@@ -150,32 +172,40 @@ export const triggerClaim = statement<{ id: string }>(
 );
 
 /**
+ * Whether the next attempt of a trigger may still start: it has the revision, seq, attempt base and number of attempts that
+ * the parameter `starts` names for its id. An attempt that an earlier claim has recorded, whose answer was lost, is not
+ * counted.
+ */
+const mayStart = (starts: string) => `t.state in ('PENDING', 'RUNNING', 'RETRYING')
+      and ${starts}::jsonb ->> t.id = t.revision || '/' || t.seq || '/' || t.attempt_base || '/' ||
+            case when t.state = 'RUNNING' then t.attempt_count - 1 else t.attempt_count end`;
+
+/**
  * Reads those of the triggers $1 (nominal times from $2 to $3) that instance $4 still owns and whose next attempt may
- * still start: they have the revision, seq, attempt base and number of attempts that $5 names for their id. An attempt
- * that an earlier claim has recorded, whose answer was lost, is not counted. Does not wait for locks. To be called for
- * what `triggerClaim` or `triggerExhaust` has left out.
+ * still start (`mayStart`, with $5). Does not wait for locks. To be called for what `triggerClaim` or `triggerExhaust` has
+ * left out.
  */
 export const triggerReadUnclaimed = statement<{ id: string; due_time: number }>(
   "triggerReadUnclaimed",
   `select t.id, t.due_time from dispatcher.triggers t
-    where t.id = any ($1::text[]) and t.fire_time between $2 and $3 and t.owner = $4
-      and t.state in ('PENDING', 'RUNNING', 'RETRYING')
-      and $5::jsonb ->> t.id = t.revision || '/' || t.seq || '/' || t.attempt_base || '/' ||
-            case when t.state = 'RUNNING' then t.attempt_count - 1 else t.attempt_count end`,
+    where t.id = any ($1::text[]) and t.fire_time between $2 and $3 and t.owner = $4 and ${mayStart("$5")}`,
 );
 
 /**
- * Ends the triggers $1 (nominal times from $2 to $3) that instance $5 owns as EXHAUSTED at $4, without an attempt.
- * Changes only triggers that have the revision, seq and attempt base that $6 names for their id, and no row that another
- * transaction has locked.
+ * Ends the triggers $1 (nominal times from $2 to $3) that instance $5 owns as EXHAUSTED at $4, without an attempt, or as
+ * CANCELLED those that are no longer wanted.
+ * Changes only triggers whose next attempt might still start (`mayStart`, with $6), and no row that another transaction has
+ * locked. An attempt that an earlier claim has recorded, whose answer was lost, was not sent and is removed.
  */
 export const triggerExhaust = statement<{ id: string }>(
   "triggerExhaust",
   `${FREE}
    update dispatcher.triggers t
-      set state = 'EXHAUSTED', end_time = $4, owner = null
-    where ${IS_FREE} and t.owner = $5 and t.state in ('PENDING', 'RETRYING')
-      and $6::jsonb ->> t.id = t.revision || '/' || t.seq || '/' || t.attempt_base
+      set state = case when t.cancel_time is null then 'EXHAUSTED' else 'CANCELLED' end, end_time = $4, owner = null,
+          attempt_count = case when t.state = 'RUNNING' then t.attempt_count - 1 else t.attempt_count end,
+          start_time = case when t.state = 'RUNNING' and t.attempt_count = t.attempt_base + 1 then null
+                            else t.start_time end
+    where ${IS_FREE} and t.owner = $5 and ${mayStart("$6")}
    returning t.id`,
 );
 

@@ -63,7 +63,12 @@ test("a project's key identifies the calling project", async () => {
 test("the operator's key may call the operator's services, without a query to the database", async () => {
   queries.length = 0;
   expect(await ask(ApiKeyService, "Bearer operator")).toEqual({ kind: "operator" });
-  await expect(ask(JobService, "Bearer operator")).rejects.toMatchObject({ reason: "API_KEY_INVALID" });
+  await expect(ask(JobService, "Bearer operator")).rejects.toMatchObject({
+    reason: "PROJECT_KEY_REQUIRED",
+    message: expect.stringMatching(
+      /^The operator's key may not call easycron\.v1\.JobService\/\w+; use the API key/,
+    ),
+  });
   expect(queries).toEqual([]);
 });
 

@@ -38,8 +38,8 @@ const MAX_SECRET_LENGTH = 256;
  *
  * Nothing is cached: a key that is revoked, or that expires, is refused from that moment on by every gateway.
  *
- * Throws API_KEY_MISSING, API_KEY_INVALID, OPERATOR_KEY_REQUIRED, or SERVICE_UNAVAILABLE when the database does not
- * answer.
+ * Throws API_KEY_MISSING, API_KEY_INVALID, OPERATOR_KEY_REQUIRED, PROJECT_KEY_REQUIRED, or SERVICE_UNAVAILABLE when
+ * the database does not answer.
  */
 export async function authenticate(
   parts: AuthenticateParts,
@@ -52,7 +52,8 @@ export async function authenticate(
   if (isForOperator && caller.kind !== "operator") {
     throw failure("OPERATOR_KEY_REQUIRED", { method: `${call.service.typeName}/${call.method.name}` });
   }
-  if (!isForOperator && caller.kind === "operator") throw keyInvalid("it is the operator's key.");
+  if (!isForOperator && caller.kind === "operator")
+    throw failure("PROJECT_KEY_REQUIRED", { method: `${call.service.typeName}/${call.method.name}` });
   return caller;
 }
 

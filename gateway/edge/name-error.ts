@@ -1,11 +1,11 @@
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
-import { type EasyCronError, failure, fieldFailure } from "../../mesh/errors.ts";
+import { type EasyCronError, failure } from "../../mesh/errors.ts";
 import { toLoggedError } from "../../mesh/logged-error.ts";
 import type { Logger } from "../../mesh/logger.ts";
 import { printable } from "../../mesh/printable.ts";
 import { toConnectError } from "./connect-error.ts";
-import { requestText } from "./request-text.ts";
-import { findUndecodable } from "./undecodable.ts";
+import { malformed } from "./malformed.ts";
+import { expectRequest, undecodableParts } from "./request-text.ts";
 
 /** What `nameErrorsOf` needs. */
 export interface NameErrorParts {
@@ -22,6 +22,8 @@ export interface NameErrorParts {
  * can the error be changed. The tests of the gateway fail if a newer Connect no longer does so.
  */
 export function nameErrorsOf(context: HandlerContext, parts: NameErrorParts): void {
+  // The request of a stream is read while the call is served, too late to be taken apart.
+  if (context.method.methodKind === "unary") expectRequest(context.method.input);
   context.signal.addEventListener("abort", () => {
     const error: unknown = context.signal.reason;
     if (!(error instanceof ConnectError) || error.details.length > 0) return;
@@ -39,7 +41,7 @@ function nameError(error: ConnectError, context: HandlerContext, parts: NameErro
   const isMalformed = error.code === Code.Internal && error.rawMessage.startsWith("parse binary: ");
   switch (isMalformed ? Code.InvalidArgument : error.code) {
     case Code.InvalidArgument:
-      return nameMalformed(error, context);
+      return nameMalformed(error);
     case Code.ResourceExhausted:
       return failure("REQUEST_TOO_LARGE", { maxBytes: `${parts.maxBytes}` });
     case Code.Unimplemented:
@@ -56,12 +58,9 @@ function nameError(error: ConnectError, context: HandlerContext, parts: NameErro
   }
 }
 
-function nameMalformed(error: ConnectError, { method }: HandlerContext): EasyCronError {
-  const text = requestText();
-  const found = text === undefined ? undefined : findUndecodable(method.input, text);
-  if (found === undefined)
-    return failure("REQUEST_MALFORMED", { problem: `${printable(error.rawMessage, 200)}.` });
-  const { field, value, problem } = found;
-  const metadata = { value, problem: `${field}: ${problem}` };
-  return fieldFailure("REQUEST_MALFORMED", field, problem, metadata);
+function nameMalformed(error: ConnectError): EasyCronError {
+  return (
+    malformed(undecodableParts()) ??
+    failure("REQUEST_MALFORMED", { problem: `${printable(error.rawMessage, 200)}.` })
+  );
 }

@@ -4,11 +4,15 @@ import {
   fromJson,
   type JsonObject,
   type JsonValue,
+  ScalarType,
 } from "@bufbuild/protobuf";
 import { printable } from "../../mesh/printable.ts";
 import { acceptedForm } from "./accepted-form.ts";
+import { nearestName } from "./nearest-name.ts";
+import { isOutputOnly } from "./output-only.ts";
+import { isDuration, isInstant } from "./time-text.ts";
 
-/** The part of a request's JSON that cannot be decoded. */
+/** A part of a request's JSON that cannot be decoded. */
 export interface Undecodable {
   /** The path of the part as sent, such as `job.schedules[0].timeZone`. */
   readonly field: string;
@@ -16,88 +20,161 @@ export interface Undecodable {
   readonly value: string;
   /** A sentence with the value and what is accepted. */
   readonly problem: string;
+  /** Whether there is no such field, so that what was decoded lacks nothing but what was meant. */
+  readonly isUnknown?: true;
+  /** The path that was probably meant, if the field is unknown. */
+  readonly meant?: string | undefined;
+}
+
+/** The JSON of a request, taken apart. */
+export interface Decodable {
+  /** The JSON without the parts that cannot be decoded. In a list an empty value takes the place of such a part. */
+  readonly json: JsonObject;
+  readonly undecodable: readonly Undecodable[];
 }
 
 /**
- * Finds the first part of a JSON text that a message cannot be decoded from: an unknown field, a value of another
- * form, two fields of a oneof. Undefined when the text is no JSON object, or when nothing in it alone is at fault.
+ * Finds every part of a JSON object that a message cannot be decoded from: unknown fields, values of another form,
+ * instants that do not exist, two fields of a oneof. Undefined if the JSON is no object.
  */
-export function findUndecodable(schema: DescMessage, text: string): Undecodable | undefined {
-  let json: JsonValue;
-  try {
-    json = JSON.parse(text) as JsonValue;
-  } catch {
-    return undefined;
-  }
-  return isObject(json) ? inMessage(schema, json, "") : undefined;
+export function takeOutUndecodable(schema: DescMessage, json: JsonValue): Decodable | undefined {
+  if (!isObject(json)) return undefined;
+  const undecodable: Undecodable[] = [];
+  return { json: inMessage(schema, json, "", undecodable), undecodable };
 }
 
-function inMessage(schema: DescMessage, json: JsonObject, path: string): Undecodable | undefined {
-  const chosen = new Map<string, DescField>();
+const MAX_UNKNOWN = 100;
+
+function inMessage(schema: DescMessage, json: JsonObject, path: string, found: Undecodable[]): JsonObject {
+  const kept: [string, JsonValue][] = [];
+  const seen = new Map<string, DescField>();
   for (const [key, value] of Object.entries(json)) {
     const at = path === "" ? key : `${path}.${key}`;
     const field = schema.fields.find(({ name, jsonName }) => key === name || key === jsonName);
-    if (field === undefined) return wrong(at, value, `there is no such field; accepted: ${namesOf(schema)}`);
-    if (value === null) continue;
-    const found = inField(schema, field, value, at);
-    if (found !== undefined) return found;
-    if (field.oneof === undefined) continue;
-    const other = chosen.get(field.oneof.name);
-    if (other !== undefined) {
-      const names = field.oneof.fields.map(({ jsonName }) => jsonName).join(", ");
-      return wrong(at, value, `${other.jsonName} is set too; accepted: one of ${names}`);
+    if (field === undefined) {
+      // A request may have any number of unknown fields. Some are enough to refuse it.
+      if (found.length < MAX_UNKNOWN) found.push(unknown(schema, { path, at, key }, value));
+      continue;
     }
-    chosen.set(field.oneof.name, field);
+    const before = found.length;
+    const rest = value === null ? null : inField(schema, field, value, at, found);
+    const clash = value === null ? undefined : clashOf(field, seen);
+    if (clash !== undefined && found.length === before) found.push(wrong(at, value, clash));
+    else if (rest !== undefined && clash === undefined) kept.push([key, rest]);
   }
-  return undefined;
+  return Object.fromEntries(kept);
 }
 
+function unknown(
+  schema: DescMessage,
+  { path, at, key }: { readonly path: string; readonly at: string; readonly key: string },
+  value: JsonValue,
+): Undecodable {
+  const names = schema.fields.filter((field) => !isOutputOnly(field)).map(({ jsonName }) => jsonName);
+  const nearest = nearestName(key, names);
+  const accepted = names.length === 0 ? "no fields" : names.join(", ");
+  const hint = nearest === undefined ? `accepted: ${accepted}` : `did you mean ${nearest}?`;
+  const meant = nearest === undefined ? undefined : path === "" ? nearest : `${path}.${nearest}`;
+  const { problem, ...rest } = wrong(at, value, `there is no such field; ${hint}`);
+  return { ...rest, problem: problem.replace(/\?\.$/, "?"), isUnknown: true, meant };
+}
+
+/** Says why a field cannot be set beside those seen before, and remembers it; undefined if it can. */
+function clashOf(field: DescField, seen: Map<string, DescField>): string | undefined {
+  const key = field.oneof === undefined ? field.name : `oneof ${field.oneof.name}`;
+  const other = seen.get(key);
+  if (other === undefined) {
+    seen.set(key, field);
+    return undefined;
+  }
+  if (field.oneof === undefined || other === field) return `${field.jsonName} is given twice; give it once`;
+  const names = field.oneof.fields.map(({ jsonName }) => jsonName).join(", ");
+  return `${other.jsonName} is set too; accepted: one of ${names}`;
+}
+
+/** Returns what is left of the value of a field; undefined when nothing is. */
 function inField(
   schema: DescMessage,
   field: DescField,
   value: JsonValue,
   at: string,
-): Undecodable | undefined {
+  found: Undecodable[],
+): JsonValue | undefined {
   if (field.fieldKind === "list") {
-    if (!Array.isArray(value)) return wrong(at, value, `accepted: a list, each ${acceptedForm(field)}`);
-    return first(value, (item, index) => inEntry(schema, field, item, `${at}[${index}]`, [item]));
-  }
-  if (field.fieldKind === "map") {
-    if (!isObject(value)) return wrong(at, value, `accepted: an object, each value ${acceptedForm(field)}`);
-    return first(Object.entries(value), ([key, item]) =>
-      inEntry(schema, field, item, `${at}[${JSON.stringify(key)}]`, { [key]: item }),
+    if (!Array.isArray(value))
+      return refuse(found, at, value, `accepted: a list, each ${acceptedForm(field)}`);
+    return value.map(
+      (item, index) =>
+        inEntry(schema, field, { value: item, whole: [item] }, `${at}[${index}]`, found) ?? emptyOf(field),
     );
   }
-  return inEntry(schema, field, value, at, value);
+  if (field.fieldKind === "map") {
+    if (!isObject(value))
+      return refuse(found, at, value, `accepted: an object, each value ${acceptedForm(field)}`);
+    const entries = Object.entries(value).flatMap(([key, item]) => {
+      const entry = { value: item, whole: Object.fromEntries([[key, item]]) };
+      const rest = inEntry(schema, field, entry, `${at}[${JSON.stringify(key)}]`, found);
+      return rest === undefined ? [] : [[key, rest] as const];
+    });
+    return Object.fromEntries(entries);
+  }
+  return inEntry(schema, field, { value, whole: value }, at, found);
 }
 
-/** Checks one value of a field. `whole` is the value of the field if it contained only this one. */
+interface Entry {
+  readonly value: JsonValue;
+  /** The value of the field if it contained only this entry. */
+  readonly whole: JsonValue;
+}
+
+/** Returns what is left of one value of a field; undefined when nothing is. */
 function inEntry(
   schema: DescMessage,
   field: DescField,
-  value: JsonValue,
+  { value, whole }: Entry,
   at: string,
-  whole: JsonValue,
-): Undecodable | undefined {
+  found: Undecodable[],
+): JsonValue | undefined {
   const isOrdinary = field.message !== undefined && !field.message.typeName.startsWith("google.protobuf.");
   if (isOrdinary && field.message !== undefined && isObject(value))
-    return inMessage(field.message, value, at);
+    return inMessage(field.message, value, at, found);
+  if (!isTimeOf(field, value))
+    return refuse(
+      found,
+      at,
+      value,
+      `${looksLikeInstant(value) ? "there is no such time; " : ""}accepted: ${acceptedForm(field)}`,
+    );
   try {
     fromJson(schema, { [field.jsonName]: whole });
-    return undefined;
+    return value;
   } catch {
-    return wrong(at, value, `accepted: ${acceptedForm(field)}`);
+    return refuse(found, at, value, `accepted: ${acceptedForm(field)}`);
   }
 }
 
-function first<T>(
-  items: readonly T[],
-  look: (item: T, index: number) => Undecodable | undefined,
-): Undecodable | undefined {
-  for (const [index, item] of items.entries()) {
-    const found = look(item, index);
-    if (found !== undefined) return found;
-  }
+function isTimeOf(field: DescField, value: JsonValue): boolean {
+  if (typeof value !== "string") return true;
+  if (field.message?.typeName === "google.protobuf.Timestamp") return isInstant(value);
+  return field.message?.typeName === "google.protobuf.Duration" ? isDuration(value) : true;
+}
+
+function looksLikeInstant(value: JsonValue): boolean {
+  return typeof value === "string" && /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}/.test(value);
+}
+
+/** What stands in a list for an item that cannot be decoded, so that the items behind it keep their indexes. */
+function emptyOf({ message, enum: desc, scalar }: DescField): JsonValue {
+  if (message?.typeName === "google.protobuf.Timestamp") return "1970-01-01T00:00:00Z";
+  if (message?.typeName === "google.protobuf.Duration") return "0s";
+  if (message !== undefined) return {};
+  if (desc !== undefined) return 0;
+  if (scalar === ScalarType.BOOL) return false;
+  return scalar === ScalarType.STRING || scalar === ScalarType.BYTES ? "" : 0;
+}
+
+function refuse(found: Undecodable[], at: string, value: JsonValue, what: string): undefined {
+  found.push(wrong(at, value, what));
   return undefined;
 }
 
@@ -109,10 +186,6 @@ function wrong(field: string, json: JsonValue, what: string): Undecodable {
 
 function nounOf(json: object): string {
   return Array.isArray(json) ? "a list" : "an object";
-}
-
-function namesOf({ fields }: DescMessage): string {
-  return fields.map(({ jsonName }) => jsonName).join(", ");
 }
 
 function isObject(json: JsonValue): json is JsonObject {

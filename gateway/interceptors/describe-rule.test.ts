@@ -96,7 +96,7 @@ test("a broken rule of a job is described in words, with the value", () => {
     'Must consist of printable ASCII characters, spaces and tabs; it is "ü".',
     'Must be from 1s to 300s; it is "500s".',
     "Must be from 0 to 1000000000; it is -1.",
-    'Must not be empty; it is "".',
+    "It is required; accepted: a text.",
     'Must be at most 128 printable ASCII characters, without spaces; it is "ö".',
   ]);
 });

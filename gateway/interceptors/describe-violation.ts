@@ -23,6 +23,10 @@ export function describeViolation(violation: Violation, schema: DescMessage, mes
     return `It is required; accepted: ${acceptedForm(field)}.`;
   const what = sentenceOf(violation, field);
   const value = violation.forKey ? undefined : valueAt(violation.field, reflect(schema, message));
+  if (value === "" && field !== undefined && /^string\.(?:min_len|pattern)$/.test(violation.ruleId)) {
+    const form = violation.ruleId === "string.pattern" ? what.replace(/^Must be /, "") : acceptedForm(field);
+    return `It is required; accepted: ${form}.`;
+  }
   const shown = showValue(value, violation.ruleId, field);
   return shown === undefined ? `${what}.` : `${what}; ${shown}.`;
 }

@@ -1,6 +1,7 @@
 import { type DescField, type DescMessage, type Message, ScalarType } from "@bufbuild/protobuf";
 import { type Struct, type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
 import type { FieldViolation } from "../../mesh/errors.ts";
+import { printable } from "../../mesh/printable.ts";
 
 /*
  * PostgreSQL's texts cannot hold U+0000, and half of a surrogate pair is no character: UTF-8 cannot write it, so it would
@@ -12,6 +13,7 @@ import type { FieldViolation } from "../../mesh/errors.ts";
  */
 
 const NUL = "\u0000";
+const MAX_PATH = 256;
 
 /** The texts of a request that cannot be kept as they are, each with its JSON path. */
 export function textViolations(schema: DescMessage, message: Message): FieldViolation[] {
@@ -107,9 +109,9 @@ function refuseHalves(text: string, field: string, found: FieldViolation[]): voi
   found.push({ field: shown(field), description });
 }
 
-// The path may hold the very characters that are refused: they are shown as JSON writes them.
+// The path may hold the very characters that are refused.
 function shown(path: string): string {
-  return JSON.stringify(path.toWellFormed()).slice(1, -1);
+  return printable(path.toWellFormed(), MAX_PATH);
 }
 
 const known = new Map<DescField, boolean>();

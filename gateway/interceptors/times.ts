@@ -3,6 +3,7 @@ import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { FIRST_YEAR, LAST_YEAR } from "../../cron/zone-offsets.ts";
 import type { FieldViolation } from "../../mesh/errors.ts";
+import { isOutputOnly } from "../edge/output-only.ts";
 import { showDuration, showTimestamp } from "./show-time.ts";
 
 /*
@@ -18,9 +19,6 @@ const MAX_NANOS = 999_999_999;
 const MAX_DURATION_SECONDS = 315_576_000_000n;
 const FIRST_SECOND = BigInt(Date.UTC(FIRST_YEAR, 0, 1) / 1_000);
 const END_SECOND = BigInt(Date.UTC(LAST_YEAR + 1, 0, 1) / 1_000);
-
-/** Fields that requests may set but the server ignores, so any value is accepted. */
-const OUTPUT_ONLY = new Set(["next_fire_time", "create_time", "update_time", "pause_until", "snapshot"]);
 
 /**
  * The durations of a request, and the instants of a job in it, that are not whole milliseconds, the instants outside
@@ -93,8 +91,10 @@ function timedFields(schema: DescMessage, within: readonly DescMessage[] = []): 
   const found = known.get(schema);
   if (found !== undefined) return found;
   if (within.includes(schema)) return [];
-  const fields = schema.fields.filter(({ name, message }) => {
-    if (message === undefined || OUTPUT_ONLY.has(name)) return false;
+  const fields = schema.fields.filter((field) => {
+    const { message } = field;
+    // What only the server sets is ignored in a request.
+    if (message === undefined || isOutputOnly(field)) return false;
     if (message.typeName === TIMESTAMP || message.typeName === DURATION) return true;
     return timedFields(message, [...within, schema]).length > 0;
   });

@@ -9,7 +9,7 @@ import {
   ScheduleService,
   SimulateScheduleRequestSchema,
 } from "../../gen/easycron/v1/schedule_service_pb.ts";
-import { EasyCronError } from "../../mesh/errors.ts";
+import { EasyCronError, fieldFailure } from "../../mesh/errors.ts";
 import { createValidateInterceptor } from "./validate.ts";
 
 const common = {
@@ -74,7 +74,7 @@ test("an error names every wrong field by its JSON path, with the value", async 
   });
   expect(violations).toEqual([
     expect.stringMatching(/^job\.name \| .*; it is "Pay Roll"\.$/),
-    expect.stringMatching(/^job\.schedules\[0\]\.cron\.expression \| .*; it is ""\.$/),
+    "job.schedules[0].cron.expression | It is required; accepted: a text.",
     expect.stringMatching(/^job\.target\.webhook\.method \| .*; it is "GET"\.$/),
     expect.stringMatching(/^job\.target\.webhook\.headers\["bad name"\] \| .*\.$/),
     expect.stringMatching(/^job\.retryPolicy\.maxAttempts \| .*; it is 21\.$/),
@@ -205,7 +205,33 @@ test("the interceptor refuses an invalid duration, which only a binary request c
   }
 });
 
-test("a text that cannot be kept is refused before any other rule is looked at", async () => {
+test("what an inner service finds wrong with the rest is told too, once for each field", async () => {
+  const asked: (readonly string[])[] = [];
+  const asking = createValidateInterceptor(
+    () => [fieldFailure("URL_INVALID", "job.target.webhook.url", "No.", { value: "x" })],
+    async (_, wrong) => {
+      asked.push(wrong);
+      return [
+        { field: "job.name", description: "told already" },
+        { field: "job.schedules[0].cron.expression", description: "61" },
+      ];
+    },
+  )(() => Promise.reject(new Passed()));
+  const request = (name: string) => ({
+    ...common,
+    service: JobService,
+    method: JobService.method.createJob,
+    message: create(CreateJobRequestSchema, { job: { name, target } }),
+  });
+  const error: unknown = await asking(request("Pay Roll")).catch((thrown: unknown) => thrown);
+  expect(error).toMatchObject({ reason: "FIELD_INVALID" });
+  const fields = (error as EasyCronError).violations.map(({ field }) => field);
+  expect(fields).toEqual(["job.name", "job.target.webhook.url", "job.schedules[0].cron.expression"]);
+  expect(asked).toEqual([["job.name", "job.target.webhook.url"]]);
+  await expect(asking(request("payroll"))).rejects.toMatchObject({ reason: "URL_INVALID" });
+});
+
+test("a text that cannot be kept is refused by no other rule of its field", async () => {
   expect(await createJob({ name: "a\u0000b", target })).toEqual([
     "job.name | Must not hold the character U+0000; leave it out.",
   ]);

@@ -1,6 +1,6 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import type { CallOptions } from "../../mesh/grpc-client.ts";
-import { type ProjectCaller, projectOf } from "../access/caller.ts";
+import { projectOf } from "../access/caller.ts";
 import { toCallOptions } from "./call-options.ts";
 
 /** What every inner service is sent: the customer's request, and who sent it. */
@@ -20,16 +20,14 @@ type InnerMethod<I, O> = (
 
 /**
  * Makes the handler of a public method that an inner service answers: `getJob: forward(scheduler.getJob)`. The
- * handler passes on the caller's project, deadline and trace, and returns the inner response unchanged. `check` runs
- * before the call inward and refuses a request by throwing. Throws API_KEY_INVALID if the caller is no project.
+ * handler passes on the caller's project, deadline and trace, and returns the inner response unchanged. Throws
+ * API_KEY_INVALID if the caller is no project.
  */
 export function forward<I, O>(
   method: InnerMethod<I, O>,
-  check: (request: I, caller: ProjectCaller) => void = () => {},
 ): (request: I, context: HandlerContext) => Promise<O> {
   return async (request, context) => {
     const caller = projectOf(context);
-    check(request, caller);
     const inner = { projectId: caller.projectId, request, actor: caller.keyId };
     return answered(await method(inner, toCallOptions(context)));
   };

@@ -3,8 +3,9 @@ import { ValueSchema as Value, type ValueSchema } from "@bufbuild/protobuf/wkt";
 import { describe, expect, test } from "vitest";
 import { JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import { parseAllowList } from "../../mesh/egress-address.ts";
-import { EasyCronError } from "../../mesh/errors.ts";
-import { checkChangedJob, checkNewJob, checkPayload, MAX_PAYLOAD_BYTES } from "./job-rules.ts";
+import type { EasyCronError } from "../../mesh/errors.ts";
+import { changedJobErrors, newJobErrors } from "./job-rules.ts";
+import { MAX_PAYLOAD_BYTES, payloadErrors } from "./payload-rules.ts";
 
 const rules = { allow: parseAllowList(""), plugins: ["redis"] };
 type JobInit = Extract<MessageInitShape<typeof JobSchema>, { $typeName?: never }>;
@@ -14,18 +15,13 @@ const webhook = (url: string, headers: Record<string, string> = {}): JobInit["ta
 });
 const good: JobInit = { name: "payroll", target: webhook("https://hooks.acme.io/", { "X-Team": "a" }) };
 
-/** The reason and field of what is thrown; undefined when nothing is. */
-function refusal(judge: () => void): readonly [string, string | undefined] | undefined {
-  try {
-    judge();
-    return undefined;
-  } catch (error) {
-    if (!(error instanceof EasyCronError)) throw error;
-    return [error.reason, error.violations[0]?.field];
-  }
+/** The reason and field of the first error; undefined when there is none. */
+function refusal(judge: () => EasyCronError[]): readonly [string, string | undefined] | undefined {
+  const [error] = judge();
+  return error && [error.reason, error.violations[0]?.field];
 }
 const refusalOf = (change: JobInit) =>
-  refusal(() => checkNewJob(create(JobSchema, { ...good, ...change }), rules));
+  refusal(() => newJobErrors(create(JobSchema, { ...good, ...change }), rules));
 
 describe("a new job", () => {
   test("that follows the rules is accepted", () => {
@@ -72,8 +68,8 @@ describe("a new job", () => {
   });
 
   test("that is missing, or has no target, is refused", () => {
-    expect(refusal(() => checkNewJob(undefined, rules))).toEqual(["FIELD_INVALID", "job"]);
-    expect(refusal(() => checkNewJob(create(JobSchema, { name: "a" }), rules))).toEqual([
+    expect(refusal(() => newJobErrors(undefined, rules))).toEqual(["FIELD_INVALID", "job"]);
+    expect(refusal(() => newJobErrors(create(JobSchema, { name: "a" }), rules))).toEqual([
       "FIELD_INVALID",
       "job.target",
     ]);
@@ -84,26 +80,26 @@ describe("an update", () => {
   const changed = create(JobSchema, { name: "payroll", target: webhook("http://10.0.0.1/") });
 
   test("is checked only in the fields that it writes", () => {
-    expect(refusal(() => checkChangedJob(changed, ["labels"], rules))).toBeUndefined();
+    expect(refusal(() => changedJobErrors(changed, ["labels"], rules))).toBeUndefined();
     for (const paths of [[], ["target"], ["*"], ["labels", "target"]]) {
-      expect(refusal(() => checkChangedJob(changed, paths, rules))?.[0]).toBe("TARGET_FORBIDDEN");
+      expect(refusal(() => changedJobErrors(changed, paths, rules))?.[0]).toBe("TARGET_FORBIDDEN");
     }
   });
 
   test("needs a name, and must not remove the target", () => {
-    expect(refusal(() => checkChangedJob(create(JobSchema), [], rules))).toEqual([
+    expect(refusal(() => changedJobErrors(create(JobSchema), [], rules))).toEqual([
       "FIELD_INVALID",
       "job.name",
     ]);
     const bare = create(JobSchema, { name: "payroll" });
-    expect(refusal(() => checkChangedJob(bare, [], rules))).toBeUndefined();
-    expect(refusal(() => checkChangedJob(bare, ["target"], rules))).toEqual(["FIELD_INVALID", "job.target"]);
+    expect(refusal(() => changedJobErrors(bare, [], rules))).toBeUndefined();
+    expect(refusal(() => changedJobErrors(bare, ["target"], rules))).toEqual(["FIELD_INVALID", "job.target"]);
   });
 });
 
 describe("a payload", () => {
   const check = (init: MessageInitShape<typeof ValueSchema>) =>
-    refusal(() => checkPayload(create(Value, init), "payload"));
+    refusal(() => payloadErrors({ payload: create(Value, init) }, "payload"));
 
   test("may be as large as the limit, counted in bytes of JSON", () => {
     const text = (length: number, character = "x") => character.repeat(length);
@@ -115,8 +111,11 @@ describe("a payload", () => {
   test("may be nested 30 deep", () => {
     const nested = (depth: number) =>
       fromJson(Value, JSON.parse(`${'{"a":'.repeat(depth)}0${"}".repeat(depth)}`));
-    expect(refusal(() => checkPayload(nested(30), "payload"))).toBeUndefined();
-    expect(refusal(() => checkPayload(nested(31), "payload"))).toEqual(["FIELD_INVALID", "payload"]);
+    expect(refusal(() => payloadErrors({ payload: nested(30) }, "payload"))).toBeUndefined();
+    expect(refusal(() => payloadErrors({ payload: nested(31) }, "payload"))).toEqual([
+      "FIELD_INVALID",
+      "payload",
+    ]);
   });
 
   test("must be a value that JSON can express", () => {

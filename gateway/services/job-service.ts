@@ -11,12 +11,14 @@ import type {
   RunJobRequest,
   UpdateJobRequest,
 } from "../../gen/easycron/v1/job_service_pb.ts";
-import { eachOrThrow } from "../../mesh/batch-error.ts";
+import { batchError } from "../../mesh/batch-error.ts";
 import type { AllowList } from "../../mesh/egress-address.ts";
+import type { EasyCronError } from "../../mesh/errors.ts";
 import type { GrpcClient } from "../../mesh/grpc-client.ts";
 import type { ProjectCaller } from "../access/caller.ts";
 import { forward } from "./forward.ts";
-import { checkChangedJob, checkNewJob, checkPayload } from "./job-rules.ts";
+import { changedJobErrors, newJobErrors } from "./job-rules.ts";
+import { payloadErrors } from "./payload-rules.ts";
 
 /** What the job service needs. */
 export interface JobServiceParts {
@@ -25,27 +27,25 @@ export interface JobServiceParts {
   readonly allow: AllowList;
 }
 
-/**
- * Returns the handlers of JobService: each checks what can be checked without the stored job, then asks the
- * scheduler.
- */
-export function createJobService({ scheduler, allow }: JobServiceParts): ServiceImpl<typeof JobService> {
-  const check = createJobChecks(allow);
+/** Returns the handlers of JobService. The scheduler answers them all. */
+export function createJobService({
+  scheduler,
+}: Pick<JobServiceParts, "scheduler">): ServiceImpl<typeof JobService> {
   return {
-    createJob: forward(scheduler.createJob, check.createJob),
+    createJob: forward(scheduler.createJob),
     getJob: forward(scheduler.getJob),
     listJobs: forward(scheduler.listJobs),
-    updateJob: forward(scheduler.updateJob, check.updateJob),
+    updateJob: forward(scheduler.updateJob),
     deleteJob: forward(scheduler.deleteJob),
     pauseJob: forward(scheduler.pauseJob),
     resumeJob: forward(scheduler.resumeJob),
-    runJob: forward(scheduler.runJob, check.runJob),
-    batchCreateJobs: forward(scheduler.batchCreateJobs, check.batchCreateJobs),
-    batchUpdateJobs: forward(scheduler.batchUpdateJobs, check.batchUpdateJobs),
+    runJob: forward(scheduler.runJob),
+    batchCreateJobs: forward(scheduler.batchCreateJobs),
+    batchUpdateJobs: forward(scheduler.batchUpdateJobs),
     batchDeleteJobs: forward(scheduler.batchDeleteJobs),
     batchPauseJobs: forward(scheduler.batchPauseJobs),
     batchResumeJobs: forward(scheduler.batchResumeJobs),
-    applyJobs: forward(scheduler.applyJobs, check.applyJobs),
+    applyJobs: forward(scheduler.applyJobs),
     revertJob: forward(scheduler.revertJob),
     backfillJob: forward(scheduler.backfillJob),
     listRevisions: forward(scheduler.listRevisions),
@@ -54,28 +54,35 @@ export function createJobService({ scheduler, allow }: JobServiceParts): Service
 }
 
 /**
- * Returns what each method that writes a job checks before the call inward. Each check throws what it finds wrong.
+ * Returns what each method that writes a job checks besides the rules of its proto. Each returns an error for each
+ * thing that it finds wrong.
  */
-function createJobChecks(allow: AllowList) {
+export function createJobRules(allow: AllowList) {
   return {
     createJob: ({ job }: CreateJobRequest, { plugins }: ProjectCaller) =>
-      checkNewJob(job, { allow, plugins }),
+      newJobErrors(job, { allow, plugins }),
     updateJob: ({ job, allowMissing, updateMask }: UpdateJobRequest, { plugins }: ProjectCaller) => {
       // With allow_missing the call may create the job, and a new job takes every field, whatever the mask names.
       const paths = allowMissing ? [] : (updateMask?.paths ?? []);
-      checkChangedJob(job, paths, { allow, plugins });
+      return changedJobErrors(job, paths, { allow, plugins });
     },
-    runJob: ({ payload }: RunJobRequest) => checkPayload(payload, "payload"),
-    batchCreateJobs: ({ requests }: BatchCreateJobsRequest, { plugins }: ProjectCaller) => {
-      eachOrThrow("requests", requests, ({ job }) => checkNewJob(job, { allow, plugins }));
-    },
-    batchUpdateJobs: ({ requests }: BatchUpdateJobsRequest, { plugins }: ProjectCaller) => {
-      eachOrThrow("requests", requests, ({ job, updateMask }) =>
-        checkChangedJob(job, updateMask?.paths ?? [], { allow, plugins }),
-      );
-    },
-    applyJobs: ({ jobs }: ApplyJobsRequest, { plugins }: ProjectCaller) => {
-      eachOrThrow("jobs", jobs, (job) => checkNewJob(job, { allow, plugins }));
-    },
+    runJob: (request: RunJobRequest) => payloadErrors(request, "payload"),
+    batchCreateJobs: ({ requests }: BatchCreateJobsRequest, { plugins }: ProjectCaller) =>
+      eachError("requests", requests, ({ job }) => newJobErrors(job, { allow, plugins })),
+    batchUpdateJobs: ({ requests }: BatchUpdateJobsRequest, { plugins }: ProjectCaller) =>
+      eachError("requests", requests, ({ job, updateMask }) =>
+        changedJobErrors(job, updateMask?.paths ?? [], { allow, plugins }),
+      ),
+    applyJobs: ({ jobs }: ApplyJobsRequest, { plugins }: ProjectCaller) =>
+      eachError("jobs", jobs, (job) => newJobErrors(job, { allow, plugins })),
   };
+}
+
+/** Returns all errors of the items of a list, each with the path of its field in the list. */
+function eachError<T>(
+  list: string,
+  items: readonly T[],
+  check: (item: T) => EasyCronError[],
+): EasyCronError[] {
+  return items.flatMap((item, index) => check(item).map((error) => batchError(list, [{ index, error }])));
 }

@@ -6,7 +6,7 @@ import type { SchedulerService } from "../../gen/easycron/internal/scheduler/v1/
 import type { SystemService } from "../../gen/easycron/v1/system_service_pb.ts";
 import type { GrpcClient } from "../../mesh/grpc-client.ts";
 import { toCallOptions } from "./call-options.ts";
-import { MAX_PAYLOAD_BYTES } from "./job-rules.ts";
+import { MAX_PAYLOAD_BYTES } from "./payload-rules.ts";
 
 /** The largest request that the gateway reads, in bytes. */
 export const MAX_REQUEST_BYTES = 1024 * 1024;

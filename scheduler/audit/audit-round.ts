@@ -2,6 +2,7 @@ import { isStatementTimeout } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
 import { toIso } from "../../mesh/iso-time.ts";
 import type { Logger } from "../../mesh/logger.ts";
+import type { Loop } from "../../mesh/loop.ts";
 import type { Parts } from "../parts.ts";
 import { isItemFault } from "../set-aside/set-aside.ts";
 import { type Audit, type AuditParts, auditJob } from "./audit-ledger.ts";
@@ -16,7 +17,8 @@ const AUDITS_PER_JOB = 5;
 const MIN_INTERVAL_MS = 30_000;
 /** The last minute before an audit is compared again by the next one: some of its fire times were still undecided. */
 const OVERLAP_MS = 60_000;
-const EVERY_MS = 60_000;
+/** Time between the beginnings of two rounds. */
+export const AUDIT_EVERY_MS = 60_000;
 
 /** Audits the jobs that have waited longest. Each audit continues where the job's last audit ended. */
 export interface AuditRound {
@@ -94,15 +96,18 @@ async function advance(
 export function startAuditing(
   parts: AuditParts,
   logger: Logger,
-  everyMs = EVERY_MS,
-): { stop(): Promise<void> } {
+  everyMs = AUDIT_EVERY_MS,
+): Pick<Loop, "stop" | "sinceSuccessMs"> {
   const round = createAuditRound(parts, logger);
+  let succeededMs = performance.now();
   let running: Promise<void> | undefined;
   const timer = setInterval(() => {
     running ??= round
       .run()
       .then(
-        () => {},
+        () => {
+          succeededMs = performance.now();
+        },
         (error: unknown) => logger.warn({ err: error }, "the ledger was not audited"),
       )
       .finally(() => {
@@ -115,5 +120,6 @@ export function startAuditing(
       clearInterval(timer);
       await running;
     },
+    sinceSuccessMs: () => performance.now() - succeededMs,
   };
 }

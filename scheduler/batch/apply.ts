@@ -84,14 +84,14 @@ async function makePlan(
   const jobs = await withAllSnapshots(parts, projectId, wanted, LIST);
   // All jobs are checked as new ones first, so that one error names every wrong job by its index. Then those that exist
   // are compared with their current specification.
-  const checked = checkJobs(parts, jobs, LIST);
+  const checked = checkJobs(parts, jobs, LIST, (wanted) => {
+    if (!existing.has(wanted.job.name)) refusePast(wanted, parts.clock.now());
+  });
   const missing = checked.filter((item) => !existing.has(item.checked.job.name));
   const changed = eachOrThrow(LIST, checked, (item, index) => {
     const row = existing.get(item.checked.job.name);
     const job = jobs[index];
-    if (row !== undefined && job !== undefined) return changeOf(parts, job, row);
-    refusePast(item.checked, parts.clock.now());
-    return undefined;
+    return row !== undefined && job !== undefined ? changeOf(parts, job, row) : undefined;
   });
   return {
     create: missing,

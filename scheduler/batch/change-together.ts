@@ -5,6 +5,7 @@ import { takeApart } from "../../mesh/take-apart.ts";
 import { lockJobs } from "../changes/lock-job.ts";
 import type { JobRow } from "../job/job.ts";
 import type { Parts } from "../parts.ts";
+import { isItemFault } from "../set-aside/set-aside.ts";
 
 /**
  * The most jobs that one transaction changes. Their rows stay locked until it ends, which must be well within the
@@ -48,7 +49,7 @@ export async function changeTogether(
   };
   for (let from = 0; from < jobs.length; from += AT_ONCE) {
     const part = jobs.slice(from, from + AT_ONCE);
-    const { failed } = await takeApart(part, changePart, { isItemFault });
+    const { failed } = await takeApart(part, changePart, { isItemFault: isFaultOfJob });
     for (const { item, error } of failed) errors.set(item.uid, EasyCronError.from(error));
   }
   throwIfAny(list, itemErrors(jobs, changed, errors));
@@ -56,9 +57,8 @@ export async function changeTogether(
 }
 
 // The scheduler itself is unavailable only for a job whose backlog is too long.
-function isItemFault(error: unknown): boolean {
-  const isUnavailable = error instanceof EasyCronError && error.reason === "SERVICE_UNAVAILABLE";
-  return !isUnavailable || error.metadata.service === "scheduler";
+function isFaultOfJob(error: unknown): boolean {
+  return isItemFault(error) || (error instanceof EasyCronError && error.metadata.service === "scheduler");
 }
 
 function itemErrors(

@@ -51,8 +51,9 @@ export async function batchCreateJobs(
   const use: RequestUse = { projectId, requestId, fingerprint };
   const jobs = request.requests.map(({ job }) => job);
   if ((await findEarlierUse(parts.database, use)) !== undefined) return earlierJobs(parts, projectId, jobs);
-  const items = checkJobs(parts, await withAllSnapshots(parts, projectId, jobs, LIST), LIST);
-  eachOrThrow(LIST, items, ({ checked }) => refusePast(checked, parts.clock.now()));
+  const items = checkJobs(parts, await withAllSnapshots(parts, projectId, jobs, LIST), LIST, (wanted) =>
+    refusePast(wanted, parts.clock.now()),
+  );
   if (request.validateOnly) {
     await refuseTaken(parts.database, projectId, items, LIST);
     return items.map((item) => toWrittenJob(parts, projectId, item, parts.clock.now()));
@@ -79,11 +80,15 @@ export async function withAllSnapshots<J extends Job | undefined>(
   );
 }
 
-/** Checks jobs that are to be created. Throws one error that lists all wrong jobs. */
+/**
+ * Checks jobs that are to be created. Throws one error that lists all wrong jobs, with what `also` throws for one of
+ * them.
+ */
 export function checkJobs(
   parts: Pick<Parts, "zoneData" | "clock">,
   jobs: readonly (Job | undefined)[],
   list: string,
+  also: (wanted: Pick<CheckedSpec, "job" | "schedule">) => void,
 ): CheckedJob[] {
   const first = new Map<string, number>();
   return eachOrThrow(list, jobs, (job, index) => {
@@ -95,7 +100,7 @@ export function checkJobs(
     }
     first.set(job.name, index);
     const uid = typeid("job").toString();
-    return { uid, checked: checkSpec(parts, job, uid), index };
+    return { uid, checked: checkSpec(parts, job, uid, also), index };
   });
 }
 

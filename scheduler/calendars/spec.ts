@@ -1,7 +1,7 @@
 import { create, fromJsonString, toJsonString } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type Calendar as CompiledCalendar, neverOpens } from "../../cron/calendar.ts";
-import { MAX_EXCLUDED_DATES, parseCalendar } from "../../cron/calendar-spec.ts";
+import { findCalendarErrors, MAX_EXCLUDED_DATES, parseCalendar } from "../../cron/calendar-spec.ts";
 import { ScheduleError } from "../../cron/errors.ts";
 import { type Calendar, CalendarSchema } from "../../gen/easycron/v1/calendar_pb.ts";
 import { failure, fieldFailure } from "../../mesh/errors.ts";
@@ -33,7 +33,8 @@ export function compileCalendar(calendar: Calendar, zoneData: ZoneRelease): Comp
 
 /**
  * Checks and compiles a calendar as a customer sent it. If `icalendar` is not empty, `importedDates` must already hold
- * the dates of that text. Throws CALENDAR_INVALID or TIME_ZONE_UNKNOWN, naming the field (`calendar.windows[0].start`).
+ * the dates of that text. Throws CALENDAR_INVALID or TIME_ZONE_UNKNOWN, naming the field (`calendar.windows[0].start`), and
+ * all other fields that are wrong.
  */
 export function checkCalendarSpec(calendar: Calendar, zoneData: ZoneRelease): CompiledCalendar {
   checkDateCount(calendar);
@@ -41,16 +42,19 @@ export function checkCalendarSpec(calendar: Calendar, zoneData: ZoneRelease): Co
     return compileCalendar(calendar, zoneData);
   } catch (error) {
     if (!(error instanceof ScheduleError)) throw error;
-    const field = `calendar.${error.field}`;
+    const others = findCalendarErrors(calendar).filter(({ field }) => field !== error.field);
+    const violations = [error, ...others].map(({ field, message }) => ({
+      field: `calendar.${field}`,
+      description: message,
+    }));
     const reason = error.field === "timeZone" ? "TIME_ZONE_UNKNOWN" : "CALENDAR_INVALID";
-    const violations = [{ field, description: error.message }];
-    throw failure(
-      reason,
-      { field, value: error.value, problem: error.message },
-      { violations, cause: error },
-    );
+    const metadata = { field: `calendar.${error.field}`, value: error.value, problem: error.message };
+    throw failure(reason, metadata, { violations: violations.slice(0, MAX_VIOLATIONS), cause: error });
   }
 }
+
+/** The largest number of broken rules that one error lists. */
+const MAX_VIOLATIONS = 100;
 
 /**
  * Refuses a calendar that is never open from `fromMs` until the end of the year 2400. Throws CALENDAR_NEVER_OPENS,

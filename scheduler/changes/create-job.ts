@@ -3,7 +3,8 @@ import { isUniqueViolation, type Queryable } from "../../db/pool.ts";
 import { toSqlTime, toSqlTimeOrNull } from "../../db/time.ts";
 import type { Job } from "../../gen/easycron/v1/job_pb.ts";
 import { type CreateJobRequest, CreateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
-import { failure, fieldFailure } from "../../mesh/errors.ts";
+import { collectErrors } from "../../mesh/all-errors.ts";
+import { type EasyCronError, failure, fieldFailure } from "../../mesh/errors.ts";
 import { type BoundName, bindCalendars, gatesOf } from "../calendars/calendars.ts";
 import { edgeNames, withSnapshots } from "../calendars/edges.ts";
 import { epochsInsert } from "../job/epochs.sql.ts";
@@ -34,27 +35,36 @@ export interface CheckedSpec {
 
 /**
  * Writes out a job's defaults and checks its target, policies, calendars and schedules. The field rules of the public
- * contract have been checked before. Throws SCHEDULE_INVALID, SCHEDULE_NEVER_FIRES, TIME_ZONE_UNKNOWN or FIELD_INVALID.
+ * contract have been checked before. Throws SCHEDULE_INVALID, SCHEDULE_NEVER_FIRES, TIME_ZONE_UNKNOWN or FIELD_INVALID;
+ * all that is wrong is in one error, with what `also` throws.
  */
-export function checkSpec(parts: Pick<Parts, "clock" | "zoneData">, given: Job, uid: string): CheckedSpec {
+export function checkSpec(
+  parts: Pick<Parts, "clock" | "zoneData">,
+  given: Job,
+  uid: string,
+  also: (checked: Pick<CheckedSpec, "job" | "schedule">) => void = () => {},
+): CheckedSpec {
   const nowMs = parts.clock.now();
   const zoneData = parts.zoneData.inForce(nowMs);
   const job = withDefaults(given, nowMs);
-  if (job.target === undefined) {
-    throw fieldFailure("FIELD_INVALID", "job.target", "It is required: set webhook, redis or kafka.");
-  }
-  checkRetryPolicy(job);
-  checkCalendars(job);
-  return { job, spec: toSpecJson(job), schedule: compileSchedule(job, uid, { zoneData }) };
+  const errors = collectErrors();
+  if (job.target === undefined)
+    errors.add(fieldFailure("FIELD_INVALID", "job.target", "It is required: set webhook, redis or kafka."));
+  errors.check(() => checkRetryPolicy(job));
+  for (const error of calendarErrors(job)) errors.add(error);
+  const schedule = errors.check(() => compileSchedule(job, uid, { zoneData }));
+  if (schedule !== undefined) errors.check(() => also({ job, schedule }));
+  errors.throwIfAny();
+  if (schedule === undefined) throw new Error("A schedule that cannot be compiled made no error.");
+  return { job, spec: toSpecJson(job), schedule };
 }
 
-function checkCalendars(job: Job): void {
-  for (const [index, { name }] of job.calendars.entries()) {
-    if (job.calendars.findIndex((each) => each.name === name) === index) continue;
-    const field = `job.calendars[${index}].name`;
+function calendarErrors({ calendars }: Job): EasyCronError[] {
+  return calendars.flatMap(({ name }, index) => {
+    if (calendars.findIndex((each) => each.name === name) === index) return [];
     const problem = `"${name}" is listed twice; list each calendar once.`;
-    throw failure("FIELD_INVALID", { field, problem }, { violations: [{ field, description: problem }] });
-  }
+    return [fieldFailure("FIELD_INVALID", `job.calendars[${index}].name`, problem)];
+  });
 }
 
 /** Returns the names of the calendars that a job refers to, each with the path of the field that names it. */
@@ -91,8 +101,8 @@ export async function createJob(
   const earlier = await findEarlierUse(parts.database, use);
   if (earlier !== undefined) return earlierJob(parts, projectId, earlier.job_uid, given.name);
   const uid = typeid("job").toString();
-  const checked = checkSpec(parts, await withSnapshots(parts.database, projectId, given), uid);
-  refusePast(checked, parts.clock.now());
+  const job = await withSnapshots(parts.database, projectId, given);
+  const checked = checkSpec(parts, job, uid, (wanted) => refusePast(wanted, parts.clock.now()));
   const { schedule } = checked;
   await gatesOf(parts.database, parts.zoneData, projectId, schedule.calendars);
   if (request.validateOnly) return { row: await validatedRow(parts, projectId, uid, checked), schedule };

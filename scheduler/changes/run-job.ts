@@ -1,12 +1,10 @@
 import { randomUUID } from "node:crypto";
-import { toJsonString } from "@bufbuild/protobuf";
-import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import { type RunJobRequest, RunJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
 import type { Trigger } from "../../gen/easycron/v1/trigger_pb.ts";
 import { EasyCronError, failure } from "../../mesh/errors.ts";
 import { pause } from "../../mesh/pause.ts";
 import { manualEvent, type TriggerEventInit } from "../job/chain.ts";
-import type { JobRow } from "../job/job.ts";
+import { type JobRow, payloadOf } from "../job/job.ts";
 import type { Parts } from "../parts.ts";
 import { readJob } from "../reading/read-jobs.ts";
 import { findEarlierUse, fingerprintOf, type RequestUse, rememberUse } from "../requests/request-id.ts";
@@ -30,7 +28,7 @@ export async function runJob(
   const requestId = request.requestId === "" ? randomUUID() : request.requestId;
   const fingerprint = fingerprintOf(RunJobRequestSchema, request);
   const use: RequestUse = { projectId, requestId, fingerprint };
-  const payloadJson = request.payload === undefined ? undefined : toJsonString(ValueSchema, request.payload);
+  const { payloadJson } = payloadOf(request);
   for (let left = TRIES; left > 0; left--) {
     const row = await readJob(parts, projectId, request);
     const nominalTimeMs = await nominalTimeOf(parts, row, use);

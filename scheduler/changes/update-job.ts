@@ -9,7 +9,7 @@ import {
 import { EasyCronError, failure, fieldFailure } from "../../mesh/errors.ts";
 import { bindCalendars, gatesOf } from "../calendars/calendars.ts";
 import { withSnapshots } from "../calendars/edges.ts";
-import { fromSpecJson, type JobRow } from "../job/job.ts";
+import { fromSpecJson, type JobRow, payloadOf } from "../job/job.ts";
 import { jobByUid } from "../job/jobs.sql.ts";
 import type { Parts } from "../parts.ts";
 import { findEarlierUse, fingerprintOf, type RequestUse, rememberUse } from "../requests/request-id.ts";
@@ -70,12 +70,13 @@ export async function updateJob(
 }
 
 function readMask(request: UpdateJobRequest, given: Job): readonly string[] {
-  const paths = request.updateMask?.paths ?? [];
+  const paths = (request.updateMask?.paths ?? []).map((path) => (path === "payload_json" ? "payload" : path));
   if (paths.length === 1 && paths[0] === "*") return UPDATABLE;
   const wrong = paths.find((path) => !UPDATABLE.some((name) => name === path));
   if (wrong !== undefined) throw updateMaskInvalid(wrong, UPDATABLE);
   if (paths.length > 0) return paths;
   return UPDATABLE.filter((name) => {
+    if (name === "payload") return payloadOf(given).payloadJson !== undefined;
     const field = JobSchema.fields.find((each) => each.name === name);
     return field !== undefined && isFieldSet(given, field);
   });
@@ -147,8 +148,9 @@ export async function planUpdate(
   const former = fromSpecJson(before.spec);
   const changed = keepAnchors(former, merge(former, given, fields));
   const merged = await withSnapshots(on, projectId, changed);
-  const checked = checkSpec(parts, merged, before.uid);
-  refusePast(checked, parts.clock.now(), former);
+  const checked = checkSpec(parts, merged, before.uid, (wanted) =>
+    refusePast(wanted, parts.clock.now(), former),
+  );
   await gatesOf(on, parts.zoneData, projectId, checked.schedule.calendars);
   return { before, checked, isSame: equals(JobSchema, fromSpecJson(checked.spec), former) };
 }
@@ -199,8 +201,9 @@ export async function writeUpdates(
   return rows.map((row) => written.get(row.uid) ?? row);
 }
 
-function merge(before: Job, given: Job, fields: readonly string[]): Job {
+function merge(before: Job, asked: Job, fields: readonly string[]): Job {
   const job = clone(JobSchema, before);
+  const given = { ...asked, ...payloadOf(asked) };
   if (fields.includes("schedules")) job.schedules = given.schedules;
   if (fields.includes("calendars")) job.calendars = given.calendars;
   if (fields.includes("labels")) job.labels = given.labels;
@@ -219,7 +222,7 @@ const MESSAGES = [
   ["flexible_window", "flexibleWindow"],
   ["catchup_window", "catchupWindow"],
   ["target", "target"],
-  ["payload", "payload"],
+  ["payload", "payloadJson"],
   ["retry_policy", "retryPolicy"],
   ["attempt_timeout", "attemptTimeout"],
 ] as const;

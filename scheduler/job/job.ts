@@ -1,5 +1,5 @@
 import { create, fromJsonString, toJsonString } from "@bufbuild/protobuf";
-import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { type Timestamp, timestampFromMs, ValueSchema } from "@bufbuild/protobuf/wkt";
 import { type Job, JobSchema, JobState } from "../../gen/easycron/v1/job_pb.ts";
 import { dropSnapshots, shareSnapshots } from "../calendars/edges.ts";
 import { type Carry, readCarry } from "./carry.ts";
@@ -85,14 +85,28 @@ export function toSpecJson(job: Job): string {
     ...(job.startTime === undefined ? {} : { startTime: job.startTime }),
     ...(job.endTime === undefined ? {} : { endTime: job.endTime }),
     ...(job.target === undefined ? {} : { target: job.target }),
-    ...(job.payload === undefined ? {} : { payload: job.payload }),
+    ...payloadOf(job),
   });
   return toJsonString(JobSchema, spec);
 }
 
-/** Reads what `toSpecJson` wrote. Fields that this version does not know are ignored. */
+/**
+ * Returns the payload of a job or of a manual run as the scheduler keeps it: as JSON text, which has all digits of its
+ * numbers. The gateway sends it as text. Revisions of older versions have it as a value.
+ */
+export function payloadOf(holder: Pick<Job, "payload" | "payloadJson">): { payloadJson?: string } {
+  if (holder.payloadJson !== undefined) return { payloadJson: holder.payloadJson };
+  return holder.payload === undefined ? {} : { payloadJson: toJsonString(ValueSchema, holder.payload) };
+}
+
+/**
+ * Reads what `toSpecJson` wrote. The payload is in `payloadJson`, whoever wrote it. Fields that this version does not
+ * know are ignored.
+ */
 export function fromSpecJson(spec: string): Job {
   const job = fromJsonString(JobSchema, spec, { ignoreUnknownFields: true });
+  Object.assign(job, payloadOf(job));
+  delete job.payload;
   // Older revisions hold a full copy of the calendar in every schedule.
   shareSnapshots(job);
   return job;

@@ -30,16 +30,16 @@ afterAll(() => bench.close());
 beforeEach(() => bench.setTime(NOW));
 afterEach(() => bench.setTime(NOW));
 
-type Asked = { after?: number; count?: number; signal?: AbortSignal };
+type Asked = { after?: number; count?: number; showSkipped?: boolean; signal?: AbortSignal };
 
 /** Previews a saved job by its name, or an unsaved one. */
-function ask(of: string | JsonObject, { after, count = 10, signal }: Asked = {}) {
+function ask(of: string | JsonObject, { after, count = 10, showSkipped = false, signal }: Asked = {}) {
   const source =
     typeof of === "string"
       ? { case: "name" as const, value: of }
       : { case: "job" as const, value: fromJson(JobSchema, of) };
   const when = after === undefined ? {} : { after: timestampFromMs(after) };
-  const request = create(PreviewScheduleRequestSchema, { source, count, ...when });
+  const request = create(PreviewScheduleRequestSchema, { source, count, showSkipped, ...when });
   return previewSchedule(bench.parts, PROJECT, request, signal);
 }
 
@@ -82,7 +82,7 @@ describe("calendars in a preview", () => {
   const deferring = { ...hourly, calendars: [{ name: "office", outside: "OUTSIDE_DEFER" }] };
 
   test("defer the first of several to the opening, and the others are skipped", async () => {
-    expect(await times(deferring, { after: NOW + 8.5 * HOUR, count: 16 })).toEqual([
+    expect(await times(deferring, { after: NOW + 8.5 * HOUR, count: 16, showSkipped: true })).toEqual([
       ["03-02T17:00", "03-03T08:00", "Deferred: the calendar office is closed."],
       ...["18", "19", "20", "21", "22", "23"].map((hour) => [`03-02T${hour}:00`, null, WAITS]),
       ...["00", "01", "02", "03", "04", "05", "06", "07"].map((hour) => [`03-03T${hour}:00`, null, WAITS]),
@@ -92,14 +92,15 @@ describe("calendars in a preview", () => {
 
   test("defer nothing to an opening that an earlier fire time has taken", async () => {
     const job = await save(deferring);
-    expect((await times(job.name, { after: NOW + 12 * HOUR, count: 1 }))[0]).toEqual([
+    const shown = { count: 1, showSkipped: true };
+    expect((await times(job.name, { after: NOW + 12 * HOUR, ...shown }))[0]).toEqual([
       "03-02T21:00",
       null,
       WAITS,
     ]);
     await tickTo(NOW + 9.5 * HOUR);
-    expect((await times(job.name, { count: 1 }))[0]).toEqual(["03-02T18:00", null, WAITS]);
-    expect((await times(job.name, { after: NOW - 84 * HOUR, count: 1 }))[0]).toEqual([
+    expect((await times(job.name, shown))[0]).toEqual(["03-02T18:00", null, WAITS]);
+    expect((await times(job.name, { after: NOW - 84 * HOUR, ...shown }))[0]).toEqual([
       "02-26T21:00",
       null,
       WAITS,
@@ -109,12 +110,12 @@ describe("calendars in a preview", () => {
   test("that skip apply before those that defer, and do not hide which fire time took an opening", async () => {
     const calendars = [{ name: "office", outside: "OUTSIDE_DEFER" }, { name: "no-tuesday" }];
     const job = await save({ calendars });
-    expect(await times(job.name, { after: NOW + 14.5 * HOUR, count: 2 })).toEqual([
+    expect(await times(job.name, { after: NOW + 14.5 * HOUR, count: 2, showSkipped: true })).toEqual([
       ["03-02T23:00", null, WAITS],
       ["03-03T00:00", null, "Skipped: the calendar no-tuesday is closed."],
     ]);
     bench.setTime(NOW + 100 * HOUR);
-    expect(await times(job.name, { after: NOW + 38.5 * HOUR, count: 2 })).toEqual([
+    expect(await times(job.name, { after: NOW + 38.5 * HOUR, count: 2, showSkipped: true })).toEqual([
       ["03-03T23:00", null, "Skipped: the calendar no-tuesday is closed."],
       ["03-04T00:00", null, WAITS],
     ]);
@@ -125,6 +126,81 @@ describe("calendars in a preview", () => {
       reason: "CALENDAR_NOT_FOUND",
       violations: [{ field: "job.calendars[0].name" }],
     });
+  });
+});
+
+describe("fire times that make no trigger", () => {
+  // The office closes at 16:30 UTC and opens at 08:00 UTC.
+  const minutely = { schedules: [{ cron: { expression: "* * * * *" } }], calendars: [{ name: "office" }] };
+  const CLOSES = NOW + 8.5 * HOUR;
+  const NIGHT_MINUTES = 15.5 * 60;
+
+  test("are counted between those that make one", async () => {
+    const { fireTimes, skippedAfter, previewedUntil } = await ask(minutely, {
+      after: CLOSES - 120_000,
+      count: 3,
+    });
+    expect(fireTimes?.map(({ nominalTime, skippedBefore }) => [iso(nominalTime), skippedBefore])).toEqual([
+      ["03-02T16:29", 0],
+      ["03-03T08:00", NIGHT_MINUTES],
+      ["03-03T08:01", 0],
+    ]);
+    expect([skippedAfter, iso(previewedUntil)]).toEqual([0, "03-03T08:01"]);
+  });
+
+  test("are listed with a note and not counted when showSkipped is set", async () => {
+    const { fireTimes, skippedAfter } = await ask(minutely, { after: CLOSES, count: 2, showSkipped: true });
+    const closed = "Skipped: the calendar office is closed.";
+    expect(fireTimes).toMatchObject([
+      { skippedBefore: 0, notes: [closed] },
+      { skippedBefore: 0, notes: [closed] },
+    ]);
+    expect(skippedAfter).toBe(0);
+  });
+
+  test("are counted when they are deferred to an opening that is taken, or skipped by request", async () => {
+    const deferring = { ...hourly, calendars: [{ name: "office", outside: "OUTSIDE_DEFER" }] };
+    const { fireTimes } = await ask(deferring, { after: CLOSES, count: 3 });
+    expect(
+      fireTimes?.map((each) => [iso(each.nominalTime), iso(each.effectiveTime), each.skippedBefore]),
+    ).toEqual([
+      ["03-02T17:00", "03-03T08:00", 0],
+      ["03-03T08:00", "03-03T08:00", 14],
+      ["03-03T09:00", "03-03T09:00", 0],
+    ]);
+    const job = await save({});
+    const nominalTime = timestampFromMs(NOW + 2 * HOUR);
+    await skipFireTime(
+      bench.parts,
+      PROJECT,
+      create(SkipFireTimeRequestSchema, { job: job.name, nominalTime }),
+    );
+    const saved = await ask(job.name, { count: 2 });
+    expect(saved.fireTimes?.map((each) => [iso(each.nominalTime), each.skippedBefore])).toEqual([
+      ["03-02T09:00", 0],
+      ["03-02T11:00", 1],
+    ]);
+  });
+
+  test("are counted after the last one that makes one, and a preview without any says so", async () => {
+    const ending = { ...minutely, endTime: "2026-03-02T20:00:00Z" };
+    const last = await ask(ending, { after: CLOSES - 120_000 });
+    expect(last.fireTimes).toMatchObject([{ skippedBefore: 0 }]);
+    expect([last.skippedAfter, last.previewedUntil]).toEqual([3.5 * 60 + 1, undefined]);
+    const none = await ask(ending, { after: CLOSES });
+    expect([none.fireTimes, none.skippedAfter]).toEqual([[], 3.5 * 60]);
+    expect(none.warnings?.map(({ code }) => code)).toContain(WarningCode.NEVER_FIRES);
+  });
+
+  test("are counted up to the instant at which a preview gives up, where the next one can begin", async () => {
+    const stopping = new AbortController();
+    stopping.abort();
+    const cut = await ask(minutely, { after: CLOSES, signal: stopping.signal });
+    expect(cut.fireTimes).toEqual([]);
+    const untilMs = timestampDate(cut.previewedUntil as never).getTime();
+    expect(untilMs).toBeGreaterThanOrEqual(CLOSES);
+    const [first] = (await ask(minutely, { after: untilMs, count: 1 })).fireTimes ?? [];
+    expect((cut.skippedAfter ?? 0) + (first?.skippedBefore ?? 0)).toBe(NIGHT_MINUTES - 1);
   });
 });
 
@@ -186,7 +262,7 @@ test("a fire time that is to be skipped by request has no effective time", async
   const job = await save({});
   const nominalTime = timestampFromMs(NOW + 2 * HOUR);
   await skipFireTime(bench.parts, PROJECT, create(SkipFireTimeRequestSchema, { job: job.name, nominalTime }));
-  expect(await times(job.name, { count: 3 })).toEqual([
+  expect(await times(job.name, { count: 3, showSkipped: true })).toEqual([
     ["03-02T09:00", "03-02T09:00", ""],
     ["03-02T10:00", null, "Skipped: SkipFireTime was called for it."],
     ["03-02T11:00", "03-02T11:00", ""],

@@ -44,7 +44,8 @@ export async function previewSchedule(
   const fromMs = row === null ? createMs : nowMs;
   const state = row === null ? newJobState(schedule, fromMs, fromMs) : savedJobState(row, schedule, nowMs);
   const count = request.count === 0 ? DEFAULT_COUNT : request.count;
-  const given = { schedule, gates: context.gates, state, nowMs: fromMs, afterMs, count };
+  const { showSkipped } = request;
+  const given = { schedule, gates: context.gates, state, nowMs: fromMs, afterMs, count, showSkipped };
   const previewed = await runInSlices(preview(given), { signal });
   const { maxFires } = schedule.policies;
   const limited = maxFires > 0 && afterMs >= nowMs;
@@ -52,11 +53,21 @@ export async function previewSchedule(
   const warnings = warningsOf(schedule, job, afterMs, { ...context, ...limit });
   const none = previewed.fireTimes.length === 0 && previewed.ended;
   if (none && !warnings.some(({ code }) => code === WarningCode.NEVER_FIRES)) {
-    const message = `The job has no fire time after ${toIso(afterMs)}.`;
+    const message = neverFires(afterMs, previewed.skippedAfter);
     warnings.push({ code: WarningCode.NEVER_FIRES, field: "job.schedules", message });
   }
-  const zoneDataVersion = parts.zoneData.label(schedule, nowMs);
-  return { fireTimes: toFireTimes(source, previewed), warnings, zoneDataVersion };
+  return {
+    fireTimes: toFireTimes(source, previewed),
+    warnings,
+    zoneDataVersion: parts.zoneData.label(schedule, nowMs),
+    skippedAfter: previewed.skippedAfter,
+    ...(previewed.untilMs === null ? {} : { previewedUntil: timestampFromMs(previewed.untilMs) }),
+  };
+}
+
+function neverFires(afterMs: number, skipped: number): string {
+  if (skipped === 0) return `The job has no fire time after ${toIso(afterMs)}.`;
+  return `The job creates no trigger after ${toIso(afterMs)}: all its fire times (${skipped}) are skipped.`;
 }
 
 function toFireTimes(
@@ -66,12 +77,13 @@ function toFireTimes(
   const general = limitCounted ? [] : [limitNote(source.schedule)];
   return fireTimes.map((fire) => {
     const { clock, notes } = noteFireTime(source, fire);
-    const { atMs, effectiveMs } = fire;
+    const { atMs, effectiveMs, skippedBefore } = fire;
     return {
       nominalTime: timestampFromMs(atMs),
       ...(effectiveMs === null ? {} : { effectiveTime: timestampFromMs(effectiveMs) }),
       ...clock,
       notes: [...notes, ...general],
+      skippedBefore,
     };
   });
 }

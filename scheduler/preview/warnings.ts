@@ -15,6 +15,8 @@ const CODES: Readonly<Record<CronWarningCode, WarningCode>> = {
   TOP_OF_HOUR: WarningCode.TOP_OF_HOUR,
   OFFSET_CHANGE: WarningCode.OFFSET_CHANGE,
   RETRY_LONGER_THAN_INTERVAL: WarningCode.RETRY_LONGER_THAN_INTERVAL,
+  TIME_ZONE_FIXED_OFFSET: WarningCode.TIME_ZONE_FIXED_OFFSET,
+  TIME_ZONE_RENAMED: WarningCode.TIME_ZONE_RENAMED,
 };
 
 /** What is known about a job beside its specification. What is left out is not checked. */

@@ -20,6 +20,7 @@ import {
   type RateSchedule,
   type Schedule as ScheduleMessage,
 } from "../../gen/easycron/v1/schedule_pb.ts";
+import { collectErrors, type ErrorCollector } from "../../mesh/all-errors.ts";
 import { failure, fieldFailure } from "../../mesh/errors.ts";
 import { toIso } from "../../mesh/iso-time.ts";
 import type { CalendarReference } from "../calendars/calendars.ts";
@@ -52,7 +53,8 @@ export type Timing = Pick<Job, "schedules" | "startTime" | "endTime" | "flexible
  * Compiles a job's schedules, time bounds and policies. Several schedules form a union: an instant that more than one
  * names fires once. `seed` is the job's uid; `H` in a cron expression depends on it. `options.zoneData` is by default
  * that of this process. Throws SCHEDULE_INVALID, TIME_ZONE_UNKNOWN, FIELD_INVALID, and SCHEDULE_NEVER_FIRES unless
- * `options.allowNeverFiring` is true, as in a preview; each error names the field.
+ * `options.allowNeverFiring` is true, as in a preview; each error names the field. All
+ * that is wrong is in one error.
  */
 export function compileSchedule(
   timing: Timing,
@@ -60,18 +62,22 @@ export function compileSchedule(
   options: { readonly allowNeverFiring?: boolean; readonly zoneData?: ZoneRelease } = {},
 ): CompiledSchedule {
   const { zoneData = ownRelease() } = options;
-  const schedules = timing.schedules.map((schedule, index) => {
+  const errors = collectErrors();
+  const schedules = timing.schedules.flatMap((schedule, index) => {
     const path = `job.schedules[${index}]`;
-    const compiled = compileOne(schedule, { seed, zoneData, path, schedules: timing.schedules });
-    if (options.allowNeverFiring !== true) refuseNeverFiring(schedule, compiled, path);
-    return compiled;
+    const context = { seed, zoneData, path, schedules: timing.schedules };
+    const compiled = compileOne(schedule, context, errors);
+    if (compiled === undefined) return [];
+    if (options.allowNeverFiring !== true) errors.check(() => refuseNeverFiring(schedule, compiled, path));
+    return [compiled];
   });
   const startMs = timing.startTime && timestampMs(timing.startTime);
   const endMs = timing.endTime && timestampMs(timing.endTime);
   if (startMs !== undefined && endMs !== undefined && endMs < startMs) {
     const problem = `${toIso(endMs)} is before startTime, ${toIso(startMs)}.`;
-    throw fieldFailure("FIELD_INVALID", "job.endTime", problem);
+    errors.add(fieldFailure("FIELD_INVALID", "job.endTime", problem));
   }
+  errors.throwIfAny();
   const bounds = { startMs, endMs };
   const windowMs = timing.flexibleWindow === undefined ? 0 : durationMs(timing.flexibleWindow);
   return {
@@ -108,23 +114,39 @@ interface CompileContext {
   readonly schedules: readonly ScheduleMessage[];
 }
 
-function compileOne(schedule: ScheduleMessage, context: CompileContext): Schedule {
-  const { seed, zoneData, path } = context;
+/** Returns a compiled schedule; undefined if it is not valid, with all that is wrong in `errors`. */
+function compileOne(
+  schedule: ScheduleMessage,
+  context: CompileContext,
+  errors: ErrorCollector,
+): Schedule | undefined {
+  const check = <T>(work: () => T) => errors.check(() => withPath(context.path, work));
+  const named = check(() => canonicalZone(schedule.timeZone === "" ? "UTC" : schedule.timeZone));
+  // With an unknown zone the rest is checked in UTC.
+  const zone = context.zoneData.zones(named ?? "UTC");
+  const compiled = check(() => compileKind(schedule, zone, context));
+  return named === undefined ? undefined : compiled;
+}
+
+function compileKind(schedule: ScheduleMessage, zone: ZoneOffsets, context: CompileContext): Schedule {
+  const dst = toDstPolicy(schedule);
+  switch (schedule.kind.case) {
+    case "cron":
+      return compileCron(schedule.kind.value, { seed: context.seed, zone, dst });
+    case "rate":
+      return compileRate(schedule.kind.value, zone);
+    case "once":
+      return compileOnce(schedule.kind.value, zone, dst);
+    case "calendarEdge":
+      return compileEdge(schedule.kind.value, context);
+    case undefined:
+      throw new ScheduleError("kind", "", "is not set", "one of cron, rate, once, calendarEdge");
+  }
+}
+
+function withPath<T>(path: string, work: () => T): T {
   try {
-    const zone = zoneData.zones(canonicalZone(schedule.timeZone === "" ? "UTC" : schedule.timeZone));
-    const dst = toDstPolicy(schedule);
-    switch (schedule.kind.case) {
-      case "cron":
-        return compileCron(schedule.kind.value, { seed, zone, dst });
-      case "rate":
-        return compileRate(schedule.kind.value, zone);
-      case "once":
-        return compileOnce(schedule.kind.value, zone, dst);
-      case "calendarEdge":
-        return compileEdge(schedule.kind.value, context);
-      case undefined:
-        throw new ScheduleError("kind", "", "is not set", "one of cron, rate, once, calendarEdge");
-    }
+    return work();
   } catch (error) {
     throw error instanceof ScheduleError ? toFailure(error, path) : error;
   }

@@ -52,11 +52,29 @@ const neverFires = (field: string) => ({
     value: "2026-03-01T08:59:59.000Z",
     problem: expect.stringContaining("2026-03-01T09:00:00.000Z"),
   },
-  violations: [{ field, description: expect.stringContaining("2026-03-01T08:59:59.000Z") }],
+  violations: [
+    { field, description: expect.stringMatching(/^The job would never fire: "2026-03-01T08:59:59.000Z"/) },
+  ],
 });
 const cron = [{ cron: { expression: "0 9 * * *" } }];
 
 describe("a job whose fire times have all passed", () => {
+  test("is refused together with all else that is wrong", async () => {
+    const retryPolicy = { minBackoff: "10s", maxBackoff: "5s" };
+    const wrong = { schedules: past, retryPolicy, calendars: [{ name: "a" }, { name: "a" }] };
+    const fields = (prefix: string) => ({
+      violations: ["retryPolicy.maxBackoff", "calendars[1].name", "schedules"].map((field) =>
+        expect.objectContaining({ field: `${prefix}.${field}` }),
+      ),
+    });
+    await expect(make(wrong)).rejects.toMatchObject(fields("job"));
+    await expect(apply(wrong)).rejects.toMatchObject(fields("jobs[0]"));
+    await make({ schedules: [coming] });
+    await expect(update(wrong, "schedules", "retry_policy", "calendars")).rejects.toMatchObject(
+      fields("job"),
+    );
+  });
+
   test("is not created, alone or in a batch, and nothing is stored", async () => {
     await expect(make({ schedules: past })).rejects.toMatchObject(neverFires("job.schedules"));
     const requests = [{ job: job({ schedules: [coming] }) }, { job: job({ name: "b", schedules: past }) }];

@@ -22,8 +22,8 @@ export function refusePast({ job, schedule }: Wanted, nowMs: number, before?: Jo
   const value = Number.isFinite(lastMs) ? toIso(lastMs) : "";
   const problem =
     value === ""
-      ? "None of its local times exists in its time zone; accepted: at least one that exists."
-      : `"${value}", the last of its times, is in the past (it is now ${toIso(nowMs)}); accepted: a later instant.`;
+      ? "The job would never fire: none of its local times exists in its time zone; accepted: at least one that exists."
+      : `The job would never fire: "${value}", the last of its times, is in the past (it is now ${toIso(nowMs)}); accepted: a later instant.`;
   throw fieldFailure("SCHEDULE_NEVER_FIRES", "job.schedules", problem, { value });
 }
 

@@ -1,6 +1,6 @@
 import { toIso } from "../../mesh/iso-time.ts";
 import type { Logger } from "../../mesh/logger.ts";
-import { startLoop } from "../../mesh/loop.ts";
+import { type Loop, startLoop } from "../../mesh/loop.ts";
 import type { Parts } from "../parts.ts";
 import { ownRelease } from "../zones/zone-data.ts";
 import { keepFirstRelease, recordRelease } from "../zones/zone-data-record.ts";
@@ -8,7 +8,10 @@ import type { FailedJob } from "./calendar-pass.ts";
 import type { SettleParts } from "./settle-referring-job.ts";
 import { settleZoneData } from "./zone-data-settle.ts";
 
-const EVERY_MS = 5_000;
+/** Time between two readings of the releases. */
+export const ZONE_DATA_EVERY_MS = 5_000;
+/** After this time settling is interrupted, so that the releases are read again, and then goes on. */
+const SETTLE_MS = 10_000;
 /** The pause between storing two zones. All 600 zones then take half a minute, and no tick waits for them. */
 const KEEP_PAUSE_MS = 50;
 
@@ -39,7 +42,7 @@ export async function beginZoneData(parts: ZoneDataParts, noticeMs: number, logg
  * taken effect. Also stores the zone data of the first release, once. Failures are logged, and the next round tries
  * again.
  */
-export function watchZoneData(parts: SettleParts, logger: Logger): { stop(): Promise<void> } {
+export function watchZoneData(parts: SettleParts, logger: Logger): Pick<Loop, "stop" | "sinceSuccessMs"> {
   const stopping = new AbortController();
   const { signal } = stopping;
   const keeping = keepFirstRelease(parts.database, ownRelease(), { pauseMs: KEEP_PAUSE_MS, signal }).catch(
@@ -61,12 +64,13 @@ export function watchZoneData(parts: SettleParts, logger: Logger): { stop(): Pro
   const loop = startLoop(
     async () => {
       await parts.zoneData.refresh();
-      const jobs = await settleZoneData(parts, { signal, onFailed });
+      const time = AbortSignal.timeout(SETTLE_MS);
+      const jobs = await settleZoneData(parts, { signal: AbortSignal.any([signal, time]), onFailed });
       if (jobs > 0) logger.info({ jobs }, "jobs have a new revision under the zone data that took effect");
-      return { more: false };
+      return { more: time.aborted };
     },
     {
-      everyMs: EVERY_MS,
+      everyMs: ZONE_DATA_EVERY_MS,
       onFailure: (error, failures) =>
         logger.warn({ err: error, failures }, "cannot refresh or settle the zone data; trying again"),
       onRecovery: (failures) => logger.info({ failures }, "the zone data is refreshed and settled again"),
@@ -77,5 +81,6 @@ export function watchZoneData(parts: SettleParts, logger: Logger): { stop(): Pro
       stopping.abort();
       await Promise.all([loop.stop(), keeping]);
     },
+    sinceSuccessMs: loop.sinceSuccessMs,
   };
 }

@@ -37,8 +37,6 @@ export interface DecidedTurns {
 
 /** Most events of one job in one transaction. The backlog of a long outage takes several. */
 const JOB_EVENTS_LIMIT = 1_000;
-/** Most events in one transaction. */
-const EVENTS_LIMIT = 5_000;
 /**
  * Most fire times that one transaction decides. This takes some tens of milliseconds, so jobs on time need not wait
  * long.
@@ -52,20 +50,22 @@ interface Budget {
 }
 
 /**
- * Takes the turns of active jobs at `nowMs`, in epoch milliseconds, until the limits of one transaction are reached. A
- * job whose turn cannot be taken becomes a trouble and leaves the others alone.
+ * Takes the turns of active jobs at `nowMs`, in epoch milliseconds, until they have `maxEvents` events or the limit of
+ * decisions of one transaction is reached. A job whose turn cannot be taken becomes a trouble and leaves the others
+ * alone.
  */
 export async function decideTurns(
   parts: DecideParts,
   nowMs: number,
   tx: Queryable,
   rows: readonly TurnRow[],
+  maxEvents: number,
 ): Promise<DecidedTurns> {
   if (rows.length === 0) return { decided: [], undecided: 0, troubles: [] };
   const jobs = await readJobs(parts, nowMs, tx, rows);
   const decided: DecidedTurn[] = [];
   const troubles: Trouble[] = [];
-  let budget: Budget = { events: EVENTS_LIMIT, decisions: DECISIONS_LIMIT };
+  let budget: Budget = { events: maxEvents, decisions: DECISIONS_LIMIT };
   for (const job of jobs) {
     if (budget.events <= 0 || budget.decisions <= 0) break;
     const turn = tryTurn(parts, nowMs, job, budget, troubles);

@@ -73,6 +73,30 @@ describe("handing over", () => {
     expect(sizes.sort((a, b) => a - b)).toEqual([1, MAX_BATCH, MAX_BATCH]);
   });
 
+  test("has at most two batches under way at a dispatcher, and begins none after one has failed", async () => {
+    const sent: bigint[] = [];
+    const answers = Promise.withResolvers<void>();
+    const fake = await serve(async function* (requests) {
+      const ids: bigint[] = [];
+      for await (const { batchId } of requests) {
+        sent.push(batchId);
+        ids.push(batchId);
+        if (ids.length < 2) continue;
+        await answers.promise;
+        yield { batchId: ids.shift() ?? 0n, errorCode: 14, errorMessage: "away" };
+      }
+    });
+    const { send } = await handOverTo([fake]);
+    const sending = send(Array.from({ length: 6 * MAX_BATCH }, () => event));
+    await expect.poll(() => sent.length).toBe(2);
+    // A third would have been sent at once.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    answers.resolve();
+    await expect(sending).rejects.toMatchObject({ reason: "SERVICE_UNAVAILABLE" });
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(sent).toHaveLength(2);
+  });
+
   test("gives each dispatcher its share, and each job to the same dispatcher every time", async () => {
     const [one, two] = [recorder(), recorder()];
     const { send } = await handOverTo([await serve(one.accept), await serve(two.accept)]);

@@ -15,6 +15,11 @@ import { chooseNode, hashOf } from "./rendezvous.ts";
 
 /** Largest number of events in one message of the stream. */
 export const MAX_BATCH = 1_000;
+/**
+ * Most batches that one call of `send` has under way at a dispatcher. A change of many jobs with a long backlog hands
+ * over far more events than a dispatcher records within the time limit, and the ticks' batches are on the same stream.
+ */
+const UNDER_WAY = 2;
 
 /** An event that was not recorded, although the others of its batch were. */
 export interface RefusedEvent {
@@ -31,7 +36,7 @@ export interface RefusedEvent {
 /** Hands trigger events over to the dispatchers. */
 export interface HandOver {
   /**
-   * Sends events. Resolves when all of them are durable, except those that it returns. The turn of a job of which an
+   * Sends events, at most 2,000 at a time to each dispatcher. Resolves when all of them are durable, except those that it returns. The turn of a job of which an
    * event is returned must not be written. The same events may be sent any number of times.
    *
    * Throws SERVICE_UNAVAILABLE at once when no dispatcher is live, and when two dispatchers one after the other did not
@@ -113,7 +118,8 @@ export function createHandOver(parts: HandOverParts): HandOver {
     send: async (events) => {
       if (events.length === 0) return [];
       const batches = toBatches(events, parts.dispatchers.live());
-      const refused = await Promise.all(batches.map((batch) => sendOrRetry(state, batch)));
+      const queues = Map.groupBy(batches, ({ dispatcher }) => dispatcher).values();
+      const refused = await Promise.all([...queues].map((queue) => sendInTurn(state, queue)));
       return refused.flat();
     },
     close: () => {
@@ -158,6 +164,24 @@ function toBatches(events: readonly TriggerEventInit[], dispatchers: readonly Di
     }
   }
   return batches;
+}
+
+/** Sends the batches of one dispatcher. After one has failed, begins no other. */
+async function sendInTurn(state: State, batches: readonly Batch[]): Promise<readonly RefusedEvent[]> {
+  const refused: RefusedEvent[] = [];
+  let next = 0;
+  const work = async () => {
+    for (let batch = batches[next++]; batch !== undefined; batch = batches[next++]) {
+      try {
+        refused.push(...(await sendOrRetry(state, batch)));
+      } catch (error) {
+        next = batches.length;
+        throw error;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: UNDER_WAY }, work));
+  return refused;
 }
 
 async function sendOrRetry(state: State, batch: Batch): Promise<readonly RefusedEvent[]> {

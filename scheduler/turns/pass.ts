@@ -3,14 +3,16 @@ import { failure } from "../../mesh/errors.ts";
 import { takeApart } from "../../mesh/take-apart.ts";
 import type { TriggerEventInit } from "../job/chain.ts";
 import { checkTurnRow, type TurnRow } from "../job/job.ts";
+import type { ListedJob } from "../job/jobs.sql.ts";
 import type { ScheduleCache } from "../job/schedule-cache.ts";
 import { missedOf, type SkipRange } from "../job/verdict.ts";
 import { isItemFault, putBack, type SetAside, setAside, type Trouble } from "../set-aside/set-aside.ts";
 import type { ZoneData } from "../zones/zone-data.ts";
-import { spreadCatchup } from "./catchup.ts";
-import { type Claim, claimAgain, claimJobs } from "./claim.ts";
+import { trySpreadCatchup } from "./catchup.ts";
+import { type Claim, claimAgain, claimJobs, listJobs } from "./claim.ts";
 import { type DecidedTurn, decideTurns } from "./decide-turns.ts";
 import type { HandOver, RefusedEvent } from "./hand-over.ts";
+import type { PassSize } from "./pass-size.ts";
 import { resumeDue } from "./resume-due.ts";
 import { writeTurns } from "./write-turns.ts";
 
@@ -38,6 +40,12 @@ export interface PassState {
    * be out of date, because another scheduler took the job. This costs one needless look.
    */
   readonly exactWakes: Map<string, number>;
+  /**
+   * Projects for which another transaction was reserving catch-up time, with the time until which their late jobs are
+   * left out of passes. Epoch milliseconds.
+   */
+  readonly busyProjects: Map<string, number>;
+  readonly size: PassSize;
 }
 
 /** What a pass did. */
@@ -46,6 +54,8 @@ export interface PassResult {
   readonly more: boolean;
 }
 
+/** How long the late jobs of a project are left out after one pass found its catch-up time locked. */
+export const BUSY_MS = 1_000;
 /**
  * Most jobs that a pass, when it is taken apart, finds to fail alone. The next tick goes on with the rest, so that the
  * jobs of other projects do not wait until hundreds of jobs have failed one by one.
@@ -61,17 +71,22 @@ const FAILURES_LIMIT = 25;
  * for halves of the claimed jobs, until the jobs that fail alone are found.
  */
 export async function runPass(state: PassState, nowMs: number, claim: Claim): Promise<PassResult> {
-  let claimed: readonly TurnRow[] = [];
+  const busyProjects = [...state.busyProjects.keys()];
+  let claimed: readonly ListedJob[] = [];
   try {
     return await runOnce(state, nowMs, claim, async (tx) => {
-      claimed = await claimJobs(tx, claim);
-      return claimed;
+      const rows = await claimJobs(tx, claim, busyProjects);
+      claimed = rows;
+      return rows;
     });
   } catch (error) {
-    if (!isItemFault(error) || claimed.length === 0) throw error;
+    if (!isItemFault(error)) throw error;
+    // The claim itself may have failed, because of a row that cannot be read.
+    if (claimed.length === 0) claimed = await listJobs(state.parts.database, claim, busyProjects);
+    if (claimed.length === 0) throw error;
   }
   let failures = 0;
-  const again = async (rows: readonly TurnRow[]): Promise<PassResult> => {
+  const again = async (rows: readonly ListedJob[]): Promise<PassResult> => {
     if (failures >= FAILURES_LIMIT) return { events: 0, more: true };
     try {
       return await runOnce(state, nowMs, claim, (tx) => claimAgain(tx, claim, rows));
@@ -96,6 +111,8 @@ interface Done {
   /** The turns that are written. */
   readonly written: readonly DecidedTurn[];
   readonly troubles: readonly Trouble[];
+  /** Projects of which the catch-up triggers were left out. */
+  readonly busyProjects: ReadonlySet<string>;
 }
 
 async function runOnce(
@@ -106,23 +123,25 @@ async function runOnce(
 ): Promise<PassResult> {
   const { parts, exactWakes } = state;
   const done = await parts.database.transaction(async (tx) =>
-    takeTurns(parts, nowMs, claim, tx, await claimRows(tx)),
+    takeTurns(state, nowMs, claim, tx, await claimRows(tx)),
   );
   for (const { row, turn, isExact } of done.written) {
     if (isExact && turn.wakeMs !== null) exactWakes.set(row.uid, turn.wakeMs);
     for (const range of missedOf(turn.skips)) parts.onMissed(row.uid, range);
   }
+  for (const projectId of done.busyProjects) state.busyProjects.set(projectId, nowMs + BUSY_MS);
   await report(state, nowMs, done.troubles);
   return { events: done.written.reduce((sum, { turn }) => sum + turn.events.length, 0), more: done.more };
 }
 
 async function takeTurns(
-  parts: PassParts,
+  state: PassState,
   nowMs: number,
   claim: Claim,
   tx: Queryable,
   claimed: readonly TurnRow[],
 ): Promise<Done> {
+  const { parts, size } = state;
   const troubles: Trouble[] = [];
   const rows = claimed.filter((row) => isReadable(row, troubles));
   const onTrouble = (row: TurnRow, error: unknown) =>
@@ -130,9 +149,13 @@ async function takeTurns(
   const paused = rows.filter(({ state }) => state === "PAUSED");
   const resumed = await resumeDue(tx, { schedules: parts.schedules, onTrouble }, paused);
   const active = rows.filter(({ state }) => state === "ACTIVE");
-  const { decided, undecided, troubles: failed } = await decideTurns(parts, nowMs, tx, active);
+  const {
+    decided,
+    undecided,
+    troubles: failed,
+  } = await decideTurns(parts, nowMs, tx, active, size.maxEvents);
   troubles.push(...failed);
-  const written = await handOverTurns(parts, nowMs, tx, decided, troubles);
+  const { written, busyProjects } = await handOverTurns(state, nowMs, tx, decided, troubles);
   if (claim.kind === "SET_ASIDE") {
     const failing = new Set(troubles.map(({ id }) => id));
     const good = [...paused, ...written.map(({ row }) => row)].filter(({ uid }) => !failing.has(uid));
@@ -144,7 +167,7 @@ async function takeTurns(
   }
   const more =
     resumed > 0 || claimed.length === claim.maxJobs || undecided > 0 || written.some(({ turn }) => turn.more);
-  return { resumed, more, written, troubles };
+  return { resumed, more, written, troubles, busyProjects };
 }
 
 function isReadable(row: TurnRow, troubles: Trouble[]): boolean {
@@ -163,27 +186,33 @@ const CANNOT_RECORD = "The job's fire times cannot be decided or recorded.";
 
 /** Hands over the events of the turns, then writes what the turns decided. Returns the turns that are written. */
 async function handOverTurns(
-  parts: PassParts,
+  { parts, size }: PassState,
   nowMs: number,
   tx: Queryable,
   decided: readonly DecidedTurn[],
   troubles: Trouble[],
-): Promise<readonly DecidedTurn[]> {
-  const events = decided.flatMap(({ turn }) => turn.events);
-  const refused = await send(parts, await spreadCatchup(tx, events, nowMs, parts.catchupPerSecond));
+): Promise<Pick<Done, "written" | "busyProjects">> {
+  const all = decided.flatMap(({ turn }) => turn.events);
+  const { events, busyProjects } = await trySpreadCatchup(tx, all, nowMs, parts.catchupPerSecond);
+  const kept = new Set(events.map(({ triggerId }) => triggerId));
+  // A turn is handed over as a whole or not at all.
+  const complete = decided.filter(({ turn }) => turn.events.every(({ triggerId }) => kept.has(triggerId)));
+  const uids = new Set(complete.map(({ row }) => row.uid));
+  const sent = events.filter(({ jobUid }) => uids.has(jobUid));
+  const refused = await size.measure(sent.length, () => send(parts, sent));
   const refusals = new Map(refused.map((refusal) => [refusal.triggerId, refusal]));
-  const written = decided.filter(({ row, turn }) => {
+  const written = complete.filter(({ row, turn }) => {
     const found = turn.events.flatMap(({ triggerId }) => refusals.get(triggerId) ?? []);
     const lasting = found.find(({ isTransient }) => !isTransient);
     if (lasting !== undefined) {
       const error = new Error(`${lasting.triggerId}: ${lasting.problem}`);
       troubles.push(toTrouble(row, "A trigger of the job cannot be recorded.", error));
     }
-    // What is only postponed is decided and handed over again by the next tick.
+    // What is left out or only postponed is decided and handed over again by a later tick.
     return found.length === 0;
   });
   if (written.length > 0) await writeTurns(tx, written);
-  return written;
+  return { written, busyProjects };
 }
 
 // What a dispatcher cannot record is returned. So a hand-over that fails is never the fault of one job.
@@ -200,7 +229,7 @@ async function send(
   }
 }
 
-function toTrouble(row: TurnRow, problem: string, error: unknown): Trouble {
+function toTrouble(row: ListedJob, problem: string, error: unknown): Trouble {
   return { id: row.uid, projectId: row.project_id, problem, error };
 }
 

@@ -45,7 +45,7 @@ test("while a long snapshot is held, the search for late jobs does not read over
   }
   await admin.query("update scheduler.jobs set wake_time = now() + interval '1 hour'");
   const buffersFrom = async (fromMs: number) => {
-    const values = [toSqlTime(Date.now() - 15_000), 100, toSqlTime(fromMs)];
+    const values = [toSqlTime(Date.now() - 15_000), 100, toSqlTime(fromMs), []];
     await scheduler.query("begin");
     const { rows } = await scheduler.query(
       `explain (analyze, buffers, format json) ${jobClaimDue.text}`,

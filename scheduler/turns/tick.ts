@@ -1,7 +1,9 @@
 import type { Clock } from "../../mesh/clock.ts";
 import { createFullScan, type FullScan } from "../../mesh/full-scan.ts";
 import { CLAIM_LIMIT, LATE_CLAIM_LIMIT, SET_ASIDE_CLAIM_LIMIT } from "./claim.ts";
-import { type PassParts, type PassResult, type PassState, runPass } from "./pass.ts";
+import { handOverTimeoutMs } from "./hand-over.ts";
+import { BUSY_MS, type PassParts, type PassResult, type PassState, runPass } from "./pass.ts";
+import { createPassSize } from "./pass-size.ts";
 import { LATE_MS } from "./turn.ts";
 
 /** What a tick uses. */
@@ -33,7 +35,8 @@ export interface Tick {
 
 /** Makes a tick. */
 export function createTick({ clock, ...parts }: TickParts): Tick {
-  const state: PassState = { parts, exactWakes: new Map() };
+  const size = createPassSize(handOverTimeoutMs(parts.lookAheadMs));
+  const state: PassState = { parts, exactWakes: new Map(), busyProjects: new Map(), size };
   const lateScan = createFullScan(FULL_SEARCH_EVERY_MS, clock.now);
   return { run: () => runTick(state, clock, lateScan) };
 }
@@ -53,7 +56,8 @@ async function runPasses(state: PassState, nowMs: number, lateScan: FullScan): P
     kind: "DUE",
     afterMs: lateMs,
     untilMs: nowMs,
-    maxJobs: CLAIM_LIMIT,
+    maxJobs: Math.min(CLAIM_LIMIT, state.size.maxEvents),
+    isLate: false,
   });
   // The others wait while there are more jobs on time.
   if (onTime.more) return onTime;
@@ -62,7 +66,8 @@ async function runPasses(state: PassState, nowMs: number, lateScan: FullScan): P
       kind: "DUE",
       afterMs: isFull ? null : lateMs - RECENTLY_LATE_MS,
       untilMs: lateMs,
-      maxJobs: LATE_CLAIM_LIMIT,
+      maxJobs: Math.min(LATE_CLAIM_LIMIT, state.size.maxEvents),
+      isLate: true,
     }),
   );
   // Where some jobs are late, others may be, and for longer.
@@ -75,7 +80,11 @@ async function runPasses(state: PassState, nowMs: number, lateScan: FullScan): P
   return { events: onTime.events + late.events + again.events, more: late.more || again.more };
 }
 
-function forgetPast({ exactWakes }: PassState, nowMs: number): void {
+function forgetPast({ exactWakes, busyProjects }: PassState, nowMs: number): void {
+  for (const [projectId, untilMs] of busyProjects) {
+    // The clock may have been set back.
+    if (untilMs <= nowMs || untilMs > nowMs + BUSY_MS) busyProjects.delete(projectId);
+  }
   for (const [uid, wakeMs] of exactWakes) if (wakeMs <= nowMs) exactWakes.delete(uid);
   if (exactWakes.size > EXACT_WAKES_LIMIT) exactWakes.clear();
 }

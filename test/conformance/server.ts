@@ -1,7 +1,7 @@
 import { buffer } from "node:stream/consumers";
 import { create, createRegistry, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { createOnePort } from "../../gateway/edge/one-port.ts";
-import { rememberingDecoder } from "../../gateway/edge/request-text.ts";
+import { checkingDecoder } from "../../gateway/edge/request-text.ts";
 import { createRpcListener } from "../../gateway/edge/rpc-listener.ts";
 import { createLogger } from "../../mesh/logger.ts";
 import {
@@ -26,7 +26,7 @@ const JSON_OPTIONS = {
   ignoreUnknownFields: false,
   alwaysEmitImplicit: true,
   registry: createRegistry(file_connectrpc_conformance_v1_service),
-  textDecoder: rememberingDecoder,
+  textDecoder: checkingDecoder,
 };
 
 // Both messages follow their length, as four bytes.

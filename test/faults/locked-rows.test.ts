@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { reached } from "../support/reached.ts";
 import { nextSecond, openFaultScene } from "./scene.ts";
 
-const HELD_MS = 8_000;
+const HELD_MS = 5_000;
 
 test("a healthy project is on time while a scheduler stalls between the withdrawal of a job's triggers and COMMIT", async () => {
   await using scene = await openFaultScene();

@@ -3,7 +3,7 @@ import { reached } from "../support/reached.ts";
 import { nextSecond, openFaultScene } from "./scene.ts";
 
 /** How long one of the two dispatchers does not run. */
-const STALL_MS = 10_000;
+const STALL_MS = 8_000;
 
 test("nothing of a healthy project is late by more than a second when one of two dispatchers stalls", async () => {
   await using scene = await openFaultScene({ dispatchers: 2, healthyJobs: 40 });
@@ -21,7 +21,7 @@ test("nothing of a healthy project is late by more than a second when one of two
   const after = await scene.healthy.between(startMs + 6_000, startMs + STALL_MS);
   console.log(`handed over during a stall of ${STALL_MS} ms: ${JSON.stringify(after)}`);
   expect(after.worstMs).toBeLessThan(1_000);
-  const all = await scene.healthy.between(startMs, startMs + STALL_MS + 4_000);
+  const all = await scene.healthy.between(startMs, startMs + STALL_MS + 3_000);
   console.log(`all, with what the stalled dispatcher held: ${JSON.stringify(all)}`);
   expect(all.worstMs).toBeLessThan(1_000);
 });

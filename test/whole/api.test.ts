@@ -261,6 +261,44 @@ describe("an error has the canonical code, a stable reason and the field that is
     expect(answer.body.message.length).toBeGreaterThan(10);
   });
 
+  test("all that is wrong with a request is told at once, by the gateway and the scheduler", async () => {
+    const request = {
+      validateOnly: 1,
+      job: {
+        name: "Bad Name",
+        colour: "red",
+        schedules: [
+          { cron: { expression: "60 * * * *" }, timeZone: "Mars/Olympus" },
+          { once: { time: "2027-02-29T09:00:00Z" } },
+          { rate: { every: "1s" } },
+          { cron: { expression: "0 0 30 2 *" } },
+        ],
+        calendars: [{ name: "a" }, { name: "a" }],
+        startTime: "2027-01-02T00:00:00Z",
+        endTime: "2027-01-01T00:00:00Z",
+        retryPolicy: { minBackoff: "10s", maxBackoff: "5s" },
+        target: { webhook: { url: "http://10.0.0.1/" } },
+      },
+    };
+    const { status, body } = await post("JobService/CreateJob", request);
+    expect([status, body.code]).toEqual([400, "invalid_argument"]);
+    const details = body.details as { debug: { fieldViolations?: { field: string }[] } }[];
+    const fields = details.flatMap(({ debug }) => debug.fieldViolations ?? []).map(({ field }) => field);
+    expect(fields).toEqual([
+      "validateOnly",
+      "job.colour",
+      "job.schedules[1].once.time",
+      "job.name",
+      "job.target.webhook.url",
+      "job.retryPolicy.maxBackoff",
+      "job.calendars[1].name",
+      "job.schedules[0].timeZone",
+      "job.schedules[0].cron.expression",
+      "job.schedules[3].cron.expression",
+      "job.endTime",
+    ]);
+  });
+
   test.each([
     ["no key", "", "API_KEY_MISSING"],
     ["a wrong key", "ec_live_0000000000000000000000000000000000000000000", "API_KEY_INVALID"],

@@ -45,6 +45,28 @@ describe("pauses, by JSON", () => {
   });
 });
 
+describe("payloads, by JSON", () => {
+  /** Calls a method with JSON text, and returns the text of the answer. */
+  const callText = async (method: string, body: string) => {
+    const { url, apiKey } = scene.mesh;
+    const headers = { "content-type": "application/json", authorization: `Bearer ${apiKey}` };
+    const response = await fetch(`${url}/easycron.v1.${method}`, { method: "POST", headers, body });
+    return response.text();
+  };
+
+  test("are delivered and answered digit for digit, as the text that was sent", async () => {
+    const payload = String.raw`{"id":3889108265204451307,"min":-9223372036854775808,"10":1.0,"2":"\u00e9"}`;
+    const job = JSON.stringify({ job: scene.jobNamed("digits", { schedules: [], payload: "?" }) });
+    await callText("JobService/CreateJob", job.replace('"?"', payload));
+    expect(await callText("JobService/GetJob", '{"name":"digits"}')).toContain(`"payload":${payload}`);
+    await callText("JobService/RunJob", '{"name":"digits","requestId":"job"}');
+    expect((await scene.arrived("digits")).rawBody.toString()).toContain(`"payload":${payload}}}`);
+    await callText("JobService/RunJob", '{"name":"digits","requestId":"own","payload":[-0, 1e-400]}');
+    const own = ({ rawBody }: { rawBody: Buffer }) => rawBody.includes('"payload":[-0,1e-400]}}');
+    expect(await scene.arrived("digits", own)).toBeDefined();
+  });
+});
+
 describe("requests for triggers, by JSON", () => {
   test("RunJob makes one trigger for one requestId, with its own payload", async () => {
     const { uid } = await scene.createJob("by-hand", { schedules: [] });

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { on } from "node:events";
 import {
   chmodSync,
@@ -170,6 +170,22 @@ describe("npm start", () => {
     });
     expect(found.job?.uid).toBe(job?.uid);
     expect(await second.stop()).toBe(0);
+  });
+
+  test("says where data and logs are and how to stop, and prints an example whose job fires", async () => {
+    const folder = await preparedFolder();
+    const running = start(folder);
+    const [, data, logs = ""] = await running.sees(
+      /^data in (.+), logs in (.+); Ctrl-C stops everything and keeps the data$/m,
+    );
+    expect([data, logs]).toEqual([folder, join(folder, "log")]);
+    expect(existsSync(join(logs, "scheduler-0.log"))).toBe(true);
+    const [example] = await running.sees(/^ {2}KEY=[\s\S]+? {6}\} \}'$/m);
+    if (spawnSync("curl", ["--version"]).error === undefined) {
+      spawnSync("sh", { input: example });
+      await running.sees(/^verified my-first-job, due /m);
+    } else console.warn("curl is not installed, so the example that npm start prints is not run.");
+    expect(await running.stop()).toBe(0);
   });
 
   test("restarts a killed service, and updates dev.json", async () => {

@@ -96,11 +96,12 @@ export type Calendar = Message<"easycron.v1.Calendar"> & {
   /**
    * Input only. An iCalendar text (RFC 5545, .ics) of at most 256 KiB. Every local date that one of its events
    * touches, from one year ago to five years ahead, becomes an imported date; the dates of the previous import are
-   * replaced. All-day and timed events count, in whatever zone they are, with recurrence rules (daily to yearly),
-   * RDATE with periods, EXDATE and overridden occurrences. Cancelled events do not count. A text that cannot be read
-   * or expanded, or that uses what is not supported (EXRULE, RSCALE), is CALENDAR_INVALID, and the error names the
-   * line. A project has one import at a time. Others wait; if too many wait, or one waits too long, it is
-   * SERVICE_UNAVAILABLE.
+   * replaced. All-day and timed events count, in whatever zone they are (IANA names, a VTIMEZONE of the text, Windows
+   * names), with recurrence rules (daily to yearly), RDATE with periods, EXDATE and overridden occurrences. Of events
+   * with the same UID those with the highest SEQUENCE count. Cancelled events do not count. The text may have several
+   * VCALENDARs. A text that cannot be read or expanded, or that uses what is not supported (FREQ=HOURLY, EXRULE,
+   * RSCALE), is CALENDAR_INVALID, and the error names the line. docs/schedules.md lists what is read and refused. A
+   * project has one import at a time. Others wait; if too many wait, or one waits too long, it is SERVICE_UNAVAILABLE.
    *
    * @generated from field: string icalendar = 10;
    */

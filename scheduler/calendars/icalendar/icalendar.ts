@@ -1,23 +1,17 @@
-import ICAL from "ical.js";
 import { DAY_SECONDS, formatDate } from "../../../cron/local-time.ts";
-import { ICalendarError } from "./error.ts";
-import { type ScannedEvent, type ScannedText, scanLines } from "./lines.ts";
-import {
-  endOf,
-  isCancelled,
-  type Occurrence,
-  type OccurrenceRange,
-  occurrencesOf,
-  override,
-  startOf,
-} from "./occurrences.ts";
-import { dayOf, localSecond } from "./times.ts";
+import { zoneOffsets } from "../../../cron/zone-offsets.ts";
+import { createBudget, spendOccurrence, spendSteps } from "./budget.ts";
+import { readComponents } from "./components.ts";
+import { type Occurrence, readEvent } from "./event.ts";
+import { readLines } from "./lines.ts";
+import { type Clocks, localIn } from "./moments.ts";
+import { occurrencesOf } from "./occurrences.ts";
+import { seriesOf } from "./series.ts";
+import { onlyZone, readZones } from "./zones.ts";
 
 /** How many days before and after the import are searched for events: one year and five years. */
 const BACK_DAYS = 366;
 const AHEAD_DAYS = 5 * 366;
-/** The most occurrences that one import goes through. Past occurrences of recurring events count too. */
-const MAX_OCCURRENCES = 50_000;
 
 /** What an import needs besides the text. */
 export interface ImportOptions {
@@ -25,10 +19,6 @@ export interface ImportOptions {
   readonly timeZone: string;
   /** When the import happens, in epoch milliseconds. */
   readonly nowMs: number;
-}
-
-interface EventAt extends ScannedEvent {
-  readonly event: ICAL.Event;
 }
 
 /**
@@ -39,106 +29,57 @@ interface EventAt extends ScannedEvent {
  * Recurrence rules, EXDATE, RDATE and overridden occurrences are followed. Cancelled events are left out. Throws an
  * ICalendarError.
  *
- * A hostile rule can keep the parser busy for ever. So call this in a thread of its own only (import.ts).
+ * The work has a limit (budget.ts), but it may take a second or two. So call this in a thread of its own only (import.ts).
  */
 export function importDates(text: string, { timeZone, nowMs }: ImportOptions): string[] {
-  const events = parseEvents(scanLines(text));
-  for (const each of events) checkEnd(each, timeZone);
+  const objects = readComponents(readLines(text));
   const today = Math.floor(nowMs / 86_400_000);
-  const window = { first: today - BACK_DAYS, last: today + AHEAD_DAYS };
-  const days = new Set<number>();
-  let left = MAX_OCCURRENCES;
-  for (const each of mainEvents(events, timeZone)) {
-    expand(each, { calendarZone: timeZone, lastDay: window.last }, (occurrence) => {
-      if (left-- === 0)
-        throw cannotExpand(
-          each,
-          `the events up to here have more than ${MAX_OCCURRENCES} occurrences; import fewer events`,
-        );
-      const [first, last] = daysOf(occurrence, timeZone);
-      for (let day = Math.max(first, window.first); day <= Math.min(last, window.last); day++) days.add(day);
-    });
+  const firstDay = today - BACK_DAYS;
+  const lastDay = today + AHEAD_DAYS;
+  const budget = createBudget();
+  const zones = readZones(objects, { lastDay: lastDay + 366, budget });
+  const clocks: Clocks = { calendar: zoneOffsets(timeZone), only: onlyZone(zones) };
+  const events = zones.flatMap((each) => each.object.events.map((event) => readEvent(event, each, clocks)));
+  const marks = new Int32Array(lastDay - firstDay + 2);
+  for (const series of seriesOf(events, clocks)) {
+    const { line } = series.main;
+    const spend = (steps: number) => spendSteps(budget, steps, line, "VEVENT");
+    for (const occurrence of occurrencesOf(series, { clocks, firstDay, lastDay, spend })) {
+      spendOccurrence(budget, line, "VEVENT");
+      const [first, last] = daysOf(occurrence, clocks);
+      mark(marks, Math.max(first, firstDay) - firstDay, Math.min(last, lastDay) - firstDay);
+    }
   }
-  return toRanges([...days].sort((a, b) => a - b));
-}
-
-function expand(each: EventAt, range: OccurrenceRange, take: (occurrence: Occurrence) => void): void {
-  try {
-    for (const occurrence of occurrencesOf(each.event, range)) take(occurrence);
-  } catch (error) {
-    if (error instanceof ICalendarError) throw error;
-    // The library's message describes its own internals, and says nothing to a customer.
-    throw cannotExpand(each, "its RRULE, RDATE or EXDATE does not fit its DTSTART");
-  }
-}
-
-function cannotExpand({ line }: ScannedEvent, problem: string): ICalendarError {
-  return new ICalendarError(line, "VEVENT", `begins an event that cannot be expanded: ${problem}`);
-}
-
-function parseEvents({ text, events }: ScannedText): EventAt[] {
-  let calendar: ICAL.Component;
-  try {
-    calendar = new ICAL.Component(ICAL.parse(text) as unknown[]);
-  } catch {
-    // The properties of events have been checked. Only those of time zones have not.
-    throw new ICalendarError(1, "VCALENDAR", "begins a calendar with a VTIMEZONE that cannot be read");
-  }
-  return calendar.getAllSubcomponents("vevent").map((component, index) => ({
-    event: new ICAL.Event(component, { exceptions: [] }),
-    ...(events[index] ?? { line: 1, endLine: 1 }),
-  }));
-}
-
-function checkEnd({ event, endLine }: EventAt, timeZone: string): void {
-  const [start, end] = [startOf(event), endOf(event)];
-  const isBefore = start.time.isDate
-    ? dayOf(end.time) < dayOf(start.time)
-    : localSecond(end, timeZone) < localSecond(start, timeZone);
-  if (!isBefore) return;
-  const problem = `has the DTEND ${end.time.toString()}, which is before the DTSTART ${start.time.toString()}; give a later DTEND`;
-  throw new ICalendarError(endLine, end.time.toString(), problem);
-}
-
-/**
- * Returns the events that do not override an occurrence of another event. An overriding event is attached to the event
- * that it overrides. Cancelled events are left out.
- */
-function mainEvents(events: readonly EventAt[], timeZone: string): EventAt[] {
-  const mains = new Map<string, EventAt>();
-  const rest: EventAt[] = [];
-  for (const each of events) {
-    const overrides = each.event.isRecurrenceException();
-    if (overrides || mains.has(each.event.uid) || !each.event.uid) rest.push(each);
-    else mains.set(each.event.uid, each);
-  }
-  const alone = rest.filter((each) => {
-    const main = mains.get(each.event.uid);
-    if (main === undefined || !each.event.isRecurrenceException()) return true;
-    override(main.event, each.event, timeZone);
-    return false;
-  });
-  return [...mains.values(), ...alone].filter(({ event }) => !isCancelled(event));
+  return toRanges(marks, firstDay);
 }
 
 /** Returns the first and the last local day of an occurrence, both inclusive. The end of the occurrence is exclusive. */
-function daysOf({ start, end }: Occurrence, timeZone: string): [number, number] {
-  if (start.time.isDate) {
-    const first = dayOf(start.time);
-    return [first, Math.max(first, dayOf(end.time) - 1)];
-  }
-  const day = Math.floor(localSecond(start, timeZone) / DAY_SECONDS);
-  return [day, Math.max(day, Math.floor((localSecond(end, timeZone) - 1) / DAY_SECONDS))];
+function daysOf({ start, end }: Occurrence, { calendar }: Clocks): [number, number] {
+  const first = localIn(calendar, start);
+  const last = Math.max(first, localIn(calendar, end) - 1);
+  return [Math.floor(first / DAY_SECONDS), Math.floor(last / DAY_SECONDS)];
 }
 
-function toRanges(days: readonly number[]): string[] {
-  const ranges: [number, number][] = [];
-  for (const day of days) {
-    const last = ranges.at(-1);
-    if (last !== undefined && last[1] === day - 1) last[1] = day;
-    else ranges.push([day, day]);
+/** Marks the days from `first` to `last`. The sum of the marks up to a day is how many occurrences touch it. */
+function mark(marks: Int32Array, first: number, last: number): void {
+  if (first > last) return;
+  marks[first] = (marks[first] ?? 0) + 1;
+  marks[last + 1] = (marks[last + 1] ?? 0) - 1;
+}
+
+function toRanges(marks: Int32Array, firstDay: number): string[] {
+  const ranges: string[] = [];
+  let touching = 0;
+  let since = 0;
+  for (const [index, change] of marks.entries()) {
+    if (touching === 0 && change > 0) since = index;
+    if (touching > 0 && touching + change === 0)
+      ranges.push(formatRange(firstDay + since, firstDay + index - 1));
+    touching += change;
   }
-  return ranges.map(([first, last]) =>
-    first === last ? formatDate(first) : `${formatDate(first)}/${formatDate(last)}`,
-  );
+  return ranges;
+}
+
+function formatRange(first: number, last: number): string {
+  return first === last ? formatDate(first) : `${formatDate(first)}/${formatDate(last)}`;
 }

@@ -1,151 +1,144 @@
-import ICAL from "ical.js";
-import { alignTo, dateAtStart, dayOf, endOfDate, type ZonedTime, zonedTime } from "./times.ts";
+import { DAY_SECONDS } from "../../../cron/local-time.ts";
+import { fitsStart, recurrencesOf } from "../../../cron/recurrence.ts";
+import type { RecurrenceRule } from "../../../cron/recurrence-rule.ts";
+import { zoneOffsets } from "../../../cron/zone-offsets.ts";
+import type { CalendarEvent, Occurrence } from "./event.ts";
+import { type Clocks, instantOf, timeOfDay } from "./moments.ts";
+import type { WrittenRule } from "./rule.ts";
+import { alignTo, lastSecondOf, type Series } from "./series.ts";
 
-/** One occurrence of an event. */
-export interface Occurrence {
-  readonly start: ZonedTime;
-  /** Exclusive. */
-  readonly end: ZonedTime;
-}
-
-/** Which occurrences of an event to return. */
+/** Which occurrences to return. */
 export interface OccurrenceRange {
-  /** The zone of times that do not name one. */
-  readonly calendarZone: string;
-  /** The last day to search, counted in days since 1970. */
+  readonly clocks: Clocks;
+  /** The first and last day that are wanted, in days since 1970. A few occurrences outside of them are returned as well. */
+  readonly firstDay: number;
   readonly lastDay: number;
+  /** Is called with the size of each piece of work. It may throw, to end the work. */
+  readonly spend: (steps: number) => void;
 }
 
-/** Returns the start of an event. Throws if it has none. */
-export function startOf(event: ICAL.Event): ZonedTime {
-  const property = event.component.getFirstProperty("dtstart");
-  if (property === null) throw new Error("The event has no DTSTART, although the scan has checked it.");
-  return zonedTime(property);
-}
+/** Clocks differ by less than two days. */
+const ZONE_DAYS = 2;
 
 /**
- * Returns the end of an event, exclusive: its DTEND, or its start plus its DURATION. Without both, an event on a date ends
- * with that date, and an event at a time ends at once.
+ * Yields the occurrences of a series: its start, those that its rules give, and those that RDATE names, without those
+ * that EXDATE excludes. An overridden occurrence counts at the time to which it was moved, also if the series has no such
+ * occurrence.
  */
-export function endOf(event: ICAL.Event): ZonedTime {
-  const property = event.component.getFirstProperty("dtend");
-  return property === null ? { time: event.endDate, zone: startOf(event).zone } : zonedTime(property);
-}
-
-/** Whether an event, or an event that overrides an occurrence, is cancelled. */
-export function isCancelled(event: ICAL.Event): boolean {
-  return String(event.component.getFirstPropertyValue("status") ?? "").toUpperCase() === "CANCELLED";
-}
-
-/** Attaches `event` to `main` as an override of the occurrence that its RECURRENCE-ID names, in any zone. */
-export function override(main: ICAL.Event, event: ICAL.Event, calendarZone: string): void {
-  const property = event.component.getFirstProperty("recurrence-id");
-  if (property === null) return;
-  const start = startOf(main);
-  const aligned = alignTo(start, zonedTime(property), calendarZone);
-  const id = aligned.isDate && !start.time.isDate ? dateAtStart(aligned, start) : aligned;
-  property.resetType(id.isDate ? "date" : "date-time");
-  property.setValue(id);
-  main.relateException(event);
-}
-
-/**
- * Yields the occurrences of an event: those that its rules give up to the last day, and those that RDATE names, without
- * those that EXDATE excludes. A moved occurrence counts on the day to which it was moved, even if its original day is
- * after the last day.
- */
-export function* occurrencesOf(event: ICAL.Event, range: OccurrenceRange): Generator<Occurrence> {
-  const start = startOf(event);
-  const excluded = excludedKeys(event, start, range);
-  const seen = new Set<string>();
-  const plain = Object.keys(event.exceptions).length === 0 ? plainly(event, start) : undefined;
-  for (const id of recurrenceIds(event, start, range)) {
-    const key = id.toString();
-    if (seen.has(key)) continue;
-    seen.add(key);
-    if (excluded.has(key) || excluded.has(key.slice(0, 10))) continue;
-    if (plain !== undefined) yield plain(id);
-    else yield* occurrenceAt(event, id, start.zone);
+export function* occurrencesOf(series: Series, range: OccurrenceRange): Generator<Occurrence> {
+  const { main, overrides } = series;
+  const excluded = new Set(main.excluded.map((each) => alignTo(main.start, each, range.clocks)));
+  const excludedDays = new Set(main.excluded.filter(({ isDate }) => isDate).map(({ local }) => local));
+  const isExcluded = (local: number) => excluded.has(local) || excludedDays.has(local - timeOfDay(local));
+  const shifts = shiftsOf(series);
+  const seen = new Set<number>();
+  for (const local of startsOf(main, widened(range, main, shifts))) {
+    range.spend(1 + shifts.length);
+    if (seen.has(local)) continue;
+    seen.add(local);
+    if (isExcluded(local)) continue;
+    const own = overrides.get(local);
+    if (own === undefined) yield* occurrenceAt(main, local, shifts);
+    else yield* own.filter(({ isCancelled }) => !isCancelled);
   }
-  for (const period of periodsOf(event)) {
-    const key = alignTo(start, period.start, range.calendarZone).toString();
-    if (!excluded.has(key) && !excluded.has(key.slice(0, 10))) yield period;
+  for (const period of main.periods) {
+    if (!isExcluded(alignTo(main.start, period.start, range.clocks))) yield period;
   }
-  for (const moved of Object.values(event.exceptions)) {
-    if (dayOf(moved.recurrenceId) > range.lastDay + 1 && !isCancelled(moved)) yield whole(moved);
+  for (const [local, moved] of overrides) {
+    if (!seen.has(local) && !isExcluded(local)) yield* moved.filter(({ isCancelled }) => !isCancelled);
   }
 }
 
-function* recurrenceIds(event: ICAL.Event, start: ZonedTime, range: OccurrenceRange): Generator<ICAL.Time> {
-  const rules = event.component.getAllProperties("rrule");
-  if (rules.length === 0) yield start.time;
-  for (const property of rules) {
-    const rule = (property.getFirstValue() as unknown as ICAL.Recur).clone();
-    alignUntil(rule, start, range.calendarZone);
-    const iterator = rule.iterator(start.time);
-    for (let next = iterator.next(); next != null; next = iterator.next()) {
-      // This compares the original times, not those of moved occurrences, because a rule gives its times in order.
-      if (dayOf(next) > range.lastDay + 1) break;
-      yield next.clone();
+/** A change of an occurrence that also changes the later ones. */
+interface Shift {
+  /** The local second of the occurrence. */
+  readonly from: number;
+  readonly event: CalendarEvent;
+  /** By how many seconds later an occurrence starts. */
+  readonly bySeconds: number;
+}
+
+function shiftsOf({ main, overrides }: Series): Shift[] {
+  const shifts: Shift[] = [];
+  for (const [from, events] of overrides) {
+    for (const event of events) {
+      if (!event.andFuture || event.overrides === undefined) continue;
+      const { start } = event;
+      // Both are dates, or both are times on the clock on which the new start is written.
+      const old = start.isDate || main.start.isDate ? from : localOn(event, from, main);
+      shifts.push({ from, event, bySeconds: start.local - old });
     }
   }
-  for (const { time, zone } of valuesOf(event, "rdate")) {
-    if (time instanceof ICAL.Period) continue;
-    const aligned = alignTo(start, { time, zone }, range.calendarZone);
-    yield aligned.isDate && !start.time.isDate ? dateAtStart(aligned, start) : aligned;
-  }
+  return shifts.sort((a, b) => a.from - b.from);
 }
 
-function alignUntil(rule: ICAL.Recur, start: ZonedTime, calendarZone: string): void {
-  const { until } = rule;
-  if (until === null || until === undefined) return;
-  const zone = until.zone?.tzid === "UTC" || until.zone?.tzid === "Z" ? "UTC" : start.zone;
-  const aligned = alignTo(start, { time: until, zone }, calendarZone);
-  rule.until = aligned.isDate && !start.time.isDate ? endOfDate(aligned, start) : aligned;
+/** Returns a local second of the main event on the clock of an overriding event. */
+function localOn(event: CalendarEvent, local: number, main: CalendarEvent): number {
+  return alignTo(
+    event.start,
+    { ...main.start, local },
+    { calendar: event.start.zone, only: () => undefined },
+  );
 }
 
-/** Like `occurrenceAt`, for an event without overridden occurrences. Most events have none, and it is twice as fast. */
-function plainly(event: ICAL.Event, start: ZonedTime): (id: ICAL.Time) => Occurrence {
-  const { duration } = event;
-  return (id) => {
-    if (id === start.time) return whole(event);
-    const end = id.clone();
-    end.addDuration(duration);
-    return { start: { time: id, zone: start.zone }, end: { time: end, zone: start.zone } };
+function widened(range: OccurrenceRange, main: CalendarEvent, shifts: readonly Shift[]): OccurrenceRange {
+  const days = (seconds: number) => Math.ceil(seconds / DAY_SECONDS);
+  const length = Math.max(0, ...[main, ...shifts.map(({ event }) => event)].map(secondsOf));
+  const shift = Math.max(0, ...shifts.map(({ bySeconds }) => Math.abs(bySeconds)));
+  return {
+    ...range,
+    firstDay: range.firstDay - ZONE_DAYS - days(length) - days(shift),
+    lastDay: range.lastDay + ZONE_DAYS + days(shift),
   };
 }
 
-function* occurrenceAt(event: ICAL.Event, id: ICAL.Time, zone: string): Generator<Occurrence> {
-  const { item, startDate, endDate } = event.getOccurrenceDetails(id);
-  if (isCancelled(item)) return;
-  const isItself = item === event ? id === startOf(event).time : `${item.recurrenceId}` === id.toString();
-  if (isItself) yield whole(item);
-  else {
-    const own = item === event ? zone : startOf(item).zone;
-    yield { start: { time: startDate, zone: own }, end: { time: endDate, zone: own } };
+/** Yields the local seconds at which the occurrences of an event would start, if none were moved or excluded. */
+function* startsOf(event: CalendarEvent, range: OccurrenceRange): Generator<number> {
+  const { start, rules, dates } = event;
+  const written = rules.map((each) => ruleFor(event, each, range.clocks));
+  if (written.length === 0 || written.some(({ until }) => until >= start.local)) yield start.local;
+  for (const rule of written) {
+    // RFC 5545 counts the start as the first occurrence, also if the rule does not fit it.
+    const count = rule.count - (fitsStart(rule, start.local) ? 0 : 1);
+    yield* recurrencesOf({ ...rule, count }, start.local, {
+      fromDay: range.firstDay,
+      lastDay: range.lastDay,
+      spend: range.spend,
+    });
+  }
+  for (const date of dates) yield alignTo(start, date, range.clocks);
+}
+
+/** Returns the rule of an event with its end. RFC 5545: a rule of dates ignores its times of day. */
+function ruleFor({ start }: CalendarEvent, { rule, until }: WrittenRule, clocks: Clocks): RecurrenceRule {
+  if (until === undefined) return start.isDate ? { ...rule, ...NO_TIMES } : rule;
+  const zone = until.isUtc ? zoneOffsets("UTC") : start.zone;
+  const last = lastSecondOf(start, { ...until, zone }, clocks);
+  return { ...rule, ...(start.isDate ? NO_TIMES : {}), until: last };
+}
+
+const NO_TIMES = { hours: new Set<number>(), minutes: new Set<number>(), seconds: new Set<number>() };
+
+/** Yields the occurrence of an event at a local second, changed as the last shift before it says. */
+function* occurrenceAt(main: CalendarEvent, local: number, shifts: readonly Shift[]): Generator<Occurrence> {
+  const shift = shifts.findLast(({ from }) => from < local);
+  if (shift === undefined) {
+    yield local === main.start.local ? main : at(main, local);
+  } else if (!shift.event.isCancelled) {
+    const { event, bySeconds } = shift;
+    const old = event.start.isDate || main.start.isDate ? local : localOn(event, local, main);
+    yield at(event, old + bySeconds);
   }
 }
 
-function whole(event: ICAL.Event): Occurrence {
-  return { start: startOf(event), end: endOf(event) };
+/** Returns an event as if it started at another local second of its own clock. */
+function at(event: CalendarEvent, local: number): Occurrence {
+  const start = { ...event.start, local };
+  return { start, end: { ...start, local: local + secondsOf(event) } };
 }
 
-function excludedKeys(event: ICAL.Event, start: ZonedTime, range: OccurrenceRange): Set<string> {
-  const given = valuesOf(event, "exdate");
-  return new Set(given.map((each) => alignTo(start, each, range.calendarZone).toString()));
-}
-
-function periodsOf(event: ICAL.Event): Occurrence[] {
-  return valuesOf(event, "rdate").flatMap(({ time, zone }) => {
-    if (!(time instanceof ICAL.Period)) return [];
-    const isUtc = time.start.zone?.tzid === "UTC";
-    const own = isUtc ? "UTC" : zone;
-    return [{ start: { time: time.start, zone: own }, end: { time: time.getEnd(), zone: own } }];
-  });
-}
-
-function valuesOf(event: ICAL.Event, name: string): ZonedTime[] {
-  return event.component
-    .getAllProperties(name)
-    .flatMap((property) => property.getValues().map((value) => zonedTime(property, value)));
+/** Returns how long an event lasts, in seconds on its clock. */
+function secondsOf({ start, end }: CalendarEvent): number {
+  const onOneClock = start.isDate || end.isDate || start.zone === end.zone;
+  return onOneClock ? end.local - start.local : instantOf(end) - instantOf(start);
 }

@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/job.proto.
  */
 export const file_easycron_v1_job: GenFile = /*@__PURE__*/
-  fileDesc("ChVlYXN5Y3Jvbi92MS9qb2IucHJvdG8SC2Vhc3ljcm9uLnYxIv0ICgNKb2ISDAoEbmFtZRgBIAEoCRILCgN1aWQYAiABKAkSKAoJc2NoZWR1bGVzGAMgAygLMhUuZWFzeWNyb24udjEuU2NoZWR1bGUSLgoKc3RhcnRfdGltZRgQIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYESABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiMKBnRhcmdldBgEIAEoCzITLmVhc3ljcm9uLnYxLlRhcmdldBInCgdwYXlsb2FkGAUgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEi4KDHJldHJ5X3BvbGljeRgGIAEoCzIYLmVhc3ljcm9uLnYxLlJldHJ5UG9saWN5EjIKD2F0dGVtcHRfdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIsCgZsYWJlbHMYCCADKAsyHC5lYXN5Y3Jvbi52MS5Kb2IuTGFiZWxzRW50cnkSJAoFc3RhdGUYCSABKA4yFS5lYXN5Y3Jvbi52MS5Kb2JTdGF0ZRIyCg5uZXh0X2ZpcmVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIcmV2aXNpb24YCyABKA0SDAoEZXRhZxgMIAEoCRIvCgtjcmVhdGVfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnBhdXNlX25vdGUYDyABKAkSLwoLcGF1c2VfdW50aWwYEiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCW1heF9maXJlcxgTIAEoBRIcCg9yZW1haW5pbmdfZmlyZXMYFCABKAVIAIgBARIxCgljYWxlbmRhcnMYFSADKAsyHi5lYXN5Y3Jvbi52MS5DYWxlbmRhclJlZmVyZW5jZRIyCg9mbGV4aWJsZV93aW5kb3cYFiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMgoObWlzZmlyZV9wb2xpY3kYFyABKA4yGi5lYXN5Y3Jvbi52MS5NaXNmaXJlUG9saWN5EjEKDmNhdGNodXBfd2luZG93GBggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC21heF9jYXRjaHVwGBkgASgFEjIKDm92ZXJsYXBfcG9saWN5GBogASgOMhouZWFzeWNyb24udjEuT3ZlcmxhcFBvbGljeRI2ChBhZnRlcl9jb21wbGV0aW9uGBsgASgOMhwuZWFzeWNyb24udjEuQWZ0ZXJDb21wbGV0aW9uEg8KB3Byb2JsZW0YHCABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUISChBfcmVtYWluaW5nX2ZpcmVzIkgKEUNhbGVuZGFyUmVmZXJlbmNlEgwKBG5hbWUYASABKAkSJQoHb3V0c2lkZRgCIAEoDjIULmVhc3ljcm9uLnYxLk91dHNpZGUiUQoHV2FybmluZxImCgRjb2RlGAEgASgOMhguZWFzeWNyb24udjEuV2FybmluZ0NvZGUSDwoHbWVzc2FnZRgCIAEoCRINCgVmaWVsZBgDIAEoCSpHCgdPdXRzaWRlEhcKE09VVFNJREVfVU5TUEVDSUZJRUQQABIQCgxPVVRTSURFX1NLSVAQARIRCg1PVVRTSURFX0RFRkVSEAIqhQEKDU1pc2ZpcmVQb2xpY3kSHgoaTUlTRklSRV9QT0xJQ1lfVU5TUEVDSUZJRUQQABIbChdNSVNGSVJFX1BPTElDWV9GSVJFX0FMTBABEh4KGk1JU0ZJUkVfUE9MSUNZX0ZJUkVfTEFURVNUEAISFwoTTUlTRklSRV9QT0xJQ1lfU0tJUBADKqQBCg1PdmVybGFwUG9saWN5Eh4KGk9WRVJMQVBfUE9MSUNZX1VOU1BFQ0lGSUVEEAASHAoYT1ZFUkxBUF9QT0xJQ1lfQUxMT1dfQUxMEAESFwoTT1ZFUkxBUF9QT0xJQ1lfU0tJUBACEh0KGU9WRVJMQVBfUE9MSUNZX0JVRkZFUl9PTkUQAxIdChlPVkVSTEFQX1BPTElDWV9CVUZGRVJfQUxMEAQqawoPQWZ0ZXJDb21wbGV0aW9uEiAKHEFGVEVSX0NPTVBMRVRJT05fVU5TUEVDSUZJRUQQABIZChVBRlRFUl9DT01QTEVUSU9OX05PTkUQARIbChdBRlRFUl9DT01QTEVUSU9OX0RFTEVURRACKoABCghKb2JTdGF0ZRIZChVKT0JfU1RBVEVfVU5TUEVDSUZJRUQQABIUChBKT0JfU1RBVEVfQUNUSVZFEAESFAoQSk9CX1NUQVRFX1BBVVNFRBACEhYKEkpPQl9TVEFURV9GSU5JU0hFRBAEEhUKEUpPQl9TVEFURV9ERUxFVEVEEAUqngIKC1dhcm5pbmdDb2RlEhwKGFdBUk5JTkdfQ09ERV9VTlNQRUNJRklFRBAAEhwKGFdBUk5JTkdfQ09ERV9ORVZFUl9GSVJFUxABEigKJFdBUk5JTkdfQ09ERV9EQVlfT0ZfTU9OVEhfT1JfV0VFS0RBWRACEh4KGldBUk5JTkdfQ09ERV9TVEVQX1JFU1RBUlRTEAMSHgoaV0FSTklOR19DT0RFX01PTlRIX0VORF9HQVAQBBIcChhXQVJOSU5HX0NPREVfVE9QX09GX0hPVVIQBRIeChpXQVJOSU5HX0NPREVfT0ZGU0VUX0NIQU5HRRAGEisKJ1dBUk5JTkdfQ09ERV9SRVRSWV9MT05HRVJfVEhBTl9JTlRFUlZBTBAHYgZwcm90bzM", [file_easycron_v1_schedule, file_easycron_v1_target, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChVlYXN5Y3Jvbi92MS9qb2IucHJvdG8SC2Vhc3ljcm9uLnYxIqkJCgNKb2ISDAoEbmFtZRgBIAEoCRILCgN1aWQYAiABKAkSKAoJc2NoZWR1bGVzGAMgAygLMhUuZWFzeWNyb24udjEuU2NoZWR1bGUSLgoKc3RhcnRfdGltZRgQIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYESABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiMKBnRhcmdldBgEIAEoCzITLmVhc3ljcm9uLnYxLlRhcmdldBInCgdwYXlsb2FkGAUgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEi4KDHJldHJ5X3BvbGljeRgGIAEoCzIYLmVhc3ljcm9uLnYxLlJldHJ5UG9saWN5EjIKD2F0dGVtcHRfdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIsCgZsYWJlbHMYCCADKAsyHC5lYXN5Y3Jvbi52MS5Kb2IuTGFiZWxzRW50cnkSJAoFc3RhdGUYCSABKA4yFS5lYXN5Y3Jvbi52MS5Kb2JTdGF0ZRIyCg5uZXh0X2ZpcmVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIcmV2aXNpb24YCyABKA0SDAoEZXRhZxgMIAEoCRIvCgtjcmVhdGVfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnBhdXNlX25vdGUYDyABKAkSLwoLcGF1c2VfdW50aWwYEiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCW1heF9maXJlcxgTIAEoBRIcCg9yZW1haW5pbmdfZmlyZXMYFCABKAVIAIgBARIxCgljYWxlbmRhcnMYFSADKAsyHi5lYXN5Y3Jvbi52MS5DYWxlbmRhclJlZmVyZW5jZRIyCg9mbGV4aWJsZV93aW5kb3cYFiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMgoObWlzZmlyZV9wb2xpY3kYFyABKA4yGi5lYXN5Y3Jvbi52MS5NaXNmaXJlUG9saWN5EjEKDmNhdGNodXBfd2luZG93GBggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC21heF9jYXRjaHVwGBkgASgFEjIKDm92ZXJsYXBfcG9saWN5GBogASgOMhouZWFzeWNyb24udjEuT3ZlcmxhcFBvbGljeRI2ChBhZnRlcl9jb21wbGV0aW9uGBsgASgOMhwuZWFzeWNyb24udjEuQWZ0ZXJDb21wbGV0aW9uEg8KB3Byb2JsZW0YHCABKAkSGQoMcGF5bG9hZF9qc29uGB0gASgJSAGIAQEaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUISChBfcmVtYWluaW5nX2ZpcmVzQg8KDV9wYXlsb2FkX2pzb24iSAoRQ2FsZW5kYXJSZWZlcmVuY2USDAoEbmFtZRgBIAEoCRIlCgdvdXRzaWRlGAIgASgOMhQuZWFzeWNyb24udjEuT3V0c2lkZSJRCgdXYXJuaW5nEiYKBGNvZGUYASABKA4yGC5lYXN5Y3Jvbi52MS5XYXJuaW5nQ29kZRIPCgdtZXNzYWdlGAIgASgJEg0KBWZpZWxkGAMgASgJKkcKB091dHNpZGUSFwoTT1VUU0lERV9VTlNQRUNJRklFRBAAEhAKDE9VVFNJREVfU0tJUBABEhEKDU9VVFNJREVfREVGRVIQAiqFAQoNTWlzZmlyZVBvbGljeRIeChpNSVNGSVJFX1BPTElDWV9VTlNQRUNJRklFRBAAEhsKF01JU0ZJUkVfUE9MSUNZX0ZJUkVfQUxMEAESHgoaTUlTRklSRV9QT0xJQ1lfRklSRV9MQVRFU1QQAhIXChNNSVNGSVJFX1BPTElDWV9TS0lQEAMqpAEKDU92ZXJsYXBQb2xpY3kSHgoaT1ZFUkxBUF9QT0xJQ1lfVU5TUEVDSUZJRUQQABIcChhPVkVSTEFQX1BPTElDWV9BTExPV19BTEwQARIXChNPVkVSTEFQX1BPTElDWV9TS0lQEAISHQoZT1ZFUkxBUF9QT0xJQ1lfQlVGRkVSX09ORRADEh0KGU9WRVJMQVBfUE9MSUNZX0JVRkZFUl9BTEwQBCprCg9BZnRlckNvbXBsZXRpb24SIAocQUZURVJfQ09NUExFVElPTl9VTlNQRUNJRklFRBAAEhkKFUFGVEVSX0NPTVBMRVRJT05fTk9ORRABEhsKF0FGVEVSX0NPTVBMRVRJT05fREVMRVRFEAIqgAEKCEpvYlN0YXRlEhkKFUpPQl9TVEFURV9VTlNQRUNJRklFRBAAEhQKEEpPQl9TVEFURV9BQ1RJVkUQARIUChBKT0JfU1RBVEVfUEFVU0VEEAISFgoSSk9CX1NUQVRFX0ZJTklTSEVEEAQSFQoRSk9CX1NUQVRFX0RFTEVURUQQBSrrAgoLV2FybmluZ0NvZGUSHAoYV0FSTklOR19DT0RFX1VOU1BFQ0lGSUVEEAASHAoYV0FSTklOR19DT0RFX05FVkVSX0ZJUkVTEAESKAokV0FSTklOR19DT0RFX0RBWV9PRl9NT05USF9PUl9XRUVLREFZEAISHgoaV0FSTklOR19DT0RFX1NURVBfUkVTVEFSVFMQAxIeChpXQVJOSU5HX0NPREVfTU9OVEhfRU5EX0dBUBAEEhwKGFdBUk5JTkdfQ09ERV9UT1BfT0ZfSE9VUhAFEh4KGldBUk5JTkdfQ09ERV9PRkZTRVRfQ0hBTkdFEAYSKwonV0FSTklOR19DT0RFX1JFVFJZX0xPTkdFUl9USEFOX0lOVEVSVkFMEAcSJwojV0FSTklOR19DT0RFX1RJTUVfWk9ORV9GSVhFRF9PRkZTRVQQCBIiCh5XQVJOSU5HX0NPREVfVElNRV9aT05FX1JFTkFNRUQQCWIGcHJvdG8z", [file_easycron_v1_schedule, file_easycron_v1_target, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * A named schedule, a target for its triggers, and the policies that apply to them.
@@ -73,7 +73,10 @@ export type Job = Message<"easycron.v1.Job"> & {
   /**
    * Any JSON value: at most 65,536 bytes as JSON, nested at most 30 deep. Each delivery carries it in its body as
    * data.payload. Default null.
-   * It may hold U+0000, but not half of a surrogate pair (FIELD_INVALID).
+   * It may hold U+0000, but not half of a surrogate pair (FIELD_INVALID). A request in JSON gives its text, which is
+   * kept and delivered as it is, without the white space between its tokens. A number beyond the range of a double
+   * (1e400) is FIELD_INVALID. In a binary protocol numbers are doubles, so a whole number beyond 2^53 is FIELD_INVALID:
+   * use payload_json.
    *
    * @generated from field: google.protobuf.Value payload = 5;
    */
@@ -236,6 +239,15 @@ export type Job = Message<"easycron.v1.Job"> & {
    * @generated from field: string problem = 28;
    */
   problem: string;
+
+  /**
+   * The payload as JSON text, for binary protocols: a request may set it instead of payload. A request that sets both
+   * must give the same value in both (FIELD_INVALID). An answer has it if payload cannot show all digits of the numbers
+   * in it. In JSON payload itself has all digits, so answers do not have this field. An update mask names payload.
+   *
+   * @generated from field: optional string payload_json = 29;
+   */
+  payloadJson?: string | undefined;
 };
 
 /**
@@ -293,7 +305,10 @@ export type JobJson = {
   /**
    * Any JSON value: at most 65,536 bytes as JSON, nested at most 30 deep. Each delivery carries it in its body as
    * data.payload. Default null.
-   * It may hold U+0000, but not half of a surrogate pair (FIELD_INVALID).
+   * It may hold U+0000, but not half of a surrogate pair (FIELD_INVALID). A request in JSON gives its text, which is
+   * kept and delivered as it is, without the white space between its tokens. A number beyond the range of a double
+   * (1e400) is FIELD_INVALID. In a binary protocol numbers are doubles, so a whole number beyond 2^53 is FIELD_INVALID:
+   * use payload_json.
    *
    * @generated from field: google.protobuf.Value payload = 5;
    */
@@ -456,6 +471,15 @@ export type JobJson = {
    * @generated from field: string problem = 28;
    */
   problem?: string;
+
+  /**
+   * The payload as JSON text, for binary protocols: a request may set it instead of payload. A request that sets both
+   * must give the same value in both (FIELD_INVALID). An answer has it if payload cannot show all digits of the numbers
+   * in it. In JSON payload itself has all digits, so answers do not have this field. An update mask names payload.
+   *
+   * @generated from field: optional string payload_json = 29;
+   */
+  payloadJson?: string;
 };
 
 /**
@@ -923,6 +947,20 @@ export const WarningCode = {
    * @generated from enum value: WARNING_CODE_RETRY_LONGER_THAN_INTERVAL = 7;
    */
   RETRY_LONGER_THAN_INTERVAL: 7,
+
+  /**
+   * The time zone's name stands for a fixed offset, such as EST or Etc/GMT+5, which has no summer time.
+   *
+   * @generated from enum value: WARNING_CODE_TIME_ZONE_FIXED_OFFSET = 8;
+   */
+  TIME_ZONE_FIXED_OFFSET: 8,
+
+  /**
+   * The time zone's name is an old one, such as Europe/Kiev, that another has replaced.
+   *
+   * @generated from enum value: WARNING_CODE_TIME_ZONE_RENAMED = 9;
+   */
+  TIME_ZONE_RENAMED: 9,
 } as const;
 
 /**
@@ -937,7 +975,7 @@ export type WarningCode = (typeof WarningCode)[keyof typeof WarningCode] | Unkno
  *
  * @generated from enum easycron.v1.WarningCode
  */
-export type WarningCodeJson = "WARNING_CODE_UNSPECIFIED" | "WARNING_CODE_NEVER_FIRES" | "WARNING_CODE_DAY_OF_MONTH_OR_WEEKDAY" | "WARNING_CODE_STEP_RESTARTS" | "WARNING_CODE_MONTH_END_GAP" | "WARNING_CODE_TOP_OF_HOUR" | "WARNING_CODE_OFFSET_CHANGE" | "WARNING_CODE_RETRY_LONGER_THAN_INTERVAL";
+export type WarningCodeJson = "WARNING_CODE_UNSPECIFIED" | "WARNING_CODE_NEVER_FIRES" | "WARNING_CODE_DAY_OF_MONTH_OR_WEEKDAY" | "WARNING_CODE_STEP_RESTARTS" | "WARNING_CODE_MONTH_END_GAP" | "WARNING_CODE_TOP_OF_HOUR" | "WARNING_CODE_OFFSET_CHANGE" | "WARNING_CODE_RETRY_LONGER_THAN_INTERVAL" | "WARNING_CODE_TIME_ZONE_FIXED_OFFSET" | "WARNING_CODE_TIME_ZONE_RENAMED";
 
 /**
  * Describes the enum easycron.v1.WarningCode.

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/schedule.proto.
  */
 export const file_easycron_v1_schedule: GenFile = /*@__PURE__*/
-  fileDesc("ChplYXN5Y3Jvbi92MS9zY2hlZHVsZS5wcm90bxILZWFzeWNyb24udjEijgIKCFNjaGVkdWxlEikKBGNyb24YASABKAsyGS5lYXN5Y3Jvbi52MS5Dcm9uU2NoZWR1bGVIABIpCgRyYXRlGAIgASgLMhkuZWFzeWNyb24udjEuUmF0ZVNjaGVkdWxlSAASKQoEb25jZRgDIAEoCzIZLmVhc3ljcm9uLnYxLk9uY2VTY2hlZHVsZUgAEjoKDWNhbGVuZGFyX2VkZ2UYBiABKAsyIS5lYXN5Y3Jvbi52MS5DYWxlbmRhckVkZ2VTY2hlZHVsZUgAEhEKCXRpbWVfem9uZRgEIAEoCRIqCgpkc3RfcG9saWN5GAUgASgLMhYuZWFzeWNyb24udjEuRHN0UG9saWN5QgYKBGtpbmQiTQoMQ3JvblNjaGVkdWxlEhIKCmV4cHJlc3Npb24YASABKAkSKQoHZGlhbGVjdBgCIAEoDjIYLmVhc3ljcm9uLnYxLkNyb25EaWFsZWN0ImkKDFJhdGVTY2hlZHVsZRIoCgVldmVyeRgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgthbmNob3JfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiVgoMT25jZVNjaGVkdWxlEioKBHRpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wSAASFAoKbG9jYWxfdGltZRgCIAEoCUgAQgQKAmF0InIKFENhbGVuZGFyRWRnZVNjaGVkdWxlEhAKCGNhbGVuZGFyGAEgASgJEh8KBGVkZ2UYAiABKA4yES5lYXN5Y3Jvbi52MS5FZGdlEicKCHNuYXBzaG90GAMgASgLMhUuZWFzeWNyb24udjEuQ2FsZW5kYXIiVwoJRHN0UG9saWN5EiAKA2dhcBgBIAEoDjITLmVhc3ljcm9uLnYxLkRzdEdhcBIoCgdvdmVybGFwGAIgASgOMhcuZWFzeWNyb24udjEuRHN0T3ZlcmxhcCKnAQoIRmlyZVRpbWUSMAoMbm9taW5hbF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5lZmZlY3RpdmVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKbG9jYWxfdGltZRgDIAEoCRISCgp1dGNfb2Zmc2V0GAQgASgJEg0KBW5vdGVzGAUgAygJKj0KBEVkZ2USFAoQRURHRV9VTlNQRUNJRklFRBAAEg4KCkVER0VfT1BFTlMQARIPCgtFREdFX0NMT1NFUxACKmUKC0Nyb25EaWFsZWN0EhwKGENST05fRElBTEVDVF9VTlNQRUNJRklFRBAAEhkKFUNST05fRElBTEVDVF9TVEFOREFSRBABEh0KGUNST05fRElBTEVDVF9XSVRIX1NFQ09ORFMQAipMCgZEc3RHYXASFwoTRFNUX0dBUF9VTlNQRUNJRklFRBAAEhcKE0RTVF9HQVBfRklSRV9BVF9FTkQQARIQCgxEU1RfR0FQX1NLSVAQAipuCgpEc3RPdmVybGFwEhsKF0RTVF9PVkVSTEFQX1VOU1BFQ0lGSUVEEAASFQoRRFNUX09WRVJMQVBfRklSU1QQARIWChJEU1RfT1ZFUkxBUF9TRUNPTkQQAhIUChBEU1RfT1ZFUkxBUF9CT1RIEANiBnByb3RvMw", [file_easycron_v1_calendar, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChplYXN5Y3Jvbi92MS9zY2hlZHVsZS5wcm90bxILZWFzeWNyb24udjEijgIKCFNjaGVkdWxlEikKBGNyb24YASABKAsyGS5lYXN5Y3Jvbi52MS5Dcm9uU2NoZWR1bGVIABIpCgRyYXRlGAIgASgLMhkuZWFzeWNyb24udjEuUmF0ZVNjaGVkdWxlSAASKQoEb25jZRgDIAEoCzIZLmVhc3ljcm9uLnYxLk9uY2VTY2hlZHVsZUgAEjoKDWNhbGVuZGFyX2VkZ2UYBiABKAsyIS5lYXN5Y3Jvbi52MS5DYWxlbmRhckVkZ2VTY2hlZHVsZUgAEhEKCXRpbWVfem9uZRgEIAEoCRIqCgpkc3RfcG9saWN5GAUgASgLMhYuZWFzeWNyb24udjEuRHN0UG9saWN5QgYKBGtpbmQiTQoMQ3JvblNjaGVkdWxlEhIKCmV4cHJlc3Npb24YASABKAkSKQoHZGlhbGVjdBgCIAEoDjIYLmVhc3ljcm9uLnYxLkNyb25EaWFsZWN0ImkKDFJhdGVTY2hlZHVsZRIoCgVldmVyeRgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgthbmNob3JfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiVgoMT25jZVNjaGVkdWxlEioKBHRpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wSAASFAoKbG9jYWxfdGltZRgCIAEoCUgAQgQKAmF0InIKFENhbGVuZGFyRWRnZVNjaGVkdWxlEhAKCGNhbGVuZGFyGAEgASgJEh8KBGVkZ2UYAiABKA4yES5lYXN5Y3Jvbi52MS5FZGdlEicKCHNuYXBzaG90GAMgASgLMhUuZWFzeWNyb24udjEuQ2FsZW5kYXIiVwoJRHN0UG9saWN5EiAKA2dhcBgBIAEoDjITLmVhc3ljcm9uLnYxLkRzdEdhcBIoCgdvdmVybGFwGAIgASgOMhcuZWFzeWNyb24udjEuRHN0T3ZlcmxhcCK/AQoIRmlyZVRpbWUSMAoMbm9taW5hbF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5lZmZlY3RpdmVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKbG9jYWxfdGltZRgDIAEoCRISCgp1dGNfb2Zmc2V0GAQgASgJEg0KBW5vdGVzGAUgAygJEhYKDnNraXBwZWRfYmVmb3JlGAYgASgFKj0KBEVkZ2USFAoQRURHRV9VTlNQRUNJRklFRBAAEg4KCkVER0VfT1BFTlMQARIPCgtFREdFX0NMT1NFUxACKmUKC0Nyb25EaWFsZWN0EhwKGENST05fRElBTEVDVF9VTlNQRUNJRklFRBAAEhkKFUNST05fRElBTEVDVF9TVEFOREFSRBABEh0KGUNST05fRElBTEVDVF9XSVRIX1NFQ09ORFMQAipMCgZEc3RHYXASFwoTRFNUX0dBUF9VTlNQRUNJRklFRBAAEhcKE0RTVF9HQVBfRklSRV9BVF9FTkQQARIQCgxEU1RfR0FQX1NLSVAQAipuCgpEc3RPdmVybGFwEhsKF0RTVF9PVkVSTEFQX1VOU1BFQ0lGSUVEEAASFQoRRFNUX09WRVJMQVBfRklSU1QQARIWChJEU1RfT1ZFUkxBUF9TRUNPTkQQAhIUChBEU1RfT1ZFUkxBUF9CT1RIEANiBnByb3RvMw", [file_easycron_v1_calendar, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * When a job is due. Exactly one kind must be set.
@@ -446,8 +446,8 @@ export type FireTime = Message<"easycron.v1.FireTime"> & {
   nominalTime?: Timestamp | undefined;
 
   /**
-   * The instant at which the trigger is due to be delivered. Absent when there will be no trigger; a note then says
-   * why.
+   * The instant at which the trigger is due to be delivered. Absent when there will be no trigger, which only an answer
+   * with show_skipped lists; a note then says why.
    *
    * @generated from field: google.protobuf.Timestamp effective_time = 2;
    */
@@ -475,6 +475,14 @@ export type FireTime = Message<"easycron.v1.FireTime"> & {
    * @generated from field: repeated string notes = 5;
    */
   notes: string[];
+
+  /**
+   * How many fire times between the previous one of the answer and this one create no trigger and are left out. For
+   * the first one: how many between after and it. 0 if show_skipped is set.
+   *
+   * @generated from field: int32 skipped_before = 6;
+   */
+  skippedBefore: number;
 };
 
 /**
@@ -491,8 +499,8 @@ export type FireTimeJson = {
   nominalTime?: TimestampJson;
 
   /**
-   * The instant at which the trigger is due to be delivered. Absent when there will be no trigger; a note then says
-   * why.
+   * The instant at which the trigger is due to be delivered. Absent when there will be no trigger, which only an answer
+   * with show_skipped lists; a note then says why.
    *
    * @generated from field: google.protobuf.Timestamp effective_time = 2;
    */
@@ -520,6 +528,14 @@ export type FireTimeJson = {
    * @generated from field: repeated string notes = 5;
    */
   notes?: string[];
+
+  /**
+   * How many fire times between the previous one of the answer and this one create no trigger and are left out. For
+   * the first one: how many between after and it. 0 if show_skipped is set.
+   *
+   * @generated from field: int32 skipped_before = 6;
+   */
+  skippedBefore?: number;
 };
 
 /**

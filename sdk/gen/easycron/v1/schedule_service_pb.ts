@@ -22,7 +22,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/schedule_service.proto.
  */
 export const file_easycron_v1_schedule_service: GenFile = /*@__PURE__*/
-  fileDesc("CiJlYXN5Y3Jvbi92MS9zY2hlZHVsZV9zZXJ2aWNlLnByb3RvEgtlYXN5Y3Jvbi52MSKNAQoWUHJldmlld1NjaGVkdWxlUmVxdWVzdBIOCgRuYW1lGAEgASgJSAASHwoDam9iGAIgASgLMhAuZWFzeWNyb24udjEuSm9iSAASKQoFYWZ0ZXIYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWNvdW50GAQgASgFQggKBnNvdXJjZSKHAQoXUHJldmlld1NjaGVkdWxlUmVzcG9uc2USKQoKZmlyZV90aW1lcxgBIAMoCzIVLmVhc3ljcm9uLnYxLkZpcmVUaW1lEiYKCHdhcm5pbmdzGAIgAygLMhQuZWFzeWNyb24udjEuV2FybmluZxIZChF6b25lX2RhdGFfdmVyc2lvbhgDIAEoCSK4AgoXU2ltdWxhdGVTY2hlZHVsZVJlcXVlc3QSDgoEbmFtZRgBIAEoCUgAEh8KA2pvYhgCIAEoCzIQLmVhc3ljcm9uLnYxLkpvYkgAEi4KCnN0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCgdvdXRhZ2VzGAUgAygLMhYuZWFzeWNyb24udjEuVGltZVJhbmdlEiYKBnBhdXNlcxgGIAMoCzIWLmVhc3ljcm9uLnYxLlRpbWVSYW5nZRIzChB0cmlnZ2VyX2R1cmF0aW9uGAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQggKBnNvdXJjZSJpCglUaW1lUmFuZ2USLgoKc3RhcnRfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIoMBChhTaW11bGF0ZVNjaGVkdWxlUmVzcG9uc2USMgoKZmlyZV90aW1lcxgBIAMoCzIeLmVhc3ljcm9uLnYxLlNpbXVsYXRlZEZpcmVUaW1lEjMKD3NpbXVsYXRlZF91bnRpbBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAikwIKEVNpbXVsYXRlZEZpcmVUaW1lEjAKDG5vbWluYWxfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJQoHdmVyZGljdBgCIAEoDjIULmVhc3ljcm9uLnYxLlZlcmRpY3QSKgoGcmVhc29uGAMgASgOMhouZWFzeWNyb24udjEuVmVyZGljdFJlYXNvbhIQCghjYWxlbmRhchgEIAEoCRIyCg5lZmZlY3RpdmVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJgoEa2luZBgGIAEoDjIYLmVhc3ljcm9uLnYxLlRyaWdnZXJLaW5kEgsKA3NlcRgHIAEoDSJDChpMaXN0Wm9uZURhdGFJbXBhY3RzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSLsAQobTGlzdFpvbmVEYXRhSW1wYWN0c1Jlc3BvbnNlEhkKEXpvbmVfZGF0YV92ZXJzaW9uGAEgASgJEh4KFm5leHRfem9uZV9kYXRhX3ZlcnNpb24YAiABKAkSNwoTbmV4dF96b25lX2RhdGFfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKdGltZV96b25lcxgEIAMoCRIsCgdpbXBhY3RzGAUgAygLMhsuZWFzeWNyb24udjEuWm9uZURhdGFJbXBhY3QSFwoPbmV4dF9wYWdlX3Rva2VuGAYgASgJImMKDlpvbmVEYXRhSW1wYWN0EgsKA2pvYhgBIAEoCRIPCgdqb2JfdWlkGAIgASgJEjMKCmRpZmZlcmVuY2UYAyABKAsyHy5lYXN5Y3Jvbi52MS5GaXJlVGltZURpZmZlcmVuY2UyyQIKD1NjaGVkdWxlU2VydmljZRJhCg9QcmV2aWV3U2NoZWR1bGUSIy5lYXN5Y3Jvbi52MS5QcmV2aWV3U2NoZWR1bGVSZXF1ZXN0GiQuZWFzeWNyb24udjEuUHJldmlld1NjaGVkdWxlUmVzcG9uc2UiA5ACARJkChBTaW11bGF0ZVNjaGVkdWxlEiQuZWFzeWNyb24udjEuU2ltdWxhdGVTY2hlZHVsZVJlcXVlc3QaJS5lYXN5Y3Jvbi52MS5TaW11bGF0ZVNjaGVkdWxlUmVzcG9uc2UiA5ACARJtChNMaXN0Wm9uZURhdGFJbXBhY3RzEicuZWFzeWNyb24udjEuTGlzdFpvbmVEYXRhSW1wYWN0c1JlcXVlc3QaKC5lYXN5Y3Jvbi52MS5MaXN0Wm9uZURhdGFJbXBhY3RzUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_easycron_v1_job, file_easycron_v1_ledger, file_easycron_v1_revision, file_easycron_v1_schedule, file_easycron_v1_trigger, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("CiJlYXN5Y3Jvbi92MS9zY2hlZHVsZV9zZXJ2aWNlLnByb3RvEgtlYXN5Y3Jvbi52MSKjAQoWUHJldmlld1NjaGVkdWxlUmVxdWVzdBIOCgRuYW1lGAEgASgJSAASHwoDam9iGAIgASgLMhAuZWFzeWNyb24udjEuSm9iSAASKQoFYWZ0ZXIYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWNvdW50GAQgASgFEhQKDHNob3dfc2tpcHBlZBgFIAEoCEIICgZzb3VyY2Ui0wEKF1ByZXZpZXdTY2hlZHVsZVJlc3BvbnNlEikKCmZpcmVfdGltZXMYASADKAsyFS5lYXN5Y3Jvbi52MS5GaXJlVGltZRImCgh3YXJuaW5ncxgCIAMoCzIULmVhc3ljcm9uLnYxLldhcm5pbmcSGQoRem9uZV9kYXRhX3ZlcnNpb24YAyABKAkSFQoNc2tpcHBlZF9hZnRlchgEIAEoBRIzCg9wcmV2aWV3ZWRfdW50aWwYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIrgCChdTaW11bGF0ZVNjaGVkdWxlUmVxdWVzdBIOCgRuYW1lGAEgASgJSAASHwoDam9iGAIgASgLMhAuZWFzeWNyb24udjEuSm9iSAASLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEicKB291dGFnZXMYBSADKAsyFi5lYXN5Y3Jvbi52MS5UaW1lUmFuZ2USJgoGcGF1c2VzGAYgAygLMhYuZWFzeWNyb24udjEuVGltZVJhbmdlEjMKEHRyaWdnZXJfZHVyYXRpb24YByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CCAoGc291cmNlImkKCVRpbWVSYW5nZRIuCgpzdGFydF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAigwEKGFNpbXVsYXRlU2NoZWR1bGVSZXNwb25zZRIyCgpmaXJlX3RpbWVzGAEgAygLMh4uZWFzeWNyb24udjEuU2ltdWxhdGVkRmlyZVRpbWUSMwoPc2ltdWxhdGVkX3VudGlsGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKTAgoRU2ltdWxhdGVkRmlyZVRpbWUSMAoMbm9taW5hbF90aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIlCgd2ZXJkaWN0GAIgASgOMhQuZWFzeWNyb24udjEuVmVyZGljdBIqCgZyZWFzb24YAyABKA4yGi5lYXN5Y3Jvbi52MS5WZXJkaWN0UmVhc29uEhAKCGNhbGVuZGFyGAQgASgJEjIKDmVmZmVjdGl2ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBImCgRraW5kGAYgASgOMhguZWFzeWNyb24udjEuVHJpZ2dlcktpbmQSCwoDc2VxGAcgASgNIkMKGkxpc3Rab25lRGF0YUltcGFjdHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIuwBChtMaXN0Wm9uZURhdGFJbXBhY3RzUmVzcG9uc2USGQoRem9uZV9kYXRhX3ZlcnNpb24YASABKAkSHgoWbmV4dF96b25lX2RhdGFfdmVyc2lvbhgCIAEoCRI3ChNuZXh0X3pvbmVfZGF0YV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgp0aW1lX3pvbmVzGAQgAygJEiwKB2ltcGFjdHMYBSADKAsyGy5lYXN5Y3Jvbi52MS5ab25lRGF0YUltcGFjdBIXCg9uZXh0X3BhZ2VfdG9rZW4YBiABKAkiYwoOWm9uZURhdGFJbXBhY3QSCwoDam9iGAEgASgJEg8KB2pvYl91aWQYAiABKAkSMwoKZGlmZmVyZW5jZRgDIAEoCzIfLmVhc3ljcm9uLnYxLkZpcmVUaW1lRGlmZmVyZW5jZTLJAgoPU2NoZWR1bGVTZXJ2aWNlEmEKD1ByZXZpZXdTY2hlZHVsZRIjLmVhc3ljcm9uLnYxLlByZXZpZXdTY2hlZHVsZVJlcXVlc3QaJC5lYXN5Y3Jvbi52MS5QcmV2aWV3U2NoZWR1bGVSZXNwb25zZSIDkAIBEmQKEFNpbXVsYXRlU2NoZWR1bGUSJC5lYXN5Y3Jvbi52MS5TaW11bGF0ZVNjaGVkdWxlUmVxdWVzdBolLmVhc3ljcm9uLnYxLlNpbXVsYXRlU2NoZWR1bGVSZXNwb25zZSIDkAIBEm0KE0xpc3Rab25lRGF0YUltcGFjdHMSJy5lYXN5Y3Jvbi52MS5MaXN0Wm9uZURhdGFJbXBhY3RzUmVxdWVzdBooLmVhc3ljcm9uLnYxLkxpc3Rab25lRGF0YUltcGFjdHNSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_easycron_v1_job, file_easycron_v1_ledger, file_easycron_v1_revision, file_easycron_v1_schedule, file_easycron_v1_trigger, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * The request for fire times.
@@ -71,6 +71,14 @@ export type PreviewScheduleRequest = Message<"easycron.v1.PreviewScheduleRequest
    * @generated from field: int32 count = 4;
    */
   count: number;
+
+  /**
+   * Whether the answer also lists the fire times that create no trigger, each with a note that says why. They then
+   * count towards count. Default: they are only counted, in skipped_before and skipped_after.
+   *
+   * @generated from field: bool show_skipped = 5;
+   */
+  showSkipped: boolean;
 };
 
 /**
@@ -111,6 +119,14 @@ export type PreviewScheduleRequestJson = {
    * @generated from field: int32 count = 4;
    */
   count?: number;
+
+  /**
+   * Whether the answer also lists the fire times that create no trigger, each with a note that says why. They then
+   * count towards count. Default: they are only counted, in skipped_before and skipped_after.
+   *
+   * @generated from field: bool show_skipped = 5;
+   */
+  showSkipped?: boolean;
 };
 
 /**
@@ -127,10 +143,9 @@ export const PreviewScheduleRequestSchema: GenMessage<PreviewScheduleRequest, {j
  */
 export type PreviewScheduleResponse = Message<"easycron.v1.PreviewScheduleResponse"> & {
   /**
-   * The fire times by nominal time, including those that create no trigger. There are fewer than requested if the
-   * schedule ends, if max_fires is reached, or if the computation takes more than 2 s. There are none if the job never
-   * fires again. What is left of max_fires is counted from now. If more than 10,000 fire times lie between now and
-   * after, it is not counted, and a note says so.
+   * The fire times by nominal time. There are fewer than requested if the schedule ends, if max_fires is reached, or if
+   * the computation takes more than 2 s. There are none if the job never fires again. What is left of max_fires is
+   * counted from now. If more than 10,000 fire times lie between now and after, it is not counted, and a note says so.
    *
    * @generated from field: repeated easycron.v1.FireTime fire_times = 1;
    */
@@ -149,6 +164,22 @@ export type PreviewScheduleResponse = Message<"easycron.v1.PreviewScheduleRespon
    * @generated from field: string zone_data_version = 3;
    */
   zoneDataVersion: string;
+
+  /**
+   * How many fire times that create no trigger come after the last of fire_times, up to previewed_until. Always 0 if
+   * the answer has as many fire times as requested and more may follow, or if show_skipped is set.
+   *
+   * @generated from field: int32 skipped_after = 4;
+   */
+  skippedAfter: number;
+
+  /**
+   * Every fire time later than after and not later than this instant is in fire_times or in one of the counts. To go
+   * on, send it as after. Absent if the job has no further fire times.
+   *
+   * @generated from field: google.protobuf.Timestamp previewed_until = 5;
+   */
+  previewedUntil?: Timestamp | undefined;
 };
 
 /**
@@ -158,10 +189,9 @@ export type PreviewScheduleResponse = Message<"easycron.v1.PreviewScheduleRespon
  */
 export type PreviewScheduleResponseJson = {
   /**
-   * The fire times by nominal time, including those that create no trigger. There are fewer than requested if the
-   * schedule ends, if max_fires is reached, or if the computation takes more than 2 s. There are none if the job never
-   * fires again. What is left of max_fires is counted from now. If more than 10,000 fire times lie between now and
-   * after, it is not counted, and a note says so.
+   * The fire times by nominal time. There are fewer than requested if the schedule ends, if max_fires is reached, or if
+   * the computation takes more than 2 s. There are none if the job never fires again. What is left of max_fires is
+   * counted from now. If more than 10,000 fire times lie between now and after, it is not counted, and a note says so.
    *
    * @generated from field: repeated easycron.v1.FireTime fire_times = 1;
    */
@@ -180,6 +210,22 @@ export type PreviewScheduleResponseJson = {
    * @generated from field: string zone_data_version = 3;
    */
   zoneDataVersion?: string;
+
+  /**
+   * How many fire times that create no trigger come after the last of fire_times, up to previewed_until. Always 0 if
+   * the answer has as many fire times as requested and more may follow, or if show_skipped is set.
+   *
+   * @generated from field: int32 skipped_after = 4;
+   */
+  skippedAfter?: number;
+
+  /**
+   * Every fire time later than after and not later than this instant is in fire_times or in one of the counts. To go
+   * on, send it as after. Absent if the job has no further fire times.
+   *
+   * @generated from field: google.protobuf.Timestamp previewed_until = 5;
+   */
+  previewedUntil?: TimestampJson;
 };
 
 /**

@@ -1,0 +1,48 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createPool, type Pool, type Queryable } from "../../db/pool.ts";
+import { createGround, type Ground } from "../testing/ground.ts";
+import { createSpecCache } from "./spec-cache.ts";
+
+let ground: Ground;
+let database: Pool;
+
+beforeAll(async () => {
+  ground = await createGround();
+  database = createPool({ connectionString: ground.databaseUrl, max: 1, applicationName: "test" });
+});
+
+afterAll(async () => {
+  await database.close();
+  await ground.end();
+});
+
+test("the cache reads the revisions that it is asked for, and none of the same jobs besides", async () => {
+  const { projectId } = await ground.addProject();
+  const jobs = [];
+  for (let n = 0; n < 5; n++) jobs.push(await ground.addJob(projectId, `https://example.com/${n}`));
+  await ground.sql(
+    `insert into scheduler.revisions (job_uid, revision, spec, create_time, facets)
+     select r.job_uid, n, replace(r.spec, 'example.com', 'revision-' || n), r.create_time, r.facets
+       from scheduler.revisions r, generate_series(2, 5) as n`,
+  );
+  let read = 0;
+  const counting: Queryable = {
+    query: async (statement, values) => {
+      const rows = await database.query(statement, values);
+      read += rows.length;
+      return rows;
+    },
+  };
+  const specs = createSpecCache(counting, 1_000_000);
+  const keys = jobs.map(({ uid }, index) => ({ jobUid: uid, revision: index + 1 }));
+  expect(await specs.load([...keys, { jobUid: "job_none", revision: 1 }])).toEqual(new Map());
+  expect(read).toBe(keys.length);
+  expect(keys.map((key) => specs.get(key)?.destination)).toEqual([
+    "https://example.com",
+    "https://revision-2",
+    "https://revision-3",
+    "https://revision-4",
+    "https://revision-5",
+  ]);
+  expect(specs.get({ jobUid: "job_none", revision: 1 })?.target.kind).toBe("unreadable");
+});
