@@ -88,7 +88,7 @@ export async function createJobs(
   const work = async (): Promise<void> => {
     while (next < count) {
       const index = next++;
-      await client.jobs.createJob({
+      await client.raw.jobs.createJob({
         job: {
           name: `bench-${index}`,
           schedules: [scheduleOf(index)],

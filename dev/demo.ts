@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { CronDialect, EasyCron, EasyCronError, JobState, toPayload } from "../sdk/index.ts";
+import { EasyCron, EasyCronError } from "../sdk/index.ts";
+import { CronDialect, JobState, toPayload } from "../sdk/raw.ts";
 import type { DemoKeys } from "./keys.ts";
 
 const JOB = "demo";
@@ -14,20 +15,20 @@ export async function ensureProject(url: string, operatorKey: string, known?: De
   if (known !== undefined && (await isValid(url, known.apiKey))) return known;
   const operator = new EasyCron({ url, apiKey: operatorKey });
   const { project } = await patiently(() =>
-    operator.projects.createProject({ project: { displayName: "demo" } }),
+    operator.raw.projects.createProject({ project: { displayName: "demo" } }),
   );
   const id = project?.id ?? "";
   const apiKey = await patiently(() =>
-    operator.apiKeys.createApiKey({ project: id, apiKey: { displayName: "demo" } }),
+    operator.raw.apiKeys.createApiKey({ project: id, apiKey: { displayName: "demo" } }),
   );
   const own = new EasyCron({ url, apiKey: apiKey.secret });
-  const signingKey = await patiently(() => own.signingKeys.createSigningKey({}));
+  const signingKey = await patiently(() => own.raw.signingKeys.createSigningKey({}));
   return { project: id, apiKey: apiKey.secret, signingSecret: signingKey.secret };
 }
 
 async function isValid(url: string, apiKey: string): Promise<boolean> {
   try {
-    await patiently(() => new EasyCron({ url, apiKey }).jobs.listJobs({ pageSize: 1 }));
+    await patiently(() => new EasyCron({ url, apiKey }).raw.jobs.listJobs({ pageSize: 1 }));
     return true;
   } catch (error) {
     if (error instanceof EasyCronError && error.reason === "API_KEY_INVALID") return false;
@@ -63,7 +64,7 @@ export async function ensureDemoJob(client: EasyCron, receiverUrl: string): Prom
   const cron = { expression: "*/10 * * * * *", dialect: CronDialect.WITH_SECONDS };
   try {
     await patiently(() =>
-      client.jobs.createJob({
+      client.raw.jobs.createJob({
         job: {
           name: JOB,
           schedules: [{ kind: { case: "cron", value: cron } }],
@@ -74,21 +75,21 @@ export async function ensureDemoJob(client: EasyCron, receiverUrl: string): Prom
     );
   } catch (error) {
     if (!(error instanceof EasyCronError) || error.reason !== "JOB_ALREADY_EXISTS") throw error;
-    const { job } = await client.jobs.updateJob({
+    const { job } = await client.raw.jobs.updateJob({
       job: { name: JOB, target },
       updateMask: { paths: ["target"] },
     });
     const isOurPause = job?.state === JobState.PAUSED && job.pauseNote === PAUSE_NOTE;
-    if (isOurPause) await client.jobs.resumeJob({ name: JOB });
+    if (isOurPause) await client.raw.jobs.resumeJob({ name: JOB });
   }
 }
 
 /** Pauses the demo job before the product stops, so that no fire time is missed meanwhile. Ignores every failure. */
 export async function pauseDemoJob(client: EasyCron): Promise<void> {
   try {
-    const { job } = await client.jobs.getJob({ name: JOB }, { timeoutMs: 500 });
+    const { job } = await client.raw.jobs.getJob({ name: JOB }, { timeoutMs: 500 });
     if (job?.state === JobState.ACTIVE) {
-      await client.jobs.pauseJob({ name: JOB, note: PAUSE_NOTE }, { timeoutMs: 500 });
+      await client.raw.jobs.pauseJob({ name: JOB, note: PAUSE_NOTE }, { timeoutMs: 500 });
     }
   } catch {
     // The job then stays active, and the next start runs a catch-up.

@@ -35,21 +35,23 @@ export interface FieldViolation {
   readonly description: string;
 }
 
-interface Parts {
+/** What an error consists of besides its message. */
+export interface EasyCronErrorParts {
   readonly code: EasyCronErrorCode;
   readonly reason?: EasyCronErrorReason | undefined;
-  readonly metadata?: Readonly<Record<string, string>>;
-  readonly fieldViolations?: readonly FieldViolation[];
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
+  readonly violations?: readonly FieldViolation[] | undefined;
   readonly retryAfterMs?: number | undefined;
+  readonly requestId?: string | undefined;
   readonly cause?: unknown;
 }
 
 /**
  * The error that every call of the client throws. Its message says what is wrong, which value is wrong, and what to
- * do.
+ * do. The more common codes have classes of their own.
  */
 export class EasyCronError extends Error {
-  override readonly name = "EasyCronError";
+  override readonly name: string = "EasyCronError";
   /** The canonical code, such as NOT_FOUND. */
   readonly code: EasyCronErrorCode;
   /**
@@ -59,37 +61,128 @@ export class EasyCronError extends Error {
   readonly reason: EasyCronErrorReason | undefined;
   /** The values in the message, by name. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** The fields that break a rule. Empty if no field is wrong. */
-  readonly fieldViolations: readonly FieldViolation[];
   /** How long to wait before the same call is sent again, in milliseconds. Undefined when the server does not say. */
   readonly retryAfterMs: number | undefined;
+  /**
+   * The request id under which the call was sent. The same call with this id is safe to repeat. Undefined for a method
+   * that takes none.
+   */
+  readonly requestId: string | undefined;
 
-  constructor(message: string, parts: Parts) {
+  constructor(message: string, parts: EasyCronErrorParts) {
     super(message, parts.cause === undefined ? undefined : { cause: parts.cause });
     this.code = parts.code;
     this.reason = parts.reason;
     this.metadata = parts.metadata ?? {};
-    this.fieldViolations = parts.fieldViolations ?? [];
     this.retryAfterMs = parts.retryAfterMs;
+    this.requestId = parts.requestId;
   }
 
-  /** Converts anything that a call threw. The original error is the cause. */
-  static from(error: unknown): EasyCronError {
+  /**
+   * Converts anything that a call threw, into the class of its code. The original error is the cause. `requestId` is
+   * the one that the call was sent with.
+   */
+  static from(error: unknown, requestId?: string): EasyCronError {
     if (error instanceof EasyCronError) return error;
     const connectError = ConnectError.from(error);
+    const code = CODES[connectError.code];
     const [info] = connectError.findDetails(ErrorInfoSchema);
     const violations = connectError.findDetails(BadRequestSchema).flatMap((detail) => detail.fieldViolations);
     const [retry] = connectError.findDetails(RetryInfoSchema);
-    return new EasyCronError(connectError.rawMessage, {
-      code: CODES[connectError.code],
+    const Class = CLASSES[code] ?? EasyCronError;
+    return new Class(connectError.rawMessage, {
+      code,
       reason: info?.reason,
       metadata: { ...info?.metadata },
-      fieldViolations: violations.map(({ field, description }) => ({ field, description })),
+      violations: violations.map(({ field, description }) => ({ field, description })),
       retryAfterMs: toMs(retry?.retryDelay),
+      requestId,
       cause: error,
     });
   }
 }
+
+/** A request with a wrong field (INVALID_ARGUMENT or OUT_OF_RANGE), refused by the client or by the server. */
+export class InvalidArgumentError extends EasyCronError {
+  override readonly name = "InvalidArgumentError";
+  /** The fields that break a rule. */
+  readonly violations: readonly FieldViolation[];
+
+  constructor(message: string, parts: EasyCronErrorParts) {
+    super(message, parts);
+    this.violations = parts.violations ?? [];
+  }
+
+  /** Makes the error of a request that the client itself refuses. Nothing was sent. */
+  static forViolations(violations: readonly FieldViolation[]): InvalidArgumentError {
+    const message = violations
+      .map(({ field, description }) => `${field || "the request"} ${description}`)
+      .join(" ");
+    return new InvalidArgumentError(message, {
+      code: "INVALID_ARGUMENT",
+      reason: "FIELD_INVALID",
+      violations,
+    });
+  }
+}
+
+/** An API key that is missing or not valid (UNAUTHENTICATED). */
+export class UnauthenticatedError extends EasyCronError {
+  override readonly name = "UnauthenticatedError";
+}
+
+/** A valid API key that may not call the method (PERMISSION_DENIED). */
+export class PermissionDeniedError extends EasyCronError {
+  override readonly name = "PermissionDeniedError";
+}
+
+/** Something that does not exist in the project (NOT_FOUND). */
+export class NotFoundError extends EasyCronError {
+  override readonly name = "NotFoundError";
+}
+
+/**
+ * A call that does not fit the present state: something exists already, has changed since it was read, or is in a
+ * state that does not allow the call (ALREADY_EXISTS, ABORTED, FAILED_PRECONDITION).
+ */
+export class ConflictError extends EasyCronError {
+  override readonly name = "ConflictError";
+}
+
+/** A limit that is used up (RESOURCE_EXHAUSTED). `retryAfterMs` says when to try again, if that helps. */
+export class RateLimitedError extends EasyCronError {
+  override readonly name = "RateLimitedError";
+}
+
+/** A server that cannot be reached, or cannot serve the call now (UNAVAILABLE). */
+export class UnavailableError extends EasyCronError {
+  override readonly name = "UnavailableError";
+}
+
+/** A call whose time was used up (DEADLINE_EXCEEDED). It may have had its effect. */
+export class TimeoutError extends EasyCronError {
+  override readonly name = "TimeoutError";
+}
+
+/** A call that its AbortSignal ended, or an operation that was cancelled (CANCELLED). The call may have had its effect. */
+export class CancelledError extends EasyCronError {
+  override readonly name = "CancelledError";
+}
+
+const CLASSES: Readonly<Partial<Record<EasyCronErrorCode, typeof EasyCronError>>> = {
+  INVALID_ARGUMENT: InvalidArgumentError,
+  OUT_OF_RANGE: InvalidArgumentError,
+  UNAUTHENTICATED: UnauthenticatedError,
+  PERMISSION_DENIED: PermissionDeniedError,
+  NOT_FOUND: NotFoundError,
+  ALREADY_EXISTS: ConflictError,
+  ABORTED: ConflictError,
+  FAILED_PRECONDITION: ConflictError,
+  RESOURCE_EXHAUSTED: RateLimitedError,
+  UNAVAILABLE: UnavailableError,
+  DEADLINE_EXCEEDED: TimeoutError,
+  CANCELLED: CancelledError,
+};
 
 function toMs(duration: { seconds: bigint; nanos: number } | undefined): number | undefined {
   return duration && Number(duration.seconds) * 1_000 + Math.ceil(duration.nanos / 1e6);

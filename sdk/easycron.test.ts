@@ -8,7 +8,8 @@ import { compressionGzip, connectNodeAdapter } from "@connectrpc/connect-node";
 import { afterEach, describe, expect, test } from "vitest";
 import { JobService } from "./gen/easycron/v1/job_service_pb.ts";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "./gen/google/rpc/error_details_pb.ts";
-import { CronDialect, EasyCron, EasyCronError, JobState, toPayload } from "./index.ts";
+import { EasyCron, EasyCronError } from "./index.ts";
+import { CronDialect, JobState, toPayload } from "./raw.ts";
 
 const servers: Server[] = [];
 afterEach(() => {
@@ -47,7 +48,7 @@ describe("the client", () => {
         },
       }),
     );
-    const { jobs } = new EasyCron({ url: `${url}/`, apiKey: "ec_test_1" });
+    const { jobs } = new EasyCron({ url: `${url}/`, apiKey: "ec_test_1" }).raw;
     const cron = { expression: "*/10 * * * * *", dialect: CronDialect.WITH_SECONDS };
     const { job } = await jobs.createJob({
       job: {
@@ -65,7 +66,7 @@ describe("the client", () => {
     const transport = createRouterTransport((router) =>
       router.service(JobService, { getJob: ({ name }) => ({ job: { name } }) }),
     );
-    const { jobs } = new EasyCron({ url: "", apiKey: "", transport });
+    const { jobs } = new EasyCron({ url: "", apiKey: "", transport }).raw;
     expect((await jobs.getJob({ name: "a" })).job?.name).toBe("a");
   });
 
@@ -104,9 +105,9 @@ describe("the services of the API", () => {
     return { services, called, client: new EasyCron({ url: "", apiKey: "", transport }) };
   };
 
-  test("have all their methods on the client", async () => {
+  test("have all their methods on the generated client", async () => {
     const { services, called, client } = await watch();
-    for (const service of Object.values(client)) {
+    for (const service of Object.values(client.raw)) {
       for (const method of Object.values<(request: object) => Promise<unknown>>(service)) await method({});
     }
     const declared = services.flatMap(({ typeName, methods }) =>
@@ -119,7 +120,7 @@ describe("the services of the API", () => {
   test("are all described in the README", async () => {
     const { services, client } = await watch();
     const readme = await readFile(join(import.meta.dirname, "README.md"), "utf8");
-    for (const property of Object.keys(client)) expect(readme).toContain(`\`${property}\``);
+    for (const property of Object.keys(client.raw)) expect(readme).toContain(`\`${property}\``);
     for (const { name } of services) expect(readme).toContain(name);
   });
 });
@@ -134,14 +135,14 @@ describe("what a call throws is an EasyCronError", () => {
           { desc: RetryInfoSchema, value: { retryDelay: { seconds: 1n, nanos: 500_000_000 } } },
         ]),
     );
-    const call = new EasyCron({ url, apiKey: "k" }).jobs.getJob({ name: "a" });
+    const call = new EasyCron({ url, apiKey: "k" }).raw.jobs.getJob({ name: "a" });
     await expect(call).rejects.toBeInstanceOf(EasyCronError);
     await expect(call).rejects.toMatchObject({
       message: "job.name: bad",
       code: "INVALID_ARGUMENT",
       reason: "FIELD_INVALID",
       metadata: { field: "job.name" },
-      fieldViolations: [{ field: "job.name", description: "bad" }],
+      violations: [{ field: "job.name", description: "bad" }],
       retryAfterMs: 1_500,
     });
   });
@@ -151,12 +152,12 @@ describe("what a call throws is an EasyCronError", () => {
     servers.push(server);
     await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const call = new EasyCron({ url, apiKey: "k" }).jobs.getJob({ name: "a" });
+    const call = new EasyCron({ url, apiKey: "k" }).raw.jobs.getJob({ name: "a" });
     await expect(call).rejects.toMatchObject({ code: "UNAVAILABLE", reason: undefined });
   });
 
   test("with the URL in its message when nothing listens there", async () => {
-    const call = new EasyCron({ url: "http://127.0.0.1:1", apiKey: "k" }).jobs.getJob({ name: "a" });
+    const call = new EasyCron({ url: "http://127.0.0.1:1", apiKey: "k" }).raw.jobs.getJob({ name: "a" });
     await expect(call).rejects.toMatchObject({ code: "UNAVAILABLE" });
     await expect(call).rejects.toThrow("http://127.0.0.1:1 cannot be reached");
   });
@@ -165,10 +166,10 @@ describe("what a call throws is an EasyCronError", () => {
     const { url } = await serve((router) =>
       router.service(JobService, { getJob: () => new Promise(() => {}) }),
     );
-    const call = new EasyCron({ url, apiKey: "k", timeoutMs: 30 }).jobs.getJob({ name: "a" });
+    const call = new EasyCron({ url, apiKey: "k", timeoutMs: 30 }).raw.jobs.getJob({ name: "a" });
     await expect(call).rejects.toMatchObject({ code: "DEADLINE_EXCEEDED" });
     const signal = AbortSignal.abort();
-    const given = new EasyCron({ url, apiKey: "k" }).jobs.getJob({ name: "a" }, { signal });
+    const given = new EasyCron({ url, apiKey: "k" }).raw.jobs.getJob({ name: "a" }, { signal });
     await expect(given).rejects.toMatchObject({ code: "CANCELLED" });
   });
 
@@ -180,9 +181,9 @@ describe("what a call throws is an EasyCronError", () => {
     servers.push(redirecting);
     await new Promise<void>((listening) => redirecting.listen(0, "127.0.0.1", listening));
     const from = `http://127.0.0.1:${(redirecting.address() as AddressInfo).port}`;
-    await expect(new EasyCron({ url: from, apiKey: "k" }).jobs.getJob({ name: "a" })).rejects.toBeInstanceOf(
-      EasyCronError,
-    );
+    await expect(
+      new EasyCron({ url: from, apiKey: "k" }).raw.jobs.getJob({ name: "a" }),
+    ).rejects.toBeInstanceOf(EasyCronError);
     expect(seen).toEqual([]);
   });
 

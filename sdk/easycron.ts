@@ -1,99 +1,122 @@
-import type { DescService } from "@bufbuild/protobuf";
-import { type CallOptions, type Client, createClient, type Transport } from "@connectrpc/connect";
-import { EasyCronError } from "./easycron-error.ts";
-import { ApiKeyService } from "./gen/easycron/v1/api_key_service_pb.ts";
-import { CalendarService } from "./gen/easycron/v1/calendar_service_pb.ts";
-import { JobService } from "./gen/easycron/v1/job_service_pb.ts";
-import { LedgerService } from "./gen/easycron/v1/ledger_service_pb.ts";
-import { OperationService } from "./gen/easycron/v1/operation_service_pb.ts";
-import { ProjectService } from "./gen/easycron/v1/project_service_pb.ts";
-import { ScheduleService } from "./gen/easycron/v1/schedule_service_pb.ts";
-import { SigningKeyService } from "./gen/easycron/v1/signing_key_service_pb.ts";
-import { SystemService } from "./gen/easycron/v1/system_service_pb.ts";
-import { TriggerService } from "./gen/easycron/v1/trigger_service_pb.ts";
+import type { Transport } from "@connectrpc/connect";
+import { createCaller, isTimeout, MAX_TIMEOUT_MS } from "./caller.ts";
+import { createRawClient, type RawClient } from "./raw-client.ts";
+import { createCalendars } from "./services/calendars.ts";
+import { createJobRevisions } from "./services/job-revisions.ts";
+import { createJobSets } from "./services/job-sets.ts";
+import { createJobs } from "./services/jobs.ts";
+import { createApiKeys, createSigningKeys } from "./services/keys.ts";
+import { createLedger } from "./services/ledger.ts";
+import { createOperations } from "./services/operations.ts";
+import { createProjects } from "./services/projects.ts";
+import { createSchedules } from "./services/schedules.ts";
+import { createSystem } from "./services/system.ts";
+import { createTriggers } from "./services/triggers.ts";
 import { createFetchTransport } from "./transport.ts";
 
 /** How to reach the API. */
 export interface EasyCronOptions {
-  /** Base URL of the gateway, such as https://api.example.com. */
-  readonly url: string;
-  /** The API key of a project, or the operator's key. Undefined, as from a variable that is not set, is refused. */
-  readonly apiKey: string | undefined;
-  /** How long a call may take that sets no `timeoutMs` itself, in milliseconds. Default 10,000. */
-  readonly timeoutMs?: number;
-  /** Replaces the built-in transport (Connect protocol over fetch). The options above are then ignored. */
-  readonly transport?: Transport;
+  /** Base URL of the gateway, such as https://api.example.com. Default: the variable EASYCRON_URL. */
+  readonly url?: string | undefined;
+  /** The API key of a project, or the operator's key. Default: the variable EASYCRON_API_KEY. */
+  readonly apiKey?: string | undefined;
+  /** How long a call may take with its retries that sets no `timeoutMs` itself, in milliseconds. Default 10,000. */
+  readonly timeoutMs?: number | undefined;
+  /** How often a call that is safe to repeat is repeated at most. Default 4; 0 turns retries off. */
+  readonly maxRetries?: number | undefined;
+  /** Replaces the built-in transport (Connect protocol over fetch). `url` and `apiKey` are then ignored. */
+  readonly transport?: Transport | undefined;
 }
 
-/** The client of the API. Each method takes a request and call options, and throws an EasyCronError if it fails. */
+/** The client of the API: plain objects in and out. Each method throws an EasyCronError if it fails. */
 export class EasyCron {
   /** Jobs: what runs when, and where its triggers are delivered. */
-  readonly jobs: Client<typeof JobService>;
+  readonly jobs: ReturnType<typeof createJobs> &
+    ReturnType<typeof createJobSets> &
+    ReturnType<typeof createJobRevisions>;
   /** Previews and simulations of schedules. */
-  readonly schedules: Client<typeof ScheduleService>;
+  readonly schedules: ReturnType<typeof createSchedules>;
   /** Calendars: when jobs may fire. */
-  readonly calendars: Client<typeof CalendarService>;
+  readonly calendars: ReturnType<typeof createCalendars>;
   /** The record of every fire time, each with exactly one verdict. */
-  readonly ledger: Client<typeof LedgerService>;
+  readonly ledger: ReturnType<typeof createLedger>;
   /** Triggers and their attempts. */
-  readonly triggers: Client<typeof TriggerService>;
+  readonly triggers: ReturnType<typeof createTriggers>;
   /** Operations: work that continues after the call that started it. */
-  readonly operations: Client<typeof OperationService>;
+  readonly operations: ReturnType<typeof createOperations>;
   /** The keys that sign webhooks. */
-  readonly signingKeys: Client<typeof SigningKeyService>;
+  readonly signingKeys: ReturnType<typeof createSigningKeys>;
   /** The server: its version, its zone data and its limits. Accepts any valid key. */
-  readonly system: Client<typeof SystemService>;
+  readonly system: ReturnType<typeof createSystem>;
   /** Projects. Needs the operator's key. */
-  readonly projects: Client<typeof ProjectService>;
+  readonly projects: ReturnType<typeof createProjects>;
   /** API keys. Needs the operator's key. */
-  readonly apiKeys: Client<typeof ApiKeyService>;
+  readonly apiKeys: ReturnType<typeof createApiKeys>;
+  /** The generated client, with messages in and out and without retries. `@easycron/sdk/raw` has its types. */
+  readonly raw: RawClient;
 
   /**
-   * Creates a client, which connects at the first call. Throws a TypeError for a URL or a key that cannot be used.
+   * Creates a client, which connects at the first call. Throws a TypeError for an option that cannot be used, or that
+   * neither an argument nor a variable gives.
    */
-  constructor(options: EasyCronOptions) {
-    const transport = options.transport ?? createFetchTransport(complete(options));
-    this.jobs = createThrowingClient(JobService, transport);
-    this.schedules = createThrowingClient(ScheduleService, transport);
-    this.calendars = createThrowingClient(CalendarService, transport);
-    this.ledger = createThrowingClient(LedgerService, transport);
-    this.triggers = createThrowingClient(TriggerService, transport);
-    this.operations = createThrowingClient(OperationService, transport);
-    this.signingKeys = createThrowingClient(SigningKeyService, transport);
-    this.system = createThrowingClient(SystemService, transport);
-    this.projects = createThrowingClient(ProjectService, transport);
-    this.apiKeys = createThrowingClient(ApiKeyService, transport);
+  constructor(options: EasyCronOptions = {}) {
+    const { timeoutMs, maxRetries } = readLimits(options);
+    const transport = options.transport ?? createFetchTransport({ ...readAccess(options), timeoutMs });
+    const caller = createCaller({ transport, timeoutMs, maxRetries });
+    this.jobs = { ...createJobs(caller), ...createJobSets(caller), ...createJobRevisions(caller) };
+    this.schedules = createSchedules(caller);
+    this.calendars = createCalendars(caller);
+    this.ledger = createLedger(caller);
+    this.triggers = createTriggers(caller);
+    this.operations = createOperations(caller);
+    this.signingKeys = createSigningKeys(caller);
+    this.system = createSystem(caller);
+    this.projects = createProjects(caller);
+    this.apiKeys = createApiKeys(caller);
+    this.raw = createRawClient(transport);
   }
 }
 
-function complete({ url, apiKey, timeoutMs = 10_000 }: EasyCronOptions) {
+const OPTIONS = ["url", "apiKey", "timeoutMs", "maxRetries", "transport"];
+
+function readLimits(options: EasyCronOptions): { timeoutMs: number; maxRetries: number } {
+  const unknown = Object.keys(options).find((name) => !OPTIONS.includes(name));
+  if (unknown !== undefined) {
+    throw new TypeError(`${unknown} is not an option of EasyCron; its options are ${OPTIONS.join(", ")}.`);
+  }
+  const { timeoutMs = 10_000, maxRetries = 4 } = options;
+  if (!isTimeout(timeoutMs)) {
+    throw new TypeError(
+      `timeoutMs is ${timeoutMs}; it must be milliseconds above 0, at most ${MAX_TIMEOUT_MS}.`,
+    );
+  }
+  if (!Number.isInteger(maxRetries) || maxRetries < 0) {
+    throw new TypeError(`maxRetries is ${maxRetries}; it must be a whole number from 0.`);
+  }
+  return { timeoutMs, maxRetries };
+}
+
+function readAccess(options: EasyCronOptions): { url: string; apiKey: string } {
+  const url = options.url ?? readVariable("EASYCRON_URL");
+  if (url === undefined) {
+    throw new TypeError("url is not set; give new EasyCron({ url }), or set EASYCRON_URL.");
+  }
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
     throw new TypeError(`url is ${JSON.stringify(url)}; it must be an absolute http or https URL.`);
   }
-  // The message does not show the key, because it may be a real one with a line break at its end.
-  if (apiKey === undefined || !/^[\x21-\x7e]+$/.test(apiKey)) {
-    throw new TypeError(
-      "apiKey must be an API key: one or more printable ASCII characters, without white space.",
-    );
+  const apiKey = options.apiKey ?? readVariable("EASYCRON_API_KEY");
+  if (apiKey === undefined) {
+    throw new TypeError("apiKey is not set; give new EasyCron({ apiKey }), or set EASYCRON_API_KEY.");
   }
-  return { url, apiKey, timeoutMs };
+  // The message does not show the key, because it may be a real one with a line break at its end.
+  if (!/^[\x21-\x7e]+$/.test(apiKey)) {
+    throw new TypeError("apiKey must be one or more printable ASCII characters, without white space.");
+  }
+  return { url, apiKey };
 }
 
-type Method = (request: unknown, options?: CallOptions) => Promise<unknown>;
-
-/** A Connect client whose methods throw an EasyCronError. */
-function createThrowingClient<S extends DescService>(service: S, transport: Transport): Client<S> {
-  const client = createClient(service, transport) as unknown as Record<string, Method>;
-  const methods = Object.entries(client).map(([name, call]) => {
-    const method: Method = async (request, options) => {
-      try {
-        return await call(request, options);
-      } catch (error) {
-        throw EasyCronError.from(error);
-      }
-    };
-    return [name, method];
-  });
-  // Every method of the API is unary, so it has the type `Method`.
-  return Object.fromEntries(methods) as Client<S>;
+/** Reads a variable of the environment. Undefined if it is empty, or if there is no environment, as in a browser. */
+function readVariable(name: string): string | undefined {
+  const { process } = globalThis as { process?: { env?: Record<string, string | undefined> } };
+  return process?.env?.[name] || undefined;
 }

@@ -1,68 +1,50 @@
-export {
-  type Duration,
-  durationFromMs,
-  durationMs,
-  type Timestamp,
-  timestampDate,
-  timestampFromDate,
-  timestampMs,
-} from "@bufbuild/protobuf/wkt";
+export type { CallOptions } from "./caller.ts";
 export { EasyCron, type EasyCronOptions } from "./easycron.ts";
 export {
+  CancelledError,
+  ConflictError,
   EasyCronError,
   type EasyCronErrorCode,
   type EasyCronErrorReason,
   type FieldViolation,
+  InvalidArgumentError,
+  NotFoundError,
+  PermissionDeniedError,
+  RateLimitedError,
+  TimeoutError,
+  UnauthenticatedError,
+  UnavailableError,
 } from "./easycron-error.ts";
-export type { ApiKey } from "./gen/easycron/v1/api_key_service_pb.ts";
-export type { Calendar, CalendarWindow } from "./gen/easycron/v1/calendar_pb.ts";
-export {
-  type CalendarReference,
-  type Job,
-  JobState,
-  MisfirePolicy,
-  Outside,
-  OverlapPolicy,
-  type Warning,
-  WarningCode,
-} from "./gen/easycron/v1/job_pb.ts";
-export {
-  type LedgerDifference,
-  LedgerDifferenceKind,
-  type LedgerEntry,
-  Verdict,
-  VerdictReason,
-} from "./gen/easycron/v1/ledger_pb.ts";
-export { type Operation, type OperationMetadata, OperationState } from "./gen/easycron/v1/operation_pb.ts";
-export type { Project } from "./gen/easycron/v1/project_service_pb.ts";
-export type { FireTimeDifference, Revision } from "./gen/easycron/v1/revision_pb.ts";
-export {
-  type CalendarEdgeSchedule,
-  CronDialect,
-  type CronSchedule,
-  DstGap,
-  DstOverlap,
-  type DstPolicy,
-  Edge,
-  type FireTime,
-  type Schedule,
-} from "./gen/easycron/v1/schedule_pb.ts";
-export type { SigningKey } from "./gen/easycron/v1/signing_key_service_pb.ts";
+export type { List } from "./list.ts";
+export type { DurationInput, InstantInput, JobInput, JsonInput, ScheduleInput } from "./plain-types.ts";
 export type {
-  KafkaTarget,
-  RedisTarget,
-  RetryPolicy,
+  ApiKey,
+  Attempt,
+  Calendar,
+  ChangedJob,
+  FireTime,
+  Job,
+  LedgerDifference,
+  LedgerEntry,
+  NamedCalendarInput,
+  NamedJobInput,
+  Operation,
+  Project,
+  Revision,
+  Schedule,
+  SigningKey,
   Target,
-  WebhookTarget,
-} from "./gen/easycron/v1/target_pb.ts";
+  TargetInput,
+  Trigger,
+  Warning,
+  ZoneDataImpact,
+} from "./resources.ts";
+export { at, type CronOptions, calendarCloses, calendarOpens, cron, every } from "./schedule.ts";
+export type { ApplyOptions } from "./services/job-sets.ts";
 export {
-  type Attempt,
-  AttemptOutcome,
-  type Trigger,
-  TriggerKind,
-  TriggerState,
-} from "./gen/easycron/v1/trigger_pb.ts";
-export { toDate } from "./instant.ts";
-export { toPayload } from "./payload.ts";
-export { toTimestamp } from "./timestamp.ts";
+  OperationFailedError,
+  type RunningOperation,
+  type WaitOptions,
+} from "./services/running-operation.ts";
+export { kafkaTopic, redisStream, webhook } from "./target.ts";
 export { type TriggerIdParts, triggerId } from "./trigger-id.ts";

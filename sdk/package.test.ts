@@ -100,13 +100,34 @@ describe("the packed SDK, installed into an empty folder", () => {
       const headers = { "webhook-id": "msg_1", "webhook-timestamp": timestamp, "webhook-signature": signature };
       const { id } = verify("{}", headers, "whsec_" + key.toString("base64"));
       const client = new EasyCron({ url: "http://127.0.0.1:1", apiKey: "k" });
-      const error = await client.jobs.getJob({ name: "a" }).catch((thrown) => thrown);
+      const error = await client.jobs.get("a", { timeoutMs: 50 }).catch((thrown) => thrown);
       console.log(JSON.stringify([id, error instanceof EasyCronError, error.code, typeof triggerId]));
     `;
     await writeFile(join(folder, "program.mjs"), program);
     const { stdout } = await run(process.execPath, ["program.mjs"], { cwd: folder });
     expect(JSON.parse(stdout)).toEqual(["msg_1", true, "UNAVAILABLE", "function"]);
   });
+
+  test.each(["index.js", "raw.js"])(
+    "imports no module of Node in %s, so that browsers can load it",
+    async (entry) => {
+      const dist = join(folder, "node_modules/@easycron/sdk/dist");
+      const read = new Set<string>();
+      const packages = new Set<string>();
+      const follow = async (path: string): Promise<void> => {
+        if (read.has(path)) return;
+        read.add(path);
+        const code = await readFile(path, "utf8");
+        for (const [, target = ""] of code.matchAll(/ from "([^"]+)";$/gm)) {
+          if (target.startsWith(".")) await follow(join(dirname(path), target));
+          else packages.add(target.split("/").slice(0, 2).join("/"));
+        }
+      };
+      await follow(join(dist, entry));
+      expect(read.size).toBeGreaterThan(8);
+      for (const name of packages) expect(["@bufbuild/protobuf", "@connectrpc/connect"]).toContain(name);
+    },
+  );
 
   test("loads ./webhook without any dependency", async () => {
     for (const name of ["@bufbuild", "@connectrpc"]) {
@@ -126,7 +147,9 @@ describe("the declarations of the SDK", () => {
       import { EasyCron, EasyCronError, type Job } from "@easycron/sdk";
       import { verify } from "@easycron/sdk/webhook";
       const client = new EasyCron({ url: "https://x", apiKey: "k" });
-      export const job: Promise<Job | undefined> = client.jobs.getJob({ name: "a" }).then((answer) => answer.job);
+      export const job: Promise<Job> = client.jobs.get("a");
+      export const state: "ACTIVE" | "PAUSED" | "FINISHED" | "DELETED" | undefined = (await job).state;
+      export const cron = (await client.raw.jobs.getJob({ name: "a" })).job?.schedules[0]?.kind.case;
       export const name: string | undefined = verify("", {}, ["whsec_"]).trigger?.job.name;
       export const code: string = EasyCronError.from(1).code;
     `;

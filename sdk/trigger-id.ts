@@ -1,5 +1,5 @@
-import { createHash } from "node:crypto";
 import { toDate } from "./instant.ts";
+import { sha256 } from "./sha256.ts";
 
 const CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz";
 
@@ -20,7 +20,7 @@ export interface TriggerIdParts {
 export function triggerId({ jobUid, nominalTime, requestId }: TriggerIdParts): string {
   const fireTime = toDate(nominalTime).toISOString();
   const manual = requestId === undefined ? "" : `\nmanual\n${requestId}`;
-  const digest = createHash("sha256").update(`easycron.trigger.v1\n${jobUid}\n${fireTime}${manual}`).digest();
+  const digest = sha256(`easycron.trigger.v1\n${jobUid}\n${fireTime}${manual}`);
   return `trg_${toBase32(digest.subarray(0, 16))}`;
 }
 

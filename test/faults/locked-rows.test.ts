@@ -8,7 +8,7 @@ const HELD_MS = 5_000;
 test("a healthy project is on time while a scheduler stalls between the withdrawal of a job's triggers and COMMIT", async () => {
   await using scene = await openFaultScene();
   const { client, receiver } = scene.troubled;
-  const created = await client.jobs.createJob({
+  const created = await client.raw.jobs.createJob({
     job: {
       name: "locked",
       schedules: [

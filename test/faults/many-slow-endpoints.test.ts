@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { ensureProject } from "../../dev/demo.ts";
-import { EasyCron, timestampFromDate } from "../../sdk/index.ts";
+import { EasyCron } from "../../sdk/index.ts";
+import { timestampFromDate } from "../../sdk/raw.ts";
 import { reached } from "../support/reached.ts";
 import { nextSecond, openFaultScene } from "./scene.ts";
 
@@ -33,7 +34,7 @@ test("a healthy project is on time while 130 other projects have eight hung requ
   });
   for (const { apiKey } of projects) {
     const requests = Array.from({ length: EACH }, (_, index) => ({ job: job(`hung-${index}`) }));
-    await new EasyCron({ url: mesh.url, apiKey }).jobs.batchCreateJobs({ requests });
+    await new EasyCron({ url: mesh.url, apiKey }).raw.jobs.batchCreateJobs({ requests });
   }
   expect(Date.now()).toBeLessThan(dueMs);
   await reached(dueMs);

@@ -30,7 +30,7 @@ test("a project whose calls wait for one job's row delays no other project's del
   const answersMs: number[] = [];
   while (Date.now() < endMs) {
     const askedMs = Date.now();
-    await healthy.fleet.client.jobs.getJob({ name: "fleet-0" });
+    await healthy.fleet.client.raw.jobs.getJob({ name: "fleet-0" });
     answersMs.push(Date.now() - askedMs);
   }
   const lateness = await healthy.between(startMs, endMs);

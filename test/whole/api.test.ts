@@ -14,8 +14,8 @@ let otherKey: string;
 beforeAll(async () => {
   mesh = await joinMesh();
   const operator = new EasyCron({ url: mesh.url, apiKey: mesh.operatorKey });
-  const { project } = await operator.projects.createProject({ project: { displayName: "other" } });
-  otherKey = (await operator.apiKeys.createApiKey({ project: project?.id ?? "" })).secret;
+  const { project } = await operator.raw.projects.createProject({ project: { displayName: "other" } });
+  otherKey = (await operator.raw.apiKeys.createApiKey({ project: project?.id ?? "" })).secret;
 });
 afterAll(() => mesh?.stop());
 
@@ -407,7 +407,7 @@ describe("API keys", () => {
 
   beforeAll(async () => {
     operator = new EasyCron({ url: mesh.url, apiKey: mesh.operatorKey });
-    const created = await operator.projects.createProject({ project: { displayName: "keys" } });
+    const created = await operator.raw.projects.createProject({ project: { displayName: "keys" } });
     project = created.project?.id ?? "";
   });
 
@@ -416,17 +416,17 @@ describe("API keys", () => {
   });
 
   test("are created, listed, rotated and revoked with the SDK", async () => {
-    const { apiKey, secret } = await operator.apiKeys.createApiKey({ project });
+    const { apiKey, secret } = await operator.raw.apiKeys.createApiKey({ project });
     const id = apiKey?.id ?? "";
-    const rotated = await operator.apiKeys.rotateApiKey({ id });
+    const rotated = await operator.raw.apiKeys.rotateApiKey({ id });
     expect((await post("JobService/ListJobs", {}, secret)).status).toBe(200);
-    const { apiKeys } = await operator.apiKeys.listApiKeys({ project });
+    const { apiKeys } = await operator.raw.apiKeys.listApiKeys({ project });
     expect(apiKeys.map((key) => key.secretPrefix).sort()).toEqual(
       [secret, rotated.secret].map((each) => each.slice(0, 12)).sort(),
     );
-    await operator.apiKeys.revokeApiKey({ id });
+    await operator.raw.apiKeys.revokeApiKey({ id });
     const revoked = new EasyCron({ url: mesh.url, apiKey: secret });
-    await expect(revoked.jobs.listJobs({})).rejects.toMatchObject({
+    await expect(revoked.raw.jobs.listJobs({})).rejects.toMatchObject({
       code: "UNAUTHENTICATED",
       reason: "API_KEY_INVALID",
       message: expect.stringContaining(`${id} was revoked at `),
@@ -435,7 +435,7 @@ describe("API keys", () => {
   });
 
   test("are rotated and revoked over gRPC and as JSON", async () => {
-    const { apiKey } = await operator.apiKeys.createApiKey({ project });
+    const { apiKey } = await operator.raw.apiKeys.createApiKey({ project });
     const request = { id: apiKey?.id ?? "" };
     const rotated = await bufCurl(
       "grpc",

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
-import { toPayload } from "../../sdk/index.ts";
+import { toPayload } from "../../sdk/raw.ts";
 import { startMesh } from "../support/mesh.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { randomFrom, seedOf } from "../support/seed.ts";
@@ -58,9 +58,9 @@ describe("after a change has returned, no delivery starts under the old specific
   const names = (kind: number) => [...fleet.jobs.keys()].filter((_, index) => index % 3 === kind);
 
   test("PauseJob: nothing more arrives, and after ResumeJob the chain continues without a hole", async () => {
-    const returned = await changeAtWorstMoments(names(0), (name) => fleet.client.jobs.pauseJob({ name }));
+    const returned = await changeAtWorstMoments(names(0), (name) => fleet.client.raw.jobs.pauseJob({ name }));
     for (const name of names(0)) expect(later(name, returned)).toEqual([]);
-    await Promise.all(names(0).map((name) => fleet.client.jobs.resumeJob({ name })));
+    await Promise.all(names(0).map((name) => fleet.client.raw.jobs.resumeJob({ name })));
     for (const name of names(0)) {
       const request = await receiver.waitFor((requests) =>
         requests.find(
@@ -76,7 +76,7 @@ describe("after a change has returned, no delivery starts under the old specific
 
   test("UpdateJob: what arrives is of the new revision", async () => {
     const returned = await changeAtWorstMoments(names(1), (name) =>
-      fleet.client.jobs.updateJob({
+      fleet.client.raw.jobs.updateJob({
         job: { name, payload: toPayload("new") },
         updateMask: { paths: ["payload"] },
       }),
@@ -90,10 +90,12 @@ describe("after a change has returned, no delivery starts under the old specific
   });
 
   test("DeleteJob: nothing more arrives, and the job is not found", async () => {
-    const returned = await changeAtWorstMoments(names(2), (name) => fleet.client.jobs.deleteJob({ name }));
+    const returned = await changeAtWorstMoments(names(2), (name) =>
+      fleet.client.raw.jobs.deleteJob({ name }),
+    );
     for (const name of names(2)) {
       expect(later(name, returned)).toEqual([]);
-      await expect(fleet.client.jobs.getJob({ name })).rejects.toMatchObject({ reason: "JOB_NOT_FOUND" });
+      await expect(fleet.client.raw.jobs.getJob({ name })).rejects.toMatchObject({ reason: "JOB_NOT_FOUND" });
     }
   });
 });

@@ -1,6 +1,7 @@
 import { Webhook } from "standardwebhooks";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { EasyCron, toPayload, triggerId } from "../../sdk/index.ts";
+import { EasyCron, triggerId } from "../../sdk/index.ts";
+import { toPayload } from "../../sdk/raw.ts";
 import { verify } from "../../sdk/webhook.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { joinMesh } from "../support/shared-mesh.ts";
@@ -20,7 +21,7 @@ afterAll(async () => {
 });
 
 async function createJob(name: string, path: string, change: object = {}) {
-  const { job } = await client.jobs.createJob({
+  const { job } = await client.raw.jobs.createJob({
     job: {
       name,
       target: {
@@ -38,7 +39,7 @@ const everySecond = [{ kind: { case: "cron" as const, value: { expression: "* * 
 /** Waits until the trigger has come to rest in a state, driven by what the receiver sees. */
 async function settled(id: string) {
   for (;;) {
-    const { trigger } = await client.triggers.getTrigger({ id });
+    const { trigger } = await client.raw.triggers.getTrigger({ id });
     if (trigger?.endTime !== undefined) return trigger;
     await new Promise((done) => setImmediate(done));
   }
@@ -59,7 +60,7 @@ describe("a delivered webhook", () => {
       expect(() => new Webhook(mesh.signingSecret).verify(changed.toString(), headers)).toThrow();
     }
     expect(() => verify(body, { ...headers, "webhook-id": `${request.id}x` }, mesh.signingSecret)).toThrow();
-    await client.jobs.deleteJob({ name: "signed" });
+    await client.raw.jobs.deleteJob({ name: "signed" });
   });
 
   test("has the documented body and headers, under an id that anyone can compute", async () => {
@@ -100,20 +101,20 @@ describe("a delivered webhook", () => {
       },
     });
     expect(second?.body.data).toMatchObject({ seq: 2, previousNominalTime: nominal(first).toISOString() });
-    await client.jobs.deleteJob({ name: "document" });
+    await client.raw.jobs.deleteJob({ name: "document" });
   });
 });
 
 describe("RunJob", () => {
   test("makes one trigger for one request id, with its own payload, of a paused job too", async () => {
     const uid = await createJob("by-hand", "/by-hand");
-    await client.jobs.pauseJob({ name: "by-hand" });
+    await client.raw.jobs.pauseJob({ name: "by-hand" });
     const run = {
       name: "by-hand",
       requestId: "r-1",
       payload: toPayload("now"),
     };
-    const [once, twice] = [await client.jobs.runJob(run), await client.jobs.runJob(run)];
+    const [once, twice] = [await client.raw.jobs.runJob(run), await client.raw.jobs.runJob(run)];
     expect(twice.trigger?.id).toBe(once.trigger?.id);
     const request = await receiver.waitFor((requests) => requests.find(({ path }) => path === "/by-hand"));
     expect(request.id).toBe(
@@ -134,14 +135,14 @@ describe("a target that fails", () => {
   test("is retried under the same id with a new signature, until it answers 2xx", async () => {
     receiver.answer("/flaky", (number) => ({ status: number === 1 ? 503 : 204, body: "busy" }));
     await createJob("flaky", "/flaky", { retryPolicy: { minBackoff: { seconds: 1n, nanos: 0 } } });
-    const { trigger } = await client.jobs.runJob({ name: "flaky" });
+    const { trigger } = await client.raw.jobs.runJob({ name: "flaky" });
     const done = await settled(trigger?.id ?? "");
     expect(done).toMatchObject({ state: 5, attemptCount: 2 });
     const requests = receiver.requests.filter(({ path }) => path === "/flaky");
     expect(requests.map(({ id }) => id)).toEqual([done.id, done.id]);
     expect(requests.map(({ headers }) => headers["easycron-attempt"])).toEqual(["1", "2"]);
     for (const { rawBody, headers } of requests) verify(rawBody, headers, mesh.signingSecret);
-    const { attempts } = await client.triggers.listAttempts({ trigger: done.id });
+    const { attempts } = await client.raw.triggers.listAttempts({ trigger: done.id });
     expect(attempts).toMatchObject([
       { number: 1, outcome: 2, statusCode: 503, responseBody: "busy" },
       { number: 2, outcome: 1, statusCode: 204 },
@@ -153,16 +154,16 @@ describe("a target that fails", () => {
     receiver.answer("/dead", () => ({ status: 500 }));
     const retryPolicy = { maxAttempts: 2, minBackoff: { seconds: 1n, nanos: 0 } };
     await createJob("dead", "/dead", { retryPolicy });
-    const { trigger } = await client.jobs.runJob({ name: "dead" });
+    const { trigger } = await client.raw.jobs.runJob({ name: "dead" });
     expect(await settled(trigger?.id ?? "")).toMatchObject({ state: 6, attemptCount: 2 });
-    const listed = await client.triggers.listTriggers({ job: "dead", state: 6 });
+    const listed = await client.raw.triggers.listTriggers({ job: "dead", state: 6 });
     expect(listed.triggers.map(({ id }) => id)).toEqual([trigger?.id]);
   });
 
   test("that answers with a redirect is not followed", async () => {
     receiver.answer("/moved", () => ({ status: 302, headers: { location: `${receiver.url}/elsewhere` } }));
     await createJob("moved", "/moved", { retryPolicy: { maxAttempts: 1 } });
-    const { trigger } = await client.jobs.runJob({ name: "moved" });
+    const { trigger } = await client.raw.jobs.runJob({ name: "moved" });
     expect(await settled(trigger?.id ?? "")).toMatchObject({ state: 6 });
     expect(receiver.requests.filter(({ path }) => path === "/elsewhere")).toEqual([]);
   });
@@ -170,16 +171,16 @@ describe("a target that fails", () => {
   test("that is slow or dead does not delay another target", async () => {
     receiver.answer("/slow", () => new Promise(() => {}));
     await createJob("slow", "/slow", { attemptTimeout: { seconds: 300n, nanos: 0 } });
-    await Promise.all(Array.from({ length: 70 }, () => client.jobs.runJob({ name: "slow" })));
+    await Promise.all(Array.from({ length: 70 }, () => client.raw.jobs.runJob({ name: "slow" })));
     const other = await startReceiver();
     try {
-      const { job } = await client.jobs.createJob({
+      const { job } = await client.raw.jobs.createJob({
         job: { name: "quick", target: { kind: { case: "webhook", value: { url: other.url } } } },
       });
-      const { trigger } = await client.jobs.runJob({ name: job?.name ?? "" });
+      const { trigger } = await client.raw.jobs.runJob({ name: job?.name ?? "" });
       expect(await settled(trigger?.id ?? "")).toMatchObject({ state: 5 });
     } finally {
-      await client.jobs.deleteJob({ name: "slow" });
+      await client.raw.jobs.deleteJob({ name: "slow" });
       await other.stop();
     }
   });

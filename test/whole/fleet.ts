@@ -1,5 +1,6 @@
 import { expect } from "vitest";
-import { EasyCron, type Trigger, triggerId } from "../../sdk/index.ts";
+import { EasyCron, triggerId } from "../../sdk/index.ts";
+import type { Trigger } from "../../sdk/raw.ts";
 import type { startMesh } from "../support/mesh.ts";
 import type { startReceiver } from "../support/receiver.ts";
 
@@ -27,7 +28,7 @@ export async function createFleet(mesh: Mesh, receiver: Receiver, count: number)
       target: { kind: { case: "webhook" as const, value: { url: receiver.url } } },
     },
   }));
-  const created = await client.jobs.batchCreateJobs({ requests });
+  const created = await client.raw.jobs.batchCreateJobs({ requests });
   const jobs = new Map(created.jobs.map(({ name, uid }) => [name, uid]));
   return {
     client,
@@ -86,7 +87,7 @@ async function readTriggers({ client }: Fleet, startMs: number, endMs: number): 
   const request = { startTime: timestamp(startMs), endTime: timestamp(endMs), pageSize: 500 };
   const triggers: Trigger[] = [];
   for (let pageToken = ""; ; ) {
-    const page = await client.triggers.listTriggers({ ...request, pageToken });
+    const page = await client.raw.triggers.listTriggers({ ...request, pageToken });
     triggers.push(...page.triggers);
     if (page.nextPageToken === "") return triggers;
     pageToken = page.nextPageToken;

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { JobState, OperationState, timestampFromDate, triggerId } from "../../sdk/index.ts";
+import { triggerId } from "../../sdk/index.ts";
+import { JobState, OperationState, timestampFromDate } from "../../sdk/raw.ts";
 import { DAILY, iso, type Json, openScene, type Scene, SECONDLY } from "./scene.ts";
 
 // What is asked of jobs, in batches and one by one, as scripts ask for it (JSON over HTTP, by the names of the contract)
@@ -156,30 +157,30 @@ describe("revisions, by JSON", () => {
 describe("by the SDK", () => {
   test("jobs are selected by a filter, paused, resumed and reverted", async () => {
     const filter = "name = applied";
-    await scene.client.jobs.batchResumeJobs({ filter });
-    const { undoToken } = await scene.client.jobs.batchPauseJobs({ filter });
-    const { jobs } = await scene.client.jobs.listJobs({ filter: `${filter} AND state = PAUSED` });
+    await scene.client.raw.jobs.batchResumeJobs({ filter });
+    const { undoToken } = await scene.client.raw.jobs.batchPauseJobs({ filter });
+    const { jobs } = await scene.client.raw.jobs.listJobs({ filter: `${filter} AND state = PAUSED` });
     expect(jobs.map(({ name }) => name)).toEqual(["applied"]);
-    await scene.client.jobs.batchResumeJobs({ undoToken });
-    expect((await scene.client.jobs.listRevisions({ name: "applied" })).revisions).toHaveLength(2);
-    const { job } = await scene.client.jobs.revertJob({ name: "applied", number: 1 });
+    await scene.client.raw.jobs.batchResumeJobs({ undoToken });
+    expect((await scene.client.raw.jobs.listRevisions({ name: "applied" })).revisions).toHaveLength(2);
+    const { job } = await scene.client.raw.jobs.revertJob({ name: "applied", number: 1 });
     expect(job).toMatchObject({ revision: 3, state: JobState.ACTIVE });
-    const { revision } = await scene.client.jobs.getRevision({ name: "applied", number: 3 });
+    const { revision } = await scene.client.raw.jobs.getRevision({ name: "applied", number: 3 });
     expect(revision?.difference?.removedCount).toBeGreaterThan(40_000);
   });
 
   test("a backfill is followed to its end, and triggers are discarded", async () => {
     const endTime = timestampFromDate(new Date());
     const startTime = timestampFromDate(new Date(Date.now() - 6 * 3_600_000));
-    const { operation } = await scene.client.jobs.backfillJob({
+    const { operation } = await scene.client.raw.jobs.backfillJob({
       name: "backfilled",
       startTime,
       endTime,
       force: true,
     });
-    const read = () => scene.client.operations.getOperation({ id: operation?.id ?? "" });
+    const read = () => scene.client.raw.operations.getOperation({ id: operation?.id ?? "" });
     await scene.until(read, (answer) => answer.operation?.state === OperationState.SUCCEEDED);
-    expect(await scene.client.triggers.discardTriggers({ job: "failing" })).toMatchObject({
+    expect(await scene.client.raw.triggers.discardTriggers({ job: "failing" })).toMatchObject({
       discardedCount: 0,
     });
   });

@@ -57,7 +57,7 @@ async function keepCreating(client: EasyCron, goesOn: () => boolean) {
     const name = `acknowledged-${number}`;
     const target = { kind: { case: "webhook" as const, value: { url: "http://127.0.0.1:9/" } } };
     try {
-      await client.jobs.createJob({ job: { name, target } });
+      await client.raw.jobs.createJob({ job: { name, target } });
       acknowledged.push(name);
     } catch (error) {
       const { reason, retryAfterMs } = EasyCronError.from(error);
@@ -72,7 +72,7 @@ async function keepCreating(client: EasyCron, goesOn: () => boolean) {
 async function jobNames(client: EasyCron): Promise<string[]> {
   const names: string[] = [];
   for (let pageToken = ""; ; ) {
-    const page = await client.jobs.listJobs({ pageSize: 500, pageToken });
+    const page = await client.raw.jobs.listJobs({ pageSize: 500, pageToken });
     names.push(...page.jobs.map(({ name }) => name));
     if (page.nextPageToken === "") return names;
     pageToken = page.nextPageToken;

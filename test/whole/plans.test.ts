@@ -1,12 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import {
-  EasyCron,
-  Edge,
-  OperationState,
-  TriggerKind,
-  timestampFromDate,
-  triggerId,
-} from "../../sdk/index.ts";
+import { EasyCron, triggerId } from "../../sdk/index.ts";
+import { Edge, OperationState, TriggerKind, timestampFromDate } from "../../sdk/raw.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { joinMesh } from "../support/shared-mesh.ts";
 
@@ -35,7 +29,7 @@ const hoursAgo = (hours: number) => new Date(thisHour - hours * 3_600_000);
 
 describe("a backfill", () => {
   test("delivers past fire times once under their own ids, and again with force", async () => {
-    const { job } = await client.jobs.createJob({
+    const { job } = await client.raw.jobs.createJob({
       // It has ended, so that no fire time of now comes between.
       job: {
         name: "nightly",
@@ -52,13 +46,13 @@ describe("a backfill", () => {
     };
     const ids = times.map((nominalTime) => triggerId({ jobUid: job?.uid ?? "", nominalTime }));
     const run = async (force: boolean, attempts: number) => {
-      const { operation } = await client.jobs.backfillJob({ ...range, force });
+      const { operation } = await client.raw.jobs.backfillJob({ ...range, force });
       await receiver.waitFor((requests) => {
         const own = requests.filter(({ path }) => path === "/nightly");
         return own.length >= attempts ? own : undefined;
       });
       for (;;) {
-        const read = await client.operations.getOperation({ id: operation?.id ?? "" });
+        const read = await client.raw.operations.getOperation({ id: operation?.id ?? "" });
         if (read.operation?.state !== OperationState.RUNNING) return read.operation;
       }
     };
@@ -68,7 +62,7 @@ describe("a backfill", () => {
     });
     const settled = async () => {
       for (;;) {
-        const { triggers } = await client.triggers.listTriggers({ job: "nightly" });
+        const { triggers } = await client.raw.triggers.listTriggers({ job: "nightly" });
         if (triggers.length === 3 && triggers.every(({ endTime: ended }) => ended !== undefined))
           return triggers;
       }
@@ -76,10 +70,10 @@ describe("a backfill", () => {
     const triggers = await settled();
     expect(triggers.map(({ id }) => id).toSorted()).toEqual(ids.toSorted());
     expect(triggers.every(({ kind }) => kind === TriggerKind.BACKFILL)).toBe(true);
-    const again = await client.jobs.backfillJob(range);
+    const again = await client.raw.jobs.backfillJob(range);
     expect(again.operation?.metadata).toMatchObject({ fireTimeCount: 3, succeededCount: 3, triggerCount: 0 });
     expect(await run(true, 6)).toMatchObject({ metadata: { doneCount: 3 } });
-    await client.jobs.deleteJob({ name: "nightly" });
+    await client.raw.jobs.deleteJob({ name: "nightly" });
   });
 });
 
@@ -93,22 +87,22 @@ describe("a batch", () => {
         target: { kind: { case: "webhook" as const, value: { url } } },
       },
     });
-    const wrong = client.jobs.batchCreateJobs({
+    const wrong = client.raw.jobs.batchCreateJobs({
       requests: [job("a"), job("b", "ftp://x"), job("c", "nonsense")],
     });
     await expect(wrong).rejects.toMatchObject({
       reason: "URL_INVALID",
-      fieldViolations: [
+      violations: [
         { field: "requests[1].job.target.webhook.url" },
         { field: "requests[2].job.target.webhook.url" },
       ],
     });
     const requests = Array.from({ length: 1_000 }, (_, index) => job(`batch-${index}`));
-    expect((await client.jobs.batchCreateJobs({ requests })).jobs).toHaveLength(1_000);
-    const paused = await client.jobs.batchPauseJobs({ labels: { batch: "one" } });
+    expect((await client.raw.jobs.batchCreateJobs({ requests })).jobs).toHaveLength(1_000);
+    const paused = await client.raw.jobs.batchPauseJobs({ labels: { batch: "one" } });
     expect([paused.jobs.length, paused.more]).toEqual([1_000, false]);
-    expect((await client.jobs.batchResumeJobs({ undoToken: paused.undoToken })).jobs).toHaveLength(1_000);
-    const { deleted } = await client.jobs.applyJobs({ labels: { batch: "one" }, jobs: [] });
+    expect((await client.raw.jobs.batchResumeJobs({ undoToken: paused.undoToken })).jobs).toHaveLength(1_000);
+    const { deleted } = await client.raw.jobs.applyJobs({ labels: { batch: "one" }, jobs: [] });
     expect(deleted).toHaveLength(1_000);
   });
 });
@@ -116,18 +110,18 @@ describe("a batch", () => {
 describe("a revision", () => {
   test("names the API key that made it, and a change of a calendar makes a new one", async () => {
     const calendar = { name: "office", windows: [{ days: ["MONDAY"], start: "09:00", end: "17:30" }] };
-    await client.calendars.createCalendar({ calendar });
+    await client.raw.calendars.createCalendar({ calendar });
     const schedules = [
       { kind: { case: "calendarEdge" as const, value: { calendar: "office", edge: Edge.OPENS } } },
     ];
-    await client.jobs.createJob({ job: { name: "opening", schedules, target: target("/opening") } });
-    await client.calendars.updateCalendar({ calendar: { name: "office", timeZone: "Asia/Tokyo" } });
-    const { revisions } = await client.jobs.listRevisions({ name: "opening" });
+    await client.raw.jobs.createJob({ job: { name: "opening", schedules, target: target("/opening") } });
+    await client.raw.calendars.updateCalendar({ calendar: { name: "office", timeZone: "Asia/Tokyo" } });
+    const { revisions } = await client.raw.jobs.listRevisions({ name: "opening" });
     expect(revisions.map(({ number, actor }) => [number, actor])).toEqual([
       [2, ""],
       [1, expect.stringMatching(/^key_/)],
     ]);
-    await expect(client.calendars.deleteCalendar({ name: "office" })).rejects.toMatchObject({
+    await expect(client.raw.calendars.deleteCalendar({ name: "office" })).rejects.toMatchObject({
       reason: "CALENDAR_IN_USE",
     });
   });

@@ -136,12 +136,21 @@ describe("the examples of sdk/README.md", () => {
   });
 
   test("create a job, fire it and receive its trigger", async () => {
-    expect(snippets.map(({ file }) => file)).toEqual(["verify.mjs", "invoices.mjs", "errors.mjs"]);
+    expect(snippets.map(({ file }) => file)).toEqual([
+      "verify.mjs",
+      "invoices.mjs",
+      "more.mjs",
+      "errors.mjs",
+    ]);
     const { sees } = start(process.execPath, ["verify.mjs"], variables());
     const output = await runNode("invoices.mjs");
     expect(output).toMatch(/^fires next at \d{4}-\d\d-\d\dT0[78]:00:00.000Z\nfires now: trg_\w+\n$/);
     const id = /trg_\w+/.exec(output)?.[0];
     await sees(new RegExp(`^${id}: invoices was due at `, "m"));
+    const more = await runNode("more.mjs");
+    expect(more).toContain(`${id} is `);
+    expect(more).toContain("the backfill is SUCCEEDED\nit would deliver ");
+    expect(more).toContain('created: [ "report" ]'.replaceAll('"', "'"));
   });
 
   test("print of an error what the page says", async () => {

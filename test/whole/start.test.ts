@@ -152,7 +152,7 @@ describe("npm start", () => {
     expect(pids.every(isAlive)).toBe(true);
     await first.sees(/verified.*demo.*/i);
     const client = new EasyCron({ url: manifest.url, apiKey: manifest.apiKey });
-    const { job } = await client.jobs.getJob({ name: "demo" });
+    const { job } = await client.raw.jobs.getJob({ name: "demo" });
     expect(await first.stop()).toBe(0);
     expect(existsSync(join(folder, "dev.json"))).toBe(false);
     expect(pids.filter(isAlive)).toEqual([]);
@@ -165,7 +165,9 @@ describe("npm start", () => {
       signingSecret: manifest.signingSecret,
       project: manifest.project,
     });
-    const found = await new EasyCron({ url: again.url, apiKey: again.apiKey }).jobs.getJob({ name: "demo" });
+    const found = await new EasyCron({ url: again.url, apiKey: again.apiKey }).raw.jobs.getJob({
+      name: "demo",
+    });
     expect(found.job?.uid).toBe(job?.uid);
     expect(await second.stop()).toBe(0);
   });
@@ -206,7 +208,7 @@ describe("npm start", () => {
     expect(await second.exited).toBe(1);
     expect(second.errors().trim().split("\n")).toHaveLength(1);
     const { url, apiKey } = manifestOf(folder);
-    await new EasyCron({ url, apiKey }).jobs.listJobs({});
+    await new EasyCron({ url, apiKey }).raw.jobs.listJobs({});
     expect(await first.stop()).toBe(0);
   });
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { timestampDate, timestampFromDate, Verdict } from "../../sdk/index.ts";
+import { timestampDate, timestampFromDate, Verdict } from "../../sdk/raw.ts";
 import { DAILY, iso, type Json, openScene, type Scene } from "./scene.ts";
 
 // What decides when, and the account of it, as scripts ask for it (JSON over HTTP, by the names of the contract) and as the
@@ -229,39 +229,39 @@ describe("by the SDK", () => {
     const { id, nominalMs } = await scene.arrived("ticker");
     const nominalTime = timestampFromDate(new Date(nominalMs));
     const endTime = timestampFromDate(new Date(nominalMs + 1));
-    const listed = await scene.client.ledger.listFireTimes({
+    const listed = await scene.client.raw.ledger.listFireTimes({
       job: "ticker",
       startTime: nominalTime,
       endTime,
     });
     expect(listed.fireTimes).toMatchObject([{ verdict: Verdict.TRIGGERED, trigger: { id } }]);
-    const { explanation } = await scene.client.ledger.explainFireTime({ job: "ticker", nominalTime });
+    const { explanation } = await scene.client.raw.ledger.explainFireTime({ job: "ticker", nominalTime });
     expect(explanation).toContain(id);
     const ahead = timestampFromDate(new Date(inSeconds(30)));
-    const { fireTime } = await scene.client.ledger.skipFireTime({ job: "ticker", nominalTime: ahead });
+    const { fireTime } = await scene.client.raw.ledger.skipFireTime({ job: "ticker", nominalTime: ahead });
     expect(fireTime).toMatchObject({ verdict: Verdict.SKIPPED });
   });
 
   test("schedules and calendars can be previewed", async () => {
     const source = { case: "name" as const, value: "opening" };
-    const { fireTimes: found } = await scene.client.schedules.previewSchedule({ source, count: 1 });
+    const { fireTimes: found } = await scene.client.raw.schedules.previewSchedule({ source, count: 1 });
     const opening = found[0]?.nominalTime ?? timestampFromDate(new Date(0));
-    expect(await scene.client.calendars.checkCalendar({ name: "mondays", time: opening })).toMatchObject({
+    expect(await scene.client.raw.calendars.checkCalendar({ name: "mondays", time: opening })).toMatchObject({
       open: true,
     });
     const endTime = timestampFromDate(new Date(timestampDate(opening).getTime() + 1));
-    const simulated = await scene.client.schedules.simulateSchedule({ source, endTime });
+    const simulated = await scene.client.raw.schedules.simulateSchedule({ source, endTime });
     expect(simulated.fireTimes).toMatchObject([{ nominalTime: opening, verdict: Verdict.TRIGGERED }]);
-    const { zoneDataVersion } = await scene.client.schedules.listZoneDataImpacts({});
-    expect(await scene.client.system.getServerInfo({})).toMatchObject({ zoneDataVersion });
+    const { zoneDataVersion } = await scene.client.raw.schedules.listZoneDataImpacts({});
+    expect(await scene.client.raw.system.getServerInfo({})).toMatchObject({ zoneDataVersion });
   });
 });
 
 test("AuditLedger finds no difference in any of these jobs, by JSON and by the SDK", async () => {
-  const { jobs } = await scene.client.jobs.listJobs({});
+  const { jobs } = await scene.client.raw.jobs.listJobs({});
   for (const { name: job } of jobs) {
     expect(await scene.call("LedgerService/AuditLedger", { job })).toMatchObject({ differences: [] });
-    expect((await scene.client.ledger.auditLedger({ job })).differences).toEqual([]);
+    expect((await scene.client.raw.ledger.auditLedger({ job })).differences).toEqual([]);
   }
   const { fireTimeCount } = await scene.call("LedgerService/AuditLedger", { job: "ticker" });
   expect(Number(fireTimeCount)).toBeGreaterThan(5);
