@@ -156,7 +156,7 @@ describe("npm start", { timeout: 60_000 }, () => {
       await vi.waitFor(() => expect(readBeside().pids.scheduler?.[0]).not.toBe(killed), 10_000);
       const { url: gateway, apiKey } = readBeside();
       const client = new EasyCron({ url: gateway, apiKey });
-      await vi.waitFor(() => client.jobs.listJobs({ pageSize: 1 }), { timeout: 20_000, interval: 200 });
+      await vi.waitFor(() => client.raw.jobs.listJobs({ pageSize: 1 }), { timeout: 20_000, interval: 200 });
       child.kill("SIGINT");
       expect(await ended).toBe(0);
       beside.child.kill("SIGINT");

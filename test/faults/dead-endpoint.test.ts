@@ -1,6 +1,6 @@
 import pg from "pg";
 import { expect, test } from "vitest";
-import { OverlapPolicy } from "../../sdk/index.ts";
+import { OverlapPolicy } from "../../sdk/raw.ts";
 import { nextSecond, openFaultScene } from "./scene.ts";
 
 const JOBS = 300;
@@ -29,7 +29,7 @@ test("jobs that wait behind a dead endpoint delay no other project, and are not 
       target: { kind: { case: "webhook" as const, value: { url: `${receiver.url}/dead` } } },
     },
   }));
-  await troubled.client.jobs.batchCreateJobs({ requests });
+  await troubled.client.raw.jobs.batchCreateJobs({ requests });
   await receiver.waitFor(() => asked > 0);
   const admin = new pg.Client({ connectionString: mesh.databaseUrl });
   await admin.connect();

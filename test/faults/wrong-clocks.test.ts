@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { OverlapPolicy } from "../../sdk/index.ts";
+import { OverlapPolicy } from "../../sdk/raw.ts";
 import { nextSecond, openFaultScene } from "./scene.ts";
 
 /**
@@ -32,7 +32,7 @@ afterEach(() => {
 test("clocks of machines that wander and differ make nothing late, early or doubtful", async () => {
   await using scene = await openFaultScene({ schedulers: 2, dispatchers: 2 });
   const { healthy, troubled, mesh } = scene;
-  const { jobs, ledger } = troubled.client;
+  const { jobs, ledger } = troubled.client.raw;
   const names = JOBS.map((policy) => `policy-${policy}`);
   for (const [index, overlapPolicy] of JOBS.entries()) {
     await jobs.createJob({
