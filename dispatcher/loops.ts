@@ -5,7 +5,13 @@ import type { Watched } from "../mesh/watchdog.ts";
 import type { Events } from "./events/events.ts";
 import { PARTITIONS_EVERY_MS, type Partitions, SNAPSHOTS_EVERY_MS } from "./housekeeping.ts";
 import type { Pools } from "./pools.ts";
-import { type RecoveryParts, releaseStrangers, sweepOwn, takeOver } from "./recovery/recovery.ts";
+import {
+  type Backlog,
+  type RecoveryParts,
+  releaseStrangers,
+  sweepOwn,
+  takeOver,
+} from "./recovery/recovery.ts";
 import { BEAT_EVERY_MS, STALLED_EVERY_MS, takeFromStalled } from "./recovery/stalled.ts";
 import { REMOVE_OLD_EVERY_MS, type SetAside } from "./set-aside/set-aside.ts";
 import type { SigningKeys } from "./signing-keys/signing-keys.ts";
@@ -62,6 +68,7 @@ interface Watch {
 export function startLoops(parts: LoopParts): Loops {
   const { pools, events, leaseMs, signingKeys, recovery } = parts;
   const takeScan = createFullScan(FULL_TAKE_EVERY_MS);
+  const backlog: Backlog = { fromMs: undefined };
   const sweepScan = createFullScan(FULL_SWEEP_EVERY_MS);
   const watched: Watched[] = [];
   const repeat = (everyMs: number, part: string, work: () => Promise<Wanted>, watch: Watch = {}): Loop => {
@@ -84,7 +91,7 @@ export function startLoops(parts: LoopParts): Loops {
     every(KEYS_EVERY_MS, "signing keys", () => signingKeys.refresh(), { pool: pools.lookups }),
   ];
   const taking = [
-    every(TAKE_EVERY_MS, "taking over", () => takeOver(recovery, takeScan)),
+    repeat(TAKE_EVERY_MS, "taking over", () => takeOver(recovery, takeScan, backlog)),
     every(STALLED_EVERY_MS, "stalled dispatchers", () => takeFromStalled(recovery)),
     every(SWEEP_EVERY_MS, "sweep", () => sweepOwn(recovery, sweepScan)),
     every(STRANGERS_EVERY_MS, "strangers", () => releaseStrangers(recovery)),

@@ -98,24 +98,24 @@ test("a trigger without an owner that cannot be taken is set aside, and the othe
   const { good, bad } = await addTriggers(null);
   const aside: unknown[] = [];
   events.on("setAside", (fields) => aside.push(fields));
-  await takeOver(parts, createFullScan(0));
+  await takeOver(parts, createFullScan(0), { fromMs: undefined });
   expect(heldIds()).toEqual(good);
   expect(aside).toMatchObject([{ kind: "trigger", count: 1, ids: bad, pauseMs: 60_000 }]);
   const [row] = await ground.sql("select * from dispatcher.set_aside");
   expect(row).toMatchObject({ id: bad[0], project_id: "proj_1", job_uid: "job_bad", failures: 1 });
 
   // It is left alone until its next try.
-  await takeOver(parts, createFullScan(0));
+  await takeOver(parts, createFullScan(0), { fromMs: undefined });
   expect(aside).toHaveLength(1);
   offsetMs = 61_000;
-  await takeOver(parts, createFullScan(0));
+  await takeOver(parts, createFullScan(0), { fromMs: undefined });
   expect(aside).toHaveLength(2);
 });
 
 test("what a dead dispatcher owned is released and taken, without what cannot be released", async () => {
   await addInstance("inst_dead", -1, 0);
   const { good, bad } = await addTriggers("inst_dead");
-  await takeOver(parts, createFullScan(0));
+  await takeOver(parts, createFullScan(0), { fromMs: undefined });
   expect(heldIds()).toEqual(good);
   expect(await ownedBy("inst_dead")).toEqual(bad);
   expect(await asideIds()).toEqual(bad);
@@ -148,11 +148,11 @@ test("a dispatcher that stops gives up and releases everything that can be", asy
 });
 
 test("a run sets aside 25 triggers at most, and the runs after it go on with the rest", async () => {
-  const { good, bad } = await addTriggers(null, { bad: 60 });
-  await takeOver(parts, createFullScan(0));
+  const { good, bad } = await addTriggers(null, { inMs: -5_000, bad: 60 });
+  await takeOver(parts, createFullScan(0), { fromMs: undefined });
   expect(await asideIds()).toHaveLength(25);
-  await takeOver(parts, createFullScan(0));
-  await takeOver(parts, createFullScan(0));
+  await takeOver(parts, createFullScan(0), { fromMs: undefined });
+  await takeOver(parts, createFullScan(0), { fromMs: undefined });
   expect(await asideIds()).toEqual(bad);
   expect(heldIds()).toEqual(good);
 });

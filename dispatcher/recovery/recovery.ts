@@ -2,6 +2,7 @@ import type { Database } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
 import type { Clock } from "../../mesh/clock.ts";
 import type { FullScan } from "../../mesh/full-scan.ts";
+import type { Wanted } from "../../mesh/loop.ts";
 import { HORIZON_MS } from "../accepting/accept.ts";
 import { newAttemptId } from "../delivery/attempt-id.ts";
 import type { Events } from "../events/events.ts";
@@ -40,6 +41,10 @@ export interface RecoveryParts {
 const RELEASE_LIMIT = 1_000;
 const TAKE_LIMIT = 1_000;
 const SWEEP_LIMIT = 1_000;
+/** Most statements of one part of a run that takes what is due. */
+const TAKE_PAGES = 10;
+/** What has been due for less than this is taken first. */
+const FRESH_MS = 1_000;
 /**
  * If this instance owns a trigger that is overdue by this much and does not hold it, the trigger is lost from memory.
  */
@@ -52,15 +57,30 @@ const RECENTLY_OVERDUE_MS = OVERDUE_MS + 60_000;
 const LOST =
   "The process that made this attempt ended before the outcome was known; the delivery may have arrived.";
 
+/** Where the taking of a backlog that was too long for one run goes on: a due time. Undefined when there is none. */
+export interface Backlog {
+  fromMs: number | undefined;
+}
+
 /**
  * Releases the triggers of dispatchers whose lease has run out; those that were RUNNING are retried at once. Then takes
  * and holds the triggers that have no owner and are due soon, earliest first.
+ *
+ * One run takes at most about 10,000 triggers that have been due for long, and returns that there is more. Each run
+ * first takes what has been due for less than a second, so that the backlog of one project does not delay the triggers
+ * and retries of others.
  */
-export async function takeOver(parts: RecoveryParts, scan: FullScan): Promise<void> {
+export async function takeOver(parts: RecoveryParts, scan: FullScan, backlog: Backlog): Promise<Wanted> {
   const dead = await parts.database.query(instanceListDead);
   // What is released may have been due for long.
   if ((await releaseInstances(parts, dead)) > 0) scan.request();
-  await scan.run((isFull) => takeDue(parts, isFull ? 0 : parts.clock.now() - RECENT_MS));
+  await takeDue(parts, parts.clock.now() - FRESH_MS);
+  const { fromMs } = backlog;
+  backlog.fromMs =
+    fromMs === undefined
+      ? await scan.run((isFull) => takeDue(parts, isFull ? 0 : parts.clock.now() - RECENT_MS))
+      : await takeDue(parts, fromMs);
+  return { more: backlog.fromMs !== undefined };
 }
 
 /**
@@ -121,12 +141,15 @@ async function release(
   return done;
 }
 
-/** Takes what is due at `fromMs` or later. */
-async function takeDue(parts: RecoveryParts, fromMs: number): Promise<void> {
+/**
+ * Takes what is due at `fromMs` or later, with at most TAKE_PAGES statements. Returns the due time at which to go on, or
+ * undefined when nothing is left to be taken now.
+ */
+async function takeDue(parts: RecoveryParts, fromMs: number): Promise<number | undefined> {
   const { database, clock, lease, holding, leftOut } = parts;
   let nextMs = fromMs;
-  while (lease.isValid() && parts.mayTake()) {
-    if (!holding.hasRoom()) return;
+  for (let pages = 0; pages < TAKE_PAGES; pages++) {
+    if (!lease.isValid() || !parts.mayTake() || !holding.hasRoom()) return undefined;
     const { instance } = lease;
     const horizon = toSqlTime(clock.now() + HORIZON_MS);
     const { all, late, noLate } = holding.crowded();
@@ -138,11 +161,12 @@ async function takeDue(parts: RecoveryParts, fromMs: number): Promise<void> {
     await leftOut.add(failed);
     if (rows.length > 0) parts.events.emit("taken", { count: rows.length });
     // If the lease was lost meanwhile, these triggers are released with the others of the old instance id.
-    if (instance !== lease.instance) return;
+    if (instance !== lease.instance) return undefined;
     parts.hold(rows.map(toHeldTrigger));
-    if (seen.length < TAKE_LIMIT || rows.length + failed.length === 0) return;
+    if (seen.length < TAKE_LIMIT || rows.length + failed.length === 0) return undefined;
     nextMs = Math.max(...seen.map(({ due_time }) => due_time));
   }
+  return nextMs;
 }
 
 /**
