@@ -1,3 +1,5 @@
+import http2 from "node:http2";
+import { buffer } from "node:stream/consumers";
 import { fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
 import { ConnectError, createClient } from "@connectrpc/connect";
@@ -62,20 +64,34 @@ beforeEach(() => {
 
 const target = '"target":{"webhook":{"url":"https://acme.io/"}}';
 
-type Framing = "Connect" | "gRPC-Web";
+type Framing = "Connect" | "gRPC" | "gRPC-Web";
 
 /** Sends JSON text in one of the protocols, and returns the JSON text of the answer, or the error. */
 async function send(framing: Framing, method: string, json: string): Promise<string> {
-  const types = {
-    Connect: "application/json",
-    "gRPC-Web": "application/grpc-web+json",
-  };
+  const path = `/easycron.v1.JobService/${method}`;
   const text = Buffer.from(json);
   const prefix = Buffer.alloc(5);
   prefix.writeUInt32BE(text.length, 1);
-  const response = await fetch(`${gateway.url}/easycron.v1.JobService/${method}`, {
+  const authorization = `Bearer ${PROJECT_KEY}`;
+  if (framing === "gRPC") {
+    const session = http2.connect(gateway.url);
+    const type = { "content-type": "application/grpc+json", te: "trailers" };
+    const stream = session.request({ ":method": "POST", ":path": path, authorization, ...type });
+    let ended: http2.IncomingHttpHeaders = {};
+    for (const event of ["response", "trailers"] as const) {
+      stream.on(event, (sent: http2.IncomingHttpHeaders) => {
+        ended = sent;
+      });
+    }
+    stream.end(Buffer.concat([prefix, text]));
+    const bytes = await buffer(stream);
+    session.destroy();
+    return bytes.length === 0 ? `${ended["grpc-message"]}` : bytes.subarray(5).toString();
+  }
+  const type = framing === "Connect" ? "application/json" : "application/grpc-web+json";
+  const response = await fetch(gateway.url + path, {
     method: "POST",
-    headers: { "content-type": types[framing], authorization: `Bearer ${PROJECT_KEY}` },
+    headers: { "content-type": type, authorization },
     body: framing === "Connect" ? text : Buffer.concat([prefix, text]),
   });
   const bytes = Buffer.from(await response.arrayBuffer());
@@ -89,7 +105,7 @@ const SENT = String.raw`{ "id": 3889108265204451307,
   "10": "\u00e9\/", "2": "é\u0000", "__proto__": { "": {} } }`;
 const KEPT = String.raw`{"id":3889108265204451307,"b":[-9223372036854775808,1.0,1E2,-0,-0.0,1e-400,0.1234567890123456789],"10":"\u00e9\/","2":"é\u0000","__proto__":{"":{}}}`;
 
-describe.each<Framing>(["Connect", "gRPC-Web"])("a payload in JSON over %s", (framing) => {
+describe.each<Framing>(["Connect", "gRPC", "gRPC-Web"])("a payload in JSON over %s", (framing) => {
   test.each([
     ["CreateJob", `{"job":{"name":"a",${target},"payload":${SENT}}}`],
     ["UpdateJob", `{"job":{"name":"a","payload":${SENT}},"updateMask":"payload"}`],

@@ -19,6 +19,11 @@ describe("the table of reasons", () => {
     expect(REASONS[name].code).toBe((Code as Record<string, number>)[comment]);
   });
 
+  test("gives RESOURCE_EXHAUSTED, which libraries repeat as HTTP 429, only to what may succeed a moment later", () => {
+    const repeated = names.filter((name) => REASONS[name].code === Code.RESOURCE_EXHAUSTED);
+    expect(repeated).toEqual(["TOO_MANY_CALLS"]);
+  });
+
   test.each(names)("fills every slot of the sentence of %s", (name) => {
     const slots = slotsOf(REASONS[name].sentence);
     const error = failure(name, Object.fromEntries(slots.map((slot) => [slot, `<${slot}>`])));

@@ -146,13 +146,13 @@ export const REASONS: Readonly<Record<ReasonName, ReasonRow>> = {
     code: Code.FAILED_PRECONDITION,
     sentence: 'The API key "{id}" cannot be rotated: {problem} Create a key with CreateApiKey.',
   },
-  // Not RESOURCE_EXHAUSTED, which is HTTP 429: libraries repeat such a request.
+  // These two are not RESOURCE_EXHAUSTED, which is HTTP 429: libraries repeat such a request.
   REQUEST_TOO_LARGE: {
     code: Code.INVALID_ARGUMENT,
     sentence: "The request is too large; send at most {maxBytes} bytes.",
   },
   READ_TOO_COSTLY: {
-    code: Code.RESOURCE_EXHAUSTED,
+    code: Code.INVALID_ARGUMENT,
     sentence:
       "The read took too long and was ended; narrow its filter or its time range, or ask for a smaller page.",
   },

@@ -94,7 +94,7 @@ export function createGrpcClientWithHealth<D extends DescService>(
   options: GrpcClientOptions,
 ): ClientWithHealth<D> {
   const channel = openChannel(desc, options);
-  return { client: toClient(desc, channel, options), health: toClient(Health, channel, options) };
+  return { client: toClient(desc, channel, options), health: toClient(Health, channel, options, desc.name) };
 }
 
 function openChannel(desc: DescService, options: GrpcClientOptions): Client {
@@ -112,9 +112,15 @@ function openChannel(desc: DescService, options: GrpcClientOptions): Client {
   });
 }
 
-function toClient<D extends DescService>(desc: D, client: Client, options: GrpcClientOptions): GrpcClient<D> {
+/** `name` is the service that an error says does not answer. */
+function toClient<D extends DescService>(
+  desc: D,
+  client: Client,
+  options: GrpcClientOptions,
+  name: string = desc.name,
+): GrpcClient<D> {
   // Customers see this name in errors: "scheduler" and not the full name.
-  const service = desc.name.replace(/Service$/, "").toLowerCase();
+  const service = name.replace(/Service$/, "").toLowerCase();
   const part = { client, service, deadlineMs: options.deadlineMs };
   const methods = desc.methods.map((method) => [method.localName, toMethod(method, part)]);
   return { ...Object.fromEntries(methods), close: () => client.close() };

@@ -13,10 +13,10 @@ import { durationFromMs, FieldMaskSchema, timestampFromDate, ValueSchema } from 
 import { type FieldViolation, InvalidArgumentError } from "./easycron-error.ts";
 import { nameOfValue } from "./enum-names.ts";
 import { JobSchema } from "./gen/easycron/v1/job_pb.ts";
+import { isInstant } from "./instant.ts";
 
 /** The number of levels that a payload may have. */
 const MAX_DEPTH = 100;
-const INSTANT = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,3})?(Z|[+-]\d\d:\d\d)$/;
 const DURATION = /^-?\d{1,12}(\.\d{1,3})?s$/;
 
 /**
@@ -157,20 +157,13 @@ function toScalar(type: ScalarType, value: unknown, path: string, violations: Fi
 }
 
 const toTimestamp: Convert = (value, path, violations) => {
-  const date = value instanceof Date ? value : parseInstant(value);
-  if (date !== undefined && !Number.isNaN(date.getTime())) return timestampFromDate(date);
+  if (value instanceof Date || (typeof value === "string" && isInstant(value))) {
+    const date = new Date(value);
+    if (!Number.isNaN(date.getTime())) return timestampFromDate(date);
+  }
   const wanted = 'a Date, or text with an offset and at most milliseconds, such as "2030-01-01T00:00:00Z"';
   return void violations.push(wrong(path, value, wanted));
 };
-
-function parseInstant(text: unknown): Date | undefined {
-  const [, local] = (typeof text === "string" && INSTANT.exec(text)) || [];
-  if (typeof text !== "string" || local === undefined) return undefined;
-  const sameLocal = new Date(`${local}Z`);
-  // Date would take the 30th of February for the 2nd of March.
-  const isOnCalendar = !Number.isNaN(sameLocal.getTime()) && sameLocal.toISOString().startsWith(local);
-  return isOnCalendar ? new Date(text) : undefined;
-}
 
 const toDuration: Convert = (value, path, violations) => {
   if (Number.isSafeInteger(value)) return durationFromMs(Number(value));

@@ -3,7 +3,7 @@ import { toDate } from "./instant.ts";
 
 /**
  * Converts an instant to the type of the API's time fields: `once: { at: { case: "time", value: toTimestamp("…") } }`.
- * Keeps whole milliseconds. Throws a RangeError as `toDate` does.
+ * Throws a RangeError as `toDate` does.
  */
 export function toTimestamp(time: Date | string): Timestamp {
   return timestampFromDate(toDate(time));

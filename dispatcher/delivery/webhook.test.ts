@@ -254,6 +254,16 @@ describe("a connection that is kept alive", () => {
     },
   );
 
+  test("is not used for the repeated request, although it is idle as well", async () => {
+    const { url, counts } = await serveRequests((socket, _, request) =>
+      request === 1 ? socket.write(OK) : socket.end(),
+    );
+    await Promise.all([deliverFirst(url), deliverFirst(url)]);
+    expect(counts.connections).toBe(2);
+    expect((await deliver(url)).outcome).toEqual({ kind: "SUCCEEDED", statusCode: 200 });
+    expect(counts).toEqual({ connections: 3, requests: 4 });
+  });
+
   test("costs the attempt when part of an answer came before it closed", async () => {
     const { url, counts } = await serveRequests((socket, _, request) =>
       request === 1 ? socket.write(OK) : socket.end("HTTP/1.1 20"),

@@ -76,6 +76,30 @@ describe("a dispatcher", () => {
     expect(addressesOf(dispatchers)).toEqual([other.address]);
   });
 
+  test("that has never answered may be starting, so a warning comes late, and only once", async () => {
+    const warned: string[] = [];
+    const warn = (_fields: object, message: string) => warned.push(message);
+    const telling = Object.assign(Object.create(logger) as typeof logger, { warn });
+    const starting = await watch(["127.0.0.1:1"], { logger: telling });
+    await new Promise((later) => setTimeout(later, 100));
+    expect(warned).toEqual([]);
+    await starting.close();
+    await watch(["127.0.0.1:1"], { logger: telling, startLimitMs: 50 });
+    await expect.poll(() => warned).toHaveLength(1);
+    await new Promise((later) => setTimeout(later, 100));
+    expect(warned).toEqual(["a dispatcher does not answer; it gets no triggers until it does"]);
+  });
+
+  test("that has answered is warned of at once when it is gone, by its name", async () => {
+    const warned: string[] = [];
+    const warn = ({ err }: { readonly err: Error }) => warned.push(err.message);
+    const telling = Object.assign(Object.create(logger) as typeof logger, { warn });
+    const fake = await serve();
+    await watch([fake.address], { logger: telling });
+    await fake.stop();
+    await expect.poll(() => warned).toEqual([expect.stringMatching(/^The dispatcher does not answer now/)]);
+  });
+
   test("stays dead after markDead until a later check is good", async () => {
     const fake = await serve();
     const dispatchers = await watch([fake.address], { checkEveryMs: 200 });

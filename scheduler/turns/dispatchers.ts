@@ -43,6 +43,11 @@ export interface DispatchersOptions {
   readonly checkEveryMs?: number;
   /** How long a check may take, in milliseconds. Default 1,000. */
   readonly checkLimitMs?: number;
+  /**
+   * How long after its address became known a dispatcher may be starting, in milliseconds. Until then, no warning says
+   * that it does not answer. Default 5,000.
+   */
+  readonly startLimitMs?: number;
   /** Returns the IP addresses of a name. Default: as the system resolves it. */
   readonly resolve?: Resolve;
 }
@@ -59,6 +64,12 @@ interface Member {
   dispatcher: Dispatcher;
   /** Aborts `dispatcher.dead`. */
   death: AbortController;
+  /** When its address became known (performance.now()). */
+  readonly addedMs: number;
+  /** Whether it has ever answered a check. */
+  hasAnswered: boolean;
+  /** Whether its last death was logged. */
+  isDeathLogged: boolean;
   /** How often it was found dead. A check that began before the last time says nothing. */
   deaths: number;
   /** Resolved after the first check. */
@@ -73,6 +84,7 @@ interface State {
   readonly logger: Logger;
   readonly checkEveryMs: number;
   readonly checkLimitMs: number;
+  readonly startLimitMs: number;
   /** Made again whenever a dispatcher comes or goes. */
   live: readonly Dispatcher[];
 }
@@ -81,11 +93,12 @@ interface State {
  * Watches the dispatchers at `addresses`. Each address has a connection of its own. It is checked with grpc.health.v1
  * every 250 ms, one check at a time. A dispatcher is live after one good check. It is dead after a check that failed or
  * took longer than a second, and when `markDead` says so. A dispatcher that reports NOT_SERVING gets nothing more, and
- * what it is recording is still waited for. Logs each change.
+ * what it is recording is still waited for. Logs each change; of one that has never answered, only after five seconds.
  */
 export function createDispatchers(options: DispatchersOptions): Dispatchers {
-  const { addresses, logger, checkEveryMs = 250, checkLimitMs = 1_000, resolve } = options;
-  const state: State = { members: new Map(), logger, checkEveryMs, checkLimitMs, live: [] };
+  const { addresses, logger, resolve } = options;
+  const { checkEveryMs = 250, checkLimitMs = 1_000, startLimitMs = 5_000 } = options;
+  const state: State = { members: new Map(), logger, checkEveryMs, checkLimitMs, startLimitMs, live: [] };
   const watch = watchAddresses({
     addresses,
     logger,
@@ -130,6 +143,9 @@ function addMember(state: State, address: string): void {
     health,
     state: "NEW",
     ...begin(address, client),
+    addedMs: performance.now(),
+    hasAnswered: false,
+    isDeathLogged: false,
     deaths: 0,
     checked: Promise.withResolvers(),
     stopCheck: new AbortController(),
@@ -173,6 +189,7 @@ async function checkMember(state: State, member: Member): Promise<void> {
     if (state.members.get(member.address) === member) setDead(state, member, error);
     return;
   }
+  member.hasAnswered = true;
   const isCurrent = state.members.get(member.address) === member && member.deaths === deaths;
   if (!isCurrent || member.state === (isServing ? "LIVE" : "REFUSING")) return;
   member.state = isServing ? "LIVE" : "REFUSING";
@@ -201,14 +218,24 @@ async function askWhetherServing(member: Member, limitMs: number): Promise<boole
 
 function setDead(state: State, member: Member, error: unknown): void {
   member.deaths += 1;
-  if (member.state === "DEAD") return;
-  member.state = "DEAD";
-  const { death, address } = member;
-  Object.assign(member, begin(address, member.client));
-  updateLive(state);
-  death.abort();
+  if (member.state !== "DEAD") {
+    member.state = "DEAD";
+    member.isDeathLogged = false;
+    const { death, address } = member;
+    Object.assign(member, begin(address, member.client));
+    updateLive(state);
+    death.abort();
+  }
+  logDeath(state, member, error);
+}
+
+/** Logs each death once. When everything starts at the same time, a dispatcher may answer later than it is asked. */
+function logDeath(state: State, member: Member, error: unknown): void {
+  const isStarting = !member.hasAnswered && performance.now() - member.addedMs < state.startLimitMs;
+  if (member.isDeathLogged || isStarting) return;
+  member.isDeathLogged = true;
   state.logger.warn(
-    { address, err: error },
+    { address: member.address, err: error },
     "a dispatcher does not answer; it gets no triggers until it does",
   );
 }

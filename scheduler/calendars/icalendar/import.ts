@@ -16,8 +16,8 @@ const queue = createFairQueue({ atOnce: 2, waitingOfOne: 4, waitingOfAll: 32, wa
  * more, and the scheduler's loop must not stop.
  *
  * Two imports run at a time, at most one for each project. Others wait, and the projects take turns. Throws
- * CALENDAR_INVALID, with the line, if the text is wrong, or if the import takes more than `workMs` (two seconds) or 128 MiB. Throws
- * SERVICE_UNAVAILABLE if too many imports wait, or if this one has waited for five seconds.
+ * CALENDAR_INVALID, with the line, if the text is wrong, or if the import takes more than `workMs` (two seconds) or
+ * 128 MiB. Throws SERVICE_UNAVAILABLE if too many imports wait, or if this one has waited for five seconds.
  */
 export async function importICalendar(
   projectId: string,

@@ -269,7 +269,7 @@ export const Reason = {
   REQUEST_TOO_LARGE: 70,
 
   /**
-   * RESOURCE_EXHAUSTED: the read took too long and was ended. It would take as long again: narrow it first.
+   * INVALID_ARGUMENT: the read took too long and was ended. It would take as long again: narrow it first.
    *
    * @generated from enum value: REASON_READ_TOO_COSTLY = 71;
    */
