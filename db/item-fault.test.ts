@@ -12,6 +12,13 @@ function errorOf(code: string): Error {
 test("an error is the fault of an item when it concerns a value or a row, not the statement or the database", () => {
   const codes = ["22P02", "22P05", "23514", "54000", "P0001", "XX001", "42703", "42501", "0A000"];
   expect(codes.filter((code) => isItemFault(errorOf(code)))).toEqual(codes.slice(0, 6));
-  expect(isItemFault(failure("SERVICE_UNAVAILABLE", { service: "database" }))).toBe(false);
+  const all = [
+    failure("SERVICE_UNAVAILABLE", { service: "database" }),
+    failure("TOO_MANY_CALLS"),
+    failure("CANCELLED"),
+    failure("DEADLINE_EXCEEDED"),
+  ];
+  expect(all.filter(isItemFault)).toEqual([]);
+  expect(isItemFault(failure("JOB_NOT_FOUND", { job: "a" }))).toBe(true);
   expect(isItemFault(new TypeError("a bug of ours"))).toBe(true);
 });

@@ -32,7 +32,7 @@ export interface PutBack {
 
 const PAUSE = { minMs: 50, maxMs: 1_000, jitter: 0.2 };
 
-/** Makes it. */
+/** Makes a `PutBack` that remembers, for each held trigger, how often in a row it was postponed. */
 export function createPutBack(parts: {
   readonly clock: Clock;
   /** Uniform in [0, 1), as Math.random. */

@@ -1,10 +1,10 @@
+import { isItemFault } from "../../db/item-fault.ts";
 import { isStatementTimeout } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
 import { toIso } from "../../mesh/iso-time.ts";
 import type { Logger } from "../../mesh/logger.ts";
 import type { Loop } from "../../mesh/loop.ts";
 import type { Parts } from "../parts.ts";
-import { isItemFault } from "../set-aside/set-aside.ts";
 import { type Audit, type AuditParts, auditJob } from "./audit-ledger.ts";
 import { auditAdvance, auditClaim, type ClaimedAuditRow } from "./audits.sql.ts";
 

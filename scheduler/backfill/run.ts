@@ -1,3 +1,4 @@
+import { isItemFault } from "../../db/item-fault.ts";
 import type { Queryable } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
 import { TriggerKind } from "../../gen/easycron/v1/trigger_pb.ts";
@@ -11,7 +12,7 @@ import type { JobRow } from "../job/job.ts";
 import { triggerId } from "../job/trigger-id.ts";
 import { isUndecided } from "../job/undecided.ts";
 import type { Parts } from "../parts.ts";
-import { isItemFault, putBack, type SetAside, setAside } from "../set-aside/set-aside.ts";
+import { putBack, type SetAside, setAside } from "../set-aside/set-aside.ts";
 import { sendAllOrThrow } from "../turns/hand-over.ts";
 import { readTriggerStates } from "./backfill.ts";
 import {

@@ -1,3 +1,4 @@
+import { isItemFault } from "../../db/item-fault.ts";
 import type { Queryable } from "../../db/pool.ts";
 import { type ItemError, throwIfAny } from "../../mesh/batch-error.ts";
 import { EasyCronError, failure } from "../../mesh/errors.ts";
@@ -5,7 +6,6 @@ import { takeApart } from "../../mesh/take-apart.ts";
 import { lockJobs } from "../changes/lock-job.ts";
 import type { JobRow } from "../job/job.ts";
 import type { Parts } from "../parts.ts";
-import { isItemFault } from "../set-aside/set-aside.ts";
 
 /**
  * The most jobs that one transaction changes. Their rows stay locked until it ends, which must be well within the

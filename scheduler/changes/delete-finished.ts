@@ -1,3 +1,4 @@
+import { isItemFault } from "../../db/item-fault.ts";
 import { isLockTimeout } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
 import { EasyCronError } from "../../mesh/errors.ts";
@@ -6,7 +7,7 @@ import { type Loop, startLoop } from "../../mesh/loop.ts";
 import { etagOf } from "../job/job.ts";
 import { jobsLive, jobsToDelete } from "../job/jobs.sql.ts";
 import type { Parts } from "../parts.ts";
-import { isItemFault, putBack, setAside } from "../set-aside/set-aside.ts";
+import { putBack, setAside } from "../set-aside/set-aside.ts";
 import { type ChangeParts, prepareJob } from "./change-job.ts";
 import { lockJob } from "./lock-job.ts";
 import { writeDeletions } from "./pause-job.ts";

@@ -1,9 +1,8 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { failure } from "../../mesh/errors.ts";
 import { pauseJob } from "../changes/pause-job.ts";
 import { everySecond, openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
 import { setAsideOf } from "./set-aside.sql.ts";
-import { forgetSetAside, isItemFault, putBack, setAside } from "./set-aside.ts";
+import { forgetSetAside, putBack, setAside } from "./set-aside.ts";
 
 const START = Date.UTC(2026, 0, 1);
 const DAY = 86_400_000;
@@ -60,10 +59,4 @@ test("a job that no tick looks at any more is forgotten when it would be tried a
   await pauseJob(bench.parts, { projectId: PROJECT, name: "paused" }, { note: "", untilMs: null });
   await forgetSetAside(database, START + 60_000);
   expect(await found(active.uid, paused.uid)).toEqual([active.uid]);
-});
-
-test("SERVICE_UNAVAILABLE is no item's fault, and every other error may be", () => {
-  expect(isItemFault(failure("SERVICE_UNAVAILABLE", { service: "database" }))).toBe(false);
-  expect(isItemFault(failure("JOB_NOT_FOUND", { job: "a" }))).toBe(true);
-  expect(isItemFault(new RangeError("Invalid time value"))).toBe(true);
 });

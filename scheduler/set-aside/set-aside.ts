@@ -1,4 +1,3 @@
-import { isItemFault as isItemFaultOfSql } from "../../db/item-fault.ts";
 import type { Queryable } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
 import { EasyCronError } from "../../mesh/errors.ts";
@@ -31,14 +30,6 @@ export interface SetAside extends Trouble {
 const MAX_TEXT = 500;
 /** What has not been tried for so long has nothing left to be done. */
 const KEPT_MS = 24 * 3_600_000;
-
-/**
- * Tells whether an error may be the fault of one item of a batch. An error that would hit every item alike is not, such
- * as SERVICE_UNAVAILABLE or a table that does not exist: the whole batch must be tried again.
- */
-export function isItemFault(error: unknown): boolean {
-  return error instanceof EasyCronError ? error.reason !== "SERVICE_UNAVAILABLE" : isItemFaultOfSql(error);
-}
 
 /**
  * Sets things aside at `nowMs`, in epoch milliseconds, and returns when each will be tried again: after a minute, after

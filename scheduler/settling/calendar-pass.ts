@@ -1,4 +1,4 @@
-import { isItemFault as isFaultOfRow } from "../../db/item-fault.ts";
+import { isItemFault } from "../../db/item-fault.ts";
 import { isLockTimeout } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
 import { EasyCronError } from "../../mesh/errors.ts";
@@ -63,7 +63,7 @@ export async function stepPass(parts: SettleParts, pass: CalendarPass): Promise<
   const jobs = await parts.database.query(jobCalendarsBehind, [calendarUid, after.version, after.uid, BATCH]);
   if (jobs.length === 0) return endPass(parts, pass);
   const work = (part: readonly BehindRow[]) => settleJobs(parts, calendarUid, part);
-  const { results, failed } = await takeApart(jobs, work, { isItemFault });
+  const { results, failed } = await takeApart(jobs, work, { isItemFault: leavesJobForLater });
   for (const { settled } of results) pass.settled += settled;
   if (results.some(({ isTaken }) => isTaken)) return "TAKEN";
   const left = new Set(results.flatMap(({ left }) => left));
@@ -126,11 +126,10 @@ async function endPass(parts: SettleParts, { calendarUid, failed }: CalendarPass
 }
 
 /**
- * Whether an error may be the fault of one job. An unavailable database or dispatcher hits every job alike; a job that is
- * locked, or has too long a backlog, does not.
+ * Whether an error leaves one job for later, and the others of its batch can go on: a fault of the job, a lock on it, or a
+ * backlog that is too long for one change.
  */
-export function isItemFault(error: unknown): boolean {
-  if (!(error instanceof EasyCronError)) return isFaultOfRow(error);
-  if (error.reason !== "SERVICE_UNAVAILABLE") return true;
-  return error.metadata.service === "scheduler" || isLockTimeout(error);
+export function leavesJobForLater(error: unknown): boolean {
+  const hasLongBacklog = error instanceof EasyCronError && error.metadata.service === "scheduler";
+  return isItemFault(error) || hasLongBacklog || isLockTimeout(error);
 }

@@ -25,7 +25,7 @@ import {
   zoneDataTryToSettle,
 } from "../zones/zone-data.sql.ts";
 import type { ZoneRelease } from "../zones/zone-data.ts";
-import { type FailedJob, isItemFault } from "./calendar-pass.ts";
+import { type FailedJob, leavesJobForLater } from "./calendar-pass.ts";
 import type { SettleParts } from "./settle-referring-job.ts";
 
 /** Most calendars or jobs that one statement looks at. */
@@ -194,7 +194,7 @@ async function stepJobs(parts: SettleParts, pass: ReleasePass, afterUid: string)
   const affected = page.filter((job) => job.affected);
   const batch = affected.slice(0, BATCH);
   const work = (part: readonly ZoneJobRow[]) => addJobRevisions(parts, pass, part);
-  const { results, failed } = await takeApart(batch, work, { isItemFault });
+  const { results, failed } = await takeApart(batch, work, { isItemFault: leavesJobForLater });
   // What follows the first job that there was no time for comes again.
   const left = new Set(results.flatMap((part) => part.left));
   const next = affected.find((job, index) => index >= BATCH || left.has(job));

@@ -1,3 +1,4 @@
+import { isItemFault } from "../../db/item-fault.ts";
 import type { Database, Queryable } from "../../db/pool.ts";
 import { failure } from "../../mesh/errors.ts";
 import { takeApart } from "../../mesh/take-apart.ts";
@@ -6,7 +7,7 @@ import { checkTurnRow, type TurnRow } from "../job/job.ts";
 import type { ListedJob } from "../job/jobs.sql.ts";
 import type { ScheduleCache } from "../job/schedule-cache.ts";
 import { missedOf, type SkipRange } from "../job/verdict.ts";
-import { isItemFault, putBack, type SetAside, setAside, type Trouble } from "../set-aside/set-aside.ts";
+import { putBack, type SetAside, setAside, type Trouble } from "../set-aside/set-aside.ts";
 import type { ZoneData } from "../zones/zone-data.ts";
 import { trySpreadCatchup } from "./catchup.ts";
 import { type Claim, claimAgain, claimJobs, listJobs } from "./claim.ts";
@@ -45,6 +46,7 @@ export interface PassState {
    * left out of passes. Epoch milliseconds.
    */
   readonly busyProjects: Map<string, number>;
+  /** How many events a pass may hand over now. */
   readonly size: PassSize;
 }
 
