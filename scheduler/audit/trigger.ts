@@ -16,6 +16,7 @@ export function findTriggerProblem(
   const { id, fire_time: atMs, effective_time: effectiveMs, revision } = trigger;
   if (effectiveMs < atMs)
     return wrong(`${id} has the effective time ${isoOrNone(effectiveMs)}, which is before its fire time.`);
+  if (isRedelivered(record, segment, trigger)) return null;
   if (!mayBeOf(record, segment, trigger)) {
     return wrong(`${id} has revision ${revision}, but revision ${segment.revision} was in effect.`);
   }
@@ -39,6 +40,20 @@ function mayBeOf(
   if (revision === segment.revision) return true;
   const later = epochs.slice(segment.index + 1);
   return mayHaveWaited(segment, atMs) && later.some((epoch) => epoch.revision === revision);
+}
+
+/**
+ * Whether a backfill with `force` has delivered the trigger again: it has a later revision, and became due anew after
+ * that revision took effect. Its fire times and calendars are still those of its first delivery.
+ */
+function isRedelivered(
+  { epochs }: AuditRecord,
+  segment: AuditSegment,
+  { revision, fire_time: atMs, effective_time: effectiveMs }: AuditTriggerRow,
+): boolean {
+  if (revision === segment.revision || effectiveMs <= atMs || mayHaveWaited(segment, atMs)) return false;
+  const later = epochs.slice(segment.index + 1);
+  return later.some((epoch) => epoch.revision === revision && epoch.change_time <= effectiveMs);
 }
 
 function findNextProblem({ schedule }: RevisionRules, trigger: AuditTriggerRow): Problem {
