@@ -133,6 +133,15 @@ export const REASONS: Readonly<Record<ReasonName, ReasonRow>> = {
     code: Code.FAILED_PRECONDITION,
     sentence: "{field}: the {plugin} plugin is not enabled for this project; use another target.",
   },
+  PLUGIN_NOT_AVAILABLE: {
+    code: Code.FAILED_PRECONDITION,
+    sentence: "The {plugin} plugin is not available on this server; ask its operator to set it up.",
+  },
+  PLUGIN_IN_USE: {
+    code: Code.FAILED_PRECONDITION,
+    sentence:
+      "The {plugin} plugin is the target of {count} jobs, such as {jobs}; change or delete them first, or set force to pause them.",
+  },
   CALENDAR_IN_USE: {
     code: Code.FAILED_PRECONDITION,
     sentence:

@@ -17,10 +17,15 @@ const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {
 const plugins = createGrpcServer({ logger: silent });
 
 beforeAll(async () => {
+  const refuse = async () => {
+    throw failure("METHOD_UNIMPLEMENTED", { method: "Deliver" });
+  };
   plugins.add(PluginsService, {
-    deliver: async () => {
-      throw failure("METHOD_UNIMPLEMENTED", { method: "Deliver" });
-    },
+    deliver: refuse,
+    describePlugins: refuse,
+    provision: refuse,
+    remove: refuse,
+    measureUsage: refuse,
   });
   const pluginsPort = await plugins.listen("127.0.0.1:0");
   ground = await createGround();

@@ -37,7 +37,12 @@ export function createPluginDelivery(
 function toTarget(target: SpecTarget & { readonly kind: "plugin" }) {
   const { plugin, destination } = target;
   return plugin === "redis"
-    ? { kind: { case: "redis" as const, value: { stream: destination } } }
+    ? {
+        kind: {
+          case: "redis" as const,
+          value: { destination: { case: "stream" as const, value: destination } },
+        },
+      }
     : { kind: { case: "kafka" as const, value: { topic: destination } } };
 }
 

@@ -26,7 +26,11 @@ const refusalOf = (change: JobInit) =>
 describe("a new job", () => {
   test("that follows the rules is accepted", () => {
     expect(refusalOf({})).toBeUndefined();
-    expect(refusalOf({ target: { kind: { case: "redis", value: { stream: "a" } } } })).toBeUndefined();
+    expect(
+      refusalOf({
+        target: { kind: { case: "redis", value: { destination: { case: "stream", value: "a" } } } },
+      }),
+    ).toBeUndefined();
   });
 
   test.each<[string, JobInit, string, string]>([

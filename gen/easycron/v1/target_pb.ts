@@ -2,18 +2,18 @@
 // @generated from file easycron/v1/target.proto (package easycron.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../buf/validate/validate_pb.ts";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
-import type { Message } from "@bufbuild/protobuf";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file easycron/v1/target.proto.
  */
 export const file_easycron_v1_target: GenFile = /*@__PURE__*/
-  fileDesc("ChhlYXN5Y3Jvbi92MS90YXJnZXQucHJvdG8SC2Vhc3ljcm9uLnYxIpwBCgZUYXJnZXQSLQoHd2ViaG9vaxgBIAEoCzIaLmVhc3ljcm9uLnYxLldlYmhvb2tUYXJnZXRIABIpCgVyZWRpcxgCIAEoCzIYLmVhc3ljcm9uLnYxLlJlZGlzVGFyZ2V0SAASKQoFa2Fma2EYAyABKAsyGC5lYXN5Y3Jvbi52MS5LYWZrYVRhcmdldEgAQg0KBGtpbmQSBbpIAggBIooCCg1XZWJob29rVGFyZ2V0EhcKA3VybBgBIAEoCUIKukgHcgUQARiAEBIpCgZtZXRob2QYAiABKAlCGbpIFnIUUgBSBFBPU1RSA1BVVFIFUEFUQ0gShAEKB2hlYWRlcnMYAyADKAsyJy5lYXN5Y3Jvbi52MS5XZWJob29rVGFyZ2V0LkhlYWRlcnNFbnRyeUJKukhHmgFEECAiJ3IlMiNeW0EtWmEtejAtOSEjJCUmJyorLl5fYHx+LV17MSwxMjh9JCoXchUYgCAyEF5bXHRceDIwLVx4N2VdKiQaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiKQoLUmVkaXNUYXJnZXQSGgoGc3RyZWFtGAEgASgJQgq6SAdyBRABGMgBIjsKC0thZmthVGFyZ2V0EiwKBXRvcGljGAEgASgJQh26SBpyGBABGMgBMhFeW2EtekEtWjAtOS5fLV0rJCLvAQoLUmV0cnlQb2xpY3kSHwoMbWF4X2F0dGVtcHRzGAEgASgFQgm6SAYaBBgUKAASPwoLbWluX2JhY2tvZmYYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CD7pIDKoBCSIDCJAcMgIIARJACgttYXhfYmFja29mZhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIQukgNqgEKIgQIgKMFMgIIARI8CgdtYXhfYWdlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhC6SA2qAQoiBAiA9SQyAggBYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration]);
+  fileDesc("ChhlYXN5Y3Jvbi92MS90YXJnZXQucHJvdG8SC2Vhc3ljcm9uLnYxIpwBCgZUYXJnZXQSLQoHd2ViaG9vaxgBIAEoCzIaLmVhc3ljcm9uLnYxLldlYmhvb2tUYXJnZXRIABIpCgVyZWRpcxgCIAEoCzIYLmVhc3ljcm9uLnYxLlJlZGlzVGFyZ2V0SAASKQoFa2Fma2EYAyABKAsyGC5lYXN5Y3Jvbi52MS5LYWZrYVRhcmdldEgAQg0KBGtpbmQSBbpIAggBIooCCg1XZWJob29rVGFyZ2V0EhcKA3VybBgBIAEoCUIKukgHcgUQARiAEBIpCgZtZXRob2QYAiABKAlCGbpIFnIUUgBSBFBPU1RSA1BVVFIFUEFUQ0gShAEKB2hlYWRlcnMYAyADKAsyJy5lYXN5Y3Jvbi52MS5XZWJob29rVGFyZ2V0LkhlYWRlcnNFbnRyeUJKukhHmgFEECAiJ3IlMiNeW0EtWmEtejAtOSEjJCUmJyorLl5fYHx+LV17MSwxMjh9JCoXchUYgCAyEF5bXHRceDIwLVx4N2VdKiQaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEizAIKC1JlZGlzVGFyZ2V0EjIKBnN0cmVhbRgBIAEoCUIgukgdchsyGV5bQS1aYS16MC05Ll8vOi1dezEsMjAwfSRIABIwCgRsaXN0GAIgASgJQiC6SB1yGzIZXltBLVphLXowLTkuXy86LV17MSwyMDB9JEgAEjMKB2NoYW5uZWwYAyABKAlCILpIHXIbMhleW0EtWmEtejAtOS5fLzotXXsxLDIwMH0kSAASLwoDa2V5GAQgASgJQiC6SB1yGzIZXltBLVphLXowLTkuXy86LV17MSwyMDB9JEgAEiAKCm1heF9sZW5ndGgYBSABKANCDLpICSIHGICt4gQoABI5CgN0dGwYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CEbpIDqoBCyIFCIDnhA8yAggBQhQKC2Rlc3RpbmF0aW9uEgW6SAIIASKZAwoLS2Fma2FUYXJnZXQSLAoFdG9waWMYASABKAlCHbpIGnIYEAEYyAEyEV5bYS16QS1aMC05Ll8tXSskEhUKA2tleRgCIAEoCUIIukgFcgMYyAESZAoHaGVhZGVycxgDIAMoCzIlLmVhc3ljcm9uLnYxLkthZmthVGFyZ2V0LkhlYWRlcnNFbnRyeUIsukgpmgEmECAiG3IZMhdeW0EtWmEtejAtOS5fLV17MSwxMjh9JCoFcgMogCASPgoMcGFydGl0aW9uaW5nGAQgASgOMh4uZWFzeWNyb24udjEuS2Fma2FQYXJ0aXRpb25pbmdCCLpIBYIBAhABEiIKCXBhcnRpdGlvbhgFIAEoBUIKukgHGgUYj04oAEgAiAEBEj0KDGNvbnRlbnRfbW9kZRgGIAEoDjIdLmVhc3ljcm9uLnYxLkthZmthQ29udGVudE1vZGVCCLpIBYIBAhABGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgwKCl9wYXJ0aXRpb24i7wEKC1JldHJ5UG9saWN5Eh8KDG1heF9hdHRlbXB0cxgBIAEoBUIJukgGGgQYFCgAEj8KC21pbl9iYWNrb2ZmGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg+6SAyqAQkiAwiQHDICCAESQAoLbWF4X2JhY2tvZmYYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CELpIDaoBCiIECICjBTICCAESPAoHbWF4X2FnZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIQukgNqgEKIgQIgPUkMgIIASqYAQoRS2Fma2FQYXJ0aXRpb25pbmcSIgoeS0FGS0FfUEFSVElUSU9OSU5HX1VOU1BFQ0lGSUVEEAASHQoZS0FGS0FfUEFSVElUSU9OSU5HX0JZX0tFWRABEiIKHktBRktBX1BBUlRJVElPTklOR19ST1VORF9ST0JJThACEhwKGEtBRktBX1BBUlRJVElPTklOR19GSVhFRBADKngKEEthZmthQ29udGVudE1vZGUSIgoeS0FGS0FfQ09OVEVOVF9NT0RFX1VOU1BFQ0lGSUVEEAASHQoZS0FGS0FfQ09OVEVOVF9NT0RFX0JJTkFSWRABEiEKHUtBRktBX0NPTlRFTlRfTU9ERV9TVFJVQ1RVUkVEEAJiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_duration]);
 
 /**
  * Where a trigger is delivered. Exactly one kind must be set.
@@ -99,17 +99,66 @@ export const WebhookTargetSchema: GenMessage<WebhookTarget> = /*@__PURE__*/
   messageDesc(file_easycron_v1_target, 1);
 
 /**
- * A stream in the project's managed Redis.
+ * A place in the project's managed Redis. Exactly one destination must be set. The real key or channel is the plugin's
+ * prefix and the name. Each name has 1 to 200 characters: letters, digits, `.` `_` `-` `:` `/`. It does not begin with
+ * `app:`, because the keys under that prefix are the customer's own. docs/redis.md has the format of the messages.
  *
  * @generated from message easycron.v1.RedisTarget
  */
 export type RedisTarget = Message<"easycron.v1.RedisTarget"> & {
   /**
-   * The name of the stream within the project's key space, 1 to 200 characters.
+   * Where in Redis.
    *
-   * @generated from field: string stream = 1;
+   * @generated from oneof easycron.v1.RedisTarget.destination
    */
-  stream: string;
+  destination: {
+    /**
+     * A stream, written by XADD. A trigger is in it once, however often its attempt is repeated.
+     *
+     * @generated from field: string stream = 1;
+     */
+    value: string;
+    case: "stream";
+  } | {
+    /**
+     * A list, written by RPUSH. A trigger is pushed once, however often its attempt is repeated.
+     *
+     * @generated from field: string list = 2;
+     */
+    value: string;
+    case: "list";
+  } | {
+    /**
+     * A channel, written by PUBLISH. Redis keeps nothing: who does not listen at that moment misses the message.
+     *
+     * @generated from field: string channel = 3;
+     */
+    value: string;
+    case: "channel";
+  } | {
+    /**
+     * A key that holds the latest message, written by SET. A trigger never replaces one with a later fire time.
+     *
+     * @generated from field: string key = 4;
+     */
+    value: string;
+    case: "key";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * Only for a stream or a list: about how many entries it keeps. The oldest are removed. 1 to 10,000,000, default
+   * 100,000 (0 means the default).
+   *
+   * @generated from field: int64 max_length = 5;
+   */
+  maxLength: bigint;
+
+  /**
+   * Only for a key: how long it lives after each write, 1 s to 365 days. Not set: it does not expire.
+   *
+   * @generated from field: google.protobuf.Duration ttl = 6;
+   */
+  ttl?: Duration | undefined;
 };
 
 /**
@@ -120,17 +169,56 @@ export const RedisTargetSchema: GenMessage<RedisTarget> = /*@__PURE__*/
   messageDesc(file_easycron_v1_target, 2);
 
 /**
- * A topic in the project's managed Kafka.
+ * A topic in the project's managed Kafka. docs/kafka.md has the format of the messages.
  *
  * @generated from message easycron.v1.KafkaTarget
  */
 export type KafkaTarget = Message<"easycron.v1.KafkaTarget"> & {
   /**
-   * The name of the topic after the project's prefix: 1 to 200 characters, letters, digits, `.` `_` `-`.
+   * The name of the topic after the plugin's prefix: 1 to 200 characters, letters, digits, `.` `_` `-`. A topic that
+   * does not exist is created with the plugin's defaults when the first trigger is delivered.
    *
    * @generated from field: string topic = 1;
    */
   topic: string;
+
+  /**
+   * The key of the message, at most 200 characters. `{{job.name}}`, `{{job.uid}}`, `{{trigger.id}}` and
+   * `{{fire_time}}` in it are replaced; other text in double braces is FIELD_INVALID. Default `{{job.uid}}`, so that the
+   * triggers of a job keep their order.
+   *
+   * @generated from field: string key = 2;
+   */
+  key: string;
+
+  /**
+   * Additional headers, at most 32, each value at most 4096 bytes. A header that EasyCron sets itself is
+   * HEADER_RESERVED: ce_*, webhook-*, content-type.
+   *
+   * @generated from field: map<string, string> headers = 3;
+   */
+  headers: { [key: string]: string };
+
+  /**
+   * How the partition is chosen. Default: by the hash of the key, as Kafka's own Java client does.
+   *
+   * @generated from field: easycron.v1.KafkaPartitioning partitioning = 4;
+   */
+  partitioning: KafkaPartitioning;
+
+  /**
+   * Only with KAFKA_PARTITIONING_FIXED: the partition, from 0.
+   *
+   * @generated from field: optional int32 partition = 5;
+   */
+  partition?: number | undefined;
+
+  /**
+   * The form of the message as CloudEvents' Kafka binding defines it. Default: binary.
+   *
+   * @generated from field: easycron.v1.KafkaContentMode content_mode = 6;
+   */
+  contentMode: KafkaContentMode;
 };
 
 /**
@@ -183,4 +271,93 @@ export type RetryPolicy = Message<"easycron.v1.RetryPolicy"> & {
  */
 export const RetryPolicySchema: GenMessage<RetryPolicy> = /*@__PURE__*/
   messageDesc(file_easycron_v1_target, 4);
+
+/**
+ * How the partition of a message is chosen.
+ *
+ * @generated from enum easycron.v1.KafkaPartitioning
+ */
+export const KafkaPartitioning = {
+  /**
+   * By the hash of the key.
+   *
+   * @generated from enum value: KAFKA_PARTITIONING_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * By the hash of the key: murmur2, as Kafka's own Java client.
+   *
+   * @generated from enum value: KAFKA_PARTITIONING_BY_KEY = 1;
+   */
+  BY_KEY: 1,
+
+  /**
+   * The partitions take turns. The key is kept in the message.
+   *
+   * @generated from enum value: KAFKA_PARTITIONING_ROUND_ROBIN = 2;
+   */
+  ROUND_ROBIN: 2,
+
+  /**
+   * Always the partition that the target names.
+   *
+   * @generated from enum value: KAFKA_PARTITIONING_FIXED = 3;
+   */
+  FIXED: 3,
+} as const;
+
+/**
+ * How the partition of a message is chosen.
+ *
+ * @generated from enum easycron.v1.KafkaPartitioning
+ */
+export type KafkaPartitioning = (typeof KafkaPartitioning)[keyof typeof KafkaPartitioning] | UnknownEnum;
+
+/**
+ * Describes the enum easycron.v1.KafkaPartitioning.
+ */
+export const KafkaPartitioningSchema: GenEnum<KafkaPartitioning> = /*@__PURE__*/
+  enumDesc(file_easycron_v1_target, 0);
+
+/**
+ * The form of a message in Kafka. Source: CloudEvents, Kafka protocol binding 1.0, section 3.
+ *
+ * @generated from enum easycron.v1.KafkaContentMode
+ */
+export const KafkaContentMode = {
+  /**
+   * Binary.
+   *
+   * @generated from enum value: KAFKA_CONTENT_MODE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The value is the document; the attributes are headers with the prefix ce_.
+   *
+   * @generated from enum value: KAFKA_CONTENT_MODE_BINARY = 1;
+   */
+  BINARY: 1,
+
+  /**
+   * The value is one JSON object with the attributes and the document, of type application/cloudevents+json.
+   *
+   * @generated from enum value: KAFKA_CONTENT_MODE_STRUCTURED = 2;
+   */
+  STRUCTURED: 2,
+} as const;
+
+/**
+ * The form of a message in Kafka. Source: CloudEvents, Kafka protocol binding 1.0, section 3.
+ *
+ * @generated from enum easycron.v1.KafkaContentMode
+ */
+export type KafkaContentMode = (typeof KafkaContentMode)[keyof typeof KafkaContentMode] | UnknownEnum;
+
+/**
+ * Describes the enum easycron.v1.KafkaContentMode.
+ */
+export const KafkaContentModeSchema: GenEnum<KafkaContentMode> = /*@__PURE__*/
+  enumDesc(file_easycron_v1_target, 1);
 

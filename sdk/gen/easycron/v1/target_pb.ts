@@ -2,17 +2,17 @@
 // @generated from file easycron/v1/target.proto (package easycron.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration, DurationJson } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
-import type { Message } from "@bufbuild/protobuf";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file easycron/v1/target.proto.
  */
 export const file_easycron_v1_target: GenFile = /*@__PURE__*/
-  fileDesc("ChhlYXN5Y3Jvbi92MS90YXJnZXQucHJvdG8SC2Vhc3ljcm9uLnYxIpUBCgZUYXJnZXQSLQoHd2ViaG9vaxgBIAEoCzIaLmVhc3ljcm9uLnYxLldlYmhvb2tUYXJnZXRIABIpCgVyZWRpcxgCIAEoCzIYLmVhc3ljcm9uLnYxLlJlZGlzVGFyZ2V0SAASKQoFa2Fma2EYAyABKAsyGC5lYXN5Y3Jvbi52MS5LYWZrYVRhcmdldEgAQgYKBGtpbmQilgEKDVdlYmhvb2tUYXJnZXQSCwoDdXJsGAEgASgJEg4KBm1ldGhvZBgCIAEoCRI4CgdoZWFkZXJzGAMgAygLMicuZWFzeWNyb24udjEuV2ViaG9va1RhcmdldC5IZWFkZXJzRW50cnkaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiHQoLUmVkaXNUYXJnZXQSDgoGc3RyZWFtGAEgASgJIhwKC0thZmthVGFyZ2V0Eg0KBXRvcGljGAEgASgJIq8BCgtSZXRyeVBvbGljeRIUCgxtYXhfYXR0ZW1wdHMYASABKAUSLgoLbWluX2JhY2tvZmYYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLgoLbWF4X2JhY2tvZmYYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHbWF4X2FnZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbmIGcHJvdG8z", [file_google_protobuf_duration]);
+  fileDesc("ChhlYXN5Y3Jvbi92MS90YXJnZXQucHJvdG8SC2Vhc3ljcm9uLnYxIpUBCgZUYXJnZXQSLQoHd2ViaG9vaxgBIAEoCzIaLmVhc3ljcm9uLnYxLldlYmhvb2tUYXJnZXRIABIpCgVyZWRpcxgCIAEoCzIYLmVhc3ljcm9uLnYxLlJlZGlzVGFyZ2V0SAASKQoFa2Fma2EYAyABKAsyGC5lYXN5Y3Jvbi52MS5LYWZrYVRhcmdldEgAQgYKBGtpbmQilgEKDVdlYmhvb2tUYXJnZXQSCwoDdXJsGAEgASgJEg4KBm1ldGhvZBgCIAEoCRI4CgdoZWFkZXJzGAMgAygLMicuZWFzeWNyb24udjEuV2ViaG9va1RhcmdldC5IZWFkZXJzRW50cnkaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEinAEKC1JlZGlzVGFyZ2V0EhAKBnN0cmVhbRgBIAEoCUgAEg4KBGxpc3QYAiABKAlIABIRCgdjaGFubmVsGAMgASgJSAASDQoDa2V5GAQgASgJSAASEgoKbWF4X2xlbmd0aBgFIAEoAxImCgN0dGwYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDQoLZGVzdGluYXRpb24iogIKC0thZmthVGFyZ2V0Eg0KBXRvcGljGAEgASgJEgsKA2tleRgCIAEoCRI2CgdoZWFkZXJzGAMgAygLMiUuZWFzeWNyb24udjEuS2Fma2FUYXJnZXQuSGVhZGVyc0VudHJ5EjQKDHBhcnRpdGlvbmluZxgEIAEoDjIeLmVhc3ljcm9uLnYxLkthZmthUGFydGl0aW9uaW5nEhYKCXBhcnRpdGlvbhgFIAEoBUgAiAEBEjMKDGNvbnRlbnRfbW9kZRgGIAEoDjIdLmVhc3ljcm9uLnYxLkthZmthQ29udGVudE1vZGUaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDAoKX3BhcnRpdGlvbiKvAQoLUmV0cnlQb2xpY3kSFAoMbWF4X2F0dGVtcHRzGAEgASgFEi4KC21pbl9iYWNrb2ZmGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi4KC21heF9iYWNrb2ZmGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEioKB21heF9hZ2UYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24qmAEKEUthZmthUGFydGl0aW9uaW5nEiIKHktBRktBX1BBUlRJVElPTklOR19VTlNQRUNJRklFRBAAEh0KGUtBRktBX1BBUlRJVElPTklOR19CWV9LRVkQARIiCh5LQUZLQV9QQVJUSVRJT05JTkdfUk9VTkRfUk9CSU4QAhIcChhLQUZLQV9QQVJUSVRJT05JTkdfRklYRUQQAyp4ChBLYWZrYUNvbnRlbnRNb2RlEiIKHktBRktBX0NPTlRFTlRfTU9ERV9VTlNQRUNJRklFRBAAEh0KGUtBRktBX0NPTlRFTlRfTU9ERV9CSU5BUlkQARIhCh1LQUZLQV9DT05URU5UX01PREVfU1RSVUNUVVJFRBACYgZwcm90bzM", [file_google_protobuf_duration]);
 
 /**
  * Where a trigger is delivered. Exactly one kind must be set.
@@ -157,31 +157,118 @@ export const WebhookTargetSchema: GenMessage<WebhookTarget, {jsonType: WebhookTa
   messageDesc(file_easycron_v1_target, 1);
 
 /**
- * A stream in the project's managed Redis.
+ * A place in the project's managed Redis. Exactly one destination must be set. The real key or channel is the plugin's
+ * prefix and the name. Each name has 1 to 200 characters: letters, digits, `.` `_` `-` `:` `/`. It does not begin with
+ * `app:`, because the keys under that prefix are the customer's own. docs/redis.md has the format of the messages.
  *
  * @generated from message easycron.v1.RedisTarget
  */
 export type RedisTarget = Message<"easycron.v1.RedisTarget"> & {
   /**
-   * The name of the stream within the project's key space, 1 to 200 characters.
+   * Where in Redis.
    *
-   * @generated from field: string stream = 1;
+   * @generated from oneof easycron.v1.RedisTarget.destination
    */
-  stream: string;
+  destination: {
+    /**
+     * A stream, written by XADD. A trigger is in it once, however often its attempt is repeated.
+     *
+     * @generated from field: string stream = 1;
+     */
+    value: string;
+    case: "stream";
+  } | {
+    /**
+     * A list, written by RPUSH. A trigger is pushed once, however often its attempt is repeated.
+     *
+     * @generated from field: string list = 2;
+     */
+    value: string;
+    case: "list";
+  } | {
+    /**
+     * A channel, written by PUBLISH. Redis keeps nothing: who does not listen at that moment misses the message.
+     *
+     * @generated from field: string channel = 3;
+     */
+    value: string;
+    case: "channel";
+  } | {
+    /**
+     * A key that holds the latest message, written by SET. A trigger never replaces one with a later fire time.
+     *
+     * @generated from field: string key = 4;
+     */
+    value: string;
+    case: "key";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * Only for a stream or a list: about how many entries it keeps. The oldest are removed. 1 to 10,000,000, default
+   * 100,000 (0 means the default).
+   *
+   * @generated from field: int64 max_length = 5;
+   */
+  maxLength: bigint;
+
+  /**
+   * Only for a key: how long it lives after each write, 1 s to 365 days. Not set: it does not expire.
+   *
+   * @generated from field: google.protobuf.Duration ttl = 6;
+   */
+  ttl?: Duration | undefined;
 };
 
 /**
- * A stream in the project's managed Redis.
+ * A place in the project's managed Redis. Exactly one destination must be set. The real key or channel is the plugin's
+ * prefix and the name. Each name has 1 to 200 characters: letters, digits, `.` `_` `-` `:` `/`. It does not begin with
+ * `app:`, because the keys under that prefix are the customer's own. docs/redis.md has the format of the messages.
  *
  * @generated from message easycron.v1.RedisTarget
  */
 export type RedisTargetJson = {
   /**
-   * The name of the stream within the project's key space, 1 to 200 characters.
+   * A stream, written by XADD. A trigger is in it once, however often its attempt is repeated.
    *
    * @generated from field: string stream = 1;
    */
   stream?: string;
+
+  /**
+   * A list, written by RPUSH. A trigger is pushed once, however often its attempt is repeated.
+   *
+   * @generated from field: string list = 2;
+   */
+  list?: string;
+
+  /**
+   * A channel, written by PUBLISH. Redis keeps nothing: who does not listen at that moment misses the message.
+   *
+   * @generated from field: string channel = 3;
+   */
+  channel?: string;
+
+  /**
+   * A key that holds the latest message, written by SET. A trigger never replaces one with a later fire time.
+   *
+   * @generated from field: string key = 4;
+   */
+  key?: string;
+
+  /**
+   * Only for a stream or a list: about how many entries it keeps. The oldest are removed. 1 to 10,000,000, default
+   * 100,000 (0 means the default).
+   *
+   * @generated from field: int64 max_length = 5;
+   */
+  maxLength?: string;
+
+  /**
+   * Only for a key: how long it lives after each write, 1 s to 365 days. Not set: it does not expire.
+   *
+   * @generated from field: google.protobuf.Duration ttl = 6;
+   */
+  ttl?: DurationJson;
 };
 
 /**
@@ -192,31 +279,109 @@ export const RedisTargetSchema: GenMessage<RedisTarget, {jsonType: RedisTargetJs
   messageDesc(file_easycron_v1_target, 2);
 
 /**
- * A topic in the project's managed Kafka.
+ * A topic in the project's managed Kafka. docs/kafka.md has the format of the messages.
  *
  * @generated from message easycron.v1.KafkaTarget
  */
 export type KafkaTarget = Message<"easycron.v1.KafkaTarget"> & {
   /**
-   * The name of the topic after the project's prefix: 1 to 200 characters, letters, digits, `.` `_` `-`.
+   * The name of the topic after the plugin's prefix: 1 to 200 characters, letters, digits, `.` `_` `-`. A topic that
+   * does not exist is created with the plugin's defaults when the first trigger is delivered.
    *
    * @generated from field: string topic = 1;
    */
   topic: string;
+
+  /**
+   * The key of the message, at most 200 characters. `{{job.name}}`, `{{job.uid}}`, `{{trigger.id}}` and
+   * `{{fire_time}}` in it are replaced; other text in double braces is FIELD_INVALID. Default `{{job.uid}}`, so that the
+   * triggers of a job keep their order.
+   *
+   * @generated from field: string key = 2;
+   */
+  key: string;
+
+  /**
+   * Additional headers, at most 32, each value at most 4096 bytes. A header that EasyCron sets itself is
+   * HEADER_RESERVED: ce_*, webhook-*, content-type.
+   *
+   * @generated from field: map<string, string> headers = 3;
+   */
+  headers: { [key: string]: string };
+
+  /**
+   * How the partition is chosen. Default: by the hash of the key, as Kafka's own Java client does.
+   *
+   * @generated from field: easycron.v1.KafkaPartitioning partitioning = 4;
+   */
+  partitioning: KafkaPartitioning;
+
+  /**
+   * Only with KAFKA_PARTITIONING_FIXED: the partition, from 0.
+   *
+   * @generated from field: optional int32 partition = 5;
+   */
+  partition?: number | undefined;
+
+  /**
+   * The form of the message as CloudEvents' Kafka binding defines it. Default: binary.
+   *
+   * @generated from field: easycron.v1.KafkaContentMode content_mode = 6;
+   */
+  contentMode: KafkaContentMode;
 };
 
 /**
- * A topic in the project's managed Kafka.
+ * A topic in the project's managed Kafka. docs/kafka.md has the format of the messages.
  *
  * @generated from message easycron.v1.KafkaTarget
  */
 export type KafkaTargetJson = {
   /**
-   * The name of the topic after the project's prefix: 1 to 200 characters, letters, digits, `.` `_` `-`.
+   * The name of the topic after the plugin's prefix: 1 to 200 characters, letters, digits, `.` `_` `-`. A topic that
+   * does not exist is created with the plugin's defaults when the first trigger is delivered.
    *
    * @generated from field: string topic = 1;
    */
   topic?: string;
+
+  /**
+   * The key of the message, at most 200 characters. `{{job.name}}`, `{{job.uid}}`, `{{trigger.id}}` and
+   * `{{fire_time}}` in it are replaced; other text in double braces is FIELD_INVALID. Default `{{job.uid}}`, so that the
+   * triggers of a job keep their order.
+   *
+   * @generated from field: string key = 2;
+   */
+  key?: string;
+
+  /**
+   * Additional headers, at most 32, each value at most 4096 bytes. A header that EasyCron sets itself is
+   * HEADER_RESERVED: ce_*, webhook-*, content-type.
+   *
+   * @generated from field: map<string, string> headers = 3;
+   */
+  headers?: { [key: string]: string };
+
+  /**
+   * How the partition is chosen. Default: by the hash of the key, as Kafka's own Java client does.
+   *
+   * @generated from field: easycron.v1.KafkaPartitioning partitioning = 4;
+   */
+  partitioning?: KafkaPartitioningJson;
+
+  /**
+   * Only with KAFKA_PARTITIONING_FIXED: the partition, from 0.
+   *
+   * @generated from field: optional int32 partition = 5;
+   */
+  partition?: number;
+
+  /**
+   * The form of the message as CloudEvents' Kafka binding defines it. Default: binary.
+   *
+   * @generated from field: easycron.v1.KafkaContentMode content_mode = 6;
+   */
+  contentMode?: KafkaContentModeJson;
 };
 
 /**
@@ -306,4 +471,107 @@ export type RetryPolicyJson = {
  */
 export const RetryPolicySchema: GenMessage<RetryPolicy, {jsonType: RetryPolicyJson}> = /*@__PURE__*/
   messageDesc(file_easycron_v1_target, 4);
+
+/**
+ * How the partition of a message is chosen.
+ *
+ * @generated from enum easycron.v1.KafkaPartitioning
+ */
+export const KafkaPartitioning = {
+  /**
+   * By the hash of the key.
+   *
+   * @generated from enum value: KAFKA_PARTITIONING_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * By the hash of the key: murmur2, as Kafka's own Java client.
+   *
+   * @generated from enum value: KAFKA_PARTITIONING_BY_KEY = 1;
+   */
+  BY_KEY: 1,
+
+  /**
+   * The partitions take turns. The key is kept in the message.
+   *
+   * @generated from enum value: KAFKA_PARTITIONING_ROUND_ROBIN = 2;
+   */
+  ROUND_ROBIN: 2,
+
+  /**
+   * Always the partition that the target names.
+   *
+   * @generated from enum value: KAFKA_PARTITIONING_FIXED = 3;
+   */
+  FIXED: 3,
+} as const;
+
+/**
+ * How the partition of a message is chosen.
+ *
+ * @generated from enum easycron.v1.KafkaPartitioning
+ */
+export type KafkaPartitioning = (typeof KafkaPartitioning)[keyof typeof KafkaPartitioning] | UnknownEnum;
+
+/**
+ * How the partition of a message is chosen.
+ *
+ * @generated from enum easycron.v1.KafkaPartitioning
+ */
+export type KafkaPartitioningJson = "KAFKA_PARTITIONING_UNSPECIFIED" | "KAFKA_PARTITIONING_BY_KEY" | "KAFKA_PARTITIONING_ROUND_ROBIN" | "KAFKA_PARTITIONING_FIXED";
+
+/**
+ * Describes the enum easycron.v1.KafkaPartitioning.
+ */
+export const KafkaPartitioningSchema: GenEnum<KafkaPartitioning, KafkaPartitioningJson> = /*@__PURE__*/
+  enumDesc(file_easycron_v1_target, 0);
+
+/**
+ * The form of a message in Kafka. Source: CloudEvents, Kafka protocol binding 1.0, section 3.
+ *
+ * @generated from enum easycron.v1.KafkaContentMode
+ */
+export const KafkaContentMode = {
+  /**
+   * Binary.
+   *
+   * @generated from enum value: KAFKA_CONTENT_MODE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The value is the document; the attributes are headers with the prefix ce_.
+   *
+   * @generated from enum value: KAFKA_CONTENT_MODE_BINARY = 1;
+   */
+  BINARY: 1,
+
+  /**
+   * The value is one JSON object with the attributes and the document, of type application/cloudevents+json.
+   *
+   * @generated from enum value: KAFKA_CONTENT_MODE_STRUCTURED = 2;
+   */
+  STRUCTURED: 2,
+} as const;
+
+/**
+ * The form of a message in Kafka. Source: CloudEvents, Kafka protocol binding 1.0, section 3.
+ *
+ * @generated from enum easycron.v1.KafkaContentMode
+ */
+export type KafkaContentMode = (typeof KafkaContentMode)[keyof typeof KafkaContentMode] | UnknownEnum;
+
+/**
+ * The form of a message in Kafka. Source: CloudEvents, Kafka protocol binding 1.0, section 3.
+ *
+ * @generated from enum easycron.v1.KafkaContentMode
+ */
+export type KafkaContentModeJson = "KAFKA_CONTENT_MODE_UNSPECIFIED" | "KAFKA_CONTENT_MODE_BINARY" | "KAFKA_CONTENT_MODE_STRUCTURED";
+
+/**
+ * Describes the enum easycron.v1.KafkaContentMode.
+ */
+export const KafkaContentModeSchema: GenEnum<KafkaContentMode, KafkaContentModeJson> = /*@__PURE__*/
+  enumDesc(file_easycron_v1_target, 1);
 

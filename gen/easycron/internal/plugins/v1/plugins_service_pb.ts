@@ -4,6 +4,8 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { PluginKind, PluginLimits, PluginTopic, PluginUsage } from "../../../v1/plugin_pb.ts";
+import { file_easycron_v1_plugin } from "../../../v1/plugin_pb.ts";
 import type { Target } from "../../../v1/target_pb.ts";
 import { file_easycron_v1_target } from "../../../v1/target_pb.ts";
 import type { AttemptOutcome } from "../../../v1/trigger_pb.ts";
@@ -14,7 +16,7 @@ import type { Message as Message$1 } from "@bufbuild/protobuf";
  * Describes the file easycron/internal/plugins/v1/plugins_service.proto.
  */
 export const file_easycron_internal_plugins_v1_plugins_service: GenFile = /*@__PURE__*/
-  fileDesc("CjJlYXN5Y3Jvbi9pbnRlcm5hbC9wbHVnaW5zL3YxL3BsdWdpbnNfc2VydmljZS5wcm90bxIcZWFzeWNyb24uaW50ZXJuYWwucGx1Z2lucy52MSJdCg5EZWxpdmVyUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEjcKCG1lc3NhZ2VzGAIgAygLMiUuZWFzeWNyb24uaW50ZXJuYWwucGx1Z2lucy52MS5NZXNzYWdlIlAKB01lc3NhZ2USEgoKdHJpZ2dlcl9pZBgBIAEoCRIjCgZ0YXJnZXQYAiABKAsyEy5lYXN5Y3Jvbi52MS5UYXJnZXQSDAoEYm9keRgDIAEoDCJNCg9EZWxpdmVyUmVzcG9uc2USOgoKZGVsaXZlcmllcxgBIAMoCzImLmVhc3ljcm9uLmludGVybmFsLnBsdWdpbnMudjEuRGVsaXZlcnkiWwoIRGVsaXZlcnkSEgoKdHJpZ2dlcl9pZBgBIAEoCRIsCgdvdXRjb21lGAIgASgOMhsuZWFzeWNyb24udjEuQXR0ZW1wdE91dGNvbWUSDQoFZXJyb3IYAyABKAkyeAoOUGx1Z2luc1NlcnZpY2USZgoHRGVsaXZlchIsLmVhc3ljcm9uLmludGVybmFsLnBsdWdpbnMudjEuRGVsaXZlclJlcXVlc3QaLS5lYXN5Y3Jvbi5pbnRlcm5hbC5wbHVnaW5zLnYxLkRlbGl2ZXJSZXNwb25zZWIGcHJvdG8z", [file_easycron_v1_target, file_easycron_v1_trigger]);
+  fileDesc("CjJlYXN5Y3Jvbi9pbnRlcm5hbC9wbHVnaW5zL3YxL3BsdWdpbnNfc2VydmljZS5wcm90bxIcZWFzeWNyb24uaW50ZXJuYWwucGx1Z2lucy52MSJdCg5EZWxpdmVyUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEjcKCG1lc3NhZ2VzGAIgAygLMiUuZWFzeWNyb24uaW50ZXJuYWwucGx1Z2lucy52MS5NZXNzYWdlIuEBCgdNZXNzYWdlEhIKCnRyaWdnZXJfaWQYASABKAkSIwoGdGFyZ2V0GAIgASgLMhMuZWFzeWNyb24udjEuVGFyZ2V0EgwKBGJvZHkYAyABKAwSEAoIam9iX25hbWUYBCABKAkSDwoHam9iX3VpZBgFIAEoCRIRCglmaXJlX3RpbWUYBiABKAkSGQoRd2ViaG9va190aW1lc3RhbXAYByABKAMSGQoRd2ViaG9va19zaWduYXR1cmUYCCABKAkSDQoFZ3VhcmQYCSABKAkSFAoMZ3VhcmRfdHRsX21zGAogASgDIk0KD0RlbGl2ZXJSZXNwb25zZRI6CgpkZWxpdmVyaWVzGAEgAygLMiYuZWFzeWNyb24uaW50ZXJuYWwucGx1Z2lucy52MS5EZWxpdmVyeSJ/CghEZWxpdmVyeRISCgp0cmlnZ2VyX2lkGAEgASgJEiwKB291dGNvbWUYAiABKA4yGy5lYXN5Y3Jvbi52MS5BdHRlbXB0T3V0Y29tZRINCgVlcnJvchgDIAEoCRIQCghpc19maW5hbBgEIAEoCBIQCghwb3NpdGlvbhgFIAEoCSIYChZEZXNjcmliZVBsdWdpbnNSZXF1ZXN0IlQKF0Rlc2NyaWJlUGx1Z2luc1Jlc3BvbnNlEjkKBm9mZmVycxgBIAMoCzIpLmVhc3ljcm9uLmludGVybmFsLnBsdWdpbnMudjEuUGx1Z2luT2ZmZXIiywEKC1BsdWdpbk9mZmVyEiUKBGtpbmQYASABKA4yFy5lYXN5Y3Jvbi52MS5QbHVnaW5LaW5kEhAKCGVuZHBvaW50GAIgASgJEhAKCHVzZXNfdGxzGAMgASgIEjEKDmRlZmF1bHRfbGltaXRzGAQgASgLMhkuZWFzeWNyb24udjEuUGx1Z2luTGltaXRzEi0KCm1heF9saW1pdHMYBSABKAsyGS5lYXN5Y3Jvbi52MS5QbHVnaW5MaW1pdHMSDwoHcHJvYmxlbRgGIAEoCSKPAgoQUHJvdmlzaW9uUmVxdWVzdBIlCgRraW5kGAEgASgOMhcuZWFzeWNyb24udjEuUGx1Z2luS2luZBISCgpwcm9qZWN0X2lkGAIgASgJEikKBmxpbWl0cxgDIAEoCzIZLmVhc3ljcm9uLnYxLlBsdWdpbkxpbWl0cxI9CgtjcmVkZW50aWFscxgEIAMoCzIoLmVhc3ljcm9uLmludGVybmFsLnBsdWdpbnMudjEuQ3JlZGVudGlhbBIoCgZ0b3BpY3MYBSADKAsyGC5lYXN5Y3Jvbi52MS5QbHVnaW5Ub3BpYxIWCg5kZWxldGVkX3RvcGljcxgGIAMoCRIUCgxpc19yZWFkX29ubHkYByABKAgicQoKQ3JlZGVudGlhbBIQCgh1c2VybmFtZRgBIAEoCRIXCg9wYXNzd29yZF9zaGEyNTYYAiABKAwSOAoFc2NyYW0YAyABKAsyKS5lYXN5Y3Jvbi5pbnRlcm5hbC5wbHVnaW5zLnYxLlNjcmFtU2VjcmV0IkgKC1NjcmFtU2VjcmV0EgwKBHNhbHQYASABKAwSEgoKaXRlcmF0aW9ucxgCIAEoBRIXCg9zYWx0ZWRfcGFzc3dvcmQYAyABKAwiLgoRUHJvdmlzaW9uUmVzcG9uc2USGQoRbWlzc2luZ191c2VybmFtZXMYASADKAkiSgoNUmVtb3ZlUmVxdWVzdBIlCgRraW5kGAEgASgOMhcuZWFzeWNyb24udjEuUGx1Z2luS2luZBISCgpwcm9qZWN0X2lkGAIgASgJIhAKDlJlbW92ZVJlc3BvbnNlIlEKE01lYXN1cmVVc2FnZVJlcXVlc3QSJQoEa2luZBgBIAEoDjIXLmVhc3ljcm9uLnYxLlBsdWdpbktpbmQSEwoLcHJvamVjdF9pZHMYAiADKAkiUgoUTWVhc3VyZVVzYWdlUmVzcG9uc2USOgoGdXNhZ2VzGAEgAygLMiouZWFzeWNyb24uaW50ZXJuYWwucGx1Z2lucy52MS5Qcm9qZWN0VXNhZ2UiSwoMUHJvamVjdFVzYWdlEhIKCnByb2plY3RfaWQYASABKAkSJwoFdXNhZ2UYAiABKAsyGC5lYXN5Y3Jvbi52MS5QbHVnaW5Vc2FnZTLXBAoOUGx1Z2luc1NlcnZpY2USZgoHRGVsaXZlchIsLmVhc3ljcm9uLmludGVybmFsLnBsdWdpbnMudjEuRGVsaXZlclJlcXVlc3QaLS5lYXN5Y3Jvbi5pbnRlcm5hbC5wbHVnaW5zLnYxLkRlbGl2ZXJSZXNwb25zZRKDAQoPRGVzY3JpYmVQbHVnaW5zEjQuZWFzeWNyb24uaW50ZXJuYWwucGx1Z2lucy52MS5EZXNjcmliZVBsdWdpbnNSZXF1ZXN0GjUuZWFzeWNyb24uaW50ZXJuYWwucGx1Z2lucy52MS5EZXNjcmliZVBsdWdpbnNSZXNwb25zZSIDkAIBEnEKCVByb3Zpc2lvbhIuLmVhc3ljcm9uLmludGVybmFsLnBsdWdpbnMudjEuUHJvdmlzaW9uUmVxdWVzdBovLmVhc3ljcm9uLmludGVybmFsLnBsdWdpbnMudjEuUHJvdmlzaW9uUmVzcG9uc2UiA5ACAhJoCgZSZW1vdmUSKy5lYXN5Y3Jvbi5pbnRlcm5hbC5wbHVnaW5zLnYxLlJlbW92ZVJlcXVlc3QaLC5lYXN5Y3Jvbi5pbnRlcm5hbC5wbHVnaW5zLnYxLlJlbW92ZVJlc3BvbnNlIgOQAgISegoMTWVhc3VyZVVzYWdlEjEuZWFzeWNyb24uaW50ZXJuYWwucGx1Z2lucy52MS5NZWFzdXJlVXNhZ2VSZXF1ZXN0GjIuZWFzeWNyb24uaW50ZXJuYWwucGx1Z2lucy52MS5NZWFzdXJlVXNhZ2VSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_easycron_v1_plugin, file_easycron_v1_target, file_easycron_v1_trigger]);
 
 /**
  * A batch of messages of one project.
@@ -30,7 +32,7 @@ export type DeliverRequest = Message$1<"easycron.internal.plugins.v1.DeliverRequ
   projectId: string;
 
   /**
-   * At most 1,000 messages.
+   * 1 to 1,000 messages. Their targets are all of the same kind.
    *
    * @generated from field: repeated easycron.internal.plugins.v1.Message messages = 2;
    */
@@ -51,7 +53,7 @@ export const DeliverRequestSchema: GenMessage<DeliverRequest> = /*@__PURE__*/
  */
 export type Message = Message$1<"easycron.internal.plugins.v1.Message"> & {
   /**
-   * trg_….
+   * trg_…. It is the CloudEvents id and the webhook-id.
    *
    * @generated from field: string trigger_id = 1;
    */
@@ -70,6 +72,56 @@ export type Message = Message$1<"easycron.internal.plugins.v1.Message"> & {
    * @generated from field: bytes body = 3;
    */
   body: Uint8Array;
+
+  /**
+   * The job's name: the CloudEvents subject.
+   *
+   * @generated from field: string job_name = 4;
+   */
+  jobName: string;
+
+  /**
+   * job_….
+   *
+   * @generated from field: string job_uid = 5;
+   */
+  jobUid: string;
+
+  /**
+   * The nominal fire time in RFC 3339: the CloudEvents time.
+   *
+   * @generated from field: string fire_time = 6;
+   */
+  fireTime: string;
+
+  /**
+   * When the attempt was made, in seconds since 1970: the webhook-timestamp.
+   *
+   * @generated from field: int64 webhook_timestamp = 7;
+   */
+  webhookTimestamp: bigint;
+
+  /**
+   * The webhook-signature of the body, as Standard Webhooks define it.
+   *
+   * @generated from field: string webhook_signature = 8;
+   */
+  webhookSignature: string;
+
+  /**
+   * Two messages with the same guard are the same message: it is written once where the broker can guarantee that. A
+   * trigger that a backfill delivers again has a new guard.
+   *
+   * @generated from field: string guard = 9;
+   */
+  guard: string;
+
+  /**
+   * How long the guard must be remembered, in milliseconds.
+   *
+   * @generated from field: int64 guard_ttl_ms = 10;
+   */
+  guardTtlMs: bigint;
 };
 
 /**
@@ -126,6 +178,21 @@ export type Delivery = Message$1<"easycron.internal.plugins.v1.Delivery"> & {
    * @generated from field: string error = 3;
    */
   error: string;
+
+  /**
+   * Whether another attempt would fail in the same way, as for a message that is too large.
+   *
+   * @generated from field: bool is_final = 4;
+   */
+  isFinal: boolean;
+
+  /**
+   * Where the message is, in words for the customer: "stream entry 1700000000000-0", "partition 2, offset 17". Empty
+   * when that is not known.
+   *
+   * @generated from field: string position = 5;
+   */
+  position: string;
 };
 
 /**
@@ -136,14 +203,380 @@ export const DeliverySchema: GenMessage<Delivery> = /*@__PURE__*/
   messageDesc(file_easycron_internal_plugins_v1_plugins_service, 3);
 
 /**
- * The calls that the dispatcher makes to plugin delivery. Plugin delivery is the only service that connects to
- * customers' brokers.
+ * The request for what the operator has set up.
+ *
+ * @generated from message easycron.internal.plugins.v1.DescribePluginsRequest
+ */
+export type DescribePluginsRequest = Message$1<"easycron.internal.plugins.v1.DescribePluginsRequest"> & {
+};
+
+/**
+ * Describes the message easycron.internal.plugins.v1.DescribePluginsRequest.
+ * Use `create(DescribePluginsRequestSchema)` to create a new message.
+ */
+export const DescribePluginsRequestSchema: GenMessage<DescribePluginsRequest> = /*@__PURE__*/
+  messageDesc(file_easycron_internal_plugins_v1_plugins_service, 4);
+
+/**
+ * What the operator has set up.
+ *
+ * @generated from message easycron.internal.plugins.v1.DescribePluginsResponse
+ */
+export type DescribePluginsResponse = Message$1<"easycron.internal.plugins.v1.DescribePluginsResponse"> & {
+  /**
+   * One for each kind that is set up.
+   *
+   * @generated from field: repeated easycron.internal.plugins.v1.PluginOffer offers = 1;
+   */
+  offers: PluginOffer[];
+};
+
+/**
+ * Describes the message easycron.internal.plugins.v1.DescribePluginsResponse.
+ * Use `create(DescribePluginsResponseSchema)` to create a new message.
+ */
+export const DescribePluginsResponseSchema: GenMessage<DescribePluginsResponse> = /*@__PURE__*/
+  messageDesc(file_easycron_internal_plugins_v1_plugins_service, 5);
+
+/**
+ * A plugin that the operator has set up.
+ *
+ * @generated from message easycron.internal.plugins.v1.PluginOffer
+ */
+export type PluginOffer = Message$1<"easycron.internal.plugins.v1.PluginOffer"> & {
+  /**
+   * Which plugin.
+   *
+   * @generated from field: easycron.v1.PluginKind kind = 1;
+   */
+  kind: PluginKind;
+
+  /**
+   * Where customers connect to: host:port. For Kafka several, separated by commas.
+   *
+   * @generated from field: string endpoint = 2;
+   */
+  endpoint: string;
+
+  /**
+   * Whether customers connect by TLS.
+   *
+   * @generated from field: bool uses_tls = 3;
+   */
+  usesTls: boolean;
+
+  /**
+   * The limits of a project that asks for none.
+   *
+   * @generated from field: easycron.v1.PluginLimits default_limits = 4;
+   */
+  defaultLimits?: PluginLimits | undefined;
+
+  /**
+   * The highest limits that a project may ask for.
+   *
+   * @generated from field: easycron.v1.PluginLimits max_limits = 5;
+   */
+  maxLimits?: PluginLimits | undefined;
+
+  /**
+   * Empty if the broker answers; otherwise what is wrong, in words that may be shown to the customer.
+   *
+   * @generated from field: string problem = 6;
+   */
+  problem: string;
+};
+
+/**
+ * Describes the message easycron.internal.plugins.v1.PluginOffer.
+ * Use `create(PluginOfferSchema)` to create a new message.
+ */
+export const PluginOfferSchema: GenMessage<PluginOffer> = /*@__PURE__*/
+  messageDesc(file_easycron_internal_plugins_v1_plugins_service, 6);
+
+/**
+ * How a project's space is to be.
+ *
+ * @generated from message easycron.internal.plugins.v1.ProvisionRequest
+ */
+export type ProvisionRequest = Message$1<"easycron.internal.plugins.v1.ProvisionRequest"> & {
+  /**
+   * Which plugin.
+   *
+   * @generated from field: easycron.v1.PluginKind kind = 1;
+   */
+  kind: PluginKind;
+
+  /**
+   * proj_….
+   *
+   * @generated from field: string project_id = 2;
+   */
+  projectId: string;
+
+  /**
+   * The limits, each with a value.
+   *
+   * @generated from field: easycron.v1.PluginLimits limits = 3;
+   */
+  limits?: PluginLimits | undefined;
+
+  /**
+   * The users. Their names begin with the project's id and a hyphen.
+   *
+   * @generated from field: repeated easycron.internal.plugins.v1.Credential credentials = 4;
+   */
+  credentials: Credential[];
+
+  /**
+   * Kafka: the topics that must exist, as they must be.
+   *
+   * @generated from field: repeated easycron.v1.PluginTopic topics = 5;
+   */
+  topics: PluginTopic[];
+
+  /**
+   * Kafka: names of topics that must not exist.
+   *
+   * @generated from field: repeated string deleted_topics = 6;
+   */
+  deletedTopics: string[];
+
+  /**
+   * Whether the users can only read and delete, because the project has used up its limits.
+   *
+   * @generated from field: bool is_read_only = 7;
+   */
+  isReadOnly: boolean;
+};
+
+/**
+ * Describes the message easycron.internal.plugins.v1.ProvisionRequest.
+ * Use `create(ProvisionRequestSchema)` to create a new message.
+ */
+export const ProvisionRequestSchema: GenMessage<ProvisionRequest> = /*@__PURE__*/
+  messageDesc(file_easycron_internal_plugins_v1_plugins_service, 7);
+
+/**
+ * A user and what the broker needs to check its password.
+ *
+ * @generated from message easycron.internal.plugins.v1.Credential
+ */
+export type Credential = Message$1<"easycron.internal.plugins.v1.Credential"> & {
+  /**
+   * The user name.
+   *
+   * @generated from field: string username = 1;
+   */
+  username: string;
+
+  /**
+   * Redis: SHA-256 of the password, 32 bytes.
+   *
+   * @generated from field: bytes password_sha256 = 2;
+   */
+  passwordSha256: Uint8Array;
+
+  /**
+   * Kafka: set only when the password is made. Not set: the user keeps the password that it has.
+   *
+   * @generated from field: easycron.internal.plugins.v1.ScramSecret scram = 3;
+   */
+  scram?: ScramSecret | undefined;
+};
+
+/**
+ * Describes the message easycron.internal.plugins.v1.Credential.
+ * Use `create(CredentialSchema)` to create a new message.
+ */
+export const CredentialSchema: GenMessage<Credential> = /*@__PURE__*/
+  messageDesc(file_easycron_internal_plugins_v1_plugins_service, 8);
+
+/**
+ * A password as SCRAM-SHA-512 keeps it. Source: RFC 5802, section 2.2.
+ *
+ * @generated from message easycron.internal.plugins.v1.ScramSecret
+ */
+export type ScramSecret = Message$1<"easycron.internal.plugins.v1.ScramSecret"> & {
+  /**
+   * At least 16 random bytes.
+   *
+   * @generated from field: bytes salt = 1;
+   */
+  salt: Uint8Array;
+
+  /**
+   * How often the hash is applied: at least 4096.
+   *
+   * @generated from field: int32 iterations = 2;
+   */
+  iterations: number;
+
+  /**
+   * Hi(password, salt, iterations): 64 bytes.
+   *
+   * @generated from field: bytes salted_password = 3;
+   */
+  saltedPassword: Uint8Array;
+};
+
+/**
+ * Describes the message easycron.internal.plugins.v1.ScramSecret.
+ * Use `create(ScramSecretSchema)` to create a new message.
+ */
+export const ScramSecretSchema: GenMessage<ScramSecret> = /*@__PURE__*/
+  messageDesc(file_easycron_internal_plugins_v1_plugins_service, 9);
+
+/**
+ * The space is as the request describes it.
+ *
+ * @generated from message easycron.internal.plugins.v1.ProvisionResponse
+ */
+export type ProvisionResponse = Message$1<"easycron.internal.plugins.v1.ProvisionResponse"> & {
+  /**
+   * Kafka: users of the request that do not exist, because the request has no secret for them. Empty otherwise.
+   *
+   * @generated from field: repeated string missing_usernames = 1;
+   */
+  missingUsernames: string[];
+};
+
+/**
+ * Describes the message easycron.internal.plugins.v1.ProvisionResponse.
+ * Use `create(ProvisionResponseSchema)` to create a new message.
+ */
+export const ProvisionResponseSchema: GenMessage<ProvisionResponse> = /*@__PURE__*/
+  messageDesc(file_easycron_internal_plugins_v1_plugins_service, 10);
+
+/**
+ * The request to remove a project from a broker.
+ *
+ * @generated from message easycron.internal.plugins.v1.RemoveRequest
+ */
+export type RemoveRequest = Message$1<"easycron.internal.plugins.v1.RemoveRequest"> & {
+  /**
+   * Which plugin.
+   *
+   * @generated from field: easycron.v1.PluginKind kind = 1;
+   */
+  kind: PluginKind;
+
+  /**
+   * proj_….
+   *
+   * @generated from field: string project_id = 2;
+   */
+  projectId: string;
+};
+
+/**
+ * Describes the message easycron.internal.plugins.v1.RemoveRequest.
+ * Use `create(RemoveRequestSchema)` to create a new message.
+ */
+export const RemoveRequestSchema: GenMessage<RemoveRequest> = /*@__PURE__*/
+  messageDesc(file_easycron_internal_plugins_v1_plugins_service, 11);
+
+/**
+ * The project is removed.
+ *
+ * @generated from message easycron.internal.plugins.v1.RemoveResponse
+ */
+export type RemoveResponse = Message$1<"easycron.internal.plugins.v1.RemoveResponse"> & {
+};
+
+/**
+ * Describes the message easycron.internal.plugins.v1.RemoveResponse.
+ * Use `create(RemoveResponseSchema)` to create a new message.
+ */
+export const RemoveResponseSchema: GenMessage<RemoveResponse> = /*@__PURE__*/
+  messageDesc(file_easycron_internal_plugins_v1_plugins_service, 12);
+
+/**
+ * The request to measure.
+ *
+ * @generated from message easycron.internal.plugins.v1.MeasureUsageRequest
+ */
+export type MeasureUsageRequest = Message$1<"easycron.internal.plugins.v1.MeasureUsageRequest"> & {
+  /**
+   * Which plugin.
+   *
+   * @generated from field: easycron.v1.PluginKind kind = 1;
+   */
+  kind: PluginKind;
+
+  /**
+   * The projects to measure, at most 1,000.
+   *
+   * @generated from field: repeated string project_ids = 2;
+   */
+  projectIds: string[];
+};
+
+/**
+ * Describes the message easycron.internal.plugins.v1.MeasureUsageRequest.
+ * Use `create(MeasureUsageRequestSchema)` to create a new message.
+ */
+export const MeasureUsageRequestSchema: GenMessage<MeasureUsageRequest> = /*@__PURE__*/
+  messageDesc(file_easycron_internal_plugins_v1_plugins_service, 13);
+
+/**
+ * What the projects use.
+ *
+ * @generated from message easycron.internal.plugins.v1.MeasureUsageResponse
+ */
+export type MeasureUsageResponse = Message$1<"easycron.internal.plugins.v1.MeasureUsageResponse"> & {
+  /**
+   * One for each project of the request, in its order.
+   *
+   * @generated from field: repeated easycron.internal.plugins.v1.ProjectUsage usages = 1;
+   */
+  usages: ProjectUsage[];
+};
+
+/**
+ * Describes the message easycron.internal.plugins.v1.MeasureUsageResponse.
+ * Use `create(MeasureUsageResponseSchema)` to create a new message.
+ */
+export const MeasureUsageResponseSchema: GenMessage<MeasureUsageResponse> = /*@__PURE__*/
+  messageDesc(file_easycron_internal_plugins_v1_plugins_service, 14);
+
+/**
+ * What one project uses.
+ *
+ * @generated from message easycron.internal.plugins.v1.ProjectUsage
+ */
+export type ProjectUsage = Message$1<"easycron.internal.plugins.v1.ProjectUsage"> & {
+  /**
+   * proj_….
+   *
+   * @generated from field: string project_id = 1;
+   */
+  projectId: string;
+
+  /**
+   * What it uses.
+   *
+   * @generated from field: easycron.v1.PluginUsage usage = 2;
+   */
+  usage?: PluginUsage | undefined;
+};
+
+/**
+ * Describes the message easycron.internal.plugins.v1.ProjectUsage.
+ * Use `create(ProjectUsageSchema)` to create a new message.
+ */
+export const ProjectUsageSchema: GenMessage<ProjectUsage> = /*@__PURE__*/
+  messageDesc(file_easycron_internal_plugins_v1_plugins_service, 15);
+
+/**
+ * The calls that the dispatcher and the gateway make to plugin delivery. Plugin delivery is the only service that
+ * connects to the customer-facing brokers. It stores nothing of its own: each request has all that it needs.
  *
  * @generated from service easycron.internal.plugins.v1.PluginsService
  */
 export const PluginsService: GenService<{
   /**
-   * Writes a batch of messages to the brokers of one project, and returns the outcome of each.
+   * Writes a batch of messages of one project to one broker, and returns the outcome of each.
    *
    * @generated from rpc easycron.internal.plugins.v1.PluginsService.Deliver
    */
@@ -151,6 +584,48 @@ export const PluginsService: GenService<{
     methodKind: "unary";
     input: typeof DeliverRequestSchema;
     output: typeof DeliverResponseSchema;
+  },
+  /**
+   * Tells which plugins the operator has set up, and whether their brokers answer.
+   *
+   * @generated from rpc easycron.internal.plugins.v1.PluginsService.DescribePlugins
+   */
+  describePlugins: {
+    methodKind: "unary";
+    input: typeof DescribePluginsRequestSchema;
+    output: typeof DescribePluginsResponseSchema;
+  },
+  /**
+   * Makes a project's space as the request describes it: users, rights, limits, topics. Users of the project that the
+   * request does not name are removed, and their connections are closed. A request without credentials takes all access
+   * away and keeps the data. It can be repeated at any time, and after a crash at any point.
+   *
+   * @generated from rpc easycron.internal.plugins.v1.PluginsService.Provision
+   */
+  provision: {
+    methodKind: "unary";
+    input: typeof ProvisionRequestSchema;
+    output: typeof ProvisionResponseSchema;
+  },
+  /**
+   * Removes everything of a project from one broker: users, rights, limits, data. It can be repeated.
+   *
+   * @generated from rpc easycron.internal.plugins.v1.PluginsService.Remove
+   */
+  remove: {
+    methodKind: "unary";
+    input: typeof RemoveRequestSchema;
+    output: typeof RemoveResponseSchema;
+  },
+  /**
+   * Measures what each project uses at one broker.
+   *
+   * @generated from rpc easycron.internal.plugins.v1.PluginsService.MeasureUsage
+   */
+  measureUsage: {
+    methodKind: "unary";
+    input: typeof MeasureUsageRequestSchema;
+    output: typeof MeasureUsageResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_easycron_internal_plugins_v1_plugins_service, 0);
