@@ -180,7 +180,7 @@ describe("the messages that start in one turn of the event loop", () => {
     });
     const small = Array.from({ length: 1_200 }, () => attemptOf());
     const payload = JSON.stringify("x".repeat(1_000_000));
-    const large = Array.from({ length: 30 }, () => attemptOf({ payload, projectId: "proj_2" }));
+    const large = Array.from({ length: 12 }, () => attemptOf({ payload, projectId: "proj_2" }));
     await Promise.all([...small, ...large].map(delivery.deliver));
     const sizesOf = (projectId: string) =>
       calls
@@ -188,8 +188,8 @@ describe("the messages that start in one turn of the event loop", () => {
         .map(({ messages }) => messages.length)
         .sort();
     expect(sizesOf("proj_1")).toEqual([200, 500, 500]);
-    expect(sizesOf("proj_2")).toEqual([5, 5, 5, 5, 5, 5]);
-    expect(most).toBeLessThanOrEqual(7);
+    expect(sizesOf("proj_2")).toEqual([2, 5, 5]);
+    expect(most).toBeLessThanOrEqual(6);
   });
 });
 
@@ -231,18 +231,18 @@ describe("a plugin-delivery service", () => {
     const startedMs = performance.now();
     const attempts: Promise<Delivery>[] = [];
     for (let call = 1; call <= 4; call++) {
-      attempts.push(delivery.deliver(attemptOf({ timeoutMs: 1_000 })));
+      attempts.push(delivery.deliver(attemptOf({ timeoutMs: 1_500 })));
       await vi.waitFor(() => expect(calls).toHaveLength(call), { interval: 5 });
     }
-    for (let each = 0; each < 2; each++) attempts.push(delivery.deliver(attemptOf({ timeoutMs: 1_000 })));
+    for (let each = 0; each < 2; each++) attempts.push(delivery.deliver(attemptOf({ timeoutMs: 300 })));
     const deliveries = await Promise.all(attempts);
     const tookMs = performance.now() - startedMs;
     expect(calls).toHaveLength(4);
     const kinds = deliveries.map(({ outcome }) => outcome.kind);
     expect(kinds).toEqual(["UNKNOWN", "UNKNOWN", "UNKNOWN", "UNKNOWN", "NOT_SENT", "NOT_SENT"]);
-    expect(deliveries.at(-1)?.error).toMatch(/busy with earlier messages for 1 s/);
-    expect(tookMs).toBeGreaterThan(990);
-    expect(tookMs).toBeLessThan(3_000);
+    expect(deliveries.at(-1)?.error).toMatch(/busy with earlier messages for 0.3 s/);
+    expect(tookMs).toBeGreaterThan(1_490);
+    expect(tookMs).toBeLessThan(4_000);
   });
 
   test("that hangs for one project delays no other, and no other plugin of the same project", async () => {
