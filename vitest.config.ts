@@ -25,7 +25,7 @@ export default defineConfig({
     pool: "forks",
     maxWorkers: 2,
     reporters: ["default", reportSlowestFiles()],
-    globalSetup: ["test/support/global-postgres.ts"],
+    globalSetup: ["test/support/global-postgres.ts", "test/support/global-kafka.ts"],
     projects: [
       {
         extends: true,

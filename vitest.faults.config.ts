@@ -15,7 +15,7 @@ export default defineConfig({
     maxWorkers: 1,
     include: ["test/faults/**/*.test.ts"],
     reporters: ["default", reportSlowestFiles()],
-    globalSetup: ["test/support/global-postgres.ts"],
+    globalSetup: ["test/support/global-postgres.ts", "test/support/global-kafka.ts"],
     testTimeout: 180_000,
     hookTimeout: 60_000,
   },

@@ -133,7 +133,7 @@ function toProgram(
  * Starts a shell that stops the server when this process dies, even by SIGKILL: the shell waits for the end of a pipe
  * that this process holds open. Resolves when the shell has ended, which is soon after the server.
  */
-function stopWhenWeDie(child: ChildProcess): Promise<unknown> {
+export function stopWhenWeDie(child: ChildProcess): Promise<unknown> {
   if (child.pid === undefined) return Promise.resolve();
   const watcher = spawn("/bin/sh", ["-c", 'read -r _; kill -INT "$1"', "sh", String(child.pid)], {
     stdio: ["pipe", "ignore", "ignore"],

@@ -1,0 +1,61 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { JARS } from "../test/support/kafka.ts";
+import { ensureJars, whyNoKafka } from "./kafka-jars.ts";
+import { startKafkaServer } from "./kafka-server.ts";
+import { StartError } from "./start-error.ts";
+
+let folder = "";
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "easycron-kafka-test-"));
+});
+afterEach(() => {
+  vi.unstubAllEnvs();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function fake(program: string, script: string): void {
+  const path = join(folder, program);
+  writeFileSync(path, `#!/bin/sh\n${script}\n`);
+  chmodSync(path, 0o755);
+}
+
+test.each([
+  ["java is missing", undefined, "Kafka needs Java 17 or newer, and java is not on PATH."],
+  ["java is old", 'version "11.0.2"', "Kafka needs Java 17 or newer, and the java on PATH is version 11."],
+  [
+    "java is very old",
+    'version "1.8.0_292"',
+    "Kafka needs Java 17 or newer, and the java on PATH is version 8.",
+  ],
+  ["Maven is missing", 'version "21.0.1"', "Kafka's jars are fetched by Maven, and mvn is not on PATH."],
+])("where %s, one line says so and how to install it", async (_, version, problem) => {
+  vi.stubEnv("PATH", folder);
+  if (version !== undefined) fake("java", `echo 'openjdk ${version}' >&2`);
+  const error = await ensureJars(join(folder, "jars")).catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(StartError);
+  const { message, exitCode } = error as StartError;
+  expect(message).toContain(problem);
+  expect(message).toMatch(/apt-get install .*\bmaven\b.* on Debian, or with "brew install .*" on macOS\.$/);
+  expect(message).not.toContain("\n");
+  expect(exitCode).toBe(2);
+});
+
+describe.skipIf(whyNoKafka(JARS) !== undefined)("a local Kafka", () => {
+  test("can be started again on its folder, but not with another password", async () => {
+    const options = { folder: join(folder, "kafka"), jarsFolder: JARS, adminPassword: "first-password" };
+    const server = await startKafkaServer(options);
+    expect(server.pid).toBeGreaterThan(0);
+    await server.stop();
+    expect(server.pid).toBeUndefined();
+    const again = startKafkaServer({ ...options, adminPassword: "other-password" });
+    await expect(again).rejects.toThrow(/cannot start on .*use the password of the folder's first start/);
+  }, 60_000);
+
+  test("whose password has other characters than letters, digits, _ and - is not started", async () => {
+    const options = { folder, jarsFolder: JARS, adminPassword: 'a"; secret' };
+    await expect(startKafkaServer(options)).rejects.toThrow(/must have 8 to 128 letters/);
+  });
+});
