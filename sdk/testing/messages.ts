@@ -57,3 +57,30 @@ export function toFields({ attributes, timestamp, signature, data }: MessagePart
   };
   return Object.entries(fields).flat();
 }
+
+/** A message of Kafka in CloudEvents' binary mode, as kafkajs returns it. */
+export function toBinary({ attributes, timestamp, signature, data }: MessageParts) {
+  const named = Object.entries(attributes).map(([name, value]) => [`ce_${name}`, value]);
+  const headers = {
+    ...Object.fromEntries(named),
+    "content-type": "application/json",
+    ...signatureHeaders({ attributes, timestamp, signature, data }),
+  };
+  return { value: Buffer.from(data), headers: asBytes(headers) };
+}
+
+/** The same in structured mode. `members` are further members of the value. */
+export function toStructured(parts: MessageParts, members: Readonly<Record<string, string>> = {}) {
+  const head = JSON.stringify({ ...parts.attributes, datacontenttype: "application/json", ...members });
+  const headers = { "content-type": "application/cloudevents+json", ...signatureHeaders(parts) };
+  return { value: Buffer.from(`${head.slice(0, -1)},"data":${parts.data}}`), headers: asBytes(headers) };
+}
+
+function signatureHeaders({ attributes, timestamp, signature }: MessageParts): Record<string, string> {
+  const { id = "" } = attributes;
+  return { "webhook-id": id, "webhook-timestamp": timestamp, "webhook-signature": signature };
+}
+
+function asBytes(headers: Readonly<Record<string, string>>): Record<string, Buffer> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, Buffer.from(value)]));
+}
