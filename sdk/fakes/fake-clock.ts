@@ -1,0 +1,51 @@
+import type { Clock } from "../clock.ts";
+
+/** A clock that stands still until it is moved. */
+export interface FakeClock extends Clock {
+  /**
+   * Moves the time forward, and calls the timers that become due in their order, each at its time. Before and after
+   * each, lets run what is ready to run.
+   */
+  advance(ms: number): Promise<void>;
+}
+
+interface Timer {
+  readonly atMs: number;
+  readonly act: () => void;
+}
+
+// Kept, so that a test that replaces the global timers does not stop this clock.
+const { setTimeout: realSetTimeout } = globalThis;
+
+/** Creates a clock that stands at `start`. Default 2027-01-01T00:00:00.000Z. */
+export function createFakeClock(start: Date | string = "2027-01-01T00:00:00.000Z"): FakeClock {
+  let nowMs = new Date(start).getTime();
+  if (Number.isNaN(nowMs)) throw new RangeError(`${JSON.stringify(start)} is not an instant.`);
+  const timers = new Set<Timer>();
+  const firstUntil = (endMs: number): Timer | undefined =>
+    [...timers].filter(({ atMs }) => atMs <= endMs).sort((a, b) => a.atMs - b.atMs)[0];
+  return {
+    now: () => new Date(nowMs),
+    after: (ms, act) => {
+      const timer = { atMs: nowMs + ms, act };
+      timers.add(timer);
+      return () => timers.delete(timer);
+    },
+    advance: async (ms) => {
+      const endMs = nowMs + ms;
+      await settle();
+      for (let timer = firstUntil(endMs); timer !== undefined; timer = firstUntil(endMs)) {
+        timers.delete(timer);
+        nowMs = timer.atMs;
+        timer.act();
+        await settle();
+      }
+      nowMs = endMs;
+      await settle();
+    },
+  };
+}
+
+function settle(): Promise<void> {
+  return new Promise((done) => void realSetTimeout(done, 0));
+}
