@@ -1,6 +1,7 @@
 import { CronExpressionParser } from "cron-parser";
 import { parseCron } from "../cron/expression.ts";
 import { nextFireTime } from "../cron/next.ts";
+import { perSecond } from "./per-second.ts";
 import type { Row } from "./report.ts";
 
 export const title = "fire times computed per second of CPU time, compared with other libraries";
@@ -20,8 +21,6 @@ const SCHEDULES: readonly (readonly [expression: string, zone: string])[] = [
 ];
 const START_MS = Date.UTC(2026, 0, 1);
 const END_MS = Date.UTC(2090, 0, 1);
-const MEASURE_MS = 300;
-const ROUNDS = 3;
 
 /**
  * Different expressions of all forms that every library here accepts: values, ranges, steps and lists in each field.
@@ -121,23 +120,6 @@ function randomExpressions(count: number): string[] {
     found.add(`${field(0, 59)} ${field(0, 23)} ${field(1, 28)} ${field(1, 12)} ${field(0, 6)}`);
   }
   return [...found];
-}
-
-/**
- * Returns how often an operation runs per second of CPU time: the best of three rounds of at least 0.3 s. Earlier,
- * shorter rounds find how many calls that takes. CPU time leaves out what other processes use.
- */
-function perSecond(operation: () => void): number {
-  const rates: number[] = [];
-  for (let round = 100; rates.length < ROUNDS; ) {
-    const before = process.cpuUsage();
-    for (let n = 0; n < round; n += 1) operation();
-    const { user, system } = process.cpuUsage(before);
-    const elapsed = (user + system) / 1000;
-    if (elapsed >= MEASURE_MS) rates.push((round / elapsed) * 1000);
-    else round = Math.ceil(round * Math.min(10, Math.max(2, (MEASURE_MS * 1.2) / Math.max(elapsed, 1))));
-  }
-  return Math.max(...rates);
 }
 
 type Croner = {

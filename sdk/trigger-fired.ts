@@ -36,11 +36,15 @@ export function toTriggerFired(body: unknown): TriggerFired | undefined {
 }
 
 function isTriggerFired(data: Record<string, unknown>): data is Record<string, unknown> & TriggerFired {
-  const { trigger, kind, project, job, nominalTime, effectiveTime, seq, attempt } = data;
-  const texts = [trigger, kind, project, nominalTime, effectiveTime];
+  const { job } = data;
   return (
-    texts.every((text) => typeof text === "string") &&
-    [seq, attempt].every((number) => typeof number === "number") &&
+    typeof data.trigger === "string" &&
+    typeof data.kind === "string" &&
+    typeof data.project === "string" &&
+    typeof data.nominalTime === "string" &&
+    typeof data.effectiveTime === "string" &&
+    typeof data.seq === "number" &&
+    typeof data.attempt === "number" &&
     isTimeOrNull(data.previousNominalTime) &&
     isTimeOrNull(data.nextNominalTime) &&
     isRecord(job) &&

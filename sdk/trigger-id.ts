@@ -20,7 +20,7 @@ export interface TriggerIdParts {
 export function triggerId({ jobUid, nominalTime, requestId }: TriggerIdParts): string {
   const fireTime = toDate(nominalTime).toISOString();
   const manual = requestId === undefined ? "" : `\nmanual\n${requestId}`;
-  const digest = sha256(`easycron.trigger.v1\n${jobUid}\n${fireTime}${manual}`);
+  const digest = sha256(new TextEncoder().encode(`easycron.trigger.v1\n${jobUid}\n${fireTime}${manual}`));
   return `trg_${toBase32(digest.subarray(0, 16))}`;
 }
 

@@ -2,7 +2,7 @@
 export type WebhookVerificationReason =
   /** The body is not text or bytes: a framework has parsed it already. */
   | "BODY_NOT_RAW"
-  /** There is no secret, or one is not base64. This is a mistake of the receiver, not of the sender. */
+  /** There is no secret, or one is malformed. This is a mistake of the receiver, not of the sender. */
   | "SECRET_MALFORMED"
   /** The header webhook-id, webhook-timestamp or webhook-signature is missing. */
   | "HEADER_MISSING"
@@ -14,10 +14,15 @@ export type WebhookVerificationReason =
   | "TIMESTAMP_TOO_OLD"
   /** The webhook was sent later than now plus the tolerance. */
   | "TIMESTAMP_TOO_NEW"
-  /** webhook-signature holds no v1 signature, more than 16 signatures, or more than 4,096 characters. */
+  /**
+   * webhook-signature holds no signature of a version that the secrets check, more than 16 signatures, or more than
+   * 4,096 characters.
+   */
   | "SIGNATURE_MALFORMED"
   /** No signature matches this id, timestamp and body with any of the secrets. */
-  | "SIGNATURE_MISMATCH";
+  | "SIGNATURE_MISMATCH"
+  /** This runtime cannot check ed25519: `verify` cannot outside Node, `verifyAsync` cannot in an old browser. */
+  | "ALGORITHM_UNAVAILABLE";
 
 /** The webhook is not genuine, or this cannot be checked. Answer it with 400 and do nothing else. */
 export class WebhookVerificationError extends Error {
@@ -29,4 +34,9 @@ export class WebhookVerificationError extends Error {
     super(message);
     this.reason = reason;
   }
+}
+
+/** Makes the error for a webhook that is refused. */
+export function refusal(reason: WebhookVerificationReason, message: string): WebhookVerificationError {
+  return new WebhookVerificationError(reason, message);
 }
