@@ -19,8 +19,10 @@ interface SkipCase {
   readonly atMs: number;
   /** The rules of the revisions that may have decided it. */
   readonly candidates: readonly RevisionRules[];
-  /** The latest time at which it can have been decided. Epoch milliseconds. */
+  /** The latest time at which it can have been decided, if no turn was lost. Epoch milliseconds. */
   readonly decidedByMs: number;
+  /** The same if the turn that decided it first was lost. */
+  readonly decidedAgainByMs: number;
 }
 
 /**
@@ -38,11 +40,11 @@ export function findSkipProblem(
   if (each === undefined) return null;
   if (verdictOf(skip.reason) !== skip.verdict)
     return wrong(`The verdict ${skip.verdict} does not match the reason ${skip.reason}.`);
-  const { atMs, segment } = each;
+  const { atMs, segment, decidedByMs, decidedAgainByMs } = each;
   const candidates = candidatesOf(record, segment, atMs);
   // A later revision that was not read may have decided it.
   if (candidates === null) return null;
-  const given = { record, recorded, index, skip, atMs, candidates, decidedByMs: each.decidedByMs };
+  const given = { record, recorded, index, skip, atMs, candidates, decidedByMs, decidedAgainByMs };
   const problem = problemOf(given);
   return problem === null ? null : wrong(problem);
 }
@@ -104,9 +106,9 @@ function becomesLimited({ record, recorded, index, atMs }: SkipCase): boolean {
   return later.some((rules) => rules === undefined || rules.schedule.policies.maxFires > 0);
 }
 
-function mayGive({ skip, atMs, decidedByMs }: SkipCase, { schedule }: RevisionRules): boolean {
+function mayGive({ skip, atMs, decidedAgainByMs }: SkipCase, { schedule }: RevisionRules): boolean {
   const { misfire, catchupWindowMs, overlap } = schedule.policies;
-  const lateMs = decidedByMs + SKEW_MS - atMs;
+  const lateMs = decidedAgainByMs + SKEW_MS - atMs;
   switch (skip.reason) {
     case "OVERLAP":
       return overlap === "SKIP";

@@ -12,8 +12,12 @@ export interface RecordedFireTime extends ExpectedFireTime {
   readonly backfilled: AuditTriggerRow | undefined;
   readonly skip: SkipRow | undefined;
   readonly isUndecided: boolean;
-  /** The latest time at which it can have been decided, if it has no trigger. Epoch milliseconds. */
+  /**
+   * The latest time at which it can have been decided, if it has no trigger and no turn was lost. Epoch milliseconds.
+   */
   readonly decidedByMs: number;
+  /** The same if the turn that decided it first was lost after it had handed over triggers. */
+  readonly decidedAgainByMs: number;
 }
 
 /** Finds the triggers and the skip that the ledger records for each expected fire time. */
@@ -25,7 +29,7 @@ export async function matchRecords(
   const { expected, triggers, skips } = record;
   const byTime = Map.groupBy(triggers, ({ fire_time }) => fire_time);
   let index = 0;
-  const recorded: Omit<RecordedFireTime, "decidedByMs">[] = [];
+  const recorded: Undated[] = [];
   for (const each of expected) {
     if (pace.shouldYield()) await pace.yield();
     const { atMs } = each;
@@ -43,24 +47,46 @@ export async function matchRecords(
   return withDecisionTimes(recorded, record.nowMs);
 }
 
-// Goes from the last fire time to the first. A fire time was decided before the next trigger of the chain was created,
-// and before the change that ended its segment, because a change first decides everything that is due.
-function withDecisionTimes(
-  recorded: readonly Omit<RecordedFireTime, "decidedByMs">[],
-  nowMs: number,
-): RecordedFireTime[] {
+type Undated = Omit<RecordedFireTime, "decidedByMs" | "decidedAgainByMs">;
+
+// Goes from the last fire time to the first. A fire time was decided before the change that ended its segment, because
+// a change first decides everything that is due. It was also decided before the next trigger of the chain was created.
+// But the turn that created that trigger may have been lost: then the next turn keeps the trigger, and decides the fire
+// times before it again.
+function withDecisionTimes(recorded: readonly Undated[], nowMs: number): RecordedFireTime[] {
   const decided: RecordedFireTime[] = [];
+  let turn: LaterTurn = { createMs: null, endMs: nowMs, nextEndMs: nowMs };
+  let next: Undated | undefined;
   for (const each of recorded.toReversed()) {
-    const next = decided.at(-1);
     const endMs = each.segment.changeMs ?? nowMs;
-    const trigger = next?.scheduled[0];
-    const decidedByMs =
-      next?.segment !== each.segment
-        ? endMs
-        : trigger === undefined
-          ? next.decidedByMs
-          : Math.min(endMs, Math.max(trigger.create_time, trigger.fire_time));
-    decided.push({ ...each, decidedByMs: mayHaveWaited(each.segment, each.atMs) ? nowMs : decidedByMs });
+    if (next?.segment !== each.segment) turn = { createMs: null, endMs, nextEndMs: endMs };
+    const waits = mayHaveWaited(each.segment, each.atMs);
+    decided.push({
+      ...each,
+      decidedByMs: waits ? nowMs : turn.endMs,
+      decidedAgainByMs: waits ? nowMs : turn.nextEndMs,
+    });
+    const [trigger] = each.scheduled;
+    if (trigger !== undefined) turn = turnOf(trigger, turn, endMs);
+    next = each;
   }
   return decided.reverse();
+}
+
+/** The turn that created the next trigger, seen from an earlier fire time. Epoch milliseconds. */
+interface LaterTurn {
+  /** When it created that trigger; null if there is no later trigger in the segment. */
+  readonly createMs: number | null;
+  /** What it decided was decided by then. */
+  readonly endMs: number;
+  /** What the turn after it decided was decided by then. */
+  readonly nextEndMs: number;
+}
+
+// The triggers of one hand-over have the same creation time.
+function turnOf(trigger: AuditTriggerRow, later: LaterTurn, segmentEndMs: number): LaterTurn {
+  const { create_time: createMs, fire_time: atMs } = trigger;
+  const endMs = Math.min(segmentEndMs, Math.max(createMs, atMs));
+  const isSameTurn = createMs === later.createMs;
+  return { createMs, endMs, nextEndMs: isSameTurn ? later.nextEndMs : later.endMs };
 }

@@ -43,17 +43,19 @@ function mayBeOf(
 }
 
 /**
- * Whether a backfill with `force` has delivered the trigger again: it has a later revision, and became due anew after
- * that revision took effect. Its fire times and calendars are still those of its first delivery.
+ * Whether a backfill has delivered the trigger again: it has a later revision, and became due anew after that revision
+ * took effect. Its fire times and calendars are still those of its first delivery. A fire time that waited has a later
+ * revision, too, but its trigger was created after that revision took effect.
  */
 function isRedelivered(
   { epochs }: AuditRecord,
   segment: AuditSegment,
-  { revision, fire_time: atMs, effective_time: effectiveMs }: AuditTriggerRow,
+  { revision, fire_time: atMs, effective_time: effectiveMs, create_time: createMs }: AuditTriggerRow,
 ): boolean {
-  if (revision === segment.revision || effectiveMs <= atMs || mayHaveWaited(segment, atMs)) return false;
-  const later = epochs.slice(segment.index + 1);
-  return later.some((epoch) => epoch.revision === revision && epoch.change_time <= effectiveMs);
+  if (revision === segment.revision || effectiveMs <= atMs) return false;
+  const epoch = epochs.slice(segment.index + 1).find((later) => later.revision === revision);
+  if (epoch === undefined || epoch.change_time > effectiveMs) return false;
+  return createMs < epoch.change_time || !mayHaveWaited(segment, atMs);
 }
 
 function findNextProblem({ schedule }: RevisionRules, trigger: AuditTriggerRow): Problem {
