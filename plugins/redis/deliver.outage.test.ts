@@ -122,7 +122,7 @@ describe.runIf(hasRedis())("when Redis fails, a delivery", () => {
   }, 20_000);
 
   test("to a server without memory is REJECTED, and writes neither the message nor its guard", async () => {
-    const redis = await startRedis();
+    const redis = await startRedis(["--maxmemory-clients", "0"]);
     const plugin = openPlugin(redis.url);
     const projectId = newProject();
     await setUp(plugin, projectId);
