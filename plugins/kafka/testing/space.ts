@@ -2,7 +2,9 @@ import { pbkdf2Sync, randomBytes } from "node:crypto";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   DeliverRequestSchema,
+  type Message,
   MessageSchema,
+  type ProvisionRequest,
   ProvisionRequestSchema,
 } from "../../../gen/easycron/internal/plugins/v1/plugins_service_pb.ts";
 import { PluginKind } from "../../../gen/easycron/v1/plugin_pb.ts";
@@ -51,7 +53,7 @@ export function scramOf(password: string) {
 /** Returns a request that makes a project's space, with one user `<project>-1` unless the request says otherwise. */
 export function provisionRequest(
   projectId: string,
-  request: MessageInitShape<typeof ProvisionRequestSchema> = {},
+  request: Exclude<MessageInitShape<typeof ProvisionRequestSchema>, ProvisionRequest> = {},
 ) {
   return create(ProvisionRequestSchema, {
     kind: PluginKind.KAFKA,
@@ -65,7 +67,7 @@ export function provisionRequest(
 /** Returns a message for a topic. */
 export function messageFor(
   target: MessageInitShape<typeof KafkaTargetSchema>,
-  message: MessageInitShape<typeof MessageSchema> = {},
+  message: Exclude<MessageInitShape<typeof MessageSchema>, Message> = {},
 ) {
   const triggerId = message.triggerId ?? `trg_${randomBytes(8).toString("hex")}`;
   return create(MessageSchema, {
