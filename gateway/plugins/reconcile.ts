@@ -67,20 +67,25 @@ export function createReconciler(parts: PluginParts, onEnded: () => void = () =>
     }
   };
 
+  const takeDue = async (now: string | null): Promise<void> => {
+    const [redis, kafka] = [PLACES - busy.REDIS, PLACES - busy.KAFKA];
+    if (redis + kafka === 0) return;
+    const owner = newOwner();
+    const rows = await parts.database.query(pluginsTakeDue, [now, redis, kafka, owner, LEASE_MS]);
+    for (const row of rows) {
+      const lease = toLease(row, owner);
+      lease.hasBegun = true;
+      run(workOn(lease, row.is_removal_due));
+    }
+  };
+
   return {
     look: async () => {
       const now = sqlNow(parts);
       const [due] = await parts.database.query(pluginsDue, [now]);
+      if (due?.is_due) await takeDue(now);
+      // Afterwards: a row that is being written to choose what to measure would be left out above.
       if (due?.is_unmeasured) for (const kind of KINDS) if (!measuring.has(kind)) run(measure(kind));
-      const [redis, kafka] = [PLACES - busy.REDIS, PLACES - busy.KAFKA];
-      if (!due?.is_due || redis + kafka === 0) return;
-      const owner = newOwner();
-      const rows = await parts.database.query(pluginsTakeDue, [now, redis, kafka, owner, LEASE_MS]);
-      for (const row of rows) {
-        const lease = toLease(row, owner);
-        lease.hasBegun = true;
-        run(workOn(lease, row.is_removal_due));
-      }
     },
     untilIdle: async () => {
       while (running.size > 0) await Promise.all(running);
