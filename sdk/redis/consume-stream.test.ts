@@ -343,8 +343,8 @@ describe.runIf(hasRedis())("consumeStream", () => {
   async function isDone(group: string): Promise<boolean> {
     const groups = (await admin.xinfo("GROUPS", stream)) as unknown[][];
     const info = groups.find((each) => each[1] === group) ?? [];
-    const valueOf = (name: string) => info[info.indexOf(name) + 1];
-    return valueOf("pending") === 0 && valueOf("lag") === 0;
+    const numberOf = (name: string) => info[info.indexOf(name) + 1];
+    return numberOf("pending") === 0 && numberOf("lag") === 0;
   }
 
   async function untilGroup(group = "g"): Promise<void> {
