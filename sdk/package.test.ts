@@ -1,8 +1,10 @@
-import { execFile } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
+import { createHmac } from "node:crypto";
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
+import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 const run = promisify(execFile);
@@ -11,6 +13,7 @@ const root = dirname(sdk);
 
 let folder: string;
 let packed: readonly string[];
+let tarball: string;
 
 /** Returns the folder of an installed package. */
 function folderOf(name: string): string {
@@ -30,6 +33,12 @@ async function pack(from: string): Promise<{ path: string; files: string[] }> {
   return { path: join(folder, report.filename), files: report.files.map((file) => file.path) };
 }
 
+/** Returns the conditions `import` and `require` of an entry, for each runtime that has its own. */
+function conditionsOf(entry: unknown): object[] {
+  if (typeof entry !== "object" || entry === null) throw new Error(`not an entry: ${JSON.stringify(entry)}`);
+  return "import" in entry ? [entry] : Object.values(entry).flatMap(conditionsOf);
+}
+
 /** Makes a tarball of an installed package, without npm. Returns its path. */
 async function packInstalled(name: string): Promise<string> {
   const path = join(folder, `${name.replaceAll(/\W/g, "-")}.tar`);
@@ -47,15 +56,67 @@ async function copySources(): Promise<string> {
   return copy;
 }
 
+// A webhook that is signed once for good, so that no runtime needs Node's crypto to make it.
+const BODY = `
+  const headers = {
+    "webhook-id": "msg_1",
+    "webhook-timestamp": "1772355600",
+    "webhook-signature": "v1,SIGNATURE",
+  };
+  const secret = "SECRET";
+  const options = { now: () => new Date(1772355600000) };
+  async function main() {
+    const { id } = verify("{}", headers, secret, options);
+    const again = await verifyAsync("{}", headers, secret, options);
+    const client = new EasyCron({ url: "http://127.0.0.1:1", apiKey: "k" });
+    const error = await client.jobs.get("a", { timeoutMs: 50 }).catch((thrown) => thrown);
+    console.log(JSON.stringify([id, again.id, error instanceof EasyCronError, error.code, typeof triggerId]));
+  }
+  main();
+`;
+const KEY = Buffer.alloc(32, 7);
+const PROGRAM = BODY.replace("SECRET", `whsec_${KEY.toString("base64")}`).replace(
+  "SIGNATURE",
+  createHmac("sha256", KEY).update("msg_1.1772355600.{}").digest("base64"),
+);
+const NAMES = "{ EasyCron, EasyCronError, triggerId }";
+const PROGRAMS = {
+  "program.mjs": `
+    import ${NAMES} from "@easycron/sdk";
+    import { verify, verifyAsync } from "@easycron/sdk/webhook";
+    ${PROGRAM}`,
+  "program.cjs": `
+    const ${NAMES} = require("@easycron/sdk");
+    const { verify, verifyAsync } = require("@easycron/sdk/webhook");
+    ${PROGRAM}`,
+};
+
+/** Other runtimes, if the machine has them: Node 20, which is the oldest that the package promises, Bun and Deno. */
+const OTHERS = [
+  ["Node 20", "/usr/bin/node", /^v20\./],
+  ["Bun", "bun", /^\d/],
+  ["Deno", "deno", /^deno/],
+] as const;
+const RUNTIMES = [["this Node", process.execPath, /^v/] as const, ...OTHERS].flatMap(
+  ([name, command, version]) => {
+    const { stdout } = spawnSync(command, ["--version"], { encoding: "utf8" });
+    return version.test(stdout ?? "")
+      ? Object.keys(PROGRAMS).map((file) => ({ name: `${name}, ${file}`, command, file }))
+      : [];
+  },
+);
+
 // The package and its two dependencies come from tarballs made here, so that no registry is asked.
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "easycron-sdk-"));
   const own = await pack(await copySources());
   packed = own.files;
+  tarball = own.path;
   const others = [await packInstalled("@bufbuild/protobuf"), await packInstalled("@connectrpc/connect")];
   await writeFile(join(folder, "package.json"), '{"name":"empty","version":"1.0.0","type":"module"}');
   const flags = ["--offline", "--cache", join(folder, "cache"), "--no-audit", "--no-fund"];
   await run("npm", ["install", ...flags, own.path, ...others], { cwd: folder });
+  for (const [file, text] of Object.entries(PROGRAMS)) await writeFile(join(folder, file), text);
 }, 120_000);
 
 afterAll(() => rm(folder, { recursive: true }));
@@ -63,8 +124,32 @@ afterAll(() => rm(folder, { recursive: true }));
 describe("the packed SDK, installed into an empty folder", () => {
   test("holds built code, declarations and no sources or tests", () => {
     const rest = packed.filter((path) => !/^dist\/.*\.(js|d\.ts)$/.test(path));
-    expect(rest.sort()).toEqual(["README.md", "package.json"]);
+    expect(rest.sort()).toEqual(["README.md", "dist/cjs/package.json", "package.json"]);
     expect(packed.filter((path) => path.includes(".test."))).toEqual([]);
+  });
+
+  test("has ES modules, CommonJS and declarations for every entry", async () => {
+    const { exports } = JSON.parse(await readFile(join(sdk, "package.json"), "utf8")) as {
+      exports: Record<string, unknown>;
+    };
+    const { "./package.json": _manifest, ...entries } = exports;
+    for (const entry of Object.values(entries)) {
+      for (const conditions of conditionsOf(entry)) {
+        expect(conditions).toEqual({
+          import: { types: expect.any(String), default: expect.any(String) },
+          require: { types: expect.any(String), default: expect.any(String) },
+        });
+      }
+    }
+  });
+
+  test("is without a fault for publint and for attw", async () => {
+    const installed = join(folder, "node_modules/@easycron/sdk");
+    const publint = join(folderOf("publint"), "src/cli.js");
+    await run(process.execPath, [publint, installed, "--strict", "--pack", "false"]);
+    // node10 is the resolution that knows no entries but the main one. TypeScript 6 has dropped it.
+    const attw = join(folderOf("@arethetypeswrong/cli"), "dist/index.js");
+    await run(process.execPath, [attw, tarball, "--profile", "node16"]);
   });
 
   test("accepts every version of a dependency that is compatible with the one tested here", async () => {
@@ -89,26 +174,28 @@ describe("the packed SDK, installed into an empty folder", () => {
     });
   });
 
-  test("verifies a webhook and makes a client", async () => {
-    const program = `
-      import { createHmac } from "node:crypto";
-      import { EasyCron, EasyCronError, triggerId } from "@easycron/sdk";
-      import { verify } from "@easycron/sdk/webhook";
-      const key = Buffer.alloc(32, 7);
-      const timestamp = String(Math.floor(Date.now() / 1000));
-      const signature = "v1," + createHmac("sha256", key).update("msg_1." + timestamp + ".{}").digest("base64");
-      const headers = { "webhook-id": "msg_1", "webhook-timestamp": timestamp, "webhook-signature": signature };
-      const { id } = verify("{}", headers, "whsec_" + key.toString("base64"));
-      const client = new EasyCron({ url: "http://127.0.0.1:1", apiKey: "k" });
-      const error = await client.jobs.get("a", { timeoutMs: 50 }).catch((thrown) => thrown);
-      console.log(JSON.stringify([id, error instanceof EasyCronError, error.code, typeof triggerId]));
-    `;
-    await writeFile(join(folder, "program.mjs"), program);
-    const { stdout } = await run(process.execPath, ["program.mjs"], { cwd: folder });
-    expect(JSON.parse(stdout)).toEqual(["msg_1", true, "UNAVAILABLE", "function"]);
+  test.each(RUNTIMES)("verifies a webhook and makes a client in $name", async ({ command, file }) => {
+    const { stdout } = await run(command, [file], { cwd: folder });
+    expect(JSON.parse(stdout)).toEqual(["msg_1", "msg_1", true, "UNAVAILABLE", "function"]);
   });
 
-  test.each(["index.js", "raw.js"])(
+  test("makes a bundle for browsers and Workers that verifies without Node's crypto", async () => {
+    for (const conditions of [[], ["workerd"]]) {
+      await build({
+        entryPoints: [join(folder, "program.mjs")],
+        outfile: join(folder, "bundle.mjs"),
+        bundle: true,
+        format: "esm",
+        platform: "browser",
+        conditions,
+      });
+      expect(await readFile(join(folder, "bundle.mjs"), "utf8")).not.toContain("node:");
+      const { stdout } = await run(process.execPath, ["bundle.mjs"], { cwd: folder });
+      expect(JSON.parse(stdout)).toEqual(["msg_1", "msg_1", true, "UNAVAILABLE", "function"]);
+    }
+  });
+
+  test.each(["index.js", "raw.js", "webhook.web.js"])(
     "imports no module of Node in %s, so that browsers can load it",
     async (entry) => {
       const dist = join(folder, "node_modules/@easycron/sdk/dist");
@@ -124,7 +211,7 @@ describe("the packed SDK, installed into an empty folder", () => {
         }
       };
       await follow(join(dist, entry));
-      expect(read.size).toBeGreaterThan(8);
+      expect(read.size).toBeGreaterThan(6);
       for (const name of packages) expect(["@bufbuild/protobuf", "@connectrpc/connect"]).toContain(name);
     },
   );
@@ -153,14 +240,23 @@ describe("the declarations of the SDK", () => {
       export const name: string | undefined = verify("", {}, ["whsec_"]).trigger?.job.name;
       export const code: string = EasyCronError.from(1).code;
     `;
+    // The same text is an ES module, and a module of CommonJS once its await at the top is gone.
     await writeFile(join(folder, "uses.ts"), uses);
+    await writeFile(join(folder, "uses.cts"), uses.replaceAll(/^.*\bawait\b.*$/gm, ""));
     for (const name of ["@bufbuild/protobuf", "@connectrpc/connect"]) {
       await cp(folderOf(name), join(folder, "node_modules", name), { recursive: true });
     }
     const tsc = join(folderOf("typescript"), "bin/tsc");
-    const flags = ["--noEmit", "--strict", "--exactOptionalPropertyTypes", "--module", "nodenext"];
-    await run(process.execPath, [tsc, ...flags, "--lib", "es2022", "--skipLibCheck", "uses.ts"], {
-      cwd: folder,
-    });
+    const flags = [
+      "--noEmit",
+      "--strict",
+      "--exactOptionalPropertyTypes",
+      "--lib",
+      "es2022",
+      "--skipLibCheck",
+    ];
+    const check = (...more: string[]) => run(process.execPath, [tsc, ...flags, ...more], { cwd: folder });
+    await check("--module", "nodenext", "uses.ts", "uses.cts");
+    await check("--module", "preserve", "--moduleResolution", "bundler", "uses.ts");
   });
 });

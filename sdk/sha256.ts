@@ -7,7 +7,8 @@ const START = /*@__PURE__*/ Uint32Array.from(primes(8), (prime) => fraction(Math
 export function sha256(bytes: Uint8Array): Uint8Array {
   const state = START.slice();
   const blocks = pad(bytes);
-  for (let offset = 0; offset < blocks.byteLength; offset += 64) addBlock(state, blocks, offset);
+  const words = new Uint32Array(64);
+  for (let offset = 0; offset < blocks.byteLength; offset += 64) addBlock(state, blocks, offset, words);
   const digest = new DataView(new ArrayBuffer(32));
   for (const [index, word] of state.entries()) digest.setUint32(index * 4, word);
   return new Uint8Array(digest.buffer);
@@ -23,13 +24,9 @@ function pad(bytes: Uint8Array): DataView {
   return view;
 }
 
-function addBlock(state: Uint32Array, blocks: DataView, offset: number): void {
-  const w = new Uint32Array(64);
-  for (let t = 0; t < 64; t++) {
-    if (t < 16) {
-      w[t] = blocks.getUint32(offset + t * 4);
-      continue;
-    }
+function addBlock(state: Uint32Array, blocks: DataView, offset: number, w: Uint32Array): void {
+  for (let t = 0; t < 16; t++) w[t] = blocks.getUint32(offset + t * 4);
+  for (let t = 16; t < 64; t++) {
     const before2 = w[t - 2] ?? 0;
     const before15 = w[t - 15] ?? 0;
     const sigma1 = rotate(before2, 17) ^ rotate(before2, 19) ^ (before2 >>> 10);
@@ -42,7 +39,14 @@ function addBlock(state: Uint32Array, blocks: DataView, offset: number): void {
     const t1 = (h + sum1 + ((e & f) ^ (~e & g)) + (K[t] ?? 0) + (w[t] ?? 0)) | 0;
     const sum0 = rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22);
     const t2 = (sum0 + ((a & b) ^ (a & c) ^ (b & c))) | 0;
-    [a, b, c, d, e, f, g, h] = [(t1 + t2) | 0, a, b, c, (d + t1) | 0, e, f, g];
+    h = g;
+    g = f;
+    f = e;
+    e = (d + t1) | 0;
+    d = c;
+    c = b;
+    b = a;
+    a = (t1 + t2) | 0;
   }
   for (const [index, word] of [a, b, c, d, e, f, g, h].entries()) state[index] = (state[index] ?? 0) + word;
 }

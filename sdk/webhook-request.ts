@@ -1,5 +1,5 @@
 import { type TriggerFired, toTriggerFired } from "./trigger-fired.ts";
-import { refusal } from "./webhook-error.ts";
+import { refusal, type WebhookVerificationError } from "./webhook-error.ts";
 
 /** The request's headers: a plain object (Node's `request.headers`, Express, Lambda) or a `Headers`. */
 export type WebhookHeaders =
@@ -64,21 +64,19 @@ function isBuffer(value: unknown): value is ArrayBuffer {
 export function readHeaders(headers: WebhookHeaders): SignedHeaders {
   const found = isGettable(headers)
     ? {
-        id: headers.get("webhook-id"),
-        timestamp: headers.get("webhook-timestamp"),
-        signature: headers.get("webhook-signature"),
+        id: headers.get("webhook-id") ?? "",
+        timestamp: headers.get("webhook-timestamp") ?? "",
+        signature: headers.get("webhook-signature") ?? "",
       }
     : findHeaders(headers);
-  return {
-    id: required(found.id, "webhook-id"),
-    timestamp: required(found.timestamp, "webhook-timestamp"),
-    signature: required(found.signature, "webhook-signature"),
-  };
+  if (found.id === "") throw missing("webhook-id");
+  if (found.timestamp === "") throw missing("webhook-timestamp");
+  if (found.signature === "") throw missing("webhook-signature");
+  return found;
 }
 
-function required(value: unknown, name: string): string {
-  if (typeof value === "string" && value !== "") return value;
-  throw refusal("HEADER_MISSING", `The header ${name} is missing.`);
+function missing(name: string): WebhookVerificationError {
+  return refusal("HEADER_MISSING", `The header ${name} is missing.`);
 }
 
 function isGettable(headers: WebhookHeaders): headers is { get(name: string): string | null } {
