@@ -14,8 +14,10 @@ interface Timer {
   readonly act: () => void;
 }
 
-// Kept, so that a test that replaces the global timers does not stop this clock.
+// Kept, so that a test that replaces the global timers does not stop this clock. Only Node and Bun have setImmediate,
+// which is quicker.
 const { setTimeout: realSetTimeout } = globalThis;
+const soon: (act: () => void) => unknown = globalThis.setImmediate ?? ((act) => realSetTimeout(act, 0));
 
 /** Creates a clock that stands at `start`. Default 2027-01-01T00:00:00.000Z. */
 export function createFakeClock(start: Date | string = "2027-01-01T00:00:00.000Z"): FakeClock {
@@ -47,5 +49,5 @@ export function createFakeClock(start: Date | string = "2027-01-01T00:00:00.000Z
 }
 
 function settle(): Promise<void> {
-  return new Promise((done) => void realSetTimeout(done, 0));
+  return new Promise((done) => void soon(done));
 }
