@@ -1,20 +1,64 @@
 import { PluginsService } from "../gen/easycron/internal/plugins/v1/plugins_service_pb.ts";
+import { PluginKind } from "../gen/easycron/v1/plugin_pb.ts";
+import { systemClock } from "../mesh/clock.ts";
 import { createGrpcServer } from "../mesh/grpc-server.ts";
 import type { Service } from "../mesh/lifecycle.ts";
-import { createLogger } from "../mesh/logger.ts";
-import { readConfig } from "./config.ts";
-import { createPluginsService } from "./plugins-service.ts";
+import { createLogger, type Logger } from "../mesh/logger.ts";
+import { type PluginsConfig, readConfig } from "./config.ts";
+import type { Plugin } from "./plugin.ts";
+import { createPluginsService, type Plugins } from "./plugins-service.ts";
+import { createRedisPlugin } from "./redis/redis.ts";
 
 const CLOSE_GRACE_MS = 3_000;
 
-/** Starts the plugins service and returns it when it serves. Throws a ConfigError when a variable is not valid. */
+/**
+ * Starts the plugins service and returns it when it serves. It serves even if a broker does not: DescribePlugins tells.
+ * Throws a ConfigError when a variable is not valid.
+ */
 export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const config = readConfig(env);
   const logger = createLogger("plugins", env);
+  const plugins = createPlugins(config, logger);
   const server = createGrpcServer({ logger });
-  server.add(PluginsService, createPluginsService());
-  const port = await server.listen(config.listen);
-  server.setServing(true);
-  logger.info({ port }, "serving");
-  return { port, close: () => server.close(CLOSE_GRACE_MS) };
+  server.add(PluginsService, createPluginsService(plugins, logger));
+  const close = () => Promise.all([...plugins.values()].map((plugin) => plugin.close()));
+  try {
+    const port = await server.listen(config.listen);
+    server.setServing(true);
+    logger.info({ port, plugins: [...plugins.keys()].map(nameOf) }, "serving");
+    return {
+      port,
+      close: async (hurry) => {
+        await server.close(CLOSE_GRACE_MS, hurry);
+        await close();
+      },
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Makes the plugins that the operator has set up. */
+function createPlugins(config: PluginsConfig, logger: Logger): Plugins {
+  const plugins = new Map<PluginKind, Plugin>();
+  if (config.redisUrl !== undefined) {
+    plugins.set(
+      PluginKind.REDIS,
+      createRedisPlugin({
+        url: config.redisUrl,
+        publicAddress: config.redisPublicAddress,
+        connections: config.redisConnections,
+        defaultLimits: { maxBytes: config.redisDefaultBytes, maxKeys: config.redisDefaultKeys },
+        maxLimits: { maxBytes: config.redisMaxBytes, maxKeys: config.redisMaxKeys },
+        logger,
+        clock: systemClock,
+      }),
+    );
+  }
+  return plugins;
+}
+
+function nameOf(kind: PluginKind): string {
+  return kind === PluginKind.REDIS ? "redis" : "kafka";
 }

@@ -8,13 +8,16 @@ import type {
   ProvisionResponseSchema,
 } from "../gen/easycron/internal/plugins/v1/plugins_service_pb.ts";
 
-/** One kind of broker: what the service does with it. Each method may be called at any time, also by several callers. */
+/**
+ * One kind of broker: what the service does with it. Each method may be called at any time, also by several callers.
+ * The service has checked the requests: see request-rules.ts.
+ */
 export interface Plugin {
   /** Tells where customers connect, what the limits are, and whether the broker answers. Never throws. */
   describe(): Promise<MessageInitShape<typeof PluginOfferSchema>>;
   /**
-   * Writes a batch of one project. Returns the outcome of each message, in their order, before `signal` is aborted.
-   * Never throws for what the broker does.
+   * Writes a batch of one project. Returns the outcome of each message, in their order, at the latest when `signal` is
+   * aborted; that is a little before the caller's deadline. Never throws for what the broker does.
    */
   deliver(request: DeliverRequest, signal: AbortSignal): Promise<MessageInitShape<typeof DeliverySchema>[]>;
   /** Makes a project's space as described (see the proto). Throws SERVICE_UNAVAILABLE if the broker does not answer. */

@@ -1,0 +1,142 @@
+import { describe, expect, onTestFinished, test } from "vitest";
+import { AttemptOutcome } from "../../gen/easycron/v1/trigger_pb.ts";
+import { hasRedis, startTestRedis } from "../../test/support/redis.ts";
+import { startTcpProxy } from "../../test/support/tcp-proxy.ts";
+import {
+  deliverAll,
+  newProject,
+  openClient,
+  openCustomer,
+  openPlugin,
+  recordLog,
+  setUp,
+  toMessage,
+} from "./testing/ground.ts";
+
+const STREAM = { destination: { case: "stream" as const, value: "s" } };
+
+describe.runIf(hasRedis())("when Redis fails, a delivery", () => {
+  async function startRedis(args?: readonly string[]) {
+    const redis = await startTestRedis(args);
+    onTestFinished(() => redis.stop());
+    return redis;
+  }
+
+  async function startBehindProxy() {
+    const redis = await startRedis();
+    const proxy = await startTcpProxy(redis.port);
+    onTestFinished(() => proxy.stop());
+    const { logger, lines } = recordLog();
+    const plugin = openPlugin(redis.url.replace(`:${redis.port}`, `:${proxy.port}`), logger);
+    const projectId = newProject();
+    await setUp(plugin, projectId);
+    return { redis, proxy, plugin, projectId, lines };
+  }
+
+  test("of 10,000 triggers, with kill -9 in the middle, loses none and doubles none", async () => {
+    const redis = await startRedis();
+    const plugin = openPlugin(redis.url);
+    const projectId = newProject();
+    await setUp(plugin, projectId);
+    const messages = Array.from({ length: 10_000 }, (_, n) => toMessage(`${n}`, STREAM));
+    let acknowledged = 0;
+    let failedOnce = 0;
+    let restarting: Promise<void> | undefined;
+
+    // As the dispatcher does: what did not succeed is tried again, with the same guard.
+    const deliverBatch = async (batch: typeof messages) => {
+      let left = batch;
+      while (left.length > 0) {
+        const answers = await deliverAll(plugin, projectId, left);
+        const failed = left.filter((_, index) => answers[index]?.outcome !== AttemptOutcome.SUCCEEDED);
+        acknowledged += left.length - failed.length;
+        failedOnce += failed.length;
+        if (failed.length) console.log(new Date().toISOString(), acknowledged, failed.length, answers.find((a) => a.outcome !== 1));
+        if (acknowledged >= 3_000) restarting ??= redis.kill9().then(redis.start);
+        left = failed;
+      }
+    };
+    const batches = Array.from({ length: 100 }, (_, n) => messages.slice(n * 100, n * 100 + 100));
+    const queue = batches.values();
+    await Promise.all(
+      Array.from({ length: 8 }, async () => {
+        for (const batch of queue) await deliverBatch(batch);
+      }),
+    );
+    expect(restarting).toBeDefined();
+    expect(failedOnce).toBeGreaterThan(0);
+    await setUp(plugin, projectId);
+    const entries = await openCustomer(redis.port, projectId).xrange(`${projectId}:s`, "-", "+");
+    const ids = entries.map(([, fields]) => fields[3]);
+    expect(new Set(ids).size).toBe(10_000);
+    expect(ids).toHaveLength(10_000);
+    process.stdout.write(`kill -9: ${failedOnce} messages were tried again, 10,000 stored, 0 twice\n`);
+  }, 60_000);
+
+  test("to a server that accepts and never answers is UNKNOWN by the deadline, and works soon after", async () => {
+    const { proxy, plugin, projectId } = await startBehindProxy();
+    await deliverAll(plugin, projectId, [toMessage("a", STREAM)]);
+    proxy.blackhole();
+    const startedMs = performance.now();
+    const [hung] = await deliverAll(plugin, projectId, [toMessage("b", STREAM)], 1_000);
+    expect(performance.now() - startedMs).toBeLessThan(2_000);
+    expect(hung).toMatchObject({
+      outcome: AttemptOutcome.UNKNOWN,
+      error: expect.stringContaining("may have been written"),
+    });
+    expect((await plugin.describe()).problem).toBe("The managed Redis does not answer now.");
+    proxy.restore();
+    const deadline = performance.now() + 15_000;
+    let outcome: AttemptOutcome | undefined;
+    while (outcome !== AttemptOutcome.SUCCEEDED && performance.now() < deadline) {
+      const [again] = await deliverAll(plugin, projectId, [toMessage("b", STREAM)], 500);
+      outcome = again?.outcome;
+    }
+    expect(outcome).toBe(AttemptOutcome.SUCCEEDED);
+  }, 30_000);
+
+  test("to a dead server is NOT_SENT within about a second, with one line in the log, and works when it is back", async () => {
+    const { proxy, plugin, projectId, lines } = await startBehindProxy();
+    proxy.cut();
+    // What was written before the end of the connection is noticed may have arrived.
+    await deliverAll(plugin, projectId, [toMessage("first", STREAM)]);
+    const startedMs = performance.now();
+    const answers = await deliverAll(
+      plugin,
+      projectId,
+      Array.from({ length: 100 }, (_, n) => toMessage(`${n}`, STREAM)),
+    );
+    expect(performance.now() - startedMs).toBeLessThan(3_000);
+    expect(new Set(answers.map(({ outcome, error }) => `${outcome} ${error}`))).toEqual(
+      new Set([`${AttemptOutcome.NOT_SENT} The managed Redis cannot be reached now.`]),
+    );
+    await expect(plugin.remove(projectId, AbortSignal.timeout(5_000))).rejects.toMatchObject({
+      reason: "SERVICE_UNAVAILABLE",
+    });
+    const warnings = lines.filter(({ level }) => level === "warn");
+    // One for each connection: two writers, the administrator's, and the one that walks.
+    expect(warnings.length).toBeLessThanOrEqual(4);
+    expect(warnings[0]?.message).toBe("the managed Redis cannot be reached; trying again");
+    proxy.restore();
+    const [back] = await deliverAll(plugin, projectId, [toMessage("0", STREAM)]);
+    expect(back?.outcome).toBe(AttemptOutcome.SUCCEEDED);
+  }, 20_000);
+
+  test("to a server without memory is REJECTED, and writes neither the message nor its guard", async () => {
+    const redis = await startRedis();
+    const plugin = openPlugin(redis.url);
+    const projectId = newProject();
+    await setUp(plugin, projectId);
+    const admin = openClient(redis.port, { username: "admin", password: "test-admin" });
+    await admin.config("SET", "maxmemory", "1mb");
+    const message = toMessage("a", STREAM);
+    expect(await deliverAll(plugin, projectId, [message])).toMatchObject([
+      { outcome: AttemptOutcome.REJECTED, error: "The managed Redis has no memory left." },
+    ]);
+    expect(await admin.keys("*:guard:*")).toEqual([]);
+    await admin.config("SET", "maxmemory", "256mb");
+    const [after] = await deliverAll(plugin, projectId, [message]);
+    expect(after?.outcome).toBe(AttemptOutcome.SUCCEEDED);
+    expect(await admin.xlen(`${projectId}:s`)).toBe(1);
+  });
+});
