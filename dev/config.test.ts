@@ -20,6 +20,7 @@ describe("the configuration of npm start", () => {
       dispatchers: 1,
       egressAllow: "127.0.0.0/8,::1/128",
       logLevel: "info",
+      brokers: [],
       serviceEnv: { gateway: {}, scheduler: {}, dispatcher: {}, plugins: {} },
     });
   });
@@ -92,6 +93,19 @@ describe("the configuration of npm start", () => {
     expect(() => readConfig({ DATABASE_URL: url })).toThrow(
       /^DATABASE_URL is \(secret\); it must be postgres:/,
     );
+  });
+
+  test("refuses what the command line may not have, and a broker that the variables name already", () => {
+    expect(readConfig({}, ["--with", "kafka"]).brokers).toEqual(["kafka"]);
+    const env = { EASYCRON_PLUGINS_REDIS_URL: "redis://admin:hunter2@h", EASYCRON_TYPO: "1" };
+    const read = () => readConfig(env, ["--with", "redis,mongo"]);
+    expect(read).toThrow(
+      /"mongo".*EASYCRON_PLUGINS_REDIS_URL is set, and --with redis .*EASYCRON_TYPO is set/,
+    );
+    expect(read).not.toThrow(/hunter2/);
+    const { serviceEnv, brokers } = readConfig({ EASYCRON_PLUGINS_REDIS_URL: "redis://h" }, ["--with=kafka"]);
+    expect(brokers).toEqual(["kafka"]);
+    expect(serviceEnv.plugins).toEqual({ EASYCRON_PLUGINS_REDIS_URL: "redis://h" });
   });
 
   test("refuses unknown variables and those that the supervisor sets, all in one error", () => {

@@ -3,6 +3,7 @@ import { rolePrefix } from "../db/role-prefix.ts";
 import { databaseUrl, integer, oneOf, parsed, readEnv, type Setting } from "../mesh/config.ts";
 import { parseAllowList } from "../mesh/egress-address.ts";
 import { printable } from "../mesh/printable.ts";
+import { type BrokerName, readArguments } from "./arguments.ts";
 
 /** The four services. */
 export const SERVICES = ["gateway", "scheduler", "dispatcher", "plugins"] as const;
@@ -65,15 +66,16 @@ const spec = {
 export type Config = ReturnType<typeof readConfig>;
 
 /**
- * Reads the configuration from the environment. Throws one ConfigError with every problem. Variables of one service,
- * such as EASYCRON_SCHEDULER_TICK_MS, are passed on to that service, which checks them.
+ * Reads the configuration from the environment and the command line. Throws one ConfigError with every problem.
+ * Variables of one service, such as EASYCRON_SCHEDULER_TICK_MS, are passed on to that service, which checks them.
  */
-export function readConfig(env: NodeJS.ProcessEnv) {
-  const values = readEnv(env, spec, findUnknown(env));
+export function readConfig(env: NodeJS.ProcessEnv, args: readonly string[] = []) {
+  const { brokers, problems } = readArguments(args);
+  const values = readEnv(env, spec, [...problems, ...findTwice(env, brokers), ...findUnknown(env)]);
   const serviceEnv = Object.fromEntries(
     SERVICES.map((service) => [service, ownVariables(env, service)]),
   ) as Record<ServiceName, Readonly<Record<string, string>>>;
-  return Object.freeze({ ...values, serviceEnv });
+  return Object.freeze({ ...values, brokers, serviceEnv });
 }
 
 /** A connection string of PostgreSQL that need not be set. */
@@ -88,6 +90,16 @@ function ownVariables(env: NodeJS.ProcessEnv, service: ServiceName): Readonly<Re
     ([name, value]) => name.startsWith(prefix) && name !== `${prefix}DATABASE_URL` && value !== undefined,
   );
   return Object.fromEntries(own) as Record<string, string>;
+}
+
+// A broker of the user's own and one of ours cannot both be the plugin's.
+function findTwice(env: NodeJS.ProcessEnv, brokers: readonly BrokerName[]): string[] {
+  return brokers.flatMap((name) => {
+    const prefix = `${prefixOf("plugins")}${name.toUpperCase()}_`;
+    const own = ["URL", "BROKERS"].map((part) => prefix + part).find((variable) => env[variable]);
+    if (own === undefined) return [];
+    return [`${own} is set, and --with ${name} starts another ${name}; leave out one of the two.`];
+  });
 }
 
 function prefixOf(service: ServiceName): string {

@@ -28,6 +28,8 @@ export interface FleetOptions {
   readonly keys: Keys;
   /** The connection string of each service. */
   readonly logins: ByRole<string>;
+  /** The variables of the brokers for the plugins service. */
+  readonly pluginsEnv: Readonly<Record<string, string>>;
   readonly logFolder: string;
   /** Prints one short line for the user. */
   readonly print: (line: string) => void;

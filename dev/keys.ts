@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
+import type { BrokerName } from "./arguments.ts";
 import { writePrivateFile } from "./data-directory.ts";
 import { StartError, systemCode } from "./start-error.ts";
 
@@ -13,7 +14,13 @@ export interface DemoKeys {
   readonly signingSecret: string;
 }
 
-/** The content of keys.json: the secrets of one data directory, and two addresses. */
+/** The administrator's password of a broker, and its port in the last run, which is used again if it is free. */
+export interface BrokerKeys {
+  readonly port: number;
+  readonly password: string;
+}
+
+/** The content of keys.json: the secrets of one data directory, and some addresses. */
 export interface Keys {
   /** 32 bytes in base64. The dispatcher encrypts signing secrets with it; without it nothing can decrypt them. */
   readonly masterKey: string;
@@ -25,6 +32,8 @@ export interface Keys {
   readonly demo?: DemoKeys;
   /** The port of the demo receiver in the last run. It is reused, so that triggers of that run reach the receiver. */
   readonly receiverPort?: number;
+  /** Of the brokers that `npm start -- --with` has started. */
+  readonly brokers?: Readonly<Partial<Record<BrokerName, BrokerKeys>>>;
   /** The superuser's connection string in this run, for use with psql. */
   readonly databaseUrl?: string;
 }

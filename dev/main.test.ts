@@ -16,9 +16,16 @@ import pg from "pg";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createDatabaseIfAbsent } from "../db/admin.ts";
 import { withRole } from "../db/roles.ts";
+import { PluginsService } from "../gen/easycron/internal/plugins/v1/plugins_service_pb.ts";
+import { PluginKind } from "../gen/easycron/v1/plugin_pb.ts";
+import { createGrpcClient } from "../mesh/grpc-client.ts";
 import { EasyCron } from "../sdk/index.ts";
+import { copyFolder } from "../test/support/copy-folder.ts";
 import { copyPreparedData } from "../test/support/copy-prepared-data.ts";
+import { JARS, whyNoTestKafka } from "../test/support/kafka.ts";
 import { startPostgres } from "../test/support/postgres.ts";
+import { hasRedis } from "../test/support/redis.ts";
+import { ensureJars } from "./kafka-jars.ts";
 import { createKeys, type Keys, writeKeys } from "./keys.ts";
 import type { Manifest } from "./manifest.ts";
 import { clusterNameOf } from "./postgres.ts";
@@ -43,8 +50,8 @@ afterEach(async () => {
 });
 
 /** Starts the supervisor as `npm start` does, but without npm. */
-function start(env: Record<string, string> = {}) {
-  const child = spawn(process.execPath, [join(import.meta.dirname, "main.ts")], {
+function start(env: Record<string, string> = {}, args: readonly string[] = []) {
+  const child = spawn(process.execPath, [join(import.meta.dirname, "main.ts"), ...args], {
     env: {
       PATH: process.env.PATH,
       NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
@@ -72,7 +79,7 @@ function start(env: Record<string, string> = {}) {
   child.stderr.on("data", (text: Buffer) => {
     errors += text;
   });
-  return { child, ended, sees, errors: () => errors };
+  return { child, ended, sees, errors: () => errors, output: () => output };
 }
 
 /** Returns the pids of PostgreSQL's processes on the folder, and of programs that create it. */
@@ -81,11 +88,20 @@ const leftRunning = () => [
   ...findProcesses(dataDir),
 ];
 
+/** Returns the address of the plugins service, which only its log tells. */
+function pluginsAddress(): string {
+  const log = readFileSync(join(dataDir, "log/plugins-0.log"), "utf8");
+  return `127.0.0.1:${/"port":(\d+)/.exec(log)?.[1]}`;
+}
+
 const readManifest = () => JSON.parse(readFileSync(join(dataDir, "dev.json"), "utf8")) as Manifest;
 
 /** Starts the supervisor, expects it to fail with one line, and returns its exit code and that line. */
-async function failure(env: Record<string, string> = {}): Promise<[number | null, string]> {
-  const { ended, errors } = start(env);
+async function failure(
+  env: Record<string, string> = {},
+  args: readonly string[] = [],
+): Promise<[number | null, string]> {
+  const { ended, errors } = start(env, args);
   const code = await ended;
   expect(errors().trimEnd().split("\n")).toHaveLength(1);
   return [code, errors().trimEnd()];
@@ -164,6 +180,75 @@ describe("npm start", { timeout: 60_000 }, () => {
     } finally {
       await postgres.stop();
     }
+  });
+});
+
+const hasKafka = whyNoTestKafka() === undefined;
+const hasBoth = hasRedis() && hasKafka;
+if (!hasBoth) process.stderr.write("The test of npm start -- --with redis,kafka is skipped: it needs both.\n");
+
+describe("npm start -- --with redis,kafka", { timeout: 120_000 }, () => {
+  test.runIf(hasBoth)(
+    "runs both, restarts one that is killed, gives them to the plugins service, and stops them",
+    async () => {
+      await copyPreparedData(dataDir);
+      await ensureJars(JARS);
+      await copyFolder(JARS, join(dataDir, "kafka-jars"));
+      const first = start({}, ["--with", "redis,kafka"]);
+      await first.sees(/^ready /m);
+      expect(first.output()).toMatch(/^Redis for the plugin listens on 127\.0\.0\.1:\d+; its data is in .*redis$/m);
+      expect(first.output()).toMatch(/^Kafka for the plugin listens on 127\.0\.0\.1:\d+; its data is in .*kafka$/m);
+      const plugins = createGrpcClient(PluginsService, { addresses: [pluginsAddress()], deadlineMs: 10_000 });
+      const problems = async () =>
+        (await plugins.describePlugins({})).offers.map(({ kind, problem }) => [PluginKind[kind], problem]);
+      expect(await problems()).toEqual(expect.arrayContaining([["REDIS", ""]]));
+      const killed = readManifest().pids.redis?.[0] ?? 0;
+      process.kill(killed, "SIGKILL");
+      await first.sees(/^redis was ended by SIGKILL; restarting it in 100 ms$/m);
+      await vi.waitFor(() => expect(readManifest().pids.redis?.[0]).not.toBe(killed), 10_000);
+      await vi.waitFor(async () => expect(await problems()).toEqual(expect.arrayContaining([["REDIS", ""]])), {
+        timeout: 20_000,
+        interval: 200,
+      });
+      plugins.close();
+      const pids = Object.values(readManifest().pids).flat();
+      expect(pids).toHaveLength(7);
+      first.child.kill("SIGTERM");
+      expect(await first.ended).toBe(0);
+      expect(pids.filter((pid) => identityOf(pid) !== undefined)).toEqual([]);
+      expect(readdirSync(dataDir).sort()).toEqual(["kafka", "kafka-jars", "keys.json", "log", "postgres", "redis"]);
+    },
+  );
+
+  test.runIf(hasRedis())("keeps the password, and the port if it is free, for the next start", async () => {
+    await copyPreparedData(dataDir);
+    const lines: (string | undefined)[] = [];
+    for (let each = 0; each < 2; each++) {
+      const { child, ended, sees, output } = start({}, ["--with=redis"]);
+      await sees(/^ready /m);
+      lines.push(/^Redis for the plugin.*$/m.exec(output())?.[0]);
+      child.kill("SIGTERM");
+      expect(await ended).toBe(0);
+    }
+    expect(lines[0]).toBeDefined();
+    expect(lines[1]).toBe(lines[0]);
+  });
+
+  test("says in one line what is missing and how to install it, ends with code 2, and starts nothing", async () => {
+    const [code, line] = await failure({ PATH: join(parent, "empty") }, ["--with", "redis,kafka"]);
+    expect(code).toBe(2);
+    expect(line).toMatch(/no redis-server.*apt-get install redis-server.*brew install redis/);
+    expect(line).toMatch(/Kafka needs Java 17.*apt-get install.*maven.*brew install/);
+    expect(existsSync(dataDir)).toBe(false);
+  });
+
+  test("refuses a name that it does not know, ends with code 2, and starts nothing", async () => {
+    const [code, line] = await failure({}, ["--with", "redis,mongo"]);
+    expect(code).toBe(2);
+    expect(line).toBe(
+      'easycron: --with names "mongo"; npm start accepts --with redis,kafka (one of them or both).',
+    );
+    expect(existsSync(dataDir)).toBe(false);
   });
 });
 

@@ -22,7 +22,7 @@ try {
 }
 
 async function run(): Promise<Product> {
-  const config = readConfig(process.env);
+  const config = readConfig(process.env, process.argv.slice(2));
   return startProduct({ config, print: (line) => console.log(line), signal: aborting.signal });
 }
 

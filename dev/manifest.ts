@@ -1,4 +1,5 @@
 import { rmSync } from "node:fs";
+import type { BrokerName } from "./arguments.ts";
 import type { ServiceName } from "./config.ts";
 import { writePrivateFile } from "./data-directory.ts";
 
@@ -12,8 +13,8 @@ export interface Manifest {
   readonly signingSecret: string;
   /** The demo project's id. */
   readonly project: string;
-  /** Process ids by service, and of `postgres` when the embedded PostgreSQL runs. */
-  readonly pids: Readonly<Partial<Record<ServiceName | "postgres", readonly number[]>>>;
+  /** Process ids by service, of `postgres` when the embedded PostgreSQL runs, and of the brokers that run. */
+  readonly pids: Readonly<Partial<Record<ServiceName | "postgres" | BrokerName, readonly number[]>>>;
 }
 
 /** Writes dev.json atomically: a concurrent reader sees the old content or the new content. */

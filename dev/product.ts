@@ -4,11 +4,13 @@ import { migrate, SchemaMismatchError } from "../db/migrate.ts";
 import { type ByRole, RoleError } from "../db/roles.ts";
 import { EasyCron } from "../sdk/index.ts";
 import { orAbort } from "./abort.ts";
+import type { BrokerName } from "./arguments.ts";
+import { type Broker, checkBrokers, startBroker } from "./brokers.ts";
 import { type Config, SERVICES } from "./config.ts";
 import { openDataDirectory } from "./data-directory.ts";
 import { describeFirstCall, ensureDemoJob, ensureProject, pauseDemoJob } from "./demo.ts";
 import { type Fleet, startFleet } from "./fleet.ts";
-import { createKeys, type DemoKeys, type Keys, readKeys, writeKeys } from "./keys.ts";
+import { type BrokerKeys, createKeys, type DemoKeys, type Keys, readKeys, writeKeys } from "./keys.ts";
 import { createLatenessReport } from "./lateness.ts";
 import { acquireLock } from "./lock.ts";
 import { openLogFile } from "./log-file.ts";
@@ -18,6 +20,7 @@ import { findFreePorts, whyTaken } from "./ports.ts";
 import { ensureDatabase, type Postgres, startPostgres } from "./postgres.ts";
 import { type Receiver, startReceiver } from "./receiver.ts";
 import { problemOf, StartError } from "./start-error.ts";
+import type { Supervised } from "./supervisor.ts";
 
 /** Options of `startProduct`. */
 export interface ProductOptions {
@@ -42,7 +45,9 @@ export interface Product {
   readonly fleet: Fleet;
   /** The embedded PostgreSQL; undefined when DATABASE_URL names another one. */
   readonly postgres: Postgres | undefined;
-  /** Stops everything within 10 s and keeps the data. */
+  /** The brokers of `--with`. */
+  readonly brokers: readonly Broker[];
+  /** Stops everything within 15 s and keeps the data. */
   stop(): Promise<void>;
 }
 
@@ -74,6 +79,7 @@ async function closeAll(closers: Closers): Promise<void> {
 async function start(options: ProductOptions, closers: Closers): Promise<Omit<Product, "stop">> {
   const { config, print, signal } = options;
   const paths = pathsIn(config.dataDir);
+  checkBrokers(config.brokers, config.dataDir);
   openDataDirectory(config.dataDir);
   const lock = acquireLock(config.dataDir);
   closers.push(lock.release);
@@ -87,6 +93,7 @@ async function start(options: ProductOptions, closers: Closers): Promise<Omit<Pr
 
   let publish = () => {};
   const onPids = () => publish();
+  const brokers = await openBrokers(options, keys, remember, onPids, closers);
   const postgres = config.databaseUrl === undefined ? await openPostgres(options, keys, onPids) : undefined;
   if (postgres !== undefined) closers.push(() => postgres.stop(POSTGRES_GRACE_MS));
   const databaseUrl = postgres?.url(DATABASE) ?? config.databaseUrl ?? "";
@@ -96,7 +103,9 @@ async function start(options: ProductOptions, closers: Closers): Promise<Omit<Pr
 
   if (config.redisUrl !== undefined) print("REDIS_URL is set, but this version does not use it");
   print(`targets in ${config.egressAllow} may be called (EASYCRON_EGRESS_ALLOW)`);
-  const fleet = await startFleet({ ...options, keys, logins, logFolder: paths.log, onPids });
+  const pluginsEnv: Record<string, string> = {};
+  for (const broker of brokers) Object.assign(pluginsEnv, broker.pluginsEnv);
+  const fleet = await startFleet({ ...options, keys, logins, pluginsEnv, logFolder: paths.log, onPids });
   closers.push(() => fleet.stop());
 
   const demo = await orAbort(ensureProject(fleet.url, keys.operatorKey, keys.demo), signal);
@@ -106,7 +115,7 @@ async function start(options: ProductOptions, closers: Closers): Promise<Omit<Pr
       ? await orAbort(openDemo(fleet.url, demo, keys, remember, print, closers), signal)
       : undefined;
 
-  const manifest = (): Manifest => ({ url: fleet.url, ...demo, pids: pidsOf(fleet, postgres) });
+  const manifest = (): Manifest => ({ url: fleet.url, ...demo, pids: pidsOf(fleet, postgres, brokers) });
   closers.push(() => {
     publish = () => {};
     removeManifest(paths.manifest);
@@ -118,7 +127,7 @@ async function start(options: ProductOptions, closers: Closers): Promise<Omit<Pr
   if (receiver !== undefined) {
     for (const line of describeFirstCall(fleet.url, paths.manifest, receiver.url)) print(line);
   }
-  return { manifest, operatorKey: keys.operatorKey, databaseUrl, fleet, postgres };
+  return { manifest, operatorKey: keys.operatorKey, databaseUrl, fleet, postgres, brokers };
 }
 
 const DATABASE = "easycron";
@@ -172,6 +181,31 @@ function openKeys(paths: Paths, config: Config): Keys {
   const keys = createKeys();
   writeKeys(paths.keys, keys);
   return keys;
+}
+
+/** Starts the brokers of `--with` one after the other. They stop after everything that is started later. */
+async function openBrokers(
+  options: ProductOptions,
+  keys: Keys,
+  remember: (change: Partial<Keys>) => void,
+  onPids: () => void,
+  closers: Closers,
+): Promise<Broker[]> {
+  const { config, print, signal } = options;
+  const { dataDir } = config;
+  const brokers: Broker[] = [];
+  closers.push(async () => {
+    await Promise.all(brokers.map((broker) => broker.stop()));
+  });
+  let known = keys.brokers;
+  const rememberOne = (name: BrokerName, own: BrokerKeys) => {
+    known = { ...known, [name]: own };
+    remember({ brokers: known });
+  };
+  for (const name of config.brokers) {
+    brokers.push(await startBroker(name, { dataDir, keys, print, signal, onPids, remember: rememberOne }));
+  }
+  return brokers;
 }
 
 async function openPostgres(options: ProductOptions, keys: Keys, onPids: () => void): Promise<Postgres> {
@@ -243,9 +277,12 @@ async function openDemo(
   return receiver;
 }
 
-function pidsOf(fleet: Fleet, postgres: Postgres | undefined): Manifest["pids"] {
-  const all = SERVICES.map((service) => [service, fleet.of(service)] as const);
-  const entries = [...all, ...(postgres === undefined ? [] : [["postgres", [postgres.supervised]] as const])];
+function pidsOf(fleet: Fleet, postgres: Postgres | undefined, brokers: readonly Broker[]): Manifest["pids"] {
+  const entries: [string, readonly Supervised[]][] = [
+    ...SERVICES.map((service): [string, readonly Supervised[]] => [service, fleet.of(service)]),
+    ...brokers.map(({ name, supervised }): [string, readonly Supervised[]] => [name, [supervised]]),
+  ];
+  if (postgres !== undefined) entries.push(["postgres", [postgres.supervised]]);
   // While a process restarts, the list has its last pid, so that an index always means the same process.
   return Object.fromEntries(entries.map(([name, list]) => [name, list.map((one) => one.lastPid() ?? 0)]));
 }

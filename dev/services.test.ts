@@ -13,7 +13,7 @@ const none = { gateway: {}, scheduler: {}, dispatcher: {}, plugins: {} };
 async function settingsFor(overrides: Partial<ServiceSettings["config"]> = {}): Promise<ServiceSettings> {
   const config = { egressAllow: "127.0.0.0/8", logLevel: "info", serviceEnv: none, ...overrides } as const;
   const instances = await placeServices({ port: 8080, schedulers: 2, dispatchers: 2 });
-  return { config, keys, instances, logins };
+  return { config, keys, instances, logins, pluginsEnv: {} };
 }
 
 /** Returns the environment of the first process of a service. */
@@ -90,6 +90,15 @@ describe("the processes of the services", () => {
       "PATH",
       "TZ",
     ]);
+  });
+
+  test("of the data plane alone get the administrators of the brokers", async () => {
+    const pluginsEnv = { EASYCRON_PLUGINS_REDIS_URL: "redis://admin:redis-secret@127.0.0.1:6379" };
+    const settings = { ...(await settingsFor()), pluginsEnv };
+    expect(envOf(settings, "plugins")).toMatchObject(pluginsEnv);
+    for (const service of ["gateway", "scheduler", "dispatcher"]) {
+      expect(JSON.stringify(envOf(settings, service))).not.toContain("redis-secret");
+    }
   });
 
   test("never get another service's login or the operator's key", async () => {

@@ -41,6 +41,8 @@ export interface ServiceSettings {
   readonly instances: readonly ServiceInstance[];
   /** The connection string of each service. */
   readonly logins: ByRole<string>;
+  /** The variables with which the plugins service finds the brokers that `npm start` runs, and no other process. */
+  readonly pluginsEnv: Readonly<Record<string, string>>;
 }
 
 // The variables that every program needs. A service inherits no others, such as an administrator's DATABASE_URL.
@@ -68,7 +70,7 @@ export function environmentOf(
   settings: ServiceSettings,
   own: NodeJS.ProcessEnv = process.env,
 ): Record<string, string> {
-  const { config, keys, instances, logins } = settings;
+  const { config, keys, instances, logins, pluginsEnv } = settings;
   const addresses = (name: ServiceName) =>
     instances
       .filter((instance) => instance.service === name)
@@ -97,7 +99,7 @@ export function environmentOf(
       EASYCRON_PLUGINS_ADDRESSES: addresses("plugins"),
       EASYCRON_EGRESS_ALLOW: config.egressAllow,
     },
-    plugins: { EASYCRON_PLUGINS_LISTEN: listen },
+    plugins: { EASYCRON_PLUGINS_LISTEN: listen, ...pluginsEnv },
   };
   const inherited = INHERITED.flatMap((name) => (own[name] === undefined ? [] : [[name, own[name]]]));
   return {

@@ -7,6 +7,7 @@ import { createGrpcServer, type GrpcServer } from "../mesh/grpc-server.ts";
 import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger, type Logger } from "../mesh/logger.ts";
 import { startWatchdog, type Watched } from "../mesh/watchdog.ts";
+import { toDueLimits } from "./claiming/due-lanes.ts";
 import { readConfig } from "./config.ts";
 import { createDeliveryClients, type DeliveryClients } from "./delivery/clients.ts";
 import { createSpecCache } from "./delivery/spec-cache.ts";
@@ -15,7 +16,6 @@ import { createEvents, type Events } from "./events/events.ts";
 import { logEvents } from "./events/log-events.ts";
 import { createPartitions, createSnapshotWatch } from "./housekeeping.ts";
 import { takeLease } from "./instances/lease.ts";
-import { toLaneLimits } from "./lanes/lanes.ts";
 import { type Loops, startLoops } from "./loops.ts";
 import { attemptsFor, readLimits } from "./open-files.ts";
 import { createPipeline, type Pipeline } from "./pipeline.ts";
@@ -69,7 +69,10 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const lease = await takeLease({ database: pools.lease, clock, monotonicMs, leaseMs, events, onLost });
   const onTrouble = (error: unknown) => events.emit("trouble", { part: "opening a signing key", error });
   const signingKeys = createSigningKeys({ database: pools.lookups, masterKey, monotonicMs, onTrouble });
-  const clients = createDeliveryClients(config, `EasyCron/${readVersion()}`);
+  const clients = createDeliveryClients(config, `EasyCron/${readVersion()}`, {
+    onFailed: (plugin, error) => events.emit("trouble", { part: `delivery to ${plugin}`, error }),
+    onRecovered: (plugin, failures) => events.emit("recovered", { part: `delivery to ${plugin}`, failures }),
+  });
   const { webhook, plugins } = clients;
   const attempt = { webhook, plugins, signingKeys, clock, isOwner: () => lease.isValid() };
   const specs = createSpecCache(pools.lookups, CACHED_SPEC_BYTES);
@@ -80,7 +83,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
     const fields = { configured: config.deliveryConcurrency, used: deliveryConcurrency };
     logger.warn(fields, "the limit of open files is too low for the attempts in flight that are configured");
   }
-  const limits = toLaneLimits({ ...config, deliveryConcurrency });
+  const limits = toDueLimits({ ...config, deliveryConcurrency });
   const setAside = createSetAside({ database: pools.upkeep, clock, events });
   const shared = { clock, random, events, lease, specs, signingKeys, holding, setAside };
   const { claims: claimDatabase, results: resultDatabase } = pools;

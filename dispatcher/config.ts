@@ -19,8 +19,8 @@ const spec = {
   databaseConnections: integer("EASYCRON_DISPATCHER_DATABASE_CONNECTIONS", { default: 8, min: 2, max: 100 }),
   /** The key that encrypts signing keys. */
   masterKey: parsed("EASYCRON_MASTER_KEY", "32 bytes in base64", parseMasterKey, { secret: true }),
-  /** The addresses of the plugin-delivery services. */
-  pluginsAddresses: addressList("EASYCRON_PLUGINS_ADDRESSES"),
+  /** The addresses of the plugin-delivery services. Empty: no plugin is delivered to. */
+  pluginsAddresses: addressList("EASYCRON_PLUGINS_ADDRESSES", { default: [] }),
   /** Address ranges that webhooks may reach although they are not public. */
   egressAllow: parsed(
     "EASYCRON_EGRESS_ALLOW",

@@ -2,7 +2,8 @@ import type { Database } from "../db/pool.ts";
 import type { Clock } from "../mesh/clock.ts";
 import { type Claimer, createClaimer } from "./claiming/claimer.ts";
 import { giveUpTriggers } from "./claiming/claims.ts";
-import type { DueLanes, DueWork } from "./claiming/due-work.ts";
+import { createDueLanes, type DueLimits } from "./claiming/due-lanes.ts";
+import type { DueLanes } from "./claiming/due-work.ts";
 import { createPutBack } from "./claiming/put-back.ts";
 import { createRouter, type Router } from "./claiming/router.ts";
 import { createStarter, type Starter } from "./claiming/starter.ts";
@@ -10,7 +11,6 @@ import type { AttemptParts } from "./delivery/attempt.ts";
 import type { SpecCache } from "./delivery/spec-cache.ts";
 import type { Events } from "./events/events.ts";
 import type { Lease } from "./instances/lease.ts";
-import { createLanes, type LaneLimits } from "./lanes/lanes.ts";
 import { type StopOptions, stopPipeline } from "./pipeline-stop.ts";
 import { createLagWatch, LAG_CHECK_MS, MAX_LAG_MS } from "./results/lag-watch.ts";
 import type { Result } from "./results/result.ts";
@@ -35,7 +35,7 @@ export interface PipelineParts {
   readonly specs: SpecCache;
   readonly holding: Holding;
   readonly attempt: AttemptParts;
-  readonly limits: LaneLimits;
+  readonly limits: DueLimits;
   readonly setAside: SetAside;
 }
 
@@ -115,7 +115,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
 
 function createState(parts: PipelineParts): PipelineState {
   const { clock, holding } = parts;
-  const lanes = createLanes<DueWork>(parts.limits);
+  const lanes = createDueLanes(parts.limits);
   const results = createResults({
     ...parts,
     database: parts.resultDatabase,

@@ -26,6 +26,8 @@ export interface CallOptions {
   signal?: AbortSignal | undefined;
   /** The W3C traceparent to send. Default: a new trace. */
   traceparent?: string | undefined;
+  /** Called before a unary call fails of which nothing was sent, because there was no connection to any address. */
+  onUnsent?: (() => void) | undefined;
 }
 
 /** A bidirectional stream. It has no deadline. */
@@ -152,8 +154,9 @@ function callUnary(
     const cancel = () => call.cancel();
     const done = (error: ServiceError | null, response?: object) => {
       options.signal?.removeEventListener("abort", cancel);
-      if (error === null && response !== undefined) resolve(response);
-      else reject(fromStatus(error ?? { code: 13, details: "no answer" }, part.service));
+      if (error === null && response !== undefined) return resolve(response);
+      if (!hasPeer(call, part.client)) options.onUnsent?.();
+      reject(fromStatus(error ?? { code: 13, details: "no answer" }, part.service));
     };
     const { path, requestSerialize, responseDeserialize } = method;
     const metadata = toMetadata(options);
@@ -168,6 +171,12 @@ function callUnary(
     );
     options.signal?.addEventListener("abort", cancel);
   });
+}
+
+// A call that was given no connection has no peer: grpc-js then returns the client's target, or "unknown".
+function hasPeer(call: { getPeer(): string }, client: Client): boolean {
+  const peer = call.getPeer();
+  return peer !== "unknown" && peer !== client.getChannel().getTarget();
 }
 
 function openStream(

@@ -9,6 +9,7 @@ import {
   type HealthCheckResponse,
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from "../gen/grpc/health/v1/health_pb.ts";
+import { startTcpProxy } from "../test/support/tcp-proxy.ts";
 import { type EasyCronError, failure } from "./errors.ts";
 import { createGrpcClient, type GrpcClientOptions } from "./grpc-client.ts";
 import { createGrpcServer } from "./grpc-server.ts";
@@ -148,6 +149,27 @@ describe("a unary call", () => {
     const error = await errorOf(connect([address]).getTrigger({}));
     expect(error).toMatchObject({ reason: "SERVICE_UNAVAILABLE", retryAfterMs: 1_000 });
     expect(error.message).toBe("The dispatcher does not answer now; try the same call again later.");
+  });
+
+  test("tells when nothing of it was sent, and not when the server has got it", async () => {
+    let unsent = 0;
+    const onUnsent = () => {
+      unsent += 1;
+    };
+    const { server, address } = await serve({ getTrigger: () => new Promise(() => {}) });
+    const client = connect([address]);
+    await errorOf(client.getTrigger({}, { deadlineMs: 100, onUnsent }));
+    await errorOf(client.createSigningKey({}, { onUnsent }));
+    expect(unsent).toBe(0);
+    await server.close(0);
+    expect((await errorOf(client.createSigningKey({}, { onUnsent }))).reason).toBe("SERVICE_UNAVAILABLE");
+    expect(unsent).toBe(1);
+    const hidden = await startTcpProxy(1);
+    cleanUp.push(hidden.stop);
+    hidden.blackhole();
+    const silent = connect([`127.0.0.1:${hidden.port}`]);
+    await errorOf(silent.getTrigger({}, { deadlineMs: 100, onUnsent }));
+    expect(unsent).toBe(2);
   });
 
   test("of a method that the server lacks is METHOD_UNIMPLEMENTED", async () => {

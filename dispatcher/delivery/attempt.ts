@@ -20,32 +20,30 @@ export interface AttemptParts {
 /** Makes one attempt at a target of any kind. Never throws for what the target does. */
 export function makeAttempt(parts: AttemptParts, attempt: StartedAttempt): Promise<Delivery> {
   const { spec, trigger } = attempt;
-  const { target } = spec;
-  switch (target.kind) {
-    case "webhook": {
-      const keys = parts.signingKeys.get(trigger.projectId);
-      if (keys !== undefined) return signed(parts, attempt, keys);
-      return signedAfterLoading(parts, attempt);
-    }
-    case "plugin":
-      return parts.plugins.deliver(attempt, target);
-    case "unreadable": {
-      const error = "The job's specification cannot be read; this is an error in EasyCron.";
-      return Promise.resolve(notSent(error, new Error(target.problem)));
-    }
+  if (spec.target.kind === "unreadable") {
+    const error = "The job's specification cannot be read; this is an error in EasyCron.";
+    return Promise.resolve(notSent(error, new Error(spec.target.problem)));
   }
+  const keys = parts.signingKeys.get(trigger.projectId);
+  if (keys !== undefined) return signed(parts, attempt, keys);
+  return signedAfterLoading(parts, attempt);
 }
 
 function signed(parts: AttemptParts, attempt: StartedAttempt, keys: readonly KeyObject[]): Promise<Delivery> {
   const { target } = attempt.spec;
-  if (target.kind !== "webhook")
-    throw new Error(`Only webhooks are signed, and this target is a ${target.kind}.`);
   if (keys.length === 0) {
     return Promise.resolve(
       notSent("The project has no usable signing key; create one with CreateSigningKey."),
     );
   }
-  return deliverWebhook(parts.webhook, { ...attempt, target, keys });
+  switch (target.kind) {
+    case "webhook":
+      return deliverWebhook(parts.webhook, { ...attempt, target, keys });
+    case "plugin":
+      return parts.plugins.deliver({ ...attempt, target, keys });
+    case "unreadable":
+      throw new Error(`An unreadable target cannot be delivered to: ${target.problem}`);
+  }
 }
 
 // Loading the keys may take long. So the timestamp is taken again when it is done, and the attempt is not sent if

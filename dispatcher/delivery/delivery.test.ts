@@ -249,9 +249,9 @@ describe("an attempt that fails", () => {
 describe("a target that cannot be delivered to", () => {
   const cases = [
     [
-      "a plugin that is not implemented yet",
+      "a plugin that the operator has not set up",
       { target: { redis: { stream: "s" } } },
-      /redis plugin does not deliver yet/,
+      /has not set up the Redis plugin/,
     ],
     ["a specification that cannot be read", { target: { pigeon: {} } }, /specification cannot be read/],
     ["a port where nobody listens", { target: { webhook: { url: "http://127.0.0.1:1/" } } }, /was refused/],

@@ -1,7 +1,7 @@
 import { isItemFault } from "../../db/item-fault.ts";
 import type { Queryable } from "../../db/pool.ts";
 import { takeApart } from "../../mesh/take-apart.ts";
-import { type Spec, toSpec, unreadableSpec } from "./spec.ts";
+import { type Spec, type SpecTarget, toSpec, unreadableSpec } from "./spec.ts";
 import { specByRevision } from "./specs.sql.ts";
 
 /** The key of a job's revision. */
@@ -95,6 +95,10 @@ export function nameOfRevision({ jobUid, revision }: RevisionKey): string {
 }
 
 function sizeOf({ target, payload }: Spec): number {
-  const headers = target.kind === "webhook" ? target.headers.join("").length : 0;
-  return BASE_BYTES + payload.length + headers;
+  return BASE_BYTES + payload.length + targetBytes(target);
+}
+
+function targetBytes(target: SpecTarget): number {
+  if (target.kind === "webhook") return target.headers.join("").length;
+  return target.kind === "plugin" ? target.bytes : 0;
 }

@@ -1,6 +1,8 @@
+import { toJson } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
+import { TargetSchema } from "../../gen/easycron/v1/target_pb.ts";
 import { DEFAULT_RETRY_POLICY } from "./next-state.ts";
-import { type SpecRow, toSpec } from "./spec.ts";
+import { type Spec, type SpecRow, toSpec } from "./spec.ts";
 
 const ofText = (spec: string): SpecRow => ({ job_uid: "job_1", revision: 1, spec });
 const row = (change: Readonly<Record<string, unknown>>): SpecRow =>
@@ -13,6 +15,10 @@ const row = (change: Readonly<Record<string, unknown>>): SpecRow =>
       ...change,
     }),
   );
+
+/** Returns a plugin's target in its JSON form. */
+const targetOf = ({ target }: Spec) =>
+  target.kind === "plugin" ? toJson(TargetSchema, target.target) : undefined;
 
 describe("a specification", () => {
   test("of a webhook is read from the form in which the scheduler writes it", () => {
@@ -32,12 +38,38 @@ describe("a specification", () => {
     });
   });
 
-  test("of a plugin has the plugin as its destination", () => {
-    expect(toSpec(row({ target: { redis: { stream: "s" } } }))).toMatchObject({
-      target: { kind: "plugin", plugin: "redis", destination: "s" },
-      destination: "plugin redis",
+  test("of Redis has all of its target, with the defaults filled in", () => {
+    const spec = toSpec(row({ target: { redis: { stream: "s", maxLength: "7", ttl: "1.5s" } } }));
+    expect(spec.destination).toBe("plugin redis");
+    expect(spec.target).toMatchObject({ kind: "plugin", plugin: "redis", bytes: expect.any(Number) });
+    expect(targetOf(spec)).toEqual({ redis: { stream: "s", maxLength: "7", ttl: "1.500s" } });
+    const defaults = (redis: object) => targetOf(toSpec(row({ target: { redis } })));
+    expect(defaults({ stream: "s" })).toEqual({ redis: { stream: "s", maxLength: "100000" } });
+    expect(defaults({ list: "l" })).toEqual({ redis: { list: "l", maxLength: "100000" } });
+    expect(defaults({ channel: "c" })).toEqual({ redis: { channel: "c" } });
+    expect(defaults({ key: "k" })).toEqual({ redis: { key: "k" } });
+  });
+
+  test("of Kafka has all of its target, with the defaults filled in", () => {
+    const kafka = {
+      topic: "t",
+      key: "{{job.name}}",
+      headers: { team: "blue" },
+      partitioning: "KAFKA_PARTITIONING_FIXED",
+      partition: 3,
+      contentMode: "KAFKA_CONTENT_MODE_STRUCTURED",
+    };
+    const spec = toSpec(row({ target: { kafka } }));
+    expect(spec).toMatchObject({ destination: "plugin kafka", target: { plugin: "kafka" } });
+    expect(targetOf(spec)).toEqual({ kafka });
+    expect(targetOf(toSpec(row({ target: { kafka: { topic: "t" } } })))).toEqual({
+      kafka: {
+        topic: "t",
+        key: "{{job.uid}}",
+        partitioning: "KAFKA_PARTITIONING_BY_KEY",
+        contentMode: "KAFKA_CONTENT_MODE_BINARY",
+      },
     });
-    expect(toSpec(row({ target: { kafka: { topic: "t" } } }))).toMatchObject({ destination: "plugin kafka" });
   });
 
   test("without policies gets the defaults, and without a payload gets null", () => {
@@ -53,6 +85,11 @@ describe("a specification", () => {
   test.each([
     ["no target", { target: null }],
     ["an unknown target", { target: { pigeon: {} } }],
+    ["no destination in Redis", { target: { redis: { maxLength: "7" } } }],
+    ["a length that is no number", { target: { redis: { stream: "s", maxLength: "much" } } }],
+    ["a field of a newer version", { target: { kafka: { topic: "t", tomorrow: 1 } } }],
+    ["no topic", { target: { kafka: { key: "k" } } }],
+    ["an unknown partitioning", { target: { kafka: { topic: "t", partitioning: "BY_MOOD" } } }],
     ["no URL", { target: { webhook: {} } }],
     ["an invalid URL", { target: { webhook: { url: "nowhere" } } }],
     ["a URL of another scheme", { target: { webhook: { url: "file:///etc/passwd" } } }],

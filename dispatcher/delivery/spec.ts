@@ -1,4 +1,5 @@
 import { DEFAULT_RETRY_POLICY, type RetryPolicy } from "./next-state.ts";
+import { type PluginTarget, parsePluginTarget } from "./plugin-target.ts";
 
 /** The target of a trigger. */
 export type SpecTarget =
@@ -12,12 +13,7 @@ export type SpecTarget =
       /** The customer's headers as a flat list: name in lower case, value, name, value. */
       readonly headers: readonly string[];
     }
-  | {
-      readonly kind: "plugin";
-      readonly plugin: "redis" | "kafka";
-      /** Name of the stream or topic. */
-      readonly destination: string;
-    }
+  | PluginTarget
   /** The specification cannot be read. This is an error in EasyCron, and it must not stop other triggers. */
   | { readonly kind: "unreadable"; readonly problem: string };
 
@@ -89,14 +85,8 @@ function isBuffer(overlapPolicy: unknown): boolean {
 function parseTarget(value: unknown): Exclude<SpecTarget, { kind: "unreadable" }> {
   const target = toRecord(value, "target");
   if (target.webhook !== undefined) return parseWebhook(toRecord(target.webhook, "target.webhook"));
-  if (target.redis !== undefined) {
-    const { stream } = toRecord(target.redis, "target.redis");
-    return { kind: "plugin", plugin: "redis", destination: toText(stream, "target.redis.stream") };
-  }
-  if (target.kafka !== undefined) {
-    const { topic } = toRecord(target.kafka, "target.kafka");
-    return { kind: "plugin", plugin: "kafka", destination: toText(topic, "target.kafka.topic") };
-  }
+  if (target.redis !== undefined) return parsePluginTarget("redis", toRecord(target.redis, "target.redis"));
+  if (target.kafka !== undefined) return parsePluginTarget("kafka", toRecord(target.kafka, "target.kafka"));
   throw new Error(`target must be webhook, redis or kafka; it has "${Object.keys(target).join(", ")}"`);
 }
 

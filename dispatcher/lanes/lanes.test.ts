@@ -144,7 +144,7 @@ describe("lanes", () => {
   });
 
   test("start a project's items at once when a thousand others have eight hung requests each", () => {
-    const lanes = createLanes<string>(toLaneLimits({ deliveryConcurrency: 8_192, originConcurrency: 64 }));
+    const lanes = createLanes<string>(toLaneLimits({ total: 8_192, perLane: 64 }));
     for (let project = 0; project < 1_000; project++) {
       for (let each = 0; each < 8; each++) lanes.add("hung", `p${project}`, "hung");
     }

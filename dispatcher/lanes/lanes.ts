@@ -28,14 +28,10 @@ export interface LaneLimits {
 }
 
 /**
- * Converts the configured limits. The places for claims do not grow with those for attempts: a claim is made shortly
- * before its attempt starts, however many attempts are in flight.
+ * Returns the limits for so many attempts in flight. The places for claims do not grow with those for attempts: a claim
+ * is made shortly before its attempt starts, however many attempts are in flight.
  */
-export function toLaneLimits(config: {
-  readonly deliveryConcurrency: number;
-  readonly originConcurrency: number;
-}): LaneLimits {
-  const { deliveryConcurrency: total, originConcurrency: perLane } = config;
+export function toLaneLimits({ total, perLane }: Pick<LaneLimits, "total" | "perLane">): LaneLimits {
   return { total, perLane, claimedPerLane: 16 * perLane, claimedTotal: Math.min(4 * total, MAX_CLAIMED) };
 }
 
