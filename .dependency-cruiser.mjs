@@ -48,7 +48,7 @@ export const ROOMS = {
     "claiming",
     "waking",
   ],
-  gateway: ["access", "edge", "interceptors", "services"],
+  gateway: ["access", "plugins", "edge", "interceptors", "services"],
 };
 
 /** Root files that rooms may import all the same: the file, and the first room that may. */

@@ -407,10 +407,57 @@ create table gateway.api_keys (
 );
 CREATE INDEX api_keys_project ON gateway.api_keys USING btree (project_id, id);
 
+create table gateway.plugin_credentials (
+  project_id text not null,
+  kind text not null,
+  number integer not null,
+  username text not null,
+  password_sha256 bytea,
+  create_time timestamp with time zone not null,
+  expire_time timestamp with time zone,
+  constraint plugin_credentials_pkey PRIMARY KEY (project_id, kind, number),
+  constraint plugin_credentials_project_id_kind_fkey FOREIGN KEY (project_id, kind) REFERENCES gateway.plugins(project_id, kind)
+);
+
+create table gateway.plugins (
+  project_id text not null,
+  kind text not null,
+  state text not null,
+  state_reason text not null default ''::text,
+  is_usable boolean not null default false,
+  limits jsonb not null,
+  topics jsonb not null default '[]'::jsonb,
+  deleted_topics jsonb not null default '[]'::jsonb,
+  last_credential integer not null default 0,
+  is_read_only boolean not null default false,
+  endpoint text not null default ''::text,
+  is_forced boolean not null default false,
+  is_cut_off boolean not null default false,
+  create_time timestamp with time zone not null,
+  data_remove_time timestamp with time zone,
+  is_data_removed boolean not null default false,
+  used_bytes bigint not null default 0,
+  used_keys bigint not null default 0,
+  used_topics integer not null default 0,
+  used_partitions integer not null default 0,
+  connections integer not null default 0,
+  measure_time timestamp with time zone,
+  reconcile_time timestamp with time zone,
+  next_measure_time timestamp with time zone,
+  failures integer not null default 0,
+  lease_owner text,
+  lease_end timestamp with time zone,
+  constraint plugins_kind_check CHECK ((kind = ANY (ARRAY['REDIS'::text, 'KAFKA'::text]))),
+  constraint plugins_pkey PRIMARY KEY (project_id, kind),
+  constraint plugins_project_id_fkey FOREIGN KEY (project_id) REFERENCES gateway.projects(id),
+  constraint plugins_state_check CHECK ((state = ANY (ARRAY['PROVISIONING'::text, 'ENABLED'::text, 'DISABLING'::text, 'DISABLED'::text, 'FAILED'::text])))
+);
+CREATE INDEX plugins_measure ON gateway.plugins USING btree (kind, next_measure_time) WHERE (next_measure_time IS NOT NULL);
+CREATE INDEX plugins_reconcile ON gateway.plugins USING btree (kind, reconcile_time) WHERE (reconcile_time IS NOT NULL);
+
 create table gateway.projects (
   id text not null,
   display_name text not null,
-  plugins text[] not null default '{}'::text[],
   create_time timestamp with time zone not null,
   constraint projects_pkey PRIMARY KEY (id)
 );
@@ -748,6 +795,8 @@ grant delete, insert, select, update on table dispatcher.signing_keys to easycro
 grant delete, insert, select, update on table dispatcher.signing_keys_version to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.triggers to easycron_dispatcher;
 grant delete, insert, select, update on table gateway.api_keys to easycron_gateway;
+grant delete, insert, select, update on table gateway.plugin_credentials to easycron_gateway;
+grant delete, insert, select, update on table gateway.plugins to easycron_gateway;
 grant delete, insert, select, update on table gateway.projects to easycron_gateway;
 grant select on table public.easycron_migrations to easycron_dispatcher;
 grant select on table public.easycron_migrations to easycron_gateway;

@@ -94,6 +94,8 @@ describe("a freshly migrated database grants", () => {
       ...EVERY_SERVICES,
       "schema gateway": "usage",
       "table gateway.api_keys": ALL,
+      "table gateway.plugin_credentials": ALL,
+      "table gateway.plugins": ALL,
       "table gateway.projects": ALL,
     });
   });

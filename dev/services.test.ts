@@ -55,6 +55,7 @@ describe("the processes of the services", () => {
       EASYCRON_GATEWAY_LISTEN: "127.0.0.1:8080",
       EASYCRON_SCHEDULER_ADDRESSES: at("scheduler"),
       EASYCRON_DISPATCHER_ADDRESSES: at("dispatcher"),
+      EASYCRON_PLUGINS_ADDRESSES: at("plugins"),
       EASYCRON_PARENT_WATCH: "1",
       EASYCRON_GATEWAY_API_KEYS: "test",
       DATABASE_URL: logins.gateway,

@@ -83,6 +83,7 @@ export function environmentOf(
       DATABASE_URL: logins.gateway,
       EASYCRON_SCHEDULER_ADDRESSES: addresses("scheduler"),
       EASYCRON_DISPATCHER_ADDRESSES: addresses("dispatcher"),
+      EASYCRON_PLUGINS_ADDRESSES: addresses("plugins"),
       EASYCRON_OPERATOR_KEY_HASH: hashOperatorKey(keys.operatorKey),
       EASYCRON_GATEWAY_API_KEYS: "test",
       EASYCRON_EGRESS_ALLOW: config.egressAllow,

@@ -1,27 +1,35 @@
 import { checkMigrated } from "../db/check-migrated.ts";
-import { createPool } from "../db/pool.ts";
+import { createPool, type Pool } from "../db/pool.ts";
 import { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
+import { PluginsService } from "../gen/easycron/internal/plugins/v1/plugins_service_pb.ts";
 import { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
 import { systemClock } from "../mesh/clock.ts";
 import { parseHostPort } from "../mesh/config.ts";
-import { createGrpcClient } from "../mesh/grpc-client.ts";
+import { createGrpcClient, type GrpcClient } from "../mesh/grpc-client.ts";
 import { createHealth } from "../mesh/grpc-health.ts";
 import type { Service } from "../mesh/lifecycle.ts";
-import { createLogger } from "../mesh/logger.ts";
+import { createLogger, type Logger } from "../mesh/logger.ts";
+import { startWatchdog } from "../mesh/watchdog.ts";
 import { readConfig } from "./config.ts";
 import { createOnePort } from "./edge/one-port.ts";
+import type { PluginParts } from "./plugins/parts.ts";
+import { startReconciling } from "./plugins/reconcile.ts";
 import { createPublicApi } from "./public-api.ts";
 
 const INNER_DEADLINE_MS = 10_000;
 /** A call takes at most INNER_DEADLINE_MS, so each call that has begun is answered. */
 const CLOSE_GRACE_MS = INNER_DEADLINE_MS + 1_000;
-const CLOSE_LIMIT_MS = CLOSE_GRACE_MS + 3_000;
+/** Work on plugins may take 8 s more. */
+const CLOSE_LIMIT_MS = CLOSE_GRACE_MS + 8_000 + 3_000;
 /** A call is answered within 10 s, also when PostgreSQL does not answer. */
 const DATABASE_LIMITS = { connectionMs: 1_000, statementMs: 4_000, lockMs: 2_000, answerMs: 5_000 };
 const LIMITS = { sniffMs: 10_000, headersMs: 10_000, requestMs: 60_000, idleMs: 75_000, maxStreams: 250 };
 
+/** What a test may replace. */
+export type Overrides = Partial<Pick<PluginParts, "now" | "onStep">>;
+
 /** Starts a gateway: it listens and serves when the promise resolves. */
-export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
+export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): Promise<Service> {
   const config = readConfig(env);
   const logger = createLogger("gateway", env);
   const database = createPool({
@@ -40,12 +48,14 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
     addresses: config.dispatcherAddresses,
     deadlineMs: INNER_DEADLINE_MS,
   });
+  const plugins = openPlugins(config.pluginsAddresses, { database, scheduler, logger, ...overrides });
   const health = createHealth();
   const closing = new AbortController();
   const listener = createPublicApi({
     database,
     scheduler,
     dispatcher,
+    plugins: plugins?.parts,
     health,
     logger,
     clock: systemClock,
@@ -67,9 +77,42 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
       health.setServing(false);
       closing.abort();
       await server.close(CLOSE_GRACE_MS, hurry);
+      await plugins?.stop(hurry);
       scheduler.close();
       dispatcher.close();
       await database.close();
+    },
+  };
+}
+
+interface OpenPlugins {
+  readonly parts: PluginParts;
+  /** Stops the loop and closes the connections to plugin delivery. */
+  stop(hurry?: AbortSignal): Promise<void>;
+}
+
+/** Connects to plugin delivery, and starts the loop that finishes what is begun. Without addresses there is neither. */
+function openPlugins(
+  addresses: readonly string[],
+  given: Overrides & {
+    readonly database: Pool;
+    readonly scheduler: GrpcClient<typeof SchedulerService>;
+    readonly logger: Logger;
+  },
+): OpenPlugins | undefined {
+  if (addresses.length === 0) return undefined;
+  const { database, logger } = given;
+  const delivery = createGrpcClient(PluginsService, { addresses, deadlineMs: INNER_DEADLINE_MS });
+  const parts: PluginParts = { now: () => null, onStep: () => {}, ...given, delivery };
+  const reconciling = startReconciling(parts, database.oldestUnanswered);
+  // Nothing of a gateway depends on this loop, so it goes on serving. The log says that the loop stands still.
+  const watchdog = startWatchdog({ watched: [reconciling.watched], logger, onHealth: () => {} });
+  return {
+    parts,
+    stop: async (hurry) => {
+      watchdog.stop();
+      await reconciling.stop(hurry);
+      delivery.close();
     },
   };
 }

@@ -23,6 +23,8 @@ const spec = {
   schedulerAddresses: addressList("EASYCRON_SCHEDULER_ADDRESSES"),
   /** The addresses of the dispatchers. */
   dispatcherAddresses: addressList("EASYCRON_DISPATCHER_ADDRESSES"),
+  /** The addresses of plugin delivery. Empty: no plugin is available. */
+  pluginsAddresses: addressList("EASYCRON_PLUGINS_ADDRESSES", { default: [] }),
   /** The SHA-256 of the operator's key. */
   operatorKeyHash: parsed(
     "EASYCRON_OPERATOR_KEY_HASH",

@@ -5,6 +5,7 @@ import { CalendarService } from "../gen/easycron/v1/calendar_service_pb.ts";
 import { JobService } from "../gen/easycron/v1/job_service_pb.ts";
 import { LedgerService } from "../gen/easycron/v1/ledger_service_pb.ts";
 import { OperationService } from "../gen/easycron/v1/operation_service_pb.ts";
+import { PluginService } from "../gen/easycron/v1/plugin_service_pb.ts";
 import { ProjectService } from "../gen/easycron/v1/project_service_pb.ts";
 import { ScheduleService } from "../gen/easycron/v1/schedule_service_pb.ts";
 import { SigningKeyService } from "../gen/easycron/v1/signing_key_service_pb.ts";
@@ -30,6 +31,7 @@ import { createErrorsInterceptor } from "./interceptors/errors.ts";
 import { payloadInterceptor } from "./interceptors/payloads.ts";
 import { traceInterceptor } from "./interceptors/trace.ts";
 import { createValidateInterceptor, type OwnRules } from "./interceptors/validate.ts";
+import { readJobPlugins } from "./plugins/job-plugins.ts";
 import { type ApiKeyServiceParts, createApiKeyService } from "./services/api-key-service.ts";
 import { createCalendarService } from "./services/calendar-service.ts";
 import { createHealthService } from "./services/health-service.ts";
@@ -37,6 +39,7 @@ import { createInnerRules } from "./services/inner-rules.ts";
 import { createJobRules, createJobService, type JobServiceParts } from "./services/job-service.ts";
 import { createLedgerService } from "./services/ledger-service.ts";
 import { createOperationService } from "./services/operation-service.ts";
+import { createPluginService, type PluginServiceParts } from "./services/plugin-service.ts";
 import { createProjectService, type OwnParts } from "./services/project-service.ts";
 import { createReflectionService } from "./services/reflection-service.ts";
 import { createScheduleService } from "./services/schedule-service.ts";
@@ -50,6 +53,7 @@ export interface PublicApiParts
     OwnParts,
     ApiKeyServiceParts,
     JobServiceParts,
+    PluginServiceParts,
     TriggerServiceParts {
   readonly health: HealthState;
   readonly logger: Logger;
@@ -82,6 +86,7 @@ export function createPublicApi(parts: PublicApiParts): NodeListener {
     [LedgerService, createLedgerService(scheduler)],
     [TriggerService, createTriggerService(parts)],
     [SigningKeyService, createSigningKeyService(dispatcher)],
+    [PluginService, createPluginService(parts)],
     [ProjectService, createProjectService(parts)],
     [ApiKeyService, createApiKeyService(parts)],
     [OperationService, createOperationService(scheduler)],
@@ -113,15 +118,14 @@ export function createPublicApi(parts: PublicApiParts): NodeListener {
 }
 
 /** Creates the checks of the methods that have more rules than their protos. */
-function createOwnRules({ allow }: PublicApiParts): OwnRules {
+function createOwnRules({ allow, database }: PublicApiParts): OwnRules {
   // The method decides the type of its request.
-  const ofJobs = createJobRules(allow) as unknown as Record<
-    string,
-    (request: Message, caller: ProjectCaller) => EasyCronError[]
-  >;
-  return ({ parent, localName }, request, values) => {
+  const ofJobs = createJobRules(allow, (projectId) =>
+    readJobPlugins(database, projectId),
+  ) as unknown as Record<string, (request: Message, caller: ProjectCaller) => Promise<EasyCronError[]>>;
+  return async ({ parent, localName }, request, values) => {
     const check = parent.typeName === JobService.typeName ? ofJobs[localName] : undefined;
-    return check === undefined ? [] : check(request, projectOf({ values }));
+    return check === undefined ? [] : await check(request, projectOf({ values }));
   };
 }
 

@@ -131,7 +131,7 @@ export const REASONS: Readonly<Record<ReasonName, ReasonRow>> = {
   },
   PLUGIN_NOT_ENABLED: {
     code: Code.FAILED_PRECONDITION,
-    sentence: "{field}: the {plugin} plugin is not enabled for this project; use another target.",
+    sentence: "{field}: {problem}",
   },
   PLUGIN_NOT_AVAILABLE: {
     code: Code.FAILED_PRECONDITION,

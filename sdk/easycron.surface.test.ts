@@ -66,6 +66,13 @@ const CALLS: Readonly<Record<string, (client: EasyCron, request: Sample) => unkn
   "OperationService/ListOperations": ({ operations }, rest) => operations.list(rest).pages(),
   "OperationService/CancelOperation": ({ operations }, { id, ...rest }) => operations.cancel(id, rest),
   "SigningKeyService/CreateSigningKey": ({ signingKeys }, rest) => signingKeys.create(rest),
+  "PluginService/EnablePlugin": ({ plugins }, { kind, ...rest }) => plugins.enable(kind, rest),
+  "PluginService/GetPlugin": ({ plugins }, { kind, ...rest }) => plugins.get(kind, rest),
+  "PluginService/ListPlugins": ({ plugins }, rest) => plugins.list(rest),
+  "PluginService/UpdatePlugin": ({ plugins }, { kind, ...rest }) => plugins.update(kind, rest),
+  "PluginService/RotatePluginCredentials": ({ plugins }, { kind, ...rest }) =>
+    plugins.rotateCredentials(kind, rest),
+  "PluginService/DisablePlugin": ({ plugins }, { kind, ...rest }) => plugins.disable(kind, rest),
   "SystemService/GetServerInfo": ({ system }, rest) => system.getServerInfo(rest),
   "ProjectService/CreateProject": ({ projects }, { project, ...rest }) => projects.create(project, rest),
   "ApiKeyService/CreateApiKey": ({ apiKeys }, rest) => apiKeys.create(rest),

@@ -8,6 +8,7 @@ import { createJobs } from "./services/jobs.ts";
 import { createApiKeys, createSigningKeys } from "./services/keys.ts";
 import { createLedger } from "./services/ledger.ts";
 import { createOperations } from "./services/operations.ts";
+import { createPlugins } from "./services/plugins.ts";
 import { createProjects } from "./services/projects.ts";
 import { createSchedules } from "./services/schedules.ts";
 import { createSystem } from "./services/system.ts";
@@ -46,6 +47,8 @@ export class EasyCron {
   readonly operations: ReturnType<typeof createOperations>;
   /** The keys that sign webhooks. */
   readonly signingKeys: ReturnType<typeof createSigningKeys>;
+  /** The project's space in a managed Redis or Kafka. */
+  readonly plugins: ReturnType<typeof createPlugins>;
   /** The server: its version, its zone data and its limits. Accepts any valid key. */
   readonly system: ReturnType<typeof createSystem>;
   /** Projects. Needs the operator's key. */
@@ -70,6 +73,7 @@ export class EasyCron {
     this.triggers = createTriggers(caller);
     this.operations = createOperations(caller);
     this.signingKeys = createSigningKeys(caller);
+    this.plugins = createPlugins(caller);
     this.system = createSystem(caller);
     this.projects = createProjects(caller);
     this.apiKeys = createApiKeys(caller);

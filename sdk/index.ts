@@ -29,6 +29,9 @@ export type {
   NamedCalendarInput,
   NamedJobInput,
   Operation,
+  Plugin,
+  PluginCredentials,
+  PluginKind,
   Project,
   Revision,
   Schedule,
@@ -46,5 +49,5 @@ export {
   type RunningOperation,
   type WaitOptions,
 } from "./services/running-operation.ts";
-export { kafkaTopic, redisStream, webhook } from "./target.ts";
+export { kafkaTopic, redisChannel, redisKey, redisList, redisStream, webhook } from "./target.ts";
 export { type TriggerIdParts, triggerId } from "./trigger-id.ts";

@@ -6,6 +6,7 @@ import { CalendarService } from "./gen/easycron/v1/calendar_service_pb.ts";
 import { JobService } from "./gen/easycron/v1/job_service_pb.ts";
 import { LedgerService } from "./gen/easycron/v1/ledger_service_pb.ts";
 import { OperationService } from "./gen/easycron/v1/operation_service_pb.ts";
+import { PluginService } from "./gen/easycron/v1/plugin_service_pb.ts";
 import { ProjectService } from "./gen/easycron/v1/project_service_pb.ts";
 import { ScheduleService } from "./gen/easycron/v1/schedule_service_pb.ts";
 import { SigningKeyService } from "./gen/easycron/v1/signing_key_service_pb.ts";
@@ -21,6 +22,7 @@ const SERVICES = {
   triggers: TriggerService,
   operations: OperationService,
   signingKeys: SigningKeyService,
+  plugins: PluginService,
   system: SystemService,
   projects: ProjectService,
   apiKeys: ApiKeyService,

@@ -28,6 +28,14 @@ export {
   VerdictReason,
 } from "./gen/easycron/v1/ledger_pb.ts";
 export { type Operation, type OperationMetadata, OperationState } from "./gen/easycron/v1/operation_pb.ts";
+export {
+  type Plugin,
+  type PluginCredentials,
+  PluginKind,
+  type PluginLimits,
+  PluginState,
+  type PluginTopic,
+} from "./gen/easycron/v1/plugin_pb.ts";
 export type { Project } from "./gen/easycron/v1/project_service_pb.ts";
 export type { FireTimeDifference, Revision } from "./gen/easycron/v1/revision_pb.ts";
 export {
@@ -42,12 +50,14 @@ export {
   type Schedule,
 } from "./gen/easycron/v1/schedule_pb.ts";
 export type { SigningKey } from "./gen/easycron/v1/signing_key_service_pb.ts";
-export type {
-  KafkaTarget,
-  RedisTarget,
-  RetryPolicy,
-  Target,
-  WebhookTarget,
+export {
+  KafkaContentMode,
+  KafkaPartitioning,
+  type KafkaTarget,
+  type RedisTarget,
+  type RetryPolicy,
+  type Target,
+  type WebhookTarget,
 } from "./gen/easycron/v1/target_pb.ts";
 export {
   type Attempt,

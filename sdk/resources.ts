@@ -3,6 +3,7 @@ import type { CalendarSchema } from "./gen/easycron/v1/calendar_pb.ts";
 import type { JobSchema, WarningSchema } from "./gen/easycron/v1/job_pb.ts";
 import type { LedgerDifferenceSchema, LedgerEntrySchema } from "./gen/easycron/v1/ledger_pb.ts";
 import type { OperationSchema } from "./gen/easycron/v1/operation_pb.ts";
+import type { PluginCredentialsSchema, PluginSchema } from "./gen/easycron/v1/plugin_pb.ts";
 import type { ProjectSchema } from "./gen/easycron/v1/project_service_pb.ts";
 import type { RevisionSchema } from "./gen/easycron/v1/revision_pb.ts";
 import type { FireTimeSchema, ScheduleSchema } from "./gen/easycron/v1/schedule_pb.ts";
@@ -28,7 +29,7 @@ export interface Warning extends OutputOf<typeof WarningSchema> {}
 export interface Schedule extends OutputOf<typeof ScheduleSchema> {}
 /** Where triggers are delivered. */
 export interface Target extends OutputOf<typeof TargetSchema> {}
-/** A target to send. `webhook`, `redisStream` and `kafkaTopic` make one. */
+/** A target to send. `webhook`, `redisStream`, `kafkaTopic` and the like make one. */
 export interface TargetInput extends InputOf<typeof TargetSchema> {}
 /** One version of a job's specification. */
 export interface Revision extends OutputOf<typeof RevisionSchema> {}
@@ -56,3 +57,9 @@ export interface SigningKey extends OutputOf<typeof SigningKeySchema> {}
 export interface Project extends OutputOf<typeof ProjectSchema> {}
 /** A project's API key. */
 export interface ApiKey extends OutputOf<typeof ApiKeySchema> {}
+/** A project's space in a managed Redis or Kafka. */
+export interface Plugin extends OutputOf<typeof PluginSchema> {}
+/** Which plugin. */
+export type PluginKind = "REDIS" | "KAFKA";
+/** A user name with its password, which no other answer has. */
+export interface PluginCredentials extends OutputOf<typeof PluginCredentialsSchema> {}

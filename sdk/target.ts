@@ -14,15 +14,32 @@ export function webhook(
   return { webhook: { ...options, url } };
 }
 
-/** Makes a target that is a stream in the project's managed Redis: `redisStream("orders")`. */
-export function redisStream(
-  stream: string,
-  options: Omit<InputOf<typeof RedisTargetSchema>, "stream"> = {},
-): TargetInput {
+type RedisInput = InputOf<typeof RedisTargetSchema>;
+
+/** Makes a target that is a stream in the project's managed Redis: `redisStream("orders", { maxLength: 10_000 })`. */
+export function redisStream(stream: string, options: Pick<RedisInput, "maxLength"> = {}): TargetInput {
   return { redis: { ...options, stream } };
 }
 
-/** Makes a target that is a topic in the project's managed Kafka: `kafkaTopic("orders")`. */
+/** Makes a target that is a list in the project's managed Redis: `redisList("orders", { maxLength: 10_000 })`. */
+export function redisList(list: string, options: Pick<RedisInput, "maxLength"> = {}): TargetInput {
+  return { redis: { ...options, list } };
+}
+
+/** Makes a target that is a channel in the project's managed Redis: `redisChannel("orders")`. */
+export function redisChannel(channel: string): TargetInput {
+  return { redis: { channel } };
+}
+
+/**
+ * Makes a target that is a key in the project's managed Redis, which holds the latest message:
+ * `redisKey("latest", { ttl: "3600s" })`.
+ */
+export function redisKey(key: string, options: Pick<RedisInput, "ttl"> = {}): TargetInput {
+  return { redis: { ...options, key } };
+}
+
+/** Makes a target that is a topic in the project's managed Kafka: `kafkaTopic("orders", { key: "{{job.name}}" })`. */
 export function kafkaTopic(
   topic: string,
   options: Omit<InputOf<typeof KafkaTargetSchema>, "topic"> = {},

@@ -29,7 +29,6 @@ export const apiKeyInsert = statement<ApiKeyRow>(
 export interface KnownKeyRow {
   readonly id: string;
   readonly project_id: string;
-  readonly plugins: string[];
   readonly secret_hash: Buffer;
   readonly expire_time: number | null;
   readonly has_expired: boolean;
@@ -41,7 +40,7 @@ export interface KnownKeyRow {
 /** Finds an API key and its project by the SHA-256 of the secret, whether it is valid or not. */
 export const apiKeyByHash = statement<KnownKeyRow>(
   "apiKeyByHash",
-  `select k.id, p.id as project_id, p.plugins, k.secret_hash, k.expire_time, k.revoke_time,
+  `select k.id, p.id as project_id, k.secret_hash, k.expire_time, k.revoke_time,
           k.expire_time is not null and k.expire_time <= now() as has_expired,
           k.last_use_time is null or k.last_use_time < now() - interval '5 minutes' as is_use_old
      from gateway.api_keys k

@@ -12,7 +12,6 @@ const TIME = Date.UTC(2027, 0, 1, 9);
 const VALID = {
   id: "key_a",
   project_id: "proj_a",
-  plugins: [],
   expire_time: null,
   has_expired: false,
   revoke_time: null,
@@ -55,7 +54,6 @@ test("a project's key identifies the calling project", async () => {
       kind: "project",
       projectId: "proj_a",
       keyId: "key_a",
-      plugins: [],
     });
   }
 });

@@ -73,7 +73,7 @@ async function findCaller(parts: AuthenticateParts, secret: string): Promise<Cal
   if (row === undefined || !timingSafeEqual(row.secret_hash, hash)) throw keyUnknown();
   refuseEnded(row);
   if (row.is_use_old) parts.uses.note(row.id);
-  return { kind: "project", projectId: row.project_id, keyId: row.id, plugins: row.plugins };
+  return { kind: "project", projectId: row.project_id, keyId: row.id };
 }
 
 function refuseEnded(row: KnownKeyRow): void {

@@ -8,8 +8,6 @@ export interface ProjectCaller {
   readonly projectId: string;
   /** The id of the API key, key_…. */
   readonly keyId: string;
-  /** The plugins that are enabled for the project: redis, kafka. */
-  readonly plugins: readonly string[];
 }
 
 /** Who makes a call. `nobody` is a caller without a key, for health checks. */

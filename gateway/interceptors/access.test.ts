@@ -43,7 +43,6 @@ async function callAt(nowMs: number, rows: readonly object[]) {
 const VALID = {
   id: "key_a",
   project_id: "proj_a",
-  plugins: [],
   secret_hash: hashSecret("a"),
   expire_time: null,
   has_expired: false,

@@ -18,6 +18,7 @@ import {
 } from "../../gen/easycron/v1/job_service_pb.ts";
 import { LedgerService } from "../../gen/easycron/v1/ledger_service_pb.ts";
 import { OperationService } from "../../gen/easycron/v1/operation_service_pb.ts";
+import { PluginService } from "../../gen/easycron/v1/plugin_service_pb.ts";
 import { ProjectService } from "../../gen/easycron/v1/project_service_pb.ts";
 import { GetRevisionRequestSchema } from "../../gen/easycron/v1/revision_pb.ts";
 import { ScheduleService } from "../../gen/easycron/v1/schedule_service_pb.ts";
@@ -33,6 +34,7 @@ const services = [
   JobService,
   LedgerService,
   OperationService,
+  PluginService,
   ProjectService,
   ScheduleService,
   SigningKeyService,

@@ -18,6 +18,9 @@ export const PATTERN_WORDS: Readonly<Record<string, string>> = {
   "^[\\t\\x20-\\x7e]*$": "consist of printable ASCII characters, spaces and tabs",
   "^[^\\x00]*$": "not contain the character U+0000",
   "^[a-zA-Z0-9._-]+$": "consist of letters, digits, `.` `_` `-`",
+  "^[a-zA-Z0-9._-]{1,200}$": "be 1 to 200 characters: letters, digits, `.` `_` `-`",
+  "^[A-Za-z0-9._/:-]{1,200}$": "be 1 to 200 characters: letters, digits, `.` `_` `-` `:` `/`",
+  "^[A-Za-z0-9._-]{1,128}$": "be 1 to 128 characters: letters, digits, `.` `_` `-`",
 };
 
 /**
@@ -41,6 +44,8 @@ export function describeRule(ruleId: string, field: DescField, path: Path): stri
       return `Must have at most ${bound("max_bytes")} bytes`;
     case "in":
       return `Must be one of ${bound("in")}`;
+    case "not_in":
+      return "Must be given";
     case "gte":
       return `Must be at least ${bound("gte")}`;
     case "gte_lte":

@@ -208,7 +208,7 @@ test("the interceptor refuses an invalid duration, which only a binary request c
 test("what an inner service finds wrong with the rest is told too, once for each field", async () => {
   const asked: (readonly string[])[] = [];
   const asking = createValidateInterceptor(
-    () => [fieldFailure("URL_INVALID", "job.target.webhook.url", "No.", { value: "x" })],
+    async () => [fieldFailure("URL_INVALID", "job.target.webhook.url", "No.", { value: "x" })],
     async (_, wrong) => {
       asked.push(wrong);
       return [

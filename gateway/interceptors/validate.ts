@@ -16,7 +16,7 @@ export type OwnRules = (
   method: DescMethod,
   request: Message,
   values: ContextValues,
-) => readonly EasyCronError[];
+) => Promise<readonly EasyCronError[]>;
 
 /** A call, as an interceptor sees it. */
 export interface AskedCall {
@@ -43,7 +43,7 @@ const MAX_VIOLATIONS = 100;
  * decoded, FIELD_INVALID if another rule is broken than an own one, and otherwise the first error of the own rules.
  */
 export function createValidateInterceptor(
-  ownRules: OwnRules = () => [],
+  ownRules: OwnRules = async () => [],
   innerRules: InnerRules = async () => [],
 ): Interceptor {
   const validator = createValidator();
@@ -51,7 +51,7 @@ export function createValidateInterceptor(
     if (!request.stream) {
       const { method, message, contextValues } = request;
       rememberPayloads(method.input, message, sentPayloads());
-      const own = ownRules(method, message, contextValues);
+      const own = await ownRules(method, message, contextValues);
       const error = refusal(undecodableParts(), brokenRules(method.input, message), own);
       if (error !== undefined) {
         // The rest of a request of which not all is known cannot be asked about.

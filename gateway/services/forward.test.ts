@@ -8,6 +8,7 @@ import { CalendarService } from "../../gen/easycron/v1/calendar_service_pb.ts";
 import { JobService } from "../../gen/easycron/v1/job_service_pb.ts";
 import { LedgerService } from "../../gen/easycron/v1/ledger_service_pb.ts";
 import { OperationService } from "../../gen/easycron/v1/operation_service_pb.ts";
+import { PluginService } from "../../gen/easycron/v1/plugin_service_pb.ts";
 import { ProjectService } from "../../gen/easycron/v1/project_service_pb.ts";
 import { ScheduleService } from "../../gen/easycron/v1/schedule_service_pb.ts";
 import { SigningKeyService } from "../../gen/easycron/v1/signing_key_service_pb.ts";
@@ -23,7 +24,7 @@ const signal = new AbortController().signal;
 
 function contextOf(caller: "project" | "operator"): Context {
   const values = createContextValues();
-  const project = { kind: "project", projectId: "proj_a", keyId: "key_a", plugins: ["redis"] } as const;
+  const project = { kind: "project", projectId: "proj_a", keyId: "key_a" } as const;
   values.set(callerKey, caller === "project" ? project : { kind: "operator" });
   values.set(traceparentKey, "00-1-2-01");
   return { signal, values, timeoutMs: () => 1_500 } as Context;
@@ -63,6 +64,7 @@ describe("the idempotency levels of the protos", () => {
     JobService,
     LedgerService,
     OperationService,
+    PluginService,
     ProjectService,
     ScheduleService,
     SigningKeyService,
@@ -88,6 +90,8 @@ describe("the idempotency levels of the protos", () => {
     "ListFireTimes",
     "GetOperation",
     "ListOperations",
+    "GetPlugin",
+    "ListPlugins",
     "ListZoneDataImpacts",
     "PreviewSchedule",
     "SimulateSchedule",
@@ -98,12 +102,12 @@ describe("the idempotency levels of the protos", () => {
   ];
   const REPEATABLE_WRITES = ["CancelOperation", "PauseJob", "ResumeJob"];
   // The gateway answers these itself.
-  const OWN = ["ListApiKeys", "GetServerInfo"];
+  const OWN = ["ListApiKeys", "GetServerInfo", "GetPlugin", "ListPlugins"];
 
   test("open exactly the reads of the public API to GET", () => {
     expect(namesOf(outer, IdempotencyLevel.NO_SIDE_EFFECTS).sort()).toEqual([...READS].sort());
     expect(namesOf(outer, IdempotencyLevel.IDEMPOTENT).sort()).toEqual(
-      [...REPEATABLE_WRITES, "RevokeApiKey"].sort(),
+      [...REPEATABLE_WRITES, "RevokeApiKey", "EnablePlugin", "UpdatePlugin", "DisablePlugin"].sort(),
     );
   });
 

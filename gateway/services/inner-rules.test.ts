@@ -43,7 +43,7 @@ async function ask(
   const method = call.service.methods.find(({ localName }) => localName === call.name);
   if (method === undefined) throw new Error(`no method ${call.name}`);
   const contextValues = createContextValues();
-  contextValues.set(callerKey, { kind: "project", projectId: "proj_a", keyId: "key_a", plugins: [] });
+  contextValues.set(callerKey, { kind: "project", projectId: "proj_a", keyId: "key_a" });
   const { signal } = new AbortController();
   const found = await createInnerRules(scheduler)(
     { method, message: call.message, contextValues, signal },

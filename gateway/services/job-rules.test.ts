@@ -2,18 +2,23 @@ import { create, fromJson, type MessageInitShape } from "@bufbuild/protobuf";
 import { ValueSchema as Value, type ValueSchema } from "@bufbuild/protobuf/wkt";
 import { describe, expect, test } from "vitest";
 import { JobSchema } from "../../gen/easycron/v1/job_pb.ts";
+import type { RedisTargetSchema } from "../../gen/easycron/v1/target_pb.ts";
 import { parseAllowList } from "../../mesh/egress-address.ts";
 import type { EasyCronError } from "../../mesh/errors.ts";
 import { changedJobErrors, newJobErrors } from "./job-rules.ts";
 import { MAX_PAYLOAD_BYTES, payloadErrors } from "./payload-rules.ts";
 
-const rules = { allow: parseAllowList(""), plugins: ["redis"] };
+const rules = { allow: parseAllowList(""), plugins: { redis: { state: "ENABLED", isUsable: true } } };
 type JobInit = Extract<MessageInitShape<typeof JobSchema>, { $typeName?: never }>;
 
 const webhook = (url: string, headers: Record<string, string> = {}): JobInit["target"] => ({
   kind: { case: "webhook", value: { url, headers } },
 });
 const good: JobInit = { name: "payroll", target: webhook("https://hooks.acme.io/", { "X-Team": "a" }) };
+
+const redis = (value: MessageInitShape<typeof RedisTargetSchema>): JobInit["target"] => ({
+  kind: { case: "redis", value },
+});
 
 /** The reason and field of the first error; undefined when there is none. */
 function refusal(judge: () => EasyCronError[]): readonly [string, string | undefined] | undefined {
@@ -62,6 +67,24 @@ describe("a new job", () => {
       "job.target.kafka",
     ],
     [
+      "with a Redis name among the customer's own keys",
+      { target: redis({ destination: { case: "stream", value: "app:a" } }) },
+      "FIELD_INVALID",
+      "job.target.redis.stream",
+    ],
+    [
+      "with a length of a key",
+      { target: redis({ destination: { case: "key", value: "a" }, maxLength: 5n }) },
+      "FIELD_INVALID",
+      "job.target.redis.maxLength",
+    ],
+    [
+      "with a stream that expires",
+      { target: redis({ destination: { case: "stream", value: "a" }, ttl: { seconds: 5n } }) },
+      "FIELD_INVALID",
+      "job.target.redis.ttl",
+    ],
+    [
       "with a payload that is too large",
       { payload: { kind: { case: "stringValue", value: "x".repeat(MAX_PAYLOAD_BYTES) } } },
       "FIELD_INVALID",
@@ -77,6 +100,28 @@ describe("a new job", () => {
       "FIELD_INVALID",
       "job.target",
     ]);
+  });
+});
+
+describe("a job for a plugin", () => {
+  const target = redis({ destination: { case: "stream", value: "a" } });
+  const under = (state: string, isUsable: boolean) =>
+    newJobErrors(create(JobSchema, { ...good, target }), {
+      allow: rules.allow,
+      plugins: { redis: { state, isUsable } },
+    });
+
+  test.each(["PROVISIONING", "DISABLING", "DISABLED", "FAILED"])(
+    "that is %s is refused, and told so",
+    (state) => {
+      const [error] = under(state, false);
+      expect(error?.reason).toBe("PLUGIN_NOT_ENABLED");
+      expect(error?.message).toContain(`is ${state}, not ENABLED`);
+    },
+  );
+
+  test("that is set up again after it was ENABLED is accepted", () => {
+    expect(under("PROVISIONING", true)).toEqual([]);
   });
 });
 

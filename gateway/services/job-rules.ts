@@ -3,15 +3,17 @@ import type { Target, WebhookTarget } from "../../gen/easycron/v1/target_pb.ts";
 import type { AllowList } from "../../mesh/egress-address.ts";
 import { checkUrl } from "../../mesh/egress-url.ts";
 import { type EasyCronError, fieldFailure } from "../../mesh/errors.ts";
+import type { JobPlugins } from "../plugins/job-plugins.ts";
 import { payloadErrors } from "./payload-rules.ts";
+import { kafkaTargetErrors, redisTargetErrors } from "./plugin-target-rules.ts";
 import { isReservedHeader } from "./reserved-headers.ts";
 
 /** What a job is checked against, besides the rules in its proto. */
 export interface JobRules {
   /** Address ranges that webhooks may call although they are not public. */
   readonly allow: AllowList;
-  /** The plugins that are enabled for the project. */
-  readonly plugins: readonly string[];
+  /** The project's plugins. Needed only for a job that has one as target. */
+  readonly plugins: JobPlugins;
 }
 
 const JOB_REQUIRED = "It is required; accepted: an object with at least name and target.";
@@ -61,13 +63,18 @@ function targetErrors({ kind }: Target, rules: JobRules): EasyCronError[] {
   if (kind.case === undefined)
     return [fieldFailure("FIELD_INVALID", "job.target", "Exactly one of webhook, redis, kafka must be set.")];
   if (kind.case === "webhook") return webhookErrors(kind.value, rules);
-  if (rules.plugins.includes(kind.case)) return [];
-  const problem = `The ${kind.case} plugin is not enabled for this project; enabled: ${enabledOf(rules)}.`;
-  return [fieldFailure("PLUGIN_NOT_ENABLED", `job.target.${kind.case}`, problem, { plugin: kind.case })];
+  const field = `job.target.${kind.case}`;
+  const errors =
+    kind.case === "redis" ? redisTargetErrors(kind.value, field) : kafkaTargetErrors(kind.value, field);
+  return [...pluginErrors(kind.case, rules), ...errors];
 }
 
-function enabledOf({ plugins }: JobRules): string {
-  return ["webhook", ...plugins].join(", ");
+function pluginErrors(plugin: "redis" | "kafka", { plugins }: JobRules): EasyCronError[] {
+  const found = plugins[plugin];
+  if (found?.isUsable === true) return [];
+  const state = found === undefined ? "not enabled" : `${found.state}, not ENABLED,`;
+  const problem = `The ${plugin} plugin is ${state} for this project; call EnablePlugin, or use another target.`;
+  return [fieldFailure("PLUGIN_NOT_ENABLED", `job.target.${plugin}`, problem, { plugin })];
 }
 
 function webhookErrors(webhook: WebhookTarget, rules: JobRules): EasyCronError[] {

@@ -5,6 +5,7 @@ import type {
   BatchCreateJobsRequest,
   BatchUpdateJobsRequest,
 } from "../../gen/easycron/v1/job_batch_pb.ts";
+import type { Job } from "../../gen/easycron/v1/job_pb.ts";
 import type {
   CreateJobRequest,
   JobService,
@@ -16,6 +17,7 @@ import type { AllowList } from "../../mesh/egress-address.ts";
 import type { EasyCronError } from "../../mesh/errors.ts";
 import type { GrpcClient } from "../../mesh/grpc-client.ts";
 import type { ProjectCaller } from "../access/caller.ts";
+import type { JobPlugins } from "../plugins/job-plugins.ts";
 import { forward } from "./forward.ts";
 import { changedJobErrors, newJobErrors } from "./job-rules.ts";
 import { payloadErrors } from "./payload-rules.ts";
@@ -53,29 +55,46 @@ export function createJobService({
   };
 }
 
+/** Reads the plugins of a project. */
+export type ReadJobPlugins = (projectId: string) => Promise<JobPlugins>;
+
 /**
  * Returns what each method that writes a job checks besides the rules of its proto. Each returns an error for each
- * thing that it finds wrong.
+ * thing that it finds wrong. The plugins of the project are read only for a job that has one as target.
  */
-export function createJobRules(allow: AllowList) {
+export function createJobRules(allow: AllowList, readPlugins: ReadJobPlugins) {
+  const rulesFor = async (jobs: readonly (Job | undefined)[], { projectId }: ProjectCaller) => {
+    const isNeeded = jobs.some((job) => ["redis", "kafka"].includes(job?.target?.kind.case ?? ""));
+    return { allow, plugins: isNeeded ? await readPlugins(projectId) : {} };
+  };
   return {
-    createJob: ({ job }: CreateJobRequest, { plugins }: ProjectCaller) =>
-      newJobErrors(job, { allow, plugins }),
-    updateJob: ({ job, allowMissing, updateMask }: UpdateJobRequest, { plugins }: ProjectCaller) => {
+    createJob: async ({ job }: CreateJobRequest, caller: ProjectCaller) =>
+      newJobErrors(job, await rulesFor([job], caller)),
+    updateJob: async ({ job, allowMissing, updateMask }: UpdateJobRequest, caller: ProjectCaller) => {
       // With allow_missing the call may create the job, and a new job takes every field, whatever the mask names.
       const paths = allowMissing ? [] : (updateMask?.paths ?? []);
-      return changedJobErrors(job, paths, { allow, plugins });
+      return changedJobErrors(job, paths, await rulesFor([job], caller));
     },
-    runJob: (request: RunJobRequest) => payloadErrors(request, "payload"),
-    batchCreateJobs: ({ requests }: BatchCreateJobsRequest, { plugins }: ProjectCaller) =>
-      eachError("requests", requests, ({ job }) => newJobErrors(job, { allow, plugins })),
-    batchUpdateJobs: ({ requests }: BatchUpdateJobsRequest, { plugins }: ProjectCaller) =>
-      eachError("requests", requests, ({ job, updateMask }) =>
-        changedJobErrors(job, updateMask?.paths ?? [], { allow, plugins }),
-      ),
-    applyJobs: ({ jobs }: ApplyJobsRequest, { plugins }: ProjectCaller) =>
-      eachError("jobs", jobs, (job) => newJobErrors(job, { allow, plugins })),
+    runJob: async (request: RunJobRequest) => payloadErrors(request, "payload"),
+    batchCreateJobs: async ({ requests }: BatchCreateJobsRequest, caller: ProjectCaller) => {
+      const rules = await rulesFor(jobsOf(requests), caller);
+      return eachError("requests", requests, ({ job }) => newJobErrors(job, rules));
+    },
+    batchUpdateJobs: async ({ requests }: BatchUpdateJobsRequest, caller: ProjectCaller) => {
+      const rules = await rulesFor(jobsOf(requests), caller);
+      return eachError("requests", requests, ({ job, updateMask }) =>
+        changedJobErrors(job, updateMask?.paths ?? [], rules),
+      );
+    },
+    applyJobs: async ({ jobs }: ApplyJobsRequest, caller: ProjectCaller) => {
+      const rules = await rulesFor(jobs, caller);
+      return eachError("jobs", jobs, (job) => newJobErrors(job, rules));
+    },
   };
+}
+
+function jobsOf(requests: readonly { readonly job?: Job | undefined }[]): (Job | undefined)[] {
+  return requests.map(({ job }) => job);
 }
 
 /** Returns all errors of the items of a list, each with the path of its field in the list. */

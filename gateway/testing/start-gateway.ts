@@ -12,6 +12,7 @@ import type { ServiceImplementation } from "../../mesh/grpc-service.ts";
 import type { Logger } from "../../mesh/logger.ts";
 import { hashSecret } from "../access/api-key-secret.ts";
 import { createOnePort, type OnePortOptions } from "../edge/one-port.ts";
+import type { PluginParts } from "../plugins/parts.ts";
 import { createPublicApi } from "../public-api.ts";
 
 type Scheduler = ServiceImplementation<typeof SchedulerService>;
@@ -27,6 +28,8 @@ export const OPERATOR_KEY = "operator";
 export interface StartOptions {
   readonly scheduler?: Partial<Scheduler>;
   readonly dispatcher?: Partial<Dispatcher>;
+  /** Plugin delivery. Default: none, as when no address is configured. */
+  readonly plugins?: PluginParts;
   readonly limits?: Partial<OnePortOptions>;
   /** Default false. */
   readonly hasReflection?: boolean;
@@ -76,6 +79,7 @@ export async function startGateway(options: StartOptions = {}): Promise<StartedG
     database: options.database ?? fakeDatabase(options.answer),
     scheduler,
     dispatcher,
+    plugins: options.plugins,
     health,
     logger,
     clock: options.clock ?? { now: () => NOW },
@@ -113,8 +117,8 @@ const UNUSED = { last_use_time: null, expire_time: null, revoke_time: null };
 
 function fakeDatabase(answer: StartOptions["answer"]): Database {
   const keys: Record<string, object> = {
-    [hashSecret(PROJECT_KEY).toString("hex")]: { id: "key_a", project_id: "proj_a", plugins: ["redis"] },
-    [hashSecret(OTHER_KEY).toString("hex")]: { id: "key_b", project_id: "proj_b", plugins: [] },
+    [hashSecret(PROJECT_KEY).toString("hex")]: { id: "key_a", project_id: "proj_a" },
+    [hashSecret(OTHER_KEY).toString("hex")]: { id: "key_b", project_id: "proj_b" },
   };
   const valid = { expire_time: null, has_expired: false, revoke_time: null, is_use_old: false };
   const query = async <Row>(statement: Statement<Row>, values: readonly unknown[] = []): Promise<Row[]> => {
@@ -127,6 +131,10 @@ function fakeDatabase(answer: StartOptions["answer"]): Database {
     if (statement.name === "apiKeyInsert") {
       const [id, , display_name, , secret_prefix] = values;
       return [{ id, display_name, secret_prefix, create_time: NOW, ...UNUSED }] as Row[];
+    }
+    if (statement.name === "pluginStates") {
+      const states = values[0] === "proj_a" ? [{ kind: "REDIS", state: "ENABLED", is_usable: true }] : [];
+      return states as Row[];
     }
     return [{ id: values[0] }] as Row[];
   };
