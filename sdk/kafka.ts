@@ -4,6 +4,7 @@ export {
   TriggerMessageError,
   type TriggerMessageReason,
 } from "./consumers/trigger-message.ts";
+export type { TriggerContext, WorkOptions } from "./consumers/work.ts";
 export {
   type EachTriggerOptions,
   eachTrigger,

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { type Consumer, Kafka, logLevel, Partitioners, type Producer } from "kafkajs";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { hasKafka, joinKafka } from "../../test/support/kafka.ts";
+import { memoryStore } from "../idempotency/memory-store.ts";
 import { messageParts, SECRET, toBinary, toStructured } from "../testing/messages.ts";
 import { type EachTriggerOptions, eachTrigger } from "./each-trigger.ts";
 
@@ -143,6 +144,29 @@ test("eachTrigger sends heartbeats while a handler runs, and none afterwards", a
   const seen = beats;
   await new Promise((resolve) => setTimeout(resolve, 10));
   expect(beats).toBe(seen);
+});
+
+test("eachTrigger waits for the consumer that works on the same trigger, and then skips it", async () => {
+  const store = memoryStore();
+  const release = Promise.withResolvers<void>();
+  let calls = 0;
+  const onTrigger = () => {
+    calls += 1;
+    return release.promise;
+  };
+  const options = { secrets: SECRET, store, onTrigger };
+  const [first, second, other] = ["g", "g", "h"].map((groupId) =>
+    eachTrigger({ ...options, groupId, leaseMs: 100 })(delivery()),
+  );
+  release.resolve();
+  await Promise.all([first, second, other]);
+  expect(calls).toBe(2);
+});
+
+test("eachTrigger refuses a store without the id of the group", () => {
+  expect(() => eachTrigger({ secrets: SECRET, store: memoryStore(), onTrigger: () => {} })).toThrow(
+    "no groupId",
+  );
 });
 
 test("eachTrigger refuses a secret that is none before it gets a message", () => {

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { hasRedis, startTestRedis, type TestRedis } from "../../test/support/redis.ts";
+import { memoryStore } from "../idempotency/memory-store.ts";
 import { messageParts, SECRET, toFields } from "../testing/messages.ts";
 import { send } from "./client.ts";
 import { consumeStream } from "./consume-stream.ts";
@@ -264,6 +265,22 @@ describe.runIf(hasRedis())("consumeStream", () => {
     },
   );
 
+  test("gives a trigger to the handlers of each group once if there is a store", async () => {
+    const store = memoryStore();
+    await write(1, 1, 2);
+    const consumers = [start({ store }), start({ store, group: "h", redis: connect() })];
+    await Promise.all(
+      ["g", "h"].map(async (group) => {
+        await untilGroup(group);
+        while (!(await isDone(group))) await new Promise((resolve) => setTimeout(resolve, 5));
+      }),
+    );
+    expect(consumers.map(({ seen }) => seen.toSorted())).toEqual([
+      [1, 2],
+      [1, 2],
+    ]);
+  });
+
   test("reports an entry that the stream removed before it was acknowledged", async () => {
     const [id] = await write(1);
     await readAndDie("dead");
@@ -321,6 +338,14 @@ describe.runIf(hasRedis())("consumeStream", () => {
   ])("rejects for %j", async (options, message) => {
     await expect(start(options).ended).rejects.toThrow(message);
   });
+
+  /** Whether a group has read and acknowledged all entries. */
+  async function isDone(group: string): Promise<boolean> {
+    const groups = (await admin.xinfo("GROUPS", stream)) as unknown[][];
+    const info = groups.find((each) => each[1] === group) ?? [];
+    const numberOf = (name: string) => info[info.indexOf(name) + 1];
+    return numberOf("pending") === 0 && numberOf("lag") === 0;
+  }
 
   async function untilGroup(group = "g"): Promise<void> {
     for (;;) {

@@ -15,7 +15,9 @@ import type { ConsumeStreamOptions } from "./stream-options.ts";
  * error of Redis if the credentials may not read the stream, or the key holds something else. All other errors go to
  * `onError`.
  */
-export async function consumeStream(options: ConsumeStreamOptions): Promise<void> {
+export async function consumeStream<Client = undefined>(
+  options: ConsumeStreamOptions<Client>,
+): Promise<void> {
   const { concurrency = 10, claimAfterMs = 60_000, stopWithinMs = 30_000, onError = logError } = options;
   checkWhole("concurrency", concurrency, 1, 1_000);
   checkWhole("claimAfterMs", claimAfterMs, 1_000, MAX_TIMER_MS);

@@ -1,10 +1,14 @@
-import type { ReadTriggerOptions, ReceivedTrigger } from "../consumers/trigger-message.ts";
+import type { ReadTriggerOptions } from "../consumers/trigger-message.ts";
+import type { TriggerContext, WorkOptions } from "../consumers/work.ts";
 import type { TriggerFired } from "../trigger-fired.ts";
 import type { StreamClient } from "./client.ts";
 import type { Consumer } from "./group.ts";
 
 /** Options of `consumeStream`. */
-export interface ConsumeStreamOptions extends ReadTriggerOptions, Consumer {
+export interface ConsumeStreamOptions<Client = undefined>
+  extends ReadTriggerOptions,
+    WorkOptions<Client>,
+    Consumer {
   /** An ioredis client with the plugin's credentials and without a key prefix. It stays open. */
   readonly redis: StreamClient;
   /** The stream's whole key: the plugin's prefix and the name in the job's target. */
@@ -21,7 +25,7 @@ export interface ConsumeStreamOptions extends ReadTriggerOptions, Consumer {
    */
   readonly onTrigger: (
     trigger: TriggerFired,
-    received: ReceivedTrigger & { readonly entryId: string },
+    context: TriggerContext<Client> & { readonly entryId: string },
   ) => unknown;
   /** Is called with each error and the id of its entry, if it has one. Default: console.error. */
   readonly onError?: (error: unknown, entryId?: string) => void;
