@@ -7,9 +7,9 @@ import { reportSlowestFiles } from "./test/support/slowest-files.ts";
 // time sooner.
 process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "node_modules/.cache/compiled");
 
-const UNIT = "{cron,db,dispatcher,gateway,mesh,plugins,scheduler,sdk}/**/*.test.ts";
-// The modules of a worker process are loaded once for all its test files, which halves what a file costs. A test that
-// replaces modules (vi.mock) needs modules of its own. So do those that start processes or look at the whole repository.
+const UNIT = ["{cron,db,dev,dispatcher,gateway,mesh,plugins,scheduler,sdk}/**/*.test.ts", "test/{,plugins/}*.test.ts"];
+// The modules of a worker process are loaded once for all its test files, which halves what a file costs. Only a test
+// that replaces modules (vi.mock) needs modules of its own.
 const MOCKING = globSync(UNIT, { exclude: ["**/node_modules"] }).filter((file) =>
   readFileSync(file, "utf8").includes("vi.mock("),
 );
@@ -31,7 +31,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "unit",
-          include: [UNIT],
+          include: UNIT,
           exclude: [...configDefaults.exclude, ...MOCKING],
           isolate: false,
           testTimeout: 20_000,
@@ -41,20 +41,34 @@ export default defineConfig({
         extends: true,
         test: {
           name: "isolated",
-          include: [...MOCKING, "dev/**/*.test.ts", "test/*.test.ts", "test/plugins/**/*.test.ts"],
+          include: MOCKING,
           testTimeout: 20_000,
         },
       },
       {
         extends: true,
         // Calls a product that runs as processes of its own: after the unit tests, which use all of both cores. These
-        // tests often wait for a fire time, so three files run at once.
+        // tests often wait for a fire time, so three files run at once, together with those of the faults.
         test: {
           name: "whole",
+          isolate: false,
           maxWorkers: 3,
           include: ["test/whole/**/*.test.ts"],
           exclude: [...configDefaults.exclude, KILLING],
           globalSetup: ["test/support/global-mesh.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        // They look at lateness, but with much room, and mostly wait. So they run beside the whole product's tests.
+        test: {
+          name: "faults",
+          isolate: false,
+          maxWorkers: 3,
+          include: SHORT_FAULTS,
           testTimeout: 120_000,
           hookTimeout: 60_000,
           sequence: { groupOrder: 1 },
@@ -68,18 +82,6 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 60_000,
           sequence: { groupOrder: 2 },
-        },
-      },
-      {
-        extends: true,
-        // They look at lateness, but with much room, and mostly wait. So all three run at once.
-        test: {
-          name: "faults",
-          maxWorkers: 3,
-          include: SHORT_FAULTS,
-          testTimeout: 120_000,
-          hookTimeout: 60_000,
-          sequence: { groupOrder: 3 },
         },
       },
     ],

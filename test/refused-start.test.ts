@@ -11,6 +11,8 @@ const root = resolve(import.meta.dirname, "..");
 const SERVICES = ["gateway", "scheduler", "dispatcher"] as const;
 /** Nobody listens there. A service that refuses to start calls nobody. */
 const NOBODY = "127.0.0.1:1";
+/** What the processes inherit. With the cache, each starts 0.4 s of CPU time sooner. */
+const INHERITED = { PATH: process.env.PATH, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE };
 const MASTER_KEY = Buffer.alloc(32, 7).toString("base64");
 
 interface Ended {
@@ -53,7 +55,7 @@ async function runService(service: DatabaseRole, env: Readonly<Record<string, st
   }[service];
   const child = spawn(process.execPath, [`${service}/main.ts`], {
     cwd: root,
-    env: { PATH: process.env.PATH, DATABASE_URL: database.url(service), ...own, ...env },
+    env: { ...INHERITED, DATABASE_URL: database.url(service), ...own, ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const texts = { output: "", errors: "" };
@@ -73,7 +75,7 @@ async function runService(service: DatabaseRole, env: Readonly<Record<string, st
 async function runMigrate(connectionString: string): Promise<Ended> {
   const run = promisify(execFile)(process.execPath, ["dev/migrate.ts"], {
     cwd: root,
-    env: { PATH: process.env.PATH, DATABASE_URL: connectionString },
+    env: { ...INHERITED, DATABASE_URL: connectionString },
   });
   const { stdout, stderr, code } = await run.then(
     (texts) => ({ ...texts, code: 0 }),

@@ -58,7 +58,12 @@ async function save(snippets: readonly Snippet[]): Promise<void> {
 
 /** Starts a program in the checkout. */
 function start(command: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-  const options = { cwd: checkout, env: { PATH: process.env.PATH, HOME: checkout, ...env }, detached: true };
+  const { PATH, NODE_COMPILE_CACHE } = process.env;
+  const options = {
+    cwd: checkout,
+    env: { PATH, NODE_COMPILE_CACHE, HOME: checkout, ...env },
+    detached: true,
+  };
   const child = spawn(command, args, options);
   running.push(child);
   let output = "";
