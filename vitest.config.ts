@@ -7,7 +7,10 @@ import { reportSlowestFiles } from "./test/support/slowest-files.ts";
 // time sooner.
 process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "node_modules/.cache/compiled");
 
-const UNIT = ["{cron,db,dev,dispatcher,gateway,mesh,plugins,scheduler,sdk}/**/*.test.ts", "test/{,plugins/}*.test.ts"];
+const UNIT = [
+  "{cron,db,dev,dispatcher,gateway,mesh,plugins,scheduler,sdk}/**/*.test.ts",
+  "test/{,plugins/}*.test.ts",
+];
 // The modules of a worker process are loaded once for all its test files, which halves what a file costs. Only a test
 // that replaces modules (vi.mock) needs modules of its own.
 const MOCKING = globSync(UNIT, { exclude: ["**/node_modules"] }).filter((file) =>
