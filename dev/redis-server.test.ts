@@ -40,7 +40,7 @@ describe.runIf(hasRedis())("a local Redis", () => {
   test("keeps its data over kill -9, and lets nobody in without the password", async () => {
     const options = await place();
     const first = await startRedisServer(options);
-    await connect(first.url).set("k", "v");
+    await connect(first.url).multi().set("k", "v").set("k2", "v2").exec();
     await expect(connect(`redis://127.0.0.1:${first.port}`).get("k")).rejects.toThrow("NOAUTH");
     await first.kill9();
     expect(identityOf(first.pid)).toBeUndefined();
@@ -48,7 +48,7 @@ describe.runIf(hasRedis())("a local Redis", () => {
     const second = await startRedisServer(options);
     onTestFinished(() => second.stop());
     expect(second.url).toBe(first.url);
-    expect(await connect(second.url).get("k")).toBe("v");
+    expect(await connect(second.url).mget("k", "k2")).toEqual(["v", "v2"]);
   });
 
   test("replaces a server that was left running on its folder", async () => {

@@ -176,7 +176,9 @@ function toConfiguration({ port, adminPassword }: RedisServerOptions): string {
     "client-output-buffer-limit normal 32mb 16mb 30",
     "client-output-buffer-limit pubsub 32mb 8mb 60",
     "acl-pubsub-default resetchannels",
-    "user default off",
+    // It is off, so nobody can be it. But Redis reads its append-only file with the rights of this user: without them it
+    // leaves out every transaction and every script with two writes.
+    "user default off allcommands allkeys allchannels",
     `user admin on #${hash} allcommands allkeys allchannels`,
     // The command line then keeps the path of this file, by which a server that was left running is found.
     "set-proc-title no",

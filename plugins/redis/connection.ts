@@ -48,6 +48,11 @@ export function connect(url: string, name: string, logger: Logger): Connection {
       Math.min(50 * 2 ** Math.min(times, 10), MAX_RETRY_PAUSE_MS) * (0.8 + 0.4 * Math.random()),
   });
   const stopReporting = reportTrouble(client, name, logger);
+  // When all clients together need too much memory (maxmemory-clients), the server closes those of customers, not ours. A
+  // server that does not know or allow this closes the largest.
+  client.on("ready", () => {
+    client.client("NO-EVICT", "ON").catch(() => undefined);
+  });
 
   return {
     client,

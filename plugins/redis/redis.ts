@@ -7,6 +7,7 @@ import { type Connection, connect } from "./connection.ts";
 import { deliver } from "./deliver.ts";
 import { provision } from "./provision.ts";
 import { remove } from "./remove.ts";
+import { checkServer } from "./server-check.ts";
 import { measureUsage } from "./usage.ts";
 
 /** What the Redis plugin needs. */
@@ -43,6 +44,7 @@ export function createRedisPlugin(options: RedisPluginOptions): Plugin {
     connect(url, `writer-${index}`, logger),
   );
   const reportTrouble = createTroubleReport(logger);
+  watchServer(admin, logger);
 
   return {
     describe: () => describe(options, admin),
@@ -96,6 +98,19 @@ function writerOf(projectId: string, writers: readonly Connection[], otherwise: 
   let hash = 0;
   for (const character of projectId) hash = (Math.imul(hash, 31) + (character.codePointAt(0) ?? 0)) >>> 0;
   return writers[hash % writers.length] ?? otherwise;
+}
+
+/** Looks at the server's configuration at each connection, and logs what is wrong with it. */
+function watchServer(admin: Connection, logger: Logger): void {
+  admin.client.on("ready", () => {
+    checkServer(admin).then(
+      (problems) => {
+        for (const problem of problems)
+          logger.warn({ problem }, "the managed Redis is not configured as it should be");
+      },
+      (err: unknown) => logger.warn({ err }, "the configuration of the managed Redis cannot be read"),
+    );
+  });
 }
 
 /** Logs why batches fail, at most every 10 s. */
