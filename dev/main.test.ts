@@ -185,9 +185,10 @@ describe("npm start", { timeout: 60_000 }, () => {
 
 const hasKafka = whyNoTestKafka() === undefined;
 const hasBoth = hasRedis() && hasKafka;
-if (!hasBoth) process.stderr.write("The test of npm start -- --with redis,kafka is skipped: it needs both.\n");
+if (!hasBoth)
+  process.stderr.write("The test of npm start -- --with redis,kafka is skipped: it needs both.\n");
 
-describe("npm start -- --with redis,kafka", { timeout: 120_000 }, () => {
+describe("npm start -- --with redis,kafka", { timeout: 180_000 }, () => {
   test.runIf(hasBoth)(
     "runs both, restarts one that is killed, gives them to the plugins service, and stops them",
     async () => {
@@ -196,27 +197,41 @@ describe("npm start -- --with redis,kafka", { timeout: 120_000 }, () => {
       await copyFolder(JARS, join(dataDir, "kafka-jars"));
       const first = start({}, ["--with", "redis,kafka"]);
       await first.sees(/^ready /m);
-      expect(first.output()).toMatch(/^Redis for the plugin listens on 127\.0\.0\.1:\d+; its data is in .*redis$/m);
-      expect(first.output()).toMatch(/^Kafka for the plugin listens on 127\.0\.0\.1:\d+; its data is in .*kafka$/m);
+      expect(first.output()).toMatch(
+        /^Redis for the plugin listens on 127\.0\.0\.1:\d+; its data is in .*redis$/m,
+      );
+      expect(first.output()).toMatch(
+        /^Kafka for the plugin listens on 127\.0\.0\.1:\d+; its data is in .*kafka$/m,
+      );
       const plugins = createGrpcClient(PluginsService, { addresses: [pluginsAddress()], deadlineMs: 10_000 });
       const problems = async () =>
-        (await plugins.describePlugins({})).offers.map(({ kind, problem }) => [PluginKind[kind], problem]);
-      expect(await problems()).toEqual(expect.arrayContaining([["REDIS", ""]]));
+        (await plugins.describePlugins({})).offers.map(({ kind, problem }) => [kind, problem]);
+      expect(await problems()).toEqual(expect.arrayContaining([[PluginKind.REDIS, ""]]));
       const killed = readManifest().pids.redis?.[0] ?? 0;
       process.kill(killed, "SIGKILL");
       await first.sees(/^redis was ended by SIGKILL; restarting it in 100 ms$/m);
       await vi.waitFor(() => expect(readManifest().pids.redis?.[0]).not.toBe(killed), 10_000);
-      await vi.waitFor(async () => expect(await problems()).toEqual(expect.arrayContaining([["REDIS", ""]])), {
-        timeout: 20_000,
-        interval: 200,
-      });
+      await vi.waitFor(
+        async () => expect(await problems()).toEqual(expect.arrayContaining([[PluginKind.REDIS, ""]])),
+        {
+          timeout: 20_000,
+          interval: 200,
+        },
+      );
       plugins.close();
       const pids = Object.values(readManifest().pids).flat();
       expect(pids).toHaveLength(7);
       first.child.kill("SIGTERM");
       expect(await first.ended).toBe(0);
       expect(pids.filter((pid) => identityOf(pid) !== undefined)).toEqual([]);
-      expect(readdirSync(dataDir).sort()).toEqual(["kafka", "kafka-jars", "keys.json", "log", "postgres", "redis"]);
+      expect(readdirSync(dataDir).sort()).toEqual([
+        "kafka",
+        "kafka-jars",
+        "keys.json",
+        "log",
+        "postgres",
+        "redis",
+      ]);
     },
   );
 
