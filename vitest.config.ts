@@ -41,7 +41,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "isolated",
-          include: [...MOCKING, "dev/**/*.test.ts", "test/*.test.ts"],
+          include: [...MOCKING, "dev/**/*.test.ts", "test/*.test.ts", "test/plugins/**/*.test.ts"],
           testTimeout: 20_000,
         },
       },

@@ -1,0 +1,190 @@
+import { Redis } from "ioredis";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { findFreePorts } from "../../dev/ports.ts";
+import { redisStream } from "../../sdk/index.ts";
+import { hasRedis } from "../support/redis.ts";
+import { type Forked, forkService } from "./forked.ts";
+import { type Scene, startScene, type Tenant } from "./scene.ts";
+
+/*
+ * The gateway and the plugins service are killed with -9 at each step of each change of a plugin. Afterwards another
+ * gateway, by its loop or by the repeated call, ends what was begun: the rows, the users of Redis and its data agree.
+ */
+
+const NEVER_DUE_MS = 0;
+
+let scene: Scene;
+let plugins: Forked;
+let startPlugins: () => Promise<Forked>;
+/** What the gateway of this process takes for the time. With NEVER_DUE_MS its loop does nothing. */
+let nowMs: number | null = null;
+
+beforeAll(async () => {
+  if (!hasRedis()) return;
+  const [port = 0] = await findFreePorts(1);
+  scene = await startScene({ overrides: { now: () => nowMs }, pluginsAddress: `127.0.0.1:${port}` });
+  startPlugins = () =>
+    forkService("plugins/main.ts", { ...scene.pluginsEnv, EASYCRON_PLUGINS_LISTEN: `127.0.0.1:${port}` });
+  plugins = await startPlugins();
+}, 60_000);
+afterAll(async () => {
+  await plugins?.kill9();
+  await scene?.close();
+}, 30_000);
+
+type Change = (tenant: Tenant, url: string) => Promise<unknown>;
+
+const CHANGES = {
+  enable: (tenant, url) => scene.at(url, tenant).plugins.enable("REDIS"),
+  rotate: (tenant, url) => scene.at(url, tenant).plugins.rotateCredentials("REDIS"),
+  disable: (tenant, url) => scene.at(url, tenant).plugins.disable("REDIS", { force: true, graceDays: 1 }),
+  remove: (tenant, url) => scene.at(url, tenant).plugins.disable("REDIS", { force: true, graceDays: 0 }),
+} as const satisfies Record<string, Change>;
+type ChangeName = keyof typeof CHANGES;
+
+/** Makes a tenant in the state in which a change begins: enabled, with a key and a job, unless it is to be enabled. */
+async function prepare(change: ChangeName): Promise<Tenant> {
+  nowMs = null;
+  const tenant = await scene.createTenant();
+  if (change === "enable") return tenant;
+  const { credentials, plugin } = await tenant.easycron.plugins.enable("REDIS");
+  const client = new Redis(credentials?.url ?? "", { enableReadyCheck: false });
+  await client.set(`${plugin.prefix}app:x`, "1");
+  client.disconnect();
+  if (change !== "rotate")
+    await tenant.easycron.jobs.create({ name: "to-redis", target: redisStream("orders") });
+  return tenant;
+}
+
+/** Makes the leases of the dead end, and lets the living gateway's loop work. */
+async function goOn(): Promise<void> {
+  await scene.sql.query("update gateway.plugins set lease_end = now() where lease_end is not null");
+  nowMs = null;
+}
+
+/** Waits until nothing is in between, and expects the rows and the broker to agree. */
+async function expectSettled(change: ChangeName, tenant: Tenant): Promise<void> {
+  const { easycron } = tenant;
+  const isOff = change === "disable" || change === "remove";
+  const settled = () => easycron.plugins.get("REDIS");
+  await expect
+    .poll(async () => (await settled()).state, { timeout: 20_000 })
+    .toBe(isOff ? "DISABLED" : "ENABLED");
+  const plugin = await settled();
+  const usernames = plugin.credentials.map(({ username }) => username).toSorted();
+  await expect.poll(() => scene.usersOf(tenant.id), { timeout: 20_000 }).toEqual(usernames);
+  if (change === "rotate") {
+    expect(usernames).toContain(`${tenant.id}-1`);
+    // A rotation of which nobody has the password must not end the old credentials.
+    if (usernames.length === 1) expect(plugin.credentials[0]?.expireTime).toBeUndefined();
+  }
+  if (isOff) {
+    expect(usernames).toEqual([]);
+    expect((await easycron.jobs.get("to-redis")).state).toBe("PAUSED");
+  }
+  const isGone = change === "remove" ? 0 : change === "enable" ? undefined : 1;
+  if (isGone !== undefined)
+    await expect.poll(() => scene.admin.exists(`${tenant.id}:app:x`), { timeout: 20_000 }).toBe(isGone);
+}
+
+/** After all, the plugin can be used: with the answer of a call, or after a rotation. */
+async function expectUsable({ easycron }: Tenant): Promise<void> {
+  const enabled = await easycron.plugins.enable("REDIS");
+  const { url } = enabled.credentials ?? (await easycron.plugins.rotateCredentials("REDIS")).credentials;
+  const client = new Redis(url, { enableReadyCheck: false });
+  await client.set(`${enabled.plugin.prefix}app:y`, "1");
+  client.disconnect();
+}
+
+const GATEWAY_STEPS: readonly (readonly [ChangeName, string])[] = [
+  ["enable", "enable: row written"],
+  ["enable", "enable: provisioned"],
+  ["enable", "enable: finished"],
+  ["rotate", "rotate: row written"],
+  ["rotate", "rotate: provisioned"],
+  ["rotate", "rotate: finished"],
+  ["disable", "disable: row written"],
+  ["disable", "disable: jobs paused"],
+  ["disable", "disable: cut off"],
+  ["disable", "disable: provisioned"],
+  ["disable", "disable: finished"],
+  ["remove", "remove: removed"],
+  ["remove", "remove: finished"],
+];
+
+describe.skipIf(!hasRedis())("after kill -9 of the gateway", () => {
+  test.each(GATEWAY_STEPS)(
+    "during %s, at %j, the loop of another one ends what was begun",
+    async (change, step) => {
+      const tenant = await prepare(change);
+      nowMs = NEVER_DUE_MS;
+      const gateway = await forkService("test/plugins/killed-gateway.ts", {
+        ...scene.gatewayEnv,
+        KILL_AT: step,
+      });
+      const called = CHANGES[change](tenant, `http://${gateway.address}`).catch((error: unknown) => error);
+      expect(await gateway.ended).toBe("SIGKILL");
+      if (change !== "remove") expect(await called).toBeInstanceOf(Error);
+      await goOn();
+      await expectSettled(change, tenant);
+      await expectUsable(tenant);
+    },
+    60_000,
+  );
+
+  test("a repeated EnablePlugin ends what was begun, and has the password", async () => {
+    const tenant = await prepare("enable");
+    nowMs = NEVER_DUE_MS;
+    const gateway = await forkService("test/plugins/killed-gateway.ts", {
+      ...scene.gatewayEnv,
+      KILL_AT: "enable: provisioned",
+    });
+    await expect(CHANGES.enable(tenant, `http://${gateway.address}`)).rejects.toThrow();
+    await gateway.ended;
+    await scene.sql.query("update gateway.plugins set lease_end = now() where lease_end is not null");
+    const { credentials, plugin } = await tenant.easycron.plugins.enable("REDIS");
+    expect(await scene.usersOf(tenant.id)).toEqual([`${tenant.id}-2`]);
+    const client = new Redis(credentials?.url ?? "", { enableReadyCheck: false });
+    expect(await client.set(`${plugin.prefix}app:y`, "1")).toBe("OK");
+    client.disconnect();
+  }, 60_000);
+});
+
+/** A change, and the command in Redis after which the plugins service is killed. */
+const PLUGINS_STEPS: readonly (readonly [ChangeName, string])[] = [
+  ["enable", "command"],
+  ["enable", "exec"],
+  ["enable", "multi"],
+  ["rotate", "exec"],
+  ["disable", "exec"],
+  ["remove", "scan"],
+  ["remove", "unlink"],
+];
+
+describe.skipIf(!hasRedis())("after kill -9 of the plugins service", () => {
+  test.each(PLUGINS_STEPS)(
+    "during %s, at its command %j, the loop ends what was begun once it is back",
+    async (change, command) => {
+      const tenant = await prepare(change);
+      nowMs = null;
+      const monitor = await scene.admin.monitor();
+      const killed = new Promise<void>((resolve) => {
+        monitor.on("monitor", (_time: string, args: readonly string[]) => {
+          const words = args.slice(0, 2).map((word) => word.toLowerCase());
+          if (!words.includes(command)) return;
+          monitor.disconnect();
+          plugins.child.kill("SIGKILL");
+          resolve();
+        });
+      });
+      const called = CHANGES[change](tenant, scene.url).catch((error: unknown) => error);
+      await killed;
+      await plugins.ended;
+      await called;
+      plugins = await startPlugins();
+      await expectSettled(change, tenant);
+      await expectUsable(tenant);
+    },
+    60_000,
+  );
+});
