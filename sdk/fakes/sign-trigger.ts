@@ -65,7 +65,7 @@ function toTrigger(
   const lastMinute = new Date(Math.floor(now.getTime() / 60_000) * 60_000);
   const nominalTime = toDate(given.nominalTime ?? lastMinute).toISOString();
   // In the order of EasyCron's own document.
-  return {
+  const trigger = {
     trigger: given.trigger ?? triggerId({ jobUid: whole.uid, nominalTime }),
     kind: given.kind ?? "SCHEDULED",
     project: given.project ?? "proj_01jz0000000000000000000000",
@@ -79,9 +79,9 @@ function toTrigger(
     attempt: 1,
     payload: null,
     ...given,
-    // Not as it was given, but as EasyCron writes it.
-    ...{ nominalTime },
   };
+  // As EasyCron writes it, not as it was given.
+  return { ...trigger, nominalTime };
 }
 
 function sign(secret: string, text: string): string {
