@@ -207,7 +207,7 @@ export default {
   ],
   options: {
     doNotFollow: { path: "^node_modules" },
-    exclude: { path: "^sdk/dist/|^\\.bench/" },
+    exclude: { path: "^sdk/(dist|api-reference)/|^\\.bench/" },
     tsConfig: { fileName: "tsconfig.json" },
     tsPreCompilationDeps: true,
     enhancedResolveOptions: {

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
-const MAX_BYTES = 4_096;
+const MAX_BYTES = 4_000;
 const BUNDLES = [
   { entry: "webhook.ts", platform: "node", maxBytes: MAX_BYTES },
   { entry: "webhook.web.ts", platform: "browser", maxBytes: MAX_BYTES },

@@ -49,6 +49,16 @@ export interface EasyCronErrorParts {
 /**
  * The error that every call of the client throws. Its message says what is wrong, which value is wrong, and what to
  * do. The more common codes have classes of their own.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await easycron.jobs.get("payroll");
+ * } catch (error) {
+ *   if (!(error instanceof EasyCronError)) throw error;
+ *   console.log(error.code, error.reason, error.message);
+ * }
+ * ```
  */
 export class EasyCronError extends Error {
   override readonly name: string = "EasyCronError";
@@ -102,7 +112,19 @@ export class EasyCronError extends Error {
   }
 }
 
-/** A request with a wrong field (INVALID_ARGUMENT or OUT_OF_RANGE), refused by the client or by the server. */
+/**
+ * A request with a wrong field (INVALID_ARGUMENT or OUT_OF_RANGE), refused by the client or by the server.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await easycron.jobs.get("payroll");
+ * } catch (error) {
+ *   if (!(error instanceof InvalidArgumentError)) throw error;
+ *   for (const { field, description } of error.violations) console.log(field, description);
+ * }
+ * ```
+ */
 export class InvalidArgumentError extends EasyCronError {
   override readonly name = "InvalidArgumentError";
   /** The fields that break a rule. */
@@ -126,17 +148,53 @@ export class InvalidArgumentError extends EasyCronError {
   }
 }
 
-/** An API key that is missing or not valid (UNAUTHENTICATED). */
+/**
+ * An API key that is missing or not valid (UNAUTHENTICATED).
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await easycron.jobs.get("payroll");
+ * } catch (error) {
+ *   if (!(error instanceof UnauthenticatedError)) throw error;
+ *   console.log("check EASYCRON_API_KEY:", error.message);
+ * }
+ * ```
+ */
 export class UnauthenticatedError extends EasyCronError {
   override readonly name = "UnauthenticatedError";
 }
 
-/** A valid API key that may not call the method (PERMISSION_DENIED). */
+/**
+ * A valid API key that may not call the method (PERMISSION_DENIED).
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await easycron.jobs.get("payroll");
+ * } catch (error) {
+ *   if (!(error instanceof PermissionDeniedError)) throw error;
+ *   console.log("this key may not do it:", error.message);
+ * }
+ * ```
+ */
 export class PermissionDeniedError extends EasyCronError {
   override readonly name = "PermissionDeniedError";
 }
 
-/** Something that does not exist in the project (NOT_FOUND). */
+/**
+ * Something that does not exist in the project (NOT_FOUND).
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await easycron.jobs.get("payroll");
+ * } catch (error) {
+ *   if (!(error instanceof NotFoundError)) throw error;
+ *   console.log("there is no job", error.metadata.job);
+ * }
+ * ```
+ */
 export class NotFoundError extends EasyCronError {
   override readonly name = "NotFoundError";
 }
@@ -144,27 +202,85 @@ export class NotFoundError extends EasyCronError {
 /**
  * A call that does not fit the present state: something exists already, has changed since it was read, or is in a
  * state that does not allow the call (ALREADY_EXISTS, ABORTED, FAILED_PRECONDITION).
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await easycron.jobs.get("payroll");
+ * } catch (error) {
+ *   if (!(error instanceof ConflictError)) throw error;
+ *   console.log("read it again:", error.reason);
+ * }
+ * ```
  */
 export class ConflictError extends EasyCronError {
   override readonly name = "ConflictError";
 }
 
-/** A limit that is used up (RESOURCE_EXHAUSTED). `retryAfterMs` says when to try again, if that helps. */
+/**
+ * A limit that is used up (RESOURCE_EXHAUSTED). `retryAfterMs` says when to try again, if that helps.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await easycron.jobs.get("payroll");
+ * } catch (error) {
+ *   if (!(error instanceof RateLimitedError)) throw error;
+ *   console.log("again in", error.retryAfterMs, "ms");
+ * }
+ * ```
+ */
 export class RateLimitedError extends EasyCronError {
   override readonly name = "RateLimitedError";
 }
 
-/** A server that cannot be reached, or cannot serve the call now (UNAVAILABLE). */
+/**
+ * A server that cannot be reached, or cannot serve the call now (UNAVAILABLE).
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await easycron.jobs.get("payroll");
+ * } catch (error) {
+ *   if (!(error instanceof UnavailableError)) throw error;
+ *   console.log("later:", error.message);
+ * }
+ * ```
+ */
 export class UnavailableError extends EasyCronError {
   override readonly name = "UnavailableError";
 }
 
-/** A call whose time was used up (DEADLINE_EXCEEDED). It may have had its effect. */
+/**
+ * A call whose time was used up (DEADLINE_EXCEEDED). It may have had its effect.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await easycron.jobs.get("payroll");
+ * } catch (error) {
+ *   if (!(error instanceof TimeoutError)) throw error;
+ *   console.log("it may have had its effect:", error.requestId);
+ * }
+ * ```
+ */
 export class TimeoutError extends EasyCronError {
   override readonly name = "TimeoutError";
 }
 
-/** A call that its AbortSignal ended, or an operation that was cancelled (CANCELLED). The call may have had its effect. */
+/**
+ * A call that its AbortSignal ended, or an operation that was cancelled (CANCELLED). The call may have had its effect.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await easycron.jobs.get("payroll");
+ * } catch (error) {
+ *   if (!(error instanceof CancelledError)) throw error;
+ *   console.log("the signal was aborted");
+ * }
+ * ```
+ */
 export class CancelledError extends EasyCronError {
   override readonly name = "CancelledError";
 }

@@ -29,7 +29,15 @@ export interface EasyCronOptions {
   readonly transport?: Transport | undefined;
 }
 
-/** The client of the API: plain objects in and out. Each method throws an EasyCronError if it fails. */
+/**
+ * The client of the API: plain objects in and out. Each method throws an EasyCronError if it fails.
+ *
+ * @example
+ * ```ts
+ * const easycron = new EasyCron({ timeoutMs: 5_000 }); // reads EASYCRON_URL and EASYCRON_API_KEY
+ * const job = await easycron.jobs.get("payroll");
+ * ```
+ */
 export class EasyCron {
   /** Jobs: what runs when, and where its triggers are delivered. */
   readonly jobs: ReturnType<typeof createJobs> &

@@ -124,7 +124,7 @@ afterAll(() => rm(folder, { recursive: true }));
 describe("the packed SDK, installed into an empty folder", () => {
   test("holds built code, declarations and no sources or tests", () => {
     const rest = packed.filter((path) => !/^dist\/.*\.(js|d\.ts)$/.test(path));
-    expect(rest.sort()).toEqual(["README.md", "dist/cjs/package.json", "package.json"]);
+    expect(rest.sort()).toEqual(["CHANGELOG.md", "README.md", "dist/cjs/package.json", "package.json"]);
     expect(packed.filter((path) => path.includes(".test."))).toEqual([]);
   });
 
@@ -150,7 +150,7 @@ describe("the packed SDK, installed into an empty folder", () => {
     // node10 is the resolution that knows no entries but the main one. TypeScript 6 has dropped it.
     const attw = join(folderOf("@arethetypeswrong/cli"), "dist/index.js");
     await run(process.execPath, [attw, tarball, "--profile", "node16"]);
-  });
+  }, 60_000);
 
   test("accepts every version of a dependency that is compatible with the one tested here", async () => {
     const { dependencies } = JSON.parse(await readFile(join(sdk, "package.json"), "utf8")) as {
@@ -258,5 +258,5 @@ describe("the declarations of the SDK", () => {
     const check = (...more: string[]) => run(process.execPath, [tsc, ...flags, ...more], { cwd: folder });
     await check("--module", "nodenext", "uses.ts", "uses.cts");
     await check("--module", "preserve", "--moduleResolution", "bundler", "uses.ts");
-  });
+  }, 60_000);
 });

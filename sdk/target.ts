@@ -6,7 +6,14 @@ import type {
 import type { InputOf } from "./plain-types.ts";
 import type { TargetInput } from "./resources.ts";
 
-/** Makes a target that is a signed HTTP request: `webhook("https://example.com/hooks", { headers: { "x-a": "b" } })`. */
+/**
+ * Makes a target that is a signed HTTP request: `webhook("https://example.com/hooks", { headers: { "x-a": "b" } })`.
+ *
+ * @example
+ * ```ts
+ * const target = webhook("https://example.com/hooks", { headers: { "x-team": "billing" } });
+ * ```
+ */
 export function webhook(
   url: string,
   options: Omit<InputOf<typeof WebhookTargetSchema>, "url"> = {},
@@ -16,17 +23,38 @@ export function webhook(
 
 type RedisInput = InputOf<typeof RedisTargetSchema>;
 
-/** Makes a target that is a stream in the project's managed Redis: `redisStream("orders", { maxLength: 10_000 })`. */
+/**
+ * Makes a target that is a stream in the project's managed Redis: `redisStream("orders", { maxLength: 10_000 })`.
+ *
+ * @example
+ * ```ts
+ * const target = redisStream("orders", { maxLength: 10_000 });
+ * ```
+ */
 export function redisStream(stream: string, options: Pick<RedisInput, "maxLength"> = {}): TargetInput {
   return { redis: { ...options, stream } };
 }
 
-/** Makes a target that is a list in the project's managed Redis: `redisList("orders", { maxLength: 10_000 })`. */
+/**
+ * Makes a target that is a list in the project's managed Redis: `redisList("orders", { maxLength: 10_000 })`.
+ *
+ * @example
+ * ```ts
+ * const target = redisList("orders", { maxLength: 10_000 });
+ * ```
+ */
 export function redisList(list: string, options: Pick<RedisInput, "maxLength"> = {}): TargetInput {
   return { redis: { ...options, list } };
 }
 
-/** Makes a target that is a channel in the project's managed Redis: `redisChannel("orders")`. */
+/**
+ * Makes a target that is a channel in the project's managed Redis: `redisChannel("orders")`.
+ *
+ * @example
+ * ```ts
+ * const target = redisChannel("orders");
+ * ```
+ */
 export function redisChannel(channel: string): TargetInput {
   return { redis: { channel } };
 }
@@ -34,12 +62,24 @@ export function redisChannel(channel: string): TargetInput {
 /**
  * Makes a target that is a key in the project's managed Redis, which holds the latest message:
  * `redisKey("latest", { ttl: "3600s" })`.
+ *
+ * @example
+ * ```ts
+ * const target = redisKey("latest", { ttl: "3600s" });
+ * ```
  */
 export function redisKey(key: string, options: Pick<RedisInput, "ttl"> = {}): TargetInput {
   return { redis: { ...options, key } };
 }
 
-/** Makes a target that is a topic in the project's managed Kafka: `kafkaTopic("orders", { key: "{{job.name}}" })`. */
+/**
+ * Makes a target that is a topic in the project's managed Kafka: `kafkaTopic("orders", { key: "{{job.name}}" })`.
+ *
+ * @example
+ * ```ts
+ * const target = kafkaTopic("orders", { key: "{{job.name}}" });
+ * ```
+ */
 export function kafkaTopic(
   topic: string,
   options: Omit<InputOf<typeof KafkaTargetSchema>, "topic"> = {},

@@ -16,6 +16,14 @@ export interface TriggerIdParts {
 /**
  * Computes the id of a trigger: `trg_` and 26 characters. The id depends on these values only, so anyone can compute
  * the id that a fire time has, or will have. Throws a RangeError for an invalid time, and for one that does not exist.
+ *
+ * @example
+ * ```ts
+ * const id = triggerId({
+ *   jobUid: "job_01jd3k8z5me9t8r7q6p5n4m3k2",
+ *   nominalTime: "2026-03-01T09:00:00.000Z",
+ * });
+ * ```
  */
 export function triggerId({ jobUid, nominalTime, requestId }: TriggerIdParts): string {
   const fireTime = toDate(nominalTime).toISOString();

@@ -24,7 +24,19 @@ export type WebhookVerificationReason =
   /** This runtime cannot check ed25519: `verify` cannot outside Node, `verifyAsync` cannot in an old browser. */
   | "ALGORITHM_UNAVAILABLE";
 
-/** The webhook is not genuine, or this cannot be checked. Answer it with 400 and do nothing else. */
+/**
+ * The webhook is not genuine, or this cannot be checked. Answer it with 400 and do nothing else.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   verify("{}", {}, "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
+ * } catch (error) {
+ *   if (!(error instanceof WebhookVerificationError)) throw error;
+ *   console.log(error.reason); // HEADER_MISSING
+ * }
+ * ```
+ */
 export class WebhookVerificationError extends Error {
   override readonly name = "WebhookVerificationError";
   /** Why the webhook was refused, for programs. */

@@ -122,18 +122,10 @@ export function checkHeaders({ id, timestamp }: SignedHeaders, options: VerifyOp
     throw new RangeError("toleranceSeconds must be a number from 0 upwards, and now() a valid date.");
   }
   const ageSeconds = nowSeconds - Number(timestamp);
-  if (ageSeconds > toleranceSeconds) {
-    throw refusal(
-      "TIMESTAMP_TOO_OLD",
-      `The webhook was sent ${ageSeconds} s, more than ${toleranceSeconds} s, ago.`,
-    );
-  }
-  if (-ageSeconds > toleranceSeconds) {
-    throw refusal(
-      "TIMESTAMP_TOO_NEW",
-      `The webhook was sent ${-ageSeconds} s, more than ${toleranceSeconds} s, ahead of this machine's clock.`,
-    );
-  }
+  if (Math.abs(ageSeconds) <= toleranceSeconds) return;
+  const apart = `The webhook was sent ${Math.abs(ageSeconds)} s, more than ${toleranceSeconds} s,`;
+  if (ageSeconds > 0) throw refusal("TIMESTAMP_TOO_OLD", `${apart} ago.`);
+  throw refusal("TIMESTAMP_TOO_NEW", `${apart} ahead of this machine's clock.`);
 }
 
 /** Returns the text that precedes the body in what is signed. */

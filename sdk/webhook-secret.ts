@@ -48,20 +48,18 @@ export function createKeys<Key>(
  */
 function parseSecret(secret: string): Secret {
   if (secret.startsWith("whsk_")) {
-    throw malformed(
-      "A secret begins with whsk_, so it is the private key of a sender; give the public key, whpk_….",
-    );
+    throw malformed("A secret with whsk_ is a private key; give the public key, whpk_….");
   }
   if (secret.startsWith("whpk_")) {
     const base64 = secret.slice("whpk_".length);
     if (!PUBLIC_KEY.test(base64)) {
-      throw malformed('A public key must be "whpk_" and base64 of 32 bytes, without white space around it.');
+      throw malformed('A public key must be "whpk_" and base64 of 32 bytes, without white space.');
     }
     return { version: "v1a", base64 };
   }
   const base64 = secret.startsWith("whsec_") ? secret.slice("whsec_".length) : secret;
   if (secret.length > MAX_SECRET_LENGTH || base64 === "" || !BASE64.test(base64)) {
-    throw malformed('A secret must be "whsec_" and base64, without white space or line break around it.');
+    throw malformed('A secret must be "whsec_" and base64, without white space.');
   }
   return { version: "v1", base64 };
 }

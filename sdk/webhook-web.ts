@@ -30,7 +30,7 @@ export function isSignedByAny(keys: readonly WebKey[], signatures: Signatures, c
   let found = false;
   for (const { version, bytes } of keys) {
     if (version === "v1a") {
-      throw refusal("ALGORITHM_UNAVAILABLE", "verify cannot check ed25519 in this runtime; use verifyAsync.");
+      throw refusal("ALGORITHM_UNAVAILABLE", "verify cannot check ed25519 here; use verifyAsync.");
     }
     const digest = hmac(bytes, content);
     for (const signature of signatures.v1) found = isEqual(digest, fromBase64(signature)) || found;
@@ -116,6 +116,6 @@ function subtleCrypto(algorithm: string): Subtle {
 function unavailable(algorithm: string): Error {
   return refusal(
     "ALGORITHM_UNAVAILABLE",
-    `The WebCrypto of this runtime has no ${algorithm}; update the runtime, or verify in Node.`,
+    `This runtime has no WebCrypto with ${algorithm}; update it, or verify in Node.`,
   );
 }

@@ -24,6 +24,19 @@ export type { VerifiedWebhook, VerifyOptions, WebhookHeaders } from "./webhook-r
  * them is enough. Throws a WebhookVerificationError.
  *
  * Runtimes without `node:crypto` get the same function from `webhook.web.ts`.
+ *
+ * @example
+ * ```ts
+ * const secret = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+ * const headers = {
+ *   "webhook-id": "msg_1",
+ *   "webhook-timestamp": "1772355600",
+ *   "webhook-signature": "v1,FBQ3gwxFo1ID4BPMZEwa8AtF3Xngdl1hv0t7YGtSIfk=",
+ * };
+ * const now = () => new Date("2026-03-01T09:00:00Z"); // for this example only
+ * const { id, body } = verify('{"type":"invoice.paid"}', headers, secret, { now });
+ * console.log(id, body);
+ * ```
  */
 export function verify(
   rawBody: string | Uint8Array | ArrayBuffer,
@@ -43,6 +56,19 @@ export function verify(
 /**
  * Verifies like `verify`, and resolves with its result. Use it in code for Workers and browsers too: there it also
  * checks ed25519, which WebCrypto does asynchronously only. Rejects with a WebhookVerificationError.
+ *
+ * @example
+ * ```ts
+ * const secret = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+ * const headers = {
+ *   "webhook-id": "msg_1",
+ *   "webhook-timestamp": "1772355600",
+ *   "webhook-signature": "v1,FBQ3gwxFo1ID4BPMZEwa8AtF3Xngdl1hv0t7YGtSIfk=",
+ * };
+ * const now = () => new Date("2026-03-01T09:00:00Z"); // for this example only
+ * const { id, body } = await verifyAsync('{"type":"invoice.paid"}', headers, secret, { now });
+ * console.log(id, body);
+ * ```
  */
 export async function verifyAsync(
   rawBody: string | Uint8Array | ArrayBuffer,

@@ -14,7 +14,16 @@ const { method } = JobService;
 /** Makes the methods of jobs' revisions. */
 export function createJobRevisions(caller: Caller) {
   return {
-    /** Lists the revisions of a job. */
+    /**
+     * Lists the revisions of a job.
+     *
+     * @example
+     * ```ts
+     * for await (const { number, createTime } of easycron.jobs.listRevisions("payroll")) {
+     *   console.log(number, createTime);
+     * }
+     * ```
+     */
     listRevisions: (name: string, options: Options<typeof ListRevisionsRequestSchema, "name"> = {}) =>
       createList(
         caller,
@@ -23,14 +32,29 @@ export function createJobRevisions(caller: Caller) {
         (page): readonly Revision[] => page.revisions,
       ),
 
-    /** Returns `{ revision, nextPageToken }`: one revision, with a page of the fire times that it added and removed. */
+    /**
+     * Returns `{ revision, nextPageToken }`: one revision, with a page of the fire times that it added and removed.
+     *
+     * @example
+     * ```ts
+     * const { revision } = await easycron.jobs.getRevision("payroll", 2);
+     * console.log(revision?.job?.schedules);
+     * ```
+     */
     getRevision: (
       name: string,
       number: number,
       options: Options<typeof GetRevisionRequestSchema, "name" | "number"> = {},
     ) => caller.call(method.getRevision, { ...options, name, number }),
 
-    /** Returns a job to an earlier revision, as a new revision. */
+    /**
+     * Returns a job to an earlier revision, as a new revision.
+     *
+     * @example
+     * ```ts
+     * await easycron.jobs.revert("payroll", 2);
+     * ```
+     */
     revert: async (
       name: string,
       number: number,

@@ -27,6 +27,13 @@ export function createJobSets(caller: Caller) {
     /**
      * Makes the jobs that have `labels` equal to this list: `jobs.apply([…], { labels: { set: "billing" }, dryRun })`.
      * Creates, changes and deletes. Returns the names of the created, updated and deleted jobs.
+     *
+     * @example
+     * ```ts
+     * const jobs = [{ name: "report", schedule: every("90s"), target: webhook("https://example.com/report") }];
+     * const { created, deleted } = await easycron.jobs.apply(jobs, { labels: { set: "reports" }, dryRun: true });
+     * console.log(created, deleted);
+     * ```
      */
     apply: (jobs: readonly NamedJobInput[], options: ApplyOptions) => {
       // In plain JavaScript there may be no options; the server then asks for the labels.
@@ -34,7 +41,18 @@ export function createJobSets(caller: Caller) {
       return caller.call(method.applyJobs, { ...rest, jobs, validateOnly: dryRun });
     },
 
-    /** Creates up to 1,000 jobs, or none. */
+    /**
+     * Creates up to 1,000 jobs, or none.
+     *
+     * @example
+     * ```ts
+     * const target = webhook("https://example.com/hooks");
+     * await easycron.jobs.batchCreate([
+     *   { name: "first", schedule: every("60s"), target },
+     *   { name: "second", schedule: every("3600s"), target },
+     * ], { requestId: "import-1" });
+     * ```
+     */
     batchCreate: async (
       jobs: readonly NamedJobInput[],
       options: Options<typeof BatchCreateJobsRequestSchema, "requests"> = {},
@@ -43,7 +61,17 @@ export function createJobSets(caller: Caller) {
       return (await caller.call(method.batchCreateJobs, { ...options, requests })).jobs;
     },
 
-    /** Changes up to 1,000 jobs, or none. Each item has a job and, if wanted, its update mask. */
+    /**
+     * Changes up to 1,000 jobs, or none. Each item has a job and, if wanted, its update mask.
+     *
+     * @example
+     * ```ts
+     * await easycron.jobs.batchUpdate([
+     *   { job: { name: "first", payload: { company: 42 } } },
+     *   { job: { name: "second" }, updateMask: ["payload"] },
+     * ]);
+     * ```
+     */
     batchUpdate: async (
       requests: readonly {
         readonly job: NamedJobInput;
@@ -52,17 +80,40 @@ export function createJobSets(caller: Caller) {
       options: Options<typeof BatchUpdateJobsRequestSchema, "requests"> = {},
     ): Promise<Job[]> => (await caller.call(method.batchUpdateJobs, { ...options, requests })).jobs,
 
-    /** Deletes up to 1,000 jobs, or none. */
+    /**
+     * Deletes up to 1,000 jobs, or none.
+     *
+     * @example
+     * ```ts
+     * const deleted = await easycron.jobs.batchDelete(["first", "second"]);
+     * console.log(deleted.map(({ name }) => name));
+     * ```
+     */
     batchDelete: async (
       names: readonly string[],
       options: Options<typeof BatchDeleteJobsRequestSchema, "names"> = {},
     ): Promise<Job[]> => (await caller.call(method.batchDeleteJobs, { ...options, names })).jobs,
 
-    /** Pauses the jobs with these names, these labels, or that match this filter. `undoToken` takes it back. */
+    /**
+     * Pauses the jobs with these names, these labels, or that match this filter. `undoToken` takes it back.
+     *
+     * @example
+     * ```ts
+     * const { undoToken } = await easycron.jobs.batchPause({ labels: { team: "billing" } });
+     * await easycron.jobs.batchResume({ undoToken });
+     * ```
+     */
     batchPause: (request: Options<typeof BatchPauseJobsRequestSchema>) =>
       caller.call(method.batchPauseJobs, request),
 
-    /** Resumes the jobs with these names, these labels, or that match this filter. `undoToken` takes it back. */
+    /**
+     * Resumes the jobs with these names, these labels, or that match this filter. `undoToken` takes it back.
+     *
+     * @example
+     * ```ts
+     * await easycron.jobs.batchResume({ filter: "labels.team = billing" });
+     * ```
+     */
     batchResume: (request: Options<typeof BatchResumeJobsRequestSchema>) =>
       caller.call(method.batchResumeJobs, request),
   };

@@ -20,32 +20,73 @@ const { method } = JobService;
 /** Makes the methods of single jobs. */
 export function createJobs(caller: Caller) {
   return {
-    /** Creates a job: `jobs.create({ name, schedule: cron("0 9 * * 1-5"), target: webhook(url), payload })`. */
+    /**
+     * Creates a job: `jobs.create({ name, schedule: cron("0 9 * * 1-5"), target: webhook(url), payload })`.
+     *
+     * @example
+     * ```ts
+     * await easycron.jobs.create({
+     *   name: "payroll",
+     *   schedule: cron("0 9 * * 1-5", "Europe/Paris"),
+     *   target: webhook("https://example.com/hooks/payroll"),
+     *   payload: { company: 42 },
+     * });
+     * ```
+     */
     create: async (
       job: NamedJobInput,
       options: Options<typeof CreateJobRequestSchema, "job"> = {},
     ): Promise<ChangedJob> => toChanged(await caller.call(method.createJob, { ...options, job })),
 
-    /** Returns one job. Throws a NotFoundError if there is none with this name. */
+    /**
+     * Returns one job. Throws a NotFoundError if there is none with this name.
+     *
+     * @example
+     * ```ts
+     * const { state, nextFireTime } = await easycron.jobs.get("payroll");
+     * console.log(state, nextFireTime?.toISOString());
+     * ```
+     */
     get: async (name: string, options: Options<typeof GetJobRequestSchema, "name"> = {}): Promise<Job> => {
       const { job } = await caller.call(method.getJob, { ...options, name });
       return required(job, "job");
     },
 
-    /** Lists jobs: `for await (const job of jobs.list({ filter: "state = PAUSED" }))`. */
+    /**
+     * Lists jobs: `for await (const job of jobs.list({ filter: "state = PAUSED" }))`.
+     *
+     * @example
+     * ```ts
+     * for await (const job of easycron.jobs.list({ filter: "state = PAUSED" })) console.log(job.name);
+     * ```
+     */
     list: (options: Options<typeof ListJobsRequestSchema> = {}) =>
       createList(caller, method.listJobs, options, (page): readonly Job[] => page.jobs),
 
     /**
      * Changes a job: `jobs.update({ name: "payroll", payload })`. Fields that are not given stay as they are; those
      * that `updateMask` names and `job` does not set return to their default.
+     *
+     * @example
+     * ```ts
+     * await easycron.jobs.update({ name: "payroll", payload: { company: 43 } });
+     * // Without fields, but with their names: back to the default.
+     * await easycron.jobs.update({ name: "payroll" }, { updateMask: ["endTime"] });
+     * ```
      */
     update: async (
       job: NamedJobInput,
       options: Options<typeof UpdateJobRequestSchema, "job"> = {},
     ): Promise<ChangedJob> => toChanged(await caller.call(method.updateJob, { ...options, job })),
 
-    /** Deletes a job. */
+    /**
+     * Deletes a job.
+     *
+     * @example
+     * ```ts
+     * await easycron.jobs.delete("payroll");
+     * ```
+     */
     delete: async (
       name: string,
       options: Options<typeof DeleteJobRequestSchema, "name"> = {},
@@ -54,7 +95,14 @@ export function createJobs(caller: Caller) {
       return required(job, "job");
     },
 
-    /** Pauses a job, until an instant if `until` is given. */
+    /**
+     * Pauses a job, until an instant if `until` is given.
+     *
+     * @example
+     * ```ts
+     * await easycron.jobs.pause("payroll", { note: "closed for the summer", until: new Date("2030-09-01") });
+     * ```
+     */
     pause: async (
       name: string,
       options: Options<typeof PauseJobRequestSchema, "name"> = {},
@@ -63,7 +111,14 @@ export function createJobs(caller: Caller) {
       return required(job, "job");
     },
 
-    /** Resumes a paused job. */
+    /**
+     * Resumes a paused job.
+     *
+     * @example
+     * ```ts
+     * await easycron.jobs.resume("payroll");
+     * ```
+     */
     resume: async (
       name: string,
       options: Options<typeof ResumeJobRequestSchema, "name"> = {},
@@ -72,7 +127,15 @@ export function createJobs(caller: Caller) {
       return required(job, "job");
     },
 
-    /** Runs a job now, with a payload of its own if one is given. Returns the trigger. */
+    /**
+     * Runs a job now, with a payload of its own if one is given. Returns the trigger.
+     *
+     * @example
+     * ```ts
+     * const trigger = await easycron.jobs.run("payroll", { payload: { company: 7 } });
+     * console.log(trigger.id, trigger.state);
+     * ```
+     */
     run: async (
       name: string,
       options: Options<typeof RunJobRequestSchema, "name"> = {},
@@ -81,7 +144,17 @@ export function createJobs(caller: Caller) {
       return required(trigger, "trigger");
     },
 
-    /** Delivers past fire times: `const done = await (await jobs.backfill(name, { startTime, endTime })).wait()`. */
+    /**
+     * Delivers past fire times: `const done = await (await jobs.backfill(name, { startTime, endTime })).wait()`.
+     *
+     * @example
+     * ```ts
+     * const startTime = new Date("2026-03-01T00:00:00Z");
+     * const operation = await easycron.jobs.backfill("payroll", { startTime, endTime: "2026-03-02T00:00:00Z" });
+     * const { metadata } = await operation.wait();
+     * console.log(metadata?.doneCount);
+     * ```
+     */
     backfill: async (name: string, options: Options<typeof BackfillJobRequestSchema, "name">) => {
       const { operation } = await caller.call(method.backfillJob, { ...options, name });
       return toRunning(caller, required(operation, "operation"));

@@ -16,7 +16,15 @@ import type { ApiKey, SigningKey } from "../resources.ts";
 /** Makes the methods of signing keys. */
 export function createSigningKeys(caller: Caller) {
   return {
-    /** Creates a signing key. Only this answer has the secret. */
+    /**
+     * Creates a signing key. Only this answer has the secret.
+     *
+     * @example
+     * ```ts
+     * const { signingKey, secret } = await easycron.signingKeys.create();
+     * console.log(signingKey.id, secret.slice(0, 6));
+     * ```
+     */
     create: async (
       options: Options<typeof CreateSigningKeyRequestSchema> = {},
     ): Promise<{ signingKey: SigningKey; secret: string }> => {
@@ -30,7 +38,16 @@ export function createSigningKeys(caller: Caller) {
 export function createApiKeys(caller: Caller) {
   const { method } = ApiKeyService;
   return {
-    /** Creates an API key: `apiKeys.create({ project, apiKey: { displayName: "ci" } })`. Only this answer has the secret. */
+    /**
+     * Creates an API key: `apiKeys.create({ project, apiKey: { displayName: "ci" } })`. Only this answer has the secret.
+     *
+     * @example
+     * ```ts
+     * const project = "proj_01jd3k8z5me9t8r7q6p5n4m3k2";
+     * const { apiKey } = await easycron.apiKeys.create({ project, apiKey: { displayName: "ci" } });
+     * console.log(apiKey.id);
+     * ```
+     */
     create: async (
       request: Options<typeof CreateApiKeyRequestSchema> & { readonly project: string },
     ): Promise<{ apiKey: ApiKey; secret: string }> => {
@@ -38,11 +55,27 @@ export function createApiKeys(caller: Caller) {
       return { ...rest, apiKey: required(apiKey, "API key") };
     },
 
-    /** Lists a project's API keys, newest first: `apiKeys.list({ project })`. */
+    /**
+     * Lists a project's API keys, newest first: `apiKeys.list({ project })`.
+     *
+     * @example
+     * ```ts
+     * const project = "proj_01jd3k8z5me9t8r7q6p5n4m3k2";
+     * for await (const { id, displayName } of easycron.apiKeys.list({ project })) console.log(id, displayName);
+     * ```
+     */
     list: (request: Options<typeof ListApiKeysRequestSchema> & { readonly project: string }) =>
       createList(caller, method.listApiKeys, request, (page): readonly ApiKey[] => page.apiKeys),
 
-    /** Replaces an API key by a new one. The old key is valid until the overlap ends. */
+    /**
+     * Replaces an API key by a new one. The old key is valid until the overlap ends.
+     *
+     * @example
+     * ```ts
+     * const { apiKey } = await easycron.apiKeys.rotate("key_01jd3k8z5me9t8r7q6p5n4m3k2", { overlap: "3600s" });
+     * console.log(apiKey.id);
+     * ```
+     */
     rotate: async (
       id: string,
       options: Options<typeof RotateApiKeyRequestSchema, "id"> = {},
@@ -51,7 +84,14 @@ export function createApiKeys(caller: Caller) {
       return { ...rest, apiKey: required(apiKey, "API key") };
     },
 
-    /** Revokes an API key. */
+    /**
+     * Revokes an API key.
+     *
+     * @example
+     * ```ts
+     * await easycron.apiKeys.revoke("key_01jd3k8z5me9t8r7q6p5n4m3k2");
+     * ```
+     */
     revoke: async (
       id: string,
       options: Options<typeof RevokeApiKeyRequestSchema, "id"> = {},

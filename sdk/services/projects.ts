@@ -10,7 +10,15 @@ import type { Project } from "../resources.ts";
 /** Makes the methods of projects, which need the operator's key. */
 export function createProjects(caller: Caller) {
   return {
-    /** Creates a project: `projects.create({ displayName: "billing" })`. */
+    /**
+     * Creates a project: `projects.create({ displayName: "billing" })`.
+     *
+     * @example
+     * ```ts
+     * const project = await easycron.projects.create({ displayName: "billing" });
+     * console.log(project.id);
+     * ```
+     */
     create: async (
       project: InputOf<typeof ProjectSchema>,
       options: Options<typeof CreateProjectRequestSchema, "project"> = {},

@@ -26,7 +26,19 @@ export interface RunningOperation extends Operation {
   wait(options?: WaitOptions): Promise<Operation>;
 }
 
-/** An operation that ended without success. */
+/**
+ * An operation that ended without success.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await easycron.operations.wait("op_01jd3k8z5me9t8r7q6p5n4m3k2");
+ * } catch (error) {
+ *   if (!(error instanceof OperationFailedError)) throw error;
+ *   console.log(error.operation.state, error.operation.error);
+ * }
+ * ```
+ */
 export class OperationFailedError extends EasyCronError {
   override readonly name = "OperationFailedError";
   /** The operation as it ended. */

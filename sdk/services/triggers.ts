@@ -14,7 +14,15 @@ const { method } = TriggerService;
 /** Makes the methods of triggers. */
 export function createTriggers(caller: Caller) {
   return {
-    /** Returns one trigger. */
+    /**
+     * Returns one trigger.
+     *
+     * @example
+     * ```ts
+     * const trigger = await easycron.triggers.get("trg_h8y7dk7ek4fs5qrt3mqt9ek1v4");
+     * console.log(trigger.state, trigger.attemptCount);
+     * ```
+     */
     get: async (
       id: string,
       options: Options<typeof GetTriggerRequestSchema, "id"> = {},
@@ -23,11 +31,29 @@ export function createTriggers(caller: Caller) {
       return required(trigger, "trigger");
     },
 
-    /** Lists triggers, newest first: `triggers.list({ job: "payroll", state: "EXHAUSTED" })`. */
+    /**
+     * Lists triggers, newest first: `triggers.list({ job: "payroll", state: "EXHAUSTED" })`.
+     *
+     * @example
+     * ```ts
+     * for await (const trigger of easycron.triggers.list({ job: "payroll", state: "EXHAUSTED" })) {
+     *   console.log(trigger.id, trigger.nominalTime);
+     * }
+     * ```
+     */
     list: (options: Options<typeof ListTriggersRequestSchema> = {}) =>
       createList(caller, method.listTriggers, options, (page): readonly Trigger[] => page.triggers),
 
-    /** Lists the attempts of one trigger that have ended, first to last. */
+    /**
+     * Lists the attempts of one trigger that have ended, first to last.
+     *
+     * @example
+     * ```ts
+     * for await (const { number, outcome } of easycron.triggers.listAttempts("trg_h8y7dk7ek4fs5qrt3mqt9ek1v4")) {
+     *   console.log(number, outcome);
+     * }
+     * ```
+     */
     listAttempts: (trigger: string, options: Options<typeof ListAttemptsRequestSchema, "trigger"> = {}) =>
       createList(
         caller,
@@ -36,7 +62,14 @@ export function createTriggers(caller: Caller) {
         (page): readonly Attempt[] => page.attempts,
       ),
 
-    /** Cancels triggers that have not ended: `triggers.discard({ kind: "CATCHUP" })`. */
+    /**
+     * Cancels triggers that have not ended: `triggers.discard({ kind: "CATCHUP" })`.
+     *
+     * @example
+     * ```ts
+     * await easycron.triggers.discard({ job: "payroll", kind: "CATCHUP" });
+     * ```
+     */
     discard: (request: Options<typeof DiscardTriggersRequestSchema>) =>
       caller.call(method.discardTriggers, request),
   };

@@ -7,6 +7,7 @@ import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { findFreePorts } from "../../dev/ports.ts";
+import { EasyCron } from "../../sdk/index.ts";
 import { joinMesh, type SharedProject } from "../support/shared-mesh.ts";
 import { type Snippet, snippetsOf } from "../support/snippets.ts";
 
@@ -15,6 +16,7 @@ const root = resolve(import.meta.dirname, "../..");
 // The first blocks of the pages. start.test.ts runs `npm start`, and sdk/package.test.ts installs the package.
 const ELSEWHERE = /^npm (ci|install) /;
 const README = snippetsOf(join(root, "README.md")).filter(isRunHere);
+const QUICKSTART = snippetsOf(join(root, "docs/quickstart.md")).filter(isRunHere);
 const SDK_README = snippetsOf(join(root, "sdk/README.md")).filter(isRunHere);
 
 function isRunHere({ language, text }: Snippet): boolean {
@@ -123,6 +125,24 @@ test.runIf(hasCurl)("the path of README.md leads to a webhook of one's own", asy
   await sees(new RegExp(`hello was due at \\S+Z, ${manual}: `));
   paste(salaries);
   await sees(/salaries was due at \S+Z, trg_\w+: \{ company: 42 \}/);
+});
+
+test("docs/quickstart.md leads from nothing to a verified trigger", async () => {
+  const snippets = await asPrinted(QUICKSTART, 9002);
+  const order = ["sh", "receiver.mjs", "create.mjs", "sh", "ask.mjs"];
+  expect(snippets.map(({ file, language }) => file ?? language)).toEqual(order);
+  await save(snippets);
+  const [setUp, create] = snippets.filter(({ language }) => language === "sh");
+  const { child, sees } = start("sh", []);
+  child.stdin.write(`${setUp?.text}${create?.text}`);
+  await sees(/^greeting fires next at \S+Z$/m);
+  const [, id = ""] = await sees(/^verified (trg_\w+): greeting says { greeting: 'good morning' }$/m);
+  child.stdin.write("node ask.mjs && echo asked\n");
+  await sees(new RegExp(`^${id} was due at \\S+Z: (RUNNING|SUCCEEDED)$`, "m"));
+  await sees(/^asked$/m);
+  await expect(
+    new EasyCron({ url: project.url, apiKey: project.apiKey }).jobs.get("greeting"),
+  ).resolves.toMatchObject({ state: "PAUSED" });
 });
 
 describe("the examples of sdk/README.md", () => {
