@@ -36,7 +36,7 @@ export default defineConfig({
           include: UNIT,
           exclude: [...configDefaults.exclude, ...MOCKING],
           isolate: false,
-          testTimeout: 20_000,
+          testTimeout: 60_000,
         },
       },
       {
@@ -44,7 +44,7 @@ export default defineConfig({
         test: {
           name: "isolated",
           include: MOCKING,
-          testTimeout: 20_000,
+          testTimeout: 60_000,
         },
       },
       {
