@@ -1,14 +1,14 @@
 import { checkMigrated } from "../db/check-migrated.ts";
-import { createPool, type Pool } from "../db/pool.ts";
+import { createPool } from "../db/pool.ts";
 import { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import { PluginsService } from "../gen/easycron/internal/plugins/v1/plugins_service_pb.ts";
 import { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
 import { systemClock } from "../mesh/clock.ts";
 import { parseHostPort } from "../mesh/config.ts";
-import { createGrpcClient, type GrpcClient } from "../mesh/grpc-client.ts";
+import { createGrpcClient } from "../mesh/grpc-client.ts";
 import { createHealth } from "../mesh/grpc-health.ts";
 import type { Service } from "../mesh/lifecycle.ts";
-import { createLogger, type Logger } from "../mesh/logger.ts";
+import { createLogger } from "../mesh/logger.ts";
 import { startWatchdog } from "../mesh/watchdog.ts";
 import { readConfig } from "./config.ts";
 import { createOnePort } from "./edge/one-port.ts";
@@ -19,10 +19,11 @@ import { createPublicApi } from "./public-api.ts";
 const INNER_DEADLINE_MS = 10_000;
 /** A call takes at most INNER_DEADLINE_MS, so each call that has begun is answered. */
 const CLOSE_GRACE_MS = INNER_DEADLINE_MS + 1_000;
-/** Work on plugins may take 8 s more. */
-const CLOSE_LIMIT_MS = CLOSE_GRACE_MS + 8_000 + 3_000;
+const CLOSE_LIMIT_MS = CLOSE_GRACE_MS + 3_000;
 /** A call is answered within 10 s, also when PostgreSQL does not answer. */
 const DATABASE_LIMITS = { connectionMs: 1_000, statementMs: 4_000, lockMs: 2_000, answerMs: 5_000 };
+/** For the loop that works on plugins. */
+const LOOP_CONNECTIONS = 2;
 const LIMITS = { sniffMs: 10_000, headersMs: 10_000, requestMs: 60_000, idleMs: 75_000, maxStreams: 250 };
 
 /** What a test may replace. */
@@ -48,7 +49,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
     addresses: config.dispatcherAddresses,
     deadlineMs: INNER_DEADLINE_MS,
   });
-  const plugins = openPlugins(config.pluginsAddresses, { database, scheduler, logger, ...overrides });
+  const plugins = openPlugins(config, { database, scheduler, logger, ...overrides });
   const health = createHealth();
   const closing = new AbortController();
   const listener = createPublicApi({
@@ -76,8 +77,8 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
     close: async (hurry) => {
       health.setServing(false);
       closing.abort();
-      await server.close(CLOSE_GRACE_MS, hurry);
-      await plugins?.stop(hurry);
+      await Promise.all([server.close(CLOSE_GRACE_MS, hurry), plugins?.stop(hurry)]);
+      plugins?.parts.delivery.close();
       scheduler.close();
       dispatcher.close();
       await database.close();
@@ -87,24 +88,28 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
 
 interface OpenPlugins {
   readonly parts: PluginParts;
-  /** Stops the loop and closes the connections to plugin delivery. */
+  /** Stops the loop. Calls go on. */
   stop(hurry?: AbortSignal): Promise<void>;
 }
 
 /** Connects to plugin delivery, and starts the loop that finishes what is begun. Without addresses there is neither. */
 function openPlugins(
-  addresses: readonly string[],
-  given: Overrides & {
-    readonly database: Pool;
-    readonly scheduler: GrpcClient<typeof SchedulerService>;
-    readonly logger: Logger;
-  },
+  { pluginsAddresses: addresses, databaseUrl: connectionString }: ReturnType<typeof readConfig>,
+  given: Overrides & Pick<PluginParts, "database" | "scheduler" | "logger">,
 ): OpenPlugins | undefined {
   if (addresses.length === 0) return undefined;
   const { database, logger } = given;
   const delivery = createGrpcClient(PluginsService, { addresses, deadlineMs: INNER_DEADLINE_MS });
   const parts: PluginParts = { now: () => null, onStep: () => {}, ...given, delivery };
-  const reconciling = startReconciling(parts, database.oldestUnanswered);
+  // The calls of customers do not wait for the loop. Nothing is connected before a plugin is due.
+  const own = createPool({
+    connectionString,
+    max: LOOP_CONNECTIONS,
+    applicationName: "easycron-gateway-plugins",
+    limits: DATABASE_LIMITS,
+    onSilent: (silent) => logger.warn(silent, "PostgreSQL does not answer; connecting anew"),
+  });
+  const reconciling = startReconciling({ ...parts, database: own }, database, own.oldestUnanswered);
   // Nothing of a gateway depends on this loop, so it goes on serving. The log says that the loop stands still.
   const watchdog = startWatchdog({ watched: [reconciling.watched], logger, onHealth: () => {} });
   return {
@@ -112,7 +117,7 @@ function openPlugins(
     stop: async (hurry) => {
       watchdog.stop();
       await reconciling.stop(hurry);
-      delivery.close();
+      await own.close();
     },
   };
 }

@@ -1,3 +1,4 @@
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { PluginsService } from "../gen/easycron/internal/plugins/v1/plugins_service_pb.ts";
 import { PluginKind } from "../gen/easycron/v1/plugin_pb.ts";
 import { systemClock } from "../mesh/clock.ts";
@@ -5,6 +6,8 @@ import { createGrpcServer } from "../mesh/grpc-server.ts";
 import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger, type Logger } from "../mesh/logger.ts";
 import { type PluginsConfig, readConfig } from "./config.ts";
+import { createKafkaPlugin } from "./kafka/kafka.ts";
+import type { KafkaSettings } from "./kafka/settings.ts";
 import type { Plugin } from "./plugin.ts";
 import { createPluginsService, type Plugins } from "./plugins-service.ts";
 import { createRedisPlugin } from "./redis/redis.ts";
@@ -56,7 +59,37 @@ function createPlugins(config: PluginsConfig, logger: Logger): Plugins {
       }),
     );
   }
+  const kafka = toKafkaSettings(config, logger);
+  if (kafka !== undefined) plugins.set(PluginKind.KAFKA, createKafkaPlugin(kafka));
   return plugins;
+}
+
+function toKafkaSettings(config: PluginsConfig, logger: Logger): KafkaSettings | undefined {
+  const { kafkaBrokers: brokers, kafkaUsername: username, kafkaPassword: password } = config;
+  if (brokers === undefined || username === undefined || password === undefined) return undefined;
+  return {
+    brokers,
+    username,
+    password,
+    publicAddress: config.kafkaPublicAddress,
+    defaultLimits: {
+      maxTopics: config.kafkaDefaultTopics,
+      maxPartitions: config.kafkaDefaultPartitions,
+      produceBytesPerSecond: BigInt(config.kafkaDefaultProduceBytes),
+      consumeBytesPerSecond: BigInt(config.kafkaDefaultConsumeBytes),
+      maxPartitionBytes: BigInt(config.kafkaDefaultPartitionBytes),
+      maxRetention: durationFromMs(config.kafkaDefaultRetentionMs),
+    },
+    maxLimits: {
+      maxTopics: config.kafkaMaxTopics,
+      maxPartitions: config.kafkaMaxPartitions,
+      produceBytesPerSecond: BigInt(config.kafkaMaxProduceBytes),
+      consumeBytesPerSecond: BigInt(config.kafkaMaxConsumeBytes),
+      maxPartitionBytes: BigInt(config.kafkaMaxPartitionBytes),
+      maxRetention: durationFromMs(config.kafkaMaxRetentionMs),
+    },
+    logger,
+  };
 }
 
 function nameOf(kind: PluginKind): string {

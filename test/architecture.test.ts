@@ -10,9 +10,14 @@ const root = resolve(import.meta.dirname, "..");
 const CONFIG = join(root, ".dependency-cruiser.mjs");
 const CRUISER = join(root, "node_modules/dependency-cruiser/bin/dependency-cruiser.mjs");
 
-const { default: config, ROOMS } = (await import(CONFIG)) as {
+const {
+  default: config,
+  ROOMS,
+  APART,
+} = (await import(CONFIG)) as {
   default: { forbidden: { name: string }[] };
   ROOMS: Record<string, readonly string[]>;
+  APART: readonly string[];
 };
 const ruleNames = config.forbidden.map((rule) => rule.name);
 
@@ -26,8 +31,11 @@ const ROOM_PLANTS = Object.entries(ROOMS).flatMap(([service, rooms]) => [
   [`${service}-rooms-are-listed`, [[`${service}/app.ts`, `${service}/attic/leaf.ts`]]] as const,
   ...rooms.map((room, position) => {
     const from = `${service}/${room}/plant.ts`;
-    const later = rooms.slice(position + 1, position + 2).map((next) => `${service}/${next}/leaf.ts`);
-    const chains = [...later, `${service}/config.ts`].map((to): Chain => [from, to]);
+    const later = rooms.slice(position + 1, position + 2);
+    const others = APART.includes(service) ? rooms.filter((other) => other !== room) : later;
+    const chains = [...others.map((other) => `${service}/${other}/leaf.ts`), `${service}/config.ts`].map(
+      (to): Chain => [from, to],
+    );
     return [`${service}/${room}-imports-earlier-rooms`, chains] as const;
   }),
 ]);
@@ -43,6 +51,7 @@ const plants: Readonly<Record<string, readonly Chain[]>> = {
   "control-plane-reaches-no-broker": [
     ["dispatcher/two-hops.ts", "dispatcher/hop.ts", "plugins/hop.ts"],
     ["gateway/kafka.ts", "kafkajs"],
+    ["dispatcher/kafka.ts", "@platformatic/kafka"],
   ],
   "scheduler-is-reached-by-grpc": [["gateway/scheduler.ts", "scheduler/leaf.ts"]],
   "dispatcher-is-reached-by-grpc": [["scheduler/dispatcher.ts", "dispatcher/leaf.ts"]],
@@ -63,6 +72,7 @@ const plants: Readonly<Record<string, readonly Chain[]>> = {
   ...Object.fromEntries(ROOM_PLANTS),
   "pg-has-a-home": [["dev/pg.ts", "pg"]],
   "kafkajs-has-a-home": [["plugins/redis/kafka.ts", "kafkajs"]],
+  "@platformatic/kafka-has-a-home": [["plugins/redis/platformatic.ts", "@platformatic/kafka"]],
   "ioredis-has-a-home": [["scheduler/redis.ts", "ioredis"]],
   "undici-has-a-home": [["gateway/undici.ts", "undici"]],
   "@grpc/grpc-js-has-a-home": [["scheduler/grpc.ts", "@grpc/grpc-js"]],
@@ -83,10 +93,12 @@ const ALLOWED: readonly Chain[] = [
   ["db/pool.ts", "pg"],
   ["cron/next.ts", "cron-parser"],
   ["scheduler/reading/read.ts", "scheduler/parts.ts", "scheduler/turns/leaf.ts"],
+  ["plugins/redis/adapter.ts", "plugins/plugin.ts"],
   ...Object.entries(ROOMS).flatMap(([service, rooms]) =>
     rooms.flatMap((room, position): Chain[] => {
       const from = `${service}/${room}/plant.ts`;
-      const earlier = rooms.slice(0, position).map((before): Chain => [from, `${service}/${before}/leaf.ts`]);
+      const before = APART.includes(service) ? [] : rooms.slice(0, position);
+      const earlier = before.map((name): Chain => [from, `${service}/${name}/leaf.ts`]);
       return [...earlier, [from, `${service}/${room}/leaf.ts`], [`${service}/app.ts`, from]];
     }),
   ),

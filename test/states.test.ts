@@ -4,6 +4,7 @@ import type { DescEnum } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { JobStateSchema } from "../gen/easycron/v1/job_pb.ts";
 import { OperationStateSchema } from "../gen/easycron/v1/operation_pb.ts";
+import { PluginStateSchema } from "../gen/easycron/v1/plugin_pb.ts";
 import { AttemptOutcomeSchema, TriggerStateSchema } from "../gen/easycron/v1/trigger_pb.ts";
 
 const root = resolve(import.meta.dirname, "..");
@@ -48,6 +49,7 @@ describe("docs/states.md, the protos and the schema have the same states of", ()
     ["Job", JobStateSchema, "scheduler.jobs", "state"],
     ["Trigger", TriggerStateSchema, "dispatcher.triggers", "state"],
     ["Operation", OperationStateSchema, "scheduler.operations", "state"],
+    ["Plugin", PluginStateSchema, "gateway.plugins", "state"],
     ["Attempt", AttemptOutcomeSchema, "dispatcher.attempts", "outcome"],
   ] as const)("%s", async (heading, schema, table, column) => {
     const names = namesOf(schema);

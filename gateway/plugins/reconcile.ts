@@ -1,3 +1,4 @@
+import type { Queryable } from "../../db/pool.ts";
 import { type Loop, startLoop } from "../../mesh/loop.ts";
 import { pause } from "../../mesh/pause.ts";
 import type { Watched } from "../../mesh/watchdog.ts";
@@ -34,8 +35,12 @@ export interface Reconciler {
   untilIdle(): Promise<void>;
 }
 
-/** Creates the work. `onEnded` is called when a piece of it has ended, and more may be due. */
-export function createReconciler(parts: PluginParts, onEnded: () => void = () => {}): Reconciler {
+/** Creates the work. `onEnded` is called when a piece of it has ended, and more may be due. `asked` says whether anything is. */
+export function createReconciler(
+  parts: PluginParts,
+  asked: Queryable = parts.database,
+  onEnded: () => void = () => {},
+): Reconciler {
   const busy: Record<KindName, number> = { REDIS: 0, KAFKA: 0 };
   const measuring = new Set<KindName>();
   const running = new Set<Promise<void>>();
@@ -82,7 +87,7 @@ export function createReconciler(parts: PluginParts, onEnded: () => void = () =>
   return {
     look: async () => {
       const now = sqlNow(parts);
-      const [due] = await parts.database.query(pluginsDue, [now]);
+      const [due] = await asked.query(pluginsDue, [now]);
       if (due?.is_due) await takeDue(now);
       // Afterwards: a row that is being written to choose what to measure would be left out above.
       if (due?.is_unmeasured) for (const kind of KINDS) if (!measuring.has(kind)) run(measure(kind));
@@ -123,13 +128,17 @@ export interface Reconciling {
   stop(hurry?: AbortSignal): Promise<void>;
 }
 
-/** Starts to look every two seconds for what is due. `oldestUnanswered` tells what the database does not answer. */
+/**
+ * Starts to look every two seconds for what is due, by the connections of `asked`. The work has those of its own.
+ * `oldestUnanswered` tells what they wait for.
+ */
 export function startReconciling(
   parts: PluginParts,
+  asked: Queryable,
   oldestUnanswered: () => object | undefined,
 ): Reconciling {
   const { logger } = parts;
-  const reconciler = createReconciler(parts, () => loop.wake());
+  const reconciler = createReconciler(parts, asked, () => loop.wake());
   const loop: Loop = startLoop(() => reconciler.look().then(() => ({ more: false })), {
     everyMs: EVERY_MS,
     onFailure: (error, failures) =>

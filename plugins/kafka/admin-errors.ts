@@ -19,10 +19,20 @@ export function responseOf(error: unknown): unknown {
   return error instanceof ResponseError ? error.response : undefined;
 }
 
-/** Returns the names of the refusals in an error. The client nests them in `errors` and `cause`. */
-function answersOf(error: unknown, depth = 0): string[] {
+/** Returns whether Kafka refused something that it may grant a moment later, such as when a coordinator is loading. */
+export function isTemporary(error: unknown): boolean {
+  const refusals = refusalsOf(error);
+  return refusals.length > 0 && refusals.every(({ canRetry }) => canRetry === true);
+}
+
+function answersOf(error: unknown): string[] {
+  return refusalsOf(error).map(({ apiId }) => String(apiId));
+}
+
+/** Returns the refusals in an error. The client nests them in `errors` and `cause`. */
+function refusalsOf(error: unknown, depth = 0): ProtocolError[] {
   if (!(error instanceof Error) || depth > 5) return [];
-  if (error instanceof ProtocolError) return [String(error.apiId)];
+  if (error instanceof ProtocolError) return [error];
   const nested: unknown[] = error instanceof AggregateError ? error.errors : [];
-  return [...nested, error.cause].flatMap((each) => answersOf(each, depth + 1));
+  return [...nested, error.cause].flatMap((each) => refusalsOf(each, depth + 1));
 }

@@ -1,7 +1,7 @@
 import { Admin, type Broker, type Connection } from "@platformatic/kafka";
 import { EasyCronError, failure } from "../../mesh/errors.ts";
 import type { Logger } from "../../mesh/logger.ts";
-import { isAnswer } from "./admin-errors.ts";
+import { isAnswer, isTemporary } from "./admin-errors.ts";
 import { orAbort } from "./or-abort.ts";
 import type { KafkaSettings } from "./settings.ts";
 
@@ -48,7 +48,8 @@ export function createKafkaAdmin(settings: KafkaSettings): KafkaAdmin {
       try {
         return await orAbort(start(), signal);
       } catch (error) {
-        if (error instanceof EasyCronError || isAnswer(error)) throw error;
+        if (error instanceof EasyCronError) throw error;
+        if (isAnswer(error)) throw isTemporary(error) ? toUnavailable(error, settings.logger) : error;
         forget(client);
         throw toUnavailable(error, settings.logger);
       }

@@ -1,10 +1,11 @@
 import type { Connection } from "@platformatic/kafka";
 import type { ProvisionRequest } from "../../gen/easycron/internal/plugins/v1/plugins_service_pb.ts";
+import { pause } from "../../mesh/pause.ts";
 import type { AdminSession } from "./admin.ts";
 import { writeLimits } from "./limits.ts";
 import { prefixOf } from "./names.ts";
 import { checkAgainstExisting, type ProvisionPlan, toPlan, toRates } from "./provision-plan.ts";
-import { grant, revokeAll } from "./rights.ts";
+import { grant, revokeAll, revokeProject } from "./rights.ts";
 import {
   configureTopics,
   createTopic,
@@ -13,7 +14,9 @@ import {
   listTopics,
   toDefaultPlan,
 } from "./topics.ts";
-import { dropUser, listUsers, putUser, setQuotas } from "./users.ts";
+import { dropUser, listUsers, putUser, setQuotas, untilUsersAre } from "./users.ts";
+
+const SETTLE_MS = 500;
 
 /**
  * Makes a project's space as the request describes it, whatever is there already, and returns the users that it could not
@@ -23,12 +26,13 @@ import { dropUser, listUsers, putUser, setQuotas } from "./users.ts";
 export async function provision({ connection }: AdminSession, request: ProvisionRequest): Promise<string[]> {
   const plan = toPlan(request);
   const { projectId } = request;
-  const present = await listUsers(connection, projectId);
+  const present = await findUsers(connection, request);
   const wanted = request.credentials.map(({ username }) => username);
   await removeUsers(
     connection,
     present.filter((username) => !wanted.includes(username)),
   );
+  if (wanted.length === 0) await revokeProject(connection, projectId);
   await arrangeTopics(connection, projectId, plan);
   await writeLimits(connection, projectId, plan.limits);
   const missing: string[] = [];
@@ -42,7 +46,19 @@ export async function provision({ connection }: AdminSession, request: Provision
     await setQuotas(connection, [username], toRates(request));
     if (scram !== undefined) await putUser(connection, username, scram);
   }
+  const made = wanted.filter((username) => !missing.includes(username));
+  await untilUsersAre(connection, projectId, made);
   return missing;
+}
+
+/** Returns the users that there are. */
+async function findUsers(connection: Connection, { projectId, credentials }: ProvisionRequest) {
+  const present = await listUsers(connection, projectId);
+  const isMissing = credentials.some(({ username, scram }) => !scram && !present.includes(username));
+  if (!isMissing) return present;
+  // Another broker may know of a user already whom another service has just made.
+  await pause(SETTLE_MS);
+  return listUsers(connection, projectId);
 }
 
 /** Removes users. Their open connections can do nothing from the first step on. It can be repeated. */
@@ -61,10 +77,7 @@ async function arrangeTopics(
   const all = await listTopics(connection, prefixOf(projectId));
   const kept = new Map([...all].filter(([topic]) => !deletedTopics.includes(topic)));
   checkAgainstExisting({ limits, topics, deletedTopics }, kept);
-  await deleteTopics(
-    connection,
-    deletedTopics.filter((topic) => all.has(topic)),
-  );
+  await deleteTopics(connection, deletedTopics);
   for (const plan of topics) {
     const partitions = kept.get(plan.topic);
     if (partitions === undefined) await createTopic(connection, plan, limits);

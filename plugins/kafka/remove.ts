@@ -5,6 +5,7 @@ import { isOnly } from "./admin-errors.ts";
 import { removeLimits } from "./limits.ts";
 import { prefixOf } from "./names.ts";
 import { removeUsers } from "./provision.ts";
+import { revokeProject } from "./rights.ts";
 import { deleteTopics, listTopics } from "./topics.ts";
 import { listUsers } from "./users.ts";
 
@@ -17,6 +18,7 @@ export async function remove(
   projectId: string,
   logger: Logger,
 ): Promise<void> {
+  await revokeProject(connection, projectId);
   await removeUsers(connection, await listUsers(connection, projectId));
   const topics = await listTopics(connection, prefixOf(projectId));
   await deleteTopics(connection, [...topics.keys()]);

@@ -68,3 +68,20 @@ export async function revokeAll(connection: Connection, usernames: readonly stri
   }));
   await deleteAclsV3.api.async(connection, filters);
 }
+
+/**
+ * Takes all rights to a project's space away from everybody. Unlike `revokeAll`, it needs not know the users: a broker
+ * tells of a user only a moment after it was made. It can be repeated.
+ */
+export async function revokeProject(connection: Connection, projectId: string): Promise<void> {
+  const filter = {
+    resourceType: ResourceTypes.ANY,
+    resourceName: prefixOf(projectId),
+    resourcePatternType: ResourcePatternTypes.PREFIXED,
+    principal: null,
+    host: null,
+    operation: AclOperations.ANY,
+    permissionType: AclPermissionTypes.ANY,
+  };
+  await deleteAclsV3.api.async(connection, [filter]);
+}

@@ -23,9 +23,13 @@ export interface Sending {
   readonly onError: (error: unknown) => void;
 }
 
-/** How often a send is repeated of which nothing was stored: after its topic was made, until all brokers know it. */
-const MAX_REPEATS = 20;
-const PAUSE_MS = 25;
+/**
+ * How often a send is repeated of which nothing was stored: after its topic was made, until all brokers know it. With the
+ * pauses, that is 3 s at most.
+ */
+const MAX_REPEATS = 10;
+const MIN_PAUSE_MS = 25;
+const MAX_PAUSE_MS = 400;
 
 /**
  * Sends records in one request, and reports what became of each. Returns at the latest when the signal is aborted.
@@ -157,7 +161,7 @@ async function afterMaking(
     sending.report(record, { failure });
   }
   // A broker knows a new topic a moment after it was made.
-  if (repeats > 0) await pause(PAUSE_MS);
+  if (repeats > 0) await pause(Math.min(MIN_PAUSE_MS * 2 ** repeats, MAX_PAUSE_MS));
   const others = records.filter(({ topic }) => !refused.has(topic));
   await sendRecords(sending, others, repeats + 1);
 }

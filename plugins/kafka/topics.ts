@@ -57,7 +57,7 @@ export async function createTopic(
 
 /** Raises the number of a topic's partitions. */
 export async function growTopic(connection: Connection, { topic, partitions }: TopicPlan): Promise<void> {
-  const request = { name: topic, count: partitions, assignments: [] };
+  const request = { name: topic, count: partitions, assignments: null };
   // Kafka refuses the number that the topic has already, which a repeated call may ask for.
   await unless("INVALID_PARTITIONS", createPartitionsV3.api.async(connection, [request], TIMEOUT_MS, false));
 }

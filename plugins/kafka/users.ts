@@ -6,6 +6,8 @@ import {
   ScramMechanisms,
 } from "@platformatic/kafka";
 import type { ScramSecret } from "../../gen/easycron/internal/plugins/v1/plugins_service_pb.ts";
+import { failure } from "../../mesh/errors.ts";
+import { pause } from "../../mesh/pause.ts";
 import { isOnly } from "./admin-errors.ts";
 import { isUserOf } from "./names.ts";
 
@@ -16,6 +18,26 @@ export async function listUsers(connection: Connection, projectId: string): Prom
   // An empty list means all users. Kafka refuses a list in which one does not exist.
   const { results } = await describeUserScramCredentialsV0.api.async(connection, []);
   return results.map(({ user }) => user).filter((user) => isUserOf(projectId, user));
+}
+
+const POLL_MS = 50;
+const SETTLED_WITHIN_MS = 5_000;
+
+/**
+ * Waits until the broker tells of exactly these users of a project: what was written is seen only a moment later, and a
+ * call that comes meanwhile would act on what was before. Throws SERVICE_UNAVAILABLE after 5 s.
+ */
+export async function untilUsersAre(
+  connection: Connection,
+  projectId: string,
+  usernames: readonly string[],
+): Promise<void> {
+  const untilMs = performance.now() + SETTLED_WITHIN_MS;
+  const wanted = JSON.stringify([...usernames].sort());
+  while (JSON.stringify((await listUsers(connection, projectId)).sort()) !== wanted) {
+    if (performance.now() > untilMs) throw failure("SERVICE_UNAVAILABLE", { service: "managed Kafka" });
+    await pause(POLL_MS);
+  }
 }
 
 /** Creates a user, or gives it another password. */

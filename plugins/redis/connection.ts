@@ -11,6 +11,11 @@ export interface Connection {
    * A server that did not answer for `limitMs` is taken for dead: the connection is then opened again.
    */
   answer<T>(asked: Promise<T>, signal: AbortSignal, limitMs?: number): Promise<T>;
+  /**
+   * Tells whether an answer is overdue for which nobody waits any more. Nothing should be sent then: it would pile up in
+   * this process.
+   */
+  isStalled(): boolean;
   close(): void;
 }
 
@@ -28,6 +33,8 @@ const CONNECT_LIMIT_MS = 2_000;
 const MAX_RETRY_PAUSE_MS = 1_000;
 /** How long an answer may take. */
 const ANSWER_LIMIT_MS = 5_000;
+/** An answer that is later than this is overdue, whenever the caller has lost patience. */
+const OVERDUE_MS = 500;
 const REPORT_EVERY_MS = 10_000;
 
 /** Opens a connection. It logs when it fails, at most every 10 s, and when it works again. */
@@ -54,8 +61,11 @@ export function connect(url: string, name: string, logger: Logger): Connection {
     client.client("NO-EVICT", "ON").catch(() => undefined);
   });
 
+  let overdue = 0;
+
   return {
     client,
+    isStalled: () => overdue > 0,
     untilReady: async (signal) => {
       if (isReady(client)) return true;
       return new Promise((resolve) => {
@@ -73,17 +83,25 @@ export function connect(url: string, name: string, logger: Logger): Connection {
     },
     answer: (asked, signal, limitMs = ANSWER_LIMIT_MS) =>
       new Promise((resolve, reject) => {
-        const giveUp = () => reject(new NoAnswerError("Redis did not answer in time."));
+        const askedMs = performance.now();
+        let isOverdue = false;
+        const giveUp = () => {
+          reject(new NoAnswerError("Redis did not answer in time."));
+          if (isOverdue || performance.now() - askedMs < OVERDUE_MS) return;
+          isOverdue = true;
+          overdue += 1;
+        };
+        // This timer goes on when the caller has given up, so that the connection does not stay silent for ever.
         const tooLate = setTimeout(() => {
           giveUp();
           client.disconnect(true);
         }, limitMs);
-        // The timer stays: it closes a connection whose answers nobody gets any more.
         if (signal.aborted) giveUp();
         signal.addEventListener("abort", giveUp, { once: true });
         asked.then(resolve, reject).finally(() => {
           clearTimeout(tooLate);
           signal.removeEventListener("abort", giveUp);
+          if (isOverdue) overdue -= 1;
         });
       }),
     close: () => {

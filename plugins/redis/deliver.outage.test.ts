@@ -83,15 +83,14 @@ describe.runIf(hasRedis())("when Redis fails, a delivery", () => {
       outcome: AttemptOutcome.UNKNOWN,
       error: expect.stringContaining("may have been written"),
     });
+    // What comes while the answer is overdue is not sent, so it does not pile up.
+    const [next] = await deliverAll(plugin, projectId, [toMessage("c", STREAM)], 1_000);
+    expect(next?.outcome).toBe(AttemptOutcome.NOT_SENT);
     expect((await plugin.describe()).problem).toBe("The managed Redis does not answer now.");
     proxy.restore();
-    const deadline = performance.now() + 15_000;
-    let outcome: AttemptOutcome | undefined;
-    while (outcome !== AttemptOutcome.SUCCEEDED && performance.now() < deadline) {
-      const [again] = await deliverAll(plugin, projectId, [toMessage("b", STREAM)], 500);
-      outcome = again?.outcome;
-    }
-    expect(outcome).toBe(AttemptOutcome.SUCCEEDED);
+    const again = async () =>
+      (await deliverAll(plugin, projectId, [toMessage("b", STREAM)], 500))[0]?.outcome;
+    await expect.poll(again, { timeout: 15_000 }).toBe(AttemptOutcome.SUCCEEDED);
   }, 30_000);
 
   test("to a dead server is NOT_SENT within about a second, with one line in the log, and works when it is back", async () => {

@@ -59,7 +59,7 @@ async function send(
 ): Promise<Answer[]> {
   if (calls.length === 0) return [];
   const patience = AbortSignal.any([signal, AbortSignal.timeout(READY_WITHIN_MS)]);
-  if (!(await connection.untilReady(patience))) {
+  if (connection.isStalled() || !(await connection.untilReady(patience))) {
     const error = new NotConnectedError("There is no connection to Redis.");
     return calls.map(() => [error]);
   }
