@@ -1,6 +1,7 @@
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { configDefaults, defineConfig } from "vitest/config";
+import { LongestFirst } from "./test/support/longest-first.ts";
 import { reportSlowestFiles } from "./test/support/slowest-files.ts";
 
 // Node keeps what it has compiled for the next process: the tests start about a hundred, and each starts 0.4 s of CPU
@@ -27,6 +28,7 @@ export default defineConfig({
   test: {
     pool: "forks",
     maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
     reporters: ["default", reportSlowestFiles()],
     globalSetup: ["test/support/global-postgres.ts", "test/support/global-kafka.ts"],
     projects: [
@@ -37,7 +39,7 @@ export default defineConfig({
           include: UNIT,
           exclude: [...configDefaults.exclude, ...MOCKING],
           isolate: false,
-          testTimeout: 20_000,
+          testTimeout: 60_000,
         },
       },
       {
@@ -45,17 +47,17 @@ export default defineConfig({
         test: {
           name: "isolated",
           include: MOCKING,
-          testTimeout: 20_000,
+          testTimeout: 60_000,
         },
       },
       {
         extends: true,
         // Calls a product that runs as processes of its own: after the unit tests, which use all of both cores. These
-        // tests often wait for a fire time, so three files run at once, together with those of the faults.
+        // tests often wait for a fire time, so four files run at once, together with those of the faults.
         test: {
           name: "whole",
           isolate: false,
-          maxWorkers: 3,
+          maxWorkers: 4,
           include: ["test/whole/**/*.test.ts"],
           exclude: [...configDefaults.exclude, KILLING],
           globalSetup: ["test/support/global-mesh.ts"],
@@ -70,7 +72,7 @@ export default defineConfig({
         test: {
           name: "faults",
           isolate: false,
-          maxWorkers: 3,
+          maxWorkers: 4,
           include: SHORT_FAULTS,
           testTimeout: 120_000,
           hookTimeout: 60_000,

@@ -151,8 +151,9 @@ test("PostgreSQL ends a statement that runs, or waits for a lock, longer than it
 });
 
 test("a statement that finds no free connection in time fails", async () => {
-  await using pool = poolOf({ max: 1, limits: { connectionMs: 100 } });
-  const running = pool.query(sleep, [0.5]);
+  // The limit also applies to the first statement, which has to connect.
+  await using pool = poolOf({ max: 1, limits: { connectionMs: 500 } });
+  const running = pool.query(sleep, [1]);
   await expect(pool.query(one)).rejects.toEqual(unavailable);
   await running;
   expect(pool.oldestUnanswered()).toBeUndefined();

@@ -140,6 +140,13 @@ describe.each(RUNTIMES)("verifyAsync in %s", (_name, runtime) => {
     expect(await reasonOf(() => verifyVector(runtime, changed, changed.secret))).toBe(reason);
   });
 
+  test("says of a private key that the public one is needed", async () => {
+    const [vector] = vectors;
+    if (vector === undefined) throw new Error("no vectors");
+    const secret = vector.secret.replace("whpk_", "whsk_");
+    await expect(verifyVector(runtime, vector, secret)).rejects.toThrow("give the public key, whpk_…");
+  });
+
   test("never takes a public key for a shared secret", async () => {
     const [vector] = vectors;
     if (vector === undefined) throw new Error("no vectors");

@@ -6,7 +6,7 @@ import { WebhookVerificationError } from "./webhook.ts";
 import * as web from "./webhook.web.ts";
 
 const secretText = fc
-  .uint8Array({ minLength: 24, maxLength: 100 })
+  .uint8Array({ minLength: 24, maxLength: 100, size: "max" })
   .map((bytes) => `whsec_${Buffer.from(bytes).toString("base64")}`);
 const webhook = fc.record({
   secret: secretText,

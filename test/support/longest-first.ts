@@ -1,0 +1,42 @@
+import { relative } from "node:path";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
+
+/** The files that take more than ten seconds, the longest first. A run ends with its ten slowest files. */
+const LONGEST = [
+  "test/whole/start.test.ts",
+  "dev/main.test.ts",
+  "test/whole/change.test.ts",
+  "test/whole/readme.test.ts",
+  "scheduler/ledger/ledger.property.test.ts",
+  "test/whole/time.test.ts",
+  "test/whole/api.test.ts",
+  "test/faults/locked-rows.test.ts",
+  "test/faults/stalled-dispatcher.test.ts",
+  "test/faults/poison-rows-at-once.test.ts",
+  "cron/next.property.test.ts",
+  "test/refused-start.test.ts",
+  "scheduler/app.isolation.test.ts",
+  "test/whole/plans.test.ts",
+];
+
+/**
+ * Runs the longest files of a group first, so that no file is left running alone at the end. Vitest does so from the
+ * times of earlier runs, but project by project, and a fresh clone has no earlier run.
+ */
+export class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const { root } = this.ctx.config;
+    const places = new Map(files.map((file) => [file, placeOf(relative(root, file.moduleId))]));
+    const usual = await super.sort(files);
+    return usual.sort((a, b) => groupOf(a) - groupOf(b) || (places.get(a) ?? 0) - (places.get(b) ?? 0));
+  }
+}
+
+function groupOf({ project }: TestSpecification): number {
+  return project.config.sequence.groupOrder;
+}
+
+function placeOf(path: string): number {
+  const place = LONGEST.indexOf(path);
+  return place === -1 ? LONGEST.length : place;
+}
