@@ -1,5 +1,5 @@
 import { Redis } from "ioredis";
-import { Kafka, logLevel, type Message as KafkaMessage } from "kafkajs";
+import { Kafka, type Message as KafkaMessage, logLevel } from "kafkajs";
 import type { Message } from "../gen/easycron/internal/plugins/v1/plugins_service_pb.ts";
 import { toRecord } from "../plugins/kafka/record.ts";
 import { toFields } from "../plugins/redis/message.ts";
@@ -48,7 +48,10 @@ export async function openKafka(broker: {
   return {
     write: async (projectId, messages) => {
       const records = messages.map((message) => toKafkaMessage(projectId, message));
-      await producer.sendBatch({ acks: -1, topicMessages: [{ topic: `${projectId}.bare`, messages: records }] });
+      await producer.sendBatch({
+        acks: -1,
+        topicMessages: [{ topic: `${projectId}.bare`, messages: records }],
+      });
     },
     count: async (projectId) => {
       const partitions = await admin.fetchTopicOffsets(`${projectId}.orders`);
