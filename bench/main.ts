@@ -1,6 +1,6 @@
 import { type Benchmark, printTable } from "./report.ts";
 
-const names = ["burst", "steady", "next", "verify"] as const;
+const names = ["burst", "steady", "next", "verify", "plugins"] as const;
 
 async function load(name: string): Promise<Benchmark> {
   if (!names.some((known) => known === name)) {

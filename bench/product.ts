@@ -12,16 +12,20 @@ const root = resolve(import.meta.dirname, "..");
 /** The product as `npm start` runs it, without the demo, with its own data directory. */
 export interface Product {
   readonly client: EasyCron;
+  /** The id of the client's project. */
+  readonly project: string;
+  /** Its data directory. */
+  readonly data: string;
   /** CPU time used so far by all its processes, PostgreSQL included, in microseconds. */
   cpuMicros(): number;
   stop(): Promise<void>;
 }
 
-/** Starts the product and waits until it is ready. */
-export async function startProduct(): Promise<Product> {
+/** Starts the product, with further arguments of `npm start`, and waits until it is ready. */
+export async function startProduct(args: readonly string[] = []): Promise<Product> {
   const data = mkdtempSync(join(tmpdir(), "easycron-bench-"));
   const env = { ...process.env, EASYCRON_DEMO: "off", EASYCRON_PORT: "0", EASYCRON_DATA_DIR: data };
-  const child = spawn(process.execPath, ["dev/main.ts"], {
+  const child = spawn(process.execPath, ["dev/main.ts", ...args], {
     cwd: root,
     env,
     stdio: ["ignore", "pipe", "inherit"],
@@ -31,12 +35,14 @@ export async function startProduct(): Promise<Product> {
     child.stdout.on("data", (text: Buffer) => /^ready /m.test(text.toString()) && ready());
     child.once("exit", (code) => fail(new Error(`The product ended with ${code} before it was ready.`)));
   });
-  const { url, apiKey } = JSON.parse(readFileSync(join(data, "dev.json"), "utf8")) as Record<
-    "url" | "apiKey",
+  const { url, apiKey, project } = JSON.parse(readFileSync(join(data, "dev.json"), "utf8")) as Record<
+    "url" | "apiKey" | "project",
     string
   >;
   return {
     client: new EasyCron({ url, apiKey }),
+    project,
+    data,
     cpuMicros: () => cpuOfTree(child.pid ?? 0),
     stop: async () => {
       child.kill("SIGTERM");
