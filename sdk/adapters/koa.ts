@@ -1,4 +1,4 @@
-import type { Receiver } from "../receiver/create-receiver.ts";
+import type { Receiver } from "../receiver/receiver.ts";
 import { type NodeRequest, readNodeBody } from "../receiver/node-request.ts";
 
 const CURE = "Call the receiver before the body parser.";

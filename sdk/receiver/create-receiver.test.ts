@@ -6,7 +6,8 @@ import { createFakeDispatcher } from "../fakes/fake-dispatcher.ts";
 import { type SignTriggerOptions, signTrigger, TEST_SECRET } from "../fakes/sign-trigger.ts";
 import { memoryStore } from "../idempotency/memory-store.ts";
 import { describeAdapter, listen, oddTrigger } from "../testing/adapter-suite.ts";
-import { createReceiver, type ReceiverOptions } from "./create-receiver.ts";
+import { createReceiver } from "./create-receiver.ts";
+import type { ReceiverOptions } from "./receiver.ts";
 import { RefuseTriggerError, TryAgainError } from "./receiver-error.ts";
 
 describeAdapter("Node's http", (receiver) => listen(createServer(receiver.node)));
