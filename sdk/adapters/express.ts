@@ -1,5 +1,10 @@
+import {
+  type NodeRequest,
+  type NodeResponse,
+  readNodeBody,
+  sendNodeAnswer,
+} from "../receiver/node-request.ts";
 import type { Receiver } from "../receiver/receiver.ts";
-import { type NodeRequest, type NodeResponse, readNodeBody, sendNodeAnswer } from "../receiver/node-request.ts";
 
 const CURE =
   "Mount the receiver before express.json(), or give its route express.raw({ type: '*/*' }) in place of express.json().";

@@ -1,6 +1,6 @@
 import type { BodyLimits } from "../receiver/body.ts";
-import type { Receiver } from "../receiver/receiver.ts";
 import { type NodeRequest, readNodeBody } from "../receiver/node-request.ts";
+import type { Receiver } from "../receiver/receiver.ts";
 
 const CURE = "Leave it to the receiver: no preParsing hook may read the body of its route.";
 

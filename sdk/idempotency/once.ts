@@ -87,7 +87,9 @@ interface Run {
 function toRun(id: unknown, options: OnceOptions): Run {
   const { leaseMs = 30_000, maxRunMs = DEFAULT_MAX_RUN_MS, clock = systemClock } = options;
   if (typeof id !== "string" || id === "" || id.length > 256) {
-    throw new RangeError(`The id is ${JSON.stringify(id)}; pass a trigger, or its id: a text of 1 to 256 characters.`);
+    throw new RangeError(
+      `The id is ${JSON.stringify(id)}; pass a trigger, or its id: a text of 1 to 256 characters.`,
+    );
   }
   checkBounds({ leaseMs, maxRunMs });
   return { id, leaseMs, maxRunMs, clock, controller: new AbortController() };

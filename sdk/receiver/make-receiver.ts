@@ -84,12 +84,14 @@ async function handle<Client>(
 
 async function handleOther<Client>(
   webhook: VerifiedWebhook,
-  { onOther }: ReceiverOptions<Client>,
+  { onOther, maxRunMs = DEFAULT_MAX_RUN_MS, clock = systemClock }: ReceiverOptions<Client>,
 ): Promise<Outcome<unknown>> {
   if (onOther === undefined) {
     throw new RefuseTriggerError("The webhook is not a trigger, and the receiver has no onOther for others.");
   }
-  return { kind: "RAN", value: await onOther(webhook) };
+  const { id } = webhook;
+  const bounds = { id, maxRunMs, clock, controller: new AbortController() };
+  return { kind: "RAN", value: await runBounded(bounds, () => onOther(webhook)) };
 }
 
 function report(

@@ -38,7 +38,7 @@ export interface ReceiverOptions<Client = undefined> {
   readonly toleranceSeconds?: number | undefined;
   /** How long a claim in the store outlives a crash, in milliseconds. Default 30,000. */
   readonly leaseMs?: number | undefined;
-  /** The longest that `onTrigger` may run, in milliseconds. Default 900,000 (15 minutes). */
+  /** The longest that `onTrigger` and `onOther` may run, in milliseconds. Default 900,000 (15 minutes). */
   readonly maxRunMs?: number | undefined;
   /** Default: the system's clock. */
   readonly clock?: Clock | undefined;
