@@ -6,13 +6,9 @@ export type {
   TransactionalStore,
 } from "./idempotency/store.ts";
 export type { ReceiverAnswer } from "./receiver/answer.ts";
-export {
-  createReceiver,
-  type IncomingWebhook,
-  type Receiver,
-  type ReceiverOptions,
-  type TriggerContext,
-} from "./receiver/create-receiver.ts";
+export { createReceiver } from "./receiver/create-receiver.ts";
+export type { NodeRequest, NodeResponse } from "./receiver/node-request.ts";
+export type { IncomingWebhook, Receiver, ReceiverOptions, TriggerContext } from "./receiver/receiver.ts";
 export {
   RefuseTriggerError,
   type RefuseTriggerOptions,
@@ -20,4 +16,5 @@ export {
   type TryAgainOptions,
 } from "./receiver/receiver-error.ts";
 export type { TriggerFired } from "./trigger-fired.ts";
-export { type VerifiedWebhook, WebhookVerificationError } from "./webhook.ts";
+export { WebhookVerificationError } from "./webhook-error.ts";
+export type { VerifiedWebhook } from "./webhook-request.ts";

@@ -39,7 +39,7 @@ export function isSignedByAny(keys: readonly WebKey[], signatures: Signatures, c
 }
 
 /** HMAC-SHA256 (RFC 2104). */
-function hmac(key: Uint8Array, content: Uint8Array): Uint8Array {
+export function hmac(key: Uint8Array, content: Uint8Array): Uint8Array {
   const short = key.length > BLOCK ? sha256(key) : key;
   const block = (pad: number, rest: Uint8Array): Uint8Array => {
     const bytes = new Uint8Array(BLOCK + rest.length).fill(pad, 0, BLOCK);

@@ -20,6 +20,17 @@ export const OUTPUT_ONLY: Readonly<Record<string, readonly string[]>> = {
     "remaining_fires",
     "problem",
   ],
+  "easycron.v1.Plugin": [
+    "kind",
+    "state",
+    "state_reason",
+    "endpoint",
+    "prefix",
+    "usage",
+    "credentials",
+    "create_time",
+    "data_remove_time",
+  ],
   "easycron.v1.Project": ["id", "create_time"],
   "easycron.v1.SigningKey": ["id", "create_time"],
 };

@@ -1,12 +1,16 @@
-import type { ServerResponse } from "node:http";
-import type { Receiver } from "../receiver/create-receiver.ts";
-import { type NodeRequest, readNodeBody, sendNodeAnswer } from "../receiver/node-request.ts";
+import {
+  type NodeRequest,
+  type NodeResponse,
+  readNodeBody,
+  sendNodeAnswer,
+} from "../receiver/node-request.ts";
+import type { Receiver } from "../receiver/receiver.ts";
 
 const CURE =
   "Mount the receiver before express.json(), or give its route express.raw({ type: '*/*' }) in place of express.json().";
 
 /** A handler of Express 4 and 5. */
-export type ExpressHandler = (request: NodeRequest, response: ServerResponse) => Promise<void>;
+export type ExpressHandler = (request: NodeRequest, response: NodeResponse) => Promise<void>;
 
 /**
  * Makes a handler for Express 4 and 5: `app.post("/easycron", toExpress(receiver))`. It must get the body as it came, so

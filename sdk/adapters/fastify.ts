@@ -1,7 +1,6 @@
-import type { IncomingHttpHeaders } from "node:http";
 import type { BodyLimits } from "../receiver/body.ts";
-import type { Receiver } from "../receiver/create-receiver.ts";
 import { type NodeRequest, readNodeBody } from "../receiver/node-request.ts";
+import type { Receiver } from "../receiver/receiver.ts";
 
 const CURE = "Leave it to the receiver: no preParsing hook may read the body of its route.";
 
@@ -12,7 +11,7 @@ export interface FastifyApp {
   post(path: string, handler: (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>): unknown;
 }
 type Done = (error: null) => void;
-type FastifyRequest = { readonly raw: NodeRequest; readonly headers: IncomingHttpHeaders };
+type FastifyRequest = { readonly raw: NodeRequest; readonly headers: NodeRequest["headers"] };
 type FastifyReply = {
   code(status: number): { headers(all: { [name: string]: string }): { send(body: string): unknown } };
 };

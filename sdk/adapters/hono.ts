@@ -1,4 +1,4 @@
-import type { Receiver } from "../receiver/create-receiver.ts";
+import type { Receiver } from "../receiver/receiver.ts";
 
 /**
  * Makes a handler for Hono 3 and 4, on any runtime: `app.post("/easycron", toHono(receiver))`. No middleware before it

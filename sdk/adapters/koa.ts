@@ -1,5 +1,5 @@
-import type { Receiver } from "../receiver/create-receiver.ts";
 import { type NodeRequest, readNodeBody } from "../receiver/node-request.ts";
+import type { Receiver } from "../receiver/receiver.ts";
 
 const CURE = "Call the receiver before the body parser.";
 

@@ -1,5 +1,5 @@
 import { checkLength } from "../receiver/body.ts";
-import type { Receiver } from "../receiver/create-receiver.ts";
+import type { Receiver } from "../receiver/receiver.ts";
 
 /** What is used of an event of API Gateway's HTTP APIs (payload format 2.0) and of function URLs. */
 export interface LambdaEvent {

@@ -1,4 +1,4 @@
-import type { Receiver } from "../receiver/create-receiver.ts";
+import type { Receiver } from "../receiver/receiver.ts";
 
 /**
  * Makes a route handler for the app router of Next.js, 13.2 or newer. In `app/easycron/route.ts`:

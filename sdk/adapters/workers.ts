@@ -1,4 +1,4 @@
-import type { Receiver } from "../receiver/create-receiver.ts";
+import type { Receiver } from "../receiver/receiver.ts";
 
 /**
  * Makes the default export of a Cloudflare Worker. Its secrets are in `env`, which a Worker gets with each request, so

@@ -30,7 +30,19 @@ export type TriggerMessageReason =
   /** Its signature is right, but it is not about a trigger. */
   | "NOT_A_TRIGGER";
 
-/** The message is not a trigger that EasyCron wrote. */
+/**
+ * The message is not a trigger that EasyCron wrote.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   readTrigger("hello", process.env.EASYCRON_SIGNING_SECRET);
+ * } catch (error) {
+ *   if (!(error instanceof TriggerMessageError)) throw error;
+ *   console.log(error.reason); // MALFORMED
+ * }
+ * ```
+ */
 export class TriggerMessageError extends Error {
   override readonly name = "TriggerMessageError";
   /** What is wrong, for programs. */

@@ -1,4 +1,5 @@
 import { type Clock, systemClock } from "../clock.ts";
+import { checkBounds, checkStore } from "./check-once.ts";
 import { keepLease } from "./lease.ts";
 import { HandlerTimeoutError, LostClaimError } from "./once-error.ts";
 import { fromResultText, type ResultText, toResultText } from "./result-text.ts";
@@ -66,7 +67,12 @@ export async function once<T, Client = undefined>(
   handler: (context: OnceContext<Client>) => T | Promise<T>,
   options: OnceOptions = {},
 ): Promise<Outcome<T>> {
-  const run = toRun(typeof trigger === "string" ? trigger : trigger.trigger, options);
+  // Plain JavaScript may give anything.
+  const run = toRun(typeof trigger === "string" ? trigger : trigger?.trigger, options);
+  checkStore(store);
+  if (typeof handler !== "function") {
+    throw new TypeError(`The handler is ${typeof handler}; call once(trigger, store, handler).`);
+  }
   return "run" in store ? runInTransaction(run, store, handler) : runUnderLease(run, store, handler);
 }
 
@@ -81,14 +87,11 @@ interface Run {
 function toRun(id: unknown, options: OnceOptions): Run {
   const { leaseMs = 30_000, maxRunMs = DEFAULT_MAX_RUN_MS, clock = systemClock } = options;
   if (typeof id !== "string" || id === "" || id.length > 256) {
-    throw new RangeError(`The id is ${JSON.stringify(id)}; it must be a text of 1 to 256 characters.`);
+    throw new RangeError(
+      `The id is ${JSON.stringify(id)}; pass a trigger, or its id: a text of 1 to 256 characters.`,
+    );
   }
-  if (!(leaseMs >= 100 && leaseMs <= 86_400_000)) {
-    throw new RangeError(`leaseMs is ${leaseMs}; it must be 100 to 86,400,000.`);
-  }
-  if (!(maxRunMs > 0 && maxRunMs < 2 ** 31)) {
-    throw new RangeError(`maxRunMs is ${maxRunMs}; it must be from 1 to 2,147,483,647.`);
-  }
+  checkBounds({ leaseMs, maxRunMs });
   return { id, leaseMs, maxRunMs, clock, controller: new AbortController() };
 }
 

@@ -83,7 +83,9 @@ describe("once in a transaction", () => {
     const dying = once("a", store, async ({ client }) => {
       await client.query("insert into invoices values ('a')");
       const { rows } = await client.query("select pg_backend_pid() as pid");
-      const closed = new Promise((done) => void client.once("error", done));
+      // An error without a listener would end the process.
+      expect(client.listenerCount("error")).toBe(1);
+      const closed = new Promise<void>((done) => void client.once("end", done));
       await pool.query("select pg_terminate_backend($1)", [rows[0].pid]);
       await closed;
     });

@@ -1,4 +1,4 @@
-import { HandlerTimeoutError } from "./once-error.ts";
+import type { HandlerTimeoutError } from "./once-error.ts";
 import {
   claimIn,
   createRemoval,
@@ -12,6 +12,9 @@ import type { TransactionalStore } from "./store.ts";
 export interface PostgresClient extends PostgresQueryable {
   /** Gives the connection back; closes it if there is an error. */
   release(error?: Error | boolean): void;
+  /** Called when the connection breaks. A client without it may end the process then. */
+  on?(event: "error", listener: (error: Error) => void): unknown;
+  off?(event: "error", listener: (error: Error) => void): unknown;
 }
 
 /** A pool of the package `pg`. */
@@ -52,6 +55,11 @@ export function postgresTransactions<Client extends PostgresClient>(
     run: async (id, work) => {
       const client = await pool.connect();
       let broken: Error | undefined;
+      // A client of `pg` emits an error when its connection breaks, which ends the process if nobody listens.
+      const onBroken = (error: Error) => {
+        broken = error;
+      };
+      client.on?.("error", onBroken);
       try {
         await removeOld(client);
         await client.query("begin");
@@ -68,13 +76,19 @@ export function postgresTransactions<Client extends PostgresClient>(
         return { kind: "RAN" };
       } catch (error) {
         // A handler that has not ended may still use the connection, outside of any transaction if it were rolled back.
-        broken = error instanceof HandlerTimeoutError ? error : await rollBack(client);
+        broken = isTimeout(error) ? error : ((await rollBack(client)) ?? broken);
         throw error;
       } finally {
+        client.off?.("error", onBroken);
         client.release(broken);
       }
     },
   };
+}
+
+// By its name: an application may have loaded the package twice, as ES modules and as CommonJS.
+function isTimeout(error: unknown): error is HandlerTimeoutError {
+  return error instanceof Error && error.name === "HandlerTimeoutError";
 }
 
 /** Undoes the transaction. Returns the error if that fails: the connection is then closed, which undoes it, too. */

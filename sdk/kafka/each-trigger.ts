@@ -49,6 +49,16 @@ export interface EachTriggerOptions<Client = undefined> extends ReadTriggerOptio
 /**
  * Makes the `eachMessage` of a kafkajs consumer: `consumer.run({ eachMessage: eachTrigger({ secrets, onTrigger }) })`.
  * Throws a WebhookVerificationError for a secret that is none, and a RangeError for a store without a groupId.
+ *
+ * @example
+ * ```ts
+ * const secret = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+ * const eachMessage = eachTrigger({ secrets: secret, onTrigger: (trigger) => console.log(trigger.job.name) });
+ * // As kafkajs calls it: consumer.run({ eachMessage }).
+ * const { headers, body } = signTrigger({ secret, job: "payroll" });
+ * const message = { value: body, headers, offset: "0" };
+ * await eachMessage({ topic: "orders", partition: 0, message, heartbeat: async () => {} });
+ * ```
  */
 export function eachTrigger<Client = undefined>(
   options: EachTriggerOptions<Client>,

@@ -24,6 +24,13 @@ export interface KafkaMessage {
  * `eachMessage: ({ message }) => readTrigger(message, secret)`. With several secrets, a signature made with any of them
  * is enough. Throws a WebhookVerificationError if the signature is wrong, and a TriggerMessageError if EasyCron did not
  * write it.
+ *
+ * @example
+ * ```ts
+ * const secret = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+ * const { headers, body } = signTrigger({ secret, job: "payroll" });
+ * console.log(readTrigger({ value: body, headers }, secret).trigger.job.name); // payroll
+ * ```
  */
 export function readTrigger(
   message: KafkaMessage,

@@ -1,7 +1,7 @@
 import type { Outcome } from "../idempotency/once.ts";
 import { toResultText } from "../idempotency/result-text.ts";
 import { WebhookVerificationError } from "../webhook-error.ts";
-import { BodyError, RefuseTriggerError, TryAgainError } from "./receiver-error.ts";
+import { BodyError, type RefuseTriggerError, type TryAgainError } from "./receiver-error.ts";
 
 /** The answer to a request. */
 export interface ReceiverAnswer {
@@ -33,8 +33,8 @@ export function toAnswer(outcome: Outcome<unknown>): ReceiverAnswer {
 
 /** Returns the answer to a request that failed. Only messages that are meant for the sender are in it. */
 export function toErrorAnswer(error: unknown): ReceiverAnswer {
-  if (error instanceof RefuseTriggerError) return toText(error.status, error.message, FINAL);
-  if (error instanceof TryAgainError) return toText(503, error.message, retryAfter(error.retryAfterMs));
+  if (isRefusal(error)) return toText(error.status, error.message, FINAL);
+  if (isTryAgain(error)) return toText(503, error.message, retryAfter(error.retryAfterMs));
   // The connection may have an unread rest of the body, so it cannot be used again.
   if (error instanceof BodyError) return toText(error.status, error.message, { connection: "close" });
   if (error instanceof WebhookVerificationError) {
@@ -43,6 +43,15 @@ export function toErrorAnswer(error: unknown): ReceiverAnswer {
     return toText(status, `${error.reason}: ${error.message}`);
   }
   return toText(500, "The receiver failed; its log says why.");
+}
+
+// By their names: an application may have loaded the package twice, as ES modules and as CommonJS.
+function isRefusal(error: unknown): error is RefuseTriggerError {
+  return error instanceof Error && error.name === "RefuseTriggerError";
+}
+
+function isTryAgain(error: unknown): error is TryAgainError {
+  return error instanceof Error && error.name === "TryAgainError";
 }
 
 function retryAfter(ms: number | undefined): Record<string, string> {

@@ -6,7 +6,8 @@ import { createFakeDispatcher } from "../fakes/fake-dispatcher.ts";
 import { type SignTriggerOptions, signTrigger, TEST_SECRET } from "../fakes/sign-trigger.ts";
 import { memoryStore } from "../idempotency/memory-store.ts";
 import { describeAdapter, listen, oddTrigger } from "../testing/adapter-suite.ts";
-import { createReceiver, type ReceiverOptions } from "./create-receiver.ts";
+import { createReceiver } from "./create-receiver.ts";
+import type { ReceiverOptions } from "./receiver.ts";
 import { RefuseTriggerError, TryAgainError } from "./receiver-error.ts";
 
 describeAdapter("Node's http", (receiver) => listen(createServer(receiver.node)));
@@ -175,6 +176,50 @@ describe("a receiver", () => {
     log.mockRestore();
   });
 
+  test("answers also when onError is asynchronous and rejects", async () => {
+    const log = vi.spyOn(console, "error").mockImplementation(() => {});
+    const receiver = create({
+      onTrigger: () => Promise.reject(new Error("first")),
+      onError: async () => Promise.reject(new Error("the logger failed")),
+    });
+    expect((await receiver.fetch(request())).status).toBe(500);
+    await vi.waitFor(() => expect(log).toHaveBeenCalledTimes(2));
+    log.mockRestore();
+  });
+
+  test("knows the errors of another copy of the package", async () => {
+    const refuse = Object.assign(new Error("no"), { name: "RefuseTriggerError", status: 410 });
+    const later = Object.assign(new Error("later"), { name: "TryAgainError", retryAfterMs: 2_000 });
+    const refused = await create({ onTrigger: () => Promise.reject(refuse) }).fetch(request());
+    expect(refused.status).toBe(410);
+    const delayed = await create({ onTrigger: () => Promise.reject(later) }).fetch(request());
+    expect([delayed.status, delayed.headers.get("retry-after")]).toEqual([503, "2"]);
+  });
+
+  test("ends a handler of other webhooks that takes too long", async () => {
+    const onOther = () => new Promise(() => {});
+    const pending = create({ onOther, maxRunMs: 1_000 }).fetch(request({ kind: 7 as never }));
+    await clock.advance(1_000);
+    expect((await pending).status).toBe(500);
+  });
+
+  test.each<[string, unknown, string]>([
+    ["no options", undefined, "createReceiver({ secrets, onTrigger })"],
+    ["no onTrigger", {}, "onTrigger is undefined"],
+    ["a misspelt option", { onTrigger: () => {}, secret: TEST_SECRET }, "secret is not an option"],
+    ["a store that is none", { onTrigger: () => {}, store: new Map() }, "The store has no methods"],
+    ["a limit as text", { onTrigger: () => {}, maxBodyBytes: "1mb" }, "maxBodyBytes is 1mb"],
+    ["a lease that is too short", { onTrigger: () => {}, leaseMs: 30 }, "leaseMs is 30"],
+    [
+      "a tolerance that is none",
+      { onTrigger: () => {}, toleranceSeconds: Number.NaN },
+      "toleranceSeconds is NaN",
+    ],
+    ["a logger that is none", { onTrigger: () => {}, onError: "console" }, "onError is string"],
+  ])("is not made with %s", (_name, options, message) => {
+    expect(() => createReceiver(options as ReceiverOptions)).toThrow(message);
+  });
+
   test("answers 405 to other methods, and names the one it accepts", async () => {
     const response = await create().fetch(new Request("http://localhost/"));
     expect([response.status, response.headers.get("allow")]).toEqual([405, "POST"]);
@@ -208,6 +253,21 @@ describe("a receiver", () => {
 describe("a receiver in Node", () => {
   let stop = async () => {};
   afterEach(() => stop());
+
+  test("sends nothing when a middleware has answered meanwhile", async () => {
+    const { promise: answered, resolve } = Promise.withResolvers<void>();
+    const receiver = createReceiver({ secrets: TEST_SECRET, onError, onTrigger: () => answered });
+    const results: Promise<void>[] = [];
+    const server = createServer((incoming, response) => {
+      results.push(receiver.node(incoming, response));
+      response.writeHead(503).end();
+    });
+    const mounted = await listen(server);
+    stop = mounted.stop;
+    expect((await mounted.call(oddTrigger())).status).toBe(503);
+    resolve();
+    await expect(Promise.all(results)).resolves.toEqual([undefined]);
+  });
 
   test("answers 408 to a sender that stops in the middle of the body", async () => {
     const server = createServer(create({ bodyTimeoutMs: 2_000 }).node);

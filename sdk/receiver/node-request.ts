@@ -1,14 +1,25 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ReceiverAnswer } from "./answer.ts";
 import { alreadyRead, type BodyLimits, checkLength, readChunks } from "./body.ts";
 
-/** A request of Node, with what frameworks add to it. */
-export type NodeRequest = IncomingMessage & {
+/** What is used of a request of Node, an `IncomingMessage`, with what frameworks add to it. */
+export interface NodeRequest {
+  readonly method?: string | undefined;
+  readonly headers: { readonly [name: string]: string | string[] | undefined };
+  readonly readableDidRead: boolean;
+  iterator(options: { destroyOnReturn: boolean }): AsyncIterator<unknown>;
+  pause(): unknown;
   /** What a body parser made of the body. */
   readonly body?: unknown;
   /** The bytes, which some frameworks and platforms keep. */
   readonly rawBody?: unknown;
-};
+}
+
+/** What is used of a response of Node, a `ServerResponse`. */
+export interface NodeResponse {
+  readonly headersSent: boolean;
+  readonly destroyed: boolean;
+  writeHead(status: number, headers: { [name: string]: string }): { end(body: string): unknown };
+}
 
 /**
  * Reads the body of a request of Node, as it came. `cure` is what to change if it was parsed. A framework may have kept
@@ -33,7 +44,8 @@ export async function readNodeBody(
   return readChunks(next, () => request.pause(), limits);
 }
 
-/** Sends an answer. */
-export function sendNodeAnswer(response: ServerResponse, { status, headers, body }: ReceiverAnswer): void {
-  response.writeHead(status, headers).end(body);
+/** Sends an answer, unless somebody else has answered meanwhile, such as a middleware that limits the time. */
+export function sendNodeAnswer(response: NodeResponse, { status, headers, body }: ReceiverAnswer): void {
+  if (response.headersSent || response.destroyed) return;
+  response.writeHead(status, { ...headers }).end(body);
 }

@@ -14,6 +14,23 @@ import type { ConsumeStreamOptions } from "./stream-options.ts";
  * Rejects with a RangeError for a wrong option, with a WebhookVerificationError for a secret that is none, and with the
  * error of Redis if the credentials may not read the stream, or the key holds something else. All other errors go to
  * `onError`.
+ *
+ * @example
+ * ```ts
+ * import { Redis } from "ioredis";
+ *
+ * const redis = new Redis({ lazyConnect: true, enableReadyCheck: false });
+ * export const consume = (signal: AbortSignal) =>
+ *   consumeStream({
+ *     redis,
+ *     stream: "proj_01jd3k8z5me9t8r7q6p5n4m3k2:orders",
+ *     group: "billing",
+ *     consumer: "billing-1",
+ *     secrets: process.env.EASYCRON_SIGNING_SECRET,
+ *     onTrigger: (trigger) => console.log(trigger.job.name, trigger.payload),
+ *     signal,
+ *   });
+ * ```
  */
 export async function consumeStream<Client = undefined>(
   options: ConsumeStreamOptions<Client>,

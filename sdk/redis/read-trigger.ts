@@ -27,6 +27,15 @@ export type RedisMessage =
  * Verifies a message that EasyCron wrote into Redis, and returns its trigger:
  * `readTrigger(await redis.lpop(list), secret)`. With several secrets, a signature made with any of them is enough.
  * Throws a WebhookVerificationError if the signature is wrong, and a TriggerMessageError if EasyCron did not write it.
+ *
+ * @example
+ * ```ts
+ * const secret = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+ * const { id, headers, body } = signTrigger({ secret, job: "payroll" });
+ * // As `redis.lpop(list)` returns it. EasyCron writes more members, which need no check.
+ * const element = JSON.stringify({ id, ...headers, data: body });
+ * console.log(readTrigger(element, secret).trigger.job.name); // payroll
+ * ```
  */
 export function readTrigger(
   message: RedisMessage,

@@ -40,6 +40,22 @@ const ANSWER_WITHIN_MS = 10_000;
  *
  * Redis takes nothing back when one command of a transaction fails. The trigger then counts as done, and `once` throws
  * the error. Each handler that runs has a connection of its own.
+ *
+ * @example
+ * ```ts
+ * import { Redis } from "ioredis";
+ *
+ * const prefix = "proj_01jd3k8z5me9t8r7q6p5n4m3k2:app:";
+ * const redis = new Redis({ lazyConnect: true, enableReadyCheck: false });
+ * const store = redisTransactions(redis, { prefix: `${prefix}done:` });
+ * const receiver = createReceiver({
+ *   secrets: process.env.EASYCRON_SIGNING_SECRET,
+ *   store,
+ *   onTrigger: (_trigger, { client }) => void client.incr(`${prefix}count`),
+ * });
+ * console.log(typeof receiver.node);
+ * store.close();
+ * ```
  */
 export function redisTransactions<Multi extends Commands>(
   redis: TransactionClient<Multi>,

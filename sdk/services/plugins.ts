@@ -18,6 +18,12 @@ export function createPlugins(caller: Caller) {
     /**
      * Enables a plugin: `plugins.enable("REDIS")`. Only this answer has the password. It has no credentials if the plugin
      * was enabled before.
+     *
+     * @example
+     * ```ts
+     * const { plugin, credentials } = await easycron.plugins.enable("REDIS");
+     * console.log(plugin.prefix, credentials?.url);
+     * ```
      */
     enable: async (
       kind: PluginKind,
@@ -27,7 +33,15 @@ export function createPlugins(caller: Caller) {
       return { ...rest, plugin: required(plugin, "plugin") };
     },
 
-    /** Returns a plugin: its state, where to connect, its limits and what it uses. */
+    /**
+     * Returns a plugin: its state, where to connect, its limits and what it uses.
+     *
+     * @example
+     * ```ts
+     * const { state, endpoint, usage } = await easycron.plugins.get("KAFKA");
+     * console.log(state, endpoint, usage);
+     * ```
+     */
     get: async (
       kind: PluginKind,
       options: Options<typeof GetPluginRequestSchema, "kind"> = {},
@@ -36,11 +50,25 @@ export function createPlugins(caller: Caller) {
       return required(plugin, "plugin");
     },
 
-    /** Lists the plugins that the project has enabled, also those that are disabled by now. There are at most two. */
+    /**
+     * Lists the plugins that the project has enabled, also those that are disabled by now. There are at most two.
+     *
+     * @example
+     * ```ts
+     * for (const { kind, state } of await easycron.plugins.list()) console.log(kind, state);
+     * ```
+     */
     list: async (options: Options<typeof ListPluginsRequestSchema> = {}): Promise<Plugin[]> =>
       (await caller.call(method.listPlugins, options)).plugins,
 
-    /** Changes the limits, and makes, changes or deletes topics: `plugins.update("KAFKA", { topics: [{ name: "orders" }] })`. */
+    /**
+     * Changes the limits, and makes, changes or deletes topics.
+     *
+     * @example
+     * ```ts
+     * await easycron.plugins.update("KAFKA", { topics: [{ name: "orders", partitions: 3 }] });
+     * ```
+     */
     update: async (
       kind: PluginKind,
       options: Options<typeof UpdatePluginRequestSchema, "kind"> = {},
@@ -49,7 +77,15 @@ export function createPlugins(caller: Caller) {
       return required(plugin, "plugin");
     },
 
-    /** Makes new credentials. The old ones are valid until the overlap ends. Only this answer has the password. */
+    /**
+     * Makes new credentials. The old ones are valid until the overlap ends. Only this answer has the password.
+     *
+     * @example
+     * ```ts
+     * const { credentials } = await easycron.plugins.rotateCredentials("REDIS", { overlap: "3600s" });
+     * console.log(credentials.username, credentials.expireTimeOfOld);
+     * ```
+     */
     rotateCredentials: async (
       kind: PluginKind,
       options: Options<typeof RotatePluginCredentialsRequestSchema, "kind"> = {},
@@ -61,7 +97,15 @@ export function createPlugins(caller: Caller) {
       };
     },
 
-    /** Disables a plugin. Its data is removed when the grace period is over. With `force`, pauses the jobs that use it. */
+    /**
+     * Disables a plugin. Its data is removed when the grace period is over. With `force`, pauses the jobs that use it.
+     *
+     * @example
+     * ```ts
+     * const { pausedJobs } = await easycron.plugins.disable("KAFKA", { force: true });
+     * console.log(`${pausedJobs} jobs are paused.`);
+     * ```
+     */
     disable: async (
       kind: PluginKind,
       options: Options<typeof DisablePluginRequestSchema, "kind"> = {},

@@ -4,7 +4,8 @@ import type { AddressInfo } from "node:net";
 import { Webhook } from "standardwebhooks";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { signTrigger, TEST_SECRET } from "../fakes/sign-trigger.ts";
-import { createReceiver, type Receiver } from "../receiver/create-receiver.ts";
+import { createReceiver } from "../receiver/create-receiver.ts";
+import type { Receiver } from "../receiver/receiver.ts";
 
 /** A request to an adapter. */
 export interface AdapterRequest {

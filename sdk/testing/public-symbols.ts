@@ -26,10 +26,39 @@ const OPTIONS: ts.CompilerOptions = {
   skipLibCheck: true,
 };
 
+// Each file is read once for all programs, which is most of what a program costs.
+const host = ts.createCompilerHost(OPTIONS);
+const sources = new Map<string, ts.SourceFile | undefined>();
+const { getSourceFile } = host;
+host.getSourceFile = (path, ...how) => {
+  if (!sources.has(path)) sources.set(path, getSourceFile(path, ...how));
+  return sources.get(path);
+};
+let before: ts.Program | undefined;
+
+function createProgram(files: readonly string[]): ts.Program {
+  before = ts.createProgram(files, OPTIONS, host, before);
+  return before;
+}
+
+/** Compiles files. Returns what is wrong with each, with its line. What they import is not checked. */
+export function compile(files: readonly string[]): string[] {
+  const program = createProgram(files);
+  return files.flatMap((path) => {
+    const file = program.getSourceFile(path);
+    if (file === undefined) return [`${path} is missing`];
+    const found = [...program.getSyntacticDiagnostics(file), ...program.getSemanticDiagnostics(file)];
+    return found.map(({ start = 0, messageText }) => {
+      const line = file.getLineAndCharacterOfPosition(start).line + 1;
+      return `${path}:${line}: ${ts.flattenDiagnosticMessageText(messageText, "\n")}`;
+    });
+  });
+}
+
 /** Reads the public symbols of entries of the package, such as `index`, by the TypeScript compiler. */
 export function readPublicSymbols(entries: readonly string[]): PublicSymbol[] {
   const files = entries.map((entry) => join(SDK, `${entry}.ts`));
-  const program = ts.createProgram(files, OPTIONS);
+  const program = createProgram(files);
   const checker = program.getTypeChecker();
   return entries.flatMap((entry, index) => {
     const file = program.getSourceFile(files[index] ?? "");
