@@ -13,9 +13,9 @@ const UNIT = [
   "test/{,plugins/}*.test.ts",
 ];
 // The modules of a worker process are loaded once for all its test files, which halves what a file costs. Only a test
-// that replaces modules (vi.mock) needs modules of its own.
-const MOCKING = globSync(UNIT, { exclude: ["**/node_modules"] }).filter((file) =>
-  readFileSync(file, "utf8").includes("vi.mock("),
+// that replaces modules (vi.mock), or that looks at what a module declares when it is loaded, needs modules of its own.
+const ISOLATED = globSync(UNIT, { exclude: ["**/node_modules"] }).filter((file) =>
+  /vi\.mock\(|declaredStatements\(/.test(readFileSync(file, "utf8")),
 );
 // Kills processes and bounds how many deliveries are repeated, so nothing else may use the machine meanwhile.
 const KILLING = "test/whole/kill.test.ts";
@@ -37,7 +37,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: UNIT,
-          exclude: [...configDefaults.exclude, ...MOCKING],
+          exclude: [...configDefaults.exclude, ...ISOLATED],
           isolate: false,
           testTimeout: 60_000,
         },
@@ -46,7 +46,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "isolated",
-          include: MOCKING,
+          include: ISOLATED,
           testTimeout: 60_000,
         },
       },
