@@ -47,6 +47,25 @@ describe.runIf(hasRedis())("setting a project up in Redis", () => {
     await expect(openCustomer(redis.port, projectId, 1).ping()).rejects.toThrow();
   });
 
+  test("asks the server for its commands once for each connection", async () => {
+    const plugin = openPlugin(redis.url);
+    const admin = openAdmin();
+    await admin.config("RESETSTAT");
+    const countAsked = async () =>
+      Number(/^cmdstat_command\|info:calls=(\d+)/m.exec(await admin.info("commandstats"))?.[1]);
+    for (let n = 0; n < 3; n++) await setUp(plugin, newProject());
+    expect(await countAsked()).toBe(1);
+    await admin.call("CLIENT", "KILL", "USER", "admin", "SKIPME", "yes");
+    const isSetUp = () =>
+      setUp(plugin, newProject()).then(
+        () => true,
+        () => false,
+      );
+    await expect.poll(isSetUp).toBe(true);
+    await setUp(plugin, newProject());
+    expect(await countAsked()).toBe(2);
+  });
+
   test("without users takes all access away and keeps the data; triggers can still be written", async () => {
     const projectId = newProject();
     const plugin = openPlugin(redis.url);

@@ -2,9 +2,10 @@ import { PluginKind } from "../../gen/easycron/v1/plugin_pb.ts";
 import type { Clock } from "../../mesh/clock.ts";
 import type { Logger } from "../../mesh/logger.ts";
 import type { Plugin } from "../plugin.ts";
-import { asAdmin } from "./admin.ts";
+import { asAdmin, askEach } from "./admin.ts";
 import { type Connection, connect } from "./connection.ts";
 import { deliver } from "./deliver.ts";
+import { createCommandReader } from "./known-commands.ts";
 import { provision } from "./provision.ts";
 import { remove } from "./remove.ts";
 import { checkServer } from "./server-check.ts";
@@ -43,6 +44,7 @@ export function createRedisPlugin(options: RedisPluginOptions): Plugin {
   const writers = Array.from({ length: options.connections }, (_, index) =>
     connect(url, `writer-${index}`, logger),
   );
+  const readCommands = createCommandReader(admin);
   const reportTrouble = createTroubleReport(logger);
   watchServer(admin, logger);
 
@@ -51,7 +53,7 @@ export function createRedisPlugin(options: RedisPluginOptions): Plugin {
     deliver: (request, signal) =>
       deliver(request, writerOf(request.projectId, writers, admin), signal, reportTrouble),
     provision: async (request, signal) => {
-      await asAdmin(admin, signal, () => provision(request, admin, signal));
+      await asAdmin(admin, signal, () => provision(request, admin, readCommands, signal));
       return {};
     },
     remove: (projectId, signal) => asAdmin(walker, signal, () => remove(projectId, walker, signal)),
@@ -78,18 +80,23 @@ async function describe(
     usesTls: protocol === "rediss:",
     defaultLimits: toLimits(defaultLimits),
     maxLimits: toLimits(maxLimits),
-    problem: await findProblem(admin),
+    ...(await look(admin)),
   };
 }
 
-async function findProblem(admin: Connection): Promise<string> {
+/** Looks whether the server answers, and which run of it that is. */
+async function look(admin: Connection): Promise<{ problem: string; runId: string }> {
   const signal = AbortSignal.timeout(DESCRIBE_LIMIT_MS);
   try {
-    if (!(await admin.untilReady(signal))) return "The managed Redis cannot be reached now.";
-    await admin.answer(admin.client.ping(), signal);
-    return "";
+    if (!(await admin.untilReady(signal))) {
+      return { problem: "The managed Redis cannot be reached now.", runId: "" };
+    }
+    const [ping, info] = await askEach(admin, signal, [["PING"], ["INFO", "server"]]);
+    if (ping?.[0] instanceof Error) throw ping[0];
+    // Some servers that are managed by others allow no INFO.
+    return { problem: "", runId: /^run_id:(\w+)/m.exec(String(info?.[1]))?.[1] ?? "" };
   } catch {
-    return "The managed Redis does not answer now.";
+    return { problem: "The managed Redis does not answer now.", runId: "" };
   }
 }
 
