@@ -45,7 +45,8 @@ export function createRedisPlugin(options: RedisPluginOptions): Plugin {
     connect(url, `writer-${index}`, logger),
   );
   const readCommands = createCommandReader(admin);
-  const reportTrouble = createTroubleReport(logger);
+  const reportTrouble = createTroubleReport(logger, "the managed Redis did not take messages");
+  const reportAdmin = createTroubleReport(logger, "the managed Redis did not do what an administrator asked");
   watchServer(admin, logger);
 
   return {
@@ -53,12 +54,13 @@ export function createRedisPlugin(options: RedisPluginOptions): Plugin {
     deliver: (request, signal) =>
       deliver(request, writerOf(request.projectId, writers, admin), signal, reportTrouble),
     provision: async (request, signal) => {
-      await asAdmin(admin, signal, () => provision(request, admin, readCommands, signal));
+      await asAdmin(admin, signal, reportAdmin, () => provision(request, admin, readCommands, signal));
       return {};
     },
-    remove: (projectId, signal) => asAdmin(walker, signal, () => remove(projectId, walker, signal)),
+    remove: (projectId, signal) =>
+      asAdmin(walker, signal, reportAdmin, () => remove(projectId, walker, signal)),
     measureUsage: (projectIds, signal) =>
-      asAdmin(walker, signal, () => measureUsage(projectIds, walker, signal, clock)),
+      asAdmin(walker, signal, reportAdmin, () => measureUsage(projectIds, walker, signal, clock)),
     close: async () => {
       for (const connection of [admin, walker, ...writers]) connection.close();
     },
@@ -120,15 +122,15 @@ function watchServer(admin: Connection, logger: Logger): void {
   });
 }
 
-/** Logs why batches fail, at most every 10 s. */
-function createTroubleReport(logger: Logger): (error: unknown) => void {
+/** Makes a function that logs why something failed, at most every 10 s, with how often. */
+function createTroubleReport(logger: Logger, words: string): (error: unknown) => void {
   let reportedMs = Number.NEGATIVE_INFINITY;
   let unreported = 0;
   return (err) => {
     unreported += 1;
     const nowMs = performance.now();
     if (nowMs - reportedMs < REPORT_EVERY_MS) return;
-    logger.warn({ err, batches: unreported }, "the managed Redis did not take messages");
+    logger.warn({ err, failures: unreported }, words);
     reportedMs = nowMs;
     unreported = 0;
   };
