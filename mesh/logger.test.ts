@@ -24,6 +24,22 @@ test("blacks out what is named like a secret", () => {
   expect(line).toContain("[secret]");
 });
 
+test("leaves out the arguments of a failed Redis command, and keeps its name", () => {
+  const error = (password: string) =>
+    Object.assign(new Error("WRONGPASS"), { command: { name: "auth", args: ["admin", password] } });
+  const args = ["admin", "d-hunter2"];
+  const direct = Object.assign(new Error("WRONGPASS"), { command: { name: "auth", args } });
+  const nested = Object.assign(new Error("no node"), { lastNodeError: error("e-hunter2") });
+  const several = new AggregateError([error("f-hunter2")]);
+  const lines = logged({}, (logger) => {
+    for (const err of [direct, nested, several, "text"]) logger.warn({ err }, "x");
+  });
+  expect(lines).toHaveLength(4);
+  expect(lines.join("")).not.toContain("hunter2");
+  expect(JSON.parse(lines[0] ?? "").err).toMatchObject({ message: "WRONGPASS", command: { name: "auth" } });
+  expect(args).toEqual(["admin", "d-hunter2"]);
+});
+
 test("is silent below its level", () => {
   expect(logged({ EASYCRON_LOG_LEVEL: "error" }, (logger) => logger.info({}, "x"))).toEqual([]);
   expect(() => createLogger("gateway", { EASYCRON_LOG_LEVEL: "loud" })).toThrow(ConfigError);

@@ -12,15 +12,20 @@ export interface Logger {
 const SECRETS = ["authorization", "secret", "apiKey", "password", "databaseUrl", "masterKey"];
 
 /**
+ * The arguments of the command that failed, in an error of ioredis: they have the password of AUTH, or a customer's message.
+ */
+const ARGUMENTS = ["err", "err.*", "err.aggregateErrors[*]"].map((error) => `${error}.command.args`);
+
+/**
  * Creates a logger that writes JSON lines to stdout, with the name of the service. The values of fields that are
- * named like a secret are replaced, three levels deep. EASYCRON_LOG_LEVEL sets the lowest level that is written:
+ * named like a secret are replaced, three levels deep, and so are the arguments of a failed Redis command. EASYCRON_LOG_LEVEL sets the lowest level that is written:
  * debug, info, warn, error or silent; default info.
  */
 export function createLogger(name: string, env: NodeJS.ProcessEnv, destination?: DestinationStream): Logger {
   const { level } = readEnv(env, {
     level: oneOf("EASYCRON_LOG_LEVEL", ["debug", "info", "warn", "error", "silent"], { default: "info" }),
   });
-  const paths = SECRETS.flatMap((key) => [key, `*.${key}`, `*.*.${key}`]);
+  const paths = [...SECRETS.flatMap((key) => [key, `*.${key}`, `*.*.${key}`]), ...ARGUMENTS];
   const options = { name, level, redact: { paths, censor: "[secret]" }, base: { pid: process.pid } };
   return destination === undefined ? pino(options) : pino(options, destination);
 }

@@ -46,10 +46,17 @@ describe("the configuration of the plugins service", () => {
     });
     expect(problems).toEqual([
       expect.stringContaining("EASYCRON_PLUGINS_REDIS_COLOUR is set, and nothing reads it"),
-      "EASYCRON_PLUGINS_REDIS_URL is (secret); it must be redis://user:password@host:port or rediss://…, of an administrator.",
+      "EASYCRON_PLUGINS_REDIS_URL is (secret); it must be redis://user:password@host:port or rediss://…, of an administrator, without a database or options.",
       'EASYCRON_PLUGINS_REDIS_PUBLIC_ADDRESS is "redis.example.com"; it must be host:port, or several separated by commas.',
       'EASYCRON_PLUGINS_REDIS_CONNECTIONS is "0"; it must be a whole number from 1 to 64.',
     ]);
+  });
+
+  test.each(["/1", "/?db=1", "?enableOfflineQueue=true", "#x"])("has no Redis URL that ends in %s", (end) => {
+    expect(problemsOf({ EASYCRON_PLUGINS_REDIS_URL: `redis://admin:hunter2@h:1${end}` })).toEqual([
+      expect.stringContaining("without a database or options"),
+    ]);
+    expect(problemsOf({ EASYCRON_PLUGINS_REDIS_URL: "redis://admin:hunter2@h:1/0" })).toEqual([]);
   });
 
   test("has no default above its maximum, and no Kafka without a login", () => {

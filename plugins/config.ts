@@ -24,10 +24,12 @@ const optional = <T>(setting: Setting<T>): Setting<T | undefined> => ({ ...setti
 const redisUrl = (variable: string) =>
   parsed(
     variable,
-    "redis://user:password@host:port or rediss://…, of an administrator",
+    "redis://user:password@host:port or rediss://…, of an administrator, without a database or options",
     (text) => {
-      const { protocol, hostname } = new URL(text);
-      return /^rediss?:$/.test(protocol) && hostname !== "" ? text : undefined;
+      const { protocol, hostname, pathname, search, hash } = new URL(text);
+      // Customers can use database 0 only. Options would replace ours in ioredis.
+      const isPlain = /^\/?0?$/.test(pathname) && search === "" && hash === "";
+      return /^rediss?:$/.test(protocol) && hostname !== "" && isPlain ? text : undefined;
     },
     { secret: true },
   );

@@ -61,9 +61,10 @@ export function createPluginsService(
         leave();
       }
     },
-    describePlugins: async () => ({
-      offers: await Promise.all([...plugins.values()].map((plugin) => plugin.describe())),
-    }),
+    describePlugins: async ({ kind }) => {
+      const asked = [...plugins].filter(([each]) => kind === PluginKind.UNSPECIFIED || each === kind);
+      return { offers: await Promise.all(asked.map(([, plugin]) => plugin.describe())) };
+    },
     provision: async (request, context) => {
       const plugin = find(request.kind);
       checkProvision(request);

@@ -2,16 +2,31 @@ import { statement } from "../../db/statement.ts";
 import type { KindName } from "./kinds.ts";
 import { PLUGIN_COLUMNS, type PluginRow } from "./plugins.sql.ts";
 
-/** What is due at the time ($1), if anything is. */
-export const pluginsDue = statement<{ is_due: boolean; is_unmeasured: boolean }>(
+/** What is due at the time ($1), if anything is, and whether anybody uses a Redis. */
+export const pluginsDue = statement<{ is_due: boolean; is_unmeasured: boolean; is_redis_used: boolean }>(
   "pluginsDue",
   `select coalesce(bool_or(exists (
             select from gateway.plugins p
              where p.kind = k.kind and p.reconcile_time <= t.now
                and (p.lease_end is null or p.lease_end <= clock_timestamp()))), false) as is_due,
           coalesce(bool_or(exists (
-            select from gateway.plugins p where p.kind = k.kind and p.next_measure_time <= t.now)), false) as is_unmeasured
+            select from gateway.plugins p where p.kind = k.kind and p.next_measure_time <= t.now)), false) as is_unmeasured,
+          exists (
+            select from gateway.plugins p
+             where p.kind = 'REDIS' and p.next_measure_time is not null) as is_redis_used
      from (values ('REDIS'), ('KAFKA')) as k (kind), (select coalesce($1::timestamptz, now()) as now) t`,
+);
+
+/**
+ * Makes the plugins of a kind ($1) that customers use due at the time ($2), because the broker may have forgotten their users.
+ */
+export const pluginsMakeDue = statement<{ project_id: string }>(
+  "pluginsMakeDue",
+  `update gateway.plugins p
+      set reconcile_time = t.now
+     from (select coalesce($2::timestamptz, now()) as now) t
+    where p.kind = $1 and p.is_usable and p.reconcile_time > t.now
+   returning p.project_id`,
 );
 
 /** A plugin whose lease was taken because it is due. */

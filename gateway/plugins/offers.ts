@@ -15,7 +15,10 @@ export async function readOffer(
   kind: KindName,
   options: CallOptions,
 ): Promise<PluginOffer> {
-  const { offers } = await delivery.describePlugins({}, { ...options, deadlineMs: DEADLINE_MS });
+  const { offers } = await delivery.describePlugins(
+    { kind: toKind(kind) },
+    { ...options, deadlineMs: DEADLINE_MS },
+  );
   const offer = offers.find((each) => each.kind === toKind(kind));
   if (offer === undefined) throw failure("PLUGIN_NOT_AVAILABLE", { plugin: toWord(kind) });
   return offer;

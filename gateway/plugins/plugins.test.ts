@@ -126,6 +126,11 @@ describe("EnablePlugin", () => {
     expect(await validOf()).toEqual(["proj_a-1"]);
   });
 
+  test("of one kind does not wait for the broker of the other", async () => {
+    bench.kafkaAnswers = new Promise(() => {});
+    expect((await enable()).row.state).toBe("ENABLED");
+  });
+
   test("keeps no password, in no row and no log line", async () => {
     const { credentials } = await enable();
     const rotated = await rotate();
@@ -497,6 +502,36 @@ describe("the loop", () => {
     bench.nowMs += 60_000;
     await look();
     expect(usersOf()).toEqual(["proj_a-1"]);
+  });
+
+  test("sets all plugins up again as soon as the Redis is another run, and only then", async () => {
+    bench.nowMs = T0;
+    bench.redisRun = "run-1";
+    await enable();
+    await enable(B);
+    const reconciler = createReconciler(parts);
+    const lookTwice = async () => {
+      bench.spaces.clear();
+      bench.nowMs = (bench.nowMs ?? 0) + 2_000;
+      await reconciler.look();
+      await reconciler.untilIdle();
+      await reconciler.look();
+      await reconciler.untilIdle();
+      return [...bench.spaces.keys()].toSorted();
+    };
+    const all = ["REDIS proj_a", "REDIS proj_b"];
+    // A gateway that has just been started does not know which run it was.
+    expect(await lookTwice()).toEqual(all);
+    expect(await lookTwice()).toEqual([]);
+    bench.redisRun = "run-2";
+    expect(await lookTwice()).toEqual(all);
+    // Another process of plugin delivery has not noticed yet. A Redis that does not tell is not new.
+    bench.redisRun = "run-1";
+    expect(await lookTwice()).toEqual([]);
+    bench.redisRun = "";
+    expect(await lookTwice()).toEqual([]);
+    const told = bench.logged.filter(({ message }) => message.startsWith("the broker was restarted"));
+    expect(told.map(({ fields }) => fields)).toEqual([{ kind: "REDIS", plugins: 2 }]);
   });
 
   test("lets customers only read while the limits are used up, and write again below 90 %", async () => {

@@ -9,6 +9,7 @@ import { KINDS, type KindName } from "./kinds.ts";
 import { LEASE_MS, type Lease, newOwner, toLease } from "./lease.ts";
 import { type PluginParts, sqlNow } from "./parts.ts";
 import { finishProvision, provision } from "./provision.ts";
+import { createRestartWatch } from "./restarts.ts";
 import { measureDue } from "./usage.ts";
 
 /*
@@ -20,6 +21,7 @@ import { measureDue } from "./usage.ts";
  * 3. Each plugin is worked on by itself. The loop does not wait for it. So a broker that does not answer fills the places of
  *    its kind only, and a plugin that fails is due again after a pause of its own.
  * 4. Measuring is one call for many plugins of a kind, and at most one at a time for each kind.
+ * 5. While anybody uses a Redis, each look asks which run of the server it is. After a restart all its plugins are due.
  */
 
 const EVERY_MS = 2_000;
@@ -43,6 +45,8 @@ export function createReconciler(
 ): Reconciler {
   const busy: Record<KindName, number> = { REDIS: 0, KAFKA: 0 };
   const measuring = new Set<KindName>();
+  const findRestart = createRestartWatch(parts);
+  let isWatching = false;
   const running = new Set<Promise<void>>();
   const run = (work: Promise<void>) => {
     const tracked = work.finally(() => running.delete(tracked));
@@ -72,6 +76,18 @@ export function createReconciler(
     }
   };
 
+  // Without an answer, plugins are set up again a minute after they were: so nothing is lost, and it is no news.
+  const watch = async (): Promise<void> => {
+    isWatching = true;
+    try {
+      if (await findRestart("REDIS")) onEnded();
+    } catch (error) {
+      parts.logger.debug({ err: error }, "could not ask whether the managed Redis was restarted");
+    } finally {
+      isWatching = false;
+    }
+  };
+
   const takeDue = async (now: string | null): Promise<void> => {
     const [redis, kafka] = [PLACES - busy.REDIS, PLACES - busy.KAFKA];
     if (redis + kafka === 0) return;
@@ -91,6 +107,7 @@ export function createReconciler(
       if (due?.is_due) await takeDue(now);
       // Afterwards: a row that is being written to choose what to measure would be left out above.
       if (due?.is_unmeasured) for (const kind of KINDS) if (!measuring.has(kind)) run(measure(kind));
+      if (due?.is_redis_used && !isWatching) run(watch());
     },
     untilIdle: async () => {
       while (running.size > 0) await Promise.all(running);

@@ -38,6 +38,10 @@ export interface PluginsBench {
   readonly jobs: { name: string; isPaused: boolean }[];
   /** What each call of a kind does before it is answered; a test may throw there, or wait. */
   readonly before: Partial<Record<"REDIS" | "KAFKA", (method: string, projectId: string) => Promise<void>>>;
+  /** Which run of the managed Redis this is; empty if that is not known. */
+  redisRun: string;
+  /** What Kafka waits for before it is described. */
+  kafkaAnswers: Promise<void>;
   /** Epoch milliseconds; null is PostgreSQL's time. */
   nowMs: number | null;
   /** Makes everything as it was at first. */
@@ -78,13 +82,16 @@ export async function startPluginsBench(): Promise<PluginsBench> {
     deliver: async () => {
       throw failure("METHOD_UNIMPLEMENTED", { method: "Deliver" });
     },
-    describePlugins: async () => ({
-      offers: [
+    describePlugins: async ({ kind }) => {
+      const isAsked = (each: PluginKind) => kind === PluginKind.UNSPECIFIED || kind === each;
+      if (isAsked(PluginKind.KAFKA)) await bench.kafkaAnswers;
+      const offers = [
         {
           kind: PluginKind.REDIS,
           endpoint: "redis.test:6379",
           defaultLimits: DEFAULT_LIMITS,
           maxLimits: { maxBytes: 2_000n, maxKeys: 200n },
+          runId: bench.redisRun,
         },
         {
           kind: PluginKind.KAFKA,
@@ -92,8 +99,9 @@ export async function startPluginsBench(): Promise<PluginsBench> {
           defaultLimits: KAFKA_LIMITS,
           maxLimits: { ...KAFKA_LIMITS, maxTopics: 20 },
         },
-      ],
-    }),
+      ];
+      return { offers: offers.filter((each) => isAsked(each.kind)) };
+    },
     provision: async (request) => {
       const { kind, projectId, credentials } = request;
       const key = await meet(kind, "provision", projectId);
@@ -136,12 +144,16 @@ export async function startPluginsBench(): Promise<PluginsBench> {
     usage,
     jobs,
     before,
+    redisRun: "",
+    kafkaAnswers: Promise.resolve(),
     nowMs: null,
     reset: async () => {
       for (const each of [spaces, usage]) each.clear();
       for (const each of [logged, removed, jobs]) each.length = 0;
       for (const kind of ["REDIS", "KAFKA"] as const) delete before[kind];
       bench.nowMs = null;
+      bench.redisRun = "";
+      bench.kafkaAnswers = Promise.resolve();
       await pool.query({ name: "clearCredentials", text: "delete from gateway.plugin_credentials" });
       await pool.query({ name: "clearPlugins", text: "delete from gateway.plugins" });
     },

@@ -5,11 +5,13 @@ import { type Connection, NotConnectedError } from "./connection.ts";
 const READY_WITHIN_MS = 2_000;
 
 /**
- * Runs commands of an administrator on a connection. Throws SERVICE_UNAVAILABLE for what the server or the network does.
+ * Runs commands of an administrator on a connection. Throws SERVICE_UNAVAILABLE for what the server or the network does,
+ * and tells `onTrouble` what that was, because the caller does not get to know. A lost connection has told it already.
  */
 export async function asAdmin<T>(
   connection: Connection,
   signal: AbortSignal,
+  onTrouble: (error: unknown) => void,
   work: () => Promise<T>,
 ): Promise<T> {
   try {
@@ -20,6 +22,7 @@ export async function asAdmin<T>(
     return await work();
   } catch (cause) {
     if (cause instanceof EasyCronError) throw cause;
+    if (!(cause instanceof NotConnectedError)) onTrouble(cause);
     // With a time, our gRPC client does not repeat the call by itself: it has waited for the server already.
     throw failure("SERVICE_UNAVAILABLE", { service: "managed Redis" }, { cause, retryAfterMs: 1_000 });
   }

@@ -55,6 +55,8 @@ export function connect(url: string, name: string, logger: Logger): Connection {
       Math.min(50 * 2 ** Math.min(times, 10), MAX_RETRY_PAUSE_MS) * (0.8 + 0.4 * Math.random()),
   });
   limitLogin(client);
+  // Each call that waits for the connection listens to it. The service bounds how many do.
+  client.setMaxListeners(0);
   const stopReporting = reportTrouble(client, name, logger);
   // When all clients together need too much memory (maxmemory-clients), the server closes those of customers, not ours. A
   // server that does not know or allow this closes the largest.

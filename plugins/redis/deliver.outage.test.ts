@@ -38,6 +38,8 @@ describe.runIf(hasRedis())("when Redis fails, a delivery", () => {
     const plugin = openPlugin(redis.url);
     const projectId = newProject();
     await setUp(plugin, projectId);
+    const before = await plugin.describe();
+    expect((await plugin.describe()).runId).toBe(before.runId);
     const messages = Array.from({ length: 10_000 }, (_, n) => toMessage(`${n}`, STREAM));
     let acknowledged = 0;
     let failedOnce = 0;
@@ -63,6 +65,9 @@ describe.runIf(hasRedis())("when Redis fails, a delivery", () => {
       }),
     );
     expect(restarting).toBeDefined();
+    const { runId } = await plugin.describe();
+    expect(runId).toMatch(/^[0-9a-f]{40}$/);
+    expect(runId).not.toBe(before.runId);
     expect(failedOnce).toBeGreaterThan(0);
     await setUp(plugin, projectId);
     const entries = await openCustomer(redis.port, projectId).xrange(`${projectId}:s`, "-", "+");
@@ -95,6 +100,10 @@ describe.runIf(hasRedis())("when Redis fails, a delivery", () => {
 
   test("to a dead server is NOT_SENT within about a second, with one line in the log, and works when it is back", async () => {
     const { proxy, plugin, projectId, lines } = await startBehindProxy();
+    const warned: string[] = [];
+    const onWarning = ({ message }: Error) => warned.push(message);
+    process.on("warning", onWarning);
+    onTestFinished(() => void process.off("warning", onWarning));
     proxy.cut();
     // What was written before the end of the connection is noticed may have arrived.
     await deliverAll(plugin, projectId, [toMessage("first", STREAM)]);
@@ -108,6 +117,11 @@ describe.runIf(hasRedis())("when Redis fails, a delivery", () => {
     expect(new Set(answers.map(({ outcome, error }) => `${outcome} ${error}`))).toEqual(
       new Set([`${AttemptOutcome.NOT_SENT} The managed Redis cannot be reached now.`]),
     );
+    const several = Array.from({ length: 20 }, () => deliverAll(plugin, projectId, [toMessage("0", STREAM)]));
+    expect((await Promise.all(several)).map(([one]) => one?.outcome)).toEqual(
+      several.map(() => AttemptOutcome.NOT_SENT),
+    );
+    expect(warned).toEqual([]);
     await expect(plugin.remove(projectId, AbortSignal.timeout(5_000))).rejects.toMatchObject({
       reason: "SERVICE_UNAVAILABLE",
     });
@@ -136,5 +150,33 @@ describe.runIf(hasRedis())("when Redis fails, a delivery", () => {
     const [after] = await deliverAll(plugin, projectId, [message]);
     expect(after?.outcome).toBe(AttemptOutcome.SUCCEEDED);
     expect(await admin.xlen(`${projectId}:s`)).toBe(1);
+  });
+
+  test("to a channel of a server that takes no writes is not published, and once it takes them, is published once", async () => {
+    const redis = await startRedis(["--maxmemory-clients", "0"]);
+    const plugin = openPlugin(redis.url);
+    const projectId = newProject();
+    await setUp(plugin, projectId);
+    const admin = openClient(redis.port, { username: "admin", password: "test-admin" });
+    const heard: string[] = [];
+    const subscriber = openCustomer(redis.port, projectId);
+    await subscriber.subscribe(`${projectId}:c`);
+    const end = new Promise<void>((resolve) =>
+      subscriber.on("message", (_, text) => (text === "end" ? resolve() : heard.push(JSON.parse(text).id))),
+    );
+    const message = toMessage("a", { destination: { case: "channel", value: "c" } });
+    const attempt = async () => (await deliverAll(plugin, projectId, [message]))[0]?.outcome;
+
+    await admin.config("SET", "maxmemory", "100kb");
+    expect([await attempt(), await attempt()]).toEqual([AttemptOutcome.REJECTED, AttemptOutcome.REJECTED]);
+    await admin.config("SET", "maxmemory", "256mb");
+    // A replica of a server that does not exist.
+    await admin.replicaof("127.0.0.1", 1);
+    expect([await attempt(), await attempt()]).toEqual([AttemptOutcome.NOT_SENT, AttemptOutcome.NOT_SENT]);
+    await admin.replicaof("NO", "ONE");
+    expect([await attempt(), await attempt()]).toEqual([AttemptOutcome.SUCCEEDED, AttemptOutcome.SUCCEEDED]);
+    await admin.publish(`${projectId}:c`, "end");
+    await end;
+    expect(heard).toEqual(["trg_a"]);
   });
 });

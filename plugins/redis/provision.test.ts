@@ -9,6 +9,7 @@ import {
   openClient,
   openCustomer,
   openPlugin,
+  recordLog,
   setUp,
   toMessage,
 } from "./testing/ground.ts";
@@ -45,6 +46,38 @@ describe.runIf(hasRedis())("setting a project up in Redis", () => {
     await closed;
     expect(await young.get(`${projectId}:app:k`)).toBe("v");
     await expect(openCustomer(redis.port, projectId, 1).ping()).rejects.toThrow();
+  });
+
+  test("that the server refuses is in the log, which tells why, once in ten seconds", async () => {
+    const admin = openAdmin();
+    await admin.call("ACL", "SETUSER", "weak", "on", ">weak", "allkeys", "allcommands", "-acl");
+    const { logger, lines } = recordLog();
+    const plugin = openPlugin(`redis://weak:weak@127.0.0.1:${redis.port}`, logger);
+    const failed = { reason: "SERVICE_UNAVAILABLE" };
+    for (let n = 0; n < 3; n++) await expect(setUp(plugin, newProject())).rejects.toMatchObject(failed);
+    const told = lines.filter(({ message }) => message.includes("did not do what an administrator asked"));
+    expect(told.map(({ level, fields }) => [level, String(Object(fields).err)])).toEqual([
+      ["warn", expect.stringContaining("NOPERM")],
+    ]);
+  });
+
+  test("asks the server for its commands once for each connection", async () => {
+    const plugin = openPlugin(redis.url);
+    const admin = openAdmin();
+    await admin.config("RESETSTAT");
+    const countAsked = async () =>
+      Number(/^cmdstat_command\|info:calls=(\d+)/m.exec(await admin.info("commandstats"))?.[1]);
+    for (let n = 0; n < 3; n++) await setUp(plugin, newProject());
+    expect(await countAsked()).toBe(1);
+    await admin.call("CLIENT", "KILL", "USER", "admin", "SKIPME", "yes");
+    const isSetUp = () =>
+      setUp(plugin, newProject()).then(
+        () => true,
+        () => false,
+      );
+    await expect.poll(isSetUp).toBe(true);
+    await setUp(plugin, newProject());
+    expect(await countAsked()).toBe(2);
   });
 
   test("without users takes all access away and keeps the data; triggers can still be written", async () => {

@@ -3,8 +3,8 @@ import { fieldFailure } from "../../mesh/errors.ts";
 import { toProbes } from "./acl-check.ts";
 import { toAclRule } from "./acl-rule.ts";
 import { askAll, askEach } from "./admin.ts";
-import { ALL_COMMANDS } from "./commands.ts";
 import type { Connection } from "./connection.ts";
+import type { HasCommand } from "./known-commands.ts";
 import { ALL_PROJECTS, namesOf } from "./names.ts";
 import { findUsers } from "./settings.ts";
 
@@ -18,6 +18,7 @@ const PASSWORD_HASH_BYTES = 32;
 export async function provision(
   request: ProvisionRequest,
   connection: Connection,
+  readCommands: (signal: AbortSignal) => Promise<HasCommand>,
   signal: AbortSignal,
 ): Promise<void> {
   const { projectId, credentials, isReadOnly, limits } = request;
@@ -26,7 +27,7 @@ export async function provision(
     const problem = `It has ${passwordSha256.length} bytes; it must have ${PASSWORD_HASH_BYTES}.`;
     throw fieldFailure("FIELD_INVALID", `credentials[${index}].password_sha256`, problem);
   }
-  const hasCommand = await readCommands(connection, signal);
+  const hasCommand = await readCommands(signal);
   const before = await findUsers(projectId, connection, signal);
   const names = credentials.map(({ username }) => username);
   const settings = [
@@ -51,16 +52,6 @@ export async function provision(
   const refused = (replies.at(-1) as unknown[]).find((reply) => reply instanceof Error);
   if (refused !== undefined) throw refused;
   for (const name of names) await check(name, toProbes(projectId, isReadOnly), connection, signal);
-}
-
-/** Asks the server which of the commands in our rules it has, and returns the function that tells. */
-async function readCommands(
-  connection: Connection,
-  signal: AbortSignal,
-): Promise<(command: string) => boolean> {
-  const [infos] = await askAll(connection, signal, [["COMMAND", "INFO", ...ALL_COMMANDS]]);
-  const known = new Set(ALL_COMMANDS.filter((_, index) => Array.isArray((infos as unknown[])[index])));
-  return (command) => known.has(command);
 }
 
 async function check(

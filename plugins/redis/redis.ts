@@ -2,9 +2,10 @@ import { PluginKind } from "../../gen/easycron/v1/plugin_pb.ts";
 import type { Clock } from "../../mesh/clock.ts";
 import type { Logger } from "../../mesh/logger.ts";
 import type { Plugin } from "../plugin.ts";
-import { asAdmin } from "./admin.ts";
+import { asAdmin, askEach } from "./admin.ts";
 import { type Connection, connect } from "./connection.ts";
 import { deliver } from "./deliver.ts";
+import { createCommandReader } from "./known-commands.ts";
 import { provision } from "./provision.ts";
 import { remove } from "./remove.ts";
 import { checkServer } from "./server-check.ts";
@@ -43,7 +44,9 @@ export function createRedisPlugin(options: RedisPluginOptions): Plugin {
   const writers = Array.from({ length: options.connections }, (_, index) =>
     connect(url, `writer-${index}`, logger),
   );
-  const reportTrouble = createTroubleReport(logger);
+  const readCommands = createCommandReader(admin);
+  const reportTrouble = createTroubleReport(logger, "the managed Redis did not take messages");
+  const reportAdmin = createTroubleReport(logger, "the managed Redis did not do what an administrator asked");
   watchServer(admin, logger);
 
   return {
@@ -51,12 +54,13 @@ export function createRedisPlugin(options: RedisPluginOptions): Plugin {
     deliver: (request, signal) =>
       deliver(request, writerOf(request.projectId, writers, admin), signal, reportTrouble),
     provision: async (request, signal) => {
-      await asAdmin(admin, signal, () => provision(request, admin, signal));
+      await asAdmin(admin, signal, reportAdmin, () => provision(request, admin, readCommands, signal));
       return {};
     },
-    remove: (projectId, signal) => asAdmin(walker, signal, () => remove(projectId, walker, signal)),
+    remove: (projectId, signal) =>
+      asAdmin(walker, signal, reportAdmin, () => remove(projectId, walker, signal)),
     measureUsage: (projectIds, signal) =>
-      asAdmin(walker, signal, () => measureUsage(projectIds, walker, signal, clock)),
+      asAdmin(walker, signal, reportAdmin, () => measureUsage(projectIds, walker, signal, clock)),
     close: async () => {
       for (const connection of [admin, walker, ...writers]) connection.close();
     },
@@ -78,18 +82,23 @@ async function describe(
     usesTls: protocol === "rediss:",
     defaultLimits: toLimits(defaultLimits),
     maxLimits: toLimits(maxLimits),
-    problem: await findProblem(admin),
+    ...(await look(admin)),
   };
 }
 
-async function findProblem(admin: Connection): Promise<string> {
+/** Looks whether the server answers, and which run of it that is. */
+async function look(admin: Connection): Promise<{ problem: string; runId: string }> {
   const signal = AbortSignal.timeout(DESCRIBE_LIMIT_MS);
   try {
-    if (!(await admin.untilReady(signal))) return "The managed Redis cannot be reached now.";
-    await admin.answer(admin.client.ping(), signal);
-    return "";
+    if (!(await admin.untilReady(signal))) {
+      return { problem: "The managed Redis cannot be reached now.", runId: "" };
+    }
+    const [ping, info] = await askEach(admin, signal, [["PING"], ["INFO", "server"]]);
+    if (ping?.[0] instanceof Error) throw ping[0];
+    // Some servers that are managed by others allow no INFO.
+    return { problem: "", runId: /^run_id:(\w+)/m.exec(String(info?.[1]))?.[1] ?? "" };
   } catch {
-    return "The managed Redis does not answer now.";
+    return { problem: "The managed Redis does not answer now.", runId: "" };
   }
 }
 
@@ -113,15 +122,15 @@ function watchServer(admin: Connection, logger: Logger): void {
   });
 }
 
-/** Logs why batches fail, at most every 10 s. */
-function createTroubleReport(logger: Logger): (error: unknown) => void {
+/** Makes a function that logs why something failed, at most every 10 s, with how often. */
+function createTroubleReport(logger: Logger, words: string): (error: unknown) => void {
   let reportedMs = Number.NEGATIVE_INFINITY;
   let unreported = 0;
   return (err) => {
     unreported += 1;
     const nowMs = performance.now();
     if (nowMs - reportedMs < REPORT_EVERY_MS) return;
-    logger.warn({ err, batches: unreported }, "the managed Redis did not take messages");
+    logger.warn({ err, failures: unreported }, words);
     reportedMs = nowMs;
     unreported = 0;
   };

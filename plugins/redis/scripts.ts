@@ -24,9 +24,10 @@ export const ANSWER = {
  * Keys: 1 the guard, 2 the project's settings, 3 the destination, 4 (only `key`) the fire time of the latest message.
  * Arguments: 1 how long the guard is kept in milliseconds, then those of `write`.
  *
- * One script is one atomic step: no second attempt comes between the look at the guard and the write. The guard is
- * written last, because Redis checks its memory limit at the first write, so the two are written or neither is. A repeat
- * of a message that was written succeeds whatever has happened to the project since.
+ * One script is one atomic step: no second attempt comes between the look at the guard and the write. Redis refuses a
+ * script at its first write: when it has no memory left, is a replica, or cannot store data. So the message and its guard
+ * are written or neither is. The guard is written last, because it keeps the position. A repeat of a message that was
+ * written succeeds whatever has happened to the project since.
  */
 function writeOnce(write: string): Script {
   const lua = `
@@ -52,8 +53,12 @@ local length = redis.call('RPUSH', KEYS[3], ARGV[3])
 position = tostring(length)
 if length > tonumber(ARGV[2]) then redis.call('LTRIM', KEYS[3], -tonumber(ARGV[2]), -1) end`);
 
-/** Arguments: 2 the message. */
+/**
+ * Arguments: 2 the message. PUBLISH is no write: a server without memory and a replica publish, and only then refuse the
+ * guard, so each attempt would be one more copy. So the guard is written before, and once more with the position.
+ */
 export const CHANNEL = writeOnce(`
+redis.call('SET', KEYS[1], '', 'PX', ARGV[1])
 position = tostring(redis.call('PUBLISH', KEYS[3], ARGV[2]))`);
 
 /** What the script KEY returns as position when the key holds a message with a later fire time. */
