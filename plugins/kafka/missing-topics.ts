@@ -1,7 +1,7 @@
-import type { KafkaAdmin } from "./admin.ts";
+import type { AdminSession, KafkaAdmin } from "./admin.ts";
 import { readLimits } from "./limits.ts";
 import { prefixOf } from "./names.ts";
-import { createTopic, listTopics, toDefaultPlan } from "./topics.ts";
+import { createTopic, listTopics, toDefaultPlan, untilLed } from "./topics.ts";
 
 /** Makes the topics that deliveries need. */
 export interface MissingTopics {
@@ -36,7 +36,7 @@ export function createMissingTopics(admin: KafkaAdmin, nowMs: () => number): Mis
       const others = topics.filter((topic) => !known.includes(topic));
       const errors = new Map(known.map((topic) => [topic, refused.get(topic)?.error ?? ""]));
       if (others.length === 0) return errors;
-      const found = await admin.run(signal, ({ connection }) => create(connection, projectId, others));
+      const found = await admin.run(signal, (session) => create(session, projectId, others));
       for (const [topic, error] of found) {
         remember(topic, error);
         errors.set(topic, error);
@@ -46,10 +46,8 @@ export function createMissingTopics(admin: KafkaAdmin, nowMs: () => number): Mis
   };
 }
 
-type Connection = Parameters<typeof listTopics>[0];
-
 async function create(
-  connection: Connection,
+  { client, connection }: AdminSession,
   projectId: string,
   topics: readonly string[],
 ): Promise<Map<string, string>> {
@@ -66,7 +64,9 @@ async function create(
       const remedy = "Delete a topic, or raise the limit of the plugin.";
       errors.set(topic, `The topic ${name} cannot be made: the limit is ${limits.topics} topics. ${remedy}`);
     } else {
-      await createTopic(connection, toDefaultPlan(topic, limits), limits);
+      const plan = toDefaultPlan(topic, limits);
+      await createTopic(connection, plan, limits);
+      await untilLed(client, plan);
       count++;
     }
   }

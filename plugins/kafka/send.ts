@@ -59,7 +59,9 @@ export async function sendRecords(
     if (signal.aborted) return reportAll(sending, records, timedOut(wasWritten));
     sending.onError(error);
     const failure = classify(error, wasWritten);
-    if (isTopicMissing(failure, records, wasWritten) && repeats < MAX_REPEATS) {
+    // If several parts were written, all but one may be stored.
+    const mayBeStored = wasWritten && parts.length > 1;
+    if (isTopicUnready(failure) && !mayBeStored && repeats < MAX_REPEATS) {
       return afterMaking(sending, records, repeats);
     }
     if (failure.refusal === undefined) return reportAll(sending, records, failure);
@@ -128,16 +130,12 @@ async function withoutPartition(
   await sendRecords(sending, others, repeats);
 }
 
-function isTopicMissing(
-  { refusal }: SendFailure,
-  records: readonly KafkaRecord[],
-  wasWritten: boolean,
-): boolean {
-  // A topic that was deleted a moment ago is missing only when the records arrive. With several topics, those of others
-  // may be stored.
-  const isStored = wasWritten && new Set(records.map(({ topic }) => topic)).size > 1;
-  return !isStored && (refusal === "UNKNOWN_TOPIC_OR_PARTITION" || refusal === "LEADER_NOT_AVAILABLE");
+/** Whether the topic is not there, was deleted a moment ago, or was made a moment ago: a broker needs time to lead it. */
+function isTopicUnready({ refusal }: SendFailure): boolean {
+  return refusal !== undefined && UNREADY.has(refusal);
 }
+
+const UNREADY = new Set(["UNKNOWN_TOPIC_OR_PARTITION", "LEADER_NOT_AVAILABLE", "NOT_LEADER_FOR_PARTITION"]);
 
 /** Makes the topics that do not exist, and sends the records whose topics there are. */
 async function afterMaking(

@@ -1,12 +1,15 @@
 import {
+  type Admin,
   type Connection,
   createPartitionsV3,
   createTopicsV7,
   deleteTopicsV6,
   incrementalAlterConfigsV1,
   metadataV12,
+  UserError,
 } from "@platformatic/kafka";
-import { isOnly } from "./admin-errors.ts";
+import { pause } from "../../mesh/pause.ts";
+import { isAnswer, isOnly } from "./admin-errors.ts";
 import type { TopicLimits } from "./limits.ts";
 
 /** How a topic is to be. */
@@ -53,6 +56,32 @@ export async function createTopic(
     configs: toConfigs(plan, limits),
   };
   await unless("TOPIC_ALREADY_EXISTS", createTopicsV7.api.async(connection, [request], TIMEOUT_MS, false));
+}
+
+const POLL_MS = 25;
+const LED_WITHIN_MS = 3_000;
+
+/**
+ * Waits until each partition of a new topic has a leader that answers, at most 3 s. Before that, a leader refuses
+ * records although others are stored already, and the records that are sent again would be there twice.
+ */
+export async function untilLed(client: Admin, { topic, partitions }: TopicPlan): Promise<void> {
+  const untilMs = performance.now() + LED_WITHIN_MS;
+  const asked = Array.from({ length: partitions }, (_, partitionIndex) => ({
+    partitionIndex,
+    timestamp: -1n,
+  }));
+  while (performance.now() < untilMs) {
+    try {
+      await client.listOffsets({ topics: [{ name: topic, partitions: asked }] });
+      return;
+    } catch (error) {
+      // The client says so itself when the broker does not know the topic yet.
+      if (!isAnswer(error) && !(error instanceof UserError)) throw error;
+      client.clearMetadata();
+    }
+    await pause(POLL_MS);
+  }
 }
 
 /** Raises the number of a topic's partitions. */
