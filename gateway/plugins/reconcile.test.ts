@@ -29,7 +29,7 @@ describe("the loop", () => {
       await reconciler.untilIdle();
       await reconciler.look();
       await reconciler.untilIdle();
-      return [...bench.spaces.keys()].toSorted();
+      return [...plugins.bench.spaces.keys()].toSorted();
     };
     const all = ["REDIS proj_a", "REDIS proj_b"];
     // A gateway that has just been started does not know which run it was.
