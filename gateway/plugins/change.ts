@@ -45,12 +45,16 @@ export async function enablePlugin(
   const { projectId, kind } = name;
   const offer = await readOffer(parts, kind, options);
   const limits = resolveLimits(kind, wanted.limits, offer);
-  const topics = changeTopics(kind, [], { topics: wanted.topics, deleteTopics: [] }, limits);
-  const inserted = [projectId, kind, toLimitsText(limits), offer.endpoint, sqlNow(parts)];
+  const asked = { topics: wanted.topics, deleteTopics: [] };
+  const first = toTopicsText(changeTopics(kind, [], asked, limits));
+  const inserted = [projectId, kind, toLimitsText(limits), first, offer.endpoint, sqlNow(parts)];
   await parts.database.query(pluginInsertIfAbsent, inserted);
   return await underLease(parts, name, options, async (lease) => {
     if (lease.row.state === "ENABLED") return { row: await release(parts, lease) };
     if (lease.row.is_usable) return { row: await setUpAgain(parts, lease) };
+    // A plugin that comes back has its topics. Those of a try that failed may be why it failed.
+    const before = lease.row.state === "DISABLED" ? readTopics(lease.row.topics) : [];
+    const topics = changeTopics(kind, before, asked, limits);
     const values = [toLimitsText(limits), toTopicsText(topics), offer.endpoint, sqlNow(parts)];
     const fresh = await begin(lease, () => writeUnder(parts.database, lease, pluginBeginEnable, values));
     parts.onStep("enable: row written");
