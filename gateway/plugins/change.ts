@@ -45,21 +45,25 @@ export async function enablePlugin(
   const { projectId, kind } = name;
   const offer = await readOffer(parts, kind, options);
   const limits = resolveLimits(kind, wanted.limits, offer);
-  const topics = changeTopics(kind, [], { topics: wanted.topics, deleteTopics: [] }, limits);
-  const inserted = [projectId, kind, toLimitsText(limits), offer.endpoint, sqlNow(parts)];
+  const asked = { topics: wanted.topics, deleteTopics: [] };
+  const first = toTopicsText(changeTopics(kind, [], asked, limits));
+  const inserted = [projectId, kind, toLimitsText(limits), first, offer.endpoint, sqlNow(parts)];
   await parts.database.query(pluginInsertIfAbsent, inserted);
   return await underLease(parts, name, options, async (lease) => {
     if (lease.row.state === "ENABLED") return { row: await release(parts, lease) };
     if (lease.row.is_usable) return { row: await setUpAgain(parts, lease) };
+    // A plugin that comes back has its topics. Those of a try that failed may be why it failed.
+    const before = lease.row.state === "DISABLED" ? readTopics(lease.row.topics) : [];
+    const topics = changeTopics(kind, before, asked, limits);
     const values = [toLimitsText(limits), toTopicsText(topics), offer.endpoint, sqlNow(parts)];
     const fresh = await begin(lease, () => writeUnder(parts.database, lease, pluginBeginEnable, values));
-    parts.onStep("enable: row written");
+    await parts.onStep("enable: row written", lease.projectId);
     // Nobody has the credentials of a try that did not end, or of a plugin that was disabled.
     const change = { fresh, keep: 0 };
     const provisioned = await provision(parts, lease, change);
-    parts.onStep("enable: provisioned");
+    await parts.onStep("enable: provisioned", lease.projectId);
     const row = await finishProvision(parts, lease, provisioned, change, offer.endpoint);
-    parts.onStep("enable: finished");
+    await parts.onStep("enable: finished", lease.projectId);
     return { row, credentials: toMade(kind, fresh, offer) };
   });
 }
@@ -89,12 +93,12 @@ export async function rotateCredentials(
     const fresh = await begin(lease, () =>
       writeUnder(parts.database, lease, pluginBeginRotate, [sqlNow(parts)]),
     );
-    parts.onStep("rotate: row written");
+    await parts.onStep("rotate: row written", lease.projectId);
     const change = { fresh, keep: overlapMs === 0 ? 0 : 1, expireMs: overlapMs };
     const provisioned = await provision(parts, lease, change);
-    parts.onStep("rotate: provisioned");
+    await parts.onStep("rotate: provisioned", lease.projectId);
     const row = await finishProvision(parts, lease, provisioned, change, offer.endpoint);
-    parts.onStep("rotate: finished");
+    await parts.onStep("rotate: finished", lease.projectId);
     return { row, credentials: toMade(name.kind, fresh, offer) };
   });
 }
@@ -129,10 +133,10 @@ export async function updatePlugin(
       ]);
     lease.row = await write([toLimitsText(limits), toTopicsText(topics), deleted]);
     lease.hasBegun = true;
-    parts.onStep("update: row written");
+    await parts.onStep("update: row written", lease.projectId);
     try {
       const provisioned = await provision(parts, lease);
-      parts.onStep("update: provisioned");
+      await parts.onStep("update: provisioned", lease.projectId);
       return { row: await finishProvision(parts, lease, provisioned, {}, offer.endpoint) };
     } catch (error) {
       if (!isPassing(error))

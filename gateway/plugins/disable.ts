@@ -50,7 +50,7 @@ export async function disablePlugin(
     const values = [isForced, graceMs, sqlNow(parts)];
     lease.row = await writeUnder(parts.database, lease, pluginBeginDisable, values);
     lease.hasBegun = true;
-    parts.onStep("disable: row written");
+    await parts.onStep("disable: row written", lease.projectId);
     return await goOnDisabling(parts, lease);
   });
 }
@@ -62,16 +62,16 @@ export async function goOnDisabling(
 ): Promise<{ row: PluginRow; pausedJobs: number }> {
   const { database } = parts;
   const pausedJobs = lease.row.is_cut_off ? 0 : await freeOfJobs(parts, lease);
-  parts.onStep("disable: jobs paused");
+  await parts.onStep("disable: jobs paused", lease.projectId);
   await writeUnder(database, lease, pluginCutOff);
-  parts.onStep("disable: cut off");
+  await parts.onStep("disable: cut off", lease.projectId);
   await takeAccessAway(parts, lease);
-  parts.onStep("disable: provisioned");
+  await parts.onStep("disable: provisioned", lease.projectId);
   const row = await database.transaction(async (tx) => {
     await tx.query(credentialsKeepOnly, [lease.projectId, lease.kind, []]);
     return await writeUnder(tx, lease, pluginFinishDisable, [FOLLOW_UP_MS, sqlNow(parts)]);
   });
-  parts.onStep("disable: finished");
+  await parts.onStep("disable: finished", lease.projectId);
   parts.logger.info({ projectId: lease.projectId, kind: lease.kind, pausedJobs }, "a plugin is disabled");
   return { row, pausedJobs };
 }
@@ -112,8 +112,8 @@ export async function lookAfterDisabled(
   await writeUnder(database, lease, pluginExtendLease, [REMOVE_LEASE_MS]);
   const { traceparent } = toInnerOptions(lease);
   await delivery.remove({ kind: toKind(kind), projectId }, { traceparent, deadlineMs: REMOVE_MS });
-  parts.onStep("remove: removed");
+  await parts.onStep("remove: removed", lease.projectId);
   await writeUnder(database, lease, pluginFinishRemove);
-  parts.onStep("remove: finished");
+  await parts.onStep("remove: finished", lease.projectId);
   logger.info({ projectId, kind }, "the data of a disabled plugin is removed");
 }

@@ -1,6 +1,10 @@
+import { create } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
+import { PluginTopicSchema } from "../../gen/easycron/v1/plugin_pb.ts";
 import { failure } from "../../mesh/errors.ts";
-import { A, B, T0, usePlugins } from "../testing/plugin-calls.ts";
+import { A, B, KAFKA, T0, usePlugins } from "../testing/plugin-calls.ts";
+import { enablePlugin } from "./change.ts";
+import type { PluginParts } from "./parts.ts";
 
 const plugins = usePlugins();
 const { enable, rotate, disable, rowOf, usersOf, validOf, look, away, overlap } = plugins;
@@ -95,6 +99,22 @@ describe("EnablePlugin", () => {
     delete plugins.bench.before.REDIS;
     expect((await enable()).credentials?.username).toBe("proj_a-2");
     expect(usersOf()).toEqual(["proj_a-2"]);
+  });
+
+  test("has its topics although the call died before it began, and again when it comes back in the grace", async () => {
+    plugins.bench.nowMs = T0;
+    const topics = [create(PluginTopicSchema, { name: "orders", partitions: 5 })];
+    const query: PluginParts["database"]["query"] = (...given) => {
+      if (given[0].name === "pluginTakeIfFree") throw new Error("killed");
+      return plugins.bench.pool.query(...given);
+    };
+    const dying = { ...plugins.bench.parts, database: { ...plugins.bench.pool, query } };
+    await expect(enablePlugin(dying, KAFKA, { limits: undefined, topics }, {})).rejects.toThrow();
+    plugins.bench.nowMs += 15_000;
+    await look();
+    expect(await rowOf(KAFKA)).toMatchObject({ state: "ENABLED", topics: [{ name: "orders" }] });
+    await disable(false, 60_000, KAFKA);
+    expect((await enable(KAFKA)).row.topics).toMatchObject([{ name: "orders", partitions: 5 }]);
   });
 
   test("gives a project nothing of another's", async () => {

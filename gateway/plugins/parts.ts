@@ -32,8 +32,8 @@ export interface PluginParts {
   readonly logger: Logger;
   /** The time that decides what is due, in epoch milliseconds. Null means PostgreSQL's, so that all gateways agree. */
   readonly now: () => number | null;
-  /** Called at each step. */
-  readonly onStep: (step: PluginStep) => void;
+  /** Called at each step of the work on a project's plugin, which waits for it. */
+  readonly onStep: (step: PluginStep, projectId: string) => void | Promise<void>;
 }
 
 /** Returns the time as a parameter of the statements. */

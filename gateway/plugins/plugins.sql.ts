@@ -58,14 +58,14 @@ export const pluginsByProject = statement<PluginRow>(
 );
 
 /**
- * Creates the plugin of a project ($1), of a kind ($2), with limits ($3) and an endpoint ($4), if it has none. $5 is the
- * time. The loop leaves the call that creates it 15 s to set it up.
+ * Creates the plugin of a project ($1), of a kind ($2), with limits ($3), topics ($4) and an endpoint ($5), if it has none.
+ * $6 is the time. The loop leaves the call that creates it 15 s to set it up.
  */
 export const pluginInsertIfAbsent = statement<{ kind: string }>(
   "pluginInsertIfAbsent",
-  `insert into gateway.plugins (project_id, kind, state, limits, endpoint, create_time, reconcile_time)
-   select $1, $2, 'PROVISIONING', $3::jsonb, $4, t.now, t.now + interval '15 seconds'
-     from (select coalesce($5::timestamptz, now()) as now) t
+  `insert into gateway.plugins (project_id, kind, state, limits, topics, endpoint, create_time, reconcile_time)
+   select $1, $2, 'PROVISIONING', $3::jsonb, $4::jsonb, $5, t.now, t.now + interval '15 seconds'
+     from (select coalesce($6::timestamptz, now()) as now) t
    on conflict (project_id, kind) do nothing
    returning kind`,
 );

@@ -39,8 +39,9 @@ export function changeTopics(
     if (deleteTopics.includes(topic.name))
       wrong(`${at}.name`, `"${topic.name}" is in deleteTopics too; leave it out of one of them.`);
     seen.add(topic.name);
-    const full = withDefaults(topic, limits);
-    for (const { field, description } of topicProblems(full, after.get(topic.name), limits))
+    const present = after.get(topic.name);
+    const full = withDefaults(topic, present, limits);
+    for (const { field, description } of topicProblems(full, present, limits))
       wrong(`${at}.${field}`, description);
     after.set(topic.name, full);
   }
@@ -63,10 +64,16 @@ export function readTopics(json: readonly unknown[]): PluginTopic[] {
   return json.map((each) => fromJson(PluginTopicSchema, each as JsonValue, { ignoreUnknownFields: true }));
 }
 
-function withDefaults(topic: PluginTopic, limits: PluginLimits): PluginTopic {
+/** A topic that exists keeps its partitions when the call names no number. */
+function withDefaults(
+  topic: PluginTopic,
+  before: PluginTopic | undefined,
+  limits: PluginLimits,
+): PluginTopic {
   const { name, compacted } = topic;
   const retention = topic.retention ?? limits.maxRetention;
-  const partitions = topic.partitions || Math.min(DEFAULT_PARTITIONS, limits.maxPartitions);
+  const partitions =
+    topic.partitions || (before?.partitions ?? Math.min(DEFAULT_PARTITIONS, limits.maxPartitions));
   return create(PluginTopicSchema, {
     name,
     partitions,

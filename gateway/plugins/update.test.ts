@@ -39,6 +39,13 @@ describe("UpdatePlugin", () => {
     expect((await rowOf(KAFKA)).deleted_topics).toEqual([]);
   });
 
+  test("keeps the partitions of a topic when only something else of it is changed", async () => {
+    await enable(KAFKA);
+    await update({ topics: [topic("a", 5)] }, KAFKA);
+    const { row } = await update({ topics: [topic("a")] }, KAFKA);
+    expect(row.topics).toMatchObject([{ name: "a", partitions: 5 }]);
+  });
+
   test.each([
     ["a topic twice", { topics: ["x", "x"] }, "topics[1].name"],
     ["a topic that is deleted too", { topics: ["x"], deleteTopics: ["x"] }, "topics[0].name"],

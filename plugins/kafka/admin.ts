@@ -10,6 +10,8 @@ export interface AdminSession {
   readonly client: Admin;
   /** To any one broker. A broker passes on what only the controller may do. */
   readonly connection: Connection;
+  /** Aborted when nobody waits for the work any more. It must then change nothing further. */
+  readonly signal: AbortSignal;
 }
 
 /** Carries out the administrator's work. */
@@ -43,14 +45,19 @@ export function createKafkaAdmin(settings: KafkaSettings): KafkaAdmin {
       const client = current;
       const start = async () => {
         const connection = await client.connections.getFirstAvailable(brokers);
-        return work({ client, connection });
+        signal.throwIfAborted();
+        return await work({ client, connection, signal });
       };
+      const working = start();
+      // Also after nobody waits any more: a request that is never answered fails by its own time limit.
+      working.catch((error: unknown) => {
+        if (!isHarmless(error, signal)) forget(client);
+      });
       try {
-        return await orAbort(start(), signal);
+        return await orAbort(working, signal);
       } catch (error) {
         if (error instanceof EasyCronError) throw error;
-        if (isAnswer(error)) throw isTemporary(error) ? toUnavailable(error, settings.logger) : error;
-        forget(client);
+        if (isAnswer(error) && !isTemporary(error)) throw error;
         throw toUnavailable(error, settings.logger);
       }
     },
@@ -58,6 +65,11 @@ export function createKafkaAdmin(settings: KafkaSettings): KafkaAdmin {
       await current?.close().catch(() => {});
     },
   };
+}
+
+/** Whether the client can still be used: others work with the same one, and one caller who leaves must not stop them. */
+function isHarmless(error: unknown, signal: AbortSignal): boolean {
+  return error instanceof EasyCronError || isAnswer(error) || (signal.aborted && error === signal.reason);
 }
 
 function createClient({ brokers, username, password }: KafkaSettings): Admin {

@@ -28,6 +28,15 @@ describe.skipIf(!(await hasKafka()))("delivering to Kafka", async () => {
     await plugin.close();
   });
 
+  test("makes no topic that differs from another one in dots and underscores only, and writes the others", async () => {
+    await deliver([messageFor({ topic: "dot.ted" })]);
+    const deliveries = await deliver([messageFor({ topic: "dot_ted" }), messageFor({ topic: "undotted" })]);
+    expect(deliveries).toMatchObject([
+      { outcome: REJECTED, error: expect.stringContaining('the same as "dot.ted"') },
+      { outcome: SUCCEEDED },
+    ]);
+  });
+
   test("writes the document with CloudEvents attributes and the signature as headers in binary mode", async () => {
     const [delivery] = await deliver([messageFor({ topic: "binary", headers: { tenant: "a" } })]);
     expect(delivery).toMatchObject({

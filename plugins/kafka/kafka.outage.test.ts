@@ -39,7 +39,10 @@ test("a batch for a Kafka that accepts connections and never answers fails at th
     expect(outcomes).toEqual([NOT_SENT, NOT_SENT]);
     expect(tookMs).toBeLessThan(2_000);
   }
+  const askedMs = performance.now();
   expect(await plugin.describe()).toMatchObject({ problem: "The managed Kafka does not answer." });
+  // The gateway waits 3 s for the answers of all plugins.
+  expect(performance.now() - askedMs).toBeLessThan(2_500);
   await expect(plugin.remove("proj_1", AbortSignal.timeout(100))).rejects.toMatchObject({
     reason: "SERVICE_UNAVAILABLE",
   });

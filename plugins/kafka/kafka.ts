@@ -11,7 +11,8 @@ import { remove } from "./remove.ts";
 import type { KafkaSettings } from "./settings.ts";
 import { measureUsage } from "./usage.ts";
 
-const DESCRIBE_TIMEOUT_MS = 3_000;
+/** Who asks waits for the plugins of all kinds, at most 3 s. So a silent Kafka must not take that long. */
+const DESCRIBE_TIMEOUT_MS = 1_000;
 const MAX_ACTIVE_PROJECTS = 200;
 const IDLE_MS = 60_000;
 

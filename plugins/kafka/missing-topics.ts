@@ -1,6 +1,6 @@
 import type { AdminSession, KafkaAdmin } from "./admin.ts";
 import { readLimits } from "./limits.ts";
-import { prefixOf } from "./names.ts";
+import { collisionOf, prefixOf } from "./names.ts";
 import { createTopic, listTopics, toDefaultPlan, untilLed } from "./topics.ts";
 
 /** Makes the topics that deliveries need. */
@@ -54,20 +54,25 @@ async function create(
   const existing = await listTopics(connection, prefixOf(projectId));
   const errors = new Map<string, string>();
   const limits = await readLimits(connection, projectId);
-  let count = existing.size;
+  const made: string[] = [];
+  const nameOf = (topic: string) => JSON.stringify(topic.slice(prefixOf(projectId).length));
   for (const topic of topics) {
     if (existing.has(topic)) continue;
-    const name = JSON.stringify(topic.slice(prefixOf(projectId).length));
+    const name = nameOf(topic);
+    const other = collisionOf(topic, [...existing.keys(), ...made]);
     if (limits === undefined) {
       errors.set(topic, `The topic ${name} does not exist, and the project's Kafka plugin is not set up.`);
-    } else if (count >= limits.topics) {
+    } else if (existing.size + made.length >= limits.topics) {
       const remedy = "Delete a topic, or raise the limit of the plugin.";
       errors.set(topic, `The topic ${name} cannot be made: the limit is ${limits.topics} topics. ${remedy}`);
+    } else if (other !== undefined) {
+      const remedy = `For Kafka it is the same as ${nameOf(other)}, because "." is like "_"; use another name.`;
+      errors.set(topic, `The topic ${name} cannot be made. ${remedy}`);
     } else {
       const plan = toDefaultPlan(topic, limits);
       await createTopic(connection, plan, limits);
       await untilLed(client, plan);
-      count++;
+      made.push(topic);
     }
   }
   return errors;

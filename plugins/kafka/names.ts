@@ -20,3 +20,13 @@ export function isUserOf(projectId: string, username: string): boolean {
 export function limitsUserOf(projectId: string): string {
   return `${projectId}-limits`;
 }
+
+/**
+ * Returns the topic among others that Kafka would not tell from this one, if there is one: in the names of its metrics, a
+ * dot and an underscore are the same, so it refuses the second of the two.
+ */
+export function collisionOf(topic: string, others: Iterable<string>): string | undefined {
+  const toMetric = (name: string) => name.replaceAll(".", "_");
+  for (const other of others) if (other !== topic && toMetric(other) === toMetric(topic)) return other;
+  return undefined;
+}

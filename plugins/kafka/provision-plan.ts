@@ -1,7 +1,7 @@
 import type { ProvisionRequest } from "../../gen/easycron/internal/plugins/v1/plugins_service_pb.ts";
 import { fieldFailure } from "../../mesh/errors.ts";
 import { type TopicLimits, toMs, toTopicLimits } from "./limits.ts";
-import { topicOf } from "./names.ts";
+import { collisionOf, prefixOf, topicOf } from "./names.ts";
 import { DEFAULT_PARTITIONS, type TopicPlan } from "./topics.ts";
 
 /** What a request for a project's space asks for, checked. */
@@ -59,10 +59,14 @@ export function toRates({ limits }: ProvisionRequest) {
 }
 
 /**
- * Throws FIELD_INVALID if the topics that there are, with those that are asked for, are more than the limit, or if a topic
- * has more partitions than are asked for.
+ * Throws FIELD_INVALID if the topics that there are, with those that are asked for, are more than the limit, if the names of
+ * two differ in dots and underscores only, or if a topic has more partitions than are asked for.
  */
-export function checkAgainstExisting(plan: ProvisionPlan, existing: ReadonlyMap<string, number>): void {
+export function checkAgainstExisting(
+  plan: ProvisionPlan,
+  projectId: string,
+  existing: ReadonlyMap<string, number>,
+): void {
   const all = new Set([...existing.keys(), ...plan.topics.map(({ topic }) => topic)]);
   const isNew = plan.topics.some(({ topic }) => !existing.has(topic));
   // A limit that was lowered takes no topic away.
@@ -70,6 +74,12 @@ export function checkAgainstExisting(plan: ProvisionPlan, existing: ReadonlyMap<
     throw invalid("topics", `There would be ${all.size} topics; the limit is ${plan.limits.topics}.`);
   }
   for (const [index, { topic, partitions }] of plan.topics.entries()) {
+    const other = existing.has(topic) ? undefined : collisionOf(topic, all);
+    if (other !== undefined) {
+      const name = other.slice(prefixOf(projectId).length);
+      const problem = `For Kafka it is the same as the topic "${name}", because "." is like "_"; use another name.`;
+      throw invalid(`topics[${index}].name`, problem);
+    }
     const present = existing.get(topic) ?? 0;
     if (present <= partitions) continue;
     const problem = `${partitions} is less than the ${present} that the topic has; partitions cannot be taken away.`;

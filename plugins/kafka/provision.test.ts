@@ -50,6 +50,32 @@ describe.skipIf(!(await hasKafka()))("a project's space in Kafka", async () => {
     await expect(wrong.connect()).rejects.toMatchObject({ name: "KafkaJSSASLAuthenticationError" });
   });
 
+  test("goes on for a project when the caller of another one leaves, and stops for that one", async () => {
+    const [left, other] = [newProject(), newProject()];
+    await provision(other);
+    const leaving = new AbortController();
+    const both = [
+      plugin.provision(provisionRequest(left), leaving.signal).catch((error: unknown) => error),
+      provision(other, { topics: [{ name: "orders" }] }),
+    ] as const;
+    leaving.abort();
+    expect(await both[0]).toMatchObject({ reason: "SERVICE_UNAVAILABLE" });
+    expect(await both[1]).toEqual({ missingUsernames: [] });
+    // The request of the one who left has made no user, not even later.
+    expect(await provision(left, { credentials: [{ username: `${left}-1` }] })).toEqual({
+      missingUsernames: [`${left}-1`],
+    });
+  });
+
+  test("refuses a topic that differs from another one in dots and underscores only", async () => {
+    const projectId = newProject();
+    await provision(projectId, { topics: [{ name: "a.b" }] });
+    await expect(provision(projectId, { topics: [{ name: "x" }, { name: "a_b" }] })).rejects.toMatchObject({
+      reason: "FIELD_INVALID",
+      violations: [{ field: "topics[1].name" }],
+    });
+  });
+
   test("reports a user who has neither a password in Kafka nor a secret in the request", async () => {
     const projectId = newProject();
     const credentials = [

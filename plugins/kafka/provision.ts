@@ -23,16 +23,21 @@ const SETTLE_MS = 500;
  * make because the request has no secret for them. First of all it takes away the access of users that the request does
  * not name. Throws FIELD_INVALID as `toPlan` and `checkAgainstExisting` say.
  */
-export async function provision({ connection }: AdminSession, request: ProvisionRequest): Promise<string[]> {
+export async function provision(
+  { connection, signal }: AdminSession,
+  request: ProvisionRequest,
+): Promise<string[]> {
   const plan = toPlan(request);
   const { projectId } = request;
   const present = await findUsers(connection, request);
   const wanted = request.credentials.map(({ username }) => username);
+  signal.throwIfAborted();
   await removeUsers(
     connection,
     present.filter((username) => !wanted.includes(username)),
   );
   if (wanted.length === 0) await revokeProject(connection, projectId);
+  signal.throwIfAborted();
   await arrangeTopics(connection, projectId, plan);
   await writeLimits(connection, projectId, plan.limits);
   const missing: string[] = [];
@@ -41,9 +46,12 @@ export async function provision({ connection }: AdminSession, request: Provision
       missing.push(username);
       continue;
     }
+    // Another call may have taken the access away meanwhile.
+    signal.throwIfAborted();
     // A user has its rights and quotas before it can log in.
     await grant(connection, projectId, username, { isReadOnly: request.isReadOnly });
     await setQuotas(connection, [username], toRates(request));
+    signal.throwIfAborted();
     if (scram !== undefined) await putUser(connection, username, scram);
   }
   const made = wanted.filter((username) => !missing.includes(username));
@@ -76,7 +84,7 @@ async function arrangeTopics(
 ): Promise<void> {
   const all = await listTopics(connection, prefixOf(projectId));
   const kept = new Map([...all].filter(([topic]) => !deletedTopics.includes(topic)));
-  checkAgainstExisting({ limits, topics, deletedTopics }, kept);
+  checkAgainstExisting({ limits, topics, deletedTopics }, projectId, kept);
   await deleteTopics(connection, deletedTopics);
   for (const plan of topics) {
     const partitions = kept.get(plan.topic);

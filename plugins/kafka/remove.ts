@@ -14,15 +14,21 @@ import { listUsers } from "./users.ts";
  * after a crash at any point. What transactional ids leave behind, Kafka removes by itself after seven days.
  */
 export async function remove(
-  { client, connection }: AdminSession,
+  { client, connection, signal }: AdminSession,
   projectId: string,
   logger: Logger,
 ): Promise<void> {
   await revokeProject(connection, projectId);
   await removeUsers(connection, await listUsers(connection, projectId));
   const topics = await listTopics(connection, prefixOf(projectId));
-  await deleteTopics(connection, [...topics.keys()]);
+  for (const topic of topics.keys()) {
+    // The project may have enabled the plugin again meanwhile.
+    signal.throwIfAborted();
+    await deleteTopics(connection, [topic]);
+  }
+  signal.throwIfAborted();
   await removeGroups(client, projectId, logger);
+  signal.throwIfAborted();
   await removeLimits(connection, projectId);
 }
 

@@ -21,8 +21,9 @@ export async function measureUsage(
     return projectId === undefined ? [] : [{ topic, partitions, projectId }];
   });
   const bytes = await measureBytes(client, own);
+  const ofProjects = Map.groupBy(own, (each) => each.projectId);
   return projectIds.map((projectId) => {
-    const ofProject = own.filter((each) => each.projectId === projectId);
+    const ofProject = ofProjects.get(projectId) ?? [];
     const sum = (measure: (each: (typeof own)[number]) => number) =>
       ofProject.reduce((total, each) => total + measure(each), 0);
     return {

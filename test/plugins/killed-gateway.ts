@@ -1,13 +1,17 @@
-// A gateway that kills itself with -9 at the step of KILL_AT.
+// A gateway that holds the work on each project of HOLD_AT (a JSON object: project id to step) at its step, and kills itself
+// with -9 as soon as all of them have come there.
 import { build } from "../../gateway/app.ts";
 import { runService } from "../../mesh/lifecycle.ts";
 
-const killAt = process.env.KILL_AT;
+const holdAt = new Map(Object.entries(JSON.parse(process.env.HOLD_AT ?? "{}") as Record<string, string>));
 
 await runService("gateway", (env) =>
   build(env, {
-    onStep: (step) => {
-      if (step === killAt) process.kill(process.pid, "SIGKILL");
+    onStep: (step, projectId) => {
+      if (holdAt.get(projectId) !== step) return;
+      holdAt.delete(projectId);
+      if (holdAt.size === 0) process.kill(process.pid, "SIGKILL");
+      return new Promise<void>(() => {});
     },
   }),
 );
