@@ -1,6 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { EasyCron, EasyCronError } from "../sdk/index.ts";
-import { CronDialect, JobState, toPayload } from "../sdk/raw.ts";
+import { ConflictError, cron, EasyCron, EasyCronError, webhook } from "../sdk/index.ts";
 import type { DemoKeys } from "./keys.ts";
 
 const JOB = "demo";
@@ -14,21 +13,19 @@ const PAUSE_NOTE = "npm start is not running, so nobody listens";
 export async function ensureProject(url: string, operatorKey: string, known?: DemoKeys): Promise<DemoKeys> {
   if (known !== undefined && (await isValid(url, known.apiKey))) return known;
   const operator = new EasyCron({ url, apiKey: operatorKey });
-  const { project } = await patiently(() =>
-    operator.raw.projects.createProject({ project: { displayName: "demo" } }),
+  const { id: project } = await patiently(() => operator.projects.create({ displayName: "demo" }));
+  const { secret: apiKey } = await patiently(() =>
+    operator.apiKeys.create({ project, apiKey: { displayName: "demo" } }),
   );
-  const id = project?.id ?? "";
-  const apiKey = await patiently(() =>
-    operator.raw.apiKeys.createApiKey({ project: id, apiKey: { displayName: "demo" } }),
-  );
-  const own = new EasyCron({ url, apiKey: apiKey.secret });
-  const signingKey = await patiently(() => own.raw.signingKeys.createSigningKey({}));
-  return { project: id, apiKey: apiKey.secret, signingSecret: signingKey.secret };
+  const own = new EasyCron({ url, apiKey });
+  const { secret: signingSecret } = await patiently(() => own.signingKeys.create());
+  return { project, apiKey, signingSecret };
 }
 
 async function isValid(url: string, apiKey: string): Promise<boolean> {
   try {
-    await patiently(() => new EasyCron({ url, apiKey }).raw.jobs.listJobs({ pageSize: 1 }));
+    const { system } = new EasyCron({ url, apiKey });
+    await patiently(() => system.getServerInfo());
     return true;
   } catch (error) {
     if (error instanceof EasyCronError && error.reason === "API_KEY_INVALID") return false;
@@ -60,37 +57,23 @@ async function patiently<T>(call: () => Promise<T>): Promise<T> {
  * changes, and it is resumed only if `pauseDemoJob` paused it.
  */
 export async function ensureDemoJob(client: EasyCron, receiverUrl: string): Promise<void> {
-  const target = { kind: { case: "webhook", value: { url: receiverUrl } } } as const;
-  const cron = { expression: "*/10 * * * * *", dialect: CronDialect.WITH_SECONDS };
+  const target = webhook(receiverUrl);
+  const schedule = cron("*/10 * * * * *", { dialect: "WITH_SECONDS" });
   try {
-    await patiently(() =>
-      client.raw.jobs.createJob({
-        job: {
-          name: JOB,
-          schedules: [{ kind: { case: "cron", value: cron } }],
-          target,
-          payload: toPayload({ hello: "world" }),
-        },
-      }),
-    );
+    const job = { name: JOB, schedule, target, payload: { hello: "world" } };
+    await patiently(() => client.jobs.create(job));
   } catch (error) {
-    if (!(error instanceof EasyCronError) || error.reason !== "JOB_ALREADY_EXISTS") throw error;
-    const { job } = await client.raw.jobs.updateJob({
-      job: { name: JOB, target },
-      updateMask: { paths: ["target"] },
-    });
-    const isOurPause = job?.state === JobState.PAUSED && job.pauseNote === PAUSE_NOTE;
-    if (isOurPause) await client.raw.jobs.resumeJob({ name: JOB });
+    if (!(error instanceof ConflictError) || error.reason !== "JOB_ALREADY_EXISTS") throw error;
+    const { state, pauseNote } = await client.jobs.update({ name: JOB, target });
+    if (state === "PAUSED" && pauseNote === PAUSE_NOTE) await client.jobs.resume(JOB);
   }
 }
 
 /** Pauses the demo job before the product stops, so that no fire time is missed meanwhile. Ignores every failure. */
 export async function pauseDemoJob(client: EasyCron): Promise<void> {
   try {
-    const { job } = await client.raw.jobs.getJob({ name: JOB }, { timeoutMs: 500 });
-    if (job?.state === JobState.ACTIVE) {
-      await client.raw.jobs.pauseJob({ name: JOB, note: PAUSE_NOTE }, { timeoutMs: 500 });
-    }
+    const { state } = await client.jobs.get(JOB, { timeoutMs: 500 });
+    if (state === "ACTIVE") await client.jobs.pause(JOB, { note: PAUSE_NOTE, timeoutMs: 500 });
   } catch {
     // The job then stays active, and the next start runs a catch-up.
   }

@@ -1,10 +1,15 @@
 import { once } from "node:events";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { type VerifiedWebhook, verify, WebhookVerificationError } from "../sdk/webhook.ts";
+import { createServer } from "node:http";
+import { createReceiver } from "../sdk/receiver.ts";
+import type { TriggerFired } from "../sdk/trigger-fired.ts";
+import { WebhookVerificationError } from "../sdk/webhook.ts";
 
 /** A webhook whose signature is valid, and when it arrived. */
-export interface Arrival extends VerifiedWebhook {
-  /** When its headers arrived, in epoch milliseconds. */
+export interface Arrival {
+  readonly id: string;
+  /** Undefined for a webhook that is not a trigger. */
+  readonly trigger: TriggerFired | undefined;
+  /** When it was verified, in epoch milliseconds. */
   readonly arrivedMs: number;
 }
 
@@ -15,7 +20,7 @@ export interface ReceiverOptions {
   /** The project's signing secret, `whsec_…`. */
   readonly secret: string;
   readonly onVerified: (arrival: Arrival) => void;
-  /** Called with the reason when a signature is not valid. */
+  /** Called with the reason when a request is refused. */
   readonly onRefused: (reason: string) => void;
 }
 
@@ -26,25 +31,27 @@ export interface Receiver {
   close(): Promise<void>;
 }
 
-const MAX_BYTES = 1024 * 1024;
-
-/**
- * Starts an HTTP server like a customer's own. It answers 204 to a POST with a valid signature, 400 to any other
- * POST, 405 to any other method, and 413 to a body of more than 1 MiB.
- */
-export async function startReceiver(options: ReceiverOptions): Promise<Receiver> {
-  const server = createServer((request, response) => {
-    receive(request, options).then(
-      (status) => answer(response, status),
-      () => answer(response, 400),
-    );
+/** Starts an HTTP server with a receiver of the SDK, like a customer's own. */
+export async function startReceiver({
+  port,
+  secret,
+  onVerified,
+  onRefused,
+}: ReceiverOptions): Promise<Receiver> {
+  const receiver = createReceiver({
+    secrets: secret,
+    // What these return is the answer: nothing.
+    onTrigger: (trigger, { id }) => void onVerified({ id, trigger, arrivedMs: Date.now() }),
+    onOther: ({ id }) => void onVerified({ id, trigger: undefined, arrivedMs: Date.now() }),
+    onError: (error) => onRefused(error instanceof WebhookVerificationError ? error.reason : String(error)),
   });
-  server.listen(options.port, "127.0.0.1");
+  const server = createServer(receiver.node);
+  server.listen(port, "127.0.0.1");
   await once(server, "listening");
   const address = server.address();
-  const port = typeof address === "object" && address !== null ? address.port : options.port;
+  const ownPort = typeof address === "object" && address !== null ? address.port : port;
   return {
-    url: `http://127.0.0.1:${port}/`,
+    url: `http://127.0.0.1:${ownPort}/`,
     close: async () => {
       const closed = once(server, "close");
       server.close();
@@ -52,37 +59,4 @@ export async function startReceiver(options: ReceiverOptions): Promise<Receiver>
       await closed;
     },
   };
-}
-
-async function receive(
-  request: IncomingMessage,
-  { secret, onVerified, onRefused }: ReceiverOptions,
-): Promise<number> {
-  const arrivedMs = Date.now();
-  if (request.method !== "POST") return 405;
-  const rawBody = await readBody(request);
-  if (rawBody === undefined) return 413;
-  try {
-    onVerified({ ...verify(rawBody, request.headers, secret), arrivedMs });
-    return 204;
-  } catch (error) {
-    if (!(error instanceof WebhookVerificationError)) throw error;
-    onRefused(error.reason);
-    return 400;
-  }
-}
-
-async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    bytes += chunk.byteLength;
-    if (bytes > MAX_BYTES) return undefined;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-}
-
-function answer(response: ServerResponse, status: number): void {
-  response.writeHead(status).end();
 }

@@ -61,7 +61,9 @@ function isBuffer(value: unknown): value is ArrayBuffer {
 }
 
 /** Reads the headers of a webhook. Throws a WebhookVerificationError (HEADER_MISSING). */
-export function readHeaders(headers: WebhookHeaders): SignedHeaders {
+export function readHeaders(given: WebhookHeaders): SignedHeaders {
+  // Plain JavaScript may give none.
+  const headers = given ?? {};
   const found = isGettable(headers)
     ? {
         id: headers.get("webhook-id") ?? "",

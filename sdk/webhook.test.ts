@@ -150,6 +150,7 @@ describe.each([
         () => verify(BODY, headersOf({}), [SECRET, ""], options),
       ],
       ["no headers", "HEADER_MISSING", () => verify(BODY, {}, SECRET, options)],
+      ["undefined headers", "HEADER_MISSING", () => verify(BODY, undefined as never, SECRET, options)],
       [
         "an empty header",
         "HEADER_MISSING",

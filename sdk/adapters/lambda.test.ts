@@ -44,6 +44,11 @@ function toResponse(result: APIGatewayProxyResultV2): Response {
   return new Response(statusCode === 204 ? null : body, init);
 }
 
+test("an event of another format is refused with what to change", async () => {
+  const event = { ...toEvent(oddTrigger(), false), requestContext: {} };
+  await expect(toLambda(quietReceiver())(event as never)).rejects.toThrow("payload format 2.0");
+});
+
 for (const isBase64Encoded of [true, false]) {
   describeAdapter(
     `AWS Lambda, ${isBase64Encoded ? "bodies in base64" : "bodies as texts"}`,

@@ -26,10 +26,14 @@ export interface LambdaResult {
  * ```
  */
 export function toLambda(receiver: Receiver): (event: LambdaEvent) => Promise<LambdaResult> {
-  return async ({ headers: given, body: sent = "", isBase64Encoded, requestContext }) => {
+  return async (event) => {
+    const { headers: given, body: sent = "", isBase64Encoded, requestContext } = event;
+    const method: string | undefined = requestContext?.http?.method;
+    if (method === undefined)
+      throw new TypeError("The event is not of payload format 2.0; choose that format.");
     const toBody = () => (isBase64Encoded ? Uint8Array.from(atob(sent), (each) => each.charCodeAt(0)) : sent);
     const { status, headers, body } = await receiver.receive({
-      method: requestContext.http.method,
+      method,
       headers: given,
       readBody: async (limits) => checkLength(toBody(), limits),
     });

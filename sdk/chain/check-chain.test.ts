@@ -100,6 +100,10 @@ describe("the check of a chain", () => {
     );
   });
 
+  test("is not made with a store that is none", () => {
+    expect(() => checkChain(new Map() as never)).toThrow("The store has no methods read and swap");
+  });
+
   test("gives up, and says so, when others always change the state first", async () => {
     check = checkChain({ read: async () => undefined, swap: async () => false });
     await expect(check(numbered(1))).rejects.toThrow("changed by others 20 times");

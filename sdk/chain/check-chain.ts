@@ -9,7 +9,7 @@ const MAX_TRIES = 20;
  * Makes a function that says whether triggers of its job are missing before a trigger: `const check = checkChain(store)`,
  * then `const found = await check(trigger)` for each trigger, copies included. It remembers in the store the largest
  * `seq` of each job, and up to 1,000 smaller ones that have not come. Any number of processes may share the store; the
- * built-in ones of `@easycron/sdk/idempotency` can be used. Throws what the store throws.
+ * built-in ones of `@easycron/sdk/idempotency` can be used. Throws a TypeError if it is none, and what the store throws.
  *
  * @example
  * ```ts
@@ -20,6 +20,11 @@ const MAX_TRIES = 20;
  * ```
  */
 export function checkChain(store: TextStore): (trigger: TriggerFired) => Promise<ChainCheck> {
+  if (typeof store?.read !== "function" || typeof store.swap !== "function") {
+    throw new TypeError(
+      "The store has no methods read and swap; pass memoryStore, redisStore or postgresStore.",
+    );
+  }
   return async (trigger) => {
     const key = `chain:${trigger.job.uid}`;
     for (let tries = 0; tries < MAX_TRIES; tries++) {

@@ -168,6 +168,15 @@ describe("once", () => {
     expect(handler).not.toHaveBeenCalled();
   });
 
+  test("refuses a store or a handler that is none, and runs nothing", async () => {
+    const handler = vi.fn();
+    await expect(once("a", new Map() as never, handler)).rejects.toThrow("The store has no methods");
+    await expect(once("a", undefined as never, handler)).rejects.toThrow("The store has no methods");
+    await expect(once("a", store, undefined as never)).rejects.toThrow("The handler is undefined");
+    await expect(once(undefined as never, store, handler)).rejects.toThrow("The id is undefined");
+    expect(handler).not.toHaveBeenCalled();
+  });
+
   test("refuses an id, a lease or a time limit that cannot be right", async () => {
     const start = (id: string, options = {}) => once(id, store, () => 1, options);
     await expect(start("")).rejects.toThrow(RangeError);

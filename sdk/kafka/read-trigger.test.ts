@@ -64,6 +64,7 @@ describe("a trigger is read from", () => {
 describe("a message is refused", () => {
   test.each<[string, KafkaMessage, string]>([
     ["without a value", { value: null }, "MALFORMED"],
+    ["that is undefined", undefined as never, "MALFORMED"],
     ["without headers", { value: binary.value }, "FIELD_MISSING"],
     [
       "whose document is another one",

@@ -37,7 +37,7 @@ export function readTrigger(
   secrets: string | readonly string[] | undefined,
   options: ReadTriggerOptions = {},
 ): ReceivedTrigger {
-  return verifyMessage(partsOf(message), secrets, options);
+  return verifyMessage(partsOf(message ?? { value: null }), secrets, options);
 }
 
 function partsOf({ value, headers = {} }: KafkaMessage): SignedParts {

@@ -187,6 +187,19 @@ describe("a receiver", () => {
     log.mockRestore();
   });
 
+  test("refuses a Response as a result, which would count as done whatever its status is", async () => {
+    const onTrigger = vi.fn((): unknown => new Response("no", { status: 503 }));
+    const receiver = create({ onTrigger, store: memoryStore({ clock }) });
+    expect((await receiver.fetch(request())).status).toBe(500);
+    expect(onError).toHaveBeenCalledExactlyOnceWith(
+      expect.objectContaining({ message: expect.stringContaining("returned a Response") }),
+      expect.anything(),
+    );
+    onTrigger.mockReturnValue({ paid: 42 });
+    expect((await receiver.fetch(request())).status).toBe(200);
+    expect((await create({ onTrigger: () => new Response() }).fetch(request())).status).toBe(500);
+  });
+
   test("knows the errors of another copy of the package", async () => {
     const refuse = Object.assign(new Error("no"), { name: "RefuseTriggerError", status: 410 });
     const later = Object.assign(new Error("later"), { name: "TryAgainError", retryAfterMs: 2_000 });

@@ -1,5 +1,5 @@
 import { systemClock } from "../clock.ts";
-import { type OnceOptions, type Outcome, once } from "../idempotency/once.ts";
+import { type OnceContext, type OnceOptions, type Outcome, once } from "../idempotency/once.ts";
 import { DEFAULT_MAX_RUN_MS, runBounded } from "../idempotency/run-bounded.ts";
 import type { VerifiedWebhook, VerifyOptions, WebhookHeaders } from "../webhook-request.ts";
 import { NOT_POST, type ReceiverAnswer, toAnswer, toErrorAnswer } from "./answer.ts";
@@ -71,15 +71,21 @@ async function handle<Client>(
     const controller = new AbortController();
     // Without a store there is no client: Client is undefined then.
     const context = { id, timestamp, token: 0, signal: controller.signal, client: undefined as Client };
-    const act = () => onTrigger(trigger, context);
+    const act = async () => refuseResponse(await onTrigger(trigger, context));
     return { kind: "RAN", value: await runBounded({ id, maxRunMs, clock, controller }, act) };
   }
   const { leaseMs, maxRunMs, clock } = options satisfies OnceOptions;
-  return once(id, store, (context) => onTrigger(trigger, { ...context, timestamp }), {
-    leaseMs,
-    maxRunMs,
-    clock,
-  });
+  const act = async (context: OnceContext<Client>) =>
+    refuseResponse(await onTrigger(trigger, { ...context, timestamp }));
+  return once(id, store, act, { leaseMs, maxRunMs, clock });
+}
+
+/** Throws a TypeError for a Response, which would be sent as JSON with the status 200, whatever its own status is. */
+function refuseResponse(value: unknown): unknown {
+  if (Object.prototype.toString.call(value) !== "[object Response]") return value;
+  throw new TypeError(
+    "The handler returned a Response; return data or nothing, and throw a TryAgainError or a RefuseTriggerError to refuse.",
+  );
 }
 
 async function handleOther<Client>(
@@ -91,7 +97,7 @@ async function handleOther<Client>(
   }
   const { id } = webhook;
   const bounds = { id, maxRunMs, clock, controller: new AbortController() };
-  return { kind: "RAN", value: await runBounded(bounds, () => onOther(webhook)) };
+  return { kind: "RAN", value: await runBounded(bounds, async () => refuseResponse(await onOther(webhook))) };
 }
 
 function report(

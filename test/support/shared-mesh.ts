@@ -29,9 +29,6 @@ export async function joinMesh(): Promise<SharedProject> {
 
 async function deleteJobs(url: string, apiKey: string): Promise<void> {
   const client = new EasyCron({ url, apiKey });
-  for (;;) {
-    const { jobs } = await client.raw.jobs.listJobs({ pageSize: 50 });
-    if (jobs.length === 0) return;
-    await Promise.all(jobs.map(({ name }) => client.raw.jobs.deleteJob({ name })));
-  }
+  const jobs = await client.jobs.list({ pageSize: 50 }).toArray();
+  await Promise.all(jobs.map(({ name }) => client.jobs.delete(name)));
 }
