@@ -23,12 +23,12 @@ export const title =
 const MESSAGES = 10_000;
 const BATCH = 500;
 /** As many calls as the dispatcher has under way of one project to one plugin. The bare client has as many batches. */
-const IN_FLIGHT = 4;
+const IN_FLIGHT = 2;
 const RUNS = 5;
 const JOBS = 10_000;
 /** A batch of the public API. */
 const JOBS_PER_CALL = 1_000;
-const LEAD_MS = 20_000;
+const LEAD_MS = 40_000;
 const DEADLINE_MS = 30_000;
 
 interface Kind {

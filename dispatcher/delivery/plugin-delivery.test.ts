@@ -230,7 +230,7 @@ describe("a plugin-delivery service", () => {
     const { delivery, calls } = await start(() => new Promise(() => {}));
     const startedMs = performance.now();
     const attempts: Promise<Delivery>[] = [];
-    for (let call = 1; call <= 4; call++) {
+    for (let call = 1; call <= 2; call++) {
       attempts.push(delivery.deliver(attemptOf({ timeoutMs: 1_500 })));
       await vi.waitFor(() => expect(calls).toHaveLength(call), { interval: 5 });
     }

@@ -94,7 +94,11 @@ describe.runIf(hasBothBrokers())("while triggers flow into both plugins", () => 
 
   test("a customer of the Redis that was killed can use its credentials again", async () => {
     const read = async () => {
-      const own = new Redis(redis.credentials.url, { retryStrategy: () => null, maxRetriesPerRequest: 0, enableReadyCheck: false });
+      const own = new Redis(redis.credentials.url, {
+        retryStrategy: () => null,
+        maxRetriesPerRequest: 0,
+        enableReadyCheck: false,
+      });
       own.on("error", () => {});
       try {
         return await own.xlen(`${redis.prefix}orders`);

@@ -30,7 +30,11 @@ const clients: Redis[] = [];
 
 /** Connects as a customer does. The connection does not open itself again. */
 function connect({ url }: PluginCredentials): Redis {
-  const redis = new Redis(url, { retryStrategy: () => null, maxRetriesPerRequest: 0, enableReadyCheck: false });
+  const redis = new Redis(url, {
+    retryStrategy: () => null,
+    maxRetriesPerRequest: 0,
+    enableReadyCheck: false,
+  });
   redis.on("error", () => {});
   clients.push(redis);
   return redis;
