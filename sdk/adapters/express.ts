@@ -11,6 +11,16 @@ export type ExpressHandler = (request: NodeRequest, response: ServerResponse) =>
 /**
  * Makes a handler for Express 4 and 5: `app.post("/easycron", toExpress(receiver))`. It must get the body as it came, so
  * put this line before `app.use(express.json())`.
+ *
+ * @example
+ * ```ts
+ * import express from "express";
+ *
+ * const receiver = createReceiver({ secrets: process.env.EASYCRON_SIGNING_SECRET, onTrigger: () => {} });
+ * const app = express();
+ * app.post("/easycron", toExpress(receiver)); // before express.json()
+ * app.use(express.json());
+ * ```
  */
 export function toExpress(receiver: Receiver): ExpressHandler {
   return async (request, response) => {

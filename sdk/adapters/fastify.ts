@@ -20,6 +20,15 @@ type FastifyReply = {
 /**
  * Makes a plugin for Fastify 4 and 5 with one route: `app.register(toFastify(receiver), { prefix: "/easycron" })`. Only
  * this route gets its body unparsed.
+ *
+ * @example
+ * ```ts
+ * import Fastify from "fastify";
+ *
+ * const receiver = createReceiver({ secrets: process.env.EASYCRON_SIGNING_SECRET, onTrigger: () => {} });
+ * const app = Fastify();
+ * app.register(toFastify(receiver), { prefix: "/easycron" });
+ * ```
  */
 export function toFastify(receiver: Receiver): (app: FastifyApp) => Promise<void> {
   return async (app) => {

@@ -14,7 +14,18 @@ export interface KoaContext {
   set(headers: { [name: string]: string }): void;
 }
 
-/** Makes a middleware for Koa 2 and 3, which answers every request that reaches it. Call it for one path. */
+/**
+ * Makes a middleware for Koa 2 and 3, which answers every request that reaches it. Call it for one path.
+ *
+ * @example
+ * ```ts
+ * import Koa from "koa";
+ *
+ * const easycron = toKoa(createReceiver({ secrets: process.env.EASYCRON_SIGNING_SECRET, onTrigger: () => {} }));
+ * const app = new Koa();
+ * app.use((context, next) => (context.path === "/easycron" ? easycron(context) : next()));
+ * ```
+ */
 export function toKoa(receiver: Receiver): (context: KoaContext) => Promise<void> {
   return async (context) => {
     const { method, req, request } = context;

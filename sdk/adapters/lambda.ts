@@ -16,7 +16,15 @@ export interface LambdaResult {
   readonly body: string;
 }
 
-/** Makes the handler of a Lambda function: `export const handler = toLambda(receiver);` */
+/**
+ * Makes the handler of a Lambda function: `export const handler = toLambda(receiver);`
+ *
+ * @example
+ * ```ts
+ * const receiver = createReceiver({ secrets: process.env.EASYCRON_SIGNING_SECRET, onTrigger: () => {} });
+ * export const handler = toLambda(receiver);
+ * ```
+ */
 export function toLambda(receiver: Receiver): (event: LambdaEvent) => Promise<LambdaResult> {
   return async ({ headers: given, body: sent = "", isBase64Encoded, requestContext }) => {
     const toBody = () => (isBase64Encoded ? Uint8Array.from(atob(sent), (each) => each.charCodeAt(0)) : sent);

@@ -10,6 +10,14 @@ const MAX_TRIES = 20;
  * then `const found = await check(trigger)` for each trigger, copies included. It remembers in the store the largest
  * `seq` of each job, and up to 1,000 smaller ones that have not come. Any number of processes may share the store; the
  * built-in ones of `@easycron/sdk/idempotency` can be used. Throws what the store throws.
+ *
+ * @example
+ * ```ts
+ * const check = checkChain(memoryStore());
+ * await check(signTrigger({ seq: 1 }).trigger);
+ * const found = await check(signTrigger({ seq: 4 }).trigger);
+ * if (found.kind === "GAP") console.log(found.gap.fromSeq, found.gap.toSeq); // 2 3
+ * ```
  */
 export function checkChain(store: TextStore): (trigger: TriggerFired) => Promise<ChainCheck> {
   return async (trigger) => {

@@ -11,6 +11,16 @@ const MAX_ENTRIES = 10_000;
  * their way, EXHAUSTED ones have used up their attempts, CANCELLED ones are no longer wanted. One that is SUCCEEDED was
  * answered with 2xx, so look at what answered. At most the first 10,000 fire times of the gap are read. Throws an
  * EasyCronError.
+ *
+ * @example
+ * ```ts
+ * const check = checkChain(memoryStore());
+ * await check(signTrigger({ seq: 1, nominalTime: "2027-01-01T09:00:00.000Z" }).trigger);
+ * const found = await check(signTrigger({ seq: 4, nominalTime: "2027-01-01T12:00:00.000Z" }).trigger);
+ * if (found.kind === "GAP") {
+ *   for (const { trigger } of await explainGap(new EasyCron(), found.gap)) console.log(trigger?.state);
+ * }
+ * ```
  */
 export async function explainGap(easycron: Pick<EasyCron, "ledger">, gap: ChainGap): Promise<LedgerEntry[]> {
   const { job, fromSeq, toSeq, afterNominalTime, beforeNominalTime } = gap;

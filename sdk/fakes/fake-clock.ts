@@ -19,7 +19,16 @@ interface Timer {
 const { setTimeout: realSetTimeout } = globalThis;
 const soon: (act: () => void) => unknown = globalThis.setImmediate ?? ((act) => realSetTimeout(act, 0));
 
-/** Creates a clock that stands at `start`. Default 2027-01-01T00:00:00.000Z. */
+/**
+ * Creates a clock that stands at `start`. Default 2027-01-01T00:00:00.000Z.
+ *
+ * @example
+ * ```ts
+ * const clock = createFakeClock("2027-01-01T09:00:00Z");
+ * clock.after(60_000, () => console.log("A minute has passed."));
+ * await clock.advance(60_000);
+ * ```
+ */
 export function createFakeClock(start: Date | string = "2027-01-01T00:00:00.000Z"): FakeClock {
   let nowMs = new Date(start).getTime();
   if (Number.isNaN(nowMs)) throw new RangeError(`${JSON.stringify(start)} is not an instant.`);

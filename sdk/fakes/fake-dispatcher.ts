@@ -49,6 +49,15 @@ export interface FakeDispatcher {
 /**
  * Creates a dispatcher for unit tests of a receiver, without a network:
  * `const { state, attempts } = await createFakeDispatcher({ receiver }).deliver({ job: "payroll" });`
+ *
+ * @example
+ * ```ts
+ * const secret = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+ * const clock = createFakeClock();
+ * const receiver = createReceiver({ secrets: secret, clock, onTrigger: () => {} });
+ * const { state, attempts } = await createFakeDispatcher({ receiver, clock, secret }).deliver({ job: "payroll" });
+ * console.log(state, attempts.length); // SUCCEEDED 1
+ * ```
  */
 export function createFakeDispatcher(options: FakeDispatcherOptions): FakeDispatcher {
   const { receiver, clock = createFakeClock(), secret, maxAttempts = 8 } = options;

@@ -34,6 +34,13 @@ export interface SignedTrigger {
  * Makes a trigger as EasyCron would send it, for tests: `signTrigger({ job: "payroll", payload: { company: 42 } })`. It
  * is the first attempt of the first trigger of its job, due at the last full minute, unless you say otherwise. The id
  * is that of the job and the nominal time.
+ *
+ * @example
+ * ```ts
+ * const secret = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+ * const { headers, body } = signTrigger({ secret, job: "payroll", payload: { company: 42 } });
+ * console.log(verify(body, headers, secret).trigger?.payload);
+ * ```
  */
 export function signTrigger(options: SignTriggerOptions = {}): SignedTrigger {
   const { secret = TEST_SECRET, now = new Date(), job, ...given } = options;

@@ -22,6 +22,13 @@ interface Entry {
 /**
  * Creates a store in this process's memory, for tests and for receivers that are one process. What it knows is lost
  * when the process ends. Its `claim` throws an Error when all of its entries are claims in progress.
+ *
+ * @example
+ * ```ts
+ * const store = memoryStore({ maxEntries: 50_000 });
+ * const { kind } = await once("trg_1", store, () => console.log("This runs once."));
+ * console.log(kind); // RAN
+ * ```
  */
 export function memoryStore(options: MemoryStoreOptions = {}): IdempotencyStore & TextStore {
   const { maxEntries = 10_000, keepMs = DEFAULT_KEEP_MS, clock = systemClock } = options;

@@ -1,6 +1,16 @@
 /**
  * The claim was lost while the handler ran: its lease ended, and another attempt may have taken over. What the handler
  * did is not recorded as done. Let the attempt fail; the next one finds out.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await once("trg_1", memoryStore(), () => console.log("at work"));
+ * } catch (error) {
+ *   if (!(error instanceof LostClaimError)) throw error;
+ *   console.log("Another attempt may do it, too.");
+ * }
+ * ```
  */
 export class LostClaimError extends Error {
   override readonly name = "LostClaimError";
@@ -12,7 +22,19 @@ export class LostClaimError extends Error {
   }
 }
 
-/** The handler ran for longer than `maxRunMs`. It may still be running; its signal is aborted. */
+/**
+ * The handler ran for longer than `maxRunMs`. It may still be running; its signal is aborted.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   await once("trg_1", memoryStore(), () => console.log("at work"), { maxRunMs: 60_000 });
+ * } catch (error) {
+ *   if (!(error instanceof HandlerTimeoutError)) throw error;
+ *   console.log("It did not end within a minute.");
+ * }
+ * ```
+ */
 export class HandlerTimeoutError extends Error {
   override readonly name = "HandlerTimeoutError";
 

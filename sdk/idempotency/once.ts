@@ -51,6 +51,14 @@ export interface OnceOptions {
  *
  * Throws a LostClaimError when the claim was lost meanwhile, a HandlerTimeoutError when the handler takes too long, a
  * TypeError when the result cannot be stored (the handler counts as done), and whatever the store throws.
+ *
+ * @example
+ * ```ts
+ * const { trigger } = signTrigger({ job: "payroll" });
+ * const outcome = await once(trigger, memoryStore(), async () => ({ paid: 42 }));
+ * if (outcome.kind === "IN_PROGRESS") console.log(`Come again in ${outcome.retryAfterMs} ms.`);
+ * else console.log(outcome.value.paid);
+ * ```
  */
 export async function once<T, Client = undefined>(
   trigger: string | { readonly trigger: string },

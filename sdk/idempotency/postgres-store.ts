@@ -31,7 +31,14 @@ export function toPostgresSettings(options: PostgresStoreOptions): PostgresSetti
   return { statements: postgresStatements(table), keepMs, now: () => clock?.now() ?? null };
 }
 
-/** Returns the SQL that creates the stores' table, if it does not exist; for your migrations. */
+/**
+ * Returns the SQL that creates the stores' table, if it does not exist; for your migrations.
+ *
+ * @example
+ * ```ts
+ * console.log(postgresTable("billing.easycron_once"));
+ * ```
+ */
 export function postgresTable(table = "easycron_once"): string {
   return postgresStatements(table).create;
 }
@@ -51,6 +58,19 @@ export function createRemoval({ statements, keepMs, now }: PostgresSettings) {
  * Creates a store in a table of your PostgreSQL (`postgresTable` creates it). Every method is one or two short
  * statements, each a transaction of its own, so pass a pool. Old rows are removed as new ones come. PostgreSQL's clock
  * decides about leases.
+ *
+ * @example
+ * ```ts
+ * import pg from "pg";
+ *
+ * const pool = new pg.Pool({ connectionTimeoutMillis: 5_000 });
+ * const receiver = createReceiver({
+ *   secrets: process.env.EASYCRON_SIGNING_SECRET,
+ *   store: postgresStore(pool),
+ *   onTrigger: (trigger) => console.log(trigger.job.name),
+ * });
+ * console.log(typeof receiver.node);
+ * ```
  */
 export function postgresStore(
   pool: PostgresQueryable,

@@ -26,6 +26,21 @@ export interface PostgresPool<Client extends PostgresClient> {
  *
  * The handler must not end the transaction. It holds a connection of the pool while it runs, so keep it short and give
  * the pool a `connectionTimeoutMillis`. It shares the table of `postgresStore`.
+ *
+ * @example
+ * ```ts
+ * import pg from "pg";
+ *
+ * const pool = new pg.Pool({ connectionTimeoutMillis: 5_000 });
+ * const receiver = createReceiver({
+ *   secrets: process.env.EASYCRON_SIGNING_SECRET,
+ *   store: postgresTransactions(pool),
+ *   onTrigger: async (trigger, { client }) => {
+ *     await client.query("insert into invoices values ($1)", [trigger.trigger]);
+ *   },
+ * });
+ * console.log(typeof receiver.node);
+ * ```
  */
 export function postgresTransactions<Client extends PostgresClient>(
   pool: PostgresPool<Client>,

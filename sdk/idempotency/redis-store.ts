@@ -31,6 +31,19 @@ const KEEP_TEXT_MS = 400 * 86_400_000;
  * Creates a store in Redis 5 or newer, with the client of ioredis or node-redis that you have. Redis's clock decides
  * about leases, so the clocks of your processes may differ. Redis must keep its data (`appendonly yes`, no eviction):
  * an id that it loses can run again.
+ *
+ * @example
+ * ```ts
+ * import { Redis } from "ioredis";
+ *
+ * const store = redisStore(new Redis({ lazyConnect: true }), { prefix: "billing:" });
+ * const receiver = createReceiver({
+ *   secrets: process.env.EASYCRON_SIGNING_SECRET,
+ *   store,
+ *   onTrigger: (trigger) => console.log(trigger.job.name),
+ * });
+ * console.log(typeof receiver.node);
+ * ```
  */
 export function redisStore(
   client: IoredisClient | NodeRedisClient,

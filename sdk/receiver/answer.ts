@@ -23,7 +23,8 @@ export function toAnswer(outcome: Outcome<unknown>): ReceiverAnswer {
   if (outcome.kind === "IN_PROGRESS") {
     return toText(409, "Another attempt is in progress.", retryAfter(outcome.retryAfterMs));
   }
-  const replayed = outcome.kind === "ALREADY_DONE" ? { "idempotent-replayed": "true" } : {};
+  const replayed: Record<string, string> =
+    outcome.kind === "ALREADY_DONE" ? { "idempotent-replayed": "true" } : {};
   const { text, problem } = toResultText(outcome.value);
   if (problem !== undefined) throw problem;
   if (text === "") return { ...EMPTY, headers: replayed };

@@ -184,8 +184,8 @@ describe("a receiver", () => {
     let pulls = 0;
     const body = new ReadableStream<Uint8Array>({
       pull: (controller) => {
-        pulls++;
         controller.enqueue(new Uint8Array(1_000));
+        if (++pulls === 1_000) controller.close();
       },
     });
     const init = { method: "POST", body, duplex: "half" } as RequestInit;

@@ -75,6 +75,19 @@ export interface Receiver {
  * - 409 with Retry-After: another attempt is in progress.
  * - 4xx with `webhook-delivery: abort-message`: a RefuseTriggerError. It is not tried again; everything else is.
  * - 503: a TryAgainError. 500: any other error, a missing secret, a body that was parsed before.
+ *
+ * @example
+ * ```ts
+ * import { createServer } from "node:http";
+ *
+ * const receiver = createReceiver({
+ *   secrets: process.env.EASYCRON_SIGNING_SECRET,
+ *   store: memoryStore(), // or redisStore(client), postgresStore(pool)
+ *   onTrigger: (trigger) => console.log(`${trigger.job.name} was due at ${trigger.nominalTime}`),
+ * });
+ * const server = createServer(receiver.node); // server.listen(9000)
+ * console.log(server.listening);
+ * ```
  */
 export function createReceiver<Client = undefined>(options: ReceiverOptions<Client>): Receiver {
   const {

@@ -9,6 +9,20 @@ export interface RefuseTriggerOptions {
  * Thrown by a handler that never wants this trigger: `throw new RefuseTriggerError("There is no company 42.")`. The
  * answer has the status 422 and the header `webhook-delivery: abort-message`, so no further attempt is made. EasyCron
  * shows the message with the attempt.
+ *
+ * @example
+ * ```ts
+ * const secret = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+ * const receiver = createReceiver({
+ *   secrets: secret,
+ *   onError: () => {},
+ *   onTrigger: () => {
+ *     throw new RefuseTriggerError("There is no company 42.");
+ *   },
+ * });
+ * const { status } = await receiver.fetch(signTrigger({ secret }).request());
+ * console.log(status); // 422
+ * ```
  */
 export class RefuseTriggerError extends Error {
   override readonly name = "RefuseTriggerError";
@@ -34,6 +48,20 @@ export interface TryAgainOptions {
 /**
  * Thrown by a handler that cannot do its work now: `throw new TryAgainError("The bank is closed.", { retryAfterMs })`.
  * The answer has the status 503 and Retry-After. EasyCron shows the message with the attempt.
+ *
+ * @example
+ * ```ts
+ * const secret = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+ * const receiver = createReceiver({
+ *   secrets: secret,
+ *   onError: () => {},
+ *   onTrigger: () => {
+ *     throw new TryAgainError("The bank is closed.", { retryAfterMs: 60_000 });
+ *   },
+ * });
+ * const { status } = await receiver.fetch(signTrigger({ secret }).request());
+ * console.log(status); // 503
+ * ```
  */
 export class TryAgainError extends Error {
   override readonly name = "TryAgainError";
