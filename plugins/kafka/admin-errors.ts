@@ -1,4 +1,4 @@
-import { ProtocolError, ResponseError } from "@platformatic/kafka";
+import { ProtocolError } from "@platformatic/kafka";
 
 /** Returns whether an error is Kafka's answer to a request, other than to a login. */
 export function isAnswer(error: unknown): boolean {
@@ -12,11 +12,6 @@ export function isAnswer(error: unknown): boolean {
 export function isOnly(error: unknown, id: string): boolean {
   const ids = answersOf(error);
   return ids.length > 0 && ids.every((each) => each === id);
-}
-
-/** Returns the response that an error came with: Kafka may have refused only a part of the request. */
-function responseOf(error: unknown): unknown {
-  return error instanceof ResponseError ? error.response : undefined;
 }
 
 /** Returns whether Kafka refused something that it may grant a moment later, such as when a coordinator is loading. */
