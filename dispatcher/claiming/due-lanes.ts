@@ -11,8 +11,11 @@ export interface DueLimits {
   readonly plugin: LaneLimits;
 }
 
-/** Each plugin may have this part of the attempts in flight that webhooks may have, in places of its own. */
-const PLUGIN_SHARE = 1 / 8;
+/**
+ * Each plugin may have this part of the attempts in flight that webhooks may have, in places of its own. A project's
+ * places must be enough for the calls that it has under way, or the calls are small and its rate is low.
+ */
+const PLUGIN_SHARE = 1 / 2;
 /** A project may use this part of a plugin's places. It has one lane for each plugin. */
 const LANE_SHARE = 1 / 4;
 

@@ -25,10 +25,11 @@ export interface PluginDeliveryParts {
 }
 
 /**
- * Most calls under way of one project to one plugin. The messages that start meanwhile share the next call, so calls
- * grow when the broker is slow.
+ * Most calls under way of one project to one plugin: one is written while the next is on its way. The messages that
+ * start meanwhile share a later call, so calls grow when the broker is slow. With more, the calls would be smaller, and
+ * Kafka's rate falls with the size of what it is sent at once.
  */
-const MAX_CALLS = 4;
+const MAX_CALLS = 2;
 /** How often the time limits are checked while something is in flight. */
 const SWEEP_MS = 100;
 /** The encoded size of a message without its document and its target, roughly. */

@@ -105,6 +105,37 @@ describe.runIf(hasRedis())("a delivery to Redis", () => {
     expect(await customer.xlen(`${projectId}:s`)).toBe(2);
   });
 
+  test("to several places in turn keeps the order in each, writes a repeated message once, and fails where it must", async () => {
+    const { projectId, plugin, customer } = await begin();
+    await deliverAll(plugin, projectId, [
+      toMessage("first", { destination: { case: "list", value: "taken" } }),
+    ]);
+    const places = [
+      { destination: { case: "stream" as const, value: "s" } },
+      { destination: { case: "list" as const, value: "q" } },
+      { destination: { case: "stream" as const, value: "taken" } },
+    ];
+    const messages = Array.from({ length: 300 }, (_, n) => toMessage(`${n}`, places[n % 3] ?? {}));
+    const [repeated] = messages;
+    const answers = await deliverAll(plugin, projectId, [...messages, ...(repeated ? [repeated] : [])]);
+    const idsOf = (place: number) =>
+      messages.filter((_, n) => n % 3 === place).map(({ triggerId }) => triggerId);
+    const entries = await customer.xrange(`${projectId}:s`, "-", "+");
+    expect(entries.map(([, fields]) => fields[3])).toEqual(idsOf(0));
+    const items = await customer.lrange(`${projectId}:q`, 0, -1);
+    expect(items.map((text) => JSON.parse(text).id)).toEqual(idsOf(1));
+    // Each answer is that of its own message.
+    const expected = messages.map(({ triggerId }, n) => {
+      if (n % 3 === 2) return { triggerId, outcome: AttemptOutcome.REJECTED };
+      const nth = Math.floor(n / 3);
+      const position =
+        n % 3 === 0 ? `stream entry ${entries[nth]?.[0]}` : `list of ${nth + 1} after the push`;
+      return { triggerId, outcome: AttemptOutcome.SUCCEEDED, position };
+    });
+    expect(answers).toMatchObject([...expected, expected[0]]);
+    expect(await customer.llen(`${projectId}:taken`)).toBe(1);
+  });
+
   test("by eight processes at once of the same 200 triggers is in the stream once for each", async () => {
     const { projectId, plugin, customer } = await begin();
     const messages = Array.from({ length: 200 }, (_, n) =>

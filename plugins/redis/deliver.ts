@@ -4,6 +4,7 @@ import type {
   DeliverySchema,
 } from "../../gen/easycron/internal/plugins/v1/plugins_service_pb.ts";
 import { AttemptOutcome } from "../../gen/easycron/v1/trigger_pb.ts";
+import { type Call, toCalls } from "./calls.ts";
 import { type Connection, NoAnswerError, NotConnectedError } from "./connection.ts";
 import { classify } from "./errors.ts";
 import { type Prepared, prepare, type Unfit } from "./prepare.ts";
@@ -29,13 +30,13 @@ export async function deliver(
 ): Promise<Delivery[]> {
   const { projectId, messages } = request;
   const prepared = messages.map((message) => prepare(projectId, message));
-  const answers = (await send(prepared.filter(isCall), connection, signal)).values();
+  const answers = await send(prepared.filter(isFit), connection, signal);
   let trouble: unknown;
   const deliveries = prepared.map((each, index): Delivery => {
     const triggerId = messages[index]?.triggerId ?? "";
-    if (!isCall(each)) return { triggerId, ...toUnfit(each) };
-    const [error, answer] = answers.next().value ?? [new NoAnswerError("Redis gave no answer.")];
-    if (error === null || error === undefined) return { triggerId, ...toOutcome(each, answer) };
+    if (!isFit(each)) return { triggerId, ...toUnfit(each) };
+    const [error, code, position] = answers.get(each) ?? NO_ANSWER;
+    if (error === null || error === undefined) return { triggerId, ...toOutcome(each, code, position) };
     const failed = classify(error);
     if (failed.outcome !== AttemptOutcome.REJECTED && !(error instanceof NotConnectedError))
       trouble ??= error;
@@ -45,24 +46,25 @@ export async function deliver(
   return deliveries;
 }
 
-function isCall(prepared: Prepared | Unfit): prepared is Prepared {
+function isFit(prepared: Prepared | Unfit): prepared is Prepared {
   return "script" in prepared;
 }
 
-/** The answer to one call: an error, or what the script returned. */
-type Answer = readonly [error: unknown, answer?: unknown];
+/** What became of one message: an error, or a code of ANSWER and a position. */
+type Answer = readonly [error: unknown, code?: unknown, position?: unknown];
 
 async function send(
-  calls: readonly Prepared[],
+  messages: readonly Prepared[],
   connection: Connection,
   signal: AbortSignal,
-): Promise<Answer[]> {
-  if (calls.length === 0) return [];
+): Promise<ReadonlyMap<Prepared, Answer>> {
+  if (messages.length === 0) return new Map();
+  const all = (error: unknown) => new Map(messages.map((message): [Prepared, Answer] => [message, [error]]));
   const patience = AbortSignal.any([signal, AbortSignal.timeout(READY_WITHIN_MS)]);
   if (connection.isStalled() || !(await connection.untilReady(patience))) {
-    const error = new NotConnectedError("There is no connection to Redis.");
-    return calls.map(() => [error]);
+    return all(new NotConnectedError("There is no connection to Redis."));
   }
+  const calls = toCalls(messages);
   const pipeline = connection.client.pipeline();
   const sent = new Set<string>();
   for (const { script, keys, args } of calls) {
@@ -73,18 +75,26 @@ async function send(
     sent.add(script.sha);
   }
   try {
-    return (await connection.answer(pipeline.exec(), signal)) ?? [];
+    const answers = (await connection.answer(pipeline.exec(), signal)) ?? [];
+    return new Map(calls.flatMap((call, index) => toAnswers(call, answers[index])));
   } catch (error) {
-    return calls.map(() => [error]);
+    return all(error);
   }
 }
+
+/** Returns the answer of each message of a call. */
+function toAnswers({ messages }: Call, [error, answer] = NO_ANSWER): [Prepared, Answer][] {
+  const values = Array.isArray(answer) ? (answer as readonly unknown[]) : [];
+  return messages.map((message, index) => [message, [error, values[2 * index], values[2 * index + 1]]]);
+}
+
+const NO_ANSWER: readonly [error: unknown, answer?: unknown] = [new NoAnswerError("Redis gave no answer.")];
 
 function toUnfit({ problem }: Unfit) {
   return { outcome: AttemptOutcome.REJECTED, error: problem, isFinal: true };
 }
 
-function toOutcome({ describe }: Prepared, answer: unknown) {
-  const [code, position] = answer as readonly unknown[];
+function toOutcome({ describe }: Prepared, code: unknown, position: unknown) {
   switch (code) {
     case ANSWER.written:
     case ANSWER.repeated:

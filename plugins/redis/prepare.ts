@@ -1,13 +1,18 @@
 import type { Message } from "../../gen/easycron/internal/plugins/v1/plugins_service_pb.ts";
-import { toFields, toJsonText } from "./message.ts";
+import { toJsonText, toValues } from "./message.ts";
 import { guardKey, latestKey, namesOf } from "./names.ts";
 import { CHANNEL, HELD_LATER, KEY, LIST, type Script, STREAM } from "./scripts.ts";
 
-/** A message as the call of a script. */
+/** A message as a part of the call of a script. Messages with the same script, keys and arguments share a call. */
 export interface Prepared {
   readonly script: Script;
+  /** The keys before the guards. */
   readonly keys: readonly string[];
+  /** The arguments before those of the messages. */
   readonly args: readonly string[];
+  readonly guard: string;
+  /** The arguments of this message. */
+  readonly own: readonly string[];
   /** Returns where the message is, in words for the customer, from the script's answer. */
   readonly describe: (position: string) => string;
 }
@@ -37,7 +42,8 @@ export function prepare(projectId: string, message: Message): Prepared | Unfit {
     };
   }
   const { prefix, settings } = namesOf(projectId);
-  const keys = [guardKey(projectId, message.guard), settings, prefix + name];
+  const keys = [settings, prefix + name];
+  const guard = guardKey(projectId, message.guard);
   const guardTtl = String(message.guardTtlMs);
   const length = String(maxLength < 1n ? DEFAULT_LENGTH : maxLength > MAX_LENGTH ? MAX_LENGTH : maxLength);
   switch (destination.case) {
@@ -45,35 +51,51 @@ export function prepare(projectId: string, message: Message): Prepared | Unfit {
       return bounded({
         script: STREAM,
         keys,
-        args: [guardTtl, length, ...toFields(projectId, message)],
+        args: [length],
+        guard,
+        own: [guardTtl, ...toValues(projectId, message)],
         describe: (position) => `stream entry ${position}`,
       });
     case "list":
       return bounded({
         script: LIST,
         keys,
-        args: [guardTtl, length, toJsonText(projectId, message)],
+        args: [length],
+        guard,
+        own: [guardTtl, toJsonText(projectId, message)],
         describe: (position) => `list of ${position} after the push`,
       });
     case "channel":
       return bounded({
         script: CHANNEL,
         keys,
-        args: [guardTtl, toJsonText(projectId, message)],
+        args: [],
+        guard,
+        own: [guardTtl, toJsonText(projectId, message)],
         describe: (position) => `published to ${position} subscribers`,
       });
     case "key":
-      return toKeyCall(projectId, message, { keys: [...keys, latestKey(projectId, name)], guardTtl, ttl });
+      return toKeyCall(projectId, message, {
+        keys: [...keys, latestKey(projectId, name)],
+        guard,
+        guardTtl,
+        ttl,
+      });
   }
 }
 
 interface KeyParts {
   readonly keys: readonly string[];
+  readonly guard: string;
   readonly guardTtl: string;
   readonly ttl: { readonly seconds: bigint; readonly nanos: number } | undefined;
 }
 
-function toKeyCall(projectId: string, message: Message, { keys, guardTtl, ttl }: KeyParts): Prepared | Unfit {
+function toKeyCall(
+  projectId: string,
+  message: Message,
+  { keys, guard, guardTtl, ttl }: KeyParts,
+): Prepared | Unfit {
   const fireMs = Date.parse(message.fireTime);
   if (Number.isNaN(fireMs))
     return { problem: `The fire time "${message.fireTime.slice(0, 64)}" is not a time.` };
@@ -84,14 +106,16 @@ function toKeyCall(projectId: string, message: Message, { keys, guardTtl, ttl }:
   return bounded({
     script: KEY,
     keys,
-    args: [guardTtl, String(ttlMs), String(fireMs), toJsonText(projectId, message)],
+    args: [String(ttlMs)],
+    guard,
+    own: [guardTtl, String(fireMs), toJsonText(projectId, message)],
     describe: (position) =>
       position === HELD_LATER ? "not written: the key holds a message with a later fire time" : "key written",
   });
 }
 
 function bounded(prepared: Prepared): Prepared | Unfit {
-  const bytes = prepared.args.reduce((sum, arg) => sum + Buffer.byteLength(arg), 0);
+  const bytes = prepared.own.reduce((sum, arg) => sum + Buffer.byteLength(arg), 0);
   if (bytes <= MAX_MESSAGE_BYTES) return prepared;
   return { problem: `The message has ${bytes} bytes; it must have at most ${MAX_MESSAGE_BYTES}.` };
 }

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { fieldsInLua, VARIABLE_FIELDS } from "./message.ts";
 
 /** A script of the managed Redis. Customers have no right to run or read scripts. */
 export interface Script {
@@ -18,66 +19,102 @@ export const ANSWER = {
   overLimit: 3,
 } as const;
 
-/**
- * Makes a script that writes one message. `write` sets `position`.
- *
- * Keys: 1 the guard, 2 the project's settings, 3 the destination, 4 (only `key`) the fire time of the latest message.
- * Arguments: 1 how long the guard is kept in milliseconds, then those of `write`.
- *
- * One script is one atomic step: no second attempt comes between the look at the guard and the write. Redis refuses a
- * script at its first write: when it has no memory left, is a replica, or cannot store data. So the message and its guard
- * are written or neither is. The guard is written last, because it keeps the position. A repeat of a message that was
- * written succeeds whatever has happened to the project since.
- */
-function writeOnce(write: string): Script {
-  const lua = `
-local seen = redis.call('GET', KEYS[1])
-if seen then return {${ANSWER.repeated}, seen} end
-local readOnly = redis.call('HGET', KEYS[2], 'read_only')
-if not readOnly then return {${ANSWER.notSetUp}, ''} end
-if readOnly == '1' then return {${ANSWER.overLimit}, ''} end
-local position
-${write.trim()}
-redis.call('SET', KEYS[1], position, 'PX', ARGV[1])
-return {${ANSWER.written}, position}`;
-  return { lua, sha: createHash("sha1").update(lua).digest("hex") };
+/** How many keys and arguments a script has. */
+interface Shape {
+  /** The keys before the guards: 1 the project's settings, 2 the destination, then those of `write`. */
+  readonly keys: number;
+  /** The arguments before those of the messages. */
+  readonly common: number;
+  /** The arguments of each message: 1 how long its guard is kept in milliseconds, then those of `write`. */
+  readonly each: number;
 }
 
-/** Arguments: 2 how many entries the stream keeps, then the fields and values of the entry. */
-export const STREAM = writeOnce(`
-position = redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[2], '*', unpack(ARGV, 3))`);
+/**
+ * Makes a script that writes messages to one destination, in their order. Its last keys are their guards. `write` sets
+ * `position`; the arguments of its message are ARGV[at + 1] and so on. The answer has two values for each message: a
+ * code of ANSWER, and the position.
+ *
+ * One script is one atomic step: no second attempt comes between the look at a guard and the write. A guard is written
+ * after its message. Redis checks its memory limit and the type of the destination at the first write, so if one message
+ * fails then all fail, and nothing is written. A repeat of a message that was written succeeds whatever has happened to
+ * the project since.
+ */
+function writeOnce({ keys, common, each }: Shape, write: string): Script {
+  const lua = `
+local readOnly = redis.call('HGET', KEYS[1], 'read_only')
+local answers = {}
+for index = 0, #KEYS - ${keys + 1} do
+  local guard = KEYS[${keys + 1} + index]
+  local at = ${common} + index * ${each}
+  local position = redis.call('GET', guard)
+  local code = ${ANSWER.repeated}
+  if not position then
+    if not readOnly then
+      code, position = ${ANSWER.notSetUp}, ''
+    elseif readOnly == '1' then
+      code, position = ${ANSWER.overLimit}, ''
+    else
+      ${write.trim()}
+      redis.call('SET', guard, position, 'PX', ARGV[at + 1])
+      code = ${ANSWER.written}
+    end
+  end
+  answers[2 * index + 1] = code
+  answers[2 * index + 2] = position
+end
+return answers`;
+  const sha = createHash("sha1").update(lua).digest("hex");
+  return { lua, sha };
+}
 
-/** Arguments: 2 how many items the list keeps, 3 the item. */
-export const LIST = writeOnce(`
-local length = redis.call('RPUSH', KEYS[3], ARGV[3])
-position = tostring(length)
-if length > tonumber(ARGV[2]) then redis.call('LTRIM', KEYS[3], -tonumber(ARGV[2]), -1) end`);
+/** Argument 1: how many entries the stream keeps. Of each message: its guard's time, then the values of its fields. */
+export const STREAM = writeOnce(
+  { keys: 2, common: 1, each: 1 + VARIABLE_FIELDS },
+  `position = redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[1], '*', ${fieldsInLua("at + 1")})`,
+);
+
+/** Argument 1: how many items the list keeps. Of each message: its guard's time, then the item. */
+export const LIST = writeOnce(
+  { keys: 2, common: 1, each: 2 },
+  `
+      local length = redis.call('RPUSH', KEYS[2], ARGV[at + 2])
+      position = tostring(length)
+      if length > tonumber(ARGV[1]) then redis.call('LTRIM', KEYS[2], -tonumber(ARGV[1]), -1) end`,
+);
 
 /**
- * Arguments: 2 the message. PUBLISH is no write: a server without memory and a replica publish, and only then refuse the
- * guard, so each attempt would be one more copy. So the guard is written before, and once more with the position.
+ * Of each message: its guard's time, then the message. PUBLISH is no write: a server without memory and a replica publish,
+ * and only then refuse the guard, so each attempt would be one more copy. So the guard is written before, and once more
+ * with the position.
  */
-export const CHANNEL = writeOnce(`
-redis.call('SET', KEYS[1], '', 'PX', ARGV[1])
-position = tostring(redis.call('PUBLISH', KEYS[3], ARGV[2]))`);
+export const CHANNEL = writeOnce(
+  { keys: 2, common: 0, each: 2 },
+  `
+      redis.call('SET', guard, '', 'PX', ARGV[at + 1])
+      position = tostring(redis.call('PUBLISH', KEYS[2], ARGV[at + 2]))`,
+);
 
 /** What the script KEY returns as position when the key holds a message with a later fire time. */
 export const HELD_LATER = "later";
 
 /**
- * Arguments: 2 how long the key lives in milliseconds, or 0, 3 the fire time in milliseconds, 4 the value. The fire time
- * of what the key holds lies in a key of its own, with the same life, so that the value need not be parsed.
+ * Key 3: the fire time of the latest message. It lies in a key of its own, with the same life, so that the value need not
+ * be parsed. Argument 1: how long the key lives in milliseconds, or 0. Of each message: its guard's time, the fire time
+ * in milliseconds, the value.
  */
-export const KEY = writeOnce(`
-local held = redis.call('GET', KEYS[4])
-if held and tonumber(held) > tonumber(ARGV[3]) then
-  position = '${HELD_LATER}'
-elseif ARGV[2] == '0' then
-  redis.call('SET', KEYS[3], ARGV[4])
-  redis.call('SET', KEYS[4], ARGV[3])
-  position = ARGV[3]
-else
-  redis.call('SET', KEYS[3], ARGV[4], 'PX', ARGV[2])
-  redis.call('SET', KEYS[4], ARGV[3], 'PX', ARGV[2])
-  position = ARGV[3]
-end`);
+export const KEY = writeOnce(
+  { keys: 3, common: 1, each: 3 },
+  `
+      local fireTime = ARGV[at + 2]
+      local held = redis.call('GET', KEYS[3])
+      position = fireTime
+      if held and tonumber(held) > tonumber(fireTime) then
+        position = '${HELD_LATER}'
+      elseif ARGV[1] == '0' then
+        redis.call('SET', KEYS[2], ARGV[at + 3])
+        redis.call('SET', KEYS[3], fireTime)
+      else
+        redis.call('SET', KEYS[2], ARGV[at + 3], 'PX', ARGV[1])
+        redis.call('SET', KEYS[3], fireTime, 'PX', ARGV[1])
+      end`,
+);
