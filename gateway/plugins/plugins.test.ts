@@ -82,6 +82,36 @@ async function dieAt(step: PluginStep, call: () => Promise<unknown>): Promise<vo
   await endLeases();
 }
 
+/**
+ * Makes two calls of which the second has found the plugin in use by the first, which then goes on. Returns what both
+ * promise.
+ */
+async function overlap<A, B>(
+  first: () => Promise<A>,
+  second: () => Promise<B>,
+): Promise<readonly [Promise<A>, Promise<B>]> {
+  const reached = Promise.withResolvers<void>();
+  const goOn = Promise.withResolvers<void>();
+  bench.before.REDIS = async () => {
+    reached.resolve();
+    await goOn.promise;
+  };
+  const firstDone = first();
+  await reached.promise;
+  const hasTried = Promise.withResolvers<void>();
+  const query: PluginParts["database"]["query"] = async (...given) => {
+    const answer = await bench.pool.query(...given);
+    if (given[0].name === "pluginTakeIfFree") hasTried.resolve();
+    return answer;
+  };
+  parts = { ...bench.parts, database: { ...bench.pool, query } };
+  const secondDone = second();
+  await hasTried.promise;
+  parts = bench.parts;
+  goOn.resolve();
+  return [firstDone, secondDone];
+}
+
 describe("EnablePlugin", () => {
   test("makes the row first, and answers with the password when the broker has it", async () => {
     const states: unknown[] = [];
@@ -105,8 +135,10 @@ describe("EnablePlugin", () => {
     });
     const text = JSON.stringify([dump, bench.logged]);
     expect(dump.length).toBe(2);
-    for (const password of [credentials?.password, rotated.credentials.password])
+    for (const password of [credentials?.password ?? "", rotated.credentials.password]) {
       expect(text).not.toContain(password);
+      expect(text).not.toContain(Buffer.from(password).toString("hex"));
+    }
   });
 
   test("changes nothing when it is called again, and returns no credentials", async () => {
@@ -118,7 +150,11 @@ describe("EnablePlugin", () => {
   });
 
   test("called twice at once makes credentials once", async () => {
-    const both = await Promise.all([enable(), enable()]);
+    const [first, second] = await overlap(
+      () => enable(),
+      () => enable(),
+    );
+    const both = [await first, await second];
     const made = both.flatMap(({ credentials }) => credentials?.username ?? []);
     expect(made).toHaveLength(1);
     expect(usersOf()).toEqual(made);
@@ -222,17 +258,11 @@ describe("RotatePluginCredentials", () => {
 
   test("waits while the plugin is disabled by another call, and is then refused", async () => {
     await enable();
-    const reached = Promise.withResolvers<void>();
-    const goOn = Promise.withResolvers<void>();
-    bench.before.REDIS = async () => {
-      reached.resolve();
-      await goOn.promise;
-    };
-    const disabling = disable();
-    await reached.promise;
-    const rotating = rotate().catch((error: unknown) => error);
-    goOn.resolve();
-    await disabling;
+    const [disabling, rotating] = await overlap(
+      () => disable(),
+      () => rotate().catch((error: unknown) => error),
+    );
+    expect((await disabling).row.state).toBe("DISABLED");
     expect(await rotating).toMatchObject({ reason: "PLUGIN_NOT_ENABLED" });
     expect(usersOf()).toEqual([]);
   });

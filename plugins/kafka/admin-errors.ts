@@ -15,7 +15,7 @@ export function isOnly(error: unknown, id: string): boolean {
 }
 
 /** Returns the response that an error came with: Kafka may have refused only a part of the request. */
-export function responseOf(error: unknown): unknown {
+function responseOf(error: unknown): unknown {
   return error instanceof ResponseError ? error.response : undefined;
 }
 

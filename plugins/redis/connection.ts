@@ -54,6 +54,7 @@ export function connect(url: string, name: string, logger: Logger): Connection {
     retryStrategy: (times) =>
       Math.min(50 * 2 ** Math.min(times, 10), MAX_RETRY_PAUSE_MS) * (0.8 + 0.4 * Math.random()),
   });
+  limitLogin(client);
   const stopReporting = reportTrouble(client, name, logger);
   // When all clients together need too much memory (maxmemory-clients), the server closes those of customers, not ours. A
   // server that does not know or allow this closes the largest.
@@ -109,6 +110,19 @@ export function connect(url: string, name: string, logger: Logger): Connection {
       client.disconnect();
     },
   };
+}
+
+// ioredis limits the time for the TCP connection only. A server, or something before it, that accepts the connection and
+// then says nothing would be waited for without end.
+function limitLogin(client: Redis): void {
+  let tooLate: NodeJS.Timeout | undefined;
+  const stop = () => clearTimeout(tooLate);
+  client.on("connect", () => {
+    stop();
+    tooLate = setTimeout(() => client.disconnect(true), CONNECT_LIMIT_MS);
+  });
+  client.on("ready", stop);
+  client.on("close", stop);
 }
 
 function isReady(client: Redis): boolean {

@@ -186,7 +186,8 @@ describe.skipIf(!hasRedis())("PluginService", () => {
     const [tenant, enabled] = [await scene.createTenant(), await scene.createTenant()];
     const { credentials } = await enabled.easycron.plugins.enable("REDIS");
     await scene.redis.kill9();
-    await expect(tenant.easycron.plugins.enable("REDIS", { timeoutMs: 15_000 })).rejects.toMatchObject({
+    const client = scene.at(scene.url, tenant);
+    await expect(client.plugins.enable("REDIS", { timeoutMs: 15_000 })).rejects.toMatchObject({
       code: "UNAVAILABLE",
     });
     const { state, stateReason } = await tenant.easycron.plugins.get("REDIS");
