@@ -49,7 +49,11 @@ describe("DisablePlugin", () => {
     plugins.bench.nowMs = T0;
     await enable();
     await disable(false, 60_000);
+    // A job that is resumed must not fill what nobody measures.
+    const isReadOnly = () => plugins.bench.spaces.get("REDIS proj_a")?.request.isReadOnly;
+    expect(isReadOnly()).toBe(true);
     const { row, credentials } = await enable();
+    expect(isReadOnly()).toBe(false);
     expect(row).toMatchObject({ state: "ENABLED", data_remove_time: null });
     expect(credentials?.username).toBe("proj_a-2");
     plugins.bench.nowMs += DAY_MS;

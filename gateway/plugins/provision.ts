@@ -72,11 +72,17 @@ export async function provision(
   return { kept, isReadOnly: row.is_read_only };
 }
 
-/** Takes all access to a plugin away, and keeps its data. It can be repeated. */
+/**
+ * Takes all access to a plugin away, and keeps its data. It can be repeated. A Redis takes no triggers either: a job that is
+ * resumed would fill a space that nobody measures any more.
+ */
 export async function takeAccessAway({ delivery }: PluginParts, lease: Lease): Promise<void> {
   const { kind, projectId, row } = lease;
   const limits = readLimits(row.limits);
-  await delivery.provision({ kind: toKind(kind), projectId, limits }, toInnerOptions(lease));
+  await delivery.provision(
+    { kind: toKind(kind), projectId, limits, isReadOnly: true },
+    toInnerOptions(lease),
+  );
 }
 
 /**

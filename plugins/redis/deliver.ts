@@ -103,7 +103,8 @@ function toOutcome({ describe }: Prepared, code: unknown, position: unknown) {
       return {
         outcome: AttemptOutcome.REJECTED,
         error:
-          "The project has used up its memory or its number of keys in Redis; delete keys, or raise the limits.",
+          "The project has used up its memory or its number of keys in Redis, or has disabled the plugin; " +
+          "delete keys, raise the limits, or enable it.",
       };
     default:
       return {

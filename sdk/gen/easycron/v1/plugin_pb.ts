@@ -516,7 +516,8 @@ export type PluginTopic = Message<"easycron.v1.PluginTopic"> & {
   name: string;
 
   /**
-   * How many partitions it has: from 1 to the limit, default 3 (0 means the default). It can grow and not shrink.
+   * How many partitions it has: from 1 to the limit. 0 means as many as the topic has, and 3 for a new one. It can grow
+   * and not shrink.
    *
    * @generated from field: int32 partitions = 2;
    */
@@ -551,7 +552,8 @@ export type PluginTopicJson = {
   name?: string;
 
   /**
-   * How many partitions it has: from 1 to the limit, default 3 (0 means the default). It can grow and not shrink.
+   * How many partitions it has: from 1 to the limit. 0 means as many as the topic has, and 3 for a new one. It can grow
+   * and not shrink.
    *
    * @generated from field: int32 partitions = 2;
    */
