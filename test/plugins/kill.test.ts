@@ -164,7 +164,6 @@ describe.skipIf(!hasRedis())("after kill -9 of a gateway while changes are at al
 
 /** A change, and the command in Redis after which the plugins service is killed. */
 const PLUGINS_STEPS: readonly (readonly [ChangeName, string])[] = [
-  ["enable", "command"],
   ["enable", "exec"],
   ["enable", "multi"],
   ["rotate", "exec"],
