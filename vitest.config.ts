@@ -2,6 +2,7 @@ import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { configDefaults, defineConfig } from "vitest/config";
 import { LongestFirst } from "./test/support/longest-first.ts";
+import { PLUGIN_SUITE } from "./test/support/plugin-suite.ts";
 import { reportSlowestFiles } from "./test/support/slowest-files.ts";
 
 // Node keeps what it has compiled for the next process: the tests start about a hundred, and each starts 0.4 s of CPU
@@ -37,7 +38,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: UNIT,
-          exclude: [...configDefaults.exclude, ...ISOLATED],
+          exclude: [...configDefaults.exclude, ...ISOLATED, ...PLUGIN_SUITE],
           isolate: false,
           testTimeout: 60_000,
         },
@@ -59,7 +60,7 @@ export default defineConfig({
           isolate: false,
           maxWorkers: 4,
           include: ["test/whole/**/*.test.ts"],
-          exclude: [...configDefaults.exclude, KILLING],
+          exclude: [...configDefaults.exclude, ...PLUGIN_SUITE, KILLING],
           globalSetup: ["test/support/global-mesh.ts"],
           testTimeout: 120_000,
           hookTimeout: 60_000,

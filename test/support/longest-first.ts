@@ -3,8 +3,8 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** The files that take more than ten seconds, the longest first. A run ends with its ten slowest files. */
 const LONGEST = [
-  "test/whole/start.test.ts",
   "dev/main.test.ts",
+  "test/whole/start.test.ts",
   "test/whole/change.test.ts",
   "test/whole/readme.test.ts",
   "scheduler/ledger/ledger.property.test.ts",
@@ -17,6 +17,10 @@ const LONGEST = [
   "test/refused-start.test.ts",
   "scheduler/app.isolation.test.ts",
   "test/whole/plans.test.ts",
+  "sdk/package.test.ts",
+  "plugins/kafka/provision.test.ts",
+  "test/plugins/kill.test.ts",
+  "test/whole/plugins-flow.test.ts",
 ];
 
 /**
