@@ -33,7 +33,8 @@ export function toDelivery(answer: WebhookAnswer, nowMs: number): Delivery {
 }
 
 function toRejected({ statusCode, headers }: WebhookAnswer, nowMs: number): Outcome {
-  const isBusy = statusCode === 429 || statusCode === 503;
+  // 409 is what a receiver answers to a copy that comes while the first one is still at work.
+  const isBusy = statusCode === 409 || statusCode === 429 || statusCode === 503;
   return {
     kind: "REJECTED",
     statusCode,

@@ -124,9 +124,10 @@ describe("an answer", () => {
     expect((await deliver(abort)).outcome).toMatchObject({ isFinal: true });
   });
 
-  test("has its Retry-After read only if its status is 429 or 503", async () => {
+  test("has its Retry-After read only if its status is 409, 429 or 503", async () => {
     const answer = (status: number) =>
       serve((_, response) => response.writeHead(status, { "retry-after": "7" }).end()).then(deliver);
+    expect((await answer(409)).outcome).toMatchObject({ retryAfterMs: 7_000 });
     expect((await answer(429)).outcome).toMatchObject({ retryAfterMs: 7_000 });
     expect((await answer(503)).outcome).toMatchObject({ retryAfterMs: 7_000 });
     expect((await answer(500)).outcome).toMatchObject({ retryAfterMs: undefined });

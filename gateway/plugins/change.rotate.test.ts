@@ -21,14 +21,22 @@ describe("RotatePluginCredentials", () => {
     expect(await validOf()).toEqual(["proj_a-2"]);
   });
 
-  test("ends the older of two at once, and with no overlap all", async () => {
+  test("can be called again if the answer is lost: the credentials in use are still valid then", async () => {
     await enable();
     await rotate();
     await rotate();
-    expect(usersOf()).toEqual(["proj_a-2", "proj_a-3"]);
+    expect(usersOf()).toEqual(["proj_a-1", "proj_a-2", "proj_a-3"]);
+  });
+
+  test("ends the oldest of three at once, and with no overlap all", async () => {
+    await enable();
+    await rotate();
+    await rotate();
+    await rotate();
+    expect(usersOf()).toEqual(["proj_a-2", "proj_a-3", "proj_a-4"]);
     await rotate(0);
-    expect(usersOf()).toEqual(["proj_a-4"]);
-    expect(await validOf()).toEqual(["proj_a-4"]);
+    expect(usersOf()).toEqual(["proj_a-5"]);
+    expect(await validOf()).toEqual(["proj_a-5"]);
   });
 
   test("leaves the credentials before as they are if the broker is away", async () => {

@@ -27,6 +27,12 @@ export interface PluginName {
   readonly kind: KindName;
 }
 
+/**
+ * How many credentials of a plugin are valid at a time: those in use, those of a call whose answer was lost, and those of
+ * the call that was made again.
+ */
+const MAX_VALID = 3;
+
 /** New credentials, without when the old ones end. */
 export type MadeCredentials = Pick<PluginCredentials, "username" | "password" | "url">;
 
@@ -94,7 +100,7 @@ export async function rotateCredentials(
       writeUnder(parts.database, lease, pluginBeginRotate, [sqlNow(parts)]),
     );
     await parts.onStep("rotate: row written", lease.projectId);
-    const change = { fresh, keep: overlapMs === 0 ? 0 : 1, expireMs: overlapMs };
+    const change = { fresh, keep: overlapMs === 0 ? 0 : MAX_VALID - 1, expireMs: overlapMs };
     const provisioned = await provision(parts, lease, change);
     await parts.onStep("rotate: provisioned", lease.projectId);
     const row = await finishProvision(parts, lease, provisioned, change, offer.endpoint);

@@ -74,7 +74,7 @@ export type Plugin = Message<"easycron.v1.Plugin"> & {
 
   /**
    * Output only. The credentials that are valid, newest first, without their passwords. During the overlap of a rotation
-   * there are two.
+   * there are two, or three.
    *
    * @generated from field: repeated easycron.v1.PluginCredential credentials = 8;
    */

@@ -647,7 +647,8 @@ export const PluginService: GenService<{
   },
   /**
    * Makes new credentials. The old ones are valid until the overlap ends. Then they end, and every connection that uses
-   * them is closed. If there are two already, the older of them ends at once. Only this answer has the new password.
+   * them is closed. If there are three already, the oldest of them ends at once. So a call whose answer was lost can be made
+   * again: the credentials in use stay valid. Only this answer has the new password.
    *
    * @generated from rpc easycron.v1.PluginService.RotatePluginCredentials
    */
