@@ -25,7 +25,7 @@ describe("RotatePluginCredentials", () => {
     await enable();
     await rotate();
     await rotate();
-    expect(usersOf()).toEqual(["proj_a-1", "proj_a-2", "proj_a-3"]);
+    expect(usersOf()?.toSorted()).toEqual(["proj_a-1", "proj_a-2", "proj_a-3"]);
   });
 
   test("ends the oldest of three at once, and with no overlap all", async () => {
@@ -33,7 +33,7 @@ describe("RotatePluginCredentials", () => {
     await rotate();
     await rotate();
     await rotate();
-    expect(usersOf()).toEqual(["proj_a-2", "proj_a-3", "proj_a-4"]);
+    expect(usersOf()?.toSorted()).toEqual(["proj_a-2", "proj_a-3", "proj_a-4"]);
     await rotate(0);
     expect(usersOf()).toEqual(["proj_a-5"]);
     expect(await validOf()).toEqual(["proj_a-5"]);
