@@ -1,8 +1,8 @@
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { configDefaults, defineConfig } from "vitest/config";
+import { LONG_TESTS } from "./test/support/long-tests.ts";
 import { LongestFirst } from "./test/support/longest-first.ts";
-import { PLUGIN_SUITE } from "./test/support/plugin-suite.ts";
 import { reportSlowestFiles } from "./test/support/slowest-files.ts";
 
 // Node keeps what it has compiled for the next process: the tests start about a hundred, and each starts 0.4 s of CPU
@@ -38,7 +38,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: UNIT,
-          exclude: [...configDefaults.exclude, ...ISOLATED, ...PLUGIN_SUITE],
+          exclude: [...configDefaults.exclude, ...ISOLATED, ...LONG_TESTS],
           isolate: false,
           testTimeout: 60_000,
         },
@@ -60,7 +60,7 @@ export default defineConfig({
           isolate: false,
           maxWorkers: 4,
           include: ["test/whole/**/*.test.ts"],
-          exclude: [...configDefaults.exclude, ...PLUGIN_SUITE, KILLING],
+          exclude: [...configDefaults.exclude, ...LONG_TESTS, KILLING],
           globalSetup: ["test/support/global-mesh.ts"],
           testTimeout: 120_000,
           hookTimeout: 60_000,

@@ -17,10 +17,11 @@ const LONGEST = [
   "test/refused-start.test.ts",
   "scheduler/app.isolation.test.ts",
   "test/whole/plans.test.ts",
-  "sdk/package.test.ts",
-  "plugins/kafka/provision.test.ts",
+  "dev/main.with.test.ts",
   "test/plugins/kill.test.ts",
   "test/whole/plugins-flow.test.ts",
+  "sdk/package.test.ts",
+  "plugins/kafka/provision.test.ts",
 ];
 
 /**

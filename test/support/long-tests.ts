@@ -1,0 +1,17 @@
+/**
+ * The tests that take long: those of the plugins, which run a Kafka, kill brokers and processes again and again, and run
+ * whole products; and those of the npm package, which install it. `npm run test:long` runs them, and `npm test` does not.
+ */
+export const LONG_TESTS: readonly string[] = [
+  "dev/kafka-server.test.ts",
+  "dev/main.with.test.ts",
+  "plugins/kafka/**/*.test.ts",
+  "plugins/redis/deliver.outage.test.ts",
+  "sdk/kafka/**/*.test.ts",
+  "sdk/package.test.ts",
+  "test/plugins/kill.test.ts",
+  "test/whole/plugins.test.ts",
+  "test/whole/plugins-docs.test.ts",
+  "test/whole/plugins-flow.test.ts",
+  "test/whole/sample-apps.test.ts",
+];
