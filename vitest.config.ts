@@ -1,7 +1,7 @@
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { configDefaults, defineConfig } from "vitest/config";
-import { LONG_TESTS } from "./test/support/long-tests.ts";
+import { KILLING, LONG_TESTS } from "./test/support/long-tests.ts";
 import { LongestFirst } from "./test/support/longest-first.ts";
 import { reportSlowestFiles } from "./test/support/slowest-files.ts";
 
@@ -18,8 +18,6 @@ const UNIT = [
 const ISOLATED = globSync(UNIT, { exclude: ["**/node_modules"] }).filter((file) =>
   /vi\.mock\(|declaredStatements\(/.test(readFileSync(file, "utf8")),
 );
-// Kills processes and bounds how many deliveries are repeated, so nothing else may use the machine meanwhile.
-const KILLING = "test/whole/kill.test.ts";
 // The short part of the tests of faults (vitest.faults.config.ts has all).
 const SHORT_FAULTS = ["locked-rows", "poison-rows-at-once", "stalled-dispatcher"].map(
   (name) => `test/faults/${name}.test.ts`,
@@ -78,16 +76,6 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 60_000,
           sequence: { groupOrder: 1 },
-        },
-      },
-      {
-        extends: true,
-        test: {
-          name: "kill",
-          include: [KILLING],
-          testTimeout: 120_000,
-          hookTimeout: 60_000,
-          sequence: { groupOrder: 2 },
         },
       },
     ],

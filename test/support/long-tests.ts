@@ -1,6 +1,13 @@
 /**
- * The tests that take long: those of the plugins, which run a Kafka, kill brokers and processes again and again, and run
- * whole products; and those of the npm package, which install it. `npm run test:long` runs them, and `npm test` does not.
+ * Kills processes and bounds how many deliveries are repeated, so nothing else may use the machine meanwhile. It is one of
+ * the long tests.
+ */
+export const KILLING = "test/whole/kill.test.ts";
+
+/**
+ * The other tests that take long: those of the plugins, which run a Kafka, kill brokers and processes again and again, and
+ * run whole products; and those of the npm package, which install it and run its examples. `npm run test:long` runs them,
+ * and `npm test` does not.
  */
 export const LONG_TESTS: readonly string[] = [
   "dev/kafka-server.test.ts",
@@ -8,7 +15,9 @@ export const LONG_TESTS: readonly string[] = [
   "plugins/kafka/**/*.test.ts",
   "plugins/redis/deliver.outage.test.ts",
   "sdk/kafka/**/*.test.ts",
+  "sdk/index.examples.test.ts",
   "sdk/package.test.ts",
+  "test/frameworks.test.ts",
   "test/plugins/kill.test.ts",
   "test/whole/plugins.test.ts",
   "test/whole/plugins-docs.test.ts",
