@@ -171,7 +171,9 @@ describe("a target that fails", () => {
   test("that is slow or dead does not delay another target", async () => {
     receiver.answer("/slow", () => new Promise(() => {}));
     await createJob("slow", "/slow", { attemptTimeout: { seconds: 300n, nanos: 0 } });
-    await Promise.all(Array.from({ length: 70 }, () => client.raw.jobs.runJob({ name: "slow" })));
+    // A project's calls wait for each other, and one that waits too long is refused.
+    for (let round = 0; round < 10; round++)
+      await Promise.all(Array.from({ length: 7 }, () => client.raw.jobs.runJob({ name: "slow" })));
     const other = await startReceiver();
     try {
       const { job } = await client.raw.jobs.createJob({
