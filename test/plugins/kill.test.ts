@@ -12,6 +12,8 @@ import { type Scene, startScene, type Tenant } from "./scene.ts";
  */
 
 const NEVER_DUE_MS = 0;
+/** The limit that an update asks for. */
+const NEW_MAX_KEYS = 77;
 
 let scene: Scene;
 let plugins: Forked;
@@ -37,6 +39,8 @@ type Change = (tenant: Tenant, url: string) => Promise<unknown>;
 const CHANGES = {
   enable: (tenant, url) => scene.at(url, tenant).plugins.enable("REDIS"),
   rotate: (tenant, url) => scene.at(url, tenant).plugins.rotateCredentials("REDIS"),
+  update: (tenant, url) =>
+    scene.at(url, tenant).plugins.update("REDIS", { limits: { maxKeys: NEW_MAX_KEYS } }),
   disable: (tenant, url) => scene.at(url, tenant).plugins.disable("REDIS", { force: true, graceDays: 1 }),
   remove: (tenant, url) => scene.at(url, tenant).plugins.disable("REDIS", { force: true, graceDays: 0 }),
 } as const satisfies Record<string, Change>;
@@ -51,7 +55,7 @@ async function prepare(change: ChangeName): Promise<Tenant> {
   const client = new Redis(credentials?.url ?? "", { enableReadyCheck: false });
   await client.set(`${plugin.prefix}app:x`, "1");
   client.disconnect();
-  if (change !== "rotate")
+  if (change === "disable" || change === "remove")
     await tenant.easycron.jobs.create({ name: "to-redis", target: redisStream("orders") });
   return tenant;
 }
@@ -76,6 +80,12 @@ async function expectSettled(change: ChangeName, tenant: Tenant): Promise<void> 
     expect(usernames).toContain(`${tenant.id}-1`);
     // A rotation of which nobody has the password must not end the old credentials.
     if (usernames.length === 1) expect(plugin.credentials[0]?.expireTime).toBeUndefined();
+  }
+  if (change === "update") {
+    expect(plugin.limits?.maxKeys).toBe(NEW_MAX_KEYS);
+    const kept = () => scene.admin.hget(`easycron:project:${tenant.id}`, "max_keys");
+    await expect.poll(kept, { timeout: 20_000 }).toBe(String(NEW_MAX_KEYS));
+    expect(usernames).toEqual([`${tenant.id}-1`]);
   }
   if (isOff) {
     expect(usernames).toEqual([]);
@@ -102,6 +112,8 @@ const GATEWAY_STEPS: readonly (readonly [ChangeName, string])[] = [
   ["rotate", "rotate: row written"],
   ["rotate", "rotate: provisioned"],
   ["rotate", "rotate: finished"],
+  ["update", "update: row written"],
+  ["update", "update: provisioned"],
   ["disable", "disable: row written"],
   ["disable", "disable: jobs paused"],
   ["disable", "disable: cut off"],
@@ -167,6 +179,7 @@ const PLUGINS_STEPS: readonly (readonly [ChangeName, string])[] = [
   ["enable", "exec"],
   ["enable", "multi"],
   ["rotate", "exec"],
+  ["update", "exec"],
   ["disable", "exec"],
   ["remove", "scan"],
   ["remove", "unlink"],
