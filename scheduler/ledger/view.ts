@@ -67,23 +67,27 @@ export async function readLedgerView(
     const resumedMs = row.pause_until - 1;
     const pause = { ...present, untilMs: resumedMs };
     const resumed: Segment = { ...present, state: "ACTIVE", afterMs: resumedMs, note: "" };
-    const upcoming = await endOfUpcoming(on, parts, row, resumed);
+    const upcoming = await endOfUpcoming(on, parts, row, resumed, row.pause_until);
     return { row, nowMs, segments: [...before, pause, upcoming], undecidedMs: row.pause_until };
   }
-  if (row.state !== "ACTIVE") return { row, nowMs, segments, undecidedMs };
-  return { row, nowMs, segments: [...before, await endOfUpcoming(on, parts, row, present)], undecidedMs };
+  // Without a cursor each fire time of the epoch is decided or waits, so none lies beyond `maxFires`.
+  if (row.state !== "ACTIVE" || row.next_fire_time === null) return { row, nowMs, segments, undecidedMs };
+  const ending = await endOfUpcoming(on, parts, row, present, row.next_fire_time);
+  return { row, nowMs, segments: [...before, ending], undecidedMs };
 }
 
 /** The most upcoming fire times that are checked to find where a job with `maxFires` ends. */
 const MAX_LOOK_AHEAD = 10_000;
 
-// A job with maxFires has only as many upcoming fire times as it has fires left. A fire time counts if it is neither to
-// be skipped by request nor outside the job's calendars as they are now.
+// A job with maxFires has only as many upcoming fire times, from the cursor on, as it has fires left. A fire time counts
+// if it is neither to be skipped by request nor outside the job's calendars as they are now. Of those deferred to one
+// opening only the first counts.
 async function endOfUpcoming(
   on: Queryable,
   parts: Pick<Parts, "zoneData">,
   row: JobRow,
   segment: Segment,
+  cursorMs: number,
 ): Promise<Segment> {
   const { schedule } = segment;
   const { maxFires } = schedule.policies;
@@ -100,7 +104,9 @@ async function endOfUpcoming(
     return !taken;
   };
   let left = maxFires - row.last_seq - waiting.filter(fires).length;
-  let atMs: number | null = (row.next_fire_time ?? segment.afterMs + 1) - 1;
+  // The last trigger may have been handed over ahead of its opening. Then it has taken that opening.
+  if (row.last_fire_time !== null) fires(row.last_fire_time);
+  let atMs: number | null = cursorMs - 1;
   for (let looked = 0; left > 0 && atMs !== null; looked++) {
     if (looked === MAX_LOOK_AHEAD) return segment;
     atMs = schedule.nextAfter(atMs);
