@@ -48,8 +48,11 @@ function makeKey({ version, base64 }: Secret): NodeKey {
 
 // Room that every verification uses again. Nothing else runs between its writing and its reading.
 let content: Buffer | undefined;
-const expected = /*@__PURE__*/ Buffer.alloc(BLOCK);
-const given = /*@__PURE__*/ Buffer.alloc(BLOCK);
+// The key whose inner block begins the content. Most receivers have one key.
+let contentKey: SharedKey | undefined;
+// "v1," and 44 characters of base64, as in the header: to cut a text makes its copying slow.
+const expected = /*@__PURE__*/ Buffer.from("v1,".padEnd(47));
+const given = /*@__PURE__*/ Buffer.alloc(47);
 
 /**
  * Returns HMAC-SHA256 in base64. One-shot hashes of Node (from 20.12) take half the time of an Hmac object, of which
@@ -61,7 +64,8 @@ export function hmacBase64(key: SharedKey, prefix: string, body: Uint8Array): st
     return crypto.createHmac("sha256", key.object).update(prefix).update(body).digest("base64");
   }
   content ??= Buffer.alloc(MAX_COPIED);
-  content.set(key.inner);
+  if (contentKey !== key) content.set(key.inner);
+  contentKey = key;
   content.write(prefix, BLOCK, "latin1");
   content.set(body, BLOCK + prefix.length);
   key.outer.write(crypto.hash("sha256", content.subarray(0, length), "binary"), BLOCK, "latin1");
@@ -81,7 +85,7 @@ export function isSignedByAny(
   let found = false;
   for (const key of keys) {
     if (key.version === "v1") {
-      expected.write(hmacBase64(key, prefix, body), "latin1");
+      expected.write(hmacBase64(key, prefix, body), "v1,".length, "latin1");
       for (const signature of signatures.v1) {
         given.write(signature, "latin1");
         found = crypto.timingSafeEqual(expected, given) || found;

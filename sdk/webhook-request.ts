@@ -36,8 +36,9 @@ export interface SignedHeaders {
   readonly signature: string;
 }
 
-const ID = /^[A-Za-z0-9_-]{1,128}$/;
-const TIMESTAMP = /^[0-9]{1,12}$/;
+// The length of an id is checked beside the form, because a form with a number of repetitions takes longer.
+const ID = /^[\w-]+$/;
+const TIMESTAMP = /^\d{1,12}$/;
 const encoder = /*@__PURE__*/ new TextEncoder();
 const decoder = /*@__PURE__*/ new TextDecoder("utf-8", { fatal: true });
 
@@ -85,25 +86,30 @@ function isGettable(headers: WebhookHeaders): headers is { get(name: string): st
   return typeof headers.get === "function";
 }
 
-// One pass over all names, because the case of a name is free. Only names of the right length are brought to lower
-// case. Several values of a header become one text. Only webhook-signature may have several; the other checks refuse
-// such a text.
+// One pass over all names, because the case of a name is free. Several values of a header become one text. Only
+// webhook-signature may have several; the other checks refuse such a text.
 function findHeaders(headers: { readonly [name: string]: unknown }) {
   const found = { id: "", timestamp: "", signature: "" };
   for (const key of Object.keys(headers)) {
-    if (key.length !== 10 && key.length !== 17) continue;
-    const name = key.toLowerCase();
-    if (name === "webhook-id") found.id = append(found.id, headers[key]);
-    else if (name === "webhook-timestamp") found.timestamp = append(found.timestamp, headers[key]);
-    else if (name === "webhook-signature") found.signature = append(found.signature, headers[key]);
+    if (isName(key, "webhook-id")) found.id = append(found.id, headers[key]);
+    else if (isName(key, "webhook-timestamp")) found.timestamp = append(found.timestamp, headers[key]);
+    else if (isName(key, "webhook-signature")) found.signature = append(found.signature, headers[key]);
   }
   return found;
 }
 
+// Few names need toLowerCase(), which takes most of the time: Node gives names in lower case.
+function isName(key: string, name: string): boolean {
+  return key === name || (key.length === name.length && key.toLowerCase() === name);
+}
+
 function append(before: string, value: unknown): string {
-  if (value === undefined || value === null) return before;
-  const text = Array.isArray(value) ? value.map(String).join(" ") : String(value);
-  return before === "" ? text : `${before} ${text}`;
+  if (before === "" && typeof value === "string") return value;
+  const values: unknown[] = before === "" ? [] : [before];
+  return values
+    .concat(value ?? [])
+    .map(String)
+    .join(" ");
 }
 
 /**
@@ -112,7 +118,7 @@ function append(before: string, value: unknown): string {
  */
 export function checkHeaders({ id, timestamp }: SignedHeaders, options: VerifyOptions): void {
   // A dot in the id could move the border between id and timestamp, and the signature would still match.
-  if (!ID.test(id))
+  if (id.length > 128 || !ID.test(id))
     throw refusal("ID_MALFORMED", "The header webhook-id must be 1 to 128 of A-Z a-z 0-9 _ -.");
   if (!TIMESTAMP.test(timestamp)) {
     throw refusal("TIMESTAMP_MALFORMED", "The header webhook-timestamp must be whole seconds since 1970.");

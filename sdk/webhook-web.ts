@@ -18,7 +18,7 @@ export const toWebKeys = /*@__PURE__*/ createKeys(
 
 function fromBase64(text: string): Uint8Array<ArrayBuffer> {
   // atob refuses padding that is not complete.
-  return Uint8Array.from(atob(text.replace(/=+$/, "")), (character) => character.charCodeAt(0));
+  return Uint8Array.from(atob(text.replace(/^v1,|=+$/g, "")), (character) => character.charCodeAt(0));
 }
 
 /**
