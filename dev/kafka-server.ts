@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { createInterface } from "node:readline";
 import { Admin } from "@platformatic/kafka";
-import { orAbort } from "./abort.ts";
+import { orAbort } from "../mesh/or-abort.ts";
 import { planArchive } from "./kafka-archive.ts";
 import { JAVA_OPTIONS, prepareKafkaFolder } from "./kafka-folder.ts";
 import { ensureJars } from "./kafka-jars.ts";

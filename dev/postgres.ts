@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { createDatabaseIfAbsent, isWrongPassword } from "../db/admin.ts";
-import { orAbort } from "./abort.ts";
+import { orAbort } from "../mesh/or-abort.ts";
 import { findBinaries, type PostgresBinaries } from "./postgres-binaries.ts";
 import { folderArgument, initialise, readFolderState } from "./postgres-folder.ts";
 import { stopLeftOver } from "./postgres-left-over.ts";

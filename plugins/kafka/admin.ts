@@ -1,8 +1,8 @@
 import { Admin, type Broker, type Connection } from "@platformatic/kafka";
 import { EasyCronError, failure } from "../../mesh/errors.ts";
 import type { Logger } from "../../mesh/logger.ts";
+import { orAbort } from "../../mesh/or-abort.ts";
 import { isAnswer, isTemporary } from "./admin-errors.ts";
-import { orAbort } from "./or-abort.ts";
 import type { KafkaSettings } from "./settings.ts";
 
 /** A connection of the administrator. */
