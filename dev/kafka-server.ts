@@ -8,8 +8,8 @@ import { JAVA_OPTIONS, prepareKafkaFolder } from "./kafka-folder.ts";
 import { ensureJars } from "./kafka-jars.ts";
 import { stopLeftOverProcesses } from "./left-over.ts";
 import { findFreePorts } from "./ports.ts";
-import { stopWhenWeDie } from "./postgres.ts";
 import { StartError } from "./start-error.ts";
+import { stopWhenWeDie } from "./stop-when-we-die.ts";
 import { type Program, type ProgramEvent, type Supervised, supervise } from "./supervisor.ts";
 
 /** Options of `startKafkaServer`. */
