@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { orAbort } from "./abort.ts";
+import { orAbort } from "../mesh/or-abort.ts";
 import type { BrokerName } from "./arguments.ts";
 import { whyNoKafka } from "./kafka-jars.ts";
 import { startKafkaServer } from "./kafka-server.ts";

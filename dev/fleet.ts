@@ -1,5 +1,5 @@
 import type { ByRole } from "../db/roles.ts";
-import { orAbort } from "./abort.ts";
+import { orAbort } from "../mesh/or-abort.ts";
 import type { Config, ServiceName } from "./config.ts";
 import type { Keys } from "./keys.ts";
 import {

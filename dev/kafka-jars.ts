@@ -2,6 +2,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { StartError, systemCode } from "./start-error.ts";
 
 const POM = join(import.meta.dirname, "kafka/pom.xml");
@@ -71,14 +72,17 @@ async function fetchJars(jarsFolder: string, signal: AbortSignal | undefined): P
 async function runMaven(folder: string, signal: AbortSignal | undefined): Promise<void> {
   const goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", `-DoutputDirectory=${folder}`];
   const timeout = AbortSignal.timeout(FETCH_TIMEOUT_MS);
+  // All that it writes is kept from the terminal: even with -q it writes escapes for colours.
   const maven = spawn("mvn", ["-B", "-q", "-f", POM, ...goal], {
-    stdio: ["ignore", "pipe", "inherit"],
+    stdio: ["ignore", "pipe", "pipe"],
     signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
   });
   let output = "";
-  maven.stdout.setEncoding("utf8").on("data", (text: string) => {
-    output = (output + text).slice(0, 10_000);
-  });
+  for (const stream of [maven.stdout, maven.stderr]) {
+    stream.setEncoding("utf8").on("data", (text: string) => {
+      output = (output + text).slice(0, 10_000);
+    });
+  }
   const [code] = await once(maven, "close").catch((cause: unknown) => {
     signal?.throwIfAborted();
     throw new StartError(`Maven did not fetch Kafka's jars within ${FETCH_TIMEOUT_MS / 1_000} s. ${RETRY}`, {
@@ -86,8 +90,16 @@ async function runMaven(folder: string, signal: AbortSignal | undefined): Promis
     });
   });
   if (code === 0) return;
-  const reason = /^\[ERROR\] (.*)$/m.exec(output)?.[1] ?? `it ended with code ${code}.`;
-  throw new StartError(`Maven could not fetch Kafka's jars: ${reason} ${RETRY}`);
+  throw new StartError(`Maven could not fetch Kafka's jars: ${toReason(output, code)} ${RETRY}`);
+}
+
+/** Returns the first error of Maven's output, or its first line: without a working Java, a shell script writes it. */
+function toReason(output: string, code: unknown): string {
+  const lines = stripVTControlCharacters(output)
+    .split("\n")
+    .map((line) => line.trim());
+  const error = lines.find((line) => line.startsWith("[ERROR] "))?.slice("[ERROR] ".length);
+  return error ?? lines.find((line) => line !== "") ?? `it ended with code ${code}.`;
 }
 
 const RETRY = "Check that Maven Central can be reached, and start again.";

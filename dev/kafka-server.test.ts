@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -42,6 +43,29 @@ test.each([
   expect(message).not.toContain("\n");
   expect(exitCode).toBe(2);
 });
+
+test.each([
+  ["an error among its lines", "printf '\\033[0m[ERROR] no network\\n[ERROR] Help\\n'", "no network"],
+  ["a line of its script", "echo 'JAVA_HOME is wrong,' >&2", "JAVA_HOME is wrong,"],
+  ["nothing", ":", "it ended with code 1."],
+])(
+  "Maven that fails with %s writes nothing to the terminal, and the error says why",
+  async (_, words, reason) => {
+    vi.stubEnv("PATH", `${folder}:/bin`);
+    fake("java", `echo 'openjdk version "21.0.1"' >&2`);
+    fake("mvn", `[ "$1" = -v ] && exit 0; ${words}; exit 1`);
+    const url = join(import.meta.dirname, "kafka-jars.ts");
+    const code = `import { ensureJars } from ${JSON.stringify(url)};
+    await ensureJars(${JSON.stringify(join(folder, "jars"))}).catch(({ message }) => console.log(message));`;
+    const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", code], {
+      encoding: "utf8",
+    });
+    expect(stderr).toBe("");
+    expect(stdout.trim()).toBe(
+      `Maven could not fetch Kafka's jars: ${reason} Check that Maven Central can be reached, and start again.`,
+    );
+  },
+);
 
 describe.skipIf(whyNoKafka(JARS) !== undefined)("a local Kafka", () => {
   test("can be started again on its folder, but not with another password", async () => {

@@ -2,14 +2,14 @@ import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { createInterface } from "node:readline";
 import { Admin } from "@platformatic/kafka";
-import { orAbort } from "./abort.ts";
+import { orAbort } from "../mesh/or-abort.ts";
 import { planArchive } from "./kafka-archive.ts";
 import { JAVA_OPTIONS, prepareKafkaFolder } from "./kafka-folder.ts";
 import { ensureJars } from "./kafka-jars.ts";
 import { stopLeftOverProcesses } from "./left-over.ts";
 import { findFreePorts } from "./ports.ts";
-import { stopWhenWeDie } from "./postgres.ts";
 import { StartError } from "./start-error.ts";
+import { stopWhenWeDie } from "./stop-when-we-die.ts";
 import { type Program, type ProgramEvent, type Supervised, supervise } from "./supervisor.ts";
 
 /** Options of `startKafkaServer`. */

@@ -1,13 +1,13 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { createDatabaseIfAbsent, isWrongPassword } from "../db/admin.ts";
-import { orAbort } from "./abort.ts";
+import { orAbort } from "../mesh/or-abort.ts";
 import { findBinaries, type PostgresBinaries } from "./postgres-binaries.ts";
 import { folderArgument, initialise, readFolderState } from "./postgres-folder.ts";
 import { stopLeftOver } from "./postgres-left-over.ts";
 import { StartError } from "./start-error.ts";
+import { stopWhenWeDie } from "./stop-when-we-die.ts";
 import { type Program, type ProgramEvent, type Supervised, supervise } from "./supervisor.ts";
 
 /** Options of `startPostgres`. */
@@ -127,22 +127,6 @@ function toProgram(
       });
     },
   };
-}
-
-/**
- * Starts a shell that stops the server when this process dies, even by SIGKILL: the shell waits for the end of a pipe
- * that this process holds open. Resolves when the shell has ended, which is soon after the server.
- */
-export function stopWhenWeDie(child: ChildProcess): Promise<unknown> {
-  if (child.pid === undefined) return Promise.resolve();
-  const watcher = spawn("/bin/sh", ["-c", 'read -r _; kill -INT "$1"', "sh", String(child.pid)], {
-    stdio: ["pipe", "ignore", "ignore"],
-    detached: true,
-  });
-  watcher.stdin.on("error", () => {});
-  child.once("exit", () => watcher.kill("SIGKILL"));
-  // If there is no shell, nothing stops the server, and the next start does.
-  return once(watcher, "exit").catch(() => undefined);
 }
 
 /** Returns the line of the server's output that says why it ended. */

@@ -1,11 +1,11 @@
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { findProcesses, signal } from "./processes.ts";
 import { StartError } from "./start-error.ts";
+import { stopWhenWeDie } from "./stop-when-we-die.ts";
 import type { Program } from "./supervisor.ts";
 
 /** Options of a local Redis. */
@@ -111,7 +111,7 @@ export function toRedisProgram(options: RedisServerOptions): Program {
         // Ctrl-C must reach the supervisor only, which stops the services first.
         detached: true,
       });
-      stopWhenWeDie(child);
+      void stopWhenWeDie(child);
       return child;
     },
     watchReady: (child, ready) => {
@@ -189,19 +189,4 @@ function toConfiguration({ port, adminPassword }: RedisServerOptions): string {
 // Two servers on one folder would write into the same append-only file.
 function killLeftOvers(configurationFile: string): void {
   for (const pid of findProcesses(configurationFile)) signal(pid, "SIGKILL");
-}
-
-/**
- * Starts a shell that stops the server when this process dies, even by SIGKILL: the shell waits for the end of a pipe
- * that this process holds open. If there is no shell, the next start on the folder stops the server.
- */
-function stopWhenWeDie(child: ChildProcess): void {
-  if (child.pid === undefined) return;
-  const watcher = spawn("/bin/sh", ["-c", 'read -r _; kill -TERM "$1"', "sh", String(child.pid)], {
-    stdio: ["pipe", "ignore", "ignore"],
-    detached: true,
-  });
-  watcher.stdin.on("error", () => {});
-  void once(watcher, "exit").catch(() => undefined);
-  child.once("exit", () => watcher.kill("SIGKILL"));
 }

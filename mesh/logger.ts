@@ -11,15 +11,13 @@ export interface Logger {
 
 const SECRETS = ["authorization", "secret", "apiKey", "password", "databaseUrl", "masterKey"];
 
-/**
- * The arguments of the command that failed, in an error of ioredis: they have the password of AUTH, or a customer's message.
- */
+/** The arguments of the failed command in an error of ioredis: the password of AUTH, or a customer's message. */
 const ARGUMENTS = ["err", "err.*", "err.aggregateErrors[*]"].map((error) => `${error}.command.args`);
 
 /**
  * Creates a logger that writes JSON lines to stdout, with the name of the service. The values of fields that are
- * named like a secret are replaced, three levels deep, and so are the arguments of a failed Redis command. EASYCRON_LOG_LEVEL sets the lowest level that is written:
- * debug, info, warn, error or silent; default info.
+ * named like a secret are replaced, three levels deep, and so are the arguments of a failed Redis command.
+ * EASYCRON_LOG_LEVEL sets the lowest level that is written: debug, info, warn, error or silent; default info.
  */
 export function createLogger(name: string, env: NodeJS.ProcessEnv, destination?: DestinationStream): Logger {
   const { level } = readEnv(env, {

@@ -6,9 +6,9 @@ import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { findFreePorts } from "../dev/ports.ts";
-import { hasRedis, type RedisServer, startRedis } from "../sdk/testing/redis-server.ts";
 import { TEST_SECRET } from "../sdk/testing.ts";
 import { createDatabase, type TestDatabase } from "./support/database.ts";
+import { hasRedis, startTestRedis, type TestRedis } from "./support/redis.ts";
 import { snippetsOf } from "./support/snippets.ts";
 
 const root = resolve(import.meta.dirname, "..");
@@ -36,7 +36,7 @@ const PAGES: readonly Page[] = [
     const call = CALLS[name] ?? SERVER;
     return { name, path: `docs/frameworks/${name}.md`, call };
   }),
-  ...(hasRedis ? ["receiver.mjs"] : []).map(toIdempotency),
+  ...(hasRedis() ? ["receiver.mjs"] : []).map(toIdempotency),
   ...["exactly-once.mjs", "chain.mjs"].map(toIdempotency),
 ];
 
@@ -53,7 +53,7 @@ interface Result {
 
 let folder: string;
 let database: TestDatabase;
-let redis: RedisServer | undefined;
+let redis: TestRedis | undefined;
 
 /** Makes a folder in which the package and its peers are installed. Its code is the sources, so nothing is built. */
 async function makeFolder(): Promise<void> {
@@ -97,7 +97,7 @@ async function run(file: string): Promise<string> {
   const env = {
     PATH: process.env.PATH,
     EASYCRON_SIGNING_SECRET: TEST_SECRET,
-    REDIS_URL: redis?.path,
+    REDIS_URL: redis?.url,
     DATABASE_URL: database.url(),
   };
   const { stdout } = await promisify(execFile)(process.execPath, [file], { cwd: folder, env });
@@ -107,7 +107,7 @@ async function run(file: string): Promise<string> {
 beforeAll(async () => {
   [database, redis] = await Promise.all([
     createDatabase(),
-    hasRedis ? startRedis() : undefined,
+    hasRedis() ? startTestRedis() : undefined,
     makeFolder(),
   ]);
 });

@@ -1,8 +1,8 @@
 import { Admin, type Broker, type Connection } from "@platformatic/kafka";
 import { EasyCronError, failure } from "../../mesh/errors.ts";
-import type { Logger } from "../../mesh/logger.ts";
+import { orAbort } from "../../mesh/or-abort.ts";
+import { createFailureLog } from "../failure-log.ts";
 import { isAnswer, isTemporary } from "./admin-errors.ts";
-import { orAbort } from "./or-abort.ts";
 import type { KafkaSettings } from "./settings.ts";
 
 /** A connection of the administrator. */
@@ -33,6 +33,7 @@ const REQUEST_TIMEOUT_MS = 10_000;
  */
 export function createKafkaAdmin(settings: KafkaSettings): KafkaAdmin {
   const brokers = settings.brokers.map(toBroker);
+  const onFailure = createFailureLog(settings.logger, "Kafka does not answer its administrator");
   let current: Admin | undefined;
   const forget = (client: Admin) => {
     if (current === client) current = undefined;
@@ -58,7 +59,8 @@ export function createKafkaAdmin(settings: KafkaSettings): KafkaAdmin {
       } catch (error) {
         if (error instanceof EasyCronError) throw error;
         if (isAnswer(error) && !isTemporary(error)) throw error;
-        throw toUnavailable(error, settings.logger);
+        onFailure(error);
+        throw failure("SERVICE_UNAVAILABLE", { service: "managed Kafka" }, { cause: error });
       }
     },
     close: async () => {
@@ -82,11 +84,6 @@ function createClient({ brokers, username, password }: KafkaSettings): Admin {
     timeout: REQUEST_TIMEOUT_MS,
     retries: 0,
   });
-}
-
-function toUnavailable(error: unknown, logger: Logger): EasyCronError {
-  logger.warn({ err: error }, "Kafka does not answer its administrator");
-  return failure("SERVICE_UNAVAILABLE", { service: "managed Kafka" }, { cause: error });
 }
 
 function toBroker(address: string): Broker {

@@ -4,9 +4,9 @@ import type {
   DeliverySchema,
 } from "../../gen/easycron/internal/plugins/v1/plugins_service_pb.ts";
 import { AttemptOutcome } from "../../gen/easycron/v1/trigger_pb.ts";
+import type { FailureLog } from "../failure-log.ts";
 import { toChunks } from "./chunks.ts";
 import { classify, timedOut } from "./errors.ts";
-import type { FailureLog } from "./failure-log.ts";
 import type { MissingTopics } from "./missing-topics.ts";
 import type { Producers } from "./producers.ts";
 import { type KafkaRecord, toRecord } from "./record.ts";
@@ -18,7 +18,7 @@ type Delivery = MessageInitShape<typeof DeliverySchema>;
 export interface DeliverParts {
   readonly producers: Producers;
   readonly topics: MissingTopics;
-  readonly failures: FailureLog;
+  readonly onFailure: FailureLog;
 }
 
 /**
@@ -26,7 +26,7 @@ export interface DeliverParts {
  * is aborted. Messages of one topic are written in their order. Never throws for what Kafka does.
  */
 export async function deliver(
-  { producers, topics, failures }: DeliverParts,
+  { producers, topics, onFailure }: DeliverParts,
   { projectId, messages }: DeliverRequest,
   signal: AbortSignal,
 ): Promise<Delivery[]> {
@@ -36,7 +36,7 @@ export async function deliver(
   });
   const sent = new Map<KafkaRecord, Sent>();
   const report = (record: KafkaRecord, what: Sent) => sent.set(record, what);
-  const onError = (error: unknown) => failures.add(projectId, error);
+  const onError = (error: unknown) => onFailure(error, { projectId });
   try {
     await producers.use(projectId, signal, async (lane) => {
       const sending = { projectId, lane, topics, signal, report, onError };
@@ -46,7 +46,7 @@ export async function deliver(
     });
   } catch (error) {
     // Its turn did not come. What was sent is in `sent`.
-    if (!signal.aborted) failures.add(projectId, error);
+    if (!signal.aborted) onFailure(error, { projectId });
   }
   const notSent = signal.aborted ? timedOut(false) : classify(undefined, false);
   return records.map((record, index) => {

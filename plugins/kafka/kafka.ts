@@ -1,8 +1,8 @@
 import { PluginKind } from "../../gen/easycron/v1/plugin_pb.ts";
+import { createFailureLog } from "../failure-log.ts";
 import type { Plugin } from "../plugin.ts";
 import { createKafkaAdmin } from "./admin.ts";
 import { deliver } from "./deliver.ts";
-import { createFailureLog } from "./failure-log.ts";
 import { createMissingTopics } from "./missing-topics.ts";
 import { createProducer } from "./producer.ts";
 import { createProducers } from "./producers.ts";
@@ -25,7 +25,6 @@ const IDLE_MS = 60_000;
  */
 export function createKafkaPlugin(settings: KafkaSettings): Plugin {
   const { logger } = settings;
-  const nowMs = () => performance.now();
   const admin = createKafkaAdmin(settings);
   const producers = createProducers({
     create: () => createProducer(settings),
@@ -34,8 +33,8 @@ export function createKafkaPlugin(settings: KafkaSettings): Plugin {
   });
   const parts = {
     producers,
-    topics: createMissingTopics(admin, nowMs),
-    failures: createFailureLog(logger, nowMs),
+    topics: createMissingTopics(admin, () => performance.now()),
+    onFailure: createFailureLog(logger, "Kafka did not take messages"),
   };
   return {
     describe: async () => ({

@@ -1,3 +1,4 @@
+import { durationMs } from "@bufbuild/protobuf/wkt";
 import { alterClientQuotasV1, type Connection, describeClientQuotasV0 } from "@platformatic/kafka";
 import type { PluginLimits } from "../../gen/easycron/v1/plugin_pb.ts";
 import { limitsUserOf } from "./names.ts";
@@ -19,13 +20,8 @@ export function toTopicLimits(limits: PluginLimits): TopicLimits {
     topics: limits.maxTopics,
     partitions: limits.maxPartitions,
     bytes: Number(limits.maxPartitionBytes),
-    retentionMs: toMs(limits.maxRetention),
+    retentionMs: limits.maxRetention === undefined ? 0 : durationMs(limits.maxRetention),
   };
-}
-
-/** Returns a duration in whole milliseconds; 0 if it is not set. */
-export function toMs(duration: { seconds: bigint; nanos: number } | undefined): number {
-  return duration === undefined ? 0 : Number(duration.seconds) * 1_000 + Math.floor(duration.nanos / 1e6);
 }
 
 // Kafka refuses a quota that has no such name.

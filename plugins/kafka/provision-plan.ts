@@ -1,6 +1,7 @@
+import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { ProvisionRequest } from "../../gen/easycron/internal/plugins/v1/plugins_service_pb.ts";
 import { fieldFailure } from "../../mesh/errors.ts";
-import { type TopicLimits, toMs, toTopicLimits } from "./limits.ts";
+import { type TopicLimits, toTopicLimits } from "./limits.ts";
 import { collisionOf, prefixOf, topicOf } from "./names.ts";
 import { DEFAULT_PARTITIONS, type TopicPlan } from "./topics.ts";
 
@@ -34,7 +35,7 @@ export function toPlan(request: ProvisionRequest): ProvisionPlan {
     if (partitions > limits.partitions) {
       throw invalid(`${field}.partitions`, `${partitions} is more than the limit, ${limits.partitions}.`);
     }
-    const retentionMs = retention === undefined ? undefined : toMs(retention);
+    const retentionMs = retention === undefined ? undefined : durationMs(retention);
     if (retentionMs !== undefined && (retentionMs < 1_000 || retentionMs > limits.retentionMs)) {
       const problem = `${retentionMs} ms must be 1,000 ms to the limit, ${limits.retentionMs} ms.`;
       throw invalid(`${field}.retention`, problem);

@@ -1,8 +1,8 @@
 import { AttemptOutcome } from "../../gen/easycron/v1/trigger_pb.ts";
+import { orAbort } from "../../mesh/or-abort.ts";
 import { pause } from "../../mesh/pause.ts";
 import { classify, type SendFailure, timedOut } from "./errors.ts";
 import type { MissingTopics } from "./missing-topics.ts";
-import { orAbort } from "./or-abort.ts";
 import { PartitionMissingError } from "./partitioner.ts";
 import type { Place, Producer } from "./producer.ts";
 import type { ProducerLane } from "./producers.ts";

@@ -1,4 +1,4 @@
-import { orAbort } from "./or-abort.ts";
+import { orAbort } from "../../mesh/or-abort.ts";
 
 /** A number of places, each for one at a time. Who finds none waits, in the order of arrival. */
 export interface Slots {

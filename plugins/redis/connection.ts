@@ -54,8 +54,6 @@ export function connect(url: string, name: string, logger: Logger): Connection {
     retryStrategy: (times) =>
       Math.min(50 * 2 ** Math.min(times, 10), MAX_RETRY_PAUSE_MS) * (0.8 + 0.4 * Math.random()),
   });
-  // Each batch that waits for the connection listens. How many there are is bounded elsewhere.
-  client.setMaxListeners(0);
   limitLogin(client);
   // Each call that waits for the connection listens to it. The service bounds how many do.
   client.setMaxListeners(0);

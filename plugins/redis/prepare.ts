@@ -1,3 +1,4 @@
+import { type Duration, durationMs } from "@bufbuild/protobuf/wkt";
 import type { Message } from "../../gen/easycron/internal/plugins/v1/plugins_service_pb.ts";
 import { toJsonText, toValues } from "./message.ts";
 import { guardKey, latestKey, namesOf } from "./names.ts";
@@ -88,7 +89,7 @@ interface KeyParts {
   readonly keys: readonly string[];
   readonly guard: string;
   readonly guardTtl: string;
-  readonly ttl: { readonly seconds: bigint; readonly nanos: number } | undefined;
+  readonly ttl: Duration | undefined;
 }
 
 function toKeyCall(
@@ -99,7 +100,7 @@ function toKeyCall(
   const fireMs = Date.parse(message.fireTime);
   if (Number.isNaN(fireMs))
     return { problem: `The fire time "${message.fireTime.slice(0, 64)}" is not a time.` };
-  const ttlMs = ttl === undefined ? 0 : Number(ttl.seconds) * 1_000 + Math.round(ttl.nanos / 1e6);
+  const ttlMs = ttl === undefined ? 0 : durationMs(ttl);
   if (ttl !== undefined && !(ttlMs >= 1 && ttlMs <= MAX_TTL_MS)) {
     return { problem: `The ttl of ${ttlMs} ms is out of range; it must be 1 s to 365 days.` };
   }

@@ -1,6 +1,7 @@
 import { PluginKind } from "../../gen/easycron/v1/plugin_pb.ts";
 import type { Clock } from "../../mesh/clock.ts";
 import type { Logger } from "../../mesh/logger.ts";
+import { createFailureLog } from "../failure-log.ts";
 import type { Plugin } from "../plugin.ts";
 import { asAdmin, askEach } from "./admin.ts";
 import { type Connection, connect } from "./connection.ts";
@@ -33,7 +34,6 @@ export interface RedisLimits {
 }
 
 const DESCRIBE_LIMIT_MS = 1_000;
-const REPORT_EVERY_MS = 10_000;
 
 /** Makes the Redis plugin. Its connections open by themselves; it may be used before they are open. */
 export function createRedisPlugin(options: RedisPluginOptions): Plugin {
@@ -45,8 +45,8 @@ export function createRedisPlugin(options: RedisPluginOptions): Plugin {
     connect(url, `writer-${index}`, logger),
   );
   const readCommands = createCommandReader(admin);
-  const reportTrouble = createTroubleReport(logger, "the managed Redis did not take messages");
-  const reportAdmin = createTroubleReport(logger, "the managed Redis did not do what an administrator asked");
+  const reportTrouble = createFailureLog(logger, "the managed Redis did not take messages");
+  const reportAdmin = createFailureLog(logger, "the managed Redis did not do what an administrator asked");
   watchServer(admin, logger);
 
   return {
@@ -120,18 +120,4 @@ function watchServer(admin: Connection, logger: Logger): void {
       (err: unknown) => logger.warn({ err }, "the configuration of the managed Redis cannot be read"),
     );
   });
-}
-
-/** Makes a function that logs why something failed, at most every 10 s, with how often. */
-function createTroubleReport(logger: Logger, words: string): (error: unknown) => void {
-  let reportedMs = Number.NEGATIVE_INFINITY;
-  let unreported = 0;
-  return (err) => {
-    unreported += 1;
-    const nowMs = performance.now();
-    if (nowMs - reportedMs < REPORT_EVERY_MS) return;
-    logger.warn({ err, failures: unreported }, words);
-    reportedMs = nowMs;
-    unreported = 0;
-  };
 }

@@ -1,3 +1,4 @@
+import { pause } from "../../mesh/pause.ts";
 import { askAll } from "./admin.ts";
 import type { Connection } from "./connection.ts";
 
@@ -27,6 +28,6 @@ export async function scanKeys(
     if (keys.length > 0) await onPage(keys);
     cursor = next;
     const tookMs = performance.now() - startedMs;
-    if (cursor !== "0") await new Promise((resolve) => setTimeout(resolve, Math.min(tookMs, MAX_PAUSE_MS)));
+    if (cursor !== "0") await pause(Math.min(tookMs, MAX_PAUSE_MS));
   } while (cursor !== "0");
 }

@@ -54,6 +54,7 @@ describe("the fake dispatcher", () => {
     [204, {}],
     [302, { location: "/" }],
     [400, { "retry-after": "90" }],
+    [409, { "retry-after": "90" }],
     [410, {}],
     [422, { "webhook-delivery": "abort-message" }],
     [429, { "retry-after": "90" }],
@@ -73,7 +74,7 @@ describe("the fake dispatcher", () => {
     const [middle, none] = [() => 0.5, () => 0].map((random) => nextState({ ...ended, random }));
     expect(second === undefined ? state : "RETRYING").toBe(middle?.state);
     if (middle?.state !== "RETRYING" || none?.state !== "RETRYING") return;
-    const isAsked = (status === 429 || status === 503) && Number(Object.values(headers)[0] ?? 0) > 5;
+    const isAsked = [409, 429, 503].includes(status) && Number(Object.values(headers)[0] ?? 0) > 5;
     expect(second?.startTime.getTime()).toBe(isAsked ? none.dueTimeMs : middle.dueTimeMs);
   });
 });

@@ -97,6 +97,7 @@ function isFinal({ status, headers }: FakeAttempt): boolean {
 
 function pauseMs({ number, status, headers }: FakeAttempt): number {
   const ownMs = Math.min(5_000 * 2 ** (number - 1), 3_600_000);
-  const askedMs = status === 429 || status === 503 ? Number(headers["retry-after"] ?? 0) * 1_000 : 0;
+  const isBusy = status === 409 || status === 429 || status === 503;
+  const askedMs = isBusy ? Number(headers["retry-after"] ?? 0) * 1_000 : 0;
   return askedMs > ownMs ? Math.min(askedMs, 3_600_000) : ownMs;
 }

@@ -1,21 +1,21 @@
 import { Redis } from "ioredis";
 import { createClient } from "redis";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { hasRedis, type RedisServer, startRedis } from "../testing/redis-server.ts";
+import { hasRedis, startTestRedis, type TestRedis } from "../../test/support/redis.ts";
 import { describeStore } from "../testing/store-suite.ts";
 import { redisStore } from "./redis-store.ts";
 
-describe.runIf(hasRedis)("Redis", () => {
-  let server: RedisServer;
+describe.runIf(hasRedis())("Redis", () => {
+  let server: TestRedis;
   beforeAll(async () => {
-    server = await startRedis();
+    server = await startTestRedis();
   });
   afterAll(() => server.stop());
 
   describeStore(
     "Redis, through ioredis",
     async () => {
-      const client = new Redis({ path: server.path });
+      const client = new Redis(server.url);
       return {
         create: (options) => redisStore(client, { ...options, prefix: "one:" }),
         stop: async () => client.disconnect(),
@@ -27,7 +27,7 @@ describe.runIf(hasRedis)("Redis", () => {
   describeStore(
     "Redis, through node-redis",
     async () => {
-      const client = createClient({ socket: { path: server.path, tls: false } });
+      const client = createClient({ url: server.url });
       await client.connect();
       return {
         create: (options) => redisStore(client, { ...options, prefix: "two:" }),
@@ -38,7 +38,7 @@ describe.runIf(hasRedis)("Redis", () => {
   );
 
   test("decides by its own clock, and forgets by itself", async () => {
-    const client = new Redis({ path: server.path });
+    const client = new Redis(server.url);
     const store = redisStore(client, { keepMs: 50_000 });
     const claimed = await store.claim("trg_1", { leaseMs: 60_000 });
     expect(claimed).toMatchObject({ kind: "CLAIMED" });

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { type Consumer, Kafka, logLevel, Partitioners, type Producer } from "kafkajs";
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { hasKafka, joinKafka } from "../../test/support/kafka.ts";
 import { memoryStore } from "../idempotency/memory-store.ts";
 import { messageParts, SECRET, toBinary, toStructured } from "../testing/messages.ts";
@@ -129,21 +129,18 @@ test("eachTrigger throws what is wrong with a message, unless it is told to skip
 });
 
 test("eachTrigger sends heartbeats while a handler runs, and none afterwards", async () => {
-  const beaten = Promise.withResolvers<void>();
-  let beats = 0;
-  let isRunning = true;
-  const heartbeat = async () => {
-    expect(isRunning).toBe(true);
-    beats += 1;
-    if (beats === 3) beaten.resolve();
-    throw new Error("The group is rebalancing");
-  };
-  const eachMessage = eachTrigger({ secrets: SECRET, heartbeatMs: 1, onTrigger: () => beaten.promise });
-  await eachMessage(delivery(heartbeat));
-  isRunning = false;
-  const seen = beats;
-  await new Promise((resolve) => setTimeout(resolve, 10));
-  expect(beats).toBe(seen);
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const release = Promise.withResolvers<void>();
+  const heartbeat = vi.fn().mockRejectedValue(new Error("The group is rebalancing"));
+  const eachMessage = eachTrigger({ secrets: SECRET, onTrigger: () => release.promise });
+  const handled = eachMessage(delivery(heartbeat));
+  await vi.advanceTimersByTimeAsync(9_000);
+  expect(heartbeat).toHaveBeenCalledTimes(3);
+  release.resolve();
+  await handled;
+  await vi.advanceTimersByTimeAsync(9_000);
+  expect(heartbeat).toHaveBeenCalledTimes(3);
 });
 
 test("eachTrigger waits for the consumer that works on the same trigger, and then skips it", async () => {

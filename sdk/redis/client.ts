@@ -24,7 +24,11 @@ export async function send(
   command: string,
   ...args: (string | number)[]
 ): Promise<unknown> {
-  const answer = client.call(command, ...args);
+  return inTime(client.call(command, ...args), timeoutMs, command);
+}
+
+/** Waits for the answer to a command. Throws a RedisTimeoutError if there is none in time. */
+export async function inTime<T>(answer: Promise<T>, timeoutMs: number, command: string): Promise<T> {
   // When the time is up, nobody waits for the answer any more.
   answer.catch(() => {});
   let timer: ReturnType<typeof setTimeout> | undefined;

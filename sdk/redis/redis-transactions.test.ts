@@ -1,5 +1,5 @@
 import { Redis } from "ioredis";
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { hasRedis, startTestRedis, type TestRedis } from "../../test/support/redis.ts";
 import { once } from "../idempotency/once.ts";
 import { redisTransactions } from "./redis-transactions.ts";
@@ -66,5 +66,29 @@ describe.runIf(hasRedis())("redisTransactions", () => {
     await redis.set("proj_a:app:text", "x");
     const act = once("trg_4", createStore(), ({ client }) => void client.incr("proj_a:app:text"));
     await expect(act).rejects.toThrow("A command of the transaction of trg_4 failed");
+  });
+
+  test("throws when the server stands still before the commands are executed, which then happens once", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    onTestFinished(() => void vi.useRealTimers());
+    onTestFinished(() => void process.kill(server.pid, "SIGCONT"));
+    const stopped = Promise.withResolvers<void>();
+    const count = ({ client }: { client: { incr(key: string): unknown } }) =>
+      void client.incr("proj_a:app:paused");
+    const failed = once("trg_5", createStore(), (context) => {
+      count(context);
+      process.kill(server.pid, "SIGSTOP");
+      stopped.resolve();
+    }).catch((error: unknown) => error);
+    await stopped.promise;
+    // Its commands are sent by then.
+    await new Promise((resolve) => setImmediate(resolve));
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(await failed).toMatchObject({
+      message: expect.stringContaining("has not answered EXEC within 10000 ms"),
+    });
+    process.kill(server.pid, "SIGCONT");
+    await once("trg_5", createStore(), count);
+    expect(await redis.get("proj_a:app:paused")).toBe("1");
   });
 });

@@ -1,5 +1,5 @@
 import { DEFAULT_KEEP_MS, type TransactionAnswer, type TransactionalStore } from "../idempotency/store.ts";
-import { send } from "./client.ts";
+import { inTime, send } from "./client.ts";
 
 /** The commands of a transaction of an ioredis client. */
 interface Commands {
@@ -119,7 +119,7 @@ async function runOnce<Multi extends Commands>(
   const multi = client.multi();
   const result = await work({ token, client: multi });
   multi.call("SET", key, result, "PX", keepMs);
-  const answers = await multi.exec();
+  const answers = await inTime(multi.exec(), ANSWER_WITHIN_MS, "EXEC");
   // Another consumer has set the mark meanwhile, so nothing was executed.
   if (answers === null) return { kind: "HELD", retryAfterMs: 1 };
   const failed = answers.find(([error]) => error !== null)?.[0];
