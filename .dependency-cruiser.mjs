@@ -58,7 +58,7 @@ export const APART = ["plugins"];
 /** Root files that rooms may import all the same: the file, and the first room that may. */
 const SHARED_ROOT_FILES = {
   scheduler: { file: "parts\\.ts", from: "reading" },
-  plugins: { file: "plugin\\.ts", from: "redis" },
+  plugins: { file: "(plugin|failure-log)\\.ts", from: "redis" },
 };
 
 /** Makes a rule: no module at `from` reaches `to`, however many imports lie between. */
