@@ -24,6 +24,7 @@ import { SETTLING_EVERY_MS, startSettling } from "./settling/calendars-settle.ts
 import { beginZoneData, watchZoneData, ZONE_DATA_EVERY_MS } from "./settling/zone-data-watch.ts";
 import { createDispatchers } from "./turns/dispatchers.ts";
 import { createHandOver, handOverTimeoutMs } from "./turns/hand-over.ts";
+import { stepMsFor } from "./turns/horizon.ts";
 import { createTick, type TickParts } from "./turns/tick.ts";
 import { createZoneData, ownRelease } from "./zones/zone-data.ts";
 
@@ -57,7 +58,8 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const onMissed = (jobUid: string, { reason, count, firstMs, lastMs }: SkipRange) =>
     logger.warn({ jobUid, reason, count, firstMs, lastMs }, "fire times were missed because of an outage");
   const { lookAheadMs, tickMs, catchupPerSecond, zoneDataNoticeMs } = config;
-  const shared = { handOver, schedules, zoneData, clock, lookAheadMs, catchupPerSecond, onMissed };
+  const stepMs = stepMsFor(lookAheadMs);
+  const shared = { handOver, schedules, zoneData, clock, lookAheadMs, stepMs, catchupPerSecond, onMissed };
   await beginZoneData({ ...shared, database: pools.background }, zoneDataNoticeMs, logger);
   await dispatchers.untilChecked();
   const { loop, tickingSince } = startTicking({ ...shared, database: pools.tick }, tickMs, logger);

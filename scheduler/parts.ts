@@ -18,8 +18,10 @@ export interface Parts {
   readonly schedules: ScheduleCache;
   readonly zoneData: ZoneData;
   readonly clock: Clock;
-  /** How long before its effective time a trigger is handed over to a dispatcher. */
+  /** How long before its effective time a trigger is handed over to a dispatcher at the latest. */
   readonly lookAheadMs: number;
+  /** How much earlier than that it may be handed over, if its job fires often (`horizonOf`). */
+  readonly stepMs: number;
   /** The catch-up rate of one project: how many of its late triggers become due in a second. */
   readonly catchupPerSecond: number;
   /** Called with fire times of a job that an outage made us miss. */

@@ -103,7 +103,7 @@ function createHandlers(parts: Parts, auditSlots: AuditSlots): Handlers {
 
 /** Returns a job that has been written, as customers see it, with the linter's warnings. */
 async function presentWithWarnings(
-  parts: PresentParts & Pick<Parts, "lookAheadMs">,
+  parts: PresentParts & Pick<Parts, "lookAheadMs" | "stepMs">,
   { row, schedule }: WrittenJob,
 ) {
   const job = await presentJob(parts, row, schedule);
@@ -161,7 +161,7 @@ function createTriggerHandlers(parts: Parts): TriggerHandlers {
 }
 
 function createPreviewHandlers(
-  parts: PresentParts & Pick<Parts, "lookAheadMs" | "catchupPerSecond">,
+  parts: PresentParts & Pick<Parts, "lookAheadMs" | "stepMs" | "catchupPerSecond">,
 ): PreviewHandlers {
   return {
     previewSchedule: async ({ projectId, request }, { signal }) => ({

@@ -122,7 +122,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 
 let bench: SchedulerBench;
 beforeAll(async () => {
-  bench = await openBench(START);
+  bench = await openBench(START, { stepMs: 3_000 });
 });
 afterAll(() => bench.close());
 

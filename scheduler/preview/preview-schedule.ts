@@ -19,7 +19,7 @@ import { warningsOf } from "./warnings.ts";
 
 const DEFAULT_COUNT = 10;
 
-type PreviewParts = Pick<Parts, "database" | "schedules" | "zoneData" | "clock" | "lookAheadMs">;
+type PreviewParts = Pick<Parts, "database" | "schedules" | "zoneData" | "clock" | "lookAheadMs" | "stepMs">;
 
 /**
  * Returns the next fire times of a saved or an unsaved job, computed by the code that fires jobs. It changes nothing.

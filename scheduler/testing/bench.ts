@@ -90,8 +90,14 @@ function kindName(kind: TriggerKind): string {
   return found?.[0] ?? "SCHEDULED";
 }
 
-/** Opens a bench on an empty database that no other bench uses until this one is closed. */
-export async function openBench(startMs: number): Promise<SchedulerBench> {
+/**
+ * Opens a bench on an empty database that no other bench uses until this one is closed. Without `stepMs`, turns look
+ * exactly five seconds ahead.
+ */
+export async function openBench(
+  startMs: number,
+  { stepMs = 0 }: { readonly stepMs?: number } = {},
+): Promise<SchedulerBench> {
   const lent = await borrowDatabase();
   const { database, dispatcher } = lent;
   let now = startMs;
@@ -145,6 +151,7 @@ export async function openBench(startMs: number): Promise<SchedulerBench> {
     zoneData,
     clock,
     lookAheadMs: 5_000,
+    stepMs,
     catchupPerSecond: 50,
     onMissed: (_, range) => missed.push(range),
     tickingSince: () => startMs,

@@ -8,14 +8,17 @@ import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
 import type { Trouble } from "../set-aside/set-aside.ts";
 import type { ZoneData } from "../zones/zone-data.ts";
 import { type Dispatched, readDispatched } from "./dispatched.ts";
+import { horizonOf } from "./horizon.ts";
 import { type Turn, takeTurn } from "./turn.ts";
 
 /** What deciding turns uses. */
 interface DecideParts {
   readonly schedules: Pick<ScheduleCache, "loadEach">;
   readonly zoneData: Pick<ZoneData, "label" | "release">;
-  /** How long before its effective time a trigger is handed over to a dispatcher. */
+  /** How long before its effective time a trigger is handed over to a dispatcher at the latest. */
   readonly lookAheadMs: number;
+  /** How much further a turn may look, so that a job which fires often needs fewer turns (`horizonOf`). */
+  readonly stepMs: number;
 }
 
 /** A job with the turn that was decided for it. */
@@ -111,7 +114,7 @@ function isDecidedExactly(schedule: CompiledSchedule | Error): boolean {
 
 /** Takes the turn of one job. If that is not possible, adds a trouble and returns undefined. */
 function tryTurn(
-  { zoneData, lookAheadMs }: DecideParts,
+  { zoneData, lookAheadMs, stepMs }: DecideParts,
   nowMs: number,
   { row, schedule, gates, dispatched }: ReadJob,
   budget: Budget,
@@ -133,6 +136,7 @@ function tryTurn(
       ...dispatched,
       nowMs,
       lookAheadMs,
+      horizonMs: horizonOf(row.uid, nowMs + lookAheadMs, stepMs),
       limit: Math.min(JOB_EVENTS_LIMIT, budget.events),
       mostDecisions: budget.decisions,
       zoneData: zoneData.label(schedule, nowMs),

@@ -23,8 +23,10 @@ export interface PassParts {
   readonly handOver: HandOver;
   readonly schedules: ScheduleCache;
   readonly zoneData: Pick<ZoneData, "label" | "release">;
-  /** How long before its effective time a trigger is handed over to a dispatcher. */
+  /** How long before its effective time a trigger is handed over to a dispatcher at the latest. */
   readonly lookAheadMs: number;
+  /** How much further a turn may look (`horizonOf`). */
+  readonly stepMs: number;
   /** The catch-up rate of one project: how many of its late triggers become due in a second. */
   readonly catchupPerSecond: number;
   /** Called with a job that is set aside, because its fire times cannot be decided or recorded, each time it fails. */

@@ -24,8 +24,10 @@ export interface TurnInput {
   readonly gates: readonly CalendarGate[];
   /** Epoch milliseconds. */
   readonly nowMs: number;
-  /** How long before its effective time a trigger is handed over. */
+  /** How long before its effective time a trigger is handed over at the latest. */
   readonly lookAheadMs: number;
+  /** Up to which effective time triggers are handed over. At least `nowMs` + `lookAheadMs`, which is the default. */
+  readonly horizonMs?: number;
   /** Whether the job has an unfinished trigger. Used only if the job has an overlap policy. */
   readonly busy: boolean;
   /** Triggers that a turn handed over whose commit was lost, by fire time. This turn decides the same again. */
@@ -125,6 +127,11 @@ export function isSpent(draft: Draft): boolean {
     draft.endMs = draft.last;
   }
   return true;
+}
+
+/** Returns up to which effective time a turn hands triggers over, in epoch milliseconds. */
+export function horizonOfTurn({ nowMs, lookAheadMs, horizonMs }: TurnInput): number {
+  return horizonMs ?? nowMs + lookAheadMs;
 }
 
 /** Counts one more decision. Returns true, and counts nothing, when the turn has reached a limit. */

@@ -9,6 +9,7 @@ import {
   type Draft,
   fire,
   handedFrom,
+  horizonOfTurn,
   isBusy,
   isFull,
   isSpent,
@@ -51,9 +52,9 @@ export interface Turn {
  * and a simulation all use it.
  *
  * 1. Fire times that wait are decided first. Without an overlap policy, one is handed over when its effective time is
- *    within the look-ahead; with one, when its effective time has come and no earlier trigger is unfinished.
- * 2. Then the cursor moves from fire time to fire time. A fire time that makes a trigger is handed over within the
- *    look-ahead, or waits. One that makes none is decided only when it has come, not ahead of time. So no skip is ever
+ *    not after the horizon; with one, when its effective time has come and no earlier trigger is unfinished.
+ * 2. Then the cursor moves from fire time to fire time. A fire time that makes a trigger is handed over up to the
+ *    horizon, or waits. One that makes none is decided only when it has come, not ahead of time. So no skip is ever
  *    later than the change of a job that follows it.
  * 3. What is left undecided determines when the next turn is due.
  */
@@ -156,8 +157,10 @@ function releaseWaiting(draft: Draft): boolean {
   if ((requested || due.kind === "SKIP") && fireTimeMs > nowMs) return waitUntil(draft, fireTimeMs);
   if (requested) return skipWaiting(draft, fireTimeMs, "SKIPPED_BY_REQUEST", "");
   if (due.kind === "SKIP") return skipWaiting(draft, fireTimeMs, "OUTSIDE_CALENDAR", due.calendar);
-  const aheadMs = overlap === "ALLOW_ALL" ? lookAheadMs : 0;
-  if (due.atMs > nowMs + aheadMs) return waitUntil(draft, due.atMs - aheadMs);
+  const isAhead = overlap === "ALLOW_ALL";
+  if (due.atMs > (isAhead ? horizonOfTurn(draft.input) : nowMs)) {
+    return waitUntil(draft, isAhead ? due.atMs - lookAheadMs : due.atMs);
+  }
   if (overlap === "BUFFER" && isBusy(draft)) return skipOverflow(draft) || waitForEnd(draft);
   if (overlap === "SKIP" && isBusy(draft)) return skipWaiting(draft, fireTimeMs, "OVERLAP", "");
   // It is late only from the time on when we should have looked at it. Not counted are the wait for an earlier trigger,
@@ -227,12 +230,13 @@ function fireAgain(draft: Draft, fireTimeMs: number): true {
 
 /** Decides a fire time of a job without an overlap policy: its trigger is handed over before its effective time. */
 function decideAhead(draft: Draft, fireTimeMs: number, dueMs: number): boolean {
-  const { nowMs, lookAheadMs } = draft.input;
-  if (dueMs <= nowMs + lookAheadMs) {
+  const { lookAheadMs } = draft.input;
+  const horizonMs = horizonOfTurn(draft.input);
+  if (dueMs <= horizonMs) {
     moveCursor(draft, fireTimeMs);
     return fire(draft, fireTimeMs, dueMs, kindOf(draft, dueMs));
   }
-  if (fireTimeMs > nowMs + lookAheadMs) return waitUntil(draft, fireTimeMs - lookAheadMs);
+  if (fireTimeMs > horizonMs) return waitUntil(draft, fireTimeMs - lookAheadMs);
   moveCursor(draft, fireTimeMs);
   return wait(draft, fireTimeMs, dueMs - lookAheadMs);
 }
