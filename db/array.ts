@@ -9,6 +9,17 @@ export function toPlainArray(values: readonly (string | number | null)[]): strin
   return `{${values.map((value) => value ?? "NULL").join(",")}}`;
 }
 
+/** Returns the text of a PostgreSQL array of texts without U+0000, such as JSON. It quotes each value. */
+export function toQuotedArray(values: readonly string[]): string {
+  return `{${values.map((value) => (value === "{}" ? EMPTY_OBJECT : quote(value))).join(",")}}`;
+}
+
+const EMPTY_OBJECT = '"{}"';
+
+function quote(value: string): string {
+  return `"${value.replace(/["\\]/g, "\\$&")}"`;
+}
+
 /** Returns the text of a PostgreSQL array of timestamptz from epoch milliseconds. */
 export function toTimeArray(values: readonly (number | null)[]): string {
   return `{${values.map((value) => (value === null ? "NULL" : toIso(value))).join(",")}}`;

@@ -7,7 +7,7 @@ import type { Logger } from "../../mesh/logger.ts";
 import { type Loop, startLoop } from "../../mesh/loop.ts";
 import { gatesOf } from "../calendars/calendars.ts";
 import { lockJob } from "../changes/lock-job.ts";
-import type { TriggerEventInit } from "../job/chain.ts";
+import { TRIGGER_EVENT, type TriggerEventInit } from "../job/chain.ts";
 import type { JobRow } from "../job/job.ts";
 import { triggerId } from "../job/trigger-id.ts";
 import { isUndecided } from "../job/undecided.ts";
@@ -144,6 +144,7 @@ function backfillEvent(
   }: { readonly fireTimeMs: number; readonly nowMs: number; readonly zoneData: string },
 ): TriggerEventInit {
   return {
+    $typeName: TRIGGER_EVENT,
     triggerId: triggerId(row.uid, fireTimeMs),
     projectId: row.project_id,
     jobUid: row.uid,

@@ -74,8 +74,8 @@ export async function gatesOfMany(
   const wanted = jobs.flatMap(({ projectId, references }) =>
     references.map(({ name }) => ({ projectId, name })),
   );
-  const current =
-    wanted.length === 0 ? new Map<string, CurrentCalendar>() : await currentCalendars(on, zoneData, wanted);
+  if (wanted.length === 0) return jobs.map(() => []);
+  const current = await currentCalendars(on, zoneData, wanted);
   return jobs.map((job) => {
     const complete = job.references.every(({ name }) => current.has(calendarKey(job.projectId, name)));
     return complete ? toGates(job, current) : undefined;

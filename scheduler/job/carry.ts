@@ -37,7 +37,9 @@ export const NO_CARRY: Carry = { waiting: [], late: [], requested: [], run: null
  * has not the expected form, such as `carry.waiting[1]`: a turn that went on with such a value would decide wrongly.
  */
 export function readCarry(stored: unknown): Carry {
-  const { waiting, late, requested, run, skipped, missed } = readObject(stored, "carry");
+  const object = readObject(stored, "carry");
+  if (Object.keys(object).length === 0) return NO_CARRY;
+  const { waiting, late, requested, run, skipped, missed } = object;
   return {
     waiting: readTimes(waiting, "carry.waiting"),
     late: readTimes(late, "carry.late"),
@@ -87,8 +89,14 @@ function wrong(path: string, expected: string): Error {
   return new Error(`${path} in scheduler.jobs is not ${expected}.`);
 }
 
+function isEmpty({ waiting, late, requested, run, skipped, missed }: Carry): boolean {
+  return waiting.length + late.length + requested.length + skipped + missed === 0 && run === null;
+}
+
 /** Returns the JSON for the column; empty fields are left out. */
 export function toCarryJson(carry: Carry): string {
+  // Nearly every turn of nearly every job writes an empty one.
+  if (isEmpty(carry)) return "{}";
   const kept = Object.entries(carry).filter(([, value]) =>
     Array.isArray(value) ? value.length > 0 : value !== null && value !== 0,
   );

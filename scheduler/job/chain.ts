@@ -1,10 +1,16 @@
-import type { TriggerEvent } from "../../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
+import {
+  type TriggerEvent,
+  TriggerEventSchema,
+} from "../../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import { TriggerKind } from "../../gen/easycron/v1/trigger_pb.ts";
 import type { JobRow, TurnRow } from "./job.ts";
 import { triggerId } from "./trigger-id.ts";
 
-/** A trigger event without the fields that the protobuf runtime adds. */
-export type TriggerEventInit = Omit<TriggerEvent, "$typeName" | "$unknown">;
+/** A trigger event. It is made as a message, so that the protobuf runtime need not copy it field by field. */
+export type TriggerEventInit = Omit<TriggerEvent, "$unknown">;
+
+/** The name of the type of a trigger event. */
+export const TRIGGER_EVENT = TriggerEventSchema.typeName;
 
 /**
  * One link of a job's chain: a fire time that makes a trigger. The chain is the sequence of a job's scheduled triggers,
@@ -30,7 +36,8 @@ export interface Link {
 
 /** Returns the trigger event of one link. */
 export function scheduledEvent(row: TurnRow, link: Link): TriggerEventInit {
-  return {
+  const event: TriggerEventInit = {
+    $typeName: TRIGGER_EVENT,
     triggerId: triggerId(row.uid, link.fireTimeMs),
     projectId: row.project_id,
     jobUid: row.uid,
@@ -44,9 +51,10 @@ export function scheduledEvent(row: TurnRow, link: Link): TriggerEventInit {
     previousSkipped: link.skipped,
     previousMissed: link.missed,
     zoneDataVersion: link.zoneData,
-    ...(link.previousMs === null ? {} : { previousNominalTimeMs: BigInt(link.previousMs) }),
-    ...(link.nextMs === null ? {} : { nextNominalTimeMs: BigInt(link.nextMs) }),
   };
+  if (link.previousMs !== null) event.previousNominalTimeMs = BigInt(link.previousMs);
+  if (link.nextMs !== null) event.nextNominalTimeMs = BigInt(link.nextMs);
+  return event;
 }
 
 /** A manual run of a job. */
@@ -66,6 +74,7 @@ export function manualEvent(
   { nominalTimeMs, requestId, payloadJson, zoneData }: ManualRun,
 ): TriggerEventInit {
   return {
+    $typeName: TRIGGER_EVENT,
     triggerId: triggerId(row.uid, nominalTimeMs, requestId),
     projectId: row.project_id,
     jobUid: row.uid,

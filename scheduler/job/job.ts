@@ -1,7 +1,8 @@
-import { create, fromJsonString, toJsonString } from "@bufbuild/protobuf";
+import { create, fromJson, fromJsonString, type JsonValue, toJsonString } from "@bufbuild/protobuf";
 import { type Timestamp, timestampFromMs, ValueSchema } from "@bufbuild/protobuf/wkt";
 import { type Job, JobSchema, JobState } from "../../gen/easycron/v1/job_pb.ts";
 import { dropSnapshots, shareSnapshots } from "../calendars/edges.ts";
+import type { Timing } from "../schedules/compiled-schedule.ts";
 import { type Carry, readCarry } from "./carry.ts";
 
 /** The state of a job, as PostgreSQL spells it. */
@@ -108,6 +109,36 @@ export function fromSpecJson(spec: string): Job {
   Object.assign(job, payloadOf(job));
   delete job.payload;
   // Older revisions hold a full copy of the calendar in every schedule.
+  shareSnapshots(job);
+  return job;
+}
+
+const TIMING: ReadonlySet<string> = new Set<keyof Timing>([
+  "schedules",
+  "startTime",
+  "endTime",
+  "flexibleWindow",
+  "calendars",
+  "maxFires",
+  "misfirePolicy",
+  "catchupWindow",
+  "maxCatchup",
+  "overlapPolicy",
+  "afterCompletion",
+]);
+
+/**
+ * Reads what decides when a job fires from what `toSpecJson` wrote, and nothing else: the rest is the larger part. With
+ * more jobs than a schedule cache holds, a specification is read for each trigger. Throws an error when it cannot be
+ * read.
+ */
+export function fromSpecJsonTiming(spec: string): Timing {
+  const whole: JsonValue = JSON.parse(spec);
+  if (typeof whole !== "object" || whole === null || Array.isArray(whole)) {
+    throw new Error("The specification is not a JSON object.");
+  }
+  const timing = Object.fromEntries(Object.entries(whole).filter(([name]) => TIMING.has(name)));
+  const job = fromJson(JobSchema, timing, { ignoreUnknownFields: true });
   shareSnapshots(job);
   return job;
 }

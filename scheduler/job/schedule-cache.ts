@@ -1,7 +1,7 @@
 import type { Queryable } from "../../db/pool.ts";
 import { type CompiledSchedule, compileSchedule } from "../schedules/compiled-schedule.ts";
 import type { ZoneData } from "../zones/zone-data.ts";
-import { fromSpecJson, type JobRow } from "./job.ts";
+import { fromSpecJsonTiming, type JobRow } from "./job.ts";
 import { revisionsByJob } from "./revisions.sql.ts";
 
 /** Caches compiled schedules by job and revision. A revision never changes, so an entry never becomes stale. */
@@ -22,54 +22,64 @@ export interface ScheduleCache {
   ): Promise<(CompiledSchedule | Error)[]>;
 }
 
-/** Makes a cache of at most `maxEntries` schedules. The least recently used one is dropped first. */
-export function createScheduleCache(maxEntries: number, zoneData: Pick<ZoneData, "release">): ScheduleCache {
-  const entries = new Map<string, CompiledSchedule>();
+/** A compiled schedule of one revision of a job. */
+interface Entry {
+  readonly revision: number;
+  readonly compiled: CompiledSchedule;
+}
 
-  const keep = (key: string, compiled: CompiledSchedule): CompiledSchedule => {
-    entries.delete(key);
-    entries.set(key, compiled);
-    if (entries.size > maxEntries) {
-      for (const oldest of entries.keys()) {
-        entries.delete(oldest);
-        break;
-      }
+/**
+ * Makes a cache of at most `maxEntries` schedules, one for each job. Those that were not used for longest are dropped,
+ * half of the cache at a time: keeping the exact order would cost more than the rest of a look-up.
+ */
+export function createScheduleCache(maxEntries: number, zoneData: Pick<ZoneData, "release">): ScheduleCache {
+  const half = Math.max(1, Math.floor(maxEntries / 2));
+  let recent = new Map<string, Entry>();
+  let older = new Map<string, Entry>();
+
+  const keep = (uid: string, entry: Entry): CompiledSchedule => {
+    if (recent.size >= half && !recent.has(uid)) {
+      older = recent;
+      recent = new Map();
     }
-    return compiled;
+    recent.set(uid, entry);
+    return entry.compiled;
+  };
+
+  const get = (uid: string, revision: number): CompiledSchedule | undefined => {
+    const known = recent.get(uid);
+    if (known?.revision === revision) return known.compiled;
+    const old = older.get(uid);
+    return old?.revision === revision ? keep(uid, old) : undefined;
   };
 
   const of = (uid: string, revision: number, spec: string, version: string): CompiledSchedule => {
-    const key = `${uid}/${revision}`;
-    const known = entries.get(key);
-    if (known !== undefined) return keep(key, known);
-    return keep(key, compileSchedule(fromSpecJson(spec), uid, { zoneData: zoneData.release(version) }));
+    const known = get(uid, revision);
+    if (known !== undefined) return known;
+    const compiled = compileSchedule(fromSpecJsonTiming(spec), uid, { zoneData: zoneData.release(version) });
+    return keep(uid, { revision, compiled });
   };
 
   const loadEach: ScheduleCache["loadEach"] = async (on, rows) => {
-    // Take these out of the cache first: the entries that are added below may push them out.
+    const found: (CompiledSchedule | Error | undefined)[] = rows.map(({ uid, revision }) =>
+      get(uid, revision),
+    );
+    const missing = rows.filter((_, index) => found[index] === undefined);
+    if (missing.length === 0) return found.map(orMissing(rows));
+    const values = [missing.map(({ uid }) => uid), missing.map(({ revision }) => revision)];
     const read = new Map<string, CompiledSchedule | Error>();
-    for (const { uid, revision } of rows) {
-      const known = entries.get(`${uid}/${revision}`);
-      if (known !== undefined) read.set(`${uid}/${revision}`, known);
+    for (const { job_uid: uid, revision, spec, zone_data: version } of await on.query(
+      revisionsByJob,
+      values,
+    )) {
+      read.set(
+        `${uid}/${revision}`,
+        orError(() => of(uid, revision, spec, version)),
+      );
     }
-    const missing = rows.filter((row) => !read.has(`${row.uid}/${row.revision}`));
-    if (missing.length > 0) {
-      const values = [missing.map((row) => row.uid), missing.map((row) => row.revision)];
-      for (const found of await on.query(revisionsByJob, values)) {
-        const key = `${found.job_uid}/${found.revision}`;
-        read.set(
-          key,
-          orError(() => of(found.job_uid, found.revision, found.spec, found.zone_data)),
-        );
-      }
-    }
-    return rows.map((row) => {
-      const key = `${row.uid}/${row.revision}`;
-      const compiled = read.get(key);
-      if (compiled === undefined)
-        return new Error(`Revision ${row.revision} of job ${row.uid} is not in scheduler.revisions.`);
-      return compiled instanceof Error ? compiled : keep(key, compiled);
-    });
+    return rows
+      .map(({ uid, revision }, index) => found[index] ?? read.get(`${uid}/${revision}`))
+      .map(orMissing(rows));
   };
 
   return {
@@ -77,6 +87,14 @@ export function createScheduleCache(maxEntries: number, zoneData: Pick<ZoneData,
     find: (row) => orError(() => of(row.uid, row.revision, row.spec, row.zone_data)),
     load: async (on, rows) => (await loadEach(on, rows)).map(orThrow),
     loadEach,
+  };
+}
+
+/** Returns what was found for a row, or an error that says that its revision is not stored. */
+function orMissing(rows: readonly Pick<JobRow, "uid" | "revision">[]) {
+  return (found: CompiledSchedule | Error | undefined, index: number): CompiledSchedule | Error => {
+    const row = rows[index];
+    return found ?? new Error(`Revision ${row?.revision} of job ${row?.uid} is not in scheduler.revisions.`);
   };
 }
 

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { toIso } from "../../mesh/iso-time.ts";
 
 const CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz";
@@ -12,7 +12,7 @@ const CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz";
 export function triggerId(jobUid: string, nominalTimeMs: number, manualRequestId?: string): string {
   const fireTime = toIso(nominalTimeMs);
   const manual = manualRequestId === undefined ? "" : `\nmanual\n${manualRequestId}`;
-  const digest = createHash("sha256").update(`easycron.trigger.v1\n${jobUid}\n${fireTime}${manual}`).digest();
+  const digest = hash("sha256", `easycron.trigger.v1\n${jobUid}\n${fireTime}${manual}`, "buffer");
   return `trg_${toBase32(digest.subarray(0, 16))}`;
 }
 

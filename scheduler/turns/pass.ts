@@ -198,14 +198,30 @@ async function handOverTurns(
 ): Promise<Pick<Done, "written" | "busyProjects">> {
   const all = decided.flatMap(({ turn }) => turn.events);
   const { events, busyProjects } = await trySpreadCatchup(tx, all, nowMs, parts.catchupPerSecond);
+  const { complete, sent } =
+    busyProjects.size === 0 ? { complete: decided, sent: events } : keepWhole(decided, events);
+  const refused = await size.measure(sent.length, () => send(parts, sent));
+  const written = refused.length === 0 ? complete : withoutRefused(complete, refused, troubles);
+  if (written.length > 0) await writeTurns(tx, written);
+  return { written, busyProjects };
+}
+
+/** Leaves turns out of which an event is left out: a turn is handed over as a whole or not at all. */
+function keepWhole(decided: readonly DecidedTurn[], events: readonly TriggerEventInit[]) {
   const kept = new Set(events.map(({ triggerId }) => triggerId));
-  // A turn is handed over as a whole or not at all.
   const complete = decided.filter(({ turn }) => turn.events.every(({ triggerId }) => kept.has(triggerId)));
   const uids = new Set(complete.map(({ row }) => row.uid));
-  const sent = events.filter(({ jobUid }) => uids.has(jobUid));
-  const refused = await size.measure(sent.length, () => send(parts, sent));
+  return { complete, sent: events.filter(({ jobUid }) => uids.has(jobUid)) };
+}
+
+/** Leaves turns out of which an event was refused. One whose event cannot be recorded is a trouble. */
+function withoutRefused(
+  turns: readonly DecidedTurn[],
+  refused: readonly RefusedEvent[],
+  troubles: Trouble[],
+): DecidedTurn[] {
   const refusals = new Map(refused.map((refusal) => [refusal.triggerId, refusal]));
-  const written = complete.filter(({ row, turn }) => {
+  return turns.filter(({ row, turn }) => {
     const found = turn.events.flatMap(({ triggerId }) => refusals.get(triggerId) ?? []);
     const lasting = found.find(({ isTransient }) => !isTransient);
     if (lasting !== undefined) {
@@ -215,8 +231,6 @@ async function handOverTurns(
     // What is left out or only postponed is decided and handed over again by a later tick.
     return found.length === 0;
   });
-  if (written.length > 0) await writeTurns(tx, written);
-  return { written, busyProjects };
 }
 
 // What a dispatcher cannot record is returned. So a hand-over that fails is never the fault of one job.

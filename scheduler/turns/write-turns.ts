@@ -1,3 +1,4 @@
+import { toPlainArray, toQuotedArray, toTimeArray } from "../../db/array.ts";
 import type { Queryable } from "../../db/pool.ts";
 import { toSqlTimeOrNull } from "../../db/time.ts";
 import { toCarryJson } from "../job/carry.ts";
@@ -21,13 +22,13 @@ export async function writeTurns(tx: Queryable, decided: readonly DecidedTurn[])
     ]);
   }
   await tx.query(jobAdvance, [
-    decided.map(({ row }) => row.uid),
-    decided.map(({ turn }) => (turn.finished ? "FINISHED" : "ACTIVE")),
-    decided.map(({ turn }) => toSqlTimeOrNull(turn.position.nextFireTimeMs)),
-    decided.map(({ turn }) => toSqlTimeOrNull(turn.position.lastFireTimeMs)),
-    decided.map(({ turn }) => turn.position.lastSeq),
-    decided.map(({ turn }) => toSqlTimeOrNull(turn.wakeMs)),
-    decided.map(({ turn }) => toCarryJson(turn.position.carry)),
-    decided.map(({ turn }) => turn.waitsForEnd),
+    toPlainArray(decided.map(({ row }) => row.uid)),
+    toPlainArray(decided.map(({ turn }) => (turn.finished ? "FINISHED" : "ACTIVE"))),
+    toTimeArray(decided.map(({ turn }) => turn.position.nextFireTimeMs)),
+    toTimeArray(decided.map(({ turn }) => turn.position.lastFireTimeMs)),
+    toPlainArray(decided.map(({ turn }) => turn.position.lastSeq)),
+    toTimeArray(decided.map(({ turn }) => turn.wakeMs)),
+    toQuotedArray(decided.map(({ turn }) => toCarryJson(turn.position.carry))),
+    toPlainArray(decided.map(({ turn }) => (turn.waitsForEnd ? "t" : "f"))),
   ]);
 }
