@@ -177,6 +177,17 @@ export const jobClaimDue = statement<TurnRow>(
   `select ${COLUMNS} ${DUE} for no key update of j skip locked`,
 );
 
+/**
+ * Tells whether jobs have a wake time after $2 and up to $1, whether any have one after $3 and up to $2, and whether any
+ * that are set aside are to be tried again at $1.
+ */
+export const jobsDueWork = statement<{ on_time: boolean; late: boolean; set_aside: boolean }>(
+  "jobsDueWork",
+  `select exists (select from scheduler.jobs where wake_time <= $1 and wake_time > $2) as on_time,
+          exists (select from scheduler.jobs where wake_time <= $2 and wake_time > $3) as late,
+          exists (select from scheduler.set_aside where kind = 'job' and retry_time <= $1) as set_aside`,
+);
+
 /** A job that a claim would return. */
 export type ListedJob = Pick<TurnRow, "uid" | "project_id">;
 

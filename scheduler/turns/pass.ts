@@ -73,20 +73,28 @@ const FAILURES_LIMIT = 25;
  * A job that cannot be read, decided or recorded is set aside, and the others go on. Most such jobs are found one by one
  * within the transaction. If the transaction itself fails, and not for a reason that would hit every job, it is run again
  * for halves of the claimed jobs, until the jobs that fail alone are found.
+ *
+ * `onClaimed` is called with the claimed jobs, and with how many milliseconds the claim took.
  */
-export async function runPass(state: PassState, nowMs: number, claim: Claim): Promise<PassResult> {
-  const busyProjects = [...state.busyProjects.keys()];
+export async function runPass(
+  state: PassState,
+  nowMs: number,
+  claim: Claim,
+  onClaimed?: (jobs: readonly ListedJob[], tookMs: number) => void,
+): Promise<PassResult> {
   let claimed: readonly ListedJob[] = [];
   try {
     return await runOnce(state, nowMs, claim, async (tx) => {
-      const rows = await claimJobs(tx, claim, busyProjects);
+      const beganMs = performance.now();
+      const rows = await claimJobs(tx, claim);
+      onClaimed?.(rows, performance.now() - beganMs);
       claimed = rows;
       return rows;
     });
   } catch (error) {
     if (!isItemFault(error)) throw error;
     // The claim itself may have failed, because of a row that cannot be read.
-    if (claimed.length === 0) claimed = await listJobs(state.parts.database, claim, busyProjects);
+    if (claimed.length === 0) claimed = await listJobs(state.parts.database, claim);
     if (claimed.length === 0) throw error;
   }
   let failures = 0;
