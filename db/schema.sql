@@ -567,8 +567,8 @@ create table scheduler.jobs (
   constraint jobs_state_check CHECK ((state = ANY (ARRAY['ACTIVE'::text, 'PAUSED'::text, 'FINISHED'::text, 'DELETED'::text])))
 );
 CREATE INDEX jobs_delete_finished ON scheduler.jobs USING btree (uid) WHERE (delete_finished AND (state = 'FINISHED'::text));
+CREATE INDEX jobs_deleted_name ON scheduler.jobs USING btree (project_id, name COLLATE "C", create_time DESC) WHERE (state = 'DELETED'::text);
 CREATE UNIQUE INDEX jobs_live_name ON scheduler.jobs USING btree (project_id, name COLLATE "C") WHERE (state <> 'DELETED'::text);
-CREATE INDEX jobs_name ON scheduler.jobs USING btree (project_id, name, create_time DESC);
 CREATE INDEX jobs_next_fire_time ON scheduler.jobs USING btree (project_id, next_fire_time) WHERE ((EXTRACT(epoch FROM (next_fire_time AT TIME ZONE 'UTC'::text)) % (900)::numeric) = (0)::numeric);
 CREATE INDEX jobs_waiting ON scheduler.jobs USING btree (project_id) WHERE waits_for_end;
 CREATE INDEX jobs_wake ON scheduler.jobs USING btree (wake_time) WHERE (wake_time IS NOT NULL);

@@ -54,7 +54,7 @@ const BATCH = `j.uid, j.name, j.state, j.epoch, j.revision, j.pause_note, j.paus
 /** Reads the project's jobs with the names $2, without deleted ones. */
 export const jobsByNames = statement<BatchRow>(
   "jobsByNames",
-  `select ${BATCH} where j.project_id = $1 and j.name = any ($2::text[]) and j.state <> 'DELETED'`,
+  `select ${BATCH} where j.project_id = $1 and j.name collate "C" = any ($2::text[]) and j.state <> 'DELETED'`,
 );
 
 /** Reads the jobs that match a filter ($1 to $8), ordered by name, at most $9. */

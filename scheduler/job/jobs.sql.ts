@@ -22,10 +22,13 @@ export const jobInsert = statement<{ uid: string }>(
    returning job_uid as uid`,
 );
 
+// Names are compared as the indexes have them. In another collation PostgreSQL could not use the indexes.
+const NAME = 'name collate "C"';
+
 /** Returns the job of project $1 with name $2, unless it is deleted. */
 export const jobByName = statement<JobRow>(
   "jobByName",
-  `select ${JOB_WITH_SPEC} where j.project_id = $1 and j.name = $2 and j.state <> 'DELETED'`,
+  `select ${JOB_WITH_SPEC} where j.project_id = $1 and j.${NAME} = $2 and j.state <> 'DELETED'`,
 );
 
 /** Returns the job of project $1 with uid $2, deleted or not. */
@@ -45,14 +48,24 @@ export const jobsByUids = statement<JobRow>(
 /** Returns the uids of the jobs of project $1 that have had name $2, newest first, at most 100. */
 export const jobUidsByName = statement<{ uid: string }>(
   "jobUidsByName",
-  `select uid from scheduler.jobs where project_id = $1 and name = $2 order by create_time desc, uid desc limit 100`,
+  `select uid from (
+     select uid, create_time from scheduler.jobs where project_id = $1 and ${NAME} = $2 and state <> 'DELETED'
+     union all
+     (select uid, create_time from scheduler.jobs where project_id = $1 and ${NAME} = $2 and state = 'DELETED'
+       order by create_time desc, uid desc limit 100)) as named
+    order by create_time desc, uid desc limit 100`,
 );
 
 /** Returns the job of project $1 that had name $2 at the instant $3, if any. */
 export const jobsByNameAt = statement<{ uid: string }>(
   "jobsByNameAt",
-  `select uid from scheduler.jobs
-    where project_id = $1 and name = $2 and create_time < $3 and (state <> 'DELETED' or update_time >= $3)
+  `select uid from (
+     select uid, create_time from scheduler.jobs
+      where project_id = $1 and ${NAME} = $2 and create_time < $3 and state <> 'DELETED'
+     union all
+     (select uid, create_time from scheduler.jobs
+       where project_id = $1 and ${NAME} = $2 and create_time < $3 and state = 'DELETED' and update_time >= $3
+       order by create_time desc limit 1)) as named
     order by create_time desc limit 1`,
 );
 
@@ -139,7 +152,7 @@ export const jobsDueAt = statement<{ at: number; count: number }>(
  */
 export const jobLockForHandOver = statement<{ uid: string }>(
   "jobLockForHandOver",
-  `select uid from scheduler.jobs where project_id = $1 and name = $2 and state <> 'DELETED' for no key update`,
+  `select uid from scheduler.jobs where project_id = $1 and ${NAME} = $2 and state <> 'DELETED' for no key update`,
 );
 
 /**
