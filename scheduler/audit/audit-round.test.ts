@@ -7,6 +7,7 @@ import { failure } from "../../mesh/errors.ts";
 import { deleteJob } from "../changes/pause-job.ts";
 import type { JobRow } from "../job/job.ts";
 import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
+import { copyJob } from "../testing/copy-job.ts";
 import { createAuditRound, ROUND_JOBS, startAuditing } from "./audit-round.ts";
 import { auditClaim } from "./audits.sql.ts";
 
@@ -97,6 +98,22 @@ test("two concurrent rounds share the jobs, and no job is audited twice in a row
   expect(Math.min(one.jobs, other.jobs)).toBeGreaterThan(0);
   expect(await round()).toMatchObject({ jobs: 0 });
   expect(ROUND_JOBS).toBeGreaterThan(50);
+});
+
+test("a claim reads neither all jobs nor all audits", async () => {
+  const { uid } = await createJob("job", "0 0 1 1 *");
+  const admin = new pg.Client({ connectionString: bench.adminUrl });
+  await admin.connect();
+  await copyJob(admin, uid, 4_000);
+  await admin.query("analyze scheduler.jobs; analyze scheduler.audits");
+  // As the product's connections are set.
+  await admin.query("set plan_cache_mode = force_generic_plan");
+  await admin.query(`prepare claim as ${auditClaim.text}`);
+  const { rows } = await admin.query("explain execute claim (now(), now(), 20)");
+  await admin.end();
+  const plan = rows.map((row) => row["QUERY PLAN"]).join("\n");
+  expect(plan).toContain("audits_next");
+  expect(plan).not.toContain("Seq Scan");
 });
 
 test("a round audits a deleted job up to its deletion, and then never again", async () => {
