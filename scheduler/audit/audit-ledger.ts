@@ -4,6 +4,7 @@ import type { LedgerDifference } from "./difference.ts";
 import { createPace, type Pace } from "./pace.ts";
 import { type AuditRecord, readAuditRecord } from "./record.ts";
 import { matchRecords, type RecordedFireTime } from "./recorded-fire-times.ts";
+import { type AuditedJob, readAuditRecords } from "./set-records.ts";
 import { compareSkips } from "./skips.ts";
 import { compareWake, readUndecidedTimes, type UndecidedTimes } from "./undecided.ts";
 import { compareTriggers, compareVerdicts } from "./verdicts.ts";
@@ -59,7 +60,34 @@ export async function auditJob(
   const pace = createPace(signal);
   const range = { fromMs, untilMs, limit: AUDIT_LIMIT };
   const record = await parts.database.snapshot((tx) => readAuditRecord(tx, parts, job, range, pace));
-  if (record === null) return null;
+  return record === null ? null : compareRecord(parts, record, pace);
+}
+
+/**
+ * Audits several jobs up to `untilMs`, exclusive, as `auditJob` does one, each from its `fromMs` on. Few statements read all of them. Returns
+ * the audits by uid. A job of which much is to be read, or that cannot be read, is left out: it is to be audited alone.
+ */
+export async function auditJobs(
+  parts: AuditParts,
+  jobs: readonly AuditedJob[],
+  untilMs: number,
+): Promise<Map<string, Audit>> {
+  const pace = createPace();
+  const records = await parts.database.snapshot((tx) => readAuditRecords(tx, parts, jobs, untilMs, pace));
+  const audits = new Map<string, Audit>();
+  for (const record of records) {
+    audits.set(record.row.uid, await compareRecord(parts, record, pace));
+    if (pace.shouldYield()) await pace.yield();
+  }
+  return audits;
+}
+
+/** Compares what was read of a job, as `auditJob` says. */
+async function compareRecord(
+  parts: Pick<AuditParts, "tickingSince" | "lookAheadMs">,
+  record: AuditRecord,
+  pace: Pace,
+): Promise<Audit> {
   const tickState = { tickingSinceMs: parts.tickingSince(), lookAheadMs: parts.lookAheadMs };
   const undecided = readUndecidedTimes(record, tickState);
   const recorded = await matchRecords(record, undecided, pace);

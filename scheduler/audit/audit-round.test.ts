@@ -1,12 +1,16 @@
-import { fromJson, type JsonObject } from "@bufbuild/protobuf";
+import { create, fromJson, type JsonObject } from "@bufbuild/protobuf";
 import pg from "pg";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Database } from "../../db/pool.ts";
+import { CalendarSchema } from "../../gen/easycron/v1/calendar_pb.ts";
 import { JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import { failure } from "../../mesh/errors.ts";
-import { deleteJob } from "../changes/pause-job.ts";
+import { createCalendar } from "../calendars/change.ts";
+import { deleteJob, pauseJob } from "../changes/pause-job.ts";
 import type { JobRow } from "../job/job.ts";
 import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
+import { copyJob } from "../testing/copy-job.ts";
+import { auditJob, auditJobs } from "./audit-ledger.ts";
 import { createAuditRound, ROUND_JOBS, startAuditing } from "./audit-round.ts";
 import { auditClaim } from "./audits.sql.ts";
 
@@ -99,6 +103,74 @@ test("two concurrent rounds share the jobs, and no job is audited twice in a row
   expect(ROUND_JOBS).toBeGreaterThan(50);
 });
 
+test("quiet jobs are audited together, with as many statements for 25 as for one", async () => {
+  const count = async () => {
+    let statements = 0;
+    const snapshot: Database["snapshot"] = (work) =>
+      bench.parts.database.snapshot((tx) => {
+        const query: Database["query"] = (statement, values) => {
+          statements += 1;
+          return tx.query(statement, values);
+        };
+        return work({ query });
+      });
+    const parts = { ...bench.parts, database: { ...bench.parts.database, snapshot } };
+    const { jobs } = await createAuditRound(parts, logger).run();
+    return { jobs, statements };
+  };
+  await createJob("job-0", "0 9 * * *");
+  await at(1_445);
+  expect(await count()).toEqual({ jobs: 1, statements: 5 });
+  for (let n = 1; n < 25; n++) await createJob(`job-${n}`, "0 9 * * *");
+  await at(2 * 1_445);
+  // One more statement reads the triggers before those of the range.
+  expect(await count()).toEqual({ jobs: 25, statements: 6 });
+  expect(told).toEqual([]);
+});
+
+test("jobs that are audited together are audited as each alone is", async () => {
+  const calendar = create(CalendarSchema, { name: "office", excludedDates: ["2026-03-03"] });
+  await createCalendar(bench.parts, PROJECT, calendar);
+  const jobs = [
+    await createJob("hourly", "0 * * * *"),
+    await createJob("window", "0 * * * *", { flexibleWindow: "3500s" }),
+    await createJob("calendar", "0 12 * * *", { calendars: [{ name: "office", outside: "OUTSIDE_SKIP" }] }),
+    await createJob("paused", "0 * * * *"),
+    await createJob("quiet", "0 0 1 1 *"),
+    await createJob("broken", "0 * * * *"),
+  ];
+  await pauseJob(bench.parts, { projectId: PROJECT, name: "paused" }, { note: "", untilMs: null });
+  for (let minute = 60; minute <= 2_880; minute += 60) await at(minute);
+  await bench.spoil("scheduler", "update scheduler.skips set fire_count = 2 where job_uid = $1", [
+    jobs[2]?.uid,
+  ]);
+  const [broken] = jobs.slice(-1);
+  if (broken !== undefined) await loseFirst(broken, 120);
+  const nowMs = bench.parts.clock.now();
+  const asked = jobs.map(({ uid }) => ({ uid, project_id: PROJECT, fromMs: START + 30 * MINUTE }));
+  const together = await auditJobs(bench.parts, asked, nowMs);
+  for (const job of asked)
+    expect(together.get(job.uid)).toEqual(await auditJob(bench.parts, job, job.fromMs, nowMs));
+  const differences = jobs.map(({ uid }) => together.get(uid)?.differences.length);
+  expect(differences).toEqual([0, 0, 1, 0, 0, 2]);
+});
+
+test("a claim reads neither all jobs nor all audits", async () => {
+  const { uid } = await createJob("job", "0 0 1 1 *");
+  const admin = new pg.Client({ connectionString: bench.adminUrl });
+  await admin.connect();
+  await copyJob(admin, uid, 4_000);
+  await admin.query("analyze scheduler.jobs; analyze scheduler.audits");
+  // As the product's connections are set.
+  await admin.query("set plan_cache_mode = force_generic_plan");
+  await admin.query(`prepare claim as ${auditClaim.text}`);
+  const { rows } = await admin.query("explain execute claim (now(), now(), 20)");
+  await admin.end();
+  const plan = rows.map((row) => row["QUERY PLAN"]).join("\n");
+  expect(plan).toContain("audits_next");
+  expect(plan).not.toContain("Seq Scan");
+});
+
 test("a round audits a deleted job up to its deletion, and then never again", async () => {
   const job = await createJob("gone", "* * * * *");
   await at(3);
@@ -158,7 +230,8 @@ test("a round goes on after an audit that takes too long", async () => {
   let audits = 0;
   const snapshot: Database["snapshot"] = (work) => {
     audits += 1;
-    if (audits > 1) return bench.parts.database.snapshot(work);
+    // The audit of all jobs together takes too long, and so does that of the first one alone.
+    if (audits > 2) return bench.parts.database.snapshot(work);
     return Promise.reject(failure("SERVICE_UNAVAILABLE", { service: "database" }, { cause: timeout }));
   };
   const parts = { ...bench.parts, database: { ...bench.parts.database, snapshot } };

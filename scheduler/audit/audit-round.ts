@@ -5,12 +5,12 @@ import { toIso } from "../../mesh/iso-time.ts";
 import type { Logger } from "../../mesh/logger.ts";
 import type { Loop } from "../../mesh/loop.ts";
 import type { Parts } from "../parts.ts";
-import { type Audit, type AuditParts, auditJob } from "./audit-ledger.ts";
-import { auditAdvance, auditClaim, type ClaimedAuditRow } from "./audits.sql.ts";
+import { type Audit, type AuditParts, auditJob, auditJobs } from "./audit-ledger.ts";
+import { auditClaim, auditsAdvance, type ClaimedAuditRow } from "./audits.sql.ts";
 
 /** The most jobs that one round audits. It claims a few at a time, so that several schedulers share the work. */
 export const ROUND_JOBS = 500;
-const CLAIM_JOBS = 20;
+const CLAIM_JOBS = 25;
 /** The most audits of one job in one round. Together they compare up to 50,000 fire times. */
 const AUDITS_PER_JOB = 5;
 /** A job is not claimed again within this time. */
@@ -35,36 +35,6 @@ export interface AuditRound {
  * error too, and is tried again when it is claimed next. `run` throws when the database cannot be reached.
  */
 export function createAuditRound(parts: AuditParts, logger: Pick<Logger, "error">): AuditRound {
-  const auditOne = async ({ job_uid: uid, project_id, audited_until }: ClaimedAuditRow): Promise<number> => {
-    const nowMs = parts.clock.now();
-    let fromMs = audited_until;
-    let found = 0;
-    for (let left = AUDITS_PER_JOB; left > 0; left--) {
-      const audit = await auditJob(parts, { uid, project_id }, fromMs, nowMs);
-      if (audit === null) break;
-      for (const { kind, atMs, detail } of audit.differences) {
-        found += 1;
-        const fireTime = toIso(atMs);
-        logger.error({ jobUid: uid, kind, fireTime, detail }, "the ledger and the schedule differ");
-      }
-      await advance(parts, uid, audit, nowMs);
-      if (audit.untilMs >= nowMs || audit.untilMs <= fromMs) break;
-      fromMs = audit.untilMs;
-    }
-    return found;
-  };
-
-  const tryOne = async (job: ClaimedAuditRow): Promise<number> => {
-    try {
-      return await auditOne(job);
-    } catch (error) {
-      // An audit that takes too long is the fault of the job: the others must still be audited.
-      if (!isItemFault(error) && !isStatementTimeout(error)) throw error;
-      logger.error({ jobUid: job.job_uid, err: error }, "a ledger cannot be audited");
-      return 0;
-    }
-  };
-
   return {
     run: async () => {
       let [differences, jobs] = [0, 0];
@@ -74,22 +44,106 @@ export function createAuditRound(parts: AuditParts, logger: Pick<Logger, "error"
         const claimed = await parts.database.query(auditClaim, values);
         if (claimed.length === 0) break;
         jobs += claimed.length;
-        for (const job of claimed) differences += await tryOne(job);
+        differences += await auditSet(parts, logger, claimed, nowMs);
       }
       return { differences, jobs };
     },
   };
 }
 
+/** Audits jobs together, and then those alone that cannot be audited together. Returns how many differences it found. */
+async function auditSet(
+  parts: AuditParts,
+  logger: Pick<Logger, "error">,
+  claimed: readonly ClaimedAuditRow[],
+  nowMs: number,
+): Promise<number> {
+  const audits = await auditTogether(parts, claimed, nowMs);
+  let found = 0;
+  for (const [uid, audit] of audits) found += report(logger, uid, audit);
+  await advance(parts, audits, nowMs);
+  for (const job of claimed) if (!audits.has(job.job_uid)) found += await tryOne(parts, logger, job);
+  return found;
+}
+
+/** Audits jobs that need little, with a few statements for all of them. Leaves the others out. */
+async function auditTogether(
+  parts: AuditParts,
+  claimed: readonly ClaimedAuditRow[],
+  nowMs: number,
+): Promise<Map<string, Audit>> {
+  try {
+    const jobs = claimed.map(({ job_uid: uid, project_id, audited_until: fromMs }) => ({
+      uid,
+      project_id,
+      fromMs,
+    }));
+    return await auditJobs(parts, jobs, nowMs);
+  } catch (error) {
+    // One of the jobs cannot be read, or takes too long. Each is audited alone.
+    if (!isItemFault(error) && !isStatementTimeout(error)) throw error;
+    return new Map();
+  }
+}
+
+async function tryOne(
+  parts: AuditParts,
+  logger: Pick<Logger, "error">,
+  job: ClaimedAuditRow,
+): Promise<number> {
+  try {
+    return await auditOne(parts, logger, job);
+  } catch (error) {
+    // An audit that takes too long is the fault of the job: the others must still be audited.
+    if (!isItemFault(error) && !isStatementTimeout(error)) throw error;
+    logger.error({ jobUid: job.job_uid, err: error }, "a ledger cannot be audited");
+    return 0;
+  }
+}
+
+async function auditOne(
+  parts: AuditParts,
+  logger: Pick<Logger, "error">,
+  { job_uid: uid, project_id, audited_until }: ClaimedAuditRow,
+): Promise<number> {
+  const nowMs = parts.clock.now();
+  let fromMs = audited_until;
+  let found = 0;
+  for (let left = AUDITS_PER_JOB; left > 0; left--) {
+    const audit = await auditJob(parts, { uid, project_id }, fromMs, nowMs);
+    if (audit === null) break;
+    found += report(logger, uid, audit);
+    await advance(parts, new Map([[uid, audit]]), nowMs);
+    if (audit.untilMs >= nowMs || audit.untilMs <= fromMs) break;
+    fromMs = audit.untilMs;
+  }
+  return found;
+}
+
+/** Logs the differences of an audit, and returns how many there are. */
+function report(logger: Pick<Logger, "error">, jobUid: string, { differences }: Audit): number {
+  for (const { kind, atMs, detail } of differences) {
+    logger.error({ jobUid, kind, fireTime: toIso(atMs), detail }, "the ledger and the schedule differ");
+  }
+  return differences.length;
+}
+
 async function advance(
   parts: Pick<Parts, "database">,
-  uid: string,
-  audit: Audit,
+  audits: ReadonlyMap<string, Audit>,
   nowMs: number,
 ): Promise<void> {
-  const done = audit.deleted && audit.untilMs >= nowMs && audit.undecidedMs >= audit.untilMs;
-  const auditedUntilMs = Math.min(audit.undecidedMs, audit.untilMs, nowMs - OVERLAP_MS);
-  await parts.database.query(auditAdvance, [uid, toSqlTime(auditedUntilMs), done]);
+  if (audits.size === 0) return;
+  const done = [...audits].map(([uid, { untilMs, undecidedMs, deleted }]) => ({
+    uid,
+    isLast: deleted && untilMs >= nowMs && undecidedMs >= untilMs,
+    untilMs: Math.min(undecidedMs, untilMs, nowMs - OVERLAP_MS),
+  }));
+  await parts.database.query(auditsAdvance, [
+    done.map(({ uid }) => uid),
+    done.map(({ untilMs }) => toSqlTime(untilMs)),
+    done.map(({ isLast }) => isLast),
+  ]);
 }
 
 /** Starts a round every minute. A round that fails is logged; the next round audits what it left out. */

@@ -1,6 +1,8 @@
 import { statement } from "../../db/statement.ts";
 import type { Carry } from "../job/carry.ts";
 import type { JobStateName } from "../job/job.ts";
+import type { SkipRow } from "../job/skips.sql.ts";
+import type { LedgerTriggerRow } from "../ledger/ledger.sql.ts";
 
 /** The columns of a job's row that an audit reads. Times are epoch milliseconds. */
 export interface AuditJobRow {
@@ -102,24 +104,99 @@ export interface ClaimedAuditRow {
 /**
  * Claims jobs at the time $1: those last claimed at $2 or before, the longest ago first, at most $3. Skips rows that
  * another scheduler is claiming. The rows are chosen in a materialized part, because a plan may otherwise choose anew,
- * up to $3 further rows, for each row that it joins.
+ * up to $3 further rows, for each row that it joins. They are found by `= any`, because the planner expects a tenth of
+ * the table for a limit that it does not know, and would read all jobs for a join.
  */
 export const auditClaim = statement<ClaimedAuditRow>(
   "auditClaim",
   `with next as materialized (
      select job_uid from scheduler.audits where audit_time <= $2
       order by audit_time limit $3 for update skip locked
+   ), claimed as (
+     update scheduler.audits set audit_time = $1
+      where job_uid = any (array(select job_uid from next)) returning job_uid, audited_until
    )
-   update scheduler.audits a set audit_time = $1
-     from next join scheduler.jobs j on j.uid = next.job_uid
-    where a.job_uid = next.job_uid
-   returning a.job_uid, j.project_id, a.audited_until`,
+   select c.job_uid, j.project_id, c.audited_until
+     from claimed c join scheduler.jobs j on j.uid = c.job_uid`,
 );
 
-/** Records that the ledger of the job $1 has been compared up to $2. If $3 is true, the job is never audited again. */
-export const auditAdvance = statement<{ job_uid: string }>(
-  "auditAdvance",
-  `update scheduler.audits
-      set audited_until = greatest(audited_until, $2), audit_time = case when $3 then null else audit_time end
-    where job_uid = $1 returning job_uid`,
+/**
+ * Records that the ledgers of the jobs $1 have been compared up to $2. Those for which $3 is true are never audited
+ * again.
+ */
+export const auditsAdvance = statement<{ job_uid: string }>(
+  "auditsAdvance",
+  `update scheduler.audits a
+      set audited_until = greatest(a.audited_until, done.until_time),
+          audit_time = case when done.is_last then null else a.audit_time end
+     from unnest($1::text[], $2::timestamptz[], $3::boolean[]) as done (job_uid, until_time, is_last)
+    where a.job_uid = done.job_uid returning a.job_uid`,
+);
+
+/** Reads the rows of the jobs that the pairs of project and uid stand for, also if they are deleted. */
+export const auditJobsByUids = statement<AuditJobRow>(
+  "auditJobsByUids",
+  `select j.uid, j.project_id, j.name, j.state, j.next_fire_time, j.last_fire_time, j.last_seq, j.wake_time, j.pause_until,
+          j.carry
+     from unnest($1::text[], $2::text[]) as wanted (project_id, uid)
+     join scheduler.jobs j on j.project_id = wanted.project_id and j.uid = wanted.uid`,
+);
+
+/** Reads the epochs of the jobs $1, in order, and of each at most one more than $2. */
+export const auditEpochsOf = statement<AuditEpochRow & { job_uid: string }>(
+  "auditEpochsOf",
+  `select wanted.uid as job_uid, e.state, e.revision, e.after_time, e.end_time, e.change_time
+     from unnest($1::text[]) as wanted (uid)
+    cross join lateral (select * from scheduler.epochs where job_uid = wanted.uid
+                         order by epoch limit $2::integer + 1) as e
+    order by wanted.uid, e.epoch`,
+);
+
+/** Reads the specifications of pairs of job and revision. */
+export const auditRevisionsOf = statement<{
+  job_uid: string;
+  revision: number;
+  spec: string;
+  zone_data: string;
+}>(
+  "auditRevisionsOf",
+  `select r.job_uid, r.revision, r.zone_data, r.spec
+     from unnest($1::text[], $2::integer[]) as wanted (job_uid, revision)
+     join scheduler.revisions r on r.job_uid = wanted.job_uid and r.revision = wanted.revision`,
+);
+
+/**
+ * Reads the triggers of jobs: project, uid, and the first and last fire time of the range, both inclusive. They come job
+ * by job, earliest first, and of each job at most one more than $5.
+ */
+export const auditTriggersOf = statement<AuditTriggerRow & { job_uid: string }>(
+  "auditTriggersOf",
+  `select wanted.uid as job_uid, t.*
+     from unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[]) as wanted (project_id, uid, from_time, to_time)
+    cross join lateral dispatcher.audit_triggers(wanted.project_id, wanted.uid, wanted.from_time, wanted.to_time,
+                                                 $5::integer + 1) as t
+    order by wanted.uid, t.fire_time`,
+);
+
+/** Reads the skips of jobs that reach into a range, as `skipsBetween` does, and of each job at most one more than $4. */
+export const auditSkipsOf = statement<SkipRow & { job_uid: string }>(
+  "auditSkipsOf",
+  `select wanted.uid as job_uid, s.*
+     from unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) as wanted (uid, from_time, to_time)
+    cross join lateral (
+      select first_fire_time, last_fire_time, verdict, reason, fire_count, detail from scheduler.skips
+       where job_uid = wanted.uid and first_fire_time <= wanted.to_time and last_fire_time >= wanted.from_time
+         and first_fire_time >= coalesce(
+           (select max(b.first_fire_time) from scheduler.skips b
+             where b.job_uid = wanted.uid and b.first_fire_time <= wanted.from_time), wanted.from_time)
+       order by first_fire_time limit $4::integer + 1) as s
+    order by wanted.uid, s.first_fire_time`,
+);
+
+/** Reads triggers by project, job and fire time, without those of manual runs. */
+export const auditTriggersAt = statement<LedgerTriggerRow & { job_uid: string }>(
+  "auditTriggersAt",
+  `select wanted.uid as job_uid, t.*
+     from unnest($1::text[], $2::text[], $3::timestamptz[]) as wanted (project_id, uid, fire_time)
+    cross join lateral dispatcher.ledger_triggers_at(wanted.project_id, wanted.uid, array[wanted.fire_time]) as t`,
 );

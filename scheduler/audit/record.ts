@@ -10,6 +10,7 @@ import {
   type AuditTriggerRow,
   auditEpochs,
   auditJobByUid,
+  auditRevisions,
   auditTriggers,
 } from "./audits.sql.ts";
 import { type AuditCalendars, readCalendarVersions } from "./calendars.ts";
@@ -21,7 +22,7 @@ import {
   toAuditSegments,
 } from "./expected-times.ts";
 import type { Pace } from "./pace.ts";
-import { type RevisionRules, readRevisionRules } from "./revision-rules.ts";
+import { type RevisionRules, toRevisionRules, wantedRevisions } from "./revision-rules.ts";
 
 /** Everything that an audit compares, read in one snapshot. Times are epoch milliseconds. */
 export interface AuditRecord {
@@ -70,7 +71,8 @@ export async function readAuditRecord(
   const { fromMs } = range;
   const epochs = await tx.query(auditEpochs, [row.uid]);
   const untilMs = Math.max(fromMs, Math.min(range.untilMs, nowMs));
-  const rulesByRevision = await readRevisionRules(tx, parts, row.uid, epochs, { fromMs, untilMs });
+  const wanted = wantedRevisions(epochs, { fromMs, untilMs });
+  const rulesByRevision = toRevisionRules(parts, row.uid, await tx.query(auditRevisions, [row.uid, wanted]));
   const segments = toAuditSegments(row, epochs, rulesByRevision, untilMs);
   const found = await expectedFireTimes(segments, { ...range, untilMs }, pace);
   const { triggers, endMs } = await readTriggers(tx, row, fromMs, found.endMs, range.limit);
@@ -118,10 +120,15 @@ async function readPredecessors(
   row: AuditJobRow,
   triggers: readonly AuditTriggerRow[],
 ): Promise<LedgerTriggerRow[]> {
-  const within = new Set(triggers.map(({ fire_time }) => fire_time));
-  const named = triggers.flatMap(({ previous_fire_time: atMs }) => (atMs === null ? [] : [atMs]));
-  const outside = [...new Set(named)].filter((atMs) => !within.has(atMs));
+  const outside = predecessorTimes(triggers);
   if (outside.length === 0) return [];
   const times = outside.slice(0, EXTRA_TRIGGERS).map((atMs) => toSqlTime(atMs));
   return tx.query(ledgerTriggersAt, [row.project_id, row.uid, times]);
+}
+
+/** Returns the fire times that triggers name as those before them, and at which none of them is. */
+export function predecessorTimes(triggers: readonly AuditTriggerRow[]): number[] {
+  const within = new Set(triggers.map(({ fire_time }) => fire_time));
+  const named = triggers.flatMap(({ previous_fire_time: atMs }) => (atMs === null ? [] : [atMs]));
+  return [...new Set(named)].filter((atMs) => !within.has(atMs));
 }

@@ -1,8 +1,7 @@
-import type { Queryable } from "../../db/pool.ts";
 import { fromSpecJson } from "../job/job.ts";
 import type { Parts } from "../parts.ts";
 import { type CompiledSchedule, compileSchedule } from "../schedules/compiled-schedule.ts";
-import { type AuditEpochRow, auditRevisions } from "./audits.sql.ts";
+import type { AuditEpochRow } from "./audits.sql.ts";
 
 /** A revision's schedule and policies, compiled for one audit and not shared with other code. */
 export interface RevisionRules {
@@ -17,24 +16,35 @@ export interface RevisionRules {
 const LATER_EPOCHS = 20;
 
 /**
- * Reads the rules that decided the fire times of a range, by revision number: those of the epochs that overlap the
- * range, and of up to 20 epochs after it. Throws if a revision no longer compiles.
+ * Returns the numbers of the revisions that decided the fire times of a range: those of the epochs that overlap the
+ * range, and of up to 20 epochs after it.
  */
-export async function readRevisionRules(
-  tx: Queryable,
-  parts: Pick<Parts, "zoneData">,
-  jobUid: string,
+export function wantedRevisions(
   epochs: readonly AuditEpochRow[],
   { fromMs, untilMs }: { readonly fromMs: number; readonly untilMs: number },
-): Promise<Map<number, RevisionRules>> {
+): number[] {
   const first = epochs.findLastIndex(({ after_time }) => after_time < fromMs);
   const within = epochs.slice(Math.max(0, first));
   const later = within.findIndex(({ after_time }) => after_time >= untilMs);
   const wanted = within.slice(0, later === -1 ? undefined : later + LATER_EPOCHS);
-  const revisions = [...new Set(wanted.map(({ revision }) => revision))];
-  const rows = await tx.query(auditRevisions, [jobUid, revisions]);
+  return [...new Set(wanted.map(({ revision }) => revision))];
+}
+
+/** A revision as it is stored. */
+export interface StoredRevision {
+  readonly revision: number;
+  readonly spec: string;
+  readonly zone_data: string;
+}
+
+/** Compiles the rules of a job's revisions, by number. Throws if a revision no longer compiles. */
+export function toRevisionRules(
+  parts: Pick<Parts, "zoneData">,
+  jobUid: string,
+  revisions: readonly StoredRevision[],
+): Map<number, RevisionRules> {
   return new Map(
-    rows.map(({ revision, spec, zone_data: version }) => {
+    revisions.map(({ revision, spec, zone_data: version }) => {
       const options = { allowNeverFiring: true, zoneData: parts.zoneData.release(version) };
       const schedule = compileSchedule(fromSpecJson(spec), jobUid, options);
       return [revision, { schedule, mayWait: mayWait(schedule) }];

@@ -189,17 +189,3 @@ export const jobCalendarsBehind = statement<BehindRow>(
       and (jc.version, jc.job_uid) > ($2::integer, $3)
     order by jc.version, jc.job_uid limit $4`,
 );
-
-/** Locks those of the jobs $1 that no other transaction has locked, and returns them. */
-export const jobsLockFree = statement<{ uid: string; project_id: string }>(
-  "jobsLockFree",
-  `select uid, project_id from scheduler.jobs where uid = any ($1::text[]) order by uid for no key update skip locked`,
-);
-
-/** Records that job $1 is up to date with its calendars. Returns no row if it was already. */
-export const jobCalendarsSettled = statement<{ job_uid: string }>(
-  "jobCalendarsSettled",
-  `update scheduler.job_calendars jc set version = c.version
-     from scheduler.calendars c
-    where jc.job_uid = $1 and c.uid = jc.calendar_uid and jc.version < c.version returning jc.job_uid`,
-);

@@ -18,12 +18,17 @@ export function hasEdges(job: Pick<Job, "schedules">): boolean {
  * Returns a copy of the job in which every calendarEdge schedule holds a snapshot of its calendar as it is now. So the
  * meaning of a revision never changes, and a change of the calendar makes a new revision of the job. Of several
  * schedules with the same calendar only the first holds a full snapshot. A job without such schedules is returned as it
- * is. Throws CALENDAR_NOT_FOUND, naming the field.
+ * is. `read` holds the snapshots of the project's calendars that were read before, by name: with the same one for many
+ * jobs, each calendar is read once. Throws CALENDAR_NOT_FOUND, naming the field.
  */
-export async function withSnapshots(on: Queryable, projectId: string, given: Job): Promise<Job> {
+export async function withSnapshots(
+  on: Queryable,
+  projectId: string,
+  given: Job,
+  read = new Map<string, Calendar>(),
+): Promise<Job> {
   if (!hasEdges(given)) return given;
   const job = clone(JobSchema, given);
-  const read = new Map<string, Calendar>();
   for (const { edge, field } of edgesOf(job)) {
     const snapshot = read.get(edge.calendar) ?? (await readSnapshot(on, projectId, edge.calendar, field));
     read.set(edge.calendar, snapshot);

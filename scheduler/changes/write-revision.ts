@@ -17,14 +17,9 @@ export interface NewRevision {
 }
 
 /**
- * Adds a revision to a prepared job. Also stores how many triggers the job has had and its last waiting fire time. So
- * the difference that the revision makes can still be computed when the job's row has moved on.
+ * Adds revisions to prepared jobs, in one statement. Also stores how many triggers each job has had and its last waiting
+ * fire time. So the difference that a revision makes can still be computed when the job's row has moved on.
  */
-export function addRevision(tx: Queryable, job: PreparedJob, revision: NewRevision): Promise<void> {
-  return addRevisions(tx, [{ job, revision }]);
-}
-
-/** Adds revisions to prepared jobs, each as `addRevision` does, in one statement. */
 export async function addRevisions(
   tx: Queryable,
   revisions: readonly { readonly job: PreparedJob; readonly revision: NewRevision }[],

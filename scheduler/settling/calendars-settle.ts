@@ -3,10 +3,9 @@ import type { Logger } from "../../mesh/logger.ts";
 import { type Loop, startLoop, type Wanted } from "../../mesh/loop.ts";
 import { pause } from "../../mesh/pause.ts";
 import { calendarsToSettle } from "../calendars/calendars.sql.ts";
-import { beginPass, type CalendarPass, type FailedJob, stepPass } from "./calendar-pass.ts";
-import type { SettleParts } from "./settle-referring-job.ts";
+import { beginPass, type CalendarPass, stepPass } from "./calendar-pass.ts";
+import type { FailedJob, SettleParts } from "./job-set.ts";
 
-/** How often the background looks for calendars that are not settled. Usually there are none. */
 /** Time between two rounds of settling. */
 export const SETTLING_EVERY_MS = 1_000;
 /** Most calendars of one round. */

@@ -22,8 +22,8 @@ import { copyJob } from "../testing/copy-job.ts";
 import { zoneOffsetsInsert, zoneOffsetsZones } from "../zones/zone-data.sql.ts";
 import { createZoneData, ownRelease, tablesOf, type ZoneRelease } from "../zones/zone-data.ts";
 import { keepFirstRelease, recordRelease } from "../zones/zone-data-record.ts";
-import type { FailedJob } from "./calendar-pass.ts";
 import { createCalendarSettler } from "./calendars-settle.ts";
+import type { FailedJob } from "./job-set.ts";
 import { listZoneDataImpacts } from "./zone-data-impacts.ts";
 import { settleZoneData } from "./zone-data-settle.ts";
 
@@ -437,6 +437,27 @@ describe("a release that takes effect", () => {
     const counts = await Promise.all([settleZoneData(bench.parts), settleZoneData(bench.parts)]);
     const rest = await settleZoneData(bench.parts);
     expect(counts.reduce((sum, count) => sum + count, rest)).toBe(151);
+  });
+
+  test("waits for no job that another transaction has locked, and comes back to it", async () => {
+    const { effectiveMs } = await recordNext();
+    const held = await daily("held", "Europe/Paris");
+    const free = await daily("free", "Europe/Paris");
+    bench.setTime(effectiveMs + 61_000);
+    const admin = new pg.Client({ connectionString: bench.adminUrl });
+    await admin.connect();
+    await admin.query("begin");
+    await admin.query("select from scheduler.jobs where uid = $1 for update", [held.uid]);
+    const failed: string[] = [];
+    const onFailed = (jobs: readonly FailedJob[]) => failed.push(...jobs.map(({ jobUid }) => jobUid));
+    expect(await settleZoneData(bench.parts, { onFailed })).toBe(1);
+    expect(failed).toEqual([]);
+    expect(await again(free)).toMatchObject({ revision: 2 });
+    await admin.query("rollback");
+    await admin.end();
+    bench.setTime(effectiveMs + 122_000);
+    expect(await settleZoneData(bench.parts, { onFailed })).toBe(1);
+    expect(await again(held)).toMatchObject({ revision: 2 });
   });
 
   test("leaves a job behind that cannot be changed, and comes back to it", async () => {

@@ -1,6 +1,4 @@
-import type { Queryable } from "../../db/pool.ts";
 import { toSqlTime, toSqlTimeOrNull } from "../../db/time.ts";
-import { takeApart } from "../../mesh/take-apart.ts";
 import {
   calendarAskSettling,
   calendarByName,
@@ -8,12 +6,7 @@ import {
   calendarRaiseVersion,
   calendarVersionInsert,
 } from "../calendars/calendars.sql.ts";
-import { prepareJob, unchanged, writeChange } from "../changes/change-job.ts";
-import { lockIfLiving } from "../changes/lock-job.ts";
-import { addRevision } from "../changes/write-revision.ts";
-import { fromSpecJson } from "../job/job.ts";
-import { jobsInZones, type ZoneJobRow } from "../job/jobs.sql.ts";
-import { compileSchedule } from "../schedules/compiled-schedule.ts";
+import { jobsInZones } from "../job/jobs.sql.ts";
 import {
   calendarsInZones,
   type ZoneDataPlaceRow,
@@ -22,17 +15,13 @@ import {
   zoneDataMovePass,
   zoneDataPlace,
   zoneDataSettled,
-  zoneDataTryToSettle,
 } from "../zones/zone-data.sql.ts";
-import type { ZoneRelease } from "../zones/zone-data.ts";
-import { type FailedJob, leavesJobForLater } from "./calendar-pass.ts";
-import type { SettleParts } from "./settle-referring-job.ts";
+import type { FailedJob, SettleParts } from "./job-set.ts";
+import { createSetSize } from "./set-size.ts";
+import { type RenewTo, renewJobs } from "./zone-revisions.ts";
 
 /** Most calendars or jobs that one statement looks at. */
 const PAGE = 1_000;
-/** Most jobs of one transaction, and for how long it changes jobs. Their rows stay locked until it ends. */
-const BATCH = 100;
-const BATCH_MS = 250;
 /**
  * For this long after a release takes effect, a scheduler that has not heard of it yet may still write with the release
  * before. So a release is marked as settled only after a pass that began later than this.
@@ -71,7 +60,8 @@ export async function settleZoneData(
       .slice(index)
       .map(({ version }) => version);
     const zones = parts.zoneData.changedBy(row.version);
-    const pass = { row, zones, upToDate, release: parts.zoneData.release(row.version) };
+    const release = parts.zoneData.release(row.version);
+    const pass = { row, zones, upToDate, release, size: createSetSize() };
     settledJobs += await runPass(parts, pass, options);
   }
   if (settledJobs > 0) parts.wake();
@@ -79,13 +69,10 @@ export async function settleZoneData(
 }
 
 /** A pass for one release. */
-interface ReleasePass {
+interface ReleasePass extends RenewTo {
   readonly row: ZoneDataRow;
-  readonly release: ZoneRelease;
   /** The zones that the release changes. */
   readonly zones: readonly string[];
-  /** The releases whose calendar versions and revisions need no change. */
-  readonly upToDate: readonly string[];
 }
 
 async function runPass(
@@ -107,7 +94,8 @@ async function runPass(
     if (step.isTaken) break;
     const { version } = pass.row;
     const { pass_calendar: calendar, pass_job: job } = place;
-    const values = [version, calendar, job, step.place.calendar, step.place.job, step.failed.length > 0];
+    const hasLeftOut = step.hasLocked || step.failed.length > 0;
+    const values = [version, calendar, job, step.place.calendar, step.place.job, hasLeftOut];
     await parts.database.query(zoneDataMovePass, values);
   }
   return settledJobs;
@@ -149,6 +137,8 @@ interface Step {
   readonly isTaken: boolean;
   readonly settled: number;
   readonly failed: readonly FailedJob[];
+  /** Whether it left out jobs that another transaction has locked. */
+  readonly hasLocked: boolean;
   readonly place: { readonly calendar: string | null; readonly job: string | null };
 }
 
@@ -159,6 +149,7 @@ async function stepPass(parts: SettleParts, pass: ReleasePass, place: ZoneDataPl
       isTaken: false,
       settled: 0,
       failed: [],
+      hasLocked: false,
       place: { calendar: await stepCalendars(parts, pass, calendar), job },
     };
   return stepJobs(parts, pass, job ?? "");
@@ -188,68 +179,16 @@ async function stepCalendars(
   return page.length < PAGE ? null : (page.at(-1)?.uid ?? null);
 }
 
-/** Gives the next affected jobs a new revision under the release: at most 100 of a page, in one transaction. */
+/** Gives the next affected jobs a new revision under the release: a set of a page, in one transaction. */
 async function stepJobs(parts: SettleParts, pass: ReleasePass, afterUid: string): Promise<Step> {
   const page = await parts.database.query(jobsInZones, [pass.zones, pass.upToDate, afterUid, PAGE]);
   const affected = page.filter((job) => job.affected);
-  const batch = affected.slice(0, BATCH);
-  const work = (part: readonly ZoneJobRow[]) => addJobRevisions(parts, pass, part);
-  const { results, failed } = await takeApart(batch, work, { isItemFault: leavesJobForLater });
-  // What follows the first job that there was no time for comes again.
-  const left = new Set(results.flatMap((part) => part.left));
-  const next = affected.find((job, index) => index >= BATCH || left.has(job));
+  const most = pass.size.most();
+  const { isTaken, settled, failed, left, locked } = await renewJobs(parts, pass, affected.slice(0, most));
+  // What follows the first job that there was no room for comes again.
+  const next = affected.find((job, index) => index >= most || left.has(job));
   const last = next === undefined ? page.at(-1) : page[page.indexOf(next) - 1];
   const isAtEnd = next === undefined && page.length < PAGE;
-  return {
-    isTaken: results.some(({ isTaken }) => isTaken),
-    settled: results.reduce((sum, { settled }) => sum + settled, 0),
-    failed: failed.map(({ item, error }) => ({ jobUid: item.uid, error })),
-    place: { calendar: null, job: isAtEnd ? null : (last?.uid ?? afterUid) },
-  };
-}
-
-/** What became of the jobs of one transaction. */
-interface ChangedJobs {
-  /** Whether another process is changing jobs for this release: nothing was done. */
-  readonly isTaken: boolean;
-  readonly settled: number;
-  /** The jobs that there was no time for. */
-  readonly left: readonly ZoneJobRow[];
-}
-
-function addJobRevisions(
-  parts: SettleParts,
-  pass: ReleasePass,
-  jobs: readonly ZoneJobRow[],
-): Promise<ChangedJobs> {
-  const endMs = performance.now() + BATCH_MS;
-  return parts.database.transaction(async (tx) => {
-    const [lock] = await tx.query(zoneDataTryToSettle, [pass.row.version]);
-    if (lock?.taken !== true) return { isTaken: true, settled: 0, left: [] };
-    let settled = 0;
-    for (const [index, job] of jobs.entries()) {
-      if (index > 0 && performance.now() > endMs) return { isTaken: false, settled, left: jobs.slice(index) };
-      if (await addJobRevision(parts, tx, job, pass)) settled += 1;
-    }
-    return { isTaken: false, settled, left: [] };
-  });
-}
-
-/** Gives a job a new revision under the release. Returns false if it does not need one any more. */
-async function addJobRevision(
-  parts: SettleParts,
-  tx: Queryable,
-  reference: { readonly project_id: string; readonly name: string },
-  to: Pick<ReleasePass, "release" | "upToDate">,
-): Promise<boolean> {
-  const row = await lockIfLiving(tx, reference);
-  // Another scheduler has settled it meanwhile, or a customer has changed or deleted it.
-  if (row === undefined || to.upToDate.includes(row.zone_data)) return false;
-  const settledJob = await prepareJob(tx, parts, row);
-  const revision = row.revision + 1;
-  const zoneData = to.release.version;
-  await addRevision(tx, settledJob, { number: revision, spec: row.spec, actor: "", zoneData });
-  const schedule = compileSchedule(fromSpecJson(row.spec), row.uid, { zoneData: to.release });
-  await writeChange(tx, parts, settledJob, { ...unchanged(parts, settledJob), revision, schedule });
-  return true;
+  const place = { calendar: null, job: isAtEnd ? null : (last?.uid ?? afterUid) };
+  return { isTaken, settled, failed, hasLocked: locked.length > 0, place };
 }

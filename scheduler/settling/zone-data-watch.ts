@@ -4,8 +4,7 @@ import { type Loop, startLoop } from "../../mesh/loop.ts";
 import type { Parts } from "../parts.ts";
 import { ownRelease } from "../zones/zone-data.ts";
 import { keepFirstRelease, recordRelease } from "../zones/zone-data-record.ts";
-import type { FailedJob } from "./calendar-pass.ts";
-import type { SettleParts } from "./settle-referring-job.ts";
+import type { FailedJob, SettleParts } from "./job-set.ts";
 import { settleZoneData } from "./zone-data-settle.ts";
 
 /** Time between two readings of the releases. */
