@@ -181,6 +181,9 @@ describe("RevokeSigningKey", () => {
     });
     const states = (await scene.list(other.projectId)).map(({ state }) => state);
     expect(states).toEqual([SigningKeyState.ACTIVE, SigningKeyState.ACTIVE]);
+    await scene.revoke(other.projectId, other.keyId);
+    const again = scene.revoke(projectId, other.keyId);
+    await expect(again).rejects.toMatchObject({ reason: "SIGNING_KEY_NOT_FOUND" });
   });
 });
 

@@ -1,8 +1,8 @@
-import { createPublicKey, verify as verifySignature } from "node:crypto";
 import { Webhook } from "standardwebhooks";
 import { expect } from "vitest";
 import type { SigningKey } from "../../gen/easycron/v1/signing_key_service_pb.ts";
 import { verify } from "../../sdk/webhook.ts";
+import { isEd25519 } from "../../test/support/ed25519.ts";
 import { type ReceivedRequest, type Receiver, startReceiver } from "../../test/support/receiver.ts";
 import { createGround, eventOf, type Ground, type TestDispatcher, type TestJob } from "./ground.ts";
 
@@ -157,20 +157,6 @@ function expectSignedBy(
 function signatureOf(headers: Readonly<Record<string, string>>, body: Buffer, secret: string): string {
   const time = new Date(Number(headers["webhook-timestamp"]) * 1_000);
   return new Webhook(secret).sign(headers["webhook-id"] ?? "", time, body.toString());
-}
-
-/** Verifies an ed25519 signature with node:crypto alone. */
-export function isEd25519(
-  headers: Readonly<Record<string, string>>,
-  body: Buffer,
-  publicKey: string,
-): boolean {
-  const x = Buffer.from(publicKey.replace("whpk_", ""), "base64").toString("base64url");
-  const key = createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x }, format: "jwk" });
-  const prefix = `${headers["webhook-id"]}.${headers["webhook-timestamp"]}.`;
-  const content = Buffer.concat([Buffer.from(prefix), body]);
-  const [, signature = ""] = /^v1a,(.+)$/.exec(headers["webhook-signature"] ?? "") ?? [];
-  return verifySignature(null, content, key, Buffer.from(signature, "base64"));
 }
 
 function required<T>(value: T | undefined): T {
