@@ -11,7 +11,22 @@ beforeAll(async () => {
 });
 afterAll(() => scene?.end());
 
-describe("CreateSigningKey", () => {
+test("RotateSigningKey makes a key beside which the old one signs, too, until the overlap ends", async () => {
+  const { projectId, secret, keyId, job } = await scene.addProject();
+  const rotated = await scene.rotate(projectId, keyId, DAY_MS / 1_000, scene.dispatchers[1]);
+  expect(rotated.old).toMatchObject({ id: keyId, state: SigningKeyState.ACTIVE });
+  await scene.expectSigned(job, [rotated.secret, secret]);
+  await scene.whileAhead(DAY_MS, async () => {
+    // Both caches hold the old key. It ends by the clock alone.
+    await scene.expectSigned(job, [rotated.secret]);
+    const states = (await scene.list(projectId)).map(({ id, state }) => [id === keyId, state]);
+    expect(states).toContainEqual([true, SigningKeyState.EXPIRED]);
+    await expect(scene.rotate(projectId, keyId, 0)).rejects.toThrow(/cannot be rotated: it expired at /);
+  });
+});
+
+// Each call takes a second, in which it waits.
+describe.concurrent("CreateSigningKey", () => {
   test("returns when every dispatcher signs each attempt with the new key and the older ones", async () => {
     const { projectId, secret, job } = await scene.addProject();
     await scene.expectSigned(job, [secret]);
@@ -69,7 +84,7 @@ describe("CreateSigningKey", () => {
   });
 });
 
-describe("ListSigningKeys", () => {
+describe.concurrent("ListSigningKeys", () => {
   test("lists a project's keys in pages, newest first, with their states and without secrets", async () => {
     const { projectId } = await scene.addProject();
     await scene.ground.sql("delete from dispatcher.signing_keys where project_id = $1", [projectId]);
@@ -105,21 +120,7 @@ describe("ListSigningKeys", () => {
   });
 });
 
-describe("RotateSigningKey", () => {
-  test("makes a key beside which the old one signs, too, until the overlap ends", async () => {
-    const { projectId, secret, keyId, job } = await scene.addProject();
-    const rotated = await scene.rotate(projectId, keyId, DAY_MS / 1_000, scene.dispatchers[1]);
-    expect(rotated.old).toMatchObject({ id: keyId, state: SigningKeyState.ACTIVE });
-    await scene.expectSigned(job, [rotated.secret, secret]);
-    await scene.whileAhead(DAY_MS, async () => {
-      // Both caches hold the old key. It ends by the clock alone.
-      await scene.expectSigned(job, [rotated.secret]);
-      const states = (await scene.list(projectId)).map(({ id, state }) => [id === keyId, state]);
-      expect(states).toContainEqual([true, SigningKeyState.EXPIRED]);
-      await expect(scene.rotate(projectId, keyId, 0)).rejects.toThrow(/cannot be rotated: it expired at /);
-    });
-  });
-
+describe.concurrent("RotateSigningKey", () => {
   test("ends the old key at once with an overlap of zero, and keeps the algorithm", async () => {
     const { projectId, secret, job } = await scene.addProject();
     const made = await scene.create(projectId, { algorithm: SigningAlgorithm.ED25519 });
@@ -150,7 +151,7 @@ describe("RotateSigningKey", () => {
   });
 });
 
-describe("RevokeSigningKey", () => {
+describe.concurrent("RevokeSigningKey", () => {
   test("returns when no dispatcher signs with the key", async () => {
     const { projectId, secret, keyId, job } = await scene.addProject();
     const fresh = await scene.create(projectId);
