@@ -210,7 +210,7 @@ export default {
       "^gateway/services/(project|api-key)-service\\.ts$|" +
         "^scheduler/(changes/create-job|batch/create|batch/pause|backfill/backfill)\\.ts$|" +
         "^scheduler/calendars/change\\.ts$|" +
-        "^dispatcher/signing-keys/signing-keys\\.ts$",
+        "^dispatcher/signing-keys/change-keys\\.ts$",
     ),
   ],
   options: {

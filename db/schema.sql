@@ -17,11 +17,23 @@ create table dispatcher.attempts (
   constraint attempts_pkey PRIMARY KEY (trigger_id, number, fire_time)
 ) partition by range (fire_time);
 
+create table dispatcher.data_keys (
+  project_id text not null,
+  master_key_id text not null,
+  wrapped_key bytea not null,
+  keys_version bigint not null,
+  create_time timestamp with time zone not null,
+  constraint data_keys_pkey PRIMARY KEY (project_id)
+);
+CREATE INDEX data_keys_master_key ON dispatcher.data_keys USING btree (master_key_id);
+CREATE INDEX data_keys_version ON dispatcher.data_keys USING btree (keys_version);
+
 create table dispatcher.instances (
   id text not null,
   start_time timestamp with time zone not null,
   lease_until timestamp with time zone not null,
   alive_time timestamp with time zone not null default now(),
+  master_key_id text,
   constraint instances_pkey PRIMARY KEY (id)
 );
 
@@ -54,8 +66,15 @@ create table dispatcher.signing_keys (
   project_id text not null,
   sealed_secret bytea not null,
   create_time timestamp with time zone not null,
-  constraint signing_keys_pkey PRIMARY KEY (id)
+  algorithm text not null default 'HMAC_SHA256'::text,
+  public_key text,
+  expire_time timestamp with time zone,
+  revoke_time timestamp with time zone,
+  constraint signing_keys_algorithm CHECK ((algorithm = ANY (ARRAY['HMAC_SHA256'::text, 'ED25519'::text]))),
+  constraint signing_keys_pkey PRIMARY KEY (id),
+  constraint signing_keys_public_key CHECK (((public_key IS NOT NULL) = (algorithm = 'ED25519'::text)))
 );
+CREATE INDEX signing_keys_old_format ON dispatcher.signing_keys USING btree (project_id) WHERE (SUBSTRING(sealed_secret FROM 1 FOR 1) = '\x01'::bytea);
 CREATE INDEX signing_keys_project ON dispatcher.signing_keys USING btree (project_id, create_time DESC, id DESC);
 
 create table dispatcher.signing_keys_version (
@@ -349,6 +368,31 @@ AS $function$
    where t.project_id = of_project_id and t.job_uid = of_job_uid and t.fire_time = any (fire_times)
      and t.kind <> 'MANUAL' and t.end_time is not null and (force or t.state <> 'SUCCEEDED')
   returning t.fire_time
+$function$;
+
+CREATE OR REPLACE FUNCTION dispatcher.use_master_key(new_id text, new_check_value bytea)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+declare
+  present text := (select key_id from dispatcher.master_key);
+begin
+  if present = new_id or exists (
+    select from dispatcher.instances where lease_until > now() and master_key_id is distinct from new_id
+  ) then
+    return present;
+  end if;
+  lock table dispatcher.instances in share row exclusive mode;
+  if exists (
+    select from dispatcher.instances where lease_until > now() and master_key_id is distinct from new_id
+  ) then
+    return present;
+  end if;
+  update dispatcher.master_key set key_id = new_id, check_value = new_check_value, create_time = now();
+  return new_id;
+end
 $function$;
 
 CREATE OR REPLACE FUNCTION dispatcher.withdraw(of_job_uid text, after_time timestamp with time zone)
@@ -783,6 +827,7 @@ grant execute on function dispatcher.live_jobs to easycron_scheduler;
 grant execute on function dispatcher.make_partition to easycron_dispatcher;
 grant execute on function dispatcher.oldest_snapshot to easycron_dispatcher;
 grant execute on function dispatcher.redeliver to easycron_scheduler;
+grant execute on function dispatcher.use_master_key to easycron_dispatcher;
 grant execute on function dispatcher.withdraw to easycron_scheduler;
 grant execute on function scheduler.lock_current to easycron_dispatcher;
 grant execute on function scheduler.lock_current_or_skip to easycron_dispatcher;
@@ -797,6 +842,7 @@ grant usage on schema public to public;
 grant usage on schema scheduler to easycron_dispatcher;
 grant usage on schema scheduler to easycron_scheduler;
 grant delete, insert, select, update on table dispatcher.attempts to easycron_dispatcher;
+grant delete, insert, select, update on table dispatcher.data_keys to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.instances to easycron_dispatcher;
 grant insert, select on table dispatcher.master_key to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.set_aside to easycron_dispatcher;

@@ -36,6 +36,7 @@ test.each([
   ["not an object of keys", "[]"],
   ["without a password", JSON.stringify({ ...createKeys(), passwords: {} })],
   ["with a short master key", JSON.stringify({ ...createKeys(), masterKey: "AAAA" })],
+  ["with a short previous master key", JSON.stringify({ ...createKeys(), previousMasterKey: "AAAA" })],
 ])("a keys.json that is %s is reported as damaged, and is not replaced", (_name, text) => {
   writeFileSync(path, text);
   expect(() => readKeys(path)).toThrow(`${path} is damaged`);

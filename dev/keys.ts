@@ -24,6 +24,8 @@ export interface BrokerKeys {
 export interface Keys {
   /** 32 bytes in base64. The dispatcher encrypts signing secrets with it; without it nothing can decrypt them. */
   readonly masterKey: string;
+  /** The master key that `masterKey` replaces, while it does; likewise. */
+  readonly previousMasterKey?: string;
   /** The operator's API key. */
   readonly operatorKey: string;
   /** Passwords of PostgreSQL's superuser and of the services' roles. */
@@ -61,9 +63,9 @@ function parse(text: string): Keys | undefined {
     const { gateway, scheduler, dispatcher, postgres } = keys.passwords ?? {};
     const texts = [keys.operatorKey, gateway, scheduler, dispatcher, postgres];
     const isComplete = texts.every((value) => typeof value === "string" && value !== "");
-    return isComplete && Buffer.from(keys.masterKey ?? "", "base64").length === 32
-      ? (keys as Keys)
-      : undefined;
+    const masterKeys = [keys.masterKey ?? "", keys.previousMasterKey ?? keys.masterKey ?? ""];
+    const areKeys = masterKeys.every((text) => Buffer.from(text, "base64").length === 32);
+    return isComplete && areKeys ? (keys as Keys) : undefined;
   } catch {
     return undefined;
   }

@@ -70,6 +70,17 @@ describe("the processes of the services", () => {
     });
   });
 
+  test("has the previous master key for the dispatcher only, while keys.json has one", async () => {
+    const settings = await settingsFor();
+    expect(envOf(settings, "dispatcher")).not.toHaveProperty("EASYCRON_PREVIOUS_MASTER_KEY");
+    const previousMasterKey = createKeys().masterKey;
+    const during = { ...settings, keys: { ...settings.keys, previousMasterKey } };
+    for (const service of ["gateway", "scheduler", "dispatcher", "plugins"] as const) {
+      const seen = envOf(during, service).EASYCRON_PREVIOUS_MASTER_KEY;
+      expect(seen).toBe(service === "dispatcher" ? previousMasterKey : undefined);
+    }
+  });
+
   test("of the gateway has reflection, unless a user sets it off", async () => {
     expect(envOf(await settingsFor(), "gateway").EASYCRON_GATEWAY_REFLECTION).toBe("on");
     const gateway = { EASYCRON_GATEWAY_REFLECTION: "off" };

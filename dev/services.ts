@@ -97,6 +97,9 @@ export function environmentOf(
       EASYCRON_DISPATCHER_LISTEN: listen,
       DATABASE_URL: logins.dispatcher,
       EASYCRON_MASTER_KEY: keys.masterKey,
+      ...(keys.previousMasterKey === undefined
+        ? {}
+        : { EASYCRON_PREVIOUS_MASTER_KEY: keys.previousMasterKey }),
       EASYCRON_PLUGINS_ADDRESSES: addresses("plugins"),
       EASYCRON_EGRESS_ALLOW: config.egressAllow,
     },

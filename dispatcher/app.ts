@@ -23,8 +23,9 @@ import { createPools, type Pools } from "./pools.ts";
 import { createLeftOut } from "./recovery/left-out.ts";
 import { type RecoveryParts, releaseAll } from "./recovery/recovery.ts";
 import { createSetAside } from "./set-aside/set-aside.ts";
-import { checkMasterKey } from "./signing-keys/master-key.ts";
-import { createMasterKey } from "./signing-keys/sealed-secret.ts";
+import { checkMasterKeys, checkRecordedMasterKey } from "./signing-keys/master-key.ts";
+import { createMasterKeys } from "./signing-keys/master-keys.ts";
+import { createMasterKeyReplacement } from "./signing-keys/replace-master-key.ts";
 import { createSigningKeys } from "./signing-keys/signing-keys.ts";
 import { readVersion } from "./version.ts";
 import { HELD_LIMITS } from "./waiting/held-bytes.ts";
@@ -57,8 +58,9 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const onSilent = (silent: SilentPool) => logger.warn(silent, "PostgreSQL does not answer; connecting anew");
   const pools = createPools(config, onSilent);
   await checkMigrated(pools.clock);
-  const masterKey = createMasterKey(config.masterKey);
-  const masterKeyId = await checkMasterKey({ database: pools.lookups, masterKey, logger });
+  const masterKeys = createMasterKeys(config.masterKey, config.previousMasterKey);
+  const masterKeyId = masterKeys.wanted.id;
+  await checkMasterKeys({ database: pools.lookups, masterKeys, logger });
   const databaseClock = await startDatabaseClock({ database: pools.clock, logger });
   const clock = overrides.clock ?? databaseClock;
   const upkeep = { database: pools.upkeep, clock, events };
@@ -66,9 +68,13 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   await partitions.makeFirst();
   const { leaseMs } = config;
   const onLost = () => pipeline.forget();
-  const lease = await takeLease({ database: pools.lease, clock, monotonicMs, leaseMs, events, onLost });
+  const leasing = { database: pools.lease, clock, monotonicMs, leaseMs, masterKeyId, events, onLost };
+  const lease = await takeLease(leasing);
+  await checkRecordedMasterKey({ database: pools.lookups, masterKeys });
   const onTrouble = (error: unknown) => events.emit("trouble", { part: "opening a signing key", error });
-  const signingKeys = createSigningKeys({ database: pools.lookups, masterKey, monotonicMs, onTrouble });
+  const opening = { masterKeys, clock, monotonicMs, logger, onTrouble };
+  const signingKeys = createSigningKeys({ ...opening, database: pools.lookups });
+  const replaceMasterKey = createMasterKeyReplacement({ ...opening, database: pools.upkeep });
   const clients = createDeliveryClients(config, `EasyCron/${readVersion()}`, {
     onFailed: (plugin, error) => events.emit("trouble", { part: `delivery to ${plugin}`, error }),
     onRecovered: (plugin, failures) => events.emit("recovered", { part: `delivery to ${plugin}`, failures }),
@@ -101,7 +107,8 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
     pipeline.proceed();
   };
   const watchSnapshots = createSnapshotWatch(upkeep, config.snapshotAlertMs);
-  const loops = startLoops({ ...shared, pools, leaseMs, recovery, renewLease, partitions, watchSnapshots });
+  const upkeepLoops = { renewLease, partitions, watchSnapshots, replaceMasterKey };
+  const loops = startLoops({ ...shared, ...upkeepLoops, pools, leaseMs, recovery });
   const onHealth = (isHealthy: boolean) => {
     health.isStalled = !isHealthy;
     showHealth();
@@ -114,7 +121,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
     waitsFor: pools.clock.oldestUnanswered,
   };
   const watchdog = startWatchdog({ watched: [clockReading, ...loops.watched], logger, onHealth });
-  const serving = { ...recovery, database: pools.accept, apiDatabase: pools.api, masterKey, logger };
+  const serving = { ...recovery, database: pools.accept, apiDatabase: pools.api, masterKeys, logger };
   server.add(DispatcherService, createDispatcherService(serving));
   const port = await server.listen(config.listen);
   showHealth();

@@ -17,8 +17,15 @@ const spec = {
   databaseUrl: databaseUrl("DATABASE_URL"),
   /** Most database connections for calls of customers. All other work has 17 more (pools.ts). */
   databaseConnections: integer("EASYCRON_DISPATCHER_DATABASE_CONNECTIONS", { default: 8, min: 2, max: 100 }),
-  /** The key that encrypts signing keys. */
+  /** The key that encrypts the data keys, which encrypt the signing keys. */
   masterKey: parsed("EASYCRON_MASTER_KEY", "32 bytes in base64", parseMasterKey, { secret: true }),
+  /** The key that it replaces, while it does. */
+  previousMasterKey: parsed<Buffer | undefined>(
+    "EASYCRON_PREVIOUS_MASTER_KEY",
+    "32 bytes in base64",
+    parseMasterKey,
+    { default: undefined, secret: true },
+  ),
   /** The addresses of the plugin-delivery services. Empty: no plugin is delivered to. */
   pluginsAddresses: addressList("EASYCRON_PLUGINS_ADDRESSES", { default: [] }),
   /** Address ranges that webhooks may reach although they are not public. */

@@ -1,23 +1,16 @@
-import type { KeyObject } from "node:crypto";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { limitCost } from "../db/costly-read.ts";
-import type { Shares } from "../db/shares.ts";
 import type { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
-import { failure } from "../mesh/errors.ts";
 import type { ServiceImplementation } from "../mesh/grpc-service.ts";
 import type { Logger } from "../mesh/logger.ts";
-import { pause } from "../mesh/pause.ts";
 import { type AcceptParts, acceptEvents } from "./accepting/accept.ts";
 import { answerBatches } from "./accepting/accept-stream.ts";
 import { listTriggers } from "./reading/list-triggers.ts";
 import { readAttempts, readTrigger, toAttempt, toTrigger } from "./reading/read-triggers.ts";
-import { createSigningKey } from "./signing-keys/signing-keys.ts";
+import { requireRequest } from "./require-request.ts";
+import { createSigningKeyHandlers, type SigningKeyParts } from "./signing-key-handlers.ts";
 
 /** What the handlers need. */
-export interface ServiceParts extends AcceptParts {
-  /** For calls of customers. */
-  readonly apiDatabase: Shares;
-  readonly masterKey: KeyObject;
+export interface ServiceParts extends AcceptParts, SigningKeyParts {
   readonly logger: Logger;
 }
 
@@ -25,18 +18,18 @@ export interface ServiceParts extends AcceptParts {
 export function createDispatcherService(
   parts: ServiceParts,
 ): ServiceImplementation<typeof DispatcherService> {
-  const { apiDatabase, clock, masterKey, logger } = parts;
+  const { apiDatabase, logger } = parts;
   return {
     accept: (requests, { signal }) =>
       answerBatches(requests, { accept: (events) => acceptEvents(parts, events), logger }, signal),
     getTrigger: async ({ projectId, request }, { signal }) => {
-      const row = await readTrigger(apiDatabase.of(projectId, signal), projectId, required(request).id);
+      const row = await readTrigger(apiDatabase.of(projectId, signal), projectId, requireRequest(request).id);
       return { response: { trigger: toTrigger(row) } };
     },
     listTriggers: async ({ projectId, request, jobUids }, { signal }) => {
       const database = apiDatabase.of(projectId, signal);
       const page = await limitCost(() =>
-        listTriggers(database, { projectId, request: required(request), jobUids }, signal),
+        listTriggers(database, { projectId, request: requireRequest(request), jobUids }, signal),
       );
       return { response: { triggers: page.triggers.map(toTrigger), nextPageToken: page.nextPageToken } };
     },
@@ -44,20 +37,10 @@ export function createDispatcherService(
       const rows = await readAttempts(
         apiDatabase.of(projectId, signal),
         projectId,
-        required(request).trigger,
+        requireRequest(request).trigger,
       );
       return { response: { attempts: rows.map(toAttempt) } };
     },
-    createSigningKey: async ({ projectId }, { signal }) => {
-      const database = apiDatabase.of(projectId, signal);
-      const key = await createSigningKey({ database, masterKey, pause }, projectId, clock.now());
-      const signingKey = { id: key.id, createTime: timestampFromMs(key.createTimeMs) };
-      return { response: { signingKey, secret: key.secret } };
-    },
+    ...createSigningKeyHandlers(parts),
   };
-}
-
-function required<T>(request: T | undefined): T {
-  if (request === undefined) throw failure("FIELD_INVALID", { field: "request", problem: "It is required." });
-  return request;
 }

@@ -14,6 +14,7 @@ import {
 } from "./recovery/recovery.ts";
 import { BEAT_EVERY_MS, STALLED_EVERY_MS, takeFromStalled } from "./recovery/stalled.ts";
 import { REMOVE_OLD_EVERY_MS, type SetAside } from "./set-aside/set-aside.ts";
+import { REPLACE_EVERY_MS } from "./signing-keys/replace-master-key.ts";
 import type { SigningKeys } from "./signing-keys/signing-keys.ts";
 
 const TAKE_EVERY_MS = 500;
@@ -49,6 +50,7 @@ export interface LoopParts {
   readonly renewLease: () => Promise<void>;
   readonly partitions: Pick<Partitions, "make">;
   readonly watchSnapshots: () => Promise<void>;
+  readonly replaceMasterKey: () => Promise<Wanted>;
 }
 
 /** How a loop is watched. */
@@ -97,6 +99,7 @@ export function startLoops(parts: LoopParts): Loops {
     every(STRANGERS_EVERY_MS, "strangers", () => releaseStrangers(recovery)),
     repeat(PARTITIONS_EVERY_MS, "partitions", parts.partitions.make),
     every(SNAPSHOTS_EVERY_MS, "snapshots", parts.watchSnapshots),
+    repeat(REPLACE_EVERY_MS, "replacing the master key", parts.replaceMasterKey),
     every(REMOVE_OLD_EVERY_MS, "setting aside", () => parts.setAside.removeOld()),
   ];
   return { watched, stopTaking: () => stopAll(taking), stopUpkeep: () => stopAll(upkeep) };

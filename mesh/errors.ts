@@ -108,6 +108,10 @@ export const REASONS: Readonly<Record<ReasonName, ReasonRow>> = {
     code: Code.NOT_FOUND,
     sentence: 'There is no API key "{id}"; ListApiKeys gives the ids of a project\'s keys.',
   },
+  SIGNING_KEY_NOT_FOUND: {
+    code: Code.NOT_FOUND,
+    sentence: 'There is no signing key "{id}" in this project; ListSigningKeys gives the ids.',
+  },
   REVISION_NOT_FOUND: {
     code: Code.NOT_FOUND,
     sentence: 'The job "{job}" has no revision {revision}; its latest revision is {last}.',
@@ -154,6 +158,20 @@ export const REASONS: Readonly<Record<ReasonName, ReasonRow>> = {
   API_KEY_ENDED: {
     code: Code.FAILED_PRECONDITION,
     sentence: 'The API key "{id}" cannot be rotated: {problem} Create a key with CreateApiKey.',
+  },
+  SIGNING_KEY_ENDED: {
+    code: Code.FAILED_PRECONDITION,
+    sentence: 'The signing key "{id}" cannot be rotated: {problem} Create a key with CreateSigningKey.',
+  },
+  SIGNING_KEY_REQUIRED: {
+    code: Code.FAILED_PRECONDITION,
+    sentence:
+      'The signing key "{id}" cannot be revoked, because no other key of this project signs without an end; create one with CreateSigningKey first.',
+  },
+  SIGNING_KEY_LIMIT_REACHED: {
+    code: Code.FAILED_PRECONDITION,
+    sentence:
+      "This project has {count} active signing keys, which is the limit; revoke one that no receiver needs.",
   },
   // These two are not RESOURCE_EXHAUSTED, which is HTTP 429: libraries repeat such a request.
   REQUEST_TOO_LARGE: {

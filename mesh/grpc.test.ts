@@ -37,6 +37,9 @@ const dispatcher = (change: Partial<Dispatcher>): Dispatcher => ({
   listTriggers: unused,
   listAttempts: unused,
   createSigningKey: unused,
+  listSigningKeys: unused,
+  rotateSigningKey: unused,
+  revokeSigningKey: unused,
   ...change,
 });
 

@@ -93,6 +93,7 @@ test.each([
   "DATABASE_URL",
   "REDIS_URL",
   "EASYCRON_MASTER_KEY",
+  "EASYCRON_PREVIOUS_MASTER_KEY",
   "EASYCRON_OPERATOR_KEY_HASH",
   "EASYCRON_GATEWAY_DATABASE_URL",
 ])("the plugins service does not start when %s is set, and does not show its value", async (name) => {

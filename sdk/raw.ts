@@ -49,7 +49,11 @@ export {
   type FireTime,
   type Schedule,
 } from "./gen/easycron/v1/schedule_pb.ts";
-export type { SigningKey } from "./gen/easycron/v1/signing_key_service_pb.ts";
+export {
+  SigningAlgorithm,
+  type SigningKey,
+  SigningKeyState,
+} from "./gen/easycron/v1/signing_key_service_pb.ts";
 export {
   KafkaContentMode,
   KafkaPartitioning,

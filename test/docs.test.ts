@@ -13,13 +13,15 @@ import { file_easycron_v1_operation as operations } from "../gen/easycron/v1/ope
 import { file_easycron_v1_plugin_service as plugins } from "../gen/easycron/v1/plugin_service_pb.ts";
 import { file_easycron_v1_revision as revisions } from "../gen/easycron/v1/revision_pb.ts";
 import { file_easycron_v1_schedule_service as schedules } from "../gen/easycron/v1/schedule_service_pb.ts";
+import { file_easycron_v1_signing_key_service as signingKeys } from "../gen/easycron/v1/signing_key_service_pb.ts";
 import { file_easycron_v1_trigger_service as triggers } from "../gen/easycron/v1/trigger_service_pb.ts";
 
 const docs = fileURLToPath(new URL("../docs/", import.meta.url));
 const messages = new Map<string, DescMessage>(
-  [apiKeys, calendars, jobs, batches, ledger, operations, plugins, revisions, schedules, triggers].flatMap(
-    (file) => file.messages.map((message): [string, DescMessage] => [message.typeName, message]),
-  ),
+  [
+    ...[apiKeys, calendars, jobs, batches, ledger, operations, plugins, revisions, schedules, signingKeys],
+    triggers,
+  ].flatMap((file) => file.messages.map((message): [string, DescMessage] => [message.typeName, message])),
 );
 const BLOCK = /^```json (\S+)\n([\s\S]*?)^```$/gm;
 const blocks = readdirSync(docs)

@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { JobStateSchema } from "../gen/easycron/v1/job_pb.ts";
 import { OperationStateSchema } from "../gen/easycron/v1/operation_pb.ts";
 import { PluginStateSchema } from "../gen/easycron/v1/plugin_pb.ts";
+import { SigningKeyStateSchema } from "../gen/easycron/v1/signing_key_service_pb.ts";
 import { AttemptOutcomeSchema, TriggerStateSchema } from "../gen/easycron/v1/trigger_pb.ts";
 
 const root = resolve(import.meta.dirname, "..");
@@ -57,4 +58,10 @@ describe("docs/states.md, the protos and the schema have the same states of", ()
     expect(await documented(heading)).toEqual(names);
     expect(await checked(table, column)).toEqual(names);
   });
+});
+
+test("docs/states.md and the protos have the same states of a signing key, which no column has", async () => {
+  const names = namesOf(SigningKeyStateSchema);
+  expect(names.length).toBeGreaterThan(2);
+  expect(await documented("Signing key")).toEqual(names);
 });

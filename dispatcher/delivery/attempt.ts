@@ -24,7 +24,7 @@ export function makeAttempt(parts: AttemptParts, attempt: StartedAttempt): Promi
     const error = "The job's specification cannot be read; this is an error in EasyCron.";
     return Promise.resolve(notSent(error, new Error(spec.target.problem)));
   }
-  const keys = parts.signingKeys.get(trigger.projectId);
+  const keys = parts.signingKeys.get(trigger.projectId, attempt.startTimeMs);
   if (keys !== undefined) return signed(parts, attempt, keys);
   return signedAfterLoading(parts, attempt);
 }
@@ -49,7 +49,7 @@ function signed(parts: AttemptParts, attempt: StartedAttempt, keys: readonly Key
 // Loading the keys may take long. So the timestamp is taken again when it is done, and the attempt is not sent if
 // another dispatcher has taken over the trigger meanwhile.
 async function signedAfterLoading(parts: AttemptParts, attempt: StartedAttempt): Promise<Delivery> {
-  const keys = await loadKeys(parts.signingKeys, attempt.trigger.projectId);
+  const keys = await loadKeys(parts, attempt.trigger.projectId);
   if (!parts.isOwner())
     return notSent(
       "The attempt was not sent, because another dispatcher takes over this trigger and makes the attempt.",
@@ -59,12 +59,15 @@ async function signedAfterLoading(parts: AttemptParts, attempt: StartedAttempt):
 
 const LOAD_PAUSE_MS = 100;
 
-// Without the database nobody knows whether there are newer keys. CreateSigningKey promises that every attempt is
-// signed with the newest key, so the attempt waits until the keys can be read.
-async function loadKeys(signingKeys: SigningKeys, projectId: string): Promise<readonly KeyObject[]> {
+// Without the database nobody knows whether there are newer keys, or whether one was revoked. So the attempt waits until
+// the keys can be read.
+async function loadKeys(
+  { signingKeys, clock }: Pick<AttemptParts, "signingKeys" | "clock">,
+  projectId: string,
+): Promise<readonly KeyObject[]> {
   for (;;) {
     await signingKeys.load([projectId]).catch(() => pause(LOAD_PAUSE_MS));
-    const keys = signingKeys.get(projectId);
+    const keys = signingKeys.get(projectId, clock.now());
     if (keys !== undefined) return keys;
   }
 }

@@ -3,11 +3,11 @@ import type { ListedTrigger } from "../waiting/held-trigger.ts";
 
 // Leases are measured by PostgreSQL's clock, because all dispatchers share it.
 
-/** Adds instance $1, which was started at $2, with a lease of $3 milliseconds from now. */
+/** Adds instance $1, which was started at $2 with the master key $4, with a lease of $3 milliseconds from now. */
 export const instanceInsert = statement<{ id: string }>(
   "instanceInsert",
-  `insert into dispatcher.instances (id, start_time, lease_until, alive_time)
-   values ($1, $2, now() + $3::integer * interval '1 millisecond', now()) returning id`,
+  `insert into dispatcher.instances (id, start_time, lease_until, alive_time, master_key_id)
+   values ($1, $2, now() + $3::integer * interval '1 millisecond', now(), $4) returning id`,
 );
 
 /** Renews the lease of instance $1 to $2 milliseconds from now, unless it has expired. */

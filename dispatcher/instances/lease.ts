@@ -28,6 +28,8 @@ export interface LeaseParts {
   readonly monotonicMs: () => number;
   /** Length of the lease. */
   readonly leaseMs: number;
+  /** The id of the master key that this process is configured with. */
+  readonly masterKeyId: string;
   readonly events: Events;
   /** Called when the lease was lost: other dispatchers may take the triggers owned under the old id. */
   readonly onLost: () => void;
@@ -35,14 +37,14 @@ export interface LeaseParts {
 
 /** Takes a lease under a new instance id. Throws SERVICE_UNAVAILABLE. */
 export async function takeLease(parts: LeaseParts): Promise<Lease> {
-  const { database, clock, monotonicMs, leaseMs, events } = parts;
+  const { database, clock, monotonicMs, leaseMs, masterKeyId, events } = parts;
   let instance = "";
   let validUntilMs = Number.NEGATIVE_INFINITY;
 
   const take = async (): Promise<void> => {
     const sentAtMs = monotonicMs();
     const id = `inst_${randomUUID()}`;
-    await database.query(instanceInsert, [id, toSqlTime(clock.now()), leaseMs]);
+    await database.query(instanceInsert, [id, toSqlTime(clock.now()), leaseMs, masterKeyId]);
     instance = id;
     validUntilMs = sentAtMs + leaseMs;
     events.emit("leased", { instance });

@@ -1,113 +1,106 @@
-import { Webhook } from "standardwebhooks";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createPool } from "../../db/pool.ts";
-import { type Receiver, startReceiver } from "../../test/support/receiver.ts";
-import { createGround, eventOf, type Ground, MASTER_KEY, type TestDispatcher } from "../testing/ground.ts";
-import { createMasterKey, openSecret, sealSecret } from "./sealed-secret.ts";
+import { createPool, type Pool, type Queryable } from "../../db/pool.ts";
+import {
+  createGround,
+  eventOf,
+  type Ground,
+  MASTER_KEY,
+  type TestDispatcher,
+  untilRecorded,
+} from "../testing/ground.ts";
+import { createMasterKeys } from "./master-keys.ts";
 import { createSigningKeys } from "./signing-keys.ts";
 
 let ground: Ground;
-let receiver: Receiver;
-let dispatchers: TestDispatcher[];
+let database: Pool;
+let dispatcher: TestDispatcher;
 
 beforeAll(async () => {
   ground = await createGround();
-  receiver = await startReceiver();
-  dispatchers = [await ground.start(), await ground.start()];
+  database = createPool({ connectionString: ground.databaseUrl, max: 1, applicationName: "test" });
+  dispatcher = await ground.start();
 });
-
 afterAll(async () => {
+  await database.close();
   await ground.end();
-  await receiver.stop();
 });
 
-describe("CreateSigningKey", () => {
-  test("returns when every dispatcher signs each attempt with the new key and the older ones", async () => {
-    const { projectId, secret } = await ground.addProject();
-    const job = await ground.addJob(projectId, `${receiver.url}/keys`);
-    const fire = async (count: number) => {
-      const batches = dispatchers.map(() =>
-        Array.from({ length: count }, (_, index) => eventOf(job, Date.now() + index)),
-      );
-      await Promise.all(dispatchers.map((dispatcher, index) => dispatcher.accept(batches[index] ?? [])));
-      const ids = new Set(batches.flat().map(({ triggerId }) => triggerId));
-      return receiver.waitFor((all) => {
-        const arrived = all.filter(({ id }) => ids.has(id));
-        return arrived.length === ids.size && arrived;
-      });
-    };
-    for (const { headers } of await fire(20)) expect(headers["webhook-signature"]).not.toContain(" ");
-    const secrets = [secret];
-    for (const dispatcher of dispatchers) {
-      const { response } = await dispatcher.client.createSigningKey({ projectId, request: {} });
-      secrets.unshift(response?.secret ?? "");
-      for (const { headers, rawBody } of await fire(20)) {
-        const signatures = String(headers["webhook-signature"]).split(" ");
-        expect(signatures).toHaveLength(secrets.length);
-        for (const [index, each] of secrets.entries()) {
-          const one = {
-            ...(headers as Record<string, string>),
-            "webhook-signature": signatures[index] ?? "",
-          };
-          expect(() => new Webhook(each).verify(rawBody, one)).not.toThrow();
-        }
-      }
-    }
+/** Makes a cache, with what it was told and which projects' keys it has read. */
+function createCache() {
+  const troubles: unknown[] = [];
+  const reads: unknown[] = [];
+  const watched: Queryable = {
+    query: (statement, values = []) => {
+      if (statement.name === "signingKeysByProject") reads.push(values[0]);
+      return database.query(statement, values);
+    },
+  };
+  const keys = createSigningKeys({
+    database: watched,
+    masterKeys: createMasterKeys(MASTER_KEY),
+    clock: { now: () => Date.now() },
+    monotonicMs: () => performance.now(),
+    onTrouble: (error) => troubles.push(error),
   });
-
-  test("stores the secret encrypted, and returns it as a Standard Webhooks secret of 32 bytes", async () => {
-    const { projectId } = await ground.addProject();
-    const { response } = (await dispatchers[0]?.client.createSigningKey({ projectId, request: {} })) ?? {};
-    expect(response?.signingKey?.id).toMatch(/^sk_[0-9a-z]{26}$/);
-    const [, text = ""] = /^whsec_(.+)$/.exec(response?.secret ?? "") ?? [];
-    const secret = Buffer.from(text, "base64");
-    expect(secret).toHaveLength(32);
-    const rows = await ground.sql("select sealed_secret from dispatcher.signing_keys where id = $1", [
-      response?.signingKey?.id,
-    ]);
-    expect(rows[0].sealed_secret.includes(secret)).toBe(false);
-  });
-});
+  return { keys, troubles, reads };
+}
 
 test("a signing key that PostgreSQL cannot read leaves the projects whose keys are read with it their keys", async () => {
-  const database = createPool({ connectionString: ground.databaseUrl, max: 1, applicationName: "test" });
   const projects = [await ground.addProject(), await ground.addProject(), await ground.addProject()];
   const [first, bad, last] = projects.map(({ projectId }) => projectId) as [string, string, string];
   await ground.sql(`create policy guard on dispatcher.signing_keys to easycron_dispatcher
     using (1 / (case when project_id = '${bad}' then 0 else 1 end) = 1)`);
   await ground.sql("alter table dispatcher.signing_keys enable row level security");
-  const troubles: unknown[] = [];
-  const keys = createSigningKeys({
-    database,
-    masterKey: createMasterKey(MASTER_KEY),
-    monotonicMs: () => performance.now(),
-    onTrouble: (error) => troubles.push(error),
-  });
+  const { keys, troubles } = createCache();
   await keys.load([first, bad, last]);
   await ground.sql("alter table dispatcher.signing_keys disable row level security");
-  await database.close();
-  expect([first, bad, last].map((projectId) => keys.get(projectId)?.length)).toEqual([1, 0, 1]);
+  expect([first, bad, last].map((projectId) => keys.get(projectId, Date.now())?.length)).toEqual([1, 0, 1]);
   expect(troubles).toMatchObject([{ code: "22012" }]);
 });
 
-describe("a sealed secret", () => {
-  const masterKey = createMasterKey(Buffer.alloc(32, 1));
-  const secret = Buffer.from("a secret of 32 bytes, in letters");
-  const sealed = sealSecret(masterKey, "sk_1", secret);
+test("a change of one project's keys makes nobody read the keys of the others", async () => {
+  const projects = await Promise.all(Array.from({ length: 5 }, () => ground.addProject()));
+  const ids = projects.map(({ projectId }) => projectId);
+  const { keys, reads } = createCache();
+  await keys.load(ids);
+  await keys.refresh();
+  const changed = ids[2] ?? "";
+  await dispatcher.client.createSigningKey({ projectId: changed, request: {} });
+  await keys.refresh();
+  expect(reads).toEqual([ids, [changed]]);
+  // The call has taken longer than the age at which keys that were read once may not be used any more.
+  expect(ids.map((id) => keys.get(id, Date.now())?.length)).toEqual([1, 1, 2, 1, 1]);
+  await keys.refresh();
+  expect(reads).toHaveLength(2);
+});
 
-  test("can be decrypted with its master key and id", () => {
-    expect(openSecret(masterKey, "sk_1", sealed)).toEqual(secret);
-    expect(sealSecret(masterKey, "sk_1", secret)).not.toEqual(sealed);
-  });
-
-  test("cannot be decrypted with another id or master key, or after it was changed or truncated", () => {
-    expect(() => openSecret(masterKey, "sk_2", sealed)).toThrow();
-    expect(() => openSecret(createMasterKey(Buffer.alloc(32, 2)), "sk_1", sealed)).toThrow();
-    for (let place = 0; place < sealed.length; place++) {
-      const changed = Buffer.from(sealed);
-      changed[place] = (changed[place] ?? 0) ^ 1;
-      expect(() => openSecret(masterKey, "sk_1", changed)).toThrow();
-      expect(() => openSecret(masterKey, "sk_1", sealed.subarray(0, place))).toThrow();
-    }
+describe("a sealed secret that was moved to another row", () => {
+  test.each([
+    ["of the same project", true],
+    ["of another project", false],
+  ])("%s signs nothing", async (_title, isSame) => {
+    const [one, other] = [await ground.addProject(), await ground.addProject()];
+    const { projectId } = isSame ? one : other;
+    const { response } = await dispatcher.client.createSigningKey({ projectId, request: {} });
+    const moved = await ground.sql(
+      `update dispatcher.signing_keys k set sealed_secret = o.sealed_secret
+         from dispatcher.signing_keys o, (select id from dispatcher.signing_keys where project_id = $1 and id <> $2) own
+        where (k.id, o.id) in ((own.id, $2), ($2, own.id))
+       returning k.id`,
+      [one.projectId, response?.signingKey?.id],
+    );
+    expect(moved).toHaveLength(2);
+    const job = await ground.addJob(one.projectId, "http://127.0.0.1:1/");
+    const parts: string[] = [];
+    dispatcher.events.on("trouble", ({ part }) => parts.push(part));
+    const event = eventOf(job, Date.now());
+    const recorded = untilRecorded(dispatcher.events, [event]);
+    await dispatcher.accept([event]);
+    await recorded;
+    const read = "select outcome, error from dispatcher.attempts where trigger_id = $1";
+    expect(await ground.sql(read, [event.triggerId])).toMatchObject([
+      { outcome: "NOT_SENT", error: expect.stringContaining("has no usable signing key") },
+    ]);
+    expect(parts).toContain("opening a signing key");
   });
 });

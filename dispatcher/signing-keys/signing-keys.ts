@@ -1,105 +1,91 @@
-import { createSecretKey, type KeyObject, randomBytes } from "node:crypto";
-import { typeid } from "typeid-js";
+import type { KeyObject } from "node:crypto";
 import { isItemFault } from "../../db/item-fault.ts";
 import type { Queryable } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
+import type { Clock } from "../../mesh/clock.ts";
 import { takeApart } from "../../mesh/take-apart.ts";
-import { openSecret, sealSecret } from "./sealed-secret.ts";
-import {
-  type SigningKeyRow,
-  signingKeyInsert,
-  signingKeysByProject,
-  signingKeysVersion,
-} from "./signing-keys.sql.ts";
+import { dataKeysChanged } from "./data-keys.sql.ts";
+import type { MasterKeys } from "./master-keys.ts";
+import { openSigners, type Signer } from "./open-signers.ts";
+import { type LiveKeyRow, signingKeysByProject, signingKeysVersion } from "./signing-keys.sql.ts";
 
-/** Most keys that sign one webhook. If a project has more, the newest are used. */
-export const MAX_SIGNING_KEYS = 5;
+/** Most keys that sign one attempt. A project has no more; this is a bound all the same. */
+const MAX_SIGNERS = 5;
 
 /**
- * Greatest age of the cached keys that may be used for signing, in milliseconds. CreateSigningKey waits that long
- * before it returns. So when it returns, every dispatcher knows the new key.
+ * Greatest age of the cached keys that may be used for signing, in milliseconds. A change of keys waits that long before
+ * its call returns. So when it returns, every dispatcher knows the change.
  */
 export const MAX_STALE_MS = 1_000;
-
-/** A new key with its secret, as CreateSigningKey returns it. */
-export interface NewSigningKey {
-  /** sk_…. */
-  readonly id: string;
-  /** whsec_… and 32 random bytes in base64. */
-  readonly secret: string;
-  readonly createTimeMs: number;
-}
 
 /** A cache of the keys that sign the webhooks of projects. */
 export interface SigningKeys {
   /**
-   * Returns a project's keys, newest first, at most five. They include every key that a CreateSigningKey call has
-   * returned before now. Undefined when the keys must be loaded first. Empty when the project has no key, or when one
-   * of its keys cannot be read or decrypted.
+   * Returns the keys of a project that sign at `atMs` (epoch milliseconds): first those of HMAC, then those of ed25519,
+   * each newest first. They include every key that a call has created or rotated before now, and none that a call has
+   * revoked before now. Undefined when the keys must be loaded first. Empty when the project has no key, or when one of
+   * its keys cannot be read or decrypted.
    */
-  get(projectId: string): readonly KeyObject[] | undefined;
+  get(projectId: string, atMs: number): readonly KeyObject[] | undefined;
   /** Reads the keys of those projects for which `get` returns undefined. Throws SERVICE_UNAVAILABLE. */
   load(projectIds: Iterable<string>): Promise<void>;
   /**
-   * Checks whether the keys have changed. If so, reads the keys of the projects in use again. Throws
+   * Checks whether keys have changed. If so, reads the keys of those projects in use again whose keys have. Throws
    * SERVICE_UNAVAILABLE.
    */
   refresh(): Promise<void>;
 }
 
+/** What the cache needs. */
+export interface SigningKeysParts {
+  readonly database: Queryable;
+  readonly masterKeys: MasterKeys;
+  readonly clock: Clock;
+  /** A clock that never steps, such as performance.now. */
+  readonly monotonicMs: () => number;
+  /** Called when a signing key of a project cannot be read, or the master key does not decrypt it. */
+  readonly onTrouble: (error: unknown) => void;
+}
+
 interface Entry {
-  readonly keys: readonly KeyObject[];
-  readonly version: number;
+  signers: readonly Signer[];
+  /** The keys of `signers`. */
+  keys: readonly KeyObject[];
+  /** When the first of the keys expires, in epoch milliseconds. */
+  expireMs: number;
+  /** The version of all signing keys at which these were complete. -1 if they could not be read. */
+  version: number;
   /** When the statement that read them was sent. */
   readonly readAtMs: number;
   usedAtMs: number;
 }
 
+interface State extends SigningKeysParts {
+  readonly entries: Map<string, Entry>;
+  /** The version at the last refresh, and when the statement that read it was sent. */
+  latest: { readonly version: number; readonly readAtMs: number };
+}
+
 /** A project's keys are removed from the cache when they were not used for this long. */
 const IDLE_MS = 60_000;
+/** If more projects than this have changed since the last refresh, all that are in use are read again. */
+const MAX_CHANGED = 1_000;
 
 /**
- * Makes the cache. `monotonicMs` is a clock that never steps, such as performance.now. `refresh` must be called several
- * times within MAX_STALE_MS. It reads one version number, which shows whether all cached keys are still current.
+ * Makes the cache. `refresh` must be called several times within MAX_STALE_MS. It reads one version number, which shows
+ * whether all cached keys are still current.
  */
-export function createSigningKeys(parts: {
-  readonly database: Queryable;
-  readonly masterKey: KeyObject;
-  readonly monotonicMs: () => number;
-  /** Called when a signing key of a project cannot be read, or the master key does not decrypt it. */
-  readonly onTrouble: (error: unknown) => void;
-}): SigningKeys {
-  const { database, monotonicMs } = parts;
+export function createSigningKeys(parts: SigningKeysParts): SigningKeys {
+  const { monotonicMs } = parts;
   const entries = new Map<string, Entry>();
-  let latest = { version: -1, readAtMs: Number.NEGATIVE_INFINITY };
-
-  const read = async (projectIds: readonly string[]): Promise<void> => {
-    const readAtMs = monotonicMs();
-    const readPart = (part: readonly string[]) =>
-      database.query(signingKeysByProject, [part, MAX_SIGNING_KEYS]);
-    const { results, failed } = await takeApart(projectIds, readPart, { isItemFault });
-    for (const rows of results) {
-      const version = rows[0]?.version ?? -1;
-      for (const [projectId, sealed] of groupByProject(rows)) {
-        entries.set(projectId, { keys: openAll(sealed, parts), version, readAtMs, usedAtMs: readAtMs });
-      }
-    }
-    for (const { item: projectId, error } of failed) {
-      parts.onTrouble(error);
-      entries.set(projectId, { keys: [], version: -1, readAtMs, usedAtMs: readAtMs });
-    }
-  };
-
-  const isFresh = (entry: Entry, nowMs: number): boolean =>
-    nowMs - entry.readAtMs <= MAX_STALE_MS ||
-    (entry.version === latest.version && nowMs - latest.readAtMs <= MAX_STALE_MS);
-
+  const state: State = { ...parts, entries, latest: { version: -1, readAtMs: Number.NEGATIVE_INFINITY } };
   return {
-    get: (projectId) => {
+    get: (projectId, atMs) => {
       const entry = entries.get(projectId);
       const nowMs = monotonicMs();
-      if (entry === undefined || !isFresh(entry, nowMs)) return undefined;
+      if (entry === undefined || !isFresh(state, entry, nowMs)) return undefined;
       entry.usedAtMs = nowMs;
+      if (atMs >= entry.expireMs) keepLive(entry, atMs);
       return entry.keys;
     },
     load: async (projectIds) => {
@@ -107,71 +93,95 @@ export function createSigningKeys(parts: {
       const missing = new Set<string>();
       for (const projectId of projectIds) {
         const entry = entries.get(projectId);
-        if (entry === undefined || !isFresh(entry, nowMs)) missing.add(projectId);
+        if (entry === undefined || !isFresh(state, entry, nowMs)) missing.add(projectId);
       }
-      if (missing.size > 0) await read([...missing]);
+      if (missing.size > 0) await read(state, [...missing]);
     },
-    refresh: async () => {
-      const readAtMs = monotonicMs();
-      const [row] = await database.query(signingKeysVersion);
-      if (row === undefined) throw new Error("dispatcher.signing_keys_version has no row.");
-      latest = { version: row.version, readAtMs };
-      const outdated: string[] = [];
-      for (const [projectId, entry] of entries) {
-        if (readAtMs - entry.usedAtMs > IDLE_MS) entries.delete(projectId);
-        else if (entry.version !== row.version) outdated.push(projectId);
-      }
-      if (outdated.length > 0) await read(outdated);
-    },
+    refresh: () => refresh(state),
   };
 }
 
-interface SealedKey {
-  readonly id: string;
-  readonly secret: Buffer;
+function isFresh({ latest }: State, entry: Entry, nowMs: number): boolean {
+  return (
+    nowMs - entry.readAtMs <= MAX_STALE_MS ||
+    (entry.version === latest.version && nowMs - latest.readAtMs <= MAX_STALE_MS)
+  );
 }
 
-function groupByProject(rows: readonly SigningKeyRow[]): Map<string, SealedKey[]> {
-  const groups = new Map<string, SealedKey[]>();
-  for (const { project_id, id, sealed_secret } of rows) {
-    const group = groups.get(project_id) ?? [];
-    groups.set(project_id, group);
-    if (id !== null && sealed_secret !== null) group.push({ id, secret: sealed_secret });
+function keepLive(entry: Entry, atMs: number): void {
+  entry.signers = entry.signers.filter(({ expireMs }) => expireMs > atMs);
+  entry.keys = entry.signers.map(({ key }) => key);
+  entry.expireMs = firstEnd(entry.signers);
+}
+
+function firstEnd(signers: readonly Signer[]): number {
+  return Math.min(Number.POSITIVE_INFINITY, ...signers.map(({ expireMs }) => expireMs));
+}
+
+async function refresh(state: State): Promise<void> {
+  const { database, entries, monotonicMs } = state;
+  const readAtMs = monotonicMs();
+  const [row] = await database.query(signingKeysVersion);
+  if (row === undefined) throw new Error("dispatcher.signing_keys_version has no row.");
+  for (const [projectId, { usedAtMs }] of entries) {
+    if (readAtMs - usedAtMs > IDLE_MS) entries.delete(projectId);
   }
-  return groups;
+  const outdated = await findOutdated(state, row.version);
+  state.latest = { version: row.version, readAtMs };
+  if (outdated.length > 0) await read(state, outdated);
 }
 
-// If one key cannot be decrypted, none is used. CreateSigningKey promises that each of the keys signs every webhook.
+/** Returns the cached projects whose keys must be read again. The others are complete at this version, and get it. */
+async function findOutdated({ database, entries }: State, version: number): Promise<string[]> {
+  const older = [...entries].filter(([, entry]) => entry.version < version);
+  const readable = older.filter(([, entry]) => entry.version >= 0);
+  const outdated = new Set(older.filter(([, entry]) => entry.version < 0).map(([projectId]) => projectId));
+  if (readable.length > 0) {
+    const since = Math.min(...readable.map(([, entry]) => entry.version));
+    const changed = await database.query(dataKeysChanged, [since, MAX_CHANGED]);
+    const changes = new Map(changed.map(({ project_id, keys_version }) => [project_id, keys_version]));
+    const isComplete = changed.length < MAX_CHANGED;
+    for (const [projectId, entry] of readable) {
+      if (isComplete && (changes.get(projectId) ?? -1) <= entry.version) entry.version = version;
+      else outdated.add(projectId);
+    }
+  }
+  return [...outdated];
+}
+
+async function read(state: State, projectIds: readonly string[]): Promise<void> {
+  const { database, clock, entries, monotonicMs, onTrouble } = state;
+  const readAtMs = monotonicMs();
+  const now = toSqlTime(clock.now());
+  const readPart = (part: readonly string[]) =>
+    database.query(signingKeysByProject, [part, MAX_SIGNERS, now]);
+  const { results, failed } = await takeApart(projectIds, readPart, { isItemFault });
+  const set = (projectId: string, version: number, signers: readonly Signer[]) => {
+    const keys = signers.map(({ key }) => key);
+    const expireMs = firstEnd(signers);
+    entries.set(projectId, { signers, keys, expireMs, version, readAtMs, usedAtMs: readAtMs });
+  };
+  for (const rows of results) {
+    for (const [projectId, own] of Map.groupBy(rows, ({ project_id }) => project_id)) {
+      set(projectId, own[0]?.version ?? -1, openAll(state, projectId, own));
+    }
+  }
+  for (const { item: projectId, error } of failed) {
+    onTrouble(error);
+    set(projectId, -1, []);
+  }
+}
+
+// If one key cannot be decrypted, none is used: each active key signs every webhook, or a receiver could miss its own.
 function openAll(
-  sealed: readonly SealedKey[],
-  parts: { readonly masterKey: KeyObject; readonly onTrouble: (error: unknown) => void },
-): KeyObject[] {
+  { masterKeys, onTrouble }: State,
+  projectId: string,
+  rows: readonly LiveKeyRow[],
+): readonly Signer[] {
   try {
-    return sealed.map(({ id, secret }) => createSecretKey(openSecret(parts.masterKey, id, secret)));
+    return openSigners(masterKeys, projectId, rows);
   } catch (error) {
-    parts.onTrouble(error);
+    onTrouble(error);
     return [];
   }
-}
-
-/**
- * Creates a key of 32 random bytes, and waits until every dispatcher signs with it. Throws SERVICE_UNAVAILABLE.
- */
-export async function createSigningKey(
-  parts: {
-    readonly database: Queryable;
-    readonly masterKey: KeyObject;
-    /** Resolves after so many milliseconds. */
-    readonly pause: (ms: number) => Promise<unknown>;
-  },
-  projectId: string,
-  nowMs: number,
-): Promise<NewSigningKey> {
-  const id = typeid("sk").toString();
-  const bytes = randomBytes(32);
-  const sealed = sealSecret(parts.masterKey, id, bytes);
-  await parts.database.query(signingKeyInsert, [id, projectId, sealed, toSqlTime(nowMs)]);
-  // The 5 ms are for timers, which may fire 1 ms early.
-  await parts.pause(MAX_STALE_MS + 5);
-  return { id, secret: `whsec_${bytes.toString("base64")}`, createTimeMs: nowMs };
 }

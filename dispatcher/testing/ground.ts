@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { createSecretKey, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import pg from "pg";
 import type {
@@ -9,10 +9,13 @@ import { DispatcherService } from "../../gen/easycron/internal/dispatcher/v1/dis
 import { TriggerKind } from "../../gen/easycron/v1/trigger_pb.ts";
 import { createGrpcClient, type GrpcClient } from "../../mesh/grpc-client.ts";
 import type { Service } from "../../mesh/lifecycle.ts";
+import { pause } from "../../mesh/pause.ts";
 import { createDatabase } from "../../test/support/database.ts";
 import { build, type Overrides } from "../app.ts";
 import { createEvents, type Events } from "../events/events.ts";
-import { createMasterKey, sealSecret } from "../signing-keys/sealed-secret.ts";
+import { wrapDataKey } from "../signing-keys/data-keys.ts";
+import { createMasterKeys } from "../signing-keys/master-keys.ts";
+import { sealSecret } from "../signing-keys/signing-secret.ts";
 
 /** An event as a scheduler writes it. */
 export type EventInit = Omit<TriggerEvent, "$typeName" | "$unknown">;
@@ -41,6 +44,10 @@ export interface Ground {
   sql(text: string, values?: readonly unknown[]): Promise<any[]>;
   /** Does something while another transaction has run a statement, such as one that locks a row. */
   whileHeld<T>(text: string, values: readonly unknown[], work: () => Promise<T>): Promise<T>;
+  /** Like `whileHeld`, and then commits. */
+  whileCommitted<T>(text: string, values: readonly unknown[], work: () => Promise<T>): Promise<T>;
+  /** Resolves when a session waits for a lock. */
+  untilWaiting(): Promise<void>;
   /** The administrator's connection string, and that of the dispatcher's role. */
   readonly adminUrl: string;
   readonly databaseUrl: string;
@@ -90,30 +97,30 @@ export async function createGround(): Promise<Ground> {
   const running: TestDispatcher[] = [];
   const ground: Ground = {
     sql: async (text, values = []) => (await admin.query(text, [...values])).rows,
-    whileHeld: async (text, values, work) => {
-      const client = await admin.connect();
-      try {
-        await client.query("begin");
-        await client.query(text, [...values]);
-        return await work();
-      } finally {
-        await client.query("rollback");
-        client.release();
-      }
+    whileHeld: (text, values, work) => inTransaction(admin, { text, values, end: "rollback" }, work),
+    whileCommitted: (text, values, work) => inTransaction(admin, { text, values, end: "commit" }, work),
+    untilWaiting: async () => {
+      const read =
+        "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+      while ((await admin.query(read)).rowCount === 0) await pause(5);
     },
     adminUrl: database.url(),
     databaseUrl: database.url("dispatcher"),
     addProject: async () => {
       const projectId = randomId("proj");
       const id = randomId("sk");
-      const secret = randomBytes(32);
-      const sealed = sealSecret(createMasterKey(MASTER_KEY), id, secret);
-      await admin.query("insert into dispatcher.signing_keys values ($1, $2, $3, now())", [
-        id,
-        projectId,
-        sealed,
-      ]);
-      await admin.query("update dispatcher.signing_keys_version set version = version + 1");
+      const { wanted } = createMasterKeys(MASTER_KEY);
+      const [secret, dataKey] = [randomBytes(32), randomBytes(32)];
+      const owner = { projectId, id, algorithm: "HMAC_SHA256" } as const;
+      await admin.query(
+        "insert into dispatcher.signing_keys (id, project_id, sealed_secret, create_time) values ($1, $2, $3, now())",
+        [id, projectId, sealSecret(createSecretKey(dataKey), owner, secret)],
+      );
+      await admin.query(
+        `with raised as (update dispatcher.signing_keys_version set version = version + 1 returning version)
+         insert into dispatcher.data_keys select $1, $2, $3, version, now() from raised`,
+        [projectId, wanted.id, wrapDataKey(wanted, projectId, dataKey)],
+      );
       return { projectId, secret: `whsec_${secret.toString("base64")}` };
     },
     addJob: async (projectId, url, spec = {}) => {
@@ -143,6 +150,22 @@ export async function createGround(): Promise<Ground> {
     },
   };
   return ground;
+}
+
+async function inTransaction<T>(
+  admin: pg.Pool,
+  { text, values, end }: { text: string; values: readonly unknown[]; end: "commit" | "rollback" },
+  work: () => Promise<T>,
+): Promise<T> {
+  const client = await admin.connect();
+  try {
+    await client.query("begin");
+    await client.query(text, [...values]);
+    return await work();
+  } finally {
+    await client.query(end);
+    client.release();
+  }
 }
 
 async function startDispatcher(env: NodeJS.ProcessEnv, overrides: Overrides): Promise<TestDispatcher> {

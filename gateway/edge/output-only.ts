@@ -32,7 +32,15 @@ export const OUTPUT_ONLY: Readonly<Record<string, readonly string[]>> = {
     "data_remove_time",
   ],
   "easycron.v1.Project": ["id", "create_time"],
-  "easycron.v1.SigningKey": ["id", "create_time"],
+  "easycron.v1.SigningKey": [
+    "id",
+    "create_time",
+    "algorithm",
+    "public_key",
+    "state",
+    "expire_time",
+    "revoke_time",
+  ],
 };
 
 /** Returns whether only the server sets a field. */

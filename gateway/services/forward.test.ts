@@ -95,12 +95,13 @@ describe("the idempotency levels of the protos", () => {
     "ListZoneDataImpacts",
     "PreviewSchedule",
     "SimulateSchedule",
+    "ListSigningKeys",
     "GetServerInfo",
     "GetTrigger",
     "ListAttempts",
     "ListTriggers",
   ];
-  const REPEATABLE_WRITES = ["CancelOperation", "PauseJob", "ResumeJob"];
+  const REPEATABLE_WRITES = ["CancelOperation", "PauseJob", "ResumeJob", "RevokeSigningKey"];
   // The gateway answers these itself.
   const OWN = ["ListApiKeys", "GetServerInfo", "GetPlugin", "ListPlugins"];
 

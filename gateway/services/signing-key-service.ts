@@ -8,5 +8,10 @@ import { forward } from "./forward.ts";
 export function createSigningKeyService(
   dispatcher: GrpcClient<typeof DispatcherService>,
 ): ServiceImpl<typeof SigningKeyService> {
-  return { createSigningKey: forward(dispatcher.createSigningKey) };
+  return {
+    createSigningKey: forward(dispatcher.createSigningKey),
+    listSigningKeys: forward(dispatcher.listSigningKeys),
+    rotateSigningKey: forward(dispatcher.rotateSigningKey),
+    revokeSigningKey: forward(dispatcher.revokeSigningKey),
+  };
 }

@@ -8,6 +8,9 @@ import {
 } from "../gen/easycron/v1/api_key_service_pb.ts";
 import {
   type CreateSigningKeyRequestSchema,
+  type ListSigningKeysRequestSchema,
+  type RevokeSigningKeyRequestSchema,
+  type RotateSigningKeyRequestSchema,
   SigningKeyService,
 } from "../gen/easycron/v1/signing_key_service_pb.ts";
 import { createList } from "../list.ts";
@@ -15,9 +18,11 @@ import type { ApiKey, SigningKey } from "../resources.ts";
 
 /** Makes the methods of signing keys. */
 export function createSigningKeys(caller: Caller) {
+  const { method } = SigningKeyService;
   return {
     /**
-     * Creates a signing key. Only this answer has the secret.
+     * Creates a signing key: `signingKeys.create()` with a shared secret, which only this answer has, or
+     * `signingKeys.create({ algorithm: "ED25519" })` with a public key. Takes about a second.
      *
      * @example
      * ```ts
@@ -28,8 +33,53 @@ export function createSigningKeys(caller: Caller) {
     create: async (
       options: Options<typeof CreateSigningKeyRequestSchema> = {},
     ): Promise<{ signingKey: SigningKey; secret: string }> => {
-      const { signingKey, ...rest } = await caller.call(SigningKeyService.method.createSigningKey, options);
+      const { signingKey, ...rest } = await caller.call(method.createSigningKey, options);
       return { ...rest, signingKey: required(signingKey, "signing key") };
+    },
+
+    /**
+     * Lists the project's signing keys, newest first, also those that are revoked or have expired.
+     *
+     * @example
+     * ```ts
+     * for await (const { id, algorithm, state } of easycron.signingKeys.list()) console.log(id, algorithm, state);
+     * ```
+     */
+    list: (options: Options<typeof ListSigningKeysRequestSchema> = {}) =>
+      createList(caller, method.listSigningKeys, options, (page): readonly SigningKey[] => page.signingKeys),
+
+    /**
+     * Replaces a signing key by a new one. The old key signs, too, until the overlap ends. Only this answer has the secret.
+     * Takes about a second.
+     *
+     * @example
+     * ```ts
+     * const { signingKey, secret } = await easycron.signingKeys.rotate("sk_01jd3k8z5me9t8r7q6p5n4m3k2", { overlap: "3600s" });
+     * console.log(signingKey.id, secret.slice(0, 6));
+     * ```
+     */
+    rotate: async (
+      id: string,
+      options: Options<typeof RotateSigningKeyRequestSchema, "id"> = {},
+    ): Promise<{ signingKey: SigningKey; secret: string; oldSigningKey?: SigningKey | undefined }> => {
+      const { signingKey, ...rest } = await caller.call(method.rotateSigningKey, { ...options, id });
+      return { ...rest, signingKey: required(signingKey, "signing key") };
+    },
+
+    /**
+     * Revokes a signing key. Nothing is signed with it any more when this returns. Takes about a second.
+     *
+     * @example
+     * ```ts
+     * await easycron.signingKeys.revoke("sk_01jd3k8z5me9t8r7q6p5n4m3k2");
+     * ```
+     */
+    revoke: async (
+      id: string,
+      options: Options<typeof RevokeSigningKeyRequestSchema, "id"> = {},
+    ): Promise<SigningKey> => {
+      const { signingKey } = await caller.call(method.revokeSigningKey, { ...options, id });
+      return required(signingKey, "signing key");
     },
   };
 }

@@ -140,6 +140,10 @@ test("a signing key that cannot be read concerns its own project only", async ()
     String.raw`update dispatcher.signing_keys set sealed_secret = '\x00' where project_id = $1`,
     [scene.troubled.project],
   );
-  await admin.query("update dispatcher.signing_keys_version set version = version + 1");
+  await admin.query(
+    `with raised as (update dispatcher.signing_keys_version set version = version + 1 returning version)
+     update dispatcher.data_keys set keys_version = version from raised where project_id = $1`,
+    [scene.troubled.project],
+  );
   await expectHealthy("dispatcher.signing_keys", 5);
 });

@@ -2,17 +2,17 @@
 // @generated from file easycron/v1/signing_key_service.proto (package easycron.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Timestamp, TimestampJson } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { Message } from "@bufbuild/protobuf";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Duration, DurationJson, Timestamp, TimestampJson } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file easycron/v1/signing_key_service.proto.
  */
 export const file_easycron_v1_signing_key_service: GenFile = /*@__PURE__*/
-  fileDesc("CiVlYXN5Y3Jvbi92MS9zaWduaW5nX2tleV9zZXJ2aWNlLnByb3RvEgtlYXN5Y3Jvbi52MSJJCgpTaWduaW5nS2V5EgoKAmlkGAEgASgJEi8KC2NyZWF0ZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIZChdDcmVhdGVTaWduaW5nS2V5UmVxdWVzdCJYChhDcmVhdGVTaWduaW5nS2V5UmVzcG9uc2USLAoLc2lnbmluZ19rZXkYASABKAsyFy5lYXN5Y3Jvbi52MS5TaWduaW5nS2V5Eg4KBnNlY3JldBgCIAEoCTJ0ChFTaWduaW5nS2V5U2VydmljZRJfChBDcmVhdGVTaWduaW5nS2V5EiQuZWFzeWNyb24udjEuQ3JlYXRlU2lnbmluZ0tleVJlcXVlc3QaJS5lYXN5Y3Jvbi52MS5DcmVhdGVTaWduaW5nS2V5UmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("CiVlYXN5Y3Jvbi92MS9zaWduaW5nX2tleV9zZXJ2aWNlLnByb3RvEgtlYXN5Y3Jvbi52MSKeAgoKU2lnbmluZ0tleRIKCgJpZBgBIAEoCRIvCgtjcmVhdGVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoJYWxnb3JpdGhtGAMgASgOMh0uZWFzeWNyb24udjEuU2lnbmluZ0FsZ29yaXRobRISCgpwdWJsaWNfa2V5GAQgASgJEisKBXN0YXRlGAUgASgOMhwuZWFzeWNyb24udjEuU2lnbmluZ0tleVN0YXRlEi8KC2V4cGlyZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtyZXZva2VfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiSwoXQ3JlYXRlU2lnbmluZ0tleVJlcXVlc3QSMAoJYWxnb3JpdGhtGAEgASgOMh0uZWFzeWNyb24udjEuU2lnbmluZ0FsZ29yaXRobSJYChhDcmVhdGVTaWduaW5nS2V5UmVzcG9uc2USLAoLc2lnbmluZ19rZXkYASABKAsyFy5lYXN5Y3Jvbi52MS5TaWduaW5nS2V5Eg4KBnNlY3JldBgCIAEoCSI/ChZMaXN0U2lnbmluZ0tleXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJImEKF0xpc3RTaWduaW5nS2V5c1Jlc3BvbnNlEi0KDHNpZ25pbmdfa2V5cxgBIAMoCzIXLmVhc3ljcm9uLnYxLlNpZ25pbmdLZXkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlEKF1JvdGF0ZVNpZ25pbmdLZXlSZXF1ZXN0EgoKAmlkGAEgASgJEioKB292ZXJsYXAYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iigEKGFJvdGF0ZVNpZ25pbmdLZXlSZXNwb25zZRIsCgtzaWduaW5nX2tleRgBIAEoCzIXLmVhc3ljcm9uLnYxLlNpZ25pbmdLZXkSDgoGc2VjcmV0GAIgASgJEjAKD29sZF9zaWduaW5nX2tleRgDIAEoCzIXLmVhc3ljcm9uLnYxLlNpZ25pbmdLZXkiJQoXUmV2b2tlU2lnbmluZ0tleVJlcXVlc3QSCgoCaWQYASABKAkiSAoYUmV2b2tlU2lnbmluZ0tleVJlc3BvbnNlEiwKC3NpZ25pbmdfa2V5GAEgASgLMhcuZWFzeWNyb24udjEuU2lnbmluZ0tleSp3ChBTaWduaW5nQWxnb3JpdGhtEiEKHVNJR05JTkdfQUxHT1JJVEhNX1VOU1BFQ0lGSUVEEAASIQodU0lHTklOR19BTEdPUklUSE1fSE1BQ19TSEEyNTYQARIdChlTSUdOSU5HX0FMR09SSVRITV9FRDI1NTE5EAIqkAEKD1NpZ25pbmdLZXlTdGF0ZRIhCh1TSUdOSU5HX0tFWV9TVEFURV9VTlNQRUNJRklFRBAAEhwKGFNJR05JTkdfS0VZX1NUQVRFX0FDVElWRRABEh0KGVNJR05JTkdfS0VZX1NUQVRFX0VYUElSRUQQAhIdChlTSUdOSU5HX0tFWV9TVEFURV9SRVZPS0VEEAMyngMKEVNpZ25pbmdLZXlTZXJ2aWNlEl8KEENyZWF0ZVNpZ25pbmdLZXkSJC5lYXN5Y3Jvbi52MS5DcmVhdGVTaWduaW5nS2V5UmVxdWVzdBolLmVhc3ljcm9uLnYxLkNyZWF0ZVNpZ25pbmdLZXlSZXNwb25zZRJhCg9MaXN0U2lnbmluZ0tleXMSIy5lYXN5Y3Jvbi52MS5MaXN0U2lnbmluZ0tleXNSZXF1ZXN0GiQuZWFzeWNyb24udjEuTGlzdFNpZ25pbmdLZXlzUmVzcG9uc2UiA5ACARJfChBSb3RhdGVTaWduaW5nS2V5EiQuZWFzeWNyb24udjEuUm90YXRlU2lnbmluZ0tleVJlcXVlc3QaJS5lYXN5Y3Jvbi52MS5Sb3RhdGVTaWduaW5nS2V5UmVzcG9uc2USZAoQUmV2b2tlU2lnbmluZ0tleRIkLmVhc3ljcm9uLnYxLlJldm9rZVNpZ25pbmdLZXlSZXF1ZXN0GiUuZWFzeWNyb24udjEuUmV2b2tlU2lnbmluZ0tleVJlc3BvbnNlIgOQAgJiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * A key that signs webhooks.
@@ -33,6 +33,42 @@ export type SigningKey = Message<"easycron.v1.SigningKey"> & {
    * @generated from field: google.protobuf.Timestamp create_time = 2;
    */
   createTime?: Timestamp | undefined;
+
+  /**
+   * Output only. How it signs.
+   *
+   * @generated from field: easycron.v1.SigningAlgorithm algorithm = 3;
+   */
+  algorithm: SigningAlgorithm;
+
+  /**
+   * Output only. The public key of an ed25519 key: whpk_ and 32 bytes in base64. Receivers verify with it. Empty for
+   * HMAC-SHA256.
+   *
+   * @generated from field: string public_key = 4;
+   */
+  publicKey: string;
+
+  /**
+   * Output only. Whether it signs.
+   *
+   * @generated from field: easycron.v1.SigningKeyState state = 5;
+   */
+  state: SigningKeyState;
+
+  /**
+   * Output only. From when on it does not sign. Set by RotateSigningKey only; it may have passed.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 6;
+   */
+  expireTime?: Timestamp | undefined;
+
+  /**
+   * Output only. When the key was revoked. Not set unless it was.
+   *
+   * @generated from field: google.protobuf.Timestamp revoke_time = 7;
+   */
+  revokeTime?: Timestamp | undefined;
 };
 
 /**
@@ -54,6 +90,42 @@ export type SigningKeyJson = {
    * @generated from field: google.protobuf.Timestamp create_time = 2;
    */
   createTime?: TimestampJson;
+
+  /**
+   * Output only. How it signs.
+   *
+   * @generated from field: easycron.v1.SigningAlgorithm algorithm = 3;
+   */
+  algorithm?: SigningAlgorithmJson;
+
+  /**
+   * Output only. The public key of an ed25519 key: whpk_ and 32 bytes in base64. Receivers verify with it. Empty for
+   * HMAC-SHA256.
+   *
+   * @generated from field: string public_key = 4;
+   */
+  publicKey?: string;
+
+  /**
+   * Output only. Whether it signs.
+   *
+   * @generated from field: easycron.v1.SigningKeyState state = 5;
+   */
+  state?: SigningKeyStateJson;
+
+  /**
+   * Output only. From when on it does not sign. Set by RotateSigningKey only; it may have passed.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 6;
+   */
+  expireTime?: TimestampJson;
+
+  /**
+   * Output only. When the key was revoked. Not set unless it was.
+   *
+   * @generated from field: google.protobuf.Timestamp revoke_time = 7;
+   */
+  revokeTime?: TimestampJson;
 };
 
 /**
@@ -69,6 +141,12 @@ export const SigningKeySchema: GenMessage<SigningKey, {jsonType: SigningKeyJson}
  * @generated from message easycron.v1.CreateSigningKeyRequest
  */
 export type CreateSigningKeyRequest = Message<"easycron.v1.CreateSigningKeyRequest"> & {
+  /**
+   * How the key signs. Default SIGNING_ALGORITHM_HMAC_SHA256.
+   *
+   * @generated from field: easycron.v1.SigningAlgorithm algorithm = 1;
+   */
+  algorithm: SigningAlgorithm;
 };
 
 /**
@@ -77,6 +155,12 @@ export type CreateSigningKeyRequest = Message<"easycron.v1.CreateSigningKeyReque
  * @generated from message easycron.v1.CreateSigningKeyRequest
  */
 export type CreateSigningKeyRequestJson = {
+  /**
+   * How the key signs. Default SIGNING_ALGORITHM_HMAC_SHA256.
+   *
+   * @generated from field: easycron.v1.SigningAlgorithm algorithm = 1;
+   */
+  algorithm?: SigningAlgorithmJson;
 };
 
 /**
@@ -101,7 +185,7 @@ export type CreateSigningKeyResponse = Message<"easycron.v1.CreateSigningKeyResp
 
   /**
    * The secret, whsec_…. The receiver needs it to verify signatures. The server stores it encrypted and does not show
-   * it again.
+   * it again. Empty for an ed25519 key, whose receivers need signing_key.public_key.
    *
    * @generated from field: string secret = 2;
    */
@@ -123,7 +207,7 @@ export type CreateSigningKeyResponseJson = {
 
   /**
    * The secret, whsec_…. The receiver needs it to verify signatures. The server stores it encrypted and does not show
-   * it again.
+   * it again. Empty for an ed25519 key, whose receivers need signing_key.public_key.
    *
    * @generated from field: string secret = 2;
    */
@@ -138,14 +222,407 @@ export const CreateSigningKeyResponseSchema: GenMessage<CreateSigningKeyResponse
   messageDesc(file_easycron_v1_signing_key_service, 2);
 
 /**
- * The keys that sign a project's webhooks.
+ * The request for a page of the project's signing keys.
+ *
+ * @generated from message easycron.v1.ListSigningKeysRequest
+ */
+export type ListSigningKeysRequest = Message<"easycron.v1.ListSigningKeysRequest"> & {
+  /**
+   * How many keys the page has at most: 1 to 500, default 50 (0 means the default).
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * The next_page_token of the previous page. Empty for the first page. Any other text is PAGE_TOKEN_INVALID.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+};
+
+/**
+ * The request for a page of the project's signing keys.
+ *
+ * @generated from message easycron.v1.ListSigningKeysRequest
+ */
+export type ListSigningKeysRequestJson = {
+  /**
+   * How many keys the page has at most: 1 to 500, default 50 (0 means the default).
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize?: number;
+
+  /**
+   * The next_page_token of the previous page. Empty for the first page. Any other text is PAGE_TOKEN_INVALID.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken?: string;
+};
+
+/**
+ * Describes the message easycron.v1.ListSigningKeysRequest.
+ * Use `create(ListSigningKeysRequestSchema)` to create a new message.
+ */
+export const ListSigningKeysRequestSchema: GenMessage<ListSigningKeysRequest, {jsonType: ListSigningKeysRequestJson}> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_signing_key_service, 3);
+
+/**
+ * A page of the project's signing keys.
+ *
+ * @generated from message easycron.v1.ListSigningKeysResponse
+ */
+export type ListSigningKeysResponse = Message<"easycron.v1.ListSigningKeysResponse"> & {
+  /**
+   * The keys, newest first.
+   *
+   * @generated from field: repeated easycron.v1.SigningKey signing_keys = 1;
+   */
+  signingKeys: SigningKey[];
+
+  /**
+   * The token of the next page. Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * A page of the project's signing keys.
+ *
+ * @generated from message easycron.v1.ListSigningKeysResponse
+ */
+export type ListSigningKeysResponseJson = {
+  /**
+   * The keys, newest first.
+   *
+   * @generated from field: repeated easycron.v1.SigningKey signing_keys = 1;
+   */
+  signingKeys?: SigningKeyJson[];
+
+  /**
+   * The token of the next page. Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken?: string;
+};
+
+/**
+ * Describes the message easycron.v1.ListSigningKeysResponse.
+ * Use `create(ListSigningKeysResponseSchema)` to create a new message.
+ */
+export const ListSigningKeysResponseSchema: GenMessage<ListSigningKeysResponse, {jsonType: ListSigningKeysResponseJson}> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_signing_key_service, 4);
+
+/**
+ * The request to replace a signing key.
+ *
+ * @generated from message easycron.v1.RotateSigningKeyRequest
+ */
+export type RotateSigningKeyRequest = Message<"easycron.v1.RotateSigningKeyRequest"> & {
+  /**
+   * The id of the old key, sk_…. SIGNING_KEY_NOT_FOUND if the project has no such key.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * How long the old key signs, too: 0 s (it ends at once) to 604,800 s (7 days), default 86,400 s (a day). A key that
+   * is to expire earlier, because it was rotated before, still does.
+   *
+   * @generated from field: google.protobuf.Duration overlap = 2;
+   */
+  overlap?: Duration | undefined;
+};
+
+/**
+ * The request to replace a signing key.
+ *
+ * @generated from message easycron.v1.RotateSigningKeyRequest
+ */
+export type RotateSigningKeyRequestJson = {
+  /**
+   * The id of the old key, sk_…. SIGNING_KEY_NOT_FOUND if the project has no such key.
+   *
+   * @generated from field: string id = 1;
+   */
+  id?: string;
+
+  /**
+   * How long the old key signs, too: 0 s (it ends at once) to 604,800 s (7 days), default 86,400 s (a day). A key that
+   * is to expire earlier, because it was rotated before, still does.
+   *
+   * @generated from field: google.protobuf.Duration overlap = 2;
+   */
+  overlap?: DurationJson;
+};
+
+/**
+ * Describes the message easycron.v1.RotateSigningKeyRequest.
+ * Use `create(RotateSigningKeyRequestSchema)` to create a new message.
+ */
+export const RotateSigningKeyRequestSchema: GenMessage<RotateSigningKeyRequest, {jsonType: RotateSigningKeyRequestJson}> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_signing_key_service, 5);
+
+/**
+ * The key that replaces another one.
+ *
+ * @generated from message easycron.v1.RotateSigningKeyResponse
+ */
+export type RotateSigningKeyResponse = Message<"easycron.v1.RotateSigningKeyResponse"> & {
+  /**
+   * The new key.
+   *
+   * @generated from field: easycron.v1.SigningKey signing_key = 1;
+   */
+  signingKey?: SigningKey | undefined;
+
+  /**
+   * The new key's secret, as in CreateSigningKeyResponse.
+   *
+   * @generated from field: string secret = 2;
+   */
+  secret: string;
+
+  /**
+   * The old key, with its expire_time.
+   *
+   * @generated from field: easycron.v1.SigningKey old_signing_key = 3;
+   */
+  oldSigningKey?: SigningKey | undefined;
+};
+
+/**
+ * The key that replaces another one.
+ *
+ * @generated from message easycron.v1.RotateSigningKeyResponse
+ */
+export type RotateSigningKeyResponseJson = {
+  /**
+   * The new key.
+   *
+   * @generated from field: easycron.v1.SigningKey signing_key = 1;
+   */
+  signingKey?: SigningKeyJson;
+
+  /**
+   * The new key's secret, as in CreateSigningKeyResponse.
+   *
+   * @generated from field: string secret = 2;
+   */
+  secret?: string;
+
+  /**
+   * The old key, with its expire_time.
+   *
+   * @generated from field: easycron.v1.SigningKey old_signing_key = 3;
+   */
+  oldSigningKey?: SigningKeyJson;
+};
+
+/**
+ * Describes the message easycron.v1.RotateSigningKeyResponse.
+ * Use `create(RotateSigningKeyResponseSchema)` to create a new message.
+ */
+export const RotateSigningKeyResponseSchema: GenMessage<RotateSigningKeyResponse, {jsonType: RotateSigningKeyResponseJson}> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_signing_key_service, 6);
+
+/**
+ * The request to revoke a signing key.
+ *
+ * @generated from message easycron.v1.RevokeSigningKeyRequest
+ */
+export type RevokeSigningKeyRequest = Message<"easycron.v1.RevokeSigningKeyRequest"> & {
+  /**
+   * The id of the key, sk_…. SIGNING_KEY_NOT_FOUND if the project has no such key.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * The request to revoke a signing key.
+ *
+ * @generated from message easycron.v1.RevokeSigningKeyRequest
+ */
+export type RevokeSigningKeyRequestJson = {
+  /**
+   * The id of the key, sk_…. SIGNING_KEY_NOT_FOUND if the project has no such key.
+   *
+   * @generated from field: string id = 1;
+   */
+  id?: string;
+};
+
+/**
+ * Describes the message easycron.v1.RevokeSigningKeyRequest.
+ * Use `create(RevokeSigningKeyRequestSchema)` to create a new message.
+ */
+export const RevokeSigningKeyRequestSchema: GenMessage<RevokeSigningKeyRequest, {jsonType: RevokeSigningKeyRequestJson}> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_signing_key_service, 7);
+
+/**
+ * The revoked signing key.
+ *
+ * @generated from message easycron.v1.RevokeSigningKeyResponse
+ */
+export type RevokeSigningKeyResponse = Message<"easycron.v1.RevokeSigningKeyResponse"> & {
+  /**
+   * The key, with its revoke_time.
+   *
+   * @generated from field: easycron.v1.SigningKey signing_key = 1;
+   */
+  signingKey?: SigningKey | undefined;
+};
+
+/**
+ * The revoked signing key.
+ *
+ * @generated from message easycron.v1.RevokeSigningKeyResponse
+ */
+export type RevokeSigningKeyResponseJson = {
+  /**
+   * The key, with its revoke_time.
+   *
+   * @generated from field: easycron.v1.SigningKey signing_key = 1;
+   */
+  signingKey?: SigningKeyJson;
+};
+
+/**
+ * Describes the message easycron.v1.RevokeSigningKeyResponse.
+ * Use `create(RevokeSigningKeyResponseSchema)` to create a new message.
+ */
+export const RevokeSigningKeyResponseSchema: GenMessage<RevokeSigningKeyResponse, {jsonType: RevokeSigningKeyResponseJson}> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_signing_key_service, 8);
+
+/**
+ * How a key signs. Source of both: the Standard Webhooks specification.
+ *
+ * @generated from enum easycron.v1.SigningAlgorithm
+ */
+export const SigningAlgorithm = {
+  /**
+   * Not set. Means SIGNING_ALGORITHM_HMAC_SHA256 in a request; never sent.
+   *
+   * @generated from enum value: SIGNING_ALGORITHM_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * HMAC-SHA256: signatures with v1, which receivers verify with the secret.
+   *
+   * @generated from enum value: SIGNING_ALGORITHM_HMAC_SHA256 = 1;
+   */
+  HMAC_SHA256: 1,
+
+  /**
+   * Ed25519: signatures with v1a, which receivers verify with the public key. The private key never leaves the server.
+   *
+   * @generated from enum value: SIGNING_ALGORITHM_ED25519 = 2;
+   */
+  ED25519: 2,
+} as const;
+
+/**
+ * How a key signs. Source of both: the Standard Webhooks specification.
+ *
+ * @generated from enum easycron.v1.SigningAlgorithm
+ */
+export type SigningAlgorithm = (typeof SigningAlgorithm)[keyof typeof SigningAlgorithm] | UnknownEnum;
+
+/**
+ * How a key signs. Source of both: the Standard Webhooks specification.
+ *
+ * @generated from enum easycron.v1.SigningAlgorithm
+ */
+export type SigningAlgorithmJson = "SIGNING_ALGORITHM_UNSPECIFIED" | "SIGNING_ALGORITHM_HMAC_SHA256" | "SIGNING_ALGORITHM_ED25519";
+
+/**
+ * Describes the enum easycron.v1.SigningAlgorithm.
+ */
+export const SigningAlgorithmSchema: GenEnum<SigningAlgorithm, SigningAlgorithmJson> = /*@__PURE__*/
+  enumDesc(file_easycron_v1_signing_key_service, 0);
+
+/**
+ * Whether a key signs.
+ *
+ * @generated from enum easycron.v1.SigningKeyState
+ */
+export const SigningKeyState = {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: SIGNING_KEY_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It signs. If it has an expire_time, it was rotated and signs until then.
+   *
+   * @generated from enum value: SIGNING_KEY_STATE_ACTIVE = 1;
+   */
+  ACTIVE: 1,
+
+  /**
+   * It signs no more: the overlap of its rotation has ended.
+   *
+   * @generated from enum value: SIGNING_KEY_STATE_EXPIRED = 2;
+   */
+  EXPIRED: 2,
+
+  /**
+   * It signs no more: it was revoked.
+   *
+   * @generated from enum value: SIGNING_KEY_STATE_REVOKED = 3;
+   */
+  REVOKED: 3,
+} as const;
+
+/**
+ * Whether a key signs.
+ *
+ * @generated from enum easycron.v1.SigningKeyState
+ */
+export type SigningKeyState = (typeof SigningKeyState)[keyof typeof SigningKeyState] | UnknownEnum;
+
+/**
+ * Whether a key signs.
+ *
+ * @generated from enum easycron.v1.SigningKeyState
+ */
+export type SigningKeyStateJson = "SIGNING_KEY_STATE_UNSPECIFIED" | "SIGNING_KEY_STATE_ACTIVE" | "SIGNING_KEY_STATE_EXPIRED" | "SIGNING_KEY_STATE_REVOKED";
+
+/**
+ * Describes the enum easycron.v1.SigningKeyState.
+ */
+export const SigningKeyStateSchema: GenEnum<SigningKeyState, SigningKeyStateJson> = /*@__PURE__*/
+  enumDesc(file_easycron_v1_signing_key_service, 1);
+
+/**
+ * The keys that sign a project's webhooks, and its messages in Redis and Kafka. Each attempt carries one signature of
+ * every active key. A project has at most five active keys.
+ *
+ * A change is in effect at every dispatcher when its call returns, which takes about a second. An attempt that was
+ * signed before may arrive later.
  *
  * @generated from service easycron.v1.SigningKeyService
  */
 export const SigningKeyService: GenService<{
   /**
    * Creates a signing key. Once the call has returned, every attempt carries a signature made with the new key, in
-   * addition to those made with older keys.
+   * addition to those made with older keys. Only this answer contains the secret.
+   *
+   * If the answer is lost, call again: that makes another new key. Revoke the one whose secret nobody knows.
+   *
+   * SIGNING_KEY_LIMIT_REACHED if the project has five active keys.
    *
    * @generated from rpc easycron.v1.SigningKeyService.CreateSigningKey
    */
@@ -153,6 +630,47 @@ export const SigningKeyService: GenService<{
     methodKind: "unary";
     input: typeof CreateSigningKeyRequestSchema;
     output: typeof CreateSigningKeyResponseSchema;
+  },
+  /**
+   * Lists the project's signing keys without their secrets, also those that are revoked or have expired. Of those that
+   * sign no more, it has the newest 100.
+   *
+   * @generated from rpc easycron.v1.SigningKeyService.ListSigningKeys
+   */
+  listSigningKeys: {
+    methodKind: "unary";
+    input: typeof ListSigningKeysRequestSchema;
+    output: typeof ListSigningKeysResponseSchema;
+  },
+  /**
+   * Creates a key that replaces another one and has its algorithm. The old key signs, too, until the overlap ends, so
+   * the new secret can be given to receivers meanwhile. Only this answer contains the new secret.
+   *
+   * If the answer is lost, call again: that makes another new key. Revoke the one whose secret nobody knows.
+   *
+   * SIGNING_KEY_ENDED if the old key is revoked or has expired; create a key instead. SIGNING_KEY_LIMIT_REACHED if the
+   * project has five active keys, unless the overlap is 0 s.
+   *
+   * @generated from rpc easycron.v1.SigningKeyService.RotateSigningKey
+   */
+  rotateSigningKey: {
+    methodKind: "unary";
+    input: typeof RotateSigningKeyRequestSchema;
+    output: typeof RotateSigningKeyResponseSchema;
+  },
+  /**
+   * Revokes a signing key: nothing is signed with it once the call has returned. A revoked key stays in the list.
+   * Revoking it again changes nothing.
+   *
+   * SIGNING_KEY_REQUIRED if the project would have no active key left, or only keys that are to expire. Create or rotate
+   * one first.
+   *
+   * @generated from rpc easycron.v1.SigningKeyService.RevokeSigningKey
+   */
+  revokeSigningKey: {
+    methodKind: "unary";
+    input: typeof RevokeSigningKeyRequestSchema;
+    output: typeof RevokeSigningKeyResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_easycron_v1_signing_key_service, 0);

@@ -4,7 +4,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { CreateSigningKeyRequest as CreateSigningKeyRequest$1, CreateSigningKeyResponse as CreateSigningKeyResponse$1 } from "../../../v1/signing_key_service_pb.ts";
+import type { CreateSigningKeyRequest as CreateSigningKeyRequest$1, CreateSigningKeyResponse as CreateSigningKeyResponse$1, ListSigningKeysRequest as ListSigningKeysRequest$1, ListSigningKeysResponse as ListSigningKeysResponse$1, RevokeSigningKeyRequest as RevokeSigningKeyRequest$1, RevokeSigningKeyResponse as RevokeSigningKeyResponse$1, RotateSigningKeyRequest as RotateSigningKeyRequest$1, RotateSigningKeyResponse as RotateSigningKeyResponse$1 } from "../../../v1/signing_key_service_pb.ts";
 import { file_easycron_v1_signing_key_service } from "../../../v1/signing_key_service_pb.ts";
 import type { TriggerKind } from "../../../v1/trigger_pb.ts";
 import { file_easycron_v1_trigger } from "../../../v1/trigger_pb.ts";
@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file easycron/internal/dispatcher/v1/dispatcher_service.proto.
  */
 export const file_easycron_internal_dispatcher_v1_dispatcher_service: GenFile = /*@__PURE__*/
-  fileDesc("CjhlYXN5Y3Jvbi9pbnRlcm5hbC9kaXNwYXRjaGVyL3YxL2Rpc3BhdGNoZXJfc2VydmljZS5wcm90bxIfZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MSJ1Cg1BY2NlcHRSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgEEj0KBmV2ZW50cxgCIAMoCzItLmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuVHJpZ2dlckV2ZW50EhMKC2RlYWRsaW5lX21zGAMgASgDIrIBCg5BY2NlcHRSZXNwb25zZRIQCghiYXRjaF9pZBgBIAEoBBIQCghyZWNvcmRlZBgCIAEoDRISCgplcnJvcl9jb2RlGAMgASgFEhUKDWVycm9yX21lc3NhZ2UYBCABKAkSPgoHcmVmdXNlZBgFIAMoCzItLmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuUmVmdXNlZEV2ZW50EhEKCXBvc3Rwb25lZBgGIAMoCSIzCgxSZWZ1c2VkRXZlbnQSEgoKdHJpZ2dlcl9pZBgBIAEoCRIPCgdwcm9ibGVtGAIgASgJIt0DCgxUcmlnZ2VyRXZlbnQSEgoKdHJpZ2dlcl9pZBgBIAEoCRISCgpwcm9qZWN0X2lkGAIgASgJEg8KB2pvYl91aWQYAyABKAkSEAoIam9iX25hbWUYBCABKAkSEAoIcmV2aXNpb24YBSABKA0SDQoFZXBvY2gYBiABKA0SJgoEa2luZBgHIAEoDjIYLmVhc3ljcm9uLnYxLlRyaWdnZXJLaW5kEhcKD25vbWluYWxfdGltZV9tcxgIIAEoAxIZChFlZmZlY3RpdmVfdGltZV9tcxgJIAEoAxILCgNzZXEYCiABKA0SJQoYcHJldmlvdXNfbm9taW5hbF90aW1lX21zGAsgASgDSACIAQESIQoUbmV4dF9ub21pbmFsX3RpbWVfbXMYDCABKANIAYgBARIZCgxwYXlsb2FkX2pzb24YDSABKAlIAogBARIYChBwcmV2aW91c19za2lwcGVkGA4gASgNEhcKD3ByZXZpb3VzX21pc3NlZBgPIAEoDRIZChF6b25lX2RhdGFfdmVyc2lvbhgQIAEoCUIbChlfcHJldmlvdXNfbm9taW5hbF90aW1lX21zQhcKFV9uZXh0X25vbWluYWxfdGltZV9tc0IPCg1fcGF5bG9hZF9qc29uIlgKEUdldFRyaWdnZXJSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSLwoHcmVxdWVzdBgCIAEoCzIeLmVhc3ljcm9uLnYxLkdldFRyaWdnZXJSZXF1ZXN0IkcKEkdldFRyaWdnZXJSZXNwb25zZRIxCghyZXNwb25zZRgBIAEoCzIfLmVhc3ljcm9uLnYxLkdldFRyaWdnZXJSZXNwb25zZSJcChNMaXN0QXR0ZW1wdHNSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSMQoHcmVxdWVzdBgCIAEoCzIgLmVhc3ljcm9uLnYxLkxpc3RBdHRlbXB0c1JlcXVlc3QiSwoUTGlzdEF0dGVtcHRzUmVzcG9uc2USMwoIcmVzcG9uc2UYASABKAsyIS5lYXN5Y3Jvbi52MS5MaXN0QXR0ZW1wdHNSZXNwb25zZSJkChdDcmVhdGVTaWduaW5nS2V5UmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEjUKB3JlcXVlc3QYAiABKAsyJC5lYXN5Y3Jvbi52MS5DcmVhdGVTaWduaW5nS2V5UmVxdWVzdCJTChhDcmVhdGVTaWduaW5nS2V5UmVzcG9uc2USNwoIcmVzcG9uc2UYASABKAsyJS5lYXN5Y3Jvbi52MS5DcmVhdGVTaWduaW5nS2V5UmVzcG9uc2UibgoTTGlzdFRyaWdnZXJzUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEjEKB3JlcXVlc3QYAiABKAsyIC5lYXN5Y3Jvbi52MS5MaXN0VHJpZ2dlcnNSZXF1ZXN0EhAKCGpvYl91aWRzGAMgAygJIksKFExpc3RUcmlnZ2Vyc1Jlc3BvbnNlEjMKCHJlc3BvbnNlGAEgASgLMiEuZWFzeWNyb24udjEuTGlzdFRyaWdnZXJzUmVzcG9uc2UyjgUKEURpc3BhdGNoZXJTZXJ2aWNlEm0KBkFjY2VwdBIuLmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuQWNjZXB0UmVxdWVzdBovLmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuQWNjZXB0UmVzcG9uc2UoATABEnoKCkdldFRyaWdnZXISMi5lYXN5Y3Jvbi5pbnRlcm5hbC5kaXNwYXRjaGVyLnYxLkdldFRyaWdnZXJSZXF1ZXN0GjMuZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5HZXRUcmlnZ2VyUmVzcG9uc2UiA5ACARKAAQoMTGlzdFRyaWdnZXJzEjQuZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5MaXN0VHJpZ2dlcnNSZXF1ZXN0GjUuZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5MaXN0VHJpZ2dlcnNSZXNwb25zZSIDkAIBEoABCgxMaXN0QXR0ZW1wdHMSNC5lYXN5Y3Jvbi5pbnRlcm5hbC5kaXNwYXRjaGVyLnYxLkxpc3RBdHRlbXB0c1JlcXVlc3QaNS5lYXN5Y3Jvbi5pbnRlcm5hbC5kaXNwYXRjaGVyLnYxLkxpc3RBdHRlbXB0c1Jlc3BvbnNlIgOQAgEShwEKEENyZWF0ZVNpZ25pbmdLZXkSOC5lYXN5Y3Jvbi5pbnRlcm5hbC5kaXNwYXRjaGVyLnYxLkNyZWF0ZVNpZ25pbmdLZXlSZXF1ZXN0GjkuZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5DcmVhdGVTaWduaW5nS2V5UmVzcG9uc2ViBnByb3RvMw", [file_easycron_v1_signing_key_service, file_easycron_v1_trigger, file_easycron_v1_trigger_service]);
+  fileDesc("CjhlYXN5Y3Jvbi9pbnRlcm5hbC9kaXNwYXRjaGVyL3YxL2Rpc3BhdGNoZXJfc2VydmljZS5wcm90bxIfZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MSJ1Cg1BY2NlcHRSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgEEj0KBmV2ZW50cxgCIAMoCzItLmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuVHJpZ2dlckV2ZW50EhMKC2RlYWRsaW5lX21zGAMgASgDIrIBCg5BY2NlcHRSZXNwb25zZRIQCghiYXRjaF9pZBgBIAEoBBIQCghyZWNvcmRlZBgCIAEoDRISCgplcnJvcl9jb2RlGAMgASgFEhUKDWVycm9yX21lc3NhZ2UYBCABKAkSPgoHcmVmdXNlZBgFIAMoCzItLmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuUmVmdXNlZEV2ZW50EhEKCXBvc3Rwb25lZBgGIAMoCSIzCgxSZWZ1c2VkRXZlbnQSEgoKdHJpZ2dlcl9pZBgBIAEoCRIPCgdwcm9ibGVtGAIgASgJIt0DCgxUcmlnZ2VyRXZlbnQSEgoKdHJpZ2dlcl9pZBgBIAEoCRISCgpwcm9qZWN0X2lkGAIgASgJEg8KB2pvYl91aWQYAyABKAkSEAoIam9iX25hbWUYBCABKAkSEAoIcmV2aXNpb24YBSABKA0SDQoFZXBvY2gYBiABKA0SJgoEa2luZBgHIAEoDjIYLmVhc3ljcm9uLnYxLlRyaWdnZXJLaW5kEhcKD25vbWluYWxfdGltZV9tcxgIIAEoAxIZChFlZmZlY3RpdmVfdGltZV9tcxgJIAEoAxILCgNzZXEYCiABKA0SJQoYcHJldmlvdXNfbm9taW5hbF90aW1lX21zGAsgASgDSACIAQESIQoUbmV4dF9ub21pbmFsX3RpbWVfbXMYDCABKANIAYgBARIZCgxwYXlsb2FkX2pzb24YDSABKAlIAogBARIYChBwcmV2aW91c19za2lwcGVkGA4gASgNEhcKD3ByZXZpb3VzX21pc3NlZBgPIAEoDRIZChF6b25lX2RhdGFfdmVyc2lvbhgQIAEoCUIbChlfcHJldmlvdXNfbm9taW5hbF90aW1lX21zQhcKFV9uZXh0X25vbWluYWxfdGltZV9tc0IPCg1fcGF5bG9hZF9qc29uIlgKEUdldFRyaWdnZXJSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSLwoHcmVxdWVzdBgCIAEoCzIeLmVhc3ljcm9uLnYxLkdldFRyaWdnZXJSZXF1ZXN0IkcKEkdldFRyaWdnZXJSZXNwb25zZRIxCghyZXNwb25zZRgBIAEoCzIfLmVhc3ljcm9uLnYxLkdldFRyaWdnZXJSZXNwb25zZSJcChNMaXN0QXR0ZW1wdHNSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSMQoHcmVxdWVzdBgCIAEoCzIgLmVhc3ljcm9uLnYxLkxpc3RBdHRlbXB0c1JlcXVlc3QiSwoUTGlzdEF0dGVtcHRzUmVzcG9uc2USMwoIcmVzcG9uc2UYASABKAsyIS5lYXN5Y3Jvbi52MS5MaXN0QXR0ZW1wdHNSZXNwb25zZSJkChdDcmVhdGVTaWduaW5nS2V5UmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEjUKB3JlcXVlc3QYAiABKAsyJC5lYXN5Y3Jvbi52MS5DcmVhdGVTaWduaW5nS2V5UmVxdWVzdCJTChhDcmVhdGVTaWduaW5nS2V5UmVzcG9uc2USNwoIcmVzcG9uc2UYASABKAsyJS5lYXN5Y3Jvbi52MS5DcmVhdGVTaWduaW5nS2V5UmVzcG9uc2UiYgoWTGlzdFNpZ25pbmdLZXlzUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEjQKB3JlcXVlc3QYAiABKAsyIy5lYXN5Y3Jvbi52MS5MaXN0U2lnbmluZ0tleXNSZXF1ZXN0IlEKF0xpc3RTaWduaW5nS2V5c1Jlc3BvbnNlEjYKCHJlc3BvbnNlGAEgASgLMiQuZWFzeWNyb24udjEuTGlzdFNpZ25pbmdLZXlzUmVzcG9uc2UiZAoXUm90YXRlU2lnbmluZ0tleVJlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCRI1CgdyZXF1ZXN0GAIgASgLMiQuZWFzeWNyb24udjEuUm90YXRlU2lnbmluZ0tleVJlcXVlc3QiUwoYUm90YXRlU2lnbmluZ0tleVJlc3BvbnNlEjcKCHJlc3BvbnNlGAEgASgLMiUuZWFzeWNyb24udjEuUm90YXRlU2lnbmluZ0tleVJlc3BvbnNlImQKF1Jldm9rZVNpZ25pbmdLZXlSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSNQoHcmVxdWVzdBgCIAEoCzIkLmVhc3ljcm9uLnYxLlJldm9rZVNpZ25pbmdLZXlSZXF1ZXN0IlMKGFJldm9rZVNpZ25pbmdLZXlSZXNwb25zZRI3CghyZXNwb25zZRgBIAEoCzIlLmVhc3ljcm9uLnYxLlJldm9rZVNpZ25pbmdLZXlSZXNwb25zZSJuChNMaXN0VHJpZ2dlcnNSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSMQoHcmVxdWVzdBgCIAEoCzIgLmVhc3ljcm9uLnYxLkxpc3RUcmlnZ2Vyc1JlcXVlc3QSEAoIam9iX3VpZHMYAyADKAkiSwoUTGlzdFRyaWdnZXJzUmVzcG9uc2USMwoIcmVzcG9uc2UYASABKAsyIS5lYXN5Y3Jvbi52MS5MaXN0VHJpZ2dlcnNSZXNwb25zZTKzCAoRRGlzcGF0Y2hlclNlcnZpY2USbQoGQWNjZXB0Ei4uZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5BY2NlcHRSZXF1ZXN0Gi8uZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5BY2NlcHRSZXNwb25zZSgBMAESegoKR2V0VHJpZ2dlchIyLmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuR2V0VHJpZ2dlclJlcXVlc3QaMy5lYXN5Y3Jvbi5pbnRlcm5hbC5kaXNwYXRjaGVyLnYxLkdldFRyaWdnZXJSZXNwb25zZSIDkAIBEoABCgxMaXN0VHJpZ2dlcnMSNC5lYXN5Y3Jvbi5pbnRlcm5hbC5kaXNwYXRjaGVyLnYxLkxpc3RUcmlnZ2Vyc1JlcXVlc3QaNS5lYXN5Y3Jvbi5pbnRlcm5hbC5kaXNwYXRjaGVyLnYxLkxpc3RUcmlnZ2Vyc1Jlc3BvbnNlIgOQAgESgAEKDExpc3RBdHRlbXB0cxI0LmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuTGlzdEF0dGVtcHRzUmVxdWVzdBo1LmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuTGlzdEF0dGVtcHRzUmVzcG9uc2UiA5ACARKHAQoQQ3JlYXRlU2lnbmluZ0tleRI4LmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuQ3JlYXRlU2lnbmluZ0tleVJlcXVlc3QaOS5lYXN5Y3Jvbi5pbnRlcm5hbC5kaXNwYXRjaGVyLnYxLkNyZWF0ZVNpZ25pbmdLZXlSZXNwb25zZRKJAQoPTGlzdFNpZ25pbmdLZXlzEjcuZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5MaXN0U2lnbmluZ0tleXNSZXF1ZXN0GjguZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5MaXN0U2lnbmluZ0tleXNSZXNwb25zZSIDkAIBEocBChBSb3RhdGVTaWduaW5nS2V5EjguZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5Sb3RhdGVTaWduaW5nS2V5UmVxdWVzdBo5LmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuUm90YXRlU2lnbmluZ0tleVJlc3BvbnNlEowBChBSZXZva2VTaWduaW5nS2V5EjguZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5SZXZva2VTaWduaW5nS2V5UmVxdWVzdBo5LmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuUmV2b2tlU2lnbmluZ0tleVJlc3BvbnNlIgOQAgJiBnByb3RvMw", [file_easycron_v1_signing_key_service, file_easycron_v1_trigger, file_easycron_v1_trigger_service]);
 
 /**
  * A batch of trigger events.
@@ -419,6 +419,153 @@ export const CreateSigningKeyResponseSchema: GenMessage<CreateSigningKeyResponse
   messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 9);
 
 /**
+ * A ListSigningKeys request of one project.
+ *
+ * @generated from message easycron.internal.dispatcher.v1.ListSigningKeysRequest
+ */
+export type ListSigningKeysRequest = Message<"easycron.internal.dispatcher.v1.ListSigningKeysRequest"> & {
+  /**
+   * The project of the authenticated caller, proj_….
+   *
+   * @generated from field: string project_id = 1;
+   */
+  projectId: string;
+
+  /**
+   * The customer's request.
+   *
+   * @generated from field: easycron.v1.ListSigningKeysRequest request = 2;
+   */
+  request?: ListSigningKeysRequest$1 | undefined;
+};
+
+/**
+ * Describes the message easycron.internal.dispatcher.v1.ListSigningKeysRequest.
+ * Use `create(ListSigningKeysRequestSchema)` to create a new message.
+ */
+export const ListSigningKeysRequestSchema: GenMessage<ListSigningKeysRequest> = /*@__PURE__*/
+  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 10);
+
+/**
+ * The response to ListSigningKeys.
+ *
+ * @generated from message easycron.internal.dispatcher.v1.ListSigningKeysResponse
+ */
+export type ListSigningKeysResponse = Message<"easycron.internal.dispatcher.v1.ListSigningKeysResponse"> & {
+  /**
+   * The response to the customer.
+   *
+   * @generated from field: easycron.v1.ListSigningKeysResponse response = 1;
+   */
+  response?: ListSigningKeysResponse$1 | undefined;
+};
+
+/**
+ * Describes the message easycron.internal.dispatcher.v1.ListSigningKeysResponse.
+ * Use `create(ListSigningKeysResponseSchema)` to create a new message.
+ */
+export const ListSigningKeysResponseSchema: GenMessage<ListSigningKeysResponse> = /*@__PURE__*/
+  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 11);
+
+/**
+ * A RotateSigningKey request of one project.
+ *
+ * @generated from message easycron.internal.dispatcher.v1.RotateSigningKeyRequest
+ */
+export type RotateSigningKeyRequest = Message<"easycron.internal.dispatcher.v1.RotateSigningKeyRequest"> & {
+  /**
+   * The project of the authenticated caller, proj_….
+   *
+   * @generated from field: string project_id = 1;
+   */
+  projectId: string;
+
+  /**
+   * The customer's request.
+   *
+   * @generated from field: easycron.v1.RotateSigningKeyRequest request = 2;
+   */
+  request?: RotateSigningKeyRequest$1 | undefined;
+};
+
+/**
+ * Describes the message easycron.internal.dispatcher.v1.RotateSigningKeyRequest.
+ * Use `create(RotateSigningKeyRequestSchema)` to create a new message.
+ */
+export const RotateSigningKeyRequestSchema: GenMessage<RotateSigningKeyRequest> = /*@__PURE__*/
+  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 12);
+
+/**
+ * The response to RotateSigningKey.
+ *
+ * @generated from message easycron.internal.dispatcher.v1.RotateSigningKeyResponse
+ */
+export type RotateSigningKeyResponse = Message<"easycron.internal.dispatcher.v1.RotateSigningKeyResponse"> & {
+  /**
+   * The response to the customer.
+   *
+   * @generated from field: easycron.v1.RotateSigningKeyResponse response = 1;
+   */
+  response?: RotateSigningKeyResponse$1 | undefined;
+};
+
+/**
+ * Describes the message easycron.internal.dispatcher.v1.RotateSigningKeyResponse.
+ * Use `create(RotateSigningKeyResponseSchema)` to create a new message.
+ */
+export const RotateSigningKeyResponseSchema: GenMessage<RotateSigningKeyResponse> = /*@__PURE__*/
+  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 13);
+
+/**
+ * A RevokeSigningKey request of one project.
+ *
+ * @generated from message easycron.internal.dispatcher.v1.RevokeSigningKeyRequest
+ */
+export type RevokeSigningKeyRequest = Message<"easycron.internal.dispatcher.v1.RevokeSigningKeyRequest"> & {
+  /**
+   * The project of the authenticated caller, proj_….
+   *
+   * @generated from field: string project_id = 1;
+   */
+  projectId: string;
+
+  /**
+   * The customer's request.
+   *
+   * @generated from field: easycron.v1.RevokeSigningKeyRequest request = 2;
+   */
+  request?: RevokeSigningKeyRequest$1 | undefined;
+};
+
+/**
+ * Describes the message easycron.internal.dispatcher.v1.RevokeSigningKeyRequest.
+ * Use `create(RevokeSigningKeyRequestSchema)` to create a new message.
+ */
+export const RevokeSigningKeyRequestSchema: GenMessage<RevokeSigningKeyRequest> = /*@__PURE__*/
+  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 14);
+
+/**
+ * The response to RevokeSigningKey.
+ *
+ * @generated from message easycron.internal.dispatcher.v1.RevokeSigningKeyResponse
+ */
+export type RevokeSigningKeyResponse = Message<"easycron.internal.dispatcher.v1.RevokeSigningKeyResponse"> & {
+  /**
+   * The response to the customer.
+   *
+   * @generated from field: easycron.v1.RevokeSigningKeyResponse response = 1;
+   */
+  response?: RevokeSigningKeyResponse$1 | undefined;
+};
+
+/**
+ * Describes the message easycron.internal.dispatcher.v1.RevokeSigningKeyResponse.
+ * Use `create(RevokeSigningKeyResponseSchema)` to create a new message.
+ */
+export const RevokeSigningKeyResponseSchema: GenMessage<RevokeSigningKeyResponse> = /*@__PURE__*/
+  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 15);
+
+/**
  * A ListTriggers request of one project.
  *
  * @generated from message easycron.internal.dispatcher.v1.ListTriggersRequest
@@ -451,7 +598,7 @@ export type ListTriggersRequest = Message<"easycron.internal.dispatcher.v1.ListT
  * Use `create(ListTriggersRequestSchema)` to create a new message.
  */
 export const ListTriggersRequestSchema: GenMessage<ListTriggersRequest> = /*@__PURE__*/
-  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 10);
+  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 16);
 
 /**
  * The response to ListTriggers.
@@ -472,7 +619,7 @@ export type ListTriggersResponse = Message<"easycron.internal.dispatcher.v1.List
  * Use `create(ListTriggersResponseSchema)` to create a new message.
  */
 export const ListTriggersResponseSchema: GenMessage<ListTriggersResponse> = /*@__PURE__*/
-  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 11);
+  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 17);
 
 /**
  * The calls that the scheduler and the gateway make to the dispatcher. The dispatcher owns triggers, attempts and
@@ -532,6 +679,36 @@ export const DispatcherService: GenService<{
     methodKind: "unary";
     input: typeof CreateSigningKeyRequestSchema;
     output: typeof CreateSigningKeyResponseSchema;
+  },
+  /**
+   * Returns a page of signing keys.
+   *
+   * @generated from rpc easycron.internal.dispatcher.v1.DispatcherService.ListSigningKeys
+   */
+  listSigningKeys: {
+    methodKind: "unary";
+    input: typeof ListSigningKeysRequestSchema;
+    output: typeof ListSigningKeysResponseSchema;
+  },
+  /**
+   * Replaces a signing key. Returns when every dispatcher signs with the new one.
+   *
+   * @generated from rpc easycron.internal.dispatcher.v1.DispatcherService.RotateSigningKey
+   */
+  rotateSigningKey: {
+    methodKind: "unary";
+    input: typeof RotateSigningKeyRequestSchema;
+    output: typeof RotateSigningKeyResponseSchema;
+  },
+  /**
+   * Revokes a signing key. Returns when no dispatcher signs with it.
+   *
+   * @generated from rpc easycron.internal.dispatcher.v1.DispatcherService.RevokeSigningKey
+   */
+  revokeSigningKey: {
+    methodKind: "unary";
+    input: typeof RevokeSigningKeyRequestSchema;
+    output: typeof RevokeSigningKeyResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 0);
