@@ -7,21 +7,6 @@ const COLUMNS = `j.uid, j.project_id, j.name, j.state, j.revision, j.epoch, j.ne
 export const JOB_WITH_SPEC = `${COLUMNS}, r.spec, r.zone_data
   from scheduler.jobs j join scheduler.revisions r on r.job_uid = j.uid and r.revision = j.revision`;
 
-/**
- * Adds a job in revision 1 and epoch 1: uid, project, name, state, cursor, wake time, time, whether it is deleted when
- * finished. Also adds the row that its audits start from.
- */
-export const jobInsert = statement<{ uid: string }>(
-  "jobInsert",
-  `with job as (
-     insert into scheduler.jobs (uid, project_id, name, state, revision, epoch, next_fire_time, wake_time, after_time,
-            create_time, update_time, delete_finished)
-     values ($1, $2, $3, $4, 1, 1, $5, $6, $7, $7, $7, $8) returning uid
-   )
-   insert into scheduler.audits (job_uid, audited_until, audit_time) select uid, $7, $7 from job
-   returning job_uid as uid`,
-);
-
 /** Returns the job of project $1 with name $2, unless it is deleted. */
 export const jobByName = statement<JobRow>(
   "jobByName",
