@@ -543,6 +543,15 @@ create table scheduler.job_calendars (
 );
 CREATE INDEX job_calendars_behind ON scheduler.job_calendars USING btree (calendar_uid, version, job_uid);
 
+create table scheduler.job_facets (
+  project_id text not null,
+  facet text not null,
+  value text not null,
+  name text collate "C" not null,
+  job_uid text not null,
+  constraint job_facets_pkey PRIMARY KEY (project_id, facet, value, name, job_uid)
+);
+
 create table scheduler.jobs (
   uid text not null,
   project_id text not null,
@@ -566,10 +575,13 @@ create table scheduler.jobs (
   constraint jobs_pkey PRIMARY KEY (uid),
   constraint jobs_state_check CHECK ((state = ANY (ARRAY['ACTIVE'::text, 'PAUSED'::text, 'FINISHED'::text, 'DELETED'::text])))
 );
+CREATE INDEX jobs_create_time ON scheduler.jobs USING btree (project_id, create_time, name COLLATE "C") WHERE (state <> 'DELETED'::text);
 CREATE INDEX jobs_delete_finished ON scheduler.jobs USING btree (uid) WHERE (delete_finished AND (state = 'FINISHED'::text));
 CREATE UNIQUE INDEX jobs_live_name ON scheduler.jobs USING btree (project_id, name COLLATE "C") WHERE (state <> 'DELETED'::text);
 CREATE INDEX jobs_name ON scheduler.jobs USING btree (project_id, name, create_time DESC);
-CREATE INDEX jobs_next_fire_time ON scheduler.jobs USING btree (project_id, next_fire_time) WHERE ((EXTRACT(epoch FROM (next_fire_time AT TIME ZONE 'UTC'::text)) % (900)::numeric) = (0)::numeric);
+CREATE INDEX jobs_next_fire_time ON scheduler.jobs USING btree (project_id, COALESCE(next_fire_time, 'infinity'::timestamp with time zone), name COLLATE "C") WHERE (state <> 'DELETED'::text);
+CREATE INDEX jobs_resuming ON scheduler.jobs USING btree (project_id, pause_until) WHERE ((state = 'ACTIVE'::text) AND (pause_until IS NOT NULL));
+CREATE INDEX jobs_state ON scheduler.jobs USING btree (project_id, state, name COLLATE "C") WHERE (state <> 'DELETED'::text);
 CREATE INDEX jobs_waiting ON scheduler.jobs USING btree (project_id) WHERE waits_for_end;
 CREATE INDEX jobs_wake ON scheduler.jobs USING btree (wake_time) WHERE (wake_time IS NOT NULL);
 
@@ -807,6 +819,7 @@ grant delete, insert, select, update on table scheduler.calendars to easycron_sc
 grant delete, insert, select, update on table scheduler.catchup_slots to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.epochs to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.job_calendars to easycron_scheduler;
+grant delete, insert, select, update on table scheduler.job_facets to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.jobs to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.operations to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.requests to easycron_scheduler;

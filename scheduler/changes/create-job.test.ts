@@ -50,7 +50,14 @@ describe("A job is created", () => {
 
   test("as it is read afterwards, without what only the server sets", async () => {
     const given = { payloadJson: '{"n":9007199254740993}', startTime: "2026-03-02T00:00:00Z", maxFires: 3 };
-    const own = { uid: "job_x", state: "JOB_STATE_PAUSED", pauseNote: "x", problem: "x", revision: 7, etag: "x" };
+    const own = {
+      uid: "job_x",
+      state: "JOB_STATE_PAUSED",
+      pauseNote: "x",
+      problem: "x",
+      revision: 7,
+      etag: "x",
+    };
     const parts = { ...bench.parts, database };
     const shown = await presentShown(parts, await make({ ...given, ...own, remainingFires: 9 }));
     expect(sent).toEqual(["jobsInsert"]);

@@ -1,6 +1,6 @@
 import { isUniqueViolation, type Queryable } from "../../db/pool.ts";
 import { toSqlTime, toSqlTimeOrNull } from "../../db/time.ts";
-import { toFacetsJson } from "../job/facets.ts";
+import { listedFacets, toFacetsJson } from "../job/facets.ts";
 import type { JobRow, JobStateName } from "../job/job.ts";
 import type { Parts } from "../parts.ts";
 import type { RequestUse } from "../requests/request-id.ts";
@@ -34,6 +34,9 @@ export async function insertJobs(
   jobs: readonly NewJob[],
 ): Promise<(JobRow | undefined)[]> {
   const rows = jobs.map(({ uid, checked }) => newRow(parts, { ...to, uid }, checked));
+  const listed = jobs.flatMap(({ uid, checked }) =>
+    listedFacets(checked.job).map((facet) => ({ uid, ...facet })),
+  );
   const inserted = await on.query(jobsInsert, [
     to.projectId,
     toSqlTime(to.now),
@@ -49,6 +52,9 @@ export async function insertJobs(
     jobs.map(({ checked }) => toFacetsJson(checked.job)),
     jobs.map(({ use }) => use?.requestId ?? ""),
     jobs.map(({ use }) => use?.fingerprint.toString("hex") ?? ""),
+    listed.map(({ uid }) => uid),
+    listed.map(({ facet }) => facet),
+    listed.map(({ value }) => value),
   ]);
   if (inserted.length === rows.length) return rows;
   const uids = new Set(inserted.map(({ uid }) => uid));

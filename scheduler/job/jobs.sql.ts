@@ -41,16 +41,6 @@ export const jobsByNameAt = statement<{ uid: string }>(
     order by create_time desc limit 1`,
 );
 
-/**
- * Returns a page of the jobs of project $1, without deleted ones: at most $3, by name, with names greater than $2. It
- * is for lists without a filter, and reads along the index.
- */
-export const jobsAfterName = statement<JobRow>(
-  "jobsAfterName",
-  `select ${JOB_WITH_SPEC} where j.project_id = $1 and j.name collate "C" > $2 and j.state <> 'DELETED'
-   order by j.name collate "C" limit $3`,
-);
-
 /** A job of a page, and whether a release of the zone database affects it. */
 export interface ZoneJobRow {
   readonly uid: string;
@@ -102,8 +92,7 @@ export const jobsOfProject = statement<JobRow>(
 export const JOBS_DUE_LIMIT = 1_000;
 
 /**
- * Counts for each instant $3 the jobs of project $1 that have their next fire time at it, without the job $2. The
- * instants must be whole quarters of an hour. At most `JOBS_DUE_LIMIT` are counted for each. A job whose fire time at
+ * Counts for each instant $3 the jobs of project $1 that have their next fire time at it, without the job $2. At most `JOBS_DUE_LIMIT` are counted for each. A job whose fire time at
  * the instant has already been handed over is not counted, because its cursor is past it. So ask only about instants
  * later than the look-ahead.
  */
@@ -111,8 +100,8 @@ export const jobsDueAt = statement<{ at: number; count: number }>(
   "jobsDueAt",
   `select due.at, (select count(*)::integer
                      from (select from scheduler.jobs j
-                            where j.project_id = $1 and j.next_fire_time = due.at and j.uid <> $2
-                              and extract(epoch from j.next_fire_time at time zone 'UTC') % 900 = 0
+                            where j.project_id = $1 and coalesce(j.next_fire_time, 'infinity') = due.at
+                              and j.state <> 'DELETED' and j.uid <> $2
                             limit ${JOBS_DUE_LIMIT}) as others) as count
      from unnest($3::timestamptz[]) as due (at)`,
 );
@@ -326,7 +315,8 @@ export const jobsWakeWaiting = statement<{ uid: string }>(
 export const jobsOwing = statement<{ name: string }>(
   "jobsOwing",
   `select name from scheduler.jobs
-    where project_id = $1 and state = 'ACTIVE' and next_fire_time < $2 order by next_fire_time limit $3`,
+    where project_id = $1 and state = 'ACTIVE' and coalesce(next_fire_time, 'infinity') < $2
+    order by coalesce(next_fire_time, 'infinity') limit $3`,
 );
 
 /** Cancels the unfinished triggers of the deleted jobs $1 at $2, job by job in the order of the array. */
