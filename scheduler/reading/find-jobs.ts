@@ -24,8 +24,10 @@ export interface FoundJobs {
   readonly lookedUntil: ListedRow | undefined;
 }
 
-/** How many jobs one statement walks over, and how many such statements look for one page. */
+/** How many jobs one statement walks over; fewer if it must look up the labels or the target of each. */
 const STEP = 2_500;
+const LOOK_UP_STEP = 1_000;
+/** How many such statements look for one page. */
 const STEPS = 4;
 /** How many sources are asked at most for how many jobs they have. */
 const MAX_ASKED = 6;
@@ -33,10 +35,11 @@ const MAX_ASKED = 6;
 /**
  * Finds jobs, and reads a bounded number of rows for it, whatever the filter and however many jobs the project has:
  *
- * 1. If an index finds at most 5,000 jobs that meet one of the filter's conditions, these jobs are read, checked and
- *    sorted.
- * 2. Otherwise one of two hundred jobs of a million meets each condition. The jobs are walked over in their order, along
- *    an index, and checked, until there are enough. After 10,000 jobs it returns what it has found, which may be nothing.
+ * 1. If an index finds at most 2,500 jobs that meet one of the filter's conditions, these jobs are read, checked for the
+ *    other conditions, and sorted.
+ * 2. Otherwise at least one of four hundred jobs of a million meets each condition. The jobs are walked over in their
+ *    order, along an index, and checked, until there are enough. After 10,000 jobs, or 4,000 whose labels or targets are
+ *    looked up, it returns what it has found, which may be nothing.
  */
 export async function findJobs(on: Queryable, search: JobSearch): Promise<FoundJobs> {
   const { filter } = search;
@@ -49,6 +52,8 @@ interface Source {
   readonly kind: SourceKind;
   readonly facet: string;
   readonly values: readonly string[];
+  /** What its jobs must still be checked for. */
+  readonly rest: JobFilter;
 }
 
 /** Returns the first source that holds all the jobs of a search and is small; undefined if none is. */
@@ -66,16 +71,31 @@ async function smallSource(on: Queryable, search: JobSearch): Promise<Source | u
 /** Returns the sources each of which holds all the jobs of a search. Those that are usually small come first. */
 function sourcesOf({ filter, order }: JobSearch): Source[] {
   const { names, prefixes, labels, labelKeys, targets, states } = filter;
-  const sources: Source[] = names.map((name) => ({ kind: "name", facet: "", values: [name, name] }));
-  for (const [key, value] of labels) sources.push({ kind: "value", facet: `labels.${key}`, values: [value] });
+  const sources: Source[] = names.map((name) => ({
+    kind: "name",
+    facet: "",
+    values: [name, name],
+    rest: filter,
+  }));
+  for (const [index, [key, value]] of labels.entries()) {
+    const rest = { ...filter, labels: labels.toSpliced(index, 1) };
+    sources.push({ kind: "value", facet: `labels.${key}`, values: [value], rest });
+  }
   // No row says that a target is a webhook: nearly every job has one.
-  if (!targets.includes("webhook")) sources.push({ kind: "value", facet: "target", values: targets });
-  if (states.length < EVERY_JOB.states.length) sources.push({ kind: "state", facet: "", values: states });
-  for (const key of labelKeys) sources.push({ kind: "key", facet: `labels.${key}`, values: [] });
+  if (!targets.includes("webhook")) {
+    const rest = { ...filter, targets: EVERY_JOB.targets };
+    sources.push({ kind: "value", facet: "target", values: targets, rest });
+  }
+  if (states.length < EVERY_JOB.states.length)
+    sources.push({ kind: "state", facet: "", values: states, rest: filter });
+  for (const key of labelKeys) {
+    const rest = { ...filter, labelKeys: labelKeys.filter((each) => each !== key) };
+    sources.push({ kind: "key", facet: `labels.${key}`, values: [], rest });
+  }
   // In an order by name, the walk begins and ends with the prefix.
   if (order.isByTime)
     for (const prefix of prefixes)
-      sources.push({ kind: "name", facet: "", values: [prefix, prefix + AFTER_NAMES] });
+      sources.push({ kind: "name", facet: "", values: [prefix, prefix + AFTER_NAMES], rest: filter });
   return sources;
 }
 
@@ -86,11 +106,11 @@ function isOneName({ kind, values: [first, last] }: Source): boolean {
 async function readFew(
   on: Queryable,
   search: JobSearch,
-  { kind, facet, values }: Source,
+  { kind, facet, values, rest }: Source,
 ): Promise<FoundJobs> {
   const { order, after, size } = search;
   const place = placeValues(search, after);
-  const wanted = [...filterValues(search), ...place, size + 1, kind, facet, values];
+  const wanted = [...filterValues({ ...search, filter: rest }), ...place, size + 1, kind, facet, values];
   const rows = await on.query(order.statements.few, wanted);
   return toFound(rows, size);
 }
@@ -101,22 +121,29 @@ function toFound(rows: readonly ListedRow[], size: number): FoundJobs {
 }
 
 async function walk(on: Queryable, search: JobSearch): Promise<FoundJobs> {
-  const { projectId, order, size } = search;
+  const { projectId, filter, order, size } = search;
+  const length = readsFacets(filter) ? LOOK_UP_STEP : STEP;
   const found: ListedRow[] = [];
   let after = search.after;
   let end: ListedRow | undefined;
   for (let step = 0; step < STEPS; step++) {
     const place = placeValues(search, after);
     const wanted = size + 1 - found.length;
-    found.push(...(await on.query(order.statements.scan, [...filterValues(search), ...place, wanted, STEP])));
+    found.push(
+      ...(await on.query(order.statements.scan, [...filterValues(search), ...place, wanted, length])),
+    );
     if (found.length > size) return toFound(found, size);
     // Every job matches, and there were not enough for the page.
-    if (search.filter === EVERY_JOB) break;
-    [end] = await on.query(order.statements.scanEnd, [projectId, ...place, STEP]);
+    if (filter === EVERY_JOB) break;
+    [end] = await on.query(order.statements.scanEnd, [projectId, ...place, length]);
     if (end === undefined) break;
     after = placeOf(order, end);
   }
   return { rows: found, lookedUntil: end };
+}
+
+function readsFacets({ labels, labelKeys, targets }: JobFilter): boolean {
+  return labels.length + labelKeys.length > 0 || targets.length < EVERY_JOB.targets.length;
 }
 
 function filterValues({ projectId, filter, nowMs }: JobSearch): SqlValue[] {

@@ -9,8 +9,8 @@ export interface ListedRow {
   readonly at: number | null;
 }
 
-/** The most jobs that `few` sorts. From twice as many on, PostgreSQL takes more than about 50 ms. */
-export const FEW = 5_000;
+/** The most jobs that `few` reads and sorts. */
+export const FEW = 2_500;
 
 /**
  * The statements of one order of jobs. $1 to $8 are the filter. In the orders by name, a page has the names between $9 and
