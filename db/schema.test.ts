@@ -59,6 +59,7 @@ const SCHEDULERS_TABLES = [
   "catchup_slots",
   "epochs",
   "job_calendars",
+  "job_facets",
   "jobs",
   "operations",
   "requests",

@@ -27,6 +27,7 @@ import { rawJsonEncoder } from "./edge/raw-json.ts";
 import { checkingDecoder } from "./edge/request-text.ts";
 import { createRpcListener } from "./edge/rpc-listener.ts";
 import { createAccessInterceptor } from "./interceptors/access.ts";
+import { decodedInterceptor } from "./interceptors/decoded.ts";
 import { createErrorsInterceptor } from "./interceptors/errors.ts";
 import { payloadInterceptor } from "./interceptors/payloads.ts";
 import { traceInterceptor } from "./interceptors/trace.ts";
@@ -104,6 +105,7 @@ export function createPublicApi(parts: PublicApiParts): NodeListener {
     requestGate: createRequestGate(access),
     interceptors: [
       createErrorsInterceptor(logger),
+      decodedInterceptor,
       traceInterceptor,
       createAccessInterceptor(access),
       createValidateInterceptor(createOwnRules(parts), createInnerRules(scheduler)),

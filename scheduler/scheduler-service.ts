@@ -22,7 +22,7 @@ import { previewSchedule } from "./preview/preview-schedule.ts";
 import { simulateSchedule } from "./preview/simulate-schedule.ts";
 import { warningsOf } from "./preview/warnings.ts";
 import { listJobs } from "./reading/list-jobs.ts";
-import { type PresentParts, presentJob, readJob, resolveJob } from "./reading/read-jobs.ts";
+import { type PresentParts, presentJob, presentShown, readJob, resolveJob } from "./reading/read-jobs.ts";
 import { required } from "./requests/required.ts";
 import { createRevisionHandlers } from "./revisions-service.ts";
 import { createZoneDataHandlers } from "./zone-data-service.ts";
@@ -104,9 +104,10 @@ function createHandlers(parts: Parts, auditSlots: AuditSlots): Handlers {
 /** Returns a job that has been written, as customers see it, with the linter's warnings. */
 async function presentWithWarnings(
   parts: PresentParts & Pick<Parts, "lookAheadMs" | "stepMs">,
-  { row, schedule }: WrittenJob,
+  written: WrittenJob,
 ) {
-  const job = await presentJob(parts, row, schedule);
+  const { row, schedule } = written;
+  const job = await presentShown(parts, written);
   const context = await readLintContext(parts, row.project_id, schedule);
   const limit = job.remainingFires === undefined ? {} : { firesLeft: job.remainingFires };
   return { job, warnings: warningsOf(schedule, job, parts.clock.now(), { ...context, ...limit }) };

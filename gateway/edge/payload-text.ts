@@ -1,7 +1,14 @@
-import { type DescMessage, type JsonValue, type Message, toJson } from "@bufbuild/protobuf";
-import { type ReflectList, type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
+import {
+  type DescField,
+  type DescMessage,
+  isMessage,
+  type JsonValue,
+  type Message,
+  toJson,
+} from "@bufbuild/protobuf";
 import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
 import type { JsonPath } from "../../mesh/json-text.ts";
+import { fieldValue } from "./field-value.ts";
 
 /** The text of a payload in a request's JSON, without the white space between its tokens. */
 export interface SentPayload {
@@ -14,7 +21,7 @@ const texts = new WeakMap<Value, string>();
 /** Connects the payloads of a request with the texts that they had in its JSON. */
 export function rememberPayloads(schema: DescMessage, message: Message, sent: readonly SentPayload[]): void {
   for (const { path, text } of sent) {
-    const value = valueAt(reflect(schema, message), path);
+    const value = valueAt(schema, message, path);
     if (value !== undefined) texts.set(value, text);
   }
 }
@@ -41,17 +48,19 @@ function writeJson(json: JsonValue): string {
   return `{${entries.join(",")}}`;
 }
 
-function valueAt(message: ReflectMessage, path: JsonPath): Value | undefined {
-  let at: ReflectMessage | ReflectList = message;
+function valueAt(schema: DescMessage, message: Message, path: JsonPath): Value | undefined {
+  let desc: DescMessage | undefined = schema;
+  let at: unknown = message;
   for (const part of path) {
-    const next: unknown = "desc" in at ? fieldAt(at, part) : at.get(Number(part));
-    if (next === undefined) return undefined;
-    at = next as ReflectMessage | ReflectList;
+    if (Array.isArray(at)) at = at[Number(part)];
+    else {
+      const field: DescField | undefined = desc?.fields.find(
+        ({ name, jsonName }) => part === name || part === jsonName,
+      );
+      desc = field?.message;
+      at = field === undefined ? undefined : fieldValue(at as Message, field);
+    }
+    if (at === undefined) return undefined;
   }
-  return "message" in at && at.desc.typeName === ValueSchema.typeName ? (at.message as Value) : undefined;
-}
-
-function fieldAt(message: ReflectMessage, key: string | number): unknown {
-  const field = message.desc.fields.find(({ name, jsonName }) => key === name || key === jsonName);
-  return field !== undefined && message.isSet(field) ? message.get(field) : undefined;
+  return isMessage(at, ValueSchema) ? at : undefined;
 }

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { type DescMessage, fromJson, type JsonValue } from "@bufbuild/protobuf";
+import { type DescMessage, fromJson, type JsonValue, type Message } from "@bufbuild/protobuf";
 import { compactJson, isKeptByDouble, scanJson } from "../../mesh/json-text.ts";
 import { acceptedForm } from "./accepted-form.ts";
 import { describePlace } from "./field-path.ts";
@@ -10,6 +10,7 @@ import { takeOutUndecodable, type Undecodable } from "./undecodable.ts";
 interface Slot {
   schema: DescMessage | undefined;
   isJson: boolean;
+  message: Message | undefined;
   undecodable: readonly Undecodable[];
   payloads: readonly SentPayload[];
 }
@@ -20,7 +21,14 @@ const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /** Runs `serve` for one call. Within it, `undecodableParts` returns what `checkingDecoder` has found. */
 export function withRequestText<T>(serve: () => T): T {
-  return slots.run({ schema: undefined, isJson: false, undecodable: [], payloads: [] }, serve);
+  const slot: Slot = {
+    schema: undefined,
+    isJson: false,
+    message: undefined,
+    undecodable: [],
+    payloads: [],
+  };
+  return slots.run(slot, serve);
 }
 
 /** Says of which message the call's request is. Call it before the body is read. */
@@ -30,9 +38,12 @@ export function expectRequest(schema: DescMessage): void {
 }
 
 /**
- * Decodes UTF-8 for connect. It takes out of a request's JSON what cannot be decoded, and keeps it for
- * `undecodableParts`, so that the rest can be decoded and all that is wrong can be told at once. Whoever serves the
+ * Decodes UTF-8 for connect, and a request's JSON with it. It takes out of the JSON what cannot be decoded, and keeps it
+ * for `undecodableParts`, so that the rest can be decoded and all that is wrong can be told at once. Whoever serves the
  * call must refuse it if anything was taken out. Throws for bytes that are no UTF-8.
+ *
+ * The message is kept for `takeDecodedRequest`, and connect gets the JSON of an empty one: to decode a request of many jobs
+ * twice would cost as much as all its checks.
  */
 export const checkingDecoder = {
   decode(bytes?: Uint8Array): string {
@@ -40,12 +51,24 @@ export const checkingDecoder = {
     const slot = slots.getStore();
     if (slot?.schema === undefined) return text;
     slot.isJson = true;
-    const { json, undecodable, payloads } = readRequest(slot.schema, text);
+    const { json, message, undecodable, payloads } = readRequest(slot.schema, text);
+    slot.message = message;
     slot.undecodable = undecodable;
     slot.payloads = payloads;
-    return json;
+    return message === undefined ? json : "{}";
   },
 };
+
+/**
+ * Returns the message of the call's request, which connect has not got. Undefined in a binary protocol: connect has
+ * decoded it. May be called once, so that nothing holds the message longer than the call needs it.
+ */
+export function takeDecodedRequest(): Message | undefined {
+  const slot = slots.getStore();
+  const message = slot?.message;
+  if (slot !== undefined) slot.message = undefined;
+  return message;
+}
 
 /** The parts of the call's request that cannot be decoded. Empty in a binary protocol, and before it has been read. */
 export function undecodableParts(): readonly Undecodable[] {
@@ -73,6 +96,8 @@ function decodeText(bytes: Uint8Array | undefined): string {
 interface ReadRequest {
   /** The JSON text without what cannot be decoded. */
   readonly json: string;
+  /** The message of that text; undefined if there is none. */
+  readonly message?: Message | undefined;
   readonly undecodable: readonly Undecodable[];
   readonly payloads: readonly SentPayload[];
 }
@@ -86,21 +111,24 @@ export function readRequest(schema: DescMessage, text: string): ReadRequest {
     return { json: text, undecodable: [], payloads: [] };
   }
   const { changed, mayBeMisread, payloads } = scanRequest(schema, text);
-  if (changed.length === 0 && !mayBeMisread && isDecodable(schema, parsed))
-    return { json: text, undecodable: [], payloads };
+  if (changed.length === 0 && !mayBeMisread) {
+    const message = decodeOrNone(schema, parsed);
+    if (message !== undefined) return { json: text, message, undecodable: [], payloads };
+  }
   const taken = takeOutUndecodable(schema, parsed);
   if (taken === undefined) return { json: text, undecodable: [], payloads };
   const told = new Set(changed.map(({ field }) => field));
   const undecodable = [...taken.undecodable.filter(({ field }) => !told.has(field)), ...changed];
-  return { json: undecodable.length === 0 ? text : JSON.stringify(taken.json), undecodable, payloads };
+  const json = undecodable.length === 0 ? text : JSON.stringify(taken.json);
+  return { json, message: decodeOrNone(schema, taken.json), undecodable, payloads };
 }
 
-function isDecodable(schema: DescMessage, json: JsonValue): boolean {
+/** Returns the message of a JSON value; undefined if it cannot be decoded, and connect is to say why. */
+function decodeOrNone(schema: DescMessage, json: JsonValue): Message | undefined {
   try {
-    fromJson(schema, json);
-    return true;
+    return fromJson(schema, json);
   } catch {
-    return false;
+    return undefined;
   }
 }
 

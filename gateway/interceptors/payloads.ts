@@ -1,10 +1,10 @@
 import { type DescMessage, fromJson, type JsonValue, type Message } from "@bufbuild/protobuf";
-import { isReflectMessage, type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import type { Interceptor } from "@connectrpc/connect";
 import { type Job, JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import { RunJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
 import { compactJson, isKeptByDouble, scanJson } from "../../mesh/json-text.ts";
+import { messagesIn } from "../edge/field-value.ts";
 import { toPayloadText } from "../edge/payload-text.ts";
 import { toRawJson } from "../edge/raw-json.ts";
 import { isJsonRequest } from "../edge/request-text.ts";
@@ -63,20 +63,13 @@ function isKeptByValue(json: string): boolean {
 const HOLDERS: readonly string[] = [JobSchema.typeName, RunJobRequestSchema.typeName];
 
 function eachHolder(schema: DescMessage, message: Message, work: (holder: Holder) => void): void {
-  if (mayHold(schema)) inMessage(reflect(schema, message), work);
-}
-
-function inMessage(message: ReflectMessage, work: (holder: Holder) => void): void {
-  if (HOLDERS.includes(message.desc.typeName)) {
-    work(message.message as unknown as Holder);
+  if (HOLDERS.includes(schema.typeName)) {
+    work(message as unknown as Holder);
     return;
   }
-  for (const field of message.desc.fields) {
-    if (field.message === undefined || !mayHold(field.message) || !message.isSet(field)) continue;
-    if (field.fieldKind === "message") inMessage(message.get(field), work);
-    else if (field.fieldKind === "list") {
-      for (const item of message.get(field)) if (isReflectMessage(item)) inMessage(item, work);
-    }
+  for (const field of schema.fields) {
+    if (field.message === undefined || !mayHold(field.message)) continue;
+    for (const [, child] of messagesIn(message, field)) eachHolder(field.message, child, work);
   }
 }
 

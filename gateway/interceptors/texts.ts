@@ -2,6 +2,7 @@ import { type DescField, type DescMessage, type Message, ScalarType } from "@buf
 import { type Struct, type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
 import type { FieldViolation } from "../../mesh/errors.ts";
 import { printable } from "../../mesh/printable.ts";
+import { fieldValue } from "../edge/field-value.ts";
 
 /*
  * PostgreSQL's texts cannot hold U+0000, and half of a surrogate pair is no character: UTF-8 cannot write it, so it would
@@ -30,14 +31,6 @@ function inMessage(schema: DescMessage, message: Message, path: string, found: F
     const at = path === "" ? field.jsonName : `${path}.${field.jsonName}`;
     inField(field, value, at, found);
   }
-}
-
-/** A field's value; undefined when it is not set, or when another field of its oneof is. */
-function fieldValue(message: Message, field: DescField): unknown {
-  const fields = message as unknown as Record<string, unknown>;
-  if (field.oneof === undefined) return fields[field.localName];
-  const chosen = fields[field.oneof.localName] as { case?: string; value?: unknown };
-  return chosen.case === field.localName ? chosen.value : undefined;
 }
 
 function inField(field: DescField, value: unknown, path: string, found: FieldViolation[]): void {

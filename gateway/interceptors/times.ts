@@ -1,8 +1,8 @@
 import type { DescField, DescMessage, Message } from "@bufbuild/protobuf";
-import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { FIRST_YEAR, LAST_YEAR } from "../../cron/zone-offsets.ts";
 import type { FieldViolation } from "../../mesh/errors.ts";
+import { messagesIn } from "../edge/field-value.ts";
 import { isOutputOnly } from "../edge/output-only.ts";
 import { showDuration, showTimestamp } from "./show-time.ts";
 
@@ -25,26 +25,35 @@ const END_SECOND = BigInt(Date.UTC(LAST_YEAR + 1, 0, 1) / 1_000);
  * the years 1900 to 2400, and the durations that are none, each with its JSON path.
  */
 export function timeViolations(schema: DescMessage, message: Message): FieldViolation[] {
-  return violationsIn(reflect(schema, message), "", false);
+  const found: FieldViolation[] = [];
+  inMessage(schema, message, { path: "", isInJob: false }, found);
+  return found;
 }
 
-function violationsIn(holder: ReflectMessage, path: string, within: boolean): FieldViolation[] {
-  const inJob = within || holder.desc.typeName === JOB;
-  return timedFields(holder.desc).flatMap((field) => {
-    if (!holder.isSet(field)) return [];
-    const at = path === "" ? field.jsonName : `${path}.${field.jsonName}`;
-    return childrenOf(holder, field).flatMap(([key, child]) => violationsAt(child, `${at}${key}`, inJob));
-  });
+interface Place {
+  readonly path: string;
+  readonly isInJob: boolean;
 }
 
-function violationsAt(message: ReflectMessage, field: string, inJob: boolean): FieldViolation[] {
-  const description = problemOf(message, inJob);
-  return description === undefined ? violationsIn(message, field, inJob) : [{ field, description }];
+function inMessage(schema: DescMessage, message: Message, { path, isInJob }: Place, found: FieldViolation[]) {
+  const within = isInJob || schema.typeName === JOB;
+  for (const field of timedFields(schema)) {
+    for (const [key, child] of messagesIn(message, field)) {
+      const at = `${path === "" ? "" : `${path}.`}${field.jsonName}${key}`;
+      inChild(field.message as DescMessage, child, { path: at, isInJob: within }, found);
+    }
+  }
 }
 
-function problemOf({ desc, message }: ReflectMessage, inJob: boolean): string | undefined {
-  if (desc.typeName === TIMESTAMP) return timestampProblem(message as Timestamp, inJob);
-  if (desc.typeName === DURATION) return durationProblem(message as Duration);
+function inChild(schema: DescMessage, message: Message, place: Place, found: FieldViolation[]) {
+  const description = problemOf(schema, message, place.isInJob);
+  if (description === undefined) inMessage(schema, message, place, found);
+  else found.push({ field: place.path, description });
+}
+
+function problemOf({ typeName }: DescMessage, message: Message, isInJob: boolean): string | undefined {
+  if (typeName === TIMESTAMP) return timestampProblem(message as Timestamp, isInJob);
+  if (typeName === DURATION) return durationProblem(message as Duration);
   return undefined;
 }
 
@@ -66,19 +75,6 @@ function durationProblem({ seconds, nanos, ...rest }: Duration): string | undefi
 
 function isWholeMs(nanos: number): boolean {
   return Math.abs(nanos) <= MAX_NANOS && nanos % NANOS_OF_A_MS === 0;
-}
-
-/** Returns the messages in a field, each with its part of the path, such as `[2]`. */
-function childrenOf(holder: ReflectMessage, field: DescField): [string, ReflectMessage][] {
-  if (field.fieldKind === "message") return [["", holder.get(field)]];
-  if (field.fieldKind === "list") {
-    return [...holder.get(field)].map((item, index) => [`[${index}]`, item as ReflectMessage]);
-  }
-  if (field.fieldKind !== "map") return [];
-  return [...holder.get(field)].map(([key, item]) => [
-    `[${JSON.stringify(`${key}`)}]`,
-    item as ReflectMessage,
-  ]);
 }
 
 const JOB = "easycron.v1.Job";

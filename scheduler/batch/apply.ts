@@ -4,7 +4,7 @@ import { type Job, JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import { eachOrThrow, type ItemError, throwIfAny } from "../../mesh/batch-error.ts";
 import { failure, fieldFailure } from "../../mesh/errors.ts";
 import type { ChangeParts } from "../changes/change-job.ts";
-import { checkSpec } from "../changes/create-job.ts";
+import { checkSpec } from "../changes/check-spec.ts";
 import { keepAnchors } from "../changes/job-defaults.ts";
 import { deleteJobs } from "../changes/pause-job.ts";
 import { UPDATABLE } from "../changes/update-job.ts";
@@ -15,7 +15,7 @@ import { filterOfLabels } from "../reading/job-filter.ts";
 import { refusePast } from "../schedules/refuse-past.ts";
 import { type BatchRow, jobsByFilter, jobsByNames } from "./batch.sql.ts";
 import { changeTogether } from "./change-together.ts";
-import { type CheckedJob, checkJobs, insertJobs, withAllSnapshots } from "./create.ts";
+import { type CheckedJob, checkJobs, createTogether, withAllSnapshots } from "./create.ts";
 import { type UpdateOfJob, updateTogether } from "./update-together.ts";
 
 /** The most jobs of the project that may have the request's labels. */
@@ -58,9 +58,7 @@ export async function applyJobs(
   };
   if (request.validateOnly) return applied;
   if (plan.create.length > 0) {
-    await parts.database.transaction((tx) =>
-      insertJobs(tx, parts, { projectId, actor, now: parts.clock.now(), list: LIST }, plan.create),
-    );
+    await createTogether(parts, { projectId, actor, list: LIST }, plan.create);
   }
   await updateTogether(parts, { projectId, actor, list: LIST }, plan.update);
   await changeTogether(parts, projectId, LIST, plan.delete, (tx, rows) => deleteJobs(tx, parts, rows));

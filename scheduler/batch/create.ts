@@ -1,6 +1,5 @@
 import { typeid } from "typeid-js";
 import type { Queryable } from "../../db/pool.ts";
-import { toSqlTime, toSqlTimeOrNull } from "../../db/time.ts";
 import {
   type BatchCreateJobsRequest,
   BatchCreateJobsRequestSchema,
@@ -10,21 +9,15 @@ import { eachAtOnce, eachOrThrow, type ItemError, itemPath, throwIfAny } from ".
 import { failure, fieldFailure } from "../../mesh/errors.ts";
 import { bindCalendars } from "../calendars/calendars.ts";
 import { hasEdges, withSnapshots } from "../calendars/edges.ts";
-import type { CreateParts } from "../changes/create-job.ts";
-import {
-  type CheckedSpec,
-  calendarNames,
-  checkSpec,
-  newRow,
-  type WrittenJob,
-} from "../changes/create-job.ts";
-import { toFacetsJson } from "../job/facets.ts";
+import { type CheckedSpec, calendarNames, checkSpec } from "../changes/check-spec.ts";
+import { type CreateParts, toWritten, type WrittenJob } from "../changes/create-job.ts";
+import { insertJobs, isNameTaken, newRow } from "../changes/insert-jobs.ts";
 import type { JobRow } from "../job/job.ts";
 import { jobByName } from "../job/jobs.sql.ts";
 import type { Parts } from "../parts.ts";
 import { findEarlierUse, fingerprintOf, type RequestUse, rememberUse } from "../requests/request-id.ts";
 import { refusePast } from "../schedules/refuse-past.ts";
-import { epochsInsertFirst, jobsByNames, jobsInsertIfNew, revisionsInsertFirst } from "./batch.sql.ts";
+import { jobsByNames } from "./batch.sql.ts";
 
 /** A checked job that is to be created. */
 export interface CheckedJob {
@@ -56,13 +49,10 @@ export async function batchCreateJobs(
   );
   if (request.validateOnly) {
     await refuseTaken(parts.database, projectId, items, LIST);
-    return items.map((item) => toWrittenJob(parts, projectId, item, parts.clock.now()));
+    const to = { projectId, now: parts.clock.now() };
+    return items.map(({ uid, checked }) => toWritten(newRow(parts, { ...to, uid }, checked), checked));
   }
-  const created = await parts.database.transaction(async (tx) => {
-    const now = parts.clock.now();
-    if (!(await rememberUse(tx, use, { jobUid: "", nowMs: now }))) return undefined;
-    return insertJobs(tx, parts, { projectId, actor, now, list: LIST }, items);
-  });
+  const created = await createTogether(parts, { projectId, actor, list: LIST }, items, use);
   parts.wake();
   return created ?? earlierJobs(parts, projectId, jobs);
 }
@@ -104,68 +94,54 @@ export function checkJobs(
   });
 }
 
-/**
- * Inserts checked jobs. Throws JOB_ALREADY_EXISTS or CALENDAR_NOT_FOUND; then the caller's transaction must roll back.
- */
-export async function insertJobs(
-  tx: Queryable,
-  parts: Pick<Parts, "lookAheadMs">,
-  to: { readonly projectId: string; readonly actor: string; readonly now: number; readonly list: string },
-  items: readonly CheckedJob[],
-): Promise<WrittenJob[]> {
-  const jobs = items.map((item) => toWrittenJob(parts, to.projectId, item, to.now));
-  const rows = jobs.map(({ row }) => row);
-  const uids = rows.map(({ uid }) => uid);
-  const time = toSqlTime(to.now);
-  const added = await tx.query(jobsInsertIfNew, [
-    to.projectId,
-    uids,
-    rows.map(({ name }) => name),
-    rows.map(({ state }) => state),
-    rows.map((row) => toSqlTimeOrNull(row.next_fire_time)),
-    rows.map((row) => toSqlTimeOrNull(row.wake_time)),
-    time,
-    jobs.map(({ schedule }) => schedule.policies.deleteFinished),
-  ]);
-  if (added.length < items.length) {
-    const inserted = new Set(added.map(({ uid }) => uid));
-    refuseNames(
-      items.filter(({ uid }) => !inserted.has(uid)),
-      to.list,
-    );
-  }
-  await tx.query(revisionsInsertFirst, [
-    uids,
-    rows.map(({ spec }) => spec),
-    rows.map((row) => row.zone_data),
-    time,
-    to.actor,
-    items.map(({ checked }) => toFacetsJson(checked.job)),
-  ]);
-  await tx.query(epochsInsertFirst, [uids, time]);
-  const bound = items.filter(({ checked }) => calendarNames(checked.job).length > 0);
-  await bindCalendars(
-    tx,
-    to.projectId,
-    bound.map(({ uid, checked, index }) => ({
-      jobUid: uid,
-      names: calendarNames(checked.job).map(({ name, version, field }) => ({
-        name,
-        version,
-        field: itemPath(to.list, index, field),
-      })),
-    })),
-  );
-  return jobs;
+/** Whose jobs are created, by which API key, and the request's list of them. */
+interface Together {
+  readonly projectId: string;
+  readonly actor: string;
+  readonly list: string;
 }
 
-function toWrittenJob(
-  parts: Pick<Parts, "lookAheadMs">,
-  projectId: string,
-  { uid, checked }: CheckedJob,
-  now: number,
-): WrittenJob {
-  return { row: newRow(parts, { uid, projectId, now }, checked), schedule: checked.schedule };
+/**
+ * Creates checked jobs: all or none. Returns undefined when another call with the same request id was first. Throws
+ * JOB_ALREADY_EXISTS or CALENDAR_NOT_FOUND; SERVICE_UNAVAILABLE if a job with one of the names was deleted meanwhile.
+ */
+export async function createTogether(
+  parts: CreateParts,
+  to: Together,
+  items: readonly CheckedJob[],
+  use?: RequestUse,
+): Promise<WrittenJob[] | undefined> {
+  const bindings = bindingsOf(to.list, items);
+  const write = async (on: Queryable): Promise<WrittenJob[] | undefined> => {
+    const now = parts.clock.now();
+    if (use !== undefined && !(await rememberUse(on, use, { jobUid: "", nowMs: now }))) return undefined;
+    const rows = await insertJobs(on, parts, { ...to, now }, items);
+    await bindCalendars(on, to.projectId, bindings);
+    return items.flatMap(({ checked }, index) => {
+      const row = rows[index];
+      return row === undefined ? [] : [toWritten(row, checked)];
+    });
+  };
+  // Without a request id and calendars there is one statement, which needs no transaction.
+  const isOne = (use === undefined || use.requestId === "") && bindings.length === 0;
+  try {
+    return await (isOne ? write(parts.database) : parts.database.transaction(write));
+  } catch (error) {
+    if (!isNameTaken(error)) throw error;
+    await refuseTaken(parts.database, to.projectId, items, to.list);
+    throw failure("SERVICE_UNAVAILABLE", { service: "scheduler" }, { cause: error, retryAfterMs: 100 });
+  }
+}
+
+function bindingsOf(list: string, items: readonly CheckedJob[]) {
+  return items.flatMap(({ uid: jobUid, checked, index }) => {
+    const names = calendarNames(checked.job).map(({ name, version, field }) => ({
+      name,
+      version,
+      field: itemPath(list, index, field),
+    }));
+    return names.length === 0 ? [] : [{ jobUid, names }];
+  });
 }
 
 /** Throws JOB_ALREADY_EXISTS for the jobs whose names are in use. */

@@ -1,22 +1,18 @@
 import { typeid } from "typeid-js";
-import { isUniqueViolation, type Queryable } from "../../db/pool.ts";
-import { toSqlTime, toSqlTimeOrNull } from "../../db/time.ts";
+import type { Queryable } from "../../db/pool.ts";
 import type { Job } from "../../gen/easycron/v1/job_pb.ts";
 import { type CreateJobRequest, CreateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
-import { collectErrors } from "../../mesh/all-errors.ts";
 import { type EasyCronError, failure, fieldFailure } from "../../mesh/errors.ts";
-import { type BoundName, bindCalendars, gatesOf } from "../calendars/calendars.ts";
-import { edgeNames, withSnapshots } from "../calendars/edges.ts";
-import { epochsInsert } from "../job/epochs.sql.ts";
-import { toFacetsJson } from "../job/facets.ts";
-import { type JobRow, type JobStateName, toSpecJson } from "../job/job.ts";
-import { jobByName, jobByUid, jobInsert } from "../job/jobs.sql.ts";
-import { revisionsInsert } from "../job/revisions.sql.ts";
+import { bindCalendars, gatesOf } from "../calendars/calendars.ts";
+import { withSnapshots } from "../calendars/edges.ts";
+import type { JobRow } from "../job/job.ts";
+import { jobByName, jobByUid } from "../job/jobs.sql.ts";
 import type { Parts } from "../parts.ts";
-import { findEarlierUse, fingerprintOf, type RequestUse, rememberUse } from "../requests/request-id.ts";
-import { type CompiledSchedule, compileSchedule } from "../schedules/compiled-schedule.ts";
+import { findEarlierUse, fingerprintOf, type RequestUse } from "../requests/request-id.ts";
+import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
 import { refusePast } from "../schedules/refuse-past.ts";
-import { checkRetryPolicy, withDefaults } from "./job-defaults.ts";
+import { type CheckedSpec, calendarNames, checkSpec } from "./check-spec.ts";
+import { insertJobs, isNameTaken, type NewJob, newRow } from "./insert-jobs.ts";
 
 /** What creating jobs uses. */
 export type CreateParts = Pick<
@@ -24,60 +20,13 @@ export type CreateParts = Pick<
   "database" | "schedules" | "zoneData" | "clock" | "lookAheadMs" | "wake"
 >;
 
-/** A checked specification. */
-export interface CheckedSpec {
-  /** The job with every default written out. */
-  readonly job: Job;
-  /** The specification as proto3 JSON text. */
-  readonly spec: string;
-  readonly schedule: CompiledSchedule;
-}
-
-/**
- * Writes out a job's defaults and checks its target, policies, calendars and schedules. The field rules of the public
- * contract have been checked before. Throws SCHEDULE_INVALID, SCHEDULE_NEVER_FIRES, TIME_ZONE_UNKNOWN or FIELD_INVALID;
- * all that is wrong is in one error, with what `also` throws.
- */
-export function checkSpec(
-  parts: Pick<Parts, "clock" | "zoneData">,
-  given: Job,
-  uid: string,
-  also: (checked: Pick<CheckedSpec, "job" | "schedule">) => void = () => {},
-): CheckedSpec {
-  const nowMs = parts.clock.now();
-  const zoneData = parts.zoneData.inForce(nowMs);
-  const job = withDefaults(given, nowMs);
-  const errors = collectErrors();
-  if (job.target === undefined)
-    errors.add(fieldFailure("FIELD_INVALID", "job.target", "It is required: set webhook, redis or kafka."));
-  errors.check(() => checkRetryPolicy(job));
-  for (const error of calendarErrors(job)) errors.add(error);
-  const schedule = errors.check(() => compileSchedule(job, uid, { zoneData }));
-  if (schedule !== undefined) errors.check(() => also({ job, schedule }));
-  errors.throwIfAny();
-  if (schedule === undefined) throw new Error("A schedule that cannot be compiled made no error.");
-  return { job, spec: toSpecJson(job), schedule };
-}
-
-function calendarErrors({ calendars }: Job): EasyCronError[] {
-  return calendars.flatMap(({ name }, index) => {
-    if (calendars.findIndex((each) => each.name === name) === index) return [];
-    const problem = `"${name}" is listed twice; list each calendar once.`;
-    return [fieldFailure("FIELD_INVALID", `job.calendars[${index}].name`, problem)];
-  });
-}
-
-/** Returns the names of the calendars that a job refers to, each with the path of the field that names it. */
-export function calendarNames(job: Pick<Job, "calendars" | "schedules">): BoundName[] {
-  const gates = job.calendars.map(({ name }, index) => ({ name, field: `job.calendars[${index}].name` }));
-  return [...gates, ...edgeNames(job)];
-}
-
 /** A job after a write. If the request was only validated, the job as the write would have left it. */
 export interface WrittenJob {
   readonly row: JobRow;
   /** The row's schedule. Do not read it from the cache: after a validation only, the cache has no such revision. */
   readonly schedule: CompiledSchedule;
+  /** The specification of a job that was just created. To show the job changes it. */
+  readonly created?: Job;
 }
 
 /**
@@ -91,153 +40,91 @@ export async function createJob(
   request: CreateJobRequest,
   actor = "",
 ): Promise<WrittenJob> {
-  const given = request.job;
+  const { job: given, requestId, validateOnly } = request;
   if (given === undefined) throw fieldFailure("FIELD_INVALID", "job", "It is required.");
-  const use: RequestUse = {
-    projectId,
-    requestId: request.requestId,
-    fingerprint: fingerprintOf(CreateJobRequestSchema, request),
-  };
-  const earlier = await findEarlierUse(parts.database, use);
-  if (earlier !== undefined) return earlierJob(parts, projectId, earlier.job_uid, given.name);
-  const uid = typeid("job").toString();
-  const job = await withSnapshots(parts.database, projectId, given);
-  const checked = checkSpec(parts, job, uid, (wanted) => refusePast(wanted, parts.clock.now()));
-  const { schedule } = checked;
-  await gatesOf(parts.database, parts.zoneData, projectId, schedule.calendars);
-  if (request.validateOnly) return { row: await validatedRow(parts, projectId, uid, checked), schedule };
-  const row = await insertJob(parts, { uid, projectId, actor }, checked, use);
-  return row === undefined ? createJob(parts, projectId, request, actor) : { row, schedule };
+  const use = { projectId, requestId, fingerprint: fingerprintOf(CreateJobRequestSchema, request) };
+  const earlier = () => earlierJob(parts, use, given.name);
+  if (validateOnly) return (await earlier()) ?? validatedJob(parts, projectId, given);
+  // Most requests are no repetition, so it is only asked when the job cannot be created.
+  let checked: CheckedJob;
+  try {
+    checked = await checkJob(parts, projectId, given);
+  } catch (error) {
+    const found = await earlier();
+    if (found === undefined) throw error;
+    return found;
+  }
+  const row = await insertJob(parts, { projectId, actor }, { ...checked, use });
+  if (row !== undefined) return toWritten(row, checked.checked);
+  return (await earlier()) ?? createJob(parts, projectId, request, actor);
 }
 
+/** Returns the job that an earlier call with the same request id created; undefined if there was none. */
 async function earlierJob(
   parts: Pick<Parts, "database" | "schedules">,
-  projectId: string,
-  uid: string,
+  use: RequestUse,
   name: string,
-): Promise<WrittenJob> {
-  const [row] = await parts.database.query(jobByUid, [projectId, uid]);
+): Promise<WrittenJob | undefined> {
+  const earlier = await findEarlierUse(parts.database, use);
+  if (earlier === undefined) return undefined;
+  const [row] = await parts.database.query(jobByUid, [use.projectId, earlier.job_uid]);
   if (row === undefined) throw failure("JOB_NOT_FOUND", { job: name });
   return { row, schedule: parts.schedules.of(row) };
 }
 
-interface NewJob {
-  readonly uid: string;
-  readonly projectId: string;
-  readonly actor: string;
+/** Returns a job that was just created, or that would be. */
+export function toWritten(row: JobRow, { schedule, kept }: CheckedSpec): WrittenJob {
+  return { row, schedule, created: kept };
+}
+
+type CheckedJob = Pick<NewJob, "uid" | "checked">;
+
+async function checkJob(
+  parts: Pick<Parts, "database" | "zoneData" | "clock">,
+  projectId: string,
+  given: Job,
+): Promise<CheckedJob> {
+  const uid = typeid("job").toString();
+  const job = await withSnapshots(parts.database, projectId, given);
+  const checked = checkSpec(parts, job, uid, (wanted) => refusePast(wanted, parts.clock.now()));
+  await gatesOf(parts.database, parts.zoneData, projectId, checked.schedule.calendars);
+  return { uid, checked };
+}
+
+async function validatedJob(
+  parts: Pick<Parts, "database" | "zoneData" | "clock" | "lookAheadMs">,
+  projectId: string,
+  given: Job,
+): Promise<WrittenJob> {
+  const { uid, checked } = await checkJob(parts, projectId, given);
+  const [taken] = await parts.database.query(jobByName, [projectId, given.name]);
+  if (taken !== undefined) throw nameTaken(given.name);
+  return toWritten(newRow(parts, { uid, projectId, now: parts.clock.now() }, checked), checked);
 }
 
 // Returns undefined when another call with the same request id was first.
 async function insertJob(
   parts: Pick<Parts, "database" | "clock" | "lookAheadMs" | "wake">,
+  { projectId, actor }: { readonly projectId: string; readonly actor: string },
   job: NewJob,
-  checked: CheckedSpec,
-  use: RequestUse,
 ): Promise<JobRow | undefined> {
-  const name = checked.job.name;
+  const names = calendarNames(job.checked.job);
+  const insert = async (on: Queryable) => {
+    const to = { projectId, actor, now: parts.clock.now() };
+    const [row] = await insertJobs(on, parts, to, [job]);
+    if (row !== undefined && names.length > 0)
+      await bindCalendars(on, projectId, [{ jobUid: job.uid, names }]);
+    return row;
+  };
   try {
-    const row = await parts.database.transaction(async (tx) => {
-      const now = parts.clock.now();
-      if (!(await rememberUse(tx, use, { jobUid: job.uid, nowMs: now }))) return undefined;
-      await insertRows(tx, parts, { ...job, now }, checked);
-      return (await tx.query(jobByUid, [job.projectId, job.uid]))[0];
-    });
+    const row = await (names.length > 0 ? parts.database.transaction(insert) : insert(parts.database));
     parts.wake();
     return row;
   } catch (error) {
-    if (isUniqueViolation(error, "jobs_live_name"))
-      throw failure("JOB_ALREADY_EXISTS", { job: name }, { cause: error });
-    throw error;
+    throw isNameTaken(error) ? nameTaken(job.checked.job.name, error) : error;
   }
 }
 
-async function insertRows(
-  tx: Queryable,
-  parts: Pick<Parts, "lookAheadMs">,
-  { uid, projectId, actor, now }: NewJob & { readonly now: number },
-  checked: CheckedSpec,
-): Promise<void> {
-  const row = newRow(parts, { uid, projectId, now }, checked);
-  const [cursor, wake] = [toSqlTimeOrNull(row.next_fire_time), toSqlTimeOrNull(row.wake_time)];
-  const time = toSqlTime(now);
-  await tx.query(jobInsert, [
-    uid,
-    projectId,
-    row.name,
-    row.state,
-    cursor,
-    wake,
-    time,
-    checked.schedule.policies.deleteFinished,
-  ]);
-  const facets = toFacetsJson(checked.job);
-  await tx.query(revisionsInsert, [
-    [uid],
-    [1],
-    [checked.spec],
-    [time],
-    [actor],
-    [row.zone_data],
-    [0],
-    [null],
-    [facets],
-  ]);
-  await tx.query(epochsInsert, [[uid], [1], ["ACTIVE"], [1], [time], [null], [time], [""]]);
-  const names = calendarNames(checked.job);
-  if (names.length > 0) {
-    await bindCalendars(tx, projectId, [{ jobUid: uid, names }]);
-  }
-}
-
-function initialState(
-  schedule: CompiledSchedule,
-  nowMs: number,
-): { state: JobStateName; cursorMs: number | null } {
-  const cursorMs = schedule.nextAfter(nowMs);
-  const isFinished = cursorMs === null && schedule.plan.schedules.length > 0;
-  return { state: isFinished ? "FINISHED" : "ACTIVE", cursorMs };
-}
-
-async function validatedRow(
-  parts: Pick<Parts, "database" | "clock" | "lookAheadMs">,
-  projectId: string,
-  uid: string,
-  checked: CheckedSpec,
-): Promise<JobRow> {
-  const [taken] = await parts.database.query(jobByName, [projectId, checked.job.name]);
-  if (taken !== undefined) throw failure("JOB_ALREADY_EXISTS", { job: checked.job.name });
-  return newRow(parts, { uid, projectId, now: parts.clock.now() }, checked);
-}
-
-/** Returns the row of a job in its first revision. */
-export function newRow(
-  parts: Pick<Parts, "lookAheadMs">,
-  { uid, projectId, now }: { readonly uid: string; readonly projectId: string; readonly now: number },
-  { job, spec, schedule }: CheckedSpec,
-): JobRow {
-  const { state, cursorMs } = initialState(schedule, now);
-  // With calendars or an overlap policy, the time to decide the first fire time can be another one. So the first turn
-  // is taken at once and finds it.
-  const isPlain = schedule.calendars.length === 0 && schedule.policies.overlap === "ALLOW_ALL";
-  const wakeMs = cursorMs === null ? null : isPlain ? Math.max(now, cursorMs - parts.lookAheadMs) : now;
-  return {
-    uid,
-    project_id: projectId,
-    name: job.name,
-    state,
-    revision: 1,
-    epoch: 1,
-    next_fire_time: cursorMs,
-    wake_time: wakeMs,
-    after_time: now,
-    carry: {},
-    pause_until: null,
-    last_fire_time: null,
-    last_seq: 0,
-    pause_note: "",
-    create_time: now,
-    update_time: now,
-    spec,
-    zone_data: schedule.zoneData,
-  };
+function nameTaken(name: string, cause?: unknown): EasyCronError {
+  return failure("JOB_ALREADY_EXISTS", { job: name }, cause === undefined ? {} : { cause });
 }

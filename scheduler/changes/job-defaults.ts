@@ -15,6 +15,7 @@ import {
   DstPolicySchema,
   type RateSchedule,
   type Schedule,
+  ScheduleSchema,
 } from "../../gen/easycron/v1/schedule_pb.ts";
 import { type RetryPolicy, RetryPolicySchema } from "../../gen/easycron/v1/target_pb.ts";
 import { fieldFailure } from "../../mesh/errors.ts";
@@ -36,7 +37,7 @@ export const DEFAULT_ATTEMPT_TIMEOUT_MS = 30_000;
  * has other defaults. A rate without an anchor gets `nowMs` as its anchor.
  */
 export function withDefaults(given: Job, nowMs: number): Job {
-  const job = clone(JobSchema, given);
+  const job = copyOf(given);
   for (const schedule of job.schedules) fillSchedule(schedule, nowMs);
   if (job.target?.kind.case === "webhook" && job.target.kind.value.method === "")
     job.target.kind.value.method = "POST";
@@ -44,6 +45,23 @@ export function withDefaults(given: Job, nowMs: number): Job {
   fillPolicies(job);
   job.attemptTimeout ??= durationFromMs(DEFAULT_ATTEMPT_TIMEOUT_MS);
   return job;
+}
+
+/**
+ * Returns a copy of a job with copies of the parts that may get defaults. The others are shared: nobody changes them, and
+ * a copy of the whole job takes as long as to write it.
+ */
+function copyOf(given: Job): Job {
+  const { schedules, calendars, target, retryPolicy } = given;
+  return {
+    ...given,
+    schedules: schedules.map((schedule) => clone(ScheduleSchema, schedule)),
+    calendars: calendars.map((calendar) => ({ ...calendar })),
+    ...(target?.kind.case === "webhook" && target.kind.value.method === ""
+      ? { target: { ...target, kind: { case: "webhook", value: { ...target.kind.value } } } }
+      : {}),
+    ...(retryPolicy === undefined ? {} : { retryPolicy: { ...retryPolicy } }),
+  };
 }
 
 /**

@@ -5,6 +5,7 @@ import { toIso } from "../../mesh/iso-time.ts";
 import { type JobRow, stateAt } from "../job/job.ts";
 import { jobsCancelTriggers } from "../job/jobs.sql.ts";
 import type { Parts } from "../parts.ts";
+import { changeFacets } from "./change-facets.ts";
 import { type ChangeParts, type PreparedJob, prepareJobs, unchanged, writeChanges } from "./change-job.ts";
 import { type JobReference, lockJob } from "./lock-job.ts";
 
@@ -148,7 +149,7 @@ export async function deleteJobs(
 }
 
 /** Marks prepared jobs as deleted. The caller must deal with their unfinished triggers. */
-export function writeDeletions(
+export async function writeDeletions(
   tx: Queryable,
   parts: Pick<Parts, "schedules" | "lookAheadMs">,
   prepared: readonly PreparedJob[],
@@ -163,5 +164,9 @@ export function writeDeletions(
       requested: [],
     },
   }));
+  await changeFacets(
+    tx,
+    prepared.map(({ row }) => ({ row, after: undefined })),
+  );
   return writeChanges(tx, parts, changes);
 }

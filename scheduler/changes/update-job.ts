@@ -16,7 +16,8 @@ import { findEarlierUse, fingerprintOf, type RequestUse, rememberUse } from "../
 import { updateMaskInvalid } from "../requests/update-mask.ts";
 import { refusePast } from "../schedules/refuse-past.ts";
 import { type ChangeParts, prepareJobs, unchanged, writeChanges } from "./change-job.ts";
-import { type CheckedSpec, calendarNames, checkSpec, createJob, type WrittenJob } from "./create-job.ts";
+import { type CheckedSpec, calendarNames, checkSpec } from "./check-spec.ts";
+import { createJob, type WrittenJob } from "./create-job.ts";
 import { keepAnchors } from "./job-defaults.ts";
 import { checkEtag, lockJob } from "./lock-job.ts";
 import { addRevisions } from "./write-revision.ts";

@@ -3,6 +3,7 @@ import { toSqlTime, toSqlTimeOrNull } from "../../db/time.ts";
 import { toFacetsJson } from "../job/facets.ts";
 import { fromSpecJson } from "../job/job.ts";
 import { revisionsInsert } from "../job/revisions.sql.ts";
+import { changeFacets } from "./change-facets.ts";
 import type { PreparedJob } from "./change-job.ts";
 
 /** A revision to be added to a job after its first. */
@@ -27,6 +28,7 @@ export async function addRevisions(
   if (revisions.length === 0) return;
   const jobs = revisions.map(({ job }) => job);
   const added = revisions.map(({ revision }) => revision);
+  const specs = added.map(({ spec }) => fromSpecJson(spec));
   await tx.query(revisionsInsert, [
     jobs.map(({ row }) => row.uid),
     added.map(({ number }) => number),
@@ -36,6 +38,10 @@ export async function addRevisions(
     added.map(({ zoneData }) => zoneData),
     jobs.map(({ position }) => position.lastSeq + position.carry.waiting.length),
     jobs.map(({ position }) => toSqlTimeOrNull(position.carry.waiting.at(-1))),
-    added.map(({ spec }) => toFacetsJson(fromSpecJson(spec))),
+    specs.map(toFacetsJson),
   ]);
+  await changeFacets(
+    tx,
+    jobs.map(({ row }, index) => ({ row, after: specs[index] })),
+  );
 }

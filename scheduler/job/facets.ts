@@ -28,6 +28,19 @@ export function facetsOf({
   };
 }
 
+/** One facet that lists select jobs by, as a filter names it: `labels.team` and its value, or `target` and `redis`. */
+export interface ListedFacet {
+  readonly facet: string;
+  readonly value: string;
+}
+
+/** Returns the facets of a job that lists select it by: each label, and the target unless it is a webhook. */
+export function listedFacets(job: Pick<Job, "labels" | "target" | "schedules">): ListedFacet[] {
+  const { labels, target } = facetsOf(job);
+  const listed = Object.entries(labels).map(([key, value]) => ({ facet: `labels.${key}`, value }));
+  return target === null || target === "webhook" ? listed : [...listed, { facet: "target", value: target }];
+}
+
 /** Returns the facets of a job as JSON text for the column. */
 export function toFacetsJson(job: Pick<Job, "labels" | "target" | "schedules">): string {
   return JSON.stringify(facetsOf(job));

@@ -68,9 +68,17 @@ const STATES: Readonly<Record<JobStateName, JobState>> = {
   DELETED: JobState.DELETED,
 };
 
-/** Returns the specification that a revision stores: the customer's fields, without output-only ones. */
+/** Returns the specification that a revision stores, as proto3 JSON text. */
 export function toSpecJson(job: Job): string {
-  const spec = create(JobSchema, {
+  return toJsonString(JobSchema, toSpec(job));
+}
+
+/**
+ * Returns the specification of a job: the customer's fields, without the name and the output-only ones. It shares its
+ * parts with the job.
+ */
+export function toSpec(job: Job): Job {
+  return create(JobSchema, {
     schedules: job.schedules,
     retryPolicy: job.retryPolicy,
     attemptTimeout: job.attemptTimeout,
@@ -88,7 +96,6 @@ export function toSpecJson(job: Job): string {
     ...(job.target === undefined ? {} : { target: job.target }),
     ...payloadOf(job),
   });
-  return toJsonString(JobSchema, spec);
 }
 
 /**
@@ -149,11 +156,16 @@ export function etagOf(row: Pick<JobRow, "uid" | "epoch">): string {
 }
 
 /**
- * Returns the job as customers see it at `nowMs`. `nextFireTimeMs` is its first fire time after now, not the cursor. If
- * the specification cannot be read, the fields of the specification are empty.
+ * Returns the job as customers see it at `nowMs`. `nextFireTimeMs` is its first fire time after now, not the cursor. The
+ * specification is read from the row unless it is given in `job`, which is then changed and returned. If it cannot be
+ * read, the fields of the specification are empty.
  */
-export function toJob(row: JobRow, nextFireTimeMs: number | null, nowMs: number): Job {
-  const job = readSpecOrNone(row.spec);
+export function toJob(
+  row: JobRow,
+  nextFireTimeMs: number | null,
+  nowMs: number,
+  job = readSpecOrNone(row.spec),
+): Job {
   dropSnapshots(job);
   const state = stateAt(row, nowMs);
   job.name = row.name;

@@ -7,21 +7,6 @@ const COLUMNS = `j.uid, j.project_id, j.name, j.state, j.revision, j.epoch, j.ne
 export const JOB_WITH_SPEC = `${COLUMNS}, r.spec, r.zone_data
   from scheduler.jobs j join scheduler.revisions r on r.job_uid = j.uid and r.revision = j.revision`;
 
-/**
- * Adds a job in revision 1 and epoch 1: uid, project, name, state, cursor, wake time, time, whether it is deleted when
- * finished. Also adds the row that its audits start from.
- */
-export const jobInsert = statement<{ uid: string }>(
-  "jobInsert",
-  `with job as (
-     insert into scheduler.jobs (uid, project_id, name, state, revision, epoch, next_fire_time, wake_time, after_time,
-            create_time, update_time, delete_finished)
-     values ($1, $2, $3, $4, 1, 1, $5, $6, $7, $7, $7, $8) returning uid
-   )
-   insert into scheduler.audits (job_uid, audited_until, audit_time) select uid, $7, $7 from job
-   returning job_uid as uid`,
-);
-
 // Names are compared as the indexes have them. In another collation PostgreSQL could not use the indexes.
 const NAME = 'name collate "C"';
 
@@ -67,16 +52,6 @@ export const jobsByNameAt = statement<{ uid: string }>(
        where project_id = $1 and ${NAME} = $2 and create_time < $3 and state = 'DELETED' and update_time >= $3
        order by create_time desc limit 1)) as named
     order by create_time desc limit 1`,
-);
-
-/**
- * Returns a page of the jobs of project $1, without deleted ones: at most $3, by name, with names greater than $2. It
- * is for lists without a filter, and reads along the index.
- */
-export const jobsAfterName = statement<JobRow>(
-  "jobsAfterName",
-  `select ${JOB_WITH_SPEC} where j.project_id = $1 and j.name collate "C" > $2 and j.state <> 'DELETED'
-   order by j.name collate "C" limit $3`,
 );
 
 /** A job of a page, and whether a release of the zone database affects it. */
@@ -130,8 +105,7 @@ export const jobsOfProject = statement<JobRow>(
 export const JOBS_DUE_LIMIT = 1_000;
 
 /**
- * Counts for each instant $3 the jobs of project $1 that have their next fire time at it, without the job $2. The
- * instants must be whole quarters of an hour. At most `JOBS_DUE_LIMIT` are counted for each. A job whose fire time at
+ * Counts for each instant $3 the jobs of project $1 that have their next fire time at it, without the job $2. At most `JOBS_DUE_LIMIT` are counted for each. A job whose fire time at
  * the instant has already been handed over is not counted, because its cursor is past it. So ask only about instants
  * later than the look-ahead.
  */
@@ -139,8 +113,8 @@ export const jobsDueAt = statement<{ at: number; count: number }>(
   "jobsDueAt",
   `select due.at, (select count(*)::integer
                      from (select from scheduler.jobs j
-                            where j.project_id = $1 and j.next_fire_time = due.at and j.uid <> $2
-                              and extract(epoch from j.next_fire_time at time zone 'UTC') % 900 = 0
+                            where j.project_id = $1 and coalesce(j.next_fire_time, 'infinity') = due.at
+                              and j.state <> 'DELETED' and j.uid <> $2
                             limit ${JOBS_DUE_LIMIT}) as others) as count
      from unnest($3::timestamptz[]) as due (at)`,
 );
@@ -365,7 +339,8 @@ export const jobsWakeWaiting = statement<{ uid: string }>(
 export const jobsOwing = statement<{ name: string }>(
   "jobsOwing",
   `select name from scheduler.jobs
-    where project_id = $1 and state = 'ACTIVE' and next_fire_time < $2 order by next_fire_time limit $3`,
+    where project_id = $1 and state = 'ACTIVE' and coalesce(next_fire_time, 'infinity') < $2
+    order by coalesce(next_fire_time, 'infinity') limit $3`,
 );
 
 /** Cancels the unfinished triggers of the deleted jobs $1 at $2, job by job in the order of the array. */

@@ -1,9 +1,11 @@
 import { create, fromJson, type JsonObject } from "@bufbuild/protobuf";
+import pg from "pg";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { JobSchema } from "../../gen/easycron/v1/job_pb.ts";
-import { ListJobsRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
+import { ListJobsRequestSchema, UpdateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
 import { toPageToken } from "../../mesh/page-token.ts";
-import { pauseJob } from "../changes/pause-job.ts";
+import { deleteJob, pauseJob } from "../changes/pause-job.ts";
+import { updateJob } from "../changes/update-job.ts";
 import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
 import { listJobs } from "./list-jobs.ts";
 
@@ -72,6 +74,34 @@ describe("ListJobs", () => {
     expect(await names("state = PAUSED")).toEqual(["payroll", "report"]);
     bench.setTime(untilMs);
     expect(await names("state = PAUSED")).toEqual(["report"]);
+  });
+
+  test("finds a job by the labels and the target that it has now, and forgets it when it is deleted", async () => {
+    const change = async (fields: JsonObject, paths: string[]) => {
+      const job = fromJson(JobSchema, { name: "a", ...fields });
+      const request = create(UpdateJobRequestSchema, { job, updateMask: { paths } });
+      await updateJob(bench.parts, PROJECT, request);
+    };
+    await make(0, "a", 12, { labels: { team: "billing", env: "prod" }, target: { redis: { stream: "s" } } });
+    await make(0, "b", 12, { labels: { team: "billing" } });
+    await change({ labels: { team: "data", env: "prod" }, target: { kafka: { topic: "t" } } }, [
+      "labels",
+      "target",
+    ]);
+    expect(await names("labels.team = billing")).toEqual(["b"]);
+    expect(await names("labels.team = data AND labels.env:*")).toEqual(["a"]);
+    expect(await names("target = redis")).toEqual([]);
+    expect(await names("target = kafka")).toEqual(["a"]);
+    await change({ target: WEBHOOK }, ["target"]);
+    expect(await names("target = kafka")).toEqual([]);
+    expect(await names("labels.team = data")).toEqual(["a"]);
+    for (const name of ["a", "b"]) await deleteJob(bench.parts, { projectId: PROJECT, name });
+    expect(await names("labels.team:*")).toEqual([]);
+    const admin = new pg.Client({ connectionString: bench.adminUrl });
+    await admin.connect();
+    const { rows } = await admin.query("select * from scheduler.job_facets");
+    await admin.end();
+    expect(rows).toEqual([]);
   });
 
   test.each([

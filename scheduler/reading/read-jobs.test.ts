@@ -137,9 +137,9 @@ test("a page of jobs reads all their calendars with one statement, and with none
   };
   await make("a", "30 9 * * *");
   await list();
-  // One statement reads the jobs, and one which of them are set aside.
-  expect([await listed(), statements]).toEqual([["2026-03-02T09:30:00.000Z"], 2]);
+  // One statement finds the jobs, one reads them, and one reads which of them are set aside.
+  expect([await listed(), statements]).toEqual([["2026-03-02T09:30:00.000Z"], 3]);
   for (const name of ["b", "c", "d"]) await make(name, "0 * * * *", skipping);
   const nine = "2026-03-03T09:00:00.000Z";
-  expect([await listed(), statements]).toEqual([["2026-03-02T09:30:00.000Z", nine, nine, nine], 3]);
+  expect([await listed(), statements]).toEqual([["2026-03-02T09:30:00.000Z", nine, nine, nine], 4]);
 });

@@ -20,16 +20,19 @@ export type PresentParts = Pick<Parts, "database" | "schedules" | "zoneData" | "
 export interface ShownJob {
   readonly row: JobRow;
   readonly schedule?: CompiledSchedule;
+  /** The specification of a job that was just created, so that it is not read from its text. To show the job changes it. */
+  readonly created?: Job;
 }
 
 /** Returns one job as customers see it. See `presentJobs`. */
-export async function presentJob(
-  parts: PresentParts,
-  row: JobRow,
-  schedule?: CompiledSchedule,
-): Promise<Job> {
-  const [job] = await presentJobs(parts, [{ row, ...(schedule && { schedule }) }]);
-  if (job === undefined) throw new Error(`Job ${row.uid} is not shown.`);
+export async function presentJob(parts: PresentParts, row: JobRow): Promise<Job> {
+  return presentShown(parts, { row });
+}
+
+/** Returns one job as customers see it. See `presentJobs`. */
+export async function presentShown(parts: PresentParts, shown: ShownJob): Promise<Job> {
+  const [job] = await presentJobs(parts, [shown]);
+  if (job === undefined) throw new Error(`Job ${shown.row.uid} is not shown.`);
   return job;
 }
 
@@ -42,16 +45,27 @@ export async function presentJob(
  * A job that is set aside says so in `problem`. One whose specification cannot be read is shown without it.
  */
 export async function presentJobs(parts: PresentParts, jobs: readonly ShownJob[]): Promise<Job[]> {
-  const shown = jobs.map(({ row, schedule }) => ({ row, schedule: schedule ?? parts.schedules.find(row) }));
+  const shown = jobs.map(({ schedule, ...job }) => ({
+    ...job,
+    schedule: schedule ?? parts.schedules.find(job.row),
+  }));
   const gates = await gatesOfShown(parts, shown);
-  const rows = await parts.database.query(setAsideOf, ["job", jobs.map(({ row }) => row.uid)]);
-  const aside = new Map(rows.map((each) => [each.id, each]));
+  const aside = await readSetAside(parts, jobs);
   const nowMs = parts.clock.now();
   return shown.map((each, index) => present(each, gates[index], aside.get(each.row.uid), nowMs));
 }
 
-interface FoundJob {
-  readonly row: JobRow;
+/** Reads which jobs are set aside. One that was just created is not. */
+async function readSetAside(
+  parts: Pick<Parts, "database">,
+  jobs: readonly ShownJob[],
+): Promise<Map<string, SetAsideRow>> {
+  const uids = jobs.filter(({ created }) => created === undefined).map(({ row }) => row.uid);
+  const rows = uids.length === 0 ? [] : await parts.database.query(setAsideOf, ["job", uids]);
+  return new Map(rows.map((each) => [each.id, each]));
+}
+
+interface FoundJob extends Omit<ShownJob, "schedule"> {
   readonly schedule: CompiledSchedule | Error;
 }
 
@@ -70,12 +84,12 @@ function gatesOfShown(
 }
 
 function present(
-  { row, schedule }: FoundJob,
+  { row, schedule, created }: FoundJob,
   gates: Gates,
   aside: SetAsideRow | undefined,
   nowMs: number,
 ): Job {
-  const job = toJob(row, tryNextFireTime(row, schedule, gates, nowMs), nowMs);
+  const job = toJob(row, tryNextFireTime(row, schedule, gates, nowMs), nowMs, created);
   // A job that was changed since it was set aside is about to be tried again.
   if (aside !== undefined && aside.last_time >= row.update_time) job.problem = describeSetAside(aside);
   return job;

@@ -7,6 +7,7 @@ const TABLES = [
   ["epochs", "job_uid"],
   ["job_calendars", "job_uid"],
   ["audits", "job_uid"],
+  ["job_facets", "job_uid"],
 ] as const;
 
 /**
@@ -16,7 +17,8 @@ const TABLES = [
 export async function copyJob(admin: pg.Client, uid: string, count: number, part = ""): Promise<void> {
   for (const [table, column] of TABLES) {
     const change = `jsonb_build_object('${column}', 'job_' || copied.name)`;
-    const name = table === "jobs" ? " || jsonb_build_object('name', copied.name)" : "";
+    const isNamed = table === "jobs" || table === "job_facets";
+    const name = isNamed ? " || jsonb_build_object('name', copied.name)" : "";
     await admin.query(
       `insert into scheduler.${table} select (jsonb_populate_record(t, ${change}${name})).*
          from scheduler.${table} t,

@@ -163,8 +163,9 @@ export type ListJobsRequest = Message<"easycron.v1.ListJobsRequest"> & {
   orderBy: string;
 
   /**
-   * How many jobs the page has at most: 1 to 500, default 50 (0 means the default). If the specifications are very large,
-   * a page may have fewer.
+   * How many jobs the page has at most: 1 to 500, default 50 (0 means the default). A page looks at most at 10,000 jobs
+   * of a long list. If few of these match, or if the specifications are very large, a page may have fewer jobs, or none,
+   * and still a next_page_token: go on with it.
    *
    * @generated from field: int32 page_size = 3;
    */
