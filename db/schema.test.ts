@@ -117,6 +117,7 @@ describe("a freshly migrated database grants", () => {
       "schema scheduler": "usage",
       "table dispatcher.attempts": ALL,
       "table dispatcher.instances": ALL,
+      "table dispatcher.live_triggers": ALL,
       "table dispatcher.master_key": "insert, select",
       "table dispatcher.set_aside": ALL,
       "table dispatcher.signing_keys": ALL,
