@@ -37,6 +37,21 @@ create table dispatcher.instances (
   constraint instances_pkey PRIMARY KEY (id)
 );
 
+create table dispatcher.live_triggers (
+  id text collate "C" not null,
+  fire_time timestamp with time zone not null,
+  project_id text collate "C" not null,
+  job_uid text collate "C" not null,
+  kind text not null,
+  attempt_base integer not null default 0,
+  owner text collate "C",
+  due_time timestamp with time zone not null,
+  constraint live_triggers_pkey PRIMARY KEY (id)
+);
+CREATE INDEX live_triggers_due ON dispatcher.live_triggers USING btree (owner, due_time);
+CREATE INDEX live_triggers_job ON dispatcher.live_triggers USING btree (job_uid, fire_time DESC, id DESC);
+CREATE INDEX live_triggers_project ON dispatcher.live_triggers USING btree (project_id, fire_time DESC, id DESC);
+
 create table dispatcher.master_key (
   only_row boolean not null default true,
   key_id text not null,
@@ -114,15 +129,16 @@ CASE
     WHEN (state = ANY (ARRAY['EXHAUSTED'::text, 'CANCELLED'::text])) THEN state
     ELSE NULL::text
 END) stored,
+  first_attempt_id text,
+  first_duration_ms integer,
+  first_status_code integer,
+  first_response_body text,
   constraint triggers_check CHECK (((end_time IS NOT NULL) = (state = ANY (ARRAY['SUCCEEDED'::text, 'EXHAUSTED'::text, 'CANCELLED'::text])))),
   constraint triggers_kind_check CHECK ((kind = ANY (ARRAY['SCHEDULED'::text, 'CATCHUP'::text, 'MANUAL'::text, 'BACKFILL'::text]))),
   constraint triggers_pkey PRIMARY KEY (id, fire_time),
   constraint triggers_state_check CHECK ((state = ANY (ARRAY['PENDING'::text, 'RUNNING'::text, 'RETRYING'::text, 'SUCCEEDED'::text, 'EXHAUSTED'::text, 'CANCELLED'::text])))
 ) partition by range (fire_time);
 CREATE INDEX triggers_job ON ONLY dispatcher.triggers USING btree (job_uid, fire_time DESC, id DESC);
-CREATE INDEX triggers_live_due ON ONLY dispatcher.triggers USING btree (owner, due_time) WHERE (end_time IS NULL);
-CREATE INDEX triggers_live_job ON ONLY dispatcher.triggers USING btree (job_uid, fire_time DESC, id DESC) WHERE (end_time IS NULL);
-CREATE INDEX triggers_live_project ON ONLY dispatcher.triggers USING btree (project_id, fire_time DESC, id DESC) WHERE (end_time IS NULL);
 CREATE INDEX triggers_project ON ONLY dispatcher.triggers USING btree (project_id, fire_time DESC, id DESC);
 CREATE INDEX triggers_rare_end_job ON ONLY dispatcher.triggers USING btree (job_uid, rare_end, fire_time DESC, id DESC) WHERE (rare_end IS NOT NULL);
 CREATE INDEX triggers_rare_end_project ON ONLY dispatcher.triggers USING btree (project_id, rare_end, fire_time DESC, id DESC) WHERE (rare_end IS NOT NULL);
@@ -148,8 +164,7 @@ CREATE OR REPLACE FUNCTION dispatcher.busy_jobs(of_job_uids text[])
  SET search_path TO 'pg_catalog'
 AS $function$
   select w.uid from unnest(of_job_uids) as w (uid)
-   where exists (select from dispatcher.triggers t
-                  where t.job_uid = w.uid and t.end_time is null and t.kind <> 'BACKFILL')
+   where exists (select from dispatcher.live_triggers l where l.job_uid = w.uid and l.kind <> 'BACKFILL')
 $function$;
 
 CREATE OR REPLACE FUNCTION dispatcher.cancel(of_job_uid text, at_time timestamp with time zone)
@@ -164,17 +179,22 @@ declare
   first_time timestamptz;
   last_time timestamptz;
 begin
-  select array_agg(l.id), min(l.fire_time), max(l.fire_time) into locked_ids, first_time, last_time
-    from (select t.id, t.fire_time from dispatcher.triggers t
-           where t.job_uid = of_job_uid and t.end_time is null
-           order by t.fire_time
-             for update) as l;
-  update dispatcher.triggers t
-     set state = case when t.state = 'RUNNING' then t.state else 'CANCELLED' end,
-         end_time = case when t.state = 'RUNNING' then null else at_time end,
-         owner = case when t.state = 'RUNNING' then t.owner end,
-         cancel_time = at_time
-   where t.id = any (locked_ids) and t.fire_time between first_time and last_time;
+  select array_agg(t.id), min(t.fire_time), max(t.fire_time) into locked_ids, first_time, last_time
+    from (select l.id, l.fire_time from dispatcher.live_triggers l
+           where l.job_uid = of_job_uid order by l.fire_time) as l
+   cross join lateral (select t.id, t.fire_time from dispatcher.triggers t
+                        where t.id = l.id and t.fire_time = l.fire_time and t.end_time is null for update) as t;
+  with changed as (
+    update dispatcher.triggers t
+       set state = case when t.state = 'RUNNING' then t.state else 'CANCELLED' end,
+           end_time = case when t.state = 'RUNNING' then null else at_time end,
+           owner = case when t.state = 'RUNNING' then t.owner end,
+           cancel_time = at_time
+     where t.id = any (locked_ids) and t.fire_time between first_time and last_time
+    returning t.id, t.end_time
+  )
+  delete from dispatcher.live_triggers l
+   where l.id = any (array(select c.id from changed c where c.end_time is not null));
 end
 $function$;
 
@@ -184,8 +204,11 @@ CREATE OR REPLACE FUNCTION dispatcher.catchup_end(of_project_id text)
  STABLE SECURITY DEFINER
  SET search_path TO 'pg_catalog'
 AS $function$
-  select max(t.effective_time) from dispatcher.triggers t
-   where t.project_id = of_project_id and t.end_time is null and t.kind = 'CATCHUP' and t.cancel_time is null
+  select max(t.effective_time)
+    from dispatcher.live_triggers l
+   cross join lateral (select t.effective_time, t.cancel_time from dispatcher.triggers t
+                        where t.id = l.id and t.fire_time = l.fire_time offset 0) as t
+   where l.project_id = of_project_id and l.kind = 'CATCHUP' and t.cancel_time is null
 $function$;
 
 CREATE OR REPLACE FUNCTION dispatcher.discard(of_project_id text, of_job_uid text, of_kind text, from_time timestamp with time zone, before_time timestamp with time zone, at_time timestamp with time zone, most integer)
@@ -198,21 +221,29 @@ declare
   discarded integer;
 begin
   with wanted as materialized (
-    select t.id, t.fire_time from dispatcher.triggers t
-     where t.project_id = of_project_id and (of_job_uid is null or t.job_uid = of_job_uid)
-       and (of_kind is null or t.kind = of_kind) and t.end_time is null and t.cancel_time is null
-       and t.fire_time >= from_time and t.fire_time < before_time
-     order by t.job_uid, t.fire_time limit most
-       for update
+    select t.id, t.fire_time
+      from (select l.id, l.fire_time from dispatcher.live_triggers l
+             where l.project_id = of_project_id and (of_job_uid is null or l.job_uid = of_job_uid)
+               and (of_kind is null or l.kind = of_kind) and l.fire_time >= from_time and l.fire_time < before_time
+             order by l.job_uid, l.fire_time) as l
+     cross join lateral (select t.id, t.fire_time from dispatcher.triggers t
+                          where t.id = l.id and t.fire_time = l.fire_time and t.end_time is null and t.cancel_time is null
+                            for update) as t
+     limit most
+  ), changed as (
+    update dispatcher.triggers t
+       set state = case when t.state = 'RUNNING' then t.state else 'CANCELLED' end,
+           end_time = case when t.state = 'RUNNING' then null else at_time end,
+           owner = case when t.state = 'RUNNING' then t.owner end,
+           cancel_time = at_time
+      from wanted
+     where t.id = wanted.id and t.fire_time = wanted.fire_time
+    returning t.id, t.end_time
+  ), gone as (
+    delete from dispatcher.live_triggers l
+     where l.id = any (array(select c.id from changed c where c.end_time is not null))
   )
-  update dispatcher.triggers t
-     set state = case when t.state = 'RUNNING' then t.state else 'CANCELLED' end,
-         end_time = case when t.state = 'RUNNING' then null else at_time end,
-         owner = case when t.state = 'RUNNING' then t.owner end,
-         cancel_time = at_time
-    from wanted
-   where t.id = wanted.id and t.fire_time = wanted.fire_time;
-  get diagnostics discarded = row_count;
+  select count(*) into discarded from changed;
   return discarded;
 end
 $function$;
@@ -249,9 +280,13 @@ CREATE OR REPLACE FUNCTION dispatcher.last_attempt(of_project_id text, of_trigge
  STABLE SECURITY DEFINER
  SET search_path TO 'pg_catalog'
 AS $function$
-  select a.outcome, a.status_code, a.error from dispatcher.attempts a
-   where a.trigger_id = of_trigger_id and a.fire_time = of_fire_time
-     and exists (select from dispatcher.triggers t
+  select a.outcome, a.status_code, a.error
+    from (select a.number, a.outcome, a.status_code, a.error from dispatcher.attempts a
+           where a.trigger_id = of_trigger_id and a.fire_time = of_fire_time
+           union all
+          select 1, 'SUCCEEDED', t.first_status_code, '' from dispatcher.triggers t
+           where t.id = of_trigger_id and t.fire_time = of_fire_time and t.first_attempt_id is not null) as a
+   where exists (select from dispatcher.triggers t
                   where t.id = of_trigger_id and t.fire_time = of_fire_time and t.project_id = of_project_id)
    order by a.number desc limit 1
 $function$;
@@ -290,7 +325,7 @@ CREATE OR REPLACE FUNCTION dispatcher.live_jobs(of_job_uids text[])
  SET search_path TO 'pg_catalog'
 AS $function$
   select w.uid from unnest(of_job_uids) as w (uid)
-   where exists (select from dispatcher.triggers t where t.job_uid = w.uid and t.end_time is null)
+   where exists (select from dispatcher.live_triggers l where l.job_uid = w.uid)
 $function$;
 
 CREATE OR REPLACE FUNCTION dispatcher.make_partition(of_table text, month_start timestamp with time zone)
@@ -361,13 +396,29 @@ CREATE OR REPLACE FUNCTION dispatcher.redeliver(of_project_id text, of_job_uid t
  SECURITY DEFINER
  SET search_path TO 'pg_catalog'
 AS $function$
-  update dispatcher.triggers t
-     set state = 'PENDING', effective_time = at_time, due_time = at_time, end_time = null, start_time = null,
-         cancel_time = null, owner = null, attempt_base = t.attempt_count, revision = by_revision,
-         job_name = by_job_name
-   where t.project_id = of_project_id and t.job_uid = of_job_uid and t.fire_time = any (fire_times)
-     and t.kind <> 'MANUAL' and t.end_time is not null and (force or t.state <> 'SUCCEEDED')
-  returning t.fire_time
+  with kept as (
+    insert into dispatcher.attempts (trigger_id, fire_time, number, id, outcome, start_time, duration_ms, status_code,
+           response_body)
+    select t.id, t.fire_time, 1, t.first_attempt_id, 'SUCCEEDED', t.start_time, t.first_duration_ms, t.first_status_code,
+           t.first_response_body
+      from dispatcher.triggers t
+     where t.project_id = of_project_id and t.job_uid = of_job_uid and t.fire_time = any (fire_times)
+       and t.kind <> 'MANUAL' and t.end_time is not null and force and t.first_attempt_id is not null
+    on conflict (trigger_id, number, fire_time) do nothing
+  ), changed as (
+    update dispatcher.triggers t
+       set state = 'PENDING', effective_time = at_time, due_time = at_time, end_time = null, start_time = null,
+           cancel_time = null, owner = null, attempt_base = t.attempt_count, revision = by_revision,
+           job_name = by_job_name, first_attempt_id = null, first_duration_ms = null, first_status_code = null,
+           first_response_body = null
+     where t.project_id = of_project_id and t.job_uid = of_job_uid and t.fire_time = any (fire_times)
+       and t.kind <> 'MANUAL' and t.end_time is not null and (force or t.state <> 'SUCCEEDED')
+    returning t.id, t.fire_time, t.project_id, t.job_uid, t.kind, t.attempt_base, t.owner, t.due_time
+  ), queued as (
+    insert into dispatcher.live_triggers (id, fire_time, project_id, job_uid, kind, attempt_base, owner, due_time)
+    select c.id, c.fire_time, c.project_id, c.job_uid, c.kind, c.attempt_base, c.owner, c.due_time from changed c
+  )
+  select c.fire_time from changed c
 $function$;
 
 CREATE OR REPLACE FUNCTION dispatcher.use_master_key(new_id text, new_check_value bytea)
@@ -410,21 +461,27 @@ declare
   started_time timestamptz;
 begin
   -- The rows are locked first, so that none starts between the looking and the taking.
-  select array_agg(l.id), min(l.fire_time), max(l.fire_time) into locked_ids, first_time, last_time
-    from (select t.id, t.fire_time from dispatcher.triggers t
-           where t.job_uid = of_job_uid and t.end_time is null and t.effective_time > after_time
-             and t.kind = 'SCHEDULED'
-           order by t.fire_time
-             for update) as l;
+  select array_agg(t.id), min(t.fire_time), max(t.fire_time) into locked_ids, first_time, last_time
+    from (select l.id, l.fire_time from dispatcher.live_triggers l
+           where l.job_uid = of_job_uid and l.kind = 'SCHEDULED' order by l.fire_time) as l
+   cross join lateral (select t.id, t.fire_time from dispatcher.triggers t
+                        where t.id = l.id and t.fire_time = l.fire_time and t.end_time is null
+                          and t.effective_time > after_time
+                          for update) as t;
   -- What is earlier than one that has started stays: its dispatcher is late with it.
   select max(t.fire_time) into started_time from dispatcher.triggers t
    where t.job_uid = of_job_uid and t.fire_time > after_time and t.kind in ('SCHEDULED', 'CATCHUP')
      and t.state <> 'PENDING';
   return query
-    delete from dispatcher.triggers t
-     where t.id = any (locked_ids) and t.fire_time between first_time and last_time
-       and t.state = 'PENDING' and (started_time is null or t.fire_time > started_time)
-    returning false, t.fire_time, t.seq, t.previous_fire_time, t.previous_skipped, t.previous_missed;
+    with gone as (
+      delete from dispatcher.triggers t
+       where t.id = any (locked_ids) and t.fire_time between first_time and last_time
+         and t.state = 'PENDING' and (started_time is null or t.fire_time > started_time)
+      returning t.id, t.fire_time, t.seq, t.previous_fire_time, t.previous_skipped, t.previous_missed
+    ), taken as (
+      delete from dispatcher.live_triggers l where l.id = any (array(select g.id from gone g))
+    )
+    select false, g.fire_time, g.seq, g.previous_fire_time, g.previous_skipped, g.previous_missed from gone g;
   return query
     select true, t.fire_time, t.seq, t.previous_fire_time, t.previous_skipped, t.previous_missed
       from dispatcher.triggers t
@@ -587,6 +644,15 @@ create table scheduler.job_calendars (
 );
 CREATE INDEX job_calendars_behind ON scheduler.job_calendars USING btree (calendar_uid, version, job_uid);
 
+create table scheduler.job_facets (
+  project_id text not null,
+  facet text not null,
+  value text not null,
+  name text collate "C" not null,
+  job_uid text not null,
+  constraint job_facets_pkey PRIMARY KEY (project_id, facet, value, name, job_uid)
+);
+
 create table scheduler.jobs (
   uid text not null,
   project_id text not null,
@@ -610,10 +676,13 @@ create table scheduler.jobs (
   constraint jobs_pkey PRIMARY KEY (uid),
   constraint jobs_state_check CHECK ((state = ANY (ARRAY['ACTIVE'::text, 'PAUSED'::text, 'FINISHED'::text, 'DELETED'::text])))
 );
+CREATE INDEX jobs_create_time ON scheduler.jobs USING btree (project_id, create_time, name COLLATE "C") WHERE (state <> 'DELETED'::text);
 CREATE INDEX jobs_delete_finished ON scheduler.jobs USING btree (uid) WHERE (delete_finished AND (state = 'FINISHED'::text));
 CREATE INDEX jobs_deleted_name ON scheduler.jobs USING btree (project_id, name COLLATE "C", create_time DESC) WHERE (state = 'DELETED'::text);
 CREATE UNIQUE INDEX jobs_live_name ON scheduler.jobs USING btree (project_id, name COLLATE "C") WHERE (state <> 'DELETED'::text);
-CREATE INDEX jobs_next_fire_time ON scheduler.jobs USING btree (project_id, next_fire_time) WHERE ((EXTRACT(epoch FROM (next_fire_time AT TIME ZONE 'UTC'::text)) % (900)::numeric) = (0)::numeric);
+CREATE INDEX jobs_next_fire_time ON scheduler.jobs USING btree (project_id, COALESCE(next_fire_time, 'infinity'::timestamp with time zone), name COLLATE "C") WHERE (state <> 'DELETED'::text);
+CREATE INDEX jobs_resuming ON scheduler.jobs USING btree (project_id, pause_until) WHERE ((state = 'ACTIVE'::text) AND (pause_until IS NOT NULL));
+CREATE INDEX jobs_state ON scheduler.jobs USING btree (project_id, state, name COLLATE "C") WHERE (state <> 'DELETED'::text);
 CREATE INDEX jobs_waiting ON scheduler.jobs USING btree (project_id) WHERE waits_for_end;
 CREATE INDEX jobs_wake ON scheduler.jobs USING btree (wake_time) WHERE (wake_time IS NOT NULL);
 
@@ -770,29 +839,22 @@ AS $function$
 declare
   locked_uids text[];
   locked_epochs integer[];
-  wanted integer;
 begin
-  with given as materialized (
-    select distinct u, e from unnest(job_uids, epochs) as given (u, e)
-  ), locked as materialized (
-    select j.uid, j.epoch
-      from scheduler.jobs j join given on j.uid = given.u and j.epoch = given.e
-     where j.state <> 'DELETED'
-       for key share of j skip locked
-  )
-  select array_agg(locked.uid), array_agg(locked.epoch), (select count(*) from given) from locked
-    into locked_uids, locked_epochs, wanted;
-  if cardinality(locked_uids) = wanted then
-    return query select l.uid, l.epoch, false from unnest(locked_uids, locked_epochs) as l (uid, epoch);
-    return;
-  end if;
+  select array_agg(l.uid), array_agg(l.epoch) into locked_uids, locked_epochs
+    from (select j.uid, j.epoch
+            from scheduler.jobs j
+            join (select distinct u, e from unnest(job_uids, epochs) as given (u, e)) as given
+              on j.uid = given.u and j.epoch = given.e
+           where j.state <> 'DELETED'
+             for key share of j skip locked) as l;
+  return query select l.u, l.e, false from unnest(locked_uids, locked_epochs) as l (u, e);
   -- A new statement, and so a new snapshot: after a change that has committed meanwhile, the old epoch is not in effect
   -- here any more. What is in effect and not locked is contended.
   return query
-    select j.uid, j.epoch, locked_uids is null or j.uid <> all (locked_uids)
-      from scheduler.jobs j
-      join (select distinct u, e from unnest(job_uids, epochs) as given (u, e)) as given
-        on j.uid = given.u and j.epoch = given.e
+    select j.uid, j.epoch, true
+      from (select u, e from unnest(job_uids, epochs) as given (u, e)
+            except select u, e from unnest(locked_uids, locked_epochs) as l (u, e)) as missing
+      join scheduler.jobs j on j.uid = missing.u and j.epoch = missing.e
      where j.state <> 'DELETED';
 end
 $function$;
@@ -844,6 +906,7 @@ grant usage on schema scheduler to easycron_scheduler;
 grant delete, insert, select, update on table dispatcher.attempts to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.data_keys to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.instances to easycron_dispatcher;
+grant delete, insert, select, update on table dispatcher.live_triggers to easycron_dispatcher;
 grant insert, select on table dispatcher.master_key to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.set_aside to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.signing_keys to easycron_dispatcher;
@@ -862,6 +925,7 @@ grant delete, insert, select, update on table scheduler.calendars to easycron_sc
 grant delete, insert, select, update on table scheduler.catchup_slots to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.epochs to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.job_calendars to easycron_scheduler;
+grant delete, insert, select, update on table scheduler.job_facets to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.jobs to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.operations to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.requests to easycron_scheduler;

@@ -119,6 +119,7 @@ describe("a freshly migrated database grants", () => {
       "table dispatcher.attempts": ALL,
       "table dispatcher.data_keys": ALL,
       "table dispatcher.instances": ALL,
+      "table dispatcher.live_triggers": ALL,
       "table dispatcher.master_key": "insert, select",
       "table dispatcher.set_aside": ALL,
       "table dispatcher.signing_keys": ALL,

@@ -44,8 +44,7 @@ const quick = { maxAttempts: 3, minBackoff: "0.02s", maxBackoff: "0.04s", maxAge
 
 const stateOf = async (id: string) =>
   (await ground.sql("select * from dispatcher.triggers where id = $1", [id]))[0];
-const attemptsOf = (id: string) =>
-  ground.sql("select * from dispatcher.attempts where trigger_id = $1 order by number", [id]);
+const attemptsOf = (id: string) => ground.attemptsOf(id);
 
 describe("an attempt", () => {
   test("has the documented headers and body, and its signature verifies with an independent library", async () => {

@@ -67,8 +67,7 @@ afterAll(async () => {
   await plugins.close(0);
 });
 
-const attemptsOf = (id: string) =>
-  ground.sql("select * from dispatcher.attempts where trigger_id = $1 order by number", [id]);
+const attemptsOf = (id: string) => ground.attemptsOf(id);
 const stateOf = async (id: string) =>
   (await ground.sql("select state from dispatcher.triggers where id = $1", [id]))[0]?.state;
 

@@ -1,5 +1,6 @@
 import { statement } from "../../db/statement.ts";
 import type { ListedTrigger } from "../waiting/held-trigger.ts";
+import { ENDED_LEAVE, rowOfLive, UNLOCKED_ONLY, WAITS } from "../waiting/triggers.sql.ts";
 
 // Leases are measured by PostgreSQL's clock, because all dispatchers share it.
 
@@ -49,9 +50,9 @@ export const instanceListStalled = statement<{ id: string }>(
 export const instanceListStrangers = statement<{ id: string }>(
   "instanceListStrangers",
   `with recursive owners as (
-     select (select min(owner) from dispatcher.triggers where end_time is null and owner > '') as id
+     select (select min(owner) from dispatcher.live_triggers where owner > '') as id
       union all
-     select (select min(t.owner) from dispatcher.triggers t where t.end_time is null and t.owner > o.id)
+     select (select min(l.owner) from dispatcher.live_triggers l where l.owner > o.id)
        from owners o where o.id is not null
    )
    select o.id from owners o
@@ -62,7 +63,7 @@ export const instanceListStrangers = statement<{ id: string }>(
 export const instanceDeleteIfIdle = statement<{ id: string }>(
   "instanceDeleteIfIdle",
   `delete from dispatcher.instances i
-    where i.id = $1 and not exists (select from dispatcher.triggers t where t.owner = i.id and t.end_time is null)
+    where i.id = $1 and not exists (select from dispatcher.live_triggers l where l.owner = i.id)
    returning i.id`,
 );
 
@@ -88,29 +89,41 @@ export interface ReleasedRow {
 export const instanceReleaseTriggers = statement<ReleasedRow>(
   "instanceReleaseTriggers",
   `with freed as materialized (
-     select id, fire_time, due_time, state, attempt_count, greatest(start_time, due_time) as attempt_time
-       from dispatcher.triggers
-      where owner = $1 and end_time is null and due_time >= $7 and ($6::text[] is null or id = any ($6))
-        and id <> all ($8::text[])
-      order by owner, due_time limit $3 for update skip locked
-   ), lost as materialized (
-     select f.*, ($4::text[])[row_number() over ()] as attempt_id from freed f where f.state = 'RUNNING'
+     select t.*, row_number() over () as place from (
+       select t.* from dispatcher.live_triggers l
+              ${rowOfLive(
+                `t.id, t.fire_time, t.due_time, t.state, t.attempt_count,
+                   greatest(t.start_time, t.due_time) as attempt_time`,
+                "t.owner = $1 and t.end_time is null",
+                UNLOCKED_ONLY,
+              )}
+        where l.owner = $1 and l.due_time >= $7 and ($6::text[] is null or l.id = any ($6))
+          and l.id <> all ($8::text[])
+        order by l.owner, l.due_time limit $3) as t
    ), recorded as (
      insert into dispatcher.attempts (trigger_id, fire_time, number, id, outcome, start_time, duration_ms, error)
-     select id, fire_time, attempt_count, attempt_id, 'UNKNOWN', attempt_time,
+     select id, fire_time, attempt_count, ($4::text[])[place], 'UNKNOWN', attempt_time,
             least(greatest(0, extract(epoch from $2::timestamptz - attempt_time) * 1000), 2147483647)::integer, $5
-       from lost
+       from freed where state = 'RUNNING'
      on conflict (trigger_id, number, fire_time) do nothing
+   ), changed as (
+     update dispatcher.triggers t
+        set owner = null,
+            state = case when t.state <> 'RUNNING' then t.state when t.cancel_time is null then 'RETRYING'
+                         else 'CANCELLED' end,
+            due_time = case when t.state = 'RUNNING' then $2 else t.due_time end,
+            end_time = case when t.state = 'RUNNING' and t.cancel_time is not null then $2 end
+      where t.id = any (array(select id from freed)) and t.owner = $1
+        and t.fire_time between (select min(fire_time) from freed) and (select max(fire_time) from freed)
+     returning t.id, (select f.due_time from freed f where f.id = t.id) as due_time, t.job_uid, t.revision, t.end_time
+   ), ${ENDED_LEAVE}, put_back as (
+     update dispatcher.live_triggers l
+        set owner = null,
+            due_time = case when l.id = any (array(select id from freed where state = 'RUNNING')) then $2
+                            else l.due_time end
+      where l.id = any (array(select id from changed where end_time is null))
    )
-   update dispatcher.triggers t
-      set owner = null,
-          state = case when t.state <> 'RUNNING' then t.state when t.cancel_time is null then 'RETRYING'
-                       else 'CANCELLED' end,
-          due_time = case when t.state = 'RUNNING' then $2 else t.due_time end,
-          end_time = case when t.state = 'RUNNING' and t.cancel_time is not null then $2 end
-    where t.id = any (array(select id from freed)) and t.owner = $1
-   returning t.id, (select f.due_time from freed f where f.id = t.id) as due_time, t.job_uid, t.revision,
-             t.end_time is not null as ended`,
+   select id, due_time, job_uid, revision, end_time is not null as ended from changed`,
 );
 
 /**
@@ -119,8 +132,8 @@ export const instanceReleaseTriggers = statement<ReleasedRow>(
  */
 export const instanceListOwned = statement<ListedTrigger>(
   "instanceListOwned",
-  `select id, project_id, job_uid, due_time from dispatcher.triggers
-    where owner = $1 and end_time is null and due_time >= $2 and id <> all ($4::text[])
+  `select id, project_id, job_uid, due_time from dispatcher.live_triggers
+    where owner = $1 and due_time >= $2 and id <> all ($4::text[])
       and ($5::text[] is null or id = any ($5))
     order by owner, due_time limit $3`,
 );
@@ -132,13 +145,17 @@ export const instanceListOwned = statement<ListedTrigger>(
  */
 export const instanceGiveUpWaiting = statement<{ id: string; due_time: number }>(
   "instanceGiveUpWaiting",
-  `update dispatcher.triggers t set owner = null
-    where t.id = any (array(
-            select id from dispatcher.triggers
-             where owner = $1 and end_time is null and due_time >= $2 and state in ('PENDING', 'RETRYING')
-               and id <> all ($4::text[]) and ($5::text[] is null or id = any ($5))
-             order by owner, due_time limit $3 for update skip locked))
-      and t.owner = $1 and t.state in ('PENDING', 'RETRYING')
+  `with freed as materialized (
+     select t.id, t.fire_time from dispatcher.live_triggers l
+            ${rowOfLive("t.id, t.fire_time", `t.owner = $1 and ${WAITS}`, UNLOCKED_ONLY)}
+      where l.owner = $1 and l.due_time >= $2 and l.id <> all ($4::text[]) and ($5::text[] is null or l.id = any ($5))
+      order by l.owner, l.due_time limit $3
+   ), queued as (
+     update dispatcher.live_triggers l set owner = null where l.id = any (array(select id from freed))
+   )
+   update dispatcher.triggers t set owner = null
+    where t.id = any (array(select id from freed))
+      and t.fire_time between (select min(fire_time) from freed) and (select max(fire_time) from freed)
    returning t.id, t.due_time`,
 );
 
@@ -148,7 +165,7 @@ export const instanceGiveUpWaiting = statement<{ id: string; due_time: number }>
  */
 export const instanceListOverdue = statement<{ id: string; due_time: number }>(
   "instanceListOverdue",
-  `select id, due_time from dispatcher.triggers
-    where owner = $1 and end_time is null and due_time <= $2 and due_time >= $3 and (due_time, id) > ($3, $4)
+  `select id, due_time from dispatcher.live_triggers
+    where owner = $1 and due_time <= $2 and due_time >= $3 and (due_time, id) > ($3, $4)
     order by owner, due_time, id limit $5`,
 );

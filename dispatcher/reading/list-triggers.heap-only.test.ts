@@ -1,9 +1,10 @@
 import pg from "pg";
 import { expect, test } from "vitest";
+import { resultRecord } from "../results/results.sql.ts";
 import { createGround, eventOf } from "../testing/ground.ts";
 import { triggerClaim } from "../waiting/triggers.sql.ts";
 
-test("a claim stays a heap-only update, with every index that lists triggers by state", async () => {
+test("a claim and the end of a trigger stay heap-only updates, with every index that lists triggers", async () => {
   const ground = await createGround();
   const client = new pg.Client({ connectionString: ground.databaseUrl });
   await client.connect();
@@ -28,13 +29,23 @@ test("a claim stays a heap-only update, with every index that lists triggers by 
       { [triggerId]: "1/1/0" },
     ];
     const { rowCount } = await client.query(triggerClaim.text, values);
+    const change = ["SUCCEEDED", 1, "2026-01-02", "2026-01-02", null, null, "att_1", 5, 200, "ok"];
+    const range = ["2026-01-01", "2026-01-01"];
+    const none = Array.from({ length: 10 }, () => []);
+    const ended = await client.query(resultRecord.text, [
+      [triggerId],
+      ...range,
+      { [triggerId]: change },
+      ...none,
+    ]);
     const { rows } = await client.query(
       `select sum(pg_stat_get_xact_tuples_hot_updated(inhrelid))::integer as count from pg_inherits
         where inhparent = 'dispatcher.triggers'::regclass`,
     );
-    expect(rowCount).toBe(1);
-    expect(rows).toEqual([{ count: 1 }]);
+    expect([rowCount, ended.rowCount]).toEqual([1, 1]);
+    expect(rows).toEqual([{ count: 2 }]);
   } finally {
+    await client.query("rollback");
     await client.end();
     await ground.end();
   }

@@ -22,6 +22,18 @@ function newest(condition: string): string {
            where ${condition} and ${IN_RANGE} ${NEWEST_FIRST} limit ${MAX_ROWS_READ}`;
 }
 
+/**
+ * The same of the live triggers. Their rows of dispatcher.triggers are read one by one, by a subquery that PostgreSQL cannot
+ * turn into another join.
+ */
+function newestLive(condition: string): string {
+  return `select ${TRIGGER_COLUMNS}, l.project_id from dispatcher.live_triggers l
+           cross join lateral (select * from dispatcher.triggers t
+                                where t.id = l.id and t.fire_time = l.fire_time offset 0) t
+           where ${condition} and ${IN_RANGE.replaceAll("t.", "l.")} ${NEWEST_FIRST.replaceAll("t.", "l.")}
+           limit ${MAX_ROWS_READ}`;
+}
+
 function ofProject(condition: string): string {
   return newest(`t.project_id = $1${condition}`);
 }
@@ -31,9 +43,13 @@ function ofProject(condition: string): string {
  * limits.
  */
 function ofJobs(jobs: string, limit: string, condition: string): string {
+  return eachOf(jobs, limit, newest(`t.job_uid = job.uid${condition}`));
+}
+
+function eachOf(jobs: string, limit: string, newestOfJob: string): string {
   return `select t.* from unnest(${jobs}::text[]) as job (uid)
             cross join lateral (
-              select t.* from (${newest(`t.job_uid = job.uid${condition}`)}) t ${NEWEST_FIRST} limit ${limit}
+              select t.* from (${newestOfJob}) t ${NEWEST_FIRST} limit ${limit}
             ) t
            where t.project_id = $1 ${NEWEST_FIRST} limit ${MAX_ROWS_READ}`;
 }
@@ -72,13 +88,10 @@ export const triggerLists = {
   },
   /** A slice of the triggers that have not ended. */
   live: {
-    ofProject: statement<SlicedTrigger>(
-      "triggerSliceLiveByProject",
-      slice(ofProject(" and t.end_time is null")),
-    ),
+    ofProject: statement<SlicedTrigger>("triggerSliceLiveByProject", slice(newestLive("l.project_id = $1"))),
     ofJobs: statement<SlicedTrigger>(
       "triggerSliceLiveByJobs",
-      slice(ofJobs("$8", "$7", " and t.end_time is null")),
+      slice(eachOf("$8", "$7", newestLive("l.job_uid = job.uid"))),
     ),
   },
   /** A slice of all triggers. */

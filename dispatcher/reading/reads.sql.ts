@@ -49,9 +49,18 @@ export const triggerById = statement<TriggerView>(
    select * from found where project_id = $2`,
 );
 
-/** Lists the ended attempts of trigger $1, whose nominal time is $2, first attempt first. */
+/**
+ * Lists the ended attempts of trigger $1, whose nominal time is $2, first attempt first. A first attempt that succeeded is
+ * in the row of the trigger, unless it has a row of its own: it may then be in both.
+ */
 export const attemptListByTrigger = statement<AttemptView>(
   "attemptListByTrigger",
-  `select id, number, outcome, start_time, duration_ms, status_code, error, response_body
-     from dispatcher.attempts where trigger_id = $1 and fire_time = $2 order by number`,
+  `select distinct on (number) id, number, outcome, start_time, duration_ms, status_code, error, response_body
+     from (select id, number, outcome, start_time, duration_ms, status_code, error, response_body, true as has_row
+             from dispatcher.attempts where trigger_id = $1 and fire_time = $2
+            union all
+           select first_attempt_id, 1, 'SUCCEEDED', start_time, first_duration_ms, first_status_code, '',
+                  first_response_body, false
+             from dispatcher.triggers where id = $1 and fire_time = $2 and first_attempt_id is not null) as a
+    order by number, has_row desc`,
 );

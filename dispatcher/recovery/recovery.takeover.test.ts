@@ -32,8 +32,7 @@ afterAll(async () => {
 
 const stateOf = async (id: string) =>
   (await ground.sql("select * from dispatcher.triggers where id = $1", [id]))[0];
-const attemptsOf = (id: string) =>
-  ground.sql("select * from dispatcher.attempts where trigger_id = $1 order by number", [id]);
+const attemptsOf = (id: string) => ground.attemptsOf(id);
 
 async function addInstance(leaseMs: number): Promise<string> {
   const id = `inst_${randomUUID()}`;

@@ -17,51 +17,95 @@ export interface RecordAnswer {
   readonly locked: ReadonlySet<string>;
 }
 
+/** The longest answer, in characters, that is recorded in the row of its trigger. */
+const MAX_SHORT_LENGTH = 200;
+
 /**
- * Records results in one statement, or two if not all triggers were changed. Recording the same results twice changes
- * nothing. Never waits for the lock of a trigger. Throws SERVICE_UNAVAILABLE.
+ * Records results in one statement, or in up to three if not all triggers were changed. Recording the same results twice
+ * changes nothing. Never waits for the lock of a trigger. Throws SERVICE_UNAVAILABLE.
  */
 export async function recordResults(database: Database, batch: readonly Result[]): Promise<RecordAnswer> {
-  const rows = await database.query(resultRecord, [
-    toPlainArray(batch.map(({ trigger }) => trigger.id)),
-    toTimeArray(batch.map(({ trigger }) => trigger.fireTimeMs)),
-    toPlainArray(batch.map(({ number }) => number)),
-    toPlainArray(batch.map(({ attemptId }) => attemptId)),
-    toPlainArray(batch.map(({ delivery }) => delivery.outcome.kind)),
-    toTimeArray(batch.map(({ startTimeMs }) => startTimeMs)),
-    toPlainArray(batch.map(({ durationMs }) => durationMs)),
-    toPlainArray(batch.map(({ delivery }) => statusCodeOf(delivery))),
-    batch.map(({ delivery }) => delivery.error),
-    batch.map(({ delivery }) => delivery.responseBody),
-    ...toRange(batch),
-    `{${batch.map(toChange).join(",")}}`,
-  ]);
-  const states = new Map(rows.map(({ id, state }) => [id, state]));
-  const rest = batch.filter(({ trigger }) => !states.has(trigger.id));
+  const inTrigger = new Set(batch.filter(fitsTrigger));
+  const states = await record(database, batch, inTrigger);
+  let rest = withoutChanged(batch, states);
+  const again = rest.filter((result) => inTrigger.has(result));
+  // The trigger is locked, or this is not its latest attempt: the attempt gets a row of its own.
+  if (again.length > 0) {
+    for (const [id, state] of await record(database, again, new Set())) states.set(id, state);
+    rest = withoutChanged(rest, states);
+  }
   return { states, locked: rest.length === 0 ? new Set() : await readUnrecorded(database, rest) };
+}
+
+/** Whether an attempt can be recorded in the row of its trigger: the first one, if it succeeded with a short answer. */
+function fitsTrigger({ number, next, delivery }: Result): boolean {
+  const { error, responseBody } = delivery;
+  return (
+    number === 1 &&
+    next.state === "SUCCEEDED" &&
+    error === "" &&
+    responseBody.length <= MAX_SHORT_LENGTH &&
+    // The JSON type refuses some texts that a column of PostgreSQL takes.
+    responseBody.isWellFormed() &&
+    !responseBody.includes("\u0000")
+  );
+}
+
+function withoutChanged(batch: readonly Result[], states: ReadonlyMap<string, string>): Result[] {
+  return batch.filter(({ trigger }) => !states.has(trigger.id));
+}
+
+/** Returns the new state of each trigger that was changed, by id. */
+async function record(
+  database: Database,
+  batch: readonly Result[],
+  inTrigger: ReadonlySet<Result>,
+): Promise<Map<string, string>> {
+  const own = batch.filter((result) => !inTrigger.has(result));
+  const rows = await database.query(resultRecord, [
+    ...toIdsAndRange(batch),
+    `{${batch.map((result) => toChange(result, inTrigger.has(result))).join(",")}}`,
+    toPlainArray(own.map(({ trigger }) => trigger.id)),
+    toTimeArray(own.map(({ trigger }) => trigger.fireTimeMs)),
+    toPlainArray(own.map(({ number }) => number)),
+    toPlainArray(own.map(({ attemptId }) => attemptId)),
+    toPlainArray(own.map(({ delivery }) => delivery.outcome.kind)),
+    toTimeArray(own.map(({ startTimeMs }) => startTimeMs)),
+    toPlainArray(own.map(({ durationMs }) => durationMs)),
+    toPlainArray(own.map(({ delivery }) => statusCodeOf(delivery))),
+    own.map(({ delivery }) => delivery.error),
+    own.map(({ delivery }) => delivery.responseBody),
+  ]);
+  return new Map(rows.map(({ id, state }) => [id, state]));
 }
 
 async function readUnrecorded(database: Database, rest: readonly Result[]): Promise<Set<string>> {
   const rows = await database.query(resultReadUnrecorded, [
-    toPlainArray(rest.map(({ trigger }) => trigger.id)),
-    ...toRange(rest),
-    `{${rest.map(toChange).join(",")}}`,
+    ...toIdsAndRange(rest),
+    `{${rest.map((result) => toChange(result, false)).join(",")}}`,
   ]);
   return new Set(rows.map(({ id }) => id));
 }
 
-/** Returns the range of nominal times. With it, PostgreSQL reads only the partitions concerned. */
-function toRange(batch: readonly Result[]): [string, string] {
+/** Returns the triggers' ids and the range of nominal times. With it, PostgreSQL reads only the partitions concerned. */
+function toIdsAndRange(batch: readonly Result[]): [string, string, string] {
   const fireTimes = batch.map(({ trigger }) => trigger.fireTimeMs);
-  return [toSqlTime(Math.min(...fireTimes)), toSqlTime(Math.max(...fireTimes))];
+  const ids = toPlainArray(batch.map(({ trigger }) => trigger.id));
+  return [ids, toSqlTime(Math.min(...fireTimes)), toSqlTime(Math.max(...fireTimes))];
 }
 
 /** Writes one member of the JSON object in which the statement looks up what to change in each trigger. */
-function toChange({ trigger, number, next, owner, startTimeMs, endTimeMs }: Result): string {
+function toChange(result: Result, isInTrigger: boolean): string {
+  const { trigger, number, next, owner, startTimeMs, endTimeMs } = result;
   const start = number === trigger.attemptBase + 1 ? `"${toIso(startTimeMs)}"` : "null";
   const due = next.state === "RETRYING" ? `"${toIso(next.dueTimeMs)}"` : "null";
   const heldBy = owner === null ? "null" : `"${owner}"`;
-  return `"${trigger.id}":["${next.state}",${number},"${toIso(endTimeMs)}",${start},${due},${heldBy}]`;
+  const attempt = isInTrigger ? `,${toAttempt(result)}` : "";
+  return `"${trigger.id}":["${next.state}",${number},"${toIso(endTimeMs)}",${start},${due},${heldBy}${attempt}]`;
+}
+
+function toAttempt({ attemptId, durationMs, delivery }: Result): string {
+  return `"${attemptId}",${durationMs},${statusCodeOf(delivery)},${JSON.stringify(delivery.responseBody)}`;
 }
 
 function statusCodeOf({ outcome }: Delivery): number | null {

@@ -1,58 +1,76 @@
 import { statement } from "../../db/statement.ts";
-
-/** The condition under which a result changes its trigger; `changes` is the parameter with the changes by trigger id. */
-const concerns = (changes: string) => `(
-          (t.state = 'RUNNING' and t.attempt_count = (${changes}::jsonb -> t.id -> 1)::integer)
-       or (${changes}::jsonb -> t.id ->> 0 = 'SUCCEEDED' and t.state in ('PENDING', 'RUNNING', 'RETRYING'))
-       or (t.state = 'RETRYING' and ${changes}::jsonb -> t.id ->> 0 = 'RETRYING'
-           and t.attempt_count = (${changes}::jsonb -> t.id -> 1)::integer
-           and t.owner is not distinct from ${changes}::jsonb -> t.id ->> 5))`;
+import { AT_FREE_PLACE, ENDED_LEAVE, FREE } from "../waiting/triggers.sql.ts";
 
 /**
- * Records ended attempts ($1 to $10; nominal times from $11 to $12) and changes their triggers. $13 has the changes by
- * trigger id: the new state, the attempt's number, its end, its start if it was the first attempt, and for RETRYING the
- * next due time and the owner.
+ * The change `c` of trigger `t`, looked up once for the row. Triggers are looked up in a JSON object and not joined, for
+ * the reason given in triggers.sql.ts.
+ */
+const changeOf = (changes: string) => `(select ${changes}::jsonb -> t.id as c offset 0) as change`;
+
+/** The condition under which a result changes its trigger; `changes` is the parameter with the changes by trigger id. */
+const concerns = (changes: string) => `t.state in ('PENDING', 'RUNNING', 'RETRYING') and (select
+          (t.state = 'RUNNING' and t.attempt_count = (c -> 1)::integer)
+       or (c ->> 0 = 'SUCCEEDED' and c ->> 6 is null)
+       or (t.state = 'RETRYING' and c ->> 0 = 'RETRYING' and t.attempt_count = (c -> 1)::integer
+           and t.owner is not distinct from c ->> 5)
+       from ${changeOf(changes)})`;
+
+/**
+ * Records ended attempts and changes the triggers $1 (nominal times from $2 to $3). $4 has the changes by trigger id: the
+ * new state, the attempt's number, its end, its start if it was the first attempt, and for RETRYING the next due time and
+ * the owner. If the attempt is to be recorded in the row of the trigger, its id, duration, status code and answer follow;
+ * it must be a first attempt that succeeded. All other attempts are in $5 to $14, and get rows of their own.
  *
- * An attempt that is recorded already is not changed, unless it is recorded as UNKNOWN and its outcome is known now. A
+ * An attempt that has a row already is not changed, unless it is recorded as UNKNOWN and its outcome is known now. A
  * trigger is changed by
  *
  * - a success, if the trigger has not ended: a slow attempt may succeed after the next one was started;
  * - any result of its latest attempt, while the trigger is RUNNING;
  * - the same RETRYING result once more, because the answer to the first statement may have been lost.
  *
+ * What is to be recorded in the row of the trigger is so only if it is the latest attempt. Otherwise nothing is recorded,
+ * and the result has to be given once more with the others.
+ *
  * The claim has set start_time to the time of the claim. The first attempt (the first since a backfill, if there was
  * one) replaces it by the exact start. A trigger that is no longer wanted (it has a cancel_time) becomes CANCELLED
- * instead of RETRYING or EXHAUSTED. Returns the changed triggers with their new state. Triggers are looked up in a JSON
- * object and not joined, for the reason given in triggers.sql.ts.
+ * instead of RETRYING or EXHAUSTED. Returns the changed triggers with their new state.
  *
- * A trigger that another transaction has locked is not changed, so that it does not delay the others. Its attempt is
- * recorded all the same.
+ * A trigger that another transaction has locked is not changed, so that it does not delay the others. An attempt that gets
+ * a row of its own is recorded all the same.
  */
 export const resultRecord = statement<{ id: string; state: string }>(
   "resultRecord",
-  `with free as materialized (
-     select t.id from dispatcher.triggers t
-      where t.id = any ($1::text[]) and t.fire_time between $11 and $12 for no key update skip locked
-   ), recorded as (
+  `${FREE}, recorded as (
      insert into dispatcher.attempts as a (trigger_id, fire_time, number, id, outcome, start_time, duration_ms,
             status_code, error, response_body)
-     select * from unnest($1::text[], $2::timestamptz[], $3::integer[], $4::text[], $5::text[], $6::timestamptz[],
-                          $7::integer[], $8::integer[], $9::text[], $10::text[])
+     select * from unnest($5::text[], $6::timestamptz[], $7::integer[], $8::text[], $9::text[], $10::timestamptz[],
+                          $11::integer[], $12::integer[], $13::text[], $14::text[])
      on conflict (trigger_id, number, fire_time) do update
         set outcome = excluded.outcome, start_time = excluded.start_time, duration_ms = excluded.duration_ms,
             status_code = excluded.status_code, error = excluded.error, response_body = excluded.response_body
       where a.outcome = 'UNKNOWN' and excluded.outcome <> 'UNKNOWN'
+   ), changed as (
+     update dispatcher.triggers t
+        set (state, end_time, start_time, due_time, owner, first_attempt_id, first_duration_ms, first_status_code,
+             first_response_body) = (
+              select case when c ->> 0 <> 'SUCCEEDED' and t.cancel_time is not null then 'CANCELLED' else c ->> 0 end,
+                     case when c ->> 0 <> 'RETRYING' or t.cancel_time is not null then (c ->> 2)::timestamptz end,
+                     coalesce((c ->> 3)::timestamptz, t.start_time),
+                     coalesce((c ->> 4)::timestamptz, t.due_time),
+                     case when t.cancel_time is null then c ->> 5 end,
+                     coalesce(c ->> 6, t.first_attempt_id),
+                     coalesce((c ->> 7)::integer, t.first_duration_ms),
+                     coalesce((c ->> 8)::integer, t.first_status_code),
+                     coalesce(c ->> 9, t.first_response_body)
+                from ${changeOf("$4")})
+      where ${AT_FREE_PLACE} and ${concerns("$4")}
+     returning t.id, t.state, t.end_time
+   ), ${ENDED_LEAVE}, put_back as (
+     update dispatcher.live_triggers l
+        set owner = $4::jsonb -> l.id ->> 5, due_time = ($4::jsonb -> l.id ->> 4)::timestamptz
+      where l.id = any (array(select id from changed where end_time is null))
    )
-   update dispatcher.triggers t
-      set state = case when $13::jsonb -> t.id ->> 0 <> 'SUCCEEDED' and t.cancel_time is not null then 'CANCELLED'
-                       else $13::jsonb -> t.id ->> 0 end,
-          end_time = case when $13::jsonb -> t.id ->> 0 <> 'RETRYING' or t.cancel_time is not null
-                          then ($13::jsonb -> t.id ->> 2)::timestamptz end,
-          start_time = coalesce(($13::jsonb -> t.id ->> 3)::timestamptz, t.start_time),
-          due_time = coalesce(($13::jsonb -> t.id ->> 4)::timestamptz, t.due_time),
-          owner = case when t.cancel_time is null then $13::jsonb -> t.id ->> 5 end
-    where t.id = any (array(select id from free)) and t.fire_time between $11 and $12 and ${concerns("$13")}
-   returning t.id, t.state`,
+   select id, state from changed`,
 );
 
 /**

@@ -150,6 +150,9 @@ test("a result whose texts are refused is stored without them, and its trigger c
   await ground.sql(
     "alter table dispatcher.attempts add constraint no_poison check (response_body <> 'poison')",
   );
+  await ground.sql(
+    "alter table dispatcher.triggers add constraint no_poison check (first_response_body <> 'poison')",
+  );
   const recorded = untilRecorded(dispatcher.events, all);
   await dispatcher.accept(all);
   await recorded;
@@ -165,4 +168,5 @@ test("a result whose texts are refused is stored without them, and its trigger c
     { outcome: "SUCCEEDED", response_body: "", error: expect.stringContaining("not stored") },
   ]);
   await ground.sql("alter table dispatcher.attempts drop constraint no_poison");
+  await ground.sql("alter table dispatcher.triggers drop constraint no_poison");
 });

@@ -11,8 +11,14 @@ import { createGrpcClient, type GrpcClient } from "../../mesh/grpc-client.ts";
 import type { Service } from "../../mesh/lifecycle.ts";
 import { pause } from "../../mesh/pause.ts";
 import { createDatabase } from "../../test/support/database.ts";
+import {
+  DIFFERENT_LIVE_TRIGGERS,
+  SYNC_LIVE_TRIGGERS,
+  writesTriggers,
+} from "../../test/support/live-triggers.ts";
 import { build, type Overrides } from "../app.ts";
 import { createEvents, type Events } from "../events/events.ts";
+import { attemptListByTrigger } from "../reading/reads.sql.ts";
 import { wrapDataKey } from "../signing-keys/data-keys.ts";
 import { createMasterKeys } from "../signing-keys/master-keys.ts";
 import { sealSecret } from "../signing-keys/signing-secret.ts";
@@ -39,9 +45,12 @@ export interface TestDispatcher {
 
 /** A database of a test file's own, with what dispatchers need of it. */
 export interface Ground {
-  /** Runs SQL as the administrator. */
+  /** Runs SQL as the administrator. What it writes to dispatcher.triggers is in dispatcher.live_triggers, too. */
   // biome-ignore lint/suspicious/noExplicitAny: rows of any statement, looked into by assertions.
   sql(text: string, values?: readonly unknown[]): Promise<any[]>;
+  /** Lists the ended attempts of a trigger, as customers see them, times as Dates. */
+  // biome-ignore lint/suspicious/noExplicitAny: rows that assertions look into.
+  attemptsOf(triggerId: string): Promise<any[]>;
   /** Does something while another transaction has run a statement, such as one that locks a row. */
   whileHeld<T>(text: string, values: readonly unknown[], work: () => Promise<T>): Promise<T>;
   /** Like `whileHeld`, and then commits. */
@@ -56,7 +65,10 @@ export interface Ground {
   /** A job of a specification, which is not checked; its target is a webhook at `url` unless it says otherwise. */
   addJob(projectId: string, url: string, spec?: object): Promise<TestJob>;
   start(env?: NodeJS.ProcessEnv, overrides?: Overrides): Promise<TestDispatcher>;
-  /** Stops every dispatcher and removes the database. */
+  /**
+   * Stops every dispatcher and removes the database. Throws if dispatcher.live_triggers does not have exactly the triggers
+   * that have not ended.
+   */
   end(): Promise<void>;
 }
 
@@ -96,7 +108,12 @@ export async function createGround(): Promise<Ground> {
   admin.on("error", () => {});
   const running: TestDispatcher[] = [];
   const ground: Ground = {
-    sql: async (text, values = []) => (await admin.query(text, [...values])).rows,
+    sql: async (text, values = []) =>
+      writesTriggers(text) ? writeTriggers(admin, text, values) : (await admin.query(text, [...values])).rows,
+    attemptsOf: async (id) => {
+      const { rows } = await admin.query("select fire_time from dispatcher.triggers where id = $1", [id]);
+      return (await admin.query(attemptListByTrigger.text, [id, rows[0]?.fire_time])).rows;
+    },
     whileHeld: (text, values, work) => inTransaction(admin, { text, values, end: "rollback" }, work),
     whileCommitted: (text, values, work) => inTransaction(admin, { text, values, end: "commit" }, work),
     untilWaiting: async () => {
@@ -145,8 +162,12 @@ export async function createGround(): Promise<Ground> {
     },
     end: async () => {
       await Promise.all(running.map((each) => each.stop()));
+      const different = (await admin.query(DIFFERENT_LIVE_TRIGGERS)).rows.map(({ id }) => id);
       await admin.end();
       await database.drop();
+      if (different.length > 0) {
+        throw new Error(`dispatcher.live_triggers is wrong about ${different.slice(0, 10).join(", ")}.`);
+      }
     },
   };
   return ground;
@@ -164,6 +185,22 @@ async function inTransaction<T>(
     return await work();
   } finally {
     await client.query(end);
+    client.release();
+  }
+}
+
+async function writeTriggers(admin: pg.Pool, text: string, values: readonly unknown[]) {
+  const client = await admin.connect();
+  try {
+    await client.query("begin");
+    const { rows } = await client.query(text, [...values]);
+    await client.query(SYNC_LIVE_TRIGGERS);
+    await client.query("commit");
+    return rows;
+  } catch (error) {
+    await client.query("rollback");
+    throw error;
+  } finally {
     client.release();
   }
 }

@@ -1,8 +1,14 @@
 import { statement } from "../../db/statement.ts";
 import type { HeldTriggerRow, ListedTrigger } from "./held-trigger.ts";
 
+// dispatcher.triggers has every trigger. dispatcher.live_triggers has a small row of each that has not ended, with the
+// owner and the due time, and it is where triggers are looked for that are due or that somebody owns. A statement that
+// changes one of these, or ends a trigger, changes both tables. It locks the row of dispatcher.triggers first, so that a
+// row of dispatcher.live_triggers is never waited for.
+//
 // Rows are selected with `= any (array)`, never by a join with unnest(array). With old statistics of a small table, the
-// planner may choose a join that reads the whole table for each element, and keep that plan while the table grows.
+// planner may choose a join that reads the whole table for each element, and keep that plan while the table grows. For the
+// same reason the row of a live trigger is read by a lateral subquery that PostgreSQL cannot turn into another join.
 
 const COLUMNS = `t.id, t.fire_time, t.effective_time, t.due_time, t.project_id, t.job_uid, t.job_name, t.revision,
   t.kind, t.seq, t.previous_fire_time, t.next_fire_time, t.previous_skipped, t.previous_missed,
@@ -24,6 +30,8 @@ export interface AcceptedRow {
  * trigger that exists already is not changed. A trigger that is due by $15 is owned by instance $14 if its lease is
  * valid; every other trigger has no owner. Nothing is returned about an event of another epoch, and about a trigger
  * that exists.
+ *
+ * A recorded trigger gets a row of dispatcher.live_triggers besides.
  *
  * It waits for no lock of a job. It reads the clock when the last job is locked, and is LATE as a whole or not at all.
  * It reads the clock again when all triggers are written, because writing may have waited, for example for another
@@ -56,9 +64,12 @@ export const triggerAccept = statement<AcceptedRow>(
       cross join current
       where not current.is_late and current.epochs -> g.job_uid = to_jsonb(g.epoch)
      on conflict (id, fire_time) do nothing
-     returning id, owner is not null as is_owned
+     returning id, fire_time, project_id, job_uid, kind, owner, due_time
+   ), queued as (
+     insert into dispatcher.live_triggers (id, fire_time, project_id, job_uid, kind, owner, due_time)
+     select id, fire_time, project_id, job_uid, kind, owner, due_time from recorded
    )
-   select id, case when is_owned then 'OWNED' else 'RECORDED' end as outcome from recorded
+   select id, case when owner is null then 'RECORDED' else 'OWNED' end as outcome from recorded
    union all
    select g.id, 'CONTENDED' from current
     cross join unnest($1::text[], $5::text[], $8::integer[]) as g (id, job_uid, epoch)
@@ -77,12 +88,35 @@ export const triggerReadOwnPending = statement<HeldTriggerRow>(
     where t.id = any ($1::text[]) and t.fire_time between $2 and $3 and t.owner = $4 and t.state = 'PENDING'`,
 );
 
-const DUE = `owner is null and end_time is null and due_time between $7 and $2 and state in ('PENDING', 'RETRYING')
-               and project_id <> all ($4::text[])
-               and ((not $6::boolean and project_id <> all ($5::text[]))
-                    or (kind not in ('CATCHUP', 'BACKFILL') and attempt_base = 0))
+/**
+ * The row of a live trigger `l`, as subquery `t` with `columns`, if it fulfils `condition`. `end` says how it is locked;
+ * or it is `offset 0`, which keeps PostgreSQL from making another join of it.
+ */
+export const rowOfLive = (columns: string, condition: string, end: string) => `cross join lateral (
+            select ${columns} from dispatcher.triggers t
+             where t.id = l.id and t.fire_time = l.fire_time and ${condition} ${end}) as t`;
+/** How rows are locked that are to be changed: NO KEY UPDATE is the lock that the update takes. */
+export const UNLOCKED_ONLY = "for no key update skip locked";
+/** Which rows have no attempt in flight. */
+export const WAITS = "t.state in ('PENDING', 'RETRYING')";
+
+const LISTED = "l.id, l.project_id, l.job_uid, l.due_time";
+
+const DUE = `l.owner is null and l.due_time between $7 and $2 and l.project_id <> all ($4::text[])
+               and ((not $6::boolean and l.project_id <> all ($5::text[]))
+                    or (l.kind not in ('CATCHUP', 'BACKFILL') and l.attempt_base = 0))
                and exists (select from dispatcher.instances where id = $1 and lease_until > now())
-               and id <> all ($8::text[])`;
+               and l.id <> all ($8::text[])`;
+const IS_DUE = `t.owner is null and t.due_time <= $2 and ${WAITS}`;
+
+/** Makes the instance of parameter `owner` the owner of the rows of a subquery `taken`, in both tables. */
+const takenBy = (owner: string) => `queued as (
+     update dispatcher.live_triggers l set owner = ${owner} where l.id = any (array(select id from taken))
+   )
+   update dispatcher.triggers t set owner = ${owner}
+    where t.id = any (array(select id from taken))
+      and t.fire_time between (select min(fire_time) from taken) and (select max(fire_time) from taken)
+   returning ${COLUMNS}`;
 
 /**
  * Makes instance $1 the owner of at most $3 triggers that have no owner and are due from $7 to $2, earliest first, if its
@@ -92,28 +126,27 @@ const DUE = `owner is null and end_time is null and due_time between $7 and $2 a
  */
 export const triggerTakeDue = statement<HeldTriggerRow>(
   "triggerTakeDue",
-  `update dispatcher.triggers t set owner = $1
-    where t.id = any (array(
-            select id from dispatcher.triggers
-             where ${DUE} and ($9::text[] is null or id = any ($9))
-             order by owner, due_time limit $3 for update skip locked))
-      and t.owner is null and t.state in ('PENDING', 'RETRYING')
-   returning ${COLUMNS}`,
+  `with taken as materialized (
+     select t.id, t.fire_time from dispatcher.live_triggers l
+            ${rowOfLive("t.id, t.fire_time", IS_DUE, UNLOCKED_ONLY)}
+      where ${DUE} and ($9::text[] is null or l.id = any ($9))
+      order by l.owner, l.due_time limit $3
+   ), ${takenBy("$1")}`,
 );
 
 /** Lists the triggers that `triggerTakeDue` would take with the same values $1 to $8, locked or not. */
 export const triggerListDue = statement<ListedTrigger>(
   "triggerListDue",
-  `select id, project_id, job_uid, due_time from dispatcher.triggers
-    where ${DUE} order by owner, due_time limit $3`,
+  `select ${LISTED} from dispatcher.live_triggers l where ${DUE} order by l.owner, l.due_time limit $3`,
 );
 
-const STALLED = `owner = any ($1::text[]) and end_time is null and state in ('PENDING', 'RETRYING')
-               and due_time between now() - interval '10 seconds' and now() + interval '1 second'
-               and project_id <> all ($3::text[])
-               and ((not $5::boolean and project_id <> all ($4::text[]))
-                    or (kind not in ('CATCHUP', 'BACKFILL') and attempt_base = 0))
-               and id <> all ($6::text[])`;
+const STALLED = `l.owner = any ($1::text[])
+               and l.due_time between now() - interval '10 seconds' and now() + interval '1 second'
+               and l.project_id <> all ($3::text[])
+               and ((not $5::boolean and l.project_id <> all ($4::text[]))
+                    or (l.kind not in ('CATCHUP', 'BACKFILL') and l.attempt_base = 0))
+               and l.id <> all ($6::text[])`;
+const IS_STALLED = `t.owner = any ($1::text[]) and ${WAITS}`;
 
 /**
  * Makes instance $8 the owner of at most $2 triggers that the stalled instances $1 own, that have no attempt in flight,
@@ -123,32 +156,47 @@ const STALLED = `owner = any ($1::text[]) and end_time is null and state in ('PE
  */
 export const triggerTakeStalled = statement<HeldTriggerRow>(
   "triggerTakeStalled",
-  `update dispatcher.triggers t set owner = $8
-    where t.id = any (array(
-            select id from dispatcher.triggers
-             where ${STALLED} and ($7::text[] is null or id = any ($7))
-             order by owner, due_time limit $2 for update skip locked))
-      and t.owner = any ($1::text[]) and t.state in ('PENDING', 'RETRYING')
-   returning ${COLUMNS}`,
+  `with taken as materialized (
+     select t.id, t.fire_time from dispatcher.live_triggers l
+            ${rowOfLive("t.id, t.fire_time", IS_STALLED, UNLOCKED_ONLY)}
+      where ${STALLED} and ($7::text[] is null or l.id = any ($7))
+      order by l.owner, l.due_time limit $2
+   ), ${takenBy("$8")}`,
 );
 
 /** Lists the triggers that `triggerTakeStalled` would take with the same values $1 to $6, locked or not. */
 export const triggerListStalled = statement<ListedTrigger>(
   "triggerListStalled",
-  `select id, project_id, job_uid, due_time from dispatcher.triggers
-    where ${STALLED} order by owner, due_time limit $2`,
+  `select ${LISTED} from dispatcher.live_triggers l ${rowOfLive("t.id", IS_STALLED, "offset 0")}
+    where ${STALLED} order by l.owner, l.due_time limit $2`,
 );
 
 /**
  * Locks the rows $1 (nominal times from $2 to $3), without waiting. Rows that another transaction has locked are left
  * out, so that they delay no other row of the same statement. The statements below change only what `free` contains.
- * NO KEY UPDATE is the lock that an update of these columns takes; every change of a job conflicts with it.
+ * Every change of a job conflicts with this lock.
  */
-const FREE = `with free as materialized (
-     select t.id from dispatcher.triggers t
-      where t.id = any ($1::text[]) and t.fire_time between $2 and $3 for no key update skip locked
+export const FREE = `with free as materialized (
+     select t.id, t.ctid as place from dispatcher.triggers t
+      where t.id = any ($1::text[]) and t.fire_time between $2 and $3 ${UNLOCKED_ONLY}
    )`;
 const IS_FREE = "t.id = any (array(select id from free)) and t.fire_time between $2 and $3";
+/**
+ * Finds the rows of `free` by their places, which takes half the time. A place is that of one row in each partition, so the
+ * statement must ask for the ids, too. It does not find a row that has been changed since the statement began; such a row
+ * is left out as if it were locked.
+ */
+export const AT_FREE_PLACE = "t.ctid = any (array(select place from free)) and t.fire_time between $2 and $3";
+
+/** The parts of a statement that follow `changed`, which returns id and end_time: what has ended leaves the live triggers. */
+export const ENDED_LEAVE = `gone as (
+     delete from dispatcher.live_triggers l
+      where l.id = any (array(select id from changed where end_time is not null))
+   )`;
+const REST_IS_FREE = `freed as (
+     update dispatcher.live_triggers l set owner = null
+      where l.id = any (array(select id from changed where end_time is null))
+   )`;
 
 /**
  * Records that attempt number $4 of the triggers $1 (nominal times from $2 to $3) starts at $5. Changes only triggers
@@ -156,15 +204,14 @@ const IS_FREE = "t.id = any (array(select id from free)) and t.fire_time between
  * id. These differ when a change of the job has withdrawn the trigger and recorded a new one under the same id, or when
  * a backfill has made it due again. Rows that another transaction has locked are not changed.
  *
- * The statement may be repeated when its answer was lost. It changes no indexed column and names the condition of no
- * partial index, so that rows are found by primary key and the update is heap-only.
+ * The statement may be repeated when its answer was lost. It changes no indexed column, so the update is heap-only.
  */
 export const triggerClaim = statement<{ id: string }>(
   "triggerClaim",
   `${FREE}
    update dispatcher.triggers t
       set state = 'RUNNING', attempt_count = $4, start_time = coalesce(t.start_time, $5)
-    where ${IS_FREE} and t.owner = $6 and t.due_time <= $5
+    where ${AT_FREE_PLACE} and t.owner = $6 and t.due_time <= $5
       and ((t.state in ('PENDING', 'RETRYING') and t.attempt_count = $4 - 1)
            or (t.state = 'RUNNING' and t.attempt_count = $4))
       and $7::jsonb ->> t.id = t.revision || '/' || t.seq || '/' || t.attempt_base
@@ -199,14 +246,16 @@ export const triggerReadUnclaimed = statement<{ id: string; due_time: number }>(
  */
 export const triggerExhaust = statement<{ id: string }>(
   "triggerExhaust",
-  `${FREE}
+  `${FREE}, changed as (
    update dispatcher.triggers t
       set state = case when t.cancel_time is null then 'EXHAUSTED' else 'CANCELLED' end, end_time = $4, owner = null,
           attempt_count = case when t.state = 'RUNNING' then t.attempt_count - 1 else t.attempt_count end,
           start_time = case when t.state = 'RUNNING' and t.attempt_count = t.attempt_base + 1 then null
                             else t.start_time end
     where ${IS_FREE} and t.owner = $5 and ${mayStart("$6")}
-   returning t.id`,
+   returning t.id, t.end_time
+   ), ${ENDED_LEAVE}
+   select id from changed`,
 );
 
 /**
@@ -215,10 +264,12 @@ export const triggerExhaust = statement<{ id: string }>(
  */
 export const triggerGiveUp = statement<{ id: string }>(
   "triggerGiveUp",
-  `${FREE}
+  `${FREE}, changed as (
    update dispatcher.triggers t set owner = null
-    where ${IS_FREE} and t.owner = $4 and t.state in ('PENDING', 'RETRYING')
-   returning t.id`,
+    where ${IS_FREE} and t.owner = $4 and ${WAITS}
+   returning t.id, t.end_time
+   ), ${REST_IS_FREE}
+   select id from changed`,
 );
 
 /**
@@ -228,7 +279,7 @@ export const triggerGiveUp = statement<{ id: string }>(
  */
 export const triggerUnclaim = statement<{ id: string }>(
   "triggerUnclaim",
-  `${FREE}
+  `${FREE}, changed as (
    update dispatcher.triggers t
       set attempt_count = $4 - 1, owner = null,
           state = case when t.cancel_time is not null then 'CANCELLED' when $4 = t.attempt_base + 1 then 'PENDING'
@@ -236,5 +287,7 @@ export const triggerUnclaim = statement<{ id: string }>(
           start_time = case when $4 = t.attempt_base + 1 then null else t.start_time end,
           end_time = t.cancel_time
     where ${IS_FREE} and t.owner = $5 and t.state = 'RUNNING' and t.attempt_count = $4
-   returning t.id`,
+   returning t.id, t.end_time
+   ), ${ENDED_LEAVE}, ${REST_IS_FREE}
+   select id from changed`,
 );

@@ -5,6 +5,7 @@ import { CreateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts"
 import { TriggerKind } from "../../gen/easycron/v1/trigger_pb.ts";
 import { failure } from "../../mesh/errors.ts";
 import { takeApart } from "../../mesh/take-apart.ts";
+import { SYNC_LIVE_TRIGGERS } from "../../test/support/live-triggers.ts";
 import { createJob } from "../changes/create-job.ts";
 import type { TriggerEventInit } from "../job/chain.ts";
 import type { JobRow } from "../job/job.ts";
@@ -72,6 +73,7 @@ export interface SchedulerBench {
 }
 
 const RECORD = `
+  with recorded as (
   insert into dispatcher.triggers (id, fire_time, effective_time, due_time, project_id, job_uid, job_name, revision,
     kind, state, seq, previous_fire_time, create_time, previous_skipped, previous_missed, zone_data,
     next_fire_time)
@@ -83,7 +85,10 @@ const RECORD = `
       as e (id, at, job_uid, revision, epoch, seq, previous, effective, kind, skipped, missed, zone_data, next,
             project_id)
     join scheduler.lock_current($3, $5) as current on current.uid = e.job_uid and current.epoch = e.epoch
-  on conflict do nothing`;
+  on conflict do nothing
+  returning id, fire_time, project_id, job_uid, kind, due_time
+  )
+  insert into dispatcher.live_triggers (id, fire_time, project_id, job_uid, kind, due_time) select * from recorded`;
 
 function kindName(kind: TriggerKind): string {
   const found = Object.entries(TriggerKind).find(([, value]) => value === kind);
@@ -223,6 +228,7 @@ export async function openBench(
           where job_uid = $1 and effective_time <= $2 and end_time is null`,
         [jobUid, new Date(now).toISOString()],
       );
+      await dispatcher().query(SYNC_LIVE_TRIGGERS);
       await wake([jobUid]);
     },
     finish: async (id, state) => {
@@ -230,15 +236,18 @@ export async function openBench(
         "update dispatcher.triggers set state = $2, end_time = $3 where id = $1 returning job_uid",
         [id, state, new Date(now).toISOString()],
       );
+      await dispatcher().query(SYNC_LIVE_TRIGGERS);
       await wake(rows.map(({ job_uid: jobUid }) => jobUid));
     },
     lose: async (id) => {
       await dispatcher().query("delete from dispatcher.triggers where id = $1", [id]);
+      await dispatcher().query(SYNC_LIVE_TRIGGERS);
     },
     spoil: async (room, text, values = []) => {
       const client = new pg.Client({ connectionString: lent.url(room) });
       await client.connect();
       await client.query(text, [...values]);
+      if (room === "dispatcher") await client.query(SYNC_LIVE_TRIGGERS);
       await client.end();
     },
     close: lent.giveBack,

@@ -1,0 +1,166 @@
+import pg from "pg";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { createPool, type Pool } from "../../db/pool.ts";
+import { createGround, type Ground, randomId } from "../testing/ground.ts";
+import { heldTrigger } from "../testing/held.ts";
+import type { HeldTrigger } from "../waiting/held-trigger.ts";
+import { recordResults } from "./record-results.ts";
+import type { Result } from "./result.ts";
+
+let ground: Ground;
+let database: Pool;
+let trigger: HeldTrigger;
+
+beforeAll(async () => {
+  ground = await createGround();
+  database = createPool({ connectionString: ground.databaseUrl, max: 1, applicationName: "test" });
+});
+
+afterAll(async () => {
+  await database.close();
+  await ground.end();
+});
+
+const NOW = Date.parse("2026-03-01T00:00:00Z");
+
+beforeEach(async () => {
+  trigger = await addRunning(1);
+});
+
+async function addRunning(attempts: number, at = NOW): Promise<HeldTrigger> {
+  const running = heldTrigger(at, { attemptCount: attempts });
+  await ground.sql(
+    `insert into dispatcher.triggers (id, fire_time, effective_time, due_time, project_id, job_uid, job_name, revision,
+       kind, state, seq, attempt_count, owner, create_time, start_time)
+     values ($1, $2, $2, $2, 'proj_1', 'job_1', 'job', 1, 'SCHEDULED', 'RUNNING', 1, $3, 'inst_1', $2, $2)`,
+    [running.id, new Date(at), attempts],
+  );
+  return running;
+}
+
+function resultOf(of: HeldTrigger, responseBody: string, change: Partial<Result> = {}): Result {
+  return {
+    trigger: of,
+    attemptId: randomId("att"),
+    number: 1,
+    startTimeMs: NOW + 5,
+    endTimeMs: NOW + 12,
+    durationMs: 7,
+    delivery: { outcome: { kind: "SUCCEEDED", statusCode: 201 }, error: "", responseBody },
+    next: { state: "SUCCEEDED" },
+    owner: null,
+    ...change,
+  };
+}
+
+const failed = (of: HeldTrigger): Result =>
+  resultOf(of, "busy", {
+    delivery: {
+      outcome: { kind: "REJECTED", statusCode: 503, isFinal: false, retryAfterMs: undefined },
+      error: "503",
+      responseBody: "busy",
+    },
+    next: { state: "RETRYING", dueTimeMs: NOW + 60_000 },
+    owner: "inst_2",
+  });
+
+const rowsOf = ({ id }: HeldTrigger) =>
+  ground.sql("select number, outcome from dispatcher.attempts where trigger_id = $1 order by number", [id]);
+const liveOf = ({ id }: HeldTrigger) =>
+  ground.sql("select owner, due_time from dispatcher.live_triggers where id = $1", [id]);
+const stateOf = async ({ id }: HeldTrigger) =>
+  (await ground.sql("select state from dispatcher.triggers where id = $1", [id]))[0]?.state;
+
+describe("a first attempt that succeeded", () => {
+  test.each(["", "ok", `"quoted", \\ and\n${"\u00e9".repeat(100)}`])(
+    "is recorded in the row of its trigger, with its answer %j",
+    async (body) => {
+      const result = resultOf(trigger, body);
+      const { states, locked } = await recordResults(database, [result]);
+      expect([...states, ...locked]).toEqual([[trigger.id, "SUCCEEDED"]]);
+      expect(await rowsOf(trigger)).toEqual([]);
+      expect(await ground.attemptsOf(trigger.id)).toEqual([
+        {
+          id: result.attemptId,
+          number: 1,
+          outcome: "SUCCEEDED",
+          start_time: new Date(NOW + 5),
+          duration_ms: 7,
+          status_code: 201,
+          error: "",
+          response_body: body,
+        },
+      ]);
+      expect(await liveOf(trigger)).toEqual([]);
+    },
+  );
+
+  test("has a row of its own if the answer is long", async () => {
+    await recordResults(database, [resultOf(trigger, "x".repeat(201))]);
+    expect(await rowsOf(trigger)).toEqual([{ number: 1, outcome: "SUCCEEDED" }]);
+    expect(await stateOf(trigger)).toBe("SUCCEEDED");
+  });
+
+  test("has a row of its own if a later attempt was started meanwhile, and ends the trigger", async () => {
+    const later = await addRunning(2);
+    await recordResults(database, [resultOf(later, "ok"), resultOf(trigger, "ok")]);
+    expect(await rowsOf(later)).toEqual([{ number: 1, outcome: "SUCCEEDED" }]);
+    expect(await rowsOf(trigger)).toEqual([]);
+    expect([await stateOf(later), await stateOf(trigger)]).toEqual(["SUCCEEDED", "SUCCEEDED"]);
+    expect(await liveOf(later)).toEqual([]);
+  });
+
+  test("is recorded at once if the trigger is locked, and is one attempt when the trigger has ended", async () => {
+    const session = new pg.Client({ connectionString: ground.adminUrl });
+    await session.connect();
+    await session.query("begin");
+    await session.query("select from dispatcher.triggers where id = $1 for update", [trigger.id]);
+    const result = resultOf(trigger, "ok");
+    expect(await recordResults(database, [result])).toEqual({
+      states: new Map(),
+      locked: new Set([trigger.id]),
+    });
+    await session.query("rollback");
+    await session.end();
+    expect(await rowsOf(trigger)).toEqual([{ number: 1, outcome: "SUCCEEDED" }]);
+    await recordResults(database, [result]);
+    expect(await ground.attemptsOf(trigger.id)).toMatchObject([{ id: result.attemptId, number: 1 }]);
+    expect(await stateOf(trigger)).toBe("SUCCEEDED");
+  });
+
+  test("gets a row of its own when a backfill makes the trigger due again", async () => {
+    await recordResults(database, [resultOf(trigger, "ok")]);
+    const before = await ground.attemptsOf(trigger.id);
+    const again = "select dispatcher.redeliver('proj_1', 'job_1', $1, true, now(), 1, 'job')";
+    await ground.sql(again, [[new Date(NOW)]]);
+    expect(await ground.attemptsOf(trigger.id)).toEqual(before);
+    expect(await liveOf(trigger)).toMatchObject([{ owner: null }]);
+  });
+});
+
+test("an attempt that failed has a row of its own, and its trigger stays live with its next due time", async () => {
+  const { states } = await recordResults(database, [failed(trigger)]);
+  expect(states).toEqual(new Map([[trigger.id, "RETRYING"]]));
+  expect(await rowsOf(trigger)).toEqual([{ number: 1, outcome: "REJECTED" }]);
+  expect(await liveOf(trigger)).toEqual([{ owner: "inst_2", due_time: new Date(NOW + 60_000) }]);
+});
+
+test("results of triggers in two partitions change no other trigger of these", async () => {
+  const months = [NOW, NOW - 86_400_000];
+  for (const atMs of months) {
+    await ground.sql(
+      "select dispatcher.make_partition('triggers', date_trunc('month', $1::timestamptz, 'UTC'))",
+      [new Date(atMs)],
+    );
+  }
+  const [march, february] = await Promise.all(months.map((atMs) => addRunning(1, atMs)));
+  const others = await Promise.all(months.map((atMs) => addRunning(1, atMs)));
+  if (march === undefined || february === undefined) throw new Error("Two triggers are needed.");
+  await recordResults(database, [resultOf(march, "ok"), resultOf(february, "ok")]);
+  expect(await Promise.all([march, february, ...others].map(stateOf))).toEqual([
+    "SUCCEEDED",
+    "SUCCEEDED",
+    "RUNNING",
+    "RUNNING",
+  ]);
+});
