@@ -90,6 +90,33 @@ test("a signing key that PostgreSQL cannot read leaves the projects whose keys a
   expect(troubles).toMatchObject([{ code: "22012" }]);
 });
 
+test("a dispatcher asks for the version of the keys only while keys are in use", async () => {
+  const database = createPool({ connectionString: ground.databaseUrl, max: 1, applicationName: "test" });
+  const { projectId } = await ground.addProject();
+  const asked: string[] = [];
+  let nowMs = 0;
+  const keys = createSigningKeys({
+    database: {
+      query: (statement, values) => {
+        asked.push(statement.name);
+        return database.query(statement, values);
+      },
+    },
+    masterKey: createMasterKey(MASTER_KEY),
+    monotonicMs: () => nowMs,
+    onTrouble: () => {},
+  });
+  await keys.refresh();
+  expect(asked).toEqual([]);
+  await keys.load([projectId]);
+  await keys.refresh();
+  nowMs = 60_001;
+  await keys.refresh();
+  expect(asked).toEqual(["signingKeysByProject", "signingKeysVersion"]);
+  expect(keys.get(projectId)).toBeUndefined();
+  await database.close();
+});
+
 describe("a sealed secret", () => {
   const masterKey = createMasterKey(Buffer.alloc(32, 1));
   const secret = Buffer.from("a secret of 32 bytes, in letters");

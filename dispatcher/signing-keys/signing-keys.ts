@@ -41,8 +41,8 @@ export interface SigningKeys {
   /** Reads the keys of those projects for which `get` returns undefined. Throws SERVICE_UNAVAILABLE. */
   load(projectIds: Iterable<string>): Promise<void>;
   /**
-   * Checks whether the keys have changed. If so, reads the keys of the projects in use again. Throws
-   * SERVICE_UNAVAILABLE.
+   * Checks whether the keys have changed, if any were used in the last minute. If so, reads the keys of the projects in
+   * use again. Throws SERVICE_UNAVAILABLE.
    */
   refresh(): Promise<void>;
 }
@@ -113,13 +113,16 @@ export function createSigningKeys(parts: {
     },
     refresh: async () => {
       const readAtMs = monotonicMs();
+      for (const [projectId, { usedAtMs }] of entries)
+        if (readAtMs - usedAtMs > IDLE_MS) entries.delete(projectId);
+      // Without keys in use there is nothing to compare: the next one is read from the database.
+      if (entries.size === 0) return;
       const [row] = await database.query(signingKeysVersion);
       if (row === undefined) throw new Error("dispatcher.signing_keys_version has no row.");
       latest = { version: row.version, readAtMs };
       const outdated: string[] = [];
       for (const [projectId, entry] of entries) {
-        if (readAtMs - entry.usedAtMs > IDLE_MS) entries.delete(projectId);
-        else if (entry.version !== row.version) outdated.push(projectId);
+        if (entry.version !== row.version) outdated.push(projectId);
       }
       if (outdated.length > 0) await read(outdated);
     },
