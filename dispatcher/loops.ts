@@ -12,7 +12,7 @@ import {
   sweepOwn,
   takeOver,
 } from "./recovery/recovery.ts";
-import { BEAT_EVERY_MS, STALLED_EVERY_MS, takeFromStalled } from "./recovery/stalled.ts";
+import { BEAT_EVERY_MS, createStalledWatch, OTHERS_EVERY_MS } from "./recovery/stalled.ts";
 import { REMOVE_OLD_EVERY_MS, type SetAside } from "./set-aside/set-aside.ts";
 import { REPLACE_EVERY_MS } from "./signing-keys/replace-master-key.ts";
 import type { SigningKeys } from "./signing-keys/signing-keys.ts";
@@ -94,7 +94,7 @@ export function startLoops(parts: LoopParts): Loops {
   ];
   const taking = [
     repeat(TAKE_EVERY_MS, "taking over", () => takeOver(recovery, takeScan, backlog)),
-    every(STALLED_EVERY_MS, "stalled dispatchers", () => takeFromStalled(recovery)),
+    repeat(OTHERS_EVERY_MS, "stalled dispatchers", createStalledWatch(recovery)),
     every(SWEEP_EVERY_MS, "sweep", () => sweepOwn(recovery, sweepScan)),
     every(STRANGERS_EVERY_MS, "strangers", () => releaseStrangers(recovery)),
     repeat(PARTITIONS_EVERY_MS, "partitions", parts.partitions.make),

@@ -30,6 +30,12 @@ export const instanceListDead = statement<{ id: string }>(
   `select id from dispatcher.instances where lease_until <= now()`,
 );
 
+/** Returns whether there are instances besides $1. */
+export const instanceHasOthers = statement<{ has_others: boolean }>(
+  "instanceHasOthers",
+  `select exists (select from dispatcher.instances where id <> $1) as has_others`,
+);
+
 /**
  * Lists the instances that have shown no sign of life for $2 milliseconds, if instance $1 has a valid lease and has
  * shown one within $3 milliseconds. If PostgreSQL is slow, instance $1 has not either, and nobody counts as stalled.

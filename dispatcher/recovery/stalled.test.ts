@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { createPool, type Pool } from "../../db/pool.ts";
+import { createPool, type Pool, type Queryable } from "../../db/pool.ts";
 import { createEvents } from "../events/events.ts";
 import { createGround, type Ground, randomId } from "../testing/ground.ts";
 import { HELD_LIMITS } from "../waiting/held-bytes.ts";
 import type { HeldTrigger } from "../waiting/held-trigger.ts";
 import { createHolding } from "../waiting/holding.ts";
-import { takeFromStalled } from "./stalled.ts";
+import type { RecoveryParts } from "./recovery.ts";
+import { createStalledWatch, takeFromStalled } from "./stalled.ts";
 
 let ground: Ground;
 let database: Pool;
@@ -47,18 +48,23 @@ async function addTrigger(owner: string, state: string, dueInMs: number): Promis
 /** Lets an instance take from the stalled ones, and returns the ids of what it then holds. */
 async function takenBy(instance: string): Promise<string[]> {
   const held: HeldTrigger[] = [];
-  await takeFromStalled({
+  await takeFromStalled(partsOf(instance, held));
+  return held.map(({ id }) => id).sort();
+}
+
+/** What recovery needs, for an instance whose triggers come to `held`. */
+function partsOf(instance: string, held: HeldTrigger[]): RecoveryParts {
+  return {
     database,
     clock: { now: () => Date.now() },
     events: createEvents(),
     lease: { instance, isValid: () => true, renew: async () => {}, beat: async () => {} },
     holding: createHolding(HELD_LIMITS),
-    hold: (triggers) => held.push(...triggers),
+    hold: (triggers) => void held.push(...triggers),
     leftOut: { ids: () => [], add: async () => {} },
     mayTake: () => true,
     onEnded: () => {},
-  });
-  return held.map(({ id }) => id).sort();
+  };
 }
 
 test("what a stalled dispatcher owns is taken if it is due soon or overdue, and is not in flight", async () => {
@@ -82,4 +88,23 @@ test("nothing is taken by a dispatcher that has shown no sign of life itself, as
   const stalled = await addInstance(2_000);
   await addTrigger(stalled, "PENDING", 0);
   expect(await takenBy(await addInstance(1_500))).toEqual([]);
+});
+
+test("a dispatcher that is alone only looks for others, and takes from one that comes at its next look", async () => {
+  await ground.sql("delete from dispatcher.instances");
+  const own = await addInstance(0);
+  const held: HeldTrigger[] = [];
+  const parts = partsOf(own, held);
+  const asked: string[] = [];
+  const counting: Queryable["query"] = (statement, values) => {
+    asked.push(statement.name);
+    return database.query(statement, values);
+  };
+  const watch = createStalledWatch({ ...parts, database: { ...database, query: counting } }, () => 0);
+  expect(await watch()).toEqual({ more: false });
+  expect(asked).toEqual(["instanceHasOthers"]);
+  const due = await addTrigger(await addInstance(5_000), "PENDING", 0);
+  await ground.sql("update dispatcher.instances set alive_time = now() where id = $1", [own]);
+  expect(await watch()).toMatchObject({ againMs: 150 });
+  expect(held.map(({ id }) => id)).toEqual([due]);
 });

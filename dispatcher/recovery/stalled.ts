@@ -1,11 +1,19 @@
-import { instanceListStalled } from "../instances/instances.sql.ts";
+import type { Wanted } from "../../mesh/loop.ts";
+import { instanceHasOthers, instanceListStalled } from "../instances/instances.sql.ts";
 import { runForRows } from "../set-aside/run-for-rows.ts";
 import { toHeldTrigger } from "../waiting/held-trigger.ts";
 import { triggerListStalled, triggerTakeStalled } from "../waiting/triggers.sql.ts";
 import type { RecoveryParts } from "./recovery.ts";
 
-/** Time between two calls of `takeFromStalled`. */
-export const STALLED_EVERY_MS = 150;
+/** Time between two calls of `takeFromStalled` while there are other dispatchers. */
+const STALLED_EVERY_MS = 150;
+/**
+ * Time between two looks whether there are others. It is shorter than STALLED_MS, so another one is known before it can
+ * count as stalled.
+ */
+export const OTHERS_EVERY_MS = 400;
+/** How long others that were seen are taken to be there. */
+const OTHERS_KNOWN_MS = 5_000;
 /** Time between two signs of life of a dispatcher. */
 export const BEAT_EVERY_MS = 200;
 /** A dispatcher that has shown no sign of life for this long counts as stalled. */
@@ -13,6 +21,27 @@ const STALLED_MS = 600;
 /** A dispatcher whose own last sign of life is older takes nothing: PostgreSQL may be slow for all. */
 const FRESH_MS = 400;
 const TAKE_LIMIT = 1_000;
+
+/**
+ * Returns a function that calls `takeFromStalled` while there are other dispatchers, and says when to call it again. A
+ * dispatcher that is alone only looks whether another one has come.
+ */
+export function createStalledWatch(
+  parts: RecoveryParts,
+  monotonicMs: () => number = () => performance.now(),
+): () => Promise<Wanted> {
+  let othersUntilMs = Number.NEGATIVE_INFINITY;
+  return async () => {
+    const nowMs = monotonicMs();
+    if (nowMs >= othersUntilMs) {
+      const [row] = await parts.database.query(instanceHasOthers, [parts.lease.instance]);
+      if (row?.has_others !== true) return { more: false };
+      othersUntilMs = nowMs + OTHERS_KNOWN_MS;
+    }
+    await takeFromStalled(parts);
+    return { more: false, againMs: STALLED_EVERY_MS };
+  };
+}
 
 /**
  * Takes and holds the triggers of stalled dispatchers that are due soon or overdue. A dispatcher is stalled when its

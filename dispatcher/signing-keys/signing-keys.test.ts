@@ -26,11 +26,13 @@ afterAll(async () => {
 });
 
 /** Makes a cache, with what it was told and which projects' keys it has read. */
-function createCache() {
+function createCache(monotonicMs = () => performance.now()) {
   const troubles: unknown[] = [];
   const reads: unknown[] = [];
+  const asked: string[] = [];
   const watched: Queryable = {
     query: (statement, values = []) => {
+      asked.push(statement.name);
       if (statement.name === "signingKeysByProject") reads.push(values[0]);
       return database.query(statement, values);
     },
@@ -39,10 +41,10 @@ function createCache() {
     database: watched,
     masterKeys: createMasterKeys(MASTER_KEY),
     clock: { now: () => Date.now() },
-    monotonicMs: () => performance.now(),
+    monotonicMs,
     onTrouble: (error) => troubles.push(error),
   });
-  return { keys, troubles, reads };
+  return { keys, troubles, reads, asked };
 }
 
 test("a signing key that PostgreSQL cannot read leaves the projects whose keys are read with it their keys", async () => {
@@ -72,6 +74,22 @@ test("a change of one project's keys makes nobody read the keys of the others", 
   expect(ids.map((id) => keys.get(id, Date.now())?.length)).toEqual([1, 1, 2, 1, 1]);
   await keys.refresh();
   expect(reads).toHaveLength(2);
+});
+
+test("a dispatcher asks for the version of the keys only while keys are in use", async () => {
+  const { projectId } = await ground.addProject();
+  let nowMs = 0;
+  const { keys, asked } = createCache(() => nowMs);
+  await keys.refresh();
+  expect(asked).toEqual([]);
+  await keys.load([projectId]);
+  await keys.refresh();
+  expect(asked).toContain("signingKeysVersion");
+  const before = asked.length;
+  nowMs = 60_001;
+  await keys.refresh();
+  expect(asked).toHaveLength(before);
+  expect(keys.get(projectId, Date.now())).toBeUndefined();
 });
 
 describe("a sealed secret that was moved to another row", () => {

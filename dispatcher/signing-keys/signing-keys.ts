@@ -30,8 +30,8 @@ export interface SigningKeys {
   /** Reads the keys of those projects for which `get` returns undefined. Throws SERVICE_UNAVAILABLE. */
   load(projectIds: Iterable<string>): Promise<void>;
   /**
-   * Checks whether keys have changed. If so, reads the keys of those projects in use again whose keys have. Throws
-   * SERVICE_UNAVAILABLE.
+   * Checks whether keys have changed, if any were used in the last minute. If so, reads the keys of those projects in use
+   * again whose keys have. Throws SERVICE_UNAVAILABLE.
    */
   refresh(): Promise<void>;
 }
@@ -121,11 +121,13 @@ function firstEnd(signers: readonly Signer[]): number {
 async function refresh(state: State): Promise<void> {
   const { database, entries, monotonicMs } = state;
   const readAtMs = monotonicMs();
-  const [row] = await database.query(signingKeysVersion);
-  if (row === undefined) throw new Error("dispatcher.signing_keys_version has no row.");
   for (const [projectId, { usedAtMs }] of entries) {
     if (readAtMs - usedAtMs > IDLE_MS) entries.delete(projectId);
   }
+  // Without keys in use there is nothing to compare: the next one is read from the database.
+  if (entries.size === 0) return;
+  const [row] = await database.query(signingKeysVersion);
+  if (row === undefined) throw new Error("dispatcher.signing_keys_version has no row.");
   const outdated = await findOutdated(state, row.version);
   state.latest = { version: row.version, readAtMs };
   if (outdated.length > 0) await read(state, outdated);
