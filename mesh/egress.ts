@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import { Agent, buildConnector } from "undici";
+import { Agent, buildConnector, Pool } from "undici";
 import { type AllowList, isAllowedAddress } from "./egress-address.ts";
 import {
   type AddressResolver,
@@ -89,7 +89,8 @@ export function createEgressAgent(options: EgressOptions): Agent {
   };
   return new Agent({
     connect,
-    allowH2: false,
+    // Given to the agent itself, the option would cost it the making of a longer name of the origin for each request.
+    factory: (origin, settings) => new Pool(origin, { ...settings, allowH2: false }),
     connections: options.connectionsPerOrigin,
     // With 0, undici closes the connection after each request.
     pipelining: options.keepAlive === false ? 0 : 1,
