@@ -2,7 +2,9 @@ import { expect, test } from "vitest";
 import { toIso } from "./iso-time.ts";
 
 test("an instant has the text that Date gives it, whatever was formatted before", () => {
-  const instants = [0, 1, 999, 1_000, -1, -1_000, -1_001, 1_780_000_000_123, 8.64e15, -8.64e15, 253_402_300_800_000];
+  const instants = [
+    0, 1, 999, 1_000, -1, -1_000, -1_001, 1_780_000_000_123, 8.64e15, -8.64e15, 253_402_300_800_000,
+  ];
   for (const base of instants) {
     for (const ms of [base, base, base + 7, base - 7]) {
       if (Math.abs(ms) <= 8.64e15) expect(toIso(ms)).toBe(new Date(ms).toISOString());
