@@ -17,7 +17,7 @@ import { logEvents } from "./events/log-events.ts";
 import { createPartitions, createSnapshotWatch } from "./housekeeping.ts";
 import { takeLease } from "./instances/lease.ts";
 import { type Loops, startLoops } from "./loops.ts";
-import { attemptsFor, readLimits } from "./open-files.ts";
+import { attemptsFor, idleConnectionsFor, readLimits } from "./open-files.ts";
 import { createPipeline, type Pipeline } from "./pipeline.ts";
 import { createPools, type Pools } from "./pools.ts";
 import { createLeftOut } from "./recovery/left-out.ts";
@@ -75,7 +75,14 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const opening = { masterKeys, clock, monotonicMs, logger, onTrouble };
   const signingKeys = createSigningKeys({ ...opening, database: pools.lookups });
   const replaceMasterKey = createMasterKeyReplacement({ ...opening, database: pools.upkeep });
-  const clients = createDeliveryClients(config, `EasyCron/${readVersion()}`, {
+  const openFiles = readLimits();
+  const deliveryConcurrency = attemptsFor(config.deliveryConcurrency, openFiles);
+  if (deliveryConcurrency < config.deliveryConcurrency) {
+    const fields = { configured: config.deliveryConcurrency, used: deliveryConcurrency };
+    logger.warn(fields, "the limit of open files is too low for the attempts in flight that are configured");
+  }
+  const idleConnections = idleConnectionsFor(config.idleConnections, deliveryConcurrency, openFiles);
+  const clients = createDeliveryClients({ ...config, idleConnections }, `EasyCron/${readVersion()}`, {
     onFailed: (plugin, error) => events.emit("trouble", { part: `delivery to ${plugin}`, error }),
     onRecovered: (plugin, failures) => events.emit("recovered", { part: `delivery to ${plugin}`, failures }),
   });
@@ -84,11 +91,6 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const specs = createSpecCache(pools.lookups, CACHED_SPEC_BYTES);
   const waker = createWaker({ database: pools.wakes, clock, random, events, specs });
   const holding = createHolding(HELD_LIMITS, waker.ended);
-  const deliveryConcurrency = attemptsFor(config.deliveryConcurrency, readLimits());
-  if (deliveryConcurrency < config.deliveryConcurrency) {
-    const fields = { configured: config.deliveryConcurrency, used: deliveryConcurrency };
-    logger.warn(fields, "the limit of open files is too low for the attempts in flight that are configured");
-  }
   const limits = toDueLimits({ ...config, deliveryConcurrency });
   const setAside = createSetAside({ database: pools.upkeep, clock, events });
   const shared = { clock, random, events, lease, specs, signingKeys, holding, setAside };

@@ -15,6 +15,7 @@ describe("the dispatcher's configuration", () => {
       leaseMs: 5_000,
       deliveryConcurrency: 8_192,
       originConcurrency: 64,
+      idleConnections: 1_024,
       databaseConnections: 8,
       egressAllow: [],
       masterKey: Buffer.alloc(32, 9),

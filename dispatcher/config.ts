@@ -58,6 +58,8 @@ const spec = {
   }),
   /** Most attempts in flight from one project to one origin. */
   originConcurrency: integer("EASYCRON_DISPATCHER_ORIGIN_CONCURRENCY", { default: 64, min: 1, max: 1_000 }),
+  /** Most idle connections to endpoints. Measured: 116 KiB of memory for each with HTTPS, 22 KiB with HTTP. */
+  idleConnections: integer("EASYCRON_DISPATCHER_IDLE_CONNECTIONS", { default: 1_024, min: 1, max: 65_536 }),
 };
 
 /** Reads the configuration. Throws one ConfigError that lists every problem. */

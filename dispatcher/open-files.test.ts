@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { attemptsFor, readLimits } from "./open-files.ts";
+import { attemptsFor, idleConnectionsFor, readLimits } from "./open-files.ts";
 
 const limits = (hard: string) => `Limit                     Soft Limit           Hard Limit           Units
 Max processes             95986                95986                processes
@@ -14,4 +14,11 @@ test("a dispatcher has no more attempts in flight than its limit of open files a
   expect(attemptsFor(8_192, limits("unlimited"))).toBe(8_192);
   expect(attemptsFor(8_192, undefined)).toBe(8_192);
   if (process.platform === "linux") expect(readLimits()).toMatch(/^Max open files/m);
+});
+
+test("a dispatcher keeps no more idle connections than half of the files that its attempts leave", () => {
+  expect(idleConnectionsFor(1_024, 8_192, limits("524288"))).toBe(1_024);
+  expect(idleConnectionsFor(1_024, 3_096, limits("4096"))).toBe(500);
+  expect(idleConnectionsFor(1_024, 256, limits("512"))).toBe(128);
+  expect(idleConnectionsFor(1_024, 8_192, undefined)).toBe(1_024);
 });

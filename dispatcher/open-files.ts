@@ -13,8 +13,20 @@ const OTHER_FILES = 1_000;
  * starts.
  */
 export function attemptsFor(wanted: number, limits: string | undefined): number {
-  const files = Number(/^Max open files +\d+ +(\d+)/m.exec(limits ?? "")?.[1] ?? Number.POSITIVE_INFINITY);
+  const files = openFiles(limits);
   return Math.max(1, Math.min(wanted, Math.max(files - OTHER_FILES, Math.floor(files / 2))));
+}
+
+/**
+ * Returns how many idle connections may be kept while at most `attempts` are in flight: at most `wanted`, and at most
+ * half of the file descriptors that the attempts leave. `limits` is the text of /proc/self/limits.
+ */
+export function idleConnectionsFor(wanted: number, attempts: number, limits: string | undefined): number {
+  return Math.max(1, Math.min(wanted, Math.floor((openFiles(limits) - attempts) / 2)));
+}
+
+function openFiles(limits: string | undefined): number {
+  return Number(/^Max open files +\d+ +(\d+)/m.exec(limits ?? "")?.[1] ?? Number.POSITIVE_INFINITY);
 }
 
 /** Reads the limits of this process; undefined where the system does not show them. */

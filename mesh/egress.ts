@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import { Agent, buildConnector } from "undici";
+import { Agent, buildConnector, Pool } from "undici";
 import { type AllowList, isAllowedAddress } from "./egress-address.ts";
 import {
   type AddressResolver,
@@ -9,6 +9,7 @@ import {
   type Hosts,
   readHosts,
 } from "./egress-lookup.ts";
+import { createTlsSessions, type TlsSessions } from "./tls-sessions.ts";
 
 export { EgressBlocked } from "./egress-lookup.ts";
 
@@ -22,16 +23,23 @@ export interface EgressOptions {
   readonly connectTimeoutMs: number;
   /** False: each request opens a connection of its own. Default true. */
   readonly keepAlive?: boolean;
+  /** The TLS sessions to be resumed. Default: none is resumed. */
+  readonly sessions?: TlsSessions;
   /** Default: a resolver that uses the machine's DNS servers. */
   readonly resolver?: AddressResolver;
   /** Default: the present content of /etc/hosts. */
   readonly hosts?: Hosts;
 }
 
-// Idle connections are closed after seconds, so that a change in DNS takes effect. A server may ask for up to a
-// minute.
-const KEEP_ALIVE_MS = 4_000;
-const KEEP_ALIVE_MAX_MS = 60_000;
+/**
+ * How long an idle connection is kept if the server does not say. It is longer than a minute, so that a job that fires
+ * each minute needs no new connection, and shorter than the 75 s of nginx.
+ */
+const KEEP_ALIVE_MS = 65_000;
+/** The longest time that a server can ask for. A change in DNS takes effect by then, if nothing is sent meanwhile. */
+const KEEP_ALIVE_MAX_MS = 600_000;
+/** A connection is closed this long before the server would close it, so that no request meets the end of it. */
+const KEEP_ALIVE_EARLIER_MS = 1_000;
 const MAX_HEADER_BYTES = 16 * 1024;
 
 /**
@@ -39,40 +47,56 @@ const MAX_HEADER_BYTES = 16 * 1024;
  * in the URL before connecting, all addresses of a name when it is looked up, and the peer's address once connected.
  * A refused request fails with EgressBlocked. The agent speaks HTTP/1.1, with one request at a time on a connection.
  * `request` and `dispatch` do not follow redirects; the caller decides about them. Close the agent when done.
+ *
+ * An idle connection is kept for as long as the server's Keep-Alive header says, less a second, at most ten minutes;
+ * without that header for 65 s.
  */
 export function createEgressAgent(options: EgressOptions): Agent {
-  const { allow, connectTimeoutMs } = options;
-  const dial = buildConnector({
+  const { allow, connectTimeoutMs, sessions = createTlsSessions(0) } = options;
+  const dialling = {
     allowH2: false,
     timeout: connectTimeoutMs,
     autoSelectFamily: true,
+    // undici's own list keeps only what the garbage collector has left.
+    maxCachedSessions: 0,
     lookup: createLookup({
       allow,
       resolver: options.resolver ?? createResolver(connectTimeoutMs),
       hosts: options.hosts ?? readHosts(),
     }),
-  });
+  };
   const connect: buildConnector.connector = (target, done) => {
     // There is no lookup for an IP address, so it is checked here.
     const literal = target.hostname.replace(/^\[|\]$/g, "");
     if (isIP(literal) !== 0 && !isAllowedAddress(literal, allow))
       return done(new EgressBlocked(literal), null);
+    const server = `${target.servername ?? ""} ${target.hostname}:${target.port}`;
+    const session = sessions.get(server);
+    const dial = buildConnector(session === undefined ? dialling : { ...dialling, session });
     dial(target, (error, socket) => {
-      if (error !== null) return done(error, null);
+      if (error !== null) {
+        sessions.forget(server);
+        return done(error, null);
+      }
       const peer = socket.remoteAddress ?? "";
-      if (isAllowedAddress(peer, allow)) return done(null, socket);
-      socket.destroy();
-      done(new EgressBlocked(peer), null);
+      if (!isAllowedAddress(peer, allow)) {
+        socket.destroy();
+        return done(new EgressBlocked(peer), null);
+      }
+      sessions.keepOf(server, socket);
+      done(null, socket);
     });
   };
   return new Agent({
     connect,
-    allowH2: false,
+    // Given to the agent itself, the option would cost it the making of a longer name of the origin for each request.
+    factory: (origin, settings) => new Pool(origin, { ...settings, allowH2: false }),
     connections: options.connectionsPerOrigin,
     // With 0, undici closes the connection after each request.
     pipelining: options.keepAlive === false ? 0 : 1,
     keepAliveTimeout: KEEP_ALIVE_MS,
     keepAliveMaxTimeout: KEEP_ALIVE_MAX_MS,
+    keepAliveTimeoutThreshold: KEEP_ALIVE_EARLIER_MS,
     maxHeaderSize: MAX_HEADER_BYTES,
   });
 }

@@ -76,7 +76,8 @@ export function createClaimer(parts: ClaimerParts): Claimer {
 
 function claim(state: ClaimerState): void {
   const { lanes, holding, putBack, mayClaim, mustGiveWay } = state.parts;
-  while (state.size < CONCURRENCY && !state.isPausing && mayClaim()) {
+  // Called at the end of each attempt, mostly with nothing to claim.
+  while (state.size < CONCURRENCY && !state.isPausing && lanes.size > lanes.inFlight && mayClaim()) {
     const batch = lanes.takeToClaim(state.size + lanes.inFlight === 0 ? FIRST_BATCH : BATCH);
     if (batch.length === 0) return;
     // A claim finds rows by id. An outdated copy in a lane would claim the same row as the copy that has replaced it.

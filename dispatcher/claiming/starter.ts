@@ -4,6 +4,7 @@ import { type AttemptParts, makeAttempt } from "../delivery/attempt.ts";
 import { newAttemptId } from "../delivery/attempt-id.ts";
 import { nextState } from "../delivery/next-state.ts";
 import type { Delivery } from "../delivery/outcome.ts";
+import type { StartedAttempt } from "../delivery/started-attempt.ts";
 import type { Events } from "../events/events.ts";
 import type { Lease } from "../instances/lease.ts";
 import type { Results } from "../results/results.ts";
@@ -32,13 +33,27 @@ export function createStarter(parts: {
 }): Starter {
   const { clock, random, events, lease, lanes, results, onEnded } = parts;
 
-  const run = async (work: LaneWork): Promise<void> => {
+  const run = (work: LaneWork): void => {
     const { trigger, spec } = work.item;
     const number = trigger.attemptCount + 1;
     trigger.attemptCount = number;
-    const startTimeMs = clock.now();
+    const attempt = { trigger, spec, number, startTimeMs: clock.now() };
     const startedAtMs = performance.now();
-    const delivery = await makeAttempt(parts.attempt, { trigger, spec, number, startTimeMs }).catch(toFault);
+    const ended = (delivery: Delivery) => end(work, attempt, startedAtMs, delivery);
+    const failed = (error: unknown) => ended(toFault(error));
+    try {
+      makeAttempt(parts.attempt, attempt).then(ended, failed);
+    } catch (error) {
+      failed(error);
+    }
+  };
+
+  const end = (
+    work: LaneWork,
+    { trigger, spec, number, startTimeMs }: StartedAttempt,
+    startedAtMs: number,
+    delivery: Delivery,
+  ): void => {
     const durationMs = Math.round(performance.now() - startedAtMs);
     const endTimeMs = clock.now();
     const next = nextState({
@@ -64,7 +79,7 @@ export function createStarter(parts: {
       while (parts.mayStart()) {
         const work = lanes.takeToStart();
         if (work === undefined) return;
-        void run(work);
+        run(work);
       }
     },
   };

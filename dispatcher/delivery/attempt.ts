@@ -17,7 +17,7 @@ export interface AttemptParts {
   readonly isOwner: () => boolean;
 }
 
-/** Makes one attempt at a target of any kind. Never throws for what the target does. */
+/** Makes one attempt at a target of any kind. Never rejects for what the target does. */
 export function makeAttempt(parts: AttemptParts, attempt: StartedAttempt): Promise<Delivery> {
   const { spec, trigger } = attempt;
   if (spec.target.kind === "unreadable") {

@@ -1,12 +1,17 @@
 import { PluginsService } from "../../gen/easycron/internal/plugins/v1/plugins_service_pb.ts";
 import { createEgressAgent, type EgressOptions } from "../../mesh/egress.ts";
 import { createGrpcClient, type GrpcClient } from "../../mesh/grpc-client.ts";
+import { createTlsSessions } from "../../mesh/tls-sessions.ts";
 import { watchConnections } from "./connection-watch.ts";
 import { createPluginDelivery, type PluginDelivery, type PluginDeliveryParts } from "./plugin-delivery.ts";
 import type { WebhookParts } from "./webhook.ts";
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const PLUGINS_DEADLINE_MS = 30_000;
+/** Most idle connections to one origin. A project has at most 64 requests in flight to it by default. */
+const IDLE_PER_ORIGIN = 256;
+/** Most TLS sessions that are kept, one for each host and port: 0.8 KB each and more, with the server's certificates. */
+const MAX_SESSIONS = 4_096;
 
 /** The connections over which attempts are sent. */
 export interface DeliveryClients {
@@ -22,6 +27,8 @@ export interface ClientSettings {
   readonly egressAllow: EgressOptions["allow"];
   /** Attempts in flight in all. */
   readonly deliveryConcurrency: number;
+  /** Most idle connections in all. */
+  readonly idleConnections: number;
   /** Empty when there is no plugin delivery. */
   readonly pluginsAddresses: readonly string[];
 }
@@ -38,10 +45,11 @@ export function createDeliveryClients(
     // so the agent itself sets no lower limit.
     connectionsPerOrigin: settings.deliveryConcurrency,
     connectTimeoutMs: CONNECT_TIMEOUT_MS,
+    sessions: createTlsSessions(MAX_SESSIONS),
   };
   const agent = createEgressAgent(egress);
   const freshAgent = createEgressAgent({ ...egress, keepAlive: false });
-  const connections = watchConnections();
+  const connections = watchConnections({ total: settings.idleConnections, perOrigin: IDLE_PER_ORIGIN });
   const client = createPluginsClient(settings.pluginsAddresses);
   const plugins = createPluginDelivery({ client, ...listeners });
   return {

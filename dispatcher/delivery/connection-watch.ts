@@ -1,26 +1,25 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import type { Socket } from "node:net";
+import { type Connection, createIdleConnections, type IdleLimits } from "./idle-connections.ts";
 
-/** A request that is being written to a connection. */
-export interface WrittenRequest {
-  /** Whether the connection has carried a request before. */
-  isReused(): boolean;
-  /** Whether a byte has been received on the connection since the request was written. */
-  isAnswered(): boolean;
+/** A request that is about to be written to a connection. */
+export interface OutgoingRequest {
+  /** Scheme, host and port. */
+  readonly origin: string;
+  /** The connection to which it was written; undefined before. */
+  connection: Connection | undefined;
 }
 
-/** Tells about the connections to which undici writes requests. */
+/** Tells about the connections to which undici writes requests, and closes idle ones. */
 export interface ConnectionWatch {
-  /** To be called in `onRequestStart` of a request: returns what is known about the connection of that request. */
-  begin(): WrittenRequest;
+  /** How many connections are idle. */
+  readonly idle: number;
+  /** To be called in `onRequestStart` of a request: sets the connection of that request. */
+  begin(request: OutgoingRequest): void;
+  /** To be called in `onResponseEnd` of a request: its connection is idle again. */
+  end(request: OutgoingRequest): void;
   /** Stops watching. */
   stop(): void;
-}
-
-interface Written {
-  socket: Socket | undefined;
-  isReused: boolean;
-  bytesBefore: number;
 }
 
 const CHANNEL = "undici:client:sendHeaders";
@@ -30,27 +29,25 @@ const CHANNEL = "undici:client:sendHeaders";
  * publishes the connection on a diagnostics channel one right after the other, in the same call, so the two belong
  * together.
  */
-export function watchConnections(): ConnectionWatch {
-  const used = new WeakSet<Socket>();
-  let latest: Written | undefined;
+export function watchConnections(limits: IdleLimits): ConnectionWatch {
+  const connections = createIdleConnections(limits);
+  let latest: OutgoingRequest | undefined;
   const onSend = (message: unknown): void => {
-    const { socket } = message as { readonly socket: Socket };
     if (latest === undefined) return;
-    latest.socket = socket;
-    latest.isReused = used.has(socket);
-    latest.bytesBefore = socket.bytesRead;
-    used.add(socket);
+    const { socket } = message as { readonly socket: Socket };
+    latest.connection = connections.used(socket, latest.origin);
     latest = undefined;
   };
   subscribe(CHANNEL, onSend);
   return {
-    begin: () => {
-      const written: Written = { socket: undefined, isReused: false, bytesBefore: 0 };
-      latest = written;
-      return {
-        isReused: () => written.isReused,
-        isAnswered: () => written.socket !== undefined && written.socket.bytesRead > written.bytesBefore,
-      };
+    get idle() {
+      return connections.size;
+    },
+    begin: (request) => {
+      latest = request;
+    },
+    end: ({ connection }) => {
+      if (connection !== undefined) connections.released(connection);
     },
     stop: () => {
       unsubscribe(CHANNEL, onSend);

@@ -46,3 +46,20 @@ test("the cache reads the revisions that it is asked for, and none of the same j
   ]);
   expect(specs.get({ jobUid: "job_none", revision: 1 })?.target.kind).toBe("unreadable");
 });
+
+test("the cache keeps what is used when it is full, and drops what is not", async () => {
+  const { projectId } = await ground.addProject();
+  const jobs = [];
+  for (let n = 0; n < 6; n++) jobs.push(await ground.addJob(projectId, `https://example.com/${n}`));
+  const keys = jobs.map(({ uid }) => ({ jobUid: uid, revision: 1 }));
+  // Each takes a little more than 1,000 bytes.
+  const specs = createSpecCache(database, 3_500);
+  await specs.load(keys.slice(0, 3));
+  const [used] = keys;
+  if (used === undefined) throw new Error("There is no job.");
+  for (const key of keys.slice(3)) {
+    expect(specs.get(used)).toBeDefined();
+    await specs.load([key]);
+  }
+  expect(keys.map((key) => specs.get(key) !== undefined)).toEqual([true, false, false, false, true, true]);
+});

@@ -27,52 +27,82 @@ export interface SpecCache {
 /** Rough size of a specification without its payload and headers. */
 const BASE_BYTES = 1_000;
 
-/** Makes a cache of roughly `maxBytes`. When it is full, the least recently used specifications are removed. */
+interface Entry extends RevisionKey {
+  readonly spec: Spec;
+  /** Whether it was used since the entries were last looked through for one to remove. */
+  isUsed: boolean;
+}
+
+/**
+ * Makes a cache of roughly `maxBytes`. When it is full, the oldest specifications are removed, but for those that were
+ * used since they were last looked at. To put each one that is used to the end of the list would take longer than all
+ * the rest of a look-up, and so would a key made of the job and the revision.
+ */
 export function createSpecCache(database: Queryable, maxBytes: number): SpecCache {
-  const entries = new Map<string, Spec>();
+  // A job has an entry for each revision that still has triggers: mostly one.
+  const jobs = new Map<string, Entry[]>();
+  // The entries in the order in which they are looked at.
+  const queue = new Set<Entry>();
   let bytes = 0;
 
+  const find = ({ jobUid, revision }: RevisionKey): Entry | undefined => {
+    const entries = jobs.get(jobUid);
+    if (entries !== undefined) for (const entry of entries) if (entry.revision === revision) return entry;
+    return undefined;
+  };
+
+  const remove = (entry: Entry): void => {
+    const rest = (jobs.get(entry.jobUid) ?? []).filter((other) => other !== entry);
+    if (rest.length === 0) jobs.delete(entry.jobUid);
+    else jobs.set(entry.jobUid, rest);
+    queue.delete(entry);
+    bytes -= sizeOf(entry.spec);
+  };
+
+  // An entry that was used goes to the end of the queue once, so this ends.
   const evict = (): void => {
-    for (const [name, spec] of entries) {
-      if (bytes <= maxBytes || entries.size === 1) return;
-      entries.delete(name);
-      bytes -= sizeOf(spec);
+    for (const entry of queue) {
+      if (bytes <= maxBytes || queue.size === 1) return;
+      if (entry.isUsed) {
+        entry.isUsed = false;
+        queue.delete(entry);
+        queue.add(entry);
+      } else remove(entry);
     }
   };
 
-  const keep = (name: string, spec: Spec): void => {
-    const known = entries.get(name);
-    if (known !== undefined) bytes -= sizeOf(known);
-    entries.delete(name);
-    entries.set(name, spec);
+  const keep = ({ jobUid, revision }: RevisionKey, spec: Spec): void => {
+    const known = find({ jobUid, revision });
+    if (known !== undefined) remove(known);
+    const entry = { jobUid, revision, spec, isUsed: false };
+    const others = jobs.get(jobUid);
+    if (others === undefined) jobs.set(jobUid, [entry]);
+    else others.push(entry);
+    queue.add(entry);
     bytes += sizeOf(spec);
   };
 
   return {
     get: (key) => {
-      const name = nameOfRevision(key);
-      const spec = entries.get(name);
-      if (spec === undefined) return undefined;
-      entries.delete(name);
-      entries.set(name, spec);
-      return spec;
+      const entry = find(key);
+      if (entry === undefined) return undefined;
+      entry.isUsed = true;
+      return entry.spec;
     },
     load: async (keys) => {
       const missing = new Map<string, RevisionKey>();
-      for (const key of keys) {
-        const name = nameOfRevision(key);
-        if (!entries.has(name)) missing.set(name, key);
-      }
+      for (const key of keys) if (find(key) === undefined) missing.set(nameOfRevision(key), key);
+      if (missing.size === 0) return new Map();
       const read = (part: readonly RevisionKey[]) => readSpecs(database, part);
       const { results, failed } = await takeApart([...missing.values()], read, { isItemFault });
-      for (const specs of results) for (const [name, spec] of specs) keep(name, spec);
+      for (const specs of results) for (const [key, spec] of specs) keep(key, spec);
       evict();
       return new Map(failed.map(({ item, error }) => [nameOfRevision(item), error]));
     },
   };
 }
 
-async function readSpecs(database: Queryable, keys: readonly RevisionKey[]): Promise<Map<string, Spec>> {
+async function readSpecs(database: Queryable, keys: readonly RevisionKey[]): Promise<Map<RevisionKey, Spec>> {
   const rows = await database.query(specByRevision, [
     keys.map(({ jobUid }) => jobUid),
     keys.map(({ revision }) => revision),
@@ -84,7 +114,7 @@ async function readSpecs(database: Queryable, keys: readonly RevisionKey[]): Pro
     keys.map((key) => {
       const name = nameOfRevision(key);
       const row = found.get(name);
-      return [name, row === undefined ? unreadableSpec("the revision has no row") : toSpec(row)];
+      return [key, row === undefined ? unreadableSpec("the revision has no row") : toSpec(row)];
     }),
   );
 }

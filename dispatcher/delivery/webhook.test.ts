@@ -18,7 +18,7 @@ beforeAll(() => {
   const options = { allow: parseAllowList("127.0.0.0/8"), connectionsPerOrigin: 8, connectTimeoutMs: 1_000 };
   agent = createEgressAgent(options);
   freshAgent = createEgressAgent({ ...options, keepAlive: false });
-  connections = watchConnections();
+  connections = watchConnections({ total: 100, perOrigin: 100 });
 });
 afterAll(async () => {
   connections.stop();

@@ -3,7 +3,8 @@ import type { Dispatcher } from "undici";
 import { toIso } from "../../mesh/iso-time.ts";
 import { newTraceparent } from "../../mesh/trace.ts";
 import type { HeldTrigger } from "../waiting/held-trigger.ts";
-import type { ConnectionWatch, WrittenRequest } from "./connection-watch.ts";
+import type { ConnectionWatch, OutgoingRequest } from "./connection-watch.ts";
+import { isUnanswered } from "./idle-connections.ts";
 import type { Delivery } from "./outcome.ts";
 import { signWebhook } from "./signature.ts";
 import type { Spec, SpecTarget } from "./spec.ts";
@@ -102,7 +103,9 @@ function send(
   resolve: (delivery: Delivery) => void,
 ): void {
   let controller: Dispatcher.DispatchController | undefined;
-  let written: WrittenRequest | undefined;
+  const { origin } = options;
+  const outgoing: OutgoingRequest = { origin: String(origin), connection: undefined };
+  let isWritten = false;
   let statusCode = 0;
   let headers: Readonly<Record<string, string | string[] | undefined>> = {};
   const chunks: Buffer[] = [];
@@ -115,7 +118,7 @@ function send(
     clearTimeout(timer);
     // Once a status is received, it is the answer, even if the body was not received completely.
     if (statusCode >= 200) resolve(toDelivery({ statusCode, headers, body: Buffer.concat(chunks) }, now()));
-    else resolve(toFailure(error, { isWritten: written !== undefined }));
+    else resolve(toFailure(error, { isWritten }));
   };
   const timer = setTimeout(() => {
     const reason = new WebhookTimeout(timeoutMs);
@@ -129,7 +132,8 @@ function send(
         // The time limit was reached before there was a connection, so nothing must be written any more.
         if (isDone) return given.abort(new WebhookTimeout(timeoutMs));
         controller = given;
-        written = connections.begin();
+        isWritten = true;
+        connections.begin(outgoing);
       },
       onResponseStart: (_, status, given) => {
         // A 1xx status only announces an answer.
@@ -144,9 +148,12 @@ function send(
         finish();
         given.abort(new Error("The rest of the answer is not needed."));
       },
-      onResponseEnd: () => finish(),
+      onResponseEnd: () => {
+        connections.end(outgoing);
+        finish();
+      },
       onResponseError: (_, error) => {
-        const isRepeated = mayRepeat && !isDone && isClosedUnanswered(error, written);
+        const isRepeated = mayRepeat && !isDone && isClosedUnanswered(error, outgoing);
         if (isRepeated) sendOver(freshAgent, false);
         else finish(error);
       },
@@ -156,6 +163,6 @@ function send(
 }
 
 /** Whether a reused connection has closed before any byte of the answer was received. */
-function isClosedUnanswered(error: unknown, written: WrittenRequest | undefined): boolean {
-  return written?.isReused() === true && !written.isAnswered() && isConnectionClosed(error);
+function isClosedUnanswered(error: unknown, { connection }: OutgoingRequest): boolean {
+  return connection !== undefined && isUnanswered(connection) && isConnectionClosed(error);
 }

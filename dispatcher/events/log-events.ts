@@ -42,8 +42,10 @@ export function logEvents(events: Events, logger: Logger): void {
   events.on("setAside", ({ error, ...fields }) =>
     logger.error({ ...fields, err: error }, "set aside what failed alone; it will be tried again"),
   );
-  events.on("attempt", ({ cause, outcome, ...fields }) => {
-    if (cause !== undefined) logger.debug({ ...fields, outcome: outcome.kind, err: cause }, "attempt failed");
+  events.on("attempt", (attempt) => {
+    if (attempt.cause === undefined) return;
+    const { cause, outcome, ...fields } = attempt;
+    logger.debug({ ...fields, outcome: outcome.kind, err: cause }, "attempt failed");
   });
 }
 

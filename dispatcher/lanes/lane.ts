@@ -71,7 +71,11 @@ export function claimedOf<T>({ claiming, ready }: Track<T>): number {
 
 /** Whether a lane is empty. */
 export function isIdle<T>({ onTime, late }: Lane<T>): boolean {
-  return [onTime, late].every((track) => track.waiting.size + claimedOf(track) + track.inFlight === 0);
+  return isEmpty(onTime) && isEmpty(late);
+}
+
+function isEmpty<T>(track: Track<T>): boolean {
+  return track.inFlight + track.claiming + track.ready.size + track.waiting.size === 0;
 }
 
 /** Begins a new time span when the current one is over. */

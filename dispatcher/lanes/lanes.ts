@@ -80,11 +80,14 @@ export function createLanes<T>(limits: LaneLimits, elapsedMs = () => performance
 
   // Queues the tracks of a changed lane that can now be claimed for or started from, and removes an empty lane.
   const update = (lane: Lane<T>): void => {
-    for (const track of [lane.onTime, lane.late]) {
-      if (isWorthAClaim(track)) claims.queue(track);
-      if (mayStart(track)) starts.queue(track);
-    }
+    updateTrack(lane.onTime);
+    updateTrack(lane.late);
     if (isIdle(lane) && lanes.get(lane.key) === lane) lanes.delete(lane.key);
+  };
+
+  const updateTrack = (track: Track<T>): void => {
+    if (isWorthAClaim(track)) claims.queue(track);
+    if (mayStart(track)) starts.queue(track);
   };
 
   const mayStart = ({ lane, isLate, ready, inFlight }: Track<T>): boolean => {

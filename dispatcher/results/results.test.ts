@@ -1,5 +1,5 @@
 import pg from "pg";
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import type { Database } from "../../db/pool.ts";
 import { failure } from "../../mesh/errors.ts";
 import { createEvents } from "../events/events.ts";
@@ -59,7 +59,30 @@ function createGround(answer: (length: number) => Promise<void>) {
 
 const ids = (count: number) => Array.from({ length: count }, (_, index) => `trg_${index}`);
 
+afterEach(() => {
+  vi.useRealTimers();
+});
+
 describe("results", () => {
+  test("wait 10 ms for others, and 25 ms when the statement before had four or more", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const { results, lengths } = createGround(async () => {});
+    const addAndPass = async (count: number, ms: number) => {
+      for (const id of ids(count)) results.add(resultOf(id));
+      await vi.advanceTimersByTimeAsync(ms);
+    };
+    await addAndPass(3, 9);
+    expect(lengths).toEqual([]);
+    await addAndPass(1, 1);
+    expect(lengths).toEqual([4]);
+    await addAndPass(1, 24);
+    expect(lengths).toEqual([4]);
+    await addAndPass(1, 1);
+    expect(lengths).toEqual([4, 2]);
+    await addAndPass(1, 10);
+    expect(lengths).toEqual([4, 2, 1]);
+  });
+
   test("that take the database too long are recorded in halves, each result once", async () => {
     const { results, lengths, recorded } = createGround(async (length) => {
       if (length > 250) throw timeout();
