@@ -78,11 +78,13 @@ describe("when the lease of a dispatcher has expired,", () => {
   });
 
   test("another dispatcher takes its pending triggers, starts at attempt 1, and removes the instance", async () => {
-    const owner = await addInstance(0);
+    // An instance that owns nothing yet would be removed at once.
+    const owner = await addInstance(60_000);
     const job = await ground.addJob(projectId, `${receiver.url}/pending`);
     const ids = await Promise.all(
       Array.from({ length: 20 }, () => addTrigger(job, { owner, state: "PENDING", attempts: 0 })),
     );
+    await ground.sql("update dispatcher.instances set lease_until = now() where id = $1", [owner]);
     await receiver.waitFor((all) => ids.every((id) => all.some((each) => each.id === id)));
     const requests = receiver.requests.filter(({ path }) => path === "/pending");
     expect(requests.map(({ headers }) => headers["easycron-attempt"])).toEqual(ids.map(() => "1"));
