@@ -6,8 +6,8 @@ import type { FloorOrder, FloorResult } from "./floor.ts";
 import { openSignedPosts, type Post } from "./signed-post.ts";
 
 const CONNECTIONS = 64;
-const WARM_UP_REQUESTS = 10_000;
-const posts = openSignedPosts(process.argv[2] ?? "");
+const [url = "", warmUpRequests = "0"] = process.argv.slice(2);
+const posts = openSignedPosts(url);
 let orders = 0;
 let onAnswer = (_post: Post): void => {};
 const connections = Array.from({ length: CONNECTIONS }, (): Post => {
@@ -15,7 +15,7 @@ const connections = Array.from({ length: CONNECTIONS }, (): Post => {
   return post;
 });
 
-await run({ dueMs: [0], count: WARM_UP_REQUESTS, spins: false });
+if (Number(warmUpRequests) > 0) await run({ dueMs: [0], count: Number(warmUpRequests), spins: false });
 process.on("message", async (order: FloorOrder) => process.send?.(await run(order)));
 process.on("disconnect", () => process.exit(0));
 process.send?.({});

@@ -23,8 +23,8 @@ export interface Floor {
   stop(): void;
 }
 
-/** Starts the floor, which sends to a URL, and warms it up. */
-export async function startFloor(url: string): Promise<Floor> {
-  const { program } = await startProgram("floor-program.ts", [url]);
+/** Starts the floor, which sends to a URL, and warms it up with some requests. */
+export async function startFloor(url: string, warmUpRequests = 10_000): Promise<Floor> {
+  const { program } = await startProgram("floor-program.ts", [url, String(warmUpRequests)]);
   return { run: (order) => ask(program, order), stop: () => program.disconnect() };
 }

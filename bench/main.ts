@@ -39,7 +39,9 @@ async function measure(name: string): Promise<void> {
   const benchmark = (await import(`./${name}.ts`)) as Benchmark;
   const options = readOptions(benchmark.options ?? {}, args);
   console.log(`\n${name}: ${benchmark.title}`);
-  const { rows } = await record(name, benchmark, options);
+  const { rows, summary, problem } = await record(name, benchmark, options);
   printTable(rows);
-  console.log(JSON.stringify({ bench: name, rows }));
+  if (summary !== undefined) printTable(summary);
+  console.log(JSON.stringify({ bench: name, rows, summary }));
+  if (problem !== undefined) throw new Error(problem);
 }

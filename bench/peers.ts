@@ -1,6 +1,7 @@
 /** A peer. */
 export interface Peer {
   readonly name: string;
+  leadMs(count: number): number;
   start(order: PeerOrder): Promise<RunningPeer>;
 }
 export interface PeerOrder {

@@ -7,6 +7,10 @@ export type Row = { readonly name: string } & Readonly<Record<string, string | n
 /** What a benchmark found. */
 export interface Findings {
   readonly rows: readonly Row[];
+  /** What the rows come to. */
+  readonly summary?: readonly Row[];
+  /** Why some of the rows say nothing. The benchmark then ends with an error. */
+  readonly problem?: string;
   /** The lateness in milliseconds that 0, 1, … 100 percent of the deliveries had at most, by contender. */
   readonly curves?: Readonly<Record<string, readonly number[]>>;
 }
