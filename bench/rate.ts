@@ -1,7 +1,7 @@
 import { type Floor, startFloor } from "./floor.ts";
 import { measureFloor, measureProduct, type Rate, type RateRun, usageColumns } from "./measure-rate.ts";
 import { number, numbers, type Options } from "./options.ts";
-import { type Peer, startPeers } from "./peers.ts";
+import { type Peer, peerLeadMs, startPeers } from "./peers.ts";
 import { type Product, startProduct } from "./product.ts";
 import { at } from "./programs.ts";
 import { busyProblem, type Receiver, startReceiver } from "./receiver.ts";
@@ -65,10 +65,12 @@ function contendersOf(parts: {
       },
     },
     { name: "floor", measure: async (rate) => ({ run: await measureFloor(floor, receiver, rate, false) }) },
-    ...peers.map((peer) => ({
-      name: peer.name,
-      measure: async (rate: Rate) => ({ run: await measurePeer(peer, receiver, rate) }),
-    })),
+    ...peers
+      .filter(({ isRecurring }) => !isRecurring)
+      .map((peer) => ({
+        name: peer.name,
+        measure: async (rate: Rate) => ({ run: await measurePeer(peer, receiver, rate) }),
+      })),
   ];
 }
 
@@ -102,7 +104,7 @@ async function climb(
 
 async function measurePeer(peer: Peer, receiver: Receiver, { perSecond, seconds }: Rate): Promise<RateRun> {
   const expected = perSecond * seconds;
-  const fromMs = Math.ceil((Date.now() + peer.leadMs(expected)) / 1_000) * 1_000;
+  const fromMs = Math.ceil((Date.now() + peerLeadMs(expected)) / 1_000) * 1_000;
   const toMs = fromMs + seconds * 1_000;
   const running = await peer.start({ fromMs, spreadMs: toMs - fromMs, count: expected });
   await at(fromMs);
