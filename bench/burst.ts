@@ -26,8 +26,9 @@ type Contender = { readonly name: string; readonly burst: (dueMs: number) => Pro
 const LEAD_MS = 9_000;
 const CPU_FROM_MS = 7_000;
 const CPU_UNTIL_MS = 5_000;
-/** The slowest creation that the time-table allows. */
-const CREATED_PER_SECOND = 1_000;
+/** The slowest creation that the time-table allows: a time for the first calls, and a rate. */
+const FIRST_CALLS_MS = 5_000;
+const CREATED_PER_SECOND = 1_500;
 
 /** Measures the bursts one after the other. Throws when one takes longer than its slot. */
 export async function run(given: Options): Promise<Findings> {
@@ -62,7 +63,7 @@ async function alternate(
   ];
   const slotMs = number(given, "slot") * 1_000;
   const periodMs = slotMs * contenders.length;
-  const creationMs = (jobs / CREATED_PER_SECOND) * 1_000;
+  const creationMs = FIRST_CALLS_MS + (jobs / CREATED_PER_SECOND) * 1_000;
   const firstMs = Math.ceil((Date.now() + LEAD_MS + creationMs) / 1_000) * 1_000;
   await createJobs(product, jobs, (index) =>
     webhookJob(receiver.url, { name: `burst-${index}`, ...every(periodMs, firstMs) }),
@@ -73,7 +74,7 @@ async function alternate(
       const dueMs = firstMs + turn * periodMs + index * slotMs;
       if (Date.now() > dueMs - CPU_FROM_MS)
         throw new Error(
-          `${contenders[(index || contenders.length) - 1]?.name} took longer than its slot of ${slotMs / 1_000} s. Give more by --slot.`,
+          `What comes before ${name} took longer than its slot of ${slotMs / 1_000} s. Give more by --slot.`,
         );
       const cpuMicros = await burst(dueMs);
       if (turn >= number(given, "warmups")) made.push({ name, dueMs, cpuMicros });
