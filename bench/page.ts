@@ -57,9 +57,6 @@ const SECTIONS: readonly Section[] = [
   { name: "load", bench: "load" },
   { name: "recover", bench: "recover" },
   { name: "destinations", bench: "destinations" },
-  { name: "next", bench: "next" },
-  { name: "verify", bench: "verify" },
-  { name: "plugins", bench: "plugins" },
 ];
 
 /**
