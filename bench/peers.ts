@@ -51,7 +51,7 @@ const PASSWORD = "bench";
 
 /** How long a peer needs to start and to store jobs before the first one is due. */
 export function peerLeadMs(count: number): number {
-  return 9_000 + count / 5;
+  return 12_000 + count / 5;
 }
 
 /** Starts the servers for the peers that are installed, and says which are not. */
@@ -126,10 +126,12 @@ async function startWork(
     load.push({ id: `${name}-${fromMs}-${index}`, dueMs: fromMs + Math.floor((index * spreadMs) / count) });
   await ask(program, { load });
   await ask(program, { work: true });
-  if (Date.now() > warmUpMs)
+  if (Date.now() > warmUpMs) {
+    program.kill("SIGKILL");
     throw new Error(
       `${name} took too long to store ${count} jobs. This machine is too busy or too slow for so many.`,
     );
+  }
   return {
     cpuMicros: () => {
       const processes = readProcesses();

@@ -24,7 +24,10 @@ const WARM_UP: Rate = { perSecond: 1_000, seconds: 3, marginSeconds: 3 };
 
 interface Contender {
   readonly name: string;
-  readonly measure: (rate: Rate) => Promise<{ readonly run: RateRun; readonly columns?: Partial<Row> }>;
+  /** Undefined: it cannot take part at this rate. */
+  readonly measure: (
+    rate: Rate,
+  ) => Promise<{ readonly run: RateRun; readonly columns?: Partial<Row> } | undefined>;
 }
 
 /**
@@ -69,7 +72,15 @@ function contendersOf(parts: {
       .filter(({ isRecurring }) => !isRecurring)
       .map((peer) => ({
         name: peer.name,
-        measure: async (rate: Rate) => ({ run: await measurePeer(peer, receiver, rate) }),
+        measure: async (rate: Rate) => {
+          try {
+            return { run: await measurePeer(peer, receiver, rate) };
+          } catch (error) {
+            // Hours of a ladder are not given up for one peer.
+            console.log(`${peer.name} leaves the ladder: ${error instanceof Error ? error.message : error}`);
+            return undefined;
+          }
+        },
       })),
   ];
 }
@@ -87,7 +98,9 @@ async function climb(
     const rate = { perSecond, seconds: number(given, "seconds"), marginSeconds: number(given, "margin") };
     const passed: Contender[] = [];
     for (const contender of left) {
-      const { run, columns } = await contender.measure(rate);
+      const measured = await contender.measure(rate);
+      if (measured === undefined) continue;
+      const { run, columns } = measured;
       rows.push(toRow(contender.name, perSecond, run, columns));
       const problem = busyProblem(run.answer);
       if (problem !== undefined) problems.push(`${contender.name} at ${perSecond}/s: ${problem}`);
