@@ -17,6 +17,9 @@ interface Section {
   readonly charts?: Readonly<Record<string, (result: Result) => Chart>>;
 }
 
+/** With more than this, other work takes the cores away. */
+const BUSY_LOAD = 1;
+
 const PARTS = ["scheduler", "dispatcher", "postgres", "gateway", "other"];
 
 const SECTIONS: readonly Section[] = [
@@ -95,7 +98,10 @@ function describeRun({ bench, options, endTime, machine, loadBefore, stealPercen
   const given = Object.entries(options).map(([name, value]) => `--${name} ${value}`);
   return (
     `\`npm run bench -- ${[bench, ...given].join(" ")}\`, ${endTime.slice(0, 10)}, ${machine}; load before: ` +
-    `${loadBefore.toFixed(1)}, taken by the host meanwhile: ${stealPercent.toFixed(1)} %.`
+    `${loadBefore.toFixed(1)}, taken by the host meanwhile: ${stealPercent.toFixed(1)} %.` +
+    (loadBefore > BUSY_LOAD
+      ? " Other work kept the cores busy, so these times are no measure of EasyCron."
+      : "")
   );
 }
 

@@ -44,6 +44,7 @@ export function drawChart({ title, x, y, lines }: Chart): string {
   );
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12">`,
+    `<title>${toXml(title)}</title>`,
     `<rect width="${WIDTH}" height="${HEIGHT}" fill="#ffffff"/>`,
     text(PLOT.left, 22, title, 'font-size="15" font-weight="bold"'),
     ...across.ticks.flatMap((value) => {
@@ -123,8 +124,11 @@ function gridLine(x1: number, y1: number, x2: number, y2: number): string {
 }
 
 function text(x: number, y: number, content: string, attributes = ""): string {
-  const escaped = content.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
-  return `<text x="${x}" y="${y}"${attributes === "" ? "" : ` ${attributes}`}>${escaped}</text>`;
+  return `<text x="${x}" y="${y}"${attributes === "" ? "" : ` ${attributes}`}>${toXml(content)}</text>`;
+}
+
+function toXml(content: string): string {
+  return content.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 }
 
 function show(value: number): string {
