@@ -215,7 +215,7 @@ export default {
   ],
   options: {
     doNotFollow: { path: "^node_modules" },
-    exclude: { path: "^sdk/(dist|api-reference)/|^\\.bench/" },
+    exclude: { path: "^sdk/(dist|api-reference)/|^\\.bench/|^bench/peers/node_modules/" },
     tsConfig: { fileName: "tsconfig.json" },
     tsPreCompilationDeps: true,
     enhancedResolveOptions: {

@@ -1,85 +1,144 @@
-import type { FloorOrder } from "./floor.ts";
-import { askSink, at, createJobs, cronSchedule, nextMessage, startProduct, startProgram } from "./product.ts";
-import { median, percentile, type Row } from "./report.ts";
-import type { SinkAnswer } from "./sink.ts";
+import { type Floor, startFloor } from "./floor.ts";
+import { createJobs, every, webhookJob } from "./jobs.ts";
+import { number, type Options } from "./options.ts";
+import { type Peer, startPeers } from "./peers.ts";
+import { type Product, startProduct } from "./product.ts";
+import { at } from "./programs.ts";
+import { type Receiver, type SinkAnswer, startReceiver } from "./receiver.ts";
+import { type Findings, faultsOf, median, medianCurve, percentile, type Row } from "./report.ts";
 
 export const title =
-  "10,000 recurring jobs due in one second; the product and the floor alternate, medians of 5 runs each";
+  "recurring jobs due in one second; the product, the floor and the peers that are installed alternate, medians of the runs";
 
-const JOBS = 10_000;
-const RUNS = 5;
-/** Each job is due every 20 s. The floor runs half-way between two such instants. */
-const EVERY_MS = 20_000;
-const WARM_UP_RUNS = 1;
+export const options = { jobs: 10_000, runs: 5, warmups: 1, slot: 15 };
 
-interface Run {
+/** One burst of one contender. */
+interface Burst {
+  readonly expected: number;
   readonly answer: SinkAnswer;
   readonly cpuMicros: number;
 }
 
-/**
- * Measures the bursts one after the other. Returns a row for the product, one for the floor, and one for their ratio.
- */
-export async function run(): Promise<readonly Row[]> {
-  const { program: sink, first } = await startProgram<{ port: number }>("sink.ts");
-  const url = `http://127.0.0.1:${first.port}/`;
-  const product = await startProduct();
-  const used: { readonly dueMs: number; readonly cpuMicros: number }[] = [];
-  const ours: Run[] = [];
-  const floor: Run[] = [];
+/** Makes a burst that is due at an instant, and returns how much CPU time it took. */
+type Contender = { readonly name: string; readonly burst: (dueMs: number) => Promise<number> };
+
+/** From the start of a contender's slot to its due time. The scheduler hands triggers over 5 s ahead. */
+const LEAD_MS = 9_000;
+const CPU_FROM_MS = 7_000;
+const CPU_UNTIL_MS = 5_000;
+/** The slowest creation that the time-table allows: a time for the first calls, and a rate. */
+const FIRST_CALLS_MS = 5_000;
+const CREATED_PER_SECOND = 1_500;
+
+/** Measures the bursts one after the other. Throws when one takes longer than its slot. */
+export async function run(given: Options): Promise<Findings> {
+  const receiver = await startReceiver();
+  const closers: (() => unknown)[] = [receiver.stop];
   try {
-    await createJobs(product.client, JOBS, url, () => cronSchedule("*/20 * * * * *"));
-    let dueMs = Math.ceil((Date.now() + 8_000) / EVERY_MS) * EVERY_MS;
-    for (let turn = 0; turn < RUNS + WARM_UP_RUNS; turn++, dueMs += EVERY_MS) {
-      await at(dueMs - 7_000);
-      const cpuBefore = product.cpuMicros();
-      await at(dueMs + 6_000);
-      const cpuMicros = product.cpuMicros() - cpuBefore;
-      used.push({ dueMs, cpuMicros });
-      floor.push(await runFloor(sink, url, dueMs + EVERY_MS / 2 - 1_000));
-    }
-    // Asked at the end, so that what was late on a busy machine does not count as lost.
-    await at(dueMs - 5_000);
-    for (const { dueMs: fromMs, cpuMicros } of used)
-      ours.push({ answer: await askSink(sink, { fromMs, toMs: fromMs + 1 }), cpuMicros });
+    const peers = await startPeers(receiver.url);
+    closers.push(peers.stop);
+    const floor = await startFloor(receiver.url);
+    closers.push(floor.stop);
+    const product = await startProduct();
+    closers.push(product.stop);
+    return await alternate(given, { receiver, peers: peers.all, floor, product });
   } finally {
-    await product.stop();
-    sink.kill();
+    for (const close of closers.reverse()) await close();
   }
-  return rows(ours.slice(WARM_UP_RUNS), floor.slice(WARM_UP_RUNS));
 }
 
-async function runFloor(sink: Parameters<typeof askSink>[0], url: string, dueMs: number): Promise<Run> {
-  const program = (await startProgram<never>("floor.ts")).program;
-  const done = nextMessage<{ cpuMicros: number }>(program);
-  program.send({ url, count: JOBS, dueMs: [dueMs] } satisfies FloorOrder);
-  const { cpuMicros } = await done;
-  program.disconnect();
-  return { answer: await askSink(sink, { fromMs: dueMs, toMs: dueMs + 1 }), cpuMicros };
+async function alternate(
+  given: Options,
+  parts: { receiver: Receiver; peers: readonly Peer[]; floor: Floor; product: Product },
+): Promise<Findings> {
+  const { receiver, product } = parts;
+  const jobs = number(given, "jobs");
+  const contenders: Contender[] = [
+    { name: "easycron", burst: (dueMs) => burstOfProduct(product, dueMs) },
+    { name: "floor", burst: (dueMs) => burstOfFloor(parts.floor, dueMs, jobs) },
+    ...parts.peers.map((peer) => ({
+      name: peer.name,
+      burst: (dueMs: number) => burstOfPeer(peer, dueMs, jobs, dueMs + slotMs - LEAD_MS - 500),
+    })),
+  ];
+  const slotMs = number(given, "slot") * 1_000;
+  const periodMs = slotMs * contenders.length;
+  const creationMs = FIRST_CALLS_MS + (jobs / CREATED_PER_SECOND) * 1_000;
+  const firstMs = Math.ceil((Date.now() + LEAD_MS + creationMs) / 1_000) * 1_000;
+  await createJobs(product, jobs, (index) =>
+    webhookJob(receiver.url, { name: `burst-${index}`, ...every(periodMs, firstMs) }),
+  );
+  const made: { readonly name: string; readonly dueMs: number; readonly cpuMicros: number }[] = [];
+  for (let turn = 0; turn < number(given, "runs") + number(given, "warmups"); turn++) {
+    for (const [index, { name, burst }] of contenders.entries()) {
+      const dueMs = firstMs + turn * periodMs + index * slotMs;
+      if (Date.now() > dueMs - CPU_FROM_MS)
+        throw new Error(
+          `What comes before ${name} took longer than its slot of ${slotMs / 1_000} s. Give more by --slot.`,
+        );
+      const cpuMicros = await burst(dueMs);
+      if (turn >= number(given, "warmups")) made.push({ name, dueMs, cpuMicros });
+    }
+  }
+  // Asked at the end, so that what was late on a busy machine does not count as lost.
+  await at(Date.now() + 5_000);
+  const bursts: { readonly name: string; readonly burst: Burst }[] = [];
+  for (const { name, dueMs, cpuMicros } of made) {
+    const answer = await receiver.measure({ fromMs: dueMs, toMs: dueMs + 1 });
+    bursts.push({ name, burst: { expected: jobs, answer, cpuMicros: cpuMicros / jobs } });
+  }
+  const byName = Map.groupBy(bursts, ({ name }) => name);
+  return toFindings([...byName].map(([name, runs]) => ({ name, runs: runs.map(({ burst }) => burst) })));
 }
 
-function rows(ours: readonly Run[], floor: readonly Run[]): Row[] {
-  const easycron = toRow("easycron", ours);
-  const limit = toRow("floor", floor);
-  const ratio = {
-    name: "ratio",
-    lastArrivalMs: easycron.lastArrivalMs / limit.lastArrivalMs,
-    p50Ms: easycron.p50Ms / limit.p50Ms,
+async function burstOfProduct(product: Product, dueMs: number): Promise<number> {
+  await at(dueMs - CPU_FROM_MS);
+  const before = product.cpuMicros();
+  await at(dueMs + CPU_UNTIL_MS);
+  return product.cpuMicros() - before;
+}
+
+async function burstOfFloor(floor: Floor, dueMs: number, count: number): Promise<number> {
+  await at(dueMs - 1_000);
+  const { cpuMicros } = await floor.run({ dueMs: [dueMs], count, spins: false });
+  return cpuMicros;
+}
+
+async function burstOfPeer(peer: Peer, dueMs: number, count: number, stopMs: number): Promise<number> {
+  const running = await peer.start({ fromMs: dueMs, spreadMs: 0, count });
+  await at(dueMs - 500);
+  const before = running.cpuMicros();
+  await at(dueMs + CPU_UNTIL_MS);
+  const cpuMicros = running.cpuMicros() - before;
+  await at(stopMs);
+  await running.stop();
+  return cpuMicros;
+}
+
+function toFindings(
+  contenders: readonly { readonly name: string; readonly runs: readonly Burst[] }[],
+): Findings {
+  const rows = contenders.map(({ name, runs }) => toRow(name, runs));
+  const floor = rows.find(({ name }) => name === "floor")?.lastArrivalMs;
+  return {
+    rows: rows.map(
+      (row): Row => ({ ...row, ratioToFloor: floor === undefined ? null : row.lastArrivalMs / floor }),
+    ),
+    curves: Object.fromEntries(
+      contenders.map(({ name, runs }) => [name, medianCurve(runs.map(({ answer }) => answer))]),
+    ),
   };
-  return [easycron, limit, ratio];
 }
 
-function toRow(name: string, runs: readonly Run[]) {
-  const of = (figure: (run: Run) => number) => median(runs.map(figure));
-  const sum = (figure: (run: Run) => number) => runs.reduce((total, each) => total + figure(each), 0);
+function toRow(name: string, runs: readonly Burst[]) {
+  const of = (figure: (run: Burst) => number) => median(runs.map(figure));
   return {
     name,
-    lastArrivalMs: of(({ answer }) => percentile(answer.latenessMs, 100)),
-    p50Ms: of(({ answer }) => percentile(answer.latenessMs, 50)),
-    p99Ms: of(({ answer }) => percentile(answer.latenessMs, 99)),
-    lost: sum(({ answer }) => JOBS - answer.ids.length),
-    duplicates: sum(({ answer }) => answer.duplicates),
-    early: sum(({ answer }) => answer.latenessMs.filter((late) => late < 0).length),
-    cpuMicrosPerDelivery: of(({ cpuMicros }) => cpuMicros / JOBS),
+    lastArrivalMs: of(({ answer }) => percentile(answer, 100)),
+    p50Ms: of(({ answer }) => percentile(answer, 50)),
+    p99Ms: of(({ answer }) => percentile(answer, 99)),
+    ...faultsOf(runs),
+    cpuMicrosPerDelivery: of(({ cpuMicros }) => cpuMicros),
+    receiverCpuPercent: of(({ answer }) => answer.cpuShare * 100),
   };
 }

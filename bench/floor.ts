@@ -1,64 +1,30 @@
-// The physical limit, as a program that runs in its own process: a sorted list in memory, one timer, and signed
-// requests by undici over 64 kept-alive connections. Nothing is stored, scheduled or retried. The parent sends a
-// FloorOrder over IPC, and the program answers when all requests are sent.
-import { createHmac, createSecretKey, randomBytes } from "node:crypto";
-import { Pool } from "undici";
+import { ask, startProgram } from "./programs.ts";
 
-/** The parent's order: send `count` requests at each of these instants. */
+/** An order to the floor: send `count` requests at each of these instants, which are sorted. */
 export interface FloorOrder {
-  readonly url: string;
-  readonly count: number;
   readonly dueMs: readonly number[];
+  readonly count: number;
+  /**
+   * True: the floor turns round and round before each instant, so that it is never late, and its CPU time means
+   * nothing. False: it sleeps, and is up to 1 ms late.
+   */
+  readonly spins: boolean;
 }
 
-const CONNECTIONS = 64;
-const key = createSecretKey(randomBytes(32));
-const filler = "x".repeat(400);
-
-process.on("message", async ({ url, count, dueMs }: FloorOrder) => {
-  const pool = new Pool(url, { connections: CONNECTIONS, pipelining: 1 });
-  const due = dueMs.flatMap((atMs) =>
-    Array.from({ length: count }, (_, index) => ({ atMs, id: `floor-${atMs}-${index}` })),
-  );
-  const before = process.cpuUsage();
-  let next = 0;
-  const send = async (): Promise<void> => {
-    for (let job = due[next]; job !== undefined; job = due[next]) {
-      next += 1;
-      await waitUntil(job.atMs);
-      await deliver(pool, job.id, job.atMs);
-    }
-  };
-  await Promise.all(Array.from({ length: CONNECTIONS }, send));
-  const used = process.cpuUsage(before);
-  await pool.close();
-  process.send?.({ cpuMicros: used.user + used.system });
-});
-process.on("disconnect", () => process.exit(0));
-process.send?.({});
-
-async function waitUntil(atMs: number): Promise<void> {
-  const wait = atMs - Date.now() - 1;
-  if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
-  while (Date.now() < atMs) await new Promise((resolve) => setImmediate(resolve));
+/** What the floor used for an order. */
+export interface FloorResult {
+  readonly cpuMicros: number;
 }
 
-async function deliver(pool: Pool, id: string, atMs: number): Promise<void> {
-  const nominal = new Date(atMs).toISOString();
-  const timestamp = String(Math.floor(Date.now() / 1000));
-  const body = JSON.stringify({ type: "trigger.fired", timestamp: nominal, data: { trigger: id, filler } });
-  const signature = createHmac("sha256", key).update(`${id}.${timestamp}.${body}`).digest("base64");
-  const response = await pool.request({
-    path: "/",
-    method: "POST",
-    body,
-    headers: {
-      "content-type": "application/json",
-      "webhook-id": id,
-      "webhook-timestamp": timestamp,
-      "webhook-signature": `v1,${signature}`,
-      "easycron-nominal-time": nominal,
-    },
-  });
-  await response.body.dump();
+/** The physical limit. */
+export interface Floor {
+  /** Carries an order out. Resolves when all its requests are answered. */
+  run(order: FloorOrder): Promise<FloorResult>;
+  stop(): void;
+}
+
+/** Starts the floor, which sends to a URL, and warms it up with some requests. */
+export async function startFloor(url: string, warmUpRequests = 10_000): Promise<Floor> {
+  const { program } = await startProgram("floor-program.ts", [url, String(warmUpRequests)]);
+  return { run: (order) => ask(program, order), stop: () => program.disconnect() };
 }

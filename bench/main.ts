@@ -1,20 +1,47 @@
+import { readOptions } from "./options.ts";
 import { type Benchmark, printTable } from "./report.ts";
+import { record } from "./results.ts";
 
-const names = ["burst", "steady", "next", "verify", "plugins"] as const;
+const BENCHMARKS = [
+  "burst",
+  "steady",
+  "rate",
+  "idle",
+  "load",
+  "recover",
+  "destinations",
+  "next",
+  "verify",
+  "plugins",
+] as const;
+/** They print their own lines, and nothing of them is kept. */
+const COMMANDS = ["smoke", "report"] as const;
 
-async function load(name: string): Promise<Benchmark> {
-  if (!names.some((known) => known === name)) {
-    console.error(`bench: there is no benchmark "${name}"; choose one of ${names.join(", ")}.`);
-    process.exit(2);
-  }
-  return (await import(`./${name}.ts`)) as Benchmark;
+const [given, ...args] = process.argv.slice(2);
+try {
+  await run();
+} catch (error) {
+  console.error(`bench: ${error instanceof Error ? error.message : error}`);
+  process.exit(1);
 }
 
-const given = process.argv[2];
-for (const name of given === undefined ? names : [given]) {
-  const { title, run } = await load(name);
-  console.log(`\n${name}: ${title}`);
-  const rows = await run();
+async function run(): Promise<void> {
+  if (given === "smoke") return (await import("./smoke.ts")).smoke();
+  if (given === "report") return (await import("./page.ts")).writePage();
+  for (const name of BENCHMARKS.filter((one) => given === undefined || one === given)) await measure(name);
+  if (given !== undefined && !BENCHMARKS.some((name) => name === given))
+    throw new Error(
+      `There is no benchmark "${given}"; choose one of ${[...BENCHMARKS, ...COMMANDS].join(", ")}.`,
+    );
+}
+
+async function measure(name: string): Promise<void> {
+  const benchmark = (await import(`./${name}.ts`)) as Benchmark;
+  const options = readOptions(benchmark.options ?? {}, args);
+  console.log(`\n${name}: ${benchmark.title}`);
+  const { rows, summary, problem } = await record(name, benchmark, options);
   printTable(rows);
-  console.log(JSON.stringify({ bench: name, rows }));
+  if (summary !== undefined) printTable(summary);
+  console.log(JSON.stringify({ bench: name, rows, summary }));
+  if (problem !== undefined) throw new Error(problem);
 }

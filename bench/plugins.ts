@@ -14,8 +14,9 @@ import { createGrpcClient, type GrpcClient } from "../mesh/grpc-client.ts";
 import { kafkaTopic, at as onceAt, redisStream } from "../sdk/index.ts";
 import type { TargetInput } from "../sdk/resources.ts";
 import { type BareBroker, openKafka, openRedis } from "./brokers.ts";
-import { at, nextMessage, type Product, startProduct } from "./product.ts";
-import { median, type Row } from "./report.ts";
+import { type Product, startProduct } from "./product.ts";
+import { at, nextMessage } from "./programs.ts";
+import { type Findings, median, type Row } from "./report.ts";
 
 export const title =
   "messages a second into a Redis stream and into a Kafka topic: a bare client and plugin delivery alternate, medians of 3 runs each; then 10,000 jobs due at once";
@@ -38,7 +39,7 @@ interface Kind {
 }
 
 /** Measures both kinds, one after the other, on one product with its own brokers. */
-export async function run(): Promise<readonly Row[]> {
+export async function run(): Promise<Findings> {
   const product = await startProduct(["--with", "redis,kafka"]);
   const env = brokersOf(product);
   const plugins = fork(resolve(import.meta.dirname, "../plugins/main.ts"), {
@@ -73,7 +74,7 @@ export async function run(): Promise<readonly Row[]> {
       rows.push(...(await measure(kind, product, delivery)));
       await kind.bare.close();
     }
-    return rows;
+    return { rows };
   } finally {
     delivery.close();
     plugins.kill();

@@ -1,33 +1,64 @@
-import { type ChildProcess, fork, spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { ScheduleSchema } from "../sdk/gen/easycron/v1/schedule_pb.ts";
+import { SERVICES } from "../dev/config.ts";
+import { readKeys } from "../dev/keys.ts";
+import type { Manifest } from "../dev/manifest.ts";
 import { EasyCron } from "../sdk/index.ts";
-import type { SinkAnswer, SinkQuestion } from "./sink.ts";
+import { readProcesses } from "./process-usage.ts";
 
 const root = resolve(import.meta.dirname, "..");
+
+/** The parts of the product: its services, PostgreSQL, and the program that starts and watches them. */
+export const PARTS = [...SERVICES, "postgres", "supervisor"] as const;
+
+/** A figure of each part of the product. */
+export type ByPart<T> = Readonly<Record<(typeof PARTS)[number], T>>;
 
 /** The product as `npm start` runs it, without the demo, with its own data directory. */
 export interface Product {
   readonly client: EasyCron;
+  /** The gateway's URL. */
+  readonly url: string;
+  readonly apiKey: string;
+  readonly operatorKey: string;
   /** The id of the client's project. */
   readonly project: string;
   /** Its data directory. */
   readonly data: string;
+  /** The superuser's connection string to its database. */
+  readonly databaseUrl: string;
   /** CPU time used so far by all its processes, PostgreSQL included, in microseconds. */
   cpuMicros(): number;
+  /** CPU time used so far by each part, in microseconds. */
+  cpuByPart(): ByPart<number>;
+  /** Memory of each part, in bytes: the proportional set size. Null where it cannot be read. */
+  memoryByPart(): ByPart<number | null>;
+  /** Stops it and removes its data. */
   stop(): Promise<void>;
+  /** Stops it and keeps its data for `startProduct`. */
+  halt(): Promise<void>;
+}
+
+/** Options of `startProduct`. */
+export interface StartOptions {
+  /** The data directory of a product that was halted. Default: a new one. */
+  readonly data?: string;
+  /** Variables of `npm start`, besides those of this process. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Starts the product, with further arguments of `npm start`, and waits until it is ready. */
-export async function startProduct(args: readonly string[] = []): Promise<Product> {
-  const data = mkdtempSync(join(tmpdir(), "easycron-bench-"));
-  const env = { ...process.env, EASYCRON_DEMO: "off", EASYCRON_PORT: "0", EASYCRON_DATA_DIR: data };
+export async function startProduct(
+  args: readonly string[] = [],
+  options: StartOptions = {},
+): Promise<Product> {
+  const { data = mkdtempSync(join(tmpdir(), "easycron-bench-")) } = options;
+  const own = { EASYCRON_DEMO: "off", EASYCRON_PORT: "0", EASYCRON_DATA_DIR: data };
   const child = spawn(process.execPath, ["dev/main.ts", ...args], {
     cwd: root,
-    env,
+    env: { ...process.env, DATABASE_URL: undefined, REDIS_URL: undefined, ...options.env, ...own },
     stdio: ["ignore", "pipe", "inherit"],
   });
   const exited = new Promise<void>((done) => child.once("exit", () => done()));
@@ -35,108 +66,66 @@ export async function startProduct(args: readonly string[] = []): Promise<Produc
     child.stdout.on("data", (text: Buffer) => /^ready /m.test(text.toString()) && ready());
     child.once("exit", (code) => fail(new Error(`The product ended with ${code} before it was ready.`)));
   });
-  const { url, apiKey, project } = JSON.parse(readFileSync(join(data, "dev.json"), "utf8")) as Record<
-    "url" | "apiKey" | "project",
-    string
-  >;
+  const manifest = JSON.parse(readFileSync(join(data, "dev.json"), "utf8")) as Manifest;
+  const { url, apiKey, project } = manifest;
+  const keys = readKeys(join(data, "keys.json"));
+  const halt = async () => {
+    child.kill("SIGTERM");
+    await exited;
+  };
   return {
     client: new EasyCron({ url, apiKey }),
+    url,
+    apiKey,
+    operatorKey: keys?.operatorKey ?? "",
     project,
     data,
-    cpuMicros: () => cpuOfTree(child.pid ?? 0),
+    databaseUrl: keys?.databaseUrl ?? "",
+    ...usageOf(child.pid ?? 0, manifest.pids),
     stop: async () => {
-      child.kill("SIGTERM");
-      await exited;
+      await halt();
       rmSync(data, { recursive: true, force: true });
     },
+    halt,
   };
 }
 
-/** Starts a program of this folder and waits for its first message. */
-export async function startProgram<T>(file: string): Promise<{ program: ChildProcess; first: T }> {
-  const program = fork(join(import.meta.dirname, file), { execArgv: [] });
-  return { program, first: await nextMessage<T>(program) };
-}
-
-/** Returns the next message that a program sends. */
-export function nextMessage<T>(program: ChildProcess): Promise<T> {
-  return new Promise((done) => program.once("message", (message) => done(message as T)));
-}
-
-/** Asks the sink what arrived. */
-export function askSink(sink: ChildProcess, question: SinkQuestion): Promise<SinkAnswer> {
-  const answer = nextMessage<SinkAnswer>(sink);
-  sink.send(question);
-  return answer;
-}
-
-/** Returns a schedule that is due whenever a cron expression with seconds matches, in UTC. */
-export function cronSchedule(expression: string): Schedule {
-  return { kind: { case: "cron", value: { expression, dialect: 2 } } };
-}
-
-/** Returns a schedule that is due every second, `offsetMs` after the full second. */
-export function everySecondAt(offsetMs: number): Schedule {
-  const anchorTime = { seconds: 0n, nanos: offsetMs * 1_000_000 };
-  return { kind: { case: "rate", value: { every: { seconds: 1n, nanos: 0 }, anchorTime } } };
-}
-
-type Schedule = MessageInitShape<typeof ScheduleSchema>;
-
-/** Creates `count` jobs through the public API, with 8 calls in flight: a slow machine refuses more (TOO_MANY_CALLS). */
-export async function createJobs(
-  client: EasyCron,
-  count: number,
-  url: string,
-  scheduleOf: (index: number) => Schedule,
-): Promise<void> {
-  let next = 0;
-  const work = async (): Promise<void> => {
-    while (next < count) {
-      const index = next++;
-      await client.raw.jobs.createJob({
-        job: {
-          name: `bench-${index}`,
-          schedules: [scheduleOf(index)],
-          target: { kind: { case: "webhook", value: { url } } },
-          payload: { kind: { case: "stringValue", value: "x".repeat(100) } },
-        },
-      });
-    }
+function usageOf(
+  rootPid: number,
+  pids: Manifest["pids"],
+): Pick<Product, "cpuMicros" | "cpuByPart" | "memoryByPart"> {
+  /** Applies a figure to each part. The supervisor's is what the others leave of the whole. */
+  const byPart = <T>(
+    figureOf: (pid: number) => T,
+    sum: (...figures: T[]) => T,
+    rest: (all: T, parts: T) => T,
+  ) => {
+    const figures = [...SERVICES, "postgres" as const].map((name): [string, T] => [
+      name,
+      sum(...(pids[name] ?? []).map(figureOf)),
+    ]);
+    const supervisor = rest(figureOf(rootPid), sum(...figures.map(([, figure]) => figure)));
+    return Object.fromEntries([...figures, ["supervisor", supervisor]]) as ByPart<T>;
   };
-  await Promise.all(Array.from({ length: 8 }, work));
+  const add = (...all: number[]) => all.reduce((sum, one) => sum + one, 0);
+  const addKnown = (...all: (number | null)[]) =>
+    all.includes(null) ? null : add(...all.map((one) => one ?? 0));
+  return {
+    cpuMicros: () => readProcesses().cpuMicrosOf(rootPid),
+    cpuByPart: () => byPart(readProcesses().cpuMicrosOf, add, (all, parts) => all - parts),
+    memoryByPart: () =>
+      byPart(readProcesses().memoryBytesOf, addKnown, (all, parts) =>
+        all === null || parts === null ? null : Math.max(0, all - parts),
+      ),
+  };
 }
 
-const TICKS_PER_SECOND = 100;
-
-// Linux only. Adds up the user and system time of a process, its descendants, and its children that have ended.
-function cpuOfTree(rootPid: number): number {
-  const children = new Map<number, number[]>();
-  const ticks = new Map<number, number>();
-  for (const entry of readdirSync("/proc")) {
-    if (!/^\d+$/.test(entry)) continue;
-    const pid = Number(entry);
-    try {
-      const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-      const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-      const [, parent, , , , , , , , , , user, system, waitedUser, waitedSystem] = fields.map(Number);
-      ticks.set(pid, (user ?? 0) + (system ?? 0) + (waitedUser ?? 0) + (waitedSystem ?? 0));
-      children.set(parent ?? 0, [...(children.get(parent ?? 0) ?? []), pid]);
-    } catch {
-      // The process has ended since the folder was read.
-    }
-  }
-  let sum = 0;
-  const queue = [rootPid];
-  for (let pid = queue.pop(); pid !== undefined; pid = queue.pop()) {
-    sum += ticks.get(pid) ?? 0;
-    queue.push(...(children.get(pid) ?? []));
-  }
-  return (sum / TICKS_PER_SECOND) * 1e6;
+/** Returns by how much each part's figure has grown. */
+export function difference(before: ByPart<number>, after: ByPart<number>): ByPart<number> {
+  return mapParts(after, (figure, part) => figure - before[part]);
 }
 
-/** Resolves at an instant in epoch milliseconds, or at once if it has passed. */
-export async function at(ms: number): Promise<void> {
-  const wait = ms - Date.now();
-  if (wait > 0) await new Promise((done) => setTimeout(done, wait));
+/** Applies a function to the figure of each part. */
+export function mapParts<A, B>(figures: ByPart<A>, to: (figure: A, part: keyof ByPart<A>) => B): ByPart<B> {
+  return Object.fromEntries(PARTS.map((part) => [part, to(figures[part], part)])) as ByPart<B>;
 }

@@ -1,17 +1,33 @@
+import type { Options } from "./options.ts";
+import type { SinkAnswer } from "./receiver.ts";
+
 /** One line of a benchmark's result. The name of each figure ends with its unit. */
 export type Row = { readonly name: string } & Readonly<Record<string, string | number | null>>;
+
+/** What a benchmark found. */
+export interface Findings {
+  readonly rows: readonly Row[];
+  /** What the rows come to. */
+  readonly summary?: readonly Row[];
+  /** Why some of the rows say nothing. The benchmark then ends with an error. */
+  readonly problem?: string;
+  /** The lateness in milliseconds that 0, 1, … 100 percent of the deliveries had at most, by contender. */
+  readonly curves?: Readonly<Record<string, readonly number[]>>;
+}
 
 /** What a benchmark's module exports. */
 export interface Benchmark {
   /** What it measures, in one line. */
   readonly title: string;
-  /** Measures and returns the rows. Two of them have the names "easycron" and "floor". */
-  run(): Promise<readonly Row[]>;
+  /** Its options on the command line, with their defaults. */
+  readonly options?: Options;
+  /** Measures. Options that are not given have their defaults. */
+  run(options: Options): Promise<Findings>;
 }
 
 /** Prints rows as a table. */
 export function printTable(rows: readonly Row[]): void {
-  const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
+  const columns = columnsOf(rows);
   const cells = [columns, ...rows.map((row) => columns.map((column) => show(row[column])))];
   const widths = columns.map((_, index) => Math.max(...cells.map((line) => line[index]?.length ?? 0)));
   for (const line of cells) {
@@ -21,6 +37,11 @@ export function printTable(rows: readonly Row[]): void {
         .join("  "),
     );
   }
+}
+
+/** Returns the names of all figures, in the order in which rows have them first. */
+export function columnsOf(rows: readonly Row[]): string[] {
+  return [...new Set(rows.flatMap((row) => Object.keys(row)))];
 }
 
 function show(value: string | number | null | undefined): string {
@@ -36,8 +57,25 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
 }
 
-/** Returns a percentile by the nearest-rank method; `percent` is from 0 to 100. */
-export function percentile(values: readonly number[], percent: number): number {
-  const sorted = Float64Array.from(values).sort();
-  return sorted[Math.max(0, Math.ceil((percent / 100) * sorted.length) - 1)] ?? Number.NaN;
+/** Returns the curve whose points are the medians of the runs' points. */
+export function medianCurve(answers: readonly SinkAnswer[]): number[] {
+  return Array.from({ length: 101 }, (_, percent) =>
+    median(answers.map(({ quantilesMs }) => quantilesMs[percent] ?? Number.NaN)),
+  );
+}
+
+/** Returns the lateness that a percentage of the arrivals had at most; `percent` is a whole number from 0 to 100. */
+export function percentile({ quantilesMs }: SinkAnswer, percent: number): number {
+  return quantilesMs[percent] ?? Number.NaN;
+}
+
+/** How many of the expected requests are missing, how many came twice, and how many came early, in all runs. */
+export function faultsOf(runs: readonly { readonly expected: number; readonly answer: SinkAnswer }[]) {
+  const sum = (figure: (run: (typeof runs)[number]) => number) =>
+    runs.reduce((total, run) => total + figure(run), 0);
+  return {
+    lost: sum(({ expected, answer }) => expected - answer.arrived),
+    duplicates: sum(({ answer }) => answer.duplicates),
+    early: sum(({ answer }) => answer.early),
+  };
 }

@@ -1,0 +1,33 @@
+/** A job that is delivered once. */
+export interface PeerJob {
+  readonly id: string;
+  readonly dueMs: number;
+}
+
+/** Where a peer keeps its jobs. */
+export interface Stores {
+  /** An empty database of PostgreSQL. */
+  readonly databaseUrl: string;
+  /** A Redis that no other uses. */
+  readonly redis: {
+    readonly host: string;
+    readonly port: number;
+    readonly username: string;
+    readonly password: string;
+  };
+}
+
+/** Delivers a job: resolves when its signed request is answered. */
+export type Deliver = (job: PeerJob) => Promise<void>;
+
+/** What the module of a peer exports. */
+export interface Adapter {
+  /** How many connections its deliveries share. */
+  readonly connections: number;
+  /** Makes an empty store. */
+  reset(stores: Stores): Promise<void>;
+  /** Stores jobs, by the peer's way for many at once. */
+  load(stores: Stores, jobs: readonly PeerJob[]): Promise<void>;
+  /** Starts to work on what is due, and resolves when it does. */
+  work(stores: Stores, deliver: Deliver): Promise<void>;
+}
