@@ -101,7 +101,7 @@ describe("JSON that cannot be decoded", () => {
       "SigningKeyService/CreateSigningKey",
       { kind: "x" },
       "kind",
-      'It is "x"; there is no such field; accepted: no fields.',
+      'It is "x"; there is no such field; accepted: algorithm.',
     ],
     [
       "an unknown field of a message with output-only ones",
