@@ -62,10 +62,23 @@ async function fetchJars(jarsFolder: string, signal: AbortSignal | undefined): P
   try {
     await runMaven(making, signal);
     copyFileSync(POM, join(making, "pom.xml"));
+    // Another run may have made it meanwhile. Its jars may be in use already, so they stay.
+    if (moveTo(jarsFolder, making) || matchesPom(jarsFolder)) return;
     rmSync(jarsFolder, { recursive: true, force: true });
     renameSync(making, jarsFolder);
   } finally {
     rmSync(making, { recursive: true, force: true });
+  }
+}
+
+/** Gives a folder another name. Returns false if there is a folder of that name that is not empty. */
+function moveTo(name: string, folder: string): boolean {
+  try {
+    renameSync(folder, name);
+    return true;
+  } catch (error) {
+    if (["ENOTEMPTY", "EEXIST"].includes(systemCode(error) ?? "")) return false;
+    throw error;
   }
 }
 

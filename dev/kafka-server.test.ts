@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -66,6 +66,30 @@ test.each([
     );
   },
 );
+
+test("of two runs that fetch the jars at the same time, the second leaves the folder of the first in place", async () => {
+  const jars = join(folder, "jars");
+  vi.stubEnv("PATH", `${folder}:/bin:/usr/bin`);
+  fake("java", `echo 'openjdk version "21.0.1"' >&2`);
+  // The first one goes on at once, the other one when the first one's folder is there.
+  const waits = `mkdir "${folder}/first" 2>/dev/null || until [ -f "${jars}/pom.xml" ]; do sleep 0.02; done`;
+  fake("mvn", `[ "$1" = -v ] && exit 0; ${waits}`);
+  const inodes = await Promise.all([1, 2].map(() => ensureJars(jars).then(() => statSync(jars).ino)));
+  expect(inodes[0]).toBe(inodes[1]);
+  expect(readdirSync(folder).sort()).toEqual(["first", "jars", "java", "mvn"]);
+});
+
+test("jars of another version are replaced", async () => {
+  const jars = join(folder, "jars");
+  vi.stubEnv("PATH", `${folder}:/bin:/usr/bin`);
+  fake("java", `echo 'openjdk version "21.0.1"' >&2`);
+  fake("mvn", "exit 0");
+  mkdirSync(jars);
+  writeFileSync(join(jars, "pom.xml"), "<project/>");
+  writeFileSync(join(jars, "old.jar"), "");
+  await ensureJars(jars);
+  expect(readdirSync(jars)).toEqual(["pom.xml"]);
+});
 
 describe.skipIf(whyNoKafka(JARS) !== undefined)("a local Kafka", () => {
   test("can be started again on its folder, but not with another password", async () => {
