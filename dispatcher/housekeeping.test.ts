@@ -76,9 +76,10 @@ test("five months have partitions, with the indexes and the fill factor of the o
 test("behind a long reader, a partition is made later, and deliveries go on meanwhile", async () => {
   const { projectId } = await ground.addProject();
   const job = await ground.addJob(projectId, `${receiver.url}/meanwhile`);
-  const dispatcher = await ground.start();
+  // Before the dispatcher starts: it would make the partition again before the reader has begun.
   const missing = await dropLast("triggers");
   const reader = await holdReader();
+  const dispatcher = await ground.start();
   const events = createEvents();
   const late: PartitionLateEvent[] = [];
   events.on("partitionLate", (event) => late.push(event));
@@ -96,7 +97,7 @@ test("behind a long reader, a partition is made later, and deliveries go on mean
   expect(late.filter(({ error }) => !isLockTimeout(error))).toEqual([]);
   expect(await partitions()).not.toContain(missing);
   await reader.end();
-  expect(await maker.make()).toEqual({ more: false });
+  await expect.poll(() => maker.make()).toEqual({ more: false });
   expect(await partitions()).toContain(missing);
   await dispatcher.stop();
 });
