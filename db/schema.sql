@@ -200,15 +200,26 @@ $function$;
 
 CREATE OR REPLACE FUNCTION dispatcher.catchup_end(of_project_id text)
  RETURNS timestamp with time zone
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE SECURITY DEFINER
  SET search_path TO 'pg_catalog'
+ SET enable_seqscan TO 'off'
 AS $function$
-  select max(t.effective_time)
-    from dispatcher.live_triggers l
-   cross join lateral (select t.effective_time, t.cancel_time from dispatcher.triggers t
-                        where t.id = l.id and t.fire_time = l.fire_time offset 0) as t
-   where l.project_id = of_project_id and l.kind = 'CATCHUP' and t.cancel_time is null
+declare
+  live record;
+  latest timestamptz;
+begin
+  for live in
+    select l.id, l.fire_time, l.due_time from dispatcher.live_triggers l
+     where l.project_id = of_project_id and l.kind = 'CATCHUP' order by l.due_time desc
+  loop
+    exit when live.due_time <= latest;
+    latest := greatest(latest, (
+      select t.effective_time from dispatcher.triggers t
+       where t.id = live.id and t.fire_time = live.fire_time and t.cancel_time is null));
+  end loop;
+  return latest;
+end
 $function$;
 
 CREATE OR REPLACE FUNCTION dispatcher.discard(of_project_id text, of_job_uid text, of_kind text, from_time timestamp with time zone, before_time timestamp with time zone, at_time timestamp with time zone, most integer)
@@ -216,6 +227,7 @@ CREATE OR REPLACE FUNCTION dispatcher.discard(of_project_id text, of_job_uid tex
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog'
+ SET enable_seqscan TO 'off'
 AS $function$
 declare
   discarded integer;

@@ -1,3 +1,7 @@
+-- Nobody writes a trigger between the copying of the rows and the end of this migration. Other processes of an earlier
+-- version must be stopped all the same: a function that waits for this lock goes on as it was before the migration.
+lock table dispatcher.triggers in access exclusive mode;
+
 -- The triggers that have not ended, in a small table of their own: with what dispatchers and overlap policies look for. A
 -- trigger has a row here exactly while its end_time is null; owner and due_time are the same in both tables. Who changes
 -- them locks the row of dispatcher.triggers first. The primary key of dispatcher.triggers stays what makes a trigger
@@ -55,15 +59,26 @@ as $$
    where exists (select from dispatcher.live_triggers l where l.job_uid = w.uid)
 $$;
 
+-- No due_time is before its effective_time. So the last ones are read first, and mostly one row of dispatcher.triggers.
 create or replace function dispatcher.catchup_end(of_project_id text)
 returns timestamptz
-language sql stable security definer set search_path = pg_catalog
+language plpgsql stable security definer set search_path = pg_catalog set enable_seqscan = off
 as $$
-  select max(t.effective_time)
-    from dispatcher.live_triggers l
-   cross join lateral (select t.effective_time, t.cancel_time from dispatcher.triggers t
-                        where t.id = l.id and t.fire_time = l.fire_time offset 0) as t
-   where l.project_id = of_project_id and l.kind = 'CATCHUP' and t.cancel_time is null
+declare
+  live record;
+  latest timestamptz;
+begin
+  for live in
+    select l.id, l.fire_time, l.due_time from dispatcher.live_triggers l
+     where l.project_id = of_project_id and l.kind = 'CATCHUP' order by l.due_time desc
+  loop
+    exit when live.due_time <= latest;
+    latest := greatest(latest, (
+      select t.effective_time from dispatcher.triggers t
+       where t.id = live.id and t.fire_time = live.fire_time and t.cancel_time is null));
+  end loop;
+  return latest;
+end
 $$;
 
 create or replace function dispatcher.cancel(of_job_uid text, at_time timestamptz)
@@ -98,7 +113,7 @@ create or replace function dispatcher.discard(
   of_project_id text, of_job_uid text, of_kind text, from_time timestamptz, before_time timestamptz, at_time timestamptz,
   most integer)
 returns integer
-language plpgsql security definer set search_path = pg_catalog
+language plpgsql security definer set search_path = pg_catalog set enable_seqscan = off
 as $$
 declare
   discarded integer;
