@@ -6,6 +6,7 @@ import { createGround } from "../testing/ground.ts";
 import { triggerExhaust, triggerGiveUp, triggerTakeDue, triggerUnclaim } from "./triggers.sql.ts";
 
 interface PlanNode {
+  readonly "Node Type": string;
   readonly "Relation Name"?: string;
   readonly "Index Name"?: string;
   readonly Plans?: readonly PlanNode[];
@@ -43,3 +44,50 @@ test.each([
     await ground.end();
   },
 );
+
+/** The tables that the statements of a function read as a whole, with the statistics of one live trigger. */
+async function scannedBy(call: string): Promise<string[]> {
+  const ground = await createGround();
+  await ground.sql(
+    `insert into dispatcher.triggers (id, fire_time, effective_time, due_time, project_id, job_uid, job_name, revision,
+       kind, state, seq, create_time)
+     select 'trg_1', at, at, at, 'proj_1', 'job_1', 'job', 1, 'CATCHUP', 'PENDING', 1, now()
+       from (select now() + interval '1 h' as at) as it`,
+  );
+  await ground.sql("analyze dispatcher.triggers, dispatcher.live_triggers");
+  const client = new pg.Client({ connectionString: ground.adminUrl });
+  await client.connect();
+  const plans: PlanNode[] = [];
+  client.on("notice", ({ message = "" }) => {
+    const json = /plan:\n(\{.*)$/s.exec(message)?.[1];
+    if (json !== undefined) plans.push(JSON.parse(json).Plan);
+  });
+  await client.query(
+    `load 'auto_explain'; set auto_explain.log_min_duration = 0; set auto_explain.log_nested_statements = on;
+     set auto_explain.log_format = json; set client_min_messages = log`,
+  );
+  await client.query(call);
+  await client.end();
+  await ground.end();
+  const own = plans.filter((plan) => readsOf(plan).length > 0);
+  expect(own.length).toBeGreaterThan(0);
+  return own.flatMap(readsOf).filter((read) => read.startsWith("Seq Scan"));
+}
+
+/** Each node of a plan that reads triggers: how, and of which table. */
+function readsOf(node: PlanNode): string[] {
+  const table = node["Relation Name"] ?? "";
+  const own =
+    /triggers/.test(table) && / Scan$/.test(node["Node Type"]) ? [`${node["Node Type"]} ${table}`] : [];
+  return [...own, ...(node.Plans ?? []).flatMap(readsOf)];
+}
+
+test.each([
+  "select dispatcher.cancel('job_1', now())",
+  "select dispatcher.withdraw('job_1', now())",
+  "select dispatcher.discard('proj_1', 'job_1', null, now(), now() + interval '2 h', now(), 10)",
+  "select dispatcher.discard('proj_1', null, null, now(), now() + interval '2 h', now(), 10)",
+  "select dispatcher.catchup_end('proj_1')",
+])("%s reads no table as a whole, with the statistics of one row", async (call) => {
+  expect(await scannedBy(call)).toEqual([]);
+});
