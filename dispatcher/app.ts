@@ -8,6 +8,7 @@ import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger, type Logger } from "../mesh/logger.ts";
 import { startWatchdog, type Watched } from "../mesh/watchdog.ts";
 import { toDueLimits } from "./claiming/due-lanes.ts";
+import { createComparison } from "./comparing/compare.ts";
 import { readConfig } from "./config.ts";
 import { createDeliveryClients, type DeliveryClients } from "./delivery/clients.ts";
 import { createSpecCache } from "./delivery/spec-cache.ts";
@@ -109,7 +110,8 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
     pipeline.proceed();
   };
   const watchSnapshots = createSnapshotWatch(upkeep, config.snapshotAlertMs);
-  const upkeepLoops = { renewLease, partitions, watchSnapshots, replaceMasterKey };
+  const compareLive = createComparison({ ...upkeep, random, mayGoOn: mayTake });
+  const upkeepLoops = { renewLease, partitions, watchSnapshots, compareLive, replaceMasterKey };
   const loops = startLoops({ ...shared, ...upkeepLoops, pools, leaseMs, recovery });
   const onHealth = (isHealthy: boolean) => {
     health.isStalled = !isHealthy;

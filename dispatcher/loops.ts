@@ -2,6 +2,7 @@ import type { Pool } from "../db/pool.ts";
 import { createFullScan } from "../mesh/full-scan.ts";
 import { type Loop, startLoop, type Wanted } from "../mesh/loop.ts";
 import type { Watched } from "../mesh/watchdog.ts";
+import { COMPARE_EVERY_MS } from "./comparing/compare.ts";
 import type { Events } from "./events/events.ts";
 import { PARTITIONS_EVERY_MS, type Partitions, SNAPSHOTS_EVERY_MS } from "./housekeeping.ts";
 import type { Pools } from "./pools.ts";
@@ -50,6 +51,7 @@ export interface LoopParts {
   readonly renewLease: () => Promise<void>;
   readonly partitions: Pick<Partitions, "make">;
   readonly watchSnapshots: () => Promise<void>;
+  readonly compareLive: () => Promise<Wanted>;
   readonly replaceMasterKey: () => Promise<Wanted>;
 }
 
@@ -99,6 +101,7 @@ export function startLoops(parts: LoopParts): Loops {
     every(STRANGERS_EVERY_MS, "strangers", () => releaseStrangers(recovery)),
     repeat(PARTITIONS_EVERY_MS, "partitions", parts.partitions.make),
     every(SNAPSHOTS_EVERY_MS, "snapshots", parts.watchSnapshots),
+    repeat(COMPARE_EVERY_MS, "comparing live triggers", parts.compareLive),
     repeat(REPLACE_EVERY_MS, "replacing the master key", parts.replaceMasterKey),
     every(REMOVE_OLD_EVERY_MS, "setting aside", () => parts.setAside.removeOld()),
   ];

@@ -52,6 +52,7 @@ export interface OldSnapshotEvent {
  * | partitionLate | a monthly partition could not be made: its name, since when, and the time until its month begins |
  * | partitionInDefault | a monthly partition is not made, because the default partition already has rows of its month: its name |
  * | oldSnapshot | something holds back the removal of dead rows for too long: what, and for how long |
+ * | liveTriggersDiffered | dispatcher.live_triggers and dispatcher.triggers differed: about how many triggers, how many rows were repaired, and the ids of the first ten triggers |
  * | lagging | the oldest result has waited for more than a second: for how long, and how many wait |
  * | setAside | items failed alone: of which kind, how many, the ids of the first ten, the error of one of them, and after how long the first is tried again |
  * | idle | nothing is due, in flight or waiting to be recorded |
@@ -72,6 +73,9 @@ export interface DispatcherEvents {
   partitionLate: [PartitionLateEvent];
   partitionInDefault: [{ readonly partition: string }];
   oldSnapshot: [OldSnapshotEvent];
+  liveTriggersDiffered: [
+    { readonly found: number; readonly repaired: number; readonly ids: readonly string[] },
+  ];
   lagging: [{ readonly lagMs: number; readonly waiting: number }];
   setAside: [
     {

@@ -37,6 +37,9 @@ export function logEvents(events: Events, logger: Logger): void {
   events.on("oldSnapshot", (fields) =>
     logger.warn(fields, "an old snapshot keeps PostgreSQL from removing dead rows; the database gets slower"),
   );
+  events.on("liveTriggersDiffered", (fields) =>
+    logger.error(fields, "the tables of triggers and of live triggers differed; the latter was repaired"),
+  );
   events.on("lagging", (fields) => logger.warn(fields, "results are recorded late; nothing new is claimed"));
   logTroubles(events, logger);
   events.on("setAside", ({ error, ...fields }) =>

@@ -31,7 +31,8 @@ export interface AcceptedRow {
  * valid; every other trigger has no owner. Nothing is returned about an event of another epoch, and about a trigger
  * that exists.
  *
- * A recorded trigger gets a row of dispatcher.live_triggers besides.
+ * A recorded trigger gets a row of dispatcher.live_triggers besides. It replaces a row of that id, which nothing in this
+ * version leaves behind.
  *
  * It waits for no lock of a job. It reads the clock when the last job is locked, and is LATE as a whole or not at all.
  * It reads the clock again when all triggers are written, because writing may have waited, for example for another
@@ -68,6 +69,10 @@ export const triggerAccept = statement<AcceptedRow>(
    ), queued as (
      insert into dispatcher.live_triggers (id, fire_time, project_id, job_uid, kind, owner, due_time)
      select id, fire_time, project_id, job_uid, kind, owner, due_time from recorded
+     on conflict (id) do update
+        set fire_time = excluded.fire_time, project_id = excluded.project_id, job_uid = excluded.job_uid,
+            kind = excluded.kind, attempt_base = excluded.attempt_base, owner = excluded.owner,
+            due_time = excluded.due_time
    )
    select id, case when owner is null then 'RECORDED' else 'OWNED' end as outcome from recorded
    union all
