@@ -114,12 +114,15 @@ const DUE = `l.owner is null and l.due_time between $7 and $2 and l.project_id <
                and l.id <> all ($8::text[])`;
 const IS_DUE = `t.owner is null and t.due_time <= $2 and ${WAITS}`;
 
-/** Makes the instance of parameter `owner` the owner of the rows of a subquery `taken`, in both tables. */
+/**
+ * Makes the instance of parameter `owner` the owner of the rows of a subquery `taken`, in both tables. A row that another
+ * statement has taken away from dispatcher.live_triggers is not changed in dispatcher.triggers either.
+ */
 const takenBy = (owner: string) => `queued as (
-     update dispatcher.live_triggers l set owner = ${owner} where l.id = any (array(select id from taken))
+     update dispatcher.live_triggers l set owner = ${owner} where l.id = any (array(select id from taken)) returning l.id
    )
    update dispatcher.triggers t set owner = ${owner}
-    where t.id = any (array(select id from taken))
+    where t.id = any (array(select id from queued))
       and t.fire_time between (select min(fire_time) from taken) and (select max(fire_time) from taken)
    returning ${COLUMNS}`;
 
@@ -139,7 +142,11 @@ export const triggerTakeDue = statement<HeldTriggerRow>(
    ), ${takenBy("$1")}`,
 );
 
-/** Lists the triggers that `triggerTakeDue` would take with the same values $1 to $8, locked or not. */
+/**
+ * Lists the triggers that `triggerTakeDue` would take with the same values $1 to $8, locked or not. Asks
+ * dispatcher.live_triggers alone, so it may list one whose row of dispatcher.triggers has just been changed; to take that one
+ * then takes nothing.
+ */
 export const triggerListDue = statement<ListedTrigger>(
   "triggerListDue",
   `select ${LISTED} from dispatcher.live_triggers l where ${DUE} order by l.owner, l.due_time limit $3`,
