@@ -36,7 +36,7 @@ export interface EgressOptions {
  * each minute needs no new connection, and shorter than the 75 s of nginx.
  */
 const KEEP_ALIVE_MS = 65_000;
-/** The longest time that a server can ask for. A change in DNS takes effect by then, if nothing is sent meanwhile. */
+/** The longest time that a server can ask for. */
 const KEEP_ALIVE_MAX_MS = 600_000;
 /** A connection is closed this long before the server would close it, so that no request meets the end of it. */
 const KEEP_ALIVE_EARLIER_MS = 1_000;
@@ -49,7 +49,8 @@ const MAX_HEADER_BYTES = 16 * 1024;
  * `request` and `dispatch` do not follow redirects; the caller decides about them. Close the agent when done.
  *
  * An idle connection is kept for as long as the server's Keep-Alive header says, less a second, at most ten minutes;
- * without that header for 65 s.
+ * without that header for 65 s. The agent sets no limit to the age of a connection that is used again and again; whoever
+ * keeps connections does (`dispatcher/delivery/idle-connections.ts`).
  */
 export function createEgressAgent(options: EgressOptions): Agent {
   const { allow, connectTimeoutMs, sessions = createTlsSessions(0) } = options;
@@ -65,14 +66,15 @@ export function createEgressAgent(options: EgressOptions): Agent {
       hosts: options.hosts ?? readHosts(),
     }),
   };
+  const dialAnew = buildConnector(dialling);
   const connect: buildConnector.connector = (target, done) => {
     // There is no lookup for an IP address, so it is checked here.
     const literal = target.hostname.replace(/^\[|\]$/g, "");
     if (isIP(literal) !== 0 && !isAllowedAddress(literal, allow))
       return done(new EgressBlocked(literal), null);
     const server = `${target.servername ?? ""} ${target.hostname}:${target.port}`;
-    const session = sessions.get(server);
-    const dial = buildConnector(session === undefined ? dialling : { ...dialling, session });
+    const offered = sessions.get(server);
+    const dial = offered === undefined ? dialAnew : buildConnector({ ...dialling, session: offered.session });
     dial(target, (error, socket) => {
       if (error !== null) {
         sessions.forget(server);
@@ -83,7 +85,7 @@ export function createEgressAgent(options: EgressOptions): Agent {
         socket.destroy();
         return done(new EgressBlocked(peer), null);
       }
-      sessions.keepOf(server, socket);
+      sessions.keepOf(server, socket, offered);
       done(null, socket);
     });
   };

@@ -16,20 +16,29 @@ afterAll(() => {
   server.close();
 });
 
-/** Connects, resuming the session that is kept under the name. Returns whether the server agreed. */
-async function connect(sessions: TlsSessions, name: string, maxVersion?: SecureVersion): Promise<boolean> {
-  const session = sessions.get(name);
+/**
+ * Connects, resuming the session that is kept under the name. Returns whether the server agreed. `meanwhile` is called at
+ * the end of the handshake.
+ */
+async function connect(
+  sessions: TlsSessions,
+  name: string,
+  maxVersion?: SecureVersion,
+  meanwhile = () => {},
+): Promise<boolean> {
+  const offered = sessions.get(name);
   const { port } = server.address() as AddressInfo;
   const socket: TLSSocket = tls.connect({
     host: "127.0.0.1",
     port,
     ca: authority.certificate,
     ...(maxVersion && { maxVersion }),
-    ...(session && { session }),
+    ...(offered && { session: offered.session }),
   });
   await once(socket, "secureConnect");
   const isResumed = socket.isSessionReused();
-  sessions.keepOf(name, socket);
+  meanwhile();
+  sessions.keepOf(name, socket, offered);
   socket.resume();
   await once(socket, "close");
   return isResumed;
@@ -50,6 +59,17 @@ test.each(["TLSv1.2", "TLSv1.3"] as const)(
     expect(await isResumed()).toBe(true);
   },
 );
+
+test("what is forgotten or renewed during a handshake does not make the session that it resumes younger", async () => {
+  let nowMs = 0;
+  const sessions = createTlsSessions(10, () => nowMs);
+  const isResumed = (meanwhile?: () => void) => connect(sessions, "a", "TLSv1.2", meanwhile);
+  expect(await isResumed()).toBe(false);
+  nowMs = MAX_AGE_MS - 1;
+  expect(await isResumed(() => sessions.forget("a"))).toBe(true);
+  nowMs = MAX_AGE_MS + 1;
+  expect(await isResumed()).toBe(false);
+});
 
 test("the session that was used least recently leaves a full list", async () => {
   const sessions = createTlsSessions(2);

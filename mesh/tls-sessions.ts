@@ -6,14 +6,18 @@ export interface TlsSessions {
   /** How many there are. */
   readonly size: number;
   /** Returns the session to be resumed with a server; undefined when there is none. */
-  get(server: string): Buffer | undefined;
-  /** Keeps the sessions of a connection that has just been made. Does nothing if it is not a TLS connection. */
-  keepOf(server: string, socket: Socket): void;
+  get(server: string): KeptSession | undefined;
+  /**
+   * Keeps the sessions of a connection that has just been made, for which `get` had returned `offered`. Does nothing if it
+   * is not a TLS connection.
+   */
+  keepOf(server: string, socket: Socket, offered: KeptSession | undefined): void;
   /** Forgets the session of a server, because a connection to it could not be made. */
   forget(server: string): void;
 }
 
-interface KeptSession {
+/** A session that is kept. */
+export interface KeptSession {
   readonly session: Buffer;
   /** When the server's certificate was checked. A connection that resumes a session does not check it again. */
   readonly checkedMs: number;
@@ -49,11 +53,12 @@ export function createTlsSessions(max: number, monotonicMs = () => performance.n
       kept.delete(server);
       if (monotonicMs() - entry.checkedMs > MAX_AGE_MS) return undefined;
       kept.set(server, entry);
-      return entry.session;
+      return entry;
     },
-    keepOf: (server, socket) => {
+    keepOf: (server, socket, offered) => {
       if (!(socket instanceof TLSSocket)) return;
-      const resumed = socket.isSessionReused() ? kept.get(server) : undefined;
+      // What is kept now may be of another connection, or have been forgotten during the handshake.
+      const resumed = socket.isSessionReused() ? offered : undefined;
       const checkedMs = resumed?.checkedMs ?? monotonicMs();
       // In TLS 1.3 a session comes after the handshake, and often more than one. Before, it is a part of the handshake.
       const session = socket.getProtocol() === "TLSv1.3" ? undefined : socket.getSession();

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import net, { type AddressInfo, type Socket } from "node:net";
 import { errors } from "undici";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createIdleConnections } from "./idle-connections.ts";
+import { createIdleConnections, MAX_AGE_MS } from "./idle-connections.ts";
 
 let server: net.Server;
 beforeAll(async () => {
@@ -98,4 +98,54 @@ describe("an idle connection", () => {
     await once(socket, "close");
     expect(connections.size).toBe(0);
   });
+
+  test("is closed after a request that ends when the connection is ten minutes old", async () => {
+    let nowMs = 0;
+    const connections = createIdleConnections(LIMITS, () => nowMs);
+    const socket = await use(connections, "https://a");
+    nowMs = MAX_AGE_MS - 1;
+    connections.released(connections.used(socket, "https://a"));
+    await new Promise(setImmediate);
+    expect(socket.destroyed).toBe(false);
+    const connection = connections.used(socket, "https://a");
+    nowMs = MAX_AGE_MS;
+    connections.released(connection);
+    await once(socket, "close");
+    expect(connections.size).toBe(0);
+  });
+
+  test("does not leave for one that its server's answer closes at once", async () => {
+    const connections = createIdleConnections({ total: 2, perOrigin: 2 });
+    const kept = [await use(connections, "https://a"), await use(connections, "https://b")];
+    const closing = await use(connections, "https://c");
+    await close(closing, new errors.InformationalError("reset"));
+    await new Promise(setImmediate);
+    expect(kept.map(({ destroyed }) => destroyed)).toEqual([false, false]);
+    const third = await use(connections, "https://c");
+    await once(kept[0] as Socket, "close");
+    expect(connections.size).toBe(2);
+    for (const socket of [third, ...kept]) socket.destroy();
+  });
+});
+
+test("origins without connections are remembered up to a limit; the one that closed its last connection first leaves", async () => {
+  let nowMs = 0;
+  const connections = createIdleConnections({ ...LIMITS, remembered: 2 }, () => nowMs);
+  for (const name of ["https://a", "https://b", "https://c"]) {
+    const socket = await use(connections, name);
+    nowMs += 2_000;
+    await closeByServer(socket);
+  }
+  /** Whether a new connection is closed earlier because of what the server did. */
+  const isRemembered = async (name: string) => {
+    const socket = await open();
+    const connection = connections.used(socket, name);
+    connections.released(connection);
+    const { timer } = connection;
+    await close(socket);
+    return timer !== undefined;
+  };
+  expect(await isRemembered("https://a")).toBe(false);
+  expect(await isRemembered("https://b")).toBe(true);
+  expect(await isRemembered("https://c")).toBe(true);
 });

@@ -5,6 +5,8 @@ import { isConnectionClosed } from "./webhook-answer.ts";
 export interface Connection {
   readonly socket: Socket;
   readonly origin: Origin;
+  /** When it was used first. */
+  readonly openedMs: number;
   /** How many requests were written to it. */
   requests: number;
   /** How long it was idle before the request that was written last. */
@@ -26,10 +28,12 @@ interface Origin {
   limitUntilMs: number;
 }
 
-/** How many idle connections are kept. */
+/** How many idle connections are kept, and how many origins are known without one. */
 export interface IdleLimits {
   readonly total: number;
   readonly perOrigin: number;
+  /** Most origins without a connection that are remembered. Default 10,000. */
+  readonly remembered?: number;
 }
 
 /**
@@ -52,8 +56,9 @@ const EARLIER_MS = 1_000;
 const MIN_IDLE_MS = 1_000;
 /** For how long it is remembered that a server has closed an idle connection, and after which time. */
 const REMEMBERED_MS = 600_000;
-/** Most origins without a connection that are remembered. */
 const MAX_ORIGINS = 10_000;
+/** A connection that is older is not used again, so that a change in DNS and a new certificate take effect. */
+export const MAX_AGE_MS = 600_000;
 
 /**
  * Makes an empty list. When there are more idle connections than `limits` allow, the one that has been idle for longest
@@ -61,30 +66,37 @@ const MAX_ORIGINS = 10_000;
  *
  * A server that closes a connection after it was idle for a time is expected to do the same with the next ones. For ten
  * minutes, idle connections to its origin are closed one second before that time; but not before a second has passed.
+ *
+ * A connection is closed after the first request that ends when it is ten minutes old.
  */
 export function createIdleConnections(
   limits: IdleLimits,
   elapsedMs = () => performance.now(),
 ): IdleConnections {
   const connections = new WeakMap<Socket, Connection>();
+  /** The origins with connections. */
   const origins = new Map<string, Origin>();
+  /** Those without, whose servers have closed idle connections. What was known first comes first. */
+  const remembered = new Map<string, Origin>();
   // The one that has been idle for longest comes first.
   const idle = new Set<Connection>();
 
   const originOf = (name: string): Origin => {
     const known = origins.get(name);
     if (known !== undefined) return known;
-    const origin: Origin = { name, open: 0, idle: 0, limitMs: undefined, limitUntilMs: 0 };
+    const origin = remembered.get(name) ?? { name, open: 0, idle: 0, limitMs: undefined, limitUntilMs: 0 };
+    remembered.delete(name);
     origins.set(name, origin);
-    if (origins.size > MAX_ORIGINS) forgetOne();
     return origin;
   };
 
-  const forgetOne = (): void => {
-    for (const origin of origins.values()) {
-      if (origin.open > 0) continue;
-      origins.delete(origin.name);
-      return;
+  const remember = (origin: Origin): void => {
+    if (limitOf(origin) === undefined) return;
+    remembered.set(origin.name, origin);
+    if (remembered.size <= (limits.remembered ?? MAX_ORIGINS)) return;
+    for (const oldest of remembered.keys()) {
+      remembered.delete(oldest);
+      break;
     }
   };
 
@@ -107,16 +119,15 @@ export function createIdleConnections(
     const wasIdle = leaveIdle(connection);
     const idleMs = wasIdle ? elapsedMs() - (connection.idleSinceMs ?? 0) : connection.idleBeforeMs;
     if (isConnectionClosed(socket.errored) && (wasIdle || isUnanswered(connection))) learn(origin, idleMs);
-    const isForgotten = origin.open === 0 && origin.limitMs === undefined;
-    if (isForgotten && origins.get(origin.name) === origin) origins.delete(origin.name);
+    if (origin.open > 0) return;
+    origins.delete(origin.name);
+    remember(origin);
   };
 
   const learn = (origin: Origin, idleMs: number): void => {
     const limitMs = Math.max(MIN_IDLE_MS, idleMs - EARLIER_MS);
     origin.limitMs = limitOf(origin) === undefined ? limitMs : Math.min(limitMs, origin.limitMs ?? limitMs);
     origin.limitUntilMs = elapsedMs() + REMEMBERED_MS;
-    origins.delete(origin.name);
-    origins.set(origin.name, origin);
   };
 
   const limitOf = (origin: Origin): number | undefined => {
@@ -128,11 +139,29 @@ export function createIdleConnections(
     const origin = originOf(name);
     origin.open += 1;
     const counts = { requests: 0, idleBeforeMs: 0, bytesBefore: 0 };
-    const connection: Connection = { socket, origin, ...counts, idleSinceMs: undefined, timer: undefined };
+    const times = { openedMs: elapsedMs(), idleSinceMs: undefined, timer: undefined };
+    const connection: Connection = { socket, origin, ...counts, ...times };
     connections.set(socket, connection);
     socket.once("close", () => onClose(connection));
     return connection;
   };
+
+  /** Closes a connection that has just become idle, or the one that has been idle for longest, if it has to leave. */
+  const closeOne = (connection: Connection): void => {
+    // The server's answer has closed it, or the next request uses it already.
+    if (connection.socket.destroyed || !idle.has(connection)) return;
+    if (isOld(connection) || connection.origin.idle > limits.perOrigin) close(connection);
+    else if (idle.size > limits.total) closeLongest();
+  };
+
+  const closeLongest = (): void => {
+    for (const longest of idle) {
+      close(longest);
+      break;
+    }
+  };
+
+  const isOld = ({ openedMs }: Connection): boolean => elapsedMs() - openedMs >= MAX_AGE_MS;
 
   return {
     get size() {
@@ -156,8 +185,9 @@ export function createIdleConnections(
       origin.idle += 1;
       const limitMs = limitOf(origin);
       if (limitMs !== undefined) connection.timer = setTimeout(close, limitMs, connection).unref();
-      if (origin.idle > limits.perOrigin) close(connection);
-      else if (idle.size > limits.total) for (const longest of idle) return close(longest);
+      const areTooMany = origin.idle > limits.perOrigin || idle.size > limits.total;
+      // undici closes a connection that must not be kept after this call.
+      if (areTooMany || isOld(connection)) setImmediate(closeOne, connection);
     },
   };
 }
