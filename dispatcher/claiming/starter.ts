@@ -44,7 +44,8 @@ export function createStarter(parts: {
     try {
       makeAttempt(parts.attempt, attempt).then(ended, failed);
     } catch (error) {
-      failed(error);
+      // Not at once: its end starts the next attempt, which may fail in the same way.
+      queueMicrotask(() => failed(error));
     }
   };
 

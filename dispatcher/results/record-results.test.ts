@@ -128,6 +128,30 @@ describe("a first attempt that succeeded", () => {
     expect(await stateOf(trigger)).toBe("SUCCEEDED");
   });
 
+  test("has a row of its own if the result of a later one is in the same batch", async () => {
+    const later = await addRunning(2);
+    await recordResults(database, [resultOf(later, "ok"), resultOf(later, "ok", { number: 2 })]);
+    expect(await rowsOf(later)).toEqual([
+      { number: 1, outcome: "SUCCEEDED" },
+      { number: 2, outcome: "SUCCEEDED" },
+    ]);
+    expect(await stateOf(later)).toBe("SUCCEEDED");
+  });
+
+  test("does not end the delivery that a backfill has asked for since", async () => {
+    const at = NOW + 60_000;
+    const slow = await addRunning(2, at);
+    await recordResults(database, [resultOf(slow, "ok", { number: 2 })]);
+    const again = "select dispatcher.redeliver('proj_1', 'job_1', $1, true, now(), 1, 'job')";
+    await ground.sql(again, [[new Date(at)]]);
+    expect(await recordResults(database, [resultOf(slow, "ok")])).toEqual({
+      states: new Map(),
+      locked: new Set(),
+    });
+    expect(await stateOf(slow)).toBe("PENDING");
+    expect((await rowsOf(slow)).map(({ number }) => number)).toEqual([1, 2]);
+  });
+
   test("gets a row of its own when a backfill makes the trigger due again", async () => {
     await recordResults(database, [resultOf(trigger, "ok")]);
     const before = await ground.attemptsOf(trigger.id);
@@ -143,6 +167,27 @@ test("an attempt that failed has a row of its own, and its trigger stays live wi
   expect(states).toEqual(new Map([[trigger.id, "RETRYING"]]));
   expect(await rowsOf(trigger)).toEqual([{ number: 1, outcome: "REJECTED" }]);
   expect(await liveOf(trigger)).toEqual([{ owner: "inst_2", due_time: new Date(NOW + 60_000) }]);
+});
+
+test("a locked row delays no result of a row that has the same place in another partition", async () => {
+  const months = [Date.parse("2027-05-10T00:00:00Z"), Date.parse("2027-06-10T00:00:00Z")];
+  for (const atMs of months) {
+    await ground.sql(
+      "select dispatcher.make_partition('triggers', date_trunc('month', $1::timestamptz, 'UTC'))",
+      [new Date(atMs)],
+    );
+  }
+  const [free, locked] = await Promise.all(months.map((atMs) => addRunning(1, atMs)));
+  if (free === undefined || locked === undefined) throw new Error("Two triggers are needed.");
+  const places = await ground.sql("select distinct ctid from dispatcher.triggers where id = any ($1)", [
+    [free.id, locked.id],
+  ]);
+  expect(places).toHaveLength(1);
+  const lock = "select from dispatcher.triggers where id = $1 for update";
+  const answer = await ground.whileHeld(lock, [locked.id], () =>
+    recordResults(database, [resultOf(free, "ok"), resultOf(locked, "ok")]),
+  );
+  expect(answer).toEqual({ states: new Map([[free.id, "SUCCEEDED"]]), locked: new Set([locked.id]) });
 });
 
 test("results of triggers in two partitions change no other trigger of these", async () => {

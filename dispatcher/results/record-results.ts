@@ -25,7 +25,7 @@ const MAX_SHORT_LENGTH = 200;
  * changes nothing. Never waits for the lock of a trigger. Throws SERVICE_UNAVAILABLE.
  */
 export async function recordResults(database: Database, batch: readonly Result[]): Promise<RecordAnswer> {
-  const inTrigger = new Set(batch.filter(fitsTrigger));
+  const inTrigger = fittingTrigger(batch);
   const states = await record(database, batch, inTrigger);
   let rest = withoutChanged(batch, states);
   const again = rest.filter((result) => inTrigger.has(result));
@@ -35,6 +35,18 @@ export async function recordResults(database: Database, batch: readonly Result[]
     rest = withoutChanged(rest, states);
   }
   return { states, locked: rest.length === 0 ? new Set() : await readUnrecorded(database, rest) };
+}
+
+/**
+ * The results that can be recorded in the rows of their triggers. A trigger that has several results in a batch is changed
+ * by one of them, so each of its attempts gets a row of its own.
+ */
+function fittingTrigger(batch: readonly Result[]): Set<Result> {
+  const fitting = batch.filter(fitsTrigger);
+  if (fitting.length === 0) return new Set();
+  const results = new Map<string, number>();
+  for (const { trigger } of batch) results.set(trigger.id, (results.get(trigger.id) ?? 0) + 1);
+  return new Set(fitting.filter(({ trigger }) => results.get(trigger.id) === 1));
 }
 
 /** Whether an attempt can be recorded in the row of its trigger: the first one, if it succeeded with a short answer. */

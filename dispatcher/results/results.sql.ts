@@ -10,7 +10,7 @@ const changeOf = (changes: string) => `(select ${changes}::jsonb -> t.id as c of
 /** The condition under which a result changes its trigger; `changes` is the parameter with the changes by trigger id. */
 const concerns = (changes: string) => `t.state in ('PENDING', 'RUNNING', 'RETRYING') and (select
           (t.state = 'RUNNING' and t.attempt_count = (c -> 1)::integer)
-       or (c ->> 0 = 'SUCCEEDED' and c ->> 6 is null)
+       or (c ->> 0 = 'SUCCEEDED' and c ->> 6 is null and (c -> 1)::integer > t.attempt_base)
        or (t.state = 'RETRYING' and c ->> 0 = 'RETRYING' and t.attempt_count = (c -> 1)::integer
            and t.owner is not distinct from c ->> 5)
        from ${changeOf(changes)})`;
@@ -24,7 +24,8 @@ const concerns = (changes: string) => `t.state in ('PENDING', 'RUNNING', 'RETRYI
  * An attempt that has a row already is not changed, unless it is recorded as UNKNOWN and its outcome is known now. A
  * trigger is changed by
  *
- * - a success, if the trigger has not ended: a slow attempt may succeed after the next one was started;
+ * - a success, if the trigger has not ended: a slow attempt may succeed after the next one was started. It does not count
+ *   if a backfill has made the trigger due again since;
  * - any result of its latest attempt, while the trigger is RUNNING;
  * - the same RETRYING result once more, because the answer to the first statement may have been lost.
  *

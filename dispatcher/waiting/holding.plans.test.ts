@@ -3,7 +3,13 @@ import { expect, test } from "vitest";
 import { instanceReleaseTriggers } from "../instances/instances.sql.ts";
 import { resultRecord } from "../results/results.sql.ts";
 import { createGround } from "../testing/ground.ts";
-import { triggerExhaust, triggerGiveUp, triggerTakeDue, triggerUnclaim } from "./triggers.sql.ts";
+import {
+  triggerClaim,
+  triggerExhaust,
+  triggerGiveUp,
+  triggerTakeDue,
+  triggerUnclaim,
+} from "./triggers.sql.ts";
 
 interface PlanNode {
   readonly "Node Type": string;
@@ -41,6 +47,34 @@ test.each([
     const { rows } = await client.query(`explain (format json) execute it(${values})`);
     await client.end();
     expect(indexesOf(rows[0]["QUERY PLAN"][0].Plan).toSorted()).toEqual(indexes);
+    await ground.end();
+  },
+);
+
+test.each([triggerClaim, resultRecord])(
+  "$name finds what it has locked by its place, and looks its id up in a hash table",
+  async ({ text }) => {
+    const ground = await createGround();
+    await ground.sql(
+      `insert into dispatcher.triggers (id, fire_time, effective_time, due_time, project_id, job_uid, job_name, revision,
+         kind, state, seq, create_time)
+       select 'trg_' || n, now(), now(), now(), 'proj_1', 'job_1', 'job', 1, 'SCHEDULED', 'PENDING', 1, now()
+         from generate_series(1, 5000) as n`,
+    );
+    await ground.sql("analyze dispatcher.triggers");
+    const options = "-c enable_seqscan=off -c plan_cache_mode=force_generic_plan";
+    const client = new pg.Client({ connectionString: ground.databaseUrl, options });
+    await client.connect();
+    await client.query(`prepare it as ${text}`);
+    const [types] = (
+      await client.query("select cardinality(parameter_types) as n from pg_prepared_statements")
+    ).rows;
+    const values = Array.from({ length: types.n }, () => "null").join(", ");
+    const { rows } = await client.query(`explain execute it(${values})`);
+    await client.end();
+    const plan = rows.map((row) => row["QUERY PLAN"]).join("\n");
+    expect(plan).toMatch(/Tid Scan on triggers_default/);
+    expect(plan).toMatch(/hashed SubPlan/);
     await ground.end();
   },
 );
