@@ -682,7 +682,7 @@ CREATE INDEX jobs_deleted_name ON scheduler.jobs USING btree (project_id, name C
 CREATE UNIQUE INDEX jobs_live_name ON scheduler.jobs USING btree (project_id, name COLLATE "C") WHERE (state <> 'DELETED'::text);
 CREATE INDEX jobs_next_fire_time ON scheduler.jobs USING btree (project_id, COALESCE(next_fire_time, 'infinity'::timestamp with time zone), name COLLATE "C") WHERE (state <> 'DELETED'::text);
 CREATE INDEX jobs_resuming ON scheduler.jobs USING btree (project_id, pause_until) WHERE ((state = 'ACTIVE'::text) AND (pause_until IS NOT NULL));
-CREATE INDEX jobs_state ON scheduler.jobs USING btree (project_id, state, name COLLATE "C") WHERE (state <> 'DELETED'::text);
+CREATE INDEX jobs_state ON scheduler.jobs USING btree (project_id, state, name COLLATE "C") WHERE (state = ANY (ARRAY['PAUSED'::text, 'FINISHED'::text]));
 CREATE INDEX jobs_waiting ON scheduler.jobs USING btree (project_id) WHERE waits_for_end;
 CREATE INDEX jobs_wake ON scheduler.jobs USING btree (wake_time) WHERE (wake_time IS NOT NULL);
 

@@ -72,6 +72,8 @@ describe("ListJobs", () => {
     bench.setTime(untilMs - 1_000);
     await bench.tick.run();
     expect(await names("state = PAUSED")).toEqual(["payroll", "report"]);
+    expect(await names("state != FINISHED")).toEqual(["by-hand", "pay-late", "payroll", "report"]);
+    expect(await names("state != ACTIVE")).toEqual(["once", "payroll", "report"]);
     bench.setTime(untilMs);
     expect(await names("state = PAUSED")).toEqual(["report"]);
   });
@@ -102,6 +104,21 @@ describe("ListJobs", () => {
     const { rows } = await admin.query("select * from scheduler.job_facets");
     await admin.end();
     expect(rows).toEqual([]);
+  });
+
+  test("does not show a job by a label or a target that its current revision does not have", async () => {
+    const { uid } = await make(0, "a", 12, { labels: { team: "data" } });
+    const admin = new pg.Client({ connectionString: bench.adminUrl });
+    await admin.connect();
+    await admin.query(
+      `insert into scheduler.job_facets (project_id, facet, value, name, job_uid) values
+         ($1, 'labels.team', 'billing', 'a', $2), ($1, 'labels.env', '', 'a', $2), ($1, 'target', 'redis', 'a', $2)`,
+      [PROJECT, uid],
+    );
+    await admin.end();
+    for (const filter of ["labels.team = billing", "labels.env:*", "target = redis"])
+      expect(await names(filter)).toEqual([]);
+    expect(await names("labels.team = data")).toEqual(["a"]);
   });
 
   test.each([
