@@ -81,7 +81,7 @@ create table dispatcher.signing_keys (
   project_id text not null,
   sealed_secret bytea not null,
   create_time timestamp with time zone not null,
-  algorithm text not null default 'HMAC_SHA256'::text,
+  algorithm text not null,
   public_key text,
   expire_time timestamp with time zone,
   revoke_time timestamp with time zone,
@@ -438,6 +438,7 @@ CREATE OR REPLACE FUNCTION dispatcher.use_master_key(new_id text, new_check_valu
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog'
+ SET lock_timeout TO '500ms'
 AS $function$
 declare
   present text := (select key_id from dispatcher.master_key);
@@ -447,7 +448,11 @@ begin
   ) then
     return present;
   end if;
-  lock table dispatcher.instances in share row exclusive mode;
+  begin
+    lock table dispatcher.instances in share row exclusive mode;
+  exception when lock_not_available then
+    return present;
+  end;
   if exists (
     select from dispatcher.instances where lease_until > now() and master_key_id is distinct from new_id
   ) then
@@ -694,7 +699,7 @@ CREATE INDEX jobs_deleted_name ON scheduler.jobs USING btree (project_id, name C
 CREATE UNIQUE INDEX jobs_live_name ON scheduler.jobs USING btree (project_id, name COLLATE "C") WHERE (state <> 'DELETED'::text);
 CREATE INDEX jobs_next_fire_time ON scheduler.jobs USING btree (project_id, COALESCE(next_fire_time, 'infinity'::timestamp with time zone), name COLLATE "C") WHERE (state <> 'DELETED'::text);
 CREATE INDEX jobs_resuming ON scheduler.jobs USING btree (project_id, pause_until) WHERE ((state = 'ACTIVE'::text) AND (pause_until IS NOT NULL));
-CREATE INDEX jobs_state ON scheduler.jobs USING btree (project_id, state, name COLLATE "C") WHERE (state <> 'DELETED'::text);
+CREATE INDEX jobs_state ON scheduler.jobs USING btree (project_id, state, name COLLATE "C") WHERE (state = ANY (ARRAY['PAUSED'::text, 'FINISHED'::text]));
 CREATE INDEX jobs_waiting ON scheduler.jobs USING btree (project_id) WHERE waits_for_end;
 CREATE INDEX jobs_wake ON scheduler.jobs USING btree (wake_time) WHERE (wake_time IS NOT NULL);
 
@@ -916,7 +921,7 @@ grant usage on schema public to public;
 grant usage on schema scheduler to easycron_dispatcher;
 grant usage on schema scheduler to easycron_scheduler;
 grant delete, insert, select, update on table dispatcher.attempts to easycron_dispatcher;
-grant delete, insert, select, update on table dispatcher.data_keys to easycron_dispatcher;
+grant insert, select, update on table dispatcher.data_keys to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.instances to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.live_triggers to easycron_dispatcher;
 grant insert, select on table dispatcher.master_key to easycron_dispatcher;

@@ -117,7 +117,7 @@ describe("a freshly migrated database grants", () => {
       "schema dispatcher": "usage",
       "schema scheduler": "usage",
       "table dispatcher.attempts": ALL,
-      "table dispatcher.data_keys": ALL,
+      "table dispatcher.data_keys": "insert, select, update",
       "table dispatcher.instances": ALL,
       "table dispatcher.live_triggers": ALL,
       "table dispatcher.master_key": "insert, select",

@@ -76,3 +76,19 @@ test("the master key is replaced while triggers are signed: each arrives, and is
   await fire(after, jobs);
   expect(receiver.strays).toEqual([]);
 });
+
+test("a dispatcher that was stalled while the master key was replaced by one that it does not have ends, and takes no lease", async () => {
+  const other = createMasterKeys(Buffer.alloc(32, 9)).wanted;
+  const { promise, resolve } = Promise.withResolvers<Error>();
+  const env = { EASYCRON_MASTER_KEY: BOTH.EASYCRON_MASTER_KEY };
+  const dispatcher = await ground.start(env, { endProcess: resolve });
+  const leased: string[] = [];
+  dispatcher.events.on("leased", ({ instance }) => leased.push(instance));
+  await ground.sql("update dispatcher.master_key set key_id = $1, check_value = $2", [
+    other.id,
+    other.checkValue,
+  ]);
+  await ground.sql("update dispatcher.instances set lease_until = now() - interval '1 second'");
+  expect((await promise).message).toContain(`are sealed with the key ${other.id}.`);
+  expect(leased).toEqual([]);
+});

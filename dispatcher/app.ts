@@ -3,6 +3,7 @@ import { type DatabaseClock, startDatabaseClock } from "../db/database-clock.ts"
 import type { SilentPool } from "../db/pool-group.ts";
 import { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import type { Clock } from "../mesh/clock.ts";
+import { ConfigError } from "../mesh/config.ts";
 import { createGrpcServer, type GrpcServer } from "../mesh/grpc-server.ts";
 import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger, type Logger } from "../mesh/logger.ts";
@@ -47,12 +48,20 @@ export interface Overrides {
   /** Uniform in [0, 1), as Math.random. */
   readonly random?: () => number;
   readonly events?: Events;
+  /** Ends the process, which cannot go on. Default: throws the error where nothing catches it, see `runService`. */
+  readonly endProcess?: (error: ConfigError) => void;
+}
+
+function throwUncaught(error: ConfigError): void {
+  setImmediate(() => {
+    throw error;
+  });
 }
 
 /** Starts a dispatcher that serves gRPC calls and delivers triggers. */
 export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): Promise<Service> {
   const config = readConfig(env);
-  const { random = Math.random, events = createEvents() } = overrides;
+  const { random = Math.random, events = createEvents(), endProcess = throwUncaught } = overrides;
   const logger = createLogger("dispatcher", env);
   logEvents(events, logger);
   const monotonicMs = () => performance.now();
@@ -69,9 +78,9 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   await partitions.makeFirst();
   const { leaseMs } = config;
   const onLost = () => pipeline.forget();
-  const leasing = { database: pools.lease, clock, monotonicMs, leaseMs, masterKeyId, events, onLost };
-  const lease = await takeLease(leasing);
-  await checkRecordedMasterKey({ database: pools.lookups, masterKeys });
+  const checkMasterKey = () => checkRecordedMasterKey({ database: pools.lease, masterKeys });
+  const leasing = { clock, monotonicMs, leaseMs, masterKeyId, checkMasterKey, events, onLost };
+  const lease = await takeLease({ ...leasing, database: pools.lease });
   const onTrouble = (error: unknown) => events.emit("trouble", { part: "opening a signing key", error });
   const opening = { masterKeys, clock, monotonicMs, logger, onTrouble };
   const signingKeys = createSigningKeys({ ...opening, database: pools.lookups });
@@ -105,8 +114,18 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const recovery = { ...shared, ...taking, database: pools.upkeep };
   const server = createGrpcServer({ logger });
   const showHealth = () => server.setServing(lease.isValid() && !health.isStalled && !health.isClosing);
+  const endIfMisconfigured = (error: unknown) => {
+    if (error instanceof ConfigError) {
+      logger.error(
+        { err: error },
+        "the master key was replaced by one that this dispatcher does not have; ending",
+      );
+      endProcess(error);
+    }
+    throw error;
+  };
   const renewLease = async () => {
-    await lease.renew().finally(showHealth);
+    await lease.renew().catch(endIfMisconfigured).finally(showHealth);
     pipeline.proceed();
   };
   const watchSnapshots = createSnapshotWatch(upkeep, config.snapshotAlertMs);

@@ -171,7 +171,7 @@ export const REASONS: Readonly<Record<ReasonName, ReasonRow>> = {
   SIGNING_KEY_LIMIT_REACHED: {
     code: Code.FAILED_PRECONDITION,
     sentence:
-      "This project has {count} active signing keys, which is the limit; revoke one that no receiver needs.",
+      "This project has {count} active {kind} keys, which is the limit; revoke one that no receiver needs.",
   },
   // These two are not RESOURCE_EXHAUSTED, which is HTTP 429: libraries repeat such a request.
   REQUEST_TOO_LARGE: {

@@ -24,11 +24,13 @@ select j.project_id, facet.name, facet.value, j.name, j.uid
 
 grant select, insert, update, delete on scheduler.job_facets to easycron_scheduler;
 
--- The orders of a list, and its states. jobs_next_fire_time also counts the jobs that are due at one instant.
+-- The orders of a list. jobs_next_fire_time also counts the jobs that are due at one instant. Each turn of a job writes
+-- both indexes.
 create index jobs_create_time on scheduler.jobs (project_id, create_time, name collate "C") where state <> 'DELETED';
-create index jobs_state on scheduler.jobs (project_id, state, name collate "C") where state <> 'DELETED';
 drop index scheduler.jobs_next_fire_time;
 create index jobs_next_fire_time on scheduler.jobs
   (project_id, coalesce(next_fire_time, 'infinity'), name collate "C") where state <> 'DELETED';
+-- The states of a list but for ACTIVE: a turn leaves a job ACTIVE, and would write its entry anew.
+create index jobs_state on scheduler.jobs (project_id, state, name collate "C") where state in ('PAUSED', 'FINISHED');
 -- Jobs whose pause ends within the look-ahead: they are ACTIVE, but still shown as PAUSED.
 create index jobs_resuming on scheduler.jobs (project_id, pause_until) where state = 'ACTIVE' and pause_until is not null;

@@ -1,7 +1,6 @@
 -- Signing keys with an algorithm and an end, and a data key for each project.
 
 alter table dispatcher.signing_keys
-  -- The default is for dispatchers of the version before.
   add column algorithm text not null default 'HMAC_SHA256',
   -- What receivers verify with, whpk_…; null for HMAC.
   add column public_key text,
@@ -10,6 +9,8 @@ alter table dispatcher.signing_keys
   add column revoke_time timestamptz,
   add constraint signing_keys_algorithm check (algorithm in ('HMAC_SHA256', 'ED25519')),
   add constraint signing_keys_public_key check ((public_key is not null) = (algorithm = 'ED25519'));
+
+alter table dispatcher.signing_keys alter column algorithm drop default;
 
 -- Only the five newest keys of a project have signed so far. Now every key signs that has not ended.
 update dispatcher.signing_keys
@@ -41,16 +42,20 @@ create index data_keys_version on dispatcher.data_keys (keys_version);
 create index signing_keys_old_format on dispatcher.signing_keys (project_id)
   where substring(sealed_secret from 1 for 1) = '\x01';
 
-grant select, insert, update, delete on dispatcher.data_keys to easycron_dispatcher;
+grant select, insert, update on dispatcher.data_keys to easycron_dispatcher;
 
--- The id of the master key that a dispatcher is configured with; null for one of the version before.
+-- The id of the master key that a dispatcher is configured with; null if it was started before this migration.
 alter table dispatcher.instances add column master_key_id text;
 
 -- Makes a master key the one that seals, once every live dispatcher is configured with it. Returns the id of the key that
--- seals from now on. The lock keeps dispatchers from starting meanwhile, so that none misses the change.
+-- seals from now on. The lock keeps dispatchers from starting meanwhile, so that none misses the change. Whoever wants to
+-- write to the table waits behind this lock while it waits. Therefore it waits for at most 500 ms, and the key stays; the
+-- caller tries again later.
 create function dispatcher.use_master_key(new_id text, new_check_value bytea)
 returns text
-language plpgsql volatile security definer set search_path = pg_catalog
+language plpgsql volatile security definer
+set search_path = pg_catalog
+set lock_timeout = '500ms'
 as $$
 declare
   present text := (select key_id from dispatcher.master_key);
@@ -60,7 +65,11 @@ begin
   ) then
     return present;
   end if;
-  lock table dispatcher.instances in share row exclusive mode;
+  begin
+    lock table dispatcher.instances in share row exclusive mode;
+  exception when lock_not_available then
+    return present;
+  end;
   if exists (
     select from dispatcher.instances where lease_until > now() and master_key_id is distinct from new_id
   ) then

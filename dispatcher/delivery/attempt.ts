@@ -1,6 +1,7 @@
 import type { KeyObject } from "node:crypto";
 import type { Clock } from "../../mesh/clock.ts";
 import { pause } from "../../mesh/pause.ts";
+import { MissingMasterKeyError } from "../signing-keys/master-keys.ts";
 import type { SigningKeys } from "../signing-keys/signing-keys.ts";
 import type { Delivery } from "./outcome.ts";
 import type { PluginDelivery } from "./plugin-delivery.ts";
@@ -58,18 +59,29 @@ async function signedAfterLoading(parts: AttemptParts, attempt: StartedAttempt):
 }
 
 const LOAD_PAUSE_MS = 100;
+/** How often the keys are tried at most without their master key: for about 30 s, much longer than a lease lasts. */
+const MAX_WITHOUT_MASTER_KEY = 300;
 
 // Without the database nobody knows whether there are newer keys, or whether one was revoked. So the attempt waits until
-// the keys can be read.
+// the keys can be read. A dispatcher whose master key was replaced loses its lease soon, and others make the attempt.
 async function loadKeys(
-  { signingKeys, clock }: Pick<AttemptParts, "signingKeys" | "clock">,
+  { signingKeys, clock, isOwner }: Pick<AttemptParts, "signingKeys" | "clock" | "isOwner">,
   projectId: string,
 ): Promise<readonly KeyObject[]> {
-  for (;;) {
-    await signingKeys.load([projectId]).catch(() => pause(LOAD_PAUSE_MS));
+  for (let tries = 0; tries < MAX_WITHOUT_MASTER_KEY; ) {
+    try {
+      await signingKeys.load([projectId]);
+    } catch (error) {
+      if (error instanceof MissingMasterKeyError) {
+        if (!isOwner()) return [];
+        tries += 1;
+      }
+      await pause(LOAD_PAUSE_MS);
+    }
     const keys = signingKeys.get(projectId, clock.now());
     if (keys !== undefined) return keys;
   }
+  return [];
 }
 
 function notSent(error: string, cause?: unknown): Delivery {

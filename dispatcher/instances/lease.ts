@@ -11,7 +11,10 @@ export interface Lease {
   readonly instance: string;
   /** Whether this process may start attempts: the lease has not expired, by a clock that never steps. */
   isValid(): boolean;
-  /** Renews the lease. If it has expired, takes a new lease under a new instance id. Throws SERVICE_UNAVAILABLE. */
+  /**
+   * Renews the lease. If it has expired, takes a new lease under a new instance id. Throws SERVICE_UNAVAILABLE, and what
+   * `checkMasterKey` throws.
+   */
   renew(): Promise<void>;
   /**
    * Shows the other dispatchers that this process runs. If it does not for 600 ms, they take over what is due. Throws
@@ -30,12 +33,17 @@ export interface LeaseParts {
   readonly leaseMs: number;
   /** The id of the master key that this process is configured with. */
   readonly masterKeyId: string;
+  /**
+   * Checks, when a lease is taken, that this process has the recorded master key; it may have changed while there was no
+   * lease. Throws a ConfigError if not, and SERVICE_UNAVAILABLE.
+   */
+  readonly checkMasterKey: () => Promise<void>;
   readonly events: Events;
   /** Called when the lease was lost: other dispatchers may take the triggers owned under the old id. */
   readonly onLost: () => void;
 }
 
-/** Takes a lease under a new instance id. Throws SERVICE_UNAVAILABLE. */
+/** Takes a lease under a new instance id. Throws SERVICE_UNAVAILABLE, and what `checkMasterKey` throws. */
 export async function takeLease(parts: LeaseParts): Promise<Lease> {
   const { database, clock, monotonicMs, leaseMs, masterKeyId, events } = parts;
   let instance = "";
@@ -45,6 +53,8 @@ export async function takeLease(parts: LeaseParts): Promise<Lease> {
     const sentAtMs = monotonicMs();
     const id = `inst_${randomUUID()}`;
     await database.query(instanceInsert, [id, toSqlTime(clock.now()), leaseMs, masterKeyId]);
+    // After the row is there, the recorded key changes only to one that this process has.
+    await parts.checkMasterKey();
     instance = id;
     validUntilMs = sentAtMs + leaseMs;
     events.emit("leased", { instance });

@@ -151,6 +151,49 @@ describe.concurrent("RotateSigningKey", () => {
   });
 });
 
+test("a project has at most two active ed25519 keys, and may rotate one at once", async () => {
+  const { projectId } = await scene.addProject();
+  const algorithm = SigningAlgorithm.ED25519;
+  const { key } = await scene.create(projectId, { algorithm });
+  await scene.create(projectId, { algorithm });
+  const refused = {
+    reason: "SIGNING_KEY_LIMIT_REACHED",
+    message: expect.stringContaining("This project has 2 active ed25519 keys, which is the limit"),
+  };
+  await expect(scene.create(projectId, { algorithm })).rejects.toMatchObject(refused);
+  await expect(scene.rotate(projectId, key.id, 60)).rejects.toMatchObject(refused);
+  await scene.rotate(projectId, key.id, 0);
+  await scene.create(projectId);
+});
+
+test("a change of signing keys gives up when another one holds the version for long", async () => {
+  const { projectId } = await scene.addProject();
+  await scene.ground.whileHeld(
+    "update dispatcher.signing_keys_version set version = version",
+    [],
+    async () => {
+      const startedMs = performance.now();
+      await expect(scene.create(projectId)).rejects.toMatchObject({ reason: "SERVICE_UNAVAILABLE" });
+      expect(performance.now() - startedMs).toBeLessThan(15_000);
+    },
+  );
+  await scene.create(projectId);
+});
+
+test("keys are listed in the order in which they were created, whatever their ids are", async () => {
+  const { projectId, keyId } = await scene.addProject();
+  await scene.ground.sql(
+    `insert into dispatcher.signing_keys (id, project_id, algorithm, sealed_secret, create_time, revoke_time)
+     select 'sk_' || n, $1, 'HMAC_SHA256', '\\x00', timestamptz '2026-01-01' + (n * 7 % 5) * interval '1 hour', now()
+       from generate_series(1, 5) as n`,
+    [projectId],
+  );
+  const expected = [keyId, "sk_2", "sk_4", "sk_1", "sk_3", "sk_5"];
+  for (const pageSize of [1, 2, 50]) {
+    expect((await scene.list(projectId, pageSize)).map(({ id }) => id)).toEqual(expected);
+  }
+});
+
 describe.concurrent("RevokeSigningKey", () => {
   test("returns when no dispatcher signs with the key", async () => {
     const { projectId, secret, keyId, job } = await scene.addProject();
@@ -191,8 +234,8 @@ describe.concurrent("RevokeSigningKey", () => {
 test("of the keys that have ended, the newest 100 are kept", async () => {
   const { projectId, keyId } = await scene.addProject();
   await scene.ground.sql(
-    `insert into dispatcher.signing_keys (id, project_id, sealed_secret, create_time, revoke_time)
-     select 'sk_old' || lpad(n::text, 3, '0'), $1, '\\x00', now() - n * interval '1 hour', now()
+    `insert into dispatcher.signing_keys (id, project_id, algorithm, sealed_secret, create_time, revoke_time)
+     select 'sk_old' || lpad(n::text, 3, '0'), $1, 'HMAC_SHA256', '\\x00', now() - n * interval '1 hour', now()
        from generate_series(1, 120) as n`,
     [projectId],
   );

@@ -5,7 +5,7 @@ import { toSqlTime } from "../../db/time.ts";
 import type { Clock } from "../../mesh/clock.ts";
 import { failure } from "../../mesh/errors.ts";
 import { toIso } from "../../mesh/iso-time.ts";
-import { dataKeyNoteChange } from "./data-keys.sql.ts";
+import { dataKeyBoundWaits, dataKeyNoteChange } from "./data-keys.sql.ts";
 import { lockDataKey } from "./data-keys.ts";
 import type { MasterKeys } from "./master-keys.ts";
 import {
@@ -22,6 +22,8 @@ import { type Algorithm, createSecret, sealSecret } from "./signing-secret.ts";
 
 /** Most active keys of a project. Each makes the header of every attempt longer. */
 export const MAX_SIGNING_KEYS = 5;
+/** Most active keys of a project for ed25519: each signature takes much longer than one of HMAC, and all others wait for it. */
+export const MAX_ED25519_KEYS = 2;
 /** Most keys of a project that are kept although they sign no more. */
 const MAX_ENDED_KEYS = 100;
 // The 5 ms are for timers, which may fire 1 ms early.
@@ -55,7 +57,7 @@ export async function createSigningKey(
   return change(parts, projectId, async (tx, dataKey) => {
     const time = toSqlTime(parts.clock.now());
     const live = await tx.query(signingKeysLive, [projectId, time]);
-    refuseTooMany(live.length);
+    refuseTooMany(live, algorithm);
     return await addKey(tx, dataKey, { projectId, algorithm, time });
   });
 }
@@ -78,7 +80,7 @@ export async function rotateSigningKey(
     if (old === undefined) throw notFound(id);
     const time = toSqlTime(nowMs);
     const live = await tx.query(signingKeysLive, [projectId, time]);
-    refuseTooMany(live.length);
+    refuseTooMany(live, algorithm);
     return { ...(await addKey(tx, dataKey, { projectId, algorithm, time })), old };
   });
 }
@@ -116,6 +118,7 @@ async function change<T>(
   work: (tx: Queryable, dataKey: KeyObject) => Promise<T>,
 ): Promise<T> {
   const result = await database.transaction(async (tx) => {
+    await tx.query(dataKeyBoundWaits);
     const done = await work(tx, await lockDataKey(tx, masterKeys, projectId));
     await tx.query(dataKeyNoteChange, [projectId]);
     return done;
@@ -157,8 +160,14 @@ function describeEnd(
   return undefined;
 }
 
-function refuseTooMany(count: number): void {
-  if (count >= MAX_SIGNING_KEYS) throw failure("SIGNING_KEY_LIMIT_REACHED", { count: String(count) });
+function refuseTooMany(live: readonly { readonly algorithm: Algorithm }[], algorithm: Algorithm): void {
+  const refuse = (count: number, kind: string) => {
+    throw failure("SIGNING_KEY_LIMIT_REACHED", { count: String(count), kind });
+  };
+  if (live.length >= MAX_SIGNING_KEYS) refuse(live.length, "signing");
+  if (algorithm !== "ED25519") return;
+  const alike = live.filter((key) => key.algorithm === algorithm).length;
+  if (alike >= MAX_ED25519_KEYS) refuse(alike, "ed25519");
 }
 
 function notFound(id: string): Error {

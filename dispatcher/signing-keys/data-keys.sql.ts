@@ -1,5 +1,14 @@
 import { statement } from "../../db/statement.ts";
 
+/**
+ * Bounds how long the transaction waits for a lock, and how long it may idle, to 2 s each. What passes is SERVICE_UNAVAILABLE.
+ * A change of signing keys needs it, because the changes of all projects wait for each other.
+ */
+export const dataKeyBoundWaits = statement(
+  "dataKeyBoundWaits",
+  `select set_config('lock_timeout', '2s', true), set_config('idle_in_transaction_session_timeout', '2s', true)`,
+);
+
 /** The data key of a project, sealed by a master key. */
 export interface DataKeyRow {
   readonly project_id: string;

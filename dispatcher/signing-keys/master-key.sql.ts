@@ -26,8 +26,6 @@ export const masterKeyUse = statement<{ key_id: string | null }>(
 export interface MasterKeyState {
   /** The id of the key that seals. */
   readonly key_id: string;
-  /** Whether a dispatcher of an earlier version runs, which reads only what the master key itself has sealed. */
-  readonly has_old_dispatcher: boolean;
   /** Whether there are signing keys that the master key itself has sealed. */
   readonly has_old_format: boolean;
   /** Whether another master key than `key_id` seals a data key. */
@@ -38,8 +36,6 @@ export interface MasterKeyState {
 export const masterKeyState = statement<MasterKeyState>(
   "masterKeyState",
   `select m.key_id,
-          exists (select from dispatcher.instances where lease_until > now() and master_key_id is null)
-            as has_old_dispatcher,
           exists (select from dispatcher.signing_keys where substring(sealed_secret from 1 for 1) = '\\x01')
             as has_old_format,
           exists (select from dispatcher.data_keys where master_key_id < m.key_id)

@@ -41,7 +41,7 @@ async function readRecorded(): Promise<string | undefined> {
 async function addOldKey(id: string, { wanted }: typeof own): Promise<void> {
   const sealed = oldFormatOf(wanted, id, Buffer.alloc(32));
   await ground.sql(
-    "insert into dispatcher.signing_keys (id, project_id, sealed_secret, create_time) values ($1, 'proj_1', $2, now())",
+    "insert into dispatcher.signing_keys (id, project_id, algorithm, sealed_secret, create_time) values ($1, 'proj_1', 'HMAC_SHA256', $2, now())",
     [id, sealed],
   );
 }

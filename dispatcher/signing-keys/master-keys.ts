@@ -10,13 +10,21 @@ export interface MasterKey {
   readonly checkValue: Buffer;
 }
 
+/** Says that this dispatcher is not configured with a master key. Another dispatcher may be. */
+export class MissingMasterKeyError extends Error {
+  constructor(id: string) {
+    super(`This dispatcher does not have the master key ${id}.`);
+    this.name = "MissingMasterKeyError";
+  }
+}
+
 /** The master keys that a dispatcher is configured with. */
 export interface MasterKeys {
   /** The key that seals, or is to seal when every dispatcher has it. */
   readonly wanted: MasterKey;
   /** All keys, `wanted` first. */
   readonly all: readonly MasterKey[];
-  /** Returns the key with this id. Throws an Error if this dispatcher does not have it. */
+  /** Returns the key with this id. Throws a MissingMasterKeyError if this dispatcher does not have it. */
   get(id: string): MasterKey;
 }
 
@@ -29,7 +37,7 @@ export function createMasterKeys(bytes: Uint8Array, previousBytes?: Uint8Array):
     all,
     get: (id) => {
       const found = all.find((masterKey) => masterKey.id === id);
-      if (found === undefined) throw new Error(`This dispatcher does not have the master key ${id}.`);
+      if (found === undefined) throw new MissingMasterKeyError(id);
       return found;
     },
   };

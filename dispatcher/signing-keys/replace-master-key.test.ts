@@ -36,7 +36,11 @@ function createReplacement(masterKeys: MasterKeys = BOTH) {
   const run = createMasterKeyReplacement({
     database,
     masterKeys,
-    logger: { info: (_fields: object, message: string) => said.push(message) },
+    logger: {
+      info: (_fields: object, message: string) => said.push(message),
+      warn: ({ failures }: object & { failures?: number }, message: string) =>
+        said.push(`${failures} ${message}`),
+    },
     monotonicMs: () => time.nowMs,
     onTrouble: (error) => troubles.push(error),
   });
@@ -44,6 +48,7 @@ function createReplacement(masterKeys: MasterKeys = BOTH) {
     said,
     troubles,
     time,
+    run,
     /** Runs until there is nothing more to do. Returns how often it ran. */
     runAll: async () => {
       for (let runs = 1; ; runs++) if (!(await run()).more) return runs;
@@ -174,12 +179,24 @@ describe("the master key", () => {
   });
 });
 
+test("a master key whose replacement would wait for long for a dispatcher's row stays, and is replaced later", async () => {
+  await record(OLD);
+  await addInstance("of the new key", NEW.wanted.id);
+  const { runAll } = createReplacement();
+  await ground.whileHeld("update dispatcher.instances set alive_time = now()", [], async () => {
+    await runAll();
+  });
+  expect(await readRecorded()).toBe(OLD.wanted.id);
+  await runAll();
+  expect(await readRecorded()).toBe(NEW.wanted.id);
+});
+
 describe("a signing key that an earlier version has sealed with the master key itself", () => {
   const secret = Buffer.alloc(32, 9);
 
   async function addOldKey(id: string, projectId: string, { wanted }: MasterKeys): Promise<void> {
     await ground.sql(
-      "insert into dispatcher.signing_keys (id, project_id, sealed_secret, create_time) values ($1, $2, $3, now())",
+      "insert into dispatcher.signing_keys (id, project_id, algorithm, sealed_secret, create_time) values ($1, $2, 'HMAC_SHA256', $3, now())",
       [id, projectId, oldFormatOf(wanted, id, secret)],
     );
   }
@@ -204,17 +221,13 @@ describe("a signing key that an earlier version has sealed with the master key i
     return (keys.get(projectId, Date.now()) ?? []).map((key) => key.export());
   }
 
-  test("signs, and is sealed with the data key of its project when no such dispatcher runs any more", async () => {
+  test("signs, and is sealed with the data key of its project", async () => {
     await record(OLD);
     await addOldKey("sk_1", "proj_1", OLD);
     await addOldKey("sk_2", "proj_1", OLD);
     await addOldKey("sk_3", "proj_2", OLD);
-    await addInstance("of an earlier version", null);
-    const { runAll } = createReplacement(OLD);
-    await runAll();
-    expect(await readVersions()).toEqual({ sk_1: 1, sk_2: 1, sk_3: 1 });
     expect(await readSecrets(OLD, "proj_1")).toEqual([secret, secret]);
-    await ground.sql("delete from dispatcher.instances");
+    const { runAll } = createReplacement(OLD);
     await runAll();
     expect(await readVersions()).toEqual({ sk_1: 2, sk_2: 2, sk_3: 2 });
     expect(await readSecrets(OLD, "proj_1")).toEqual([secret, secret]);
@@ -230,14 +243,31 @@ describe("a signing key that an earlier version has sealed with the master key i
     expect(said).toContain("EASYCRON_PREVIOUS_MASTER_KEY is no longer needed");
   });
 
-  test("that no master key opens keeps nothing else from being sealed anew", async () => {
+  test("is sealed anew before the master key is replaced, so the previous one is not needed afterwards", async () => {
+    await record(OLD);
+    for (let index = 100; index < 250; index++) await addOldKey(`sk_${index}`, `proj_${index}`, OLD);
+    const { run, runAll } = createReplacement();
+    expect(await run()).toEqual({ more: true });
+    expect(await readRecorded()).toBe(OLD.wanted.id);
+    await runAll();
+    expect(await readRecorded()).toBe(NEW.wanted.id);
+    expect(new Set(Object.values(await readVersions()))).toEqual(new Set([2]));
+  });
+
+  test("that no master key opens keeps nothing else from being sealed anew, and is counted", async () => {
     await record(OLD);
     await addOldKey("sk_1", "proj_1", createMasterKeys(Buffer.alloc(32, 5)));
-    await addOldKey("sk_2", "proj_2", OLD);
-    const { runAll, troubles } = createReplacement();
-    await runAll();
-    expect(await readVersions()).toEqual({ sk_1: 1, sk_2: 2 });
+    await addOldKey("sk_2", "proj_1", OLD);
+    await addOldKey("sk_3", "proj_2", OLD);
+    const { runAll, troubles, said } = createReplacement();
+    for (let round = 0; round < 3; round++) await runAll();
+    expect(await readVersions()).toEqual({ sk_1: 1, sk_2: 2, sk_3: 2 });
     expect(troubles).toHaveLength(1);
     expect(await readRecorded()).toBe(NEW.wanted.id);
+    expect(said).toEqual([
+      expect.stringMatching(/^1 some keys cannot be opened/),
+      "the master key is replaced",
+      "EASYCRON_PREVIOUS_MASTER_KEY is no longer needed",
+    ]);
   });
 });

@@ -7,6 +7,7 @@ import { lockDataKey, unwrapDataKey, wrapDataKey } from "./data-keys.ts";
 import {
   masterKeyState,
   masterKeyUse,
+  type OldFormatRow,
   projectsWithOldFormat,
   signingKeyReseal,
   signingKeysOfOldFormat,
@@ -18,7 +19,7 @@ import { sealSecret } from "./signing-secret.ts";
 export interface ReplaceParts {
   readonly database: Database;
   readonly masterKeys: MasterKeys;
-  readonly logger: Pick<Logger, "info">;
+  readonly logger: Pick<Logger, "info" | "warn">;
   /** A clock that never steps, such as performance.now. */
   readonly monotonicMs: () => number;
   /** Called when a key cannot be opened. The others are sealed anew all the same. */
@@ -37,8 +38,11 @@ const TROUBLE_PAUSE_MS = 600_000;
 interface Pass {
   /** The last project that is done; empty at the beginning. */
   after: string;
-  hasFailed: boolean;
+  /** How many keys could not be opened, or projects' keys not be read, since the beginning. */
+  failures: number;
   notBeforeMs: number;
+  /** Whether it has been through all projects once. */
+  isDone: boolean;
 }
 
 interface State extends ReplaceParts {
@@ -50,15 +54,20 @@ interface State extends ReplaceParts {
 /**
  * Makes the work that replaces the master key while everything runs. Each run does a part of it:
  *
- * 1. Seals with data keys what an earlier version has sealed with the master key itself, once no dispatcher of such a
- *    version runs.
- * 2. Makes EASYCRON_MASTER_KEY the key that seals, once every live dispatcher is configured with it.
+ * 1. Seals with data keys what an earlier version has sealed with the master key itself. A signing key that no master key
+ *    opens stays as it is.
+ * 2. Then makes EASYCRON_MASTER_KEY the key that seals, once every live dispatcher is configured with it.
  * 3. Seals the data keys with it that another master key seals.
  *
  * Any number of dispatchers may run it at once. No signing key changes by it. Throws SERVICE_UNAVAILABLE.
  */
 export function createMasterKeyReplacement(parts: ReplaceParts): () => Promise<Wanted> {
-  const newPass = (): Pass => ({ after: "", hasFailed: false, notBeforeMs: Number.NEGATIVE_INFINITY });
+  const newPass = (): Pass => ({
+    after: "",
+    failures: 0,
+    notBeforeMs: Number.NEGATIVE_INFINITY,
+    isDone: false,
+  });
   const state: State = { ...parts, reseal: newPass(), rewrap: newPass(), said: new Set() };
   return () => replace(state);
 }
@@ -69,12 +78,14 @@ async function replace(state: State): Promise<Wanted> {
   const [todo] = await database.query(masterKeyState);
   if (todo === undefined) return { more: false };
   let more = false;
-  if (todo.has_old_format && !todo.has_old_dispatcher) more = await run(state, state.reseal, resealPart);
-  const inUse = todo.key_id === wanted.id || (await use(state, todo.key_id));
+  if (todo.has_old_format) more = await run(state, state.reseal, resealPart);
+  // Before that, a dispatcher that is started without the previous master key could not open these signing keys.
+  const isResealed = !todo.has_old_format || state.reseal.isDone;
+  const inUse = todo.key_id === wanted.id || (isResealed && (await use(state, todo.key_id)));
   if (!inUse) return { more };
   if (todo.has_other || todo.key_id !== wanted.id)
     return { more: (await run(state, state.rewrap, rewrapPart)) || more };
-  if (masterKeys.all.length > 1 && !todo.has_old_format)
+  if (masterKeys.all.length > 1 && isResealed)
     sayOnce(state, "EASYCRON_PREVIOUS_MASTER_KEY is no longer needed");
   return { more };
 }
@@ -110,9 +121,16 @@ async function run(
     pass.after = last;
     return true;
   }
-  if (pass.hasFailed) pass.notBeforeMs = state.monotonicMs() + TROUBLE_PAUSE_MS;
+  if (pass.failures > 0) {
+    pass.notBeforeMs = state.monotonicMs() + TROUBLE_PAUSE_MS;
+    state.logger.warn(
+      { failures: pass.failures, againMs: TROUBLE_PAUSE_MS },
+      "some keys cannot be opened with the master keys, and stay as they are; their projects' webhooks may not be sent",
+    );
+  }
   pass.after = "";
-  pass.hasFailed = false;
+  pass.failures = 0;
+  pass.isDone = true;
   return false;
 }
 
@@ -121,24 +139,46 @@ async function resealPart(state: State, pass: Pass): Promise<readonly string[]> 
   const rows = await state.database.query(projectsWithOldFormat, [pass.after, AT_ONCE]);
   const projects = rows.map(({ project_id }) => project_id);
   for (const projectId of projects) {
-    await resealProject(state, projectId).catch((error: unknown) => {
+    try {
+      pass.failures += await resealProject(state, projectId);
+    } catch (error) {
       if (!isItemFault(error)) throw error;
-      pass.hasFailed = true;
+      pass.failures += 1;
       state.onTrouble(error);
-    });
+    }
   }
   return projects;
 }
 
-function resealProject({ database, masterKeys }: State, projectId: string): Promise<void> {
+/** Seals the secrets of a project with its data key. Returns how many cannot be opened. */
+function resealProject({ database, masterKeys, onTrouble }: State, projectId: string): Promise<number> {
   return database.transaction(async (tx) => {
     const dataKey = await lockDataKey(tx, masterKeys, projectId);
+    let closed = 0;
     for (const { id, sealed_secret } of await tx.query(signingKeysOfOldFormat, [projectId])) {
-      const bytes = openWithAny(masterKeys, id, sealed_secret);
+      const bytes = openOrReport(masterKeys, { id, sealed_secret }, onTrouble);
+      if (bytes === undefined) {
+        closed += 1;
+        continue;
+      }
       const sealed = sealSecret(dataKey, { projectId, id, algorithm: "HMAC_SHA256" }, bytes);
       await tx.query(signingKeyReseal, [projectId, id, sealed]);
     }
+    return closed;
   });
+}
+
+function openOrReport(
+  masterKeys: MasterKeys,
+  { id, sealed_secret }: OldFormatRow,
+  onTrouble: (error: unknown) => void,
+): Buffer | undefined {
+  try {
+    return openWithAny(masterKeys, id, sealed_secret);
+  } catch (error) {
+    onTrouble(error);
+    return undefined;
+  }
 }
 
 /** Seals some data keys with the wanted master key. Returns the projects whose data keys were looked at. */
@@ -155,7 +195,7 @@ function rewrapPart(state: State, pass: Pass): Promise<readonly string[]> {
         wrapped.push(wrapDataKey(wanted, row.project_id, bytes).toString("hex"));
         projects.push(row.project_id);
       } catch (error) {
-        pass.hasFailed = true;
+        pass.failures += 1;
         state.onTrouble(error);
       }
     }

@@ -57,20 +57,23 @@ export const signingKeyById = statement<SigningKeyRow>(
      from dispatcher.signing_keys where project_id = $1 and id = $2`,
 );
 
-/** Lists at most $3 signing keys of a project ($1), newest first; $2 is the last id of the page before, or null. */
+/**
+ * Lists at most $4 signing keys of a project ($1), newest first, as they sign. $2 and $3 are the create time and the id of
+ * the last key of the page before, or null.
+ */
 export const signingKeysBefore = statement<SigningKeyRow>(
   "signingKeysBefore",
   `select id, algorithm, public_key, create_time, expire_time, revoke_time
      from dispatcher.signing_keys
-    where project_id = $1 and ($2::text is null or id < $2)
-    order by id desc
-    limit $3`,
+    where project_id = $1 and ($3::text is null or (create_time, id) < ($2::timestamptz, $3))
+    order by create_time desc, id desc
+    limit $4`,
 );
 
 /** Lists the signing keys of project $1 that have not ended at $2. */
-export const signingKeysLive = statement<{ id: string; expire_time: number | null }>(
+export const signingKeysLive = statement<{ id: string; algorithm: Algorithm; expire_time: number | null }>(
   "signingKeysLive",
-  `select id, expire_time from dispatcher.signing_keys
+  `select id, algorithm, expire_time from dispatcher.signing_keys
     where project_id = $1 and revoke_time is null and (expire_time is null or expire_time > $2)`,
 );
 

@@ -8,8 +8,8 @@ import {
   type TestDispatcher,
   untilRecorded,
 } from "../testing/ground.ts";
-import { createMasterKeys } from "./master-keys.ts";
-import { createSigningKeys } from "./signing-keys.ts";
+import { createMasterKeys, MissingMasterKeyError } from "./master-keys.ts";
+import { createSigningKeys, MAX_STALE_MS } from "./signing-keys.ts";
 
 let ground: Ground;
 let database: Pool;
@@ -61,19 +61,63 @@ test("a signing key that PostgreSQL cannot read leaves the projects whose keys a
 });
 
 test("a change of one project's keys makes nobody read the keys of the others", async () => {
+  let nowMs = 0;
   const projects = await Promise.all(Array.from({ length: 5 }, () => ground.addProject()));
   const ids = projects.map(({ projectId }) => projectId);
-  const { keys, reads } = createCache();
+  const { keys, reads } = createCache(() => nowMs);
   await keys.load(ids);
   await keys.refresh();
   const changed = ids[2] ?? "";
   await dispatcher.client.createSigningKey({ projectId: changed, request: {} });
+  // More than the age at which keys that were read once may not be used any more.
+  nowMs = MAX_STALE_MS + 1;
   await keys.refresh();
   expect(reads).toEqual([ids, [changed]]);
-  // The call has taken longer than the age at which keys that were read once may not be used any more.
   expect(ids.map((id) => keys.get(id, Date.now())?.length)).toEqual([1, 1, 2, 1, 1]);
   await keys.refresh();
   expect(reads).toHaveLength(2);
+});
+
+test("keys whose master key this dispatcher does not have are not loaded, and those of other projects are", async () => {
+  const projects = [await ground.addProject(), await ground.addProject(), await ground.addProject()];
+  const [first, bad, last] = projects.map(({ projectId }) => projectId) as [string, string, string];
+  const setMasterKey = (id: string) =>
+    ground.sql("update dispatcher.data_keys set master_key_id = $1 where project_id = $2", [id, bad]);
+  const { keys } = createCache();
+  await setMasterKey("mk_of_others");
+  await expect(keys.load([first, bad, last])).rejects.toThrow(
+    "This dispatcher does not have the master key mk_of_others.",
+  );
+  expect([first, bad, last].map((projectId) => keys.get(projectId, Date.now())?.length)).toEqual([
+    1,
+    undefined,
+    1,
+  ]);
+  await setMasterKey(createMasterKeys(MASTER_KEY).wanted.id);
+  await keys.load([bad]);
+  expect(keys.get(bad, Date.now())).toHaveLength(1);
+});
+
+test("a trigger waits, and uses no attempt, until the master key of its project's keys is there", async () => {
+  const { projectId } = await ground.addProject();
+  const setMasterKey = (id: string) =>
+    ground.sql("update dispatcher.data_keys set master_key_id = $1 where project_id = $2", [id, projectId]);
+  await setMasterKey("mk_of_others");
+  const job = await ground.addJob(projectId, "http://127.0.0.1:1/");
+  const event = eventOf(job, Date.now());
+  const recorded = untilRecorded(dispatcher.events, [event]);
+  const missing = new Promise<void>((resolve) => {
+    dispatcher.events.on("trouble", ({ error }) => {
+      if (error instanceof MissingMasterKeyError) resolve();
+    });
+  });
+  await dispatcher.accept([event]);
+  await missing;
+  await setMasterKey(createMasterKeys(MASTER_KEY).wanted.id);
+  await recorded;
+  const read = "select number, error from dispatcher.attempts where trigger_id = $1";
+  const attempts = await ground.sql(read, [event.triggerId]);
+  expect(attempts).toMatchObject([{ number: 1, error: expect.not.stringContaining("signing key") }]);
 });
 
 test("a dispatcher asks for the version of the keys only while keys are in use", async () => {

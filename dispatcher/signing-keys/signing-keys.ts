@@ -5,7 +5,7 @@ import { toSqlTime } from "../../db/time.ts";
 import type { Clock } from "../../mesh/clock.ts";
 import { takeApart } from "../../mesh/take-apart.ts";
 import { dataKeysChanged } from "./data-keys.sql.ts";
-import type { MasterKeys } from "./master-keys.ts";
+import { type MasterKeys, MissingMasterKeyError } from "./master-keys.ts";
 import { openSigners, type Signer } from "./open-signers.ts";
 import { type LiveKeyRow, signingKeysByProject, signingKeysVersion } from "./signing-keys.sql.ts";
 
@@ -27,11 +27,14 @@ export interface SigningKeys {
    * its keys cannot be read or decrypted.
    */
   get(projectId: string, atMs: number): readonly KeyObject[] | undefined;
-  /** Reads the keys of those projects for which `get` returns undefined. Throws SERVICE_UNAVAILABLE. */
+  /**
+   * Reads the keys of those projects for which `get` returns undefined. Throws SERVICE_UNAVAILABLE, and a
+   * MissingMasterKeyError when this dispatcher does not have the master key of some of them; those of the others are read.
+   */
   load(projectIds: Iterable<string>): Promise<void>;
   /**
    * Checks whether keys have changed, if any were used in the last minute. If so, reads the keys of those projects in use
-   * again whose keys have. Throws SERVICE_UNAVAILABLE.
+   * again whose keys have. Throws like `load`.
    */
   refresh(): Promise<void>;
 }
@@ -163,27 +166,36 @@ async function read(state: State, projectIds: readonly string[]): Promise<void> 
     const expireMs = firstEnd(signers);
     entries.set(projectId, { signers, keys, expireMs, version, readAtMs, usedAtMs: readAtMs });
   };
+  let missing: MissingMasterKeyError | undefined;
   for (const rows of results) {
     for (const [projectId, own] of Map.groupBy(rows, ({ project_id }) => project_id)) {
-      set(projectId, own[0]?.version ?? -1, openAll(state, projectId, own));
+      const signers = openAll(state, projectId, own);
+      if (!(signers instanceof MissingMasterKeyError)) {
+        set(projectId, own[0]?.version ?? -1, signers);
+        continue;
+      }
+      entries.delete(projectId);
+      missing = signers;
     }
   }
   for (const { item: projectId, error } of failed) {
     onTrouble(error);
     set(projectId, -1, []);
   }
+  if (missing !== undefined) throw missing;
 }
 
-// If one key cannot be decrypted, none is used: each active key signs every webhook, or a receiver could miss its own.
+// If one key cannot be decrypted, none is used: each active key signs every webhook, or a receiver could miss its own. A
+// missing master key says nothing about the project's keys. So they do not count as read.
 function openAll(
   { masterKeys, onTrouble }: State,
   projectId: string,
   rows: readonly LiveKeyRow[],
-): readonly Signer[] {
+): readonly Signer[] | MissingMasterKeyError {
   try {
     return openSigners(masterKeys, projectId, rows);
   } catch (error) {
     onTrouble(error);
-    return [];
+    return error instanceof MissingMasterKeyError ? error : [];
   }
 }

@@ -105,9 +105,9 @@ export const jobsOfProject = statement<JobRow>(
 export const JOBS_DUE_LIMIT = 1_000;
 
 /**
- * Counts for each instant $3 the jobs of project $1 that have their next fire time at it, without the job $2. At most `JOBS_DUE_LIMIT` are counted for each. A job whose fire time at
- * the instant has already been handed over is not counted, because its cursor is past it. So ask only about instants
- * later than the look-ahead.
+ * Counts for each instant $3 the jobs of project $1 that have their next fire time at it, without the job $2. At most
+ * `JOBS_DUE_LIMIT` are counted for each. A job whose fire time at the instant has already been handed over is not counted,
+ * because its cursor is past it. So ask only about instants later than the look-ahead.
  */
 export const jobsDueAt = statement<{ at: number; count: number }>(
   "jobsDueAt",

@@ -52,8 +52,6 @@ interface Source {
   readonly kind: SourceKind;
   readonly facet: string;
   readonly values: readonly string[];
-  /** What its jobs must still be checked for. */
-  readonly rest: JobFilter;
 }
 
 /** Returns the first source that holds all the jobs of a search and is small; undefined if none is. */
@@ -75,27 +73,19 @@ function sourcesOf({ filter, order }: JobSearch): Source[] {
     kind: "name",
     facet: "",
     values: [name, name],
-    rest: filter,
   }));
-  for (const [index, [key, value]] of labels.entries()) {
-    const rest = { ...filter, labels: labels.toSpliced(index, 1) };
-    sources.push({ kind: "value", facet: `labels.${key}`, values: [value], rest });
+  for (const [key, value] of labels) {
+    sources.push({ kind: "value", facet: `labels.${key}`, values: [value] });
   }
   // No row says that a target is a webhook: nearly every job has one.
-  if (!targets.includes("webhook")) {
-    const rest = { ...filter, targets: EVERY_JOB.targets };
-    sources.push({ kind: "value", facet: "target", values: targets, rest });
-  }
-  if (states.length < EVERY_JOB.states.length)
-    sources.push({ kind: "state", facet: "", values: states, rest: filter });
-  for (const key of labelKeys) {
-    const rest = { ...filter, labelKeys: labelKeys.filter((each) => each !== key) };
-    sources.push({ kind: "key", facet: `labels.${key}`, values: [], rest });
-  }
+  if (!targets.includes("webhook")) sources.push({ kind: "value", facet: "target", values: targets });
+  // ACTIVE jobs have no index of their own, which each of their turns would write.
+  if (!states.includes("ACTIVE")) sources.push({ kind: "state", facet: "", values: states });
+  for (const key of labelKeys) sources.push({ kind: "key", facet: `labels.${key}`, values: [] });
   // In an order by name, the walk begins and ends with the prefix.
   if (order.isByTime)
     for (const prefix of prefixes)
-      sources.push({ kind: "name", facet: "", values: [prefix, prefix + AFTER_NAMES], rest: filter });
+      sources.push({ kind: "name", facet: "", values: [prefix, prefix + AFTER_NAMES] });
   return sources;
 }
 
@@ -106,11 +96,12 @@ function isOneName({ kind, values: [first, last] }: Source): boolean {
 async function readFew(
   on: Queryable,
   search: JobSearch,
-  { kind, facet, values, rest }: Source,
+  { kind, facet, values }: Source,
 ): Promise<FoundJobs> {
   const { order, after, size } = search;
   const place = placeValues(search, after);
-  const wanted = [...filterValues({ ...search, filter: rest }), ...place, size + 1, kind, facet, values];
+  // The whole filter: a row of scheduler.job_facets may be older than the job's revision.
+  const wanted = [...filterValues(search), ...place, size + 1, kind, facet, values];
   const rows = await on.query(order.statements.few, wanted);
   return toFound(rows, size);
 }
@@ -121,25 +112,24 @@ function toFound(rows: readonly ListedRow[], size: number): FoundJobs {
 }
 
 async function walk(on: Queryable, search: JobSearch): Promise<FoundJobs> {
-  const { projectId, filter, order, size } = search;
+  const { filter, order, size } = search;
   const length = readsFacets(filter) ? LOOK_UP_STEP : STEP;
-  const found: ListedRow[] = [];
+  // By uid: between two steps, a turn may move a job to a later time, where it is found again.
+  const found = new Map<string, ListedRow>();
   let after = search.after;
   let end: ListedRow | undefined;
   for (let step = 0; step < STEPS; step++) {
+    const wanted = size + 1 - found.size;
     const place = placeValues(search, after);
-    const wanted = size + 1 - found.length;
-    found.push(
-      ...(await on.query(order.statements.scan, [...filterValues(search), ...place, wanted, length])),
-    );
-    if (found.length > size) return toFound(found, size);
-    // Every job matches, and there were not enough for the page.
-    if (filter === EVERY_JOB) break;
-    [end] = await on.query(order.statements.scanEnd, [projectId, ...place, length]);
+    const rows = await on.query(order.statements.scan, [...filterValues(search), ...place, wanted, length]);
+    for (const row of rows) if (!row.is_end && !found.has(row.uid)) found.set(row.uid, row);
+    if (found.size > size) return toFound([...found.values()], size);
+    // The walk ends early, without an end, at as many jobs as were wanted; some of them were found before.
+    end = rows.find(({ is_end }) => is_end) ?? rows[wanted - 1];
     if (end === undefined) break;
     after = placeOf(order, end);
   }
-  return { rows: found, lookedUntil: end };
+  return { rows: [...found.values()], lookedUntil: end };
 }
 
 function readsFacets({ labels, labelKeys, targets }: JobFilter): boolean {

@@ -9,28 +9,38 @@ export interface ListedRow {
   readonly at: number | null;
 }
 
-/** The most jobs that `few` reads and sorts. */
+/** A job of a walk, or the place where the walk has ended. */
+export interface WalkedRow extends ListedRow {
+  /** Whether it is the last job that was looked at, whether it matches or not. */
+  readonly is_end: boolean;
+}
+
+/** The most jobs of a source that is read as a whole. */
 export const FEW = 2_500;
+/** The most jobs that are read of such a source, because it may have grown since its jobs were counted. */
+const FEW_AND_NEW = 2 * FEW;
 
 /**
  * The statements of one order of jobs. $1 to $8 are the filter. In the orders by name, a page has the names between $9 and
  * $10, both excluded; in those by time, the jobs beyond the time $10 and the name $9.
  */
 export interface OrderStatements {
-  /** Reads $12 jobs of the project along the index of the order, and returns those that match: at most $11. */
-  readonly scan: Statement<ListedRow>;
-  /** Returns the last of the $4 jobs that `scan` reads, if there are so many. $1 is the project, $2 and $3 its $9 and $10. */
-  readonly scanEnd: Statement<ListedRow>;
   /**
-   * Returns the jobs that match and are in a source of at most `FEW` jobs: at most $11. The source is named by $12 to $14,
-   * see `SourceKind`.
+   * Reads $12 jobs of the project along the index of the order, and returns those that match: at most $11. If they are
+   * fewer, and there are $12 jobs, the last one that was read follows as the end. Both are of one snapshot, so no job is
+   * between them.
+   */
+  readonly scan: Statement<WalkedRow>;
+  /**
+   * Returns the jobs that match and are in a source of about `FEW` jobs: at most $11. The source is named by $12 to $14, see
+   * `SourceKind`.
    */
   readonly few: Statement<ListedRow>;
 }
 
 /**
  * A set of jobs that an index finds: those with a facet that has one of some values (`value`), those with a facet of any
- * value (`key`), those whose names are in a range, both ends included (`name`), those in some states (`state`).
+ * value (`key`), those whose names are in a range, both ends included (`name`), those that are PAUSED or FINISHED (`state`).
  */
 export type SourceKind = "value" | "key" | "name" | "state";
 
@@ -51,7 +61,8 @@ const source = (kind: number, facet: number, values: number, limit: number) => `
         order by name collate "C" limit ${limit}
      ) union all (
        select found.uid from unnest($${values}::text[]) as wanted (state) cross join lateral (
-         select uid from scheduler.jobs where project_id = $1 and state = wanted.state and state <> 'DELETED'
+         select uid from scheduler.jobs
+          where project_id = $1 and state = wanted.state and state in ('PAUSED', 'FINISHED')
           order by name collate "C" limit ${limit}) as found
         where $${kind} = 'state'
      ) union all (
@@ -94,17 +105,23 @@ function statementsOf(name: string, { time, direction }: Order): OrderStatements
       where j.project_id = $1 and j.state <> 'DELETED' and ${beyond(first)} ${by}`;
   const keys = `${NAME} as name_key, ${key} as time_key`;
   return {
-    // The limit on the outside ends the walk as soon as the page is full.
+    // The limit on the outside ends the walk as soon as the page is full. The end is then not looked for.
     scan: statement(
       `jobsScan${name}`,
-      `select ${shown} from (${ofProject(`j.*, ${keys}`, 9)} limit $12) as j where ${PASSES_FILTER}
-        ${orderBy(time === undefined ? ["j.name_key"] : ["j.time_key", "j.name_key"])} limit $11`,
+      `with found as materialized (
+         select ${shown} from (${ofProject(`j.*, ${keys}`, 9)} limit $12) as j where ${PASSES_FILTER}
+          ${orderBy(time === undefined ? ["j.name_key"] : ["j.time_key", "j.name_key"])} limit $11
+       )
+       select uid, name, at, false as is_end from found
+       union all
+       select last.uid, last.name, last.at, true from (${ofProject(shown, 9)} offset $12 - 1 limit 1) as last
+        where (select count(*) from found) < $11
+        order by is_end, at ${direction}, name ${direction}`,
     ),
-    scanEnd: statement(`jobsScanEnd${name}`, `${ofProject(shown, 2)} offset $4 - 1 limit 1`),
     // A join could read the whole table instead. So each job is looked up.
     few: statement(
       `jobsFew${name}`,
-      `select ${shown} from (${source(12, 13, 14, FEW)}) as found
+      `select ${shown} from (${source(12, 13, 14, FEW_AND_NEW)}) as found
         cross join lateral (select * from scheduler.jobs where uid = found.uid limit 1) as j
         where ${PASSES_FILTER} and ${beyond(9)} ${by} limit $11`,
     ),

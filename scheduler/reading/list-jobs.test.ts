@@ -72,18 +72,42 @@ describe("ListJobs", () => {
     bench.setTime(untilMs - 1_000);
     await bench.tick.run();
     expect(await names("state = PAUSED")).toEqual(["payroll", "report"]);
+    expect(await names("state != FINISHED")).toEqual(["by-hand", "pay-late", "payroll", "report"]);
+    expect(await names("state != ACTIVE")).toEqual(["once", "payroll", "report"]);
     bench.setTime(untilMs);
     expect(await names("state = PAUSED")).toEqual(["report"]);
   });
+
+  /** Expects that the rows that lists select by say what the current revisions say. */
+  const expectFacetsOfRevisions = async () => {
+    const admin = new pg.Client({ connectionString: bench.adminUrl });
+    await admin.connect();
+    const { rows: kept } = await admin.query(
+      'select name, facet, value from scheduler.job_facets order by name, facet collate "C"',
+    );
+    const { rows: said } = await admin.query(
+      `select j.name, f.facet, f.value from scheduler.jobs j
+         join scheduler.revisions r on r.job_uid = j.uid and r.revision = j.revision
+        cross join lateral (
+          select 'labels.' || key as facet, value from jsonb_each_text(r.facets -> 'labels')
+          union all select 'target', r.facets ->> 'target' where r.facets ->> 'target' <> 'webhook') as f
+        where j.state <> 'DELETED' order by name, facet collate "C"`,
+    );
+    await admin.end();
+    expect(kept).toEqual(said);
+    return kept.length;
+  };
 
   test("finds a job by the labels and the target that it has now, and forgets it when it is deleted", async () => {
     const change = async (fields: JsonObject, paths: string[]) => {
       const job = fromJson(JobSchema, { name: "a", ...fields });
       const request = create(UpdateJobRequestSchema, { job, updateMask: { paths } });
       await updateJob(bench.parts, PROJECT, request);
+      await expectFacetsOfRevisions();
     };
     await make(0, "a", 12, { labels: { team: "billing", env: "prod" }, target: { redis: { stream: "s" } } });
     await make(0, "b", 12, { labels: { team: "billing" } });
+    expect(await expectFacetsOfRevisions()).toBe(4);
     await change({ labels: { team: "data", env: "prod" }, target: { kafka: { topic: "t" } } }, [
       "labels",
       "target",
@@ -95,13 +119,31 @@ describe("ListJobs", () => {
     await change({ target: WEBHOOK }, ["target"]);
     expect(await names("target = kafka")).toEqual([]);
     expect(await names("labels.team = data")).toEqual(["a"]);
-    for (const name of ["a", "b"]) await deleteJob(bench.parts, { projectId: PROJECT, name });
+    for (const name of ["a", "b"]) {
+      await deleteJob(bench.parts, { projectId: PROJECT, name });
+      await expectFacetsOfRevisions();
+    }
     expect(await names("labels.team:*")).toEqual([]);
     const admin = new pg.Client({ connectionString: bench.adminUrl });
     await admin.connect();
     const { rows } = await admin.query("select * from scheduler.job_facets");
     await admin.end();
     expect(rows).toEqual([]);
+  });
+
+  test("does not show a job by a label or a target that its current revision does not have", async () => {
+    const { uid } = await make(0, "a", 12, { labels: { team: "data" } });
+    const admin = new pg.Client({ connectionString: bench.adminUrl });
+    await admin.connect();
+    await admin.query(
+      `insert into scheduler.job_facets (project_id, facet, value, name, job_uid) values
+         ($1, 'labels.team', 'billing', 'a', $2), ($1, 'labels.env', '', 'a', $2), ($1, 'target', 'redis', 'a', $2)`,
+      [PROJECT, uid],
+    );
+    await admin.end();
+    for (const filter of ["labels.team = billing", "labels.env:*", "target = redis"])
+      expect(await names(filter)).toEqual([]);
+    expect(await names("labels.team = data")).toEqual(["a"]);
   });
 
   test.each([

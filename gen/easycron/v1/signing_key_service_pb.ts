@@ -396,7 +396,7 @@ export const SigningKeyService: GenService<{
    *
    * If the answer is lost, call again: that makes another new key. Revoke the one whose secret nobody knows.
    *
-   * SIGNING_KEY_LIMIT_REACHED if the project has five active keys.
+   * SIGNING_KEY_LIMIT_REACHED if the project has five active keys, or two for ed25519 and the new one is for ed25519.
    *
    * @generated from rpc easycron.v1.SigningKeyService.CreateSigningKey
    */
@@ -423,7 +423,7 @@ export const SigningKeyService: GenService<{
    * If the answer is lost, call again: that makes another new key. Revoke the one whose secret nobody knows.
    *
    * SIGNING_KEY_ENDED if the old key is revoked or has expired; create a key instead. SIGNING_KEY_LIMIT_REACHED if the
-   * project has five active keys, unless the overlap is 0 s.
+   * project has five active keys, or the old key is one of two for ed25519, unless the overlap is 0 s.
    *
    * @generated from rpc easycron.v1.SigningKeyService.RotateSigningKey
    */
