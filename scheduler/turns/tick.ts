@@ -20,13 +20,14 @@ const FULL_SEARCH_EVERY_MS = 5_000;
 /** Most jobs whose exact wake times are kept in memory. Beyond that, jobs are looked at with the regular tick. */
 const EXACT_WAKES_LIMIT = 10_000;
 
-/** Hands over the triggers that become due within the look-ahead. */
+/** Hands over the triggers that become due within the look-ahead, and those within the same step (`horizonOf`). */
 export interface Tick {
   /**
    * Looks whether anything is due, and if so runs up to three passes, each of them a transaction: first the jobs that are
-   * on time, then the late ones, then those that are set aside and are tried again. Each pass claims jobs, decides their fire times, hands the events over to a
-   * dispatcher, and advances the cursors once the dispatcher has made the events durable. The cursor is the outbox: after
-   * a crash before the commit the next tick sends the same events again, and the dispatcher records each only once.
+   * on time, then the late ones, then those that are set aside and are tried again. Each pass claims jobs, decides their
+   * fire times, hands the events over to a dispatcher, and advances the cursors once the dispatcher has made the events
+   * durable. The cursor is the outbox: after a crash before the commit the next tick sends the same events again, and the
+   * dispatcher records each only once.
    *
    * Returns the number of events, whether more work is due at once, and after how many milliseconds the earliest job
    * that must be looked at exactly on time is due (Infinity if there is none).
