@@ -64,8 +64,9 @@ export async function auditJob(
 }
 
 /**
- * Audits several jobs up to `untilMs`, exclusive, as `auditJob` does one, each from its `fromMs` on. Few statements read all of them. Returns
- * the audits by uid. A job of which much is to be read, or that cannot be read, is left out: it is to be audited alone.
+ * Audits several jobs up to `untilMs`, exclusive, as `auditJob` does one, each from its `fromMs` on. Few statements read
+ * all of them. Returns the audits by uid. A job of which much is to be read, or that cannot be read, is left out: it is
+ * to be audited alone.
  */
 export async function auditJobs(
   parts: AuditParts,

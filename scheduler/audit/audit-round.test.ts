@@ -6,7 +6,7 @@ import { CalendarSchema } from "../../gen/easycron/v1/calendar_pb.ts";
 import { JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import { failure } from "../../mesh/errors.ts";
 import { createCalendar } from "../calendars/change.ts";
-import { deleteJob, pauseJob } from "../changes/pause-job.ts";
+import { deleteJob, pauseJob, resumeJob } from "../changes/pause-job.ts";
 import type { JobRow } from "../job/job.ts";
 import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
 import { copyJob } from "../testing/copy-job.ts";
@@ -153,6 +153,26 @@ test("jobs that are audited together are audited as each alone is", async () => 
     expect(together.get(job.uid)).toEqual(await auditJob(bench.parts, job, job.fromMs, nowMs));
   const differences = jobs.map(({ uid }) => together.get(uid)?.differences.length);
   expect(differences).toEqual([0, 0, 1, 0, 0, 2]);
+});
+
+test("a job with many epochs is audited together with others, once they are before the range", async () => {
+  const job = await createJob("job", "* * * * *");
+  const reference = { projectId: PROJECT, name: "job" };
+  for (let minute = 1; minute <= 55; minute++) {
+    await at(minute);
+    await pauseJob(bench.parts, reference, { note: "", untilMs: null });
+    await resumeJob(bench.parts, reference);
+  }
+  await at(70);
+  const audits = async (fromMs: number) =>
+    (
+      await auditJobs(bench.parts, [{ uid: job.uid, project_id: PROJECT, fromMs }], bench.parts.clock.now())
+    ).get(job.uid);
+  expect(await audits(START)).toBeUndefined();
+  const fromMs = START + 50 * MINUTE;
+  const alone = await auditJob(bench.parts, job, fromMs, bench.parts.clock.now());
+  expect(alone).toMatchObject({ fireTimeCount: 20, differences: [] });
+  expect(await audits(fromMs)).toEqual(alone);
 });
 
 test("a claim reads neither all jobs nor all audits", async () => {

@@ -142,13 +142,20 @@ export const auditJobsByUids = statement<AuditJobRow>(
      join scheduler.jobs j on j.project_id = wanted.project_id and j.uid = wanted.uid`,
 );
 
-/** Reads the epochs of the jobs $1, in order, and of each at most one more than $2. */
+/**
+ * Reads the epochs of jobs: uid and the beginning of the range. They come job by job and in order, from the last one that
+ * begins before the range, and of each job at most one more than $3. Earlier ones have no fire times in the range.
+ */
 export const auditEpochsOf = statement<AuditEpochRow & { job_uid: string }>(
   "auditEpochsOf",
   `select wanted.uid as job_uid, e.state, e.revision, e.after_time, e.end_time, e.change_time
-     from unnest($1::text[]) as wanted (uid)
-    cross join lateral (select * from scheduler.epochs where job_uid = wanted.uid
-                         order by epoch limit $2::integer + 1) as e
+     from unnest($1::text[], $2::timestamptz[]) as wanted (uid, from_time)
+    cross join lateral (
+      select * from scheduler.epochs
+       where job_uid = wanted.uid and epoch >= coalesce(
+         (select b.epoch from scheduler.epochs b
+           where b.job_uid = wanted.uid and b.after_time < wanted.from_time order by b.epoch desc limit 1), 0)
+       order by epoch limit $3::integer + 1) as e
     order by wanted.uid, e.epoch`,
 );
 

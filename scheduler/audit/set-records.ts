@@ -32,9 +32,10 @@ const MOST_ROWS = 100;
 type PartialRecord = Omit<AuditRecord, "triggers" | "predecessors" | "skips">;
 
 /**
- * Reads the ledgers of several jobs up to `untilMs`, exclusive, or up to now, as `readAuditRecord` does for one: the statements are as many as for one
- * job, and one more for each job with calendars. A job with more than 100 fire times, triggers, skips or epochs, or whose
- * revisions do not compile, is left out, and so is one that does not exist. The caller passes one snapshot.
+ * Reads the ledgers of several jobs up to `untilMs`, exclusive, or up to now, as `readAuditRecord` does for one: the
+ * statements are as many as for one job, and one more for each job with calendars. A job with more than 100 fire times,
+ * triggers, skips or epochs in its range, or whose revisions do not compile, is left out, and so is one that does not
+ * exist. The caller passes one snapshot.
  */
 export async function readAuditRecords(
   tx: Queryable,
@@ -85,9 +86,11 @@ async function readPartialRecords(
   { froms, nowMs, untilMs }: Times,
   pace: Pace,
 ): Promise<PartialRecord[]> {
-  const epochsBy = byJob(await tx.query(auditEpochsOf, [rows.map(({ uid }) => uid), MOST_ROWS]));
+  const fromOf = ({ uid }: AuditJobRow) => froms.get(uid) ?? nowMs;
+  const epochsValues = [rows.map(({ uid }) => uid), rows.map((row) => toSqlTime(fromOf(row))), MOST_ROWS];
+  const epochsBy = byJob(await tx.query(auditEpochsOf, epochsValues));
   const wanted = rows.flatMap((row) => {
-    const fromMs = froms.get(row.uid) ?? nowMs;
+    const fromMs = fromOf(row);
     const range = { fromMs, untilMs: Math.max(fromMs, Math.min(untilMs, nowMs)) };
     const epochs = epochsBy.get(row.uid) ?? [];
     return epochs.length > MOST_ROWS

@@ -18,6 +18,8 @@ import { presentJob, readJob } from "../reading/read-jobs.ts";
 import { type ChangeParts, prepareJob, unchanged, writeChange } from "./change-job.ts";
 import { lockJob } from "./lock-job.ts";
 
+type SkipParts = ChangeParts & Pick<Parts, "stepMs">;
+
 /** The most future fire times of one job that can be skipped by request. */
 const MAX_REQUESTED = 100;
 
@@ -28,7 +30,7 @@ const MAX_REQUESTED = 100;
  * times.
  */
 export async function skipFireTime(
-  parts: ChangeParts & Pick<Parts, "database" | "wake">,
+  parts: SkipParts & Pick<Parts, "database" | "wake">,
   projectId: string,
   request: SkipFireTimeRequest,
 ): Promise<MessageInitShape<typeof SkipFireTimeResponseSchema>> {
@@ -53,15 +55,15 @@ export async function skipFireTime(
   return { fireTime: toEntry(row, after), job: await presentJob(parts, row) };
 }
 
-async function noteRequest(tx: Queryable, parts: ChangeParts, row: JobRow, atMs: number): Promise<void> {
+async function noteRequest(tx: Queryable, parts: SkipParts, row: JobRow, atMs: number): Promise<void> {
   const schedule = parts.schedules.of(row);
   const carry = readCarry(row.carry);
   if (carry.requested.includes(atMs)) return;
   if (carry.requested.length >= MAX_REQUESTED) throw tooMany(row.name);
   const ahead = atMs >= (row.next_fire_time ?? Number.POSITIVE_INFINITY) || row.state === "PAUSED";
-  // Within the look-ahead, a dispatcher may already have the trigger although the cursor is before it: the turn that
-  // handed it over may not have committed.
-  if (ahead && atMs > parts.clock.now() + 2 * parts.lookAheadMs) {
+  // Within the look-ahead and a step, a dispatcher may already have the trigger although the cursor is before it: the
+  // turn that handed it over may not have committed. The factor allows for the clock being set back.
+  if (ahead && atMs > parts.clock.now() + 2 * (parts.lookAheadMs + parts.stepMs)) {
     if (schedule.nextAfter(atMs - 1) !== atMs || atMs <= row.after_time) throw notFound(row.name, atMs);
     const requested = [...carry.requested, atMs].sort((a, b) => a - b);
     await tx.query(jobCarry, [row.uid, toCarryJson({ ...carry, requested }), toSqlTimeOrNull(row.wake_time)]);

@@ -106,8 +106,8 @@ export const JOBS_DUE_LIMIT = 1_000;
 
 /**
  * Counts for each instant $3 the jobs of project $1 that have their next fire time at it, without the job $2. At most
- * `JOBS_DUE_LIMIT` are counted for each. A job whose fire time at the instant has already been handed over is not counted,
- * because its cursor is past it. So ask only about instants later than the look-ahead.
+ * `JOBS_DUE_LIMIT` are counted for each. A job whose fire time at the instant has already been handed over is not
+ * counted, because its cursor is past it. So ask only about instants later than the look-ahead and a step.
  */
 export const jobsDueAt = statement<{ at: number; count: number }>(
   "jobsDueAt",
@@ -166,13 +166,14 @@ export const jobClaimDue = statement<TurnRow>(
 
 /**
  * Tells whether jobs have a wake time after $2 and up to $1, whether any have one after $3 and up to $2, and whether any
- * that are set aside are to be tried again at $1.
+ * that are set aside are to be tried again at $1 and have a wake time up to $1.
  */
 export const jobsDueWork = statement<{ on_time: boolean; late: boolean; set_aside: boolean }>(
   "jobsDueWork",
   `select exists (select from scheduler.jobs where wake_time <= $1 and wake_time > $2) as on_time,
           exists (select from scheduler.jobs where wake_time <= $2 and wake_time > $3) as late,
-          exists (select from scheduler.set_aside where kind = 'job' and retry_time <= $1) as set_aside`,
+          exists (select from scheduler.set_aside s join scheduler.jobs j on j.uid = s.id
+                   where s.kind = 'job' and s.retry_time <= $1 and j.wake_time <= $1) as set_aside`,
 );
 
 /** A job that a claim would return. */
@@ -294,7 +295,8 @@ export const jobsHandedOver = statement<{ job_uid: string; fire_time: number; se
 
 /**
  * Returns finished jobs to delete at $2, at most $1: those without an unfinished trigger and without a running backfill,
- * and without those whose deletion is set aside. A function of the dispatcher finds the triggers, because the scheduler may not read the dispatcher's tables.
+ * and without those whose deletion is set aside. A function of the dispatcher finds the triggers, because the scheduler
+ * may not read the dispatcher's tables.
  */
 export const jobsToDelete = statement<{ uid: string; project_id: string; name: string; epoch: number }>(
   "jobsToDelete",

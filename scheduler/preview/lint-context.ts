@@ -20,10 +20,10 @@ const CROWD = 10;
 /**
  * Reads a job's calendars, and finds the fire times at the top of an hour that many other jobs of the project share.
  *
- * It looks only at fire times later than now plus the look-ahead and a step (`horizonOf`). Nothing later than that has been
- * handed over, so the cursor of every other job is its next fire time. The database knows no fire time after that one: at
- * 08:00, a job due every hour does not count for 05:00 tomorrow. The calendars and the flexible windows of the other jobs
- * are ignored.
+ * It looks only at fire times later than now plus the look-ahead and a step (`horizonOf`). Nothing later than that has
+ * been handed over, so the cursor of every other job is its next fire time. The database knows no fire time after that
+ * one: at 08:00, a job due every hour does not count for 05:00 tomorrow. The calendars and the flexible windows of the
+ * other jobs are ignored.
  */
 export async function readLintContext(
   parts: Pick<Parts, "database" | "zoneData" | "clock" | "lookAheadMs" | "stepMs">,

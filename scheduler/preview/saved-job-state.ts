@@ -32,7 +32,7 @@ export function savedJobState(row: JobRow, schedule: CompiledSchedule, nowMs: nu
   };
 }
 
-/** Counts the triggers whose fire times are still to come. They cover no more than the look-ahead, a few seconds. */
+/** Counts the triggers whose fire times are still to come. They cover the look-ahead and a step, a few seconds. */
 function countHandedOverAhead(row: JobRow, schedule: CompiledSchedule, nowMs: number): number {
   const { waiting, requested } = readCarry(row.carry);
   const lastMs = row.last_fire_time ?? nowMs;

@@ -19,7 +19,7 @@ export interface CalendarPass {
   readonly calendarUid: string;
   /** The last job that the pass has looked at. */
   after: BehindRow;
-  /** How many jobs it has settled. */
+  /** How many jobs it has changed. One that was up to date by then needed no change. */
   settled: number;
   readonly failed: FailedJob[];
   readonly size: SetSize;
@@ -93,7 +93,7 @@ function settleSet(parts: SettleParts, calendarUid: string, jobs: readonly Behin
     const uids = new Set(behind.map(({ job_uid: uid }) => uid));
     const changed = [...planned].flatMap(([uid, job]) => (job === undefined || !uids.has(uid) ? [] : [job]));
     await settleReferringJobs(tx, parts, changed);
-    return { isTaken: false, settled: planned.size, failed, left };
+    return { isTaken: false, settled: changed.length, failed, left };
   });
 }
 

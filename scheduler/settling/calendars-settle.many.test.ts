@@ -9,6 +9,7 @@ import { failure } from "../../mesh/errors.ts";
 import { calendarsToSettle } from "../calendars/calendars.sql.ts";
 import { createCalendar } from "../calendars/change.ts";
 import { updateAndSettleCalendar } from "../calendars-service.ts";
+import { pauseJob } from "../changes/pause-job.ts";
 import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
 import { copyJob } from "../testing/copy-job.ts";
 import { beginPass, stepPass } from "./calendar-pass.ts";
@@ -134,6 +135,18 @@ test("a set of many jobs takes as many statements as a set of one", async () => 
   expect(one.settled).toBe(1);
   expect(many.settled).toBeGreaterThan(1);
   expect(many.statements).toBe(one.statements);
+});
+
+test("a pass counts only jobs that needed a change, so the tick is not woken for others", async () => {
+  await makeJobs(3);
+  const { rows } = await admin.query("select name from scheduler.jobs order by name limit 2");
+  for (const { name } of rows) {
+    await pauseJob(bench.parts, { projectId: PROJECT, name }, { note: "", untilMs: null });
+  }
+  const { uid: calendar } = await exclude("2027-12-25", 0);
+  const pass = beginPass(calendar);
+  expect(await stepPass(bench.parts, pass)).toBe("MORE");
+  expect(pass.settled).toBe(1);
 });
 
 test("jobs that have been due for long are settled a few at a time, and their triggers are handed over first", async () => {

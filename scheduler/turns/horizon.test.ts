@@ -1,7 +1,11 @@
+import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import fc from "fast-check";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { SkipFireTimeRequestSchema } from "../../gen/easycron/v1/ledger_service_pb.ts";
 import { auditJob } from "../audit/audit-ledger.ts";
 import { pauseJob } from "../changes/pause-job.ts";
+import { skipFireTime } from "../changes/skip-fire-time.ts";
 import type { JobRow } from "../job/job.ts";
 import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
 import { everySecond, openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
@@ -43,6 +47,28 @@ test("a change takes back what was handed over within a step, and the ledger sta
   expect(left.at(-1)?.atMs).toBe(START + 10_000);
   bench.setTime(START + 20_000);
   const audit = await auditJob(bench.parts, { uid: job.uid, project_id: PROJECT }, START, START + 19_000);
+  expect(audit?.differences).toEqual([]);
+});
+
+test("a fire time handed over in a step whose commit was lost is skipped by request, although the clock was set back", async () => {
+  const job = await bench.createJob(everySecond("job"));
+  // The turn of this instant looks as far ahead as any.
+  const furthestMs = horizonOf(job.uid, START + 20_000, STEP_MS);
+  const nowMs = furthestMs - LOOK_AHEAD_MS - STEP_MS + 1;
+  bench.setTime(nowMs);
+  bench.setAnswerLost(true);
+  await expect(bench.tick.run()).rejects.toMatchObject({ reason: "SERVICE_UNAVAILABLE" });
+  bench.setAnswerLost(false);
+  const lastMs = (await bench.triggersOf(job.uid)).at(-1)?.atMs ?? 0;
+  expect(lastMs).toBe(Math.floor(furthestMs / 1_000) * 1_000);
+  bench.setTime(lastMs - 2 * LOOK_AHEAD_MS - 1);
+  const nominalTime = timestampFromMs(lastMs);
+  await skipFireTime(bench.parts, PROJECT, create(SkipFireTimeRequestSchema, { job: "job", nominalTime }));
+  expect((await bench.triggersOf(job.uid)).map(({ atMs }) => atMs)).not.toContain(lastMs);
+  bench.setTime(lastMs + 5_000);
+  while ((await bench.tick.run()).more);
+  expect((await bench.triggersOf(job.uid)).map(({ atMs }) => atMs)).not.toContain(lastMs);
+  const audit = await auditJob(bench.parts, { uid: job.uid, project_id: PROJECT }, START, lastMs + 1);
   expect(audit?.differences).toEqual([]);
 });
 

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Database } from "../../db/pool.ts";
 import { everySecond, openBench, type SchedulerBench } from "../testing/bench.ts";
+import { findDueWork } from "./claim.ts";
 import { createTick } from "./tick.ts";
 
 const START = Date.UTC(2026, 0, 1);
@@ -52,4 +53,21 @@ test("a job that becomes due is found by the next tick, also when it is late alr
   bench.setTime(START + 30_000);
   expect((await bench.tick.run()).events).toBeGreaterThan(20);
   expect((await bench.triggersOf(job.uid)).at(-1)?.atMs).toBe(START + 35_000);
+});
+
+test("a job that is set aside is nothing to claim before its wake time", async () => {
+  const job = await bench.createJob(everySecond("job"));
+  const times = { untilMs: START, lateMs: START - MINUTE, lateFromMs: START - 2 * MINUTE };
+  const wakeAt = (ms: number) =>
+    bench.spoil("scheduler", "update scheduler.jobs set wake_time = $1", [new Date(ms)]);
+  await bench.spoil(
+    "scheduler",
+    `insert into scheduler.set_aside (kind, id, project_id, problem, error, failures, first_time, last_time, retry_time)
+     values ('job', $1, 'proj_test', 'It cannot be read.', 'Error', 1, $2, $2, $2)`,
+    [job.uid, new Date(START)],
+  );
+  await wakeAt(START + MINUTE);
+  expect((await findDueWork(bench.parts.database, times)).setAside).toBe(false);
+  await wakeAt(START);
+  expect((await findDueWork(bench.parts.database, times)).setAside).toBe(true);
 });

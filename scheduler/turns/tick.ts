@@ -20,13 +20,14 @@ const FULL_SEARCH_EVERY_MS = 5_000;
 /** Most jobs whose exact wake times are kept in memory. Beyond that, jobs are looked at with the regular tick. */
 const EXACT_WAKES_LIMIT = 10_000;
 
-/** Hands over the triggers that become due within the look-ahead. */
+/** Hands over the triggers that become due within the look-ahead, and those within the same step (`horizonOf`). */
 export interface Tick {
   /**
    * Looks whether anything is due, and if so runs up to three passes, each of them a transaction: first the jobs that are
-   * on time, then the late ones, then those that are set aside and are tried again. Each pass claims jobs, decides their fire times, hands the events over to a
-   * dispatcher, and advances the cursors once the dispatcher has made the events durable. The cursor is the outbox: after
-   * a crash before the commit the next tick sends the same events again, and the dispatcher records each only once.
+   * on time, then the late ones, then those that are set aside and are tried again. Each pass claims jobs, decides their
+   * fire times, hands the events over to a dispatcher, and advances the cursors once the dispatcher has made the events
+   * durable. The cursor is the outbox: after a crash before the commit the next tick sends the same events again, and the
+   * dispatcher records each only once.
    *
    * Returns the number of events, whether more work is due at once, and after how many milliseconds the earliest job
    * that must be looked at exactly on time is due (Infinity if there is none).
@@ -74,10 +75,14 @@ async function runPasses({ passes, lateScan, shares }: TickState, nowMs: number)
   const onTime = due.onTime
     ? await runShared(passes, nowMs, shares.onTime, { afterMs: lateMs, untilMs: nowMs, maxJobs, leftOut: [] })
     : NOTHING;
+  if (!due.onTime) shares.onTime.endRound(0);
   // The others wait while there are more jobs on time.
   if (onTime.more) return onTime;
   const late = await lateScan.run(async (isFull) => {
-    if (!isFull && !due.late) return NOTHING;
+    if (!isFull && !due.late) {
+      shares.late.endRound(0);
+      return NOTHING;
+    }
     const afterMs = isFull ? null : lateFromMs;
     const leftOut = [...passes.busyProjects.keys()];
     const claim = { afterMs, untilMs: lateMs, maxJobs: LATE_CLAIM_LIMIT, leftOut };
@@ -100,10 +105,18 @@ async function runShared(
 ): Promise<PassResult> {
   const passedOver = share.passedOver();
   const claim: Claim = { kind: "DUE", ...due, leftOut: [...due.leftOut, ...passedOver] };
-  const { events, more } = await runPass(passes, nowMs, claim, (jobs, tookMs) =>
-    share.claimed(jobs, claim.maxJobs, tookMs),
-  );
-  return { events, more: more || passedOver.length > 0 };
+  const beganMs = performance.now();
+  let isClaimed = false;
+  try {
+    const { events, more } = await runPass(passes, nowMs, claim, (jobs, tookMs) => {
+      isClaimed = true;
+      share.claimed(jobs, claim.maxJobs, tookMs);
+    });
+    return { events, more: more || passedOver.length > 0 };
+  } catch (error) {
+    if (!isClaimed) share.endRound(performance.now() - beganMs);
+    throw error;
+  }
 }
 
 function forgetPast({ exactWakes, busyProjects }: PassState, nowMs: number): void {
