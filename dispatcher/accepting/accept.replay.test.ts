@@ -70,7 +70,8 @@ async function end({ triggerId, nominalTimeMs }: EventInit): Promise<void> {
 /** Sends the event again, waits until that is blocked by the open transaction, and commits. Returns the answer. */
 async function replayed(event: EventInit) {
   const answer = dispatcher.accept([event]);
-  const blocked = "select from pg_stat_activity where cardinality(pg_blocking_pids(pid)) > 0";
+  const blocked =
+    "select from pg_stat_activity where datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0";
   while ((await ground.sql(blocked)).length === 0);
   await session.query("commit");
   return await answer;

@@ -200,7 +200,8 @@ describe("a batch with a deadline", () => {
     const deadlineMs = BigInt(Math.floor(await databaseNow()) + 1_000);
     const { answer } = await ground.whileHeld(text, values, async () => {
       const answer = one.accept([event], deadlineMs);
-      const blocked = "select from pg_stat_activity where cardinality(pg_blocking_pids(pid)) > 0";
+      const blocked =
+        "select from pg_stat_activity where datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0";
       while ((await ground.sql(blocked)).length === 0);
       expect(await databaseNow()).toBeLessThan(Number(deadlineMs));
       while ((await databaseNow()) <= Number(deadlineMs) + 1);
