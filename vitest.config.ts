@@ -10,7 +10,7 @@ import { reportSlowestFiles } from "./test/support/slowest-files.ts";
 process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "node_modules/.cache/compiled");
 
 const UNIT = [
-  "{cron,db,dev,dispatcher,gateway,mesh,plugins,scheduler,sdk}/**/*.test.ts",
+  "{bench,cron,db,dev,dispatcher,gateway,mesh,plugins,scheduler,sdk}/**/*.test.ts",
   "test/{,plugins/}*.test.ts",
 ];
 // The modules of a worker process are loaded once for all its test files, which halves what a file costs. Only a test

@@ -1,15 +1,15 @@
-import { measureProduct, type Rate } from "./measure-rate.ts";
+import { cpuOfDelivery, faultsOfRate, measureProduct, problemOfRate, type Rate } from "./measure-rate.ts";
 import { number, numbers, type Options } from "./options.ts";
 import { type ByPart, difference, mapParts, type Product, startProduct } from "./product.ts";
 import { at } from "./programs.ts";
 import { type Receiver, startReceiver } from "./receiver.ts";
-import { type Findings, percentile, type Row } from "./report.ts";
+import { type Findings, percentile, type Row, withProblem } from "./report.ts";
 import { createStoredJobs, settleDatabase } from "./stored-jobs.ts";
 
 export const title =
   "stored jobs of which none is due: CPU time and memory of each process; then the cost of a delivery with so many jobs";
 
-export const options = { stored: [0, 10_000, 100_000, 300_000], seconds: 60, rate: 2_000, ratefor: 10 };
+export const options = { stored: [0, 10_000, 100_000, 1_000_000], seconds: 60, rate: 2_000, ratefor: 10 };
 
 /** After a load the services still do what it has caused. */
 const SETTLE_SECONDS = 10;
@@ -31,7 +31,7 @@ export async function run(given: Options): Promise<Findings> {
     const product = await startProduct();
     try {
       if (number(given, "rate") > 0) await measureProduct(product, receiver, WARM_UP);
-      return { rows: await measureSizes(product, receiver, given) };
+      return await measureSizes(product, receiver, given);
     } finally {
       await product.stop();
     }
@@ -40,7 +40,8 @@ export async function run(given: Options): Promise<Findings> {
   }
 }
 
-async function measureSizes(product: Product, receiver: Receiver, given: Options): Promise<Row[]> {
+async function measureSizes(product: Product, receiver: Receiver, given: Options): Promise<Findings> {
+  const problems: (string | undefined)[] = [];
   const rows: Row[] = [];
   const emptyBytes = await settleDatabase(product);
   let stored = 0;
@@ -56,14 +57,23 @@ async function measureSizes(product: Product, receiver: Receiver, given: Options
       seconds: number(given, "seconds"),
     });
     const perSecond = number(given, "rate");
-    const cost =
-      perSecond === 0 ? {} : await measureCost(product, receiver, perSecond, number(given, "ratefor"));
+    const cost: Awaited<ReturnType<typeof measureCost>> =
+      perSecond === 0
+        ? { columns: {} }
+        : await measureCost(product, receiver, perSecond, number(given, "ratefor"));
+    if (cost.problem !== undefined) problems.push(`With ${size} stored jobs, ${cost.problem}`);
     const createdPerSecond = size === stored ? null : (size - stored) / seconds;
-    rows.push({ ...row, bytesPerJob: size === 0 ? null : jobBytes / size, createdPerSecond, ...cost });
+    rows.push({
+      ...row,
+      bytesPerJob: size === 0 ? null : jobBytes / size,
+      createdPerSecond,
+      ...cost.columns,
+    });
+    console.log(JSON.stringify(rows.at(-1)));
     stored = size;
     before = await settleDatabase(product);
   }
-  return rows;
+  return { rows, ...withProblem(...problems) };
 }
 
 /** Measures the product while nothing is due. */
@@ -85,10 +95,23 @@ export async function measureIdle(product: Product, { stored, settleSeconds, sec
   };
 }
 
-async function measureCost(product: Product, receiver: Receiver, perSecond: number, seconds: number) {
+async function measureCost(
+  product: Product,
+  receiver: Receiver,
+  perSecond: number,
+  seconds: number,
+): Promise<{ readonly columns: Partial<Row>; readonly problem?: string | undefined }> {
   const run = await measureProduct(product, receiver, { perSecond, seconds, marginSeconds: 6 });
   await receiver.forget();
-  return { p99Ms: percentile(run.answer, 99), cpuMicrosPerDelivery: (run.cpuMicros ?? 0) / run.expected };
+  return {
+    columns: {
+      p99Ms: percentile(run.answer, 99),
+      ...faultsOfRate([run]),
+      cpuMicrosPerDelivery: cpuOfDelivery(run),
+      receiverDelayP99Ms: run.answer.delayP99Ms,
+    },
+    problem: problemOfRate("easycron", run),
+  };
 }
 
 function columns<T>({ scheduler, dispatcher, gateway, plugins, postgres }: ByPart<T>, unit: string) {

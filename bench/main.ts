@@ -10,6 +10,7 @@ const BENCHMARKS = [
   "load",
   "recover",
   "destinations",
+  "https",
   "next",
   "verify",
   "plugins",
@@ -27,7 +28,7 @@ try {
 
 async function run(): Promise<void> {
   if (given === "smoke") return (await import("./smoke.ts")).smoke();
-  if (given === "report") return (await import("./page.ts")).writePage();
+  if (given === "report") return (await import("./page.ts")).writePage(args);
   for (const name of BENCHMARKS.filter((one) => given === undefined || one === given)) await measure(name);
   if (given !== undefined && !BENCHMARKS.some((name) => name === given))
     throw new Error(

@@ -4,6 +4,7 @@ import { createJobs, every, webhookJob } from "./jobs.ts";
 import { type ByPart, difference, mapParts, type Product } from "./product.ts";
 import { at } from "./programs.ts";
 import type { Receiver, SinkAnswer } from "./receiver.ts";
+import { faultsOf, percentile, problemOf } from "./report.ts";
 
 /** A rate for some seconds. */
 export interface Rate {
@@ -36,13 +37,11 @@ export interface ProductRun extends RateRun {
   readonly memoryByPart: ByPart<number | null>;
 }
 
-/** The time from the creation of the last job until it is due: the scheduler hands triggers over 5 s ahead. */
+/** The time from the creation of the last job until it is due: the scheduler hands triggers over 5 to 8 s ahead. */
 const AHEAD_MS = 6_000;
 /** The slowest creation that the time-table allows: a time for the first calls, and a rate. */
 const FIRST_CALLS_MS = 4_000;
 const CREATED_PER_SECOND = 1_500;
-/** How long after the end triggers may arrive. What comes later is lost. */
-const GRACE_MS = 60_000;
 let series = 0;
 
 /** Creates jobs that fire each second, and measures them. Throws when creating them takes too long. */
@@ -74,7 +73,7 @@ export async function measureProduct(
   const memoryByPart = product.memoryByPart();
   await at(endMs);
   const expectedInAll = (seconds + 2 * marginSeconds) * perSecond;
-  const whole = await receiver.await({ fromMs: startMs, toMs: endMs }, expectedInAll, endMs + GRACE_MS);
+  const whole = await receiver.await({ fromMs: startMs, toMs: endMs }, expectedInAll, endMs, true);
   const answer = await receiver.measure({ fromMs, toMs });
   const cpuMicros = Object.values(cpuByPart).reduce((sum, part) => sum + part, 0);
   return {
@@ -104,23 +103,45 @@ export async function measureFloor(
     (_, index) => startMs + Math.floor((index * 1_000) / perSecond),
   );
   const { cpuMicros } = await floor.run({ dueMs, count: 1, spins });
-  const answer = await receiver.measure({ fromMs, toMs });
+  const whole = await receiver.await({ fromMs: startMs, toMs }, total, toMs);
   return {
-    answer,
-    whole: await receiver.measure({ fromMs: startMs, toMs }),
+    answer: await receiver.measure({ fromMs, toMs }),
+    whole,
     expected: seconds * perSecond,
     expectedInAll: total,
     cpuMicros: spins ? null : (cpuMicros * seconds) / (seconds + 1),
   };
 }
 
+/** Returns the CPU time of a delivery that arrived in the window, in microseconds. Null: not known. */
+export function cpuOfDelivery({ cpuMicros, answer }: RateRun): number | null {
+  return cpuMicros === null || answer.inWindow === 0 ? null : cpuMicros / answer.inWindow;
+}
+
+/** Returns what was lost, double or early, those before and after the window too. */
+export function faultsOfRate(runs: readonly RateRun[]) {
+  return faultsOf(runs.map(({ whole, expectedInAll }) => ({ answer: whole, expected: expectedInAll })));
+}
+
+/** Says what is wrong with a run: the receiver in the window, or any delivery. Undefined: nothing. */
+export function problemOfRate(name: string, { answer, whole, expectedInAll }: RateRun): string | undefined {
+  const { arrived, duplicates, early } = whole;
+  return problemOf([{ name, expected: expectedInAll, answer: { ...answer, arrived, duplicates, early } }]);
+}
+
+/** Prints the outcome of one run, so that a benchmark that is stopped shows what it has. */
+export function printRun(name: string, run: RateRun): void {
+  const { lost, duplicates, early } = faultsOfRate([run]);
+  const [p50, p99] = [50, 99].map((percent) => percentile(run.answer, percent).toFixed(1));
+  console.log(
+    `${name}: p50 ${p50} ms, p99 ${p99} ms, ${cpuOfDelivery(run)?.toFixed(0) ?? "-"} µs a delivery; ` +
+      `lost ${lost}, double ${duplicates}, early ${early}`,
+  );
+}
+
 /** Returns CPU time per delivery and memory of a run as columns of a table. */
-export function usageColumns({
-  cpuByPart,
-  memoryByPart,
-  expected,
-}: ProductRun): Record<string, number | null> {
-  const micros = mapParts(cpuByPart, (cpu) => cpu / expected);
+export function usageColumns({ cpuByPart, memoryByPart, answer }: ProductRun): Record<string, number | null> {
+  const micros = mapParts(cpuByPart, (cpu) => cpu / answer.inWindow);
   const mebibytes = mapParts(memoryByPart, (bytes) => (bytes === null ? null : bytes / 2 ** 20));
   const known = Object.values(mebibytes).filter((size) => size !== null);
   return {

@@ -1,8 +1,9 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { toMarkdown } from "./markdown.ts";
-import type { Row } from "./report.ts";
-import { type Result, readNewest } from "./results.ts";
+import { number, readOptions } from "./options.ts";
+import type { Benchmark, Row } from "./report.ts";
+import { type Result, readNewest, unfitness } from "./results.ts";
 import { type Chart, drawChart, type Line } from "./svg.ts";
 
 const PAGE = resolve(import.meta.dirname, "../docs/performance.md");
@@ -16,9 +17,6 @@ interface Section {
   readonly rows?: (result: Result) => readonly Row[];
   readonly charts?: Readonly<Record<string, (result: Result) => Chart>>;
 }
-
-/** With more than this, other work takes the cores away. */
-const BUSY_LOAD = 1;
 
 const PARTS = ["scheduler", "dispatcher", "postgres", "gateway", "other"];
 
@@ -60,28 +58,38 @@ const SECTIONS: readonly Section[] = [
   { name: "load", bench: "load" },
   { name: "recover", bench: "recover" },
   { name: "destinations", bench: "destinations" },
+  { name: "https", bench: "https" },
 ];
 
 /**
- * Writes the tables and charts of docs/performance.md from the newest results. A section whose benchmark has no result
- * in this checkout stays as it is. Throws when the page has no place for a section.
+ * Writes the tables and charts of docs/performance.md from the newest results. A section without a result says which
+ * command fills it. It refuses a result with a problem, with other options than the defaults, or of a busy machine, as if
+ * there were none; with `--any 1` it takes it. Throws when the page has no place for a section.
  */
-export function writePage(): void {
+export async function writePage(args: readonly string[]): Promise<void> {
+  const takesAny = number(readOptions({ any: 0 }, args), "any") === 1;
   mkdirSync(FOLDER, { recursive: true });
   let page = readFileSync(PAGE, "utf8");
   for (const section of SECTIONS) {
-    const result = readNewest(section.bench);
-    if (result === undefined) {
-      console.log(`${section.name}: no result of "npm run bench -- ${section.bench}", so it stays as it is`);
-      continue;
-    }
     const place = new RegExp(`(<!-- bench ${section.name} -->\n)[\\s\\S]*?(<!-- end -->)`);
     if (!place.test(page)) throw new Error(`${PAGE} has no line "<!-- bench ${section.name} -->".`);
-    const content = toContent(section, result);
+    const content = await contentOf(section, takesAny);
     page = page.replace(place, (_, from: string, end: string) => `${from}${content}\n${end}`);
-    console.log(`${section.name}: of ${result.endTime}`);
   }
   writeFileSync(PAGE, page);
+}
+
+async function contentOf(section: Section, takesAny: boolean): Promise<string> {
+  const { options = {} } = (await import(`./${section.bench}.ts`)) as Benchmark;
+  const result = readNewest(section.bench);
+  const reason = result === undefined ? "there is none" : takesAny ? undefined : unfitness(result, options);
+  if (result === undefined || reason !== undefined) {
+    console.log(`${section.name}: no result, because ${reason}`);
+    for (const name of Object.keys(section.charts ?? {})) rmSync(`${FOLDER}/${name}.svg`, { force: true });
+    return `\nNot measured yet on a quiet machine. \`npm run bench -- ${section.bench}\` and then \`npm run bench -- report\` fill this.\n`;
+  }
+  console.log(`${section.name}: of ${result.endTime}`);
+  return toContent(section, result);
 }
 
 function toContent({ rows, charts = {} }: Section, result: Result): string {
@@ -94,14 +102,21 @@ function toContent({ rows, charts = {} }: Section, result: Result): string {
   return [toMarkdown(shown), describeRun(result), ...images].map((part) => `\n${part}\n`).join("");
 }
 
-function describeRun({ bench, options, endTime, machine, loadBefore, stealPercent }: Result): string {
+function describeRun({
+  bench,
+  options,
+  endTime,
+  machine,
+  otherWorkCores,
+  stealPercent,
+  problem,
+}: Result): string {
   const given = Object.entries(options).map(([name, value]) => `--${name} ${value}`);
+  const other = otherWorkCores === undefined ? "not known" : `${otherWorkCores.toFixed(2)} cores`;
   return (
-    `\`npm run bench -- ${[bench, ...given].join(" ")}\`, ${endTime.slice(0, 10)}, ${machine}; load before: ` +
-    `${loadBefore.toFixed(1)}, taken by the host meanwhile: ${stealPercent.toFixed(1)} %.` +
-    (loadBefore > BUSY_LOAD
-      ? " Other work kept the cores busy, so these times are no measure of EasyCron."
-      : "")
+    `\`npm run bench -- ${[bench, ...given].join(" ")}\`, ${endTime.slice(0, 10)}, ${machine}; other work ` +
+    `meanwhile: ${other}, taken by the host: ${stealPercent.toFixed(1)} %.` +
+    (problem === undefined ? "" : ` **These figures have a problem:** ${problem}`)
   );
 }
 

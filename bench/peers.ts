@@ -7,7 +7,7 @@ import { startPostgres } from "../dev/postgres.ts";
 import { findRedisServer, startRedisServer } from "../dev/redis-server.ts";
 import type { PeerJob, Stores } from "./peers/adapter.ts";
 import { readProcesses } from "./process-usage.ts";
-import { ask, startProgram } from "./programs.ts";
+import { ask, at, startProgram } from "./programs.ts";
 
 /** One-off jobs, due at equal distances from `fromMs` on, within `spreadMs`. */
 export interface PeerOrder {
@@ -16,20 +16,17 @@ export interface PeerOrder {
   readonly count: number;
 }
 
-/** A peer at work. */
-export interface RunningPeer {
-  /** CPU time used so far by it and its database, in microseconds. */
-  cpuMicros(): number;
-  stop(): Promise<void>;
-}
-
 /** A product of others that does the same work. */
 export interface Peer {
   readonly name: string;
   /** True: it makes recurring jobs, due at whole seconds. False: one-off jobs, which cost it less. */
   readonly isRecurring: boolean;
-  /** Stores jobs and starts to work on them, in a new process. It warms up 2.5 s before `fromMs`. */
-  start(order: PeerOrder): Promise<RunningPeer>;
+  /** Stores jobs while it works. Throws when that takes until the first one is due. */
+  load(order: PeerOrder): Promise<void>;
+  /** CPU time used so far by it and its database, in microseconds. */
+  cpuMicros(): number;
+  /** Ends its process, so that a backlog does not disturb the others. */
+  leave(): Promise<void>;
 }
 
 /** Peers with the servers that they need. */
@@ -45,23 +42,33 @@ const KNOWN = [
   { name: "bullmq-schedulers", package: "bullmq", store: "redis", isRecurring: true },
 ] as const;
 
-const WARM_UP_JOBS = 300;
-const WARM_UP_MS = 2_500;
+/** As many as the floor and the product have before they are measured. */
+const WARM_UP_JOBS = 10_000;
+/** A cold peer stores the jobs of its warm-up more slowly than later ones. */
+const WARM_UP_LEAD_MS = 15_000;
+/** From the due time of the warm-up until the peer is ready. */
+const WARM_UP_MS = 6_000;
 const PASSWORD = "bench";
 
-/** How long a peer needs to start and to store jobs before the first one is due. */
+/** How long a peer that works already needs to store jobs before the first one is due. */
 export function peerLeadMs(count: number): number {
-  return 12_000 + count / 5;
+  return 3_000 + count / 5;
 }
 
-/** Starts the servers for the peers that are installed, and says which are not. */
-export async function startPeers(url: string): Promise<Peers> {
+/**
+ * Starts the peers that are installed, each in one process for the whole benchmark, and their servers. Each delivers
+ * 10,000 jobs first, so that its code is compiled as that of the others is. Says which are left out.
+ */
+export async function startPeers(url: string, wanted: (isRecurring: boolean) => boolean): Promise<Peers> {
   const installed = KNOWN.filter(
     (peer) =>
       existsSync(join(import.meta.dirname, "peers/node_modules", peer.package)) &&
+      wanted(peer.isRecurring) &&
       (peer.store === "postgres" || hasRedis()),
   );
-  const missing = KNOWN.filter((peer) => !installed.includes(peer)).map(({ name }) => name);
+  const missing = KNOWN.filter((peer) => wanted(peer.isRecurring) && !installed.includes(peer)).map(
+    ({ name }) => name,
+  );
   if (missing.length > 0)
     console.log(
       `Left out: ${missing.join(", ")}. Install peers by npm ci --prefix bench/peers (BullMQ needs redis-server).`,
@@ -80,21 +87,27 @@ export async function startPeers(url: string): Promise<Peers> {
   const redis = hasRedis() ? await startRedisServer(redisOptions) : undefined;
   let databases = 0;
   const newStores = async (): Promise<Stores> => {
-    const database = `bench_${databases++}`;
+    const number = databases++;
+    const database = `bench_${number}`;
     await createDatabaseIfAbsent(postgres.url("postgres"), database);
     return {
       databaseUrl: postgres.url(database),
-      redis: { host: "127.0.0.1", port: redisPort, username: "admin", password: PASSWORD },
+      redis: { host: "127.0.0.1", port: redisPort, username: "admin", password: PASSWORD, db: number },
     };
   };
   const pids = { postgres: () => postgres.supervised.lastPid() ?? 0, redis: () => redis?.pid ?? 0 };
+  const all: Peer[] = [];
+  for (const { name, store, isRecurring } of installed) {
+    try {
+      all.push({ name, isRecurring, ...(await startPeer(name, url, await newStores(), pids[store])) });
+    } catch (error) {
+      console.log(`${name} is left out: ${error instanceof Error ? error.message : error}`);
+    }
+  }
   return {
-    all: installed.map(({ name, store, isRecurring }) => ({
-      name,
-      isRecurring,
-      start: async (order) => startWork(name, url, await newStores(), order, pids[store]),
-    })),
+    all,
     stop: async () => {
+      await Promise.all(all.map((peer) => peer.leave()));
       await Promise.all([postgres.stop(), redis?.stop()]);
       rmSync(folder, { recursive: true, force: true });
     },
@@ -110,37 +123,48 @@ function hasRedis(): boolean {
   }
 }
 
-async function startWork(
+async function startPeer(
   name: string,
   url: string,
   stores: Stores,
-  { fromMs, spreadMs, count }: PeerOrder,
   storePid: () => number,
-): Promise<RunningPeer> {
+): Promise<Omit<Peer, "name" | "isRecurring">> {
   const { program } = await startProgram("peers/program.ts", [name, url, JSON.stringify(stores)]);
-  const warmUpMs = Math.floor((fromMs - WARM_UP_MS) / 1_000) * 1_000;
-  const load: PeerJob[] = [];
-  for (let index = 0; index < WARM_UP_JOBS; index++)
-    load.push({ id: `warm-up-${fromMs}-${index}`, dueMs: warmUpMs });
-  for (let index = 0; index < count; index++)
-    load.push({ id: `${name}-${fromMs}-${index}`, dueMs: fromMs + Math.floor((index * spreadMs) / count) });
-  await ask(program, { load });
-  await ask(program, { work: true });
-  if (Date.now() > warmUpMs) {
-    program.kill("SIGKILL");
-    throw new Error(
-      `${name} took too long to store ${count} jobs. This machine is too busy or too slow for so many.`,
+  const load = async ({ fromMs, spreadMs, count }: PeerOrder) => {
+    const jobs = Array.from(
+      { length: count },
+      (_, index): PeerJob => ({
+        id: `${name}-${fromMs}-${index}`,
+        dueMs: fromMs + Math.floor((index * spreadMs) / count),
+      }),
     );
+    await ask(program, { load: jobs });
+    if (Date.now() > fromMs)
+      throw new Error(
+        `${name} took too long to store ${count} jobs. This machine is too busy or too slow for so many.`,
+      );
+  };
+  const leave = async () => {
+    if (program.exitCode !== null || program.signalCode !== null) return;
+    const ended = new Promise((done) => program.once("exit", done));
+    program.kill("SIGKILL");
+    await ended;
+  };
+  try {
+    await ask(program, { work: true });
+    const warmMs = Math.ceil((Date.now() + WARM_UP_LEAD_MS) / 1_000) * 1_000;
+    await load({ fromMs: warmMs, spreadMs: 0, count: WARM_UP_JOBS });
+    await at(warmMs + WARM_UP_MS);
+  } catch (error) {
+    await leave();
+    throw error;
   }
   return {
+    load,
     cpuMicros: () => {
       const processes = readProcesses();
       return processes.cpuMicrosOf(program.pid ?? 0) + processes.cpuMicrosOf(storePid());
     },
-    stop: async () => {
-      const ended = new Promise((done) => program.once("exit", done));
-      program.kill("SIGKILL");
-      await ended;
-    },
+    leave,
   };
 }

@@ -70,6 +70,7 @@ export async function startProduct(
   const { url, apiKey, project } = manifest;
   const keys = readKeys(join(data, "keys.json"));
   const halt = async () => {
+    // A second call only waits: kill does nothing to a process that has ended.
     child.kill("SIGTERM");
     await exited;
   };

@@ -1,5 +1,5 @@
 import type { Options } from "./options.ts";
-import type { SinkAnswer } from "./receiver.ts";
+import { busyProblem, type SinkAnswer } from "./receiver.ts";
 
 /** One line of a benchmark's result. The name of each figure ends with its unit. */
 export type Row = { readonly name: string } & Readonly<Record<string, string | number | null>>;
@@ -78,4 +78,27 @@ export function faultsOf(runs: readonly { readonly expected: number; readonly an
     duplicates: sum(({ answer }) => answer.duplicates),
     early: sum(({ answer }) => answer.early),
   };
+}
+
+/** Says what is wrong with runs: a receiver that was too busy, and what was lost, double or early. Undefined: nothing. */
+export function problemOf(
+  runs: readonly { readonly name: string; readonly expected: number; readonly answer: SinkAnswer }[],
+): string | undefined {
+  const problems = runs.flatMap((run) => {
+    const { lost, duplicates, early } = faultsOf([run]);
+    const wrong =
+      lost !== 0 || duplicates + early > 0
+        ? `There were ${lost} lost, ${duplicates} double and ${early} early deliveries; each must be 0.`
+        : undefined;
+    return [busyProblem(run.answer), wrong]
+      .filter((problem) => problem !== undefined)
+      .map((problem) => `${run.name}: ${problem}`);
+  });
+  return problems.length === 0 ? undefined : [...new Set(problems)].join(" ");
+}
+
+/** Returns a problem as a part of findings. */
+export function withProblem(...problems: readonly (string | undefined)[]): Pick<Findings, "problem"> {
+  const known = problems.filter((problem) => problem !== undefined);
+  return known.length === 0 ? {} : { problem: known.join(" ") };
 }

@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import { join, resolve } from "node:path";
 import type { Options } from "./options.ts";
+import { readProcesses } from "./process-usage.ts";
 import type { Findings } from "./report.ts";
 
 /** A benchmark's findings, with what they depend on. */
@@ -14,8 +15,8 @@ export interface Result extends Findings {
   readonly endTime: string;
   /** The machine, in one line. */
   readonly machine: string;
-  /** The average number of processes that wanted a core in the minute before: other work on the machine. */
-  readonly loadBefore: number;
+  /** How many cores' time other work on the machine took during the run. Absent: a result of an earlier version. */
+  readonly otherWorkCores?: number;
   /** The part of all cores' time that the host took away meanwhile (steal), in percent. */
   readonly stealPercent: number;
 }
@@ -29,10 +30,11 @@ export async function record(
   options: Options,
 ): Promise<Result> {
   const startTime = new Date().toISOString();
-  const [loadBefore = 0] = os.loadavg();
-  const before = readStealSeconds();
+  const before = readMachine();
+  const ownBefore = ownCpuSeconds();
   const findings = await run(options);
   const endTime = new Date().toISOString();
+  const after = readMachine();
   const seconds = (Date.parse(endTime) - Date.parse(startTime)) / 1_000;
   const result: Result = {
     bench,
@@ -41,8 +43,9 @@ export async function record(
     startTime,
     endTime,
     machine: describeMachine(),
-    loadBefore,
-    stealPercent: ((readStealSeconds() - before) / seconds / os.cpus().length) * 100,
+    // The time of programs that were started and have ended counts as this process's own.
+    otherWorkCores: Math.max(0, (after.busy - before.busy - (ownCpuSeconds() - ownBefore)) / seconds),
+    stealPercent: ((after.steal - before.steal) / seconds / os.cpus().length) * 100,
     ...findings,
   };
   mkdirSync(FOLDER, { recursive: true });
@@ -52,10 +55,10 @@ export async function record(
 }
 
 /** Reads the newest result of a benchmark. Undefined: it was not run in this checkout. */
-export function readNewest(bench: string): Result | undefined {
+export function readNewest(bench: string, folder: string = FOLDER): Result | undefined {
   let names: string[] = [];
   try {
-    names = readdirSync(FOLDER);
+    names = readdirSync(folder);
   } catch {
     // No benchmark was run.
   }
@@ -65,7 +68,7 @@ export function readNewest(bench: string): Result | undefined {
     .at(-1);
   return newest === undefined
     ? undefined
-    : (JSON.parse(readFileSync(join(FOLDER, newest), "utf8")) as Result);
+    : (JSON.parse(readFileSync(join(folder, newest), "utf8")) as Result);
 }
 
 function describeMachine(): string {
@@ -75,12 +78,47 @@ function describeMachine(): string {
   return `${cpus.length} cores (${model}), ${memoryGiB} GiB, Linux ${os.release().replace(/-.*/, "")}, Node ${process.versions.node}`;
 }
 
-/** Returns the time that the host has taken away from all cores so far. 0 where there is no /proc. */
-function readStealSeconds(): number {
+/** With more, other work takes the cores away from what is measured. */
+const MOST_OTHER_CORES = 0.2;
+
+/**
+ * Says why a result is not fit to be published: it was measured with other options than the defaults, or on a busy
+ * machine, or has a problem. Undefined: it is fit.
+ */
+export function unfitness(
+  { options, otherWorkCores, problem }: Pick<Result, "options" | "otherWorkCores" | "problem">,
+  defaults: Options,
+): string | undefined {
+  if (otherWorkCores === undefined) return "it was measured before other work on the machine was recorded";
+  if (otherWorkCores > MOST_OTHER_CORES)
+    return `other work took ${otherWorkCores.toFixed(2)} cores meanwhile (at most ${MOST_OTHER_CORES})`;
+  const other = Object.entries(options).filter(([name, value]) => String(value) !== String(defaults[name]));
+  if (other.length > 0 || Object.keys(defaults).some((name) => options[name] === undefined))
+    return `it has other options than the defaults: ${other.map(([name, value]) => `--${name} ${value}`).join(" ")}`;
+  return problem === undefined ? undefined : `it has a problem: ${problem}`;
+}
+
+/** CPU time so far of this process and all that it has started, in seconds. 0 where there is no /proc. */
+function ownCpuSeconds(): number {
   try {
-    const [, , , , , , , , steal = "0"] = readFileSync("/proc/stat", "utf8").split(/\s+/, 10);
-    return Number(steal) / 100;
+    return readProcesses().cpuMicrosOf(process.pid) / 1e6;
   } catch {
     return 0;
+  }
+}
+
+/** Returns the CPU seconds of all cores so far: of all processes, and taken away by the host (steal). 0 without /proc. */
+function readMachine(): { readonly busy: number; readonly steal: number } {
+  try {
+    const [user = 0, nice = 0, system = 0, , , irq = 0, softIrq = 0, steal = 0] = readFileSync(
+      "/proc/stat",
+      "utf8",
+    )
+      .split(/\s+/, 9)
+      .slice(1)
+      .map((ticks) => Number(ticks) / 100);
+    return { busy: user + nice + system + irq + softIrq, steal };
+  } catch {
+    return { busy: 0, steal: 0 };
   }
 }

@@ -4,32 +4,34 @@
 // times. Arguments: the address to listen on, and how many microseconds each request costs besides (to check that the
 // benchmark notices a receiver that is too slow).
 import net from "node:net";
-import type { SinkAnswer, SinkQuestion } from "./receiver.ts";
-
-interface Arrival {
-  readonly dueMs: number;
-  readonly atMs: number;
-  readonly isRepeated: boolean;
-}
-
-interface Sample {
-  readonly atMs: number;
-  readonly cpuMicros: number;
-  /** How much later than planned the sample was taken: the delay of the event loop. */
-  readonly lateMs: number;
-}
+import { type Arrival, SAMPLE_MS, type Sample, toAnswer } from "./arrivals.ts";
+import type { SinkQuestion } from "./receiver.ts";
 
 const [host = "127.0.0.1", burnText = "0"] = process.argv.slice(2);
 const burnMicros = Number(burnText);
 const SLOW_MS = 2_000;
-const SAMPLE_MS = 20;
 const NO_CONTENT = Buffer.from("HTTP/1.1 204 No Content\r\n\r\n");
 
 let arrivals: Arrival[] = [];
 let samples: Sample[] = [];
 const ids = new Set<string>();
 
-const nowMs = () => performance.timeOrigin + performance.now();
+/** Different ids by due time, for the many questions of how many have come. */
+const arrivedByDue = new Map<number, number>();
+/** What the monotonic clock lacks to the epoch. It follows Date.now(), which is the clock of the senders. */
+let originMs = performance.timeOrigin;
+
+const nowMs = () => originMs + performance.now();
+
+/** Sets the clock by Date.now() where the two have parted, and returns by how much. */
+function setClock(): number {
+  const before = Date.now();
+  const own = nowMs();
+  // Date.now() leaves out parts of a millisecond.
+  const missing = own < before ? before - own : Math.min(0, Date.now() + 1 - own);
+  originMs += missing;
+  return Math.abs(missing);
+}
 
 /** Returns where the value of a header is in the head of a request. */
 function findValue(head: string, name: string): readonly [from: number, end: number] {
@@ -57,8 +59,12 @@ function receive(socket: net.Socket, bytes: Buffer, head: string, atMs: number):
   }
   const id = copyValue(bytes, head, "webhook-id");
   const dueMs = Date.parse(copyValue(bytes, head, "easycron-nominal-time"));
-  arrivals.push({ dueMs, atMs, isRepeated: ids.has(id) });
-  ids.add(id);
+  const isRepeated = ids.has(id);
+  arrivals.push({ dueMs, atMs, isRepeated });
+  if (!isRepeated) {
+    ids.add(id);
+    arrivedByDue.set(dueMs, (arrivedByDue.get(dueMs) ?? 0) + 1);
+  }
   const untilMs = performance.now() + burnMicros / 1_000;
   while (performance.now() < untilMs);
   socket.write(NO_CONTENT);
@@ -82,58 +88,47 @@ const server = net.createServer({ noDelay: true }, (socket) => {
   });
 });
 
-function sample(plannedMs: number): void {
+let plannedMs = performance.now();
+
+function takeSample(): void {
   const { user, system } = process.cpuUsage();
-  samples.push({ atMs: nowMs(), cpuMicros: user + system, lateMs: performance.now() - plannedMs });
-  const nextMs = performance.now() + SAMPLE_MS;
-  setTimeout(() => sample(nextMs), SAMPLE_MS);
+  const clockMs = setClock();
+  const lateMs = Math.max(0, performance.now() - plannedMs);
+  samples.push({ atMs: nowMs(), cpuMicros: user + system, lateMs, clockMs });
 }
 
-/** Returns the load of this process from `fromMs` until the last arrival. */
-function loadBetween(fromMs: number, toMs: number): Pick<SinkAnswer, "cpuShare" | "delayP99Ms"> {
-  const during = samples.filter(({ atMs }) => atMs >= fromMs && atMs <= toMs + SAMPLE_MS);
-  const first = during[0];
-  const last = during.at(-1);
-  if (first === undefined || last === undefined || first === last) return { cpuShare: 0, delayP99Ms: 0 };
-  const late = during.map(({ lateMs }) => lateMs).sort((a, b) => a - b);
-  return {
-    cpuShare: (last.cpuMicros - first.cpuMicros) / (last.atMs - first.atMs) / 1_000,
-    delayP99Ms: late[Math.ceil(0.99 * late.length) - 1] ?? 0,
-  };
+function sample(): void {
+  takeSample();
+  plannedMs = performance.now() + SAMPLE_MS;
+  setTimeout(sample, SAMPLE_MS);
 }
 
-function answer({ fromMs, toMs }: SinkQuestion): SinkAnswer {
-  const due = arrivals.filter(({ dueMs }) => dueMs >= fromMs && dueMs < toMs);
-  const late = Float64Array.from(
-    due.filter(({ isRepeated }) => !isRepeated),
-    ({ atMs, dueMs }) => atMs - dueMs,
-  ).sort();
-  const lastMs = due.reduce((last, { atMs }) => Math.max(last, atMs), fromMs);
-  return {
-    arrived: late.length,
-    duplicates: due.length - late.length,
-    early: late.findLastIndex((ms) => ms < 0) + 1,
-    quantilesMs: Array.from({ length: 101 }, (_, percent) => {
-      return late[Math.max(0, Math.ceil((percent / 100) * late.length) - 1)] ?? Number.NaN;
-    }),
-    firstMs: due.reduce((first, { atMs }) => Math.min(first, atMs), lastMs),
-    lastMs,
-    ...loadBetween(fromMs, lastMs),
-  };
+function countOf({ fromMs, toMs }: SinkQuestion): number {
+  let count = 0;
+  for (const [dueMs, arrived] of arrivedByDue) if (dueMs >= fromMs && dueMs < toMs) count += arrived;
+  return count;
 }
 
-process.on("message", (question: SinkQuestion | { readonly forget: true }) => {
+type Question = SinkQuestion | { readonly count: SinkQuestion } | { readonly forget: true };
+
+process.on("message", (question: Question) => {
+  if ("count" in question) {
+    process.send?.({ arrived: countOf(question.count) });
+    return;
+  }
   if ("forget" in question) {
     arrivals = [];
     samples = samples.slice(-1);
-    ids.clear();
+    arrivedByDue.clear();
     process.send?.({});
     return;
   }
-  process.send?.(answer(question));
+  // The last arrival may be later than the last sample.
+  takeSample();
+  process.send?.(toAnswer(arrivals, samples, question));
 });
 process.on("disconnect", () => process.exit(0));
 server.listen({ port: 0, host, backlog: 4_096 }, () => {
-  sample(performance.now());
+  sample();
   process.send?.({ port: (server.address() as net.AddressInfo).port });
 });

@@ -8,12 +8,14 @@ export interface PeerJob {
 export interface Stores {
   /** An empty database of PostgreSQL. */
   readonly databaseUrl: string;
-  /** A Redis that no other uses. */
+  /** A Redis in which it has a database for itself. */
   readonly redis: {
     readonly host: string;
     readonly port: number;
     readonly username: string;
     readonly password: string;
+    /** The number of its own database. */
+    readonly db: number;
   };
 }
 

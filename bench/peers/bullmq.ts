@@ -47,7 +47,7 @@ export async function withQueue(stores: Stores, use: (queue: QueueOf) => Promise
 
 async function reset(stores: Stores): Promise<void> {
   const redis = new Redis(connectionOf(stores));
-  await redis.flushall();
+  await redis.flushdb();
   await redis.quit();
 }
 

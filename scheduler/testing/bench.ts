@@ -5,7 +5,7 @@ import { CreateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts"
 import { TriggerKind } from "../../gen/easycron/v1/trigger_pb.ts";
 import { failure } from "../../mesh/errors.ts";
 import { takeApart } from "../../mesh/take-apart.ts";
-import { SYNC_LIVE_TRIGGERS } from "../../test/support/live-triggers.ts";
+import { checkLiveTriggers, writeAndSync } from "../../test/support/live-triggers.ts";
 import { createJob } from "../changes/create-job.ts";
 import type { TriggerEventInit } from "../job/chain.ts";
 import type { JobRow } from "../job/job.ts";
@@ -223,34 +223,46 @@ export async function openBench(
       while ((await dispatcher().query(waiting)).rows.length < count);
     },
     succeed: async (jobUid) => {
-      await dispatcher().query(
-        `update dispatcher.triggers set state = 'SUCCEEDED', attempt_count = 1, end_time = $2
-          where job_uid = $1 and effective_time <= $2 and end_time is null`,
-        [jobUid, new Date(now).toISOString()],
+      await writeAndSync(dispatcher(), () =>
+        dispatcher().query(
+          `update dispatcher.triggers set state = 'SUCCEEDED', attempt_count = 1, end_time = $2
+            where job_uid = $1 and effective_time <= $2 and end_time is null`,
+          [jobUid, new Date(now).toISOString()],
+        ),
       );
-      await dispatcher().query(SYNC_LIVE_TRIGGERS);
       await wake([jobUid]);
     },
     finish: async (id, state) => {
-      const { rows } = await dispatcher().query(
-        "update dispatcher.triggers set state = $2, end_time = $3 where id = $1 returning job_uid",
-        [id, state, new Date(now).toISOString()],
+      const { rows } = await writeAndSync(dispatcher(), () =>
+        dispatcher().query(
+          "update dispatcher.triggers set state = $2, end_time = $3 where id = $1 returning job_uid",
+          [id, state, new Date(now).toISOString()],
+        ),
       );
-      await dispatcher().query(SYNC_LIVE_TRIGGERS);
       await wake(rows.map(({ job_uid: jobUid }) => jobUid));
     },
     lose: async (id) => {
-      await dispatcher().query("delete from dispatcher.triggers where id = $1", [id]);
-      await dispatcher().query(SYNC_LIVE_TRIGGERS);
+      await writeAndSync(dispatcher(), () =>
+        dispatcher().query("delete from dispatcher.triggers where id = $1", [id]),
+      );
     },
     spoil: async (room, text, values = []) => {
       const client = new pg.Client({ connectionString: lent.url(room) });
       await client.connect();
-      await client.query(text, [...values]);
-      if (room === "dispatcher") await client.query(SYNC_LIVE_TRIGGERS);
-      await client.end();
+      try {
+        const write = () => client.query(text, [...values]);
+        await (room === "dispatcher" ? writeAndSync(client, write) : write());
+      } finally {
+        await client.end();
+      }
     },
-    close: lent.giveBack,
+    close: async () => {
+      try {
+        await checkLiveTriggers(dispatcher());
+      } finally {
+        await lent.giveBack();
+      }
+    },
   };
 }
 

@@ -27,6 +27,34 @@ export const DIFFERENT_LIVE_TRIGGERS = `
       or (l.fire_time, l.project_id, l.job_uid, l.kind, l.attempt_base, l.due_time)
          <> (t.fire_time, t.project_id, t.job_uid, t.kind, t.attempt_base, t.due_time)`;
 
+/** A connection to the database. */
+interface Connection {
+  query(text: string, values?: unknown[]): Promise<{ readonly rows: readonly { readonly id?: unknown }[] }>;
+}
+
+/** Throws when dispatcher.live_triggers and dispatcher.triggers differ, and names the first ten triggers. */
+export async function checkLiveTriggers(connection: Connection): Promise<void> {
+  const { rows } = await connection.query(DIFFERENT_LIVE_TRIGGERS);
+  if (rows.length > 0)
+    throw new Error(
+      `dispatcher.live_triggers is wrong about ${rows
+        .slice(0, 10)
+        .map(({ id }) => id)
+        .join(", ")}.`,
+    );
+}
+
+/**
+ * Makes a write of a test to dispatcher.triggers, and then SYNC_LIVE_TRIGGERS. It first calls `checkLiveTriggers`, because
+ * the latter would repair what the product had left wrong before, and the test would not find it.
+ */
+export async function writeAndSync<T>(connection: Connection, write: () => Promise<T>): Promise<T> {
+  await checkLiveTriggers(connection);
+  const result = await write();
+  await connection.query(SYNC_LIVE_TRIGGERS);
+  return result;
+}
+
 /** Whether a statement writes to dispatcher.triggers itself, so that SYNC_LIVE_TRIGGERS has to follow it. */
 export function writesTriggers(text: string): boolean {
   return /\b(insert into|update|delete from|truncate) dispatcher\.triggers\b/.test(text);

@@ -1,5 +1,7 @@
+import pg from "pg";
 import { describe, expect, inject, test } from "vitest";
 import { type EasyCron, EasyCronError } from "../../sdk/index.ts";
+import { checkLiveTriggers } from "../support/live-triggers.ts";
 import { startMesh } from "../support/mesh.ts";
 import { reached } from "../support/reached.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
@@ -39,6 +41,16 @@ async function setUp(counts: Counts) {
     fleet,
     startMs,
     endMs: startMs + WINDOW_MS,
+    /** Throws when dispatcher.live_triggers does not agree with dispatcher.triggers after the kills. */
+    checkTables: async () => {
+      const client = new pg.Client({ connectionString: mesh.databaseUrl });
+      await client.connect();
+      try {
+        await checkLiveTriggers(client);
+      } finally {
+        await client.end();
+      }
+    },
     [Symbol.asyncDispose]: async () => {
       await mesh.stop();
       await receiver.stop();
@@ -107,6 +119,7 @@ describe.concurrent("200 jobs that fire every second for 30 seconds have exactly
     }
     await reached(endMs);
     const duplicates = await accountFor(fleet, receiver, startMs, endMs);
+    await product.checkTables();
     console.log(`kill -9 of scheduler and dispatcher: ${duplicates} duplicate deliveries of ${JOBS * 30}`);
     expect(duplicates).toBeLessThanOrEqual(bound);
   });
@@ -128,6 +141,7 @@ describe.concurrent("200 jobs that fire every second for 30 seconds have exactly
     const names = new Set(await jobNames(fleet.client));
     expect(acknowledged.filter((name) => !names.has(name))).toEqual([]);
     const duplicates = await accountFor(fleet, receiver, startMs, endMs);
+    await product.checkTables();
     console.log(`kill -9 of PostgreSQL: ${duplicates} duplicate deliveries of ${JOBS * 30}`);
     expect(duplicates).toBeLessThanOrEqual(bound);
   });
@@ -137,5 +151,6 @@ describe.concurrent("200 jobs that fire every second for 30 seconds have exactly
     const { receiver, fleet, startMs, endMs } = product;
     await reached(endMs);
     expect(await accountFor(fleet, receiver, startMs, endMs)).toBe(0);
+    await product.checkTables();
   });
 });
