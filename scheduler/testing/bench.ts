@@ -5,7 +5,7 @@ import { CreateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts"
 import { TriggerKind } from "../../gen/easycron/v1/trigger_pb.ts";
 import { failure } from "../../mesh/errors.ts";
 import { takeApart } from "../../mesh/take-apart.ts";
-import { SYNC_LIVE_TRIGGERS } from "../../test/support/live-triggers.ts";
+import { expectAgreement, SYNC_LIVE_TRIGGERS } from "../../test/support/live-triggers.ts";
 import { createJob } from "../changes/create-job.ts";
 import type { TriggerEventInit } from "../job/chain.ts";
 import type { JobRow } from "../job/job.ts";
@@ -69,6 +69,7 @@ export interface SchedulerBench {
   lose(triggerId: string): Promise<void>;
   /** Runs a statement that nothing in the product runs, under the role of a service: to spoil what is recorded. */
   spoil(room: "scheduler" | "dispatcher", text: string, values?: readonly unknown[]): Promise<void>;
+  /** Throws if dispatcher.live_triggers does not have exactly the triggers that have not ended. */
   close(): Promise<void>;
 }
 
@@ -250,7 +251,10 @@ export async function openBench(
       if (room === "dispatcher") await client.query(SYNC_LIVE_TRIGGERS);
       await client.end();
     },
-    close: lent.giveBack,
+    close: async () => {
+      // A test that was given up may still be writing.
+      await expectAgreement(dispatcher()).finally(lent.giveBack);
+    },
   };
 }
 

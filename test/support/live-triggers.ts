@@ -1,3 +1,5 @@
+import type pg from "pg";
+
 /**
  * SQL that makes dispatcher.live_triggers agree with dispatcher.triggers, after a test has written to the latter. It leaves
  * out rows that another transaction has locked.
@@ -26,6 +28,14 @@ export const DIFFERENT_LIVE_TRIGGERS = `
    where l.id is null or t.id is null or l.owner is distinct from t.owner
       or (l.fire_time, l.project_id, l.job_uid, l.kind, l.attempt_base, l.due_time)
          <> (t.fire_time, t.project_id, t.job_uid, t.kind, t.attempt_base, t.due_time)`;
+
+/** Throws an Error if dispatcher.live_triggers does not have exactly the triggers that have not ended. */
+export async function expectAgreement(client: Pick<pg.ClientBase, "query">): Promise<void> {
+  const { rows } = await client.query<{ id: string }>(DIFFERENT_LIVE_TRIGGERS);
+  if (rows.length === 0) return;
+  const ids = rows.slice(0, 10).map(({ id }) => id);
+  throw new Error(`dispatcher.live_triggers is wrong about ${ids.join(", ")}.`);
+}
 
 /** Whether a statement writes to dispatcher.triggers itself, so that SYNC_LIVE_TRIGGERS has to follow it. */
 export function writesTriggers(text: string): boolean {
