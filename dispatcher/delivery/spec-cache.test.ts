@@ -63,3 +63,14 @@ test("the cache keeps what is used when it is full, and drops what is not", asyn
   }
   expect(keys.map((key) => specs.get(key) !== undefined)).toEqual([true, false, false, false, true, true]);
 });
+
+test("the cache spares at most 1,000 specifications at once, and then drops the oldest, used or not", async () => {
+  // Revisions without rows are kept, too: each takes 1,004 bytes.
+  const specs = createSpecCache(database, 2_001 * 1_004);
+  const keys = Array.from({ length: 2_001 }, (_, n) => ({ jobUid: `job_${n}`, revision: 1 }));
+  await specs.load(keys);
+  for (const key of keys) specs.get(key);
+  await specs.load([{ jobUid: "job_last", revision: 1 }]);
+  const kept = keys.map((key) => specs.get(key) !== undefined);
+  expect(kept.flatMap((isKept, n) => (isKept ? [] : [n]))).toEqual([1_000]);
+});

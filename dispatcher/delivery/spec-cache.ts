@@ -27,6 +27,9 @@ export interface SpecCache {
 /** Rough size of a specification without its payload and headers. */
 const BASE_BYTES = 1_000;
 
+/** Most entries that are spared at once: if all were used, looking through all of them would hold up the process. */
+const MAX_MOVES = 1_000;
+
 interface Entry extends RevisionKey {
   readonly spec: Spec;
   /** Whether it was used since the entries were last looked through for one to remove. */
@@ -61,9 +64,11 @@ export function createSpecCache(database: Queryable, maxBytes: number): SpecCach
 
   // An entry that was used goes to the end of the queue once, so this ends.
   const evict = (): void => {
+    let moves = 0;
     for (const entry of queue) {
       if (bytes <= maxBytes || queue.size === 1) return;
-      if (entry.isUsed) {
+      if (entry.isUsed && moves < MAX_MOVES) {
+        moves += 1;
         entry.isUsed = false;
         queue.delete(entry);
         queue.add(entry);

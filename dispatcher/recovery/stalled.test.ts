@@ -104,7 +104,9 @@ test("a dispatcher that is alone only looks for others, and takes from one that 
   expect(await watch()).toEqual({ more: false });
   expect(asked).toEqual(["instanceHasOthers"]);
   const due = await addTrigger(await addInstance(5_000), "PENDING", 0);
-  await ground.sql("update dispatcher.instances set alive_time = now() where id = $1", [own]);
+  await ground.sql("update dispatcher.instances set alive_time = now() + interval '1 min' where id = $1", [
+    own,
+  ]);
   expect(await watch()).toMatchObject({ againMs: 150 });
   expect(held.map(({ id }) => id)).toEqual([due]);
 });

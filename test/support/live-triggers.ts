@@ -1,3 +1,5 @@
+import type pg from "pg";
+
 /**
  * SQL that makes dispatcher.live_triggers agree with dispatcher.triggers, after a test has written to the latter. It leaves
  * out rows that another transaction has locked.
@@ -27,32 +29,12 @@ export const DIFFERENT_LIVE_TRIGGERS = `
       or (l.fire_time, l.project_id, l.job_uid, l.kind, l.attempt_base, l.due_time)
          <> (t.fire_time, t.project_id, t.job_uid, t.kind, t.attempt_base, t.due_time)`;
 
-/** A connection to the database. */
-interface Connection {
-  query(text: string, values?: unknown[]): Promise<{ readonly rows: readonly { readonly id?: unknown }[] }>;
-}
-
-/** Throws when dispatcher.live_triggers and dispatcher.triggers differ, and names the first ten triggers. */
-export async function checkLiveTriggers(connection: Connection): Promise<void> {
-  const { rows } = await connection.query(DIFFERENT_LIVE_TRIGGERS);
-  if (rows.length > 0)
-    throw new Error(
-      `dispatcher.live_triggers is wrong about ${rows
-        .slice(0, 10)
-        .map(({ id }) => id)
-        .join(", ")}.`,
-    );
-}
-
-/**
- * Makes a write of a test to dispatcher.triggers, and then SYNC_LIVE_TRIGGERS. It first calls `checkLiveTriggers`, because
- * the latter would repair what the product had left wrong before, and the test would not find it.
- */
-export async function writeAndSync<T>(connection: Connection, write: () => Promise<T>): Promise<T> {
-  await checkLiveTriggers(connection);
-  const result = await write();
-  await connection.query(SYNC_LIVE_TRIGGERS);
-  return result;
+/** Throws an Error if dispatcher.live_triggers does not have exactly the triggers that have not ended. */
+export async function expectAgreement(client: Pick<pg.ClientBase, "query">): Promise<void> {
+  const { rows } = await client.query<{ id: string }>(DIFFERENT_LIVE_TRIGGERS);
+  if (rows.length === 0) return;
+  const ids = rows.slice(0, 10).map(({ id }) => id);
+  throw new Error(`dispatcher.live_triggers is wrong about ${ids.join(", ")}.`);
 }
 
 /** Whether a statement writes to dispatcher.triggers itself, so that SYNC_LIVE_TRIGGERS has to follow it. */
