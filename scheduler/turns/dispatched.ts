@@ -19,8 +19,9 @@ const NOTHING: Dispatched = { busy: false, handed: [] };
 
 /**
  * Reads what the dispatcher's tables know about jobs, in the order of `rows`. It asks only about jobs whose turn
- * depends on the clock or on the state of a trigger: those that are late and those with an overlap policy. For all
- * others a turn whose commit was lost decides the same again, so it needs no look at what was handed over.
+ * depends on the clock, on the state of a trigger or on a calendar: those that are late, those with an overlap policy,
+ * and those with calendars once a fire time has come, because the calendar may have changed since it was handed over. For
+ * all others a turn whose commit was lost decides the same again, so it needs no look at what was handed over.
  */
 export async function readDispatched(
   tx: Queryable,
@@ -31,9 +32,13 @@ export async function readDispatched(
   const hasPolicy = schedules.map(
     (schedule) => !(schedule instanceof Error) && schedule.policies.overlap !== "ALLOW_ALL",
   );
-  const asked = rows.filter(
-    (row, index) => firstUndecided(row) < (hasPolicy[index] ? nowMs + 1 : nowMs - LATE_MS),
+  const hasCalendars = schedules.map(
+    (schedule) => !(schedule instanceof Error) && schedule.calendars.length > 0,
   );
+  const asked = rows.filter((row, index) => {
+    const mayDiffer = hasPolicy[index] || hasCalendars[index];
+    return firstUndecided(row) < (mayDiffer ? nowMs + 1 : nowMs - LATE_MS);
+  });
   const withPolicy = rows.filter((_, index) => hasPolicy[index]);
   if (asked.length + withPolicy.length === 0) return rows.map(() => NOTHING);
   const handed = new Map<string, HandedOver[]>();

@@ -6,11 +6,12 @@ import { UpdateCalendarRequestSchema } from "../../gen/easycron/v1/calendar_serv
 import { JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import { UpdateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
 import { auditJob } from "../audit/audit-ledger.ts";
-import { createCalendar } from "../calendars/change.ts";
+import { createCalendar, updateCalendar } from "../calendars/change.ts";
 import { updateAndSettleCalendar } from "../calendars-service.ts";
 import { pauseJob } from "../changes/pause-job.ts";
 import { updateJob } from "../changes/update-job.ts";
 import type { JobRow } from "../job/job.ts";
+import { skipsBetween } from "../job/skips.sql.ts";
 import { readJob } from "../reading/read-jobs.ts";
 import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
 
@@ -132,6 +133,27 @@ describe("calendars", () => {
       [3, "SCHEDULED"],
       [6, "SCHEDULED"],
     ]);
+  });
+
+  test("that change after a commit was lost skip no fire time that was handed over", async () => {
+    await createCalendar(bench.parts, PROJECT, calendar());
+    const job = await make({ calendars: [{ name: "office" }] });
+    await at(0.5);
+    bench.setTime(START + MINUTE - 3_000);
+    bench.setAnswerLost(true);
+    await expect(bench.tick.run()).rejects.toMatchObject({ reason: "SERVICE_UNAVAILABLE" });
+    bench.setAnswerLost(false);
+    expect(await minutes(job)).toEqual([1]);
+    const request = create(UpdateCalendarRequestSchema, {
+      calendar: calendar([{ ...weekday, start: "10:00", end: "11:00" }]),
+      updateMask: { paths: ["windows"] },
+    });
+    await updateCalendar(bench.parts, PROJECT, request);
+    // The jobs are not settled before the fire time has come.
+    await at(1);
+    const values = [job.uid, new Date(START).toISOString(), new Date(START + 1.5 * MINUTE).toISOString()];
+    expect(await bench.parts.database.query(skipsBetween, values)).toEqual([]);
+    expect((await readJob(bench.parts, PROJECT, reference)).last_fire_time).toBe(START + MINUTE);
   });
 
   test("that do not exist or are named twice are refused", async () => {
