@@ -43,3 +43,23 @@ test("what claims that pass a project over take is a fifth of the time at most",
   expect(roundsMs).toBeLessThanOrEqual(2_100);
   expect(roundsMs).toBeGreaterThan(1_000);
 });
+
+test("a round ends with a claim that fails, and with one that takes long, however full its passes are", () => {
+  for (const end of [
+    (share: ReturnType<typeof createFairShare>) => share.endRound(4_000),
+    (share: ReturnType<typeof createFairShare>) => share.claimed(jobs("b", 100), 100, 4_000),
+  ]) {
+    let nowMs = 0;
+    const share = createFairShare(() => nowMs);
+    share.claimed(jobs("a", 100), 100, 1);
+    expect(share.passedOver()).toEqual(["a"]);
+    end(share);
+    expect(share.passedOver()).toEqual([]);
+    nowMs = 15_999;
+    share.claimed(jobs("a", 100), 100, 1);
+    expect(share.passedOver()).toEqual([]);
+    nowMs = 16_000;
+    share.claimed(jobs("a", 100), 100, 1);
+    expect(share.passedOver()).toEqual(["a"]);
+  }
+});

@@ -13,12 +13,19 @@ export interface FairShare {
   passedOver(): readonly string[];
   /** Tells what a pass has claimed, of at most `maxJobs`, and how long the claim took in milliseconds. */
   claimed(jobs: readonly Pick<ListedJob, "project_id">[], maxJobs: number, tookMs: number): void;
+  /**
+   * Ends the round, if there is one: there was nothing to claim, or the claim failed after `tookMs` milliseconds. A claim
+   * that is too slow because of the projects it passes over would fail again and again, and no project would go on.
+   */
+  endRound(tookMs: number): void;
 }
 
 /** A project that fills more than this part of a full pass is passed over. */
 const LARGE_PART = 1 / 8;
 /** A round ends after this many passes, so that a project that is passed over does not wait for long. */
 const MOST_PASSES = 8;
+/** A round ends when its claims have taken this long together. A claim reads over all that is passed over. */
+const MOST_ROUND_MS = 250;
 /** The claims of rounds take at most one part in this many of the time. */
 const TIME_PART = 5;
 
@@ -28,25 +35,27 @@ export function createFairShare(clockMs: () => number = () => performance.now())
   let passes = 0;
   let tookMs = 0;
   let nextRoundMs = Number.NEGATIVE_INFINITY;
+  const endRound = (claimMs: number) => {
+    if (over.size === 0) return;
+    nextRoundMs = clockMs() + (tookMs + claimMs) * (TIME_PART - 1);
+    over.clear();
+    passes = 0;
+    tookMs = 0;
+  };
   return {
     passedOver: () => [...over],
     claimed: (jobs, maxJobs, claimMs) => {
       const isInRound = over.size > 0;
+      const isFull = jobs.length >= maxJobs;
       if (isInRound) {
+        if (!isFull || passes + 1 >= MOST_PASSES || tookMs + claimMs >= MOST_ROUND_MS)
+          return endRound(claimMs);
         passes += 1;
         tookMs += claimMs;
-      }
-      const isFull = jobs.length >= maxJobs;
-      if (isFull && passes < MOST_PASSES && (isInRound || clockMs() >= nextRoundMs)) {
-        for (const projectId of largeProjects(jobs, maxJobs * LARGE_PART)) over.add(projectId);
-        return;
-      }
-      if (!isInRound) return;
-      nextRoundMs = clockMs() + tookMs * (TIME_PART - 1);
-      over.clear();
-      passes = 0;
-      tookMs = 0;
+      } else if (!isFull || clockMs() < nextRoundMs) return;
+      for (const projectId of largeProjects(jobs, maxJobs * LARGE_PART)) over.add(projectId);
     },
+    endRound,
   };
 }
 

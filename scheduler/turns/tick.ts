@@ -74,10 +74,14 @@ async function runPasses({ passes, lateScan, shares }: TickState, nowMs: number)
   const onTime = due.onTime
     ? await runShared(passes, nowMs, shares.onTime, { afterMs: lateMs, untilMs: nowMs, maxJobs, leftOut: [] })
     : NOTHING;
+  if (!due.onTime) shares.onTime.endRound(0);
   // The others wait while there are more jobs on time.
   if (onTime.more) return onTime;
   const late = await lateScan.run(async (isFull) => {
-    if (!isFull && !due.late) return NOTHING;
+    if (!isFull && !due.late) {
+      shares.late.endRound(0);
+      return NOTHING;
+    }
     const afterMs = isFull ? null : lateFromMs;
     const leftOut = [...passes.busyProjects.keys()];
     const claim = { afterMs, untilMs: lateMs, maxJobs: LATE_CLAIM_LIMIT, leftOut };
@@ -100,10 +104,18 @@ async function runShared(
 ): Promise<PassResult> {
   const passedOver = share.passedOver();
   const claim: Claim = { kind: "DUE", ...due, leftOut: [...due.leftOut, ...passedOver] };
-  const { events, more } = await runPass(passes, nowMs, claim, (jobs, tookMs) =>
-    share.claimed(jobs, claim.maxJobs, tookMs),
-  );
-  return { events, more: more || passedOver.length > 0 };
+  const beganMs = performance.now();
+  let isClaimed = false;
+  try {
+    const { events, more } = await runPass(passes, nowMs, claim, (jobs, tookMs) => {
+      isClaimed = true;
+      share.claimed(jobs, claim.maxJobs, tookMs);
+    });
+    return { events, more: more || passedOver.length > 0 };
+  } catch (error) {
+    if (!isClaimed) share.endRound(performance.now() - beganMs);
+    throw error;
+  }
 }
 
 function forgetPast({ exactWakes, busyProjects }: PassState, nowMs: number): void {
