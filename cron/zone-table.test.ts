@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { nextFireTime } from "./next.ts";
 import { createCronSchedule } from "./schedule.ts";
-import { offsetAt, zoneOffsets } from "./zone-offsets.ts";
+import { createZoneOffsets, offsetAt, zoneOffsets } from "./zone-offsets.ts";
 import { fromTable, toTable } from "./zone-table.ts";
 
 test("a zone made from its table has the same offsets, at every change and between", () => {
@@ -19,6 +19,19 @@ test("a zone made from its table has the same offsets, at every change and betwe
 
 test("the table of a zone that never changes has one pair", () => {
   expect(toTable(zoneOffsets("UTC"))).toEqual([[Date.UTC(2020, 0, 1) / 1000, 0]]);
+});
+
+test("a table is made with less than one question for each six days, and keeps nothing of the zone", () => {
+  let questions = 0;
+  const { read } = zoneOffsets("Europe/Paris");
+  const zone = createZoneOffsets("Europe/Paris", (second) => {
+    questions += 1;
+    return read(second);
+  });
+  expect(toTable(zone)).toHaveLength(1 + 2 * 40);
+  // 40 years, and for each of the 80 changes the few questions that find its second.
+  expect(questions).toBeLessThan((40 * 366) / 6 + 80 * 5);
+  expect(zone.years.size).toBe(0);
 });
 
 test("another table moves fire times only where it differs", () => {

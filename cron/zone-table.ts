@@ -1,5 +1,6 @@
+import { findSpans } from "./find-spans.ts";
 import { DAY_SECONDS, dayOfDate } from "./local-time.ts";
-import { createZoneOffsets, spanAt, type ZoneOffsets } from "./zone-offsets.ts";
+import { createZoneOffsets, type ZoneOffsets } from "./zone-offsets.ts";
 
 /*
  * A zone's offsets as data. So the offsets of one release of the zone database can be stored and compared with those of
@@ -19,13 +20,14 @@ const END = dayOfDate(LAST_TABLE_YEAR + 1, 1, 1) * DAY_SECONDS;
  */
 export type ZoneTable = ReadonlyArray<readonly [second: number, offset: number]>;
 
-/** Makes the table of a zone. Two releases agree on a zone if their tables are equal. */
+/**
+ * Makes the table of a zone. Two releases agree on a zone if their tables are equal. It searches all years at once and
+ * keeps nothing of the zone: by months, there are more questions, and each zone would keep the months of 40 years.
+ */
 export function toTable(zone: ZoneOffsets): ZoneTable {
   const table: (readonly [number, number])[] = [];
-  for (let second = START; second < END; ) {
-    const span = spanAt(zone, second);
-    if (table.at(-1)?.[1] !== span.offset) table.push([Math.max(span.start, START), span.offset]);
-    second = span.end;
+  for (const { start, offset } of findSpans(zone.read, START, END)) {
+    if (table.at(-1)?.[1] !== offset) table.push([start, offset]);
   }
   return table;
 }
