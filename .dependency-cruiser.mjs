@@ -45,6 +45,7 @@ export const ROOMS = {
     "results",
     "reading",
     "recovery",
+    "comparing",
     "claiming",
     "waking",
   ],

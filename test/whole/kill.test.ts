@@ -1,7 +1,7 @@
 import pg from "pg";
 import { describe, expect, inject, test } from "vitest";
 import { type EasyCron, EasyCronError } from "../../sdk/index.ts";
-import { checkLiveTriggers } from "../support/live-triggers.ts";
+import { expectAgreement } from "../support/live-triggers.ts";
 import { startMesh } from "../support/mesh.ts";
 import { reached } from "../support/reached.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
@@ -46,7 +46,7 @@ async function setUp(counts: Counts) {
       const client = new pg.Client({ connectionString: mesh.databaseUrl });
       await client.connect();
       try {
-        await checkLiveTriggers(client);
+        await expectAgreement(client);
       } finally {
         await client.end();
       }
