@@ -126,7 +126,7 @@ export async function createGround(): Promise<Ground> {
       const [secret, dataKey] = [randomBytes(32), randomBytes(32)];
       const owner = { projectId, id, algorithm: "HMAC_SHA256" } as const;
       await admin.query(
-        "insert into dispatcher.signing_keys (id, project_id, sealed_secret, create_time) values ($1, $2, $3, now())",
+        "insert into dispatcher.signing_keys (id, project_id, algorithm, sealed_secret, create_time) values ($1, $2, 'HMAC_SHA256', $3, now())",
         [id, projectId, sealSecret(createSecretKey(dataKey), owner, secret)],
       );
       await admin.query(

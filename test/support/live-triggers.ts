@@ -15,9 +15,12 @@ export const SYNC_LIVE_TRIGGERS = `
   insert into dispatcher.live_triggers as l (id, fire_time, project_id, job_uid, kind, attempt_base, owner, due_time)
   select * from unfinished
   on conflict (id) do update
-     set fire_time = excluded.fire_time, attempt_base = excluded.attempt_base, owner = excluded.owner,
+     set fire_time = excluded.fire_time, project_id = excluded.project_id, job_uid = excluded.job_uid,
+         kind = excluded.kind, attempt_base = excluded.attempt_base, owner = excluded.owner,
          due_time = excluded.due_time
-   where (l.fire_time, l.attempt_base, l.due_time) <> (excluded.fire_time, excluded.attempt_base, excluded.due_time)
+   where (l.fire_time, l.project_id, l.job_uid, l.kind, l.attempt_base, l.due_time)
+         <> (excluded.fire_time, excluded.project_id, excluded.job_uid, excluded.kind, excluded.attempt_base,
+             excluded.due_time)
       or l.owner is distinct from excluded.owner`;
 
 /** SQL that returns the ids of the triggers about which dispatcher.live_triggers and dispatcher.triggers differ. */
