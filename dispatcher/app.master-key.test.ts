@@ -78,17 +78,29 @@ test("the master key is replaced while triggers are signed: each arrives, and is
 });
 
 test("a dispatcher that was stalled while the master key was replaced by one that it does not have ends, and takes no lease", async () => {
+  // Dispatchers of the tests above still run on their ground.
+  const own = await createGround();
   const other = createMasterKeys(Buffer.alloc(32, 9)).wanted;
   const { promise, resolve } = Promise.withResolvers<Error>();
   const env = { EASYCRON_MASTER_KEY: BOTH.EASYCRON_MASTER_KEY };
-  const dispatcher = await ground.start(env, { endProcess: resolve });
+  const dispatcher = await own.start(env, { endProcess: resolve });
   const leased: string[] = [];
   dispatcher.events.on("leased", ({ instance }) => leased.push(instance));
-  await ground.sql("update dispatcher.master_key set key_id = $1, check_value = $2", [
+  // A live dispatcher with the other key: without one, this dispatcher would replace that key by its own.
+  await own.sql(
+    `insert into dispatcher.instances (id, start_time, lease_until, master_key_id)
+     values ('inst_other', now(), now() + interval '1 hour', $1)`,
+    [other.id],
+  );
+  await own.sql("update dispatcher.master_key set key_id = $1, check_value = $2", [
     other.id,
     other.checkValue,
   ]);
-  await ground.sql("update dispatcher.instances set lease_until = now() - interval '1 second'");
+  await own.sql(
+    "update dispatcher.instances set lease_until = now() - interval '1 second' where id <> 'inst_other'",
+  );
   expect((await promise).message).toContain(`are sealed with the key ${other.id}.`);
   expect(leased).toEqual([]);
+  await dispatcher.stop();
+  await own.end();
 });
