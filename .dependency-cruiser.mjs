@@ -35,6 +35,7 @@ export const ROOMS = {
   ],
   dispatcher: [
     "signing-keys",
+    "target-secrets",
     "waiting",
     "delivery",
     "lanes",

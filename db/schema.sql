@@ -99,6 +99,14 @@ create table dispatcher.signing_keys_version (
   constraint signing_keys_version_pkey PRIMARY KEY (only_row)
 );
 
+create table dispatcher.target_secrets (
+  project_id text not null,
+  id text not null,
+  sealed_secret bytea not null,
+  create_time timestamp with time zone not null,
+  constraint target_secrets_pkey PRIMARY KEY (project_id, id)
+);
+
 create table dispatcher.triggers (
   id text collate "C" not null,
   fire_time timestamp with time zone not null,
@@ -928,6 +936,7 @@ grant insert, select on table dispatcher.master_key to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.set_aside to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.signing_keys to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.signing_keys_version to easycron_dispatcher;
+grant insert, select on table dispatcher.target_secrets to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.triggers to easycron_dispatcher;
 grant delete, insert, select, update on table gateway.api_keys to easycron_gateway;
 grant delete, insert, select, update on table gateway.plugin_credentials to easycron_gateway;

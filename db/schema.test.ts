@@ -124,6 +124,7 @@ describe("a freshly migrated database grants", () => {
       "table dispatcher.set_aside": ALL,
       "table dispatcher.signing_keys": ALL,
       "table dispatcher.signing_keys_version": ALL,
+      "table dispatcher.target_secrets": "insert, select",
       "table dispatcher.triggers": ALL,
       "function dispatcher.fail_if_past": "execute",
       "function dispatcher.make_partition": "execute",

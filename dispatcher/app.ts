@@ -29,12 +29,14 @@ import { checkMasterKeys, checkRecordedMasterKey } from "./signing-keys/master-k
 import { createMasterKeys } from "./signing-keys/master-keys.ts";
 import { createMasterKeyReplacement } from "./signing-keys/replace-master-key.ts";
 import { createSigningKeys } from "./signing-keys/signing-keys.ts";
+import { createTargetSecrets } from "./target-secrets/target-secrets.ts";
 import { readVersion } from "./version.ts";
 import { HELD_LIMITS } from "./waiting/held-bytes.ts";
 import { createHolding } from "./waiting/holding.ts";
 import { createWaker, type Waker } from "./waking/waker.ts";
 
 const CACHED_SPEC_BYTES = 128 * 1024 * 1024;
+const CACHED_SECRET_BYTES = 32 * 1024 * 1024;
 const CALLS_GRACE_MS = 1_000;
 /** Time for everything else than waiting for attempts in flight. */
 const CLOSE_EXTRA_MS = 8_000;
@@ -97,7 +99,10 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
     onRecovered: (plugin, failures) => events.emit("recovered", { part: `delivery to ${plugin}`, failures }),
   });
   const { webhook, plugins } = clients;
-  const attempt = { webhook, plugins, signingKeys, clock, isOwner: () => lease.isValid() };
+  const targetSecrets = createTargetSecrets({ masterKeys, database: pools.lookups }, CACHED_SECRET_BYTES);
+  const onNoSecret = (error: unknown) => events.emit("trouble", { part: "reading a target's secret", error });
+  const secrets = { signingKeys, targetSecrets, onTrouble: onNoSecret };
+  const attempt = { webhook, plugins, ...secrets, clock, isOwner: () => lease.isValid() };
   const specs = createSpecCache(pools.lookups, CACHED_SPEC_BYTES);
   const waker = createWaker({ database: pools.wakes, clock, random, events, specs });
   const holding = createHolding(HELD_LIMITS, waker.ended);

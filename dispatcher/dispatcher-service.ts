@@ -8,6 +8,7 @@ import { listTriggers } from "./reading/list-triggers.ts";
 import { readAttempts, readTrigger, toAttempt, toTrigger } from "./reading/read-triggers.ts";
 import { requireRequest } from "./require-request.ts";
 import { createSigningKeyHandlers, type SigningKeyParts } from "./signing-key-handlers.ts";
+import { sealSecrets } from "./target-secrets/seal-secrets.ts";
 
 /** What the handlers need. */
 export interface ServiceParts extends AcceptParts, SigningKeyParts {
@@ -42,5 +43,10 @@ export function createDispatcherService(
       return { response: { attempts: rows.map(toAttempt) } };
     },
     ...createSigningKeyHandlers(parts),
+    sealSecrets: async ({ projectId, secrets, validateOnly }, { signal }) => {
+      const { masterKeys, clock } = parts;
+      const sealing = { database: apiDatabase.of(projectId, signal), masterKeys, clock };
+      return { ids: await sealSecrets(sealing, projectId, { secrets, validateOnly }) };
+    },
   };
 }

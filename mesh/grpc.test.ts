@@ -40,6 +40,7 @@ const dispatcher = (change: Partial<Dispatcher>): Dispatcher => ({
   listSigningKeys: unused,
   rotateSigningKey: unused,
   revokeSigningKey: unused,
+  sealSecrets: unused,
   ...change,
 });
 

@@ -1,18 +1,24 @@
 import type { KeyObject } from "node:crypto";
 import type { Clock } from "../../mesh/clock.ts";
+import { EasyCronError } from "../../mesh/errors.ts";
 import { pause } from "../../mesh/pause.ts";
 import { MissingMasterKeyError } from "../signing-keys/master-keys.ts";
 import type { SigningKeys } from "../signing-keys/signing-keys.ts";
+import type { TargetSecrets } from "../target-secrets/target-secrets.ts";
 import type { Delivery } from "./outcome.ts";
 import type { PluginDelivery } from "./plugin-delivery.ts";
 import type { StartedAttempt } from "./started-attempt.ts";
 import { deliverWebhook, type WebhookParts } from "./webhook.ts";
+import { toAuthorization, type WebhookAuth } from "./webhook-auth.ts";
 
 /** What making an attempt needs. */
 export interface AttemptParts {
   readonly webhook: WebhookParts;
   readonly plugins: PluginDelivery;
   readonly signingKeys: SigningKeys;
+  readonly targetSecrets: TargetSecrets;
+  /** Called when the secret of a target cannot be read. */
+  readonly onTrouble: (error: unknown) => void;
   readonly clock: Clock;
   /** Whether this process still owns the triggers that it holds. */
   readonly isOwner: () => boolean;
@@ -26,11 +32,17 @@ export function makeAttempt(parts: AttemptParts, attempt: StartedAttempt): Promi
     return Promise.resolve(notSent(error, new Error(spec.target.problem)));
   }
   const keys = parts.signingKeys.get(trigger.projectId, attempt.startTimeMs);
-  if (keys !== undefined) return signed(parts, attempt, keys);
+  const isOpen = spec.target.kind !== "webhook" || spec.target.auth === undefined;
+  if (keys !== undefined && isOpen) return signed(parts, attempt, keys);
   return signedAfterLoading(parts, attempt);
 }
 
-function signed(parts: AttemptParts, attempt: StartedAttempt, keys: readonly KeyObject[]): Promise<Delivery> {
+function signed(
+  parts: AttemptParts,
+  attempt: StartedAttempt,
+  keys: readonly KeyObject[],
+  authorization?: string,
+): Promise<Delivery> {
   const { target } = attempt.spec;
   if (keys.length === 0) {
     return Promise.resolve(
@@ -39,7 +51,7 @@ function signed(parts: AttemptParts, attempt: StartedAttempt, keys: readonly Key
   }
   switch (target.kind) {
     case "webhook":
-      return deliverWebhook(parts.webhook, { ...attempt, target, keys });
+      return deliverWebhook(parts.webhook, { ...attempt, target, keys, authorization });
     case "plugin":
       return parts.plugins.deliver({ ...attempt, target, keys });
     case "unreadable":
@@ -47,15 +59,26 @@ function signed(parts: AttemptParts, attempt: StartedAttempt, keys: readonly Key
   }
 }
 
-// Loading the keys may take long. So the timestamp is taken again when it is done, and the attempt is not sent if
-// another dispatcher has taken over the trigger meanwhile.
+// Loading the keys and the secret may take long. So the timestamp is taken again when it is done, and the attempt is not
+// sent if another dispatcher has taken over the trigger meanwhile.
 async function signedAfterLoading(parts: AttemptParts, attempt: StartedAttempt): Promise<Delivery> {
-  const keys = await loadKeys(parts, attempt.trigger.projectId);
+  const { projectId } = attempt.trigger;
+  const { target } = attempt.spec;
+  let authorization: string | undefined;
+  if (target.kind === "webhook" && target.auth !== undefined) {
+    try {
+      authorization = await authorize(parts, projectId, target.auth);
+    } catch (error) {
+      parts.onTrouble(error);
+      return notSent("The secret of the target's auth cannot be read; this is an error in EasyCron.", error);
+    }
+  }
+  const keys = await loadKeys(parts, projectId);
   if (!parts.isOwner())
     return notSent(
       "The attempt was not sent, because another dispatcher takes over this trigger and makes the attempt.",
     );
-  return signed(parts, { ...attempt, startTimeMs: parts.clock.now() }, keys);
+  return signed(parts, { ...attempt, startTimeMs: parts.clock.now() }, keys, authorization);
 }
 
 const LOAD_PAUSE_MS = 100;
@@ -69,6 +92,8 @@ async function loadKeys(
   projectId: string,
 ): Promise<readonly KeyObject[]> {
   for (let tries = 0; tries < MAX_WITHOUT_MASTER_KEY; ) {
+    const keys = signingKeys.get(projectId, clock.now());
+    if (keys !== undefined) return keys;
     try {
       await signingKeys.load([projectId]);
     } catch (error) {
@@ -78,10 +103,27 @@ async function loadKeys(
       }
       await pause(LOAD_PAUSE_MS);
     }
-    const keys = signingKeys.get(projectId, clock.now());
-    if (keys !== undefined) return keys;
   }
   return [];
+}
+
+// Waits for the database like `loadKeys`, as long as this process owns the trigger. Throws if there is no such secret, or
+// it cannot be decrypted.
+async function authorize(
+  { targetSecrets, isOwner }: Pick<AttemptParts, "targetSecrets" | "isOwner">,
+  projectId: string,
+  auth: WebhookAuth,
+): Promise<string> {
+  const key = { projectId, id: auth.secretId };
+  for (;;) {
+    try {
+      return toAuthorization(auth, targetSecrets.get(key) ?? (await targetSecrets.load(key)));
+    } catch (error) {
+      const isAway = error instanceof EasyCronError && error.reason === "SERVICE_UNAVAILABLE";
+      if (!isAway || !isOwner()) throw error;
+      await pause(LOAD_PAUSE_MS);
+    }
+  }
 }
 
 function notSent(error: string, cause?: unknown): Delivery {

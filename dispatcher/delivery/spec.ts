@@ -1,5 +1,6 @@
 import { DEFAULT_RETRY_POLICY, type RetryPolicy } from "./next-state.ts";
 import { type PluginTarget, parsePluginTarget } from "./plugin-target.ts";
+import type { WebhookAuth } from "./webhook-auth.ts";
 
 /** The target of a trigger. */
 export type SpecTarget =
@@ -12,6 +13,7 @@ export type SpecTarget =
       readonly method: "POST" | "PUT" | "PATCH";
       /** The customer's headers as a flat list: name in lower case, value, name, value. */
       readonly headers: readonly string[];
+      readonly auth?: WebhookAuth;
     }
   | PluginTarget
   /** The specification cannot be read. This is an error in EasyCron, and it must not stop other triggers. */
@@ -104,6 +106,20 @@ function parseWebhook(webhook: Readonly<Record<string, unknown>>): SpecTarget & 
     path: url.pathname + url.search,
     method,
     headers: headers.flatMap(([name, text]) => [name.toLowerCase(), toText(text, "target.webhook.headers")]),
+    ...(webhook.auth === undefined ? {} : { auth: parseAuth(toRecord(webhook.auth, "target.webhook.auth")) }),
+  };
+}
+
+function parseAuth({ bearer, basic }: Readonly<Record<string, unknown>>): WebhookAuth {
+  if (bearer !== undefined) {
+    const { token } = toRecord(bearer, "target.webhook.auth.bearer");
+    return { kind: "bearer", secretId: toText(token, "target.webhook.auth.bearer.token") };
+  }
+  const { username, password } = toRecord(basic, "target.webhook.auth.basic");
+  return {
+    kind: "basic",
+    username: toText(username, "target.webhook.auth.basic.username"),
+    secretId: toText(password, "target.webhook.auth.basic.password"),
   };
 }
 

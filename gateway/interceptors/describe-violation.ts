@@ -22,7 +22,9 @@ export function describeViolation(violation: Violation, schema: DescMessage, mes
   if (violation.ruleId === "required" && field !== undefined)
     return `It is required; accepted: ${acceptedForm(field)}.`;
   const what = sentenceOf(violation, field);
-  const value = violation.forKey ? undefined : valueAt(violation.field, reflect(schema, message));
+  // A secret may get into logs with the error, so it is not shown.
+  const isSecret = field?.proto.options?.debugRedact === true;
+  const value = violation.forKey || isSecret ? undefined : valueAt(violation.field, reflect(schema, message));
   if (value === "" && field !== undefined && /^string\.(?:min_len|pattern)$/.test(violation.ruleId)) {
     const form = violation.ruleId === "string.pattern" ? what.replace(/^Must be /, "") : acceptedForm(field);
     return `It is required; accepted: ${form}.`;

@@ -30,6 +30,7 @@ import {
 import { TargetSchema } from "../../gen/easycron/v1/target_pb.ts";
 import { EasyCronError, type FieldViolation } from "../../mesh/errors.ts";
 import type { CallOptions, GrpcClient } from "../../mesh/grpc-client.ts";
+import { secretSlots } from "../../mesh/target-secrets.ts";
 import { projectOf } from "../access/caller.ts";
 import type { InnerRules } from "../interceptors/validate.ts";
 
@@ -48,6 +49,9 @@ const PLAIN_SCHEDULE = create(ScheduleSchema, {
 const PLAIN_TARGET = create(TargetSchema, {
   kind: { case: "webhook", value: { url: "https://example.com/" } },
 });
+
+/** What is asked in place of each secret. */
+const ANY_SECRET_ID = `sec_${"0".repeat(40)}`;
 
 type Ask = (
   scheduler: GrpcClient<typeof SchedulerService>,
@@ -186,6 +190,9 @@ function mend(job: Job | undefined, at: string, wrong: readonly string[], name: 
   // The payload is not the scheduler's matter, and may be large.
   delete mended.payload;
   delete mended.payloadJson;
+  // Secrets never reach the scheduler. An applied job may leave out a secret that the job has already.
+  for (const slot of secretSlots(mended.target))
+    if (slot.get() !== undefined || at.startsWith("jobs[")) slot.set(ANY_SECRET_ID);
   return mended;
 }
 

@@ -93,6 +93,10 @@ function webhookErrors(webhook: WebhookTarget, rules: JobRules): EasyCronError[]
       const problem = "The header is set twice, because case does not matter; set it once.";
       errors.push(fieldFailure("FIELD_INVALID", field, problem));
     }
+    if (webhook.auth !== undefined && header.toLowerCase() === "authorization") {
+      const problem = "target.webhook.auth sets this header; leave out one of the two.";
+      errors.push(fieldFailure("FIELD_INVALID", field, problem));
+    }
     seen.add(header.toLowerCase());
   }
   return errors;

@@ -1,4 +1,5 @@
 import type { ServiceImpl } from "@connectrpc/connect";
+import type { DispatcherService } from "../../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import type { SchedulerService } from "../../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
 import type {
   ApplyJobsRequest,
@@ -21,33 +22,43 @@ import type { JobPlugins } from "../plugins/job-plugins.ts";
 import { forward } from "./forward.ts";
 import { changedJobErrors, newJobErrors } from "./job-rules.ts";
 import { payloadErrors } from "./payload-rules.ts";
+import { createSealing } from "./seal-job-secrets.ts";
 
 /** What the job service needs. */
 export interface JobServiceParts {
   readonly scheduler: GrpcClient<typeof SchedulerService>;
+  readonly dispatcher: GrpcClient<typeof DispatcherService>;
   /** Ranges that webhooks may call although they are not public. */
   readonly allow: AllowList;
 }
 
-/** Returns the handlers of JobService. The scheduler answers them all. */
+/** Returns the handlers of JobService. The scheduler answers them all. The dispatcher stores the secrets of jobs before. */
 export function createJobService({
   scheduler,
-}: Pick<JobServiceParts, "scheduler">): ServiceImpl<typeof JobService> {
+  dispatcher,
+}: Pick<JobServiceParts, "scheduler" | "dispatcher">): ServiceImpl<typeof JobService> {
+  const sealed = createSealing(dispatcher);
   return {
-    createJob: forward(scheduler.createJob),
+    createJob: sealed(({ job }: CreateJobRequest) => [job], forward(scheduler.createJob)),
     getJob: forward(scheduler.getJob),
     listJobs: forward(scheduler.listJobs),
-    updateJob: forward(scheduler.updateJob),
+    updateJob: sealed(({ job }: UpdateJobRequest) => [job], forward(scheduler.updateJob)),
     deleteJob: forward(scheduler.deleteJob),
     pauseJob: forward(scheduler.pauseJob),
     resumeJob: forward(scheduler.resumeJob),
     runJob: forward(scheduler.runJob),
-    batchCreateJobs: forward(scheduler.batchCreateJobs),
-    batchUpdateJobs: forward(scheduler.batchUpdateJobs),
+    batchCreateJobs: sealed(
+      ({ requests }: BatchCreateJobsRequest) => jobsOf(requests),
+      forward(scheduler.batchCreateJobs),
+    ),
+    batchUpdateJobs: sealed(
+      ({ requests }: BatchUpdateJobsRequest) => jobsOf(requests),
+      forward(scheduler.batchUpdateJobs),
+    ),
     batchDeleteJobs: forward(scheduler.batchDeleteJobs),
     batchPauseJobs: forward(scheduler.batchPauseJobs),
     batchResumeJobs: forward(scheduler.batchResumeJobs),
-    applyJobs: forward(scheduler.applyJobs),
+    applyJobs: sealed(({ jobs }: ApplyJobsRequest) => jobs, forward(scheduler.applyJobs)),
     revertJob: forward(scheduler.revertJob),
     backfillJob: forward(scheduler.backfillJob),
     listRevisions: forward(scheduler.listRevisions),

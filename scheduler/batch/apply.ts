@@ -9,6 +9,7 @@ import { keepAnchors } from "../changes/job-defaults.ts";
 import { deleteJobs } from "../changes/pause-job.ts";
 import { UPDATABLE } from "../changes/update-job.ts";
 import { fromSpecJson } from "../job/job.ts";
+import { keepSecrets } from "../job/secrets.ts";
 import type { Parts } from "../parts.ts";
 import { toFilterValues } from "../reading/job-filter.sql.ts";
 import { filterOfLabels } from "../reading/job-filter.ts";
@@ -78,7 +79,11 @@ async function makePlan(
     (await parts.database.query(jobsByNames, [projectId, names])).map((row) => [row.name, row]),
   );
   refuseForeign(request.jobs, existing, labelled);
-  const wanted = request.jobs.map((job) => withLabels(job, request.labels));
+  const wanted = request.jobs.map((job) => {
+    const row = existing.get(job.name);
+    const labelled = withLabels(job, request.labels);
+    return row === undefined ? labelled : keepSecrets(fromSpecJson(row.spec), labelled);
+  });
   const jobs = await withAllSnapshots(parts, projectId, wanted, LIST);
   // All jobs are checked as new ones first, so that one error names every wrong job by its index. Then those that exist
   // are compared with their current specification.

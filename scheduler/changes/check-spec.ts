@@ -5,6 +5,7 @@ import { type EasyCronError, fieldFailure } from "../../mesh/errors.ts";
 import type { BoundName } from "../calendars/calendars.ts";
 import { edgeNames } from "../calendars/edges.ts";
 import { toSpec } from "../job/job.ts";
+import { secretErrors } from "../job/secrets.ts";
 import type { Parts } from "../parts.ts";
 import { type CompiledSchedule, compileSchedule } from "../schedules/compiled-schedule.ts";
 import { checkRetryPolicy, withDefaults } from "./job-defaults.ts";
@@ -37,6 +38,7 @@ export function checkSpec(
   const errors = collectErrors();
   if (job.target === undefined)
     errors.add(fieldFailure("FIELD_INVALID", "job.target", "It is required: set webhook, redis or kafka."));
+  for (const error of secretErrors(job)) errors.add(error);
   errors.check(() => checkRetryPolicy(job));
   for (const error of calendarErrors(job)) errors.add(error);
   const schedule = errors.check(() => compileSchedule(job, uid, { zoneData }));

@@ -11,6 +11,7 @@ import { bindCalendars, gatesOf } from "../calendars/calendars.ts";
 import { withSnapshots } from "../calendars/edges.ts";
 import { fromSpecJson, type JobRow, payloadOf } from "../job/job.ts";
 import { jobByUid } from "../job/jobs.sql.ts";
+import { keepSecrets } from "../job/secrets.ts";
 import type { Parts } from "../parts.ts";
 import { findEarlierUse, fingerprintOf, type RequestUse, rememberUse } from "../requests/request-id.ts";
 import { updateMaskInvalid } from "../requests/update-mask.ts";
@@ -147,7 +148,7 @@ export async function planUpdate(
   checkEtag(before, given.etag);
   const { project_id: projectId } = before;
   const former = fromSpecJson(before.spec);
-  const changed = keepAnchors(former, merge(former, given, fields));
+  const changed = keepSecrets(former, keepAnchors(former, merge(former, given, fields)));
   const merged = await withSnapshots(on, projectId, changed);
   const checked = checkSpec(parts, merged, before.uid, (wanted) =>
     refusePast(wanted, parts.clock.now(), former),

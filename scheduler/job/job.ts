@@ -4,6 +4,7 @@ import { type Job, JobSchema, JobState } from "../../gen/easycron/v1/job_pb.ts";
 import { dropSnapshots, shareSnapshots } from "../calendars/edges.ts";
 import type { Timing } from "../schedules/compiled-schedule.ts";
 import { type Carry, readCarry } from "./carry.ts";
+import { dropSecrets } from "./secrets.ts";
 
 /** The state of a job, as PostgreSQL spells it. */
 export type JobStateName = "ACTIVE" | "PAUSED" | "FINISHED" | "DELETED";
@@ -167,6 +168,7 @@ export function toJob(
   job = readSpecOrNone(row.spec),
 ): Job {
   dropSnapshots(job);
+  dropSecrets(job);
   const state = stateAt(row, nowMs);
   job.name = row.name;
   job.uid = row.uid;

@@ -13,6 +13,7 @@ import { pageTokenInvalid, readPageToken, toPageToken } from "../../mesh/page-to
 import { dropSnapshots } from "../calendars/edges.ts";
 import { fromSpecJson, type JobRow } from "../job/job.ts";
 import { type RevisionRow, revisionsBefore, revisionWithPrevious } from "../job/revisions.sql.ts";
+import { dropSecrets } from "../job/secrets.ts";
 import { findLedgerJob } from "../ledger/view.ts";
 import type { Parts } from "../parts.ts";
 import { readJob } from "../reading/read-jobs.ts";
@@ -90,7 +91,8 @@ export async function getRevision(
 }
 
 /**
- * Returns a revision of a job that is not deleted, without its difference. Throws JOB_NOT_FOUND, REVISION_NOT_FOUND.
+ * Returns a revision of a job that is not deleted, without its difference and with the ids of its secrets. Throws
+ * JOB_NOT_FOUND, REVISION_NOT_FOUND.
  */
 export async function findRevision(
   parts: Pick<Parts, "database">,
@@ -98,7 +100,7 @@ export async function findRevision(
   request: RevisionRequest,
 ): Promise<Revision> {
   const [row] = await findRows(parts, projectId, request, await readJob(parts, projectId, request));
-  return toRevision(row);
+  return toWholeRevision(row);
 }
 
 // Returns the revision and, unless it is the first, the one before it.
@@ -159,6 +161,12 @@ async function timingsOf(
 }
 
 function toRevision(row: RevisionRow): Revision {
+  const revision = toWholeRevision(row);
+  if (revision.job !== undefined) dropSecrets(revision.job);
+  return revision;
+}
+
+function toWholeRevision(row: RevisionRow): Revision {
   const job = fromSpecJson(row.spec);
   dropSnapshots(job);
   job.name = row.name;

@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/target.proto.
  */
 export const file_easycron_v1_target: GenFile = /*@__PURE__*/
-  fileDesc("ChhlYXN5Y3Jvbi92MS90YXJnZXQucHJvdG8SC2Vhc3ljcm9uLnYxIpwBCgZUYXJnZXQSLQoHd2ViaG9vaxgBIAEoCzIaLmVhc3ljcm9uLnYxLldlYmhvb2tUYXJnZXRIABIpCgVyZWRpcxgCIAEoCzIYLmVhc3ljcm9uLnYxLlJlZGlzVGFyZ2V0SAASKQoFa2Fma2EYAyABKAsyGC5lYXN5Y3Jvbi52MS5LYWZrYVRhcmdldEgAQg0KBGtpbmQSBbpIAggBIooCCg1XZWJob29rVGFyZ2V0EhcKA3VybBgBIAEoCUIKukgHcgUQARiAEBIpCgZtZXRob2QYAiABKAlCGbpIFnIUUgBSBFBPU1RSA1BVVFIFUEFUQ0gShAEKB2hlYWRlcnMYAyADKAsyJy5lYXN5Y3Jvbi52MS5XZWJob29rVGFyZ2V0LkhlYWRlcnNFbnRyeUJKukhHmgFEECAiJ3IlMiNeW0EtWmEtejAtOSEjJCUmJyorLl5fYHx+LV17MSwxMjh9JCoXchUYgCAyEF5bXHRceDIwLVx4N2VdKiQaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEizAIKC1JlZGlzVGFyZ2V0EjIKBnN0cmVhbRgBIAEoCUIgukgdchsyGV5bQS1aYS16MC05Ll8vOi1dezEsMjAwfSRIABIwCgRsaXN0GAIgASgJQiC6SB1yGzIZXltBLVphLXowLTkuXy86LV17MSwyMDB9JEgAEjMKB2NoYW5uZWwYAyABKAlCILpIHXIbMhleW0EtWmEtejAtOS5fLzotXXsxLDIwMH0kSAASLwoDa2V5GAQgASgJQiC6SB1yGzIZXltBLVphLXowLTkuXy86LV17MSwyMDB9JEgAEiAKCm1heF9sZW5ndGgYBSABKANCDLpICSIHGICt4gQoABI5CgN0dGwYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CEbpIDqoBCyIFCIDnhA8yAggBQhQKC2Rlc3RpbmF0aW9uEgW6SAIIASKZAwoLS2Fma2FUYXJnZXQSLAoFdG9waWMYASABKAlCHbpIGnIYEAEYyAEyEV5bYS16QS1aMC05Ll8tXSskEhUKA2tleRgCIAEoCUIIukgFcgMYyAESZAoHaGVhZGVycxgDIAMoCzIlLmVhc3ljcm9uLnYxLkthZmthVGFyZ2V0LkhlYWRlcnNFbnRyeUIsukgpmgEmECAiG3IZMhdeW0EtWmEtejAtOS5fLV17MSwxMjh9JCoFcgMogCASPgoMcGFydGl0aW9uaW5nGAQgASgOMh4uZWFzeWNyb24udjEuS2Fma2FQYXJ0aXRpb25pbmdCCLpIBYIBAhABEiIKCXBhcnRpdGlvbhgFIAEoBUIKukgHGgUYj04oAEgAiAEBEj0KDGNvbnRlbnRfbW9kZRgGIAEoDjIdLmVhc3ljcm9uLnYxLkthZmthQ29udGVudE1vZGVCCLpIBYIBAhABGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgwKCl9wYXJ0aXRpb24i7wEKC1JldHJ5UG9saWN5Eh8KDG1heF9hdHRlbXB0cxgBIAEoBUIJukgGGgQYFCgAEj8KC21pbl9iYWNrb2ZmGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg+6SAyqAQkiAwiQHDICCAESQAoLbWF4X2JhY2tvZmYYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CELpIDaoBCiIECICjBTICCAESPAoHbWF4X2FnZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIQukgNqgEKIgQIgPUkMgIIASqYAQoRS2Fma2FQYXJ0aXRpb25pbmcSIgoeS0FGS0FfUEFSVElUSU9OSU5HX1VOU1BFQ0lGSUVEEAASHQoZS0FGS0FfUEFSVElUSU9OSU5HX0JZX0tFWRABEiIKHktBRktBX1BBUlRJVElPTklOR19ST1VORF9ST0JJThACEhwKGEtBRktBX1BBUlRJVElPTklOR19GSVhFRBADKngKEEthZmthQ29udGVudE1vZGUSIgoeS0FGS0FfQ09OVEVOVF9NT0RFX1VOU1BFQ0lGSUVEEAASHQoZS0FGS0FfQ09OVEVOVF9NT0RFX0JJTkFSWRABEiEKHUtBRktBX0NPTlRFTlRfTU9ERV9TVFJVQ1RVUkVEEAJiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_duration]);
+  fileDesc("ChhlYXN5Y3Jvbi92MS90YXJnZXQucHJvdG8SC2Vhc3ljcm9uLnYxIpwBCgZUYXJnZXQSLQoHd2ViaG9vaxgBIAEoCzIaLmVhc3ljcm9uLnYxLldlYmhvb2tUYXJnZXRIABIpCgVyZWRpcxgCIAEoCzIYLmVhc3ljcm9uLnYxLlJlZGlzVGFyZ2V0SAASKQoFa2Fma2EYAyABKAsyGC5lYXN5Y3Jvbi52MS5LYWZrYVRhcmdldEgAQg0KBGtpbmQSBbpIAggBIrICCg1XZWJob29rVGFyZ2V0EhcKA3VybBgBIAEoCUIKukgHcgUQARiAEBIpCgZtZXRob2QYAiABKAlCGbpIFnIUUgBSBFBPU1RSA1BVVFIFUEFUQ0gShAEKB2hlYWRlcnMYAyADKAsyJy5lYXN5Y3Jvbi52MS5XZWJob29rVGFyZ2V0LkhlYWRlcnNFbnRyeUJKukhHmgFEECAiJ3IlMiNeW0EtWmEtejAtOSEjJCUmJyorLl5fYHx+LV17MSwxMjh9JCoXchUYgCAyEF5bXHRceDIwLVx4N2VdKiQSJgoEYXV0aBgEIAEoCzIYLmVhc3ljcm9uLnYxLldlYmhvb2tBdXRoGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBInAKC1dlYmhvb2tBdXRoEikKBmJlYXJlchgBIAEoCzIXLmVhc3ljcm9uLnYxLkJlYXJlckF1dGhIABInCgViYXNpYxgCIAEoCzIWLmVhc3ljcm9uLnYxLkJhc2ljQXV0aEgAQg0KBGtpbmQSBbpIAggBIkkKCkJlYXJlckF1dGgSMQoFdG9rZW4YASABKAlCHYABAbpIF3IVEAEYgCAyDl5bXHgyMS1ceDdlXSokSACIAQFCCAoGX3Rva2VuIoUBCglCYXNpY0F1dGgSMgoIdXNlcm5hbWUYASABKAlCILpIHXIbEAEY/wEyFF5bXlx4MDAtXHgxZlx4N2Y6XSokEjcKCHBhc3N3b3JkGAIgASgJQiCAAQG6SBpyGBiACDITXlteXHgwMC1ceDFmXHg3Zl0qJEgAiAEBQgsKCV9wYXNzd29yZCLMAgoLUmVkaXNUYXJnZXQSMgoGc3RyZWFtGAEgASgJQiC6SB1yGzIZXltBLVphLXowLTkuXy86LV17MSwyMDB9JEgAEjAKBGxpc3QYAiABKAlCILpIHXIbMhleW0EtWmEtejAtOS5fLzotXXsxLDIwMH0kSAASMwoHY2hhbm5lbBgDIAEoCUIgukgdchsyGV5bQS1aYS16MC05Ll8vOi1dezEsMjAwfSRIABIvCgNrZXkYBCABKAlCILpIHXIbMhleW0EtWmEtejAtOS5fLzotXXsxLDIwMH0kSAASIAoKbWF4X2xlbmd0aBgFIAEoA0IMukgJIgcYgK3iBCgAEjkKA3R0bBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIRukgOqgELIgUIgOeEDzICCAFCFAoLZGVzdGluYXRpb24SBbpIAggBIpkDCgtLYWZrYVRhcmdldBIsCgV0b3BpYxgBIAEoCUIdukgachgQARjIATIRXlthLXpBLVowLTkuXy1dKyQSFQoDa2V5GAIgASgJQgi6SAVyAxjIARJkCgdoZWFkZXJzGAMgAygLMiUuZWFzeWNyb24udjEuS2Fma2FUYXJnZXQuSGVhZGVyc0VudHJ5Qiy6SCmaASYQICIbchkyF15bQS1aYS16MC05Ll8tXXsxLDEyOH0kKgVyAyiAIBI+CgxwYXJ0aXRpb25pbmcYBCABKA4yHi5lYXN5Y3Jvbi52MS5LYWZrYVBhcnRpdGlvbmluZ0IIukgFggECEAESIgoJcGFydGl0aW9uGAUgASgFQgq6SAcaBRiPTigASACIAQESPQoMY29udGVudF9tb2RlGAYgASgOMh0uZWFzeWNyb24udjEuS2Fma2FDb250ZW50TW9kZUIIukgFggECEAEaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDAoKX3BhcnRpdGlvbiLvAQoLUmV0cnlQb2xpY3kSHwoMbWF4X2F0dGVtcHRzGAEgASgFQgm6SAYaBBgUKAASPwoLbWluX2JhY2tvZmYYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CD7pIDKoBCSIDCJAcMgIIARJACgttYXhfYmFja29mZhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIQukgNqgEKIgQIgKMFMgIIARI8CgdtYXhfYWdlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhC6SA2qAQoiBAiA9SQyAggBKpgBChFLYWZrYVBhcnRpdGlvbmluZxIiCh5LQUZLQV9QQVJUSVRJT05JTkdfVU5TUEVDSUZJRUQQABIdChlLQUZLQV9QQVJUSVRJT05JTkdfQllfS0VZEAESIgoeS0FGS0FfUEFSVElUSU9OSU5HX1JPVU5EX1JPQklOEAISHAoYS0FGS0FfUEFSVElUSU9OSU5HX0ZJWEVEEAMqeAoQS2Fma2FDb250ZW50TW9kZRIiCh5LQUZLQV9DT05URU5UX01PREVfVU5TUEVDSUZJRUQQABIdChlLQUZLQV9DT05URU5UX01PREVfQklOQVJZEAESIQodS0FGS0FfQ09OVEVOVF9NT0RFX1NUUlVDVFVSRUQQAmIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration]);
 
 /**
  * Where a trigger is delivered. Exactly one kind must be set.
@@ -89,6 +89,13 @@ export type WebhookTarget = Message<"easycron.v1.WebhookTarget"> & {
    * @generated from field: map<string, string> headers = 3;
    */
   headers: { [key: string]: string };
+
+  /**
+   * How EasyCron authenticates itself to the endpoint, besides the signature. Not set: by the signature alone.
+   *
+   * @generated from field: easycron.v1.WebhookAuth auth = 4;
+   */
+  auth?: WebhookAuth | undefined;
 };
 
 /**
@@ -97,6 +104,96 @@ export type WebhookTarget = Message<"easycron.v1.WebhookTarget"> & {
  */
 export const WebhookTargetSchema: GenMessage<WebhookTarget> = /*@__PURE__*/
   messageDesc(file_easycron_v1_target, 1);
+
+/**
+ * Credentials that are sent with each attempt. A secret is write-only: it is stored encrypted, and no answer has it. An
+ * update of the target that has the same kind of credentials without the secret keeps the secret, unless the URL has
+ * another origin (scheme, host, port): then the secret is required. An update of the target without `auth` removes the
+ * credentials. With them, the target may not have a header `authorization` of its own (FIELD_INVALID).
+ *
+ * @generated from message easycron.v1.WebhookAuth
+ */
+export type WebhookAuth = Message<"easycron.v1.WebhookAuth"> & {
+  /**
+   * The kind of credentials.
+   *
+   * @generated from oneof easycron.v1.WebhookAuth.kind
+   */
+  kind: {
+    /**
+     * A fixed token.
+     *
+     * @generated from field: easycron.v1.BearerAuth bearer = 1;
+     */
+    value: BearerAuth;
+    case: "bearer";
+  } | {
+    /**
+     * A user name and a password.
+     *
+     * @generated from field: easycron.v1.BasicAuth basic = 2;
+     */
+    value: BasicAuth;
+    case: "basic";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message easycron.v1.WebhookAuth.
+ * Use `create(WebhookAuthSchema)` to create a new message.
+ */
+export const WebhookAuthSchema: GenMessage<WebhookAuth> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_target, 2);
+
+/**
+ * Sends `authorization: Bearer …`. Source: RFC 6750, section 2.1.
+ *
+ * @generated from message easycron.v1.BearerAuth
+ */
+export type BearerAuth = Message<"easycron.v1.BearerAuth"> & {
+  /**
+   * Write-only. The token: 1 to 4096 printable ASCII characters without spaces. Required for a job that has none yet.
+   *
+   * @generated from field: optional string token = 1;
+   */
+  token?: string | undefined;
+};
+
+/**
+ * Describes the message easycron.v1.BearerAuth.
+ * Use `create(BearerAuthSchema)` to create a new message.
+ */
+export const BearerAuthSchema: GenMessage<BearerAuth> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_target, 3);
+
+/**
+ * Sends `authorization: Basic …` with the user name and the password in UTF-8. Source: RFC 7617.
+ *
+ * @generated from message easycron.v1.BasicAuth
+ */
+export type BasicAuth = Message<"easycron.v1.BasicAuth"> & {
+  /**
+   * The user name: 1 to 255 characters, neither a colon nor a control character.
+   *
+   * @generated from field: string username = 1;
+   */
+  username: string;
+
+  /**
+   * Write-only. The password: at most 1024 characters, no control characters. It may be empty. Required for a job that
+   * has none yet.
+   *
+   * @generated from field: optional string password = 2;
+   */
+  password?: string | undefined;
+};
+
+/**
+ * Describes the message easycron.v1.BasicAuth.
+ * Use `create(BasicAuthSchema)` to create a new message.
+ */
+export const BasicAuthSchema: GenMessage<BasicAuth> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_target, 4);
 
 /**
  * A place in the project's managed Redis. Exactly one destination must be set. The real key or channel is the plugin's
@@ -166,7 +263,7 @@ export type RedisTarget = Message<"easycron.v1.RedisTarget"> & {
  * Use `create(RedisTargetSchema)` to create a new message.
  */
 export const RedisTargetSchema: GenMessage<RedisTarget> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_target, 2);
+  messageDesc(file_easycron_v1_target, 5);
 
 /**
  * A topic in the project's managed Kafka. docs/kafka.md has the format of the messages.
@@ -226,7 +323,7 @@ export type KafkaTarget = Message<"easycron.v1.KafkaTarget"> & {
  * Use `create(KafkaTargetSchema)` to create a new message.
  */
 export const KafkaTargetSchema: GenMessage<KafkaTarget> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_target, 3);
+  messageDesc(file_easycron_v1_target, 6);
 
 /**
  * When a failed attempt is tried again. The retries end, and the trigger is EXHAUSTED, as soon as one of the limits is
@@ -270,7 +367,7 @@ export type RetryPolicy = Message<"easycron.v1.RetryPolicy"> & {
  * Use `create(RetryPolicySchema)` to create a new message.
  */
 export const RetryPolicySchema: GenMessage<RetryPolicy> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_target, 4);
+  messageDesc(file_easycron_v1_target, 7);
 
 /**
  * How the partition of a message is chosen.

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/target.proto.
  */
 export const file_easycron_v1_target: GenFile = /*@__PURE__*/
-  fileDesc("ChhlYXN5Y3Jvbi92MS90YXJnZXQucHJvdG8SC2Vhc3ljcm9uLnYxIpUBCgZUYXJnZXQSLQoHd2ViaG9vaxgBIAEoCzIaLmVhc3ljcm9uLnYxLldlYmhvb2tUYXJnZXRIABIpCgVyZWRpcxgCIAEoCzIYLmVhc3ljcm9uLnYxLlJlZGlzVGFyZ2V0SAASKQoFa2Fma2EYAyABKAsyGC5lYXN5Y3Jvbi52MS5LYWZrYVRhcmdldEgAQgYKBGtpbmQilgEKDVdlYmhvb2tUYXJnZXQSCwoDdXJsGAEgASgJEg4KBm1ldGhvZBgCIAEoCRI4CgdoZWFkZXJzGAMgAygLMicuZWFzeWNyb24udjEuV2ViaG9va1RhcmdldC5IZWFkZXJzRW50cnkaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEinAEKC1JlZGlzVGFyZ2V0EhAKBnN0cmVhbRgBIAEoCUgAEg4KBGxpc3QYAiABKAlIABIRCgdjaGFubmVsGAMgASgJSAASDQoDa2V5GAQgASgJSAASEgoKbWF4X2xlbmd0aBgFIAEoAxImCgN0dGwYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDQoLZGVzdGluYXRpb24iogIKC0thZmthVGFyZ2V0Eg0KBXRvcGljGAEgASgJEgsKA2tleRgCIAEoCRI2CgdoZWFkZXJzGAMgAygLMiUuZWFzeWNyb24udjEuS2Fma2FUYXJnZXQuSGVhZGVyc0VudHJ5EjQKDHBhcnRpdGlvbmluZxgEIAEoDjIeLmVhc3ljcm9uLnYxLkthZmthUGFydGl0aW9uaW5nEhYKCXBhcnRpdGlvbhgFIAEoBUgAiAEBEjMKDGNvbnRlbnRfbW9kZRgGIAEoDjIdLmVhc3ljcm9uLnYxLkthZmthQ29udGVudE1vZGUaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDAoKX3BhcnRpdGlvbiKvAQoLUmV0cnlQb2xpY3kSFAoMbWF4X2F0dGVtcHRzGAEgASgFEi4KC21pbl9iYWNrb2ZmGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi4KC21heF9iYWNrb2ZmGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEioKB21heF9hZ2UYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24qmAEKEUthZmthUGFydGl0aW9uaW5nEiIKHktBRktBX1BBUlRJVElPTklOR19VTlNQRUNJRklFRBAAEh0KGUtBRktBX1BBUlRJVElPTklOR19CWV9LRVkQARIiCh5LQUZLQV9QQVJUSVRJT05JTkdfUk9VTkRfUk9CSU4QAhIcChhLQUZLQV9QQVJUSVRJT05JTkdfRklYRUQQAyp4ChBLYWZrYUNvbnRlbnRNb2RlEiIKHktBRktBX0NPTlRFTlRfTU9ERV9VTlNQRUNJRklFRBAAEh0KGUtBRktBX0NPTlRFTlRfTU9ERV9CSU5BUlkQARIhCh1LQUZLQV9DT05URU5UX01PREVfU1RSVUNUVVJFRBACYgZwcm90bzM", [file_google_protobuf_duration]);
+  fileDesc("ChhlYXN5Y3Jvbi92MS90YXJnZXQucHJvdG8SC2Vhc3ljcm9uLnYxIpUBCgZUYXJnZXQSLQoHd2ViaG9vaxgBIAEoCzIaLmVhc3ljcm9uLnYxLldlYmhvb2tUYXJnZXRIABIpCgVyZWRpcxgCIAEoCzIYLmVhc3ljcm9uLnYxLlJlZGlzVGFyZ2V0SAASKQoFa2Fma2EYAyABKAsyGC5lYXN5Y3Jvbi52MS5LYWZrYVRhcmdldEgAQgYKBGtpbmQivgEKDVdlYmhvb2tUYXJnZXQSCwoDdXJsGAEgASgJEg4KBm1ldGhvZBgCIAEoCRI4CgdoZWFkZXJzGAMgAygLMicuZWFzeWNyb24udjEuV2ViaG9va1RhcmdldC5IZWFkZXJzRW50cnkSJgoEYXV0aBgEIAEoCzIYLmVhc3ljcm9uLnYxLldlYmhvb2tBdXRoGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBImkKC1dlYmhvb2tBdXRoEikKBmJlYXJlchgBIAEoCzIXLmVhc3ljcm9uLnYxLkJlYXJlckF1dGhIABInCgViYXNpYxgCIAEoCzIWLmVhc3ljcm9uLnYxLkJhc2ljQXV0aEgAQgYKBGtpbmQiLwoKQmVhcmVyQXV0aBIXCgV0b2tlbhgBIAEoCUIDgAEBSACIAQFCCAoGX3Rva2VuIkYKCUJhc2ljQXV0aBIQCgh1c2VybmFtZRgBIAEoCRIaCghwYXNzd29yZBgCIAEoCUIDgAEBSACIAQFCCwoJX3Bhc3N3b3JkIpwBCgtSZWRpc1RhcmdldBIQCgZzdHJlYW0YASABKAlIABIOCgRsaXN0GAIgASgJSAASEQoHY2hhbm5lbBgDIAEoCUgAEg0KA2tleRgEIAEoCUgAEhIKCm1heF9sZW5ndGgYBSABKAMSJgoDdHRsGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg0KC2Rlc3RpbmF0aW9uIqICCgtLYWZrYVRhcmdldBINCgV0b3BpYxgBIAEoCRILCgNrZXkYAiABKAkSNgoHaGVhZGVycxgDIAMoCzIlLmVhc3ljcm9uLnYxLkthZmthVGFyZ2V0LkhlYWRlcnNFbnRyeRI0CgxwYXJ0aXRpb25pbmcYBCABKA4yHi5lYXN5Y3Jvbi52MS5LYWZrYVBhcnRpdGlvbmluZxIWCglwYXJ0aXRpb24YBSABKAVIAIgBARIzCgxjb250ZW50X21vZGUYBiABKA4yHS5lYXN5Y3Jvbi52MS5LYWZrYUNvbnRlbnRNb2RlGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgwKCl9wYXJ0aXRpb24irwEKC1JldHJ5UG9saWN5EhQKDG1heF9hdHRlbXB0cxgBIAEoBRIuCgttaW5fYmFja29mZhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgttYXhfYmFja29mZhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIqCgdtYXhfYWdlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uKpgBChFLYWZrYVBhcnRpdGlvbmluZxIiCh5LQUZLQV9QQVJUSVRJT05JTkdfVU5TUEVDSUZJRUQQABIdChlLQUZLQV9QQVJUSVRJT05JTkdfQllfS0VZEAESIgoeS0FGS0FfUEFSVElUSU9OSU5HX1JPVU5EX1JPQklOEAISHAoYS0FGS0FfUEFSVElUSU9OSU5HX0ZJWEVEEAMqeAoQS2Fma2FDb250ZW50TW9kZRIiCh5LQUZLQV9DT05URU5UX01PREVfVU5TUEVDSUZJRUQQABIdChlLQUZLQV9DT05URU5UX01PREVfQklOQVJZEAESIQodS0FGS0FfQ09OVEVOVF9NT0RFX1NUUlVDVFVSRUQQAmIGcHJvdG8z", [file_google_protobuf_duration]);
 
 /**
  * Where a trigger is delivered. Exactly one kind must be set.
@@ -116,6 +116,13 @@ export type WebhookTarget = Message<"easycron.v1.WebhookTarget"> & {
    * @generated from field: map<string, string> headers = 3;
    */
   headers: { [key: string]: string };
+
+  /**
+   * How EasyCron authenticates itself to the endpoint, besides the signature. Not set: by the signature alone.
+   *
+   * @generated from field: easycron.v1.WebhookAuth auth = 4;
+   */
+  auth?: WebhookAuth | undefined;
 };
 
 /**
@@ -147,6 +154,13 @@ export type WebhookTargetJson = {
    * @generated from field: map<string, string> headers = 3;
    */
   headers?: { [key: string]: string };
+
+  /**
+   * How EasyCron authenticates itself to the endpoint, besides the signature. Not set: by the signature alone.
+   *
+   * @generated from field: easycron.v1.WebhookAuth auth = 4;
+   */
+  auth?: WebhookAuthJson;
 };
 
 /**
@@ -155,6 +169,156 @@ export type WebhookTargetJson = {
  */
 export const WebhookTargetSchema: GenMessage<WebhookTarget, {jsonType: WebhookTargetJson}> = /*@__PURE__*/
   messageDesc(file_easycron_v1_target, 1);
+
+/**
+ * Credentials that are sent with each attempt. A secret is write-only: it is stored encrypted, and no answer has it. An
+ * update of the target that has the same kind of credentials without the secret keeps the secret, unless the URL has
+ * another origin (scheme, host, port): then the secret is required. An update of the target without `auth` removes the
+ * credentials. With them, the target may not have a header `authorization` of its own (FIELD_INVALID).
+ *
+ * @generated from message easycron.v1.WebhookAuth
+ */
+export type WebhookAuth = Message<"easycron.v1.WebhookAuth"> & {
+  /**
+   * The kind of credentials.
+   *
+   * @generated from oneof easycron.v1.WebhookAuth.kind
+   */
+  kind: {
+    /**
+     * A fixed token.
+     *
+     * @generated from field: easycron.v1.BearerAuth bearer = 1;
+     */
+    value: BearerAuth;
+    case: "bearer";
+  } | {
+    /**
+     * A user name and a password.
+     *
+     * @generated from field: easycron.v1.BasicAuth basic = 2;
+     */
+    value: BasicAuth;
+    case: "basic";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Credentials that are sent with each attempt. A secret is write-only: it is stored encrypted, and no answer has it. An
+ * update of the target that has the same kind of credentials without the secret keeps the secret, unless the URL has
+ * another origin (scheme, host, port): then the secret is required. An update of the target without `auth` removes the
+ * credentials. With them, the target may not have a header `authorization` of its own (FIELD_INVALID).
+ *
+ * @generated from message easycron.v1.WebhookAuth
+ */
+export type WebhookAuthJson = {
+  /**
+   * A fixed token.
+   *
+   * @generated from field: easycron.v1.BearerAuth bearer = 1;
+   */
+  bearer?: BearerAuthJson;
+
+  /**
+   * A user name and a password.
+   *
+   * @generated from field: easycron.v1.BasicAuth basic = 2;
+   */
+  basic?: BasicAuthJson;
+};
+
+/**
+ * Describes the message easycron.v1.WebhookAuth.
+ * Use `create(WebhookAuthSchema)` to create a new message.
+ */
+export const WebhookAuthSchema: GenMessage<WebhookAuth, {jsonType: WebhookAuthJson}> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_target, 2);
+
+/**
+ * Sends `authorization: Bearer …`. Source: RFC 6750, section 2.1.
+ *
+ * @generated from message easycron.v1.BearerAuth
+ */
+export type BearerAuth = Message<"easycron.v1.BearerAuth"> & {
+  /**
+   * Write-only. The token: 1 to 4096 printable ASCII characters without spaces. Required for a job that has none yet.
+   *
+   * @generated from field: optional string token = 1;
+   */
+  token?: string | undefined;
+};
+
+/**
+ * Sends `authorization: Bearer …`. Source: RFC 6750, section 2.1.
+ *
+ * @generated from message easycron.v1.BearerAuth
+ */
+export type BearerAuthJson = {
+  /**
+   * Write-only. The token: 1 to 4096 printable ASCII characters without spaces. Required for a job that has none yet.
+   *
+   * @generated from field: optional string token = 1;
+   */
+  token?: string;
+};
+
+/**
+ * Describes the message easycron.v1.BearerAuth.
+ * Use `create(BearerAuthSchema)` to create a new message.
+ */
+export const BearerAuthSchema: GenMessage<BearerAuth, {jsonType: BearerAuthJson}> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_target, 3);
+
+/**
+ * Sends `authorization: Basic …` with the user name and the password in UTF-8. Source: RFC 7617.
+ *
+ * @generated from message easycron.v1.BasicAuth
+ */
+export type BasicAuth = Message<"easycron.v1.BasicAuth"> & {
+  /**
+   * The user name: 1 to 255 characters, neither a colon nor a control character.
+   *
+   * @generated from field: string username = 1;
+   */
+  username: string;
+
+  /**
+   * Write-only. The password: at most 1024 characters, no control characters. It may be empty. Required for a job that
+   * has none yet.
+   *
+   * @generated from field: optional string password = 2;
+   */
+  password?: string | undefined;
+};
+
+/**
+ * Sends `authorization: Basic …` with the user name and the password in UTF-8. Source: RFC 7617.
+ *
+ * @generated from message easycron.v1.BasicAuth
+ */
+export type BasicAuthJson = {
+  /**
+   * The user name: 1 to 255 characters, neither a colon nor a control character.
+   *
+   * @generated from field: string username = 1;
+   */
+  username?: string;
+
+  /**
+   * Write-only. The password: at most 1024 characters, no control characters. It may be empty. Required for a job that
+   * has none yet.
+   *
+   * @generated from field: optional string password = 2;
+   */
+  password?: string;
+};
+
+/**
+ * Describes the message easycron.v1.BasicAuth.
+ * Use `create(BasicAuthSchema)` to create a new message.
+ */
+export const BasicAuthSchema: GenMessage<BasicAuth, {jsonType: BasicAuthJson}> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_target, 4);
 
 /**
  * A place in the project's managed Redis. Exactly one destination must be set. The real key or channel is the plugin's
@@ -276,7 +440,7 @@ export type RedisTargetJson = {
  * Use `create(RedisTargetSchema)` to create a new message.
  */
 export const RedisTargetSchema: GenMessage<RedisTarget, {jsonType: RedisTargetJson}> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_target, 2);
+  messageDesc(file_easycron_v1_target, 5);
 
 /**
  * A topic in the project's managed Kafka. docs/kafka.md has the format of the messages.
@@ -389,7 +553,7 @@ export type KafkaTargetJson = {
  * Use `create(KafkaTargetSchema)` to create a new message.
  */
 export const KafkaTargetSchema: GenMessage<KafkaTarget, {jsonType: KafkaTargetJson}> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_target, 3);
+  messageDesc(file_easycron_v1_target, 6);
 
 /**
  * When a failed attempt is tried again. The retries end, and the trigger is EXHAUSTED, as soon as one of the limits is
@@ -470,7 +634,7 @@ export type RetryPolicyJson = {
  * Use `create(RetryPolicySchema)` to create a new message.
  */
 export const RetryPolicySchema: GenMessage<RetryPolicy, {jsonType: RetryPolicyJson}> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_target, 4);
+  messageDesc(file_easycron_v1_target, 7);
 
 /**
  * How the partition of a message is chosen.

@@ -1,0 +1,158 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createPool, type Pool, type Queryable } from "../../db/pool.ts";
+import { failure } from "../../mesh/errors.ts";
+import { type Receiver, startReceiver } from "../../test/support/receiver.ts";
+import { createMasterKeys } from "../signing-keys/master-keys.ts";
+import {
+  createGround,
+  eventOf,
+  type Ground,
+  MASTER_KEY,
+  type TestDispatcher,
+  untilRecorded,
+} from "../testing/ground.ts";
+import { createTargetSecrets } from "./target-secrets.ts";
+
+let ground: Ground;
+let database: Pool;
+let dispatcher: TestDispatcher;
+let receiver: Receiver;
+
+beforeAll(async () => {
+  ground = await createGround();
+  receiver = await startReceiver();
+  database = createPool({ connectionString: ground.databaseUrl, max: 1, applicationName: "test" });
+  dispatcher = await ground.start();
+});
+afterAll(async () => {
+  await database.close();
+  await ground.end();
+  await receiver.stop();
+});
+
+async function seal(projectId: string, secrets: string[], validateOnly = false): Promise<string[]> {
+  return (await dispatcher.client.sealSecrets({ projectId, secrets, validateOnly })).ids;
+}
+
+const rowsOf = (projectId: string) =>
+  ground.sql("select id, sealed_secret from dispatcher.target_secrets where project_id = $1", [projectId]);
+
+describe("sealing", () => {
+  test("stores each secret once, encrypted, and gives equal secrets of a project the same id", async () => {
+    const [{ projectId }, other] = [await ground.addProject(), await ground.addProject()];
+    const ids = await seal(projectId, ["apple-secret", "pear", "apple-secret"]);
+    expect(ids[0]).toMatch(/^sec_[0-9a-f]{40}$/);
+    expect(ids[2]).toBe(ids[0]);
+    expect(ids[1]).not.toBe(ids[0]);
+    expect(await seal(projectId, ["pear"])).toEqual([ids[1]]);
+    const rows = await rowsOf(projectId);
+    expect(rows.map(({ id }) => id).sort()).toEqual([...new Set(ids)].sort());
+    expect(rows.some(({ sealed_secret }) => sealed_secret.includes("apple"))).toBe(false);
+    expect(await seal(other.projectId, ["pear"])).not.toEqual([ids[1]]);
+  });
+
+  test("only computes the ids when it is asked to validate", async () => {
+    const { projectId } = await ground.addProject();
+    const ids = await seal(projectId, ["kiwi"], true);
+    expect(await rowsOf(projectId)).toEqual([]);
+    expect(await seal(projectId, ["kiwi"])).toEqual(ids);
+  });
+
+  test("works for a project that has no data key yet", async () => {
+    const [id = ""] = await seal("proj_new", ["plum"]);
+    const secrets = createTargetSecrets({ database, masterKeys: createMasterKeys(MASTER_KEY) }, 1_000);
+    expect(await secrets.load({ projectId: "proj_new", id })).toBe("plum");
+  });
+
+  test("refuses too many secrets, and one that is too long", async () => {
+    await expect(seal("proj_a", Array(2_001).fill("a"))).rejects.toMatchObject({ reason: "FIELD_INVALID" });
+    await expect(seal("proj_a", ["a", "ö".repeat(8_193)])).rejects.toMatchObject({
+      violations: [{ field: "secrets[1]" }],
+    });
+  });
+});
+
+describe("the cache of secrets", () => {
+  test("reads a secret once, also for calls at the same time, and removes old ones when it is full", async () => {
+    const { projectId } = await ground.addProject();
+    const [first = "", second = ""] = await seal(projectId, ["a".repeat(500), "b".repeat(500)]);
+    let reads = 0;
+    const watched: Queryable = {
+      query: (statement, values) => {
+        reads += 1;
+        return database.query(statement, values);
+      },
+    };
+    const secrets = createTargetSecrets(
+      { database: watched, masterKeys: createMasterKeys(MASTER_KEY) },
+      1_000,
+    );
+    const key = { projectId, id: first };
+    await Promise.all([secrets.load(key), secrets.load(key)]);
+    expect(reads).toBe(1);
+    expect(secrets.get(key)).toBe("a".repeat(500));
+    await secrets.load({ projectId, id: second });
+    expect(secrets.get(key)).toBeUndefined();
+    expect(secrets.get({ projectId, id: second })).toBe("b".repeat(500));
+  });
+
+  test("does not keep a failure", async () => {
+    const { projectId } = await ground.addProject();
+    const [id = ""] = await seal(projectId, ["fig"]);
+    let isAway = true;
+    const flaky: Queryable = {
+      query: async (statement, values) => {
+        if (isAway) throw failure("SERVICE_UNAVAILABLE", { service: "PostgreSQL" });
+        return database.query(statement, values);
+      },
+    };
+    const secrets = createTargetSecrets({ database: flaky, masterKeys: createMasterKeys(MASTER_KEY) }, 1_000);
+    await expect(secrets.load({ projectId, id })).rejects.toMatchObject({ reason: "SERVICE_UNAVAILABLE" });
+    isAway = false;
+    expect(await secrets.load({ projectId, id })).toBe("fig");
+  });
+});
+
+describe("a webhook whose target has auth", () => {
+  const jobWith = (projectId: string, auth: object) =>
+    ground.addJob(projectId, "", { target: { webhook: { url: `${receiver.url}/auth`, auth } } });
+
+  async function fire(job: Awaited<ReturnType<typeof jobWith>>) {
+    const event = eventOf(job, Date.now());
+    const recorded = untilRecorded(dispatcher.events, [event]);
+    await dispatcher.accept([event]);
+    await recorded;
+    const request = receiver.requests.find(({ id }) => id === event.triggerId);
+    return {
+      authorization: request?.headers.authorization,
+      attempts: await ground.attemptsOf(event.triggerId),
+    };
+  }
+
+  test("sends the secret", async () => {
+    const { projectId } = await ground.addProject();
+    const [token, password] = await seal(projectId, ["tok", "wörd"]);
+    expect((await fire(await jobWith(projectId, { bearer: { token } }))).authorization).toBe("Bearer tok");
+    const { authorization } = await fire(await jobWith(projectId, { basic: { username: "bob", password } }));
+    expect(authorization).toBe(`Basic ${Buffer.from("bob:wörd").toString("base64")}`);
+  });
+
+  test("is not sent with the secret of another project, nor with a row that was moved", async () => {
+    const [{ projectId }, other] = [await ground.addProject(), await ground.addProject()];
+    const [token] = await seal(projectId, ["tok"]);
+    const job = await jobWith(other.projectId, { bearer: { token } });
+    const foreign = await fire(job);
+    expect(foreign.authorization).toBeUndefined();
+    expect(foreign.attempts).toMatchObject([{ outcome: "NOT_SENT" }]);
+    await ground.sql(
+      `insert into dispatcher.target_secrets
+       select $2, id, sealed_secret, now() from dispatcher.target_secrets where project_id = $1`,
+      [projectId, other.projectId],
+    );
+    const moved = await fire(job);
+    expect(moved.authorization).toBeUndefined();
+    expect(moved.attempts).toMatchObject([
+      { outcome: "NOT_SENT", error: expect.stringContaining("secret of the target's auth") },
+    ]);
+  });
+});

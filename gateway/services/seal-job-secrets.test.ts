@@ -1,0 +1,110 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type { Job } from "../../gen/easycron/v1/job_pb.ts";
+import { failure } from "../../mesh/errors.ts";
+import { secretSlots } from "../../mesh/target-secrets.ts";
+import { PROJECT_KEY, type StartedGateway, startGateway } from "../testing/start-gateway.ts";
+
+const ID = `sec_${"a".repeat(40)}`;
+
+/** What the dispatcher and the scheduler were sent. */
+const seen: { sealed: object[]; tokens: (string | undefined)[]; isAway: boolean } = {
+  sealed: [],
+  tokens: [],
+  isAway: false,
+};
+
+let gateway: StartedGateway;
+beforeAll(async () => {
+  const keep = (...jobs: readonly (Job | undefined)[]) => {
+    for (const job of jobs) seen.tokens.push(...secretSlots(job?.target).map((slot) => slot.get()));
+    return { response: {} };
+  };
+  gateway = await startGateway({
+    scheduler: {
+      createJob: async ({ request }) => keep(request?.job),
+      updateJob: async ({ request }) => keep(request?.job),
+      batchCreateJobs: async ({ request }) => keep(...(request?.requests ?? []).map(({ job }) => job)),
+      batchUpdateJobs: async ({ request }) => keep(...(request?.requests ?? []).map(({ job }) => job)),
+      applyJobs: async ({ request }) => keep(...(request?.jobs ?? [])),
+    },
+    dispatcher: {
+      sealSecrets: async ({ projectId, secrets, validateOnly }) => {
+        if (seen.isAway) throw failure("SERVICE_UNAVAILABLE", { service: "dispatcher" }, { retryAfterMs: 1 });
+        seen.sealed.push({ projectId, secrets, validateOnly });
+        return { ids: secrets.map(() => ID) };
+      },
+    },
+  });
+});
+afterAll(() => gateway.close());
+beforeEach(() => Object.assign(seen, { sealed: [], tokens: [], isAway: false }));
+
+async function call(method: string, body: object): Promise<{ status: number; text: string }> {
+  const response = await fetch(`${gateway.url}/easycron.v1.JobService/${method}`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${PROJECT_KEY}`, "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  return { status: response.status, text: await response.text() };
+}
+
+const jobWith = (auth: object, headers = {}) => ({
+  name: "a",
+  target: { webhook: { url: "https://example.com/", auth, headers } },
+});
+const secret = jobWith({ bearer: { token: "plain-text" } });
+
+describe("a request with a secret", () => {
+  test.each([
+    ["CreateJob", { job: secret }],
+    ["UpdateJob", { job: secret }],
+    ["BatchCreateJobs", { requests: [{ job: secret }] }],
+    ["BatchUpdateJobs", { requests: [{ job: secret }] }],
+    ["ApplyJobs", { jobs: [secret], labels: { a: "b" } }],
+  ])("to %s goes to the scheduler with the id that the dispatcher gave", async (method, body) => {
+    expect(await call(method, body)).toMatchObject({ status: 200 });
+    expect(seen.sealed).toEqual([{ projectId: "proj_a", secrets: ["plain-text"], validateOnly: false }]);
+    expect(seen.tokens).toEqual([ID]);
+  });
+
+  test("that is only validated stores nothing", async () => {
+    await call("CreateJob", { job: secret, validateOnly: true });
+    expect(seen.sealed).toMatchObject([{ validateOnly: true }]);
+  });
+
+  test("fails when the dispatcher does not answer, and reaches no scheduler", async () => {
+    seen.isAway = true;
+    expect(await call("CreateJob", { job: secret })).toMatchObject({ status: 503 });
+    expect(seen.tokens).toEqual([]);
+  });
+
+  test("that is refused shows the secret neither in the error nor to the scheduler nor in the log", async () => {
+    const token = "plain text";
+    const { status, text } = await call("CreateJob", { job: jobWith({ bearer: { token } }) });
+    expect(status).toBe(400);
+    expect(text).toContain("job.target.webhook.auth.bearer.token");
+    expect(text).not.toContain(token);
+    const tooLong = await call("CreateJob", {
+      job: { ...jobWith({ basic: { username: "bob", password: "x".repeat(1_025) } }), maxFires: -1 },
+    });
+    expect(tooLong.text).toContain("job.maxFires");
+    expect(tooLong.text).not.toContain("xxx");
+    const other = await call("CreateJob", { job: { ...secret, maxFires: -1 } });
+    expect(other.text).toContain("job.maxFires");
+    expect(seen.sealed).toEqual([]);
+    expect(seen.tokens).not.toContain("plain-text");
+    expect(JSON.stringify(gateway.logged)).not.toMatch(/plain.text/);
+  });
+});
+
+test("a request that does not name the secret goes on as it is", async () => {
+  expect(await call("UpdateJob", { job: jobWith({ bearer: {} }) })).toMatchObject({ status: 200 });
+  expect(seen).toMatchObject({ sealed: [], tokens: [undefined] });
+});
+
+test("a header authorization beside auth is refused", async () => {
+  const job = jobWith({ bearer: { token: "t" } }, { Authorization: "x" });
+  const { status, text } = await call("CreateJob", { job });
+  expect(status).toBe(400);
+  expect(text).toContain("target.webhook.auth sets this header");
+});

@@ -1,0 +1,38 @@
+import type { HandlerContext } from "@connectrpc/connect";
+import type { DispatcherService } from "../../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
+import type { Job } from "../../gen/easycron/v1/job_pb.ts";
+import type { GrpcClient } from "../../mesh/grpc-client.ts";
+import { secretSlots } from "../../mesh/target-secrets.ts";
+import { projectOf } from "../access/caller.ts";
+import { toCallOptions } from "./call-options.ts";
+
+type Handler<I, O> = (request: I, context: HandlerContext) => Promise<O>;
+
+/**
+ * Returns a function that makes a handler replace each secret in the request's jobs by its id before it goes on. The
+ * dispatcher stores the secrets encrypted, and nothing if the request is only validated. So no other service has them.
+ * A request without a secret goes on at once.
+ */
+export function createSealing(dispatcher: GrpcClient<typeof DispatcherService>) {
+  return <I extends { readonly validateOnly: boolean }, O>(
+    jobsOf: (request: I) => readonly (Job | undefined)[],
+    next: Handler<I, O>,
+  ): Handler<I, O> =>
+    (request, context) => {
+      const slots = jobsOf(request).flatMap((job) => secretSlots(job?.target));
+      const named = slots.filter((slot) => slot.get() !== undefined);
+      if (named.length === 0) return next(request, context);
+      const seal = async (): Promise<O> => {
+        const { projectId } = projectOf(context);
+        const secrets = named.map((slot) => slot.get() ?? "");
+        const { validateOnly } = request;
+        const sealed = await dispatcher.sealSecrets(
+          { projectId, secrets, validateOnly },
+          toCallOptions(context),
+        );
+        for (const [index, slot] of named.entries()) slot.set(sealed.ids[index] ?? "");
+        return next(request, context);
+      };
+      return seal();
+    };
+}

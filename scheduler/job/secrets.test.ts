@@ -1,0 +1,87 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { UpdateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
+import type { TargetSchema, WebhookAuthSchema } from "../../gen/easycron/v1/target_pb.ts";
+import { updateJob } from "../changes/update-job.ts";
+import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
+
+const START = Date.UTC(2026, 2, 1, 9);
+const FIRST = `sec_${"1".repeat(40)}`;
+const SECOND = `sec_${"2".repeat(40)}`;
+
+let bench: SchedulerBench;
+beforeEach(async () => {
+  bench = await openBench(START);
+});
+afterEach(() => bench.close());
+
+type Auth = MessageInitShape<typeof WebhookAuthSchema>;
+
+function targetOf(
+  auth: Auth | undefined,
+  url = "https://example.com/a",
+): MessageInitShape<typeof TargetSchema> {
+  return { kind: { case: "webhook", value: auth === undefined ? { url } : { url, auth } } };
+}
+
+const bearer = (token?: string): Auth => ({
+  kind: { case: "bearer", value: token === undefined ? {} : { token } },
+});
+const basic = (username: string, password?: string): Auth => ({
+  kind: { case: "basic", value: password === undefined ? { username } : { username, password } },
+});
+
+/** Creates a job with one target, updates it to another, and returns the auth that the revision has then. */
+async function change(
+  from: MessageInitShape<typeof TargetSchema>,
+  to: MessageInitShape<typeof TargetSchema>,
+) {
+  await bench.createJob({ name: "a", target: from });
+  const request = create(UpdateJobRequestSchema, { job: { name: "a", target: to } });
+  const { row } = await updateJob(bench.parts, PROJECT, request);
+  return JSON.parse(row.spec).target.webhook.auth;
+}
+
+test("an update that does not name the secret keeps it, and may change what is beside it", async () => {
+  const kept = await change(
+    targetOf(basic("bob", FIRST)),
+    targetOf(basic("alice"), "https://example.com/b?c=d"),
+  );
+  expect(kept).toEqual({ basic: { username: "alice", password: FIRST } });
+});
+
+test("an update that names the secret replaces it, with any origin", async () => {
+  expect(await change(targetOf(bearer(FIRST)), targetOf(bearer(SECOND), "https://example.net/"))).toEqual({
+    bearer: { token: SECOND },
+  });
+});
+
+test("an update of the target without auth removes it", async () => {
+  expect(await change(targetOf(bearer(FIRST)), targetOf(undefined))).toBeUndefined();
+});
+
+test.each([
+  ["another host", targetOf(bearer(), "https://example.net/a")],
+  ["another port", targetOf(bearer(), "https://example.com:8443/a")],
+  ["another scheme", targetOf(bearer(), "http://example.com/a")],
+])("the secret must be named again for %s", async (_, to) => {
+  await expect(change(targetOf(bearer(FIRST)), to)).rejects.toMatchObject({
+    reason: "FIELD_INVALID",
+    violations: [{ field: "job.target.webhook.auth.bearer.token" }],
+  });
+});
+
+test("the secret must be named for another kind of auth, and for a new job", async () => {
+  await expect(change(targetOf(bearer(FIRST)), targetOf(basic("bob")))).rejects.toMatchObject({
+    violations: [{ field: "job.target.webhook.auth.basic.password" }],
+  });
+  await expect(bench.createJob({ name: "b", target: targetOf(bearer()) })).rejects.toMatchObject({
+    violations: [{ field: "job.target.webhook.auth.bearer.token" }],
+  });
+});
+
+test("a secret in plain text is never stored", async () => {
+  await expect(bench.createJob({ name: "b", target: targetOf(bearer("plain")) })).rejects.toThrow(
+    "in plain text",
+  );
+});
