@@ -12,6 +12,7 @@ import type { TargetInput } from "./resources.ts";
  * @example
  * ```ts
  * const target = webhook("https://example.com/hooks", { headers: { "x-team": "billing" } });
+ * const chat = webhook("https://example.com/chat", { body: '{"text":"{{job}}: {{payload}}"}' });
  * const closed = webhook("https://example.com/hooks", { auth: { bearer: { token: "s3cr3t" } } });
  * ```
  */

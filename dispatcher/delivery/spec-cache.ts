@@ -1,5 +1,6 @@
 import { isItemFault } from "../../db/item-fault.ts";
 import type { Queryable } from "../../db/pool.ts";
+import type { BodyTemplate } from "../../mesh/body-template.ts";
 import { takeApart } from "../../mesh/take-apart.ts";
 import { type Spec, type SpecTarget, toSpec, unreadableSpec } from "./spec.ts";
 import { specByRevision } from "./specs.sql.ts";
@@ -26,6 +27,7 @@ export interface SpecCache {
 
 /** Rough size of a specification without its payload and headers. */
 const BASE_BYTES = 1_000;
+const PLACEHOLDER_BYTES = 50;
 
 /** Most entries that are spared at once: if all were used, looking through all of them would hold up the process. */
 const MAX_MOVES = 1_000;
@@ -134,6 +136,10 @@ function sizeOf({ target, payload }: Spec): number {
 }
 
 function targetBytes(target: SpecTarget): number {
-  if (target.kind === "webhook") return target.headers.join("").length;
+  if (target.kind === "webhook") return target.headers.join("").length + bodyBytes(target.body);
   return target.kind === "plugin" ? target.bytes : 0;
+}
+
+function bodyBytes(body: BodyTemplate = []): number {
+  return body.reduce((sum, part) => sum + (typeof part === "string" ? part.length : PLACEHOLDER_BYTES), 0);
 }

@@ -1,3 +1,4 @@
+import { type BodyTemplate, parseBodyTemplate } from "../../mesh/body-template.ts";
 import { DEFAULT_RETRY_POLICY, type RetryPolicy } from "./next-state.ts";
 import { type PluginTarget, parsePluginTarget } from "./plugin-target.ts";
 import type { WebhookAuth } from "./webhook-auth.ts";
@@ -14,6 +15,10 @@ export type SpecTarget =
       /** The customer's headers as a flat list: name in lower case, value, name, value. */
       readonly headers: readonly string[];
       readonly auth?: WebhookAuth;
+      /** What is sent in place of the document. */
+      readonly body?: BodyTemplate;
+      /** Default application/json. */
+      readonly contentType?: string;
     }
   | PluginTarget
   /** The specification cannot be read. This is an error in EasyCron, and it must not stop other triggers. */
@@ -107,7 +112,21 @@ function parseWebhook(webhook: Readonly<Record<string, unknown>>): SpecTarget & 
     method,
     headers: headers.flatMap(([name, text]) => [name.toLowerCase(), toText(text, "target.webhook.headers")]),
     ...(webhook.auth === undefined ? {} : { auth: parseAuth(toRecord(webhook.auth, "target.webhook.auth")) }),
+    ...parseBody(webhook),
   };
+}
+
+function parseBody(webhook: Readonly<Record<string, unknown>>): {
+  body?: BodyTemplate;
+  contentType?: string;
+} {
+  const contentType =
+    webhook.contentType === undefined ? undefined : toText(webhook.contentType, "target.webhook.contentType");
+  const own = contentType === undefined ? {} : { contentType };
+  if (webhook.body === undefined) return own;
+  const parsed = parseBodyTemplate(toText(webhook.body, "target.webhook.body"), contentType);
+  if ("problem" in parsed) throw new Error(`target.webhook.body: ${parsed.problem}`);
+  return { ...own, body: parsed.template };
 }
 
 function parseAuth({ bearer, basic }: Readonly<Record<string, unknown>>): WebhookAuth {

@@ -1,3 +1,4 @@
+import { type BodyTemplate, fillBody } from "../../mesh/body-template.ts";
 import { toIso } from "../../mesh/iso-time.ts";
 import type { HeldTrigger } from "../waiting/held-trigger.ts";
 
@@ -17,6 +18,22 @@ export function toWebhookBody(trigger: HeldTrigger, attempt: number, payload: st
     `{"skipped":${trigger.previousSkipped},"missed":${trigger.previousMissed}},` +
     `"attempt":${attempt},"payload":${payload}}}`
   );
+}
+
+/** Returns the customer's own body of one attempt. `payload` is JSON text. */
+export function toOwnBody(
+  template: BodyTemplate,
+  trigger: HeldTrigger,
+  attempt: number,
+  payload: string,
+): string {
+  return fillBody(template, {
+    trigger: trigger.id,
+    job: trigger.jobName,
+    nominalTime: toIso(trigger.fireTimeMs),
+    attempt: String(attempt),
+    payload,
+  });
 }
 
 function toIsoOrNull(ms: number | null): string {

@@ -155,4 +155,17 @@ describe("a webhook whose target has auth", () => {
       { outcome: "NOT_SENT", error: expect.stringContaining("secret of the target's auth") },
     ]);
   });
+
+  test("is not sent with the row of another secret of the same project", async () => {
+    const { projectId } = await ground.addProject();
+    const [token, other] = await seal(projectId, ["tok", "other"]);
+    await ground.sql(
+      `update dispatcher.target_secrets t set sealed_secret = o.sealed_secret from dispatcher.target_secrets o
+        where t.project_id = $1 and t.id = $2 and o.project_id = $1 and o.id = $3`,
+      [projectId, token, other],
+    );
+    const { authorization, attempts } = await fire(await jobWith(projectId, { bearer: { token } }));
+    expect(authorization).toBeUndefined();
+    expect(attempts).toMatchObject([{ outcome: "NOT_SENT" }]);
+  });
 });

@@ -19,6 +19,8 @@ export const PATTERN_WORDS: Readonly<Record<string, string>> = {
   "^[^\\x00]*$": "not contain the character U+0000",
   "^[\\x21-\\x7e]*$": "consist of printable ASCII characters, without spaces",
   "^[^\\x00-\\x1f\\x7f:]*$": "not contain a colon or a control character",
+  "^([A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+( ?;[\\x20-\\x7e]*)?)?$":
+    "be a media type, such as text/plain; charset=utf-8",
   "^[^\\x00-\\x1f\\x7f]*$": "not contain a control character",
   "^[a-zA-Z0-9._-]+$": "consist of letters, digits, `.` `_` `-`",
   "^[a-zA-Z0-9._-]{1,200}$": "be 1 to 200 characters: letters, digits, `.` `_` `-`",

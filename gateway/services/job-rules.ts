@@ -1,5 +1,6 @@
 import type { Job } from "../../gen/easycron/v1/job_pb.ts";
 import type { Target, WebhookTarget } from "../../gen/easycron/v1/target_pb.ts";
+import { findBodyProblem } from "../../mesh/body-template.ts";
 import type { AllowList } from "../../mesh/egress-address.ts";
 import { checkUrl } from "../../mesh/egress-url.ts";
 import { type EasyCronError, fieldFailure } from "../../mesh/errors.ts";
@@ -82,6 +83,7 @@ function webhookErrors(webhook: WebhookTarget, rules: JobRules): EasyCronError[]
   const verdict = checkUrl(webhook.url, rules.allow);
   if ("problem" in verdict)
     errors.push(fieldFailure(verdict.problem, "job.target.webhook.url", verdict.why, { value: webhook.url }));
+  errors.push(...bodyErrors(webhook));
   const seen = new Set<string>();
   for (const header of Object.keys(webhook.headers)) {
     const field = `job.target.webhook.headers[${JSON.stringify(header)}]`;
@@ -100,4 +102,10 @@ function webhookErrors(webhook: WebhookTarget, rules: JobRules): EasyCronError[]
     seen.add(header.toLowerCase());
   }
   return errors;
+}
+
+function bodyErrors({ body, contentType }: WebhookTarget): EasyCronError[] {
+  if (body === "") return [];
+  const problem = findBodyProblem(body, contentType === "" ? undefined : contentType);
+  return problem === undefined ? [] : [fieldFailure("FIELD_INVALID", "job.target.webhook.body", problem)];
 }

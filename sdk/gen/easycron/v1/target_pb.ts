@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/target.proto.
  */
 export const file_easycron_v1_target: GenFile = /*@__PURE__*/
-  fileDesc("ChhlYXN5Y3Jvbi92MS90YXJnZXQucHJvdG8SC2Vhc3ljcm9uLnYxIpUBCgZUYXJnZXQSLQoHd2ViaG9vaxgBIAEoCzIaLmVhc3ljcm9uLnYxLldlYmhvb2tUYXJnZXRIABIpCgVyZWRpcxgCIAEoCzIYLmVhc3ljcm9uLnYxLlJlZGlzVGFyZ2V0SAASKQoFa2Fma2EYAyABKAsyGC5lYXN5Y3Jvbi52MS5LYWZrYVRhcmdldEgAQgYKBGtpbmQivgEKDVdlYmhvb2tUYXJnZXQSCwoDdXJsGAEgASgJEg4KBm1ldGhvZBgCIAEoCRI4CgdoZWFkZXJzGAMgAygLMicuZWFzeWNyb24udjEuV2ViaG9va1RhcmdldC5IZWFkZXJzRW50cnkSJgoEYXV0aBgEIAEoCzIYLmVhc3ljcm9uLnYxLldlYmhvb2tBdXRoGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBImkKC1dlYmhvb2tBdXRoEikKBmJlYXJlchgBIAEoCzIXLmVhc3ljcm9uLnYxLkJlYXJlckF1dGhIABInCgViYXNpYxgCIAEoCzIWLmVhc3ljcm9uLnYxLkJhc2ljQXV0aEgAQgYKBGtpbmQiLwoKQmVhcmVyQXV0aBIXCgV0b2tlbhgBIAEoCUIDgAEBSACIAQFCCAoGX3Rva2VuIkYKCUJhc2ljQXV0aBIQCgh1c2VybmFtZRgBIAEoCRIaCghwYXNzd29yZBgCIAEoCUIDgAEBSACIAQFCCwoJX3Bhc3N3b3JkIpwBCgtSZWRpc1RhcmdldBIQCgZzdHJlYW0YASABKAlIABIOCgRsaXN0GAIgASgJSAASEQoHY2hhbm5lbBgDIAEoCUgAEg0KA2tleRgEIAEoCUgAEhIKCm1heF9sZW5ndGgYBSABKAMSJgoDdHRsGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg0KC2Rlc3RpbmF0aW9uIqICCgtLYWZrYVRhcmdldBINCgV0b3BpYxgBIAEoCRILCgNrZXkYAiABKAkSNgoHaGVhZGVycxgDIAMoCzIlLmVhc3ljcm9uLnYxLkthZmthVGFyZ2V0LkhlYWRlcnNFbnRyeRI0CgxwYXJ0aXRpb25pbmcYBCABKA4yHi5lYXN5Y3Jvbi52MS5LYWZrYVBhcnRpdGlvbmluZxIWCglwYXJ0aXRpb24YBSABKAVIAIgBARIzCgxjb250ZW50X21vZGUYBiABKA4yHS5lYXN5Y3Jvbi52MS5LYWZrYUNvbnRlbnRNb2RlGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgwKCl9wYXJ0aXRpb24irwEKC1JldHJ5UG9saWN5EhQKDG1heF9hdHRlbXB0cxgBIAEoBRIuCgttaW5fYmFja29mZhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgttYXhfYmFja29mZhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIqCgdtYXhfYWdlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uKpgBChFLYWZrYVBhcnRpdGlvbmluZxIiCh5LQUZLQV9QQVJUSVRJT05JTkdfVU5TUEVDSUZJRUQQABIdChlLQUZLQV9QQVJUSVRJT05JTkdfQllfS0VZEAESIgoeS0FGS0FfUEFSVElUSU9OSU5HX1JPVU5EX1JPQklOEAISHAoYS0FGS0FfUEFSVElUSU9OSU5HX0ZJWEVEEAMqeAoQS2Fma2FDb250ZW50TW9kZRIiCh5LQUZLQV9DT05URU5UX01PREVfVU5TUEVDSUZJRUQQABIdChlLQUZLQV9DT05URU5UX01PREVfQklOQVJZEAESIQodS0FGS0FfQ09OVEVOVF9NT0RFX1NUUlVDVFVSRUQQAmIGcHJvdG8z", [file_google_protobuf_duration]);
+  fileDesc("ChhlYXN5Y3Jvbi92MS90YXJnZXQucHJvdG8SC2Vhc3ljcm9uLnYxIpUBCgZUYXJnZXQSLQoHd2ViaG9vaxgBIAEoCzIaLmVhc3ljcm9uLnYxLldlYmhvb2tUYXJnZXRIABIpCgVyZWRpcxgCIAEoCzIYLmVhc3ljcm9uLnYxLlJlZGlzVGFyZ2V0SAASKQoFa2Fma2EYAyABKAsyGC5lYXN5Y3Jvbi52MS5LYWZrYVRhcmdldEgAQgYKBGtpbmQi4gEKDVdlYmhvb2tUYXJnZXQSCwoDdXJsGAEgASgJEg4KBm1ldGhvZBgCIAEoCRI4CgdoZWFkZXJzGAMgAygLMicuZWFzeWNyb24udjEuV2ViaG9va1RhcmdldC5IZWFkZXJzRW50cnkSJgoEYXV0aBgEIAEoCzIYLmVhc3ljcm9uLnYxLldlYmhvb2tBdXRoEgwKBGJvZHkYBSABKAkSFAoMY29udGVudF90eXBlGAYgASgJGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBImkKC1dlYmhvb2tBdXRoEikKBmJlYXJlchgBIAEoCzIXLmVhc3ljcm9uLnYxLkJlYXJlckF1dGhIABInCgViYXNpYxgCIAEoCzIWLmVhc3ljcm9uLnYxLkJhc2ljQXV0aEgAQgYKBGtpbmQiLwoKQmVhcmVyQXV0aBIXCgV0b2tlbhgBIAEoCUIDgAEBSACIAQFCCAoGX3Rva2VuIkYKCUJhc2ljQXV0aBIQCgh1c2VybmFtZRgBIAEoCRIaCghwYXNzd29yZBgCIAEoCUIDgAEBSACIAQFCCwoJX3Bhc3N3b3JkIpwBCgtSZWRpc1RhcmdldBIQCgZzdHJlYW0YASABKAlIABIOCgRsaXN0GAIgASgJSAASEQoHY2hhbm5lbBgDIAEoCUgAEg0KA2tleRgEIAEoCUgAEhIKCm1heF9sZW5ndGgYBSABKAMSJgoDdHRsGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg0KC2Rlc3RpbmF0aW9uIqICCgtLYWZrYVRhcmdldBINCgV0b3BpYxgBIAEoCRILCgNrZXkYAiABKAkSNgoHaGVhZGVycxgDIAMoCzIlLmVhc3ljcm9uLnYxLkthZmthVGFyZ2V0LkhlYWRlcnNFbnRyeRI0CgxwYXJ0aXRpb25pbmcYBCABKA4yHi5lYXN5Y3Jvbi52MS5LYWZrYVBhcnRpdGlvbmluZxIWCglwYXJ0aXRpb24YBSABKAVIAIgBARIzCgxjb250ZW50X21vZGUYBiABKA4yHS5lYXN5Y3Jvbi52MS5LYWZrYUNvbnRlbnRNb2RlGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgwKCl9wYXJ0aXRpb24irwEKC1JldHJ5UG9saWN5EhQKDG1heF9hdHRlbXB0cxgBIAEoBRIuCgttaW5fYmFja29mZhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgttYXhfYmFja29mZhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIqCgdtYXhfYWdlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uKpgBChFLYWZrYVBhcnRpdGlvbmluZxIiCh5LQUZLQV9QQVJUSVRJT05JTkdfVU5TUEVDSUZJRUQQABIdChlLQUZLQV9QQVJUSVRJT05JTkdfQllfS0VZEAESIgoeS0FGS0FfUEFSVElUSU9OSU5HX1JPVU5EX1JPQklOEAISHAoYS0FGS0FfUEFSVElUSU9OSU5HX0ZJWEVEEAMqeAoQS2Fma2FDb250ZW50TW9kZRIiCh5LQUZLQV9DT05URU5UX01PREVfVU5TUEVDSUZJRUQQABIdChlLQUZLQV9DT05URU5UX01PREVfQklOQVJZEAESIQodS0FGS0FfQ09OVEVOVF9NT0RFX1NUUlVDVFVSRUQQAmIGcHJvdG8z", [file_google_protobuf_duration]);
 
 /**
  * Where a trigger is delivered. Exactly one kind must be set.
@@ -123,6 +123,24 @@ export type WebhookTarget = Message<"easycron.v1.WebhookTarget"> & {
    * @generated from field: easycron.v1.WebhookAuth auth = 4;
    */
   auth?: WebhookAuth | undefined;
+
+  /**
+   * A template that is sent in place of the document, at most 65,536 bytes. Empty: the document. `{{trigger}}` (its id),
+   * `{{job}}` (its name), `{{nominalTime}}`, `{{attempt}}` (from 1) and `{{payload}}` (the payload as JSON) in it are
+   * replaced; other text in double braces is FIELD_INVALID. It may have at most 100 of them, `{{payload}}` once. If the
+   * content type is JSON, the template must be JSON once they are replaced, and a payload inside a text is escaped. The
+   * signature is of the bytes that are sent.
+   *
+   * @generated from field: string body = 5;
+   */
+  body: string;
+
+  /**
+   * The content-type header. Default: application/json.
+   *
+   * @generated from field: string content_type = 6;
+   */
+  contentType: string;
 };
 
 /**
@@ -161,6 +179,24 @@ export type WebhookTargetJson = {
    * @generated from field: easycron.v1.WebhookAuth auth = 4;
    */
   auth?: WebhookAuthJson;
+
+  /**
+   * A template that is sent in place of the document, at most 65,536 bytes. Empty: the document. `{{trigger}}` (its id),
+   * `{{job}}` (its name), `{{nominalTime}}`, `{{attempt}}` (from 1) and `{{payload}}` (the payload as JSON) in it are
+   * replaced; other text in double braces is FIELD_INVALID. It may have at most 100 of them, `{{payload}}` once. If the
+   * content type is JSON, the template must be JSON once they are replaced, and a payload inside a text is escaped. The
+   * signature is of the bytes that are sent.
+   *
+   * @generated from field: string body = 5;
+   */
+  body?: string;
+
+  /**
+   * The content-type header. Default: application/json.
+   *
+   * @generated from field: string content_type = 6;
+   */
+  contentType?: string;
 };
 
 /**
