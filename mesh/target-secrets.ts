@@ -14,10 +14,26 @@ const NONE: readonly SecretSlot[] = [];
 
 /** Returns the places of a target that hold secrets. To set one changes the target. */
 export function secretSlots(target: Target | undefined): readonly SecretSlot[] {
-  const auth = target?.kind.case === "webhook" ? target.kind.value.auth?.kind : undefined;
-  if (auth?.case === "bearer") return [toSlot(auth.value, "token", "bearer.token")];
-  if (auth?.case === "basic") return [toSlot(auth.value, "password", "basic.password")];
-  return NONE;
+  if (target?.kind.case !== "webhook") return NONE;
+  const { auth, secretHeaders } = target.kind.value;
+  const headers = Object.keys(secretHeaders).map((name) => toHeaderSlot(secretHeaders, name));
+  if (auth?.kind.case === "bearer") return [toSlot(auth.kind.value, "token", "bearer.token"), ...headers];
+  if (auth?.kind.case === "basic") return [toSlot(auth.kind.value, "password", "basic.password"), ...headers];
+  return headers;
+}
+
+// A map has a value for each name, so an empty one stands for a secret that is not named.
+function toHeaderSlot(headers: { [name: string]: string }, name: string): SecretSlot {
+  return {
+    field: `target.webhook.secretHeaders[${JSON.stringify(name)}]`,
+    get: () => headers[name] || undefined,
+    set: (text) => {
+      headers[name] = text;
+    },
+    clear: () => {
+      headers[name] = "";
+    },
+  };
 }
 
 function toSlot<K extends string>(

@@ -4,12 +4,12 @@ import { EasyCronError } from "../../mesh/errors.ts";
 import { pause } from "../../mesh/pause.ts";
 import { MissingMasterKeyError } from "../signing-keys/master-keys.ts";
 import type { SigningKeys } from "../signing-keys/signing-keys.ts";
-import type { TargetSecrets } from "../target-secrets/target-secrets.ts";
+import type { SecretKey, TargetSecrets } from "../target-secrets/target-secrets.ts";
 import type { Delivery } from "./outcome.ts";
 import type { PluginDelivery } from "./plugin-delivery.ts";
+import { type SecretHeader, toHeader } from "./secret-header.ts";
 import type { StartedAttempt } from "./started-attempt.ts";
 import { deliverWebhook, type WebhookParts } from "./webhook.ts";
-import { toAuthorization, type WebhookAuth } from "./webhook-auth.ts";
 
 /** What making an attempt needs. */
 export interface AttemptParts {
@@ -32,7 +32,7 @@ export function makeAttempt(parts: AttemptParts, attempt: StartedAttempt): Promi
     return Promise.resolve(notSent(error, new Error(spec.target.problem)));
   }
   const keys = parts.signingKeys.get(trigger.projectId, attempt.startTimeMs);
-  const isOpen = spec.target.kind !== "webhook" || spec.target.auth === undefined;
+  const isOpen = spec.target.kind !== "webhook" || spec.target.secretHeaders === undefined;
   if (keys !== undefined && isOpen) return signed(parts, attempt, keys);
   return signedAfterLoading(parts, attempt);
 }
@@ -41,7 +41,7 @@ function signed(
   parts: AttemptParts,
   attempt: StartedAttempt,
   keys: readonly KeyObject[],
-  authorization?: string,
+  secretHeaders?: readonly string[],
 ): Promise<Delivery> {
   const { target } = attempt.spec;
   if (keys.length === 0) {
@@ -51,7 +51,7 @@ function signed(
   }
   switch (target.kind) {
     case "webhook":
-      return deliverWebhook(parts.webhook, { ...attempt, target, keys, authorization });
+      return deliverWebhook(parts.webhook, { ...attempt, target, keys, secretHeaders });
     case "plugin":
       return parts.plugins.deliver({ ...attempt, target, keys });
     case "unreadable":
@@ -64,13 +64,13 @@ function signed(
 async function signedAfterLoading(parts: AttemptParts, attempt: StartedAttempt): Promise<Delivery> {
   const { projectId } = attempt.trigger;
   const { target } = attempt.spec;
-  let authorization: string | undefined;
-  if (target.kind === "webhook" && target.auth !== undefined) {
+  let secretHeaders: string[] | undefined;
+  if (target.kind === "webhook" && target.secretHeaders !== undefined) {
     try {
-      authorization = await authorize(parts, projectId, target.auth);
+      secretHeaders = await openHeaders(parts, projectId, target.secretHeaders);
     } catch (error) {
       parts.onTrouble(error);
-      return notSent("The secret of the target's auth cannot be read; this is an error in EasyCron.", error);
+      return notSent("A secret of the target cannot be read; this is an error in EasyCron.", error);
     }
   }
   const keys = await loadKeys(parts, projectId);
@@ -78,7 +78,7 @@ async function signedAfterLoading(parts: AttemptParts, attempt: StartedAttempt):
     return notSent(
       "The attempt was not sent, because another dispatcher takes over this trigger and makes the attempt.",
     );
-  return signed(parts, { ...attempt, startTimeMs: parts.clock.now() }, keys, authorization);
+  return signed(parts, { ...attempt, startTimeMs: parts.clock.now() }, keys, secretHeaders);
 }
 
 const LOAD_PAUSE_MS = 100;
@@ -107,17 +107,26 @@ async function loadKeys(
   return [];
 }
 
+async function openHeaders(
+  parts: Pick<AttemptParts, "targetSecrets" | "isOwner">,
+  projectId: string,
+  headers: readonly SecretHeader[],
+): Promise<string[]> {
+  const opened: string[] = [];
+  for (const header of headers)
+    opened.push(...toHeader(header, await openSecret(parts, { projectId, id: header.secretId })));
+  return opened;
+}
+
 // Waits for the database like `loadKeys`, as long as this process owns the trigger. Throws if there is no such secret, or
 // it cannot be decrypted.
-async function authorize(
+async function openSecret(
   { targetSecrets, isOwner }: Pick<AttemptParts, "targetSecrets" | "isOwner">,
-  projectId: string,
-  auth: WebhookAuth,
+  key: SecretKey,
 ): Promise<string> {
-  const key = { projectId, id: auth.secretId };
   for (;;) {
     try {
-      return toAuthorization(auth, targetSecrets.get(key) ?? (await targetSecrets.load(key)));
+      return targetSecrets.get(key) ?? (await targetSecrets.load(key));
     } catch (error) {
       const isAway = error instanceof EasyCronError && error.reason === "SERVICE_UNAVAILABLE";
       if (!isAway || !isOwner()) throw error;

@@ -1,7 +1,7 @@
 import { type BodyTemplate, parseBodyTemplate } from "../../mesh/body-template.ts";
 import { DEFAULT_RETRY_POLICY, type RetryPolicy } from "./next-state.ts";
 import { type PluginTarget, parsePluginTarget } from "./plugin-target.ts";
-import type { WebhookAuth } from "./webhook-auth.ts";
+import type { SecretHeader } from "./secret-header.ts";
 
 /** The target of a trigger. */
 export type SpecTarget =
@@ -14,7 +14,8 @@ export type SpecTarget =
       readonly method: "POST" | "PUT" | "PATCH";
       /** The customer's headers as a flat list: name in lower case, value, name, value. */
       readonly headers: readonly string[];
-      readonly auth?: WebhookAuth;
+      /** Headers with secrets, if there are any. */
+      readonly secretHeaders?: readonly SecretHeader[];
       /** What is sent in place of the document. */
       readonly body?: BodyTemplate;
       /** Default application/json. */
@@ -111,7 +112,7 @@ function parseWebhook(webhook: Readonly<Record<string, unknown>>): SpecTarget & 
     path: url.pathname + url.search,
     method,
     headers: headers.flatMap(([name, text]) => [name.toLowerCase(), toText(text, "target.webhook.headers")]),
-    ...(webhook.auth === undefined ? {} : { auth: parseAuth(toRecord(webhook.auth, "target.webhook.auth")) }),
+    ...parseSecretHeaders(webhook),
     ...parseBody(webhook),
   };
 }
@@ -129,7 +130,22 @@ function parseBody(webhook: Readonly<Record<string, unknown>>): {
   return { ...own, body: parsed.template };
 }
 
-function parseAuth({ bearer, basic }: Readonly<Record<string, unknown>>): WebhookAuth {
+function parseSecretHeaders(webhook: Readonly<Record<string, unknown>>): { secretHeaders?: SecretHeader[] } {
+  const { auth, secretHeaders } = webhook;
+  if (auth === undefined && secretHeaders === undefined) return {};
+  const own = Object.entries(toRecord(secretHeaders ?? {}, "target.webhook.secretHeaders"));
+  return {
+    secretHeaders: [
+      ...(auth === undefined ? [] : [parseAuth(toRecord(auth, "target.webhook.auth"))]),
+      ...own.map(([name, id]): SecretHeader => {
+        const secretId = toText(id, "target.webhook.secretHeaders");
+        return { kind: "own", name: name.toLowerCase(), secretId };
+      }),
+    ],
+  };
+}
+
+function parseAuth({ bearer, basic }: Readonly<Record<string, unknown>>): SecretHeader {
   if (bearer !== undefined) {
     const { token } = toRecord(bearer, "target.webhook.auth.bearer");
     return { kind: "bearer", secretId: toText(token, "target.webhook.auth.bearer.token") };

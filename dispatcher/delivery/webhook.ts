@@ -20,8 +20,8 @@ export interface WebhookAttempt {
   readonly target: SpecTarget & { readonly kind: "webhook" };
   /** Signing keys: at least one, newest first. */
   readonly keys: readonly KeyObject[];
-  /** The `authorization` header, if the target has one. */
-  readonly authorization?: string | undefined;
+  /** The headers with secrets as a flat list, if the target has any. */
+  readonly secretHeaders?: readonly string[] | undefined;
   /** Epoch milliseconds of its start. */
   readonly startTimeMs: number;
 }
@@ -98,7 +98,7 @@ function toHeaders(parts: WebhookParts, attempt: WebhookAttempt, body: Buffer): 
     "traceparent",
     newTraceparent(),
   ];
-  if (attempt.authorization !== undefined) headers.push("authorization", attempt.authorization);
+  if (attempt.secretHeaders !== undefined) headers.push(...attempt.secretHeaders);
   return target.headers.length === 0 ? headers : headers.concat(target.headers);
 }
 

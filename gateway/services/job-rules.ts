@@ -84,22 +84,29 @@ function webhookErrors(webhook: WebhookTarget, rules: JobRules): EasyCronError[]
   if ("problem" in verdict)
     errors.push(fieldFailure(verdict.problem, "job.target.webhook.url", verdict.why, { value: webhook.url }));
   errors.push(...bodyErrors(webhook));
+  return [...errors, ...headerErrors(webhook)];
+}
+
+function headerErrors({ headers, secretHeaders, auth }: WebhookTarget): EasyCronError[] {
+  const errors: EasyCronError[] = [];
   const seen = new Set<string>();
-  for (const header of Object.keys(webhook.headers)) {
-    const field = `job.target.webhook.headers[${JSON.stringify(header)}]`;
+  const names = (list: string, of: object) => Object.keys(of).map((header) => ({ list, header }));
+  for (const { list, header } of [...names("headers", headers), ...names("secretHeaders", secretHeaders)]) {
+    const field = `job.target.webhook.${list}[${JSON.stringify(header)}]`;
+    const lower = header.toLowerCase();
     if (isReservedHeader(header)) {
       const problem = "EasyCron or HTTP reserves this header; leave it out.";
       errors.push(fieldFailure("HEADER_RESERVED", field, problem, { header }));
     }
-    if (seen.has(header.toLowerCase())) {
+    if (seen.has(lower)) {
       const problem = "The header is set twice, because case does not matter; set it once.";
       errors.push(fieldFailure("FIELD_INVALID", field, problem));
     }
-    if (webhook.auth !== undefined && header.toLowerCase() === "authorization") {
+    if (auth !== undefined && lower === "authorization") {
       const problem = "target.webhook.auth sets this header; leave out one of the two.";
       errors.push(fieldFailure("FIELD_INVALID", field, problem));
     }
-    seen.add(header.toLowerCase());
+    seen.add(lower);
   }
   return errors;
 }

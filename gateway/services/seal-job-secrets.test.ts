@@ -102,6 +102,40 @@ test("a request that does not name the secret goes on as it is", async () => {
   expect(seen).toMatchObject({ sealed: [], tokens: [undefined] });
 });
 
+test("the values of secret headers go on as ids, and what is wrong with one does not show it", async () => {
+  const jobOf = (secretHeaders: object, headers = {}) => ({
+    name: "a",
+    target: { webhook: { url: "https://example.com/", secretHeaders, headers } },
+  });
+  expect(await call("CreateJob", { job: jobOf({ "x-a": "plain-text", "x-b": "" }) })).toMatchObject({
+    status: 200,
+  });
+  expect(seen.sealed).toMatchObject([{ secrets: ["plain-text"] }]);
+  expect(seen.tokens).toEqual([ID, undefined]);
+  const wrong = [
+    jobOf({ "x-a": "plain-text\u00fc" }),
+    jobOf({ "webhook-id": "plain-text" }),
+    jobOf({ "x-a": "plain-text" }, { "X-A": "b" }),
+  ];
+  for (const job of wrong) {
+    const { status, text } = await call("CreateJob", { job });
+    expect(status).toBe(400);
+    expect(text).toContain("job.target.webhook.secretHeaders[");
+    expect(text).not.toContain("plain");
+  }
+});
+
+test("more than 2,000 secrets in one request are refused", async () => {
+  const secretHeaders = { a: "1", b: "2", c: "3" };
+  const requests = Array.from({ length: 700 }, (_, index) => ({
+    job: { name: `j-${index}`, target: { webhook: { url: "https://example.com/", secretHeaders } } },
+  }));
+  const { status, text } = await call("BatchCreateJobs", { requests });
+  expect(status).toBe(400);
+  expect(text).toContain("2100 secrets");
+  expect(seen.sealed).toEqual([]);
+});
+
 test("a header authorization beside auth is refused", async () => {
   const job = jobWith({ bearer: { token: "t" } }, { Authorization: "x" });
   const { status, text } = await call("CreateJob", { job });

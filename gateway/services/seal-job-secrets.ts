@@ -1,10 +1,14 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import type { DispatcherService } from "../../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import type { Job } from "../../gen/easycron/v1/job_pb.ts";
+import { fieldFailure } from "../../mesh/errors.ts";
 import type { GrpcClient } from "../../mesh/grpc-client.ts";
 import { secretSlots } from "../../mesh/target-secrets.ts";
 import { projectOf } from "../access/caller.ts";
 import { toCallOptions } from "./call-options.ts";
+
+/** The most secrets of one call, which the dispatcher seals one after the other. */
+const MAX_SECRETS = 2_000;
 
 type Handler<I, O> = (request: I, context: HandlerContext) => Promise<O>;
 
@@ -23,6 +27,11 @@ export function createSealing(dispatcher: GrpcClient<typeof DispatcherService>) 
       const named = slots.filter((slot) => slot.get() !== undefined);
       if (named.length === 0) return next(request, context);
       const seal = async (): Promise<O> => {
+        const excess = named[MAX_SECRETS];
+        if (excess !== undefined) {
+          const problem = `The request has ${named.length} secrets; send at most ${MAX_SECRETS} in one call.`;
+          throw fieldFailure("FIELD_INVALID", `job.${excess.field}`, problem);
+        }
         const { projectId } = projectOf(context);
         const secrets = named.map((slot) => slot.get() ?? "");
         const { validateOnly } = request;

@@ -80,6 +80,24 @@ test("the secret must be named for another kind of auth, and for a new job", asy
   });
 });
 
+test("the secret of a header is kept by the header's name, and must be named for another", async () => {
+  const withHeaders = (secretHeaders: Record<string, string>): MessageInitShape<typeof TargetSchema> => ({
+    kind: { case: "webhook", value: { url: "https://example.com/", secretHeaders } },
+  });
+  await bench.createJob({ name: "a", target: withHeaders({ "x-a": FIRST, "x-b": SECOND }) });
+  const update = (secretHeaders: Record<string, string>) =>
+    updateJob(
+      bench.parts,
+      PROJECT,
+      create(UpdateJobRequestSchema, { job: { name: "a", target: withHeaders(secretHeaders) } }),
+    );
+  const { row } = await update({ "x-b": "" });
+  expect(JSON.parse(row.spec).target.webhook.secretHeaders).toEqual({ "x-b": SECOND });
+  await expect(update({ "x-a": "" })).rejects.toMatchObject({
+    violations: [{ field: 'job.target.webhook.secretHeaders["x-a"]' }],
+  });
+});
+
 test("a secret in plain text is never stored", async () => {
   await expect(bench.createJob({ name: "b", target: targetOf(bearer("plain")) })).rejects.toThrow(
     "in plain text",

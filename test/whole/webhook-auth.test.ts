@@ -78,6 +78,31 @@ describe("the auth of a webhook", () => {
     expect((await run("kept")).headers.authorization).toBeUndefined();
   });
 
+  test("may be any other header, beside the others", async () => {
+    const url = `${receiver.url}/headers`;
+    const created = await client.jobs.create({
+      name: "headers",
+      target: {
+        webhook: {
+          url,
+          headers: { "x-team": "billing" },
+          secretHeaders: { "X-Api-Key": "key-secret" },
+          auth: { bearer: { token: "tok" } },
+        },
+      },
+    });
+    const wanted = { "x-team": "billing", "x-api-key": "key-secret", authorization: "Bearer tok" };
+    expect((await run("headers")).headers).toMatchObject(wanted);
+    expect(created.target).toMatchObject({ webhook: { secretHeaders: { "X-Api-Key": "" } } });
+    // What was read is sent back.
+    if (created.target === undefined) throw new Error("The job has no target.");
+    await client.jobs.update({ name: "headers", payload: 1, target: created.target });
+    expect((await run("headers")).headers).toMatchObject(wanted);
+    expect(JSON.stringify(await client.jobs.listRevisions("headers").toArray())).not.toMatch(
+      /key-secret|sec_/,
+    );
+  });
+
   test("goes to the origin only that it was given for", async () => {
     await client.jobs.create({
       name: "moved",
