@@ -25,6 +25,8 @@ beforeAll(async () => {
       updateJob: async ({ request }) => keep(request?.job),
       batchCreateJobs: async ({ request }) => keep(...(request?.requests ?? []).map(({ job }) => job)),
       batchUpdateJobs: async ({ request }) => keep(...(request?.requests ?? []).map(({ job }) => job)),
+      previewSchedule: async ({ request }) =>
+        keep(request?.source.case === "job" ? request.source.value : undefined),
       applyJobs: async ({ request }) => keep(...(request?.jobs ?? [])),
     },
     dispatcher: {
@@ -39,8 +41,12 @@ beforeAll(async () => {
 afterAll(() => gateway.close());
 beforeEach(() => Object.assign(seen, { sealed: [], tokens: [], isAway: false }));
 
-async function call(method: string, body: object): Promise<{ status: number; text: string }> {
-  const response = await fetch(`${gateway.url}/easycron.v1.JobService/${method}`, {
+async function call(
+  method: string,
+  body: object,
+  service = "JobService",
+): Promise<{ status: number; text: string }> {
+  const response = await fetch(`${gateway.url}/easycron.v1.${service}/${method}`, {
     method: "POST",
     headers: { authorization: `Bearer ${PROJECT_KEY}`, "content-type": "application/json" },
     body: JSON.stringify(body),
@@ -95,6 +101,11 @@ describe("a request with a secret", () => {
     expect(seen.tokens).not.toContain("plain-text");
     expect(JSON.stringify(gateway.logged)).not.toMatch(/plain.text/);
   });
+});
+
+test("a preview reaches the scheduler without the secret", async () => {
+  expect(await call("PreviewSchedule", { job: secret }, "ScheduleService")).toMatchObject({ status: 200 });
+  expect(seen).toMatchObject({ sealed: [], tokens: [undefined] });
 });
 
 test("a request that does not name the secret goes on as it is", async () => {

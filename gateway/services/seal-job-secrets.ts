@@ -45,3 +45,14 @@ export function createSealing(dispatcher: GrpcClient<typeof DispatcherService>) 
       return seal();
     };
 }
+
+/** Makes a handler remove the secrets of the request's job, which a preview of its fire times does not need. */
+export function withoutSecrets<I, O>(
+  next: Handler<I, O>,
+  jobOf: (request: I) => Job | undefined,
+): Handler<I, O> {
+  return (request, context) => {
+    for (const slot of secretSlots(jobOf(request)?.target)) slot.clear();
+    return next(request, context);
+  };
+}
