@@ -153,6 +153,9 @@ function toScalar(type: ScalarType, value: unknown, path: string, violations: Fi
   if (type === ScalarType.BOOL) {
     return typeof value === "boolean" ? value : void violations.push(wrong(path, value, "true or false"));
   }
+  if (type === ScalarType.DOUBLE) {
+    return Number.isFinite(value) ? value : void violations.push(wrong(path, value, "a number"));
+  }
   throw new Error(`${path} has a scalar type that the client cannot convert: ${ScalarType[type]}.`);
 }
 

@@ -63,6 +63,7 @@ export function createStarter(parts: {
       attempt: number - trigger.attemptBase,
       nowMs: endTimeMs,
       effectiveTimeMs: trigger.effectiveTimeMs,
+      nextFireTimeMs: trigger.nextFireTimeMs,
       random,
     });
     const isNear = next.state === "RETRYING" && next.dueTimeMs <= endTimeMs + HORIZON_MS;

@@ -16,9 +16,17 @@ export type Outcome =
       readonly retryAfterMs: number | undefined;
     }
   /** Nothing reached the receiver. */
-  | { readonly kind: "NOT_SENT" }
+  | {
+      readonly kind: "NOT_SENT";
+      /** Present when the time limit of the attempt ended it. */
+      readonly isTimeout?: true;
+    }
   /** The delivery may have reached the receiver. */
-  | { readonly kind: "UNKNOWN" };
+  | {
+      readonly kind: "UNKNOWN";
+      /** Present when the time limit of the attempt ended it. */
+      readonly isTimeout?: true;
+    };
 
 /** The outcome of one attempt, and what a customer and the logs are told about it. */
 export interface Delivery {

@@ -31,10 +31,43 @@ describe("a specification", () => {
         headers: ["x-one", "1"],
       },
       destination: "https://example.com",
-      retryPolicy: { maxAttempts: 3, minBackoffMs: 1_500, maxBackoffMs: 60_000, maxAgeMs: 3_600_000 },
+      retryPolicy: {
+        ...DEFAULT_RETRY_POLICY,
+        maxAttempts: 3,
+        minBackoffMs: 1_500,
+        maxBackoffMs: 60_000,
+        maxAgeMs: 3_600_000,
+      },
       attemptTimeoutMs: 10_000,
       payload: '{"a":1}',
       waitsForEnd: false,
+    });
+  });
+
+  test("of a webhook has the statuses and pauses that the job names", () => {
+    const spec = toSpec(
+      row({
+        target: { webhook: { url: "https://example.com/", successStatusCodes: ["202", "300-404"] } },
+        retryPolicy: {
+          delays: ["1s", "1.5s"],
+          multiplier: 1.5,
+          nonRetryableStatusCodes: [404],
+          giveUpAtNextFireTime: true,
+        },
+      }),
+    );
+    expect(spec.target).toMatchObject({
+      successStatuses: [
+        [202, 202],
+        [300, 404],
+      ],
+    });
+    expect(spec.retryPolicy).toEqual({
+      ...DEFAULT_RETRY_POLICY,
+      delaysMs: [1_000, 1_500],
+      multiplier: 1.5,
+      nonRetryableStatusCodes: [404],
+      giveUpAtNextFireTime: true,
     });
   });
 
@@ -96,6 +129,11 @@ describe("a specification", () => {
     ["a method that is not allowed", { target: { webhook: { url: "http://a/", method: "DELETE" } } }],
     ["an invalid duration", { attemptTimeout: "soon" }],
     ["an invalid policy", { retryPolicy: [] }],
+    [
+      "statuses that are no statuses",
+      { target: { webhook: { url: "http://a/", successStatusCodes: ["2xx"] } } },
+    ],
+    ["delays that are no list", { retryPolicy: { delays: "5s" } }],
   ])("that cannot be read becomes unreadable and does not throw: %s", (_, change) => {
     expect(toSpec(row(change))).toMatchObject({
       target: { kind: "unreadable", problem: expect.any(String) },

@@ -3,6 +3,9 @@ import { DEFAULT_RETRY_POLICY, type RetryPolicy } from "./next-state.ts";
 import { type PluginTarget, parsePluginTarget } from "./plugin-target.ts";
 import type { SecretHeader } from "./secret-header.ts";
 
+/** A range of HTTP statuses: the first and the last. */
+export type StatusRange = readonly [first: number, last: number];
+
 /** The target of a trigger. */
 export type SpecTarget =
   | {
@@ -20,6 +23,8 @@ export type SpecTarget =
       readonly body?: BodyTemplate;
       /** Default application/json. */
       readonly contentType?: string;
+      /** The statuses that are a success; absent where these are 200 to 299. */
+      readonly successStatuses?: readonly StatusRange[];
     }
   | PluginTarget
   /** The specification cannot be read. This is an error in EasyCron, and it must not stop other triggers. */
@@ -114,6 +119,7 @@ function parseWebhook(webhook: Readonly<Record<string, unknown>>): SpecTarget & 
     headers: headers.flatMap(([name, text]) => [name.toLowerCase(), toText(text, "target.webhook.headers")]),
     ...parseSecretHeaders(webhook),
     ...parseBody(webhook),
+    ...parseSuccess(webhook.successStatusCodes),
   };
 }
 
@@ -158,6 +164,16 @@ function parseAuth({ bearer, basic }: Readonly<Record<string, unknown>>): Secret
   };
 }
 
+function parseSuccess(value: unknown): { readonly successStatuses?: readonly StatusRange[] } {
+  const path = "target.webhook.successStatusCodes";
+  const ranges = toList(value, path).map((item): StatusRange => {
+    const match = /^(\d{3})(?:-(\d{3}))?$/.exec(toText(item, path));
+    if (match === null) throw new Error(`${path} must have statuses, such as "200-299"; it has "${item}"`);
+    return [Number(match[1]), Number(match[2] ?? match[1])];
+  });
+  return ranges.length === 0 ? {} : { successStatuses: ranges };
+}
+
 function parseRetryPolicy(value: unknown): RetryPolicy {
   const policy = toRecord(value ?? {}, "retryPolicy");
   const { maxAttempts } = policy;
@@ -166,8 +182,23 @@ function parseRetryPolicy(value: unknown): RetryPolicy {
     minBackoffMs: parseDurationMs(policy.minBackoff) ?? DEFAULT_RETRY_POLICY.minBackoffMs,
     maxBackoffMs: parseDurationMs(policy.maxBackoff) ?? DEFAULT_RETRY_POLICY.maxBackoffMs,
     maxAgeMs: parseDurationMs(policy.maxAge) ?? DEFAULT_RETRY_POLICY.maxAgeMs,
+    multiplier: typeof policy.multiplier === "number" ? policy.multiplier : DEFAULT_RETRY_POLICY.multiplier,
+    delaysMs: toList(policy.delays, "retryPolicy.delays").map((delay) => parseDurationMs(delay) ?? 0),
+    nonRetryableStatusCodes: toList(
+      policy.nonRetryableStatusCodes,
+      "retryPolicy.nonRetryableStatusCodes",
+    ).map(Number),
+    giveUpAtNextFireTime: policy.giveUpAtNextFireTime === true,
   };
 }
+
+function toList(value: unknown, path: string): readonly unknown[] {
+  if (value === undefined) return NONE;
+  if (!Array.isArray(value)) throw new Error(`${path} must be a list; its type is ${typeof value}`);
+  return value;
+}
+
+const NONE: readonly unknown[] = [];
 
 /** Reads the proto3 JSON form of a duration, such as "1.5s"; undefined when there is none. */
 function parseDurationMs(value: unknown): number | undefined {

@@ -3,6 +3,7 @@ import { errors } from "undici";
 import { EgressBlocked } from "../../mesh/egress.ts";
 import type { Delivery, Outcome } from "./outcome.ts";
 import { parseRetryAfter } from "./retry-after.ts";
+import type { StatusRange } from "./spec.ts";
 
 /** The attempt reached its time limit. */
 export class WebhookTimeout extends Error {
@@ -24,17 +25,24 @@ export interface WebhookAnswer {
   readonly body: Buffer;
 }
 
-/** Converts an answer that came at `nowMs` to a delivery. 2xx is a success; every other status is not. */
-export function toDelivery(answer: WebhookAnswer, nowMs: number): Delivery {
+/**
+ * Converts an answer that came at `nowMs` to a delivery. A status in one of the `success` ranges is a success, or a 2xx if
+ * there are no such ranges; every other status is not.
+ */
+export function toDelivery(answer: WebhookAnswer, nowMs: number, success?: readonly StatusRange[]): Delivery {
   const { statusCode } = answer;
   const responseBody = toText(answer.body);
-  if (statusCode < 300) return { outcome: { kind: "SUCCEEDED", statusCode }, error: "", responseBody };
-  return { outcome: toRejected(answer, nowMs), error: explainStatus(statusCode), responseBody };
+  const isSuccess =
+    success === undefined
+      ? statusCode < 300
+      : success.some(([first, last]) => first <= statusCode && statusCode <= last);
+  if (isSuccess) return { outcome: { kind: "SUCCEEDED", statusCode }, error: "", responseBody };
+  return { outcome: toRejected(answer, nowMs), error: explainStatus(answer, success), responseBody };
 }
 
 function toRejected({ statusCode, headers }: WebhookAnswer, nowMs: number): Outcome {
   // 409 is what a receiver answers to a copy that comes while the first one is still at work.
-  const isBusy = statusCode === 409 || statusCode === 429 || statusCode === 503;
+  const isBusy = statusCode === 409 || statusCode === 429 || statusCode >= 500;
   return {
     kind: "REJECTED",
     statusCode,
@@ -47,11 +55,26 @@ function firstOf(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value[0] : value;
 }
 
-function explainStatus(statusCode: number): string {
+function explainStatus({ statusCode, headers }: WebhookAnswer, success?: readonly StatusRange[]): string {
   const name = STATUS_CODES[statusCode];
   const answer = `The endpoint answered ${statusCode}${name === undefined ? "" : ` ${name}`}`;
-  if (REDIRECTS.has(statusCode)) return `${answer}; redirects are not followed. Use the final URL.`;
-  return statusCode < 400 ? `${answer}; only a status from 200 to 299 is a success.` : `${answer}.`;
+  if (REDIRECTS.has(statusCode)) {
+    const location = firstOf(headers.location);
+    const to = location === undefined ? "" : ` with Location ${toShort(location)}`;
+    return `${answer}${to}; redirects are not followed. Use the final URL.`;
+  }
+  if (statusCode >= 400) return `${answer}.`;
+  const wanted = success === undefined ? "from 200 to 299" : "in the target's successStatusCodes";
+  return `${answer}; only a status ${wanted} is a success.`;
+}
+
+/** Most characters of a header that an error text quotes. */
+const MAX_QUOTED = 500;
+
+// What is not printable ASCII is replaced, because the text goes to PostgreSQL and to customers' terminals.
+function toShort(header: string): string {
+  const text = header.replaceAll(/[^\x20-\x7e]/g, "?");
+  return text.length <= MAX_QUOTED ? text : `${text.slice(0, MAX_QUOTED)}…`;
 }
 
 /** The statuses that name another URL (RFC 9110, section 15.4). A 304 does not: it means "not modified". */
@@ -70,7 +93,8 @@ function toText(bytes: Buffer): string {
 export function toFailure(error: unknown, { isWritten }: { readonly isWritten: boolean }): Delivery {
   const kind = isWritten ? "UNKNOWN" : "NOT_SENT";
   const words = isWritten ? explainBroken(error) : explainUnsent(error);
-  return { outcome: { kind }, error: words, responseBody: "", cause: error };
+  const outcome: Outcome = error instanceof WebhookTimeout ? { kind, isTimeout: true } : { kind };
+  return { outcome, error: words, responseBody: "", cause: error };
 }
 
 function explainBroken(error: unknown): string {

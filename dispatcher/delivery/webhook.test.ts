@@ -68,11 +68,11 @@ const trigger: HeldTrigger = {
   attemptBase: 0,
 };
 
-function deliver(url: string, attemptTimeout = "2s", startTimeMs = Date.now()) {
+function deliver(url: string, attemptTimeout = "2s", startTimeMs = Date.now(), webhook: object = {}) {
   const spec: Spec = toSpec({
     job_uid: "job_1",
     revision: 1,
-    spec: JSON.stringify({ target: { webhook: { url } }, attemptTimeout }),
+    spec: JSON.stringify({ target: { webhook: { ...webhook, url } }, attemptTimeout }),
   });
   if (spec.target.kind !== "webhook") throw new Error("no webhook");
   const keys = [createSecretKey(Buffer.alloc(32, 1))];
@@ -103,8 +103,32 @@ describe("an answer", () => {
       requests += 1;
       response.writeHead(307, { location: "/elsewhere" }).end();
     });
-    expect(await deliver(url)).toMatchObject({ outcome: { kind: "REJECTED", statusCode: 307 } });
+    expect(await deliver(url)).toMatchObject({
+      outcome: { kind: "REJECTED", statusCode: 307 },
+      error:
+        "The endpoint answered 307 Temporary Redirect with Location /elsewhere; redirects are not followed. Use the final URL.",
+    });
     expect(requests).toBe(1);
+  });
+
+  test("that redirects to an endless or unprintable Location has its beginning in the error", async () => {
+    const location = `/\u00e9${"x".repeat(5_000)}`;
+    const url = await serve((_, response) => response.writeHead(302, { location }).end());
+    expect((await deliver(url)).error).toMatch(/with Location \/\?x{498}…; redirects/);
+  });
+
+  test("is a success if its status is one that the target names, and only then", async () => {
+    const statusOf = async (status: number) => {
+      const url = await serve((_, response) => response.writeHead(status).end());
+      return deliver(url, "2s", Date.now(), { successStatusCodes: ["202", "404-409"] });
+    };
+    for (const status of [202, 404, 409])
+      expect((await statusOf(status)).outcome).toEqual({ kind: "SUCCEEDED", statusCode: status });
+    expect(await statusOf(200)).toMatchObject({
+      outcome: { kind: "REJECTED", statusCode: 200 },
+      error: "The endpoint answered 200 OK; only a status in the target's successStatusCodes is a success.",
+    });
+    for (const status of [403, 410]) expect((await statusOf(status)).outcome.kind).toBe("REJECTED");
   });
 
   test("of 304 is not called a redirect", async () => {
@@ -124,13 +148,14 @@ describe("an answer", () => {
     expect((await deliver(abort)).outcome).toMatchObject({ isFinal: true });
   });
 
-  test("has its Retry-After read only if its status is 409, 429 or 503", async () => {
+  test("has its Retry-After read only if its status is 409, 429 or 5xx", async () => {
     const answer = (status: number) =>
       serve((_, response) => response.writeHead(status, { "retry-after": "7" }).end()).then(deliver);
     expect((await answer(409)).outcome).toMatchObject({ retryAfterMs: 7_000 });
     expect((await answer(429)).outcome).toMatchObject({ retryAfterMs: 7_000 });
     expect((await answer(503)).outcome).toMatchObject({ retryAfterMs: 7_000 });
-    expect((await answer(500)).outcome).toMatchObject({ retryAfterMs: undefined });
+    expect((await answer(500)).outcome).toMatchObject({ retryAfterMs: 7_000 });
+    expect((await answer(404)).outcome).toMatchObject({ retryAfterMs: undefined });
   });
 
   test("with a date in Retry-After is read by the clock that the attempt was started by, not by this machine's", async () => {
@@ -199,7 +224,7 @@ describe("an attempt whose request was written is UNKNOWN if", () => {
     const silent = await read(() => {});
     const started = performance.now();
     expect(await deliver(silent, "0.2s")).toMatchObject({
-      outcome: { kind: "UNKNOWN" },
+      outcome: { kind: "UNKNOWN", isTimeout: true },
       error: "No complete answer within 0.2 s; the request may have arrived.",
     });
     expect(performance.now() - started).toBeLessThan(1_500);
@@ -207,7 +232,7 @@ describe("an attempt whose request was written is UNKNOWN if", () => {
       const timer = setInterval(() => socket.write("HTTP/1.1 102 Processing\r\n\r\n"), 20);
       socket.on("close", () => clearInterval(timer));
     });
-    expect((await deliver(endless, "0.2s")).outcome).toEqual({ kind: "UNKNOWN" });
+    expect((await deliver(endless, "0.2s")).outcome).toEqual({ kind: "UNKNOWN", isTimeout: true });
   });
 });
 

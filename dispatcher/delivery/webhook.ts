@@ -7,7 +7,7 @@ import type { ConnectionWatch, OutgoingRequest } from "./connection-watch.ts";
 import { isUnanswered } from "./idle-connections.ts";
 import type { Delivery } from "./outcome.ts";
 import { signWebhook } from "./signature.ts";
-import type { Spec, SpecTarget } from "./spec.ts";
+import type { Spec, SpecTarget, StatusRange } from "./spec.ts";
 import { isConnectionClosed, toDelivery, toFailure, WebhookTimeout } from "./webhook-answer.ts";
 import { toOwnBody, toWebhookBody } from "./webhook-body.ts";
 
@@ -72,7 +72,9 @@ export function deliverWebhook(parts: WebhookParts, attempt: WebhookAttempt): Pr
   };
   const startedMs = performance.now();
   const now = () => Math.round(attempt.startTimeMs + performance.now() - startedMs);
-  return new Promise((resolve) => send({ ...parts, now }, options, spec.attemptTimeoutMs, resolve));
+  return new Promise((resolve) =>
+    send({ ...parts, now, success: target.successStatuses }, options, spec.attemptTimeoutMs, resolve),
+  );
 }
 
 function toHeaders(parts: WebhookParts, attempt: WebhookAttempt, body: Buffer): string[] {
@@ -103,7 +105,13 @@ function toHeaders(parts: WebhookParts, attempt: WebhookAttempt, body: Buffer): 
 }
 
 function send(
-  { agent, freshAgent, connections, now }: WebhookParts & { readonly now: () => number },
+  {
+    agent,
+    freshAgent,
+    connections,
+    now,
+    success,
+  }: WebhookParts & { readonly now: () => number; readonly success: readonly StatusRange[] | undefined },
   options: Dispatcher.DispatchOptions,
   timeoutMs: number,
   resolve: (delivery: Delivery) => void,
@@ -123,7 +131,8 @@ function send(
     isDone = true;
     clearTimeout(timer);
     // Once a status is received, it is the answer, even if the body was not received completely.
-    if (statusCode >= 200) resolve(toDelivery({ statusCode, headers, body: Buffer.concat(chunks) }, now()));
+    const answer = { statusCode, headers, body: Buffer.concat(chunks) };
+    if (statusCode >= 200) resolve(toDelivery(answer, now(), success));
     else resolve(toFailure(error, { isWritten }));
   };
   const timer = setTimeout(() => {

@@ -25,6 +25,8 @@ export const PATTERN_WORDS: Readonly<Record<string, string>> = {
   "^[a-zA-Z0-9._-]+$": "consist of letters, digits, `.` `_` `-`",
   "^[a-zA-Z0-9._-]{1,200}$": "be 1 to 200 characters: letters, digits, `.` `_` `-`",
   "^[A-Za-z0-9._/:-]{1,200}$": "be 1 to 200 characters: letters, digits, `.` `_` `-` `:` `/`",
+  "^[2-5][0-9]{2}(-[2-5][0-9]{2})?$":
+    'be an HTTP status from 200 to 599, or a range of them such as "200-299"',
   "^[A-Za-z0-9._-]{1,128}$": "be 1 to 128 characters: letters, digits, `.` `_` `-`",
 };
 

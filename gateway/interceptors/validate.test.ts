@@ -70,14 +70,14 @@ test("an error names every wrong field by its JSON path, with the value", async 
     target: { kind: { case: "webhook", value: { url: "https://acme.io/", method: "GET", headers } } },
     schedules: [{ kind: { case: "cron", value: { expression: "" } } }],
     attemptTimeout: { seconds: 500n },
-    retryPolicy: { maxAttempts: 21 },
+    retryPolicy: { maxAttempts: 101 },
   });
   expect(violations).toEqual([
     expect.stringMatching(/^job\.name \| .*; it is "Pay Roll"\.$/),
     "job.schedules[0].cron.expression | It is required; accepted: a text.",
     expect.stringMatching(/^job\.target\.webhook\.method \| .*; it is "GET"\.$/),
     expect.stringMatching(/^job\.target\.webhook\.headers\["bad name"\] \| .*\.$/),
-    expect.stringMatching(/^job\.retryPolicy\.maxAttempts \| .*; it is 21\.$/),
+    expect.stringMatching(/^job\.retryPolicy\.maxAttempts \| .*; it is 101\.$/),
     expect.stringMatching(/^job\.attemptTimeout \| .*; it is "500s"\.$/),
   ]);
 });

@@ -23,12 +23,22 @@ import { DEFAULT_CATCHUP_WINDOW_MS, DEFAULT_MAX_CATCHUP } from "../schedules/pol
 
 /** The default of `retryPolicy.maxAttempts`: the total number of attempts. */
 export const DEFAULT_MAX_ATTEMPTS = 8;
+/** The largest `retryPolicy.maxAttempts`. */
+const MAX_ATTEMPTS = 100;
 /** The default of `retryPolicy.minBackoff`: the first delay between two attempts. */
 export const DEFAULT_MIN_BACKOFF_MS = 5_000;
 /** The default of `retryPolicy.maxBackoff`: the longest delay between two attempts. */
 export const DEFAULT_MAX_BACKOFF_MS = 3_600_000;
 /** The default of `retryPolicy.maxAge`: how long after the effective time an attempt may still start. */
 export const DEFAULT_MAX_AGE_MS = 86_400_000;
+/** The default of `retryPolicy.multiplier`: by what each delay is longer than the one before. */
+export const DEFAULT_MULTIPLIER = 2;
+/**
+ * The default of `retryPolicy.nonRetryableStatusCodes`: the statuses that say that the request itself cannot be taken, so
+ * that the same request would be refused again. 400, 401, 403 and 404 are not among them: a wrong secret, or a receiver
+ * that is being deployed, causes them too, and to give up then would lose triggers.
+ */
+export const DEFAULT_NON_RETRYABLE_STATUS_CODES: readonly number[] = [405, 413, 414, 415, 422];
 /** The default of `attemptTimeout`: the longest time that one attempt may take. */
 export const DEFAULT_ATTEMPT_TIMEOUT_MS = 30_000;
 
@@ -111,10 +121,15 @@ function fillPolicies(job: Job): void {
 
 function fillRetryPolicy(given: RetryPolicy | undefined): RetryPolicy {
   const policy = given ?? create(RetryPolicySchema);
-  if (policy.maxAttempts === 0) policy.maxAttempts = DEFAULT_MAX_ATTEMPTS;
+  const { length } = policy.delays;
+  if (policy.maxAttempts === 0)
+    policy.maxAttempts = length === 0 ? DEFAULT_MAX_ATTEMPTS : Math.min(length + 1, MAX_ATTEMPTS);
   policy.minBackoff ??= durationFromMs(DEFAULT_MIN_BACKOFF_MS);
   policy.maxBackoff ??= durationFromMs(DEFAULT_MAX_BACKOFF_MS);
   policy.maxAge ??= durationFromMs(DEFAULT_MAX_AGE_MS);
+  if (policy.multiplier === 0) policy.multiplier = DEFAULT_MULTIPLIER;
+  if (policy.nonRetryableStatusCodes.length === 0)
+    policy.nonRetryableStatusCodes = [...DEFAULT_NON_RETRYABLE_STATUS_CODES];
   return policy;
 }
 
@@ -130,4 +145,15 @@ export function checkRetryPolicy(job: Job): void {
   const field = "job.retryPolicy.maxBackoff";
   const problem = `${maxMs / 1000}s is less than minBackoff, ${minMs / 1000}s; set it to at least that.`;
   throw fieldFailure("FIELD_INVALID", field, problem);
+}
+
+/** Checks the ranges in a webhook's successStatusCodes. Throws FIELD_INVALID when one ends before it begins. */
+export function checkSuccessStatusCodes({ target }: Job): void {
+  if (target?.kind.case !== "webhook") return;
+  for (const [index, text] of target.kind.value.successStatusCodes.entries()) {
+    const [first = "", last = first] = text.split("-");
+    if (Number(first) <= Number(last)) continue;
+    const field = `job.target.webhook.successStatusCodes[${index}]`;
+    throw fieldFailure("FIELD_INVALID", field, `"${text}" ends before it begins; write "${last}-${first}".`);
+  }
 }

@@ -191,5 +191,7 @@ describe("warnings", () => {
       retryPolicy: { maxAttempts: 4, minBackoff: "5s", maxBackoff: "10s" },
     }).retryPolicy;
     expect(policy && retryHorizonMs(policy)).toBe(25_000);
+    const listed = parse({ retryPolicy: { maxAttempts: 4, delays: ["5s", "60s"] } }).retryPolicy;
+    expect(listed && retryHorizonMs(listed)).toBe(125_000);
   });
 });

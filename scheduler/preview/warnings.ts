@@ -35,7 +35,10 @@ export function warningsOf(
   afterMs: number,
   { gates = [], ...context }: WarningContext = {},
 ): MessageInitShape<typeof WarningSchema>[] {
-  const retries = job.retryPolicy === undefined ? {} : { retryHorizonMs: retryHorizonMs(job.retryPolicy) };
+  // Retries that end at the next fire time cannot last longer than the interval.
+  const { retryPolicy } = job;
+  const isEndless = retryPolicy !== undefined && !retryPolicy.giveUpAtNextFireTime;
+  const retries = isEndless ? { retryHorizonMs: retryHorizonMs(retryPolicy) } : {};
   const plan = { ...schedule.plan, gates };
   return lintPlan({ ...context, ...retries, plan, afterMs }).map(({ code, field, message }) => ({
     code: CODES[code],
@@ -47,9 +50,12 @@ export function warningsOf(
 /** Returns how many milliseconds after the first attempt the last retry may start, without jitter. */
 export function retryHorizonMs(policy: RetryPolicy): number {
   const maxMs = policy.maxBackoff === undefined ? Number.POSITIVE_INFINITY : durationMs(policy.maxBackoff);
+  const { delays, multiplier } = policy;
   let pauseMs = policy.minBackoff === undefined ? 0 : durationMs(policy.minBackoff);
   let sumMs = 0;
-  for (let attempt = 1; attempt < policy.maxAttempts; attempt++, pauseMs *= 2)
-    sumMs += Math.min(pauseMs, maxMs);
+  for (let attempt = 1; attempt < policy.maxAttempts; attempt++, pauseMs *= multiplier || 2) {
+    const delay = delays[Math.min(attempt, delays.length) - 1];
+    sumMs += delay === undefined ? Math.min(pauseMs, maxMs) : durationMs(delay);
+  }
   return Math.min(sumMs, policy.maxAge === undefined ? sumMs : durationMs(policy.maxAge));
 }

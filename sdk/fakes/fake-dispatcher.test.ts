@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { nextState } from "../../dispatcher/delivery/next-state.ts";
+import { DEFAULT_RETRY_POLICY, nextState } from "../../dispatcher/delivery/next-state.ts";
 import { toDelivery } from "../../dispatcher/delivery/webhook-answer.ts";
+import { DEFAULT_NON_RETRYABLE_STATUS_CODES } from "../../scheduler/changes/job-defaults.ts";
 import { createFakeClock } from "./fake-clock.ts";
 import { createFakeDispatcher } from "./fake-dispatcher.ts";
 
@@ -55,7 +56,14 @@ describe("the fake dispatcher", () => {
     [302, { location: "/" }],
     [400, { "retry-after": "90" }],
     [409, { "retry-after": "90" }],
+    [404, {}],
+    [405, {}],
     [410, {}],
+    [413, {}],
+    [422, {}],
+    [429, {}],
+    [429, { "retry-after": "7" }],
+    [500, { "retry-after": "90" }],
     [422, { "webhook-delivery": "abort-message" }],
     [429, { "retry-after": "90" }],
     [503, { "retry-after": "90" }],
@@ -68,13 +76,14 @@ describe("the fake dispatcher", () => {
     const [first, second] = attempts;
     const nowMs = first?.startTime.getTime() ?? 0;
     const { outcome } = toDelivery({ statusCode: status, headers, body: Buffer.alloc(0) }, nowMs);
-    const policy = { maxAttempts: 8, minBackoffMs: 5_000, maxBackoffMs: 3_600_000, maxAgeMs: 86_400_000 };
-    const ended = { outcome, policy, attempt: 1, nowMs, effectiveTimeMs: nowMs };
+    const nonRetryableStatusCodes = DEFAULT_NON_RETRYABLE_STATUS_CODES;
+    const policy = { ...DEFAULT_RETRY_POLICY, nonRetryableStatusCodes };
+    const ended = { outcome, policy, attempt: 1, nowMs, effectiveTimeMs: nowMs, nextFireTimeMs: null };
     // Its pauses are those without jitter: half-way for its own, none for those that were asked for.
     const [middle, none] = [() => 0.5, () => 0].map((random) => nextState({ ...ended, random }));
     expect(second === undefined ? state : "RETRYING").toBe(middle?.state);
     if (middle?.state !== "RETRYING" || none?.state !== "RETRYING") return;
-    const isAsked = [409, 429, 503].includes(status) && Number(Object.values(headers)[0] ?? 0) > 5;
+    const isAsked = status === 429 || (status !== 400 && Number(Object.values(headers)[0] ?? 0) > 5);
     expect(second?.startTime.getTime()).toBe(isAsked ? none.dueTimeMs : middle.dueTimeMs);
   });
 });

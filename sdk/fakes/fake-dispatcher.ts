@@ -41,7 +41,8 @@ export interface FakeDispatcher {
   send(trigger?: SignTriggerOptions): Promise<FakeAttempt>;
   /**
    * Delivers a trigger: makes attempts until one succeeds, the trigger is refused for good, or there are no more. It
-   * moves the clock by the pauses between them: 5 s, doubled up to an hour, or longer if Retry-After asks for it.
+   * moves the clock by the pauses between them: 5 s, doubled up to an hour, at least 60 s after a
+   * 429, or longer if Retry-After asks for it.
    */
   deliver(trigger?: Omit<SignTriggerOptions, "attempt">): Promise<FakeDelivery>;
 }
@@ -91,13 +92,17 @@ export function createFakeDispatcher(options: FakeDispatcherOptions): FakeDispat
   };
 }
 
+// The default of a job's nonRetryableStatusCodes, and 410, which is always final.
+const FINAL: ReadonlySet<number> = new Set([405, 410, 413, 414, 415, 422]);
+
 function isFinal({ status, headers }: FakeAttempt): boolean {
-  return status === 410 || headers["webhook-delivery"] === "abort-message";
+  return FINAL.has(status) || headers["webhook-delivery"] === "abort-message";
 }
 
 function pauseMs({ number, status, headers }: FakeAttempt): number {
   const ownMs = Math.min(5_000 * 2 ** (number - 1), 3_600_000);
-  const isBusy = status === 409 || status === 429 || status === 503;
-  const askedMs = isBusy ? Number(headers["retry-after"] ?? 0) * 1_000 : 0;
+  const isBusy = status === 409 || status === 429 || status >= 500;
+  const headerMs = isBusy ? Number(headers["retry-after"] ?? 0) * 1_000 : 0;
+  const askedMs = status === 429 ? Math.max(headerMs, 60_000) : headerMs;
   return askedMs > ownMs ? Math.min(askedMs, 3_600_000) : ownMs;
 }

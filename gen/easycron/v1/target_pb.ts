@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/target.proto.
  */
 export const file_easycron_v1_target: GenFile = /*@__PURE__*/
-  fileDesc("ChhlYXN5Y3Jvbi92MS90YXJnZXQucHJvdG8SC2Vhc3ljcm9uLnYxIpwBCgZUYXJnZXQSLQoHd2ViaG9vaxgBIAEoCzIaLmVhc3ljcm9uLnYxLldlYmhvb2tUYXJnZXRIABIpCgVyZWRpcxgCIAEoCzIYLmVhc3ljcm9uLnYxLlJlZGlzVGFyZ2V0SAASKQoFa2Fma2EYAyABKAsyGC5lYXN5Y3Jvbi52MS5LYWZrYVRhcmdldEgAQg0KBGtpbmQSBbpIAggBIvwECg1XZWJob29rVGFyZ2V0EhcKA3VybBgBIAEoCUIKukgHcgUQARiAEBIpCgZtZXRob2QYAiABKAlCGbpIFnIUUgBSBFBPU1RSA1BVVFIFUEFUQ0gShAEKB2hlYWRlcnMYAyADKAsyJy5lYXN5Y3Jvbi52MS5XZWJob29rVGFyZ2V0LkhlYWRlcnNFbnRyeUJKukhHmgFEECAiJ3IlMiNeW0EtWmEtejAtOSEjJCUmJyorLl5fYHx+LV17MSwxMjh9JCoXchUYgCAyEF5bXHRceDIwLVx4N2VdKiQSJgoEYXV0aBgEIAEoCzIYLmVhc3ljcm9uLnYxLldlYmhvb2tBdXRoEhcKBGJvZHkYBSABKAlCCbpIBnIEKICABBJiCgxjb250ZW50X3R5cGUYBiABKAlCTLpISXJHGP8BMkJeKFtBLVphLXowLTkhIyQmXl8uKy1dKy9bQS1aYS16MC05ISMkJl5fListXSsoID87W1x4MjAtXHg3ZV0qKT8pPyQSlAEKDnNlY3JldF9oZWFkZXJzGAcgAygLMi0uZWFzeWNyb24udjEuV2ViaG9va1RhcmdldC5TZWNyZXRIZWFkZXJzRW50cnlCTYABAbpIR5oBRBAIIidyJTIjXltBLVphLXowLTkhIyQlJicqKy5eX2B8fi1dezEsMTI4fSQqF3IVGIAgMhBeW1x0XHgyMC1ceDdlXSokGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGjQKElNlY3JldEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBInAKC1dlYmhvb2tBdXRoEikKBmJlYXJlchgBIAEoCzIXLmVhc3ljcm9uLnYxLkJlYXJlckF1dGhIABInCgViYXNpYxgCIAEoCzIWLmVhc3ljcm9uLnYxLkJhc2ljQXV0aEgAQg0KBGtpbmQSBbpIAggBIkkKCkJlYXJlckF1dGgSMQoFdG9rZW4YASABKAlCHYABAbpIF3IVEAEYgCAyDl5bXHgyMS1ceDdlXSokSACIAQFCCAoGX3Rva2VuIoUBCglCYXNpY0F1dGgSMgoIdXNlcm5hbWUYASABKAlCILpIHXIbEAEY/wEyFF5bXlx4MDAtXHgxZlx4N2Y6XSokEjcKCHBhc3N3b3JkGAIgASgJQiCAAQG6SBpyGBiACDITXlteXHgwMC1ceDFmXHg3Zl0qJEgAiAEBQgsKCV9wYXNzd29yZCLMAgoLUmVkaXNUYXJnZXQSMgoGc3RyZWFtGAEgASgJQiC6SB1yGzIZXltBLVphLXowLTkuXy86LV17MSwyMDB9JEgAEjAKBGxpc3QYAiABKAlCILpIHXIbMhleW0EtWmEtejAtOS5fLzotXXsxLDIwMH0kSAASMwoHY2hhbm5lbBgDIAEoCUIgukgdchsyGV5bQS1aYS16MC05Ll8vOi1dezEsMjAwfSRIABIvCgNrZXkYBCABKAlCILpIHXIbMhleW0EtWmEtejAtOS5fLzotXXsxLDIwMH0kSAASIAoKbWF4X2xlbmd0aBgFIAEoA0IMukgJIgcYgK3iBCgAEjkKA3R0bBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIRukgOqgELIgUIgOeEDzICCAFCFAoLZGVzdGluYXRpb24SBbpIAggBIpkDCgtLYWZrYVRhcmdldBIsCgV0b3BpYxgBIAEoCUIdukgachgQARjIATIRXlthLXpBLVowLTkuXy1dKyQSFQoDa2V5GAIgASgJQgi6SAVyAxjIARJkCgdoZWFkZXJzGAMgAygLMiUuZWFzeWNyb24udjEuS2Fma2FUYXJnZXQuSGVhZGVyc0VudHJ5Qiy6SCmaASYQICIbchkyF15bQS1aYS16MC05Ll8tXXsxLDEyOH0kKgVyAyiAIBI+CgxwYXJ0aXRpb25pbmcYBCABKA4yHi5lYXN5Y3Jvbi52MS5LYWZrYVBhcnRpdGlvbmluZ0IIukgFggECEAESIgoJcGFydGl0aW9uGAUgASgFQgq6SAcaBRiPTigASACIAQESPQoMY29udGVudF9tb2RlGAYgASgOMh0uZWFzeWNyb24udjEuS2Fma2FDb250ZW50TW9kZUIIukgFggECEAEaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDAoKX3BhcnRpdGlvbiLvAQoLUmV0cnlQb2xpY3kSHwoMbWF4X2F0dGVtcHRzGAEgASgFQgm6SAYaBBgUKAASPwoLbWluX2JhY2tvZmYYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CD7pIDKoBCSIDCJAcMgIIARJACgttYXhfYmFja29mZhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIQukgNqgEKIgQIgKMFMgIIARI8CgdtYXhfYWdlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhC6SA2qAQoiBAiA9SQyAggBKpgBChFLYWZrYVBhcnRpdGlvbmluZxIiCh5LQUZLQV9QQVJUSVRJT05JTkdfVU5TUEVDSUZJRUQQABIdChlLQUZLQV9QQVJUSVRJT05JTkdfQllfS0VZEAESIgoeS0FGS0FfUEFSVElUSU9OSU5HX1JPVU5EX1JPQklOEAISHAoYS0FGS0FfUEFSVElUSU9OSU5HX0ZJWEVEEAMqeAoQS2Fma2FDb250ZW50TW9kZRIiCh5LQUZLQV9DT05URU5UX01PREVfVU5TUEVDSUZJRUQQABIdChlLQUZLQV9DT05URU5UX01PREVfQklOQVJZEAESIQodS0FGS0FfQ09OVEVOVF9NT0RFX1NUUlVDVFVSRUQQAmIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration]);
+  fileDesc("ChhlYXN5Y3Jvbi92MS90YXJnZXQucHJvdG8SC2Vhc3ljcm9uLnYxIpwBCgZUYXJnZXQSLQoHd2ViaG9vaxgBIAEoCzIaLmVhc3ljcm9uLnYxLldlYmhvb2tUYXJnZXRIABIpCgVyZWRpcxgCIAEoCzIYLmVhc3ljcm9uLnYxLlJlZGlzVGFyZ2V0SAASKQoFa2Fma2EYAyABKAsyGC5lYXN5Y3Jvbi52MS5LYWZrYVRhcmdldEgAQg0KBGtpbmQSBbpIAggBIsoFCg1XZWJob29rVGFyZ2V0EhcKA3VybBgBIAEoCUIKukgHcgUQARiAEBIpCgZtZXRob2QYAiABKAlCGbpIFnIUUgBSBFBPU1RSA1BVVFIFUEFUQ0gShAEKB2hlYWRlcnMYAyADKAsyJy5lYXN5Y3Jvbi52MS5XZWJob29rVGFyZ2V0LkhlYWRlcnNFbnRyeUJKukhHmgFEECAiJ3IlMiNeW0EtWmEtejAtOSEjJCUmJyorLl5fYHx+LV17MSwxMjh9JCoXchUYgCAyEF5bXHRceDIwLVx4N2VdKiQSJgoEYXV0aBgEIAEoCzIYLmVhc3ljcm9uLnYxLldlYmhvb2tBdXRoEhcKBGJvZHkYBSABKAlCCbpIBnIEKICABBJiCgxjb250ZW50X3R5cGUYBiABKAlCTLpISXJHGP8BMkJeKFtBLVphLXowLTkhIyQmXl8uKy1dKy9bQS1aYS16MC05ISMkJl5fListXSsoID87W1x4MjAtXHg3ZV0qKT8pPyQSlAEKDnNlY3JldF9oZWFkZXJzGAcgAygLMi0uZWFzeWNyb24udjEuV2ViaG9va1RhcmdldC5TZWNyZXRIZWFkZXJzRW50cnlCTYABAbpIR5oBRBAIIidyJTIjXltBLVphLXowLTkhIyQlJicqKy5eX2B8fi1dezEsMTI4fSQqF3IVGIAgMhBeW1x0XHgyMC1ceDdlXSokEkwKFHN1Y2Nlc3Nfc3RhdHVzX2NvZGVzGAggAygJQi66SCuSASgQFCIkciIyIF5bMi01XVswLTldezJ9KC1bMi01XVswLTldezJ9KT8kGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGjQKElNlY3JldEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBInAKC1dlYmhvb2tBdXRoEikKBmJlYXJlchgBIAEoCzIXLmVhc3ljcm9uLnYxLkJlYXJlckF1dGhIABInCgViYXNpYxgCIAEoCzIWLmVhc3ljcm9uLnYxLkJhc2ljQXV0aEgAQg0KBGtpbmQSBbpIAggBIkkKCkJlYXJlckF1dGgSMQoFdG9rZW4YASABKAlCHYABAbpIF3IVEAEYgCAyDl5bXHgyMS1ceDdlXSokSACIAQFCCAoGX3Rva2VuIoUBCglCYXNpY0F1dGgSMgoIdXNlcm5hbWUYASABKAlCILpIHXIbEAEY/wEyFF5bXlx4MDAtXHgxZlx4N2Y6XSokEjcKCHBhc3N3b3JkGAIgASgJQiCAAQG6SBpyGBiACDITXlteXHgwMC1ceDFmXHg3Zl0qJEgAiAEBQgsKCV9wYXNzd29yZCLMAgoLUmVkaXNUYXJnZXQSMgoGc3RyZWFtGAEgASgJQiC6SB1yGzIZXltBLVphLXowLTkuXy86LV17MSwyMDB9JEgAEjAKBGxpc3QYAiABKAlCILpIHXIbMhleW0EtWmEtejAtOS5fLzotXXsxLDIwMH0kSAASMwoHY2hhbm5lbBgDIAEoCUIgukgdchsyGV5bQS1aYS16MC05Ll8vOi1dezEsMjAwfSRIABIvCgNrZXkYBCABKAlCILpIHXIbMhleW0EtWmEtejAtOS5fLzotXXsxLDIwMH0kSAASIAoKbWF4X2xlbmd0aBgFIAEoA0IMukgJIgcYgK3iBCgAEjkKA3R0bBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIRukgOqgELIgUIgOeEDzICCAFCFAoLZGVzdGluYXRpb24SBbpIAggBIpkDCgtLYWZrYVRhcmdldBIsCgV0b3BpYxgBIAEoCUIdukgachgQARjIATIRXlthLXpBLVowLTkuXy1dKyQSFQoDa2V5GAIgASgJQgi6SAVyAxjIARJkCgdoZWFkZXJzGAMgAygLMiUuZWFzeWNyb24udjEuS2Fma2FUYXJnZXQuSGVhZGVyc0VudHJ5Qiy6SCmaASYQICIbchkyF15bQS1aYS16MC05Ll8tXXsxLDEyOH0kKgVyAyiAIBI+CgxwYXJ0aXRpb25pbmcYBCABKA4yHi5lYXN5Y3Jvbi52MS5LYWZrYVBhcnRpdGlvbmluZ0IIukgFggECEAESIgoJcGFydGl0aW9uGAUgASgFQgq6SAcaBRiPTigASACIAQESPQoMY29udGVudF9tb2RlGAYgASgOMh0uZWFzeWNyb24udjEuS2Fma2FDb250ZW50TW9kZUIIukgFggECEAEaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDAoKX3BhcnRpdGlvbiK+AwoLUmV0cnlQb2xpY3kSHwoMbWF4X2F0dGVtcHRzGAEgASgFQgm6SAYaBBhkKAASPwoLbWluX2JhY2tvZmYYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CD7pIDKoBCSIDCJAcMgIIARJACgttYXhfYmFja29mZhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIQukgNqgEKIgQIgKMFMgIIARI8CgdtYXhfYWdlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhC6SA2qAQoiBAiA9SQyAggBEkIKBmRlbGF5cxgFIAMoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIXukgUkgEREGQiDaoBCiIECICjBTICCAESLgoKbXVsdGlwbGllchgGIAEoAUIaukgX2AEBEhIZAAAAAAAAJEApAAAAAAAA8D8SNgoabm9uX3JldHJ5YWJsZV9zdGF0dXNfY29kZXMYByADKAVCErpID5IBDBAyIggaBhjXBCisAhIhChlnaXZlX3VwX2F0X25leHRfZmlyZV90aW1lGAggASgIKpgBChFLYWZrYVBhcnRpdGlvbmluZxIiCh5LQUZLQV9QQVJUSVRJT05JTkdfVU5TUEVDSUZJRUQQABIdChlLQUZLQV9QQVJUSVRJT05JTkdfQllfS0VZEAESIgoeS0FGS0FfUEFSVElUSU9OSU5HX1JPVU5EX1JPQklOEAISHAoYS0FGS0FfUEFSVElUSU9OSU5HX0ZJWEVEEAMqeAoQS2Fma2FDb250ZW50TW9kZRIiCh5LQUZLQV9DT05URU5UX01PREVfVU5TUEVDSUZJRUQQABIdChlLQUZLQV9DT05URU5UX01PREVfQklOQVJZEAESIQodS0FGS0FfQ09OVEVOVF9NT0RFX1NUUlVDVFVSRUQQAmIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration]);
 
 /**
  * Where a trigger is delivered. Exactly one kind must be set.
@@ -123,6 +123,15 @@ export type WebhookTarget = Message<"easycron.v1.WebhookTarget"> & {
    * @generated from field: map<string, string> secret_headers = 7;
    */
   secretHeaders: { [key: string]: string };
+
+  /**
+   * The HTTP statuses that are a success, at most 20: single ones, such as `202`, and ranges, such as `200-299`. All are
+   * from 200 to 599, and a range does not end before it begins (FIELD_INVALID). Not set: 200 to 299. A redirect is not
+   * followed, even if its status is a success.
+   *
+   * @generated from field: repeated string success_status_codes = 8;
+   */
+  successStatusCodes: string[];
 };
 
 /**
@@ -360,22 +369,25 @@ export const KafkaTargetSchema: GenMessage<KafkaTarget> = /*@__PURE__*/
  */
 export type RetryPolicy = Message<"easycron.v1.RetryPolicy"> & {
   /**
-   * How many attempts there are at most, the first included: 1 to 20, default 8 (0 means the default).
+   * How many attempts there are at most, the first included: 1 to 100 (0 means the default). Default 8, or with delays
+   * one more than there are delays.
    *
    * @generated from field: int32 max_attempts = 1;
    */
   maxAttempts: number;
 
   /**
-   * The pause after the first failure: 1 s to 1 h, default 5 s. The pause doubles with each further failure. Each
-   * pause is changed by up to 20 % at random.
+   * The pause after the first failure: 1 s to 1 h, default 5 s. Each further pause is longer by the multiplier, up to
+   * max_backoff. Each pause is changed by up to 20 % at random. After a timeout or a 429 a pause has at least 60 s, or
+   * max_backoff if that is shorter.
    *
    * @generated from field: google.protobuf.Duration min_backoff = 2;
    */
   minBackoff?: Duration | undefined;
 
   /**
-   * The longest pause between two attempts: 1 s to 24 h, default 1 h. It must not be less than min_backoff.
+   * The longest pause between two attempts: 1 s to 24 h, default 1 h. It must not be less than min_backoff. It also
+   * limits the pause that a receiver asks for with Retry-After.
    *
    * @generated from field: google.protobuf.Duration max_backoff = 3;
    */
@@ -387,6 +399,40 @@ export type RetryPolicy = Message<"easycron.v1.RetryPolicy"> & {
    * @generated from field: google.protobuf.Duration max_age = 4;
    */
   maxAge?: Duration | undefined;
+
+  /**
+   * The pauses, instead of the growing ones: the first is the pause after the first failure, and the last is used for
+   * all further ones. At most 100, each from 1 s to 24 h. Each pause is made up to 20 % longer at random, never shorter.
+   * min_backoff, multiplier and the 60 s after a timeout or a 429 do not apply. Default: none.
+   *
+   * @generated from field: repeated google.protobuf.Duration delays = 5;
+   */
+  delays: Duration[];
+
+  /**
+   * By what each pause is longer than the one before: 1 to 10, default 2 (0 means the default).
+   *
+   * @generated from field: double multiplier = 6;
+   */
+  multiplier: number;
+
+  /**
+   * The HTTP statuses after which no further attempt is made, at most 50, each from 300 to 599. A list that is given
+   * replaces the default: 405, 413, 414, 415 and 422, which say that the request itself cannot be taken. 410 always
+   * ends the trigger, so `[410]` tries all others again. 400, 401, 403 and 404 are not in the default, because a wrong
+   * secret or a deployment often causes them.
+   *
+   * @generated from field: repeated int32 non_retryable_status_codes = 7;
+   */
+  nonRetryableStatusCodes: number[];
+
+  /**
+   * Whether the retries also end at the job's next fire time: none is made then or later. A trigger that is given up in
+   * this way is EXHAUSTED without having succeeded. Default false. A manual run has no next fire time.
+   *
+   * @generated from field: bool give_up_at_next_fire_time = 8;
+   */
+  giveUpAtNextFireTime: boolean;
 };
 
 /**

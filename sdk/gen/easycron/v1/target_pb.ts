@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/target.proto.
  */
 export const file_easycron_v1_target: GenFile = /*@__PURE__*/
-  fileDesc("ChhlYXN5Y3Jvbi92MS90YXJnZXQucHJvdG8SC2Vhc3ljcm9uLnYxIpUBCgZUYXJnZXQSLQoHd2ViaG9vaxgBIAEoCzIaLmVhc3ljcm9uLnYxLldlYmhvb2tUYXJnZXRIABIpCgVyZWRpcxgCIAEoCzIYLmVhc3ljcm9uLnYxLlJlZGlzVGFyZ2V0SAASKQoFa2Fma2EYAyABKAsyGC5lYXN5Y3Jvbi52MS5LYWZrYVRhcmdldEgAQgYKBGtpbmQi5AIKDVdlYmhvb2tUYXJnZXQSCwoDdXJsGAEgASgJEg4KBm1ldGhvZBgCIAEoCRI4CgdoZWFkZXJzGAMgAygLMicuZWFzeWNyb24udjEuV2ViaG9va1RhcmdldC5IZWFkZXJzRW50cnkSJgoEYXV0aBgEIAEoCzIYLmVhc3ljcm9uLnYxLldlYmhvb2tBdXRoEgwKBGJvZHkYBSABKAkSFAoMY29udGVudF90eXBlGAYgASgJEkoKDnNlY3JldF9oZWFkZXJzGAcgAygLMi0uZWFzeWNyb24udjEuV2ViaG9va1RhcmdldC5TZWNyZXRIZWFkZXJzRW50cnlCA4ABARouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARo0ChJTZWNyZXRIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJpCgtXZWJob29rQXV0aBIpCgZiZWFyZXIYASABKAsyFy5lYXN5Y3Jvbi52MS5CZWFyZXJBdXRoSAASJwoFYmFzaWMYAiABKAsyFi5lYXN5Y3Jvbi52MS5CYXNpY0F1dGhIAEIGCgRraW5kIi8KCkJlYXJlckF1dGgSFwoFdG9rZW4YASABKAlCA4ABAUgAiAEBQggKBl90b2tlbiJGCglCYXNpY0F1dGgSEAoIdXNlcm5hbWUYASABKAkSGgoIcGFzc3dvcmQYAiABKAlCA4ABAUgAiAEBQgsKCV9wYXNzd29yZCKcAQoLUmVkaXNUYXJnZXQSEAoGc3RyZWFtGAEgASgJSAASDgoEbGlzdBgCIAEoCUgAEhEKB2NoYW5uZWwYAyABKAlIABINCgNrZXkYBCABKAlIABISCgptYXhfbGVuZ3RoGAUgASgDEiYKA3R0bBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkINCgtkZXN0aW5hdGlvbiKiAgoLS2Fma2FUYXJnZXQSDQoFdG9waWMYASABKAkSCwoDa2V5GAIgASgJEjYKB2hlYWRlcnMYAyADKAsyJS5lYXN5Y3Jvbi52MS5LYWZrYVRhcmdldC5IZWFkZXJzRW50cnkSNAoMcGFydGl0aW9uaW5nGAQgASgOMh4uZWFzeWNyb24udjEuS2Fma2FQYXJ0aXRpb25pbmcSFgoJcGFydGl0aW9uGAUgASgFSACIAQESMwoMY29udGVudF9tb2RlGAYgASgOMh0uZWFzeWNyb24udjEuS2Fma2FDb250ZW50TW9kZRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIMCgpfcGFydGl0aW9uIq8BCgtSZXRyeVBvbGljeRIUCgxtYXhfYXR0ZW1wdHMYASABKAUSLgoLbWluX2JhY2tvZmYYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLgoLbWF4X2JhY2tvZmYYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHbWF4X2FnZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiqYAQoRS2Fma2FQYXJ0aXRpb25pbmcSIgoeS0FGS0FfUEFSVElUSU9OSU5HX1VOU1BFQ0lGSUVEEAASHQoZS0FGS0FfUEFSVElUSU9OSU5HX0JZX0tFWRABEiIKHktBRktBX1BBUlRJVElPTklOR19ST1VORF9ST0JJThACEhwKGEtBRktBX1BBUlRJVElPTklOR19GSVhFRBADKngKEEthZmthQ29udGVudE1vZGUSIgoeS0FGS0FfQ09OVEVOVF9NT0RFX1VOU1BFQ0lGSUVEEAASHQoZS0FGS0FfQ09OVEVOVF9NT0RFX0JJTkFSWRABEiEKHUtBRktBX0NPTlRFTlRfTU9ERV9TVFJVQ1RVUkVEEAJiBnByb3RvMw", [file_google_protobuf_duration]);
+  fileDesc("ChhlYXN5Y3Jvbi92MS90YXJnZXQucHJvdG8SC2Vhc3ljcm9uLnYxIpUBCgZUYXJnZXQSLQoHd2ViaG9vaxgBIAEoCzIaLmVhc3ljcm9uLnYxLldlYmhvb2tUYXJnZXRIABIpCgVyZWRpcxgCIAEoCzIYLmVhc3ljcm9uLnYxLlJlZGlzVGFyZ2V0SAASKQoFa2Fma2EYAyABKAsyGC5lYXN5Y3Jvbi52MS5LYWZrYVRhcmdldEgAQgYKBGtpbmQiggMKDVdlYmhvb2tUYXJnZXQSCwoDdXJsGAEgASgJEg4KBm1ldGhvZBgCIAEoCRI4CgdoZWFkZXJzGAMgAygLMicuZWFzeWNyb24udjEuV2ViaG9va1RhcmdldC5IZWFkZXJzRW50cnkSJgoEYXV0aBgEIAEoCzIYLmVhc3ljcm9uLnYxLldlYmhvb2tBdXRoEgwKBGJvZHkYBSABKAkSFAoMY29udGVudF90eXBlGAYgASgJEkoKDnNlY3JldF9oZWFkZXJzGAcgAygLMi0uZWFzeWNyb24udjEuV2ViaG9va1RhcmdldC5TZWNyZXRIZWFkZXJzRW50cnlCA4ABARIcChRzdWNjZXNzX3N0YXR1c19jb2RlcxgIIAMoCRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARo0ChJTZWNyZXRIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJpCgtXZWJob29rQXV0aBIpCgZiZWFyZXIYASABKAsyFy5lYXN5Y3Jvbi52MS5CZWFyZXJBdXRoSAASJwoFYmFzaWMYAiABKAsyFi5lYXN5Y3Jvbi52MS5CYXNpY0F1dGhIAEIGCgRraW5kIi8KCkJlYXJlckF1dGgSFwoFdG9rZW4YASABKAlCA4ABAUgAiAEBQggKBl90b2tlbiJGCglCYXNpY0F1dGgSEAoIdXNlcm5hbWUYASABKAkSGgoIcGFzc3dvcmQYAiABKAlCA4ABAUgAiAEBQgsKCV9wYXNzd29yZCKcAQoLUmVkaXNUYXJnZXQSEAoGc3RyZWFtGAEgASgJSAASDgoEbGlzdBgCIAEoCUgAEhEKB2NoYW5uZWwYAyABKAlIABINCgNrZXkYBCABKAlIABISCgptYXhfbGVuZ3RoGAUgASgDEiYKA3R0bBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkINCgtkZXN0aW5hdGlvbiKiAgoLS2Fma2FUYXJnZXQSDQoFdG9waWMYASABKAkSCwoDa2V5GAIgASgJEjYKB2hlYWRlcnMYAyADKAsyJS5lYXN5Y3Jvbi52MS5LYWZrYVRhcmdldC5IZWFkZXJzRW50cnkSNAoMcGFydGl0aW9uaW5nGAQgASgOMh4uZWFzeWNyb24udjEuS2Fma2FQYXJ0aXRpb25pbmcSFgoJcGFydGl0aW9uGAUgASgFSACIAQESMwoMY29udGVudF9tb2RlGAYgASgOMh0uZWFzeWNyb24udjEuS2Fma2FDb250ZW50TW9kZRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIMCgpfcGFydGl0aW9uIrUCCgtSZXRyeVBvbGljeRIUCgxtYXhfYXR0ZW1wdHMYASABKAUSLgoLbWluX2JhY2tvZmYYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLgoLbWF4X2JhY2tvZmYYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHbWF4X2FnZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIpCgZkZWxheXMYBSADKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoKbXVsdGlwbGllchgGIAEoARIiChpub25fcmV0cnlhYmxlX3N0YXR1c19jb2RlcxgHIAMoBRIhChlnaXZlX3VwX2F0X25leHRfZmlyZV90aW1lGAggASgIKpgBChFLYWZrYVBhcnRpdGlvbmluZxIiCh5LQUZLQV9QQVJUSVRJT05JTkdfVU5TUEVDSUZJRUQQABIdChlLQUZLQV9QQVJUSVRJT05JTkdfQllfS0VZEAESIgoeS0FGS0FfUEFSVElUSU9OSU5HX1JPVU5EX1JPQklOEAISHAoYS0FGS0FfUEFSVElUSU9OSU5HX0ZJWEVEEAMqeAoQS2Fma2FDb250ZW50TW9kZRIiCh5LQUZLQV9DT05URU5UX01PREVfVU5TUEVDSUZJRUQQABIdChlLQUZLQV9DT05URU5UX01PREVfQklOQVJZEAESIQodS0FGS0FfQ09OVEVOVF9NT0RFX1NUUlVDVFVSRUQQAmIGcHJvdG8z", [file_google_protobuf_duration]);
 
 /**
  * Where a trigger is delivered. Exactly one kind must be set.
@@ -150,6 +150,15 @@ export type WebhookTarget = Message<"easycron.v1.WebhookTarget"> & {
    * @generated from field: map<string, string> secret_headers = 7;
    */
   secretHeaders: { [key: string]: string };
+
+  /**
+   * The HTTP statuses that are a success, at most 20: single ones, such as `202`, and ranges, such as `200-299`. All are
+   * from 200 to 599, and a range does not end before it begins (FIELD_INVALID). Not set: 200 to 299. A redirect is not
+   * followed, even if its status is a success.
+   *
+   * @generated from field: repeated string success_status_codes = 8;
+   */
+  successStatusCodes: string[];
 };
 
 /**
@@ -215,6 +224,15 @@ export type WebhookTargetJson = {
    * @generated from field: map<string, string> secret_headers = 7;
    */
   secretHeaders?: { [key: string]: string };
+
+  /**
+   * The HTTP statuses that are a success, at most 20: single ones, such as `202`, and ranges, such as `200-299`. All are
+   * from 200 to 599, and a range does not end before it begins (FIELD_INVALID). Not set: 200 to 299. A redirect is not
+   * followed, even if its status is a success.
+   *
+   * @generated from field: repeated string success_status_codes = 8;
+   */
+  successStatusCodes?: string[];
 };
 
 /**
@@ -617,22 +635,25 @@ export const KafkaTargetSchema: GenMessage<KafkaTarget, {jsonType: KafkaTargetJs
  */
 export type RetryPolicy = Message<"easycron.v1.RetryPolicy"> & {
   /**
-   * How many attempts there are at most, the first included: 1 to 20, default 8 (0 means the default).
+   * How many attempts there are at most, the first included: 1 to 100 (0 means the default). Default 8, or with delays
+   * one more than there are delays.
    *
    * @generated from field: int32 max_attempts = 1;
    */
   maxAttempts: number;
 
   /**
-   * The pause after the first failure: 1 s to 1 h, default 5 s. The pause doubles with each further failure. Each
-   * pause is changed by up to 20 % at random.
+   * The pause after the first failure: 1 s to 1 h, default 5 s. Each further pause is longer by the multiplier, up to
+   * max_backoff. Each pause is changed by up to 20 % at random. After a timeout or a 429 a pause has at least 60 s, or
+   * max_backoff if that is shorter.
    *
    * @generated from field: google.protobuf.Duration min_backoff = 2;
    */
   minBackoff?: Duration | undefined;
 
   /**
-   * The longest pause between two attempts: 1 s to 24 h, default 1 h. It must not be less than min_backoff.
+   * The longest pause between two attempts: 1 s to 24 h, default 1 h. It must not be less than min_backoff. It also
+   * limits the pause that a receiver asks for with Retry-After.
    *
    * @generated from field: google.protobuf.Duration max_backoff = 3;
    */
@@ -644,6 +665,40 @@ export type RetryPolicy = Message<"easycron.v1.RetryPolicy"> & {
    * @generated from field: google.protobuf.Duration max_age = 4;
    */
   maxAge?: Duration | undefined;
+
+  /**
+   * The pauses, instead of the growing ones: the first is the pause after the first failure, and the last is used for
+   * all further ones. At most 100, each from 1 s to 24 h. Each pause is made up to 20 % longer at random, never shorter.
+   * min_backoff, multiplier and the 60 s after a timeout or a 429 do not apply. Default: none.
+   *
+   * @generated from field: repeated google.protobuf.Duration delays = 5;
+   */
+  delays: Duration[];
+
+  /**
+   * By what each pause is longer than the one before: 1 to 10, default 2 (0 means the default).
+   *
+   * @generated from field: double multiplier = 6;
+   */
+  multiplier: number;
+
+  /**
+   * The HTTP statuses after which no further attempt is made, at most 50, each from 300 to 599. A list that is given
+   * replaces the default: 405, 413, 414, 415 and 422, which say that the request itself cannot be taken. 410 always
+   * ends the trigger, so `[410]` tries all others again. 400, 401, 403 and 404 are not in the default, because a wrong
+   * secret or a deployment often causes them.
+   *
+   * @generated from field: repeated int32 non_retryable_status_codes = 7;
+   */
+  nonRetryableStatusCodes: number[];
+
+  /**
+   * Whether the retries also end at the job's next fire time: none is made then or later. A trigger that is given up in
+   * this way is EXHAUSTED without having succeeded. Default false. A manual run has no next fire time.
+   *
+   * @generated from field: bool give_up_at_next_fire_time = 8;
+   */
+  giveUpAtNextFireTime: boolean;
 };
 
 /**
@@ -654,22 +709,25 @@ export type RetryPolicy = Message<"easycron.v1.RetryPolicy"> & {
  */
 export type RetryPolicyJson = {
   /**
-   * How many attempts there are at most, the first included: 1 to 20, default 8 (0 means the default).
+   * How many attempts there are at most, the first included: 1 to 100 (0 means the default). Default 8, or with delays
+   * one more than there are delays.
    *
    * @generated from field: int32 max_attempts = 1;
    */
   maxAttempts?: number;
 
   /**
-   * The pause after the first failure: 1 s to 1 h, default 5 s. The pause doubles with each further failure. Each
-   * pause is changed by up to 20 % at random.
+   * The pause after the first failure: 1 s to 1 h, default 5 s. Each further pause is longer by the multiplier, up to
+   * max_backoff. Each pause is changed by up to 20 % at random. After a timeout or a 429 a pause has at least 60 s, or
+   * max_backoff if that is shorter.
    *
    * @generated from field: google.protobuf.Duration min_backoff = 2;
    */
   minBackoff?: DurationJson;
 
   /**
-   * The longest pause between two attempts: 1 s to 24 h, default 1 h. It must not be less than min_backoff.
+   * The longest pause between two attempts: 1 s to 24 h, default 1 h. It must not be less than min_backoff. It also
+   * limits the pause that a receiver asks for with Retry-After.
    *
    * @generated from field: google.protobuf.Duration max_backoff = 3;
    */
@@ -681,6 +739,40 @@ export type RetryPolicyJson = {
    * @generated from field: google.protobuf.Duration max_age = 4;
    */
   maxAge?: DurationJson;
+
+  /**
+   * The pauses, instead of the growing ones: the first is the pause after the first failure, and the last is used for
+   * all further ones. At most 100, each from 1 s to 24 h. Each pause is made up to 20 % longer at random, never shorter.
+   * min_backoff, multiplier and the 60 s after a timeout or a 429 do not apply. Default: none.
+   *
+   * @generated from field: repeated google.protobuf.Duration delays = 5;
+   */
+  delays?: DurationJson[];
+
+  /**
+   * By what each pause is longer than the one before: 1 to 10, default 2 (0 means the default).
+   *
+   * @generated from field: double multiplier = 6;
+   */
+  multiplier?: number | "NaN" | "Infinity" | "-Infinity";
+
+  /**
+   * The HTTP statuses after which no further attempt is made, at most 50, each from 300 to 599. A list that is given
+   * replaces the default: 405, 413, 414, 415 and 422, which say that the request itself cannot be taken. 410 always
+   * ends the trigger, so `[410]` tries all others again. 400, 401, 403 and 404 are not in the default, because a wrong
+   * secret or a deployment often causes them.
+   *
+   * @generated from field: repeated int32 non_retryable_status_codes = 7;
+   */
+  nonRetryableStatusCodes?: number[];
+
+  /**
+   * Whether the retries also end at the job's next fire time: none is made then or later. A trigger that is given up in
+   * this way is EXHAUSTED without having succeeded. Default false. A manual run has no next fire time.
+   *
+   * @generated from field: bool give_up_at_next_fire_time = 8;
+   */
+  giveUpAtNextFireTime?: boolean;
 };
 
 /**
