@@ -75,6 +75,17 @@ describe("a job's retry policy, set with the SDK,", () => {
     expect((await runToEnd("refusing")).trigger).toMatchObject({ state: "EXHAUSTED", attemptCount: 1 });
   });
 
+  test.each([
+    ["410", { status: 410 }],
+    ["webhook-delivery: abort-message", { status: 500, headers: { "webhook-delivery": "abort-message" } }],
+  ])("is not used after %s, which ends the trigger at once", async (_, answer) => {
+    const name = `final-${answer.status}`;
+    scene.receiver.answer(`/${name}`, () => answer);
+    const retryPolicy = { delays: ["1s" as const], maxAttempts: 9 };
+    await scene.client.jobs.create({ name, target: webhook(urlOf(name)), retryPolicy });
+    expect((await runToEnd(name)).trigger).toMatchObject({ state: "EXHAUSTED", attemptCount: 1 });
+  });
+
   test("gives up at the next fire time if it says so", async () => {
     scene.receiver.answer("/superseded", () => ({ status: 500 }));
     await scene.createJob("superseded", { retryPolicy: { delays: ["1s"], giveUpAtNextFireTime: true } });
