@@ -30,6 +30,7 @@ export const ROOMS = {
     "preview",
     "batch",
     "backfill",
+    "replay",
     "explain",
     "settling",
   ],

@@ -281,6 +281,19 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION dispatcher.find_trigger(of_project_id text, of_trigger_id text)
+ RETURNS TABLE(fire_time timestamp with time zone, job_uid text, job_name text, state text)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+  with found as materialized (
+    select t.fire_time, t.job_uid, t.job_name, t.state, t.project_id
+      from dispatcher.triggers t where t.id = of_trigger_id
+  )
+  select f.fire_time, f.job_uid, f.job_name, f.state from found f where f.project_id = of_project_id
+$function$;
+
 CREATE OR REPLACE FUNCTION dispatcher.handed_over(of_job_uids text[], last_seqs integer[], from_times timestamp with time zone[])
  RETURNS TABLE(job_uid text, fire_time timestamp with time zone, seq integer)
  LANGUAGE sql
@@ -439,6 +452,44 @@ AS $function$
     select c.id, c.fire_time, c.project_id, c.job_uid, c.kind, c.attempt_base, c.owner, c.due_time from changed c
   )
   select c.fire_time from changed c
+$function$;
+
+CREATE OR REPLACE FUNCTION dispatcher.replay(of_project_id text, trigger_ids text[], fire_times timestamp with time zone[], revisions integer[], job_names text[], of_states text[], ended_by timestamp with time zone, at_time timestamp with time zone)
+ RETURNS SETOF text
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+  with wanted as materialized (
+    select t.id, t.fire_time, w.revision, w.job_name
+      from unnest(trigger_ids, fire_times, revisions, job_names) as w (id, fire_time, revision, job_name)
+     cross join lateral (select t.id, t.fire_time from dispatcher.triggers t
+                          where t.id = w.id and t.fire_time = w.fire_time and t.project_id = of_project_id
+                            and t.end_time <= ended_by and t.state = any (of_states) for update) as t
+  ), kept as (
+    insert into dispatcher.attempts (trigger_id, fire_time, number, id, outcome, start_time, duration_ms, status_code,
+           response_body)
+    select t.id, t.fire_time, 1, t.first_attempt_id, 'SUCCEEDED', t.start_time, t.first_duration_ms, t.first_status_code,
+           t.first_response_body
+      from wanted
+     cross join lateral (select * from dispatcher.triggers t
+                          where t.id = wanted.id and t.fire_time = wanted.fire_time
+                            and t.first_attempt_id is not null offset 0) as t
+    on conflict (trigger_id, number, fire_time) do nothing
+  ), changed as (
+    update dispatcher.triggers t
+       set state = 'PENDING', effective_time = at_time, due_time = at_time, end_time = null, start_time = null,
+           cancel_time = null, owner = null, attempt_base = t.attempt_count, revision = wanted.revision,
+           job_name = wanted.job_name, first_attempt_id = null, first_duration_ms = null, first_status_code = null,
+           first_response_body = null
+      from wanted
+     where t.id = wanted.id and t.fire_time = wanted.fire_time
+    returning t.id, t.fire_time, t.project_id, t.job_uid, t.kind, t.attempt_base, t.owner, t.due_time
+  ), queued as (
+    insert into dispatcher.live_triggers (id, fire_time, project_id, job_uid, kind, attempt_base, owner, due_time)
+    select c.id, c.fire_time, c.project_id, c.job_uid, c.kind, c.attempt_base, c.owner, c.due_time from changed c
+  )
+  select c.id from changed c
 $function$;
 
 CREATE OR REPLACE FUNCTION dispatcher.use_master_key(new_id text, new_check_value bytea)
@@ -906,6 +957,7 @@ grant execute on function dispatcher.cancel to easycron_scheduler;
 grant execute on function dispatcher.catchup_end to easycron_scheduler;
 grant execute on function dispatcher.discard to easycron_scheduler;
 grant execute on function dispatcher.fail_if_past to easycron_dispatcher;
+grant execute on function dispatcher.find_trigger to easycron_scheduler;
 grant execute on function dispatcher.handed_over to easycron_scheduler;
 grant execute on function dispatcher.last_attempt to easycron_scheduler;
 grant execute on function dispatcher.ledger_triggers to easycron_scheduler;
@@ -914,6 +966,7 @@ grant execute on function dispatcher.live_jobs to easycron_scheduler;
 grant execute on function dispatcher.make_partition to easycron_dispatcher;
 grant execute on function dispatcher.oldest_snapshot to easycron_dispatcher;
 grant execute on function dispatcher.redeliver to easycron_scheduler;
+grant execute on function dispatcher.replay to easycron_scheduler;
 grant execute on function dispatcher.use_master_key to easycron_dispatcher;
 grant execute on function dispatcher.withdraw to easycron_scheduler;
 grant execute on function scheduler.lock_current to easycron_dispatcher;

@@ -43,12 +43,14 @@ const SCHEDULERS_FUNCTIONS = [
   "cancel",
   "catchup_end",
   "discard",
+  "find_trigger",
   "handed_over",
   "last_attempt",
   "ledger_triggers",
   "ledger_triggers_at",
   "live_jobs",
   "redeliver",
+  "replay",
   "withdraw",
 ];
 

@@ -159,6 +159,10 @@ export const REASONS: Readonly<Record<ReasonName, ReasonRow>> = {
     code: Code.FAILED_PRECONDITION,
     sentence: 'The API key "{id}" cannot be rotated: {problem} Create a key with CreateApiKey.',
   },
+  TRIGGER_NOT_REPLAYABLE: {
+    code: Code.FAILED_PRECONDITION,
+    sentence: 'The trigger "{trigger}" cannot be replayed: {problem}',
+  },
   SIGNING_KEY_ENDED: {
     code: Code.FAILED_PRECONDITION,
     sentence: 'The signing key "{id}" cannot be rotated: {problem} Create a key with CreateSigningKey.',

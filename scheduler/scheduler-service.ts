@@ -23,6 +23,7 @@ import { simulateSchedule } from "./preview/simulate-schedule.ts";
 import { warningsOf } from "./preview/warnings.ts";
 import { listJobs } from "./reading/list-jobs.ts";
 import { type PresentParts, presentJob, presentShown, readJob, resolveJob } from "./reading/read-jobs.ts";
+import { replayTrigger } from "./replay/replay-trigger.ts";
 import { required } from "./requests/required.ts";
 import { createRevisionHandlers } from "./revisions-service.ts";
 import { createZoneDataHandlers } from "./zone-data-service.ts";
@@ -34,7 +35,7 @@ type JobHandlers = Pick<
   "createJob" | "getJob" | "listJobs" | "updateJob" | "deleteJob" | "pauseJob" | "resumeJob" | "resolveJob"
 >;
 
-type TriggerHandlers = Pick<Handlers, "runJob" | "discardTriggers">;
+type TriggerHandlers = Pick<Handlers, "runJob" | "discardTriggers" | "replayTrigger">;
 
 type LedgerHandlers = Pick<Handlers, "listFireTimes" | "explainFireTime" | "skipFireTime" | "auditLedger">;
 
@@ -157,6 +158,9 @@ function createTriggerHandlers(parts: Parts): TriggerHandlers {
     }),
     discardTriggers: async ({ projectId, request }) => ({
       response: await discardTriggers(parts, projectId, required(request)),
+    }),
+    replayTrigger: async ({ projectId, request }) => ({
+      response: { trigger: await replayTrigger(parts, projectId, required(request)) },
     }),
   };
 }

@@ -62,6 +62,7 @@ const CALLS: Readonly<Record<string, (client: EasyCron, request: Sample) => unkn
   "TriggerService/ListAttempts": ({ triggers }, { trigger, ...rest }) =>
     triggers.listAttempts(trigger, rest).pages(),
   "TriggerService/DiscardTriggers": ({ triggers }, rest) => triggers.discard(rest),
+  "TriggerService/ReplayTrigger": ({ triggers }, { id, ...rest }) => triggers.replay(id, rest),
   "OperationService/GetOperation": ({ operations }, { id, ...rest }) => operations.get(id, rest),
   "OperationService/ListOperations": ({ operations }, rest) => operations.list(rest).pages(),
   "OperationService/CancelOperation": ({ operations }, { id, ...rest }) => operations.cancel(id, rest),

@@ -13,7 +13,7 @@ export interface TriggerServiceParts {
   readonly dispatcher: GrpcClient<typeof DispatcherService>;
 }
 
-/** Returns the handlers of TriggerService. The dispatcher answers the reads, the scheduler DiscardTriggers. */
+/** Returns the handlers of TriggerService. The dispatcher answers the reads, the scheduler the changes. */
 export function createTriggerService(parts: TriggerServiceParts): ServiceImpl<typeof TriggerService> {
   const { scheduler, dispatcher } = parts;
   return {
@@ -28,6 +28,7 @@ export function createTriggerService(parts: TriggerServiceParts): ServiceImpl<ty
       return answered(await dispatcher.listTriggers({ projectId, request, jobUids }, toCallOptions(context)));
     },
     discardTriggers: forward(scheduler.discardTriggers),
+    replayTrigger: forward(scheduler.replayTrigger),
     listAttempts: forward(dispatcher.listAttempts),
   };
 }

@@ -4,6 +4,7 @@ import {
   type GetTriggerRequestSchema,
   type ListAttemptsRequestSchema,
   type ListTriggersRequestSchema,
+  type ReplayTriggerRequestSchema,
   TriggerService,
 } from "../gen/easycron/v1/trigger_service_pb.ts";
 import { createList } from "../list.ts";
@@ -72,5 +73,23 @@ export function createTriggers(caller: Caller) {
      */
     discard: (request: Options<typeof DiscardTriggersRequestSchema>) =>
       caller.call(method.discardTriggers, request),
+
+    /**
+     * Delivers a trigger again that has ended, such as a dead letter, under the same id. Triggers that have SUCCEEDED
+     * need `force`.
+     *
+     * @example
+     * ```ts
+     * const trigger = await easycron.triggers.replay("trg_h8y7dk7ek4fs5qrt3mqt9ek1v4");
+     * console.log(trigger.state, trigger.revision);
+     * ```
+     */
+    replay: async (
+      id: string,
+      options: Options<typeof ReplayTriggerRequestSchema, "id"> = {},
+    ): Promise<Trigger> => {
+      const { trigger } = await caller.call(method.replayTrigger, { ...options, id });
+      return required(trigger, "trigger");
+    },
   };
 }

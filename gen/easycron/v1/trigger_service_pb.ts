@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/trigger_service.proto.
  */
 export const file_easycron_v1_trigger_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFlYXN5Y3Jvbi92MS90cmlnZ2VyX3NlcnZpY2UucHJvdG8SC2Vhc3ljcm9uLnYxIkQKEUdldFRyaWdnZXJSZXF1ZXN0Ei8KAmlkGAEgASgJQiO6SCByHjIcXnRyZ19bMC05YS1oamttbnAtdHYtel17MjZ9JCI7ChJHZXRUcmlnZ2VyUmVzcG9uc2USJQoHdHJpZ2dlchgBIAEoCzIULmVhc3ljcm9uLnYxLlRyaWdnZXIi+gEKE0xpc3RUcmlnZ2Vyc1JlcXVlc3QSFAoDam9iGAEgASgJQge6SARyAhg/EjIKBXN0YXRlGAIgASgOMhkuZWFzeWNyb24udjEuVHJpZ2dlclN0YXRlQgi6SAWCAQIQARIuCgpzdGFydF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHQoJcGFnZV9zaXplGAUgASgFQgq6SAcaBRj0AygAEhwKCnBhZ2VfdG9rZW4YBiABKAlCCLpIBXIDGIAIIlcKFExpc3RUcmlnZ2Vyc1Jlc3BvbnNlEiYKCHRyaWdnZXJzGAEgAygLMhQuZWFzeWNyb24udjEuVHJpZ2dlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkivgEKFkRpc2NhcmRUcmlnZ2Vyc1JlcXVlc3QSFAoDam9iGAEgASgJQge6SARyAhg/EjAKBGtpbmQYAiABKA4yGC5lYXN5Y3Jvbi52MS5UcmlnZ2VyS2luZEIIukgFggECEAESLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkAKF0Rpc2NhcmRUcmlnZ2Vyc1Jlc3BvbnNlEhcKD2Rpc2NhcmRlZF9jb3VudBgBIAEoBRIMCgRtb3JlGAIgASgIIksKE0xpc3RBdHRlbXB0c1JlcXVlc3QSNAoHdHJpZ2dlchgBIAEoCUIjukggch4yHF50cmdfWzAtOWEtaGprbW5wLXR2LXpdezI2fSQiPgoUTGlzdEF0dGVtcHRzUmVzcG9uc2USJgoIYXR0ZW1wdHMYASADKAsyFC5lYXN5Y3Jvbi52MS5BdHRlbXB0MvYCCg5UcmlnZ2VyU2VydmljZRJSCgpHZXRUcmlnZ2VyEh4uZWFzeWNyb24udjEuR2V0VHJpZ2dlclJlcXVlc3QaHy5lYXN5Y3Jvbi52MS5HZXRUcmlnZ2VyUmVzcG9uc2UiA5ACARJYCgxMaXN0VHJpZ2dlcnMSIC5lYXN5Y3Jvbi52MS5MaXN0VHJpZ2dlcnNSZXF1ZXN0GiEuZWFzeWNyb24udjEuTGlzdFRyaWdnZXJzUmVzcG9uc2UiA5ACARJcCg9EaXNjYXJkVHJpZ2dlcnMSIy5lYXN5Y3Jvbi52MS5EaXNjYXJkVHJpZ2dlcnNSZXF1ZXN0GiQuZWFzeWNyb24udjEuRGlzY2FyZFRyaWdnZXJzUmVzcG9uc2USWAoMTGlzdEF0dGVtcHRzEiAuZWFzeWNyb24udjEuTGlzdEF0dGVtcHRzUmVxdWVzdBohLmVhc3ljcm9uLnYxLkxpc3RBdHRlbXB0c1Jlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_buf_validate_validate, file_easycron_v1_trigger, file_google_protobuf_timestamp]);
+  fileDesc("CiFlYXN5Y3Jvbi92MS90cmlnZ2VyX3NlcnZpY2UucHJvdG8SC2Vhc3ljcm9uLnYxIkQKEUdldFRyaWdnZXJSZXF1ZXN0Ei8KAmlkGAEgASgJQiO6SCByHjIcXnRyZ19bMC05YS1oamttbnAtdHYtel17MjZ9JCI7ChJHZXRUcmlnZ2VyUmVzcG9uc2USJQoHdHJpZ2dlchgBIAEoCzIULmVhc3ljcm9uLnYxLlRyaWdnZXIi+gEKE0xpc3RUcmlnZ2Vyc1JlcXVlc3QSFAoDam9iGAEgASgJQge6SARyAhg/EjIKBXN0YXRlGAIgASgOMhkuZWFzeWNyb24udjEuVHJpZ2dlclN0YXRlQgi6SAWCAQIQARIuCgpzdGFydF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHQoJcGFnZV9zaXplGAUgASgFQgq6SAcaBRj0AygAEhwKCnBhZ2VfdG9rZW4YBiABKAlCCLpIBXIDGIAIIlcKFExpc3RUcmlnZ2Vyc1Jlc3BvbnNlEiYKCHRyaWdnZXJzGAEgAygLMhQuZWFzeWNyb24udjEuVHJpZ2dlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkivgEKFkRpc2NhcmRUcmlnZ2Vyc1JlcXVlc3QSFAoDam9iGAEgASgJQge6SARyAhg/EjAKBGtpbmQYAiABKA4yGC5lYXN5Y3Jvbi52MS5UcmlnZ2VyS2luZEIIukgFggECEAESLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkAKF0Rpc2NhcmRUcmlnZ2Vyc1Jlc3BvbnNlEhcKD2Rpc2NhcmRlZF9jb3VudBgBIAEoBRIMCgRtb3JlGAIgASgIIocBChRSZXBsYXlUcmlnZ2VyUmVxdWVzdBIvCgJpZBgBIAEoCUIjukggch4yHF50cmdfWzAtOWEtaGprbW5wLXR2LXpdezI2fSQSDQoFZm9yY2UYAiABKAgSLwoKcmVxdWVzdF9pZBgDIAEoCUIbukgYchYyFF5bXHgyMS1ceDdlXXswLDEyOH0kIj4KFVJlcGxheVRyaWdnZXJSZXNwb25zZRIlCgd0cmlnZ2VyGAEgASgLMhQuZWFzeWNyb24udjEuVHJpZ2dlciJLChNMaXN0QXR0ZW1wdHNSZXF1ZXN0EjQKB3RyaWdnZXIYASABKAlCI7pIIHIeMhxedHJnX1swLTlhLWhqa21ucC10di16XXsyNn0kIj4KFExpc3RBdHRlbXB0c1Jlc3BvbnNlEiYKCGF0dGVtcHRzGAEgAygLMhQuZWFzeWNyb24udjEuQXR0ZW1wdDLOAwoOVHJpZ2dlclNlcnZpY2USUgoKR2V0VHJpZ2dlchIeLmVhc3ljcm9uLnYxLkdldFRyaWdnZXJSZXF1ZXN0Gh8uZWFzeWNyb24udjEuR2V0VHJpZ2dlclJlc3BvbnNlIgOQAgESWAoMTGlzdFRyaWdnZXJzEiAuZWFzeWNyb24udjEuTGlzdFRyaWdnZXJzUmVxdWVzdBohLmVhc3ljcm9uLnYxLkxpc3RUcmlnZ2Vyc1Jlc3BvbnNlIgOQAgESXAoPRGlzY2FyZFRyaWdnZXJzEiMuZWFzeWNyb24udjEuRGlzY2FyZFRyaWdnZXJzUmVxdWVzdBokLmVhc3ljcm9uLnYxLkRpc2NhcmRUcmlnZ2Vyc1Jlc3BvbnNlElYKDVJlcGxheVRyaWdnZXISIS5lYXN5Y3Jvbi52MS5SZXBsYXlUcmlnZ2VyUmVxdWVzdBoiLmVhc3ljcm9uLnYxLlJlcGxheVRyaWdnZXJSZXNwb25zZRJYCgxMaXN0QXR0ZW1wdHMSIC5lYXN5Y3Jvbi52MS5MaXN0QXR0ZW1wdHNSZXF1ZXN0GiEuZWFzeWNyb24udjEuTGlzdEF0dGVtcHRzUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_buf_validate_validate, file_easycron_v1_trigger, file_google_protobuf_timestamp]);
 
 /**
  * Names a trigger.
@@ -216,6 +216,64 @@ export const DiscardTriggersResponseSchema: GenMessage<DiscardTriggersResponse> 
   messageDesc(file_easycron_v1_trigger_service, 5);
 
 /**
+ * Names the trigger to deliver again.
+ *
+ * @generated from message easycron.v1.ReplayTriggerRequest
+ */
+export type ReplayTriggerRequest = Message<"easycron.v1.ReplayTriggerRequest"> & {
+  /**
+   * The trigger's id, trg_….
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Delivers the trigger again even if it has SUCCEEDED. Default: such a trigger is refused.
+   *
+   * @generated from field: bool force = 2;
+   */
+  force: boolean;
+
+  /**
+   * Makes the call safe to repeat, as in CreateJob: however often a call with the same id is made, the trigger is
+   * delivered again once, and each call returns the trigger as it is then.
+   *
+   * @generated from field: string request_id = 3;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message easycron.v1.ReplayTriggerRequest.
+ * Use `create(ReplayTriggerRequestSchema)` to create a new message.
+ */
+export const ReplayTriggerRequestSchema: GenMessage<ReplayTriggerRequest> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_trigger_service, 6);
+
+/**
+ * The trigger that is delivered again.
+ *
+ * @generated from message easycron.v1.ReplayTriggerResponse
+ */
+export type ReplayTriggerResponse = Message<"easycron.v1.ReplayTriggerResponse"> & {
+  /**
+   * The trigger. Its revision is the job's present one. Its effective_time is the time of the call, and its attempt_count
+   * has the earlier attempts.
+   *
+   * @generated from field: easycron.v1.Trigger trigger = 1;
+   */
+  trigger?: Trigger | undefined;
+};
+
+/**
+ * Describes the message easycron.v1.ReplayTriggerResponse.
+ * Use `create(ReplayTriggerResponseSchema)` to create a new message.
+ */
+export const ReplayTriggerResponseSchema: GenMessage<ReplayTriggerResponse> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_trigger_service, 7);
+
+/**
  * Names the trigger whose attempts are listed.
  *
  * @generated from message easycron.v1.ListAttemptsRequest
@@ -234,7 +292,7 @@ export type ListAttemptsRequest = Message<"easycron.v1.ListAttemptsRequest"> & {
  * Use `create(ListAttemptsRequestSchema)` to create a new message.
  */
 export const ListAttemptsRequestSchema: GenMessage<ListAttemptsRequest> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_trigger_service, 6);
+  messageDesc(file_easycron_v1_trigger_service, 8);
 
 /**
  * The attempts of one trigger.
@@ -243,8 +301,8 @@ export const ListAttemptsRequestSchema: GenMessage<ListAttemptsRequest> = /*@__P
  */
 export type ListAttemptsResponse = Message<"easycron.v1.ListAttemptsResponse"> & {
   /**
-   * The attempts by number. There are at most as many as the retry policy allows, and three more whose outcome was
-   * lost when a dispatcher died.
+   * The attempts by number. For each time that the trigger was delivered (once, and once for each replay or backfill)
+   * there are at most as many as the retry policy allows, and three more whose outcome was lost when a dispatcher died.
    *
    * @generated from field: repeated easycron.v1.Attempt attempts = 1;
    */
@@ -256,7 +314,7 @@ export type ListAttemptsResponse = Message<"easycron.v1.ListAttemptsResponse"> &
  * Use `create(ListAttemptsResponseSchema)` to create a new message.
  */
 export const ListAttemptsResponseSchema: GenMessage<ListAttemptsResponse> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_trigger_service, 7);
+  messageDesc(file_easycron_v1_trigger_service, 9);
 
 /**
  * Triggers and their attempts: what became of fire times. Every call sees only the project of its API key.
@@ -295,6 +353,18 @@ export const TriggerService: GenService<{
     methodKind: "unary";
     input: typeof DiscardTriggersRequestSchema;
     output: typeof DiscardTriggersResponseSchema;
+  },
+  /**
+   * Delivers a trigger again that has ended, such as a dead letter (EXHAUSTED): under the same id, with the specification
+   * of the job's present revision. Its attempts go on being counted, and the retry policy begins anew. Triggers that are
+   * on time go before it. TRIGGER_NOT_REPLAYABLE if the trigger has not ended, or if its job is deleted.
+   *
+   * @generated from rpc easycron.v1.TriggerService.ReplayTrigger
+   */
+  replayTrigger: {
+    methodKind: "unary";
+    input: typeof ReplayTriggerRequestSchema;
+    output: typeof ReplayTriggerResponseSchema;
   },
   /**
    * Lists the attempts of one trigger that have ended, first to last.

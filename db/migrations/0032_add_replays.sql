@@ -1,0 +1,59 @@
+-- Triggers that have ended are delivered again at a customer's request, each under its own id.
+
+-- Finds a trigger of a project. No row if the project has none with this id. The row is found by id alone: with both
+-- conditions in one query, PostgreSQL might search the index of the project's triggers instead.
+create function dispatcher.find_trigger(of_project_id text, of_trigger_id text)
+returns table (fire_time timestamptz, job_uid text, job_name text, state text)
+language sql stable security definer set search_path = pg_catalog
+as $$
+  with found as materialized (
+    select t.fire_time, t.job_uid, t.job_name, t.state, t.project_id
+      from dispatcher.triggers t where t.id = of_trigger_id
+  )
+  select f.fire_time, f.job_uid, f.job_name, f.state from found f where f.project_id = of_project_id
+$$;
+
+-- Makes triggers due again at at_time, under the revisions and job names that stand at their places: those that have ended
+-- in one of of_states, by ended_by at the latest. Attempts go on counting; the retry policy begins anew. A first attempt that
+-- is recorded in the row of its trigger gets a row of its own, because start_time will be that of a later one. Returns the
+-- ids.
+create function dispatcher.replay(
+  of_project_id text, trigger_ids text[], fire_times timestamptz[], revisions integer[], job_names text[],
+  of_states text[], ended_by timestamptz, at_time timestamptz)
+returns setof text
+language sql security definer set search_path = pg_catalog
+as $$
+  with wanted as materialized (
+    select t.id, t.fire_time, w.revision, w.job_name
+      from unnest(trigger_ids, fire_times, revisions, job_names) as w (id, fire_time, revision, job_name)
+     cross join lateral (select t.id, t.fire_time from dispatcher.triggers t
+                          where t.id = w.id and t.fire_time = w.fire_time and t.project_id = of_project_id
+                            and t.end_time <= ended_by and t.state = any (of_states) for update) as t
+  ), kept as (
+    insert into dispatcher.attempts (trigger_id, fire_time, number, id, outcome, start_time, duration_ms, status_code,
+           response_body)
+    select t.id, t.fire_time, 1, t.first_attempt_id, 'SUCCEEDED', t.start_time, t.first_duration_ms, t.first_status_code,
+           t.first_response_body
+      from wanted
+     cross join lateral (select * from dispatcher.triggers t
+                          where t.id = wanted.id and t.fire_time = wanted.fire_time
+                            and t.first_attempt_id is not null offset 0) as t
+    on conflict (trigger_id, number, fire_time) do nothing
+  ), changed as (
+    update dispatcher.triggers t
+       set state = 'PENDING', effective_time = at_time, due_time = at_time, end_time = null, start_time = null,
+           cancel_time = null, owner = null, attempt_base = t.attempt_count, revision = wanted.revision,
+           job_name = wanted.job_name, first_attempt_id = null, first_duration_ms = null, first_status_code = null,
+           first_response_body = null
+      from wanted
+     where t.id = wanted.id and t.fire_time = wanted.fire_time
+    returning t.id, t.fire_time, t.project_id, t.job_uid, t.kind, t.attempt_base, t.owner, t.due_time
+  ), queued as (
+    insert into dispatcher.live_triggers (id, fire_time, project_id, job_uid, kind, attempt_base, owner, due_time)
+    select c.id, c.fire_time, c.project_id, c.job_uid, c.kind, c.attempt_base, c.owner, c.due_time from changed c
+  )
+  select c.id from changed c
+$$;
+
+revoke execute on function dispatcher.find_trigger, dispatcher.replay from public;
+grant execute on function dispatcher.find_trigger, dispatcher.replay to easycron_scheduler;

@@ -1,0 +1,78 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openScene, type Scene } from "./scene.ts";
+
+let scene: Scene;
+beforeAll(async () => {
+  scene = await openScene();
+});
+afterAll(() => scene?.stop());
+
+const ONE_ATTEMPT = { schedules: [], retryPolicy: { maxAttempts: 1 } };
+
+/** Waits until a trigger has a state, and returns it. */
+async function inState(id: string, state: string) {
+  await scene.until(
+    async () => (await scene.client.triggers.get(id)).state,
+    (found) => found === state,
+  );
+  return scene.client.triggers.get(id);
+}
+
+/** Makes a job whose one attempt fails, and returns its dead letter. */
+async function die(name: string) {
+  scene.receiver.answer(`/${name}`, () => ({ status: 500 }));
+  await scene.createJob(name, ONE_ATTEMPT);
+  const { id } = await scene.client.jobs.run(name);
+  return inState(id, "EXHAUSTED");
+}
+
+describe("a dead letter", () => {
+  test("is listed, and replayed once under its id with the job's present revision", async () => {
+    const dead = await die("dying");
+    const list = { job: "dying", state: "TRIGGER_STATE_EXHAUSTED" };
+    expect(await scene.call("TriggerService/ListTriggers", list)).toMatchObject({
+      triggers: [{ id: dead.id, state: "TRIGGER_STATE_EXHAUSTED", attemptCount: 1 }],
+    });
+    const target = { webhook: { url: `${scene.receiver.url}/mended` } };
+    await scene.call("JobService/UpdateJob", { job: { name: "dying", target }, updateMask: "target" });
+    const request = { id: dead.id, requestId: "mend" };
+    const calls = [1, 2, 3].map(() => scene.call("TriggerService/ReplayTrigger", request));
+    for (const { trigger } of await Promise.all(calls))
+      expect(trigger).toMatchObject({ id: dead.id, revision: 2 });
+    expect(await inState(dead.id, "SUCCEEDED")).toMatchObject({
+      attemptCount: 2,
+      nominalTime: dead.nominalTime,
+    });
+    const arrived = scene.receiver.requests.filter(({ id }) => id === dead.id);
+    expect(arrived).toMatchObject([
+      { path: "/dying", body: { data: { job: { revision: 1 } } }, headers: { "easycron-attempt": "1" } },
+      { path: "/mended", body: { data: { job: { revision: 2 } } }, headers: { "easycron-attempt": "2" } },
+    ]);
+    const attempts = await scene.client.triggers.listAttempts(dead.id).toArray();
+    expect(attempts.map(({ number, outcome }) => [number, outcome])).toEqual([
+      [1, "REJECTED"],
+      [2, "SUCCEEDED"],
+    ]);
+    expect((await scene.call("TriggerService/ListTriggers", list)).triggers).toEqual([]);
+  });
+
+  test("is not replayed after it has succeeded, unless force is set, and not after its job is deleted", async () => {
+    const { id } = await die("forced");
+    scene.receiver.answer("/forced", () => ({ status: 204 }));
+    const replayed = await scene.client.triggers.replay(id);
+    expect(replayed.id).toBe(id);
+    await inState(id, "SUCCEEDED");
+    await expect(scene.client.triggers.replay(id)).rejects.toMatchObject({
+      reason: "TRIGGER_NOT_REPLAYABLE",
+      message: expect.stringContaining("it has SUCCEEDED. Set force"),
+    });
+    await scene.client.triggers.replay(id, { force: true });
+    await scene.receiver.waitFor((requests) => requests.filter((request) => request.id === id).length === 3);
+    await inState(id, "SUCCEEDED");
+    await scene.client.jobs.delete("forced");
+    await expect(scene.client.triggers.replay(id, { force: true })).rejects.toMatchObject({
+      reason: "TRIGGER_NOT_REPLAYABLE",
+      message: expect.stringContaining("is deleted"),
+    });
+  });
+});
