@@ -324,6 +324,38 @@ AS $function$
    order by a.number desc limit 1
 $function$;
 
+CREATE OR REPLACE FUNCTION dispatcher.lateness(of_project_id text, trigger_ids text[], fire_times timestamp with time zone[])
+ RETURNS TABLE(id text, total_ms bigint, theirs_ms bigint)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+  select l.id, l.total_ms, least(l.total_ms, greatest(0, l.retried_ms - l.lost_ms))
+    from (
+      select t.id,
+             greatest(0, floor(extract(epoch from a.latest_time - t.effective_time) * 1000))::bigint as total_ms,
+             floor(extract(epoch from a.latest_time - t.start_time) * 1000)::bigint as retried_ms,
+             floor(a.lost_seconds * 1000)::bigint as lost_ms
+        from unnest(trigger_ids, fire_times) as w (id, fire_time)
+       cross join lateral (select t.id, t.effective_time, t.start_time, t.attempt_base,
+                                  case when t.state = 'RUNNING' then t.due_time end as running_since
+                             from dispatcher.triggers t
+                            where t.id = w.id and t.fire_time = w.fire_time and t.project_id = of_project_id
+                              and t.start_time is not null offset 0) as t
+       cross join lateral (
+         select greatest(t.start_time, max(n.start_time), t.running_since) as latest_time,
+                coalesce(sum(extract(epoch from coalesce(n.next_time, t.running_since) - n.start_time))
+                           filter (where n.is_lost), 0) as lost_seconds
+           from (select a.start_time, lead(a.start_time) over (order by a.number) as next_time,
+                        -- The error that recovery gives such an attempt (dispatcher/recovery).
+                        a.outcome = 'UNKNOWN' and starts_with(a.error, 'The process that made this attempt ended')
+                          as is_lost
+                   from dispatcher.attempts a
+                  where a.trigger_id = w.id and a.fire_time = w.fire_time and a.number > t.attempt_base) as n
+       ) as a
+    ) as l
+$function$;
+
 CREATE OR REPLACE FUNCTION dispatcher.ledger_triggers(of_project_id text, of_job_uid text, from_time timestamp with time zone, to_time timestamp with time zone, most integer)
  RETURNS TABLE(id text, fire_time timestamp with time zone, effective_time timestamp with time zone, job_name text, revision integer, kind text, state text, seq integer, previous_skipped integer, previous_missed integer, attempt_count integer, create_time timestamp with time zone, start_time timestamp with time zone, end_time timestamp with time zone, zone_data text)
  LANGUAGE sql
@@ -960,6 +992,8 @@ grant execute on function dispatcher.fail_if_past to easycron_dispatcher;
 grant execute on function dispatcher.find_trigger to easycron_scheduler;
 grant execute on function dispatcher.handed_over to easycron_scheduler;
 grant execute on function dispatcher.last_attempt to easycron_scheduler;
+grant execute on function dispatcher.lateness to easycron_dispatcher;
+grant execute on function dispatcher.lateness to easycron_scheduler;
 grant execute on function dispatcher.ledger_triggers to easycron_scheduler;
 grant execute on function dispatcher.ledger_triggers_at to easycron_scheduler;
 grant execute on function dispatcher.live_jobs to easycron_scheduler;

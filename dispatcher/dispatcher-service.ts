@@ -5,7 +5,7 @@ import type { Logger } from "../mesh/logger.ts";
 import { type AcceptParts, acceptEvents } from "./accepting/accept.ts";
 import { answerBatches } from "./accepting/accept-stream.ts";
 import { listTriggers } from "./reading/list-triggers.ts";
-import { readAttempts, readTrigger, toAttempt, toTrigger } from "./reading/read-triggers.ts";
+import { presentTriggers, readAttempts, readTrigger, toAttempt } from "./reading/read-triggers.ts";
 import { requireRequest } from "./require-request.ts";
 import { createSigningKeyHandlers, type SigningKeyParts } from "./signing-key-handlers.ts";
 import { sealSecrets } from "./target-secrets/seal-secrets.ts";
@@ -24,15 +24,19 @@ export function createDispatcherService(
     accept: (requests, { signal }) =>
       answerBatches(requests, { accept: (events) => acceptEvents(parts, events), logger }, signal),
     getTrigger: async ({ projectId, request }, { signal }) => {
-      const row = await readTrigger(apiDatabase.of(projectId, signal), projectId, requireRequest(request).id);
-      return { response: { trigger: toTrigger(row) } };
+      const database = apiDatabase.of(projectId, signal);
+      const row = await readTrigger(database, projectId, requireRequest(request).id);
+      const [trigger] = await presentTriggers(database, projectId, [row]);
+      return { response: { trigger } };
     },
     listTriggers: async ({ projectId, request, jobUids }, { signal }) => {
       const database = apiDatabase.of(projectId, signal);
-      const page = await limitCost(() =>
-        listTriggers(database, { projectId, request: requireRequest(request), jobUids }, signal),
-      );
-      return { response: { triggers: page.triggers.map(toTrigger), nextPageToken: page.nextPageToken } };
+      return limitCost(async () => {
+        const query = { projectId, request: requireRequest(request), jobUids };
+        const page = await listTriggers(database, query, signal);
+        const triggers = await presentTriggers(database, projectId, page.triggers);
+        return { response: { triggers, nextPageToken: page.nextPageToken } };
+      });
     },
     listAttempts: async ({ projectId, request }, { signal }) => {
       const rows = await readAttempts(

@@ -55,5 +55,40 @@ as $$
   select c.id from changed c
 $$;
 
-revoke execute on function dispatcher.find_trigger, dispatcher.replay from public;
+-- Returns how late the latest attempts of triggers started, and the part of that which is the target's: from the first
+-- attempt since the trigger was last made due to the latest, without what passed after an attempt that was lost with its
+-- process. An attempt in flight is not recorded yet: it has started when it was due, or soon after. Triggers that no
+-- attempt has been started of are left out.
+create function dispatcher.lateness(of_project_id text, trigger_ids text[], fire_times timestamptz[])
+returns table (id text, total_ms bigint, theirs_ms bigint)
+language sql stable security definer set search_path = pg_catalog
+as $$
+  select l.id, l.total_ms, least(l.total_ms, greatest(0, l.retried_ms - l.lost_ms))
+    from (
+      select t.id,
+             greatest(0, floor(extract(epoch from a.latest_time - t.effective_time) * 1000))::bigint as total_ms,
+             floor(extract(epoch from a.latest_time - t.start_time) * 1000)::bigint as retried_ms,
+             floor(a.lost_seconds * 1000)::bigint as lost_ms
+        from unnest(trigger_ids, fire_times) as w (id, fire_time)
+       cross join lateral (select t.id, t.effective_time, t.start_time, t.attempt_base,
+                                  case when t.state = 'RUNNING' then t.due_time end as running_since
+                             from dispatcher.triggers t
+                            where t.id = w.id and t.fire_time = w.fire_time and t.project_id = of_project_id
+                              and t.start_time is not null offset 0) as t
+       cross join lateral (
+         select greatest(t.start_time, max(n.start_time), t.running_since) as latest_time,
+                coalesce(sum(extract(epoch from coalesce(n.next_time, t.running_since) - n.start_time))
+                           filter (where n.is_lost), 0) as lost_seconds
+           from (select a.start_time, lead(a.start_time) over (order by a.number) as next_time,
+                        -- The error that recovery gives such an attempt (dispatcher/recovery).
+                        a.outcome = 'UNKNOWN' and starts_with(a.error, 'The process that made this attempt ended')
+                          as is_lost
+                   from dispatcher.attempts a
+                  where a.trigger_id = w.id and a.fire_time = w.fire_time and a.number > t.attempt_base) as n
+       ) as a
+    ) as l
+$$;
+
+revoke execute on function dispatcher.find_trigger, dispatcher.replay, dispatcher.lateness from public;
 grant execute on function dispatcher.find_trigger, dispatcher.replay to easycron_scheduler;
+grant execute on function dispatcher.lateness to easycron_scheduler, easycron_dispatcher;

@@ -123,7 +123,9 @@ describe("a trigger and its attempts", () => {
     });
     const { startTime, lateness, nextAttemptTime } = response?.trigger ?? {};
     expect(Number(startTime?.seconds) * 1_000 + (startTime?.nanos ?? 0) / 1e6).toBeGreaterThanOrEqual(at);
-    expect(lateness?.seconds).toBe(0n);
+    expect(lateness?.total?.seconds).toBe(0n);
+    expect(lateness?.ours).toEqual(lateness?.total);
+    expect(lateness?.theirs).toMatchObject({ seconds: 0n, nanos: 0 });
     expect(Number(nextAttemptTime?.seconds)).toBeGreaterThanOrEqual(at / 1_000 + 3);
     const read = await dispatcher.client.listAttempts({ projectId, request: { trigger: event.triggerId } });
     expect(read.response?.attempts).toMatchObject([

@@ -10,9 +10,11 @@ import {
   TriggerState,
 } from "../../gen/easycron/v1/trigger_pb.ts";
 import { failure } from "../../mesh/errors.ts";
+import { readLateness, toLateness } from "./lateness.ts";
 import {
   type AttemptView,
   attemptListByTrigger,
+  type LatenessRow,
   type TriggerStateName,
   type TriggerView,
   triggerById,
@@ -52,8 +54,18 @@ export function toStateName(state: TriggerState): TriggerStateName | "" {
   return (found?.[0] as TriggerStateName | undefined) ?? "";
 }
 
-/** Converts a row to a trigger as customers see it. */
-export function toTrigger(row: TriggerView): MessageInitShape<typeof TriggerSchema> {
+/** Converts rows to triggers as customers see them. Reads the lateness of those that were tried again. */
+export async function presentTriggers(
+  database: Queryable,
+  projectId: string,
+  rows: readonly TriggerView[],
+): Promise<MessageInitShape<typeof TriggerSchema>[]> {
+  const lateness = await readLateness(database, projectId, rows);
+  return rows.map((row) => toTrigger(row, lateness.get(row.id)));
+}
+
+function toTrigger(row: TriggerView, read: LatenessRow | undefined): MessageInitShape<typeof TriggerSchema> {
+  const lateness = toLateness(row, read);
   return {
     id: row.id,
     job: row.job_name,
@@ -67,10 +79,8 @@ export function toTrigger(row: TriggerView): MessageInitShape<typeof TriggerSche
     attemptCount: row.attempt_count,
     createTime: timestampFromMs(row.create_time),
     zoneDataVersion: row.zone_data,
-    ...(row.start_time !== null && {
-      startTime: timestampFromMs(row.start_time),
-      lateness: durationFromMs(Math.max(0, row.start_time - row.effective_time)),
-    }),
+    ...(row.start_time !== null && { startTime: timestampFromMs(row.start_time) }),
+    ...(lateness !== undefined && { lateness }),
     ...(row.end_time !== null && { endTime: timestampFromMs(row.end_time) }),
     ...(row.state === "RETRYING" && { nextAttemptTime: timestampFromMs(row.due_time) }),
   };

@@ -64,3 +64,16 @@ export const attemptListByTrigger = statement<AttemptView>(
              from dispatcher.triggers where id = $1 and fire_time = $2 and first_attempt_id is not null) as a
     order by number, has_row desc`,
 );
+
+/** How late the latest attempt of a trigger started, and the target's part of it, in milliseconds. */
+export interface LatenessRow {
+  readonly id: string;
+  readonly total_ms: number;
+  readonly theirs_ms: number;
+}
+
+/** Reads the lateness of the triggers $2 of project $1, whose nominal times are $3. */
+export const latenessByTriggers = statement<LatenessRow>(
+  "latenessByTriggers",
+  "select id, total_ms, theirs_ms from dispatcher.lateness($1, $2::text[], $3::timestamptz[])",
+);

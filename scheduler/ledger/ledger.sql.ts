@@ -30,3 +30,16 @@ export const lastAttempt = statement<{ outcome: string; status_code: number | nu
   "lastAttempt",
   `select outcome, status_code, error from dispatcher.last_attempt($1, $2, $3)`,
 );
+
+/** How late the latest attempt of a trigger started, and the target's part of it, in milliseconds. */
+export interface LatenessRow {
+  readonly id: string;
+  readonly total_ms: number;
+  readonly theirs_ms: number;
+}
+
+/** Reads the lateness of the triggers $2 of project $1, whose fire times are $3. */
+export const ledgerLateness = statement<LatenessRow>(
+  "ledgerLateness",
+  "select id, total_ms, theirs_ms from dispatcher.lateness($1, $2::text[], $3::timestamptz[])",
+);

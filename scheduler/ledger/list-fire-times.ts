@@ -1,5 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { durationFromMs, type Timestamp, timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import { type Timestamp, timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import {
   type LedgerEntrySchema,
   Verdict as VerdictCode,
@@ -9,15 +9,15 @@ import type {
   ListFireTimesRequest,
   ListFireTimesResponseSchema,
 } from "../../gen/easycron/v1/ledger_service_pb.ts";
-import { TriggerKind, type TriggerSchema, TriggerState } from "../../gen/easycron/v1/trigger_pb.ts";
 import { failure } from "../../mesh/errors.ts";
 import { pageTokenInvalid, readPageToken, toPageToken } from "../../mesh/page-token.ts";
 import type { JobRow } from "../job/job.ts";
 import { jobByUid } from "../job/jobs.sql.ts";
 import type { Parts } from "../parts.ts";
-import type { LedgerTriggerRow } from "./ledger.sql.ts";
+import type { LatenessRow } from "./ledger.sql.ts";
 import { readRange } from "./range.ts";
 import { fireTimesOf, type Segment } from "./segments.ts";
+import { readLateness, toTrigger } from "./trigger.ts";
 import { findLedgerJob, type LedgerView, readLedgerView, readVerdicts, type Verdict } from "./view.ts";
 
 /** What reading a page of the ledger uses. */
@@ -46,7 +46,11 @@ export async function listFireTimes(
   const last = verdicts[size - 1];
   const more = verdicts.length > size && last !== undefined;
   const nextPageToken = more ? toPageToken(LIST, `${query}/${last.atMs}`) : "";
-  return { fireTimes: verdicts.slice(0, size).map((verdict) => toEntry(row, verdict)), nextPageToken };
+  const page = verdicts.slice(0, size);
+  const triggers = page.flatMap(({ trigger }) => (trigger === null ? [] : [trigger]));
+  const lateness = await readLateness(parts.database, row, triggers);
+  const fireTimes = page.map((verdict) => toEntry(row, verdict, lateness.get(verdict.trigger?.id ?? "")));
+  return { fireTimes, nextPageToken };
 }
 
 function msOf(time: Timestamp | undefined): string {
@@ -101,7 +105,11 @@ export async function readPage(...of: Parameters<typeof readLedgerPage>): Promis
  * Returns the verdict as customers see it. A fire time without any record shows as MISSED without a reason; the audit
  * reports it as a fault.
  */
-export function toEntry(row: JobRow, verdict: Verdict): MessageInitShape<typeof LedgerEntrySchema> {
+export function toEntry(
+  row: JobRow,
+  verdict: Verdict,
+  lateness?: LatenessRow,
+): MessageInitShape<typeof LedgerEntrySchema> {
   const { atMs, reason, detail, trigger } = verdict;
   const code = verdict.verdict === "UNKNOWN" ? "MISSED" : verdict.verdict;
   return {
@@ -109,28 +117,6 @@ export function toEntry(row: JobRow, verdict: Verdict): MessageInitShape<typeof 
     verdict: VerdictCode[code],
     reason: reason === null ? VerdictReason.UNSPECIFIED : VerdictReason[reason],
     calendar: reason === "OUTSIDE_CALENDAR" ? detail : "",
-    ...(trigger === null ? {} : { trigger: toTrigger(row, trigger) }),
-  };
-}
-
-function toTrigger(job: JobRow, row: LedgerTriggerRow): MessageInitShape<typeof TriggerSchema> {
-  const lateMs = row.start_time === null ? null : Math.max(0, row.start_time - row.effective_time);
-  return {
-    id: row.id,
-    job: row.job_name,
-    jobUid: job.uid,
-    revision: row.revision,
-    kind: TriggerKind[row.kind],
-    state: TriggerState[row.state as keyof typeof TriggerState],
-    nominalTime: timestampFromMs(row.fire_time),
-    effectiveTime: timestampFromMs(row.effective_time),
-    seq: row.seq,
-    attemptCount: row.attempt_count,
-    createTime: timestampFromMs(row.create_time),
-    zoneDataVersion: row.zone_data,
-    ...(row.start_time === null ? {} : { startTime: timestampFromMs(row.start_time) }),
-    ...(row.end_time === null ? {} : { endTime: timestampFromMs(row.end_time) }),
-    ...(row.state === "RETRYING" ? { nextAttemptTime: timestampFromMs(row.due_time) } : {}),
-    ...(lateMs === null ? {} : { lateness: durationFromMs(lateMs) }),
+    ...(trigger === null ? {} : { trigger: toTrigger(row, trigger, lateness) }),
   };
 }

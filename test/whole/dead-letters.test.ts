@@ -76,3 +76,15 @@ describe("a dead letter", () => {
     });
   });
 });
+
+test("a trigger's lateness is theirs from the first attempt on", async () => {
+  scene.receiver.answer("/slow-start", (number) => ({ status: number === 1 ? 503 : 204 }));
+  await scene.createJob("slow-start", { schedules: [], retryPolicy: { minBackoff: "1s", maxBackoff: "1s" } });
+  const { id } = await scene.client.jobs.run("slow-start");
+  const { lateness } = await inState(id, "SUCCEEDED");
+  const { total = 0, ours = 0, theirs = 0 } = lateness ?? {};
+  expect(theirs).toBeGreaterThan(900);
+  expect(ours + theirs).toBe(total);
+  const { trigger } = await scene.call("TriggerService/GetTrigger", { id });
+  expect(trigger.lateness).toMatchObject({ total: expect.stringMatching(/^\d(\.\d+)?s$/) });
+});

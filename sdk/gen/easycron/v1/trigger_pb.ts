@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/trigger.proto.
  */
 export const file_easycron_v1_trigger: GenFile = /*@__PURE__*/
-  fileDesc("ChllYXN5Y3Jvbi92MS90cmlnZ2VyLnByb3RvEgtlYXN5Y3Jvbi52MSKvBAoHVHJpZ2dlchIKCgJpZBgBIAEoCRILCgNqb2IYAiABKAkSDwoHam9iX3VpZBgDIAEoCRIQCghyZXZpc2lvbhgEIAEoDRImCgRraW5kGAUgASgOMhguZWFzeWNyb24udjEuVHJpZ2dlcktpbmQSKAoFc3RhdGUYBiABKA4yGS5lYXN5Y3Jvbi52MS5UcmlnZ2VyU3RhdGUSMAoMbm9taW5hbF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5lZmZlY3RpdmVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASCwoDc2VxGAkgASgNEhUKDWF0dGVtcHRfY291bnQYCiABKA0SLwoLY3JlYXRlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCghsYXRlbmVzcxgOIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI1ChFuZXh0X2F0dGVtcHRfdGltZRgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGQoRem9uZV9kYXRhX3ZlcnNpb24YECABKAki6wEKB0F0dGVtcHQSCgoCaWQYASABKAkSDgoGbnVtYmVyGAIgASgNEiwKB291dGNvbWUYAyABKA4yGy5lYXN5Y3Jvbi52MS5BdHRlbXB0T3V0Y29tZRIuCgpzdGFydF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCghkdXJhdGlvbhgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhITCgtzdGF0dXNfY29kZRgGIAEoBRINCgVlcnJvchgHIAEoCRIVCg1yZXNwb25zZV9ib2R5GAggASgJKtYBCgxUcmlnZ2VyU3RhdGUSHQoZVFJJR0dFUl9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVRSSUdHRVJfU1RBVEVfUEVORElORxABEhkKFVRSSUdHRVJfU1RBVEVfUlVOTklORxACEhoKFlRSSUdHRVJfU1RBVEVfUkVUUllJTkcQAxIbChdUUklHR0VSX1NUQVRFX1NVQ0NFRURFRBAFEhsKF1RSSUdHRVJfU1RBVEVfRVhIQVVTVEVEEAYSGwoXVFJJR0dFUl9TVEFURV9DQU5DRUxMRUQQByqVAQoLVHJpZ2dlcktpbmQSHAoYVFJJR0dFUl9LSU5EX1VOU1BFQ0lGSUVEEAASGgoWVFJJR0dFUl9LSU5EX1NDSEVEVUxFRBABEhgKFFRSSUdHRVJfS0lORF9DQVRDSFVQEAISFwoTVFJJR0dFUl9LSU5EX01BTlVBTBADEhkKFVRSSUdHRVJfS0lORF9CQUNLRklMTBAEKqkBCg5BdHRlbXB0T3V0Y29tZRIfChtBVFRFTVBUX09VVENPTUVfVU5TUEVDSUZJRUQQABIdChlBVFRFTVBUX09VVENPTUVfU1VDQ0VFREVEEAESHAoYQVRURU1QVF9PVVRDT01FX1JFSkVDVEVEEAISHAoYQVRURU1QVF9PVVRDT01FX05PVF9TRU5UEAMSGwoXQVRURU1QVF9PVVRDT01FX1VOS05PV04QBGIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChllYXN5Y3Jvbi92MS90cmlnZ2VyLnByb3RvEgtlYXN5Y3Jvbi52MSKrBAoHVHJpZ2dlchIKCgJpZBgBIAEoCRILCgNqb2IYAiABKAkSDwoHam9iX3VpZBgDIAEoCRIQCghyZXZpc2lvbhgEIAEoDRImCgRraW5kGAUgASgOMhguZWFzeWNyb24udjEuVHJpZ2dlcktpbmQSKAoFc3RhdGUYBiABKA4yGS5lYXN5Y3Jvbi52MS5UcmlnZ2VyU3RhdGUSMAoMbm9taW5hbF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5lZmZlY3RpdmVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASCwoDc2VxGAkgASgNEhUKDWF0dGVtcHRfY291bnQYCiABKA0SLwoLY3JlYXRlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCghsYXRlbmVzcxgOIAEoCzIVLmVhc3ljcm9uLnYxLkxhdGVuZXNzEjUKEW5leHRfYXR0ZW1wdF90aW1lGA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIZChF6b25lX2RhdGFfdmVyc2lvbhgQIAEoCSKIAQoITGF0ZW5lc3MSKAoFdG90YWwYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJwoEb3VycxgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIpCgZ0aGVpcnMYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24i6wEKB0F0dGVtcHQSCgoCaWQYASABKAkSDgoGbnVtYmVyGAIgASgNEiwKB291dGNvbWUYAyABKA4yGy5lYXN5Y3Jvbi52MS5BdHRlbXB0T3V0Y29tZRIuCgpzdGFydF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCghkdXJhdGlvbhgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhITCgtzdGF0dXNfY29kZRgGIAEoBRINCgVlcnJvchgHIAEoCRIVCg1yZXNwb25zZV9ib2R5GAggASgJKtYBCgxUcmlnZ2VyU3RhdGUSHQoZVFJJR0dFUl9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVRSSUdHRVJfU1RBVEVfUEVORElORxABEhkKFVRSSUdHRVJfU1RBVEVfUlVOTklORxACEhoKFlRSSUdHRVJfU1RBVEVfUkVUUllJTkcQAxIbChdUUklHR0VSX1NUQVRFX1NVQ0NFRURFRBAFEhsKF1RSSUdHRVJfU1RBVEVfRVhIQVVTVEVEEAYSGwoXVFJJR0dFUl9TVEFURV9DQU5DRUxMRUQQByqVAQoLVHJpZ2dlcktpbmQSHAoYVFJJR0dFUl9LSU5EX1VOU1BFQ0lGSUVEEAASGgoWVFJJR0dFUl9LSU5EX1NDSEVEVUxFRBABEhgKFFRSSUdHRVJfS0lORF9DQVRDSFVQEAISFwoTVFJJR0dFUl9LSU5EX01BTlVBTBADEhkKFVRSSUdHRVJfS0lORF9CQUNLRklMTBAEKqkBCg5BdHRlbXB0T3V0Y29tZRIfChtBVFRFTVBUX09VVENPTUVfVU5TUEVDSUZJRUQQABIdChlBVFRFTVBUX09VVENPTUVfU1VDQ0VFREVEEAESHAoYQVRURU1QVF9PVVRDT01FX1JFSkVDVEVEEAISHAoYQVRURU1QVF9PVVRDT01FX05PVF9TRU5UEAMSGwoXQVRURU1QVF9PVVRDT01FX1VOS05PV04QBGIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * The record of one fire time of a job. Each fire time that creates a trigger has exactly one, even after a crash.
@@ -113,11 +113,11 @@ export type Trigger = Message<"easycron.v1.Trigger"> & {
   endTime?: Timestamp | undefined;
 
   /**
-   * How long after the effective time the first attempt started. Never negative. Absent until then.
+   * How late the trigger is, and whose part of it is how long. Absent until its first attempt has started.
    *
-   * @generated from field: google.protobuf.Duration lateness = 14;
+   * @generated from field: easycron.v1.Lateness lateness = 14;
    */
-  lateness?: Duration | undefined;
+  lateness?: Lateness | undefined;
 
   /**
    * When the next attempt is due. Present in state RETRYING only.
@@ -234,11 +234,11 @@ export type TriggerJson = {
   endTime?: TimestampJson;
 
   /**
-   * How long after the effective time the first attempt started. Never negative. Absent until then.
+   * How late the trigger is, and whose part of it is how long. Absent until its first attempt has started.
    *
-   * @generated from field: google.protobuf.Duration lateness = 14;
+   * @generated from field: easycron.v1.Lateness lateness = 14;
    */
-  lateness?: DurationJson;
+  lateness?: LatenessJson;
 
   /**
    * When the next attempt is due. Present in state RETRYING only.
@@ -262,6 +262,71 @@ export type TriggerJson = {
  */
 export const TriggerSchema: GenMessage<Trigger, {jsonType: TriggerJson}> = /*@__PURE__*/
   messageDesc(file_easycron_v1_trigger, 0);
+
+/**
+ * How long after its effective time a trigger's latest attempt started. `ours` and `theirs` add up to `total`.
+ *
+ * @generated from message easycron.v1.Lateness
+ */
+export type Lateness = Message<"easycron.v1.Lateness"> & {
+  /**
+   * From the effective time to the start of the latest attempt. Never negative.
+   *
+   * @generated from field: google.protobuf.Duration total = 1;
+   */
+  total?: Duration | undefined;
+
+  /**
+   * The part of EasyCron: how late the first attempt started, and what passed after an attempt that was lost with a process
+   * of EasyCron.
+   *
+   * @generated from field: google.protobuf.Duration ours = 2;
+   */
+  ours?: Duration | undefined;
+
+  /**
+   * The part of the target: what passed between the first attempt and the latest, because attempts had failed.
+   *
+   * @generated from field: google.protobuf.Duration theirs = 3;
+   */
+  theirs?: Duration | undefined;
+};
+
+/**
+ * How long after its effective time a trigger's latest attempt started. `ours` and `theirs` add up to `total`.
+ *
+ * @generated from message easycron.v1.Lateness
+ */
+export type LatenessJson = {
+  /**
+   * From the effective time to the start of the latest attempt. Never negative.
+   *
+   * @generated from field: google.protobuf.Duration total = 1;
+   */
+  total?: DurationJson;
+
+  /**
+   * The part of EasyCron: how late the first attempt started, and what passed after an attempt that was lost with a process
+   * of EasyCron.
+   *
+   * @generated from field: google.protobuf.Duration ours = 2;
+   */
+  ours?: DurationJson;
+
+  /**
+   * The part of the target: what passed between the first attempt and the latest, because attempts had failed.
+   *
+   * @generated from field: google.protobuf.Duration theirs = 3;
+   */
+  theirs?: DurationJson;
+};
+
+/**
+ * Describes the message easycron.v1.Lateness.
+ * Use `create(LatenessSchema)` to create a new message.
+ */
+export const LatenessSchema: GenMessage<Lateness, {jsonType: LatenessJson}> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_trigger, 1);
 
 /**
  * One try to deliver a trigger.
@@ -394,7 +459,7 @@ export type AttemptJson = {
  * Use `create(AttemptSchema)` to create a new message.
  */
 export const AttemptSchema: GenMessage<Attempt, {jsonType: AttemptJson}> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_trigger, 1);
+  messageDesc(file_easycron_v1_trigger, 2);
 
 /**
  * The state of a trigger's delivery. A trigger has ended when it is SUCCEEDED, EXHAUSTED or CANCELLED.
