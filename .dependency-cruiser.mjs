@@ -211,7 +211,7 @@ export default {
     home(
       "typeid-js",
       "^gateway/services/(project|api-key)-service\\.ts$|" +
-        "^scheduler/(changes/create-job|batch/create|batch/pause|backfill/backfill)\\.ts$|" +
+        "^scheduler/(changes/create-job|batch/create|batch/pause|backfill/backfill|replay/replay-triggers)\\.ts$|" +
         "^scheduler/calendars/change\\.ts$|" +
         "^dispatcher/signing-keys/change-keys\\.ts$",
     ),

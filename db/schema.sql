@@ -230,6 +230,25 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION dispatcher.count_replayable(of_project_id text, of_job_uid text, of_state text, from_time timestamp with time zone, before_time timestamp with time zone, most integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+ SET enable_seqscan TO 'off'
+AS $function$
+begin
+  if of_job_uid is null then
+    return (select count(*) from (select from dispatcher.triggers t
+                                   where t.project_id = of_project_id and t.rare_end = of_state
+                                     and t.fire_time >= from_time and t.fire_time < before_time limit most) as t);
+  end if;
+  return (select count(*) from (select from dispatcher.triggers t
+                                 where t.job_uid = of_job_uid and t.rare_end = of_state and t.project_id = of_project_id
+                                   and t.fire_time >= from_time and t.fire_time < before_time limit most) as t);
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION dispatcher.discard(of_project_id text, of_job_uid text, of_kind text, from_time timestamp with time zone, before_time timestamp with time zone, at_time timestamp with time zone, most integer)
  RETURNS integer
  LANGUAGE plpgsql
@@ -524,6 +543,38 @@ AS $function$
   select c.id from changed c
 $function$;
 
+CREATE OR REPLACE FUNCTION dispatcher.replayable(of_project_id text, of_job_uid text, of_state text, from_time timestamp with time zone, before_time timestamp with time zone, after_time timestamp with time zone, after_id text, most integer)
+ RETURNS TABLE(id text, fire_time timestamp with time zone, job_uid text, end_time timestamp with time zone)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+ SET enable_seqscan TO 'off'
+AS $function$
+#variable_conflict use_column
+begin
+  if of_job_uid is null then
+    return query
+      select t.id, t.fire_time, t.job_uid, t.end_time
+        from (select * from dispatcher.triggers t
+               where t.project_id = of_project_id and t.rare_end = of_state
+                 and t.fire_time >= greatest(from_time, after_time) and t.fire_time < before_time
+                 and (t.fire_time, t.id) > (after_time, after_id)
+               order by t.fire_time, t.id limit 1000) as t
+       order by t.fire_time, t.id limit most;
+  else
+    return query
+      select t.id, t.fire_time, t.job_uid, t.end_time
+        from (select * from dispatcher.triggers t
+               where t.job_uid = of_job_uid and t.rare_end = of_state
+                 and t.fire_time >= greatest(from_time, after_time) and t.fire_time < before_time
+                 and (t.fire_time, t.id) > (after_time, after_id)
+               order by t.fire_time, t.id limit 1000) as t
+       where t.project_id = of_project_id
+       order by t.fire_time, t.id limit most;
+  end if;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION dispatcher.use_master_key(new_id text, new_check_value bytea)
  RETURNS text
  LANGUAGE plpgsql
@@ -797,7 +848,7 @@ CREATE INDEX jobs_wake ON scheduler.jobs USING btree (wake_time) WHERE (wake_tim
 create table scheduler.operations (
   uid text not null,
   project_id text not null,
-  job_uid text not null,
+  job_uid text,
   state text not null,
   revision integer not null,
   start_time timestamp with time zone not null,
@@ -815,14 +866,22 @@ create table scheduler.operations (
   error text not null default ''::text,
   create_time timestamp with time zone not null,
   finish_time timestamp with time zone,
+  kind text not null default 'BACKFILL'::text,
+  trigger_state text,
+  left_out_count integer not null default 0,
+  last_trigger_id text,
+  constraint operations_backfill CHECK (((kind = 'REPLAY'::text) OR (job_uid IS NOT NULL))),
   constraint operations_check CHECK (((finish_time IS NULL) = (state = 'RUNNING'::text))),
   constraint operations_check1 CHECK (((wake_time IS NULL) = (state <> 'RUNNING'::text))),
   constraint operations_job_uid_fkey FOREIGN KEY (job_uid) REFERENCES scheduler.jobs(uid),
+  constraint operations_kind_check CHECK ((kind = ANY (ARRAY['BACKFILL'::text, 'REPLAY'::text]))),
   constraint operations_max_per_second_check CHECK ((max_per_second > 0)),
   constraint operations_pkey PRIMARY KEY (uid),
+  constraint operations_replay CHECK (((kind = 'REPLAY'::text) = (trigger_state IS NOT NULL))),
   constraint operations_state_check CHECK ((state = ANY (ARRAY['RUNNING'::text, 'SUCCEEDED'::text, 'FAILED'::text, 'CANCELLED'::text])))
 );
 CREATE INDEX operations_project ON scheduler.operations USING btree (project_id, uid DESC);
+CREATE INDEX operations_running ON scheduler.operations USING btree (project_id) WHERE (state = 'RUNNING'::text);
 CREATE INDEX operations_wake ON scheduler.operations USING btree (wake_time) WHERE (wake_time IS NOT NULL);
 
 create table scheduler.requests (
@@ -987,6 +1046,7 @@ grant execute on function dispatcher.audit_triggers to easycron_scheduler;
 grant execute on function dispatcher.busy_jobs to easycron_scheduler;
 grant execute on function dispatcher.cancel to easycron_scheduler;
 grant execute on function dispatcher.catchup_end to easycron_scheduler;
+grant execute on function dispatcher.count_replayable to easycron_scheduler;
 grant execute on function dispatcher.discard to easycron_scheduler;
 grant execute on function dispatcher.fail_if_past to easycron_dispatcher;
 grant execute on function dispatcher.find_trigger to easycron_scheduler;
@@ -1001,6 +1061,7 @@ grant execute on function dispatcher.make_partition to easycron_dispatcher;
 grant execute on function dispatcher.oldest_snapshot to easycron_dispatcher;
 grant execute on function dispatcher.redeliver to easycron_scheduler;
 grant execute on function dispatcher.replay to easycron_scheduler;
+grant execute on function dispatcher.replayable to easycron_scheduler;
 grant execute on function dispatcher.use_master_key to easycron_dispatcher;
 grant execute on function dispatcher.withdraw to easycron_scheduler;
 grant execute on function scheduler.lock_current to easycron_dispatcher;

@@ -42,6 +42,7 @@ const SCHEDULERS_FUNCTIONS = [
   "busy_jobs",
   "cancel",
   "catchup_end",
+  "count_replayable",
   "discard",
   "find_trigger",
   "handed_over",
@@ -52,6 +53,7 @@ const SCHEDULERS_FUNCTIONS = [
   "live_jobs",
   "redeliver",
   "replay",
+  "replayable",
   "withdraw",
 ];
 

@@ -163,6 +163,11 @@ export const REASONS: Readonly<Record<ReasonName, ReasonRow>> = {
     code: Code.FAILED_PRECONDITION,
     sentence: 'The trigger "{trigger}" cannot be replayed: {problem}',
   },
+  OPERATION_LIMIT_REACHED: {
+    code: Code.FAILED_PRECONDITION,
+    sentence:
+      "{limit} replays of the project are running, as many as may run at once. Wait until one has ended, or end one with CancelOperation.",
+  },
   SIGNING_KEY_ENDED: {
     code: Code.FAILED_PRECONDITION,
     sentence: 'The signing key "{id}" cannot be rotated: {problem} Create a key with CreateSigningKey.',

@@ -19,6 +19,7 @@ import { createScheduleCache } from "./job/schedule-cache.ts";
 import type { SkipRange } from "./job/verdict.ts";
 import type { Parts } from "./parts.ts";
 import { createPools } from "./pools.ts";
+import { runReplayChunk } from "./replay/run.ts";
 import { createSchedulerService } from "./scheduler-service.ts";
 import { SETTLING_EVERY_MS, startSettling } from "./settling/calendars-settle.ts";
 import { beginZoneData, watchZoneData, ZONE_DATA_EVERY_MS } from "./settling/zone-data-watch.ts";
@@ -144,7 +145,7 @@ function startBackground(parts: Parts & { readonly database: Pool }, logger: Log
   const housekeeping = startHousekeeping({ database, clock, logger });
   const auditing = startAuditing(parts, logger);
   const settling = startSettling(parts, logger);
-  const backfills = startBackfills(parts, logger);
+  const backfills = startBackfills(parts, logger, { REPLAY: runReplayChunk });
   const zones = watchZoneData(parts, logger);
   const deleting = startDeletingFinished(parts, logger);
   const watch = (

@@ -24,6 +24,7 @@ import { warningsOf } from "./preview/warnings.ts";
 import { listJobs } from "./reading/list-jobs.ts";
 import { type PresentParts, presentJob, presentShown, readJob, resolveJob } from "./reading/read-jobs.ts";
 import { replayTrigger } from "./replay/replay-trigger.ts";
+import { replayTriggers } from "./replay/replay-triggers.ts";
 import { required } from "./requests/required.ts";
 import { createRevisionHandlers } from "./revisions-service.ts";
 import { createZoneDataHandlers } from "./zone-data-service.ts";
@@ -35,7 +36,7 @@ type JobHandlers = Pick<
   "createJob" | "getJob" | "listJobs" | "updateJob" | "deleteJob" | "pauseJob" | "resumeJob" | "resolveJob"
 >;
 
-type TriggerHandlers = Pick<Handlers, "runJob" | "discardTriggers" | "replayTrigger">;
+type TriggerHandlers = Pick<Handlers, "runJob" | "discardTriggers" | "replayTrigger" | "replayTriggers">;
 
 type LedgerHandlers = Pick<Handlers, "listFireTimes" | "explainFireTime" | "skipFireTime" | "auditLedger">;
 
@@ -161,6 +162,9 @@ function createTriggerHandlers(parts: Parts): TriggerHandlers {
     }),
     replayTrigger: async ({ projectId, request }) => ({
       response: { trigger: await replayTrigger(parts, projectId, required(request)) },
+    }),
+    replayTriggers: async ({ projectId, request }) => ({
+      response: { operation: await replayTriggers(parts, projectId, required(request)) },
     }),
   };
 }

@@ -63,6 +63,7 @@ const CALLS: Readonly<Record<string, (client: EasyCron, request: Sample) => unkn
     triggers.listAttempts(trigger, rest).pages(),
   "TriggerService/DiscardTriggers": ({ triggers }, rest) => triggers.discard(rest),
   "TriggerService/ReplayTrigger": ({ triggers }, { id, ...rest }) => triggers.replay(id, rest),
+  "TriggerService/ReplayTriggers": ({ triggers }, rest) => triggers.replayAll(rest),
   "OperationService/GetOperation": ({ operations }, { id, ...rest }) => operations.get(id, rest),
   "OperationService/ListOperations": ({ operations }, rest) => operations.list(rest).pages(),
   "OperationService/CancelOperation": ({ operations }, { id, ...rest }) => operations.cancel(id, rest),

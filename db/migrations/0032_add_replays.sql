@@ -89,6 +89,74 @@ as $$
     ) as l
 $$;
 
-revoke execute on function dispatcher.find_trigger, dispatcher.replay, dispatcher.lateness from public;
-grant execute on function dispatcher.find_trigger, dispatcher.replay to easycron_scheduler;
+-- An operation may be a replay: of the triggers of a job, or of the whole project (job_uid is null), in a state.
+alter table scheduler.operations
+  alter column job_uid drop not null,
+  add column kind text not null default 'BACKFILL' check (kind in ('BACKFILL', 'REPLAY')),
+  add column trigger_state text,
+  -- How many of the triggers were not replayed, because their job was deleted or they had been replayed otherwise.
+  add column left_out_count integer not null default 0,
+  -- With last_fire_time: the last trigger that has been dealt with.
+  add column last_trigger_id text,
+  add constraint operations_replay check ((kind = 'REPLAY') = (trigger_state is not null)),
+  add constraint operations_backfill check (kind = 'REPLAY' or job_uid is not null);
+
+create index operations_running on scheduler.operations (project_id) where state = 'RUNNING';
+
+-- Lists triggers that have ended in of_state, EXHAUSTED or CANCELLED: of a job, or of the project if of_job_uid is null; with
+-- fire times from from_time on and before before_time, after the place (after_time, after_id); earliest first, at most `most`.
+-- The constant limit tells PostgreSQL how little is wanted, so that it reads along an index.
+create function dispatcher.replayable(
+  of_project_id text, of_job_uid text, of_state text, from_time timestamptz, before_time timestamptz,
+  after_time timestamptz, after_id text, most integer)
+returns table (id text, fire_time timestamptz, job_uid text, end_time timestamptz)
+language plpgsql stable security definer set search_path = pg_catalog set enable_seqscan = off
+as $$
+#variable_conflict use_column
+begin
+  if of_job_uid is null then
+    return query
+      select t.id, t.fire_time, t.job_uid, t.end_time
+        from (select * from dispatcher.triggers t
+               where t.project_id = of_project_id and t.rare_end = of_state
+                 and t.fire_time >= greatest(from_time, after_time) and t.fire_time < before_time
+                 and (t.fire_time, t.id) > (after_time, after_id)
+               order by t.fire_time, t.id limit 1000) as t
+       order by t.fire_time, t.id limit most;
+  else
+    return query
+      select t.id, t.fire_time, t.job_uid, t.end_time
+        from (select * from dispatcher.triggers t
+               where t.job_uid = of_job_uid and t.rare_end = of_state
+                 and t.fire_time >= greatest(from_time, after_time) and t.fire_time < before_time
+                 and (t.fire_time, t.id) > (after_time, after_id)
+               order by t.fire_time, t.id limit 1000) as t
+       where t.project_id = of_project_id
+       order by t.fire_time, t.id limit most;
+  end if;
+end
+$$;
+
+-- Counts the triggers that dispatcher.replayable lists from the beginning, up to `most`.
+create function dispatcher.count_replayable(
+  of_project_id text, of_job_uid text, of_state text, from_time timestamptz, before_time timestamptz, most integer)
+returns integer
+language plpgsql stable security definer set search_path = pg_catalog set enable_seqscan = off
+as $$
+begin
+  if of_job_uid is null then
+    return (select count(*) from (select from dispatcher.triggers t
+                                   where t.project_id = of_project_id and t.rare_end = of_state
+                                     and t.fire_time >= from_time and t.fire_time < before_time limit most) as t);
+  end if;
+  return (select count(*) from (select from dispatcher.triggers t
+                                 where t.job_uid = of_job_uid and t.rare_end = of_state and t.project_id = of_project_id
+                                   and t.fire_time >= from_time and t.fire_time < before_time limit most) as t);
+end
+$$;
+
+revoke execute on function dispatcher.find_trigger, dispatcher.replay, dispatcher.replayable, dispatcher.count_replayable,
+  dispatcher.lateness from public;
+grant execute on function dispatcher.find_trigger, dispatcher.replay, dispatcher.replayable, dispatcher.count_replayable
+  to easycron_scheduler;
 grant execute on function dispatcher.lateness to easycron_scheduler, easycron_dispatcher;

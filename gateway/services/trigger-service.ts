@@ -29,6 +29,7 @@ export function createTriggerService(parts: TriggerServiceParts): ServiceImpl<ty
     },
     discardTriggers: forward(scheduler.discardTriggers),
     replayTrigger: forward(scheduler.replayTrigger),
+    replayTriggers: forward(scheduler.replayTriggers),
     listAttempts: forward(dispatcher.listAttempts),
   };
 }

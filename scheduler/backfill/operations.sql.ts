@@ -3,10 +3,15 @@ import { statement } from "../../db/statement.ts";
 /** The state of an operation, as it is stored. */
 export type OperationStateName = "RUNNING" | "SUCCEEDED" | "FAILED" | "CANCELLED";
 
+/** The kind of an operation, as it is stored. */
+export type OperationKindName = "BACKFILL" | "REPLAY";
+
 /** A row of scheduler.operations, with the name of its job. Times are epoch milliseconds. */
 export interface OperationRow {
   readonly uid: string;
   readonly project_id: string;
+  readonly kind: OperationKindName;
+  /** Empty for a replay of the whole project, as is job_name. */
   readonly job_uid: string;
   readonly job_name: string;
   readonly state: OperationStateName;
@@ -21,16 +26,22 @@ export interface OperationRow {
   readonly active_count: number;
   readonly trigger_count: number;
   readonly done_count: number;
+  readonly left_out_count: number;
+  /** The state of the triggers of a replay; null for a backfill. */
+  readonly trigger_state: "EXHAUSTED" | "CANCELLED" | null;
   readonly last_fire_time: number | null;
+  /** The last trigger that a replay has dealt with; null before the first, and for a backfill. */
+  readonly last_trigger_id: string | null;
   readonly error: string;
   readonly create_time: number;
   readonly finish_time: number | null;
 }
 
-const COLUMNS = `o.uid, o.project_id, o.job_uid, j.name as job_name, o.state, o.revision, o.start_time, o.end_time,
+const COLUMNS = `o.uid, o.project_id, o.kind, coalesce(o.job_uid, '') as job_uid, coalesce(j.name, '') as job_name, o.state, o.revision, o.start_time, o.end_time,
   o.force, o.max_per_second, o.fire_time_count, o.outside_calendar_count, o.succeeded_count, o.active_count,
-  o.trigger_count, o.done_count, o.last_fire_time, o.error, o.create_time, o.finish_time
-  from scheduler.operations o join scheduler.jobs j on j.uid = o.job_uid`;
+  o.trigger_count, o.done_count, o.left_out_count, o.trigger_state, o.last_fire_time, o.last_trigger_id,
+  o.error, o.create_time, o.finish_time
+  from scheduler.operations o left join scheduler.jobs j on j.uid = o.job_uid`;
 
 /** Inserts a running operation. */
 export const operationInsert = statement<{ uid: string }>(

@@ -1,8 +1,14 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { toSqlTime } from "../../db/time.ts";
-import { type Operation, OperationSchema, OperationState } from "../../gen/easycron/v1/operation_pb.ts";
+import {
+  type Operation,
+  OperationKind,
+  OperationSchema,
+  OperationState,
+} from "../../gen/easycron/v1/operation_pb.ts";
 import type { ListOperationsRequest } from "../../gen/easycron/v1/operation_service_pb.ts";
+import { TriggerState } from "../../gen/easycron/v1/trigger_pb.ts";
 import { failure } from "../../mesh/errors.ts";
 import { readPageToken, toPageToken } from "../../mesh/page-token.ts";
 import type { Parts } from "../parts.ts";
@@ -84,6 +90,9 @@ export function toOperation(row: OperationRow): Operation {
       activeCount: row.active_count,
       triggerCount: row.trigger_count,
       doneCount: row.done_count,
+      kind: OperationKind[row.kind],
+      triggerState: TriggerState[row.trigger_state ?? "UNSPECIFIED"],
+      leftOutCount: row.left_out_count,
     },
   });
 }

@@ -17,6 +17,7 @@ import { sendAllOrThrow } from "../turns/hand-over.ts";
 import { readTriggerStates } from "./backfill.ts";
 import {
   backfillRedeliver,
+  type OperationKindName,
   type OperationRow,
   operationAdvance,
   operationClaimDue,
@@ -31,16 +32,27 @@ const CHUNK = 500;
 export const BACKFILLS_EVERY_MS = 500;
 const RETRY_MS = 5_000;
 
-/** What running a backfill takes. */
-type RunParts = Pick<Parts, "database" | "schedules" | "zoneData" | "handOver" | "clock">;
+/** What running an operation takes. */
+export type RunParts = Pick<Parts, "database" | "schedules" | "zoneData" | "handOver" | "clock">;
 
-/** The error of a backfill that is set aside; its cause says why. */
+/** Does the next part of an operation at `nowMs`, in epoch milliseconds, and records its progress or its end. */
+export type RunChunk = (
+  parts: RunParts,
+  tx: Queryable,
+  operation: OperationRow,
+  nowMs: number,
+) => Promise<void>;
+
+/** What runs the chunks of the operations that are not backfills. */
+export type OtherChunks = Readonly<Record<Exclude<OperationKindName, "BACKFILL">, RunChunk>>;
+
+/** The error of an operation that is set aside; its cause says why. */
 export class BackfillSetAsideError extends Error {
   readonly operation: string;
   readonly aside: SetAside;
 
   constructor(operation: string, aside: SetAside) {
-    super(`The backfill ${operation} is set aside.`, { cause: aside.error });
+    super(`The operation ${operation} is set aside.`, { cause: aside.error });
     this.name = "BackfillSetAsideError";
     this.operation = operation;
     this.aside = aside;
@@ -48,7 +60,8 @@ export class BackfillSetAsideError extends Error {
 }
 
 /**
- * Runs one chunk of the backfill that has waited longest. Returns whether there was one.
+ * Runs one chunk of the operation that has waited longest: a backfill, or one that `others` runs. Returns whether there was
+ * one.
  *
  * A chunk is one transaction. It locks the job, so that no change of the job happens meanwhile. After a crash before the
  * commit, the same chunk runs again; that is harmless, because its triggers have the same ids.
@@ -57,14 +70,16 @@ export class BackfillSetAsideError extends Error {
  * five seconds; or a `BackfillSetAsideError` when the fault may lie in the backfill itself, which then waits for a
  * minute, and for twice that time after each further failure, at most an hour.
  */
-export async function runBackfill(parts: RunParts): Promise<boolean> {
+export async function runBackfill(parts: RunParts, others?: OtherChunks): Promise<boolean> {
   const nowMs = parts.clock.now();
   let claimed: OperationRow | undefined;
   try {
     return await parts.database.transaction(async (tx) => {
       [claimed] = await tx.query(operationClaimDue, [toSqlTime(nowMs)]);
       if (claimed === undefined) return false;
-      await runChunk(parts, tx, claimed, nowMs);
+      const run = claimed.kind === "BACKFILL" ? runChunk : others?.[claimed.kind];
+      if (run === undefined) throw new Error(`Nothing runs operations of the kind ${claimed.kind}.`);
+      await run(parts, tx, claimed, nowMs);
       await putBack(tx, "backfill", [claimed.uid]);
       return true;
     });
@@ -74,14 +89,14 @@ export async function runBackfill(parts: RunParts): Promise<boolean> {
   }
 }
 
-/** Postpones a backfill whose chunk has failed, and returns the error to throw. */
+/** Postpones an operation whose chunk has failed, and returns the error to throw. */
 async function postpone(
   { database }: Pick<RunParts, "database">,
   { uid, project_id: projectId }: OperationRow,
   error: unknown,
   nowMs: number,
 ): Promise<unknown> {
-  const trouble = { id: uid, projectId, problem: "The backfill cannot go on.", error };
+  const trouble = { id: uid, projectId, problem: "The operation cannot go on.", error };
   const [aside] = isItemFault(error) ? await setAside(database, "backfill", [trouble], nowMs) : [];
   await database.query(operationPostpone, [uid, toSqlTime(aside?.retryTimeMs ?? nowMs + RETRY_MS)]);
   return aside === undefined ? error : new BackfillSetAsideError(uid, aside);
@@ -161,9 +176,10 @@ function backfillEvent(
   };
 }
 
-// The name may belong to a new job by now. That one is not the job of the operation.
-async function lockLivingJob(tx: Queryable, operation: OperationRow): Promise<JobRow | undefined> {
+/** Locks the job of an operation, and returns its row; undefined if it is deleted. */
+export async function lockLivingJob(tx: Queryable, operation: OperationRow): Promise<JobRow | undefined> {
   try {
+    // The name may belong to a new job by now. That one is not the job of the operation.
     const row = await lockJob(tx, { projectId: operation.project_id, name: operation.job_name });
     return row.uid === operation.job_uid ? row : undefined;
   } catch (error) {
@@ -172,7 +188,8 @@ async function lockLivingJob(tx: Queryable, operation: OperationRow): Promise<Jo
   }
 }
 
-async function finish(
+/** Ends an operation. */
+export async function finish(
   on: Queryable,
   operation: OperationRow,
   state: "SUCCEEDED" | "FAILED",
@@ -182,30 +199,30 @@ async function finish(
   await on.query(operationFinish, [operation.uid, state, error, toSqlTime(nowMs)]);
 }
 
-/** Starts the loop that looks for due backfills every half second, and runs chunk after chunk while any is due. */
-export function startBackfills(parts: RunParts, logger: Logger): Loop {
-  return startLoop(async () => ({ more: await tryBackfill(parts, logger) }), {
+/** Starts the loop that looks for due operations every half second, and runs chunk after chunk while any is due. */
+export function startBackfills(parts: RunParts, logger: Logger, others?: OtherChunks): Loop {
+  return startLoop(async () => ({ more: await tryBackfill(parts, logger, others) }), {
     everyMs: BACKFILLS_EVERY_MS,
     onFailure: (error, failures) =>
-      logger.warn({ err: error, failures }, "a chunk of a backfill failed; trying again"),
-    onRecovery: (failures) => logger.info({ failures }, "running backfills again"),
+      logger.warn({ err: error, failures }, "a chunk of an operation failed; trying again"),
+    onRecovery: (failures) => logger.info({ failures }, "running operations again"),
   });
 }
 
 /**
- * Like `runBackfill`, but logs that a backfill is set aside. Throws when the database or the dispatchers cannot be
+ * Like `runBackfill`, but logs that an operation is set aside. Throws when the database or the dispatchers cannot be
  * reached.
  */
-async function tryBackfill(parts: RunParts, logger: Logger): Promise<boolean> {
+async function tryBackfill(parts: RunParts, logger: Logger, others?: OtherChunks): Promise<boolean> {
   try {
-    return await runBackfill(parts);
+    return await runBackfill(parts, others);
   } catch (error) {
     if (!(error instanceof BackfillSetAsideError)) throw error;
     const { operation, aside } = error;
     const { projectId, failures, retryTimeMs } = aside;
     logger.error(
       { operation, projectId, failures, retryTimeMs, err: aside.error },
-      "a backfill is set aside; trying again later",
+      "an operation is set aside; trying again later",
     );
     return true;
   }

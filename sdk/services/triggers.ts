@@ -5,10 +5,12 @@ import {
   type ListAttemptsRequestSchema,
   type ListTriggersRequestSchema,
   type ReplayTriggerRequestSchema,
+  type ReplayTriggersRequestSchema,
   TriggerService,
 } from "../gen/easycron/v1/trigger_service_pb.ts";
 import { createList } from "../list.ts";
 import type { Attempt, Trigger } from "../resources.ts";
+import { type RunningOperation, toRunning } from "./running-operation.ts";
 
 const { method } = TriggerService;
 
@@ -90,6 +92,24 @@ export function createTriggers(caller: Caller) {
     ): Promise<Trigger> => {
       const { trigger } = await caller.call(method.replayTrigger, { ...options, id });
       return required(trigger, "trigger");
+    },
+
+    /**
+     * Delivers triggers again that have ended, such as all dead letters of a job. It goes on after the call:
+     * `const done = await (await triggers.replayAll({ job })).wait()`.
+     *
+     * @example
+     * ```ts
+     * const operation = await easycron.triggers.replayAll({ job: "payroll", maxPerSecond: 20 });
+     * const { metadata } = await operation.wait();
+     * console.log(metadata?.doneCount);
+     * ```
+     */
+    replayAll: async (
+      options: Options<typeof ReplayTriggersRequestSchema> = {},
+    ): Promise<RunningOperation> => {
+      const { operation } = await caller.call(method.replayTriggers, options);
+      return toRunning(caller, required(operation, "operation"));
     },
   };
 }

@@ -77,6 +77,37 @@ describe("a dead letter", () => {
   });
 });
 
+test("all dead letters of a job are replayed by one operation, each once", async () => {
+  scene.receiver.answer("/dead-batch", () => ({ status: 500 }));
+  await scene.createJob("dead-batch", ONE_ATTEMPT);
+  const ids: string[] = [];
+  for (let count = 0; count < 6; count++) ids.push((await scene.client.jobs.run("dead-batch")).id);
+  for (const id of ids) await inState(id, "EXHAUSTED");
+  scene.receiver.answer("/dead-batch", () => ({ status: 204 }));
+  const request = { job: "dead-batch", state: "TRIGGER_STATE_EXHAUSTED", maxPerSecond: 3, requestId: "all" };
+  const { operation } = await scene.call("TriggerService/ReplayTriggers", request);
+  expect(operation).toMatchObject({
+    state: "OPERATION_STATE_RUNNING",
+    metadata: { kind: "OPERATION_KIND_REPLAY", triggerCount: 6, maxPerSecond: 3 },
+  });
+  const same = await scene.call("TriggerService/ReplayTriggers", request);
+  expect(same.operation.id).toBe(operation.id);
+  const done = await scene.client.operations.wait(operation.id, { timeoutMs: 15_000 });
+  expect(done.metadata).toMatchObject({
+    kind: "REPLAY",
+    triggerState: "EXHAUSTED",
+    doneCount: 6,
+    leftOutCount: 0,
+  });
+  for (const id of ids) await inState(id, "SUCCEEDED");
+  const again = scene.receiver.requests.filter(
+    ({ job, headers }) => job === "dead-batch" && headers["easycron-attempt"] === "2",
+  );
+  expect(again.map(({ id }) => id).sort()).toEqual(ids.sort());
+  const nothing = await scene.client.triggers.replayAll({ job: "dead-batch" });
+  expect((await nothing.wait()).metadata?.doneCount).toBe(0);
+});
+
 test("a trigger's lateness is theirs from the first attempt on", async () => {
   scene.receiver.answer("/slow-start", (number) => ({ status: number === 1 ? 503 : 204 }));
   await scene.createJob("slow-start", { schedules: [], retryPolicy: { minBackoff: "1s", maxBackoff: "1s" } });

@@ -5,6 +5,8 @@
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../buf/validate/validate_pb.ts";
+import type { TriggerState } from "./trigger_pb.ts";
+import { file_easycron_v1_trigger } from "./trigger_pb.ts";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
@@ -13,7 +15,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/operation.proto.
  */
 export const file_easycron_v1_operation: GenFile = /*@__PURE__*/
-  fileDesc("ChtlYXN5Y3Jvbi92MS9vcGVyYXRpb24ucHJvdG8SC2Vhc3ljcm9uLnYxIuMBCglPcGVyYXRpb24SCgoCaWQYASABKAkSKgoFc3RhdGUYAiABKA4yGy5lYXN5Y3Jvbi52MS5PcGVyYXRpb25TdGF0ZRIwCghtZXRhZGF0YRgDIAEoCzIeLmVhc3ljcm9uLnYxLk9wZXJhdGlvbk1ldGFkYXRhEg0KBWVycm9yGAQgASgJEi8KC2NyZWF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAi2gIKEU9wZXJhdGlvbk1ldGFkYXRhEgsKA2pvYhgBIAEoCRIPCgdqb2JfdWlkGAIgASgJEi4KCnN0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdkcnlfcnVuGAUgASgIEg0KBWZvcmNlGAYgASgIEhYKDm1heF9wZXJfc2Vjb25kGAcgASgFEhcKD2ZpcmVfdGltZV9jb3VudBgIIAEoBRIeChZvdXRzaWRlX2NhbGVuZGFyX2NvdW50GAkgASgFEhcKD3N1Y2NlZWRlZF9jb3VudBgKIAEoBRIUCgxhY3RpdmVfY291bnQYCyABKAUSFQoNdHJpZ2dlcl9jb3VudBgMIAEoBRISCgpkb25lX2NvdW50GA0gASgFIpACChJCYWNrZmlsbEpvYlJlcXVlc3QSFwoEbmFtZRgBIAEoCUIJukgGcgQQARg/EjYKCnN0YXJ0X3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQga6SAPIAQESNAoIZW5kX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQga6SAPIAQESDwoHZHJ5X3J1bhgEIAEoCBINCgVmb3JjZRgFIAEoCBIiCg5tYXhfcGVyX3NlY29uZBgGIAEoBUIKukgHGgUY6AcoABIvCgpyZXF1ZXN0X2lkGAcgASgJQhu6SBhyFjIUXltceDIxLVx4N2VdezAsMTI4fSQiQAoTQmFja2ZpbGxKb2JSZXNwb25zZRIpCglvcGVyYXRpb24YASABKAsyFi5lYXN5Y3Jvbi52MS5PcGVyYXRpb24qqAEKDk9wZXJhdGlvblN0YXRlEh8KG09QRVJBVElPTl9TVEFURV9VTlNQRUNJRklFRBAAEhsKF09QRVJBVElPTl9TVEFURV9SVU5OSU5HEAESHQoZT1BFUkFUSU9OX1NUQVRFX1NVQ0NFRURFRBACEhoKFk9QRVJBVElPTl9TVEFURV9GQUlMRUQQAxIdChlPUEVSQVRJT05fU1RBVEVfQ0FOQ0VMTEVEEARiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp]);
+  fileDesc("ChtlYXN5Y3Jvbi92MS9vcGVyYXRpb24ucHJvdG8SC2Vhc3ljcm9uLnYxIuMBCglPcGVyYXRpb24SCgoCaWQYASABKAkSKgoFc3RhdGUYAiABKA4yGy5lYXN5Y3Jvbi52MS5PcGVyYXRpb25TdGF0ZRIwCghtZXRhZGF0YRgDIAEoCzIeLmVhc3ljcm9uLnYxLk9wZXJhdGlvbk1ldGFkYXRhEg0KBWVycm9yGAQgASgJEi8KC2NyZWF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAizgMKEU9wZXJhdGlvbk1ldGFkYXRhEgsKA2pvYhgBIAEoCRIPCgdqb2JfdWlkGAIgASgJEi4KCnN0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdkcnlfcnVuGAUgASgIEg0KBWZvcmNlGAYgASgIEhYKDm1heF9wZXJfc2Vjb25kGAcgASgFEhcKD2ZpcmVfdGltZV9jb3VudBgIIAEoBRIeChZvdXRzaWRlX2NhbGVuZGFyX2NvdW50GAkgASgFEhcKD3N1Y2NlZWRlZF9jb3VudBgKIAEoBRIUCgxhY3RpdmVfY291bnQYCyABKAUSFQoNdHJpZ2dlcl9jb3VudBgMIAEoBRISCgpkb25lX2NvdW50GA0gASgFEigKBGtpbmQYDiABKA4yGi5lYXN5Y3Jvbi52MS5PcGVyYXRpb25LaW5kEjAKDXRyaWdnZXJfc3RhdGUYDyABKA4yGS5lYXN5Y3Jvbi52MS5UcmlnZ2VyU3RhdGUSFgoObGVmdF9vdXRfY291bnQYECABKAUikAIKEkJhY2tmaWxsSm9iUmVxdWVzdBIXCgRuYW1lGAEgASgJQgm6SAZyBBABGD8SNgoKc3RhcnRfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBrpIA8gBARI0CghlbmRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBrpIA8gBARIPCgdkcnlfcnVuGAQgASgIEg0KBWZvcmNlGAUgASgIEiIKDm1heF9wZXJfc2Vjb25kGAYgASgFQgq6SAcaBRjoBygAEi8KCnJlcXVlc3RfaWQYByABKAlCG7pIGHIWMhReW1x4MjEtXHg3ZV17MCwxMjh9JCJAChNCYWNrZmlsbEpvYlJlc3BvbnNlEikKCW9wZXJhdGlvbhgBIAEoCzIWLmVhc3ljcm9uLnYxLk9wZXJhdGlvbiqoAQoOT3BlcmF0aW9uU3RhdGUSHwobT1BFUkFUSU9OX1NUQVRFX1VOU1BFQ0lGSUVEEAASGwoXT1BFUkFUSU9OX1NUQVRFX1JVTk5JTkcQARIdChlPUEVSQVRJT05fU1RBVEVfU1VDQ0VFREVEEAISGgoWT1BFUkFUSU9OX1NUQVRFX0ZBSUxFRBADEh0KGU9QRVJBVElPTl9TVEFURV9DQU5DRUxMRUQQBCpnCg1PcGVyYXRpb25LaW5kEh4KGk9QRVJBVElPTl9LSU5EX1VOU1BFQ0lGSUVEEAASGwoXT1BFUkFUSU9OX0tJTkRfQkFDS0ZJTEwQARIZChVPUEVSQVRJT05fS0lORF9SRVBMQVkQAmIGcHJvdG8z", [file_buf_validate_validate, file_easycron_v1_trigger, file_google_protobuf_timestamp]);
 
 /**
  * Work that continues after the call that started it.
@@ -72,21 +74,21 @@ export const OperationSchema: GenMessage<Operation> = /*@__PURE__*/
   messageDesc(file_easycron_v1_operation, 0);
 
 /**
- * What a backfill does, in numbers. The fire times that are left out and those that are triggered add up to
+ * What an operation does, in numbers. The fire times that are left out and those that are triggered add up to
  * fire_time_count.
  *
  * @generated from message easycron.v1.OperationMetadata
  */
 export type OperationMetadata = Message<"easycron.v1.OperationMetadata"> & {
   /**
-   * The job's name.
+   * The job's name. Empty for a replay of the whole project.
    *
    * @generated from field: string job = 1;
    */
   job: string;
 
   /**
-   * The job's id.
+   * The job's id. Empty for a replay of the whole project.
    *
    * @generated from field: string job_uid = 2;
    */
@@ -128,7 +130,7 @@ export type OperationMetadata = Message<"easycron.v1.OperationMetadata"> & {
   maxPerSecond: number;
 
   /**
-   * How many fire times the job has in the range.
+   * How many fire times the job has in the range. For a replay, how many triggers there were in the state when it began.
    *
    * @generated from field: int32 fire_time_count = 8;
    */
@@ -169,6 +171,28 @@ export type OperationMetadata = Message<"easycron.v1.OperationMetadata"> & {
    * @generated from field: int32 done_count = 13;
    */
   doneCount: number;
+
+  /**
+   * Which kind of operation it is.
+   *
+   * @generated from field: easycron.v1.OperationKind kind = 14;
+   */
+  kind: OperationKind;
+
+  /**
+   * The state in which the triggers of a replay had ended. Unspecified for a backfill.
+   *
+   * @generated from field: easycron.v1.TriggerState trigger_state = 15;
+   */
+  triggerState: TriggerState;
+
+  /**
+   * How many triggers a replay has left out so far: their job is deleted, or they were made due again by another call.
+   * They are counted in trigger_count.
+   *
+   * @generated from field: int32 left_out_count = 16;
+   */
+  leftOutCount: number;
 };
 
 /**
@@ -319,4 +343,45 @@ export type OperationState = (typeof OperationState)[keyof typeof OperationState
  */
 export const OperationStateSchema: GenEnum<OperationState> = /*@__PURE__*/
   enumDesc(file_easycron_v1_operation, 0);
+
+/**
+ * What an operation does.
+ *
+ * @generated from enum easycron.v1.OperationKind
+ */
+export const OperationKind = {
+  /**
+   * Never sent by the server.
+   *
+   * @generated from enum value: OPERATION_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Triggers past fire times of a job (BackfillJob).
+   *
+   * @generated from enum value: OPERATION_KIND_BACKFILL = 1;
+   */
+  BACKFILL: 1,
+
+  /**
+   * Delivers triggers again that have ended (ReplayTriggers).
+   *
+   * @generated from enum value: OPERATION_KIND_REPLAY = 2;
+   */
+  REPLAY: 2,
+} as const;
+
+/**
+ * What an operation does.
+ *
+ * @generated from enum easycron.v1.OperationKind
+ */
+export type OperationKind = (typeof OperationKind)[keyof typeof OperationKind] | UnknownEnum;
+
+/**
+ * Describes the enum easycron.v1.OperationKind.
+ */
+export const OperationKindSchema: GenEnum<OperationKind> = /*@__PURE__*/
+  enumDesc(file_easycron_v1_operation, 1);
 

@@ -5,6 +5,8 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../buf/validate/validate_pb.ts";
+import type { Operation } from "./operation_pb.ts";
+import { file_easycron_v1_operation } from "./operation_pb.ts";
 import type { Attempt, Trigger, TriggerKind, TriggerState } from "./trigger_pb.ts";
 import { file_easycron_v1_trigger } from "./trigger_pb.ts";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
@@ -15,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/trigger_service.proto.
  */
 export const file_easycron_v1_trigger_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFlYXN5Y3Jvbi92MS90cmlnZ2VyX3NlcnZpY2UucHJvdG8SC2Vhc3ljcm9uLnYxIkQKEUdldFRyaWdnZXJSZXF1ZXN0Ei8KAmlkGAEgASgJQiO6SCByHjIcXnRyZ19bMC05YS1oamttbnAtdHYtel17MjZ9JCI7ChJHZXRUcmlnZ2VyUmVzcG9uc2USJQoHdHJpZ2dlchgBIAEoCzIULmVhc3ljcm9uLnYxLlRyaWdnZXIi+gEKE0xpc3RUcmlnZ2Vyc1JlcXVlc3QSFAoDam9iGAEgASgJQge6SARyAhg/EjIKBXN0YXRlGAIgASgOMhkuZWFzeWNyb24udjEuVHJpZ2dlclN0YXRlQgi6SAWCAQIQARIuCgpzdGFydF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHQoJcGFnZV9zaXplGAUgASgFQgq6SAcaBRj0AygAEhwKCnBhZ2VfdG9rZW4YBiABKAlCCLpIBXIDGIAIIlcKFExpc3RUcmlnZ2Vyc1Jlc3BvbnNlEiYKCHRyaWdnZXJzGAEgAygLMhQuZWFzeWNyb24udjEuVHJpZ2dlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkivgEKFkRpc2NhcmRUcmlnZ2Vyc1JlcXVlc3QSFAoDam9iGAEgASgJQge6SARyAhg/EjAKBGtpbmQYAiABKA4yGC5lYXN5Y3Jvbi52MS5UcmlnZ2VyS2luZEIIukgFggECEAESLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkAKF0Rpc2NhcmRUcmlnZ2Vyc1Jlc3BvbnNlEhcKD2Rpc2NhcmRlZF9jb3VudBgBIAEoBRIMCgRtb3JlGAIgASgIIocBChRSZXBsYXlUcmlnZ2VyUmVxdWVzdBIvCgJpZBgBIAEoCUIjukggch4yHF50cmdfWzAtOWEtaGprbW5wLXR2LXpdezI2fSQSDQoFZm9yY2UYAiABKAgSLwoKcmVxdWVzdF9pZBgDIAEoCUIbukgYchYyFF5bXHgyMS1ceDdlXXswLDEyOH0kIj4KFVJlcGxheVRyaWdnZXJSZXNwb25zZRIlCgd0cmlnZ2VyGAEgASgLMhQuZWFzeWNyb24udjEuVHJpZ2dlciJLChNMaXN0QXR0ZW1wdHNSZXF1ZXN0EjQKB3RyaWdnZXIYASABKAlCI7pIIHIeMhxedHJnX1swLTlhLWhqa21ucC10di16XXsyNn0kIj4KFExpc3RBdHRlbXB0c1Jlc3BvbnNlEiYKCGF0dGVtcHRzGAEgAygLMhQuZWFzeWNyb24udjEuQXR0ZW1wdDLOAwoOVHJpZ2dlclNlcnZpY2USUgoKR2V0VHJpZ2dlchIeLmVhc3ljcm9uLnYxLkdldFRyaWdnZXJSZXF1ZXN0Gh8uZWFzeWNyb24udjEuR2V0VHJpZ2dlclJlc3BvbnNlIgOQAgESWAoMTGlzdFRyaWdnZXJzEiAuZWFzeWNyb24udjEuTGlzdFRyaWdnZXJzUmVxdWVzdBohLmVhc3ljcm9uLnYxLkxpc3RUcmlnZ2Vyc1Jlc3BvbnNlIgOQAgESXAoPRGlzY2FyZFRyaWdnZXJzEiMuZWFzeWNyb24udjEuRGlzY2FyZFRyaWdnZXJzUmVxdWVzdBokLmVhc3ljcm9uLnYxLkRpc2NhcmRUcmlnZ2Vyc1Jlc3BvbnNlElYKDVJlcGxheVRyaWdnZXISIS5lYXN5Y3Jvbi52MS5SZXBsYXlUcmlnZ2VyUmVxdWVzdBoiLmVhc3ljcm9uLnYxLlJlcGxheVRyaWdnZXJSZXNwb25zZRJYCgxMaXN0QXR0ZW1wdHMSIC5lYXN5Y3Jvbi52MS5MaXN0QXR0ZW1wdHNSZXF1ZXN0GiEuZWFzeWNyb24udjEuTGlzdEF0dGVtcHRzUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_buf_validate_validate, file_easycron_v1_trigger, file_google_protobuf_timestamp]);
+  fileDesc("CiFlYXN5Y3Jvbi92MS90cmlnZ2VyX3NlcnZpY2UucHJvdG8SC2Vhc3ljcm9uLnYxIkQKEUdldFRyaWdnZXJSZXF1ZXN0Ei8KAmlkGAEgASgJQiO6SCByHjIcXnRyZ19bMC05YS1oamttbnAtdHYtel17MjZ9JCI7ChJHZXRUcmlnZ2VyUmVzcG9uc2USJQoHdHJpZ2dlchgBIAEoCzIULmVhc3ljcm9uLnYxLlRyaWdnZXIi+gEKE0xpc3RUcmlnZ2Vyc1JlcXVlc3QSFAoDam9iGAEgASgJQge6SARyAhg/EjIKBXN0YXRlGAIgASgOMhkuZWFzeWNyb24udjEuVHJpZ2dlclN0YXRlQgi6SAWCAQIQARIuCgpzdGFydF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHQoJcGFnZV9zaXplGAUgASgFQgq6SAcaBRj0AygAEhwKCnBhZ2VfdG9rZW4YBiABKAlCCLpIBXIDGIAIIlcKFExpc3RUcmlnZ2Vyc1Jlc3BvbnNlEiYKCHRyaWdnZXJzGAEgAygLMhQuZWFzeWNyb24udjEuVHJpZ2dlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkivgEKFkRpc2NhcmRUcmlnZ2Vyc1JlcXVlc3QSFAoDam9iGAEgASgJQge6SARyAhg/EjAKBGtpbmQYAiABKA4yGC5lYXN5Y3Jvbi52MS5UcmlnZ2VyS2luZEIIukgFggECEAESLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkAKF0Rpc2NhcmRUcmlnZ2Vyc1Jlc3BvbnNlEhcKD2Rpc2NhcmRlZF9jb3VudBgBIAEoBRIMCgRtb3JlGAIgASgIIocBChRSZXBsYXlUcmlnZ2VyUmVxdWVzdBIvCgJpZBgBIAEoCUIjukggch4yHF50cmdfWzAtOWEtaGprbW5wLXR2LXpdezI2fSQSDQoFZm9yY2UYAiABKAgSLwoKcmVxdWVzdF9pZBgDIAEoCUIbukgYchYyFF5bXHgyMS1ceDdlXXswLDEyOH0kIj4KFVJlcGxheVRyaWdnZXJSZXNwb25zZRIlCgd0cmlnZ2VyGAEgASgLMhQuZWFzeWNyb24udjEuVHJpZ2dlciKaAgoVUmVwbGF5VHJpZ2dlcnNSZXF1ZXN0EhQKA2pvYhgBIAEoCUIHukgEcgIYPxI4CgVzdGF0ZRgCIAEoDjIZLmVhc3ljcm9uLnYxLlRyaWdnZXJTdGF0ZUIOukgLggEIEAEYABgGGAcSLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiIKDm1heF9wZXJfc2Vjb25kGAUgASgFQgq6SAcaBRjoBygAEi8KCnJlcXVlc3RfaWQYBiABKAlCG7pIGHIWMhReW1x4MjEtXHg3ZV17MCwxMjh9JCJDChZSZXBsYXlUcmlnZ2Vyc1Jlc3BvbnNlEikKCW9wZXJhdGlvbhgBIAEoCzIWLmVhc3ljcm9uLnYxLk9wZXJhdGlvbiJLChNMaXN0QXR0ZW1wdHNSZXF1ZXN0EjQKB3RyaWdnZXIYASABKAlCI7pIIHIeMhxedHJnX1swLTlhLWhqa21ucC10di16XXsyNn0kIj4KFExpc3RBdHRlbXB0c1Jlc3BvbnNlEiYKCGF0dGVtcHRzGAEgAygLMhQuZWFzeWNyb24udjEuQXR0ZW1wdDKpBAoOVHJpZ2dlclNlcnZpY2USUgoKR2V0VHJpZ2dlchIeLmVhc3ljcm9uLnYxLkdldFRyaWdnZXJSZXF1ZXN0Gh8uZWFzeWNyb24udjEuR2V0VHJpZ2dlclJlc3BvbnNlIgOQAgESWAoMTGlzdFRyaWdnZXJzEiAuZWFzeWNyb24udjEuTGlzdFRyaWdnZXJzUmVxdWVzdBohLmVhc3ljcm9uLnYxLkxpc3RUcmlnZ2Vyc1Jlc3BvbnNlIgOQAgESXAoPRGlzY2FyZFRyaWdnZXJzEiMuZWFzeWNyb24udjEuRGlzY2FyZFRyaWdnZXJzUmVxdWVzdBokLmVhc3ljcm9uLnYxLkRpc2NhcmRUcmlnZ2Vyc1Jlc3BvbnNlElYKDVJlcGxheVRyaWdnZXISIS5lYXN5Y3Jvbi52MS5SZXBsYXlUcmlnZ2VyUmVxdWVzdBoiLmVhc3ljcm9uLnYxLlJlcGxheVRyaWdnZXJSZXNwb25zZRJZCg5SZXBsYXlUcmlnZ2VycxIiLmVhc3ljcm9uLnYxLlJlcGxheVRyaWdnZXJzUmVxdWVzdBojLmVhc3ljcm9uLnYxLlJlcGxheVRyaWdnZXJzUmVzcG9uc2USWAoMTGlzdEF0dGVtcHRzEiAuZWFzeWNyb24udjEuTGlzdEF0dGVtcHRzUmVxdWVzdBohLmVhc3ljcm9uLnYxLkxpc3RBdHRlbXB0c1Jlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_buf_validate_validate, file_easycron_v1_operation, file_easycron_v1_trigger, file_google_protobuf_timestamp]);
 
 /**
  * Names a trigger.
@@ -274,6 +276,83 @@ export const ReplayTriggerResponseSchema: GenMessage<ReplayTriggerResponse> = /*
   messageDesc(file_easycron_v1_trigger_service, 7);
 
 /**
+ * Says which triggers to deliver again. Each condition that is set narrows the choice.
+ *
+ * @generated from message easycron.v1.ReplayTriggersRequest
+ */
+export type ReplayTriggersRequest = Message<"easycron.v1.ReplayTriggersRequest"> & {
+  /**
+   * Only triggers of the job that has this name now. JOB_NOT_FOUND if there is none. Default: of the whole project.
+   *
+   * @generated from field: string job = 1;
+   */
+  job: string;
+
+  /**
+   * The state in which the triggers have ended: TRIGGER_STATE_EXHAUSTED (the default) or TRIGGER_STATE_CANCELLED.
+   *
+   * @generated from field: easycron.v1.TriggerState state = 2;
+   */
+  state: TriggerState;
+
+  /**
+   * Only triggers with a nominal time at or after this.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 3;
+   */
+  startTime?: Timestamp | undefined;
+
+  /**
+   * Only triggers with a nominal time before this. Default: now. There may be at most 100,000 such triggers.
+   *
+   * @generated from field: google.protobuf.Timestamp end_time = 4;
+   */
+  endTime?: Timestamp | undefined;
+
+  /**
+   * The largest number of triggers in one second: 1 to 1,000, default 100 (0 means the default).
+   *
+   * @generated from field: int32 max_per_second = 5;
+   */
+  maxPerSecond: number;
+
+  /**
+   * Makes the call safe to repeat, as in CreateJob: the same id gives the same operation.
+   *
+   * @generated from field: string request_id = 6;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message easycron.v1.ReplayTriggersRequest.
+ * Use `create(ReplayTriggersRequestSchema)` to create a new message.
+ */
+export const ReplayTriggersRequestSchema: GenMessage<ReplayTriggersRequest> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_trigger_service, 8);
+
+/**
+ * The replay that was started.
+ *
+ * @generated from message easycron.v1.ReplayTriggersResponse
+ */
+export type ReplayTriggersResponse = Message<"easycron.v1.ReplayTriggersResponse"> & {
+  /**
+   * The operation. GetOperation returns its current done_count and left_out_count.
+   *
+   * @generated from field: easycron.v1.Operation operation = 1;
+   */
+  operation?: Operation | undefined;
+};
+
+/**
+ * Describes the message easycron.v1.ReplayTriggersResponse.
+ * Use `create(ReplayTriggersResponseSchema)` to create a new message.
+ */
+export const ReplayTriggersResponseSchema: GenMessage<ReplayTriggersResponse> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_trigger_service, 9);
+
+/**
  * Names the trigger whose attempts are listed.
  *
  * @generated from message easycron.v1.ListAttemptsRequest
@@ -292,7 +371,7 @@ export type ListAttemptsRequest = Message<"easycron.v1.ListAttemptsRequest"> & {
  * Use `create(ListAttemptsRequestSchema)` to create a new message.
  */
 export const ListAttemptsRequestSchema: GenMessage<ListAttemptsRequest> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_trigger_service, 8);
+  messageDesc(file_easycron_v1_trigger_service, 10);
 
 /**
  * The attempts of one trigger.
@@ -314,7 +393,7 @@ export type ListAttemptsResponse = Message<"easycron.v1.ListAttemptsResponse"> &
  * Use `create(ListAttemptsResponseSchema)` to create a new message.
  */
 export const ListAttemptsResponseSchema: GenMessage<ListAttemptsResponse> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_trigger_service, 9);
+  messageDesc(file_easycron_v1_trigger_service, 11);
 
 /**
  * Triggers and their attempts: what became of fire times. Every call sees only the project of its API key.
@@ -365,6 +444,18 @@ export const TriggerService: GenService<{
     methodKind: "unary";
     input: typeof ReplayTriggerRequestSchema;
     output: typeof ReplayTriggerResponseSchema;
+  },
+  /**
+   * Delivers triggers again that have ended, as ReplayTrigger does: all that had ended in a state when the call was made,
+   * earliest nominal time first. It goes on after the call: GetOperation returns the progress, and CancelOperation ends it.
+   * A project may have five replays that are running; OPERATION_LIMIT_REACHED if it has.
+   *
+   * @generated from rpc easycron.v1.TriggerService.ReplayTriggers
+   */
+  replayTriggers: {
+    methodKind: "unary";
+    input: typeof ReplayTriggersRequestSchema;
+    output: typeof ReplayTriggersResponseSchema;
   },
   /**
    * Lists the attempts of one trigger that have ended, first to last.

@@ -4,6 +4,8 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { TriggerState, TriggerStateJson } from "./trigger_pb.ts";
+import { file_easycron_v1_trigger } from "./trigger_pb.ts";
 import type { Timestamp, TimestampJson } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
@@ -12,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/operation.proto.
  */
 export const file_easycron_v1_operation: GenFile = /*@__PURE__*/
-  fileDesc("ChtlYXN5Y3Jvbi92MS9vcGVyYXRpb24ucHJvdG8SC2Vhc3ljcm9uLnYxIuMBCglPcGVyYXRpb24SCgoCaWQYASABKAkSKgoFc3RhdGUYAiABKA4yGy5lYXN5Y3Jvbi52MS5PcGVyYXRpb25TdGF0ZRIwCghtZXRhZGF0YRgDIAEoCzIeLmVhc3ljcm9uLnYxLk9wZXJhdGlvbk1ldGFkYXRhEg0KBWVycm9yGAQgASgJEi8KC2NyZWF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAi2gIKEU9wZXJhdGlvbk1ldGFkYXRhEgsKA2pvYhgBIAEoCRIPCgdqb2JfdWlkGAIgASgJEi4KCnN0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdkcnlfcnVuGAUgASgIEg0KBWZvcmNlGAYgASgIEhYKDm1heF9wZXJfc2Vjb25kGAcgASgFEhcKD2ZpcmVfdGltZV9jb3VudBgIIAEoBRIeChZvdXRzaWRlX2NhbGVuZGFyX2NvdW50GAkgASgFEhcKD3N1Y2NlZWRlZF9jb3VudBgKIAEoBRIUCgxhY3RpdmVfY291bnQYCyABKAUSFQoNdHJpZ2dlcl9jb3VudBgMIAEoBRISCgpkb25lX2NvdW50GA0gASgFIswBChJCYWNrZmlsbEpvYlJlcXVlc3QSDAoEbmFtZRgBIAEoCRIuCgpzdGFydF90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHZHJ5X3J1bhgEIAEoCBINCgVmb3JjZRgFIAEoCBIWCg5tYXhfcGVyX3NlY29uZBgGIAEoBRISCgpyZXF1ZXN0X2lkGAcgASgJIkAKE0JhY2tmaWxsSm9iUmVzcG9uc2USKQoJb3BlcmF0aW9uGAEgASgLMhYuZWFzeWNyb24udjEuT3BlcmF0aW9uKqgBCg5PcGVyYXRpb25TdGF0ZRIfChtPUEVSQVRJT05fU1RBVEVfVU5TUEVDSUZJRUQQABIbChdPUEVSQVRJT05fU1RBVEVfUlVOTklORxABEh0KGU9QRVJBVElPTl9TVEFURV9TVUNDRUVERUQQAhIaChZPUEVSQVRJT05fU1RBVEVfRkFJTEVEEAMSHQoZT1BFUkFUSU9OX1NUQVRFX0NBTkNFTExFRBAEYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChtlYXN5Y3Jvbi92MS9vcGVyYXRpb24ucHJvdG8SC2Vhc3ljcm9uLnYxIuMBCglPcGVyYXRpb24SCgoCaWQYASABKAkSKgoFc3RhdGUYAiABKA4yGy5lYXN5Y3Jvbi52MS5PcGVyYXRpb25TdGF0ZRIwCghtZXRhZGF0YRgDIAEoCzIeLmVhc3ljcm9uLnYxLk9wZXJhdGlvbk1ldGFkYXRhEg0KBWVycm9yGAQgASgJEi8KC2NyZWF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAizgMKEU9wZXJhdGlvbk1ldGFkYXRhEgsKA2pvYhgBIAEoCRIPCgdqb2JfdWlkGAIgASgJEi4KCnN0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdkcnlfcnVuGAUgASgIEg0KBWZvcmNlGAYgASgIEhYKDm1heF9wZXJfc2Vjb25kGAcgASgFEhcKD2ZpcmVfdGltZV9jb3VudBgIIAEoBRIeChZvdXRzaWRlX2NhbGVuZGFyX2NvdW50GAkgASgFEhcKD3N1Y2NlZWRlZF9jb3VudBgKIAEoBRIUCgxhY3RpdmVfY291bnQYCyABKAUSFQoNdHJpZ2dlcl9jb3VudBgMIAEoBRISCgpkb25lX2NvdW50GA0gASgFEigKBGtpbmQYDiABKA4yGi5lYXN5Y3Jvbi52MS5PcGVyYXRpb25LaW5kEjAKDXRyaWdnZXJfc3RhdGUYDyABKA4yGS5lYXN5Y3Jvbi52MS5UcmlnZ2VyU3RhdGUSFgoObGVmdF9vdXRfY291bnQYECABKAUizAEKEkJhY2tmaWxsSm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJEi4KCnN0YXJ0X3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdkcnlfcnVuGAQgASgIEg0KBWZvcmNlGAUgASgIEhYKDm1heF9wZXJfc2Vjb25kGAYgASgFEhIKCnJlcXVlc3RfaWQYByABKAkiQAoTQmFja2ZpbGxKb2JSZXNwb25zZRIpCglvcGVyYXRpb24YASABKAsyFi5lYXN5Y3Jvbi52MS5PcGVyYXRpb24qqAEKDk9wZXJhdGlvblN0YXRlEh8KG09QRVJBVElPTl9TVEFURV9VTlNQRUNJRklFRBAAEhsKF09QRVJBVElPTl9TVEFURV9SVU5OSU5HEAESHQoZT1BFUkFUSU9OX1NUQVRFX1NVQ0NFRURFRBACEhoKFk9QRVJBVElPTl9TVEFURV9GQUlMRUQQAxIdChlPUEVSQVRJT05fU1RBVEVfQ0FOQ0VMTEVEEAQqZwoNT3BlcmF0aW9uS2luZBIeChpPUEVSQVRJT05fS0lORF9VTlNQRUNJRklFRBAAEhsKF09QRVJBVElPTl9LSU5EX0JBQ0tGSUxMEAESGQoVT1BFUkFUSU9OX0tJTkRfUkVQTEFZEAJiBnByb3RvMw", [file_easycron_v1_trigger, file_google_protobuf_timestamp]);
 
 /**
  * Work that continues after the call that started it.
@@ -120,21 +122,21 @@ export const OperationSchema: GenMessage<Operation, {jsonType: OperationJson}> =
   messageDesc(file_easycron_v1_operation, 0);
 
 /**
- * What a backfill does, in numbers. The fire times that are left out and those that are triggered add up to
+ * What an operation does, in numbers. The fire times that are left out and those that are triggered add up to
  * fire_time_count.
  *
  * @generated from message easycron.v1.OperationMetadata
  */
 export type OperationMetadata = Message<"easycron.v1.OperationMetadata"> & {
   /**
-   * The job's name.
+   * The job's name. Empty for a replay of the whole project.
    *
    * @generated from field: string job = 1;
    */
   job: string;
 
   /**
-   * The job's id.
+   * The job's id. Empty for a replay of the whole project.
    *
    * @generated from field: string job_uid = 2;
    */
@@ -176,7 +178,7 @@ export type OperationMetadata = Message<"easycron.v1.OperationMetadata"> & {
   maxPerSecond: number;
 
   /**
-   * How many fire times the job has in the range.
+   * How many fire times the job has in the range. For a replay, how many triggers there were in the state when it began.
    *
    * @generated from field: int32 fire_time_count = 8;
    */
@@ -217,24 +219,46 @@ export type OperationMetadata = Message<"easycron.v1.OperationMetadata"> & {
    * @generated from field: int32 done_count = 13;
    */
   doneCount: number;
+
+  /**
+   * Which kind of operation it is.
+   *
+   * @generated from field: easycron.v1.OperationKind kind = 14;
+   */
+  kind: OperationKind;
+
+  /**
+   * The state in which the triggers of a replay had ended. Unspecified for a backfill.
+   *
+   * @generated from field: easycron.v1.TriggerState trigger_state = 15;
+   */
+  triggerState: TriggerState;
+
+  /**
+   * How many triggers a replay has left out so far: their job is deleted, or they were made due again by another call.
+   * They are counted in trigger_count.
+   *
+   * @generated from field: int32 left_out_count = 16;
+   */
+  leftOutCount: number;
 };
 
 /**
- * What a backfill does, in numbers. The fire times that are left out and those that are triggered add up to
+ * What an operation does, in numbers. The fire times that are left out and those that are triggered add up to
  * fire_time_count.
  *
  * @generated from message easycron.v1.OperationMetadata
  */
 export type OperationMetadataJson = {
   /**
-   * The job's name.
+   * The job's name. Empty for a replay of the whole project.
    *
    * @generated from field: string job = 1;
    */
   job?: string;
 
   /**
-   * The job's id.
+   * The job's id. Empty for a replay of the whole project.
    *
    * @generated from field: string job_uid = 2;
    */
@@ -276,7 +300,7 @@ export type OperationMetadataJson = {
   maxPerSecond?: number;
 
   /**
-   * How many fire times the job has in the range.
+   * How many fire times the job has in the range. For a replay, how many triggers there were in the state when it began.
    *
    * @generated from field: int32 fire_time_count = 8;
    */
@@ -317,6 +341,28 @@ export type OperationMetadataJson = {
    * @generated from field: int32 done_count = 13;
    */
   doneCount?: number;
+
+  /**
+   * Which kind of operation it is.
+   *
+   * @generated from field: easycron.v1.OperationKind kind = 14;
+   */
+  kind?: OperationKindJson;
+
+  /**
+   * The state in which the triggers of a replay had ended. Unspecified for a backfill.
+   *
+   * @generated from field: easycron.v1.TriggerState trigger_state = 15;
+   */
+  triggerState?: TriggerStateJson;
+
+  /**
+   * How many triggers a replay has left out so far: their job is deleted, or they were made due again by another call.
+   * They are counted in trigger_count.
+   *
+   * @generated from field: int32 left_out_count = 16;
+   */
+  leftOutCount?: number;
 };
 
 /**
@@ -547,4 +593,52 @@ export type OperationStateJson = "OPERATION_STATE_UNSPECIFIED" | "OPERATION_STAT
  */
 export const OperationStateSchema: GenEnum<OperationState, OperationStateJson> = /*@__PURE__*/
   enumDesc(file_easycron_v1_operation, 0);
+
+/**
+ * What an operation does.
+ *
+ * @generated from enum easycron.v1.OperationKind
+ */
+export const OperationKind = {
+  /**
+   * Never sent by the server.
+   *
+   * @generated from enum value: OPERATION_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Triggers past fire times of a job (BackfillJob).
+   *
+   * @generated from enum value: OPERATION_KIND_BACKFILL = 1;
+   */
+  BACKFILL: 1,
+
+  /**
+   * Delivers triggers again that have ended (ReplayTriggers).
+   *
+   * @generated from enum value: OPERATION_KIND_REPLAY = 2;
+   */
+  REPLAY: 2,
+} as const;
+
+/**
+ * What an operation does.
+ *
+ * @generated from enum easycron.v1.OperationKind
+ */
+export type OperationKind = (typeof OperationKind)[keyof typeof OperationKind] | UnknownEnum;
+
+/**
+ * What an operation does.
+ *
+ * @generated from enum easycron.v1.OperationKind
+ */
+export type OperationKindJson = "OPERATION_KIND_UNSPECIFIED" | "OPERATION_KIND_BACKFILL" | "OPERATION_KIND_REPLAY";
+
+/**
+ * Describes the enum easycron.v1.OperationKind.
+ */
+export const OperationKindSchema: GenEnum<OperationKind, OperationKindJson> = /*@__PURE__*/
+  enumDesc(file_easycron_v1_operation, 1);
 

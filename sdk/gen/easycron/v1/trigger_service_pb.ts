@@ -4,6 +4,8 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Operation, OperationJson } from "./operation_pb.ts";
+import { file_easycron_v1_operation } from "./operation_pb.ts";
 import type { Attempt, AttemptJson, Trigger, TriggerJson, TriggerKind, TriggerKindJson, TriggerState, TriggerStateJson } from "./trigger_pb.ts";
 import { file_easycron_v1_trigger } from "./trigger_pb.ts";
 import type { Timestamp, TimestampJson } from "@bufbuild/protobuf/wkt";
@@ -14,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/trigger_service.proto.
  */
 export const file_easycron_v1_trigger_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFlYXN5Y3Jvbi92MS90cmlnZ2VyX3NlcnZpY2UucHJvdG8SC2Vhc3ljcm9uLnYxIh8KEUdldFRyaWdnZXJSZXF1ZXN0EgoKAmlkGAEgASgJIjsKEkdldFRyaWdnZXJSZXNwb25zZRIlCgd0cmlnZ2VyGAEgASgLMhQuZWFzeWNyb24udjEuVHJpZ2dlciLRAQoTTGlzdFRyaWdnZXJzUmVxdWVzdBILCgNqb2IYASABKAkSKAoFc3RhdGUYAiABKA4yGS5lYXN5Y3Jvbi52MS5UcmlnZ2VyU3RhdGUSLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCXBhZ2Vfc2l6ZRgFIAEoBRISCgpwYWdlX3Rva2VuGAYgASgJIlcKFExpc3RUcmlnZ2Vyc1Jlc3BvbnNlEiYKCHRyaWdnZXJzGAEgAygLMhQuZWFzeWNyb24udjEuVHJpZ2dlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiqwEKFkRpc2NhcmRUcmlnZ2Vyc1JlcXVlc3QSCwoDam9iGAEgASgJEiYKBGtpbmQYAiABKA4yGC5lYXN5Y3Jvbi52MS5UcmlnZ2VyS2luZBIuCgpzdGFydF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiQAoXRGlzY2FyZFRyaWdnZXJzUmVzcG9uc2USFwoPZGlzY2FyZGVkX2NvdW50GAEgASgFEgwKBG1vcmUYAiABKAgiRQoUUmVwbGF5VHJpZ2dlclJlcXVlc3QSCgoCaWQYASABKAkSDQoFZm9yY2UYAiABKAgSEgoKcmVxdWVzdF9pZBgDIAEoCSI+ChVSZXBsYXlUcmlnZ2VyUmVzcG9uc2USJQoHdHJpZ2dlchgBIAEoCzIULmVhc3ljcm9uLnYxLlRyaWdnZXIiJgoTTGlzdEF0dGVtcHRzUmVxdWVzdBIPCgd0cmlnZ2VyGAEgASgJIj4KFExpc3RBdHRlbXB0c1Jlc3BvbnNlEiYKCGF0dGVtcHRzGAEgAygLMhQuZWFzeWNyb24udjEuQXR0ZW1wdDLOAwoOVHJpZ2dlclNlcnZpY2USUgoKR2V0VHJpZ2dlchIeLmVhc3ljcm9uLnYxLkdldFRyaWdnZXJSZXF1ZXN0Gh8uZWFzeWNyb24udjEuR2V0VHJpZ2dlclJlc3BvbnNlIgOQAgESWAoMTGlzdFRyaWdnZXJzEiAuZWFzeWNyb24udjEuTGlzdFRyaWdnZXJzUmVxdWVzdBohLmVhc3ljcm9uLnYxLkxpc3RUcmlnZ2Vyc1Jlc3BvbnNlIgOQAgESXAoPRGlzY2FyZFRyaWdnZXJzEiMuZWFzeWNyb24udjEuRGlzY2FyZFRyaWdnZXJzUmVxdWVzdBokLmVhc3ljcm9uLnYxLkRpc2NhcmRUcmlnZ2Vyc1Jlc3BvbnNlElYKDVJlcGxheVRyaWdnZXISIS5lYXN5Y3Jvbi52MS5SZXBsYXlUcmlnZ2VyUmVxdWVzdBoiLmVhc3ljcm9uLnYxLlJlcGxheVRyaWdnZXJSZXNwb25zZRJYCgxMaXN0QXR0ZW1wdHMSIC5lYXN5Y3Jvbi52MS5MaXN0QXR0ZW1wdHNSZXF1ZXN0GiEuZWFzeWNyb24udjEuTGlzdEF0dGVtcHRzUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_easycron_v1_trigger, file_google_protobuf_timestamp]);
+  fileDesc("CiFlYXN5Y3Jvbi92MS90cmlnZ2VyX3NlcnZpY2UucHJvdG8SC2Vhc3ljcm9uLnYxIh8KEUdldFRyaWdnZXJSZXF1ZXN0EgoKAmlkGAEgASgJIjsKEkdldFRyaWdnZXJSZXNwb25zZRIlCgd0cmlnZ2VyGAEgASgLMhQuZWFzeWNyb24udjEuVHJpZ2dlciLRAQoTTGlzdFRyaWdnZXJzUmVxdWVzdBILCgNqb2IYASABKAkSKAoFc3RhdGUYAiABKA4yGS5lYXN5Y3Jvbi52MS5UcmlnZ2VyU3RhdGUSLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCXBhZ2Vfc2l6ZRgFIAEoBRISCgpwYWdlX3Rva2VuGAYgASgJIlcKFExpc3RUcmlnZ2Vyc1Jlc3BvbnNlEiYKCHRyaWdnZXJzGAEgAygLMhQuZWFzeWNyb24udjEuVHJpZ2dlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiqwEKFkRpc2NhcmRUcmlnZ2Vyc1JlcXVlc3QSCwoDam9iGAEgASgJEiYKBGtpbmQYAiABKA4yGC5lYXN5Y3Jvbi52MS5UcmlnZ2VyS2luZBIuCgpzdGFydF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiQAoXRGlzY2FyZFRyaWdnZXJzUmVzcG9uc2USFwoPZGlzY2FyZGVkX2NvdW50GAEgASgFEgwKBG1vcmUYAiABKAgiRQoUUmVwbGF5VHJpZ2dlclJlcXVlc3QSCgoCaWQYASABKAkSDQoFZm9yY2UYAiABKAgSEgoKcmVxdWVzdF9pZBgDIAEoCSI+ChVSZXBsYXlUcmlnZ2VyUmVzcG9uc2USJQoHdHJpZ2dlchgBIAEoCzIULmVhc3ljcm9uLnYxLlRyaWdnZXIi2AEKFVJlcGxheVRyaWdnZXJzUmVxdWVzdBILCgNqb2IYASABKAkSKAoFc3RhdGUYAiABKA4yGS5lYXN5Y3Jvbi52MS5UcmlnZ2VyU3RhdGUSLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDm1heF9wZXJfc2Vjb25kGAUgASgFEhIKCnJlcXVlc3RfaWQYBiABKAkiQwoWUmVwbGF5VHJpZ2dlcnNSZXNwb25zZRIpCglvcGVyYXRpb24YASABKAsyFi5lYXN5Y3Jvbi52MS5PcGVyYXRpb24iJgoTTGlzdEF0dGVtcHRzUmVxdWVzdBIPCgd0cmlnZ2VyGAEgASgJIj4KFExpc3RBdHRlbXB0c1Jlc3BvbnNlEiYKCGF0dGVtcHRzGAEgAygLMhQuZWFzeWNyb24udjEuQXR0ZW1wdDKpBAoOVHJpZ2dlclNlcnZpY2USUgoKR2V0VHJpZ2dlchIeLmVhc3ljcm9uLnYxLkdldFRyaWdnZXJSZXF1ZXN0Gh8uZWFzeWNyb24udjEuR2V0VHJpZ2dlclJlc3BvbnNlIgOQAgESWAoMTGlzdFRyaWdnZXJzEiAuZWFzeWNyb24udjEuTGlzdFRyaWdnZXJzUmVxdWVzdBohLmVhc3ljcm9uLnYxLkxpc3RUcmlnZ2Vyc1Jlc3BvbnNlIgOQAgESXAoPRGlzY2FyZFRyaWdnZXJzEiMuZWFzeWNyb24udjEuRGlzY2FyZFRyaWdnZXJzUmVxdWVzdBokLmVhc3ljcm9uLnYxLkRpc2NhcmRUcmlnZ2Vyc1Jlc3BvbnNlElYKDVJlcGxheVRyaWdnZXISIS5lYXN5Y3Jvbi52MS5SZXBsYXlUcmlnZ2VyUmVxdWVzdBoiLmVhc3ljcm9uLnYxLlJlcGxheVRyaWdnZXJSZXNwb25zZRJZCg5SZXBsYXlUcmlnZ2VycxIiLmVhc3ljcm9uLnYxLlJlcGxheVRyaWdnZXJzUmVxdWVzdBojLmVhc3ljcm9uLnYxLlJlcGxheVRyaWdnZXJzUmVzcG9uc2USWAoMTGlzdEF0dGVtcHRzEiAuZWFzeWNyb24udjEuTGlzdEF0dGVtcHRzUmVxdWVzdBohLmVhc3ljcm9uLnYxLkxpc3RBdHRlbXB0c1Jlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_easycron_v1_operation, file_easycron_v1_trigger, file_google_protobuf_timestamp]);
 
 /**
  * Names a trigger.
@@ -473,6 +475,146 @@ export const ReplayTriggerResponseSchema: GenMessage<ReplayTriggerResponse, {jso
   messageDesc(file_easycron_v1_trigger_service, 7);
 
 /**
+ * Says which triggers to deliver again. Each condition that is set narrows the choice.
+ *
+ * @generated from message easycron.v1.ReplayTriggersRequest
+ */
+export type ReplayTriggersRequest = Message<"easycron.v1.ReplayTriggersRequest"> & {
+  /**
+   * Only triggers of the job that has this name now. JOB_NOT_FOUND if there is none. Default: of the whole project.
+   *
+   * @generated from field: string job = 1;
+   */
+  job: string;
+
+  /**
+   * The state in which the triggers have ended: TRIGGER_STATE_EXHAUSTED (the default) or TRIGGER_STATE_CANCELLED.
+   *
+   * @generated from field: easycron.v1.TriggerState state = 2;
+   */
+  state: TriggerState;
+
+  /**
+   * Only triggers with a nominal time at or after this.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 3;
+   */
+  startTime?: Timestamp | undefined;
+
+  /**
+   * Only triggers with a nominal time before this. Default: now. There may be at most 100,000 such triggers.
+   *
+   * @generated from field: google.protobuf.Timestamp end_time = 4;
+   */
+  endTime?: Timestamp | undefined;
+
+  /**
+   * The largest number of triggers in one second: 1 to 1,000, default 100 (0 means the default).
+   *
+   * @generated from field: int32 max_per_second = 5;
+   */
+  maxPerSecond: number;
+
+  /**
+   * Makes the call safe to repeat, as in CreateJob: the same id gives the same operation.
+   *
+   * @generated from field: string request_id = 6;
+   */
+  requestId: string;
+};
+
+/**
+ * Says which triggers to deliver again. Each condition that is set narrows the choice.
+ *
+ * @generated from message easycron.v1.ReplayTriggersRequest
+ */
+export type ReplayTriggersRequestJson = {
+  /**
+   * Only triggers of the job that has this name now. JOB_NOT_FOUND if there is none. Default: of the whole project.
+   *
+   * @generated from field: string job = 1;
+   */
+  job?: string;
+
+  /**
+   * The state in which the triggers have ended: TRIGGER_STATE_EXHAUSTED (the default) or TRIGGER_STATE_CANCELLED.
+   *
+   * @generated from field: easycron.v1.TriggerState state = 2;
+   */
+  state?: TriggerStateJson;
+
+  /**
+   * Only triggers with a nominal time at or after this.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 3;
+   */
+  startTime?: TimestampJson;
+
+  /**
+   * Only triggers with a nominal time before this. Default: now. There may be at most 100,000 such triggers.
+   *
+   * @generated from field: google.protobuf.Timestamp end_time = 4;
+   */
+  endTime?: TimestampJson;
+
+  /**
+   * The largest number of triggers in one second: 1 to 1,000, default 100 (0 means the default).
+   *
+   * @generated from field: int32 max_per_second = 5;
+   */
+  maxPerSecond?: number;
+
+  /**
+   * Makes the call safe to repeat, as in CreateJob: the same id gives the same operation.
+   *
+   * @generated from field: string request_id = 6;
+   */
+  requestId?: string;
+};
+
+/**
+ * Describes the message easycron.v1.ReplayTriggersRequest.
+ * Use `create(ReplayTriggersRequestSchema)` to create a new message.
+ */
+export const ReplayTriggersRequestSchema: GenMessage<ReplayTriggersRequest, {jsonType: ReplayTriggersRequestJson}> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_trigger_service, 8);
+
+/**
+ * The replay that was started.
+ *
+ * @generated from message easycron.v1.ReplayTriggersResponse
+ */
+export type ReplayTriggersResponse = Message<"easycron.v1.ReplayTriggersResponse"> & {
+  /**
+   * The operation. GetOperation returns its current done_count and left_out_count.
+   *
+   * @generated from field: easycron.v1.Operation operation = 1;
+   */
+  operation?: Operation | undefined;
+};
+
+/**
+ * The replay that was started.
+ *
+ * @generated from message easycron.v1.ReplayTriggersResponse
+ */
+export type ReplayTriggersResponseJson = {
+  /**
+   * The operation. GetOperation returns its current done_count and left_out_count.
+   *
+   * @generated from field: easycron.v1.Operation operation = 1;
+   */
+  operation?: OperationJson;
+};
+
+/**
+ * Describes the message easycron.v1.ReplayTriggersResponse.
+ * Use `create(ReplayTriggersResponseSchema)` to create a new message.
+ */
+export const ReplayTriggersResponseSchema: GenMessage<ReplayTriggersResponse, {jsonType: ReplayTriggersResponseJson}> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_trigger_service, 9);
+
+/**
  * Names the trigger whose attempts are listed.
  *
  * @generated from message easycron.v1.ListAttemptsRequest
@@ -505,7 +647,7 @@ export type ListAttemptsRequestJson = {
  * Use `create(ListAttemptsRequestSchema)` to create a new message.
  */
 export const ListAttemptsRequestSchema: GenMessage<ListAttemptsRequest, {jsonType: ListAttemptsRequestJson}> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_trigger_service, 8);
+  messageDesc(file_easycron_v1_trigger_service, 10);
 
 /**
  * The attempts of one trigger.
@@ -542,7 +684,7 @@ export type ListAttemptsResponseJson = {
  * Use `create(ListAttemptsResponseSchema)` to create a new message.
  */
 export const ListAttemptsResponseSchema: GenMessage<ListAttemptsResponse, {jsonType: ListAttemptsResponseJson}> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_trigger_service, 9);
+  messageDesc(file_easycron_v1_trigger_service, 11);
 
 /**
  * Triggers and their attempts: what became of fire times. Every call sees only the project of its API key.
@@ -593,6 +735,18 @@ export const TriggerService: GenService<{
     methodKind: "unary";
     input: typeof ReplayTriggerRequestSchema;
     output: typeof ReplayTriggerResponseSchema;
+  },
+  /**
+   * Delivers triggers again that have ended, as ReplayTrigger does: all that had ended in a state when the call was made,
+   * earliest nominal time first. It goes on after the call: GetOperation returns the progress, and CancelOperation ends it.
+   * A project may have five replays that are running; OPERATION_LIMIT_REACHED if it has.
+   *
+   * @generated from rpc easycron.v1.TriggerService.ReplayTriggers
+   */
+  replayTriggers: {
+    methodKind: "unary";
+    input: typeof ReplayTriggersRequestSchema;
+    output: typeof ReplayTriggersResponseSchema;
   },
   /**
    * Lists the attempts of one trigger that have ended, first to last.
