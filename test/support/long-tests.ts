@@ -22,5 +22,6 @@ export const LONG_TESTS: readonly string[] = [
   "test/whole/plugins.test.ts",
   "test/whole/plugins-docs.test.ts",
   "test/whole/plugins-flow.test.ts",
+  "test/whole/replay.kill.test.ts",
   "test/whole/sample-apps.test.ts",
 ];
