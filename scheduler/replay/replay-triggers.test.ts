@@ -148,6 +148,11 @@ describe("a replay of triggers", () => {
     ]);
     const { startTime: endTime, endTime: startTime } = range;
     await expect(replay({ startTime, endTime })).rejects.toMatchObject({ reason: "FIELD_INVALID" });
+    await expect(replay({ state: TriggerState.SUCCEEDED })).rejects.toMatchObject({
+      violations: [
+        { field: "state", description: expect.stringMatching(/^It is TRIGGER_STATE_SUCCEEDED. It must be/) },
+      ],
+    });
     await expect(replay({ job: "none" })).rejects.toMatchObject({ reason: "JOB_NOT_FOUND" });
   });
 

@@ -33,7 +33,7 @@ interface Choice {
 /**
  * Starts a replay of triggers that have ended, and returns its operation. A repeated request id returns the same operation.
  *
- * Throws JOB_NOT_FOUND; FIELD_INVALID for a range that ends before it starts or holds more than 100,000 such triggers;
+ * Throws JOB_NOT_FOUND; FIELD_INVALID for another state, and for a range that ends before it starts or holds more than 100,000 such triggers;
  * OPERATION_LIMIT_REACHED when five replays of the project are running; REQUEST_ID_REUSED.
  */
 export async function replayTriggers(
@@ -49,7 +49,7 @@ export async function replayTriggers(
   const job = request.job === "" ? undefined : await readJob(parts, projectId, { name: request.job });
   const choice: Choice = {
     jobUid: job?.uid ?? null,
-    state: request.state === TriggerState.CANCELLED ? "CANCELLED" : "EXHAUSTED",
+    state: readState(request.state),
     ...readRange(request, nowMs),
   };
   const count = await countTriggers(parts.database, projectId, choice);
@@ -59,6 +59,14 @@ export async function replayTriggers(
     start(tx, use, { uid, choice, count, maxPerSecond, nowMs }),
   );
   return isFirst ? getOperation(parts, projectId, uid) : replayTriggers(parts, projectId, request);
+}
+
+function readState(state: TriggerState): Choice["state"] {
+  if (state === TriggerState.UNSPECIFIED || state === TriggerState.EXHAUSTED) return "EXHAUSTED";
+  if (state === TriggerState.CANCELLED) return "CANCELLED";
+  const name = Object.entries(TriggerState).find(([, value]) => value === state)?.[0] ?? "";
+  const problem = `It is TRIGGER_STATE_${name}. It must be TRIGGER_STATE_EXHAUSTED or TRIGGER_STATE_CANCELLED. A trigger that has succeeded is replayed by ReplayTrigger with force.`;
+  throw fieldFailure("FIELD_INVALID", "state", problem);
 }
 
 function readRange(

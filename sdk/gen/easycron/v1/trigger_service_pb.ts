@@ -488,7 +488,8 @@ export type ReplayTriggersRequest = Message<"easycron.v1.ReplayTriggersRequest">
   job: string;
 
   /**
-   * The state in which the triggers have ended: TRIGGER_STATE_EXHAUSTED (the default) or TRIGGER_STATE_CANCELLED.
+   * The state in which the triggers have ended: TRIGGER_STATE_EXHAUSTED (the default) or TRIGGER_STATE_CANCELLED. Any
+   * other state is FIELD_INVALID.
    *
    * @generated from field: easycron.v1.TriggerState state = 2;
    */
@@ -537,7 +538,8 @@ export type ReplayTriggersRequestJson = {
   job?: string;
 
   /**
-   * The state in which the triggers have ended: TRIGGER_STATE_EXHAUSTED (the default) or TRIGGER_STATE_CANCELLED.
+   * The state in which the triggers have ended: TRIGGER_STATE_EXHAUSTED (the default) or TRIGGER_STATE_CANCELLED. Any
+   * other state is FIELD_INVALID.
    *
    * @generated from field: easycron.v1.TriggerState state = 2;
    */
