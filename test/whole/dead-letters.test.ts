@@ -114,7 +114,8 @@ test("a trigger's lateness is theirs from the first attempt on", async () => {
   const { id } = await scene.client.jobs.run("slow-start");
   const { lateness } = await inState(id, "SUCCEEDED");
   const { total = 0, ours = 0, theirs = 0 } = lateness ?? {};
-  expect(theirs).toBeGreaterThan(900);
+  // The pause of 1 s is made up to 20 % shorter at random.
+  expect(theirs).toBeGreaterThanOrEqual(800);
   expect(ours + theirs).toBe(total);
   const { trigger } = await scene.call("TriggerService/GetTrigger", { id });
   expect(trigger.lateness).toMatchObject({ total: expect.stringMatching(/^\d(\.\d+)?s$/) });
