@@ -31,6 +31,8 @@ export interface FleetOptions {
   /** The variables of the brokers for the plugins service. */
   readonly pluginsEnv: Readonly<Record<string, string>>;
   readonly logFolder: string;
+  /** The folder in which Node keeps compiled modules. */
+  readonly compileCache: string;
   /** Prints one short line for the user. */
   readonly print: (line: string) => void;
   /** Called whenever a process starts, so its pid is new. */

@@ -105,7 +105,8 @@ async function start(options: ProductOptions, closers: Closers): Promise<Omit<Pr
   print(`targets in ${config.egressAllow} may be called (EASYCRON_EGRESS_ALLOW)`);
   const pluginsEnv: Record<string, string> = {};
   for (const broker of brokers) Object.assign(pluginsEnv, broker.pluginsEnv);
-  const fleet = await startFleet({ ...options, keys, logins, pluginsEnv, logFolder: paths.log, onPids });
+  const folders = { logFolder: paths.log, compileCache: paths.compiled };
+  const fleet = await startFleet({ ...options, keys, logins, pluginsEnv, ...folders, onPids });
   closers.push(() => fleet.stop());
 
   const demo = await orAbort(ensureProject(fleet.url, keys.operatorKey, keys.demo), signal);
@@ -137,6 +138,7 @@ interface Paths {
   readonly keys: string;
   readonly manifest: string;
   readonly log: string;
+  readonly compiled: string;
   readonly postgres: string;
 }
 
@@ -145,6 +147,7 @@ function pathsIn(dataDir: string): Paths {
     keys: join(dataDir, "keys.json"),
     manifest: join(dataDir, "dev.json"),
     log: join(dataDir, "log"),
+    compiled: join(dataDir, "compiled"),
     postgres: join(dataDir, "postgres"),
   };
 }

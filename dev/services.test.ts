@@ -13,7 +13,7 @@ const none = { gateway: {}, scheduler: {}, dispatcher: {}, plugins: {} };
 async function settingsFor(overrides: Partial<ServiceSettings["config"]> = {}): Promise<ServiceSettings> {
   const config = { egressAllow: "127.0.0.0/8", logLevel: "info", serviceEnv: none, ...overrides } as const;
   const instances = await placeServices({ port: 8080, schedulers: 2, dispatchers: 2 });
-  return { config, keys, instances, logins, pluginsEnv: {} };
+  return { config, keys, instances, logins, pluginsEnv: {}, compileCache: "/data/compiled" };
 }
 
 /** Returns the environment of the first process of a service. */
@@ -70,6 +70,13 @@ describe("the processes of the services", () => {
     });
   });
 
+  test("keep compiled modules in the data directory, unless NODE_COMPILE_CACHE names another folder", async () => {
+    const settings = await settingsFor();
+    const cacheOf = (own: NodeJS.ProcessEnv) => envOf(settings, "plugins", own).NODE_COMPILE_CACHE;
+    expect(cacheOf({})).toBe("/data/compiled");
+    expect(cacheOf({ NODE_COMPILE_CACHE: "/elsewhere" })).toBe("/elsewhere");
+  });
+
   test("has the previous master key for the dispatcher only, while keys.json has one", async () => {
     const settings = await settingsFor();
     expect(envOf(settings, "dispatcher")).not.toHaveProperty("EASYCRON_PREVIOUS_MASTER_KEY");
@@ -99,6 +106,7 @@ describe("the processes of the services", () => {
       "EASYCRON_LOG_LEVEL",
       "EASYCRON_PARENT_WATCH",
       "EASYCRON_PLUGINS_LISTEN",
+      "NODE_COMPILE_CACHE",
       "PATH",
       "TZ",
     ]);

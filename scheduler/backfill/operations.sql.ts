@@ -71,6 +71,12 @@ export const operationCancel = statement<{ uid: string }>(
     where project_id = $1 and uid = $2 and state = 'RUNNING' returning uid`,
 );
 
+/** Returns whether any operation is due at $1, also one that another scheduler has claimed. */
+export const operationAnyDue = statement<{ any_due: boolean }>(
+  "operationAnyDue",
+  `select exists (select from scheduler.operations where wake_time <= $1) as any_due`,
+);
+
 /** Claims the operation that is due at $1 and has waited longest. Passes over those that another scheduler has claimed. */
 export const operationClaimDue = statement<OperationRow>(
   "operationClaimDue",

@@ -20,6 +20,7 @@ import {
   type OperationKindName,
   type OperationRow,
   operationAdvance,
+  operationAnyDue,
   operationClaimDue,
   operationFinish,
   operationPostpone,
@@ -199,14 +200,28 @@ export async function finish(
   await on.query(operationFinish, [operation.uid, state, error, toSqlTime(nowMs)]);
 }
 
-/** Starts the loop that looks for due operations every half second, and runs chunk after chunk while any is due. */
+/**
+ * Starts the loop that looks for due operations every half second, and runs chunk after chunk while any is due. The look
+ * is one statement, and only then there is a transaction.
+ */
 export function startBackfills(parts: RunParts, logger: Logger, others?: OtherChunks): Loop {
-  return startLoop(async () => ({ more: await tryBackfill(parts, logger, others) }), {
+  // After a chunk there is no look, because another chunk is likely to be due.
+  let more = false;
+  const work = async () => {
+    more = (more || (await isAnyDue(parts))) && (await tryBackfill(parts, logger, others));
+    return { more };
+  };
+  return startLoop(work, {
     everyMs: BACKFILLS_EVERY_MS,
     onFailure: (error, failures) =>
       logger.warn({ err: error, failures }, "a chunk of an operation failed; trying again"),
     onRecovery: (failures) => logger.info({ failures }, "running operations again"),
   });
+}
+
+async function isAnyDue({ database, clock }: Pick<RunParts, "database" | "clock">): Promise<boolean> {
+  const [row] = await database.query(operationAnyDue, [toSqlTime(clock.now())]);
+  return row?.any_due === true;
 }
 
 /**

@@ -2,6 +2,7 @@ import { setTimeout } from "node:timers/promises";
 import { zoneNames } from "../../cron/zone.ts";
 import type { Database } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
+import { readComputedTables } from "./computed-tables.ts";
 import {
   zoneDataAll,
   zoneDataInsert,
@@ -45,6 +46,7 @@ export async function recordRelease(
   const tables = tablesOf(
     release,
     zoneNames().filter((name) => before.has(name)),
+    await readComputedTables(release.version),
   );
   const changed = [...tables.keys()].filter((zone) => tables.get(zone) !== before.get(zone));
   // Not before a release that has still to take effect: releases take effect in the order of their recording.
@@ -63,9 +65,9 @@ export async function recordRelease(
 
 /**
  * Stores the offsets of every zone in the first release, so that a later release can be compared with it. Does nothing
- * if `release` is not the first, or if everything is stored. One zone takes some milliseconds of computing, so this
- * pauses for `pauseMs` after each. Rejects with an AbortError when `signal` aborts. `names` are the zones, by default
- * all.
+ * if `release` is not the first, or if everything is stored. Zones that were computed in advance are stored at once.
+ * Each of the others takes some milliseconds of computing, so this pauses for `pauseMs` after each. Rejects with an
+ * AbortError when `signal` aborts. `names` are the zones, by default all.
  */
 export async function keepFirstRelease(
   database: Database,
@@ -79,10 +81,18 @@ export async function keepFirstRelease(
   const [first] = await database.query(zoneDataAll, []);
   if (first?.version !== release.version) return;
   const kept = new Set((await database.query(zoneOffsetsZones, [release.version])).map(({ zone }) => zone));
-  for (const zone of names) {
-    if (kept.has(zone)) continue;
-    const tables = tablesOf(release, [zone]);
+  const missing = names.filter((name) => !kept.has(name));
+  if (missing.length === 0) return;
+  const computed = await readComputedTables(release.version);
+  const keep = async (zones: readonly string[]) => {
+    const tables = tablesOf(release, zones, computed);
     await database.query(zoneOffsetsInsert, [release.version, [...tables.keys()], [...tables.values()]]);
+  };
+  const known = missing.filter((name) => computed.has(name));
+  if (known.length > 0) await keep(known);
+  for (const zone of missing) {
+    if (computed.has(zone)) continue;
+    await keep([zone]);
     await setTimeout(pauseMs, undefined, { signal });
   }
 }

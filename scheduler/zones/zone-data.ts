@@ -179,9 +179,17 @@ async function readKnown(on: Queryable, ownVersion: string): Promise<Known> {
   return { rows, index, tables };
 }
 
-/** Returns the offsets of zones in a release as the database stores them: JSON texts by zone name. */
-export function tablesOf(release: ZoneRelease, names: readonly string[]): Map<string, string> {
-  return new Map(names.map((name) => [name, JSON.stringify(toTable(release.zones(name)))]));
+/**
+ * Returns the offsets of zones in a release as the database stores them: JSON texts by zone name. It computes those
+ * that are not in `computed`, which takes about 5 ms of CPU time for each zone.
+ */
+export function tablesOf(
+  release: ZoneRelease,
+  names: readonly string[],
+  computed: ReadonlyMap<string, string> = new Map(),
+): Map<string, string> {
+  const tableOf = (name: string) => computed.get(name) ?? JSON.stringify(toTable(release.zones(name)));
+  return new Map(names.map((name) => [name, tableOf(name)]));
 }
 
 /** Returns each zone's offsets in the newest release that stores them. `rows` has the releases in order. */

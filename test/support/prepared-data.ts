@@ -2,15 +2,13 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
-import { zoneNames } from "../../cron/zone.ts";
 import { migrate } from "../../db/migrate.ts";
 import { createPool } from "../../db/pool.ts";
 import { createKeys, type Keys, writeKeys } from "../../dev/keys.ts";
 import { findFreePorts } from "../../dev/ports.ts";
 import { ensureDatabase, startPostgres } from "../../dev/postgres.ts";
-import { zoneOffsetsInsert } from "../../scheduler/zones/zone-data.sql.ts";
 import { ownRelease } from "../../scheduler/zones/zone-data.ts";
-import { recordRelease } from "../../scheduler/zones/zone-data-record.ts";
+import { keepFirstRelease, recordRelease } from "../../scheduler/zones/zone-data-record.ts";
 
 /** Name of the product's database in the prepared data. */
 export const PREPARED_DATABASE = "easycron";
@@ -27,8 +25,8 @@ export const PREPARED_PASSWORDS: Keys["passwords"] = {
 };
 
 /**
- * Makes a data directory as `npm start` leaves it after half a minute: keys.json, and a stopped PostgreSQL with a
- * migrated database that knows the release of the time zone database. It also has EMPTY_DATABASE. Returns its path.
+ * Makes a data directory as `npm start` leaves it: keys.json, and a stopped PostgreSQL with a migrated database that
+ * knows the release of the time zone database. It also has EMPTY_DATABASE. Returns its path.
  */
 export async function prepareData(): Promise<string> {
   const dataDir = await mkdtemp(join(tmpdir(), "easycron-prepared-"));
@@ -63,16 +61,12 @@ async function copyDatabase(connectionString: string): Promise<void> {
   }
 }
 
-// Without this, each scheduler of each product that the tests start would compute and store the offsets of 600 time
-// zones, which takes 3 s of CPU time or more. The offsets stored here are placeholders: they are read only when a newer
-// release of the time zone database comes.
 async function storeZones(connectionString: string): Promise<void> {
   const database = createPool({ connectionString, max: 1, applicationName: "test" });
   try {
     const release = ownRelease();
     await recordRelease(database, release, { nowMs: Date.now(), noticeMs: 0 });
-    const names = [...zoneNames()];
-    await database.query(zoneOffsetsInsert, [release.version, names, names.map(() => "[]")]);
+    await keepFirstRelease(database, release, { pauseMs: 0, signal: new AbortController().signal });
   } finally {
     await database.close();
   }
