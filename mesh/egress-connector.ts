@@ -1,8 +1,9 @@
 import { isIP, type LookupFunction, type Socket } from "node:net";
 import type { buildConnector } from "undici";
-import { isAllowedAddress } from "./egress-address.ts";
+import { type AllowList, isAllowedAddress, isListed, isLoopbackAllowed } from "./egress-address.ts";
 import { ConnectFailed, type ConnectTimes, openConnection } from "./egress-connect.ts";
 import { EgressBlocked, type FoundName, findAddresses, type NameRules } from "./egress-lookup.ts";
+import { isOtherProtocolsPort } from "./egress-ports.ts";
 import type { KeptSession, TlsSessions } from "./tls-sessions.ts";
 
 /** What a connector needs. */
@@ -27,10 +28,12 @@ export function connectTimesOf(socket: Socket): ConnectTimes | undefined {
 export function createConnector(options: ConnectorOptions): buildConnector.connector {
   return (target, done) => {
     const host = target.hostname.replace(/^\[|\]$/g, "");
+    if (isOtherProtocolsPort(target.port) && !isOwnChoice(host, options.allow))
+      return done(new EgressBlocked(`${host}:${target.port}`), null);
     const times: ConnectTimes = {};
     if (isIP(host) !== 0) {
       // Node asks no lookup function for an IP address, so it is checked here.
-      if (isAllowedAddress(host, options.allow)) dial(options, target, { host, times }, done);
+      if (isAllowedAddress(host, options.allow, options.deny)) dial(options, target, { host, times }, done);
       else done(new EgressBlocked(host), null);
       return;
     }
@@ -48,6 +51,11 @@ export function createConnector(options: ConnectorOptions): buildConnector.conne
   };
 }
 
+/** Whether the operator has allowed this host by its address: it may then be called at any port. */
+function isOwnChoice(host: string, allow: AllowList): boolean {
+  return host === "localhost" ? isLoopbackAllowed(allow) : isListed(host, allow);
+}
+
 interface CheckedHost {
   readonly host: string;
   readonly times: ConnectTimes;
@@ -59,7 +67,7 @@ const NO_LOOKUP: LookupFunction = (hostname, _, done) =>
   done(new Error(`${hostname} is to be looked up a second time; this is an error in EasyCron.`), "");
 
 function dial(
-  { allow, sessions, timeoutMs }: ConnectorOptions,
+  { allow, deny, sessions, timeoutMs }: ConnectorOptions,
   target: buildConnector.Options,
   { host, times, lookup = NO_LOOKUP }: CheckedHost,
   done: buildConnector.Callback,
@@ -77,7 +85,7 @@ function dial(
       return done(error, null);
     }
     const peer = socket.remoteAddress ?? "";
-    if (!isAllowedAddress(peer, allow)) {
+    if (!isAllowedAddress(peer, allow, deny)) {
       socket.destroy();
       return done(new EgressBlocked(peer), null);
     }

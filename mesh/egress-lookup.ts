@@ -1,7 +1,13 @@
 import { promises as dns, type LookupAddress } from "node:dns";
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
-import { type AllowList, isAllowedAddress } from "./egress-address.ts";
+import {
+  type AllowList,
+  DENY_NOTHING,
+  type DenyList,
+  isAllowedAddress,
+  isDeniedName,
+} from "./egress-address.ts";
 
 /**
  * The egress guard refused a connection to an address. The message may be shown to a customer. `address` is for logs
@@ -26,6 +32,8 @@ export type Hosts = ReadonlyMap<string, readonly string[]>;
 /** What finding the addresses of a name needs. */
 export interface NameRules {
   readonly allow: AllowList;
+  /** What is never called. Default: nothing. */
+  readonly deny?: DenyList | undefined;
   readonly resolver: AddressResolver;
   readonly hosts: Hosts;
 }
@@ -44,12 +52,14 @@ export interface FoundName {
  * error of DNS.
  */
 export async function findAddresses(hostname: string, rules: NameRules): Promise<FoundName> {
-  const { allow, hosts } = rules;
+  const { allow, deny = DENY_NOTHING, hosts } = rules;
   const name = hostname.toLowerCase().replace(/\.$/, "");
+  if (isDeniedName(name, deny)) throw new EgressBlocked(name);
+  const isAllowed = (address: string) => isAllowedAddress(address, allow, deny);
   const known = hosts.get(name);
   const addresses = known ?? (await askDns(name, rules.resolver));
-  const forbidden = addresses.find((address) => !isAllowedAddress(address, allow));
-  const allowed = addresses.filter((address) => isAllowedAddress(address, allow));
+  const forbidden = addresses.find((address) => !isAllowed(address));
+  const allowed = addresses.filter(isAllowed);
   if (forbidden !== undefined && (known === undefined || allowed.length === 0))
     throw new EgressBlocked(forbidden);
   return {

@@ -1,5 +1,5 @@
 import { Agent, Pool } from "undici";
-import type { AllowList } from "./egress-address.ts";
+import type { AllowList, DenyList } from "./egress-address.ts";
 import { createConnector } from "./egress-connector.ts";
 import { type AddressResolver, createResolver, type Hosts, readHosts } from "./egress-lookup.ts";
 import { createTlsSessions, type TlsSessions } from "./tls-sessions.ts";
@@ -12,6 +12,8 @@ export { EgressBlocked } from "./egress-lookup.ts";
 export interface EgressOptions {
   /** Address ranges that may be called although they are not public. */
   readonly allow: AllowList;
+  /** What is never called. Default: nothing. */
+  readonly deny?: DenyList | undefined;
   /** The largest number of connections to one origin (scheme, host and port). Further requests wait. */
   readonly connectionsPerOrigin: number;
   /**
@@ -54,6 +56,7 @@ export function createEgressAgent(options: EgressOptions): Agent {
   const { allow, connectTimeoutMs, sessions = createTlsSessions(0) } = options;
   const connect = createConnector({
     allow,
+    deny: options.deny,
     timeoutMs: connectTimeoutMs,
     sessions,
     resolver: options.resolver ?? createResolver(connectTimeoutMs),
