@@ -13,8 +13,11 @@ export function explainBroken(error: unknown): string {
   if (error instanceof WebhookTimeout)
     return `No complete answer within ${toSeconds(error.timeoutMs)}; the request may have arrived.`;
   if (error instanceof errors.HTTPParserError) return "The answer is not HTTP; the request may have arrived.";
-  if (codeOf(error) === "UND_ERR_HEADERS_OVERFLOW")
-    return "The headers of the answer are too large; the request may have arrived.";
+  const code = codeOf(error);
+  if (code === "UND_ERR_HEADERS_OVERFLOW")
+    return "The headers of the answer are larger than 16 KiB; the request may have arrived.";
+  if (code === "UND_ERR_RES_CONTENT_LENGTH_MISMATCH")
+    return "The length of the answer is not that of its content-length; the request may have arrived.";
   return "The connection was closed before the answer; the request may have arrived.";
 }
 
