@@ -13,6 +13,8 @@ create table dispatcher.attempts (
   status_code integer,
   error text not null default ''::text,
   response_body text not null default ''::text,
+  timing text,
+  response_headers text,
   constraint attempts_outcome_check CHECK ((outcome = ANY (ARRAY['SUCCEEDED'::text, 'REJECTED'::text, 'NOT_SENT'::text, 'UNKNOWN'::text]))),
   constraint attempts_pkey PRIMARY KEY (trigger_id, number, fire_time)
 ) partition by range (fire_time);
@@ -141,6 +143,8 @@ END) stored,
   first_duration_ms integer,
   first_status_code integer,
   first_response_body text,
+  first_timing text,
+  first_response_headers text,
   constraint triggers_check CHECK (((end_time IS NOT NULL) = (state = ANY (ARRAY['SUCCEEDED'::text, 'EXHAUSTED'::text, 'CANCELLED'::text])))),
   constraint triggers_kind_check CHECK ((kind = ANY (ARRAY['SCHEDULED'::text, 'CATCHUP'::text, 'MANUAL'::text, 'BACKFILL'::text]))),
   constraint triggers_pkey PRIMARY KEY (id, fire_time),

@@ -19,6 +19,7 @@ describe("the configuration of npm start", () => {
       schedulers: 1,
       dispatchers: 1,
       egressAllow: "127.0.0.0/8,::1/128",
+      egressDeny: "",
       logLevel: "info",
       brokers: [],
       serviceEnv: { gateway: {}, scheduler: {}, dispatcher: {}, plugins: {} },

@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { rolePrefix } from "../db/role-prefix.ts";
 import { databaseUrl, integer, oneOf, parsed, readEnv, type Setting } from "../mesh/config.ts";
-import { parseAllowList } from "../mesh/egress-address.ts";
+import { parseAllowList, parseDenyList } from "../mesh/egress-address.ts";
 import { printable } from "../mesh/printable.ts";
 import { type BrokerName, readArguments } from "./arguments.ts";
 
@@ -57,6 +57,16 @@ const spec = {
       return text;
     },
     { default: "127.0.0.0/8,::1/128" },
+  ),
+  /** What webhooks never reach although it is public: addresses, ranges and host names. */
+  egressDeny: parsed(
+    "EASYCRON_EGRESS_DENY",
+    "addresses, ranges and host names separated by commas, such as 203.0.113.7,api.acme.io",
+    (text) => {
+      parseDenyList(text);
+      return text;
+    },
+    { default: "" },
   ),
   /** The lowest level that the services log. */
   logLevel: oneOf("EASYCRON_LOG_LEVEL", LEVELS, { default: "info" }),

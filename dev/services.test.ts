@@ -11,7 +11,13 @@ const logins = {
 const none = { gateway: {}, scheduler: {}, dispatcher: {}, plugins: {} };
 
 async function settingsFor(overrides: Partial<ServiceSettings["config"]> = {}): Promise<ServiceSettings> {
-  const config = { egressAllow: "127.0.0.0/8", logLevel: "info", serviceEnv: none, ...overrides } as const;
+  const config = {
+    egressAllow: "127.0.0.0/8",
+    egressDeny: "",
+    logLevel: "info",
+    serviceEnv: none,
+    ...overrides,
+  } as const;
   const instances = await placeServices({ port: 8080, schedulers: 2, dispatchers: 2 });
   return { config, keys, instances, logins, pluginsEnv: {}, compileCache: "/data/compiled" };
 }

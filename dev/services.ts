@@ -36,7 +36,7 @@ export async function placeServices(
 
 /** The values from which `environmentOf` makes the environment of a process. */
 export interface ServiceSettings {
-  readonly config: Pick<Config, "egressAllow" | "logLevel" | "serviceEnv">;
+  readonly config: Pick<Config, "egressAllow" | "egressDeny" | "logLevel" | "serviceEnv">;
   readonly keys: Keys;
   readonly instances: readonly ServiceInstance[];
   /** The connection string of each service. */
@@ -92,6 +92,7 @@ export function environmentOf(
       EASYCRON_OPERATOR_KEY_HASH: hashOperatorKey(keys.operatorKey),
       EASYCRON_GATEWAY_API_KEYS: "test",
       EASYCRON_EGRESS_ALLOW: config.egressAllow,
+      EASYCRON_EGRESS_DENY: config.egressDeny,
     },
     scheduler: {
       EASYCRON_SCHEDULER_LISTEN: listen,
@@ -107,6 +108,7 @@ export function environmentOf(
         : { EASYCRON_PREVIOUS_MASTER_KEY: keys.previousMasterKey }),
       EASYCRON_PLUGINS_ADDRESSES: addresses("plugins"),
       EASYCRON_EGRESS_ALLOW: config.egressAllow,
+      EASYCRON_EGRESS_DENY: config.egressDeny,
     },
     plugins: { EASYCRON_PLUGINS_LISTEN: listen, ...pluginsEnv },
   };

@@ -4,6 +4,7 @@ import type { SilentPool } from "../db/pool-group.ts";
 import { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import type { Clock } from "../mesh/clock.ts";
 import { ConfigError } from "../mesh/config.ts";
+import { toRangeTexts } from "../mesh/egress-address.ts";
 import { createGrpcServer, type GrpcServer } from "../mesh/grpc-server.ts";
 import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger, type Logger } from "../mesh/logger.ts";
@@ -98,6 +99,13 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
     onFailed: (plugin, error) => events.emit("trouble", { part: `delivery to ${plugin}`, error }),
     onRecovered: (plugin, failures) => events.emit("recovered", { part: `delivery to ${plugin}`, failures }),
   });
+  if (config.egressAllow.length > 0) {
+    const ranges = toRangeTexts(config.egressAllow);
+    logger.warn(
+      { ranges },
+      "webhooks may reach addresses that are not public, as EASYCRON_EGRESS_ALLOW says",
+    );
+  }
   const { webhook, plugins } = clients;
   const targetSecrets = createTargetSecrets({ masterKeys, database: pools.lookups }, CACHED_SECRET_BYTES);
   const onNoSecret = (error: unknown) => events.emit("trouble", { part: "reading a target's secret", error });

@@ -8,7 +8,7 @@ import {
   parsed,
   readEnv,
 } from "../mesh/config.ts";
-import { parseAllowList } from "../mesh/egress-address.ts";
+import { DENY_NOTHING, parseAllowList, parseDenyList } from "../mesh/egress-address.ts";
 
 const spec = {
   /** The address on which this dispatcher serves gRPC calls of the other services. */
@@ -36,6 +36,13 @@ const spec = {
     {
       default: [],
     },
+  ),
+  /** What webhooks never reach although it is public: addresses, ranges and host names, such as our own. */
+  egressDeny: parsed(
+    "EASYCRON_EGRESS_DENY",
+    "addresses, ranges and host names, such as 203.0.113.7,api.acme.io",
+    parseDenyList,
+    { default: DENY_NOTHING },
   ),
   /** Other dispatchers take over the triggers of this process when it has not renewed its lease for this long. */
   leaseMs: milliseconds("EASYCRON_DISPATCHER_LEASE_MS", { default: 5_000, min: 500, max: 60_000 }),

@@ -63,6 +63,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
     operatorKeyHash: config.operatorKeyHash,
     keyKind: config.keyKind,
     allow: config.egressAllow,
+    deny: config.egressDeny,
     hasReflection: config.reflection === "on",
     shutdownSignal: closing.signal,
   });

@@ -8,7 +8,7 @@ import {
   parsed,
   readEnv,
 } from "../mesh/config.ts";
-import { parseAllowList } from "../mesh/egress-address.ts";
+import { DENY_NOTHING, parseAllowList, parseDenyList } from "../mesh/egress-address.ts";
 
 const toHash = (text: string) => (/^[0-9a-fA-F]{64}$/.test(text) ? Buffer.from(text, "hex") : undefined);
 
@@ -42,6 +42,13 @@ const spec = {
   egressAllow: parsed("EASYCRON_EGRESS_ALLOW", "address ranges such as 127.0.0.0/8,::1/128", parseAllowList, {
     default: [],
   }),
+  /** What webhooks never call although it is public: addresses, ranges and host names, such as our own. */
+  egressDeny: parsed(
+    "EASYCRON_EGRESS_DENY",
+    "addresses, ranges and host names, such as 203.0.113.7,api.acme.io",
+    parseDenyList,
+    { default: DENY_NOTHING },
+  ),
 };
 
 /** Reads the configuration. Throws one ConfigError with every problem. */

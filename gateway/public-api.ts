@@ -120,9 +120,9 @@ export function createPublicApi(parts: PublicApiParts): NodeListener {
 }
 
 /** Creates the checks of the methods that have more rules than their protos. */
-function createOwnRules({ allow, database }: PublicApiParts): OwnRules {
+function createOwnRules({ allow, deny, database }: PublicApiParts): OwnRules {
   // The method decides the type of its request.
-  const ofJobs = createJobRules(allow, (projectId) =>
+  const ofJobs = createJobRules({ allow, deny }, (projectId) =>
     readJobPlugins(database, projectId),
   ) as unknown as Record<string, (request: Message, caller: ProjectCaller) => Promise<EasyCronError[]>>;
   return async ({ parent, localName }, request, values) => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { isAllowedAddress, parseAllowList } from "./egress-address.ts";
+import { isAllowedAddress, isDeniedName, parseAllowList, parseDenyList } from "./egress-address.ts";
 
 const none = parseAllowList("");
 
@@ -91,4 +91,37 @@ describe("an allow list", () => {
   ])("that reads %j is refused", (text) => {
     expect(() => parseAllowList(text)).toThrow(`"${text}" is not a range`);
   });
+});
+
+describe("a deny list", () => {
+  const deny = parseDenyList(" 203.0.113.7, 1.1.1.0/24,2606:4700::/32, API.acme.io ");
+
+  test.each([
+    ["1.1.1.1", false],
+    ["::ffff:1.1.1.1", false],
+    ["1.1.2.1", true],
+    ["2606:4700:4700::1111", false],
+    ["2a00:1450:4001:81b::200e", true],
+  ])("allows the address %s: %j", (address, allowed) => {
+    expect(isAllowedAddress(address, none, deny)).toBe(allowed);
+  });
+
+  test("counts more than an allow list", () => {
+    const allow = parseAllowList("203.0.113.0/24");
+    expect(isAllowedAddress("203.0.113.8", allow, deny)).toBe(true);
+    expect(isAllowedAddress("203.0.113.7", allow, deny)).toBe(false);
+  });
+
+  test("denies its names and the names below them", () => {
+    for (const name of ["api.acme.io", "eu.api.acme.io"]) expect(isDeniedName(name, deny)).toBe(true);
+    for (const name of ["acme.io", "xapi.acme.io", "api.acme.io.evil.io"])
+      expect(isDeniedName(name, deny)).toBe(false);
+  });
+
+  test.each(["acme", "api.acme.io:443", "https://acme.io", "1.2.3", "1.2.3.4/33", "*.acme.io"])(
+    "that reads %j is refused",
+    (text) => {
+      expect(() => parseDenyList(text)).toThrow(`"${text}" is not a range`);
+    },
+  );
 });

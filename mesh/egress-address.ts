@@ -15,6 +15,41 @@ export function parseAllowList(text: string): AllowList {
   return parts.filter((part) => part !== "").map(parseRange);
 }
 
+/** What may never be called, although it is public: for example the addresses and names of EasyCron itself. */
+export interface DenyList {
+  readonly ranges: AllowList;
+  /** Lower-case host names. Each stands for the names below it, too. */
+  readonly names: readonly string[];
+}
+
+/** The list that denies nothing. */
+export const DENY_NOTHING: DenyList = { ranges: [], names: [] };
+
+/**
+ * Parses addresses, CIDR ranges and host names separated by commas, such as `203.0.113.7,2a00:1450::/32,api.acme.io`. An
+ * empty text denies nothing. Throws an Error for anything else.
+ */
+export function parseDenyList(text: string): DenyList {
+  const parts = text.split(",").map((part) => part.trim().toLowerCase());
+  const names = parts.filter((part) => isIP(part) === 0 && HOST_NAME.test(part));
+  const ranges = parts.filter((part) => part !== "" && !names.includes(part));
+  return {
+    names,
+    ranges: ranges.map((part) => parseRange(isIP(part) === 0 ? part : `${part}/${bitsOf(part)}`)),
+  };
+}
+
+const HOST_NAME = /^([a-z0-9-]{1,63}\.)+[a-z][a-z0-9-]{0,62}$/;
+
+function bitsOf(address: string): number {
+  return isIP(address) === 4 ? 32 : 128;
+}
+
+/** Whether a host name, in lower case and without a dot at its end, is one of the denied names or below one. */
+export function isDeniedName(name: string, { names }: DenyList): boolean {
+  return names.some((denied) => name === denied || name.endsWith(`.${denied}`));
+}
+
 function parseRange(text: string): readonly [Address, number] {
   const [address = "", bits = "", ...rest] = text.split("/");
   const family = isIP(address);
@@ -26,12 +61,26 @@ function parseRange(text: string): readonly [Address, number] {
 
 /**
  * Returns whether a connection to this address is allowed: it is a public unicast address, or the allow list contains
- * it. Expects the canonical text of an address, as sockets and resolvers give it. Any other text is not allowed.
+ * it; and the deny list does not. Expects the canonical text of an address, as sockets and resolvers give it. Any other
+ * text is not allowed.
  */
-export function isAllowedAddress(address: string, allow: AllowList): boolean {
+export function isAllowedAddress(address: string, allow: AllowList, deny = DENY_NOTHING): boolean {
   if (isIP(address) === 0) return false;
   const parsed = unmap(ipaddr.parse(address));
+  if (deny.ranges.some((range) => isWithin(parsed, range))) return false;
   return allow.some((range) => isWithin(parsed, range)) || isPublicUnicast(parsed);
+}
+
+/** Returns whether the allow list itself contains an address. */
+export function isListed(address: string, allow: AllowList): boolean {
+  if (isIP(address) === 0) return false;
+  const parsed = unmap(ipaddr.parse(address));
+  return allow.some((range) => isWithin(parsed, range));
+}
+
+/** Writes ranges as they are configured: `127.0.0.0/8`. */
+export function toRangeTexts(list: AllowList): string[] {
+  return list.map(([address, bits]) => `${address.toString()}/${bits}`);
 }
 
 /** Returns whether the allow list contains the loopback address, IPv4 or IPv6. */

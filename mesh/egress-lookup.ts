@@ -1,7 +1,13 @@
 import { promises as dns, type LookupAddress } from "node:dns";
 import { readFileSync } from "node:fs";
-import { isIP, type LookupFunction } from "node:net";
-import { type AllowList, isAllowedAddress } from "./egress-address.ts";
+import { isIP } from "node:net";
+import {
+  type AllowList,
+  DENY_NOTHING,
+  type DenyList,
+  isAllowedAddress,
+  isDeniedName,
+} from "./egress-address.ts";
 
 /**
  * The egress guard refused a connection to an address. The message may be shown to a customer. `address` is for logs
@@ -23,41 +29,43 @@ export type AddressResolver = Pick<dns.Resolver, "resolve4" | "resolve6">;
 /** The addresses of each lower-case name, as in /etc/hosts. */
 export type Hosts = ReadonlyMap<string, readonly string[]>;
 
-interface LookupOptions {
+/** What finding the addresses of a name needs. */
+export interface NameRules {
   readonly allow: AllowList;
+  /** What is never called. Default: nothing. */
+  readonly deny?: DenyList | undefined;
   readonly resolver: AddressResolver;
   readonly hosts: Hosts;
 }
 
-/**
- * Creates the lookup function of a connector. A name in the hosts file gives those of its addresses that are allowed.
- * Any other name is looked up in DNS; one address that is not allowed refuses the whole name, because an honest name
- * does not mix both. The connection goes to the addresses returned here, so nothing can change them afterwards. Fails
- * with EgressBlocked, or with the error of DNS.
- */
-export function createLookup(options: LookupOptions): LookupFunction {
-  return (hostname, { all }, done) => {
-    resolveName(hostname, options).then(
-      (addresses) => {
-        const [first] = addresses;
-        if (all) done(null, addresses);
-        else if (first !== undefined) done(null, first.address, first.family);
-      },
-      (error: Error) => done(error, ""),
-    );
-  };
+/** The addresses of a name that may be called. */
+export interface FoundName {
+  readonly addresses: readonly LookupAddress[];
+  /** Whether DNS was asked. */
+  readonly isFromDns: boolean;
 }
 
-async function resolveName(hostname: string, options: LookupOptions): Promise<LookupAddress[]> {
-  const { allow, hosts } = options;
+/**
+ * Finds the addresses of a name. A name in the hosts file gives those of its addresses that are allowed. Any other name is
+ * looked up in DNS; one address that is not allowed refuses the whole name, because an honest name does not mix both. The
+ * caller connects to the addresses returned here, so nothing can change them afterwards. Throws EgressBlocked, or the
+ * error of DNS.
+ */
+export async function findAddresses(hostname: string, rules: NameRules): Promise<FoundName> {
+  const { allow, deny = DENY_NOTHING, hosts } = rules;
   const name = hostname.toLowerCase().replace(/\.$/, "");
+  if (isDeniedName(name, deny)) throw new EgressBlocked(name);
+  const isAllowed = (address: string) => isAllowedAddress(address, allow, deny);
   const known = hosts.get(name);
-  const addresses = known ?? (await askDns(name, options.resolver));
-  const forbidden = addresses.find((address) => !isAllowedAddress(address, allow));
-  const allowed = addresses.filter((address) => isAllowedAddress(address, allow));
+  const addresses = known ?? (await askDns(name, rules.resolver));
+  const forbidden = addresses.find((address) => !isAllowed(address));
+  const allowed = addresses.filter(isAllowed);
   if (forbidden !== undefined && (known === undefined || allowed.length === 0))
     throw new EgressBlocked(forbidden);
-  return allowed.map((address) => ({ address, family: isIP(address) }));
+  return {
+    addresses: allowed.map((address) => ({ address, family: isIP(address) })),
+    isFromDns: known === undefined,
+  };
 }
 
 async function askDns(name: string, resolver: AddressResolver): Promise<readonly string[]> {

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { parseAllowList } from "./egress-address.ts";
+import { DENY_NOTHING, parseAllowList, parseDenyList } from "./egress-address.ts";
 import { checkUrl } from "./egress-url.ts";
 
 const none = parseAllowList("");
 const loopback = parseAllowList("127.0.0.0/8,::1/128");
-const problem = (url: string, allow = none) => {
-  const verdict = checkUrl(url, allow);
+const problem = (url: string, allow = none, deny = DENY_NOTHING) => {
+  const verdict = checkUrl(url, allow, deny);
   return "problem" in verdict ? verdict.problem : verdict.href;
 };
 
@@ -78,9 +78,31 @@ describe("a URL of a machine in the local network is TARGET_FORBIDDEN:", () => {
     "http://kubernetes.default.svc/",
     "http://router.home.arpa/",
     "http://x.onion/",
+    "http://x.test/",
+    "http://nobody.invalid/",
+    "http://1.0.0.10.in-addr.arpa/",
+    "http://acme.io:22/",
+    "https://acme.io:25/",
+    "http://1.1.1.1:6667/",
   ])("%s", (url) => {
     expect(problem(url)).toBe("TARGET_FORBIDDEN");
   });
+});
+
+test.each([
+  "https://api.acme.io/easycron.v1.JobService/CreateJob",
+  "https://API.acme.io./",
+  "https://eu.api.acme.io/",
+  "https://203.0.113.7/",
+  "https://[2606:4700::1]/",
+])("our own host is TARGET_FORBIDDEN: %s", (url) => {
+  const deny = parseDenyList("api.acme.io,203.0.113.7,2606:4700::/32");
+  expect(problem(url, parseAllowList("203.0.113.0/24"), deny)).toBe("TARGET_FORBIDDEN");
+});
+
+test("a port of another protocol may be called at an address that the operator has allowed", () => {
+  for (const host of ["127.0.0.1", "localhost", "[::1]"])
+    expect(problem(`http://${host}:22/`, loopback)).toBe(`http://${host}:22/`);
 });
 
 test.each([

@@ -1,5 +1,14 @@
 import { isIP } from "node:net";
-import { type AllowList, isAllowedAddress, isLoopbackAllowed } from "./egress-address.ts";
+import {
+  type AllowList,
+  DENY_NOTHING,
+  type DenyList,
+  isAllowedAddress,
+  isDeniedName,
+  isListed,
+  isLoopbackAllowed,
+} from "./egress-address.ts";
+import { isOtherProtocolsPort } from "./egress-ports.ts";
 
 /** The normalized URL, or why it is refused. */
 export type UrlVerdict =
@@ -8,16 +17,18 @@ export type UrlVerdict =
 
 const MAX_LENGTH = 2_048;
 
-// Names of machines in the local network, not on the Internet (RFC 6761, RFC 6762, RFC 8375, and common usage).
+// Names that are not on the Internet: of machines in the local network, and special ones (RFC 6761, RFC 6762, RFC 8375,
+// RFC 9476, and common usage). "example" is not here, because documentation uses it; it has no address in DNS.
 const NEARBY =
-  /(^|\.)(localhost|local|localdomain|internal|intranet|lan|home|corp|private|home\.arpa|onion|svc|cluster\.local)$/;
+  /(^|\.)(localhost|local|localdomain|internal|intranet|lan|home|corp|private|arpa|onion|test|invalid|alt|svc|cluster\.local)$/;
 
 /**
  * Checks the URL of a webhook when a job is created. It must be an absolute http or https URL of at most 2,048
- * characters, without user information, fragment or port 0. It must not name a machine in the local network. An IP
- * address in it must be an allowed one. The addresses of a host name are checked at each connection, not here.
+ * characters, without user information, fragment or port 0. It must not name a machine in the local network, a denied
+ * host or the port of another protocol. An IP address in it must be an allowed one; one that the allow list contains may
+ * be called at any port. The addresses of a host name are checked at each connection, not here.
  */
-export function checkUrl(url: string, allow: AllowList): UrlVerdict {
+export function checkUrl(url: string, allow: AllowList, deny = DENY_NOTHING): UrlVerdict {
   if (url.length > MAX_LENGTH)
     return invalid(`It has ${url.length} characters; at most ${MAX_LENGTH} are allowed.`);
   // The WHATWG parser would silently remove or replace these.
@@ -35,16 +46,26 @@ export function checkUrl(url: string, allow: AllowList): UrlVerdict {
     return invalid(
       `It has ${parsed.href.length} characters when encoded; at most ${MAX_LENGTH} are allowed.`,
     );
-  const why = judgeHost(parsed.hostname, allow);
+  const why = judgeHost(parsed.hostname, allow, deny) ?? judgePort(parsed, allow);
   return why === undefined ? { href: parsed.href } : { problem: "TARGET_FORBIDDEN", why };
 }
 
-function judgeHost(hostname: string, allow: AllowList): string | undefined {
-  const address = hostname.replace(/^\[|\]$/g, "");
+function judgePort({ hostname, port }: URL, allow: AllowList): string | undefined {
+  if (!isOtherProtocolsPort(port) || isListed(toAddress(hostname), allow)) return undefined;
+  return hostname === "localhost" ? undefined : `Port ${port} belongs to another protocol than HTTP.`;
+}
+
+function toAddress(hostname: string): string {
+  return hostname.replace(/^\[|\]$/g, "");
+}
+
+function judgeHost(hostname: string, allow: AllowList, deny: DenyList): string | undefined {
+  const address = toAddress(hostname);
   if (isIP(address) !== 0) {
-    return isAllowedAddress(address, allow) ? undefined : `${address} is not a public address.`;
+    return isAllowedAddress(address, allow, deny) ? undefined : `${address} is not a public address.`;
   }
   const name = hostname.replace(/\.$/, "");
+  if (isDeniedName(name, deny)) return `"${name}" must not be called.`;
   if (name === "localhost" && isLoopbackAllowed(allow)) return undefined;
   if (!name.includes(".")) return `"${name}" is not a public host name.`;
   return NEARBY.test(name) ? `"${name}" is not a public host name.` : undefined;

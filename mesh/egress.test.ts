@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { type Agent, request } from "undici";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createEgressAgent, EgressBlocked, type EgressOptions } from "./egress.ts";
-import { parseAllowList } from "./egress-address.ts";
+import { parseAllowList, parseDenyList } from "./egress-address.ts";
 import { type AddressResolver, readHosts } from "./egress-lookup.ts";
 
 // These tests treat 127.0.0.2 as a public address and 127.0.0.1 as a private one, so no request leaves the machine.
@@ -116,11 +116,31 @@ describe("the guard", () => {
     expect(resolver.asked).toEqual([]);
   });
 
+  test("refuses a denied address and a denied name, also in the hosts file", async () => {
+    const deny = parseDenyList("127.0.0.2,api.acme.io");
+    const resolver = answers(["127.0.0.2"]);
+    const hosts = new Map([["eu.api.acme.io", ["127.0.0.3"]]]);
+    const options = { allow: parseAllowList("127.0.0.0/8"), deny, resolver, hosts };
+    for (const host of ["127.0.0.2", "hooks.acme.io", "api.acme.io", "eu.api.acme.io"])
+      await expect(get(`http://${host}:${port}/`, options)).rejects.toBeInstanceOf(EgressBlocked);
+    expect(reached).toBe(0);
+    expect(await get(`http://127.0.0.3:${port}/`)).toBe(200);
+  });
+
+  test("refuses a port of another protocol before it asks DNS", async () => {
+    const resolver = answers(["127.0.0.2"]);
+    await expect(get("http://hooks.acme.io:25/", { resolver })).rejects.toBeInstanceOf(EgressBlocked);
+    await expect(get("http://127.0.0.3:25/", { resolver })).rejects.toBeInstanceOf(EgressBlocked);
+    expect(resolver.asked).toEqual([]);
+    // The operator has allowed this address, so only the network refuses it.
+    await expect(get("http://127.0.0.2:25/")).rejects.toMatchObject({ code: "ECONNREFUSED" });
+  });
+
   test("gives up when DNS does not answer", async () => {
     const never = () => new Promise<never>(() => {});
     await expect(
       get("http://slow.acme.io/", { resolver: { resolve4: never, resolve6: never }, connectTimeoutMs: 100 }),
-    ).rejects.toMatchObject({ code: "UND_ERR_CONNECT_TIMEOUT" });
+    ).rejects.toMatchObject({ code: "ETIMEDOUT", phase: "dns" });
   });
 });
 

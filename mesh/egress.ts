@@ -1,25 +1,25 @@
-import { isIP } from "node:net";
-import { Agent, buildConnector, Pool } from "undici";
-import { type AllowList, isAllowedAddress } from "./egress-address.ts";
-import {
-  type AddressResolver,
-  createLookup,
-  createResolver,
-  EgressBlocked,
-  type Hosts,
-  readHosts,
-} from "./egress-lookup.ts";
+import { Agent, Pool } from "undici";
+import type { AllowList, DenyList } from "./egress-address.ts";
+import { createConnector } from "./egress-connector.ts";
+import { type AddressResolver, createResolver, type Hosts, readHosts } from "./egress-lookup.ts";
 import { createTlsSessions, type TlsSessions } from "./tls-sessions.ts";
 
+export { ConnectFailed, type ConnectTimes } from "./egress-connect.ts";
+export { connectTimesOf } from "./egress-connector.ts";
 export { EgressBlocked } from "./egress-lookup.ts";
 
 /** How customers' endpoints are called. */
 export interface EgressOptions {
   /** Address ranges that may be called although they are not public. */
   readonly allow: AllowList;
+  /** What is never called. Default: nothing. */
+  readonly deny?: DenyList | undefined;
   /** The largest number of connections to one origin (scheme, host and port). Further requests wait. */
   readonly connectionsPerOrigin: number;
-  /** The longest time from the lookup of the name to the end of the TLS handshake. */
+  /**
+   * The longest time of each part of opening a connection: looking the name up in DNS, the TCP connection, and the TLS
+   * handshake.
+   */
   readonly connectTimeoutMs: number;
   /** False: each request opens a connection of its own. Default true. */
   readonly keepAlive?: boolean;
@@ -54,41 +54,14 @@ const MAX_HEADER_BYTES = 16 * 1024;
  */
 export function createEgressAgent(options: EgressOptions): Agent {
   const { allow, connectTimeoutMs, sessions = createTlsSessions(0) } = options;
-  const dialling = {
-    allowH2: false,
-    timeout: connectTimeoutMs,
-    autoSelectFamily: true,
-    // undici's own list keeps only what the garbage collector has left.
-    maxCachedSessions: 0,
-    lookup: createLookup({
-      allow,
-      resolver: options.resolver ?? createResolver(connectTimeoutMs),
-      hosts: options.hosts ?? readHosts(),
-    }),
-  };
-  const dialAnew = buildConnector(dialling);
-  const connect: buildConnector.connector = (target, done) => {
-    // There is no lookup for an IP address, so it is checked here.
-    const literal = target.hostname.replace(/^\[|\]$/g, "");
-    if (isIP(literal) !== 0 && !isAllowedAddress(literal, allow))
-      return done(new EgressBlocked(literal), null);
-    const server = `${target.servername ?? ""} ${target.hostname}:${target.port}`;
-    const offered = sessions.get(server);
-    const dial = offered === undefined ? dialAnew : buildConnector({ ...dialling, session: offered.session });
-    dial(target, (error, socket) => {
-      if (error !== null) {
-        sessions.forget(server);
-        return done(error, null);
-      }
-      const peer = socket.remoteAddress ?? "";
-      if (!isAllowedAddress(peer, allow)) {
-        socket.destroy();
-        return done(new EgressBlocked(peer), null);
-      }
-      sessions.keepOf(server, socket, offered);
-      done(null, socket);
-    });
-  };
+  const connect = createConnector({
+    allow,
+    deny: options.deny,
+    timeoutMs: connectTimeoutMs,
+    sessions,
+    resolver: options.resolver ?? createResolver(connectTimeoutMs),
+    hosts: options.hosts ?? readHosts(),
+  });
   return new Agent({
     connect,
     // Given to the agent itself, the option would cost it the making of a longer name of the origin for each request.

@@ -25,6 +25,10 @@ export interface DeliveryClients {
 export interface ClientSettings {
   /** Address ranges that webhooks may reach although they are not public. */
   readonly egressAllow: EgressOptions["allow"];
+  /** What webhooks never reach. */
+  readonly egressDeny: EgressOptions["deny"];
+  /** Default: the machine's DNS servers. */
+  readonly resolver?: EgressOptions["resolver"];
   /** Attempts in flight in all. */
   readonly deliveryConcurrency: number;
   /** Most idle connections in all. */
@@ -41,6 +45,8 @@ export function createDeliveryClients(
 ): DeliveryClients {
   const egress = {
     allow: settings.egressAllow,
+    deny: settings.egressDeny,
+    ...(settings.resolver !== undefined && { resolver: settings.resolver }),
     // Lanes limit how much one project sends to an origin. Projects that share an origin must not wait for each other,
     // so the agent itself sets no lower limit.
     connectionsPerOrigin: settings.deliveryConcurrency,

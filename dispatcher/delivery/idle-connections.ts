@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { isConnectionClosed } from "./webhook-answer.ts";
+import { isConnectionClosed } from "./error-causes.ts";
 
 /** A connection to an endpoint. */
 export interface Connection {

@@ -1,3 +1,5 @@
+import type { ConnectTimes } from "../../mesh/egress.ts";
+
 /**
  * The outcome of an attempt. What a customer's endpoint does is an outcome and never an exception. `Delivery` adds the
  * error text for the customer.
@@ -28,6 +30,14 @@ export type Outcome =
       readonly isTimeout?: true;
     };
 
+/** Where the time of an attempt went. A part that was not reached, or that there was not, is absent. */
+export interface AttemptTiming extends ConnectTimes {
+  /** Whether the request went over a connection that had been open already. */
+  readonly isReused: boolean;
+  /** From writing the request to the head of the answer, in whole milliseconds. */
+  readonly firstByteMs?: number | undefined;
+}
+
 /** The outcome of one attempt, and what a customer and the logs are told about it. */
 export interface Delivery {
   readonly outcome: Outcome;
@@ -35,6 +45,10 @@ export interface Delivery {
   readonly error: string;
   /** The first 16 KiB of the answer's body. */
   readonly responseBody: string;
+  /** Where the time went. Absent if nothing is known, and where the target does not speak HTTP. */
+  readonly timing?: AttemptTiming;
+  /** Headers of the answer that are kept, by lower-case name. Absent when there are none. */
+  readonly responseHeaders?: Readonly<Record<string, string>>;
   /** The error behind the outcome, if any; for the logs only. */
   readonly cause?: unknown;
 }

@@ -1,15 +1,19 @@
 import type { KeyObject } from "node:crypto";
 import type { Dispatcher } from "undici";
+import { connectTimesOf } from "../../mesh/egress.ts";
 import { toIso } from "../../mesh/iso-time.ts";
 import { newTraceparent } from "../../mesh/trace.ts";
 import type { HeldTrigger } from "../waiting/held-trigger.ts";
 import type { ConnectionWatch, OutgoingRequest } from "./connection-watch.ts";
+import { findConnectFailed, isConnectionClosed } from "./error-causes.ts";
 import { isUnanswered } from "./idle-connections.ts";
-import type { Delivery } from "./outcome.ts";
+import type { AnswerHeaders } from "./kept-headers.ts";
+import type { AttemptTiming, Delivery } from "./outcome.ts";
 import { signWebhook } from "./signature.ts";
 import type { Spec, SpecTarget, StatusRange } from "./spec.ts";
-import { isConnectionClosed, toDelivery, toFailure, WebhookTimeout } from "./webhook-answer.ts";
+import { toDelivery, toFailure } from "./webhook-answer.ts";
 import { toOwnBody, toWebhookBody } from "./webhook-body.ts";
+import { WebhookTimeout } from "./webhook-timeout.ts";
 
 /** One attempt to deliver a webhook. */
 export interface WebhookAttempt {
@@ -35,6 +39,12 @@ export interface WebhookParts {
   readonly connections: ConnectionWatch;
   readonly userAgent: string;
 }
+
+/**
+ * The longest pause within an answer's body. The status is the answer, so an attempt with a body that stands still has
+ * nothing to wait for. undici's timer for it may be half a second late.
+ */
+const BODY_IDLE_MS = 10_000;
 
 /** Most bytes of an answer's body that are read. */
 export const MAX_BODY_BYTES = 16 * 1024;
@@ -66,9 +76,9 @@ export function deliverWebhook(parts: WebhookParts, attempt: WebhookAttempt): Pr
     method: target.method,
     headers: toHeaders(parts, attempt, body),
     body,
-    // No timeouts of undici: `send` sets the only time limit.
+    // An endpoint may work for as long as the attempt may take before it answers; `send` sets that limit.
     headersTimeout: 0,
-    bodyTimeout: 0,
+    bodyTimeout: BODY_IDLE_MS,
   };
   const startedMs = performance.now();
   const now = () => Math.round(attempt.startTimeMs + performance.now() - startedMs);
@@ -121,7 +131,9 @@ function send(
   const outgoing: OutgoingRequest = { origin: String(origin), connection: undefined };
   let isWritten = false;
   let statusCode = 0;
-  let headers: Readonly<Record<string, string | string[] | undefined>> = {};
+  let headers: AnswerHeaders = {};
+  let writtenAtMs = 0;
+  let headAtMs = 0;
   const chunks: Buffer[] = [];
   let bytes = 0;
   let isDone = false;
@@ -132,8 +144,10 @@ function send(
     clearTimeout(timer);
     // Once a status is received, it is the answer, even if the body was not received completely.
     const answer = { statusCode, headers, body: Buffer.concat(chunks) };
-    if (statusCode >= 200) resolve(toDelivery(answer, now(), success));
-    else resolve(toFailure(error, { isWritten }));
+    const delivery = statusCode >= 200 ? toDelivery(answer, now(), success) : toFailure(error, { isWritten });
+    const firstByteMs = statusCode >= 200 ? Math.round(headAtMs - writtenAtMs) : undefined;
+    const timing = toTiming(outgoing, firstByteMs, error);
+    resolve(timing === undefined ? delivery : { ...delivery, timing });
   };
   const timer = setTimeout(() => {
     const reason = new WebhookTimeout(timeoutMs);
@@ -148,12 +162,14 @@ function send(
         if (isDone) return given.abort(new WebhookTimeout(timeoutMs));
         controller = given;
         isWritten = true;
+        writtenAtMs = performance.now();
         connections.begin(outgoing);
       },
       onResponseStart: (_, status, given) => {
         // A 1xx status only announces an answer.
         if (status < 200) return;
         statusCode = status;
+        headAtMs = performance.now();
         headers = given;
       },
       onResponseData: (given, chunk) => {
@@ -175,6 +191,21 @@ function send(
     });
   };
   sendOver(agent, true);
+}
+
+/** Where the time went. Nothing is known of an attempt that was not sent, unless it failed while connecting. */
+function toTiming(
+  { connection }: OutgoingRequest,
+  firstByteMs: number | undefined,
+  error: unknown,
+): AttemptTiming | undefined {
+  if (connection === undefined) {
+    const failed = findConnectFailed(error);
+    return failed === undefined ? undefined : { isReused: false, ...failed.times };
+  }
+  const isReused = connection.requests > 1;
+  const opening = isReused ? undefined : connectTimesOf(connection.socket);
+  return { isReused, firstByteMs, ...opening };
 }
 
 /** Whether a reused connection has closed before any byte of the answer was received. */

@@ -102,7 +102,11 @@ describe("ListTriggers", () => {
 
 describe("a trigger and its attempts", () => {
   test("are read with their times, outcomes and answers", async () => {
-    receiver.answer("/read", () => ({ status: 418, body: "no\0" }));
+    receiver.answer("/read", () => ({
+      status: 418,
+      headers: { "content-type": "text/plain", "set-cookie": "s3cr3t" },
+      body: "no\0",
+    }));
     const failing = await ground.addJob(projectId, `${receiver.url}/read`);
     const at = Date.now() + 20;
     const event = eventOf(failing, at, { kind: TriggerKind.MANUAL, seq: 0 });
@@ -136,8 +140,15 @@ describe("a trigger and its attempts", () => {
         statusCode: 418,
         error: "The endpoint answered 418 I'm a Teapot.",
         responseBody: "no\ufffd",
+        connectionReused: false,
+        connectDuration: expect.objectContaining({ seconds: 0n }),
+        firstByteDuration: expect.objectContaining({ seconds: 0n }),
+        responseHeaders: { "content-type": "text/plain", date: expect.stringMatching(/GMT$/) },
       },
     ]);
+    // The receiver's URL has an IP address and is plain HTTP.
+    expect(read.response?.attempts[0]).not.toHaveProperty("dnsDuration");
+    expect(read.response?.attempts[0]).not.toHaveProperty("tlsDuration");
   });
 
   test("are not found by another project, in the same way as ids that do not exist", async () => {

@@ -10,6 +10,8 @@ import {
   TriggerState,
 } from "../../gen/easycron/v1/trigger_pb.ts";
 import { failure } from "../../mesh/errors.ts";
+import type { AttemptTiming } from "../delivery/outcome.ts";
+import { parseTimingText } from "../delivery/timing-text.ts";
 import { readLateness, toLateness } from "./lateness.ts";
 import {
   type AttemptView,
@@ -104,5 +106,20 @@ export function toAttempt(row: AttemptView): MessageInitShape<typeof AttemptSche
     statusCode: row.status_code ?? 0,
     error: row.error,
     responseBody: row.response_body,
+    ...(row.timing !== null && toDurations(parseTimingText(row.timing))),
+    ...(row.response_headers !== null && {
+      responseHeaders: JSON.parse(row.response_headers) as Record<string, string>,
+    }),
+  };
+}
+
+function toDurations(timing: AttemptTiming): MessageInitShape<typeof AttemptSchema> {
+  const { isReused, dnsMs, connectMs, tlsMs, firstByteMs } = timing;
+  return {
+    connectionReused: isReused,
+    ...(dnsMs !== undefined && { dnsDuration: durationFromMs(dnsMs) }),
+    ...(connectMs !== undefined && { connectDuration: durationFromMs(connectMs) }),
+    ...(tlsMs !== undefined && { tlsDuration: durationFromMs(tlsMs) }),
+    ...(firstByteMs !== undefined && { firstByteDuration: durationFromMs(firstByteMs) }),
   };
 }

@@ -33,6 +33,10 @@ export interface AttemptView {
   readonly status_code: number | null;
   readonly error: string;
   readonly response_body: string;
+  /** As `toTimingText` writes it; null if nothing is known. */
+  readonly timing: string | null;
+  /** A JSON object of texts by lower-case name; null if none was kept. */
+  readonly response_headers: string | null;
 }
 
 /** The columns of a `TriggerView`, of a table or subquery `t`. */
@@ -51,16 +55,22 @@ export const triggerById = statement<TriggerView>(
 
 /**
  * Lists the ended attempts of trigger $1, whose nominal time is $2, first attempt first. A first attempt that succeeded is
- * in the row of the trigger, unless it has a row of its own: it may then be in both.
+ * in the row of the trigger, unless it has a row of its own: it may then be in both. A backfill and a replay give it a row
+ * of its own, and leave its timing and headers with the trigger.
  */
 export const attemptListByTrigger = statement<AttemptView>(
   "attemptListByTrigger",
-  `select distinct on (number) id, number, outcome, start_time, duration_ms, status_code, error, response_body
-     from (select id, number, outcome, start_time, duration_ms, status_code, error, response_body, true as has_row
-             from dispatcher.attempts where trigger_id = $1 and fire_time = $2
+  `select distinct on (number) id, number, outcome, start_time, duration_ms, status_code, error, response_body, timing,
+          response_headers
+     from (select a.id, a.number, a.outcome, a.start_time, a.duration_ms, a.status_code, a.error, a.response_body,
+                  coalesce(a.timing, t.first_timing) as timing,
+                  coalesce(a.response_headers, t.first_response_headers) as response_headers, true as has_row
+             from dispatcher.attempts a
+             left join dispatcher.triggers t on a.number = 1 and t.id = a.trigger_id and t.fire_time = a.fire_time
+            where a.trigger_id = $1 and a.fire_time = $2
             union all
            select first_attempt_id, 1, 'SUCCEEDED', start_time, first_duration_ms, first_status_code, '',
-                  first_response_body, false
+                  first_response_body, first_timing, first_response_headers, false
              from dispatcher.triggers where id = $1 and fire_time = $2 and first_attempt_id is not null) as a
     order by number, has_row desc`,
 );

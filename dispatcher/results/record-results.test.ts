@@ -53,6 +53,13 @@ function resultOf(of: HeldTrigger, responseBody: string, change: Partial<Result>
   };
 }
 
+const TIMING = { isReused: false, firstByteMs: 12, dnsMs: 3, connectMs: 20, tlsMs: 41 };
+const HEADERS = { "content-type": 'text/"x"' };
+const timed = (result: Result): Result => ({
+  ...result,
+  delivery: { ...result.delivery, timing: TIMING, responseHeaders: HEADERS },
+});
+
 const failed = (of: HeldTrigger): Result =>
   resultOf(of, "busy", {
     delivery: {
@@ -71,11 +78,18 @@ const liveOf = ({ id }: HeldTrigger) =>
 const stateOf = async ({ id }: HeldTrigger) =>
   (await ground.sql("select state from dispatcher.triggers where id = $1", [id]))[0]?.state;
 
+test("an attempt with a row of its own is recorded with its timing and headers", async () => {
+  await recordResults(database, [timed(failed(trigger))]);
+  expect(await ground.attemptsOf(trigger.id)).toMatchObject([
+    { outcome: "REJECTED", timing: "12,3,20,41", response_headers: JSON.stringify(HEADERS) },
+  ]);
+});
+
 describe("a first attempt that succeeded", () => {
   test.each(["", "ok", `"quoted", \\ and\n${"\u00e9".repeat(100)}`])(
     "is recorded in the row of its trigger, with its answer %j",
     async (body) => {
-      const result = resultOf(trigger, body);
+      const result = timed(resultOf(trigger, body));
       const { states, locked } = await recordResults(database, [result]);
       expect([...states, ...locked]).toEqual([[trigger.id, "SUCCEEDED"]]);
       expect(await rowsOf(trigger)).toEqual([]);
@@ -89,11 +103,26 @@ describe("a first attempt that succeeded", () => {
           status_code: 201,
           error: "",
           response_body: body,
+          timing: "12,3,20,41",
+          response_headers: '{"content-type":"text/\\"x\\""}',
         },
       ]);
       expect(await liveOf(trigger)).toEqual([]);
     },
   );
+
+  test("keeps its timing and headers when it gets a row of its own, because the trigger is delivered again", async () => {
+    const result = timed(resultOf(trigger, "ok"));
+    await recordResults(database, [result]);
+    await ground.sql(
+      "select dispatcher.redeliver('proj_1', 'job_1', array[$1::timestamptz], true, now(), 1, 'job')",
+      [new Date(trigger.fireTimeMs)],
+    );
+    expect(await rowsOf(trigger)).toEqual([{ number: 1, outcome: "SUCCEEDED" }]);
+    expect(await ground.attemptsOf(trigger.id)).toMatchObject([
+      { id: result.attemptId, timing: "12,3,20,41", response_headers: JSON.stringify(HEADERS) },
+    ]);
+  });
 
   test("has a row of its own if the answer is long", async () => {
     await recordResults(database, [resultOf(trigger, "x".repeat(201))]);

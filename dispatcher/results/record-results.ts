@@ -3,6 +3,7 @@ import type { Database } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
 import { toIso } from "../../mesh/iso-time.ts";
 import type { Delivery } from "../delivery/outcome.ts";
+import { toTimingText } from "../delivery/timing-text.ts";
 import type { Result } from "./result.ts";
 import { resultReadUnrecorded, resultRecord } from "./results.sql.ts";
 
@@ -87,6 +88,8 @@ async function record(
     toPlainArray(own.map(({ delivery }) => statusCodeOf(delivery))),
     own.map(({ delivery }) => delivery.error),
     own.map(({ delivery }) => delivery.responseBody),
+    own.map(({ delivery: { timing } }) => (timing === undefined ? null : toTimingText(timing))),
+    own.map(({ delivery: { responseHeaders } }) => toHeadersText(responseHeaders)),
   ]);
   return new Map(rows.map(({ id, state }) => [id, state]));
 }
@@ -117,7 +120,14 @@ function toChange(result: Result, isInTrigger: boolean): string {
 }
 
 function toAttempt({ attemptId, durationMs, delivery }: Result): string {
-  return `"${attemptId}",${durationMs},${statusCodeOf(delivery)},${JSON.stringify(delivery.responseBody)}`;
+  const { responseBody, timing, responseHeaders } = delivery;
+  const known = timing === undefined ? "null" : `"${toTimingText(timing)}"`;
+  const headers = responseHeaders === undefined ? "" : `,${JSON.stringify(toHeadersText(responseHeaders))}`;
+  return `"${attemptId}",${durationMs},${statusCodeOf(delivery)},${JSON.stringify(responseBody)},${known}${headers}`;
+}
+
+function toHeadersText(headers: Delivery["responseHeaders"]): string | null {
+  return headers === undefined ? null : JSON.stringify(headers);
 }
 
 function statusCodeOf({ outcome }: Delivery): number | null {

@@ -18,8 +18,8 @@ const concerns = (changes: string) => `t.state in ('PENDING', 'RUNNING', 'RETRYI
 /**
  * Records ended attempts and changes the triggers $1 (nominal times from $2 to $3). $4 has the changes by trigger id: the
  * new state, the attempt's number, its end, its start if it was the first attempt, and for RETRYING the next due time and
- * the owner. If the attempt is to be recorded in the row of the trigger, its id, duration, status code and answer follow;
- * it must be a first attempt that succeeded. All other attempts are in $5 to $14, and get rows of their own.
+ * the owner. If the attempt is to be recorded in the row of the trigger, its id, duration, status code, answer, timing
+ * and headers of the answer follow; it must be a first attempt that succeeded. All other attempts are in $5 to $16, and get rows of their own.
  *
  * An attempt that has a row already is not changed, unless it is recorded as UNKNOWN and its outcome is known now. A
  * trigger is changed by
@@ -43,17 +43,18 @@ export const resultRecord = statement<{ id: string; state: string }>(
   "resultRecord",
   `${FREE}, recorded as (
      insert into dispatcher.attempts as a (trigger_id, fire_time, number, id, outcome, start_time, duration_ms,
-            status_code, error, response_body)
+            status_code, error, response_body, timing, response_headers)
      select * from unnest($5::text[], $6::timestamptz[], $7::integer[], $8::text[], $9::text[], $10::timestamptz[],
-                          $11::integer[], $12::integer[], $13::text[], $14::text[])
+                          $11::integer[], $12::integer[], $13::text[], $14::text[], $15::text[], $16::text[])
      on conflict (trigger_id, number, fire_time) do update
         set outcome = excluded.outcome, start_time = excluded.start_time, duration_ms = excluded.duration_ms,
-            status_code = excluded.status_code, error = excluded.error, response_body = excluded.response_body
+            status_code = excluded.status_code, error = excluded.error, response_body = excluded.response_body,
+            timing = excluded.timing, response_headers = excluded.response_headers
       where a.outcome = 'UNKNOWN' and excluded.outcome <> 'UNKNOWN'
    ), changed as (
      update dispatcher.triggers t
         set (state, end_time, start_time, due_time, owner, first_attempt_id, first_duration_ms, first_status_code,
-             first_response_body) = (
+             first_response_body, first_timing, first_response_headers) = (
               select case when c ->> 0 <> 'SUCCEEDED' and t.cancel_time is not null then 'CANCELLED' else c ->> 0 end,
                      case when c ->> 0 <> 'RETRYING' or t.cancel_time is not null then (c ->> 2)::timestamptz end,
                      coalesce((c ->> 3)::timestamptz, t.start_time),
@@ -62,7 +63,9 @@ export const resultRecord = statement<{ id: string; state: string }>(
                      coalesce(c ->> 6, t.first_attempt_id),
                      coalesce((c ->> 7)::integer, t.first_duration_ms),
                      coalesce((c ->> 8)::integer, t.first_status_code),
-                     coalesce(c ->> 9, t.first_response_body)
+                     coalesce(c ->> 9, t.first_response_body),
+                     coalesce(c ->> 10, t.first_timing),
+                     coalesce(c ->> 11, t.first_response_headers)
                 from ${changeOf("$4")})
       where ${AT_FREE_PLACE} and ${concerns("$4")}
      returning t.id, t.state, t.end_time

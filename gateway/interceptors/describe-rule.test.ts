@@ -86,7 +86,7 @@ test("a broken rule of a job is described in words, with the value", () => {
   const job = {
     name: "My Job",
     target: { kind },
-    attemptTimeout: { seconds: 500n },
+    attemptTimeout: { seconds: 2_000n },
     maxFires: -1,
     calendars: [{ name: "" }],
   };
@@ -96,7 +96,7 @@ test("a broken rule of a job is described in words, with the value", () => {
     'Must be one of POST, PUT, PATCH; it is "GET".',
     "Must be a header name: 1 to 128 characters, letters, digits and any of ! # $ % & ' * + . ^ _ ` | ~ -.",
     'Must consist of printable ASCII characters, spaces and tabs; it is "ü".',
-    'Must be from 1s to 300s; it is "500s".',
+    'Must be from 1s to 1800s; it is "2000s".',
     "Must be from 0 to 1000000000; it is -1.",
     "It is required; accepted: a text.",
     'Must be at most 128 printable ASCII characters, without spaces; it is "ö".',

@@ -69,7 +69,7 @@ test("an error names every wrong field by its JSON path, with the value", async 
     name: "Pay Roll",
     target: { kind: { case: "webhook", value: { url: "https://acme.io/", method: "GET", headers } } },
     schedules: [{ kind: { case: "cron", value: { expression: "" } } }],
-    attemptTimeout: { seconds: 500n },
+    attemptTimeout: { seconds: 2_000n },
     retryPolicy: { maxAttempts: 101 },
   });
   expect(violations).toEqual([
@@ -78,7 +78,7 @@ test("an error names every wrong field by its JSON path, with the value", async 
     expect.stringMatching(/^job\.target\.webhook\.method \| .*; it is "GET"\.$/),
     expect.stringMatching(/^job\.target\.webhook\.headers\["bad name"\] \| .*\.$/),
     expect.stringMatching(/^job\.retryPolicy\.maxAttempts \| .*; it is 101\.$/),
-    expect.stringMatching(/^job\.attemptTimeout \| .*; it is "500s"\.$/),
+    expect.stringMatching(/^job\.attemptTimeout \| .*; it is "2000s"\.$/),
   ]);
 });
 

@@ -1,7 +1,7 @@
 import type { Job } from "../../gen/easycron/v1/job_pb.ts";
 import type { Target, WebhookTarget } from "../../gen/easycron/v1/target_pb.ts";
 import { findBodyProblem } from "../../mesh/body-template.ts";
-import type { AllowList } from "../../mesh/egress-address.ts";
+import type { AllowList, DenyList } from "../../mesh/egress-address.ts";
 import { checkUrl } from "../../mesh/egress-url.ts";
 import { type EasyCronError, fieldFailure } from "../../mesh/errors.ts";
 import type { JobPlugins } from "../plugins/job-plugins.ts";
@@ -13,6 +13,8 @@ import { isReservedHeader } from "./reserved-headers.ts";
 export interface JobRules {
   /** Address ranges that webhooks may call although they are not public. */
   readonly allow: AllowList;
+  /** What webhooks never call. Default: nothing is denied. */
+  readonly deny?: DenyList | undefined;
   /** The project's plugins. Needed only for a job that has one as target. */
   readonly plugins: JobPlugins;
 }
@@ -80,7 +82,7 @@ function pluginErrors(plugin: "redis" | "kafka", { plugins }: JobRules): EasyCro
 
 function webhookErrors(webhook: WebhookTarget, rules: JobRules): EasyCronError[] {
   const errors: EasyCronError[] = [];
-  const verdict = checkUrl(webhook.url, rules.allow);
+  const verdict = checkUrl(webhook.url, rules.allow, rules.deny);
   if ("problem" in verdict)
     errors.push(fieldFailure(verdict.problem, "job.target.webhook.url", verdict.why, { value: webhook.url }));
   errors.push(...bodyErrors(webhook));

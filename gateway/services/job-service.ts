@@ -14,7 +14,7 @@ import type {
   UpdateJobRequest,
 } from "../../gen/easycron/v1/job_service_pb.ts";
 import { batchError } from "../../mesh/batch-error.ts";
-import type { AllowList } from "../../mesh/egress-address.ts";
+import type { AllowList, DenyList } from "../../mesh/egress-address.ts";
 import type { EasyCronError } from "../../mesh/errors.ts";
 import type { GrpcClient } from "../../mesh/grpc-client.ts";
 import type { ProjectCaller } from "../access/caller.ts";
@@ -30,6 +30,8 @@ export interface JobServiceParts {
   readonly dispatcher: GrpcClient<typeof DispatcherService>;
   /** Ranges that webhooks may call although they are not public. */
   readonly allow: AllowList;
+  /** What webhooks never call. Default: nothing is denied. */
+  readonly deny?: DenyList | undefined;
 }
 
 /** Returns the handlers of JobService. The scheduler answers them all. The dispatcher stores the secrets of jobs before. */
@@ -73,10 +75,13 @@ export type ReadJobPlugins = (projectId: string) => Promise<JobPlugins>;
  * Returns what each method that writes a job checks besides the rules of its proto. Each returns an error for each
  * thing that it finds wrong. The plugins of the project are read only for a job that has one as target.
  */
-export function createJobRules(allow: AllowList, readPlugins: ReadJobPlugins) {
+export function createJobRules(
+  { allow, deny }: Pick<JobServiceParts, "allow" | "deny">,
+  readPlugins: ReadJobPlugins,
+) {
   const rulesFor = async (jobs: readonly (Job | undefined)[], { projectId }: ProjectCaller) => {
     const isNeeded = jobs.some((job) => ["redis", "kafka"].includes(job?.target?.kind.case ?? ""));
-    return { allow, plugins: isNeeded ? await readPlugins(projectId) : {} };
+    return { allow, deny, plugins: isNeeded ? await readPlugins(projectId) : {} };
   };
   return {
     createJob: async ({ job }: CreateJobRequest, caller: ProjectCaller) =>

@@ -4,8 +4,18 @@ import { generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:cry
 export interface TestAuthority {
   /** Its certificate, in PEM. */
   readonly certificate: string;
-  /** Issues a certificate for 127.0.0.1 and localhost. Returns it and its key, both in PEM. */
-  issue(): { readonly cert: string; readonly key: string };
+  /** Issues a certificate, by default for 127.0.0.1 and localhost. Returns it and its key, both in PEM. */
+  issue(options?: IssueOptions): { readonly cert: string; readonly key: string };
+}
+
+/** What a certificate says. */
+export interface IssueOptions {
+  /** Its only name, in place of 127.0.0.1 and localhost. */
+  readonly name?: string;
+  /** When it is valid, in epoch milliseconds. Default: from yesterday until tomorrow. */
+  readonly validMs?: readonly [from: number, to: number];
+  /** Whether its own key signs it, and not the authority. */
+  readonly isSelfSigned?: boolean;
 }
 
 const DAY_MS = 86_400_000;
@@ -30,17 +40,18 @@ export function createTestAuthority(): TestAuthority {
   });
   return {
     certificate,
-    issue: () => {
+    issue: ({ name: other, validMs, isSelfSigned = false } = {}) => {
       const own = generateKeyPairSync("ec", { namedCurve: "P-256" });
       const names = sequence(
-        tagged(0x82, Buffer.from("localhost")),
-        tagged(0x87, Buffer.from([127, 0, 0, 1])),
+        tagged(0x82, Buffer.from(other ?? "localhost")),
+        ...(other === undefined ? [tagged(0x87, Buffer.from([127, 0, 0, 1]))] : []),
       );
       const cert = toCertificate({
         subject: "localhost",
-        issuer: name,
+        issuer: isSelfSigned ? "localhost" : name,
         publicKey: own.publicKey,
-        signer: keys.privateKey,
+        signer: isSelfSigned ? own.privateKey : keys.privateKey,
+        validMs,
         extensions: [extension(ALTERNATIVE_NAMES, names)],
       });
       return { cert, key: own.privateKey.export({ type: "pkcs8", format: "pem" }).toString() };
@@ -55,9 +66,11 @@ function toCertificate(parts: {
   readonly publicKey: KeyObject;
   readonly signer: KeyObject;
   readonly extensions: readonly Buffer[];
+  readonly validMs?: readonly [number, number] | undefined;
 }): string {
   const algorithm = sequence(ECDSA_WITH_SHA256);
   const nowMs = Date.now();
+  const [fromMs, toMs] = parts.validMs ?? [nowMs - DAY_MS, nowMs + DAY_MS];
   const version3 = tagged(0xa0, Buffer.from("020102", "hex"));
   const serial = tagged(0x02, Buffer.concat([Buffer.from([1]), randomBytes(8)]));
   const signed = sequence(
@@ -65,7 +78,7 @@ function toCertificate(parts: {
     serial,
     algorithm,
     toName(parts.issuer),
-    sequence(toTime(nowMs - DAY_MS), toTime(nowMs + DAY_MS)),
+    sequence(toTime(fromMs), toTime(toMs)),
     toName(parts.subject),
     parts.publicKey.export({ type: "spki", format: "der" }),
     tagged(0xa3, sequence(...parts.extensions)),

@@ -144,9 +144,16 @@ describe("a target that fails", () => {
     for (const { rawBody, headers } of requests) verify(rawBody, headers, mesh.signingSecret);
     const { attempts } = await client.raw.triggers.listAttempts({ trigger: done.id });
     expect(attempts).toMatchObject([
-      { number: 1, outcome: 2, statusCode: 503, responseBody: "busy" },
-      { number: 2, outcome: 1, statusCode: 204 },
+      {
+        number: 1,
+        outcome: 2,
+        statusCode: 503,
+        responseBody: "busy",
+        responseHeaders: { date: expect.any(String) },
+      },
+      { number: 2, outcome: 1, statusCode: 204, responseHeaders: {} },
     ]);
+    for (const { firstByteDuration } of attempts) expect(firstByteDuration).toBeDefined();
     expect(attempts[0]?.id).toMatch(/^att_/);
   });
 

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/trigger.proto.
  */
 export const file_easycron_v1_trigger: GenFile = /*@__PURE__*/
-  fileDesc("ChllYXN5Y3Jvbi92MS90cmlnZ2VyLnByb3RvEgtlYXN5Y3Jvbi52MSKrBAoHVHJpZ2dlchIKCgJpZBgBIAEoCRILCgNqb2IYAiABKAkSDwoHam9iX3VpZBgDIAEoCRIQCghyZXZpc2lvbhgEIAEoDRImCgRraW5kGAUgASgOMhguZWFzeWNyb24udjEuVHJpZ2dlcktpbmQSKAoFc3RhdGUYBiABKA4yGS5lYXN5Y3Jvbi52MS5UcmlnZ2VyU3RhdGUSMAoMbm9taW5hbF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5lZmZlY3RpdmVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASCwoDc2VxGAkgASgNEhUKDWF0dGVtcHRfY291bnQYCiABKA0SLwoLY3JlYXRlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCghsYXRlbmVzcxgOIAEoCzIVLmVhc3ljcm9uLnYxLkxhdGVuZXNzEjUKEW5leHRfYXR0ZW1wdF90aW1lGA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIZChF6b25lX2RhdGFfdmVyc2lvbhgQIAEoCSKIAQoITGF0ZW5lc3MSKAoFdG90YWwYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJwoEb3VycxgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIpCgZ0aGVpcnMYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24i6wEKB0F0dGVtcHQSCgoCaWQYASABKAkSDgoGbnVtYmVyGAIgASgNEiwKB291dGNvbWUYAyABKA4yGy5lYXN5Y3Jvbi52MS5BdHRlbXB0T3V0Y29tZRIuCgpzdGFydF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCghkdXJhdGlvbhgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhITCgtzdGF0dXNfY29kZRgGIAEoBRINCgVlcnJvchgHIAEoCRIVCg1yZXNwb25zZV9ib2R5GAggASgJKtYBCgxUcmlnZ2VyU3RhdGUSHQoZVFJJR0dFUl9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVRSSUdHRVJfU1RBVEVfUEVORElORxABEhkKFVRSSUdHRVJfU1RBVEVfUlVOTklORxACEhoKFlRSSUdHRVJfU1RBVEVfUkVUUllJTkcQAxIbChdUUklHR0VSX1NUQVRFX1NVQ0NFRURFRBAFEhsKF1RSSUdHRVJfU1RBVEVfRVhIQVVTVEVEEAYSGwoXVFJJR0dFUl9TVEFURV9DQU5DRUxMRUQQByqVAQoLVHJpZ2dlcktpbmQSHAoYVFJJR0dFUl9LSU5EX1VOU1BFQ0lGSUVEEAASGgoWVFJJR0dFUl9LSU5EX1NDSEVEVUxFRBABEhgKFFRSSUdHRVJfS0lORF9DQVRDSFVQEAISFwoTVFJJR0dFUl9LSU5EX01BTlVBTBADEhkKFVRSSUdHRVJfS0lORF9CQUNLRklMTBAEKqkBCg5BdHRlbXB0T3V0Y29tZRIfChtBVFRFTVBUX09VVENPTUVfVU5TUEVDSUZJRUQQABIdChlBVFRFTVBUX09VVENPTUVfU1VDQ0VFREVEEAESHAoYQVRURU1QVF9PVVRDT01FX1JFSkVDVEVEEAISHAoYQVRURU1QVF9PVVRDT01FX05PVF9TRU5UEAMSGwoXQVRURU1QVF9PVVRDT01FX1VOS05PV04QBGIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChllYXN5Y3Jvbi92MS90cmlnZ2VyLnByb3RvEgtlYXN5Y3Jvbi52MSKrBAoHVHJpZ2dlchIKCgJpZBgBIAEoCRILCgNqb2IYAiABKAkSDwoHam9iX3VpZBgDIAEoCRIQCghyZXZpc2lvbhgEIAEoDRImCgRraW5kGAUgASgOMhguZWFzeWNyb24udjEuVHJpZ2dlcktpbmQSKAoFc3RhdGUYBiABKA4yGS5lYXN5Y3Jvbi52MS5UcmlnZ2VyU3RhdGUSMAoMbm9taW5hbF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5lZmZlY3RpdmVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASCwoDc2VxGAkgASgNEhUKDWF0dGVtcHRfY291bnQYCiABKA0SLwoLY3JlYXRlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCghsYXRlbmVzcxgOIAEoCzIVLmVhc3ljcm9uLnYxLkxhdGVuZXNzEjUKEW5leHRfYXR0ZW1wdF90aW1lGA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIZChF6b25lX2RhdGFfdmVyc2lvbhgQIAEoCSKIAQoITGF0ZW5lc3MSKAoFdG90YWwYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJwoEb3VycxgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIpCgZ0aGVpcnMYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24i0gQKB0F0dGVtcHQSCgoCaWQYASABKAkSDgoGbnVtYmVyGAIgASgNEiwKB291dGNvbWUYAyABKA4yGy5lYXN5Y3Jvbi52MS5BdHRlbXB0T3V0Y29tZRIuCgpzdGFydF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCghkdXJhdGlvbhgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhITCgtzdGF0dXNfY29kZRgGIAEoBRINCgVlcnJvchgHIAEoCRIVCg1yZXNwb25zZV9ib2R5GAggASgJEi8KDGRuc19kdXJhdGlvbhgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIzChBjb25uZWN0X2R1cmF0aW9uGAogASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDHRsc19kdXJhdGlvbhgLIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI2ChNmaXJzdF9ieXRlX2R1cmF0aW9uGAwgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhkKEWNvbm5lY3Rpb25fcmV1c2VkGA0gASgIEkMKEHJlc3BvbnNlX2hlYWRlcnMYDiADKAsyKS5lYXN5Y3Jvbi52MS5BdHRlbXB0LlJlc3BvbnNlSGVhZGVyc0VudHJ5GjYKFFJlc3BvbnNlSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEq1gEKDFRyaWdnZXJTdGF0ZRIdChlUUklHR0VSX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVVFJJR0dFUl9TVEFURV9QRU5ESU5HEAESGQoVVFJJR0dFUl9TVEFURV9SVU5OSU5HEAISGgoWVFJJR0dFUl9TVEFURV9SRVRSWUlORxADEhsKF1RSSUdHRVJfU1RBVEVfU1VDQ0VFREVEEAUSGwoXVFJJR0dFUl9TVEFURV9FWEhBVVNURUQQBhIbChdUUklHR0VSX1NUQVRFX0NBTkNFTExFRBAHKpUBCgtUcmlnZ2VyS2luZBIcChhUUklHR0VSX0tJTkRfVU5TUEVDSUZJRUQQABIaChZUUklHR0VSX0tJTkRfU0NIRURVTEVEEAESGAoUVFJJR0dFUl9LSU5EX0NBVENIVVAQAhIXChNUUklHR0VSX0tJTkRfTUFOVUFMEAMSGQoVVFJJR0dFUl9LSU5EX0JBQ0tGSUxMEAQqqQEKDkF0dGVtcHRPdXRjb21lEh8KG0FUVEVNUFRfT1VUQ09NRV9VTlNQRUNJRklFRBAAEh0KGUFUVEVNUFRfT1VUQ09NRV9TVUNDRUVERUQQARIcChhBVFRFTVBUX09VVENPTUVfUkVKRUNURUQQAhIcChhBVFRFTVBUX09VVENPTUVfTk9UX1NFTlQQAxIbChdBVFRFTVBUX09VVENPTUVfVU5LTk9XThAEYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * The record of one fire time of a job. Each fire time that creates a trigger has exactly one, even after a crash.
@@ -239,6 +239,50 @@ export type Attempt = Message<"easycron.v1.Attempt"> & {
    * @generated from field: string response_body = 8;
    */
   responseBody: string;
+
+  /**
+   * How long the lookup of the target's name in DNS took. Absent if there was none, as with a connection that was reused.
+   *
+   * @generated from field: google.protobuf.Duration dns_duration = 9;
+   */
+  dnsDuration?: Duration | undefined;
+
+  /**
+   * How long the TCP connection took. Absent if there was none, as with a connection that was reused.
+   *
+   * @generated from field: google.protobuf.Duration connect_duration = 10;
+   */
+  connectDuration?: Duration | undefined;
+
+  /**
+   * How long the TLS handshake took. Absent if there was none.
+   *
+   * @generated from field: google.protobuf.Duration tls_duration = 11;
+   */
+  tlsDuration?: Duration | undefined;
+
+  /**
+   * From the sending of the request to the status and the headers of the answer. Absent if no answer came.
+   *
+   * @generated from field: google.protobuf.Duration first_byte_duration = 12;
+   */
+  firstByteDuration?: Duration | undefined;
+
+  /**
+   * Whether the request went over a connection that had been open already.
+   *
+   * @generated from field: bool connection_reused = 13;
+   */
+  connectionReused: boolean;
+
+  /**
+   * Headers of the answer by lower-case name, each value at most 500 characters. After a success content-type and
+   * x-request-id; after a failure also location, retry-after, allow, www-authenticate, server, via, date and
+   * webhook-delivery. No others are kept.
+   *
+   * @generated from field: map<string, string> response_headers = 14;
+   */
+  responseHeaders: { [key: string]: string };
 };
 
 /**

@@ -90,7 +90,8 @@ export type Job = Message<"easycron.v1.Job"> & {
   retryPolicy?: RetryPolicy | undefined;
 
   /**
-   * The longest time that one attempt may take, from connecting to the end of the answer: 1 s to 300 s. Default 30 s.
+   * The longest time that one attempt may take, from connecting to the end of the answer: 1 s to 1,800 s (30 minutes).
+   * Default 30 s.
    *
    * @generated from field: google.protobuf.Duration attempt_timeout = 7;
    */
@@ -322,7 +323,8 @@ export type JobJson = {
   retryPolicy?: RetryPolicyJson;
 
   /**
-   * The longest time that one attempt may take, from connecting to the end of the answer: 1 s to 300 s. Default 30 s.
+   * The longest time that one attempt may take, from connecting to the end of the answer: 1 s to 1,800 s (30 minutes).
+   * Default 30 s.
    *
    * @generated from field: google.protobuf.Duration attempt_timeout = 7;
    */
