@@ -43,6 +43,7 @@ export const ROOMS = {
     "events",
     "set-aside",
     "instances",
+    "flow",
     "accepting",
     "results",
     "reading",
