@@ -16,6 +16,8 @@ import { createSpecCache } from "./delivery/spec-cache.ts";
 import { createDispatcherService } from "./dispatcher-service.ts";
 import { createEvents, type Events } from "./events/events.ts";
 import { logEvents } from "./events/log-events.ts";
+import type { FlowStore } from "./flow/flow-store.ts";
+import { createLocalFlowStore } from "./flow/local-flow-store.ts";
 import { createPartitions, createSnapshotWatch } from "./housekeeping.ts";
 import { takeLease } from "./instances/lease.ts";
 import { type Loops, startLoops } from "./loops.ts";
@@ -111,7 +113,8 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const shared = { clock, random, events, lease, specs, signingKeys, holding, setAside };
   const { claims: claimDatabase, results: resultDatabase } = pools;
   const databases = { database: resultDatabase, claimDatabase, resultDatabase };
-  const pipeline = createPipeline({ ...shared, ...databases, attempt, limits });
+  const flowStore = createLocalFlowStore();
+  const pipeline = createPipeline({ ...shared, ...databases, attempt, limits, flowStore });
   const health = { isClosing: false, isStalled: false };
   const mayTake = () => !health.isClosing;
   const leftOut = createLeftOut({ clock, setAside });
@@ -161,7 +164,8 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
       health.isClosing = true;
       watchdog.stop();
       const { drainMs } = config;
-      const running = { server, pipeline, loops, recovery, waker, clients, databaseClock, pools, logger };
+      const work = { pipeline, loops, recovery, waker, flowStore, clients };
+      const running = { ...work, server, databaseClock, pools, logger };
       return close({ ...running, drainMs, hurry });
     },
   };
@@ -173,6 +177,7 @@ interface RunningParts {
   readonly loops: Loops;
   readonly recovery: RecoveryParts;
   readonly waker: Waker;
+  readonly flowStore: FlowStore;
   readonly clients: DeliveryClients;
   readonly databaseClock: DatabaseClock;
   readonly pools: Pools;
@@ -182,8 +187,8 @@ interface RunningParts {
 }
 
 async function close(parts: RunningParts): Promise<void> {
-  const { server, pipeline, loops, recovery, waker, clients, databaseClock, pools, logger, drainMs, hurry } =
-    parts;
+  const { server, pipeline, loops, recovery, waker, pools, logger, drainMs, hurry } = parts;
+  const { flowStore, clients, databaseClock } = parts;
   // From here on, the health service reports NOT_SERVING, so that the schedulers hand triggers over to others.
   const accepted = server.close(CALLS_GRACE_MS, hurry);
   const stopTaking = loops.stopTaking();
@@ -204,6 +209,7 @@ async function close(parts: RunningParts): Promise<void> {
     ),
   );
   await waker.close(WAKES_GRACE_MS);
+  await flowStore.close();
   await clients.close();
   await databaseClock.stop();
   await pools.close();

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/trigger.proto.
  */
 export const file_easycron_v1_trigger: GenFile = /*@__PURE__*/
-  fileDesc("ChllYXN5Y3Jvbi92MS90cmlnZ2VyLnByb3RvEgtlYXN5Y3Jvbi52MSKrBAoHVHJpZ2dlchIKCgJpZBgBIAEoCRILCgNqb2IYAiABKAkSDwoHam9iX3VpZBgDIAEoCRIQCghyZXZpc2lvbhgEIAEoDRImCgRraW5kGAUgASgOMhguZWFzeWNyb24udjEuVHJpZ2dlcktpbmQSKAoFc3RhdGUYBiABKA4yGS5lYXN5Y3Jvbi52MS5UcmlnZ2VyU3RhdGUSMAoMbm9taW5hbF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5lZmZlY3RpdmVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASCwoDc2VxGAkgASgNEhUKDWF0dGVtcHRfY291bnQYCiABKA0SLwoLY3JlYXRlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCghsYXRlbmVzcxgOIAEoCzIVLmVhc3ljcm9uLnYxLkxhdGVuZXNzEjUKEW5leHRfYXR0ZW1wdF90aW1lGA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIZChF6b25lX2RhdGFfdmVyc2lvbhgQIAEoCSKIAQoITGF0ZW5lc3MSKAoFdG90YWwYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJwoEb3VycxgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIpCgZ0aGVpcnMYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24i6wEKB0F0dGVtcHQSCgoCaWQYASABKAkSDgoGbnVtYmVyGAIgASgNEiwKB291dGNvbWUYAyABKA4yGy5lYXN5Y3Jvbi52MS5BdHRlbXB0T3V0Y29tZRIuCgpzdGFydF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCghkdXJhdGlvbhgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhITCgtzdGF0dXNfY29kZRgGIAEoBRINCgVlcnJvchgHIAEoCRIVCg1yZXNwb25zZV9ib2R5GAggASgJKtYBCgxUcmlnZ2VyU3RhdGUSHQoZVFJJR0dFUl9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVRSSUdHRVJfU1RBVEVfUEVORElORxABEhkKFVRSSUdHRVJfU1RBVEVfUlVOTklORxACEhoKFlRSSUdHRVJfU1RBVEVfUkVUUllJTkcQAxIbChdUUklHR0VSX1NUQVRFX1NVQ0NFRURFRBAFEhsKF1RSSUdHRVJfU1RBVEVfRVhIQVVTVEVEEAYSGwoXVFJJR0dFUl9TVEFURV9DQU5DRUxMRUQQByqVAQoLVHJpZ2dlcktpbmQSHAoYVFJJR0dFUl9LSU5EX1VOU1BFQ0lGSUVEEAASGgoWVFJJR0dFUl9LSU5EX1NDSEVEVUxFRBABEhgKFFRSSUdHRVJfS0lORF9DQVRDSFVQEAISFwoTVFJJR0dFUl9LSU5EX01BTlVBTBADEhkKFVRSSUdHRVJfS0lORF9CQUNLRklMTBAEKqkBCg5BdHRlbXB0T3V0Y29tZRIfChtBVFRFTVBUX09VVENPTUVfVU5TUEVDSUZJRUQQABIdChlBVFRFTVBUX09VVENPTUVfU1VDQ0VFREVEEAESHAoYQVRURU1QVF9PVVRDT01FX1JFSkVDVEVEEAISHAoYQVRURU1QVF9PVVRDT01FX05PVF9TRU5UEAMSGwoXQVRURU1QVF9PVVRDT01FX1VOS05PV04QBGIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChllYXN5Y3Jvbi92MS90cmlnZ2VyLnByb3RvEgtlYXN5Y3Jvbi52MSLZBAoHVHJpZ2dlchIKCgJpZBgBIAEoCRILCgNqb2IYAiABKAkSDwoHam9iX3VpZBgDIAEoCRIQCghyZXZpc2lvbhgEIAEoDRImCgRraW5kGAUgASgOMhguZWFzeWNyb24udjEuVHJpZ2dlcktpbmQSKAoFc3RhdGUYBiABKA4yGS5lYXN5Y3Jvbi52MS5UcmlnZ2VyU3RhdGUSMAoMbm9taW5hbF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5lZmZlY3RpdmVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASCwoDc2VxGAkgASgNEhUKDWF0dGVtcHRfY291bnQYCiABKA0SLwoLY3JlYXRlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCghsYXRlbmVzcxgOIAEoCzIVLmVhc3ljcm9uLnYxLkxhdGVuZXNzEjUKEW5leHRfYXR0ZW1wdF90aW1lGA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIZChF6b25lX2RhdGFfdmVyc2lvbhgQIAEoCRIsCgt3YWl0aW5nX2ZvchgVIAEoDjIXLmVhc3ljcm9uLnYxLldhaXRpbmdGb3IiiAEKCExhdGVuZXNzEigKBXRvdGFsGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEicKBG91cnMYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKQoGdGhlaXJzGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIusBCgdBdHRlbXB0EgoKAmlkGAEgASgJEg4KBm51bWJlchgCIAEoDRIsCgdvdXRjb21lGAMgASgOMhsuZWFzeWNyb24udjEuQXR0ZW1wdE91dGNvbWUSLgoKc3RhcnRfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoIZHVyYXRpb24YBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEwoLc3RhdHVzX2NvZGUYBiABKAUSDQoFZXJyb3IYByABKAkSFQoNcmVzcG9uc2VfYm9keRgIIAEoCSp1CgpXYWl0aW5nRm9yEhsKF1dBSVRJTkdfRk9SX1VOU1BFQ0lGSUVEEAASFAoQV0FJVElOR19GT1JfRkxPVxABEhcKE1dBSVRJTkdfRk9SX0JSRUFLRVIQAhIbChdXQUlUSU5HX0ZPUl9SRVRSWV9BRlRFUhADKtYBCgxUcmlnZ2VyU3RhdGUSHQoZVFJJR0dFUl9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVRSSUdHRVJfU1RBVEVfUEVORElORxABEhkKFVRSSUdHRVJfU1RBVEVfUlVOTklORxACEhoKFlRSSUdHRVJfU1RBVEVfUkVUUllJTkcQAxIbChdUUklHR0VSX1NUQVRFX1NVQ0NFRURFRBAFEhsKF1RSSUdHRVJfU1RBVEVfRVhIQVVTVEVEEAYSGwoXVFJJR0dFUl9TVEFURV9DQU5DRUxMRUQQByqVAQoLVHJpZ2dlcktpbmQSHAoYVFJJR0dFUl9LSU5EX1VOU1BFQ0lGSUVEEAASGgoWVFJJR0dFUl9LSU5EX1NDSEVEVUxFRBABEhgKFFRSSUdHRVJfS0lORF9DQVRDSFVQEAISFwoTVFJJR0dFUl9LSU5EX01BTlVBTBADEhkKFVRSSUdHRVJfS0lORF9CQUNLRklMTBAEKqkBCg5BdHRlbXB0T3V0Y29tZRIfChtBVFRFTVBUX09VVENPTUVfVU5TUEVDSUZJRUQQABIdChlBVFRFTVBUX09VVENPTUVfU1VDQ0VFREVEEAESHAoYQVRURU1QVF9PVVRDT01FX1JFSkVDVEVEEAISHAoYQVRURU1QVF9PVVRDT01FX05PVF9TRU5UEAMSGwoXQVRURU1QVF9PVVRDT01FX1VOS05PV04QBGIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * The record of one fire time of a job. Each fire time that creates a trigger has exactly one, even after a crash.
@@ -133,6 +133,14 @@ export type Trigger = Message<"easycron.v1.Trigger"> & {
    * @generated from field: string zone_data_version = 16;
    */
   zoneDataVersion: string;
+
+  /**
+   * What a trigger that is due waits for, in state PENDING or RETRYING, besides a free place of its destination. Set after
+   * it has waited for about a quarter of a second. A wait spends no attempt. Only TriggerService sets this field.
+   *
+   * @generated from field: easycron.v1.WaitingFor waiting_for = 21;
+   */
+  waitingFor: WaitingFor;
 };
 
 /**
@@ -254,6 +262,14 @@ export type TriggerJson = {
    * @generated from field: string zone_data_version = 16;
    */
   zoneDataVersion?: string;
+
+  /**
+   * What a trigger that is due waits for, in state PENDING or RETRYING, besides a free place of its destination. Set after
+   * it has waited for about a quarter of a second. A wait spends no attempt. Only TriggerService sets this field.
+   *
+   * @generated from field: easycron.v1.WaitingFor waiting_for = 21;
+   */
+  waitingFor?: WaitingForJson;
 };
 
 /**
@@ -278,14 +294,15 @@ export type Lateness = Message<"easycron.v1.Lateness"> & {
 
   /**
    * The part of EasyCron: how late the first attempt started, and what passed after an attempt that was lost with a process
-   * of EasyCron.
+   * of EasyCron. What the trigger waited for (waiting_for) is not in it.
    *
    * @generated from field: google.protobuf.Duration ours = 2;
    */
   ours?: Duration | undefined;
 
   /**
-   * The part of the target: what passed between the first attempt and the latest, because attempts had failed.
+   * The part of the target: what passed between the first attempt and the latest, because attempts had failed, and what the
+   * trigger waited for before the first one (waiting_for).
    *
    * @generated from field: google.protobuf.Duration theirs = 3;
    */
@@ -307,14 +324,15 @@ export type LatenessJson = {
 
   /**
    * The part of EasyCron: how late the first attempt started, and what passed after an attempt that was lost with a process
-   * of EasyCron.
+   * of EasyCron. What the trigger waited for (waiting_for) is not in it.
    *
    * @generated from field: google.protobuf.Duration ours = 2;
    */
   ours?: DurationJson;
 
   /**
-   * The part of the target: what passed between the first attempt and the latest, because attempts had failed.
+   * The part of the target: what passed between the first attempt and the latest, because attempts had failed, and what the
+   * trigger waited for before the first one (waiting_for).
    *
    * @generated from field: google.protobuf.Duration theirs = 3;
    */
@@ -462,6 +480,61 @@ export const AttemptSchema: GenMessage<Attempt, {jsonType: AttemptJson}> = /*@__
   messageDesc(file_easycron_v1_trigger, 2);
 
 /**
+ * What a trigger that is due waits for.
+ *
+ * @generated from enum easycron.v1.WaitingFor
+ */
+export const WaitingFor = {
+  /**
+   * Nothing, or only a free place of its destination.
+   *
+   * @generated from enum value: WAITING_FOR_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The limits of its job's flow key.
+   *
+   * @generated from enum value: WAITING_FOR_FLOW = 1;
+   */
+  FLOW: 1,
+
+  /**
+   * Its destination: nearly all attempts at it have failed lately, so only single ones are made until one is answered.
+   *
+   * @generated from enum value: WAITING_FOR_BREAKER = 2;
+   */
+  BREAKER: 2,
+
+  /**
+   * Its destination: it has answered 429 or 503 with a Retry-After that is not over.
+   *
+   * @generated from enum value: WAITING_FOR_RETRY_AFTER = 3;
+   */
+  RETRY_AFTER: 3,
+} as const;
+
+/**
+ * What a trigger that is due waits for.
+ *
+ * @generated from enum easycron.v1.WaitingFor
+ */
+export type WaitingFor = (typeof WaitingFor)[keyof typeof WaitingFor] | UnknownEnum;
+
+/**
+ * What a trigger that is due waits for.
+ *
+ * @generated from enum easycron.v1.WaitingFor
+ */
+export type WaitingForJson = "WAITING_FOR_UNSPECIFIED" | "WAITING_FOR_FLOW" | "WAITING_FOR_BREAKER" | "WAITING_FOR_RETRY_AFTER";
+
+/**
+ * Describes the enum easycron.v1.WaitingFor.
+ */
+export const WaitingForSchema: GenEnum<WaitingFor, WaitingForJson> = /*@__PURE__*/
+  enumDesc(file_easycron_v1_trigger, 0);
+
+/**
  * The state of a trigger's delivery. A trigger has ended when it is SUCCEEDED, EXHAUSTED or CANCELLED.
  *
  * @generated from enum easycron.v1.TriggerState
@@ -535,7 +608,7 @@ export type TriggerStateJson = "TRIGGER_STATE_UNSPECIFIED" | "TRIGGER_STATE_PEND
  * Describes the enum easycron.v1.TriggerState.
  */
 export const TriggerStateSchema: GenEnum<TriggerState, TriggerStateJson> = /*@__PURE__*/
-  enumDesc(file_easycron_v1_trigger, 0);
+  enumDesc(file_easycron_v1_trigger, 1);
 
 /**
  * Why a trigger was created.
@@ -597,7 +670,7 @@ export type TriggerKindJson = "TRIGGER_KIND_UNSPECIFIED" | "TRIGGER_KIND_SCHEDUL
  * Describes the enum easycron.v1.TriggerKind.
  */
 export const TriggerKindSchema: GenEnum<TriggerKind, TriggerKindJson> = /*@__PURE__*/
-  enumDesc(file_easycron_v1_trigger, 1);
+  enumDesc(file_easycron_v1_trigger, 2);
 
 /**
  * The outcome of an attempt.
@@ -659,5 +732,5 @@ export type AttemptOutcomeJson = "ATTEMPT_OUTCOME_UNSPECIFIED" | "ATTEMPT_OUTCOM
  * Describes the enum easycron.v1.AttemptOutcome.
  */
 export const AttemptOutcomeSchema: GenEnum<AttemptOutcome, AttemptOutcomeJson> = /*@__PURE__*/
-  enumDesc(file_easycron_v1_trigger, 2);
+  enumDesc(file_easycron_v1_trigger, 3);
 
