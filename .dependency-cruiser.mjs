@@ -199,7 +199,7 @@ export default {
     home("pg", "^db/"),
     home("kafkajs", "^plugins/kafka/"),
     home("@platformatic/kafka", "^plugins/kafka/|^dev/kafka"),
-    home("ioredis", "^plugins/redis/|^gateway/"),
+    home("ioredis", "^plugins/redis/|^db/internal-redis/connect\\.ts$"),
     home("undici", "^mesh/egress[^/]*\\.ts$|^dispatcher/"),
     home("@grpc/grpc-js", "^mesh/"),
     home("@connectrpc", "^gateway/|^sdk/"),
