@@ -11,7 +11,13 @@ const logins = {
 const none = { gateway: {}, scheduler: {}, dispatcher: {}, plugins: {} };
 
 async function settingsFor(overrides: Partial<ServiceSettings["config"]> = {}): Promise<ServiceSettings> {
-  const config = { egressAllow: "127.0.0.0/8", logLevel: "info", serviceEnv: none, ...overrides } as const;
+  const config = {
+    egressAllow: "127.0.0.0/8",
+    logLevel: "info",
+    redisUrl: undefined,
+    serviceEnv: none,
+    ...overrides,
+  } as const;
   const instances = await placeServices({ port: 8080, schedulers: 2, dispatchers: 2 });
   return { config, keys, instances, logins, pluginsEnv: {} };
 }
@@ -68,6 +74,16 @@ describe("the processes of the services", () => {
       EASYCRON_MASTER_KEY: keys.masterKey,
       EASYCRON_PLUGINS_ADDRESSES: at("plugins"),
     });
+  });
+
+  test("get the internal Redis if they are schedulers or dispatchers, and if there is one", async () => {
+    const having = await settingsFor({ redisUrl: "redis://:internal-secret@127.0.0.1:6379" });
+    const without = await settingsFor();
+    for (const service of ["gateway", "scheduler", "dispatcher", "plugins"]) {
+      const isUser = service === "scheduler" || service === "dispatcher";
+      expect(envOf(having, service).REDIS_URL).toBe(isUser ? having.config.redisUrl : undefined);
+      expect(envOf(without, service)).not.toHaveProperty("REDIS_URL");
+    }
   });
 
   test("has the previous master key for the dispatcher only, while keys.json has one", async () => {

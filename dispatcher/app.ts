@@ -1,5 +1,6 @@
 import { checkMigrated } from "../db/check-migrated.ts";
 import { type DatabaseClock, startDatabaseClock } from "../db/database-clock.ts";
+import { openSharing, type Sharing } from "../db/internal-redis/sharing.ts";
 import type { SilentPool } from "../db/pool-group.ts";
 import { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import type { Clock } from "../mesh/clock.ts";
@@ -18,6 +19,7 @@ import { createEvents, type Events } from "./events/events.ts";
 import { logEvents } from "./events/log-events.ts";
 import type { FlowStore } from "./flow/flow-store.ts";
 import { createLocalFlowStore } from "./flow/local-flow-store.ts";
+import { createRedisFlowStore } from "./flow/redis-flow-store.ts";
 import { createPartitions, createSnapshotWatch } from "./housekeeping.ts";
 import { takeLease } from "./instances/lease.ts";
 import { type Loops, startLoops } from "./loops.ts";
@@ -113,7 +115,9 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const shared = { clock, random, events, lease, specs, signingKeys, holding, setAside };
   const { claims: claimDatabase, results: resultDatabase } = pools;
   const databases = { database: resultDatabase, claimDatabase, resultDatabase };
-  const flowStore = createLocalFlowStore();
+  const sharing = openSharing({ url: config.redisUrl, service: "dispatcher", logger });
+  const { redis, leadership } = sharing;
+  const flowStore = redis === undefined ? createLocalFlowStore() : createRedisFlowStore({ redis });
   const pipeline = createPipeline({ ...shared, ...databases, attempt, limits, flowStore });
   const health = { isClosing: false, isStalled: false };
   const mayTake = () => !health.isClosing;
@@ -138,7 +142,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   };
   const watchSnapshots = createSnapshotWatch(upkeep, config.snapshotAlertMs);
   const compareLive = createComparison({ ...upkeep, random, mayGoOn: mayTake });
-  const upkeepLoops = { renewLease, partitions, watchSnapshots, compareLive, replaceMasterKey };
+  const upkeepLoops = { renewLease, leadership, partitions, watchSnapshots, compareLive, replaceMasterKey };
   const loops = startLoops({ ...shared, ...upkeepLoops, pools, leaseMs, recovery });
   const onHealth = (isHealthy: boolean) => {
     health.isStalled = !isHealthy;
@@ -165,7 +169,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
       watchdog.stop();
       const { drainMs } = config;
       const work = { pipeline, loops, recovery, waker, flowStore, clients };
-      const running = { ...work, server, databaseClock, pools, logger };
+      const running = { ...work, server, sharing, databaseClock, pools, logger };
       return close({ ...running, drainMs, hurry });
     },
   };
@@ -179,6 +183,7 @@ interface RunningParts {
   readonly waker: Waker;
   readonly flowStore: FlowStore;
   readonly clients: DeliveryClients;
+  readonly sharing: Sharing;
   readonly databaseClock: DatabaseClock;
   readonly pools: Pools;
   readonly logger: Logger;
@@ -188,7 +193,7 @@ interface RunningParts {
 
 async function close(parts: RunningParts): Promise<void> {
   const { server, pipeline, loops, recovery, waker, pools, logger, drainMs, hurry } = parts;
-  const { flowStore, clients, databaseClock } = parts;
+  const { flowStore, clients, sharing, databaseClock } = parts;
   // From here on, the health service reports NOT_SERVING, so that the schedulers hand triggers over to others.
   const accepted = server.close(CALLS_GRACE_MS, hurry);
   const stopTaking = loops.stopTaking();
@@ -211,6 +216,7 @@ async function close(parts: RunningParts): Promise<void> {
   await waker.close(WAKES_GRACE_MS);
   await flowStore.close();
   await clients.close();
+  await sharing.close();
   await databaseClock.stop();
   await pools.close();
 }
