@@ -145,10 +145,14 @@ END) stored,
   first_response_body text,
   first_timing text,
   first_response_headers text,
+  waiting_for text,
+  waiting_since timestamp with time zone,
+  waited_until timestamp with time zone,
   constraint triggers_check CHECK (((end_time IS NOT NULL) = (state = ANY (ARRAY['SUCCEEDED'::text, 'EXHAUSTED'::text, 'CANCELLED'::text])))),
   constraint triggers_kind_check CHECK ((kind = ANY (ARRAY['SCHEDULED'::text, 'CATCHUP'::text, 'MANUAL'::text, 'BACKFILL'::text]))),
   constraint triggers_pkey PRIMARY KEY (id, fire_time),
-  constraint triggers_state_check CHECK ((state = ANY (ARRAY['PENDING'::text, 'RUNNING'::text, 'RETRYING'::text, 'SUCCEEDED'::text, 'EXHAUSTED'::text, 'CANCELLED'::text])))
+  constraint triggers_state_check CHECK ((state = ANY (ARRAY['PENDING'::text, 'RUNNING'::text, 'RETRYING'::text, 'SUCCEEDED'::text, 'EXHAUSTED'::text, 'CANCELLED'::text]))),
+  constraint triggers_waiting_for CHECK ((waiting_for = ANY (ARRAY['FLOW'::text, 'BREAKER'::text, 'RETRY_AFTER'::text]))) NOT VALID
 ) partition by range (fire_time);
 CREATE INDEX triggers_job ON ONLY dispatcher.triggers USING btree (job_uid, fire_time DESC, id DESC);
 CREATE INDEX triggers_project ON ONLY dispatcher.triggers USING btree (project_id, fire_time DESC, id DESC);
@@ -353,14 +357,17 @@ CREATE OR REPLACE FUNCTION dispatcher.lateness(of_project_id text, trigger_ids t
  STABLE SECURITY DEFINER
  SET search_path TO 'pg_catalog'
 AS $function$
-  select l.id, l.total_ms, least(l.total_ms, greatest(0, l.retried_ms - l.lost_ms))
+  select l.id, l.total_ms, least(l.total_ms, greatest(0, l.retried_ms - l.lost_ms) + l.waited_ms)
     from (
       select t.id,
              greatest(0, floor(extract(epoch from a.latest_time - t.effective_time) * 1000))::bigint as total_ms,
              floor(extract(epoch from a.latest_time - t.start_time) * 1000)::bigint as retried_ms,
-             floor(a.lost_seconds * 1000)::bigint as lost_ms
+             floor(a.lost_seconds * 1000)::bigint as lost_ms,
+             coalesce(greatest(0, floor(extract(epoch from least(t.waited_until, t.start_time)
+                                                           - greatest(t.waiting_since, t.effective_time)) * 1000)),
+                      0)::bigint as waited_ms
         from unnest(trigger_ids, fire_times) as w (id, fire_time)
-       cross join lateral (select t.id, t.effective_time, t.start_time, t.attempt_base,
+       cross join lateral (select t.id, t.effective_time, t.start_time, t.attempt_base, t.waiting_since, t.waited_until,
                                   case when t.state = 'RUNNING' then t.due_time end as running_since
                              from dispatcher.triggers t
                             where t.id = w.id and t.fire_time = w.fire_time and t.project_id = of_project_id

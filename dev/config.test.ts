@@ -109,6 +109,19 @@ describe("the configuration of npm start", () => {
     expect(serviceEnv.plugins).toEqual({ EASYCRON_PLUGINS_REDIS_URL: "redis://h" });
   });
 
+  test("refuses a bad REDIS_URL, and the Redis of customers as the internal one, without showing a password", () => {
+    expect(() => readConfig({ REDIS_URL: "http://x:hunter2@h" })).toThrow(
+      /^REDIS_URL is \(secret\); it must be redis:/,
+    );
+    expect(() => readConfig({ REDIS_URL: "redis://h?family=6" })).toThrow(/^REDIS_URL is \(secret\)/);
+    const own = (url: string) => ({ REDIS_URL: url, EASYCRON_PLUGINS_REDIS_URL: "redis://admin:hunter2@h" });
+    expect(() => readConfig(own("redis://:hunter3@h:6379/1"))).toThrow(
+      "REDIS_URL and EASYCRON_PLUGINS_REDIS_URL name the same server; the internal Redis must be another one than that " +
+        "of customers.",
+    );
+    expect(readConfig(own("rediss://u:p@h:6380/3")).redisUrl).toBe("rediss://u:p@h:6380/3");
+  });
+
   test("refuses unknown variables and those that the supervisor sets, all in one error", () => {
     const env = { EASYCRON_PROT: "1", EASYCRON_SCHEDULER_LISTEN: "x", EASYCRON_MASTER_KEY: "x" };
     expect(() => readConfig(env)).toThrow(

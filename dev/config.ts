@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { internalRedisUrl } from "../db/internal-redis/url.ts";
 import { rolePrefix } from "../db/role-prefix.ts";
 import { databaseUrl, integer, oneOf, parsed, readEnv, type Setting } from "../mesh/config.ts";
 import { parseAllowList, parseDenyList } from "../mesh/egress-address.ts";
@@ -35,13 +36,8 @@ const spec = {
   gatewayUrl: optionalUrl("EASYCRON_GATEWAY_DATABASE_URL"),
   schedulerUrl: optionalUrl("EASYCRON_SCHEDULER_DATABASE_URL"),
   dispatcherUrl: optionalUrl("EASYCRON_DISPATCHER_DATABASE_URL"),
-  /** The URL of an internal Redis of the user's own. Nothing uses it yet. */
-  redisUrl: parsed<string | undefined>(
-    "REDIS_URL",
-    "redis://user:password@host:port",
-    (text) => (/^rediss?:$/.test(new URL(text).protocol) ? text : undefined),
-    { default: undefined, secret: true },
-  ),
+  /** The internal Redis of the schedulers and dispatchers. Undefined: each process has its own limits. */
+  redisUrl: internalRedisUrl("REDIS_URL"),
   /** Whether a demo receiver and a demo job run. */
   demo: oneOf("EASYCRON_DEMO", ["on", "off"], { default: "on" }),
   /** How many schedulers run. */
@@ -81,7 +77,12 @@ export type Config = ReturnType<typeof readConfig>;
  */
 export function readConfig(env: NodeJS.ProcessEnv, args: readonly string[] = []) {
   const { brokers, problems } = readArguments(args);
-  const values = readEnv(env, spec, [...problems, ...findTwice(env, brokers), ...findUnknown(env)]);
+  const values = readEnv(env, spec, [
+    ...problems,
+    ...findTwice(env, brokers),
+    ...findShared(env),
+    ...findUnknown(env),
+  ]);
   const serviceEnv = Object.fromEntries(
     SERVICES.map((service) => [service, ownVariables(env, service)]),
   ) as Record<ServiceName, Readonly<Record<string, string>>>;
@@ -110,6 +111,25 @@ function findTwice(env: NodeJS.ProcessEnv, brokers: readonly BrokerName[]): stri
     if (own === undefined) return [];
     return [`${own} is set, and --with ${name} starts another ${name}; leave out one of the two.`];
   });
+}
+
+// Customers fill the memory of their Redis, and can stop it.
+function findShared({
+  REDIS_URL: own,
+  EASYCRON_PLUGINS_REDIS_URL: ofCustomers,
+}: NodeJS.ProcessEnv): string[] {
+  if (!own || !ofCustomers || serverOf(own) !== serverOf(ofCustomers)) return [];
+  return [
+    "REDIS_URL and EASYCRON_PLUGINS_REDIS_URL name the same server; the internal Redis must be another one than that of " +
+      "customers.",
+  ];
+}
+
+/** Returns host and port of the URL of a Redis, or the text itself if it is no URL. */
+function serverOf(url: string): string {
+  if (!URL.canParse(url)) return url;
+  const { hostname, port } = new URL(url);
+  return `${hostname}:${port || "6379"}`;
 }
 
 function prefixOf(service: ServiceName): string {

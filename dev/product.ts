@@ -101,7 +101,6 @@ async function start(options: ProductOptions, closers: Closers): Promise<Omit<Pr
   if (postgres !== undefined) remember({ databaseUrl });
   signal?.throwIfAborted();
 
-  if (config.redisUrl !== undefined) print("REDIS_URL is set, but this version does not use it");
   print(`targets in ${config.egressAllow} may be called (EASYCRON_EGRESS_ALLOW)`);
   const pluginsEnv: Record<string, string> = {};
   for (const broker of brokers) Object.assign(pluginsEnv, broker.pluginsEnv);

@@ -15,6 +15,7 @@ async function settingsFor(overrides: Partial<ServiceSettings["config"]> = {}): 
     egressAllow: "127.0.0.0/8",
     egressDeny: "",
     logLevel: "info",
+    redisUrl: undefined,
     serviceEnv: none,
     ...overrides,
   } as const;
@@ -81,6 +82,16 @@ describe("the processes of the services", () => {
     const cacheOf = (own: NodeJS.ProcessEnv) => envOf(settings, "plugins", own).NODE_COMPILE_CACHE;
     expect(cacheOf({})).toBe("/data/compiled");
     expect(cacheOf({ NODE_COMPILE_CACHE: "/elsewhere" })).toBe("/elsewhere");
+  });
+
+  test("get the internal Redis if they are schedulers or dispatchers, and if there is one", async () => {
+    const having = await settingsFor({ redisUrl: "redis://:internal-secret@127.0.0.1:6379" });
+    const without = await settingsFor();
+    for (const service of ["gateway", "scheduler", "dispatcher", "plugins"]) {
+      const isUser = service === "scheduler" || service === "dispatcher";
+      expect(envOf(having, service).REDIS_URL).toBe(isUser ? having.config.redisUrl : undefined);
+      expect(envOf(without, service)).not.toHaveProperty("REDIS_URL");
+    }
   });
 
   test("has the previous master key for the dispatcher only, while keys.json has one", async () => {

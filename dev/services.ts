@@ -36,7 +36,7 @@ export async function placeServices(
 
 /** The values from which `environmentOf` makes the environment of a process. */
 export interface ServiceSettings {
-  readonly config: Pick<Config, "egressAllow" | "egressDeny" | "logLevel" | "serviceEnv">;
+  readonly config: Pick<Config, "egressAllow" | "egressDeny" | "logLevel" | "redisUrl" | "serviceEnv">;
   readonly keys: Keys;
   readonly instances: readonly ServiceInstance[];
   /** The connection string of each service. */
@@ -82,6 +82,7 @@ export function environmentOf(
       .map((instance) => `127.0.0.1:${instance.port}`)
       .join(",");
   const listen = `127.0.0.1:${port}`;
+  const redis: Record<string, string> = config.redisUrl === undefined ? {} : { REDIS_URL: config.redisUrl };
   const special: Readonly<Record<ServiceName, Record<string, string>>> = {
     gateway: {
       EASYCRON_GATEWAY_LISTEN: listen,
@@ -97,11 +98,13 @@ export function environmentOf(
     scheduler: {
       EASYCRON_SCHEDULER_LISTEN: listen,
       DATABASE_URL: logins.scheduler,
+      ...redis,
       EASYCRON_DISPATCHER_ADDRESSES: addresses("dispatcher"),
     },
     dispatcher: {
       EASYCRON_DISPATCHER_LISTEN: listen,
       DATABASE_URL: logins.dispatcher,
+      ...redis,
       EASYCRON_MASTER_KEY: keys.masterKey,
       ...(keys.previousMasterKey === undefined
         ? {}

@@ -1,5 +1,6 @@
 import { checkMigrated } from "../db/check-migrated.ts";
 import { type DatabaseClock, startDatabaseClock } from "../db/database-clock.ts";
+import { openSharing, type Sharing } from "../db/internal-redis/sharing.ts";
 import type { SilentPool } from "../db/pool-group.ts";
 import { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import type { Clock } from "../mesh/clock.ts";
@@ -17,6 +18,9 @@ import { createSpecCache } from "./delivery/spec-cache.ts";
 import { createDispatcherService } from "./dispatcher-service.ts";
 import { createEvents, type Events } from "./events/events.ts";
 import { logEvents } from "./events/log-events.ts";
+import type { FlowStore } from "./flow/flow-store.ts";
+import { createLocalFlowStore } from "./flow/local-flow-store.ts";
+import { createRedisFlowStore } from "./flow/redis-flow-store.ts";
 import { createPartitions, createSnapshotWatch } from "./housekeeping.ts";
 import { takeLease } from "./instances/lease.ts";
 import { type Loops, startLoops } from "./loops.ts";
@@ -119,7 +123,10 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const shared = { clock, random, events, lease, specs, signingKeys, holding, setAside };
   const { claims: claimDatabase, results: resultDatabase } = pools;
   const databases = { database: resultDatabase, claimDatabase, resultDatabase };
-  const pipeline = createPipeline({ ...shared, ...databases, attempt, limits });
+  const sharing = openSharing({ url: config.redisUrl, service: "dispatcher", logger });
+  const { redis, leadership } = sharing;
+  const flowStore = redis === undefined ? createLocalFlowStore() : createRedisFlowStore({ redis });
+  const pipeline = createPipeline({ ...shared, ...databases, attempt, limits, flowStore });
   const health = { isClosing: false, isStalled: false };
   const mayTake = () => !health.isClosing;
   const leftOut = createLeftOut({ clock, setAside });
@@ -143,7 +150,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   };
   const watchSnapshots = createSnapshotWatch(upkeep, config.snapshotAlertMs);
   const compareLive = createComparison({ ...upkeep, random, mayGoOn: mayTake });
-  const upkeepLoops = { renewLease, partitions, watchSnapshots, compareLive, replaceMasterKey };
+  const upkeepLoops = { renewLease, leadership, partitions, watchSnapshots, compareLive, replaceMasterKey };
   const loops = startLoops({ ...shared, ...upkeepLoops, pools, leaseMs, recovery });
   const onHealth = (isHealthy: boolean) => {
     health.isStalled = !isHealthy;
@@ -169,7 +176,8 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
       health.isClosing = true;
       watchdog.stop();
       const { drainMs } = config;
-      const running = { server, pipeline, loops, recovery, waker, clients, databaseClock, pools, logger };
+      const work = { pipeline, loops, recovery, waker, flowStore, clients };
+      const running = { ...work, server, sharing, databaseClock, pools, logger };
       return close({ ...running, drainMs, hurry });
     },
   };
@@ -181,7 +189,9 @@ interface RunningParts {
   readonly loops: Loops;
   readonly recovery: RecoveryParts;
   readonly waker: Waker;
+  readonly flowStore: FlowStore;
   readonly clients: DeliveryClients;
+  readonly sharing: Sharing;
   readonly databaseClock: DatabaseClock;
   readonly pools: Pools;
   readonly logger: Logger;
@@ -190,8 +200,8 @@ interface RunningParts {
 }
 
 async function close(parts: RunningParts): Promise<void> {
-  const { server, pipeline, loops, recovery, waker, clients, databaseClock, pools, logger, drainMs, hurry } =
-    parts;
+  const { server, pipeline, loops, recovery, waker, pools, logger, drainMs, hurry } = parts;
+  const { flowStore, clients, sharing, databaseClock } = parts;
   // From here on, the health service reports NOT_SERVING, so that the schedulers hand triggers over to others.
   const accepted = server.close(CALLS_GRACE_MS, hurry);
   const stopTaking = loops.stopTaking();
@@ -212,7 +222,9 @@ async function close(parts: RunningParts): Promise<void> {
     ),
   );
   await waker.close(WAKES_GRACE_MS);
+  await flowStore.close();
   await clients.close();
+  await sharing.close();
   await databaseClock.stop();
   await pools.close();
 }

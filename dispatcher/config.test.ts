@@ -31,6 +31,17 @@ describe("the dispatcher's configuration", () => {
     expect(() => readConfig(bad)).not.toThrow(/c2hvcnQ/);
   });
 
+  test("has the URL of the internal Redis, or is refused if it is none", () => {
+    expect(readConfig(env).redisUrl).toBeUndefined();
+    const url = "rediss://user:p%40ss@redis.internal:6380/2";
+    expect(readConfig({ ...env, REDIS_URL: url }).redisUrl).toBe(url);
+    for (const bad of ["redis.internal:6379", "http://h", "redis://h/x", "redis://h?db=1", "redis://"]) {
+      expect(() => readConfig({ ...env, REDIS_URL: bad })).toThrow(
+        "REDIS_URL is (secret); it must be redis://user:password@host:port/0 or rediss://…",
+      );
+    }
+  });
+
   test("is refused if it has an EASYCRON_ variable that is unknown", () => {
     expect(() => readConfig({ ...env, EASYCRON_DISPATCHER_LEASE: "1" })).toThrow(
       /EASYCRON_DISPATCHER_LEASE /,

@@ -1,3 +1,4 @@
+import { internalRedisUrl } from "../db/internal-redis/url.ts";
 import {
   addressList,
   databaseUrl,
@@ -15,6 +16,8 @@ const spec = {
   listen: listenAddress("EASYCRON_DISPATCHER_LISTEN"),
   /** The database, with a login that has the role of the dispatcher. */
   databaseUrl: databaseUrl("DATABASE_URL"),
+  /** The internal Redis, which all dispatchers share. Without it each has its own limits. */
+  redisUrl: internalRedisUrl("REDIS_URL"),
   /** Most database connections for calls of customers. All other work has 17 more (pools.ts). */
   databaseConnections: integer("EASYCRON_DISPATCHER_DATABASE_CONNECTIONS", { default: 8, min: 2, max: 100 }),
   /** The key that encrypts the data keys, which encrypt the signing keys. */

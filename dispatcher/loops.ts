@@ -1,3 +1,4 @@
+import { ifLeader, type Leadership } from "../db/internal-redis/leadership.ts";
 import type { Pool } from "../db/pool.ts";
 import { createFullScan } from "../mesh/full-scan.ts";
 import { type Loop, startLoop, type Wanted } from "../mesh/loop.ts";
@@ -48,6 +49,8 @@ export interface LoopParts {
   readonly signingKeys: Pick<SigningKeys, "refresh">;
   readonly setAside: Pick<SetAside, "removeOld">;
   readonly recovery: RecoveryParts;
+  /** Decides which dispatcher does what only one of them need do. */
+  readonly leadership: Pick<Leadership, "leads">;
   readonly renewLease: () => Promise<void>;
   readonly partitions: Pick<Partitions, "make">;
   readonly watchSnapshots: () => Promise<void>;
@@ -88,6 +91,11 @@ export function startLoops(parts: LoopParts): Loops {
   };
   const every = (everyMs: number, part: string, work: () => Promise<void>, watch?: Watch): Loop =>
     repeat(everyMs, part, () => work().then(() => ({ more: false })), watch);
+  /** Of several dispatchers, one does it. */
+  const oneDoes = (everyMs: number, part: string, work: () => Promise<Wanted>): Loop =>
+    repeat(everyMs, part, ifLeader(parts.leadership, work));
+  const oneDoesEvery = (everyMs: number, part: string, work: () => Promise<void>): Loop =>
+    oneDoes(everyMs, part, () => work().then(() => ({ more: false })));
   const leaseWatch = { pool: pools.lease, limitMs: leaseMs, isVital: true };
   const upkeep = [
     every(leaseMs / RENEWALS_PER_LEASE, "lease", parts.renewLease, leaseWatch),
@@ -99,11 +107,11 @@ export function startLoops(parts: LoopParts): Loops {
     repeat(OTHERS_EVERY_MS, "stalled dispatchers", createStalledWatch(recovery)),
     every(SWEEP_EVERY_MS, "sweep", () => sweepOwn(recovery, sweepScan)),
     every(STRANGERS_EVERY_MS, "strangers", () => releaseStrangers(recovery)),
-    repeat(PARTITIONS_EVERY_MS, "partitions", parts.partitions.make),
-    every(SNAPSHOTS_EVERY_MS, "snapshots", parts.watchSnapshots),
-    repeat(COMPARE_EVERY_MS, "comparing live triggers", parts.compareLive),
+    oneDoes(PARTITIONS_EVERY_MS, "partitions", parts.partitions.make),
+    oneDoesEvery(SNAPSHOTS_EVERY_MS, "snapshots", parts.watchSnapshots),
+    oneDoes(COMPARE_EVERY_MS, "comparing live triggers", parts.compareLive),
     repeat(REPLACE_EVERY_MS, "replacing the master key", parts.replaceMasterKey),
-    every(REMOVE_OLD_EVERY_MS, "setting aside", () => parts.setAside.removeOld()),
+    oneDoesEvery(REMOVE_OLD_EVERY_MS, "setting aside", () => parts.setAside.removeOld()),
   ];
   return { watched, stopTaking: () => stopAll(taking), stopUpkeep: () => stopAll(upkeep) };
 }

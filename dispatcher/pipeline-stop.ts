@@ -1,9 +1,10 @@
 import type { Database } from "../db/pool.ts";
 import type { Clock } from "../mesh/clock.ts";
 import { pause } from "../mesh/pause.ts";
+import type { Admission } from "./claiming/admission.ts";
 import type { Claimer } from "./claiming/claimer.ts";
 import { groupByAttempts, unclaimTriggers } from "./claiming/claims.ts";
-import type { DueLanes } from "./claiming/due-work.ts";
+import type { DueLanes, DueWork } from "./claiming/due-work.ts";
 import type { Router } from "./claiming/router.ts";
 import { giveUpWaiting } from "./instances/give-up.ts";
 import type { Lease } from "./instances/lease.ts";
@@ -20,6 +21,7 @@ export interface StoppablePipeline {
     readonly holding: Holding;
   };
   readonly lanes: DueLanes;
+  readonly admission: Admission;
   readonly timer: DueTimer;
   readonly router: Router;
   readonly claimer: Claimer;
@@ -93,19 +95,35 @@ function hasStartedAll({ parts, router, lanes }: StoppablePipeline): boolean {
 }
 
 /** Undoes the claims of attempts that have not started, and gives up everything that is not in flight. */
-async function giveUpRest({ parts, router, lanes }: StoppablePipeline): Promise<void> {
-  const { database, holding, lease } = parts;
+async function giveUpRest(state: StoppablePipeline): Promise<void> {
+  const { database, holding, lease } = state.parts;
   const { instance } = lease;
   holding.dropWaiting();
-  router.clear();
-  const { waiting, ready } = lanes.clear();
-  for (const { trigger } of [...waiting, ...ready]) holding.drop(trigger);
+  const ready = dropDue(state);
   const givenUp = giveUpWaiting(database, instance, Number.NEGATIVE_INFINITY);
   const claimed = ready.map(({ trigger }) => trigger);
   for (const group of groupByAttempts(claimed, (trigger) => trigger)) {
     await unclaimTriggers(database, group, instance);
   }
   await givenUp;
+}
+
+/** Drops the due triggers that have not started. Returns those of them that are claimed. */
+export function dropDue({
+  parts,
+  router,
+  lanes,
+  admission,
+}: Pick<StoppablePipeline, "parts" | "router" | "lanes" | "admission">): readonly DueWork[] {
+  const { holding } = parts;
+  router.clear();
+  admission.clear().forEach(holding.drop);
+  const { waiting, ready } = lanes.clear();
+  for (const work of [...waiting, ...ready]) {
+    admission.left(work);
+    holding.drop(work.trigger);
+  }
+  return ready;
 }
 
 async function waitUntil(isDone: () => boolean, hurry: AbortSignal, limitMs: number): Promise<void> {

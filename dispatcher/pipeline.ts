@@ -1,5 +1,6 @@
 import type { Database } from "../db/pool.ts";
 import type { Clock } from "../mesh/clock.ts";
+import { type Admission, createAdmission } from "./claiming/admission.ts";
 import { type Claimer, createClaimer } from "./claiming/claimer.ts";
 import { giveUpTriggers } from "./claiming/claims.ts";
 import { createDueLanes, type DueLimits } from "./claiming/due-lanes.ts";
@@ -10,8 +11,9 @@ import { createStarter, type Starter } from "./claiming/starter.ts";
 import type { AttemptParts } from "./delivery/attempt.ts";
 import type { SpecCache } from "./delivery/spec-cache.ts";
 import type { Events } from "./events/events.ts";
+import type { FlowStore } from "./flow/flow-store.ts";
 import type { Lease } from "./instances/lease.ts";
-import { type StopOptions, stopPipeline } from "./pipeline-stop.ts";
+import { dropDue, type StopOptions, stopPipeline } from "./pipeline-stop.ts";
 import { createLagWatch, LAG_CHECK_MS, MAX_LAG_MS } from "./results/lag-watch.ts";
 import type { Result } from "./results/result.ts";
 import { createResults, type Results } from "./results/results.ts";
@@ -37,11 +39,13 @@ export interface PipelineParts {
   readonly attempt: AttemptParts;
   readonly limits: DueLimits;
   readonly setAside: SetAside;
+  /** The limits of flow keys. */
+  readonly flowStore: FlowStore;
 }
 
 /**
- * The path of a held trigger. It waits for its time (holding), is put into the lane of its destination (router), is
- * claimed (claimer), is attempted (starter), and its result is recorded (results). Then it waits for its next attempt,
+ * The path of a held trigger. It waits for its time (holding), is put into the lane of its destination (router), unless it
+ * has to wait for its flow key or its destination (admission), is claimed (claimer), is attempted (starter), and its result is recorded (results). Then it waits for its next attempt,
  * or is dropped.
  */
 export interface Pipeline {
@@ -77,6 +81,7 @@ const DUE_AT_ONCE = 500;
 interface PipelineState {
   readonly parts: PipelineParts;
   readonly lanes: DueLanes;
+  readonly admission: Admission;
   readonly timer: DueTimer;
   readonly router: Router;
   readonly claimer: Claimer;
@@ -115,7 +120,15 @@ export function createPipeline(parts: PipelineParts): Pipeline {
 
 function createState(parts: PipelineParts): PipelineState {
   const { clock, holding } = parts;
-  const lanes = createDueLanes(parts.limits);
+  const admission = createAdmission({
+    ...parts,
+    perLane: parts.limits.webhooks.perLane,
+    lanes: () => lanes,
+    waitUntil: (trigger, dueMs) => waitUntil(state, trigger, dueMs),
+    route: (triggers) => router.route(triggers),
+    onAdmitted: () => proceed(state),
+  });
+  const lanes = createDueLanes(parts.limits, admission.placesOf);
   const results = createResults({
     ...parts,
     database: parts.resultDatabase,
@@ -126,11 +139,12 @@ function createState(parts: PipelineParts): PipelineState {
     ...parts,
     waitUntil: (trigger, dueMs) => waitUntil(state, trigger, dueMs),
   });
-  const router = createRouter({ ...parts, lanes, putBack, onRouted: () => proceed(state) });
+  const router = createRouter({ ...parts, admission, putBack, onRouted: () => proceed(state) });
   const claimer = createClaimer({
     ...parts,
     database: parts.claimDatabase,
     lanes,
+    admission,
     putBack,
     mustGiveWay: (projectId) => results.putOffOf(projectId) >= MAX_PUT_OFF,
     mayClaim: () => mayClaim(state),
@@ -139,6 +153,7 @@ function createState(parts: PipelineParts): PipelineState {
   const starter = createStarter({
     ...parts,
     lanes,
+    admission,
     results,
     mayStart: () => mayStart(state),
     onEnded: () => proceed(state),
@@ -147,6 +162,7 @@ function createState(parts: PipelineParts): PipelineState {
   const state: PipelineState = {
     parts,
     lanes,
+    admission,
     timer,
     router,
     claimer,
@@ -167,8 +183,8 @@ function mayClaim(state: PipelineState): boolean {
   return mayStart(state) && results.size < MAX_RESULTS && results.lagMs <= MAX_LAG_MS;
 }
 
-function isIdle({ lanes, results, router }: PipelineState): boolean {
-  return lanes.size + results.size + results.putOffSize + router.size === 0;
+function isIdle({ lanes, admission, results, router }: PipelineState): boolean {
+  return lanes.size + admission.size + results.size + results.putOffSize + router.size === 0;
 }
 
 function proceed({ claimer, starter }: PipelineState): void {
@@ -228,10 +244,7 @@ function prefetch({ specs, attempt }: PipelineParts, triggers: readonly HeldTrig
   attempt.signingKeys.load(projects).catch(() => {});
 }
 
-function forget({ parts, router, lanes }: PipelineState): void {
-  const { holding } = parts;
-  holding.dropWaiting();
-  router.clear();
-  const { waiting, ready } = lanes.clear();
-  for (const { trigger } of [...waiting, ...ready]) holding.drop(trigger);
+function forget(state: PipelineState): void {
+  state.parts.holding.dropWaiting();
+  dropDue(state);
 }

@@ -1,5 +1,7 @@
 import { checkMigrated } from "../db/check-migrated.ts";
 import { startDatabaseClock } from "../db/database-clock.ts";
+import type { Leadership } from "../db/internal-redis/leadership.ts";
+import { openSharing } from "../db/internal-redis/sharing.ts";
 import type { Pool } from "../db/pool.ts";
 import type { SilentPool } from "../db/pool-group.ts";
 import { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
@@ -65,7 +67,9 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   await dispatchers.untilChecked();
   const { loop, tickingSince } = startTicking({ ...shared, database: pools.tick }, tickMs, logger);
   const parts = { ...shared, dispatcher, tickingSince, wake: loop.wake };
-  const background = startBackground({ ...parts, database: pools.background }, logger);
+  const sharing = openSharing({ url: config.redisUrl, service: "scheduler", logger });
+  const { leadership } = sharing;
+  const background = startBackground({ ...parts, database: pools.background, leadership }, logger);
   const clockReading: Watched = {
     name: "PostgreSQL's clock",
     sinceSuccessMs: clock.sinceSuccessMs,
@@ -98,6 +102,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
       handOver.close();
       await dispatchers.close();
       dispatcher.close();
+      await sharing.close();
       await clock.stop();
       await pools.close();
     },
@@ -140,9 +145,12 @@ interface Background {
 }
 
 /** Starts the work that needs no caller. */
-function startBackground(parts: Parts & { readonly database: Pool }, logger: Logger): Background {
-  const { database, clock } = parts;
-  const housekeeping = startHousekeeping({ database, clock, logger });
+function startBackground(
+  parts: Parts & { readonly database: Pool; readonly leadership: Leadership },
+  logger: Logger,
+): Background {
+  const { database, clock, leadership } = parts;
+  const housekeeping = startHousekeeping({ database, clock, logger, leadership });
   const auditing = startAuditing(parts, logger);
   const settling = startSettling(parts, logger);
   const backfills = startBackfills(parts, logger, { REPLAY: runReplayChunk });

@@ -20,6 +20,11 @@ describe("the scheduler's configuration", () => {
     expect(() => readConfig(bad)).not.toThrow(/mysql/);
   });
 
+  test("has the URL of the internal Redis, or is refused if it is none", () => {
+    expect(readConfig({ ...env, REDIS_URL: "redis://h" }).redisUrl).toBe("redis://h");
+    expect(() => readConfig({ ...env, REDIS_URL: "h:6379" })).toThrow(/^REDIS_URL is \(secret\)/);
+  });
+
   test("refuses an unknown variable", () => {
     expect(() => readConfig({ ...env, EASYCRON_SCHEDULER_TICKS: "1" })).toThrow(/EASYCRON_SCHEDULER_TICKS/);
   });

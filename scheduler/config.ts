@@ -1,3 +1,4 @@
+import { internalRedisUrl } from "../db/internal-redis/url.ts";
 import {
   addressList,
   databaseUrl,
@@ -13,6 +14,8 @@ const spec = {
   listen: listenAddress("EASYCRON_SCHEDULER_LISTEN"),
   /** The database, with a login that has the role of the scheduler. */
   databaseUrl: databaseUrl("DATABASE_URL"),
+  /** The internal Redis, which all schedulers share. Without it each does all housekeeping. */
+  redisUrl: internalRedisUrl("REDIS_URL"),
   /** The most database connections for calls. All other work has eight more (pools.ts). */
   databaseConnections: integer("EASYCRON_SCHEDULER_DATABASE_CONNECTIONS", { default: 8, min: 2, max: 100 }),
   /** The addresses of the dispatchers. */

@@ -1,3 +1,4 @@
+import { ifLeader, type Leadership } from "../db/internal-redis/leadership.ts";
 import type { Database } from "../db/pool.ts";
 import { toSqlTime } from "../db/time.ts";
 import type { Clock } from "../mesh/clock.ts";
@@ -30,15 +31,17 @@ async function deleteOld(database: Database, nowMs: number): Promise<boolean> {
 
 /**
  * Starts the loop that deletes old request ids and undos, and forgets what is set aside without anything left to do,
- * every ten minutes.
+ * every ten minutes. Of several schedulers, one does it.
  */
 export function startHousekeeping(parts: {
   readonly database: Database;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly leadership: Pick<Leadership, "leads">;
 }): Loop {
-  const { database, clock, logger } = parts;
-  return startLoop(async () => ({ more: await deleteOld(database, clock.now()) }), {
+  const { database, clock, logger, leadership } = parts;
+  const work = async () => ({ more: await deleteOld(database, clock.now()) });
+  return startLoop(ifLeader(leadership, work), {
     everyMs: HOUSEKEEPING_EVERY_MS,
     onFailure: (error, failures) =>
       logger.warn({ err: error, failures }, "cannot delete old request ids and undos; trying again"),

@@ -47,6 +47,7 @@ const plants: Readonly<Record<string, readonly Chain[]>> = {
   "data-plane-reaches-no-control": [
     ["plugins/two-hops.ts", "mesh/two-hops.ts", "db/two-hops.ts"],
     ["plugins/pg.ts", "pg"],
+    ["plugins/internal.ts", "db/internal-redis/leaf.ts"],
   ],
   "control-plane-reaches-no-broker": [
     ["dispatcher/two-hops.ts", "dispatcher/hop.ts", "plugins/hop.ts"],
@@ -73,7 +74,11 @@ const plants: Readonly<Record<string, readonly Chain[]>> = {
   "pg-has-a-home": [["dev/pg.ts", "pg"]],
   "kafkajs-has-a-home": [["plugins/redis/kafka.ts", "kafkajs"]],
   "@platformatic/kafka-has-a-home": [["plugins/redis/platformatic.ts", "@platformatic/kafka"]],
-  "ioredis-has-a-home": [["scheduler/redis.ts", "ioredis"]],
+  "ioredis-has-a-home": [
+    ["scheduler/redis.ts", "ioredis"],
+    ["gateway/redis.ts", "ioredis"],
+    ["db/internal-redis/other.ts", "ioredis"],
+  ],
   "undici-has-a-home": [["gateway/undici.ts", "undici"]],
   "@grpc/grpc-js-has-a-home": [["scheduler/grpc.ts", "@grpc/grpc-js"]],
   "@connectrpc-has-a-home": [["dispatcher/connect.ts", "@connectrpc/connect"]],
@@ -91,6 +96,8 @@ const ALLOWED: readonly Chain[] = [
   ["scheduler/app.test.ts", "plugins/leaf.ts"],
   ["dispatcher/testing/ground.ts", "pg"],
   ["db/pool.ts", "pg"],
+  ["db/internal-redis/connect.ts", "ioredis"],
+  ["dispatcher/flow/store.ts", "db/internal-redis/leaf.ts"],
   ["cron/next.ts", "cron-parser"],
   ["scheduler/reading/read.ts", "scheduler/parts.ts", "scheduler/turns/leaf.ts"],
   ["plugins/redis/adapter.ts", "plugins/plugin.ts"],

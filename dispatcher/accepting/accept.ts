@@ -236,6 +236,8 @@ function toTrigger(event: TriggerEvent): HeldTrigger {
     dueTimeMs: Number(event.effectiveTimeMs),
     attemptCount: 0,
     attemptBase: 0,
+    waitingFor: null,
+    waitingSinceMs: null,
   };
 }
 

@@ -5,6 +5,7 @@ import type { Events } from "../events/events.ts";
 import type { Lease } from "../instances/lease.ts";
 import type { HeldTrigger } from "../waiting/held-trigger.ts";
 import type { Holding } from "../waiting/holding.ts";
+import type { Admission } from "./admission.ts";
 import { type ClaimAnswer, claimTriggers, groupByAttempts } from "./claims.ts";
 import type { DueLanes, LaneWork } from "./due-work.ts";
 import type { PutBack } from "./put-back.ts";
@@ -30,6 +31,7 @@ export interface ClaimerParts {
   readonly lease: Lease;
   readonly holding: Holding;
   readonly lanes: DueLanes;
+  readonly admission: Admission;
   readonly putBack: PutBack;
   /** Asked before each claim. */
   readonly mayClaim: () => boolean;
@@ -75,7 +77,7 @@ export function createClaimer(parts: ClaimerParts): Claimer {
 }
 
 function claim(state: ClaimerState): void {
-  const { lanes, holding, putBack, mayClaim, mustGiveWay } = state.parts;
+  const { lanes, holding, admission, putBack, mayClaim, mustGiveWay } = state.parts;
   // Called at the end of each attempt, mostly with nothing to claim.
   while (state.size < CONCURRENCY && !state.isPausing && lanes.size > lanes.inFlight && mayClaim()) {
     const batch = lanes.takeToClaim(state.size + lanes.inFlight === 0 ? FIRST_BATCH : BATCH);
@@ -84,9 +86,15 @@ function claim(state: ClaimerState): void {
     const held: LaneWork[] = [];
     for (const work of batch) {
       const { trigger } = work.item;
-      if (holding.holds(trigger) && !mustGiveWay(trigger.projectId)) held.push(work);
+      const mustPass = holding.holds(trigger) && !mustGiveWay(trigger.projectId);
+      if (mustPass && admission.mayClaim(work.item)) {
+        held.push(work);
+        continue;
+      }
+      lanes.refused(work);
+      if (mustPass) admission.turnAway(work.item);
       else {
-        lanes.refused(work);
+        admission.left(work.item);
         if (holding.holds(trigger)) putBack.postpone(trigger, trigger.dueTimeMs);
       }
     }
@@ -117,7 +125,7 @@ async function claimGroup(state: ClaimerState, group: readonly LaneWork[]): Prom
 
 /** Makes the claimed triggers ready to start, puts those back that are to be tried again, and drops the others. */
 function applyAnswer({ parts }: ClaimerState, group: readonly LaneWork[], answer: ClaimAnswer): void {
-  const { lanes, holding, events, putBack } = parts;
+  const { lanes, holding, events, admission, putBack } = parts;
   const { claimed, postponed } = answer;
   const failed = new Set(answer.failed.map(({ item }) => item));
   const handled: HeldTrigger[] = [];
@@ -126,10 +134,12 @@ function applyAnswer({ parts }: ClaimerState, group: readonly LaneWork[], answer
     const dueMs = postponed.get(trigger.id);
     if (claimed.has(trigger.id)) {
       handled.push(trigger);
+      trigger.waitingFor = null;
       lanes.claimed(work);
       continue;
     }
     lanes.refused(work);
+    admission.left(work.item);
     if (dueMs !== undefined) putBack.postpone(trigger, dueMs);
     else if (!failed.has(trigger)) holding.drop(trigger);
   }

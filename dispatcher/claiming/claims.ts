@@ -1,4 +1,3 @@
-import { toPlainArray } from "../../db/array.ts";
 import { isItemFault } from "../../db/item-fault.ts";
 import type { Database } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
@@ -6,8 +5,10 @@ import { backoffMs } from "../../mesh/backoff.ts";
 import { pause } from "../../mesh/pause.ts";
 import { takeApart } from "../../mesh/take-apart.ts";
 import type { HeldTrigger } from "../waiting/held-trigger.ts";
+import { toForms, toNames, toStarts } from "../waiting/names.ts";
 import {
   triggerClaim,
+  triggerClaimWaited,
   triggerExhaust,
   triggerGiveUp,
   triggerReadUnclaimed,
@@ -16,19 +17,6 @@ import {
 
 const GIVE_UP_TRIES = 5;
 const GIVE_UP_PAUSE = { minMs: 100, maxMs: 1_000, jitter: 0.2 };
-
-/** Returns the ids and the range of nominal times. With the range, PostgreSQL reads only the partitions concerned. */
-function toNames(triggers: readonly HeldTrigger[]): [string, string, string] {
-  let firstMs = Number.POSITIVE_INFINITY;
-  let lastMs = Number.NEGATIVE_INFINITY;
-  const ids: string[] = [];
-  for (const { id, fireTimeMs } of triggers) {
-    ids.push(id);
-    if (fireTimeMs < firstMs) firstMs = fireTimeMs;
-    if (fireTimeMs > lastMs) lastMs = fireTimeMs;
-  }
-  return [toPlainArray(ids), toSqlTime(firstMs), toSqlTime(lastMs)];
-}
 
 /** Who claims or ends triggers, and when. */
 export interface ClaimedBy {
@@ -50,8 +38,8 @@ export interface ClaimAnswer {
 }
 
 /**
- * Claims the next attempt of due triggers. All of them must have started the same number of attempts. Never waits for
- * a lock. If the statement fails because of one trigger, it is repeated for the others.
+ * Claims the next attempt of due triggers. All of them must have started the same number of attempts, and all or none must
+ * have waited. Never waits for a lock. If the statement fails because of one trigger, it is repeated for the others.
  *
  * To be called at or after their due time, never before. A change of the job that was acknowledged before the fire time
  * has withdrawn the row by then, so nothing of the old specification starts (promise 5). Throws SERVICE_UNAVAILABLE;
@@ -100,8 +88,19 @@ async function claimPart(
 ): Promise<string[]> {
   const number = (triggers[0]?.attemptCount ?? 0) + 1;
   const values = [...toNames(triggers), number, toSqlTime(nowMs), instance, toForms(triggers)];
-  const rows = await database.query(triggerClaim, values);
+  const rows =
+    triggers[0]?.waitingFor == null
+      ? await database.query(triggerClaim, values)
+      : await database.query(triggerClaimWaited, [...values, toWaits(triggers)]);
   return rows.map(({ id }) => id);
+}
+
+/** Writes a JSON object with the time at which each trigger began to wait before its first attempt. */
+function toWaits(triggers: readonly HeldTrigger[]): string {
+  const waits = triggers.flatMap(({ id, attemptCount, attemptBase, waitingSinceMs }) =>
+    attemptCount > attemptBase || waitingSinceMs === null ? [] : [`"${id}":"${toSqlTime(waitingSinceMs)}"`],
+  );
+  return `{${waits.join(",")}}`;
 }
 
 /** Reads which of these triggers a claim has left out although they are still wanted, with their due times. */
@@ -113,20 +112,6 @@ async function readUnclaimed(
   const values = [...toNames(triggers), instance, toStarts(triggers)];
   const rows = await database.query(triggerReadUnclaimed, values);
   return rows.map(({ id, due_time }) => [id, due_time]);
-}
-
-/** Writes a JSON object with the revision, seq and attempt base of each trigger. */
-function toForms(triggers: readonly HeldTrigger[]): string {
-  return `{${triggers.map((trigger) => `"${trigger.id}":"${toForm(trigger)}"`).join(",")}}`;
-}
-
-/** Writes the same with the number of attempts besides. */
-function toStarts(triggers: readonly HeldTrigger[]): string {
-  return `{${triggers.map((trigger) => `"${trigger.id}":"${toForm(trigger)}/${trigger.attemptCount}"`).join(",")}}`;
-}
-
-function toForm({ revision, seq, attemptBase }: HeldTrigger): string {
-  return `${revision}/${seq}/${attemptBase}`;
 }
 
 async function exhaustPart(
@@ -176,13 +161,17 @@ export async function unclaimTriggers(
   await takeApart(triggers, unclaim, { isItemFault });
 }
 
-/** Groups triggers by the number of attempts started. Claiming and unclaiming take one such group at a time. */
+/**
+ * Groups triggers by the number of attempts started, and by whether they have waited. Claiming and unclaiming take one such
+ * group at a time.
+ */
 export function groupByAttempts<T>(items: readonly T[], triggerOf: (item: T) => HeldTrigger): T[][] {
   const groups = new Map<number, T[]>();
   for (const item of items) {
-    const { attemptCount } = triggerOf(item);
-    const group = groups.get(attemptCount);
-    if (group === undefined) groups.set(attemptCount, [item]);
+    const { attemptCount, waitingFor } = triggerOf(item);
+    const name = waitingFor === null ? attemptCount : -1 - attemptCount;
+    const group = groups.get(name);
+    if (group === undefined) groups.set(name, [item]);
     else group.push(item);
   }
   return [...groups.values()];

@@ -37,10 +37,18 @@ export function toDueLimits(config: {
 
 /**
  * Makes the lanes of due triggers. Webhooks and each plugin have places of their own. So a broker that is slow or dead
- * holds up no webhook and nothing of the other plugin, however many projects use it.
+ * holds up no webhook and nothing of the other plugin, however many projects use it. `placesOf` returns how many places a
+ * destination of webhooks has, if it has fewer than the limit.
  */
-export function createDueLanes({ webhooks, plugin }: DueLimits): DueLanes {
-  const parts = [webhooks, plugin, plugin].map((limits) => createLanes<DueWork>(limits));
+export function createDueLanes(
+  { webhooks, plugin }: DueLimits,
+  placesOf: (projectId: string, destination: string) => number | undefined = () => undefined,
+): DueLanes {
+  const parts = [
+    createLanes<DueWork>(webhooks, undefined, placesOf),
+    createLanes<DueWork>(plugin),
+    createLanes<DueWork>(plugin),
+  ];
   return createSplitLanes(parts, ({ spec }) => partOf(spec.target));
 }
 

@@ -7,6 +7,8 @@ import type { HeldTrigger } from "../waiting/held-trigger.ts";
 export interface DueWork {
   readonly trigger: HeldTrigger;
   readonly spec: Spec;
+  /** The flow key of which it holds a place; undefined if the job has none. */
+  readonly flowKey: string | undefined;
 }
 
 /** The lanes that hold due triggers. */

@@ -8,17 +8,17 @@ import type { Events } from "../events/events.ts";
 import type { Lease } from "../instances/lease.ts";
 import { createFifo, type Fifo } from "../lanes/fifo.ts";
 import type { SetAside } from "../set-aside/set-aside.ts";
-import { type HeldTrigger, isLate } from "../waiting/held-trigger.ts";
+import type { HeldTrigger } from "../waiting/held-trigger.ts";
 import type { Holding } from "../waiting/holding.ts";
+import type { Admission } from "./admission.ts";
 import { exhaustTriggers } from "./claims.ts";
-import type { DueLanes } from "./due-work.ts";
 import type { FailedTrigger, PutBack } from "./put-back.ts";
 
-/** Puts due triggers into the lanes of their destinations. */
+/** Passes due triggers on to the lanes of their destinations, or to what they have to wait for (`Admission`). */
 export interface Router {
   /** How many triggers wait for their specification to be read, or to be ended. */
   readonly size: number;
-  /** Puts each trigger into its lane. If its specification is not in the cache, it is read first. */
+  /** Passes each trigger on. If its specification is not in the cache, it is read first. */
   route(triggers: readonly HeldTrigger[]): void;
   /** Drops the triggers that wait. */
   clear(): void;
@@ -34,10 +34,10 @@ export interface RouterParts {
   readonly lease: Lease;
   readonly specs: SpecCache;
   readonly holding: Holding;
-  readonly lanes: DueLanes;
+  readonly admission: Admission;
   readonly putBack: PutBack;
   readonly setAside: SetAside;
-  /** Called when triggers got into their lanes after `route` had returned. */
+  /** Called when triggers were passed on after `route` had returned. */
   readonly onRouted: () => void;
 }
 
@@ -94,11 +94,11 @@ function queued({ unread, exhausted }: RouterState): number {
 }
 
 function place(state: RouterState, trigger: HeldTrigger): void {
-  const { specs, clock, lanes } = state.parts;
+  const { specs, clock, admission } = state.parts;
   const spec = specs.get(trigger);
   if (spec === undefined) state.unread.push(trigger);
   else if (!mayAttempt(spec.retryPolicy, trigger, clock.now())) state.exhausted.push(trigger);
-  else lanes.add({ trigger, spec }, trigger.projectId, spec.destination, isLate(trigger));
+  else admission.enter(trigger, spec);
 }
 
 /** Empties both queues. A statement that fails is repeated until it succeeds. */

@@ -4,6 +4,7 @@ import { toSpec } from "../delivery/spec.ts";
 import { createEvents } from "../events/events.ts";
 import type { Results } from "../results/results.ts";
 import { heldTrigger } from "../testing/held.ts";
+import type { Admission } from "./admission.ts";
 import type { DueLanes, LaneWork } from "./due-work.ts";
 import { createStarter } from "./starter.ts";
 
@@ -40,6 +41,7 @@ test("thousands of attempts may fail at once, one after the other, because of an
       events: createEvents(),
       lease: { instance: "inst_1", isValid: () => true, renew: async () => {}, beat: async () => {} },
       lanes: lanes as DueLanes,
+      admission: { started: () => {}, ended: () => {} } as unknown as Admission,
       attempt: { signingKeys: { get: fail } } as unknown as AttemptParts,
       results: results as Results,
       mayStart: () => inFlight === 0,

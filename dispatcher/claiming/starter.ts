@@ -8,6 +8,7 @@ import type { StartedAttempt } from "../delivery/started-attempt.ts";
 import type { Events } from "../events/events.ts";
 import type { Lease } from "../instances/lease.ts";
 import type { Results } from "../results/results.ts";
+import type { Admission } from "./admission.ts";
 import type { DueLanes, LaneWork } from "./due-work.ts";
 
 /** Starts claimed attempts. */
@@ -24,6 +25,7 @@ export function createStarter(parts: {
   readonly events: Events;
   readonly lease: Lease;
   readonly lanes: DueLanes;
+  readonly admission: Admission;
   readonly attempt: AttemptParts;
   readonly results: Results;
   /** Asked before each start. */
@@ -31,10 +33,11 @@ export function createStarter(parts: {
   /** Called when an attempt has ended and its slot is free. */
   readonly onEnded: () => void;
 }): Starter {
-  const { clock, random, events, lease, lanes, results, onEnded } = parts;
+  const { clock, random, events, lease, lanes, admission, results, onEnded } = parts;
 
   const run = (work: LaneWork): void => {
     const { trigger, spec } = work.item;
+    admission.started(work.item);
     const number = trigger.attemptCount + 1;
     trigger.attemptCount = number;
     const attempt = { trigger, spec, number, startTimeMs: clock.now() };
@@ -71,6 +74,7 @@ export function createStarter(parts: {
     const attemptId = newAttemptId(endTimeMs);
     results.add({ trigger, attemptId, number, startTimeMs, endTimeMs, durationMs, delivery, next, owner });
     lanes.ended(work);
+    admission.ended(work.item, delivery.outcome);
     const { outcome, cause } = delivery;
     events.emit("attempt", { triggerId: trigger.id, number, outcome, durationMs, cause });
     onEnded();

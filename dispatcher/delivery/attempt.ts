@@ -136,5 +136,5 @@ async function openSecret(
 }
 
 function notSent(error: string, cause?: unknown): Delivery {
-  return { outcome: { kind: "NOT_SENT" }, error, responseBody: "", cause };
+  return { outcome: { kind: "NOT_SENT", isUntried: true }, error, responseBody: "", cause };
 }

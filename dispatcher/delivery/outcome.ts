@@ -22,6 +22,8 @@ export type Outcome =
       readonly kind: "NOT_SENT";
       /** Present when the time limit of the attempt ended it. */
       readonly isTimeout?: true;
+      /** Present when the target was not even tried, so that this says nothing about it. */
+      readonly isUntried?: true;
     }
   /** The delivery may have reached the receiver. */
   | {

@@ -41,6 +41,18 @@ export interface Spec {
   readonly payload: string;
   /** Whether the job's next trigger may wait for the end of this one (overlap policy BUFFER_ONE or BUFFER_ALL). */
   readonly waitsForEnd: boolean;
+  /** The limits that it shares with other jobs of the project; undefined if there are none. */
+  readonly flow: SpecFlow | undefined;
+}
+
+/** The limits of a job's flow key. */
+export interface SpecFlow {
+  /** The customer's key: 1 to 63 characters. */
+  readonly key: string;
+  readonly limits: {
+    readonly maxInFlight: number | undefined;
+    readonly ratePerSecond: number | undefined;
+  };
 }
 
 /** A row of scheduler.revisions. */
@@ -68,6 +80,7 @@ export function toSpec(row: SpecRow): Spec {
       attemptTimeoutMs: parseDurationMs(spec.attemptTimeout) ?? DEFAULT_ATTEMPT_TIMEOUT_MS,
       payload: payloadOf(spec),
       waitsForEnd: isBuffer(spec.overlapPolicy),
+      flow: parseFlow(spec.flow),
     };
   } catch (error) {
     return unreadableSpec(error instanceof Error ? error.message : String(error));
@@ -88,6 +101,7 @@ export function unreadableSpec(problem: string): Spec {
     attemptTimeoutMs: DEFAULT_ATTEMPT_TIMEOUT_MS,
     payload: "null",
     waitsForEnd: true,
+    flow: undefined,
   };
 }
 
@@ -190,6 +204,17 @@ function parseRetryPolicy(value: unknown): RetryPolicy {
     ).map(Number),
     giveUpAtNextFireTime: policy.giveUpAtNextFireTime === true,
   };
+}
+
+function parseFlow(value: unknown): SpecFlow | undefined {
+  if (value === undefined) return undefined;
+  const { key, maxInFlight, ratePerSecond } = toRecord(value, "flow");
+  const limits = { maxInFlight: toLimit(maxInFlight), ratePerSecond: toLimit(ratePerSecond) };
+  return { key: toText(key, "flow.key"), limits };
+}
+
+function toLimit(value: unknown): number | undefined {
+  return typeof value === "number" && value > 0 ? value : undefined;
 }
 
 function toList(value: unknown, path: string): readonly unknown[] {

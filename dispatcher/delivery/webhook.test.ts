@@ -66,6 +66,8 @@ const trigger: HeldTrigger = {
   dueTimeMs: 1_780_000_000_000,
   attemptCount: 0,
   attemptBase: 0,
+  waitingFor: null,
+  waitingSinceMs: null,
 };
 
 function deliver(url: string, attemptTimeout = "2s", startTimeMs = Date.now(), webhook: object = {}) {

@@ -53,6 +53,7 @@ export interface OldSnapshotEvent {
  * | partitionInDefault | a monthly partition is not made, because the default partition already has rows of its month: its name |
  * | oldSnapshot | something holds back the removal of dead rows for too long: what, and for how long |
  * | liveTriggersDiffered | dispatcher.live_triggers and dispatcher.triggers differed: about how many triggers, how many rows were repaired, and the ids of the first ten triggers |
+ * | destination | an origin of a project gets no attempts for a pause, or all again: which, and for how long |
  * | lagging | the oldest result has waited for more than a second: for how long, and how many wait |
  * | setAside | items failed alone: of which kind, how many, the ids of the first ten, the error of one of them, and after how long the first is tried again |
  * | idle | nothing is due, in flight or waiting to be recorded |
@@ -75,6 +76,14 @@ export interface DispatcherEvents {
   oldSnapshot: [OldSnapshotEvent];
   liveTriggersDiffered: [
     { readonly found: number; readonly repaired: number; readonly ids: readonly string[] },
+  ];
+  destination: [
+    {
+      readonly projectId: string;
+      readonly destination: string;
+      readonly state: "BLOCKED" | "OPEN";
+      readonly pauseMs: number;
+    },
   ];
   lagging: [{ readonly lagMs: number; readonly waiting: number }];
   setAside: [

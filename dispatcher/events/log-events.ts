@@ -41,6 +41,7 @@ export function logEvents(events: Events, logger: Logger): void {
     logger.error(fields, "the tables of triggers and of live triggers differed; the latter was repaired"),
   );
   events.on("lagging", (fields) => logger.warn(fields, "results are recorded late; nothing new is claimed"));
+  events.on("destination", (fields) => logger.debug(fields, "a destination is tried less, or again"));
   logTroubles(events, logger);
   events.on("setAside", ({ error, ...fields }) =>
     logger.error({ ...fields, err: error }, "set aside what failed alone; it will be tried again"),

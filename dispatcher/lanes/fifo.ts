@@ -2,8 +2,12 @@
 export interface Fifo<T> {
   readonly size: number;
   push(item: T): void;
+  /** Returns the oldest item and leaves it; undefined when the queue is empty. */
+  peek(): T | undefined;
   /** Removes and returns the oldest item; undefined when the queue is empty. */
   shift(): T | undefined;
+  /** Returns all items, in order, and leaves them. */
+  items(): T[];
   /** Removes and returns all items, in order. */
   clear(): T[];
 }
@@ -21,6 +25,7 @@ export function createFifo<T>(): Fifo<T> {
     push: (item) => {
       items.push(item);
     },
+    peek: () => items[head],
     shift: () => {
       const item = items[head];
       if (item === undefined) return undefined;
@@ -31,6 +36,7 @@ export function createFifo<T>(): Fifo<T> {
       }
       return item;
     },
+    items: () => items.slice(head),
     clear: () => {
       const rest = items.slice(head);
       items = [];

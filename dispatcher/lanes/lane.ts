@@ -6,9 +6,13 @@ export interface Work<T> {
   readonly track: Track<T>;
 }
 
-/** The items of a lane that are on time, or those that are late. */
+/** The classes of a lane's items, the highest first. */
+export type TrackName = "first" | "retry" | "late";
+
+/** The items of one class in a lane. */
 export interface Track<T> {
   readonly lane: Lane<T>;
+  readonly name: TrackName;
   /** The project's id. */
   readonly groupId: string;
   readonly isLate: boolean;
@@ -27,9 +31,18 @@ export interface Track<T> {
 /** The queue of one project and one destination. A slow destination delays only its own lane. */
 export interface Lane<T> {
   readonly key: string;
-  readonly onTime: Track<T>;
-  /** Late items give way to items on time, and use at most half of the lane. */
+  /** First attempts that are on time. */
+  readonly first: Track<T>;
+  /** Retries give way to first attempts, but one of them is claimed after every few first attempts. */
+  readonly retry: Track<T>;
+  /** Late items give way to all others, and use at most half of the lane. */
   readonly late: Track<T>;
+  /** All of them, the highest class first. */
+  readonly tracks: readonly Track<T>[];
+  /** How many items may be in flight. */
+  places: number;
+  /** How many first attempts were claimed while a retry waited, since the last retry was claimed. */
+  passed: number;
   /** When the current time span began. */
   spanStartMs: number;
 }
@@ -41,27 +54,38 @@ export interface Lane<T> {
 const PACE_SPAN_MS = 50;
 
 /** Makes an empty lane. */
-export function createLane<T>(key: string, groupId: string): Lane<T> {
-  const trackOf = (isLate: boolean): Track<T> => {
+export function createLane<T>(key: string, groupId: string, places: number): Lane<T> {
+  const trackOf = (name: TrackName): Track<T> => {
     const counts = { claiming: 0, inFlight: 0, endedNow: 0, endedBefore: 0 };
     return {
       get lane() {
         return lane;
       },
+      name,
       groupId,
-      isLate,
+      isLate: name === "late",
       waiting: createFifo(),
       ready: createFifo(),
       ...counts,
     };
   };
-  const lane: Lane<T> = { key, onTime: trackOf(false), late: trackOf(true), spanStartMs: 0 };
+  const [first, retry, late] = [trackOf("first"), trackOf("retry"), trackOf("late")];
+  const lane: Lane<T> = {
+    key,
+    first,
+    retry,
+    late,
+    tracks: [first, retry, late],
+    places,
+    passed: 0,
+    spanStartMs: 0,
+  };
   return lane;
 }
 
 /** Returns how many items of a lane are in flight. */
-export function inFlightOf<T>({ onTime, late }: Lane<T>): number {
-  return onTime.inFlight + late.inFlight;
+export function inFlightOf<T>({ first, retry, late }: Lane<T>): number {
+  return first.inFlight + retry.inFlight + late.inFlight;
 }
 
 /** Returns how many items of a track are claimed, or being claimed, and have not started. */
@@ -70,8 +94,8 @@ export function claimedOf<T>({ claiming, ready }: Track<T>): number {
 }
 
 /** Whether a lane is empty. */
-export function isIdle<T>({ onTime, late }: Lane<T>): boolean {
-  return isEmpty(onTime) && isEmpty(late);
+export function isIdle<T>({ first, retry, late }: Lane<T>): boolean {
+  return isEmpty(first) && isEmpty(retry) && isEmpty(late);
 }
 
 function isEmpty<T>(track: Track<T>): boolean {
@@ -82,7 +106,7 @@ function isEmpty<T>(track: Track<T>): boolean {
 export function keepPace<T>(lane: Lane<T>, nowMs: number): void {
   const passedMs = nowMs - lane.spanStartMs;
   if (passedMs < PACE_SPAN_MS) return;
-  for (const track of [lane.onTime, lane.late]) {
+  for (const track of lane.tracks) {
     track.endedBefore = passedMs < 2 * PACE_SPAN_MS ? track.endedNow : 0;
     track.endedNow = 0;
   }

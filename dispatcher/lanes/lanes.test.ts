@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Work } from "./lane.ts";
+import type { TrackName, Work } from "./lane.ts";
 import { createLanes, type LaneLimits, type Lanes, toLaneLimits } from "./lanes.ts";
 
 const limits: LaneLimits = { total: 64, perLane: 4, claimedPerLane: 8, claimedTotal: 200 };
@@ -55,7 +55,7 @@ describe("lanes", () => {
 
   test("start an item on time at once, even when late items use all places that they may use", () => {
     const lanes = createLanes<string>(limits, () => 0);
-    for (let each = 0; each < 100; each++) lanes.add(`late ${each}`, "p", "slow", true);
+    for (let each = 0; each < 100; each++) lanes.add(`late ${each}`, "p", "slow", "late");
     expect(itemsOf(advance(lanes))).toEqual(["late 0", "late 1"]);
     for (let each = 0; each < 3; each++) lanes.add(`on time ${each}`, "p", "slow");
     expect(itemsOf(advance(lanes))).toEqual(["on time 0", "on time 1"]);
@@ -65,11 +65,11 @@ describe("lanes", () => {
   test("keep half of a project's slots, and half of all slots, for items on time", () => {
     const lanes = createLanes<string>(limits, () => 0);
     for (let lane = 0; lane < 50; lane++) {
-      for (let each = 0; each < 10; each++) lanes.add("late", "p", `slow ${lane}`, true);
+      for (let each = 0; each < 10; each++) lanes.add("late", "p", `slow ${lane}`, "late");
     }
     expect(advance(lanes)).toHaveLength(8);
     for (let project = 0; project < 10; project++) {
-      for (let lane = 0; lane < 10; lane++) lanes.add("late", `p${project}`, `slow ${lane}`, true);
+      for (let lane = 0; lane < 10; lane++) lanes.add("late", `p${project}`, `slow ${lane}`, "late");
     }
     expect(advance(lanes)).toHaveLength(24);
     for (let each = 0; each < 7; each++) lanes.add("mine", "p", `other ${each}`);
@@ -78,7 +78,7 @@ describe("lanes", () => {
 
   test("start no late item while one on time waits, and all late items in the end", () => {
     const lanes = createLanes<string>(limits, () => 0);
-    for (let each = 0; each < 10; each++) lanes.add("late", "p", "slow", true);
+    for (let each = 0; each < 10; each++) lanes.add("late", "p", "slow", "late");
     for (let each = 0; each < 20; each++) lanes.add("on time", "p", "slow");
     const seen: string[] = [];
     for (let inFlight = advance(lanes); inFlight.length > 0; inFlight = advance(lanes)) {
@@ -93,7 +93,7 @@ describe("lanes", () => {
 
   test("start an item on time before a late item that was claimed earlier", () => {
     const lanes = createLanes<string>({ ...limits, perLane: 2 }, () => 0);
-    lanes.add("late", "p", "slow", true);
+    lanes.add("late", "p", "slow", "late");
     lanes.takeToClaim(10).forEach(lanes.claimed);
     lanes.add("on time", "p", "slow");
     lanes.takeToClaim(10).forEach(lanes.claimed);
@@ -162,7 +162,7 @@ describe("lanes", () => {
     const lanes = createLanes<string>(limits);
     for (let lane = 0; lane < 40; lane++) {
       for (let each = 0; each < 9; each++)
-        lanes.add(`${lane}/${each}`, `p${lane % 3}`, `d${lane}`, each % 3 === 0);
+        lanes.add(`${lane}/${each}`, `p${lane % 3}`, `d${lane}`, each % 3 === 0 ? "late" : "first");
     }
     const seen: string[] = [];
     for (let inFlight = advance(lanes); inFlight.length > 0; inFlight = advance(lanes)) {
@@ -194,7 +194,7 @@ describe("lanes", () => {
         kind: fc.constant("add" as const),
         project: fc.nat(3),
         lane: fc.nat(5),
-        late: fc.boolean(),
+        name: fc.constantFrom<TrackName>("first", "retry", "late"),
       }),
       fc.record({ kind: fc.constantFrom("claim", "start", "refuse", "unclaim", "end", "clear") }),
     );
@@ -207,7 +207,7 @@ describe("lanes", () => {
         const inFlight: Work<string>[] = [];
         for (const each of steps) {
           if ("project" in each) {
-            lanes.add("x", `p${each.project}`, `d${each.lane}`, each.late);
+            lanes.add("x", `p${each.project}`, `d${each.lane}`, each.name);
             inside += 1;
           } else if (each.kind === "claim") claiming.push(...lanes.takeToClaim(3));
           else if (each.kind === "start") {

@@ -7,6 +7,7 @@ import {
   keepPace,
   type Lane,
   type Track,
+  type TrackName,
   type Work,
 } from "./lane.ts";
 import { createTurnstile } from "./turnstile.ts";
@@ -41,15 +42,18 @@ const MAX_CLAIMED = 4_096;
  * Due items, sorted into lanes by project and destination. Each item passes through four stages: waiting (due),
  * claiming (a claim is under way), ready (claimed), in flight. Lanes take turns, both at claiming and at starting.
  *
- * Late items of a lane are claimed only when none on time waits, and started only when none on time is ready. They use
- * at most half of the places of the lane, of the project, and of all lanes.
+ * Each lane has three classes. Retries are claimed only when no first attempt waits, but one of them is after every
+ * RETRY_EVERY first attempts. Late items are claimed only when no other waits, and started only when no other is ready. They
+ * use at most half of the places of the lane, of the project, and of all lanes.
  */
 export interface Lanes<T> {
   /** How many items are waiting, claiming, ready or in flight. */
   readonly size: number;
   readonly inFlight: number;
-  /** Adds a due item to its lane: behind the items on time, or, if `isLate`, behind the late ones. */
-  add(item: T, projectId: string, destination: string, isLate?: boolean): void;
+  /** Adds a due item to its lane, behind those of its class; default `first`. */
+  add(item: T, projectId: string, destination: string, name?: TrackName): void;
+  /** To be called when a destination has another number of places. */
+  adapt(projectId: string, destination: string): void;
   /**
    * Takes at most `limit` waiting items, to be claimed. Takes them only from lanes that have started most of what was
    * claimed for them before.
@@ -69,18 +73,28 @@ export interface Lanes<T> {
   clear(): { readonly waiting: readonly T[]; readonly ready: readonly T[] };
 }
 
-/** Makes empty lanes. A lane exists while something is in it. `elapsedMs` is a clock that never steps. */
-export function createLanes<T>(limits: LaneLimits, elapsedMs = () => performance.now()): Lanes<T> {
+/** After so many first attempts of a lane, one retry is claimed, so that retries do not wait for ever. */
+const RETRY_EVERY = 8;
+
+/**
+ * Makes empty lanes. A lane exists while something is in it. `elapsedMs` is a clock that never steps. `placesOf` returns how
+ * many places a destination has, if it has fewer than the limit.
+ */
+export function createLanes<T>(
+  limits: LaneLimits,
+  elapsedMs = () => performance.now(),
+  placesOf: (projectId: string, destination: string) => number | undefined = () => undefined,
+): Lanes<T> {
   const lanes = new Map<string, Lane<T>>();
   const claims = createTurnstile<Track<T>>(limits.claimedTotal);
   const starts = createTurnstile<Track<T>>(limits.total);
-  const latePerLane = Math.max(1, Math.floor(limits.perLane / 2));
   const lateClaimedPerLane = Math.max(1, Math.floor(limits.claimedPerLane / 2));
   let size = 0;
 
   // Queues the tracks of a changed lane that can now be claimed for or started from, and removes an empty lane.
   const update = (lane: Lane<T>): void => {
-    updateTrack(lane.onTime);
+    updateTrack(lane.first);
+    updateTrack(lane.retry);
     updateTrack(lane.late);
     if (isIdle(lane) && lanes.get(lane.key) === lane) lanes.delete(lane.key);
   };
@@ -91,31 +105,44 @@ export function createLanes<T>(limits: LaneLimits, elapsedMs = () => performance
   };
 
   const mayStart = ({ lane, isLate, ready, inFlight }: Track<T>): boolean => {
-    if (ready.size === 0 || inFlightOf(lane) >= limits.perLane) return false;
-    return !isLate || (lane.onTime.ready.size === 0 && inFlight < latePerLane);
+    if (ready.size === 0 || inFlightOf(lane) >= lane.places) return false;
+    return !isLate || (lane.first.ready.size + lane.retry.ready.size === 0 && inFlight < lateOf(lane));
   };
 
   // Returns how many items may be claimed and not started: as many as can start at once, plus as many as ended lately.
   const aheadOf = (track: Track<T>): number => {
-    const { lane, isLate, inFlight } = track;
+    const { lane, name, inFlight } = track;
     keepPace(lane, elapsedMs());
     const pace = track.endedNow + track.endedBefore;
-    const free = limits.perLane - inFlightOf(lane);
-    if (!isLate) return Math.min(limits.claimedPerLane, free + pace);
-    const lateFree = Math.min(latePerLane - inFlight, free - claimedOf(lane.onTime));
-    return Math.min(lateClaimedPerLane, lateFree + pace);
+    const free = lane.places - inFlightOf(lane);
+    if (name === "first") return Math.min(limits.claimedPerLane, free - claimedOf(lane.retry) + pace);
+    if (name === "retry") return Math.min(limits.claimedPerLane, free - claimedOf(lane.first) + pace);
+    const lateFree = free - claimedOf(lane.first) - claimedOf(lane.retry);
+    return Math.min(lateClaimedPerLane, Math.min(lateOf(lane) - inFlight, lateFree) + pace);
   };
 
   const roomToClaim = (track: Track<T>): number => {
-    if (track.isLate && track.lane.onTime.waiting.size > 0) return 0;
-    return aheadOf(track) - claimedOf(track);
+    const { lane, name } = track;
+    const givesWay = name !== "first" && lane.first.waiting.size > 0;
+    if (givesWay && (name === "late" || lane.passed < RETRY_EVERY)) return 0;
+    if (name === "late" && lane.retry.waiting.size > 0) return 0;
+    const room = aheadOf(track) - claimedOf(track);
+    return givesWay ? Math.min(1, room) : room;
   };
 
   // A claim is worth it for half of what may be claimed ahead, or for all that waits. Otherwise each attempt that ends
   // would lead to a claim of a single item.
   const isWorthAClaim = (track: Track<T>): boolean => {
-    if (track.waiting.size === 0) return false;
-    return roomToClaim(track) >= Math.max(1, Math.min(track.waiting.size, aheadOf(track) / 2));
+    const { lane, name, waiting } = track;
+    if (waiting.size === 0) return false;
+    const isInTurn = name === "retry" && lane.passed >= RETRY_EVERY;
+    const least = isInTurn ? 1 : Math.max(1, Math.min(waiting.size, aheadOf(track) / 2));
+    return roomToClaim(track) >= least;
+  };
+
+  const countPassed = ({ lane, name }: Track<T>, taken: number): void => {
+    if (name === "retry" && taken > 0) lane.passed = 0;
+    if (name === "first" && lane.retry.waiting.size > 0) lane.passed += taken;
   };
 
   const endClaim = ({ track }: Work<T>): void => {
@@ -130,13 +157,20 @@ export function createLanes<T>(limits: LaneLimits, elapsedMs = () => performance
     get inFlight() {
       return starts.inside;
     },
-    add: (item, projectId, destination, isLate = false) => {
+    add: (item, projectId, destination, name = "first") => {
       const key = `${projectId} ${destination}`;
-      const lane = lanes.get(key) ?? createLane<T>(key, projectId);
+      const places = () => placesOf(projectId, destination) ?? limits.perLane;
+      const lane = lanes.get(key) ?? createLane<T>(key, projectId, places());
       lanes.set(key, lane);
-      const track = isLate ? lane.late : lane.onTime;
+      const track = lane[name];
       track.waiting.push({ item, track });
       size += 1;
+      update(lane);
+    },
+    adapt: (projectId, destination) => {
+      const lane = lanes.get(`${projectId} ${destination}`);
+      if (lane === undefined) return;
+      lane.places = placesOf(projectId, destination) ?? limits.perLane;
       update(lane);
     },
     takeToClaim: (limit) => {
@@ -150,6 +184,7 @@ export function createLanes<T>(limits: LaneLimits, elapsedMs = () => performance
         moveSome(track.waiting, part, taken);
         track.claiming += taken.length - before;
         claims.enter(track, taken.length - before);
+        countPassed(track, taken.length - before);
         update(track.lane);
       }
       return taken;
@@ -193,7 +228,7 @@ export function createLanes<T>(limits: LaneLimits, elapsedMs = () => performance
       const waiting: T[] = [];
       const ready: T[] = [];
       for (const lane of lanes.values()) {
-        for (const track of [lane.onTime, lane.late]) {
+        for (const track of lane.tracks) {
           claims.leave(track, track.ready.size);
           for (const { item } of track.waiting.clear()) waiting.push(item);
           for (const { item } of track.ready.clear()) ready.push(item);
@@ -204,6 +239,11 @@ export function createLanes<T>(limits: LaneLimits, elapsedMs = () => performance
       return { waiting, ready };
     },
   };
+}
+
+/** How many late items of a lane may be in flight. */
+function lateOf<T>({ places }: Lane<T>): number {
+  return Math.max(1, Math.floor(places / 2));
 }
 
 function moveSome<T>(from: Fifo<T>, limit: number, into: T[]): void {

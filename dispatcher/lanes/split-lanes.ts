@@ -31,7 +31,10 @@ export function createSplitLanes<T>(parts: readonly Lanes<T>[], partOf: (item: T
     get inFlight() {
       return sum("inFlight");
     },
-    add: (item, projectId, destination, isLate) => of(item).add(item, projectId, destination, isLate),
+    add: (item, projectId, destination, name) => of(item).add(item, projectId, destination, name),
+    adapt: (projectId, destination) => {
+      for (const part of parts) part.adapt(projectId, destination);
+    },
     takeToClaim: (limit) => {
       const taken: Work<T>[] = [];
       const busy = inTurn();

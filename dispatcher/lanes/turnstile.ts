@@ -1,4 +1,5 @@
 import { createFifo, type Fifo } from "./fifo.ts";
+import { createRounds } from "./rounds.ts";
 
 /** A queue that wants to enter a turnstile. It belongs to a group, such as a project. */
 export interface Member {
@@ -8,7 +9,7 @@ export interface Member {
 }
 
 /**
- * Gives places to members in turn. No group uses so many places that others get none. Late members use at most half of
+ * Gives places to the groups in turn, and within a group to its members in turn. No group uses so many places that others get none. Late members use at most half of
  * the places of their group, and half of all.
  */
 export interface Turnstile<M extends Member> {
@@ -49,7 +50,7 @@ export function createTurnstile<M extends Member>(total: number): Turnstile<M> {
   const latePerGroup = Math.max(1, Math.floor(perGroup * LATE_SHARE));
   const open = Math.max(1, total - Math.floor(total * RESERVE));
   const groups = new Map<string, Group<M>>();
-  const waiting = createFifo<M>();
+  const waiting = createRounds<M>();
   // The groups with held members, in turn.
   const holding = new Set<Group<M>>();
   // Late members that wait because late members have used up their part of all places.

@@ -5,13 +5,13 @@ import { toSqlTime } from "../../db/time.ts";
 import type { LatenessSchema } from "../../gen/easycron/v1/trigger_pb.ts";
 import { type LatenessRow, latenessByTriggers, type TriggerView } from "./reads.sql.ts";
 
-/** Reads the lateness of those of a project's triggers that have been attempted more than once, by id. */
+/** Reads the lateness of those of a project's triggers that have been attempted more than once, or have waited, by id. */
 export async function readLateness(
   database: Queryable,
   projectId: string,
   triggers: readonly TriggerView[],
 ): Promise<Map<string, LatenessRow>> {
-  const retried = triggers.filter((row) => row.attempt_count > 1);
+  const retried = triggers.filter((row) => row.attempt_count > 1 || row.waiting_since !== null);
   if (retried.length === 0) return new Map();
   const [ids, times] = [retried.map(({ id }) => id), retried.map(({ fire_time }) => toSqlTime(fire_time))];
   const rows = await database.query(latenessByTriggers, [projectId, ids, times]);

@@ -8,6 +8,7 @@ import {
   TriggerKind,
   type TriggerSchema,
   TriggerState,
+  WaitingFor,
 } from "../../gen/easycron/v1/trigger_pb.ts";
 import { failure } from "../../mesh/errors.ts";
 import type { AttemptTiming } from "../delivery/outcome.ts";
@@ -85,7 +86,17 @@ function toTrigger(row: TriggerView, read: LatenessRow | undefined): MessageInit
     ...(lateness !== undefined && { lateness }),
     ...(row.end_time !== null && { endTime: timestampFromMs(row.end_time) }),
     ...(row.state === "RETRYING" && { nextAttemptTime: timestampFromMs(row.due_time) }),
+    waitingFor: toWaitingFor(row),
   };
+}
+
+// A replay leaves what the trigger waited for earlier in the row, and so does its end.
+function toWaitingFor(row: TriggerView): WaitingFor {
+  const { state, waiting_for: name, waiting_since: sinceMs, effective_time: effectiveMs } = row;
+  if (name === null) return WaitingFor.UNSPECIFIED;
+  const isWaiting =
+    state === "RETRYING" || (state === "PENDING" && sinceMs !== null && sinceMs >= effectiveMs);
+  return isWaiting ? WaitingFor[name] : WaitingFor.UNSPECIFIED;
 }
 
 const OUTCOMES: Readonly<Record<AttemptView["outcome"], AttemptOutcome>> = {

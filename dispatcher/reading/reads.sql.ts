@@ -1,5 +1,5 @@
 import { statement } from "../../db/statement.ts";
-import type { TriggerKindName } from "../waiting/held-trigger.ts";
+import type { TriggerKindName, WaitingForName } from "../waiting/held-trigger.ts";
 
 /** The state of a trigger, as stored in PostgreSQL. */
 export type TriggerStateName = "PENDING" | "RUNNING" | "RETRYING" | "SUCCEEDED" | "EXHAUSTED" | "CANCELLED";
@@ -21,6 +21,8 @@ export interface TriggerView {
   readonly start_time: number | null;
   readonly end_time: number | null;
   readonly zone_data: string;
+  readonly waiting_for: WaitingForName | null;
+  readonly waiting_since: number | null;
 }
 
 /** The columns of dispatcher.attempts that customers see. Times are epoch milliseconds. */
@@ -41,7 +43,8 @@ export interface AttemptView {
 
 /** The columns of a `TriggerView`, of a table or subquery `t`. */
 export const TRIGGER_COLUMNS = `t.id, t.fire_time, t.effective_time, t.due_time, t.job_uid, t.job_name, t.revision, t.kind, t.state,
-  t.seq, t.attempt_count, t.create_time, t.start_time, t.end_time, t.zone_data`;
+  t.seq, t.attempt_count, t.create_time, t.start_time, t.end_time, t.zone_data,
+  t.waiting_for, t.waiting_since`;
 
 /**
  * Reads trigger $1 of project $2. It finds the row by id alone and checks the project afterwards. With both conditions

@@ -74,6 +74,8 @@ test("the sweep releases only triggers that are overdue, owned by this instance 
     dueTimeMs: nowMs,
     attemptCount: 0,
     attemptBase: 0,
+    waitingFor: null,
+    waitingSinceMs: null,
   });
   const parts = { ...partsOf("inst_me"), holding };
   await sweepOwn(parts, createFullScan(0));

@@ -21,6 +21,8 @@ export function heldTrigger(atMs: number, change: Partial<HeldTrigger> = {}): He
     dueTimeMs: atMs,
     attemptCount: 0,
     attemptBase: 0,
+    waitingFor: null,
+    waitingSinceMs: null,
     ...change,
   };
 }

@@ -1,6 +1,9 @@
 /** Why a trigger was made, as stored in PostgreSQL. */
 export type TriggerKindName = "SCHEDULED" | "CATCHUP" | "MANUAL" | "BACKFILL";
 
+/** What a trigger that is due may wait for, as stored in PostgreSQL. */
+export type WaitingForName = "FLOW" | "BREAKER" | "RETRY_AFTER";
+
 /** The copy of a trigger in the memory of this process. Times are epoch milliseconds. */
 export interface HeldTrigger {
   /** trg_…; the webhook-id of every attempt. */
@@ -32,6 +35,10 @@ export interface HeldTrigger {
   dueTimeMs: number;
   /** Attempts started so far. */
   attemptCount: number;
+  /** What it has waited for since its last claim; null if it has not waited. */
+  waitingFor: WaitingForName | null;
+  /** When it began to wait before its first attempt; null if it has not. */
+  waitingSinceMs: number | null;
 }
 
 /** The columns of dispatcher.triggers that an attempt needs. Times are epoch milliseconds. */
@@ -53,6 +60,8 @@ export interface HeldTriggerRow {
   readonly payload: string | null;
   readonly attempt_count: number;
   readonly attempt_base: number;
+  readonly waiting_for: WaitingForName | null;
+  readonly waiting_since: number | null;
 }
 
 /** A trigger as a list names it that is made when a statement for many triggers fails. */
@@ -92,5 +101,12 @@ export function toHeldTrigger(row: HeldTriggerRow): HeldTrigger {
     dueTimeMs: row.due_time,
     attemptCount: row.attempt_count,
     attemptBase: row.attempt_base,
+    waitingFor: row.waiting_for,
+    waitingSinceMs: sinceOf(row),
   };
+}
+
+// A replay leaves the wait of earlier attempts in the row.
+function sinceOf({ waiting_since: sinceMs, effective_time: effectiveMs }: HeldTriggerRow): number | null {
+  return sinceMs === null || sinceMs < effectiveMs ? null : sinceMs;
 }

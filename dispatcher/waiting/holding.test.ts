@@ -23,6 +23,8 @@ function triggerOf(kind: TriggerKindName, change: Partial<HeldTrigger> = {}): He
     previousMissed: 0,
     payload: null,
     attemptBase: 0,
+    waitingFor: null,
+    waitingSinceMs: null,
     dueTimeMs: 0,
     attemptCount: 0,
     ...change,

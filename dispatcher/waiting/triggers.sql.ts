@@ -12,7 +12,7 @@ import type { HeldTriggerRow, ListedTrigger } from "./held-trigger.ts";
 
 const COLUMNS = `t.id, t.fire_time, t.effective_time, t.due_time, t.project_id, t.job_uid, t.job_name, t.revision,
   t.kind, t.seq, t.previous_fire_time, t.next_fire_time, t.previous_skipped, t.previous_missed,
-  t.payload, t.attempt_count, t.attempt_base`;
+  t.payload, t.attempt_count, t.attempt_base, t.waiting_for, t.waiting_since`;
 
 /** What `triggerAccept` returns about one event, or about the whole batch. */
 export interface AcceptedRow {
@@ -219,17 +219,29 @@ const REST_IS_FREE = `freed as (
  *
  * The statement may be repeated when its answer was lost. It changes no indexed column, so the update is heap-only.
  */
-export const triggerClaim = statement<{ id: string }>(
-  "triggerClaim",
-  `${FREE}
+export const triggerClaim = statement<{ id: string }>("triggerClaim", claimWith(""));
+
+/**
+ * Does the same for triggers that have waited. Ends their waits: $8 has, by id, when each began to wait before its first
+ * attempt, or nothing about one that is tried again.
+ */
+export const triggerClaimWaited = statement<{ id: string }>(
+  "triggerClaimWaited",
+  claimWith(`, waiting_for = null,
+          waiting_since = coalesce(($8::jsonb ->> t.id)::timestamptz, t.waiting_since),
+          waited_until = case when $8::jsonb ? t.id then $5::timestamptz else t.waited_until end`),
+);
+
+function claimWith(change: string): string {
+  return `${FREE}
    update dispatcher.triggers t
-      set state = 'RUNNING', attempt_count = $4, start_time = coalesce(t.start_time, $5)
+      set state = 'RUNNING', attempt_count = $4, start_time = coalesce(t.start_time, $5)${change}
     where ${AT_FREE_PLACE} and t.owner = $6 and t.due_time <= $5
       and ((t.state in ('PENDING', 'RETRYING') and t.attempt_count = $4 - 1)
            or (t.state = 'RUNNING' and t.attempt_count = $4))
       and $7::jsonb ->> t.id = t.revision || '/' || t.seq || '/' || t.attempt_base
-   returning t.id`,
-);
+   returning t.id`;
+}
 
 /**
  * Whether the next attempt of a trigger may still start: it has the revision, seq, attempt base and number of attempts that

@@ -8,7 +8,7 @@ import { toSpec } from "../job/job.ts";
 import { secretErrors } from "../job/secrets.ts";
 import type { Parts } from "../parts.ts";
 import { type CompiledSchedule, compileSchedule } from "../schedules/compiled-schedule.ts";
-import { checkRetryPolicy, checkSuccessStatusCodes, withDefaults } from "./job-defaults.ts";
+import { checkFlow, checkRetryPolicy, checkSuccessStatusCodes, withDefaults } from "./job-defaults.ts";
 
 /** A checked specification. */
 export interface CheckedSpec {
@@ -41,6 +41,7 @@ export function checkSpec(
   for (const error of secretErrors(job)) errors.add(error);
   errors.check(() => checkRetryPolicy(job));
   errors.check(() => checkSuccessStatusCodes(job));
+  errors.check(() => checkFlow(job));
   for (const error of calendarErrors(job)) errors.add(error);
   const schedule = errors.check(() => compileSchedule(job, uid, { zoneData }));
   if (schedule !== undefined) errors.check(() => also({ job, schedule }));

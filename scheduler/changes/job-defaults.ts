@@ -157,3 +157,22 @@ export function checkSuccessStatusCodes({ target }: Job): void {
     throw fieldFailure("FIELD_INVALID", field, `"${text}" ends before it begins; write "${last}-${first}".`);
   }
 }
+
+/** The least `flow.ratePerSecond`: one start in 10,000 s. */
+const MIN_RATE_PER_SECOND = 0.0001;
+
+/** Checks that the limits of a flow key limit something. Throws FIELD_INVALID. */
+export function checkFlow({ flow }: Job): void {
+  if (flow === undefined) return;
+  const { maxInFlight, ratePerSecond } = flow;
+  if (maxInFlight === 0 && ratePerSecond === 0) {
+    throw fieldFailure(
+      "FIELD_INVALID",
+      "job.flow",
+      "It has no limit; set maxInFlight, ratePerSecond or both.",
+    );
+  }
+  if (ratePerSecond === 0 || ratePerSecond >= MIN_RATE_PER_SECOND) return;
+  const problem = `${ratePerSecond} is less than ${MIN_RATE_PER_SECOND}, one start in 10,000 s; set at least that.`;
+  throw fieldFailure("FIELD_INVALID", "job.flow.ratePerSecond", problem);
+}

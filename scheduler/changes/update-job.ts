@@ -227,6 +227,7 @@ const MESSAGES = [
   ["payload", "payloadJson"],
   ["retry_policy", "retryPolicy"],
   ["attempt_timeout", "attemptTimeout"],
+  ["flow", "flow"],
 ] as const;
 
 // A field that the mask names but the request leaves out is cleared, so it gets its default again.

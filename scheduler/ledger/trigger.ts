@@ -11,17 +11,24 @@ import {
 import type { JobRow } from "../job/job.ts";
 import { type LatenessRow, type LedgerTriggerRow, ledgerLateness } from "./ledger.sql.ts";
 
-/** Reads the lateness of those of a job's triggers that have been attempted more than once, by id. */
+/** A trigger that is less late than this did not wait for its target for long. */
+const LATE_MS = 100;
+
+/** Reads the lateness of those of a job's triggers that have been attempted more than once, or are late, by id. */
 export async function readLateness(
   on: Queryable,
   job: Pick<JobRow, "project_id">,
   triggers: readonly LedgerTriggerRow[],
 ): Promise<ReadonlyMap<string, LatenessRow>> {
-  const retried = triggers.filter((row) => row.attempt_count > 1);
+  const retried = triggers.filter((row) => row.attempt_count > 1 || isLate(row));
   if (retried.length === 0) return new Map();
   const [ids, times] = [retried.map(({ id }) => id), retried.map(({ fire_time }) => toSqlTime(fire_time))];
   const rows = await on.query(ledgerLateness, [job.project_id, ids, times]);
   return new Map(rows.map((row) => [row.id, row]));
+}
+
+function isLate({ start_time: startMs, effective_time: effectiveMs }: LedgerTriggerRow): boolean {
+  return startMs !== null && startMs - effectiveMs >= LATE_MS;
 }
 
 /** Converts a trigger of a job to what customers see, with its lateness if that has been read. */

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/trigger.proto.
  */
 export const file_easycron_v1_trigger: GenFile = /*@__PURE__*/
-  fileDesc("ChllYXN5Y3Jvbi92MS90cmlnZ2VyLnByb3RvEgtlYXN5Y3Jvbi52MSKrBAoHVHJpZ2dlchIKCgJpZBgBIAEoCRILCgNqb2IYAiABKAkSDwoHam9iX3VpZBgDIAEoCRIQCghyZXZpc2lvbhgEIAEoDRImCgRraW5kGAUgASgOMhguZWFzeWNyb24udjEuVHJpZ2dlcktpbmQSKAoFc3RhdGUYBiABKA4yGS5lYXN5Y3Jvbi52MS5UcmlnZ2VyU3RhdGUSMAoMbm9taW5hbF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5lZmZlY3RpdmVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASCwoDc2VxGAkgASgNEhUKDWF0dGVtcHRfY291bnQYCiABKA0SLwoLY3JlYXRlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCghsYXRlbmVzcxgOIAEoCzIVLmVhc3ljcm9uLnYxLkxhdGVuZXNzEjUKEW5leHRfYXR0ZW1wdF90aW1lGA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIZChF6b25lX2RhdGFfdmVyc2lvbhgQIAEoCSKIAQoITGF0ZW5lc3MSKAoFdG90YWwYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJwoEb3VycxgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIpCgZ0aGVpcnMYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24i0gQKB0F0dGVtcHQSCgoCaWQYASABKAkSDgoGbnVtYmVyGAIgASgNEiwKB291dGNvbWUYAyABKA4yGy5lYXN5Y3Jvbi52MS5BdHRlbXB0T3V0Y29tZRIuCgpzdGFydF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCghkdXJhdGlvbhgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhITCgtzdGF0dXNfY29kZRgGIAEoBRINCgVlcnJvchgHIAEoCRIVCg1yZXNwb25zZV9ib2R5GAggASgJEi8KDGRuc19kdXJhdGlvbhgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIzChBjb25uZWN0X2R1cmF0aW9uGAogASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDHRsc19kdXJhdGlvbhgLIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI2ChNmaXJzdF9ieXRlX2R1cmF0aW9uGAwgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhkKEWNvbm5lY3Rpb25fcmV1c2VkGA0gASgIEkMKEHJlc3BvbnNlX2hlYWRlcnMYDiADKAsyKS5lYXN5Y3Jvbi52MS5BdHRlbXB0LlJlc3BvbnNlSGVhZGVyc0VudHJ5GjYKFFJlc3BvbnNlSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEq1gEKDFRyaWdnZXJTdGF0ZRIdChlUUklHR0VSX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVVFJJR0dFUl9TVEFURV9QRU5ESU5HEAESGQoVVFJJR0dFUl9TVEFURV9SVU5OSU5HEAISGgoWVFJJR0dFUl9TVEFURV9SRVRSWUlORxADEhsKF1RSSUdHRVJfU1RBVEVfU1VDQ0VFREVEEAUSGwoXVFJJR0dFUl9TVEFURV9FWEhBVVNURUQQBhIbChdUUklHR0VSX1NUQVRFX0NBTkNFTExFRBAHKpUBCgtUcmlnZ2VyS2luZBIcChhUUklHR0VSX0tJTkRfVU5TUEVDSUZJRUQQABIaChZUUklHR0VSX0tJTkRfU0NIRURVTEVEEAESGAoUVFJJR0dFUl9LSU5EX0NBVENIVVAQAhIXChNUUklHR0VSX0tJTkRfTUFOVUFMEAMSGQoVVFJJR0dFUl9LSU5EX0JBQ0tGSUxMEAQqqQEKDkF0dGVtcHRPdXRjb21lEh8KG0FUVEVNUFRfT1VUQ09NRV9VTlNQRUNJRklFRBAAEh0KGUFUVEVNUFRfT1VUQ09NRV9TVUNDRUVERUQQARIcChhBVFRFTVBUX09VVENPTUVfUkVKRUNURUQQAhIcChhBVFRFTVBUX09VVENPTUVfTk9UX1NFTlQQAxIbChdBVFRFTVBUX09VVENPTUVfVU5LTk9XThAEYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChllYXN5Y3Jvbi92MS90cmlnZ2VyLnByb3RvEgtlYXN5Y3Jvbi52MSLZBAoHVHJpZ2dlchIKCgJpZBgBIAEoCRILCgNqb2IYAiABKAkSDwoHam9iX3VpZBgDIAEoCRIQCghyZXZpc2lvbhgEIAEoDRImCgRraW5kGAUgASgOMhguZWFzeWNyb24udjEuVHJpZ2dlcktpbmQSKAoFc3RhdGUYBiABKA4yGS5lYXN5Y3Jvbi52MS5UcmlnZ2VyU3RhdGUSMAoMbm9taW5hbF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5lZmZlY3RpdmVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASCwoDc2VxGAkgASgNEhUKDWF0dGVtcHRfY291bnQYCiABKA0SLwoLY3JlYXRlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCghsYXRlbmVzcxgOIAEoCzIVLmVhc3ljcm9uLnYxLkxhdGVuZXNzEjUKEW5leHRfYXR0ZW1wdF90aW1lGA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIZChF6b25lX2RhdGFfdmVyc2lvbhgQIAEoCRIsCgt3YWl0aW5nX2ZvchgVIAEoDjIXLmVhc3ljcm9uLnYxLldhaXRpbmdGb3IiiAEKCExhdGVuZXNzEigKBXRvdGFsGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEicKBG91cnMYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKQoGdGhlaXJzGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uItIECgdBdHRlbXB0EgoKAmlkGAEgASgJEg4KBm51bWJlchgCIAEoDRIsCgdvdXRjb21lGAMgASgOMhsuZWFzeWNyb24udjEuQXR0ZW1wdE91dGNvbWUSLgoKc3RhcnRfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoIZHVyYXRpb24YBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEwoLc3RhdHVzX2NvZGUYBiABKAUSDQoFZXJyb3IYByABKAkSFQoNcmVzcG9uc2VfYm9keRgIIAEoCRIvCgxkbnNfZHVyYXRpb24YCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMwoQY29ubmVjdF9kdXJhdGlvbhgKIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgx0bHNfZHVyYXRpb24YCyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNgoTZmlyc3RfYnl0ZV9kdXJhdGlvbhgMIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIZChFjb25uZWN0aW9uX3JldXNlZBgNIAEoCBJDChByZXNwb25zZV9oZWFkZXJzGA4gAygLMikuZWFzeWNyb24udjEuQXR0ZW1wdC5SZXNwb25zZUhlYWRlcnNFbnRyeRo2ChRSZXNwb25zZUhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBKnUKCldhaXRpbmdGb3ISGwoXV0FJVElOR19GT1JfVU5TUEVDSUZJRUQQABIUChBXQUlUSU5HX0ZPUl9GTE9XEAESFwoTV0FJVElOR19GT1JfQlJFQUtFUhACEhsKF1dBSVRJTkdfRk9SX1JFVFJZX0FGVEVSEAMq1gEKDFRyaWdnZXJTdGF0ZRIdChlUUklHR0VSX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVVFJJR0dFUl9TVEFURV9QRU5ESU5HEAESGQoVVFJJR0dFUl9TVEFURV9SVU5OSU5HEAISGgoWVFJJR0dFUl9TVEFURV9SRVRSWUlORxADEhsKF1RSSUdHRVJfU1RBVEVfU1VDQ0VFREVEEAUSGwoXVFJJR0dFUl9TVEFURV9FWEhBVVNURUQQBhIbChdUUklHR0VSX1NUQVRFX0NBTkNFTExFRBAHKpUBCgtUcmlnZ2VyS2luZBIcChhUUklHR0VSX0tJTkRfVU5TUEVDSUZJRUQQABIaChZUUklHR0VSX0tJTkRfU0NIRURVTEVEEAESGAoUVFJJR0dFUl9LSU5EX0NBVENIVVAQAhIXChNUUklHR0VSX0tJTkRfTUFOVUFMEAMSGQoVVFJJR0dFUl9LSU5EX0JBQ0tGSUxMEAQqqQEKDkF0dGVtcHRPdXRjb21lEh8KG0FUVEVNUFRfT1VUQ09NRV9VTlNQRUNJRklFRBAAEh0KGUFUVEVNUFRfT1VUQ09NRV9TVUNDRUVERUQQARIcChhBVFRFTVBUX09VVENPTUVfUkVKRUNURUQQAhIcChhBVFRFTVBUX09VVENPTUVfTk9UX1NFTlQQAxIbChdBVFRFTVBUX09VVENPTUVfVU5LTk9XThAEYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * The record of one fire time of a job. Each fire time that creates a trigger has exactly one, even after a crash.
@@ -133,6 +133,14 @@ export type Trigger = Message<"easycron.v1.Trigger"> & {
    * @generated from field: string zone_data_version = 16;
    */
   zoneDataVersion: string;
+
+  /**
+   * What a trigger that is due waits for, in state PENDING or RETRYING, besides a free place of its destination. Set after
+   * it has waited for about a quarter of a second. A wait spends no attempt. Only TriggerService sets this field.
+   *
+   * @generated from field: easycron.v1.WaitingFor waiting_for = 21;
+   */
+  waitingFor: WaitingFor;
 };
 
 /**
@@ -157,14 +165,15 @@ export type Lateness = Message<"easycron.v1.Lateness"> & {
 
   /**
    * The part of EasyCron: how late the first attempt started, and what passed after an attempt that was lost with a process
-   * of EasyCron.
+   * of EasyCron. What the trigger waited for (waiting_for) is not in it.
    *
    * @generated from field: google.protobuf.Duration ours = 2;
    */
   ours?: Duration | undefined;
 
   /**
-   * The part of the target: what passed between the first attempt and the latest, because attempts had failed.
+   * The part of the target: what passed between the first attempt and the latest, because attempts had failed, and what the
+   * trigger waited for before the first one (waiting_for).
    *
    * @generated from field: google.protobuf.Duration theirs = 3;
    */
@@ -293,6 +302,54 @@ export const AttemptSchema: GenMessage<Attempt> = /*@__PURE__*/
   messageDesc(file_easycron_v1_trigger, 2);
 
 /**
+ * What a trigger that is due waits for.
+ *
+ * @generated from enum easycron.v1.WaitingFor
+ */
+export const WaitingFor = {
+  /**
+   * Nothing, or only a free place of its destination.
+   *
+   * @generated from enum value: WAITING_FOR_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The limits of its job's flow key.
+   *
+   * @generated from enum value: WAITING_FOR_FLOW = 1;
+   */
+  FLOW: 1,
+
+  /**
+   * Its destination: nearly all attempts at it have failed lately, so only single ones are made until one is answered.
+   *
+   * @generated from enum value: WAITING_FOR_BREAKER = 2;
+   */
+  BREAKER: 2,
+
+  /**
+   * Its destination: it has answered 429 or 503 with a Retry-After that is not over.
+   *
+   * @generated from enum value: WAITING_FOR_RETRY_AFTER = 3;
+   */
+  RETRY_AFTER: 3,
+} as const;
+
+/**
+ * What a trigger that is due waits for.
+ *
+ * @generated from enum easycron.v1.WaitingFor
+ */
+export type WaitingFor = (typeof WaitingFor)[keyof typeof WaitingFor] | UnknownEnum;
+
+/**
+ * Describes the enum easycron.v1.WaitingFor.
+ */
+export const WaitingForSchema: GenEnum<WaitingFor> = /*@__PURE__*/
+  enumDesc(file_easycron_v1_trigger, 0);
+
+/**
  * The state of a trigger's delivery. A trigger has ended when it is SUCCEEDED, EXHAUSTED or CANCELLED.
  *
  * @generated from enum easycron.v1.TriggerState
@@ -359,7 +416,7 @@ export type TriggerState = (typeof TriggerState)[keyof typeof TriggerState] | Un
  * Describes the enum easycron.v1.TriggerState.
  */
 export const TriggerStateSchema: GenEnum<TriggerState> = /*@__PURE__*/
-  enumDesc(file_easycron_v1_trigger, 0);
+  enumDesc(file_easycron_v1_trigger, 1);
 
 /**
  * Why a trigger was created.
@@ -414,7 +471,7 @@ export type TriggerKind = (typeof TriggerKind)[keyof typeof TriggerKind] | Unkno
  * Describes the enum easycron.v1.TriggerKind.
  */
 export const TriggerKindSchema: GenEnum<TriggerKind> = /*@__PURE__*/
-  enumDesc(file_easycron_v1_trigger, 1);
+  enumDesc(file_easycron_v1_trigger, 2);
 
 /**
  * The outcome of an attempt.
@@ -469,5 +526,5 @@ export type AttemptOutcome = (typeof AttemptOutcome)[keyof typeof AttemptOutcome
  * Describes the enum easycron.v1.AttemptOutcome.
  */
 export const AttemptOutcomeSchema: GenEnum<AttemptOutcome> = /*@__PURE__*/
-  enumDesc(file_easycron_v1_trigger, 2);
+  enumDesc(file_easycron_v1_trigger, 3);
 

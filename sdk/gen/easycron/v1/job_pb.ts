@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/job.proto.
  */
 export const file_easycron_v1_job: GenFile = /*@__PURE__*/
-  fileDesc("ChVlYXN5Y3Jvbi92MS9qb2IucHJvdG8SC2Vhc3ljcm9uLnYxIqkJCgNKb2ISDAoEbmFtZRgBIAEoCRILCgN1aWQYAiABKAkSKAoJc2NoZWR1bGVzGAMgAygLMhUuZWFzeWNyb24udjEuU2NoZWR1bGUSLgoKc3RhcnRfdGltZRgQIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYESABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiMKBnRhcmdldBgEIAEoCzITLmVhc3ljcm9uLnYxLlRhcmdldBInCgdwYXlsb2FkGAUgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEi4KDHJldHJ5X3BvbGljeRgGIAEoCzIYLmVhc3ljcm9uLnYxLlJldHJ5UG9saWN5EjIKD2F0dGVtcHRfdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIsCgZsYWJlbHMYCCADKAsyHC5lYXN5Y3Jvbi52MS5Kb2IuTGFiZWxzRW50cnkSJAoFc3RhdGUYCSABKA4yFS5lYXN5Y3Jvbi52MS5Kb2JTdGF0ZRIyCg5uZXh0X2ZpcmVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIcmV2aXNpb24YCyABKA0SDAoEZXRhZxgMIAEoCRIvCgtjcmVhdGVfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnBhdXNlX25vdGUYDyABKAkSLwoLcGF1c2VfdW50aWwYEiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCW1heF9maXJlcxgTIAEoBRIcCg9yZW1haW5pbmdfZmlyZXMYFCABKAVIAIgBARIxCgljYWxlbmRhcnMYFSADKAsyHi5lYXN5Y3Jvbi52MS5DYWxlbmRhclJlZmVyZW5jZRIyCg9mbGV4aWJsZV93aW5kb3cYFiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMgoObWlzZmlyZV9wb2xpY3kYFyABKA4yGi5lYXN5Y3Jvbi52MS5NaXNmaXJlUG9saWN5EjEKDmNhdGNodXBfd2luZG93GBggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC21heF9jYXRjaHVwGBkgASgFEjIKDm92ZXJsYXBfcG9saWN5GBogASgOMhouZWFzeWNyb24udjEuT3ZlcmxhcFBvbGljeRI2ChBhZnRlcl9jb21wbGV0aW9uGBsgASgOMhwuZWFzeWNyb24udjEuQWZ0ZXJDb21wbGV0aW9uEg8KB3Byb2JsZW0YHCABKAkSGQoMcGF5bG9hZF9qc29uGB0gASgJSAGIAQEaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUISChBfcmVtYWluaW5nX2ZpcmVzQg8KDV9wYXlsb2FkX2pzb24iSAoRQ2FsZW5kYXJSZWZlcmVuY2USDAoEbmFtZRgBIAEoCRIlCgdvdXRzaWRlGAIgASgOMhQuZWFzeWNyb24udjEuT3V0c2lkZSJRCgdXYXJuaW5nEiYKBGNvZGUYASABKA4yGC5lYXN5Y3Jvbi52MS5XYXJuaW5nQ29kZRIPCgdtZXNzYWdlGAIgASgJEg0KBWZpZWxkGAMgASgJKkcKB091dHNpZGUSFwoTT1VUU0lERV9VTlNQRUNJRklFRBAAEhAKDE9VVFNJREVfU0tJUBABEhEKDU9VVFNJREVfREVGRVIQAiqFAQoNTWlzZmlyZVBvbGljeRIeChpNSVNGSVJFX1BPTElDWV9VTlNQRUNJRklFRBAAEhsKF01JU0ZJUkVfUE9MSUNZX0ZJUkVfQUxMEAESHgoaTUlTRklSRV9QT0xJQ1lfRklSRV9MQVRFU1QQAhIXChNNSVNGSVJFX1BPTElDWV9TS0lQEAMqpAEKDU92ZXJsYXBQb2xpY3kSHgoaT1ZFUkxBUF9QT0xJQ1lfVU5TUEVDSUZJRUQQABIcChhPVkVSTEFQX1BPTElDWV9BTExPV19BTEwQARIXChNPVkVSTEFQX1BPTElDWV9TS0lQEAISHQoZT1ZFUkxBUF9QT0xJQ1lfQlVGRkVSX09ORRADEh0KGU9WRVJMQVBfUE9MSUNZX0JVRkZFUl9BTEwQBCprCg9BZnRlckNvbXBsZXRpb24SIAocQUZURVJfQ09NUExFVElPTl9VTlNQRUNJRklFRBAAEhkKFUFGVEVSX0NPTVBMRVRJT05fTk9ORRABEhsKF0FGVEVSX0NPTVBMRVRJT05fREVMRVRFEAIqgAEKCEpvYlN0YXRlEhkKFUpPQl9TVEFURV9VTlNQRUNJRklFRBAAEhQKEEpPQl9TVEFURV9BQ1RJVkUQARIUChBKT0JfU1RBVEVfUEFVU0VEEAISFgoSSk9CX1NUQVRFX0ZJTklTSEVEEAQSFQoRSk9CX1NUQVRFX0RFTEVURUQQBSrrAgoLV2FybmluZ0NvZGUSHAoYV0FSTklOR19DT0RFX1VOU1BFQ0lGSUVEEAASHAoYV0FSTklOR19DT0RFX05FVkVSX0ZJUkVTEAESKAokV0FSTklOR19DT0RFX0RBWV9PRl9NT05USF9PUl9XRUVLREFZEAISHgoaV0FSTklOR19DT0RFX1NURVBfUkVTVEFSVFMQAxIeChpXQVJOSU5HX0NPREVfTU9OVEhfRU5EX0dBUBAEEhwKGFdBUk5JTkdfQ09ERV9UT1BfT0ZfSE9VUhAFEh4KGldBUk5JTkdfQ09ERV9PRkZTRVRfQ0hBTkdFEAYSKwonV0FSTklOR19DT0RFX1JFVFJZX0xPTkdFUl9USEFOX0lOVEVSVkFMEAcSJwojV0FSTklOR19DT0RFX1RJTUVfWk9ORV9GSVhFRF9PRkZTRVQQCBIiCh5XQVJOSU5HX0NPREVfVElNRV9aT05FX1JFTkFNRUQQCWIGcHJvdG8z", [file_easycron_v1_schedule, file_easycron_v1_target, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChVlYXN5Y3Jvbi92MS9qb2IucHJvdG8SC2Vhc3ljcm9uLnYxIsoJCgNKb2ISDAoEbmFtZRgBIAEoCRILCgN1aWQYAiABKAkSKAoJc2NoZWR1bGVzGAMgAygLMhUuZWFzeWNyb24udjEuU2NoZWR1bGUSLgoKc3RhcnRfdGltZRgQIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYESABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiMKBnRhcmdldBgEIAEoCzITLmVhc3ljcm9uLnYxLlRhcmdldBInCgdwYXlsb2FkGAUgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEi4KDHJldHJ5X3BvbGljeRgGIAEoCzIYLmVhc3ljcm9uLnYxLlJldHJ5UG9saWN5EjIKD2F0dGVtcHRfdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIsCgZsYWJlbHMYCCADKAsyHC5lYXN5Y3Jvbi52MS5Kb2IuTGFiZWxzRW50cnkSJAoFc3RhdGUYCSABKA4yFS5lYXN5Y3Jvbi52MS5Kb2JTdGF0ZRIyCg5uZXh0X2ZpcmVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIcmV2aXNpb24YCyABKA0SDAoEZXRhZxgMIAEoCRIvCgtjcmVhdGVfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnBhdXNlX25vdGUYDyABKAkSLwoLcGF1c2VfdW50aWwYEiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCW1heF9maXJlcxgTIAEoBRIcCg9yZW1haW5pbmdfZmlyZXMYFCABKAVIAIgBARIxCgljYWxlbmRhcnMYFSADKAsyHi5lYXN5Y3Jvbi52MS5DYWxlbmRhclJlZmVyZW5jZRIyCg9mbGV4aWJsZV93aW5kb3cYFiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMgoObWlzZmlyZV9wb2xpY3kYFyABKA4yGi5lYXN5Y3Jvbi52MS5NaXNmaXJlUG9saWN5EjEKDmNhdGNodXBfd2luZG93GBggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC21heF9jYXRjaHVwGBkgASgFEjIKDm92ZXJsYXBfcG9saWN5GBogASgOMhouZWFzeWNyb24udjEuT3ZlcmxhcFBvbGljeRI2ChBhZnRlcl9jb21wbGV0aW9uGBsgASgOMhwuZWFzeWNyb24udjEuQWZ0ZXJDb21wbGV0aW9uEg8KB3Byb2JsZW0YHCABKAkSGQoMcGF5bG9hZF9qc29uGB0gASgJSAGIAQESHwoEZmxvdxgjIAEoCzIRLmVhc3ljcm9uLnYxLkZsb3caLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUISChBfcmVtYWluaW5nX2ZpcmVzQg8KDV9wYXlsb2FkX2pzb24iQwoERmxvdxILCgNrZXkYASABKAkSFQoNbWF4X2luX2ZsaWdodBgCIAEoBRIXCg9yYXRlX3Blcl9zZWNvbmQYAyABKAEiSAoRQ2FsZW5kYXJSZWZlcmVuY2USDAoEbmFtZRgBIAEoCRIlCgdvdXRzaWRlGAIgASgOMhQuZWFzeWNyb24udjEuT3V0c2lkZSJRCgdXYXJuaW5nEiYKBGNvZGUYASABKA4yGC5lYXN5Y3Jvbi52MS5XYXJuaW5nQ29kZRIPCgdtZXNzYWdlGAIgASgJEg0KBWZpZWxkGAMgASgJKkcKB091dHNpZGUSFwoTT1VUU0lERV9VTlNQRUNJRklFRBAAEhAKDE9VVFNJREVfU0tJUBABEhEKDU9VVFNJREVfREVGRVIQAiqFAQoNTWlzZmlyZVBvbGljeRIeChpNSVNGSVJFX1BPTElDWV9VTlNQRUNJRklFRBAAEhsKF01JU0ZJUkVfUE9MSUNZX0ZJUkVfQUxMEAESHgoaTUlTRklSRV9QT0xJQ1lfRklSRV9MQVRFU1QQAhIXChNNSVNGSVJFX1BPTElDWV9TS0lQEAMqpAEKDU92ZXJsYXBQb2xpY3kSHgoaT1ZFUkxBUF9QT0xJQ1lfVU5TUEVDSUZJRUQQABIcChhPVkVSTEFQX1BPTElDWV9BTExPV19BTEwQARIXChNPVkVSTEFQX1BPTElDWV9TS0lQEAISHQoZT1ZFUkxBUF9QT0xJQ1lfQlVGRkVSX09ORRADEh0KGU9WRVJMQVBfUE9MSUNZX0JVRkZFUl9BTEwQBCprCg9BZnRlckNvbXBsZXRpb24SIAocQUZURVJfQ09NUExFVElPTl9VTlNQRUNJRklFRBAAEhkKFUFGVEVSX0NPTVBMRVRJT05fTk9ORRABEhsKF0FGVEVSX0NPTVBMRVRJT05fREVMRVRFEAIqgAEKCEpvYlN0YXRlEhkKFUpPQl9TVEFURV9VTlNQRUNJRklFRBAAEhQKEEpPQl9TVEFURV9BQ1RJVkUQARIUChBKT0JfU1RBVEVfUEFVU0VEEAISFgoSSk9CX1NUQVRFX0ZJTklTSEVEEAQSFQoRSk9CX1NUQVRFX0RFTEVURUQQBSrrAgoLV2FybmluZ0NvZGUSHAoYV0FSTklOR19DT0RFX1VOU1BFQ0lGSUVEEAASHAoYV0FSTklOR19DT0RFX05FVkVSX0ZJUkVTEAESKAokV0FSTklOR19DT0RFX0RBWV9PRl9NT05USF9PUl9XRUVLREFZEAISHgoaV0FSTklOR19DT0RFX1NURVBfUkVTVEFSVFMQAxIeChpXQVJOSU5HX0NPREVfTU9OVEhfRU5EX0dBUBAEEhwKGFdBUk5JTkdfQ09ERV9UT1BfT0ZfSE9VUhAFEh4KGldBUk5JTkdfQ09ERV9PRkZTRVRfQ0hBTkdFEAYSKwonV0FSTklOR19DT0RFX1JFVFJZX0xPTkdFUl9USEFOX0lOVEVSVkFMEAcSJwojV0FSTklOR19DT0RFX1RJTUVfWk9ORV9GSVhFRF9PRkZTRVQQCBIiCh5XQVJOSU5HX0NPREVfVElNRV9aT05FX1JFTkFNRUQQCWIGcHJvdG8z", [file_easycron_v1_schedule, file_easycron_v1_target, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * A named schedule, a target for its triggers, and the policies that apply to them.
@@ -249,6 +249,13 @@ export type Job = Message<"easycron.v1.Job"> & {
    * @generated from field: optional string payload_json = 29;
    */
   payloadJson?: string | undefined;
+
+  /**
+   * Limits that the job's triggers share with those of other jobs. Default: none.
+   *
+   * @generated from field: easycron.v1.Flow flow = 35;
+   */
+  flow?: Flow | undefined;
 };
 
 /**
@@ -482,6 +489,13 @@ export type JobJson = {
    * @generated from field: optional string payload_json = 29;
    */
   payloadJson?: string;
+
+  /**
+   * Limits that the job's triggers share with those of other jobs. Default: none.
+   *
+   * @generated from field: easycron.v1.Flow flow = 35;
+   */
+  flow?: FlowJson;
 };
 
 /**
@@ -490,6 +504,77 @@ export type JobJson = {
  */
 export const JobSchema: GenMessage<Job, {jsonType: JobJson}> = /*@__PURE__*/
   messageDesc(file_easycron_v1_job, 0);
+
+/**
+ * Limits on the attempts of all jobs of a project that have the same key. A trigger that has to wait for them spends no
+ * attempt meanwhile; it has waiting_for WAITING_FOR_FLOW, and the wait counts as the target's part of its lateness. If the
+ * jobs of a key have different limits, what all of them have started counts for each, and each job starts within its own
+ * limits. At least one limit is required.
+ *
+ * @generated from message easycron.v1.Flow
+ */
+export type Flow = Message<"easycron.v1.Flow"> & {
+  /**
+   * The customer's name for what is limited. It has the form of a job's name. Required.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * Most attempts in flight: 1 to 10,000. Default 0: no limit.
+   *
+   * @generated from field: int32 max_in_flight = 2;
+   */
+  maxInFlight: number;
+
+  /**
+   * Most attempts that start in a second: 0.0001 (one in 10,000 s) to 10,000. They are evenly spaced; up to a tenth of a
+   * second's number may start together. Default 0: no limit.
+   *
+   * @generated from field: double rate_per_second = 3;
+   */
+  ratePerSecond: number;
+};
+
+/**
+ * Limits on the attempts of all jobs of a project that have the same key. A trigger that has to wait for them spends no
+ * attempt meanwhile; it has waiting_for WAITING_FOR_FLOW, and the wait counts as the target's part of its lateness. If the
+ * jobs of a key have different limits, what all of them have started counts for each, and each job starts within its own
+ * limits. At least one limit is required.
+ *
+ * @generated from message easycron.v1.Flow
+ */
+export type FlowJson = {
+  /**
+   * The customer's name for what is limited. It has the form of a job's name. Required.
+   *
+   * @generated from field: string key = 1;
+   */
+  key?: string;
+
+  /**
+   * Most attempts in flight: 1 to 10,000. Default 0: no limit.
+   *
+   * @generated from field: int32 max_in_flight = 2;
+   */
+  maxInFlight?: number;
+
+  /**
+   * Most attempts that start in a second: 0.0001 (one in 10,000 s) to 10,000. They are evenly spaced; up to a tenth of a
+   * second's number may start together. Default 0: no limit.
+   *
+   * @generated from field: double rate_per_second = 3;
+   */
+  ratePerSecond?: number | "NaN" | "Infinity" | "-Infinity";
+};
+
+/**
+ * Describes the message easycron.v1.Flow.
+ * Use `create(FlowSchema)` to create a new message.
+ */
+export const FlowSchema: GenMessage<Flow, {jsonType: FlowJson}> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_job, 1);
 
 /**
  * A calendar that a job depends on.
@@ -538,7 +623,7 @@ export type CalendarReferenceJson = {
  * Use `create(CalendarReferenceSchema)` to create a new message.
  */
 export const CalendarReferenceSchema: GenMessage<CalendarReference, {jsonType: CalendarReferenceJson}> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_job, 1);
+  messageDesc(file_easycron_v1_job, 2);
 
 /**
  * Advice about a specification that is valid but may not do what was meant.
@@ -601,7 +686,7 @@ export type WarningJson = {
  * Use `create(WarningSchema)` to create a new message.
  */
 export const WarningSchema: GenMessage<Warning, {jsonType: WarningJson}> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_job, 2);
+  messageDesc(file_easycron_v1_job, 3);
 
 /**
  * What happens to a fire time at which a calendar is closed.

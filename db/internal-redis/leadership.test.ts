@@ -1,0 +1,110 @@
+import { Redis } from "ioredis";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { hasRedis, startTestRedis, type TestRedis } from "../../test/support/redis.ts";
+import { type InternalRedis, openInternalRedis } from "./internal-redis.ts";
+import { createLeadership, everyProcessLeads, ifLeader, type Leadership } from "./leadership.ts";
+
+const LOCK = "easycron:leader:dispatcher";
+const LEADER_MS = 600;
+const silent = { info: () => {}, warn: () => {} };
+
+let server: TestRedis;
+let admin: Redis;
+let connections: InternalRedis[];
+let leaderships: Leadership[];
+
+/** A process of the service, with a connection of its own. */
+function createProcess(): { redis: InternalRedis; leadership: Leadership } {
+  let minutes = 0;
+  const elapsedMs = () => 60_000 * minutes++;
+  const redis = openInternalRedis({ url: server.url, service: "dispatcher", logger: silent, elapsedMs });
+  const leadership = createLeadership(redis, "dispatcher", { leaderMs: LEADER_MS });
+  connections.push(redis);
+  leaderships.push(leadership);
+  return { redis, leadership };
+}
+
+const leadersOf = async (...processes: { leadership: Leadership }[]) => {
+  const answers = await Promise.all(processes.map(({ leadership }) => leadership.leads()));
+  return answers.filter((leads) => leads).length;
+};
+
+beforeAll(async () => {
+  if (hasRedis()) server = await startTestRedis();
+});
+afterAll(() => server?.stop());
+beforeEach(async () => {
+  [connections, leaderships] = [[], []];
+  if (!hasRedis()) return;
+  admin = new Redis(server.url, { protocol: 2 });
+  admin.on("error", () => {});
+  await admin.del(LOCK);
+});
+afterEach(async () => {
+  await Promise.all(leaderships.map((leadership) => leadership.close()));
+  for (const redis of connections) redis.close();
+  admin?.disconnect();
+});
+
+describe.runIf(hasRedis())("the leadership", () => {
+  test("is with one of several processes, for as long as it lives", async () => {
+    const processes = [createProcess(), createProcess(), createProcess()];
+    expect(await leadersOf(...processes)).toBe(1);
+    const leader = await admin.get(LOCK);
+    const endMs = performance.now() + 3 * LEADER_MS;
+    while (performance.now() < endMs) {
+      expect(await admin.get(LOCK)).toBe(leader);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    expect(await leadersOf(...processes)).toBe(1);
+  });
+
+  test("goes to another process at once when the leader stops, and after its time when it was killed", async () => {
+    const [a, b, c] = [createProcess(), createProcess(), createProcess()];
+    expect([await a.leadership.leads(), await b.leadership.leads()]).toEqual([true, false]);
+    await a.leadership.close();
+    expect(await b.leadership.leads()).toBe(true);
+    b.redis.close();
+    expect(await c.leadership.leads()).toBe(false);
+    await expect.poll(() => c.leadership.leads(), { timeout: 5 * LEADER_MS }).toBe(true);
+  });
+
+  test("is not taken from the new leader by one that lost it", async () => {
+    const [a, b] = [createProcess(), createProcess()];
+    expect(await a.leadership.leads()).toBe(true);
+    await admin.del(LOCK);
+    expect(await b.leadership.leads()).toBe(true);
+    const leader = await admin.get(LOCK);
+    await a.leadership.close();
+    expect(await admin.get(LOCK)).toBe(leader);
+    expect(await b.leadership.leads()).toBe(true);
+  });
+
+  test("is with every process while Redis is away, and then with one again", async () => {
+    const processes = [createProcess(), createProcess()];
+    expect(await leadersOf(...processes)).toBe(1);
+    await server.kill9();
+    await expect.poll(() => processes.some(({ redis }) => redis.isUp())).toBe(false);
+    expect(await leadersOf(...processes)).toBe(2);
+    await server.start();
+    await expect.poll(() => processes.every(({ redis }) => redis.isUp()), { timeout: 5_000 }).toBe(true);
+    expect(await leadersOf(...processes)).toBe(1);
+  });
+});
+
+describe("work for the leader", () => {
+  test("is done by every process without an internal Redis", async () => {
+    const work = ifLeader(everyProcessLeads, async () => ({ more: true }));
+    expect(await work()).toEqual({ more: true });
+  });
+
+  test("is left out by the others, which ask again soon", async () => {
+    let done = 0;
+    const work = ifLeader({ leads: async () => false }, async () => {
+      done += 1;
+      return { more: true };
+    });
+    expect(await work()).toEqual({ more: false, againMs: 15_000 });
+    expect(done).toBe(0);
+  });
+});

@@ -1,0 +1,42 @@
+import type { HeldTrigger } from "../waiting/held-trigger.ts";
+import { createFailureWindow, type FailureWindow } from "./breaker.ts";
+import type { ClassQueue } from "./key-queue.ts";
+import { createPlaces, type Places } from "./places.ts";
+
+/** What is known about one origin of one project. */
+export interface Destination {
+  readonly projectId: string;
+  readonly name: string;
+  /** CLOSED: attempts are made. OPEN: none is made until `untilMs`. TRYING: one is made, or the next that comes. */
+  state: "CLOSED" | "OPEN" | "TRYING";
+  /** Why it is not CLOSED. */
+  reason: "BREAKER" | "RETRY_AFTER";
+  untilMs: number;
+  /** How often in a row its failures have opened it. */
+  openings: number;
+  /** The trigger that makes the single attempt. */
+  probe: HeldTrigger | undefined;
+  /** The end of the pause, or the limit for the start of the single attempt. */
+  timer: NodeJS.Timeout | undefined;
+  readonly window: FailureWindow;
+  readonly places: Places;
+  /** The triggers that wait; absent while none has. */
+  queue: ClassQueue | undefined;
+}
+
+/** Makes a destination of which nothing is known. */
+export function createDestination(projectId: string, name: string, nowMs: number): Destination {
+  return {
+    projectId,
+    name,
+    state: "CLOSED",
+    reason: "BREAKER",
+    untilMs: 0,
+    openings: 0,
+    probe: undefined,
+    timer: undefined,
+    window: createFailureWindow(nowMs),
+    places: createPlaces(),
+    queue: undefined,
+  };
+}
