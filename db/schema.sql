@@ -363,9 +363,10 @@ AS $function$
              greatest(0, floor(extract(epoch from a.latest_time - t.effective_time) * 1000))::bigint as total_ms,
              floor(extract(epoch from a.latest_time - t.start_time) * 1000)::bigint as retried_ms,
              floor(a.lost_seconds * 1000)::bigint as lost_ms,
-             coalesce(greatest(0, floor(extract(epoch from least(t.waited_until, t.start_time)
-                                                           - greatest(t.waiting_since, t.effective_time)) * 1000)),
-                      0)::bigint as waited_ms
+             case when t.waited_until > t.effective_time
+                  then greatest(0, floor(extract(epoch from least(t.waited_until, t.start_time)
+                                                            - greatest(t.waiting_since, t.effective_time)) * 1000))
+                  else 0 end::bigint as waited_ms
         from unnest(trigger_ids, fire_times) as w (id, fire_time)
        cross join lateral (select t.id, t.effective_time, t.start_time, t.attempt_base, t.waiting_since, t.waited_until,
                                   case when t.state = 'RUNNING' then t.due_time end as running_since

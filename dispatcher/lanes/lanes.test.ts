@@ -91,6 +91,45 @@ describe("lanes", () => {
     expect(lanes.size).toBe(0);
   });
 
+  test("claim a retry only when no first attempt waits, but one after every eight first attempts", () => {
+    const lanes = createLanes<string>({ ...limits, perLane: 1, claimedPerLane: 1 }, () => 0);
+    for (let each = 0; each < 4; each++) lanes.add("retry", "p", "slow", "retry");
+    for (let each = 0; each < 20; each++) lanes.add("first", "p", "slow");
+    lanes.add("late", "p", "slow", "late");
+    const seen: string[] = [];
+    for (let inFlight = advance(lanes); inFlight.length > 0; inFlight = advance(lanes)) {
+      expect(inFlight).toHaveLength(1);
+      seen.push(...itemsOf(inFlight));
+      inFlight.forEach(lanes.ended);
+    }
+    // The first retry is claimed before a first attempt has come.
+    const eight = Array.from({ length: 8 }, () => "first");
+    const rest = ["first", "first", "first", "first", "retry", "retry", "late"];
+    expect(seen).toEqual([...eight, "retry", ...eight, "retry", ...rest]);
+  });
+
+  test("give a destination that has asked for less fewer places, and more again later", () => {
+    let places: number | undefined = 2;
+    const lanes = createLanes<string>(
+      limits,
+      () => 0,
+      (_, destination) => (destination === "busy" ? places : undefined),
+    );
+    for (let each = 0; each < 20; each++) lanes.add("busy", "p", "busy");
+    for (let each = 0; each < 20; each++) lanes.add("other", "p", "other");
+    expect(itemsOf(advance(lanes)).toSorted()).toEqual(["busy", "busy", "other", "other", "other", "other"]);
+    places = undefined;
+    lanes.adapt("p", "busy");
+    expect(itemsOf(advance(lanes))).toEqual(["busy", "busy"]);
+  });
+
+  test("give the projects turns, so that one with many destinations does not fill a batch before the others", () => {
+    const lanes = createLanes<string>(limits);
+    for (let lane = 0; lane < 50; lane++) lanes.add("many", "p", `d${lane}`);
+    lanes.add("one", "q", "d");
+    expect(itemsOf(lanes.takeToClaim(10)).slice(0, 2)).toEqual(["many", "one"]);
+  });
+
   test("start an item on time before a late item that was claimed earlier", () => {
     const lanes = createLanes<string>({ ...limits, perLane: 2 }, () => 0);
     lanes.add("late", "p", "slow", "late");

@@ -127,6 +127,8 @@ export function createLanes<T>(
     if (givesWay && (name === "late" || lane.passed < RETRY_EVERY)) return 0;
     if (name === "late" && lane.retry.waiting.size > 0) return 0;
     const room = aheadOf(track) - claimedOf(track);
+    // When a retry has its turn, one place is kept for it.
+    if (name === "first" && lane.passed >= RETRY_EVERY && lane.retry.waiting.size > 0) return room - 1;
     return givesWay ? Math.min(1, room) : room;
   };
 

@@ -40,6 +40,7 @@ export const UPDATABLE = [
   "payload",
   "retry_policy",
   "attempt_timeout",
+  "flow",
   "labels",
 ] as const;
 
