@@ -37,6 +37,7 @@ export const ROOMS = {
   dispatcher: [
     "signing-keys",
     "target-secrets",
+    "tokens",
     "waiting",
     "delivery",
     "lanes",
@@ -50,6 +51,7 @@ export const ROOMS = {
     "comparing",
     "claiming",
     "waking",
+    "acknowledging",
   ],
   gateway: ["access", "plugins", "edge", "interceptors", "services"],
   plugins: ["redis", "kafka"],

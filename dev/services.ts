@@ -36,7 +36,8 @@ export async function placeServices(
 
 /** The values from which `environmentOf` makes the environment of a process. */
 export interface ServiceSettings {
-  readonly config: Pick<Config, "egressAllow" | "logLevel" | "serviceEnv">;
+  readonly config: Pick<Config, "egressAllow" | "logLevel" | "serviceEnv"> &
+    Partial<Pick<Config, "publicUrl">>;
   readonly keys: Keys;
   readonly instances: readonly ServiceInstance[];
   /** The connection string of each service. */
@@ -77,6 +78,7 @@ export function environmentOf(
       .map((instance) => `127.0.0.1:${instance.port}`)
       .join(",");
   const listen = `127.0.0.1:${port}`;
+  const publicUrl = config.publicUrl ?? `http://${addresses("gateway")}`;
   const special: Readonly<Record<ServiceName, Record<string, string>>> = {
     gateway: {
       EASYCRON_GATEWAY_LISTEN: listen,
@@ -102,6 +104,7 @@ export function environmentOf(
         : { EASYCRON_PREVIOUS_MASTER_KEY: keys.previousMasterKey }),
       EASYCRON_PLUGINS_ADDRESSES: addresses("plugins"),
       EASYCRON_EGRESS_ALLOW: config.egressAllow,
+      EASYCRON_PUBLIC_URL: publicUrl,
     },
     plugins: { EASYCRON_PLUGINS_LISTEN: listen, ...pluginsEnv },
   };

@@ -40,6 +40,7 @@ export const UPDATABLE = [
   "payload",
   "retry_policy",
   "attempt_timeout",
+  "acknowledgement",
   "labels",
 ] as const;
 

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/trigger.proto.
  */
 export const file_easycron_v1_trigger: GenFile = /*@__PURE__*/
-  fileDesc("ChllYXN5Y3Jvbi92MS90cmlnZ2VyLnByb3RvEgtlYXN5Y3Jvbi52MSKrBAoHVHJpZ2dlchIKCgJpZBgBIAEoCRILCgNqb2IYAiABKAkSDwoHam9iX3VpZBgDIAEoCRIQCghyZXZpc2lvbhgEIAEoDRImCgRraW5kGAUgASgOMhguZWFzeWNyb24udjEuVHJpZ2dlcktpbmQSKAoFc3RhdGUYBiABKA4yGS5lYXN5Y3Jvbi52MS5UcmlnZ2VyU3RhdGUSMAoMbm9taW5hbF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5lZmZlY3RpdmVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASCwoDc2VxGAkgASgNEhUKDWF0dGVtcHRfY291bnQYCiABKA0SLwoLY3JlYXRlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCghsYXRlbmVzcxgOIAEoCzIVLmVhc3ljcm9uLnYxLkxhdGVuZXNzEjUKEW5leHRfYXR0ZW1wdF90aW1lGA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIZChF6b25lX2RhdGFfdmVyc2lvbhgQIAEoCSKIAQoITGF0ZW5lc3MSKAoFdG90YWwYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJwoEb3VycxgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIpCgZ0aGVpcnMYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24i6wEKB0F0dGVtcHQSCgoCaWQYASABKAkSDgoGbnVtYmVyGAIgASgNEiwKB291dGNvbWUYAyABKA4yGy5lYXN5Y3Jvbi52MS5BdHRlbXB0T3V0Y29tZRIuCgpzdGFydF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCghkdXJhdGlvbhgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhITCgtzdGF0dXNfY29kZRgGIAEoBRINCgVlcnJvchgHIAEoCRIVCg1yZXNwb25zZV9ib2R5GAggASgJKtYBCgxUcmlnZ2VyU3RhdGUSHQoZVFJJR0dFUl9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVRSSUdHRVJfU1RBVEVfUEVORElORxABEhkKFVRSSUdHRVJfU1RBVEVfUlVOTklORxACEhoKFlRSSUdHRVJfU1RBVEVfUkVUUllJTkcQAxIbChdUUklHR0VSX1NUQVRFX1NVQ0NFRURFRBAFEhsKF1RSSUdHRVJfU1RBVEVfRVhIQVVTVEVEEAYSGwoXVFJJR0dFUl9TVEFURV9DQU5DRUxMRUQQByqVAQoLVHJpZ2dlcktpbmQSHAoYVFJJR0dFUl9LSU5EX1VOU1BFQ0lGSUVEEAASGgoWVFJJR0dFUl9LSU5EX1NDSEVEVUxFRBABEhgKFFRSSUdHRVJfS0lORF9DQVRDSFVQEAISFwoTVFJJR0dFUl9LSU5EX01BTlVBTBADEhkKFVRSSUdHRVJfS0lORF9CQUNLRklMTBAEKqkBCg5BdHRlbXB0T3V0Y29tZRIfChtBVFRFTVBUX09VVENPTUVfVU5TUEVDSUZJRUQQABIdChlBVFRFTVBUX09VVENPTUVfU1VDQ0VFREVEEAESHAoYQVRURU1QVF9PVVRDT01FX1JFSkVDVEVEEAISHAoYQVRURU1QVF9PVVRDT01FX05PVF9TRU5UEAMSGwoXQVRURU1QVF9PVVRDT01FX1VOS05PV04QBGIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChllYXN5Y3Jvbi92MS90cmlnZ2VyLnByb3RvEgtlYXN5Y3Jvbi52MSKLBQoHVHJpZ2dlchIKCgJpZBgBIAEoCRILCgNqb2IYAiABKAkSDwoHam9iX3VpZBgDIAEoCRIQCghyZXZpc2lvbhgEIAEoDRImCgRraW5kGAUgASgOMhguZWFzeWNyb24udjEuVHJpZ2dlcktpbmQSKAoFc3RhdGUYBiABKA4yGS5lYXN5Y3Jvbi52MS5UcmlnZ2VyU3RhdGUSMAoMbm9taW5hbF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5lZmZlY3RpdmVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASCwoDc2VxGAkgASgNEhUKDWF0dGVtcHRfY291bnQYCiABKA0SLwoLY3JlYXRlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCghsYXRlbmVzcxgOIAEoCzIVLmVhc3ljcm9uLnYxLkxhdGVuZXNzEjUKEW5leHRfYXR0ZW1wdF90aW1lGA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIZChF6b25lX2RhdGFfdmVyc2lvbhgQIAEoCRI9ChlhY2tub3dsZWRnZV9kZWFkbGluZV90aW1lGBEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIfChdhY2tub3dsZWRnZW1lbnRfbWVzc2FnZRgSIAEoCSKIAQoITGF0ZW5lc3MSKAoFdG90YWwYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJwoEb3VycxgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIpCgZ0aGVpcnMYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24i6wEKB0F0dGVtcHQSCgoCaWQYASABKAkSDgoGbnVtYmVyGAIgASgNEiwKB291dGNvbWUYAyABKA4yGy5lYXN5Y3Jvbi52MS5BdHRlbXB0T3V0Y29tZRIuCgpzdGFydF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCghkdXJhdGlvbhgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhITCgtzdGF0dXNfY29kZRgGIAEoBRINCgVlcnJvchgHIAEoCRIVCg1yZXNwb25zZV9ib2R5GAggASgJKvIBCgxUcmlnZ2VyU3RhdGUSHQoZVFJJR0dFUl9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVRSSUdHRVJfU1RBVEVfUEVORElORxABEhkKFVRSSUdHRVJfU1RBVEVfUlVOTklORxACEhoKFlRSSUdHRVJfU1RBVEVfUkVUUllJTkcQAxIaChZUUklHR0VSX1NUQVRFX0FDQ0VQVEVEEAQSGwoXVFJJR0dFUl9TVEFURV9TVUNDRUVERUQQBRIbChdUUklHR0VSX1NUQVRFX0VYSEFVU1RFRBAGEhsKF1RSSUdHRVJfU1RBVEVfQ0FOQ0VMTEVEEAcqlQEKC1RyaWdnZXJLaW5kEhwKGFRSSUdHRVJfS0lORF9VTlNQRUNJRklFRBAAEhoKFlRSSUdHRVJfS0lORF9TQ0hFRFVMRUQQARIYChRUUklHR0VSX0tJTkRfQ0FUQ0hVUBACEhcKE1RSSUdHRVJfS0lORF9NQU5VQUwQAxIZChVUUklHR0VSX0tJTkRfQkFDS0ZJTEwQBCqpAQoOQXR0ZW1wdE91dGNvbWUSHwobQVRURU1QVF9PVVRDT01FX1VOU1BFQ0lGSUVEEAASHQoZQVRURU1QVF9PVVRDT01FX1NVQ0NFRURFRBABEhwKGEFUVEVNUFRfT1VUQ09NRV9SRUpFQ1RFRBACEhwKGEFUVEVNUFRfT1VUQ09NRV9OT1RfU0VOVBADEhsKF0FUVEVNUFRfT1VUQ09NRV9VTktOT1dOEARiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * The record of one fire time of a job. Each fire time that creates a trigger has exactly one, even after a crash.
@@ -133,6 +133,21 @@ export type Trigger = Message<"easycron.v1.Trigger"> & {
    * @generated from field: string zone_data_version = 16;
    */
   zoneDataVersion: string;
+
+  /**
+   * Until when the trigger waits for its acknowledgement. Present in state ACCEPTED only.
+   *
+   * @generated from field: google.protobuf.Timestamp acknowledge_deadline_time = 17;
+   */
+  acknowledgeDeadlineTime?: Timestamp | undefined;
+
+  /**
+   * The message of the latest acknowledgement since the trigger was last made due. Empty if none had a message. Only
+   * TriggerService shows it, not the ledger.
+   *
+   * @generated from field: string acknowledgement_message = 18;
+   */
+  acknowledgementMessage: string;
 };
 
 /**
@@ -254,6 +269,21 @@ export type TriggerJson = {
    * @generated from field: string zone_data_version = 16;
    */
   zoneDataVersion?: string;
+
+  /**
+   * Until when the trigger waits for its acknowledgement. Present in state ACCEPTED only.
+   *
+   * @generated from field: google.protobuf.Timestamp acknowledge_deadline_time = 17;
+   */
+  acknowledgeDeadlineTime?: TimestampJson;
+
+  /**
+   * The message of the latest acknowledgement since the trigger was last made due. Empty if none had a message. Only
+   * TriggerService shows it, not the ledger.
+   *
+   * @generated from field: string acknowledgement_message = 18;
+   */
+  acknowledgementMessage?: string;
 };
 
 /**
@@ -496,6 +526,13 @@ export const TriggerState = {
   RETRYING: 3,
 
   /**
+   * The target has taken the trigger, and has to acknowledge the end of its work (Job.acknowledgement).
+   *
+   * @generated from enum value: TRIGGER_STATE_ACCEPTED = 4;
+   */
+  ACCEPTED: 4,
+
+  /**
    * The target has acknowledged the trigger.
    *
    * @generated from enum value: TRIGGER_STATE_SUCCEEDED = 5;
@@ -529,7 +566,7 @@ export type TriggerState = (typeof TriggerState)[keyof typeof TriggerState] | Un
  *
  * @generated from enum easycron.v1.TriggerState
  */
-export type TriggerStateJson = "TRIGGER_STATE_UNSPECIFIED" | "TRIGGER_STATE_PENDING" | "TRIGGER_STATE_RUNNING" | "TRIGGER_STATE_RETRYING" | "TRIGGER_STATE_SUCCEEDED" | "TRIGGER_STATE_EXHAUSTED" | "TRIGGER_STATE_CANCELLED";
+export type TriggerStateJson = "TRIGGER_STATE_UNSPECIFIED" | "TRIGGER_STATE_PENDING" | "TRIGGER_STATE_RUNNING" | "TRIGGER_STATE_RETRYING" | "TRIGGER_STATE_ACCEPTED" | "TRIGGER_STATE_SUCCEEDED" | "TRIGGER_STATE_EXHAUSTED" | "TRIGGER_STATE_CANCELLED";
 
 /**
  * Describes the enum easycron.v1.TriggerState.
@@ -620,7 +657,7 @@ export const AttemptOutcome = {
   SUCCEEDED: 1,
 
   /**
-   * The target gave an answer that does not mean success.
+   * The target gave an answer that does not mean success, or acknowledged a failure later.
    *
    * @generated from enum value: ATTEMPT_OUTCOME_REJECTED = 2;
    */
@@ -634,7 +671,7 @@ export const AttemptOutcome = {
   NOT_SENT: 3,
 
   /**
-   * The trigger may have reached the target, but no answer came.
+   * The trigger may have reached the target, but no answer came, or no acknowledgement until the deadline.
    *
    * @generated from enum value: ATTEMPT_OUTCOME_UNKNOWN = 4;
    */
