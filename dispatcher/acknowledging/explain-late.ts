@@ -13,8 +13,8 @@ export function explainLate(
   outcome: "SUCCEEDED" | "FAILED" | "EXTENDED",
 ): string {
   const { state, attempt_base: base, attempt_count: latest } = trigger;
-  if (trigger.acknowledged_attempt === attempt && trigger.acknowledgement === outcome) return "";
   if (attempt <= base) return `The trigger was made due again after attempt ${attempt}; it is ${state} now.`;
+  if (trigger.acknowledged_attempt === attempt && trigger.acknowledgement === outcome) return "";
   if (attempt < latest && !ENDED.has(state))
     return `Attempt ${attempt} was followed by attempt ${latest}; the trigger is ${state} now.`;
   switch (state) {

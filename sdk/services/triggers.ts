@@ -79,7 +79,7 @@ export function createTriggers(caller: Caller) {
     /**
      * Acknowledges a trigger whose job wants it, with the token that came with the webhook: that its work has SUCCEEDED
      * (the default), has FAILED, or needs more time (EXTENDED, with `extendBy`). `isLate` tells that it came too late to
-     * count. The API key does not matter; `acknowledgementOf` of `@easycron/sdk/acknowledge` needs none.
+     * count. The API key does not matter; `acknowledgement` of `@easycron/sdk/receiver` needs none.
      *
      * @example
      * ```ts
