@@ -123,7 +123,10 @@ test("an acknowledgement of an attempt that was lost with its dispatcher counts 
   );
   await expect.poll(async () => (await ground.attemptsOf(id)).length, { timeout: 10_000 }).toBe(1);
   const failed = await acknowledge(other, { id, token, outcome: Acknowledgement.FAILED });
-  expect(failed).toMatchObject({ isLate: true, explanation: expect.stringContaining("already counted as failed") });
+  expect(failed).toMatchObject({
+    isLate: true,
+    explanation: expect.stringContaining("already counted as failed"),
+  });
   const done = await acknowledge(other, { id, token });
   expect(done).toMatchObject({ isLate: false, trigger: { state: TriggerState.SUCCEEDED } });
   const { attempts = [] } =
