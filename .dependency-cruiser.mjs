@@ -37,6 +37,7 @@ export const ROOMS = {
   dispatcher: [
     "signing-keys",
     "target-secrets",
+    "tokens",
     "waiting",
     "delivery",
     "lanes",
@@ -51,6 +52,7 @@ export const ROOMS = {
     "comparing",
     "claiming",
     "waking",
+    "acknowledging",
   ],
   gateway: ["access", "plugins", "edge", "interceptors", "services"],
   plugins: ["redis", "kafka"],

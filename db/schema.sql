@@ -148,10 +148,15 @@ END) stored,
   waiting_for text,
   waiting_since timestamp with time zone,
   waited_until timestamp with time zone,
+  acknowledged_attempt integer,
+  acknowledgement text,
+  acknowledgement_message text,
+  extended_time timestamp with time zone,
+  constraint triggers_acknowledgement_check CHECK ((acknowledgement = ANY (ARRAY['SUCCEEDED'::text, 'FAILED'::text, 'EXTENDED'::text]))),
   constraint triggers_check CHECK (((end_time IS NOT NULL) = (state = ANY (ARRAY['SUCCEEDED'::text, 'EXHAUSTED'::text, 'CANCELLED'::text])))),
   constraint triggers_kind_check CHECK ((kind = ANY (ARRAY['SCHEDULED'::text, 'CATCHUP'::text, 'MANUAL'::text, 'BACKFILL'::text]))),
   constraint triggers_pkey PRIMARY KEY (id, fire_time),
-  constraint triggers_state_check CHECK ((state = ANY (ARRAY['PENDING'::text, 'RUNNING'::text, 'RETRYING'::text, 'SUCCEEDED'::text, 'EXHAUSTED'::text, 'CANCELLED'::text]))),
+  constraint triggers_state_check CHECK ((state = ANY (ARRAY['PENDING'::text, 'RUNNING'::text, 'RETRYING'::text, 'ACCEPTED'::text, 'SUCCEEDED'::text, 'EXHAUSTED'::text, 'CANCELLED'::text]))),
   constraint triggers_waiting_for CHECK ((waiting_for = ANY (ARRAY['FLOW'::text, 'BREAKER'::text, 'RETRY_AFTER'::text]))) NOT VALID
 ) partition by range (fire_time);
 CREATE INDEX triggers_job ON ONLY dispatcher.triggers USING btree (job_uid, fire_time DESC, id DESC);
@@ -202,9 +207,9 @@ begin
                         where t.id = l.id and t.fire_time = l.fire_time and t.end_time is null for update) as t;
   with changed as (
     update dispatcher.triggers t
-       set state = case when t.state = 'RUNNING' then t.state else 'CANCELLED' end,
-           end_time = case when t.state = 'RUNNING' then null else at_time end,
-           owner = case when t.state = 'RUNNING' then t.owner end,
+       set state = case when t.state in ('RUNNING', 'ACCEPTED') then t.state else 'CANCELLED' end,
+           end_time = case when t.state in ('RUNNING', 'ACCEPTED') then null else at_time end,
+           owner = case when t.state in ('RUNNING', 'ACCEPTED') then t.owner end,
            cancel_time = at_time
      where t.id = any (locked_ids) and t.fire_time between first_time and last_time
     returning t.id, t.end_time
@@ -274,7 +279,8 @@ begin
                and (of_kind is null or l.kind = of_kind) and l.fire_time >= from_time and l.fire_time < before_time
              order by l.job_uid, l.fire_time) as l
      cross join lateral (select t.id, t.fire_time from dispatcher.triggers t
-                          where t.id = l.id and t.fire_time = l.fire_time and t.end_time is null and t.cancel_time is null
+                          where t.id = l.id and t.fire_time = l.fire_time and t.end_time is null
+                            and (t.cancel_time is null or t.state = 'ACCEPTED')
                             for update) as t
      limit most
   ), changed as (

@@ -64,6 +64,13 @@ const spec = {
     },
     { default: "" },
   ),
+  /** The address under which receivers reach the gateway. Default: that of its port on this machine. */
+  publicUrl: parsed<string | undefined>(
+    "EASYCRON_PUBLIC_URL",
+    "the gateway's address, such as https://api.example.com",
+    (text) => (/^https?:$/.test(new URL(text).protocol) ? text : undefined),
+    { default: undefined },
+  ),
   /** The lowest level that the services log. */
   logLevel: oneOf("EASYCRON_LOG_LEVEL", LEVELS, { default: "info" }),
 };

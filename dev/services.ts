@@ -36,7 +36,8 @@ export async function placeServices(
 
 /** The values from which `environmentOf` makes the environment of a process. */
 export interface ServiceSettings {
-  readonly config: Pick<Config, "egressAllow" | "egressDeny" | "logLevel" | "redisUrl" | "serviceEnv">;
+  readonly config: Pick<Config, "egressAllow" | "egressDeny" | "logLevel" | "redisUrl" | "serviceEnv"> &
+    Partial<Pick<Config, "publicUrl">>;
   readonly keys: Keys;
   readonly instances: readonly ServiceInstance[];
   /** The connection string of each service. */
@@ -83,6 +84,7 @@ export function environmentOf(
       .join(",");
   const listen = `127.0.0.1:${port}`;
   const redis: Record<string, string> = config.redisUrl === undefined ? {} : { REDIS_URL: config.redisUrl };
+  const publicUrl = config.publicUrl ?? `http://${addresses("gateway")}`;
   const special: Readonly<Record<ServiceName, Record<string, string>>> = {
     gateway: {
       EASYCRON_GATEWAY_LISTEN: listen,
@@ -112,6 +114,7 @@ export function environmentOf(
       EASYCRON_PLUGINS_ADDRESSES: addresses("plugins"),
       EASYCRON_EGRESS_ALLOW: config.egressAllow,
       EASYCRON_EGRESS_DENY: config.egressDeny,
+      EASYCRON_PUBLIC_URL: publicUrl,
     },
     plugins: { EASYCRON_PLUGINS_LISTEN: listen, ...pluginsEnv },
   };

@@ -6,10 +6,12 @@ import { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispat
 import type { Clock } from "../mesh/clock.ts";
 import { ConfigError } from "../mesh/config.ts";
 import { toRangeTexts } from "../mesh/egress-address.ts";
+import type { FullScan } from "../mesh/full-scan.ts";
 import { createGrpcServer, type GrpcServer } from "../mesh/grpc-server.ts";
 import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger, type Logger } from "../mesh/logger.ts";
 import { startWatchdog, type Watched } from "../mesh/watchdog.ts";
+import { failOverdue } from "./acknowledging/fail-accepted.ts";
 import { toDueLimits } from "./claiming/due-lanes.ts";
 import { createComparison } from "./comparing/compare.ts";
 import { readConfig } from "./config.ts";
@@ -35,6 +37,7 @@ import { createMasterKeys } from "./signing-keys/master-keys.ts";
 import { createMasterKeyReplacement } from "./signing-keys/replace-master-key.ts";
 import { createSigningKeys } from "./signing-keys/signing-keys.ts";
 import { createTargetSecrets } from "./target-secrets/target-secrets.ts";
+import { createTokenKeys } from "./tokens/token-keys.ts";
 import { readVersion } from "./version.ts";
 import { HELD_LIMITS } from "./waiting/held-bytes.ts";
 import { createHolding } from "./waiting/holding.ts";
@@ -114,7 +117,9 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const targetSecrets = createTargetSecrets({ masterKeys, database: pools.lookups }, CACHED_SECRET_BYTES);
   const onNoSecret = (error: unknown) => events.emit("trouble", { part: "reading a target's secret", error });
   const secrets = { signingKeys, targetSecrets, onTrouble: onNoSecret };
-  const attempt = { webhook, plugins, ...secrets, clock, isOwner: () => lease.isValid() };
+  const tokenKeys = createTokenKeys({ masterKeys, database: pools.lookups });
+  const acknowledgement = { tokenKeys, publicUrl: config.publicUrl };
+  const attempt = { webhook, plugins, ...secrets, acknowledgement, clock, isOwner: () => lease.isValid() };
   const specs = createSpecCache(pools.lookups, CACHED_SPEC_BYTES);
   const waker = createWaker({ database: pools.wakes, clock, random, events, specs });
   const holding = createHolding(HELD_LIMITS, waker.ended);
@@ -150,8 +155,10 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   };
   const watchSnapshots = createSnapshotWatch(upkeep, config.snapshotAlertMs);
   const compareLive = createComparison({ ...upkeep, random, mayGoOn: mayTake });
+  const failing = { ...recovery, specs };
+  const acknowledgements = { failOverdue: (scan: FullScan) => failOverdue(failing, scan) };
   const upkeepLoops = { renewLease, leadership, partitions, watchSnapshots, compareLive, replaceMasterKey };
-  const loops = startLoops({ ...shared, ...upkeepLoops, pools, leaseMs, recovery });
+  const loops = startLoops({ ...shared, ...upkeepLoops, ...acknowledgements, pools, leaseMs, recovery });
   const onHealth = (isHealthy: boolean) => {
     health.isStalled = !isHealthy;
     showHealth();
@@ -164,7 +171,14 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
     waitsFor: pools.clock.oldestUnanswered,
   };
   const watchdog = startWatchdog({ watched: [clockReading, ...loops.watched], logger, onHealth });
-  const serving = { ...recovery, database: pools.accept, apiDatabase: pools.api, masterKeys, logger };
+  const serving = {
+    ...recovery,
+    database: pools.accept,
+    apiDatabase: pools.api,
+    masterKeys,
+    tokenKeys,
+    logger,
+  };
   server.add(DispatcherService, createDispatcherService(serving));
   const port = await server.listen(config.listen);
   showHealth();

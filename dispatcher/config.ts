@@ -47,6 +47,13 @@ const spec = {
     parseDenyList,
     { default: DENY_NOTHING },
   ),
+  /** The address under which receivers reach the gateway, for the header easycron-ack-url. Default: no such header. */
+  publicUrl: parsed<string | undefined>(
+    "EASYCRON_PUBLIC_URL",
+    "the gateway's address, such as https://api.example.com",
+    parsePublicUrl,
+    { default: undefined },
+  ),
   /** Other dispatchers take over the triggers of this process when it has not renewed its lease for this long. */
   leaseMs: milliseconds("EASYCRON_DISPATCHER_LEASE_MS", { default: 5_000, min: 500, max: 60_000 }),
   /** When the process is told to stop: how long it waits for attempts in flight. It gives up everything else at once. */
@@ -79,6 +86,13 @@ export function readConfig(env: NodeJS.ProcessEnv) {
 
 /** A dispatcher's configuration. */
 export type DispatcherConfig = ReturnType<typeof readConfig>;
+
+function parsePublicUrl(text: string): string | undefined {
+  const url = URL.parse(text);
+  if (url === null || !/^https?:$/.test(url.protocol)) return undefined;
+  if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") return undefined;
+  return `${url.origin}${url.pathname.replace(/\/+$/, "")}`;
+}
 
 const KEY_BYTES = 32;
 

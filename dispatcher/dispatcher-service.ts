@@ -4,6 +4,8 @@ import type { ServiceImplementation } from "../mesh/grpc-service.ts";
 import type { Logger } from "../mesh/logger.ts";
 import { type AcceptParts, acceptEvents } from "./accepting/accept.ts";
 import { answerBatches } from "./accepting/accept-stream.ts";
+import { createAcknowledgeHandler } from "./acknowledge-handler.ts";
+import type { AcknowledgeParts } from "./acknowledging/acknowledge.ts";
 import { listTriggers } from "./reading/list-triggers.ts";
 import { presentTriggers, readAttempts, readTrigger, toAttempt } from "./reading/read-triggers.ts";
 import { requireRequest } from "./require-request.ts";
@@ -11,7 +13,7 @@ import { createSigningKeyHandlers, type SigningKeyParts } from "./signing-key-ha
 import { sealSecrets } from "./target-secrets/seal-secrets.ts";
 
 /** What the handlers need. */
-export interface ServiceParts extends AcceptParts, SigningKeyParts {
+export interface ServiceParts extends AcceptParts, SigningKeyParts, AcknowledgeParts {
   readonly logger: Logger;
 }
 
@@ -46,6 +48,7 @@ export function createDispatcherService(
       );
       return { response: { attempts: rows.map(toAttempt) } };
     },
+    acknowledgeTrigger: createAcknowledgeHandler(parts),
     ...createSigningKeyHandlers(parts),
     sealSecrets: async ({ projectId, secrets, validateOnly }, { signal }) => {
       const { masterKeys, clock } = parts;

@@ -1,8 +1,9 @@
 import { ifLeader, type Leadership } from "../db/internal-redis/leadership.ts";
 import type { Pool } from "../db/pool.ts";
-import { createFullScan } from "../mesh/full-scan.ts";
+import { createFullScan, type FullScan } from "../mesh/full-scan.ts";
 import { type Loop, startLoop, type Wanted } from "../mesh/loop.ts";
 import type { Watched } from "../mesh/watchdog.ts";
+import { OVERDUE_EVERY_MS } from "./acknowledging/fail-accepted.ts";
 import { COMPARE_EVERY_MS } from "./comparing/compare.ts";
 import type { Events } from "./events/events.ts";
 import { PARTITIONS_EVERY_MS, type Partitions, SNAPSHOTS_EVERY_MS } from "./housekeeping.ts";
@@ -55,6 +56,8 @@ export interface LoopParts {
   readonly partitions: Pick<Partitions, "make">;
   readonly watchSnapshots: () => Promise<void>;
   readonly compareLive: () => Promise<Wanted>;
+  /** Ends the wait of triggers that were not acknowledged in time. */
+  readonly failOverdue: (scan: FullScan) => Promise<Wanted>;
   readonly replaceMasterKey: () => Promise<Wanted>;
 }
 
@@ -77,6 +80,7 @@ export function startLoops(parts: LoopParts): Loops {
   const takeScan = createFullScan(FULL_TAKE_EVERY_MS);
   const backlog: Backlog = { fromMs: undefined };
   const sweepScan = createFullScan(FULL_SWEEP_EVERY_MS);
+  const overdueScan = createFullScan(FULL_TAKE_EVERY_MS);
   const watched: Watched[] = [];
   const repeat = (everyMs: number, part: string, work: () => Promise<Wanted>, watch: Watch = {}): Loop => {
     const loop = startLoop(work, {
@@ -106,6 +110,7 @@ export function startLoops(parts: LoopParts): Loops {
     repeat(TAKE_EVERY_MS, "taking over", () => takeOver(recovery, takeScan, backlog)),
     repeat(OTHERS_EVERY_MS, "stalled dispatchers", createStalledWatch(recovery)),
     every(SWEEP_EVERY_MS, "sweep", () => sweepOwn(recovery, sweepScan)),
+    repeat(OVERDUE_EVERY_MS, "acknowledgements", () => parts.failOverdue(overdueScan)),
     every(STRANGERS_EVERY_MS, "strangers", () => releaseStrangers(recovery)),
     oneDoes(PARTITIONS_EVERY_MS, "partitions", parts.partitions.make),
     oneDoesEvery(SNAPSHOTS_EVERY_MS, "snapshots", parts.watchSnapshots),

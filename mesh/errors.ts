@@ -163,6 +163,11 @@ export const REASONS: Readonly<Record<ReasonName, ReasonRow>> = {
     code: Code.FAILED_PRECONDITION,
     sentence: 'The trigger "{trigger}" cannot be replayed: {problem}',
   },
+  ACKNOWLEDGEMENT_TOKEN_INVALID: {
+    code: Code.UNAUTHENTICATED,
+    sentence:
+      "The token does not belong to an attempt of this trigger; send the id and the token as they came in webhook-id and easycron-ack-token.",
+  },
   OPERATION_LIMIT_REACHED: {
     code: Code.FAILED_PRECONDITION,
     sentence:

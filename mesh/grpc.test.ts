@@ -36,6 +36,7 @@ const dispatcher = (change: Partial<Dispatcher>): Dispatcher => ({
   getTrigger: unused,
   listTriggers: unused,
   listAttempts: unused,
+  acknowledgeTrigger: unused,
   createSigningKey: unused,
   listSigningKeys: unused,
   rotateSigningKey: unused,

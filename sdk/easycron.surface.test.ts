@@ -17,6 +17,8 @@ type Sample = any;
  * method needs a line here, and a method on the surface.
  */
 const CALLS: Readonly<Record<string, (client: EasyCron, request: Sample) => unknown>> = {
+  "TriggerService/AcknowledgeTrigger": ({ triggers }, { id, token, ...rest }) =>
+    triggers.acknowledge(id, token, rest),
   "JobService/CreateJob": ({ jobs }, { job, ...rest }) => jobs.create(job, rest),
   "JobService/GetJob": ({ jobs }, { name, ...rest }) => jobs.get(name, rest),
   "JobService/ListJobs": ({ jobs }, rest) => jobs.list(rest).pages(),

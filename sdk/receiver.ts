@@ -5,6 +5,13 @@ export type {
   IdempotencyStore,
   TransactionalStore,
 } from "./idempotency/store.ts";
+export {
+  type Acknowledgement,
+  type AcknowledgementAnswer,
+  type AcknowledgementOptions,
+  acknowledgement,
+} from "./receiver/acknowledgement.ts";
+export { AcknowledgementError } from "./receiver/acknowledgement-error.ts";
 export type { ReceiverAnswer } from "./receiver/answer.ts";
 export { createReceiver } from "./receiver/create-receiver.ts";
 export type { NodeRequest, NodeResponse } from "./receiver/node-request.ts";

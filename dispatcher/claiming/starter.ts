@@ -67,6 +67,7 @@ export function createStarter(parts: {
       nowMs: endTimeMs,
       effectiveTimeMs: trigger.effectiveTimeMs,
       nextFireTimeMs: trigger.nextFireTimeMs,
+      acknowledgeWithinMs: spec.acknowledgeWithinMs,
       random,
     });
     const isNear = next.state === "RETRYING" && next.dueTimeMs <= endTimeMs + HORIZON_MS;

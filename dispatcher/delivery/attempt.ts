@@ -5,6 +5,7 @@ import { pause } from "../../mesh/pause.ts";
 import { MissingMasterKeyError } from "../signing-keys/master-keys.ts";
 import type { SigningKeys } from "../signing-keys/signing-keys.ts";
 import type { SecretKey, TargetSecrets } from "../target-secrets/target-secrets.ts";
+import { type AcknowledgementParts, makeAcknowledgementHeaders } from "./acknowledgement-headers.ts";
 import type { Delivery } from "./outcome.ts";
 import type { PluginDelivery } from "./plugin-delivery.ts";
 import { type SecretHeader, toHeader } from "./secret-header.ts";
@@ -17,6 +18,7 @@ export interface AttemptParts {
   readonly plugins: PluginDelivery;
   readonly signingKeys: SigningKeys;
   readonly targetSecrets: TargetSecrets;
+  readonly acknowledgement: AcknowledgementParts;
   /** Called when the secret of a target cannot be read. */
   readonly onTrouble: (error: unknown) => void;
   readonly clock: Clock;
@@ -32,7 +34,9 @@ export function makeAttempt(parts: AttemptParts, attempt: StartedAttempt): Promi
     return Promise.resolve(notSent(error, new Error(spec.target.problem)));
   }
   const keys = parts.signingKeys.get(trigger.projectId, attempt.startTimeMs);
-  const isOpen = spec.target.kind !== "webhook" || spec.target.secretHeaders === undefined;
+  const isOpen =
+    spec.target.kind !== "webhook" ||
+    (spec.target.secretHeaders === undefined && spec.acknowledgeWithinMs === undefined);
   if (keys !== undefined && isOpen) return signed(parts, attempt, keys);
   return signedAfterLoading(parts, attempt);
 }
@@ -64,10 +68,13 @@ function signed(
 async function signedAfterLoading(parts: AttemptParts, attempt: StartedAttempt): Promise<Delivery> {
   const { projectId } = attempt.trigger;
   const { target } = attempt.spec;
-  let secretHeaders: string[] | undefined;
-  if (target.kind === "webhook" && target.secretHeaders !== undefined) {
+  let secretHeaders: string[] = [];
+  if (target.kind === "webhook") {
     try {
-      secretHeaders = await openHeaders(parts, projectId, target.secretHeaders);
+      secretHeaders = [
+        ...(await openHeaders(parts, projectId, target.secretHeaders ?? [])),
+        ...(await acknowledgementHeaders(parts, attempt)),
+      ];
     } catch (error) {
       parts.onTrouble(error);
       return notSent("A secret of the target cannot be read; this is an error in EasyCron.", error);
@@ -118,15 +125,35 @@ async function openHeaders(
   return opened;
 }
 
-// Waits for the database like `loadKeys`, as long as this process owns the trigger. Throws if there is no such secret, or
-// it cannot be decrypted.
-async function openSecret(
+/** The headers with which the receiver can acknowledge this attempt; none if the job wants no acknowledgement. */
+async function acknowledgementHeaders(
+  { acknowledgement, isOwner }: Pick<AttemptParts, "acknowledgement" | "isOwner">,
+  { spec, trigger, number }: StartedAttempt,
+): Promise<readonly string[]> {
+  if (spec.acknowledgeWithinMs === undefined) return [];
+  const { tokenKeys } = acknowledgement;
+  const { projectId } = trigger;
+  const key = await whileAway(
+    isOwner,
+    async () => tokenKeys.get(projectId) ?? (await tokenKeys.load(projectId)),
+  );
+  const subject = { projectId, triggerId: trigger.id, attempt: number };
+  return makeAcknowledgementHeaders(acknowledgement, key, subject);
+}
+
+// Throws if there is no such secret, or it cannot be decrypted.
+function openSecret(
   { targetSecrets, isOwner }: Pick<AttemptParts, "targetSecrets" | "isOwner">,
   key: SecretKey,
 ): Promise<string> {
+  return whileAway(isOwner, async () => targetSecrets.get(key) ?? (await targetSecrets.load(key)));
+}
+
+/** Waits for the database like `loadKeys`, as long as this process owns the trigger. */
+async function whileAway<T>(isOwner: () => boolean, read: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
-      return targetSecrets.get(key) ?? (await targetSecrets.load(key));
+      return await read();
     } catch (error) {
       const isAway = error instanceof EasyCronError && error.reason === "SERVICE_UNAVAILABLE";
       if (!isAway || !isOwner()) throw error;

@@ -38,6 +38,15 @@ describe("the next state after an attempt", () => {
     expect(ended({ kind: "SUCCEEDED", statusCode: 204 }, 8)).toEqual({ state: "SUCCEEDED" });
   });
 
+  test("that succeeded is ACCEPTED until the deadline, if the job wants an acknowledgement; a failure is as always", () => {
+    const acknowledged = { acknowledgeWithinMs: 600_000 };
+    expect(ended({ kind: "SUCCEEDED", statusCode: 202 }, 8, acknowledged)).toEqual({
+      state: "ACCEPTED",
+      dueTimeMs: 1_600_000,
+    });
+    expect(ended(failed, 1, acknowledged)).toEqual(ended(failed));
+  });
+
   test.each([
     ["NOT_SENT", { kind: "NOT_SENT" }],
     ["UNKNOWN", { kind: "UNKNOWN" }],

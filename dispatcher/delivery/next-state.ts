@@ -46,6 +46,8 @@ const BUSY_MS = 60_000;
 /** The state of a trigger after an attempt. */
 export type NextState =
   | { readonly state: "SUCCEEDED" }
+  /** It waits for its acknowledgement until `dueTimeMs`, in epoch milliseconds. */
+  | { readonly state: "ACCEPTED"; readonly dueTimeMs: number }
   | { readonly state: "EXHAUSTED" }
   /** `dueTimeMs` is the earliest start of the next attempt, in epoch milliseconds. */
   | { readonly state: "RETRYING"; readonly dueTimeMs: number };
@@ -61,6 +63,8 @@ export interface EndedAttempt {
   readonly effectiveTimeMs: number;
   /** The job's next fire time after that of the trigger, in epoch milliseconds; null if there is none. */
   readonly nextFireTimeMs: number | null;
+  /** How long a success has to be acknowledged; absent where a success is the end. */
+  readonly acknowledgeWithinMs?: number | undefined;
   /** Uniform in [0, 1), as Math.random. */
   readonly random: () => number;
 }
@@ -68,7 +72,7 @@ export interface EndedAttempt {
 /**
  * Returns the state of a trigger after an attempt. This is the whole retry policy:
  *
- * 1. After a success, the trigger is SUCCEEDED.
+ * 1. After a success, the trigger is SUCCEEDED; or ACCEPTED, if its job wants an acknowledgement.
  * 2. If the receiver says that it never wants this trigger, or its status is one that the policy does not retry, it is
  *    EXHAUSTED.
  * 3. After the last attempt that the policy allows, it is EXHAUSTED.
@@ -81,11 +85,16 @@ export interface EndedAttempt {
  */
 export function nextState(ended: EndedAttempt): NextState {
   const { outcome, policy, attempt, nowMs } = ended;
-  if (outcome.kind === "SUCCEEDED") return { state: "SUCCEEDED" };
+  if (outcome.kind === "SUCCEEDED") return afterSuccess(ended);
   if (outcome.kind === "REJECTED" && isRefused(outcome, policy)) return { state: "EXHAUSTED" };
   if (attempt >= policy.maxAttempts) return { state: "EXHAUSTED" };
   const dueTimeMs = nowMs + pauseMs(ended);
   return isTooLate(policy, ended, dueTimeMs) ? { state: "EXHAUSTED" } : { state: "RETRYING", dueTimeMs };
+}
+
+function afterSuccess({ nowMs, acknowledgeWithinMs }: EndedAttempt): NextState {
+  if (acknowledgeWithinMs === undefined) return { state: "SUCCEEDED" };
+  return { state: "ACCEPTED", dueTimeMs: nowMs + acknowledgeWithinMs };
 }
 
 function isRefused(

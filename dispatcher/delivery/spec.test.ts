@@ -44,6 +44,11 @@ describe("a specification", () => {
     });
   });
 
+  test("says within how long a success is to be acknowledged; without a deadline it cannot be read", () => {
+    expect(toSpec(row({ acknowledgement: { deadline: "90.5s" } })).acknowledgeWithinMs).toBe(90_500);
+    expect(toSpec(row({ acknowledgement: {} })).target.kind).toBe("unreadable");
+  });
+
   test("of a webhook has the statuses and pauses that the job names", () => {
     const spec = toSpec(
       row({

@@ -37,6 +37,8 @@ export interface Spec {
   readonly destination: string;
   readonly retryPolicy: RetryPolicy;
   readonly attemptTimeoutMs: number;
+  /** How long after a success the trigger waits for its acknowledgement; absent where a success ends the trigger. */
+  readonly acknowledgeWithinMs?: number;
   /** The job's payload as JSON text. */
   readonly payload: string;
   /** Whether the job's next trigger may wait for the end of this one (overlap policy BUFFER_ONE or BUFFER_ALL). */
@@ -81,6 +83,7 @@ export function toSpec(row: SpecRow): Spec {
       payload: payloadOf(spec),
       waitsForEnd: isBuffer(spec.overlapPolicy),
       flow: parseFlow(spec.flow),
+      ...parseAcknowledgement(spec.acknowledgement),
     };
   } catch (error) {
     return unreadableSpec(error instanceof Error ? error.message : String(error));
@@ -103,6 +106,13 @@ export function unreadableSpec(problem: string): Spec {
     waitsForEnd: true,
     flow: undefined,
   };
+}
+
+function parseAcknowledgement(value: unknown): { acknowledgeWithinMs?: number } {
+  if (value === undefined) return {};
+  const acknowledgeWithinMs = parseDurationMs(toRecord(value, "acknowledgement").deadline);
+  if (acknowledgeWithinMs === undefined) throw new Error("acknowledgement must have a deadline; it has none");
+  return { acknowledgeWithinMs };
 }
 
 function isBuffer(overlapPolicy: unknown): boolean {

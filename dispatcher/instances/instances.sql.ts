@@ -1,6 +1,12 @@
 import { statement } from "../../db/statement.ts";
 import type { ListedTrigger } from "../waiting/held-trigger.ts";
-import { ENDED_LEAVE, rowOfLive, UNLOCKED_ONLY, WAITS } from "../waiting/triggers.sql.ts";
+import {
+  ACKNOWLEDGEMENT_OWNER,
+  ENDED_LEAVE,
+  rowOfLive,
+  UNLOCKED_ONLY,
+  WAITS,
+} from "../waiting/triggers.sql.ts";
 
 // Leases are measured by PostgreSQL's clock, because all dispatchers share it.
 
@@ -50,7 +56,7 @@ export const instanceListStalled = statement<{ id: string }>(
 );
 
 /**
- * Lists the owners of unfinished triggers that have no row in instances. The recursive query finds the owners by jumping
+ * Lists the owners of unfinished triggers that have no row in instances, but for that of triggers that are ACCEPTED. The recursive query finds the owners by jumping
  * from one to the next in the index. While a long snapshot keeps dead rows, each jump reads over those of one owner.
  */
 export const instanceListStrangers = statement<{ id: string }>(
@@ -62,7 +68,7 @@ export const instanceListStrangers = statement<{ id: string }>(
        from owners o where o.id is not null
    )
    select o.id from owners o
-    where o.id is not null and not exists (select from dispatcher.instances i where i.id = o.id)`,
+    where o.id <> '${ACKNOWLEDGEMENT_OWNER}' and not exists (select from dispatcher.instances i where i.id = o.id)`,
 );
 
 /** Removes instance $1 if it owns no unfinished trigger. */

@@ -135,7 +135,7 @@ function readSlice(
   after: PagePlace | undefined,
   rows: number,
 ): Promise<SlicedTrigger[]> {
-  const isLive = state === "PENDING" || state === "RUNNING" || state === "RETRYING";
+  const isLive = LIVE.has(state);
   const { ofProject, ofJobs } = isLive ? triggerLists.live : triggerLists.all;
   // All of a slice may match, but the page needs no more than this.
   const given = [...values(after), size + 1, state, rows];
@@ -143,6 +143,8 @@ function readSlice(
     ? database.query(ofProject, given)
     : database.query(ofJobs, [...given, jobUids]);
 }
+
+const LIVE: ReadonlySet<TriggerStateName> = new Set(["PENDING", "RUNNING", "RETRYING", "ACCEPTED"]);
 
 /** Each job is read to the size of the page. So a page of many jobs is smaller than the caller asked for. */
 function toSize(pageSize: number, jobs: number): number {

@@ -44,6 +44,7 @@ const STATES: Readonly<Record<TriggerStateName, TriggerState>> = {
   PENDING: TriggerState.PENDING,
   RUNNING: TriggerState.RUNNING,
   RETRYING: TriggerState.RETRYING,
+  ACCEPTED: TriggerState.ACCEPTED,
   SUCCEEDED: TriggerState.SUCCEEDED,
   EXHAUSTED: TriggerState.EXHAUSTED,
   CANCELLED: TriggerState.CANCELLED,
@@ -87,6 +88,11 @@ function toTrigger(row: TriggerView, read: LatenessRow | undefined): MessageInit
     ...(row.end_time !== null && { endTime: timestampFromMs(row.end_time) }),
     ...(row.state === "RETRYING" && { nextAttemptTime: timestampFromMs(row.due_time) }),
     waitingFor: toWaitingFor(row),
+    ...(row.state === "ACCEPTED" && { acknowledgeDeadlineTime: timestampFromMs(row.due_time) }),
+    // An acknowledgement from before a replay tells nothing about this delivery.
+    ...((row.acknowledged_attempt ?? 0) > row.attempt_base && {
+      acknowledgementMessage: row.acknowledgement_message ?? "",
+    }),
   };
 }
 

@@ -2,7 +2,14 @@ import { statement } from "../../db/statement.ts";
 import type { TriggerKindName, WaitingForName } from "../waiting/held-trigger.ts";
 
 /** The state of a trigger, as stored in PostgreSQL. */
-export type TriggerStateName = "PENDING" | "RUNNING" | "RETRYING" | "SUCCEEDED" | "EXHAUSTED" | "CANCELLED";
+export type TriggerStateName =
+  | "PENDING"
+  | "RUNNING"
+  | "RETRYING"
+  | "ACCEPTED"
+  | "SUCCEEDED"
+  | "EXHAUSTED"
+  | "CANCELLED";
 
 /** The columns of dispatcher.triggers that customers see. Times are epoch milliseconds. */
 export interface TriggerView {
@@ -23,6 +30,14 @@ export interface TriggerView {
   readonly zone_data: string;
   readonly waiting_for: WaitingForName | null;
   readonly waiting_since: number | null;
+  /** How many attempts had started when it was last made due again. */
+  readonly attempt_base: number;
+  /** The attempt that was acknowledged last; null if none was. */
+  readonly acknowledged_attempt: number | null;
+  /** What it says. */
+  readonly acknowledgement: "SUCCEEDED" | "FAILED" | "EXTENDED" | null;
+  /** Its message. */
+  readonly acknowledgement_message: string | null;
 }
 
 /** The columns of dispatcher.attempts that customers see. Times are epoch milliseconds. */
@@ -43,8 +58,8 @@ export interface AttemptView {
 
 /** The columns of a `TriggerView`, of a table or subquery `t`. */
 export const TRIGGER_COLUMNS = `t.id, t.fire_time, t.effective_time, t.due_time, t.job_uid, t.job_name, t.revision, t.kind, t.state,
-  t.seq, t.attempt_count, t.create_time, t.start_time, t.end_time, t.zone_data,
-  t.waiting_for, t.waiting_since`;
+  t.seq, t.attempt_count, t.create_time, t.start_time, t.end_time, t.zone_data, t.waiting_for, t.waiting_since,
+  t.attempt_base, t.acknowledged_attempt, t.acknowledgement, t.acknowledgement_message`;
 
 /**
  * Reads trigger $1 of project $2. It finds the row by id alone and checks the project afterwards. With both conditions

@@ -4,6 +4,7 @@ import { toSqlTime } from "../../db/time.ts";
 import { toIso } from "../../mesh/iso-time.ts";
 import type { Delivery } from "../delivery/outcome.ts";
 import { toTimingText } from "../delivery/timing-text.ts";
+import { recordAccepted } from "./record-accepted.ts";
 import type { Result } from "./result.ts";
 import { resultReadUnrecorded, resultRecord } from "./results.sql.ts";
 
@@ -26,6 +27,25 @@ const MAX_SHORT_LENGTH = 200;
  * changes nothing. Never waits for the lock of a trigger. Throws SERVICE_UNAVAILABLE.
  */
 export async function recordResults(database: Database, batch: readonly Result[]): Promise<RecordAnswer> {
+  return batch.some(isAccepted) ? recordParts(database, batch) : recordEnded(database, batch);
+}
+
+function isAccepted({ next }: Result): boolean {
+  return next.state === "ACCEPTED";
+}
+
+/** Records results of which some make their triggers ACCEPTED. */
+async function recordParts(database: Database, batch: readonly Result[]): Promise<RecordAnswer> {
+  const rest = batch.filter((result) => !isAccepted(result));
+  const answers = [await recordAccepted(database, batch.filter(isAccepted))];
+  if (rest.length > 0) answers.push(await recordEnded(database, rest));
+  return {
+    states: new Map(answers.flatMap(({ states }) => [...states])),
+    locked: new Set(answers.flatMap(({ locked }) => [...locked])),
+  };
+}
+
+async function recordEnded(database: Database, batch: readonly Result[]): Promise<RecordAnswer> {
   const inTrigger = fittingTrigger(batch);
   const states = await record(database, batch, inTrigger);
   let rest = withoutChanged(batch, states);

@@ -10,6 +10,12 @@ import type { HeldTriggerRow, ListedTrigger } from "./held-trigger.ts";
 // planner may choose a join that reads the whole table for each element, and keep that plan while the table grows. For the
 // same reason the row of a live trigger is read by a lateral subquery that PostgreSQL cannot turn into another join.
 
+/**
+ * The owner of triggers that are ACCEPTED. It is no instance, so what looks for triggers that are due, or owned by an
+ * instance, does not read them. Their due_time is the deadline of their acknowledgement.
+ */
+export const ACKNOWLEDGEMENT_OWNER = "acknowledgement";
+
 const COLUMNS = `t.id, t.fire_time, t.effective_time, t.due_time, t.project_id, t.job_uid, t.job_name, t.revision,
   t.kind, t.seq, t.previous_fire_time, t.next_fire_time, t.previous_skipped, t.previous_missed,
   t.payload, t.attempt_count, t.attempt_base, t.waiting_for, t.waiting_since`;

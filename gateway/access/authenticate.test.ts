@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import type { Database } from "../../db/pool.ts";
 import { ApiKeyService } from "../../gen/easycron/v1/api_key_service_pb.ts";
 import { JobService } from "../../gen/easycron/v1/job_service_pb.ts";
+import { TriggerService } from "../../gen/easycron/v1/trigger_service_pb.ts";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import { hashSecret } from "./api-key-secret.ts";
 import type { KnownKeyRow } from "./api-keys.sql.ts";
@@ -121,4 +122,17 @@ test("the use of an accepted key is noted when the time that is stored is old", 
 
 test("a health check needs no key", async () => {
   expect(await ask(Health)).toEqual({ kind: "nobody" });
+});
+
+test("AcknowledgeTrigger needs no key, and every other method of its service does", async () => {
+  const requestHeader = new Headers();
+  const outcomes = await Promise.all(
+    TriggerService.methods.map(async (method) => {
+      const caller = await authenticate(parts, { service: TriggerService, method, requestHeader }).catch(
+        () => null,
+      );
+      return caller === null ? "" : `${method.name} ${caller.kind}`;
+    }),
+  );
+  expect(outcomes.filter((each) => each !== "")).toEqual(["AcknowledgeTrigger nobody"]);
 });

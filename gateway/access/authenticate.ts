@@ -4,6 +4,7 @@ import type { Database } from "../../db/pool.ts";
 import { ApiKeyService } from "../../gen/easycron/v1/api_key_service_pb.ts";
 import { ProjectService } from "../../gen/easycron/v1/project_service_pb.ts";
 import { SystemService } from "../../gen/easycron/v1/system_service_pb.ts";
+import { TriggerService } from "../../gen/easycron/v1/trigger_service_pb.ts";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
 import { type EasyCronError, failure } from "../../mesh/errors.ts";
@@ -23,6 +24,11 @@ export interface AuthenticateParts {
 }
 
 const OPEN_TO_ALL: readonly string[] = [Health.typeName, ServerReflection.typeName];
+/** What a call of this method needs is in its request: the token of an attempt. The dispatcher checks it. */
+const OPEN_METHOD = {
+  service: TriggerService.typeName,
+  method: TriggerService.method.acknowledgeTrigger.name,
+};
 const FOR_THE_OPERATOR: readonly string[] = [ProjectService.typeName, ApiKeyService.typeName];
 const FOR_EVERY_KEY: readonly string[] = [SystemService.typeName];
 const MAX_SECRET_LENGTH = 256;
@@ -31,7 +37,7 @@ const MAX_SECRET_LENGTH = 256;
  * Identifies the caller from the header `Authorization: Bearer <API key>`, and checks that the key may call the
  * service.
  *
- * - Health checks and reflection need no key.
+ * - Health checks and reflection need no key, and neither does AcknowledgeTrigger.
  * - SystemService accepts any valid key.
  * - ProjectService and ApiKeyService accept the operator's key only.
  * - All other services accept a project's key only.
@@ -45,7 +51,7 @@ export async function authenticate(
   parts: AuthenticateParts,
   call: Pick<HandlerContext, "service" | "method" | "requestHeader">,
 ): Promise<Caller> {
-  if (OPEN_TO_ALL.includes(call.service.typeName)) return { kind: "nobody" };
+  if (isOpen(call)) return { kind: "nobody" };
   const caller = await findCaller(parts, readSecret(call.requestHeader.get("authorization")));
   if (FOR_EVERY_KEY.includes(call.service.typeName)) return caller;
   const isForOperator = FOR_THE_OPERATOR.includes(call.service.typeName);
@@ -55,6 +61,11 @@ export async function authenticate(
   if (!isForOperator && caller.kind === "operator")
     throw failure("PROJECT_KEY_REQUIRED", { method: `${call.service.typeName}/${call.method.name}` });
   return caller;
+}
+
+function isOpen({ service, method }: Pick<HandlerContext, "service" | "method">): boolean {
+  if (OPEN_TO_ALL.includes(service.typeName)) return true;
+  return service.typeName === OPEN_METHOD.service && method.name === OPEN_METHOD.method;
 }
 
 function readSecret(header: string | null): string {

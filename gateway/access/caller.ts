@@ -10,7 +10,7 @@ export interface ProjectCaller {
   readonly keyId: string;
 }
 
-/** Who makes a call. `nobody` is a caller without a key, for health checks. */
+/** Who makes a call. `nobody` is a caller without a key, for health checks and acknowledgements. */
 export type Caller = ProjectCaller | { readonly kind: "operator" } | { readonly kind: "nobody" };
 
 /** The context key under which the request gate stores the caller. */

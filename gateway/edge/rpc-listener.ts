@@ -8,6 +8,13 @@ import {
 } from "@connectrpc/connect-node";
 import type { Logger } from "../../mesh/logger.ts";
 import { printable } from "../../mesh/printable.ts";
+import {
+  ACKNOWLEDGE_PATH,
+  limitBody,
+  type NamedAttempt,
+  parseAcknowledgePath,
+  toAcknowledgeCall,
+} from "./acknowledge-url.ts";
 import type { NodeListener, NodeRequest, NodeResponse } from "./drain-unread.ts";
 import { findQueryProblem } from "./get-query.ts";
 import { answerRefusal, type Refusal, unknownMethod } from "./plain-response.ts";
@@ -35,9 +42,11 @@ export function createRpcListener(options: RpcListenerOptions): NodeListener {
   routes(router);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
   return (request, response) => {
-    const handler = handlers.get(request.url?.split("?", 1)[0] ?? "");
+    const path = request.url?.split("?", 1)[0] ?? "";
+    const named = parseAcknowledgePath(path);
+    const handler = handlers.get(named === undefined ? path : ACKNOWLEDGE_PATH);
     if (handler === undefined) return answerRefusal(request, response, unknownMethod(request));
-    const refusal = findRefusal(request, handler);
+    const refusal = named === undefined ? findRefusal(request, handler) : refuseMethod(request, ["POST"]);
     if (refusal !== undefined) return answerRefusal(request, response, refusal);
     let call: UniversalServerRequest;
     try {
@@ -49,7 +58,8 @@ export function createRpcListener(options: RpcListenerOptions): NodeListener {
       });
     }
     cutDeadline(call.header, maxDeadlineMs);
-    withRequestText(() => handle(call, handler, response)).catch((error: unknown) => {
+    const bounded = handler.requestPath === ACKNOWLEDGE_PATH ? toBounded(call, named) : call;
+    withRequestText(() => handle(bounded, handler, response)).catch((error: unknown) => {
       // Usually the caller has gone, so nothing more can be sent to it.
       logger.debug({ err: error, method: handler.method.name }, "an answer could not be sent");
     });
@@ -64,6 +74,18 @@ async function handle(
   await universalResponseToNodeResponse(await handler(call), response);
 }
 
+/** Nobody has authenticated the caller of this method, so little is read for it. */
+function toBounded(call: UniversalServerRequest, named: NamedAttempt | undefined): UniversalServerRequest {
+  return named === undefined ? limitBody(call) : toAcknowledgeCall(call, named);
+}
+
+function refuseMethod(request: NodeRequest, allowed: readonly string[]): Refusal | undefined {
+  const method = request.method ?? "";
+  if (allowed.includes(method)) return undefined;
+  const message = `${printable(method)} is not allowed for this method; use ${allowed.join(" or ")}.`;
+  return { message, httpStatus: 405, headers: { allow: allowed.join(", ") } };
+}
+
 function findRefusal(request: NodeRequest, handler: UniversalHandler): Refusal | undefined {
   if (handler.method.methodKind === "bidi_streaming" && request.httpVersionMajor < 2) {
     const message = "This method sends and receives at the same time, which needs HTTP/2.";
@@ -76,10 +98,8 @@ function findRefusal(request: NodeRequest, handler: UniversalHandler): Refusal |
   const allowed = contentType.startsWith("application/grpc")
     ? ["POST"]
     : handler.allowedMethods.filter((each, index, all) => all.indexOf(each) === index);
-  if (!allowed.includes(method)) {
-    const message = `${printable(method)} is not allowed for this method; use ${allowed.join(" or ")}.`;
-    return { message, httpStatus: 405, headers: { allow: allowed.join(", ") } };
-  }
+  const wrongMethod = refuseMethod(request, allowed);
+  if (wrongMethod !== undefined) return wrongMethod;
   if ((method === "GET" && contentType === "") || handler.supportedContentType(contentType)) {
     return method === "GET" ? findQueryProblem(request.url ?? "") : undefined;
   }

@@ -101,7 +101,13 @@ describe("the idempotency levels of the protos", () => {
     "ListAttempts",
     "ListTriggers",
   ];
-  const REPEATABLE_WRITES = ["CancelOperation", "PauseJob", "ResumeJob", "RevokeSigningKey"];
+  const REPEATABLE_WRITES = [
+    "AcknowledgeTrigger",
+    "CancelOperation",
+    "PauseJob",
+    "ResumeJob",
+    "RevokeSigningKey",
+  ];
   // The gateway answers these itself.
   const OWN = ["ListApiKeys", "GetServerInfo", "GetPlugin", "ListPlugins"];
 

@@ -4,6 +4,7 @@ import type { SchedulerService } from "../../gen/easycron/internal/scheduler/v1/
 import type { TriggerService } from "../../gen/easycron/v1/trigger_service_pb.ts";
 import type { GrpcClient } from "../../mesh/grpc-client.ts";
 import { projectOf } from "../access/caller.ts";
+import { createAcknowledge } from "./acknowledge.ts";
 import { toCallOptions } from "./call-options.ts";
 import { answered, forward } from "./forward.ts";
 
@@ -30,6 +31,7 @@ export function createTriggerService(parts: TriggerServiceParts): ServiceImpl<ty
     discardTriggers: forward(scheduler.discardTriggers),
     replayTrigger: forward(scheduler.replayTrigger),
     replayTriggers: forward(scheduler.replayTriggers),
+    acknowledgeTrigger: createAcknowledge(dispatcher),
     listAttempts: forward(dispatcher.listAttempts),
   };
 }

@@ -42,6 +42,7 @@ export function checkSpec(
   errors.check(() => checkRetryPolicy(job));
   errors.check(() => checkSuccessStatusCodes(job));
   errors.check(() => checkFlow(job));
+  for (const error of acknowledgementErrors(job)) errors.add(error);
   for (const error of calendarErrors(job)) errors.add(error);
   const schedule = errors.check(() => compileSchedule(job, uid, { zoneData }));
   if (schedule !== undefined) errors.check(() => also({ job, schedule }));
@@ -49,6 +50,13 @@ export function checkSpec(
   if (schedule === undefined) throw new Error("A schedule that cannot be compiled made no error.");
   const kept = toSpec(job);
   return { job, kept, spec: toJsonString(JobSchema, kept), schedule };
+}
+
+/** Nobody can acknowledge a message in a Redis stream or a Kafka topic: it has no URL and no token. */
+function acknowledgementErrors({ acknowledgement, target }: Job): EasyCronError[] {
+  if (acknowledgement === undefined || target === undefined || target.kind.case === "webhook") return [];
+  const problem = `Only a webhook can be acknowledged, and the target is ${target.kind.case}; leave acknowledgement out.`;
+  return [fieldFailure("FIELD_INVALID", "job.acknowledgement", problem)];
 }
 
 function calendarErrors({ calendars }: Job): EasyCronError[] {

@@ -66,6 +66,19 @@ describe("A job is created", () => {
     expect(shown).toMatchObject({ name: "a", revision: 1, remainingFires: 3, pauseNote: "", problem: "" });
   });
 
+  test("with an acknowledgement, which a webhook may have and a plugin's target may not", async () => {
+    const acknowledgement = { deadline: "600s" };
+    const parts = { ...bench.parts, database };
+    const shown = await presentShown(parts, await make({ acknowledgement }));
+    expect(toJson(JobSchema, shown)).toMatchObject({ acknowledgement });
+    for (const target of [{ redis: { stream: "s" } }, { kafka: { topic: "t" } }]) {
+      await expect(make({ name: "b", target, acknowledgement })).rejects.toMatchObject({
+        reason: "FIELD_INVALID",
+        violations: [{ field: "job.acknowledgement" }],
+      });
+    }
+  });
+
   test("once, however often its request is repeated, also at the same time and when it is not valid any more", async () => {
     const time = new Date(START + 60_000).toISOString();
     const once = { schedules: [{ once: { time } }] };

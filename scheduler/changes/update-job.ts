@@ -41,6 +41,7 @@ export const UPDATABLE = [
   "retry_policy",
   "attempt_timeout",
   "flow",
+  "acknowledgement",
   "labels",
 ] as const;
 

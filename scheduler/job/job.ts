@@ -94,6 +94,7 @@ export function toSpec(job: Job): Job {
     ...(job.flexibleWindow === undefined ? {} : { flexibleWindow: job.flexibleWindow }),
     ...(job.startTime === undefined ? {} : { startTime: job.startTime }),
     ...(job.endTime === undefined ? {} : { endTime: job.endTime }),
+    ...(job.acknowledgement === undefined ? {} : { acknowledgement: job.acknowledgement }),
     ...(job.target === undefined ? {} : { target: job.target }),
     ...(job.flow === undefined ? {} : { flow: job.flow }),
     ...payloadOf(job),

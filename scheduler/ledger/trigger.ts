@@ -54,6 +54,7 @@ export function toTrigger(
     ...(row.start_time === null ? {} : { startTime: timestampFromMs(row.start_time) }),
     ...(row.end_time === null ? {} : { endTime: timestampFromMs(row.end_time) }),
     ...(row.state === "RETRYING" ? { nextAttemptTime: timestampFromMs(row.due_time) } : {}),
+    ...(row.state === "ACCEPTED" ? { acknowledgeDeadlineTime: timestampFromMs(row.due_time) } : {}),
     ...(lateness === undefined ? {} : { lateness }),
   };
 }

@@ -12,6 +12,7 @@ const OPTIONS: readonly string[] = [
   "toleranceSeconds",
   "leaseMs",
   "maxRunMs",
+  "apiUrl",
   "clock",
 ] satisfies (keyof ReceiverOptions)[];
 
@@ -29,7 +30,10 @@ export function checkReceiverOptions<Client>(options: ReceiverOptions<Client>): 
       `${unknown} is not an option of createReceiver; its options are ${OPTIONS.join(", ")}.`,
     );
   }
-  const { onTrigger, onOther, onError, store } = options;
+  const { onTrigger, onOther, onError, store, apiUrl } = options;
+  if (apiUrl !== undefined && !URL.canParse(apiUrl)) {
+    throw new TypeError(`apiUrl is ${JSON.stringify(apiUrl)}; it must be an absolute URL.`);
+  }
   if (typeof onTrigger !== "function") {
     throw new TypeError(`onTrigger is ${typeof onTrigger}; it must be a function that does the work.`);
   }

@@ -2,6 +2,7 @@ import { systemClock } from "../clock.ts";
 import { type OnceContext, type OnceOptions, type Outcome, once } from "../idempotency/once.ts";
 import { DEFAULT_MAX_RUN_MS, runBounded } from "../idempotency/run-bounded.ts";
 import type { VerifiedWebhook, VerifyOptions, WebhookHeaders } from "../webhook-request.ts";
+import { type Acknowledgement, acknowledgementOf } from "./acknowledgement.ts";
 import { NOT_POST, type ReceiverAnswer, toAnswer, toErrorAnswer } from "./answer.ts";
 import type { BodyLimits } from "./body.ts";
 import { checkReceiverOptions } from "./check-options.ts";
@@ -37,7 +38,8 @@ export function makeReceiver<Client>(verify: Verify, options: ReceiverOptions<Cl
         ...(options.toleranceSeconds === undefined ? {} : { toleranceSeconds: options.toleranceSeconds }),
       });
       id = webhook.id;
-      return toAnswer(await handle(webhook, options));
+      const ack = acknowledgementOf(request.headers, id, { apiUrl: options.apiUrl });
+      return toAnswer(await handle(webhook, ack, options));
     } catch (error) {
       report(onError, error, id);
       return toErrorAnswer(error);
@@ -61,6 +63,7 @@ const NODE_CURE = "Mount the receiver before the body parser (express.json(), fo
 
 async function handle<Client>(
   webhook: VerifiedWebhook,
+  ack: Acknowledgement | undefined,
   options: ReceiverOptions<Client>,
 ): Promise<Outcome<unknown>> {
   const { id, trigger, timestamp } = webhook;
@@ -70,14 +73,16 @@ async function handle<Client>(
     const { maxRunMs = DEFAULT_MAX_RUN_MS, clock = systemClock } = options;
     const controller = new AbortController();
     // Without a store there is no client: Client is undefined then.
-    const context = { id, timestamp, token: 0, signal: controller.signal, client: undefined as Client };
+    const context = { id, timestamp, token: 0, signal: controller.signal, client: undefined as Client, ack };
     const act = async () => refuseResponse(await onTrigger(trigger, context));
     return { kind: "RAN", value: await runBounded({ id, maxRunMs, clock, controller }, act) };
   }
   const { leaseMs, maxRunMs, clock } = options satisfies OnceOptions;
   const act = async (context: OnceContext<Client>) =>
-    refuseResponse(await onTrigger(trigger, { ...context, timestamp }));
-  return once(id, store, act, { leaseMs, maxRunMs, clock });
+    refuseResponse(await onTrigger(trigger, { ...context, id, timestamp, ack }));
+  // Another attempt comes because the work of the one before was not acknowledged as a success: it is to be done again.
+  const work = ack === undefined ? id : `${id}.${trigger.attempt}`;
+  return once(work, store, act, { leaseMs, maxRunMs, clock });
 }
 
 /** Throws a TypeError for a Response, which would be sent as JSON with the status 200, whatever its own status is. */

@@ -3,6 +3,7 @@ import type { OnceContext } from "../idempotency/once.ts";
 import type { IdempotencyStore, TransactionalStore } from "../idempotency/store.ts";
 import type { TriggerFired } from "../trigger-fired.ts";
 import type { VerifiedWebhook, WebhookHeaders } from "../webhook-request.ts";
+import type { Acknowledgement } from "./acknowledgement.ts";
 import type { ReceiverAnswer } from "./answer.ts";
 import type { BodyLimits } from "./body.ts";
 import type { NodeRequest, NodeResponse } from "./node-request.ts";
@@ -13,6 +14,11 @@ export interface TriggerContext<Client = undefined> extends Omit<OnceContext<Cli
   readonly token: number;
   /** When this attempt was sent, to the second. */
   readonly timestamp: Date;
+  /**
+   * Acknowledges the attempt, now or after the answer. Undefined if the job wants no acknowledgement. If it does, the trigger
+   * has succeeded only when `ack.succeed()` was called: what `onTrigger` returns only means that the work was taken on.
+   */
+  readonly ack: Acknowledgement | undefined;
 }
 
 /** What a receiver needs. */
@@ -40,6 +46,11 @@ export interface ReceiverOptions<Client = undefined> {
   readonly leaseMs?: number | undefined;
   /** The longest that `onTrigger` and `onOther` may run, in milliseconds. Default 900,000 (15 minutes). */
   readonly maxRunMs?: number | undefined;
+  /**
+   * The address of EasyCron, to which `ack` sends its requests. Default: the one in the webhook's header easycron-ack-url,
+   * which is not signed.
+   */
+  readonly apiUrl?: string | undefined;
   /** Default: the system's clock. */
   readonly clock?: Clock | undefined;
 }

@@ -1,5 +1,6 @@
 import { type Caller, type Options, required } from "../caller.ts";
 import {
+  type AcknowledgeTriggerRequestSchema,
   type DiscardTriggersRequestSchema,
   type GetTriggerRequestSchema,
   type ListAttemptsRequestSchema,
@@ -13,6 +14,16 @@ import type { Attempt, Trigger } from "../resources.ts";
 import { type RunningOperation, toRunning } from "./running-operation.ts";
 
 const { method } = TriggerService;
+
+/** What became of an acknowledgement. */
+export interface Acknowledged {
+  /** The trigger as it is now. */
+  trigger: Trigger;
+  /** Whether the acknowledgement came too late to count. */
+  isLate: boolean;
+  /** What happened instead, in words; empty if the acknowledgement counts. */
+  explanation: string;
+}
 
 /** Makes the methods of triggers. */
 export function createTriggers(caller: Caller) {
@@ -64,6 +75,30 @@ export function createTriggers(caller: Caller) {
         { ...options, trigger },
         (page): readonly Attempt[] => page.attempts,
       ),
+
+    /**
+     * Acknowledges a trigger whose job wants it, with the token that came with the webhook: that its work has SUCCEEDED
+     * (the default), has FAILED, or needs more time (EXTENDED, with `extendBy`). `isLate` tells that it came too late to
+     * count. The API key does not matter; `acknowledgement` of `@easycron/sdk/receiver` needs none.
+     *
+     * @example
+     * ```ts
+     * const token = "ack_proj_01h455vb4pex5vsknk084sn02q.1.Ca7VyPpm9B0fzoo6r2u3h3HjM0m1Y3J3G3q3b1cZ8xQ";
+     * const { trigger, isLate } = await easycron.triggers.acknowledge("trg_h8y7dk7ek4fs5qrt3mqt9ek1v4", token, {
+     *   outcome: "FAILED",
+     *   message: "the bank was closed",
+     * });
+     * console.log(trigger.state, isLate);
+     * ```
+     */
+    acknowledge: async (
+      id: string,
+      token: string,
+      options: Options<typeof AcknowledgeTriggerRequestSchema, "id" | "token"> = {},
+    ): Promise<Acknowledged> => {
+      const answer = await caller.call(method.acknowledgeTrigger, { ...options, id, token });
+      return { ...answer, trigger: required(answer.trigger, "trigger") };
+    },
 
     /**
      * Cancels triggers that have not ended: `triggers.discard({ kind: "CATCHUP" })`.

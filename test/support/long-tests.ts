@@ -19,6 +19,7 @@ export const LONG_TESTS: readonly string[] = [
   "sdk/package.test.ts",
   "test/frameworks.test.ts",
   "test/plugins/kill.test.ts",
+  "test/whole/acknowledgement.kill.test.ts",
   "test/whole/plugins.test.ts",
   "test/whole/plugins-docs.test.ts",
   "test/whole/plugins-flow.test.ts",

@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/job.proto.
  */
 export const file_easycron_v1_job: GenFile = /*@__PURE__*/
-  fileDesc("ChVlYXN5Y3Jvbi92MS9qb2IucHJvdG8SC2Vhc3ljcm9uLnYxIsoJCgNKb2ISDAoEbmFtZRgBIAEoCRILCgN1aWQYAiABKAkSKAoJc2NoZWR1bGVzGAMgAygLMhUuZWFzeWNyb24udjEuU2NoZWR1bGUSLgoKc3RhcnRfdGltZRgQIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYESABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiMKBnRhcmdldBgEIAEoCzITLmVhc3ljcm9uLnYxLlRhcmdldBInCgdwYXlsb2FkGAUgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEi4KDHJldHJ5X3BvbGljeRgGIAEoCzIYLmVhc3ljcm9uLnYxLlJldHJ5UG9saWN5EjIKD2F0dGVtcHRfdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIsCgZsYWJlbHMYCCADKAsyHC5lYXN5Y3Jvbi52MS5Kb2IuTGFiZWxzRW50cnkSJAoFc3RhdGUYCSABKA4yFS5lYXN5Y3Jvbi52MS5Kb2JTdGF0ZRIyCg5uZXh0X2ZpcmVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIcmV2aXNpb24YCyABKA0SDAoEZXRhZxgMIAEoCRIvCgtjcmVhdGVfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnBhdXNlX25vdGUYDyABKAkSLwoLcGF1c2VfdW50aWwYEiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCW1heF9maXJlcxgTIAEoBRIcCg9yZW1haW5pbmdfZmlyZXMYFCABKAVIAIgBARIxCgljYWxlbmRhcnMYFSADKAsyHi5lYXN5Y3Jvbi52MS5DYWxlbmRhclJlZmVyZW5jZRIyCg9mbGV4aWJsZV93aW5kb3cYFiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMgoObWlzZmlyZV9wb2xpY3kYFyABKA4yGi5lYXN5Y3Jvbi52MS5NaXNmaXJlUG9saWN5EjEKDmNhdGNodXBfd2luZG93GBggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC21heF9jYXRjaHVwGBkgASgFEjIKDm92ZXJsYXBfcG9saWN5GBogASgOMhouZWFzeWNyb24udjEuT3ZlcmxhcFBvbGljeRI2ChBhZnRlcl9jb21wbGV0aW9uGBsgASgOMhwuZWFzeWNyb24udjEuQWZ0ZXJDb21wbGV0aW9uEg8KB3Byb2JsZW0YHCABKAkSGQoMcGF5bG9hZF9qc29uGB0gASgJSAGIAQESHwoEZmxvdxgjIAEoCzIRLmVhc3ljcm9uLnYxLkZsb3caLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUISChBfcmVtYWluaW5nX2ZpcmVzQg8KDV9wYXlsb2FkX2pzb24iQwoERmxvdxILCgNrZXkYASABKAkSFQoNbWF4X2luX2ZsaWdodBgCIAEoBRIXCg9yYXRlX3Blcl9zZWNvbmQYAyABKAEiSAoRQ2FsZW5kYXJSZWZlcmVuY2USDAoEbmFtZRgBIAEoCRIlCgdvdXRzaWRlGAIgASgOMhQuZWFzeWNyb24udjEuT3V0c2lkZSJRCgdXYXJuaW5nEiYKBGNvZGUYASABKA4yGC5lYXN5Y3Jvbi52MS5XYXJuaW5nQ29kZRIPCgdtZXNzYWdlGAIgASgJEg0KBWZpZWxkGAMgASgJKkcKB091dHNpZGUSFwoTT1VUU0lERV9VTlNQRUNJRklFRBAAEhAKDE9VVFNJREVfU0tJUBABEhEKDU9VVFNJREVfREVGRVIQAiqFAQoNTWlzZmlyZVBvbGljeRIeChpNSVNGSVJFX1BPTElDWV9VTlNQRUNJRklFRBAAEhsKF01JU0ZJUkVfUE9MSUNZX0ZJUkVfQUxMEAESHgoaTUlTRklSRV9QT0xJQ1lfRklSRV9MQVRFU1QQAhIXChNNSVNGSVJFX1BPTElDWV9TS0lQEAMqpAEKDU92ZXJsYXBQb2xpY3kSHgoaT1ZFUkxBUF9QT0xJQ1lfVU5TUEVDSUZJRUQQABIcChhPVkVSTEFQX1BPTElDWV9BTExPV19BTEwQARIXChNPVkVSTEFQX1BPTElDWV9TS0lQEAISHQoZT1ZFUkxBUF9QT0xJQ1lfQlVGRkVSX09ORRADEh0KGU9WRVJMQVBfUE9MSUNZX0JVRkZFUl9BTEwQBCprCg9BZnRlckNvbXBsZXRpb24SIAocQUZURVJfQ09NUExFVElPTl9VTlNQRUNJRklFRBAAEhkKFUFGVEVSX0NPTVBMRVRJT05fTk9ORRABEhsKF0FGVEVSX0NPTVBMRVRJT05fREVMRVRFEAIqgAEKCEpvYlN0YXRlEhkKFUpPQl9TVEFURV9VTlNQRUNJRklFRBAAEhQKEEpPQl9TVEFURV9BQ1RJVkUQARIUChBKT0JfU1RBVEVfUEFVU0VEEAISFgoSSk9CX1NUQVRFX0ZJTklTSEVEEAQSFQoRSk9CX1NUQVRFX0RFTEVURUQQBSrrAgoLV2FybmluZ0NvZGUSHAoYV0FSTklOR19DT0RFX1VOU1BFQ0lGSUVEEAASHAoYV0FSTklOR19DT0RFX05FVkVSX0ZJUkVTEAESKAokV0FSTklOR19DT0RFX0RBWV9PRl9NT05USF9PUl9XRUVLREFZEAISHgoaV0FSTklOR19DT0RFX1NURVBfUkVTVEFSVFMQAxIeChpXQVJOSU5HX0NPREVfTU9OVEhfRU5EX0dBUBAEEhwKGFdBUk5JTkdfQ09ERV9UT1BfT0ZfSE9VUhAFEh4KGldBUk5JTkdfQ09ERV9PRkZTRVRfQ0hBTkdFEAYSKwonV0FSTklOR19DT0RFX1JFVFJZX0xPTkdFUl9USEFOX0lOVEVSVkFMEAcSJwojV0FSTklOR19DT0RFX1RJTUVfWk9ORV9GSVhFRF9PRkZTRVQQCBIiCh5XQVJOSU5HX0NPREVfVElNRV9aT05FX1JFTkFNRUQQCWIGcHJvdG8z", [file_easycron_v1_schedule, file_easycron_v1_target, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChVlYXN5Y3Jvbi92MS9qb2IucHJvdG8SC2Vhc3ljcm9uLnYxIocKCgNKb2ISDAoEbmFtZRgBIAEoCRILCgN1aWQYAiABKAkSKAoJc2NoZWR1bGVzGAMgAygLMhUuZWFzeWNyb24udjEuU2NoZWR1bGUSLgoKc3RhcnRfdGltZRgQIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYESABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiMKBnRhcmdldBgEIAEoCzITLmVhc3ljcm9uLnYxLlRhcmdldBInCgdwYXlsb2FkGAUgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEi4KDHJldHJ5X3BvbGljeRgGIAEoCzIYLmVhc3ljcm9uLnYxLlJldHJ5UG9saWN5EjIKD2F0dGVtcHRfdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIsCgZsYWJlbHMYCCADKAsyHC5lYXN5Y3Jvbi52MS5Kb2IuTGFiZWxzRW50cnkSJAoFc3RhdGUYCSABKA4yFS5lYXN5Y3Jvbi52MS5Kb2JTdGF0ZRIyCg5uZXh0X2ZpcmVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIcmV2aXNpb24YCyABKA0SDAoEZXRhZxgMIAEoCRIvCgtjcmVhdGVfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnBhdXNlX25vdGUYDyABKAkSLwoLcGF1c2VfdW50aWwYEiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCW1heF9maXJlcxgTIAEoBRIcCg9yZW1haW5pbmdfZmlyZXMYFCABKAVIAIgBARIxCgljYWxlbmRhcnMYFSADKAsyHi5lYXN5Y3Jvbi52MS5DYWxlbmRhclJlZmVyZW5jZRIyCg9mbGV4aWJsZV93aW5kb3cYFiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMgoObWlzZmlyZV9wb2xpY3kYFyABKA4yGi5lYXN5Y3Jvbi52MS5NaXNmaXJlUG9saWN5EjEKDmNhdGNodXBfd2luZG93GBggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC21heF9jYXRjaHVwGBkgASgFEjIKDm92ZXJsYXBfcG9saWN5GBogASgOMhouZWFzeWNyb24udjEuT3ZlcmxhcFBvbGljeRI2ChBhZnRlcl9jb21wbGV0aW9uGBsgASgOMhwuZWFzeWNyb24udjEuQWZ0ZXJDb21wbGV0aW9uEg8KB3Byb2JsZW0YHCABKAkSGQoMcGF5bG9hZF9qc29uGB0gASgJSAGIAQESOwoPYWNrbm93bGVkZ2VtZW50GB4gASgLMiIuZWFzeWNyb24udjEuQWNrbm93bGVkZ2VtZW50UG9saWN5Eh8KBGZsb3cYIyABKAsyES5lYXN5Y3Jvbi52MS5GbG93Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCEgoQX3JlbWFpbmluZ19maXJlc0IPCg1fcGF5bG9hZF9qc29uIkMKBEZsb3cSCwoDa2V5GAEgASgJEhUKDW1heF9pbl9mbGlnaHQYAiABKAUSFwoPcmF0ZV9wZXJfc2Vjb25kGAMgASgBIkQKFUFja25vd2xlZGdlbWVudFBvbGljeRIrCghkZWFkbGluZRgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJIChFDYWxlbmRhclJlZmVyZW5jZRIMCgRuYW1lGAEgASgJEiUKB291dHNpZGUYAiABKA4yFC5lYXN5Y3Jvbi52MS5PdXRzaWRlIlEKB1dhcm5pbmcSJgoEY29kZRgBIAEoDjIYLmVhc3ljcm9uLnYxLldhcm5pbmdDb2RlEg8KB21lc3NhZ2UYAiABKAkSDQoFZmllbGQYAyABKAkqRwoHT3V0c2lkZRIXChNPVVRTSURFX1VOU1BFQ0lGSUVEEAASEAoMT1VUU0lERV9TS0lQEAESEQoNT1VUU0lERV9ERUZFUhACKoUBCg1NaXNmaXJlUG9saWN5Eh4KGk1JU0ZJUkVfUE9MSUNZX1VOU1BFQ0lGSUVEEAASGwoXTUlTRklSRV9QT0xJQ1lfRklSRV9BTEwQARIeChpNSVNGSVJFX1BPTElDWV9GSVJFX0xBVEVTVBACEhcKE01JU0ZJUkVfUE9MSUNZX1NLSVAQAyqkAQoNT3ZlcmxhcFBvbGljeRIeChpPVkVSTEFQX1BPTElDWV9VTlNQRUNJRklFRBAAEhwKGE9WRVJMQVBfUE9MSUNZX0FMTE9XX0FMTBABEhcKE09WRVJMQVBfUE9MSUNZX1NLSVAQAhIdChlPVkVSTEFQX1BPTElDWV9CVUZGRVJfT05FEAMSHQoZT1ZFUkxBUF9QT0xJQ1lfQlVGRkVSX0FMTBAEKmsKD0FmdGVyQ29tcGxldGlvbhIgChxBRlRFUl9DT01QTEVUSU9OX1VOU1BFQ0lGSUVEEAASGQoVQUZURVJfQ09NUExFVElPTl9OT05FEAESGwoXQUZURVJfQ09NUExFVElPTl9ERUxFVEUQAiqAAQoISm9iU3RhdGUSGQoVSk9CX1NUQVRFX1VOU1BFQ0lGSUVEEAASFAoQSk9CX1NUQVRFX0FDVElWRRABEhQKEEpPQl9TVEFURV9QQVVTRUQQAhIWChJKT0JfU1RBVEVfRklOSVNIRUQQBBIVChFKT0JfU1RBVEVfREVMRVRFRBAFKusCCgtXYXJuaW5nQ29kZRIcChhXQVJOSU5HX0NPREVfVU5TUEVDSUZJRUQQABIcChhXQVJOSU5HX0NPREVfTkVWRVJfRklSRVMQARIoCiRXQVJOSU5HX0NPREVfREFZX09GX01PTlRIX09SX1dFRUtEQVkQAhIeChpXQVJOSU5HX0NPREVfU1RFUF9SRVNUQVJUUxADEh4KGldBUk5JTkdfQ09ERV9NT05USF9FTkRfR0FQEAQSHAoYV0FSTklOR19DT0RFX1RPUF9PRl9IT1VSEAUSHgoaV0FSTklOR19DT0RFX09GRlNFVF9DSEFOR0UQBhIrCidXQVJOSU5HX0NPREVfUkVUUllfTE9OR0VSX1RIQU5fSU5URVJWQUwQBxInCiNXQVJOSU5HX0NPREVfVElNRV9aT05FX0ZJWEVEX09GRlNFVBAIEiIKHldBUk5JTkdfQ09ERV9USU1FX1pPTkVfUkVOQU1FRBAJYgZwcm90bzM", [file_easycron_v1_schedule, file_easycron_v1_target, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * A named schedule, a target for its triggers, and the policies that apply to them.
@@ -249,6 +249,15 @@ export type Job = Message<"easycron.v1.Job"> & {
    * @generated from field: optional string payload_json = 29;
    */
   payloadJson?: string | undefined;
+
+  /**
+   * Makes the job's triggers wait for an acknowledgement: a success of the target only means that the trigger is ACCEPTED,
+   * and AcknowledgeTrigger says how its work has ended. For webhooks only: with a plugin as target it is FIELD_INVALID.
+   * Default: none, a success of the target ends the trigger.
+   *
+   * @generated from field: easycron.v1.AcknowledgementPolicy acknowledgement = 30;
+   */
+  acknowledgement?: AcknowledgementPolicy | undefined;
 
   /**
    * Limits that the job's triggers share with those of other jobs. Default: none.
@@ -491,6 +500,15 @@ export type JobJson = {
   payloadJson?: string;
 
   /**
+   * Makes the job's triggers wait for an acknowledgement: a success of the target only means that the trigger is ACCEPTED,
+   * and AcknowledgeTrigger says how its work has ended. For webhooks only: with a plugin as target it is FIELD_INVALID.
+   * Default: none, a success of the target ends the trigger.
+   *
+   * @generated from field: easycron.v1.AcknowledgementPolicy acknowledgement = 30;
+   */
+  acknowledgement?: AcknowledgementPolicyJson;
+
+  /**
    * Limits that the job's triggers share with those of other jobs. Default: none.
    *
    * @generated from field: easycron.v1.Flow flow = 35;
@@ -577,6 +595,43 @@ export const FlowSchema: GenMessage<Flow, {jsonType: FlowJson}> = /*@__PURE__*/
   messageDesc(file_easycron_v1_job, 1);
 
 /**
+ * How long a trigger waits for its acknowledgement.
+ *
+ * @generated from message easycron.v1.AcknowledgementPolicy
+ */
+export type AcknowledgementPolicy = Message<"easycron.v1.AcknowledgementPolicy"> & {
+  /**
+   * How long after its success an attempt may be acknowledged: 1 s to 7 days. Required. An acknowledgement EXTENDED makes
+   * it longer. If none comes, the attempt counts as failed, and the retry policy applies.
+   *
+   * @generated from field: google.protobuf.Duration deadline = 1;
+   */
+  deadline?: Duration | undefined;
+};
+
+/**
+ * How long a trigger waits for its acknowledgement.
+ *
+ * @generated from message easycron.v1.AcknowledgementPolicy
+ */
+export type AcknowledgementPolicyJson = {
+  /**
+   * How long after its success an attempt may be acknowledged: 1 s to 7 days. Required. An acknowledgement EXTENDED makes
+   * it longer. If none comes, the attempt counts as failed, and the retry policy applies.
+   *
+   * @generated from field: google.protobuf.Duration deadline = 1;
+   */
+  deadline?: DurationJson;
+};
+
+/**
+ * Describes the message easycron.v1.AcknowledgementPolicy.
+ * Use `create(AcknowledgementPolicySchema)` to create a new message.
+ */
+export const AcknowledgementPolicySchema: GenMessage<AcknowledgementPolicy, {jsonType: AcknowledgementPolicyJson}> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_job, 2);
+
+/**
  * A calendar that a job depends on.
  *
  * @generated from message easycron.v1.CalendarReference
@@ -623,7 +678,7 @@ export type CalendarReferenceJson = {
  * Use `create(CalendarReferenceSchema)` to create a new message.
  */
 export const CalendarReferenceSchema: GenMessage<CalendarReference, {jsonType: CalendarReferenceJson}> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_job, 2);
+  messageDesc(file_easycron_v1_job, 3);
 
 /**
  * Advice about a specification that is valid but may not do what was meant.
@@ -686,7 +741,7 @@ export type WarningJson = {
  * Use `create(WarningSchema)` to create a new message.
  */
 export const WarningSchema: GenMessage<Warning, {jsonType: WarningJson}> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_job, 3);
+  messageDesc(file_easycron_v1_job, 4);
 
 /**
  * What happens to a fire time at which a calendar is closed.

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/trigger.proto.
  */
 export const file_easycron_v1_trigger: GenFile = /*@__PURE__*/
-  fileDesc("ChllYXN5Y3Jvbi92MS90cmlnZ2VyLnByb3RvEgtlYXN5Y3Jvbi52MSLZBAoHVHJpZ2dlchIKCgJpZBgBIAEoCRILCgNqb2IYAiABKAkSDwoHam9iX3VpZBgDIAEoCRIQCghyZXZpc2lvbhgEIAEoDRImCgRraW5kGAUgASgOMhguZWFzeWNyb24udjEuVHJpZ2dlcktpbmQSKAoFc3RhdGUYBiABKA4yGS5lYXN5Y3Jvbi52MS5UcmlnZ2VyU3RhdGUSMAoMbm9taW5hbF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5lZmZlY3RpdmVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASCwoDc2VxGAkgASgNEhUKDWF0dGVtcHRfY291bnQYCiABKA0SLwoLY3JlYXRlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCghsYXRlbmVzcxgOIAEoCzIVLmVhc3ljcm9uLnYxLkxhdGVuZXNzEjUKEW5leHRfYXR0ZW1wdF90aW1lGA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIZChF6b25lX2RhdGFfdmVyc2lvbhgQIAEoCRIsCgt3YWl0aW5nX2ZvchgVIAEoDjIXLmVhc3ljcm9uLnYxLldhaXRpbmdGb3IiiAEKCExhdGVuZXNzEigKBXRvdGFsGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEicKBG91cnMYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKQoGdGhlaXJzGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uItIECgdBdHRlbXB0EgoKAmlkGAEgASgJEg4KBm51bWJlchgCIAEoDRIsCgdvdXRjb21lGAMgASgOMhsuZWFzeWNyb24udjEuQXR0ZW1wdE91dGNvbWUSLgoKc3RhcnRfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoIZHVyYXRpb24YBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEwoLc3RhdHVzX2NvZGUYBiABKAUSDQoFZXJyb3IYByABKAkSFQoNcmVzcG9uc2VfYm9keRgIIAEoCRIvCgxkbnNfZHVyYXRpb24YCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMwoQY29ubmVjdF9kdXJhdGlvbhgKIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgx0bHNfZHVyYXRpb24YCyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNgoTZmlyc3RfYnl0ZV9kdXJhdGlvbhgMIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIZChFjb25uZWN0aW9uX3JldXNlZBgNIAEoCBJDChByZXNwb25zZV9oZWFkZXJzGA4gAygLMikuZWFzeWNyb24udjEuQXR0ZW1wdC5SZXNwb25zZUhlYWRlcnNFbnRyeRo2ChRSZXNwb25zZUhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBKnUKCldhaXRpbmdGb3ISGwoXV0FJVElOR19GT1JfVU5TUEVDSUZJRUQQABIUChBXQUlUSU5HX0ZPUl9GTE9XEAESFwoTV0FJVElOR19GT1JfQlJFQUtFUhACEhsKF1dBSVRJTkdfRk9SX1JFVFJZX0FGVEVSEAMq1gEKDFRyaWdnZXJTdGF0ZRIdChlUUklHR0VSX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVVFJJR0dFUl9TVEFURV9QRU5ESU5HEAESGQoVVFJJR0dFUl9TVEFURV9SVU5OSU5HEAISGgoWVFJJR0dFUl9TVEFURV9SRVRSWUlORxADEhsKF1RSSUdHRVJfU1RBVEVfU1VDQ0VFREVEEAUSGwoXVFJJR0dFUl9TVEFURV9FWEhBVVNURUQQBhIbChdUUklHR0VSX1NUQVRFX0NBTkNFTExFRBAHKpUBCgtUcmlnZ2VyS2luZBIcChhUUklHR0VSX0tJTkRfVU5TUEVDSUZJRUQQABIaChZUUklHR0VSX0tJTkRfU0NIRURVTEVEEAESGAoUVFJJR0dFUl9LSU5EX0NBVENIVVAQAhIXChNUUklHR0VSX0tJTkRfTUFOVUFMEAMSGQoVVFJJR0dFUl9LSU5EX0JBQ0tGSUxMEAQqqQEKDkF0dGVtcHRPdXRjb21lEh8KG0FUVEVNUFRfT1VUQ09NRV9VTlNQRUNJRklFRBAAEh0KGUFUVEVNUFRfT1VUQ09NRV9TVUNDRUVERUQQARIcChhBVFRFTVBUX09VVENPTUVfUkVKRUNURUQQAhIcChhBVFRFTVBUX09VVENPTUVfTk9UX1NFTlQQAxIbChdBVFRFTVBUX09VVENPTUVfVU5LTk9XThAEYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChllYXN5Y3Jvbi92MS90cmlnZ2VyLnByb3RvEgtlYXN5Y3Jvbi52MSK5BQoHVHJpZ2dlchIKCgJpZBgBIAEoCRILCgNqb2IYAiABKAkSDwoHam9iX3VpZBgDIAEoCRIQCghyZXZpc2lvbhgEIAEoDRImCgRraW5kGAUgASgOMhguZWFzeWNyb24udjEuVHJpZ2dlcktpbmQSKAoFc3RhdGUYBiABKA4yGS5lYXN5Y3Jvbi52MS5UcmlnZ2VyU3RhdGUSMAoMbm9taW5hbF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5lZmZlY3RpdmVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASCwoDc2VxGAkgASgNEhUKDWF0dGVtcHRfY291bnQYCiABKA0SLwoLY3JlYXRlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCghsYXRlbmVzcxgOIAEoCzIVLmVhc3ljcm9uLnYxLkxhdGVuZXNzEjUKEW5leHRfYXR0ZW1wdF90aW1lGA8gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIZChF6b25lX2RhdGFfdmVyc2lvbhgQIAEoCRI9ChlhY2tub3dsZWRnZV9kZWFkbGluZV90aW1lGBEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIfChdhY2tub3dsZWRnZW1lbnRfbWVzc2FnZRgSIAEoCRIsCgt3YWl0aW5nX2ZvchgVIAEoDjIXLmVhc3ljcm9uLnYxLldhaXRpbmdGb3IiiAEKCExhdGVuZXNzEigKBXRvdGFsGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEicKBG91cnMYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKQoGdGhlaXJzGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uItIECgdBdHRlbXB0EgoKAmlkGAEgASgJEg4KBm51bWJlchgCIAEoDRIsCgdvdXRjb21lGAMgASgOMhsuZWFzeWNyb24udjEuQXR0ZW1wdE91dGNvbWUSLgoKc3RhcnRfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoIZHVyYXRpb24YBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEwoLc3RhdHVzX2NvZGUYBiABKAUSDQoFZXJyb3IYByABKAkSFQoNcmVzcG9uc2VfYm9keRgIIAEoCRIvCgxkbnNfZHVyYXRpb24YCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMwoQY29ubmVjdF9kdXJhdGlvbhgKIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgx0bHNfZHVyYXRpb24YCyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNgoTZmlyc3RfYnl0ZV9kdXJhdGlvbhgMIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIZChFjb25uZWN0aW9uX3JldXNlZBgNIAEoCBJDChByZXNwb25zZV9oZWFkZXJzGA4gAygLMikuZWFzeWNyb24udjEuQXR0ZW1wdC5SZXNwb25zZUhlYWRlcnNFbnRyeRo2ChRSZXNwb25zZUhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBKnUKCldhaXRpbmdGb3ISGwoXV0FJVElOR19GT1JfVU5TUEVDSUZJRUQQABIUChBXQUlUSU5HX0ZPUl9GTE9XEAESFwoTV0FJVElOR19GT1JfQlJFQUtFUhACEhsKF1dBSVRJTkdfRk9SX1JFVFJZX0FGVEVSEAMq8gEKDFRyaWdnZXJTdGF0ZRIdChlUUklHR0VSX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVVFJJR0dFUl9TVEFURV9QRU5ESU5HEAESGQoVVFJJR0dFUl9TVEFURV9SVU5OSU5HEAISGgoWVFJJR0dFUl9TVEFURV9SRVRSWUlORxADEhoKFlRSSUdHRVJfU1RBVEVfQUNDRVBURUQQBBIbChdUUklHR0VSX1NUQVRFX1NVQ0NFRURFRBAFEhsKF1RSSUdHRVJfU1RBVEVfRVhIQVVTVEVEEAYSGwoXVFJJR0dFUl9TVEFURV9DQU5DRUxMRUQQByqVAQoLVHJpZ2dlcktpbmQSHAoYVFJJR0dFUl9LSU5EX1VOU1BFQ0lGSUVEEAASGgoWVFJJR0dFUl9LSU5EX1NDSEVEVUxFRBABEhgKFFRSSUdHRVJfS0lORF9DQVRDSFVQEAISFwoTVFJJR0dFUl9LSU5EX01BTlVBTBADEhkKFVRSSUdHRVJfS0lORF9CQUNLRklMTBAEKqkBCg5BdHRlbXB0T3V0Y29tZRIfChtBVFRFTVBUX09VVENPTUVfVU5TUEVDSUZJRUQQABIdChlBVFRFTVBUX09VVENPTUVfU1VDQ0VFREVEEAESHAoYQVRURU1QVF9PVVRDT01FX1JFSkVDVEVEEAISHAoYQVRURU1QVF9PVVRDT01FX05PVF9TRU5UEAMSGwoXQVRURU1QVF9PVVRDT01FX1VOS05PV04QBGIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * The record of one fire time of a job. Each fire time that creates a trigger has exactly one, even after a crash.
@@ -133,6 +133,21 @@ export type Trigger = Message<"easycron.v1.Trigger"> & {
    * @generated from field: string zone_data_version = 16;
    */
   zoneDataVersion: string;
+
+  /**
+   * Until when the trigger waits for its acknowledgement. Present in state ACCEPTED only.
+   *
+   * @generated from field: google.protobuf.Timestamp acknowledge_deadline_time = 17;
+   */
+  acknowledgeDeadlineTime?: Timestamp | undefined;
+
+  /**
+   * The message of the latest acknowledgement since the trigger was last made due. Empty if none had a message. Only
+   * TriggerService shows it, not the ledger.
+   *
+   * @generated from field: string acknowledgement_message = 18;
+   */
+  acknowledgementMessage: string;
 
   /**
    * What a trigger that is due waits for, in state PENDING or RETRYING, besides a free place of its destination. Set after
@@ -262,6 +277,21 @@ export type TriggerJson = {
    * @generated from field: string zone_data_version = 16;
    */
   zoneDataVersion?: string;
+
+  /**
+   * Until when the trigger waits for its acknowledgement. Present in state ACCEPTED only.
+   *
+   * @generated from field: google.protobuf.Timestamp acknowledge_deadline_time = 17;
+   */
+  acknowledgeDeadlineTime?: TimestampJson;
+
+  /**
+   * The message of the latest acknowledgement since the trigger was last made due. Empty if none had a message. Only
+   * TriggerService shows it, not the ledger.
+   *
+   * @generated from field: string acknowledgement_message = 18;
+   */
+  acknowledgementMessage?: string;
 
   /**
    * What a trigger that is due waits for, in state PENDING or RETRYING, besides a free place of its destination. Set after
@@ -657,6 +687,13 @@ export const TriggerState = {
   RETRYING: 3,
 
   /**
+   * The target has taken the trigger, and has to acknowledge the end of its work (Job.acknowledgement).
+   *
+   * @generated from enum value: TRIGGER_STATE_ACCEPTED = 4;
+   */
+  ACCEPTED: 4,
+
+  /**
    * The target has acknowledged the trigger.
    *
    * @generated from enum value: TRIGGER_STATE_SUCCEEDED = 5;
@@ -690,7 +727,7 @@ export type TriggerState = (typeof TriggerState)[keyof typeof TriggerState] | Un
  *
  * @generated from enum easycron.v1.TriggerState
  */
-export type TriggerStateJson = "TRIGGER_STATE_UNSPECIFIED" | "TRIGGER_STATE_PENDING" | "TRIGGER_STATE_RUNNING" | "TRIGGER_STATE_RETRYING" | "TRIGGER_STATE_SUCCEEDED" | "TRIGGER_STATE_EXHAUSTED" | "TRIGGER_STATE_CANCELLED";
+export type TriggerStateJson = "TRIGGER_STATE_UNSPECIFIED" | "TRIGGER_STATE_PENDING" | "TRIGGER_STATE_RUNNING" | "TRIGGER_STATE_RETRYING" | "TRIGGER_STATE_ACCEPTED" | "TRIGGER_STATE_SUCCEEDED" | "TRIGGER_STATE_EXHAUSTED" | "TRIGGER_STATE_CANCELLED";
 
 /**
  * Describes the enum easycron.v1.TriggerState.
@@ -781,7 +818,7 @@ export const AttemptOutcome = {
   SUCCEEDED: 1,
 
   /**
-   * The target gave an answer that does not mean success.
+   * The target gave an answer that does not mean success, or acknowledged a failure later.
    *
    * @generated from enum value: ATTEMPT_OUTCOME_REJECTED = 2;
    */
@@ -795,7 +832,7 @@ export const AttemptOutcome = {
   NOT_SENT: 3,
 
   /**
-   * The trigger may have reached the target, but no answer came.
+   * The trigger may have reached the target, but no answer came, or no acknowledgement until the deadline.
    *
    * @generated from enum value: ATTEMPT_OUTCOME_UNKNOWN = 4;
    */

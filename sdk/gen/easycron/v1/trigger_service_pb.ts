@@ -2,21 +2,21 @@
 // @generated from file easycron/v1/trigger_service.proto (package easycron.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Operation, OperationJson } from "./operation_pb.ts";
 import { file_easycron_v1_operation } from "./operation_pb.ts";
 import type { Attempt, AttemptJson, Trigger, TriggerJson, TriggerKind, TriggerKindJson, TriggerState, TriggerStateJson } from "./trigger_pb.ts";
 import { file_easycron_v1_trigger } from "./trigger_pb.ts";
-import type { Timestamp, TimestampJson } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { Message } from "@bufbuild/protobuf";
+import type { Duration, DurationJson, Timestamp, TimestampJson } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file easycron/v1/trigger_service.proto.
  */
 export const file_easycron_v1_trigger_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFlYXN5Y3Jvbi92MS90cmlnZ2VyX3NlcnZpY2UucHJvdG8SC2Vhc3ljcm9uLnYxIh8KEUdldFRyaWdnZXJSZXF1ZXN0EgoKAmlkGAEgASgJIjsKEkdldFRyaWdnZXJSZXNwb25zZRIlCgd0cmlnZ2VyGAEgASgLMhQuZWFzeWNyb24udjEuVHJpZ2dlciLRAQoTTGlzdFRyaWdnZXJzUmVxdWVzdBILCgNqb2IYASABKAkSKAoFc3RhdGUYAiABKA4yGS5lYXN5Y3Jvbi52MS5UcmlnZ2VyU3RhdGUSLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCXBhZ2Vfc2l6ZRgFIAEoBRISCgpwYWdlX3Rva2VuGAYgASgJIlcKFExpc3RUcmlnZ2Vyc1Jlc3BvbnNlEiYKCHRyaWdnZXJzGAEgAygLMhQuZWFzeWNyb24udjEuVHJpZ2dlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiqwEKFkRpc2NhcmRUcmlnZ2Vyc1JlcXVlc3QSCwoDam9iGAEgASgJEiYKBGtpbmQYAiABKA4yGC5lYXN5Y3Jvbi52MS5UcmlnZ2VyS2luZBIuCgpzdGFydF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiQAoXRGlzY2FyZFRyaWdnZXJzUmVzcG9uc2USFwoPZGlzY2FyZGVkX2NvdW50GAEgASgFEgwKBG1vcmUYAiABKAgiRQoUUmVwbGF5VHJpZ2dlclJlcXVlc3QSCgoCaWQYASABKAkSDQoFZm9yY2UYAiABKAgSEgoKcmVxdWVzdF9pZBgDIAEoCSI+ChVSZXBsYXlUcmlnZ2VyUmVzcG9uc2USJQoHdHJpZ2dlchgBIAEoCzIULmVhc3ljcm9uLnYxLlRyaWdnZXIi2AEKFVJlcGxheVRyaWdnZXJzUmVxdWVzdBILCgNqb2IYASABKAkSKAoFc3RhdGUYAiABKA4yGS5lYXN5Y3Jvbi52MS5UcmlnZ2VyU3RhdGUSLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDm1heF9wZXJfc2Vjb25kGAUgASgFEhIKCnJlcXVlc3RfaWQYBiABKAkiQwoWUmVwbGF5VHJpZ2dlcnNSZXNwb25zZRIpCglvcGVyYXRpb24YASABKAsyFi5lYXN5Y3Jvbi52MS5PcGVyYXRpb24iJgoTTGlzdEF0dGVtcHRzUmVxdWVzdBIPCgd0cmlnZ2VyGAEgASgJIj4KFExpc3RBdHRlbXB0c1Jlc3BvbnNlEiYKCGF0dGVtcHRzGAEgAygLMhQuZWFzeWNyb24udjEuQXR0ZW1wdDKpBAoOVHJpZ2dlclNlcnZpY2USUgoKR2V0VHJpZ2dlchIeLmVhc3ljcm9uLnYxLkdldFRyaWdnZXJSZXF1ZXN0Gh8uZWFzeWNyb24udjEuR2V0VHJpZ2dlclJlc3BvbnNlIgOQAgESWAoMTGlzdFRyaWdnZXJzEiAuZWFzeWNyb24udjEuTGlzdFRyaWdnZXJzUmVxdWVzdBohLmVhc3ljcm9uLnYxLkxpc3RUcmlnZ2Vyc1Jlc3BvbnNlIgOQAgESXAoPRGlzY2FyZFRyaWdnZXJzEiMuZWFzeWNyb24udjEuRGlzY2FyZFRyaWdnZXJzUmVxdWVzdBokLmVhc3ljcm9uLnYxLkRpc2NhcmRUcmlnZ2Vyc1Jlc3BvbnNlElYKDVJlcGxheVRyaWdnZXISIS5lYXN5Y3Jvbi52MS5SZXBsYXlUcmlnZ2VyUmVxdWVzdBoiLmVhc3ljcm9uLnYxLlJlcGxheVRyaWdnZXJSZXNwb25zZRJZCg5SZXBsYXlUcmlnZ2VycxIiLmVhc3ljcm9uLnYxLlJlcGxheVRyaWdnZXJzUmVxdWVzdBojLmVhc3ljcm9uLnYxLlJlcGxheVRyaWdnZXJzUmVzcG9uc2USWAoMTGlzdEF0dGVtcHRzEiAuZWFzeWNyb24udjEuTGlzdEF0dGVtcHRzUmVxdWVzdBohLmVhc3ljcm9uLnYxLkxpc3RBdHRlbXB0c1Jlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_easycron_v1_operation, file_easycron_v1_trigger, file_google_protobuf_timestamp]);
+  fileDesc("CiFlYXN5Y3Jvbi92MS90cmlnZ2VyX3NlcnZpY2UucHJvdG8SC2Vhc3ljcm9uLnYxIh8KEUdldFRyaWdnZXJSZXF1ZXN0EgoKAmlkGAEgASgJIjsKEkdldFRyaWdnZXJSZXNwb25zZRIlCgd0cmlnZ2VyGAEgASgLMhQuZWFzeWNyb24udjEuVHJpZ2dlciLRAQoTTGlzdFRyaWdnZXJzUmVxdWVzdBILCgNqb2IYASABKAkSKAoFc3RhdGUYAiABKA4yGS5lYXN5Y3Jvbi52MS5UcmlnZ2VyU3RhdGUSLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCXBhZ2Vfc2l6ZRgFIAEoBRISCgpwYWdlX3Rva2VuGAYgASgJIlcKFExpc3RUcmlnZ2Vyc1Jlc3BvbnNlEiYKCHRyaWdnZXJzGAEgAygLMhQuZWFzeWNyb24udjEuVHJpZ2dlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiqwEKFkRpc2NhcmRUcmlnZ2Vyc1JlcXVlc3QSCwoDam9iGAEgASgJEiYKBGtpbmQYAiABKA4yGC5lYXN5Y3Jvbi52MS5UcmlnZ2VyS2luZBIuCgpzdGFydF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiQAoXRGlzY2FyZFRyaWdnZXJzUmVzcG9uc2USFwoPZGlzY2FyZGVkX2NvdW50GAEgASgFEgwKBG1vcmUYAiABKAgiRQoUUmVwbGF5VHJpZ2dlclJlcXVlc3QSCgoCaWQYASABKAkSDQoFZm9yY2UYAiABKAgSEgoKcmVxdWVzdF9pZBgDIAEoCSI+ChVSZXBsYXlUcmlnZ2VyUmVzcG9uc2USJQoHdHJpZ2dlchgBIAEoCzIULmVhc3ljcm9uLnYxLlRyaWdnZXIi2AEKFVJlcGxheVRyaWdnZXJzUmVxdWVzdBILCgNqb2IYASABKAkSKAoFc3RhdGUYAiABKA4yGS5lYXN5Y3Jvbi52MS5UcmlnZ2VyU3RhdGUSLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDm1heF9wZXJfc2Vjb25kGAUgASgFEhIKCnJlcXVlc3RfaWQYBiABKAkiQwoWUmVwbGF5VHJpZ2dlcnNSZXNwb25zZRIpCglvcGVyYXRpb24YASABKAsyFi5lYXN5Y3Jvbi52MS5PcGVyYXRpb24ipAEKGUFja25vd2xlZGdlVHJpZ2dlclJlcXVlc3QSCgoCaWQYASABKAkSDQoFdG9rZW4YAiABKAkSLQoHb3V0Y29tZRgDIAEoDjIcLmVhc3ljcm9uLnYxLkFja25vd2xlZGdlbWVudBIPCgdtZXNzYWdlGAQgASgJEiwKCWV4dGVuZF9ieRgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJpChpBY2tub3dsZWRnZVRyaWdnZXJSZXNwb25zZRIlCgd0cmlnZ2VyGAEgASgLMhQuZWFzeWNyb24udjEuVHJpZ2dlchIPCgdpc19sYXRlGAIgASgIEhMKC2V4cGxhbmF0aW9uGAMgASgJIiYKE0xpc3RBdHRlbXB0c1JlcXVlc3QSDwoHdHJpZ2dlchgBIAEoCSI+ChRMaXN0QXR0ZW1wdHNSZXNwb25zZRImCghhdHRlbXB0cxgBIAMoCzIULmVhc3ljcm9uLnYxLkF0dGVtcHQqiwEKD0Fja25vd2xlZGdlbWVudBIfChtBQ0tOT1dMRURHRU1FTlRfVU5TUEVDSUZJRUQQABIdChlBQ0tOT1dMRURHRU1FTlRfU1VDQ0VFREVEEAESGgoWQUNLTk9XTEVER0VNRU5UX0ZBSUxFRBACEhwKGEFDS05PV0xFREdFTUVOVF9FWFRFTkRFRBADMpUFCg5UcmlnZ2VyU2VydmljZRJSCgpHZXRUcmlnZ2VyEh4uZWFzeWNyb24udjEuR2V0VHJpZ2dlclJlcXVlc3QaHy5lYXN5Y3Jvbi52MS5HZXRUcmlnZ2VyUmVzcG9uc2UiA5ACARJYCgxMaXN0VHJpZ2dlcnMSIC5lYXN5Y3Jvbi52MS5MaXN0VHJpZ2dlcnNSZXF1ZXN0GiEuZWFzeWNyb24udjEuTGlzdFRyaWdnZXJzUmVzcG9uc2UiA5ACARJcCg9EaXNjYXJkVHJpZ2dlcnMSIy5lYXN5Y3Jvbi52MS5EaXNjYXJkVHJpZ2dlcnNSZXF1ZXN0GiQuZWFzeWNyb24udjEuRGlzY2FyZFRyaWdnZXJzUmVzcG9uc2USVgoNUmVwbGF5VHJpZ2dlchIhLmVhc3ljcm9uLnYxLlJlcGxheVRyaWdnZXJSZXF1ZXN0GiIuZWFzeWNyb24udjEuUmVwbGF5VHJpZ2dlclJlc3BvbnNlElkKDlJlcGxheVRyaWdnZXJzEiIuZWFzeWNyb24udjEuUmVwbGF5VHJpZ2dlcnNSZXF1ZXN0GiMuZWFzeWNyb24udjEuUmVwbGF5VHJpZ2dlcnNSZXNwb25zZRJqChJBY2tub3dsZWRnZVRyaWdnZXISJi5lYXN5Y3Jvbi52MS5BY2tub3dsZWRnZVRyaWdnZXJSZXF1ZXN0GicuZWFzeWNyb24udjEuQWNrbm93bGVkZ2VUcmlnZ2VyUmVzcG9uc2UiA5ACAhJYCgxMaXN0QXR0ZW1wdHMSIC5lYXN5Y3Jvbi52MS5MaXN0QXR0ZW1wdHNSZXF1ZXN0GiEuZWFzeWNyb24udjEuTGlzdEF0dGVtcHRzUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_easycron_v1_operation, file_easycron_v1_trigger, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Names a trigger.
@@ -617,6 +617,166 @@ export const ReplayTriggersResponseSchema: GenMessage<ReplayTriggersResponse, {j
   messageDesc(file_easycron_v1_trigger_service, 9);
 
 /**
+ * Acknowledges a trigger.
+ *
+ * @generated from message easycron.v1.AcknowledgeTriggerRequest
+ */
+export type AcknowledgeTriggerRequest = Message<"easycron.v1.AcknowledgeTriggerRequest"> & {
+  /**
+   * The trigger's id, trg_….
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The token of the attempt: its header easycron-ack-token. Each attempt has its own. That of an earlier attempt may still
+   * say that the trigger has SUCCEEDED, until the trigger has ended or is replayed.
+   *
+   * @generated from field: string token = 2;
+   */
+  token: string;
+
+  /**
+   * How the work has ended. Default SUCCEEDED.
+   *
+   * @generated from field: easycron.v1.Acknowledgement outcome = 3;
+   */
+  outcome: Acknowledgement;
+
+  /**
+   * Any text of at most 1,000 characters, such as what failed. It is shown as acknowledgement_message of the trigger, and
+   * that of a failure as the error of its attempt.
+   *
+   * @generated from field: string message = 4;
+   */
+  message: string;
+
+  /**
+   * Only for EXTENDED, and required there: from now, how long the trigger waits at least: 1 s to 7 days. No trigger waits
+   * for longer than 7 days after the start of the attempt.
+   *
+   * @generated from field: google.protobuf.Duration extend_by = 5;
+   */
+  extendBy?: Duration | undefined;
+};
+
+/**
+ * Acknowledges a trigger.
+ *
+ * @generated from message easycron.v1.AcknowledgeTriggerRequest
+ */
+export type AcknowledgeTriggerRequestJson = {
+  /**
+   * The trigger's id, trg_….
+   *
+   * @generated from field: string id = 1;
+   */
+  id?: string;
+
+  /**
+   * The token of the attempt: its header easycron-ack-token. Each attempt has its own. That of an earlier attempt may still
+   * say that the trigger has SUCCEEDED, until the trigger has ended or is replayed.
+   *
+   * @generated from field: string token = 2;
+   */
+  token?: string;
+
+  /**
+   * How the work has ended. Default SUCCEEDED.
+   *
+   * @generated from field: easycron.v1.Acknowledgement outcome = 3;
+   */
+  outcome?: AcknowledgementJson;
+
+  /**
+   * Any text of at most 1,000 characters, such as what failed. It is shown as acknowledgement_message of the trigger, and
+   * that of a failure as the error of its attempt.
+   *
+   * @generated from field: string message = 4;
+   */
+  message?: string;
+
+  /**
+   * Only for EXTENDED, and required there: from now, how long the trigger waits at least: 1 s to 7 days. No trigger waits
+   * for longer than 7 days after the start of the attempt.
+   *
+   * @generated from field: google.protobuf.Duration extend_by = 5;
+   */
+  extendBy?: DurationJson;
+};
+
+/**
+ * Describes the message easycron.v1.AcknowledgeTriggerRequest.
+ * Use `create(AcknowledgeTriggerRequestSchema)` to create a new message.
+ */
+export const AcknowledgeTriggerRequestSchema: GenMessage<AcknowledgeTriggerRequest, {jsonType: AcknowledgeTriggerRequestJson}> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_trigger_service, 10);
+
+/**
+ * What became of an acknowledgement.
+ *
+ * @generated from message easycron.v1.AcknowledgeTriggerResponse
+ */
+export type AcknowledgeTriggerResponse = Message<"easycron.v1.AcknowledgeTriggerResponse"> & {
+  /**
+   * The trigger as it is now.
+   *
+   * @generated from field: easycron.v1.Trigger trigger = 1;
+   */
+  trigger?: Trigger | undefined;
+
+  /**
+   * Whether the acknowledgement came too late to count.
+   *
+   * @generated from field: bool is_late = 2;
+   */
+  isLate: boolean;
+
+  /**
+   * What happened instead, in words. Empty if the acknowledgement counts.
+   *
+   * @generated from field: string explanation = 3;
+   */
+  explanation: string;
+};
+
+/**
+ * What became of an acknowledgement.
+ *
+ * @generated from message easycron.v1.AcknowledgeTriggerResponse
+ */
+export type AcknowledgeTriggerResponseJson = {
+  /**
+   * The trigger as it is now.
+   *
+   * @generated from field: easycron.v1.Trigger trigger = 1;
+   */
+  trigger?: TriggerJson;
+
+  /**
+   * Whether the acknowledgement came too late to count.
+   *
+   * @generated from field: bool is_late = 2;
+   */
+  isLate?: boolean;
+
+  /**
+   * What happened instead, in words. Empty if the acknowledgement counts.
+   *
+   * @generated from field: string explanation = 3;
+   */
+  explanation?: string;
+};
+
+/**
+ * Describes the message easycron.v1.AcknowledgeTriggerResponse.
+ * Use `create(AcknowledgeTriggerResponseSchema)` to create a new message.
+ */
+export const AcknowledgeTriggerResponseSchema: GenMessage<AcknowledgeTriggerResponse, {jsonType: AcknowledgeTriggerResponseJson}> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_trigger_service, 11);
+
+/**
  * Names the trigger whose attempts are listed.
  *
  * @generated from message easycron.v1.ListAttemptsRequest
@@ -649,7 +809,7 @@ export type ListAttemptsRequestJson = {
  * Use `create(ListAttemptsRequestSchema)` to create a new message.
  */
 export const ListAttemptsRequestSchema: GenMessage<ListAttemptsRequest, {jsonType: ListAttemptsRequestJson}> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_trigger_service, 10);
+  messageDesc(file_easycron_v1_trigger_service, 12);
 
 /**
  * The attempts of one trigger.
@@ -686,7 +846,62 @@ export type ListAttemptsResponseJson = {
  * Use `create(ListAttemptsResponseSchema)` to create a new message.
  */
 export const ListAttemptsResponseSchema: GenMessage<ListAttemptsResponse, {jsonType: ListAttemptsResponseJson}> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_trigger_service, 11);
+  messageDesc(file_easycron_v1_trigger_service, 13);
+
+/**
+ * How the work of a trigger has ended.
+ *
+ * @generated from enum easycron.v1.Acknowledgement
+ */
+export const Acknowledgement = {
+  /**
+   * Means ACKNOWLEDGEMENT_SUCCEEDED.
+   *
+   * @generated from enum value: ACKNOWLEDGEMENT_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It has succeeded. The trigger becomes SUCCEEDED.
+   *
+   * @generated from enum value: ACKNOWLEDGEMENT_SUCCEEDED = 1;
+   */
+  SUCCEEDED: 1,
+
+  /**
+   * It has failed. The attempt counts as failed, so the retry policy decides whether there is another one.
+   *
+   * @generated from enum value: ACKNOWLEDGEMENT_FAILED = 2;
+   */
+  FAILED: 2,
+
+  /**
+   * It goes on. The trigger waits for longer.
+   *
+   * @generated from enum value: ACKNOWLEDGEMENT_EXTENDED = 3;
+   */
+  EXTENDED: 3,
+} as const;
+
+/**
+ * How the work of a trigger has ended.
+ *
+ * @generated from enum easycron.v1.Acknowledgement
+ */
+export type Acknowledgement = (typeof Acknowledgement)[keyof typeof Acknowledgement] | UnknownEnum;
+
+/**
+ * How the work of a trigger has ended.
+ *
+ * @generated from enum easycron.v1.Acknowledgement
+ */
+export type AcknowledgementJson = "ACKNOWLEDGEMENT_UNSPECIFIED" | "ACKNOWLEDGEMENT_SUCCEEDED" | "ACKNOWLEDGEMENT_FAILED" | "ACKNOWLEDGEMENT_EXTENDED";
+
+/**
+ * Describes the enum easycron.v1.Acknowledgement.
+ */
+export const AcknowledgementSchema: GenEnum<Acknowledgement, AcknowledgementJson> = /*@__PURE__*/
+  enumDesc(file_easycron_v1_trigger_service, 0);
 
 /**
  * Triggers and their attempts: what became of fire times. Every call sees only the project of its API key.
@@ -749,6 +964,20 @@ export const TriggerService: GenService<{
     methodKind: "unary";
     input: typeof ReplayTriggersRequestSchema;
     output: typeof ReplayTriggersResponseSchema;
+  },
+  /**
+   * Says how the work of a trigger has ended whose job wants an acknowledgement (Job.acknowledgement), or that it needs more
+   * time. It needs no API key: the token that came with the webhook is enough, and any token that is not genuine is
+   * ACKNOWLEDGEMENT_TOKEN_INVALID. It may be repeated. A POST to the URL in the webhook's header easycron-ack-url does the
+   * same. An acknowledgement that comes too late changes nothing: is_late is true, and the trigger shows what happened
+   * instead.
+   *
+   * @generated from rpc easycron.v1.TriggerService.AcknowledgeTrigger
+   */
+  acknowledgeTrigger: {
+    methodKind: "unary";
+    input: typeof AcknowledgeTriggerRequestSchema;
+    output: typeof AcknowledgeTriggerResponseSchema;
   },
   /**
    * Lists the attempts of one trigger that have ended, first to last.

@@ -1,0 +1,120 @@
+import { toPlainArray } from "../../db/array.ts";
+import { isItemFault } from "../../db/item-fault.ts";
+import type { Database, Queryable } from "../../db/pool.ts";
+import { toSqlTime } from "../../db/time.ts";
+import type { Clock } from "../../mesh/clock.ts";
+import type { FullScan } from "../../mesh/full-scan.ts";
+import { toIso } from "../../mesh/iso-time.ts";
+import type { Wanted } from "../../mesh/loop.ts";
+import { takeApart } from "../../mesh/take-apart.ts";
+import { DEFAULT_RETRY_POLICY, nextState } from "../delivery/next-state.ts";
+import type { RevisionKey, SpecCache } from "../delivery/spec-cache.ts";
+import type { Events } from "../events/events.ts";
+import { acknowledgementFail, acknowledgementListOverdue, type OverdueRow } from "./acknowledging.sql.ts";
+
+/** What ending the wait of triggers needs. */
+export interface FailParts {
+  readonly clock: Clock;
+  /** Uniform in [0, 1), as Math.random. */
+  readonly random: () => number;
+  readonly events: Events;
+  readonly specs: SpecCache;
+  /** Called with each trigger that has ended. */
+  readonly onEnded: (trigger: RevisionKey) => void;
+}
+
+/** Time between two looks for deadlines that have passed. */
+export const OVERDUE_EVERY_MS = 1_000;
+/** A look that does not read everything reads the deadlines of this time. */
+const RECENT_MS = 30_000;
+/** Most triggers of one statement. */
+const LIMIT = 500;
+/** Most statements of one run. */
+const PAGES = 10;
+
+/**
+ * Ends the wait of the triggers whose deadline has passed, or whose failure was acknowledged: for each, the attempt counts
+ * as failed. Any dispatcher can do this, so it does not matter which one has made the attempt. One run deals with at most
+ * 5,000 triggers, and returns whether there may be more. Throws SERVICE_UNAVAILABLE.
+ */
+export async function failOverdue(
+  parts: FailParts & { readonly database: Database },
+  scan: FullScan,
+): Promise<Wanted> {
+  const more = await scan.run(async (isFull) => {
+    let fromMs = isFull ? 0 : parts.clock.now() - RECENT_MS;
+    for (let page = 0; page < PAGES; page++) {
+      const rows = await listOverdue(parts, parts.database, fromMs, null);
+      const changed = await failAccepted(parts, parts.database, rows);
+      if (rows.length < LIMIT || changed === 0) return false;
+      fromMs = Math.max(...rows.map(({ due_time }) => due_time));
+    }
+    return true;
+  });
+  return { more };
+}
+
+/** The same for one trigger, if its deadline has passed. */
+export async function failIfOverdue(parts: FailParts, on: Queryable, id: string): Promise<void> {
+  await failAccepted(parts, on, await listOverdue(parts, on, 0, id));
+}
+
+function listOverdue(
+  { clock }: FailParts,
+  on: Queryable,
+  fromMs: number,
+  id: string | null,
+): Promise<OverdueRow[]> {
+  return on.query(acknowledgementListOverdue, [toSqlTime(clock.now()), toSqlTime(fromMs), LIMIT, id]);
+}
+
+/** Returns how many of the triggers were changed: not those that another transaction has locked. */
+async function failAccepted(parts: FailParts, on: Queryable, rows: readonly OverdueRow[]): Promise<number> {
+  if (rows.length === 0) return 0;
+  const { clock, events, specs, onEnded } = parts;
+  await specs.load(rows.map(toKey));
+  const now = toSqlTime(clock.now());
+  const fail = (some: readonly OverdueRow[]) => {
+    const fireTimes = some.map(({ fire_time }) => fire_time);
+    return on.query(acknowledgementFail, [
+      toPlainArray(some.map(({ id }) => id)),
+      toSqlTime(Math.min(...fireTimes)),
+      toSqlTime(Math.max(...fireTimes)),
+      `{${some.map((row) => toChange(parts, row)).join(",")}}`,
+      now,
+    ]);
+  };
+  const { results, failed } = await takeApart(rows, fail, { isItemFault });
+  const changed = results.flat();
+  for (const { job_uid: jobUid, revision, state } of changed) {
+    if (state !== "RETRYING") onEnded({ jobUid, revision });
+  }
+  for (const { item, error } of failed) {
+    events.emit("trouble", { part: `ending the wait of trigger ${item.id} for its acknowledgement`, error });
+  }
+  return changed.length;
+}
+
+function toChange(parts: FailParts, row: OverdueRow): string {
+  const { id, attempt_count: number, due_time: deadlineMs, failure } = row;
+  const next = nextState({
+    outcome: { kind: "REJECTED", statusCode: null, isFinal: false, retryAfterMs: undefined },
+    policy: parts.specs.get(toKey(row))?.retryPolicy ?? DEFAULT_RETRY_POLICY,
+    attempt: number - row.attempt_base,
+    nowMs: parts.clock.now(),
+    effectiveTimeMs: row.effective_time,
+    nextFireTimeMs: row.next_fire_time,
+    random: parts.random,
+  });
+  const due = next.state === "RETRYING" ? toIso(next.dueTimeMs) : null;
+  const outcome = failure === null ? "UNKNOWN" : "REJECTED";
+  const error =
+    failure === null
+      ? `No acknowledgement came until ${toIso(deadlineMs)}; the work may have been done.`
+      : `The receiver acknowledged a failure${failure === "" ? "" : `: ${failure}`}${failure.endsWith(".") ? "" : "."}`;
+  return `"${id}":${JSON.stringify([next.state, number, due, outcome, error])}`;
+}
+
+function toKey({ job_uid: jobUid, revision }: OverdueRow): RevisionKey {
+  return { jobUid, revision };
+}
