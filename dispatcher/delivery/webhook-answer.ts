@@ -1,7 +1,7 @@
 import { STATUS_CODES } from "node:http";
 import { errors } from "undici";
 import { EgressBlocked } from "../../mesh/egress.ts";
-import type { Delivery, Outcome } from "./outcome.ts";
+import type { Delivery, Outcome, PauseCause } from "./outcome.ts";
 import { parseRetryAfter } from "./retry-after.ts";
 import type { StatusRange } from "./spec.ts";
 
@@ -30,25 +30,39 @@ export interface WebhookAnswer {
  * there are no such ranges; every other status is not.
  */
 export function toDelivery(answer: WebhookAnswer, nowMs: number, success?: readonly StatusRange[]): Delivery {
-  const { statusCode } = answer;
+  const { statusCode, headers } = answer;
   const responseBody = toText(answer.body);
   const isSuccess =
     success === undefined
       ? statusCode < 300
       : success.some(([first, last]) => first <= statusCode && statusCode <= last);
-  if (isSuccess) return { outcome: { kind: "SUCCEEDED", statusCode }, error: "", responseBody };
+  if (isSuccess) {
+    const pauses = wantsNoMore(headers) ? { pauses: "RECEIVER" as const } : {};
+    return { outcome: { kind: "SUCCEEDED", statusCode, ...pauses }, error: "", responseBody };
+  }
   return { outcome: toRejected(answer, nowMs), error: explainStatus(answer, success), responseBody };
 }
 
 function toRejected({ statusCode, headers }: WebhookAnswer, nowMs: number): Outcome {
   // 409 is what a receiver answers to a copy that comes while the first one is still at work.
   const isBusy = statusCode === 409 || statusCode === 429 || statusCode >= 500;
+  const pauses = pauseCauseOf(statusCode, headers);
   return {
     kind: "REJECTED",
     statusCode,
-    isFinal: statusCode === 410 || firstOf(headers["webhook-delivery"]) === "abort-message",
+    isFinal: pauses !== undefined || firstOf(headers["webhook-delivery"]) === "abort-message",
+    ...(pauses === undefined ? {} : { pauses }),
     retryAfterMs: isBusy ? parseRetryAfter(firstOf(headers["retry-after"]), nowMs) : undefined,
   };
+}
+
+function pauseCauseOf(statusCode: number, headers: WebhookAnswer["headers"]): PauseCause | undefined {
+  if (statusCode === 410) return "GONE";
+  return wantsNoMore(headers) ? "RECEIVER" : undefined;
+}
+
+function wantsNoMore(headers: WebhookAnswer["headers"]): boolean {
+  return firstOf(headers["webhook-delivery"]) === "disable";
 }
 
 function firstOf(value: string | string[] | undefined): string | undefined {

@@ -87,6 +87,7 @@ async function record(
     toPlainArray(own.map(({ delivery }) => statusCodeOf(delivery))),
     own.map(({ delivery }) => delivery.error),
     own.map(({ delivery }) => delivery.responseBody),
+    `{${batch.flatMap(toPause).join(",")}}`,
   ]);
   return new Map(rows.map(({ id, state }) => [id, state]));
 }
@@ -114,6 +115,11 @@ function toChange(result: Result, isInTrigger: boolean): string {
   const heldBy = owner === null ? "null" : `"${owner}"`;
   const attempt = isInTrigger ? `,${toAttempt(result)}` : "";
   return `"${trigger.id}":["${next.state}",${number},"${toIso(endTimeMs)}",${start},${due},${heldBy}${attempt}]`;
+}
+
+/** Writes one member of the JSON object with what pauses jobs; nothing for other results. */
+function toPause({ trigger, delivery: { outcome } }: Result): string[] {
+  return "pauses" in outcome ? [`"${trigger.id}":"${outcome.pauses}"`] : [];
 }
 
 function toAttempt({ attemptId, durationMs, delivery }: Result): string {

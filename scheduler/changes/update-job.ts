@@ -36,6 +36,7 @@ export const UPDATABLE = [
   "max_catchup",
   "overlap_policy",
   "after_completion",
+  "auto_disable",
   "target",
   "payload",
   "retry_policy",
@@ -227,6 +228,7 @@ const MESSAGES = [
   ["payload", "payloadJson"],
   ["retry_policy", "retryPolicy"],
   ["attempt_timeout", "attemptTimeout"],
+  ["auto_disable", "autoDisable"],
 ] as const;
 
 // A field that the mask names but the request leaves out is cleared, so it gets its default again.

@@ -1,0 +1,2 @@
+-- Reserved: another change brings the migration of this number.
+select 1;
