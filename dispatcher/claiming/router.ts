@@ -3,6 +3,7 @@ import { backoffMs } from "../../mesh/backoff.ts";
 import type { Clock } from "../../mesh/clock.ts";
 import { pause } from "../../mesh/pause.ts";
 import { mayAttempt } from "../delivery/next-state.ts";
+import type { Spec } from "../delivery/spec.ts";
 import { nameOfRevision, type SpecCache } from "../delivery/spec-cache.ts";
 import type { Events } from "../events/events.ts";
 import type { Lease } from "../instances/lease.ts";
@@ -12,11 +13,15 @@ import { type HeldTrigger, isLate } from "../waiting/held-trigger.ts";
 import type { Holding } from "../waiting/holding.ts";
 import { exhaustTriggers } from "./claims.ts";
 import type { DueLanes } from "./due-work.ts";
+import { readEarlier } from "./ordering.ts";
 import type { FailedTrigger, PutBack } from "./put-back.ts";
 
 /** Puts due triggers into the lanes of their destinations. */
 export interface Router {
-  /** How many triggers wait for their specification to be read, or to be ended. */
+  /**
+   * How many triggers wait for their specification to be read, for their place in the order to be looked up, or to be
+   * ended.
+   */
   readonly size: number;
   /** Puts each trigger into its lane. If its specification is not in the cache, it is read first. */
   route(triggers: readonly HeldTrigger[]): void;
@@ -47,6 +52,8 @@ interface RouterState {
   readonly unread: Fifo<HeldTrigger>;
   /** Triggers that have no attempt or no time left, and must be ended in the database. */
   readonly exhausted: Fifo<HeldTrigger>;
+  /** Due triggers of jobs whose triggers are delivered one after the other. */
+  readonly ordered: Fifo<HeldTrigger>;
   /** How many triggers the statement under way is about. */
   inWork: number;
   /** Whether `workOff` runs. */
@@ -58,16 +65,23 @@ interface RouterState {
 /** Most triggers of one statement. */
 const BATCH = 500;
 const FAILURE_PAUSE = { minMs: 50, maxMs: 1_000, jitter: 0.2 };
+/**
+ * How long an ordered trigger waits until it is looked at again, for each earlier one. The first to come is found soon, and
+ * a long queue costs little.
+ */
+const ORDERED_PAUSE_MS = 100;
 
 /**
  * Makes a router. A trigger that has no attempt or no time left is ended as EXHAUSTED instead of put into a lane. A
- * trigger whose specification cannot be read is set aside.
+ * trigger whose specification cannot be read is set aside. One whose job is ordered waits, and looks again, while an
+ * earlier trigger of the job has not ended.
  */
 export function createRouter(parts: RouterParts): Router {
   const state: RouterState = {
     parts,
     unread: createFifo(),
     exhausted: createFifo(),
+    ordered: createFifo(),
     inWork: 0,
     isWorking: false,
     generation: 0,
@@ -84,21 +98,28 @@ export function createRouter(parts: RouterParts): Router {
     },
     clear: () => {
       state.generation += 1;
-      [...state.unread.clear(), ...state.exhausted.clear()].forEach(parts.holding.drop);
+      [...state.unread.clear(), ...state.exhausted.clear(), ...state.ordered.clear()].forEach(
+        parts.holding.drop,
+      );
     },
   };
 }
 
-function queued({ unread, exhausted }: RouterState): number {
-  return unread.size + exhausted.size;
+function queued({ unread, exhausted, ordered }: RouterState): number {
+  return unread.size + exhausted.size + ordered.size;
 }
 
 function place(state: RouterState, trigger: HeldTrigger): void {
-  const { specs, clock, lanes } = state.parts;
+  const { specs, clock } = state.parts;
   const spec = specs.get(trigger);
   if (spec === undefined) state.unread.push(trigger);
   else if (!mayAttempt(spec.retryPolicy, trigger, clock.now())) state.exhausted.push(trigger);
-  else lanes.add({ trigger, spec }, trigger.projectId, spec.destination, isLate(trigger));
+  else if (spec.isOrdered) state.ordered.push(trigger);
+  else addToLane(state, trigger, spec);
+}
+
+function addToLane({ parts }: RouterState, trigger: HeldTrigger, spec: Spec): void {
+  parts.lanes.add({ trigger, spec }, trigger.projectId, spec.destination, isLate(trigger));
 }
 
 /** Empties both queues. A statement that fails is repeated until it succeeds. */
@@ -109,6 +130,7 @@ async function workOff(state: RouterState): Promise<void> {
     try {
       await workOffBatch(state, state.unread, readSpecs);
       await workOffBatch(state, state.exhausted, endTriggers);
+      await workOffBatch(state, state.ordered, releaseFirst);
       if (failures > 0) events.emit("recovered", { part: "specifications", failures });
       failures = 0;
     } catch (error) {
@@ -183,4 +205,21 @@ async function endTriggers(state: RouterState, batch: readonly HeldTrigger[]): P
     else if (!bad.has(trigger)) holding.drop(trigger);
   }
   if (failed.length > 0) await putBack.setAside("trigger", failed);
+}
+
+/** Puts those into their lanes that no earlier trigger of their job keeps back. The others wait and come again. */
+async function releaseFirst(state: RouterState, batch: readonly HeldTrigger[]): Promise<void> {
+  const { generation } = state;
+  const { database, clock, holding, specs, putBack } = state.parts;
+  const earlier = await readEarlier(database, batch);
+  if (generation !== state.generation) return batch.forEach(holding.drop);
+  for (const trigger of batch) {
+    const count = earlier.get(trigger.id);
+    const spec = specs.get(trigger);
+    // It has ended, or was taken back.
+    if (count === undefined) holding.drop(trigger);
+    else if (spec === undefined) state.unread.push(trigger);
+    else if (count === 0) addToLane(state, trigger, spec);
+    else putBack.postpone(trigger, clock.now() + count * ORDERED_PAUSE_MS);
+  }
 }

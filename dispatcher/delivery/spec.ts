@@ -41,6 +41,8 @@ export interface Spec {
   readonly payload: string;
   /** Whether the job's next trigger may wait for the end of this one (overlap policy BUFFER_ONE or BUFFER_ALL). */
   readonly waitsForEnd: boolean;
+  /** Whether the job's triggers are delivered one after the other (ORDERING_PER_JOB). */
+  readonly isOrdered: boolean;
 }
 
 /** A row of scheduler.revisions. */
@@ -68,6 +70,7 @@ export function toSpec(row: SpecRow): Spec {
       attemptTimeoutMs: parseDurationMs(spec.attemptTimeout) ?? DEFAULT_ATTEMPT_TIMEOUT_MS,
       payload: payloadOf(spec),
       waitsForEnd: isBuffer(spec.overlapPolicy),
+      isOrdered: spec.ordering === "ORDERING_PER_JOB",
     };
   } catch (error) {
     return unreadableSpec(error instanceof Error ? error.message : String(error));
@@ -88,6 +91,7 @@ export function unreadableSpec(problem: string): Spec {
     attemptTimeoutMs: DEFAULT_ATTEMPT_TIMEOUT_MS,
     payload: "null",
     waitsForEnd: true,
+    isOrdered: false,
   };
 }
 

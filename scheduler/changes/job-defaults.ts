@@ -7,6 +7,7 @@ import {
   type Job,
   JobSchema,
   MisfirePolicy,
+  Ordering,
   Outside,
   OverlapPolicy,
 } from "../../gen/easycron/v1/job_pb.ts";
@@ -126,6 +127,7 @@ function fillPolicies(job: Job): void {
   if (job.maxCatchup === 0) job.maxCatchup = DEFAULT_MAX_CATCHUP;
   if (job.overlapPolicy === OverlapPolicy.UNSPECIFIED) job.overlapPolicy = OverlapPolicy.ALLOW_ALL;
   if (job.afterCompletion === AfterCompletion.UNSPECIFIED) job.afterCompletion = AfterCompletion.NONE;
+  if (job.ordering === Ordering.UNSPECIFIED) job.ordering = Ordering.NONE;
 }
 
 function fillRetryPolicy(given: RetryPolicy | undefined): RetryPolicy {

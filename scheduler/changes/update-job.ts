@@ -37,6 +37,7 @@ export const UPDATABLE = [
   "overlap_policy",
   "after_completion",
   "auto_disable",
+  "ordering",
   "target",
   "payload",
   "retry_policy",
@@ -215,6 +216,7 @@ function merge(before: Job, asked: Job, fields: readonly string[]): Job {
   if (fields.includes("max_catchup")) job.maxCatchup = given.maxCatchup;
   if (fields.includes("overlap_policy")) job.overlapPolicy = given.overlapPolicy;
   if (fields.includes("after_completion")) job.afterCompletion = given.afterCompletion;
+  if (fields.includes("ordering")) job.ordering = given.ordering;
   for (const [path, key] of MESSAGES) if (fields.includes(path)) replace(job, given, key);
   return job;
 }

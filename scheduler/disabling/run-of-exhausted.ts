@@ -14,9 +14,6 @@ export interface AutoDisablePolicy {
   readonly off: boolean;
 }
 
-/** Nothing was exhausted since the last success, or since the job was resumed. */
-export const EMPTY_RUN: RunOfExhausted = { count: 0, firstMs: null, lastMs: null };
-
 /** Adds the ends of exhausted triggers to a run. What ended at `restartMs` or before is not added. */
 export function addEnds(
   run: RunOfExhausted,

@@ -94,6 +94,7 @@ export function toSpec(job: Job): Job {
     maxCatchup: job.maxCatchup,
     overlapPolicy: job.overlapPolicy,
     afterCompletion: job.afterCompletion,
+    ordering: job.ordering,
     ...(job.autoDisable === undefined ? {} : { autoDisable: job.autoDisable }),
     ...(job.catchupWindow === undefined ? {} : { catchupWindow: job.catchupWindow }),
     ...(job.flexibleWindow === undefined ? {} : { flexibleWindow: job.flexibleWindow }),

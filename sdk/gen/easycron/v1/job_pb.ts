@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/job.proto.
  */
 export const file_easycron_v1_job: GenFile = /*@__PURE__*/
-  fileDesc("ChVlYXN5Y3Jvbi92MS9qb2IucHJvdG8SC2Vhc3ljcm9uLnYxIo0KCgNKb2ISDAoEbmFtZRgBIAEoCRILCgN1aWQYAiABKAkSKAoJc2NoZWR1bGVzGAMgAygLMhUuZWFzeWNyb24udjEuU2NoZWR1bGUSLgoKc3RhcnRfdGltZRgQIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYESABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiMKBnRhcmdldBgEIAEoCzITLmVhc3ljcm9uLnYxLlRhcmdldBInCgdwYXlsb2FkGAUgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEi4KDHJldHJ5X3BvbGljeRgGIAEoCzIYLmVhc3ljcm9uLnYxLlJldHJ5UG9saWN5EjIKD2F0dGVtcHRfdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIsCgZsYWJlbHMYCCADKAsyHC5lYXN5Y3Jvbi52MS5Kb2IuTGFiZWxzRW50cnkSJAoFc3RhdGUYCSABKA4yFS5lYXN5Y3Jvbi52MS5Kb2JTdGF0ZRIyCg5uZXh0X2ZpcmVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIcmV2aXNpb24YCyABKA0SDAoEZXRhZxgMIAEoCRIvCgtjcmVhdGVfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnBhdXNlX25vdGUYDyABKAkSLwoLcGF1c2VfdW50aWwYEiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCW1heF9maXJlcxgTIAEoBRIcCg9yZW1haW5pbmdfZmlyZXMYFCABKAVIAIgBARIxCgljYWxlbmRhcnMYFSADKAsyHi5lYXN5Y3Jvbi52MS5DYWxlbmRhclJlZmVyZW5jZRIyCg9mbGV4aWJsZV93aW5kb3cYFiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMgoObWlzZmlyZV9wb2xpY3kYFyABKA4yGi5lYXN5Y3Jvbi52MS5NaXNmaXJlUG9saWN5EjEKDmNhdGNodXBfd2luZG93GBggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC21heF9jYXRjaHVwGBkgASgFEjIKDm92ZXJsYXBfcG9saWN5GBogASgOMhouZWFzeWNyb24udjEuT3ZlcmxhcFBvbGljeRI2ChBhZnRlcl9jb21wbGV0aW9uGBsgASgOMhwuZWFzeWNyb24udjEuQWZ0ZXJDb21wbGV0aW9uEg8KB3Byb2JsZW0YHCABKAkSGQoMcGF5bG9hZF9qc29uGB0gASgJSAGIAQESLgoMYXV0b19kaXNhYmxlGB8gASgLMhguZWFzeWNyb24udjEuQXV0b0Rpc2FibGUSMgoOZGlzYWJsZV9yZWFzb24YISABKAsyGi5lYXN5Y3Jvbi52MS5EaXNhYmxlUmVhc29uGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCEgoQX3JlbWFpbmluZ19maXJlc0IPCg1fcGF5bG9hZF9qc29uImYKC0F1dG9EaXNhYmxlEhcKD2FmdGVyX2V4aGF1c3RlZBgBIAEoBRIxCg5hZnRlcl9kdXJhdGlvbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhILCgNvZmYYAyABKAgixQEKDURpc2FibGVSZWFzb24SKAoFY2F1c2UYASABKA4yGS5lYXN5Y3Jvbi52MS5EaXNhYmxlQ2F1c2USDwoHdHJpZ2dlchgCIAEoCRIYCgtzdGF0dXNfY29kZRgDIAEoBUgAiAEBEgwKBGhvc3QYBCABKAkSKAoEdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFwoPZXhoYXVzdGVkX2NvdW50GAYgASgFQg4KDF9zdGF0dXNfY29kZSJIChFDYWxlbmRhclJlZmVyZW5jZRIMCgRuYW1lGAEgASgJEiUKB291dHNpZGUYAiABKA4yFC5lYXN5Y3Jvbi52MS5PdXRzaWRlIlEKB1dhcm5pbmcSJgoEY29kZRgBIAEoDjIYLmVhc3ljcm9uLnYxLldhcm5pbmdDb2RlEg8KB21lc3NhZ2UYAiABKAkSDQoFZmllbGQYAyABKAkqfgoMRGlzYWJsZUNhdXNlEh0KGURJU0FCTEVfQ0FVU0VfVU5TUEVDSUZJRUQQABIWChJESVNBQkxFX0NBVVNFX0dPTkUQARIaChZESVNBQkxFX0NBVVNFX1JFQ0VJVkVSEAISGwoXRElTQUJMRV9DQVVTRV9FWEhBVVNURUQQAypHCgdPdXRzaWRlEhcKE09VVFNJREVfVU5TUEVDSUZJRUQQABIQCgxPVVRTSURFX1NLSVAQARIRCg1PVVRTSURFX0RFRkVSEAIqhQEKDU1pc2ZpcmVQb2xpY3kSHgoaTUlTRklSRV9QT0xJQ1lfVU5TUEVDSUZJRUQQABIbChdNSVNGSVJFX1BPTElDWV9GSVJFX0FMTBABEh4KGk1JU0ZJUkVfUE9MSUNZX0ZJUkVfTEFURVNUEAISFwoTTUlTRklSRV9QT0xJQ1lfU0tJUBADKqQBCg1PdmVybGFwUG9saWN5Eh4KGk9WRVJMQVBfUE9MSUNZX1VOU1BFQ0lGSUVEEAASHAoYT1ZFUkxBUF9QT0xJQ1lfQUxMT1dfQUxMEAESFwoTT1ZFUkxBUF9QT0xJQ1lfU0tJUBACEh0KGU9WRVJMQVBfUE9MSUNZX0JVRkZFUl9PTkUQAxIdChlPVkVSTEFQX1BPTElDWV9CVUZGRVJfQUxMEAQqawoPQWZ0ZXJDb21wbGV0aW9uEiAKHEFGVEVSX0NPTVBMRVRJT05fVU5TUEVDSUZJRUQQABIZChVBRlRFUl9DT01QTEVUSU9OX05PTkUQARIbChdBRlRFUl9DT01QTEVUSU9OX0RFTEVURRACKpgBCghKb2JTdGF0ZRIZChVKT0JfU1RBVEVfVU5TUEVDSUZJRUQQABIUChBKT0JfU1RBVEVfQUNUSVZFEAESFAoQSk9CX1NUQVRFX1BBVVNFRBACEhYKEkpPQl9TVEFURV9ESVNBQkxFRBADEhYKEkpPQl9TVEFURV9GSU5JU0hFRBAEEhUKEUpPQl9TVEFURV9ERUxFVEVEEAUq6wIKC1dhcm5pbmdDb2RlEhwKGFdBUk5JTkdfQ09ERV9VTlNQRUNJRklFRBAAEhwKGFdBUk5JTkdfQ09ERV9ORVZFUl9GSVJFUxABEigKJFdBUk5JTkdfQ09ERV9EQVlfT0ZfTU9OVEhfT1JfV0VFS0RBWRACEh4KGldBUk5JTkdfQ09ERV9TVEVQX1JFU1RBUlRTEAMSHgoaV0FSTklOR19DT0RFX01PTlRIX0VORF9HQVAQBBIcChhXQVJOSU5HX0NPREVfVE9QX09GX0hPVVIQBRIeChpXQVJOSU5HX0NPREVfT0ZGU0VUX0NIQU5HRRAGEisKJ1dBUk5JTkdfQ09ERV9SRVRSWV9MT05HRVJfVEhBTl9JTlRFUlZBTBAHEicKI1dBUk5JTkdfQ09ERV9USU1FX1pPTkVfRklYRURfT0ZGU0VUEAgSIgoeV0FSTklOR19DT0RFX1RJTUVfWk9ORV9SRU5BTUVEEAliBnByb3RvMw", [file_easycron_v1_schedule, file_easycron_v1_target, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChVlYXN5Y3Jvbi92MS9qb2IucHJvdG8SC2Vhc3ljcm9uLnYxIrYKCgNKb2ISDAoEbmFtZRgBIAEoCRILCgN1aWQYAiABKAkSKAoJc2NoZWR1bGVzGAMgAygLMhUuZWFzeWNyb24udjEuU2NoZWR1bGUSLgoKc3RhcnRfdGltZRgQIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYESABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiMKBnRhcmdldBgEIAEoCzITLmVhc3ljcm9uLnYxLlRhcmdldBInCgdwYXlsb2FkGAUgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEi4KDHJldHJ5X3BvbGljeRgGIAEoCzIYLmVhc3ljcm9uLnYxLlJldHJ5UG9saWN5EjIKD2F0dGVtcHRfdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIsCgZsYWJlbHMYCCADKAsyHC5lYXN5Y3Jvbi52MS5Kb2IuTGFiZWxzRW50cnkSJAoFc3RhdGUYCSABKA4yFS5lYXN5Y3Jvbi52MS5Kb2JTdGF0ZRIyCg5uZXh0X2ZpcmVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIcmV2aXNpb24YCyABKA0SDAoEZXRhZxgMIAEoCRIvCgtjcmVhdGVfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnBhdXNlX25vdGUYDyABKAkSLwoLcGF1c2VfdW50aWwYEiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCW1heF9maXJlcxgTIAEoBRIcCg9yZW1haW5pbmdfZmlyZXMYFCABKAVIAIgBARIxCgljYWxlbmRhcnMYFSADKAsyHi5lYXN5Y3Jvbi52MS5DYWxlbmRhclJlZmVyZW5jZRIyCg9mbGV4aWJsZV93aW5kb3cYFiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMgoObWlzZmlyZV9wb2xpY3kYFyABKA4yGi5lYXN5Y3Jvbi52MS5NaXNmaXJlUG9saWN5EjEKDmNhdGNodXBfd2luZG93GBggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC21heF9jYXRjaHVwGBkgASgFEjIKDm92ZXJsYXBfcG9saWN5GBogASgOMhouZWFzeWNyb24udjEuT3ZlcmxhcFBvbGljeRI2ChBhZnRlcl9jb21wbGV0aW9uGBsgASgOMhwuZWFzeWNyb24udjEuQWZ0ZXJDb21wbGV0aW9uEg8KB3Byb2JsZW0YHCABKAkSGQoMcGF5bG9hZF9qc29uGB0gASgJSAGIAQESLgoMYXV0b19kaXNhYmxlGB8gASgLMhguZWFzeWNyb24udjEuQXV0b0Rpc2FibGUSJwoIb3JkZXJpbmcYICABKA4yFS5lYXN5Y3Jvbi52MS5PcmRlcmluZxIyCg5kaXNhYmxlX3JlYXNvbhghIAEoCzIaLmVhc3ljcm9uLnYxLkRpc2FibGVSZWFzb24aLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUISChBfcmVtYWluaW5nX2ZpcmVzQg8KDV9wYXlsb2FkX2pzb24iZgoLQXV0b0Rpc2FibGUSFwoPYWZ0ZXJfZXhoYXVzdGVkGAEgASgFEjEKDmFmdGVyX2R1cmF0aW9uGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEgsKA29mZhgDIAEoCCLFAQoNRGlzYWJsZVJlYXNvbhIoCgVjYXVzZRgBIAEoDjIZLmVhc3ljcm9uLnYxLkRpc2FibGVDYXVzZRIPCgd0cmlnZ2VyGAIgASgJEhgKC3N0YXR1c19jb2RlGAMgASgFSACIAQESDAoEaG9zdBgEIAEoCRIoCgR0aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIXCg9leGhhdXN0ZWRfY291bnQYBiABKAVCDgoMX3N0YXR1c19jb2RlIkgKEUNhbGVuZGFyUmVmZXJlbmNlEgwKBG5hbWUYASABKAkSJQoHb3V0c2lkZRgCIAEoDjIULmVhc3ljcm9uLnYxLk91dHNpZGUiUQoHV2FybmluZxImCgRjb2RlGAEgASgOMhguZWFzeWNyb24udjEuV2FybmluZ0NvZGUSDwoHbWVzc2FnZRgCIAEoCRINCgVmaWVsZBgDIAEoCSp+CgxEaXNhYmxlQ2F1c2USHQoZRElTQUJMRV9DQVVTRV9VTlNQRUNJRklFRBAAEhYKEkRJU0FCTEVfQ0FVU0VfR09ORRABEhoKFkRJU0FCTEVfQ0FVU0VfUkVDRUlWRVIQAhIbChdESVNBQkxFX0NBVVNFX0VYSEFVU1RFRBADKkcKB091dHNpZGUSFwoTT1VUU0lERV9VTlNQRUNJRklFRBAAEhAKDE9VVFNJREVfU0tJUBABEhEKDU9VVFNJREVfREVGRVIQAiqFAQoNTWlzZmlyZVBvbGljeRIeChpNSVNGSVJFX1BPTElDWV9VTlNQRUNJRklFRBAAEhsKF01JU0ZJUkVfUE9MSUNZX0ZJUkVfQUxMEAESHgoaTUlTRklSRV9QT0xJQ1lfRklSRV9MQVRFU1QQAhIXChNNSVNGSVJFX1BPTElDWV9TS0lQEAMqpAEKDU92ZXJsYXBQb2xpY3kSHgoaT1ZFUkxBUF9QT0xJQ1lfVU5TUEVDSUZJRUQQABIcChhPVkVSTEFQX1BPTElDWV9BTExPV19BTEwQARIXChNPVkVSTEFQX1BPTElDWV9TS0lQEAISHQoZT1ZFUkxBUF9QT0xJQ1lfQlVGRkVSX09ORRADEh0KGU9WRVJMQVBfUE9MSUNZX0JVRkZFUl9BTEwQBCpNCghPcmRlcmluZxIYChRPUkRFUklOR19VTlNQRUNJRklFRBAAEhEKDU9SREVSSU5HX05PTkUQARIUChBPUkRFUklOR19QRVJfSk9CEAIqawoPQWZ0ZXJDb21wbGV0aW9uEiAKHEFGVEVSX0NPTVBMRVRJT05fVU5TUEVDSUZJRUQQABIZChVBRlRFUl9DT01QTEVUSU9OX05PTkUQARIbChdBRlRFUl9DT01QTEVUSU9OX0RFTEVURRACKpgBCghKb2JTdGF0ZRIZChVKT0JfU1RBVEVfVU5TUEVDSUZJRUQQABIUChBKT0JfU1RBVEVfQUNUSVZFEAESFAoQSk9CX1NUQVRFX1BBVVNFRBACEhYKEkpPQl9TVEFURV9ESVNBQkxFRBADEhYKEkpPQl9TVEFURV9GSU5JU0hFRBAEEhUKEUpPQl9TVEFURV9ERUxFVEVEEAUq6wIKC1dhcm5pbmdDb2RlEhwKGFdBUk5JTkdfQ09ERV9VTlNQRUNJRklFRBAAEhwKGFdBUk5JTkdfQ09ERV9ORVZFUl9GSVJFUxABEigKJFdBUk5JTkdfQ09ERV9EQVlfT0ZfTU9OVEhfT1JfV0VFS0RBWRACEh4KGldBUk5JTkdfQ09ERV9TVEVQX1JFU1RBUlRTEAMSHgoaV0FSTklOR19DT0RFX01PTlRIX0VORF9HQVAQBBIcChhXQVJOSU5HX0NPREVfVE9QX09GX0hPVVIQBRIeChpXQVJOSU5HX0NPREVfT0ZGU0VUX0NIQU5HRRAGEisKJ1dBUk5JTkdfQ09ERV9SRVRSWV9MT05HRVJfVEhBTl9JTlRFUlZBTBAHEicKI1dBUk5JTkdfQ09ERV9USU1FX1pPTkVfRklYRURfT0ZGU0VUEAgSIgoeV0FSTklOR19DT0RFX1RJTUVfWk9ORV9SRU5BTUVEEAliBnByb3RvMw", [file_easycron_v1_schedule, file_easycron_v1_target, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * A named schedule, a target for its triggers, and the policies that apply to them.
@@ -257,6 +257,13 @@ export type Job = Message<"easycron.v1.Job"> & {
    * @generated from field: easycron.v1.AutoDisable auto_disable = 31;
    */
   autoDisable?: AutoDisable | undefined;
+
+  /**
+   * In which order the job's triggers are delivered. Default NONE.
+   *
+   * @generated from field: easycron.v1.Ordering ordering = 32;
+   */
+  ordering: Ordering;
 
   /**
    * Output only. Why EasyCron has paused or disabled the job. Absent if it has not, or if the job has been resumed.
@@ -505,6 +512,13 @@ export type JobJson = {
    * @generated from field: easycron.v1.AutoDisable auto_disable = 31;
    */
   autoDisable?: AutoDisableJson;
+
+  /**
+   * In which order the job's triggers are delivered. Default NONE.
+   *
+   * @generated from field: easycron.v1.Ordering ordering = 32;
+   */
+  ordering?: OrderingJson;
 
   /**
    * Output only. Why EasyCron has paused or disabled the job. Absent if it has not, or if the job has been resumed.
@@ -1036,6 +1050,56 @@ export const OverlapPolicySchema: GenEnum<OverlapPolicy, OverlapPolicyJson> = /*
   enumDesc(file_easycron_v1_job, 3);
 
 /**
+ * In which order the triggers of a job are delivered.
+ *
+ * @generated from enum easycron.v1.Ordering
+ */
+export const Ordering = {
+  /**
+   * Means ORDERING_NONE.
+   *
+   * @generated from enum value: ORDERING_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Each trigger is delivered at its own time, whatever becomes of the earlier ones.
+   *
+   * @generated from enum value: ORDERING_NONE = 1;
+   */
+  NONE: 1,
+
+  /**
+   * One after the other, by their nominal times. A trigger stays PENDING until all earlier ones of the job have ended, their
+   * retries included. Manual runs have their place by the time of the call; a replay or a backfill of an earlier fire time
+   * comes before the triggers that wait.
+   *
+   * @generated from enum value: ORDERING_PER_JOB = 2;
+   */
+  PER_JOB: 2,
+} as const;
+
+/**
+ * In which order the triggers of a job are delivered.
+ *
+ * @generated from enum easycron.v1.Ordering
+ */
+export type Ordering = (typeof Ordering)[keyof typeof Ordering] | UnknownEnum;
+
+/**
+ * In which order the triggers of a job are delivered.
+ *
+ * @generated from enum easycron.v1.Ordering
+ */
+export type OrderingJson = "ORDERING_UNSPECIFIED" | "ORDERING_NONE" | "ORDERING_PER_JOB";
+
+/**
+ * Describes the enum easycron.v1.Ordering.
+ */
+export const OrderingSchema: GenEnum<Ordering, OrderingJson> = /*@__PURE__*/
+  enumDesc(file_easycron_v1_job, 4);
+
+/**
  * What happens to a job that has fired for the last time.
  *
  * @generated from enum easycron.v1.AfterCompletion
@@ -1081,7 +1145,7 @@ export type AfterCompletionJson = "AFTER_COMPLETION_UNSPECIFIED" | "AFTER_COMPLE
  * Describes the enum easycron.v1.AfterCompletion.
  */
 export const AfterCompletionSchema: GenEnum<AfterCompletion, AfterCompletionJson> = /*@__PURE__*/
-  enumDesc(file_easycron_v1_job, 4);
+  enumDesc(file_easycron_v1_job, 5);
 
 /**
  * Whether a job fires.
@@ -1151,7 +1215,7 @@ export type JobStateJson = "JOB_STATE_UNSPECIFIED" | "JOB_STATE_ACTIVE" | "JOB_S
  * Describes the enum easycron.v1.JobState.
  */
 export const JobStateSchema: GenEnum<JobState, JobStateJson> = /*@__PURE__*/
-  enumDesc(file_easycron_v1_job, 5);
+  enumDesc(file_easycron_v1_job, 6);
 
 /**
  * What a warning is about.
@@ -1248,5 +1312,5 @@ export type WarningCodeJson = "WARNING_CODE_UNSPECIFIED" | "WARNING_CODE_NEVER_F
  * Describes the enum easycron.v1.WarningCode.
  */
 export const WarningCodeSchema: GenEnum<WarningCode, WarningCodeJson> = /*@__PURE__*/
-  enumDesc(file_easycron_v1_job, 6);
+  enumDesc(file_easycron_v1_job, 7);
 
