@@ -33,6 +33,7 @@ export const ROOMS = {
     "replay",
     "explain",
     "settling",
+    "disabling",
   ],
   dispatcher: [
     "signing-keys",

@@ -78,6 +78,18 @@ create table dispatcher.set_aside (
   constraint set_aside_problem_check CHECK ((length(problem) <= 500))
 );
 
+create table dispatcher.signals (
+  end_time timestamp with time zone not null,
+  trigger_id text not null,
+  project_id text not null,
+  job_uid text not null,
+  fire_time timestamp with time zone not null,
+  revision integer not null,
+  kind text not null,
+  constraint signals_kind_check CHECK ((kind = ANY (ARRAY['EXHAUSTED'::text, 'GONE'::text, 'RECEIVER'::text]))),
+  constraint signals_pkey PRIMARY KEY (end_time, trigger_id)
+);
+
 create table dispatcher.signing_keys (
   id text not null,
   project_id text not null,
@@ -301,6 +313,34 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION dispatcher.exhausted_since_success(of_project_id text, of_job_uid text, from_time timestamp with time zone, at_fire_time timestamp with time zone, most integer)
+ RETURNS TABLE(exhausted_count integer, first_time timestamp with time zone)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+ SET enable_seqscan TO 'off'
+AS $function$
+#variable_conflict use_column
+declare
+  success_time timestamptz;
+begin
+  select max(n.end_time) into success_time from (
+    (select * from dispatcher.triggers t where t.job_uid = of_job_uid order by t.fire_time desc, t.id desc limit 5000)
+    union all
+    (select * from dispatcher.triggers t where t.job_uid = of_job_uid and t.fire_time <= at_fire_time
+      order by t.fire_time desc, t.id desc limit 5000)) as n
+   where n.state = 'SUCCEEDED' and n.end_time > from_time and n.project_id = of_project_id;
+  if success_time is null then
+    return;
+  end if;
+  return query
+    select count(*)::integer, min(e.end_time)
+      from (select t.end_time from dispatcher.triggers t
+             where t.job_uid = of_job_uid and t.rare_end = 'EXHAUSTED' and t.end_time > success_time
+             order by t.fire_time desc, t.id desc limit most) as e;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION dispatcher.fail_if_past(deadline timestamp with time zone)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -418,6 +458,16 @@ AS $function$
     from dispatcher.triggers t
    where t.project_id = of_project_id and t.job_uid = of_job_uid and t.fire_time = any (fire_times)
      and t.kind <> 'MANUAL'
+$function$;
+
+CREATE OR REPLACE FUNCTION dispatcher.list_signals(most integer, without_jobs text[])
+ RETURNS TABLE(trigger_id text, project_id text, job_uid text, fire_time timestamp with time zone, revision integer, kind text, end_time timestamp with time zone)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+  select s.trigger_id, s.project_id, s.job_uid, s.fire_time, s.revision, s.kind, s.end_time
+    from dispatcher.signals s where s.job_uid <> all (without_jobs) order by s.end_time, s.trigger_id limit most
 $function$;
 
 CREATE OR REPLACE FUNCTION dispatcher.live_jobs(of_job_uids text[])
@@ -591,6 +641,21 @@ begin
        order by t.fire_time, t.id limit most;
   end if;
 end
+$function$;
+
+CREATE OR REPLACE FUNCTION dispatcher.take_signals(end_times timestamp with time zone[], trigger_ids text[])
+ RETURNS SETOF text
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+  delete from dispatcher.signals s
+   where s.ctid = any (array(
+     select t.ctid from unnest(end_times, trigger_ids) as w (end_time, trigger_id)
+      cross join lateral (select n.ctid from dispatcher.signals n
+                           where n.end_time = w.end_time and n.trigger_id = w.trigger_id
+                             for update skip locked) as t))
+  returning s.trigger_id
 $function$;
 
 CREATE OR REPLACE FUNCTION dispatcher.use_master_key(new_id text, new_check_value bytea)
@@ -808,8 +873,20 @@ create table scheduler.epochs (
   note text not null default ''::text,
   constraint epochs_job_uid_fkey FOREIGN KEY (job_uid) REFERENCES scheduler.jobs(uid),
   constraint epochs_pkey PRIMARY KEY (job_uid, epoch),
-  constraint epochs_state_check CHECK ((state = ANY (ARRAY['ACTIVE'::text, 'PAUSED'::text, 'DELETED'::text])))
+  constraint epochs_state_check CHECK ((state = ANY (ARRAY['ACTIVE'::text, 'PAUSED'::text, 'DISABLED'::text, 'DELETED'::text])))
 );
+
+create table scheduler.failing_jobs (
+  job_uid text not null,
+  project_id text not null,
+  exhausted_count integer not null default 0,
+  first_time timestamp with time zone,
+  last_time timestamp with time zone,
+  restart_time timestamp with time zone not null default '-infinity'::timestamp with time zone,
+  pending jsonb,
+  constraint failing_jobs_pkey PRIMARY KEY (job_uid)
+);
+CREATE INDEX failing_jobs_pending ON scheduler.failing_jobs USING btree (job_uid) WHERE (pending IS NOT NULL);
 
 create table scheduler.job_calendars (
   job_uid text not null,
@@ -849,9 +926,10 @@ create table scheduler.jobs (
   carry jsonb not null default '{}'::jsonb,
   delete_finished boolean not null default false,
   waits_for_end boolean not null default false,
+  disable_reason jsonb,
   constraint jobs_cursor_check CHECK (((state = 'ACTIVE'::text) OR (next_fire_time IS NULL))),
   constraint jobs_pkey PRIMARY KEY (uid),
-  constraint jobs_state_check CHECK ((state = ANY (ARRAY['ACTIVE'::text, 'PAUSED'::text, 'FINISHED'::text, 'DELETED'::text])))
+  constraint jobs_state_check CHECK ((state = ANY (ARRAY['ACTIVE'::text, 'PAUSED'::text, 'DISABLED'::text, 'FINISHED'::text, 'DELETED'::text])))
 );
 CREATE INDEX jobs_create_time ON scheduler.jobs USING btree (project_id, create_time, name COLLATE "C") WHERE (state <> 'DELETED'::text);
 CREATE INDEX jobs_delete_finished ON scheduler.jobs USING btree (uid) WHERE (delete_finished AND (state = 'FINISHED'::text));
@@ -859,7 +937,7 @@ CREATE INDEX jobs_deleted_name ON scheduler.jobs USING btree (project_id, name C
 CREATE UNIQUE INDEX jobs_live_name ON scheduler.jobs USING btree (project_id, name COLLATE "C") WHERE (state <> 'DELETED'::text);
 CREATE INDEX jobs_next_fire_time ON scheduler.jobs USING btree (project_id, COALESCE(next_fire_time, 'infinity'::timestamp with time zone), name COLLATE "C") WHERE (state <> 'DELETED'::text);
 CREATE INDEX jobs_resuming ON scheduler.jobs USING btree (project_id, pause_until) WHERE ((state = 'ACTIVE'::text) AND (pause_until IS NOT NULL));
-CREATE INDEX jobs_state ON scheduler.jobs USING btree (project_id, state, name COLLATE "C") WHERE (state = ANY (ARRAY['PAUSED'::text, 'FINISHED'::text]));
+CREATE INDEX jobs_state ON scheduler.jobs USING btree (project_id, state, name COLLATE "C") WHERE (state = ANY (ARRAY['PAUSED'::text, 'DISABLED'::text, 'FINISHED'::text]));
 CREATE INDEX jobs_waiting ON scheduler.jobs USING btree (project_id) WHERE waits_for_end;
 CREATE INDEX jobs_wake ON scheduler.jobs USING btree (wake_time) WHERE (wake_time IS NOT NULL);
 
@@ -938,7 +1016,7 @@ create table scheduler.set_aside (
   first_time timestamp with time zone not null,
   last_time timestamp with time zone not null,
   retry_time timestamp with time zone not null,
-  constraint set_aside_kind_check CHECK ((kind = ANY (ARRAY['job'::text, 'deletion'::text, 'backfill'::text]))),
+  constraint set_aside_kind_check CHECK ((kind = ANY (ARRAY['job'::text, 'deletion'::text, 'backfill'::text, 'disabling'::text]))),
   constraint set_aside_pkey PRIMARY KEY (kind, id)
 );
 CREATE INDEX set_aside_retry ON scheduler.set_aside USING btree (kind, retry_time);
@@ -1066,6 +1144,7 @@ grant execute on function dispatcher.cancel to easycron_scheduler;
 grant execute on function dispatcher.catchup_end to easycron_scheduler;
 grant execute on function dispatcher.count_replayable to easycron_scheduler;
 grant execute on function dispatcher.discard to easycron_scheduler;
+grant execute on function dispatcher.exhausted_since_success to easycron_scheduler;
 grant execute on function dispatcher.fail_if_past to easycron_dispatcher;
 grant execute on function dispatcher.find_trigger to easycron_scheduler;
 grant execute on function dispatcher.handed_over to easycron_scheduler;
@@ -1074,12 +1153,14 @@ grant execute on function dispatcher.lateness to easycron_dispatcher;
 grant execute on function dispatcher.lateness to easycron_scheduler;
 grant execute on function dispatcher.ledger_triggers to easycron_scheduler;
 grant execute on function dispatcher.ledger_triggers_at to easycron_scheduler;
+grant execute on function dispatcher.list_signals to easycron_scheduler;
 grant execute on function dispatcher.live_jobs to easycron_scheduler;
 grant execute on function dispatcher.make_partition to easycron_dispatcher;
 grant execute on function dispatcher.oldest_snapshot to easycron_dispatcher;
 grant execute on function dispatcher.redeliver to easycron_scheduler;
 grant execute on function dispatcher.replay to easycron_scheduler;
 grant execute on function dispatcher.replayable to easycron_scheduler;
+grant execute on function dispatcher.take_signals to easycron_scheduler;
 grant execute on function dispatcher.use_master_key to easycron_dispatcher;
 grant execute on function dispatcher.withdraw to easycron_scheduler;
 grant execute on function scheduler.lock_current to easycron_dispatcher;
@@ -1100,6 +1181,7 @@ grant delete, insert, select, update on table dispatcher.instances to easycron_d
 grant delete, insert, select, update on table dispatcher.live_triggers to easycron_dispatcher;
 grant insert, select on table dispatcher.master_key to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.set_aside to easycron_dispatcher;
+grant insert, select on table dispatcher.signals to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.signing_keys to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.signing_keys_version to easycron_dispatcher;
 grant insert, select on table dispatcher.target_secrets to easycron_dispatcher;
@@ -1116,6 +1198,7 @@ grant delete, insert, select, update on table scheduler.calendar_versions to eas
 grant delete, insert, select, update on table scheduler.calendars to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.catchup_slots to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.epochs to easycron_scheduler;
+grant delete, insert, select, update on table scheduler.failing_jobs to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.job_calendars to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.job_facets to easycron_scheduler;
 grant delete, insert, select, update on table scheduler.jobs to easycron_scheduler;

@@ -16,6 +16,7 @@ import { AUDIT_EVERY_MS, startAuditing } from "./audit/audit-round.ts";
 import { BACKFILLS_EVERY_MS, startBackfills } from "./backfill/run.ts";
 import { DELETE_FINISHED_EVERY_MS, startDeletingFinished } from "./changes/delete-finished.ts";
 import { readConfig } from "./config.ts";
+import { DISABLING_EVERY_MS, startDisabling } from "./disabling/run.ts";
 import { HOUSEKEEPING_EVERY_MS, startHousekeeping } from "./housekeeping.ts";
 import { createScheduleCache } from "./job/schedule-cache.ts";
 import type { SkipRange } from "./job/verdict.ts";
@@ -156,6 +157,7 @@ function startBackground(
   const backfills = startBackfills(parts, logger, { REPLAY: runReplayChunk });
   const zones = watchZoneData(parts, logger);
   const deleting = startDeletingFinished(parts, logger);
+  const disabling = startDisabling(parts, logger);
   const watch = (
     name: string,
     { sinceSuccessMs }: Pick<Loop, "sinceSuccessMs">,
@@ -174,11 +176,13 @@ function startBackground(
         zones.stop(),
         settling.stop(),
         deleting.stop(),
+        disabling.stop(),
       ]);
     },
     watched: [
       watch("housekeeping", housekeeping, HOUSEKEEPING_EVERY_MS),
       watch("deleting finished jobs", deleting, DELETE_FINISHED_EVERY_MS),
+      watch("disabling failing jobs", disabling, DISABLING_EVERY_MS),
       watch("settling calendars", settling, SETTLING_EVERY_MS),
       watch("backfills", backfills, BACKFILLS_EVERY_MS),
       watch("zone data", zones, ZONE_DATA_EVERY_MS),

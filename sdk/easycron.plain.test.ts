@@ -92,7 +92,9 @@ describe("a job", () => {
     expect(JSON.parse(JSON.stringify(job))).toMatchObject({ startTime: "2030-01-01T00:00:00.000Z" });
     expectTypeOf(job.startTime).toEqualTypeOf<Date | undefined>();
     expectTypeOf(job.attemptTimeout).toEqualTypeOf<number | undefined>();
-    expectTypeOf(job.state).toEqualTypeOf<"ACTIVE" | "PAUSED" | "FINISHED" | "DELETED" | undefined>();
+    expectTypeOf(job.state).toEqualTypeOf<
+      "ACTIVE" | "PAUSED" | "DISABLED" | "FINISHED" | "DELETED" | undefined
+    >();
     expectTypeOf(job.labels).toEqualTypeOf<{ [key: string]: string }>();
     expectTypeOf(job.target?.webhook?.url).toEqualTypeOf<string | undefined>();
   });

@@ -62,7 +62,14 @@ async function addTrigger(event: EventInit, state: string, endMs: number | null)
 async function end({ triggerId, nominalTimeMs }: EventInit): Promise<void> {
   const time = new Date(Number(nominalTimeMs)).toISOString();
   const change = ["SUCCEEDED", 1, time, time, null, null, "att_1", 5, 200, "ok"];
-  const values = [[triggerId], time, time, { [triggerId]: change }, ...Array.from({ length: 10 }, () => [])];
+  const values = [
+    [triggerId],
+    time,
+    time,
+    { [triggerId]: change },
+    ...Array.from({ length: 10 }, () => []),
+    {},
+  ];
   const { rows } = await session.query(resultRecord.text, values);
   expect(rows).toEqual([{ id: triggerId, state: "SUCCEEDED" }]);
 }

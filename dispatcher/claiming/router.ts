@@ -12,11 +12,15 @@ import type { HeldTrigger } from "../waiting/held-trigger.ts";
 import type { Holding } from "../waiting/holding.ts";
 import type { Admission } from "./admission.ts";
 import { exhaustTriggers } from "./claims.ts";
+import { readEarlier } from "./ordering.ts";
 import type { FailedTrigger, PutBack } from "./put-back.ts";
 
 /** Passes due triggers on to the lanes of their destinations, or to what they have to wait for (`Admission`). */
 export interface Router {
-  /** How many triggers wait for their specification to be read, or to be ended. */
+  /**
+   * How many triggers wait for their specification to be read, for their place in the order to be looked up, or to be
+   * ended.
+   */
   readonly size: number;
   /** Passes each trigger on. If its specification is not in the cache, it is read first. */
   route(triggers: readonly HeldTrigger[]): void;
@@ -47,6 +51,8 @@ interface RouterState {
   readonly unread: Fifo<HeldTrigger>;
   /** Triggers that have no attempt or no time left, and must be ended in the database. */
   readonly exhausted: Fifo<HeldTrigger>;
+  /** Due triggers of jobs whose triggers are delivered one after the other. */
+  readonly ordered: Fifo<HeldTrigger>;
   /** How many triggers the statement under way is about. */
   inWork: number;
   /** Whether `workOff` runs. */
@@ -58,16 +64,23 @@ interface RouterState {
 /** Most triggers of one statement. */
 const BATCH = 500;
 const FAILURE_PAUSE = { minMs: 50, maxMs: 1_000, jitter: 0.2 };
+/**
+ * How long an ordered trigger waits until it is looked at again, for each earlier one. The first to come is found soon, and
+ * a long queue costs little.
+ */
+const ORDERED_PAUSE_MS = 100;
 
 /**
  * Makes a router. A trigger that has no attempt or no time left is ended as EXHAUSTED instead of put into a lane. A
- * trigger whose specification cannot be read is set aside.
+ * trigger whose specification cannot be read is set aside. One whose job is ordered waits, and looks again, while an
+ * earlier trigger of the job has not ended.
  */
 export function createRouter(parts: RouterParts): Router {
   const state: RouterState = {
     parts,
     unread: createFifo(),
     exhausted: createFifo(),
+    ordered: createFifo(),
     inWork: 0,
     isWorking: false,
     generation: 0,
@@ -84,13 +97,15 @@ export function createRouter(parts: RouterParts): Router {
     },
     clear: () => {
       state.generation += 1;
-      [...state.unread.clear(), ...state.exhausted.clear()].forEach(parts.holding.drop);
+      [...state.unread.clear(), ...state.exhausted.clear(), ...state.ordered.clear()].forEach(
+        parts.holding.drop,
+      );
     },
   };
 }
 
-function queued({ unread, exhausted }: RouterState): number {
-  return unread.size + exhausted.size;
+function queued({ unread, exhausted, ordered }: RouterState): number {
+  return unread.size + exhausted.size + ordered.size;
 }
 
 function place(state: RouterState, trigger: HeldTrigger): void {
@@ -98,6 +113,7 @@ function place(state: RouterState, trigger: HeldTrigger): void {
   const spec = specs.get(trigger);
   if (spec === undefined) state.unread.push(trigger);
   else if (!mayAttempt(spec.retryPolicy, trigger, clock.now())) state.exhausted.push(trigger);
+  else if (spec.isOrdered) state.ordered.push(trigger);
   else admission.enter(trigger, spec);
 }
 
@@ -109,6 +125,7 @@ async function workOff(state: RouterState): Promise<void> {
     try {
       await workOffBatch(state, state.unread, readSpecs);
       await workOffBatch(state, state.exhausted, endTriggers);
+      await workOffBatch(state, state.ordered, releaseFirst);
       if (failures > 0) events.emit("recovered", { part: "specifications", failures });
       failures = 0;
     } catch (error) {
@@ -183,4 +200,21 @@ async function endTriggers(state: RouterState, batch: readonly HeldTrigger[]): P
     else if (!bad.has(trigger)) holding.drop(trigger);
   }
   if (failed.length > 0) await putBack.setAside("trigger", failed);
+}
+
+/** Passes those on that no earlier trigger of their job keeps back. The others wait and come again. */
+async function releaseFirst(state: RouterState, batch: readonly HeldTrigger[]): Promise<void> {
+  const { generation } = state;
+  const { database, clock, holding, specs, putBack, admission } = state.parts;
+  const earlier = await readEarlier(database, batch);
+  if (generation !== state.generation) return batch.forEach(holding.drop);
+  for (const trigger of batch) {
+    const count = earlier.get(trigger.id);
+    const spec = specs.get(trigger);
+    // It has ended, or was taken back.
+    if (count === undefined) holding.drop(trigger);
+    else if (spec === undefined) state.unread.push(trigger);
+    else if (count === 0) admission.enter(trigger, spec);
+    else putBack.postpone(trigger, clock.now() + count * ORDERED_PAUSE_MS);
+  }
 }

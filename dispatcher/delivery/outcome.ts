@@ -1,19 +1,35 @@
 import type { ConnectTimes } from "../../mesh/egress.ts";
 
 /**
+ * Why the job of a trigger is to be paused: its receiver answered 410 (GONE), or with `webhook-delivery: disable`
+ * (RECEIVER).
+ */
+export type PauseCause = "GONE" | "RECEIVER";
+
+/**
  * The outcome of an attempt. What a customer's endpoint does is an outcome and never an exception. `Delivery` adds the
  * error text for the customer.
  */
 export type Outcome =
   /** The target acknowledged the delivery. */
-  | { readonly kind: "SUCCEEDED"; readonly statusCode: number | null }
+  | {
+      readonly kind: "SUCCEEDED";
+      readonly statusCode: number | null;
+      /** Present when the receiver took this trigger and wants no more of its job. */
+      readonly pauses?: PauseCause;
+    }
   /** The target answered with something other than success. */
   | {
       readonly kind: "REJECTED";
       /** Null where the target does not speak HTTP. */
       readonly statusCode: number | null;
-      /** Whether the receiver never wants this trigger: it answered 410, or with `webhook-delivery: abort-message`. */
+      /**
+       * Whether the receiver never wants this trigger: it answered 410, or with `webhook-delivery: abort-message` or
+       * `disable`.
+       */
       readonly isFinal: boolean;
+      /** Present when the receiver wants no more triggers of the job either. */
+      readonly pauses?: PauseCause;
       /** The pause before the next attempt that the receiver asked for; undefined when it asked for none. */
       readonly retryAfterMs: number | undefined;
     }

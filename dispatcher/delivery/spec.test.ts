@@ -41,6 +41,7 @@ describe("a specification", () => {
       attemptTimeoutMs: 10_000,
       payload: '{"a":1}',
       waitsForEnd: false,
+      isOrdered: false,
     });
   });
 

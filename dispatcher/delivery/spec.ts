@@ -45,6 +45,8 @@ export interface Spec {
   readonly waitsForEnd: boolean;
   /** The limits that it shares with other jobs of the project; undefined if there are none. */
   readonly flow: SpecFlow | undefined;
+  /** Whether the job's triggers are delivered one after the other (ORDERING_PER_JOB). */
+  readonly isOrdered: boolean;
 }
 
 /** The limits of a job's flow key. */
@@ -84,6 +86,7 @@ export function toSpec(row: SpecRow): Spec {
       waitsForEnd: isBuffer(spec.overlapPolicy),
       flow: parseFlow(spec.flow),
       ...parseAcknowledgement(spec.acknowledgement),
+      isOrdered: spec.ordering === "ORDERING_PER_JOB",
     };
   } catch (error) {
     return unreadableSpec(error instanceof Error ? error.message : String(error));
@@ -105,6 +108,7 @@ export function unreadableSpec(problem: string): Spec {
     payload: "null",
     waitsForEnd: true,
     flow: undefined,
+    isOrdered: false,
   };
 }
 

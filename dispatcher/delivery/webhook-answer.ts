@@ -1,7 +1,7 @@
 import { STATUS_CODES } from "node:http";
 import { explainBroken, explainUnsent } from "./failure-words.ts";
 import { type AnswerHeaders, firstOf, keepHeaders, toShort } from "./kept-headers.ts";
-import type { Delivery, Outcome } from "./outcome.ts";
+import type { Delivery, Outcome, PauseCause } from "./outcome.ts";
 import { parseRetryAfter } from "./retry-after.ts";
 import type { StatusRange } from "./spec.ts";
 import { WebhookTimeout } from "./webhook-timeout.ts";
@@ -20,27 +20,41 @@ export interface WebhookAnswer {
  * there are no such ranges; every other status is not.
  */
 export function toDelivery(answer: WebhookAnswer, nowMs: number, success?: readonly StatusRange[]): Delivery {
-  const { statusCode } = answer;
+  const { statusCode, headers } = answer;
   const responseBody = toText(answer.body);
   const isSuccess =
     success === undefined
       ? statusCode < 300
       : success.some(([first, last]) => first <= statusCode && statusCode <= last);
-  const responseHeaders = keepHeaders(answer.headers, isSuccess);
+  const responseHeaders = keepHeaders(headers, isSuccess);
   const received = { responseBody, ...(responseHeaders !== undefined && { responseHeaders }) };
-  if (isSuccess) return { outcome: { kind: "SUCCEEDED", statusCode }, error: "", ...received };
+  if (isSuccess) {
+    const pauses = wantsNoMore(headers) ? { pauses: "RECEIVER" as const } : {};
+    return { outcome: { kind: "SUCCEEDED", statusCode, ...pauses }, error: "", ...received };
+  }
   return { outcome: toRejected(answer, nowMs), error: explainStatus(answer, success), ...received };
 }
 
 function toRejected({ statusCode, headers }: WebhookAnswer, nowMs: number): Outcome {
   // 409 is what a receiver answers to a copy that comes while the first one is still at work.
   const isBusy = statusCode === 409 || statusCode === 429 || statusCode >= 500;
+  const pauses = pauseCauseOf(statusCode, headers);
   return {
     kind: "REJECTED",
     statusCode,
-    isFinal: statusCode === 410 || firstOf(headers["webhook-delivery"]) === "abort-message",
+    isFinal: pauses !== undefined || firstOf(headers["webhook-delivery"]) === "abort-message",
+    ...(pauses === undefined ? {} : { pauses }),
     retryAfterMs: isBusy ? parseRetryAfter(firstOf(headers["retry-after"]), nowMs) : undefined,
   };
+}
+
+function pauseCauseOf(statusCode: number, headers: WebhookAnswer["headers"]): PauseCause | undefined {
+  if (statusCode === 410) return "GONE";
+  return wantsNoMore(headers) ? "RECEIVER" : undefined;
+}
+
+function wantsNoMore(headers: WebhookAnswer["headers"]): boolean {
+  return firstOf(headers["webhook-delivery"]) === "disable";
 }
 
 function explainStatus({ statusCode, headers }: WebhookAnswer, success?: readonly StatusRange[]): string {

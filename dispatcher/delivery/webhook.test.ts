@@ -147,7 +147,20 @@ describe("an answer", () => {
     const abort = await serve((_, response) =>
       response.writeHead(500, { "webhook-delivery": "abort-message" }).end(),
     );
-    expect((await deliver(abort)).outcome).toMatchObject({ isFinal: true });
+    const aborted = (await deliver(abort)).outcome;
+    expect(aborted).toMatchObject({ isFinal: true });
+    expect(aborted).not.toHaveProperty("pauses");
+  });
+
+  test("pauses the job if it is a 410, or if its webhook-delivery header is disable, whatever the status", async () => {
+    const gone = await serve((_, response) => response.writeHead(410).end());
+    expect((await deliver(gone)).outcome).toMatchObject({ kind: "REJECTED", isFinal: true, pauses: "GONE" });
+    const answered = (status: number) =>
+      serve((_, response) => response.writeHead(status, { "webhook-delivery": "disable" }).end()).then(
+        deliver,
+      );
+    expect((await answered(500)).outcome).toMatchObject({ isFinal: true, pauses: "RECEIVER" });
+    expect((await answered(204)).outcome).toEqual({ kind: "SUCCEEDED", statusCode: 204, pauses: "RECEIVER" });
   });
 
   test("has its Retry-After read only if its status is 409, 429 or 5xx", async () => {

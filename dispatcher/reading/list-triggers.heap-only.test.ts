@@ -37,6 +37,7 @@ test("a claim and the end of a trigger stay heap-only updates, with every index 
       ...range,
       { [triggerId]: change },
       ...none,
+      {},
     ]);
     const { rows } = await client.query(
       `select sum(pg_stat_get_xact_tuples_hot_updated(inhrelid))::integer as count from pg_inherits

@@ -238,3 +238,55 @@ test("results of triggers in two partitions change no other trigger of these", a
     "RUNNING",
   ]);
 });
+
+describe("the scheduler is told in the same statement", () => {
+  const signalsOf = ({ id }: HeldTrigger) =>
+    ground.sql(
+      "select kind, end_time, job_uid, project_id, revision from dispatcher.signals where trigger_id = $1",
+      [id],
+    );
+  const rejected = (of: HeldTrigger, pauses?: "GONE"): Result => ({
+    ...failed(of),
+    delivery: {
+      outcome: {
+        kind: "REJECTED",
+        statusCode: 410,
+        isFinal: true,
+        retryAfterMs: undefined,
+        ...(pauses === undefined ? {} : { pauses }),
+      },
+      error: "410",
+      responseBody: "",
+    },
+    next: { state: "EXHAUSTED" },
+    owner: null,
+  });
+  const told = (kind: string) => [
+    { kind, end_time: new Date(NOW + 12), job_uid: "job_1", project_id: "proj_1", revision: 1 },
+  ];
+
+  test("of an exhausted trigger, once, however often its result is recorded", async () => {
+    for (const _ of [1, 2]) await recordResults(database, [rejected(trigger)]);
+    expect(await signalsOf(trigger)).toEqual(told("EXHAUSTED"));
+  });
+
+  test("of what pauses the job, after a success and for a cancelled trigger, too", async () => {
+    const [gone, cancelled] = [await addRunning(1), await addRunning(1)];
+    await ground.sql("update dispatcher.triggers set cancel_time = now() where id = $1", [cancelled.id]);
+    const outcome = { kind: "SUCCEEDED", statusCode: 200, pauses: "RECEIVER" } as const;
+    const taken = resultOf(trigger, "ok", { delivery: { outcome, error: "", responseBody: "ok" } });
+    await recordResults(database, [taken, rejected(gone, "GONE"), rejected(cancelled, "GONE")]);
+    expect(await Promise.all([trigger, gone, cancelled].map(signalsOf))).toEqual([
+      told("RECEIVER"),
+      told("GONE"),
+      told("GONE"),
+    ]);
+  });
+
+  test("of nothing else", async () => {
+    const [retried, cancelled] = [await addRunning(1), await addRunning(1)];
+    await ground.sql("update dispatcher.triggers set cancel_time = now() where id = $1", [cancelled.id]);
+    await recordResults(database, [resultOf(trigger, "ok"), failed(retried), rejected(cancelled)]);
+    expect(await Promise.all([trigger, retried, cancelled].map(signalsOf))).toEqual([[], [], []]);
+  });
+});

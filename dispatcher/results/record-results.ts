@@ -110,6 +110,7 @@ async function record(
     own.map(({ delivery }) => delivery.responseBody),
     own.map(({ delivery: { timing } }) => (timing === undefined ? null : toTimingText(timing))),
     own.map(({ delivery: { responseHeaders } }) => toHeadersText(responseHeaders)),
+    `{${batch.flatMap(toPause).join(",")}}`,
   ]);
   return new Map(rows.map(({ id, state }) => [id, state]));
 }
@@ -137,6 +138,11 @@ function toChange(result: Result, isInTrigger: boolean): string {
   const heldBy = owner === null ? "null" : `"${owner}"`;
   const attempt = isInTrigger ? `,${toAttempt(result)}` : "";
   return `"${trigger.id}":["${next.state}",${number},"${toIso(endTimeMs)}",${start},${due},${heldBy}${attempt}]`;
+}
+
+/** Writes one member of the JSON object with what pauses jobs; nothing for other results. */
+function toPause({ trigger, delivery: { outcome } }: Result): string[] {
+  return "pauses" in outcome ? [`"${trigger.id}":"${outcome.pauses}"`] : [];
 }
 
 function toAttempt({ attemptId, durationMs, delivery }: Result): string {

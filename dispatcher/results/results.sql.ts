@@ -1,5 +1,5 @@
 import { statement } from "../../db/statement.ts";
-import { AT_FREE_PLACE, ENDED_LEAVE, FREE } from "../waiting/triggers.sql.ts";
+import { AT_FREE_PLACE, ENDED_LEAVE, FREE, SIGNALLED, signal } from "../waiting/triggers.sql.ts";
 
 /**
  * The change `c` of trigger `t`, looked up once for the row. Triggers are looked up in a JSON object and not joined, for
@@ -14,6 +14,12 @@ const concerns = (changes: string) => `t.state in ('PENDING', 'RUNNING', 'RETRYI
        or (t.state = 'RETRYING' and c ->> 0 = 'RETRYING' and t.attempt_count = (c -> 1)::integer
            and t.owner is not distinct from c ->> 5)
        from ${changeOf(changes)})`;
+
+/** The signals to the scheduler. A receiver that answers something else than 410 or `disable` causes none. */
+const SIGNALS = signal(
+  "coalesce($17::jsonb ->> c.id, 'EXHAUSTED')",
+  "c.end_time is not null and (c.state = 'EXHAUSTED' or $17::jsonb ? c.id)",
+);
 
 /**
  * Records ended attempts and changes the triggers $1 (nominal times from $2 to $3). $4 has the changes by trigger id: the
@@ -35,6 +41,9 @@ const concerns = (changes: string) => `t.state in ('PENDING', 'RUNNING', 'RETRYI
  * The claim has set start_time to the time of the claim. The first attempt (the first since a backfill, if there was
  * one) replaces it by the exact start. A trigger that is no longer wanted (it has a cancel_time) becomes CANCELLED
  * instead of RETRYING or EXHAUSTED. Returns the changed triggers with their new state.
+ *
+ * $17 has, by trigger id, the ends because of which the job is to be paused. These, and triggers that are EXHAUSTED now,
+ * are told to the scheduler in the same statement.
  *
  * A trigger that another transaction has locked is not changed, so that it does not delay the others. An attempt that gets
  * a row of its own is recorded all the same.
@@ -68,8 +77,8 @@ export const resultRecord = statement<{ id: string; state: string }>(
                      coalesce(c ->> 11, t.first_response_headers)
                 from ${changeOf("$4")})
       where ${AT_FREE_PLACE} and ${concerns("$4")}
-     returning t.id, t.state, t.end_time
-   ), ${ENDED_LEAVE}, put_back as (
+     returning ${SIGNALLED}
+   ), ${ENDED_LEAVE}, ${SIGNALS}, put_back as (
      update dispatcher.live_triggers l
         set owner = $4::jsonb -> l.id ->> 5, due_time = ($4::jsonb -> l.id ->> 4)::timestamptz
       where l.id = any (array(select id from changed where end_time is null))

@@ -212,6 +212,18 @@ export const ENDED_LEAVE = `gone as (
      delete from dispatcher.live_triggers l
       where l.id = any (array(select id from changed where end_time is not null))
    )`;
+/**
+ * What the parts of a statement that tell the scheduler of a trigger's end need of `changed`. A trigger that is EXHAUSTED
+ * counts towards the job's autoDisable.
+ */
+export const SIGNALLED = "t.id, t.state, t.end_time, t.project_id, t.job_uid, t.fire_time, t.revision";
+/** The part that adds the signal `kind` of each changed trigger for which `condition` holds. */
+export const signal = (kind: string, condition: string) => `signalled as (
+     insert into dispatcher.signals (end_time, trigger_id, project_id, job_uid, fire_time, revision, kind)
+     select c.end_time, c.id, c.project_id, c.job_uid, c.fire_time, c.revision, ${kind}
+       from changed c where ${condition}
+     on conflict do nothing
+   )`;
 const REST_IS_FREE = `freed as (
      update dispatcher.live_triggers l set owner = null
       where l.id = any (array(select id from changed where end_time is null))
@@ -284,8 +296,8 @@ export const triggerExhaust = statement<{ id: string }>(
           start_time = case when t.state = 'RUNNING' and t.attempt_count = t.attempt_base + 1 then null
                             else t.start_time end
     where ${IS_FREE} and t.owner = $5 and ${mayStart("$6")}
-   returning t.id, t.end_time
-   ), ${ENDED_LEAVE}
+   returning ${SIGNALLED}
+   ), ${ENDED_LEAVE}, ${signal("'EXHAUSTED'", "c.state = 'EXHAUSTED'")}
    select id from changed`,
 );
 

@@ -19,6 +19,7 @@ export const OUTPUT_ONLY: Readonly<Record<string, readonly string[]>> = {
     "pause_until",
     "remaining_fires",
     "problem",
+    "disable_reason",
   ],
   "easycron.v1.Plugin": [
     "kind",

@@ -27,7 +27,7 @@ export const auditJobByUid = statement<AuditJobRow>(
 
 /** One epoch of a job. Times are epoch milliseconds. */
 export interface AuditEpochRow {
-  readonly state: "ACTIVE" | "PAUSED" | "DELETED";
+  readonly state: "ACTIVE" | "PAUSED" | "DISABLED" | "DELETED";
   readonly revision: number;
   readonly after_time: number;
   readonly end_time: number | null;

@@ -15,7 +15,8 @@ export interface TimesRange {
 export interface AuditSegment {
   /** The index of its epoch among the job's epochs. */
   readonly index: number;
-  readonly paused: boolean;
+  /** Why its fire times are skipped without a row; null if they are not. */
+  readonly halted: "PAUSED" | "JOB_DISABLED" | null;
   readonly revision: number;
   readonly rules: RevisionRules;
   /** Its fire times are later than this. */
@@ -43,6 +44,12 @@ export function mayHaveWaited({ rules, heldBack }: AuditSegment, atMs: number): 
   return rules.mayWait || heldBack.some((epoch) => epoch.change_time < atMs && atMs <= epoch.after_time);
 }
 
+const HALTED: Readonly<Record<"ACTIVE" | "PAUSED" | "DISABLED", AuditSegment["halted"]>> = {
+  ACTIVE: null,
+  PAUSED: "PAUSED",
+  DISABLED: "JOB_DISABLED",
+};
+
 /**
  * Turns a job's epochs into the segments that have its fire times before `untilMs`. Each epoch ends where a later one
  * begins. A pause with an end is split there into a paused and an active segment, even if no scheduler has ended the
@@ -66,12 +73,12 @@ export function toAuditSegments(
     );
     const heldBack = later.filter(({ change_time, after_time }) => change_time < after_time);
     const changeMs = epochs[index + 1]?.change_time ?? null;
-    const paused = epoch.state === "PAUSED";
+    const halted = HALTED[epoch.state];
     const { revision, after_time: afterMs } = epoch;
-    const whole = { index, paused, revision, rules, afterMs, lastMs, changeMs, heldBack };
+    const whole = { index, halted, revision, rules, afterMs, lastMs, changeMs, heldBack };
     const endsMs = changeMs === null && row.state === "PAUSED" ? row.pause_until : null;
     if (endsMs === null || endsMs > lastMs) segments.push(whole);
-    else segments.push({ ...whole, lastMs: endsMs - 1 }, { ...whole, paused: false, afterMs: endsMs - 1 });
+    else segments.push({ ...whole, lastMs: endsMs - 1 }, { ...whole, halted: null, afterMs: endsMs - 1 });
   }
   return segments;
 }

@@ -72,9 +72,9 @@ function problemOf(given: SkipCase): string | null {
     case "PAUSED":
       return becomes(given, "PAUSED") ? null : "The job was not paused while this fire time waited.";
     case "JOB_DISABLED":
-      return becomes(given, "DELETED") || becomesLimited(given)
+      return becomes(given, "DELETED") || becomes(given, "DISABLED") || becomesLimited(given)
         ? null
-        : "The job was neither deleted nor given a maxFires limit while this fire time waited.";
+        : "The job was neither disabled nor deleted nor given a maxFires limit while this fire time waited.";
     case "OUTSIDE_CALENDAR":
       return candidates.some((rules) => mayBeOutside(given, rules))
         ? null
@@ -90,7 +90,10 @@ function problemOf(given: SkipCase): string | null {
 }
 
 /** Returns whether the job entered a state while this fire time may have been waiting. */
-function becomes({ record, recorded, index, atMs }: SkipCase, state: "PAUSED" | "DELETED"): boolean {
+function becomes(
+  { record, recorded, index, atMs }: SkipCase,
+  state: "PAUSED" | "DISABLED" | "DELETED",
+): boolean {
   const segment = recorded[index]?.segment;
   if (segment === undefined || !mayHaveWaited(segment, atMs)) return false;
   return record.epochs.slice(segment.index + 1).some((epoch) => epoch.state === state);

@@ -1,3 +1,4 @@
+import { isHalted } from "../job/job.ts";
 import { LATE_MS } from "../turns/turn.ts";
 import type { AuditJobRow } from "./audits.sql.ts";
 import { isoOrNone, type LedgerDifference } from "./difference.ts";
@@ -28,7 +29,7 @@ export function readUndecidedTimes(record: AuditRecord, tick: TickState): Undeci
   const { row, carry, nowMs } = record;
   const waiting = new Set(carry.waiting);
   const cursorMs = row.next_fire_time ?? Number.POSITIVE_INFINITY;
-  const resumeMs = row.state === "PAUSED" ? (row.pause_until ?? Number.POSITIVE_INFINITY) : cursorMs;
+  const resumeMs = isHalted(row.state) ? (row.pause_until ?? Number.POSITIVE_INFINITY) : cursorMs;
   const stalled = isStalled(row, nowMs) && nowMs - tick.tickingSinceMs > STALLED_MS;
   const overdueMs = nowMs - tick.lookAheadMs - LATE_MS - OVERDUE_MS;
   return {

@@ -39,12 +39,12 @@ function judgeOne(
   const { atMs, scheduled, backfilled, skip, segment, isUndecided } = each;
   const verdicts = scheduled.map(({ id }) => `trigger ${id}`);
   if (skip !== undefined) verdicts.push(`${skip.verdict}, ${skip.reason}`);
-  if (segment.paused) verdicts.push("SKIPPED, PAUSED");
+  if (segment.halted !== null) verdicts.push(`SKIPPED, ${segment.halted}`);
   if (verdicts.length > 1) return { kind: "TWO_VERDICTS", detail: verdicts.join("; ") };
   const [trigger] = scheduled;
   if (trigger !== undefined) return findTriggerProblem(record, trigger, segment);
   if (skip !== undefined) return findSkipProblem(record, recorded, index, skip);
-  if (segment.paused) return null;
+  if (segment.halted !== null) return null;
   if (isUndecided && !undecided.isOverdue(atMs)) return null;
   if (isUndecided)
     return {

@@ -6,7 +6,7 @@ import type { BatchPauseJobsRequest, BatchResumeJobsRequest } from "../../gen/ea
 import { fieldFailure } from "../../mesh/errors.ts";
 import type { ChangeParts } from "../changes/change-job.ts";
 import { checkUntil, type Pause, writePauses, writeResumptions } from "../changes/pause-job.ts";
-import { type JobRow, stateAt } from "../job/job.ts";
+import { isHalted, type JobRow, stateAt } from "../job/job.ts";
 import type { Parts } from "../parts.ts";
 import { toFilterValues } from "../reading/job-filter.sql.ts";
 import { filterOfLabels, inStates, parseJobFilter } from "../reading/job-filter.ts";
@@ -39,7 +39,7 @@ export interface BatchChanged {
 }
 
 /**
- * Pauses the selected jobs that are not paused, at most 1,000. Throws FIELD_INVALID or JOB_NOT_FOUND, in both cases
+ * Pauses the selected jobs that are neither paused nor disabled, at most 1,000. Throws FIELD_INVALID or JOB_NOT_FOUND, in both cases
  * before it pauses any job.
  */
 export async function batchPauseJobs(
@@ -66,7 +66,7 @@ export async function batchPauseJobs(
 }
 
 /**
- * Resumes the selected jobs that are paused, at most 1,000. Throws FIELD_INVALID or JOB_NOT_FOUND, in both cases before
+ * Resumes the selected jobs that are paused or disabled, at most 1,000. Throws FIELD_INVALID or JOB_NOT_FOUND, in both cases before
  * it resumes any job.
  */
 export async function batchResumeJobs(
@@ -97,7 +97,7 @@ async function select(
     throw fieldFailure("FIELD_INVALID", "names", problem);
   }
   const now = parts.clock.now();
-  const isWanted = (row: BatchRow) => (stateAt(row, now) === "PAUSED") === (wanted === "PAUSED");
+  const isWanted = (row: BatchRow) => isHalted(stateAt(row, now)) === (wanted === "PAUSED");
   if (by.undoToken !== "") {
     const entries = await readUndo(parts, projectId, by.undoToken);
     const names = [...entries.values()].map(({ name }) => name);
@@ -111,7 +111,7 @@ async function select(
     return { jobs: jobs.filter(isWanted), more: false, entries };
   }
   const filter = labelled ? filterOfLabels(by.labels) : parseJobFilter(by.filter);
-  const changed = inStates(filter, wanted === "PAUSED" ? ["PAUSED"] : ["ACTIVE", "FINISHED"]);
+  const changed = inStates(filter, wanted === "PAUSED" ? ["PAUSED", "DISABLED"] : ["ACTIVE", "FINISHED"]);
   const values = toFilterValues(projectId, changed, now);
   const rows = await parts.database.query(jobsByFilter, [...values, MAX_JOBS + 1]);
   return { jobs: rows.slice(0, MAX_JOBS), more: rows.length > MAX_JOBS, entries };

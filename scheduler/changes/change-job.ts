@@ -1,7 +1,8 @@
 import type { Queryable } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
 import { type BegunEpoch, beginEpochs } from "../job/begin-epochs.ts";
-import { type JobRow, type JobStateName, readSpecOrNone, stateAt } from "../job/job.ts";
+import type { StoredDisableReason } from "../job/disable-reason.ts";
+import { isHalted, type JobRow, type JobStateName, readSpecOrNone, stateAt } from "../job/job.ts";
 import { jobsByUids, jobsLockForChange, jobsWithdraw } from "../job/jobs.sql.ts";
 import { addSkips, type JobSkip, skipsLast } from "../job/skips.sql.ts";
 import type { SkipReason } from "../job/verdict.ts";
@@ -51,6 +52,8 @@ export interface JobChange {
   /** The schedule of that revision. */
   readonly schedule: CompiledSchedule;
   readonly pauseNote: string;
+  /** Why EasyCron has paused or disabled the job; null if it has not. */
+  readonly disableReason: StoredDisableReason | null;
   /** When the pause ends by itself, in epoch milliseconds. Null if it does not, or if the job is not paused. */
   readonly untilMs: number | null;
   /** Future fire times that are to be skipped by request, in epoch milliseconds. */
@@ -182,7 +185,8 @@ export function unchanged(parts: Pick<Parts, "schedules">, job: PreparedJob): Jo
     state: state === "FINISHED" ? "ACTIVE" : state,
     revision: row.revision,
     schedule: compiledScheduleOf(parts, row) ?? failingSchedule(parts, row),
-    pauseNote: state === "PAUSED" ? row.pause_note : "",
+    pauseNote: isHalted(state) ? row.pause_note : "",
+    disableReason: isHalted(state) ? row.disable_reason : null,
     untilMs: state === "PAUSED" ? row.pause_until : null,
     requested: position.carry.requested,
   };
@@ -276,6 +280,7 @@ function toBegun(parts: Pick<Parts, "lookAheadMs">, { job, change }: PreparedCha
     endMs: spent ? afterMs : null,
     note: change.pauseNote,
     deleteFinished,
+    disableReason: change.disableReason,
   };
   return { epoch, dropped: toSkips(row.uid, dropped, change.state === "PAUSED" ? "PAUSED" : "JOB_DISABLED") };
 }

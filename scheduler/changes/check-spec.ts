@@ -8,7 +8,13 @@ import { toSpec } from "../job/job.ts";
 import { secretErrors } from "../job/secrets.ts";
 import type { Parts } from "../parts.ts";
 import { type CompiledSchedule, compileSchedule } from "../schedules/compiled-schedule.ts";
-import { checkFlow, checkRetryPolicy, checkSuccessStatusCodes, withDefaults } from "./job-defaults.ts";
+import {
+  checkAutoDisable,
+  checkFlow,
+  checkRetryPolicy,
+  checkSuccessStatusCodes,
+  withDefaults,
+} from "./job-defaults.ts";
 
 /** A checked specification. */
 export interface CheckedSpec {
@@ -40,6 +46,7 @@ export function checkSpec(
     errors.add(fieldFailure("FIELD_INVALID", "job.target", "It is required: set webhook, redis or kafka."));
   for (const error of secretErrors(job)) errors.add(error);
   errors.check(() => checkRetryPolicy(job));
+  errors.check(() => checkAutoDisable(job));
   errors.check(() => checkSuccessStatusCodes(job));
   errors.check(() => checkFlow(job));
   for (const error of acknowledgementErrors(job)) errors.add(error);

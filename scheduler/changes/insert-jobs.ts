@@ -92,6 +92,7 @@ export function newRow(
     last_fire_time: null,
     last_seq: 0,
     pause_note: "",
+    disable_reason: null,
     create_time: now,
     update_time: now,
     spec,

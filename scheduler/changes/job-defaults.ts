@@ -2,9 +2,12 @@ import { clone, create } from "@bufbuild/protobuf";
 import { durationFromMs, durationMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
   AfterCompletion,
+  type AutoDisable,
+  AutoDisableSchema,
   type Job,
   JobSchema,
   MisfirePolicy,
+  Ordering,
   Outside,
   OverlapPolicy,
 } from "../../gen/easycron/v1/job_pb.ts";
@@ -42,6 +45,11 @@ export const DEFAULT_NON_RETRYABLE_STATUS_CODES: readonly number[] = [405, 413, 
 /** The default of `attemptTimeout`: the longest time that one attempt may take. */
 export const DEFAULT_ATTEMPT_TIMEOUT_MS = 30_000;
 
+/** The default of `autoDisable.afterExhausted`: how many exhausted triggers in a row disable a job. */
+export const DEFAULT_AFTER_EXHAUSTED = 20;
+/** The default of `autoDisable.afterDuration`: how far the first and the last of them are apart at least. */
+export const DEFAULT_AFTER_DURATION_MS = 86_400_000;
+
 /**
  * Returns a copy with every default written out. So a revision keeps its meaning even if a later version of EasyCron
  * has other defaults. A rate without an anchor gets `nowMs` as its anchor.
@@ -53,6 +61,7 @@ export function withDefaults(given: Job, nowMs: number): Job {
     job.target.kind.value.method = "POST";
   job.retryPolicy = fillRetryPolicy(job.retryPolicy);
   fillPolicies(job);
+  job.autoDisable = fillAutoDisable(job.autoDisable);
   job.attemptTimeout ??= durationFromMs(DEFAULT_ATTEMPT_TIMEOUT_MS);
   return job;
 }
@@ -62,7 +71,7 @@ export function withDefaults(given: Job, nowMs: number): Job {
  * a copy of the whole job takes as long as to write it.
  */
 function copyOf(given: Job): Job {
-  const { schedules, calendars, target, retryPolicy } = given;
+  const { schedules, calendars, target, retryPolicy, autoDisable } = given;
   return {
     ...given,
     schedules: schedules.map((schedule) => clone(ScheduleSchema, schedule)),
@@ -71,6 +80,7 @@ function copyOf(given: Job): Job {
       ? { target: { ...target, kind: { case: "webhook", value: { ...target.kind.value } } } }
       : {}),
     ...(retryPolicy === undefined ? {} : { retryPolicy: { ...retryPolicy } }),
+    ...(autoDisable === undefined ? {} : { autoDisable: { ...autoDisable } }),
   };
 }
 
@@ -117,6 +127,7 @@ function fillPolicies(job: Job): void {
   if (job.maxCatchup === 0) job.maxCatchup = DEFAULT_MAX_CATCHUP;
   if (job.overlapPolicy === OverlapPolicy.UNSPECIFIED) job.overlapPolicy = OverlapPolicy.ALLOW_ALL;
   if (job.afterCompletion === AfterCompletion.UNSPECIFIED) job.afterCompletion = AfterCompletion.NONE;
+  if (job.ordering === Ordering.UNSPECIFIED) job.ordering = Ordering.NONE;
 }
 
 function fillRetryPolicy(given: RetryPolicy | undefined): RetryPolicy {
@@ -131,6 +142,21 @@ function fillRetryPolicy(given: RetryPolicy | undefined): RetryPolicy {
   if (policy.nonRetryableStatusCodes.length === 0)
     policy.nonRetryableStatusCodes = [...DEFAULT_NON_RETRYABLE_STATUS_CODES];
   return policy;
+}
+
+function fillAutoDisable(given: AutoDisable | undefined): AutoDisable {
+  const policy = given ?? create(AutoDisableSchema);
+  if (policy.afterExhausted === 0) policy.afterExhausted = DEFAULT_AFTER_EXHAUSTED;
+  policy.afterDuration ??= durationFromMs(DEFAULT_AFTER_DURATION_MS);
+  return policy;
+}
+
+/** Checks that one exhausted trigger does not disable a job: it says nothing about the next. Throws FIELD_INVALID. */
+export function checkAutoDisable({ autoDisable }: Job): void {
+  if (autoDisable?.afterExhausted !== 1) return;
+  const problem =
+    "1 would disable the job after a single exhausted trigger; set 2 to 1000, or off to never disable it.";
+  throw fieldFailure("FIELD_INVALID", "job.autoDisable.afterExhausted", problem);
 }
 
 /**

@@ -2,7 +2,8 @@ import type { Queryable } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
 import { failure } from "../../mesh/errors.ts";
 import { toIso } from "../../mesh/iso-time.ts";
-import { type JobRow, stateAt } from "../job/job.ts";
+import { failingJobsRestart } from "../job/failing-jobs.sql.ts";
+import { isHalted, type JobRow, stateAt } from "../job/job.ts";
 import { jobsCancelTriggers } from "../job/jobs.sql.ts";
 import type { Parts } from "../parts.ts";
 import { changeFacets } from "./change-facets.ts";
@@ -45,7 +46,10 @@ export async function writePauses(
   const nowMs = parts.clock.now();
   const pauses = new Map(jobs.map(({ row, pause }) => [row.uid, pause]));
   const isPausedSo = ({ row, pause }: (typeof jobs)[number]) =>
-    stateAt(row, nowMs) === "PAUSED" && row.pause_note === pause.note && row.pause_until === pause.untilMs;
+    stateAt(row, nowMs) === "PAUSED" &&
+    row.disable_reason === null &&
+    row.pause_note === pause.note &&
+    row.pause_until === pause.untilMs;
   return changeSome(
     jobs.map(({ row }) => row),
     new Set(jobs.filter((job) => !isPausedSo(job)).map(({ row }) => row.uid)),
@@ -53,7 +57,8 @@ export async function writePauses(
       const prepared = await prepareJobs(tx, parts, rows);
       const changes = prepared.map((job) => {
         const { note: pauseNote, untilMs } = pauses.get(job.row.uid) ?? NO_PAUSE;
-        return { job, change: { ...unchanged(parts, job), state: "PAUSED" as const, pauseNote, untilMs } };
+        const pause = { state: "PAUSED" as const, pauseNote, untilMs, disableReason: null };
+        return { job, change: { ...unchanged(parts, job), ...pause } };
       });
       return writeChanges(tx, parts, changes);
     },
@@ -92,8 +97,8 @@ export function checkUntil(untilMs: number | null, nowMs: number): void {
 }
 
 /**
- * Resumes a paused job and returns its row. It fires again from its first fire time after now. Does nothing to a job
- * that is not paused. Throws JOB_NOT_FOUND or ETAG_MISMATCH.
+ * Resumes a paused or disabled job and returns its row. It fires again from its first fire time after now. Does nothing
+ * to another job. Throws JOB_NOT_FOUND or ETAG_MISMATCH.
  */
 export async function resumeJob(
   parts: ChangeParts & Pick<Parts, "database" | "wake">,
@@ -106,22 +111,39 @@ export async function resumeJob(
   return resumed;
 }
 
-/** Resumes locked jobs and returns their rows, in the given order. A job that is not paused stays as it is. */
+/**
+ * Resumes locked jobs and returns their rows, in the given order. A job that is neither paused nor disabled stays as it
+ * is. The counts of their exhausted triggers start anew.
+ */
 export function writeResumptions(
   tx: Queryable,
   parts: ChangeParts,
   rows: readonly JobRow[],
 ): Promise<JobRow[]> {
   const nowMs = parts.clock.now();
-  const paused = new Set(rows.filter((row) => stateAt(row, nowMs) === "PAUSED").map(({ uid }) => uid));
+  const paused = new Set(rows.filter((row) => isHalted(stateAt(row, nowMs))).map(({ uid }) => uid));
   return changeSome(rows, paused, async (some) => {
     const prepared = await prepareJobs(tx, parts, some);
     const changes = prepared.map((job) => ({
       job,
-      change: { ...unchanged(parts, job), state: "ACTIVE" as const, pauseNote: "", untilMs: null },
+      change: { ...unchanged(parts, job), state: "ACTIVE" as const, ...NOT_HALTED },
     }));
+    await restartCounts(tx, prepared);
     return writeChanges(tx, parts, changes);
   });
+}
+
+const NOT_HALTED = { pauseNote: "", untilMs: null, disableReason: null };
+
+async function restartCounts(tx: Queryable, prepared: readonly PreparedJob[]): Promise<void> {
+  const [first] = prepared;
+  if (first === undefined) return;
+  const rows = prepared.map(({ row }) => row);
+  await tx.query(failingJobsRestart, [
+    rows.map(({ uid }) => uid),
+    rows.map(({ project_id: projectId }) => projectId),
+    toSqlTime(first.changeTimeMs),
+  ]);
 }
 
 /** Deletes a job and cancels its unfinished triggers. Throws JOB_NOT_FOUND or ETAG_MISMATCH. */
@@ -159,8 +181,7 @@ export async function writeDeletions(
     change: {
       ...unchanged(parts, job),
       state: "DELETED" as const,
-      pauseNote: "",
-      untilMs: null,
+      ...NOT_HALTED,
       requested: [],
     },
   }));

@@ -1,4 +1,4 @@
-import { type JobRow, stateAt } from "../job/job.ts";
+import { isHalted, type JobRow, stateAt } from "../job/job.ts";
 import type { WithdrawnRow } from "../job/jobs.sql.ts";
 import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
 import { countFireTimes } from "../schedules/count-fire-times.ts";
@@ -98,6 +98,6 @@ function rewind(
 function countPaused(row: JobRow, schedule: CompiledSchedule, afterMs: number): number {
   const { maxFires } = schedule.policies;
   if (maxFires > 0 && row.last_seq >= maxFires) return 0;
-  if (row.state === "PAUSED") return countFireTimes(schedule, row.after_time, afterMs);
+  if (isHalted(row.state)) return countFireTimes(schedule, row.after_time, afterMs);
   return row.after_time > afterMs ? -countFireTimes(schedule, afterMs, row.after_time) : 0;
 }

@@ -9,7 +9,7 @@ import type {
 import { failure } from "../../mesh/errors.ts";
 import { toIso } from "../../mesh/iso-time.ts";
 import { readCarry, toCarryJson } from "../job/carry.ts";
-import type { JobRow } from "../job/job.ts";
+import { isHalted, type JobRow } from "../job/job.ts";
 import { jobCarry } from "../job/jobs.sql.ts";
 import { readPage, toEntry } from "../ledger/list-fire-times.ts";
 import { findLedgerJob } from "../ledger/view.ts";
@@ -60,7 +60,7 @@ async function noteRequest(tx: Queryable, parts: SkipParts, row: JobRow, atMs: n
   const carry = readCarry(row.carry);
   if (carry.requested.includes(atMs)) return;
   if (carry.requested.length >= MAX_REQUESTED) throw tooMany(row.name);
-  const ahead = atMs >= (row.next_fire_time ?? Number.POSITIVE_INFINITY) || row.state === "PAUSED";
+  const ahead = atMs >= (row.next_fire_time ?? Number.POSITIVE_INFINITY) || isHalted(row.state);
   // Within the look-ahead and a step, a dispatcher may already have the trigger although the cursor is before it: the
   // turn that handed it over may not have committed. The factor allows for the clock being set back.
   if (ahead && atMs > parts.clock.now() + 2 * (parts.lookAheadMs + parts.stepMs)) {

@@ -36,6 +36,8 @@ export const UPDATABLE = [
   "max_catchup",
   "overlap_policy",
   "after_completion",
+  "auto_disable",
+  "ordering",
   "target",
   "payload",
   "retry_policy",
@@ -216,6 +218,7 @@ function merge(before: Job, asked: Job, fields: readonly string[]): Job {
   if (fields.includes("max_catchup")) job.maxCatchup = given.maxCatchup;
   if (fields.includes("overlap_policy")) job.overlapPolicy = given.overlapPolicy;
   if (fields.includes("after_completion")) job.afterCompletion = given.afterCompletion;
+  if (fields.includes("ordering")) job.ordering = given.ordering;
   for (const [path, key] of MESSAGES) if (fields.includes(path)) replace(job, given, key);
   return job;
 }
@@ -230,6 +233,7 @@ const MESSAGES = [
   ["retry_policy", "retryPolicy"],
   ["attempt_timeout", "attemptTimeout"],
   ["flow", "flow"],
+  ["auto_disable", "autoDisable"],
 ] as const;
 
 // A field that the mask names but the request leaves out is cleared, so it gets its default again.

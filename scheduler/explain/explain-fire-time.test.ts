@@ -191,7 +191,7 @@ describe("an explanation of a fire time without a trigger", () => {
     expect(await explain(1)).toMatch(/flexible window|becomes due/);
     await deleteJob(bench.parts, reference());
     expect(await explain(1)).toBe(
-      "The job was deleted, or its maxFires was lowered, while this fire time was waiting to be delivered.",
+      "The job was disabled or deleted, or its maxFires was lowered, while this fire time was waiting to be delivered.",
     );
     expect(await explain(3)).toBe("The job was deleted at 2026-03-02T09:01:00.000Z.");
   });

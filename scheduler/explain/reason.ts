@@ -19,6 +19,9 @@ export async function explainReason(
   if (reason === "PAUSED" && segment.state === "PAUSED") {
     return `The job was paused. The pause began at ${await pauseStartText(parts.database, job.uid, segment)}.`;
   }
+  if (reason === "JOB_DISABLED" && segment.state === "DISABLED") {
+    return `The job was disabled, since ${await pauseStartText(parts.database, job.uid, segment)}.`;
+  }
   const isAhead = reason === "SKIPPED_BY_REQUEST" && atMs > parts.clock.now();
   return isAhead ? "It will be skipped, because SkipFireTime was called for it." : sentence(reason, verdict);
 }
@@ -38,7 +41,7 @@ function sentence(reason: Exclude<SkipReason, "OUTSIDE_CALENDAR">, { segment }: 
     case "SKIPPED_BY_REQUEST":
       return "It was skipped, because SkipFireTime was called for it.";
     case "JOB_DISABLED":
-      return "The job was deleted, or its maxFires was lowered, while this fire time was waiting to be delivered.";
+      return "The job was disabled or deleted, or its maxFires was lowered, while this fire time was waiting to be delivered.";
     case "CATCHUP_WINDOW":
       return `${late} When EasyCron worked again, this fire time was older than the job's catchupWindow of ${catchupWindowMs / 1_000} s.`;
     case "CATCHUP_LIMIT":

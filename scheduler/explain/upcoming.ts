@@ -20,6 +20,10 @@ export async function explainUpcoming(
     const until = view.row.pause_until === null ? "" : ` until ${toIso(view.row.pause_until)}`;
     return `It is still to come. The job is paused${until}; the pause began at ${since}. It will not fire unless it is resumed before.`;
   }
+  if (reason === "JOB_DISABLED") {
+    const since = await pauseStartText(parts.database, view.row.uid, segment);
+    return `It is still to come. The job is disabled, since ${since}. It will not fire unless the job is resumed before.`;
+  }
   const wait = await explainWait(parts, view, verdict);
   if (atMs > view.nowMs)
     return `It is a fire time of the job and is still to come.${wait === "" ? "" : ` ${wait}`}`;

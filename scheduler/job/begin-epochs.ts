@@ -1,6 +1,7 @@
 import type { Queryable } from "../../db/pool.ts";
 import { toSqlTime, toSqlTimeOrNull } from "../../db/time.ts";
 import { type Carry, toCarryJson } from "./carry.ts";
+import type { StoredDisableReason } from "./disable-reason.ts";
 import { type EpochRow, epochsInsert } from "./epochs.sql.ts";
 import type { JobStateName } from "./job.ts";
 import { jobsChange } from "./jobs.sql.ts";
@@ -29,6 +30,8 @@ export interface BegunEpoch {
   /** The note of the epoch. */
   readonly note: string;
   readonly deleteFinished: boolean;
+  /** Why EasyCron has paused or disabled the job; null if it has not. */
+  readonly disableReason: StoredDisableReason | null;
 }
 
 /** Writes the changed rows of locked jobs and adds their new epochs, in two statements for any number of jobs. */
@@ -54,6 +57,7 @@ export async function beginEpochs(tx: Queryable, jobs: readonly BegunEpoch[]): P
     changeTimes,
     afterTimes,
     jobs.map(({ deleteFinished }) => deleteFinished),
+    jobs.map(({ disableReason }) => (disableReason === null ? null : JSON.stringify(disableReason))),
   ]);
   await tx.query(epochsInsert, [
     uids,

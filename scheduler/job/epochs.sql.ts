@@ -3,7 +3,7 @@ import { statement } from "../../db/statement.ts";
 /** One epoch of a job: the time between two changes of it. Times are epoch milliseconds. */
 export interface EpochRow {
   readonly epoch: number;
-  readonly state: "ACTIVE" | "PAUSED" | "DELETED";
+  readonly state: "ACTIVE" | "PAUSED" | "DISABLED" | "DELETED";
   readonly revision: number;
   /** All fire times of the epoch are later than this. */
   readonly after_time: number;
@@ -62,12 +62,13 @@ export const epochBefore = statement<EpochRow>(
 );
 
 /**
- * Returns when the pause began that epoch $2 of job $1 belongs to. A pause can have several epochs, because each change
- * of a paused job begins a new one.
+ * Returns when the pause or the disabling began that epoch $2 of job $1 belongs to. It can have several epochs, because
+ * each change of the job begins a new one.
  */
 export const pauseBegin = statement<{ change_time: number | null }>(
   "pauseBegin",
   `select min(change_time) as change_time from scheduler.epochs
     where job_uid = $1 and epoch <= $2 and epoch > coalesce(
-      (select max(epoch) from scheduler.epochs where job_uid = $1 and epoch <= $2 and state <> 'PAUSED'), 0)`,
+      (select max(epoch) from scheduler.epochs where job_uid = $1 and epoch <= $2
+                              and state <> (select state from scheduler.epochs where job_uid = $1 and epoch = $2)), 0)`,
 );

@@ -4,10 +4,11 @@ import { type Job, JobSchema, JobState } from "../../gen/easycron/v1/job_pb.ts";
 import { dropSnapshots, shareSnapshots } from "../calendars/edges.ts";
 import type { Timing } from "../schedules/compiled-schedule.ts";
 import { type Carry, readCarry } from "./carry.ts";
+import { type StoredDisableReason, toDisableReason } from "./disable-reason.ts";
 import { dropSecrets } from "./secrets.ts";
 
 /** The state of a job, as PostgreSQL spells it. */
-export type JobStateName = "ACTIVE" | "PAUSED" | "FINISHED" | "DELETED";
+export type JobStateName = "ACTIVE" | "PAUSED" | "DISABLED" | "FINISHED" | "DELETED";
 
 /** A row of scheduler.jobs with the specification of its current revision. Times are epoch milliseconds. */
 export interface JobRow {
@@ -32,6 +33,8 @@ export interface JobRow {
   /** The sequence number of that trigger: how many scheduled triggers the job has made. */
   readonly last_seq: number;
   readonly pause_note: string;
+  /** Why EasyCron has paused or disabled the job; null if it has not. */
+  readonly disable_reason: StoredDisableReason | null;
   readonly create_time: number;
   readonly update_time: number;
   /** The specification of the revision, as proto3 JSON text of easycron.v1.Job. */
@@ -65,6 +68,7 @@ export function checkTurnRow(row: TurnRow): void {
 const STATES: Readonly<Record<JobStateName, JobState>> = {
   ACTIVE: JobState.ACTIVE,
   PAUSED: JobState.PAUSED,
+  DISABLED: JobState.DISABLED,
   FINISHED: JobState.FINISHED,
   DELETED: JobState.DELETED,
 };
@@ -90,6 +94,8 @@ export function toSpec(job: Job): Job {
     maxCatchup: job.maxCatchup,
     overlapPolicy: job.overlapPolicy,
     afterCompletion: job.afterCompletion,
+    ordering: job.ordering,
+    ...(job.autoDisable === undefined ? {} : { autoDisable: job.autoDisable }),
     ...(job.catchupWindow === undefined ? {} : { catchupWindow: job.catchupWindow }),
     ...(job.flexibleWindow === undefined ? {} : { flexibleWindow: job.flexibleWindow }),
     ...(job.startTime === undefined ? {} : { startTime: job.startTime }),
@@ -180,8 +186,9 @@ export function toJob(
   job.createTime = timestampFromMs(row.create_time);
   job.updateTime = timestampFromMs(row.update_time);
   if (job.maxFires > 0) job.remainingFires = Math.max(0, job.maxFires - row.last_seq);
-  if (state === "PAUSED") {
+  if (isHalted(state)) {
     job.pauseNote = row.pause_note;
+    if (row.disable_reason !== null) job.disableReason = toDisableReason(row.disable_reason);
     if (row.pause_until !== null) job.pauseUntil = timestampFromMs(row.pause_until);
   }
   if (nextFireTimeMs !== null) job.nextFireTime = timestampFromMs(nextFireTimeMs) as Timestamp;
@@ -195,6 +202,11 @@ export function readSpecOrNone(spec: string): Job {
   } catch {
     return create(JobSchema);
   }
+}
+
+/** Whether fire times are skipped in a state that ends by ResumeJob. */
+export function isHalted(state: JobStateName): state is "PAUSED" | "DISABLED" {
+  return state === "PAUSED" || state === "DISABLED";
 }
 
 /**

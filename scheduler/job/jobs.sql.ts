@@ -2,7 +2,8 @@ import { statement } from "../../db/statement.ts";
 import type { JobRow, TurnRow } from "./job.ts";
 
 const COLUMNS = `j.uid, j.project_id, j.name, j.state, j.revision, j.epoch, j.next_fire_time, j.last_fire_time,
-  j.last_seq, j.wake_time, j.after_time, j.carry, j.pause_note, j.pause_until, j.create_time, j.update_time`;
+  j.last_seq, j.wake_time, j.after_time, j.carry, j.pause_note, j.pause_until, j.create_time, j.update_time,
+  j.disable_reason`;
 /** The columns of `JobRow` and the from clause that they need. */
 export const JOB_WITH_SPEC = `${COLUMNS}, r.spec, r.zone_data
   from scheduler.jobs j join scheduler.revisions r on r.job_uid = j.uid and r.revision = j.revision`;
@@ -225,7 +226,8 @@ export const jobAdvance = statement<{ uid: string }>(
 /**
  * Writes changes, each of which begins a new epoch of its job. The arrays are: uids, states, revisions, epochs, cursors,
  * last fire times, last sequence numbers, wake times, carries as JSON text, pause notes, ends of the pauses, times of the
- * changes, after_times of the epochs, and whether each job is deleted when it finishes. A job that is set aside is tried
+ * changes, after_times of the epochs, whether each job is deleted when it finishes, and why EasyCron has paused or
+ * disabled it, as JSON text. A job that is set aside is tried
  * again at once, because the change may have mended it.
  */
 export const jobsChange = statement<{ uid: string }>(
@@ -233,9 +235,9 @@ export const jobsChange = statement<{ uid: string }>(
   `with changed as materialized (
      select * from unnest($1::text[], $2::text[], $3::integer[], $4::integer[], $5::timestamptz[], $6::timestamptz[],
                           $7::integer[], $8::timestamptz[], $9::text[], $10::text[], $11::timestamptz[],
-                          $12::timestamptz[], $13::timestamptz[], $14::boolean[])
+                          $12::timestamptz[], $13::timestamptz[], $14::boolean[], $15::text[])
                      as given (uid, state, revision, epoch, next_fire_time, last_fire_time, last_seq, wake_time, carry,
-                               pause_note, pause_until, update_time, after_time, delete_finished)
+                               pause_note, pause_until, update_time, after_time, delete_finished, disable_reason)
    ), retried as (
      update scheduler.set_aside a set retry_time = changed.update_time
        from changed where a.kind = 'job' and a.id = changed.uid
@@ -245,7 +247,7 @@ export const jobsChange = statement<{ uid: string }>(
           next_fire_time = changed.next_fire_time, last_fire_time = changed.last_fire_time, last_seq = changed.last_seq,
           wake_time = changed.wake_time, carry = changed.carry::jsonb, pause_note = changed.pause_note,
           pause_until = changed.pause_until, update_time = changed.update_time, after_time = changed.after_time,
-          delete_finished = changed.delete_finished
+          delete_finished = changed.delete_finished, disable_reason = changed.disable_reason::jsonb
      from changed where j.uid = changed.uid returning j.uid`,
 );
 

@@ -26,6 +26,7 @@ import { updateAndSettleCalendar } from "../calendars-service.ts";
 import { pauseJob, resumeJob } from "../changes/pause-job.ts";
 import { skipFireTime } from "../changes/skip-fire-time.ts";
 import { updateJob } from "../changes/update-job.ts";
+import { stopPending } from "../disabling/run.ts";
 import type { JobRow } from "../job/job.ts";
 import { readJob } from "../reading/read-jobs.ts";
 import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
@@ -82,6 +83,7 @@ type Step =
   | { readonly kind: "outage"; readonly ms: number }
   | { readonly kind: "pause"; readonly ms: number | null }
   | { readonly kind: "resume" | "succeed" | "skip" | "start" | "crash" }
+  | { readonly kind: "stop"; readonly cause: "GONE" | "EXHAUSTED" }
   | { readonly kind: "edit"; readonly job: Specification }
   | { readonly kind: "calendar"; readonly startHour: number; readonly hours: number }
   | { readonly kind: "backfill"; readonly ms: number; readonly force: boolean };
@@ -106,6 +108,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     { kind: "skip" },
     { kind: "start" },
     { kind: "crash" },
+    { kind: "stop", cause: "GONE" },
+    { kind: "stop", cause: "EXHAUSTED" },
   ),
   fc.record({ kind: fc.constant("edit" as const), job: specification }),
   fc.record({
@@ -146,6 +150,24 @@ async function tickAll(): Promise<void> {
   while ((await bench.tick.run()).more);
 }
 
+/** Pauses or disables an active job as EasyCron does by itself. */
+async function stop({ uid, name }: JobRow, kind: "GONE" | "EXHAUSTED"): Promise<void> {
+  const { state, revision } = await readJob(bench.parts, PROJECT, { name });
+  const endTimeMs = bench.parts.clock.now();
+  const trigger = { trigger: "trg_x", fireTimeMs: endTimeMs, endTimeMs, exhaustedCount: 2 };
+  await bench.spoil(
+    "scheduler",
+    `insert into scheduler.failing_jobs (job_uid, project_id, pending) values ($1, $2, $3)
+     on conflict (job_uid) do update set pending = excluded.pending`,
+    [uid, PROJECT, JSON.stringify({ kind, revision, ...trigger })],
+  );
+  const logger = { warn: () => {}, error: () => {} };
+  expect(await stopPending(bench.parts, logger)).toBe(1);
+  const stopped = await readJob(bench.parts, PROJECT, { name });
+  if (state === "ACTIVE" && stopped.state === "ACTIVE")
+    expect(stopped.pause_until).toBeGreaterThan(endTimeMs);
+}
+
 async function take(job: JobRow, each: Step): Promise<void> {
   const reference = { projectId: PROJECT, name: job.name };
   const nowMs = bench.parts.clock.now();
@@ -172,6 +194,8 @@ async function take(job: JobRow, each: Step): Promise<void> {
       bench.setAnswerLost(true);
       await bench.tick.run().catch(() => {});
       return bench.setAnswerLost(false);
+    case "stop":
+      return stop(job, each.cause);
     case "succeed":
       return bench.succeed(job.uid);
     case "start": {

@@ -139,6 +139,14 @@ export async function readVerdicts(
   });
 }
 
+/** Why the fire times of a segment are skipped without a row; null if they are not. */
+const HALTED: Readonly<Record<Segment["state"], SkipReason | null>> = {
+  ACTIVE: null,
+  PAUSED: "PAUSED",
+  DISABLED: "JOB_DISABLED",
+  DELETED: null,
+};
+
 function judge(
   view: LedgerView,
   atMs: number,
@@ -151,9 +159,10 @@ function judge(
   if (skip !== null) return { ...none, verdict: skip.verdict, reason: skip.reason, detail: skip.detail };
   const { requested, waiting } = readCarry(view.row.carry);
   const past = atMs <= view.nowMs;
-  if (segment.state === "PAUSED" && past) return { ...none, verdict: "SKIPPED", reason: "PAUSED" };
+  const halted = HALTED[segment.state];
+  if (halted !== null && past) return { ...none, verdict: "SKIPPED", reason: halted };
   if (requested.includes(atMs)) return { ...none, verdict: "SKIPPED", reason: "SKIPPED_BY_REQUEST" };
-  if (segment.state === "PAUSED") return { ...none, verdict: "UPCOMING", reason: "PAUSED" };
+  if (halted !== null) return { ...none, verdict: "UPCOMING", reason: halted };
   if (atMs >= view.undecidedMs || waiting.includes(atMs)) return { ...none, verdict: "UPCOMING" };
   return { ...none, verdict: "UNKNOWN" };
 }

@@ -190,6 +190,7 @@ function rowOf({ position, afterMs, updateMs }: VirtualJobState): TurnRow {
     after_time: afterMs,
     carry: position.carry,
     pause_note: "",
+    disable_reason: null,
     pause_until: null,
     create_time: afterMs,
     update_time: updateMs,

@@ -3,7 +3,7 @@ import type { JobStateName } from "../job/job.ts";
 
 /** The states of a job that is not deleted. */
 type LivingState = Exclude<JobStateName, "DELETED">;
-const STATES: readonly LivingState[] = ["ACTIVE", "PAUSED", "FINISHED"];
+const STATES: readonly LivingState[] = ["ACTIVE", "PAUSED", "DISABLED", "FINISHED"];
 const TARGETS = ["webhook", "redis", "kafka"] as const;
 type TargetKind = (typeof TARGETS)[number];
 

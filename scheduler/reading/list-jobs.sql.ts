@@ -40,7 +40,8 @@ export interface OrderStatements {
 
 /**
  * A set of jobs that an index finds: those with a facet that has one of some values (`value`), those with a facet of any
- * value (`key`), those whose names are in a range, both ends included (`name`), those that are PAUSED or FINISHED (`state`).
+ * value (`key`), those whose names are in a range, both ends included (`name`), those that are PAUSED, DISABLED or FINISHED
+ * (`state`).
  */
 export type SourceKind = "value" | "key" | "name" | "state";
 
@@ -62,7 +63,7 @@ const source = (kind: number, facet: number, values: number, limit: number) => `
      ) union all (
        select found.uid from unnest($${values}::text[]) as wanted (state) cross join lateral (
          select uid from scheduler.jobs
-          where project_id = $1 and state = wanted.state and state in ('PAUSED', 'FINISHED')
+          where project_id = $1 and state = wanted.state and state in ('PAUSED', 'DISABLED', 'FINISHED')
           order by name collate "C" limit ${limit}) as found
         where $${kind} = 'state'
      ) union all (

@@ -1,7 +1,7 @@
 import { statement } from "../../db/statement.ts";
 
-/** What can be set aside: the turns of a job, the deletion of a finished job, or a backfill. */
-export type SetAsideKind = "job" | "deletion" | "backfill";
+/** What can be set aside: the turns of a job, the deletion of a finished job, a backfill, or the disabling of a job. */
+export type SetAsideKind = "job" | "deletion" | "backfill" | "disabling";
 
 /** A row of scheduler.set_aside. Times are epoch milliseconds. */
 export interface SetAsideRow {

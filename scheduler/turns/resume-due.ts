@@ -93,6 +93,7 @@ function resume(row: TurnRow, schedule: CompiledSchedule, endMs: number): Resump
     endMs: hasFiredAll ? afterMs : null,
     note: "",
     deleteFinished,
+    disableReason: null,
   };
   return { epoch, skipped };
 }

@@ -40,6 +40,7 @@ const row = (change: Partial<JobRow> = {}): JobRow => ({
   last_fire_time: null,
   last_seq: 0,
   pause_note: "",
+  disable_reason: null,
   pause_until: null,
   wake_time: null,
   after_time: START,

@@ -17,7 +17,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/job.proto.
  */
 export const file_easycron_v1_job: GenFile = /*@__PURE__*/
-  fileDesc("ChVlYXN5Y3Jvbi92MS9qb2IucHJvdG8SC2Vhc3ljcm9uLnYxIoAMCgNKb2ISPgoEbmFtZRgBIAEoCUIwukgt2AEBcigyJl5bYS16MC05XShbYS16MC05Ll8tXXswLDYxfVthLXowLTldKT8kEgsKA3VpZBgCIAEoCRIyCglzY2hlZHVsZXMYAyADKAsyFS5lYXN5Y3Jvbi52MS5TY2hlZHVsZUIIukgFkgECEBQSLgoKc3RhcnRfdGltZRgQIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYESABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiMKBnRhcmdldBgEIAEoCzITLmVhc3ljcm9uLnYxLlRhcmdldBInCgdwYXlsb2FkGAUgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEi4KDHJldHJ5X3BvbGljeRgGIAEoCzIYLmVhc3ljcm9uLnYxLlJldHJ5UG9saWN5EkMKD2F0dGVtcHRfdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIPukgMqgEJIgMIiA4yAggBEmkKBmxhYmVscxgIIAMoCzIcLmVhc3ljcm9uLnYxLkpvYi5MYWJlbHNFbnRyeUI7ukg4mgE1EEAiKnIoMiZeW2EtejAtOV0oW2EtejAtOS5fLV17MCw2MX1bYS16MC05XSk/JCoFcgMY/wESJAoFc3RhdGUYCSABKA4yFS5lYXN5Y3Jvbi52MS5Kb2JTdGF0ZRIyCg5uZXh0X2ZpcmVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIcmV2aXNpb24YCyABKA0SFQoEZXRhZxgMIAEoCUIHukgEcgIYQBIvCgtjcmVhdGVfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnBhdXNlX25vdGUYDyABKAkSLwoLcGF1c2VfdW50aWwYEiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiAKCW1heF9maXJlcxgTIAEoBUINukgKGggYgJTr3AMoABIcCg9yZW1haW5pbmdfZmlyZXMYFCABKAVIAIgBARI7CgljYWxlbmRhcnMYFSADKAsyHi5lYXN5Y3Jvbi52MS5DYWxlbmRhclJlZmVyZW5jZUIIukgFkgECEBQSQgoPZmxleGlibGVfd2luZG93GBYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg66SAuqAQgiBAiAowUyABI8Cg5taXNmaXJlX3BvbGljeRgXIAEoDjIaLmVhc3ljcm9uLnYxLk1pc2ZpcmVQb2xpY3lCCLpIBYIBAhABEkQKDmNhdGNodXBfd2luZG93GBggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhG6SA6qAQsiBQiA54QPMgIIChIfCgttYXhfY2F0Y2h1cBgZIAEoBUIKukgHGgUYkE4oABI8Cg5vdmVybGFwX3BvbGljeRgaIAEoDjIaLmVhc3ljcm9uLnYxLk92ZXJsYXBQb2xpY3lCCLpIBYIBAhABEkAKEGFmdGVyX2NvbXBsZXRpb24YGyABKA4yHC5lYXN5Y3Jvbi52MS5BZnRlckNvbXBsZXRpb25CCLpIBYIBAhABEg8KB3Byb2JsZW0YHCABKAkSGQoMcGF5bG9hZF9qc29uGB0gASgJSAGIAQESOwoPYWNrbm93bGVkZ2VtZW50GB4gASgLMiIuZWFzeWNyb24udjEuQWNrbm93bGVkZ2VtZW50UG9saWN5Eh8KBGZsb3cYIyABKAsyES5lYXN5Y3Jvbi52MS5GbG93Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCEgoQX3JlbWFpbmluZ19maXJlc0IPCg1fcGF5bG9hZF9qc29uIpkBCgRGbG93EjoKA2tleRgBIAEoCUItukgqcigyJl5bYS16MC05XShbYS16MC05Ll8tXXswLDYxfVthLXowLTldKT8kEiEKDW1heF9pbl9mbGlnaHQYAiABKAVCCrpIBxoFGJBOKAASMgoPcmF0ZV9wZXJfc2Vjb25kGAMgASgBQhm6SBYSFEABGQAAAAAAiMNAKQAAAAAAAAAAIlkKFUFja25vd2xlZGdlbWVudFBvbGljeRJACghkZWFkbGluZRgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkITukgQyAEBqgEKIgQIgPUkMgIIASJdChFDYWxlbmRhclJlZmVyZW5jZRIXCgRuYW1lGAEgASgJQgm6SAZyBBABGD8SLwoHb3V0c2lkZRgCIAEoDjIULmVhc3ljcm9uLnYxLk91dHNpZGVCCLpIBYIBAhABIlEKB1dhcm5pbmcSJgoEY29kZRgBIAEoDjIYLmVhc3ljcm9uLnYxLldhcm5pbmdDb2RlEg8KB21lc3NhZ2UYAiABKAkSDQoFZmllbGQYAyABKAkqRwoHT3V0c2lkZRIXChNPVVRTSURFX1VOU1BFQ0lGSUVEEAASEAoMT1VUU0lERV9TS0lQEAESEQoNT1VUU0lERV9ERUZFUhACKoUBCg1NaXNmaXJlUG9saWN5Eh4KGk1JU0ZJUkVfUE9MSUNZX1VOU1BFQ0lGSUVEEAASGwoXTUlTRklSRV9QT0xJQ1lfRklSRV9BTEwQARIeChpNSVNGSVJFX1BPTElDWV9GSVJFX0xBVEVTVBACEhcKE01JU0ZJUkVfUE9MSUNZX1NLSVAQAyqkAQoNT3ZlcmxhcFBvbGljeRIeChpPVkVSTEFQX1BPTElDWV9VTlNQRUNJRklFRBAAEhwKGE9WRVJMQVBfUE9MSUNZX0FMTE9XX0FMTBABEhcKE09WRVJMQVBfUE9MSUNZX1NLSVAQAhIdChlPVkVSTEFQX1BPTElDWV9CVUZGRVJfT05FEAMSHQoZT1ZFUkxBUF9QT0xJQ1lfQlVGRkVSX0FMTBAEKmsKD0FmdGVyQ29tcGxldGlvbhIgChxBRlRFUl9DT01QTEVUSU9OX1VOU1BFQ0lGSUVEEAASGQoVQUZURVJfQ09NUExFVElPTl9OT05FEAESGwoXQUZURVJfQ09NUExFVElPTl9ERUxFVEUQAiqAAQoISm9iU3RhdGUSGQoVSk9CX1NUQVRFX1VOU1BFQ0lGSUVEEAASFAoQSk9CX1NUQVRFX0FDVElWRRABEhQKEEpPQl9TVEFURV9QQVVTRUQQAhIWChJKT0JfU1RBVEVfRklOSVNIRUQQBBIVChFKT0JfU1RBVEVfREVMRVRFRBAFKusCCgtXYXJuaW5nQ29kZRIcChhXQVJOSU5HX0NPREVfVU5TUEVDSUZJRUQQABIcChhXQVJOSU5HX0NPREVfTkVWRVJfRklSRVMQARIoCiRXQVJOSU5HX0NPREVfREFZX09GX01PTlRIX09SX1dFRUtEQVkQAhIeChpXQVJOSU5HX0NPREVfU1RFUF9SRVNUQVJUUxADEh4KGldBUk5JTkdfQ09ERV9NT05USF9FTkRfR0FQEAQSHAoYV0FSTklOR19DT0RFX1RPUF9PRl9IT1VSEAUSHgoaV0FSTklOR19DT0RFX09GRlNFVF9DSEFOR0UQBhIrCidXQVJOSU5HX0NPREVfUkVUUllfTE9OR0VSX1RIQU5fSU5URVJWQUwQBxInCiNXQVJOSU5HX0NPREVfVElNRV9aT05FX0ZJWEVEX09GRlNFVBAIEiIKHldBUk5JTkdfQ09ERV9USU1FX1pPTkVfUkVOQU1FRBAJYgZwcm90bzM", [file_buf_validate_validate, file_easycron_v1_schedule, file_easycron_v1_target, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChVlYXN5Y3Jvbi92MS9qb2IucHJvdG8SC2Vhc3ljcm9uLnYxIpcNCgNKb2ISPgoEbmFtZRgBIAEoCUIwukgt2AEBcigyJl5bYS16MC05XShbYS16MC05Ll8tXXswLDYxfVthLXowLTldKT8kEgsKA3VpZBgCIAEoCRIyCglzY2hlZHVsZXMYAyADKAsyFS5lYXN5Y3Jvbi52MS5TY2hlZHVsZUIIukgFkgECEBQSLgoKc3RhcnRfdGltZRgQIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYESABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiMKBnRhcmdldBgEIAEoCzITLmVhc3ljcm9uLnYxLlRhcmdldBInCgdwYXlsb2FkGAUgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEi4KDHJldHJ5X3BvbGljeRgGIAEoCzIYLmVhc3ljcm9uLnYxLlJldHJ5UG9saWN5EkMKD2F0dGVtcHRfdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIPukgMqgEJIgMIiA4yAggBEmkKBmxhYmVscxgIIAMoCzIcLmVhc3ljcm9uLnYxLkpvYi5MYWJlbHNFbnRyeUI7ukg4mgE1EEAiKnIoMiZeW2EtejAtOV0oW2EtejAtOS5fLV17MCw2MX1bYS16MC05XSk/JCoFcgMY/wESJAoFc3RhdGUYCSABKA4yFS5lYXN5Y3Jvbi52MS5Kb2JTdGF0ZRIyCg5uZXh0X2ZpcmVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIcmV2aXNpb24YCyABKA0SFQoEZXRhZxgMIAEoCUIHukgEcgIYQBIvCgtjcmVhdGVfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnBhdXNlX25vdGUYDyABKAkSLwoLcGF1c2VfdW50aWwYEiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiAKCW1heF9maXJlcxgTIAEoBUINukgKGggYgJTr3AMoABIcCg9yZW1haW5pbmdfZmlyZXMYFCABKAVIAIgBARI7CgljYWxlbmRhcnMYFSADKAsyHi5lYXN5Y3Jvbi52MS5DYWxlbmRhclJlZmVyZW5jZUIIukgFkgECEBQSQgoPZmxleGlibGVfd2luZG93GBYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg66SAuqAQgiBAiAowUyABI8Cg5taXNmaXJlX3BvbGljeRgXIAEoDjIaLmVhc3ljcm9uLnYxLk1pc2ZpcmVQb2xpY3lCCLpIBYIBAhABEkQKDmNhdGNodXBfd2luZG93GBggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhG6SA6qAQsiBQiA54QPMgIIChIfCgttYXhfY2F0Y2h1cBgZIAEoBUIKukgHGgUYkE4oABI8Cg5vdmVybGFwX3BvbGljeRgaIAEoDjIaLmVhc3ljcm9uLnYxLk92ZXJsYXBQb2xpY3lCCLpIBYIBAhABEkAKEGFmdGVyX2NvbXBsZXRpb24YGyABKA4yHC5lYXN5Y3Jvbi52MS5BZnRlckNvbXBsZXRpb25CCLpIBYIBAhABEg8KB3Byb2JsZW0YHCABKAkSGQoMcGF5bG9hZF9qc29uGB0gASgJSAGIAQESOwoPYWNrbm93bGVkZ2VtZW50GB4gASgLMiIuZWFzeWNyb24udjEuQWNrbm93bGVkZ2VtZW50UG9saWN5Ei4KDGF1dG9fZGlzYWJsZRgfIAEoCzIYLmVhc3ljcm9uLnYxLkF1dG9EaXNhYmxlEjEKCG9yZGVyaW5nGCAgASgOMhUuZWFzeWNyb24udjEuT3JkZXJpbmdCCLpIBYIBAhABEjIKDmRpc2FibGVfcmVhc29uGCEgASgLMhouZWFzeWNyb24udjEuRGlzYWJsZVJlYXNvbhIfCgRmbG93GCMgASgLMhEuZWFzeWNyb24udjEuRmxvdxotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQhIKEF9yZW1haW5pbmdfZmlyZXNCDwoNX3BheWxvYWRfanNvbiKZAQoERmxvdxI6CgNrZXkYASABKAlCLbpIKnIoMiZeW2EtejAtOV0oW2EtejAtOS5fLV17MCw2MX1bYS16MC05XSk/JBIhCg1tYXhfaW5fZmxpZ2h0GAIgASgFQgq6SAcaBRiQTigAEjIKD3JhdGVfcGVyX3NlY29uZBgDIAEoAUIZukgWEhRAARkAAAAAAIjDQCkAAAAAAAAAACJZChVBY2tub3dsZWRnZW1lbnRQb2xpY3kSQAoIZGVhZGxpbmUYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CE7pIEMgBAaoBCiIECID1JDICCAEigwEKC0F1dG9EaXNhYmxlEiMKD2FmdGVyX2V4aGF1c3RlZBgBIAEoBUIKukgHGgUY6AcoABJCCg5hZnRlcl9kdXJhdGlvbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIPukgMqgEJIgUIgOeEDzIAEgsKA29mZhgDIAEoCCLFAQoNRGlzYWJsZVJlYXNvbhIoCgVjYXVzZRgBIAEoDjIZLmVhc3ljcm9uLnYxLkRpc2FibGVDYXVzZRIPCgd0cmlnZ2VyGAIgASgJEhgKC3N0YXR1c19jb2RlGAMgASgFSACIAQESDAoEaG9zdBgEIAEoCRIoCgR0aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIXCg9leGhhdXN0ZWRfY291bnQYBiABKAVCDgoMX3N0YXR1c19jb2RlIl0KEUNhbGVuZGFyUmVmZXJlbmNlEhcKBG5hbWUYASABKAlCCbpIBnIEEAEYPxIvCgdvdXRzaWRlGAIgASgOMhQuZWFzeWNyb24udjEuT3V0c2lkZUIIukgFggECEAEiUQoHV2FybmluZxImCgRjb2RlGAEgASgOMhguZWFzeWNyb24udjEuV2FybmluZ0NvZGUSDwoHbWVzc2FnZRgCIAEoCRINCgVmaWVsZBgDIAEoCSp+CgxEaXNhYmxlQ2F1c2USHQoZRElTQUJMRV9DQVVTRV9VTlNQRUNJRklFRBAAEhYKEkRJU0FCTEVfQ0FVU0VfR09ORRABEhoKFkRJU0FCTEVfQ0FVU0VfUkVDRUlWRVIQAhIbChdESVNBQkxFX0NBVVNFX0VYSEFVU1RFRBADKkcKB091dHNpZGUSFwoTT1VUU0lERV9VTlNQRUNJRklFRBAAEhAKDE9VVFNJREVfU0tJUBABEhEKDU9VVFNJREVfREVGRVIQAiqFAQoNTWlzZmlyZVBvbGljeRIeChpNSVNGSVJFX1BPTElDWV9VTlNQRUNJRklFRBAAEhsKF01JU0ZJUkVfUE9MSUNZX0ZJUkVfQUxMEAESHgoaTUlTRklSRV9QT0xJQ1lfRklSRV9MQVRFU1QQAhIXChNNSVNGSVJFX1BPTElDWV9TS0lQEAMqpAEKDU92ZXJsYXBQb2xpY3kSHgoaT1ZFUkxBUF9QT0xJQ1lfVU5TUEVDSUZJRUQQABIcChhPVkVSTEFQX1BPTElDWV9BTExPV19BTEwQARIXChNPVkVSTEFQX1BPTElDWV9TS0lQEAISHQoZT1ZFUkxBUF9QT0xJQ1lfQlVGRkVSX09ORRADEh0KGU9WRVJMQVBfUE9MSUNZX0JVRkZFUl9BTEwQBCpNCghPcmRlcmluZxIYChRPUkRFUklOR19VTlNQRUNJRklFRBAAEhEKDU9SREVSSU5HX05PTkUQARIUChBPUkRFUklOR19QRVJfSk9CEAIqawoPQWZ0ZXJDb21wbGV0aW9uEiAKHEFGVEVSX0NPTVBMRVRJT05fVU5TUEVDSUZJRUQQABIZChVBRlRFUl9DT01QTEVUSU9OX05PTkUQARIbChdBRlRFUl9DT01QTEVUSU9OX0RFTEVURRACKpgBCghKb2JTdGF0ZRIZChVKT0JfU1RBVEVfVU5TUEVDSUZJRUQQABIUChBKT0JfU1RBVEVfQUNUSVZFEAESFAoQSk9CX1NUQVRFX1BBVVNFRBACEhYKEkpPQl9TVEFURV9ESVNBQkxFRBADEhYKEkpPQl9TVEFURV9GSU5JU0hFRBAEEhUKEUpPQl9TVEFURV9ERUxFVEVEEAUq6wIKC1dhcm5pbmdDb2RlEhwKGFdBUk5JTkdfQ09ERV9VTlNQRUNJRklFRBAAEhwKGFdBUk5JTkdfQ09ERV9ORVZFUl9GSVJFUxABEigKJFdBUk5JTkdfQ09ERV9EQVlfT0ZfTU9OVEhfT1JfV0VFS0RBWRACEh4KGldBUk5JTkdfQ09ERV9TVEVQX1JFU1RBUlRTEAMSHgoaV0FSTklOR19DT0RFX01PTlRIX0VORF9HQVAQBBIcChhXQVJOSU5HX0NPREVfVE9QX09GX0hPVVIQBRIeChpXQVJOSU5HX0NPREVfT0ZGU0VUX0NIQU5HRRAGEisKJ1dBUk5JTkdfQ09ERV9SRVRSWV9MT05HRVJfVEhBTl9JTlRFUlZBTBAHEicKI1dBUk5JTkdfQ09ERV9USU1FX1pPTkVfRklYRURfT0ZGU0VUEAgSIgoeV0FSTklOR19DT0RFX1RJTUVfWk9ORV9SRU5BTUVEEAliBnByb3RvMw", [file_buf_validate_validate, file_easycron_v1_schedule, file_easycron_v1_target, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * A named schedule, a target for its triggers, and the policies that apply to them.
@@ -149,7 +149,8 @@ export type Job = Message<"easycron.v1.Job"> & {
   updateTime?: Timestamp | undefined;
 
   /**
-   * Output only. The note that was given to the last PauseJob. Empty unless the job is paused.
+   * Output only. The note that was given to the last PauseJob, or, if EasyCron has paused or disabled the job, why.
+   * Empty unless the job is paused or disabled.
    *
    * @generated from field: string pause_note = 15;
    */
@@ -261,6 +262,28 @@ export type Job = Message<"easycron.v1.Job"> & {
   acknowledgement?: AcknowledgementPolicy | undefined;
 
   /**
+   * When EasyCron disables the job because its triggers keep failing. Default: after 20 exhausted triggers in a row
+   * over at least 24 hours.
+   *
+   * @generated from field: easycron.v1.AutoDisable auto_disable = 31;
+   */
+  autoDisable?: AutoDisable | undefined;
+
+  /**
+   * In which order the job's triggers are delivered. Default NONE.
+   *
+   * @generated from field: easycron.v1.Ordering ordering = 32;
+   */
+  ordering: Ordering;
+
+  /**
+   * Output only. Why EasyCron has paused or disabled the job. Absent if it has not, or if the job has been resumed.
+   *
+   * @generated from field: easycron.v1.DisableReason disable_reason = 33;
+   */
+  disableReason?: DisableReason | undefined;
+
+  /**
    * Limits that the job's triggers share with those of other jobs. Default: none.
    *
    * @generated from field: easycron.v1.Flow flow = 35;
@@ -337,6 +360,99 @@ export const AcknowledgementPolicySchema: GenMessage<AcknowledgementPolicy> = /*
   messageDesc(file_easycron_v1_job, 2);
 
 /**
+ * When EasyCron disables a job: if at least after_exhausted triggers in a row were EXHAUSTED, and the first and the last of
+ * them ended at least after_duration apart. A success of any trigger of the job starts the count anew, and so do ResumeJob
+ * and another target.
+ *
+ * @generated from message easycron.v1.AutoDisable
+ */
+export type AutoDisable = Message<"easycron.v1.AutoDisable"> & {
+  /**
+   * How many triggers in a row: 2 to 1,000, default 20 (0 means the default).
+   *
+   * @generated from field: int32 after_exhausted = 1;
+   */
+  afterExhausted: number;
+
+  /**
+   * How far the first and the last of them are apart at least: 0 to 365 days, default 86,400 s.
+   *
+   * @generated from field: google.protobuf.Duration after_duration = 2;
+   */
+  afterDuration?: Duration | undefined;
+
+  /**
+   * Whether the job is never disabled. A 410 and the answer header webhook-delivery pause it all the same.
+   *
+   * @generated from field: bool off = 3;
+   */
+  off: boolean;
+};
+
+/**
+ * Describes the message easycron.v1.AutoDisable.
+ * Use `create(AutoDisableSchema)` to create a new message.
+ */
+export const AutoDisableSchema: GenMessage<AutoDisable> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_job, 3);
+
+/**
+ * Why EasyCron has paused or disabled a job.
+ *
+ * @generated from message easycron.v1.DisableReason
+ */
+export type DisableReason = Message<"easycron.v1.DisableReason"> & {
+  /**
+   * What has happened.
+   *
+   * @generated from field: easycron.v1.DisableCause cause = 1;
+   */
+  cause: DisableCause;
+
+  /**
+   * The trigger whose attempt was the reason; of several, the last one.
+   *
+   * @generated from field: string trigger = 2;
+   */
+  trigger: string;
+
+  /**
+   * The status that its last attempt was answered with. Absent if there was none.
+   *
+   * @generated from field: optional int32 status_code = 3;
+   */
+  statusCode?: number | undefined;
+
+  /**
+   * The host of the webhook's URL. Empty if the target is not a webhook.
+   *
+   * @generated from field: string host = 4;
+   */
+  host: string;
+
+  /**
+   * When that trigger ended.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 5;
+   */
+  time?: Timestamp | undefined;
+
+  /**
+   * With DISABLE_CAUSE_EXHAUSTED: how many triggers in a row were exhausted.
+   *
+   * @generated from field: int32 exhausted_count = 6;
+   */
+  exhaustedCount: number;
+};
+
+/**
+ * Describes the message easycron.v1.DisableReason.
+ * Use `create(DisableReasonSchema)` to create a new message.
+ */
+export const DisableReasonSchema: GenMessage<DisableReason> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_job, 4);
+
+/**
  * A calendar that a job depends on.
  *
  * @generated from message easycron.v1.CalendarReference
@@ -362,7 +478,7 @@ export type CalendarReference = Message<"easycron.v1.CalendarReference"> & {
  * Use `create(CalendarReferenceSchema)` to create a new message.
  */
 export const CalendarReferenceSchema: GenMessage<CalendarReference> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_job, 3);
+  messageDesc(file_easycron_v1_job, 5);
 
 /**
  * Advice about a specification that is valid but may not do what was meant.
@@ -397,7 +513,55 @@ export type Warning = Message<"easycron.v1.Warning"> & {
  * Use `create(WarningSchema)` to create a new message.
  */
 export const WarningSchema: GenMessage<Warning> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_job, 4);
+  messageDesc(file_easycron_v1_job, 6);
+
+/**
+ * What has made EasyCron pause or disable a job.
+ *
+ * @generated from enum easycron.v1.DisableCause
+ */
+export const DisableCause = {
+  /**
+   * Never sent by the server.
+   *
+   * @generated from enum value: DISABLE_CAUSE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The receiver answered 410, so the job is PAUSED.
+   *
+   * @generated from enum value: DISABLE_CAUSE_GONE = 1;
+   */
+  GONE: 1,
+
+  /**
+   * The receiver answered with the header `webhook-delivery: disable`, so the job is PAUSED.
+   *
+   * @generated from enum value: DISABLE_CAUSE_RECEIVER = 2;
+   */
+  RECEIVER: 2,
+
+  /**
+   * Too many triggers in a row were exhausted (auto_disable), so the job is DISABLED.
+   *
+   * @generated from enum value: DISABLE_CAUSE_EXHAUSTED = 3;
+   */
+  EXHAUSTED: 3,
+} as const;
+
+/**
+ * What has made EasyCron pause or disable a job.
+ *
+ * @generated from enum easycron.v1.DisableCause
+ */
+export type DisableCause = (typeof DisableCause)[keyof typeof DisableCause] | UnknownEnum;
+
+/**
+ * Describes the enum easycron.v1.DisableCause.
+ */
+export const DisableCauseSchema: GenEnum<DisableCause> = /*@__PURE__*/
+  enumDesc(file_easycron_v1_job, 0);
 
 /**
  * What happens to a fire time at which a calendar is closed.
@@ -440,7 +604,7 @@ export type Outside = (typeof Outside)[keyof typeof Outside] | UnknownEnum;
  * Describes the enum easycron.v1.Outside.
  */
 export const OutsideSchema: GenEnum<Outside> = /*@__PURE__*/
-  enumDesc(file_easycron_v1_job, 0);
+  enumDesc(file_easycron_v1_job, 1);
 
 /**
  * What happens to fire times that are late because EasyCron was down, and are within catchup_window.
@@ -489,7 +653,7 @@ export type MisfirePolicy = (typeof MisfirePolicy)[keyof typeof MisfirePolicy] |
  * Describes the enum easycron.v1.MisfirePolicy.
  */
 export const MisfirePolicySchema: GenEnum<MisfirePolicy> = /*@__PURE__*/
-  enumDesc(file_easycron_v1_job, 1);
+  enumDesc(file_easycron_v1_job, 2);
 
 /**
  * What happens to a fire time when an earlier trigger of the job, scheduled or manual, has not ended yet. A trigger
@@ -549,7 +713,50 @@ export type OverlapPolicy = (typeof OverlapPolicy)[keyof typeof OverlapPolicy] |
  * Describes the enum easycron.v1.OverlapPolicy.
  */
 export const OverlapPolicySchema: GenEnum<OverlapPolicy> = /*@__PURE__*/
-  enumDesc(file_easycron_v1_job, 2);
+  enumDesc(file_easycron_v1_job, 3);
+
+/**
+ * In which order the triggers of a job are delivered.
+ *
+ * @generated from enum easycron.v1.Ordering
+ */
+export const Ordering = {
+  /**
+   * Means ORDERING_NONE.
+   *
+   * @generated from enum value: ORDERING_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Each trigger is delivered at its own time, whatever becomes of the earlier ones.
+   *
+   * @generated from enum value: ORDERING_NONE = 1;
+   */
+  NONE: 1,
+
+  /**
+   * One after the other, by their nominal times. A trigger stays PENDING until all earlier ones of the job have ended, their
+   * retries included. Manual runs have their place by the time of the call; a replay or a backfill of an earlier fire time
+   * comes before the triggers that wait.
+   *
+   * @generated from enum value: ORDERING_PER_JOB = 2;
+   */
+  PER_JOB: 2,
+} as const;
+
+/**
+ * In which order the triggers of a job are delivered.
+ *
+ * @generated from enum easycron.v1.Ordering
+ */
+export type Ordering = (typeof Ordering)[keyof typeof Ordering] | UnknownEnum;
+
+/**
+ * Describes the enum easycron.v1.Ordering.
+ */
+export const OrderingSchema: GenEnum<Ordering> = /*@__PURE__*/
+  enumDesc(file_easycron_v1_job, 4);
 
 /**
  * What happens to a job that has fired for the last time.
@@ -590,7 +797,7 @@ export type AfterCompletion = (typeof AfterCompletion)[keyof typeof AfterComplet
  * Describes the enum easycron.v1.AfterCompletion.
  */
 export const AfterCompletionSchema: GenEnum<AfterCompletion> = /*@__PURE__*/
-  enumDesc(file_easycron_v1_job, 3);
+  enumDesc(file_easycron_v1_job, 5);
 
 /**
  * Whether a job fires.
@@ -613,11 +820,19 @@ export const JobState = {
   ACTIVE: 1,
 
   /**
-   * PauseJob has paused the job. It fires by RunJob only.
+   * PauseJob has paused the job, or its receiver has asked for it (disable_reason). It fires by RunJob only.
    *
    * @generated from enum value: JOB_STATE_PAUSED = 2;
    */
   PAUSED: 2,
+
+  /**
+   * EasyCron has disabled the job, because too many of its triggers were exhausted (auto_disable). It fires by RunJob only,
+   * until ResumeJob is called.
+   *
+   * @generated from enum value: JOB_STATE_DISABLED = 3;
+   */
+  DISABLED: 3,
 
   /**
    * The job has no fire time left: its schedules have ended, or max_fires is reached. It fires by RunJob only.
@@ -645,7 +860,7 @@ export type JobState = (typeof JobState)[keyof typeof JobState] | UnknownEnum;
  * Describes the enum easycron.v1.JobState.
  */
 export const JobStateSchema: GenEnum<JobState> = /*@__PURE__*/
-  enumDesc(file_easycron_v1_job, 4);
+  enumDesc(file_easycron_v1_job, 6);
 
 /**
  * What a warning is about.
@@ -735,5 +950,5 @@ export type WarningCode = (typeof WarningCode)[keyof typeof WarningCode] | Unkno
  * Describes the enum easycron.v1.WarningCode.
  */
 export const WarningCodeSchema: GenEnum<WarningCode> = /*@__PURE__*/
-  enumDesc(file_easycron_v1_job, 5);
+  enumDesc(file_easycron_v1_job, 7);
 

@@ -37,8 +37,8 @@ export type LedgerEntry = Message<"easycron.v1.LedgerEntry"> & {
   verdict: Verdict;
 
   /**
-   * Why the fire time created no trigger. For an upcoming fire time of a paused job it is PAUSED. Otherwise
-   * unspecified.
+   * Why the fire time created no trigger. For an upcoming fire time of a paused job it is PAUSED, and of a
+   * disabled job JOB_DISABLED. Otherwise unspecified.
    *
    * @generated from field: easycron.v1.VerdictReason reason = 3;
    */
@@ -213,7 +213,7 @@ export const VerdictReason = {
   SKIPPED_BY_REQUEST: 5,
 
   /**
-   * The job was deleted, or its max_fires was lowered, while the fire time waited.
+   * The job was disabled; or it was deleted, or its max_fires was lowered, while the fire time waited.
    *
    * @generated from enum value: VERDICT_REASON_JOB_DISABLED = 6;
    */

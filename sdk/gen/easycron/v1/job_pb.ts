@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/job.proto.
  */
 export const file_easycron_v1_job: GenFile = /*@__PURE__*/
-  fileDesc("ChVlYXN5Y3Jvbi92MS9qb2IucHJvdG8SC2Vhc3ljcm9uLnYxIocKCgNKb2ISDAoEbmFtZRgBIAEoCRILCgN1aWQYAiABKAkSKAoJc2NoZWR1bGVzGAMgAygLMhUuZWFzeWNyb24udjEuU2NoZWR1bGUSLgoKc3RhcnRfdGltZRgQIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYESABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiMKBnRhcmdldBgEIAEoCzITLmVhc3ljcm9uLnYxLlRhcmdldBInCgdwYXlsb2FkGAUgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEi4KDHJldHJ5X3BvbGljeRgGIAEoCzIYLmVhc3ljcm9uLnYxLlJldHJ5UG9saWN5EjIKD2F0dGVtcHRfdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIsCgZsYWJlbHMYCCADKAsyHC5lYXN5Y3Jvbi52MS5Kb2IuTGFiZWxzRW50cnkSJAoFc3RhdGUYCSABKA4yFS5lYXN5Y3Jvbi52MS5Kb2JTdGF0ZRIyCg5uZXh0X2ZpcmVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIcmV2aXNpb24YCyABKA0SDAoEZXRhZxgMIAEoCRIvCgtjcmVhdGVfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnBhdXNlX25vdGUYDyABKAkSLwoLcGF1c2VfdW50aWwYEiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCW1heF9maXJlcxgTIAEoBRIcCg9yZW1haW5pbmdfZmlyZXMYFCABKAVIAIgBARIxCgljYWxlbmRhcnMYFSADKAsyHi5lYXN5Y3Jvbi52MS5DYWxlbmRhclJlZmVyZW5jZRIyCg9mbGV4aWJsZV93aW5kb3cYFiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMgoObWlzZmlyZV9wb2xpY3kYFyABKA4yGi5lYXN5Y3Jvbi52MS5NaXNmaXJlUG9saWN5EjEKDmNhdGNodXBfd2luZG93GBggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC21heF9jYXRjaHVwGBkgASgFEjIKDm92ZXJsYXBfcG9saWN5GBogASgOMhouZWFzeWNyb24udjEuT3ZlcmxhcFBvbGljeRI2ChBhZnRlcl9jb21wbGV0aW9uGBsgASgOMhwuZWFzeWNyb24udjEuQWZ0ZXJDb21wbGV0aW9uEg8KB3Byb2JsZW0YHCABKAkSGQoMcGF5bG9hZF9qc29uGB0gASgJSAGIAQESOwoPYWNrbm93bGVkZ2VtZW50GB4gASgLMiIuZWFzeWNyb24udjEuQWNrbm93bGVkZ2VtZW50UG9saWN5Eh8KBGZsb3cYIyABKAsyES5lYXN5Y3Jvbi52MS5GbG93Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCEgoQX3JlbWFpbmluZ19maXJlc0IPCg1fcGF5bG9hZF9qc29uIkMKBEZsb3cSCwoDa2V5GAEgASgJEhUKDW1heF9pbl9mbGlnaHQYAiABKAUSFwoPcmF0ZV9wZXJfc2Vjb25kGAMgASgBIkQKFUFja25vd2xlZGdlbWVudFBvbGljeRIrCghkZWFkbGluZRgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJIChFDYWxlbmRhclJlZmVyZW5jZRIMCgRuYW1lGAEgASgJEiUKB291dHNpZGUYAiABKA4yFC5lYXN5Y3Jvbi52MS5PdXRzaWRlIlEKB1dhcm5pbmcSJgoEY29kZRgBIAEoDjIYLmVhc3ljcm9uLnYxLldhcm5pbmdDb2RlEg8KB21lc3NhZ2UYAiABKAkSDQoFZmllbGQYAyABKAkqRwoHT3V0c2lkZRIXChNPVVRTSURFX1VOU1BFQ0lGSUVEEAASEAoMT1VUU0lERV9TS0lQEAESEQoNT1VUU0lERV9ERUZFUhACKoUBCg1NaXNmaXJlUG9saWN5Eh4KGk1JU0ZJUkVfUE9MSUNZX1VOU1BFQ0lGSUVEEAASGwoXTUlTRklSRV9QT0xJQ1lfRklSRV9BTEwQARIeChpNSVNGSVJFX1BPTElDWV9GSVJFX0xBVEVTVBACEhcKE01JU0ZJUkVfUE9MSUNZX1NLSVAQAyqkAQoNT3ZlcmxhcFBvbGljeRIeChpPVkVSTEFQX1BPTElDWV9VTlNQRUNJRklFRBAAEhwKGE9WRVJMQVBfUE9MSUNZX0FMTE9XX0FMTBABEhcKE09WRVJMQVBfUE9MSUNZX1NLSVAQAhIdChlPVkVSTEFQX1BPTElDWV9CVUZGRVJfT05FEAMSHQoZT1ZFUkxBUF9QT0xJQ1lfQlVGRkVSX0FMTBAEKmsKD0FmdGVyQ29tcGxldGlvbhIgChxBRlRFUl9DT01QTEVUSU9OX1VOU1BFQ0lGSUVEEAASGQoVQUZURVJfQ09NUExFVElPTl9OT05FEAESGwoXQUZURVJfQ09NUExFVElPTl9ERUxFVEUQAiqAAQoISm9iU3RhdGUSGQoVSk9CX1NUQVRFX1VOU1BFQ0lGSUVEEAASFAoQSk9CX1NUQVRFX0FDVElWRRABEhQKEEpPQl9TVEFURV9QQVVTRUQQAhIWChJKT0JfU1RBVEVfRklOSVNIRUQQBBIVChFKT0JfU1RBVEVfREVMRVRFRBAFKusCCgtXYXJuaW5nQ29kZRIcChhXQVJOSU5HX0NPREVfVU5TUEVDSUZJRUQQABIcChhXQVJOSU5HX0NPREVfTkVWRVJfRklSRVMQARIoCiRXQVJOSU5HX0NPREVfREFZX09GX01PTlRIX09SX1dFRUtEQVkQAhIeChpXQVJOSU5HX0NPREVfU1RFUF9SRVNUQVJUUxADEh4KGldBUk5JTkdfQ09ERV9NT05USF9FTkRfR0FQEAQSHAoYV0FSTklOR19DT0RFX1RPUF9PRl9IT1VSEAUSHgoaV0FSTklOR19DT0RFX09GRlNFVF9DSEFOR0UQBhIrCidXQVJOSU5HX0NPREVfUkVUUllfTE9OR0VSX1RIQU5fSU5URVJWQUwQBxInCiNXQVJOSU5HX0NPREVfVElNRV9aT05FX0ZJWEVEX09GRlNFVBAIEiIKHldBUk5JTkdfQ09ERV9USU1FX1pPTkVfUkVOQU1FRBAJYgZwcm90bzM", [file_easycron_v1_schedule, file_easycron_v1_target, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChVlYXN5Y3Jvbi92MS9qb2IucHJvdG8SC2Vhc3ljcm9uLnYxIpQLCgNKb2ISDAoEbmFtZRgBIAEoCRILCgN1aWQYAiABKAkSKAoJc2NoZWR1bGVzGAMgAygLMhUuZWFzeWNyb24udjEuU2NoZWR1bGUSLgoKc3RhcnRfdGltZRgQIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYESABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiMKBnRhcmdldBgEIAEoCzITLmVhc3ljcm9uLnYxLlRhcmdldBInCgdwYXlsb2FkGAUgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEi4KDHJldHJ5X3BvbGljeRgGIAEoCzIYLmVhc3ljcm9uLnYxLlJldHJ5UG9saWN5EjIKD2F0dGVtcHRfdGltZW91dBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIsCgZsYWJlbHMYCCADKAsyHC5lYXN5Y3Jvbi52MS5Kb2IuTGFiZWxzRW50cnkSJAoFc3RhdGUYCSABKA4yFS5lYXN5Y3Jvbi52MS5Kb2JTdGF0ZRIyCg5uZXh0X2ZpcmVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIcmV2aXNpb24YCyABKA0SDAoEZXRhZxgMIAEoCRIvCgtjcmVhdGVfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnBhdXNlX25vdGUYDyABKAkSLwoLcGF1c2VfdW50aWwYEiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCW1heF9maXJlcxgTIAEoBRIcCg9yZW1haW5pbmdfZmlyZXMYFCABKAVIAIgBARIxCgljYWxlbmRhcnMYFSADKAsyHi5lYXN5Y3Jvbi52MS5DYWxlbmRhclJlZmVyZW5jZRIyCg9mbGV4aWJsZV93aW5kb3cYFiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMgoObWlzZmlyZV9wb2xpY3kYFyABKA4yGi5lYXN5Y3Jvbi52MS5NaXNmaXJlUG9saWN5EjEKDmNhdGNodXBfd2luZG93GBggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC21heF9jYXRjaHVwGBkgASgFEjIKDm92ZXJsYXBfcG9saWN5GBogASgOMhouZWFzeWNyb24udjEuT3ZlcmxhcFBvbGljeRI2ChBhZnRlcl9jb21wbGV0aW9uGBsgASgOMhwuZWFzeWNyb24udjEuQWZ0ZXJDb21wbGV0aW9uEg8KB3Byb2JsZW0YHCABKAkSGQoMcGF5bG9hZF9qc29uGB0gASgJSAGIAQESOwoPYWNrbm93bGVkZ2VtZW50GB4gASgLMiIuZWFzeWNyb24udjEuQWNrbm93bGVkZ2VtZW50UG9saWN5Ei4KDGF1dG9fZGlzYWJsZRgfIAEoCzIYLmVhc3ljcm9uLnYxLkF1dG9EaXNhYmxlEicKCG9yZGVyaW5nGCAgASgOMhUuZWFzeWNyb24udjEuT3JkZXJpbmcSMgoOZGlzYWJsZV9yZWFzb24YISABKAsyGi5lYXN5Y3Jvbi52MS5EaXNhYmxlUmVhc29uEh8KBGZsb3cYIyABKAsyES5lYXN5Y3Jvbi52MS5GbG93Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCEgoQX3JlbWFpbmluZ19maXJlc0IPCg1fcGF5bG9hZF9qc29uIkMKBEZsb3cSCwoDa2V5GAEgASgJEhUKDW1heF9pbl9mbGlnaHQYAiABKAUSFwoPcmF0ZV9wZXJfc2Vjb25kGAMgASgBIkQKFUFja25vd2xlZGdlbWVudFBvbGljeRIrCghkZWFkbGluZRgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJmCgtBdXRvRGlzYWJsZRIXCg9hZnRlcl9leGhhdXN0ZWQYASABKAUSMQoOYWZ0ZXJfZHVyYXRpb24YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SCwoDb2ZmGAMgASgIIsUBCg1EaXNhYmxlUmVhc29uEigKBWNhdXNlGAEgASgOMhkuZWFzeWNyb24udjEuRGlzYWJsZUNhdXNlEg8KB3RyaWdnZXIYAiABKAkSGAoLc3RhdHVzX2NvZGUYAyABKAVIAIgBARIMCgRob3N0GAQgASgJEigKBHRpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhcKD2V4aGF1c3RlZF9jb3VudBgGIAEoBUIOCgxfc3RhdHVzX2NvZGUiSAoRQ2FsZW5kYXJSZWZlcmVuY2USDAoEbmFtZRgBIAEoCRIlCgdvdXRzaWRlGAIgASgOMhQuZWFzeWNyb24udjEuT3V0c2lkZSJRCgdXYXJuaW5nEiYKBGNvZGUYASABKA4yGC5lYXN5Y3Jvbi52MS5XYXJuaW5nQ29kZRIPCgdtZXNzYWdlGAIgASgJEg0KBWZpZWxkGAMgASgJKn4KDERpc2FibGVDYXVzZRIdChlESVNBQkxFX0NBVVNFX1VOU1BFQ0lGSUVEEAASFgoSRElTQUJMRV9DQVVTRV9HT05FEAESGgoWRElTQUJMRV9DQVVTRV9SRUNFSVZFUhACEhsKF0RJU0FCTEVfQ0FVU0VfRVhIQVVTVEVEEAMqRwoHT3V0c2lkZRIXChNPVVRTSURFX1VOU1BFQ0lGSUVEEAASEAoMT1VUU0lERV9TS0lQEAESEQoNT1VUU0lERV9ERUZFUhACKoUBCg1NaXNmaXJlUG9saWN5Eh4KGk1JU0ZJUkVfUE9MSUNZX1VOU1BFQ0lGSUVEEAASGwoXTUlTRklSRV9QT0xJQ1lfRklSRV9BTEwQARIeChpNSVNGSVJFX1BPTElDWV9GSVJFX0xBVEVTVBACEhcKE01JU0ZJUkVfUE9MSUNZX1NLSVAQAyqkAQoNT3ZlcmxhcFBvbGljeRIeChpPVkVSTEFQX1BPTElDWV9VTlNQRUNJRklFRBAAEhwKGE9WRVJMQVBfUE9MSUNZX0FMTE9XX0FMTBABEhcKE09WRVJMQVBfUE9MSUNZX1NLSVAQAhIdChlPVkVSTEFQX1BPTElDWV9CVUZGRVJfT05FEAMSHQoZT1ZFUkxBUF9QT0xJQ1lfQlVGRkVSX0FMTBAEKk0KCE9yZGVyaW5nEhgKFE9SREVSSU5HX1VOU1BFQ0lGSUVEEAASEQoNT1JERVJJTkdfTk9ORRABEhQKEE9SREVSSU5HX1BFUl9KT0IQAiprCg9BZnRlckNvbXBsZXRpb24SIAocQUZURVJfQ09NUExFVElPTl9VTlNQRUNJRklFRBAAEhkKFUFGVEVSX0NPTVBMRVRJT05fTk9ORRABEhsKF0FGVEVSX0NPTVBMRVRJT05fREVMRVRFEAIqmAEKCEpvYlN0YXRlEhkKFUpPQl9TVEFURV9VTlNQRUNJRklFRBAAEhQKEEpPQl9TVEFURV9BQ1RJVkUQARIUChBKT0JfU1RBVEVfUEFVU0VEEAISFgoSSk9CX1NUQVRFX0RJU0FCTEVEEAMSFgoSSk9CX1NUQVRFX0ZJTklTSEVEEAQSFQoRSk9CX1NUQVRFX0RFTEVURUQQBSrrAgoLV2FybmluZ0NvZGUSHAoYV0FSTklOR19DT0RFX1VOU1BFQ0lGSUVEEAASHAoYV0FSTklOR19DT0RFX05FVkVSX0ZJUkVTEAESKAokV0FSTklOR19DT0RFX0RBWV9PRl9NT05USF9PUl9XRUVLREFZEAISHgoaV0FSTklOR19DT0RFX1NURVBfUkVTVEFSVFMQAxIeChpXQVJOSU5HX0NPREVfTU9OVEhfRU5EX0dBUBAEEhwKGFdBUk5JTkdfQ09ERV9UT1BfT0ZfSE9VUhAFEh4KGldBUk5JTkdfQ09ERV9PRkZTRVRfQ0hBTkdFEAYSKwonV0FSTklOR19DT0RFX1JFVFJZX0xPTkdFUl9USEFOX0lOVEVSVkFMEAcSJwojV0FSTklOR19DT0RFX1RJTUVfWk9ORV9GSVhFRF9PRkZTRVQQCBIiCh5XQVJOSU5HX0NPREVfVElNRV9aT05FX1JFTkFNRUQQCWIGcHJvdG8z", [file_easycron_v1_schedule, file_easycron_v1_target, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * A named schedule, a target for its triggers, and the policies that apply to them.
@@ -148,7 +148,8 @@ export type Job = Message<"easycron.v1.Job"> & {
   updateTime?: Timestamp | undefined;
 
   /**
-   * Output only. The note that was given to the last PauseJob. Empty unless the job is paused.
+   * Output only. The note that was given to the last PauseJob, or, if EasyCron has paused or disabled the job, why.
+   * Empty unless the job is paused or disabled.
    *
    * @generated from field: string pause_note = 15;
    */
@@ -258,6 +259,28 @@ export type Job = Message<"easycron.v1.Job"> & {
    * @generated from field: easycron.v1.AcknowledgementPolicy acknowledgement = 30;
    */
   acknowledgement?: AcknowledgementPolicy | undefined;
+
+  /**
+   * When EasyCron disables the job because its triggers keep failing. Default: after 20 exhausted triggers in a row
+   * over at least 24 hours.
+   *
+   * @generated from field: easycron.v1.AutoDisable auto_disable = 31;
+   */
+  autoDisable?: AutoDisable | undefined;
+
+  /**
+   * In which order the job's triggers are delivered. Default NONE.
+   *
+   * @generated from field: easycron.v1.Ordering ordering = 32;
+   */
+  ordering: Ordering;
+
+  /**
+   * Output only. Why EasyCron has paused or disabled the job. Absent if it has not, or if the job has been resumed.
+   *
+   * @generated from field: easycron.v1.DisableReason disable_reason = 33;
+   */
+  disableReason?: DisableReason | undefined;
 
   /**
    * Limits that the job's triggers share with those of other jobs. Default: none.
@@ -397,7 +420,8 @@ export type JobJson = {
   updateTime?: TimestampJson;
 
   /**
-   * Output only. The note that was given to the last PauseJob. Empty unless the job is paused.
+   * Output only. The note that was given to the last PauseJob, or, if EasyCron has paused or disabled the job, why.
+   * Empty unless the job is paused or disabled.
    *
    * @generated from field: string pause_note = 15;
    */
@@ -507,6 +531,28 @@ export type JobJson = {
    * @generated from field: easycron.v1.AcknowledgementPolicy acknowledgement = 30;
    */
   acknowledgement?: AcknowledgementPolicyJson;
+
+  /**
+   * When EasyCron disables the job because its triggers keep failing. Default: after 20 exhausted triggers in a row
+   * over at least 24 hours.
+   *
+   * @generated from field: easycron.v1.AutoDisable auto_disable = 31;
+   */
+  autoDisable?: AutoDisableJson;
+
+  /**
+   * In which order the job's triggers are delivered. Default NONE.
+   *
+   * @generated from field: easycron.v1.Ordering ordering = 32;
+   */
+  ordering?: OrderingJson;
+
+  /**
+   * Output only. Why EasyCron has paused or disabled the job. Absent if it has not, or if the job has been resumed.
+   *
+   * @generated from field: easycron.v1.DisableReason disable_reason = 33;
+   */
+  disableReason?: DisableReasonJson;
 
   /**
    * Limits that the job's triggers share with those of other jobs. Default: none.
@@ -632,6 +678,178 @@ export const AcknowledgementPolicySchema: GenMessage<AcknowledgementPolicy, {jso
   messageDesc(file_easycron_v1_job, 2);
 
 /**
+ * When EasyCron disables a job: if at least after_exhausted triggers in a row were EXHAUSTED, and the first and the last of
+ * them ended at least after_duration apart. A success of any trigger of the job starts the count anew, and so do ResumeJob
+ * and another target.
+ *
+ * @generated from message easycron.v1.AutoDisable
+ */
+export type AutoDisable = Message<"easycron.v1.AutoDisable"> & {
+  /**
+   * How many triggers in a row: 2 to 1,000, default 20 (0 means the default).
+   *
+   * @generated from field: int32 after_exhausted = 1;
+   */
+  afterExhausted: number;
+
+  /**
+   * How far the first and the last of them are apart at least: 0 to 365 days, default 86,400 s.
+   *
+   * @generated from field: google.protobuf.Duration after_duration = 2;
+   */
+  afterDuration?: Duration | undefined;
+
+  /**
+   * Whether the job is never disabled. A 410 and the answer header webhook-delivery pause it all the same.
+   *
+   * @generated from field: bool off = 3;
+   */
+  off: boolean;
+};
+
+/**
+ * When EasyCron disables a job: if at least after_exhausted triggers in a row were EXHAUSTED, and the first and the last of
+ * them ended at least after_duration apart. A success of any trigger of the job starts the count anew, and so do ResumeJob
+ * and another target.
+ *
+ * @generated from message easycron.v1.AutoDisable
+ */
+export type AutoDisableJson = {
+  /**
+   * How many triggers in a row: 2 to 1,000, default 20 (0 means the default).
+   *
+   * @generated from field: int32 after_exhausted = 1;
+   */
+  afterExhausted?: number;
+
+  /**
+   * How far the first and the last of them are apart at least: 0 to 365 days, default 86,400 s.
+   *
+   * @generated from field: google.protobuf.Duration after_duration = 2;
+   */
+  afterDuration?: DurationJson;
+
+  /**
+   * Whether the job is never disabled. A 410 and the answer header webhook-delivery pause it all the same.
+   *
+   * @generated from field: bool off = 3;
+   */
+  off?: boolean;
+};
+
+/**
+ * Describes the message easycron.v1.AutoDisable.
+ * Use `create(AutoDisableSchema)` to create a new message.
+ */
+export const AutoDisableSchema: GenMessage<AutoDisable, {jsonType: AutoDisableJson}> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_job, 3);
+
+/**
+ * Why EasyCron has paused or disabled a job.
+ *
+ * @generated from message easycron.v1.DisableReason
+ */
+export type DisableReason = Message<"easycron.v1.DisableReason"> & {
+  /**
+   * What has happened.
+   *
+   * @generated from field: easycron.v1.DisableCause cause = 1;
+   */
+  cause: DisableCause;
+
+  /**
+   * The trigger whose attempt was the reason; of several, the last one.
+   *
+   * @generated from field: string trigger = 2;
+   */
+  trigger: string;
+
+  /**
+   * The status that its last attempt was answered with. Absent if there was none.
+   *
+   * @generated from field: optional int32 status_code = 3;
+   */
+  statusCode?: number | undefined;
+
+  /**
+   * The host of the webhook's URL. Empty if the target is not a webhook.
+   *
+   * @generated from field: string host = 4;
+   */
+  host: string;
+
+  /**
+   * When that trigger ended.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 5;
+   */
+  time?: Timestamp | undefined;
+
+  /**
+   * With DISABLE_CAUSE_EXHAUSTED: how many triggers in a row were exhausted.
+   *
+   * @generated from field: int32 exhausted_count = 6;
+   */
+  exhaustedCount: number;
+};
+
+/**
+ * Why EasyCron has paused or disabled a job.
+ *
+ * @generated from message easycron.v1.DisableReason
+ */
+export type DisableReasonJson = {
+  /**
+   * What has happened.
+   *
+   * @generated from field: easycron.v1.DisableCause cause = 1;
+   */
+  cause?: DisableCauseJson;
+
+  /**
+   * The trigger whose attempt was the reason; of several, the last one.
+   *
+   * @generated from field: string trigger = 2;
+   */
+  trigger?: string;
+
+  /**
+   * The status that its last attempt was answered with. Absent if there was none.
+   *
+   * @generated from field: optional int32 status_code = 3;
+   */
+  statusCode?: number;
+
+  /**
+   * The host of the webhook's URL. Empty if the target is not a webhook.
+   *
+   * @generated from field: string host = 4;
+   */
+  host?: string;
+
+  /**
+   * When that trigger ended.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 5;
+   */
+  time?: TimestampJson;
+
+  /**
+   * With DISABLE_CAUSE_EXHAUSTED: how many triggers in a row were exhausted.
+   *
+   * @generated from field: int32 exhausted_count = 6;
+   */
+  exhaustedCount?: number;
+};
+
+/**
+ * Describes the message easycron.v1.DisableReason.
+ * Use `create(DisableReasonSchema)` to create a new message.
+ */
+export const DisableReasonSchema: GenMessage<DisableReason, {jsonType: DisableReasonJson}> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_job, 4);
+
+/**
  * A calendar that a job depends on.
  *
  * @generated from message easycron.v1.CalendarReference
@@ -678,7 +896,7 @@ export type CalendarReferenceJson = {
  * Use `create(CalendarReferenceSchema)` to create a new message.
  */
 export const CalendarReferenceSchema: GenMessage<CalendarReference, {jsonType: CalendarReferenceJson}> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_job, 3);
+  messageDesc(file_easycron_v1_job, 5);
 
 /**
  * Advice about a specification that is valid but may not do what was meant.
@@ -741,7 +959,62 @@ export type WarningJson = {
  * Use `create(WarningSchema)` to create a new message.
  */
 export const WarningSchema: GenMessage<Warning, {jsonType: WarningJson}> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_job, 4);
+  messageDesc(file_easycron_v1_job, 6);
+
+/**
+ * What has made EasyCron pause or disable a job.
+ *
+ * @generated from enum easycron.v1.DisableCause
+ */
+export const DisableCause = {
+  /**
+   * Never sent by the server.
+   *
+   * @generated from enum value: DISABLE_CAUSE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The receiver answered 410, so the job is PAUSED.
+   *
+   * @generated from enum value: DISABLE_CAUSE_GONE = 1;
+   */
+  GONE: 1,
+
+  /**
+   * The receiver answered with the header `webhook-delivery: disable`, so the job is PAUSED.
+   *
+   * @generated from enum value: DISABLE_CAUSE_RECEIVER = 2;
+   */
+  RECEIVER: 2,
+
+  /**
+   * Too many triggers in a row were exhausted (auto_disable), so the job is DISABLED.
+   *
+   * @generated from enum value: DISABLE_CAUSE_EXHAUSTED = 3;
+   */
+  EXHAUSTED: 3,
+} as const;
+
+/**
+ * What has made EasyCron pause or disable a job.
+ *
+ * @generated from enum easycron.v1.DisableCause
+ */
+export type DisableCause = (typeof DisableCause)[keyof typeof DisableCause] | UnknownEnum;
+
+/**
+ * What has made EasyCron pause or disable a job.
+ *
+ * @generated from enum easycron.v1.DisableCause
+ */
+export type DisableCauseJson = "DISABLE_CAUSE_UNSPECIFIED" | "DISABLE_CAUSE_GONE" | "DISABLE_CAUSE_RECEIVER" | "DISABLE_CAUSE_EXHAUSTED";
+
+/**
+ * Describes the enum easycron.v1.DisableCause.
+ */
+export const DisableCauseSchema: GenEnum<DisableCause, DisableCauseJson> = /*@__PURE__*/
+  enumDesc(file_easycron_v1_job, 0);
 
 /**
  * What happens to a fire time at which a calendar is closed.
@@ -791,7 +1064,7 @@ export type OutsideJson = "OUTSIDE_UNSPECIFIED" | "OUTSIDE_SKIP" | "OUTSIDE_DEFE
  * Describes the enum easycron.v1.Outside.
  */
 export const OutsideSchema: GenEnum<Outside, OutsideJson> = /*@__PURE__*/
-  enumDesc(file_easycron_v1_job, 0);
+  enumDesc(file_easycron_v1_job, 1);
 
 /**
  * What happens to fire times that are late because EasyCron was down, and are within catchup_window.
@@ -847,7 +1120,7 @@ export type MisfirePolicyJson = "MISFIRE_POLICY_UNSPECIFIED" | "MISFIRE_POLICY_F
  * Describes the enum easycron.v1.MisfirePolicy.
  */
 export const MisfirePolicySchema: GenEnum<MisfirePolicy, MisfirePolicyJson> = /*@__PURE__*/
-  enumDesc(file_easycron_v1_job, 1);
+  enumDesc(file_easycron_v1_job, 2);
 
 /**
  * What happens to a fire time when an earlier trigger of the job, scheduled or manual, has not ended yet. A trigger
@@ -916,7 +1189,57 @@ export type OverlapPolicyJson = "OVERLAP_POLICY_UNSPECIFIED" | "OVERLAP_POLICY_A
  * Describes the enum easycron.v1.OverlapPolicy.
  */
 export const OverlapPolicySchema: GenEnum<OverlapPolicy, OverlapPolicyJson> = /*@__PURE__*/
-  enumDesc(file_easycron_v1_job, 2);
+  enumDesc(file_easycron_v1_job, 3);
+
+/**
+ * In which order the triggers of a job are delivered.
+ *
+ * @generated from enum easycron.v1.Ordering
+ */
+export const Ordering = {
+  /**
+   * Means ORDERING_NONE.
+   *
+   * @generated from enum value: ORDERING_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Each trigger is delivered at its own time, whatever becomes of the earlier ones.
+   *
+   * @generated from enum value: ORDERING_NONE = 1;
+   */
+  NONE: 1,
+
+  /**
+   * One after the other, by their nominal times. A trigger stays PENDING until all earlier ones of the job have ended, their
+   * retries included. Manual runs have their place by the time of the call; a replay or a backfill of an earlier fire time
+   * comes before the triggers that wait.
+   *
+   * @generated from enum value: ORDERING_PER_JOB = 2;
+   */
+  PER_JOB: 2,
+} as const;
+
+/**
+ * In which order the triggers of a job are delivered.
+ *
+ * @generated from enum easycron.v1.Ordering
+ */
+export type Ordering = (typeof Ordering)[keyof typeof Ordering] | UnknownEnum;
+
+/**
+ * In which order the triggers of a job are delivered.
+ *
+ * @generated from enum easycron.v1.Ordering
+ */
+export type OrderingJson = "ORDERING_UNSPECIFIED" | "ORDERING_NONE" | "ORDERING_PER_JOB";
+
+/**
+ * Describes the enum easycron.v1.Ordering.
+ */
+export const OrderingSchema: GenEnum<Ordering, OrderingJson> = /*@__PURE__*/
+  enumDesc(file_easycron_v1_job, 4);
 
 /**
  * What happens to a job that has fired for the last time.
@@ -964,7 +1287,7 @@ export type AfterCompletionJson = "AFTER_COMPLETION_UNSPECIFIED" | "AFTER_COMPLE
  * Describes the enum easycron.v1.AfterCompletion.
  */
 export const AfterCompletionSchema: GenEnum<AfterCompletion, AfterCompletionJson> = /*@__PURE__*/
-  enumDesc(file_easycron_v1_job, 3);
+  enumDesc(file_easycron_v1_job, 5);
 
 /**
  * Whether a job fires.
@@ -987,11 +1310,19 @@ export const JobState = {
   ACTIVE: 1,
 
   /**
-   * PauseJob has paused the job. It fires by RunJob only.
+   * PauseJob has paused the job, or its receiver has asked for it (disable_reason). It fires by RunJob only.
    *
    * @generated from enum value: JOB_STATE_PAUSED = 2;
    */
   PAUSED: 2,
+
+  /**
+   * EasyCron has disabled the job, because too many of its triggers were exhausted (auto_disable). It fires by RunJob only,
+   * until ResumeJob is called.
+   *
+   * @generated from enum value: JOB_STATE_DISABLED = 3;
+   */
+  DISABLED: 3,
 
   /**
    * The job has no fire time left: its schedules have ended, or max_fires is reached. It fires by RunJob only.
@@ -1020,13 +1351,13 @@ export type JobState = (typeof JobState)[keyof typeof JobState] | UnknownEnum;
  *
  * @generated from enum easycron.v1.JobState
  */
-export type JobStateJson = "JOB_STATE_UNSPECIFIED" | "JOB_STATE_ACTIVE" | "JOB_STATE_PAUSED" | "JOB_STATE_FINISHED" | "JOB_STATE_DELETED";
+export type JobStateJson = "JOB_STATE_UNSPECIFIED" | "JOB_STATE_ACTIVE" | "JOB_STATE_PAUSED" | "JOB_STATE_DISABLED" | "JOB_STATE_FINISHED" | "JOB_STATE_DELETED";
 
 /**
  * Describes the enum easycron.v1.JobState.
  */
 export const JobStateSchema: GenEnum<JobState, JobStateJson> = /*@__PURE__*/
-  enumDesc(file_easycron_v1_job, 4);
+  enumDesc(file_easycron_v1_job, 6);
 
 /**
  * What a warning is about.
@@ -1123,5 +1454,5 @@ export type WarningCodeJson = "WARNING_CODE_UNSPECIFIED" | "WARNING_CODE_NEVER_F
  * Describes the enum easycron.v1.WarningCode.
  */
 export const WarningCodeSchema: GenEnum<WarningCode, WarningCodeJson> = /*@__PURE__*/
-  enumDesc(file_easycron_v1_job, 5);
+  enumDesc(file_easycron_v1_job, 7);
 

@@ -219,7 +219,7 @@ export type ListJobsRequest = Message<"easycron.v1.ListJobsRequest"> & {
   /**
    * Which jobs: conditions joined by AND, of these forms (a small part of AIP-160). Empty: all jobs. Anything else is
    * FIELD_INVALID, with its position.
-   *   state = PAUSED           or JOB_STATE_PAUSED; ACTIVE, PAUSED, FINISHED; != too
+   *   state = PAUSED           or JOB_STATE_PAUSED; ACTIVE, PAUSED, DISABLED, FINISHED; != too
    *   name = "payroll"         this name; name = "pay*": all names that begin so
    *   labels.team = "billing"  a label with this value; labels.team:* with any value
    *   target = "webhook"       webhook, redis, kafka; != too
@@ -267,7 +267,7 @@ export type ListJobsRequestJson = {
   /**
    * Which jobs: conditions joined by AND, of these forms (a small part of AIP-160). Empty: all jobs. Anything else is
    * FIELD_INVALID, with its position.
-   *   state = PAUSED           or JOB_STATE_PAUSED; ACTIVE, PAUSED, FINISHED; != too
+   *   state = PAUSED           or JOB_STATE_PAUSED; ACTIVE, PAUSED, DISABLED, FINISHED; != too
    *   name = "payroll"         this name; name = "pay*": all names that begin so
    *   labels.team = "billing"  a label with this value; labels.team:* with any value
    *   target = "webhook"       webhook, redis, kafka; != too
@@ -948,7 +948,8 @@ export const JobService: GenService<{
     output: typeof PauseJobResponseSchema;
   },
   /**
-   * Resumes a paused job from its first fire time after now. Resuming an active job changes nothing.
+   * Resumes a paused or disabled job from its first fire time after now. Its exhausted triggers are counted anew
+   * (auto_disable). Resuming an active job changes nothing.
    *
    * @generated from rpc easycron.v1.JobService.ResumeJob
    */

@@ -1,0 +1,100 @@
+import { isItemFault } from "../../db/item-fault.ts";
+import { isLockTimeout } from "../../db/pool.ts";
+import { toSqlTime } from "../../db/time.ts";
+import type { Logger } from "../../mesh/logger.ts";
+import { type Loop, startLoop } from "../../mesh/loop.ts";
+import type { ChangeParts } from "../changes/change-job.ts";
+import type { Parts } from "../parts.ts";
+import { putBack, setAside } from "../set-aside/set-aside.ts";
+import { countSignals, SIGNALS_AT_ONCE } from "./count-signals.ts";
+import { failingJobsPending } from "./failing-jobs.sql.ts";
+import { type StoppedJob, stopJob } from "./stop-job.ts";
+
+/** The parts of the scheduler that pausing and disabling jobs uses. */
+export type DisablingParts = ChangeParts & Pick<Parts, "database">;
+
+/** Time between two passes. */
+export const DISABLING_EVERY_MS = 1_000;
+/** How often jobs are looked for that another scheduler has left, because it died, or that were set aside. */
+const LOOK_EVERY_MS = 5_000;
+/** The most jobs that one pass pauses or disables. */
+const JOBS_AT_ONCE = 100;
+
+/**
+ * Pauses or disables the jobs that are to be, at most 100, each in its own transaction: before the commit a kill undoes
+ * it, and after it the job is not pending any more. Returns how many there were. A job that cannot be changed, or that
+ * another transaction has locked for too long, is logged as an error and set aside, so that the others are changed. Throws
+ * SERVICE_UNAVAILABLE.
+ */
+export async function stopPending(
+  parts: DisablingParts,
+  logger: Pick<Logger, "error" | "warn">,
+): Promise<number> {
+  const { database, clock } = parts;
+  const pending = await database.query(failingJobsPending, [JOBS_AT_ONCE, toSqlTime(clock.now())]);
+  for (const { job_uid: uid, project_id: projectId } of pending) {
+    try {
+      const stopped = await database.transaction(async (tx) => {
+        const job = await stopJob(tx, parts, { uid, projectId });
+        await putBack(tx, "disabling", [uid]);
+        return job;
+      });
+      if (stopped !== undefined) report(logger, stopped);
+    } catch (error) {
+      if (!isItemFault(error) && !isLockTimeout(error)) throw error;
+      const problem = "The job cannot be paused or disabled.";
+      const [aside] = await setAside(
+        database,
+        "disabling",
+        [{ id: uid, projectId, problem, error }],
+        clock.now(),
+      );
+      const { failures, retryTimeMs } = aside ?? {};
+      logger.error(
+        { jobUid: uid, projectId, failures, retryTimeMs, err: error },
+        "the pausing or disabling of a job is set aside; trying again later",
+      );
+    }
+  }
+  return pending.length;
+}
+
+function report(logger: Pick<Logger, "warn">, { row, reason }: StoppedJob): void {
+  const { uid: jobUid, project_id: projectId } = row;
+  const { cause, trigger: triggerId, statusCode, host, exhaustedCount } = reason;
+  const what =
+    cause === "EXHAUSTED"
+      ? "a job was disabled, because too many of its triggers were exhausted"
+      : "a job was paused, because its receiver wants no more triggers";
+  logger.warn({ jobUid, projectId, cause, triggerId, statusCode, host, exhaustedCount }, what);
+}
+
+/** Makes one pass of the loop: it counts what the dispatchers tell, and pauses or disables jobs. */
+export function createDisabling(
+  parts: DisablingParts,
+  logger: Pick<Logger, "error" | "warn">,
+  elapsedMs: () => number = () => performance.now(),
+): () => Promise<{ readonly more: boolean }> {
+  let lookedMs = Number.NEGATIVE_INFINITY;
+  let locked: readonly string[] = [];
+  return async () => {
+    const before = locked;
+    const counted = await countSignals(parts, logger, before);
+    locked = counted.locked;
+    const isMany = counted.signals === SIGNALS_AT_ONCE;
+    if (counted.signals === 0 && elapsedMs() - lookedMs < LOOK_EVERY_MS) return { more: false };
+    lookedMs = elapsedMs();
+    return { more: (await stopPending(parts, logger)) === JOBS_AT_ONCE || isMany };
+  };
+}
+
+/** Starts the loop, which makes a pass every second. Any number of schedulers may run it at the same time. */
+export function startDisabling(parts: DisablingParts, logger: Logger): Loop {
+  const pass = createDisabling(parts, logger);
+  return startLoop(pass, {
+    everyMs: DISABLING_EVERY_MS,
+    onFailure: (error, failures) =>
+      logger.warn({ err: error, failures }, "the ends of triggers were not counted; trying again"),
+    onRecovery: (failures) => logger.info({ failures }, "counting the ends of triggers again"),
+  });
+}
