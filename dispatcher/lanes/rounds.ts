@@ -12,25 +12,26 @@ export interface Rounds<M> {
  * no deficit is left over.
  */
 export function createRounds<M extends { readonly groupId: string }>(): Rounds<M> {
-  // A Map keeps the order in which its entries were added. A group that has had its turn is added anew.
   const groups = new Map<string, Fifo<M>>();
+  // The groups with items, in turn. A Map that is deleted from and added to would be slow to take the first entry of.
+  const turns = createFifo<{ readonly groupId: string; readonly members: Fifo<M> }>();
   return {
     push: (member) => {
-      const group = groups.get(member.groupId);
-      if (group !== undefined) return group.push(member);
-      const added = createFifo<M>();
-      added.push(member);
-      groups.set(member.groupId, added);
+      const { groupId } = member;
+      const known = groups.get(groupId);
+      if (known !== undefined) return known.push(member);
+      const members = createFifo<M>();
+      members.push(member);
+      groups.set(groupId, members);
+      turns.push({ groupId, members });
     },
     shift: () => {
-      for (const [groupId, group] of groups) {
-        const member = group.shift();
-        if (groups.size === 1 && group.size > 0) return member;
-        groups.delete(groupId);
-        if (group.size > 0) groups.set(groupId, group);
-        return member;
-      }
-      return undefined;
+      const group = turns.shift();
+      if (group === undefined) return undefined;
+      const member = group.members.shift();
+      if (group.members.size > 0) turns.push(group);
+      else groups.delete(group.groupId);
+      return member;
     },
   };
 }
