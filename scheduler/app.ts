@@ -67,9 +67,9 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   await beginZoneData({ ...shared, database: pools.background }, zoneDataNoticeMs, logger);
   await dispatchers.untilChecked();
   const { loop, tickingSince } = startTicking({ ...shared, database: pools.tick }, tickMs, logger);
-  const parts = { ...shared, dispatcher, tickingSince, wake: loop.wake };
   const sharing = openSharing({ url: config.redisUrl, service: "scheduler", logger });
-  const { leadership } = sharing;
+  const { leadership, seen } = sharing;
+  const parts = { ...shared, seen, dispatcher, tickingSince, wake: loop.wake };
   const background = startBackground({ ...parts, database: pools.background, leadership }, logger);
   const clockReading: Watched = {
     name: "PostgreSQL's clock",

@@ -1,3 +1,4 @@
+import type { Seen } from "../db/internal-redis/seen.ts";
 import type { Database } from "../db/pool.ts";
 import type { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import type { Clock } from "../mesh/clock.ts";
@@ -30,4 +31,6 @@ export interface Parts {
   readonly tickingSince: () => number;
   /** Makes the next tick run at once, because a job may be due before it. */
   readonly wake: () => void;
+  /** Request ids that were used lately. Without it, a repeated call is recognised by PostgreSQL alone. */
+  readonly seen?: Seen;
 }

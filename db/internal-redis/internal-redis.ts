@@ -194,13 +194,12 @@ async function ask(state: State, name: string, ...args: readonly (string | numbe
     return await inTime(connection.send(name, ...args));
   } catch (error) {
     const code = replyCode(error) ?? "";
+    // Many commands fail together, and the connection may be another one by now.
+    if (opened !== state.opened) throw error;
     if (error instanceof RedisAwayError || REOPEN_CODES.has(code)) {
       setAway(state, error);
-      // Many commands fail together, and the connection may be another one by now.
-      if (opened === state.opened) {
-        state.opened += 1;
-        connection.reopen();
-      }
+      state.opened += 1;
+      connection.reopen();
     } else if (AWAY_CODES.has(code)) setAway(state, error);
     throw error;
   }
@@ -218,16 +217,17 @@ function inTime<T>(asked: Promise<T>): Promise<T> {
 
 /** Looks whether the server can be used: whether it is new enough and takes a write. */
 async function look(state: State): Promise<void> {
-  const { connection } = state;
+  const { connection, opened } = state;
   if (state.isLooking || !connection.isOpen()) return;
   state.isLooking = true;
   try {
     if (!state.isChecked) await check(state);
     await ask(state, "SET", state.lookKey, "1", "PX", LOOK_KEY_MS);
-    setUp(state);
+    // A connection that was given up meanwhile may still answer.
+    if (opened === state.opened) setUp(state);
   } catch (error) {
     // Whatever it was: a server that does not take this write is not used.
-    setAway(state, error);
+    if (opened === state.opened || state.is !== "up") setAway(state, error);
   } finally {
     state.isLooking = false;
   }

@@ -1,5 +1,6 @@
 import { create, fromJson, type JsonObject, toJson } from "@bufbuild/protobuf";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { createLocalSeen, type Seen } from "../../db/internal-redis/seen.ts";
 import type { Database } from "../../db/pool.ts";
 import { JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import { CreateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
@@ -91,6 +92,31 @@ describe("A job is created", () => {
         reason: "REQUEST_ID_REUSED",
       });
     }
+  });
+});
+
+describe("A repeated request id", () => {
+  const makeSeen = (seen: Seen, requestId: string, fields: JsonObject = {}) => {
+    const job = fromJson(JobSchema, { name: "a", schedules: SCHEDULES, target: TARGET, ...fields });
+    const request = create(CreateJobRequestSchema, { job, requestId });
+    return createJob({ ...bench.parts, database, seen }, PROJECT, request, "key_a");
+  };
+
+  test("that was seen lately costs no attempt to create the job again", async () => {
+    const seen = createLocalSeen();
+    const first = await makeSeen(seen, "r1");
+    expect(sent).toEqual(["jobsInsert"]);
+    sent = [];
+    expect((await makeSeen(seen, "r1")).row.uid).toBe(first.row.uid);
+    expect(sent).toEqual(["requestById", "jobByUid"]);
+    await expect(makeSeen(seen, "r1", { name: "b" })).rejects.toMatchObject({ reason: "REQUEST_ID_REUSED" });
+  });
+
+  test("is decided by PostgreSQL, whatever was seen", async () => {
+    const wrong = (has: boolean): Seen => ({ has: async () => has, note: () => {} });
+    const first = await makeSeen(wrong(true), "r1");
+    expect((await makeSeen(wrong(false), "r1")).row.uid).toBe(first.row.uid);
+    expect((await makeSeen(wrong(true), "r1")).row.uid).toBe(first.row.uid);
   });
 });
 

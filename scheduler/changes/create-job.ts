@@ -8,7 +8,7 @@ import { withSnapshots } from "../calendars/edges.ts";
 import type { JobRow } from "../job/job.ts";
 import { jobByName, jobByUid } from "../job/jobs.sql.ts";
 import type { Parts } from "../parts.ts";
-import { findEarlierUse, fingerprintOf, type RequestUse } from "../requests/request-id.ts";
+import { findEarlierUse, fingerprintOf, isSeen, noteUse, type RequestUse } from "../requests/request-id.ts";
 import type { CompiledSchedule } from "../schedules/compiled-schedule.ts";
 import { refusePast } from "../schedules/refuse-past.ts";
 import { type CheckedSpec, calendarNames, checkSpec } from "./check-spec.ts";
@@ -17,7 +17,7 @@ import { insertJobs, isNameTaken, type NewJob, newRow } from "./insert-jobs.ts";
 /** What creating jobs uses. */
 export type CreateParts = Pick<
   Parts,
-  "database" | "schedules" | "zoneData" | "clock" | "lookAheadMs" | "wake"
+  "database" | "schedules" | "zoneData" | "clock" | "lookAheadMs" | "wake" | "seen"
 >;
 
 /** A job after a write. If the request was only validated, the job as the write would have left it. */
@@ -45,7 +45,9 @@ export async function createJob(
   const use = { projectId, requestId, fingerprint: fingerprintOf(CreateJobRequestSchema, request) };
   const earlier = () => earlierJob(parts, use, given.name);
   if (validateOnly) return (await earlier()) ?? validatedJob(parts, projectId, given);
-  // Most requests are no repetition, so it is only asked when the job cannot be created.
+  // Most requests are no repetition, so it is only asked when it was seen lately, or when the job cannot be created.
+  const repeated = (await isSeen(parts.seen, use)) ? await earlier() : undefined;
+  if (repeated !== undefined) return repeated;
   let checked: CheckedJob;
   try {
     checked = await checkJob(parts, projectId, given);
@@ -55,7 +57,10 @@ export async function createJob(
     return found;
   }
   const row = await insertJob(parts, { projectId, actor }, { ...checked, use });
-  if (row !== undefined) return toWritten(row, checked.checked);
+  if (row !== undefined) {
+    noteUse(parts.seen, use);
+    return toWritten(row, checked.checked);
+  }
   return (await earlier()) ?? createJob(parts, projectId, request, actor);
 }
 

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import type { Seen } from "../../db/internal-redis/seen.ts";
 import type { Queryable } from "../../db/pool.ts";
 import { toSqlTime, toSqlTimeOrNull } from "../../db/time.ts";
 import { failure } from "../../mesh/errors.ts";
@@ -27,6 +28,16 @@ export function fingerprintOf<D extends DescMessage>(
   if (request.requestId === "") return NONE;
   const bytes = toBinary(schema, { ...request, requestId: "" });
   return createHash("sha256").update(schema.typeName).update(bytes).digest();
+}
+
+/** Tells whether a request id was used lately, as far as is known: only then is it worth a look before anything else. */
+export async function isSeen(seen: Seen | undefined, { projectId, requestId }: RequestUse): Promise<boolean> {
+  return requestId !== "" && seen !== undefined && seen.has(["request", projectId, requestId]);
+}
+
+/** Notes that a request id was used. */
+export function noteUse(seen: Seen | undefined, { projectId, requestId }: RequestUse): void {
+  if (requestId !== "") seen?.note(["request", projectId, requestId]);
 }
 
 /**

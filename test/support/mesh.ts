@@ -42,6 +42,8 @@ export interface Mesh {
   readonly databaseUrl: string;
   /** The variables with which the plugins service manages the brokers. */
   readonly pluginsEnv: Readonly<Record<string, string>>;
+  /** The folder of the services' logs: `dispatcher-0.log` and so on. */
+  readonly logFolder: string;
   /** What was shown to people so far. */
   readonly output: readonly string[];
   pids(): Manifest["pids"];
@@ -97,6 +99,7 @@ export async function startMesh({
     project,
     databaseUrl: product.databaseUrl,
     pluginsEnv: Object.assign({}, ...product.brokers.map((broker) => broker.pluginsEnv)),
+    logFolder: join(dataDir, "log"),
     output,
     pids: () => product.manifest().pids,
     kill9: (service, index) => killSupervised(find(service, index)),
