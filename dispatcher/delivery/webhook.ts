@@ -38,6 +38,8 @@ export interface WebhookParts {
   readonly freshAgent: Dispatcher;
   readonly connections: ConnectionWatch;
   readonly userAgent: string;
+  /** The longest pause within an answer's body, in milliseconds. Default: 10,000. */
+  readonly bodyIdleMs?: number;
 }
 
 /**
@@ -78,7 +80,7 @@ export function deliverWebhook(parts: WebhookParts, attempt: WebhookAttempt): Pr
     body,
     // An endpoint may work for as long as the attempt may take before it answers; `send` sets that limit.
     headersTimeout: 0,
-    bodyTimeout: BODY_IDLE_MS,
+    bodyTimeout: parts.bodyIdleMs ?? BODY_IDLE_MS,
   };
   const startedMs = performance.now();
   const now = () => Math.round(attempt.startTimeMs + performance.now() - startedMs);

@@ -474,8 +474,8 @@ export type Attempt = Message<"easycron.v1.Attempt"> & {
   connectionReused: boolean;
 
   /**
-   * Headers of the answer by lower-case name, each value at most 500 characters. After a success content-type and
-   * x-request-id; after a failure also location, retry-after, allow, www-authenticate, server, via, date and
+   * Headers of the answer by lower-case name, each value at most 500 characters. After a success x-request-id;
+   * after a failure also content-type, location, retry-after, allow, www-authenticate, server, via, date and
    * webhook-delivery. No others are kept.
    *
    * @generated from field: map<string, string> response_headers = 14;
@@ -581,8 +581,8 @@ export type AttemptJson = {
   connectionReused?: boolean;
 
   /**
-   * Headers of the answer by lower-case name, each value at most 500 characters. After a success content-type and
-   * x-request-id; after a failure also location, retry-after, allow, www-authenticate, server, via, date and
+   * Headers of the answer by lower-case name, each value at most 500 characters. After a success x-request-id;
+   * after a failure also content-type, location, retry-after, allow, www-authenticate, server, via, date and
    * webhook-delivery. No others are kept.
    *
    * @generated from field: map<string, string> response_headers = 14;
