@@ -118,7 +118,10 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const onNoSecret = (error: unknown) => events.emit("trouble", { part: "reading a target's secret", error });
   const secrets = { signingKeys, targetSecrets, onTrouble: onNoSecret };
   const tokenKeys = createTokenKeys({ masterKeys, database: pools.lookups });
-  const acknowledgement = { tokenKeys, publicUrl: config.publicUrl };
+  const { publicUrl } = config;
+  if (publicUrl === undefined)
+    logger.warn({}, "EASYCRON_PUBLIC_URL is not set, so no webhook has the header easycron-ack-url");
+  const acknowledgement = { tokenKeys, publicUrl };
   const attempt = { webhook, plugins, ...secrets, acknowledgement, clock, isOwner: () => lease.isValid() };
   const specs = createSpecCache(pools.lookups, CACHED_SPEC_BYTES);
   const waker = createWaker({ database: pools.wakes, clock, random, events, specs });

@@ -3,8 +3,7 @@ import type { Database } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
 import { toIso } from "../../mesh/iso-time.ts";
 import { acceptedReadUnrecorded, acceptedRecord } from "./accepted.sql.ts";
-import type { RecordAnswer } from "./record-results.ts";
-import type { Result } from "./result.ts";
+import type { RecordAnswer, Result } from "./result.ts";
 
 /**
  * Records results whose triggers become ACCEPTED, in one statement, or in two if not all were changed. Like

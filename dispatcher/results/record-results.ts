@@ -5,19 +5,8 @@ import { toIso } from "../../mesh/iso-time.ts";
 import type { Delivery } from "../delivery/outcome.ts";
 import { toTimingText } from "../delivery/timing-text.ts";
 import { recordAccepted } from "./record-accepted.ts";
-import type { Result } from "./result.ts";
+import type { RecordAnswer, Result } from "./result.ts";
 import { resultReadUnrecorded, resultRecord } from "./results.sql.ts";
-
-/** What became of results that were written. */
-export interface RecordAnswer {
-  /** The new state of each trigger that was changed, by id. A trigger that its result no longer concerns is not here. */
-  readonly states: ReadonlyMap<string, string>;
-  /**
-   * The ids of the triggers that are still to be changed, because another transaction has locked them. Their attempts
-   * are recorded.
-   */
-  readonly locked: ReadonlySet<string>;
-}
 
 /** The longest answer, in characters, that is recorded in the row of its trigger. */
 const MAX_SHORT_LENGTH = 200;

@@ -17,3 +17,14 @@ export interface Result {
   /** The instance that keeps the trigger for its next attempt; null when no instance keeps it. */
   readonly owner: string | null;
 }
+
+/** What became of results that were written. */
+export interface RecordAnswer {
+  /** The new state of each trigger that was changed, by id. A trigger that its result no longer concerns is not here. */
+  readonly states: ReadonlyMap<string, string>;
+  /**
+   * The ids of the triggers that are still to be changed, because another transaction has locked them. Their attempts
+   * are recorded.
+   */
+  readonly locked: ReadonlySet<string>;
+}

@@ -5,8 +5,8 @@ import { pause } from "../../mesh/pause.ts";
 import type { Events } from "../events/events.ts";
 import type { SetAside } from "../set-aside/set-aside.ts";
 import { createPutOff, LONG_TRIES, type PutOff } from "./put-off.ts";
-import { type RecordAnswer, recordResults } from "./record-results.ts";
-import type { Result } from "./result.ts";
+import { recordResults } from "./record-results.ts";
+import type { RecordAnswer, Result } from "./result.ts";
 
 /** A buffer of results that are not recorded yet. */
 export interface Results {
