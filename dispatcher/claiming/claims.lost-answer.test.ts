@@ -35,4 +35,8 @@ test("a trigger with no time left is ended without an attempt, although a claim 
   expect({ claimed, postponed }).toEqual({ claimed: new Set([id]), postponed: new Map() });
   const [row] = await ground.sql("select * from dispatcher.triggers where id = $1", [id]);
   expect(row).toMatchObject({ state: "EXHAUSTED", attempt_count: 0, start_time: null, owner: null });
+  const told = await ground.sql("select kind, end_time from dispatcher.signals where trigger_id = $1", [
+    trigger.id,
+  ]);
+  expect(told).toEqual([{ kind: "EXHAUSTED", end_time: new Date(by.nowMs) }]);
 });

@@ -254,6 +254,19 @@ describe("a batch of pauses", () => {
     expect(await states()).toEqual({ a: "ACTIVE" });
   });
 
+  test("pauses no disabled job, and resumes those that it selects", async () => {
+    await make([job("a"), job("b")]);
+    await bench.spoil(
+      "scheduler",
+      "update scheduler.jobs set state = 'DISABLED', next_fire_time = null, wake_time = null where name = 'b'",
+    );
+    await pause({ filter: "name = *" });
+    expect(await states()).toEqual({ a: "PAUSED", b: "DISABLED" });
+    const { rows } = await resume({ filter: "state = DISABLED" });
+    expect(rows.map(({ name, state }) => [name, state])).toEqual([["b", "ACTIVE"]]);
+    expect(rows[0]?.next_fire_time).not.toBeNull();
+  });
+
   test("undone twice restores the pauses and their notes", async () => {
     await make([job("a")]);
     await pauseJob(bench.parts, by("a"), { note: "mine", untilMs: null });

@@ -65,6 +65,7 @@ describe("the fake dispatcher", () => {
     [429, { "retry-after": "7" }],
     [500, { "retry-after": "90" }],
     [422, { "webhook-delivery": "abort-message" }],
+    [500, { "webhook-delivery": "disable" }],
     [429, { "retry-after": "90" }],
     [503, { "retry-after": "90" }],
     [503, { "retry-after": "1" }],

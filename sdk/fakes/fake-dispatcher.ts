@@ -96,7 +96,7 @@ export function createFakeDispatcher(options: FakeDispatcherOptions): FakeDispat
 const FINAL: ReadonlySet<number> = new Set([405, 410, 413, 414, 415, 422]);
 
 function isFinal({ status, headers }: FakeAttempt): boolean {
-  return FINAL.has(status) || headers["webhook-delivery"] === "abort-message";
+  return FINAL.has(status) || ["abort-message", "disable"].includes(headers["webhook-delivery"] ?? "");
 }
 
 function pauseMs({ number, status, headers }: FakeAttempt): number {
