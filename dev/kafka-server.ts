@@ -1,7 +1,6 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { createInterface } from "node:readline";
-import { Admin } from "@platformatic/kafka";
 import { orAbort } from "../mesh/or-abort.ts";
 import { planArchive } from "./kafka-archive.ts";
 import { JAVA_OPTIONS, prepareKafkaFolder } from "./kafka-folder.ts";
@@ -167,6 +166,8 @@ function toProgram({ command, folder, answers, onLine }: ServerProgram): Program
 }
 
 async function isAnswering(brokers: string, password: string): Promise<boolean> {
+  // Loaded only here: it takes 0.5 s of CPU time, and most starts are without Kafka.
+  const { Admin } = await import("@platformatic/kafka");
   const admin = new Admin({
     clientId: "easycron-start",
     bootstrapBrokers: [brokers],

@@ -16,7 +16,7 @@ import { useNpmStart } from "./testing/npm-start.ts";
 const npm = useNpmStart();
 
 describe("npm start", { timeout: 60_000 }, () => {
-  test("leaves no process running when it is killed with -9, and the next start finds its data", async () => {
+  test("leaves no process running when it is killed with -9, finds its data at the next start, and then refuses another master key", async () => {
     await copyPreparedData(npm.dataDir);
     const first = npm.start();
     await first.sees(/^ready /m);
@@ -33,6 +33,18 @@ describe("npm start", { timeout: 60_000 }, () => {
     second.child.kill("SIGTERM");
     expect(await second.ended).toBe(0);
     expect(readdirSync(npm.dataDir).sort()).toEqual(["keys.json", "log", "postgres"]);
+
+    const log = readFileSync(join(npm.dataDir, "log/dispatcher-0.log"), "utf8");
+    const wanted = /"masterKeyId":"(mk_[0-9a-f]{16})"/.exec(log)?.[1];
+    const path = join(npm.dataDir, "keys.json");
+    const keys = JSON.parse(readFileSync(path, "utf8")) as Keys;
+    writeKeys(path, { ...keys, masterKey: createKeys().masterKey });
+    const [code, line] = await npm.failure();
+    expect(code).toBe(2);
+    expect(line).toMatch(/^easycron: dispatcher-0 ended with code 2: .*EASYCRON_MASTER_KEY is the key mk_/);
+    expect(line).toContain(`sealed with the key ${wanted}.`);
+    expect(existsSync(join(npm.dataDir, "dev.json"))).toBe(false);
+    expect(npm.leftRunning()).toEqual([]);
   });
 
   test("ends with code 0 and leaves no process running when it is stopped while it creates PostgreSQL", async () => {
@@ -156,25 +168,6 @@ describe("npm start fails with one line when", { timeout: 60_000 }, () => {
     await copyPreparedData(npm.dataDir);
     writeKeys(join(npm.dataDir, "keys.json"), createKeys());
     expect(await npm.failure()).toEqual([1, expect.stringMatching(/keys.json .* not the password/)]);
-  });
-
-  test("the master key is not the database's, and names the key that is wanted", async () => {
-    await copyPreparedData(npm.dataDir);
-    const first = npm.start();
-    await first.sees(/^ready /m);
-    const log = readFileSync(join(npm.dataDir, "log/dispatcher-0.log"), "utf8");
-    const wanted = /"masterKeyId":"(mk_[0-9a-f]{16})"/.exec(log)?.[1];
-    first.child.kill("SIGTERM");
-    await first.ended;
-    const path = join(npm.dataDir, "keys.json");
-    const keys = JSON.parse(readFileSync(path, "utf8")) as Keys;
-    writeKeys(path, { ...keys, masterKey: createKeys().masterKey });
-    const [code, line] = await npm.failure();
-    expect(code).toBe(2);
-    expect(line).toMatch(/^easycron: dispatcher-0 ended with code 2: .*EASYCRON_MASTER_KEY is the key mk_/);
-    expect(line).toContain(`sealed with the key ${wanted}.`);
-    expect(existsSync(join(npm.dataDir, "dev.json"))).toBe(false);
-    expect(npm.leftRunning()).toEqual([]);
   });
 
   test("a service refuses a variable of its own, and ends with code 2", async () => {

@@ -15,7 +15,8 @@ afterAll(() => rm(folder, { recursive: true }));
 
 /** Runs a service whose `build` has this body, as a process of its own. */
 async function run(body: string, env: NodeJS.ProcessEnv = {}): Promise<ChildProcess> {
-  const file = join(folder, `${Math.random()}.mts`);
+  // JavaScript, because Node would load its TypeScript compiler for each of these files.
+  const file = join(folder, `${Math.random()}.mjs`);
   await writeFile(
     file,
     `import { runService } from "${MESH}lifecycle.ts";

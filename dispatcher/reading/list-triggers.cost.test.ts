@@ -52,16 +52,20 @@ beforeAll(async () => {
   job = await ground.addJob(projectId, "http://127.0.0.1/");
   rareJob = await ground.addJob(projectId, "http://127.0.0.1/");
   failingJob = await ground.addJob(failing.projectId, "http://127.0.0.1/");
-  await fill(job, "SUCCEEDED", HISTORY, FIRST_MS, EVERY_MS);
-  await fill(failingJob, "EXHAUSTED", HISTORY / 4, FIRST_MS, EVERY_MS);
-  // The states that are rare have their triggers at the old end of the history.
-  for (const of of [job, rareJob]) {
-    await fill(of, "EXHAUSTED", 2, FIRST_MS - DAY_MS, 1_000);
-    await fill(of, "CANCELLED", 2, FIRST_MS - 2 * DAY_MS, 1_000);
-    await fill(of, "PENDING", 2, FIRST_MS - 3 * DAY_MS, 1_000);
-    await fill(of, "RUNNING", 2, FIRST_MS - 4 * DAY_MS, 1_000);
-    await fill(of, "RETRYING", 2, FIRST_MS - 5 * DAY_MS, 1_000);
-  }
+  await fill(
+    { of: job, state: "SUCCEEDED", count: HISTORY, firstMs: FIRST_MS, everyMs: EVERY_MS },
+    { of: failingJob, state: "EXHAUSTED", count: HISTORY / 4, firstMs: FIRST_MS, everyMs: EVERY_MS },
+    // The states that are rare have their triggers at the old end of the history.
+    ...[job, rareJob].flatMap((of) =>
+      ["EXHAUSTED", "CANCELLED", "PENDING", "RUNNING", "RETRYING"].map((state, index) => ({
+        of,
+        state,
+        count: 2,
+        firstMs: FIRST_MS - (index + 1) * DAY_MS,
+        everyMs: 1_000,
+      })),
+    ),
+  );
 }, 120_000);
 
 afterAll(async () => {
@@ -71,15 +75,34 @@ afterAll(async () => {
   await ground.end();
 });
 
-async function fill(of: TestJob, state: string, count: number, firstMs: number, everyMs: number) {
-  const ended = ["SUCCEEDED", "EXHAUSTED", "CANCELLED"].includes(state);
+interface Filling {
+  readonly of: TestJob;
+  readonly state: string;
+  readonly count: number;
+  readonly firstMs: number;
+  readonly everyMs: number;
+}
+
+/** Adds triggers, all by one statement: after each, the whole table is compared with dispatcher.live_triggers. */
+async function fill(...fillings: readonly Filling[]) {
   await ground.sql(
     `insert into dispatcher.triggers (id, fire_time, effective_time, due_time, project_id, job_uid, job_name, revision,
             kind, state, seq, create_time, start_time, end_time, attempt_count)
-     select 'trg_' || substr(md5($3 || $4 || i::text), 1, 26), f, f, f, $1, $3, $2, 1, 'SCHEDULED', $4, i, f, f,
-            case when $5 then f end, 1
-       from (select i, $6::timestamptz + i * make_interval(secs => $7) as f from generate_series(1, $8) as i) as times`,
-    [of.projectId, of.name, of.uid, state, ended, new Date(firstMs), everyMs / 1_000, count],
+     select 'trg_' || substr(md5(uid || state || i::text), 1, 26), f, f, f, project, uid, name, 1, 'SCHEDULED', state, i,
+            f, f, case when state in ('SUCCEEDED', 'EXHAUSTED', 'CANCELLED') then f end, 1
+       from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::timestamptz[], $7::float8[])
+              as filling (project, uid, name, state, count, first, seconds),
+            generate_series(1, count) as i,
+            lateral (select first + i * make_interval(secs => seconds) as f) as times`,
+    [
+      fillings.map(({ of }) => of.projectId),
+      fillings.map(({ of }) => of.uid),
+      fillings.map(({ of }) => of.name),
+      fillings.map(({ state }) => state),
+      fillings.map(({ count }) => count),
+      fillings.map(({ firstMs }) => new Date(firstMs)),
+      fillings.map(({ everyMs }) => everyMs / 1_000),
+    ],
   );
 }
 
@@ -271,7 +294,13 @@ describe.each([
 
 test("ListTriggers finds what matches by following the tokens of empty pages", async () => {
   const { projectId } = failingJob;
-  await fill(failingJob, "SUCCEEDED", 3, FIRST_MS - DAY_MS, 1_000);
+  await fill({
+    of: failingJob,
+    state: "SUCCEEDED",
+    count: 3,
+    firstMs: FIRST_MS - DAY_MS,
+    everyMs: 1_000,
+  });
   const found: TriggerView[] = [];
   let pageToken = "";
   let pages = 0;

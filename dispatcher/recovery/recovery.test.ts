@@ -23,16 +23,21 @@ afterAll(async () => {
 const nowMs = Date.now();
 
 async function addOwn(state: string, attempts: number, agoMs: number): Promise<string> {
-  const id = randomId("trg");
+  const [id = ""] = await addManyOwn(1, state, attempts, agoMs);
+  return id;
+}
+
+async function addManyOwn(count: number, state: string, attempts: number, agoMs: number): Promise<string[]> {
+  const ids = Array.from({ length: count }, () => randomId("trg"));
   await ground.sql(
     `insert into dispatcher.triggers (id, fire_time, effective_time, due_time, project_id, job_uid, job_name, revision,
        kind, state, seq, attempt_count, owner, create_time, start_time)
-     select $1, at, at, at, 'proj_1', 'job_1', 'job', 1, 'SCHEDULED', $2, 1, $3, 'inst_me', at,
+     select id, at, at, at, 'proj_1', 'job_1', 'job', 1, 'SCHEDULED', $2, 1, $3, 'inst_me', at,
        case when $3 > 0 then at end
-       from to_timestamp($4::float8 / 1000) as at`,
-    [id, state, attempts, nowMs - agoMs],
+       from unnest($1::text[]) as id, to_timestamp($4::float8 / 1000) as at`,
+    [ids, state, attempts, nowMs - agoMs],
   );
-  return id;
+  return ids;
 }
 
 /** What recovery needs, for an instance that holds nothing. */
@@ -52,7 +57,7 @@ function partsOf(instance: string): RecoveryParts {
 
 test("the sweep releases only triggers that are overdue, owned by this instance and not in its memory", async () => {
   const holding = createHolding({ projectBytes: 10_000, totalBytes: 10_000 });
-  const lost = await Promise.all(Array.from({ length: 1_500 }, () => addOwn("PENDING", 0, 60_000)));
+  const lost = await addManyOwn(1_500, "PENDING", 0, 60_000);
   const running = await addOwn("RUNNING", 1, 60_000);
   const recent = await addOwn("PENDING", 0, 5_000);
   const held = await addOwn("PENDING", 0, 60_000);

@@ -224,25 +224,32 @@ export async function openBench(
       while ((await dispatcher().query(waiting)).rows.length < count);
     },
     succeed: async (jobUid) => {
-      await dispatcher().query(
-        `update dispatcher.triggers set state = 'SUCCEEDED', attempt_count = 1, end_time = $2
-          where job_uid = $1 and effective_time <= $2 and end_time is null`,
-        [jobUid, new Date(now).toISOString()],
-      );
-      await dispatcher().query(SYNC_LIVE_TRIGGERS);
-      await wake([jobUid]);
+      const { rowCount } = await dispatcher().query({
+        // Prepared, because planning it takes longer than running it.
+        name: "succeed",
+        text: `with ended as (
+                 update dispatcher.triggers set state = 'SUCCEEDED', attempt_count = 1, end_time = $2
+                  where job_uid = $1 and effective_time <= $2 and end_time is null
+                 returning id)
+               delete from dispatcher.live_triggers where id in (select id from ended)`,
+        values: [jobUid, new Date(now).toISOString()],
+      });
+      if (rowCount !== 0) await wake([jobUid]);
     },
     finish: async (id, state) => {
       const { rows } = await dispatcher().query(
-        "update dispatcher.triggers set state = $2, end_time = $3 where id = $1 returning job_uid",
+        `with live as (delete from dispatcher.live_triggers where id = $1)
+         update dispatcher.triggers set state = $2, end_time = $3 where id = $1 returning job_uid`,
         [id, state, new Date(now).toISOString()],
       );
-      await dispatcher().query(SYNC_LIVE_TRIGGERS);
       await wake(rows.map(({ job_uid: jobUid }) => jobUid));
     },
     lose: async (id) => {
-      await dispatcher().query("delete from dispatcher.triggers where id = $1", [id]);
-      await dispatcher().query(SYNC_LIVE_TRIGGERS);
+      await dispatcher().query(
+        `with live as (delete from dispatcher.live_triggers where id = $1)
+         delete from dispatcher.triggers where id = $1`,
+        [id],
+      );
     },
     spoil: async (room, text, values = []) => {
       const client = new pg.Client({ connectionString: lent.url(room) });

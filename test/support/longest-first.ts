@@ -1,21 +1,29 @@
 import { relative } from "node:path";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
-/** The files that take more than ten seconds, the longest first. A run ends with its ten slowest files. */
+/** The files that take about ten seconds or more, the longest first. A run ends with its ten slowest files. */
 const LONGEST = [
   "dev/main.test.ts",
-  "test/whole/start.test.ts",
-  "test/whole/change.test.ts",
   "test/whole/readme.test.ts",
-  "scheduler/ledger/ledger.property.test.ts",
+  "test/whole/start.test.ts",
   "test/whole/time.test.ts",
+  "test/whole/change.test.ts",
+  "test/faults/stalled-dispatcher.test.ts",
+  "scheduler/ledger/ledger.property.test.ts",
+  "dispatcher/signing-keys/change-keys.test.ts",
   "test/whole/api.test.ts",
   "test/faults/locked-rows.test.ts",
-  "test/faults/stalled-dispatcher.test.ts",
   "test/faults/poison-rows-at-once.test.ts",
-  "cron/next.property.test.ts",
-  "test/refused-start.test.ts",
+  "scheduler/reading/list-jobs.cost.test.ts",
+  "test/plugins/plugin-service.test.ts",
+  "dispatcher/app.silence.test.ts",
+  "test/whole/signing-keys.test.ts",
+  "dispatcher/reading/list-triggers.cost.test.ts",
   "scheduler/app.isolation.test.ts",
+  "scheduler/turns/tick.fair-share.test.ts",
+  "test/refused-start.test.ts",
+  "dispatcher/app.stop.test.ts",
+  "cron/next.property.test.ts",
   "test/whole/plans.test.ts",
   "dev/main.with.test.ts",
   "test/plugins/kill.test.ts",

@@ -134,7 +134,7 @@ function isAlive(pid: number): boolean {
 }
 
 describe("npm start", () => {
-  test("prints verified demo triggers, stops cleanly, and finds its data again", async () => {
+  test("prints verified demo triggers, stops cleanly, finds its data again, and prints an example whose job fires", async () => {
     const folder = newFolder();
     const first = start(folder);
     const [, url] = await first.sees(/^ready (http:\/\/127\.0\.0\.1:\d+)/m);
@@ -159,6 +159,11 @@ describe("npm start", () => {
 
     const second = start(folder);
     await second.sees(/^ready /m);
+    const [, data, logs = ""] = await second.sees(
+      /^data in (.+), logs in (.+); Ctrl-C stops everything and keeps the data$/m,
+    );
+    expect([data, logs]).toEqual([folder, join(folder, "log")]);
+    expect(existsSync(join(logs, "scheduler-0.log"))).toBe(true);
     const again = manifestOf(folder);
     expect(again).toMatchObject({
       apiKey: manifest.apiKey,
@@ -169,26 +174,15 @@ describe("npm start", () => {
       name: "demo",
     });
     expect(found.job?.uid).toBe(job?.uid);
+    const [example] = await second.sees(/^ {2}KEY=[\s\S]+? {6}\} \}'$/m);
+    if (spawnSync("curl", ["--version"]).error === undefined) {
+      spawnSync("sh", { input: example });
+      await second.sees(/^verified my-first-job, due /m);
+    } else console.warn("curl is not installed, so the example that npm start prints is not run.");
     expect(await second.stop()).toBe(0);
   });
 
-  test("says where data and logs are and how to stop, and prints an example whose job fires", async () => {
-    const folder = await preparedFolder();
-    const running = start(folder);
-    const [, data, logs = ""] = await running.sees(
-      /^data in (.+), logs in (.+); Ctrl-C stops everything and keeps the data$/m,
-    );
-    expect([data, logs]).toEqual([folder, join(folder, "log")]);
-    expect(existsSync(join(logs, "scheduler-0.log"))).toBe(true);
-    const [example] = await running.sees(/^ {2}KEY=[\s\S]+? {6}\} \}'$/m);
-    if (spawnSync("curl", ["--version"]).error === undefined) {
-      spawnSync("sh", { input: example });
-      await running.sees(/^verified my-first-job, due /m);
-    } else console.warn("curl is not installed, so the example that npm start prints is not run.");
-    expect(await running.stop()).toBe(0);
-  });
-
-  test("restarts a killed service, and updates dev.json", async () => {
+  test("restarts a killed service and updates dev.json, and refuses its data folder to another process", async () => {
     const folder = await preparedFolder();
     const running = start(folder, { EASYCRON_DEMO: "off", EASYCRON_SCHEDULERS: "2" });
     await running.sees(/^ready /m);
@@ -197,19 +191,12 @@ describe("npm start", () => {
     process.kill(before[0] ?? 0, "SIGKILL");
     await untilManifest(folder, ({ pids }) => pids.scheduler?.[0] !== before[0]);
     expect(manifestOf(folder).pids.scheduler?.[1]).toBe(before[1]);
-    expect(await running.stop()).toBe(0);
-  });
-
-  test("refuses a data folder that another process uses, which keeps running", async () => {
-    const folder = await preparedFolder();
-    const first = start(folder, { EASYCRON_DEMO: "off" });
-    await first.sees(/^ready /m);
-    const second = start(folder, { EASYCRON_DEMO: "off" });
-    expect(await second.exited).toBe(1);
-    expect(second.errors().trim().split("\n")).toHaveLength(1);
+    const other = start(folder, { EASYCRON_DEMO: "off" });
+    expect(await other.exited).toBe(1);
+    expect(other.errors().trim().split("\n")).toHaveLength(1);
     const { url, apiKey } = manifestOf(folder);
     await new EasyCron({ url, apiKey }).raw.jobs.listJobs({});
-    expect(await first.stop()).toBe(0);
+    expect(await running.stop()).toBe(0);
   });
 
   test("refuses a port in use, a folder it cannot write, corrupt data and invalid variables, each in one line", async () => {
