@@ -50,6 +50,8 @@ export const ROOMS = {
     "comparing",
     "claiming",
     "waking",
+    "watching",
+    "alerts",
   ],
   gateway: ["access", "plugins", "edge", "interceptors", "services"],
   plugins: ["redis", "kafka"],

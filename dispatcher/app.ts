@@ -8,6 +8,8 @@ import { createGrpcServer, type GrpcServer } from "../mesh/grpc-server.ts";
 import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger, type Logger } from "../mesh/logger.ts";
 import { startWatchdog, type Watched } from "../mesh/watchdog.ts";
+import { lookAtJobs } from "./alerts/look.ts";
+import { type AlertSender, createAlertSender, deleteOldAlerts } from "./alerts/send.ts";
 import { toDueLimits } from "./claiming/due-lanes.ts";
 import { createComparison } from "./comparing/compare.ts";
 import { readConfig } from "./config.ts";
@@ -34,6 +36,7 @@ import { readVersion } from "./version.ts";
 import { HELD_LIMITS } from "./waiting/held-bytes.ts";
 import { createHolding } from "./waiting/holding.ts";
 import { createWaker, type Waker } from "./waking/waker.ts";
+import { createRevisionCache } from "./watching/revision-cache.ts";
 
 const CACHED_SPEC_BYTES = 128 * 1024 * 1024;
 const CACHED_SECRET_BYTES = 32 * 1024 * 1024;
@@ -41,6 +44,7 @@ const CALLS_GRACE_MS = 1_000;
 /** Time for everything else than waiting for attempts in flight. */
 const CLOSE_EXTRA_MS = 8_000;
 const WAKES_GRACE_MS = 500;
+const ALERTS_GRACE_MS = 2_000;
 const CLOCK_LIMIT_MS = 10_000;
 
 /** What tests replace. */
@@ -135,8 +139,18 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   };
   const watchSnapshots = createSnapshotWatch(upkeep, config.snapshotAlertMs);
   const compareLive = createComparison({ ...upkeep, random, mayGoOn: mayTake });
+  const onUnreadable = ({ jobUid }: { jobUid: string }, error: unknown) =>
+    events.emit("trouble", { part: `the fire times of job ${jobUid}`, error });
+  const watch = { revisions: createRevisionCache(onUnreadable), onUnreadable };
+  const alerting = { database: pools.alerts, clock, random, events, attempt, watch };
+  const alertSender = createAlertSender(alerting);
+  const alertLoops = {
+    lookForAlerts: () => lookAtJobs(alerting),
+    sendAlerts: alertSender.send,
+    deleteOldAlerts: () => deleteOldAlerts(alerting),
+  };
   const upkeepLoops = { renewLease, partitions, watchSnapshots, compareLive, replaceMasterKey };
-  const loops = startLoops({ ...shared, ...upkeepLoops, pools, leaseMs, recovery });
+  const loops = startLoops({ ...shared, ...upkeepLoops, ...alertLoops, pools, leaseMs, recovery });
   const onHealth = (isHealthy: boolean) => {
     health.isStalled = !isHealthy;
     showHealth();
@@ -161,7 +175,18 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
       health.isClosing = true;
       watchdog.stop();
       const { drainMs } = config;
-      const running = { server, pipeline, loops, recovery, waker, clients, databaseClock, pools, logger };
+      const running = {
+        server,
+        pipeline,
+        loops,
+        recovery,
+        waker,
+        alertSender,
+        clients,
+        databaseClock,
+        pools,
+        logger,
+      };
       return close({ ...running, drainMs, hurry });
     },
   };
@@ -173,6 +198,7 @@ interface RunningParts {
   readonly loops: Loops;
   readonly recovery: RecoveryParts;
   readonly waker: Waker;
+  readonly alertSender: AlertSender;
   readonly clients: DeliveryClients;
   readonly databaseClock: DatabaseClock;
   readonly pools: Pools;
@@ -182,8 +208,20 @@ interface RunningParts {
 }
 
 async function close(parts: RunningParts): Promise<void> {
-  const { server, pipeline, loops, recovery, waker, clients, databaseClock, pools, logger, drainMs, hurry } =
-    parts;
+  const {
+    alertSender,
+    server,
+    pipeline,
+    loops,
+    recovery,
+    waker,
+    clients,
+    databaseClock,
+    pools,
+    logger,
+    drainMs,
+    hurry,
+  } = parts;
   // From here on, the health service reports NOT_SERVING, so that the schedulers hand triggers over to others.
   const accepted = server.close(CALLS_GRACE_MS, hurry);
   const stopTaking = loops.stopTaking();
@@ -204,6 +242,7 @@ async function close(parts: RunningParts): Promise<void> {
     ),
   );
   await waker.close(WAKES_GRACE_MS);
+  await alertSender.close(ALERTS_GRACE_MS);
   await clients.close();
   await databaseClock.stop();
   await pools.close();

@@ -15,7 +15,7 @@ const spec = {
   listen: listenAddress("EASYCRON_DISPATCHER_LISTEN"),
   /** The database, with a login that has the role of the dispatcher. */
   databaseUrl: databaseUrl("DATABASE_URL"),
-  /** Most database connections for calls of customers. All other work has 17 more (pools.ts). */
+  /** Most database connections for calls of customers. All other work has 19 more (pools.ts). */
   databaseConnections: integer("EASYCRON_DISPATCHER_DATABASE_CONNECTIONS", { default: 8, min: 2, max: 100 }),
   /** The key that encrypts the data keys, which encrypt the signing keys. */
   masterKey: parsed("EASYCRON_MASTER_KEY", "32 bytes in base64", parseMasterKey, { secret: true }),

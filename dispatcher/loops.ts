@@ -2,6 +2,8 @@ import type { Pool } from "../db/pool.ts";
 import { createFullScan } from "../mesh/full-scan.ts";
 import { type Loop, startLoop, type Wanted } from "../mesh/loop.ts";
 import type { Watched } from "../mesh/watchdog.ts";
+import { LOOK_EVERY_MS } from "./alerts/look.ts";
+import { DELETE_OLD_EVERY_MS, SEND_EVERY_MS } from "./alerts/send.ts";
 import { COMPARE_EVERY_MS } from "./comparing/compare.ts";
 import type { Events } from "./events/events.ts";
 import { PARTITIONS_EVERY_MS, type Partitions, SNAPSHOTS_EVERY_MS } from "./housekeeping.ts";
@@ -42,7 +44,7 @@ export interface Loops {
 
 /** What the loops need. */
 export interface LoopParts {
-  readonly pools: Pick<Pools, "lease" | "lookups" | "upkeep">;
+  readonly pools: Pick<Pools, "lease" | "lookups" | "upkeep" | "alerts">;
   readonly events: Events;
   readonly leaseMs: number;
   readonly signingKeys: Pick<SigningKeys, "refresh">;
@@ -53,6 +55,9 @@ export interface LoopParts {
   readonly watchSnapshots: () => Promise<void>;
   readonly compareLive: () => Promise<Wanted>;
   readonly replaceMasterKey: () => Promise<Wanted>;
+  readonly lookForAlerts: () => Promise<Wanted>;
+  readonly sendAlerts: () => Promise<Wanted>;
+  readonly deleteOldAlerts: () => Promise<Wanted>;
 }
 
 /** How a loop is watched. */
@@ -103,6 +108,9 @@ export function startLoops(parts: LoopParts): Loops {
     every(SNAPSHOTS_EVERY_MS, "snapshots", parts.watchSnapshots),
     repeat(COMPARE_EVERY_MS, "comparing live triggers", parts.compareLive),
     repeat(REPLACE_EVERY_MS, "replacing the master key", parts.replaceMasterKey),
+    repeat(LOOK_EVERY_MS, "looking for alerts", parts.lookForAlerts, { pool: pools.alerts }),
+    repeat(SEND_EVERY_MS, "sending alerts", parts.sendAlerts, { pool: pools.alerts }),
+    repeat(DELETE_OLD_EVERY_MS, "deleting old alerts", parts.deleteOldAlerts, { pool: pools.alerts }),
     every(REMOVE_OLD_EVERY_MS, "setting aside", () => parts.setAside.removeOld()),
   ];
   return { watched, stopTaking: () => stopAll(taking), stopUpkeep: () => stopAll(upkeep) };

@@ -41,6 +41,7 @@ export const UPDATABLE = [
   "retry_policy",
   "attempt_timeout",
   "labels",
+  "alerts",
 ] as const;
 
 /**
@@ -227,6 +228,7 @@ const MESSAGES = [
   ["payload", "payloadJson"],
   ["retry_policy", "retryPolicy"],
   ["attempt_timeout", "attemptTimeout"],
+  ["alerts", "alerts"],
 ] as const;
 
 // A field that the mask names but the request leaves out is cleared, so it gets its default again.

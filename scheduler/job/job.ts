@@ -95,6 +95,7 @@ export function toSpec(job: Job): Job {
     ...(job.startTime === undefined ? {} : { startTime: job.startTime }),
     ...(job.endTime === undefined ? {} : { endTime: job.endTime }),
     ...(job.target === undefined ? {} : { target: job.target }),
+    ...(job.alerts === undefined ? {} : { alerts: job.alerts }),
     ...payloadOf(job),
   });
 }
