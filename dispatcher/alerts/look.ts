@@ -88,7 +88,7 @@ export async function lookAtJobs(parts: LookParts): Promise<Wanted> {
 
 /** Whether a job is watched and will be. What else is true of it is found when its alerts are read. */
 function goesOn({ job, watch }: Look): boolean {
-  return job.within_ms !== null && watch !== undefined && watch.hasAlerts && !watch.isDeleted;
+  return job.within_ms !== null && watch?.hasAlerts === true && !watch.isDeleted;
 }
 
 /** A job, and what is known about it now. */

@@ -45,9 +45,9 @@ export const DELETE_OLD_EVERY_MS = 600_000;
 const MAX_IN_FLIGHT = 64;
 const MAX_OF_PROJECT = 4;
 /** The longest time of one attempt. */
-const TIMEOUT_MS = 15_000;
+const TIMEOUT_MS = 10_000;
 /** If the result of an attempt is not recorded by then, for example because the process died, it is made again. */
-const TAKEN_MS = 40_000;
+const TAKEN_MS = 20_000;
 /** How long alerts are kept that have ended. */
 const KEPT_MS = 7 * 86_400_000;
 const MAX_ERROR_LENGTH = 500;
