@@ -1231,8 +1231,6 @@ grant execute on function dispatcher.ledger_triggers to easycron_scheduler;
 grant execute on function dispatcher.ledger_triggers_at to easycron_scheduler;
 grant execute on function dispatcher.live_jobs to easycron_scheduler;
 grant execute on function dispatcher.make_partition to easycron_dispatcher;
-grant execute on function dispatcher.note_alert to easycron_dispatcher;
-grant execute on function dispatcher.note_alert to easycron_scheduler;
 grant execute on function dispatcher.oldest_snapshot to easycron_dispatcher;
 grant execute on function dispatcher.redeliver to easycron_scheduler;
 grant execute on function dispatcher.replay to easycron_scheduler;

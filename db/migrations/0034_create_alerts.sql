@@ -64,7 +64,8 @@ create index alerts_end on dispatcher.alerts (end_time) where end_time is not nu
 create index alerts_job on dispatcher.alerts (job_uid, create_time);
 create index alerts_project on dispatcher.alerts (project_id, create_time);
 
--- Notes a fact of a job that has alerts. A fact that is known already is not noted again.
+-- Notes a fact of a job that has alerts. A fact that is known already is not noted again. Only triggers and functions of the
+-- owner call it.
 create function dispatcher.note_alert(
   of_job_uid text, of_kind text, of_cause text, at_time timestamptz, of_reason text default '',
   of_first_fire_time timestamptz default null, of_last_fire_time timestamptz default null, of_fire_count integer default 0,
@@ -198,6 +199,5 @@ revoke execute on function dispatcher.note_alert, dispatcher.note_trigger, dispa
   scheduler.watched_epochs, scheduler.watched_skips, scheduler.watched_calendars from public;
 grant select, insert, update, delete on dispatcher.alert_jobs, dispatcher.alert_facts, dispatcher.alerts
   to easycron_dispatcher;
-grant execute on function dispatcher.note_alert to easycron_dispatcher, easycron_scheduler;
 grant execute on function scheduler.watched_epochs, scheduler.watched_skips, scheduler.watched_calendars
   to easycron_dispatcher;
