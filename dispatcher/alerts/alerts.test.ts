@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { pause } from "../../mesh/pause.ts";
 import { verify } from "../../sdk/webhook.ts";
@@ -70,4 +71,74 @@ test("a dead letter makes one signed alert, further ones none, and the first suc
   await fire(job, 3);
   await alerts.waitFor("/letter", 2);
   expect(alerts.types("/letter")).toEqual(["job.exhausted", "job.recovered"]);
+});
+
+test("what happens while no dispatcher can send is reported afterwards, and a fact that is noted twice once", async () => {
+  const { projectId } = await ground.addProject();
+  const job = await addJob(projectId, "/noted");
+  await dispatcher.stop();
+  const note =
+    "select dispatcher.note_alert($1, 'DISABLED', 'once', now(), 'It was EXHAUSTED 20 times in a row.')";
+  await ground.sql(note, [job.uid]);
+  await ground.sql(note, [job.uid]);
+  dispatcher = await ground.start();
+  const [alert] = await alerts.waitFor("/noted", 1);
+  expect(alert?.body).toMatchObject({
+    type: "job.disabled",
+    data: { reason: "It was EXHAUSTED 20 times in a row.", job: { uid: job.uid } },
+  });
+  await ground.sql(note, [job.uid]);
+  await ground.sql("select dispatcher.note_alert($1, 'DISABLED', 'again', now(), '')", [job.uid]);
+  await alerts.waitFor("/noted", 2);
+  expect(alerts.types("/noted")).toEqual(["job.disabled", "job.disabled"]);
+  expect(await ground.sql("select from dispatcher.alert_facts where job_uid = $1", [job.uid])).toEqual([]);
+});
+
+test("a job that disables itself all the time gets at most twenty alerts, and the others of its project get theirs", async () => {
+  const { projectId } = await ground.addProject();
+  const [noisy, calm] = [await addJob(projectId, "/noisy"), await addJob(projectId, "/calm")];
+  const held = once(dispatcher.events, "alertsHeld");
+  for (let batch = 0; batch < 3; batch++) {
+    await ground.sql(
+      "select dispatcher.note_alert($1, 'DISABLED', $2 || n, now(), '') from generate_series(1, 10) as n",
+      [noisy.uid, `${batch}/`],
+    );
+    if (batch < 2) await alerts.waitFor("/noisy", 10 * (batch + 1));
+  }
+  expect(await held).toMatchObject([{ jobUid: noisy.uid, projectId }]);
+  await ground.sql("select dispatcher.note_alert($1, 'DISABLED', 'calm', now(), '')", [calm.uid]);
+  await alerts.waitFor("/calm", 1);
+  expect(alerts.alerts("/noisy")).toHaveLength(20);
+});
+
+test("at most 200 facts of a job are kept, and none of a job without alerts", async () => {
+  const { projectId } = await ground.addProject();
+  const job = await addJob(projectId, "/many");
+  const plain = await ground.addJob(projectId, `${receiver.url}/plain`, { retryPolicy: { maxAttempts: 1 } });
+  await ground.sql(
+    "update dispatcher.alert_jobs set held_until = now() + interval '1 hour' where job_uid = $1",
+    [job.uid],
+  );
+  await ground.sql(
+    "select dispatcher.note_alert($1, 'MISSED', n::text, now(), '') from generate_series(1, 300) as n",
+    [job.uid],
+  );
+  receiver.answer("/plain", () => ({ status: 500 }));
+  await fire(plain, 1);
+  const count = "select count(*)::integer as count from dispatcher.alert_facts where job_uid = $1";
+  expect(await ground.sql(count, [job.uid])).toEqual([{ count: 200 }]);
+  expect(await ground.sql(count, [plain.uid])).toEqual([{ count: 0 }]);
+});
+
+test("a job whose alerts cannot be read is reported to operators, and the alerts of others go on", async () => {
+  const { projectId } = await ground.addProject();
+  const broken = await addJob(projectId, "/broken", { alerts: { target: { webhook: { url: 7 } } } });
+  const fine = await addJob(projectId, "/fine");
+  const trouble = new Promise<string>((resolve) => {
+    dispatcher.events.on("trouble", ({ part }) => part.includes(broken.uid) && resolve(part));
+  });
+  for (const { uid } of [broken, fine])
+    await ground.sql("select dispatcher.note_alert($1, 'DISABLED', 'x', now(), '')", [uid]);
+  expect(await trouble).toBe(`alerts of job ${broken.uid}`);
+  await alerts.waitFor("/fine", 1);
 });

@@ -1,8 +1,8 @@
 import { toTimeArray } from "../../db/array.ts";
-import { isItemFault } from "../../db/item-fault.ts";
 import type { Database } from "../../db/pool.ts";
 import { toSqlTime, toSqlTimeOrNull } from "../../db/time.ts";
 import type { Clock } from "../../mesh/clock.ts";
+import { EasyCronError } from "../../mesh/errors.ts";
 import type { Wanted } from "../../mesh/loop.ts";
 import type { Events } from "../events/events.ts";
 import { type Watch, type WatchParts, watchJobs } from "../watching/watch.ts";
@@ -41,6 +41,8 @@ const MAX_JOBS = 100;
 const TAKEN_MS = 15_000;
 /** How long a job that fires often is left alone between two looks for its fire times. */
 const MIN_PAUSE_MS = 2_000;
+/** How long any job with alerts is left alone at most. */
+const FORGET_MS = 86_400_000;
 /** How long a job whose fire times are judged is left alone at most. */
 const MAX_PAUSE_MS = 60_000;
 /** How often a job in trouble is looked at for a success: from the first to the second, ever more rarely. */
@@ -154,7 +156,7 @@ async function finish(parts: LookParts, look: Look, successMs: number | null, no
         await database.query(alertJobForget, [uid]);
     }
   } catch (error) {
-    if (error instanceof Error && !isItemFault(error) && "reason" in error) throw error;
+    if (error instanceof EasyCronError) throw error;
     events.emit("trouble", { part: `alerts of job ${uid}`, error });
     await database.query(alertJobHold, [uid, toSqlTime(nowMs + FAULT_MS)]);
   }
@@ -204,7 +206,7 @@ async function record(
     [...state.told],
     toSqlTimeOrNull(state.sinceMs),
     toSqlTime(watch.watchedUntilMs),
-    toSqlTimeOrNull(nextLookMs(watch, { isWatched: rule.withinMs !== null, sinceMs: state.sinceMs, nowMs })),
+    toSqlTime(nextLookMs(watch, { isWatched: rule.withinMs !== null, sinceMs: state.sinceMs, nowMs })),
     toSqlTime(nowMs),
   ]);
 }
@@ -215,20 +217,21 @@ async function isTooMany(database: Database, job: AlertJobRow, nowMs: number): P
   return recent !== undefined && (recent.of_job >= RATE.ofJob || recent.of_project >= RATE.ofProject);
 }
 
-/** Returns when a job is to be looked at again; null if only facts can change anything. */
+/** Returns when a job is to be looked at again, if nothing is noted before. */
 function nextLookMs(
   watch: Watch,
   { isWatched, sinceMs, nowMs }: { isWatched: boolean; sinceMs: number | null; nowMs: number },
-): number | null {
+): number {
   const { minMs, maxMs, share } = RECOVERY_PAUSE;
-  const times: number[] = [];
+  // A job that has been deleted, or has no alerts any more, is found and forgotten then.
+  const times = [nowMs + FORGET_MS];
   // A pause that ends, or a calendar that changes, may bring the next fire time forward.
   if (isWatched)
     times.push(
       Math.min(Math.max(watch.nextMs ?? nowMs + MAX_PAUSE_MS, nowMs + MIN_PAUSE_MS), nowMs + MAX_PAUSE_MS),
     );
   if (sinceMs !== null) times.push(nowMs + Math.min(maxMs, Math.max(minMs, share * (nowMs - sinceMs))));
-  return times.length === 0 ? null : Math.min(...times);
+  return Math.min(...times);
 }
 
 /** Stores for jobs about which nothing is reported when to look at them again. */
