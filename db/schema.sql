@@ -21,14 +21,14 @@ create table dispatcher.alert_jobs (
   job_uid text collate "C" not null,
   project_id text not null,
   within_ms bigint,
-  look_time timestamp with time zone,
+  look_time timestamp with time zone not null,
   held_until timestamp with time zone not null,
   watched_until timestamp with time zone not null,
   told text[] not null default '{}'::text[],
   since_time timestamp with time zone,
   constraint alert_jobs_pkey PRIMARY KEY (job_uid)
 );
-CREATE INDEX alert_jobs_look ON dispatcher.alert_jobs USING btree (look_time) WHERE (look_time IS NOT NULL);
+CREATE INDEX alert_jobs_look ON dispatcher.alert_jobs USING btree (look_time);
 
 create table dispatcher.alerts (
   id text collate "C" not null,

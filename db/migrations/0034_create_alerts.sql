@@ -9,8 +9,8 @@ create table dispatcher.alert_jobs (
   project_id text not null,
   -- The job's deliveredWithin; null: it has none.
   within_ms bigint,
-  -- When the job is to be looked at again; null: when there are facts.
-  look_time timestamptz,
+  -- When the job is to be looked at again, even if there are no facts.
+  look_time timestamptz not null,
   -- No dispatcher looks at the job before this: another one is looking, or the job has had many alerts.
   held_until timestamptz not null,
   -- The fire times up to this one were checked against within_ms.
@@ -21,7 +21,7 @@ create table dispatcher.alert_jobs (
   since_time timestamptz
 );
 
-create index alert_jobs_look on dispatcher.alert_jobs (look_time) where look_time is not null;
+create index alert_jobs_look on dispatcher.alert_jobs (look_time);
 
 -- What has happened to jobs with alerts and was not looked at yet. At most 200 rows of a job.
 create table dispatcher.alert_facts (
