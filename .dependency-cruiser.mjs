@@ -54,6 +54,8 @@ export const ROOMS = {
     "claiming",
     "waking",
     "acknowledging",
+    "watching",
+    "alerts",
   ],
   gateway: ["access", "plugins", "edge", "interceptors", "services"],
   plugins: ["redis", "kafka"],

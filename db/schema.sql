@@ -2,6 +2,56 @@
 
 create schema dispatcher;
 
+create table dispatcher.alert_facts (
+  job_uid text collate "C" not null,
+  kind text not null,
+  cause text not null,
+  fact_time timestamp with time zone not null,
+  first_fire_time timestamp with time zone,
+  last_fire_time timestamp with time zone,
+  fire_count integer not null default 0,
+  trigger_id text,
+  attempts integer,
+  reason text not null default ''::text,
+  constraint alert_facts_kind_check CHECK ((kind = ANY (ARRAY['EXHAUSTED'::text, 'FAILING'::text, 'MISSED'::text, 'DISABLED'::text]))),
+  constraint alert_facts_pkey PRIMARY KEY (job_uid, kind, cause)
+);
+
+create table dispatcher.alert_jobs (
+  job_uid text collate "C" not null,
+  project_id text not null,
+  within_ms bigint,
+  look_time timestamp with time zone not null,
+  held_until timestamp with time zone not null,
+  watched_until timestamp with time zone not null,
+  told text[] not null default '{}'::text[],
+  since_time timestamp with time zone,
+  constraint alert_jobs_pkey PRIMARY KEY (job_uid)
+);
+CREATE INDEX alert_jobs_look ON dispatcher.alert_jobs USING btree (look_time);
+
+create table dispatcher.alerts (
+  id text collate "C" not null,
+  project_id text not null,
+  job_uid text not null,
+  event text not null,
+  body text not null,
+  state text not null default 'PENDING'::text,
+  attempt_count integer not null default 0,
+  create_time timestamp with time zone not null,
+  due_time timestamp with time zone,
+  end_time timestamp with time zone,
+  last_error text not null default ''::text,
+  constraint alerts_check CHECK (((due_time IS NULL) = (end_time IS NOT NULL))),
+  constraint alerts_check1 CHECK (((end_time IS NULL) = (state = 'PENDING'::text))),
+  constraint alerts_pkey PRIMARY KEY (id),
+  constraint alerts_state_check CHECK ((state = ANY (ARRAY['PENDING'::text, 'SUCCEEDED'::text, 'EXHAUSTED'::text, 'CANCELLED'::text])))
+);
+CREATE INDEX alerts_due ON dispatcher.alerts USING btree (due_time) WHERE (due_time IS NOT NULL);
+CREATE INDEX alerts_end ON dispatcher.alerts USING btree (end_time) WHERE (end_time IS NOT NULL);
+CREATE INDEX alerts_job ON dispatcher.alerts USING btree (job_uid, create_time);
+CREATE INDEX alerts_project ON dispatcher.alerts USING btree (project_id, create_time);
+
 create table dispatcher.attempts (
   trigger_id text collate "C" not null,
   fire_time timestamp with time zone not null,
@@ -175,6 +225,7 @@ CREATE INDEX triggers_job ON ONLY dispatcher.triggers USING btree (job_uid, fire
 CREATE INDEX triggers_project ON ONLY dispatcher.triggers USING btree (project_id, fire_time DESC, id DESC);
 CREATE INDEX triggers_rare_end_job ON ONLY dispatcher.triggers USING btree (job_uid, rare_end, fire_time DESC, id DESC) WHERE (rare_end IS NOT NULL);
 CREATE INDEX triggers_rare_end_project ON ONLY dispatcher.triggers USING btree (project_id, rare_end, fire_time DESC, id DESC) WHERE (rare_end IS NOT NULL);
+CREATE TRIGGER note_trigger AFTER UPDATE OF state ON dispatcher.triggers FOR EACH ROW WHEN (((old.state <> new.state) AND ((new.state = 'EXHAUSTED'::text) OR ((new.state = 'RETRYING'::text) AND ((new.attempt_count - new.attempt_base) = 4))))) EXECUTE FUNCTION dispatcher.note_trigger();
 
 CREATE OR REPLACE FUNCTION dispatcher.audit_triggers(of_project_id text, of_job_uid text, from_time timestamp with time zone, to_time timestamp with time zone, most integer)
  RETURNS TABLE(id text, fire_time timestamp with time zone, effective_time timestamp with time zone, revision integer, kind text, seq integer, previous_fire_time timestamp with time zone, next_fire_time timestamp with time zone, previous_skipped integer, previous_missed integer, create_time timestamp with time zone)
@@ -521,6 +572,68 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION dispatcher.note_alert(of_job_uid text, of_kind text, of_cause text, at_time timestamp with time zone, of_reason text DEFAULT ''::text, of_first_fire_time timestamp with time zone DEFAULT NULL::timestamp with time zone, of_last_fire_time timestamp with time zone DEFAULT NULL::timestamp with time zone, of_fire_count integer DEFAULT 0, of_trigger_id text DEFAULT NULL::text, of_attempts integer DEFAULT NULL::integer)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+  insert into dispatcher.alert_facts (job_uid, kind, cause, fact_time, first_fire_time, last_fire_time, fire_count,
+         trigger_id, attempts, reason)
+  select of_job_uid, of_kind, of_cause, at_time, of_first_fire_time, of_last_fire_time, of_fire_count, of_trigger_id,
+         of_attempts, left(of_reason, 500)
+   where exists (select from dispatcher.alert_jobs j where j.job_uid = of_job_uid)
+     and (select count(*) from (select from dispatcher.alert_facts f where f.job_uid = of_job_uid limit 200) as f) < 200
+  on conflict (job_uid, kind, cause) do nothing
+$function$;
+
+CREATE OR REPLACE FUNCTION dispatcher.note_disabled()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+begin
+  perform dispatcher.note_alert(new.uid, 'DISABLED', new.disable_reason::text, clock_timestamp(), new.pause_note);
+  return null;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION dispatcher.note_missed()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+declare
+  first_time timestamptz := new.first_fire_time;
+  missed integer := new.fire_count;
+begin
+  -- A range grows at its end. Which fire time follows the former end is not known here.
+  if tg_op = 'UPDATE' then
+    first_time := null;
+    missed := new.fire_count - old.fire_count;
+  end if;
+  perform dispatcher.note_alert(new.job_uid, 'MISSED', extract(epoch from new.last_fire_time)::text, clock_timestamp(),
+    new.reason, first_time, new.last_fire_time, missed);
+  return null;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION dispatcher.note_trigger()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+begin
+  perform dispatcher.note_alert(new.job_uid, case new.state when 'EXHAUSTED' then 'EXHAUSTED' else 'FAILING' end,
+    new.id || '/' || new.attempt_count, coalesce(new.end_time, clock_timestamp()), '', new.fire_time, new.fire_time, 1,
+    new.id, new.attempt_count - new.attempt_base);
+  return null;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION dispatcher.oldest_snapshot(OUT kind text, OUT pid integer, OUT name text, OUT since_time timestamp with time zone, OUT age_ms bigint)
  RETURNS SETOF record
  LANGUAGE sql
@@ -685,6 +798,24 @@ begin
   end if;
   update dispatcher.master_key set key_id = new_id, check_value = new_check_value, create_time = now();
   return new_id;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION dispatcher.watch_job()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+begin
+  insert into dispatcher.alert_jobs as a (job_uid, project_id, within_ms, look_time, held_until, watched_until)
+  select new.job_uid, j.project_id, (new.facets #>> '{alerts,withinMs}')::bigint, new.create_time, '-infinity',
+         new.create_time
+    from scheduler.jobs j where j.uid = new.job_uid
+  on conflict (job_uid) do update
+     set within_ms = excluded.within_ms, look_time = excluded.look_time,
+         watched_until = case when a.within_ms is null then excluded.watched_until else a.watched_until end;
+  return null;
 end
 $function$;
 
@@ -940,6 +1071,7 @@ CREATE INDEX jobs_resuming ON scheduler.jobs USING btree (project_id, pause_unti
 CREATE INDEX jobs_state ON scheduler.jobs USING btree (project_id, state, name COLLATE "C") WHERE (state = ANY (ARRAY['PAUSED'::text, 'DISABLED'::text, 'FINISHED'::text]));
 CREATE INDEX jobs_waiting ON scheduler.jobs USING btree (project_id) WHERE waits_for_end;
 CREATE INDEX jobs_wake ON scheduler.jobs USING btree (wake_time) WHERE (wake_time IS NOT NULL);
+CREATE TRIGGER note_disabled AFTER UPDATE OF disable_reason ON scheduler.jobs FOR EACH ROW WHEN (((new.disable_reason IS NOT NULL) AND (new.disable_reason IS DISTINCT FROM old.disable_reason))) EXECUTE FUNCTION dispatcher.note_disabled();
 
 create table scheduler.operations (
   uid text not null,
@@ -1005,6 +1137,7 @@ create table scheduler.revisions (
   constraint revisions_job_uid_fkey FOREIGN KEY (job_uid) REFERENCES scheduler.jobs(uid),
   constraint revisions_pkey PRIMARY KEY (job_uid, revision)
 );
+CREATE TRIGGER watch_job AFTER INSERT ON scheduler.revisions FOR EACH ROW WHEN ((new.facets ? 'alerts'::text)) EXECUTE FUNCTION dispatcher.watch_job();
 
 create table scheduler.set_aside (
   kind text not null,
@@ -1036,6 +1169,7 @@ create table scheduler.skips (
   constraint skips_reason_check CHECK ((reason = ANY (ARRAY['PAUSED'::text, 'OUTSIDE_CALENDAR'::text, 'OVERLAP'::text, 'BUFFER_FULL'::text, 'SKIPPED_BY_REQUEST'::text, 'JOB_DISABLED'::text, 'CATCHUP_WINDOW'::text, 'CATCHUP_LIMIT'::text, 'MISFIRE_POLICY'::text]))),
   constraint skips_verdict_check CHECK ((verdict = ANY (ARRAY['SKIPPED'::text, 'MISSED'::text])))
 );
+CREATE TRIGGER note_missed AFTER INSERT OR UPDATE OF fire_count ON scheduler.skips FOR EACH ROW WHEN ((new.verdict = 'MISSED'::text)) EXECUTE FUNCTION dispatcher.note_missed();
 
 create table scheduler.undos (
   uid text not null,
@@ -1138,6 +1272,58 @@ AS $function$
   select uid from looked
 $function$;
 
+CREATE OR REPLACE FUNCTION scheduler.watched_calendars(of_project_id text, names text[], from_time timestamp with time zone)
+ RETURNS TABLE(name text, create_time timestamp with time zone, until_time timestamp with time zone, spec text)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+  select v.name, v.create_time, v.until_time, v.spec from (
+    select c.name, v.create_time, v.spec::text as spec,
+           coalesce(lead(v.create_time) over (partition by c.uid order by v.version), c.delete_time) as until_time
+      from scheduler.calendars c join scheduler.calendar_versions v on v.calendar_uid = c.uid
+     where c.project_id = of_project_id and c.name = any (names)) as v
+   where v.until_time is null or v.until_time >= from_time
+   order by v.name, v.create_time limit 200
+$function$;
+
+CREATE OR REPLACE FUNCTION scheduler.watched_epochs(of_job_uids text[], from_times timestamp with time zone[])
+ RETURNS TABLE(job_uid text, job_name text, job_state text, pause_until timestamp with time zone, last_fire_time timestamp with time zone, requested jsonb, epoch integer, state text, revision integer, after_time timestamp with time zone, end_time timestamp with time zone)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+  select j.uid, j.name, j.state, j.pause_until, j.last_fire_time, j.carry -> 'requested', e.epoch, e.state, e.revision,
+         e.after_time, e.end_time
+    from unnest(of_job_uids, from_times) as w (uid, from_time)
+   cross join lateral (select * from scheduler.jobs j where j.uid = w.uid limit 1) as j
+   cross join lateral (
+     select * from scheduler.epochs e
+      where e.job_uid = w.uid
+        and e.epoch >= coalesce((select b.epoch from scheduler.epochs b
+                                  where b.job_uid = w.uid and b.after_time <= w.from_time
+                                  order by b.epoch desc limit 1), 0)
+      order by e.epoch desc limit 100) as e
+   order by j.uid, e.epoch
+$function$;
+
+CREATE OR REPLACE FUNCTION scheduler.watched_skips(of_job_uids text[], from_times timestamp with time zone[], to_times timestamp with time zone[])
+ RETURNS TABLE(job_uid text, first_fire_time timestamp with time zone, last_fire_time timestamp with time zone, verdict text)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+  select w.uid, s.first_fire_time, s.last_fire_time, s.verdict
+    from unnest(of_job_uids, from_times, to_times) as w (uid, from_time, to_time)
+   cross join lateral (
+     select s.first_fire_time, s.last_fire_time, s.verdict from scheduler.skips s
+      where s.job_uid = w.uid and s.first_fire_time <= w.to_time and s.last_fire_time >= w.from_time
+        and s.first_fire_time >= coalesce((select b.first_fire_time from scheduler.skips b
+                                            where b.job_uid = w.uid and b.first_fire_time <= w.from_time
+                                            order by b.first_fire_time desc limit 1), w.from_time)
+      order by s.first_fire_time limit 2000) as s
+$function$;
+
 grant execute on function dispatcher.audit_triggers to easycron_scheduler;
 grant execute on function dispatcher.busy_jobs to easycron_scheduler;
 grant execute on function dispatcher.cancel to easycron_scheduler;
@@ -1166,6 +1352,9 @@ grant execute on function dispatcher.withdraw to easycron_scheduler;
 grant execute on function scheduler.lock_current to easycron_dispatcher;
 grant execute on function scheduler.lock_current_or_skip to easycron_dispatcher;
 grant execute on function scheduler.wake_waiting to easycron_dispatcher;
+grant execute on function scheduler.watched_calendars to easycron_dispatcher;
+grant execute on function scheduler.watched_epochs to easycron_dispatcher;
+grant execute on function scheduler.watched_skips to easycron_dispatcher;
 grant usage on schema dispatcher to easycron_dispatcher;
 grant usage on schema dispatcher to easycron_scheduler;
 grant usage on schema gateway to easycron_gateway;
@@ -1175,6 +1364,9 @@ grant usage on schema public to easycron_scheduler;
 grant usage on schema public to public;
 grant usage on schema scheduler to easycron_dispatcher;
 grant usage on schema scheduler to easycron_scheduler;
+grant delete, insert, select, update on table dispatcher.alert_facts to easycron_dispatcher;
+grant delete, insert, select, update on table dispatcher.alert_jobs to easycron_dispatcher;
+grant delete, insert, select, update on table dispatcher.alerts to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.attempts to easycron_dispatcher;
 grant insert, select, update on table dispatcher.data_keys to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.instances to easycron_dispatcher;

@@ -120,11 +120,14 @@ describe("a freshly migrated database grants", () => {
     });
   });
 
-  test("the dispatcher its own tables, two functions of the scheduler's schema, and the reading of revisions", () => {
+  test("the dispatcher its own tables, some functions of the scheduler's schema, and the reading of revisions", () => {
     expect(grantsOf("easycron_dispatcher")).toEqual({
       ...EVERY_SERVICES,
       "schema dispatcher": "usage",
       "schema scheduler": "usage",
+      "table dispatcher.alert_facts": ALL,
+      "table dispatcher.alert_jobs": ALL,
+      "table dispatcher.alerts": ALL,
       "table dispatcher.attempts": ALL,
       "table dispatcher.data_keys": "insert, select, update",
       "table dispatcher.instances": ALL,
@@ -144,6 +147,9 @@ describe("a freshly migrated database grants", () => {
       "function scheduler.lock_current": "execute",
       "function scheduler.lock_current_or_skip": "execute",
       "function scheduler.wake_waiting": "execute",
+      "function scheduler.watched_calendars": "execute",
+      "function scheduler.watched_epochs": "execute",
+      "function scheduler.watched_skips": "execute",
       "table scheduler.revisions": "select",
     });
   });

@@ -12,6 +12,8 @@ import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger, type Logger } from "../mesh/logger.ts";
 import { startWatchdog, type Watched } from "../mesh/watchdog.ts";
 import { failOverdue } from "./acknowledging/fail-accepted.ts";
+import { lookAtJobs } from "./alerts/look.ts";
+import { type AlertSender, createAlertSender, deleteOldAlerts } from "./alerts/send.ts";
 import { toDueLimits } from "./claiming/due-lanes.ts";
 import { createComparison } from "./comparing/compare.ts";
 import { readConfig } from "./config.ts";
@@ -42,6 +44,7 @@ import { readVersion } from "./version.ts";
 import { HELD_LIMITS } from "./waiting/held-bytes.ts";
 import { createHolding } from "./waiting/holding.ts";
 import { createWaker, type Waker } from "./waking/waker.ts";
+import { createRevisionCache } from "./watching/revision-cache.ts";
 
 const CACHED_SPEC_BYTES = 128 * 1024 * 1024;
 const CACHED_SECRET_BYTES = 32 * 1024 * 1024;
@@ -49,6 +52,7 @@ const CALLS_GRACE_MS = 1_000;
 /** Time for everything else than waiting for attempts in flight. */
 const CLOSE_EXTRA_MS = 8_000;
 const WAKES_GRACE_MS = 500;
+const ALERTS_GRACE_MS = 2_000;
 const CLOCK_LIMIT_MS = 10_000;
 
 /** What tests replace. */
@@ -160,8 +164,19 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const compareLive = createComparison({ ...upkeep, random, mayGoOn: mayTake });
   const failing = { ...recovery, specs };
   const acknowledgements = { failOverdue: (scan: FullScan) => failOverdue(failing, scan) };
+  const onUnreadable = ({ jobUid }: { jobUid: string }, error: unknown) =>
+    events.emit("trouble", { part: `the fire times of job ${jobUid}`, error });
+  const watch = { revisions: createRevisionCache(onUnreadable), onUnreadable };
+  const alerting = { database: pools.alerts, clock, random, events, attempt, watch };
+  const alertSender = createAlertSender(alerting);
+  const alertLoops = {
+    lookForAlerts: () => lookAtJobs(alerting),
+    sendAlerts: alertSender.send,
+    deleteOldAlerts: () => deleteOldAlerts(alerting),
+  };
   const upkeepLoops = { renewLease, leadership, partitions, watchSnapshots, compareLive, replaceMasterKey };
-  const loops = startLoops({ ...shared, ...upkeepLoops, ...acknowledgements, pools, leaseMs, recovery });
+  const ownLoops = { ...upkeepLoops, ...acknowledgements, ...alertLoops };
+  const loops = startLoops({ ...shared, ...ownLoops, pools, leaseMs, recovery });
   const onHealth = (isHealthy: boolean) => {
     health.isStalled = !isHealthy;
     showHealth();
@@ -193,7 +208,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
       health.isClosing = true;
       watchdog.stop();
       const { drainMs } = config;
-      const work = { pipeline, loops, recovery, waker, flowStore, clients };
+      const work = { pipeline, loops, recovery, waker, flowStore, alertSender, clients };
       const running = { ...work, server, sharing, databaseClock, pools, logger };
       return close({ ...running, drainMs, hurry });
     },
@@ -207,6 +222,7 @@ interface RunningParts {
   readonly recovery: RecoveryParts;
   readonly waker: Waker;
   readonly flowStore: FlowStore;
+  readonly alertSender: AlertSender;
   readonly clients: DeliveryClients;
   readonly sharing: Sharing;
   readonly databaseClock: DatabaseClock;
@@ -218,7 +234,7 @@ interface RunningParts {
 
 async function close(parts: RunningParts): Promise<void> {
   const { server, pipeline, loops, recovery, waker, pools, logger, drainMs, hurry } = parts;
-  const { flowStore, clients, sharing, databaseClock } = parts;
+  const { flowStore, alertSender, clients, sharing, databaseClock } = parts;
   // From here on, the health service reports NOT_SERVING, so that the schedulers hand triggers over to others.
   const accepted = server.close(CALLS_GRACE_MS, hurry);
   const stopTaking = loops.stopTaking();
@@ -239,6 +255,7 @@ async function close(parts: RunningParts): Promise<void> {
     ),
   );
   await waker.close(WAKES_GRACE_MS);
+  await alertSender.close(ALERTS_GRACE_MS);
   await flowStore.close();
   await clients.close();
   await sharing.close();

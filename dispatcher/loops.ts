@@ -4,6 +4,8 @@ import { createFullScan, type FullScan } from "../mesh/full-scan.ts";
 import { type Loop, startLoop, type Wanted } from "../mesh/loop.ts";
 import type { Watched } from "../mesh/watchdog.ts";
 import { OVERDUE_EVERY_MS } from "./acknowledging/fail-accepted.ts";
+import { LOOK_EVERY_MS } from "./alerts/look.ts";
+import { DELETE_OLD_EVERY_MS, SEND_EVERY_MS } from "./alerts/send.ts";
 import { COMPARE_EVERY_MS } from "./comparing/compare.ts";
 import type { Events } from "./events/events.ts";
 import { PARTITIONS_EVERY_MS, type Partitions, SNAPSHOTS_EVERY_MS } from "./housekeeping.ts";
@@ -44,7 +46,7 @@ export interface Loops {
 
 /** What the loops need. */
 export interface LoopParts {
-  readonly pools: Pick<Pools, "lease" | "lookups" | "upkeep">;
+  readonly pools: Pick<Pools, "lease" | "lookups" | "upkeep" | "alerts">;
   readonly events: Events;
   readonly leaseMs: number;
   readonly signingKeys: Pick<SigningKeys, "refresh">;
@@ -59,6 +61,9 @@ export interface LoopParts {
   /** Ends the wait of triggers that were not acknowledged in time. */
   readonly failOverdue: (scan: FullScan) => Promise<Wanted>;
   readonly replaceMasterKey: () => Promise<Wanted>;
+  readonly lookForAlerts: () => Promise<Wanted>;
+  readonly sendAlerts: () => Promise<Wanted>;
+  readonly deleteOldAlerts: () => Promise<Wanted>;
 }
 
 /** How a loop is watched. */
@@ -116,6 +121,9 @@ export function startLoops(parts: LoopParts): Loops {
     oneDoesEvery(SNAPSHOTS_EVERY_MS, "snapshots", parts.watchSnapshots),
     oneDoes(COMPARE_EVERY_MS, "comparing live triggers", parts.compareLive),
     repeat(REPLACE_EVERY_MS, "replacing the master key", parts.replaceMasterKey),
+    repeat(LOOK_EVERY_MS, "looking for alerts", parts.lookForAlerts, { pool: pools.alerts }),
+    repeat(SEND_EVERY_MS, "sending alerts", parts.sendAlerts, { pool: pools.alerts }),
+    repeat(DELETE_OLD_EVERY_MS, "deleting old alerts", parts.deleteOldAlerts, { pool: pools.alerts }),
     oneDoesEvery(REMOVE_OLD_EVERY_MS, "setting aside", () => parts.setAside.removeOld()),
   ];
   return { watched, stopTaking: () => stopAll(taking), stopUpkeep: () => stopAll(upkeep) };

@@ -21,6 +21,8 @@ export interface Pools {
   readonly upkeep: Pool;
   /** For waking the jobs that wait for the end of a trigger. */
   readonly wakes: Pool;
+  /** For alerts: looking for what they report, and sending them. */
+  readonly alerts: Pool;
   /** For reading PostgreSQL's clock. */
   readonly clock: Pool;
   /** Closes all pools. */
@@ -37,6 +39,7 @@ const API = { connectionMs: 1_000, statementMs: 5_000, lockMs: 2_000, answerMs: 
 // How long a statement waits until another one of its project gives a connection back.
 const API_WAIT_MS = 2_000;
 const WAKES = { connectionMs: 2_000, statementMs: 5_000, lockMs: 1_000, answerMs: 6_000 };
+const ALERTS = { connectionMs: 2_000, statementMs: 5_000, lockMs: 1_000, answerMs: 6_000 };
 const UPKEEP = { connectionMs: 5_000, statementMs: 10_000, lockMs: 2_000, answerMs: 11_000 };
 // It is read every second, so it is the first to notice that the server does not answer.
 const CLOCK = { connectionMs: 2_000, statementMs: 1_000, lockMs: 1_000, answerMs: 2_000 };
@@ -70,6 +73,7 @@ export function createPools(
     api: createShares(api, { most: config.databaseConnections / 2, waitMs: API_WAIT_MS }),
     upkeep: group.add("upkeep", 3, UPKEEP),
     wakes: group.add("wakes", 1, WAKES),
+    alerts: group.add("alerts", 2, ALERTS),
     clock: group.add("clock", 1, CLOCK),
     close: group.close,
   };

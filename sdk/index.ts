@@ -15,6 +15,7 @@ export {
   UnauthenticatedError,
   UnavailableError,
 } from "./easycron-error.ts";
+export { type JobAlert, parseAlert } from "./job-alert.ts";
 export type { List } from "./list.ts";
 export type { DurationInput, InstantInput, JobInput, JsonInput, ScheduleInput } from "./plain-types.ts";
 export type {

@@ -8,6 +8,7 @@ export {
   timestampFromDate,
   timestampMs,
 } from "@bufbuild/protobuf/wkt";
+export { AlertEvent, type Alerts } from "./gen/easycron/v1/alert_pb.ts";
 export type { ApiKey } from "./gen/easycron/v1/api_key_service_pb.ts";
 export type { Calendar, CalendarWindow } from "./gen/easycron/v1/calendar_pb.ts";
 export {

@@ -6,6 +6,7 @@ import {
   ENDED_LEAVE,
   FREE,
   rowOfLive,
+  signal,
 } from "../waiting/triggers.sql.ts";
 
 // The row is found by its id alone, and its project is compared afterwards: with both as conditions of an index, PostgreSQL
@@ -112,14 +113,14 @@ export const acknowledgementFail = statement<{
                 from ${changeOf})
       where ${AT_FREE_PLACE} and t.state = 'ACCEPTED' and t.due_time <= $5
         and t.attempt_count = (select (c -> 1)::integer from ${changeOf})
-     returning t.id, t.fire_time, t.attempt_count, t.state, t.due_time, t.end_time, t.job_uid, t.revision
+     returning t.id, t.fire_time, t.attempt_count, t.state, t.due_time, t.end_time, t.project_id, t.job_uid, t.revision
    ), explained as (
      update dispatcher.attempts a
         set outcome = $4::jsonb -> a.trigger_id ->> 3, error = $4::jsonb -> a.trigger_id ->> 4
        from changed c
       where a.trigger_id = c.id and a.number = c.attempt_count and a.fire_time = c.fire_time
         and a.fire_time between $2 and $3
-   ), ${ENDED_LEAVE}, freed as (
+   ), ${ENDED_LEAVE}, ${signal("'EXHAUSTED'", "c.state = 'EXHAUSTED'")}, freed as (
      update dispatcher.live_triggers l
         set owner = null, due_time = (select c.due_time from changed c where c.id = l.id)
       where l.id = any (array(select id from changed where end_time is null))

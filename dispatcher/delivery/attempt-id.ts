@@ -25,10 +25,11 @@ export function newAttemptId(nowMs: number): string {
   return `att_${toBase32(bytes)}`;
 }
 
-// 26 characters of 5 bits hold 130 bits, and the id has 128. So the first character begins with two zero bits.
-function toBase32(source: Uint8Array): string {
+/** Returns 16 bytes in the base32 encoding of TypeID: 26 characters. */
+export function toBase32(source: Uint8Array): string {
   let text = "";
   let held = 0;
+  // 26 characters of 5 bits hold 130 bits, and 16 bytes have 128. So the first character begins with two zero bits.
   let bits = 2;
   for (const byte of source) {
     held = ((held << 8) | byte) & 0x1fff;

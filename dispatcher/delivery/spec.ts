@@ -123,7 +123,8 @@ function isBuffer(overlapPolicy: unknown): boolean {
   return overlapPolicy === "OVERLAP_POLICY_BUFFER_ONE" || overlapPolicy === "OVERLAP_POLICY_BUFFER_ALL";
 }
 
-function parseTarget(value: unknown): Exclude<SpecTarget, { kind: "unreadable" }> {
+/** Reads a target in proto3 JSON form. Throws an Error that says what is wrong. */
+export function parseTarget(value: unknown): Exclude<SpecTarget, { kind: "unreadable" }> {
   const target = toRecord(value, "target");
   if (target.webhook !== undefined) return parseWebhook(toRecord(target.webhook, "target.webhook"));
   if (target.redis !== undefined) return parsePluginTarget("redis", toRecord(target.redis, "target.redis"));

@@ -22,6 +22,20 @@ export interface PartitionLateEvent {
   readonly error: unknown;
 }
 
+/** An attempt to send an alert that has ended. */
+export interface AlertSentEvent {
+  /** alr_…. */
+  readonly id: string;
+  readonly jobUid: string;
+  /** What the alert reports. */
+  readonly event: string;
+  readonly attempt: number;
+  readonly outcome: string;
+  readonly state: "PENDING" | "SUCCEEDED" | "EXHAUSTED" | "CANCELLED";
+  /** In words that may be shown to the customer; empty after a success. */
+  readonly error: string;
+}
+
 /** What holds back the removal of dead rows. */
 export interface OldSnapshotEvent {
   readonly kind: "SESSION" | "PREPARED" | "SLOT";
@@ -56,6 +70,8 @@ export interface OldSnapshotEvent {
  * | destination | an origin of a project gets no attempts for a pause, or all again: which, and for how long |
  * | lagging | the oldest result has waited for more than a second: for how long, and how many wait |
  * | setAside | items failed alone: of which kind, how many, the ids of the first ten, the error of one of them, and after how long the first is tried again |
+ * | alertSent | an attempt to send an alert has ended: the alert, its job, its event and its state now |
+ * | alertsHeld | a job or its project has had too many alerts lately, so the next ones wait |
  * | idle | nothing is due, in flight or waiting to be recorded |
  */
 export interface DispatcherEvents {
@@ -95,6 +111,8 @@ export interface DispatcherEvents {
       readonly error: unknown;
     },
   ];
+  alertSent: [AlertSentEvent];
+  alertsHeld: [{ readonly jobUid: string; readonly projectId: string }];
   idle: [];
 }
 

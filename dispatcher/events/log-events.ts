@@ -42,6 +42,13 @@ export function logEvents(events: Events, logger: Logger): void {
   );
   events.on("lagging", (fields) => logger.warn(fields, "results are recorded late; nothing new is claimed"));
   events.on("destination", (fields) => logger.debug(fields, "a destination is tried less, or again"));
+  events.on("alertSent", (fields) => {
+    if (fields.state === "EXHAUSTED") logger.warn(fields, "an alert could not be delivered; it is given up");
+    else logger.debug(fields, "an attempt to send an alert has ended");
+  });
+  events.on("alertsHeld", (fields) =>
+    logger.warn(fields, "a job or its project has many alerts; the next ones wait"),
+  );
   logTroubles(events, logger);
   events.on("setAside", ({ error, ...fields }) =>
     logger.error({ ...fields, err: error }, "set aside what failed alone; it will be tried again"),

@@ -4,6 +4,7 @@ import { toSqlTime } from "../../db/time.ts";
 import { toIso } from "../../mesh/iso-time.ts";
 import { acceptedReadUnrecorded, acceptedRecord } from "./accepted.sql.ts";
 import type { RecordAnswer, Result } from "./result.ts";
+import { toPauses, toStoredHeaders, toStoredTiming } from "./result-texts.ts";
 
 /**
  * Records results whose triggers become ACCEPTED, in one statement, or in two if not all were changed. Like
@@ -23,6 +24,9 @@ export async function recordAccepted(database: Database, batch: readonly Result[
       batch.map(({ delivery: { outcome } }) => ("statusCode" in outcome ? outcome.statusCode : null)),
     ),
     batch.map(({ delivery }) => delivery.responseBody),
+    batch.map(({ delivery }) => toStoredTiming(delivery)),
+    batch.map(({ delivery }) => toStoredHeaders(delivery)),
+    toPauses(batch),
   ]);
   const states = new Map(rows.map(({ id, state }) => [id, state]));
   const rest = batch.filter(({ trigger }) => !states.has(trigger.id));

@@ -6,6 +6,7 @@ import type { Delivery } from "../delivery/outcome.ts";
 import { toTimingText } from "../delivery/timing-text.ts";
 import { recordAccepted } from "./record-accepted.ts";
 import type { RecordAnswer, Result } from "./result.ts";
+import { toPauses, toStoredHeaders, toStoredTiming } from "./result-texts.ts";
 import { resultReadUnrecorded, resultRecord } from "./results.sql.ts";
 
 /** The longest answer, in characters, that is recorded in the row of its trigger. */
@@ -97,9 +98,9 @@ async function record(
     toPlainArray(own.map(({ delivery }) => statusCodeOf(delivery))),
     own.map(({ delivery }) => delivery.error),
     own.map(({ delivery }) => delivery.responseBody),
-    own.map(({ delivery: { timing } }) => (timing === undefined ? null : toTimingText(timing))),
-    own.map(({ delivery: { responseHeaders } }) => toHeadersText(responseHeaders)),
-    `{${batch.flatMap(toPause).join(",")}}`,
+    own.map(({ delivery }) => toStoredTiming(delivery)),
+    own.map(({ delivery }) => toStoredHeaders(delivery)),
+    toPauses(batch),
   ]);
   return new Map(rows.map(({ id, state }) => [id, state]));
 }
@@ -129,20 +130,11 @@ function toChange(result: Result, isInTrigger: boolean): string {
   return `"${trigger.id}":["${next.state}",${number},"${toIso(endTimeMs)}",${start},${due},${heldBy}${attempt}]`;
 }
 
-/** Writes one member of the JSON object with what pauses jobs; nothing for other results. */
-function toPause({ trigger, delivery: { outcome } }: Result): string[] {
-  return "pauses" in outcome ? [`"${trigger.id}":"${outcome.pauses}"`] : [];
-}
-
 function toAttempt({ attemptId, durationMs, delivery }: Result): string {
   const { responseBody, timing, responseHeaders } = delivery;
   const known = timing === undefined ? "null" : `"${toTimingText(timing)}"`;
-  const headers = responseHeaders === undefined ? "" : `,${JSON.stringify(toHeadersText(responseHeaders))}`;
+  const headers = responseHeaders === undefined ? "" : `,${JSON.stringify(toStoredHeaders(delivery))}`;
   return `"${attemptId}",${durationMs},${statusCodeOf(delivery)},${JSON.stringify(responseBody)},${known}${headers}`;
-}
-
-function toHeadersText(headers: Delivery["responseHeaders"]): string | null {
-  return headers === undefined ? null : JSON.stringify(headers);
 }
 
 function statusCodeOf({ outcome }: Delivery): number | null {

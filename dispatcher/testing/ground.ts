@@ -146,8 +146,8 @@ export async function createGround(): Promise<Ground> {
       );
       const full = { name, target: { webhook: { url, method: "POST" } }, attemptTimeout: "30s", ...spec };
       await admin.query(
-        "insert into scheduler.revisions (job_uid, revision, spec, create_time, facets) values ($1, 1, $2, now(), '{}')",
-        [uid, JSON.stringify(full)],
+        "insert into scheduler.revisions (job_uid, revision, spec, create_time, facets) values ($1, 1, $2, now(), $3)",
+        [uid, JSON.stringify(full), "alerts" in spec ? { alerts: { withinMs: null } } : {}],
       );
       return { uid, name, projectId };
     },

@@ -5,6 +5,7 @@ import type { AllowList, DenyList } from "../../mesh/egress-address.ts";
 import { checkUrl } from "../../mesh/egress-url.ts";
 import { type EasyCronError, fieldFailure } from "../../mesh/errors.ts";
 import type { JobPlugins } from "../plugins/job-plugins.ts";
+import { alertErrors } from "./alert-rules.ts";
 import { payloadErrors } from "./payload-rules.ts";
 import { kafkaTargetErrors, redisTargetErrors } from "./plugin-target-rules.ts";
 import { isReservedHeader } from "./reserved-headers.ts";
@@ -35,7 +36,8 @@ export function newJobErrors(job: Job | undefined, rules: JobRules): EasyCronErr
     job.target === undefined
       ? [fieldFailure("FIELD_INVALID", "job.target", TARGET_REQUIRED)]
       : targetErrors(job.target, rules);
-  return [...nameErrors(job), ...target, ...payloadErrors(job, "job.payload")];
+  const alerts = alertErrors(job.alerts, (webhook, at) => webhookErrors(webhook, rules, at));
+  return [...nameErrors(job), ...target, ...alerts, ...payloadErrors(job, "job.payload")];
 }
 
 /**
@@ -53,6 +55,8 @@ export function changedJobErrors(
   if (job.target !== undefined && isWritten("target")) errors.push(...targetErrors(job.target, rules));
   if (job.target === undefined && paths.includes("target"))
     errors.push(fieldFailure("FIELD_INVALID", "job.target", TARGET_REQUIRED));
+  if (isWritten("alerts"))
+    errors.push(...alertErrors(job.alerts, (webhook, at) => webhookErrors(webhook, rules, at)));
   return isWritten("payload") || isWritten("payload_json")
     ? [...errors, ...payloadErrors(job, "job.payload")]
     : errors;
@@ -65,7 +69,7 @@ function nameErrors(job: Job): EasyCronError[] {
 function targetErrors({ kind }: Target, rules: JobRules): EasyCronError[] {
   if (kind.case === undefined)
     return [fieldFailure("FIELD_INVALID", "job.target", "Exactly one of webhook, redis, kafka must be set.")];
-  if (kind.case === "webhook") return webhookErrors(kind.value, rules);
+  if (kind.case === "webhook") return webhookErrors(kind.value, rules, "job.target.webhook");
   const field = `job.target.${kind.case}`;
   const errors =
     kind.case === "redis" ? redisTargetErrors(kind.value, field) : kafkaTargetErrors(kind.value, field);
@@ -80,21 +84,21 @@ function pluginErrors(plugin: "redis" | "kafka", { plugins }: JobRules): EasyCro
   return [fieldFailure("PLUGIN_NOT_ENABLED", `job.target.${plugin}`, problem, { plugin })];
 }
 
-function webhookErrors(webhook: WebhookTarget, rules: JobRules): EasyCronError[] {
+function webhookErrors(webhook: WebhookTarget, rules: JobRules, at: string): EasyCronError[] {
   const errors: EasyCronError[] = [];
   const verdict = checkUrl(webhook.url, rules.allow, rules.deny);
   if ("problem" in verdict)
-    errors.push(fieldFailure(verdict.problem, "job.target.webhook.url", verdict.why, { value: webhook.url }));
-  errors.push(...bodyErrors(webhook));
-  return [...errors, ...headerErrors(webhook)];
+    errors.push(fieldFailure(verdict.problem, `${at}.url`, verdict.why, { value: webhook.url }));
+  errors.push(...bodyErrors(webhook, at));
+  return [...errors, ...headerErrors(webhook, at)];
 }
 
-function headerErrors({ headers, secretHeaders, auth }: WebhookTarget): EasyCronError[] {
+function headerErrors({ headers, secretHeaders, auth }: WebhookTarget, at: string): EasyCronError[] {
   const errors: EasyCronError[] = [];
   const seen = new Set<string>();
   const names = (list: string, of: object) => Object.keys(of).map((header) => ({ list, header }));
   for (const { list, header } of [...names("headers", headers), ...names("secretHeaders", secretHeaders)]) {
-    const field = `job.target.webhook.${list}[${JSON.stringify(header)}]`;
+    const field = `${at}.${list}[${JSON.stringify(header)}]`;
     const lower = header.toLowerCase();
     if (isReservedHeader(header)) {
       const problem = "EasyCron or HTTP reserves this header; leave it out.";
@@ -113,8 +117,8 @@ function headerErrors({ headers, secretHeaders, auth }: WebhookTarget): EasyCron
   return errors;
 }
 
-function bodyErrors({ body, contentType }: WebhookTarget): EasyCronError[] {
+function bodyErrors({ body, contentType }: WebhookTarget, at: string): EasyCronError[] {
   if (body === "") return [];
   const problem = findBodyProblem(body, contentType === "" ? undefined : contentType);
-  return problem === undefined ? [] : [fieldFailure("FIELD_INVALID", "job.target.webhook.body", problem)];
+  return problem === undefined ? [] : [fieldFailure("FIELD_INVALID", `${at}.body`, problem)];
 }

@@ -46,13 +46,15 @@ export function createSealing(dispatcher: GrpcClient<typeof DispatcherService>) 
     };
 }
 
-/** Makes a handler remove the secrets of the request's job, which a preview of its fire times does not need. */
+/** Makes a handler remove the secrets and alerts of the request's job, which a preview of its fire times does not need. */
 export function withoutSecrets<I, O>(
   next: Handler<I, O>,
   jobOf: (request: I) => Job | undefined,
 ): Handler<I, O> {
   return (request, context) => {
-    for (const slot of secretSlots(jobOf(request)?.target)) slot.clear();
+    const job = jobOf(request);
+    for (const slot of secretSlots(job?.target)) slot.clear();
+    delete job?.alerts;
     return next(request, context);
   };
 }

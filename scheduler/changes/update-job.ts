@@ -45,6 +45,7 @@ export const UPDATABLE = [
   "flow",
   "acknowledgement",
   "labels",
+  "alerts",
 ] as const;
 
 /**
@@ -233,7 +234,9 @@ const MESSAGES = [
   ["retry_policy", "retryPolicy"],
   ["attempt_timeout", "attemptTimeout"],
   ["flow", "flow"],
+  ["acknowledgement", "acknowledgement"],
   ["auto_disable", "autoDisable"],
+  ["alerts", "alerts"],
 ] as const;
 
 // A field that the mask names but the request leaves out is cleared, so it gets its default again.

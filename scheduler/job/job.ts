@@ -103,6 +103,7 @@ export function toSpec(job: Job): Job {
     ...(job.acknowledgement === undefined ? {} : { acknowledgement: job.acknowledgement }),
     ...(job.target === undefined ? {} : { target: job.target }),
     ...(job.flow === undefined ? {} : { flow: job.flow }),
+    ...(job.alerts === undefined ? {} : { alerts: job.alerts }),
     ...payloadOf(job),
   });
 }

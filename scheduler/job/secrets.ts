@@ -38,7 +38,9 @@ export function dropSecrets(job: Job): void {
  * Returns FIELD_INVALID for each secret that is missing. Throws if a place of a secret holds anything but an id, because
  * a secret in plain text must never be stored.
  */
-export function secretErrors(job: Pick<Job, "target">): EasyCronError[] {
+export function secretErrors(job: Pick<Job, "target" | "alerts">): EasyCronError[] {
+  if (secretSlots(job.alerts?.target).length > 0)
+    throw new Error("The gateway has sent a secret in job.alerts.target, which may have none.");
   return secretSlots(job.target).flatMap((slot) => {
     const id = slot.get();
     if (id === undefined) return [fieldFailure("FIELD_INVALID", `job.${slot.field}`, REQUIRED)];

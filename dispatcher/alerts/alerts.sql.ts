@@ -1,0 +1,185 @@
+import { statement } from "../../db/statement.ts";
+
+/** A job with alerts. Times are epoch milliseconds. */
+export interface AlertJobRow {
+  readonly job_uid: string;
+  readonly project_id: string;
+  readonly within_ms: number | null;
+  readonly watched_until: number;
+  readonly told: readonly string[];
+  readonly since_time: number | null;
+}
+
+/**
+ * Takes at most $2 jobs at the time $1 that have facts, and at most as many that are to be looked at. Nobody else takes
+ * them before $3. Jobs that another transaction has locked are left out.
+ */
+export const alertJobsTake = statement<AlertJobRow>(
+  "alertJobsTake",
+  `with noted as materialized (
+     select j.job_uid from dispatcher.alert_jobs j
+      where j.held_until <= $1
+        and j.job_uid = any (array(select distinct f.job_uid from dispatcher.alert_facts f
+                                     join dispatcher.alert_jobs h on h.job_uid = f.job_uid and h.held_until <= $1
+                                    limit $2))
+        for no key update skip locked
+   ), due as materialized (
+     select j.job_uid from dispatcher.alert_jobs j
+      where j.look_time <= $1 and j.held_until <= $1 order by j.look_time limit $2
+        for no key update skip locked
+   )
+   update dispatcher.alert_jobs j set held_until = $3
+    where j.job_uid = any (array(select job_uid from noted union select job_uid from due))
+   returning j.job_uid, j.project_id, j.within_ms, j.watched_until, j.told, j.since_time`,
+);
+
+/** A fact that was noted about a job. Times are epoch milliseconds. */
+export interface AlertFactRow {
+  readonly job_uid: string;
+  readonly kind: "EXHAUSTED" | "FAILING" | "MISSED" | "DISABLED";
+  readonly cause: string;
+  readonly fact_time: number;
+  readonly first_fire_time: number | null;
+  readonly last_fire_time: number | null;
+  readonly fire_count: number;
+  readonly trigger_id: string | null;
+  readonly attempts: number | null;
+  readonly reason: string;
+}
+
+/** Reads the facts of the jobs $1: about 200 of each job at most, as many as are noted. */
+export const alertFactsRead = statement<AlertFactRow>(
+  "alertFactsRead",
+  `select job_uid, kind, cause, fact_time, first_fire_time, last_fire_time, fire_count, trigger_id, attempts, reason
+     from dispatcher.alert_facts where job_uid = any ($1::text[]) order by fact_time, cause`,
+);
+
+/** Returns when a trigger of each of the jobs $1 last succeeded since $2: of the latest 200 triggers of each. */
+export const alertSuccesses = statement<{ job_uid: string; end_time: number }>(
+  "alertSuccesses",
+  `select w.job_uid, s.end_time
+     from unnest($1::text[], $2::timestamptz[]) as w (job_uid, since_time)
+    cross join lateral (
+      select max(t.end_time) as end_time
+        from (select t.state, t.end_time from dispatcher.triggers t
+               where t.job_uid = w.job_uid order by t.fire_time desc, t.id desc limit 200) as t
+       where t.state = 'SUCCEEDED' and t.end_time >= w.since_time) as s
+    where s.end_time is not null`,
+);
+
+/** Reads the specification of revision $2 of job $1. */
+export const alertSpec = statement<{ spec: string }>(
+  "alertSpec",
+  `select r.spec from scheduler.revisions r where r.job_uid = $1 and r.revision = $2`,
+);
+
+/** Counts the alerts of job $1 and of project $2 that were made after $3: at most 1,000 each. */
+export const alertsRecent = statement<{ of_job: number; of_project: number }>(
+  "alertsRecent",
+  `select (select count(*)::integer from (select from dispatcher.alerts a
+             where a.job_uid = $1 and a.create_time > $3 limit 1000) as a) as of_job,
+          (select count(*)::integer from (select from dispatcher.alerts a
+             where a.project_id = $2 and a.create_time > $3 limit 1000) as a) as of_project`,
+);
+
+/**
+ * Records what was decided about job $1 of project $2: its alerts (ids $3, events $4, documents $5), due at $6; removes its
+ * facts (kinds $7, causes $8) and stores its new state: what is told ($9), since when it is in trouble ($10), until where
+ * its fire times were judged ($11), when it is to be looked at again ($12), and until when nobody looks ($13). An alert that
+ * exists already is not made again. Returns the ids of the new alerts.
+ */
+export const alertsRecord = statement<{ id: string }>(
+  "alertsRecord",
+  `with forgotten as (
+     delete from dispatcher.alert_facts f using unnest($7::text[], $8::text[]) as w (kind, cause)
+      where f.job_uid = $1 and f.kind = w.kind and f.cause = w.cause
+   ), changed as (
+     update dispatcher.alert_jobs
+        set told = $9::text[], since_time = $10::timestamptz, watched_until = $11::timestamptz,
+            look_time = $12::timestamptz, held_until = $13::timestamptz
+      where job_uid = $1
+   )
+   insert into dispatcher.alerts (id, project_id, job_uid, event, body, create_time, due_time)
+   select g.id, $2, $1, g.event, g.body, $6::timestamptz, $6::timestamptz
+     from unnest($3::text[], $4::text[], $5::text[]) as g (id, event, body)
+   on conflict (id) do nothing returning id`,
+);
+
+/** Stores for the jobs $1, about which nothing is reported, what they were looked at until ($2) and when next ($3). */
+export const alertJobsMove = statement<{ job_uid: string }>(
+  "alertJobsMove",
+  `update dispatcher.alert_jobs j set watched_until = w.watched_until, look_time = w.look_time, held_until = $4
+     from unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) as w (job_uid, watched_until, look_time)
+    where j.job_uid = w.job_uid returning j.job_uid`,
+);
+
+/** Lets nobody look at the job $1 before $2. */
+export const alertJobHold = statement<{ job_uid: string }>(
+  "alertJobHold",
+  `update dispatcher.alert_jobs set held_until = $2 where job_uid = $1 returning job_uid`,
+);
+
+/** Forgets the job $1, which has no alerts any more, and its facts. */
+export const alertJobForget = statement<{ job_uid: string }>(
+  "alertJobForget",
+  `with forgotten as (delete from dispatcher.alert_facts where job_uid = $1)
+   delete from dispatcher.alert_jobs where job_uid = $1 returning job_uid`,
+);
+
+/** An alert to be sent. Times are epoch milliseconds. */
+export interface AlertRow {
+  readonly id: string;
+  readonly project_id: string;
+  readonly job_uid: string;
+  readonly event: string;
+  readonly body: string;
+  readonly attempt_count: number;
+  readonly create_time: number;
+}
+
+/**
+ * Takes at most $2 alerts that are due at $1, at most $3 of each project and none of the projects $4, the longest due
+ * first, and counts an attempt of each. If their results are not recorded by $5, they are due again.
+ */
+export const alertsTake = statement<AlertRow>(
+  "alertsTake",
+  `with due as materialized (
+     select a.id, a.project_id, a.due_time from dispatcher.alerts a
+      where a.due_time <= $1 and a.project_id <> all ($4::text[]) order by a.due_time limit 1000
+   ), fair as materialized (
+     select d.id from (select d.id, d.due_time, row_number() over (partition by d.project_id order by d.due_time) as place
+                         from due d) as d
+      where d.place <= $3 order by d.due_time limit $2
+   ), taken as materialized (
+     select a.id from dispatcher.alerts a
+      where a.id = any (array(select id from fair)) and a.due_time <= $1 for no key update skip locked
+   )
+   update dispatcher.alerts a set attempt_count = a.attempt_count + 1, due_time = $5
+    where a.id = any (array(select id from taken))
+   returning a.id, a.project_id, a.job_uid, a.event, a.body, a.attempt_count, a.create_time`,
+);
+
+/** Records what became of attempt $2 of alert $1: its state, when it is due again or has ended, and the error. */
+export const alertRecordAttempt = statement<{ id: string }>(
+  "alertRecordAttempt",
+  `update dispatcher.alerts set state = $3, due_time = $4::timestamptz, end_time = $5::timestamptz, last_error = $6
+    where id = $1 and attempt_count = $2 and state = 'PENDING' returning id`,
+);
+
+/** Reads the specification that is in effect for job $1. */
+export const alertCurrentRevision = statement<{ revision: number }>(
+  "alertCurrentRevision",
+  `select revision from scheduler.watched_epochs(array[$1], array[now()]) order by epoch desc limit 1`,
+);
+
+/** Deletes at most 1,000 alerts that ended before $1, and facts that were noted before $1 about jobs that are forgotten. */
+export const alertsDeleteOld = statement<{ id: string }>(
+  "alertsDeleteOld",
+  `with forgotten as (
+     delete from dispatcher.alert_facts f
+      where f.fact_time < $1 and not exists (select from dispatcher.alert_jobs j where j.job_uid = f.job_uid)
+   )
+   delete from dispatcher.alerts
+    where id = any (array(select id from dispatcher.alerts where end_time < $1 order by end_time limit 1000))
+   returning id`,
+);
