@@ -40,6 +40,8 @@ export default defineConfig({
           exclude: [...configDefaults.exclude, ...ISOLATED, ...LONG_TESTS],
           isolate: false,
           testTimeout: 60_000,
+          // Hooks make and drop databases, which takes more than the usual 10 s when the machine is busy.
+          hookTimeout: 60_000,
         },
       },
       {

@@ -1,6 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Receiver, startReceiver } from "../../test/support/receiver.ts";
-import { createGround, eventOf, type Ground, type TestDispatcher, untilRecorded } from "../testing/ground.ts";
+import {
+  createGround,
+  eventOf,
+  type Ground,
+  randomId,
+  type TestDispatcher,
+  untilRecorded,
+} from "../testing/ground.ts";
 
 let ground: Ground;
 let receiver: Receiver;
@@ -54,5 +61,70 @@ describe("a trigger whose flow key has no place", () => {
     const ended = await view(second?.triggerId ?? "");
     expect(ended).toMatchObject({ state: "SUCCEEDED", attempt_count: 1, waiting_for: null });
     expect(ended.waited_until - ended.waiting_since).toBeGreaterThan(200);
+  });
+
+  test("is put off without an owner and without an attempt when very many wait before it", async () => {
+    const { projectId } = await ground.addProject();
+    const job = await ground.addJob(projectId, `${receiver.url}/many`, {
+      flow: { key: "many", maxInFlight: 50 },
+    });
+    const end = Promise.withResolvers<void>();
+    receiver.answer("/many", async () => {
+      await end.promise;
+      return { status: 200 };
+    });
+    const now = Date.now();
+    const events = Array.from({ length: 1_061 }, (_, index) => eventOf(job, now + index, { seq: index + 1 }));
+    await dispatcher.accept(events.slice(0, 1_000));
+    await dispatcher.accept(events.slice(1_000));
+    const counts = async () => {
+      const [row] = await ground.sql(
+        `select count(*)::integer as waiting, sum(t.attempt_count)::integer as attempts,
+                count(*) filter (where t.owner is null)::integer as put_off,
+                min(extract(epoch from t.due_time - now())) filter (where t.owner is null)::float8 as least_s
+           from dispatcher.triggers t where t.job_uid = $1 and t.state = 'PENDING' and t.waiting_for = 'FLOW'`,
+        [job.uid],
+      );
+      return row;
+    };
+    // Of these, 50 are in flight, and 1,000 wait in memory.
+    await expect
+      .poll(counts, { timeout: 20_000 })
+      .toMatchObject({ waiting: 1_011, attempts: 0, put_off: 11 });
+    expect((await counts()).least_s).toBeGreaterThan(5);
+    // What was put off is not taken before it is due, and then as any other trigger.
+    await ground.sql(
+      "update dispatcher.triggers set due_time = now() where job_uid = $1 and owner is null and state = 'PENDING'",
+      [job.uid],
+    );
+    const sent = () => receiver.requests.filter(({ path }) => path === "/many");
+    end.resolve();
+    await receiver.waitFor(() => new Set(sent().map(({ id }) => id)).size === events.length, 60_000);
+    expect(sent()).toHaveLength(events.length);
+  });
+
+  test("is delivered by another dispatcher when its own has died, with one attempt and the whole wait", async () => {
+    const { projectId } = await ground.addProject();
+    const flow = { key: "died", ratePerSecond: 100 };
+    const job = await ground.addJob(projectId, `${receiver.url}/died`, { flow });
+    const id = randomId("trg");
+    const owner = "inst_00000000-0000-0000-0000-00000000dead";
+    await ground.sql("insert into dispatcher.instances values ($1, now(), now() - interval '1 second')", [
+      owner,
+    ]);
+    await ground.sql(
+      `insert into dispatcher.triggers (id, fire_time, effective_time, due_time, project_id, job_uid, job_name, revision,
+         kind, state, seq, attempt_count, owner, create_time, waiting_for, waiting_since)
+       select $1, at, at, at, $2, $3, $4, 1, 'SCHEDULED', 'PENDING', 1, 0, $5, at, 'FLOW', at + interval '1 second'
+         from (select date_trunc('milliseconds', now()) - interval '9 seconds' as at) as nine`,
+      [id, projectId, job.uid, job.name, owner],
+    );
+    await receiver.waitFor((all) => all.some((each) => each.id === id));
+    await expect
+      .poll(() => view(id))
+      .toMatchObject({ state: "SUCCEEDED", attempt_count: 1, waiting_for: null });
+    const { response } = await dispatcher.client.getTrigger({ projectId, request: { id } });
+    expect(Number(response?.trigger?.lateness?.theirs?.seconds)).toBeGreaterThanOrEqual(7);
+    expect(Number(response?.trigger?.lateness?.ours?.seconds)).toBe(1);
   });
 });
