@@ -67,7 +67,7 @@ async function end({ triggerId, nominalTimeMs }: EventInit): Promise<void> {
     time,
     time,
     { [triggerId]: change },
-    ...Array.from({ length: 10 }, () => []),
+    ...Array.from({ length: 12 }, () => []),
     {},
   ];
   const { rows } = await session.query(resultRecord.text, values);

@@ -72,7 +72,7 @@ const MESSAGES: Readonly<Record<AlertEventName, ToMessage>> = {
     `${facts[0]?.triggers[0]?.attempts ?? 4} attempts of a trigger of the job "${name}" have failed. It is tried again. ` +
     "GetTrigger shows why they failed.",
   DISABLED: ({ name }, { facts }) =>
-    `The job "${name}" was disabled and does not fire any more. ${facts[0]?.reason ?? ""}`.trimEnd(),
+    `The job "${name}" does not fire any more. ${facts[0]?.reason ?? ""}`.trimEnd(),
   RECOVERED: ({ name }, { sinceMs }) =>
     `The job "${name}" works again: a trigger has succeeded. It had been in trouble since ${toIso(sinceMs)}.`,
   NOT_DELIVERED: ({ name, withinMs }, { facts }) =>

@@ -31,7 +31,7 @@ test("a claim and the end of a trigger stay heap-only updates, with every index 
     const { rowCount } = await client.query(triggerClaim.text, values);
     const change = ["SUCCEEDED", 1, "2026-01-02", "2026-01-02", null, null, "att_1", 5, 200, "ok"];
     const range = ["2026-01-01", "2026-01-01"];
-    const none = Array.from({ length: 10 }, () => []);
+    const none = Array.from({ length: 12 }, () => []);
     const ended = await client.query(resultRecord.text, [
       [triggerId],
       ...range,

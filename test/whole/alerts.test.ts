@@ -93,7 +93,7 @@ describe("a job with alerts", () => {
   });
 
   test("whose alerts cannot be delivered raises no further alerts, and its triggers and others go on", async () => {
-    const dead = { webhook: { url: "http://127.0.0.1:9/" } };
+    const dead = { webhook: { url: "http://127.0.0.1:2/" } };
     const job = await create("deaf", { alerts: { target: dead }, retryPolicy: { maxAttempts: 1 } });
     await create("other", { schedules: everySecond });
     receiver.answer("/deaf", () => ({ status: 500 }));
@@ -110,6 +110,20 @@ describe("a job with alerts", () => {
     const { id } = await client.jobs.run("deaf");
     await expect.poll(async () => (await client.triggers.get(id)).state).toBe("SUCCEEDED");
     await client.jobs.delete("other");
+  });
+
+  test("reports that it was paused because its endpoint wants no more", async () => {
+    await create("unwanted", { retryPolicy: { maxAttempts: 1 } });
+    receiver.answer("/unwanted", () => ({ status: 410 }));
+    const { id } = await client.jobs.run("unwanted");
+    await expect
+      .poll(() => alerts.types("/unwanted").toSorted(), { timeout: 20_000 })
+      .toEqual(["job.disabled", "job.exhausted"]);
+    const disabled = alerts.alerts("/unwanted").find(({ body }) => body.type === "job.disabled");
+    expect(disabled?.body.data.message).toContain(`answered 410 Gone to ${id}`);
+    const { state, pauseNote } = await client.jobs.get("unwanted");
+    expect(state).toBe("PAUSED");
+    expect(disabled?.body.data.message).toContain(pauseNote);
   });
 
   test("reports the same alert under one id when the dispatcher is killed with -9 before it was delivered", async () => {
@@ -153,7 +167,9 @@ describe("the dead man's switch", () => {
     expect(alerts.types("/heart")).toEqual(["job.not_delivered", "job.recovered"]);
     const [missed] = await alerts.waitFor("/skips", 1, 60_000);
     expect(missed?.body).toMatchObject({ type: "job.missed", data: { reason: "MISFIRE_POLICY" } });
-    expect(missed?.body.data.count).toBeGreaterThan(1);
+    // An outage is one alert, or a few when the scheduler records its end in several steps.
+    const missedCount = () => alerts.alerts("/skips").reduce((sum, { body }) => sum + body.data.count, 0);
+    await expect.poll(missedCount, { timeout: 30_000 }).toBeGreaterThan(1);
     expect(alerts.types("/paused")).toEqual([]);
   }, 150_000);
 });

@@ -19,7 +19,7 @@ afterAll(async () => {
 test("a receiver that lost two triggers notices it at the next one, and the ledger says what became of them", async () => {
   const { url, apiKey } = project;
   const easycron = new EasyCron({ url, apiKey });
-  receiver.answer("/chain", (number) => ({ status: number === 2 ? 410 : 204 }));
+  receiver.answer("/chain", (number) => ({ status: number === 2 ? 422 : 204 }));
   await easycron.jobs.create({
     name: "chain",
     schedule: every("1s"),

@@ -67,6 +67,22 @@ describe("an endpoint that wants no more pauses its job, which says why, until i
     expect(trigger).toMatchObject({ state: "TRIGGER_STATE_SUCCEEDED" });
   });
 
+  test("with that header while the trigger waits for its acknowledgement, which still counts", async () => {
+    scene.receiver.answer("/full-later", () => ({ status: 202, headers: { "webhook-delivery": "disable" } }));
+    await scene.createJob("full-later", { schedules: [], acknowledgement: { deadline: "600s" } });
+    const { id } = await scene.client.jobs.run("full-later");
+    const job = await inState("full-later", "JOB_STATE_PAUSED");
+    expect(job.disableReason).toMatchObject({
+      cause: "DISABLE_CAUSE_RECEIVER",
+      trigger: id,
+      statusCode: 202,
+    });
+    expect((await scene.client.triggers.get(id)).state).toBe("ACCEPTED");
+    const token = String(arrivedOf("full-later")[0]?.headers["easycron-ack-token"]);
+    await scene.client.triggers.acknowledge(id, token);
+    expect((await scene.client.triggers.get(id)).state).toBe("SUCCEEDED");
+  });
+
   test("but not with webhook-delivery: abort-message, which ends only its trigger", async () => {
     scene.receiver.answer("/abort", () => ({
       status: 500,

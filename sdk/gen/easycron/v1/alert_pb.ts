@@ -123,7 +123,7 @@ export const AlertEvent = {
   FAILING: 3,
 
   /**
-   * The job was disabled, because it had failed for too long.
+   * EasyCron disabled the job because it kept failing, or paused it because its endpoint wants no more triggers.
    *
    * @generated from enum value: ALERT_EVENT_DISABLED = 4;
    */
