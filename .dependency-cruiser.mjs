@@ -41,6 +41,7 @@ export const ROOMS = {
     "delivery",
     "lanes",
     "events",
+    "retention",
     "set-aside",
     "instances",
     "accepting",

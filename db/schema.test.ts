@@ -54,6 +54,7 @@ const SCHEDULERS_FUNCTIONS = [
   "redeliver",
   "replay",
   "replayable",
+  "retention_floor",
   "withdraw",
 ];
 
@@ -116,7 +117,7 @@ describe("a freshly migrated database grants", () => {
     });
   });
 
-  test("the dispatcher its own tables, two functions of the scheduler's schema, and the reading of revisions", () => {
+  test("the dispatcher its own tables, functions of the scheduler's schema, and the reading of revisions", () => {
     expect(grantsOf("easycron_dispatcher")).toEqual({
       ...EVERY_SERVICES,
       "schema dispatcher": "usage",
@@ -126,16 +127,21 @@ describe("a freshly migrated database grants", () => {
       "table dispatcher.instances": ALL,
       "table dispatcher.live_triggers": ALL,
       "table dispatcher.master_key": "insert, select",
+      "table dispatcher.retention": "insert, select, update",
       "table dispatcher.set_aside": ALL,
       "table dispatcher.signing_keys": ALL,
       "table dispatcher.signing_keys_version": ALL,
       "table dispatcher.target_secrets": "insert, select",
       "table dispatcher.triggers": ALL,
+      "function dispatcher.drop_partition": "execute",
       "function dispatcher.fail_if_past": "execute",
+      "function dispatcher.is_expired": "execute",
+      "function dispatcher.known_floor": "execute",
       "function dispatcher.lateness": "execute",
       "function dispatcher.make_partition": "execute",
       "function dispatcher.oldest_snapshot": "execute",
       "function dispatcher.use_master_key": "execute",
+      "function scheduler.first_undecided": "execute",
       "function scheduler.lock_current": "execute",
       "function scheduler.lock_current_or_skip": "execute",
       "function scheduler.wake_waiting": "execute",

@@ -25,6 +25,7 @@ import { createPipeline, type Pipeline } from "./pipeline.ts";
 import { createPools, type Pools } from "./pools.ts";
 import { createLeftOut } from "./recovery/left-out.ts";
 import { type RecoveryParts, releaseAll } from "./recovery/recovery.ts";
+import { createRetention } from "./retention/retention.ts";
 import { createSetAside } from "./set-aside/set-aside.ts";
 import { checkMasterKeys, checkRecordedMasterKey } from "./signing-keys/master-key.ts";
 import { createMasterKeys } from "./signing-keys/master-keys.ts";
@@ -143,7 +144,15 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   };
   const watchSnapshots = createSnapshotWatch(upkeep, config.snapshotAlertMs);
   const compareLive = createComparison({ ...upkeep, random, mayGoOn: mayTake });
-  const upkeepLoops = { renewLease, partitions, watchSnapshots, compareLive, replaceMasterKey };
+  const removeExpired = createRetention({ ...upkeep, mayGoOn: mayTake });
+  const upkeepLoops = {
+    renewLease,
+    partitions,
+    watchSnapshots,
+    compareLive,
+    replaceMasterKey,
+    removeExpired,
+  };
   const loops = startLoops({ ...shared, ...upkeepLoops, pools, leaseMs, recovery });
   const onHealth = (isHealthy: boolean) => {
     health.isStalled = !isHealthy;

@@ -14,6 +14,7 @@ import {
   takeOver,
 } from "./recovery/recovery.ts";
 import { BEAT_EVERY_MS, createStalledWatch, OTHERS_EVERY_MS } from "./recovery/stalled.ts";
+import { RETENTION_EVERY_MS } from "./retention/retention.ts";
 import { REMOVE_OLD_EVERY_MS, type SetAside } from "./set-aside/set-aside.ts";
 import { REPLACE_EVERY_MS } from "./signing-keys/replace-master-key.ts";
 import type { SigningKeys } from "./signing-keys/signing-keys.ts";
@@ -53,6 +54,7 @@ export interface LoopParts {
   readonly watchSnapshots: () => Promise<void>;
   readonly compareLive: () => Promise<Wanted>;
   readonly replaceMasterKey: () => Promise<Wanted>;
+  readonly removeExpired: () => Promise<Wanted>;
 }
 
 /** How a loop is watched. */
@@ -103,6 +105,7 @@ export function startLoops(parts: LoopParts): Loops {
     every(SNAPSHOTS_EVERY_MS, "snapshots", parts.watchSnapshots),
     repeat(COMPARE_EVERY_MS, "comparing live triggers", parts.compareLive),
     repeat(REPLACE_EVERY_MS, "replacing the master key", parts.replaceMasterKey),
+    repeat(RETENTION_EVERY_MS, "removing old triggers", parts.removeExpired),
     every(REMOVE_OLD_EVERY_MS, "setting aside", () => parts.setAside.removeOld()),
   ];
   return { watched, stopTaking: () => stopAll(taking), stopUpkeep: () => stopAll(upkeep) };
