@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file easycron/internal/dispatcher/v1/dispatcher_service.proto.
  */
 export const file_easycron_internal_dispatcher_v1_dispatcher_service: GenFile = /*@__PURE__*/
-  fileDesc("CjhlYXN5Y3Jvbi9pbnRlcm5hbC9kaXNwYXRjaGVyL3YxL2Rpc3BhdGNoZXJfc2VydmljZS5wcm90bxIfZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MSJ1Cg1BY2NlcHRSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgEEj0KBmV2ZW50cxgCIAMoCzItLmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuVHJpZ2dlckV2ZW50EhMKC2RlYWRsaW5lX21zGAMgASgDIrIBCg5BY2NlcHRSZXNwb25zZRIQCghiYXRjaF9pZBgBIAEoBBIQCghyZWNvcmRlZBgCIAEoDRISCgplcnJvcl9jb2RlGAMgASgFEhUKDWVycm9yX21lc3NhZ2UYBCABKAkSPgoHcmVmdXNlZBgFIAMoCzItLmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuUmVmdXNlZEV2ZW50EhEKCXBvc3Rwb25lZBgGIAMoCSIzCgxSZWZ1c2VkRXZlbnQSEgoKdHJpZ2dlcl9pZBgBIAEoCRIPCgdwcm9ibGVtGAIgASgJIt0DCgxUcmlnZ2VyRXZlbnQSEgoKdHJpZ2dlcl9pZBgBIAEoCRISCgpwcm9qZWN0X2lkGAIgASgJEg8KB2pvYl91aWQYAyABKAkSEAoIam9iX25hbWUYBCABKAkSEAoIcmV2aXNpb24YBSABKA0SDQoFZXBvY2gYBiABKA0SJgoEa2luZBgHIAEoDjIYLmVhc3ljcm9uLnYxLlRyaWdnZXJLaW5kEhcKD25vbWluYWxfdGltZV9tcxgIIAEoAxIZChFlZmZlY3RpdmVfdGltZV9tcxgJIAEoAxILCgNzZXEYCiABKA0SJQoYcHJldmlvdXNfbm9taW5hbF90aW1lX21zGAsgASgDSACIAQESIQoUbmV4dF9ub21pbmFsX3RpbWVfbXMYDCABKANIAYgBARIZCgxwYXlsb2FkX2pzb24YDSABKAlIAogBARIYChBwcmV2aW91c19za2lwcGVkGA4gASgNEhcKD3ByZXZpb3VzX21pc3NlZBgPIAEoDRIZChF6b25lX2RhdGFfdmVyc2lvbhgQIAEoCUIbChlfcHJldmlvdXNfbm9taW5hbF90aW1lX21zQhcKFV9uZXh0X25vbWluYWxfdGltZV9tc0IPCg1fcGF5bG9hZF9qc29uIlgKEUdldFRyaWdnZXJSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSLwoHcmVxdWVzdBgCIAEoCzIeLmVhc3ljcm9uLnYxLkdldFRyaWdnZXJSZXF1ZXN0IkcKEkdldFRyaWdnZXJSZXNwb25zZRIxCghyZXNwb25zZRgBIAEoCzIfLmVhc3ljcm9uLnYxLkdldFRyaWdnZXJSZXNwb25zZSJcChNMaXN0QXR0ZW1wdHNSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSMQoHcmVxdWVzdBgCIAEoCzIgLmVhc3ljcm9uLnYxLkxpc3RBdHRlbXB0c1JlcXVlc3QiSwoUTGlzdEF0dGVtcHRzUmVzcG9uc2USMwoIcmVzcG9uc2UYASABKAsyIS5lYXN5Y3Jvbi52MS5MaXN0QXR0ZW1wdHNSZXNwb25zZSJkChdDcmVhdGVTaWduaW5nS2V5UmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEjUKB3JlcXVlc3QYAiABKAsyJC5lYXN5Y3Jvbi52MS5DcmVhdGVTaWduaW5nS2V5UmVxdWVzdCJTChhDcmVhdGVTaWduaW5nS2V5UmVzcG9uc2USNwoIcmVzcG9uc2UYASABKAsyJS5lYXN5Y3Jvbi52MS5DcmVhdGVTaWduaW5nS2V5UmVzcG9uc2UiYgoWTGlzdFNpZ25pbmdLZXlzUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEjQKB3JlcXVlc3QYAiABKAsyIy5lYXN5Y3Jvbi52MS5MaXN0U2lnbmluZ0tleXNSZXF1ZXN0IlEKF0xpc3RTaWduaW5nS2V5c1Jlc3BvbnNlEjYKCHJlc3BvbnNlGAEgASgLMiQuZWFzeWNyb24udjEuTGlzdFNpZ25pbmdLZXlzUmVzcG9uc2UiZAoXUm90YXRlU2lnbmluZ0tleVJlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCRI1CgdyZXF1ZXN0GAIgASgLMiQuZWFzeWNyb24udjEuUm90YXRlU2lnbmluZ0tleVJlcXVlc3QiUwoYUm90YXRlU2lnbmluZ0tleVJlc3BvbnNlEjcKCHJlc3BvbnNlGAEgASgLMiUuZWFzeWNyb24udjEuUm90YXRlU2lnbmluZ0tleVJlc3BvbnNlImQKF1Jldm9rZVNpZ25pbmdLZXlSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSNQoHcmVxdWVzdBgCIAEoCzIkLmVhc3ljcm9uLnYxLlJldm9rZVNpZ25pbmdLZXlSZXF1ZXN0IlMKGFJldm9rZVNpZ25pbmdLZXlSZXNwb25zZRI3CghyZXNwb25zZRgBIAEoCzIlLmVhc3ljcm9uLnYxLlJldm9rZVNpZ25pbmdLZXlSZXNwb25zZSJuChNMaXN0VHJpZ2dlcnNSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSMQoHcmVxdWVzdBgCIAEoCzIgLmVhc3ljcm9uLnYxLkxpc3RUcmlnZ2Vyc1JlcXVlc3QSEAoIam9iX3VpZHMYAyADKAkiSwoUTGlzdFRyaWdnZXJzUmVzcG9uc2USMwoIcmVzcG9uc2UYASABKAsyIS5lYXN5Y3Jvbi52MS5MaXN0VHJpZ2dlcnNSZXNwb25zZSJQChJTZWFsU2VjcmV0c1JlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCRIPCgdzZWNyZXRzGAIgAygJEhUKDXZhbGlkYXRlX29ubHkYAyABKAgiIgoTU2VhbFNlY3JldHNSZXNwb25zZRILCgNpZHMYASADKAkysgkKEURpc3BhdGNoZXJTZXJ2aWNlEm0KBkFjY2VwdBIuLmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuQWNjZXB0UmVxdWVzdBovLmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuQWNjZXB0UmVzcG9uc2UoATABEnoKCkdldFRyaWdnZXISMi5lYXN5Y3Jvbi5pbnRlcm5hbC5kaXNwYXRjaGVyLnYxLkdldFRyaWdnZXJSZXF1ZXN0GjMuZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5HZXRUcmlnZ2VyUmVzcG9uc2UiA5ACARKAAQoMTGlzdFRyaWdnZXJzEjQuZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5MaXN0VHJpZ2dlcnNSZXF1ZXN0GjUuZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5MaXN0VHJpZ2dlcnNSZXNwb25zZSIDkAIBEoABCgxMaXN0QXR0ZW1wdHMSNC5lYXN5Y3Jvbi5pbnRlcm5hbC5kaXNwYXRjaGVyLnYxLkxpc3RBdHRlbXB0c1JlcXVlc3QaNS5lYXN5Y3Jvbi5pbnRlcm5hbC5kaXNwYXRjaGVyLnYxLkxpc3RBdHRlbXB0c1Jlc3BvbnNlIgOQAgEShwEKEENyZWF0ZVNpZ25pbmdLZXkSOC5lYXN5Y3Jvbi5pbnRlcm5hbC5kaXNwYXRjaGVyLnYxLkNyZWF0ZVNpZ25pbmdLZXlSZXF1ZXN0GjkuZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5DcmVhdGVTaWduaW5nS2V5UmVzcG9uc2USiQEKD0xpc3RTaWduaW5nS2V5cxI3LmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuTGlzdFNpZ25pbmdLZXlzUmVxdWVzdBo4LmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuTGlzdFNpZ25pbmdLZXlzUmVzcG9uc2UiA5ACARKHAQoQUm90YXRlU2lnbmluZ0tleRI4LmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuUm90YXRlU2lnbmluZ0tleVJlcXVlc3QaOS5lYXN5Y3Jvbi5pbnRlcm5hbC5kaXNwYXRjaGVyLnYxLlJvdGF0ZVNpZ25pbmdLZXlSZXNwb25zZRKMAQoQUmV2b2tlU2lnbmluZ0tleRI4LmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuUmV2b2tlU2lnbmluZ0tleVJlcXVlc3QaOS5lYXN5Y3Jvbi5pbnRlcm5hbC5kaXNwYXRjaGVyLnYxLlJldm9rZVNpZ25pbmdLZXlSZXNwb25zZSIDkAICEn0KC1NlYWxTZWNyZXRzEjMuZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5TZWFsU2VjcmV0c1JlcXVlc3QaNC5lYXN5Y3Jvbi5pbnRlcm5hbC5kaXNwYXRjaGVyLnYxLlNlYWxTZWNyZXRzUmVzcG9uc2UiA5ACAmIGcHJvdG8z", [file_easycron_v1_signing_key_service, file_easycron_v1_trigger, file_easycron_v1_trigger_service]);
+  fileDesc("CjhlYXN5Y3Jvbi9pbnRlcm5hbC9kaXNwYXRjaGVyL3YxL2Rpc3BhdGNoZXJfc2VydmljZS5wcm90bxIfZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MSJ1Cg1BY2NlcHRSZXF1ZXN0EhAKCGJhdGNoX2lkGAEgASgEEj0KBmV2ZW50cxgCIAMoCzItLmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuVHJpZ2dlckV2ZW50EhMKC2RlYWRsaW5lX21zGAMgASgDIrIBCg5BY2NlcHRSZXNwb25zZRIQCghiYXRjaF9pZBgBIAEoBBIQCghyZWNvcmRlZBgCIAEoDRISCgplcnJvcl9jb2RlGAMgASgFEhUKDWVycm9yX21lc3NhZ2UYBCABKAkSPgoHcmVmdXNlZBgFIAMoCzItLmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuUmVmdXNlZEV2ZW50EhEKCXBvc3Rwb25lZBgGIAMoCSIzCgxSZWZ1c2VkRXZlbnQSEgoKdHJpZ2dlcl9pZBgBIAEoCRIPCgdwcm9ibGVtGAIgASgJIt0DCgxUcmlnZ2VyRXZlbnQSEgoKdHJpZ2dlcl9pZBgBIAEoCRISCgpwcm9qZWN0X2lkGAIgASgJEg8KB2pvYl91aWQYAyABKAkSEAoIam9iX25hbWUYBCABKAkSEAoIcmV2aXNpb24YBSABKA0SDQoFZXBvY2gYBiABKA0SJgoEa2luZBgHIAEoDjIYLmVhc3ljcm9uLnYxLlRyaWdnZXJLaW5kEhcKD25vbWluYWxfdGltZV9tcxgIIAEoAxIZChFlZmZlY3RpdmVfdGltZV9tcxgJIAEoAxILCgNzZXEYCiABKA0SJQoYcHJldmlvdXNfbm9taW5hbF90aW1lX21zGAsgASgDSACIAQESIQoUbmV4dF9ub21pbmFsX3RpbWVfbXMYDCABKANIAYgBARIZCgxwYXlsb2FkX2pzb24YDSABKAlIAogBARIYChBwcmV2aW91c19za2lwcGVkGA4gASgNEhcKD3ByZXZpb3VzX21pc3NlZBgPIAEoDRIZChF6b25lX2RhdGFfdmVyc2lvbhgQIAEoCUIbChlfcHJldmlvdXNfbm9taW5hbF90aW1lX21zQhcKFV9uZXh0X25vbWluYWxfdGltZV9tc0IPCg1fcGF5bG9hZF9qc29uIlgKEUdldFRyaWdnZXJSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSLwoHcmVxdWVzdBgCIAEoCzIeLmVhc3ljcm9uLnYxLkdldFRyaWdnZXJSZXF1ZXN0IkcKEkdldFRyaWdnZXJSZXNwb25zZRIxCghyZXNwb25zZRgBIAEoCzIfLmVhc3ljcm9uLnYxLkdldFRyaWdnZXJSZXNwb25zZSJcChNMaXN0QXR0ZW1wdHNSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSMQoHcmVxdWVzdBgCIAEoCzIgLmVhc3ljcm9uLnYxLkxpc3RBdHRlbXB0c1JlcXVlc3QiSwoUTGlzdEF0dGVtcHRzUmVzcG9uc2USMwoIcmVzcG9uc2UYASABKAsyIS5lYXN5Y3Jvbi52MS5MaXN0QXR0ZW1wdHNSZXNwb25zZSJkChdDcmVhdGVTaWduaW5nS2V5UmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEjUKB3JlcXVlc3QYAiABKAsyJC5lYXN5Y3Jvbi52MS5DcmVhdGVTaWduaW5nS2V5UmVxdWVzdCJTChhDcmVhdGVTaWduaW5nS2V5UmVzcG9uc2USNwoIcmVzcG9uc2UYASABKAsyJS5lYXN5Y3Jvbi52MS5DcmVhdGVTaWduaW5nS2V5UmVzcG9uc2UiYgoWTGlzdFNpZ25pbmdLZXlzUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEjQKB3JlcXVlc3QYAiABKAsyIy5lYXN5Y3Jvbi52MS5MaXN0U2lnbmluZ0tleXNSZXF1ZXN0IlEKF0xpc3RTaWduaW5nS2V5c1Jlc3BvbnNlEjYKCHJlc3BvbnNlGAEgASgLMiQuZWFzeWNyb24udjEuTGlzdFNpZ25pbmdLZXlzUmVzcG9uc2UiZAoXUm90YXRlU2lnbmluZ0tleVJlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCRI1CgdyZXF1ZXN0GAIgASgLMiQuZWFzeWNyb24udjEuUm90YXRlU2lnbmluZ0tleVJlcXVlc3QiUwoYUm90YXRlU2lnbmluZ0tleVJlc3BvbnNlEjcKCHJlc3BvbnNlGAEgASgLMiUuZWFzeWNyb24udjEuUm90YXRlU2lnbmluZ0tleVJlc3BvbnNlImQKF1Jldm9rZVNpZ25pbmdLZXlSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSNQoHcmVxdWVzdBgCIAEoCzIkLmVhc3ljcm9uLnYxLlJldm9rZVNpZ25pbmdLZXlSZXF1ZXN0IlMKGFJldm9rZVNpZ25pbmdLZXlSZXNwb25zZRI3CghyZXNwb25zZRgBIAEoCzIlLmVhc3ljcm9uLnYxLlJldm9rZVNpZ25pbmdLZXlSZXNwb25zZSJuChNMaXN0VHJpZ2dlcnNSZXF1ZXN0EhIKCnByb2plY3RfaWQYASABKAkSMQoHcmVxdWVzdBgCIAEoCzIgLmVhc3ljcm9uLnYxLkxpc3RUcmlnZ2Vyc1JlcXVlc3QSEAoIam9iX3VpZHMYAyADKAkiSwoUTGlzdFRyaWdnZXJzUmVzcG9uc2USMwoIcmVzcG9uc2UYASABKAsyIS5lYXN5Y3Jvbi52MS5MaXN0VHJpZ2dlcnNSZXNwb25zZSJHCglSZXRlbnRpb24SDAoEZGF5cxgBIAEoDRIaCg1mbG9vcl90aW1lX21zGAIgASgDSACIAQFCEAoOX2Zsb29yX3RpbWVfbXMiKQoTR2V0UmV0ZW50aW9uUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJIlUKFEdldFJldGVudGlvblJlc3BvbnNlEj0KCXJldGVudGlvbhgBIAEoCzIqLmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuUmV0ZW50aW9uIjoKFlVwZGF0ZVJldGVudGlvblJlcXVlc3QSEgoKcHJvamVjdF9pZBgBIAEoCRIMCgRkYXlzGAIgASgNIlgKF1VwZGF0ZVJldGVudGlvblJlc3BvbnNlEj0KCXJldGVudGlvbhgBIAEoCzIqLmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuUmV0ZW50aW9uIlAKElNlYWxTZWNyZXRzUmVxdWVzdBISCgpwcm9qZWN0X2lkGAEgASgJEg8KB3NlY3JldHMYAiADKAkSFQoNdmFsaWRhdGVfb25seRgDIAEoCCIiChNTZWFsU2VjcmV0c1Jlc3BvbnNlEgsKA2lkcxgBIAMoCTLBCwoRRGlzcGF0Y2hlclNlcnZpY2USbQoGQWNjZXB0Ei4uZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5BY2NlcHRSZXF1ZXN0Gi8uZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5BY2NlcHRSZXNwb25zZSgBMAESegoKR2V0VHJpZ2dlchIyLmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuR2V0VHJpZ2dlclJlcXVlc3QaMy5lYXN5Y3Jvbi5pbnRlcm5hbC5kaXNwYXRjaGVyLnYxLkdldFRyaWdnZXJSZXNwb25zZSIDkAIBEoABCgxMaXN0VHJpZ2dlcnMSNC5lYXN5Y3Jvbi5pbnRlcm5hbC5kaXNwYXRjaGVyLnYxLkxpc3RUcmlnZ2Vyc1JlcXVlc3QaNS5lYXN5Y3Jvbi5pbnRlcm5hbC5kaXNwYXRjaGVyLnYxLkxpc3RUcmlnZ2Vyc1Jlc3BvbnNlIgOQAgESgAEKDExpc3RBdHRlbXB0cxI0LmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuTGlzdEF0dGVtcHRzUmVxdWVzdBo1LmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuTGlzdEF0dGVtcHRzUmVzcG9uc2UiA5ACARKHAQoQQ3JlYXRlU2lnbmluZ0tleRI4LmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuQ3JlYXRlU2lnbmluZ0tleVJlcXVlc3QaOS5lYXN5Y3Jvbi5pbnRlcm5hbC5kaXNwYXRjaGVyLnYxLkNyZWF0ZVNpZ25pbmdLZXlSZXNwb25zZRKJAQoPTGlzdFNpZ25pbmdLZXlzEjcuZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5MaXN0U2lnbmluZ0tleXNSZXF1ZXN0GjguZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5MaXN0U2lnbmluZ0tleXNSZXNwb25zZSIDkAIBEocBChBSb3RhdGVTaWduaW5nS2V5EjguZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5Sb3RhdGVTaWduaW5nS2V5UmVxdWVzdBo5LmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuUm90YXRlU2lnbmluZ0tleVJlc3BvbnNlEowBChBSZXZva2VTaWduaW5nS2V5EjguZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5SZXZva2VTaWduaW5nS2V5UmVxdWVzdBo5LmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuUmV2b2tlU2lnbmluZ0tleVJlc3BvbnNlIgOQAgISgAEKDEdldFJldGVudGlvbhI0LmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuR2V0UmV0ZW50aW9uUmVxdWVzdBo1LmVhc3ljcm9uLmludGVybmFsLmRpc3BhdGNoZXIudjEuR2V0UmV0ZW50aW9uUmVzcG9uc2UiA5ACARKJAQoPVXBkYXRlUmV0ZW50aW9uEjcuZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5VcGRhdGVSZXRlbnRpb25SZXF1ZXN0GjguZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5VcGRhdGVSZXRlbnRpb25SZXNwb25zZSIDkAICEn0KC1NlYWxTZWNyZXRzEjMuZWFzeWNyb24uaW50ZXJuYWwuZGlzcGF0Y2hlci52MS5TZWFsU2VjcmV0c1JlcXVlc3QaNC5lYXN5Y3Jvbi5pbnRlcm5hbC5kaXNwYXRjaGVyLnYxLlNlYWxTZWNyZXRzUmVzcG9uc2UiA5ACAmIGcHJvdG8z", [file_easycron_v1_signing_key_service, file_easycron_v1_trigger, file_easycron_v1_trigger_service]);
 
 /**
  * A batch of trigger events.
@@ -622,6 +622,126 @@ export const ListTriggersResponseSchema: GenMessage<ListTriggersResponse> = /*@_
   messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 17);
 
 /**
+ * For how long the triggers of a project are kept.
+ *
+ * @generated from message easycron.internal.dispatcher.v1.Retention
+ */
+export type Retention = Message<"easycron.internal.dispatcher.v1.Retention"> & {
+  /**
+   * Days after the fire time and the end of a trigger: 1 to 400.
+   *
+   * @generated from field: uint32 days = 1;
+   */
+  days: number;
+
+  /**
+   * The floor, in milliseconds since 1970: triggers with an earlier fire time may have been removed. It never moves back.
+   * Absent while nothing was removed.
+   *
+   * @generated from field: optional int64 floor_time_ms = 2;
+   */
+  floorTimeMs?: bigint | undefined;
+};
+
+/**
+ * Describes the message easycron.internal.dispatcher.v1.Retention.
+ * Use `create(RetentionSchema)` to create a new message.
+ */
+export const RetentionSchema: GenMessage<Retention> = /*@__PURE__*/
+  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 18);
+
+/**
+ * Asks for the retention of a project.
+ *
+ * @generated from message easycron.internal.dispatcher.v1.GetRetentionRequest
+ */
+export type GetRetentionRequest = Message<"easycron.internal.dispatcher.v1.GetRetentionRequest"> & {
+  /**
+   * proj_….
+   *
+   * @generated from field: string project_id = 1;
+   */
+  projectId: string;
+};
+
+/**
+ * Describes the message easycron.internal.dispatcher.v1.GetRetentionRequest.
+ * Use `create(GetRetentionRequestSchema)` to create a new message.
+ */
+export const GetRetentionRequestSchema: GenMessage<GetRetentionRequest> = /*@__PURE__*/
+  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 19);
+
+/**
+ * The response to GetRetention.
+ *
+ * @generated from message easycron.internal.dispatcher.v1.GetRetentionResponse
+ */
+export type GetRetentionResponse = Message<"easycron.internal.dispatcher.v1.GetRetentionResponse"> & {
+  /**
+   * What holds now.
+   *
+   * @generated from field: easycron.internal.dispatcher.v1.Retention retention = 1;
+   */
+  retention?: Retention | undefined;
+};
+
+/**
+ * Describes the message easycron.internal.dispatcher.v1.GetRetentionResponse.
+ * Use `create(GetRetentionResponseSchema)` to create a new message.
+ */
+export const GetRetentionResponseSchema: GenMessage<GetRetentionResponse> = /*@__PURE__*/
+  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 20);
+
+/**
+ * Sets the retention of a project.
+ *
+ * @generated from message easycron.internal.dispatcher.v1.UpdateRetentionRequest
+ */
+export type UpdateRetentionRequest = Message<"easycron.internal.dispatcher.v1.UpdateRetentionRequest"> & {
+  /**
+   * proj_….
+   *
+   * @generated from field: string project_id = 1;
+   */
+  projectId: string;
+
+  /**
+   * 1 to 400; 0 means the default, 30. Any other number is FIELD_INVALID.
+   *
+   * @generated from field: uint32 days = 2;
+   */
+  days: number;
+};
+
+/**
+ * Describes the message easycron.internal.dispatcher.v1.UpdateRetentionRequest.
+ * Use `create(UpdateRetentionRequestSchema)` to create a new message.
+ */
+export const UpdateRetentionRequestSchema: GenMessage<UpdateRetentionRequest> = /*@__PURE__*/
+  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 21);
+
+/**
+ * The response to UpdateRetention.
+ *
+ * @generated from message easycron.internal.dispatcher.v1.UpdateRetentionResponse
+ */
+export type UpdateRetentionResponse = Message<"easycron.internal.dispatcher.v1.UpdateRetentionResponse"> & {
+  /**
+   * What holds now.
+   *
+   * @generated from field: easycron.internal.dispatcher.v1.Retention retention = 1;
+   */
+  retention?: Retention | undefined;
+};
+
+/**
+ * Describes the message easycron.internal.dispatcher.v1.UpdateRetentionResponse.
+ * Use `create(UpdateRetentionResponseSchema)` to create a new message.
+ */
+export const UpdateRetentionResponseSchema: GenMessage<UpdateRetentionResponse> = /*@__PURE__*/
+  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 22);
+
+/**
  * Secrets of one project's targets.
  *
  * @generated from message easycron.internal.dispatcher.v1.SealSecretsRequest
@@ -654,7 +774,7 @@ export type SealSecretsRequest = Message<"easycron.internal.dispatcher.v1.SealSe
  * Use `create(SealSecretsRequestSchema)` to create a new message.
  */
 export const SealSecretsRequestSchema: GenMessage<SealSecretsRequest> = /*@__PURE__*/
-  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 18);
+  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 23);
 
 /**
  * Where the secrets are.
@@ -675,7 +795,7 @@ export type SealSecretsResponse = Message<"easycron.internal.dispatcher.v1.SealS
  * Use `create(SealSecretsResponseSchema)` to create a new message.
  */
 export const SealSecretsResponseSchema: GenMessage<SealSecretsResponse> = /*@__PURE__*/
-  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 19);
+  messageDesc(file_easycron_internal_dispatcher_v1_dispatcher_service, 24);
 
 /**
  * The calls that the scheduler and the gateway make to the dispatcher. The dispatcher owns triggers, attempts,
@@ -765,6 +885,26 @@ export const DispatcherService: GenService<{
     methodKind: "unary";
     input: typeof RevokeSigningKeyRequestSchema;
     output: typeof RevokeSigningKeyResponseSchema;
+  },
+  /**
+   * Returns for how long the triggers of a project are kept.
+   *
+   * @generated from rpc easycron.internal.dispatcher.v1.DispatcherService.GetRetention
+   */
+  getRetention: {
+    methodKind: "unary";
+    input: typeof GetRetentionRequestSchema;
+    output: typeof GetRetentionResponseSchema;
+  },
+  /**
+   * Sets for how many days the triggers of a project are kept.
+   *
+   * @generated from rpc easycron.internal.dispatcher.v1.DispatcherService.UpdateRetention
+   */
+  updateRetention: {
+    methodKind: "unary";
+    input: typeof UpdateRetentionRequestSchema;
+    output: typeof UpdateRetentionResponseSchema;
   },
   /**
    * Stores secrets of targets and returns their ids. A project's equal secrets have the same id, so a repeated call
