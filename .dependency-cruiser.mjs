@@ -43,6 +43,7 @@ export const ROOMS = {
     "delivery",
     "lanes",
     "events",
+    "retention",
     "set-aside",
     "instances",
     "flow",

@@ -113,6 +113,17 @@ create table dispatcher.master_key (
   constraint master_key_pkey PRIMARY KEY (only_row)
 );
 
+create table dispatcher.retention (
+  project_id text not null,
+  days integer not null default 30,
+  floor_time timestamp with time zone not null default '-infinity'::timestamp with time zone,
+  set_time timestamp with time zone not null default now(),
+  known_floor_time timestamp with time zone not null default '-infinity'::timestamp with time zone,
+  constraint retention_check CHECK ((known_floor_time <= floor_time)),
+  constraint retention_days_check CHECK (((days >= 1) AND (days <= 400))),
+  constraint retention_pkey PRIMARY KEY (project_id)
+);
+
 create table dispatcher.set_aside (
   kind text not null,
   id text not null,
@@ -214,11 +225,11 @@ END) stored,
   acknowledgement text,
   acknowledgement_message text,
   extended_time timestamp with time zone,
-  constraint triggers_acknowledgement_check CHECK ((acknowledgement = ANY (ARRAY['SUCCEEDED'::text, 'FAILED'::text, 'EXTENDED'::text]))),
+  constraint triggers_acknowledgement CHECK ((acknowledgement = ANY (ARRAY['SUCCEEDED'::text, 'FAILED'::text, 'EXTENDED'::text]))) NOT VALID,
   constraint triggers_check CHECK (((end_time IS NOT NULL) = (state = ANY (ARRAY['SUCCEEDED'::text, 'EXHAUSTED'::text, 'CANCELLED'::text])))),
   constraint triggers_kind_check CHECK ((kind = ANY (ARRAY['SCHEDULED'::text, 'CATCHUP'::text, 'MANUAL'::text, 'BACKFILL'::text]))),
   constraint triggers_pkey PRIMARY KEY (id, fire_time),
-  constraint triggers_state_check CHECK ((state = ANY (ARRAY['PENDING'::text, 'RUNNING'::text, 'RETRYING'::text, 'ACCEPTED'::text, 'SUCCEEDED'::text, 'EXHAUSTED'::text, 'CANCELLED'::text]))),
+  constraint triggers_state_check CHECK ((state = ANY (ARRAY['PENDING'::text, 'RUNNING'::text, 'RETRYING'::text, 'ACCEPTED'::text, 'SUCCEEDED'::text, 'EXHAUSTED'::text, 'CANCELLED'::text]))) NOT VALID,
   constraint triggers_waiting_for CHECK ((waiting_for = ANY (ARRAY['FLOW'::text, 'BREAKER'::text, 'RETRY_AFTER'::text]))) NOT VALID
 ) partition by range (fire_time);
 CREATE INDEX triggers_job ON ONLY dispatcher.triggers USING btree (job_uid, fire_time DESC, id DESC);
@@ -364,6 +375,51 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION dispatcher.drop_partition(month_start timestamp with time zone, at_time timestamp with time zone, grace_ms integer)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+ SET lock_timeout TO '50ms'
+AS $function$
+declare
+  month_end timestamptz := (month_start at time zone 'UTC' + interval '1 month') at time zone 'UTC';
+  month text := to_char(month_start at time zone 'UTC', 'YYYY_MM');
+  is_kept boolean;
+  name text;
+begin
+  if month_start <> date_trunc('month', month_start, 'UTC') or month_end > at_time - interval '1 day' then
+    raise exception 'The partition of % is not one to drop at %.', month_start, at_time using errcode = '22023';
+  end if;
+  if not pg_try_advisory_xact_lock(hashtext('dispatcher.drop_partition')) then
+    return 'BUSY';
+  end if;
+  if not exists (select from pg_class c
+                  where c.relnamespace = 'dispatcher'::regnamespace and c.relname = 'triggers_' || month) then
+    return 'MISSING';
+  end if;
+  execute format(
+    'select exists (select from dispatcher.%I t left join dispatcher.retention r on r.project_id = t.project_id
+                     where dispatcher.is_expired(t.state, t.fire_time, t.end_time, r.days,
+                             dispatcher.known_floor(r.set_time, r.floor_time, r.known_floor_time, $2), $1) is not true)',
+    'triggers_' || month) into is_kept using at_time, grace_ms;
+  if is_kept then
+    return 'KEPT';
+  end if;
+  lock table only dispatcher.triggers, only dispatcher.attempts in access exclusive mode;
+  if exists (select from dispatcher.retention r
+              cross join lateral (select from dispatcher.live_triggers l
+                                   where l.project_id = r.project_id and l.fire_time >= month_start and l.fire_time < month_end
+                                   limit 1) as l) then
+    return 'KEPT';
+  end if;
+  foreach name in array array['triggers_' || month, 'attempts_' || month] loop
+    execute format('drop table if exists dispatcher.%I', name);
+  end loop;
+  return 'DROPPED';
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION dispatcher.exhausted_since_success(of_project_id text, of_job_uid text, from_time timestamp with time zone, at_fire_time timestamp with time zone, most integer)
  RETURNS TABLE(exhausted_count integer, first_time timestamp with time zone)
  LANGUAGE plpgsql
@@ -429,6 +485,22 @@ AS $function$
     join dispatcher.triggers t on t.job_uid = w.uid and t.fire_time >= w.from_time and t.seq > w.last_seq
    where t.kind in ('SCHEDULED', 'CATCHUP')
    order by t.job_uid, t.fire_time
+$function$;
+
+CREATE OR REPLACE FUNCTION dispatcher.is_expired(of_state text, fire_time timestamp with time zone, end_time timestamp with time zone, of_days integer, floor_time timestamp with time zone, at_time timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select fire_time < floor_time
+     and end_time < at_time - make_interval(hours => 24 * case when of_state = 'EXHAUSTED' then least(2 * of_days, 400) else of_days end)
+$function$;
+
+CREATE OR REPLACE FUNCTION dispatcher.known_floor(set_time timestamp with time zone, floor_time timestamp with time zone, known_floor_time timestamp with time zone, grace_ms integer)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+AS $function$
+  select case when set_time < clock_timestamp() - make_interval(secs => grace_ms / 1000.0) then floor_time else known_floor_time end
 $function$;
 
 CREATE OR REPLACE FUNCTION dispatcher.last_attempt(of_project_id text, of_trigger_id text, of_fire_time timestamp with time zone)
@@ -754,6 +826,15 @@ begin
        order by t.fire_time, t.id limit most;
   end if;
 end
+$function$;
+
+CREATE OR REPLACE FUNCTION dispatcher.retention_floor(of_project_id text)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+  select coalesce((select r.floor_time from dispatcher.retention r where r.project_id = of_project_id), '-infinity')
 $function$;
 
 CREATE OR REPLACE FUNCTION dispatcher.take_signals(end_times timestamp with time zone[], trigger_ids text[])
@@ -1209,6 +1290,17 @@ create table scheduler.zone_offsets (
   constraint zone_offsets_version_fkey FOREIGN KEY (version) REFERENCES scheduler.zone_data(version)
 );
 
+CREATE OR REPLACE FUNCTION scheduler.first_undecided(of_project_id text)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+  select min(least(j.next_fire_time, case when j.state = 'PAUSED' then j.pause_until end,
+                   date_trunc('milliseconds', to_timestamp((j.carry -> 'waiting' ->> 0)::double precision / 1000))))
+    from scheduler.jobs j where j.project_id = of_project_id and j.state <> 'DELETED'
+$function$;
+
 CREATE OR REPLACE FUNCTION scheduler.lock_current(job_uids text[], epochs integer[])
  RETURNS TABLE(uid text, epoch integer)
  LANGUAGE plpgsql
@@ -1330,10 +1422,13 @@ grant execute on function dispatcher.cancel to easycron_scheduler;
 grant execute on function dispatcher.catchup_end to easycron_scheduler;
 grant execute on function dispatcher.count_replayable to easycron_scheduler;
 grant execute on function dispatcher.discard to easycron_scheduler;
+grant execute on function dispatcher.drop_partition to easycron_dispatcher;
 grant execute on function dispatcher.exhausted_since_success to easycron_scheduler;
 grant execute on function dispatcher.fail_if_past to easycron_dispatcher;
 grant execute on function dispatcher.find_trigger to easycron_scheduler;
 grant execute on function dispatcher.handed_over to easycron_scheduler;
+grant execute on function dispatcher.is_expired to easycron_dispatcher;
+grant execute on function dispatcher.known_floor to easycron_dispatcher;
 grant execute on function dispatcher.last_attempt to easycron_scheduler;
 grant execute on function dispatcher.lateness to easycron_dispatcher;
 grant execute on function dispatcher.lateness to easycron_scheduler;
@@ -1346,9 +1441,11 @@ grant execute on function dispatcher.oldest_snapshot to easycron_dispatcher;
 grant execute on function dispatcher.redeliver to easycron_scheduler;
 grant execute on function dispatcher.replay to easycron_scheduler;
 grant execute on function dispatcher.replayable to easycron_scheduler;
+grant execute on function dispatcher.retention_floor to easycron_scheduler;
 grant execute on function dispatcher.take_signals to easycron_scheduler;
 grant execute on function dispatcher.use_master_key to easycron_dispatcher;
 grant execute on function dispatcher.withdraw to easycron_scheduler;
+grant execute on function scheduler.first_undecided to easycron_dispatcher;
 grant execute on function scheduler.lock_current to easycron_dispatcher;
 grant execute on function scheduler.lock_current_or_skip to easycron_dispatcher;
 grant execute on function scheduler.wake_waiting to easycron_dispatcher;
@@ -1372,6 +1469,7 @@ grant insert, select, update on table dispatcher.data_keys to easycron_dispatche
 grant delete, insert, select, update on table dispatcher.instances to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.live_triggers to easycron_dispatcher;
 grant insert, select on table dispatcher.master_key to easycron_dispatcher;
+grant insert, select, update on table dispatcher.retention to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.set_aside to easycron_dispatcher;
 grant insert, select on table dispatcher.signals to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.signing_keys to easycron_dispatcher;

@@ -33,6 +33,7 @@ import { createPipeline, type Pipeline } from "./pipeline.ts";
 import { createPools, type Pools } from "./pools.ts";
 import { createLeftOut } from "./recovery/left-out.ts";
 import { type RecoveryParts, releaseAll } from "./recovery/recovery.ts";
+import { createRetention } from "./retention/retention.ts";
 import { createSetAside } from "./set-aside/set-aside.ts";
 import { checkMasterKeys, checkRecordedMasterKey } from "./signing-keys/master-key.ts";
 import { createMasterKeys } from "./signing-keys/master-keys.ts";
@@ -174,8 +175,9 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
     sendAlerts: alertSender.send,
     deleteOldAlerts: () => deleteOldAlerts(alerting),
   };
+  const removeExpired = createRetention({ ...upkeep, mayGoOn: mayTake });
   const upkeepLoops = { renewLease, leadership, partitions, watchSnapshots, compareLive, replaceMasterKey };
-  const ownLoops = { ...upkeepLoops, ...acknowledgements, ...alertLoops };
+  const ownLoops = { ...upkeepLoops, removeExpired, ...acknowledgements, ...alertLoops };
   const loops = startLoops({ ...shared, ...ownLoops, pools, leaseMs, recovery });
   const onHealth = (isHealthy: boolean) => {
     health.isStalled = !isHealthy;

@@ -9,6 +9,7 @@ import type { AcknowledgeParts } from "./acknowledging/acknowledge.ts";
 import { listTriggers } from "./reading/list-triggers.ts";
 import { presentTriggers, readAttempts, readTrigger, toAttempt } from "./reading/read-triggers.ts";
 import { requireRequest } from "./require-request.ts";
+import { createRetentionHandlers } from "./retention-handlers.ts";
 import { createSigningKeyHandlers, type SigningKeyParts } from "./signing-key-handlers.ts";
 import { sealSecrets } from "./target-secrets/seal-secrets.ts";
 
@@ -50,6 +51,7 @@ export function createDispatcherService(
     },
     acknowledgeTrigger: createAcknowledgeHandler(parts),
     ...createSigningKeyHandlers(parts),
+    ...createRetentionHandlers(apiDatabase),
     sealSecrets: async ({ projectId, secrets, validateOnly }, { signal }) => {
       const { masterKeys, clock } = parts;
       const sealing = { database: apiDatabase.of(projectId, signal), masterKeys, clock };

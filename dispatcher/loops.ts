@@ -18,6 +18,7 @@ import {
   takeOver,
 } from "./recovery/recovery.ts";
 import { BEAT_EVERY_MS, createStalledWatch, OTHERS_EVERY_MS } from "./recovery/stalled.ts";
+import { RETENTION_EVERY_MS } from "./retention/retention.ts";
 import { REMOVE_OLD_EVERY_MS, type SetAside } from "./set-aside/set-aside.ts";
 import { REPLACE_EVERY_MS } from "./signing-keys/replace-master-key.ts";
 import type { SigningKeys } from "./signing-keys/signing-keys.ts";
@@ -64,6 +65,7 @@ export interface LoopParts {
   readonly lookForAlerts: () => Promise<Wanted>;
   readonly sendAlerts: () => Promise<Wanted>;
   readonly deleteOldAlerts: () => Promise<Wanted>;
+  readonly removeExpired: () => Promise<Wanted>;
 }
 
 /** How a loop is watched. */
@@ -121,6 +123,7 @@ export function startLoops(parts: LoopParts): Loops {
     oneDoesEvery(SNAPSHOTS_EVERY_MS, "snapshots", parts.watchSnapshots),
     oneDoes(COMPARE_EVERY_MS, "comparing live triggers", parts.compareLive),
     repeat(REPLACE_EVERY_MS, "replacing the master key", parts.replaceMasterKey),
+    oneDoes(RETENTION_EVERY_MS, "removing old triggers", parts.removeExpired),
     repeat(LOOK_EVERY_MS, "looking for alerts", parts.lookForAlerts, { pool: pools.alerts }),
     repeat(SEND_EVERY_MS, "sending alerts", parts.sendAlerts, { pool: pools.alerts }),
     repeat(DELETE_OLD_EVERY_MS, "deleting old alerts", parts.deleteOldAlerts, { pool: pools.alerts }),

@@ -41,7 +41,7 @@ import { createJobRules, createJobService, type JobServiceParts } from "./servic
 import { createLedgerService } from "./services/ledger-service.ts";
 import { createOperationService } from "./services/operation-service.ts";
 import { createPluginService, type PluginServiceParts } from "./services/plugin-service.ts";
-import { createProjectService, type OwnParts } from "./services/project-service.ts";
+import { createProjectService, type ProjectServiceParts } from "./services/project-service.ts";
 import { createReflectionService } from "./services/reflection-service.ts";
 import { createScheduleService } from "./services/schedule-service.ts";
 import { createSigningKeyService } from "./services/signing-key-service.ts";
@@ -51,7 +51,7 @@ import { createTriggerService, type TriggerServiceParts } from "./services/trigg
 /** What the public API needs. */
 export interface PublicApiParts
   extends Omit<AuthenticateParts, "uses">,
-    OwnParts,
+    ProjectServiceParts,
     ApiKeyServiceParts,
     JobServiceParts,
     PluginServiceParts,

@@ -173,6 +173,7 @@ export const REASONS: Readonly<Record<ReasonName, ReasonRow>> = {
     sentence:
       "{limit} replays of the project are running, as many as may run at once. Wait until one has ended, or end one with CancelOperation.",
   },
+  OUT_OF_RETENTION: { code: Code.OUT_OF_RANGE, sentence: "{field}: {problem}" },
   SIGNING_KEY_ENDED: {
     code: Code.FAILED_PRECONDITION,
     sentence: 'The signing key "{id}" cannot be rotated: {problem} Create a key with CreateSigningKey.',

@@ -41,6 +41,8 @@ const dispatcher = (change: Partial<Dispatcher>): Dispatcher => ({
   listSigningKeys: unused,
   rotateSigningKey: unused,
   revokeSigningKey: unused,
+  getRetention: unused,
+  updateRetention: unused,
   sealSecrets: unused,
   ...change,
 });

@@ -59,7 +59,7 @@ export class EasyCron {
   readonly plugins: ReturnType<typeof createPlugins>;
   /** The server: its version, its zone data and its limits. Accepts any valid key. */
   readonly system: ReturnType<typeof createSystem>;
-  /** Projects. Needs the operator's key. */
+  /** The project of the key; and creating projects, which needs the operator's key. */
   readonly projects: ReturnType<typeof createProjects>;
   /** API keys. Needs the operator's key. */
   readonly apiKeys: ReturnType<typeof createApiKeys>;

@@ -11,6 +11,7 @@ import { file_easycron_v1_job_service as jobs } from "../gen/easycron/v1/job_ser
 import { file_easycron_v1_ledger_service as ledger } from "../gen/easycron/v1/ledger_service_pb.ts";
 import { file_easycron_v1_operation as operations } from "../gen/easycron/v1/operation_pb.ts";
 import { file_easycron_v1_plugin_service as plugins } from "../gen/easycron/v1/plugin_service_pb.ts";
+import { file_easycron_v1_project_service as projects } from "../gen/easycron/v1/project_service_pb.ts";
 import { file_easycron_v1_revision as revisions } from "../gen/easycron/v1/revision_pb.ts";
 import { file_easycron_v1_schedule_service as schedules } from "../gen/easycron/v1/schedule_service_pb.ts";
 import { file_easycron_v1_signing_key_service as signingKeys } from "../gen/easycron/v1/signing_key_service_pb.ts";
@@ -20,7 +21,7 @@ const docs = fileURLToPath(new URL("../docs/", import.meta.url));
 const messages = new Map<string, DescMessage>(
   [
     ...[apiKeys, calendars, jobs, batches, ledger, operations, plugins, revisions, schedules, signingKeys],
-    triggers,
+    ...[projects, triggers],
   ].flatMap((file) => file.messages.map((message): [string, DescMessage] => [message.typeName, message])),
 );
 const BLOCK = /^```json (\S+)\n([\s\S]*?)^```$/gm;

@@ -121,7 +121,7 @@ $$;
 create trigger note_missed after insert or update of fire_count on scheduler.skips for each row
   when (new.verdict = 'MISSED') execute function dispatcher.note_missed();
 
--- Watches a job from its first revision with alerts on. A later revision without alerts is found when the job is looked at.
+-- Notes that EasyCron has paused or disabled a job.
 create function dispatcher.note_disabled()
 returns trigger
 language plpgsql security definer set search_path = pg_catalog
@@ -136,6 +136,7 @@ create trigger note_disabled after update of disable_reason on scheduler.jobs fo
   when (new.disable_reason is not null and new.disable_reason is distinct from old.disable_reason)
   execute function dispatcher.note_disabled();
 
+-- Watches a job from its first revision with alerts on. A later revision without alerts is found when the job is looked at.
 create function dispatcher.watch_job()
 returns trigger
 language plpgsql security definer set search_path = pg_catalog

@@ -22,6 +22,12 @@ export const MAX_BATCH = 1_000;
 /** Triggers that are due within this many milliseconds are held in memory. */
 export const HORIZON_MS = 10_000;
 
+/**
+ * A fire time that is later than this before now is after the floor of its project: nothing is kept for less than a day. One
+ * hour is left for clocks that differ.
+ */
+const KEPT_MS = 23 * 3_600_000;
+
 /** Most characters of the text that says why an event is refused. */
 const MAX_PROBLEM_LENGTH = 256;
 
@@ -65,7 +71,7 @@ interface RecordedPart {
 
 /**
  * Records a batch of events durably, each once, and holds the triggers that are due soon. An event that fails alone is
- * refused, and the others are recorded. An event whose job another transaction has locked is postponed. All other
+ * refused, and so is one from before the floor of its project, unless its trigger is still there. The others are recorded. An event whose job another transaction has locked is postponed. All other
  * events were recorded, now or earlier, or their job has changed since they were made.
  *
  * Throws FIELD_INVALID for more than MAX_BATCH events; DEADLINE_EXCEEDED when `deadlineMs` has passed by PostgreSQL's
@@ -96,6 +102,7 @@ export async function acceptEvents(
     throw failure("DEADLINE_EXCEEDED");
   }
   const rows = results.flatMap((each) => each.rows);
+  refused.push(...rows.filter(({ outcome }) => outcome === "EXPIRED").map(({ id }) => toExpired(id)));
   const contended = rows.filter(({ outcome }) => outcome === "CONTENDED").map(({ id }) => id);
   const late = lateParts.flatMap((each) => each.items.map(({ event }) => event.triggerId));
   const decided = results.flatMap((each) => each.items);
@@ -121,6 +128,12 @@ function toRefusal({ triggerId }: TriggerEvent, error: unknown): Refusal {
   return { triggerId, problem: printable(problem, MAX_PROBLEM_LENGTH) };
 }
 
+function toExpired(triggerId: string): Refusal {
+  const problem =
+    "Its fire time is before the floor of its project, so it is not known whether it was recorded before.";
+  return { triggerId, problem };
+}
+
 async function recordPart(
   { database, clock }: AcceptParts,
   items: readonly Item[],
@@ -139,6 +152,7 @@ async function recordPart(
     toPlainArray(triggers.map(({ previousMissed }) => previousMissed)),
     events.map(({ zoneDataVersion }) => zoneDataVersion),
     toSqlTimeOrNull(deadlineMs),
+    triggers.some(({ fireTimeMs }) => fireTimeMs < now - KEPT_MS) ? toSqlTime(now - KEPT_MS) : null,
   ]);
   return { items, rows };
 }

@@ -65,6 +65,9 @@ export interface OldSnapshotEvent {
  * | partitionMade | a monthly partition was made: its name |
  * | partitionLate | a monthly partition could not be made: its name, since when, and the time until its month begins |
  * | partitionInDefault | a monthly partition is not made, because the default partition already has rows of its month: its name |
+ * | partitionDropped | a monthly partition was dropped, because nothing in it is kept: its name |
+ * | partitionKept | a monthly partition in which nothing is kept could not be dropped yet: its name, and after how many tries |
+ * | triggersRemoved | triggers of a project were removed, because they are older than its days: how many, and its floor |
  * | oldSnapshot | something holds back the removal of dead rows for too long: what, and for how long |
  * | liveTriggersDiffered | dispatcher.live_triggers and dispatcher.triggers differed: about how many triggers, how many rows were repaired, and the ids of the first ten triggers |
  * | destination | an origin of a project gets no attempts for a pause, or all again: which, and for how long |
@@ -89,6 +92,9 @@ export interface DispatcherEvents {
   partitionMade: [{ readonly partition: string }];
   partitionLate: [PartitionLateEvent];
   partitionInDefault: [{ readonly partition: string }];
+  partitionDropped: [{ readonly partition: string }];
+  partitionKept: [{ readonly partition: string; readonly tries: number; readonly error: unknown }];
+  triggersRemoved: [{ readonly projectId: string; readonly removed: number; readonly floorMs: number }];
   oldSnapshot: [OldSnapshotEvent];
   liveTriggersDiffered: [
     { readonly found: number; readonly repaired: number; readonly ids: readonly string[] },

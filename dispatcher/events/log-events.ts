@@ -4,6 +4,9 @@ import type { Events } from "./events.ts";
 /** A partition whose month begins within this time and that could not be made is logged as an error. */
 const PARTITION_ALERT_MS = 7 * 86_400_000;
 
+/** After this many tries, about an hour, a partition that could not be dropped is logged as a warning. */
+const PARTITION_TRIES = 10;
+
 /** Writes to the log what operators must know. What happens to each trigger is in the database, not in the log. */
 export function logEvents(events: Events, logger: Logger): void {
   events.on("leased", (fields) => logger.info(fields, "took a new lease"));
@@ -33,6 +36,14 @@ export function logEvents(events: Events, logger: Logger): void {
       fields,
       "a monthly partition is not made, because the default partition has rows of its month",
     ),
+  );
+  events.on("partitionDropped", (fields) => logger.info(fields, "dropped a monthly partition"));
+  events.on("partitionKept", ({ error, ...fields }) => {
+    const level = fields.tries < PARTITION_TRIES ? "info" : "warn";
+    logger[level]({ ...fields, err: error }, "an old monthly partition could not be dropped; trying again");
+  });
+  events.on("triggersRemoved", (fields) =>
+    logger.info(fields, "removed triggers that are older than their project keeps them"),
   );
   events.on("oldSnapshot", (fields) =>
     logger.warn(fields, "an old snapshot keeps PostgreSQL from removing dead rows; the database gets slower"),

@@ -26,9 +26,11 @@ export interface AcceptedRow {
   readonly id: string;
   /**
    * OWNED and RECORDED: this statement recorded the trigger, with an owner or without. CONTENDED: it did not, because
-   * another transaction has locked the job. LATE: it recorded nothing, because the deadline had passed.
+   * another transaction has locked the job, or a partition in which the trigger belongs is being dropped. EXPIRED: it did
+   * not, because the fire time is before the floor of its project. LATE: it recorded nothing, because the deadline had
+   * passed.
    */
-  readonly outcome: "OWNED" | "RECORDED" | "CONTENDED" | "LATE";
+  readonly outcome: "OWNED" | "RECORDED" | "CONTENDED" | "EXPIRED" | "LATE";
 }
 
 /**
@@ -44,6 +46,9 @@ export interface AcceptedRow {
  * It reads the clock again when all triggers are written, because writing may have waited, for example for another
  * dispatcher that is recording the same trigger; it then fails with SERVICE_UNAVAILABLE and has written nothing.
  *
+ * A fire time before $21 may be before the floor of its project; null: none of these is. What was removed must not be
+ * recorded again. It takes the advisory lock that dropping a partition takes, too (`dispatcher.drop_partition`).
+ *
  * The epochs are looked up in one jsonb value, because the planner would make a nested loop of a join of two arrays.
  */
 export const triggerAccept = statement<AcceptedRow>(
@@ -55,6 +60,8 @@ export const triggerAccept = statement<AcceptedRow>(
        from scheduler.lock_current_or_skip($5::text[], $8::integer[])
    ), me as materialized (
      select id from dispatcher.instances where id = $14::text and lease_until > now()
+   ), guard as materialized (
+     select pg_try_advisory_xact_lock_shared(hashtext('dispatcher.drop_partition')) as is_free
    ), recorded as (
      insert into dispatcher.triggers (id, fire_time, effective_time, due_time, project_id, job_uid, job_name, revision,
             kind, state, seq, previous_fire_time, next_fire_time, payload, owner, create_time,
@@ -70,6 +77,10 @@ export const triggerAccept = statement<AcceptedRow>(
                previous_fire_time, next_fire_time, payload, previous_skipped, previous_missed, zone_data)
       cross join current
       where not current.is_late and current.epochs -> g.job_uid = to_jsonb(g.epoch)
+        and ($21::timestamptz is null or g.fire_time >= $21::timestamptz
+             or (select is_free from guard)
+                and not exists (select from dispatcher.retention r
+                                 where r.project_id = g.project_id and r.floor_time > g.fire_time))
      on conflict (id, fire_time) do nothing
      returning id, fire_time, project_id, job_uid, kind, owner, due_time
    ), queued as (
@@ -85,6 +96,16 @@ export const triggerAccept = statement<AcceptedRow>(
    select g.id, 'CONTENDED' from current
     cross join unnest($1::text[], $5::text[], $8::integer[]) as g (id, job_uid, epoch)
     where not current.is_late and current.contended -> g.job_uid = to_jsonb(g.epoch)
+   union all
+   select g.id, case when (select is_free from guard) then 'EXPIRED' else 'CONTENDED' end from current
+    cross join unnest($1::text[], $2::timestamptz[], $4::text[], $5::text[], $8::integer[])
+      as g (id, fire_time, project_id, job_uid, epoch)
+    where $21::timestamptz is not null and g.fire_time < $21::timestamptz and not current.is_late
+      and current.epochs -> g.job_uid = to_jsonb(g.epoch)
+      and (not (select is_free from guard)
+           or exists (select from dispatcher.retention r
+                       where r.project_id = g.project_id and r.floor_time > g.fire_time))
+      and not exists (select from dispatcher.triggers t where t.id = g.id and t.fire_time = g.fire_time)
    union all
    select '', 'LATE' from current where current.is_late
    union all

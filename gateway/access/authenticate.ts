@@ -30,6 +30,11 @@ const OPEN_METHOD = {
   method: TriggerService.method.acknowledgeTrigger.name,
 };
 const FOR_THE_OPERATOR: readonly string[] = [ProjectService.typeName, ApiKeyService.typeName];
+/** Methods of these services that a project calls for itself. */
+const FOR_THE_PROJECT: readonly string[] = [
+  `${ProjectService.typeName}/${ProjectService.method.getProject.name}`,
+  `${ProjectService.typeName}/${ProjectService.method.updateProject.name}`,
+];
 const FOR_EVERY_KEY: readonly string[] = [SystemService.typeName];
 const MAX_SECRET_LENGTH = 256;
 
@@ -39,7 +44,7 @@ const MAX_SECRET_LENGTH = 256;
  *
  * - Health checks and reflection need no key, and neither does AcknowledgeTrigger.
  * - SystemService accepts any valid key.
- * - ProjectService and ApiKeyService accept the operator's key only.
+ * - ProjectService and ApiKeyService accept the operator's key only, but for GetProject and UpdateProject.
  * - All other services accept a project's key only.
  *
  * Nothing is cached: a key that is revoked, or that expires, is refused from that moment on by every gateway.
@@ -54,12 +59,10 @@ export async function authenticate(
   if (isOpen(call)) return { kind: "nobody" };
   const caller = await findCaller(parts, readSecret(call.requestHeader.get("authorization")));
   if (FOR_EVERY_KEY.includes(call.service.typeName)) return caller;
-  const isForOperator = FOR_THE_OPERATOR.includes(call.service.typeName);
-  if (isForOperator && caller.kind !== "operator") {
-    throw failure("OPERATOR_KEY_REQUIRED", { method: `${call.service.typeName}/${call.method.name}` });
-  }
-  if (!isForOperator && caller.kind === "operator")
-    throw failure("PROJECT_KEY_REQUIRED", { method: `${call.service.typeName}/${call.method.name}` });
+  const method = `${call.service.typeName}/${call.method.name}`;
+  const isForOperator = FOR_THE_OPERATOR.includes(call.service.typeName) && !FOR_THE_PROJECT.includes(method);
+  if (isForOperator && caller.kind !== "operator") throw failure("OPERATOR_KEY_REQUIRED", { method });
+  if (!isForOperator && caller.kind === "operator") throw failure("PROJECT_KEY_REQUIRED", { method });
   return caller;
 }
 

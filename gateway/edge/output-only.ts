@@ -32,7 +32,7 @@ export const OUTPUT_ONLY: Readonly<Record<string, readonly string[]>> = {
     "create_time",
     "data_remove_time",
   ],
-  "easycron.v1.Project": ["id", "create_time"],
+  "easycron.v1.Project": ["id", "create_time", "retention_floor_time"],
   "easycron.v1.SigningKey": [
     "id",
     "create_time",

@@ -92,6 +92,7 @@ describe("the idempotency levels of the protos", () => {
     "ListOperations",
     "GetPlugin",
     "ListPlugins",
+    "GetProject",
     "ListZoneDataImpacts",
     "PreviewSchedule",
     "SimulateSchedule",
@@ -109,21 +110,28 @@ describe("the idempotency levels of the protos", () => {
     "RevokeSigningKey",
   ];
   // The gateway answers these itself.
-  const OWN = ["ListApiKeys", "GetServerInfo", "GetPlugin", "ListPlugins"];
+  const OWN = ["ListApiKeys", "GetServerInfo", "GetPlugin", "ListPlugins", "GetProject"];
 
   test("open exactly the reads of the public API to GET", () => {
     expect(namesOf(outer, IdempotencyLevel.NO_SIDE_EFFECTS).sort()).toEqual([...READS].sort());
     expect(namesOf(outer, IdempotencyLevel.IDEMPOTENT).sort()).toEqual(
-      [...REPEATABLE_WRITES, "RevokeApiKey", "EnablePlugin", "UpdatePlugin", "DisablePlugin"].sort(),
+      [
+        ...REPEATABLE_WRITES,
+        "RevokeApiKey",
+        "EnablePlugin",
+        "UpdatePlugin",
+        "DisablePlugin",
+        "UpdateProject",
+      ].sort(),
     );
   });
 
   test("let the gateway send again exactly the reads, and the writes that are safe to repeat", () => {
     const forwarded = READS.filter((name) => !OWN.includes(name));
-    const reads = [...forwarded, "GetZoneData", "ResolveJob"];
+    const reads = [...forwarded, "GetZoneData", "ResolveJob", "GetRetention"];
     expect(namesOf(inner, IdempotencyLevel.NO_SIDE_EFFECTS).sort()).toEqual(reads.sort());
     expect(namesOf(inner, IdempotencyLevel.IDEMPOTENT).sort()).toEqual(
-      [...REPEATABLE_WRITES, "SealSecrets"].sort(),
+      [...REPEATABLE_WRITES, "SealSecrets", "UpdateRetention"].sort(),
     );
   });
 });

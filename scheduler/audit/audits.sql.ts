@@ -133,11 +133,14 @@ export const auditsAdvance = statement<{ job_uid: string }>(
     where a.job_uid = done.job_uid returning a.job_uid`,
 );
 
-/** Reads the rows of the jobs that the pairs of project and uid stand for, also if they are deleted. */
-export const auditJobsByUids = statement<AuditJobRow>(
+/**
+ * Reads the rows of the jobs that the pairs of project and uid stand for, also if they are deleted, and the floors of their
+ * projects: epoch milliseconds, null while nothing was removed.
+ */
+export const auditJobsByUids = statement<AuditJobRow & { floor_time: number | null }>(
   "auditJobsByUids",
   `select j.uid, j.project_id, j.name, j.state, j.next_fire_time, j.last_fire_time, j.last_seq, j.wake_time, j.pause_until,
-          j.carry
+          j.carry, nullif(dispatcher.retention_floor(j.project_id), '-infinity') as floor_time
      from unnest($1::text[], $2::text[]) as wanted (project_id, uid)
      join scheduler.jobs j on j.project_id = wanted.project_id and j.uid = wanted.uid`,
 );

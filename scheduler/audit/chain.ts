@@ -39,6 +39,8 @@ function compareSequence(record: AuditRecord, chain: readonly AuditTriggerRow[])
     if (other !== undefined) broken.push({ atMs, detail: `${id} and ${other} both have seq ${seq}.` });
     idBySeq.set(seq, id);
     const previousSeq = previousMs === null ? 0 : seqs.get(previousMs);
+    // The trigger before it may be removed.
+    if (previousSeq === undefined && previousMs !== null && previousMs < record.floorMs) continue;
     if (previousSeq === undefined) {
       broken.push({
         atMs,

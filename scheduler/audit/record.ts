@@ -2,6 +2,7 @@ import type { Queryable } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
 import { type Carry, readCarry } from "../job/carry.ts";
 import { type SkipRow, skipsBetween } from "../job/skips.sql.ts";
+import { readFloor } from "../ledger/floor.ts";
 import { type LedgerTriggerRow, ledgerTriggersAt } from "../ledger/ledger.sql.ts";
 import type { Parts } from "../parts.ts";
 import {
@@ -30,6 +31,8 @@ export interface AuditRecord {
   readonly carry: Carry;
   readonly nowMs: number;
   readonly fromMs: number;
+  /** Earlier triggers may be removed. -Infinity while nothing was removed. */
+  readonly floorMs: number;
   /** Exclusive. */
   readonly endMs: number;
   readonly epochs: readonly AuditEpochRow[];
@@ -56,7 +59,7 @@ const EXTRA_TRIGGERS = 1_000;
 /**
  * Reads a job's ledger and computes the fire times that it must contain. The caller passes one snapshot: in it, every
  * fire time that the job's row says is decided has its trigger or its skip. The schedules are compiled from their
- * stored text, not taken from the cache. Returns null if the job's row no longer exists.
+ * stored text, not taken from the cache. It begins at the floor of the project at the earliest. Returns null if the job's row no longer exists.
  */
 export async function readAuditRecord(
   tx: Queryable,
@@ -68,13 +71,14 @@ export async function readAuditRecord(
   const [row] = await tx.query(auditJobByUid, [job.project_id, job.uid]);
   if (row === undefined) return null;
   const nowMs = parts.clock.now();
-  const { fromMs } = range;
+  const floorMs = await readFloor(tx, row.project_id);
+  const fromMs = Math.max(range.fromMs, floorMs);
   const epochs = await tx.query(auditEpochs, [row.uid]);
   const untilMs = Math.max(fromMs, Math.min(range.untilMs, nowMs));
   const wanted = wantedRevisions(epochs, { fromMs, untilMs });
   const rulesByRevision = toRevisionRules(parts, row.uid, await tx.query(auditRevisions, [row.uid, wanted]));
   const segments = toAuditSegments(row, epochs, rulesByRevision, untilMs);
-  const found = await expectedFireTimes(segments, { ...range, untilMs }, pace);
+  const found = await expectedFireTimes(segments, { ...range, fromMs, untilMs }, pace);
   const { triggers, endMs } = await readTriggers(tx, row, fromMs, found.endMs, range.limit);
   const skips = await tx.query(skipsBetween, [
     row.uid,
@@ -86,6 +90,7 @@ export async function readAuditRecord(
     carry: readCarry(row.carry),
     nowMs,
     fromMs,
+    floorMs,
     endMs,
     epochs,
     rulesByRevision,

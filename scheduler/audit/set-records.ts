@@ -49,8 +49,9 @@ export async function readAuditRecords(
     jobs.map(({ uid }) => uid),
   ]);
   const nowMs = parts.clock.now();
-  const froms = new Map(jobs.map(({ uid, fromMs }) => [uid, fromMs]));
-  const started = await readPartialRecords(tx, parts, rows, { froms, nowMs, untilMs }, pace);
+  const floors = new Map(rows.map(({ uid, floor_time }) => [uid, floor_time ?? Number.NEGATIVE_INFINITY]));
+  const froms = new Map(jobs.map(({ uid, fromMs }) => [uid, Math.max(fromMs, floors.get(uid) ?? fromMs)]));
+  const started = await readPartialRecords(tx, parts, rows, { froms, floors, nowMs, untilMs }, pace);
   const ranges = {
     uids: started.map(({ row }) => row.uid),
     projects: started.map(({ row }) => row.project_id),
@@ -74,6 +75,8 @@ export async function readAuditRecords(
 interface Times {
   /** By job, the beginning of its range. */
   readonly froms: ReadonlyMap<string, number>;
+  /** By job, the floor of its project. */
+  readonly floors: ReadonlyMap<string, number>;
   readonly nowMs: number;
   /** The end of all ranges. */
   readonly untilMs: number;
@@ -83,7 +86,7 @@ async function readPartialRecords(
   tx: Queryable,
   parts: Pick<Parts, "zoneData">,
   rows: readonly AuditJobRow[],
-  { froms, nowMs, untilMs }: Times,
+  { froms, floors, nowMs, untilMs }: Times,
   pace: Pace,
 ): Promise<PartialRecord[]> {
   const fromOf = ({ uid }: AuditJobRow) => froms.get(uid) ?? nowMs;
@@ -105,7 +108,8 @@ async function readPartialRecords(
   );
   const records: PartialRecord[] = [];
   for (const { row, range, epochs } of wanted) {
-    const read = { row, range, epochs, nowMs, revisions: specs.get(row.uid) ?? [] };
+    const floorMs = floors.get(row.uid) ?? Number.NEGATIVE_INFINITY;
+    const read = { row, range, floorMs, epochs, nowMs, revisions: specs.get(row.uid) ?? [] };
     const record = await tryRecord(tx, parts, read, pace);
     if (record !== undefined) records.push(record);
   }
@@ -115,6 +119,7 @@ async function readPartialRecords(
 interface ReadJob {
   readonly row: AuditJobRow;
   readonly range: { readonly fromMs: number; readonly untilMs: number };
+  readonly floorMs: number;
   readonly epochs: readonly AuditEpochRow[];
   readonly nowMs: number;
   readonly revisions: Parameters<typeof toRevisionRules>[2];
@@ -124,7 +129,7 @@ interface ReadJob {
 async function tryRecord(
   tx: Queryable,
   parts: Pick<Parts, "zoneData">,
-  { row, range, epochs, nowMs, revisions }: ReadJob,
+  { row, range, floorMs, epochs, nowMs, revisions }: ReadJob,
   pace: Pace,
 ): Promise<PartialRecord | undefined> {
   const computed = await orUndefined(async () => {
@@ -137,7 +142,7 @@ async function tryRecord(
   if (computed === undefined || computed.endMs < range.untilMs) return undefined;
   const rules = [...computed.rulesByRevision.values()];
   const calendars = await readCalendarVersions(tx, parts, row.project_id, rules, range.fromMs);
-  return { row, nowMs, fromMs: range.fromMs, epochs, ...computed, calendars };
+  return { row, nowMs, fromMs: range.fromMs, floorMs, epochs, ...computed, calendars };
 }
 
 // The audit of the job alone meets the same error, and reports it.

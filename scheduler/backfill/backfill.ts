@@ -12,6 +12,7 @@ import { toIso } from "../../mesh/iso-time.ts";
 import { gatesOf } from "../calendars/calendars.ts";
 import type { JobRow } from "../job/job.ts";
 import { isUndecided } from "../job/undecided.ts";
+import { outOfRetention, readFloor } from "../ledger/floor.ts";
 import type { Parts } from "../parts.ts";
 import { readJob } from "../reading/read-jobs.ts";
 import { findEarlierUse, fingerprintOf, rememberUse } from "../requests/request-id.ts";
@@ -38,7 +39,8 @@ interface Range {
  *
  * A repeated request id returns the same operation. Throws JOB_NOT_FOUND; REQUEST_ID_REUSED for a request id that was
  * used with another request; FIELD_INVALID for a range that ends before it starts, ends later than now, is longer than
- * ten years, or holds more than 100,000 fire times.
+ * ten years, or holds more than 100,000 fire times; OUT_OF_RETENTION for a range that begins before the floor of the project,
+ * because a trigger of it may have been delivered and removed.
  */
 export async function backfillJob(
   parts: BackfillParts,
@@ -51,6 +53,8 @@ export async function backfillJob(
   const earlier = request.dryRun ? undefined : await findEarlierUse(parts.database, use);
   if (earlier !== undefined) return getOperation(parts, projectId, earlier.operation_uid ?? "");
   const range = readRange(request, nowMs);
+  const floorMs = await readFloor(parts.database, projectId);
+  if (range.startMs < floorMs) throw outOfRetention("startTime", range.startMs, floorMs);
   const row = await readJob(parts, projectId, request);
   const items = await planItems(parts, row, range, request.force);
   const count = (...verdicts: BackfillVerdict[]) =>

@@ -3,6 +3,7 @@ import type { Queryable } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
 import { TriggerKind } from "../../gen/easycron/v1/trigger_pb.ts";
 import { EasyCronError } from "../../mesh/errors.ts";
+import { toIso } from "../../mesh/iso-time.ts";
 import type { Logger } from "../../mesh/logger.ts";
 import { type Loop, startLoop } from "../../mesh/loop.ts";
 import { gatesOf } from "../calendars/calendars.ts";
@@ -11,6 +12,7 @@ import { TRIGGER_EVENT, type TriggerEventInit } from "../job/chain.ts";
 import type { JobRow } from "../job/job.ts";
 import { triggerId } from "../job/trigger-id.ts";
 import { isUndecided } from "../job/undecided.ts";
+import { readFloor } from "../ledger/floor.ts";
 import type { Parts } from "../parts.ts";
 import { putBack, type SetAside, setAside } from "../set-aside/set-aside.ts";
 import { sendAllOrThrow } from "../turns/hand-over.ts";
@@ -123,6 +125,13 @@ async function runChunk(
   const last = fireTimes.at(-1);
   if (last === undefined) {
     await finish(tx, operation, "SUCCEEDED", "", nowMs);
+    return;
+  }
+  const first = fireTimes[0] ?? last;
+  const floorMs = await readFloor(tx, row.project_id);
+  if (first < floorMs) {
+    const error = `The fire times from ${toIso(first)} on were still to be added when the floor of the project reached ${toIso(floorMs)}. Backfill the rest from there on.`;
+    await finish(tx, operation, "FAILED", error, nowMs);
     return;
   }
   const gates = await gatesOf(tx, parts.zoneData, row.project_id, schedule.calendars);

@@ -37,7 +37,7 @@ export async function skipFireTime(
   const atMs = request.nominalTime === undefined ? 0 : timestampMs(request.nominalTime);
   const job = await findLedgerJob(parts.database, projectId, request.job);
   if (job.state === "DELETED") throw failure("JOB_NOT_FOUND", { job: request.job });
-  const readOne = async () => (await readPage(parts, job, atMs, atMs + 1, 1))[0];
+  const readOne = async () => (await readPage(parts, job, atMs, atMs + 1, 1, { field: "nominalTime" }))[0];
   const before = await readOne();
   if (before === undefined) throw notFound(job.name, atMs);
   if (before.reason !== "SKIPPED_BY_REQUEST") {

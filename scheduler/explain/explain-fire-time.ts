@@ -20,7 +20,7 @@ import { explainUpcoming } from "./upcoming.ts";
 /** What it takes to explain an instant. */
 type ExplainParts = Pick<Parts, "database" | "schedules" | "zoneData" | "clock">;
 
-/** Explains in a few sentences why a job fired or did not fire at an instant. Throws JOB_NOT_FOUND. */
+/** Explains in a few sentences why a job fired or did not fire at an instant. Throws JOB_NOT_FOUND, OUT_OF_RETENTION. */
 export async function explainFireTime(
   parts: ExplainParts,
   projectId: string,
@@ -28,7 +28,9 @@ export async function explainFireTime(
 ): Promise<MessageInitShape<typeof ExplainFireTimeResponseSchema>> {
   const row = await findLedgerJob(parts.database, projectId, request.job);
   const atMs = request.nominalTime === undefined ? 0 : timestampMs(request.nominalTime);
-  const { view, verdicts } = await readLedgerPage(parts, row, atMs, atMs + 1, 1);
+  // What was before its creation needs no ledger.
+  const beforeFloor = { isCut: atMs <= row.create_time, field: "nominalTime" };
+  const { view, verdicts } = await readLedgerPage(parts, row, atMs, atMs + 1, 1, beforeFloor);
   const [verdict] = verdicts;
   if (verdict === undefined) return explainOther(parts, view.row, atMs);
   const offset = offsetSentence(verdict.segment.schedule, atMs);

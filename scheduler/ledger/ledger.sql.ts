@@ -43,3 +43,9 @@ export const ledgerLateness = statement<LatenessRow>(
   "ledgerLateness",
   "select id, total_ms, theirs_ms from dispatcher.lateness($1, $2::text[], $3::timestamptz[])",
 );
+
+/** Reads the floor of the project $1, in epoch milliseconds; null while nothing of it was removed. */
+export const ledgerFloor = statement<{ floor_time: number | null }>(
+  "ledgerFloor",
+  "select nullif(dispatcher.retention_floor($1), '-infinity') as floor_time",
+);

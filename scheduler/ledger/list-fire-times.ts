@@ -14,6 +14,7 @@ import { pageTokenInvalid, readPageToken, toPageToken } from "../../mesh/page-to
 import type { JobRow } from "../job/job.ts";
 import { jobByUid } from "../job/jobs.sql.ts";
 import type { Parts } from "../parts.ts";
+import { outOfRetention, readLedgerStart } from "./floor.ts";
 import type { LatenessRow } from "./ledger.sql.ts";
 import { readRange } from "./range.ts";
 import { fireTimesOf, type Segment } from "./segments.ts";
@@ -28,8 +29,8 @@ const LIST = "fireTimes";
 
 /**
  * Returns a page of a job's fire times, each with exactly one verdict. The fire times are computed from the revision in
- * effect at each time; the verdicts come from the stored triggers and skips. Throws JOB_NOT_FOUND, FIELD_INVALID,
- * PAGE_TOKEN_INVALID.
+ * effect at each time; the verdicts come from the stored triggers and skips. Without a start, the range begins at the floor
+ * of the project. Throws JOB_NOT_FOUND, FIELD_INVALID, PAGE_TOKEN_INVALID, OUT_OF_RETENTION.
  */
 export async function listFireTimes(
   parts: LedgerParts,
@@ -40,9 +41,10 @@ export async function listFireTimes(
   const row = await findLedgerJob(parts.database, projectId, request.job);
   const nowMs = parts.clock.now();
   const { startMs, endMs } = readRange(request, { nowMs, startOf: () => row.create_time });
+  const isCut = request.startTime === undefined && request.pageToken === "";
   const query = [row.uid, msOf(request.startTime), msOf(request.endTime)].join("/");
   const fromMs = request.pageToken === "" ? startMs : readToken(request.pageToken, query) + 1;
-  const { verdicts } = await readLedgerPage(parts, row, fromMs, endMs, size + 1);
+  const { verdicts } = await readLedgerPage(parts, row, fromMs, endMs, size + 1, { isCut });
   const last = verdicts[size - 1];
   const more = verdicts.length > size && last !== undefined;
   const nextPageToken = more ? toPageToken(LIST, `${query}/${last.atMs}`) : "";
@@ -71,9 +73,18 @@ export interface LedgerPage {
   readonly verdicts: readonly Verdict[];
 }
 
+/** What happens to a range that begins before the floor of the project. */
+interface BeforeFloor {
+  /** Whether it begins there instead. Default: it is refused. */
+  readonly isCut?: boolean;
+  /** The field that has the beginning of the range. Default: `startTime`. */
+  readonly field?: string;
+}
+
 /**
  * Reads the verdicts of at most `most` fire times of a job, from `fromMs`, inclusive, to `endMs`, exclusive. Reads in
- * one snapshot, so that a change of the job is seen either completely or not at all. Throws JOB_NOT_FOUND.
+ * one snapshot, so that a change of the job is seen either completely or not at all. Throws JOB_NOT_FOUND,
+ * OUT_OF_RETENTION.
  */
 export function readLedgerPage(
   parts: LedgerParts,
@@ -81,13 +92,17 @@ export function readLedgerPage(
   fromMs: number,
   endMs: number,
   most: number,
+  { isCut = false, field = "startTime" }: BeforeFloor = {},
 ): Promise<LedgerPage> {
   return parts.database.snapshot(async (tx) => {
     const [row] = await tx.query(jobByUid, [job.project_id, job.uid]);
     if (row === undefined) throw failure("JOB_NOT_FOUND", { job: job.name });
-    const view = await readLedgerView(tx, parts, row, { fromMs, endMs });
+    const startMs = await readLedgerStart(tx, row);
+    if (fromMs < startMs && !isCut) throw outOfRetention(field, fromMs, startMs);
+    const firstMs = Math.max(fromMs, startMs);
+    const view = await readLedgerView(tx, parts, row, { fromMs: firstMs, endMs });
     const fires: { atMs: number; segment: Segment }[] = [];
-    for (const fire of fireTimesOf(view.segments, fromMs)) {
+    for (const fire of fireTimesOf(view.segments, firstMs)) {
       if (fire.atMs >= endMs) break;
       fires.push(fire);
       if (fires.length === most) break;

@@ -5,7 +5,7 @@
 export const KILLING = "test/whole/kill.test.ts";
 
 /**
- * The other tests that take long: those of the plugins, which run a Kafka, kill brokers and processes again and again, and
+ * The other tests that take long: that of a year of retention; those of the plugins, which run a Kafka, kill brokers and processes again and again, and
  * run whole products; and those of the npm package, which install it and run its examples. `npm run test:long` runs them,
  * and `npm test` does not.
  */
@@ -18,6 +18,7 @@ export const LONG_TESTS: readonly string[] = [
   "sdk/index.examples.test.ts",
   "sdk/package.test.ts",
   "test/frameworks.test.ts",
+  "test/retention.year.test.ts",
   "test/plugins/kill.test.ts",
   "test/whole/acknowledgement.kill.test.ts",
   "test/whole/plugins.test.ts",

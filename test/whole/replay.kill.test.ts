@@ -11,7 +11,7 @@ test("each dead letter is replayed once, by an operation and by calls, while sch
   const client = new EasyCron({ url: mesh.url, apiKey: mesh.apiKey });
   try {
     const die = async (name: string) => {
-      receiver.answer(`/${name}`, (number) => ({ status: number <= COUNT ? 500 : 204 }));
+      receiver.answer(`/${name}`, (number) => ({ status: number <= COUNT ? 422 : 204 }));
       await client.jobs.create({
         name,
         target: { webhook: { url: `${receiver.url}/${name}` } },

@@ -5,15 +5,15 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../buf/validate/validate_pb.ts";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { FieldMask, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_field_mask, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file easycron/v1/project_service.proto.
  */
 export const file_easycron_v1_project_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFlYXN5Y3Jvbi92MS9wcm9qZWN0X3NlcnZpY2UucHJvdG8SC2Vhc3ljcm9uLnYxInMKB1Byb2plY3QSCgoCaWQYASABKAkSKwoMZGlzcGxheV9uYW1lGAIgASgJQhW6SBJyEBABGGQyCl5bXlx4MDBdKiQSLwoLY3JlYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkUKFENyZWF0ZVByb2plY3RSZXF1ZXN0Ei0KB3Byb2plY3QYASABKAsyFC5lYXN5Y3Jvbi52MS5Qcm9qZWN0Qga6SAPIAQEiPgoVQ3JlYXRlUHJvamVjdFJlc3BvbnNlEiUKB3Byb2plY3QYASABKAsyFC5lYXN5Y3Jvbi52MS5Qcm9qZWN0MmgKDlByb2plY3RTZXJ2aWNlElYKDUNyZWF0ZVByb2plY3QSIS5lYXN5Y3Jvbi52MS5DcmVhdGVQcm9qZWN0UmVxdWVzdBoiLmVhc3ljcm9uLnYxLkNyZWF0ZVByb2plY3RSZXNwb25zZWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp]);
+  fileDesc("CiFlYXN5Y3Jvbi92MS9wcm9qZWN0X3NlcnZpY2UucHJvdG8SC2Vhc3ljcm9uLnYxItIBCgdQcm9qZWN0EgoKAmlkGAEgASgJEi4KDGRpc3BsYXlfbmFtZRgCIAEoCUIYukgV2AEBchAQARhkMgpeW15ceDAwXSokEi8KC2NyZWF0ZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIgCg5yZXRlbnRpb25fZGF5cxgKIAEoDUIIukgFKgMYkAMSOAoUcmV0ZW50aW9uX2Zsb29yX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkUKFENyZWF0ZVByb2plY3RSZXF1ZXN0Ei0KB3Byb2plY3QYASABKAsyFC5lYXN5Y3Jvbi52MS5Qcm9qZWN0Qga6SAPIAQEiPgoVQ3JlYXRlUHJvamVjdFJlc3BvbnNlEiUKB3Byb2plY3QYASABKAsyFC5lYXN5Y3Jvbi52MS5Qcm9qZWN0IhMKEUdldFByb2plY3RSZXF1ZXN0IjsKEkdldFByb2plY3RSZXNwb25zZRIlCgdwcm9qZWN0GAEgASgLMhQuZWFzeWNyb24udjEuUHJvamVjdCJ2ChRVcGRhdGVQcm9qZWN0UmVxdWVzdBItCgdwcm9qZWN0GAEgASgLMhQuZWFzeWNyb24udjEuUHJvamVjdEIGukgDyAEBEi8KC3VwZGF0ZV9tYXNrGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzayI+ChVVcGRhdGVQcm9qZWN0UmVzcG9uc2USJQoHcHJvamVjdBgBIAEoCzIULmVhc3ljcm9uLnYxLlByb2plY3QymQIKDlByb2plY3RTZXJ2aWNlElYKDUNyZWF0ZVByb2plY3QSIS5lYXN5Y3Jvbi52MS5DcmVhdGVQcm9qZWN0UmVxdWVzdBoiLmVhc3ljcm9uLnYxLkNyZWF0ZVByb2plY3RSZXNwb25zZRJSCgpHZXRQcm9qZWN0Eh4uZWFzeWNyb24udjEuR2V0UHJvamVjdFJlcXVlc3QaHy5lYXN5Y3Jvbi52MS5HZXRQcm9qZWN0UmVzcG9uc2UiA5ACARJbCg1VcGRhdGVQcm9qZWN0EiEuZWFzeWNyb24udjEuVXBkYXRlUHJvamVjdFJlcXVlc3QaIi5lYXN5Y3Jvbi52MS5VcGRhdGVQcm9qZWN0UmVzcG9uc2UiA5ACAmIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
 
 /**
  * A tenant. Every job, trigger and API key belongs to exactly one project.
@@ -41,6 +41,22 @@ export type Project = Message<"easycron.v1.Project"> & {
    * @generated from field: google.protobuf.Timestamp create_time = 3;
    */
   createTime?: Timestamp | undefined;
+
+  /**
+   * For how many days triggers and attempts are kept after their fire time and after their end: 1 to 400; 0 means 30. A dead
+   * letter is kept for twice as long, at most for 400 days. What has not ended is always kept.
+   *
+   * @generated from field: uint32 retention_days = 10;
+   */
+  retentionDays: number;
+
+  /**
+   * Output only. The floor: triggers with an earlier fire time may have been removed. It never moves back, also when the
+   * project keeps more days. Absent while nothing was removed.
+   *
+   * @generated from field: google.protobuf.Timestamp retention_floor_time = 11;
+   */
+  retentionFloorTime?: Timestamp | undefined;
 };
 
 /**
@@ -93,13 +109,100 @@ export const CreateProjectResponseSchema: GenMessage<CreateProjectResponse> = /*
   messageDesc(file_easycron_v1_project_service, 2);
 
 /**
- * Projects: the tenants. These methods need the operator's key.
+ * Asks for the project of the API key.
+ *
+ * @generated from message easycron.v1.GetProjectRequest
+ */
+export type GetProjectRequest = Message<"easycron.v1.GetProjectRequest"> & {
+};
+
+/**
+ * Describes the message easycron.v1.GetProjectRequest.
+ * Use `create(GetProjectRequestSchema)` to create a new message.
+ */
+export const GetProjectRequestSchema: GenMessage<GetProjectRequest> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_project_service, 3);
+
+/**
+ * The project of the API key.
+ *
+ * @generated from message easycron.v1.GetProjectResponse
+ */
+export type GetProjectResponse = Message<"easycron.v1.GetProjectResponse"> & {
+  /**
+   * The project.
+   *
+   * @generated from field: easycron.v1.Project project = 1;
+   */
+  project?: Project | undefined;
+};
+
+/**
+ * Describes the message easycron.v1.GetProjectResponse.
+ * Use `create(GetProjectResponseSchema)` to create a new message.
+ */
+export const GetProjectResponseSchema: GenMessage<GetProjectResponse> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_project_service, 4);
+
+/**
+ * The change of the project of the API key.
+ *
+ * @generated from message easycron.v1.UpdateProjectRequest
+ */
+export type UpdateProjectRequest = Message<"easycron.v1.UpdateProjectRequest"> & {
+  /**
+   * The new values. Its output-only fields are ignored.
+   *
+   * @generated from field: easycron.v1.Project project = 1;
+   */
+  project?: Project | undefined;
+
+  /**
+   * The fields to change: display_name, retention_days; or "*" for both. A field that the mask names and project does not set
+   * returns to its default; display_name has none, so it must be set. Without a mask, every field that is set in project is
+   * changed. Any other path is UPDATE_MASK_INVALID.
+   *
+   * @generated from field: google.protobuf.FieldMask update_mask = 2;
+   */
+  updateMask?: FieldMask | undefined;
+};
+
+/**
+ * Describes the message easycron.v1.UpdateProjectRequest.
+ * Use `create(UpdateProjectRequestSchema)` to create a new message.
+ */
+export const UpdateProjectRequestSchema: GenMessage<UpdateProjectRequest> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_project_service, 5);
+
+/**
+ * The changed project.
+ *
+ * @generated from message easycron.v1.UpdateProjectResponse
+ */
+export type UpdateProjectResponse = Message<"easycron.v1.UpdateProjectResponse"> & {
+  /**
+   * The project, with the floor: it says from where on triggers are there, however many days the project keeps now.
+   *
+   * @generated from field: easycron.v1.Project project = 1;
+   */
+  project?: Project | undefined;
+};
+
+/**
+ * Describes the message easycron.v1.UpdateProjectResponse.
+ * Use `create(UpdateProjectResponseSchema)` to create a new message.
+ */
+export const UpdateProjectResponseSchema: GenMessage<UpdateProjectResponse> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_project_service, 6);
+
+/**
+ * Projects: the tenants. CreateProject needs the operator's key; the other methods need the key of the project.
  *
  * @generated from service easycron.v1.ProjectService
  */
 export const ProjectService: GenService<{
   /**
-   * Creates a project.
+   * Creates a project. Needs the operator's key.
    *
    * @generated from rpc easycron.v1.ProjectService.CreateProject
    */
@@ -107,6 +210,26 @@ export const ProjectService: GenService<{
     methodKind: "unary";
     input: typeof CreateProjectRequestSchema;
     output: typeof CreateProjectResponseSchema;
+  },
+  /**
+   * Returns the project of the API key.
+   *
+   * @generated from rpc easycron.v1.ProjectService.GetProject
+   */
+  getProject: {
+    methodKind: "unary";
+    input: typeof GetProjectRequestSchema;
+    output: typeof GetProjectResponseSchema;
+  },
+  /**
+   * Changes the project of the API key.
+   *
+   * @generated from rpc easycron.v1.ProjectService.UpdateProject
+   */
+  updateProject: {
+    methodKind: "unary";
+    input: typeof UpdateProjectRequestSchema;
+    output: typeof UpdateProjectResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_easycron_v1_project_service, 0);

@@ -34,7 +34,8 @@ export type ListFireTimesRequest = Message<"easycron.v1.ListFireTimesRequest"> &
   job: string;
 
   /**
-   * The earliest nominal time, inclusive. Default: the job's creation.
+   * The earliest nominal time, inclusive. Default: the job's creation, or the project's floor if that is later. A time before
+   * the floor is OUT_OF_RETENTION, unless the job was created after the floor.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 2;
    */
@@ -79,7 +80,8 @@ export type ListFireTimesRequestJson = {
   job?: string;
 
   /**
-   * The earliest nominal time, inclusive. Default: the job's creation.
+   * The earliest nominal time, inclusive. Default: the job's creation, or the project's floor if that is later. A time before
+   * the floor is OUT_OF_RETENTION, unless the job was created after the floor.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 2;
    */
@@ -394,7 +396,8 @@ export type AuditLedgerRequest = Message<"easycron.v1.AuditLedgerRequest"> & {
   job: string;
 
   /**
-   * The first nominal time, inclusive. Default: 24 hours before end_time.
+   * The first nominal time, inclusive. Default: 24 hours before end_time, or the project's floor if that is later. A time
+   * before the floor is OUT_OF_RETENTION, unless the job was created after the floor.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 2;
    */
@@ -422,7 +425,8 @@ export type AuditLedgerRequestJson = {
   job?: string;
 
   /**
-   * The first nominal time, inclusive. Default: 24 hours before end_time.
+   * The first nominal time, inclusive. Default: 24 hours before end_time, or the project's floor if that is later. A time
+   * before the floor is OUT_OF_RETENTION, unless the job was created after the floor.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 2;
    */

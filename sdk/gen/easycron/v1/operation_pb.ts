@@ -387,7 +387,7 @@ export type BackfillJobRequest = Message<"easycron.v1.BackfillJobRequest"> & {
 
   /**
    * The first instant, inclusive. The fire times are those of the revision in effect now, also for the time before the
-   * job was created.
+   * job was created. A time before the project's floor is OUT_OF_RETENTION.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 2;
    */
@@ -446,7 +446,7 @@ export type BackfillJobRequestJson = {
 
   /**
    * The first instant, inclusive. The fire times are those of the revision in effect now, also for the time before the
-   * job was created.
+   * job was created. A time before the project's floor is OUT_OF_RETENTION.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 2;
    */

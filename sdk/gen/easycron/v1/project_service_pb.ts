@@ -4,15 +4,15 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Timestamp, TimestampJson } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { FieldMask, FieldMaskJson, Timestamp, TimestampJson } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_field_mask, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file easycron/v1/project_service.proto.
  */
 export const file_easycron_v1_project_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFlYXN5Y3Jvbi92MS9wcm9qZWN0X3NlcnZpY2UucHJvdG8SC2Vhc3ljcm9uLnYxIlwKB1Byb2plY3QSCgoCaWQYASABKAkSFAoMZGlzcGxheV9uYW1lGAIgASgJEi8KC2NyZWF0ZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCI9ChRDcmVhdGVQcm9qZWN0UmVxdWVzdBIlCgdwcm9qZWN0GAEgASgLMhQuZWFzeWNyb24udjEuUHJvamVjdCI+ChVDcmVhdGVQcm9qZWN0UmVzcG9uc2USJQoHcHJvamVjdBgBIAEoCzIULmVhc3ljcm9uLnYxLlByb2plY3QyaAoOUHJvamVjdFNlcnZpY2USVgoNQ3JlYXRlUHJvamVjdBIhLmVhc3ljcm9uLnYxLkNyZWF0ZVByb2plY3RSZXF1ZXN0GiIuZWFzeWNyb24udjEuQ3JlYXRlUHJvamVjdFJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("CiFlYXN5Y3Jvbi92MS9wcm9qZWN0X3NlcnZpY2UucHJvdG8SC2Vhc3ljcm9uLnYxIq4BCgdQcm9qZWN0EgoKAmlkGAEgASgJEhQKDGRpc3BsYXlfbmFtZRgCIAEoCRIvCgtjcmVhdGVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOcmV0ZW50aW9uX2RheXMYCiABKA0SOAoUcmV0ZW50aW9uX2Zsb29yX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIj0KFENyZWF0ZVByb2plY3RSZXF1ZXN0EiUKB3Byb2plY3QYASABKAsyFC5lYXN5Y3Jvbi52MS5Qcm9qZWN0Ij4KFUNyZWF0ZVByb2plY3RSZXNwb25zZRIlCgdwcm9qZWN0GAEgASgLMhQuZWFzeWNyb24udjEuUHJvamVjdCITChFHZXRQcm9qZWN0UmVxdWVzdCI7ChJHZXRQcm9qZWN0UmVzcG9uc2USJQoHcHJvamVjdBgBIAEoCzIULmVhc3ljcm9uLnYxLlByb2plY3QibgoUVXBkYXRlUHJvamVjdFJlcXVlc3QSJQoHcHJvamVjdBgBIAEoCzIULmVhc3ljcm9uLnYxLlByb2plY3QSLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrIj4KFVVwZGF0ZVByb2plY3RSZXNwb25zZRIlCgdwcm9qZWN0GAEgASgLMhQuZWFzeWNyb24udjEuUHJvamVjdDKZAgoOUHJvamVjdFNlcnZpY2USVgoNQ3JlYXRlUHJvamVjdBIhLmVhc3ljcm9uLnYxLkNyZWF0ZVByb2plY3RSZXF1ZXN0GiIuZWFzeWNyb24udjEuQ3JlYXRlUHJvamVjdFJlc3BvbnNlElIKCkdldFByb2plY3QSHi5lYXN5Y3Jvbi52MS5HZXRQcm9qZWN0UmVxdWVzdBofLmVhc3ljcm9uLnYxLkdldFByb2plY3RSZXNwb25zZSIDkAIBElsKDVVwZGF0ZVByb2plY3QSIS5lYXN5Y3Jvbi52MS5VcGRhdGVQcm9qZWN0UmVxdWVzdBoiLmVhc3ljcm9uLnYxLlVwZGF0ZVByb2plY3RSZXNwb25zZSIDkAICYgZwcm90bzM", [file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
 
 /**
  * A tenant. Every job, trigger and API key belongs to exactly one project.
@@ -40,6 +40,22 @@ export type Project = Message<"easycron.v1.Project"> & {
    * @generated from field: google.protobuf.Timestamp create_time = 3;
    */
   createTime?: Timestamp | undefined;
+
+  /**
+   * For how many days triggers and attempts are kept after their fire time and after their end: 1 to 400; 0 means 30. A dead
+   * letter is kept for twice as long, at most for 400 days. What has not ended is always kept.
+   *
+   * @generated from field: uint32 retention_days = 10;
+   */
+  retentionDays: number;
+
+  /**
+   * Output only. The floor: triggers with an earlier fire time may have been removed. It never moves back, also when the
+   * project keeps more days. Absent while nothing was removed.
+   *
+   * @generated from field: google.protobuf.Timestamp retention_floor_time = 11;
+   */
+  retentionFloorTime?: Timestamp | undefined;
 };
 
 /**
@@ -68,6 +84,22 @@ export type ProjectJson = {
    * @generated from field: google.protobuf.Timestamp create_time = 3;
    */
   createTime?: TimestampJson;
+
+  /**
+   * For how many days triggers and attempts are kept after their fire time and after their end: 1 to 400; 0 means 30. A dead
+   * letter is kept for twice as long, at most for 400 days. What has not ended is always kept.
+   *
+   * @generated from field: uint32 retention_days = 10;
+   */
+  retentionDays?: number;
+
+  /**
+   * Output only. The floor: triggers with an earlier fire time may have been removed. It never moves back, also when the
+   * project keeps more days. Absent while nothing was removed.
+   *
+   * @generated from field: google.protobuf.Timestamp retention_floor_time = 11;
+   */
+  retentionFloorTime?: TimestampJson;
 };
 
 /**
@@ -148,13 +180,159 @@ export const CreateProjectResponseSchema: GenMessage<CreateProjectResponse, {jso
   messageDesc(file_easycron_v1_project_service, 2);
 
 /**
- * Projects: the tenants. These methods need the operator's key.
+ * Asks for the project of the API key.
+ *
+ * @generated from message easycron.v1.GetProjectRequest
+ */
+export type GetProjectRequest = Message<"easycron.v1.GetProjectRequest"> & {
+};
+
+/**
+ * Asks for the project of the API key.
+ *
+ * @generated from message easycron.v1.GetProjectRequest
+ */
+export type GetProjectRequestJson = {
+};
+
+/**
+ * Describes the message easycron.v1.GetProjectRequest.
+ * Use `create(GetProjectRequestSchema)` to create a new message.
+ */
+export const GetProjectRequestSchema: GenMessage<GetProjectRequest, {jsonType: GetProjectRequestJson}> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_project_service, 3);
+
+/**
+ * The project of the API key.
+ *
+ * @generated from message easycron.v1.GetProjectResponse
+ */
+export type GetProjectResponse = Message<"easycron.v1.GetProjectResponse"> & {
+  /**
+   * The project.
+   *
+   * @generated from field: easycron.v1.Project project = 1;
+   */
+  project?: Project | undefined;
+};
+
+/**
+ * The project of the API key.
+ *
+ * @generated from message easycron.v1.GetProjectResponse
+ */
+export type GetProjectResponseJson = {
+  /**
+   * The project.
+   *
+   * @generated from field: easycron.v1.Project project = 1;
+   */
+  project?: ProjectJson;
+};
+
+/**
+ * Describes the message easycron.v1.GetProjectResponse.
+ * Use `create(GetProjectResponseSchema)` to create a new message.
+ */
+export const GetProjectResponseSchema: GenMessage<GetProjectResponse, {jsonType: GetProjectResponseJson}> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_project_service, 4);
+
+/**
+ * The change of the project of the API key.
+ *
+ * @generated from message easycron.v1.UpdateProjectRequest
+ */
+export type UpdateProjectRequest = Message<"easycron.v1.UpdateProjectRequest"> & {
+  /**
+   * The new values. Its output-only fields are ignored.
+   *
+   * @generated from field: easycron.v1.Project project = 1;
+   */
+  project?: Project | undefined;
+
+  /**
+   * The fields to change: display_name, retention_days; or "*" for both. A field that the mask names and project does not set
+   * returns to its default; display_name has none, so it must be set. Without a mask, every field that is set in project is
+   * changed. Any other path is UPDATE_MASK_INVALID.
+   *
+   * @generated from field: google.protobuf.FieldMask update_mask = 2;
+   */
+  updateMask?: FieldMask | undefined;
+};
+
+/**
+ * The change of the project of the API key.
+ *
+ * @generated from message easycron.v1.UpdateProjectRequest
+ */
+export type UpdateProjectRequestJson = {
+  /**
+   * The new values. Its output-only fields are ignored.
+   *
+   * @generated from field: easycron.v1.Project project = 1;
+   */
+  project?: ProjectJson;
+
+  /**
+   * The fields to change: display_name, retention_days; or "*" for both. A field that the mask names and project does not set
+   * returns to its default; display_name has none, so it must be set. Without a mask, every field that is set in project is
+   * changed. Any other path is UPDATE_MASK_INVALID.
+   *
+   * @generated from field: google.protobuf.FieldMask update_mask = 2;
+   */
+  updateMask?: FieldMaskJson;
+};
+
+/**
+ * Describes the message easycron.v1.UpdateProjectRequest.
+ * Use `create(UpdateProjectRequestSchema)` to create a new message.
+ */
+export const UpdateProjectRequestSchema: GenMessage<UpdateProjectRequest, {jsonType: UpdateProjectRequestJson}> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_project_service, 5);
+
+/**
+ * The changed project.
+ *
+ * @generated from message easycron.v1.UpdateProjectResponse
+ */
+export type UpdateProjectResponse = Message<"easycron.v1.UpdateProjectResponse"> & {
+  /**
+   * The project, with the floor: it says from where on triggers are there, however many days the project keeps now.
+   *
+   * @generated from field: easycron.v1.Project project = 1;
+   */
+  project?: Project | undefined;
+};
+
+/**
+ * The changed project.
+ *
+ * @generated from message easycron.v1.UpdateProjectResponse
+ */
+export type UpdateProjectResponseJson = {
+  /**
+   * The project, with the floor: it says from where on triggers are there, however many days the project keeps now.
+   *
+   * @generated from field: easycron.v1.Project project = 1;
+   */
+  project?: ProjectJson;
+};
+
+/**
+ * Describes the message easycron.v1.UpdateProjectResponse.
+ * Use `create(UpdateProjectResponseSchema)` to create a new message.
+ */
+export const UpdateProjectResponseSchema: GenMessage<UpdateProjectResponse, {jsonType: UpdateProjectResponseJson}> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_project_service, 6);
+
+/**
+ * Projects: the tenants. CreateProject needs the operator's key; the other methods need the key of the project.
  *
  * @generated from service easycron.v1.ProjectService
  */
 export const ProjectService: GenService<{
   /**
-   * Creates a project.
+   * Creates a project. Needs the operator's key.
    *
    * @generated from rpc easycron.v1.ProjectService.CreateProject
    */
@@ -162,6 +340,26 @@ export const ProjectService: GenService<{
     methodKind: "unary";
     input: typeof CreateProjectRequestSchema;
     output: typeof CreateProjectResponseSchema;
+  },
+  /**
+   * Returns the project of the API key.
+   *
+   * @generated from rpc easycron.v1.ProjectService.GetProject
+   */
+  getProject: {
+    methodKind: "unary";
+    input: typeof GetProjectRequestSchema;
+    output: typeof GetProjectResponseSchema;
+  },
+  /**
+   * Changes the project of the API key.
+   *
+   * @generated from rpc easycron.v1.ProjectService.UpdateProject
+   */
+  updateProject: {
+    methodKind: "unary";
+    input: typeof UpdateProjectRequestSchema;
+    output: typeof UpdateProjectResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_easycron_v1_project_service, 0);
