@@ -231,7 +231,7 @@ describe("the declarations of the SDK", () => {
       import { verify } from "@easycron/sdk/webhook";
       const client = new EasyCron({ url: "https://x", apiKey: "k" });
       export const job: Promise<Job> = client.jobs.get("a");
-      export const state: "ACTIVE" | "PAUSED" | "FINISHED" | "DELETED" | undefined = (await job).state;
+      export const state: "ACTIVE" | "PAUSED" | "DISABLED" | "FINISHED" | "DELETED" | undefined = (await job).state;
       export const cron = (await client.raw.jobs.getJob({ name: "a" })).job?.schedules[0]?.kind.case;
       export const name: string | undefined = verify("", {}, ["whsec_"]).trigger?.job.name;
       export const code: string = EasyCronError.from(1).code;
