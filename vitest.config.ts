@@ -50,6 +50,7 @@ export default defineConfig({
           name: "isolated",
           include: ISOLATED,
           testTimeout: 60_000,
+          hookTimeout: 60_000,
         },
       },
       {

@@ -58,7 +58,7 @@ describe.runIf(hasRedis())("the memory of Redis", () => {
   test("is shared, and ends by itself", async () => {
     const [one, other] = [createSharedSeen(redis), createSharedSeen(redis)];
     one.note(["shared"]);
-    await expect.poll(() => other.has(["shared"])).toBe(true);
+    await expect.poll(() => other.has(["shared"]), { timeout: 10_000 }).toBe(true);
     for (const key of await admin.keys("easycron:seen:*")) {
       expect(await admin.pttl(key)).toBeGreaterThan(590_000);
       expect(await admin.pttl(key)).toBeLessThanOrEqual(600_000);

@@ -57,7 +57,7 @@ describe("the triggers of a job with ordering PER_JOB", () => {
     ]);
     await untilArrived("/dead", 4);
     expect(arrivedAt("/dead").map(({ id }) => id)).toEqual([first, first, second, third]);
-    await expect.poll(async () => (await states())[2].state).toBe("SUCCEEDED");
+    await expect.poll(async () => (await states())[2].state, { timeout: 10_000 }).toBe("SUCCEEDED");
     expect((await states())[0].state).toBe("EXHAUSTED");
   });
 

@@ -53,7 +53,9 @@ describe("a trigger whose flow key has no place", () => {
     await dispatcher.accept(events);
     await receiver.waitFor((all) => all.some(({ id }) => id === first?.triggerId));
     await receiver.waitFor((all) => all.some(({ id }) => id === third?.triggerId));
-    await expect.poll(() => view(second?.triggerId ?? "")).toMatchObject({ waiting_for: "FLOW" });
+    await expect
+      .poll(() => view(second?.triggerId ?? ""), { timeout: 10_000 })
+      .toMatchObject({ waiting_for: "FLOW" });
     expect(await view(second?.triggerId ?? "")).toMatchObject({ state: "PENDING", attempt_count: 0 });
     end.resolve();
     await receiver.waitFor((all) => all.some(({ id }) => id === second?.triggerId));
@@ -121,7 +123,7 @@ describe("a trigger whose flow key has no place", () => {
     );
     await receiver.waitFor((all) => all.some((each) => each.id === id));
     await expect
-      .poll(() => view(id))
+      .poll(() => view(id), { timeout: 10_000 })
       .toMatchObject({ state: "SUCCEEDED", attempt_count: 1, waiting_for: null });
     const { response } = await dispatcher.client.getTrigger({ projectId, request: { id } });
     expect(Number(response?.trigger?.lateness?.theirs?.seconds)).toBeGreaterThanOrEqual(7);
