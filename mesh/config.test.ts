@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import {
   addressList,
@@ -71,6 +72,19 @@ describe("reading the environment", () => {
     expect(problem).toMatch(
       /^EASYCRON_GATEWAY_LISTN is set, and nothing reads it; the gateway reads EASYCRON_/,
     );
+  });
+
+  test("lets every service have each variable that is not of one service only", () => {
+    const rooms = ["gateway", "scheduler", "dispatcher", "plugins"];
+    const own = new RegExp(`^EASYCRON_(${rooms.join("|")})_`.toUpperCase());
+    const names = rooms
+      .flatMap((room) => readFileSync(new URL(`../${room}/config.ts`, import.meta.url), "utf8"))
+      .flatMap((text) => text.match(/(?<=")EASYCRON_[A-Z_]+(?=")/g) ?? [])
+      .filter((name) => !own.test(name) || /_ADDRESSES$/.test(name));
+    expect(names).toContain("EASYCRON_EGRESS_DENY");
+    const env = Object.fromEntries(names.map((name) => [name, "x"]));
+    const unknown = rooms.flatMap((room) => findUnknown(env, { room, spec: {} }));
+    expect(unknown).toEqual([]);
   });
 });
 

@@ -193,6 +193,7 @@ function mend(job: Job | undefined, at: string, wrong: readonly string[], name: 
   // Secrets never reach the scheduler. An applied job may leave out a secret that the job has already.
   for (const slot of secretSlots(mended.target))
     if (slot.get() !== undefined || at.startsWith("jobs[")) slot.set(ANY_SECRET_ID);
+  for (const slot of secretSlots(mended.alerts?.target)) slot.clear();
   return mended;
 }
 

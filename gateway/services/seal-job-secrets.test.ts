@@ -16,7 +16,8 @@ const seen: { sealed: object[]; tokens: (string | undefined)[]; isAway: boolean 
 let gateway: StartedGateway;
 beforeAll(async () => {
   const keep = (...jobs: readonly (Job | undefined)[]) => {
-    for (const job of jobs) seen.tokens.push(...secretSlots(job?.target).map((slot) => slot.get()));
+    const slots = jobs.flatMap((job) => [job?.target, job?.alerts?.target].flatMap(secretSlots));
+    seen.tokens.push(...slots.map((slot) => slot.get()));
     return { response: {} };
   };
   gateway = await startGateway({
@@ -112,6 +113,20 @@ test("a request that does not name the secret goes on as it is", async () => {
   expect(await call("UpdateJob", { job: jobWith({ bearer: {} }) })).toMatchObject({ status: 200 });
   expect(seen).toMatchObject({ sealed: [], tokens: [undefined] });
 });
+
+test.each([
+  ["goes on", "e30="],
+  ["is refused and asked about", "x".repeat(200_000)],
+])(
+  "an update without its alerts, which %s, reaches the scheduler without a secret in them",
+  async (_, data) => {
+    const alerts = { target: secret.target };
+    const job = { name: "a", alerts, payload: { contentType: "application/json", data } };
+    const { status } = await call("UpdateJob", { job, updateMask: "payload" });
+    expect([200, 400]).toContain(status);
+    expect(seen).toMatchObject({ sealed: [], tokens: [undefined] });
+  },
+);
 
 test("the values of secret headers go on as ids, and what is wrong with one does not show it", async () => {
   const jobOf = (secretHeaders: object, headers = {}) => ({

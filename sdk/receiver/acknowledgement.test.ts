@@ -8,7 +8,7 @@ import { AcknowledgementError } from "./acknowledgement-error.ts";
 import { createReceiver } from "./create-receiver.ts";
 
 /** What EasyCron would answer, one after the other; the last again and again. */
-let answers: { status: number; body: object }[];
+let answers: { status: number; body: object | string }[];
 let seen: { path: string | undefined; body: unknown; authorization: string | undefined }[];
 let url: string;
 const DONE = { trigger: { state: "TRIGGER_STATE_SUCCEEDED" }, isLate: false, explanation: "" };
@@ -19,7 +19,8 @@ const server = createServer(async (request, response) => {
   const { authorization } = request.headers;
   seen.push({ path: request.url, body: JSON.parse(Buffer.concat(chunks).toString()), authorization });
   const answer = (answers.length > 1 ? answers.shift() : answers[0]) ?? { status: 500, body: {} };
-  response.writeHead(answer.status, { "content-type": "application/json" }).end(JSON.stringify(answer.body));
+  response.writeHead(answer.status, { "content-type": "application/json" });
+  response.end(typeof answer.body === "string" ? answer.body : JSON.stringify(answer.body));
 });
 
 beforeEach(async () => {
@@ -82,6 +83,26 @@ describe("an acknowledgement", () => {
     await expect(silent.succeed()).rejects.toMatchObject({ status: undefined });
   });
 
+  test("has a message of at most 1,000 characters, none of them half", async () => {
+    const { succeed, fail, extend } = acknowledgement(`${url}${PATH}`);
+    const long = `${"x".repeat(999)}\u{1f642}`;
+    await succeed(long);
+    await fail(long);
+    await extend(1_000, long);
+    const messages = seen.map(({ body }) => (body as { message: string }).message);
+    expect(messages).toEqual(Array.from({ length: 3 }, () => `${"x".repeat(999)}\ufffd`));
+  });
+
+  test.each([200, 404])(
+    "is not repeated when another server answers it with %i and no JSON",
+    async (status) => {
+      answers = [{ status, body: "<html>" }];
+      const refused = acknowledgement(`${url}${PATH}`).succeed();
+      await expect(refused).rejects.toMatchObject({ status, message: expect.stringContaining("not JSON") });
+      expect(seen).toHaveLength(1);
+    },
+  );
+
   test("cannot be made from what is no URL", () => {
     expect(() => acknowledgement("ack_1")).toThrow(TypeError);
     expect(() => acknowledgement("file:///etc/passwd")).toThrow(TypeError);
@@ -119,7 +140,7 @@ describe("a receiver", () => {
     const id = signed.headers.get("webhook-id");
     await create({ apiUrl: `${url}/` }).fetch(signed);
     expect(acks[0]?.url).toBe(`${url}/acknowledge/${id}/${token}`);
-    expect(() => create({ apiUrl: "here" })).toThrow("apiUrl");
+    for (const apiUrl of ["here", "localhost:8080"]) expect(() => create({ apiUrl })).toThrow("apiUrl");
   });
 
   test("does the work of each attempt once, because another attempt comes after a failure", async () => {

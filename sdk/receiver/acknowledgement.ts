@@ -12,7 +12,10 @@ export interface AcknowledgementAnswer {
   readonly explanation: string;
 }
 
-/** Acknowledges one attempt. Each method throws an AcknowledgementError if the answer does not come, or is a refusal. */
+/**
+ * Acknowledges one attempt. Each method throws an AcknowledgementError if the answer does not come, or is a refusal. Of a
+ * message the first 1,000 characters are sent.
+ */
 export interface Acknowledgement {
   /** The URL to which it is sent. It has a secret in it. Give it to whoever does the work, for `acknowledgement(url)`. */
   readonly url: string;
@@ -47,10 +50,11 @@ export interface AcknowledgementOptions {
  * ```
  */
 export function acknowledgement(url: string, options: AcknowledgementOptions = {}): Acknowledgement {
-  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
+  if (!isWebUrl(url)) {
     throw new TypeError("The URL of an acknowledgement must begin with https:// or http://.");
   }
-  const send = (fields: object) => post(url, JSON.stringify(fields), options);
+  const send = (fields: { readonly outcome: string; readonly message: string; readonly extendBy?: string }) =>
+    post(url, JSON.stringify({ ...fields, message: toSendable(fields.message) }), options);
   return {
     url,
     succeed: (message = "") => send({ outcome: "ACKNOWLEDGEMENT_SUCCEEDED", message }),
@@ -58,6 +62,19 @@ export function acknowledgement(url: string, options: AcknowledgementOptions = {
     extend: (byMs, message = "") =>
       send({ outcome: "ACKNOWLEDGEMENT_EXTENDED", message, extendBy: `${Math.ceil(byMs) / 1_000}s` }),
   };
+}
+
+const MAX_MESSAGE_LENGTH = 1_000;
+
+/** Cuts a message, because EasyCron refuses an acknowledgement with a longer one, and the outcome would be lost with it. */
+function toSendable(message: string): string {
+  // A cut in the middle of a surrogate pair leaves a half that is no character.
+  return message.slice(0, MAX_MESSAGE_LENGTH).replace(/\p{Surrogate}/gu, "\ufffd");
+}
+
+/** Whether a text is a URL that begins with https:// or http://. */
+export function isWebUrl(text: string): boolean {
+  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
 }
 
 /**
@@ -75,7 +92,7 @@ export function acknowledgementOf(
     apiUrl === undefined
       ? headerOf(headers, "easycron-ack-url")
       : `${apiUrl.replace(/\/+$/, "")}/acknowledge/${encodeURIComponent(id)}/${encodeURIComponent(token)}`;
-  return url === undefined || !URL.canParse(url) ? undefined : acknowledgement(url, options);
+  return url === undefined || !isWebUrl(url) ? undefined : acknowledgement(url, options);
 }
 
 function headerOf(headers: WebhookHeaders, name: string): string | undefined {
@@ -111,12 +128,27 @@ async function tryOnce(
   const signal = AbortSignal.timeout(timeoutMs);
   try {
     const response = await fetch(url, { method: "POST", headers, body, signal, redirect: "error" });
-    const answer = (await response.json()) as Answer;
-    if (!response.ok) return new AcknowledgementError(answer.message ?? "", { status: response.status });
+    const { status } = response;
+    const answer = toAnswer(await response.text());
+    if (answer === undefined)
+      return new AcknowledgementError(`The answer with status ${status} is not JSON; check the URL.`, {
+        status,
+      });
+    if (!response.ok) return new AcknowledgementError(String(answer.message ?? ""), { status });
     const state = String(answer.trigger?.state ?? "").replace("TRIGGER_STATE_", "");
-    return { state, isLate: answer.isLate === true, explanation: answer.explanation ?? "" };
+    return { state, isLate: answer.isLate === true, explanation: String(answer.explanation ?? "") };
   } catch (cause) {
     return new AcknowledgementError("EasyCron did not answer.", { cause });
+  }
+}
+
+/** Returns the answer; undefined if the text is no JSON object, because something else than EasyCron answered. */
+function toAnswer(text: string): Answer | undefined {
+  try {
+    const answer: unknown = JSON.parse(text);
+    return typeof answer === "object" && answer !== null ? answer : undefined;
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,4 +1,5 @@
 import { checkBounds, checkStore } from "../idempotency/check-once.ts";
+import { isWebUrl } from "./acknowledgement.ts";
 import type { ReceiverOptions } from "./receiver.ts";
 
 const OPTIONS: readonly string[] = [
@@ -31,8 +32,10 @@ export function checkReceiverOptions<Client>(options: ReceiverOptions<Client>): 
     );
   }
   const { onTrigger, onOther, onError, store, apiUrl } = options;
-  if (apiUrl !== undefined && !URL.canParse(apiUrl)) {
-    throw new TypeError(`apiUrl is ${JSON.stringify(apiUrl)}; it must be an absolute URL.`);
+  if (apiUrl !== undefined && !isWebUrl(apiUrl)) {
+    throw new TypeError(
+      `apiUrl is ${JSON.stringify(apiUrl)}; it must be a URL that begins with https:// or http://.`,
+    );
   }
   if (typeof onTrigger !== "function") {
     throw new TypeError(`onTrigger is ${typeof onTrigger}; it must be a function that does the work.`);
