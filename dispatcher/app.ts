@@ -119,10 +119,10 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
     );
   }
   const { webhook, plugins } = clients;
-  const targetSecrets = createTargetSecrets({ masterKeys, database: pools.lookups }, CACHED_SECRET_BYTES);
+  const targetSecrets = createTargetSecrets({ masterKeys, database: pools.secrets }, CACHED_SECRET_BYTES);
   const onNoSecret = (error: unknown) => events.emit("trouble", { part: "reading a target's secret", error });
   const secrets = { signingKeys, targetSecrets, onTrouble: onNoSecret };
-  const tokenKeys = createTokenKeys({ masterKeys, database: pools.lookups });
+  const tokenKeys = createTokenKeys({ masterKeys, database: pools.secrets });
   const { publicUrl } = config;
   if (publicUrl === undefined)
     logger.warn({}, "EASYCRON_PUBLIC_URL is not set, so no webhook has the header easycron-ack-url");

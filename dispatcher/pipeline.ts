@@ -9,6 +9,7 @@ import { createPutBack } from "./claiming/put-back.ts";
 import { createRouter, type Router } from "./claiming/router.ts";
 import { createStarter, type Starter } from "./claiming/starter.ts";
 import type { AttemptParts } from "./delivery/attempt.ts";
+import { prefetchSecrets } from "./delivery/prefetch-secrets.ts";
 import type { SpecCache } from "./delivery/spec-cache.ts";
 import type { Events } from "./events/events.ts";
 import type { FlowStore } from "./flow/flow-store.ts";
@@ -236,10 +237,18 @@ function giveUp({ parts }: PipelineState, triggers: readonly HeldTrigger[]): voi
   giveUpTriggers(parts.database, triggers, parts.lease.instance).catch(() => {});
 }
 
-/** Reads specifications and signing keys before the triggers are due. What fails here is read when they are due. */
+/** Reads specifications, keys and secrets before the triggers are due. What fails here is read when they are due. */
 function prefetch({ specs, attempt }: PipelineParts, triggers: readonly HeldTrigger[]): void {
   if (triggers.length === 0) return;
-  specs.load(triggers).catch(() => {});
+  specs
+    .load(triggers)
+    .then(() => {
+      for (const trigger of triggers) {
+        const spec = specs.get(trigger);
+        if (spec !== undefined) prefetchSecrets(attempt, trigger.projectId, spec);
+      }
+    })
+    .catch(() => {});
   const projects = new Set(triggers.map(({ projectId }) => projectId));
   attempt.signingKeys.load(projects).catch(() => {});
 }

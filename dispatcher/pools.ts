@@ -15,6 +15,8 @@ export interface Pools {
   readonly lease: Pool;
   /** For specifications and signing keys. */
   readonly lookups: Pool;
+  /** For secrets of targets and keys of acknowledgement tokens, so that signing keys do not wait for them. */
+  readonly secrets: Pool;
   /** For calls of customers. One project uses at most half of its connections at once. */
   readonly api: Shares;
   /** For recovery and partitions. */
@@ -70,6 +72,7 @@ export function createPools(
     results: group.add("results", 3, RESULTS),
     lease: group.add("lease", 1, toLeaseLimits(config.leaseMs)),
     lookups: group.add("lookups", 2, LOOKUPS),
+    secrets: group.add("secrets", 2, LOOKUPS),
     api: createShares(api, { most: config.databaseConnections / 2, waitMs: API_WAIT_MS }),
     upkeep: group.add("upkeep", 3, UPKEEP),
     wakes: group.add("wakes", 1, WAKES),

@@ -16,6 +16,12 @@ export interface DataKeyRow {
   readonly wrapped_key: Buffer;
 }
 
+/** Reads the data keys of the projects $1. */
+export const dataKeysRead = statement<DataKeyRow>(
+  "dataKeysRead",
+  `select project_id, master_key_id, wrapped_key from dispatcher.data_keys where project_id = any($1::text[])`,
+);
+
 /** Reads the data key of project $1 and locks it, which makes changes of the project's signing keys wait for each other. */
 export const dataKeyLock = statement<DataKeyRow>(
   "dataKeyLock",

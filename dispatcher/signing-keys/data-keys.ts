@@ -1,6 +1,6 @@
 import { createSecretKey, type KeyObject, randomBytes } from "node:crypto";
-import type { Queryable } from "../../db/pool.ts";
-import { type DataKeyRow, dataKeyInsertIfNone, dataKeyLock } from "./data-keys.sql.ts";
+import type { Database, Queryable } from "../../db/pool.ts";
+import { type DataKeyRow, dataKeyInsertIfNone, dataKeyLock, dataKeysRead } from "./data-keys.sql.ts";
 import { masterKeyRead } from "./master-key.sql.ts";
 import type { MasterKey, MasterKeys } from "./master-keys.ts";
 import { open, seal } from "./sealed.ts";
@@ -19,6 +19,37 @@ export function unwrapDataKey(
   { project_id, master_key_id, wrapped_key }: WrappedKey,
 ): Buffer {
   return open(masterKeys.get(master_key_id).key, contextOf(project_id, master_key_id), wrapped_key);
+}
+
+/**
+ * Returns the data key of a project, or undefined if it has none. Waits for no lock: a data key never changes, only the
+ * master key that seals it does. Throws like `unwrapDataKey`, and SERVICE_UNAVAILABLE.
+ */
+export async function readDataKey(
+  database: Queryable,
+  masterKeys: Pick<MasterKeys, "get">,
+  projectId: string,
+): Promise<KeyObject | undefined> {
+  const [row] = await database.query(dataKeysRead, [[projectId]]);
+  return row === undefined ? undefined : createSecretKey(unwrapDataKey(masterKeys, row));
+}
+
+/** Like `readDataKey`, but makes the data key if the project has none. Only then it waits for a lock. */
+export async function readOrMakeDataKey(
+  database: Database,
+  masterKeys: MasterKeys,
+  projectId: string,
+): Promise<KeyObject> {
+  return (await readDataKey(database, masterKeys, projectId)) ?? makeDataKey(database, masterKeys, projectId);
+}
+
+/** Makes the data key of a project unless it has one, and returns it. Throws like `lockDataKey`. */
+export function makeDataKey(
+  database: Database,
+  masterKeys: MasterKeys,
+  projectId: string,
+): Promise<KeyObject> {
+  return database.transaction((tx) => lockDataKey(tx, masterKeys, projectId));
 }
 
 /**

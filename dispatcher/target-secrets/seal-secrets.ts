@@ -1,9 +1,9 @@
-import { createHmac, hkdfSync, type KeyObject } from "node:crypto";
+import { createHmac, createSecretKey, hkdfSync, type KeyObject, randomBytes } from "node:crypto";
 import type { Database } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
 import type { Clock } from "../../mesh/clock.ts";
 import { fieldFailure } from "../../mesh/errors.ts";
-import { lockDataKey } from "../signing-keys/data-keys.ts";
+import { readDataKey, readOrMakeDataKey } from "../signing-keys/data-keys.ts";
 import type { MasterKeys } from "../signing-keys/master-keys.ts";
 import { open, seal } from "../signing-keys/sealed.ts";
 import { targetSecretsInsert } from "./target-secrets.sql.ts";
@@ -23,7 +23,7 @@ export interface SealParts {
 /** The secrets of one call. */
 export interface SecretsToSeal {
   readonly secrets: readonly string[];
-  /** Computes the ids and stores nothing. */
+  /** Computes the ids and stores nothing. If the project has no data key yet, the ids fit no later call. */
   readonly validateOnly: boolean;
 }
 
@@ -38,18 +38,18 @@ export async function sealSecrets(
   { secrets, validateOnly }: SecretsToSeal,
 ): Promise<string[]> {
   refuseTooLarge(secrets);
-  return database.transaction(async (tx) => {
-    const dataKey = await lockDataKey(tx, masterKeys, projectId);
-    const toId = createIds(dataKey, projectId);
-    const ids = secrets.map(toId);
-    if (validateOnly) return ids;
-    const byId = new Map(ids.map((id, index) => [id, secrets[index] ?? ""]));
-    const sealed = [...byId].map(([id, secret]) =>
-      seal(dataKey, contextOf(projectId, id), Buffer.from(secret)).toString("hex"),
-    );
-    await tx.query(targetSecretsInsert, [projectId, [...byId.keys()], sealed, toSqlTime(clock.now())]);
-    return ids;
-  });
+  const dataKey = validateOnly
+    ? ((await readDataKey(database, masterKeys, projectId)) ?? createSecretKey(randomBytes(32)))
+    : await readOrMakeDataKey(database, masterKeys, projectId);
+  const toId = createIds(dataKey, projectId);
+  const ids = secrets.map(toId);
+  if (validateOnly) return ids;
+  const byId = new Map(ids.map((id, index) => [id, secrets[index] ?? ""]));
+  const sealed = [...byId].map(([id, secret]) =>
+    seal(dataKey, contextOf(projectId, id), Buffer.from(secret)).toString("hex"),
+  );
+  await database.query(targetSecretsInsert, [projectId, [...byId.keys()], sealed, toSqlTime(clock.now())]);
+  return ids;
 }
 
 /** Opens what `sealSecrets` has stored. Throws if the data key, the project, the id or any bit of `sealed` differs. */

@@ -11,11 +11,22 @@ export const targetSecretsInsert = statement(
    on conflict (project_id, id) do nothing`,
 );
 
-/** Reads secret $2 of project $1 with the project's data key. */
-export const targetSecretById = statement<DataKeyRow & { readonly sealed_secret: Buffer }>(
-  "targetSecretById",
-  `select d.project_id, d.master_key_id, d.wrapped_key, s.sealed_secret
-     from dispatcher.target_secrets s
-     join dispatcher.data_keys d on d.project_id = s.project_id
-    where s.project_id = $1 and s.id = $2`,
+/** A secret with the data key of its project. */
+export interface TargetSecretRow extends DataKeyRow {
+  readonly id: string;
+  readonly sealed_secret: Buffer;
+}
+
+/**
+ * Reads the secrets $2, each of its project in $1, with the data keys of these projects. The limit of 1 keeps the planner
+ * from making another join of it than one look-up in the index for each secret.
+ */
+export const targetSecretsById = statement<TargetSecretRow>(
+  "targetSecretsById",
+  `select d.project_id, d.master_key_id, d.wrapped_key, s.id, s.sealed_secret
+     from unnest($1::text[], $2::text[]) as wanted (project_id, id)
+    cross join lateral (
+      select id, sealed_secret from dispatcher.target_secrets
+       where project_id = wanted.project_id and id = wanted.id limit 1) as s
+     join dispatcher.data_keys d on d.project_id = wanted.project_id`,
 );

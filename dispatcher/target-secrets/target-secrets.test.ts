@@ -11,6 +11,7 @@ import {
   type TestDispatcher,
   untilRecorded,
 } from "../testing/ground.ts";
+import { createTokenKeys } from "../tokens/token-keys.ts";
 import { createTargetSecrets } from "./target-secrets.ts";
 
 let ground: Ground;
@@ -58,6 +59,24 @@ describe("sealing", () => {
     expect(await seal(projectId, ["kiwi"])).toEqual(ids);
   });
 
+  test("makes no data key when it is asked to validate", async () => {
+    const [id] = await seal("proj_validated", ["kiwi"], true);
+    expect(id).toMatch(/^sec_[0-9a-f]{40}$/);
+    const read = "select from dispatcher.data_keys where project_id = 'proj_validated'";
+    expect(await ground.sql(read)).toEqual([]);
+  });
+
+  test("does not wait for a change of the project's signing keys, and neither does the key of a token", async () => {
+    const { projectId } = await ground.addProject();
+    const lock = "select from dispatcher.data_keys where project_id = $1 for update";
+    await ground.whileHeld(lock, [projectId], async () => {
+      await seal(projectId, ["kiwi"], true);
+      await seal(projectId, ["kiwi"]);
+      await createTokenKeys({ database, masterKeys: createMasterKeys(MASTER_KEY) }).load(projectId);
+    });
+    expect(await rowsOf(projectId)).toHaveLength(1);
+  });
+
   test("works for a project that has no data key yet", async () => {
     const [id = ""] = await seal("proj_new", ["plum"]);
     const secrets = createTargetSecrets({ database, masterKeys: createMasterKeys(MASTER_KEY) }, 1_000);
@@ -94,6 +113,35 @@ describe("the cache of secrets", () => {
     await secrets.load({ projectId, id: second });
     expect(secrets.get(key)).toBeUndefined();
     expect(secrets.get({ projectId, id: second })).toBe("b".repeat(500));
+  });
+
+  test("reads the secrets of many projects in one statement, and a damaged one fails alone", async () => {
+    const [{ projectId }, other] = [await ground.addProject(), await ground.addProject()];
+    const [first = "", second = "", third = ""] = await seal(projectId, ["1", "2", "3"]);
+    const [foreign = ""] = await seal(other.projectId, ["4"]);
+    const damage = "update dispatcher.target_secrets set sealed_secret = '\\x00' where id = $1";
+    await ground.sql(damage, [second]);
+    let reads = 0;
+    const watched: Queryable = {
+      query: (statement, values) => {
+        reads += 1;
+        return database.query(statement, values);
+      },
+    };
+    const masterKeys = createMasterKeys(MASTER_KEY);
+    const secrets = createTargetSecrets({ database: watched, masterKeys }, 10_000);
+    const keys = [first, second, third].map((id) => ({ projectId, id }));
+    const loaded = await Promise.allSettled(
+      [...keys, { projectId: other.projectId, id: foreign }, { projectId, id: foreign }].map(secrets.load),
+    );
+    expect(reads).toBe(1);
+    expect(loaded).toMatchObject([
+      { value: "1" },
+      { status: "rejected" },
+      { value: "3" },
+      { value: "4" },
+      { reason: { message: `The project ${projectId} has no secret ${foreign}.` } },
+    ]);
   });
 
   test("does not keep a failure", async () => {
@@ -135,6 +183,40 @@ describe("a webhook whose target has auth", () => {
     expect((await fire(await jobWith(projectId, { bearer: { token } }))).authorization).toBe("Bearer tok");
     const { authorization } = await fire(await jobWith(projectId, { basic: { username: "bob", password } }));
     expect(authorization).toBe(`Basic ${Buffer.from("bob:wörd").toString("base64")}`);
+  });
+
+  test("does not delay other webhooks while no secret can be read", async () => {
+    const { projectId } = await ground.addProject();
+    const ids = await seal(
+      projectId,
+      Array.from({ length: 20 }, (_, n) => `tok ${n}`),
+    );
+    const jobs = await Promise.all(ids.map((token) => jobWith(projectId, { bearer: { token } })));
+    const other = await ground.addProject();
+    const plain = await ground.addJob(other.projectId, `${receiver.url}/plain`);
+    const events = jobs.map((job) => eventOf(job, Date.now()));
+    const recorded = untilRecorded(dispatcher.events, events);
+    await ground.whileHeld("lock table dispatcher.target_secrets", [], async () => {
+      await dispatcher.accept(events);
+      await ground.untilWaiting();
+      expect((await fire(plain)).attempts).toMatchObject([{ outcome: "SUCCEEDED" }]);
+    });
+    await recorded;
+  });
+
+  test("has its secret read before it is due", async () => {
+    const { projectId } = await ground.addProject();
+    const [token = ""] = await seal(projectId, ["tok"]);
+    const job = await jobWith(projectId, { bearer: { token } });
+    const event = eventOf(job, Date.now() + 1_500);
+    const recorded = untilRecorded(dispatcher.events, [event]);
+    await ground.whileHeld("lock table dispatcher.target_secrets", [], async () => {
+      await dispatcher.accept([event]);
+      await ground.untilWaiting();
+      expect(Date.now()).toBeLessThan(Number(event.effectiveTimeMs));
+    });
+    await recorded;
+    expect(await ground.attemptsOf(event.triggerId)).toMatchObject([{ outcome: "SUCCEEDED" }]);
   });
 
   test("is not sent with the secret of another project, nor with a row that was moved", async () => {

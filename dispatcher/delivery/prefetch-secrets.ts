@@ -1,0 +1,22 @@
+import type { AttemptParts } from "./attempt.ts";
+import type { Spec } from "./spec.ts";
+
+/**
+ * Reads what an attempt needs besides the signing keys, unless it is in memory: the secrets of the target, and the key of
+ * its acknowledgement token. What fails here is read when the attempt is made.
+ */
+export function prefetchSecrets(
+  { targetSecrets, acknowledgement }: Pick<AttemptParts, "targetSecrets" | "acknowledgement">,
+  projectId: string,
+  { target, acknowledgeWithinMs }: Pick<Spec, "target" | "acknowledgeWithinMs">,
+): void {
+  if (target.kind !== "webhook") return;
+  for (const { secretId } of target.secretHeaders ?? []) {
+    const key = { projectId, id: secretId };
+    if (targetSecrets.get(key) === undefined) targetSecrets.load(key).catch(() => {});
+  }
+  const { tokenKeys } = acknowledgement;
+  if (acknowledgeWithinMs !== undefined && tokenKeys.get(projectId) === undefined) {
+    tokenKeys.load(projectId).catch(() => {});
+  }
+}
