@@ -2,13 +2,13 @@ import type { Queryable } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
 import { failure } from "../../mesh/errors.ts";
 import { toIso } from "../../mesh/iso-time.ts";
-import { failingJobsRestart } from "../job/failing-jobs.sql.ts";
 import { isHalted, type JobRow, stateAt } from "../job/job.ts";
 import { jobsCancelTriggers } from "../job/jobs.sql.ts";
 import type { Parts } from "../parts.ts";
 import { changeFacets } from "./change-facets.ts";
 import { type ChangeParts, type PreparedJob, prepareJobs, unchanged, writeChanges } from "./change-job.ts";
 import { type JobReference, lockJob } from "./lock-job.ts";
+import { restartCounts } from "./restart-counts.ts";
 
 /** The note and the end of a pause. */
 export interface Pause {
@@ -134,17 +134,6 @@ export function writeResumptions(
 }
 
 const NOT_HALTED = { pauseNote: "", untilMs: null, disableReason: null };
-
-async function restartCounts(tx: Queryable, prepared: readonly PreparedJob[]): Promise<void> {
-  const [first] = prepared;
-  if (first === undefined) return;
-  const rows = prepared.map(({ row }) => row);
-  await tx.query(failingJobsRestart, [
-    rows.map(({ uid }) => uid),
-    rows.map(({ project_id: projectId }) => projectId),
-    toSqlTime(first.changeTimeMs),
-  ]);
-}
 
 /** Deletes a job and cancels its unfinished triggers. Throws JOB_NOT_FOUND or ETAG_MISMATCH. */
 export function deleteJob(

@@ -21,6 +21,7 @@ import { type CheckedSpec, calendarNames, checkSpec } from "./check-spec.ts";
 import { createJob, type WrittenJob } from "./create-job.ts";
 import { keepAnchors } from "./job-defaults.ts";
 import { checkEtag, lockJob } from "./lock-job.ts";
+import { restartCounts } from "./restart-counts.ts";
 import { addRevisions } from "./write-revision.ts";
 
 /** The fields of a job that an update mask may name, by their proto names. */
@@ -128,6 +129,8 @@ export interface PlannedUpdate {
   readonly checked: CheckedSpec;
   /** Whether the update changes nothing. */
   readonly isSame: boolean;
+  /** Whether the job has another target after it. */
+  readonly isOtherTarget: boolean;
 }
 
 /** What an update asks for: a job, and the names of its fields that take effect. */
@@ -159,7 +162,10 @@ export async function planUpdate(
     refusePast(wanted, parts.clock.now(), former),
   );
   await gatesOf(on, parts.zoneData, projectId, checked.schedule.calendars);
-  return { before, checked, isSame: equals(JobSchema, fromSpecJson(checked.spec), former) };
+  const after = fromSpecJson(checked.spec);
+  const isSame = equals(JobSchema, after, former);
+  const pick = ({ target }: Job) => create(JobSchema, target === undefined ? {} : { target });
+  return { before, checked, isSame, isOtherTarget: !isSame && !equals(JobSchema, pick(after), pick(former)) };
 }
 
 /** Returns the job as it would be after an update that is only validated. */
@@ -187,6 +193,14 @@ export async function writeUpdates(
     tx,
     parts,
     rows.filter(({ uid }) => changed.has(uid)),
+  );
+  // What failed at the former target says nothing about the new one.
+  const retargeted = new Set(
+    plans.flatMap(({ before, isOtherTarget }) => (isOtherTarget ? [before.uid] : [])),
+  );
+  await restartCounts(
+    tx,
+    prepared.filter(({ row }) => retargeted.has(row.uid)),
   );
   const changes = prepared.flatMap((job) => {
     const checked = changed.get(job.row.uid);

@@ -243,6 +243,8 @@ describe("a job whose triggers are exhausted", () => {
     await signal(row, "EXHAUSTED", START + 8 * MINUTE + 1, 1);
     await pass();
     expect(await again(row)).toMatchObject({ state: "ACTIVE" });
+    await end(await again(row), "EXHAUSTED", [9]);
+    expect(await again(row)).toMatchObject({ state: "ACTIVE", revision: 2 });
   });
 
   test("is disabled by the defaults after 20 and a day, and never with off", async () => {

@@ -19,12 +19,15 @@ export const DISABLING_EVERY_MS = 1_000;
 const LOOK_EVERY_MS = 5_000;
 /** The most jobs that one pass pauses or disables. */
 const JOBS_AT_ONCE = 100;
+/** After so many jobs that met SERVICE_UNAVAILABLE in one pass, the database is taken to be away. */
+const MAX_UNAVAILABLE = 3;
 
 /**
  * Pauses or disables the jobs that are to be, at most 100, each in its own transaction: before the commit a kill undoes
  * it, and after it the job is not pending any more. Returns how many there were. A job that cannot be changed, or that
- * another transaction has locked for too long, is logged as an error and set aside, so that the others are changed. Throws
- * SERVICE_UNAVAILABLE.
+ * another transaction has locked for too long, is logged as an error and set aside, so that the others are changed. After
+ * SERVICE_UNAVAILABLE, which may concern one job, it goes on with the others, and throws it at the end, or when three jobs
+ * have met it.
  */
 export async function stopPending(
   parts: DisablingParts,
@@ -32,6 +35,7 @@ export async function stopPending(
 ): Promise<number> {
   const { database, clock } = parts;
   const pending = await database.query(failingJobsPending, [JOBS_AT_ONCE, toSqlTime(clock.now())]);
+  const unavailable: unknown[] = [];
   for (const { job_uid: uid, project_id: projectId } of pending) {
     try {
       const stopped = await database.transaction(async (tx) => {
@@ -41,7 +45,11 @@ export async function stopPending(
       });
       if (stopped !== undefined) report(logger, stopped);
     } catch (error) {
-      if (!isItemFault(error) && !isLockTimeout(error)) throw error;
+      if (!isItemFault(error) && !isLockTimeout(error)) {
+        unavailable.push(error);
+        if (unavailable.length === MAX_UNAVAILABLE) throw error;
+        continue;
+      }
       const problem = "The job cannot be paused or disabled.";
       const [aside] = await setAside(
         database,
@@ -56,6 +64,7 @@ export async function stopPending(
       );
     }
   }
+  if (unavailable.length > 0) throw unavailable[0];
   return pending.length;
 }
 
