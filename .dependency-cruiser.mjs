@@ -36,12 +36,12 @@ export const ROOMS = {
     "disabling",
   ],
   dispatcher: [
+    "lanes",
     "signing-keys",
     "target-secrets",
     "tokens",
     "waiting",
     "delivery",
-    "lanes",
     "events",
     "retention",
     "set-aside",
