@@ -11,7 +11,8 @@ create table dispatcher.alert_jobs (
   within_ms bigint,
   -- When the job is to be looked at again, even if there are no facts.
   look_time timestamptz not null,
-  -- No dispatcher looks at the job before this: another one is looking, or the job has had many alerts.
+  -- No dispatcher looks at the job before this: another one is looking, or the job has had many alerts. What a look has found
+  -- is stored only if this is still what the look has set.
   held_until timestamptz not null,
   -- The fire times up to this one were checked against within_ms.
   watched_until timestamptz not null,
@@ -137,6 +138,7 @@ create trigger note_disabled after update of disable_reason on scheduler.jobs fo
   execute function dispatcher.note_disabled();
 
 -- Watches a job from its first revision with alerts on. A later revision without alerts is found when the job is looked at.
+-- A look under way has read the alerts of before: it stores nothing, because held_until is changed.
 create function dispatcher.watch_job()
 returns trigger
 language plpgsql security definer set search_path = pg_catalog
@@ -147,7 +149,7 @@ begin
          new.create_time
     from scheduler.jobs j where j.uid = new.job_uid
   on conflict (job_uid) do update
-     set within_ms = excluded.within_ms, look_time = excluded.look_time,
+     set within_ms = excluded.within_ms, look_time = excluded.look_time, held_until = excluded.held_until,
          watched_until = case when a.within_ms is null then excluded.watched_until else a.watched_until end;
   return null;
 end

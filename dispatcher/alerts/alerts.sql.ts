@@ -8,11 +8,15 @@ export interface AlertJobRow {
   readonly watched_until: number;
   readonly told: readonly string[];
   readonly since_time: number | null;
+  /** Its held_until while this look lasts, as PostgreSQL's text. It differs when anything else has taken or changed the job. */
+  readonly taken: string;
 }
 
 /**
  * Takes at most $2 jobs at the time $1 that have facts, and at most as many that are to be looked at. Nobody else takes
- * them before $3. Jobs that another transaction has locked are left out.
+ * them before $3, unless a new revision with alerts comes. Jobs that another transaction has locked are left out. A part
+ * of a second is added to each held_until at random, because it names this look in the statements that end it: two
+ * dispatchers may take a job at the same millisecond, with a revision in between.
  */
 export const alertJobsTake = statement<AlertJobRow>(
   "alertJobsTake",
@@ -28,9 +32,10 @@ export const alertJobsTake = statement<AlertJobRow>(
       where j.look_time <= $1 and j.held_until <= $1 order by j.look_time limit $2
         for no key update skip locked
    )
-   update dispatcher.alert_jobs j set held_until = $3
+   update dispatcher.alert_jobs j set held_until = $3::timestamptz + random() * interval '1 s'
     where j.job_uid = any (array(select job_uid from noted union select job_uid from due))
-   returning j.job_uid, j.project_id, j.within_ms, j.watched_until, j.told, j.since_time`,
+   returning j.job_uid, j.project_id, j.within_ms, j.watched_until, j.told, j.since_time,
+          j.held_until::text as taken`,
 );
 
 /** A fact that was noted about a job. Times are epoch milliseconds. */
@@ -86,44 +91,55 @@ export const alertsRecent = statement<{ of_job: number; of_project: number }>(
  * Records what was decided about job $1 of project $2: its alerts (ids $3, events $4, documents $5), due at $6; removes its
  * facts (kinds $7, causes $8) and stores its new state: what is told ($9), since when it is in trouble ($10), until where
  * its fire times were judged ($11), when it is to be looked at again ($12), and until when nobody looks ($13). An alert that
- * exists already is not made again. Returns the ids of the new alerts.
+ * exists already is not made again. Does nothing unless the job is still taken as $14. Returns the ids of the new alerts.
  */
 export const alertsRecord = statement<{ id: string }>(
   "alertsRecord",
-  `with forgotten as (
-     delete from dispatcher.alert_facts f using unnest($7::text[], $8::text[]) as w (kind, cause)
-      where f.job_uid = $1 and f.kind = w.kind and f.cause = w.cause
-   ), changed as (
+  `with changed as (
      update dispatcher.alert_jobs
         set told = $9::text[], since_time = $10::timestamptz, watched_until = $11::timestamptz,
             look_time = $12::timestamptz, held_until = $13::timestamptz
-      where job_uid = $1
+      where job_uid = $1 and held_until = $14::timestamptz
+     returning job_uid
+   ), forgotten as (
+     delete from dispatcher.alert_facts f using unnest($7::text[], $8::text[]) as w (kind, cause)
+      where f.job_uid = $1 and f.kind = w.kind and f.cause = w.cause and exists (select from changed)
    )
    insert into dispatcher.alerts (id, project_id, job_uid, event, body, create_time, due_time)
    select g.id, $2, $1, g.event, g.body, $6::timestamptz, $6::timestamptz
      from unnest($3::text[], $4::text[], $5::text[]) as g (id, event, body)
+    where exists (select from changed)
    on conflict (id) do nothing returning id`,
 );
 
-/** Stores for the jobs $1, about which nothing is reported, what they were looked at until ($2) and when next ($3). */
+/**
+ * Stores for the jobs $1, about which nothing is reported, what they were looked at until ($2) and when next ($3), and that
+ * nobody looks before $4. Changes only those that are still taken as $5 says.
+ */
 export const alertJobsMove = statement<{ job_uid: string }>(
   "alertJobsMove",
   `update dispatcher.alert_jobs j set watched_until = w.watched_until, look_time = w.look_time, held_until = $4
-     from unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) as w (job_uid, watched_until, look_time)
-    where j.job_uid = w.job_uid returning j.job_uid`,
+     from unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $5::timestamptz[])
+       as w (job_uid, watched_until, look_time, taken)
+    where j.job_uid = w.job_uid and j.held_until = w.taken returning j.job_uid`,
 );
 
-/** Lets nobody look at the job $1 before $2. */
+/** Lets nobody look at the job $1 before $2, if it is still taken as $3. */
 export const alertJobHold = statement<{ job_uid: string }>(
   "alertJobHold",
-  `update dispatcher.alert_jobs set held_until = $2 where job_uid = $1 returning job_uid`,
+  `update dispatcher.alert_jobs set held_until = $2
+    where job_uid = $1 and held_until = $3::timestamptz returning job_uid`,
 );
 
-/** Forgets the job $1, which has no alerts any more, and its facts. */
+/** Forgets the job $1, which has no alerts any more, and its facts, if its held_until is still $2. */
 export const alertJobForget = statement<{ job_uid: string }>(
   "alertJobForget",
-  `with forgotten as (delete from dispatcher.alert_facts where job_uid = $1)
-   delete from dispatcher.alert_jobs where job_uid = $1 returning job_uid`,
+  `with gone as (
+     delete from dispatcher.alert_jobs where job_uid = $1 and held_until = $2::timestamptz returning job_uid
+   ), forgotten as (
+     delete from dispatcher.alert_facts where job_uid = $1 and exists (select from gone)
+   )
+   select job_uid from gone`,
 );
 
 /** An alert to be sent. Times are epoch milliseconds. */

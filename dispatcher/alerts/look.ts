@@ -57,7 +57,8 @@ const FAULT_MS = 600_000;
 /**
  * Looks at jobs with alerts about which something was noted, whose fire times are to be judged, or that may have recovered;
  * and records the alerts about them. Alerts and the new state of a job are recorded in one statement, so a crash loses
- * nothing and repeats nothing. Throws SERVICE_UNAVAILABLE.
+ * nothing and repeats nothing. If the job got a new revision with alerts meanwhile, or another dispatcher has taken it,
+ * nothing of this look is stored: the next look starts from what is true by then. Throws SERVICE_UNAVAILABLE.
  */
 export async function lookAtJobs(parts: LookParts): Promise<Wanted> {
   const { database, clock } = parts;
@@ -146,19 +147,20 @@ async function readSuccesses(database: Database, looks: readonly Look[]): Promis
 /** Decides and records. What fails because of this job alone is reported, and tried again later. */
 async function finish(parts: LookParts, look: Look, successMs: number | null, nowMs: number): Promise<void> {
   const { database, events } = parts;
-  const uid = look.job.job_uid;
+  const { job_uid: uid, taken } = look.job;
   try {
     const rule = await readRule(database, look);
-    if (rule === undefined) await database.query(alertJobForget, [uid]);
+    if (rule === undefined) await database.query(alertJobForget, [uid, taken]);
     else {
       await record(parts, look, rule, { successMs, nowMs });
+      // What was recorded has set held_until to now.
       if (look.watch?.isDeleted === true && look.noted.length === 0)
-        await database.query(alertJobForget, [uid]);
+        await database.query(alertJobForget, [uid, toSqlTime(nowMs)]);
     }
   } catch (error) {
     if (error instanceof EasyCronError) throw error;
     events.emit("trouble", { part: `alerts of job ${uid}`, error });
-    await database.query(alertJobHold, [uid, toSqlTime(nowMs + FAULT_MS)]);
+    await database.query(alertJobHold, [uid, toSqlTime(nowMs + FAULT_MS), taken]);
   }
 }
 
@@ -179,7 +181,7 @@ async function record(
   const { state, drafts } = decideAlerts({ rule, state: before, facts, successMs });
   if (drafts.length > 0 && (await isTooMany(database, job, nowMs))) {
     events.emit("alertsHeld", { jobUid: job.job_uid, projectId: job.project_id });
-    await database.query(alertJobHold, [job.job_uid, toSqlTime(nowMs + HELD_MS)]);
+    await database.query(alertJobHold, [job.job_uid, toSqlTime(nowMs + HELD_MS), job.taken]);
     return;
   }
   const ofJob = {
@@ -208,6 +210,7 @@ async function record(
     toSqlTime(watch.watchedUntilMs),
     toSqlTime(nextLookMs(watch, { isWatched: rule.withinMs !== null, sinceMs: state.sinceMs, nowMs })),
     toSqlTime(nowMs),
+    job.taken,
   ]);
 }
 
@@ -245,5 +248,6 @@ async function move(database: Database, looks: readonly Look[], nowMs: number): 
       moved.map(({ job, watch }) => nextLookMs(watch, { isWatched: true, sinceMs: job.since_time, nowMs })),
     ),
     toSqlTime(nowMs),
+    moved.map(({ job }) => job.taken),
   ]);
 }

@@ -192,7 +192,10 @@ describe("a trigger whose job wants an acknowledgement", () => {
       early("early-extended", '{"outcome":"ACKNOWLEDGEMENT_EXTENDED","extendBy":"900s"}'),
     ]);
     await inState(done, "SUCCEEDED");
-    expect(await attemptsOf(done)).toMatchObject([{ outcome: "SUCCEEDED", statusCode: 202 }]);
+    // The acknowledgement ends the trigger before its attempt is recorded.
+    await expect
+      .poll(() => attemptsOf(done), { timeout: 10_000 })
+      .toMatchObject([{ outcome: "SUCCEEDED", statusCode: 202 }]);
     await arrived(failed, 2);
     const error = "The receiver acknowledged a failure: early.";
     expect((await attemptsOf(failed))[0]).toMatchObject({ outcome: "REJECTED", statusCode: 202, error });
