@@ -18,6 +18,8 @@ export interface Destination {
   probe: HeldTrigger | undefined;
   /** The end of the pause, or the limit for the start of the single attempt. */
   timer: NodeJS.Timeout | undefined;
+  /** When an attempt at it ended, or a trigger came for it while it was not CLOSED, last. */
+  lastMs: number;
   readonly window: FailureWindow;
   readonly places: Places;
   /** The triggers that wait; absent while none has. */
@@ -35,6 +37,7 @@ export function createDestination(projectId: string, name: string, nowMs: number
     openings: 0,
     probe: undefined,
     timer: undefined,
+    lastMs: nowMs,
     window: createFailureWindow(nowMs),
     places: createPlaces(),
     queue: undefined,

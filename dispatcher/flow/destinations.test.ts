@@ -100,6 +100,23 @@ describe("a destination whose attempts fail", () => {
     expect(arrive()).toBe(false);
   });
 
+  test("is forgotten when no trigger has come for ten minutes, and its lane then has all places", async () => {
+    const { attempt, fail, arrive, places } = open();
+    attempt(busy());
+    expect(places).toEqual([32]);
+    fail(10);
+    await vi.advanceTimersByTimeAsync(1_000 + 570_000);
+    expect(arrive()).toBe(false);
+    expect(arrive()).toBe(true);
+    const other = open();
+    other.attempt(busy());
+    other.fail(10);
+    await vi.advanceTimersByTimeAsync(1_000 + 660_000);
+    expect(other.places).toEqual([32, undefined]);
+    expect(other.arrive()).toBe(false);
+    expect(other.arrive()).toBe(false);
+  });
+
   test("does not get the results of earlier attempts held for or against it while it is tried", async () => {
     const { released, attempt, fail, arrive } = open();
     fail(10);

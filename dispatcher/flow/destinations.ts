@@ -6,8 +6,9 @@ import type { Events } from "../events/events.ts";
 import type { HeldTrigger } from "../waiting/held-trigger.ts";
 import type { Holding } from "../waiting/holding.ts";
 import { countEnded, isQuiet, isTripped, type Verdict, verdictOf } from "./breaker.ts";
-import { createDestination, type Destination } from "./destination.ts";
+import type { Destination } from "./destination.ts";
 import { createClassQueue } from "./key-queue.ts";
+import { createKnownDestinations, type KnownDestinations, MAX_KNOWN } from "./known-destinations.ts";
 import { adaptPlaces } from "./places.ts";
 import type { Waits } from "./waits.ts";
 
@@ -51,7 +52,7 @@ export interface DestinationsParts {
 interface State {
   readonly parts: DestinationsParts;
   readonly elapsedMs: () => number;
-  readonly known: Map<string, Destination>;
+  readonly known: KnownDestinations;
   /** How many of them are not CLOSED. */
   blocked: number;
   size: number;
@@ -68,16 +69,27 @@ const START_LIMIT_MS = 5_000;
 const MAX_WAITING = 1_000;
 const MIN_DEFERRAL_MS = 15_000;
 const MAX_DEFERRAL_MS = 300_000;
-/** Destinations of which nothing is left to know are forgotten. Beyond this number, nothing is learned of new ones. */
+/** How often destinations are forgotten of which nothing is left to know, or which have not been used for long. */
 const SWEEP_MS = 30_000;
-const MAX_KNOWN = 50_000;
+const UNUSED_MS = 600_000;
+/** How often it is reported that nothing is learned of new destinations. */
+const FULL_EVERY_MS = 300_000;
 
 /** Makes an empty account of destinations. It costs nothing while no destination fails. */
 export function createDestinations(parts: DestinationsParts): Destinations {
   const elapsedMs = parts.elapsedMs ?? (() => performance.now());
-  const state: State = { parts, elapsedMs, known: new Map(), blocked: 0, size: 0, sweeper: undefined };
+  let reportedMs = Number.NEGATIVE_INFINITY;
+  const known = createKnownDestinations(() => {
+    if (elapsedMs() < reportedMs + FULL_EVERY_MS) return;
+    reportedMs = elapsedMs();
+    const error = new Error(
+      `${MAX_KNOWN} destinations fail or are busy; new ones are tried without regard to that.`,
+    );
+    parts.events.emit("trouble", { part: "destinations", error });
+  });
+  const state: State = { parts, elapsedMs, known, blocked: 0, size: 0, sweeper: undefined };
   const find = (projectId: string, destination: string) =>
-    state.known.size === 0 ? undefined : state.known.get(keyOf(projectId, destination));
+    known.size === 0 ? undefined : known.get(projectId, destination);
   return {
     get size() {
       return state.size;
@@ -113,20 +125,15 @@ export function createDestinations(parts: DestinationsParts): Destinations {
   };
 }
 
-function keyOf(projectId: string, destination: string): string {
-  return `${projectId} ${destination}`;
-}
-
 function add(state: State, projectId: string, name: string): Destination | undefined {
-  if (state.known.size >= MAX_KNOWN) return undefined;
-  const destination = createDestination(projectId, name, state.elapsedMs());
-  state.known.set(keyOf(projectId, name), destination);
-  state.sweeper ??= setTimeout(sweep, SWEEP_MS, state).unref();
+  const destination = state.known.add(projectId, name, state.elapsedMs());
+  if (destination !== undefined) state.sweeper ??= setTimeout(sweep, SWEEP_MS, state).unref();
   return destination;
 }
 
 function isBlocked(state: State, destination: Destination, trigger: HeldTrigger, spec: Spec): boolean {
   if (destination.state === "CLOSED" || destination.probe === trigger) return false;
+  destination.lastMs = state.elapsedMs();
   if (isOld(state, trigger, spec)) return false;
   if (destination.state === "OPEN" || destination.probe !== undefined) return true;
   setProbe(state, destination, trigger);
@@ -167,6 +174,7 @@ interface Ended {
 function ended(state: State, destination: Destination, { trigger, outcome, verdict }: Ended): void {
   const { perLane, onPlaces } = state.parts;
   const nowMs = state.elapsedMs();
+  destination.lastMs = nowMs;
   if (adaptPlaces(destination.places, verdict, perLane, nowMs)) {
     onPlaces(destination.projectId, destination.name);
   }
@@ -261,12 +269,24 @@ function releaseOld(state: State, { queue }: Destination): void {
 
 function sweep(state: State): void {
   const nowMs = state.elapsedMs();
-  for (const [key, destination] of state.known) {
-    const { state: now, places, window, queue } = destination;
+  for (const destination of state.known.values()) {
+    const { state: now, places, window, queue, probe, lastMs } = destination;
+    if ((queue?.size ?? 0) > 0) continue;
     const isFine = now === "CLOSED" && places.count === undefined && isQuiet(window, nowMs);
-    if (isFine && (queue?.size ?? 0) === 0) state.known.delete(key);
+    const isUnused = now !== "OPEN" && probe === undefined && nowMs - lastMs > UNUSED_MS;
+    if (isFine || isUnused) forget(state, destination);
   }
   state.sweeper = state.known.size === 0 ? undefined : setTimeout(sweep, SWEEP_MS, state).unref();
+}
+
+function forget(state: State, destination: Destination): void {
+  clearTimeout(destination.timer);
+  if (destination.state !== "CLOSED") state.blocked -= 1;
+  state.known.remove(destination);
+  // Its lane has all places again.
+  if (destination.places.count !== undefined) {
+    state.parts.onPlaces(destination.projectId, destination.name);
+  }
 }
 
 function clear(state: State): HeldTrigger[] {
