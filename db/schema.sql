@@ -894,7 +894,7 @@ begin
          new.create_time
     from scheduler.jobs j where j.uid = new.job_uid
   on conflict (job_uid) do update
-     set within_ms = excluded.within_ms, look_time = excluded.look_time,
+     set within_ms = excluded.within_ms, look_time = excluded.look_time, held_until = excluded.held_until,
          watched_until = case when a.within_ms is null then excluded.watched_until else a.watched_until end;
   return null;
 end
