@@ -23,7 +23,8 @@ const DAY_LATER = new Date(Date.now() + 86_400_000).toISOString();
 async function changedWhileTaken(): Promise<{ readonly job: TestJob; readonly taken: string }> {
   const { projectId } = await ground.addProject();
   const job = await ground.addJob(projectId, "http://127.0.0.1/", { alerts: {} });
-  const now = new Date().toISOString();
+  // PostgreSQL's clock: this process's has whole milliseconds, so its now may come before the job's create_time.
+  const now = (await ground.sql("select clock_timestamp()::text as now"))[0]?.now;
   const rows: AlertJobRow[] = await ground.sql(alertJobsTake.text, [now, 100, DAY_LATER]);
   const taken = rows.find(({ job_uid: uid }) => uid === job.uid)?.taken;
   if (taken === undefined) throw new Error("The job was not taken.");
