@@ -2,7 +2,13 @@ import { isIP, type LookupFunction, type Socket } from "node:net";
 import type { buildConnector } from "undici";
 import { type AllowList, isAllowedAddress, isListed, isLoopbackAllowed } from "./egress-address.ts";
 import { ConnectFailed, type ConnectTimes, openConnection } from "./egress-connect.ts";
-import { EgressBlocked, type FoundName, findAddresses, type NameRules } from "./egress-lookup.ts";
+import {
+  blockedAddress,
+  EgressBlocked,
+  type FoundName,
+  findAddresses,
+  type NameRules,
+} from "./egress-lookup.ts";
 import { isOtherProtocolsPort } from "./egress-ports.ts";
 import type { KeptSession, TlsSessions } from "./tls-sessions.ts";
 
@@ -29,12 +35,12 @@ export function createConnector(options: ConnectorOptions): buildConnector.conne
   return (target, done) => {
     const host = target.hostname.replace(/^\[|\]$/g, "");
     if (isOtherProtocolsPort(target.port) && !isOwnChoice(host, options.allow))
-      return done(new EgressBlocked(`${host}:${target.port}`), null);
+      return done(new EgressBlocked(`${host}:${target.port}`, "port"), null);
     const times: ConnectTimes = {};
     if (isIP(host) !== 0) {
       // Node asks no lookup function for an IP address, so it is checked here.
       if (isAllowedAddress(host, options.allow, options.deny)) dial(options, target, { host, times }, done);
-      else done(new EgressBlocked(host), null);
+      else done(blockedAddress(host, options.deny), null);
       return;
     }
     const sinceMs = performance.now();
@@ -87,7 +93,7 @@ function dial(
     const peer = socket.remoteAddress ?? "";
     if (!isAllowedAddress(peer, allow, deny)) {
       socket.destroy();
-      return done(new EgressBlocked(peer), null);
+      return done(blockedAddress(peer, deny), null);
     }
     sessions.keepOf(server, socket, offered);
     TIMES.set(socket, times);

@@ -7,7 +7,11 @@ import {
   type DenyList,
   isAllowedAddress,
   isDeniedName,
+  isListed,
 } from "./egress-address.ts";
+
+/** Why a connection is refused: the address is not public, the port is another protocol's, or the operator denies it. */
+export type BlockReason = "address" | "port" | "denied";
 
 /**
  * The egress guard refused a connection to an address. The message may be shown to a customer. `address` is for logs
@@ -16,11 +20,24 @@ import {
 export class EgressBlocked extends Error {
   override readonly name = "EgressBlocked";
   readonly address: string;
+  readonly why: BlockReason;
 
-  constructor(address: string) {
-    super("The address of this host is not public, so it may not be called.");
+  constructor(address: string, why: BlockReason) {
+    super(BLOCKED[why]);
     this.address = address;
+    this.why = why;
   }
+}
+
+const BLOCKED: Readonly<Record<BlockReason, string>> = {
+  address: "The address of this host is not public, so it may not be called.",
+  port: "The port belongs to another protocol than HTTP, so it may not be called.",
+  denied: "The operator denies this host, so it may not be called.",
+};
+
+/** Returns the error for an address that may not be called. */
+export function blockedAddress(address: string, deny: DenyList = DENY_NOTHING): EgressBlocked {
+  return new EgressBlocked(address, isListed(address, deny.ranges) ? "denied" : "address");
 }
 
 /** The methods of a DNS resolver that the lookup uses. */
@@ -54,14 +71,14 @@ export interface FoundName {
 export async function findAddresses(hostname: string, rules: NameRules): Promise<FoundName> {
   const { allow, deny = DENY_NOTHING, hosts } = rules;
   const name = hostname.toLowerCase().replace(/\.$/, "");
-  if (isDeniedName(name, deny)) throw new EgressBlocked(name);
+  if (isDeniedName(name, deny)) throw new EgressBlocked(name, "denied");
   const isAllowed = (address: string) => isAllowedAddress(address, allow, deny);
   const known = hosts.get(name);
   const addresses = known ?? (await askDns(name, rules.resolver));
   const forbidden = addresses.find((address) => !isAllowed(address));
   const allowed = addresses.filter(isAllowed);
   if (forbidden !== undefined && (known === undefined || allowed.length === 0))
-    throw new EgressBlocked(forbidden);
+    throw blockedAddress(forbidden, deny);
   return {
     addresses: allowed.map((address) => ({ address, family: isIP(address) })),
     isFromDns: known === undefined,

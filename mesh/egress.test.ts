@@ -54,6 +54,8 @@ async function get(url: string, options: Partial<EgressOptions> = {}) {
   return statusCode;
 }
 
+const blocked = (why: EgressBlocked["why"]) => ({ name: "EgressBlocked", why });
+
 describe("the guard", () => {
   test("allows a public IP address in the URL", async () => {
     expect(await get(`http://127.0.0.2:${port}/`)).toBe(200);
@@ -85,6 +87,7 @@ describe("the guard", () => {
         (e: Error) => e,
       );
       expect(error).toBeInstanceOf(EgressBlocked);
+      expect(error).toMatchObject(blocked("address"));
       expect((error as Error).message).not.toMatch(/\d/);
       expect(reached).toBe(0);
     },
@@ -122,15 +125,15 @@ describe("the guard", () => {
     const hosts = new Map([["eu.api.acme.io", ["127.0.0.3"]]]);
     const options = { allow: parseAllowList("127.0.0.0/8"), deny, resolver, hosts };
     for (const host of ["127.0.0.2", "hooks.acme.io", "api.acme.io", "eu.api.acme.io"])
-      await expect(get(`http://${host}:${port}/`, options)).rejects.toBeInstanceOf(EgressBlocked);
+      await expect(get(`http://${host}:${port}/`, options)).rejects.toMatchObject(blocked("denied"));
     expect(reached).toBe(0);
     expect(await get(`http://127.0.0.3:${port}/`)).toBe(200);
   });
 
   test("refuses a port of another protocol before it asks DNS", async () => {
     const resolver = answers(["127.0.0.2"]);
-    await expect(get("http://hooks.acme.io:25/", { resolver })).rejects.toBeInstanceOf(EgressBlocked);
-    await expect(get("http://127.0.0.3:25/", { resolver })).rejects.toBeInstanceOf(EgressBlocked);
+    await expect(get("http://hooks.acme.io:25/", { resolver })).rejects.toMatchObject(blocked("port"));
+    await expect(get("http://127.0.0.3:25/", { resolver })).rejects.toMatchObject(blocked("port"));
     expect(resolver.asked).toEqual([]);
     // The operator has allowed this address, so only the network refuses it.
     await expect(get("http://127.0.0.2:25/")).rejects.toMatchObject({ code: "ECONNREFUSED" });

@@ -23,7 +23,9 @@ test.each([
   [new ConnectFailed("tls", {}, { cause: coded("see 10.0.0.7") }), /^The TLS handshake failed\.$/],
   [new ConnectFailed("connect", {}, { cause: coded("ECONNREFUSED") }), /^The connection was refused;/],
   [new ConnectFailed("connect", {}, { cause: new Error("10.0.0.7") }), /^No connection could be made\.$/],
-  [new EgressBlocked("10.0.0.7"), /^Blocked address: /],
+  [new EgressBlocked("10.0.0.7", "address"), /^Blocked address: .* is not public;/],
+  [new EgressBlocked("10.0.0.7", "port"), /^Blocked port: /],
+  [new EgressBlocked("10.0.0.7", "denied"), /^Blocked address: this host must not be called;/],
 ])("%s is explained without an address", (error, words) => {
   expect(explainUnsent(error)).toMatch(words);
   expect(explainUnsent(error)).not.toContain("10.0.0.7");

@@ -25,8 +25,7 @@ export function explainBroken(error: unknown): string {
 export function explainUnsent(error: unknown): string {
   if (error instanceof WebhookTimeout) return `No connection within ${toSeconds(error.timeoutMs)}.`;
   const blocked = findCause(error, (cause) => cause instanceof EgressBlocked);
-  if (blocked !== undefined)
-    return "Blocked address: the address of this host is not public; use a URL with a public address.";
+  if (blocked instanceof EgressBlocked) return BLOCKED[blocked.why];
   const failed = findConnectFailed(error);
   if (failed?.limitMs !== undefined) return explainLimit(failed, failed.limitMs);
   const code = codeOf(error);
@@ -37,6 +36,12 @@ export function explainUnsent(error: unknown): string {
   if (failed?.phase === "tls") return explainTls(code);
   return "No connection could be made.";
 }
+
+const BLOCKED: Readonly<Record<EgressBlocked["why"], string>> = {
+  address: "Blocked address: the address of this host is not public; use a URL with a public address.",
+  port: "Blocked port: the port of the URL belongs to another protocol than HTTP; use another port.",
+  denied: "Blocked address: this host must not be called; use the URL of a host of your own.",
+};
 
 function explainLimit({ phase }: ConnectFailed, limitMs: number): string {
   const limit = toSeconds(limitMs);

@@ -9,9 +9,7 @@ export type DnsAnswer =
   /** The name does not exist. */
   | "NXDOMAIN"
   /** The name server reports a failure. */
-  | "SERVFAIL"
-  /** Nothing is answered. */
-  | "SILENCE";
+  | "SERVFAIL";
 
 /** A name server on the loopback address that speaks DNS over UDP. */
 export interface DnsServer {
@@ -19,6 +17,8 @@ export interface DnsServer {
   readonly asked: readonly string[];
   /** Sets what is answered from now on; the last answer is repeated. It has no IPv6 addresses. */
   answer(...answers: readonly DnsAnswer[]): void;
+  /** Never answers a question about this name. */
+  silence(name: string): void;
   /** Makes a resolver that asks this server only. */
   resolver(timeoutMs: number): dns.Resolver;
   stop(): void;
@@ -36,15 +36,17 @@ const CODES = { NXDOMAIN: 3, SERVFAIL: 2 } as const;
 export async function startDnsServer(): Promise<DnsServer> {
   const socket = dgram.createSocket("udp4");
   const asked: string[] = [];
+  const silent = new Set<string>();
   let answers: DnsAnswer[] = ["NXDOMAIN"];
   socket.on("message", (query, from) => {
     const { name, type, end } = readQuestion(query);
+    if (silent.has(name)) return;
     let answer: DnsAnswer = { addresses: [], ttlSeconds: 0 };
     if (type === TYPE_A) {
       asked.push(name);
       answer = (answers.length > 1 ? answers.shift() : answers[0]) ?? "NXDOMAIN";
     } else if (typeof answers[0] === "string") [answer] = answers as [DnsAnswer];
-    if (answer !== "SILENCE") socket.send(toMessage(query, end, answer), from.port, from.address);
+    socket.send(toMessage(query, end, answer), from.port, from.address);
   });
   socket.bind(0, "127.0.0.1");
   await once(socket, "listening");
@@ -53,6 +55,9 @@ export async function startDnsServer(): Promise<DnsServer> {
     asked,
     answer: (...next) => {
       answers = [...next];
+    },
+    silence: (name) => {
+      silent.add(name);
     },
     resolver: (timeoutMs) => {
       const resolver = new dns.Resolver({ timeout: timeoutMs, tries: 1 });
@@ -76,7 +81,7 @@ function readQuestion(query: Buffer): { readonly name: string; readonly type: nu
   return { name: labels.join("."), type: query.readUInt16BE(at + 1), end: at + 5 };
 }
 
-function toMessage(query: Buffer, questionEnd: number, answer: Exclude<DnsAnswer, "SILENCE">): Buffer {
+function toMessage(query: Buffer, questionEnd: number, answer: DnsAnswer): Buffer {
   const addresses = typeof answer === "string" ? [] : answer.addresses;
   const head = Buffer.alloc(HEADER_BYTES);
   query.copy(head, 0, 0, 2);
