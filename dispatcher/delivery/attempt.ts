@@ -77,19 +77,19 @@ async function signedAfterLoading(parts: AttemptParts, attempt: StartedAttempt):
       ];
     } catch (error) {
       parts.onTrouble(error);
+      if (!parts.isOwner()) return notSent(TAKEN_OVER);
       return notSent("A secret of the target cannot be read; this is an error in EasyCron.", error);
     }
   }
   const keys = await loadKeys(parts, projectId);
-  if (!parts.isOwner())
-    return notSent(
-      "The attempt was not sent, because another dispatcher takes over this trigger and makes the attempt.",
-    );
+  if (!parts.isOwner()) return notSent(TAKEN_OVER);
   return signed(parts, { ...attempt, startTimeMs: parts.clock.now() }, keys, secretHeaders);
 }
 
+const TAKEN_OVER =
+  "The attempt was not sent, because another dispatcher takes over this trigger and makes the attempt.";
 const LOAD_PAUSE_MS = 100;
-/** How often the keys are tried at most without their master key: for about 30 s, much longer than a lease lasts. */
+/** How often keys and secrets are tried at most without their master key: for about 30 s, much longer than a lease lasts. */
 const MAX_WITHOUT_MASTER_KEY = 300;
 
 // Without the database nobody knows whether there are newer keys, or whether one was revoked. So the attempt waits until
@@ -149,14 +149,16 @@ function openSecret(
   return whileAway(isOwner, async () => targetSecrets.get(key) ?? (await targetSecrets.load(key)));
 }
 
-/** Waits for the database like `loadKeys`, as long as this process owns the trigger. */
+/** Waits for the database and for the master key like `loadKeys`, as long as this process owns the trigger. */
 async function whileAway<T>(isOwner: () => boolean, read: () => Promise<T>): Promise<T> {
-  for (;;) {
+  for (let tries = 0; ; ) {
     try {
       return await read();
     } catch (error) {
+      const isKeyMissing = error instanceof MissingMasterKeyError;
       const isAway = error instanceof EasyCronError && error.reason === "SERVICE_UNAVAILABLE";
-      if (!isAway || !isOwner()) throw error;
+      if (isKeyMissing) tries += 1;
+      if (!(isAway || isKeyMissing) || tries >= MAX_WITHOUT_MASTER_KEY || !isOwner()) throw error;
       await pause(LOAD_PAUSE_MS);
     }
   }

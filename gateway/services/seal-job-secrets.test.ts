@@ -103,6 +103,37 @@ describe("a request with a secret", () => {
   });
 });
 
+describe("a request that cannot be decoded does not show its secret, neither in the error nor in the log", () => {
+  const withWebhook = (more: object) =>
+    JSON.stringify({ job: { name: "a", target: { webhook: { url: "https://example.com/", ...more } } } });
+  test.each([
+    ["a number", withWebhook({ auth: { bearer: { token: 4711_4711 } } }), "auth.bearer.token"],
+    [
+      "a number that a double does not keep",
+      `{"job":{"target":{"webhook":{"auth":{"bearer":{"token":4711471147114711471147}}}}}}`,
+      "auth.bearer.token",
+    ],
+    ["a number for a secret header", withWebhook({ secretHeaders: { a: 4711_4711 } }), 'secretHeaders["a"]'],
+    ["a text for the whole auth", withWebhook({ auth: "47114711" }), "webhook.auth"],
+    ["a text for the kind of auth", withWebhook({ auth: { bearer: "47114711" } }), "auth.bearer"],
+    ["an unknown field beside the secret", withWebhook({ auth: { bearer: { tokn: "47114711" } } }), "tokn"],
+    ["an unknown kind of auth", withWebhook({ auth: { token: "47114711" } }), "auth.token"],
+    ["an unknown field of the webhook", withWebhook({ authorization: "47114711" }), "authorization"],
+    ["JSON with a wrong character after it", `{"job":{"auth":{"token": 'x47114711' }}}`, "JSON"],
+  ])("%s", async (_, body, path) => {
+    const response = await fetch(`${gateway.url}/easycron.v1.JobService/CreateJob`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${PROJECT_KEY}`, "content-type": "application/json" },
+      body,
+    });
+    const text = await response.text();
+    expect(response.status).toBe(400);
+    expect(text).toContain(path.replaceAll('"', '\\"'));
+    expect(text).not.toContain("4711");
+    expect(JSON.stringify(gateway.logged)).not.toContain("4711");
+  });
+});
+
 test("a preview reaches the scheduler without the secret", async () => {
   expect(await call("PreviewSchedule", { job: secret }, "ScheduleService")).toMatchObject({ status: 200 });
   expect(seen).toMatchObject({ sealed: [], tokens: [undefined] });
