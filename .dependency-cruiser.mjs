@@ -38,6 +38,7 @@ export const ROOMS = {
   dispatcher: [
     "signing-keys",
     "target-secrets",
+    "access-tokens",
     "tokens",
     "waiting",
     "delivery",

@@ -2,6 +2,8 @@ import type { KeyObject } from "node:crypto";
 import type { Clock } from "../../mesh/clock.ts";
 import { EasyCronError } from "../../mesh/errors.ts";
 import { pause } from "../../mesh/pause.ts";
+import type { AccessTokens } from "../access-tokens/access-tokens.ts";
+import { TokenFailed } from "../access-tokens/token-failed.ts";
 import { MissingMasterKeyError } from "../signing-keys/master-keys.ts";
 import type { SigningKeys } from "../signing-keys/signing-keys.ts";
 import type { SecretKey, TargetSecrets } from "../target-secrets/target-secrets.ts";
@@ -18,6 +20,7 @@ export interface AttemptParts {
   readonly plugins: PluginDelivery;
   readonly signingKeys: SigningKeys;
   readonly targetSecrets: TargetSecrets;
+  readonly accessTokens: AccessTokens;
   readonly acknowledgement: AcknowledgementParts;
   /** Called when the secret of a target cannot be read. */
   readonly onTrouble: (error: unknown) => void;
@@ -63,22 +66,57 @@ function signed(
   }
 }
 
+/**
+ * Makes the attempt when its secrets are loaded. If the target refuses its access token with 401, the request is sent once
+ * more with another token, as a part of this attempt: the token may have been revoked, or be older than its keys.
+ */
+async function signedAfterLoading(parts: AttemptParts, attempt: StartedAttempt): Promise<Delivery> {
+  const { target } = attempt.spec;
+  const tokenClient = target.kind === "webhook" ? target.tokenClient : undefined;
+  if (tokenClient === undefined) return signedWithSecrets(parts, attempt, []);
+  const { projectId } = attempt.trigger;
+  const key = { projectId, client: tokenClient };
+  const readSecret = () => openSecret(parts, { projectId, id: tokenClient.secretId });
+  const send = (token: string) =>
+    signedWithSecrets(parts, attempt, toHeader({ kind: "bearer", secretId: "" }, token));
+  try {
+    const token = await parts.accessTokens.get(key, readSecret);
+    const delivery = await send(token);
+    const { outcome } = delivery;
+    if (outcome.kind !== "REJECTED" || outcome.statusCode !== 401 || outcome.isFinal) return delivery;
+    const other = await parts.accessTokens.replace(key, token, readSecret).catch(() => undefined);
+    return other === undefined ? delivery : send(other);
+  } catch (error) {
+    if (error instanceof TokenFailed) return notSent(`No access token. ${error.message}`, error);
+    return noSecret(parts, error);
+  }
+}
+
+function noSecret({ onTrouble, isOwner }: AttemptParts, error: unknown): Delivery {
+  onTrouble(error);
+  if (!isOwner()) return notSent(TAKEN_OVER);
+  return notSent("A secret of the target cannot be read; this is an error in EasyCron.", error);
+}
+
 // Loading the keys and the secret may take long. So the timestamp is taken again when it is done, and the attempt is not
 // sent if another dispatcher has taken over the trigger meanwhile.
-async function signedAfterLoading(parts: AttemptParts, attempt: StartedAttempt): Promise<Delivery> {
+async function signedWithSecrets(
+  parts: AttemptParts,
+  attempt: StartedAttempt,
+  tokenHeader: readonly string[],
+): Promise<Delivery> {
   const { projectId } = attempt.trigger;
   const { target } = attempt.spec;
   let secretHeaders: string[] = [];
   if (target.kind === "webhook") {
     try {
       secretHeaders = [
+        ...tokenHeader,
         ...(await openHeaders(parts, projectId, target.secretHeaders ?? [])),
         ...(await acknowledgementHeaders(parts, attempt)),
       ];
     } catch (error) {
-      parts.onTrouble(error);
-      if (!parts.isOwner()) return notSent(TAKEN_OVER);
-      return notSent("A secret of the target cannot be read; this is an error in EasyCron.", error);
+      return noSecret(parts, error);
     }
   }
   const keys = await loadKeys(parts, projectId);

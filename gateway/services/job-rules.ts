@@ -1,5 +1,5 @@
 import type { Job } from "../../gen/easycron/v1/job_pb.ts";
-import type { Target, WebhookTarget } from "../../gen/easycron/v1/target_pb.ts";
+import type { OAuth2Auth, Target, WebhookTarget } from "../../gen/easycron/v1/target_pb.ts";
 import { findBodyProblem } from "../../mesh/body-template.ts";
 import type { AllowList, DenyList } from "../../mesh/egress-address.ts";
 import { checkUrl } from "../../mesh/egress-url.ts";
@@ -85,8 +85,17 @@ function webhookErrors(webhook: WebhookTarget, rules: JobRules): EasyCronError[]
   const verdict = checkUrl(webhook.url, rules.allow, rules.deny);
   if ("problem" in verdict)
     errors.push(fieldFailure(verdict.problem, "job.target.webhook.url", verdict.why, { value: webhook.url }));
+  const { auth } = webhook;
+  if (auth?.kind.case === "oauth2") errors.push(...tokenUrlErrors(auth.kind.value, rules));
   errors.push(...bodyErrors(webhook));
   return [...errors, ...headerErrors(webhook)];
+}
+
+function tokenUrlErrors({ tokenUrl }: OAuth2Auth, { allow, deny }: JobRules): EasyCronError[] {
+  const verdict = checkUrl(tokenUrl, allow, deny);
+  if (!("problem" in verdict)) return [];
+  const field = "job.target.webhook.auth.oauth2.tokenUrl";
+  return [fieldFailure(verdict.problem, field, verdict.why, { value: tokenUrl })];
 }
 
 function headerErrors({ headers, secretHeaders, auth }: WebhookTarget): EasyCronError[] {

@@ -134,6 +134,23 @@ describe("a request that cannot be decoded does not show its secret, neither in 
   });
 });
 
+test("the secret of an OAuth client is sealed, and its token URL obeys the rules of targets", async () => {
+  const oauth2 = {
+    tokenUrl: "https://id.example.com/",
+    clientId: "c",
+    clientSecret: "plain-text",
+    scopes: ["a"],
+  };
+  expect(await call("CreateJob", { job: jobWith({ oauth2 }) })).toMatchObject({ status: 200 });
+  expect(seen).toMatchObject({ sealed: [{ secrets: ["plain-text"] }], tokens: [ID] });
+  for (const tokenUrl of ["https://10.0.0.1/", "https://u:p@id.example.com/", "ftp://id.example.com/"]) {
+    const { status, text } = await call("CreateJob", { job: jobWith({ oauth2: { ...oauth2, tokenUrl } }) });
+    expect(status).toBe(400);
+    expect(text).toContain("job.target.webhook.auth.oauth2.tokenUrl");
+    expect(text).not.toContain("plain-text");
+  }
+});
+
 test("a preview reaches the scheduler without the secret", async () => {
   expect(await call("PreviewSchedule", { job: secret }, "ScheduleService")).toMatchObject({ status: 200 });
   expect(seen).toMatchObject({ sealed: [], tokens: [undefined] });
