@@ -117,7 +117,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
       "webhooks may reach addresses that are not public, as EASYCRON_EGRESS_ALLOW says",
     );
   }
-  const { webhook, plugins } = clients;
+  const { webhook, certificates, plugins } = clients;
   const targetSecrets = createTargetSecrets({ masterKeys, database: pools.lookups }, CACHED_SECRET_BYTES);
   const onNoSecret = (error: unknown) => events.emit("trouble", { part: "reading a target's secret", error });
   const asking = { agent: webhook.freshAgent, userAgent: webhook.userAgent, explainUnsent };
@@ -129,7 +129,15 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const secrets = { signingKeys, targetSecrets, accessTokens, onTrouble: onNoSecret };
   const tokenKeys = createTokenKeys({ masterKeys, database: pools.lookups });
   const acknowledgement = { tokenKeys, publicUrl: config.publicUrl };
-  const attempt = { webhook, plugins, ...secrets, acknowledgement, clock, isOwner: () => lease.isValid() };
+  const attempt = {
+    webhook,
+    certificates,
+    plugins,
+    ...secrets,
+    acknowledgement,
+    clock,
+    isOwner: () => lease.isValid(),
+  };
   const specs = createSpecCache(pools.lookups, CACHED_SPEC_BYTES);
   const waker = createWaker({ database: pools.wakes, clock, random, events, specs });
   const holding = createHolding(HELD_LIMITS, waker.ended);

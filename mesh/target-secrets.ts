@@ -4,8 +4,11 @@ import type { Target, WebhookAuth } from "../gen/easycron/v1/target_pb.ts";
 export interface SecretSlot {
   /** The path of the field in a job, such as `target.webhook.auth.bearer.token`. */
   readonly field: string;
-  /** The URLs to whose origins the secret, or what is got for it, is sent. */
-  readonly urls: readonly string[];
+  /**
+   * What the secret is for: the URLs to whose origins it, or what is got for it, is sent, and the certificate that a key
+   * belongs to.
+   */
+  readonly isFor: readonly string[];
   /** Returns the text; undefined if the customer has not named the secret. */
   get(): string | undefined;
   set(text: string): void;
@@ -30,6 +33,8 @@ function authSlots({ kind }: WebhookAuth, url: string): readonly SecretSlot[] {
       return [toSlot(kind.value, "password", "basic.password", [url])];
     case "oauth2":
       return [toSlot(kind.value, "clientSecret", "oauth2.clientSecret", [url, kind.value.tokenUrl])];
+    case "clientCertificate":
+      return [toSlot(kind.value, "key", "clientCertificate.key", [url, kind.value.certificate])];
     case undefined:
       return NONE;
   }
@@ -39,7 +44,7 @@ function authSlots({ kind }: WebhookAuth, url: string): readonly SecretSlot[] {
 function toHeaderSlot(headers: { [name: string]: string }, name: string, url: string): SecretSlot {
   return {
     field: `target.webhook.secretHeaders[${JSON.stringify(name)}]`,
-    urls: [url],
+    isFor: [url],
     get: () => headers[name] || undefined,
     set: (text) => {
       headers[name] = text;
@@ -54,11 +59,11 @@ function toSlot<K extends string>(
   holder: { [P in K]?: string | undefined },
   key: K,
   path: string,
-  urls: readonly string[],
+  isFor: readonly string[],
 ): SecretSlot {
   return {
     field: `target.webhook.auth.${path}`,
-    urls,
+    isFor,
     get: () => holder[key],
     set: (text) => {
       holder[key] = text;

@@ -45,6 +45,7 @@ beforeEach(async () => {
   const fail = () => Promise.reject(new Error("This is not needed here."));
   parts = {
     webhook: clients.webhook,
+    certificates: clients.certificates,
     plugins: clients.plugins,
     signingKeys: { get: () => [createSecretKey(Buffer.alloc(32, 1))], load: fail, refresh: fail },
     targetSecrets: { get: ({ id }) => `secret of ${id}`, load: fail },

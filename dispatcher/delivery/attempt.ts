@@ -8,6 +8,7 @@ import { MissingMasterKeyError } from "../signing-keys/master-keys.ts";
 import type { SigningKeys } from "../signing-keys/signing-keys.ts";
 import type { SecretKey, TargetSecrets } from "../target-secrets/target-secrets.ts";
 import { type AcknowledgementParts, makeAcknowledgementHeaders } from "./acknowledgement-headers.ts";
+import type { CertificateAgents } from "./certificate-agents.ts";
 import type { Delivery } from "./outcome.ts";
 import type { PluginDelivery } from "./plugin-delivery.ts";
 import { type SecretHeader, toHeader } from "./secret-header.ts";
@@ -17,6 +18,7 @@ import { deliverWebhook, type WebhookParts } from "./webhook.ts";
 /** What making an attempt needs. */
 export interface AttemptParts {
   readonly webhook: WebhookParts;
+  readonly certificates: CertificateAgents;
   readonly plugins: PluginDelivery;
   readonly signingKeys: SigningKeys;
   readonly targetSecrets: TargetSecrets;
@@ -108,6 +110,7 @@ async function signedWithSecrets(
   const { projectId } = attempt.trigger;
   const { target } = attempt.spec;
   let secretHeaders: string[] = [];
+  let privateKey = "";
   if (target.kind === "webhook") {
     try {
       secretHeaders = [
@@ -115,13 +118,23 @@ async function signedWithSecrets(
         ...(await openHeaders(parts, projectId, target.secretHeaders ?? [])),
         ...(await acknowledgementHeaders(parts, attempt)),
       ];
+      if (target.clientCertificate !== undefined)
+        privateKey = await openSecret(parts, { projectId, id: target.clientCertificate.secretId });
     } catch (error) {
       return noSecret(parts, error);
     }
   }
   const keys = await loadKeys(parts, projectId);
   if (!parts.isOwner()) return notSent(TAKEN_OVER);
-  return signed(parts, { ...attempt, startTimeMs: parts.clock.now() }, keys, secretHeaders);
+  const startTimeMs = parts.clock.now();
+  const send = (by: AttemptParts) => signed(by, { ...attempt, startTimeMs }, keys, secretHeaders);
+  if (target.kind !== "webhook" || target.clientCertificate === undefined) return send(parts);
+  const key = { projectId, origin: target.origin, ...target.clientCertificate };
+  return parts.certificates
+    .use(key, privateKey, (agents) => send({ ...parts, webhook: { ...parts.webhook, ...agents } }))
+    .catch((error: unknown) =>
+      notSent("The client certificate and its key cannot be used; give both again.", error),
+    );
 }
 
 const TAKEN_OVER =

@@ -22,6 +22,8 @@ export type SpecTarget =
       readonly secretHeaders?: readonly SecretHeader[];
       /** Whose access token is sent, if one is. */
       readonly tokenClient?: TokenClient;
+      /** The client certificate that is shown, in PEM, and the id of its key, if there is one. */
+      readonly clientCertificate?: { readonly certificate: string; readonly secretId: string };
       /** What is sent in place of the document. */
       readonly body?: BodyTemplate;
       /** Default application/json. */
@@ -170,16 +172,19 @@ function parseBody(webhook: Readonly<Record<string, unknown>>): {
 function parseSecretHeaders(webhook: Readonly<Record<string, unknown>>): {
   secretHeaders?: SecretHeader[];
   tokenClient?: TokenClient;
+  clientCertificate?: { certificate: string; secretId: string };
 } {
   const { secretHeaders } = webhook;
   if (webhook.auth === undefined && secretHeaders === undefined) return {};
   const own = Object.entries(toRecord(secretHeaders ?? {}, "target.webhook.secretHeaders"));
   const auth = webhook.auth === undefined ? undefined : toRecord(webhook.auth, "target.webhook.auth");
   const hasToken = auth?.oauth2 !== undefined;
+  const hasCertificate = auth?.clientCertificate !== undefined;
   return {
+    ...(hasCertificate && { clientCertificate: parseCertificate(auth.clientCertificate) }),
     ...(hasToken && { tokenClient: parseTokenClient(toRecord(auth.oauth2, "target.webhook.auth.oauth2")) }),
     secretHeaders: [
-      ...(auth === undefined || hasToken ? [] : [parseAuth(auth)]),
+      ...(auth === undefined || hasToken || hasCertificate ? [] : [parseAuth(auth)]),
       ...own.map(([name, id]): SecretHeader => {
         const secretId = toText(id, "target.webhook.secretHeaders");
         return { kind: "own", name: name.toLowerCase(), secretId };
@@ -199,6 +204,12 @@ function parseAuth({ bearer, basic }: Readonly<Record<string, unknown>>): Secret
     username: toText(username, "target.webhook.auth.basic.username"),
     secretId: toText(password, "target.webhook.auth.basic.password"),
   };
+}
+
+function parseCertificate(value: unknown): { certificate: string; secretId: string } {
+  const path = "target.webhook.auth.clientCertificate";
+  const { certificate, key } = toRecord(value, path);
+  return { certificate: toText(certificate, `${path}.certificate`), secretId: toText(key, `${path}.key`) };
 }
 
 function parseTokenClient({

@@ -5,6 +5,7 @@ import type { AllowList, DenyList } from "../../mesh/egress-address.ts";
 import { checkUrl } from "../../mesh/egress-url.ts";
 import { type EasyCronError, fieldFailure } from "../../mesh/errors.ts";
 import type { JobPlugins } from "../plugins/job-plugins.ts";
+import { certificateErrors } from "./certificate-rules.ts";
 import { payloadErrors } from "./payload-rules.ts";
 import { kafkaTargetErrors, redisTargetErrors } from "./plugin-target-rules.ts";
 import { isReservedHeader } from "./reserved-headers.ts";
@@ -87,6 +88,8 @@ function webhookErrors(webhook: WebhookTarget, rules: JobRules): EasyCronError[]
     errors.push(fieldFailure(verdict.problem, "job.target.webhook.url", verdict.why, { value: webhook.url }));
   const { auth } = webhook;
   if (auth?.kind.case === "oauth2") errors.push(...tokenUrlErrors(auth.kind.value, rules));
+  if (auth?.kind.case === "clientCertificate")
+    errors.push(...certificateErrors(webhook, auth.kind.value, Date.now()));
   errors.push(...bodyErrors(webhook));
   return [...errors, ...headerErrors(webhook)];
 }
@@ -113,7 +116,7 @@ function headerErrors({ headers, secretHeaders, auth }: WebhookTarget): EasyCron
       const problem = "The header is set twice, because case does not matter; set it once.";
       errors.push(fieldFailure("FIELD_INVALID", field, problem));
     }
-    if (auth !== undefined && lower === "authorization") {
+    if (auth !== undefined && auth.kind.case !== "clientCertificate" && lower === "authorization") {
       const problem = "target.webhook.auth sets this header; leave out one of the two.";
       errors.push(fieldFailure("FIELD_INVALID", field, problem));
     }

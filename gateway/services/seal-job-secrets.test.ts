@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import type { Job } from "../../gen/easycron/v1/job_pb.ts";
 import { failure } from "../../mesh/errors.ts";
 import { secretSlots } from "../../mesh/target-secrets.ts";
+import { createTestAuthority } from "../../test/support/certificate.ts";
 import { PROJECT_KEY, type StartedGateway, startGateway } from "../testing/start-gateway.ts";
 
 const ID = `sec_${"a".repeat(40)}`;
@@ -148,6 +149,23 @@ test("the secret of an OAuth client is sealed, and its token URL obeys the rules
     expect(status).toBe(400);
     expect(text).toContain("job.target.webhook.auth.oauth2.tokenUrl");
     expect(text).not.toContain("plain-text");
+  }
+});
+
+test("the key of a client certificate is sealed, and what is wrong with it does not show it", async () => {
+  const { cert: certificate, key } = createTestAuthority().issue();
+  expect(
+    await call("CreateJob", { job: jobWith({ clientCertificate: { certificate, key } }) }),
+  ).toMatchObject({
+    status: 200,
+  });
+  expect(seen).toMatchObject({ sealed: [{ secrets: [key] }], tokens: [ID] });
+  for (const wrong of ["plain-text", `${createTestAuthority().issue().key}plain-text`]) {
+    const job = jobWith({ clientCertificate: { certificate, key: wrong } });
+    const { status, text } = await call("CreateJob", { job });
+    expect(status).toBe(400);
+    expect(text).toContain("job.target.webhook.auth.clientCertificate.key");
+    expect(text + JSON.stringify(gateway.logged)).not.toMatch(/plain-text|PRIVATE/);
   }
 });
 

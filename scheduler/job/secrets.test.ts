@@ -78,6 +78,21 @@ test("the secret of an OAuth client is kept for the same two origins only", asyn
   }
 });
 
+test("the key of a client certificate is kept with the same certificate only", async () => {
+  const withCertificate = (certificate: string, key?: string): Auth => ({
+    kind: { case: "clientCertificate", value: key === undefined ? { certificate } : { certificate, key } },
+  });
+  expect(await change(targetOf(withCertificate("A", FIRST)), targetOf(withCertificate("A")))).toEqual({
+    clientCertificate: { certificate: "A", key: FIRST },
+  });
+  const request = create(UpdateJobRequestSchema, {
+    job: { name: "a", target: targetOf(withCertificate("B")) },
+  });
+  await expect(updateJob(bench.parts, PROJECT, request)).rejects.toMatchObject({
+    violations: [{ field: "job.target.webhook.auth.clientCertificate.key" }],
+  });
+});
+
 test("an update of the target without auth removes it", async () => {
   expect(await change(targetOf(bearer(FIRST)), targetOf(undefined))).toBeUndefined();
 });

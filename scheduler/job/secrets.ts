@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { clone } from "@bufbuild/protobuf";
 import type { Job } from "../../gen/easycron/v1/job_pb.ts";
 import { TargetSchema } from "../../gen/easycron/v1/target_pb.ts";
@@ -11,7 +12,7 @@ import { isSecretId, secretSlots } from "../../mesh/target-secrets.ts";
 
 /**
  * Returns a job in which each secret that is not named has the id of the former one, if the URLs that it is sent to have the
- * same origins. With another origin the secret must be named again: else whoever may update a job could have its secret sent to themselves.
+ * same origins, and a key if its certificate is the same. With another origin the secret must be named again: else whoever may update a job could have its secret sent to themselves.
  */
 export function keepSecrets(before: Pick<Job, "target">, given: Job): Job {
   if (secretSlots(given.target).every((slot) => slot.get() !== undefined)) return given;
@@ -19,7 +20,7 @@ export function keepSecrets(before: Pick<Job, "target">, given: Job): Job {
   if (given.target === undefined || former.length === 0) return given;
   const target = clone(TargetSchema, given.target);
   for (const slot of secretSlots(target)) {
-    const known = former.find(({ field, urls }) => field === slot.field && haveSameOrigins(urls, slot.urls));
+    const known = former.find(({ field, isFor }) => field === slot.field && isForSame(isFor, slot.isFor));
     const id = known?.get();
     if (slot.get() === undefined && id !== undefined) slot.set(id);
   }
@@ -48,9 +49,9 @@ export function secretErrors(job: Pick<Job, "target">): EasyCronError[] {
 }
 
 const REQUIRED =
-  "It is required: the job has no such secret yet, or the URL's origin differs from the one that the secret was given for.";
+  "It is required: the job has no such secret yet, or the URL's origin, or the certificate, differs from the one that the secret was given for.";
 
-function haveSameOrigins(former: readonly string[], given: readonly string[]): boolean {
-  const originsOf = (urls: readonly string[]) => urls.map((url) => URL.parse(url)?.origin ?? url).join(" ");
-  return originsOf(former) === originsOf(given);
+function isForSame(former: readonly string[], given: readonly string[]): boolean {
+  const originsOf = (texts: readonly string[]) => texts.map((text) => URL.parse(text)?.origin ?? text);
+  return isDeepStrictEqual(originsOf(former), originsOf(given));
 }

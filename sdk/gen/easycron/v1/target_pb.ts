@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/target.proto.
  */
 export const file_easycron_v1_target: GenFile = /*@__PURE__*/
-  fileDesc("ChhlYXN5Y3Jvbi92MS90YXJnZXQucHJvdG8SC2Vhc3ljcm9uLnYxIpUBCgZUYXJnZXQSLQoHd2ViaG9vaxgBIAEoCzIaLmVhc3ljcm9uLnYxLldlYmhvb2tUYXJnZXRIABIpCgVyZWRpcxgCIAEoCzIYLmVhc3ljcm9uLnYxLlJlZGlzVGFyZ2V0SAASKQoFa2Fma2EYAyABKAsyGC5lYXN5Y3Jvbi52MS5LYWZrYVRhcmdldEgAQgYKBGtpbmQiggMKDVdlYmhvb2tUYXJnZXQSCwoDdXJsGAEgASgJEg4KBm1ldGhvZBgCIAEoCRI4CgdoZWFkZXJzGAMgAygLMicuZWFzeWNyb24udjEuV2ViaG9va1RhcmdldC5IZWFkZXJzRW50cnkSJgoEYXV0aBgEIAEoCzIYLmVhc3ljcm9uLnYxLldlYmhvb2tBdXRoEgwKBGJvZHkYBSABKAkSFAoMY29udGVudF90eXBlGAYgASgJEkoKDnNlY3JldF9oZWFkZXJzGAcgAygLMi0uZWFzeWNyb24udjEuV2ViaG9va1RhcmdldC5TZWNyZXRIZWFkZXJzRW50cnlCA4ABARIcChRzdWNjZXNzX3N0YXR1c19jb2RlcxgIIAMoCRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARo0ChJTZWNyZXRIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKUAQoLV2ViaG9va0F1dGgSKQoGYmVhcmVyGAEgASgLMhcuZWFzeWNyb24udjEuQmVhcmVyQXV0aEgAEicKBWJhc2ljGAIgASgLMhYuZWFzeWNyb24udjEuQmFzaWNBdXRoSAASKQoGb2F1dGgyGAMgASgLMhcuZWFzeWNyb24udjEuT0F1dGgyQXV0aEgAQgYKBGtpbmQiLwoKQmVhcmVyQXV0aBIXCgV0b2tlbhgBIAEoCUIDgAEBSACIAQFCCAoGX3Rva2VuIkYKCUJhc2ljQXV0aBIQCgh1c2VybmFtZRgBIAEoCRIaCghwYXNzd29yZBgCIAEoCUIDgAEBSACIAQFCCwoJX3Bhc3N3b3JkInUKCk9BdXRoMkF1dGgSEQoJdG9rZW5fdXJsGAEgASgJEhEKCWNsaWVudF9pZBgCIAEoCRIfCg1jbGllbnRfc2VjcmV0GAMgASgJQgOAAQFIAIgBARIOCgZzY29wZXMYBCADKAlCEAoOX2NsaWVudF9zZWNyZXQinAEKC1JlZGlzVGFyZ2V0EhAKBnN0cmVhbRgBIAEoCUgAEg4KBGxpc3QYAiABKAlIABIRCgdjaGFubmVsGAMgASgJSAASDQoDa2V5GAQgASgJSAASEgoKbWF4X2xlbmd0aBgFIAEoAxImCgN0dGwYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDQoLZGVzdGluYXRpb24iogIKC0thZmthVGFyZ2V0Eg0KBXRvcGljGAEgASgJEgsKA2tleRgCIAEoCRI2CgdoZWFkZXJzGAMgAygLMiUuZWFzeWNyb24udjEuS2Fma2FUYXJnZXQuSGVhZGVyc0VudHJ5EjQKDHBhcnRpdGlvbmluZxgEIAEoDjIeLmVhc3ljcm9uLnYxLkthZmthUGFydGl0aW9uaW5nEhYKCXBhcnRpdGlvbhgFIAEoBUgAiAEBEjMKDGNvbnRlbnRfbW9kZRgGIAEoDjIdLmVhc3ljcm9uLnYxLkthZmthQ29udGVudE1vZGUaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDAoKX3BhcnRpdGlvbiK1AgoLUmV0cnlQb2xpY3kSFAoMbWF4X2F0dGVtcHRzGAEgASgFEi4KC21pbl9iYWNrb2ZmGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi4KC21heF9iYWNrb2ZmGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEioKB21heF9hZ2UYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKQoGZGVsYXlzGAUgAygLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCm11bHRpcGxpZXIYBiABKAESIgoabm9uX3JldHJ5YWJsZV9zdGF0dXNfY29kZXMYByADKAUSIQoZZ2l2ZV91cF9hdF9uZXh0X2ZpcmVfdGltZRgIIAEoCCqYAQoRS2Fma2FQYXJ0aXRpb25pbmcSIgoeS0FGS0FfUEFSVElUSU9OSU5HX1VOU1BFQ0lGSUVEEAASHQoZS0FGS0FfUEFSVElUSU9OSU5HX0JZX0tFWRABEiIKHktBRktBX1BBUlRJVElPTklOR19ST1VORF9ST0JJThACEhwKGEtBRktBX1BBUlRJVElPTklOR19GSVhFRBADKngKEEthZmthQ29udGVudE1vZGUSIgoeS0FGS0FfQ09OVEVOVF9NT0RFX1VOU1BFQ0lGSUVEEAASHQoZS0FGS0FfQ09OVEVOVF9NT0RFX0JJTkFSWRABEiEKHUtBRktBX0NPTlRFTlRfTU9ERV9TVFJVQ1RVUkVEEAJiBnByb3RvMw", [file_google_protobuf_duration]);
+  fileDesc("ChhlYXN5Y3Jvbi92MS90YXJnZXQucHJvdG8SC2Vhc3ljcm9uLnYxIpUBCgZUYXJnZXQSLQoHd2ViaG9vaxgBIAEoCzIaLmVhc3ljcm9uLnYxLldlYmhvb2tUYXJnZXRIABIpCgVyZWRpcxgCIAEoCzIYLmVhc3ljcm9uLnYxLlJlZGlzVGFyZ2V0SAASKQoFa2Fma2EYAyABKAsyGC5lYXN5Y3Jvbi52MS5LYWZrYVRhcmdldEgAQgYKBGtpbmQiggMKDVdlYmhvb2tUYXJnZXQSCwoDdXJsGAEgASgJEg4KBm1ldGhvZBgCIAEoCRI4CgdoZWFkZXJzGAMgAygLMicuZWFzeWNyb24udjEuV2ViaG9va1RhcmdldC5IZWFkZXJzRW50cnkSJgoEYXV0aBgEIAEoCzIYLmVhc3ljcm9uLnYxLldlYmhvb2tBdXRoEgwKBGJvZHkYBSABKAkSFAoMY29udGVudF90eXBlGAYgASgJEkoKDnNlY3JldF9oZWFkZXJzGAcgAygLMi0uZWFzeWNyb24udjEuV2ViaG9va1RhcmdldC5TZWNyZXRIZWFkZXJzRW50cnlCA4ABARIcChRzdWNjZXNzX3N0YXR1c19jb2RlcxgIIAMoCRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARo0ChJTZWNyZXRIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASLWAQoLV2ViaG9va0F1dGgSKQoGYmVhcmVyGAEgASgLMhcuZWFzeWNyb24udjEuQmVhcmVyQXV0aEgAEicKBWJhc2ljGAIgASgLMhYuZWFzeWNyb24udjEuQmFzaWNBdXRoSAASKQoGb2F1dGgyGAMgASgLMhcuZWFzeWNyb24udjEuT0F1dGgyQXV0aEgAEkAKEmNsaWVudF9jZXJ0aWZpY2F0ZRgEIAEoCzIiLmVhc3ljcm9uLnYxLkNsaWVudENlcnRpZmljYXRlQXV0aEgAQgYKBGtpbmQiLwoKQmVhcmVyQXV0aBIXCgV0b2tlbhgBIAEoCUIDgAEBSACIAQFCCAoGX3Rva2VuIkYKCUJhc2ljQXV0aBIQCgh1c2VybmFtZRgBIAEoCRIaCghwYXNzd29yZBgCIAEoCUIDgAEBSACIAQFCCwoJX3Bhc3N3b3JkInUKCk9BdXRoMkF1dGgSEQoJdG9rZW5fdXJsGAEgASgJEhEKCWNsaWVudF9pZBgCIAEoCRIfCg1jbGllbnRfc2VjcmV0GAMgASgJQgOAAQFIAIgBARIOCgZzY29wZXMYBCADKAlCEAoOX2NsaWVudF9zZWNyZXQiSwoVQ2xpZW50Q2VydGlmaWNhdGVBdXRoEhMKC2NlcnRpZmljYXRlGAEgASgJEhUKA2tleRgCIAEoCUIDgAEBSACIAQFCBgoEX2tleSKcAQoLUmVkaXNUYXJnZXQSEAoGc3RyZWFtGAEgASgJSAASDgoEbGlzdBgCIAEoCUgAEhEKB2NoYW5uZWwYAyABKAlIABINCgNrZXkYBCABKAlIABISCgptYXhfbGVuZ3RoGAUgASgDEiYKA3R0bBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkINCgtkZXN0aW5hdGlvbiKiAgoLS2Fma2FUYXJnZXQSDQoFdG9waWMYASABKAkSCwoDa2V5GAIgASgJEjYKB2hlYWRlcnMYAyADKAsyJS5lYXN5Y3Jvbi52MS5LYWZrYVRhcmdldC5IZWFkZXJzRW50cnkSNAoMcGFydGl0aW9uaW5nGAQgASgOMh4uZWFzeWNyb24udjEuS2Fma2FQYXJ0aXRpb25pbmcSFgoJcGFydGl0aW9uGAUgASgFSACIAQESMwoMY29udGVudF9tb2RlGAYgASgOMh0uZWFzeWNyb24udjEuS2Fma2FDb250ZW50TW9kZRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIMCgpfcGFydGl0aW9uIrUCCgtSZXRyeVBvbGljeRIUCgxtYXhfYXR0ZW1wdHMYASABKAUSLgoLbWluX2JhY2tvZmYYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLgoLbWF4X2JhY2tvZmYYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHbWF4X2FnZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIpCgZkZWxheXMYBSADKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoKbXVsdGlwbGllchgGIAEoARIiChpub25fcmV0cnlhYmxlX3N0YXR1c19jb2RlcxgHIAMoBRIhChlnaXZlX3VwX2F0X25leHRfZmlyZV90aW1lGAggASgIKpgBChFLYWZrYVBhcnRpdGlvbmluZxIiCh5LQUZLQV9QQVJUSVRJT05JTkdfVU5TUEVDSUZJRUQQABIdChlLQUZLQV9QQVJUSVRJT05JTkdfQllfS0VZEAESIgoeS0FGS0FfUEFSVElUSU9OSU5HX1JPVU5EX1JPQklOEAISHAoYS0FGS0FfUEFSVElUSU9OSU5HX0ZJWEVEEAMqeAoQS2Fma2FDb250ZW50TW9kZRIiCh5LQUZLQV9DT05URU5UX01PREVfVU5TUEVDSUZJRUQQABIdChlLQUZLQV9DT05URU5UX01PREVfQklOQVJZEAESIQodS0FGS0FfQ09OVEVOVF9NT0RFX1NUUlVDVFVSRUQQAmIGcHJvdG8z", [file_google_protobuf_duration]);
 
 /**
  * Where a trigger is delivered. Exactly one kind must be set.
@@ -245,8 +245,10 @@ export const WebhookTargetSchema: GenMessage<WebhookTarget, {jsonType: WebhookTa
 /**
  * Credentials that are sent with each attempt. A secret is write-only: it is stored encrypted, and no answer has it. An
  * update of the target that has the same kind of credentials without the secret keeps the secret, unless the URL, or the
- * URL of the token endpoint, has another origin (scheme, host, port): then the secret is required. An update of the target without `auth` removes the
- * credentials. With them, the target may not have a header `authorization` of its own (FIELD_INVALID).
+ * URL of the token endpoint, has another origin (scheme, host, port), or the certificate is another: then the secret is
+ * required. An update of the target without `auth` removes the
+ * credentials. With them, the target may not have a header `authorization` of its own (FIELD_INVALID), except with a
+ * client certificate.
  *
  * @generated from message easycron.v1.WebhookAuth
  */
@@ -280,14 +282,24 @@ export type WebhookAuth = Message<"easycron.v1.WebhookAuth"> & {
      */
     value: OAuth2Auth;
     case: "oauth2";
+  } | {
+    /**
+     * A client certificate, with which EasyCron authenticates itself in the TLS handshake.
+     *
+     * @generated from field: easycron.v1.ClientCertificateAuth client_certificate = 4;
+     */
+    value: ClientCertificateAuth;
+    case: "clientCertificate";
   } | { case: undefined; value?: undefined };
 };
 
 /**
  * Credentials that are sent with each attempt. A secret is write-only: it is stored encrypted, and no answer has it. An
  * update of the target that has the same kind of credentials without the secret keeps the secret, unless the URL, or the
- * URL of the token endpoint, has another origin (scheme, host, port): then the secret is required. An update of the target without `auth` removes the
- * credentials. With them, the target may not have a header `authorization` of its own (FIELD_INVALID).
+ * URL of the token endpoint, has another origin (scheme, host, port), or the certificate is another: then the secret is
+ * required. An update of the target without `auth` removes the
+ * credentials. With them, the target may not have a header `authorization` of its own (FIELD_INVALID), except with a
+ * client certificate.
  *
  * @generated from message easycron.v1.WebhookAuth
  */
@@ -312,6 +324,13 @@ export type WebhookAuthJson = {
    * @generated from field: easycron.v1.OAuth2Auth oauth2 = 3;
    */
   oauth2?: OAuth2AuthJson;
+
+  /**
+   * A client certificate, with which EasyCron authenticates itself in the TLS handshake.
+   *
+   * @generated from field: easycron.v1.ClientCertificateAuth client_certificate = 4;
+   */
+  clientCertificate?: ClientCertificateAuthJson;
 };
 
 /**
@@ -489,6 +508,59 @@ export const OAuth2AuthSchema: GenMessage<OAuth2Auth, {jsonType: OAuth2AuthJson}
   messageDesc(file_easycron_v1_target, 5);
 
 /**
+ * Shows a certificate in the TLS handshake (mutual TLS). The URL must begin with https (FIELD_INVALID).
+ *
+ * @generated from message easycron.v1.ClientCertificateAuth
+ */
+export type ClientCertificateAuth = Message<"easycron.v1.ClientCertificateAuth"> & {
+  /**
+   * The certificate in PEM, and after it those of its intermediate authorities: at most 16,384 characters. It must not have
+   * expired, and its key must be RSA of at least 2048 bits, or of the curve P-256, P-384 or P-521. It is shown in answers.
+   *
+   * @generated from field: string certificate = 1;
+   */
+  certificate: string;
+
+  /**
+   * Write-only. The certificate's private key in PEM, not encrypted, at most 16,384 characters. Required for a job that has
+   * none yet, and with a certificate that is new.
+   *
+   * @generated from field: optional string key = 2;
+   */
+  key?: string | undefined;
+};
+
+/**
+ * Shows a certificate in the TLS handshake (mutual TLS). The URL must begin with https (FIELD_INVALID).
+ *
+ * @generated from message easycron.v1.ClientCertificateAuth
+ */
+export type ClientCertificateAuthJson = {
+  /**
+   * The certificate in PEM, and after it those of its intermediate authorities: at most 16,384 characters. It must not have
+   * expired, and its key must be RSA of at least 2048 bits, or of the curve P-256, P-384 or P-521. It is shown in answers.
+   *
+   * @generated from field: string certificate = 1;
+   */
+  certificate?: string;
+
+  /**
+   * Write-only. The certificate's private key in PEM, not encrypted, at most 16,384 characters. Required for a job that has
+   * none yet, and with a certificate that is new.
+   *
+   * @generated from field: optional string key = 2;
+   */
+  key?: string;
+};
+
+/**
+ * Describes the message easycron.v1.ClientCertificateAuth.
+ * Use `create(ClientCertificateAuthSchema)` to create a new message.
+ */
+export const ClientCertificateAuthSchema: GenMessage<ClientCertificateAuth, {jsonType: ClientCertificateAuthJson}> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_target, 6);
+
+/**
  * A place in the project's managed Redis. Exactly one destination must be set. The real key or channel is the plugin's
  * prefix and the name. Each name has 1 to 200 characters: letters, digits, `.` `_` `-` `:` `/`. It does not begin with
  * `app:`, because the keys under that prefix are the customer's own. docs/redis.md has the format of the messages.
@@ -608,7 +680,7 @@ export type RedisTargetJson = {
  * Use `create(RedisTargetSchema)` to create a new message.
  */
 export const RedisTargetSchema: GenMessage<RedisTarget, {jsonType: RedisTargetJson}> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_target, 6);
+  messageDesc(file_easycron_v1_target, 7);
 
 /**
  * A topic in the project's managed Kafka. docs/kafka.md has the format of the messages.
@@ -721,7 +793,7 @@ export type KafkaTargetJson = {
  * Use `create(KafkaTargetSchema)` to create a new message.
  */
 export const KafkaTargetSchema: GenMessage<KafkaTarget, {jsonType: KafkaTargetJson}> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_target, 7);
+  messageDesc(file_easycron_v1_target, 8);
 
 /**
  * When a failed attempt is tried again. The retries end, and the trigger is EXHAUSTED, as soon as one of the limits is
@@ -876,7 +948,7 @@ export type RetryPolicyJson = {
  * Use `create(RetryPolicySchema)` to create a new message.
  */
 export const RetryPolicySchema: GenMessage<RetryPolicy, {jsonType: RetryPolicyJson}> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_target, 8);
+  messageDesc(file_easycron_v1_target, 9);
 
 /**
  * How the partition of a message is chosen.
