@@ -59,7 +59,7 @@ afterAll(async () => {
 
 const fail = () => Promise.reject(new Error("This is not needed here."));
 
-function attempt(auth: object | undefined, projectId = "proj_1") {
+async function attempt(auth: object | undefined, projectId = "proj_1") {
   const parts: AttemptParts = {
     webhook: clients.webhook,
     certificates: clients.certificates,
@@ -76,7 +76,10 @@ function attempt(auth: object | undefined, projectId = "proj_1") {
   const webhook = auth === undefined ? { url } : { url, auth };
   const spec = toSpec({ job_uid: "job_1", revision: 1, spec: JSON.stringify({ target: { webhook } }) });
   const trigger = heldTrigger(Date.now(), { projectId });
-  return makeAttempt(parts, { trigger, spec, number: 1, startTimeMs: Date.now() });
+  const delivery = await makeAttempt(parts, { trigger, spec, number: 1, startTimeMs: Date.now() });
+  // undici frees the connection after it has told of the end of the answer.
+  await new Promise(setImmediate);
+  return delivery;
 }
 
 const authOf = (certificate: string, key: string) => ({ clientCertificate: { certificate, key } });
@@ -85,8 +88,6 @@ const fingerprint = (pem: string) => new X509Certificate(pem).fingerprint256;
 test("a connection with a certificate is used again, but not by others, nor is its TLS session", async () => {
   const own = authOf(first.cert, "sec_1");
   expect((await attempt(own)).outcome).toMatchObject({ kind: "SUCCEEDED" });
-  // undici frees the connection after it has told of the end of the answer.
-  await new Promise(setImmediate);
   await attempt(own);
   await attempt(own, "proj_2");
   expect((await attempt(undefined)).outcome).toMatchObject({ kind: "REJECTED", statusCode: 403 });
