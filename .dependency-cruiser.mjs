@@ -39,6 +39,7 @@ export const ROOMS = {
     "lanes",
     "signing-keys",
     "target-secrets",
+    "access-tokens",
     "tokens",
     "waiting",
     "delivery",

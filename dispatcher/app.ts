@@ -11,6 +11,8 @@ import { createGrpcServer, type GrpcServer } from "../mesh/grpc-server.ts";
 import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger, type Logger } from "../mesh/logger.ts";
 import { startWatchdog, type Watched } from "../mesh/watchdog.ts";
+import { createAccessTokens } from "./access-tokens/access-tokens.ts";
+import { fetchToken } from "./access-tokens/fetch-token.ts";
 import { failOverdue } from "./acknowledging/fail-accepted.ts";
 import { lookAtJobs } from "./alerts/look.ts";
 import { type AlertSender, createAlertSender, deleteOldAlerts } from "./alerts/send.ts";
@@ -18,6 +20,7 @@ import { toDueLimits } from "./claiming/due-lanes.ts";
 import { createComparison } from "./comparing/compare.ts";
 import { readConfig } from "./config.ts";
 import { createDeliveryClients, type DeliveryClients } from "./delivery/clients.ts";
+import { explainUnsent } from "./delivery/failure-words.ts";
 import { createSpecCache } from "./delivery/spec-cache.ts";
 import { createDispatcherService } from "./dispatcher-service.ts";
 import { createEvents, type Events } from "./events/events.ts";
@@ -49,6 +52,7 @@ import { createRevisionCache } from "./watching/revision-cache.ts";
 
 const CACHED_SPEC_BYTES = 128 * 1024 * 1024;
 const CACHED_SECRET_BYTES = 32 * 1024 * 1024;
+const CACHED_TOKEN_BYTES = 16 * 1024 * 1024;
 const CALLS_GRACE_MS = 1_000;
 /** Time for everything else than waiting for attempts in flight. */
 const CLOSE_EXTRA_MS = 8_000;
@@ -118,16 +122,20 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
       "webhooks may reach addresses that are not public, as EASYCRON_EGRESS_ALLOW says",
     );
   }
-  const { webhook, plugins } = clients;
+  const { webhook, certificates, plugins } = clients;
   const targetSecrets = createTargetSecrets({ masterKeys, database: pools.secrets }, CACHED_SECRET_BYTES);
   const onNoSecret = (error: unknown) => events.emit("trouble", { part: "reading a target's secret", error });
-  const secrets = { signingKeys, targetSecrets, onTrouble: onNoSecret };
+  const asking = { agent: webhook.freshAgent, userAgent: webhook.userAgent, explainUnsent };
+  const accessTokens = createAccessTokens({
+    fetch: (client, secret) => fetchToken(asking, client, secret),
+    monotonicMs,
+    maxBytes: CACHED_TOKEN_BYTES,
+  });
+  const secrets = { signingKeys, targetSecrets, accessTokens, onTrouble: onNoSecret };
   const tokenKeys = createTokenKeys({ masterKeys, database: pools.secrets });
-  const { publicUrl } = config;
-  if (publicUrl === undefined)
-    logger.warn({}, "EASYCRON_PUBLIC_URL is not set, so no webhook has the header easycron-ack-url");
-  const acknowledgement = { tokenKeys, publicUrl };
-  const attempt = { webhook, plugins, ...secrets, acknowledgement, clock, isOwner: () => lease.isValid() };
+  const acknowledgement = { tokenKeys, publicUrl: config.publicUrl };
+  const isOwner = () => lease.isValid();
+  const attempt = { webhook, certificates, plugins, ...secrets, acknowledgement, clock, isOwner };
   const specs = createSpecCache(pools.lookups, CACHED_SPEC_BYTES);
   const waker = createWaker({ database: pools.wakes, clock, random, events, specs });
   const holding = createHolding(HELD_LIMITS, waker.ended);

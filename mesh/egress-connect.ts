@@ -1,6 +1,6 @@
 import type { X509Certificate } from "node:crypto";
 import { type LookupFunction, type NetConnectOpts, connect as netConnect, type Socket } from "node:net";
-import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from "node:tls";
+import { type ConnectionOptions, type SecureContext, type TLSSocket, connect as tlsConnect } from "node:tls";
 
 /** The parts of opening a connection, in their order. */
 export type ConnectPhase = "dns" | "connect" | "tls";
@@ -55,6 +55,8 @@ export interface Dial {
   readonly lookup: LookupFunction;
   /** The TLS session to be resumed. */
   readonly session: Buffer | undefined;
+  /** The client certificate with its key. */
+  readonly identity?: SecureContext | undefined;
   /** The longest time of the TCP connection, and of the TLS handshake; each has all of it. */
   readonly timeoutMs: number;
 }
@@ -132,13 +134,14 @@ function beforeDestroyed(socket: Socket, call: () => void): void {
 /** Options of streams that Node takes and that the types of the two functions leave out. */
 type WithHighWaterMark<T> = T & { readonly highWaterMark: number };
 
-function createSocket({ host, port, servername, lookup, session }: Dial): Socket {
+function createSocket({ host, port, servername, lookup, session, identity }: Dial): Socket {
   const to = { host, port, lookup, autoSelectFamily: true };
   const plain: WithHighWaterMark<NetConnectOpts> = { ...to, highWaterMark: 64 * 1024 };
   const secure: WithHighWaterMark<ConnectionOptions> = {
     ...to,
     ...(servername !== undefined && { servername }),
     ...(session !== undefined && { session }),
+    ...(identity !== undefined && { secureContext: identity }),
     ALPNProtocols: ["http/1.1"],
     highWaterMark: 16 * 1024,
   };

@@ -1,4 +1,5 @@
 import { isIP, type LookupFunction, type Socket } from "node:net";
+import type { SecureContext } from "node:tls";
 import type { buildConnector } from "undici";
 import { type AllowList, isAllowedAddress, isListed, isLoopbackAllowed } from "./egress-address.ts";
 import { ConnectFailed, type ConnectTimes, openConnection } from "./egress-connect.ts";
@@ -17,6 +18,8 @@ export interface ConnectorOptions extends NameRules {
   /** The longest time of each of the lookup, the TCP connection and the TLS handshake. */
   readonly timeoutMs: number;
   readonly sessions: TlsSessions;
+  /** The client certificate with its key. */
+  readonly identity?: SecureContext;
 }
 
 /** The times of opening each connection that a connector here has opened. */
@@ -73,7 +76,7 @@ const NO_LOOKUP: LookupFunction = (hostname, _, done) =>
   done(new Error(`${hostname} is to be looked up a second time; this is an error in EasyCron.`), "");
 
 function dial(
-  { allow, deny, sessions, timeoutMs }: ConnectorOptions,
+  { allow, deny, sessions, identity, timeoutMs }: ConnectorOptions,
   target: buildConnector.Options,
   { host, times, lookup = NO_LOOKUP }: CheckedHost,
   done: buildConnector.Callback,
@@ -85,7 +88,7 @@ function dial(
   const server = `${servername ?? ""} ${host}:${target.port}`;
   const offered: KeptSession | undefined = isTls ? sessions.get(server) : undefined;
   const session = offered?.session;
-  openConnection({ host, port, servername, lookup, session, timeoutMs }, times, (error, socket) => {
+  openConnection({ host, port, servername, lookup, session, identity, timeoutMs }, times, (error, socket) => {
     if (error !== null) {
       if (isTls) sessions.forget(server);
       return done(error, null);

@@ -1,3 +1,4 @@
+import type { SecureContext } from "node:tls";
 import { Agent, Pool } from "undici";
 import type { AllowList, DenyList } from "./egress-address.ts";
 import { createConnector } from "./egress-connector.ts";
@@ -23,6 +24,8 @@ export interface EgressOptions {
   readonly connectTimeoutMs: number;
   /** False: each request opens a connection of its own. Default true. */
   readonly keepAlive?: boolean;
+  /** The client certificate with its key, for servers that ask for one. Default: none. */
+  readonly identity?: SecureContext;
   /** The TLS sessions to be resumed. Default: none is resumed. */
   readonly sessions?: TlsSessions;
   /** Default: a resolver that uses the machine's DNS servers. */
@@ -59,6 +62,7 @@ export function createEgressAgent(options: EgressOptions): Agent {
     deny: options.deny,
     timeoutMs: connectTimeoutMs,
     sessions,
+    ...(options.identity !== undefined && { identity: options.identity }),
     resolver: options.resolver ?? createResolver(connectTimeoutMs),
     hosts: options.hosts ?? readHosts(),
   });

@@ -14,6 +14,8 @@ import type { TargetInput } from "./resources.ts";
  * const target = webhook("https://example.com/hooks", { headers: { "x-team": "billing" } });
  * const chat = webhook("https://example.com/chat", { body: '{"text":"{{job}}: {{payload}}"}' });
  * const closed = webhook("https://example.com/hooks", { auth: { bearer: { token: "s3cr3t" } } });
+ * const oauth2 = { tokenUrl: "https://id.example.com/token", clientId: "easycron", clientSecret: "s3cr3t" };
+ * const authorized = webhook("https://example.com/hooks", { auth: { oauth2 } });
  * const lenient = webhook("https://example.com/hooks", { successStatusCodes: ["200-299", "409"] });
  * ```
  */

@@ -2,10 +2,13 @@ import type { KeyObject } from "node:crypto";
 import type { Clock } from "../../mesh/clock.ts";
 import { EasyCronError } from "../../mesh/errors.ts";
 import { pause } from "../../mesh/pause.ts";
+import type { AccessTokens } from "../access-tokens/access-tokens.ts";
+import { TokenFailed } from "../access-tokens/token-failed.ts";
 import { MissingMasterKeyError } from "../signing-keys/master-keys.ts";
 import type { SigningKeys } from "../signing-keys/signing-keys.ts";
 import type { SecretKey, TargetSecrets } from "../target-secrets/target-secrets.ts";
 import { type AcknowledgementParts, makeAcknowledgementHeaders } from "./acknowledgement-headers.ts";
+import type { CertificateAgents } from "./certificate-agents.ts";
 import type { Delivery } from "./outcome.ts";
 import type { PluginDelivery } from "./plugin-delivery.ts";
 import { type SecretHeader, toHeader } from "./secret-header.ts";
@@ -15,9 +18,11 @@ import { deliverWebhook, type WebhookParts } from "./webhook.ts";
 /** What making an attempt needs. */
 export interface AttemptParts {
   readonly webhook: WebhookParts;
+  readonly certificates: CertificateAgents;
   readonly plugins: PluginDelivery;
   readonly signingKeys: SigningKeys;
   readonly targetSecrets: TargetSecrets;
+  readonly accessTokens: AccessTokens;
   readonly acknowledgement: AcknowledgementParts;
   /** Called when the secret of a target cannot be read. */
   readonly onTrouble: (error: unknown) => void;
@@ -63,33 +68,79 @@ function signed(
   }
 }
 
+/**
+ * Makes the attempt when its secrets are loaded. If the target refuses its access token with 401, the request is sent once
+ * more with another token, as a part of this attempt: the token may have been revoked, or be older than its keys.
+ */
+async function signedAfterLoading(parts: AttemptParts, attempt: StartedAttempt): Promise<Delivery> {
+  const { target } = attempt.spec;
+  const tokenClient = target.kind === "webhook" ? target.tokenClient : undefined;
+  if (tokenClient === undefined) return signedWithSecrets(parts, attempt, []);
+  const { projectId } = attempt.trigger;
+  const key = { projectId, client: tokenClient };
+  const readSecret = () => openSecret(parts, { projectId, id: tokenClient.secretId });
+  const send = (token: string) =>
+    signedWithSecrets(parts, attempt, toHeader({ kind: "bearer", secretId: "" }, token));
+  try {
+    const token = await parts.accessTokens.get(key, readSecret);
+    const delivery = await send(token);
+    const { outcome } = delivery;
+    if (outcome.kind !== "REJECTED" || outcome.statusCode !== 401 || outcome.isFinal) return delivery;
+    const other = await parts.accessTokens.replace(key, token, readSecret).catch(() => undefined);
+    return other === undefined ? delivery : send(other);
+  } catch (error) {
+    if (error instanceof TokenFailed) return notSent(`No access token. ${error.message}`, error);
+    return noSecret(parts, error);
+  }
+}
+
+function noSecret({ onTrouble, isOwner }: AttemptParts, error: unknown): Delivery {
+  onTrouble(error);
+  if (!isOwner()) return notSent(TAKEN_OVER);
+  return notSent("A secret of the target cannot be read; this is an error in EasyCron.", error);
+}
+
 // Loading the keys and the secret may take long. So the timestamp is taken again when it is done, and the attempt is not
 // sent if another dispatcher has taken over the trigger meanwhile.
-async function signedAfterLoading(parts: AttemptParts, attempt: StartedAttempt): Promise<Delivery> {
+async function signedWithSecrets(
+  parts: AttemptParts,
+  attempt: StartedAttempt,
+  tokenHeader: readonly string[],
+): Promise<Delivery> {
   const { projectId } = attempt.trigger;
   const { target } = attempt.spec;
   let secretHeaders: string[] = [];
+  let privateKey = "";
   if (target.kind === "webhook") {
     try {
       secretHeaders = [
+        ...tokenHeader,
         ...(await openHeaders(parts, projectId, target.secretHeaders ?? [])),
         ...(await acknowledgementHeaders(parts, attempt)),
       ];
+      if (target.clientCertificate !== undefined)
+        privateKey = await openSecret(parts, { projectId, id: target.clientCertificate.secretId });
     } catch (error) {
-      parts.onTrouble(error);
-      return notSent("A secret of the target cannot be read; this is an error in EasyCron.", error);
+      return noSecret(parts, error);
     }
   }
   const keys = await loadKeys(parts, projectId);
-  if (!parts.isOwner())
-    return notSent(
-      "The attempt was not sent, because another dispatcher takes over this trigger and makes the attempt.",
+  if (!parts.isOwner()) return notSent(TAKEN_OVER);
+  const startTimeMs = parts.clock.now();
+  const send = (by: AttemptParts) => signed(by, { ...attempt, startTimeMs }, keys, secretHeaders);
+  if (target.kind !== "webhook" || target.clientCertificate === undefined) return send(parts);
+  const key = { projectId, origin: target.origin, ...target.clientCertificate };
+  return parts.certificates
+    .use(key, privateKey, (agents) => send({ ...parts, webhook: { ...parts.webhook, ...agents } }))
+    .catch((error: unknown) =>
+      notSent("The client certificate and its key cannot be used; give both again.", error),
     );
-  return signed(parts, { ...attempt, startTimeMs: parts.clock.now() }, keys, secretHeaders);
 }
 
+const TAKEN_OVER =
+  "The attempt was not sent, because another dispatcher takes over this trigger and makes the attempt.";
 const LOAD_PAUSE_MS = 100;
-/** How often the keys are tried at most without their master key: for about 30 s, much longer than a lease lasts. */
+/** How often keys and secrets are tried at most without their master key: for about 30 s, much longer than a lease lasts. */
 const MAX_WITHOUT_MASTER_KEY = 300;
 
 // Without the database nobody knows whether there are newer keys, or whether one was revoked. So the attempt waits until
@@ -152,14 +203,16 @@ function openSecret(
   return whileAway(isOwner, async () => targetSecrets.get(key) ?? (await targetSecrets.load(key)));
 }
 
-/** Waits for the database like `loadKeys`, as long as this process owns the trigger. */
+/** Waits for the database and for the master key like `loadKeys`, as long as this process owns the trigger. */
 async function whileAway<T>(isOwner: () => boolean, read: () => Promise<T>): Promise<T> {
-  for (;;) {
+  for (let tries = 0; ; ) {
     try {
       return await read();
     } catch (error) {
+      const isKeyMissing = error instanceof MissingMasterKeyError;
       const isAway = error instanceof EasyCronError && error.reason === "SERVICE_UNAVAILABLE";
-      if (!isAway || !isOwner()) throw error;
+      if (isKeyMissing) tries += 1;
+      if (!(isAway || isKeyMissing) || tries >= MAX_WITHOUT_MASTER_KEY || !isOwner()) throw error;
       await pause(LOAD_PAUSE_MS);
     }
   }

@@ -1,11 +1,15 @@
 import { PluginsService } from "../../gen/easycron/internal/plugins/v1/plugins_service_pb.ts";
 import { createEgressAgent, type EgressOptions } from "../../mesh/egress.ts";
+import { createResolver, readHosts } from "../../mesh/egress-lookup.ts";
 import { createGrpcClient, type GrpcClient } from "../../mesh/grpc-client.ts";
 import { createTlsSessions } from "../../mesh/tls-sessions.ts";
+import { type CertificateAgents, createCertificateAgents } from "./certificate-agents.ts";
 import { watchConnections } from "./connection-watch.ts";
 import { createPluginDelivery, type PluginDelivery, type PluginDeliveryParts } from "./plugin-delivery.ts";
 import type { WebhookParts } from "./webhook.ts";
 
+/** Most agents for client certificates that are kept while nobody uses them. */
+const MAX_CERTIFICATE_AGENTS = 256;
 const CONNECT_TIMEOUT_MS = 5_000;
 const PLUGINS_DEADLINE_MS = 30_000;
 /** Most idle connections to one origin. A project has at most 64 requests in flight to it by default. */
@@ -16,6 +20,8 @@ const MAX_SESSIONS = 4_096;
 /** The connections over which attempts are sent. */
 export interface DeliveryClients {
   readonly webhook: WebhookParts;
+  /** The agents for targets with a client certificate. */
+  readonly certificates: CertificateAgents;
   readonly plugins: PluginDelivery;
   /** Aborts the attempts that are still in flight and closes all connections. */
   close(): Promise<void>;
@@ -43,28 +49,34 @@ export function createDeliveryClients(
   userAgent: string,
   listeners: Pick<PluginDeliveryParts, "onFailed" | "onRecovered">,
 ): DeliveryClients {
-  const egress = {
+  const shared = {
     allow: settings.egressAllow,
     deny: settings.egressDeny,
-    ...(settings.resolver !== undefined && { resolver: settings.resolver }),
+    resolver: settings.resolver ?? createResolver(CONNECT_TIMEOUT_MS),
+    hosts: readHosts(),
     // Lanes limit how much one project sends to an origin. Projects that share an origin must not wait for each other,
     // so the agent itself sets no lower limit.
     connectionsPerOrigin: settings.deliveryConcurrency,
     connectTimeoutMs: CONNECT_TIMEOUT_MS,
-    sessions: createTlsSessions(MAX_SESSIONS),
   };
+  const egress = { ...shared, sessions: createTlsSessions(MAX_SESSIONS) };
   const agent = createEgressAgent(egress);
   const freshAgent = createEgressAgent({ ...egress, keepAlive: false });
+  const certificates = createCertificateAgents({
+    create: (identity, keepAlive) => createEgressAgent({ ...shared, identity, keepAlive }),
+    max: MAX_CERTIFICATE_AGENTS,
+  });
   const connections = watchConnections({ total: settings.idleConnections, perOrigin: IDLE_PER_ORIGIN });
   const client = createPluginsClient(settings.pluginsAddresses);
   const plugins = createPluginDelivery({ client, ...listeners });
   return {
     webhook: { agent, freshAgent, connections, userAgent },
+    certificates,
     plugins,
     close: async () => {
       plugins.close();
       client?.close();
-      await Promise.all([agent.destroy(), freshAgent.destroy()]);
+      await Promise.all([agent.destroy(), freshAgent.destroy(), certificates.close()]);
       connections.stop();
     },
   };

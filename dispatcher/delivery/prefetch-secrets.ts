@@ -11,12 +11,19 @@ export function prefetchSecrets(
   { target, acknowledgeWithinMs }: Pick<Spec, "target" | "acknowledgeWithinMs">,
 ): void {
   if (target.kind !== "webhook") return;
-  for (const { secretId } of target.secretHeaders ?? []) {
-    const key = { projectId, id: secretId };
+  for (const id of secretIdsOf(target)) {
+    const key = { projectId, id };
     if (targetSecrets.get(key) === undefined) targetSecrets.load(key).catch(() => {});
   }
   const { tokenKeys } = acknowledgement;
   if (acknowledgeWithinMs !== undefined && tokenKeys.get(projectId) === undefined) {
     tokenKeys.load(projectId).catch(() => {});
   }
+}
+
+function* secretIdsOf(target: Extract<Spec["target"], { kind: "webhook" }>): Generator<string> {
+  const { secretHeaders, tokenClient, clientCertificate } = target;
+  for (const { secretId } of secretHeaders ?? []) yield secretId;
+  if (tokenClient !== undefined) yield tokenClient.secretId;
+  if (clientCertificate !== undefined) yield clientCertificate.secretId;
 }

@@ -1,4 +1,5 @@
 import { type BodyTemplate, parseBodyTemplate } from "../../mesh/body-template.ts";
+import type { TokenClient } from "../access-tokens/fetch-token.ts";
 import { DEFAULT_RETRY_POLICY, type RetryPolicy } from "./next-state.ts";
 import { type PluginTarget, parsePluginTarget } from "./plugin-target.ts";
 import type { SecretHeader } from "./secret-header.ts";
@@ -19,6 +20,10 @@ export type SpecTarget =
       readonly headers: readonly string[];
       /** Headers with secrets, if there are any. */
       readonly secretHeaders?: readonly SecretHeader[];
+      /** Whose access token is sent, if one is. */
+      readonly tokenClient?: TokenClient;
+      /** The client certificate that is shown, in PEM, and the id of its key, if there is one. */
+      readonly clientCertificate?: { readonly certificate: string; readonly secretId: string };
       /** What is sent in place of the document. */
       readonly body?: BodyTemplate;
       /** Default application/json. */
@@ -165,13 +170,22 @@ function parseBody(webhook: Readonly<Record<string, unknown>>): {
   return { ...own, body: parsed.template };
 }
 
-function parseSecretHeaders(webhook: Readonly<Record<string, unknown>>): { secretHeaders?: SecretHeader[] } {
-  const { auth, secretHeaders } = webhook;
-  if (auth === undefined && secretHeaders === undefined) return {};
+function parseSecretHeaders(webhook: Readonly<Record<string, unknown>>): {
+  secretHeaders?: SecretHeader[];
+  tokenClient?: TokenClient;
+  clientCertificate?: { certificate: string; secretId: string };
+} {
+  const { secretHeaders } = webhook;
+  if (webhook.auth === undefined && secretHeaders === undefined) return {};
   const own = Object.entries(toRecord(secretHeaders ?? {}, "target.webhook.secretHeaders"));
+  const auth = webhook.auth === undefined ? undefined : toRecord(webhook.auth, "target.webhook.auth");
+  const hasToken = auth?.oauth2 !== undefined;
+  const hasCertificate = auth?.clientCertificate !== undefined;
   return {
+    ...(hasCertificate && { clientCertificate: parseCertificate(auth.clientCertificate) }),
+    ...(hasToken && { tokenClient: parseTokenClient(toRecord(auth.oauth2, "target.webhook.auth.oauth2")) }),
     secretHeaders: [
-      ...(auth === undefined ? [] : [parseAuth(toRecord(auth, "target.webhook.auth"))]),
+      ...(auth === undefined || hasToken || hasCertificate ? [] : [parseAuth(auth)]),
       ...own.map(([name, id]): SecretHeader => {
         const secretId = toText(id, "target.webhook.secretHeaders");
         return { kind: "own", name: name.toLowerCase(), secretId };
@@ -190,6 +204,29 @@ function parseAuth({ bearer, basic }: Readonly<Record<string, unknown>>): Secret
     kind: "basic",
     username: toText(username, "target.webhook.auth.basic.username"),
     secretId: toText(password, "target.webhook.auth.basic.password"),
+  };
+}
+
+function parseCertificate(value: unknown): { certificate: string; secretId: string } {
+  const path = "target.webhook.auth.clientCertificate";
+  const { certificate, key } = toRecord(value, path);
+  return { certificate: toText(certificate, `${path}.certificate`), secretId: toText(key, `${path}.key`) };
+}
+
+function parseTokenClient({
+  tokenUrl,
+  clientId,
+  clientSecret,
+  scopes,
+}: Readonly<Record<string, unknown>>): TokenClient {
+  const path = "target.webhook.auth.oauth2";
+  const url = new URL(toText(tokenUrl, `${path}.tokenUrl`));
+  return {
+    origin: url.origin,
+    path: url.pathname + url.search,
+    clientId: toText(clientId, `${path}.clientId`),
+    secretId: toText(clientSecret, `${path}.clientSecret`),
+    scopes: toList(scopes, `${path}.scopes`).map((scope) => toText(scope, `${path}.scopes`)),
   };
 }
 

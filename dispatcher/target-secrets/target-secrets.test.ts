@@ -219,6 +219,34 @@ describe("a webhook whose target has auth", () => {
     expect(await ground.attemptsOf(event.triggerId)).toMatchObject([{ outcome: "SUCCEEDED" }]);
   });
 
+  test("waits for the master key that was missing when its secret was read", async () => {
+    const { projectId } = await ground.addProject();
+    const [token] = await seal(projectId, ["tok"]);
+    const job = await jobWith(projectId, { bearer: { token } });
+    const [row] = await ground.sql(
+      `update dispatcher.data_keys n set master_key_id = 'mk_of_others' from dispatcher.data_keys o
+        where n.project_id = $1 and o.project_id = n.project_id returning o.master_key_id`,
+      [projectId],
+    );
+    const event = eventOf(job, Date.now());
+    const recorded = untilRecorded(dispatcher.events, [event]);
+    const lock = "lock table dispatcher.target_secrets in access exclusive mode";
+    await ground.whileHeld(lock, [], async () => {
+      await dispatcher.accept([event]);
+      await ground.untilWaiting();
+    });
+    // Somebody reads the secret again, so the first time has failed.
+    await ground.whileHeld(lock, [], async () => {
+      await ground.untilWaiting();
+      const restore = "update dispatcher.data_keys set master_key_id = $2 where project_id = $1";
+      await ground.sql(restore, [projectId, row.master_key_id]);
+    });
+    await recorded;
+    expect(await ground.attemptsOf(event.triggerId)).toMatchObject([{ outcome: "SUCCEEDED" }]);
+    const request = receiver.requests.find(({ id }) => id === event.triggerId);
+    expect(request?.headers.authorization).toBe("Bearer tok");
+  });
+
   test("is not sent with the secret of another project, nor with a row that was moved", async () => {
     const [{ projectId }, other] = [await ground.addProject(), await ground.addProject()];
     const [token] = await seal(projectId, ["tok"]);

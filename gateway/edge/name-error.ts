@@ -61,6 +61,11 @@ function nameError(error: ConnectError, context: HandlerContext, parts: NameErro
 function nameMalformed(error: ConnectError): EasyCronError {
   return (
     malformed(undecodableParts()) ??
-    failure("REQUEST_MALFORMED", { problem: `${printable(error.rawMessage, 200)}.` })
+    failure("REQUEST_MALFORMED", { problem: `${printable(withoutText(error.rawMessage), 200)}.` })
   );
+}
+
+/** Removes the piece of the request that V8 quotes when JSON has a wrong character: it may be a part of a secret. */
+function withoutText(message: string): string {
+  return message.replace(/Unexpected token .* is not valid JSON/s, "Unexpected character in the JSON");
 }

@@ -4,6 +4,7 @@ import { compactJson, isKeptByDouble, scanJson } from "../../mesh/json-text.ts";
 import { acceptedForm } from "./accepted-form.ts";
 import { describePlace } from "./field-path.ts";
 import type { SentPayload } from "./payload-text.ts";
+import { mayBeSecret } from "./secret-fields.ts";
 import { isMisreadable } from "./time-text.ts";
 import { takeOutUndecodable, type Undecodable } from "./undecodable.ts";
 
@@ -200,6 +201,12 @@ function problemOfNumber(
   if (isInPayload && isInRange) return undefined;
   if (isInPayload) return { field, value, problem: `It is ${value}; ${BEYOND_DOUBLE}` };
   if (desc === undefined) return undefined;
+  if (mayBeSecret(desc))
+    return {
+      field,
+      value: "",
+      problem: `It is not shown, because it may be a secret; accepted: ${acceptedForm(desc)}.`,
+    };
   return { field, value, problem: `It is ${value}; accepted: ${acceptedForm(desc)}.` };
 }
 

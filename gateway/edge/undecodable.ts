@@ -10,13 +10,17 @@ import { printable } from "../../mesh/printable.ts";
 import { acceptedForm } from "./accepted-form.ts";
 import { nearestName } from "./nearest-name.ts";
 import { isOutputOnly } from "./output-only.ts";
+import { holdsSecrets, mayBeSecret } from "./secret-fields.ts";
 import { isDuration, isInstant } from "./time-text.ts";
 
 /** A part of a request's JSON that cannot be decoded. */
 export interface Undecodable {
   /** The path of the part as sent, such as `job.schedules[0].timeZone`. */
   readonly field: string;
-  /** The value as JSON, cut to 100 characters. For a list or an object it is "a list" or "an object". */
+  /**
+   * The value as JSON, cut to 100 characters. For a list or an object it is "a list" or "an object". What may be a secret
+   * is "not shown, because it may be a secret".
+   */
   readonly value: string;
   /** A sentence with the value and what is accepted. */
   readonly problem: string;
@@ -59,7 +63,8 @@ function inMessage(schema: DescMessage, json: JsonObject, path: string, found: U
     const before = found.length;
     const rest = value === null ? null : inField(schema, field, value, at, found);
     const clash = value === null ? undefined : clashOf(field, seen);
-    if (clash !== undefined && found.length === before) found.push(wrong(at, value, clash));
+    if (clash !== undefined && found.length === before)
+      found.push(wrong(at, value, clash, mayBeSecret(field)));
     else if (rest !== undefined && clash === undefined) kept.push([key, rest]);
   }
   return Object.fromEntries(kept);
@@ -75,7 +80,7 @@ function unknown(
   const accepted = names.length === 0 ? "no fields" : names.join(", ");
   const hint = nearest === undefined ? `accepted: ${accepted}` : `did you mean ${nearest}?`;
   const meant = nearest === undefined ? undefined : path === "" ? nearest : `${path}.${nearest}`;
-  const { problem, ...rest } = wrong(at, value, `there is no such field; ${hint}`);
+  const { problem, ...rest } = wrong(at, value, `there is no such field; ${hint}`, holdsSecrets(schema));
   return { ...rest, problem: problem.replace(/\?\.$/, "?"), isUnknown: true, meant };
 }
 
@@ -102,7 +107,7 @@ function inField(
 ): JsonValue | undefined {
   if (field.fieldKind === "list") {
     if (!Array.isArray(value))
-      return refuse(found, at, value, `accepted: a list, each ${acceptedForm(field)}`);
+      return refuse(field, found, at, value, `accepted: a list, each ${acceptedForm(field)}`);
     return value.map(
       (item, index) =>
         inEntry(schema, field, { value: item, whole: [item] }, `${at}[${index}]`, found) ?? emptyOf(field),
@@ -110,7 +115,7 @@ function inField(
   }
   if (field.fieldKind === "map") {
     if (!isObject(value))
-      return refuse(found, at, value, `accepted: an object, each value ${acceptedForm(field)}`);
+      return refuse(field, found, at, value, `accepted: an object, each value ${acceptedForm(field)}`);
     const entries = Object.entries(value).flatMap(([key, item]) => {
       const entry = { value: item, whole: Object.fromEntries([[key, item]]) };
       const rest = inEntry(schema, field, entry, `${at}[${JSON.stringify(key)}]`, found);
@@ -140,6 +145,7 @@ function inEntry(
     return inMessage(field.message, value, at, found);
   if (!isTimeOf(field, value))
     return refuse(
+      field,
       found,
       at,
       value,
@@ -149,7 +155,7 @@ function inEntry(
     fromJson(schema, { [field.jsonName]: whole });
     return value;
   } catch {
-    return refuse(found, at, value, `accepted: ${acceptedForm(field)}`);
+    return refuse(field, found, at, value, `accepted: ${acceptedForm(field)}`);
   }
 }
 
@@ -173,15 +179,27 @@ function emptyOf({ message, enum: desc, scalar }: DescField): JsonValue {
   return scalar === ScalarType.STRING || scalar === ScalarType.BYTES ? "" : 0;
 }
 
-function refuse(found: Undecodable[], at: string, value: JsonValue, what: string): undefined {
-  found.push(wrong(at, value, what));
+function refuse(
+  field: DescField,
+  found: Undecodable[],
+  at: string,
+  value: JsonValue,
+  what: string,
+): undefined {
+  found.push(wrong(at, value, what, mayBeSecret(field)));
   return undefined;
 }
 
-function wrong(field: string, json: JsonValue, what: string): Undecodable {
-  // A list or an object may be nested very deep, so it is not written out.
-  const value = typeof json !== "object" || json === null ? printable(JSON.stringify(json)) : nounOf(json);
+function wrong(field: string, json: JsonValue, what: string, isSecret: boolean): Undecodable {
+  const value = isSecret && typeof json !== "object" ? NOT_SHOWN : shown(json);
   return { field: printable(field), value, problem: `It is ${value}; ${what}.` };
+}
+
+const NOT_SHOWN = "not shown, because it may be a secret";
+
+function shown(json: JsonValue): string {
+  // A list or an object may be nested very deep, so it is not written out.
+  return typeof json !== "object" || json === null ? printable(JSON.stringify(json)) : nounOf(json);
 }
 
 function nounOf(json: object): string {

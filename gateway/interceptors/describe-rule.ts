@@ -16,6 +16,9 @@ export const PATTERN_WORDS: Readonly<Record<string, string>> = {
   "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$":
     "be a header name: 1 to 128 characters, letters, digits and any of ! # $ % & ' * + . ^ _ ` | ~ -",
   "^[\\t\\x20-\\x7e]*$": "consist of printable ASCII characters, spaces and tabs",
+  "^[\\x20-\\x7e]*$": "consist of printable ASCII characters",
+  "^[\\x21\\x23-\\x5b\\x5d-\\x7e]{1,256}$":
+    "be 1 to 256 printable ASCII characters without spaces, double quotes and backslashes",
   "^[^\\x00]*$": "not contain the character U+0000",
   "^[\\x21-\\x7e]*$": "consist of printable ASCII characters, without spaces",
   "^[^\\x00-\\x1f\\x7f:]*$": "not contain a colon or a control character",

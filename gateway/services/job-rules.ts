@@ -1,11 +1,12 @@
 import type { Job } from "../../gen/easycron/v1/job_pb.ts";
-import type { Target, WebhookTarget } from "../../gen/easycron/v1/target_pb.ts";
+import type { OAuth2Auth, Target, WebhookTarget } from "../../gen/easycron/v1/target_pb.ts";
 import { findBodyProblem } from "../../mesh/body-template.ts";
 import type { AllowList, DenyList } from "../../mesh/egress-address.ts";
 import { checkUrl } from "../../mesh/egress-url.ts";
 import { type EasyCronError, fieldFailure } from "../../mesh/errors.ts";
 import type { JobPlugins } from "../plugins/job-plugins.ts";
 import { alertErrors } from "./alert-rules.ts";
+import { certificateErrors } from "./certificate-rules.ts";
 import { payloadErrors } from "./payload-rules.ts";
 import { kafkaTargetErrors, redisTargetErrors } from "./plugin-target-rules.ts";
 import { isReservedHeader } from "./reserved-headers.ts";
@@ -89,8 +90,19 @@ function webhookErrors(webhook: WebhookTarget, rules: JobRules, at: string): Eas
   const verdict = checkUrl(webhook.url, rules.allow, rules.deny);
   if ("problem" in verdict)
     errors.push(fieldFailure(verdict.problem, `${at}.url`, verdict.why, { value: webhook.url }));
+  const { auth } = webhook;
+  if (auth?.kind.case === "oauth2") errors.push(...tokenUrlErrors(auth.kind.value, rules, at));
+  if (auth?.kind.case === "clientCertificate")
+    errors.push(...certificateErrors(webhook, auth.kind.value, Date.now(), at));
   errors.push(...bodyErrors(webhook, at));
   return [...errors, ...headerErrors(webhook, at)];
+}
+
+function tokenUrlErrors({ tokenUrl }: OAuth2Auth, { allow, deny }: JobRules, at: string): EasyCronError[] {
+  const verdict = checkUrl(tokenUrl, allow, deny);
+  if (!("problem" in verdict)) return [];
+  const field = `${at}.auth.oauth2.tokenUrl`;
+  return [fieldFailure(verdict.problem, field, verdict.why, { value: tokenUrl })];
 }
 
 function headerErrors({ headers, secretHeaders, auth }: WebhookTarget, at: string): EasyCronError[] {
@@ -108,7 +120,7 @@ function headerErrors({ headers, secretHeaders, auth }: WebhookTarget, at: strin
       const problem = "The header is set twice, because case does not matter; set it once.";
       errors.push(fieldFailure("FIELD_INVALID", field, problem));
     }
-    if (auth !== undefined && lower === "authorization") {
+    if (auth !== undefined && auth.kind.case !== "clientCertificate" && lower === "authorization") {
       const problem = "target.webhook.auth sets this header; leave out one of the two.";
       errors.push(fieldFailure("FIELD_INVALID", field, problem));
     }

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import type { Job } from "../../gen/easycron/v1/job_pb.ts";
 import { failure } from "../../mesh/errors.ts";
 import { secretSlots } from "../../mesh/target-secrets.ts";
+import { createTestAuthority } from "../../test/support/certificate.ts";
 import { PROJECT_KEY, type StartedGateway, startGateway } from "../testing/start-gateway.ts";
 
 const ID = `sec_${"a".repeat(40)}`;
@@ -102,6 +103,71 @@ describe("a request with a secret", () => {
     expect(seen.tokens).not.toContain("plain-text");
     expect(JSON.stringify(gateway.logged)).not.toMatch(/plain.text/);
   });
+});
+
+describe("a request that cannot be decoded does not show its secret, neither in the error nor in the log", () => {
+  const withWebhook = (more: object) =>
+    JSON.stringify({ job: { name: "a", target: { webhook: { url: "https://example.com/", ...more } } } });
+  test.each([
+    ["a number", withWebhook({ auth: { bearer: { token: 4711_4711 } } }), "auth.bearer.token"],
+    [
+      "a number that a double does not keep",
+      `{"job":{"target":{"webhook":{"auth":{"bearer":{"token":4711471147114711471147}}}}}}`,
+      "auth.bearer.token",
+    ],
+    ["a number for a secret header", withWebhook({ secretHeaders: { a: 4711_4711 } }), 'secretHeaders["a"]'],
+    ["a text for the whole auth", withWebhook({ auth: "47114711" }), "webhook.auth"],
+    ["a text for the kind of auth", withWebhook({ auth: { bearer: "47114711" } }), "auth.bearer"],
+    ["an unknown field beside the secret", withWebhook({ auth: { bearer: { tokn: "47114711" } } }), "tokn"],
+    ["an unknown kind of auth", withWebhook({ auth: { token: "47114711" } }), "auth.token"],
+    ["an unknown field of the webhook", withWebhook({ authorization: "47114711" }), "authorization"],
+    ["JSON with a wrong character after it", `{"job":{"auth":{"token": 'x47114711' }}}`, "JSON"],
+  ])("%s", async (_, body, path) => {
+    const response = await fetch(`${gateway.url}/easycron.v1.JobService/CreateJob`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${PROJECT_KEY}`, "content-type": "application/json" },
+      body,
+    });
+    const text = await response.text();
+    expect(response.status).toBe(400);
+    expect(text).toContain(path.replaceAll('"', '\\"'));
+    expect(text).not.toContain("4711");
+    expect(JSON.stringify(gateway.logged)).not.toContain("4711");
+  });
+});
+
+test("the secret of an OAuth client is sealed, and its token URL obeys the rules of targets", async () => {
+  const oauth2 = {
+    tokenUrl: "https://id.example.com/",
+    clientId: "c",
+    clientSecret: "plain-text",
+    scopes: ["a"],
+  };
+  expect(await call("CreateJob", { job: jobWith({ oauth2 }) })).toMatchObject({ status: 200 });
+  expect(seen).toMatchObject({ sealed: [{ secrets: ["plain-text"] }], tokens: [ID] });
+  for (const tokenUrl of ["https://10.0.0.1/", "https://u:p@id.example.com/", "ftp://id.example.com/"]) {
+    const { status, text } = await call("CreateJob", { job: jobWith({ oauth2: { ...oauth2, tokenUrl } }) });
+    expect(status).toBe(400);
+    expect(text).toContain("job.target.webhook.auth.oauth2.tokenUrl");
+    expect(text).not.toContain("plain-text");
+  }
+});
+
+test("the key of a client certificate is sealed, and what is wrong with it does not show it", async () => {
+  const { cert: certificate, key } = createTestAuthority().issue();
+  expect(
+    await call("CreateJob", { job: jobWith({ clientCertificate: { certificate, key } }) }),
+  ).toMatchObject({
+    status: 200,
+  });
+  expect(seen).toMatchObject({ sealed: [{ secrets: [key] }], tokens: [ID] });
+  for (const wrong of ["plain-text", `${createTestAuthority().issue().key}plain-text`]) {
+    const job = jobWith({ clientCertificate: { certificate, key: wrong } });
+    const { status, text } = await call("CreateJob", { job });
+    expect(status).toBe(400);
+    expect(text).toContain("job.target.webhook.auth.clientCertificate.key");
+    expect(text + JSON.stringify(gateway.logged)).not.toMatch(/plain-text|PRIVATE/);
+  }
 });
 
 test("a preview reaches the scheduler without the secret", async () => {

@@ -56,6 +56,43 @@ test("an update that names the secret replaces it, with any origin", async () =>
   });
 });
 
+test("the secret of an OAuth client is kept for the same two origins only", async () => {
+  const oauth2 = (tokenUrl: string, clientSecret?: string): Auth => {
+    const value = { tokenUrl, clientId: "c" };
+    return {
+      kind: { case: "oauth2", value: clientSecret === undefined ? value : { ...value, clientSecret } },
+    };
+  };
+  const job = targetOf(oauth2("https://id.example.com/a", FIRST));
+  expect(await change(job, targetOf(oauth2("https://id.example.com/b")))).toEqual({
+    oauth2: { tokenUrl: "https://id.example.com/b", clientId: "c", clientSecret: FIRST },
+  });
+  for (const to of [
+    targetOf(oauth2("https://id.example.net/a")),
+    targetOf(oauth2("https://id.example.com/a"), "https://example.net/a"),
+  ]) {
+    const request = create(UpdateJobRequestSchema, { job: { name: "a", target: to } });
+    await expect(updateJob(bench.parts, PROJECT, request)).rejects.toMatchObject({
+      violations: [{ field: "job.target.webhook.auth.oauth2.clientSecret" }],
+    });
+  }
+});
+
+test("the key of a client certificate is kept with the same certificate only", async () => {
+  const withCertificate = (certificate: string, key?: string): Auth => ({
+    kind: { case: "clientCertificate", value: key === undefined ? { certificate } : { certificate, key } },
+  });
+  expect(await change(targetOf(withCertificate("A", FIRST)), targetOf(withCertificate("A")))).toEqual({
+    clientCertificate: { certificate: "A", key: FIRST },
+  });
+  const request = create(UpdateJobRequestSchema, {
+    job: { name: "a", target: targetOf(withCertificate("B")) },
+  });
+  await expect(updateJob(bench.parts, PROJECT, request)).rejects.toMatchObject({
+    violations: [{ field: "job.target.webhook.auth.clientCertificate.key" }],
+  });
+});
+
 test("an update of the target without auth removes it", async () => {
   expect(await change(targetOf(bearer(FIRST)), targetOf(undefined))).toBeUndefined();
 });

@@ -1,6 +1,7 @@
+import { isDeepStrictEqual } from "node:util";
 import { clone } from "@bufbuild/protobuf";
 import type { Job } from "../../gen/easycron/v1/job_pb.ts";
-import { type Target, TargetSchema } from "../../gen/easycron/v1/target_pb.ts";
+import { TargetSchema } from "../../gen/easycron/v1/target_pb.ts";
 import { type EasyCronError, fieldFailure } from "../../mesh/errors.ts";
 import { isSecretId, secretSlots } from "../../mesh/target-secrets.ts";
 
@@ -10,18 +11,18 @@ import { isSecretId, secretSlots } from "../../mesh/target-secrets.ts";
  */
 
 /**
- * Returns a job in which each secret that is not named has the id of the former one, if the URL has the same origin. With
- * another origin the secret must be named again: else whoever may update a job could have its secret sent to themselves.
+ * Returns a job in which each secret that is not named has the id of the former one, if the URLs that it is sent to have the
+ * same origins, and a key if its certificate is the same. With another origin the secret must be named again: else whoever may update a job could have its secret sent to themselves.
  */
 export function keepSecrets(before: Pick<Job, "target">, given: Job): Job {
   if (secretSlots(given.target).every((slot) => slot.get() !== undefined)) return given;
   const former = secretSlots(before.target);
-  if (given.target === undefined || former.length === 0 || originOf(before.target) !== originOf(given.target))
-    return given;
+  if (given.target === undefined || former.length === 0) return given;
   const target = clone(TargetSchema, given.target);
   for (const slot of secretSlots(target)) {
-    const known = former.find(({ field }) => field === slot.field)?.get();
-    if (slot.get() === undefined && known !== undefined) slot.set(known);
+    const known = former.find(({ field, isFor }) => field === slot.field && isForSame(isFor, slot.isFor));
+    const id = known?.get();
+    if (slot.get() === undefined && id !== undefined) slot.set(id);
   }
   return { ...given, target };
 }
@@ -50,9 +51,9 @@ export function secretErrors(job: Pick<Job, "target" | "alerts">): EasyCronError
 }
 
 const REQUIRED =
-  "It is required: the job has no such secret yet, or the URL's origin differs from the one that the secret was given for.";
+  "It is required: the job has no such secret yet, or the URL's origin, or the certificate, differs from the one that the secret was given for.";
 
-function originOf(target: Target | undefined): string | undefined {
-  if (target?.kind.case !== "webhook") return undefined;
-  return URL.parse(target.kind.value.url)?.origin;
+function isForSame(former: readonly string[], given: readonly string[]): boolean {
+  const originsOf = (texts: readonly string[]) => texts.map((text) => URL.parse(text)?.origin ?? text);
+  return isDeepStrictEqual(originsOf(former), originsOf(given));
 }

@@ -3,6 +3,7 @@ import { EasyCron } from "../../sdk/index.ts";
 import { verify } from "../../sdk/webhook.ts";
 import { type ReceivedRequest, type Receiver, startReceiver } from "../support/receiver.ts";
 import { joinMesh, type SharedProject } from "../support/shared-mesh.ts";
+import { answerJson, startTokenServer } from "../support/token-server.ts";
 
 let mesh: SharedProject;
 let receiver: Receiver;
@@ -76,6 +77,40 @@ describe("the auth of a webhook", () => {
 
     await client.jobs.update({ name: "kept", target: { webhook: { url } } });
     expect((await run("kept")).headers.authorization).toBeUndefined();
+  });
+
+  test("may be an access token, which is fetched once and again after a failure", async () => {
+    const tokens = await startTokenServer();
+    tokens.answer((response, number) =>
+      number === 1
+        ? answerJson(response, { error: "invalid_client" }, 401)
+        : answerJson(response, {
+            access_token: `tok-secret-${number}`,
+            token_type: "Bearer",
+            expires_in: 600,
+          }),
+    );
+    const oauth2 = { tokenUrl: `${tokens.url}/token`, clientId: "me", clientSecret: "client-secret-1" };
+    const created = await client.jobs.create({
+      name: "oauth2",
+      target: { webhook: { url: `${receiver.url}/oauth2`, auth: { oauth2 } } },
+      retryPolicy: { delays: ["1s"] },
+    });
+    const { id, headers } = await run("oauth2");
+    expect(headers).toMatchObject({ authorization: "Bearer tok-secret-2", "easycron-attempt": "2" });
+    expect((await run("oauth2")).headers.authorization).toBe("Bearer tok-secret-2");
+    expect(tokens.requests.length).toBe(2);
+
+    if (created.target === undefined) throw new Error("The job has no target.");
+    const changed = await client.jobs.update({ name: "oauth2", payload: 1, target: created.target });
+    expect(changed.target).toMatchObject({
+      webhook: { auth: { oauth2: { tokenUrl: oauth2.tokenUrl, clientId: "me" } } },
+    });
+    const attempts = await client.triggers.listAttempts(id).toArray();
+    expect(attempts[0]?.error).toContain("with the error invalid_client");
+    const answers = [created, changed, attempts, await client.jobs.listRevisions("oauth2").toArray()];
+    expect(JSON.stringify(answers)).not.toMatch(/client-secret|tok-secret|sec_/);
+    await tokens.stop();
   });
 
   test("may be any other header, beside the others", async () => {

@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/target.proto.
  */
 export const file_easycron_v1_target: GenFile = /*@__PURE__*/
-  fileDesc("ChhlYXN5Y3Jvbi92MS90YXJnZXQucHJvdG8SC2Vhc3ljcm9uLnYxIpwBCgZUYXJnZXQSLQoHd2ViaG9vaxgBIAEoCzIaLmVhc3ljcm9uLnYxLldlYmhvb2tUYXJnZXRIABIpCgVyZWRpcxgCIAEoCzIYLmVhc3ljcm9uLnYxLlJlZGlzVGFyZ2V0SAASKQoFa2Fma2EYAyABKAsyGC5lYXN5Y3Jvbi52MS5LYWZrYVRhcmdldEgAQg0KBGtpbmQSBbpIAggBIsoFCg1XZWJob29rVGFyZ2V0EhcKA3VybBgBIAEoCUIKukgHcgUQARiAEBIpCgZtZXRob2QYAiABKAlCGbpIFnIUUgBSBFBPU1RSA1BVVFIFUEFUQ0gShAEKB2hlYWRlcnMYAyADKAsyJy5lYXN5Y3Jvbi52MS5XZWJob29rVGFyZ2V0LkhlYWRlcnNFbnRyeUJKukhHmgFEECAiJ3IlMiNeW0EtWmEtejAtOSEjJCUmJyorLl5fYHx+LV17MSwxMjh9JCoXchUYgCAyEF5bXHRceDIwLVx4N2VdKiQSJgoEYXV0aBgEIAEoCzIYLmVhc3ljcm9uLnYxLldlYmhvb2tBdXRoEhcKBGJvZHkYBSABKAlCCbpIBnIEKICABBJiCgxjb250ZW50X3R5cGUYBiABKAlCTLpISXJHGP8BMkJeKFtBLVphLXowLTkhIyQmXl8uKy1dKy9bQS1aYS16MC05ISMkJl5fListXSsoID87W1x4MjAtXHg3ZV0qKT8pPyQSlAEKDnNlY3JldF9oZWFkZXJzGAcgAygLMi0uZWFzeWNyb24udjEuV2ViaG9va1RhcmdldC5TZWNyZXRIZWFkZXJzRW50cnlCTYABAbpIR5oBRBAIIidyJTIjXltBLVphLXowLTkhIyQlJicqKy5eX2B8fi1dezEsMTI4fSQqF3IVGIAgMhBeW1x0XHgyMC1ceDdlXSokEkwKFHN1Y2Nlc3Nfc3RhdHVzX2NvZGVzGAggAygJQi66SCuSASgQFCIkciIyIF5bMi01XVswLTldezJ9KC1bMi01XVswLTldezJ9KT8kGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGjQKElNlY3JldEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBInAKC1dlYmhvb2tBdXRoEikKBmJlYXJlchgBIAEoCzIXLmVhc3ljcm9uLnYxLkJlYXJlckF1dGhIABInCgViYXNpYxgCIAEoCzIWLmVhc3ljcm9uLnYxLkJhc2ljQXV0aEgAQg0KBGtpbmQSBbpIAggBIkkKCkJlYXJlckF1dGgSMQoFdG9rZW4YASABKAlCHYABAbpIF3IVEAEYgCAyDl5bXHgyMS1ceDdlXSokSACIAQFCCAoGX3Rva2VuIoUBCglCYXNpY0F1dGgSMgoIdXNlcm5hbWUYASABKAlCILpIHXIbEAEY/wEyFF5bXlx4MDAtXHgxZlx4N2Y6XSokEjcKCHBhc3N3b3JkGAIgASgJQiCAAQG6SBpyGBiACDITXlteXHgwMC1ceDFmXHg3Zl0qJEgAiAEBQgsKCV9wYXNzd29yZCLMAgoLUmVkaXNUYXJnZXQSMgoGc3RyZWFtGAEgASgJQiC6SB1yGzIZXltBLVphLXowLTkuXy86LV17MSwyMDB9JEgAEjAKBGxpc3QYAiABKAlCILpIHXIbMhleW0EtWmEtejAtOS5fLzotXXsxLDIwMH0kSAASMwoHY2hhbm5lbBgDIAEoCUIgukgdchsyGV5bQS1aYS16MC05Ll8vOi1dezEsMjAwfSRIABIvCgNrZXkYBCABKAlCILpIHXIbMhleW0EtWmEtejAtOS5fLzotXXsxLDIwMH0kSAASIAoKbWF4X2xlbmd0aBgFIAEoA0IMukgJIgcYgK3iBCgAEjkKA3R0bBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIRukgOqgELIgUIgOeEDzICCAFCFAoLZGVzdGluYXRpb24SBbpIAggBIpkDCgtLYWZrYVRhcmdldBIsCgV0b3BpYxgBIAEoCUIdukgachgQARjIATIRXlthLXpBLVowLTkuXy1dKyQSFQoDa2V5GAIgASgJQgi6SAVyAxjIARJkCgdoZWFkZXJzGAMgAygLMiUuZWFzeWNyb24udjEuS2Fma2FUYXJnZXQuSGVhZGVyc0VudHJ5Qiy6SCmaASYQICIbchkyF15bQS1aYS16MC05Ll8tXXsxLDEyOH0kKgVyAyiAIBI+CgxwYXJ0aXRpb25pbmcYBCABKA4yHi5lYXN5Y3Jvbi52MS5LYWZrYVBhcnRpdGlvbmluZ0IIukgFggECEAESIgoJcGFydGl0aW9uGAUgASgFQgq6SAcaBRiPTigASACIAQESPQoMY29udGVudF9tb2RlGAYgASgOMh0uZWFzeWNyb24udjEuS2Fma2FDb250ZW50TW9kZUIIukgFggECEAEaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDAoKX3BhcnRpdGlvbiK+AwoLUmV0cnlQb2xpY3kSHwoMbWF4X2F0dGVtcHRzGAEgASgFQgm6SAYaBBhkKAASPwoLbWluX2JhY2tvZmYYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CD7pIDKoBCSIDCJAcMgIIARJACgttYXhfYmFja29mZhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIQukgNqgEKIgQIgKMFMgIIARI8CgdtYXhfYWdlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhC6SA2qAQoiBAiA9SQyAggBEkIKBmRlbGF5cxgFIAMoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIXukgUkgEREGQiDaoBCiIECICjBTICCAESLgoKbXVsdGlwbGllchgGIAEoAUIaukgX2AEBEhIZAAAAAAAAJEApAAAAAAAA8D8SNgoabm9uX3JldHJ5YWJsZV9zdGF0dXNfY29kZXMYByADKAVCErpID5IBDBAyIggaBhjXBCisAhIhChlnaXZlX3VwX2F0X25leHRfZmlyZV90aW1lGAggASgIKpgBChFLYWZrYVBhcnRpdGlvbmluZxIiCh5LQUZLQV9QQVJUSVRJT05JTkdfVU5TUEVDSUZJRUQQABIdChlLQUZLQV9QQVJUSVRJT05JTkdfQllfS0VZEAESIgoeS0FGS0FfUEFSVElUSU9OSU5HX1JPVU5EX1JPQklOEAISHAoYS0FGS0FfUEFSVElUSU9OSU5HX0ZJWEVEEAMqeAoQS2Fma2FDb250ZW50TW9kZRIiCh5LQUZLQV9DT05URU5UX01PREVfVU5TUEVDSUZJRUQQABIdChlLQUZLQV9DT05URU5UX01PREVfQklOQVJZEAESIQodS0FGS0FfQ09OVEVOVF9NT0RFX1NUUlVDVFVSRUQQAmIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration]);
+  fileDesc("ChhlYXN5Y3Jvbi92MS90YXJnZXQucHJvdG8SC2Vhc3ljcm9uLnYxIpwBCgZUYXJnZXQSLQoHd2ViaG9vaxgBIAEoCzIaLmVhc3ljcm9uLnYxLldlYmhvb2tUYXJnZXRIABIpCgVyZWRpcxgCIAEoCzIYLmVhc3ljcm9uLnYxLlJlZGlzVGFyZ2V0SAASKQoFa2Fma2EYAyABKAsyGC5lYXN5Y3Jvbi52MS5LYWZrYVRhcmdldEgAQg0KBGtpbmQSBbpIAggBIsoFCg1XZWJob29rVGFyZ2V0EhcKA3VybBgBIAEoCUIKukgHcgUQARiAEBIpCgZtZXRob2QYAiABKAlCGbpIFnIUUgBSBFBPU1RSA1BVVFIFUEFUQ0gShAEKB2hlYWRlcnMYAyADKAsyJy5lYXN5Y3Jvbi52MS5XZWJob29rVGFyZ2V0LkhlYWRlcnNFbnRyeUJKukhHmgFEECAiJ3IlMiNeW0EtWmEtejAtOSEjJCUmJyorLl5fYHx+LV17MSwxMjh9JCoXchUYgCAyEF5bXHRceDIwLVx4N2VdKiQSJgoEYXV0aBgEIAEoCzIYLmVhc3ljcm9uLnYxLldlYmhvb2tBdXRoEhcKBGJvZHkYBSABKAlCCbpIBnIEKICABBJiCgxjb250ZW50X3R5cGUYBiABKAlCTLpISXJHGP8BMkJeKFtBLVphLXowLTkhIyQmXl8uKy1dKy9bQS1aYS16MC05ISMkJl5fListXSsoID87W1x4MjAtXHg3ZV0qKT8pPyQSlAEKDnNlY3JldF9oZWFkZXJzGAcgAygLMi0uZWFzeWNyb24udjEuV2ViaG9va1RhcmdldC5TZWNyZXRIZWFkZXJzRW50cnlCTYABAbpIR5oBRBAIIidyJTIjXltBLVphLXowLTkhIyQlJicqKy5eX2B8fi1dezEsMTI4fSQqF3IVGIAgMhBeW1x0XHgyMC1ceDdlXSokEkwKFHN1Y2Nlc3Nfc3RhdHVzX2NvZGVzGAggAygJQi66SCuSASgQFCIkciIyIF5bMi01XVswLTldezJ9KC1bMi01XVswLTldezJ9KT8kGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGjQKElNlY3JldEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIt0BCgtXZWJob29rQXV0aBIpCgZiZWFyZXIYASABKAsyFy5lYXN5Y3Jvbi52MS5CZWFyZXJBdXRoSAASJwoFYmFzaWMYAiABKAsyFi5lYXN5Y3Jvbi52MS5CYXNpY0F1dGhIABIpCgZvYXV0aDIYAyABKAsyFy5lYXN5Y3Jvbi52MS5PQXV0aDJBdXRoSAASQAoSY2xpZW50X2NlcnRpZmljYXRlGAQgASgLMiIuZWFzeWNyb24udjEuQ2xpZW50Q2VydGlmaWNhdGVBdXRoSABCDQoEa2luZBIFukgCCAEiSQoKQmVhcmVyQXV0aBIxCgV0b2tlbhgBIAEoCUIdgAEBukgXchUQARiAIDIOXltceDIxLVx4N2VdKiRIAIgBAUIICgZfdG9rZW4ihQEKCUJhc2ljQXV0aBIyCgh1c2VybmFtZRgBIAEoCUIgukgdchsQARj/ATIUXlteXHgwMC1ceDFmXHg3ZjpdKiQSNwoIcGFzc3dvcmQYAiABKAlCIIABAbpIGnIYGIAIMhNeW15ceDAwLVx4MWZceDdmXSokSACIAQFCCwoJX3Bhc3N3b3JkIugBCgpPQXV0aDJBdXRoEh0KCXRva2VuX3VybBgBIAEoCUIKukgHcgUQARiAEBItCgljbGllbnRfaWQYAiABKAlCGrpIF3IVEAEYgAgyDl5bXHgyMC1ceDdlXSokEjkKDWNsaWVudF9zZWNyZXQYAyABKAlCHYABAbpIF3IVEAEYgCAyDl5bXHgyMC1ceDdlXSokSACIAQESPwoGc2NvcGVzGAQgAygJQi+6SCySASkQICIlciMyIV5bXHgyMVx4MjMtXHg1Ylx4NWQtXHg3ZV17MSwyNTZ9JEIQCg5fY2xpZW50X3NlY3JldCJjChVDbGllbnRDZXJ0aWZpY2F0ZUF1dGgSIAoLY2VydGlmaWNhdGUYASABKAlCC7pICHIGEAEYgIABEiAKA2tleRgCIAEoCUIOgAEBukgIcgYQARiAgAFIAIgBAUIGCgRfa2V5IswCCgtSZWRpc1RhcmdldBIyCgZzdHJlYW0YASABKAlCILpIHXIbMhleW0EtWmEtejAtOS5fLzotXXsxLDIwMH0kSAASMAoEbGlzdBgCIAEoCUIgukgdchsyGV5bQS1aYS16MC05Ll8vOi1dezEsMjAwfSRIABIzCgdjaGFubmVsGAMgASgJQiC6SB1yGzIZXltBLVphLXowLTkuXy86LV17MSwyMDB9JEgAEi8KA2tleRgEIAEoCUIgukgdchsyGV5bQS1aYS16MC05Ll8vOi1dezEsMjAwfSRIABIgCgptYXhfbGVuZ3RoGAUgASgDQgy6SAkiBxiAreIEKAASOQoDdHRsGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhG6SA6qAQsiBQiA54QPMgIIAUIUCgtkZXN0aW5hdGlvbhIFukgCCAEimQMKC0thZmthVGFyZ2V0EiwKBXRvcGljGAEgASgJQh26SBpyGBABGMgBMhFeW2EtekEtWjAtOS5fLV0rJBIVCgNrZXkYAiABKAlCCLpIBXIDGMgBEmQKB2hlYWRlcnMYAyADKAsyJS5lYXN5Y3Jvbi52MS5LYWZrYVRhcmdldC5IZWFkZXJzRW50cnlCLLpIKZoBJhAgIhtyGTIXXltBLVphLXowLTkuXy1dezEsMTI4fSQqBXIDKIAgEj4KDHBhcnRpdGlvbmluZxgEIAEoDjIeLmVhc3ljcm9uLnYxLkthZmthUGFydGl0aW9uaW5nQgi6SAWCAQIQARIiCglwYXJ0aXRpb24YBSABKAVCCrpIBxoFGI9OKABIAIgBARI9Cgxjb250ZW50X21vZGUYBiABKA4yHS5lYXN5Y3Jvbi52MS5LYWZrYUNvbnRlbnRNb2RlQgi6SAWCAQIQARouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIMCgpfcGFydGl0aW9uIr4DCgtSZXRyeVBvbGljeRIfCgxtYXhfYXR0ZW1wdHMYASABKAVCCbpIBhoEGGQoABI/CgttaW5fYmFja29mZhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIPukgMqgEJIgMIkBwyAggBEkAKC21heF9iYWNrb2ZmGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhC6SA2qAQoiBAiAowUyAggBEjwKB21heF9hZ2UYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CELpIDaoBCiIECID1JDICCAESQgoGZGVsYXlzGAUgAygLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhe6SBSSAREQZCINqgEKIgQIgKMFMgIIARIuCgptdWx0aXBsaWVyGAYgASgBQhq6SBfYAQESEhkAAAAAAAAkQCkAAAAAAADwPxI2Chpub25fcmV0cnlhYmxlX3N0YXR1c19jb2RlcxgHIAMoBUISukgPkgEMEDIiCBoGGNcEKKwCEiEKGWdpdmVfdXBfYXRfbmV4dF9maXJlX3RpbWUYCCABKAgqmAEKEUthZmthUGFydGl0aW9uaW5nEiIKHktBRktBX1BBUlRJVElPTklOR19VTlNQRUNJRklFRBAAEh0KGUtBRktBX1BBUlRJVElPTklOR19CWV9LRVkQARIiCh5LQUZLQV9QQVJUSVRJT05JTkdfUk9VTkRfUk9CSU4QAhIcChhLQUZLQV9QQVJUSVRJT05JTkdfRklYRUQQAyp4ChBLYWZrYUNvbnRlbnRNb2RlEiIKHktBRktBX0NPTlRFTlRfTU9ERV9VTlNQRUNJRklFRBAAEh0KGUtBRktBX0NPTlRFTlRfTU9ERV9CSU5BUlkQARIhCh1LQUZLQV9DT05URU5UX01PREVfU1RSVUNUVVJFRBACYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration]);
 
 /**
  * Where a trigger is delivered. Exactly one kind must be set.
@@ -143,9 +143,11 @@ export const WebhookTargetSchema: GenMessage<WebhookTarget> = /*@__PURE__*/
 
 /**
  * Credentials that are sent with each attempt. A secret is write-only: it is stored encrypted, and no answer has it. An
- * update of the target that has the same kind of credentials without the secret keeps the secret, unless the URL has
- * another origin (scheme, host, port): then the secret is required. An update of the target without `auth` removes the
- * credentials. With them, the target may not have a header `authorization` of its own (FIELD_INVALID).
+ * update of the target that has the same kind of credentials without the secret keeps the secret, unless the URL, or the
+ * URL of the token endpoint, has another origin (scheme, host, port), or the certificate is another: then the secret is
+ * required. An update of the target without `auth` removes the
+ * credentials. With them, the target may not have a header `authorization` of its own (FIELD_INVALID), except with a
+ * client certificate.
  *
  * @generated from message easycron.v1.WebhookAuth
  */
@@ -171,6 +173,22 @@ export type WebhookAuth = Message<"easycron.v1.WebhookAuth"> & {
      */
     value: BasicAuth;
     case: "basic";
+  } | {
+    /**
+     * An access token that EasyCron fetches from a token endpoint.
+     *
+     * @generated from field: easycron.v1.OAuth2Auth oauth2 = 3;
+     */
+    value: OAuth2Auth;
+    case: "oauth2";
+  } | {
+    /**
+     * A client certificate, with which EasyCron authenticates itself in the TLS handshake.
+     *
+     * @generated from field: easycron.v1.ClientCertificateAuth client_certificate = 4;
+     */
+    value: ClientCertificateAuth;
+    case: "clientCertificate";
   } | { case: undefined; value?: undefined };
 };
 
@@ -230,6 +248,80 @@ export type BasicAuth = Message<"easycron.v1.BasicAuth"> & {
  */
 export const BasicAuthSchema: GenMessage<BasicAuth> = /*@__PURE__*/
   messageDesc(file_easycron_v1_target, 4);
+
+/**
+ * Sends `authorization: Bearer …` with an access token of the client credentials grant (RFC 6749, section 4.4). EasyCron
+ * authenticates itself to the token endpoint with HTTP Basic (section 2.3.1), keeps the token until shortly before it
+ * expires, and fetches a new one if the endpoint answers 401. An attempt without a token is NOT_SENT.
+ *
+ * @generated from message easycron.v1.OAuth2Auth
+ */
+export type OAuth2Auth = Message<"easycron.v1.OAuth2Auth"> & {
+  /**
+   * The URL of the token endpoint. It obeys the rules of the target's URL.
+   *
+   * @generated from field: string token_url = 1;
+   */
+  tokenUrl: string;
+
+  /**
+   * The client's id: 1 to 1024 printable ASCII characters.
+   *
+   * @generated from field: string client_id = 2;
+   */
+  clientId: string;
+
+  /**
+   * Write-only. The client's secret: 1 to 4096 printable ASCII characters. Required for a job that has none yet.
+   *
+   * @generated from field: optional string client_secret = 3;
+   */
+  clientSecret?: string | undefined;
+
+  /**
+   * The scopes that are asked for, at most 32. Not set: the request has no scope, and the server chooses.
+   *
+   * @generated from field: repeated string scopes = 4;
+   */
+  scopes: string[];
+};
+
+/**
+ * Describes the message easycron.v1.OAuth2Auth.
+ * Use `create(OAuth2AuthSchema)` to create a new message.
+ */
+export const OAuth2AuthSchema: GenMessage<OAuth2Auth> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_target, 5);
+
+/**
+ * Shows a certificate in the TLS handshake (mutual TLS). The URL must begin with https (FIELD_INVALID).
+ *
+ * @generated from message easycron.v1.ClientCertificateAuth
+ */
+export type ClientCertificateAuth = Message<"easycron.v1.ClientCertificateAuth"> & {
+  /**
+   * The certificate in PEM, and after it those of its intermediate authorities: at most 16,384 characters. It must not have
+   * expired, and its key must be RSA of at least 2048 bits, or of the curve P-256, P-384 or P-521. It is shown in answers.
+   *
+   * @generated from field: string certificate = 1;
+   */
+  certificate: string;
+
+  /**
+   * Write-only. The certificate's private key in PEM, not encrypted, at most 16,384 characters. Required for a job that has
+   * none yet, and with a certificate that is new.
+   *
+   * @generated from field: optional string key = 2;
+   */
+  key?: string | undefined;
+};
+
+/**
+ * Describes the message easycron.v1.ClientCertificateAuth.
+ * Use `create(ClientCertificateAuthSchema)` to create a new message.
+ */
+export const ClientCertificateAuthSchema: GenMessage<ClientCertificateAuth> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_target, 6);
 
 /**
  * A place in the project's managed Redis. Exactly one destination must be set. The real key or channel is the plugin's
@@ -299,7 +391,7 @@ export type RedisTarget = Message<"easycron.v1.RedisTarget"> & {
  * Use `create(RedisTargetSchema)` to create a new message.
  */
 export const RedisTargetSchema: GenMessage<RedisTarget> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_target, 5);
+  messageDesc(file_easycron_v1_target, 7);
 
 /**
  * A topic in the project's managed Kafka. docs/kafka.md has the format of the messages.
@@ -359,7 +451,7 @@ export type KafkaTarget = Message<"easycron.v1.KafkaTarget"> & {
  * Use `create(KafkaTargetSchema)` to create a new message.
  */
 export const KafkaTargetSchema: GenMessage<KafkaTarget> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_target, 6);
+  messageDesc(file_easycron_v1_target, 8);
 
 /**
  * When a failed attempt is tried again. The retries end, and the trigger is EXHAUSTED, as soon as one of the limits is
@@ -440,7 +532,7 @@ export type RetryPolicy = Message<"easycron.v1.RetryPolicy"> & {
  * Use `create(RetryPolicySchema)` to create a new message.
  */
 export const RetryPolicySchema: GenMessage<RetryPolicy> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_target, 7);
+  messageDesc(file_easycron_v1_target, 9);
 
 /**
  * How the partition of a message is chosen.

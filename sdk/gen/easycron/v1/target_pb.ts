@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/target.proto.
  */
 export const file_easycron_v1_target: GenFile = /*@__PURE__*/
-  fileDesc("ChhlYXN5Y3Jvbi92MS90YXJnZXQucHJvdG8SC2Vhc3ljcm9uLnYxIpUBCgZUYXJnZXQSLQoHd2ViaG9vaxgBIAEoCzIaLmVhc3ljcm9uLnYxLldlYmhvb2tUYXJnZXRIABIpCgVyZWRpcxgCIAEoCzIYLmVhc3ljcm9uLnYxLlJlZGlzVGFyZ2V0SAASKQoFa2Fma2EYAyABKAsyGC5lYXN5Y3Jvbi52MS5LYWZrYVRhcmdldEgAQgYKBGtpbmQiggMKDVdlYmhvb2tUYXJnZXQSCwoDdXJsGAEgASgJEg4KBm1ldGhvZBgCIAEoCRI4CgdoZWFkZXJzGAMgAygLMicuZWFzeWNyb24udjEuV2ViaG9va1RhcmdldC5IZWFkZXJzRW50cnkSJgoEYXV0aBgEIAEoCzIYLmVhc3ljcm9uLnYxLldlYmhvb2tBdXRoEgwKBGJvZHkYBSABKAkSFAoMY29udGVudF90eXBlGAYgASgJEkoKDnNlY3JldF9oZWFkZXJzGAcgAygLMi0uZWFzeWNyb24udjEuV2ViaG9va1RhcmdldC5TZWNyZXRIZWFkZXJzRW50cnlCA4ABARIcChRzdWNjZXNzX3N0YXR1c19jb2RlcxgIIAMoCRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARo0ChJTZWNyZXRIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJpCgtXZWJob29rQXV0aBIpCgZiZWFyZXIYASABKAsyFy5lYXN5Y3Jvbi52MS5CZWFyZXJBdXRoSAASJwoFYmFzaWMYAiABKAsyFi5lYXN5Y3Jvbi52MS5CYXNpY0F1dGhIAEIGCgRraW5kIi8KCkJlYXJlckF1dGgSFwoFdG9rZW4YASABKAlCA4ABAUgAiAEBQggKBl90b2tlbiJGCglCYXNpY0F1dGgSEAoIdXNlcm5hbWUYASABKAkSGgoIcGFzc3dvcmQYAiABKAlCA4ABAUgAiAEBQgsKCV9wYXNzd29yZCKcAQoLUmVkaXNUYXJnZXQSEAoGc3RyZWFtGAEgASgJSAASDgoEbGlzdBgCIAEoCUgAEhEKB2NoYW5uZWwYAyABKAlIABINCgNrZXkYBCABKAlIABISCgptYXhfbGVuZ3RoGAUgASgDEiYKA3R0bBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkINCgtkZXN0aW5hdGlvbiKiAgoLS2Fma2FUYXJnZXQSDQoFdG9waWMYASABKAkSCwoDa2V5GAIgASgJEjYKB2hlYWRlcnMYAyADKAsyJS5lYXN5Y3Jvbi52MS5LYWZrYVRhcmdldC5IZWFkZXJzRW50cnkSNAoMcGFydGl0aW9uaW5nGAQgASgOMh4uZWFzeWNyb24udjEuS2Fma2FQYXJ0aXRpb25pbmcSFgoJcGFydGl0aW9uGAUgASgFSACIAQESMwoMY29udGVudF9tb2RlGAYgASgOMh0uZWFzeWNyb24udjEuS2Fma2FDb250ZW50TW9kZRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIMCgpfcGFydGl0aW9uIrUCCgtSZXRyeVBvbGljeRIUCgxtYXhfYXR0ZW1wdHMYASABKAUSLgoLbWluX2JhY2tvZmYYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLgoLbWF4X2JhY2tvZmYYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHbWF4X2FnZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIpCgZkZWxheXMYBSADKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoKbXVsdGlwbGllchgGIAEoARIiChpub25fcmV0cnlhYmxlX3N0YXR1c19jb2RlcxgHIAMoBRIhChlnaXZlX3VwX2F0X25leHRfZmlyZV90aW1lGAggASgIKpgBChFLYWZrYVBhcnRpdGlvbmluZxIiCh5LQUZLQV9QQVJUSVRJT05JTkdfVU5TUEVDSUZJRUQQABIdChlLQUZLQV9QQVJUSVRJT05JTkdfQllfS0VZEAESIgoeS0FGS0FfUEFSVElUSU9OSU5HX1JPVU5EX1JPQklOEAISHAoYS0FGS0FfUEFSVElUSU9OSU5HX0ZJWEVEEAMqeAoQS2Fma2FDb250ZW50TW9kZRIiCh5LQUZLQV9DT05URU5UX01PREVfVU5TUEVDSUZJRUQQABIdChlLQUZLQV9DT05URU5UX01PREVfQklOQVJZEAESIQodS0FGS0FfQ09OVEVOVF9NT0RFX1NUUlVDVFVSRUQQAmIGcHJvdG8z", [file_google_protobuf_duration]);
+  fileDesc("ChhlYXN5Y3Jvbi92MS90YXJnZXQucHJvdG8SC2Vhc3ljcm9uLnYxIpUBCgZUYXJnZXQSLQoHd2ViaG9vaxgBIAEoCzIaLmVhc3ljcm9uLnYxLldlYmhvb2tUYXJnZXRIABIpCgVyZWRpcxgCIAEoCzIYLmVhc3ljcm9uLnYxLlJlZGlzVGFyZ2V0SAASKQoFa2Fma2EYAyABKAsyGC5lYXN5Y3Jvbi52MS5LYWZrYVRhcmdldEgAQgYKBGtpbmQiggMKDVdlYmhvb2tUYXJnZXQSCwoDdXJsGAEgASgJEg4KBm1ldGhvZBgCIAEoCRI4CgdoZWFkZXJzGAMgAygLMicuZWFzeWNyb24udjEuV2ViaG9va1RhcmdldC5IZWFkZXJzRW50cnkSJgoEYXV0aBgEIAEoCzIYLmVhc3ljcm9uLnYxLldlYmhvb2tBdXRoEgwKBGJvZHkYBSABKAkSFAoMY29udGVudF90eXBlGAYgASgJEkoKDnNlY3JldF9oZWFkZXJzGAcgAygLMi0uZWFzeWNyb24udjEuV2ViaG9va1RhcmdldC5TZWNyZXRIZWFkZXJzRW50cnlCA4ABARIcChRzdWNjZXNzX3N0YXR1c19jb2RlcxgIIAMoCRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARo0ChJTZWNyZXRIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASLWAQoLV2ViaG9va0F1dGgSKQoGYmVhcmVyGAEgASgLMhcuZWFzeWNyb24udjEuQmVhcmVyQXV0aEgAEicKBWJhc2ljGAIgASgLMhYuZWFzeWNyb24udjEuQmFzaWNBdXRoSAASKQoGb2F1dGgyGAMgASgLMhcuZWFzeWNyb24udjEuT0F1dGgyQXV0aEgAEkAKEmNsaWVudF9jZXJ0aWZpY2F0ZRgEIAEoCzIiLmVhc3ljcm9uLnYxLkNsaWVudENlcnRpZmljYXRlQXV0aEgAQgYKBGtpbmQiLwoKQmVhcmVyQXV0aBIXCgV0b2tlbhgBIAEoCUIDgAEBSACIAQFCCAoGX3Rva2VuIkYKCUJhc2ljQXV0aBIQCgh1c2VybmFtZRgBIAEoCRIaCghwYXNzd29yZBgCIAEoCUIDgAEBSACIAQFCCwoJX3Bhc3N3b3JkInUKCk9BdXRoMkF1dGgSEQoJdG9rZW5fdXJsGAEgASgJEhEKCWNsaWVudF9pZBgCIAEoCRIfCg1jbGllbnRfc2VjcmV0GAMgASgJQgOAAQFIAIgBARIOCgZzY29wZXMYBCADKAlCEAoOX2NsaWVudF9zZWNyZXQiSwoVQ2xpZW50Q2VydGlmaWNhdGVBdXRoEhMKC2NlcnRpZmljYXRlGAEgASgJEhUKA2tleRgCIAEoCUIDgAEBSACIAQFCBgoEX2tleSKcAQoLUmVkaXNUYXJnZXQSEAoGc3RyZWFtGAEgASgJSAASDgoEbGlzdBgCIAEoCUgAEhEKB2NoYW5uZWwYAyABKAlIABINCgNrZXkYBCABKAlIABISCgptYXhfbGVuZ3RoGAUgASgDEiYKA3R0bBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkINCgtkZXN0aW5hdGlvbiKiAgoLS2Fma2FUYXJnZXQSDQoFdG9waWMYASABKAkSCwoDa2V5GAIgASgJEjYKB2hlYWRlcnMYAyADKAsyJS5lYXN5Y3Jvbi52MS5LYWZrYVRhcmdldC5IZWFkZXJzRW50cnkSNAoMcGFydGl0aW9uaW5nGAQgASgOMh4uZWFzeWNyb24udjEuS2Fma2FQYXJ0aXRpb25pbmcSFgoJcGFydGl0aW9uGAUgASgFSACIAQESMwoMY29udGVudF9tb2RlGAYgASgOMh0uZWFzeWNyb24udjEuS2Fma2FDb250ZW50TW9kZRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIMCgpfcGFydGl0aW9uIrUCCgtSZXRyeVBvbGljeRIUCgxtYXhfYXR0ZW1wdHMYASABKAUSLgoLbWluX2JhY2tvZmYYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLgoLbWF4X2JhY2tvZmYYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHbWF4X2FnZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIpCgZkZWxheXMYBSADKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoKbXVsdGlwbGllchgGIAEoARIiChpub25fcmV0cnlhYmxlX3N0YXR1c19jb2RlcxgHIAMoBRIhChlnaXZlX3VwX2F0X25leHRfZmlyZV90aW1lGAggASgIKpgBChFLYWZrYVBhcnRpdGlvbmluZxIiCh5LQUZLQV9QQVJUSVRJT05JTkdfVU5TUEVDSUZJRUQQABIdChlLQUZLQV9QQVJUSVRJT05JTkdfQllfS0VZEAESIgoeS0FGS0FfUEFSVElUSU9OSU5HX1JPVU5EX1JPQklOEAISHAoYS0FGS0FfUEFSVElUSU9OSU5HX0ZJWEVEEAMqeAoQS2Fma2FDb250ZW50TW9kZRIiCh5LQUZLQV9DT05URU5UX01PREVfVU5TUEVDSUZJRUQQABIdChlLQUZLQV9DT05URU5UX01PREVfQklOQVJZEAESIQodS0FGS0FfQ09OVEVOVF9NT0RFX1NUUlVDVFVSRUQQAmIGcHJvdG8z", [file_google_protobuf_duration]);
 
 /**
  * Where a trigger is delivered. Exactly one kind must be set.
@@ -244,9 +244,11 @@ export const WebhookTargetSchema: GenMessage<WebhookTarget, {jsonType: WebhookTa
 
 /**
  * Credentials that are sent with each attempt. A secret is write-only: it is stored encrypted, and no answer has it. An
- * update of the target that has the same kind of credentials without the secret keeps the secret, unless the URL has
- * another origin (scheme, host, port): then the secret is required. An update of the target without `auth` removes the
- * credentials. With them, the target may not have a header `authorization` of its own (FIELD_INVALID).
+ * update of the target that has the same kind of credentials without the secret keeps the secret, unless the URL, or the
+ * URL of the token endpoint, has another origin (scheme, host, port), or the certificate is another: then the secret is
+ * required. An update of the target without `auth` removes the
+ * credentials. With them, the target may not have a header `authorization` of its own (FIELD_INVALID), except with a
+ * client certificate.
  *
  * @generated from message easycron.v1.WebhookAuth
  */
@@ -272,14 +274,32 @@ export type WebhookAuth = Message<"easycron.v1.WebhookAuth"> & {
      */
     value: BasicAuth;
     case: "basic";
+  } | {
+    /**
+     * An access token that EasyCron fetches from a token endpoint.
+     *
+     * @generated from field: easycron.v1.OAuth2Auth oauth2 = 3;
+     */
+    value: OAuth2Auth;
+    case: "oauth2";
+  } | {
+    /**
+     * A client certificate, with which EasyCron authenticates itself in the TLS handshake.
+     *
+     * @generated from field: easycron.v1.ClientCertificateAuth client_certificate = 4;
+     */
+    value: ClientCertificateAuth;
+    case: "clientCertificate";
   } | { case: undefined; value?: undefined };
 };
 
 /**
  * Credentials that are sent with each attempt. A secret is write-only: it is stored encrypted, and no answer has it. An
- * update of the target that has the same kind of credentials without the secret keeps the secret, unless the URL has
- * another origin (scheme, host, port): then the secret is required. An update of the target without `auth` removes the
- * credentials. With them, the target may not have a header `authorization` of its own (FIELD_INVALID).
+ * update of the target that has the same kind of credentials without the secret keeps the secret, unless the URL, or the
+ * URL of the token endpoint, has another origin (scheme, host, port), or the certificate is another: then the secret is
+ * required. An update of the target without `auth` removes the
+ * credentials. With them, the target may not have a header `authorization` of its own (FIELD_INVALID), except with a
+ * client certificate.
  *
  * @generated from message easycron.v1.WebhookAuth
  */
@@ -297,6 +317,20 @@ export type WebhookAuthJson = {
    * @generated from field: easycron.v1.BasicAuth basic = 2;
    */
   basic?: BasicAuthJson;
+
+  /**
+   * An access token that EasyCron fetches from a token endpoint.
+   *
+   * @generated from field: easycron.v1.OAuth2Auth oauth2 = 3;
+   */
+  oauth2?: OAuth2AuthJson;
+
+  /**
+   * A client certificate, with which EasyCron authenticates itself in the TLS handshake.
+   *
+   * @generated from field: easycron.v1.ClientCertificateAuth client_certificate = 4;
+   */
+  clientCertificate?: ClientCertificateAuthJson;
 };
 
 /**
@@ -391,6 +425,140 @@ export type BasicAuthJson = {
  */
 export const BasicAuthSchema: GenMessage<BasicAuth, {jsonType: BasicAuthJson}> = /*@__PURE__*/
   messageDesc(file_easycron_v1_target, 4);
+
+/**
+ * Sends `authorization: Bearer …` with an access token of the client credentials grant (RFC 6749, section 4.4). EasyCron
+ * authenticates itself to the token endpoint with HTTP Basic (section 2.3.1), keeps the token until shortly before it
+ * expires, and fetches a new one if the endpoint answers 401. An attempt without a token is NOT_SENT.
+ *
+ * @generated from message easycron.v1.OAuth2Auth
+ */
+export type OAuth2Auth = Message<"easycron.v1.OAuth2Auth"> & {
+  /**
+   * The URL of the token endpoint. It obeys the rules of the target's URL.
+   *
+   * @generated from field: string token_url = 1;
+   */
+  tokenUrl: string;
+
+  /**
+   * The client's id: 1 to 1024 printable ASCII characters.
+   *
+   * @generated from field: string client_id = 2;
+   */
+  clientId: string;
+
+  /**
+   * Write-only. The client's secret: 1 to 4096 printable ASCII characters. Required for a job that has none yet.
+   *
+   * @generated from field: optional string client_secret = 3;
+   */
+  clientSecret?: string | undefined;
+
+  /**
+   * The scopes that are asked for, at most 32. Not set: the request has no scope, and the server chooses.
+   *
+   * @generated from field: repeated string scopes = 4;
+   */
+  scopes: string[];
+};
+
+/**
+ * Sends `authorization: Bearer …` with an access token of the client credentials grant (RFC 6749, section 4.4). EasyCron
+ * authenticates itself to the token endpoint with HTTP Basic (section 2.3.1), keeps the token until shortly before it
+ * expires, and fetches a new one if the endpoint answers 401. An attempt without a token is NOT_SENT.
+ *
+ * @generated from message easycron.v1.OAuth2Auth
+ */
+export type OAuth2AuthJson = {
+  /**
+   * The URL of the token endpoint. It obeys the rules of the target's URL.
+   *
+   * @generated from field: string token_url = 1;
+   */
+  tokenUrl?: string;
+
+  /**
+   * The client's id: 1 to 1024 printable ASCII characters.
+   *
+   * @generated from field: string client_id = 2;
+   */
+  clientId?: string;
+
+  /**
+   * Write-only. The client's secret: 1 to 4096 printable ASCII characters. Required for a job that has none yet.
+   *
+   * @generated from field: optional string client_secret = 3;
+   */
+  clientSecret?: string;
+
+  /**
+   * The scopes that are asked for, at most 32. Not set: the request has no scope, and the server chooses.
+   *
+   * @generated from field: repeated string scopes = 4;
+   */
+  scopes?: string[];
+};
+
+/**
+ * Describes the message easycron.v1.OAuth2Auth.
+ * Use `create(OAuth2AuthSchema)` to create a new message.
+ */
+export const OAuth2AuthSchema: GenMessage<OAuth2Auth, {jsonType: OAuth2AuthJson}> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_target, 5);
+
+/**
+ * Shows a certificate in the TLS handshake (mutual TLS). The URL must begin with https (FIELD_INVALID).
+ *
+ * @generated from message easycron.v1.ClientCertificateAuth
+ */
+export type ClientCertificateAuth = Message<"easycron.v1.ClientCertificateAuth"> & {
+  /**
+   * The certificate in PEM, and after it those of its intermediate authorities: at most 16,384 characters. It must not have
+   * expired, and its key must be RSA of at least 2048 bits, or of the curve P-256, P-384 or P-521. It is shown in answers.
+   *
+   * @generated from field: string certificate = 1;
+   */
+  certificate: string;
+
+  /**
+   * Write-only. The certificate's private key in PEM, not encrypted, at most 16,384 characters. Required for a job that has
+   * none yet, and with a certificate that is new.
+   *
+   * @generated from field: optional string key = 2;
+   */
+  key?: string | undefined;
+};
+
+/**
+ * Shows a certificate in the TLS handshake (mutual TLS). The URL must begin with https (FIELD_INVALID).
+ *
+ * @generated from message easycron.v1.ClientCertificateAuth
+ */
+export type ClientCertificateAuthJson = {
+  /**
+   * The certificate in PEM, and after it those of its intermediate authorities: at most 16,384 characters. It must not have
+   * expired, and its key must be RSA of at least 2048 bits, or of the curve P-256, P-384 or P-521. It is shown in answers.
+   *
+   * @generated from field: string certificate = 1;
+   */
+  certificate?: string;
+
+  /**
+   * Write-only. The certificate's private key in PEM, not encrypted, at most 16,384 characters. Required for a job that has
+   * none yet, and with a certificate that is new.
+   *
+   * @generated from field: optional string key = 2;
+   */
+  key?: string;
+};
+
+/**
+ * Describes the message easycron.v1.ClientCertificateAuth.
+ * Use `create(ClientCertificateAuthSchema)` to create a new message.
+ */
+export const ClientCertificateAuthSchema: GenMessage<ClientCertificateAuth, {jsonType: ClientCertificateAuthJson}> = /*@__PURE__*/
+  messageDesc(file_easycron_v1_target, 6);
 
 /**
  * A place in the project's managed Redis. Exactly one destination must be set. The real key or channel is the plugin's
@@ -512,7 +680,7 @@ export type RedisTargetJson = {
  * Use `create(RedisTargetSchema)` to create a new message.
  */
 export const RedisTargetSchema: GenMessage<RedisTarget, {jsonType: RedisTargetJson}> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_target, 5);
+  messageDesc(file_easycron_v1_target, 7);
 
 /**
  * A topic in the project's managed Kafka. docs/kafka.md has the format of the messages.
@@ -625,7 +793,7 @@ export type KafkaTargetJson = {
  * Use `create(KafkaTargetSchema)` to create a new message.
  */
 export const KafkaTargetSchema: GenMessage<KafkaTarget, {jsonType: KafkaTargetJson}> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_target, 6);
+  messageDesc(file_easycron_v1_target, 8);
 
 /**
  * When a failed attempt is tried again. The retries end, and the trigger is EXHAUSTED, as soon as one of the limits is
@@ -780,7 +948,7 @@ export type RetryPolicyJson = {
  * Use `create(RetryPolicySchema)` to create a new message.
  */
 export const RetryPolicySchema: GenMessage<RetryPolicy, {jsonType: RetryPolicyJson}> = /*@__PURE__*/
-  messageDesc(file_easycron_v1_target, 7);
+  messageDesc(file_easycron_v1_target, 9);
 
 /**
  * How the partition of a message is chosen.
