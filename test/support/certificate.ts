@@ -5,7 +5,13 @@ export interface TestAuthority {
   /** Its certificate, in PEM. */
   readonly certificate: string;
   /** Issues a certificate, by default for 127.0.0.1 and localhost. Returns it and its key, both in PEM. */
-  issue(options?: IssueOptions): { readonly cert: string; readonly key: string };
+  issue(options?: IssueOptions): IssuedCertificate;
+}
+
+/** A certificate and its key, both in PEM. */
+export interface IssuedCertificate {
+  readonly cert: string;
+  readonly key: string;
 }
 
 /** What a certificate says. */

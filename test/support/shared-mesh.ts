@@ -4,7 +4,7 @@ import { EasyCron } from "../../sdk/index.ts";
 import type { SharedMesh } from "./global-mesh.ts";
 
 /** A project that one test file has for itself, in the product that many test files share. */
-export interface SharedProject {
+export interface SharedProject extends Pick<SharedMesh, "authority" | "certificates"> {
   /** The URL of the gateway. */
   readonly url: string;
   /** The project's API key. */
@@ -22,9 +22,10 @@ export interface SharedProject {
 export async function joinMesh(): Promise<SharedProject> {
   const response = await fetch(inject("easycronMeshUrl"));
   if (!response.ok) throw new Error(`The shared product could not be started: ${await response.text()}`);
-  const { url, operatorKey } = (await response.json()) as SharedMesh;
+  const { url, operatorKey, ...tls } = (await response.json()) as SharedMesh;
   const { apiKey, signingSecret, project } = await ensureProject(url, operatorKey);
-  return { url, operatorKey, apiKey, signingSecret, project, stop: () => deleteJobs(url, apiKey) };
+  const stop = () => deleteJobs(url, apiKey);
+  return { url, operatorKey, ...tls, apiKey, signingSecret, project, stop };
 }
 
 async function deleteJobs(url: string, apiKey: string): Promise<void> {
