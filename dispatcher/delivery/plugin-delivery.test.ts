@@ -235,7 +235,7 @@ describe("a plugin-delivery service", () => {
     const attempts: Promise<Delivery>[] = [];
     for (let call = 1; call <= 2; call++) {
       attempts.push(delivery.deliver(attemptOf({ timeoutMs: 1_500 })));
-      await vi.waitFor(() => expect(calls).toHaveLength(call), { interval: 5 });
+      await vi.waitFor(() => expect(calls).toHaveLength(call), { interval: 5, timeout: 15_000 });
     }
     for (let each = 0; each < 2; each++) attempts.push(delivery.deliver(attemptOf({ timeoutMs: 300 })));
     const deliveries = await Promise.all(attempts);
