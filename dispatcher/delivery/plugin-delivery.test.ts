@@ -270,9 +270,9 @@ describe("a plugin-delivery service", () => {
     expect((await delivery.deliver(attemptOf())).outcome.kind).toBe("SUCCEEDED");
     await server.close(0);
     const startedMs = performance.now();
-    const failed = await delivery.deliver(attemptOf());
+    const failed = await delivery.deliver(attemptOf({ timeoutMs: 40_000 }));
     expect(failed).toMatchObject({ outcome: { kind: "NOT_SENT" }, error: /cannot be reached/ });
-    expect(performance.now() - startedMs).toBeLessThan(1_000);
+    expect(performance.now() - startedMs).toBeLessThan(20_000);
     expect(told).toEqual(["redis failed"]);
   });
 
