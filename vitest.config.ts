@@ -29,6 +29,9 @@ export default defineConfig({
     // Two cores: a third of the time of the unit tests is spent waiting, so two workers would leave the cores idle.
     maxWorkers: 3,
     sequence: { sequencer: LongestFirst },
+    // A poll that finds what it waits for ends at once, so a long limit costs nothing. Vitest's own, 1 s, is too short for a
+    // busy machine.
+    expect: { poll: { timeout: 15_000 } },
     reporters: ["default", reportSlowestFiles()],
     globalSetup: ["test/support/global-postgres.ts", "test/support/global-kafka.ts"],
     projects: [

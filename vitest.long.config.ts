@@ -11,6 +11,9 @@ export default defineConfig({
   test: {
     pool: "forks",
     sequence: { sequencer: LongestFirst },
+    // A poll that finds what it waits for ends at once, so a long limit costs nothing. Vitest's own, 1 s, is too short for a
+    // busy machine.
+    expect: { poll: { timeout: 15_000 } },
     reporters: ["default", reportSlowestFiles()],
     globalSetup: [
       "test/support/global-postgres.ts",

@@ -58,7 +58,8 @@ describe("while the database is away,", () => {
 
   test("triggers that become due are not sent; each is sent once when it is back", async () => {
     const job = await ground.addJob(projectId, `${receiver.url}/due`);
-    const batch = Array.from({ length: 10 }, (_, index) => eventOf(job, Date.now() + 200 + index));
+    // The connection has to be cut before then.
+    const batch = Array.from({ length: 10 }, (_, index) => eventOf(job, Date.now() + 3_000 + index));
     await dispatcher.accept(batch);
     const troubled = new Promise<void>((resolve) => {
       dispatcher.events.on("trouble", ({ part }) => /claims|specifications/.test(part) && resolve());

@@ -57,7 +57,7 @@ test("while a dispatcher that stops waits for an attempt in flight, another one 
   const leaving = await ground.start();
   const slow = slowEndpoint("/in-flight");
   const inFlight = eventOf(await ground.addJob(projectId, `${receiver.url}/in-flight`), Date.now());
-  const later = eventOf(await ground.addJob(projectId, `${receiver.url}/later`), Date.now() + 4_000);
+  const later = eventOf(await ground.addJob(projectId, `${receiver.url}/later`), Date.now() + 8_000);
   await leaving.accept([inFlight, later]);
   await receiver.waitFor((all) => all.find(({ id }) => id === inFlight.triggerId));
   const other = await ground.start();

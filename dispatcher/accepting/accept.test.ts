@@ -266,7 +266,8 @@ describe("a trigger that is accepted", () => {
       "insert into scheduler.revisions (job_uid, revision, spec, create_time, facets) values ($1, 2, $2, now(), '{}')",
       [job.uid, JSON.stringify(form)],
     );
-    const event = eventOf(job, Date.now() + 300);
+    // The job has to change before then.
+    const event = eventOf(job, Date.now() + 4_000);
     await one.accept([event]);
     await ground.sql("select dispatcher.withdraw($1, now())", [job.uid]);
     await ground.sql("update scheduler.jobs set epoch = 2, revision = 2 where uid = $1", [job.uid]);

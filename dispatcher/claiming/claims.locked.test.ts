@@ -59,6 +59,9 @@ function batchAt(dueMs: number): { mine: EventInit[]; others: EventInit[]; all: 
   return { mine, others, all: mine.flatMap((event, index) => [event, others[index] ?? event]) };
 }
 
+/** How long before their fire time triggers are accepted, so that their rows are surely locked before it. */
+const LEAD_MS = 3_000;
+
 const postponedOnce = () => untilCounted(dispatcher.events, "claimed", ({ postponed }) => postponed, 1);
 
 async function withdraw(): Promise<void> {
@@ -70,9 +73,9 @@ const arrived = () => receiver.requests.slice(seen).map(({ path }) => path);
 
 describe("a claim of triggers whose rows another transaction has locked", () => {
   test("delays no other project, and claims them once the rows are free", async () => {
-    const { mine, others, all } = batchAt(Date.now() + 600);
-    await dispatcher.accept(all);
+    const { mine, others, all } = batchAt(Date.now() + LEAD_MS);
     const recorded = untilRecorded(dispatcher.events, others);
+    await dispatcher.accept(all);
     const postponed = postponedOnce();
     await withdraw();
     await postponed;
@@ -85,9 +88,9 @@ describe("a claim of triggers whose rows another transaction has locked", () => 
   });
 
   test("drops them if the other transaction withdraws them", async () => {
-    const { others, all } = batchAt(Date.now() + 600);
-    await dispatcher.accept(all);
+    const { others, all } = batchAt(Date.now() + LEAD_MS);
     const recorded = untilRecorded(dispatcher.events, others);
+    await dispatcher.accept(all);
     const postponed = postponedOnce();
     await withdraw();
     await postponed;
@@ -110,16 +113,16 @@ test("a trigger that has no attempt left is ended once its row is free, and dela
   // As after a dispatcher has died at the last attempt of both.
   const taken = untilCounted(dispatcher.events, "taken", ({ count }) => count, 2);
   await ground.sql(
-    "update dispatcher.triggers set attempt_count = 90, due_time = now() + interval '2 s' where id = any ($1)",
+    "update dispatcher.triggers set attempt_count = 90, due_time = now() + interval '4 s' where id = any ($1)",
     [events.map(({ triggerId }) => triggerId)],
   );
   await taken;
   await session.query("begin");
   await session.query("select from dispatcher.triggers where id = $1 for update", [events[0]?.triggerId]);
-  await expect.poll(() => stateOf(1), { timeout: 10_000 }).toMatchObject({ state: "EXHAUSTED" });
+  await expect.poll(() => stateOf(1)).toMatchObject({ state: "EXHAUSTED" });
   expect(await stateOf(0)).toMatchObject({ state: "PENDING" });
   await session.query("rollback");
-  await expect.poll(() => stateOf(0), { timeout: 10_000 }).toMatchObject({ state: "EXHAUSTED" });
+  await expect.poll(() => stateOf(0)).toMatchObject({ state: "EXHAUSTED" });
   expect(arrived()).toEqual([]);
 });
 

@@ -235,7 +235,7 @@ describe("a plugin-delivery service", () => {
     const attempts: Promise<Delivery>[] = [];
     for (let call = 1; call <= 2; call++) {
       attempts.push(delivery.deliver(attemptOf({ timeoutMs: 1_500 })));
-      await vi.waitFor(() => expect(calls).toHaveLength(call), { interval: 5 });
+      await vi.waitFor(() => expect(calls).toHaveLength(call), { interval: 5, timeout: 15_000 });
     }
     for (let each = 0; each < 2; each++) attempts.push(delivery.deliver(attemptOf({ timeoutMs: 300 })));
     const deliveries = await Promise.all(attempts);
@@ -270,9 +270,9 @@ describe("a plugin-delivery service", () => {
     expect((await delivery.deliver(attemptOf())).outcome.kind).toBe("SUCCEEDED");
     await server.close(0);
     const startedMs = performance.now();
-    const failed = await delivery.deliver(attemptOf());
+    const failed = await delivery.deliver(attemptOf({ timeoutMs: 40_000 }));
     expect(failed).toMatchObject({ outcome: { kind: "NOT_SENT" }, error: /cannot be reached/ });
-    expect(performance.now() - startedMs).toBeLessThan(1_000);
+    expect(performance.now() - startedMs).toBeLessThan(20_000);
     expect(told).toEqual(["redis failed"]);
   });
 

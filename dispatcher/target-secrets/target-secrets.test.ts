@@ -208,7 +208,7 @@ describe("a webhook whose target has auth", () => {
     const { projectId } = await ground.addProject();
     const [token = ""] = await seal(projectId, ["tok"]);
     const job = await jobWith(projectId, { bearer: { token } });
-    const event = eventOf(job, Date.now() + 1_500);
+    const event = eventOf(job, Date.now() + 5_000);
     const recorded = untilRecorded(dispatcher.events, [event]);
     await ground.whileHeld("lock table dispatcher.target_secrets", [], async () => {
       await dispatcher.accept([event]);

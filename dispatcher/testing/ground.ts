@@ -216,7 +216,7 @@ async function startDispatcher(env: NodeJS.ProcessEnv, overrides: Overrides): Pr
   );
   const client = createGrpcClient(DispatcherService, {
     addresses: [`127.0.0.1:${service.port}`],
-    deadlineMs: 5_000,
+    deadlineMs: 30_000,
   });
   let stopped: Promise<void> | undefined;
   return {

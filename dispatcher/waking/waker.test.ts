@@ -200,8 +200,12 @@ describe("a dispatcher wakes a job when its trigger", () => {
   });
 
   test("retries, only at the end", async () => {
-    let calls = 0;
-    receiver.answer("/twice", () => ({ status: ++calls === 1 ? 500 : 200 }));
+    const looked = Promise.withResolvers<void>();
+    receiver.answer("/twice", async (number) => {
+      if (number === 1) return { status: 500 };
+      await looked.promise;
+      return { status: 200 };
+    });
     const policy = { ...once, maxAttempts: 2, minBackoff: "0.5s", maxBackoff: "0.5s" };
     const job = await sleepingJob(`${receiver.url}/twice`, { retryPolicy: policy });
     const event = eventOf(job, Date.now());
@@ -209,6 +213,7 @@ describe("a dispatcher wakes a job when its trigger", () => {
     await dispatcher.accept([event]);
     await first;
     expect(await isAwake(job)).toBe(false);
+    looked.resolve();
     await second;
     await untilAwake(job);
   });

@@ -393,11 +393,11 @@ describe("the port", () => {
     const inFlight = fetch(gateway.url + GET_JOB, { method: "POST", headers, body: '{"name":"a"}' });
     await entered.promise;
     const started = Date.now();
-    await gateway.close(5_000);
+    await gateway.close(40_000);
     stop = undefined;
     const response = await inFlight;
     expect([response.status, response.headers.get("connection")]).toEqual([200, "close"]);
-    expect(Date.now() - started).toBeLessThan(2_000);
+    expect(Date.now() - started).toBeLessThan(20_000);
     await expect(fetch(gateway.url)).rejects.toThrow();
   });
 });

@@ -71,8 +71,8 @@ export async function startGateway(options: StartOptions = {}): Promise<StartedG
     withUnimplemented(DispatcherService.methods, options.dispatcher) as Dispatcher,
   );
   const addresses = [`127.0.0.1:${await inner.listen("127.0.0.1:0")}`];
-  const scheduler = createGrpcClient(SchedulerService, { addresses, deadlineMs: 2_000 });
-  const dispatcher = createGrpcClient(DispatcherService, { addresses, deadlineMs: 2_000 });
+  const scheduler = createGrpcClient(SchedulerService, { addresses, deadlineMs: 15_000 });
+  const dispatcher = createGrpcClient(DispatcherService, { addresses, deadlineMs: 15_000 });
   const health = createHealth();
   const closing = new AbortController();
   const listener = createPublicApi({

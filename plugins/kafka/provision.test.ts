@@ -118,7 +118,7 @@ describe.skipIf(!(await hasKafka()))("a project's space in Kafka", async () => {
     const producer = await connectProducer(login(`${projectId}-1`, "password-1"));
     await write(producer, `${projectId}.orders`);
     await provision(projectId, { topics, credentials: [] });
-    await vi.waitFor(() => expect(write(producer, `${projectId}.orders`)).rejects.toThrow(), 1_000);
+    await vi.waitFor(() => expect(write(producer, `${projectId}.orders`)).rejects.toThrow(), 15_000);
     await producer.disconnect();
     const [delivery] = await plugin.deliver(batchOf(projectId, [messageFor({ topic: "orders" })]), soon());
     expect(delivery?.outcome).toBe(AttemptOutcome.SUCCEEDED);
@@ -134,11 +134,11 @@ describe.skipIf(!(await hasKafka()))("a project's space in Kafka", async () => {
     const producer = await connectProducer(user);
     await write(producer, `${projectId}.orders`);
     await provision(projectId, { topics, credentials, isReadOnly: true });
-    await vi.waitFor(() => expect(write(producer, `${projectId}.orders`)).rejects.toThrow(), 1_000);
+    await vi.waitFor(() => expect(write(producer, `${projectId}.orders`)).rejects.toThrow(), 15_000);
     expect(await readTopic(user, `${projectId}.orders`)).toHaveLength(1);
     await provision(projectId, { topics, credentials });
     const again = await connectProducer(user);
-    await vi.waitFor(() => write(again, `${projectId}.orders`), 1_000);
+    await vi.waitFor(() => write(again, `${projectId}.orders`), 15_000);
     await Promise.all([producer.disconnect(), again.disconnect()]);
   });
 
@@ -146,11 +146,13 @@ describe.skipIf(!(await hasKafka()))("a project's space in Kafka", async () => {
     const projectId = newProject();
     const limits = { ...LIMITS, produceBytesPerSecond: 20_000n, consumeBytesPerSecond: 30_000n };
     await provision(projectId, { limits });
-    await vi.waitFor(async () =>
-      expect(await readQuotas(kafka, `${projectId}-1`)).toEqual({
-        producer_byte_rate: 20_000,
-        consumer_byte_rate: 30_000,
-      }),
+    await vi.waitFor(
+      async () =>
+        expect(await readQuotas(kafka, `${projectId}-1`)).toEqual({
+          producer_byte_rate: 20_000,
+          consumer_byte_rate: 30_000,
+        }),
+      15_000,
     );
   });
 
@@ -175,8 +177,9 @@ describe.skipIf(!(await hasKafka()))("a project's space in Kafka", async () => {
       deletedTopics: ["b"],
       credentials: [{ username: `${projectId}-1` }],
     });
-    await vi.waitFor(async () =>
-      expect(await describeTopic(`${projectId}.a`)).toEqual([4, "compact,delete", "-1", bytes]),
+    await vi.waitFor(
+      async () => expect(await describeTopic(`${projectId}.a`)).toEqual([4, "compact,delete", "-1", bytes]),
+      15_000,
     );
     const topics = await withAdmin(kafka, (admin) => admin.listTopics());
     expect(topics.filter((topic) => topic.startsWith(`${projectId}.`))).toEqual([`${projectId}.a`]);

@@ -183,7 +183,7 @@ describe("a receiver", () => {
       onError: async () => Promise.reject(new Error("the logger failed")),
     });
     expect((await receiver.fetch(request())).status).toBe(500);
-    await vi.waitFor(() => expect(log).toHaveBeenCalledTimes(2));
+    await vi.waitFor(() => expect(log).toHaveBeenCalledTimes(2), 15_000);
     log.mockRestore();
   });
 

@@ -31,7 +31,7 @@ export interface AlertReceiver {
   types(path: string): string[];
   /** Sets the status that requests to a path are answered with. Default: 204. */
   answer(path: string, status: number): void;
-  /** Resolves when a path has got so many alerts. Rejects after `timeoutMs` (default 20,000). */
+  /** Resolves when a path has got so many alerts. Rejects after `timeoutMs` (default 30,000). */
   waitFor(path: string, count: number, timeoutMs?: number): Promise<readonly ReceivedAlert[]>;
   stop(): Promise<void>;
 }
@@ -59,7 +59,7 @@ export async function startAlertReceiver(): Promise<AlertReceiver> {
     alerts,
     types,
     answer: (path, status) => void statuses.set(path, status),
-    waitFor: (path, count, timeoutMs = 20_000) =>
+    waitFor: (path, count, timeoutMs = 30_000) =>
       new Promise((resolve, reject) => {
         const check = () => {
           if (alerts(path).length < count) return;

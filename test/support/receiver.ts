@@ -42,7 +42,7 @@ export interface Receiver {
   answer(path: string, choose: (number: number) => ReceiverAnswer | Promise<ReceiverAnswer>): void;
   /**
    * Resolves with the first result of `find` that is not undefined, null or false. Calls `find` now and after each
-   * request. Rejects with its error, or after `timeoutMs` (default 15,000).
+   * request. Rejects with its error, or after `timeoutMs` (default 30,000).
    */
   waitFor<T>(find: (requests: readonly ReceivedRequest[]) => T, timeoutMs?: number): Promise<Truthy<T>>;
   /** Closes the server and all its connections. */
@@ -104,7 +104,7 @@ export async function startReceiver({ secrets }: ReceiverOptions = {}): Promise<
     answer: (path, choose) => {
       choices.set(path, choose);
     },
-    waitFor: (find, timeoutMs = 15_000) => waitFor(waiting, () => find(requests), timeoutMs, requests),
+    waitFor: (find, timeoutMs = 30_000) => waitFor(waiting, () => find(requests), timeoutMs, requests),
     stop: async () => {
       const closed = once(server, "close");
       server.close();

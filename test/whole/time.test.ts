@@ -200,7 +200,7 @@ describe("a pause, by JSON", () => {
 
 describe("an overlap policy, by JSON", () => {
   test("a fire time that waits is delivered when the earlier trigger ends, without another fire time of the job", async () => {
-    const [firstMs, secondMs] = [inSeconds(1), inSeconds(2)];
+    const [firstMs, secondMs] = [inSeconds(3), inSeconds(4)];
     const { promise: held, resolve: release } = Promise.withResolvers<void>();
     scene.receiver.answer("/buffering", async (number) => {
       if (number === 1) await held;
