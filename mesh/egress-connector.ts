@@ -15,7 +15,7 @@ import type { KeptSession, TlsSessions } from "./tls-sessions.ts";
 
 /** What a connector needs. */
 export interface ConnectorOptions extends NameRules {
-  /** The longest time of each of the lookup, the TCP connection and the TLS handshake. */
+  /** The longest time of the lookup, and then of the TCP connection and the TLS handshake together. */
   readonly timeoutMs: number;
   readonly sessions: TlsSessions;
   /** The client certificate with its key. */

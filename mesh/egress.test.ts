@@ -147,7 +147,7 @@ describe("the guard", () => {
   });
 });
 
-test("a TLS handshake that stalls fails after its own time limit, and says how long the parts before took", async () => {
+test("a TLS handshake that stalls fails at the limit that it shares with the TCP connection, and says how long that took", async () => {
   const silent = createNetServer((socket) => socket.resume());
   await new Promise<void>((resolve) => silent.listen(0, "127.0.0.2", resolve));
   const url = `https://127.0.0.2:${(silent.address() as AddressInfo).port}/`;
