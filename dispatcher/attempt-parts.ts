@@ -1,5 +1,5 @@
 import type { Clock } from "../mesh/clock.ts";
-import { toRangeTexts } from "../mesh/egress-address.ts";
+import { denyOwnHost, toRangeTexts } from "../mesh/egress-address.ts";
 import type { Logger } from "../mesh/logger.ts";
 import { createAccessTokens } from "./access-tokens/access-tokens.ts";
 import { fetchToken } from "./access-tokens/fetch-token.ts";
@@ -37,11 +37,15 @@ export function createSending(config: DispatcherConfig, events: Events, logger: 
   }
   if (config.egressAllow.length > 0) {
     const ranges = toRangeTexts(config.egressAllow);
-    const message = "webhooks may reach addresses that are not public, as EASYCRON_EGRESS_ALLOW says";
-    logger.warn({ ranges }, message);
+    logger.info(
+      { ranges },
+      "webhooks may reach addresses that are not public, as EASYCRON_EGRESS_ALLOW says",
+    );
   }
   const idleConnections = idleConnectionsFor(config.idleConnections, deliveryConcurrency, openFiles);
-  const clients = createDeliveryClients({ ...config, idleConnections }, `EasyCron/${readVersion()}`, {
+  const egressDeny = denyOwnHost(config.egressDeny, config.publicUrl);
+  const settings = { ...config, egressDeny, idleConnections };
+  const clients = createDeliveryClients(settings, `EasyCron/${readVersion()}`, {
     onFailed: (plugin, error) => events.emit("trouble", { part: `delivery to ${plugin}`, error }),
     onRecovered: (plugin, failures) => events.emit("recovered", { part: `delivery to ${plugin}`, failures }),
   });

@@ -91,9 +91,11 @@ export function createWaits(parts: WaitsParts): Waits {
 }
 
 function mark({ parts, notInRow }: WaitsState, trigger: HeldTrigger, reason: WaitingForName): void {
-  if (trigger.waitingFor !== reason) notInRow.add(trigger);
+  const isFirst = trigger.attemptCount === trigger.attemptBase;
+  // A replay leaves in the row what the trigger waited for earlier, so the row says since when only for a present wait.
+  if (trigger.waitingFor !== reason || (isFirst && trigger.waitingSinceMs === null)) notInRow.add(trigger);
   trigger.waitingFor = reason;
-  if (trigger.attemptCount === trigger.attemptBase) trigger.waitingSinceMs ??= parts.clock.now();
+  if (isFirst) trigger.waitingSinceMs ??= parts.clock.now();
 }
 
 function begin(state: WaitsState, waiter: Waiter, reason: WaitingForName): void {
