@@ -20,7 +20,7 @@ const CACHED_SPEC_BYTES = 128 * 1024 * 1024;
 
 /** What the queue of triggers is made from. */
 export interface QueueSources {
-  readonly pools: Pick<Pools, "claims" | "results" | "lookups" | "wakes" | "upkeep">;
+  readonly pools: Pick<Pools, "claims" | "results" | "waits" | "lookups" | "wakes" | "upkeep">;
   readonly clock: Clock;
   /** Uniform in [0, 1), as Math.random. */
   readonly random: () => number;
@@ -50,6 +50,7 @@ export function createQueue(sources: QueueSources) {
     database: pools.results,
     claimDatabase: pools.claims,
     resultDatabase: pools.results,
+    waitDatabase: pools.waits,
     random,
     specs,
     attempt,
