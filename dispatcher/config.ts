@@ -18,7 +18,7 @@ const spec = {
   databaseUrl: databaseUrl("DATABASE_URL"),
   /** The internal Redis, which all dispatchers share. Without it each has its own limits. */
   redisUrl: internalRedisUrl("REDIS_URL"),
-  /** Most database connections for calls of customers. All other work has 23 more (pools.ts). */
+  /** Most database connections for calls of customers. All other work has 25 more (pools.ts). */
   databaseConnections: integer("EASYCRON_DISPATCHER_DATABASE_CONNECTIONS", { default: 8, min: 2, max: 100 }),
   /** The key that encrypts the data keys, which encrypt the signing keys. */
   masterKey: parsed("EASYCRON_MASTER_KEY", "32 bytes in base64", parseMasterKey, { secret: true }),

@@ -30,6 +30,8 @@ export interface PipelineParts {
   readonly claimDatabase: Database;
   /** For results, so that nothing else delays them. */
   readonly resultDatabase: Database;
+  /** For the order of triggers and what they wait for, so that one project's waiting delays no result. */
+  readonly waitDatabase: Database;
   readonly clock: Clock;
   /** Uniform in [0, 1), as Math.random. */
   readonly random: () => number;
@@ -123,6 +125,7 @@ function createState(parts: PipelineParts): PipelineState {
   const { clock, holding } = parts;
   const admission = createAdmission({
     ...parts,
+    database: parts.waitDatabase,
     perLane: parts.limits.webhooks.perLane,
     lanes: () => lanes,
     waitUntil: (trigger, dueMs) => waitUntil(state, trigger, dueMs),

@@ -11,6 +11,8 @@ export interface Pools {
   readonly claims: Pool;
   /** For results, and for triggers that are ended or given up. */
   readonly results: Pool;
+  /** For looking up the order of triggers, and for recording what they wait for. */
+  readonly waits: Pool;
   /** For the lease. */
   readonly lease: Pool;
   /** For specifications and signing keys. */
@@ -35,6 +37,7 @@ export interface Pools {
 const ACCEPT = { connectionMs: 1_000, statementMs: 3_500, lockMs: 2_000, answerMs: 4_000 };
 const CLAIMS = { connectionMs: 2_000, statementMs: 4_000, lockMs: 1_000, answerMs: 5_000 };
 const RESULTS = { connectionMs: 2_000, statementMs: 5_000, lockMs: 5_000, answerMs: 6_000 };
+const WAITS = { connectionMs: 2_000, statementMs: 4_000, lockMs: 1_000, answerMs: 5_000 };
 const LOOKUPS = { connectionMs: 2_000, statementMs: 4_000, lockMs: 4_000, answerMs: 5_000 };
 // The gateway gives a call 10 s.
 const API = { connectionMs: 1_000, statementMs: 5_000, lockMs: 2_000, answerMs: 6_000 };
@@ -70,6 +73,8 @@ export function createPools(
     claims: group.add("claims", 4, CLAIMS, { answersBeforeDisk: true }),
     // Results must not wait for anything else: a delivery that is not recorded is repeated.
     results: group.add("results", 3, RESULTS),
+    // One project may have very many triggers that wait.
+    waits: group.add("waits", 2, WAITS),
     lease: group.add("lease", 1, toLeaseLimits(config.leaseMs)),
     lookups: group.add("lookups", 2, LOOKUPS),
     secrets: group.add("secrets", 2, LOOKUPS),

@@ -39,6 +39,12 @@ describe("a template", () => {
     });
   });
 
+  test("may have escaped backslashes before a placeholder", () => {
+    const text = '{"a":"x\\\\{{payload}}"}';
+    expect(findBodyProblem(text)).toBeUndefined();
+    expect(JSON.parse(fill(text, undefined, '"b"'))).toEqual({ a: "x\\b" });
+  });
+
   test("that ends with braces of JSON is no placeholder", () => {
     expect(fill('{"a":{"b":{{payload}}}}', undefined, "1")).toBe('{"a":{"b":1}}');
     expect(fill('{"a":{"b":{}}}')).toBe('{"a":{"b":{}}}');
@@ -64,6 +70,7 @@ describe("a template", () => {
       "application/cloudevents+json; charset=utf-8",
       "set contentType",
     ],
+    ["a backslash before a placeholder in a text", '{"a":"x\\{{payload}}"}', undefined, "write two"],
     ["a placeholder of text without quotes", '{"a":{{trigger}}}', "application/json", "is not JSON"],
   ])("with %s has a problem", (_, text, contentType, problem) => {
     expect(findBodyProblem(text, contentType)).toContain(problem);

@@ -60,6 +60,9 @@ export function findBodyProblem(text: string, contentType?: string): string | un
   const parsed = parseBodyTemplate(text, contentType);
   if ("problem" in parsed) return parsed.problem;
   if (!isJsonType(contentType)) return undefined;
+  const escaped = findEscaped(parsed.template);
+  if (escaped !== undefined)
+    return `It has a backslash right before {{${escaped}}} inside a text, which would escape what replaces it; write two for one backslash.`;
   try {
     JSON.parse(fillBody(parsed.template, SAMPLE));
     return undefined;
@@ -93,6 +96,16 @@ function endsInText(json: string, began: boolean): boolean {
     else if (json[at] === "\\" && isInText) at++;
   }
   return isInText;
+}
+
+/** Returns the name of the first placeholder that a backslash before it would escape, inside a text of JSON. */
+function findEscaped(template: BodyTemplate): string | undefined {
+  let isEscaped = false;
+  for (const part of template) {
+    if (typeof part === "string") isEscaped = (/\\+$/.exec(part)?.[0].length ?? 0) % 2 === 1;
+    else if (part.isInText && isEscaped) return part.name;
+  }
+  return undefined;
 }
 
 function isJsonType(contentType = "application/json"): boolean {

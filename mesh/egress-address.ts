@@ -20,6 +20,25 @@ export interface DenyList {
   readonly ranges: AllowList;
   /** Lower-case host names. Each stands for the names below it, too. */
   readonly names: readonly string[];
+  /**
+   * The host of this installation, in lower case: a name or an IP address. The names below it are not denied, nor is the
+   * host itself when the allow list contains its addresses.
+   */
+  readonly ownHost?: string;
+}
+
+/** Adds the host of this installation's public URL to a list. */
+export function denyOwnHost(deny: DenyList, publicUrl: string | undefined): DenyList {
+  if (publicUrl === undefined) return deny;
+  return { ...deny, ownHost: new URL(publicUrl).hostname.replace(/^\[|\]$|\.$/g, "") };
+}
+
+/** Whether a host is that of this installation, and the allow list does not contain all of its addresses. */
+export function isDeniedOwnHost(
+  host: string,
+  { addresses, allow, deny }: { addresses: readonly string[]; allow: AllowList; deny: DenyList },
+): boolean {
+  return host === deny.ownHost && !addresses.every((address) => isListed(address, allow));
 }
 
 /** The list that denies nothing. */

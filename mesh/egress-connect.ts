@@ -57,7 +57,7 @@ export interface Dial {
   readonly session: Buffer | undefined;
   /** The client certificate with its key. */
   readonly identity?: SecureContext | undefined;
-  /** The longest time of the TCP connection, and of the TLS handshake; each has all of it. */
+  /** The longest time of the TCP connection and the TLS handshake together. */
   readonly timeoutMs: number;
 }
 
@@ -89,7 +89,8 @@ export function openConnection(
     socket.destroy();
   };
   const onTimeout = (): void => fail({ limitMs: timeoutMs });
-  let timer = setTimeout(onTimeout, timeoutMs);
+  // One limit for both, because undici does not stop it when the attempt that needs the connection has ended.
+  const timer = setTimeout(onTimeout, timeoutMs);
   const succeed = (): void => {
     if (isDone) return;
     isDone = true;
@@ -102,8 +103,6 @@ export function openConnection(
   socket.once("connect", () => {
     times.connectMs = Math.round(performance.now() - sinceMs);
     if (!isTls) return succeed();
-    clearTimeout(timer);
-    timer = setTimeout(onTimeout, timeoutMs);
     phase = "tls";
     sinceMs = performance.now();
   });

@@ -1,7 +1,14 @@
 import { isIP, type LookupFunction, type Socket } from "node:net";
 import type { SecureContext } from "node:tls";
 import type { buildConnector } from "undici";
-import { type AllowList, isAllowedAddress, isListed, isLoopbackAllowed } from "./egress-address.ts";
+import {
+  type AllowList,
+  DENY_NOTHING,
+  isAllowedAddress,
+  isDeniedOwnHost,
+  isListed,
+  isLoopbackAllowed,
+} from "./egress-address.ts";
 import { ConnectFailed, type ConnectTimes, openConnection } from "./egress-connect.ts";
 import {
   blockedAddress,
@@ -15,7 +22,7 @@ import type { KeptSession, TlsSessions } from "./tls-sessions.ts";
 
 /** What a connector needs. */
 export interface ConnectorOptions extends NameRules {
-  /** The longest time of each of the lookup, the TCP connection and the TLS handshake. */
+  /** The longest time of the lookup, and then of the TCP connection and the TLS handshake together. */
   readonly timeoutMs: number;
   readonly sessions: TlsSessions;
   /** The client certificate with its key. */
@@ -42,7 +49,10 @@ export function createConnector(options: ConnectorOptions): buildConnector.conne
     const times: ConnectTimes = {};
     if (isIP(host) !== 0) {
       // Node asks no lookup function for an IP address, so it is checked here.
-      if (isAllowedAddress(host, options.allow, options.deny)) dial(options, target, { host, times }, done);
+      const { allow, deny = DENY_NOTHING } = options;
+      if (isDeniedOwnHost(host, { addresses: [host], allow, deny }))
+        done(new EgressBlocked(host, "denied"), null);
+      else if (isAllowedAddress(host, allow, deny)) dial(options, target, { host, times }, done);
       else done(blockedAddress(host, options.deny), null);
       return;
     }

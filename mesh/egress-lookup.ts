@@ -7,6 +7,7 @@ import {
   type DenyList,
   isAllowedAddress,
   isDeniedName,
+  isDeniedOwnHost,
   isListed,
 } from "./egress-address.ts";
 
@@ -75,6 +76,7 @@ export async function findAddresses(hostname: string, rules: NameRules): Promise
   const isAllowed = (address: string) => isAllowedAddress(address, allow, deny);
   const known = hosts.get(name);
   const addresses = known ?? (await askDns(name, rules.resolver));
+  if (isDeniedOwnHost(name, { addresses, allow, deny })) throw new EgressBlocked(name, "denied");
   const forbidden = addresses.find((address) => !isAllowed(address));
   const allowed = addresses.filter(isAllowed);
   if (forbidden !== undefined && (known === undefined || allowed.length === 0))

@@ -3,7 +3,7 @@ import { type AddressInfo, createServer as createNetServer } from "node:net";
 import { type Agent, request } from "undici";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ConnectFailed, createEgressAgent, EgressBlocked, type EgressOptions } from "./egress.ts";
-import { parseAllowList, parseDenyList } from "./egress-address.ts";
+import { DENY_NOTHING, denyOwnHost, parseAllowList, parseDenyList } from "./egress-address.ts";
 import { type AddressResolver, readHosts } from "./egress-lookup.ts";
 
 // These tests treat 127.0.0.2 as a public address and 127.0.0.1 as a private one, so no request leaves the machine.
@@ -130,6 +130,29 @@ describe("the guard", () => {
     expect(await get(`http://127.0.0.3:${port}/`)).toBe(200);
   });
 
+  test("refuses the host of this installation, but not the names below it, unless its addresses are allowed", async () => {
+    const deny = denyOwnHost(DENY_NOTHING, "https://Api.acme.io:8443/cron");
+    const hosts = new Map([
+      ["api.acme.io", ["127.0.0.2"]],
+      ["eu.api.acme.io", ["127.0.0.2"]],
+    ]);
+    const notListed = { allow: [], deny, hosts };
+    await expect(get(`http://api.acme.io:${port}/`, notListed)).rejects.toMatchObject(blocked("denied"));
+    await expect(get(`http://eu.api.acme.io:${port}/`)).rejects.toMatchObject(blocked("address"));
+    await agent?.destroy();
+    agent = undefined;
+    expect(await get(`http://api.acme.io:${port}/`, { allow: PUBLIC, deny, hosts })).toBe(200);
+  });
+
+  test("refuses the address of this installation unless it is allowed", async () => {
+    const deny = denyOwnHost(DENY_NOTHING, "http://203.0.113.7/");
+    await expect(get("http://203.0.113.7:8443/", { deny })).rejects.toMatchObject(blocked("denied"));
+    await agent?.destroy();
+    agent = undefined;
+    const own = denyOwnHost(DENY_NOTHING, "http://127.0.0.2/");
+    expect(await get(`http://127.0.0.2:${port}/`, { deny: own })).toBe(200);
+  });
+
   test("refuses a port of another protocol before it asks DNS", async () => {
     const resolver = answers(["127.0.0.2"]);
     await expect(get("http://hooks.acme.io:25/", { resolver })).rejects.toMatchObject(blocked("port"));
@@ -147,7 +170,7 @@ describe("the guard", () => {
   });
 });
 
-test("a TLS handshake that stalls fails after its own time limit, and says how long the parts before took", async () => {
+test("a TLS handshake that stalls fails at the limit that it shares with the TCP connection, and says how long that took", async () => {
   const silent = createNetServer((socket) => socket.resume());
   await new Promise<void>((resolve) => silent.listen(0, "127.0.0.2", resolve));
   const url = `https://127.0.0.2:${(silent.address() as AddressInfo).port}/`;

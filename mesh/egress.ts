@@ -17,10 +17,7 @@ export interface EgressOptions {
   readonly deny?: DenyList | undefined;
   /** The largest number of connections to one origin (scheme, host and port). Further requests wait. */
   readonly connectionsPerOrigin: number;
-  /**
-   * The longest time of each part of opening a connection: looking the name up in DNS, the TCP connection, and the TLS
-   * handshake.
-   */
+  /** The longest time of looking the name up in DNS, and then of the TCP connection and the TLS handshake together. */
   readonly connectTimeoutMs: number;
   /** False: each request opens a connection of its own. Default true. */
   readonly keepAlive?: boolean;

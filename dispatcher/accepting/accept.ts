@@ -14,13 +14,11 @@ import { takeApart } from "../../mesh/take-apart.ts";
 import type { Events } from "../events/events.ts";
 import type { Lease } from "../instances/lease.ts";
 import { type HeldTrigger, type TriggerKindName, toHeldTrigger } from "../waiting/held-trigger.ts";
+import { HORIZON_MS } from "../waiting/horizon.ts";
 import { type AcceptedRow, triggerAccept, triggerReadOwnPending } from "../waiting/triggers.sql.ts";
 
 /** Most events of one batch. */
 export const MAX_BATCH = 1_000;
-
-/** Triggers that are due within this many milliseconds are held in memory. */
-export const HORIZON_MS = 10_000;
 
 /**
  * A fire time that is later than this before now is after the floor of its project: nothing is kept for less than a day. One

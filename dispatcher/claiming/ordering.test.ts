@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Receiver, startReceiver } from "../../test/support/receiver.ts";
 import { createGround, eventOf, type Ground, type TestDispatcher, type TestJob } from "../testing/ground.ts";
+import { triggerCountEarlier } from "./ordering.sql.ts";
 
 const ORDERED = {
   ordering: "ORDERING_PER_JOB",
@@ -40,6 +41,8 @@ describe("the triggers of a job with ordering PER_JOB", () => {
     const [first, second, third] = await acceptThree(job);
     await untilArrived("/ordered", 4);
     expect(arrivedAt("/ordered").map(({ id }) => id)).toEqual([first, first, second, third]);
+    // Over connections of its own: those for results must be free, whatever waits.
+    expect(await ground.poolsOf(triggerCountEarlier)).toEqual(["easycron-dispatcher-waits"]);
   });
 
   test("are PENDING while they wait, and go on after one that is exhausted", async () => {

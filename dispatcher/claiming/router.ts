@@ -30,7 +30,10 @@ export interface Router {
 
 /** What a router needs. */
 export interface RouterParts {
+  /** For ending triggers. */
   readonly database: Database;
+  /** For looking up the order of triggers. */
+  readonly waitDatabase: Database;
   readonly clock: Clock;
   /** Uniform in [0, 1), as Math.random. */
   readonly random: () => number;
@@ -205,8 +208,8 @@ async function endTriggers(state: RouterState, batch: readonly HeldTrigger[]): P
 /** Passes those on that no earlier trigger of their job keeps back. The others wait and come again. */
 async function releaseFirst(state: RouterState, batch: readonly HeldTrigger[]): Promise<void> {
   const { generation } = state;
-  const { database, clock, holding, specs, putBack, admission } = state.parts;
-  const earlier = await readEarlier(database, batch);
+  const { waitDatabase, clock, holding, specs, putBack, admission } = state.parts;
+  const earlier = await readEarlier(waitDatabase, batch);
   if (generation !== state.generation) return batch.forEach(holding.drop);
   for (const trigger of batch) {
     const count = earlier.get(trigger.id);

@@ -1,5 +1,4 @@
 import type { Clock } from "../../mesh/clock.ts";
-import { HORIZON_MS } from "../accepting/accept.ts";
 import { type AttemptParts, makeAttempt } from "../delivery/attempt.ts";
 import { newAttemptId } from "../delivery/attempt-id.ts";
 import { nextState } from "../delivery/next-state.ts";
@@ -8,6 +7,7 @@ import type { StartedAttempt } from "../delivery/started-attempt.ts";
 import type { Events } from "../events/events.ts";
 import type { Lease } from "../instances/lease.ts";
 import type { Results } from "../results/results.ts";
+import { HORIZON_MS } from "../waiting/horizon.ts";
 import type { Admission } from "./admission.ts";
 import type { DueLanes, LaneWork } from "./due-work.ts";
 

@@ -8,7 +8,10 @@ const coded = (code: string, more: object = {}) =>
 test.each([
   [new ConnectFailed("dns", {}, { limitMs: 5_000 }), /^The name servers .* did not answer within 5 s\.$/],
   [new ConnectFailed("connect", {}, { limitMs: 5_000 }), /^The TCP connection took longer than 5 s;/],
-  [new ConnectFailed("tls", {}, { limitMs: 5_000 }), /^The TLS handshake took longer than 5 s\.$/],
+  [
+    new ConnectFailed("tls", {}, { limitMs: 5_000 }),
+    /^The TCP connection and the TLS handshake together took longer than 5 s\.$/,
+  ],
   [new ConnectFailed("tls", {}, { cause: coded("ECONNRESET") }), /closed the connection during the TLS/],
   [new ConnectFailed("tls", {}, { cause: coded("CERT_HAS_EXPIRED") }), /has expired; renew it\.$/],
   [

@@ -51,7 +51,7 @@ function explainLimit({ phase }: ConnectFailed, limitMs: number): string {
     case "connect":
       return `The TCP connection took longer than ${limit}; check that a firewall lets the port through.`;
     case "tls":
-      return `The TLS handshake took longer than ${limit}.`;
+      return `The TCP connection and the TLS handshake together took longer than ${limit}.`;
   }
 }
 

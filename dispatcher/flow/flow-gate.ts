@@ -60,8 +60,7 @@ const IN_MEMORY_MS = 20_000;
 const MIN_OF_KEY = 1_000;
 /** Most triggers of all keys of a project that wait in memory. The others are put off in PostgreSQL. */
 const MAX_OF_PROJECT = 50_000;
-/** A trigger is put off for at least and at most this long. */
-const MIN_DEFERRAL_MS = 5_000;
+/** A trigger is put off for at most this long, and for at least as long as `Waits` says. */
 const MAX_DEFERRAL_MS = 300_000;
 /** It comes back after this part of the time until its turn, because the time is only estimated. */
 const EARLY = 0.9;
@@ -131,7 +130,7 @@ function defer({ parts }: GateState, key: FlowKey, trigger: HeldTrigger): void {
   const nowMs = parts.clock.now();
   const turnMs = Math.max(key.deferredUntilMs, nowMs + key.queue.size * key.paceMs) + key.paceMs;
   key.deferredUntilMs = Math.min(turnMs, nowMs + MAX_DEFERRAL_MS);
-  const pauseMs = Math.max((key.deferredUntilMs - nowMs) * EARLY, MIN_DEFERRAL_MS);
+  const pauseMs = (key.deferredUntilMs - nowMs) * EARLY;
   parts.waits.defer(trigger, "FLOW", Math.round(nowMs + pauseMs));
 }
 

@@ -8,6 +8,7 @@ import {
   type TestDispatcher,
   untilRecorded,
 } from "../testing/ground.ts";
+import { triggerShowWait } from "./waits.sql.ts";
 
 let ground: Ground;
 let receiver: Receiver;
@@ -59,6 +60,8 @@ describe("a trigger whose flow key has no place", () => {
       .poll(() => view(second?.triggerId ?? ""), { timeout: 10_000 })
       .toMatchObject({ waiting_for: "FLOW" });
     expect(await view(second?.triggerId ?? "")).toMatchObject({ state: "PENDING", attempt_count: 0 });
+    // Over connections of its own: those for results must be free, whatever waits.
+    expect(await ground.poolsOf(triggerShowWait)).toEqual(["easycron-dispatcher-waits"]);
     end.resolve();
     await receiver.waitFor((all) => all.some(({ id }) => id === second?.triggerId));
     await recorded;

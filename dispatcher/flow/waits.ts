@@ -8,6 +8,7 @@ import type { Lease } from "../instances/lease.ts";
 import { createFifo } from "../lanes/fifo.ts";
 import type { HeldTrigger, WaitingForName } from "../waiting/held-trigger.ts";
 import type { Holding } from "../waiting/holding.ts";
+import { HORIZON_MS } from "../waiting/horizon.ts";
 import { toNames, toStarts } from "../waiting/names.ts";
 import { triggerReadUnclaimed } from "../waiting/triggers.sql.ts";
 import type { Waiter } from "./key-queue.ts";
@@ -18,8 +19,8 @@ export interface Waits {
   /** A trigger begins to wait in memory. If it still waits after about a quarter of a second, customers see it. */
   begin(waiter: Waiter, reason: WaitingForName): void;
   /**
-   * Puts a trigger off: it is due at `dueMs` and, as soon as that is recorded, neither held nor owned. If it cannot be
-   * recorded now, the trigger stays held and is routed again after a second.
+   * Puts a trigger off: it is due at `dueMs`, or in 12 s if that is later, and, as soon as that is recorded,
+   * neither held nor owned. If it cannot be recorded now, the trigger stays held and is routed again after a second.
    */
   defer(trigger: HeldTrigger, reason: WaitingForName, dueMs: number): void;
   /** Forgets what is to be recorded, and drops the triggers that are to be put off. */
@@ -56,6 +57,11 @@ interface WaitsState {
   generation: number;
 }
 
+/**
+ * A trigger is put off for at least this long. Dispatchers take what is due within HORIZON_MS. If this one took a trigger
+ * before it knows that it is put off, it would own it and not hold it.
+ */
+const MIN_DEFERRAL_MS = HORIZON_MS + 2_000;
 const SHOW_AFTER_MS = 250;
 /** After a failure, and for rows that are locked. */
 const AGAIN_MS = 1_000;
@@ -76,7 +82,8 @@ export function createWaits(parts: WaitsParts): Waits {
     begin: (waiter, reason) => begin(state, waiter, reason),
     defer: (trigger, reason, dueMs) => {
       mark(state, trigger, reason);
-      state.deferrals.push({ trigger, reason, dueMs });
+      const minDueMs = parts.clock.now() + MIN_DEFERRAL_MS;
+      state.deferrals.push({ trigger, reason, dueMs: Math.max(dueMs, minDueMs) });
       if (state.isDeferring) return;
       state.isDeferring = true;
       setImmediate(() => void deferAll(state));
@@ -91,9 +98,11 @@ export function createWaits(parts: WaitsParts): Waits {
 }
 
 function mark({ parts, notInRow }: WaitsState, trigger: HeldTrigger, reason: WaitingForName): void {
-  if (trigger.waitingFor !== reason) notInRow.add(trigger);
+  const isFirst = trigger.attemptCount === trigger.attemptBase;
+  // A replay leaves in the row what the trigger waited for earlier, so the row says since when only for a present wait.
+  if (trigger.waitingFor !== reason || (isFirst && trigger.waitingSinceMs === null)) notInRow.add(trigger);
   trigger.waitingFor = reason;
-  if (trigger.attemptCount === trigger.attemptBase) trigger.waitingSinceMs ??= parts.clock.now();
+  if (isFirst) trigger.waitingSinceMs ??= parts.clock.now();
 }
 
 function begin(state: WaitsState, waiter: Waiter, reason: WaitingForName): void {
@@ -164,7 +173,10 @@ async function deferBatch(state: WaitsState, batch: readonly Deferral[]): Promis
     const changes = part.map(({ trigger, reason, dueMs }) => toChange(trigger, reason, dueMs));
     const names = toNames(part.map(({ trigger }) => trigger));
     const rows = await database.query(triggerDefer, [...names, instance, `{${changes.join(",")}}`]);
-    return rows.map(({ id }) => id);
+    const ids = new Set(rows.map(({ id }) => id));
+    // At once, because any dispatcher may own them from now on, also this one.
+    for (const { trigger } of part) if (ids.has(trigger.id)) holding.drop(trigger);
+    return [...ids];
   };
   const { results, failed } = await takeApart(batch, run, { isItemFault });
   const done = new Set(results.flat());
@@ -174,7 +186,7 @@ async function deferBatch(state: WaitsState, batch: readonly Deferral[]): Promis
     const values = [...toNames(rest), instance, toStarts(rest)];
     for (const { id } of await database.query(triggerReadUnclaimed, values)) wanted.add(id);
   }
-  for (const { trigger } of batch) if (!wanted.has(trigger.id)) holding.drop(trigger);
+  for (const trigger of rest) if (!wanted.has(trigger.id)) holding.drop(trigger);
   waitAgain(
     state,
     batch.filter(({ trigger }) => wanted.has(trigger.id)),

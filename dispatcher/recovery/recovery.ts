@@ -3,7 +3,6 @@ import { toSqlTime } from "../../db/time.ts";
 import type { Clock } from "../../mesh/clock.ts";
 import type { FullScan } from "../../mesh/full-scan.ts";
 import type { Wanted } from "../../mesh/loop.ts";
-import { HORIZON_MS } from "../accepting/accept.ts";
 import { newAttemptId } from "../delivery/attempt-id.ts";
 import type { Events } from "../events/events.ts";
 import {
@@ -19,6 +18,7 @@ import type { Lease } from "../instances/lease.ts";
 import { type DoneForRows, runForRows } from "../set-aside/run-for-rows.ts";
 import { type HeldTrigger, toHeldTrigger } from "../waiting/held-trigger.ts";
 import type { Holding } from "../waiting/holding.ts";
+import { HORIZON_MS } from "../waiting/horizon.ts";
 import { triggerListDue, triggerTakeDue } from "../waiting/triggers.sql.ts";
 import type { LeftOut } from "./left-out.ts";
 

@@ -51,6 +51,8 @@ export interface Ground {
   whileHeld<T>(text: string, values: readonly unknown[], work: () => Promise<T>): Promise<T>;
   /** Like `whileHeld`, and then commits. */
   whileCommitted<T>(text: string, values: readonly unknown[], work: () => Promise<T>): Promise<T>;
+  /** Lists the pools of dispatchers in which this statement was the last one of a connection. */
+  poolsOf(statement: { readonly text: string }): Promise<string[]>;
   /** Resolves when a session waits for a lock. */
   untilWaiting(): Promise<void>;
   /** The administrator's connection string, and that of the dispatcher's role. */
@@ -112,6 +114,11 @@ export async function createGround(): Promise<Ground> {
     },
     whileHeld: (text, values, work) => inTransaction(admin, { text, values, end: "rollback" }, work),
     whileCommitted: (text, values, work) => inTransaction(admin, { text, values, end: "commit" }, work),
+    poolsOf: async ({ text }) => {
+      const read =
+        "select distinct application_name from pg_stat_activity where datname = current_database() and query = $1";
+      return (await admin.query(read, [text])).rows.map(({ application_name }) => application_name);
+    },
     untilWaiting: async () => {
       const read =
         "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";

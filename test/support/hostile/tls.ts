@@ -28,7 +28,8 @@ export const TLS: readonly Behaviour[] = [
     create: () => createServer((socket) => socket.resume()),
     isTls: true,
     outcome: "NOT_SENT",
-    error: /^The TLS handshake took longer than 5 s\.$|^No connection within /,
+    error:
+      /^The TCP connection and the TLS handshake together took longer than 5 s\.$|^No connection within /,
     endedBy: "handshake",
   },
   {

@@ -379,8 +379,8 @@ export type UpdateJobRequest = Message<"easycron.v1.UpdateJobRequest"> & {
    * The fields to change, by top-level name: schedules, start_time, end_time, max_fires, calendars, flexible_window,
    * misfire_policy, catchup_window, max_catchup, overlap_policy, after_completion, target, payload, retry_policy,
    * attempt_timeout, acknowledgement, auto_disable, ordering, flow, labels, alerts; or "*" for all of them. A field that
-   * the mask names and job does not set returns to its
-   * default. Without a mask, every field that is set in job is changed. Any other path is UPDATE_MASK_INVALID.
+   * the mask names and job does not set returns to its default. Without a mask, every field that is set in job is
+   * changed. Any other path is UPDATE_MASK_INVALID.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 2;
    */
@@ -425,8 +425,8 @@ export type UpdateJobRequestJson = {
    * The fields to change, by top-level name: schedules, start_time, end_time, max_fires, calendars, flexible_window,
    * misfire_policy, catchup_window, max_catchup, overlap_policy, after_completion, target, payload, retry_policy,
    * attempt_timeout, acknowledgement, auto_disable, ordering, flow, labels, alerts; or "*" for all of them. A field that
-   * the mask names and job does not set returns to its
-   * default. Without a mask, every field that is set in job is changed. Any other path is UPDATE_MASK_INVALID.
+   * the mask names and job does not set returns to its default. Without a mask, every field that is set in job is
+   * changed. Any other path is UPDATE_MASK_INVALID.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 2;
    */

@@ -1,0 +1,2 @@
+/** Triggers that are due within this many milliseconds are held in memory. */
+export const HORIZON_MS = 10_000;
