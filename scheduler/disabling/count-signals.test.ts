@@ -1,0 +1,56 @@
+import pg from "pg";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import type { JobRow } from "../job/job.ts";
+import { jobByUid } from "../job/jobs.sql.ts";
+import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
+import { tellEnds } from "../testing/signals.ts";
+import { SIGNALS_AT_ONCE } from "./count-signals.ts";
+import { createDisabling } from "./run.ts";
+
+const START = Date.UTC(2026, 0, 1);
+
+let bench: SchedulerBench;
+beforeEach(async () => {
+  bench = await openBench(START);
+});
+afterEach(() => bench.close());
+
+const logger = { warn: () => {}, error: () => {} };
+const job = (name: string) =>
+  bench.createJob({
+    name,
+    target: { kind: { case: "webhook", value: { url: "https://api.example.com/hook" } } },
+  });
+const again = async ({ uid }: JobRow): Promise<JobRow> => {
+  const [row] = await bench.parts.database.query(jobByUid, [PROJECT, uid]);
+  if (row === undefined) throw new Error("The job is gone.");
+  return row;
+};
+
+describe("jobs whose counts are locked", () => {
+  test("are looked at once a second, and other jobs are reached behind them", async () => {
+    const locked = [await job("first"), await job("second")];
+    const free = await job("free");
+    for (const [index, row] of locked.entries()) {
+      const endsMs = Array.from({ length: SIGNALS_AT_ONCE }, (_, at) => START + index * 1_000 + at);
+      await tellEnds(bench, row, { kind: "GONE", endsMs });
+    }
+    await tellEnds(bench, free, { kind: "GONE", endsMs: [START + 5_000] });
+    await bench.spoil(
+      "scheduler",
+      "insert into scheduler.failing_jobs (job_uid, project_id) select uid, $2 from unnest($1::text[]) as uid",
+      [locked.map(({ uid }) => uid), PROJECT],
+    );
+    const client = new pg.Client({ connectionString: bench.adminUrl });
+    onTestFinished(() => client.end());
+    await client.connect();
+    await client.query("begin");
+    await client.query("select from scheduler.failing_jobs for update");
+    const pass = createDisabling(bench.parts, logger, () => 0);
+    for (let passes = 0; passes < 3; passes++) expect(await pass()).toEqual({ more: false });
+    expect(await again(free)).toMatchObject({ state: "PAUSED" });
+    await client.query("rollback");
+    for (let passes = 0; passes < 4; passes++) await pass();
+    for (const row of locked) expect(await again(row)).toMatchObject({ state: "PAUSED" });
+  });
+});
