@@ -1,11 +1,16 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { AutoDisableSchema, type Job, type JobSchema } from "../../gen/easycron/v1/job_pb.ts";
+import { UpdateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
+import { updateJob } from "../changes/update-job.ts";
 import type { JobRow } from "../job/job.ts";
 import { jobByUid } from "../job/jobs.sql.ts";
 import { openBench, PROJECT, type SchedulerBench } from "../testing/bench.ts";
 import { tellEnds } from "../testing/signals.ts";
-import { SIGNALS_AT_ONCE } from "./count-signals.ts";
-import { createDisabling } from "./run.ts";
+import { countSignals, SIGNALS_AT_ONCE } from "./count-signals.ts";
+import { createDisabling, stopPending } from "./run.ts";
 
 const START = Date.UTC(2026, 0, 1);
 
@@ -16,11 +21,14 @@ beforeEach(async () => {
 afterEach(() => bench.close());
 
 const logger = { warn: () => {}, error: () => {} };
-const job = (name: string) =>
-  bench.createJob({
-    name,
-    target: { kind: { case: "webhook", value: { url: "https://api.example.com/hook" } } },
-  });
+const job = (name: string, fields: Pick<Job, "autoDisable"> | object = {}) =>
+  bench.createJob({ name, target: webhook("https://api.example.com/hook"), ...fields });
+const webhook = (url: string) => ({ kind: { case: "webhook" as const, value: { url } } });
+const auto = (afterExhausted: number, off = false) => ({
+  autoDisable: create(AutoDisableSchema, { afterExhausted, afterDuration: durationFromMs(0), off }),
+});
+const update = (job: MessageInitShape<typeof JobSchema>) =>
+  updateJob(bench.parts, PROJECT, create(UpdateJobRequestSchema, { job }));
 const again = async ({ uid }: JobRow): Promise<JobRow> => {
   const [row] = await bench.parts.database.query(jobByUid, [PROJECT, uid]);
   if (row === undefined) throw new Error("The job is gone.");
@@ -52,5 +60,23 @@ describe("jobs whose counts are locked", () => {
     await client.query("rollback");
     for (let passes = 0; passes < 4; passes++) await pass();
     for (const row of locked) expect(await again(row)).toMatchObject({ state: "PAUSED" });
+  });
+});
+
+describe("a job that is to be disabled", () => {
+  test.each([
+    ["a higher limit", auto(4)],
+    ["autoDisable off", auto(3, true)],
+  ])("is not, when it has %s by then; its run goes on", async (_, fields) => {
+    const row = await job("mended", auto(3));
+    await tellEnds(bench, row, { kind: "EXHAUSTED", endsMs: [START + 1, START + 2, START + 3] });
+    await countSignals(bench.parts, logger, []);
+    await update({ name: "mended", ...fields });
+    expect(await stopPending(bench.parts, logger)).toBe(1);
+    expect(await again(row)).toMatchObject({ state: "ACTIVE", disable_reason: null });
+    await update({ name: "mended", ...auto(4) });
+    await tellEnds(bench, row, { kind: "EXHAUSTED", endsMs: [START + 4] });
+    await createDisabling(bench.parts, logger, () => 0)();
+    expect(await again(row)).toMatchObject({ state: "DISABLED", disable_reason: { exhaustedCount: 4 } });
   });
 });
