@@ -80,3 +80,24 @@ describe("a job that is to be disabled", () => {
     expect(await again(row)).toMatchObject({ state: "DISABLED", disable_reason: { exhaustedCount: 4 } });
   });
 });
+
+describe("a job whose target was changed", () => {
+  const EXHAUSTED = "EXHAUSTED" as const;
+  test("does not count what is delivered to its former target and ends after the change", async () => {
+    const row = await job("moved", auto(2));
+    await update({ name: "moved", target: webhook("https://new.example.com/") });
+    await update({ name: "moved", labels: { team: "billing" } });
+    bench.setTime(START + 60_000);
+    const pass = createDisabling(bench.parts, logger, () => 0);
+    await tellEnds(bench, row, { kind: EXHAUSTED, endsMs: [START + 1_000], revision: 1 });
+    await tellEnds(bench, row, { kind: EXHAUSTED, endsMs: [START + 2_000], revision: 2 });
+    await pass();
+    expect(await again(row)).toMatchObject({ state: "ACTIVE" });
+    // It does not end the run of the present target either.
+    await tellEnds(bench, row, { kind: "GONE", endsMs: [START + 3_000], revision: 1 });
+    await pass();
+    await tellEnds(bench, row, { kind: EXHAUSTED, endsMs: [START + 4_000], revision: 3 });
+    await pass();
+    expect(await again(row)).toMatchObject({ state: "DISABLED", disable_reason: { exhaustedCount: 2 } });
+  });
+});

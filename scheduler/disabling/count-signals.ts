@@ -102,17 +102,20 @@ interface CountedJob {
 }
 
 function countOne(row: FailingJobRow, signals: readonly SignalRow[]): CountedJob {
-  const { job_uid: uid, exhausted_count: count, first_time: firstMs, last_time: lastMs, restart_time } = row;
-  const isNew = ({ end_time: endMs }: SignalRow) => restart_time === null || endMs > restart_time;
-  const exhausted = signals.filter(({ kind }) => kind === "EXHAUSTED");
+  const { job_uid: uid, exhausted_count: count, first_time: firstMs, last_time: lastMs } = row;
+  const { restart_time: restartMs, from_revision: fromRevision } = row;
+  const counting = signals.filter(
+    ({ end_time: endMs, revision }) => (restartMs === null || endMs > restartMs) && revision >= fromRevision,
+  );
+  const exhausted = counting.filter(({ kind }) => kind === "EXHAUSTED");
   const endsMs = exhausted.map(({ end_time: endMs }) => endMs);
-  const asked = latestOf(signals.filter((signal) => signal.kind !== "EXHAUSTED" && isNew(signal)));
+  const asked = latestOf(counting.filter(({ kind }) => kind !== "EXHAUSTED"));
   return {
     uid,
     projectId: signals[0]?.project_id ?? "",
-    run: addEnds({ count, firstMs, lastMs }, endsMs, restart_time),
+    run: addEnds({ count, firstMs, lastMs }, endsMs),
     pending: asked === undefined ? row.pending : toPending(asked, 0),
-    last: latestOf(exhausted.filter(isNew)),
+    last: latestOf(exhausted),
   };
 }
 
