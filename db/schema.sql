@@ -1095,6 +1095,7 @@ create table scheduler.failing_jobs (
   first_time timestamp with time zone,
   last_time timestamp with time zone,
   restart_time timestamp with time zone not null default '-infinity'::timestamp with time zone,
+  from_revision integer not null default 0,
   pending jsonb,
   constraint failing_jobs_pkey PRIMARY KEY (job_uid)
 );

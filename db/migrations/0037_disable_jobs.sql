@@ -99,6 +99,8 @@ create table scheduler.failing_jobs (
   last_time timestamptz,
   -- What ended up to this time does not count: the job was resumed then.
   restart_time timestamptz not null default '-infinity',
+  -- What was delivered by an earlier revision does not count: this one has another target.
+  from_revision integer not null default 0,
   -- The signal because of which the job is to be paused or disabled (scheduler/disabling/); null if there is none.
   pending jsonb
 );

@@ -128,7 +128,7 @@ export function writeResumptions(
       job,
       change: { ...unchanged(parts, job), state: "ACTIVE" as const, ...NOT_HALTED },
     }));
-    await restartCounts(tx, prepared);
+    await restartCounts(tx, prepared, { isOtherTarget: false });
     return writeChanges(tx, parts, changes);
   });
 }

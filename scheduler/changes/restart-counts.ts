@@ -3,8 +3,16 @@ import { toSqlTime } from "../../db/time.ts";
 import { failingJobsRestart } from "../job/failing-jobs.sql.ts";
 import type { PreparedJob } from "./change-job.ts";
 
-/** Makes the count of exhausted triggers of locked jobs start anew: what ended before the change does not count. */
-export async function restartCounts(tx: Queryable, prepared: readonly PreparedJob[]): Promise<void> {
+/**
+ * Makes the count of exhausted triggers of locked jobs start anew: what ended before the change does not count. With
+ * `isOtherTarget`, the change adds a revision with another target. What earlier revisions deliver does not count then,
+ * however late it ends.
+ */
+export async function restartCounts(
+  tx: Queryable,
+  prepared: readonly PreparedJob[],
+  { isOtherTarget }: { readonly isOtherTarget: boolean },
+): Promise<void> {
   const [first] = prepared;
   if (first === undefined) return;
   const rows = prepared.map(({ row }) => row);
@@ -12,5 +20,6 @@ export async function restartCounts(tx: Queryable, prepared: readonly PreparedJo
     rows.map(({ uid }) => uid),
     rows.map(({ project_id: projectId }) => projectId),
     toSqlTime(first.changeTimeMs),
+    rows.map(({ revision }) => (isOtherTarget ? revision + 1 : 0)),
   ]);
 }

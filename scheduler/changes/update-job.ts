@@ -201,6 +201,7 @@ export async function writeUpdates(
   await restartCounts(
     tx,
     prepared.filter(({ row }) => retargeted.has(row.uid)),
+    { isOtherTarget: true },
   );
   const changes = prepared.flatMap((job) => {
     const checked = changed.get(job.row.uid);

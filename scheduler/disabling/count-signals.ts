@@ -26,6 +26,8 @@ const MOST_EXHAUSTED = 1_000;
 /** What a pass has found. */
 export interface CountedSignals {
   readonly signals: number;
+  /** How many of them it has taken out. The others were locked, or another scheduler has taken them. */
+  readonly taken: number;
   /** Jobs whose rows another transaction has locked. Their signals stay, and the next pass leaves them out. */
   readonly locked: readonly string[];
 }
@@ -43,7 +45,7 @@ export async function countSignals(
   const { database } = parts;
   const listed = await database.query(signalsList, [SIGNALS_AT_ONCE, without]);
   const locked = new Set<string>();
-  const { failed } = await takeApart(
+  const { results, failed } = await takeApart(
     listed,
     (part) => database.transaction((tx) => countPart(tx, part, locked)),
     { isItemFault: (error) => isItemFault(error) && !isLockTimeout(error) },
@@ -56,7 +58,8 @@ export async function countSignals(
     );
     await take(database, [item]);
   }
-  return { signals: listed.length, locked: [...locked] };
+  const taken = results.reduce((sum, count) => sum + count, failed.length);
+  return { signals: listed.length, taken, locked: [...locked] };
 }
 
 async function take(on: Queryable, signals: readonly SignalRow[]): Promise<ReadonlySet<string>> {
@@ -65,14 +68,15 @@ async function take(on: Queryable, signals: readonly SignalRow[]): Promise<Reado
   return new Set(rows.map(({ trigger_id: id }) => id));
 }
 
-async function countPart(tx: Queryable, signals: readonly SignalRow[], locked: Set<string>): Promise<void> {
+/** Counts signals, and returns how many of them it has taken out. */
+async function countPart(tx: Queryable, signals: readonly SignalRow[], locked: Set<string>): Promise<number> {
   const projects = new Map(signals.map(({ job_uid: uid, project_id: projectId }) => [uid, projectId]));
   const uids = [...projects.keys()].sort();
   await tx.query(failingJobsAdd, [uids, uids.map((uid) => projects.get(uid) ?? "")]);
   const rows = new Map((await tx.query(failingJobsLock, [uids])).map((row) => [row.job_uid, row]));
   for (const uid of uids) if (!rows.has(uid)) locked.add(uid);
   const free = signals.filter(({ job_uid: uid }) => rows.has(uid));
-  if (free.length === 0) return;
+  if (free.length === 0) return 0;
   const taken = await take(tx, free);
   const byJob = Map.groupBy(
     free.filter(({ trigger_id: id }) => taken.has(id)),
@@ -84,6 +88,7 @@ async function countPart(tx: Queryable, signals: readonly SignalRow[], locked: S
     if (row !== undefined) counted.push(countOne(row, ofJob));
   }
   await write(tx, await withDisabled(tx, counted));
+  return taken.size;
 }
 
 /** A job after its signals were counted. */
@@ -97,17 +102,20 @@ interface CountedJob {
 }
 
 function countOne(row: FailingJobRow, signals: readonly SignalRow[]): CountedJob {
-  const { job_uid: uid, exhausted_count: count, first_time: firstMs, last_time: lastMs, restart_time } = row;
-  const isNew = ({ end_time: endMs }: SignalRow) => restart_time === null || endMs > restart_time;
-  const exhausted = signals.filter(({ kind }) => kind === "EXHAUSTED");
+  const { job_uid: uid, exhausted_count: count, first_time: firstMs, last_time: lastMs } = row;
+  const { restart_time: restartMs, from_revision: fromRevision } = row;
+  const counting = signals.filter(
+    ({ end_time: endMs, revision }) => (restartMs === null || endMs > restartMs) && revision >= fromRevision,
+  );
+  const exhausted = counting.filter(({ kind }) => kind === "EXHAUSTED");
   const endsMs = exhausted.map(({ end_time: endMs }) => endMs);
-  const asked = latestOf(signals.filter((signal) => signal.kind !== "EXHAUSTED" && isNew(signal)));
+  const asked = latestOf(counting.filter(({ kind }) => kind !== "EXHAUSTED"));
   return {
     uid,
     projectId: signals[0]?.project_id ?? "",
-    run: addEnds({ count, firstMs, lastMs }, endsMs, restart_time),
+    run: addEnds({ count, firstMs, lastMs }, endsMs),
     pending: asked === undefined ? row.pending : toPending(asked, 0),
-    last: latestOf(exhausted.filter(isNew)),
+    last: latestOf(exhausted),
   };
 }
 

@@ -19,11 +19,13 @@ export interface FailingJobRow {
   readonly last_time: number | null;
   /** What ended up to this time does not count; null if everything does. */
   readonly restart_time: number | null;
+  /** What was delivered by an earlier revision does not count. */
+  readonly from_revision: number;
   readonly pending: PendingStop | null;
 }
 
 const COLUMNS = `job_uid, exhausted_count, first_time, last_time, nullif(restart_time, '-infinity') as restart_time,
-  pending`;
+  from_revision, pending`;
 
 /** Adds rows for those of the jobs $1, of the projects $2, that have none. */
 export const failingJobsAdd = statement<{ job_uid: string }>(

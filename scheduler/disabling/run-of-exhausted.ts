@@ -14,15 +14,10 @@ export interface AutoDisablePolicy {
   readonly off: boolean;
 }
 
-/** Adds the ends of exhausted triggers to a run. What ended at `restartMs` or before is not added. */
-export function addEnds(
-  run: RunOfExhausted,
-  endsMs: readonly number[],
-  restartMs: number | null,
-): RunOfExhausted {
+/** Adds the ends of exhausted triggers to a run. */
+export function addEnds(run: RunOfExhausted, endsMs: readonly number[]): RunOfExhausted {
   let { count, firstMs, lastMs } = run;
   for (const endMs of endsMs) {
-    if (restartMs !== null && endMs <= restartMs) continue;
     count += 1;
     firstMs = Math.min(firstMs ?? endMs, endMs);
     lastMs = Math.max(lastMs ?? endMs, endMs);

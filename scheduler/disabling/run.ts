@@ -19,6 +19,8 @@ export const DISABLING_EVERY_MS = 1_000;
 const LOOK_EVERY_MS = 5_000;
 /** The most jobs that one pass pauses or disables. */
 const JOBS_AT_ONCE = 100;
+/** The most jobs whose signals a pass leaves out, because they were locked. */
+const MAX_LOCKED = 1_000;
 /** After so many jobs that met SERVICE_UNAVAILABLE in one pass, the database is taken to be away. */
 const MAX_UNAVAILABLE = 3;
 
@@ -87,10 +89,11 @@ export function createDisabling(
   let lookedMs = Number.NEGATIVE_INFINITY;
   let locked: readonly string[] = [];
   return async () => {
-    const before = locked;
-    const counted = await countSignals(parts, logger, before);
-    locked = counted.locked;
-    const isMany = counted.signals === SIGNALS_AT_ONCE;
+    const counted = await countSignals(parts, logger, locked);
+    const isFull = counted.signals === SIGNALS_AT_ONCE;
+    // While passes are full, what was locked stays out, so that it does not fill every second pass.
+    locked = isFull ? [...counted.locked, ...locked].slice(0, MAX_LOCKED) : counted.locked;
+    const isMany = isFull && counted.taken > 0;
     if (counted.signals === 0 && elapsedMs() - lookedMs < LOOK_EVERY_MS) return { more: false };
     lookedMs = elapsedMs();
     return { more: (await stopPending(parts, logger)) === JOBS_AT_ONCE || isMany };

@@ -1,5 +1,6 @@
 import { equals } from "@bufbuild/protobuf";
 import type { Queryable } from "../../db/pool.ts";
+import { toSqlTimeOrNull } from "../../db/time.ts";
 import { type Target, TargetSchema } from "../../gen/easycron/v1/target_pb.ts";
 import { toIso } from "../../mesh/iso-time.ts";
 import { type ChangeParts, prepareJob, unchanged, writeChange } from "../changes/change-job.ts";
@@ -8,7 +9,14 @@ import { describeDisableReason, type StoredDisableReason } from "../job/disable-
 import { type JobRow, readSpecOrNone, stateAt } from "../job/job.ts";
 import { revisionsByJob } from "../job/revisions.sql.ts";
 import { lastAttempt } from "../ledger/ledger.sql.ts";
-import { failingJobLock, failingJobsWrite, type PendingStop } from "./failing-jobs.sql.ts";
+import { readAutoDisable } from "./auto-disable.ts";
+import {
+  type FailingJobRow,
+  failingJobLock,
+  failingJobsWrite,
+  type PendingStop,
+} from "./failing-jobs.sql.ts";
+import { isTooLong, type RunOfExhausted } from "./run-of-exhausted.ts";
 
 /** A job that was paused or disabled. */
 export interface StoppedJob {
@@ -19,7 +27,8 @@ export interface StoppedJob {
 /**
  * Pauses or disables a job as its pending signal says, in the caller's transaction, and removes the signal. Returns
  * undefined, and only removes it, if the job is not active any more, or has another target than the one that the signal
- * is about: somebody has acted already, and that is not undone.
+ * is about: somebody has acted already, and that is not undone. The same holds if the job's present policy would not
+ * disable it any more; its run of exhausted triggers goes on then.
  *
  * The job is changed as by PauseJob: fire times up to now are decided before, and triggers that were handed over ahead of
  * time are taken back.
@@ -34,10 +43,36 @@ export async function stopJob(
   const [failing] = await tx.query(failingJobLock, [uid]);
   const pending = failing?.pending;
   if (failing === undefined || pending === null || pending === undefined) return undefined;
+  const run = runOf(failing);
+  const isOutdated =
+    row !== undefined && pending.kind === "EXHAUSTED" && !isTooLong(run, readAutoDisable(row.spec));
+  if (isOutdated) {
+    await writeRun(tx, uid, run);
+    return undefined;
+  }
   const stopped = row === undefined ? undefined : await stopLocked(tx, parts, row, pending);
   // A job that stays active is counted on from here: its run was for another target.
-  await tx.query(failingJobsWrite, [[uid], [0], [null], [null], [null]]);
+  await writeRun(tx, uid, { count: 0, firstMs: null, lastMs: null });
   return stopped;
+}
+
+function runOf({ exhausted_count: count, first_time: firstMs, last_time: lastMs }: FailingJobRow) {
+  return { count, firstMs, lastMs };
+}
+
+/** Writes the run of a job, with nothing pending. */
+async function writeRun(
+  tx: Queryable,
+  uid: string,
+  { count, firstMs, lastMs }: RunOfExhausted,
+): Promise<void> {
+  await tx.query(failingJobsWrite, [
+    [uid],
+    [count],
+    [toSqlTimeOrNull(firstMs)],
+    [toSqlTimeOrNull(lastMs)],
+    [null],
+  ]);
 }
 
 async function stopLocked(

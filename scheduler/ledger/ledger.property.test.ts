@@ -154,12 +154,15 @@ async function tickAll(): Promise<void> {
 async function stop({ uid, name }: JobRow, kind: "GONE" | "EXHAUSTED"): Promise<void> {
   const { state, revision } = await readJob(bench.parts, PROJECT, { name });
   const endTimeMs = bench.parts.clock.now();
-  const trigger = { trigger: "trg_x", fireTimeMs: endTimeMs, endTimeMs, exhaustedCount: 2 };
+  const trigger = { trigger: "trg_x", fireTimeMs: endTimeMs, endTimeMs, exhaustedCount: 20 };
   await bench.spoil(
     "scheduler",
-    `insert into scheduler.failing_jobs (job_uid, project_id, pending) values ($1, $2, $3)
-     on conflict (job_uid) do update set pending = excluded.pending`,
-    [uid, PROJECT, JSON.stringify({ kind, revision, ...trigger })],
+    `insert into scheduler.failing_jobs (job_uid, project_id, pending, exhausted_count, first_time, last_time)
+     values ($1, $2, $3, 20, $4::timestamptz - interval '1 day', $4)
+     on conflict (job_uid) do update
+        set (pending, exhausted_count, first_time, last_time)
+          = (excluded.pending, excluded.exhausted_count, excluded.first_time, excluded.last_time)`,
+    [uid, PROJECT, JSON.stringify({ kind, revision, ...trigger }), new Date(endTimeMs).toISOString()],
   );
   const logger = { warn: () => {}, error: () => {} };
   expect(await stopPending(bench.parts, logger)).toBe(1);
