@@ -1,3 +1,4 @@
+import { isItemFault } from "../../db/item-fault.ts";
 import type { Database } from "../../db/pool.ts";
 import { toSqlTime, toSqlTimeOrNull } from "../../db/time.ts";
 import type { Clock } from "../../mesh/clock.ts";
@@ -51,6 +52,7 @@ const TAKEN_MS = 20_000;
 /** How long alerts are kept that have ended. */
 const KEPT_MS = 7 * 86_400_000;
 const MAX_ERROR_LENGTH = 500;
+const UNREADABLE = "The job's alerts cannot be read; this is an error in EasyCron.";
 
 interface SendState {
   readonly parts: SendParts;
@@ -112,13 +114,12 @@ function start(state: SendState, alert: AlertRow): void {
 }
 
 async function sendOne(parts: SendParts, alert: AlertRow): Promise<void> {
-  const rule = await currentRule(parts.database, alert.job_uid);
-  if (rule === undefined) {
+  const { clock, random } = parts;
+  const delivery = await deliver(parts, alert);
+  if (delivery === undefined) {
     await end(parts, alert, { state: "CANCELLED", error: "The job has no alerts any more." });
     return;
   }
-  const { clock, random } = parts;
-  const delivery = await makeAttempt(parts.attempt, toAttempt(alert, rule, clock.now()));
   const next = nextState({
     outcome: delivery.outcome,
     policy: DEFAULT_RETRY_POLICY,
@@ -135,6 +136,23 @@ async function sendOne(parts: SendParts, alert: AlertRow): Promise<void> {
       state: next.state === "EXHAUSTED" ? "EXHAUSTED" : "SUCCEEDED",
       error: delivery.error,
     });
+}
+
+/**
+ * Makes one attempt; returns undefined if the job has no alerts any more. An attempt with alerts that cannot be read is NOT_SENT:
+ * such an alert is retried and given up like any other, and an operator can mend the alerts meanwhile.
+ */
+async function deliver(parts: SendParts, alert: AlertRow): Promise<Delivery | undefined> {
+  const { database, clock, attempt, events } = parts;
+  try {
+    const rule = await currentRule(database, alert.job_uid);
+    if (rule === undefined) return undefined;
+    return await makeAttempt(attempt, toAttempt(alert, rule, clock.now()));
+  } catch (error) {
+    if (!isItemFault(error)) throw error;
+    events.emit("trouble", { part: `sending alerts of job ${alert.job_uid}`, error });
+    return { outcome: { kind: "NOT_SENT" }, error: UNREADABLE, responseBody: "", cause: error };
+  }
 }
 
 /** Reads where the job's alerts go now, so that a customer can correct a wrong URL. A deleted job keeps its last rule. */
