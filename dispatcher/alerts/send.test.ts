@@ -33,16 +33,33 @@ async function addJob(projectId: string, alertUrl: unknown): Promise<TestJob> {
   return job;
 }
 
-/** Stores alerts that are due since a number of seconds, and returns their ids. */
-async function addAlerts(
-  { uid, projectId }: TestJob,
-  { count = 1, attempts = 0, dueSeconds = 0 }: { count?: number; attempts?: number; dueSeconds?: number },
-): Promise<string[]> {
-  const ids = Array.from({ length: count }, () => randomId("alr"));
+/** Alerts of a job to be stored. */
+interface Given {
+  readonly job: TestJob;
+  readonly count?: number;
+  readonly attempts?: number;
+  /** For how long they have been due. */
+  readonly dueSeconds?: number;
+}
+
+/** Stores alerts in one statement, and returns their ids. */
+async function addAlerts(...given: readonly Given[]): Promise<string[]> {
+  const rows = given.flatMap(({ job, count = 1, attempts = 0, dueSeconds = 0 }) =>
+    Array.from({ length: count }, () => ({ id: randomId("alr"), job, attempts, dueSeconds })),
+  );
+  const ids = rows.map(({ id }) => id);
   await ground.sql(
     `insert into dispatcher.alerts (id, project_id, job_uid, event, body, attempt_count, create_time, due_time)
-     select id, $2, $3, 'EXHAUSTED', '{}', $4, now(), now() - make_interval(secs => $5) from unnest($1::text[]) as id`,
-    [ids, projectId, uid, attempts, dueSeconds],
+     select id, project, job, 'EXHAUSTED', '{}', attempts, now(), now() - make_interval(secs => seconds)
+       from unnest($1::text[], $2::text[], $3::text[], $4::integer[], $5::integer[])
+         as g (id, project, job, attempts, seconds)`,
+    [
+      ids,
+      rows.map(({ job }) => job.projectId),
+      rows.map(({ job }) => job.uid),
+      rows.map(({ attempts }) => attempts),
+      rows.map(({ dueSeconds }) => dueSeconds),
+    ],
   );
   return ids;
 }
@@ -59,7 +76,7 @@ async function untilSent(id: string): Promise<AlertSentEvent> {
 test("an alert whose job's alerts cannot be read is retried with pauses, and given up after the eighth attempt", async () => {
   const { projectId } = await ground.addProject();
   const job = await addJob(projectId, 7);
-  const [first = ""] = await addAlerts(job, {});
+  const [first = ""] = await addAlerts({ job });
   const retried = await untilSent(first);
   expect(retried).toMatchObject({
     state: "PENDING",
@@ -71,6 +88,22 @@ test("an alert whose job's alerts cannot be read is retried with pauses, and giv
     [first],
   );
   expect(row).toEqual({ is_soon: true });
-  const [last = ""] = await addAlerts(job, { attempts: 7 });
+  const [last = ""] = await addAlerts({ job, attempts: 7 });
   expect(await untilSent(last)).toMatchObject({ state: "EXHAUSTED", attempt: 8 });
+});
+
+test("thousands of due alerts of one project do not delay those of another, even while its own fail at once", async () => {
+  const [flooded, calm] = [await ground.addProject(), await ground.addProject()];
+  const flood = await addJob(flooded.projectId, 7);
+  const job = await addJob(calm.projectId, `${alerts.url}/calm`);
+  const ids = await addAlerts({ job: flood, count: 2_500, dueSeconds: 60 }, { job, dueSeconds: 1 });
+  const id = ids.at(-1) ?? "";
+  const { state } = await untilSent(id);
+  expect(state).toBe("SUCCEEDED");
+  // A look takes four alerts of each project, so these were the first looks.
+  const before = sent.slice(
+    0,
+    sent.findIndex((each) => each.id === id),
+  );
+  expect(before.filter(({ jobUid }) => jobUid === flood.uid).length).toBeLessThanOrEqual(12);
 });

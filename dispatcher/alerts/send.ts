@@ -16,6 +16,7 @@ import {
   alertRecordAttempt,
   alertSpec,
   alertsDeleteOld,
+  alertsListDue,
   alertsTake,
 } from "./alerts.sql.ts";
 
@@ -45,6 +46,9 @@ export const DELETE_OLD_EVERY_MS = 600_000;
 /** Most alerts in flight in all, and of one project. */
 const MAX_IN_FLIGHT = 64;
 const MAX_OF_PROJECT = 4;
+/** How many alerts that are due one statement reads, and most such statements of one look. */
+const PAGE = 1_000;
+const PAGES = 5;
 /** The longest time of one attempt. */
 const TIMEOUT_MS = 10_000;
 /** If the result of an attempt is not recorded by then, for example because the process died, it is made again. */
@@ -80,19 +84,34 @@ export function createAlertSender(parts: SendParts): AlertSender {
 
 async function sendDue(state: SendState): Promise<Wanted> {
   const { database, clock } = state.parts;
-  const room = MAX_IN_FLIGHT - state.running.size;
-  if (room <= 0) return { more: false };
-  const full = [...state.ofProject].filter(([, count]) => count >= MAX_OF_PROJECT).map(([id]) => id);
   const nowMs = clock.now();
-  const taken = await database.query(alertsTake, [
-    toSqlTime(nowMs),
-    room,
-    MAX_OF_PROJECT,
-    full,
-    toSqlTime(nowMs + TAKEN_MS),
-  ]);
+  const ids = await listDue(state, nowMs);
+  if (ids.length === 0) return { more: false };
+  const taken = await database.query(alertsTake, [ids, toSqlTime(nowMs), toSqlTime(nowMs + TAKEN_MS)]);
   for (const alert of taken) start(state, alert);
   return { more: false };
+}
+
+/**
+ * Lists the alerts to be sent now. A project with very many due alerts fills a page, and the next page leaves it out: so the
+ * alerts of the others do not wait until its own are sent.
+ */
+async function listDue({ parts, running, ofProject }: SendState, nowMs: number): Promise<string[]> {
+  const without = [...ofProject].filter(([, count]) => count >= MAX_OF_PROJECT).map(([id]) => id);
+  const room = MAX_IN_FLIGHT - running.size;
+  const ids: string[] = [];
+  for (let page = 0; page < PAGES && ids.length < room; page++) {
+    const projects = await parts.database.query(alertsListDue, [
+      toSqlTime(nowMs),
+      MAX_OF_PROJECT,
+      without,
+      PAGE,
+    ]);
+    ids.push(...projects.flatMap((project) => project.ids));
+    if (projects.reduce((sum, { seen }) => sum + seen, 0) < PAGE) break;
+    without.push(...projects.map(({ project_id }) => project_id));
+  }
+  return ids.slice(0, room);
 }
 
 function start(state: SendState, alert: AlertRow): void {
