@@ -35,7 +35,7 @@ import { attemptsFor, idleConnectionsFor, readLimits } from "./open-files.ts";
 import { createPipeline, type Pipeline } from "./pipeline.ts";
 import { createPools, type Pools } from "./pools.ts";
 import { createLeftOut } from "./recovery/left-out.ts";
-import { type RecoveryParts, releaseAll } from "./recovery/recovery.ts";
+import { type Backlog, type RecoveryParts, releaseAll } from "./recovery/recovery.ts";
 import { createRetention } from "./retention/retention.ts";
 import { createSetAside } from "./set-aside/set-aside.ts";
 import { checkMasterKeys, checkRecordedMasterKey } from "./signing-keys/master-key.ts";
@@ -172,7 +172,9 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const watchSnapshots = createSnapshotWatch(upkeep, config.snapshotAlertMs);
   const compareLive = createComparison({ ...upkeep, random, mayGoOn: mayTake });
   const failing = { ...recovery, specs };
-  const acknowledgements = { failOverdue: (scan: FullScan) => failOverdue(failing, scan) };
+  const acknowledgements = {
+    failOverdue: (scan: FullScan, backlog: Backlog) => failOverdue(failing, scan, backlog),
+  };
   const onUnreadable = ({ jobUid }: { jobUid: string }, error: unknown) =>
     events.emit("trouble", { part: `the fire times of job ${jobUid}`, error });
   const watch = { revisions: createRevisionCache(onUnreadable), onUnreadable };
