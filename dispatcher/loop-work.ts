@@ -4,7 +4,7 @@ import { createComparison } from "./comparing/compare.ts";
 import type { SpecCache } from "./delivery/spec-cache.ts";
 import { createSnapshotWatch } from "./housekeeping.ts";
 import type { Pools } from "./pools.ts";
-import type { RecoveryParts } from "./recovery/recovery.ts";
+import type { Backlog, RecoveryParts } from "./recovery/recovery.ts";
 import { createRetention } from "./retention/retention.ts";
 import { createMasterKeyReplacement, type ReplaceParts } from "./signing-keys/replace-master-key.ts";
 
@@ -26,7 +26,7 @@ export function createLoopWork(parts: {
     watchSnapshots: createSnapshotWatch(upkeep, snapshotAlertMs),
     compareLive: createComparison({ ...upkeep, random, mayGoOn: mayTake }),
     replaceMasterKey: createMasterKeyReplacement({ ...replacing, database }),
-    failOverdue: (scan: FullScan) => failOverdue(failing, scan),
+    failOverdue: (scan: FullScan, backlog: Backlog) => failOverdue(failing, scan, backlog),
     removeExpired: createRetention({ ...upkeep, mayGoOn: mayTake }),
   };
 }

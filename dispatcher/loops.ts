@@ -60,7 +60,7 @@ export interface LoopParts {
   readonly watchSnapshots: () => Promise<void>;
   readonly compareLive: () => Promise<Wanted>;
   /** Ends the wait of triggers that were not acknowledged in time. */
-  readonly failOverdue: (scan: FullScan) => Promise<Wanted>;
+  readonly failOverdue: (scan: FullScan, backlog: Backlog) => Promise<Wanted>;
   readonly replaceMasterKey: () => Promise<Wanted>;
   readonly lookForAlerts: () => Promise<Wanted>;
   readonly sendAlerts: () => Promise<Wanted>;
@@ -87,6 +87,7 @@ export function startLoops(parts: LoopParts): Loops {
   const takeScan = createFullScan(FULL_TAKE_EVERY_MS);
   const backlog: Backlog = { fromMs: undefined };
   const sweepScan = createFullScan(FULL_SWEEP_EVERY_MS);
+  const overdue: Backlog = { fromMs: undefined };
   const overdueScan = createFullScan(FULL_TAKE_EVERY_MS);
   const watched: Watched[] = [];
   const repeat = (everyMs: number, part: string, work: () => Promise<Wanted>, watch: Watch = {}): Loop => {
@@ -117,7 +118,7 @@ export function startLoops(parts: LoopParts): Loops {
     repeat(TAKE_EVERY_MS, "taking over", () => takeOver(recovery, takeScan, backlog)),
     repeat(OTHERS_EVERY_MS, "stalled dispatchers", createStalledWatch(recovery)),
     every(SWEEP_EVERY_MS, "sweep", () => sweepOwn(recovery, sweepScan)),
-    repeat(OVERDUE_EVERY_MS, "acknowledgements", () => parts.failOverdue(overdueScan)),
+    repeat(OVERDUE_EVERY_MS, "acknowledgements", () => parts.failOverdue(overdueScan, overdue)),
     every(STRANGERS_EVERY_MS, "strangers", () => releaseStrangers(recovery)),
     oneDoes(PARTITIONS_EVERY_MS, "partitions", parts.partitions.make),
     oneDoesEvery(SNAPSHOTS_EVERY_MS, "snapshots", parts.watchSnapshots),

@@ -3,7 +3,15 @@ import { AttemptOutcome, TriggerState } from "../../gen/easycron/v1/trigger_pb.t
 import { Acknowledgement } from "../../gen/easycron/v1/trigger_service_pb.ts";
 import { type Receiver, startReceiver } from "../../test/support/receiver.ts";
 import { instanceListStrangers } from "../instances/instances.sql.ts";
-import { createGround, eventOf, type Ground, type TestDispatcher, untilRecorded } from "../testing/ground.ts";
+import { acceptedRecord } from "../results/accepted.sql.ts";
+import {
+  createGround,
+  eventOf,
+  type Ground,
+  randomId,
+  type TestDispatcher,
+  untilRecorded,
+} from "../testing/ground.ts";
 import { acknowledgeOtherwise } from "./acknowledging.sql.ts";
 
 let ground: Ground;
@@ -85,20 +93,77 @@ test("a result that is recorded while an acknowledgement is being written heeds 
   let end = () => {};
   receiver.answer("/race", () => new Promise((resolve) => (end = () => resolve({ status: 202 }))));
   const { id, recorded } = await deliver("/race");
-  const now = new Date().toISOString();
+  // PostgreSQL's clock: this process's has whole milliseconds.
+  const now = (await ground.sql("select clock_timestamp()::text as now"))[0]?.now;
   const values = [id, projectId, 1, now, "FAILED", "too fast", null, "7 days"];
-  const attempt = new Promise((resolve) => dispatcher.events.on("attempt", resolve));
   await ground.whileCommitted(acknowledgeOtherwise.text, values, async () => {
     end();
-    await attempt;
-    // The result is not recorded, because the row is locked: it waits for the acknowledgement.
-    await expect.poll(() => rowOf(id)).toMatchObject({ state: "RUNNING" });
+    // The result has been recorded as far as it can be: the attempt is, and the trigger, whose row is locked, is not.
+    await expect
+      .poll(() => ground.attemptsOf(id), { timeout: 10_000 })
+      .toMatchObject([{ outcome: "SUCCEEDED" }]);
+    expect(await rowOf(id)).toMatchObject({ state: "RUNNING" });
   });
   await recorded;
   await stateOf(id).toBe("RETRYING");
   expect(await ground.attemptsOf(id)).toMatchObject([
     { outcome: "REJECTED", status_code: 202, error: "The receiver acknowledged a failure: too fast." },
   ]);
+});
+
+const WEEK_MS = 7 * 86_400_000;
+/** Whether the deadline of a trigger is at most a week after the start of its only attempt. */
+const isWithinWeek = async (id: string) => {
+  const text = `select t.due_time <= a.start_time + interval '168 hours' as is_within
+                  from dispatcher.triggers t join dispatcher.attempts a on a.trigger_id = t.id where t.id = $1`;
+  return (await ground.sql(text, [id]))[0]?.is_within;
+};
+
+test("an extension that waits while its attempt is being recorded makes the deadline no later than a week after the start", async () => {
+  receiver.answer("/unseen", () => new Promise(() => {}));
+  const { id, token } = await deliver("/unseen");
+  const { fire_time: fireTime } = await rowOf(id);
+  const [start, end] = [new Date(Date.now() - 3_600_000).toISOString(), new Date().toISOString()];
+  // As the dispatcher would record it: an attempt that took an hour.
+  const change = { [id]: [1, end, start, end, new Date(Date.parse(start) + WEEK_MS).toISOString()] };
+  const attempt = [
+    [id],
+    [fireTime],
+    [1],
+    [randomId("att")],
+    [start],
+    [3_600_000],
+    [202],
+    [""],
+    [null],
+    [null],
+  ];
+  const values = [[id], fireTime, fireTime, JSON.stringify(change), ...attempt, "{}"];
+  let answer: ReturnType<typeof acknowledge> | undefined;
+  await ground.whileCommitted(acceptedRecord.text, values, async () => {
+    const extension = { outcome: Acknowledgement.EXTENDED, extendBy: { seconds: 604_800n } };
+    answer = acknowledge(dispatcher, { id, token, ...extension });
+    await ground.untilWaiting();
+  });
+  expect(await answer).toMatchObject({ isLate: false });
+  expect(await rowOf(id)).toMatchObject({ state: "ACCEPTED", acknowledgement: "EXTENDED" });
+  expect(await isWithinWeek(id)).toBe(true);
+});
+
+test("an extension that comes before the answer makes the deadline no later than a week after the start", async () => {
+  let end = () => {};
+  receiver.answer("/week", () => new Promise((resolve) => (end = () => resolve({ status: 202 }))));
+  const { id, token, recorded } = await deliver("/week");
+  await acknowledge(dispatcher, {
+    id,
+    token,
+    outcome: Acknowledgement.EXTENDED,
+    extendBy: { seconds: 604_800n },
+  });
+  end();
+  await recorded;
+  expect(await rowOf(id)).toMatchObject({ state: "ACCEPTED", acknowledgement: "EXTENDED" });
+  expect(await isWithinWeek(id)).toBe(true);
 });
 
 test("a success that comes while the attempt is in flight ends the trigger, whatever the attempt comes to", async () => {

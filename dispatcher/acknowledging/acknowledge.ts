@@ -4,6 +4,7 @@ import { toSqlTime } from "../../db/time.ts";
 import { EasyCronError, failure } from "../../mesh/errors.ts";
 import { readTrigger } from "../reading/read-triggers.ts";
 import type { TriggerView } from "../reading/reads.sql.ts";
+import { LONGEST_WAIT_MS } from "../results/accepted.sql.ts";
 import { type ClaimedToken, isGenuine, parseToken } from "../tokens/token.ts";
 import type { TokenKeys } from "../tokens/token-keys.ts";
 import { acknowledgeOtherwise, acknowledgeSuccess } from "./acknowledging.sql.ts";
@@ -39,8 +40,7 @@ export interface AcknowledgeParts extends FailParts {
 
 /** The share of connections over which keys are read that a caller has named whom nobody knows yet. */
 const STRANGERS = "acknowledgements";
-/** A trigger waits for its acknowledgement for at most this long after the start of its attempt. */
-const LONGEST_WAIT = "7 days";
+const LONGEST_WAIT = `${LONGEST_WAIT_MS} ms`;
 
 /**
  * Acknowledges an attempt. May be repeated. The token is checked before anything about the trigger is read, and then the

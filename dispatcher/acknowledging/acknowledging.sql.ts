@@ -33,8 +33,9 @@ export const acknowledgeSuccess = statement<{ job_uid: string; revision: number 
 /**
  * Records that attempt $3 of trigger $1 of project $2 was acknowledged as $5, FAILED or EXTENDED, at $4 with message $6. A
  * trigger that is ACCEPTED waits until $4 after a failure, and until $7 at least after an extension, but not for longer
- * than $8 after the start of the attempt. While the attempt is still in flight, it is kept for `acceptedRecord`. Changes
- * nothing if this is not the latest attempt, or it was acknowledged as FAILED before.
+ * than $8 after the start of the attempt. If the attempt has been recorded since the statement began, the statement does not
+ * see it; then the start of the first attempt counts. While the attempt is still in flight, the acknowledgement is kept for
+ * `acceptedRecord`. Changes nothing if this is not the latest attempt, or it was acknowledged as FAILED before.
  */
 export const acknowledgeOtherwise = statement<{ state: TriggerStateName }>(
   "acknowledgeOtherwise",
@@ -43,9 +44,10 @@ export const acknowledgeOtherwise = statement<{ state: TriggerStateName }>(
         set acknowledged_attempt = $3, acknowledgement = $5, acknowledgement_message = $6, extended_time = $7,
             due_time = case when t.state = 'RUNNING' then t.due_time
                             when $5 = 'FAILED' then $4
-                            else greatest(t.due_time, least($7::timestamptz, (
-                                   select a.start_time + $8::interval from dispatcher.attempts a
-                                    where a.trigger_id = t.id and a.number = $3 and a.fire_time = t.fire_time))) end
+                            else greatest(t.due_time, least($7::timestamptz, $8::interval + coalesce((
+                                   select a.start_time from dispatcher.attempts a
+                                    where a.trigger_id = t.id and a.number = $3 and a.fire_time = t.fire_time),
+                                   t.start_time))) end
       where ${IS_NAMED} and t.state in ('RUNNING', 'ACCEPTED') and t.attempt_count = $3
         and (t.acknowledged_attempt, t.acknowledgement) is distinct from ($3::integer, 'FAILED')
      returning t.id, t.state, t.due_time

@@ -10,6 +10,7 @@ import { takeApart } from "../../mesh/take-apart.ts";
 import { DEFAULT_RETRY_POLICY, nextState } from "../delivery/next-state.ts";
 import type { RevisionKey, SpecCache } from "../delivery/spec-cache.ts";
 import type { Events } from "../events/events.ts";
+import type { Backlog } from "../recovery/recovery.ts";
 import { acknowledgementFail, acknowledgementListOverdue, type OverdueRow } from "./acknowledging.sql.ts";
 
 /** What ending the wait of triggers needs. */
@@ -27,31 +28,57 @@ export interface FailParts {
 export const OVERDUE_EVERY_MS = 1_000;
 /** A look that does not read everything reads the deadlines of this time. */
 const RECENT_MS = 30_000;
+/** Deadlines that have passed this recently do not wait for earlier ones. */
+const FRESH_MS = 5_000;
 /** Most triggers of one statement. */
 const LIMIT = 500;
-/** Most statements of one run. */
+/** Most statements of one run for recent deadlines, and most for all. */
 const PAGES = 10;
 
 /**
  * Ends the wait of the triggers whose deadline has passed, or whose failure was acknowledged: for each, the attempt counts
- * as failed. Any dispatcher can do this, so it does not matter which one has made the attempt. One run deals with at most
- * 5,000 triggers, and returns whether there may be more. Throws SERVICE_UNAVAILABLE.
+ * as failed. Any dispatcher can do this, so it does not matter which one has made the attempt. One run deals with about
+ * 10,000 triggers at most; it returns whether there is more, and `backlog` says where the next run goes on. If there are
+ * many, those whose deadline has just passed come first, so that one project does not delay the others. Throws
+ * SERVICE_UNAVAILABLE.
  */
 export async function failOverdue(
   parts: FailParts & { readonly database: Database },
   scan: FullScan,
+  backlog: Backlog,
 ): Promise<Wanted> {
-  const more = await scan.run(async (isFull) => {
-    let fromMs = isFull ? 0 : parts.clock.now() - RECENT_MS;
-    for (let page = 0; page < PAGES; page++) {
-      const rows = await listOverdue(parts, parts.database, fromMs, null);
-      const changed = await failAccepted(parts, parts.database, rows);
-      if (rows.length < LIMIT || changed === 0) return false;
-      fromMs = Math.max(...rows.map(({ due_time }) => due_time));
-    }
-    return true;
-  });
-  return { more };
+  const { fromMs } = backlog;
+  backlog.fromMs =
+    fromMs === undefined
+      ? await scan.run((isFull) => failFrom(parts, isFull ? 0 : parts.clock.now() - RECENT_MS))
+      : await failFrom(parts, fromMs);
+  return { more: backlog.fromMs !== undefined };
+}
+
+/** Returns the deadline from which on there may be more; undefined if there is no more. */
+async function failFrom(
+  parts: FailParts & { readonly database: Database },
+  startMs: number,
+): Promise<number | undefined> {
+  const freshMs = parts.clock.now() - FRESH_MS;
+  let fromMs = await failPage(parts, startMs);
+  let fresh = fromMs === undefined ? undefined : Math.max(freshMs, fromMs);
+  for (let page = 1; page < PAGES && fresh !== undefined; page++) fresh = await failPage(parts, fresh);
+  for (let page = 1; page < PAGES && fromMs !== undefined; page++) fromMs = await failPage(parts, fromMs);
+  return fromMs;
+}
+
+/** Deals with the first triggers from a deadline on, and returns the deadline from which on there may be more. */
+async function failPage(
+  parts: FailParts & { readonly database: Database },
+  fromMs: number,
+): Promise<number | undefined> {
+  const rows = await listOverdue(parts, parts.database, fromMs, null);
+  const changed = await failAccepted(parts, parts.database, rows);
+  if (rows.length < LIMIT) return undefined;
+  const lastMs = Math.max(...rows.map(({ due_time }) => due_time));
+  // If all of them are locked and have the same deadline, the same page would come again.
+  return lastMs === fromMs && changed === 0 ? lastMs + 1 : lastMs;
 }
 
 /** The same for one trigger, if its deadline has passed. */

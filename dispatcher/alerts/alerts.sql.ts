@@ -153,24 +153,40 @@ export interface AlertRow {
   readonly create_time: number;
 }
 
+/** A project's part of a page of alerts that are due. */
+export interface DueAlertsRow {
+  readonly project_id: string;
+  /** How many alerts of the page are the project's. */
+  readonly seen: number;
+  /** The first of them. */
+  readonly ids: readonly string[];
+}
+
 /**
- * Takes at most $2 alerts that are due at $1, at most $3 of each project and none of the projects $4, the longest due
- * first, and counts an attempt of each. If their results are not recorded by $5, they are due again.
+ * Lists of the $4 alerts that have been due at $1 for the longest time, without those of the projects $3, the first $2 of
+ * each project; the project with the longest due first.
+ */
+export const alertsListDue = statement<DueAlertsRow>(
+  "alertsListDue",
+  `with due as materialized (
+     select a.id, a.project_id, a.due_time from dispatcher.alerts a
+      where a.due_time <= $1 and a.project_id <> all ($3::text[]) order by a.due_time limit $4
+   )
+   select d.project_id, count(*)::integer as seen, (array_agg(d.id order by d.due_time))[1:$2::integer] as ids
+     from due d group by d.project_id order by min(d.due_time)`,
+);
+
+/**
+ * Takes the alerts $1 as far as they are still due at $2, and counts an attempt of each. If their results are not recorded by
+ * $3, they are due again. Alerts that another transaction has locked are left out.
  */
 export const alertsTake = statement<AlertRow>(
   "alertsTake",
-  `with due as materialized (
-     select a.id, a.project_id, a.due_time from dispatcher.alerts a
-      where a.due_time <= $1 and a.project_id <> all ($4::text[]) order by a.due_time limit 1000
-   ), fair as materialized (
-     select d.id from (select d.id, d.due_time, row_number() over (partition by d.project_id order by d.due_time) as place
-                         from due d) as d
-      where d.place <= $3 order by d.due_time limit $2
-   ), taken as materialized (
+  `with taken as materialized (
      select a.id from dispatcher.alerts a
-      where a.id = any (array(select id from fair)) and a.due_time <= $1 for no key update skip locked
+      where a.id = any ($1::text[]) and a.due_time <= $2 for no key update skip locked
    )
-   update dispatcher.alerts a set attempt_count = a.attempt_count + 1, due_time = $5
+   update dispatcher.alerts a set attempt_count = a.attempt_count + 1, due_time = $3
     where a.id = any (array(select id from taken))
    returning a.id, a.project_id, a.job_uid, a.event, a.body, a.attempt_count, a.create_time`,
 );

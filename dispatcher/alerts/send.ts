@@ -1,3 +1,4 @@
+import { isItemFault } from "../../db/item-fault.ts";
 import type { Database } from "../../db/pool.ts";
 import { toSqlTime, toSqlTimeOrNull } from "../../db/time.ts";
 import type { Clock } from "../../mesh/clock.ts";
@@ -15,6 +16,7 @@ import {
   alertRecordAttempt,
   alertSpec,
   alertsDeleteOld,
+  alertsListDue,
   alertsTake,
 } from "./alerts.sql.ts";
 
@@ -44,6 +46,9 @@ export const DELETE_OLD_EVERY_MS = 600_000;
 /** Most alerts in flight in all, and of one project. */
 const MAX_IN_FLIGHT = 64;
 const MAX_OF_PROJECT = 4;
+/** How many alerts that are due one statement reads, and most such statements of one look. */
+const PAGE = 1_000;
+const PAGES = 5;
 /** The longest time of one attempt. */
 const TIMEOUT_MS = 10_000;
 /** If the result of an attempt is not recorded by then, for example because the process died, it is made again. */
@@ -51,6 +56,7 @@ const TAKEN_MS = 20_000;
 /** How long alerts are kept that have ended. */
 const KEPT_MS = 7 * 86_400_000;
 const MAX_ERROR_LENGTH = 500;
+const UNREADABLE = "The job's alerts cannot be read; this is an error in EasyCron.";
 
 interface SendState {
   readonly parts: SendParts;
@@ -78,19 +84,34 @@ export function createAlertSender(parts: SendParts): AlertSender {
 
 async function sendDue(state: SendState): Promise<Wanted> {
   const { database, clock } = state.parts;
-  const room = MAX_IN_FLIGHT - state.running.size;
-  if (room <= 0) return { more: false };
-  const full = [...state.ofProject].filter(([, count]) => count >= MAX_OF_PROJECT).map(([id]) => id);
   const nowMs = clock.now();
-  const taken = await database.query(alertsTake, [
-    toSqlTime(nowMs),
-    room,
-    MAX_OF_PROJECT,
-    full,
-    toSqlTime(nowMs + TAKEN_MS),
-  ]);
+  const ids = await listDue(state, nowMs);
+  if (ids.length === 0) return { more: false };
+  const taken = await database.query(alertsTake, [ids, toSqlTime(nowMs), toSqlTime(nowMs + TAKEN_MS)]);
   for (const alert of taken) start(state, alert);
   return { more: false };
+}
+
+/**
+ * Lists the alerts to be sent now. A project with very many due alerts fills a page, and the next page leaves it out: so the
+ * alerts of the others do not wait until its own are sent.
+ */
+async function listDue({ parts, running, ofProject }: SendState, nowMs: number): Promise<string[]> {
+  const without = [...ofProject].filter(([, count]) => count >= MAX_OF_PROJECT).map(([id]) => id);
+  const room = MAX_IN_FLIGHT - running.size;
+  const ids: string[] = [];
+  for (let page = 0; page < PAGES && ids.length < room; page++) {
+    const projects = await parts.database.query(alertsListDue, [
+      toSqlTime(nowMs),
+      MAX_OF_PROJECT,
+      without,
+      PAGE,
+    ]);
+    ids.push(...projects.flatMap((project) => project.ids));
+    if (projects.reduce((sum, { seen }) => sum + seen, 0) < PAGE) break;
+    without.push(...projects.map(({ project_id }) => project_id));
+  }
+  return ids.slice(0, room);
 }
 
 function start(state: SendState, alert: AlertRow): void {
@@ -112,13 +133,12 @@ function start(state: SendState, alert: AlertRow): void {
 }
 
 async function sendOne(parts: SendParts, alert: AlertRow): Promise<void> {
-  const rule = await currentRule(parts.database, alert.job_uid);
-  if (rule === undefined) {
+  const { clock, random } = parts;
+  const delivery = await deliver(parts, alert);
+  if (delivery === undefined) {
     await end(parts, alert, { state: "CANCELLED", error: "The job has no alerts any more." });
     return;
   }
-  const { clock, random } = parts;
-  const delivery = await makeAttempt(parts.attempt, toAttempt(alert, rule, clock.now()));
   const next = nextState({
     outcome: delivery.outcome,
     policy: DEFAULT_RETRY_POLICY,
@@ -135,6 +155,23 @@ async function sendOne(parts: SendParts, alert: AlertRow): Promise<void> {
       state: next.state === "EXHAUSTED" ? "EXHAUSTED" : "SUCCEEDED",
       error: delivery.error,
     });
+}
+
+/**
+ * Makes one attempt; returns undefined if the job has no alerts any more. An attempt with alerts that cannot be read is NOT_SENT:
+ * such an alert is retried and given up like any other, and an operator can mend the alerts meanwhile.
+ */
+async function deliver(parts: SendParts, alert: AlertRow): Promise<Delivery | undefined> {
+  const { database, clock, attempt, events } = parts;
+  try {
+    const rule = await currentRule(database, alert.job_uid);
+    if (rule === undefined) return undefined;
+    return await makeAttempt(attempt, toAttempt(alert, rule, clock.now()));
+  } catch (error) {
+    if (!isItemFault(error)) throw error;
+    events.emit("trouble", { part: `sending alerts of job ${alert.job_uid}`, error });
+    return { outcome: { kind: "NOT_SENT" }, error: UNREADABLE, responseBody: "", cause: error };
+  }
 }
 
 /** Reads where the job's alerts go now, so that a customer can correct a wrong URL. A deleted job keeps its last rule. */

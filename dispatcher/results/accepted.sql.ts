@@ -1,13 +1,16 @@
 import { statement } from "../../db/statement.ts";
 import { ACKNOWLEDGEMENT_OWNER, AT_FREE_PLACE, FREE, signal } from "../waiting/triggers.sql.ts";
 
+/** No extension makes a trigger wait for its acknowledgement for longer than this after the start of its attempt. */
+export const LONGEST_WAIT_MS = 7 * 86_400_000;
+
 const ACCEPTED = `t.state = 'RUNNING' and t.attempt_count = ($4::jsonb -> t.id ->> 0)::integer`;
 
 /**
  * Records attempts that succeeded and have to be acknowledged, and makes the triggers $1 (nominal times from $2 to $3)
  * ACCEPTED. An attempt that is recorded as UNKNOWN is changed, unless it is so because its acknowledgement has not come in
  * time: then it has a status code. $4 has by trigger id: the attempt's number, its end, its start if it was the first
- * attempt, and the deadline of the acknowledgement. The attempts are in $5 to $14. $15 has, by trigger id, the answers
+ * attempt, the deadline of the acknowledgement, and until when it may be extended. The attempts are in $5 to $14. $15 has, by trigger id, the answers
  * because of which the job is to be paused; these are told to the scheduler in the same statement.
  *
  * A trigger is changed while it is RUNNING and this is its latest attempt. Its receiver may have acknowledged it already: a
@@ -35,7 +38,7 @@ export const acceptedRecord = statement<{ id: string; state: string }>(
               select 'ACCEPTED', '${ACKNOWLEDGEMENT_OWNER}', coalesce((c ->> 2)::timestamptz, t.start_time),
                      case when t.acknowledged_attempt is distinct from t.attempt_count then (c ->> 3)::timestamptz
                           when t.acknowledgement = 'FAILED' then (c ->> 1)::timestamptz
-                          else greatest((c ->> 3)::timestamptz, t.extended_time) end
+                          else greatest((c ->> 3)::timestamptz, least(t.extended_time, (c ->> 4)::timestamptz)) end
                 from (select $4::jsonb -> t.id as c offset 0) as change)
       where ${AT_FREE_PLACE} and ${ACCEPTED}
      returning t.id, t.due_time, ($4::jsonb -> t.id ->> 1)::timestamptz as end_time, t.project_id, t.job_uid, t.fire_time,

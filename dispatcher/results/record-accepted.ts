@@ -2,7 +2,7 @@ import { toPlainArray, toTimeArray } from "../../db/array.ts";
 import type { Database } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
 import { toIso } from "../../mesh/iso-time.ts";
-import { acceptedReadUnrecorded, acceptedRecord } from "./accepted.sql.ts";
+import { acceptedReadUnrecorded, acceptedRecord, LONGEST_WAIT_MS } from "./accepted.sql.ts";
 import type { RecordAnswer, Result } from "./result.ts";
 import { toPauses, toStoredHeaders, toStoredTiming } from "./result-texts.ts";
 
@@ -49,5 +49,6 @@ function toChanges(batch: readonly Result[]): [string, string, string, string] {
 function toChange({ trigger, number, next, startTimeMs, endTimeMs }: Result): string {
   const start = number === trigger.attemptBase + 1 ? `"${toIso(startTimeMs)}"` : "null";
   const due = next.state === "ACCEPTED" ? `"${toIso(next.dueTimeMs)}"` : "null";
-  return `"${trigger.id}":[${number},"${toIso(endTimeMs)}",${start},${due}]`;
+  const longest = `"${toIso(startTimeMs + LONGEST_WAIT_MS)}"`;
+  return `"${trigger.id}":[${number},"${toIso(endTimeMs)}",${start},${due},${longest}]`;
 }

@@ -9,7 +9,7 @@ export interface WatchedEpochRow {
   readonly last_fire_time: number | null;
   /** The future fire times that are to be skipped, as the scheduler stores them. */
   readonly requested: unknown;
-  readonly state: "ACTIVE" | "PAUSED" | "DELETED";
+  readonly state: "ACTIVE" | "PAUSED" | "DISABLED" | "DELETED";
   readonly revision: number;
   readonly after_time: number;
   readonly end_time: number | null;
