@@ -90,8 +90,9 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   });
   const watched = [watchClock(storage), ...loops.watched];
   const watchdog = startWatchdog({ watched, logger, onHealth: health.setProgress });
-  const serving = { database: pools.accept, apiDatabase: pools.api, specs, masterKeys, tokenKeys, logger };
-  server.add(DispatcherService, createDispatcherService({ ...recovery, random, ...serving }));
+  const databases = { database: pools.accept, apiDatabase: pools.api };
+  const serving = { ...databases, random, specs, masterKeys, tokenKeys, seen: sharing.seen, logger };
+  server.add(DispatcherService, createDispatcherService({ ...recovery, ...serving }));
   const port = await server.listen(config.listen);
   health.show();
   logger.info({ port, masterKeyId: masterKeys.wanted.id }, "serving");

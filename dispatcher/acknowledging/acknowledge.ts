@@ -1,3 +1,4 @@
+import type { Seen } from "../../db/internal-redis/seen.ts";
 import type { Queryable } from "../../db/pool.ts";
 import type { Shares } from "../../db/shares.ts";
 import { toSqlTime } from "../../db/time.ts";
@@ -36,6 +37,8 @@ export interface AcknowledgeParts extends FailParts {
   /** For calls of customers. */
   readonly apiDatabase: Shares;
   readonly tokenKeys: Pick<TokenKeys, "get" | "find">;
+  /** Which acknowledgements were lately recorded. */
+  readonly seen: Seen;
 }
 
 /** The share of connections over which keys are read that a caller has named whom nobody knows yet. */
@@ -54,7 +57,15 @@ export async function acknowledge(
 ): Promise<AcknowledgeAnswer> {
   const { projectId, attempt } = await checkToken(parts, given, signal);
   const database = parts.apiDatabase.of(projectId, signal);
+  const subject = ["acknowledgement", given.id, String(attempt), given.outcome];
+  if (await parts.seen.has(subject)) {
+    const trigger = await readGenuine(database, projectId, given.id);
+    // No acknowledgement changes a trigger that has ended, so a repeated one needs no transaction that writes.
+    if (trigger.end_time !== null)
+      return { projectId, trigger, late: explainLate(trigger, attempt, given.outcome) };
+  }
   const counts = await record(parts, database, { given, projectId, attempt });
+  parts.seen.note(subject);
   const trigger = await readGenuine(database, projectId, given.id);
   return { projectId, trigger, late: counts ? "" : explainLate(trigger, attempt, given.outcome) };
 }
