@@ -17,6 +17,8 @@ export interface SharedMesh {
   readonly url: string;
   /** The operator's key, with which each test file makes its project. */
   readonly operatorKey: string;
+  /** Connection string of PostgreSQL's superuser. */
+  readonly databaseUrl: string;
 }
 
 /**
@@ -28,7 +30,8 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   const server = createServer((_, response) => {
     started ??= startMesh({ preparedData: project.getProvidedContext().easycronPostgres.preparedData });
     started.then(
-      ({ url, operatorKey }) => response.end(JSON.stringify({ url, operatorKey } satisfies SharedMesh)),
+      ({ url, operatorKey, databaseUrl }) =>
+        response.end(JSON.stringify({ url, operatorKey, databaseUrl } satisfies SharedMesh)),
       (error: unknown) => response.writeHead(500).end(String(error)),
     );
   });

@@ -10,6 +10,8 @@ export interface SharedProject {
   /** The project's API key. */
   readonly apiKey: string;
   readonly operatorKey: string;
+  /** Connection string of PostgreSQL's superuser. */
+  readonly databaseUrl: string;
   /** The project's signing secret, whsec_…. */
   readonly signingSecret: string;
   /** The project's id. */
@@ -22,9 +24,10 @@ export interface SharedProject {
 export async function joinMesh(): Promise<SharedProject> {
   const response = await fetch(inject("easycronMeshUrl"));
   if (!response.ok) throw new Error(`The shared product could not be started: ${await response.text()}`);
-  const { url, operatorKey } = (await response.json()) as SharedMesh;
+  const { url, operatorKey, databaseUrl } = (await response.json()) as SharedMesh;
   const { apiKey, signingSecret, project } = await ensureProject(url, operatorKey);
-  return { url, operatorKey, apiKey, signingSecret, project, stop: () => deleteJobs(url, apiKey) };
+  const stop = () => deleteJobs(url, apiKey);
+  return { url, operatorKey, databaseUrl, apiKey, signingSecret, project, stop };
 }
 
 async function deleteJobs(url: string, apiKey: string): Promise<void> {
