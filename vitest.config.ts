@@ -26,8 +26,9 @@ const SHORT_FAULTS = ["locked-rows", "poison-rows-at-once", "stalled-dispatcher"
 export default defineConfig({
   test: {
     pool: "forks",
-    // Two cores: a third of the time of the unit tests is spent waiting, so two workers would leave the cores idle.
-    maxWorkers: 3,
+    // Two cores: a third of the time of the unit tests is spent waiting, and more of that of the others, so two workers would
+    // leave the cores idle.
+    maxWorkers: 4,
     sequence: { sequencer: LongestFirst },
     // A poll that finds what it waits for ends at once, so a long limit costs nothing. Vitest's own, 1 s, is too short for a
     // busy machine.
@@ -58,18 +59,15 @@ export default defineConfig({
       },
       {
         extends: true,
-        // Calls a product that runs as processes of its own: after the unit tests, which use all of both cores. These
-        // tests often wait for a fire time, so four files run at once, together with those of the faults.
+        // Calls a product that runs as processes of its own. These tests often wait for a fire time.
         test: {
           name: "whole",
           isolate: false,
-          maxWorkers: 4,
           include: ["test/whole/**/*.test.ts"],
           exclude: [...configDefaults.exclude, ...LONG_TESTS, KILLING],
           globalSetup: ["test/support/global-mesh.ts"],
           testTimeout: 120_000,
           hookTimeout: 60_000,
-          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -78,11 +76,9 @@ export default defineConfig({
         test: {
           name: "faults",
           isolate: false,
-          maxWorkers: 4,
           include: SHORT_FAULTS,
           testTimeout: 120_000,
           hookTimeout: 60_000,
-          sequence: { groupOrder: 1 },
         },
       },
     ],

@@ -124,7 +124,9 @@ test("what a dead dispatcher owned is released and taken, without what cannot be
 test("what a stalled dispatcher owns is taken, without what cannot be taken", async () => {
   await addInstance("inst_stalled", 60_000, 5_000);
   const { good, bad } = await addTriggers("inst_stalled");
-  await ground.sql("update dispatcher.instances set alive_time = now() where id = 'inst_me'");
+  await ground.sql(
+    "update dispatcher.instances set alive_time = now() + interval '1 min' where id = 'inst_me'",
+  );
   await takeFromStalled(parts);
   expect(heldIds()).toEqual(good);
   expect(await asideIds()).toEqual(bad);

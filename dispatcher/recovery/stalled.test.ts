@@ -69,8 +69,9 @@ function partsOf(instance: string, held: HeldTrigger[]): RecoveryParts {
 
 test("what a stalled dispatcher owns is taken if it is due soon or overdue, and is not in flight", async () => {
   const stalled = await addInstance(5_000);
-  const own = await addInstance(0);
-  const working = await addInstance(100);
+  // Not stalled, however long the statements take.
+  const own = await addInstance(-60_000);
+  const working = await addInstance(-60_000);
   const wanted = [
     await addTrigger(stalled, "PENDING", 800),
     await addTrigger(stalled, "PENDING", -3_000),

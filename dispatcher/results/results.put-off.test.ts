@@ -22,13 +22,15 @@ afterAll(async () => {
 
 test("results of locked triggers stop the claims of their project at 500, and no claim of another project", async () => {
   const dispatcher = await ground.start({ EASYCRON_DISPATCHER_ORIGIN_CONCURRENCY: "1000" });
-  const locked = await ground.addJob((await ground.addProject()).projectId, `${receiver.url}/locked`);
+  // So many requests at once may take a busy machine longer than the usual 30 s.
+  const slowly = { attemptTimeout: "60s" };
+  const locked = await ground.addJob((await ground.addProject()).projectId, `${receiver.url}/locked`, slowly);
   const healthy = await ground.addJob((await ground.addProject()).projectId, `${receiver.url}/healthy`);
   const ends: (() => void)[] = [];
   receiver.answer("/locked", () => new Promise((resolve) => ends.push(() => resolve({ status: 200 }))));
   const first = Array.from({ length: 600 }, (_, index) => eventOf(locked, Date.now() + index));
   await dispatcher.accept(first);
-  await receiver.waitFor(() => ends.length === first.length);
+  await receiver.waitFor(() => ends.length === first.length, 45_000);
 
   await session.query("begin");
   await session.query("select from dispatcher.triggers where job_uid = $1 for update", [locked.uid]);

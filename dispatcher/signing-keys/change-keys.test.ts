@@ -173,7 +173,9 @@ test("a change of signing keys gives up when another one holds the version for l
     [],
     async () => {
       const startedMs = performance.now();
-      await expect(scene.create(projectId)).rejects.toMatchObject({ reason: "SERVICE_UNAVAILABLE" });
+      const { client } = scene.dispatchers[0];
+      const created = client.createSigningKey({ projectId, request: {} });
+      await expect(created).rejects.toMatchObject({ reason: "SERVICE_UNAVAILABLE" });
       expect(performance.now() - startedMs).toBeLessThan(15_000);
     },
   );

@@ -1,6 +1,7 @@
 import { Webhook } from "standardwebhooks";
 import { expect } from "vitest";
 import type { SigningKey } from "../../gen/easycron/v1/signing_key_service_pb.ts";
+import { EasyCronError } from "../../mesh/errors.ts";
 import { verify } from "../../sdk/webhook.ts";
 import { isEd25519 } from "../../test/support/ed25519.ts";
 import { type ReceivedRequest, type Receiver, startReceiver } from "../../test/support/receiver.ts";
@@ -109,17 +110,17 @@ function callsOf([first, second]: KeyScene["dispatchers"]): Pick<
 > {
   return {
     create: async (projectId, request = {}, { client } = first) => {
-      const { response } = await client.createSigningKey({ projectId, request });
+      const { response } = await untilFree(() => client.createSigningKey({ projectId, request }));
       return { key: required(response?.signingKey), secret: response?.secret ?? "" };
     },
     rotate: async (projectId, id, overlapSeconds, { client } = first) => {
       const request = { id, overlap: { seconds: BigInt(overlapSeconds), nanos: 0 } };
-      const { response } = await client.rotateSigningKey({ projectId, request });
+      const { response } = await untilFree(() => client.rotateSigningKey({ projectId, request }));
       const [key, old] = [required(response?.signingKey), required(response?.oldSigningKey)];
       return { key, old, secret: response?.secret ?? "" };
     },
     revoke: async (projectId, id, { client } = first) => {
-      const { response } = await client.revokeSigningKey({ projectId, request: { id } });
+      const { response } = await untilFree(() => client.revokeSigningKey({ projectId, request: { id } }));
       return required(response?.signingKey);
     },
     list: async (projectId, pageSize = 0) => {
@@ -135,6 +136,19 @@ function callsOf([first, second]: KeyScene["dispatchers"]): Pick<
       }
     },
   };
+}
+
+/**
+ * Repeats a change of keys that is refused with SERVICE_UNAVAILABLE, as callers do. A change waits for another one for 2 s,
+ * which is too short when five tests change keys at once on a busy machine.
+ */
+async function untilFree<T>(change: () => Promise<T>, triesLeft = 10): Promise<T> {
+  try {
+    return await change();
+  } catch (error) {
+    if (triesLeft === 0 || EasyCronError.from(error).reason !== "SERVICE_UNAVAILABLE") throw error;
+    return await untilFree(change, triesLeft - 1);
+  }
 }
 
 function expectSignedBy(

@@ -75,7 +75,7 @@ describe.runIf(hasRedis())("when Redis fails, a delivery", () => {
     expect(new Set(ids).size).toBe(10_000);
     expect(ids).toHaveLength(10_000);
     process.stdout.write(`kill -9: ${failedOnce} messages were tried again, 10,000 stored, 0 twice\n`);
-  }, 60_000);
+  });
 
   test("to a server that accepts and never answers is UNKNOWN by the deadline, and works soon after", async () => {
     const { proxy, plugin, projectId } = await startBehindProxy();
@@ -96,7 +96,7 @@ describe.runIf(hasRedis())("when Redis fails, a delivery", () => {
     const again = async () =>
       (await deliverAll(plugin, projectId, [toMessage("b", STREAM)], 500))[0]?.outcome;
     await expect.poll(again, { timeout: 15_000 }).toBe(AttemptOutcome.SUCCEEDED);
-  }, 30_000);
+  });
 
   test("to a dead server is NOT_SENT within about a second, with one line in the log, and works when it is back", async () => {
     const { proxy, plugin, projectId, lines } = await startBehindProxy();
@@ -132,7 +132,7 @@ describe.runIf(hasRedis())("when Redis fails, a delivery", () => {
     proxy.restore();
     const [back] = await deliverAll(plugin, projectId, [toMessage("0", STREAM)]);
     expect(back?.outcome).toBe(AttemptOutcome.SUCCEEDED);
-  }, 20_000);
+  });
 
   test("to a server without memory is REJECTED, and writes neither the message nor its guard", async () => {
     const redis = await startRedis(["--maxmemory-clients", "0"]);

@@ -37,7 +37,7 @@ const STARTS = [Date.UTC(2026, 2, 27, 22), Date.UTC(2026, 9, 24, 17)];
 const START = Math.min(...STARTS);
 const MINUTE = 60_000;
 const RUNS = Number(process.env.EASYCRON_PROPERTY_RUNS ?? 12);
-const LIMIT_MS = Math.max(60_000, 5_000 * RUNS);
+const LIMIT_MS = Math.max(240_000, 5_000 * RUNS);
 
 /** Stands for the calendar of the run. */
 const CALENDAR = "calendar";

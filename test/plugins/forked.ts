@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { resolve } from "node:path";
+import { within } from "../support/within.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 
@@ -14,17 +15,31 @@ export interface Forked {
   kill9(): Promise<void>;
 }
 
-/** Starts a service, by the path of its module, and resolves when it serves. */
+const READY_WITHIN_MS = 45_000;
+
+/** Starts a service, by the path of its module, and resolves when it serves. Throws if it ends before, or after 45 s. */
 export async function forkService(module: string, env: Readonly<Record<string, string>>): Promise<Forked> {
   const child = fork(resolve(root, module), {
     cwd: root,
-    env: { PATH: process.env.PATH ?? "", EASYCRON_PARENT_WATCH: "1", ...env },
+    env: {
+      PATH: process.env.PATH ?? "",
+      NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
+      EASYCRON_PARENT_WATCH: "1",
+      ...env,
+    },
     execArgv: [],
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   });
   const ended = once(child, "exit").then(([, signal]) => signal as string | null);
   const ready = once(child, "message") as Promise<[{ port: number }]>;
-  const first = await Promise.race([ready, ended]);
+  const first = await within(
+    Promise.race([ready, ended]),
+    READY_WITHIN_MS,
+    () => `${module} does not serve after ${READY_WITHIN_MS / 1_000} s.`,
+  ).catch((error: unknown) => {
+    child.kill("SIGKILL");
+    throw error;
+  });
   if (!Array.isArray(first)) throw new Error(`${module} ended before it served.`);
   return {
     address: `127.0.0.1:${first[0].port}`,

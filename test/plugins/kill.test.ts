@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { findFreePorts } from "../../dev/ports.ts";
 import { redisStream } from "../../sdk/index.ts";
 import { hasRedis } from "../support/redis.ts";
+import { within } from "../support/within.ts";
 import { type Forked, forkService } from "./forked.ts";
 import { type Scene, startScene, type Tenant } from "./scene.ts";
 
@@ -12,6 +13,8 @@ import { type Scene, startScene, type Tenant } from "./scene.ts";
  */
 
 const NEVER_DUE_MS = 0;
+/** Within this time, each change comes to its step or has failed: its work may take 7 s. */
+const STEPS_WITHIN_MS = 30_000;
 /** The limit that an update asks for. */
 const NEW_MAX_KEYS = 77;
 
@@ -126,32 +129,58 @@ const GATEWAY_STEPS: readonly (readonly [ChangeName, string])[] = [
 const REPEATED = ["enable", "enable: provisioned"] as const;
 
 describe.skipIf(!hasRedis())("after kill -9 of a gateway while changes are at all steps", () => {
-  const tenants: Tenant[] = [];
+  let tenants: Tenant[] = [];
   let repeated: Awaited<ReturnType<Tenant["easycron"]["plugins"]["enable"]>>;
 
   beforeAll(async () => {
+    await killAtAllSteps();
+    await endLeases();
+    const last = tenants.at(-1);
+    if (last !== undefined) repeated = await last.easycron.plugins.enable("REDIS");
+    nowMs = null;
+  }, 120_000);
+
+  /**
+   * Begins all changes at one gateway, which ends when each has come to its step. The work on a plugin has 7 s. On a machine
+   * so busy that this is too short for one, it begins again with new tenants. It throws if it is too short again.
+   */
+  async function killAtAllSteps(triesLeft = 1): Promise<void> {
     const changes = [...GATEWAY_STEPS, REPEATED];
-    tenants.push(...(await Promise.all(changes.map(([change]) => prepare(change)))));
+    tenants = [];
+    // Four at once: all at once are too much for the database of a busy machine.
+    for (let from = 0; from < changes.length; from += 4) {
+      tenants.push(...(await Promise.all(changes.slice(from, from + 4).map(([change]) => prepare(change)))));
+    }
     nowMs = NEVER_DUE_MS;
     const holdAt = Object.fromEntries(changes.map(([, step], index) => [tenants[index]?.id, step]));
     const gateway = await forkService("test/plugins/killed-gateway.ts", {
       ...scene.gatewayEnv,
       HOLD_AT: JSON.stringify(holdAt),
     });
+    const held = new Set<string | undefined>();
+    gateway.child.on("message", (message: { readonly held?: string }) => held.add(message.held));
     const calls = changes.map(async ([change], index) => {
       const tenant = tenants[index];
       if (tenant !== undefined) await CHANGES[change](tenant, `http://${gateway.address}`);
     });
     const called = Promise.allSettled(calls);
-    expect(await gateway.ended).toBe("SIGKILL");
+    const missing = () =>
+      changes.flatMap(([, step], index) => (held.has(tenants[index]?.id) ? [] : [step])).join(", ");
+    try {
+      const words = () =>
+        `The gateway has not come to these steps within ${STEPS_WITHIN_MS / 1_000} s: ${missing()}.`;
+      expect(await within(gateway.ended, STEPS_WITHIN_MS, words)).toBe("SIGKILL");
+    } catch (error) {
+      await gateway.kill9();
+      if (triesLeft === 0) throw error;
+      console.warn(`${error instanceof Error ? error.message : error} The preparation begins again.`);
+      await killAtAllSteps(triesLeft - 1);
+      return;
+    }
     // The call of a plugin that is removed was answered before.
     const expected = changes.map(([change]) => (change === "remove" ? "fulfilled" : "rejected"));
     expect((await called).map(({ status }) => status)).toEqual(expected);
-    await endLeases();
-    const last = tenants.at(-1);
-    if (last !== undefined) repeated = await last.easycron.plugins.enable("REDIS");
-    nowMs = null;
-  }, 120_000);
+  }
 
   test.each(GATEWAY_STEPS.map(([change, step], index) => ({ change, step, index })))(
     "during $change, at $step, the loop of another one ends what was begun",
@@ -211,7 +240,7 @@ describe.skipIf(!hasRedis())("after kill -9 of the plugins service", () => {
         });
       });
       const called = CHANGES[change](tenant, scene.url).catch((error: unknown) => error);
-      await killed;
+      await within(killed, 30_000, () => `Redis has not got the command ${command} within 30 s.`);
       await plugins.ended;
       await called;
       plugins = await startPlugins();

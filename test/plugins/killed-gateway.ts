@@ -1,5 +1,5 @@
 // A gateway that holds the work on each project of HOLD_AT (a JSON object: project id to step) at its step, and kills itself
-// with -9 as soon as all of them have come there.
+// with -9 as soon as all of them have come there. It tells its parent of each ({ held: project id }).
 import { build } from "../../gateway/app.ts";
 import { runService } from "../../mesh/lifecycle.ts";
 
@@ -10,6 +10,7 @@ await runService("gateway", (env) =>
     onStep: (step, projectId) => {
       if (holdAt.get(projectId) !== step) return;
       holdAt.delete(projectId);
+      process.send?.({ held: projectId });
       if (holdAt.size === 0) process.kill(process.pid, "SIGKILL");
       return new Promise<void>(() => {});
     },

@@ -25,6 +25,8 @@ export interface SharedMesh {
   readonly authority: string;
   /** Certificates of that authority for 127.0.0.1 and localhost. */
   readonly certificates: { readonly server: IssuedCertificate; readonly client: IssuedCertificate };
+  /** Connection string of PostgreSQL's superuser. */
+  readonly databaseUrl: string;
 }
 
 /**
@@ -39,8 +41,10 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     const { preparedData } = project.getProvidedContext().easycronPostgres;
     started ??= trusting(authority, () => startMesh({ preparedData }));
     started.then(
-      ({ url, operatorKey }) =>
-        response.end(JSON.stringify({ url, operatorKey, authority, certificates } satisfies SharedMesh)),
+      ({ url, operatorKey, databaseUrl }) => {
+        const shared: SharedMesh = { url, operatorKey, databaseUrl, authority, certificates };
+        response.end(JSON.stringify(shared));
+      },
       (error: unknown) => response.writeHead(500).end(String(error)),
     );
   });

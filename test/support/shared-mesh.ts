@@ -10,6 +10,8 @@ export interface SharedProject extends Pick<SharedMesh, "authority" | "certifica
   /** The project's API key. */
   readonly apiKey: string;
   readonly operatorKey: string;
+  /** Connection string of PostgreSQL's superuser. */
+  readonly databaseUrl: string;
   /** The project's signing secret, whsec_…. */
   readonly signingSecret: string;
   /** The project's id. */
@@ -22,10 +24,10 @@ export interface SharedProject extends Pick<SharedMesh, "authority" | "certifica
 export async function joinMesh(): Promise<SharedProject> {
   const response = await fetch(inject("easycronMeshUrl"));
   if (!response.ok) throw new Error(`The shared product could not be started: ${await response.text()}`);
-  const { url, operatorKey, ...tls } = (await response.json()) as SharedMesh;
+  const { url, operatorKey, ...shared } = (await response.json()) as SharedMesh;
   const { apiKey, signingSecret, project } = await ensureProject(url, operatorKey);
   const stop = () => deleteJobs(url, apiKey);
-  return { url, operatorKey, ...tls, apiKey, signingSecret, project, stop };
+  return { url, operatorKey, ...shared, apiKey, signingSecret, project, stop };
 }
 
 async function deleteJobs(url: string, apiKey: string): Promise<void> {

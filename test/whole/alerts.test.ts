@@ -1,12 +1,12 @@
 import pg from "pg";
-import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { EasyCron } from "../../sdk/index.ts";
 import { verify } from "../../sdk/webhook.ts";
 import { type AlertReceiver, startAlertReceiver } from "../support/alert-receiver.ts";
-import { type Mesh, startMesh } from "../support/mesh.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
+import { joinMesh, type SharedProject } from "../support/shared-mesh.ts";
 
-let mesh: Mesh;
+let mesh: SharedProject;
 let receiver: Receiver;
 let alerts: AlertReceiver;
 let client: EasyCron;
@@ -14,7 +14,7 @@ let client: EasyCron;
 beforeAll(async () => {
   receiver = await startReceiver();
   alerts = await startAlertReceiver();
-  mesh = await startMesh({ preparedData: inject("easycronPostgres").preparedData });
+  mesh = await joinMesh();
   client = new EasyCron({ url: mesh.url, apiKey: mesh.apiKey });
 });
 afterAll(async () => {
@@ -42,8 +42,10 @@ async function read(text: string, values: readonly unknown[]) {
   }
 }
 
-describe("a job with alerts", () => {
-  test("reports once that it fails and that a trigger is a dead letter, and that it works again", async () => {
+describe.concurrent("a job with alerts", () => {
+  test("reports once that it fails and that a trigger is a dead letter, and that it works again", async ({
+    expect,
+  }) => {
     const job = await create("billing", { retryPolicy: { delays: ["1s"], maxAttempts: 5 } });
     receiver.answer("/billing", () => ({ status: 500 }));
     const [first, second] = [await client.jobs.run("billing"), await client.jobs.run("billing")];
@@ -67,7 +69,9 @@ describe("a job with alerts", () => {
     expect(rows.map(({ state }) => state)).toEqual(["SUCCEEDED", "SUCCEEDED", "SUCCEEDED"]);
   });
 
-  test("reports only the events that it lists, and a change of the list or of the target takes effect", async () => {
+  test("reports only the events that it lists, and a change of the list or of the target takes effect", async ({
+    expect,
+  }) => {
     const events = ["RECOVERED" as const];
     await create("picky", { retryPolicy: { maxAttempts: 1 }, alerts: { target: toAlerts("picky"), events } });
     receiver.answer("/picky", (number) => ({ status: number === 1 || number === 3 ? 500 : 204 }));
@@ -92,7 +96,9 @@ describe("a job with alerts", () => {
     ]);
   });
 
-  test("whose alerts cannot be delivered raises no further alerts, and its triggers and others go on", async () => {
+  test("whose alerts cannot be delivered raises no further alerts, and its triggers and others go on", async ({
+    expect,
+  }) => {
     const dead = { webhook: { url: "http://127.0.0.1:2/" } };
     const job = await create("deaf", { alerts: { target: dead }, retryPolicy: { maxAttempts: 1 } });
     await create("other", { schedules: everySecond });
@@ -112,7 +118,7 @@ describe("a job with alerts", () => {
     await client.jobs.delete("other");
   });
 
-  test("reports that it was paused because its endpoint wants no more", async () => {
+  test("reports that it was paused because its endpoint wants no more", async ({ expect }) => {
     await create("unwanted", { retryPolicy: { maxAttempts: 1 } });
     receiver.answer("/unwanted", () => ({ status: 410 }));
     const { id } = await client.jobs.run("unwanted");
@@ -125,52 +131,6 @@ describe("a job with alerts", () => {
     expect(state).toBe("PAUSED");
     expect(disabled?.body.data.message).toContain(pauseNote);
   });
-
-  test("reports the same alert under one id when the dispatcher is killed with -9 before it was delivered", async () => {
-    await create("killed", { retryPolicy: { maxAttempts: 1 } });
-    receiver.answer("/killed", () => ({ status: 500 }));
-    alerts.answer("/killed", 500);
-    await client.jobs.run("killed");
-    await alerts.waitFor("/killed", 1);
-    await mesh.kill9("dispatcher", 0);
-    alerts.answer("/killed", 204);
-    await alerts.waitFor("/killed", 2, 60_000);
-    expect(new Set(alerts.alerts("/killed").map(({ id }) => id)).size).toBe(1);
-    expect(new Set(alerts.types("/killed"))).toEqual(new Set(["job.exhausted"]));
-  });
-});
-
-describe("the dead man's switch", () => {
-  test("speaks while the scheduler stands still, and says when the job works again", async () => {
-    const within = { target: toAlerts("heart"), deliveredWithin: "10s" as const };
-    await create("heart", { schedules: everySecond, alerts: within });
-    await create("skips", { schedules: everySecond, misfirePolicy: "SKIP" });
-    await create("paused", {
-      schedules: everySecond,
-      alerts: { target: toAlerts("paused"), deliveredWithin: "10s" as const },
-    });
-    await receiver.waitFor((all) => all.some(({ job }) => job === "heart"));
-    await client.jobs.pause("paused");
-    const pid = mesh.pids().scheduler?.[0] ?? 0;
-    process.kill(pid, "SIGSTOP");
-    try {
-      const [alert] = await alerts.waitFor("/heart", 1, 60_000);
-      expect(alert?.body).toMatchObject({
-        type: "job.not_delivered",
-        data: { job: { name: "heart" }, triggers: [] },
-      });
-      expect(alert?.body.data.nominalTimes).not.toEqual([]);
-    } finally {
-      process.kill(pid, "SIGCONT");
-    }
-    await alerts.waitFor("/heart", 2, 60_000);
-    expect(alerts.types("/heart")).toEqual(["job.not_delivered", "job.recovered"]);
-    const [missed] = await alerts.waitFor("/skips", 1, 60_000);
-    expect(missed?.body).toMatchObject({ type: "job.missed", data: { reason: "MISFIRE_POLICY" } });
-    // How many were missed depends on how long the scheduler stood still: what is less than ten seconds late still fires.
-    expect(missed?.body.data.count).toBeGreaterThanOrEqual(1);
-    expect(alerts.types("/paused")).toEqual([]);
-  }, 150_000);
 });
 
 test("alerts that cannot work are refused, each with its field", async () => {

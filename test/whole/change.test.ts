@@ -54,7 +54,8 @@ function later(name: string, returned: ReadonlyMap<string, number>) {
   return receiver.requests.filter(({ job, nominalMs }) => job === name && nominalMs > returnedMs);
 }
 
-describe("after a change has returned, no delivery starts under the old specification for a later fire time", () => {
+// The tests wait for most of their time, and each changes jobs of its own.
+describe.concurrent("after a change has returned, no delivery starts under the old specification for a later fire time", () => {
   const names = (kind: number) => [...fleet.jobs.keys()].filter((_, index) => index % 3 === kind);
 
   test("PauseJob: nothing more arrives, and after ResumeJob the chain continues without a hole", async () => {

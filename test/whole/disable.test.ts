@@ -29,7 +29,8 @@ const skippedOf = (job: string, reason: string) =>
     (fireTimes) => fireTimes.length > 0,
   );
 
-describe("an endpoint that wants no more pauses its job, which says why, until it is resumed", () => {
+// The tests run at once: they wait for most of their time, each for a job of its own.
+describe.concurrent("an endpoint that wants no more pauses its job, which says why, until it is resumed", () => {
   test("with status 410", async () => {
     scene.receiver.answer("/gone", (number) => ({ status: number === 1 ? 410 : 204 }));
     await scene.createJob("gone");
@@ -94,7 +95,7 @@ describe("an endpoint that wants no more pauses its job, which says why, until i
   });
 });
 
-describe("a job whose triggers keep failing", () => {
+describe.concurrent("a job whose triggers keep failing", () => {
   test("is disabled after as many in a row as it says, and enabled by ResumeJob", async () => {
     const autoDisable = { afterExhausted: 3, afterDuration: "1s" };
     let isMended = false;

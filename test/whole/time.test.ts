@@ -28,7 +28,8 @@ beforeAll(async () => {
 });
 afterAll(() => scene?.stop());
 
-describe("calendars, by JSON", () => {
+// The tests up to "by the SDK" run at once: they wait for most of their time, each for a job of its own.
+describe.concurrent("calendars, by JSON", () => {
   test("CheckCalendar says whether a calendar is open, and when that changes", async () => {
     // Monday the 5th of January 2026, 10:00 in Paris.
     const time = "2026-01-05T09:00:00Z";
@@ -89,7 +90,7 @@ describe("calendars, by JSON", () => {
   });
 });
 
-describe("schedules, by JSON", () => {
+describe.concurrent("schedules, by JSON", () => {
   test("PreviewSchedule shows the fire times of an unsaved job, deferred by its calendars", async () => {
     const calendars = [{ name: "mondays", outside: "OUTSIDE_DEFER" }];
     const request = { job: { schedules: DAILY, calendars }, after: "2026-01-06T00:00:00Z", count: 1 };
@@ -139,7 +140,7 @@ describe("schedules, by JSON", () => {
   });
 });
 
-describe("the ledger, by JSON", () => {
+describe.concurrent("the ledger, by JSON", () => {
   test("ListFireTimes and ExplainFireTime say what happened at a fire time", async () => {
     const { id, nominalMs } = await scene.arrived("ticker");
     const nominalTime = iso(nominalMs);
@@ -172,7 +173,7 @@ describe("the ledger, by JSON", () => {
   });
 });
 
-describe("a pause, by JSON", () => {
+describe.concurrent("a pause, by JSON", () => {
   test("PauseJob with until ends on its own, and the next webhook counts the skipped fire times", async () => {
     await scene.createJob("pausing");
     await scene.arrived("pausing");
@@ -198,7 +199,7 @@ describe("a pause, by JSON", () => {
   });
 });
 
-describe("an overlap policy, by JSON", () => {
+describe.concurrent("an overlap policy, by JSON", () => {
   test("a fire time that waits is delivered when the earlier trigger ends, without another fire time of the job", async () => {
     const [firstMs, secondMs] = [inSeconds(3), inSeconds(4)];
     const { promise: held, resolve: release } = Promise.withResolvers<void>();
