@@ -99,23 +99,26 @@ describe.runIf(hasRedis())("the internal Redis", () => {
     redis = open(server.url, () => now);
     await redis.untilKnown();
     await admin.replicaof("127.0.0.1", 1);
-    await expect.poll(() => redis.isUp(), WITHIN_MS).toBe(false);
-    const read = async () => {
-      const info = await admin.info("all");
-      const count = (pattern: RegExp) => Number(pattern.exec(info)?.[1] ?? 0);
-      return {
-        looks: count(/cmdstat_set:.*rejected_calls=(\d+)/),
-        connections: count(/total_connections_received:(\d+)/),
+    try {
+      await expect.poll(() => redis.isUp(), WITHIN_MS).toBe(false);
+      const read = async () => {
+        const info = await admin.info("all");
+        const count = (pattern: RegExp) => Number(pattern.exec(info)?.[1] ?? 0);
+        return {
+          looks: count(/cmdstat_set:.*rejected_calls=(\d+)/),
+          connections: count(/total_connections_received:(\d+)/),
+        };
       };
-    };
-    const before = await read();
-    await expect.poll(async () => (await read()).looks, BACK_WITHIN_MS).toBeGreaterThan(before.looks + 3);
-    // One, if that of the first refused look was not yet made.
-    expect((await read()).connections - before.connections).toBeLessThanOrEqual(1);
-    const later = await read();
-    now += 1_000;
-    await expect.poll(async () => (await read()).connections, BACK_WITHIN_MS).toBe(later.connections + 1);
-    await admin.replicaof("NO", "ONE");
+      const before = await read();
+      await expect.poll(async () => (await read()).looks, BACK_WITHIN_MS).toBeGreaterThan(before.looks + 3);
+      // One, if that of the first refused look was not yet made.
+      expect((await read()).connections - before.connections).toBeLessThanOrEqual(1);
+      const later = await read();
+      now += 1_000;
+      await expect.poll(async () => (await read()).connections, BACK_WITHIN_MS).toBe(later.connections + 1);
+    } finally {
+      await admin.replicaof("NO", "ONE");
+    }
   });
 
   test("is away while its server has no memory", async () => {
