@@ -59,21 +59,21 @@ describe("jobs with a flow key", () => {
 
   test("start at most ratePerSecond attempts, and the wait counts as the target's part of their lateness", async () => {
     const { jobs } = scene.client;
-    const flow = { key: "paced", ratePerSecond: 5 };
+    const flow = { key: "paced", ratePerSecond: 2 };
     await jobs.create({ name: "paced", target: webhook(`${scene.receiver.url}/paced`), flow });
-    const runs = await Promise.all(Array.from({ length: 8 }, () => jobs.run("paced")));
+    const runs = await Promise.all(Array.from({ length: 6 }, () => jobs.run("paced")));
     const triggers = [];
     for (const { id } of runs) triggers.push(await ended(id));
     const starts = triggers
       .map(({ startTime }) => startTime?.getTime() ?? 0)
       .toSorted((one, other) => one - other);
-    // Seven intervals of 200 ms. A claim may take a little longer for one than for the next.
-    expect((starts.at(-1) ?? 0) - (starts[0] ?? 0)).toBeGreaterThan(1_300);
+    // Five intervals of 500 ms. On a slow machine a claim takes much longer for one than for the next.
+    expect((starts.at(-1) ?? 0) - (starts[0] ?? 0)).toBeGreaterThan(1_750);
     for (const [index, start] of starts.entries())
-      expect((starts[index + 6] ?? Number.POSITIVE_INFINITY) - start).toBeGreaterThan(1_000);
+      expect((starts[index + 4] ?? Number.POSITIVE_INFINITY) - start).toBeGreaterThan(1_250);
     const last = triggers.find(({ startTime }) => startTime?.getTime() === starts.at(-1));
-    expect(last?.lateness?.theirs).toBeGreaterThan(1_000);
-    expect(last?.lateness?.ours).toBeLessThan(700);
+    expect(last?.lateness?.theirs).toBeGreaterThan(1_250);
+    expect(last?.lateness?.ours).toBeLessThan(1_250);
   });
 
   test("wait in PENDING without an attempt, and do not hold up other keys and jobs", async () => {
@@ -129,7 +129,7 @@ describe("a destination", () => {
   test("that answers 503 with Retry-After gets nothing of the project until then", async () => {
     const { jobs } = scene.client;
     const busy = await startReceiver();
-    busy.answer("/busy", () => ({ status: 503, headers: { "retry-after": "3" } }));
+    busy.answer("/busy", () => ({ status: 503, headers: { "retry-after": "8" } }));
     await jobs.create({ name: "busy", target: webhook(`${busy.url}/busy`), retryPolicy: { maxAttempts: 1 } });
     await jobs.create({ name: "polite", target: webhook(`${busy.url}/polite`) });
     const { id } = await jobs.run("busy");
@@ -137,7 +137,7 @@ describe("a destination", () => {
     const polite = await jobs.run("polite");
     expect(await waitingFor(polite.id, "RETRY_AFTER")).toMatchObject({ state: "PENDING", attemptCount: 0 });
     const { startTime } = await ended(polite.id);
-    expect((startTime?.getTime() ?? 0) - (first.endTime?.getTime() ?? 0)).toBeGreaterThan(2_900);
+    expect((startTime?.getTime() ?? 0) - (first.endTime?.getTime() ?? 0)).toBeGreaterThan(7_900);
     await busy.stop();
   });
 });
