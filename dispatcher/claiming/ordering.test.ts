@@ -1,3 +1,4 @@
+import { durationMs } from "@bufbuild/protobuf/wkt";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { TriggerKind } from "../../gen/easycron/v1/trigger_pb.ts";
 import { type Receiver, startReceiver } from "../../test/support/receiver.ts";
@@ -51,6 +52,10 @@ describe("the triggers of a job with ordering PER_JOB", () => {
     const [first, second, third] = await acceptThree(job);
     await untilArrived("/ordered", 4);
     expect(arrivedAt("/ordered").map(({ id }) => id)).toEqual([first, first, second, third]);
+    // What it waited for the first one, and its retry, is ours.
+    const { response } = await dispatcher.client.getTrigger({ projectId, request: { id: third ?? "" } });
+    expect(response?.trigger?.lateness).toMatchObject({ theirs: { seconds: 0n, nanos: 0 } });
+    expect(durationMs(response?.trigger?.lateness?.ours ?? { seconds: 0n, nanos: 0 })).toBeGreaterThan(400);
     // Over connections of its own: those for results must be free, whatever waits.
     expect(await ground.poolsOf(triggerCountEarlier)).toEqual(["easycron-dispatcher-waits"]);
   });
