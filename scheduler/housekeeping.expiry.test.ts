@@ -1,5 +1,6 @@
 import pg from "pg";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { everyProcessLeads } from "../db/internal-redis/leadership.ts";
 import { startHousekeeping } from "./housekeeping.ts";
 import { openBench, PROJECT, type SchedulerBench } from "./testing/bench.ts";
 
@@ -32,7 +33,7 @@ test("request ids are kept for a day and undos for thirty days", async () => {
   const { database, clock } = bench.parts;
   const log = () => {};
   const logger = { debug: log, info: log, warn: log, error: log };
-  const loop = startHousekeeping({ database, clock, logger, leadership: { leads: async () => true } });
+  const loop = startHousekeeping({ database, clock, logger, leadership: everyProcessLeads });
   // The first run has ended, and there is no second one for ten minutes.
   await loop.stop();
   const client = new pg.Client({ connectionString: bench.adminUrl });

@@ -35,6 +35,8 @@ export interface InternalRedisOptions {
   readonly logger: Pick<Logger, "info" | "warn">;
   /** A clock that never steps, in milliseconds. */
   readonly elapsedMs?: () => number;
+  /** How long an answer may take, in milliseconds. Default: 400. */
+  readonly answerLimitMs?: number;
 }
 
 /** How long an answer may take. With LOOK_EVERY_MS it is less than a second, also for a process that asks nothing. */
@@ -62,6 +64,8 @@ const AWAY_CODES: ReadonlySet<string> = new Set([
 ]);
 /** Errors after which another server may be found under the same name. */
 const REOPEN_CODES: ReadonlySet<string> = new Set(["READONLY", "MASTERDOWN", "NOAUTH", "WRONGPASS"]);
+/** Each look at such a server would open a connection, and each connection begins with a look. */
+const REOPEN_EVERY_MS = 1_000;
 
 interface State {
   readonly options: InternalRedisOptions;
@@ -85,6 +89,8 @@ interface State {
   notBeforeMs: number;
   leftAloneMs: number;
   failureReportedMs: number;
+  /** When the connection was closed last because of an error of REOPEN_CODES. */
+  reopenedMs: number;
 }
 
 /**
@@ -121,6 +127,7 @@ export function openInternalRedis(options: InternalRedisOptions): InternalRedis 
     notBeforeMs: 0,
     leftAloneMs: 0,
     failureReportedMs: Number.NEGATIVE_INFINITY,
+    reopenedMs: Number.NEGATIVE_INFINITY,
   };
   const looking = setInterval(() => void look(state), LOOK_EVERY_MS).unref();
   return {
@@ -191,26 +198,33 @@ async function ask(state: State, name: string, ...args: readonly (string | numbe
   const { connection, opened } = state;
   if (!connection.isOpen()) throw new RedisAwayError("There is no connection to the internal Redis.");
   try {
-    return await inTime(connection.send(name, ...args));
+    return await inTime(connection.send(name, ...args), state.options.answerLimitMs ?? ANSWER_LIMIT_MS);
   } catch (error) {
     const code = replyCode(error) ?? "";
     // Many commands fail together, and the connection may be another one by now.
     if (opened !== state.opened) throw error;
-    if (error instanceof RedisAwayError || REOPEN_CODES.has(code)) {
-      setAway(state, error);
+    if (error instanceof RedisAwayError || AWAY_CODES.has(code)) setAway(state, error);
+    if (error instanceof RedisAwayError || (REOPEN_CODES.has(code) && mayReopen(state))) {
       state.opened += 1;
       connection.reopen();
-    } else if (AWAY_CODES.has(code)) setAway(state, error);
+    }
     throw error;
   }
 }
 
-function inTime<T>(asked: Promise<T>): Promise<T> {
+function mayReopen(state: State): boolean {
+  const nowMs = elapsed(state.options);
+  if (nowMs < state.reopenedMs + REOPEN_EVERY_MS) return false;
+  state.reopenedMs = nowMs;
+  return true;
+}
+
+function inTime<T>(asked: Promise<T>, limitMs: number): Promise<T> {
   return new Promise((resolve, reject) => {
     const giveUp = () =>
-      reject(new RedisAwayError(`The internal Redis did not answer within ${ANSWER_LIMIT_MS} ms.`));
+      reject(new RedisAwayError(`The internal Redis did not answer within ${limitMs} ms.`));
     // If this process stood still, the answer may be here and not yet read. It is read before an immediate runs.
-    const tooLate = setTimeout(() => setImmediate(giveUp), ANSWER_LIMIT_MS);
+    const tooLate = setTimeout(() => setImmediate(giveUp), limitMs);
     asked.then(resolve, reject).finally(() => clearTimeout(tooLate));
   });
 }

@@ -10,12 +10,21 @@ import { script } from "./script.ts";
 export interface Leadership {
   /** Tells whether this process does the work now. It becomes the leader if there is none. Never rejects. */
   leads(): Promise<boolean>;
+  /**
+   * Gives the work up for a while because this process cannot do it, so that another one tries. While Redis is away, this
+   * changes nothing. Never rejects.
+   */
+  giveUp(): Promise<void>;
   /** Gives the work up, so that another process can take it at once. */
   close(): Promise<void>;
 }
 
 /** The leadership without an internal Redis: each process does the work. */
-export const everyProcessLeads: Leadership = { leads: async () => true, close: async () => {} };
+export const everyProcessLeads: Leadership = {
+  leads: async () => true,
+  giveUp: async () => {},
+  close: async () => {},
+};
 
 /** How long a leader that was killed is still the leader. It renews its lock three times meanwhile. */
 const LEADER_MS = 10_000;
@@ -36,16 +45,23 @@ return redis.call('DEL', KEYS[1])`);
 
 /**
  * Shares the work of a service between its processes by a lock in the internal Redis. A leader renews its lock. That of a process
- * that was killed ends after `leaderMs`. While Redis is away, each process leads.
+ * that was killed ends after `leaderMs`. One that has given the work up does not take it again for so long. While Redis is
+ * away, each process leads.
  */
 export function createLeadership(
   redis: InternalRedis,
   service: string,
-  { leaderMs = LEADER_MS } = {},
+  { leaderMs = LEADER_MS, elapsedMs = () => performance.now() } = {},
 ): Leadership {
   const keys = [`easycron:leader:${service}`];
   const token = randomUUID();
   let led = false;
+  let notBeforeMs = Number.NEGATIVE_INFINITY;
+  const release = async (): Promise<void> => {
+    // If this fails, the lock ends by itself.
+    if (led) await redis.run(RELEASE, keys, [token]).catch(() => {});
+    led = false;
+  };
   const take = async (): Promise<boolean> => {
     try {
       led = (await redis.run(TAKE_OR_RENEW, keys, [token, leaderMs])) === 1;
@@ -61,20 +77,35 @@ export function createLeadership(
   return {
     leads: async () => {
       await redis.untilKnown();
+      if (elapsedMs() < notBeforeMs && redis.isUp()) return false;
       return take();
+    },
+    giveUp: async () => {
+      notBeforeMs = elapsedMs() + leaderMs;
+      await release();
     },
     close: async () => {
       clearInterval(renewing);
-      // If this fails, the lock ends by itself.
-      if (led) await redis.run(RELEASE, keys, [token]).catch(() => {});
+      await release();
     },
   };
 }
 
-/** Returns work that is done while this process leads. A process that does not lead asks again every 15 s. */
+/**
+ * Returns work that is done while this process leads. A process that does not lead asks again every 15 s. One whose work
+ * fails gives it up, and throws the error.
+ */
 export function ifLeader(
-  leadership: Pick<Leadership, "leads">,
+  leadership: Pick<Leadership, "leads" | "giveUp">,
   work: () => Promise<Wanted>,
 ): () => Promise<Wanted> {
-  return async () => ((await leadership.leads()) ? work() : { more: false, againMs: ASK_AGAIN_MS });
+  return async () => {
+    if (!(await leadership.leads())) return { more: false, againMs: ASK_AGAIN_MS };
+    try {
+      return await work();
+    } catch (error) {
+      await leadership.giveUp();
+      throw error;
+    }
+  };
 }

@@ -66,7 +66,7 @@ export function createAdmission(parts: AdmissionParts): Admission {
   const { clock, lanes } = parts;
   const waits = createWaits(parts);
   const add = (trigger: HeldTrigger, spec: Spec, flowKey: string | undefined) =>
-    lanes().add({ trigger, spec, flowKey }, trigger.projectId, spec.destination, trackOf(trigger));
+    lanes().add({ trigger, spec, flowKey }, trigger.projectId, spec.destination, trackOf(trigger, spec));
   const gate = createFlowGate({
     ...parts,
     store: parts.flowStore,
@@ -119,7 +119,9 @@ export function createAdmission(parts: AdmissionParts): Admission {
   };
 }
 
-function trackOf(trigger: HeldTrigger): TrackName {
+function trackOf(trigger: HeldTrigger, { isOrdered }: Spec): TrackName {
+  // It keeps back all later triggers of its job, so it must not wait while those of other jobs come again and again.
+  if (isOrdered) return "first";
   if (isLate(trigger)) return "late";
   return trigger.attemptCount > 0 ? "retry" : "first";
 }

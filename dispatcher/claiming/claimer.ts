@@ -84,11 +84,13 @@ function claim(state: ClaimerState): void {
     if (batch.length === 0) return;
     // A claim finds rows by id. An outdated copy in a lane would claim the same row as the copy that has replaced it.
     const held: LaneWork[] = [];
+    const ordered: LaneWork[] = [];
     for (const work of batch) {
       const { trigger } = work.item;
       const mustPass = holding.holds(trigger) && !mustGiveWay(trigger.projectId);
       if (mustPass && admission.mayClaim(work.item)) {
-        held.push(work);
+        if (work.item.spec.isOrdered) ordered.push(work);
+        else held.push(work);
         continue;
       }
       lanes.refused(work);
@@ -98,7 +100,9 @@ function claim(state: ClaimerState): void {
         if (holding.holds(trigger)) putBack.postpone(trigger, trigger.dueTimeMs);
       }
     }
-    for (const group of groupByAttempts(held, ({ item }) => item.trigger)) void claimGroup(state, group);
+    for (const part of [held, ordered]) {
+      for (const group of groupByAttempts(part, ({ item }) => item.trigger)) void claimGroup(state, group);
+    }
   }
 }
 
@@ -108,7 +112,8 @@ async function claimGroup(state: ClaimerState, group: readonly LaneWork[]): Prom
   state.size += 1;
   try {
     const triggers = group.map(({ item }) => item.trigger);
-    const answer = await claimTriggers(database, triggers, { instance, nowMs: clock.now() });
+    const isOrdered = group[0]?.item.spec.isOrdered === true;
+    const answer = await claimTriggers(database, triggers, { instance, nowMs: clock.now() }, isOrdered);
     if (state.failures > 0) events.emit("recovered", { part: "claims", failures: state.failures });
     state.failures = 0;
     // If the lease was lost meanwhile, the triggers belong to the dispatcher that releases them from the old id.

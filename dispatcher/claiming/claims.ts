@@ -14,6 +14,7 @@ import {
   triggerReadUnclaimed,
   triggerUnclaim,
 } from "../waiting/triggers.sql.ts";
+import { triggerClaimOrdered } from "./ordering.sql.ts";
 
 const GIVE_UP_TRIES = 5;
 const GIVE_UP_PAUSE = { minMs: 100, maxMs: 1_000, jitter: 0.2 };
@@ -30,7 +31,8 @@ export interface ClaimAnswer {
   readonly claimed: ReadonlySet<string>;
   /**
    * The triggers that are still wanted but could not be claimed, by id, with their due time in epoch milliseconds.
-   * Another transaction has locked the row, or the trigger is not due yet because the clock has stepped back.
+   * Another transaction has locked the row, the trigger is not due yet because the clock has stepped back, or an earlier
+   * trigger of its ordered job has not ended.
    */
   readonly postponed: ReadonlyMap<string, number>;
   /** The triggers for which PostgreSQL refuses the statement. */
@@ -39,7 +41,8 @@ export interface ClaimAnswer {
 
 /**
  * Claims the next attempt of due triggers. All of them must have started the same number of attempts, and all or none must
- * have waited. Never waits for a lock. If the statement fails because of one trigger, it is repeated for the others.
+ * have waited. All must be of ordered jobs or none (`isOrdered`); of an ordered job only the first that has not ended is
+ * claimed. Never waits for a lock. If the statement fails because of one trigger, it is repeated for the others.
  *
  * To be called at or after their due time, never before. A change of the job that was acknowledged before the fire time
  * has withdrawn the row by then, so nothing of the old specification starts (promise 5). Throws SERVICE_UNAVAILABLE;
@@ -49,8 +52,10 @@ export async function claimTriggers(
   database: Database,
   triggers: readonly HeldTrigger[],
   by: ClaimedBy,
+  isOrdered = false,
 ): Promise<ClaimAnswer> {
-  return await change(database, triggers, by, (part) => claimPart(database, part, by));
+  const claim = isOrdered ? claimOrderedPart : claimPart;
+  return await change(database, triggers, by, (part) => claim(database, part, by));
 }
 
 /**
@@ -84,15 +89,28 @@ async function change(
 async function claimPart(
   database: Database,
   triggers: readonly HeldTrigger[],
-  { instance, nowMs }: ClaimedBy,
+  by: ClaimedBy,
 ): Promise<string[]> {
-  const number = (triggers[0]?.attemptCount ?? 0) + 1;
-  const values = [...toNames(triggers), number, toSqlTime(nowMs), instance, toForms(triggers)];
+  const values = toClaimValues(triggers, by);
   const rows =
     triggers[0]?.waitingFor == null
       ? await database.query(triggerClaim, values)
       : await database.query(triggerClaimWaited, [...values, toWaits(triggers)]);
   return rows.map(({ id }) => id);
+}
+
+async function claimOrderedPart(
+  database: Database,
+  triggers: readonly HeldTrigger[],
+  by: ClaimedBy,
+): Promise<string[]> {
+  const values = [...toClaimValues(triggers, by), toWaits(triggers)];
+  return (await database.query(triggerClaimOrdered, values)).map(({ id }) => id);
+}
+
+function toClaimValues(triggers: readonly HeldTrigger[], { instance, nowMs }: ClaimedBy) {
+  const number = (triggers[0]?.attemptCount ?? 0) + 1;
+  return [...toNames(triggers), number, toSqlTime(nowMs), instance, toForms(triggers)];
 }
 
 /** Writes a JSON object with the time at which each trigger began to wait before its first attempt. */

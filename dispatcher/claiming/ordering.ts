@@ -18,3 +18,22 @@ export async function readEarlier(
   const rows = await database.query(triggerCountEarlier, [toPlainArray(triggers.map(({ id }) => id))]);
   return new Map(rows.map(({ id, earlier }) => [id, earlier]));
 }
+
+/** Triggers of one job in the order in which they are delivered. */
+type Line = readonly [first: HeldTrigger, ...others: HeldTrigger[]];
+
+/** Groups triggers by their jobs. Each job's are ordered by nominal time, and by id if two are equal. */
+export function toLines(triggers: readonly HeldTrigger[]): readonly Line[] {
+  const lines = new Map<string, [HeldTrigger, ...HeldTrigger[]]>();
+  for (const trigger of triggers) {
+    const line = lines.get(trigger.jobUid);
+    if (line === undefined) lines.set(trigger.jobUid, [trigger]);
+    else line.push(trigger);
+  }
+  for (const line of lines.values()) line.sort(compare);
+  return [...lines.values()];
+}
+
+function compare(one: HeldTrigger, other: HeldTrigger): number {
+  return one.fireTimeMs - other.fireTimeMs || (one.id < other.id ? -1 : 1);
+}

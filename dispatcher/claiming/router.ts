@@ -12,7 +12,8 @@ import type { HeldTrigger } from "../waiting/held-trigger.ts";
 import type { Holding } from "../waiting/holding.ts";
 import type { Admission } from "./admission.ts";
 import { exhaustTriggers } from "./claims.ts";
-import { readEarlier } from "./ordering.ts";
+import { MOST_EARLIER } from "./ordering.sql.ts";
+import { readEarlier, toLines } from "./ordering.ts";
 import type { FailedTrigger, PutBack } from "./put-back.ts";
 
 /** Passes due triggers on to the lanes of their destinations, or to what they have to wait for (`Admission`). */
@@ -205,19 +206,30 @@ async function endTriggers(state: RouterState, batch: readonly HeldTrigger[]): P
   if (failed.length > 0) await putBack.setAside("trigger", failed);
 }
 
-/** Passes those on that no earlier trigger of their job keeps back. The others wait and come again. */
+/**
+ * Passes those on that no earlier trigger of their job keeps back. The others wait and come again. Only the first of each
+ * job is looked up; the others have their places behind it.
+ */
 async function releaseFirst(state: RouterState, batch: readonly HeldTrigger[]): Promise<void> {
   const { generation } = state;
   const { waitDatabase, clock, holding, specs, putBack, admission } = state.parts;
-  const earlier = await readEarlier(waitDatabase, batch);
+  const lines = toLines(batch);
+  const earlier = await readEarlier(
+    waitDatabase,
+    lines.map(([first]) => first),
+  );
   if (generation !== state.generation) return batch.forEach(holding.drop);
-  for (const trigger of batch) {
-    const count = earlier.get(trigger.id);
-    const spec = specs.get(trigger);
+  const nowMs = clock.now();
+  const wait = (trigger: HeldTrigger, place: number) =>
+    putBack.postpone(trigger, nowMs + Math.min(place, MOST_EARLIER) * ORDERED_PAUSE_MS);
+  for (const [first, ...others] of lines) {
+    const count = earlier.get(first.id);
+    const spec = specs.get(first);
+    for (const [index, trigger] of others.entries()) wait(trigger, (count ?? 0) + index + 1);
     // It has ended, or was taken back.
-    if (count === undefined) holding.drop(trigger);
-    else if (spec === undefined) state.unread.push(trigger);
-    else if (count === 0) admission.enter(trigger, spec);
-    else putBack.postpone(trigger, clock.now() + count * ORDERED_PAUSE_MS);
+    if (count === undefined) holding.drop(first);
+    else if (spec === undefined) state.unread.push(first);
+    else if (count === 0) admission.enter(first, spec);
+    else wait(first, count);
   }
 }

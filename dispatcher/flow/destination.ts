@@ -1,5 +1,5 @@
 import type { HeldTrigger } from "../waiting/held-trigger.ts";
-import { createFailureWindow, type FailureWindow } from "./breaker.ts";
+import { createFailureWindow, type FailureWindow, isQuiet } from "./breaker.ts";
 import type { ClassQueue } from "./key-queue.ts";
 import { createPlaces, type Places } from "./places.ts";
 
@@ -16,7 +16,9 @@ export interface Destination {
   openings: number;
   /** The trigger that makes the single attempt. */
   probe: HeldTrigger | undefined;
-  /** The end of the pause, or the limit for the start of the single attempt. */
+  /** The triggers whose attempt has started since it was CLOSED last. */
+  startedSince: WeakSet<HeldTrigger>;
+  /** The end of the pause, or the limit for the start, and then for the end, of the single attempt. */
   timer: NodeJS.Timeout | undefined;
   /** When an attempt at it ended, or a trigger came for it while it was not CLOSED, last. */
   lastMs: number;
@@ -36,10 +38,21 @@ export function createDestination(projectId: string, name: string, nowMs: number
     untilMs: 0,
     openings: 0,
     probe: undefined,
+    startedSince: new WeakSet(),
     timer: undefined,
     lastMs: nowMs,
     window: createFailureWindow(nowMs),
     places: createPlaces(),
     queue: undefined,
   };
+}
+
+const UNUSED_MS = 600_000;
+
+/** Whether nothing is left to know about a destination, or it has not been used for ten minutes. */
+export function isForgettable(destination: Destination, nowMs: number): boolean {
+  const { state, places, window, queue, probe, lastMs } = destination;
+  if ((queue?.size ?? 0) > 0) return false;
+  if (state === "CLOSED" && places.count === undefined && isQuiet(window, nowMs)) return true;
+  return state !== "OPEN" && probe === undefined && nowMs - lastMs > UNUSED_MS;
 }

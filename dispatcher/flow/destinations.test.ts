@@ -86,9 +86,9 @@ describe("a destination whose attempts fail", () => {
       await vi.advanceTimersByTimeAsync(1);
       const [probe] = released.splice(0);
       expect(waiting).toContain(probe);
-      // While it is in flight, however long that takes, there is no other one.
+      // While it is in flight, there is no other one for half a minute.
       destinations.started(probe ?? heldTrigger(0), spec);
-      await vi.advanceTimersByTimeAsync(20_000);
+      await vi.advanceTimersByTimeAsync(29_999);
       expect(released).toEqual([]);
       destinations.ended(probe ?? heldTrigger(0), spec, BROKEN);
     }
@@ -118,13 +118,15 @@ describe("a destination whose attempts fail", () => {
   });
 
   test("does not get the results of earlier attempts held for or against it while it is tried", async () => {
-    const { released, attempt, fail, arrive } = open();
+    const { released, attempt, fail, arrive, destinations } = open();
+    const earlier = [heldTrigger(Date.now()), heldTrigger(Date.now())] as const;
+    for (const trigger of earlier) destinations.started(trigger, spec);
     fail(10);
     arrive();
     await vi.advanceTimersByTimeAsync(1_000);
     const [probe] = released.splice(0);
-    attempt(OK);
-    attempt(BROKEN);
+    destinations.ended(earlier[0], spec, OK);
+    destinations.ended(earlier[1], spec, BROKEN);
     expect(arrive()).toBe(true);
     attempt({ kind: "REJECTED", statusCode: 404, isFinal: false, retryAfterMs: undefined }, probe);
     expect(released).toHaveLength(1);
@@ -139,6 +141,29 @@ describe("a destination whose attempts fail", () => {
     await vi.advanceTimersByTimeAsync(5_000);
     expect(released).toEqual([second]);
     expect(arrive(first)).toBe(true);
+  });
+
+  test("is tried again every half minute while single attempts hang, and the answer to any of them is enough", async () => {
+    const { released, fail, arrive, destinations } = open();
+    fail(10);
+    const waiting = Array.from({ length: 5 }, () => heldTrigger(Date.now()));
+    for (const trigger of waiting) arrive(trigger);
+    await vi.advanceTimersByTimeAsync(1_000);
+    const probes: HeldTrigger[] = [];
+    for (let each = 0; each < 3; each++) {
+      const [probe] = released.splice(0);
+      if (probe === undefined) throw new Error("No single attempt was let through.");
+      probes.push(probe);
+      destinations.started(probe, spec);
+      expect(released).toEqual([]);
+      if (each < 2) await vi.advanceTimersByTimeAsync(30_000);
+    }
+    const [first = heldTrigger(0), second = heldTrigger(0)] = probes;
+    destinations.ended(first, spec, BROKEN);
+    expect(arrive()).toBe(true);
+    destinations.ended(second, spec, OK);
+    expect(released).toHaveLength(3);
+    expect(arrive()).toBe(false);
   });
 
   test("is of one project and one origin", () => {

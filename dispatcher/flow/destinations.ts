@@ -5,10 +5,10 @@ import type { Spec } from "../delivery/spec.ts";
 import type { Events } from "../events/events.ts";
 import type { HeldTrigger } from "../waiting/held-trigger.ts";
 import type { Holding } from "../waiting/holding.ts";
-import { countEnded, isQuiet, isTripped, type Verdict, verdictOf } from "./breaker.ts";
-import type { Destination } from "./destination.ts";
+import { countEnded, isTripped, type Verdict, verdictOf } from "./breaker.ts";
+import { type Destination, isForgettable } from "./destination.ts";
 import { createClassQueue } from "./key-queue.ts";
-import { createKnownDestinations, type KnownDestinations, MAX_KNOWN } from "./known-destinations.ts";
+import { createFullReport, createKnownDestinations, type KnownDestinations } from "./known-destinations.ts";
 import { adaptPlaces } from "./places.ts";
 import type { Waits } from "./waits.ts";
 
@@ -63,30 +63,20 @@ interface State {
 const PAUSE = { minMs: 1_000, maxMs: 60_000, jitter: 0.2 };
 /** A destination is not held for longer at a time, whatever Retry-After says. Then a single attempt asks again. */
 const MAX_RETRY_AFTER_MS = 60_000;
-/** If the single attempt has not started after this time, another trigger makes it. */
+/** If the single attempt has not started after the first time, or has not ended after the second, another one is made. */
 const START_LIMIT_MS = 5_000;
+const END_LIMIT_MS = 30_000;
 /** Most triggers of one destination that wait in memory. The others are put off in PostgreSQL, as long as they waited. */
 const MAX_WAITING = 1_000;
 const MIN_DEFERRAL_MS = 15_000;
 const MAX_DEFERRAL_MS = 300_000;
 /** How often destinations are forgotten of which nothing is left to know, or which have not been used for long. */
 const SWEEP_MS = 30_000;
-const UNUSED_MS = 600_000;
-/** How often it is reported that nothing is learned of new destinations. */
-const FULL_EVERY_MS = 300_000;
 
 /** Makes an empty account of destinations. It costs nothing while no destination fails. */
 export function createDestinations(parts: DestinationsParts): Destinations {
   const elapsedMs = parts.elapsedMs ?? (() => performance.now());
-  let reportedMs = Number.NEGATIVE_INFINITY;
-  const known = createKnownDestinations(() => {
-    if (elapsedMs() < reportedMs + FULL_EVERY_MS) return;
-    reportedMs = elapsedMs();
-    const error = new Error(
-      `${MAX_KNOWN} destinations fail or are busy; new ones are tried without regard to that.`,
-    );
-    parts.events.emit("trouble", { part: "destinations", error });
-  });
+  const known = createKnownDestinations(createFullReport(parts.events, elapsedMs));
   const state: State = { parts, elapsedMs, known, blocked: 0, size: 0, sweeper: undefined };
   const find = (projectId: string, destination: string) =>
     known.size === 0 ? undefined : known.get(projectId, destination);
@@ -107,7 +97,9 @@ export function createDestinations(parts: DestinationsParts): Destinations {
     started: (trigger, spec) => {
       if (state.blocked === 0) return;
       const destination = find(trigger.projectId, spec.destination);
-      if (destination?.probe === trigger) clearTimeout(destination.timer);
+      if (destination === undefined || destination.state === "CLOSED") return;
+      destination.startedSince.add(trigger);
+      if (destination.probe === trigger) tryAnotherAfter(state, destination, END_LIMIT_MS);
     },
     ended: (trigger, spec, outcome) => {
       if (spec.target.kind !== "webhook") return;
@@ -188,7 +180,10 @@ function ended(state: State, destination: Destination, { trigger, outcome, verdi
     return;
   }
   if (verdict !== "NONE") countEnded(destination.window, nowMs, verdict !== "ALIVE");
-  if (destination.state === "TRYING") return;
+  if (destination.state === "TRYING") {
+    if (verdict === "ALIVE" && destination.startedSince.has(trigger)) close(state, destination);
+    return;
+  }
   const isOpen = destination.state === "OPEN";
   if (
     isOpen ? nowMs + heldMs > destination.untilMs && heldMs > 0 : heldMs > 0 || isTripped(destination.window)
@@ -199,7 +194,10 @@ function ended(state: State, destination: Destination, { trigger, outcome, verdi
 /** Lets no attempt through for a pause that grows with each time in a row, and lasts at least `heldMs`. */
 function open(state: State, destination: Destination, heldMs: number): void {
   const { random, events } = state.parts;
-  if (destination.state === "CLOSED") state.blocked += 1;
+  if (destination.state === "CLOSED") {
+    state.blocked += 1;
+    destination.startedSince = new WeakSet();
+  }
   if (destination.state !== "OPEN" && heldMs === 0) destination.openings += 1;
   const attempt = Math.max(1, destination.openings);
   const pauseMs = Math.max(heldMs, destination.openings === 0 ? 0 : backoffMs({ attempt, ...PAUSE, random }));
@@ -226,8 +224,12 @@ function tryOne(state: State, destination: Destination): void {
 
 function setProbe(state: State, destination: Destination, trigger: HeldTrigger): void {
   destination.probe = trigger;
+  tryAnotherAfter(state, destination, START_LIMIT_MS);
+}
+
+function tryAnotherAfter(state: State, destination: Destination, limitMs: number): void {
   clearTimeout(destination.timer);
-  destination.timer = setTimeout(tryOne, START_LIMIT_MS, state, destination).unref();
+  destination.timer = setTimeout(tryOne, limitMs, state, destination).unref();
 }
 
 /** All attempts may be made again. */
@@ -270,11 +272,7 @@ function releaseOld(state: State, { queue }: Destination): void {
 function sweep(state: State): void {
   const nowMs = state.elapsedMs();
   for (const destination of state.known.values()) {
-    const { state: now, places, window, queue, probe, lastMs } = destination;
-    if ((queue?.size ?? 0) > 0) continue;
-    const isFine = now === "CLOSED" && places.count === undefined && isQuiet(window, nowMs);
-    const isUnused = now !== "OPEN" && probe === undefined && nowMs - lastMs > UNUSED_MS;
-    if (isFine || isUnused) forget(state, destination);
+    if (isForgettable(destination, nowMs)) forget(state, destination);
   }
   state.sweeper = state.known.size === 0 ? undefined : setTimeout(sweep, SWEEP_MS, state).unref();
 }

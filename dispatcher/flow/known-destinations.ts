@@ -1,3 +1,4 @@
+import type { Events } from "../events/events.ts";
 import { createDestination, type Destination } from "./destination.ts";
 
 /** The destinations of which something is known, by project and origin. */
@@ -47,4 +48,19 @@ export function createKnownDestinations(onFull: () => void): KnownDestinations {
 
 function keyOf(projectId: string, name: string): string {
   return `${projectId} ${name}`;
+}
+
+const REPORT_EVERY_MS = 300_000;
+
+/** Makes an `onFull` that reports at most every five minutes that nothing is learned of new destinations. */
+export function createFullReport(events: Events, elapsedMs: () => number): () => void {
+  let reportedMs = Number.NEGATIVE_INFINITY;
+  return () => {
+    if (elapsedMs() < reportedMs + REPORT_EVERY_MS) return;
+    reportedMs = elapsedMs();
+    const error = new Error(
+      `${MAX_KNOWN} destinations fail or are busy; new ones are tried without regard to that.`,
+    );
+    events.emit("trouble", { part: "destinations", error });
+  };
 }
