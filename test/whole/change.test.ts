@@ -60,7 +60,8 @@ describe("after a change has returned, no delivery starts under the old specific
   test("PauseJob: nothing more arrives, and after ResumeJob the chain continues without a hole", async () => {
     const returned = await changeAtWorstMoments(names(0), (name) => fleet.client.raw.jobs.pauseJob({ name }));
     for (const name of names(0)) expect(later(name, returned)).toEqual([]);
-    await Promise.all(names(0).map((name) => fleet.client.raw.jobs.resumeJob({ name })));
+    // One after the other: thirty at once are too much for the database of a busy machine.
+    for (const name of names(0)) await fleet.client.raw.jobs.resumeJob({ name });
     for (const name of names(0)) {
       const request = await receiver.waitFor((requests) =>
         requests.find(
