@@ -1100,6 +1100,7 @@ create table scheduler.failing_jobs (
   pending jsonb,
   constraint failing_jobs_pkey PRIMARY KEY (job_uid)
 );
+CREATE INDEX failing_jobs_idle ON scheduler.failing_jobs USING btree (restart_time) WHERE ((exhausted_count = 0) AND (pending IS NULL));
 CREATE INDEX failing_jobs_pending ON scheduler.failing_jobs USING btree (job_uid) WHERE (pending IS NOT NULL);
 
 create table scheduler.job_calendars (

@@ -105,6 +105,8 @@ create table scheduler.failing_jobs (
   pending jsonb
 );
 create index failing_jobs_pending on scheduler.failing_jobs (job_uid) where pending is not null;
+-- What housekeeping looks for: rows that say nothing any more.
+create index failing_jobs_idle on scheduler.failing_jobs (restart_time) where exhausted_count = 0 and pending is null;
 grant select, insert, update, delete on scheduler.failing_jobs to easycron_scheduler;
 
 -- A trigger that a replay or a backfill has made due again is not withdrawn, also if the clock was set back since.

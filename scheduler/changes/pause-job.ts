@@ -3,6 +3,7 @@ import { toSqlTime } from "../../db/time.ts";
 import { failure } from "../../mesh/errors.ts";
 import { toIso } from "../../mesh/iso-time.ts";
 import type { StoredDisableReason } from "../job/disable-reason.ts";
+import { failingJobsDelete } from "../job/failing-jobs.sql.ts";
 import { isHalted, type JobRow, stateAt } from "../job/job.ts";
 import { jobsCancelTriggers } from "../job/jobs.sql.ts";
 import type { Parts } from "../parts.ts";
@@ -191,5 +192,6 @@ export async function writeDeletions(
     tx,
     prepared.map(({ row }) => ({ row, after: undefined })),
   );
+  await tx.query(failingJobsDelete, [prepared.map(({ row }) => row.uid)]);
   return writeChanges(tx, parts, changes);
 }
