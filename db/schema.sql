@@ -216,6 +216,7 @@ END) stored,
   first_duration_ms integer,
   first_status_code integer,
   first_response_body text,
+  redeliver_time timestamp with time zone,
   first_timing text,
   first_response_headers text,
   waiting_for text,
@@ -744,8 +745,8 @@ AS $function$
     on conflict (trigger_id, number, fire_time) do nothing
   ), changed as (
     update dispatcher.triggers t
-       set state = 'PENDING', effective_time = at_time, due_time = at_time, end_time = null, start_time = null,
-           cancel_time = null, owner = null, attempt_base = t.attempt_count, revision = by_revision,
+       set state = 'PENDING', effective_time = at_time, due_time = at_time, redeliver_time = at_time, end_time = null,
+           start_time = null, cancel_time = null, owner = null, attempt_base = t.attempt_count, revision = by_revision,
            job_name = by_job_name, first_attempt_id = null, first_duration_ms = null, first_status_code = null,
            first_response_body = null
      where t.project_id = of_project_id and t.job_uid = of_job_uid and t.fire_time = any (fire_times)
@@ -782,8 +783,8 @@ AS $function$
     on conflict (trigger_id, number, fire_time) do nothing
   ), changed as (
     update dispatcher.triggers t
-       set state = 'PENDING', effective_time = at_time, due_time = at_time, end_time = null, start_time = null,
-           cancel_time = null, owner = null, attempt_base = t.attempt_count, revision = wanted.revision,
+       set state = 'PENDING', effective_time = at_time, due_time = at_time, redeliver_time = at_time, end_time = null,
+           start_time = null, cancel_time = null, owner = null, attempt_base = t.attempt_count, revision = wanted.revision,
            job_name = wanted.job_name, first_attempt_id = null, first_duration_ms = null, first_status_code = null,
            first_response_body = null
       from wanted
@@ -920,12 +921,12 @@ begin
            where l.job_uid = of_job_uid and l.kind = 'SCHEDULED' order by l.fire_time) as l
    cross join lateral (select t.id, t.fire_time from dispatcher.triggers t
                         where t.id = l.id and t.fire_time = l.fire_time and t.end_time is null
-                          and t.effective_time > after_time
+                          and t.effective_time > after_time and t.redeliver_time is null
                           for update) as t;
-  -- What is earlier than one that has started stays: its dispatcher is late with it.
+  -- What is earlier than one that has started stays: its dispatcher is late with it. One that was made due again had ended.
   select max(t.fire_time) into started_time from dispatcher.triggers t
    where t.job_uid = of_job_uid and t.fire_time > after_time and t.kind in ('SCHEDULED', 'CATCHUP')
-     and t.state <> 'PENDING';
+     and (t.state <> 'PENDING' or t.redeliver_time is not null);
   return query
     with gone as (
       delete from dispatcher.triggers t
@@ -1099,6 +1100,7 @@ create table scheduler.failing_jobs (
   pending jsonb,
   constraint failing_jobs_pkey PRIMARY KEY (job_uid)
 );
+CREATE INDEX failing_jobs_idle ON scheduler.failing_jobs USING btree (restart_time) WHERE ((exhausted_count = 0) AND (pending IS NULL));
 CREATE INDEX failing_jobs_pending ON scheduler.failing_jobs USING btree (job_uid) WHERE (pending IS NOT NULL);
 
 create table scheduler.job_calendars (

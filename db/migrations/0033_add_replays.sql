@@ -1,5 +1,9 @@
 -- Triggers that have ended are delivered again at a customer's request, each under its own id.
 
+-- When a replay or a backfill last made the trigger due again; null if none has. Such a trigger has been handed over for
+-- good: a change of its job does not take it back, whatever its fire time and its effective time are.
+alter table dispatcher.triggers add column redeliver_time timestamptz;
+
 -- Finds a trigger of a project. No row if the project has none with this id. The row is found by id alone: with both
 -- conditions in one query, PostgreSQL might search the index of the project's triggers instead.
 create function dispatcher.find_trigger(of_project_id text, of_trigger_id text)
@@ -41,8 +45,8 @@ as $$
     on conflict (trigger_id, number, fire_time) do nothing
   ), changed as (
     update dispatcher.triggers t
-       set state = 'PENDING', effective_time = at_time, due_time = at_time, end_time = null, start_time = null,
-           cancel_time = null, owner = null, attempt_base = t.attempt_count, revision = wanted.revision,
+       set state = 'PENDING', effective_time = at_time, due_time = at_time, redeliver_time = at_time, end_time = null,
+           start_time = null, cancel_time = null, owner = null, attempt_base = t.attempt_count, revision = wanted.revision,
            job_name = wanted.job_name, first_attempt_id = null, first_duration_ms = null, first_status_code = null,
            first_response_body = null
       from wanted

@@ -105,4 +105,81 @@ create table scheduler.failing_jobs (
   pending jsonb
 );
 create index failing_jobs_pending on scheduler.failing_jobs (job_uid) where pending is not null;
+-- What housekeeping looks for: rows that say nothing any more.
+create index failing_jobs_idle on scheduler.failing_jobs (restart_time) where exhausted_count = 0 and pending is null;
 grant select, insert, update, delete on scheduler.failing_jobs to easycron_scheduler;
+
+-- A trigger that a replay or a backfill has made due again is not withdrawn, also if the clock was set back since.
+create or replace function dispatcher.withdraw(of_job_uid text, after_time timestamptz)
+returns table (
+  kept boolean, fire_time timestamptz, seq integer, previous_fire_time timestamptz, previous_skipped integer,
+  previous_missed integer)
+language plpgsql security definer set search_path = pg_catalog set enable_seqscan = off
+as $$
+#variable_conflict use_column
+declare
+  locked_ids text[];
+  first_time timestamptz;
+  last_time timestamptz;
+  started_time timestamptz;
+begin
+  -- The rows are locked first, so that none starts between the looking and the taking.
+  select array_agg(t.id), min(t.fire_time), max(t.fire_time) into locked_ids, first_time, last_time
+    from (select l.id, l.fire_time from dispatcher.live_triggers l
+           where l.job_uid = of_job_uid and l.kind = 'SCHEDULED' order by l.fire_time) as l
+   cross join lateral (select t.id, t.fire_time from dispatcher.triggers t
+                        where t.id = l.id and t.fire_time = l.fire_time and t.end_time is null
+                          and t.effective_time > after_time and t.redeliver_time is null
+                          for update) as t;
+  -- What is earlier than one that has started stays: its dispatcher is late with it. One that was made due again had ended.
+  select max(t.fire_time) into started_time from dispatcher.triggers t
+   where t.job_uid = of_job_uid and t.fire_time > after_time and t.kind in ('SCHEDULED', 'CATCHUP')
+     and (t.state <> 'PENDING' or t.redeliver_time is not null);
+  return query
+    with gone as (
+      delete from dispatcher.triggers t
+       where t.id = any (locked_ids) and t.fire_time between first_time and last_time
+         and t.state = 'PENDING' and (started_time is null or t.fire_time > started_time)
+      returning t.id, t.fire_time, t.seq, t.previous_fire_time, t.previous_skipped, t.previous_missed
+    ), taken as (
+      delete from dispatcher.live_triggers l where l.id = any (array(select g.id from gone g))
+    )
+    select false, g.fire_time, g.seq, g.previous_fire_time, g.previous_skipped, g.previous_missed from gone g;
+  return query
+    select true, t.fire_time, t.seq, t.previous_fire_time, t.previous_skipped, t.previous_missed
+      from dispatcher.triggers t
+     where t.job_uid = of_job_uid and t.fire_time > after_time and t.kind in ('SCHEDULED', 'CATCHUP')
+     order by t.fire_time desc limit 1;
+end
+$$;
+
+create or replace function dispatcher.redeliver(
+  of_project_id text, of_job_uid text, fire_times timestamptz[], force boolean, at_time timestamptz, by_revision integer,
+  by_job_name text)
+returns setof timestamptz
+language sql security definer set search_path = pg_catalog
+as $$
+  with kept as (
+    insert into dispatcher.attempts (trigger_id, fire_time, number, id, outcome, start_time, duration_ms, status_code,
+           response_body)
+    select t.id, t.fire_time, 1, t.first_attempt_id, 'SUCCEEDED', t.start_time, t.first_duration_ms, t.first_status_code,
+           t.first_response_body
+      from dispatcher.triggers t
+     where t.project_id = of_project_id and t.job_uid = of_job_uid and t.fire_time = any (fire_times)
+       and t.kind <> 'MANUAL' and t.end_time is not null and force and t.first_attempt_id is not null
+    on conflict (trigger_id, number, fire_time) do nothing
+  ), changed as (
+    update dispatcher.triggers t
+       set state = 'PENDING', effective_time = at_time, due_time = at_time, redeliver_time = at_time, end_time = null,
+           start_time = null, cancel_time = null, owner = null, attempt_base = t.attempt_count, revision = by_revision,
+           job_name = by_job_name, first_attempt_id = null, first_duration_ms = null, first_status_code = null,
+           first_response_body = null
+     where t.project_id = of_project_id and t.job_uid = of_job_uid and t.fire_time = any (fire_times)
+       and t.kind <> 'MANUAL' and t.end_time is not null and (force or t.state <> 'SUCCEEDED')
+    returning t.id, t.fire_time, t.project_id, t.job_uid, t.kind, t.attempt_base, t.owner, t.due_time
+  ), queued as (
+    insert into dispatcher.live_triggers (id, fire_time, project_id, job_uid, kind, attempt_base, owner, due_time)
+    select c.id, c.fire_time, c.project_id, c.job_uid, c.kind, c.attempt_base, c.owner, c.due_time from changed c
+  )
+  select c.fire_time from changed c
+$$;

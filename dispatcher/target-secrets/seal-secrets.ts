@@ -6,12 +6,18 @@ import { fieldFailure } from "../../mesh/errors.ts";
 import { readDataKey, readOrMakeDataKey } from "../signing-keys/data-keys.ts";
 import type { MasterKeys } from "../signing-keys/master-keys.ts";
 import { open, seal } from "../signing-keys/sealed.ts";
-import { targetSecretsInsert } from "./target-secrets.sql.ts";
+import { targetSecretsCount, targetSecretsInsert } from "./target-secrets.sql.ts";
 
 /** Most secrets of one call. */
 export const MAX_SECRETS = 2_000;
 /** Longest secret, in bytes of UTF-8. */
 export const MAX_SECRET_BYTES = 16_384;
+
+/**
+ * Most secrets that a project has stored. They are kept as long as revisions, so they only become more
+ * (docs/operations.md, The master key). Calls at the same time may go beyond it by what each of them adds.
+ */
+export const MAX_STORED_SECRETS = 1_000_000;
 
 /** What sealing secrets needs. */
 export interface SealParts {
@@ -30,12 +36,14 @@ export interface SecretsToSeal {
 /**
  * Stores secrets of a project, sealed with its data key, and returns their ids in the given order. The id is a keyed hash
  * of the secret. So a call that is repeated has the same ids, and a specification with the same secret does not change.
- * Throws FIELD_INVALID if there are more than MAX_SECRETS or one is longer than MAX_SECRET_BYTES, and SERVICE_UNAVAILABLE.
+ * Throws FIELD_INVALID if there are more than MAX_SECRETS, if one is longer than MAX_SECRET_BYTES, or if the project would
+ * have stored more than `maxStored`; and SERVICE_UNAVAILABLE.
  */
 export async function sealSecrets(
   { database, masterKeys, clock }: SealParts,
   projectId: string,
   { secrets, validateOnly }: SecretsToSeal,
+  maxStored = MAX_STORED_SECRETS,
 ): Promise<string[]> {
   refuseTooLarge(secrets);
   const dataKey = validateOnly
@@ -44,6 +52,7 @@ export async function sealSecrets(
   const toId = createIds(dataKey, projectId);
   const ids = secrets.map(toId);
   if (validateOnly) return ids;
+  await refuseTooMany(database, projectId, { ids, maxStored });
   const byId = new Map(ids.map((id, index) => [id, secrets[index] ?? ""]));
   const sealed = [...byId].map(([id, secret]) =>
     seal(dataKey, contextOf(projectId, id), Buffer.from(secret)).toString("hex"),
@@ -69,6 +78,18 @@ function createIds(dataKey: KeyObject, projectId: string): (secret: string) => s
 
 function contextOf(projectId: string, id: string): string {
   return `EasyCron target secret\n${projectId}\n${id}`;
+}
+
+async function refuseTooMany(
+  database: Database,
+  projectId: string,
+  { ids, maxStored }: { readonly ids: readonly string[]; readonly maxStored: number },
+): Promise<void> {
+  const [count] = await database.query(targetSecretsCount, [projectId, [...new Set(ids)], maxStored]);
+  const { added, stored } = count ?? { added: 0, stored: 0 };
+  if (added === 0 || stored + added <= maxStored) return;
+  const problem = `${added} of the secrets are new, and the project has stored ${stored} of the ${maxStored} that it may have; give secrets that it has used before, or ask the operator to delete old ones.`;
+  throw fieldFailure("FIELD_INVALID", "secrets", problem);
 }
 
 function refuseTooLarge(secrets: readonly string[]): void {

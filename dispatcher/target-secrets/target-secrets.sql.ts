@@ -1,6 +1,19 @@
 import { statement } from "../../db/statement.ts";
 import type { DataKeyRow } from "../signing-keys/data-keys.sql.ts";
 
+/**
+ * Counts those of the secrets $2 that project $1 has not stored, and, only if there are any, all that it has stored, up to $3.
+ */
+export const targetSecretsCount = statement<{ added: number; stored: number }>(
+  "targetSecretsCount",
+  `select n.added, case when n.added > 0 then (
+            select count(*)::integer
+              from (select from dispatcher.target_secrets where project_id = $1 limit $3) as s) else 0 end as stored
+     from (select count(*)::integer as added
+             from unnest($2::text[]) as w (id)
+            where not exists (select from dispatcher.target_secrets s where s.project_id = $1 and s.id = w.id)) as n`,
+);
+
 /** Adds the secrets $2 of project $1, sealed in $3, in hexadecimal, at $4. Leaves those that it has already. */
 export const targetSecretsInsert = statement(
   "targetSecretsInsert",

@@ -1,5 +1,7 @@
+import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createPool, type Pool, type Queryable } from "../../db/pool.ts";
+import { systemClock } from "../../mesh/clock.ts";
 import { failure } from "../../mesh/errors.ts";
 import { type Receiver, startReceiver } from "../../test/support/receiver.ts";
 import { createMasterKeys } from "../signing-keys/master-keys.ts";
@@ -12,6 +14,7 @@ import {
   untilRecorded,
 } from "../testing/ground.ts";
 import { createTokenKeys } from "../tokens/token-keys.ts";
+import { sealSecrets } from "./seal-secrets.ts";
 import { createTargetSecrets } from "./target-secrets.ts";
 
 let ground: Ground;
@@ -81,6 +84,38 @@ describe("sealing", () => {
     const [id = ""] = await seal("proj_new", ["plum"]);
     const secrets = createTargetSecrets({ database, masterKeys: createMasterKeys(MASTER_KEY) }, 1_000);
     expect(await secrets.load({ projectId: "proj_new", id })).toBe("plum");
+  });
+
+  test("refuses new secrets of a project that has stored as many as it may, and takes those that it has", async () => {
+    const { projectId } = await ground.addProject();
+    const parts = { database, masterKeys: createMasterKeys(MASTER_KEY), clock: systemClock };
+    const sealUpTo3 = (...secrets: string[]) =>
+      sealSecrets(parts, projectId, { secrets, validateOnly: false }, 3);
+    const ids = await sealUpTo3("one", "two");
+    await expect(sealUpTo3("two", "three", "four")).rejects.toMatchObject({
+      reason: "FIELD_INVALID",
+      message: expect.stringMatching(/2 of the secrets are new, .* has stored 2 of the 3 /),
+    });
+    await sealUpTo3("three", "three");
+    expect(await sealUpTo3("one", "two")).toEqual(ids);
+    await expect(sealUpTo3("four")).rejects.toMatchObject({ reason: "FIELD_INVALID" });
+    expect(await rowsOf(projectId)).toHaveLength(3);
+  });
+
+  test("keeps the secrets in use when the statement in docs/operations.md deletes the others", async () => {
+    const page = readFileSync(new URL("../../docs/operations.md", import.meta.url), "utf8");
+    const statement = /```sql\n(with used as materialized[^`]*)```/.exec(page)?.[1] ?? "";
+    const { projectId } = await ground.addProject();
+    const [used = "", unused = ""] = await seal(projectId, ["used", "unused"]);
+    await ground.addJob(projectId, `https://example.com/${used}`);
+    await ground.sql(statement);
+    expect(await rowsOf(projectId)).toHaveLength(2);
+    await ground.sql(
+      "update dispatcher.target_secrets set create_time = now() - interval '31 days' where id = any ($1)",
+      [[used, unused]],
+    );
+    await ground.sql(statement);
+    expect((await rowsOf(projectId)).map(({ id }) => id)).toEqual([used]);
   });
 
   test("refuses too many secrets, and one that is too long", async () => {

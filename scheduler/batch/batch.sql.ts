@@ -5,10 +5,10 @@ import { PASSES_FILTER } from "../reading/job-filter.sql.ts";
 /** The columns of a job that batches need. Times are epoch milliseconds. */
 export type BatchRow = Pick<
   JobRow,
-  "uid" | "name" | "state" | "epoch" | "revision" | "pause_note" | "pause_until" | "spec"
+  "uid" | "name" | "state" | "epoch" | "revision" | "pause_note" | "pause_until" | "disable_reason" | "spec"
 >;
 
-const BATCH = `j.uid, j.name, j.state, j.epoch, j.revision, j.pause_note, j.pause_until, r.spec
+const BATCH = `j.uid, j.name, j.state, j.epoch, j.revision, j.pause_note, j.pause_until, j.disable_reason, r.spec
   from scheduler.jobs j join scheduler.revisions r on r.job_uid = j.uid and r.revision = j.revision`;
 
 /** Reads the project's jobs with the names $2, without deleted ones. */

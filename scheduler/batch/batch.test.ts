@@ -278,6 +278,31 @@ describe("a batch of pauses", () => {
     });
   });
 
+  test("undone restores a job that EasyCron has disabled, and one that it has paused, with the reasons", async () => {
+    await make([job("a"), job("b")]);
+    const reason = { trigger: "trg_x", statusCode: 500, host: "example.com", timeMs: START };
+    for (const [name, state, cause] of [
+      ["a", "DISABLED", "EXHAUSTED"],
+      ["b", "PAUSED", "GONE"],
+    ]) {
+      await bench.spoil(
+        "scheduler",
+        `update scheduler.jobs set state = $2, next_fire_time = null, wake_time = null, pause_note = 'why',
+                disable_reason = $3 where name = $1`,
+        [name, state, JSON.stringify({ ...reason, cause, exhaustedCount: 20 })],
+      );
+    }
+    const read = async (name: string) => {
+      const { state, pause_note, disable_reason } = await readJob(bench.parts, PROJECT, { name });
+      return { state, pause_note, disable_reason };
+    };
+    const before = [await read("a"), await read("b")];
+    const resumed = await resume({ names: ["a", "b"] });
+    expect(await states()).toEqual({ a: "ACTIVE", b: "ACTIVE" });
+    await pause({ undoToken: resumed.undoToken });
+    expect([await read("a"), await read("b")]).toEqual(before);
+  });
+
   test("takes the same few statements for 100 jobs as for one", async () => {
     await make(Array.from({ length: 100 }, (_, index) => job(`job-${index}`)));
     const count = (names: string[]) =>

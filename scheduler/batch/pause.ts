@@ -5,8 +5,9 @@ import { toSqlTime } from "../../db/time.ts";
 import type { BatchPauseJobsRequest, BatchResumeJobsRequest } from "../../gen/easycron/v1/job_batch_pb.ts";
 import { fieldFailure } from "../../mesh/errors.ts";
 import type { ChangeParts } from "../changes/change-job.ts";
-import { checkUntil, type Pause, writePauses, writeResumptions } from "../changes/pause-job.ts";
-import { isHalted, type JobRow, stateAt } from "../job/job.ts";
+import { checkUntil, type Halt, writePauses, writeResumptions } from "../changes/pause-job.ts";
+import type { StoredDisableReason } from "../job/disable-reason.ts";
+import { isHalted, type JobRow, type JobStateName, stateAt } from "../job/job.ts";
 import type { Parts } from "../parts.ts";
 import { toFilterValues } from "../reading/job-filter.sql.ts";
 import { filterOfLabels, inStates, parseJobFilter } from "../reading/job-filter.ts";
@@ -27,6 +28,10 @@ interface UndoEntry {
   readonly note: string;
   /** The end of the pause before the batch, in epoch milliseconds. */
   readonly untilMs: number | null;
+  /** The job's state before the batch. Undefined in entries from before it was kept. */
+  readonly state?: JobStateName;
+  /** Why EasyCron had paused or disabled the job before the batch; null or undefined if it had not. */
+  readonly disableReason?: StoredDisableReason | null;
 }
 
 /** The result of a batch. */
@@ -50,8 +55,10 @@ export async function batchPauseJobs(
   const untilMs = request.until === undefined ? null : timestampMs(request.until);
   checkUntil(untilMs, parts.clock.now());
   const { jobs, entries, more } = await select(parts, projectId, request, "ACTIVE");
-  const pauseOf = ({ uid }: { readonly uid: string }): Pause =>
-    entries.get(uid) ?? { note: request.note, untilMs };
+  const pauseOf = ({ uid }: { readonly uid: string }): Halt => {
+    const entry = entries.get(uid);
+    return entry === undefined ? { note: request.note, untilMs } : toHalt(entry);
+  };
   const nowMs = parts.clock.now();
   // When a resumption is undone, a pause that would have ended by now does not begin again.
   const isOver = (job: BatchRow) => (pauseOf(job).untilMs ?? Number.POSITIVE_INFINITY) <= nowMs;
@@ -76,6 +83,11 @@ export async function batchResumeJobs(
 ): Promise<BatchChanged> {
   const selected = await select(parts, projectId, request, "PAUSED");
   return change(parts, projectId, selected, (tx, rows) => writeResumptions(tx, parts, rows));
+}
+
+/** Returns how a job was halted before the batch that an entry undoes. */
+function toHalt({ note, untilMs, state, disableReason = null }: UndoEntry): Halt {
+  return { note, untilMs, state: state === "DISABLED" ? state : "PAUSED", disableReason };
 }
 
 interface Selected {
@@ -128,7 +140,12 @@ async function change(
   const before = new Map(jobs.map((job) => [job.uid, job]));
   const entries = rows.map(({ uid, name, epoch }): UndoEntry => {
     const job = before.get(uid);
-    return { uid, name, epoch, note: job?.pause_note ?? "", untilMs: job?.pause_until ?? null };
+    const {
+      pause_note: note = "",
+      pause_until: untilMs = null,
+      disable_reason: disableReason = null,
+    } = job ?? {};
+    return { uid, name, epoch, note, untilMs, disableReason, ...(job && { state: job.state }) };
   });
   const undoToken = entries.length === 0 ? "" : typeid("undo").toString();
   if (undoToken !== "") {

@@ -2,6 +2,8 @@ import type { Queryable } from "../../db/pool.ts";
 import { toSqlTime } from "../../db/time.ts";
 import { failure } from "../../mesh/errors.ts";
 import { toIso } from "../../mesh/iso-time.ts";
+import type { StoredDisableReason } from "../job/disable-reason.ts";
+import { failingJobsDelete } from "../job/failing-jobs.sql.ts";
 import { isHalted, type JobRow, stateAt } from "../job/job.ts";
 import { jobsCancelTriggers } from "../job/jobs.sql.ts";
 import type { Parts } from "../parts.ts";
@@ -15,6 +17,13 @@ export interface Pause {
   readonly note: string;
   /** When the job resumes by itself, in epoch milliseconds. Null if only ResumeJob ends the pause. */
   readonly untilMs: number | null;
+}
+
+/** How a job is halted: by a pause of a customer, unless it says otherwise. */
+export interface Halt extends Pause {
+  readonly state?: "PAUSED" | "DISABLED";
+  /** Why EasyCron has paused or disabled the job; null or undefined if it has not. */
+  readonly disableReason?: StoredDisableReason | null;
 }
 
 /**
@@ -35,19 +44,20 @@ export async function pauseJob(
 }
 
 /**
- * Pauses locked jobs and returns their rows, in the given order. A job that is already paused in this way stays as it
- * is. The ends of the pauses must be in the future.
+ * Pauses locked jobs, or disables them again, and returns their rows, in the given order. A job that a customer has paused in
+ * the same way stays as it is. The ends of the pauses must be in the future.
  */
 export async function writePauses(
   tx: Queryable,
   parts: ChangeParts,
-  jobs: readonly { readonly row: JobRow; readonly pause: Pause }[],
+  jobs: readonly { readonly row: JobRow; readonly pause: Halt }[],
 ): Promise<JobRow[]> {
   const nowMs = parts.clock.now();
   const pauses = new Map(jobs.map(({ row, pause }) => [row.uid, pause]));
   const isPausedSo = ({ row, pause }: (typeof jobs)[number]) =>
     stateAt(row, nowMs) === "PAUSED" &&
     row.disable_reason === null &&
+    pause.state !== "DISABLED" &&
     row.pause_note === pause.note &&
     row.pause_until === pause.untilMs;
   return changeSome(
@@ -56,16 +66,20 @@ export async function writePauses(
     async (rows) => {
       const prepared = await prepareJobs(tx, parts, rows);
       const changes = prepared.map((job) => {
-        const { note: pauseNote, untilMs } = pauses.get(job.row.uid) ?? NO_PAUSE;
-        const pause = { state: "PAUSED" as const, pauseNote, untilMs, disableReason: null };
-        return { job, change: { ...unchanged(parts, job), ...pause } };
+        const {
+          note: pauseNote,
+          untilMs,
+          state = "PAUSED",
+          disableReason = null,
+        } = pauses.get(job.row.uid) ?? NO_PAUSE;
+        return { job, change: { ...unchanged(parts, job), state, pauseNote, untilMs, disableReason } };
       });
       return writeChanges(tx, parts, changes);
     },
   );
 }
 
-const NO_PAUSE: Pause = { note: "", untilMs: null };
+const NO_PAUSE: Halt = { note: "", untilMs: null };
 
 // Changes some of the rows, and returns all in their order.
 async function changeSome(
@@ -178,5 +192,6 @@ export async function writeDeletions(
     tx,
     prepared.map(({ row }) => ({ row, after: undefined })),
   );
+  await tx.query(failingJobsDelete, [prepared.map(({ row }) => row.uid)]);
   return writeChanges(tx, parts, changes);
 }

@@ -4,6 +4,7 @@ import pg from "pg";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { AutoDisableSchema, type Job, type JobSchema } from "../../gen/easycron/v1/job_pb.ts";
 import { UpdateJobRequestSchema } from "../../gen/easycron/v1/job_service_pb.ts";
+import { deleteJob } from "../changes/pause-job.ts";
 import { updateJob } from "../changes/update-job.ts";
 import type { JobRow } from "../job/job.ts";
 import { jobByUid } from "../job/jobs.sql.ts";
@@ -100,4 +101,26 @@ describe("a job whose target was changed", () => {
     await pass();
     expect(await again(row)).toMatchObject({ state: "DISABLED", disable_reason: { exhaustedCount: 2 } });
   });
+});
+
+test("a deleted job has no count, and what ends afterwards makes none", async () => {
+  const row = await job("deleted");
+  const tell = (endMs: number) => tellEnds(bench, row, { kind: "EXHAUSTED", endsMs: [endMs] });
+  const read = async () => {
+    const client = new pg.Client({ connectionString: bench.adminUrl });
+    await client.connect();
+    const { rows } = await client.query(
+      "select (select count(*) from scheduler.failing_jobs)::integer as counts, (select count(*) from dispatcher.signals)::integer as signals",
+    );
+    await client.end();
+    return rows[0];
+  };
+  await tell(START + 1_000);
+  await countSignals(bench.parts, logger, []);
+  expect(await read()).toEqual({ counts: 1, signals: 0 });
+  await deleteJob(bench.parts, { projectId: PROJECT, name: "deleted" });
+  expect(await read()).toEqual({ counts: 0, signals: 0 });
+  await tell(START + 2_000);
+  expect(await countSignals(bench.parts, logger, [])).toMatchObject({ taken: 1, locked: [] });
+  expect(await read()).toEqual({ counts: 0, signals: 0 });
 });

@@ -72,10 +72,12 @@ async function take(on: Queryable, signals: readonly SignalRow[]): Promise<Reado
 async function countPart(tx: Queryable, signals: readonly SignalRow[], locked: Set<string>): Promise<number> {
   const projects = new Map(signals.map(({ job_uid: uid, project_id: projectId }) => [uid, projectId]));
   const uids = [...projects.keys()].sort();
-  await tx.query(failingJobsAdd, [uids, uids.map((uid) => projects.get(uid) ?? "")]);
+  const added = await tx.query(failingJobsAdd, [uids, uids.map((uid) => projects.get(uid) ?? "")]);
+  const living = new Set(added.map(({ uid }) => uid));
   const rows = new Map((await tx.query(failingJobsLock, [uids])).map((row) => [row.job_uid, row]));
-  for (const uid of uids) if (!rows.has(uid)) locked.add(uid);
-  const free = signals.filter(({ job_uid: uid }) => rows.has(uid));
+  for (const uid of living) if (!rows.has(uid)) locked.add(uid);
+  // The signals of a deleted job are taken out, and count for nothing.
+  const free = signals.filter(({ job_uid: uid }) => rows.has(uid) || !living.has(uid));
   if (free.length === 0) return 0;
   const taken = await take(tx, free);
   const byJob = Map.groupBy(

@@ -27,13 +27,22 @@ export interface FailingJobRow {
 const COLUMNS = `job_uid, exhausted_count, first_time, last_time, nullif(restart_time, '-infinity') as restart_time,
   from_revision, pending`;
 
-/** Adds rows for those of the jobs $1, of the projects $2, that have none. */
-export const failingJobsAdd = statement<{ job_uid: string }>(
+/**
+ * Adds rows for those of the jobs $1, of the projects $2, that have none. Returns the jobs, without those that are deleted,
+ * which get none.
+ */
+export const failingJobsAdd = statement<{ uid: string }>(
   "failingJobsAdd",
-  `insert into scheduler.failing_jobs (job_uid, project_id)
-   select added.uid, added.project_id from unnest($1::text[], $2::text[]) as added (uid, project_id)
-    order by added.uid
-   on conflict do nothing returning job_uid`,
+  `with living as materialized (
+     select j.uid, j.project_id
+       from unnest($1::text[], $2::text[]) as given (uid, project_id)
+       join scheduler.jobs j on j.uid = given.uid and j.project_id = given.project_id
+      where j.state <> 'DELETED'
+   ), added as (
+     insert into scheduler.failing_jobs (job_uid, project_id) select uid, project_id from living order by uid
+     on conflict do nothing
+   )
+   select uid from living`,
 );
 
 /** Locks and reads the rows of the jobs $1, without those that another transaction has locked. */

@@ -15,3 +15,22 @@ export const failingJobsRestart = statement<{ job_uid: string }>(
           from_revision = greatest(f.from_revision, excluded.from_revision), pending = null
    returning f.job_uid`,
 );
+
+/** Deletes the rows of the jobs $1, because these are deleted. */
+export const failingJobsDelete = statement<{ job_uid: string }>(
+  "failingJobsDelete",
+  "delete from scheduler.failing_jobs where job_uid = any ($1::text[]) returning job_uid",
+);
+
+/**
+ * Deletes rows that say nothing any more, at most 1,000: without exhausted triggers and with nothing pending, and started anew
+ * before $1 at the latest, or never. Leaves out rows that another transaction has locked.
+ */
+export const failingJobsDeleteIdle = statement<{ job_uid: string }>(
+  "failingJobsDeleteIdle",
+  `delete from scheduler.failing_jobs where job_uid = any (array(
+     select job_uid from scheduler.failing_jobs
+      where exhausted_count = 0 and pending is null and restart_time < $1
+      order by restart_time limit 1000 for update skip locked))
+   returning job_uid`,
+);

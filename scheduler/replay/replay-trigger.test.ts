@@ -105,6 +105,47 @@ describe("a replay of a trigger", () => {
     expect(await stateNow()).toBe("PENDING");
   });
 
+  const redeliver = () =>
+    bench.spoil(
+      "scheduler",
+      "select dispatcher.redeliver($1, $2, array[$3::timestamptz], false, $4, 1, 'job')",
+      [PROJECT, job.uid, new Date(dead.atMs), new Date(bench.parts.clock.now())],
+    );
+  test.each([
+    ["a replay, by a clock that is behind", replay, 30_000],
+    ["a replay, by a clock that was set back to before the fire time", replay, 500],
+    ["a backfill, by a clock that is behind", redeliver, 30_000],
+    ["a backfill, by a clock that was set back to before the fire time", redeliver, 500],
+  ])("is not taken back by a change of the job after %s", async (_, make, changeMs) => {
+    bench.setTime(START + changeMs);
+    await bench.tick.run();
+    bench.setTime(START + 60_000);
+    await make();
+    bench.setTime(START + changeMs);
+    const update = { job: { name: "payroll", labels: { team: "billing" } } };
+    await updateJob(bench.parts, PROJECT, create(UpdateJobRequestSchema, update));
+    expect((await bench.triggersOf(job.uid))[0]).toMatchObject({ id: dead.id, state: "PENDING", seq: 1 });
+    bench.setTime(START + changeMs + 5_000);
+    while ((await bench.tick.run()).more);
+    const seqs = (await bench.triggersOf(job.uid)).map(({ seq }) => seq);
+    expect(seqs.length).toBeGreaterThan(1);
+    expect(seqs).toEqual(seqs.map((_, index) => index + 1));
+  });
+
+  test("keeps an earlier trigger that has not started, as a trigger that has started does", async () => {
+    const [, second] = await bench.triggersOf(job.uid);
+    await bench.finish(second?.id ?? "", "EXHAUSTED");
+    await spoil("update dispatcher.triggers set state = 'PENDING', end_time = null where id = $1");
+    await replay({ id: second?.id ?? "" });
+    bench.setTime(START + 500);
+    const update = { job: { name: "payroll", labels: { team: "billing" } } };
+    await updateJob(bench.parts, PROJECT, create(UpdateJobRequestSchema, update));
+    expect((await bench.triggersOf(job.uid)).map(({ id, seq }) => [id, seq])).toEqual([
+      [dead.id, 1],
+      [second?.id, 2],
+    ]);
+  });
+
   test("is refused for a deleted job, another project and an id that does not exist", async () => {
     await expect(replay({}, "proj_other")).rejects.toMatchObject({ reason: "TRIGGER_NOT_FOUND" });
     const id = "trg_00000000000000000000000000";

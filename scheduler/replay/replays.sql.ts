@@ -72,3 +72,9 @@ export const replayAdvance = statement<{ uid: string }>(
           left_out_count = left_out_count + $5, wake_time = $6
     where uid = $1 returning uid`,
 );
+
+/** Returns those of the jobs $2 of project $1 that are not deleted. Locks none. */
+export const replayLivingJobs = statement<{ uid: string }>(
+  "replayLivingJobs",
+  "select uid from scheduler.jobs where project_id = $1 and uid = any ($2::text[]) and state <> 'DELETED'",
+);

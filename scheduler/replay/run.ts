@@ -3,9 +3,15 @@ import { toSqlTime } from "../../db/time.ts";
 import type { OperationRow } from "../backfill/operations.sql.ts";
 import { finish, lockLivingJob, type RunChunk } from "../backfill/run.ts";
 import { lockJobs } from "../changes/lock-job.ts";
-import { type ReplayableRow, replayAdvance, replayList, replayTriggers } from "./replays.sql.ts";
+import {
+  type ReplayableRow,
+  replayAdvance,
+  replayList,
+  replayLivingJobs,
+  replayTriggers,
+} from "./replays.sql.ts";
 
-/** The most triggers of one chunk, which is one transaction. */
+/** The most triggers that one chunk, which is one transaction, reads. */
 const CHUNK = 500;
 const FIRST_TIME = "-infinity";
 
@@ -25,18 +31,52 @@ export const runReplayChunk: RunChunk = async (_, tx, operation, nowMs) => {
     await finish(tx, operation, "SUCCEEDED", "", nowMs);
     return;
   }
-  const wanted = listed.filter(({ end_time }) => end_time <= operation.create_time);
-  const done = await replay(tx, operation, wanted, nowMs);
+  const { passed, taken } = await choose(tx, operation, listed);
+  const done = await replay(tx, operation, taken, nowMs);
+  const ended = passed.filter((trigger) => hadEnded(operation, trigger)).length;
   const pauseMs = Math.ceil((done * 1_000) / operation.max_per_second);
+  const { fire_time: reachedMs, id: reachedId } = passed.at(-1) ?? last;
   await tx.query(replayAdvance, [
     operation.uid,
-    toSqlTime(last.fire_time),
-    last.id,
+    toSqlTime(reachedMs),
+    reachedId,
     done,
-    wanted.length - done,
+    ended - done,
     toSqlTime(nowMs + pauseMs),
   ]);
 };
+
+/** Triggers that a chunk has dealt with. */
+interface Chosen {
+  /** All of them, in order: those that are taken, and those that are left out. */
+  readonly passed: readonly ReplayableRow[];
+  /** Those that are to be replayed: as many as one second allows, and at most CHUNK. */
+  readonly taken: readonly ReplayableRow[];
+}
+
+/**
+ * Chooses triggers from the beginning of a page. A trigger that is left out, because its job is deleted or because it ended
+ * after the replay began, takes no place of one that is replayed. So a page of them costs one chunk.
+ */
+async function choose(
+  tx: Queryable,
+  operation: OperationRow,
+  listed: readonly ReplayableRow[],
+): Promise<Chosen> {
+  const uids = [...new Set(listed.map(({ job_uid: uid }) => uid))];
+  const living = await tx.query(replayLivingJobs, [operation.project_id, uids]);
+  const isLiving = new Set(living.map(({ uid }) => uid));
+  const taken = listed
+    .filter((trigger) => hadEnded(operation, trigger) && isLiving.has(trigger.job_uid))
+    .slice(0, operation.max_per_second);
+  const isFull = taken.length === operation.max_per_second;
+  const end = isFull ? listed.findIndex(({ id }) => id === taken.at(-1)?.id) + 1 : listed.length;
+  return { passed: listed.slice(0, end), taken };
+}
+
+function hadEnded({ create_time: createMs }: OperationRow, { end_time: endMs }: ReplayableRow): boolean {
+  return endMs <= createMs;
+}
 
 function listNext(tx: Queryable, operation: OperationRow): Promise<ReplayableRow[]> {
   const { last_fire_time: lastMs, last_trigger_id: lastId } = operation;
@@ -48,7 +88,7 @@ function listNext(tx: Queryable, operation: OperationRow): Promise<ReplayableRow
     toSqlTime(operation.end_time),
     lastMs === null ? FIRST_TIME : toSqlTime(lastMs),
     lastId ?? "",
-    Math.min(CHUNK, operation.max_per_second),
+    CHUNK,
   ]);
 }
 
