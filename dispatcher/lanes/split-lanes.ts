@@ -53,7 +53,8 @@ export function createSplitLanes<T>(parts: readonly Lanes<T>[], partOf: (item: T
     takeToStart: () => {
       turn = (turn + 1) % parts.length;
       for (let each = 0; each < parts.length; each++) {
-        const work = parts[(turn + each) % parts.length]?.takeToStart();
+        const part = parts[(turn + each) % parts.length];
+        const work = part !== undefined && part.size > part.inFlight ? part.takeToStart() : undefined;
         if (work !== undefined) return work;
       }
       return undefined;
