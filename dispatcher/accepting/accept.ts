@@ -1,4 +1,4 @@
-import { toPlainArray, toTimeArray } from "../../db/array.ts";
+import { toPlainArray, toQuotedArray, toTimeArray } from "../../db/array.ts";
 import { isItemFault } from "../../db/item-fault.ts";
 import type { Database } from "../../db/pool.ts";
 import { toSqlTime, toSqlTimeOrNull } from "../../db/time.ts";
@@ -148,7 +148,7 @@ async function recordPart(
     toSqlTime(now),
     toPlainArray(triggers.map(({ previousSkipped }) => previousSkipped)),
     toPlainArray(triggers.map(({ previousMissed }) => previousMissed)),
-    events.map(({ zoneDataVersion }) => zoneDataVersion),
+    toQuotedArray(events.map(({ zoneDataVersion }) => zoneDataVersion)),
     toSqlTimeOrNull(deadlineMs),
     triggers.some(({ fireTimeMs }) => fireTimeMs < now - KEPT_MS) ? toSqlTime(now - KEPT_MS) : null,
   ]);
@@ -201,14 +201,14 @@ function toColumns(triggers: readonly HeldTrigger[], events: readonly TriggerEve
     toPlainArray(triggers.map(({ projectId }) => projectId)),
     toPlainArray(triggers.map(({ jobUid }) => jobUid)),
     // A name or a payload may be the text null. toPlainArray does not quote it, and PostgreSQL would read it as NULL.
-    triggers.map(({ jobName }) => jobName),
+    toQuotedArray(triggers.map(({ jobName }) => jobName)),
     toPlainArray(triggers.map(({ revision }) => revision)),
     toPlainArray(events.map(({ epoch }) => epoch)),
     toPlainArray(triggers.map(({ kind }) => kind)),
     toPlainArray(triggers.map(({ seq }) => seq)),
     toTimeArray(triggers.map(({ previousFireTimeMs }) => previousFireTimeMs)),
     toTimeArray(triggers.map(({ nextFireTimeMs }) => nextFireTimeMs)),
-    triggers.map(({ payload }) => payload),
+    toQuotedArray(triggers.map(({ payload }) => payload)),
   ];
 }
 

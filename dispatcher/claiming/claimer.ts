@@ -136,7 +136,6 @@ function applyAnswer({ parts }: ClaimerState, group: readonly LaneWork[], answer
   const handled: HeldTrigger[] = [];
   for (const work of group) {
     const { trigger } = work.item;
-    const dueMs = postponed.get(trigger.id);
     if (claimed.has(trigger.id)) {
       handled.push(trigger);
       trigger.waitingFor = null;
@@ -145,6 +144,7 @@ function applyAnswer({ parts }: ClaimerState, group: readonly LaneWork[], answer
     }
     lanes.refused(work);
     admission.left(work.item);
+    const dueMs = postponed.get(trigger.id);
     if (dueMs !== undefined) putBack.postpone(trigger, dueMs);
     else if (!failed.has(trigger)) holding.drop(trigger);
   }

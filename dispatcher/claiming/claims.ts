@@ -79,6 +79,7 @@ async function change(
 ): Promise<ClaimAnswer> {
   const changed = await takeApart(triggers, work, { isItemFault });
   const claimed = new Set(changed.results.flat());
+  if (claimed.size === triggers.length) return { claimed, postponed: new Map(), failed: [] };
   const bad = new Set(changed.failed.map(({ item }) => item));
   const rest = triggers.filter((trigger) => !claimed.has(trigger.id) && !bad.has(trigger));
   if (rest.length === 0) return { claimed, postponed: new Map(), failed: changed.failed };

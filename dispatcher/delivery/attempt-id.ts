@@ -25,19 +25,26 @@ export function newAttemptId(nowMs: number): string {
   return `att_${toBase32(bytes)}`;
 }
 
-/** Returns 16 bytes in the base32 encoding of TypeID: 26 characters. */
+const LENGTH = 26;
+const codes = Buffer.from(CROCKFORD, "latin1");
+const written = Buffer.alloc(LENGTH);
+
+/**
+ * Returns 16 bytes in the base32 encoding of TypeID: 26 characters. They are written to one buffer, because a text that
+ * grows by each character left 750 bytes of garbage for an id.
+ */
 export function toBase32(source: Uint8Array): string {
-  let text = "";
+  let place = 0;
   let held = 0;
   // 26 characters of 5 bits hold 130 bits, and 16 bytes have 128. So the first character begins with two zero bits.
   let bits = 2;
-  for (const byte of source) {
-    held = ((held << 8) | byte) & 0x1fff;
+  for (let index = 0; index < source.length; index++) {
+    held = ((held << 8) | (source[index] ?? 0)) & 0x1fff;
     bits += 8;
     while (bits >= 5) {
       bits -= 5;
-      text += CROCKFORD[(held >> bits) & 31];
+      written[place++] = codes[(held >> bits) & 31] ?? 0;
     }
   }
-  return text;
+  return written.toString("latin1", 0, LENGTH);
 }

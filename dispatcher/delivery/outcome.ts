@@ -64,9 +64,9 @@ export interface Delivery {
   /** The first 16 KiB of the answer's body. */
   readonly responseBody: string;
   /** Where the time went. Absent if nothing is known, and where the target does not speak HTTP. */
-  readonly timing?: AttemptTiming;
+  readonly timing?: AttemptTiming | undefined;
   /** Headers of the answer that are kept, by lower-case name. Absent when there are none. */
-  readonly responseHeaders?: Readonly<Record<string, string>>;
+  readonly responseHeaders?: Readonly<Record<string, string>> | undefined;
   /** The error behind the outcome, if any; for the logs only. */
   readonly cause?: unknown;
 }

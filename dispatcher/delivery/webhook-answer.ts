@@ -1,7 +1,7 @@
 import { STATUS_CODES } from "node:http";
 import { explainBroken, explainUnsent } from "./failure-words.ts";
 import { type AnswerHeaders, firstOf, keepHeaders, toShort } from "./kept-headers.ts";
-import type { Delivery, Outcome, PauseCause } from "./outcome.ts";
+import type { AttemptTiming, Delivery, Outcome, PauseCause } from "./outcome.ts";
 import { parseRetryAfter } from "./retry-after.ts";
 import type { StatusRange } from "./spec.ts";
 import { WebhookTimeout } from "./webhook-timeout.ts";
@@ -13,6 +13,7 @@ export interface WebhookAnswer {
   readonly headers: AnswerHeaders;
   /** The first 16 KiB. */
   readonly body: Buffer;
+  readonly timing?: AttemptTiming | undefined;
 }
 
 /**
@@ -26,13 +27,18 @@ export function toDelivery(answer: WebhookAnswer, nowMs: number, success?: reado
     success === undefined
       ? statusCode < 300
       : success.some(([first, last]) => first <= statusCode && statusCode <= last);
-  const responseHeaders = keepHeaders(headers, isSuccess);
-  const received = { responseBody, ...(responseHeaders !== undefined && { responseHeaders }) };
-  if (isSuccess) {
-    const pauses = wantsNoMore(headers) ? { pauses: "RECEIVER" as const } : {};
-    return { outcome: { kind: "SUCCEEDED", statusCode, ...pauses }, error: "", ...received };
-  }
-  return { outcome: toRejected(answer, nowMs), error: explainStatus(answer, success), ...received };
+  return {
+    outcome: isSuccess ? toSucceeded(answer) : toRejected(answer, nowMs),
+    error: isSuccess ? "" : explainStatus(answer, success),
+    responseBody,
+    timing: answer.timing,
+    responseHeaders: keepHeaders(headers, isSuccess),
+  };
+}
+
+function toSucceeded({ statusCode, headers }: WebhookAnswer): Outcome {
+  if (wantsNoMore(headers)) return { kind: "SUCCEEDED", statusCode, pauses: "RECEIVER" };
+  return { kind: "SUCCEEDED", statusCode };
 }
 
 function toRejected({ statusCode, headers }: WebhookAnswer, nowMs: number): Outcome {
@@ -82,9 +88,12 @@ function toText(bytes: Buffer): string {
  * Converts the error of a request without an answer to a delivery. If the request was never written, nothing reached
  * the receiver (NOT_SENT); otherwise it may have (UNKNOWN).
  */
-export function toFailure(error: unknown, { isWritten }: { readonly isWritten: boolean }): Delivery {
+export function toFailure(
+  error: unknown,
+  { isWritten, timing }: { readonly isWritten: boolean; readonly timing?: AttemptTiming | undefined },
+): Delivery {
   const kind = isWritten ? "UNKNOWN" : "NOT_SENT";
   const words = isWritten ? explainBroken(error) : explainUnsent(error);
   const outcome: Outcome = error instanceof WebhookTimeout ? { kind, isTimeout: true } : { kind };
-  return { outcome, error: words, responseBody: "", cause: error };
+  return { outcome, error: words, responseBody: "", timing, cause: error };
 }

@@ -145,11 +145,10 @@ function send(
     isDone = true;
     clearTimeout(timer);
     // Once a status is received, it is the answer, even if the body was not received completely.
-    const answer = { statusCode, headers, body: Buffer.concat(chunks) };
-    const delivery = statusCode >= 200 ? toDelivery(answer, now(), success) : toFailure(error, { isWritten });
-    const firstByteMs = statusCode >= 200 ? Math.round(headAtMs - writtenAtMs) : undefined;
-    const timing = toTiming(outgoing, firstByteMs, error);
-    resolve(timing === undefined ? delivery : { ...delivery, timing });
+    if (statusCode >= 200) {
+      const timing = toTiming(outgoing, Math.round(headAtMs - writtenAtMs), error);
+      resolve(toDelivery({ statusCode, headers, body: joined(chunks), timing }, now(), success));
+    } else resolve(toFailure(error, { isWritten, timing: toTiming(outgoing, undefined, error) }));
   };
   const timer = setTimeout(() => {
     const reason = new WebhookTimeout(timeoutMs);
@@ -195,6 +194,14 @@ function send(
   sendOver(agent, true);
 }
 
+const NO_BODY = Buffer.alloc(0);
+
+/** Most answers have no body, and most others come in one piece. */
+function joined(chunks: readonly Buffer[]): Buffer {
+  const [first = NO_BODY] = chunks;
+  return chunks.length < 2 ? first : Buffer.concat(chunks);
+}
+
 /** Where the time went. Nothing is known of an attempt that was not sent, unless it failed while connecting. */
 function toTiming(
   { connection }: OutgoingRequest,
@@ -205,9 +212,8 @@ function toTiming(
     const failed = findConnectFailed(error);
     return failed === undefined ? undefined : { isReused: false, ...failed.times };
   }
-  const isReused = connection.requests > 1;
-  const opening = isReused ? undefined : connectTimesOf(connection.socket);
-  return { isReused, firstByteMs, ...opening };
+  if (connection.requests > 1) return { isReused: true, firstByteMs };
+  return { isReused: false, firstByteMs, ...connectTimesOf(connection.socket) };
 }
 
 /** Whether a reused connection has closed before any byte of the answer was received. */

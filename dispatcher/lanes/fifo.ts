@@ -16,8 +16,9 @@ const MIN_COMPACT = 256;
 
 /** Makes a queue. Its `shift` does not move the other items; Array.prototype.shift does, above some 50,000 items. */
 export function createFifo<T>(): Fifo<T> {
-  let items: T[] = [];
+  let items: (T | undefined)[] = [];
   let head = 0;
+  const rest = (): T[] => items.slice(head).filter((item) => item !== undefined);
   return {
     get size() {
       return items.length - head;
@@ -29,6 +30,8 @@ export function createFifo<T>(): Fifo<T> {
     shift: () => {
       const item = items[head];
       if (item === undefined) return undefined;
+      // So that the item can be collected while it is young, which costs nothing.
+      items[head] = undefined;
       head += 1;
       if (head >= MIN_COMPACT && head * 2 >= items.length) {
         items = items.slice(head);
@@ -36,12 +39,12 @@ export function createFifo<T>(): Fifo<T> {
       }
       return item;
     },
-    items: () => items.slice(head),
+    items: rest,
     clear: () => {
-      const rest = items.slice(head);
+      const all = rest();
       items = [];
       head = 0;
-      return rest;
+      return all;
     },
   };
 }

@@ -31,6 +31,8 @@ export interface Track<T> {
 /** The queue of one project and one destination. A slow destination delays only its own lane. */
 export interface Lane<T> {
   readonly key: string;
+  /** The project's id. */
+  readonly groupId: string;
   /** First attempts that are on time. */
   readonly first: Track<T>;
   /** Retries give way to first attempts, but one of them is claimed after every few first attempts. */
@@ -41,6 +43,8 @@ export interface Lane<T> {
   readonly tracks: readonly Track<T>[];
   /** How many items may be in flight. */
   places: number;
+  /** How many items are waiting, claiming, ready or in flight. */
+  size: number;
   /** How many first attempts were claimed while a retry waited, since the last retry was claimed. */
   passed: number;
   /** When the current time span began. */
@@ -55,32 +59,24 @@ const PACE_SPAN_MS = 50;
 
 /** Makes an empty lane. */
 export function createLane<T>(key: string, groupId: string, places: number): Lane<T> {
-  const trackOf = (name: TrackName): Track<T> => {
-    const counts = { claiming: 0, inFlight: 0, endedNow: 0, endedBefore: 0 };
-    return {
-      get lane() {
-        return lane;
-      },
-      name,
-      groupId,
-      isLate: name === "late",
-      waiting: createFifo(),
-      ready: createFifo(),
-      ...counts,
-    };
+  const lane = { key, groupId, places, size: 0, passed: 0, spanStartMs: 0 } as Lane<T>;
+  const [first, retry, late] = [trackOf(lane, "first"), trackOf(lane, "retry"), trackOf(lane, "late")];
+  return Object.assign(lane, { first, retry, late, tracks: [first, retry, late] });
+}
+
+function trackOf<T>(lane: Lane<T>, name: TrackName): Track<T> {
+  return {
+    lane,
+    name,
+    groupId: lane.groupId,
+    isLate: name === "late",
+    waiting: createFifo(),
+    ready: createFifo(),
+    claiming: 0,
+    inFlight: 0,
+    endedNow: 0,
+    endedBefore: 0,
   };
-  const [first, retry, late] = [trackOf("first"), trackOf("retry"), trackOf("late")];
-  const lane: Lane<T> = {
-    key,
-    first,
-    retry,
-    late,
-    tracks: [first, retry, late],
-    places,
-    passed: 0,
-    spanStartMs: 0,
-  };
-  return lane;
 }
 
 /** Returns how many items of a lane are in flight. */
@@ -91,15 +87,6 @@ export function inFlightOf<T>({ first, retry, late }: Lane<T>): number {
 /** Returns how many items of a track are claimed, or being claimed, and have not started. */
 export function claimedOf<T>({ claiming, ready }: Track<T>): number {
   return claiming + ready.size;
-}
-
-/** Whether a lane is empty. */
-export function isIdle<T>({ first, retry, late }: Lane<T>): boolean {
-  return isEmpty(first) && isEmpty(retry) && isEmpty(late);
-}
-
-function isEmpty<T>(track: Track<T>): boolean {
-  return track.inFlight + track.claiming + track.ready.size + track.waiting.size === 0;
 }
 
 /** Begins a new time span when the current one is over. */

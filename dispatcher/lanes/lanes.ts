@@ -3,7 +3,6 @@ import {
   claimedOf,
   createLane,
   inFlightOf,
-  isIdle,
   keepPace,
   type Lane,
   type Track,
@@ -96,7 +95,16 @@ export function createLanes<T>(
     updateTrack(lane.first);
     updateTrack(lane.retry);
     updateTrack(lane.late);
-    if (isIdle(lane) && lanes.get(lane.key) === lane) lanes.delete(lane.key);
+    if (lane.size === 0 && lanes.get(lane.key) === lane) lanes.delete(lane.key);
+  };
+
+  const laneOf = (projectId: string, destination: string): Lane<T> => {
+    const key = `${projectId} ${destination}`;
+    const known = lanes.get(key);
+    if (known !== undefined) return known;
+    const lane = createLane<T>(key, projectId, placesOf(projectId, destination) ?? limits.perLane);
+    lanes.set(key, lane);
+    return lane;
   };
 
   const updateTrack = (track: Track<T>): void => {
@@ -121,12 +129,12 @@ export function createLanes<T>(
     return Math.min(lateClaimedPerLane, Math.min(lateOf(lane) - inFlight, lateFree) + pace);
   };
 
-  const roomToClaim = (track: Track<T>): number => {
+  const roomToClaim = (track: Track<T>, ahead: number): number => {
     const { lane, name } = track;
     const givesWay = name !== "first" && lane.first.waiting.size > 0;
     if (givesWay && (name === "late" || lane.passed < RETRY_EVERY)) return 0;
     if (name === "late" && lane.retry.waiting.size > 0) return 0;
-    const room = aheadOf(track) - claimedOf(track);
+    const room = ahead - claimedOf(track);
     // When a retry has its turn, one place is kept for it.
     if (name === "first" && lane.passed >= RETRY_EVERY && lane.retry.waiting.size > 0) return room - 1;
     return givesWay ? Math.min(1, room) : room;
@@ -138,8 +146,9 @@ export function createLanes<T>(
     const { lane, name, waiting } = track;
     if (waiting.size === 0) return false;
     const isInTurn = name === "retry" && lane.passed >= RETRY_EVERY;
-    const least = isInTurn ? 1 : Math.max(1, Math.min(waiting.size, aheadOf(track) / 2));
-    return roomToClaim(track) >= least;
+    const ahead = aheadOf(track);
+    const least = isInTurn ? 1 : Math.max(1, Math.min(waiting.size, ahead / 2));
+    return roomToClaim(track, ahead) >= least;
   };
 
   const countPassed = ({ lane, name }: Track<T>, taken: number): void => {
@@ -160,13 +169,11 @@ export function createLanes<T>(
       return starts.inside;
     },
     add: (item, projectId, destination, name = "first") => {
-      const key = `${projectId} ${destination}`;
-      const places = () => placesOf(projectId, destination) ?? limits.perLane;
-      const lane = lanes.get(key) ?? createLane<T>(key, projectId, places());
-      lanes.set(key, lane);
+      const lane = laneOf(projectId, destination);
       const track = lane[name];
       track.waiting.push({ item, track });
       size += 1;
+      lane.size += 1;
       update(lane);
     },
     adapt: (projectId, destination) => {
@@ -181,7 +188,7 @@ export function createLanes<T>(
       for (let turns = Math.max(1, lanes.size); taken.length < limit; turns = Math.max(1, turns - 1)) {
         const track = claims.next();
         if (track === undefined) break;
-        const part = Math.min(Math.ceil((limit - taken.length) / turns), roomToClaim(track));
+        const part = Math.min(Math.ceil((limit - taken.length) / turns), roomToClaim(track, aheadOf(track)));
         const before = taken.length;
         moveSome(track.waiting, part, taken);
         track.claiming += taken.length - before;
@@ -204,6 +211,7 @@ export function createLanes<T>(
     refused: (work) => {
       endClaim(work);
       size -= 1;
+      work.track.lane.size -= 1;
       update(work.track.lane);
     },
     takeToStart: () => {
@@ -224,6 +232,7 @@ export function createLanes<T>(
       track.endedNow += 1;
       track.inFlight -= 1;
       size -= 1;
+      track.lane.size -= 1;
       update(track.lane);
     },
     clear: () => {
@@ -232,6 +241,7 @@ export function createLanes<T>(
       for (const lane of lanes.values()) {
         for (const track of lane.tracks) {
           claims.leave(track, track.ready.size);
+          lane.size -= track.waiting.size + track.ready.size;
           for (const { item } of track.waiting.clear()) waiting.push(item);
           for (const { item } of track.ready.clear()) ready.push(item);
         }

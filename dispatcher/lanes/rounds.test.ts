@@ -15,3 +15,19 @@ test("rounds give each group one turn after the other, however many items a grou
   for (let each = 5; each < 100; each++) expect(rounds.shift()?.name).toBe(`m${each}`);
   expect(rounds.shift()).toBeUndefined();
 });
+
+test("rounds keep the order of the pushes while groups become empty and get items again", () => {
+  const rounds = createRounds<{ groupId: string; name: string }>();
+  const groups = ["a", "b", "a", "c", "c", "b", "a"];
+  for (const [index, groupId] of groups.entries()) {
+    rounds.push({ groupId, name: `${groupId}${index}` });
+    expect(rounds.shift()?.name).toBe(`${groupId}${index}`);
+    expect(rounds.shift()).toBeUndefined();
+  }
+  rounds.push({ groupId: "b", name: "b0" });
+  rounds.push({ groupId: "a", name: "a0" });
+  rounds.push({ groupId: "a", name: "a1" });
+  rounds.push({ groupId: "b", name: "b1" });
+  const names = Array.from({ length: 5 }, () => rounds.shift()?.name);
+  expect(names).toEqual(["b0", "a0", "b1", "a1", undefined]);
+});

@@ -36,8 +36,10 @@ export function createSplitLanes<T>(parts: readonly Lanes<T>[], partOf: (item: T
       for (const part of parts) part.adapt(projectId, destination);
     },
     takeToClaim: (limit) => {
-      const taken: Work<T>[] = [];
       const busy = inTurn();
+      const [only] = busy;
+      if (only === undefined || busy.length === 1) return only?.takeToClaim(limit) ?? [];
+      const taken: Work<T>[] = [];
       busy.forEach((part, index) => {
         taken.push(...part.takeToClaim(Math.ceil((limit - taken.length) / (busy.length - index))));
       });
@@ -53,7 +55,8 @@ export function createSplitLanes<T>(parts: readonly Lanes<T>[], partOf: (item: T
     takeToStart: () => {
       turn = (turn + 1) % parts.length;
       for (let each = 0; each < parts.length; each++) {
-        const work = parts[(turn + each) % parts.length]?.takeToStart();
+        const part = parts[(turn + each) % parts.length];
+        const work = part !== undefined && part.size > part.inFlight ? part.takeToStart() : undefined;
         if (work !== undefined) return work;
       }
       return undefined;

@@ -96,7 +96,7 @@ export function createTurnstile<M extends Member>(total: number): Turnstile<M> {
   };
 
   const nextInLine = (): M | undefined =>
-    (inside < open ? nextHeld() : undefined) ??
+    (inside < open && holding.size > 0 ? nextHeld() : undefined) ??
     (lateInside < lateTotal ? heldLate.shift() : undefined) ??
     waiting.shift();
 

@@ -1,9 +1,9 @@
 import { toPlainArray, toTimeArray } from "../../db/array.ts";
 import type { Database } from "../../db/pool.ts";
-import { toSqlTime } from "../../db/time.ts";
 import { toIso } from "../../mesh/iso-time.ts";
 import type { Delivery } from "../delivery/outcome.ts";
 import { toTimingText } from "../delivery/timing-text.ts";
+import { toNames } from "../waiting/names.ts";
 import { recordAccepted } from "./record-accepted.ts";
 import type { RecordAnswer, Result } from "./result.ts";
 import { toPauses, toStoredHeaders, toStoredTiming } from "./result-texts.ts";
@@ -36,28 +36,33 @@ async function recordParts(database: Database, batch: readonly Result[]): Promis
 }
 
 async function recordEnded(database: Database, batch: readonly Result[]): Promise<RecordAnswer> {
-  const inTrigger = fittingTrigger(batch);
-  const states = await record(database, batch, inTrigger);
+  const fits = hasSeveralOfOne(batch) ? fitsWhereAlone(batch) : fitsTrigger;
+  const states = await record(database, batch, fits);
+  if (states.size === batch.length) return { states, locked: new Set() };
   let rest = withoutChanged(batch, states);
-  const again = rest.filter((result) => inTrigger.has(result));
+  const again = rest.filter(fits);
   // The trigger is locked, or this is not its latest attempt: the attempt gets a row of its own.
   if (again.length > 0) {
-    for (const [id, state] of await record(database, again, new Set())) states.set(id, state);
+    for (const [id, state] of await record(database, again, () => false)) states.set(id, state);
     rest = withoutChanged(rest, states);
   }
   return { states, locked: rest.length === 0 ? new Set() : await readUnrecorded(database, rest) };
 }
 
+function hasSeveralOfOne(batch: readonly Result[]): boolean {
+  const ids = new Set<string>();
+  for (const { trigger } of batch) ids.add(trigger.id);
+  return ids.size < batch.length;
+}
+
 /**
- * The results that can be recorded in the rows of their triggers. A trigger that has several results in a batch is changed
- * by one of them, so each of its attempts gets a row of its own.
+ * Tells whether a result can be recorded in the row of its trigger. A trigger that has several results in a batch is
+ * changed by one of them, so each of its attempts gets a row of its own.
  */
-function fittingTrigger(batch: readonly Result[]): Set<Result> {
-  const fitting = batch.filter(fitsTrigger);
-  if (fitting.length === 0) return new Set();
+function fitsWhereAlone(batch: readonly Result[]): (result: Result) => boolean {
   const results = new Map<string, number>();
   for (const { trigger } of batch) results.set(trigger.id, (results.get(trigger.id) ?? 0) + 1);
-  return new Set(fitting.filter(({ trigger }) => results.get(trigger.id) === 1));
+  return (result) => results.get(result.trigger.id) === 1 && fitsTrigger(result);
 }
 
 /** Whether an attempt can be recorded in the row of its trigger: the first one, if it succeeded with a short answer. */
@@ -82,12 +87,18 @@ function withoutChanged(batch: readonly Result[], states: ReadonlyMap<string, st
 async function record(
   database: Database,
   batch: readonly Result[],
-  inTrigger: ReadonlySet<Result>,
+  fits: (result: Result) => boolean,
 ): Promise<Map<string, string>> {
-  const own = batch.filter((result) => !inTrigger.has(result));
+  const own: Result[] = [];
+  const changes: string[] = [];
+  for (const result of batch) {
+    const isInTrigger = fits(result);
+    if (!isInTrigger) own.push(result);
+    changes.push(toChange(result, isInTrigger));
+  }
   const rows = await database.query(resultRecord, [
     ...toIdsAndRange(batch),
-    `{${batch.map((result) => toChange(result, inTrigger.has(result))).join(",")}}`,
+    `{${changes.join(",")}}`,
     toPlainArray(own.map(({ trigger }) => trigger.id)),
     toTimeArray(own.map(({ trigger }) => trigger.fireTimeMs)),
     toPlainArray(own.map(({ number }) => number)),
@@ -115,9 +126,7 @@ async function readUnrecorded(database: Database, rest: readonly Result[]): Prom
 
 /** Returns the triggers' ids and the range of nominal times. With it, PostgreSQL reads only the partitions concerned. */
 function toIdsAndRange(batch: readonly Result[]): [string, string, string] {
-  const fireTimes = batch.map(({ trigger }) => trigger.fireTimeMs);
-  const ids = toPlainArray(batch.map(({ trigger }) => trigger.id));
-  return [ids, toSqlTime(Math.min(...fireTimes)), toSqlTime(Math.max(...fireTimes))];
+  return toNames(batch.map(({ trigger }) => trigger));
 }
 
 /** Writes one member of the JSON object in which the statement looks up what to change in each trigger. */

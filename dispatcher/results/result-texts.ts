@@ -4,9 +4,11 @@ import type { Result } from "./result.ts";
 
 /** Writes a JSON object with what pauses jobs, by trigger id. Results that pause none are not in it. */
 export function toPauses(batch: readonly Result[]): string {
-  const members = batch.flatMap(({ trigger, delivery: { outcome } }) =>
-    "pauses" in outcome ? [`"${trigger.id}":"${outcome.pauses}"`] : [],
-  );
+  const members: string[] = [];
+  for (const { trigger, delivery } of batch) {
+    const { outcome } = delivery;
+    if ("pauses" in outcome) members.push(`"${trigger.id}":"${outcome.pauses}"`);
+  }
   return `{${members.join(",")}}`;
 }
 

@@ -217,8 +217,11 @@ function finish(
 ): readonly Result[] {
   state.writing -= batch.length;
   if (batch.length >= state.batchLimit) state.batchLimit = Math.min(MAX_BATCH, 2 * state.batchLimit);
-  const recorded = batch.filter(({ trigger }) => !locked.has(trigger.id));
-  for (const result of batch) if (locked.has(result.trigger.id)) putOffLocked(state, result);
+  let recorded = batch;
+  if (locked.size > 0) {
+    recorded = batch.filter(({ trigger }) => !locked.has(trigger.id));
+    for (const result of batch) if (locked.has(result.trigger.id)) putOffLocked(state, result);
+  }
   for (const result of recorded) {
     state.putOff.recorded(result);
     state.parts.onRecorded(result, isHeld(result, states));
