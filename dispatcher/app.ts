@@ -15,6 +15,7 @@ import { createAccessTokens } from "./access-tokens/access-tokens.ts";
 import { fetchToken } from "./access-tokens/fetch-token.ts";
 import { failOverdue } from "./acknowledging/fail-accepted.ts";
 import { lookAtJobs } from "./alerts/look.ts";
+import { watchJobsOfProjects } from "./alerts/project-alerts.ts";
 import { type AlertSender, createAlertSender, deleteOldAlerts } from "./alerts/send.ts";
 import { toDueLimits } from "./claiming/due-lanes.ts";
 import { createComparison } from "./comparing/compare.ts";
@@ -182,6 +183,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const alertSender = createAlertSender(alerting);
   const alertLoops = {
     lookForAlerts: () => lookAtJobs(alerting),
+    watchJobsOfProjects: () => watchJobsOfProjects(alerting),
     sendAlerts: alertSender.send,
     deleteOldAlerts: () => deleteOldAlerts(alerting),
   };
