@@ -13,9 +13,11 @@ create table dispatcher.alert_facts (
   trigger_id text,
   attempts integer,
   reason text not null default ''::text,
+  project_id text,
   constraint alert_facts_kind_check CHECK ((kind = ANY (ARRAY['EXHAUSTED'::text, 'FAILING'::text, 'MISSED'::text, 'DISABLED'::text]))),
   constraint alert_facts_pkey PRIMARY KEY (job_uid, kind, cause)
 );
+CREATE INDEX alert_facts_project ON dispatcher.alert_facts USING btree (project_id);
 
 create table dispatcher.alert_jobs (
   job_uid text collate "C" not null,
@@ -26,6 +28,7 @@ create table dispatcher.alert_jobs (
   watched_until timestamp with time zone not null,
   told text[] not null default '{}'::text[],
   since_time timestamp with time zone,
+  of_project boolean not null default false,
   constraint alert_jobs_pkey PRIMARY KEY (job_uid)
 );
 CREATE INDEX alert_jobs_look ON dispatcher.alert_jobs USING btree (look_time);
@@ -112,6 +115,20 @@ create table dispatcher.master_key (
   constraint master_key_only_row_check CHECK (only_row),
   constraint master_key_pkey PRIMARY KEY (only_row)
 );
+
+create table dispatcher.project_alerts (
+  project_id text not null,
+  spec text not null,
+  within_ms bigint,
+  set_time timestamp with time zone not null,
+  page_time timestamp with time zone,
+  page_after text collate "C" not null default ''::text,
+  page_count integer not null default 0,
+  job_count integer not null default 0,
+  constraint project_alerts_check CHECK (((page_time IS NULL) = (within_ms IS NULL))),
+  constraint project_alerts_pkey PRIMARY KEY (project_id)
+);
+CREATE INDEX project_alerts_page ON dispatcher.project_alerts USING btree (page_time) WHERE (page_time IS NOT NULL);
 
 create table dispatcher.retention (
   project_id text not null,
@@ -651,12 +668,19 @@ CREATE OR REPLACE FUNCTION dispatcher.note_alert(of_job_uid text, of_kind text, 
  SECURITY DEFINER
  SET search_path TO 'pg_catalog'
 AS $function$
-  insert into dispatcher.alert_facts (job_uid, kind, cause, fact_time, first_fire_time, last_fire_time, fire_count,
+  insert into dispatcher.alert_facts (job_uid, project_id, kind, cause, fact_time, first_fire_time, last_fire_time, fire_count,
          trigger_id, attempts, reason)
-  select of_job_uid, of_kind, of_cause, at_time, of_first_fire_time, of_last_fire_time, of_fire_count, of_trigger_id,
-         of_attempts, left(of_reason, 500)
-   where exists (select from dispatcher.alert_jobs j where j.job_uid = of_job_uid)
-     and (select count(*) from (select from dispatcher.alert_facts f where f.job_uid = of_job_uid limit 200) as f) < 200
+  select of_job_uid, w.project_id, of_kind, of_cause, at_time, of_first_fire_time, of_last_fire_time, of_fire_count,
+         of_trigger_id, of_attempts, left(of_reason, 500)
+    from (select a.project_id, not a.of_project as is_own from dispatcher.alert_jobs a where a.job_uid = of_job_uid
+          union all
+          select p.project_id, false
+            from scheduler.jobs j join dispatcher.project_alerts p on p.project_id = j.project_id
+           where j.uid = of_job_uid
+             and not exists (select from dispatcher.alert_jobs a where a.job_uid = of_job_uid)) as w
+   where (select count(*) from (select from dispatcher.alert_facts f where f.job_uid = of_job_uid limit 200) as f) < 200
+     and (w.is_own or (select count(*) from (select from dispatcher.alert_facts f
+                                              where f.project_id = w.project_id limit 2000) as f) < 2000)
   on conflict (job_uid, kind, cause) do nothing
 $function$;
 
@@ -853,6 +877,19 @@ AS $function$
   returning s.trigger_id
 $function$;
 
+CREATE OR REPLACE FUNCTION dispatcher.unwatch_job()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+begin
+  update dispatcher.alert_jobs a set look_time = new.create_time, held_until = '-infinity'
+   where a.job_uid = new.job_uid and not a.of_project;
+  return null;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION dispatcher.use_master_key(new_id text, new_check_value bytea)
  RETURNS text
  LANGUAGE plpgsql
@@ -895,8 +932,26 @@ begin
          new.create_time
     from scheduler.jobs j where j.uid = new.job_uid
   on conflict (job_uid) do update
-     set within_ms = excluded.within_ms, look_time = excluded.look_time, held_until = excluded.held_until,
+     set within_ms = excluded.within_ms, look_time = excluded.look_time, held_until = excluded.held_until, of_project = false,
          watched_until = case when a.within_ms is null then excluded.watched_until else a.watched_until end;
+  return null;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION dispatcher.watch_new_jobs()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+begin
+  -- Without this line, each statement that creates a job would pay for the one below.
+  if not exists (select from dispatcher.project_alerts p where p.page_time is not null) then return null; end if;
+  insert into dispatcher.alert_jobs (job_uid, project_id, within_ms, look_time, held_until, watched_until, of_project)
+  select j.uid, j.project_id, p.within_ms, j.create_time + random() * interval '10 s', '-infinity', j.create_time, true
+    from added j join dispatcher.project_alerts p on p.project_id = j.project_id and p.within_ms is not null
+   order by j.uid
+  on conflict (job_uid) do nothing;
   return null;
 end
 $function$;
@@ -1156,6 +1211,7 @@ CREATE INDEX jobs_state ON scheduler.jobs USING btree (project_id, state, name C
 CREATE INDEX jobs_waiting ON scheduler.jobs USING btree (project_id) WHERE waits_for_end;
 CREATE INDEX jobs_wake ON scheduler.jobs USING btree (wake_time) WHERE (wake_time IS NOT NULL);
 CREATE TRIGGER note_disabled AFTER UPDATE OF disable_reason ON scheduler.jobs FOR EACH ROW WHEN (((new.disable_reason IS NOT NULL) AND (new.disable_reason IS DISTINCT FROM old.disable_reason))) EXECUTE FUNCTION dispatcher.note_disabled();
+CREATE TRIGGER watch_new_jobs AFTER INSERT ON scheduler.jobs REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION dispatcher.watch_new_jobs();
 
 create table scheduler.operations (
   uid text not null,
@@ -1221,6 +1277,7 @@ create table scheduler.revisions (
   constraint revisions_job_uid_fkey FOREIGN KEY (job_uid) REFERENCES scheduler.jobs(uid),
   constraint revisions_pkey PRIMARY KEY (job_uid, revision)
 );
+CREATE TRIGGER unwatch_job AFTER INSERT ON scheduler.revisions FOR EACH ROW WHEN (((new.revision > 1) AND (NOT (new.facets ? 'alerts'::text)))) EXECUTE FUNCTION dispatcher.unwatch_job();
 CREATE TRIGGER watch_job AFTER INSERT ON scheduler.revisions FOR EACH ROW WHEN ((new.facets ? 'alerts'::text)) EXECUTE FUNCTION dispatcher.watch_job();
 
 create table scheduler.set_aside (
@@ -1367,6 +1424,17 @@ AS $function$
   select uid from looked
 $function$;
 
+CREATE OR REPLACE FUNCTION scheduler.watchable_jobs(of_project_id text, after_name text, of_limit integer)
+ RETURNS TABLE(uid text, name text)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+  select j.uid, j.name from scheduler.jobs j
+   where j.project_id = of_project_id and j.state <> 'DELETED' and j.name collate "C" > after_name collate "C"
+   order by j.name collate "C" limit of_limit
+$function$;
+
 CREATE OR REPLACE FUNCTION scheduler.watched_calendars(of_project_id text, names text[], from_time timestamp with time zone)
  RETURNS TABLE(name text, create_time timestamp with time zone, until_time timestamp with time zone, spec text)
  LANGUAGE sql
@@ -1452,6 +1520,7 @@ grant execute on function scheduler.first_undecided to easycron_dispatcher;
 grant execute on function scheduler.lock_current to easycron_dispatcher;
 grant execute on function scheduler.lock_current_or_skip to easycron_dispatcher;
 grant execute on function scheduler.wake_waiting to easycron_dispatcher;
+grant execute on function scheduler.watchable_jobs to easycron_dispatcher;
 grant execute on function scheduler.watched_calendars to easycron_dispatcher;
 grant execute on function scheduler.watched_epochs to easycron_dispatcher;
 grant execute on function scheduler.watched_skips to easycron_dispatcher;
@@ -1472,6 +1541,7 @@ grant insert, select, update on table dispatcher.data_keys to easycron_dispatche
 grant delete, insert, select, update on table dispatcher.instances to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.live_triggers to easycron_dispatcher;
 grant insert, select on table dispatcher.master_key to easycron_dispatcher;
+grant delete, insert, select, update on table dispatcher.project_alerts to easycron_dispatcher;
 grant insert, select, update on table dispatcher.retention to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.set_aside to easycron_dispatcher;
 grant insert, select on table dispatcher.signals to easycron_dispatcher;

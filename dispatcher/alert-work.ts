@@ -1,5 +1,6 @@
 import type { Clock } from "../mesh/clock.ts";
 import { lookAtJobs } from "./alerts/look.ts";
+import { watchJobsOfProjects } from "./alerts/project-alerts.ts";
 import { createAlertSender, deleteOldAlerts } from "./alerts/send.ts";
 import type { AttemptParts } from "./delivery/attempt.ts";
 import type { Events } from "./events/events.ts";
@@ -22,6 +23,7 @@ export function createAlertWork(parts: {
   const sender = createAlertSender(alerting);
   const loops = {
     lookForAlerts: () => lookAtJobs(alerting),
+    watchJobsOfProjects: () => watchJobsOfProjects(alerting),
     sendAlerts: sender.send,
     deleteOldAlerts: () => deleteOldAlerts(alerting),
   };

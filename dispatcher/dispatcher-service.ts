@@ -6,6 +6,7 @@ import { type AcceptParts, acceptEvents } from "./accepting/accept.ts";
 import { answerBatches } from "./accepting/accept-stream.ts";
 import { createAcknowledgeHandler } from "./acknowledge-handler.ts";
 import type { AcknowledgeParts } from "./acknowledging/acknowledge.ts";
+import { createProjectAlertHandlers } from "./project-alert-handlers.ts";
 import { listTriggers } from "./reading/list-triggers.ts";
 import { presentTriggers, readAttempts, readTrigger, toAttempt } from "./reading/read-triggers.ts";
 import { requireRequest } from "./require-request.ts";
@@ -52,6 +53,7 @@ export function createDispatcherService(
     acknowledgeTrigger: createAcknowledgeHandler(parts),
     ...createSigningKeyHandlers(parts),
     ...createRetentionHandlers(apiDatabase),
+    ...createProjectAlertHandlers(parts),
     sealSecrets: async ({ projectId, secrets, validateOnly }, { signal }) => {
       const { masterKeys, clock } = parts;
       const sealing = { database: apiDatabase.of(projectId, signal), masterKeys, clock };

@@ -5,6 +5,7 @@ import { type Loop, startLoop, type Wanted } from "../mesh/loop.ts";
 import type { Watched } from "../mesh/watchdog.ts";
 import { OVERDUE_EVERY_MS } from "./acknowledging/fail-accepted.ts";
 import { LOOK_EVERY_MS } from "./alerts/look.ts";
+import { PROJECTS_EVERY_MS } from "./alerts/project-alerts.ts";
 import { DELETE_OLD_EVERY_MS, SEND_EVERY_MS } from "./alerts/send.ts";
 import { COMPARE_EVERY_MS } from "./comparing/compare.ts";
 import type { Events } from "./events/events.ts";
@@ -63,6 +64,7 @@ export interface LoopParts {
   readonly failOverdue: (scan: FullScan, backlog: Backlog) => Promise<Wanted>;
   readonly replaceMasterKey: () => Promise<Wanted>;
   readonly lookForAlerts: () => Promise<Wanted>;
+  readonly watchJobsOfProjects: () => Promise<Wanted>;
   readonly sendAlerts: () => Promise<Wanted>;
   readonly deleteOldAlerts: () => Promise<Wanted>;
   readonly removeExpired: () => Promise<Wanted>;
@@ -126,6 +128,7 @@ export function startLoops(parts: LoopParts): Loops {
     repeat(REPLACE_EVERY_MS, "replacing the master key", parts.replaceMasterKey),
     oneDoes(RETENTION_EVERY_MS, "removing old triggers", parts.removeExpired),
     repeat(LOOK_EVERY_MS, "looking for alerts", parts.lookForAlerts, { pool: pools.alerts }),
+    repeat(PROJECTS_EVERY_MS, "watching projects", parts.watchJobsOfProjects, { pool: pools.alerts }),
     repeat(SEND_EVERY_MS, "sending alerts", parts.sendAlerts, { pool: pools.alerts }),
     repeat(DELETE_OLD_EVERY_MS, "deleting old alerts", parts.deleteOldAlerts, { pool: pools.alerts }),
     oneDoesEvery(REMOVE_OLD_EVERY_MS, "setting aside", () => parts.setAside.removeOld()),

@@ -41,7 +41,11 @@ import { createJobRules, createJobService, type JobServiceParts } from "./servic
 import { createLedgerService } from "./services/ledger-service.ts";
 import { createOperationService } from "./services/operation-service.ts";
 import { createPluginService, type PluginServiceParts } from "./services/plugin-service.ts";
-import { createProjectService, type ProjectServiceParts } from "./services/project-service.ts";
+import {
+  createProjectRules,
+  createProjectService,
+  type ProjectServiceParts,
+} from "./services/project-service.ts";
 import { createReflectionService } from "./services/reflection-service.ts";
 import { createScheduleService } from "./services/schedule-service.ts";
 import { createSigningKeyService } from "./services/signing-key-service.ts";
@@ -125,7 +129,12 @@ function createOwnRules({ allow, deny, database }: PublicApiParts): OwnRules {
   const ofJobs = createJobRules({ allow, deny }, (projectId) =>
     readJobPlugins(database, projectId),
   ) as unknown as Record<string, (request: Message, caller: ProjectCaller) => Promise<EasyCronError[]>>;
+  const ofProjects = createProjectRules({ allow, deny }) as unknown as Record<
+    string,
+    (request: Message) => EasyCronError[]
+  >;
   return async ({ parent, localName }, request, values) => {
+    if (parent.typeName === ProjectService.typeName) return ofProjects[localName]?.(request) ?? [];
     const check = parent.typeName === JobService.typeName ? ofJobs[localName] : undefined;
     return check === undefined ? [] : await check(request, projectOf({ values }));
   };

@@ -43,6 +43,8 @@ const dispatcher = (change: Partial<Dispatcher>): Dispatcher => ({
   revokeSigningKey: unused,
   getRetention: unused,
   updateRetention: unused,
+  getProjectAlerts: unused,
+  updateProjectAlerts: unused,
   sealSecrets: unused,
   ...change,
 });

@@ -8,6 +8,8 @@ export interface AlertJobRow {
   readonly watched_until: number;
   readonly told: readonly string[];
   readonly since_time: number | null;
+  /** Whether it is watched because of its project's alerts. */
+  readonly of_project: boolean;
   /** Its held_until while this look lasts, as PostgreSQL's text. It differs when anything else has taken or changed the job. */
   readonly taken: string;
 }
@@ -17,6 +19,8 @@ export interface AlertJobRow {
  * them before $3, unless a new revision with alerts comes. Jobs that another transaction has locked are left out. A part
  * of a second is added to each held_until at random, because it names this look in the statements that end it: two
  * dispatchers may take a job at the same millisecond, with a revision in between.
+ *
+ * A job without a row that has facts, because its project has alerts, gets a row: the next look takes it.
  */
 export const alertJobsTake = statement<AlertJobRow>(
   "alertJobsTake",
@@ -31,10 +35,18 @@ export const alertJobsTake = statement<AlertJobRow>(
      select j.job_uid from dispatcher.alert_jobs j
       where j.look_time <= $1 and j.held_until <= $1 order by j.look_time limit $2
         for no key update skip locked
+   ), added as (
+     insert into dispatcher.alert_jobs (job_uid, project_id, within_ms, look_time, held_until, watched_until, of_project)
+     select distinct on (f.job_uid) f.job_uid, f.project_id, p.within_ms, $1::timestamptz, '-infinity', $1, true
+       from dispatcher.alert_facts f left join dispatcher.project_alerts p on p.project_id = f.project_id
+      where f.project_id is not null
+        and not exists (select from dispatcher.alert_jobs a where a.job_uid = f.job_uid)
+      order by f.job_uid limit $2
+     on conflict (job_uid) do nothing
    )
    update dispatcher.alert_jobs j set held_until = $3::timestamptz + random() * interval '1 s'
     where j.job_uid = any (array(select job_uid from noted union select job_uid from due))
-   returning j.job_uid, j.project_id, j.within_ms, j.watched_until, j.told, j.since_time,
+   returning j.job_uid, j.project_id, j.within_ms, j.watched_until, j.told, j.since_time, j.of_project,
           j.held_until::text as taken`,
 );
 
@@ -90,15 +102,16 @@ export const alertsRecent = statement<{ of_job: number; of_project: number }>(
 /**
  * Records what was decided about job $1 of project $2: its alerts (ids $3, events $4, documents $5), due at $6; removes its
  * facts (kinds $7, causes $8) and stores its new state: what is told ($9), since when it is in trouble ($10), until where
- * its fire times were judged ($11), when it is to be looked at again ($12), and until when nobody looks ($13). An alert that
- * exists already is not made again. Does nothing unless the job is still taken as $14. Returns the ids of the new alerts.
+ * its fire times were judged ($11), when it is to be looked at again ($12), until when nobody looks ($13), its
+ * deliveredWithin ($15) and whether its project's alerts hold for it ($16). An alert that exists already is not made again. Does nothing unless the job is still taken as $14. Returns the ids of the new alerts.
  */
 export const alertsRecord = statement<{ id: string }>(
   "alertsRecord",
   `with changed as (
      update dispatcher.alert_jobs
         set told = $9::text[], since_time = $10::timestamptz, watched_until = $11::timestamptz,
-            look_time = $12::timestamptz, held_until = $13::timestamptz
+            look_time = $12::timestamptz, held_until = $13::timestamptz, within_ms = $15::bigint,
+            of_project = $16::boolean
       where job_uid = $1 and held_until = $14::timestamptz
      returning job_uid
    ), forgotten as (
@@ -114,14 +127,18 @@ export const alertsRecord = statement<{ id: string }>(
 
 /**
  * Stores for the jobs $1, about which nothing is reported, what they were looked at until ($2) and when next ($3), and that
- * nobody looks before $4. Changes only those that are still taken as $5 says.
+ * nobody looks before $4. Changes only those that are still taken as $5 says, and waits for no lock.
  */
 export const alertJobsMove = statement<{ job_uid: string }>(
   "alertJobsMove",
-  `update dispatcher.alert_jobs j set watched_until = w.watched_until, look_time = w.look_time, held_until = $4
+  `with free as materialized (
+     select job_uid from dispatcher.alert_jobs where job_uid = any ($1::text[]) for no key update skip locked
+   )
+   update dispatcher.alert_jobs j set watched_until = w.watched_until, look_time = w.look_time, held_until = $4
      from unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $5::timestamptz[])
        as w (job_uid, watched_until, look_time, taken)
-    where j.job_uid = w.job_uid and j.held_until = w.taken returning j.job_uid`,
+    where j.job_uid = w.job_uid and j.held_until = w.taken and j.job_uid = any (array(select job_uid from free))
+   returning j.job_uid`,
 );
 
 /** Lets nobody look at the job $1 before $2, if it is still taken as $3. */
@@ -129,6 +146,12 @@ export const alertJobHold = statement<{ job_uid: string }>(
   "alertJobHold",
   `update dispatcher.alert_jobs set held_until = $2
     where job_uid = $1 and held_until = $3::timestamptz returning job_uid`,
+);
+
+/** Removes the row of the job $1 if its held_until is still $2. Facts stay: the next one makes a row again. */
+export const alertJobRemove = statement<{ job_uid: string }>(
+  "alertJobRemove",
+  `delete from dispatcher.alert_jobs where job_uid = $1 and held_until = $2::timestamptz returning job_uid`,
 );
 
 /** Forgets the job $1, which has no alerts any more, and its facts, if its held_until is still $2. */

@@ -54,7 +54,7 @@ describe("a look that began before the alerts of its job were changed", () => {
     const { job, taken } = await changedWhileTaken();
     const alert = [["alr_1"], ["EXHAUSTED"], ["{}"]];
     const state = [["EXHAUSTED"], DAY_LATER, DAY_LATER, DAY_LATER, DAY_LATER];
-    const values = [job.uid, job.projectId, ...alert, DAY_LATER, [], [], ...state, taken];
+    const values = [job.uid, job.projectId, ...alert, DAY_LATER, [], [], ...state, taken, null, false];
     expect(await ground.sql(alertsRecord.text, values)).toEqual([]);
     expect(await isDue(job)).toBe(true);
   });

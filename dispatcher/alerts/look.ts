@@ -13,6 +13,7 @@ import {
   alertFactsRead,
   alertJobForget,
   alertJobHold,
+  alertJobRemove,
   alertJobsMove,
   alertJobsTake,
   alertSpec,
@@ -23,6 +24,9 @@ import {
 import { type AlertDraft, type AlertState, decideAlerts } from "./decide.ts";
 import { alertId, toAlertDocument } from "./document.ts";
 import type { Fact } from "./fact.ts";
+import { nextLookMs } from "./next-look.ts";
+import type { ProjectAlertsRow } from "./project-alerts.sql.ts";
+import { readProjectAlerts } from "./project-alerts.ts";
 
 /** What looking at jobs needs. */
 export interface LookParts {
@@ -39,14 +43,6 @@ export const LOOK_EVERY_MS = 500;
 const MAX_JOBS = 100;
 /** If a dispatcher dies while it looks at jobs, others look at them after this time. */
 const TAKEN_MS = 15_000;
-/** How long a job that fires often is left alone between two looks for its fire times. */
-const MIN_PAUSE_MS = 2_000;
-/** How long any job with alerts is left alone at most. */
-const FORGET_MS = 86_400_000;
-/** How long a job whose fire times are judged is left alone at most. */
-const MAX_PAUSE_MS = 60_000;
-/** How often a job in trouble is looked at for a success: from the first to the second, ever more rarely. */
-const RECOVERY_PAUSE = { minMs: 1_000, maxMs: 30_000, share: 0.1 };
 /** In this time, a job has at most so many alerts, and a project. The others wait, and are then made as one. */
 const RATE = { timeMs: 600_000, ofJob: 20, ofProject: 500 };
 /** How long a job with too many alerts is left alone. */
@@ -78,7 +74,14 @@ export async function lookAtJobs(parts: LookParts): Promise<Wanted> {
     })),
     nowMs,
   );
-  const looks = jobs.map((job) => toLook(job, facts.get(job.job_uid) ?? [], watches.get(job.job_uid)));
+  const projects = await readProjectAlerts(
+    database,
+    jobs.map(({ project_id }) => project_id),
+  );
+  const looks = jobs.map((job) => ({
+    ...toLook(job, facts.get(job.job_uid) ?? [], watches.get(job.job_uid)),
+    ofProject: projects.get(job.project_id),
+  }));
   const successes = await readSuccesses(database, looks);
   const quiet: Look[] = [];
   for (const look of looks) {
@@ -90,8 +93,10 @@ export async function lookAtJobs(parts: LookParts): Promise<Wanted> {
 }
 
 /** Whether a job is watched and will be. What else is true of it is found when its alerts are read. */
-function goesOn({ job, watch }: Look): boolean {
-  return job.within_ms !== null && watch?.hasAlerts === true && !watch.isDeleted;
+function goesOn({ job, watch, ofProject }: Look): boolean {
+  if (job.within_ms === null || watch === undefined || watch.isDeleted) return false;
+  if (!job.of_project) return watch.hasAlerts;
+  return !watch.hasAlerts && ofProject?.within_ms === job.within_ms;
 }
 
 /** A job, and what is known about it now. */
@@ -101,9 +106,15 @@ interface Look {
   readonly watch: Watch | undefined;
   readonly noted: readonly AlertFactRow[];
   readonly facts: readonly Fact[];
+  /** The alerts of its project; undefined if there are none. */
+  readonly ofProject: ProjectAlertsRow | undefined;
 }
 
-function toLook(job: AlertJobRow, noted: readonly AlertFactRow[], watch: Watch | undefined): Look {
+function toLook(
+  job: AlertJobRow,
+  noted: readonly AlertFactRow[],
+  watch: Watch | undefined,
+): Omit<Look, "ofProject"> {
   return { job, watch, noted, facts: [...noted.map(toFact), ...lateFacts(watch)] };
 }
 
@@ -152,10 +163,12 @@ async function finish(parts: LookParts, look: Look, successMs: number | null, no
     const rule = await readRule(database, look);
     if (rule === undefined) await database.query(alertJobForget, [uid, taken]);
     else {
-      await record(parts, look, rule, { successMs, nowMs });
+      const isCalm = await record(parts, look, rule, { successMs, nowMs });
       // What was recorded has set held_until to now.
       if (look.watch?.isDeleted === true && look.noted.length === 0)
         await database.query(alertJobForget, [uid, toSqlTime(nowMs)]);
+      else if (isCalm && rule.isOfProject && rule.withinMs === null)
+        await database.query(alertJobRemove, [uid, toSqlTime(nowMs)]);
     }
   } catch (error) {
     if (error instanceof EasyCronError) throw error;
@@ -164,25 +177,37 @@ async function finish(parts: LookParts, look: Look, successMs: number | null, no
   }
 }
 
-async function readRule(database: Database, { job, watch }: Look): Promise<AlertRule | undefined> {
-  if (watch === undefined) return undefined;
-  const [row] = await database.query(alertSpec, [job.job_uid, watch.revision]);
-  return row === undefined ? undefined : readAlertRule(row.spec);
+/** The rule that holds for a job. */
+interface HeldRule extends AlertRule {
+  /** Whether it is that of the project. */
+  readonly isOfProject: boolean;
 }
 
+/** Reads the job's own rule, or else that of its project. */
+async function readRule(database: Database, { job, watch, ofProject }: Look): Promise<HeldRule | undefined> {
+  if (watch === undefined) return undefined;
+  const [row] = await database.query(alertSpec, [job.job_uid, watch.revision]);
+  const own = row === undefined ? undefined : readAlertRule(row.spec);
+  if (own !== undefined) return { ...own, isOfProject: false };
+  const rule = ofProject === undefined ? undefined : readAlertRule(ofProject.spec);
+  return rule === undefined ? undefined : { ...rule, isOfProject: true };
+}
+
+/** Returns whether the job is not in trouble. */
 async function record(
   { database, events }: LookParts,
-  { job, watch, noted, facts }: Look,
-  rule: AlertRule,
+  look: Look,
+  rule: HeldRule,
   { successMs, nowMs }: { readonly successMs: number | null; readonly nowMs: number },
-): Promise<void> {
-  if (watch === undefined) return;
+): Promise<boolean> {
+  const { job, watch, noted, facts } = look;
+  if (watch === undefined) return false;
   const before: AlertState = { told: new Set(job.told), sinceMs: job.since_time };
   const { state, drafts } = decideAlerts({ rule, state: before, facts, successMs });
   if (drafts.length > 0 && (await isTooMany(database, job, nowMs))) {
     events.emit("alertsHeld", { jobUid: job.job_uid, projectId: job.project_id });
     await database.query(alertJobHold, [job.job_uid, toSqlTime(nowMs + HELD_MS), job.taken]);
-    return;
+    return false;
   }
   const ofJob = {
     projectId: job.project_id,
@@ -207,11 +232,22 @@ async function record(
     noted.map(({ cause }) => cause),
     [...state.told],
     toSqlTimeOrNull(state.sinceMs),
-    toSqlTime(watch.watchedUntilMs),
-    toSqlTime(nextLookMs(watch, { isWatched: rule.withinMs !== null, sinceMs: state.sinceMs, nowMs })),
+    // Fire times of before the switch was turned on are not judged.
+    toSqlTime(job.within_ms === null && rule.withinMs !== null ? nowMs : watch.watchedUntilMs),
+    toSqlTime(
+      nextLookMs(watch, {
+        isWatched: rule.withinMs !== null,
+        sinceMs: state.sinceMs,
+        sharedBy: sharedBy(look),
+        nowMs,
+      }),
+    ),
     toSqlTime(nowMs),
     job.taken,
+    rule.withinMs,
+    rule.isOfProject,
   ]);
+  return state.sinceMs === null;
 }
 
 async function isTooMany(database: Database, job: AlertJobRow, nowMs: number): Promise<boolean> {
@@ -220,32 +256,27 @@ async function isTooMany(database: Database, job: AlertJobRow, nowMs: number): P
   return recent !== undefined && (recent.of_job >= RATE.ofJob || recent.of_project >= RATE.ofProject);
 }
 
-/** Returns when a job is to be looked at again, if nothing is noted before. */
-function nextLookMs(
-  watch: Watch,
-  { isWatched, sinceMs, nowMs }: { isWatched: boolean; sinceMs: number | null; nowMs: number },
-): number {
-  const { minMs, maxMs, share } = RECOVERY_PAUSE;
-  // A job that has been deleted, or has no alerts any more, is found and forgotten then.
-  const times = [nowMs + FORGET_MS];
-  // A pause that ends, or a calendar that changes, may bring the next fire time forward.
-  if (isWatched)
-    times.push(
-      Math.min(Math.max(watch.nextMs ?? nowMs + MAX_PAUSE_MS, nowMs + MIN_PAUSE_MS), nowMs + MAX_PAUSE_MS),
-    );
-  if (sinceMs !== null) times.push(nowMs + Math.min(maxMs, Math.max(minMs, share * (nowMs - sinceMs))));
-  return Math.min(...times);
+/** Returns how many jobs are watched because of the same alerts of a project; 0 for a job with alerts of its own. */
+function sharedBy({ job, ofProject }: Look): number {
+  return job.of_project ? (ofProject?.job_count ?? 0) : 0;
 }
 
 /** Stores for jobs about which nothing is reported when to look at them again. */
 async function move(database: Database, looks: readonly Look[], nowMs: number): Promise<void> {
-  const moved = looks.flatMap(({ job, watch }) => (watch === undefined ? [] : [{ job, watch }]));
+  const moved = looks.flatMap((look) => (look.watch === undefined ? [] : [{ ...look, watch: look.watch }]));
   if (moved.length === 0) return;
   await database.query(alertJobsMove, [
     moved.map(({ job }) => job.job_uid),
     toTimeArray(moved.map(({ watch }) => watch.watchedUntilMs)),
     toTimeArray(
-      moved.map(({ job, watch }) => nextLookMs(watch, { isWatched: true, sinceMs: job.since_time, nowMs })),
+      moved.map((look) =>
+        nextLookMs(look.watch, {
+          isWatched: true,
+          sinceMs: look.job.since_time,
+          sharedBy: sharedBy(look),
+          nowMs,
+        }),
+      ),
     ),
     toSqlTime(nowMs),
     moved.map(({ job }) => job.taken),

@@ -19,6 +19,7 @@ import {
   alertsListDue,
   alertsTake,
 } from "./alerts.sql.ts";
+import { readProjectAlerts } from "./project-alerts.ts";
 
 /** What sending alerts needs. */
 export interface SendParts {
@@ -164,7 +165,7 @@ async function sendOne(parts: SendParts, alert: AlertRow): Promise<void> {
 async function deliver(parts: SendParts, alert: AlertRow): Promise<Delivery | undefined> {
   const { database, clock, attempt, events } = parts;
   try {
-    const rule = await currentRule(database, alert.job_uid);
+    const rule = await currentRule(database, alert);
     if (rule === undefined) return undefined;
     return await makeAttempt(attempt, toAttempt(alert, rule, clock.now()));
   } catch (error) {
@@ -174,12 +175,21 @@ async function deliver(parts: SendParts, alert: AlertRow): Promise<Delivery | un
   }
 }
 
-/** Reads where the job's alerts go now, so that a customer can correct a wrong URL. A deleted job keeps its last rule. */
-async function currentRule(database: Database, jobUid: string): Promise<AlertRule | undefined> {
+/**
+ * Reads where the job's alerts go now, so that a customer can correct a wrong URL: the job's own, or else those of its project.
+ * A deleted job keeps its last rule.
+ */
+async function currentRule(
+  database: Database,
+  { job_uid: jobUid, project_id: projectId }: AlertRow,
+): Promise<AlertRule | undefined> {
   const [current] = await database.query(alertCurrentRevision, [jobUid]);
   if (current === undefined) return undefined;
   const [row] = await database.query(alertSpec, [jobUid, current.revision]);
-  return row === undefined ? undefined : readAlertRule(row.spec);
+  const own = row === undefined ? undefined : readAlertRule(row.spec);
+  if (own !== undefined) return own;
+  const ofProject = (await readProjectAlerts(database, [projectId])).get(projectId);
+  return ofProject === undefined ? undefined : readAlertRule(ofProject.spec);
 }
 
 /** An alert is sent as a webhook whose body is given: it has the same headers, signature and limits as one of a trigger. */

@@ -15,17 +15,20 @@ const REFUSED = [
 ] as const;
 
 /**
- * Checks what the proto's rules of a job's alerts cannot say: that the target is a plain webhook which may be called, and
- * that `deliveredWithin` and ALERT_EVENT_NOT_DELIVERED come together. Returns FIELD_INVALID, URL_INVALID,
- * TARGET_FORBIDDEN or HEADER_RESERVED for each thing that is wrong.
+ * Checks what the proto's rules of alerts cannot say: that the target is a plain webhook which may be called, and that
+ * `deliveredWithin` and ALERT_EVENT_NOT_DELIVERED come together. `of` is the path of the job or project that has them.
+ * Returns FIELD_INVALID, URL_INVALID, TARGET_FORBIDDEN or HEADER_RESERVED for each thing that is wrong.
  */
-export function alertErrors(alerts: Alerts | undefined, check: CheckWebhook): EasyCronError[] {
+export function alertErrors(
+  alerts: Alerts | undefined,
+  check: CheckWebhook,
+  of: "job" | "project" = "job",
+): EasyCronError[] {
   if (alerts === undefined) return [];
-  return [...targetErrors(alerts, check), ...withinErrors(alerts)];
+  return [...targetErrors(alerts, check, `${of}.alerts.target`), ...withinErrors(alerts, of)];
 }
 
-function targetErrors({ target }: Alerts, check: CheckWebhook): EasyCronError[] {
-  const at = "job.alerts.target";
+function targetErrors({ target }: Alerts, check: CheckWebhook, at: string): EasyCronError[] {
   if (target === undefined) {
     const problem = "It is required; accepted: an object with webhook. To have no alerts, leave out alerts.";
     return [fieldFailure("FIELD_INVALID", at, problem)];
@@ -48,9 +51,9 @@ function isSet(value: unknown): boolean {
   return typeof value !== "object" || value === null || Object.keys(value).length > 0;
 }
 
-function withinErrors({ events, deliveredWithin }: Alerts): EasyCronError[] {
+function withinErrors({ events, deliveredWithin }: Alerts, of: string): EasyCronError[] {
   const isListed = events.includes(AlertEvent.NOT_DELIVERED);
-  const error = (problem: string) => [fieldFailure("FIELD_INVALID", "job.alerts.deliveredWithin", problem)];
+  const error = (problem: string) => [fieldFailure("FIELD_INVALID", `${of}.alerts.deliveredWithin`, problem)];
   if (isListed && deliveredWithin === undefined)
     return error('It is required with ALERT_EVENT_NOT_DELIVERED; set it, such as to "300s".');
   if (!isListed && events.length > 0 && deliveredWithin !== undefined)

@@ -1,3 +1,4 @@
+import type { Alerts } from "../../gen/easycron/v1/alert_pb.ts";
 import type { Job } from "../../gen/easycron/v1/job_pb.ts";
 import type { OAuth2Auth, Target, WebhookTarget } from "../../gen/easycron/v1/target_pb.ts";
 import { findBodyProblem } from "../../mesh/body-template.ts";
@@ -85,7 +86,19 @@ function pluginErrors(plugin: "redis" | "kafka", { plugins }: JobRules): EasyCro
   return [fieldFailure("PLUGIN_NOT_ENABLED", `job.target.${plugin}`, problem, { plugin })];
 }
 
-function webhookErrors(webhook: WebhookTarget, rules: JobRules, at: string): EasyCronError[] {
+/** Checks the alerts of a project as those of a job are checked; the paths begin with `project.alerts`. */
+export function projectAlertErrors(
+  alerts: Alerts | undefined,
+  rules: Pick<JobRules, "allow" | "deny">,
+): EasyCronError[] {
+  return alertErrors(alerts, (webhook, at) => webhookErrors(webhook, rules, at), "project");
+}
+
+function webhookErrors(
+  webhook: WebhookTarget,
+  rules: Pick<JobRules, "allow" | "deny">,
+  at: string,
+): EasyCronError[] {
   const errors: EasyCronError[] = [];
   const verdict = checkUrl(webhook.url, rules.allow, rules.deny);
   if ("problem" in verdict)
@@ -98,7 +111,11 @@ function webhookErrors(webhook: WebhookTarget, rules: JobRules, at: string): Eas
   return [...errors, ...headerErrors(webhook, at)];
 }
 
-function tokenUrlErrors({ tokenUrl }: OAuth2Auth, { allow, deny }: JobRules, at: string): EasyCronError[] {
+function tokenUrlErrors(
+  { tokenUrl }: OAuth2Auth,
+  { allow, deny }: Pick<JobRules, "allow" | "deny">,
+  at: string,
+): EasyCronError[] {
   const verdict = checkUrl(tokenUrl, allow, deny);
   if (!("problem" in verdict)) return [];
   const field = `${at}.auth.oauth2.tokenUrl`;

@@ -42,11 +42,16 @@ export function createProjects(caller: Caller) {
       required((await caller.call(ProjectService.method.getProject, options)).project, "project"),
 
     /**
-     * Changes the project of the API key. Fields that are not given stay as they are.
+     * Changes the project of the API key. Fields that are not given stay as they are. `alerts` hold for every job that has
+     * none of its own; `{}` with `{ updateMask: ["alerts"] }` removes them.
      *
      * @example
      * ```ts
      * await easycron.projects.update({ retentionDays: 90 });
+     * await easycron.projects.update({
+     *   alerts: { target: { webhook: { url: "https://example.com/alerts" } }, events: ["EXHAUSTED", "RECOVERED"] },
+     * });
+     * await easycron.projects.update({}, { updateMask: ["alerts"] });
      * ```
      */
     update: async (

@@ -30,17 +30,22 @@ const create = (name: string, fields: object) =>
   client.jobs.create({ name, target: toPath(name), alerts: { target: toAlerts(name) }, ...fields });
 
 describe("a job with alerts", () => {
-  test("reports the same alert under one id when the dispatcher is killed with -9 before it was delivered", async () => {
+  test("reports the same alert under one id when the dispatcher is killed with -9 before it was delivered; so does a project", async () => {
     await create("killed", { retryPolicy: { maxAttempts: 1 } });
-    receiver.answer("/killed", () => ({ status: 500 }));
-    alerts.answer("/killed", 500);
-    await client.jobs.run("killed");
-    await alerts.waitFor("/killed", 1);
+    await client.projects.update({ alerts: { target: toAlerts("project"), events: ["EXHAUSTED"] } });
+    await client.jobs.create({ name: "bare", target: toPath("bare"), retryPolicy: { maxAttempts: 1 } });
+    for (const name of ["killed", "bare"]) receiver.answer(`/${name}`, () => ({ status: 500 }));
+    for (const path of ["/killed", "/project"]) alerts.answer(path, 500);
+    await Promise.all(["killed", "bare"].map((name) => client.jobs.run(name)));
+    for (const path of ["/killed", "/project"]) await alerts.waitFor(path, 1);
     await mesh.kill9("dispatcher", 0);
-    alerts.answer("/killed", 204);
-    await alerts.waitFor("/killed", 2, 60_000);
-    expect(new Set(alerts.alerts("/killed").map(({ id }) => id)).size).toBe(1);
-    expect(new Set(alerts.types("/killed"))).toEqual(new Set(["job.exhausted"]));
+    for (const path of ["/killed", "/project"]) {
+      alerts.answer(path, 204);
+      await alerts.waitFor(path, 2, 60_000);
+      expect(new Set(alerts.alerts(path).map(({ id }) => id)).size).toBe(1);
+      expect(new Set(alerts.types(path))).toEqual(new Set(["job.exhausted"]));
+    }
+    await client.projects.update({}, { updateMask: ["alerts"] });
   });
 });
 

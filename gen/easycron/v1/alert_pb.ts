@@ -18,7 +18,7 @@ export const file_easycron_v1_alert: GenFile = /*@__PURE__*/
   fileDesc("ChdlYXN5Y3Jvbi92MS9hbGVydC5wcm90bxILZWFzeWNyb24udjEiugEKBkFsZXJ0cxIrCgZ0YXJnZXQYASABKAsyEy5lYXN5Y3Jvbi52MS5UYXJnZXRCBrpIA8gBARI8CgZldmVudHMYAiADKA4yFy5lYXN5Y3Jvbi52MS5BbGVydEV2ZW50QhO6SBCSAQ0QBhgBIgeCAQQQASAAEkUKEGRlbGl2ZXJlZF93aXRoaW4YAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CELpIDaoBCiIECID1JDICCAoqyQEKCkFsZXJ0RXZlbnQSGwoXQUxFUlRfRVZFTlRfVU5TUEVDSUZJRUQQABIZChVBTEVSVF9FVkVOVF9FWEhBVVNURUQQARIWChJBTEVSVF9FVkVOVF9NSVNTRUQQAhIXChNBTEVSVF9FVkVOVF9GQUlMSU5HEAMSGAoUQUxFUlRfRVZFTlRfRElTQUJMRUQQBBIZChVBTEVSVF9FVkVOVF9SRUNPVkVSRUQQBRIdChlBTEVSVF9FVkVOVF9OT1RfREVMSVZFUkVEEAZiBnByb3RvMw", [file_buf_validate_validate, file_easycron_v1_target, file_google_protobuf_duration]);
 
 /**
- * Where EasyCron reports what goes wrong with a job, and what it reports. An alert is a signed webhook with a document of
+ * Where EasyCron reports what goes wrong with a job, or with the jobs of a project, and what it reports. An alert is a signed webhook with a document of
  * its own (docs/alerts.md). It is kept until it is delivered, and retried as a trigger with the default retry policy is. An
  * alert that cannot be delivered raises no alert.
  *

@@ -17,7 +17,7 @@ export const file_easycron_v1_alert: GenFile = /*@__PURE__*/
   fileDesc("ChdlYXN5Y3Jvbi92MS9hbGVydC5wcm90bxILZWFzeWNyb24udjEiiwEKBkFsZXJ0cxIjCgZ0YXJnZXQYASABKAsyEy5lYXN5Y3Jvbi52MS5UYXJnZXQSJwoGZXZlbnRzGAIgAygOMhcuZWFzeWNyb24udjEuQWxlcnRFdmVudBIzChBkZWxpdmVyZWRfd2l0aGluGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uKskBCgpBbGVydEV2ZW50EhsKF0FMRVJUX0VWRU5UX1VOU1BFQ0lGSUVEEAASGQoVQUxFUlRfRVZFTlRfRVhIQVVTVEVEEAESFgoSQUxFUlRfRVZFTlRfTUlTU0VEEAISFwoTQUxFUlRfRVZFTlRfRkFJTElORxADEhgKFEFMRVJUX0VWRU5UX0RJU0FCTEVEEAQSGQoVQUxFUlRfRVZFTlRfUkVDT1ZFUkVEEAUSHQoZQUxFUlRfRVZFTlRfTk9UX0RFTElWRVJFRBAGYgZwcm90bzM", [file_easycron_v1_target, file_google_protobuf_duration]);
 
 /**
- * Where EasyCron reports what goes wrong with a job, and what it reports. An alert is a signed webhook with a document of
+ * Where EasyCron reports what goes wrong with a job, or with the jobs of a project, and what it reports. An alert is a signed webhook with a document of
  * its own (docs/alerts.md). It is kept until it is delivered, and retried as a trigger with the default retry policy is. An
  * alert that cannot be delivered raises no alert.
  *
@@ -49,7 +49,7 @@ export type Alerts = Message<"easycron.v1.Alerts"> & {
 };
 
 /**
- * Where EasyCron reports what goes wrong with a job, and what it reports. An alert is a signed webhook with a document of
+ * Where EasyCron reports what goes wrong with a job, or with the jobs of a project, and what it reports. An alert is a signed webhook with a document of
  * its own (docs/alerts.md). It is kept until it is delivered, and retried as a trigger with the default retry policy is. An
  * alert that cannot be delivered raises no alert.
  *

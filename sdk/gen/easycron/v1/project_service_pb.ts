@@ -4,6 +4,8 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Alerts, AlertsJson } from "./alert_pb.ts";
+import { file_easycron_v1_alert } from "./alert_pb.ts";
 import type { FieldMask, FieldMaskJson, Timestamp, TimestampJson } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_field_mask, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
@@ -12,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file easycron/v1/project_service.proto.
  */
 export const file_easycron_v1_project_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFlYXN5Y3Jvbi92MS9wcm9qZWN0X3NlcnZpY2UucHJvdG8SC2Vhc3ljcm9uLnYxIq4BCgdQcm9qZWN0EgoKAmlkGAEgASgJEhQKDGRpc3BsYXlfbmFtZRgCIAEoCRIvCgtjcmVhdGVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOcmV0ZW50aW9uX2RheXMYCiABKA0SOAoUcmV0ZW50aW9uX2Zsb29yX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIj0KFENyZWF0ZVByb2plY3RSZXF1ZXN0EiUKB3Byb2plY3QYASABKAsyFC5lYXN5Y3Jvbi52MS5Qcm9qZWN0Ij4KFUNyZWF0ZVByb2plY3RSZXNwb25zZRIlCgdwcm9qZWN0GAEgASgLMhQuZWFzeWNyb24udjEuUHJvamVjdCITChFHZXRQcm9qZWN0UmVxdWVzdCI7ChJHZXRQcm9qZWN0UmVzcG9uc2USJQoHcHJvamVjdBgBIAEoCzIULmVhc3ljcm9uLnYxLlByb2plY3QibgoUVXBkYXRlUHJvamVjdFJlcXVlc3QSJQoHcHJvamVjdBgBIAEoCzIULmVhc3ljcm9uLnYxLlByb2plY3QSLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrIj4KFVVwZGF0ZVByb2plY3RSZXNwb25zZRIlCgdwcm9qZWN0GAEgASgLMhQuZWFzeWNyb24udjEuUHJvamVjdDKZAgoOUHJvamVjdFNlcnZpY2USVgoNQ3JlYXRlUHJvamVjdBIhLmVhc3ljcm9uLnYxLkNyZWF0ZVByb2plY3RSZXF1ZXN0GiIuZWFzeWNyb24udjEuQ3JlYXRlUHJvamVjdFJlc3BvbnNlElIKCkdldFByb2plY3QSHi5lYXN5Y3Jvbi52MS5HZXRQcm9qZWN0UmVxdWVzdBofLmVhc3ljcm9uLnYxLkdldFByb2plY3RSZXNwb25zZSIDkAIBElsKDVVwZGF0ZVByb2plY3QSIS5lYXN5Y3Jvbi52MS5VcGRhdGVQcm9qZWN0UmVxdWVzdBoiLmVhc3ljcm9uLnYxLlVwZGF0ZVByb2plY3RSZXNwb25zZSIDkAICYgZwcm90bzM", [file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
+  fileDesc("CiFlYXN5Y3Jvbi92MS9wcm9qZWN0X3NlcnZpY2UucHJvdG8SC2Vhc3ljcm9uLnYxItMBCgdQcm9qZWN0EgoKAmlkGAEgASgJEhQKDGRpc3BsYXlfbmFtZRgCIAEoCRIvCgtjcmVhdGVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOcmV0ZW50aW9uX2RheXMYCiABKA0SOAoUcmV0ZW50aW9uX2Zsb29yX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiMKBmFsZXJ0cxgMIAEoCzITLmVhc3ljcm9uLnYxLkFsZXJ0cyI9ChRDcmVhdGVQcm9qZWN0UmVxdWVzdBIlCgdwcm9qZWN0GAEgASgLMhQuZWFzeWNyb24udjEuUHJvamVjdCI+ChVDcmVhdGVQcm9qZWN0UmVzcG9uc2USJQoHcHJvamVjdBgBIAEoCzIULmVhc3ljcm9uLnYxLlByb2plY3QiEwoRR2V0UHJvamVjdFJlcXVlc3QiOwoSR2V0UHJvamVjdFJlc3BvbnNlEiUKB3Byb2plY3QYASABKAsyFC5lYXN5Y3Jvbi52MS5Qcm9qZWN0Im4KFFVwZGF0ZVByb2plY3RSZXF1ZXN0EiUKB3Byb2plY3QYASABKAsyFC5lYXN5Y3Jvbi52MS5Qcm9qZWN0Ei8KC3VwZGF0ZV9tYXNrGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzayI+ChVVcGRhdGVQcm9qZWN0UmVzcG9uc2USJQoHcHJvamVjdBgBIAEoCzIULmVhc3ljcm9uLnYxLlByb2plY3QymQIKDlByb2plY3RTZXJ2aWNlElYKDUNyZWF0ZVByb2plY3QSIS5lYXN5Y3Jvbi52MS5DcmVhdGVQcm9qZWN0UmVxdWVzdBoiLmVhc3ljcm9uLnYxLkNyZWF0ZVByb2plY3RSZXNwb25zZRJSCgpHZXRQcm9qZWN0Eh4uZWFzeWNyb24udjEuR2V0UHJvamVjdFJlcXVlc3QaHy5lYXN5Y3Jvbi52MS5HZXRQcm9qZWN0UmVzcG9uc2UiA5ACARJbCg1VcGRhdGVQcm9qZWN0EiEuZWFzeWNyb24udjEuVXBkYXRlUHJvamVjdFJlcXVlc3QaIi5lYXN5Y3Jvbi52MS5VcGRhdGVQcm9qZWN0UmVzcG9uc2UiA5ACAmIGcHJvdG8z", [file_easycron_v1_alert, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
 
 /**
  * A tenant. Every job, trigger and API key belongs to exactly one project.
@@ -56,6 +58,14 @@ export type Project = Message<"easycron.v1.Project"> & {
    * @generated from field: google.protobuf.Timestamp retention_floor_time = 11;
    */
   retentionFloorTime?: Timestamp | undefined;
+
+  /**
+   * Where EasyCron reports what goes wrong with the project's jobs, and what it reports. It holds for every job that has no
+   * alerts of its own, also for jobs that exist already; a job's own alerts replace it whole. Not set: no alerts.
+   *
+   * @generated from field: easycron.v1.Alerts alerts = 12;
+   */
+  alerts?: Alerts | undefined;
 };
 
 /**
@@ -100,6 +110,14 @@ export type ProjectJson = {
    * @generated from field: google.protobuf.Timestamp retention_floor_time = 11;
    */
   retentionFloorTime?: TimestampJson;
+
+  /**
+   * Where EasyCron reports what goes wrong with the project's jobs, and what it reports. It holds for every job that has no
+   * alerts of its own, also for jobs that exist already; a job's own alerts replace it whole. Not set: no alerts.
+   *
+   * @generated from field: easycron.v1.Alerts alerts = 12;
+   */
+  alerts?: AlertsJson;
 };
 
 /**
@@ -251,8 +269,8 @@ export type UpdateProjectRequest = Message<"easycron.v1.UpdateProjectRequest"> &
   project?: Project | undefined;
 
   /**
-   * The fields to change: display_name, retention_days; or "*" for both. A field that the mask names and project does not set
-   * returns to its default; display_name has none, so it must be set. Without a mask, every field that is set in project is
+   * The fields to change: display_name, retention_days, alerts; or "*" for all. A field that the mask names and project does not
+   * set returns to its default; display_name has none, so it must be set. Without a mask, every field that is set in project is
    * changed. Any other path is UPDATE_MASK_INVALID.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 2;
@@ -274,8 +292,8 @@ export type UpdateProjectRequestJson = {
   project?: ProjectJson;
 
   /**
-   * The fields to change: display_name, retention_days; or "*" for both. A field that the mask names and project does not set
-   * returns to its default; display_name has none, so it must be set. Without a mask, every field that is set in project is
+   * The fields to change: display_name, retention_days, alerts; or "*" for all. A field that the mask names and project does not
+   * set returns to its default; display_name has none, so it must be set. Without a mask, every field that is set in project is
    * changed. Any other path is UPDATE_MASK_INVALID.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 2;
