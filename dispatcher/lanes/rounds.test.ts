@@ -24,10 +24,9 @@ test("rounds keep the order of the pushes while groups become empty and get item
     expect(rounds.shift()?.name).toBe(`${groupId}${index}`);
     expect(rounds.shift()).toBeUndefined();
   }
-  rounds.push({ groupId: "b", name: "b0" });
-  rounds.push({ groupId: "a", name: "a0" });
-  rounds.push({ groupId: "a", name: "a1" });
-  rounds.push({ groupId: "b", name: "b1" });
-  const names = Array.from({ length: 5 }, () => rounds.shift()?.name);
-  expect(names).toEqual(["b0", "a0", "b1", "a1", undefined]);
+  for (const name of ["a0", "a1", "a2", "c0"]) rounds.push({ groupId: name.slice(0, 1), name });
+  expect([rounds.shift()?.name, rounds.shift()?.name]).toEqual(["a0", "c0"]);
+  rounds.push({ groupId: "a", name: "a3" });
+  const names = Array.from({ length: 4 }, () => rounds.shift()?.name);
+  expect(names).toEqual(["a1", "a2", "a3", undefined]);
 });
