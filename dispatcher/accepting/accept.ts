@@ -1,4 +1,4 @@
-import { toPlainArray, toTimeArray } from "../../db/array.ts";
+import { toPlainArray } from "../../db/array.ts";
 import { isItemFault } from "../../db/item-fault.ts";
 import type { Database } from "../../db/pool.ts";
 import { toSqlTime, toSqlTimeOrNull } from "../../db/time.ts";
@@ -14,7 +14,8 @@ import { takeApart } from "../../mesh/take-apart.ts";
 import type { Events } from "../events/events.ts";
 import type { Lease } from "../instances/lease.ts";
 import { type HeldTrigger, type TriggerKindName, toHeldTrigger } from "../waiting/held-trigger.ts";
-import { type AcceptedRow, triggerAccept, triggerReadOwnPending } from "../waiting/triggers.sql.ts";
+import { triggerReadOwnPending } from "../waiting/triggers.sql.ts";
+import { type AcceptedRow, triggerAccept, triggerAcceptAnew } from "./accept.sql.ts";
 
 /** Most events of one batch. */
 export const MAX_BATCH = 1_000;
@@ -27,6 +28,9 @@ export const HORIZON_MS = 10_000;
  * hour is left for clocks that differ.
  */
 const KEPT_MS = 23 * 3_600_000;
+
+/** The name of the primary key of dispatcher.live_triggers. */
+const LIVE_TRIGGERS_KEY = "live_triggers_pkey";
 
 /** Most characters of the text that says why an event is refused. */
 const MAX_PROBLEM_LENGTH = 256;
@@ -143,7 +147,7 @@ async function recordPart(
   const triggers = items.map(({ trigger }) => trigger);
   const events = items.map(({ event }) => event);
   const now = clock.now();
-  const rows = await database.query(triggerAccept, [
+  const values = [
     ...toColumns(triggers, events),
     instance,
     toSqlTime(now + HORIZON_MS),
@@ -153,8 +157,18 @@ async function recordPart(
     events.map(({ zoneDataVersion }) => zoneDataVersion),
     toSqlTimeOrNull(deadlineMs),
     triggers.some(({ fireTimeMs }) => fireTimeMs < now - KEPT_MS) ? toSqlTime(now - KEPT_MS) : null,
-  ]);
-  return { items, rows };
+  ];
+  try {
+    return { items, rows: await database.query(triggerAccept, values) };
+  } catch (error) {
+    if (!isLeftBehind(error)) throw error;
+    return { items, rows: await database.query(triggerAcceptAnew, values) };
+  }
+}
+
+/** Whether an event is not recorded because dispatcher.live_triggers has a row of its id without a trigger. */
+function isLeftBehind(error: unknown): boolean {
+  return error instanceof Error && (error as { constraint?: unknown }).constraint === LIVE_TRIGGERS_KEY;
 }
 
 /** Holds the triggers that were recorded and are due soon. Returns how many were recorded. */
@@ -198,8 +212,8 @@ async function holdAcceptedBefore(parts: AcceptParts, triggers: readonly HeldTri
 function toColumns(triggers: readonly HeldTrigger[], events: readonly TriggerEvent[]) {
   return [
     toPlainArray(triggers.map(({ id }) => id)),
-    toTimeArray(triggers.map(({ fireTimeMs }) => fireTimeMs)),
-    toTimeArray(triggers.map(({ effectiveTimeMs }) => effectiveTimeMs)),
+    toPlainArray(triggers.map(({ fireTimeMs }) => fireTimeMs)),
+    toPlainArray(triggers.map(({ effectiveTimeMs }) => effectiveTimeMs)),
     toPlainArray(triggers.map(({ projectId }) => projectId)),
     toPlainArray(triggers.map(({ jobUid }) => jobUid)),
     // A name or a payload may be the text null. toPlainArray does not quote it, and PostgreSQL would read it as NULL.
@@ -208,8 +222,8 @@ function toColumns(triggers: readonly HeldTrigger[], events: readonly TriggerEve
     toPlainArray(events.map(({ epoch }) => epoch)),
     toPlainArray(triggers.map(({ kind }) => kind)),
     toPlainArray(triggers.map(({ seq }) => seq)),
-    toTimeArray(triggers.map(({ previousFireTimeMs }) => previousFireTimeMs)),
-    toTimeArray(triggers.map(({ nextFireTimeMs }) => nextFireTimeMs)),
+    toPlainArray(triggers.map(({ previousFireTimeMs }) => previousFireTimeMs)),
+    toPlainArray(triggers.map(({ nextFireTimeMs }) => nextFireTimeMs)),
     triggers.map(({ payload }) => payload),
   ];
 }
@@ -232,6 +246,10 @@ function toTrigger(event: TriggerEvent): HeldTrigger {
   checkId("trigger_id", event.triggerId);
   checkId("project_id", event.projectId);
   checkId("job_uid", event.jobUid);
+  checkTime("nominal_time_ms", event.nominalTimeMs);
+  checkTime("effective_time_ms", event.effectiveTimeMs);
+  checkTime("previous_nominal_time_ms", event.previousNominalTimeMs);
+  checkTime("next_nominal_time_ms", event.nextNominalTimeMs);
   return {
     id: event.triggerId,
     fireTimeMs: Number(event.nominalTimeMs),
@@ -266,5 +284,17 @@ function checkId(field: string, id: string): void {
   throw failure("FIELD_INVALID", {
     field: `events.${field}`,
     problem: `It must be 2 to 5 lower-case letters, "_", and 26 digits or lower-case letters; it is "${id}".`,
+  });
+}
+
+/** The years 1 to 9999: nothing here reads how PostgreSQL writes a time before or after. */
+const FIRST_MS = BigInt(Date.parse("0001-01-01T00:00:00Z"));
+const LAST_MS = BigInt(Date.parse("9999-12-31T23:59:59.999Z"));
+
+function checkTime(field: string, ms: bigint | undefined): void {
+  if (ms === undefined || (ms >= FIRST_MS && ms <= LAST_MS)) return;
+  throw failure("FIELD_INVALID", {
+    field: `events.${field}`,
+    problem: `It must be a time of the years 1 to 9999 in epoch milliseconds; it is ${ms}.`,
   });
 }
