@@ -1,4 +1,5 @@
 import { statement } from "../../db/statement.ts";
+import { NOTED, NOTED_COLUMNS } from "../alerts/noting.sql.ts";
 import type { HeldTriggerRow, ListedTrigger } from "./held-trigger.ts";
 
 // dispatcher.triggers has every trigger. dispatcher.live_triggers has a small row of each that has not ended, with the
@@ -224,9 +225,9 @@ export const triggerExhaust = statement<{ id: string }>(
           start_time = case when t.state = 'RUNNING' and t.attempt_count = t.attempt_base + 1 then null
                             else t.start_time end
     where ${IS_FREE} and t.owner = $5 and ${mayStart("$6")}
-   returning ${SIGNALLED}
+   returning ${SIGNALLED}, ${NOTED_COLUMNS}
    ), ${ENDED_LEAVE}, ${signal("'EXHAUSTED'", "c.state = 'EXHAUSTED'")}
-   select id from changed`,
+   select id, ${NOTED} as noted from changed c`,
 );
 
 /**
