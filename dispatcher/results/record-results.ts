@@ -7,13 +7,14 @@ import { toTimingText } from "../delivery/timing-text.ts";
 import { recordAccepted } from "./record-accepted.ts";
 import type { RecordAnswer, Result } from "./result.ts";
 import { toPauses, toStoredHeaders, toStoredTiming } from "./result-texts.ts";
-import { resultReadUnrecorded, resultRecord } from "./results.sql.ts";
+import { resultReadUnrecorded, resultRecord, resultSucceed } from "./results.sql.ts";
 
 /** The longest answer, in characters, that is recorded in the row of its trigger. */
 const MAX_SHORT_LENGTH = 200;
 
 /**
- * Records results in one statement, or in up to three if not all triggers were changed. Recording the same results twice
+ * Records results in one statement if all are plain successes or none is, else in two, and in up to four if not all triggers
+ * were changed. Recording the same results twice
  * changes nothing. Never waits for the lock of a trigger. Throws SERVICE_UNAVAILABLE.
  */
 export async function recordResults(database: Database, batch: readonly Result[]): Promise<RecordAnswer> {
@@ -37,8 +38,11 @@ async function recordParts(database: Database, batch: readonly Result[]): Promis
 
 async function recordEnded(database: Database, batch: readonly Result[]): Promise<RecordAnswer> {
   const inTrigger = fittingTrigger(batch);
-  const states = await record(database, batch, inTrigger);
+  const states = await recordPlain(database, takePlain(inTrigger));
   let rest = withoutChanged(batch, states);
+  if (rest.length === 0) return { states, locked: new Set() };
+  for (const [id, state] of await record(database, rest, inTrigger)) states.set(id, state);
+  rest = withoutChanged(rest, states);
   const again = rest.filter((result) => inTrigger.has(result));
   // The trigger is locked, or this is not its latest attempt: the attempt gets a row of its own.
   if (again.length > 0) {
@@ -76,6 +80,24 @@ function fitsTrigger({ number, next, delivery }: Result): boolean {
 
 function withoutChanged(batch: readonly Result[], states: ReadonlyMap<string, string>): Result[] {
   return batch.filter(({ trigger }) => !states.has(trigger.id));
+}
+
+/** Takes the results out of `inTrigger` that only end their triggers. */
+function takePlain(inTrigger: Set<Result>): Result[] {
+  const plain = [...inTrigger].filter(({ delivery }) => !("pauses" in delivery.outcome));
+  for (const result of plain) inTrigger.delete(result);
+  return plain;
+}
+
+/** Records successes that only end their triggers. Returns the new state of each trigger that was changed, by id. */
+async function recordPlain(database: Database, plain: readonly Result[]): Promise<Map<string, string>> {
+  if (plain.length === 0) return new Map();
+  const changes = plain.map(
+    (result) =>
+      `"${result.trigger.id}":["${toIso(result.endTimeMs)}","${toIso(result.startTimeMs)}",${toAttempt(result)}]`,
+  );
+  const rows = await database.query(resultSucceed, [...toIdsAndRange(plain), `{${changes.join(",")}}`]);
+  return new Map(rows.map(({ id }) => [id, "SUCCEEDED"]));
 }
 
 /** Returns the new state of each trigger that was changed, by id. */
