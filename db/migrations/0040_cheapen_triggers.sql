@@ -7,7 +7,7 @@ alter table dispatcher.triggers
   drop constraint triggers_waiting_for,
   drop constraint triggers_acknowledgement;
 
--- What alerts report of a trigger is noted by the statements that may end it or let it fail (dispatcher/alerts/noting.sql.ts).
+-- What alerts report of a trigger is noted by the statements that may end it or let it fail (dispatcher/waiting/noting.sql.ts).
 drop trigger note_trigger on dispatcher.triggers;
 drop function dispatcher.note_trigger();
 

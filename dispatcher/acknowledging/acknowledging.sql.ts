@@ -1,6 +1,6 @@
 import { statement } from "../../db/statement.ts";
-import { NOTED } from "../alerts/noting.sql.ts";
 import type { TriggerStateName } from "../reading/reads.sql.ts";
+import { NOTED } from "../waiting/noting.sql.ts";
 import {
   ACKNOWLEDGEMENT_OWNER,
   AT_FREE_PLACE,

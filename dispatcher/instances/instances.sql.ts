@@ -1,6 +1,6 @@
 import { statement } from "../../db/statement.ts";
-import { NOTED, NOTED_COLUMNS } from "../alerts/noting.sql.ts";
 import type { ListedTrigger } from "../waiting/held-trigger.ts";
+import { NOTED, NOTED_COLUMNS } from "../waiting/noting.sql.ts";
 import {
   ACKNOWLEDGEMENT_OWNER,
   ENDED_LEAVE,

@@ -1,5 +1,5 @@
 import { statement } from "../../db/statement.ts";
-import { NOTED, NOTED_COLUMNS } from "../alerts/noting.sql.ts";
+import { NOTED, NOTED_COLUMNS } from "../waiting/noting.sql.ts";
 import { AT_FREE_PLACE, ENDED_LEAVE, FREE, SIGNALLED, signal } from "../waiting/triggers.sql.ts";
 
 /**

@@ -1,6 +1,6 @@
 import { statement } from "../../db/statement.ts";
-import { NOTED, NOTED_COLUMNS } from "../alerts/noting.sql.ts";
 import type { HeldTriggerRow, ListedTrigger } from "./held-trigger.ts";
+import { NOTED, NOTED_COLUMNS } from "./noting.sql.ts";
 
 // dispatcher.triggers has every trigger. dispatcher.live_triggers has a small row of each that has not ended, with the
 // owner and the due time, and it is where triggers are looked for that are due or that somebody owns. A statement that
