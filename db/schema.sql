@@ -243,18 +243,13 @@ END) stored,
   acknowledgement text,
   acknowledgement_message text,
   extended_time timestamp with time zone,
-  constraint triggers_acknowledgement CHECK ((acknowledgement = ANY (ARRAY['SUCCEEDED'::text, 'FAILED'::text, 'EXTENDED'::text]))) NOT VALID,
   constraint triggers_check CHECK (((end_time IS NOT NULL) = (state = ANY (ARRAY['SUCCEEDED'::text, 'EXHAUSTED'::text, 'CANCELLED'::text])))),
-  constraint triggers_kind_check CHECK ((kind = ANY (ARRAY['SCHEDULED'::text, 'CATCHUP'::text, 'MANUAL'::text, 'BACKFILL'::text]))),
-  constraint triggers_pkey PRIMARY KEY (id, fire_time),
-  constraint triggers_state_check CHECK ((state = ANY (ARRAY['PENDING'::text, 'RUNNING'::text, 'RETRYING'::text, 'ACCEPTED'::text, 'SUCCEEDED'::text, 'EXHAUSTED'::text, 'CANCELLED'::text]))) NOT VALID,
-  constraint triggers_waiting_for CHECK ((waiting_for = ANY (ARRAY['FLOW'::text, 'BREAKER'::text, 'RETRY_AFTER'::text]))) NOT VALID
+  constraint triggers_pkey PRIMARY KEY (id, fire_time)
 ) partition by range (fire_time);
 CREATE INDEX triggers_job ON ONLY dispatcher.triggers USING btree (job_uid, fire_time DESC, id DESC);
 CREATE INDEX triggers_project ON ONLY dispatcher.triggers USING btree (project_id, fire_time DESC, id DESC);
 CREATE INDEX triggers_rare_end_job ON ONLY dispatcher.triggers USING btree (job_uid, rare_end, fire_time DESC, id DESC) WHERE (rare_end IS NOT NULL);
 CREATE INDEX triggers_rare_end_project ON ONLY dispatcher.triggers USING btree (project_id, rare_end, fire_time DESC, id DESC) WHERE (rare_end IS NOT NULL);
-CREATE TRIGGER note_trigger AFTER UPDATE OF state ON dispatcher.triggers FOR EACH ROW WHEN (((old.state <> new.state) AND ((new.state = 'EXHAUSTED'::text) OR ((new.state = 'RETRYING'::text) AND ((new.attempt_count - new.attempt_base) = 4))))) EXECUTE FUNCTION dispatcher.note_trigger();
 
 CREATE OR REPLACE FUNCTION dispatcher.audit_triggers(of_project_id text, of_job_uid text, from_time timestamp with time zone, to_time timestamp with time zone, most integer)
  RETURNS TABLE(id text, fire_time timestamp with time zone, effective_time timestamp with time zone, revision integer, kind text, seq integer, previous_fire_time timestamp with time zone, next_fire_time timestamp with time zone, previous_skipped integer, previous_missed integer, create_time timestamp with time zone)
@@ -696,6 +691,17 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION dispatcher.note_failure(of_job_uid text, of_state text, of_trigger_id text, of_attempt integer, of_attempts integer, of_end_time timestamp with time zone, of_fire_time timestamp with time zone)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog'
+AS $function$
+  select dispatcher.note_alert(of_job_uid, case of_state when 'EXHAUSTED' then 'EXHAUSTED' else 'FAILING' end,
+    of_trigger_id || '/' || of_attempt, coalesce(of_end_time, clock_timestamp()), '', of_fire_time, of_fire_time, 1,
+    of_trigger_id, of_attempts)
+$function$;
+
 CREATE OR REPLACE FUNCTION dispatcher.note_missed()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -713,20 +719,6 @@ begin
   end if;
   perform dispatcher.note_alert(new.job_uid, 'MISSED', extract(epoch from new.last_fire_time)::text, clock_timestamp(),
     new.reason, first_time, new.last_fire_time, missed);
-  return null;
-end
-$function$;
-
-CREATE OR REPLACE FUNCTION dispatcher.note_trigger()
- RETURNS trigger
- LANGUAGE plpgsql
- SECURITY DEFINER
- SET search_path TO 'pg_catalog'
-AS $function$
-begin
-  perform dispatcher.note_alert(new.job_uid, case new.state when 'EXHAUSTED' then 'EXHAUSTED' else 'FAILING' end,
-    new.id || '/' || new.attempt_count, coalesce(new.end_time, clock_timestamp()), '', new.fire_time, new.fire_time, 1,
-    new.id, new.attempt_count - new.attempt_base);
   return null;
 end
 $function$;
@@ -1508,6 +1500,7 @@ grant execute on function dispatcher.ledger_triggers_at to easycron_scheduler;
 grant execute on function dispatcher.list_signals to easycron_scheduler;
 grant execute on function dispatcher.live_jobs to easycron_scheduler;
 grant execute on function dispatcher.make_partition to easycron_dispatcher;
+grant execute on function dispatcher.note_failure to easycron_dispatcher;
 grant execute on function dispatcher.oldest_snapshot to easycron_dispatcher;
 grant execute on function dispatcher.redeliver to easycron_scheduler;
 grant execute on function dispatcher.replay to easycron_scheduler;

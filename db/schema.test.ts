@@ -148,6 +148,7 @@ describe("a freshly migrated database grants", () => {
       "function dispatcher.known_floor": "execute",
       "function dispatcher.lateness": "execute",
       "function dispatcher.make_partition": "execute",
+      "function dispatcher.note_failure": "execute",
       "function dispatcher.oldest_snapshot": "execute",
       "function dispatcher.use_master_key": "execute",
       "function scheduler.first_undecided": "execute",

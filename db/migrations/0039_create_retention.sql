@@ -53,7 +53,7 @@ $$;
 -- Drops the partitions of a month if nothing in them is to be kept at at_time. Returns DROPPED, KEPT, MISSING, or BUSY when
 -- something else in the way of it holds the advisory lock. Like make_partition, it waits 50 ms at most for a lock, because
 -- everybody who comes later waits behind it. The long look for what is to be kept comes before these locks. What can change
--- meanwhile: recording in such a month takes the same advisory lock (dispatcher/waiting/triggers.sql.ts), and a replay leaves
+-- meanwhile: recording in such a month takes the same advisory lock (dispatcher/accepting/accept.sql.ts), and a replay leaves
 -- a row of dispatcher.live_triggers.
 create function dispatcher.drop_partition(month_start timestamptz, at_time timestamptz, grace_ms integer) returns text
 language plpgsql volatile security definer set search_path = pg_catalog set lock_timeout = '50ms'

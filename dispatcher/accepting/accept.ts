@@ -1,4 +1,4 @@
-import { toPlainArray, toQuotedArray, toTimeArray } from "../../db/array.ts";
+import { toPlainArray, toQuotedArray } from "../../db/array.ts";
 import { isItemFault } from "../../db/item-fault.ts";
 import type { Database } from "../../db/pool.ts";
 import { toSqlTime, toSqlTimeOrNull } from "../../db/time.ts";
@@ -6,16 +6,17 @@ import type {
   AcceptRequest,
   TriggerEvent,
 } from "../../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
-import { TriggerKind } from "../../gen/easycron/v1/trigger_pb.ts";
 import type { Clock } from "../../mesh/clock.ts";
 import { failure } from "../../mesh/errors.ts";
 import { printable } from "../../mesh/printable.ts";
 import { takeApart } from "../../mesh/take-apart.ts";
 import type { Events } from "../events/events.ts";
 import type { Lease } from "../instances/lease.ts";
-import { type HeldTrigger, type TriggerKindName, toHeldTrigger } from "../waiting/held-trigger.ts";
+import { type HeldTrigger, toHeldTrigger } from "../waiting/held-trigger.ts";
 import { HORIZON_MS } from "../waiting/horizon.ts";
-import { type AcceptedRow, triggerAccept, triggerReadOwnPending } from "../waiting/triggers.sql.ts";
+import { triggerReadOwnPending } from "../waiting/triggers.sql.ts";
+import { type AcceptedRow, triggerAccept, triggerAcceptAnew } from "./accept.sql.ts";
+import { toTrigger } from "./to-trigger.ts";
 
 /** Most events of one batch. */
 export const MAX_BATCH = 1_000;
@@ -25,6 +26,9 @@ export const MAX_BATCH = 1_000;
  * hour is left for clocks that differ.
  */
 const KEPT_MS = 23 * 3_600_000;
+
+/** The name of the primary key of dispatcher.live_triggers. */
+const LIVE_TRIGGERS_KEY = "live_triggers_pkey";
 
 /** Most characters of the text that says why an event is refused. */
 const MAX_PROBLEM_LENGTH = 256;
@@ -141,7 +145,7 @@ async function recordPart(
   const triggers = items.map(({ trigger }) => trigger);
   const events = items.map(({ event }) => event);
   const now = clock.now();
-  const rows = await database.query(triggerAccept, [
+  const values = [
     ...toColumns(triggers, events),
     instance,
     toSqlTime(now + HORIZON_MS),
@@ -151,8 +155,18 @@ async function recordPart(
     toQuotedArray(events.map(({ zoneDataVersion }) => zoneDataVersion)),
     toSqlTimeOrNull(deadlineMs),
     triggers.some(({ fireTimeMs }) => fireTimeMs < now - KEPT_MS) ? toSqlTime(now - KEPT_MS) : null,
-  ]);
-  return { items, rows };
+  ];
+  try {
+    return { items, rows: await database.query(triggerAccept, values) };
+  } catch (error) {
+    if (!isLeftBehind(error)) throw error;
+    return { items, rows: await database.query(triggerAcceptAnew, values) };
+  }
+}
+
+/** Whether an event is not recorded because dispatcher.live_triggers has a row of its id without a trigger. */
+function isLeftBehind(error: unknown): boolean {
+  return error instanceof Error && (error as { constraint?: unknown }).constraint === LIVE_TRIGGERS_KEY;
 }
 
 /** Holds the triggers that were recorded and are due soon. Returns how many were recorded. */
@@ -196,8 +210,8 @@ async function holdAcceptedBefore(parts: AcceptParts, triggers: readonly HeldTri
 function toColumns(triggers: readonly HeldTrigger[], events: readonly TriggerEvent[]) {
   return [
     toPlainArray(triggers.map(({ id }) => id)),
-    toTimeArray(triggers.map(({ fireTimeMs }) => fireTimeMs)),
-    toTimeArray(triggers.map(({ effectiveTimeMs }) => effectiveTimeMs)),
+    toPlainArray(triggers.map(({ fireTimeMs }) => fireTimeMs)),
+    toPlainArray(triggers.map(({ effectiveTimeMs }) => effectiveTimeMs)),
     toPlainArray(triggers.map(({ projectId }) => projectId)),
     toPlainArray(triggers.map(({ jobUid }) => jobUid)),
     // A name or a payload may be the text null. toPlainArray does not quote it, and PostgreSQL would read it as NULL.
@@ -206,63 +220,8 @@ function toColumns(triggers: readonly HeldTrigger[], events: readonly TriggerEve
     toPlainArray(events.map(({ epoch }) => epoch)),
     toPlainArray(triggers.map(({ kind }) => kind)),
     toPlainArray(triggers.map(({ seq }) => seq)),
-    toTimeArray(triggers.map(({ previousFireTimeMs }) => previousFireTimeMs)),
-    toTimeArray(triggers.map(({ nextFireTimeMs }) => nextFireTimeMs)),
+    toPlainArray(triggers.map(({ previousFireTimeMs }) => previousFireTimeMs)),
+    toPlainArray(triggers.map(({ nextFireTimeMs }) => nextFireTimeMs)),
     toQuotedArray(triggers.map(({ payload }) => payload)),
   ];
-}
-
-const KINDS: ReadonlyMap<TriggerKind, TriggerKindName> = new Map([
-  [TriggerKind.SCHEDULED, "SCHEDULED"],
-  [TriggerKind.CATCHUP, "CATCHUP"],
-  [TriggerKind.MANUAL, "MANUAL"],
-  [TriggerKind.BACKFILL, "BACKFILL"],
-]);
-
-function toTrigger(event: TriggerEvent): HeldTrigger {
-  const kind = KINDS.get(event.kind);
-  if (kind === undefined) {
-    throw failure("FIELD_INVALID", {
-      field: "events.kind",
-      problem: `${event.kind} is not a kind of trigger.`,
-    });
-  }
-  checkId("trigger_id", event.triggerId);
-  checkId("project_id", event.projectId);
-  checkId("job_uid", event.jobUid);
-  return {
-    id: event.triggerId,
-    fireTimeMs: Number(event.nominalTimeMs),
-    effectiveTimeMs: Number(event.effectiveTimeMs),
-    projectId: event.projectId,
-    jobUid: event.jobUid,
-    jobName: event.jobName,
-    revision: event.revision,
-    kind,
-    seq: event.seq,
-    previousFireTimeMs: toMsOrNull(event.previousNominalTimeMs),
-    nextFireTimeMs: toMsOrNull(event.nextNominalTimeMs),
-    previousSkipped: event.previousSkipped,
-    previousMissed: event.previousMissed,
-    payload: event.payloadJson ?? null,
-    dueTimeMs: Number(event.effectiveTimeMs),
-    attemptCount: 0,
-    attemptBase: 0,
-    waitingFor: null,
-    waitingSinceMs: null,
-  };
-}
-
-function toMsOrNull(ms: bigint | undefined): number | null {
-  return ms === undefined ? null : Number(ms);
-}
-
-const ID = /^[a-z]{2,5}_[0-9a-z]{26}$/;
-
-function checkId(field: string, id: string): void {
-  if (ID.test(id)) return;
-  throw failure("FIELD_INVALID", {
-    field: `events.${field}`,
-    problem: `It must be 2 to 5 lower-case letters, "_", and 26 digits or lower-case letters; it is "${id}".`,
-  });
 }

@@ -1,5 +1,6 @@
 import { statement } from "../../db/statement.ts";
 import type { TriggerStateName } from "../reading/reads.sql.ts";
+import { NOTED } from "../waiting/noting.sql.ts";
 import {
   ACKNOWLEDGEMENT_OWNER,
   AT_FREE_PLACE,
@@ -115,7 +116,7 @@ export const acknowledgementFail = statement<{
                 from ${changeOf})
       where ${AT_FREE_PLACE} and t.state = 'ACCEPTED' and t.due_time <= $5
         and t.attempt_count = (select (c -> 1)::integer from ${changeOf})
-     returning t.id, t.fire_time, t.attempt_count, t.state, t.due_time, t.end_time, t.project_id, t.job_uid, t.revision
+     returning t.id, t.fire_time, t.attempt_count, t.attempt_base, t.state, t.due_time, t.end_time, t.project_id, t.job_uid, t.revision
    ), explained as (
      update dispatcher.attempts a
         set outcome = $4::jsonb -> a.trigger_id ->> 3, error = $4::jsonb -> a.trigger_id ->> 4
@@ -127,5 +128,5 @@ export const acknowledgementFail = statement<{
         set owner = null, due_time = (select c.due_time from changed c where c.id = l.id)
       where l.id = any (array(select id from changed where end_time is null))
    )
-   select id, job_uid, revision, state from changed`,
+   select id, job_uid, revision, state, ${NOTED} as noted from changed c`,
 );

@@ -1,5 +1,6 @@
 import { statement } from "../../db/statement.ts";
 import type { ListedTrigger } from "../waiting/held-trigger.ts";
+import { NOTED, NOTED_COLUMNS } from "../waiting/noting.sql.ts";
 import {
   ACKNOWLEDGEMENT_OWNER,
   ENDED_LEAVE,
@@ -127,7 +128,8 @@ export const instanceReleaseTriggers = statement<ReleasedRow>(
             end_time = case when t.state = 'RUNNING' and t.cancel_time is not null then $2 end
       where t.id = any (array(select id from freed)) and t.owner = $1
         and t.fire_time between (select min(fire_time) from freed) and (select max(fire_time) from freed)
-     returning t.id, (select f.due_time from freed f where f.id = t.id) as due_time, t.job_uid, t.revision, t.end_time
+     returning t.id, (select f.due_time from freed f where f.id = t.id) as due_time, t.job_uid, t.revision, t.end_time, t.state,
+               t.fire_time, ${NOTED_COLUMNS}
    ), ${ENDED_LEAVE}, put_back as (
      update dispatcher.live_triggers l
         set owner = null,
@@ -135,7 +137,9 @@ export const instanceReleaseTriggers = statement<ReleasedRow>(
                             else l.due_time end
       where l.id = any (array(select id from changed where end_time is null))
    )
-   select id, due_time, job_uid, revision, end_time is not null as ended from changed`,
+   select id, due_time, job_uid, revision, end_time is not null as ended,
+          case when c.id = any (array(select id from freed where state = 'RUNNING')) then ${NOTED} end as noted
+     from changed c`,
 );
 
 /**

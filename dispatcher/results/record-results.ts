@@ -7,14 +7,14 @@ import { toNames } from "../waiting/names.ts";
 import { recordAccepted } from "./record-accepted.ts";
 import type { RecordAnswer, Result } from "./result.ts";
 import { toPauses, toStoredHeaders, toStoredTiming } from "./result-texts.ts";
-import { resultReadUnrecorded, resultRecord } from "./results.sql.ts";
+import { resultReadUnrecorded, resultRecord, resultSucceed } from "./results.sql.ts";
 
 /** The longest answer, in characters, that is recorded in the row of its trigger. */
 const MAX_SHORT_LENGTH = 200;
 
 /**
- * Records results in one statement, or in up to three if not all triggers were changed. Recording the same results twice
- * changes nothing. Never waits for the lock of a trigger. Throws SERVICE_UNAVAILABLE.
+ * Records results in one statement if all are plain successes or none is, else in two, and in up to four if not all triggers
+ * were changed. Recording the same results twice changes nothing. Never waits for the lock of a trigger. Throws SERVICE_UNAVAILABLE.
  */
 export async function recordResults(database: Database, batch: readonly Result[]): Promise<RecordAnswer> {
   return batch.some(isAccepted) ? recordParts(database, batch) : recordEnded(database, batch);
@@ -37,10 +37,16 @@ async function recordParts(database: Database, batch: readonly Result[]): Promis
 
 async function recordEnded(database: Database, batch: readonly Result[]): Promise<RecordAnswer> {
   const fits = hasSeveralOfOne(batch) ? fitsWhereAlone(batch) : fitsTrigger;
-  const states = await record(database, batch, fits);
-  if (states.size === batch.length) return { states, locked: new Set() };
-  let rest = withoutChanged(batch, states);
-  const again = rest.filter(fits);
+  const plain: Result[] = [];
+  const others: Result[] = [];
+  for (const result of batch) (isPlain(result) && fits(result) ? plain : others).push(result);
+  const states = await recordPlain(database, plain);
+  let rest = states.size < plain.length ? others.concat(withoutChanged(plain, states)) : others;
+  if (rest.length === 0) return { states, locked: new Set() };
+  const inTrigger = (result: Result) => !isPlain(result) && fits(result);
+  for (const [id, state] of await record(database, rest, inTrigger)) states.set(id, state);
+  rest = withoutChanged(rest, states);
+  const again = rest.filter(inTrigger);
   // The trigger is locked, or this is not its latest attempt: the attempt gets a row of its own.
   if (again.length > 0) {
     for (const [id, state] of await record(database, again, () => false)) states.set(id, state);
@@ -81,6 +87,22 @@ function fitsTrigger({ number, next, delivery }: Result): boolean {
 
 function withoutChanged(batch: readonly Result[], states: ReadonlyMap<string, string>): Result[] {
   return batch.filter(({ trigger }) => !states.has(trigger.id));
+}
+
+/** Whether a result does nothing but end its trigger, if it also fits. */
+function isPlain({ delivery }: Result): boolean {
+  return !("pauses" in delivery.outcome);
+}
+
+/** Records successes that only end their triggers. Returns the new state of each trigger that was changed, by id. */
+async function recordPlain(database: Database, plain: readonly Result[]): Promise<Map<string, string>> {
+  if (plain.length === 0) return new Map();
+  const changes = plain.map(
+    (result) =>
+      `"${result.trigger.id}":["${toIso(result.endTimeMs)}","${toIso(result.startTimeMs)}",${toAttempt(result)}]`,
+  );
+  const rows = await database.query(resultSucceed, [...toIdsAndRange(plain), `{${changes.join(",")}}`]);
+  return new Map(rows.map(({ id }) => [id, "SUCCEEDED"]));
 }
 
 /** Returns the new state of each trigger that was changed, by id. */

@@ -18,7 +18,7 @@ beforeAll(async () => {
   // While somebody holds the advisory lock 42, no result can be recorded.
   await ground.sql(`create function public.wait() returns trigger language plpgsql as
     $$ begin perform pg_advisory_xact_lock_shared(42); return null; end $$`);
-  await ground.sql(`create trigger slow before insert on dispatcher.attempts
+  await ground.sql(`create trigger slow before delete on dispatcher.live_triggers
     for each statement execute function public.wait()`);
 });
 

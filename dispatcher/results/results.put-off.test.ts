@@ -37,9 +37,8 @@ test("results of locked triggers stop the claims of their project at 500, and no
   const ended = untilCounted(dispatcher.events, "attempt", () => 1, first.length);
   for (const end of ends) end();
   await ended;
-  await expect
-    .poll(() => ground.sql("select from dispatcher.attempts"), { timeout: 10_000 })
-    .toHaveLength(first.length);
+  const attempts = () => ground.sql("select from dispatcher.attempts");
+  await expect.poll(attempts, { timeout: 10_000 }).toHaveLength(first.length);
 
   // Until then, all results have been put off at least once.
   const dueMs = Date.now() + 2_000;

@@ -67,8 +67,9 @@ describe("results", () => {
   test("wait 10 ms for others, and 25 ms when the statement before had four or more", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     const { results, lengths } = createGround(async () => {});
+    let added = 0;
     const addAndPass = async (count: number, ms: number) => {
-      for (const id of ids(count)) results.add(resultOf(id));
+      for (let index = 0; index < count; index++) results.add(resultOf(`trg_${added++}`));
       await vi.advanceTimersByTimeAsync(ms);
     };
     await addAndPass(3, 9);

@@ -1,7 +1,7 @@
 import pg from "pg";
 import { expect, test } from "vitest";
 import { instanceReleaseTriggers } from "../instances/instances.sql.ts";
-import { resultRecord } from "../results/results.sql.ts";
+import { resultRecord, resultSucceed } from "../results/results.sql.ts";
 import { createGround } from "../testing/ground.ts";
 import {
   triggerClaim,
@@ -27,6 +27,7 @@ function indexesOf(node: PlanNode): string[] {
 // Statements are planned when a dispatcher starts, often while the table is empty, and keep their plans while it grows.
 test.each([
   [resultRecord, ["live_triggers_pkey", "live_triggers_pkey"]],
+  [resultSucceed, ["live_triggers_pkey"]],
   [triggerExhaust, ["live_triggers_pkey"]],
   [triggerGiveUp, ["live_triggers_pkey"]],
   [triggerUnclaim, ["live_triggers_pkey", "live_triggers_pkey"]],
@@ -51,7 +52,7 @@ test.each([
   },
 );
 
-test.each([triggerClaim, resultRecord])(
+test.each([triggerClaim, resultRecord, resultSucceed])(
   "$name finds what it has locked by its place, and looks its id up in a hash table",
   async ({ text }) => {
     const ground = await createGround();

@@ -32,12 +32,28 @@ export const DIFFERENT_LIVE_TRIGGERS = `
       or (l.fire_time, l.project_id, l.job_uid, l.kind, l.attempt_base, l.due_time)
          <> (t.fire_time, t.project_id, t.job_uid, t.kind, t.attempt_base, t.due_time)`;
 
-/** Throws an Error if dispatcher.live_triggers does not have exactly the triggers that have not ended. */
+/** SQL that returns the ids of the triggers with a value that the product does not know. PostgreSQL does not check them. */
+const UNKNOWN_VALUES = `
+  select id from dispatcher.triggers
+   where state not in ('PENDING', 'RUNNING', 'RETRYING', 'ACCEPTED', 'SUCCEEDED', 'EXHAUSTED', 'CANCELLED')
+      or kind not in ('SCHEDULED', 'CATCHUP', 'MANUAL', 'BACKFILL')
+      or waiting_for not in ('FLOW', 'BREAKER', 'RETRY_AFTER')
+      or acknowledgement not in ('SUCCEEDED', 'FAILED', 'EXTENDED')`;
+
+/**
+ * Throws an Error if dispatcher.live_triggers does not have exactly the triggers that have not ended, or if a trigger has a
+ * state, a kind or another such value that the product does not know.
+ */
 export async function expectAgreement(client: Pick<pg.ClientBase, "query">): Promise<void> {
-  const { rows } = await client.query<{ id: string }>(DIFFERENT_LIVE_TRIGGERS);
-  if (rows.length === 0) return;
-  const ids = rows.slice(0, 10).map(({ id }) => id);
-  throw new Error(`dispatcher.live_triggers is wrong about ${ids.join(", ")}.`);
+  const problems = [
+    [DIFFERENT_LIVE_TRIGGERS, "dispatcher.live_triggers is wrong about"],
+    [UNKNOWN_VALUES, "dispatcher.triggers has unknown values of"],
+  ] as const;
+  for (const [text, problem] of problems) {
+    const { rows } = await client.query<{ id: string }>(text);
+    const ids = rows.slice(0, 10).map(({ id }) => id);
+    if (ids.length > 0) throw new Error(`${problem} ${ids.join(", ")}.`);
+  }
 }
 
 /** Whether a statement writes to dispatcher.triggers itself, so that SYNC_LIVE_TRIGGERS has to follow it. */
