@@ -7,6 +7,7 @@ import {
   type ServerWritableStream,
   type sendUnaryData,
 } from "@grpc/grpc-js";
+import { serveCall, toRequestId } from "./current-call.ts";
 import { failure } from "./errors.ts";
 import type { CallContext } from "./grpc-service.ts";
 import { encodeStatusDetails, toStatus } from "./grpc-status.ts";
@@ -36,13 +37,15 @@ export function serveUnary(
 ): (call: UnaryCall, done: sendUnaryData<Buffer>) => void {
   return (call, done) => {
     const { context, finish } = openCall(call);
-    const answer = async () => encode(method, await handler(call.request, context));
-    answer()
-      .then(
-        (bytes) => done(null, bytes),
-        (error: unknown) => done(toServiceError(error, method, parts)),
-      )
-      .finally(finish);
+    const requestId = toRequestId(firstOf(call, "x-request-id"));
+    const answer = async () => {
+      try {
+        done(null, encode(method, await handler(call.request, context)));
+      } catch (error) {
+        done(toServiceError(error, method, parts));
+      }
+    };
+    void serveCall({ requestId, traceparent: context.traceparent }, answer).finally(finish);
   };
 }
 
@@ -120,7 +123,7 @@ function openCall(call: Call): OpenCall {
   // A write after the peer has gone emits "error". The handler knows it already, from the signal.
   events.on("error", () => {});
   const deadline = call.getDeadline();
-  const given = call.metadata.get("traceparent")[0]?.toString();
+  const given = firstOf(call, "traceparent");
   const context: CallContext = {
     signal: controller.signal,
     get deadlineMs() {
@@ -129,6 +132,10 @@ function openCall(call: Call): OpenCall {
     traceparent: given !== undefined && parseTraceparent(given) ? given : newTraceparent(),
   };
   return { context, abort, finish: () => events.off("cancelled", abort) };
+}
+
+function firstOf({ metadata }: Call, name: string): string | undefined {
+  return metadata.get(name)[0]?.toString();
 }
 
 function encode(method: DescMethod, message: Init): Buffer {

@@ -6,8 +6,10 @@ import {
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
+import { type CurrentCall, serveCall, toRequestId } from "../../mesh/current-call.ts";
 import type { Logger } from "../../mesh/logger.ts";
 import { printable } from "../../mesh/printable.ts";
+import { childTraceparent } from "../../mesh/trace.ts";
 import {
   ACKNOWLEDGE_PATH,
   limitBody,
@@ -42,6 +44,7 @@ export function createRpcListener(options: RpcListenerOptions): NodeListener {
   routes(router);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
   return (request, response) => {
+    const served = openCall(request, response);
     const path = request.url?.split("?", 1)[0] ?? "";
     const named = parseAcknowledgePath(path);
     const handler = handlers.get(named === undefined ? path : ACKNOWLEDGE_PATH);
@@ -59,11 +62,32 @@ export function createRpcListener(options: RpcListenerOptions): NodeListener {
     }
     cutDeadline(call.header, maxDeadlineMs);
     const bounded = handler.requestPath === ACKNOWLEDGE_PATH ? toBounded(call, named) : call;
-    withRequestText(() => handle(bounded, handler, response)).catch((error: unknown) => {
-      // Usually the caller has gone, so nothing more can be sent to it.
-      logger.debug({ err: error, method: handler.method.name }, "an answer could not be sent");
-    });
+    serveCall(served, () => withRequestText(() => handle(bounded, handler, response))).catch(
+      (error: unknown) => {
+        // Usually the caller has gone, so nothing more can be sent to it.
+        const { requestId } = served;
+        logger.debug({ err: error, requestId, method: handler.method.name }, "an answer could not be sent");
+      },
+    );
   };
+}
+
+/**
+ * Gives a request its id and its place in a trace, and tells both in the answer: x-request-id, and traceresponse as
+ * in https://w3c.github.io/trace-context/#trace-context-http-response-headers-format.
+ */
+function openCall({ headers }: NodeRequest, response: NodeResponse): CurrentCall {
+  const call: CurrentCall = {
+    requestId: toRequestId(textOf(headers["x-request-id"])),
+    traceparent: childTraceparent(textOf(headers.traceparent)),
+  };
+  response.setHeader("x-request-id", call.requestId);
+  response.setHeader("traceresponse", call.traceparent);
+  return call;
+}
+
+function textOf(header: string | string[] | undefined): string | undefined {
+  return typeof header === "string" ? header : undefined;
 }
 
 async function handle(
