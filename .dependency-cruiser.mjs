@@ -50,6 +50,7 @@ export const ROOMS = {
     "flow",
     "accepting",
     "results",
+    "tracing",
     "reading",
     "recovery",
     "comparing",

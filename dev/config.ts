@@ -93,7 +93,7 @@ export function readConfig(env: NodeJS.ProcessEnv, args: readonly string[] = [])
   const serviceEnv = Object.fromEntries(
     SERVICES.map((service) => [service, ownVariables(env, service)]),
   ) as Record<ServiceName, Readonly<Record<string, string>>>;
-  return Object.freeze({ ...values, brokers, serviceEnv });
+  return Object.freeze({ ...values, brokers, serviceEnv, telemetryEnv: telemetryVariables(env) });
 }
 
 /** A connection string of PostgreSQL that need not be set. */
@@ -107,6 +107,12 @@ function ownVariables(env: NodeJS.ProcessEnv, service: ServiceName): Readonly<Re
   const own = Object.entries(env).filter(
     ([name, value]) => name.startsWith(prefix) && name !== `${prefix}DATABASE_URL` && value !== undefined,
   );
+  return Object.fromEntries(own) as Record<string, string>;
+}
+
+/** Returns the standard variables of OpenTelemetry, which each service reads itself. */
+function telemetryVariables(env: NodeJS.ProcessEnv): Readonly<Record<string, string>> {
+  const own = Object.entries(env).filter(([name, value]) => name.startsWith("OTEL_") && value !== undefined);
   return Object.fromEntries(own) as Record<string, string>;
 }
 

@@ -37,7 +37,7 @@ export async function placeServices(
 /** The values from which `environmentOf` makes the environment of a process. */
 export interface ServiceSettings {
   readonly config: Pick<Config, "egressAllow" | "egressDeny" | "logLevel" | "redisUrl" | "serviceEnv"> &
-    Partial<Pick<Config, "publicUrl">>;
+    Partial<Pick<Config, "publicUrl" | "telemetryEnv">>;
   readonly keys: Keys;
   readonly instances: readonly ServiceInstance[];
   /** The connection string of each service. */
@@ -125,6 +125,7 @@ export function environmentOf(
     TZ: "UTC",
     EASYCRON_PARENT_WATCH: "1",
     EASYCRON_LOG_LEVEL: config.logLevel,
+    ...config.telemetryEnv,
     ...OWN_DEFAULTS[service],
     ...config.serviceEnv[service],
     ...special[service],

@@ -10,6 +10,9 @@ import type { FullScan } from "../mesh/full-scan.ts";
 import { createGrpcServer, type GrpcServer } from "../mesh/grpc-server.ts";
 import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger, type Logger } from "../mesh/logger.ts";
+import { startTelemetry, type Telemetry } from "../mesh/telemetry.ts";
+import { readTelemetrySettings } from "../mesh/telemetry-settings.ts";
+import { createTriggerTracer } from "../mesh/trigger-tracer.ts";
 import { startWatchdog, type Watched } from "../mesh/watchdog.ts";
 import { createAccessTokens } from "./access-tokens/access-tokens.ts";
 import { fetchToken } from "./access-tokens/fetch-token.ts";
@@ -44,6 +47,7 @@ import { createMasterKeyReplacement } from "./signing-keys/replace-master-key.ts
 import { createSigningKeys } from "./signing-keys/signing-keys.ts";
 import { createTargetSecrets } from "./target-secrets/target-secrets.ts";
 import { createTokenKeys } from "./tokens/token-keys.ts";
+import { createTriggerTraces } from "./tracing/trigger-traces.ts";
 import { readVersion } from "./version.ts";
 import { HELD_LIMITS } from "./waiting/held-bytes.ts";
 import { createHolding } from "./waiting/holding.ts";
@@ -83,6 +87,12 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const { random = Math.random, events = createEvents(), endProcess = throwUncaught } = overrides;
   const logger = createLogger("dispatcher", env);
   logEvents(events, logger);
+  const telemetry = await startTelemetry({
+    service: "dispatcher",
+    settings: readTelemetrySettings(env),
+    logger,
+  });
+  const triggerTracer = createTriggerTracer(telemetry);
   const monotonicMs = () => performance.now();
   const onSilent = (silent: SilentPool) => logger.warn(silent, "PostgreSQL does not answer; connecting anew");
   const pools = createPools(config, onSilent);
@@ -122,7 +132,8 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
       "webhooks may reach addresses that are not public, as EASYCRON_EGRESS_ALLOW says",
     );
   }
-  const { webhook, certificates, plugins } = clients;
+  const { certificates, plugins } = clients;
+  const webhook = { ...clients.webhook, traceparentOf: triggerTracer.traceparentOf };
   const targetSecrets = createTargetSecrets({ masterKeys, database: pools.secrets }, CACHED_SECRET_BYTES);
   const onNoSecret = (error: unknown) => events.emit("trouble", { part: "reading a target's secret", error });
   const asking = { agent: webhook.freshAgent, userAgent: webhook.userAgent, explainUnsent };
@@ -136,6 +147,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const acknowledgement = { tokenKeys, publicUrl: config.publicUrl };
   const isOwner = () => lease.isValid();
   const attempt = { webhook, certificates, plugins, ...secrets, acknowledgement, clock, isOwner };
+  const traces = createTriggerTraces(triggerTracer, clock);
   const specs = createSpecCache(pools.lookups, CACHED_SPEC_BYTES);
   const waker = createWaker({ database: pools.wakes, clock, random, events, specs });
   const holding = createHolding(HELD_LIMITS, waker.ended);
@@ -147,7 +159,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const sharing = openSharing({ url: config.redisUrl, service: "dispatcher", logger });
   const { redis, leadership } = sharing;
   const flowStore = redis === undefined ? createLocalFlowStore() : createRedisFlowStore({ redis });
-  const pipeline = createPipeline({ ...shared, ...databases, attempt, limits, flowStore });
+  const pipeline = createPipeline({ ...shared, ...databases, attempt, limits, flowStore, traces });
   const health = { isClosing: false, isStalled: false };
   const mayTake = () => !health.isClosing;
   const leftOut = createLeftOut({ clock, setAside });
@@ -206,6 +218,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
     masterKeys,
     tokenKeys,
     logger,
+    traces,
   };
   server.add(DispatcherService, createDispatcherService(serving));
   const port = await server.listen(config.listen);
@@ -219,7 +232,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
       watchdog.stop();
       const { drainMs } = config;
       const work = { pipeline, loops, recovery, waker, flowStore, alertSender, clients };
-      const running = { ...work, server, sharing, databaseClock, pools, logger };
+      const running = { ...work, server, sharing, databaseClock, pools, telemetry, logger };
       return close({ ...running, drainMs, hurry });
     },
   };
@@ -237,6 +250,7 @@ interface RunningParts {
   readonly sharing: Sharing;
   readonly databaseClock: DatabaseClock;
   readonly pools: Pools;
+  readonly telemetry: Telemetry;
   readonly logger: Logger;
   readonly drainMs: number;
   readonly hurry: AbortSignal;
@@ -271,4 +285,5 @@ async function close(parts: RunningParts): Promise<void> {
   await sharing.close();
   await databaseClock.stop();
   await pools.close();
+  await parts.telemetry.close();
 }

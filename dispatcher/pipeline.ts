@@ -19,6 +19,7 @@ import { createLagWatch, LAG_CHECK_MS, MAX_LAG_MS } from "./results/lag-watch.ts
 import type { Result } from "./results/result.ts";
 import { createResults, type Results } from "./results/results.ts";
 import type { SetAside } from "./set-aside/set-aside.ts";
+import type { TriggerTraces } from "./tracing/trigger-traces.ts";
 import { createDueTimer, type DueTimer } from "./waiting/due-timer.ts";
 import type { HeldTrigger } from "./waiting/held-trigger.ts";
 import type { Holding } from "./waiting/holding.ts";
@@ -42,6 +43,8 @@ export interface PipelineParts {
   readonly setAside: SetAside;
   /** The limits of flow keys. */
   readonly flowStore: FlowStore;
+  /** Records the traces of triggers; absent when nobody gets them. */
+  readonly traces?: TriggerTraces | undefined;
 }
 
 /**
@@ -134,7 +137,10 @@ function createState(parts: PipelineParts): PipelineState {
     ...parts,
     database: parts.resultDatabase,
     isBusy: () => lanes.size > lanes.inFlight,
-    onRecorded: (result, isHeld) => holdAgainOrDrop(state, result, isHeld),
+    onRecorded: (result, isHeld) => {
+      parts.traces?.recorded(result);
+      holdAgainOrDrop(state, result, isHeld);
+    },
   });
   const putBack = createPutBack({
     ...parts,

@@ -25,6 +25,8 @@ const spec = {
   tracesExporter: oneOf("OTEL_TRACES_EXPORTER", ["otlp", "none"], { default: "otlp" }),
   metricsExporter: oneOf("OTEL_METRICS_EXPORTER", ["otlp", "prometheus", "none"], { default: "otlp" }),
   exportEveryMs: integer("OTEL_METRIC_EXPORT_INTERVAL", { default: 60_000, min: 100, max: 3_600_000 }),
+  spansEveryMs: integer("OTEL_BSP_SCHEDULE_DELAY", { default: 5_000, min: 10, max: 60_000 }),
+  maxSpans: integer("OTEL_BSP_MAX_QUEUE_SIZE", { default: 2_048, min: 512, max: 100_000 }),
   sampler: oneOf("OTEL_TRACES_SAMPLER", SAMPLERS, { default: "parentbased_always_on" as SamplerName }),
   samplerRatio: parsed("OTEL_TRACES_SAMPLER_ARG", "a number from 0 to 1", parseRatio, { default: 1 }),
 };
@@ -40,6 +42,10 @@ export interface TelemetrySettings {
   /** Where spans are sent, if anywhere. */
   readonly tracesUrl: string | undefined;
   readonly exportEveryMs: number;
+  /** How long a span waits for others at most before it is sent. */
+  readonly spansEveryMs: number;
+  /** How many spans wait to be sent at most. Of more, the newest are lost. */
+  readonly maxSpans: number;
   readonly sampler: SamplerName;
   /** The part of the traces that the ratio samplers keep, from 0 to 1. */
   readonly samplerRatio: number;
@@ -67,6 +73,8 @@ export function readTelemetrySettings(env: NodeJS.ProcessEnv): TelemetrySettings
     metricsUrl: sendsMetrics ? signalUrl("metrics", config.metricsEndpoint) : undefined,
     tracesUrl: sendsTraces ? signalUrl("traces", config.tracesEndpoint) : undefined,
     exportEveryMs: config.exportEveryMs,
+    spansEveryMs: config.spansEveryMs,
+    maxSpans: config.maxSpans,
     sampler: config.sampler,
     samplerRatio: config.samplerRatio,
     byProject: config.byProject === "on",

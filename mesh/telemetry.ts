@@ -5,12 +5,15 @@ import {
   diag,
   type Meter,
   ProxyTracerProvider,
+  ROOT_CONTEXT,
+  SpanKind,
   type Tracer,
 } from "@opentelemetry/api";
 import type { Resource } from "@opentelemetry/resources";
 import type { IMetricReader, MetricReader } from "@opentelemetry/sdk-metrics";
 import type { Sampler, SpanProcessor } from "@opentelemetry/sdk-trace";
 import type { Logger } from "./logger.ts";
+import { spanIds } from "./span-ids.ts";
 import type { TelemetrySettings } from "./telemetry-settings.ts";
 
 /** The measures and spans of one service. */
@@ -23,6 +26,8 @@ export interface Telemetry {
   readonly tracer: Tracer;
   /** Whether spans are sent to somebody. */
   readonly hasTraces: boolean;
+  /** Whether the sampler keeps a trace with this id that begins here. */
+  isSampled(traceId: string): boolean;
   /** Whether measures may have the attribute `easycron.project.id`. */
   readonly byProject: boolean;
   /** Returns the measures in the text format of Prometheus, or undefined when none are kept for it. */
@@ -63,6 +68,7 @@ export async function startTelemetry(parts: TelemetryParts): Promise<Telemetry> 
     hasMetrics,
     tracer: traces.tracer,
     hasTraces,
+    isSampled: traces.isSampled,
     byProject: settings.byProject,
     readPrometheus: metrics.readPrometheus,
     close: async () => {
@@ -116,39 +122,59 @@ async function startMetrics({ service, settings }: TelemetryParts): Promise<Metr
 
 interface Traces {
   readonly tracer: Tracer;
+  isSampled(traceId: string): boolean;
   close(): Promise<void>;
 }
 
 // Its spans record nothing and carry the trace of their parent on.
-const NO_TRACES: Traces = { tracer: new ProxyTracerProvider().getTracer(SCOPE), close: async () => {} };
+const NO_TRACES: Traces = {
+  tracer: new ProxyTracerProvider().getTracer(SCOPE),
+  isSampled: () => false,
+  close: async () => {},
+};
 
 async function startTraces({ service, settings, spanProcessors = [] }: TelemetryParts): Promise<Traces> {
-  const { TracerProvider, BatchSpanProcessor } = await import("@opentelemetry/sdk-trace");
+  const { TracerProvider, BatchSpanProcessor, SamplingDecision } = await import("@opentelemetry/sdk-trace");
   const { AsyncLocalStorageContextManager } = await import("@opentelemetry/context-async-hooks");
   const processors = [...spanProcessors];
   if (settings.tracesUrl !== undefined) {
     const { OTLPTraceExporter } = await import("@opentelemetry/exporter-trace-otlp-proto");
-    processors.push(new BatchSpanProcessor({ exporter: new OTLPTraceExporter({ url: settings.tracesUrl }) }));
+    const { spansEveryMs: scheduledDelayMillis, maxSpans: maxQueueSize } = settings;
+    const exporter = new OTLPTraceExporter({ url: settings.tracesUrl });
+    processors.push(new BatchSpanProcessor({ exporter, scheduledDelayMillis, maxQueueSize }));
   }
+  const { root, sampler } = await createSampler(settings);
   const provider = new TracerProvider({
     resource: await describeProcess(service),
-    sampler: await createSampler(settings),
+    sampler,
+    idGenerator: spanIds,
     spanProcessors: processors,
   });
   // The first service of a process sets it. It serves all of them.
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
-  return { tracer: provider.getTracer(SCOPE), close: () => provider.shutdown() };
+  const isSampled = (traceId: string) =>
+    root.shouldSample(ROOT_CONTEXT, traceId, "", SpanKind.INTERNAL, {}, []).decision ===
+    SamplingDecision.RECORD_AND_SAMPLED;
+  return { tracer: provider.getTracer(SCOPE), isSampled, close: () => provider.shutdown() };
 }
 
-async function createSampler({ sampler, samplerRatio }: TelemetrySettings): Promise<Sampler> {
+interface Samplers {
+  /** Decides for a trace that begins here, by its id alone. */
+  readonly root: Sampler;
+  /** Decides for every span. */
+  readonly sampler: Sampler;
+}
+
+async function createSampler({ sampler, samplerRatio }: TelemetrySettings): Promise<Samplers> {
   const { AlwaysOffSampler, AlwaysOnSampler, ParentBasedSampler, TraceIdRatioBasedSampler } = await import(
     "@opentelemetry/sdk-trace"
   );
-  const root = () => {
+  const toRoot = () => {
     if (sampler.endsWith("traceidratio")) return new TraceIdRatioBasedSampler(samplerRatio);
     return sampler.endsWith("always_off") ? new AlwaysOffSampler() : new AlwaysOnSampler();
   };
-  return sampler.startsWith("parentbased_") ? new ParentBasedSampler({ root: root() }) : root();
+  const root = toRoot();
+  return { root, sampler: sampler.startsWith("parentbased_") ? new ParentBasedSampler({ root }) : root };
 }
 
 async function describeProcess(service: string): Promise<Resource> {

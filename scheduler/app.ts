@@ -11,6 +11,9 @@ import { createGrpcServer } from "../mesh/grpc-server.ts";
 import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger, type Logger } from "../mesh/logger.ts";
 import { type Loop, startLoop } from "../mesh/loop.ts";
+import { startTelemetry } from "../mesh/telemetry.ts";
+import { readTelemetrySettings } from "../mesh/telemetry-settings.ts";
+import { createTriggerTracer } from "../mesh/trigger-tracer.ts";
 import { startWatchdog, type Watched } from "../mesh/watchdog.ts";
 import { AUDIT_EVERY_MS, startAuditing } from "./audit/audit-round.ts";
 import { BACKFILLS_EVERY_MS, startBackfills } from "./backfill/run.ts";
@@ -29,7 +32,9 @@ import { beginZoneData, watchZoneData, ZONE_DATA_EVERY_MS } from "./settling/zon
 import { createDispatchers } from "./turns/dispatchers.ts";
 import { createHandOver, handOverTimeoutMs } from "./turns/hand-over.ts";
 import { stepMsFor } from "./turns/horizon.ts";
+import { createRevisionTraces } from "./turns/revision-traces.ts";
 import { createTick, type TickParts } from "./turns/tick.ts";
+import { traceHandOver } from "./turns/traced-hand-over.ts";
 import { createZoneData, ownRelease } from "./zones/zone-data.ts";
 
 const CACHED_SCHEDULES = 50_000;
@@ -56,7 +61,19 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   });
   const dispatchers = createDispatchers({ addresses: config.dispatcherAddresses, logger });
   const timeoutMs = handOverTimeoutMs(config.lookAheadMs);
-  const handOver = createHandOver({ dispatchers, logger, clock, timeoutMs });
+  const telemetry = await startTelemetry({
+    service: "scheduler",
+    settings: readTelemetrySettings(env),
+    logger,
+  });
+  const tracer = createTriggerTracer(telemetry);
+  const revisions = createRevisionTraces(pools.background);
+  const handOver = traceHandOver(createHandOver({ dispatchers, logger, clock, timeoutMs }), {
+    tracer,
+    revisions,
+    clock,
+    logger,
+  });
   const zoneData = createZoneData(pools.tick, ownRelease());
   const schedules = createScheduleCache(CACHED_SCHEDULES, zoneData);
   const onMissed = (jobUid: string, { reason, count, firstMs, lastMs }: SkipRange) =>
@@ -106,6 +123,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
       await sharing.close();
       await clock.stop();
       await pools.close();
+      await telemetry.close();
     },
   };
 }
