@@ -34,6 +34,7 @@ export const ROOMS = {
     "explain",
     "settling",
     "disabling",
+    "measuring",
   ],
   dispatcher: [
     "lanes",
@@ -59,6 +60,7 @@ export const ROOMS = {
     "acknowledging",
     "watching",
     "alerts",
+    "measuring",
   ],
   gateway: ["access", "plugins", "edge", "interceptors", "services"],
   plugins: ["redis", "kafka"],

@@ -5,6 +5,7 @@ import {
   type Connections,
   createConnections,
   type PoolLimits,
+  type PoolUsage,
   type Unanswered,
 } from "./connections.ts";
 import type { Statement } from "./statement.ts";
@@ -48,6 +49,8 @@ export interface Pool extends Database {
   until(signal: AbortSignal): Database;
   /** Returns what has waited longest for PostgreSQL's answer or for a connection, if anything waits. */
   oldestUnanswered(): Unanswered | undefined;
+  /** Returns how many connections are used now, and how many callers wait for one. */
+  usage(): PoolUsage;
   /** Replaces the connections that are free now. To be called when the server behind them seems to be dead. */
   renew(): void;
   /** Waits for running statements, within their limits, and closes every connection. */
@@ -104,6 +107,7 @@ export function createPool(options: PoolOptions): Pool {
     ...createDatabase(connections, undefined),
     until: (signal) => createDatabase(connections, signal),
     oldestUnanswered: connections.oldestUnanswered,
+    usage: connections.usage,
     renew: connections.renew,
     close: connections.close,
   };

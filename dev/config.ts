@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { internalRedisUrl } from "../db/internal-redis/url.ts";
 import { rolePrefix } from "../db/role-prefix.ts";
-import { databaseUrl, integer, oneOf, parsed, readEnv, type Setting } from "../mesh/config.ts";
+import { databaseUrl, integer, listenAddress, oneOf, parsed, readEnv, type Setting } from "../mesh/config.ts";
 import { parseAllowList, parseDenyList } from "../mesh/egress-address.ts";
 import { printable } from "../mesh/printable.ts";
 import { type BrokerName, readArguments } from "./arguments.ts";
@@ -71,6 +71,10 @@ const spec = {
     (text) => (/^https?:$/.test(new URL(text).protocol) ? text : undefined),
     { default: undefined },
   ),
+  /** Where the first process serves metrics and health; each further process takes the next port. Default: nowhere. */
+  metricsListen: listenAddress("EASYCRON_METRICS_LISTEN", { default: "" }),
+  /** Whether some metrics are kept for each project. */
+  metricsByProject: oneOf("EASYCRON_METRICS_BY_PROJECT", ["on", "off"], { default: "off" }),
   /** The lowest level that the services log. */
   logLevel: oneOf("EASYCRON_LOG_LEVEL", LEVELS, { default: "info" }),
 };

@@ -2,6 +2,7 @@ import { checkMigrated } from "../db/check-migrated.ts";
 import { type DatabaseClock, startDatabaseClock } from "../db/database-clock.ts";
 import { openSharing, type Sharing } from "../db/internal-redis/sharing.ts";
 import type { SilentPool } from "../db/pool-group.ts";
+import { measurePools } from "../db/pool-metrics.ts";
 import { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import type { Clock } from "../mesh/clock.ts";
 import { ConfigError } from "../mesh/config.ts";
@@ -10,8 +11,7 @@ import type { FullScan } from "../mesh/full-scan.ts";
 import { createGrpcServer, type GrpcServer } from "../mesh/grpc-server.ts";
 import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger, type Logger } from "../mesh/logger.ts";
-import { startTelemetry, type Telemetry } from "../mesh/telemetry.ts";
-import { readTelemetrySettings } from "../mesh/telemetry-settings.ts";
+import { type Operating, startOperating } from "../mesh/operating.ts";
 import { createTriggerTracer } from "../mesh/trigger-tracer.ts";
 import { startWatchdog, type Watched } from "../mesh/watchdog.ts";
 import { createAccessTokens } from "./access-tokens/access-tokens.ts";
@@ -34,6 +34,9 @@ import { createRedisFlowStore } from "./flow/redis-flow-store.ts";
 import { createPartitions, createSnapshotWatch } from "./housekeeping.ts";
 import { takeLease } from "./instances/lease.ts";
 import { type Loops, startLoops } from "./loops.ts";
+import { createBacklogWatch } from "./measuring/backlog.ts";
+import { measureEvents } from "./measuring/measure-events.ts";
+import { measureWork } from "./measuring/measure-work.ts";
 import { attemptsFor, idleConnectionsFor, readLimits } from "./open-files.ts";
 import { createPipeline, type Pipeline } from "./pipeline.ts";
 import { createPools, type Pools } from "./pools.ts";
@@ -63,6 +66,7 @@ const CLOSE_EXTRA_MS = 8_000;
 const WAKES_GRACE_MS = 500;
 const ALERTS_GRACE_MS = 2_000;
 const CLOCK_LIMIT_MS = 10_000;
+const LEASE_LOST = "The lease has run out and is not renewed.";
 
 /** What tests replace. */
 export interface Overrides {
@@ -87,15 +91,14 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const { random = Math.random, events = createEvents(), endProcess = throwUncaught } = overrides;
   const logger = createLogger("dispatcher", env);
   logEvents(events, logger);
-  const telemetry = await startTelemetry({
-    service: "dispatcher",
-    settings: readTelemetrySettings(env),
-    logger,
-  });
+  const operating = await startOperating({ service: "dispatcher", env, logger });
+  const { telemetry } = operating;
   const triggerTracer = createTriggerTracer(telemetry);
+  const metrics = measureEvents(events, telemetry);
   const monotonicMs = () => performance.now();
   const onSilent = (silent: SilentPool) => logger.warn(silent, "PostgreSQL does not answer; connecting anew");
   const pools = createPools(config, onSilent);
+  measurePools(telemetry.meter, pools.byName);
   await checkMigrated(pools.clock);
   const masterKeys = createMasterKeys(config.masterKey, config.previousMasterKey);
   const masterKeyId = masterKeys.wanted.id;
@@ -160,6 +163,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const { redis, leadership } = sharing;
   const flowStore = redis === undefined ? createLocalFlowStore() : createRedisFlowStore({ redis });
   const pipeline = createPipeline({ ...shared, ...databases, attempt, limits, flowStore, traces });
+  measureWork(metrics, { count: pipeline.count, holding, lease });
   const health = { isClosing: false, isStalled: false };
   const mayTake = () => !health.isClosing;
   const leftOut = createLeftOut({ clock, setAside });
@@ -197,7 +201,8 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   };
   const removeExpired = createRetention({ ...upkeep, mayGoOn: mayTake });
   const upkeepLoops = { renewLease, leadership, partitions, watchSnapshots, compareLive, replaceMasterKey };
-  const ownLoops = { ...upkeepLoops, removeExpired, ...acknowledgements, ...alertLoops };
+  const watchBacklog = telemetry.hasMetrics ? createBacklogWatch(upkeep, metrics) : undefined;
+  const ownLoops = { ...upkeepLoops, watchBacklog, removeExpired, ...acknowledgements, ...alertLoops };
   const loops = startLoops({ ...shared, ...ownLoops, pools, leaseMs, recovery });
   const onHealth = (isHealthy: boolean) => {
     health.isStalled = !isHealthy;
@@ -210,7 +215,9 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
     isVital: false,
     waitsFor: pools.clock.oldestUnanswered,
   };
-  const watchdog = startWatchdog({ watched: [clockReading, ...loops.watched], logger, onHealth });
+  const watched = [clockReading, ...loops.watched];
+  const watchdog = startWatchdog({ watched, logger, onHealth });
+  operating.watch(watched);
   const serving = {
     ...recovery,
     database: pools.accept,
@@ -223,22 +230,28 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   server.add(DispatcherService, createDispatcherService(serving));
   const port = await server.listen(config.listen);
   showHealth();
+  operating.serve(() => {
+    const { problems, warnings } = watchdog.readiness();
+    return lease.isValid() ? { problems, warnings } : { problems: [LEASE_LOST, ...problems], warnings };
+  });
   logger.info({ port, masterKeyId }, "serving");
   return {
     port,
     closeLimitMs: config.drainMs + CLOSE_EXTRA_MS,
     close: (hurry = new AbortController().signal) => {
       health.isClosing = true;
+      operating.stopping();
       watchdog.stop();
       const { drainMs } = config;
       const work = { pipeline, loops, recovery, waker, flowStore, alertSender, clients };
-      const running = { ...work, server, sharing, databaseClock, pools, telemetry, logger };
+      const running = { ...work, operating, server, sharing, databaseClock, pools, logger };
       return close({ ...running, drainMs, hurry });
     },
   };
 }
 
 interface RunningParts {
+  readonly operating: Operating;
   readonly server: GrpcServer;
   readonly pipeline: Pipeline;
   readonly loops: Loops;
@@ -250,7 +263,6 @@ interface RunningParts {
   readonly sharing: Sharing;
   readonly databaseClock: DatabaseClock;
   readonly pools: Pools;
-  readonly telemetry: Telemetry;
   readonly logger: Logger;
   readonly drainMs: number;
   readonly hurry: AbortSignal;
@@ -285,5 +297,5 @@ async function close(parts: RunningParts): Promise<void> {
   await sharing.close();
   await databaseClock.stop();
   await pools.close();
-  await parts.telemetry.close();
+  await parts.operating.close();
 }

@@ -14,6 +14,7 @@ import type { SpecCache } from "./delivery/spec-cache.ts";
 import type { Events } from "./events/events.ts";
 import type { FlowStore } from "./flow/flow-store.ts";
 import type { Lease } from "./instances/lease.ts";
+import type { WorkCounts } from "./measuring/measure-work.ts";
 import { dropDue, type StopOptions, stopPipeline } from "./pipeline-stop.ts";
 import { createLagWatch, LAG_CHECK_MS, MAX_LAG_MS } from "./results/lag-watch.ts";
 import type { Result } from "./results/result.ts";
@@ -60,6 +61,8 @@ export interface Pipeline {
    * second, because the clock may step.
    */
   proceed(): void;
+  /** Counts what is in memory now. */
+  count(): WorkCounts;
   /** Drops every trigger that has no attempt in flight, because this instance has lost them. */
   forget(): void;
   /**
@@ -113,6 +116,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       timer.recheck();
       proceed(state);
     },
+    count: () => countWork(state),
     forget: () => forget(state),
     stop: async (options) => {
       const left = await stopPipeline(state, options);
@@ -192,6 +196,17 @@ function mayClaim(state: PipelineState): boolean {
 
 function isIdle({ lanes, admission, results, router }: PipelineState): boolean {
   return lanes.size + admission.size + results.size + results.putOffSize + router.size === 0;
+}
+
+function countWork({ lanes, router, admission, results }: PipelineState): WorkCounts {
+  return {
+    waitingOurs: lanes.size - lanes.inFlight + router.size,
+    waitingTheirs: admission.size,
+    inFlight: lanes.inFlight,
+    results: results.size + results.putOffSize,
+    resultsAgeMs: results.lagMs,
+    blocked: admission.blocked,
+  };
 }
 
 function proceed({ claimer, starter }: PipelineState): void {

@@ -11,11 +11,7 @@ afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
 });
 
-const lines: object[] = [];
-const logger = {
-  warn: (fields: object) => lines.push(fields),
-  error: (fields: object) => lines.push(fields),
-};
+const logger: Record<"warn" | "error", (fields: object) => void> = { warn: () => {}, error: () => {} };
 
 /** Starts a collector that keeps the path of each request, and the URL with which it is configured. */
 async function startCollector() {
@@ -51,7 +47,9 @@ test("without configuration the instruments and spans do nothing", async () => {
 test("measures are read in the format of Prometheus", async () => {
   const { meter, readPrometheus } = await start({ EASYCRON_METRICS_LISTEN: "127.0.0.1:0" });
   meter.createCounter("easycron.test", { unit: "{trigger}" }).add(3, { "easycron.kind": "fire" });
+  meter.createHistogram("easycron.late", { unit: "s" }).record(0.2);
   const text = await readPrometheus?.();
+  expect(text).toContain("easycron_late_seconds_count 1");
   expect(text).toContain('easycron_test_total{easycron_kind="fire"} 3');
   expect(text).toContain('service_name="easycron-dispatcher"');
 });

@@ -10,7 +10,7 @@ import {
   type Tracer,
 } from "@opentelemetry/api";
 import type { Resource } from "@opentelemetry/resources";
-import type { IMetricReader, MetricReader } from "@opentelemetry/sdk-metrics";
+import type { IMetricReader, MetricData, MetricReader, ResourceMetrics } from "@opentelemetry/sdk-metrics";
 import type { Sampler, SpanProcessor } from "@opentelemetry/sdk-trace";
 import type { Logger } from "./logger.ts";
 import { spanIds } from "./span-ids.ts";
@@ -112,12 +112,30 @@ async function startMetrics({ service, settings }: TelemetryParts): Promise<Metr
   const provider = new MeterProvider({ resource: await describeProcess(service), readers });
   const serializer = new PrometheusSerializer(undefined, false, undefined, false, true);
   const read = async (reader: MetricReader) =>
-    serializer.serialize((await reader.collect({ timeoutMillis: EXPORT_LIMIT_MS })).resourceMetrics);
+    serializer.serialize(
+      nameUnits((await reader.collect({ timeoutMillis: EXPORT_LIMIT_MS })).resourceMetrics),
+    );
   return {
     meter: provider.getMeter(SCOPE),
     readPrometheus: scraped === undefined ? undefined : read.bind(undefined, scraped),
     close: () => provider.shutdown({ timeoutMillis: CLOSE_LIMIT_MS }),
   };
+}
+
+const UNIT_WORDS: Readonly<Record<string, string>> = { s: "seconds", By: "bytes" };
+
+/** Ends the names with their units, as OpenTelemetry's Collector does. So they are the same by either way. */
+function nameUnits(metrics: ResourceMetrics): ResourceMetrics {
+  const rename = (metric: MetricData): MetricData => {
+    const word = UNIT_WORDS[metric.descriptor.unit];
+    if (word === undefined) return metric;
+    return { ...metric, descriptor: { ...metric.descriptor, name: `${metric.descriptor.name}.${word}` } };
+  };
+  const scopeMetrics = metrics.scopeMetrics.map((scope) => ({
+    ...scope,
+    metrics: scope.metrics.map(rename),
+  }));
+  return { ...metrics, scopeMetrics };
 }
 
 interface Traces {

@@ -55,6 +55,8 @@ export async function acknowledge(
   const { projectId, attempt } = await checkToken(parts, given, signal);
   const database = parts.apiDatabase.of(projectId, signal);
   const counts = await record(parts, database, { given, projectId, attempt });
+  const { outcome } = given;
+  parts.events.emit("acknowledged", { outcome, counts, hasEnded: counts && outcome === "SUCCEEDED" });
   const trigger = await readGenuine(database, projectId, given.id);
   return { projectId, trigger, late: counts ? "" : explainLate(trigger, attempt, given.outcome) };
 }

@@ -76,7 +76,8 @@ export function createStarter(parts: {
     lanes.ended(work);
     admission.ended(work.item, delivery.outcome);
     const { outcome, cause } = delivery;
-    events.emit("attempt", { triggerId: trigger.id, number, outcome, durationMs, cause });
+    const about = { triggerId: trigger.id, number, startTimeMs, trigger, spec };
+    events.emit("attempt", { ...about, outcome, state: next.state, durationMs, cause });
     onEnded();
   };
 
