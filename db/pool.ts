@@ -1,4 +1,5 @@
 import pg from "pg";
+import { currentCall } from "../mesh/current-call.ts";
 import { EasyCronError, failure } from "../mesh/errors.ts";
 import {
   type Connection,
@@ -143,15 +144,22 @@ async function acquire(connections: Connections, signal: AbortSignal | undefined
   }
 }
 
+/** Of the span of a statement, whose name is the span's. Its values are never in a span. */
+const SQL_ATTRIBUTES = { "db.system.name": "postgresql" };
+
 async function run<Row>(
   connection: Connection,
   statement: Statement<Row>,
   values: readonly SqlValue[] = [],
 ): Promise<Row[]> {
+  const { name, text } = statement;
+  const endSpan = currentCall()?.span?.child(name, SQL_ATTRIBUTES);
   try {
-    const { name, text } = statement;
-    return (await connection.ask({ name, text, values: [...values] })) as Row[];
+    const rows = (await connection.ask({ name, text, values: [...values] })) as Row[];
+    endSpan?.();
+    return rows;
   } catch (error) {
+    endSpan?.(error);
     throw toUnavailable(error);
   }
 }

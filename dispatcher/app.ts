@@ -169,7 +169,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const leftOut = createLeftOut({ clock, setAside });
   const taking = { hold: pipeline.hold, mayTake, leftOut, onEnded: waker.ended };
   const recovery = { ...shared, ...taking, database: pools.upkeep };
-  const server = createGrpcServer({ logger });
+  const server = createGrpcServer({ logger, tracer: telemetry.callTracer });
   const showHealth = () => server.setServing(lease.isValid() && !health.isStalled && !health.isClosing);
   const endIfMisconfigured = (error: unknown) => {
     if (error instanceof ConfigError) {

@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
+import type { CallSpan } from "./call-span.ts";
 import { newTraceparent, randomHex } from "./trace.ts";
 
 /** What log lines, errors and inner calls tell about the call that is being served. */
@@ -7,6 +8,8 @@ export interface CurrentCall {
   readonly requestId: string;
   /** The W3C traceparent of the call in this process. */
   readonly traceparent: string;
+  /** The call's span in this process; undefined if it is not recorded. */
+  readonly span?: CallSpan | undefined;
 }
 
 interface Slot {

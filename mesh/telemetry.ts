@@ -24,6 +24,8 @@ export interface Telemetry {
   readonly hasMetrics: boolean;
   /** Makes spans. Without a receiver of spans they record nothing. */
   readonly tracer: Tracer;
+  /** The same tracer for the spans of calls; undefined when nobody gets spans. */
+  readonly callTracer: Tracer | undefined;
   /** Whether spans are sent to somebody. */
   readonly hasTraces: boolean;
   /** Whether the sampler keeps a trace with this id that begins here. */
@@ -67,6 +69,7 @@ export async function startTelemetry(parts: TelemetryParts): Promise<Telemetry> 
     meter: metrics.meter,
     hasMetrics,
     tracer: traces.tracer,
+    callTracer: hasTraces ? traces.tracer : undefined,
     hasTraces,
     isSampled: traces.isSampled,
     byProject: settings.byProject,

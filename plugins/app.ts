@@ -24,7 +24,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const logger = createLogger("plugins", env);
   const operating = await startOperating({ service: "plugins", env, logger });
   const plugins = await createPlugins(config, logger);
-  const server = createGrpcServer({ logger });
+  const server = createGrpcServer({ logger, tracer: operating.telemetry.callTracer });
   server.add(PluginsService, createPluginsService(plugins, logger, measureDeliveries(operating.telemetry)));
   const close = async () => {
     await Promise.all([...plugins.values()].map((plugin) => plugin.close()));

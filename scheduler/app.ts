@@ -99,7 +99,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
     isVital: false,
     waitsFor: pools.clock.oldestUnanswered,
   };
-  const server = createGrpcServer({ logger });
+  const server = createGrpcServer({ logger, tracer: operating.telemetry.callTracer });
   const tick: Watched = {
     name: "tick",
     sinceSuccessMs: loop.sinceSuccessMs,

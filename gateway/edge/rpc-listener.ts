@@ -1,3 +1,4 @@
+import type { DescMethod } from "@bufbuild/protobuf";
 import { type ConnectRouter, type ConnectRouterOptions, createConnectRouter } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
 import {
@@ -6,10 +7,11 @@ import {
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
+import type { Tracer } from "@opentelemetry/api";
+import { startCallSpan } from "../../mesh/call-span.ts";
 import { type CurrentCall, serveCall, toRequestId } from "../../mesh/current-call.ts";
 import type { Logger } from "../../mesh/logger.ts";
 import { printable } from "../../mesh/printable.ts";
-import { childTraceparent } from "../../mesh/trace.ts";
 import {
   ACKNOWLEDGE_PATH,
   limitBody,
@@ -28,6 +30,8 @@ export interface RpcListenerOptions extends ConnectRouterOptions {
   /** Longer deadlines of callers are shortened to this, in milliseconds. */
   readonly maxDeadlineMs: number;
   readonly logger: Logger;
+  /** Makes the spans of calls; absent when nobody gets them. */
+  readonly tracer?: Tracer | undefined;
 }
 
 /**
@@ -36,7 +40,7 @@ export interface RpcListenerOptions extends ConnectRouterOptions {
  * is shortened and not refused, and a request that is no call of a method gets an answer that says why.
  */
 export function createRpcListener(options: RpcListenerOptions): NodeListener {
-  const { routes, maxDeadlineMs, logger, ...routerOptions } = options;
+  const { routes, maxDeadlineMs, logger, tracer, ...routerOptions } = options;
   const router = createConnectRouter({
     acceptCompression: [compressionGzip, compressionBrotli],
     ...routerOptions,
@@ -44,10 +48,10 @@ export function createRpcListener(options: RpcListenerOptions): NodeListener {
   routes(router);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
   return (request, response) => {
-    const served = openCall(request, response);
     const path = request.url?.split("?", 1)[0] ?? "";
     const named = parseAcknowledgePath(path);
     const handler = handlers.get(named === undefined ? path : ACKNOWLEDGE_PATH);
+    const served = openCall(request, response, handler === undefined ? undefined : tracer, handler?.method);
     if (handler === undefined) return answerRefusal(request, response, unknownMethod(request));
     const refusal = named === undefined ? findRefusal(request, handler) : refuseMethod(request, ["POST"]);
     if (refusal !== undefined) return answerRefusal(request, response, refusal);
@@ -76,11 +80,19 @@ export function createRpcListener(options: RpcListenerOptions): NodeListener {
  * Gives a request its id and its place in a trace, and tells both in the answer: x-request-id, and traceresponse as
  * in https://w3c.github.io/trace-context/#trace-context-http-response-headers-format.
  */
-function openCall({ headers }: NodeRequest, response: NodeResponse): CurrentCall {
+function openCall(
+  { headers }: NodeRequest,
+  response: NodeResponse,
+  tracer: Tracer | undefined,
+  method: DescMethod | undefined,
+): CurrentCall {
+  const name = `${method?.parent.typeName}/${method?.name}`;
   const call: CurrentCall = {
     requestId: toRequestId(textOf(headers["x-request-id"])),
-    traceparent: childTraceparent(textOf(headers.traceparent)),
+    ...startCallSpan(tracer, { method: name, system: "connectrpc", given: textOf(headers.traceparent) }),
   };
+  // Connect answers most errors with a status of its own, which says as much as a span of the gateway needs.
+  response.once("close", () => call.span?.end(response.statusCode < 400 ? undefined : response.statusCode));
   response.setHeader("x-request-id", call.requestId);
   response.setHeader("traceresponse", call.traceparent);
   return call;

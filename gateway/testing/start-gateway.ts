@@ -77,7 +77,7 @@ export async function startGateway(options: StartOptions = {}): Promise<StartedG
   const health = createHealth();
   const closing = new AbortController();
   const listener = createPublicApi({
-    telemetry: { meter: createNoopMeter(), hasMetrics: false },
+    telemetry: { meter: createNoopMeter(), hasMetrics: false, callTracer: undefined },
     database: options.database ?? fakeDatabase(options.answer),
     scheduler,
     dispatcher,

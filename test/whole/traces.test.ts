@@ -1,3 +1,5 @@
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import {
   type ReceivedSpan,
@@ -8,6 +10,9 @@ import { spanIdOf } from "../../mesh/trigger-trace.ts";
 import { EasyCron } from "../../sdk/index.ts";
 import { type Mesh, startMesh } from "../support/mesh.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
+
+/** In everything that no log line and no span may hold. */
+const MARK = "hunter2";
 
 const spans: ReceivedSpan[] = [];
 let collector: TraceReceiver;
@@ -20,7 +25,11 @@ beforeAll(async () => {
   receiver = await startReceiver();
   mesh = await startMesh({
     preparedData: inject("easycronPostgres").preparedData,
-    env: { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: collector.url, OTEL_BSP_SCHEDULE_DELAY: "50" },
+    env: {
+      OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: collector.url,
+      OTEL_BSP_SCHEDULE_DELAY: "50",
+      EASYCRON_LOG_LEVEL: "debug",
+    },
   });
   client = new EasyCron({ url: mesh.url, apiKey: mesh.apiKey });
 });
@@ -41,10 +50,20 @@ async function traced(traceId: string, wanted: (name: string, number: unknown) =
 }
 
 test("two attempts of a trigger, with a dispatcher killed in between, are one tree", async () => {
-  receiver.answer("/killed?secret=in-the-url", (number) => ({ status: number === 1 ? 500 : 204 }));
+  receiver.answer(`/killed?secret=${MARK}-url`, (number) => ({
+    status: number === 1 ? 500 : 204,
+    body: `${MARK}-answer`,
+  }));
   await client.jobs.create({
     name: "killed",
-    target: { webhook: { url: `${receiver.url}/killed?secret=in-the-url` } },
+    target: {
+      webhook: {
+        url: `${receiver.url}/killed?secret=${MARK}-url`,
+        headers: { "x-secret": `${MARK}-header` },
+        auth: { bearer: { token: `${MARK}-token` } },
+      },
+    },
+    payload: { secret: `${MARK}-payload` },
     retryPolicy: { delays: ["3s"] },
   });
   const { id } = await client.jobs.run("killed");
@@ -80,6 +99,22 @@ test("two attempts of a trigger, with a dispatcher killed in between, are one tr
     [false, 204],
   ]);
 
+  const [root] = roots;
+  const made = root?.links.find(({ relation }) => relation === "made the job's revision");
+  const call = await traced(made?.traceId ?? "", (name) => name === "jobsInsert");
+  const names = call.map(({ service, name }) => `${service} ${name}`);
+  expect(names).toEqual(
+    expect.arrayContaining([
+      "easycron-gateway easycron.v1.JobService/CreateJob",
+      "easycron-scheduler easycron.internal.scheduler.v1.SchedulerService/CreateJob",
+      "easycron-scheduler jobsInsert",
+    ]),
+  );
+  const within = new Set(call.map(({ spanId }) => spanId));
+  expect(call.filter(({ parentId }) => !within.has(parentId)).map(({ name }) => name)).toEqual([
+    "easycron.v1.JobService/CreateJob",
+  ]);
+
   // The receiver's own spans would lie within the attempts.
   const traceparents = receiver.requests
     .filter(({ job }) => job === "killed")
@@ -87,4 +122,13 @@ test("two attempts of a trigger, with a dispatcher killed in between, are one tr
   expect(traceparents).toEqual(
     [1, 2].map((number) => `00-${traceId}-${spanIdOf(id, `attempt ${number}`)}-01`),
   );
+});
+
+test("no log line and no span holds a secret or a payload", async () => {
+  await client.signingKeys.create({});
+  const logs = (await readdir(mesh.logFolder)).map((name) => readFile(join(mesh.logFolder, name), "utf8"));
+  const all = [...(await Promise.all(logs)), JSON.stringify(spans)].join("");
+  expect(all).toContain("serving");
+  const secret = mesh.signingSecret.replace(/^whsec_/, "");
+  for (const hidden of [MARK, mesh.apiKey, mesh.operatorKey, secret]) expect(all).not.toContain(hidden);
 });
