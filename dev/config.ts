@@ -87,7 +87,7 @@ export type Config = ReturnType<typeof readConfig>;
  * Variables of one service, such as EASYCRON_SCHEDULER_TICK_MS, are passed on to that service, which checks them.
  */
 export function readConfig(env: NodeJS.ProcessEnv, args: readonly string[] = []) {
-  const { brokers, problems } = readArguments(args);
+  const { brokers, showsTraces, problems } = readArguments(args);
   const values = readEnv(env, spec, [
     ...problems,
     ...findTwice(env, brokers),
@@ -97,7 +97,13 @@ export function readConfig(env: NodeJS.ProcessEnv, args: readonly string[] = [])
   const serviceEnv = Object.fromEntries(
     SERVICES.map((service) => [service, ownVariables(env, service)]),
   ) as Record<ServiceName, Readonly<Record<string, string>>>;
-  return Object.freeze({ ...values, brokers, serviceEnv, telemetryEnv: telemetryVariables(env) });
+  return Object.freeze({
+    ...values,
+    brokers,
+    showsTraces,
+    serviceEnv,
+    telemetryEnv: telemetryVariables(env),
+  });
 }
 
 /** A connection string of PostgreSQL that need not be set. */
