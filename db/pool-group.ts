@@ -5,6 +5,8 @@ import { createPool, type Pool } from "./pool.ts";
 export interface PoolGroup {
   /** Makes a pool of at most `max` connections. `answersBeforeDisk` is as in `PoolOptions`. */
   add(name: string, max: number, limits: PoolLimits, options?: { readonly answersBeforeDisk: true }): Pool;
+  /** The pools by name. */
+  readonly byName: ReadonlyMap<string, Pool>;
   /** Closes all pools. */
   close(): Promise<void>;
 }
@@ -28,6 +30,7 @@ export function createPoolGroup(options: {
   const { connectionString, process, avoidsScans = false, onSilent } = options;
   const pools = new Map<string, Pool>();
   return {
+    byName: pools,
     add: (name, max, limits, rest) => {
       const pool = createPool({
         connectionString,

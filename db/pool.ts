@@ -1,10 +1,12 @@
 import pg from "pg";
+import { currentCall } from "../mesh/current-call.ts";
 import { EasyCronError, failure } from "../mesh/errors.ts";
 import {
   type Connection,
   type Connections,
   createConnections,
   type PoolLimits,
+  type PoolUsage,
   type Unanswered,
 } from "./connections.ts";
 import type { Statement } from "./statement.ts";
@@ -48,6 +50,8 @@ export interface Pool extends Database {
   until(signal: AbortSignal): Database;
   /** Returns what has waited longest for PostgreSQL's answer or for a connection, if anything waits. */
   oldestUnanswered(): Unanswered | undefined;
+  /** Returns how many connections are used now, and how many callers wait for one. */
+  usage(): PoolUsage;
   /** Replaces the connections that are free now. To be called when the server behind them seems to be dead. */
   renew(): void;
   /** Waits for running statements, within their limits, and closes every connection. */
@@ -104,6 +108,7 @@ export function createPool(options: PoolOptions): Pool {
     ...createDatabase(connections, undefined),
     until: (signal) => createDatabase(connections, signal),
     oldestUnanswered: connections.oldestUnanswered,
+    usage: connections.usage,
     renew: connections.renew,
     close: connections.close,
   };
@@ -139,15 +144,22 @@ async function acquire(connections: Connections, signal: AbortSignal | undefined
   }
 }
 
+/** Of the span of a statement, whose name is the span's. Its values are never in a span. */
+const SQL_ATTRIBUTES = { "db.system.name": "postgresql" };
+
 async function run<Row>(
   connection: Connection,
   statement: Statement<Row>,
   values: readonly SqlValue[] = [],
 ): Promise<Row[]> {
+  const { name, text } = statement;
+  const endSpan = currentCall()?.span?.child(name, SQL_ATTRIBUTES);
   try {
-    const { name, text } = statement;
-    return (await connection.ask({ name, text, values: [...values] })) as Row[];
+    const rows = (await connection.ask({ name, text, values: [...values] })) as Row[];
+    endSpan?.();
+    return rows;
   } catch (error) {
+    endSpan?.(error);
     throw toUnavailable(error);
   }
 }

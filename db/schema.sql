@@ -1266,6 +1266,7 @@ create table scheduler.revisions (
   fired_count integer not null default 0,
   waiting_time timestamp with time zone,
   facets jsonb not null,
+  traceparent text,
   constraint revisions_job_uid_fkey FOREIGN KEY (job_uid) REFERENCES scheduler.jobs(uid),
   constraint revisions_pkey PRIMARY KEY (job_uid, revision)
 );

@@ -15,7 +15,13 @@ describe("the arguments of npm start", () => {
       ["redis", "kafka"],
     ],
   ])("%j start the brokers %j", (args, brokers) => {
-    expect(readArguments(args)).toEqual({ brokers, problems: [] });
+    expect(readArguments(args)).toEqual({ brokers, showsTraces: false, problems: [] });
+  });
+
+  test("--telemetry shows traces, with brokers or without", () => {
+    expect(readArguments(["--telemetry"])).toMatchObject({ showsTraces: true, brokers: [], problems: [] });
+    const both = readArguments(["--with", "redis", "--telemetry"]);
+    expect(both).toMatchObject({ showsTraces: true, brokers: ["redis"], problems: [] });
   });
 
   test.each([

@@ -22,6 +22,8 @@ describe("the configuration of npm start", () => {
       egressDeny: "",
       logLevel: "info",
       brokers: [],
+      showsTraces: false,
+      telemetryEnv: {},
       serviceEnv: { gateway: {}, scheduler: {}, dispatcher: {}, plugins: {} },
     });
   });

@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { internalRedisUrl } from "../db/internal-redis/url.ts";
 import { rolePrefix } from "../db/role-prefix.ts";
-import { databaseUrl, integer, oneOf, parsed, readEnv, type Setting } from "../mesh/config.ts";
+import { databaseUrl, integer, listenAddress, oneOf, parsed, readEnv, type Setting } from "../mesh/config.ts";
 import { parseAllowList, parseDenyList } from "../mesh/egress-address.ts";
 import { printable } from "../mesh/printable.ts";
 import { type BrokerName, readArguments } from "./arguments.ts";
@@ -71,6 +71,10 @@ const spec = {
     (text) => (/^https?:$/.test(new URL(text).protocol) ? text : undefined),
     { default: undefined },
   ),
+  /** Where the first process serves metrics and health; each further process takes the next port. Default: nowhere. */
+  metricsListen: listenAddress("EASYCRON_METRICS_LISTEN", { default: "" }),
+  /** Whether some metrics are kept for each project. */
+  metricsByProject: oneOf("EASYCRON_METRICS_BY_PROJECT", ["on", "off"], { default: "off" }),
   /** The lowest level that the services log. */
   logLevel: oneOf("EASYCRON_LOG_LEVEL", LEVELS, { default: "info" }),
 };
@@ -83,7 +87,7 @@ export type Config = ReturnType<typeof readConfig>;
  * Variables of one service, such as EASYCRON_SCHEDULER_TICK_MS, are passed on to that service, which checks them.
  */
 export function readConfig(env: NodeJS.ProcessEnv, args: readonly string[] = []) {
-  const { brokers, problems } = readArguments(args);
+  const { brokers, showsTraces, problems } = readArguments(args);
   const values = readEnv(env, spec, [
     ...problems,
     ...findTwice(env, brokers),
@@ -93,7 +97,13 @@ export function readConfig(env: NodeJS.ProcessEnv, args: readonly string[] = [])
   const serviceEnv = Object.fromEntries(
     SERVICES.map((service) => [service, ownVariables(env, service)]),
   ) as Record<ServiceName, Readonly<Record<string, string>>>;
-  return Object.freeze({ ...values, brokers, serviceEnv });
+  return Object.freeze({
+    ...values,
+    brokers,
+    showsTraces,
+    serviceEnv,
+    telemetryEnv: telemetryVariables(env),
+  });
 }
 
 /** A connection string of PostgreSQL that need not be set. */
@@ -107,6 +117,12 @@ function ownVariables(env: NodeJS.ProcessEnv, service: ServiceName): Readonly<Re
   const own = Object.entries(env).filter(
     ([name, value]) => name.startsWith(prefix) && name !== `${prefix}DATABASE_URL` && value !== undefined,
   );
+  return Object.fromEntries(own) as Record<string, string>;
+}
+
+/** Returns the standard variables of OpenTelemetry, which each service reads itself. */
+function telemetryVariables(env: NodeJS.ProcessEnv): Readonly<Record<string, string>> {
+  const own = Object.entries(env).filter(([name, value]) => name.startsWith("OTEL_") && value !== undefined);
   return Object.fromEntries(own) as Record<string, string>;
 }
 

@@ -21,6 +21,7 @@ import { ensureDatabase, type Postgres, startPostgres } from "./postgres.ts";
 import { type Receiver, startReceiver } from "./receiver.ts";
 import { problemOf, StartError } from "./start-error.ts";
 import type { Supervised } from "./supervisor.ts";
+import { showTraces } from "./traces/show-traces.ts";
 
 /** Options of `startProduct`. */
 export interface ProductOptions {
@@ -105,7 +106,16 @@ async function start(options: ProductOptions, closers: Closers): Promise<Omit<Pr
   const pluginsEnv: Record<string, string> = {};
   for (const broker of brokers) Object.assign(pluginsEnv, broker.pluginsEnv);
   const folders = { logFolder: paths.log, compileCache: paths.compiled };
-  const fleet = await startFleet({ ...options, keys, logins, pluginsEnv, ...folders, onPids });
+  const traced = config.showsTraces ? await showTraces(config, print, closers) : config;
+  const fleet = await startFleet({
+    ...options,
+    config: traced,
+    keys,
+    logins,
+    pluginsEnv,
+    ...folders,
+    onPids,
+  });
   closers.push(() => fleet.stop());
 
   const demo = await orAbort(ensureProject(fleet.url, keys.operatorKey, keys.demo), signal);

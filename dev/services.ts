@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import type { ByRole } from "../db/roles.ts";
+import { parseHostPort } from "../mesh/config.ts";
 import type { Config, ServiceName } from "./config.ts";
 import { hashOperatorKey, type Keys } from "./keys.ts";
 import { type LogFile, openLogFile, toNotice } from "./log-file.ts";
@@ -37,7 +38,7 @@ export async function placeServices(
 /** The values from which `environmentOf` makes the environment of a process. */
 export interface ServiceSettings {
   readonly config: Pick<Config, "egressAllow" | "egressDeny" | "logLevel" | "redisUrl" | "serviceEnv"> &
-    Partial<Pick<Config, "publicUrl">>;
+    Partial<Pick<Config, "publicUrl" | "metricsListen" | "metricsByProject" | "telemetryEnv">>;
   readonly keys: Keys;
   readonly instances: readonly ServiceInstance[];
   /** The connection string of each service. */
@@ -72,11 +73,12 @@ const OWN_DEFAULTS: Readonly<Partial<Record<ServiceName, Record<string, string>>
 
 /** Returns the whole environment of one process. The plugins service gets no secret of the control plane. */
 export function environmentOf(
-  { service, port }: ServiceInstance,
+  instance: ServiceInstance,
   settings: ServiceSettings,
   own: NodeJS.ProcessEnv = process.env,
 ): Record<string, string> {
   const { config, keys, instances, logins, pluginsEnv, compileCache } = settings;
+  const { service, port } = instance;
   const addresses = (name: ServiceName) =>
     instances
       .filter((instance) => instance.service === name)
@@ -118,17 +120,31 @@ export function environmentOf(
     },
     plugins: { EASYCRON_PLUGINS_LISTEN: listen, ...pluginsEnv },
   };
-  const inherited = INHERITED.flatMap((name) => (own[name] === undefined ? [] : [[name, own[name]]]));
+  // OpenTelemetry's own variables, such as OTEL_EXPORTER_OTLP_ENDPOINT.
+  const telemetry = Object.keys(own).filter((name) => name.startsWith("OTEL_"));
+  const inherited = [...INHERITED, ...telemetry].flatMap((name) =>
+    own[name] === undefined ? [] : [[name, own[name]]],
+  );
   return {
     NODE_COMPILE_CACHE: compileCache,
     ...(Object.fromEntries(inherited) as Record<string, string>),
     TZ: "UTC",
     EASYCRON_PARENT_WATCH: "1",
     EASYCRON_LOG_LEVEL: config.logLevel,
+    EASYCRON_METRICS_LISTEN: metricsAddress(config.metricsListen, instances.indexOf(instance)),
+    EASYCRON_METRICS_BY_PROJECT: config.metricsByProject ?? "off",
+    ...config.telemetryEnv,
     ...OWN_DEFAULTS[service],
     ...config.serviceEnv[service],
     ...special[service],
   };
+}
+
+/** Returns the address at which a process serves metrics: each has the port after that of the one before. */
+function metricsAddress(first = "", index: number): string {
+  const { host, port } = parseHostPort(first) ?? {};
+  if (host === undefined || port === undefined) return "";
+  return `${host.includes(":") ? `[${host}]` : host}:${port === 0 ? 0 : port + index}`;
 }
 
 /**

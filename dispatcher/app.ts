@@ -1,10 +1,14 @@
 import { openSharing } from "../db/internal-redis/sharing.ts";
+import { measurePools } from "../db/pool-metrics.ts";
 import { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import type { Clock } from "../mesh/clock.ts";
 import type { ConfigError } from "../mesh/config.ts";
 import { createGrpcServer } from "../mesh/grpc-server.ts";
 import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger } from "../mesh/logger.ts";
+import { startOperating } from "../mesh/operating.ts";
+import type { Readiness } from "../mesh/readiness.ts";
+import { createTriggerTracer } from "../mesh/trigger-tracer.ts";
 import { startWatchdog, type Watched } from "../mesh/watchdog.ts";
 import { createAlertWork } from "./alert-work.ts";
 import { createAttemptParts, createSending } from "./attempt-parts.ts";
@@ -18,16 +22,21 @@ import { createPartitions } from "./housekeeping.ts";
 import { type Lease, type LeaseParts, takeLease } from "./instances/lease.ts";
 import { createLoopWork } from "./loop-work.ts";
 import { startLoops } from "./loops.ts";
+import { createBacklogWatch } from "./measuring/backlog.ts";
+import { measureEvents } from "./measuring/measure-events.ts";
+import { measureWork } from "./measuring/measure-work.ts";
 import { createQueue } from "./queue.ts";
 import { createRenewal } from "./renew-lease.ts";
 import { checkRecordedMasterKey } from "./signing-keys/master-key.ts";
 import { createSigningKeys } from "./signing-keys/signing-keys.ts";
 import { openStorage, type Storage } from "./storage.ts";
 import { createTokenKeys } from "./tokens/token-keys.ts";
+import { createTriggerTraces } from "./tracing/trigger-traces.ts";
 
 /** Time for everything else than waiting for attempts in flight. */
 const CLOSE_EXTRA_MS = 8_000;
 const CLOCK_LIMIT_MS = 10_000;
+const LEASE_LOST = "The lease has run out and is not renewed.";
 
 /** What tests replace. */
 export interface Overrides {
@@ -52,27 +61,46 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const { random = Math.random, events = createEvents(), endProcess = throwUncaught } = overrides;
   const logger = createLogger("dispatcher", env);
   logEvents(events, logger);
+  const operating = await startOperating({ service: "dispatcher", env, logger });
+  const { telemetry } = operating;
+  const tracer = createTriggerTracer(telemetry);
+  const metrics = measureEvents(events, telemetry);
   const monotonicMs = () => performance.now();
   const storage = await openStorage(config, logger);
   const { pools, databaseClock, masterKeys } = storage;
+  measurePools(telemetry.meter, pools.byName);
   const clock = overrides.clock ?? databaseClock;
+  const traces = createTriggerTraces(tracer, clock);
   const time = { clock, monotonicMs };
   const partitions = createPartitions({ database: pools.upkeep, clock, events });
   await partitions.makeFirst();
   const { leaseMs, snapshotAlertMs, drainMs } = config;
   const lease = await takeOwnLease(storage, { ...time, leaseMs, events, onLost: () => pipeline.forget() });
-  const server = createGrpcServer({ logger });
+  const server = createGrpcServer({ logger, tracer: telemetry.callTracer });
   const health = createHealth({ server, lease });
   const onTrouble = (error: unknown) => events.emit("trouble", { part: "opening a signing key", error });
   const signingKeys = createSigningKeys({ ...time, database: pools.lookups, masterKeys, onTrouble });
   const tokenKeys = createTokenKeys({ masterKeys, database: pools.secrets });
   const { clients, deliveryConcurrency } = createSending(config, events, logger);
   const keys = { masterKeys, signingKeys, tokenKeys, publicUrl: config.publicUrl };
-  const attempt = createAttemptParts({ ...time, ...keys, clients, database: pools.secrets, lease, events });
+  const sources = { ...time, ...keys, clients, database: pools.secrets, lease, events };
+  const attempt = createAttemptParts({ ...sources, traceparentOf: tracer.traceparentOf });
   const sharing = openSharing({ url: config.redisUrl, service: "dispatcher", logger });
   const limits = { deliveryConcurrency, originConcurrency: config.originConcurrency };
-  const queue = createQueue({ pools, clock, random, events, lease, health, attempt, sharing, limits });
+  const queue = createQueue({
+    pools,
+    clock,
+    random,
+    events,
+    lease,
+    health,
+    attempt,
+    sharing,
+    limits,
+    traces,
+  });
   const { pipeline, recovery, specs } = queue;
+  measureWork(metrics, { count: pipeline.count, holding: recovery.holding, lease });
   const alerts = createAlertWork({ database: pools.alerts, clock, random, events, attempt });
   const replacing = { masterKeys, monotonicMs, logger, onTrouble };
   const loops = startLoops({
@@ -80,6 +108,9 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
     ...alerts.loops,
     renewLease: createRenewal({ lease, health, pipeline, logger, endProcess }),
     partitions,
+    watchBacklog: telemetry.hasMetrics
+      ? createBacklogWatch({ database: pools.upkeep, clock }, metrics)
+      : undefined,
     leadership: sharing.leadership,
     setAside: queue.setAside,
     signingKeys,
@@ -90,14 +121,17 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   });
   const watched = [watchClock(storage), ...loops.watched];
   const watchdog = startWatchdog({ watched, logger, onHealth: health.setProgress });
+  operating.watch(watched);
   const databases = { database: pools.accept, apiDatabase: pools.api };
-  const serving = { ...databases, random, specs, masterKeys, tokenKeys, seen: sharing.seen, logger };
+  const serving = { ...databases, random, specs, masterKeys, tokenKeys, seen: sharing.seen, logger, traces };
   server.add(DispatcherService, createDispatcherService({ ...recovery, ...serving }));
   const port = await server.listen(config.listen);
   health.show();
+  operating.serve(() => withLease(watchdog.readiness(), lease));
   logger.info({ port, masterKeyId: masterKeys.wanted.id }, "serving");
   const running = {
     ...queue,
+    operating,
     server,
     loops,
     alertSender: alerts.sender,
@@ -112,10 +146,15 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
     closeLimitMs: drainMs + CLOSE_EXTRA_MS,
     close: (hurry = new AbortController().signal) => {
       health.startClosing();
+      operating.stopping();
       watchdog.stop();
       return close(running, { drainMs, hurry });
     },
   };
+}
+
+function withLease({ problems, warnings }: Readiness, lease: Pick<Lease, "isValid">): Readiness {
+  return { problems: lease.isValid() ? problems : [LEASE_LOST, ...problems], warnings };
 }
 
 async function takeOwnLease(

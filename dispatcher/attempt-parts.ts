@@ -7,6 +7,7 @@ import type { DispatcherConfig } from "./config.ts";
 import type { AttemptParts } from "./delivery/attempt.ts";
 import { createDeliveryClients, type DeliveryClients } from "./delivery/clients.ts";
 import { explainUnsent } from "./delivery/failure-words.ts";
+import type { WebhookParts } from "./delivery/webhook.ts";
 import type { Events } from "./events/events.ts";
 import type { Lease } from "./instances/lease.ts";
 import { attemptsFor, idleConnectionsFor, readLimits } from "./open-files.ts";
@@ -66,6 +67,7 @@ export interface AttemptSources {
   readonly monotonicMs: () => number;
   readonly lease: Lease;
   readonly events: Events;
+  readonly traceparentOf: NonNullable<WebhookParts["traceparentOf"]>;
 }
 
 /** Makes what an attempt needs: connections, keys, secrets and access tokens. */
@@ -75,7 +77,7 @@ export function createAttemptParts(sources: AttemptSources): AttemptParts {
   const { webhook, certificates, plugins } = clients;
   const asking = { agent: webhook.freshAgent, userAgent: webhook.userAgent, explainUnsent };
   return {
-    webhook,
+    webhook: { ...webhook, traceparentOf: sources.traceparentOf },
     certificates,
     plugins,
     signingKeys,

@@ -2,6 +2,7 @@ import type { DatabaseClock } from "../db/database-clock.ts";
 import type { Sharing } from "../db/internal-redis/sharing.ts";
 import type { GrpcServer } from "../mesh/grpc-server.ts";
 import type { Logger } from "../mesh/logger.ts";
+import type { Operating } from "../mesh/operating.ts";
 import type { AlertSender } from "./alerts/send.ts";
 import type { DeliveryClients } from "./delivery/clients.ts";
 import type { FlowStore } from "./flow/flow-store.ts";
@@ -17,6 +18,7 @@ const ALERTS_GRACE_MS = 2_000;
 
 /** What runs in a dispatcher and is to be closed. */
 export interface RunningParts {
+  readonly operating: Operating;
   readonly server: GrpcServer;
   readonly pipeline: Pipeline;
   readonly loops: Loops;
@@ -67,4 +69,5 @@ export async function close(
   await sharing.close();
   await databaseClock.stop();
   await pools.close();
+  await parts.operating.close();
 }

@@ -1,5 +1,8 @@
 import { limitCost } from "../db/costly-read.ts";
-import type { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
+import type {
+  AcceptRequest,
+  DispatcherService,
+} from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import type { ServiceImplementation } from "../mesh/grpc-service.ts";
 import type { Logger } from "../mesh/logger.ts";
 import { type AcceptParts, acceptEvents } from "./accepting/accept.ts";
@@ -13,20 +16,28 @@ import { requireRequest } from "./require-request.ts";
 import { createRetentionHandlers } from "./retention-handlers.ts";
 import { createSigningKeyHandlers, type SigningKeyParts } from "./signing-key-handlers.ts";
 import { sealSecrets } from "./target-secrets/seal-secrets.ts";
+import type { TriggerTraces } from "./tracing/trigger-traces.ts";
 
 /** What the handlers need. */
 export interface ServiceParts extends AcceptParts, SigningKeyParts, AcknowledgeParts {
   readonly logger: Logger;
+  /** Records the traces of triggers; absent when nobody gets them. */
+  readonly traces?: TriggerTraces | undefined;
 }
 
 /** Makes the gRPC handlers. Each converts the request, calls an operation, and converts the result. */
 export function createDispatcherService(
   parts: ServiceParts,
 ): ServiceImplementation<typeof DispatcherService> {
-  const { apiDatabase, logger } = parts;
+  const { apiDatabase, logger, traces, clock } = parts;
+  const accept = async (request: AcceptRequest) => {
+    const startMs = clock.now();
+    const answer = await acceptEvents(parts, request);
+    traces?.accepted(request, answer, startMs);
+    return answer;
+  };
   return {
-    accept: (requests, { signal }) =>
-      answerBatches(requests, { accept: (events) => acceptEvents(parts, events), logger }, signal),
+    accept: (requests, { signal }) => answerBatches(requests, { accept, logger }, signal),
     getTrigger: async ({ projectId, request }, { signal }) => {
       const database = apiDatabase.of(projectId, signal);
       const row = await readTrigger(database, projectId, requireRequest(request).id);

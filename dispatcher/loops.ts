@@ -10,6 +10,7 @@ import { DELETE_OLD_EVERY_MS, SEND_EVERY_MS } from "./alerts/send.ts";
 import { COMPARE_EVERY_MS } from "./comparing/compare.ts";
 import type { Events } from "./events/events.ts";
 import { PARTITIONS_EVERY_MS, type Partitions, SNAPSHOTS_EVERY_MS } from "./housekeeping.ts";
+import { BACKLOG_EVERY_MS } from "./measuring/backlog.ts";
 import type { Pools } from "./pools.ts";
 import {
   type Backlog,
@@ -68,6 +69,8 @@ export interface LoopParts {
   readonly sendAlerts: () => Promise<Wanted>;
   readonly deleteOldAlerts: () => Promise<Wanted>;
   readonly removeExpired: () => Promise<Wanted>;
+  /** Absent when nobody reads what is measured. */
+  readonly watchBacklog: (() => Promise<void>) | undefined;
 }
 
 /** How a loop is watched. */
@@ -85,7 +88,7 @@ interface Watch {
  * and the first success after it as `recovered`.
  */
 export function startLoops(parts: LoopParts): Loops {
-  const { pools, events, leaseMs, signingKeys, recovery } = parts;
+  const { pools, events, leaseMs, signingKeys, recovery, watchBacklog } = parts;
   const takeScan = createFullScan(FULL_TAKE_EVERY_MS);
   const backlog: Backlog = { fromMs: undefined };
   const sweepScan = createFullScan(FULL_SWEEP_EVERY_MS);
@@ -131,6 +134,7 @@ export function startLoops(parts: LoopParts): Loops {
     repeat(PROJECTS_EVERY_MS, "watching projects", parts.watchJobsOfProjects, { pool: pools.alerts }),
     repeat(SEND_EVERY_MS, "sending alerts", parts.sendAlerts, { pool: pools.alerts }),
     repeat(DELETE_OLD_EVERY_MS, "deleting old alerts", parts.deleteOldAlerts, { pool: pools.alerts }),
+    ...(watchBacklog === undefined ? [] : [oneDoesEvery(BACKLOG_EVERY_MS, "backlog", watchBacklog)]),
     oneDoesEvery(REMOVE_OLD_EVERY_MS, "setting aside", () => parts.setAside.removeOld()),
   ];
   return { watched, stopTaking: () => stopAll(taking), stopUpkeep: () => stopAll(upkeep) };

@@ -14,11 +14,13 @@ import type { SpecCache } from "./delivery/spec-cache.ts";
 import type { Events } from "./events/events.ts";
 import type { FlowStore } from "./flow/flow-store.ts";
 import type { Lease } from "./instances/lease.ts";
+import type { WorkCounts } from "./measuring/measure-work.ts";
 import { dropDue, type StopOptions, stopPipeline } from "./pipeline-stop.ts";
 import { createLagWatch, LAG_CHECK_MS, MAX_LAG_MS } from "./results/lag-watch.ts";
 import type { Result } from "./results/result.ts";
 import { createResults, type Results } from "./results/results.ts";
 import type { SetAside } from "./set-aside/set-aside.ts";
+import type { TriggerTraces } from "./tracing/trigger-traces.ts";
 import { createDueTimer, type DueTimer } from "./waiting/due-timer.ts";
 import type { HeldTrigger } from "./waiting/held-trigger.ts";
 import type { Holding } from "./waiting/holding.ts";
@@ -44,6 +46,8 @@ export interface PipelineParts {
   readonly setAside: SetAside;
   /** The limits of flow keys. */
   readonly flowStore: FlowStore;
+  /** Records the traces of triggers; absent when nobody gets them. */
+  readonly traces?: TriggerTraces | undefined;
 }
 
 /**
@@ -59,6 +63,8 @@ export interface Pipeline {
    * second, because the clock may step.
    */
   proceed(): void;
+  /** Counts what is in memory now. */
+  count(): WorkCounts;
   /** Drops every trigger that has no attempt in flight, because this instance has lost them. */
   forget(): void;
   /**
@@ -112,6 +118,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       timer.recheck();
       proceed(state);
     },
+    count: () => countWork(state),
     forget: () => forget(state),
     stop: async (options) => {
       const left = await stopPipeline(state, options);
@@ -137,7 +144,10 @@ function createState(parts: PipelineParts): PipelineState {
     ...parts,
     database: parts.resultDatabase,
     isBusy: () => lanes.size > lanes.inFlight,
-    onRecorded: (result, isHeld) => holdAgainOrDrop(state, result, isHeld),
+    onRecorded: (result, isHeld) => {
+      parts.traces?.recorded(result);
+      holdAgainOrDrop(state, result, isHeld);
+    },
   });
   const putBack = createPutBack({
     ...parts,
@@ -189,6 +199,17 @@ function mayClaim(state: PipelineState): boolean {
 
 function isIdle({ lanes, admission, results, router }: PipelineState): boolean {
   return lanes.size + admission.size + results.size + results.putOffSize + router.size === 0;
+}
+
+function countWork({ lanes, router, admission, results }: PipelineState): WorkCounts {
+  return {
+    waitingOurs: lanes.size - lanes.inFlight + router.size,
+    waitingTheirs: admission.size,
+    inFlight: lanes.inFlight,
+    results: results.size + results.putOffSize,
+    resultsAgeMs: results.lagMs,
+    blocked: admission.blocked,
+  };
 }
 
 function proceed({ claimer, starter }: PipelineState): void {

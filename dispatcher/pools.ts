@@ -29,6 +29,8 @@ export interface Pools {
   readonly alerts: Pool;
   /** For reading PostgreSQL's clock. */
   readonly clock: Pool;
+  /** All of them by name, for measuring. */
+  readonly byName: ReadonlyMap<string, Pool>;
   /** Closes all pools. */
   close(): Promise<void>;
 }
@@ -83,6 +85,7 @@ export function createPools(
     wakes: group.add("wakes", 1, WAKES),
     alerts: group.add("alerts", 2, ALERTS),
     clock: group.add("clock", 1, CLOCK),
+    byName: group.byName,
     close: group.close,
   };
 }

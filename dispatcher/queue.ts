@@ -12,6 +12,7 @@ import { createPipeline } from "./pipeline.ts";
 import type { Pools } from "./pools.ts";
 import { createLeftOut } from "./recovery/left-out.ts";
 import { createSetAside } from "./set-aside/set-aside.ts";
+import type { TriggerTraces } from "./tracing/trigger-traces.ts";
 import { HELD_LIMITS } from "./waiting/held-bytes.ts";
 import { createHolding } from "./waiting/holding.ts";
 import { createWaker } from "./waking/waker.ts";
@@ -29,6 +30,8 @@ export interface QueueSources {
   readonly health: Pick<Health, "isClosing">;
   readonly attempt: AttemptParts;
   readonly sharing: Pick<Sharing, "redis">;
+  /** Undefined if nobody gets spans. */
+  readonly traces: TriggerTraces | undefined;
   readonly limits: { readonly deliveryConcurrency: number; readonly originConcurrency: number };
 }
 
@@ -37,7 +40,7 @@ export interface QueueSources {
  * is taken from the database before a loop or a call does so.
  */
 export function createQueue(sources: QueueSources) {
-  const { pools, clock, random, events, lease, health, attempt, sharing, limits } = sources;
+  const { pools, clock, random, events, lease, health, attempt, sharing, limits, traces } = sources;
   const specs = createSpecCache(pools.lookups, CACHED_SPEC_BYTES);
   const waker = createWaker({ database: pools.wakes, clock, random, events, specs });
   const holding = createHolding(HELD_LIMITS, waker.ended);
@@ -57,6 +60,7 @@ export function createQueue(sources: QueueSources) {
     limits: toDueLimits(limits),
     setAside,
     flowStore,
+    traces,
   });
   const recovery = {
     ...shared,

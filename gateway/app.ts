@@ -1,5 +1,6 @@
 import { checkMigrated } from "../db/check-migrated.ts";
-import { createPool } from "../db/pool.ts";
+import { createPool, type Pool } from "../db/pool.ts";
+import { measurePools } from "../db/pool-metrics.ts";
 import { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import { PluginsService } from "../gen/easycron/internal/plugins/v1/plugins_service_pb.ts";
 import { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
@@ -9,8 +10,10 @@ import { createGrpcClient } from "../mesh/grpc-client.ts";
 import { createHealth } from "../mesh/grpc-health.ts";
 import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger } from "../mesh/logger.ts";
-import { startWatchdog } from "../mesh/watchdog.ts";
+import { startOperating } from "../mesh/operating.ts";
+import { startWatchdog, type Watchdog, type Watched } from "../mesh/watchdog.ts";
 import { readConfig } from "./config.ts";
+import { startLookingAtDatabase } from "./database-look.ts";
 import { createOnePort } from "./edge/one-port.ts";
 import type { PluginParts } from "./plugins/parts.ts";
 import { startReconciling } from "./plugins/reconcile.ts";
@@ -33,6 +36,7 @@ export type Overrides = Partial<Pick<PluginParts, "now" | "onStep">>;
 export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): Promise<Service> {
   const config = readConfig(env);
   const logger = createLogger("gateway", env);
+  const operating = await startOperating({ service: "gateway", env, logger });
   const database = createPool({
     connectionString: config.databaseUrl,
     max: config.databaseConnections,
@@ -59,6 +63,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
     plugins: plugins?.parts,
     health,
     logger,
+    telemetry: operating.telemetry,
     clock: systemClock,
     operatorKeyHash: config.operatorKeyHash,
     keyKind: config.keyKind,
@@ -70,25 +75,40 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   const server = createOnePort(listener, LIMITS);
   const { host, port: wanted } = parseHostPort(config.listen) ?? { host: "127.0.0.1", port: 8080 };
   const port = await server.listen(host, wanted);
+  const looking = startLookingAtDatabase({ ...config, logger, onHealth: health.setServing });
+  const pools = [["api", database], ["health", looking.pool], ...(plugins?.pools ?? [])] as const;
+  measurePools(operating.telemetry.meter, new Map(pools));
+  operating.watch([...looking.watched, ...(plugins?.watched ?? [])]);
   health.setServing(true);
+  operating.serve(() => {
+    const { problems, warnings } = looking.readiness();
+    return { problems, warnings: [...warnings, ...(plugins?.readiness().warnings ?? [])] };
+  });
   logger.info({ port }, "serving");
   return {
     port,
     closeLimitMs: CLOSE_LIMIT_MS,
     close: async (hurry) => {
       health.setServing(false);
+      operating.stopping();
+      const stoppedLooking = looking.stop();
       closing.abort();
       await Promise.all([server.close(CLOSE_GRACE_MS, hurry), plugins?.stop(hurry)]);
       plugins?.parts.delivery.close();
       scheduler.close();
       dispatcher.close();
+      await stoppedLooking;
       await database.close();
+      await operating.close();
     },
   };
 }
 
 interface OpenPlugins {
   readonly parts: PluginParts;
+  readonly pools: readonly (readonly [string, Pool])[];
+  readonly watched: readonly Watched[];
+  readonly readiness: Watchdog["readiness"];
   /** Stops the loop. Calls go on. */
   stop(hurry?: AbortSignal): Promise<void>;
 }
@@ -115,6 +135,9 @@ function openPlugins(
   const watchdog = startWatchdog({ watched: [reconciling.watched], logger, onHealth: () => {} });
   return {
     parts,
+    pools: [["plugins", own]],
+    watched: [reconciling.watched],
+    readiness: watchdog.readiness,
     stop: async (hurry) => {
       watchdog.stop();
       await reconciling.stop(hurry);

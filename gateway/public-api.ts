@@ -17,6 +17,7 @@ import { type EasyCronError, failure } from "../mesh/errors.ts";
 import type { HealthState } from "../mesh/grpc-health.ts";
 import { toLoggedError } from "../mesh/logged-error.ts";
 import type { Logger } from "../mesh/logger.ts";
+import type { Telemetry } from "../mesh/telemetry.ts";
 import { type AuthenticateParts, authenticate } from "./access/authenticate.ts";
 import { callerKey, identifiedMsKey, type ProjectCaller, projectOf } from "./access/caller.ts";
 import { createKeyUses } from "./access/key-uses.ts";
@@ -29,6 +30,7 @@ import { createRpcListener } from "./edge/rpc-listener.ts";
 import { createAccessInterceptor } from "./interceptors/access.ts";
 import { decodedInterceptor } from "./interceptors/decoded.ts";
 import { createErrorsInterceptor } from "./interceptors/errors.ts";
+import { createMeasureInterceptor } from "./interceptors/measure.ts";
 import { payloadInterceptor } from "./interceptors/payloads.ts";
 import { traceInterceptor } from "./interceptors/trace.ts";
 import { createValidateInterceptor, type OwnRules } from "./interceptors/validate.ts";
@@ -62,6 +64,7 @@ export interface PublicApiParts
     TriggerServiceParts {
   readonly health: HealthState;
   readonly logger: Logger;
+  readonly telemetry: Pick<Telemetry, "meter" | "hasMetrics" | "callTracer">;
   /** Whether everybody may ask which services there are, and for the files that define them. */
   readonly hasReflection: boolean;
   /** Ends streams that would otherwise never end. */
@@ -108,6 +111,7 @@ export function createPublicApi(parts: PublicApiParts): NodeListener {
     },
     requestGate: createRequestGate(access),
     interceptors: [
+      createMeasureInterceptor(parts.telemetry),
       createErrorsInterceptor(logger),
       decodedInterceptor,
       traceInterceptor,
@@ -120,6 +124,7 @@ export function createPublicApi(parts: PublicApiParts): NodeListener {
     maxDeadlineMs: MAX_DEADLINE_MS,
     jsonOptions: JSON_OPTIONS,
     logger,
+    tracer: parts.telemetry.callTracer,
   });
 }
 

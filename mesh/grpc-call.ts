@@ -7,6 +7,9 @@ import {
   type ServerWritableStream,
   type sendUnaryData,
 } from "@grpc/grpc-js";
+import type { Tracer } from "@opentelemetry/api";
+import { type CallTrace, startCallSpan } from "./call-span.ts";
+import { serveCall, toRequestId } from "./current-call.ts";
 import { failure } from "./errors.ts";
 import type { CallContext } from "./grpc-service.ts";
 import { encodeStatusDetails, toStatus } from "./grpc-status.ts";
@@ -24,6 +27,8 @@ type Init = MessageInitShape<DescMethod["output"]>;
 /** What all calls of a server share. */
 export interface CallParts {
   readonly logger: Logger;
+  /** Makes the spans of unary calls; absent when nobody gets them. */
+  readonly tracer?: Tracer | undefined;
   /** One function for each open stream, which ends it. A server that closes calls them all. */
   readonly enders: Set<() => void>;
 }
@@ -36,13 +41,19 @@ export function serveUnary(
 ): (call: UnaryCall, done: sendUnaryData<Buffer>) => void {
   return (call, done) => {
     const { context, finish } = openCall(call);
-    const answer = async () => encode(method, await handler(call.request, context));
-    answer()
-      .then(
-        (bytes) => done(null, bytes),
-        (error: unknown) => done(toServiceError(error, method, parts)),
-      )
-      .finally(finish);
+    const requestId = toRequestId(firstOf(call, "x-request-id"));
+    const { traceparent, span } = traceCall(call, method, parts, context.traceparent);
+    Object.assign(context, { traceparent });
+    const answer = async () => {
+      try {
+        done(null, encode(method, await handler(call.request, context)));
+        span?.end();
+      } catch (error) {
+        done(toServiceError(error, method, parts));
+        span?.end(error);
+      }
+    };
+    void serveCall({ requestId, traceparent, span }, answer).finally(finish);
   };
 }
 
@@ -120,7 +131,7 @@ function openCall(call: Call): OpenCall {
   // A write after the peer has gone emits "error". The handler knows it already, from the signal.
   events.on("error", () => {});
   const deadline = call.getDeadline();
-  const given = call.metadata.get("traceparent")[0]?.toString();
+  const given = firstOf(call, "traceparent");
   const context: CallContext = {
     signal: controller.signal,
     get deadlineMs() {
@@ -129,6 +140,16 @@ function openCall(call: Call): OpenCall {
     traceparent: given !== undefined && parseTraceparent(given) ? given : newTraceparent(),
   };
   return { context, abort, finish: () => events.off("cancelled", abort) };
+}
+
+function traceCall(call: Call, method: DescMethod, { tracer }: CallParts, traceparent: string): CallTrace {
+  if (tracer === undefined) return { traceparent, span: undefined };
+  const given = firstOf(call, "traceparent");
+  return startCallSpan(tracer, { method: `${method.parent.typeName}/${method.name}`, system: "grpc", given });
+}
+
+function firstOf({ metadata }: Call, name: string): string | undefined {
+  return metadata.get(name)[0]?.toString();
 }
 
 function encode(method: DescMethod, message: Init): Buffer {

@@ -11,12 +11,12 @@ import { MethodOptions_IdempotencyLevel as IdempotencyLevel } from "@bufbuild/pr
 import { Client, type ClientDuplexStream, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
 import { Health } from "../gen/grpc/health/v1/health_pb.ts";
 import { parseHostPort } from "./config.ts";
+import { callHeaders } from "./current-call.ts";
 import { failure } from "./errors.ts";
 import { MAX_MESSAGE_BYTES } from "./grpc-server.ts";
 import { type GrpcMethod, toGrpcMethod } from "./grpc-service.ts";
 import { fromStatus } from "./grpc-status.ts";
 import { readMessages, writeMessage } from "./grpc-stream.ts";
-import { newTraceparent } from "./trace.ts";
 
 /** Options of one call. */
 export interface CallOptions {
@@ -24,7 +24,7 @@ export interface CallOptions {
   deadlineMs?: number | undefined;
   /** Cancels the call when it is aborted. */
   signal?: AbortSignal | undefined;
-  /** The W3C traceparent to send. Default: a new trace. */
+  /** The W3C traceparent to send. Default: that of the call that is being served, or else a new trace. */
   traceparent?: string | undefined;
   /** Called before a unary call fails of which nothing was sent, because there was no connection to any address. */
   onUnsent?: (() => void) | undefined;
@@ -227,7 +227,7 @@ const MAX_DEADLINE_MS = 86_400_000;
 
 function toMetadata(options: CallOptions): Metadata {
   const metadata = new Metadata();
-  metadata.set("traceparent", options.traceparent ?? newTraceparent());
+  for (const [name, value] of Object.entries(callHeaders(options.traceparent))) metadata.set(name, value);
   return metadata;
 }
 

@@ -11,7 +11,6 @@ import { Health } from "../gen/grpc/health/v1/health_pb.ts";
 import { type CallParts, serveBidiStream, serveServerStream, serveUnary } from "./grpc-call.ts";
 import { createHealth } from "./grpc-health.ts";
 import { type GrpcMethod, type ServiceImplementation, toGrpcMethod } from "./grpc-service.ts";
-import type { Logger } from "./logger.ts";
 
 /** The largest message that is sent or received. */
 export const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
@@ -31,8 +30,8 @@ export interface GrpcServer {
   close(graceMs: number, hurry?: AbortSignal): Promise<void>;
 }
 
-/** Creates a server. It logs each INTERNAL error of a handler with the error id that the caller gets. */
-export function createGrpcServer(options: { readonly logger: Logger }): GrpcServer {
+/** Creates a server. A tracer gets a span of each unary call. It logs each INTERNAL error of a handler with the error id that the caller gets. */
+export function createGrpcServer(options: Pick<CallParts, "logger" | "tracer">): GrpcServer {
   // grpc-js also writes errors that it reports to stderr. A service that cannot start writes one line itself.
   setLogVerbosity(logVerbosity.NONE);
   const server = new Server({
@@ -41,7 +40,7 @@ export function createGrpcServer(options: { readonly logger: Logger }): GrpcServ
     "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
     "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
   });
-  const parts: CallParts = { logger: options.logger, enders: new Set() };
+  const parts: CallParts = { ...options, enders: new Set() };
   const health = createHealth();
 
   const add: GrpcServer["add"] = (desc, implementation) => {

@@ -44,7 +44,8 @@ const ALL_ZERO = /^0+$/;
 const pool = Buffer.alloc(4_096);
 let used = pool.length;
 
-function randomHex(bytes: number): string {
+/** Returns random bytes in hex, not all zero; at most 4,096. */
+export function randomHex(bytes: number): string {
   if (used + bytes > pool.length) {
     randomFillSync(pool);
     used = 0;

@@ -1,4 +1,5 @@
 import type { Logger } from "./logger.ts";
+import type { Readiness } from "./readiness.ts";
 
 /** Something that must complete again and again, such as a loop. */
 export interface Watched {
@@ -18,6 +19,8 @@ export interface Watched {
 export interface Watchdog {
   /** Whether everything vital had completed in time when it looked last. */
   isHealthy(): boolean;
+  /** Returns what had not completed in time when it looked last: what is vital as problems, the rest as warnings. */
+  readiness(): Readiness;
   stop(): void;
 }
 
@@ -55,5 +58,13 @@ export function startWatchdog(parts: {
     for (const each of watched) look(each);
     if (isHealthy() !== wasHealthy) onHealth(!wasHealthy);
   }, LOOK_EVERY_MS).unref();
-  return { isHealthy, stop: () => clearInterval(timer) };
+  const describe = (isVital: boolean) =>
+    [...stalled]
+      .filter(([each]) => each.isVital === isVital)
+      .map(
+        ([{ name, limitMs }, sinceMs]) =>
+          `${name} has not completed for ${sinceMs} ms; the limit is ${limitMs} ms.`,
+      );
+  const readiness = () => ({ problems: describe(true), warnings: describe(false) });
+  return { isHealthy, readiness, stop: () => clearInterval(timer) };
 }

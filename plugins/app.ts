@@ -5,8 +5,11 @@ import { systemClock } from "../mesh/clock.ts";
 import { createGrpcServer } from "../mesh/grpc-server.ts";
 import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger, type Logger } from "../mesh/logger.ts";
+import { startOperating } from "../mesh/operating.ts";
+import { SERVING } from "../mesh/readiness.ts";
 import { type PluginsConfig, readConfig } from "./config.ts";
 import type { KafkaSettings } from "./kafka/settings.ts";
+import { measureDeliveries } from "./measure-deliveries.ts";
 import type { Plugin } from "./plugin.ts";
 import { createPluginsService, type Plugins } from "./plugins-service.ts";
 
@@ -19,17 +22,23 @@ const CLOSE_GRACE_MS = 3_000;
 export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const config = readConfig(env);
   const logger = createLogger("plugins", env);
+  const operating = await startOperating({ service: "plugins", env, logger });
   const plugins = await createPlugins(config, logger);
-  const server = createGrpcServer({ logger });
-  server.add(PluginsService, createPluginsService(plugins, logger));
-  const close = () => Promise.all([...plugins.values()].map((plugin) => plugin.close()));
+  const server = createGrpcServer({ logger, tracer: operating.telemetry.callTracer });
+  server.add(PluginsService, createPluginsService(plugins, logger, measureDeliveries(operating.telemetry)));
+  const close = async () => {
+    await Promise.all([...plugins.values()].map((plugin) => plugin.close()));
+    await operating.close();
+  };
   try {
     const port = await server.listen(config.listen);
     server.setServing(true);
+    operating.serve(() => SERVING);
     logger.info({ port, plugins: [...plugins.keys()].map(nameOf) }, "serving");
     return {
       port,
       close: async (hurry) => {
+        operating.stopping();
         await server.close(CLOSE_GRACE_MS, hurry);
         await close();
       },

@@ -10,6 +10,7 @@ import { failure } from "../mesh/errors.ts";
 import type { CallContext, ServiceImplementation } from "../mesh/grpc-service.ts";
 import type { Logger } from "../mesh/logger.ts";
 import { createInFlight, type InFlight } from "./in-flight.ts";
+import type { MeasureDeliveries } from "./measure-deliveries.ts";
 import type { Plugin } from "./plugin.ts";
 import { checkBatch, checkMeasure, checkProjectId, checkProvision } from "./request-rules.ts";
 
@@ -31,6 +32,7 @@ const IN_FLIGHT = { maxMessages: 20_000, maxBytes: 64 * 1024 ** 2 };
 export function createPluginsService(
   plugins: Plugins,
   logger: Logger,
+  measure: MeasureDeliveries = () => {},
 ): ServiceImplementation<typeof PluginsService> {
   const inFlight = new Map([...plugins.keys()].map((kind) => [kind, createInFlight(IN_FLIGHT)]));
 
@@ -40,26 +42,37 @@ export function createPluginsService(
     return plugin;
   };
 
+  const deliver = async (
+    kind: PluginKind,
+    request: DeliverRequest,
+    context: CallContext,
+  ): Promise<Deliveries> => {
+    const plugin = find(kind);
+    const leave = enter(inFlight.get(kind), request);
+    if (leave === undefined) {
+      const error = `Too many messages are on their way to ${nameOf(kind)}; this one was not sent.`;
+      return allOf(request, AttemptOutcome.NOT_SENT, error);
+    }
+    const signal = batchSignal(context);
+    try {
+      return await orUnknown(plugin.deliver(request, signal), request, signal);
+    } catch (error) {
+      // A fault of ours. The messages may have been written, and one bad message must not fail others in silence.
+      logger.error({ err: error, projectId: request.projectId }, "a batch could not be delivered");
+      const words = "EasyCron failed on this message; it may have been written.";
+      return allOf(request, AttemptOutcome.UNKNOWN, words);
+    } finally {
+      leave();
+    }
+  };
+
   return {
     deliver: async (request, context) => {
       const kind = checkBatch(request);
-      const plugin = find(kind);
-      const leave = enter(inFlight.get(kind), request);
-      if (leave === undefined) {
-        const error = `Too many messages are on their way to ${nameOf(kind)}; this one was not sent.`;
-        return { deliveries: allOf(request, AttemptOutcome.NOT_SENT, error) };
-      }
-      const signal = batchSignal(context);
-      try {
-        return { deliveries: await orUnknown(plugin.deliver(request, signal), request, signal) };
-      } catch (error) {
-        // A fault of ours. The messages may have been written, and one bad message must not fail others in silence.
-        logger.error({ err: error, projectId: request.projectId }, "a batch could not be delivered");
-        const words = "EasyCron failed on this message; it may have been written.";
-        return { deliveries: allOf(request, AttemptOutcome.UNKNOWN, words) };
-      } finally {
-        leave();
-      }
+      const beganMs = performance.now();
+      const deliveries = await deliver(kind, request, context);
+      measure(kind, deliveries, performance.now() - beganMs);
+      return { deliveries };
     },
     describePlugins: async ({ kind }) => {
       const asked = [...plugins].filter(([each]) => kind === PluginKind.UNSPECIFIED || each === kind);

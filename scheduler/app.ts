@@ -4,6 +4,7 @@ import type { Leadership } from "../db/internal-redis/leadership.ts";
 import { openSharing } from "../db/internal-redis/sharing.ts";
 import type { Pool } from "../db/pool.ts";
 import type { SilentPool } from "../db/pool-group.ts";
+import { measurePools } from "../db/pool-metrics.ts";
 import { DispatcherService } from "../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import { SchedulerService } from "../gen/easycron/internal/scheduler/v1/scheduler_service_pb.ts";
 import { createGrpcClient } from "../mesh/grpc-client.ts";
@@ -11,7 +12,10 @@ import { createGrpcServer } from "../mesh/grpc-server.ts";
 import type { Service } from "../mesh/lifecycle.ts";
 import { createLogger, type Logger } from "../mesh/logger.ts";
 import { type Loop, startLoop } from "../mesh/loop.ts";
+import { startOperating } from "../mesh/operating.ts";
+import { createTriggerTracer } from "../mesh/trigger-tracer.ts";
 import { startWatchdog, type Watched } from "../mesh/watchdog.ts";
+import type { AuditParts } from "./audit/audit-ledger.ts";
 import { AUDIT_EVERY_MS, startAuditing } from "./audit/audit-round.ts";
 import { BACKFILLS_EVERY_MS, startBackfills } from "./backfill/run.ts";
 import { DELETE_FINISHED_EVERY_MS, startDeletingFinished } from "./changes/delete-finished.ts";
@@ -20,6 +24,7 @@ import { DISABLING_EVERY_MS, startDisabling } from "./disabling/run.ts";
 import { HOUSEKEEPING_EVERY_MS, startHousekeeping } from "./housekeeping.ts";
 import { createScheduleCache } from "./job/schedule-cache.ts";
 import type { SkipRange } from "./job/verdict.ts";
+import { createMeasuring, type Measuring } from "./measuring/measure-scheduler.ts";
 import type { Parts } from "./parts.ts";
 import { createPools } from "./pools.ts";
 import { runReplayChunk } from "./replay/run.ts";
@@ -29,7 +34,9 @@ import { beginZoneData, watchZoneData, ZONE_DATA_EVERY_MS } from "./settling/zon
 import { createDispatchers } from "./turns/dispatchers.ts";
 import { createHandOver, handOverTimeoutMs } from "./turns/hand-over.ts";
 import { stepMsFor } from "./turns/horizon.ts";
+import { createRevisionTraces } from "./turns/revision-traces.ts";
 import { createTick, type TickParts } from "./turns/tick.ts";
+import { traceHandOver } from "./turns/traced-hand-over.ts";
 import { createZoneData, ownRelease } from "./zones/zone-data.ts";
 
 const CACHED_SCHEDULES = 50_000;
@@ -46,8 +53,11 @@ const SLOWEST_AUDITS_MS = 1_800_000;
 export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const config = readConfig(env);
   const logger = createLogger("scheduler", env);
+  const operating = await startOperating({ service: "scheduler", env, logger });
+  const measuring = createMeasuring(operating.telemetry);
   const onSilent = (silent: SilentPool) => logger.warn(silent, "PostgreSQL does not answer; connecting anew");
   const pools = createPools(config, onSilent);
+  measurePools(operating.telemetry.meter, pools.byName);
   await checkMigrated(pools.clock);
   const clock = await startDatabaseClock({ database: pools.clock, logger });
   const dispatcher = createGrpcClient(DispatcherService, {
@@ -55,21 +65,32 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
     deadlineMs: 5_000,
   });
   const dispatchers = createDispatchers({ addresses: config.dispatcherAddresses, logger });
+  measuring.dispatchers(dispatchers.live);
   const timeoutMs = handOverTimeoutMs(config.lookAheadMs);
-  const handOver = createHandOver({ dispatchers, logger, clock, timeoutMs });
+  const tracer = createTriggerTracer(operating.telemetry);
+  const revisions = createRevisionTraces(pools.background);
+  const sending = createHandOver({ dispatchers, logger, clock, timeoutMs });
+  const handOver = traceHandOver(measuring.handOver(sending), { tracer, revisions, clock, logger });
   const zoneData = createZoneData(pools.tick, ownRelease());
   const schedules = createScheduleCache(CACHED_SCHEDULES, zoneData);
-  const onMissed = (jobUid: string, { reason, count, firstMs, lastMs }: SkipRange) =>
+  const onMissed = (jobUid: string, range: SkipRange) => {
+    const { reason, count, firstMs, lastMs } = range;
     logger.warn({ jobUid, reason, count, firstMs, lastMs }, "fire times were missed because of an outage");
+    measuring.missed(range);
+  };
   const { lookAheadMs, tickMs, catchupPerSecond, zoneDataNoticeMs } = config;
   const stepMs = stepMsFor(lookAheadMs);
   const shared = { handOver, schedules, zoneData, clock, lookAheadMs, stepMs, catchupPerSecond, onMissed };
   await beginZoneData({ ...shared, database: pools.background }, zoneDataNoticeMs, logger);
   await dispatchers.untilChecked();
-  const { loop, tickingSince } = startTicking({ ...shared, database: pools.tick }, tickMs, logger);
+  const { loop, tickingSince } = startTicking(
+    { ...shared, database: pools.tick },
+    { tickMs, logger, measuring },
+  );
   const sharing = openSharing({ url: config.redisUrl, service: "scheduler", logger });
   const { leadership, seen } = sharing;
-  const parts = { ...shared, seen, dispatcher, tickingSince, wake: loop.wake };
+  const onAudited = measuring.audited;
+  const parts = { ...shared, seen, dispatcher, tickingSince, wake: loop.wake, onAudited };
   const background = startBackground({ ...parts, database: pools.background, leadership }, logger);
   const clockReading: Watched = {
     name: "PostgreSQL's clock",
@@ -78,7 +99,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
     isVital: false,
     waitsFor: pools.clock.oldestUnanswered,
   };
-  const server = createGrpcServer({ logger });
+  const server = createGrpcServer({ logger, tracer: operating.telemetry.callTracer });
   const tick: Watched = {
     name: "tick",
     sinceSuccessMs: loop.sinceSuccessMs,
@@ -88,14 +109,17 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   };
   const watched = [tick, clockReading, ...background.watched];
   const watchdog = startWatchdog({ watched, logger, onHealth: server.setServing });
+  operating.watch(watched);
   server.add(SchedulerService, createSchedulerService(parts, pools.api));
   const port = await server.listen(config.listen);
   server.setServing(watchdog.isHealthy());
+  operating.serve(watchdog.readiness);
   logger.info({ port }, "serving");
   return {
     port,
     closeLimitMs: CLOSE_LIMIT_MS,
     close: async (hurry) => {
+      operating.stopping();
       watchdog.stop();
       // The ticks go on meanwhile. The tick under way is finished, so that what it has handed over is committed.
       await Promise.all([server.close(CLOSE_GRACE_MS, hurry), background.stop()]);
@@ -106,6 +130,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
       await sharing.close();
       await clock.stop();
       await pools.close();
+      await operating.close();
     },
   };
 }
@@ -116,13 +141,18 @@ interface Ticking {
 }
 
 /** Starts the loop that ticks, and keeps since when its ticks have been succeeding. */
-function startTicking(parts: Omit<TickParts, "onTrouble">, everyMs: number, logger: Logger): Ticking {
-  const onTrouble: TickParts["onTrouble"] = (jobUid, error, { projectId, failures, retryTimeMs }) =>
+function startTicking(
+  parts: Omit<TickParts, "onTrouble">,
+  { tickMs: everyMs, logger, measuring }: { tickMs: number; logger: Logger; measuring: Measuring },
+): Ticking {
+  const onTrouble: TickParts["onTrouble"] = (jobUid, error, { projectId, failures, retryTimeMs }) => {
     logger.error(
       { jobUid, projectId, failures, retryTimeMs, err: error },
       "a job is set aside: its fire times cannot be decided or recorded; trying again later",
     );
-  const tick = createTick({ ...parts, onTrouble });
+    measuring.setAside();
+  };
+  const tick = measuring.tick(createTick({ ...parts, onTrouble, onDecided: measuring.decided }));
   let sinceMs = parts.clock.now();
   const loop = startLoop(tick.run, {
     everyMs,
@@ -147,7 +177,7 @@ interface Background {
 
 /** Starts the work that needs no caller. */
 function startBackground(
-  parts: Parts & { readonly database: Pool; readonly leadership: Leadership },
+  parts: Parts & Pick<AuditParts, "onAudited"> & { readonly database: Pool; readonly leadership: Leadership },
   logger: Logger,
 ): Background {
   const { database, clock, leadership } = parts;

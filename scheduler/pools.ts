@@ -13,6 +13,8 @@ export interface Pools {
   readonly background: Pool;
   /** For reading PostgreSQL's clock. */
   readonly clock: Pool;
+  /** All of them by name, for measuring. */
+  readonly byName: ReadonlyMap<string, Pool>;
   /** Closes all pools. */
   close(): Promise<void>;
 }
@@ -43,6 +45,7 @@ export function createPools(
     api: createShares(api, { most: config.databaseConnections / 2, waitMs: API_WAIT_MS }),
     background: group.add("background", 4, BACKGROUND),
     clock: group.add("clock", 1, CLOCK),
+    byName: group.byName,
     close: group.close,
   };
 }

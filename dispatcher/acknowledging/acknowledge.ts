@@ -66,6 +66,8 @@ export async function acknowledge(
   }
   const counts = await record(parts, database, { given, projectId, attempt });
   parts.seen.note(subject);
+  const { outcome } = given;
+  parts.events.emit("acknowledged", { outcome, counts, hasEnded: counts && outcome === "SUCCEEDED" });
   const trigger = await readGenuine(database, projectId, given.id);
   return { projectId, trigger, late: counts ? "" : explainLate(trigger, attempt, given.outcome) };
 }

@@ -113,6 +113,7 @@ async function failAccepted(parts: FailParts, on: Queryable, rows: readonly Over
   };
   const { results, failed } = await takeApart(rows, fail, { isItemFault });
   const changed = results.flat();
+  if (changed.length > 0) events.emit("unacknowledged", { states: changed.map(({ state }) => state) });
   for (const { job_uid: jobUid, revision, state } of changed) {
     if (state !== "RETRYING") onEnded({ jobUid, revision });
   }

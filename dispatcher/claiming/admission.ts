@@ -21,6 +21,8 @@ import type { DueLanes, DueWork } from "./due-work.ts";
 export interface Admission {
   /** How many triggers wait in memory. */
   readonly size: number;
+  /** See `Destinations`. */
+  readonly blocked: number;
   /** Puts a due trigger into its lane, or makes it wait. */
   enter(trigger: HeldTrigger, spec: Spec): void;
   /**
@@ -91,6 +93,9 @@ export function createAdmission(parts: AdmissionParts): Admission {
   return {
     get size() {
       return gate.size + destinations.size;
+    },
+    get blocked() {
+      return destinations.blocked;
     },
     enter: (trigger, spec) => {
       if (destinations.isBlocked(trigger, spec)) destinations.enter(trigger, spec);

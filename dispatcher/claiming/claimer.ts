@@ -3,6 +3,7 @@ import { backoffMs } from "../../mesh/backoff.ts";
 import type { Clock } from "../../mesh/clock.ts";
 import type { Events } from "../events/events.ts";
 import type { Lease } from "../instances/lease.ts";
+import type { TriggerTraces } from "../tracing/trigger-traces.ts";
 import type { HeldTrigger } from "../waiting/held-trigger.ts";
 import type { Holding } from "../waiting/holding.ts";
 import type { Admission } from "./admission.ts";
@@ -33,6 +34,7 @@ export interface ClaimerParts {
   readonly lanes: DueLanes;
   readonly admission: Admission;
   readonly putBack: PutBack;
+  readonly traces?: TriggerTraces | undefined;
   /** Asked before each claim. */
   readonly mayClaim: () => boolean;
   /** Whether a project has to give way for now, because too many of its results cannot be recorded. */
@@ -107,17 +109,19 @@ function claim(state: ClaimerState): void {
 }
 
 async function claimGroup(state: ClaimerState, group: readonly LaneWork[]): Promise<void> {
-  const { database, clock, events, lease, lanes, onClaimed } = state.parts;
+  const { database, clock, events, lease, lanes, traces, onClaimed } = state.parts;
   const { instance } = lease;
   state.size += 1;
   try {
     const triggers = group.map(({ item }) => item.trigger);
     const isOrdered = group[0]?.item.spec.isOrdered === true;
-    const answer = await claimTriggers(database, triggers, { instance, nowMs: clock.now() }, isOrdered);
+    const nowMs = clock.now();
+    const answer = await claimTriggers(database, triggers, { instance, nowMs }, isOrdered);
     if (state.failures > 0) events.emit("recovered", { part: "claims", failures: state.failures });
     state.failures = 0;
     // If the lease was lost meanwhile, the triggers belong to the dispatcher that releases them from the old id.
-    applyAnswer(state, group, instance === lease.instance ? answer : NOTHING);
+    const claimed = applyAnswer(state, group, instance === lease.instance ? answer : NOTHING);
+    traces?.claimed(claimed, nowMs);
   } catch (error) {
     group.forEach(lanes.unclaimed);
     pauseAfterFailure(state, error);
@@ -128,8 +132,15 @@ async function claimGroup(state: ClaimerState, group: readonly LaneWork[]): Prom
   onClaimed();
 }
 
-/** Makes the claimed triggers ready to start, puts those back that are to be tried again, and drops the others. */
-function applyAnswer({ parts }: ClaimerState, group: readonly LaneWork[], answer: ClaimAnswer): void {
+/**
+ * Makes the claimed triggers ready to start, puts those back that are to be tried again, and drops the others. Returns the
+ * claimed ones.
+ */
+function applyAnswer(
+  { parts }: ClaimerState,
+  group: readonly LaneWork[],
+  answer: ClaimAnswer,
+): readonly HeldTrigger[] {
   const { lanes, holding, events, admission, putBack } = parts;
   const { claimed, postponed } = answer;
   const failed = new Set(answer.failed.map(({ item }) => item));
@@ -152,6 +163,7 @@ function applyAnswer({ parts }: ClaimerState, group: readonly LaneWork[], answer
   if (failed.size > 0) void putBack.setAside("trigger", answer.failed);
   const refused = group.length - claimed.size - postponed.size - failed.size;
   events.emit("claimed", { started: claimed.size, refused, postponed: postponed.size });
+  return handled;
 }
 
 function pauseAfterFailure(state: ClaimerState, error: unknown): void {

@@ -198,6 +198,7 @@ async function endTriggers(state: RouterState, batch: readonly HeldTrigger[]): P
   if (generation !== state.generation) return batch.forEach(holding.drop);
   const bad = new Set(failed.map(({ item }) => item));
   putBack.handled(batch.filter(({ id }) => claimed.has(id)));
+  if (claimed.size > 0) state.parts.events.emit("exhausted", { count: claimed.size });
   for (const trigger of batch) {
     const dueMs = postponed.get(trigger.id);
     if (dueMs !== undefined) putBack.postpone(trigger, dueMs);

@@ -7,6 +7,7 @@ import type { StartedAttempt } from "../delivery/started-attempt.ts";
 import type { Events } from "../events/events.ts";
 import type { Lease } from "../instances/lease.ts";
 import type { Results } from "../results/results.ts";
+import type { TriggerTraces } from "../tracing/trigger-traces.ts";
 import { HORIZON_MS } from "../waiting/horizon.ts";
 import type { Admission } from "./admission.ts";
 import type { DueLanes, LaneWork } from "./due-work.ts";
@@ -28,6 +29,7 @@ export function createStarter(parts: {
   readonly admission: Admission;
   readonly attempt: AttemptParts;
   readonly results: Results;
+  readonly traces?: TriggerTraces | undefined;
   /** Asked before each start. */
   readonly mayStart: () => boolean;
   /** Called when an attempt has ended and its slot is free. */
@@ -52,12 +54,8 @@ export function createStarter(parts: {
     }
   };
 
-  const end = (
-    work: LaneWork,
-    { trigger, spec, number, startTimeMs }: StartedAttempt,
-    startedAtMs: number,
-    delivery: Delivery,
-  ): void => {
+  const end = (work: LaneWork, attempt: StartedAttempt, startedAtMs: number, delivery: Delivery): void => {
+    const { trigger, spec, number, startTimeMs } = attempt;
     const durationMs = Math.round(performance.now() - startedAtMs);
     const endTimeMs = clock.now();
     const next = nextState({
@@ -73,11 +71,13 @@ export function createStarter(parts: {
     const isNear = next.state === "RETRYING" && next.dueTimeMs <= endTimeMs + HORIZON_MS;
     const owner = isNear && lease.isValid() ? lease.instance : null;
     const attemptId = newAttemptId(endTimeMs);
+    parts.traces?.attempted(attempt, delivery.outcome, endTimeMs);
     results.add({ trigger, attemptId, number, startTimeMs, endTimeMs, durationMs, delivery, next, owner });
     lanes.ended(work);
     admission.ended(work.item, delivery.outcome);
     const { outcome, cause } = delivery;
-    events.emit("attempt", { triggerId: trigger.id, number, outcome, durationMs, cause });
+    const about = { triggerId: trigger.id, number, startTimeMs, trigger, spec };
+    events.emit("attempt", { ...about, outcome, state: next.state, durationMs, cause });
     onEnded();
   };
 

@@ -2,7 +2,7 @@ import type { KeyObject } from "node:crypto";
 import type { Dispatcher } from "undici";
 import { connectTimesOf } from "../../mesh/egress.ts";
 import { toIso } from "../../mesh/iso-time.ts";
-import { newTraceparent } from "../../mesh/trace.ts";
+import { UNTRACED } from "../../mesh/trigger-tracer.ts";
 import type { HeldTrigger } from "../waiting/held-trigger.ts";
 import type { ConnectionWatch, OutgoingRequest } from "./connection-watch.ts";
 import { findConnectFailed, isConnectionClosed } from "./error-causes.ts";
@@ -38,6 +38,8 @@ export interface WebhookParts {
   readonly freshAgent: Dispatcher;
   readonly connections: ConnectionWatch;
   readonly userAgent: string;
+  /** Returns the traceparent of an attempt. Default: that of a process whose spans nobody gets. */
+  readonly traceparentOf?: (triggerId: string, attempt: number) => string;
   /** The longest pause within an answer's body, in milliseconds. Default: 10,000. */
   readonly bodyIdleMs?: number;
 }
@@ -110,7 +112,7 @@ function toHeaders(parts: WebhookParts, attempt: WebhookAttempt, body: Buffer): 
     "easycron-nominal-time",
     toIso(trigger.fireTimeMs),
     "traceparent",
-    newTraceparent(),
+    (parts.traceparentOf ?? UNTRACED.traceparentOf)(trigger.id, attempt.number),
   ];
   if (attempt.secretHeaders !== undefined) headers.push(...attempt.secretHeaders);
   return target.headers.length === 0 ? headers : headers.concat(target.headers);

@@ -1,11 +1,22 @@
 import { EventEmitter } from "node:events";
+import type { NextState } from "../delivery/next-state.ts";
 import type { Outcome } from "../delivery/outcome.ts";
+import type { Spec } from "../delivery/spec.ts";
+import type { HeldTrigger } from "../waiting/held-trigger.ts";
 
 /** An attempt that has ended and is not yet recorded. */
 export interface AttemptEvent {
   readonly triggerId: string;
   readonly number: number;
+  /** In epoch milliseconds. */
+  readonly startTimeMs: number;
   readonly outcome: Outcome;
+  /** The state of the trigger when this is recorded. */
+  readonly state: NextState["state"];
+  /** With the customer's data: not for logs. */
+  readonly trigger: HeldTrigger;
+  /** With the customer's data: not for logs. */
+  readonly spec: Pick<Spec, "target">;
   readonly durationMs: number;
   /** The error behind the outcome, if any; for logs only. */
   readonly cause: unknown;
@@ -55,6 +66,9 @@ export interface OldSnapshotEvent {
  * | claimed | a claim was answered: how many attempts will start, how many triggers are no longer wanted, and how many are tried again because their row is locked or because they are not due yet |
  * | attempt | an attempt has ended |
  * | recorded | results are durable: the ids of their triggers |
+ * | exhausted | triggers were ended without another attempt, because no attempt or no time is left: how many |
+ * | acknowledged | a receiver acknowledged a trigger: with what, whether it counts, and whether the trigger has ended |
+ * | unacknowledged | triggers whose work a receiver failed, or did not acknowledge in time: their states now |
  * | taken | triggers without an owner were taken: how many |
  * | takenFromStalled | triggers of stalled instances were taken: how many, and of which instances |
  * | released | triggers of an instance were released: how many, and of which instance |
@@ -82,6 +96,9 @@ export interface DispatcherEvents {
   claimed: [{ readonly started: number; readonly refused: number; readonly postponed: number }];
   attempt: [AttemptEvent];
   recorded: [{ readonly triggerIds: readonly string[] }];
+  exhausted: [{ readonly count: number }];
+  acknowledged: [{ readonly outcome: string; readonly counts: boolean; readonly hasEnded: boolean }];
+  unacknowledged: [{ readonly states: readonly string[] }];
   taken: [{ readonly count: number }];
   takenFromStalled: [{ readonly instances: readonly string[]; readonly count: number }];
   released: [{ readonly instance: string; readonly count: number }];

@@ -66,8 +66,8 @@ export function logEvents(events: Events, logger: Logger): void {
   );
   events.on("attempt", (attempt) => {
     if (attempt.cause === undefined) return;
-    const { cause, outcome, ...fields } = attempt;
-    logger.debug({ ...fields, outcome: outcome.kind, err: cause }, "attempt failed");
+    const { cause, outcome, triggerId, number, durationMs } = attempt;
+    logger.debug({ triggerId, number, durationMs, outcome: outcome.kind, err: cause }, "attempt failed");
   });
 }
 

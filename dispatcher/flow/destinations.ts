@@ -19,6 +19,8 @@ import type { Waits } from "./waits.ts";
 export interface Destinations {
   /** How many triggers wait in memory. */
   readonly size: number;
+  /** How many destinations get no attempts but single ones. */
+  readonly blocked: number;
   /** Whether an attempt has to wait. If it may be made because a single one is to be tried, it is that one from now on. */
   isBlocked(trigger: HeldTrigger, spec: Spec): boolean;
   /** Takes a trigger whose attempt has to wait. */
@@ -83,6 +85,9 @@ export function createDestinations(parts: DestinationsParts): Destinations {
   return {
     get size() {
       return state.size;
+    },
+    get blocked() {
+      return state.blocked;
     },
     isBlocked: (trigger, spec) => {
       if (state.blocked === 0) return false;

@@ -11,6 +11,7 @@ import {
   WaitingFor,
 } from "../../gen/easycron/v1/trigger_pb.ts";
 import { failure } from "../../mesh/errors.ts";
+import { traceIdOf } from "../../mesh/trigger-trace.ts";
 import type { AttemptTiming } from "../delivery/outcome.ts";
 import { parseTimingText } from "../delivery/timing-text.ts";
 import { readLateness, toLateness } from "./lateness.ts";
@@ -72,6 +73,7 @@ function toTrigger(row: TriggerView, read: LatenessRow | undefined): MessageInit
   const lateness = toLateness(row, read);
   return {
     id: row.id,
+    traceId: traceIdOf(row.id),
     job: row.job_name,
     jobUid: row.job_uid,
     revision: row.revision,

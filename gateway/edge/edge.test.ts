@@ -82,7 +82,11 @@ describe("JSON", () => {
     expect(status).toBe(400);
     expect(body.code).toBe("invalid_argument");
     expect(body.message).toMatch(/^name: /);
-    expect(body.details?.map(({ type }) => type)).toEqual(["google.rpc.ErrorInfo", "google.rpc.BadRequest"]);
+    expect(body.details?.map(({ type }) => type)).toEqual([
+      "google.rpc.ErrorInfo",
+      "google.rpc.BadRequest",
+      "google.rpc.RequestInfo",
+    ]);
     expect(body.details?.[0]?.debug).toMatchObject({ reason: "FIELD_INVALID", domain: "easycron" });
     expect(body.details?.[1]?.debug).toMatchObject({ fieldViolations: [{ field: "name" }] });
   });

@@ -1,3 +1,4 @@
+import type { DescMethod } from "@bufbuild/protobuf";
 import { type ConnectRouter, type ConnectRouterOptions, createConnectRouter } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
 import {
@@ -6,6 +7,9 @@ import {
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
+import type { Tracer } from "@opentelemetry/api";
+import { startCallSpan } from "../../mesh/call-span.ts";
+import { type CurrentCall, serveCall, toRequestId } from "../../mesh/current-call.ts";
 import type { Logger } from "../../mesh/logger.ts";
 import { printable } from "../../mesh/printable.ts";
 import {
@@ -26,6 +30,8 @@ export interface RpcListenerOptions extends ConnectRouterOptions {
   /** Longer deadlines of callers are shortened to this, in milliseconds. */
   readonly maxDeadlineMs: number;
   readonly logger: Logger;
+  /** Makes the spans of calls; absent when nobody gets them. */
+  readonly tracer?: Tracer | undefined;
 }
 
 /**
@@ -34,7 +40,7 @@ export interface RpcListenerOptions extends ConnectRouterOptions {
  * is shortened and not refused, and a request that is no call of a method gets an answer that says why.
  */
 export function createRpcListener(options: RpcListenerOptions): NodeListener {
-  const { routes, maxDeadlineMs, logger, ...routerOptions } = options;
+  const { routes, maxDeadlineMs, logger, tracer, ...routerOptions } = options;
   const router = createConnectRouter({
     acceptCompression: [compressionGzip, compressionBrotli],
     ...routerOptions,
@@ -45,6 +51,7 @@ export function createRpcListener(options: RpcListenerOptions): NodeListener {
     const path = request.url?.split("?", 1)[0] ?? "";
     const named = parseAcknowledgePath(path);
     const handler = handlers.get(named === undefined ? path : ACKNOWLEDGE_PATH);
+    const served = openCall(request, response, handler === undefined ? undefined : tracer, handler?.method);
     if (handler === undefined) return answerRefusal(request, response, unknownMethod(request));
     const refusal = named === undefined ? findRefusal(request, handler) : refuseMethod(request, ["POST"]);
     if (refusal !== undefined) return answerRefusal(request, response, refusal);
@@ -59,11 +66,40 @@ export function createRpcListener(options: RpcListenerOptions): NodeListener {
     }
     cutDeadline(call.header, maxDeadlineMs);
     const bounded = handler.requestPath === ACKNOWLEDGE_PATH ? toBounded(call, named) : call;
-    withRequestText(() => handle(bounded, handler, response)).catch((error: unknown) => {
-      // Usually the caller has gone, so nothing more can be sent to it.
-      logger.debug({ err: error, method: handler.method.name }, "an answer could not be sent");
-    });
+    serveCall(served, () => withRequestText(() => handle(bounded, handler, response))).catch(
+      (error: unknown) => {
+        // Usually the caller has gone, so nothing more can be sent to it.
+        const { requestId } = served;
+        logger.debug({ err: error, requestId, method: handler.method.name }, "an answer could not be sent");
+      },
+    );
   };
+}
+
+/**
+ * Gives a request its id and its place in a trace, and tells both in the answer: x-request-id, and traceresponse as
+ * in https://w3c.github.io/trace-context/#trace-context-http-response-headers-format.
+ */
+function openCall(
+  { headers }: NodeRequest,
+  response: NodeResponse,
+  tracer: Tracer | undefined,
+  method: DescMethod | undefined,
+): CurrentCall {
+  const name = `${method?.parent.typeName}/${method?.name}`;
+  const call: CurrentCall = {
+    requestId: toRequestId(textOf(headers["x-request-id"])),
+    ...startCallSpan(tracer, { method: name, system: "connectrpc", given: textOf(headers.traceparent) }),
+  };
+  // Connect answers most errors with a status of its own, which says as much as a span of the gateway needs.
+  response.once("close", () => call.span?.end(response.statusCode < 400 ? undefined : response.statusCode));
+  response.setHeader("x-request-id", call.requestId);
+  response.setHeader("traceresponse", call.traceparent);
+  return call;
+}
+
+function textOf(header: string | string[] | undefined): string | undefined {
+  return typeof header === "string" ? header : undefined;
 }
 
 async function handle(

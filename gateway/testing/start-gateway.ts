@@ -1,3 +1,4 @@
+import { createNoopMeter } from "@opentelemetry/api";
 import type { Database } from "../../db/pool.ts";
 import type { Statement } from "../../db/statement.ts";
 import { DispatcherService } from "../../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
@@ -76,6 +77,7 @@ export async function startGateway(options: StartOptions = {}): Promise<StartedG
   const health = createHealth();
   const closing = new AbortController();
   const listener = createPublicApi({
+    telemetry: { meter: createNoopMeter(), hasMetrics: false, callTracer: undefined },
     database: options.database ?? fakeDatabase(options.answer),
     scheduler,
     dispatcher,

@@ -11,7 +11,11 @@ import { compareTriggers, compareVerdicts } from "./verdicts.ts";
 import { compareWalk } from "./walk.ts";
 
 /** What an audit uses. */
-export type AuditParts = Pick<Parts, "database" | "zoneData" | "clock" | "lookAheadMs" | "tickingSince">;
+export interface AuditParts
+  extends Pick<Parts, "database" | "zoneData" | "clock" | "lookAheadMs" | "tickingSince"> {
+  /** Called after each audit of a round, with the number of differences. */
+  readonly onAudited?: (differences: number) => void;
+}
 
 /** What an audit found. */
 export interface Audit {

@@ -60,7 +60,7 @@ async function auditSet(
 ): Promise<number> {
   const audits = await auditTogether(parts, claimed, nowMs);
   let found = 0;
-  for (const [uid, audit] of audits) found += report(logger, uid, audit);
+  for (const [uid, audit] of audits) found += report(parts, logger, uid, audit);
   await advance(parts, audits, nowMs);
   for (const job of claimed) if (!audits.has(job.job_uid)) found += await tryOne(parts, logger, job);
   return found;
@@ -112,7 +112,7 @@ async function auditOne(
   for (let left = AUDITS_PER_JOB; left > 0; left--) {
     const audit = await auditJob(parts, { uid, project_id }, fromMs, nowMs);
     if (audit === null) break;
-    found += report(logger, uid, audit);
+    found += report(parts, logger, uid, audit);
     await advance(parts, new Map([[uid, audit]]), nowMs);
     if (audit.untilMs >= nowMs || audit.untilMs <= fromMs) break;
     fromMs = audit.untilMs;
@@ -121,7 +121,13 @@ async function auditOne(
 }
 
 /** Logs the differences of an audit, and returns how many there are. */
-function report(logger: Pick<Logger, "error">, jobUid: string, { differences }: Audit): number {
+function report(
+  parts: AuditParts,
+  logger: Pick<Logger, "error">,
+  jobUid: string,
+  { differences }: Audit,
+): number {
+  parts.onAudited?.(differences.length);
   for (const { kind, atMs, detail } of differences) {
     logger.error({ jobUid, kind, fireTime: toIso(atMs), detail }, "the ledger and the schedule differ");
   }

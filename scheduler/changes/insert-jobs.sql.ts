@@ -5,7 +5,8 @@ import { statement } from "../../db/statement.ts";
  * and the row that its audits start from. The arrays are: ids ($4), names ($5), states ($6), cursors ($7), wake times
  * ($8), whether each job is deleted when it finishes ($9), specifications as JSON text ($10), zone data releases ($11),
  * facets as JSON text ($12), request ids ($13, empty for none), and SHA-256 of the requests in hex ($14). The arrays of
- * the facets that lists select by are: job ids ($15), facets ($16) and values ($17).
+ * the facets that lists select by are: job ids ($15), facets ($16) and values ($17). $18
+ * is the traceparent of the call, or null.
  *
  * Returns the ids of the inserted jobs. A job whose request id was used before is left out. If a name is in use, nothing
  * is inserted, and the statement fails by jobs_live_name. The names are inserted in their order, so that two callers with
@@ -28,8 +29,8 @@ export const jobsInsert = statement<{ uid: string }>(
             create_time, update_time, delete_finished)
      select uid, $1, name, state, 1, 1, cursor, wake, $2, $2, $2, delete_finished from fresh order by name collate "C"
    ), revision as (
-     insert into scheduler.revisions (job_uid, revision, spec, create_time, actor, zone_data, facets)
-     select uid, 1, spec, $2, $3, zone_data, facets::jsonb from fresh
+     insert into scheduler.revisions (job_uid, revision, spec, create_time, actor, zone_data, facets, traceparent)
+     select uid, 1, spec, $2, $3, zone_data, facets::jsonb, $18 from fresh
    ), epoch as (
      insert into scheduler.epochs (job_uid, epoch, state, revision, after_time, change_time)
      select uid, 1, 'ACTIVE', 1, $2, $2 from fresh

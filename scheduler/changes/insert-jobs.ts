@@ -1,5 +1,6 @@
 import { isUniqueViolation, type Queryable } from "../../db/pool.ts";
 import { toSqlTime, toSqlTimeOrNull } from "../../db/time.ts";
+import { currentCall } from "../../mesh/current-call.ts";
 import { listedFacets, toFacetsJson } from "../job/facets.ts";
 import type { JobRow, JobStateName } from "../job/job.ts";
 import type { Parts } from "../parts.ts";
@@ -55,6 +56,7 @@ export async function insertJobs(
     listed.map(({ uid }) => uid),
     listed.map(({ facet }) => facet),
     listed.map(({ value }) => value),
+    currentCall()?.traceparent ?? null,
   ]);
   if (inserted.length === rows.length) return rows;
   const uids = new Set(inserted.map(({ uid }) => uid));

@@ -1,5 +1,6 @@
 import type { Queryable } from "../../db/pool.ts";
 import { toSqlTime, toSqlTimeOrNull } from "../../db/time.ts";
+import { currentCall } from "../../mesh/current-call.ts";
 import { toFacetsJson } from "../job/facets.ts";
 import { fromSpecJson } from "../job/job.ts";
 import { revisionsInsert } from "../job/revisions.sql.ts";
@@ -39,6 +40,7 @@ export async function addRevisions(
     jobs.map(({ position }) => position.lastSeq + position.carry.waiting.length),
     jobs.map(({ position }) => toSqlTimeOrNull(position.carry.waiting.at(-1))),
     specs.map(toFacetsJson),
+    currentCall()?.traceparent ?? null,
   ]);
   await changeFacets(
     tx,

@@ -3,14 +3,14 @@ import { statement } from "../../db/statement.ts";
 /**
  * Adds revisions. The arrays are: jobs, numbers, specifications as JSON text, times, who made them, the zone data versions
  * that their fire times are computed with, how many of `maxFires` are used up, the last fire times that wait, and the
- * facets as JSON text.
+ * facets as JSON text. $10 is the traceparent of the call that makes them, or null.
  */
 export const revisionsInsert = statement<{ revision: number }>(
   "revisionsInsert",
   `insert into scheduler.revisions (job_uid, revision, spec, create_time, actor, zone_data, fired_count, waiting_time,
-          facets)
+          facets, traceparent)
    select g.job_uid, g.revision, g.spec, g.create_time, g.actor, g.zone_data, g.fired_count, g.waiting_time,
-          g.facets::jsonb
+          g.facets::jsonb, $10
      from unnest($1::text[], $2::integer[], $3::text[], $4::timestamptz[], $5::text[], $6::text[], $7::integer[],
                  $8::timestamptz[], $9::text[])
        as g (job_uid, revision, spec, create_time, actor, zone_data, fired_count, waiting_time, facets)
@@ -26,6 +26,18 @@ export const revisionsByJob = statement<{
 }>(
   "revisionsByJob",
   `select r.job_uid, r.revision, r.spec, r.zone_data
+     from unnest($1::text[], $2::integer[]) as wanted (job_uid, revision)
+     join scheduler.revisions r using (job_uid, revision)`,
+);
+
+/** Returns the traceparents of the calls that made the given (job, revision) pairs. */
+export const revisionTraceparents = statement<{
+  job_uid: string;
+  revision: number;
+  traceparent: string | null;
+}>(
+  "revisionTraceparents",
+  `select r.job_uid, r.revision, r.traceparent
      from unnest($1::text[], $2::integer[]) as wanted (job_uid, revision)
      join scheduler.revisions r using (job_uid, revision)`,
 );

@@ -8,6 +8,7 @@ import {
   type TriggerSchema,
   TriggerState,
 } from "../../gen/easycron/v1/trigger_pb.ts";
+import { traceIdOf } from "../../mesh/trigger-trace.ts";
 import type { JobRow } from "../job/job.ts";
 import { type LatenessRow, type LedgerTriggerRow, ledgerLateness } from "./ledger.sql.ts";
 
@@ -40,6 +41,7 @@ export function toTrigger(
   const lateness = toLateness(row, read);
   return {
     id: row.id,
+    traceId: traceIdOf(row.id),
     job: row.job_name,
     jobUid: job.uid,
     revision: row.revision,

@@ -15,6 +15,7 @@ import { type DecidedTurn, decideTurns } from "./decide-turns.ts";
 import type { HandOver, RefusedEvent } from "./hand-over.ts";
 import type { PassSize } from "./pass-size.ts";
 import { resumeDue } from "./resume-due.ts";
+import type { Turn } from "./turn.ts";
 import { writeTurns } from "./write-turns.ts";
 
 /** What a pass uses. There is no clock in it: a pass is given the time, so that all of it decides for one instant. */
@@ -33,6 +34,8 @@ export interface PassParts {
   readonly onTrouble: (jobUid: string, error: unknown, aside: SetAside) => void;
   /** Called with fire times of a job that an outage made us miss. */
   readonly onMissed: (jobUid: string, range: SkipRange) => void;
+  /** Called with each turn that is written. */
+  readonly onDecided?: (turn: Turn) => void;
 }
 
 /** What passes remember. */
@@ -139,6 +142,7 @@ async function runOnce(
   );
   for (const { row, turn, isExact } of done.written) {
     if (isExact && turn.wakeMs !== null) exactWakes.set(row.uid, turn.wakeMs);
+    parts.onDecided?.(turn);
     for (const range of missedOf(turn.skips)) parts.onMissed(row.uid, range);
   }
   for (const projectId of done.busyProjects) state.busyProjects.set(projectId, nowMs + BUSY_MS);
