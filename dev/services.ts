@@ -131,19 +131,22 @@ export function environmentOf(
     TZ: "UTC",
     EASYCRON_PARENT_WATCH: "1",
     EASYCRON_LOG_LEVEL: config.logLevel,
-    EASYCRON_METRICS_LISTEN: metricsAddress(config.metricsListen, instances.indexOf(instance)),
-    EASYCRON_METRICS_BY_PROJECT: config.metricsByProject ?? "off",
+    ...metricsVariables(config, instances.indexOf(instance)),
     ...OWN_DEFAULTS[service],
     ...config.serviceEnv[service],
     ...special[service],
   };
 }
 
-/** Returns the address at which a process serves metrics: each has the port after that of the one before. */
-function metricsAddress(first = "", index: number): string {
-  const { host, port } = parseHostPort(first) ?? {};
-  if (host === undefined || port === undefined) return "";
-  return `${host.includes(":") ? `[${host}]` : host}:${port === 0 ? 0 : port + index}`;
+/** Returns the variables of metrics of a process. Each process has the port after that of the one before. */
+function metricsVariables(
+  { metricsListen = "", metricsByProject = "off" }: ServiceSettings["config"],
+  index: number,
+): Record<string, string> {
+  const { host, port } = parseHostPort(metricsListen) ?? {};
+  if (host === undefined || port === undefined) return {};
+  const address = `${host.includes(":") ? `[${host}]` : host}:${port === 0 ? 0 : port + index}`;
+  return { EASYCRON_METRICS_LISTEN: address, EASYCRON_METRICS_BY_PROJECT: metricsByProject };
 }
 
 /**
