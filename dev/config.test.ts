@@ -20,6 +20,8 @@ describe("the configuration of npm start", () => {
       dispatchers: 1,
       egressAllow: "127.0.0.0/8,::1/128",
       egressDeny: "",
+      metricsListen: "",
+      metricsByProject: "off",
       logLevel: "info",
       brokers: [],
       showsTraces: false,

@@ -131,8 +131,7 @@ export function environmentOf(
     TZ: "UTC",
     EASYCRON_PARENT_WATCH: "1",
     EASYCRON_LOG_LEVEL: config.logLevel,
-    EASYCRON_METRICS_LISTEN: metricsAddress(config.metricsListen, instances.indexOf(instance)),
-    EASYCRON_METRICS_BY_PROJECT: config.metricsByProject ?? "off",
+    ...metricsVariables(config, instances.indexOf(instance)),
     ...config.telemetryEnv,
     ...OWN_DEFAULTS[service],
     ...config.serviceEnv[service],
@@ -140,11 +139,15 @@ export function environmentOf(
   };
 }
 
-/** Returns the address at which a process serves metrics: each has the port after that of the one before. */
-function metricsAddress(first = "", index: number): string {
-  const { host, port } = parseHostPort(first) ?? {};
-  if (host === undefined || port === undefined) return "";
-  return `${host.includes(":") ? `[${host}]` : host}:${port === 0 ? 0 : port + index}`;
+/** Returns the variables of metrics of a process. Each process has the port after that of the one before. */
+function metricsVariables(
+  { metricsListen = "", metricsByProject = "off" }: ServiceSettings["config"],
+  index: number,
+): Record<string, string> {
+  const { host, port } = parseHostPort(metricsListen) ?? {};
+  if (host === undefined || port === undefined) return {};
+  const address = `${host.includes(":") ? `[${host}]` : host}:${port === 0 ? 0 : port + index}`;
+  return { EASYCRON_METRICS_LISTEN: address, EASYCRON_METRICS_BY_PROJECT: metricsByProject };
 }
 
 /**
