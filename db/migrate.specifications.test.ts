@@ -26,7 +26,7 @@ beforeAll(async () => {
   client = new pg.Client({ connectionString: database.url() });
   await client.connect();
   await client.query(
-    "drop trigger watch_job on scheduler.revisions; alter table scheduler.revisions drop column facets, alter column spec type json using spec::json",
+    "drop trigger watch_job on scheduler.revisions; drop trigger unwatch_job on scheduler.revisions; alter table scheduler.revisions drop column facets, alter column spec type json using spec::json",
   );
   for (const [uid, spec] of Object.entries(SPECIFICATIONS)) {
     await client.query(

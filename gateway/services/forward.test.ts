@@ -128,10 +128,10 @@ describe("the idempotency levels of the protos", () => {
 
   test("let the gateway send again exactly the reads, and the writes that are safe to repeat", () => {
     const forwarded = READS.filter((name) => !OWN.includes(name));
-    const reads = [...forwarded, "GetZoneData", "ResolveJob", "GetRetention"];
+    const reads = [...forwarded, "GetZoneData", "ResolveJob", "GetRetention", "GetProjectAlerts"];
     expect(namesOf(inner, IdempotencyLevel.NO_SIDE_EFFECTS).sort()).toEqual(reads.sort());
     expect(namesOf(inner, IdempotencyLevel.IDEMPOTENT).sort()).toEqual(
-      [...REPEATABLE_WRITES, "SealSecrets", "UpdateRetention"].sort(),
+      [...REPEATABLE_WRITES, "SealSecrets", "UpdateRetention", "UpdateProjectAlerts"].sort(),
     );
   });
 });
