@@ -38,11 +38,13 @@ export function createSending(config: DispatcherConfig, events: Events, logger: 
   }
   if (config.egressAllow.length > 0) {
     const ranges = toRangeTexts(config.egressAllow);
-    logger.info(
+    logger.warn(
       { ranges },
       "webhooks may reach addresses that are not public, as EASYCRON_EGRESS_ALLOW says",
     );
   }
+  if (config.publicUrl === undefined)
+    logger.info({}, "EASYCRON_PUBLIC_URL is not set, so no webhook has the header easycron-ack-url");
   const idleConnections = idleConnectionsFor(config.idleConnections, deliveryConcurrency, openFiles);
   const egressDeny = denyOwnHost(config.egressDeny, config.publicUrl);
   const settings = { ...config, egressDeny, idleConnections };

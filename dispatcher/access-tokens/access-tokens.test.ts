@@ -77,6 +77,16 @@ describe("a token", () => {
     expect(await tokens.get(keyOf("c"), readSecret)).toBe("tok-3");
     expect(await tokens.get(keyOf("a"), readSecret)).toBe("tok-4");
   });
+
+  test("stays in the cache when another project has many", async () => {
+    const tokens = createCache(3_600_000, 2_000);
+    await tokens.get(KEY, readSecret);
+    for (let n = 0; n < 20; n++) {
+      const client = { ...CLIENT, secretId: `sec_b${n}` };
+      await tokens.get({ projectId: "proj_b", client }, readSecret);
+    }
+    expect(await tokens.get(KEY, readSecret)).toBe("tok-1");
+  });
 });
 
 describe("a fetch that fails", () => {
@@ -130,5 +140,44 @@ describe("a token that the target refuses", () => {
     nowMs = MIN_AGE_MS - 1;
     expect(await tokens.replace(KEY, "tok-1", readSecret)).toBeUndefined();
     expect(await tokens.get(KEY, readSecret)).toBe("tok-1");
+  });
+
+  test("stays when no other can be fetched, and fetching is not repeated at once", async () => {
+    const tokens = createCache();
+    await tokens.get(KEY, readSecret);
+    nowMs = MIN_AGE_MS;
+    isFailing = true;
+    const replace = () => tokens.replace(KEY, "tok-1", readSecret);
+    await expect(replace()).rejects.toThrow("Closed on Mondays.");
+    expect(await tokens.get(KEY, readSecret)).toBe("tok-1");
+    expect(await replace()).toBeUndefined();
+    expect(fetches).toBe(2);
+    nowMs += FAILURE_MS;
+    isFailing = false;
+    expect(await replace()).toBe("tok-3");
+  });
+
+  test("is not replaced at once when fetching has failed after its end", async () => {
+    const tokens = createCache(0);
+    await tokens.get(KEY, readSecret);
+    isFailing = true;
+    await expect(tokens.get(KEY, readSecret)).rejects.toThrow("Closed on Mondays.");
+    expect(await tokens.replace(KEY, "tok-1", readSecret)).toBeUndefined();
+    expect(fetches).toBe(2);
+    nowMs += FAILURE_MS;
+    isFailing = false;
+    expect(await tokens.replace(KEY, "tok-1", readSecret)).toBe("tok-3");
+  });
+
+  test("is not replaced while it is young, although renewing it has failed", async () => {
+    const tokens = createCache(10_000);
+    await tokens.get(KEY, readSecret);
+    nowMs = 8_500;
+    isFailing = true;
+    await tokens.get(KEY, readSecret);
+    await new Promise(setImmediate);
+    expect(fetches).toBe(2);
+    nowMs += FAILURE_MS;
+    expect(await tokens.replace(KEY, "tok-1", readSecret)).toBeUndefined();
   });
 });

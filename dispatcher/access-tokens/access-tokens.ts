@@ -1,3 +1,4 @@
+import { createFairCache } from "../target-secrets/fair-cache.ts";
 import type { TokenClient } from "./fetch-token.ts";
 import type { AccessToken } from "./token-answer.ts";
 import { TokenFailed } from "./token-failed.ts";
@@ -18,8 +19,9 @@ export interface AccessTokens {
   get(key: TokenKey, readSecret: () => Promise<string>): Promise<string>;
   /**
    * Returns another token in place of one that a target has refused with 401. Undefined if the refused one was fetched
-   * less than MIN_AGE_MS ago: a target that refuses every token would have one fetched for each attempt. Rejects like
-   * `get`.
+   * less than MIN_AGE_MS ago: a target that refuses every token would have one fetched for each attempt. Undefined also
+   * for FAILURE_MS after a fetch that failed. The refused token stays until there is another, because other targets may
+   * take it. Rejects like `get`.
    */
   replace(key: TokenKey, refused: string, readSecret: () => Promise<string>): Promise<string | undefined>;
 }
@@ -30,7 +32,7 @@ export interface AccessTokensParts {
   readonly fetch: (client: TokenClient, secret: string) => Promise<AccessToken>;
   /** A clock that never steps, in milliseconds. */
   readonly monotonicMs: () => number;
-  /** Rough size of all tokens. When it is reached, the tokens that were fetched first are removed. */
+  /** Rough size of all tokens. When it is reached, a project that has much loses the tokens that it fetched first. */
   readonly maxBytes: number;
 }
 
@@ -40,41 +42,27 @@ export const FAILURE_MS = 500;
 export const MIN_AGE_MS = 10_000;
 /** A token is no longer used this long before it expires, or a tenth of its lifetime before, if that is shorter. */
 const MARGIN_MS = 30_000;
-/** Rough size of an entry without its texts. */
-const BASE_BYTES = 300;
+/** Rough size of an entry without its texts, beside what `createFairCache` counts. */
+const BASE_BYTES = 100;
 
 interface Entry {
   readonly result: AccessToken | TokenFailed;
-  readonly fetchedMs: number;
   readonly endMs: number;
   /** From then on it is fetched anew while it is used. */
   renewMs: number;
+  /** From then on it is fetched anew when a target refuses it. */
+  replaceMs: number;
   readonly bytes: number;
 }
 
 /** Makes an empty cache. */
 export function createAccessTokens({ fetch, monotonicMs, maxBytes }: AccessTokensParts): AccessTokens {
-  const known = new Map<string, Entry>();
+  const known = createFairCache<Entry>(maxBytes, ({ bytes }) => bytes);
   const fetching = new Map<string, Promise<string>>();
-  let bytes = 0;
 
-  const drop = (name: string): void => {
-    bytes -= known.get(name)?.bytes ?? 0;
-    known.delete(name);
-  };
-  const keep = (name: string, result: Entry["result"], askedMs: number): void => {
-    drop(name);
-    const entry = toEntry(name, result, askedMs);
-    known.set(name, entry);
-    bytes += entry.bytes;
-    for (const oldest of known.keys()) {
-      if (bytes <= maxBytes || known.size === 1) return;
-      drop(oldest);
-    }
-  };
   const fetchOnce = (
+    { projectId, client }: TokenKey,
     name: string,
-    client: TokenClient,
     readSecret: () => Promise<string>,
   ): Promise<string> => {
     const running = fetching.get(name);
@@ -84,15 +72,15 @@ export function createAccessTokens({ fetch, monotonicMs, maxBytes }: AccessToken
       .then((secret) => fetch(client, secret))
       .then(
         (fetched) => {
-          keep(name, fetched, askedMs);
+          known.set(projectId, name, toEntry(name, fetched, askedMs));
           return fetched.token;
         },
         (error: unknown) => {
-          const entry = known.get(name);
+          const entry = known.get(projectId, name);
           const nowMs = monotonicMs();
           // A token that is still valid is worth more than a failure.
-          if (entry !== undefined && isUsable(entry, nowMs)) entry.renewMs = nowMs + FAILURE_MS;
-          else if (error instanceof TokenFailed) keep(name, error, nowMs);
+          if (entry !== undefined && isUsable(entry, nowMs)) postpone(entry, nowMs + FAILURE_MS);
+          else if (error instanceof TokenFailed) known.set(projectId, name, toEntry(name, error, nowMs));
           throw error;
         },
       )
@@ -102,27 +90,30 @@ export function createAccessTokens({ fetch, monotonicMs, maxBytes }: AccessToken
   };
 
   return {
-    get: async ({ projectId, client }, readSecret) => {
-      const name = nameOf(projectId, client);
-      const entry = known.get(name);
+    get: async (key, readSecret) => {
+      const name = nameOf(key);
+      const entry = known.get(key.projectId, name);
       const nowMs = monotonicMs();
-      if (entry === undefined || entry.endMs <= nowMs) return fetchOnce(name, client, readSecret);
+      if (entry === undefined || entry.endMs <= nowMs) return fetchOnce(key, name, readSecret);
       if (entry.result instanceof TokenFailed) throw entry.result;
       // If this fails, it is tried again with the next attempt.
-      if (entry.renewMs <= nowMs) fetchOnce(name, client, readSecret).catch(() => {});
+      if (entry.renewMs <= nowMs) fetchOnce(key, name, readSecret).catch(() => {});
       return entry.result.token;
     },
-    replace: async ({ projectId, client }, refused, readSecret) => {
-      const name = nameOf(projectId, client);
-      const entry = known.get(name);
-      if (entry === undefined || entry.result instanceof TokenFailed)
-        return fetchOnce(name, client, readSecret);
-      if (entry.result.token !== refused) return entry.result.token;
-      if (monotonicMs() - entry.fetchedMs < MIN_AGE_MS) return undefined;
-      drop(name);
-      return fetchOnce(name, client, readSecret);
+    replace: async (key, refused, readSecret) => {
+      const name = nameOf(key);
+      const entry = known.get(key.projectId, name);
+      if (entry === undefined) return fetchOnce(key, name, readSecret);
+      const { result, replaceMs } = entry;
+      if (!(result instanceof TokenFailed) && result.token !== refused) return result.token;
+      return monotonicMs() < replaceMs ? undefined : fetchOnce(key, name, readSecret);
     },
   };
+}
+
+function postpone(entry: Entry, untilMs: number): void {
+  entry.renewMs = untilMs;
+  entry.replaceMs = Math.max(entry.replaceMs, untilMs);
 }
 
 function isUsable(entry: Entry, nowMs: number): boolean {
@@ -133,13 +124,14 @@ function toEntry(name: string, result: Entry["result"], fetchedMs: number): Entr
   const size = BASE_BYTES + name.length;
   if (result instanceof TokenFailed) {
     const endMs = fetchedMs + FAILURE_MS;
-    return { result, fetchedMs, endMs, renewMs: endMs, bytes: size + result.message.length };
+    return { result, endMs, renewMs: endMs, replaceMs: endMs, bytes: size + result.message.length };
   }
   const margin = Math.min(MARGIN_MS, result.lifetimeMs / 10);
   const endMs = fetchedMs + result.lifetimeMs - margin;
-  return { result, fetchedMs, endMs, renewMs: endMs - margin, bytes: size + result.token.length };
+  const replaceMs = fetchedMs + MIN_AGE_MS;
+  return { result, endMs, renewMs: endMs - margin, replaceMs, bytes: size + result.token.length };
 }
 
-function nameOf(projectId: string, { origin, path, clientId, secretId, scopes }: TokenClient): string {
+function nameOf({ projectId, client: { origin, path, clientId, secretId, scopes } }: TokenKey): string {
   return JSON.stringify([projectId, origin, path, clientId, secretId, scopes]);
 }

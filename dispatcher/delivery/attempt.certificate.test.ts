@@ -59,9 +59,9 @@ afterAll(async () => {
 
 const fail = () => Promise.reject(new Error("This is not needed here."));
 
-async function attempt(auth: object | undefined, projectId = "proj_1") {
+async function attempt(auth: object | undefined, projectId = "proj_1", by = clients.webhook) {
   const parts: AttemptParts = {
-    webhook: clients.webhook,
+    webhook: by,
     certificates: clients.certificates,
     plugins: clients.plugins,
     signingKeys: { get: () => [createSecretKey(Buffer.alloc(32, 1))], load: fail, refresh: fail },
@@ -110,4 +110,14 @@ test("a certificate with the key of another is NOT_SENT", async () => {
     error: "The client certificate and its key cannot be used; give both again.",
   });
   expect(seen.length).toBe(before);
+});
+
+test("a fault in sending is not taken for a certificate that cannot be used", async () => {
+  const faulty = {
+    ...clients.webhook,
+    get userAgent(): string {
+      throw new Error("A fault.");
+    },
+  };
+  await expect(attempt(authOf(first.cert, "sec_1"), "proj_1", faulty)).rejects.toThrow("A fault.");
 });

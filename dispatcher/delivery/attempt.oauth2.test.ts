@@ -133,3 +133,40 @@ test("an attempt is not sent after its trigger was taken over", async () => {
   });
   expect(sent()).toEqual([]);
 });
+
+test("a trigger that is taken over after the target refused the token has the outcome of what was sent", async () => {
+  let isOwner = true;
+  parts = { ...parts, isOwner: () => isOwner };
+  await attempt();
+  nowMs += MIN_AGE_MS;
+  receiver.answer(path, () => ({ status: 401 }));
+  tokens.answer((response) => {
+    isOwner = false;
+    answerJson(response, { access_token: "tok", token_type: "Bearer" });
+  });
+  expect(await kindOf()).toMatchObject({ kind: "REJECTED", statusCode: 401 });
+  expect(sent().length).toBe(2);
+});
+
+test("an attempt whose second request cannot be sent has the outcome of the first", async () => {
+  await attempt();
+  nowMs += MIN_AGE_MS;
+  receiver.answer(path, () => ({ status: 401 }));
+  const noKeys = () => (tokens.requests.length > 1 ? [] : [createSecretKey(Buffer.alloc(32, 1))]);
+  parts = { ...parts, signingKeys: { ...parts.signingKeys, get: noKeys } };
+  expect(await kindOf()).toMatchObject({ kind: "REJECTED", statusCode: 401 });
+  expect(tokens.requests.length).toBe(2);
+});
+
+test("a fault in sending is not taken for a secret that cannot be read", async () => {
+  const troubles: unknown[] = [];
+  const webhook = {
+    ...parts.webhook,
+    get userAgent(): string {
+      throw new Error("A fault.");
+    },
+  };
+  parts = { ...parts, webhook, onTrouble: (error) => troubles.push(error) };
+  await expect(attempt()).rejects.toThrow("A fault.");
+  expect(troubles).toEqual([]);
+});

@@ -8,7 +8,7 @@ import { MissingMasterKeyError } from "../signing-keys/master-keys.ts";
 import type { SigningKeys } from "../signing-keys/signing-keys.ts";
 import type { SecretKey, TargetSecrets } from "../target-secrets/target-secrets.ts";
 import { type AcknowledgementParts, makeAcknowledgementHeaders } from "./acknowledgement-headers.ts";
-import type { CertificateAgents } from "./certificate-agents.ts";
+import { type CertificateAgents, UnusableCertificate } from "./certificate-agents.ts";
 import type { Delivery } from "./outcome.ts";
 import type { PluginDelivery } from "./plugin-delivery.ts";
 import { type SecretHeader, toHeader } from "./secret-header.ts";
@@ -81,17 +81,21 @@ async function signedAfterLoading(parts: AttemptParts, attempt: StartedAttempt):
   const readSecret = () => openSecret(parts, { projectId, id: tokenClient.secretId });
   const send = (token: string) =>
     signedWithSecrets(parts, attempt, toHeader({ kind: "bearer", secretId: "" }, token));
+  let token: string;
   try {
-    const token = await parts.accessTokens.get(key, readSecret);
-    const delivery = await send(token);
-    const { outcome } = delivery;
-    if (outcome.kind !== "REJECTED" || outcome.statusCode !== 401 || outcome.isFinal) return delivery;
-    const other = await parts.accessTokens.replace(key, token, readSecret).catch(() => undefined);
-    return other === undefined ? delivery : send(other);
+    token = await parts.accessTokens.get(key, readSecret);
   } catch (error) {
     if (error instanceof TokenFailed) return notSent(`No access token. ${error.message}`, error);
     return noSecret(parts, error);
   }
+  const delivery = await send(token);
+  const { outcome } = delivery;
+  if (outcome.kind !== "REJECTED" || outcome.statusCode !== 401 || outcome.isFinal) return delivery;
+  const other = await parts.accessTokens.replace(key, token, readSecret).catch(() => undefined);
+  if (other === undefined) return delivery;
+  const repeated = await send(other);
+  // The first request has reached the target, whatever keeps the second back: the end of the lease, for example.
+  return repeated.outcome.kind === "NOT_SENT" ? delivery : repeated;
 }
 
 function noSecret({ onTrouble, isOwner }: AttemptParts, error: unknown): Delivery {
@@ -132,9 +136,10 @@ async function signedWithSecrets(
   const key = { projectId, origin: target.origin, ...target.clientCertificate };
   return parts.certificates
     .use(key, privateKey, (agents) => send({ ...parts, webhook: { ...parts.webhook, ...agents } }))
-    .catch((error: unknown) =>
-      notSent("The client certificate and its key cannot be used; give both again.", error),
-    );
+    .catch((error: unknown) => {
+      if (!(error instanceof UnusableCertificate)) throw error;
+      return notSent("The client certificate and its key cannot be used; give both again.", error);
+    });
 }
 
 const TAKEN_OVER =

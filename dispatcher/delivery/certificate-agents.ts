@@ -17,11 +17,16 @@ export interface CertificateKey {
   readonly secretId: string;
 }
 
+/** A certificate and a private key cannot be used together. The cause is the error of OpenSSL. */
+export class UnusableCertificate extends Error {
+  override readonly name = "UnusableCertificate";
+}
+
 /** Agents that show a client certificate. */
 export interface CertificateAgents {
   /**
-   * Calls `work` with the agents of a certificate, and keeps them until its promise settles. Rejects if the certificate and
-   * the private key cannot be used together.
+   * Calls `work` with the agents of a certificate, and keeps them until its promise settles. Rejects like `work`, and with
+   * UnusableCertificate, without calling it, if the certificate and the private key cannot be used together.
    */
   use<T>(
     key: CertificateKey,
@@ -66,7 +71,7 @@ export function createCertificateAgents({ create, max }: CertificateAgentsParts)
       entries.delete(name);
       return known;
     }
-    const identity = createSecureContext({ cert: certificate, key: privateKey });
+    const identity = identityOf(certificate, privateKey);
     return { agents: { agent: create(identity, true), freshAgent: create(identity, false) }, users: 0 };
   };
 
@@ -88,6 +93,14 @@ export function createCertificateAgents({ create, max }: CertificateAgentsParts)
       await Promise.all([...entries.values()].map(({ agents }) => destroy(agents)));
     },
   };
+}
+
+function identityOf(certificate: string, privateKey: string): SecureContext {
+  try {
+    return createSecureContext({ cert: certificate, key: privateKey });
+  } catch (cause) {
+    throw new UnusableCertificate("The certificate and its key cannot be used together.", { cause });
+  }
 }
 
 function destroy({ agent, freshAgent }: CertificateAgentPair): Promise<unknown> {

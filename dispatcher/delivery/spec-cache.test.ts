@@ -64,6 +64,35 @@ test("the cache keeps what is used when it is full, and drops what is not", asyn
   expect(keys.map((key) => specs.get(key) !== undefined)).toEqual([true, false, false, false, true, true]);
 });
 
+const LONG = "a".repeat(5_000);
+test.each([
+  ["the client certificate", { auth: { clientCertificate: { certificate: LONG, key: "sec_1" } } }],
+  [
+    "the scopes",
+    {
+      auth: {
+        oauth2: { tokenUrl: "https://a.example.com/", clientId: "c", clientSecret: "s", scopes: [LONG] },
+      },
+    },
+  ],
+  [
+    "the token's client",
+    { auth: { oauth2: { tokenUrl: "https://a.example.com/", clientId: LONG, clientSecret: "sec_1" } } },
+  ],
+  ["the user name", { auth: { basic: { username: LONG, password: "sec_1" } } }],
+  ["the names of secret headers", { secretHeaders: { [LONG]: "sec_1" } }],
+])("the cache counts %s", async (_, webhook) => {
+  const { projectId } = await ground.addProject();
+  const url = "https://example.com/";
+  const jobs = [];
+  for (let n = 0; n < 3; n++)
+    jobs.push(await ground.addJob(projectId, url, { target: { webhook: { url, ...webhook } } }));
+  const keys = jobs.map(({ uid }) => ({ jobUid: uid, revision: 1 }));
+  const specs = createSpecCache(database, 13_000);
+  for (const key of keys) await specs.load([key]);
+  expect(keys.map((key) => specs.get(key)?.target.kind)).toEqual([undefined, "webhook", "webhook"]);
+});
+
 test("the cache spares at most 1,000 specifications at once, and then drops the oldest, used or not", async () => {
   // Revisions without rows are kept, too: each takes 1,004 bytes.
   const specs = createSpecCache(database, 2_001 * 1_004);

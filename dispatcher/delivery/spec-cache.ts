@@ -25,12 +25,16 @@ export interface SpecCache {
   load(keys: readonly RevisionKey[]): Promise<ReadonlyMap<string, unknown>>;
 }
 
-/** Rough size of a specification without its payload and headers. */
+/** Rough size of a specification without its payload and the texts of its target. */
 const BASE_BYTES = 1_000;
 const PLACEHOLDER_BYTES = 50;
+/** Rough size of a secret header without its texts. */
+const HEADER_BYTES = 100;
 
 /** Most entries that are spared at once: if all were used, looking through all of them would hold up the process. */
 const MAX_MOVES = 1_000;
+
+type WebhookTarget = Extract<SpecTarget, { kind: "webhook" }>;
 
 interface Entry extends RevisionKey {
   readonly spec: Spec;
@@ -136,8 +140,19 @@ function sizeOf({ target, payload }: Spec): number {
 }
 
 function targetBytes(target: SpecTarget): number {
-  if (target.kind === "webhook") return target.headers.join("").length + bodyBytes(target.body);
+  if (target.kind === "webhook")
+    return target.headers.join("").length + bodyBytes(target.body) + authBytes(target);
   return target.kind === "plugin" ? target.bytes : 0;
+}
+
+function authBytes({ secretHeaders = [], tokenClient, clientCertificate }: WebhookTarget): number {
+  const texts = secretHeaders.flatMap((header) => Object.values(header));
+  if (tokenClient !== undefined) {
+    const { origin, path, clientId, scopes } = tokenClient;
+    texts.push(origin, path, clientId, ...scopes);
+  }
+  if (clientCertificate !== undefined) texts.push(clientCertificate.certificate);
+  return HEADER_BYTES * secretHeaders.length + texts.reduce((sum, { length }) => sum + length, 0);
 }
 
 function bodyBytes(body: BodyTemplate = []): number {

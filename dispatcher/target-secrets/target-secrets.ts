@@ -40,7 +40,7 @@ const STATEMENTS_AT_ONCE = 1;
 
 /** Makes a cache of roughly `maxBytes`. When it is full, a project that has much loses what it has read first. */
 export function createTargetSecrets(parts: TargetSecretsParts, maxBytes: number): TargetSecrets {
-  const known = createFairCache(maxBytes);
+  const known = createFairCache<string>(maxBytes, ({ length }) => length);
   const reads = gatherReads<SecretKey, string>({
     read: async (keys) => {
       const found = await read(parts, keys);

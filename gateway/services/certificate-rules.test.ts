@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { generateKeyPairSync } from "node:crypto";
+import { createPublicKey, generateKeyPairSync, randomBytes, X509Certificate } from "node:crypto";
 import { expect, test } from "vitest";
 import { createTestAuthority } from "../../test/support/certificate.ts";
 import { certificateErrors } from "./certificate-rules.ts";
@@ -20,6 +20,22 @@ function rsa(bits: number) {
   return { certificate: text.slice(at), key: text.slice(0, at) };
 }
 
+/** A certificate with an RSA key of so many bits, without the time that finding its primes takes. */
+function withModulus(bits: number) {
+  const modulus = randomBytes(bits / 8);
+  modulus[0] = 0xff;
+  const key = { kty: "RSA", n: modulus.toString("base64url"), e: "AQAB" };
+  return { certificate: authority.issue({ publicKey: createPublicKey({ key, format: "jwk" }) }).cert };
+}
+
+/** A certificate whose key is a point that is not on its curve. */
+function withoutPoint(pem: string): string {
+  const { raw, publicKey } = new X509Certificate(pem);
+  const point = publicKey.export({ type: "spki", format: "der" }).subarray(-64);
+  raw.fill(1, raw.indexOf(point), raw.indexOf(point) + point.length);
+  return `-----BEGIN CERTIFICATE-----\n${raw.toString("base64")}\n-----END CERTIFICATE-----\n`;
+}
+
 const fieldsOf = (target: { url: string }, auth: { certificate: string; key?: string }) =>
   certificateErrors(target, auth, Date.now(), "job.target.webhook").flatMap(({ violations }) => violations);
 
@@ -27,7 +43,9 @@ test("a certificate with its key is accepted, also with its authority, or with R
   expect(fieldsOf(https, { certificate: cert, key })).toEqual([]);
   expect(fieldsOf(https, { certificate: cert + authority.certificate, key })).toEqual([]);
   expect(fieldsOf(https, { certificate: cert })).toEqual([]);
+  expect(fieldsOf(https, { certificate: `\n${cert}\r\n\n${authority.certificate}\n`, key })).toEqual([]);
   expect(fieldsOf(https, rsa(2_048))).toEqual([]);
+  expect(fieldsOf(https, withModulus(4_096))).toEqual([]);
 });
 
 const encrypted = generateKeyPairSync("ec", {
@@ -53,7 +71,36 @@ test.each<[string, { url: string }, { certificate: string; key?: string }, strin
     "auth.clientCertificate.certificate",
     "2020-06-01",
   ],
-  ["a short key", https, rsa(1_024), "auth.clientCertificate.certificate", "2048 bits"],
+  ["a short key", https, rsa(1_024), "auth.clientCertificate.certificate", "2048 to 4096 bits"],
+  ["a long key", https, withModulus(4_104), "auth.clientCertificate.certificate", "2048 to 4096 bits"],
+  [
+    "one with its key beside it",
+    https,
+    { certificate: cert + key, key },
+    "auth.clientCertificate.certificate",
+    "has a private key",
+  ],
+  [
+    "a key alone",
+    https,
+    { certificate: key, key },
+    "auth.clientCertificate.certificate",
+    "has a private key",
+  ],
+  [
+    "one with a text beside it",
+    https,
+    { certificate: `marked-secret\n${cert}`, key },
+    "auth.clientCertificate.certificate",
+    "and nothing else",
+  ],
+  [
+    "one whose key cannot be decoded",
+    https,
+    { certificate: withoutPoint(cert) },
+    "auth.clientCertificate.certificate",
+    "key cannot be read",
+  ],
   [
     "the key of another",
     https,

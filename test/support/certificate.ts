@@ -22,6 +22,8 @@ export interface IssueOptions {
   readonly validMs?: readonly [from: number, to: number];
   /** Whether its own key signs it, and not the authority. */
   readonly isSelfSigned?: boolean;
+  /** The public key that it names, in place of that of the returned key. */
+  readonly publicKey?: KeyObject;
 }
 
 const DAY_MS = 86_400_000;
@@ -46,7 +48,7 @@ export function createTestAuthority(): TestAuthority {
   });
   return {
     certificate,
-    issue: ({ name: other, validMs, isSelfSigned = false } = {}) => {
+    issue: ({ name: other, validMs, isSelfSigned = false, publicKey } = {}) => {
       const own = generateKeyPairSync("ec", { namedCurve: "P-256" });
       const names = sequence(
         tagged(0x82, Buffer.from(other ?? "localhost")),
@@ -55,7 +57,7 @@ export function createTestAuthority(): TestAuthority {
       const cert = toCertificate({
         subject: "localhost",
         issuer: isSelfSigned ? "localhost" : name,
-        publicKey: own.publicKey,
+        publicKey: publicKey ?? own.publicKey,
         signer: isSelfSigned ? own.privateKey : keys.privateKey,
         validMs,
         extensions: [extension(ALTERNATIVE_NAMES, names)],

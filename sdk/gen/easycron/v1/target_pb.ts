@@ -514,8 +514,9 @@ export const OAuth2AuthSchema: GenMessage<OAuth2Auth, {jsonType: OAuth2AuthJson}
  */
 export type ClientCertificateAuth = Message<"easycron.v1.ClientCertificateAuth"> & {
   /**
-   * The certificate in PEM, and after it those of its intermediate authorities: at most 16,384 characters. It must not have
-   * expired, and its key must be RSA of at least 2048 bits, or of the curve P-256, P-384 or P-521. It is shown in answers.
+   * The certificate in PEM, and after it those of its intermediate authorities, and nothing else: at most 16,384 characters.
+   * It must not have expired, and its key must be RSA of 2048 to 4096 bits, or of the curve P-256, P-384 or P-521. It is
+   * shown in answers.
    *
    * @generated from field: string certificate = 1;
    */
@@ -537,8 +538,9 @@ export type ClientCertificateAuth = Message<"easycron.v1.ClientCertificateAuth">
  */
 export type ClientCertificateAuthJson = {
   /**
-   * The certificate in PEM, and after it those of its intermediate authorities: at most 16,384 characters. It must not have
-   * expired, and its key must be RSA of at least 2048 bits, or of the curve P-256, P-384 or P-521. It is shown in answers.
+   * The certificate in PEM, and after it those of its intermediate authorities, and nothing else: at most 16,384 characters.
+   * It must not have expired, and its key must be RSA of 2048 to 4096 bits, or of the curve P-256, P-384 or P-521. It is
+   * shown in answers.
    *
    * @generated from field: string certificate = 1;
    */
