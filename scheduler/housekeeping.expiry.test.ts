@@ -1,6 +1,8 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import pg from "pg";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { everyProcessLeads } from "../db/internal-redis/leadership.ts";
+import type { TargetSchema } from "../gen/easycron/v1/target_pb.ts";
 import { startHousekeeping } from "./housekeeping.ts";
 import { openBench, PROJECT, type SchedulerBench } from "./testing/bench.ts";
 
@@ -32,7 +34,10 @@ async function read(text: string): Promise<Record<string, unknown>[]> {
 }
 
 async function addJob(name: string): Promise<string> {
-  return (await bench.createJob({ name })).uid;
+  const target: MessageInitShape<typeof TargetSchema> = {
+    kind: { case: "webhook", value: { url: "https://example.com/" } },
+  };
+  return (await bench.createJob({ name, target })).uid;
 }
 
 test("request ids are kept for a day and undos for thirty days", async () => {
