@@ -191,6 +191,12 @@ create table dispatcher.signing_keys_version (
   constraint signing_keys_version_pkey PRIMARY KEY (only_row)
 );
 
+create table dispatcher.target_secret_counts (
+  project_id text not null,
+  secret_count integer not null,
+  constraint target_secret_counts_pkey PRIMARY KEY (project_id)
+);
+
 create table dispatcher.target_secrets (
   project_id text not null,
   id text not null,
@@ -1541,6 +1547,7 @@ grant delete, insert, select, update on table dispatcher.set_aside to easycron_d
 grant insert, select on table dispatcher.signals to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.signing_keys to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.signing_keys_version to easycron_dispatcher;
+grant insert, select, update on table dispatcher.target_secret_counts to easycron_dispatcher;
 grant insert, select on table dispatcher.target_secrets to easycron_dispatcher;
 grant delete, insert, select, update on table dispatcher.triggers to easycron_dispatcher;
 grant delete, insert, select, update on table gateway.api_keys to easycron_gateway;

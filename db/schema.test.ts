@@ -140,6 +140,7 @@ describe("a freshly migrated database grants", () => {
       "table dispatcher.signals": "insert, select",
       "table dispatcher.signing_keys": ALL,
       "table dispatcher.signing_keys_version": ALL,
+      "table dispatcher.target_secret_counts": "insert, select, update",
       "table dispatcher.target_secrets": "insert, select",
       "table dispatcher.triggers": ALL,
       "function dispatcher.drop_partition": "execute",

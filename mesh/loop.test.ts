@@ -69,6 +69,34 @@ test("a loop that keeps failing is reported every ten seconds, with the number o
   }
 });
 
+test("an idle run is neither a success nor a recovery", async () => {
+  vi.useFakeTimers();
+  try {
+    const told: unknown[] = [];
+    const runs = [
+      () => Promise.reject(new Error("broken")),
+      async () => ({ more: false, isIdle: true }),
+      () => Promise.reject(new Error("still broken")),
+      async () => ({ more: false }),
+    ];
+    const loop = startLoop(() => runs.shift()?.() ?? Promise.resolve({ more: false }), {
+      everyMs: 1_000,
+      onFailure: (error) => told.push(error),
+      onRecovery: (failures) => told.push(failures),
+    });
+    // It runs at 0, 100, 1,100 and 1,300 ms.
+    await vi.advanceTimersByTimeAsync(1_200);
+    expect(told).toEqual([new Error("broken")]);
+    expect(Math.round(loop.sinceSuccessMs())).toBe(1_200);
+    await vi.advanceTimersByTimeAsync(200);
+    expect(told).toEqual([new Error("broken"), 2]);
+    expect(Math.round(loop.sinceSuccessMs())).toBe(100);
+    await loop.stop();
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
 test("stop waits for the current run", async () => {
   const begun = Promise.withResolvers<void>();
   const release = Promise.withResolvers<void>();

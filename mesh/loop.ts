@@ -14,6 +14,8 @@ export interface Wanted {
   readonly more: boolean;
   /** The pause until the next run, in milliseconds, if it is shorter than `everyMs`. */
   readonly againMs?: number;
+  /** If true, the run did nothing, and says nothing about whether the work succeeds: failures go on to count. */
+  readonly isIdle?: boolean;
 }
 
 /** How a loop repeats its work. */
@@ -62,10 +64,12 @@ export function startLoop(work: () => Promise<Wanted>, options: LoopOptions): Lo
       woken = false;
       let pauseMs = everyMs;
       try {
-        const { more, againMs = everyMs } = await work();
-        succeededMs = performance.now();
-        if (failures > 0) onRecovery(failures);
-        failures = 0;
+        const { more, againMs = everyMs, isIdle = false } = await work();
+        if (!isIdle) {
+          succeededMs = performance.now();
+          if (failures > 0) onRecovery(failures);
+          failures = 0;
+        }
         pauseMs = more ? 0 : Math.max(0, Math.min(everyMs, againMs));
       } catch (error) {
         failures += 1;

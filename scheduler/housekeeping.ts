@@ -20,14 +20,15 @@ const UNDO_MEMORY_MS = 30 * 24 * 3_600_000;
 const COUNT_MEMORY_MS = 30 * 24 * 3_600_000;
 /** Time between two rounds of housekeeping. */
 export const HOUSEKEEPING_EVERY_MS = 600_000;
-/** How many rows one statement deletes, as in requests.sql.ts, batch.sql.ts and failing-jobs.sql.ts. */
+/** How many rows one statement deletes while there are more (requests.sql.ts, batch.sql.ts, failing-jobs.sql.ts). */
 const DELETED_REQUESTS = 10_000;
 const DELETED_UNDOS = 1_000;
 const DELETED_COUNTS = 1_000;
 
 /**
- * Deletes some of the request ids that are older than a day, and of the undos of batches and the empty counts of exhausted
- * triggers that are older than thirty days. Returns whether there may be more. Any number of schedulers may do so at the same time.
+ * Deletes some of the request ids that are older than a day, of the undos of batches that are older than thirty days, and of the
+ * counts of exhausted triggers that are older than that and empty or of a deleted job. Returns whether there may be more. Any
+ * number of schedulers may do so at the same time.
  */
 async function deleteOld(database: Database, nowMs: number): Promise<boolean> {
   const requests = await database.query(requestDeleteOlder, [toSqlTime(nowMs - REQUEST_MEMORY_MS)]);
@@ -35,12 +36,12 @@ async function deleteOld(database: Database, nowMs: number): Promise<boolean> {
   const counts = await database.query(failingJobsDeleteIdle, [toSqlTime(nowMs - COUNT_MEMORY_MS)]);
   await forgetSetAside(database, nowMs);
   return (
-    requests.length === DELETED_REQUESTS || undos.length === DELETED_UNDOS || counts.length === DELETED_COUNTS
+    requests.length === DELETED_REQUESTS || undos.length === DELETED_UNDOS || counts.length >= DELETED_COUNTS
   );
 }
 
 /**
- * Starts the loop that deletes old request ids, undos and empty counts, and forgets what is set aside without anything left to do,
+ * Starts the loop that deletes old request ids, undos and counts, and forgets what is set aside without anything left to do,
  * every ten minutes. Of several schedulers, one does it.
  */
 export function startHousekeeping(parts: {

@@ -126,7 +126,26 @@ describe("work for the leader", () => {
       done += 1;
       return { more: true };
     });
-    expect(await work()).toEqual({ more: false, againMs: 15_000 });
+    expect(await work()).toEqual({ more: false, againMs: 15_000, isIdle: false });
     expect(done).toBe(0);
+  });
+
+  test("is idle after it has failed, until this process leads again and succeeds", async () => {
+    let leads = true;
+    let isBroken = true;
+    const giveUp = async () => {
+      leads = false;
+    };
+    const leadership = { leads: async () => leads, giveUp };
+    const work = ifLeader(leadership, async () => {
+      if (isBroken) throw new Error("The disk is full.");
+      return { more: false };
+    });
+    await expect(work()).rejects.toThrow("The disk is full.");
+    expect(await work()).toMatchObject({ isIdle: true });
+    [leads, isBroken] = [true, false];
+    expect(await work()).toEqual({ more: false });
+    leads = false;
+    expect(await work()).toMatchObject({ isIdle: false });
   });
 });

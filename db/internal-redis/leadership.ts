@@ -93,17 +93,22 @@ export function createLeadership(
 
 /**
  * Returns work that is done while this process leads. A process that does not lead asks again every 15 s. One whose work
- * fails gives it up, and throws the error.
+ * fails gives it up, and throws the error. From then on its runs are idle while it does not lead, because they do not show that
+ * the work succeeds again.
  */
 export function ifLeader(
   leadership: Pick<Leadership, "leads" | "giveUp">,
   work: () => Promise<Wanted>,
 ): () => Promise<Wanted> {
+  let hasFailed = false;
   return async () => {
-    if (!(await leadership.leads())) return { more: false, againMs: ASK_AGAIN_MS };
+    if (!(await leadership.leads())) return { more: false, againMs: ASK_AGAIN_MS, isIdle: hasFailed };
     try {
-      return await work();
+      const wanted = await work();
+      hasFailed = false;
+      return wanted;
     } catch (error) {
+      hasFailed = true;
       await leadership.giveUp();
       throw error;
     }

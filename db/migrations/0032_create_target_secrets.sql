@@ -11,4 +11,12 @@ create table dispatcher.target_secrets (
   primary key (project_id, id)
 );
 
+-- How many secrets each project has stored. Not in dispatcher.data_keys: changes of signing keys lock its rows, and storing a
+-- secret does not wait for them.
+create table dispatcher.target_secret_counts (
+  project_id text primary key,
+  secret_count integer not null
+);
+
 grant select, insert on dispatcher.target_secrets to easycron_dispatcher;
+grant select, insert, update on dispatcher.target_secret_counts to easycron_dispatcher;

@@ -1,4 +1,6 @@
 import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type AlertReceiver, startAlertReceiver } from "../../test/support/alert-receiver.ts";
 import type { AlertSentEvent } from "../events/events.ts";
@@ -106,4 +108,50 @@ test("thousands of due alerts of one project do not delay those of another, even
     sent.findIndex((each) => each.id === id),
   );
   expect(before.filter(({ jobUid }) => jobUid === flood.uid).length).toBeLessThanOrEqual(12);
+});
+
+/** Starts an endpoint that never answers. */
+async function startHanging() {
+  let requests = 0;
+  const server = createServer(() => {
+    requests += 1;
+    server.emit("hanging");
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    /** Resolves when so many requests wait for an answer. */
+    untilRequests: async (count: number) => {
+      while (requests < count) await once(server, "hanging");
+    },
+    stop: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+test("old alerts of twenty projects whose endpoints hang do not delay a new alert of another project", async () => {
+  const hanging = await startHanging();
+  try {
+    const backlogs = await Promise.all(
+      Array.from({ length: 20 }, async (_, index) => {
+        const { projectId } = await ground.addProject();
+        return { job: await addJob(projectId, hanging.url), count: 300, dueSeconds: 3_600 + index };
+      }),
+    );
+    const calm = await ground.addProject();
+    const job = await addJob(calm.projectId, `${alerts.url}/calm-among-hanging`);
+    await addAlerts(...backlogs);
+    await hanging.untilRequests(48);
+    const [id = ""] = await addAlerts({ job });
+    const { state } = await untilSent(id);
+    expect(state).toBe("SUCCEEDED");
+    // None of the others had ended.
+    const uids = new Set(backlogs.map((backlog) => backlog.job.uid));
+    expect(sent.filter(({ jobUid }) => uids.has(jobUid))).toEqual([]);
+  } finally {
+    await ground.sql("delete from dispatcher.alerts where end_time is null");
+    await hanging.stop();
+  }
 });

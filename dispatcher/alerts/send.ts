@@ -16,9 +16,9 @@ import {
   alertRecordAttempt,
   alertSpec,
   alertsDeleteOld,
-  alertsListDue,
   alertsTake,
 } from "./alerts.sql.ts";
+import { createPlaces, enter, leave, listDue, type Places } from "./due.ts";
 import { readProjectAlerts } from "./project-alerts.ts";
 
 /** What sending alerts needs. */
@@ -44,12 +44,6 @@ export const SEND_EVERY_MS = 500;
 /** Time between two removals of old alerts. */
 export const DELETE_OLD_EVERY_MS = 600_000;
 
-/** Most alerts in flight in all, and of one project. */
-const MAX_IN_FLIGHT = 64;
-const MAX_OF_PROJECT = 4;
-/** How many alerts that are due one statement reads, and most such statements of one look. */
-const PAGE = 1_000;
-const PAGES = 5;
 /** The longest time of one attempt. */
 const TIMEOUT_MS = 10_000;
 /** If the result of an attempt is not recorded by then, for example because the process died, it is made again. */
@@ -63,13 +57,12 @@ interface SendState {
   readonly parts: SendParts;
   /** The attempts in flight. */
   readonly running: Set<Promise<void>>;
-  /** How many of them each project has. */
-  readonly ofProject: Map<string, number>;
+  readonly places: Places;
 }
 
 /** Makes a sender. An alert is retried with the default policy, under one id; if it is EXHAUSTED, that is logged only. */
 export function createAlertSender(parts: SendParts): AlertSender {
-  const state: SendState = { parts, running: new Set(), ofProject: new Map() };
+  const state: SendState = { parts, running: new Set(), places: createPlaces() };
   return {
     send: () => sendDue(state),
     close: async (limitMs) => {
@@ -86,39 +79,16 @@ export function createAlertSender(parts: SendParts): AlertSender {
 async function sendDue(state: SendState): Promise<Wanted> {
   const { database, clock } = state.parts;
   const nowMs = clock.now();
-  const ids = await listDue(state, nowMs);
+  const ids = await listDue(database, state.places, nowMs);
   if (ids.length === 0) return { more: false };
   const taken = await database.query(alertsTake, [ids, toSqlTime(nowMs), toSqlTime(nowMs + TAKEN_MS)]);
   for (const alert of taken) start(state, alert);
   return { more: false };
 }
 
-/**
- * Lists the alerts to be sent now. A project with very many due alerts fills a page, and the next page leaves it out: so the
- * alerts of the others do not wait until its own are sent.
- */
-async function listDue({ parts, running, ofProject }: SendState, nowMs: number): Promise<string[]> {
-  const without = [...ofProject].filter(([, count]) => count >= MAX_OF_PROJECT).map(([id]) => id);
-  const room = MAX_IN_FLIGHT - running.size;
-  const ids: string[] = [];
-  for (let page = 0; page < PAGES && ids.length < room; page++) {
-    const projects = await parts.database.query(alertsListDue, [
-      toSqlTime(nowMs),
-      MAX_OF_PROJECT,
-      without,
-      PAGE,
-    ]);
-    ids.push(...projects.flatMap((project) => project.ids));
-    if (projects.reduce((sum, { seen }) => sum + seen, 0) < PAGE) break;
-    without.push(...projects.map(({ project_id }) => project_id));
-  }
-  return ids.slice(0, room);
-}
-
 function start(state: SendState, alert: AlertRow): void {
-  const { running, ofProject, parts } = state;
-  const { project_id: projectId } = alert;
-  ofProject.set(projectId, (ofProject.get(projectId) ?? 0) + 1);
+  const { running, places, parts } = state;
+  enter(places, alert.project_id);
   const work = sendOne(parts, alert)
     .catch((error: unknown) => {
       // It is due again when TAKEN_MS have passed.
@@ -126,9 +96,7 @@ function start(state: SendState, alert: AlertRow): void {
     })
     .finally(() => {
       running.delete(work);
-      const left = (ofProject.get(projectId) ?? 1) - 1;
-      if (left === 0) ofProject.delete(projectId);
-      else ofProject.set(projectId, left);
+      leave(places, alert.project_id);
     });
   running.add(work);
 }

@@ -19,6 +19,8 @@ let job: TestJob;
 let holding: Holding;
 let waits: Waits;
 let again: HeldTrigger[];
+/** How far the clock of the dispatcher is ahead. */
+let aheadMs: number;
 /** Called before each statement that reads what could not be put off. */
 let beforeRead: () => void;
 
@@ -35,6 +37,7 @@ beforeEach(async () => {
   job = await ground.addJob((await ground.addProject()).projectId, "http://127.0.0.1:1/");
   holding = createHolding(HELD_LIMITS);
   again = [];
+  aheadMs = 0;
   beforeRead = () => {};
   const database: Database = {
     ...pool,
@@ -45,7 +48,7 @@ beforeEach(async () => {
   };
   waits = createWaits({
     database,
-    clock: { now: () => Date.now() },
+    clock: { now: () => Date.now() + aheadMs },
     events: createEvents(),
     lease: { instance: OWNER } as Lease,
     holding,
@@ -108,6 +111,15 @@ test("a trigger is put off until after the time for which dispatchers take trigg
   waits.defer(trigger, "BREAKER", nowMs + 1_000);
   await expect.poll(() => holding.holds(trigger)).toBe(false);
   expect((await rowOf(trigger)).due_time.getTime()).toBeGreaterThan(nowMs + HORIZON_MS);
+});
+
+test("a trigger that is put off late is due after the time for which dispatchers take triggers then", async () => {
+  const trigger = await addTrigger();
+  const nowMs = Date.now();
+  waits.defer(trigger, "BREAKER", nowMs + 1_000);
+  aheadMs = 60_000;
+  await expect.poll(() => holding.holds(trigger)).toBe(false);
+  expect((await rowOf(trigger)).due_time.getTime()).toBeGreaterThan(nowMs + aheadMs + HORIZON_MS);
 });
 
 test("a trigger is shown to wait, although it waited for the same before it was replayed", async () => {

@@ -19,8 +19,8 @@ export interface Waits {
   /** A trigger begins to wait in memory. If it still waits after about a quarter of a second, customers see it. */
   begin(waiter: Waiter, reason: WaitingForName): void;
   /**
-   * Puts a trigger off: it is due at `dueMs`, or in 12 s if that is later, and, as soon as that is recorded,
-   * neither held nor owned. If it cannot be recorded now, the trigger stays held and is routed again after a second.
+   * Puts a trigger off: it is due at `dueMs`, or 12 s after it is recorded if that is later, and, as soon as that is
+   * recorded, neither held nor owned. If it cannot be recorded now, the trigger stays held and is routed again after a second.
    */
   defer(trigger: HeldTrigger, reason: WaitingForName, dueMs: number): void;
   /** Forgets what is to be recorded, and drops the triggers that are to be put off. */
@@ -82,8 +82,7 @@ export function createWaits(parts: WaitsParts): Waits {
     begin: (waiter, reason) => begin(state, waiter, reason),
     defer: (trigger, reason, dueMs) => {
       mark(state, trigger, reason);
-      const minDueMs = parts.clock.now() + MIN_DEFERRAL_MS;
-      state.deferrals.push({ trigger, reason, dueMs: Math.max(dueMs, minDueMs) });
+      state.deferrals.push({ trigger, reason, dueMs });
       if (state.isDeferring) return;
       state.isDeferring = true;
       setImmediate(() => void deferAll(state));
@@ -166,11 +165,15 @@ async function deferAll(state: WaitsState): Promise<void> {
 
 /** Puts triggers off in PostgreSQL. What is no longer wanted, or no longer of this instance, is dropped. */
 async function deferBatch(state: WaitsState, batch: readonly Deferral[]): Promise<void> {
-  const { database, lease, holding } = state.parts;
+  const { database, clock, lease, holding } = state.parts;
   const { generation } = state;
   const { instance } = lease;
   const run = async (part: readonly Deferral[]) => {
-    const changes = part.map(({ trigger, reason, dueMs }) => toChange(trigger, reason, dueMs));
+    // Not when it was asked for: the statements before this one may have taken long.
+    const minDueMs = clock.now() + MIN_DEFERRAL_MS;
+    const changes = part.map(({ trigger, reason, dueMs }) =>
+      toChange(trigger, reason, Math.max(dueMs, minDueMs)),
+    );
     const names = toNames(part.map(({ trigger }) => trigger));
     const rows = await database.query(triggerDefer, [...names, instance, `{${changes.join(",")}}`]);
     const ids = new Set(rows.map(({ id }) => id));

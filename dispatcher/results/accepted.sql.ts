@@ -10,8 +10,8 @@ const ACCEPTED = `t.state = 'RUNNING' and t.attempt_count = ($4::jsonb -> t.id -
  * Records attempts that succeeded and have to be acknowledged, and makes the triggers $1 (nominal times from $2 to $3)
  * ACCEPTED. An attempt that is recorded as UNKNOWN is changed, unless it is so because its acknowledgement has not come in
  * time: then it has a status code. $4 has by trigger id: the attempt's number, its end, its start if it was the first
- * attempt, the deadline of the acknowledgement, and until when it may be extended. The attempts are in $5 to $14. $15 has, by trigger id, the answers
- * because of which the job is to be paused; these are told to the scheduler in the same statement.
+ * attempt, the deadline of the acknowledgement, and until when it may be extended. The attempts are in $5 to $14. $15 has, by
+ * trigger id, the answers because of which the job is to be paused; these are told to the scheduler in the same statement.
  *
  * A trigger is changed while it is RUNNING and this is its latest attempt. Its receiver may have acknowledged it already: a
  * failure makes the deadline that of now, so that it is dealt with at once, and an extension may make it later. To repeat

@@ -85,7 +85,7 @@ async function refuseTooMany(
   projectId: string,
   { ids, maxStored }: { readonly ids: readonly string[]; readonly maxStored: number },
 ): Promise<void> {
-  const [count] = await database.query(targetSecretsCount, [projectId, [...new Set(ids)], maxStored]);
+  const [count] = await database.query(targetSecretsCount, [projectId, [...new Set(ids)]]);
   const { added, stored } = count ?? { added: 0, stored: 0 };
   if (added === 0 || stored + added <= maxStored) return;
   const problem = `${added} of the secrets are new, and the project has stored ${stored} of the ${maxStored} that it may have; give secrets that it has used before, or ask the operator to delete old ones.`;

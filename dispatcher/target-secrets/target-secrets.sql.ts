@@ -1,27 +1,28 @@
 import { statement } from "../../db/statement.ts";
 import type { DataKeyRow } from "../signing-keys/data-keys.sql.ts";
 
-/**
- * Counts those of the secrets $2 that project $1 has not stored, and, only if there are any, all that it has stored, up to $3.
- */
+/** Counts those of the secrets $2 that project $1 has not stored, and reads how many it has stored. */
 export const targetSecretsCount = statement<{ added: number; stored: number }>(
   "targetSecretsCount",
-  `select n.added, case when n.added > 0 then (
-            select count(*)::integer
-              from (select from dispatcher.target_secrets where project_id = $1 limit $3) as s) else 0 end as stored
-     from (select count(*)::integer as added
-             from unnest($2::text[]) as w (id)
-            where not exists (select from dispatcher.target_secrets s where s.project_id = $1 and s.id = w.id)) as n`,
+  `select count(*)::integer as added,
+          coalesce((select secret_count from dispatcher.target_secret_counts where project_id = $1), 0) as stored
+     from unnest($2::text[]) as w (id)
+    where not exists (select from dispatcher.target_secrets s where s.project_id = $1 and s.id = w.id)`,
 );
 
-/** Adds the secrets $2 of project $1, sealed in $3, in hexadecimal, at $4. Leaves those that it has already. */
+/** Adds the secrets $2 of project $1, sealed in $3, in hexadecimal, at $4, and counts them. Leaves those that it has already. */
 export const targetSecretsInsert = statement(
   "targetSecretsInsert",
-  `insert into dispatcher.target_secrets (project_id, id, sealed_secret, create_time)
-   select $1, n.id, decode(n.sealed_secret, 'hex'), $4
-     from unnest($2::text[], $3::text[]) as n (id, sealed_secret)
-    order by n.id
-   on conflict (project_id, id) do nothing`,
+  `with added as (
+     insert into dispatcher.target_secrets (project_id, id, sealed_secret, create_time)
+     select $1, n.id, decode(n.sealed_secret, 'hex'), $4
+       from unnest($2::text[], $3::text[]) as n (id, sealed_secret)
+      order by n.id
+     on conflict (project_id, id) do nothing returning id
+   )
+   insert into dispatcher.target_secret_counts as c (project_id, secret_count)
+   select $1, count(*) from added having count(*) > 0
+   on conflict (project_id) do update set secret_count = c.secret_count + excluded.secret_count`,
 );
 
 /** A secret with the data key of its project. */

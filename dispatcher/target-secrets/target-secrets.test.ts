@@ -41,6 +41,9 @@ async function seal(projectId: string, secrets: string[], validateOnly = false):
 const rowsOf = (projectId: string) =>
   ground.sql("select id, sealed_secret from dispatcher.target_secrets where project_id = $1", [projectId]);
 
+const countOf = (projectId: string) =>
+  ground.sql("select secret_count from dispatcher.target_secret_counts where project_id = $1", [projectId]);
+
 describe("sealing", () => {
   test("stores each secret once, encrypted, and gives equal secrets of a project the same id", async () => {
     const [{ projectId }, other] = [await ground.addProject(), await ground.addProject()];
@@ -116,6 +119,18 @@ describe("sealing", () => {
     );
     await ground.sql(statement);
     expect((await rowsOf(projectId)).map(({ id }) => id)).toEqual([used]);
+    expect(await countOf(projectId)).toEqual([{ secret_count: 1 }]);
+  });
+
+  test("counts a secret once, also if it comes several times, and reads no other secret to know the count", async () => {
+    const { projectId } = await ground.addProject();
+    await seal(projectId, ["one", "two", "two"]);
+    await seal(projectId, ["two", "three"]);
+    await seal(projectId, ["one"]);
+    expect(await countOf(projectId)).toEqual([{ secret_count: 3 }]);
+    const full = "update dispatcher.target_secret_counts set secret_count = 1000000 where project_id = $1";
+    await ground.sql(full, [projectId]);
+    await expect(seal(projectId, ["four"])).rejects.toMatchObject({ reason: "FIELD_INVALID" });
   });
 
   test("refuses too many secrets, and one that is too long", async () => {

@@ -23,14 +23,24 @@ export const failingJobsDelete = statement<{ job_uid: string }>(
 );
 
 /**
- * Deletes rows that say nothing any more, at most 1,000: without exhausted triggers and with nothing pending, and started anew
- * before $1 at the latest, or never. Leaves out rows that another transaction has locked.
+ * Deletes rows that say nothing any more, at most 1,000 of each kind: those without exhausted triggers and with nothing pending
+ * that were started anew before $1 at the latest, or never; and those of deleted jobs whose last trigger was exhausted before
+ * $1. A job that is deleted while its triggers are counted leaves such a row. Leaves out rows that another transaction has
+ * locked.
  */
 export const failingJobsDeleteIdle = statement<{ job_uid: string }>(
   "failingJobsDeleteIdle",
-  `delete from scheduler.failing_jobs where job_uid = any (array(
+  `with idle as materialized (
      select job_uid from scheduler.failing_jobs
       where exhausted_count = 0 and pending is null and restart_time < $1
-      order by restart_time limit 1000 for update skip locked))
+      order by restart_time limit 1000 for update skip locked
+   ), deleted as materialized (
+     select f.job_uid from scheduler.failing_jobs f
+      where f.exhausted_count > 0 and f.pending is null and f.last_time < $1
+        and not exists (select from scheduler.jobs j where j.uid = f.job_uid and j.state <> 'DELETED')
+      limit 1000 for update skip locked
+   )
+   delete from scheduler.failing_jobs
+    where job_uid = any (array(select job_uid from idle union all select job_uid from deleted))
    returning job_uid`,
 );

@@ -12,7 +12,8 @@ import { isSecretId, secretSlots } from "../../mesh/target-secrets.ts";
 
 /**
  * Returns a job in which each secret that is not named has the id of the former one, if the URLs that it is sent to have the
- * same origins, and a key if its certificate is the same. With another origin the secret must be named again: else whoever may update a job could have its secret sent to themselves.
+ * same origins, and a key if its certificate is the same. With another origin the secret must be named again: else whoever may
+ * update a job could have its secret sent to themselves.
  */
 export function keepSecrets(before: Pick<Job, "target">, given: Job): Job {
   if (secretSlots(given.target).every((slot) => slot.get() !== undefined)) return given;
