@@ -49,7 +49,8 @@ const urlOf = ({ headers }: ReceivedRequest) => String(headers["easycron-ack-url
 async function acknowledge(id: string, token: string, fields: object = {}): Promise<Json> {
   const response = await fetch(`${scene.mesh.url}/easycron.v1.TriggerService/AcknowledgeTrigger`, {
     method: "POST",
-    headers: { "content-type": "application/json" },
+    // Each error has the request id, which is the caller's if it names one.
+    headers: { "content-type": "application/json", "x-request-id": "acknowledgement-test" },
     body: JSON.stringify({ id, token, ...fields }),
   });
   return { status: response.status, ...((await response.json()) as object) };
