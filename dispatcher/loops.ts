@@ -56,7 +56,7 @@ export interface LoopParts {
   readonly setAside: Pick<SetAside, "removeOld">;
   readonly recovery: RecoveryParts;
   /** Decides which dispatcher does what only one of them need do. */
-  readonly leadership: Pick<Leadership, "leads" | "giveUp">;
+  readonly leadership: Pick<Leadership, "leads" | "giveUp" | "isResting">;
   readonly renewLease: () => Promise<void>;
   readonly partitions: Pick<Partitions, "make">;
   readonly watchSnapshots: () => Promise<void>;

@@ -27,7 +27,7 @@ const logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {
 
 /** Lets one process do one round, and returns how many request ids are left. */
 async function leftAfterRound(leads: boolean): Promise<number> {
-  const leadership = { leads: async () => leads, giveUp: async () => {} };
+  const leadership = { leads: async () => leads, giveUp: async () => {}, isResting: () => false };
   await startHousekeeping({ database, clock: systemClock, logger, leadership }).stop();
   const { rows } = await admin.query("select count(*)::integer as n from scheduler.requests");
   return rows[0]?.n;

@@ -48,7 +48,7 @@ export function startHousekeeping(parts: {
   readonly database: Database;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly leadership: Pick<Leadership, "leads" | "giveUp">;
+  readonly leadership: Pick<Leadership, "leads" | "giveUp" | "isResting">;
 }): Loop {
   const { database, clock, logger, leadership } = parts;
   const work = async () => ({ more: await deleteOld(database, clock.now()) });

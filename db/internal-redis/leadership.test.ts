@@ -83,6 +83,7 @@ describe.runIf(hasRedis())("the leadership", () => {
     const fail = ifLeader(a.leadership, () => Promise.reject(new Error("The disk is full.")));
     await expect(fail()).rejects.toThrow("The disk is full.");
     expect(await a.leadership.leads()).toBe(false);
+    expect(a.leadership.isResting()).toBe(true);
     expect(await b.leadership.leads()).toBe(true);
     await b.leadership.close();
     nowMs += LEADER_MS - 1;
@@ -130,19 +131,24 @@ describe("work for the leader", () => {
     expect(done).toBe(0);
   });
 
-  test("is idle after it has failed, until this process leads again and succeeds", async () => {
+  test("is idle after it has failed, until this process leads again and succeeds, or another one leads", async () => {
     let leads = true;
+    let isResting = false;
     let isBroken = true;
     const giveUp = async () => {
-      leads = false;
+      [leads, isResting] = [false, true];
     };
-    const leadership = { leads: async () => leads, giveUp };
+    const leadership = { leads: async () => leads, giveUp, isResting: () => isResting };
     const work = ifLeader(leadership, async () => {
       if (isBroken) throw new Error("The disk is full.");
       return { more: false };
     });
     await expect(work()).rejects.toThrow("The disk is full.");
     expect(await work()).toMatchObject({ isIdle: true });
+    [leads, isResting] = [true, false];
+    await expect(work()).rejects.toThrow("The disk is full.");
+    isResting = false;
+    expect(await work()).toMatchObject({ isIdle: false });
     [leads, isBroken] = [true, false];
     expect(await work()).toEqual({ more: false });
     leads = false;

@@ -15,6 +15,8 @@ export interface Leadership {
    * changes nothing. Never rejects.
    */
   giveUp(): Promise<void>;
+  /** Whether this process has given the work up and does not take it yet, even if nobody does it. */
+  isResting(): boolean;
   /** Gives the work up, so that another process can take it at once. */
   close(): Promise<void>;
 }
@@ -23,6 +25,7 @@ export interface Leadership {
 export const everyProcessLeads: Leadership = {
   leads: async () => true,
   giveUp: async () => {},
+  isResting: () => false,
   close: async () => {},
 };
 
@@ -74,10 +77,12 @@ export function createLeadership(
   const renewing = setInterval(() => {
     if (led) void take();
   }, leaderMs / 3).unref();
+  const isResting = () => elapsedMs() < notBeforeMs;
   return {
+    isResting,
     leads: async () => {
       await redis.untilKnown();
-      if (elapsedMs() < notBeforeMs && redis.isUp()) return false;
+      if (isResting() && redis.isUp()) return false;
       return take();
     },
     giveUp: async () => {
@@ -93,16 +98,19 @@ export function createLeadership(
 
 /**
  * Returns work that is done while this process leads. A process that does not lead asks again every 15 s. One whose work
- * fails gives it up, and throws the error. From then on its runs are idle while it does not lead, because they do not show that
- * the work succeeds again.
+ * fails gives it up, and throws the error. From then on its runs are idle until it asks again, because they do not show that the
+ * work succeeds again. If another process leads then, the work is that one's.
  */
 export function ifLeader(
-  leadership: Pick<Leadership, "leads" | "giveUp">,
+  leadership: Pick<Leadership, "leads" | "giveUp" | "isResting">,
   work: () => Promise<Wanted>,
 ): () => Promise<Wanted> {
   let hasFailed = false;
   return async () => {
-    if (!(await leadership.leads())) return { more: false, againMs: ASK_AGAIN_MS, isIdle: hasFailed };
+    if (!(await leadership.leads())) {
+      hasFailed &&= leadership.isResting();
+      return { more: false, againMs: ASK_AGAIN_MS, isIdle: hasFailed };
+    }
     try {
       const wanted = await work();
       hasFailed = false;
