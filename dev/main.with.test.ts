@@ -95,7 +95,7 @@ describe("npm start -- --with redis,kafka", { timeout: 180_000 }, () => {
     const [code, line] = await npm.failure({}, ["--with", "redis,mongo"]);
     expect(code).toBe(2);
     expect(line).toBe(
-      'easycron: --with names "mongo"; npm start accepts --with redis,kafka (one of them or both).',
+      'easycron: --with names "mongo"; npm start accepts --with redis,kafka (one of them or both) and --telemetry.',
     );
     expect(existsSync(npm.dataDir)).toBe(false);
   });
