@@ -67,7 +67,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const dispatchers = createDispatchers({ addresses: config.dispatcherAddresses, logger });
   measuring.dispatchers(dispatchers.live);
   const timeoutMs = handOverTimeoutMs(config.lookAheadMs);
-  const tracer = createTriggerTracer(operating.telemetry);
+  const tracer = createTriggerTracer(operating.telemetry, logger);
   const revisions = createRevisionTraces(pools.background);
   const sending = createHandOver({ dispatchers, logger, clock, timeoutMs });
   const handOver = traceHandOver(measuring.handOver(sending), { tracer, revisions, clock, logger });
