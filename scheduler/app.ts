@@ -130,7 +130,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
       await sharing.close();
       await clock.stop();
       await pools.close();
-      await operating.close();
+      await operating.close(hurry);
     },
   };
 }
