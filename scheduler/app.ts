@@ -68,7 +68,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   measuring.dispatchers(dispatchers.live);
   const timeoutMs = handOverTimeoutMs(config.lookAheadMs);
   const tracer = createTriggerTracer(operating.telemetry, logger);
-  const revisions = createRevisionTraces(pools.background);
+  const revisions = createRevisionTraces(pools.traces, logger);
   const sending = createHandOver({ dispatchers, logger, clock, timeoutMs });
   const handOver = traceHandOver(measuring.handOver(sending), { tracer, revisions, clock, logger });
   const zoneData = createZoneData(pools.tick, ownRelease());
