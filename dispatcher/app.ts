@@ -63,14 +63,14 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
   logEvents(events, logger);
   const operating = await startOperating({ service: "dispatcher", env, logger });
   const { telemetry } = operating;
-  const tracer = createTriggerTracer(telemetry);
+  const tracer = createTriggerTracer(telemetry, logger);
   const metrics = measureEvents(events, telemetry);
   const monotonicMs = () => performance.now();
   const storage = await openStorage(config, logger);
   const { pools, databaseClock, masterKeys } = storage;
   measurePools(telemetry.meter, pools.byName);
   const clock = overrides.clock ?? databaseClock;
-  const traces = createTriggerTraces(tracer, clock);
+  const traces = createTriggerTraces(tracer, clock, logger);
   const time = { clock, monotonicMs };
   const partitions = createPartitions({ database: pools.upkeep, clock, events });
   await partitions.makeFirst();

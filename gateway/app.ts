@@ -99,7 +99,7 @@ export async function build(env: NodeJS.ProcessEnv, overrides: Overrides = {}): 
       dispatcher.close();
       await stoppedLooking;
       await database.close();
-      await operating.close();
+      await operating.close(hurry);
     },
   };
 }

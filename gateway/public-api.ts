@@ -64,7 +64,7 @@ export interface PublicApiParts
     TriggerServiceParts {
   readonly health: HealthState;
   readonly logger: Logger;
-  readonly telemetry: Pick<Telemetry, "meter" | "hasMetrics" | "callTracer">;
+  readonly telemetry: Pick<Telemetry, "meter" | "hasMetrics" | "callTracer" | "isSampled">;
   /** Whether everybody may ask which services there are, and for the files that define them. */
   readonly hasReflection: boolean;
   /** Ends streams that would otherwise never end. */
@@ -124,7 +124,7 @@ export function createPublicApi(parts: PublicApiParts): NodeListener {
     maxDeadlineMs: MAX_DEADLINE_MS,
     jsonOptions: JSON_OPTIONS,
     logger,
-    tracer: parts.telemetry.callTracer,
+    telemetry: parts.telemetry,
   });
 }
 

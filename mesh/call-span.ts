@@ -9,6 +9,7 @@ import {
   type Tracer,
   trace,
 } from "@opentelemetry/api";
+import { Health } from "../gen/grpc/health/v1/health_pb.ts";
 import { EasyCronError } from "./errors.ts";
 import { childTraceparent, parseTraceparent } from "./trace.ts";
 
@@ -30,10 +31,12 @@ export interface CallTrace {
   readonly span: CallSpan | undefined;
 }
 
+const HEALTH = `${Health.typeName}/`;
+
 /**
  * Begins the span of a call, as a child of the caller's span if `given`, its traceparent, names one. `method` is its full
  * name, such as easycron.v1.JobService/GetJob. Without a tracer that records anything, the call has a place in the trace
- * and no span. The attributes follow https://opentelemetry.io/docs/specs/semconv/rpc/.
+ * and no span; nor has a check of health a span, since there is one each second. The attributes follow https://opentelemetry.io/docs/specs/semconv/rpc/.
  */
 export function startCallSpan(
   tracer: Tracer | undefined,
@@ -43,7 +46,8 @@ export function startCallSpan(
     given,
   }: { readonly method: string; readonly system: string; readonly given: string | undefined },
 ): CallTrace {
-  if (tracer === undefined) return { traceparent: childTraceparent(given), span: undefined };
+  if (tracer === undefined || method.startsWith(HEALTH))
+    return { traceparent: childTraceparent(given), span: undefined };
   const attributes = { "rpc.system.name": system, "rpc.method": method };
   const span = tracer.startSpan(method, { kind: SpanKind.SERVER, attributes }, toContext(given));
   const context = span.spanContext();

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { CallSpan } from "./call-span.ts";
-import { newTraceparent, randomHex } from "./trace.ts";
+import { randomHex } from "./trace.ts";
 
 /** What log lines, errors and inner calls tell about the call that is being served. */
 export interface CurrentCall {
@@ -36,11 +36,15 @@ export async function serveCall<T>(call: CurrentCall, serve: () => Promise<T>): 
   }
 }
 
-/** Returns the headers that pass the current call on to another service of the mesh. */
+/**
+ * Returns the headers that pass the current call on to another service of the mesh. Outside of a call there is no trace to
+ * pass on, unless `traceparent` names one, so that the sampler of the other service decides.
+ */
 export function callHeaders(traceparent?: string): Readonly<Record<string, string>> {
   const call = currentCall();
+  const parent = traceparent ?? call?.traceparent;
   return {
-    traceparent: traceparent ?? call?.traceparent ?? newTraceparent(),
+    ...(parent !== undefined && { traceparent: parent }),
     ...(call !== undefined && { "x-request-id": call.requestId }),
   };
 }

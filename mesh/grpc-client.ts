@@ -24,7 +24,7 @@ export interface CallOptions {
   deadlineMs?: number | undefined;
   /** Cancels the call when it is aborted. */
   signal?: AbortSignal | undefined;
-  /** The W3C traceparent to send. Default: that of the call that is being served, or else a new trace. */
+  /** The W3C traceparent to send. Default: that of the call that is being served, if there is one. */
   traceparent?: string | undefined;
   /** Called before a unary call fails of which nothing was sent, because there was no connection to any address. */
   onUnsent?: (() => void) | undefined;

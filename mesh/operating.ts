@@ -16,8 +16,11 @@ export interface Operating {
   watch(watched: readonly Watched[]): void;
   /** `/readyz` answers from now on that the process is stopping. */
   stopping(): void;
-  /** Sends what was measured and not sent yet, within 2 s, and stops listening. To be called last. */
-  close(): Promise<void>;
+  /**
+   * Sends what was measured and not sent yet, within 2 s, or within 0.5 s after `hurry` is aborted, and stops listening.
+   * To be called last.
+   */
+  close(hurry: AbortSignal | undefined): Promise<void>;
 }
 
 /**
@@ -54,9 +57,9 @@ export async function startOperating(parts: {
     stopping: () => {
       readiness = () => STOPPING;
     },
-    close: async () => {
+    close: async (hurry) => {
       stopMeasuring();
-      await telemetry.close();
+      await telemetry.close(hurry);
       await server?.close();
     },
   };

@@ -34,8 +34,8 @@ export interface Telemetry {
   readonly byProject: boolean;
   /** Returns the measures in the text format of Prometheus, or undefined when none are kept for it. */
   readonly readPrometheus: (() => Promise<string>) | undefined;
-  /** Sends what is not sent yet, for at most 2 s, and ends. */
-  close(): Promise<void>;
+  /** Sends what is not sent yet, for at most 2 s and at most 0.5 s after `hurry` is aborted, and ends. */
+  close(hurry?: AbortSignal): Promise<void>;
 }
 
 /** What `startTelemetry` needs to know. */
@@ -50,6 +50,8 @@ export interface TelemetryParts {
 
 const SCOPE = "easycron";
 const CLOSE_LIMIT_MS = 2_000;
+/** A hurried process has 3 s for everything (mesh/lifecycle.ts). */
+const HURRIED_LIMIT_MS = 500;
 const EXPORT_LIMIT_MS = 10_000;
 
 /**
@@ -74,11 +76,20 @@ export async function startTelemetry(parts: TelemetryParts): Promise<Telemetry> 
     isSampled: traces.isSampled,
     byProject: settings.byProject,
     readPrometheus: metrics.readPrometheus,
-    close: async () => {
+    close: async (hurry) => {
       const ended = Promise.allSettled([metrics.close(), traces.close()]);
-      await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, CLOSE_LIMIT_MS).unref())]);
+      await Promise.race([ended, untilLimit(hurry)]);
     },
   };
+}
+
+function untilLimit(hurry: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const wait = (ms: number) => void setTimeout(resolve, ms).unref();
+    wait(CLOSE_LIMIT_MS);
+    if (hurry?.aborted) wait(HURRIED_LIMIT_MS);
+    else hurry?.addEventListener("abort", () => wait(HURRIED_LIMIT_MS), { once: true });
+  });
 }
 
 interface Metrics {

@@ -10,6 +10,8 @@ import {
   type Tracer,
   trace,
 } from "@opentelemetry/api";
+import { createGuard } from "./guard.ts";
+import type { Logger } from "./logger.ts";
 import { withSpanIds } from "./span-ids.ts";
 import type { Telemetry } from "./telemetry.ts";
 import { parseTraceparent, randomHex } from "./trace.ts";
@@ -38,7 +40,7 @@ export interface TriggerTracer {
   readonly isOn: boolean;
   /** Whether the trigger's trace is recorded. The same in every process with the same sampler. */
   isSampled(triggerId: string): boolean;
-  /** Records a span of a trigger whose trace is recorded. */
+  /** Records a span of a trigger whose trace is recorded. Never throws. */
   record(span: TriggerSpan): void;
   /**
    * Returns the traceparent of an attempt, for its target. Its flag tells whether the trace is recorded; while nobody
@@ -55,18 +57,18 @@ export const UNTRACED: TriggerTracer = {
   traceparentOf: (triggerId) => `00-${traceIdOf(triggerId)}-${randomHex(8)}-01`,
 };
 
-/** Makes a tracer. */
-export function createTriggerTracer({
-  tracer,
-  hasTraces,
-  isSampled: keeps,
-}: Pick<Telemetry, "tracer" | "hasTraces" | "isSampled">): TriggerTracer {
+/** Makes a tracer. Spans that cannot be recorded are left out; the first one is logged. */
+export function createTriggerTracer(
+  { tracer, hasTraces, isSampled: keeps }: Pick<Telemetry, "tracer" | "hasTraces" | "isSampled">,
+  logger: Pick<Logger, "error">,
+): TriggerTracer {
   if (!hasTraces) return UNTRACED;
+  const guard = createGuard(logger, "recording a span of a trigger");
   const isSampled = (triggerId: string) => keeps(traceIdOf(triggerId));
   return {
     isOn: true,
     isSampled,
-    record: (span) => record(tracer, span),
+    record: guard((span: TriggerSpan) => record(tracer, span)),
     traceparentOf: (triggerId, attempt) => {
       const traceId = traceIdOf(triggerId);
       if (!keeps(traceId)) return `00-${traceId}-${randomHex(8)}-00`;

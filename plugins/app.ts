@@ -26,9 +26,9 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const plugins = await createPlugins(config, logger);
   const server = createGrpcServer({ logger, tracer: operating.telemetry.callTracer });
   server.add(PluginsService, createPluginsService(plugins, logger, measureDeliveries(operating.telemetry)));
-  const close = async () => {
+  const close = async (hurry?: AbortSignal) => {
     await Promise.all([...plugins.values()].map((plugin) => plugin.close()));
-    await operating.close();
+    await operating.close(hurry);
   };
   try {
     const port = await server.listen(config.listen);
@@ -40,7 +40,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
       close: async (hurry) => {
         operating.stopping();
         await server.close(CLOSE_GRACE_MS, hurry);
-        await close();
+        await close(hurry);
       },
     };
   } catch (error) {

@@ -67,8 +67,8 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
   const dispatchers = createDispatchers({ addresses: config.dispatcherAddresses, logger });
   measuring.dispatchers(dispatchers.live);
   const timeoutMs = handOverTimeoutMs(config.lookAheadMs);
-  const tracer = createTriggerTracer(operating.telemetry);
-  const revisions = createRevisionTraces(pools.background);
+  const tracer = createTriggerTracer(operating.telemetry, logger);
+  const revisions = createRevisionTraces(pools.traces, logger);
   const sending = createHandOver({ dispatchers, logger, clock, timeoutMs });
   const handOver = traceHandOver(measuring.handOver(sending), { tracer, revisions, clock, logger });
   const zoneData = createZoneData(pools.tick, ownRelease());
@@ -130,7 +130,7 @@ export async function build(env: NodeJS.ProcessEnv): Promise<Service> {
       await sharing.close();
       await clock.stop();
       await pools.close();
-      await operating.close();
+      await operating.close(hurry);
     },
   };
 }

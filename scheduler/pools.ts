@@ -11,6 +11,8 @@ export interface Pools {
   readonly api: Shares;
   /** For work that nobody waits for: audits, backfills, settling and housekeeping. */
   readonly background: Pool;
+  /** For reading what traces are linked to. */
+  readonly traces: Pool;
   /** For reading PostgreSQL's clock. */
   readonly clock: Pool;
   /** All of them by name, for measuring. */
@@ -26,6 +28,8 @@ const API = { connectionMs: 1_000, statementMs: 8_000, lockMs: 2_000, answerMs: 
 // How long a statement waits until another one of its project gives a connection back.
 const API_WAIT_MS = 2_000;
 const BACKGROUND = { connectionMs: 10_000, statementMs: 30_000, lockMs: 5_000, answerMs: 31_000 };
+// Spans wait for it, and do without it when it takes long.
+const TRACES = { connectionMs: 1_000, statementMs: 1_000, lockMs: 1_000, answerMs: 2_000 };
 // It is read every second, so it is the first to notice that the server does not answer.
 const CLOCK = { connectionMs: 2_000, statementMs: 1_000, lockMs: 1_000, answerMs: 2_000 };
 
@@ -44,6 +48,7 @@ export function createPools(
     tick: group.add("tick", 3, TICK),
     api: createShares(api, { most: config.databaseConnections / 2, waitMs: API_WAIT_MS }),
     background: group.add("background", 4, BACKGROUND),
+    traces: group.add("traces", 1, TRACES),
     clock: group.add("clock", 1, CLOCK),
     byName: group.byName,
     close: group.close,

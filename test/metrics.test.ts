@@ -2,10 +2,16 @@ import { readFileSync } from "node:fs";
 import { glob } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
+import { createEvents } from "../dispatcher/events/events.ts";
+import { measureEvents } from "../dispatcher/measuring/measure-events.ts";
+import { SET_ASIDE_KINDS } from "../dispatcher/set-aside/set-aside.ts";
 import { createInstruments } from "../mesh/metrics/metric.ts";
 import { startTelemetry } from "../mesh/telemetry.ts";
 import { readTelemetrySettings } from "../mesh/telemetry-settings.ts";
+import { MISSED_REASONS } from "../scheduler/job/verdict.ts";
+import { createMeasuring } from "../scheduler/measuring/measure-scheduler.ts";
 import { METRIC_TABLES, readSamples } from "./support/metric-tables.ts";
+import { startReadTelemetry } from "./support/read-metrics.ts";
 
 const root = join(import.meta.dirname, "..");
 const textOf = (path: string) => readFileSync(join(root, path), "utf8");
@@ -77,6 +83,15 @@ describe("docs/metrics.md", () => {
   });
 });
 
+/** Returns a counter and the attributes that an alert selects, of each counter whose increase an alert looks at. */
+const increasesIn = (text: string) =>
+  [...text.matchAll(/increase\((\w+)(?:\{(.*?)\})?\[/g)].map(([, name = "", selected = ""]) => ({
+    name,
+    labels: Object.fromEntries(
+      [...selected.matchAll(/(\w+)="(.*?)"/g)].map(([, key, value]) => [key, value]),
+    ),
+  }));
+
 describe("the code", () => {
   test("makes instruments in one file only", async () => {
     const makers: string[] = [];
@@ -110,6 +125,32 @@ describe("deploy/observability", () => {
     expect(unknownIn(alerts)).toEqual([]);
     // A name that there is not would be found.
     expect(unknownIn("sum(easycron_no_such_metric_total)")).toEqual(["easycron_no_such_metric_total"]);
+  });
+
+  test("has no alert on a counter that is absent until it counts", async () => {
+    const telemetry = await startReadTelemetry();
+    createMeasuring(telemetry);
+    measureEvents(createEvents(), telemetry);
+    const samples = await telemetry.samples();
+    const valuesOf = (name: string, labels: Record<string, string>) =>
+      samples
+        .filter((each) => each.name === name)
+        .filter((each) => Object.entries(labels).every(([key, value]) => each.labels[key] === value))
+        .map(({ value }) => value);
+    const increases = increasesIn(alerts);
+    expect(increases.length).toBeGreaterThan(6);
+    for (const { name, labels } of increases) {
+      const values = valuesOf(name, labels);
+      expect(values.length, name).toBeGreaterThan(0);
+      expect(
+        values.every((value) => value === 0),
+        name,
+      ).toBe(true);
+    }
+    // An attribute by which an alert adds up, or that an operator selects, has each of its values.
+    expect(valuesOf("easycron_fire_time_missed_total", {})).toHaveLength(MISSED_REASONS.length);
+    expect(valuesOf("easycron_dispatcher_set_aside_total", {})).toHaveLength(SET_ASIDE_KINDS.length);
+    await telemetry.close();
   });
 
   test("has a paragraph in docs/operations.md for each alert, and there is no other", () => {

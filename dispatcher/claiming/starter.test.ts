@@ -54,3 +54,29 @@ test("thousands of attempts may fail at once, one after the other, because of an
   });
   expect(new Set(outcomes)).toEqual(new Set(["UNKNOWN"]));
 });
+
+test("the result of an attempt is kept before its trace is recorded", async () => {
+  const text = JSON.stringify({ target: { webhook: { url: "http://127.0.0.1:1/" } }, attemptTimeout: "5s" });
+  const spec = toSpec({ job_uid: "job_1", revision: 1, spec: text });
+  const waiting = [{ item: { trigger: heldTrigger(0), spec } } as LaneWork];
+  const steps: string[] = [];
+  const step = (name: string) => () => void steps.push(name);
+  const lanes = { takeToStart: () => waiting.pop(), ended: step("ended") };
+  const none = () => {};
+  await new Promise<void>((resolve) => {
+    createStarter({
+      clock: { now: () => 0 },
+      random: () => 0,
+      events: createEvents(),
+      lease: { instance: "inst_1", isValid: () => true, renew: async () => {}, beat: async () => {} },
+      lanes: lanes as unknown as DueLanes,
+      admission: { started: none, ended: none } as unknown as Admission,
+      attempt: { signingKeys: { get: () => [] } } as unknown as AttemptParts,
+      results: { add: step("kept") } as unknown as Results,
+      traces: { accepted: none, claimed: none, attempted: step("traced"), recorded: none },
+      mayStart: () => true,
+      onEnded: resolve,
+    }).start();
+  });
+  expect(steps).toEqual(["kept", "ended", "traced"]);
+});

@@ -71,9 +71,9 @@ export function createStarter(parts: {
     const isNear = next.state === "RETRYING" && next.dueTimeMs <= endTimeMs + HORIZON_MS;
     const owner = isNear && lease.isValid() ? lease.instance : null;
     const attemptId = newAttemptId(endTimeMs);
-    parts.traces?.attempted(attempt, delivery.outcome, endTimeMs);
     results.add({ trigger, attemptId, number, startTimeMs, endTimeMs, durationMs, delivery, next, owner });
     lanes.ended(work);
+    parts.traces?.attempted(attempt, delivery.outcome, endTimeMs);
     admission.ended(work.item, delivery.outcome);
     const { outcome, cause } = delivery;
     const about = { triggerId: trigger.id, number, startTimeMs, trigger, spec };

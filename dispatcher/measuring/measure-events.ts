@@ -1,6 +1,7 @@
-import { createInstruments, type Instruments } from "../../mesh/metrics/metric.ts";
+import { createInstruments, type Instruments, showZero } from "../../mesh/metrics/metric.ts";
 import type { Telemetry } from "../../mesh/telemetry.ts";
 import type { AttemptEvent, Events } from "../events/events.ts";
+import { SET_ASIDE_KINDS } from "../set-aside/set-aside.ts";
 import { DISPATCHER_METRICS } from "./metrics.ts";
 
 /** The instruments of a dispatcher. */
@@ -16,6 +17,13 @@ export function measureEvents(
 ): DispatcherInstruments {
   const metrics = createInstruments(meter, DISPATCHER_METRICS);
   if (!hasMetrics) return metrics;
+  showZero(metrics.leases, [{ "easycron.result": "lost" }]);
+  showZero(
+    metrics.setAside,
+    SET_ASIDE_KINDS.map((kind) => ({ "easycron.kind": kind })),
+  );
+  showZero(metrics.partitionsMissing);
+  showZero(metrics.liveDifferences);
   events.on("attempt", (attempt) => measureAttempt(metrics, attempt, byProject));
   events.on("accepted", ({ recorded }) => metrics.accepted.add(recorded));
   events.on("claimed", ({ started, refused, postponed }) => {

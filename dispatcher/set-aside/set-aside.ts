@@ -5,7 +5,10 @@ import type { Events } from "../events/events.ts";
 import { setAsideDelete, setAsideDeleteBefore, setAsideRecord } from "./set-aside.sql.ts";
 
 /** What can be set aside; the same words as in the table dispatcher.set_aside. */
-export type SetAsideKind = "specification" | "trigger" | "result";
+export const SET_ASIDE_KINDS = ["specification", "trigger", "result"] as const;
+
+/** One of `SET_ASIDE_KINDS`. */
+export type SetAsideKind = (typeof SET_ASIDE_KINDS)[number];
 
 /** An item that failed alone. */
 export interface FailedItem {

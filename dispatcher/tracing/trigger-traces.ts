@@ -1,6 +1,8 @@
 import { type Attributes, SpanKind } from "@opentelemetry/api";
 import type { AcceptRequest } from "../../gen/easycron/internal/dispatcher/v1/dispatcher_service_pb.ts";
 import type { Clock } from "../../mesh/clock.ts";
+import { createGuard } from "../../mesh/guard.ts";
+import type { Logger } from "../../mesh/logger.ts";
 import type { TriggerTracer } from "../../mesh/trigger-tracer.ts";
 import type { Accepted } from "../accepting/accept.ts";
 import type { Outcome } from "../delivery/outcome.ts";
@@ -9,7 +11,7 @@ import type { StartedAttempt } from "../delivery/started-attempt.ts";
 import type { Result } from "../results/result.ts";
 import type { HeldTrigger } from "../waiting/held-trigger.ts";
 
-/** Records what a dispatcher does with the triggers whose trace is recorded. Times are epoch milliseconds. */
+/** Records what a dispatcher does with the triggers whose trace is recorded. Never throws. Times are epoch milliseconds. */
 export interface TriggerTraces {
   /** A batch of events was answered; recording began at `startMs`. */
   accepted(request: Pick<AcceptRequest, "events">, answer: Accepted, startMs: number): void;
@@ -22,8 +24,24 @@ export interface TriggerTraces {
 }
 
 /** Makes the recorder; undefined when nobody gets the spans, so that nothing at all is done for them. */
-export function createTriggerTraces(tracer: TriggerTracer, clock: Clock): TriggerTraces | undefined {
+export function createTriggerTraces(
+  tracer: TriggerTracer,
+  clock: Clock,
+  logger: Pick<Logger, "error">,
+): TriggerTraces | undefined {
   if (!tracer.isOn) return undefined;
+  const { accepted, claimed, attempted, recorded } = createRecorder(tracer, clock);
+  // The results of attempts are kept between these calls, so an error here must not reach the pipeline.
+  const guard = createGuard(logger, "the traces of triggers");
+  return {
+    accepted: guard(accepted),
+    claimed: guard(claimed),
+    attempted: guard(attempted),
+    recorded: guard(recorded),
+  };
+}
+
+function createRecorder(tracer: TriggerTracer, clock: Clock): TriggerTraces {
   const kind = SpanKind.INTERNAL;
   return {
     accepted: ({ events }, { refused, postponed }, startMs) => {

@@ -7,11 +7,12 @@ import {
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
-import type { Tracer } from "@opentelemetry/api";
 import { startCallSpan } from "../../mesh/call-span.ts";
 import { type CurrentCall, serveCall, toRequestId } from "../../mesh/current-call.ts";
 import type { Logger } from "../../mesh/logger.ts";
 import { printable } from "../../mesh/printable.ts";
+import type { Telemetry } from "../../mesh/telemetry.ts";
+import { parseTraceparent } from "../../mesh/trace.ts";
 import {
   ACKNOWLEDGE_PATH,
   limitBody,
@@ -30,9 +31,11 @@ export interface RpcListenerOptions extends ConnectRouterOptions {
   /** Longer deadlines of callers are shortened to this, in milliseconds. */
   readonly maxDeadlineMs: number;
   readonly logger: Logger;
-  /** Makes the spans of calls; absent when nobody gets them. */
-  readonly tracer?: Tracer | undefined;
+  /** Makes the spans of calls. Absent, or without a tracer, when nobody gets them. */
+  readonly telemetry?: CallTelemetry | undefined;
 }
+
+type CallTelemetry = Pick<Telemetry, "callTracer" | "isSampled">;
 
 /**
  * Creates a Node listener that serves gRPC, gRPC-Web and Connect. It does what connect-node's adapter does, with
@@ -40,7 +43,7 @@ export interface RpcListenerOptions extends ConnectRouterOptions {
  * is shortened and not refused, and a request that is no call of a method gets an answer that says why.
  */
 export function createRpcListener(options: RpcListenerOptions): NodeListener {
-  const { routes, maxDeadlineMs, logger, tracer, ...routerOptions } = options;
+  const { routes, maxDeadlineMs, logger, telemetry, ...routerOptions } = options;
   const router = createConnectRouter({
     acceptCompression: [compressionGzip, compressionBrotli],
     ...routerOptions,
@@ -51,7 +54,12 @@ export function createRpcListener(options: RpcListenerOptions): NodeListener {
     const path = request.url?.split("?", 1)[0] ?? "";
     const named = parseAcknowledgePath(path);
     const handler = handlers.get(named === undefined ? path : ACKNOWLEDGE_PATH);
-    const served = openCall(request, response, handler === undefined ? undefined : tracer, handler?.method);
+    const served = openCall(
+      request,
+      response,
+      handler === undefined ? undefined : telemetry,
+      handler?.method,
+    );
     if (handler === undefined) return answerRefusal(request, response, unknownMethod(request));
     const refusal = named === undefined ? findRefusal(request, handler) : refuseMethod(request, ["POST"]);
     if (refusal !== undefined) return answerRefusal(request, response, refusal);
@@ -83,19 +91,32 @@ export function createRpcListener(options: RpcListenerOptions): NodeListener {
 function openCall(
   { headers }: NodeRequest,
   response: NodeResponse,
-  tracer: Tracer | undefined,
+  telemetry: CallTelemetry | undefined,
   method: DescMethod | undefined,
 ): CurrentCall {
+  const given = ofStranger(textOf(headers.traceparent), telemetry);
   const name = `${method?.parent.typeName}/${method?.name}`;
   const call: CurrentCall = {
     requestId: toRequestId(textOf(headers["x-request-id"])),
-    ...startCallSpan(tracer, { method: name, system: "connectrpc", given: textOf(headers.traceparent) }),
+    ...startCallSpan(telemetry?.callTracer, { method: name, system: "connectrpc", given }),
   };
   // Connect answers most errors with a status of its own, which says as much as a span of the gateway needs.
   response.once("close", () => call.span?.end(response.statusCode < 400 ? undefined : response.statusCode));
   response.setHeader("x-request-id", call.requestId);
   response.setHeader("traceresponse", call.traceparent);
   return call;
+}
+
+/**
+ * Clears the flag of a caller's traceparent if our sampler would not keep the trace. Nobody has authenticated the caller
+ * yet, so it must not make us record more than the sampler's part of all calls.
+ */
+function ofStranger(given: string | undefined, telemetry: CallTelemetry | undefined): string | undefined {
+  const parent = parseTraceparent(given);
+  // While nobody gets our spans, the flag is for the caller and the endpoints alone.
+  if (parent === undefined || telemetry?.callTracer === undefined) return given;
+  const { traceId, parentId, sampled } = parent;
+  return sampled && !telemetry.isSampled(traceId) ? `00-${traceId}-${parentId}-00` : given;
 }
 
 function textOf(header: string | string[] | undefined): string | undefined {

@@ -14,7 +14,7 @@ import type { Logger } from "../../mesh/logger.ts";
 import { hashSecret } from "../access/api-key-secret.ts";
 import { createOnePort, type OnePortOptions } from "../edge/one-port.ts";
 import type { PluginParts } from "../plugins/parts.ts";
-import { createPublicApi } from "../public-api.ts";
+import { createPublicApi, type PublicApiParts } from "../public-api.ts";
 
 type Scheduler = ServiceImplementation<typeof SchedulerService>;
 type Dispatcher = ServiceImplementation<typeof DispatcherService>;
@@ -32,6 +32,8 @@ export interface StartOptions {
   /** Plugin delivery. Default: none, as when no address is configured. */
   readonly plugins?: PluginParts;
   readonly limits?: Partial<OnePortOptions>;
+  /** Default: nobody gets measures or spans. */
+  readonly telemetry?: PublicApiParts["telemetry"];
   /** Default false. */
   readonly hasReflection?: boolean;
   /** A real database, in place of the fake one. */
@@ -55,6 +57,12 @@ export interface StartedGateway {
   close(graceMs?: number): Promise<void>;
 }
 
+const UNMEASURED: PublicApiParts["telemetry"] = {
+  meter: createNoopMeter(),
+  hasMetrics: false,
+  callTracer: undefined,
+  isSampled: () => false,
+};
 const NOW = Date.UTC(2026, 0, 1);
 const LIMITS = { sniffMs: 1_000, headersMs: 1_000, requestMs: 2_000, idleMs: 10_000, maxStreams: 100 };
 
@@ -77,7 +85,7 @@ export async function startGateway(options: StartOptions = {}): Promise<StartedG
   const health = createHealth();
   const closing = new AbortController();
   const listener = createPublicApi({
-    telemetry: { meter: createNoopMeter(), hasMetrics: false, callTracer: undefined },
+    telemetry: options.telemetry ?? UNMEASURED,
     database: options.database ?? fakeDatabase(options.answer),
     scheduler,
     dispatcher,

@@ -82,6 +82,14 @@ function createInstrument(meter: Meter, { name, type, unit, meaning, bounds }: M
   }
 }
 
+/**
+ * Shows a counter as 0 before it counts anything, with each of these attributes. Prometheus sees no increase in a counter
+ * that begins with its first count, so an alert on that counter would not fire.
+ */
+export function showZero(counter: Counter, each: readonly Attributes[] = [{}]): void {
+  for (const attributes of each) counter.add(0, attributes);
+}
+
 /** Looks at a gauge whenever it is read. `look` returns its value, or nothing to show none now. */
 export function observe(
   gauge: ObservableGauge,

@@ -33,7 +33,14 @@ export interface SkipRange {
   readonly detail: string;
 }
 
-const MISSED: ReadonlySet<SkipReason> = new Set(["CATCHUP_WINDOW", "CATCHUP_LIMIT", "MISFIRE_POLICY"]);
+/** The reasons of fire times that an outage made us miss. */
+export const MISSED_REASONS = [
+  "CATCHUP_WINDOW",
+  "CATCHUP_LIMIT",
+  "MISFIRE_POLICY",
+] as const satisfies SkipReason[];
+
+const MISSED: ReadonlySet<SkipReason> = new Set(MISSED_REASONS);
 
 /** Returns the verdict that a reason belongs to. */
 export function verdictOf(reason: SkipReason): SkipVerdict {

@@ -60,7 +60,11 @@ test("missed fire times, jobs that are set aside and differences of audits are c
   measuring.setAside();
   measuring.audited(2);
   measuring.audited(0);
-  expect(await countsOf("easycron_fire_time_missed_total")).toEqual({ CATCHUP_LIMIT: 7 });
+  expect(await countsOf("easycron_fire_time_missed_total")).toEqual({
+    CATCHUP_WINDOW: 0,
+    CATCHUP_LIMIT: 7,
+    MISFIRE_POLICY: 0,
+  });
   expect(await countsOf("easycron_scheduler_set_aside_total")).toEqual({ "": 1 });
   expect(await countsOf("easycron_audit_differences_total")).toEqual({ "": 2 });
   expect(await countsOf("easycron_audits_total")).toEqual({ "": 2 });

@@ -1,8 +1,8 @@
 import { TriggerKind } from "../../gen/easycron/v1/trigger_pb.ts";
-import { createInstruments, type Instruments, observe } from "../../mesh/metrics/metric.ts";
+import { createInstruments, type Instruments, observe, showZero } from "../../mesh/metrics/metric.ts";
 import type { Telemetry } from "../../mesh/telemetry.ts";
 import type { TriggerEventInit } from "../job/chain.ts";
-import { type SkipRange, verdictOf } from "../job/verdict.ts";
+import { MISSED_REASONS, type SkipRange, verdictOf } from "../job/verdict.ts";
 import type { HandOver } from "../turns/hand-over.ts";
 import type { Tick } from "../turns/tick.ts";
 import { SCHEDULER_METRICS } from "./metrics.ts";
@@ -28,6 +28,12 @@ export interface Measuring {
 /** Makes the measuring. When nobody reads the measures, it leaves out what costs something. */
 export function createMeasuring({ meter, hasMetrics }: Pick<Telemetry, "meter" | "hasMetrics">): Measuring {
   const metrics = createInstruments(meter, SCHEDULER_METRICS);
+  showZero(
+    metrics.missed,
+    MISSED_REASONS.map((reason) => ({ "easycron.reason": reason })),
+  );
+  showZero(metrics.setAside);
+  showZero(metrics.differences);
   return {
     handOver: (handOver) => (hasMetrics ? measureHandOver(metrics, handOver) : handOver),
     tick: (tick) => (hasMetrics ? { run: () => measureTick(metrics, tick) } : tick),

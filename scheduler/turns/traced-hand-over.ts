@@ -2,6 +2,7 @@ import { SpanKind } from "@opentelemetry/api";
 import { TriggerKind } from "../../gen/easycron/v1/trigger_pb.ts";
 import type { Clock } from "../../mesh/clock.ts";
 import { currentCall } from "../../mesh/current-call.ts";
+import { createGuard } from "../../mesh/guard.ts";
 import { toIso } from "../../mesh/iso-time.ts";
 import type { Logger } from "../../mesh/logger.ts";
 import { linkTo, type TriggerTracer } from "../../mesh/trigger-tracer.ts";
@@ -14,7 +15,7 @@ export interface TracedParts {
   readonly tracer: TriggerTracer;
   readonly revisions: RevisionTraces;
   readonly clock: Clock;
-  readonly logger: Logger;
+  readonly logger: Pick<Logger, "error">;
 }
 
 /** Most triggers whose spans wait for the read of their revisions. Of more, no links are read. */
@@ -29,33 +30,41 @@ const MAX_WAITING = 10_000;
  * links are read after the hand-over, so that nothing waits for them; if they cannot be read, the spans have none.
  */
 export function traceHandOver(handOver: HandOver, parts: TracedParts): HandOver {
-  const { tracer, clock, logger } = parts;
+  const { tracer, clock, revisions } = parts;
   if (!tracer.isOn) return handOver;
+  const guard = createGuard(parts.logger, "the traces of hand-overs");
+  const recordBatch = guard(
+    (batch: Batch, made: ReadonlyMap<TriggerEventInit, string | null> | undefined) => {
+      for (const event of batch.sampled) record(tracer, event, made?.get(event), batch);
+    },
+  );
   let waiting = 0;
   const recordAll = async (batch: Batch): Promise<void> => {
     const { sampled } = batch;
     waiting += sampled.length;
-    try {
-      const made = waiting > MAX_WAITING ? undefined : await parts.revisions.of(sampled);
-      for (const event of sampled) record(tracer, event, made?.get(event), batch);
-    } catch (error) {
-      logger.warn({ err: error }, "the calls that made revisions could not be read; traces lack their links");
-      for (const event of sampled) record(tracer, event, undefined, batch);
-    } finally {
-      waiting -= sampled.length;
-    }
+    const made = waiting > MAX_WAITING ? undefined : await revisions.of(sampled);
+    waiting -= sampled.length;
+    recordBatch(batch, made);
   };
+  const traceSent = guard(
+    (
+      events: readonly TriggerEventInit[],
+      refused: Awaited<ReturnType<HandOver["send"]>>,
+      startMs: number,
+    ) => {
+      const left = new Set(refused.map(({ triggerId }) => triggerId));
+      const sampled = events.filter(({ triggerId }) => !left.has(triggerId) && tracer.isSampled(triggerId));
+      if (sampled.length === 0) return;
+      const askedBy = currentCall()?.traceparent;
+      void recordAll({ sampled, size: events.length, startMs, endMs: clock.now(), askedBy });
+    },
+  );
   return {
     close: handOver.close,
     send: async (events) => {
       const startMs = clock.now();
       const refused = await handOver.send(events);
-      const left = new Set(refused.map(({ triggerId }) => triggerId));
-      const sampled = events.filter(({ triggerId }) => !left.has(triggerId) && tracer.isSampled(triggerId));
-      if (sampled.length > 0) {
-        const askedBy = currentCall()?.traceparent;
-        void recordAll({ sampled, size: events.length, startMs, endMs: clock.now(), askedBy });
-      }
+      traceSent(events, refused, startMs);
       return refused;
     },
   };
