@@ -36,7 +36,7 @@ export const DISPATCHER_METRICS = {
     unit: "{trigger}",
     attributes: ["easycron.part"],
     meaning:
-      "Triggers in PostgreSQL that have been due for more than a second and that nobody attempts, whether a dispatcher owns them or none: `ours`, or `theirs`, which wait for limits of the customer or for a receiver that fails. At most 10,000 of each dispatcher are counted, by one dispatcher for all.",
+      "Triggers in PostgreSQL that have been due for more than a second and that nobody attempts, whether a dispatcher owns them or none: `ours`, or `theirs`, which wait for limits of the customer or for a receiver that fails. Catch-ups, backfills and replays are left out. At most 10,000 of each dispatcher are counted, by one dispatcher for all.",
   }),
   backlogAge: gauge("easycron.backlog.oldest.age", {
     unit: "s",
