@@ -104,6 +104,43 @@ describe("the alerts of a project", () => {
     const count = "select count(*)::integer as count from dispatcher.alert_facts where project_id = $1";
     expect(await ground.sql(count, [projectId])).toEqual([{ count: 2_000 }]);
     await ground.sql("delete from dispatcher.alert_facts where project_id = $1", [projectId]);
+    // The facts are not counted again for a while, so nothing is noted, except about a job with alerts of its own.
+    const [first = await addJob(projectId)] = jobs;
+    const own = await ground.addJob(projectId, `${alerts.url}/job`, { alerts: {} });
+    await note(first, "MISSED", "full");
+    await note(own, "MISSED", "full");
+    expect(await factsOf(first)).toEqual([]);
+    expect(await factsOf(own)).toEqual(["MISSED"]);
+    await ground.sql("update dispatcher.project_alerts set full_until = now() where project_id = $1", [
+      projectId,
+    ]);
+    await note(first, "MISSED", "free again");
+    expect(await factsOf(first)).toEqual(["MISSED"]);
+    await ground.sql("delete from dispatcher.alert_facts where project_id = $1", [projectId]);
+    dispatcher = await ground.start();
+  });
+
+  test("are full without a wait for whoever changes them", async () => {
+    const { projectId } = await ground.addProject();
+    const [job, other] = [await addJob(projectId), await addJob(projectId)];
+    await setAlerts(projectId, "/locked");
+    await dispatcher.stop();
+    await ground.sql(
+      `insert into dispatcher.alert_facts (job_uid, project_id, kind, cause, fact_time)
+       select $1, $2, 'MISSED', n::text, now() from generate_series(1, 2000) as n`,
+      [other.uid, projectId],
+    );
+    const lock = "select from dispatcher.project_alerts where project_id = $1 for no key update";
+    await ground.whileHeld(lock, [projectId], () => note(job, "MISSED", "1"));
+    expect(await factsOf(job)).toEqual([]);
+    const isFull = () =>
+      ground.sql("select full_until > now() as full from dispatcher.project_alerts where project_id = $1", [
+        projectId,
+      ]);
+    expect(await isFull()).toEqual([{ full: null }]);
+    await note(job, "MISSED", "1");
+    expect(await isFull()).toEqual([{ full: true }]);
+    await ground.sql("delete from dispatcher.alert_facts where project_id = $1", [projectId]);
     dispatcher = await ground.start();
   });
 });
