@@ -30,6 +30,10 @@ alter table dispatcher.alert_jobs add column of_project boolean not null default
 alter table dispatcher.alert_facts add column project_id text;
 create index alert_facts_project on dispatcher.alert_facts (project_id);
 
+-- Whether the job had no row of alert_jobs when this was noted, and was given none for it since.
+alter table dispatcher.alert_facts add column is_loose boolean not null default false;
+create index alert_facts_loose on dispatcher.alert_facts (job_uid) where is_loose;
+
 -- Notes a fact of a job that has alerts, or whose project has. A fact that is known already is not noted again: neither is
 -- one of a job with 200 facts, or of a project with 2,000 if the job has no alerts of its own. A project that has reached them
 -- is full for five seconds, in which its facts are not counted again: the results of all projects are recorded together, and
@@ -42,10 +46,10 @@ returns void
 language sql security definer set search_path = pg_catalog
 as $$
   with wanted as materialized (
-    select w.project_id, w.is_own
-      from (select a.project_id, not a.of_project as is_own from dispatcher.alert_jobs a where a.job_uid = of_job_uid
+    select w.project_id, w.is_own, w.is_loose
+      from (select a.project_id, not a.of_project as is_own, false as is_loose from dispatcher.alert_jobs a where a.job_uid = of_job_uid
             union all
-            select p.project_id, false
+            select p.project_id, false, true
               from scheduler.jobs j join dispatcher.project_alerts p on p.project_id = j.project_id
              where j.uid = of_job_uid
                and not exists (select from dispatcher.alert_jobs a where a.job_uid = of_job_uid)) as w
@@ -63,9 +67,9 @@ as $$
                             where q.project_id = (select c.project_id from crowded c) for no key update skip locked)
   )
   insert into dispatcher.alert_facts (job_uid, project_id, kind, cause, fact_time, first_fire_time, last_fire_time, fire_count,
-         trigger_id, attempts, reason)
+         trigger_id, attempts, reason, is_loose)
   select of_job_uid, w.project_id, of_kind, of_cause, at_time, of_first_fire_time, of_last_fire_time, of_fire_count,
-         of_trigger_id, of_attempts, left(of_reason, 500)
+         of_trigger_id, of_attempts, left(of_reason, 500), w.is_loose
     from wanted w where not exists (select from crowded)
   on conflict (job_uid, kind, cause) do nothing
 $$;
