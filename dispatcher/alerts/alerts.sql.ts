@@ -108,7 +108,8 @@ export const alertsRecent = statement<{ of_job: number; of_project: number }>(
  * Records what was decided about job $1 of project $2: its alerts (ids $3, events $4, documents $5), due at $6; removes its
  * facts (kinds $7, causes $8) and stores its new state: what is told ($9), since when it is in trouble ($10), until where
  * its fire times were judged ($11), when it is to be looked at again ($12), until when nobody looks ($13), its
- * deliveredWithin ($15) and whether its project's alerts hold for it ($16). An alert that exists already is not made again. Does nothing unless the job is still taken as $14. Returns the ids of the new alerts.
+ * deliveredWithin ($15) and whether its project's alerts hold for it ($16). An alert that exists already is not made again.
+ * Does nothing unless the job is still taken as $14. Returns the ids of the new alerts.
  */
 export const alertsRecord = statement<{ id: string }>(
   "alertsRecord",

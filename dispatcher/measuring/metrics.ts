@@ -25,7 +25,8 @@ export const DISPATCHER_METRICS = {
   ended: counter("easycron.trigger.ended", {
     unit: "{trigger}",
     attributes: ["easycron.trigger.state"],
-    meaning: "Triggers that have ended; those that are EXHAUSTED are dead letters.",
+    meaning:
+      "Triggers that have ended, counted when that is recorded; those that are EXHAUSTED are dead letters. One is not counted when the answer of PostgreSQL was lost and the recording was repeated.",
   }),
   accepted: counter("easycron.trigger.accepted", {
     unit: "{trigger}",
