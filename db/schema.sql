@@ -14,9 +14,11 @@ create table dispatcher.alert_facts (
   attempts integer,
   reason text not null default ''::text,
   project_id text,
+  is_loose boolean not null default false,
   constraint alert_facts_kind_check CHECK ((kind = ANY (ARRAY['EXHAUSTED'::text, 'FAILING'::text, 'MISSED'::text, 'DISABLED'::text]))),
   constraint alert_facts_pkey PRIMARY KEY (job_uid, kind, cause)
 );
+CREATE INDEX alert_facts_loose ON dispatcher.alert_facts USING btree (job_uid) WHERE is_loose;
 CREATE INDEX alert_facts_project ON dispatcher.alert_facts USING btree (project_id);
 
 create table dispatcher.alert_jobs (
@@ -125,6 +127,7 @@ create table dispatcher.project_alerts (
   page_after text collate "C" not null default ''::text,
   page_count integer not null default 0,
   job_count integer not null default 0,
+  full_until timestamp with time zone,
   constraint project_alerts_check CHECK (((page_time IS NULL) = (within_ms IS NULL))),
   constraint project_alerts_pkey PRIMARY KEY (project_id)
 );
@@ -669,19 +672,32 @@ CREATE OR REPLACE FUNCTION dispatcher.note_alert(of_job_uid text, of_kind text, 
  SECURITY DEFINER
  SET search_path TO 'pg_catalog'
 AS $function$
+  with wanted as materialized (
+    select w.project_id, w.is_own, w.is_loose
+      from (select a.project_id, not a.of_project as is_own, false as is_loose from dispatcher.alert_jobs a where a.job_uid = of_job_uid
+            union all
+            select p.project_id, false, true
+              from scheduler.jobs j join dispatcher.project_alerts p on p.project_id = j.project_id
+             where j.uid = of_job_uid
+               and not exists (select from dispatcher.alert_jobs a where a.job_uid = of_job_uid)) as w
+     where (w.is_own or not exists (select from dispatcher.project_alerts p
+                                     where p.project_id = w.project_id and p.full_until > clock_timestamp()))
+       and (select count(*) from (select from dispatcher.alert_facts f where f.job_uid = of_job_uid limit 200) as f) < 200
+  ), crowded as materialized (
+    select w.project_id from wanted w
+     where not w.is_own
+       and (select count(*) from (select from dispatcher.alert_facts f
+                                   where f.project_id = w.project_id limit 2000) as f) >= 2000
+  ), marked as (
+    update dispatcher.project_alerts p set full_until = clock_timestamp() + interval '5 s'
+     where p.project_id = (select q.project_id from dispatcher.project_alerts q
+                            where q.project_id = (select c.project_id from crowded c) for no key update skip locked)
+  )
   insert into dispatcher.alert_facts (job_uid, project_id, kind, cause, fact_time, first_fire_time, last_fire_time, fire_count,
-         trigger_id, attempts, reason)
+         trigger_id, attempts, reason, is_loose)
   select of_job_uid, w.project_id, of_kind, of_cause, at_time, of_first_fire_time, of_last_fire_time, of_fire_count,
-         of_trigger_id, of_attempts, left(of_reason, 500)
-    from (select a.project_id, not a.of_project as is_own from dispatcher.alert_jobs a where a.job_uid = of_job_uid
-          union all
-          select p.project_id, false
-            from scheduler.jobs j join dispatcher.project_alerts p on p.project_id = j.project_id
-           where j.uid = of_job_uid
-             and not exists (select from dispatcher.alert_jobs a where a.job_uid = of_job_uid)) as w
-   where (select count(*) from (select from dispatcher.alert_facts f where f.job_uid = of_job_uid limit 200) as f) < 200
-     and (w.is_own or (select count(*) from (select from dispatcher.alert_facts f
-                                              where f.project_id = w.project_id limit 2000) as f) < 2000)
+         of_trigger_id, of_attempts, left(of_reason, 500), w.is_loose
+    from wanted w where not exists (select from crowded)
   on conflict (job_uid, kind, cause) do nothing
 $function$;
 

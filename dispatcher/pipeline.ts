@@ -52,8 +52,8 @@ export interface PipelineParts {
 
 /**
  * The path of a held trigger. It waits for its time (holding), is put into the lane of its destination (router), unless it
- * has to wait for its flow key or its destination (admission), is claimed (claimer), is attempted (starter), and its result is recorded (results). Then it waits for its next attempt,
- * or is dropped.
+ * has to wait for its flow key or its destination (admission), is claimed (claimer), is attempted (starter),
+ * and its result is recorded (results). Then it waits for its next attempt, or is dropped.
  */
 export interface Pipeline {
   /** Holds triggers that this instance owns. */

@@ -19,7 +19,8 @@ const ARGUMENTS = ["err", "err.*", "err.aggregateErrors[*]"].map((error) => `${e
 /**
  * Creates a logger that writes JSON lines to stdout, with the name of the service. The values of fields that are
  * named like a secret are replaced, three levels deep, and so are the arguments of a failed Redis command.
- * A line about a call that is being served has its `requestId` and `traceId`. EASYCRON_LOG_LEVEL sets the lowest level that is written: debug, info, warn, error or silent; default info.
+ * A line about a call that is being served has its `requestId` and `traceId`.
+ * EASYCRON_LOG_LEVEL sets the lowest level that is written: debug, info, warn, error or silent; default info.
  */
 export function createLogger(name: string, env: NodeJS.ProcessEnv, destination?: DestinationStream): Logger {
   const { level } = readEnv(env, {

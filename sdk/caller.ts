@@ -72,8 +72,9 @@ export function createCaller({ transport, timeoutMs: ownTimeoutMs, maxRetries }:
       };
       try {
         const answer = await retry(attempt, { maxRetries: isSafe ? maxRetries : 0, timeoutMs, signal });
+        const output = decode(method.output, answer.message);
         span?.end();
-        return decode(method.output, answer.message);
+        return output;
       } catch (error) {
         span?.end(error instanceof EasyCronError ? error.code : "error");
         throw error;

@@ -1,9 +1,12 @@
 import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { Transport } from "@connectrpc/connect";
 import { SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
 import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { createCaller } from "./caller.ts";
 import { startClientSpan } from "./client-span.ts";
+import { JobService } from "./gen/easycron/v1/job_service_pb.ts";
 import { EasyCron, EasyCronError } from "./index.ts";
 
 const seen: IncomingHttpHeaders[] = [];
@@ -55,4 +58,17 @@ test("a call is a client span of the application's tracer, and EasyCron continue
   });
   const { traceId, spanId } = span?.spanContext() ?? {};
   expect(seen[0]?.traceparent).toBe(`00-${traceId}-${spanId}-01`);
+});
+
+test("a call whose answer cannot be read is a span that failed", async () => {
+  const exporter = new InMemorySpanExporter();
+  trace.setGlobalTracerProvider(
+    new TracerProvider({ spanProcessors: [new SimpleSpanProcessor({ exporter })] }),
+  );
+  const transport = { unary: async () => ({}) } as unknown as Transport;
+  const caller = createCaller({ transport, timeoutMs: 1_000, maxRetries: 0 });
+  await expect(caller.call(JobService.method.getJob, { name: "a" })).rejects.toThrow();
+  expect(exporter.getFinishedSpans()).toMatchObject([
+    { attributes: { "error.type": "error" }, status: { code: SpanStatusCode.ERROR } },
+  ]);
 });

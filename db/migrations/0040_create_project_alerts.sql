@@ -16,6 +16,8 @@ create table dispatcher.project_alerts (
   -- How many jobs the pages have had since the beginning, and how many all of them had the last time.
   page_count integer not null default 0,
   job_count integer not null default 0,
+  -- Until when nothing more is noted about jobs without alerts of their own, because the project had 2,000 facts.
+  full_until timestamptz,
   check ((page_time is null) = (within_ms is null))
 );
 
@@ -28,9 +30,14 @@ alter table dispatcher.alert_jobs add column of_project boolean not null default
 alter table dispatcher.alert_facts add column project_id text;
 create index alert_facts_project on dispatcher.alert_facts (project_id);
 
+-- Whether the job had no row of alert_jobs when this was noted, and was given none for it since.
+alter table dispatcher.alert_facts add column is_loose boolean not null default false;
+create index alert_facts_loose on dispatcher.alert_facts (job_uid) where is_loose;
+
 -- Notes a fact of a job that has alerts, or whose project has. A fact that is known already is not noted again: neither is
--- one of a job with 200 facts, or of a project with 2,000 if the job has no alerts of its own. Only triggers and functions of
--- the owner call it.
+-- one of a job with 200 facts, or of a project with 2,000 if the job has no alerts of its own. A project that has reached them
+-- is full for five seconds, in which its facts are not counted again: the results of all projects are recorded together, and
+-- each dead letter would read 2,000 rows. Waits for no lock. Only triggers and functions of the owner call it.
 create or replace function dispatcher.note_alert(
   of_job_uid text, of_kind text, of_cause text, at_time timestamptz, of_reason text default '',
   of_first_fire_time timestamptz default null, of_last_fire_time timestamptz default null, of_fire_count integer default 0,
@@ -38,19 +45,32 @@ create or replace function dispatcher.note_alert(
 returns void
 language sql security definer set search_path = pg_catalog
 as $$
+  with wanted as materialized (
+    select w.project_id, w.is_own, w.is_loose
+      from (select a.project_id, not a.of_project as is_own, false as is_loose from dispatcher.alert_jobs a where a.job_uid = of_job_uid
+            union all
+            select p.project_id, false, true
+              from scheduler.jobs j join dispatcher.project_alerts p on p.project_id = j.project_id
+             where j.uid = of_job_uid
+               and not exists (select from dispatcher.alert_jobs a where a.job_uid = of_job_uid)) as w
+     where (w.is_own or not exists (select from dispatcher.project_alerts p
+                                     where p.project_id = w.project_id and p.full_until > clock_timestamp()))
+       and (select count(*) from (select from dispatcher.alert_facts f where f.job_uid = of_job_uid limit 200) as f) < 200
+  ), crowded as materialized (
+    select w.project_id from wanted w
+     where not w.is_own
+       and (select count(*) from (select from dispatcher.alert_facts f
+                                   where f.project_id = w.project_id limit 2000) as f) >= 2000
+  ), marked as (
+    update dispatcher.project_alerts p set full_until = clock_timestamp() + interval '5 s'
+     where p.project_id = (select q.project_id from dispatcher.project_alerts q
+                            where q.project_id = (select c.project_id from crowded c) for no key update skip locked)
+  )
   insert into dispatcher.alert_facts (job_uid, project_id, kind, cause, fact_time, first_fire_time, last_fire_time, fire_count,
-         trigger_id, attempts, reason)
+         trigger_id, attempts, reason, is_loose)
   select of_job_uid, w.project_id, of_kind, of_cause, at_time, of_first_fire_time, of_last_fire_time, of_fire_count,
-         of_trigger_id, of_attempts, left(of_reason, 500)
-    from (select a.project_id, not a.of_project as is_own from dispatcher.alert_jobs a where a.job_uid = of_job_uid
-          union all
-          select p.project_id, false
-            from scheduler.jobs j join dispatcher.project_alerts p on p.project_id = j.project_id
-           where j.uid = of_job_uid
-             and not exists (select from dispatcher.alert_jobs a where a.job_uid = of_job_uid)) as w
-   where (select count(*) from (select from dispatcher.alert_facts f where f.job_uid = of_job_uid limit 200) as f) < 200
-     and (w.is_own or (select count(*) from (select from dispatcher.alert_facts f
-                                              where f.project_id = w.project_id limit 2000) as f) < 2000)
+         of_trigger_id, of_attempts, left(of_reason, 500), w.is_loose
+    from wanted w where not exists (select from crowded)
   on conflict (job_uid, kind, cause) do nothing
 $$;
 

@@ -1,6 +1,6 @@
--- PostgreSQL reads the text of each check of a table anew for every statement that writes to it, and tests it for every row. These
--- four took a tenth of the time of a claim of 40 triggers, and the trigger note_trigger a twelfth. Nobody but the dispatcher's statements and the functions here writes
--- these columns, with constants. The tests compare what they have written (test/support/live-triggers.ts).
+-- PostgreSQL reads the text of each check of a table anew for every statement that writes to it, and tests it for every row.
+-- These four took a tenth of the time of a claim of 40 triggers, and the trigger note_trigger a twelfth. Nobody but the
+-- dispatcher's statements and the functions here writes these columns, with constants. The tests compare what they have written (test/support/live-triggers.ts).
 alter table dispatcher.triggers
   drop constraint triggers_state_check,
   drop constraint triggers_kind_check,

@@ -106,7 +106,7 @@ function acceptWith(conflict: string): string {
     where insertion.written > 0 and not dispatcher.fail_if_past($20::timestamptz)`;
 }
 
-/** The exact timestamptz of a bigint of epoch milliseconds. */
+/** The timestamptz of a bigint of epoch milliseconds. It is exact up to the year 4253: PostgreSQL multiplies as a double. */
 function toTime(ms: string): string {
   return `'epoch'::timestamptz + ${ms} * interval '1 millisecond'`;
 }

@@ -73,8 +73,8 @@ interface RecordedPart {
 
 /**
  * Records a batch of events durably, each once, and holds the triggers that are due soon. An event that fails alone is
- * refused, and so is one from before the floor of its project, unless its trigger is still there. The others are recorded. An event whose job another transaction has locked is postponed. All other
- * events were recorded, now or earlier, or their job has changed since they were made.
+ * refused, and so is one from before the floor of its project, unless its trigger is still there. The others are recorded. An
+ * event whose job another transaction has locked is postponed. All other events were recorded, now or earlier, or their job has changed since they were made.
  *
  * Throws FIELD_INVALID for more than MAX_BATCH events; DEADLINE_EXCEEDED when `deadlineMs` has passed by PostgreSQL's
  * clock and nothing was recorded or refused; and SERVICE_UNAVAILABLE, also when `deadlineMs` has passed while the

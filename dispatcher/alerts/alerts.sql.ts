@@ -20,7 +20,8 @@ export interface AlertJobRow {
  * of a second is added to each held_until at random, because it names this look in the statements that end it: two
  * dispatchers may take a job at the same millisecond, with a revision in between.
  *
- * A job without a row that has facts, because its project has alerts, gets a row: the next look takes it.
+ * A job without a row that has loose facts, because its project has alerts, gets a row: the next look takes it. Its facts are
+ * loose no more, so a job that is held costs nothing here.
  */
 export const alertJobsTake = statement<AlertJobRow>(
   "alertJobsTake",
@@ -39,10 +40,14 @@ export const alertJobsTake = statement<AlertJobRow>(
      insert into dispatcher.alert_jobs (job_uid, project_id, within_ms, look_time, held_until, watched_until, of_project)
      select distinct on (f.job_uid) f.job_uid, f.project_id, p.within_ms, $1::timestamptz, '-infinity', $1, true
        from dispatcher.alert_facts f left join dispatcher.project_alerts p on p.project_id = f.project_id
-      where f.project_id is not null
+      where f.is_loose and f.project_id is not null
         and not exists (select from dispatcher.alert_jobs a where a.job_uid = f.job_uid)
       order by f.job_uid limit $2
      on conflict (job_uid) do nothing
+     returning job_uid
+   ), settled as (
+     update dispatcher.alert_facts f set is_loose = false
+      where f.is_loose and f.job_uid = any (array(select job_uid from added))
    )
    update dispatcher.alert_jobs j set held_until = $3::timestamptz + random() * interval '1 s'
     where j.job_uid = any (array(select job_uid from noted union select job_uid from due))
@@ -103,7 +108,8 @@ export const alertsRecent = statement<{ of_job: number; of_project: number }>(
  * Records what was decided about job $1 of project $2: its alerts (ids $3, events $4, documents $5), due at $6; removes its
  * facts (kinds $7, causes $8) and stores its new state: what is told ($9), since when it is in trouble ($10), until where
  * its fire times were judged ($11), when it is to be looked at again ($12), until when nobody looks ($13), its
- * deliveredWithin ($15) and whether its project's alerts hold for it ($16). An alert that exists already is not made again. Does nothing unless the job is still taken as $14. Returns the ids of the new alerts.
+ * deliveredWithin ($15) and whether its project's alerts hold for it ($16). An alert that exists already is not made again.
+ * Does nothing unless the job is still taken as $14. Returns the ids of the new alerts.
  */
 export const alertsRecord = statement<{ id: string }>(
   "alertsRecord",
@@ -148,10 +154,15 @@ export const alertJobHold = statement<{ job_uid: string }>(
     where job_uid = $1 and held_until = $3::timestamptz returning job_uid`,
 );
 
-/** Removes the row of the job $1 if its held_until is still $2. Facts stay: the next one makes a row again. */
+/**
+ * Removes the row of the job $1 if its held_until is still $2 and the job has no facts. What is noted from now on is loose: it
+ * makes a row again. So does, within a minute, what is being noted at this moment (`alertFactsLoosen`).
+ */
 export const alertJobRemove = statement<{ job_uid: string }>(
   "alertJobRemove",
-  `delete from dispatcher.alert_jobs where job_uid = $1 and held_until = $2::timestamptz returning job_uid`,
+  `delete from dispatcher.alert_jobs j where j.job_uid = $1 and j.held_until = $2::timestamptz
+      and not exists (select from dispatcher.alert_facts f where f.job_uid = j.job_uid)
+   returning j.job_uid`,
 );
 
 /** Forgets the job $1, which has no alerts any more, and its facts, if its held_until is still $2. */
@@ -225,6 +236,23 @@ export const alertRecordAttempt = statement<{ id: string }>(
 export const alertCurrentRevision = statement<{ revision: number }>(
   "alertCurrentRevision",
   `select revision from scheduler.watched_epochs(array[$1], array[now()]) order by epoch desc limit 1`,
+);
+
+/**
+ * Makes at most 1,000 facts loose whose jobs have no row. A fact is without one when the row was removed while the fact was
+ * being noted.
+ */
+export const alertFactsLoosen = statement<{ job_uid: string }>(
+  "alertFactsLoosen",
+  `with lost as materialized (
+     select f.job_uid, f.kind, f.cause from dispatcher.alert_facts f
+      where not f.is_loose and f.project_id is not null
+        and not exists (select from dispatcher.alert_jobs j where j.job_uid = f.job_uid)
+      limit 1000 for no key update skip locked
+   )
+   update dispatcher.alert_facts f set is_loose = true
+     from lost l where f.job_uid = l.job_uid and f.kind = l.kind and f.cause = l.cause
+   returning f.job_uid`,
 );
 
 /** Deletes at most 1,000 alerts that ended before $1, and facts that were noted before $1 about jobs that are forgotten. */

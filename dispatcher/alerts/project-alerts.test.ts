@@ -2,9 +2,11 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createPool, type Pool } from "../../db/pool.ts";
 import { type AlertReceiver, startAlertReceiver } from "../../test/support/alert-receiver.ts";
 import { createGround, type Ground, randomId, type TestDispatcher, type TestJob } from "../testing/ground.ts";
+import { alertJobsTake } from "./alerts.sql.ts";
 import { nextLookMs } from "./next-look.ts";
 import { projectAlertsSet } from "./project-alerts.sql.ts";
 import { watchJobsOfProjects } from "./project-alerts.ts";
+import { deleteOldAlerts } from "./send.ts";
 
 let ground: Ground;
 let alerts: AlertReceiver;
@@ -103,6 +105,83 @@ describe("the alerts of a project", () => {
       );
     const count = "select count(*)::integer as count from dispatcher.alert_facts where project_id = $1";
     expect(await ground.sql(count, [projectId])).toEqual([{ count: 2_000 }]);
+    await ground.sql("delete from dispatcher.alert_facts where project_id = $1", [projectId]);
+    // The facts are not counted again for a while, so nothing is noted, except about a job with alerts of its own.
+    const [first = await addJob(projectId)] = jobs;
+    const own = await ground.addJob(projectId, `${alerts.url}/job`, { alerts: {} });
+    await note(first, "MISSED", "full");
+    await note(own, "MISSED", "full");
+    expect(await factsOf(first)).toEqual([]);
+    expect(await factsOf(own)).toEqual(["MISSED"]);
+    await ground.sql("update dispatcher.project_alerts set full_until = now() where project_id = $1", [
+      projectId,
+    ]);
+    await note(first, "MISSED", "free again");
+    expect(await factsOf(first)).toEqual(["MISSED"]);
+    await ground.sql("delete from dispatcher.alert_facts where project_id = $1", [projectId]);
+    dispatcher = await ground.start();
+  });
+
+  test("reach a job whose row was removed while something was noted about it", async () => {
+    const { projectId } = await ground.addProject();
+    const job = await addJob(projectId);
+    await setAlerts(projectId, "/orphan");
+    await ground.sql(
+      `insert into dispatcher.alert_facts (job_uid, project_id, kind, cause, fact_time)
+       values ($1, $2, 'MISSED', '1', now())`,
+      [job.uid, projectId],
+    );
+    const database = createPool({ connectionString: ground.databaseUrl, max: 1, applicationName: "test" });
+    await deleteOldAlerts({ database, clock: { now: () => Date.now() } });
+    await database.close();
+    await alerts.waitFor("/orphan", 1);
+  });
+
+  test("are looked for among loose facts only, and what is looked at is loose no more", async () => {
+    const { projectId } = await ground.addProject();
+    const job = await addJob(projectId);
+    await setAlerts(projectId, "/loose");
+    await dispatcher.stop();
+    await note(job, "MISSED", "1");
+    const looseOf = async () =>
+      (await ground.sql("select is_loose from dispatcher.alert_facts where job_uid = $1", [job.uid])).map(
+        ({ is_loose }) => is_loose,
+      );
+    expect(await looseOf()).toEqual([true]);
+    const take = () => ground.sql(alertJobsTake.text, [new Date(0), 100, new Date(0)]);
+    await take();
+    expect(await looseOf()).toEqual([false]);
+    expect(await rowsOf(job)).toHaveLength(1);
+    // Such a fact makes no row again. The job's next fact would.
+    await ground.sql("delete from dispatcher.alert_jobs where job_uid = $1", [job.uid]);
+    await take();
+    expect(await rowsOf(job)).toEqual([]);
+    await note(job, "MISSED", "2");
+    await take();
+    expect(await rowsOf(job)).toHaveLength(1);
+    dispatcher = await ground.start();
+  });
+
+  test("are full without a wait for whoever changes them", async () => {
+    const { projectId } = await ground.addProject();
+    const [job, other] = [await addJob(projectId), await addJob(projectId)];
+    await setAlerts(projectId, "/locked");
+    await dispatcher.stop();
+    await ground.sql(
+      `insert into dispatcher.alert_facts (job_uid, project_id, kind, cause, fact_time)
+       select $1, $2, 'MISSED', n::text, now() from generate_series(1, 2000) as n`,
+      [other.uid, projectId],
+    );
+    const lock = "select from dispatcher.project_alerts where project_id = $1 for no key update";
+    await ground.whileHeld(lock, [projectId], () => note(job, "MISSED", "1"));
+    expect(await factsOf(job)).toEqual([]);
+    const isFull = () =>
+      ground.sql("select full_until > now() as full from dispatcher.project_alerts where project_id = $1", [
+        projectId,
+      ]);
+    expect(await isFull()).toEqual([{ full: null }]);
+    await note(job, "MISSED", "1");
+    expect(await isFull()).toEqual([{ full: true }]);
     await ground.sql("delete from dispatcher.alert_facts where project_id = $1", [projectId]);
     dispatcher = await ground.start();
   });

@@ -13,6 +13,7 @@ import { type AlertRule, readAlertRule } from "./alert-rule.ts";
 import {
   type AlertRow,
   alertCurrentRevision,
+  alertFactsLoosen,
   alertRecordAttempt,
   alertSpec,
   alertsDeleteOld,
@@ -42,7 +43,7 @@ export interface AlertSender {
 /** Time between two looks for alerts that are due. */
 export const SEND_EVERY_MS = 500;
 /** Time between two removals of old alerts. */
-export const DELETE_OLD_EVERY_MS = 600_000;
+export const DELETE_OLD_EVERY_MS = 60_000;
 
 /** The longest time of one attempt. */
 const TIMEOUT_MS = 10_000;
@@ -223,11 +224,15 @@ function shorten(error: string): string {
   return error.slice(0, MAX_ERROR_LENGTH);
 }
 
-/** Deletes alerts that have ended more than a week ago, at most 1,000 at a time. Throws SERVICE_UNAVAILABLE. */
+/**
+ * Deletes alerts that have ended more than a week ago, at most 1,000 at a time, and lets facts be looked at that nobody would
+ * find. Throws SERVICE_UNAVAILABLE.
+ */
 export async function deleteOldAlerts({
   database,
   clock,
 }: Pick<SendParts, "database" | "clock">): Promise<Wanted> {
+  await database.query(alertFactsLoosen, []);
   const rows = await database.query(alertsDeleteOld, [toSqlTime(clock.now() - KEPT_MS)]);
   return { more: rows.length === 1_000 };
 }

@@ -66,6 +66,7 @@ export interface OldSnapshotEvent {
  * | claimed | a claim was answered: how many attempts will start, how many triggers are no longer wanted, and how many are tried again because their row is locked or because they are not due yet |
  * | attempt | an attempt has ended |
  * | recorded | results are durable: the ids of their triggers |
+ * | changed | results changed triggers: the new state of each, by id |
  * | exhausted | triggers were ended without another attempt, because no attempt or no time is left: how many |
  * | acknowledged | a receiver acknowledged a trigger: with what, whether it counts, and whether the trigger has ended |
  * | unacknowledged | triggers whose work a receiver failed, or did not acknowledge in time: their states now |
@@ -96,6 +97,7 @@ export interface DispatcherEvents {
   claimed: [{ readonly started: number; readonly refused: number; readonly postponed: number }];
   attempt: [AttemptEvent];
   recorded: [{ readonly triggerIds: readonly string[] }];
+  changed: [{ readonly states: ReadonlyMap<string, string> }];
   exhausted: [{ readonly count: number }];
   acknowledged: [{ readonly outcome: string; readonly counts: boolean; readonly hasEnded: boolean }];
   unacknowledged: [{ readonly states: readonly string[] }];

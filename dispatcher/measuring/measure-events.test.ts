@@ -47,7 +47,24 @@ test("lateness is divided into what is ours and what is theirs, for the first at
   expect(await measured(`${name}_count`, { easycron_part: "ours" })).toBe(1);
   const attempts = { easycron_outcome: "REJECTED", easycron_target: "webhook" };
   expect(await measured("easycron_attempt_duration_seconds_count", attempts)).toBe(2);
-  expect(await measured("easycron_trigger_ended_total", { easycron_trigger_state: "EXHAUSTED" })).toBe(2);
+});
+
+test("a trigger has ended when its result is recorded, in the state that is recorded", async () => {
+  const events = createEvents();
+  measureEvents(events, telemetry);
+  // An attempt would have the trigger EXHAUSTED, which was cancelled meanwhile.
+  events.emit("attempt", ATTEMPT);
+  expect(await measured("easycron_trigger_ended_total")).toBe(undefined);
+  const states = { trg_1: "CANCELLED", trg_2: "SUCCEEDED", trg_3: "RETRYING", trg_4: "SUCCEEDED" };
+  events.emit("changed", { states: new Map(Object.entries(states)) });
+  const ended = (state: string) =>
+    measured("easycron_trigger_ended_total", { easycron_trigger_state: state });
+  expect(await Promise.all(["CANCELLED", "SUCCEEDED", "EXHAUSTED", "RETRYING"].map(ended))).toEqual([
+    1,
+    2,
+    undefined,
+    undefined,
+  ]);
 });
 
 test("the project is an attribute only when that is asked for", async () => {

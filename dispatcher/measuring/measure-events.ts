@@ -43,17 +43,14 @@ export function measureEvents(
   return metrics;
 }
 
-const ENDED: ReadonlySet<string> = new Set(["SUCCEEDED", "EXHAUSTED", "CANCELLED"]);
-
 function measureAttempt(metrics: DispatcherInstruments, attempt: AttemptEvent, byProject: boolean): void {
-  const { trigger, spec, number, startTimeMs, durationMs, outcome, state } = attempt;
+  const { trigger, spec, number, startTimeMs, durationMs, outcome } = attempt;
   const project = byProject ? { "easycron.project.id": trigger.projectId } : {};
   metrics.attempt.record(durationMs / 1_000, {
     "easycron.outcome": outcome.kind,
     "easycron.target": spec.target.kind === "plugin" ? spec.target.plugin : spec.target.kind,
     ...project,
   });
-  if (ENDED.has(state)) metrics.ended.add(1, { "easycron.trigger.state": state });
   if (number !== trigger.attemptBase + 1) return;
   const { effectiveTimeMs, waitingSinceMs, kind } = trigger;
   const lateMs = Math.max(0, startTimeMs - effectiveTimeMs);
@@ -63,7 +60,18 @@ function measureAttempt(metrics: DispatcherInstruments, attempt: AttemptEvent, b
   if (theirsMs > 0) metrics.lateness.record(theirsMs / 1_000, { ...attributes, "easycron.part": "theirs" });
 }
 
+/** The states in which a trigger has ended. */
+const ENDED = ["SUCCEEDED", "EXHAUSTED", "CANCELLED"] as const;
+
 function measureEnds(events: Events, metrics: DispatcherInstruments): void {
+  events.on("changed", ({ states }) => {
+    const counts: Record<string, number> = {};
+    for (const state of states.values()) counts[state] = (counts[state] ?? 0) + 1;
+    for (const state of ENDED) {
+      const count = counts[state];
+      if (count !== undefined) metrics.ended.add(count, { "easycron.trigger.state": state });
+    }
+  });
   const exhausted = (count: number) => {
     if (count > 0) metrics.ended.add(count, { "easycron.trigger.state": "EXHAUSTED" });
   };

@@ -25,7 +25,8 @@ export const DISPATCHER_METRICS = {
   ended: counter("easycron.trigger.ended", {
     unit: "{trigger}",
     attributes: ["easycron.trigger.state"],
-    meaning: "Triggers that have ended; those that are EXHAUSTED are dead letters.",
+    meaning:
+      "Triggers that have ended, counted when that is recorded; those that are EXHAUSTED are dead letters. One is not counted when the answer of PostgreSQL was lost and the recording was repeated.",
   }),
   accepted: counter("easycron.trigger.accepted", {
     unit: "{trigger}",
@@ -36,7 +37,7 @@ export const DISPATCHER_METRICS = {
     unit: "{trigger}",
     attributes: ["easycron.part"],
     meaning:
-      "Triggers in PostgreSQL that have been due for more than a second and that nobody attempts, whether a dispatcher owns them or none: `ours`, or `theirs`, which wait for limits of the customer or for a receiver that fails. At most 10,000 of each dispatcher are counted, by one dispatcher for all.",
+      "Triggers in PostgreSQL that have been due for more than a second and that nobody attempts, whether a dispatcher owns them or none: `ours`, or `theirs`, which wait for limits of the customer or for a receiver that fails. Catch-ups, backfills and replays are left out. At most 10,000 of each dispatcher are counted, by one dispatcher for all.",
   }),
   backlogAge: gauge("easycron.backlog.oldest.age", {
     unit: "s",

@@ -34,17 +34,20 @@ function createGround(answer: (length: number) => Promise<void>) {
   let nowMs = 0;
   const lengths: number[] = [];
   const recorded: string[] = [];
+  const changed: string[] = [];
+  const events = createEvents();
+  events.on("changed", ({ states }) => changed.push(...states.keys()));
   const database = {
     query: async (_: unknown, values: readonly unknown[]) => {
-      const changed = String(values[0]).slice(1, -1).split(",");
-      lengths.push(changed.length);
-      await answer(changed.length);
-      return changed.map((id) => ({ id, state: "SUCCEEDED" }));
+      const own = String(values[0]).slice(1, -1).split(",");
+      lengths.push(own.length);
+      await answer(own.length);
+      return own.map((id) => ({ id, state: "SUCCEEDED" }));
     },
   } as unknown as Database;
   const results = createResults({
     database,
-    events: createEvents(),
+    events,
     setAside: { put: async () => new Map(), remove: () => {}, removeOld: async () => {} },
     random: () => 0.5,
     isBusy: () => false,
@@ -54,7 +57,7 @@ function createGround(answer: (length: number) => Promise<void>) {
   const pass = (ms: number) => {
     nowMs += ms;
   };
-  return { results, lengths, recorded, pass };
+  return { results, lengths, recorded, changed, pass };
 }
 
 const ids = (count: number) => Array.from({ length: count }, (_, index) => `trg_${index}`);
@@ -85,12 +88,13 @@ describe("results", () => {
   });
 
   test("that take the database too long are recorded in halves, each result once", async () => {
-    const { results, lengths, recorded } = createGround(async (length) => {
+    const { results, lengths, recorded, changed } = createGround(async (length) => {
       if (length > 250) throw timeout();
     });
     for (const id of ids(1_600)) results.add(resultOf(id));
     await results.close(5_000);
     expect(recorded).toEqual(ids(1_600));
+    expect(changed).toEqual(ids(1_600));
     // The length doubles as soon as a statement of the current length has succeeded.
     expect(lengths).toEqual([1_000, 500, 250, 250, 500, 250, 250, 500, 250, 250, 100]);
   });

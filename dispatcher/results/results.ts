@@ -216,6 +216,7 @@ function finish(
   { states, locked }: RecordAnswer,
 ): readonly Result[] {
   state.writing -= batch.length;
+  state.parts.events.emit("changed", { states });
   if (batch.length >= state.batchLimit) state.batchLimit = Math.min(MAX_BATCH, 2 * state.batchLimit);
   let recorded = batch;
   if (locked.size > 0) {

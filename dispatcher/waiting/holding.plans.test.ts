@@ -1,6 +1,7 @@
 import pg from "pg";
 import { expect, test } from "vitest";
 import { instanceReleaseTriggers } from "../instances/instances.sql.ts";
+import { backlogCount } from "../measuring/backlog.sql.ts";
 import { resultRecord, resultSucceed } from "../results/results.sql.ts";
 import { createGround } from "../testing/ground.ts";
 import {
@@ -32,6 +33,7 @@ test.each([
   [triggerGiveUp, ["live_triggers_pkey"]],
   [triggerUnclaim, ["live_triggers_pkey", "live_triggers_pkey"]],
   [triggerTakeDue, ["live_triggers_due", "live_triggers_pkey"]],
+  [backlogCount, ["live_triggers_due", "live_triggers_due"]],
   [instanceReleaseTriggers, ["live_triggers_due", "live_triggers_pkey", "live_triggers_pkey"]],
 ])(
   "$name finds live triggers by the index made for that, planned while the table is empty",

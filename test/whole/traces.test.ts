@@ -29,6 +29,8 @@ beforeAll(async () => {
       OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: collector.url,
       OTEL_BSP_SCHEDULE_DELAY: "50",
       EASYCRON_LOG_LEVEL: "debug",
+      EASYCRON_METRICS_LISTEN: "127.0.0.1:0",
+      EASYCRON_METRICS_BY_PROJECT: "on",
     },
   });
   client = new EasyCron({ url: mesh.url, apiKey: mesh.apiKey });
@@ -128,11 +130,20 @@ test("two attempts of a trigger, with a dispatcher killed in between, are one tr
   );
 });
 
-test("no log line and no span holds a secret or a payload", async () => {
+/** Reads the metrics of the process that writes this log now. */
+async function metricsOf(log: string): Promise<string> {
+  const port = [...log.matchAll(/"metricsPort":(\d+)/g)].at(-1)?.[1];
+  return port === undefined ? "" : (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+}
+
+test("no log line, no span and no metric holds a secret or a payload", async () => {
   await client.signingKeys.create({});
-  const logs = (await readdir(mesh.logFolder)).map((name) => readFile(join(mesh.logFolder, name), "utf8"));
-  const all = [...(await Promise.all(logs)), JSON.stringify(spans)].join("");
+  const names = await readdir(mesh.logFolder);
+  const logs = await Promise.all(names.map((name) => readFile(join(mesh.logFolder, name), "utf8")));
+  const metrics = await Promise.all(logs.map(metricsOf));
+  const all = [...logs, ...metrics, JSON.stringify(spans)].join("");
   expect(all).toContain("serving");
+  expect(all).toContain("easycron_attempt_duration_seconds_count");
   const secret = mesh.signingSecret.replace(/^whsec_/, "");
   for (const hidden of [MARK, mesh.apiKey, mesh.operatorKey, secret]) expect(all).not.toContain(hidden);
 });
