@@ -5,9 +5,10 @@
 export const KILLING = "test/whole/kill.test.ts";
 
 /**
- * The other tests that take long: that of a year of retention; those of the plugins, which run a Kafka, kill brokers and processes again and again, and
- * run whole products; and those of the npm package, which install it and run its examples. `npm run test:long` runs them,
- * and `npm test` does not.
+ * The other tests that take long: that of a year of retention; those that kill the processes of a whole product; that of the
+ * metrics, which waits until each has moved; those of the plugins, which run a Kafka, kill brokers and processes again and
+ * again, and run whole products; and those of the npm package, which install it and run its examples. `npm run test:long`
+ * runs them, and `npm test` does not.
  */
 export const LONG_TESTS: readonly string[] = [
   "dev/kafka-server.test.ts",
@@ -21,6 +22,9 @@ export const LONG_TESTS: readonly string[] = [
   "test/retention.year.test.ts",
   "test/plugins/kill.test.ts",
   "test/whole/acknowledgement.kill.test.ts",
+  "test/whole/alerts.kill.test.ts",
+  "test/whole/disable.kill.test.ts",
+  "test/whole/metrics.test.ts",
   "test/whole/plugins.test.ts",
   "test/whole/plugins-docs.test.ts",
   "test/whole/plugins-flow.test.ts",

@@ -5,13 +5,12 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
  * The files of the whole product that take long and mostly wait. They start before the unit tests, which meanwhile use the
  * cores.
  */
-const WAITING = ["test/whole/alerts.kill.test.ts", "test/whole/ordering.test.ts", "test/whole/start.test.ts"];
+const WAITING = ["test/whole/start.test.ts", "test/whole/ordering.test.ts"];
 
 /** The files that take about ten seconds or more, the longest first. A run ends with its ten slowest files. */
 const LONGEST = [
   "dev/main.test.ts",
   "test/whole/readme.test.ts",
-  "test/whole/disable.kill.test.ts",
   "test/whole/change.test.ts",
   "test/faults/stalled-dispatcher.test.ts",
   "scheduler/ledger/ledger.property.test.ts",
@@ -34,7 +33,9 @@ const LONGEST = [
   "test/refused-start.test.ts",
   "dispatcher/app.stop.test.ts",
   "cron/next.property.test.ts",
+  "test/whole/metrics.test.ts",
   "dev/main.with.test.ts",
+  "test/whole/alerts.kill.test.ts",
   "test/plugins/kill.test.ts",
   "test/whole/plugins-flow.test.ts",
   "sdk/package.test.ts",
