@@ -211,9 +211,10 @@ describe("the deliveredWithin of a project", () => {
 
   test("is given to the jobs that exist page by page, without those with alerts of their own, and to new ones at once", async () => {
     const { projectId } = await ground.addProject();
+    // Their names come before the random one of the job with alerts of its own, so it is not on the first page.
     await ground.sql(
       `insert into scheduler.jobs (uid, project_id, name, state, revision, epoch, create_time, update_time)
-       select 'job_' || $2 || n, $1, 'job-' || n, 'ACTIVE', 1, 1, now(), now() from generate_series(1, 1200) as n`,
+       select 'job_' || $2 || n, $1, 'a-' || n, 'ACTIVE', 1, 1, now(), now() from generate_series(1, 1200) as n`,
       [projectId, randomId("x")],
     );
     await ground.addJob(projectId, "http://127.0.0.1/", { alerts: {} });
