@@ -90,6 +90,7 @@ const ELSEWHERE: ReadonlySet<string> = new Set([
   "easycron.dispatcher.failures",
 ]);
 
+const HELD = "easycron_held_triggers";
 const PLUGIN_NAMES = new Set(Object.values(METRIC_TABLES.Plugins ?? {}).map(({ name }) => name));
 
 /** Whether a metric has been measured: a gauge is above 0, something is counted. */
@@ -116,7 +117,14 @@ test("every metric of the tables moves in the running product", { timeout: 120_0
     return { status: 200 };
   });
   for (let run = 0; run < 4; run++) await client.jobs.run("slow");
-  // A dispatcher that dies: its triggers are taken over, and a new process takes a lease.
+  // A dispatcher that dies: its triggers are taken over, and a new process takes a lease. Which jobs are its is random, so
+  // there are many.
+  for (let job = 0; job < 16; job++) await create(`ticker-${job}`, { schedules: secondly });
+  await expect
+    .poll(async () => sum(readSamples((await ask("dispatcher-1", "/metrics")).text), HELD), {
+      timeout: 20_000,
+    })
+    .toBeGreaterThan(3);
   await mesh.kill9("dispatcher", 1);
   await mesh.untilReady("dispatcher", 1);
   // Work that is acknowledged, and work that is not.
