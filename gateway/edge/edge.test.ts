@@ -385,11 +385,12 @@ describe("the port", () => {
 
   test("closes when the requests in flight have been answered, and tells kept-alive clients so", async () => {
     const entered = Promise.withResolvers<void>();
+    const released = Promise.withResolvers<void>();
     const gateway = await start({
       scheduler: {
         getJob: async () => {
           entered.resolve();
-          await sleep(200);
+          await released.promise;
           return { response: {} };
         },
       },
@@ -397,7 +398,9 @@ describe("the port", () => {
     const inFlight = fetch(gateway.url + GET_JOB, { method: "POST", headers, body: '{"name":"a"}' });
     await entered.promise;
     const started = Date.now();
-    await gateway.close(40_000);
+    const closed = gateway.close(40_000);
+    released.resolve();
+    await closed;
     stop = undefined;
     const response = await inFlight;
     expect([response.status, response.headers.get("connection")]).toEqual([200, "close"]);
